@@ -1,0 +1,3 @@
+//! Runs the configured checks of services in the background and serves the results as Prometheus metrics.
+
+#![forbid(unsafe_code)]
