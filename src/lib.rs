@@ -1,3 +1,5 @@
 //! Runs the configured checks of services in the background and serves the results as Prometheus metrics.
 
 #![forbid(unsafe_code)]
+
+pub mod model;

@@ -1,0 +1,77 @@
+//! What a metric family is declared with, and one measured value of a family.
+
+use std::borrow::Cow;
+
+/// The type of a family, as the exposition formats name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetricType {
+    /// Only rises, except when the exporter starts anew; the name ends in `_total`.
+    Counter,
+    /// Rises and falls.
+    Gauge,
+    /// Buckets, sum and count of observations.
+    Histogram,
+    /// Always 1; what it says is in its labels; the name ends in `_info`.
+    Info,
+}
+
+/// The base unit of a family. Where there is one, the name bears it (before `_total`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// A plain number.
+    None,
+    /// Seconds, Unix times included.
+    Seconds,
+    /// Bytes.
+    Bytes,
+}
+
+/// What a family has one series (or set of series) for; it decides the leading labels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// The exporter itself; no leading labels.
+    Exporter,
+    /// A service: labels `service, group, tier`.
+    Service,
+    /// A check: labels `service, group, check`.
+    Check,
+}
+
+impl Scope {
+    /// The labels that every family of this scope begins with.
+    pub const fn labels(self) -> &'static [&'static str] {
+        match self {
+            Self::Exporter => &[],
+            Self::Service => &["service", "group", "tier"],
+            Self::Check => &["service", "group", "check"],
+        }
+    }
+}
+
+/// The declaration of one metric family: a row of the metric table.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Family {
+    /// The name as queries use it, unit and `_total`/`_info` included, without `_bucket`, `_sum`, `_count`.
+    pub name: &'static str,
+    /// Its type.
+    pub metric_type: MetricType,
+    /// Its unit.
+    pub unit: Unit,
+    /// What it has a series for.
+    pub scope: Scope,
+    /// The labels that follow those of the scope.
+    pub labels: &'static [&'static str],
+    /// One sentence of help: printable ASCII without backslash, double quote or line break.
+    pub help: &'static str,
+}
+
+/// One value of a kind's own family, measured by one run. It lasts until the check's next run ends.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sample {
+    /// The family, of scope [`Scope::Check`].
+    pub family: &'static Family,
+    /// The values of `family.labels`, in that order. What comes from a target is bounded by the check.
+    pub labels: Vec<Cow<'static, str>>,
+    /// The value in the family's unit.
+    pub value: f64,
+}

@@ -1,0 +1,149 @@
+//! What a run of a check yields: a conclusion with its reason, a response time, and the values it measured.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
+
+use super::metric::Sample;
+use super::status::words;
+
+words! {
+    /// Why a check is not up: the closed list of values of the `reason` label.
+    Reason {
+        /// The name could not be resolved.
+        Dns = "dns",
+        /// The peer refused the connection.
+        Refused = "refused",
+        /// No route, no such socket, no bus: the peer could not be reached.
+        Unreachable = "unreachable",
+        /// The deadline passed.
+        Timeout = "timeout",
+        /// The TLS handshake or the certificate's verification failed.
+        Tls = "tls",
+        /// The peer closed or reset the connection before the answer was complete.
+        Closed = "closed",
+        /// The peer does not speak the protocol.
+        Protocol = "protocol",
+        /// Credentials are missing, unreadable or refused.
+        Auth = "auth",
+        /// The answer's status is not an expected one.
+        Status = "status",
+        /// The answer's content is not as asserted.
+        Assertion = "assertion",
+        /// The state looked at (of a unit, a container) is not an expected one.
+        State = "state",
+        /// What is looked for does not exist.
+        Missing = "missing",
+        /// A number is beyond a configured or a built-in limit.
+        Limit = "limit",
+        /// The run succeeded, but took too long.
+        Slow = "slow",
+        /// The operating system does not let the exporter look.
+        Permission = "permission",
+        /// The exporter itself failed.
+        Internal = "internal",
+    }
+}
+
+/// The longest message kept, in bytes; more is cut. Messages may quote what a target sent.
+pub const MAX_MESSAGE_BYTES: usize = 512;
+
+/// Why a run failed or succeeded with a warning. The message goes to the log, the page and the API, never to a label.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The label's value.
+    pub reason: Reason,
+    message: Box<str>,
+}
+
+impl Problem {
+    /// A problem whose message says what was attempted and what went wrong. The message becomes one line of printable
+    /// characters of at most [`MAX_MESSAGE_BYTES`]. It must not hold a secret.
+    pub fn new(reason: Reason, message: impl fmt::Display) -> Self {
+        let mut text = String::new();
+        for character in message.to_string().chars() {
+            let character = if character.is_control() { ' ' } else { character };
+            if text.len() + character.len_utf8() > MAX_MESSAGE_BYTES - '\u{2026}'.len_utf8() {
+                text.push('\u{2026}');
+                break;
+            }
+            text.push(character);
+        }
+        Self {
+            reason,
+            message: text.into(),
+        }
+    }
+
+    /// The full text.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.reason, self.message)
+    }
+}
+
+/// What a check writes while it runs. It belongs to the scheduler, so what was measured survives when the run is
+/// cancelled at its deadline.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// What the run is doing now, for the message of a timeout: "connecting to 192.0.2.1:80".
+    pub step: Cow<'static, str>,
+    /// How long the target took to answer, as far as there was an answer; only for timed kinds.
+    pub response_time: Option<Duration>,
+    /// Set when the run succeeds, but something is not as it should be.
+    pub warning: Option<Problem>,
+    /// Values of the kind's own families. A repeated push of one series replaces nothing: push each once.
+    pub samples: Vec<Sample>,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Conclusion {
+    /// All was as it should be.
+    Success,
+    /// It works, but something is not as it should be.
+    Warning(Problem),
+    /// It does not work.
+    Failure(Problem),
+}
+
+/// The result of one run, as the store keeps it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// How the run ended.
+    pub conclusion: Conclusion,
+    /// How long the run took, from start to end.
+    pub duration: Duration,
+    /// The response time that thresholds judge and the histogram records: present for answered runs of timed kinds,
+    /// and for runs of timed kinds that timed out (then the deadline).
+    pub response_time: Option<Duration>,
+    /// Values of the kind's own families.
+    pub samples: Vec<Sample>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_one_bounded_printable_line() {
+        let problem = Problem::new(
+            Reason::Protocol,
+            format!("got \"\r\n\u{1b}[31m{}\"", "é".repeat(1000)),
+        );
+        assert!(problem.message().len() <= MAX_MESSAGE_BYTES);
+        assert!(problem.message().starts_with("got \"   [31mé"));
+        assert!(problem.message().ends_with('…'));
+    }
+
+    #[test]
+    fn reasons_are_found_by_their_word() {
+        assert_eq!(Reason::from_word("refused"), Some(Reason::Refused));
+        assert_eq!(Reason::from_word("Refused"), None);
+    }
+}
