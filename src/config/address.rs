@@ -1,0 +1,185 @@
+//! Hosts, ports and the choice between IPv4 and IPv6, as the options of network checks write them.
+
+use std::net::IpAddr;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::place::{Invalid, Place};
+
+/// A version of the Internet protocol.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum IpProtocol {
+    /// IPv4.
+    Ip4,
+    /// IPv6; what blackbox_exporter prefers where nothing is said.
+    #[default]
+    Ip6,
+}
+
+/// Which addresses of a name are tried, and in which order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AddressPreference {
+    /// Addresses of this protocol come first.
+    pub preferred: IpProtocol,
+    /// Whether the other protocol's addresses come after them.
+    pub fallback: bool,
+}
+
+impl Default for AddressPreference {
+    fn default() -> Self {
+        Self::new(None, None)
+    }
+}
+
+impl AddressPreference {
+    /// What `preferred_ip_protocol` and `ip_protocol_fallback` say, with blackbox_exporter's defaults: ip6, true.
+    pub fn new(preferred: Option<IpProtocol>, fallback: Option<bool>) -> Self {
+        Self {
+            preferred: preferred.unwrap_or_default(),
+            fallback: fallback.unwrap_or(true),
+        }
+    }
+
+    /// The addresses that may be tried, in their order.
+    pub fn order(self, addresses: &[IpAddr]) -> Vec<IpAddr> {
+        let preferred = |ip: &&IpAddr| ip.is_ipv6() == (self.preferred == IpProtocol::Ip6);
+        let mut ordered: Vec<IpAddr> = addresses.iter().filter(preferred).copied().collect();
+        if self.fallback {
+            ordered.extend(addresses.iter().filter(|ip| !preferred(ip)).copied());
+        }
+        ordered
+    }
+}
+
+/// A host with a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostPort {
+    /// A name or an address; an IPv6 address without its brackets.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+}
+
+impl HostPort {
+    /// Reads `host:port`, with an IPv6 address in brackets.
+    ///
+    /// # Errors
+    /// Reported at `place`.
+    pub fn parse(place: &Place<'_>, text: &str) -> Result<Self, Invalid> {
+        let wrong = |what: &str| {
+            // What looks like a URL may hold a password, which no message shows.
+            let shown = match text.contains("://") || text.contains('@') {
+                true => "this address".to_owned(),
+                false => format!("\"{text}\""),
+            };
+            Err(place.error(format_args!(
+                "{shown} {what}: write host:port, such as 127.0.0.1:5432, db.example.org:5432 or [::1]:5432"
+            )))
+        };
+        if text.contains("://") {
+            return wrong("is a URL");
+        }
+        let Some((host, port)) = text.rsplit_once(':') else {
+            return wrong("has no port");
+        };
+        let Some(port) = port.parse().ok().filter(|port| *port != 0) else {
+            return wrong("has no port between 1 and 65535");
+        };
+        let host = match host.strip_prefix('[').map(|rest| rest.strip_suffix(']')) {
+            Some(Some(inside)) if matches!(inside.parse(), Ok(IpAddr::V6(_))) => inside,
+            Some(_) => return wrong("has no IPv6 address in its brackets"),
+            None if host.contains(':') && !host.contains('@') => {
+                return wrong("has an IPv6 address without brackets");
+            }
+            None => host,
+        };
+        if host.is_empty()
+            || host.len() > 253
+            || host.contains(|c: char| c.is_whitespace() || "/@?#".contains(c))
+        {
+            return wrong("has no valid host");
+        }
+        Ok(Self {
+            host: host.to_owned(),
+            port,
+        })
+    }
+}
+
+impl std::fmt::Display for HostPort {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.host.contains(':') {
+            true => write!(f, "[{}]:{}", self.host, self.port),
+            false => write!(f, "{}:{}", self.host, self.port),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    fn parse(text: &str) -> Result<String, String> {
+        let findings = RefCell::default();
+        let parsed = HostPort::parse(&Place::root(&findings).field("address"), text);
+        match parsed {
+            Ok(address) => Ok(address.to_string()),
+            Err(Invalid) => Err(findings.take().remove(0).message),
+        }
+    }
+
+    #[test]
+    fn an_address_is_a_host_and_a_port() {
+        for text in ["127.0.0.1:80", "db.example.org:5432", "[::1]:443", "my_host:1"] {
+            assert_eq!(parse(text), Ok(text.to_owned()));
+        }
+        for (text, wrong) in [
+            ("localhost", "has no port"),
+            ("localhost:", "has no port between 1 and 65535"),
+            ("localhost:0", "has no port between 1 and 65535"),
+            ("localhost:65536", "has no port between 1 and 65535"),
+            ("::1:80", "has an IPv6 address without brackets"),
+            ("[127.0.0.1]:80", "has no IPv6 address in its brackets"),
+            (":80", "has no valid host"),
+            ("a b:80", "has no valid host"),
+            ("http://x:80", "is a URL"),
+            ("postgres://user:password@db:5432/name", "is a URL"),
+            ("user:password@db:5432", "has no valid host"),
+            ("password@db:5432", "has no valid host"),
+        ] {
+            let shown = match text.contains('@') || text.contains("://") {
+                true => "this address".to_owned(),
+                false => format!("\"{text}\""),
+            };
+            let expected = format!(
+                "{shown} {wrong}: write host:port, such as 127.0.0.1:5432, db.example.org:5432 or [::1]:5432"
+            );
+            assert_eq!(parse(text), Err(expected));
+        }
+    }
+
+    #[test]
+    fn the_preferred_protocol_comes_first_and_alone_without_fallback() {
+        let addresses: Vec<IpAddr> = ["192.0.2.1", "2001:db8::1", "192.0.2.2"]
+            .map(|text| text.parse().unwrap())
+            .into();
+        let order = |preferred, fallback| {
+            let order = AddressPreference::new(preferred, fallback).order(&addresses);
+            order
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        assert_eq!(order(None, None), "2001:db8::1 192.0.2.1 192.0.2.2");
+        assert_eq!(
+            order(Some(IpProtocol::Ip4), None),
+            "192.0.2.1 192.0.2.2 2001:db8::1"
+        );
+        assert_eq!(order(Some(IpProtocol::Ip6), Some(false)), "2001:db8::1");
+    }
+}

@@ -1,0 +1,144 @@
+//! How an http check identifies itself: user info in the URL, `basic_auth`, `authorization` or `bearer_token`.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::target::UserInfo;
+use crate::config::place::{Invalid, Place};
+use crate::config::secret::{Secret, SecretSource};
+
+/// A user name with a password, as written.
+#[derive(Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct BasicAuthOptions {
+    /// The user name.
+    pub username: Option<String>,
+    /// A file with the user name.
+    pub username_file: Option<PathBuf>,
+    /// An environment variable with the user name.
+    pub username_env: Option<String>,
+    /// The password.
+    pub password: Option<String>,
+    /// A file with the password.
+    pub password_file: Option<PathBuf>,
+    /// An environment variable with the password.
+    pub password_env: Option<String>,
+}
+
+/// Shows nothing of its content, which may be secret.
+impl std::fmt::Debug for BasicAuthOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BasicAuthOptions").finish_non_exhaustive()
+    }
+}
+
+/// An `Authorization` header, as written.
+#[derive(Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct AuthorizationOptions {
+    /// The scheme, Bearer where absent.
+    #[serde(rename = "type")]
+    pub scheme: Option<String>,
+    /// What follows the scheme.
+    pub credentials: Option<String>,
+    /// A file with what follows the scheme.
+    pub credentials_file: Option<PathBuf>,
+    /// An environment variable with what follows the scheme.
+    pub credentials_env: Option<String>,
+}
+
+/// Shows nothing of its content, which may be secret.
+impl std::fmt::Debug for AuthorizationOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AuthorizationOptions").finish_non_exhaustive()
+    }
+}
+
+/// What the `Authorization` header of a request is made from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Credentials {
+    /// RFC 7617.
+    Basic {
+        /// The user name.
+        username: SecretSource,
+        /// The password; empty where absent.
+        password: Option<SecretSource>,
+    },
+    /// A scheme and its credentials, such as RFC 6750's Bearer.
+    Scheme {
+        /// The scheme's name.
+        scheme: String,
+        /// The credentials.
+        credentials: SecretSource,
+    },
+}
+
+impl Credentials {
+    /// The credentials that user info of a URL means.
+    pub(super) fn from_user_info((name, password): UserInfo) -> Self {
+        Self::Basic {
+            username: SecretSource::Inline(Secret::new(name)),
+            password: password.map(|password| SecretSource::Inline(Secret::new(password))),
+        }
+    }
+}
+
+impl BasicAuthOptions {
+    pub(super) fn resolve(self, place: &Place<'_>) -> Result<Credentials, Invalid> {
+        let username = SecretSource::from_keys(
+            place,
+            "username",
+            self.username,
+            self.username_file,
+            self.username_env,
+        );
+        let password = SecretSource::from_keys(
+            place,
+            "password",
+            self.password,
+            self.password_file,
+            self.password_env,
+        );
+        let Some(username) = username? else {
+            return Err(place.error("username is missing: write username, username_file or username_env"));
+        };
+        let colon = username.read_line().is_ok_and(|name| name.expose().contains(':'));
+        if colon {
+            return Err(
+                place.error("a user name for basic authentication can't hold a colon (RFC 7617, section 2)")
+            );
+        }
+        Ok(Credentials::Basic {
+            username,
+            password: password?,
+        })
+    }
+}
+
+impl AuthorizationOptions {
+    pub(super) fn resolve(self, place: &Place<'_>) -> Result<Credentials, Invalid> {
+        let scheme = self.scheme.unwrap_or_else(|| "Bearer".to_owned());
+        let credentials = SecretSource::from_keys(
+            place,
+            "credentials",
+            self.credentials,
+            self.credentials_file,
+            self.credentials_env,
+        )?;
+        if scheme.eq_ignore_ascii_case("basic") {
+            return Err(place
+                .field("type")
+                .error("for basic authentication write basic_auth instead"));
+        }
+        if scheme.is_empty() || !scheme.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(place.field("type").error("the type is one word, such as Bearer"));
+        }
+        match credentials {
+            Some(credentials) => Ok(Credentials::Scheme { scheme, credentials }),
+            None => Err(place
+                .error("credentials are missing: write credentials, credentials_file or credentials_env")),
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! The configuration of http checks. The options bear blackbox_exporter's names and mean what they mean there.
+
+mod assertion;
+mod body;
+mod credentials;
+mod options;
+mod proxy;
+mod resolve;
+mod target;
+#[cfg(test)]
+mod tests;
+
+use http::{HeaderName, Method, Version};
+
+pub use assertion::{Assertions, HeaderAssertion, HeaderAssertionOptions};
+pub use body::{BodyError, BodySource};
+pub use credentials::{AuthorizationOptions, BasicAuthOptions, Credentials};
+pub use options::HttpOptions;
+pub use proxy::{NoProxy, ProxyServer, ProxySettings};
+pub use target::TargetUrl;
+
+use super::address::AddressPreference;
+use super::secret::Secret;
+use super::tls::TlsSettings;
+
+/// The most bytes of a response's body that are read where the configuration says nothing.
+pub const DEFAULT_BODY_SIZE_LIMIT: u64 = 10 << 20;
+/// How many redirects are followed where the configuration says nothing; what Go's client does.
+pub const DEFAULT_MAX_REDIRECTS: u32 = 10;
+
+/// What an http check needs, resolved.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HttpSettings {
+    /// What to request.
+    pub url: TargetUrl,
+    /// The method.
+    pub method: Method,
+    /// Headers of the request beside those that the check sets itself. Their values may be secrets.
+    pub headers: Vec<(HeaderName, Secret)>,
+    /// The request's body, if it has one.
+    pub body: Option<BodySource>,
+    /// How the exporter identifies itself to the target.
+    pub credentials: Option<Credentials>,
+    /// How many redirects to follow; none where redirects are not followed but answers.
+    pub max_redirects: Option<u32>,
+    /// How the body is compressed; it is not where absent.
+    pub compression: Option<Compression>,
+    /// What the response must be like.
+    pub assertions: Assertions,
+    /// The most bytes of the (uncompressed) body; no limit where absent.
+    pub body_size_limit: Option<u64>,
+    /// Whether HTTP/2 is offered over TLS.
+    pub enable_http2: bool,
+    /// How TLS is done.
+    pub tls: TlsSettings,
+    /// Which of the host's addresses.
+    pub preference: AddressPreference,
+    /// The proxies to use.
+    pub proxy: Option<ProxySettings>,
+}
+
+impl HttpSettings {
+    /// The URL without user info, query and fragment.
+    pub fn target(&self) -> String {
+        self.url.shown()
+    }
+}
+
+/// A compression of the body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compression {
+    /// RFC 1952.
+    Gzip,
+    /// RFC 9110, section 8.4.1.2: the zlib format.
+    Deflate,
+    /// None, and the server is told so.
+    Identity,
+}
+
+impl Compression {
+    /// The content coding's name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Gzip => "gzip",
+            Self::Deflate => "deflate",
+            Self::Identity => "identity",
+        }
+    }
+}
+
+/// The name of a version of HTTP, as blackbox_exporter (and Go) writes it.
+pub fn version_name(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_09 => "HTTP/0.9",
+        Version::HTTP_10 => "HTTP/1.0",
+        Version::HTTP_11 => "HTTP/1.1",
+        Version::HTTP_2 => "HTTP/2.0",
+        _ => "HTTP/3.0",
+    }
+}

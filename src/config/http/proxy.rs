@@ -1,0 +1,207 @@
+//! Which proxy a request goes through: the configured one, or the environment's where that was asked for.
+
+use std::net::IpAddr;
+
+use http::HeaderName;
+
+use super::credentials::Credentials;
+use super::target::TargetUrl;
+use crate::config::address::HostPort;
+use crate::config::place::{Invalid, Place};
+use crate::config::secret::Secret;
+
+/// An HTTP proxy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProxyServer {
+    /// Where it is.
+    pub address: HostPort,
+    /// What it wants to know of us.
+    pub credentials: Option<Credentials>,
+}
+
+/// The proxies of a check.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProxySettings {
+    /// For http URLs.
+    pub http: Option<ProxyServer>,
+    /// For https URLs.
+    pub https: Option<ProxyServer>,
+    /// Targets to connect to directly.
+    pub no_proxy: NoProxy,
+    /// Headers of CONNECT requests.
+    pub connect_headers: Vec<(HeaderName, Secret)>,
+}
+
+impl ProxySettings {
+    /// The proxy for a URL.
+    pub fn for_url(&self, url: &TargetUrl) -> Option<&ProxyServer> {
+        let server = if url.is_https() { &self.https } else { &self.http };
+        server.as_ref().filter(|_| !self.no_proxy.covers(&url.address()))
+    }
+}
+
+/// Reads the URL of a proxy.
+pub(super) fn server(place: &Place<'_>, text: &str) -> Result<ProxyServer, Invalid> {
+    let (url, user_info) = TargetUrl::parse(text).map_err(|error| place.error(error))?;
+    if url.is_https() {
+        return Err(
+            place.error("proxies that are themselves reached over TLS are not supported: write http://")
+        );
+    }
+    Ok(ProxyServer {
+        address: url.address(),
+        credentials: user_info.map(Credentials::from_user_info),
+    })
+}
+
+/// The proxies that the variables `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` (or in small letters) name. Targets on the
+/// loopback are always reached directly, as Go does it.
+pub(super) fn from_environment(place: &Place<'_>) -> Result<ProxySettings, Invalid> {
+    let variable = |name: &str| {
+        let value = std::env::var(name).or_else(|_| std::env::var(name.to_ascii_lowercase()));
+        value.ok().filter(|value| !value.is_empty())
+    };
+    let named = |name: &str| variable(name).map(|text| server(place, &text)).transpose();
+    let (http, https) = (named("HTTP_PROXY"), named("HTTPS_PROXY"));
+    let mut no_proxy = NoProxy::parse(&variable("NO_PROXY").unwrap_or_default());
+    no_proxy.loopback = true;
+    Ok(ProxySettings {
+        http: http?,
+        https: https?,
+        no_proxy,
+        connect_headers: Vec::new(),
+    })
+}
+
+/// Targets that are reached without the proxy.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NoProxy {
+    all: bool,
+    loopback: bool,
+    entries: Vec<(Exempt, Option<u16>)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Exempt {
+    /// A name and what is below it; only what is below where it began with a dot.
+    Domain { name: String, itself: bool },
+    /// Addresses with this many leading bits in common.
+    Network(IpAddr, u8),
+}
+
+impl NoProxy {
+    /// Reads a comma-separated list of names, addresses and networks (`10.0.0.0/8`), each with an optional port.
+    pub fn parse(text: &str) -> Self {
+        let mut parsed = Self::default();
+        for entry in text.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
+            if entry == "*" {
+                parsed.all = true;
+                continue;
+            }
+            let entry = entry.to_ascii_lowercase();
+            let (host, port) = match entry.rsplit_once(':') {
+                Some((host, port)) if !host.contains(':') || host.ends_with(']') => (host, port.parse().ok()),
+                _ => (entry.as_str(), None),
+            };
+            parsed.entries.push((Exempt::parse(host), port));
+        }
+        parsed
+    }
+
+    /// Whether a target is reached directly.
+    pub fn covers(&self, target: &HostPort) -> bool {
+        let host = target.host.trim_end_matches('.').to_ascii_lowercase();
+        let address: Option<IpAddr> = host.parse().ok();
+        let local = host == "localhost" || address.is_some_and(|address| address.is_loopback());
+        self.all
+            || (self.loopback && local)
+            || self.entries.iter().any(|(exempt, port)| {
+                port.is_none_or(|port| port == target.port) && exempt.covers(&host, address)
+            })
+    }
+}
+
+impl Exempt {
+    fn parse(host: &str) -> Self {
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        let (address, bits) = match bare.split_once('/') {
+            Some((address, bits)) => (address, bits.parse::<u8>().ok()),
+            None => (bare, Some(128)),
+        };
+        if let (Ok(address), Some(bits)) = (address.parse::<IpAddr>(), bits) {
+            return Self::Network(address, bits);
+        }
+        let domain = host.trim_start_matches('*');
+        Self::Domain {
+            name: domain.trim_start_matches('.').to_owned(),
+            itself: !domain.starts_with('.'),
+        }
+    }
+
+    fn covers(&self, host: &str, address: Option<IpAddr>) -> bool {
+        match self {
+            Self::Domain { name, itself } => {
+                let below = host
+                    .strip_suffix(name.as_str())
+                    .is_some_and(|rest| rest.ends_with('.'));
+                below || (*itself && host == name)
+            }
+            Self::Network(network, bits) => match (network, address) {
+                (IpAddr::V4(network), Some(IpAddr::V4(address))) => {
+                    let differing = network.to_bits() ^ address.to_bits();
+                    differing.leading_zeros() >= u32::from(*bits).min(32)
+                }
+                (IpAddr::V6(network), Some(IpAddr::V6(address))) => {
+                    let differing = network.to_bits() ^ address.to_bits();
+                    differing.leading_zeros() >= u32::from(*bits)
+                }
+                _ => false,
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_proxy_knows_names_addresses_networks_and_ports() {
+        let list = NoProxy::parse(
+            "example.org, .sub.net, *.star.net,10.0.0.0/8,192.0.2.1,[2001:db8::1]:80,2001:db8:1::/48,p.net:81",
+        );
+        for (host, port, covered) in [
+            ("example.org", 80, true),
+            ("EXAMPLE.org.", 80, true),
+            ("www.example.org", 80, true),
+            ("badexample.org", 80, false),
+            ("sub.net", 80, false),
+            ("a.sub.net", 80, true),
+            ("a.star.net", 80, true),
+            ("10.255.0.1", 80, true),
+            ("11.0.0.1", 80, false),
+            ("192.0.2.1", 80, true),
+            ("192.0.2.2", 80, false),
+            ("2001:db8::1", 80, true),
+            ("2001:db8::1", 81, false),
+            ("2001:db8:1:2::3", 80, true),
+            ("p.net", 80, false),
+            ("p.net", 81, true),
+            ("127.0.0.1", 80, false),
+        ] {
+            let host = host.to_owned();
+            assert_eq!(
+                list.covers(&HostPort {
+                    host: host.clone(),
+                    port
+                }),
+                covered,
+                "{host}:{port}"
+            );
+        }
+        assert!(NoProxy::parse("*").covers(&HostPort {
+            host: "x".to_owned(),
+            port: 1
+        }));
+    }
+}

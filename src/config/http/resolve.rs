@@ -1,0 +1,297 @@
+//! From the written options of an http check to what it needs.
+
+use http::{HeaderName, HeaderValue, Method};
+
+use super::target::UserInfo;
+use super::{
+    Assertions, BodySource, Compression, Credentials, DEFAULT_BODY_SIZE_LIMIT, DEFAULT_MAX_REDIRECTS,
+    HttpOptions, HttpSettings, NoProxy, ProxySettings, TargetUrl, assertion, proxy,
+};
+use crate::config::address::AddressPreference;
+use crate::config::place::{Invalid, Place};
+use crate::config::secret::{Secret, SecretSource};
+
+/// Headers that describe the connection or the message's length, which are the check's own business.
+const OWN_HEADERS: [&str; 5] = [
+    "connection",
+    "content-length",
+    "transfer-encoding",
+    "te",
+    "upgrade",
+];
+
+impl HttpOptions {
+    /// Resolves the options. Secrets and files are read to see that they can be.
+    ///
+    /// # Errors
+    /// All of them, reported at their keys.
+    pub fn resolve(mut self, place: &Place<'_>) -> Result<HttpSettings, Invalid> {
+        let url = self.resolve_url(place);
+        let user_info = url.as_ref().ok().and_then(|(_, user_info)| user_info.clone());
+        let credentials = self.resolve_credentials(place, user_info);
+        let method = self.resolve_method(place);
+        let headers = headers(&place.field("headers"), self.headers.iter());
+        let body = self.resolve_body(place);
+        let redirects = self.resolve_redirects(place);
+        let compression = self.resolve_compression(place);
+        let proxy = self.resolve_proxy(place);
+        let tls = self.tls_config.take().unwrap_or_default();
+        let tls = tls.resolve(&place.field("tls_config"));
+        let limit = self
+            .body_size_limit
+            .map_or(DEFAULT_BODY_SIZE_LIMIT, |limit| limit.0);
+        let preference = AddressPreference::new(self.preferred_ip_protocol, self.ip_protocol_fallback);
+        let enable_http2 = self.enable_http2.unwrap_or(true);
+        let assertions = self.resolve_assertions(place);
+        Ok(HttpSettings {
+            url: url?.0,
+            method: method?,
+            headers: headers?,
+            body: body?,
+            credentials: credentials?,
+            max_redirects: redirects?,
+            compression: compression?,
+            assertions: assertions?,
+            body_size_limit: Some(limit).filter(|limit| *limit > 0),
+            enable_http2,
+            tls: tls?,
+            preference,
+            proxy: proxy?,
+        })
+    }
+
+    fn resolve_url(&self, place: &Place<'_>) -> Result<(TargetUrl, Option<UserInfo>), Invalid> {
+        match &self.url {
+            Some(text) => TargetUrl::parse(text).map_err(|error| place.field("url").error(error)),
+            None => Err(place
+                .error("url is missing: write what to request, such as url: http://127.0.0.1:8000/health")),
+        }
+    }
+
+    fn resolve_credentials(
+        &mut self,
+        place: &Place<'_>,
+        user_info: Option<UserInfo>,
+    ) -> Result<Option<Credentials>, Invalid> {
+        let token = SecretSource::from_keys(
+            place,
+            "bearer_token",
+            self.bearer_token.take(),
+            self.bearer_token_file.take(),
+            self.bearer_token_env.take(),
+        );
+        let basic = self.basic_auth.take();
+        let basic = basic
+            .map(|options| options.resolve(&place.field("basic_auth")))
+            .transpose();
+        let other = self.authorization.take();
+        let other = other
+            .map(|options| options.resolve(&place.field("authorization")))
+            .transpose();
+        let oauth2 = match &self.oauth2 {
+            None => Ok(()),
+            Some(_) => Err(place.field("oauth2").error(
+                "oauth2 is not supported by this version: use authorization with credentials_file and let another program renew it",
+            )),
+        };
+        let own = self
+            .headers
+            .keys()
+            .any(|name| name.eq_ignore_ascii_case("authorization"));
+        let (token, basic, other) = (token?, basic?, other?);
+        oauth2?;
+        let given = [
+            ("user info in the url", user_info.is_some()),
+            ("basic_auth", basic.is_some()),
+            ("authorization", other.is_some()),
+            ("bearer_token", token.is_some()),
+            ("an Authorization header", own),
+        ];
+        let given: Vec<&str> = given
+            .iter()
+            .filter(|(_, given)| *given)
+            .map(|(name, _)| *name)
+            .collect();
+        if given.len() > 1 {
+            return Err(place.error(format_args!(
+                "give one way of authentication, not several: {}",
+                given.join(", ")
+            )));
+        }
+        let bearer = token.map(|credentials| Credentials::Scheme {
+            scheme: "Bearer".to_owned(),
+            credentials,
+        });
+        Ok(basic
+            .or(other)
+            .or(bearer)
+            .or_else(|| user_info.map(Credentials::from_user_info)))
+    }
+
+    fn resolve_method(&self, place: &Place<'_>) -> Result<Method, Invalid> {
+        let Some(text) = self.method.as_deref() else {
+            return Ok(Method::GET);
+        };
+        match Method::from_bytes(text.as_bytes()) {
+            Ok(Method::CONNECT) | Err(_) => {
+                let place = place.field("method");
+                Err(place.error(format_args!(
+                    "\"{text}\" is no method of a request: write GET, HEAD, POST, ..."
+                )))
+            }
+            Ok(method) => Ok(method),
+        }
+    }
+
+    fn resolve_body(&mut self, place: &Place<'_>) -> Result<Option<BodySource>, Invalid> {
+        match (self.body.take(), self.body_file.take()) {
+            (None, None) => Ok(None),
+            (Some(text), None) => Ok(Some(BodySource::Inline(Secret::new(text)))),
+            (None, Some(path)) => {
+                let source = BodySource::File(path);
+                match source.read() {
+                    Ok(_) => Ok(Some(source)),
+                    Err(error) => Err(place.field("body_file").error(error)),
+                }
+            }
+            (Some(_), Some(_)) => Err(place.error("give one of body and body_file, not both")),
+        }
+    }
+
+    fn resolve_redirects(&self, place: &Place<'_>) -> Result<Option<u32>, Invalid> {
+        let follow = match (self.follow_redirects, self.no_follow_redirects) {
+            (Some(_), Some(_)) => {
+                let place = place.field("no_follow_redirects");
+                return Err(place
+                    .error("give follow_redirects only: no_follow_redirects is its older, opposite name"));
+            }
+            (follow, no_follow) => follow.or(no_follow.map(|no| !no)).unwrap_or(true),
+        };
+        match self.max_redirects {
+            Some(_) if !follow => Err(place
+                .field("max_redirects")
+                .error("max_redirects needs follow_redirects: true")),
+            Some(limit @ 0..=100) => Ok(Some(limit)),
+            Some(limit) => Err(place
+                .field("max_redirects")
+                .error(format_args!("{limit} is too many: at most 100"))),
+            None => Ok(Some(DEFAULT_MAX_REDIRECTS).filter(|_| follow)),
+        }
+    }
+
+    fn resolve_compression(&self, place: &Place<'_>) -> Result<Option<Compression>, Invalid> {
+        let accepted = self
+            .headers
+            .iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case("accept-encoding"));
+        let known = [Compression::Gzip, Compression::Deflate, Compression::Identity];
+        let compression = match self.compression.as_deref() {
+            None | Some("") => return Ok(None),
+            Some(text) => known
+                .into_iter()
+                .find(|known| known.as_str() == text)
+                .ok_or_else(|| {
+                    let place = place.field("compression");
+                    place.error(format_args!(
+                        "\"{text}\" is not supported: write gzip, deflate or identity"
+                    ))
+                })?,
+        };
+        match accepted {
+            Some((_, value)) if !value.contains(compression.as_str()) && !value.contains('*') => {
+                let place = place.field("compression");
+                Err(place.error(format_args!(
+                    "the header Accept-Encoding asks for \"{value}\", not for {}",
+                    compression.as_str()
+                )))
+            }
+            _ => Ok(Some(compression)),
+        }
+    }
+
+    fn resolve_proxy(&self, place: &Place<'_>) -> Result<Option<ProxySettings>, Invalid> {
+        let connect = self.proxy_connect_header.iter();
+        let connect = connect.flat_map(|(name, values)| values.iter().map(move |value| (name, value)));
+        let connect_headers = headers(&place.field("proxy_connect_header"), connect);
+        let settings = match (&self.proxy_url, self.proxy_from_environment) {
+            (Some(_), true) => Err(place.error("give one of proxy_url and proxy_from_environment, not both")),
+            (None, true) if self.no_proxy.is_some() => Err(place
+                .field("no_proxy")
+                .error("no_proxy needs proxy_url; with proxy_from_environment set NO_PROXY")),
+            (None, true) => proxy::from_environment(&place.field("proxy_from_environment")).map(Some),
+            (None, false) if self.no_proxy.is_some() => {
+                Err(place.field("no_proxy").error("no_proxy needs proxy_url"))
+            }
+            (None, false) if !self.proxy_connect_header.is_empty() => Err(place
+                .field("proxy_connect_header")
+                .error("proxy_connect_header needs a proxy: add proxy_url")),
+            (None, false) => Ok(None),
+            (Some(text), false) => proxy::server(&place.field("proxy_url"), text).map(|server| {
+                Some(ProxySettings {
+                    http: Some(server.clone()),
+                    https: Some(server),
+                    no_proxy: NoProxy::parse(self.no_proxy.as_deref().unwrap_or_default()),
+                    connect_headers: Vec::new(),
+                })
+            }),
+        };
+        let (settings, connect_headers) = (settings?, connect_headers?);
+        Ok(settings.map(|settings| ProxySettings {
+            connect_headers,
+            ..settings
+        }))
+    }
+
+    fn resolve_assertions(self, place: &Place<'_>) -> Result<Assertions, Invalid> {
+        let at = |key: &str| place.field(key);
+        let status_codes = assertion::status_codes(&at("valid_status_codes"), &self.valid_status_codes);
+        let versions = assertion::versions(&at("valid_http_versions"), &self.valid_http_versions);
+        let key = "fail_if_body_matches_regexp";
+        let body_matches = assertion::patterns(&at(key), &self.fail_if_body_matches_regexp);
+        let key = "fail_if_body_not_matches_regexp";
+        let body_not_matches = assertion::patterns(&at(key), &self.fail_if_body_not_matches_regexp);
+        let header_matches = assertion::headers(&at("fail_if_header_matches"), self.fail_if_header_matches);
+        let key = "fail_if_header_not_matches";
+        let header_not_matches = assertion::headers(&at(key), self.fail_if_header_not_matches);
+        let key = "fail_if_body_json_matches_cel";
+        let json_matches = assertion::expression(&at(key), self.fail_if_body_json_matches_cel.as_deref());
+        let key = "fail_if_body_json_not_matches_cel";
+        let json_not_matches =
+            assertion::expression(&at(key), self.fail_if_body_json_not_matches_cel.as_deref());
+        if self.fail_if_ssl && self.fail_if_not_ssl {
+            return Err(place.error("fail_if_ssl and fail_if_not_ssl together always fail: give one of them"));
+        }
+        Ok(Assertions {
+            status_codes: status_codes?,
+            versions: versions?,
+            fail_if_ssl: self.fail_if_ssl,
+            fail_if_not_ssl: self.fail_if_not_ssl,
+            body_matches: body_matches?,
+            body_not_matches: body_not_matches?,
+            header_matches: header_matches?,
+            header_not_matches: header_not_matches?,
+            json_matches: json_matches?,
+            json_not_matches: json_not_matches?,
+        })
+    }
+}
+
+/// Headers of a request; values are not quoted in errors, as they may be secrets.
+fn headers<'h>(
+    place: &Place<'_>,
+    written: impl Iterator<Item = (&'h String, &'h String)>,
+) -> Result<Vec<(HeaderName, Secret)>, Invalid> {
+    assertion::all(written.map(|(name, value)| {
+        let place = place.field(name);
+        match (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            (Err(_), _) => Err(place.error(format_args!("\"{name}\" is no name of a header"))),
+            (Ok(name), _) if OWN_HEADERS.contains(&name.as_str()) => Err(place.error(format_args!(
+                "{name} is set by the check itself and can't be changed"
+            ))),
+            (_, Err(_)) => {
+                Err(place.error("the value holds characters that a header can't have (line breaks, say)"))
+            }
+            (Ok(name), Ok(_)) => Ok((name, Secret::new(value))),
+        }
+    }))
+}

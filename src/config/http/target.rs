@@ -1,0 +1,203 @@
+//! The URL of a target. What it shows of itself never holds user info, query or fragment.
+
+use std::fmt;
+
+use url::{Host, Url};
+
+use crate::config::address::HostPort;
+
+/// An http or https URL without user info and fragment.
+#[derive(Clone, PartialEq, Eq)]
+pub struct TargetUrl(Url);
+
+/// The user name and the password out of a URL, decoded.
+pub type UserInfo = (String, Option<String>);
+
+impl TargetUrl {
+    /// Reads a URL; where no scheme is given, it is http. User info is taken out and returned beside it.
+    ///
+    /// # Errors
+    /// What is wrong, without quoting the text, which may hold a password.
+    pub fn parse(text: &str) -> Result<(Self, Option<UserInfo>), String> {
+        let url = match text.contains("://") {
+            true => Url::parse(text),
+            false => Url::parse(&format!("http://{text}")),
+        };
+        let url = url.map_err(|error| {
+            format!("this is no URL ({error}): write one such as http://127.0.0.1:8000/health")
+        })?;
+        let (target, user_info) = Self::new(url)?;
+        let (name, password) = user_info
+            .as_ref()
+            .map_or(("", None), |(name, password)| (name, password.as_deref()));
+        if [name, password.unwrap_or_default()]
+            .concat()
+            .contains(|letter: char| letter.is_ascii_control())
+        {
+            let message = "the credentials in it hold a control character, such as a line break: \
+                           basic authentication can't carry it (RFC 7617, section 2)";
+            return Err(message.to_owned());
+        }
+        Ok((target, user_info))
+    }
+
+    /// Takes a URL, without its user info, which is returned beside it.
+    ///
+    /// # Errors
+    /// When it is no http or https URL with a host.
+    pub fn new(mut url: Url) -> Result<(Self, Option<UserInfo>), String> {
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(format!(
+                "the scheme \"{}\" is not supported: write http:// or https://",
+                url.scheme()
+            ));
+        }
+        if url.port() == Some(0) {
+            return Err("port 0 can't be connected to".to_owned());
+        }
+        let user_info = match (url.username(), url.password()) {
+            ("", None) => None,
+            (name, password) => Some((decoded(name), password.map(decoded))),
+        };
+        // Both can only fail for URLs without a host, which http has none of.
+        let stripped = url.set_username("").and_then(|()| url.set_password(None));
+        stripped.map_err(|()| "the URL has no host".to_owned())?;
+        url.set_fragment(None);
+        let target = Self(url);
+        // The two crates differ in what they let pass.
+        http::Uri::try_from(target.path_and_query())
+            .map_err(|error| format!("the path can't be requested: {error}"))?;
+        Ok((target, user_info))
+    }
+
+    /// The whole URL, query included: for the wire.
+    pub fn expose(&self) -> &Url {
+        &self.0
+    }
+
+    /// Whether it is an https URL.
+    pub fn is_https(&self) -> bool {
+        self.0.scheme() == "https"
+    }
+
+    /// What to connect to.
+    pub fn address(&self) -> HostPort {
+        let host = match self.0.host() {
+            Some(Host::Ipv6(address)) => address.to_string(),
+            Some(other) => other.to_string(),
+            None => String::new(),
+        };
+        let port = self.0.port_or_known_default().unwrap_or_default();
+        HostPort { host, port }
+    }
+
+    /// The `Host` of a request: with the port where it is not the scheme's own.
+    pub fn authority(&self) -> &str {
+        &self.0[url::Position::BeforeHost..url::Position::AfterPort]
+    }
+
+    /// Path and query: the target of a request.
+    pub fn path_and_query(&self) -> &str {
+        &self.0[url::Position::BeforePath..url::Position::AfterQuery]
+    }
+
+    /// The URL up to its path.
+    pub fn shown(&self) -> String {
+        self.0[..url::Position::AfterPath].to_owned()
+    }
+}
+
+fn decoded(text: &str) -> String {
+    let bytes: Vec<u8> = percent_decoded(text.as_bytes());
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn percent_decoded(text: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((first, tail)) = rest.split_first() {
+        let hex = tail.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
+        match hex.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(byte) if *first == b'%' => {
+                bytes.push(byte);
+                rest = &tail[2..];
+            }
+            _ => {
+                bytes.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    bytes
+}
+
+impl fmt::Debug for TargetUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0[..url::Position::AfterPath])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn user_info_leaves_the_url() {
+        let (url, user) = TargetUrl::parse("https://us%40er:p%3Ass@example.org/a?token=x#y").unwrap();
+        assert_eq!(user, Some(("us@er".to_owned(), Some("p:ss".to_owned()))));
+        assert_eq!(url.shown(), "https://example.org/a");
+        assert_eq!(format!("{url:?}"), "https://example.org/a");
+        assert_eq!(url.path_and_query(), "/a?token=x");
+        assert_eq!(
+            (url.authority(), url.address().to_string().as_str()),
+            ("example.org", "example.org:443")
+        );
+    }
+
+    #[test]
+    fn the_scheme_defaults_to_http() {
+        for (text, shown) in [
+            ("127.0.0.1:8000/health", "http://127.0.0.1:8000/health"),
+            ("localhost:5000", "http://localhost:5000/"),
+            ("[::1]:80", "http://[::1]/"),
+            ("http://EXAMPLE.org", "http://example.org/"),
+        ] {
+            assert_eq!(TargetUrl::parse(text).unwrap().0.shown(), shown);
+        }
+        let (url, _) = TargetUrl::parse("http://[::1]:81").unwrap();
+        assert_eq!(
+            (url.address().to_string().as_str(), url.authority()),
+            ("[::1]:81", "[::1]:81")
+        );
+    }
+
+    #[test]
+    fn what_parses_can_be_requested() {
+        for path in ["/", "/a b", "/\u{e9}?\u{e9}={}|^`\\", "/%zz?%", "?x", "/\"<>"] {
+            if let Ok((url, _)) = TargetUrl::parse(&format!("http://h{path}")) {
+                assert!(http::Uri::try_from(url.path_and_query()).is_ok(), "{path}");
+            }
+        }
+        assert!(TargetUrl::parse("http://h/a b?c d").is_ok());
+    }
+
+    #[test]
+    fn errors_do_not_quote_the_text() {
+        for text in [
+            "http://user:secret@",
+            "http://user:secret@a b",
+            "ftp://user:secret@x",
+            "user:secret@x:99999",
+            "http://user:secret@x:0",
+            "http://user:secret%0A@x",
+            "http://user%0D:secret@x",
+        ] {
+            let error = TargetUrl::parse(text).unwrap_err();
+            assert!(!error.contains("secret") && !error.contains("user"), "{error}");
+        }
+        assert_eq!(
+            TargetUrl::parse("htps://x").unwrap_err(),
+            "the scheme \"htps\" is not supported: write http:// or https://"
+        );
+    }
+}

@@ -1,0 +1,54 @@
+//! What is known to come, or to belong to the systems replaced, but is not supported by this version: told by name
+//! instead of as a slip of the pen.
+
+/// Kinds of check that this version does not have.
+const KINDS: [&str; 16] = [
+    "postgres",
+    "redis",
+    "rabbitmq",
+    "s3",
+    "minio",
+    "celery",
+    "docker",
+    "dns",
+    "icmp",
+    "grpc",
+    "unix",
+    "port",
+    "python",
+    "node",
+    "api_key",
+    "resources",
+];
+
+/// Keys that this version does not have, with what to do.
+const KEYS: [(&str, &str); 6] = [
+    (
+        "monitor",
+        "set interval, recheck_interval and failures_before_down under defaults",
+    ),
+    ("logging", "use the flags --log.level and --log.format"),
+    ("heal", "restarting units is not possible yet: remove it"),
+    ("auto_restart", "restarting units is not possible yet: remove it"),
+    (
+        "maintenance",
+        "maintenance windows do not exist yet: silence alerts in Alertmanager",
+    ),
+    (
+        "container",
+        "containers can't be checked yet: use url, port or process_match",
+    ),
+];
+
+/// The message for a kind of a later version.
+pub fn kind(word: &str) -> Option<String> {
+    KINDS.contains(&word).then(|| {
+        format!("the kind {word} is not supported by this version: it has http, tcp, systemd and process")
+    })
+}
+
+/// The message for a key of a later version.
+pub fn key(word: &str) -> Option<String> {
+    let (_, advice) = KEYS.iter().find(|(key, _)| *key == word)?;
+    Some(format!("not supported by this version: {advice}"))
+}

@@ -1,0 +1,47 @@
+//! The configuration: what was written (`*Options`, `Option`s and short forms) becomes what it resolves to
+//! (`*Settings`, no defaults left open). Only the resolved form leaves this module.
+//!
+//! A file goes this way: [`load()`] reads it, [`yaml`] makes a tree of it that knows the place of every value, `document`
+//! takes the tree apart down to single checks, `pieces` and [`yaml::read`] make written types of the parts, and these
+//! resolve themselves. Everything found on the way is collected, located in the file, and told at once.
+
+pub mod address;
+mod checks;
+mod compilation;
+mod dependencies;
+mod document;
+pub mod duration;
+pub mod expression;
+mod findings;
+pub mod http;
+mod kinds;
+mod later;
+mod levels;
+mod load;
+pub mod pattern;
+mod pieces;
+pub mod place;
+pub mod process;
+pub mod regular_file;
+pub mod schema;
+pub mod secret;
+mod services;
+pub mod settings;
+mod short_form;
+pub mod size;
+pub mod suggest;
+pub mod systemd;
+pub mod tcp;
+#[cfg(test)]
+pub mod tests_support;
+mod texts;
+mod timings;
+pub mod tls;
+pub mod written;
+pub mod yaml;
+
+pub use findings::{ConfigError, Located, MAX_SHOWN};
+pub use load::{
+    EMBEDDED_DEFAULT, Loaded, MAX_FILE_BYTES, embedded_default, embedded_default_on, load, parse, parse_bytes,
+};
+pub use settings::{CheckSettings, Config, KindSettings, Service};

@@ -1,0 +1,222 @@
+//! Tests of the process check's configuration.
+
+use std::cell::RefCell;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::config::place::Finding;
+
+fn resolve(json: &str) -> (Result<ProcessSettings, Invalid>, Vec<Finding>) {
+    let findings = RefCell::new(Vec::new());
+    let options: ProcessOptions = serde_json::from_str(json).unwrap();
+    let settings = options.resolve(&Place::root(&findings).field("check"));
+    (settings, findings.into_inner())
+}
+
+fn resolved(json: &str) -> ProcessSettings {
+    let (settings, findings) = resolve(json);
+    assert_eq!(findings, []);
+    settings.unwrap()
+}
+
+/// What is reported about options that can't be used, as `place: message`.
+fn faults(json: &str) -> Vec<String> {
+    let (settings, findings) = resolve(json);
+    assert_eq!(settings, Err(Invalid));
+    assert!(findings.iter().all(|finding| finding.is_error));
+    findings
+        .iter()
+        .map(|finding| format!("{}: {}", finding.path, finding.message))
+        .collect()
+}
+
+#[test]
+fn a_string_or_a_list_and_the_defaults() {
+    let one = resolved(r#"{"match": "nginx"}"#);
+    assert_eq!(
+        (one.matches.as_slice(), one.min, one.max),
+        (&["nginx".to_owned()][..], 1, None)
+    );
+    assert_eq!(one, resolved(r#"{"match": ["nginx"], "min": 1}"#));
+    assert_eq!(one.target(), "nginx");
+
+    let all =
+        resolved(r#"{"match": ["a", "b"], "regex": "^c$", "user": 7, "exe": "/bin/d", "min": 0, "max": 0}"#);
+    assert_eq!(all.target(), "a,b regex=^c$ user=7 exe=/bin/d");
+    assert_eq!((all.min, all.max), (0, Some(0)));
+}
+
+#[test]
+fn any_string_is_found_in_any_case_and_taken_literally() {
+    let settings = resolved(r#"{"match": ["main:app", "a.b", "ÄRGER"]}"#);
+    let pattern = settings.any_match.unwrap();
+    for found in ["python MAIN:App", "xA.Bx", "ärger"] {
+        assert!(pattern.is_match(found.as_bytes()), "{found}");
+    }
+    assert!(pattern.is_match(b"\xff\xfemain:app\xff"));
+    for other in ["main app", "axb", ""] {
+        assert!(!pattern.is_match(other.as_bytes()), "{other}");
+    }
+}
+
+#[test]
+fn a_user_is_a_name_or_a_number() {
+    for (written, user) in [
+        ("\"www-data\"", User::Name("www-data".to_owned())),
+        ("33", User::Id(33)),
+        ("\"33\"", User::Id(33)),
+        ("4294967295", User::Id(u32::MAX)),
+    ] {
+        let settings = resolved(&format!("{{\"user\": {written}}}"));
+        assert_eq!(settings.user, Some(user), "{written}");
+    }
+}
+
+#[test]
+fn what_is_wrong_is_said_where_it_is() {
+    for (json, expected) in [
+        (
+            "{}",
+            "check: a process check needs something to look for: give match, regex, user or exe",
+        ),
+        (
+            r#"{"match": ""}"#,
+            "check.match: a blank string is found in nearly every process; give a part of the name or of the command line",
+        ),
+        (
+            r#"{"match": []}"#,
+            "check.match: an empty list finds nothing; give at least one string",
+        ),
+        (
+            r#"{"match": ["a", " "]}"#,
+            "check.match[1]: a blank string is found in nearly every process; give a part of the name or of the command line",
+        ),
+        (
+            r#"{"regex": ""}"#,
+            "check.regex: an empty regular expression matches every process; give a part of the name or of the command line",
+        ),
+        (
+            r#"{"regex": "a(b"}"#,
+            "check.regex: not a regular expression: unclosed group; the syntax is that of Rust's regex crate, close to RE2's",
+        ),
+        (
+            r#"{"user": ""}"#,
+            "check.user: not a user; give a name as in /etc/passwd, or a number",
+        ),
+        (
+            r#"{"exe": "nginx"}"#,
+            "check.exe: \"nginx\" is not an absolute path; give the executable's whole path, such as /usr/sbin/nginx, or \
+             use match",
+        ),
+        (
+            r#"{"match": "a", "min": 3, "max": 2}"#,
+            "check.max: max (2) is less than min (3), so that no number of processes is right",
+        ),
+        (
+            r#"{"match": "a", "max": 0}"#,
+            "check.max: max (0) is less than min (1), so that no number of processes is right; min is 1 where it is not \
+             given",
+        ),
+    ] {
+        assert_eq!(faults(json), [expected], "{json}");
+    }
+}
+
+#[test]
+fn all_faults_are_told_at_once() {
+    let json = r#"{"match": ["", "a", ""], "regex": "(", "user": ":", "exe": "x", "min": 2, "max": 1}"#;
+    let places: Vec<String> = faults(json)
+        .iter()
+        .map(|fault| fault.split(": ").next().unwrap().to_owned())
+        .collect();
+    assert_eq!(
+        places,
+        [
+            "check.match[0]",
+            "check.match[2]",
+            "check.regex",
+            "check.user",
+            "check.exe",
+            "check.max"
+        ]
+    );
+}
+
+#[test]
+fn a_list_too_large_to_search_for_is_an_error() {
+    let json = format!("{{\"match\": [\"{}\"]}}", "x\u{fc}".repeat(200_000));
+    assert!(faults(&json)[0].starts_with("check.match: too much to look for"));
+}
+
+#[test]
+fn a_check_that_can_not_fail_is_remarked_upon() {
+    let (settings, findings) = resolve(r#"{"match": "a", "min": 0}"#);
+    assert!(settings.is_ok());
+    assert_eq!(findings[0].path.to_string(), "check.min");
+    assert!(!findings[0].is_error);
+}
+
+#[test]
+fn other_types_and_keys_are_told_by_name() {
+    for (json, expected) in [
+        (
+            r#"{"match": 5}"#,
+            "invalid type: integer `5`, expected a string or a list of strings",
+        ),
+        (
+            r#"{"match": ["a", true]}"#,
+            "invalid type: boolean `true`, expected a string",
+        ),
+        (
+            r#"{"user": true}"#,
+            "invalid type: boolean `true`, expected a user's name or number",
+        ),
+        (r#"{"user": -1}"#, "-1 is not a user's number; these begin at 0"),
+        (
+            r#"{"user": 4294967296}"#,
+            "4294967296 is not a user's number; these end at 4294967295",
+        ),
+        (r#"{"min": -1}"#, "invalid value: integer `-1`, expected u64"),
+        (
+            r#"{"cmd": "a"}"#,
+            "unknown field `cmd`, expected one of `match`, `regex`, `user`, `exe`, `min`, `max`",
+        ),
+    ] {
+        let error = serde_json::from_str::<ProcessOptions>(json)
+            .unwrap_err()
+            .to_string();
+        assert!(error.starts_with(expected), "{json}: {error}");
+    }
+}
+
+#[test]
+fn the_schema_allows_both_written_forms() {
+    let schema = serde_json::to_value(schemars::schema_for!(ProcessOptions)).unwrap();
+    assert_eq!(schema["additionalProperties"], false);
+    assert!(schema["properties"]["match"].is_object());
+    assert_eq!(
+        schema["$defs"]["Texts"]["anyOf"].as_array().map(Vec::len),
+        Some(2)
+    );
+}
+
+proptest! {
+    #[test]
+    fn a_target_is_bounded(texts in proptest::collection::vec("\\PC{1,80}", 1..8)) {
+        let json = serde_json::json!({ "match": texts }).to_string();
+        if let (Ok(settings), _) = resolve(&json) {
+            prop_assert!(settings.target().len() <= MAX_TARGET_BYTES);
+        }
+    }
+
+    #[test]
+    fn a_string_is_found_within_any_text(text in "\\PC{1,20}", before in "\\PC{0,9}", behind in "\\PC{0,9}") {
+        prop_assume!(!text.trim().is_empty());
+        let json = serde_json::json!({ "match": text }).to_string();
+        let pattern = resolved(&json).any_match.unwrap();
+        let line = format!("{before}{text}{behind}");
+        prop_assert!(pattern.is_match(line.as_bytes()));
+        prop_assert!(pattern.is_match(line.to_ascii_uppercase().as_bytes()));
+    }
+}

@@ -1,0 +1,104 @@
+//! Reads the files that a configuration names. Only regular files: a pipe can block, a device may have no end.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+
+/// Why a file could not be read. Holds neither its name nor its content.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// The system refused.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// It is a pipe, a socket, a device or a directory.
+    #[error("it is not a regular file")]
+    NotRegular,
+    /// It has more than this many bytes.
+    #[error("it is longer than {0} bytes")]
+    TooLong(u64),
+    /// It is no text.
+    #[error("it is not UTF-8 text")]
+    NotText,
+}
+
+/// Reads a regular file of at most `most` bytes. Symbolic links are followed.
+///
+/// # Errors
+/// When it can't be read, is no regular file or is longer.
+pub fn read(path: &Path, most: u64) -> Result<Vec<u8>, FileError> {
+    let mut bytes = Vec::new();
+    open(path)?.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most {
+        return Err(FileError::TooLong(most));
+    }
+    Ok(bytes)
+}
+
+/// Reads a regular file of at most `most` bytes of UTF-8.
+///
+/// # Errors
+/// As [`read`], and when it is not UTF-8.
+pub fn read_text(path: &Path, most: u64) -> Result<String, FileError> {
+    String::from_utf8(read(path, most)?).map_err(|_| FileError::NotText)
+}
+
+/// Looks at what was opened, not at what the name meant before: it may mean something else by then. Opening does not
+/// wait for a pipe's writer, nor make a terminal ours.
+fn open(path: &Path) -> Result<File, FileError> {
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let opened = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path);
+    match opened {
+        Ok(file) if file.metadata()?.is_file() => Ok(file),
+        Ok(_) => Err(FileError::NotRegular),
+        // A socket, or a device without a driver: open(2).
+        Err(error) if Errno::from_io_error(&error) == Some(Errno::NXIO) => Err(FileError::NotRegular),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use rustix::fs::{CWD, FileType, mknodat};
+
+    use super::*;
+
+    #[test]
+    fn a_regular_file_is_read_up_to_its_limit() {
+        let directory = tempfile::tempdir().unwrap();
+        let (file, link) = (directory.path().join("file"), directory.path().join("link"));
+        std::fs::write(&file, b"1234\xff").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        assert_eq!(read(&link, 5).unwrap(), b"1234\xff");
+        assert!(matches!(read(&file, 4), Err(FileError::TooLong(4))));
+        assert!(matches!(read_text(&file, 5), Err(FileError::NotText)));
+        std::fs::write(&file, "123\n").unwrap();
+        assert_eq!(read_text(&file, 5).unwrap(), "123\n");
+    }
+
+    #[test]
+    fn what_can_block_or_never_ends_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let (pipe, socket) = (directory.path().join("pipe"), directory.path().join("socket"));
+        mknodat(CWD, &pipe, FileType::Fifo, 0o600.into(), 0).unwrap();
+        let _listener = UnixListener::bind(&socket).unwrap();
+        for path in [&*pipe, &*socket, directory.path(), Path::new("/dev/zero")] {
+            let error = read(path, 10).unwrap_err();
+            assert!(
+                matches!(error, FileError::NotRegular),
+                "{}: {error}",
+                path.display()
+            );
+        }
+        let absent = read(&directory.path().join("absent"), 10).unwrap_err();
+        assert!(matches!(absent, FileError::Io(_)), "{absent}");
+    }
+}

@@ -1,0 +1,110 @@
+//! The JSON Schema of configuration files, for editors. It is made of the written types, the same that read the files.
+
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::{Map, Value, json};
+
+use super::http::HttpOptions;
+use super::process::ProcessOptions;
+use super::systemd::SystemdOptions;
+use super::tcp::TcpOptions;
+use super::written::{
+    BearingOptions, CheckOptions, DocumentOptions, ServiceOptions, ShortFormOptions, TimingOptions,
+};
+use crate::model::CheckKind;
+
+/// Keys and other identifiers.
+const KEY: &str = "^[a-z0-9_.-]{1,64}$";
+
+/// The schema of a configuration file.
+pub fn document() -> Value {
+    let mut generator = SchemaSettings::draft07().into_generator();
+    let level = object(&mut generator, &[part::<TimingOptions>, part::<BearingOptions>]);
+    let checks: Vec<Value> = CheckKind::ALL
+        .iter()
+        .map(|kind| check(*kind, &mut generator))
+        .collect();
+    let mut service = object(
+        &mut generator,
+        &[
+            part::<ServiceOptions>,
+            part::<ShortFormOptions>,
+            part::<TimingOptions>,
+            part::<BearingOptions>,
+        ],
+    );
+    service["required"] = json!(["key"]);
+    service["properties"]["key"]["pattern"] = json!(KEY);
+    service["properties"]["checks"] = json!({
+        "description": "The checks, beside those of the short form.",
+        "type": ["array", "null"],
+        "items": { "anyOf": checks },
+    });
+    let mut root = object(&mut generator, &[part::<DocumentOptions>]);
+    let properties = &mut root["properties"];
+    set(
+        &mut properties["defaults"],
+        json!({ "anyOf": [level.clone(), { "type": "null" }] }),
+    );
+    let tiers = json!({
+        "type": ["object", "null"],
+        "properties": { "critical": level.clone(), "tolerant": level },
+        "additionalProperties": false,
+    });
+    set(&mut properties["tiers"], tiers);
+    set(
+        &mut properties["modules"],
+        json!({ "type": ["object", "null"], "maxProperties": 0 }),
+    );
+    set(
+        &mut properties["services"],
+        json!({ "type": "array", "minItems": 1, "items": service }),
+    );
+    root["required"] = json!(["services"]);
+    root["$schema"] = json!("http://json-schema.org/draft-07/schema#");
+    root["title"] = json!("Configuration of upkeep_exporter");
+    root["definitions"] = Value::Object(generator.take_definitions(true));
+    root
+}
+
+/// Replaces a property's schema, but not its description.
+fn set(property: &mut Value, mut schema: Value) {
+    schema["description"] = property["description"].take();
+    *property = schema;
+}
+
+/// A text, or a list of texts.
+pub fn text_or_texts(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": ["string", "array", "null"], "items": { "type": "string" } })
+}
+
+fn check(kind: CheckKind, generator: &mut SchemaGenerator) -> Value {
+    let own = match kind {
+        CheckKind::Http => part::<HttpOptions>,
+        CheckKind::Tcp => part::<TcpOptions>,
+        CheckKind::Systemd => part::<SystemdOptions>,
+        CheckKind::Process => part::<ProcessOptions>,
+    };
+    let mut schema = object(generator, &[part::<CheckOptions>, part::<TimingOptions>, own]);
+    schema["title"] = json!(format!("{kind} check"));
+    schema["required"] = json!(["kind"]);
+    schema["properties"]["kind"] = json!({ "description": "The kind of check.", "const": kind.as_str() });
+    schema["properties"]["name"]["pattern"] = json!(KEY);
+    schema
+}
+
+type Part = fn(&mut SchemaGenerator) -> Map<String, Value>;
+
+/// The properties of a written type.
+fn part<T: JsonSchema>(generator: &mut SchemaGenerator) -> Map<String, Value> {
+    match T::json_schema(generator).get("properties") {
+        Some(Value::Object(properties)) => properties.clone(),
+        _ => Map::new(),
+    }
+}
+
+/// An object with the properties of all parts, and no others.
+fn object(generator: &mut SchemaGenerator, parts: &[Part]) -> Value {
+    let properties: Map<String, Value> = parts.iter().flat_map(|part| part(generator)).collect();
+    json!({ "type": "object", "properties": properties, "additionalProperties": false })
+}

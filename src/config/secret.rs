@@ -1,0 +1,156 @@
+//! Secrets: where they come from, and a value that can't be shown by accident.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use super::place::{Invalid, Place};
+use super::regular_file::{self, FileError};
+
+/// The longest secret read from a file, in bytes.
+const MAX_SECRET_BYTES: u64 = 64 * 1024;
+
+/// Where a secret comes from. Files and variables are read again at every run, so that a rotated secret needs no reload.
+#[derive(Clone, PartialEq, Eq)]
+pub enum SecretSource {
+    /// Written in the configuration.
+    Inline(Secret),
+    /// The content of a file, without trailing line breaks.
+    File(PathBuf),
+    /// The value of an environment variable.
+    Env(String),
+}
+
+/// A secret value. It has no `Display` and no `Serialize`; its `Debug` hides it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+/// Why a secret could not be read. Holds the source, never the secret.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    /// The file could not be read.
+    #[error("reading the secret file {}: {cause}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        cause: FileError,
+    },
+    /// It holds line breaks or other control characters, which would end or garble what it is put into.
+    #[error("{what} holds a control character, such as a line break: write it as one line of text")]
+    NotOneLine {
+        /// Where the secret is from.
+        what: String,
+    },
+    /// The variable is not set, or not UTF-8.
+    #[error("the environment variable {name} is not set (or not UTF-8)")]
+    Env {
+        /// The variable.
+        name: String,
+    },
+}
+
+impl Secret {
+    /// Wraps a secret.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The secret itself, to be put on the wire and nowhere else.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether it holds no control characters.
+    fn is_one_line(&self) -> bool {
+        !self.0.bytes().any(|byte| byte.is_ascii_control())
+    }
+}
+
+impl SecretSource {
+    /// The source given by the three keys `name`, `name_file` and `name_env` of the mapping at `place`, of which at
+    /// most one may be given. It is one line; see [`SecretSource::read_line`].
+    ///
+    /// # Errors
+    /// Reported at the key.
+    pub fn from_keys(
+        place: &Place<'_>,
+        name: &str,
+        inline: Option<String>,
+        file: Option<PathBuf>,
+        env: Option<String>,
+    ) -> Result<Option<Self>, Invalid> {
+        let (key, source) = match (inline, file, env) {
+            (None, None, None) => return Ok(None),
+            (Some(text), None, None) => (name.to_owned(), Self::Inline(Secret(text))),
+            (None, Some(path), None) => (format!("{name}_file"), Self::File(path)),
+            (None, None, Some(variable)) => (format!("{name}_env"), Self::Env(variable)),
+            _ => {
+                return Err(place.error(format_args!(
+                    "give one of {name}, {name}_file and {name}_env, not several"
+                )));
+            }
+        };
+        match source.read_line() {
+            Ok(_) => Ok(Some(source)),
+            Err(error) => Err(place.field(&key).error(error)),
+        }
+    }
+
+    /// Reads a secret that is to be part of a header, as it is now. RFC 9110, section 5.5, allows no control characters
+    /// but tabs there, and RFC 7617, section 2, none at all in user names and passwords.
+    ///
+    /// # Errors
+    /// When the file or the variable can't be read, or holds control characters.
+    pub fn read_line(&self) -> Result<Secret, SecretError> {
+        let secret = self.read()?;
+        if !secret.is_one_line() {
+            let what = match self {
+                Self::Inline(_) => "the secret".to_owned(),
+                Self::File(path) => format!("the secret file {}", path.display()),
+                Self::Env(name) => format!("the environment variable {name}"),
+            };
+            return Err(SecretError::NotOneLine { what });
+        }
+        Ok(secret)
+    }
+
+    /// Reads the secret as it is now.
+    ///
+    /// # Errors
+    /// When the file or the variable can't be read.
+    pub fn read(&self) -> Result<Secret, SecretError> {
+        match self {
+            Self::Inline(secret) => Ok(secret.clone()),
+            Self::Env(name) => match std::env::var(name) {
+                Ok(text) => Ok(Secret(text)),
+                Err(_) => Err(SecretError::Env { name: name.clone() }),
+            },
+            Self::File(path) => match regular_file::read_text(path, MAX_SECRET_BYTES) {
+                Ok(mut text) => {
+                    text.truncate(text.trim_end_matches(['\r', '\n']).len());
+                    Ok(Secret(text))
+                }
+                Err(cause) => Err(SecretError::File {
+                    path: path.clone(),
+                    cause,
+                }),
+            },
+        }
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("<secret>")
+    }
+}
+
+impl fmt::Debug for SecretSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Inline(secret) => secret.fmt(f),
+            Self::File(path) => write!(f, "<secret file {}>", path.display()),
+            Self::Env(name) => write!(f, "<secret variable {name}>"),
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! The resolved configuration, as the rest of the exporter sees it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::http::HttpSettings;
+use super::process::ProcessSettings;
+use super::systemd::SystemdSettings;
+use super::tcp::TcpSettings;
+use crate::model::{CheckKind, CheckName, ServiceKey, Severity, Thresholds, Tier, Tolerance};
+
+/// A whole configuration, valid and complete.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Config {
+    /// The services, in the order of the file.
+    pub services: Vec<Arc<Service>>,
+}
+
+/// A service with its checks.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Service {
+    /// Its identity.
+    pub key: ServiceKey,
+    /// The name shown to people.
+    pub name: String,
+    /// The group it is shown and counted in.
+    pub group: String,
+    /// How loudly its failure is told.
+    pub tier: Tier,
+    /// What it is, for people; empty where not given.
+    pub description: String,
+    /// What to do when it fails.
+    pub runbook_url: Option<String>,
+    /// Keys of the services it needs; they exist, and there is no cycle.
+    pub depends_on: Vec<ServiceKey>,
+    /// How long each condition is borne.
+    pub tolerance: Tolerance,
+    /// Its checks, at least one.
+    pub checks: Vec<Arc<CheckSettings>>,
+}
+
+/// One check's settings: what every kind has, and the kind's own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CheckSettings {
+    /// Its name within the service.
+    pub name: CheckName,
+    /// How much its failure weighs.
+    pub severity: Severity,
+    /// From one run's start to the next one's.
+    pub interval: Duration,
+    /// A run's deadline, name resolution included.
+    pub timeout: Duration,
+    /// Start to start while the check fails or its recovery is being confirmed; at most `interval`.
+    pub recheck_interval: Duration,
+    /// Limits of the response time; kinds without one ignore them.
+    pub thresholds: Thresholds,
+    /// Runs in a row that it takes to change the status for the worse; at least 1.
+    pub failures_before_down: u32,
+    /// Runs in a row that it takes to change the status for the better; at least 1.
+    pub successes_before_up: u32,
+    /// What the kind itself needs.
+    pub kind: KindSettings,
+}
+
+impl CheckSettings {
+    /// How old a result may be before the check's status is unknown: max(90 s, 3 intervals, interval + 2 deadlines).
+    pub fn stale_after(&self) -> Duration {
+        Duration::from_secs(90)
+            .max(self.interval * 3)
+            .max(self.interval + self.timeout * 2)
+    }
+}
+
+/// The settings of one kind of check.
+#[derive(Clone, Debug, PartialEq)]
+pub enum KindSettings {
+    /// See [`HttpSettings`].
+    Http(Box<HttpSettings>),
+    /// See [`TcpSettings`].
+    Tcp(Box<TcpSettings>),
+    /// See [`SystemdSettings`].
+    Systemd(SystemdSettings),
+    /// See [`ProcessSettings`].
+    Process(ProcessSettings),
+}
+
+impl KindSettings {
+    /// Which kind it is.
+    pub const fn kind(&self) -> CheckKind {
+        match self {
+            Self::Http(_) => CheckKind::Http,
+            Self::Tcp(_) => CheckKind::Tcp,
+            Self::Systemd(_) => CheckKind::Systemd,
+            Self::Process(_) => CheckKind::Process,
+        }
+    }
+
+    /// What is looked at, for the `target` label and for people; never holds a secret.
+    pub fn target(&self) -> String {
+        match self {
+            Self::Http(settings) => settings.target(),
+            Self::Tcp(settings) => settings.target(),
+            Self::Systemd(settings) => settings.target(),
+            Self::Process(settings) => settings.target(),
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! The timing settings on their way through the levels: built in, defaults, tier, service, check. Each level overrides
+//! what it names, and is checked where it does, so that one wrong default is one error and not one a check.
+
+use std::time::Duration;
+
+use super::duration::DurationText;
+use super::place::{Path, Place};
+use super::written::{ThresholdOptions, TimingOptions};
+use crate::model::Thresholds;
+
+/// The shortest interval and recheck interval: what is shorter says nothing that a longer one does not.
+pub const MIN_INTERVAL: Duration = Duration::from_millis(100);
+
+/// The longest interval and deadline.
+pub const MAX_INTERVAL: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// The most runs in a row that a change of status may take.
+const MAX_RUNS: u32 = 1000;
+
+/// Where a setting was written. Later ones are nearer to the check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Not written anywhere.
+    BuiltIn,
+    /// In the defaults.
+    Defaults,
+    /// In the tier.
+    Tier,
+    /// The short form's own deadline.
+    ShortForm,
+    /// In the service.
+    Service,
+    /// In the check.
+    Check,
+}
+
+impl Level {
+    fn name(self) -> &'static str {
+        match self {
+            Self::BuiltIn => "built in",
+            Self::Defaults => "from the defaults",
+            Self::Tier => "from the tier",
+            Self::ShortForm => "of the short form",
+            Self::Service => "from the service",
+            Self::Check => "from the check",
+        }
+    }
+}
+
+/// A setting, where it was written, and its place there.
+#[derive(Clone, Debug)]
+pub struct Setting<T> {
+    /// The value.
+    pub value: T,
+    /// The level that set it.
+    pub level: Level,
+    path: Path,
+}
+
+impl Setting<Duration> {
+    fn built_in(milliseconds: u64) -> Self {
+        Self {
+            value: Duration::from_millis(milliseconds),
+            level: Level::BuiltIn,
+            path: Path::default(),
+        }
+    }
+
+    fn told(&self) -> String {
+        format!("{}, {}", DurationText(self.value), self.level.name())
+    }
+}
+
+/// The timing settings of one level, complete.
+#[derive(Clone, Debug)]
+pub struct Timings {
+    interval: Setting<Duration>,
+    timeout: Setting<Duration>,
+    recheck_interval: Setting<Duration>,
+    degraded: Setting<Duration>,
+    down: Setting<Duration>,
+    failures_before_down: u32,
+    successes_before_up: u32,
+}
+
+impl Timings {
+    /// What holds where nothing is written.
+    pub fn built_in() -> Self {
+        Self {
+            interval: Setting::built_in(15_000),
+            timeout: Setting::built_in(10_000),
+            recheck_interval: Setting::built_in(5_000),
+            degraded: Setting::built_in(1_000),
+            down: Setting::built_in(5_000),
+            failures_before_down: 1,
+            successes_before_up: 2,
+        }
+    }
+
+    /// The settings of the next level, where `options` are written at `place`. What is impossible is reported and left
+    /// out.
+    pub fn with(&self, options: &TimingOptions, level: Level, place: &Place<'_>) -> Self {
+        let mut new = self.clone();
+        let intervals = MIN_INTERVAL..=MAX_INTERVAL;
+        let limits = Duration::from_millis(1)..=MAX_INTERVAL;
+        let thresholds = options.thresholds.clone().unwrap_or_default();
+        let ThresholdOptions { degraded, down } = thresholds;
+        let within = place.field("thresholds");
+        for (setting, written, key, place, range) in [
+            (&mut new.interval, options.interval, "interval", place, &intervals),
+            (&mut new.timeout, options.timeout, "timeout", place, &limits),
+            (
+                &mut new.recheck_interval,
+                options.recheck_interval,
+                "recheck_interval",
+                place,
+                &intervals,
+            ),
+            (&mut new.degraded, degraded, "degraded", &within, &limits),
+            (&mut new.down, down, "down", &within, &limits),
+        ] {
+            let Some(DurationText(value)) = written else {
+                continue;
+            };
+            let place = place.field(key);
+            if range.contains(&value) {
+                let path = place.path().clone();
+                *setting = Setting { value, level, path };
+            } else {
+                let (from, to) = (DurationText(*range.start()), DurationText(*range.end()));
+                place.error(format_args!(
+                    "{} is impossible: write {from} to {to}",
+                    DurationText(value)
+                ));
+            }
+        }
+        for (setting, written, key) in [
+            (
+                &mut new.failures_before_down,
+                options.failures_before_down,
+                "failures_before_down",
+            ),
+            (
+                &mut new.successes_before_up,
+                options.successes_before_up,
+                "successes_before_up",
+            ),
+        ] {
+            match written {
+                None => {}
+                Some(count @ 1..=MAX_RUNS) => *setting = count,
+                Some(count) => {
+                    place
+                        .field(key)
+                        .error(format_args!("{count} is impossible: write 1 to {MAX_RUNS} runs"));
+                }
+            }
+        }
+        new.check_pairs(level, place);
+        new
+    }
+
+    /// The same with the deadline that a check of the short form has, unless its service says otherwise.
+    pub fn with_short_deadline(&self, deadline: Duration) -> Self {
+        let mut new = self.clone();
+        if new.timeout.level < Level::ShortForm {
+            new.timeout = Setting {
+                value: deadline,
+                level: Level::ShortForm,
+                path: Path::default(),
+            };
+        }
+        new
+    }
+
+    /// Reports pairs of which at least one was written at `level` and that contradict one another.
+    fn check_pairs(&mut self, level: Level, place: &Place<'_>) {
+        let (recheck, interval) = (&self.recheck_interval, &self.interval);
+        if recheck.level == level && recheck.value > interval.value {
+            place.field("recheck_interval").error(format_args!(
+                "{} is longer than the interval ({}): write at most the interval",
+                DurationText(recheck.value),
+                interval.told()
+            ));
+            self.recheck_interval = self.interval.clone();
+        }
+        if self.degraded.value > self.down.value && self.degraded.level.max(self.down.level) == level {
+            let within = place.field("thresholds");
+            if self.degraded.level == level {
+                within.field("degraded").error(format_args!(
+                    "{} is longer than thresholds.down ({}): write at most that",
+                    DurationText(self.degraded.value),
+                    self.down.told()
+                ));
+            } else {
+                within.field("down").error(format_args!(
+                    "{} is shorter than thresholds.degraded ({}): lower that too",
+                    DurationText(self.down.value),
+                    self.degraded.told()
+                ));
+            }
+            self.degraded = self.down.clone();
+        }
+    }
+
+    /// What deserves a remark: a threshold that no answer in time can reach. Told at the nearer one of the two, unless
+    /// the deadline is the short form's own.
+    pub fn unreachable_threshold(&self) -> Option<(Path, String)> {
+        if self.down.value < self.timeout.value || self.timeout.level == Level::ShortForm {
+            return None;
+        }
+        let nearer = if self.down.level >= self.timeout.level {
+            &self.down
+        } else {
+            &self.timeout
+        };
+        let message = format!(
+            "thresholds.down ({}) is not below the timeout ({}): slowness can't be told from silence",
+            self.down.told(),
+            self.timeout.told()
+        );
+        (nearer.level != Level::BuiltIn).then(|| (nearer.path.clone(), message))
+    }
+
+    /// From one run's start to the next one's.
+    pub fn interval(&self) -> Duration {
+        self.interval.value
+    }
+
+    /// A run's deadline.
+    pub fn timeout(&self) -> Duration {
+        self.timeout.value
+    }
+
+    /// The recheck interval: where only the interval was made shorter, the interval.
+    pub fn recheck_interval(&self) -> Duration {
+        self.recheck_interval.value.min(self.interval.value)
+    }
+
+    /// The limits of the response time.
+    pub fn thresholds(&self) -> Thresholds {
+        Thresholds {
+            degraded: self.degraded.value,
+            down: self.down.value,
+        }
+    }
+
+    /// Runs in a row for the worse and for the better.
+    pub fn runs(&self) -> (u32, u32) {
+        (self.failures_before_down, self.successes_before_up)
+    }
+}

@@ -1,0 +1,330 @@
+//! Builds the tree from the events of the YAML parser: aliases and merge keys are resolved, duplicate keys reported,
+//! and everything that could grow is bounded.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use serde_yaml::granit_parser::{Event, Parser, ScalarStyle, Tag, options};
+
+use super::mapping::Mapping;
+use super::scan_error;
+use super::tree::{Entry, Mark, Node, Value};
+use super::{MAX_ANCHORS, MAX_DEPTH, MAX_KEY_BYTES, MAX_VALUES, is_plain_key};
+use crate::config::place::{Path, Step};
+
+/// The most problems of one text that are kept; reading ends there.
+const MAX_PROBLEMS: usize = 10_000;
+
+/// Something wrong with the text as YAML.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Where.
+    pub mark: Mark,
+    /// The path to it, as far as it is known.
+    pub path: Path,
+    /// What is wrong and what would be right.
+    pub message: String,
+}
+
+/// Parses a text. `None` where it has no tree (empty, or not YAML to its end); the problems say why. A tree may be there
+/// beside problems (duplicate keys), so that the rest of the file can be examined too.
+pub fn parse(text: &str) -> (Option<Node>, Vec<Problem>) {
+    let mut builder = Builder::default();
+    let whole = builder.run(text).is_ok();
+    let tree = builder.root.take().filter(|_| whole);
+    (tree, builder.problems)
+}
+
+/// Ends the reading; the reason was recorded.
+struct Stop;
+
+#[derive(Default)]
+struct Builder {
+    frames: Vec<Frame>,
+    anchors: HashMap<usize, Anchored>,
+    problems: Vec<Problem>,
+    root: Option<Node>,
+    values: usize,
+    documents: usize,
+}
+
+/// A node with what it counts, aliases expanded.
+#[derive(Clone)]
+struct Anchored {
+    node: Node,
+    size: usize,
+    depth: usize,
+}
+
+/// A list or mapping that is not complete yet.
+struct Frame {
+    mark: Mark,
+    anchor: usize,
+    size: usize,
+    depth: usize,
+    content: Content,
+}
+
+enum Content {
+    List(Vec<Node>),
+    Map(Mapping),
+}
+
+impl Builder {
+    fn run(&mut self, text: &str) -> Result<(), Stop> {
+        let options = options! {
+            emit_comments: false,
+            emit_unresolved_aliases: true,
+            flow_nesting_limit: MAX_DEPTH,
+            block_nesting_limit: MAX_DEPTH,
+        };
+        for event in Parser::new_from_str_with_options(text, options) {
+            let (event, span) = match event {
+                Ok(event) => event,
+                Err(error) => {
+                    return Err(self.stop(scan_error::mark(&error, text), scan_error::message(&error)));
+                }
+            };
+            self.take(event, Mark::of(&span.start))?;
+            if self.problems.len() >= MAX_PROBLEMS {
+                return Err(Stop);
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, event: Event<'_>, mark: Mark) -> Result<(), Stop> {
+        match event {
+            Event::DocumentStart(..) => {
+                self.documents += 1;
+                if self.documents > 1 {
+                    let message =
+                        "a second document begins here: a configuration is one document; remove the ---";
+                    return Err(self.stop(mark, message));
+                }
+            }
+            Event::Scalar(text, style, anchor, tag) => {
+                let is_text = self.tag(mark, tag.as_deref());
+                let value = match style {
+                    ScalarStyle::Plain if !is_text => Value::Plain(text.into()),
+                    _ => Value::Text(text.into()),
+                };
+                let node = Node::new(mark, value);
+                self.anchor(anchor, &node, 1, 0)?;
+                self.add(node, 1, 0)?;
+            }
+            Event::SequenceStart(_, anchor, tag) => {
+                self.tag(mark, tag.as_deref());
+                self.open(mark, anchor, Content::List(Vec::new()))?;
+            }
+            Event::MappingStart(_, anchor, tag) => {
+                self.tag(mark, tag.as_deref());
+                self.open(mark, anchor, Content::Map(Mapping::default()))?;
+            }
+            Event::SequenceEnd | Event::MappingEnd => self.close()?,
+            Event::Alias(id) => self.alias(id, mark)?,
+            Event::UnresolvedAlias(_) => {
+                self.problem(
+                    mark,
+                    "this alias has no anchor: define it with & before it is used with *",
+                );
+                self.add(Node::new(mark, Value::Pruned), 1, 0)?;
+            }
+            Event::StreamStart
+            | Event::StreamEnd
+            | Event::DocumentEnd
+            | Event::Anchor(..)
+            | Event::Comment(..) => {}
+            // The event type is open to additions; what is not known carries no value.
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Whether the tag says that a scalar is a text. Tags beyond the core schema's are reported.
+    fn tag(&mut self, mark: Mark, tag: Option<&Tag>) -> bool {
+        let Some(tag) = tag else { return false };
+        match tag.core_suffix() {
+            Some(suffix) => suffix == "str",
+            None if tag.handle() == "!" && tag.suffix().is_empty() => true,
+            None => {
+                self.problem(mark, "tags (!name) have no meaning here: remove it");
+                false
+            }
+        }
+    }
+
+    fn open(&mut self, mark: Mark, anchor: usize, content: Content) -> Result<(), Stop> {
+        if self.frames.len() >= MAX_DEPTH {
+            return Err(self.stop(mark, scan_error::too_deep()));
+        }
+        self.count(1, mark)?;
+        self.frames.push(Frame {
+            mark,
+            anchor,
+            size: 1,
+            depth: 1,
+            content,
+        });
+        Ok(())
+    }
+
+    fn close(&mut self) -> Result<(), Stop> {
+        let Some(frame) = self.frames.pop() else {
+            return Ok(());
+        };
+        let Frame {
+            mark,
+            anchor,
+            size,
+            depth,
+            content,
+        } = frame;
+        let value = match content {
+            Content::List(items) => Value::List(Rc::new(items)),
+            Content::Map(map) => {
+                let mut wrong = Vec::new();
+                let entries = map.merged(|mark| wrong.push(mark));
+                for mark in wrong {
+                    self.problem(mark, "<< wants a mapping, or a list of mappings, to merge");
+                }
+                Value::Map(Rc::new(entries))
+            }
+        };
+        let node = Node::new(mark, value);
+        self.anchor(anchor, &node, size, depth)?;
+        self.add_counted(node, size, depth)
+    }
+
+    /// Keeps a complete node for aliases, where it has an anchor (an id other than 0).
+    fn anchor(&mut self, id: usize, node: &Node, size: usize, depth: usize) -> Result<(), Stop> {
+        if id == 0 {
+            return Ok(());
+        }
+        if self.anchors.len() >= MAX_ANCHORS {
+            let message = format!("the file has more than {MAX_ANCHORS} anchors (&name): use fewer");
+            return Err(self.stop(node.mark, message));
+        }
+        let node = node.clone();
+        self.anchors.insert(id, Anchored { node, size, depth });
+        Ok(())
+    }
+
+    fn alias(&mut self, id: usize, mark: Mark) -> Result<(), Stop> {
+        match self.anchors.get(&id).cloned() {
+            Some(target) => self.add(target.node, target.size, target.depth),
+            None => {
+                self.problem(
+                    mark,
+                    "this alias stands inside its own anchor: it would never end",
+                );
+                self.add(Node::new(mark, Value::Pruned), 1, 0)
+            }
+        }
+    }
+
+    /// Adds a complete value where the reading stands, and counts it.
+    fn add(&mut self, node: Node, size: usize, depth: usize) -> Result<(), Stop> {
+        self.count(size, node.mark)?;
+        self.add_counted(node, size, depth)
+    }
+
+    fn count(&mut self, size: usize, mark: Mark) -> Result<(), Stop> {
+        self.values = self.values.saturating_add(size);
+        if self.values > MAX_VALUES {
+            let message = format!("the file has more than {MAX_VALUES} values, aliases expanded: split it");
+            return Err(self.stop(mark, message));
+        }
+        Ok(())
+    }
+
+    fn add_counted(&mut self, node: Node, size: usize, depth: usize) -> Result<(), Stop> {
+        if self.frames.len() + depth > MAX_DEPTH {
+            return Err(self.stop(node.mark, scan_error::too_deep()));
+        }
+        let Some(frame) = self.frames.last_mut() else {
+            self.root = Some(node);
+            return Ok(());
+        };
+        frame.size = frame.size.saturating_add(size);
+        frame.depth = frame.depth.max(depth + 1);
+        match &mut frame.content {
+            Content::List(items) => items.push(node),
+            Content::Map(map) => match map.key.take() {
+                None => {
+                    let (key, mark) = self.key(node);
+                    if let Some(Content::Map(map)) = self.frames.last_mut().map(|frame| &mut frame.content) {
+                        map.key = Some((key, mark));
+                    }
+                }
+                Some((key, _)) if &*key == "<<" => map.merges.push(node),
+                // The key was reported.
+                Some((key, _)) if key.len() > MAX_KEY_BYTES => {}
+                Some((key, mark)) => match map.find(&key) {
+                    None => map.push(Entry {
+                        key,
+                        mark,
+                        value: node,
+                    }),
+                    Some(first) => {
+                        let line = first.mark.line;
+                        self.duplicate(&key, mark, line);
+                    }
+                },
+            },
+        }
+        Ok(())
+    }
+
+    /// A value in the place of a key.
+    fn key(&mut self, node: Node) -> (Rc<str>, Mark) {
+        let text = match node.value {
+            Value::Plain(text) | Value::Text(text) if text.len() <= MAX_KEY_BYTES => {
+                return (text, node.mark);
+            }
+            Value::Plain(_) | Value::Text(_) => "a key is longer than 1024 bytes: keys are short words",
+            _ => "a list or a mapping stands in the place of a key: a key is a word",
+        };
+        self.problem(node.mark, text);
+        // Longer than a key may be: so that its value is passed over.
+        ("?".repeat(MAX_KEY_BYTES + 1).into(), node.mark)
+    }
+
+    fn duplicate(&mut self, key: &str, mark: Mark, line: u32) {
+        let message = if is_plain_key(key) {
+            format!("{key} is given twice, the first time in line {line}: keep one of the two")
+        } else {
+            format!("this key is given twice, the first time in line {line}: keep one of the two")
+        };
+        self.problem(mark, message);
+    }
+
+    fn path(&self) -> Path {
+        let steps = self.frames.iter().map_while(|frame| match &frame.content {
+            Content::List(items) => Some(Step::Index(items.len())),
+            Content::Map(map) => match &map.key {
+                Some((key, _)) if is_plain_key(key) => Some(Step::Key(key.clone())),
+                _ => None,
+            },
+        });
+        Path(steps.collect())
+    }
+
+    fn problem(&mut self, mark: Mark, message: impl Into<String>) {
+        let path = self.path();
+        self.problems.push(Problem {
+            mark,
+            path,
+            message: message.into(),
+        });
+    }
+
+    fn stop(&mut self, mark: Mark, message: impl Into<String>) -> Stop {
+        self.problems.push(Problem {
+            mark,
+            path: Path::default(),
+            message: message.into(),
+        });
+        Stop
+    }
+}

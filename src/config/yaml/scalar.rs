@@ -1,0 +1,77 @@
+//! What plain scalars are in YAML's core schema (YAML 1.2.2, section 10.3.2).
+
+/// The number that a plain scalar is in YAML's core schema.
+pub fn number(text: &str) -> Option<f64> {
+    integer(text).map(|value| value as f64).or_else(|| {
+        let is_decimal = text.bytes().any(|byte| byte.is_ascii_digit())
+            && text
+                .bytes()
+                .all(|byte| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E'));
+        is_decimal.then(|| text.parse().ok()).flatten()
+    })
+}
+
+/// The whole number that a plain scalar is.
+pub fn integer(text: &str) -> Option<i128> {
+    if let Some(digits) = text.strip_prefix("0x") {
+        return unsigned(digits, 16);
+    }
+    if let Some(digits) = text.strip_prefix("0o") {
+        return unsigned(digits, 8);
+    }
+    match text.strip_prefix('-') {
+        Some(digits) => unsigned(digits, 10).map(|value| -value),
+        None => unsigned(text.strip_prefix('+').unwrap_or(text), 10),
+    }
+}
+
+fn unsigned(digits: &str, radix: u32) -> Option<i128> {
+    // from_str_radix takes a sign, which must not follow another one.
+    if digits.starts_with(['+', '-']) {
+        return None;
+    }
+    i128::from_str_radix(digits, radix).ok()
+}
+
+/// The truth value that a plain scalar is in YAML's core schema.
+pub fn boolean(text: &str) -> Option<bool> {
+    match text {
+        "true" | "True" | "TRUE" => Some(true),
+        "false" | "False" | "FALSE" => Some(false),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_those_of_the_core_schema() {
+        for (text, value) in [
+            ("0", 0),
+            ("-7", -7),
+            ("+7", 7),
+            ("007", 7),
+            ("0x1F", 31),
+            ("0o17", 15),
+        ] {
+            assert_eq!(integer(text), Some(value), "{text}");
+        }
+        for text in ["", "-", "+-1", "1_000", "0b1", "0x-1", "12:30", "y", "1.5", "٣"] {
+            assert_eq!(integer(text), None, "{text}");
+        }
+        assert_eq!(number("1e3"), Some(1000.0));
+        for text in ["inf", "nan", "e", ".", "1e", "infinity"] {
+            assert_eq!(number(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_true_and_false_are_truth_values() {
+        assert_eq!(boolean("true"), Some(true));
+        for text in ["y", "yes", "on", "off", "n", "1", "tRUE"] {
+            assert_eq!(boolean(text), None, "{text}");
+        }
+    }
+}
