@@ -1,0 +1,176 @@
+//! Connects to a host: its addresses in order, the next one started when the one before fails or is slow (RFC 8305).
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::net::TcpStream;
+
+use super::resolve::Resolver;
+use super::trace::{Phase, Step, Trace};
+use crate::config::address::{AddressPreference, HostPort};
+use crate::model::{Problem, Reason};
+
+/// How long an address may keep the next one waiting (RFC 8305, section 5).
+const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+/// How many addresses of a name are tried.
+const MAX_ADDRESSES: usize = 8;
+
+/// Connects to a host, and notes the phases resolve and connect. The phase connect is left open, for a proxy's answer.
+///
+/// # Errors
+/// Why the name could not be resolved, or why none of its addresses could be connected to.
+pub async fn dial(
+    resolver: &Resolver,
+    target: &HostPort,
+    preference: AddressPreference,
+    trace: &mut Trace<'_>,
+) -> Result<(TcpStream, SocketAddr), Problem> {
+    trace.enter(Phase::Resolve);
+    if target.host.parse::<IpAddr>().is_err() {
+        trace.step = Step::Resolving(target.host.clone());
+    }
+    let mut addresses = resolver.resolve(&target.host, preference).await?;
+    addresses.truncate(MAX_ADDRESSES);
+    trace.enter(Phase::Connect);
+    let first = SocketAddr::new(addresses[0], target.port);
+    trace.step = Step::Connecting(first);
+    if addresses.len() == 1 {
+        return match TcpStream::connect(first).await {
+            Ok(stream) => Ok((stream, first)),
+            Err(error) => Err(failed(&[(first, error)])),
+        };
+    }
+    race(
+        addresses
+            .iter()
+            .map(|address| SocketAddr::new(*address, target.port)),
+        trace,
+    )
+    .await
+}
+
+async fn race(
+    mut addresses: impl Iterator<Item = SocketAddr>,
+    trace: &mut Trace<'_>,
+) -> Result<(TcpStream, SocketAddr), Problem> {
+    let mut attempts = FuturesUnordered::new();
+    let mut errors = Vec::new();
+    loop {
+        let next = addresses.next();
+        if let Some(peer) = next {
+            trace.step = Step::Connecting(peer);
+            attempts.push(async move { (peer, TcpStream::connect(peer).await) });
+        }
+        let delay = if next.is_some() {
+            ATTEMPT_DELAY
+        } else {
+            Duration::MAX
+        };
+        let mut delay = pin!(tokio::time::sleep(delay));
+        tokio::select! {
+            biased;
+            ended = attempts.next() => match ended {
+                Some((peer, Ok(stream))) => return Ok((stream, peer)),
+                Some((peer, Err(error))) => errors.push((peer, error)),
+                None => return Err(failed(&errors)),
+            },
+            () = &mut delay => {}
+        }
+    }
+}
+
+/// The problem of a connection that did not come about. Of several attempts' errors, that of an address which answered
+/// counts before that of one which could not be reached: hosts without IPv6 are common.
+fn failed(errors: &[(SocketAddr, io::Error)]) -> Problem {
+    let reasons = errors.iter().map(|(peer, error)| connect_reason(peer, error));
+    let reason = reasons.min_by_key(|reason| match reason {
+        Reason::Internal => 0,
+        Reason::Refused => 1,
+        Reason::Closed => 2,
+        Reason::Timeout => 3,
+        _ => 4,
+    });
+    let parts: Vec<String> = errors
+        .iter()
+        .map(|(peer, error)| format!("connecting to {peer}: {error}"))
+        .collect();
+    let reason = reason.unwrap_or(Reason::Internal);
+    let advice = match reason {
+        Reason::Internal => {
+            " (the exporter is short of file descriptors, ports or memory: raise LimitNOFILE)"
+        }
+        _ => "",
+    };
+    Problem::new(reason, format_args!("{}{advice}", parts.join("; ")))
+}
+
+fn connect_reason(peer: &SocketAddr, error: &io::Error) -> Reason {
+    match error.kind() {
+        // Where the system has IPv6 switched off, its addresses can't be assigned; for IPv4 it means that all ports
+        // are taken.
+        io::ErrorKind::AddrNotAvailable if peer.is_ipv6() => Reason::Unreachable,
+        _ => reason(error),
+    }
+}
+
+/// What an error of a socket means.
+pub fn reason(error: &io::Error) -> Reason {
+    use rustix::io::Errno;
+    match error.raw_os_error().map(Errno::from_raw_os_error) {
+        Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => return Reason::Internal,
+        Some(Errno::PERM | Errno::ACCESS) => return Reason::Permission,
+        _ => {}
+    }
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => Reason::Refused,
+        io::ErrorKind::TimedOut => Reason::Timeout,
+        io::ErrorKind::AddrNotAvailable | io::ErrorKind::AddrInUse => Reason::Internal,
+        io::ErrorKind::ConnectionReset
+        | io::ErrorKind::ConnectionAborted
+        | io::ErrorKind::BrokenPipe
+        | io::ErrorKind::NotConnected
+        | io::ErrorKind::UnexpectedEof => Reason::Closed,
+        _ => Reason::Unreachable,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(errors: &[(&str, i32)]) -> Problem {
+        let error = |(peer, code): &(&str, i32)| (peer.parse().unwrap(), io::Error::from_raw_os_error(*code));
+        failed(&errors.iter().map(error).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn errors_of_the_system_have_reasons() {
+        for (code, reason) in [
+            (111, Reason::Refused),
+            (104, Reason::Closed),
+            (110, Reason::Timeout),
+            (113, Reason::Unreachable),
+            (101, Reason::Unreachable),
+            (99, Reason::Internal),
+            (24, Reason::Internal),
+            (13, Reason::Permission),
+        ] {
+            assert_eq!(problem(&[("192.0.2.1:80", code)]).reason, reason, "{code}");
+        }
+        assert_eq!(problem(&[("[::1]:80", 99)]).reason, Reason::Unreachable);
+    }
+
+    #[test]
+    fn the_address_that_answered_decides() {
+        let problem = problem(&[("[2001:db8::1]:80", 101), ("192.0.2.1:80", 111)]);
+        assert_eq!(problem.reason, Reason::Refused);
+        assert_eq!(
+            problem.message(),
+            "connecting to [2001:db8::1]:80: Network is unreachable (os error 101); \
+             connecting to 192.0.2.1:80: Connection refused (os error 111)"
+        );
+    }
+}

@@ -1,0 +1,75 @@
+//! HTTP/2 without tasks of its own: what hyper wants to spawn is kept in a list and polled beside the connection, so
+//! that dropping the run frees everything at once.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use hyper::rt::Executor;
+
+type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Takes what hyper wants to run.
+#[derive(Clone, Default)]
+pub struct Tasks(Arc<Mutex<Vec<Task>>>);
+
+impl<F> Executor<F> for Tasks
+where
+    F: Future + Send + 'static,
+{
+    fn execute(&self, future: F) {
+        let task = Box::pin(async move {
+            future.await;
+        });
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(task);
+    }
+}
+
+/// A connection with the tasks that belong to it.
+pub struct Driven<C> {
+    connection: Option<Pin<Box<C>>>,
+    incoming: Tasks,
+    running: Vec<Task>,
+}
+
+impl<C> Driven<C> {
+    /// Drives a connection that was made with these tasks.
+    pub fn new(connection: C, incoming: Tasks) -> Self {
+        Self {
+            connection: Some(Box::pin(connection)),
+            incoming,
+            running: Vec::new(),
+        }
+    }
+}
+
+impl<C: Future<Output = hyper::Result<()>>> Future for Driven<C> {
+    type Output = hyper::Result<()>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        if let Some(connection) = &mut this.connection
+            && let Poll::Ready(result) = connection.as_mut().poll(cx)
+        {
+            this.connection = None;
+            if result.is_err() {
+                return Poll::Ready(result);
+            }
+        }
+        loop {
+            let added = std::mem::take(&mut *this.incoming.0.lock().unwrap_or_else(PoisonError::into_inner));
+            let is_new = !added.is_empty();
+            this.running.extend(added);
+            this.running
+                .retain_mut(|task| task.as_mut().poll(cx).is_pending());
+            if !is_new {
+                break;
+            }
+        }
+        match this.connection.is_none() && this.running.is_empty() {
+            true => Poll::Ready(Ok(())),
+            false => Poll::Pending,
+        }
+    }
+}

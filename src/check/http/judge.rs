@@ -1,0 +1,217 @@
+//! Holds a response against the assertions. Pure: from what came to a verdict.
+
+use http::{StatusCode, response};
+
+use super::json;
+use crate::config::expression::Expression;
+use crate::config::http::{Assertions, version_name};
+use crate::model::{Problem, Reason};
+
+/// The most steps that loops of a CEL expression may take over a document: about a second.
+const MAX_STEPS: u64 = 2_000_000;
+/// How much of a value a message quotes.
+const MAX_QUOTED: usize = 100;
+
+/// Judges the head of a response; `known` tells whether the request had credentials.
+///
+/// # Errors
+/// With the reason `auth` where they were refused, `status` for other unexpected statuses, else `assertion`.
+pub fn head(
+    assertions: &Assertions,
+    head: &response::Parts,
+    is_tls: bool,
+    known: bool,
+) -> Result<(), Problem> {
+    let failed = |message: String| Err(Problem::new(Reason::Assertion, message));
+    if !assertions.expects(head.status) {
+        return Err(status(assertions, head.status, known));
+    }
+    if !assertions.versions.is_empty() && !assertions.versions.contains(&head.version) {
+        let expected: Vec<&str> = assertions
+            .versions
+            .iter()
+            .map(|version| version_name(*version))
+            .collect();
+        let version = version_name(head.version);
+        return failed(format!(
+            "the answer is {version}, expected is {}",
+            expected.join(" or ")
+        ));
+    }
+    if is_tls && assertions.fail_if_ssl {
+        return failed("the answer came over TLS, and fail_if_ssl is set".to_owned());
+    }
+    if !is_tls && assertions.fail_if_not_ssl {
+        return failed("the answer did not come over TLS, and fail_if_not_ssl is set".to_owned());
+    }
+    for (wanted, header) in assertions
+        .header_matches
+        .iter()
+        .map(|header| (false, header))
+        .chain(assertions.header_not_matches.iter().map(|header| (true, header)))
+    {
+        let values = head.headers.get_all(&header.header);
+        let (name, regexp) = (&header.header, header.regexp.as_str());
+        if values.iter().next().is_none() {
+            if header.allow_missing {
+                continue;
+            }
+            return failed(format!(
+                "the answer has no header {name}, which is to be held against \"{regexp}\""
+            ));
+        }
+        let matching = values
+            .iter()
+            .find(|value| header.regexp.is_match(value.as_bytes()));
+        match (wanted, matching) {
+            (false, Some(value)) => {
+                let value = quoted(value.as_bytes());
+                return failed(format!("the header {name}, {value}, matches \"{regexp}\""));
+            }
+            (true, None) => return failed(format!("no header {name} matches \"{regexp}\"")),
+            (false, None) | (true, Some(_)) => {}
+        }
+    }
+    Ok(())
+}
+
+fn status(assertions: &Assertions, status: StatusCode, known: bool) -> Problem {
+    let name = status
+        .canonical_reason()
+        .map(|name| format!(" {name}"))
+        .unwrap_or_default();
+    let code = status.as_u16();
+    match status {
+        StatusCode::UNAUTHORIZED if known => Problem::new(
+            Reason::Auth,
+            format_args!("the target refused the credentials: {code}{name}"),
+        ),
+        StatusCode::PROXY_AUTHENTICATION_REQUIRED => Problem::new(
+            Reason::Auth,
+            format_args!("the proxy refused the credentials, or wants some: {code}{name}"),
+        ),
+        _ => {
+            let expected: Vec<String> = assertions
+                .status_codes
+                .iter()
+                .map(|status| status.as_u16().to_string())
+                .collect();
+            let expected = if expected.is_empty() {
+                "2xx".to_owned()
+            } else {
+                expected.join(" or ")
+            };
+            Problem::new(
+                Reason::Status,
+                format_args!("the status is {code}{name}, expected is {expected}"),
+            )
+        }
+    }
+}
+
+/// Judges a body as far as it is quick: the verdict, and whether [`body`] must still be asked.
+pub fn light(assertions: &Assertions, bytes: &[u8]) -> (Result<(), Problem>, bool) {
+    let verdict = patterns(assertions, bytes);
+    let expressions = [&assertions.json_matches, &assertions.json_not_matches];
+    let expressions = || expressions.into_iter().flatten();
+    if verdict.is_err() || expressions().next().is_none() {
+        return (verdict, false);
+    }
+    // A value takes at least two bytes, so half the length bounds their number.
+    let values = (bytes.len() / 2) as u64 + 1;
+    match expressions().all(|expression| expression.is_light(values)) {
+        true => (json(assertions, bytes), false),
+        false => (Ok(()), true),
+    }
+}
+
+/// Judges a body; may take up to seconds.
+///
+/// # Errors
+/// With the reason `assertion` where the body is not as asserted, `limit` where judging it would take too long.
+pub fn body(assertions: &Assertions, bytes: &[u8]) -> Result<(), Problem> {
+    patterns(assertions, bytes)?;
+    json(assertions, bytes)
+}
+
+fn patterns(assertions: &Assertions, bytes: &[u8]) -> Result<(), Problem> {
+    let matching = assertions
+        .body_matches
+        .iter()
+        .find(|pattern| pattern.is_match(bytes));
+    let missing = assertions
+        .body_not_matches
+        .iter()
+        .find(|pattern| !pattern.is_match(bytes));
+    match (matching, missing) {
+        (Some(pattern), _) => {
+            let message = format!(
+                "the body matches \"{}\" (fail_if_body_matches_regexp)",
+                pattern.as_str()
+            );
+            Err(Problem::new(Reason::Assertion, message))
+        }
+        (None, Some(pattern)) => {
+            let message = format!(
+                "the body does not match \"{}\" (fail_if_body_not_matches_regexp); it begins {}",
+                pattern.as_str(),
+                quoted(bytes)
+            );
+            Err(Problem::new(Reason::Assertion, message))
+        }
+        (None, None) => Ok(()),
+    }
+}
+
+fn json(assertions: &Assertions, bytes: &[u8]) -> Result<(), Problem> {
+    let cases = [
+        (&assertions.json_matches, false),
+        (&assertions.json_not_matches, true),
+    ];
+    let mut cases = cases
+        .into_iter()
+        .filter_map(|(case, wanted)| Some((case.as_ref()?, wanted)))
+        .peekable();
+    if cases.peek().is_none() {
+        return Ok(());
+    }
+    let document = json::read(bytes).map_err(|error| {
+        let message = format!(
+            "the body is not the JSON asked for: {error}; it begins {}",
+            quoted(bytes)
+        );
+        Problem::new(Reason::Assertion, message)
+    })?;
+    for (expression, wanted) in cases {
+        let source = expression.as_str();
+        if expression.cost(document.values) > MAX_STEPS {
+            let message =
+                format!("the body is too large for the nested loops of the CEL expression {source}");
+            return Err(Problem::new(Reason::Limit, message));
+        }
+        let failed = |what: &str| {
+            Err(Problem::new(
+                Reason::Assertion,
+                format_args!("the CEL expression {source}{what}"),
+            ))
+        };
+        match evaluate(expression, &document) {
+            Ok(verdict) if verdict == wanted => {}
+            Ok(true) => return failed(" is true of the body (fail_if_body_json_matches_cel)"),
+            Ok(false) => return failed(" is not true of the body (fail_if_body_json_not_matches_cel)"),
+            Err(error) => return failed(&format!(" fails: {error}")),
+        }
+    }
+    Ok(())
+}
+
+fn evaluate(expression: &Expression, document: &json::Document) -> Result<bool, String> {
+    expression.evaluate(document.value.clone())
+}
+
+/// The beginning of what a target sent.
+fn quoted(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_QUOTED)]);
+    let more = if bytes.len() > MAX_QUOTED { "\u{2026}" } else { "" };
+    format!("\"{text}{more}\"")
+}

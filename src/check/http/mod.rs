@@ -1,0 +1,260 @@
+//! The http check: one request on a new connection, redirects followed, and the response held against the assertions.
+//! A status, version or header that is not as expected ends the run before the body is read.
+
+mod body;
+mod exchange;
+mod http2;
+mod json;
+mod judge;
+mod request;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{StatusCode, response};
+use tokio::net::TcpStream;
+
+pub use self::body::BodyBudget;
+use self::body::Sink;
+use self::exchange::Exchange;
+pub use self::request::authorization;
+use self::request::{Hop, Requests, Wire};
+use super::Shared;
+use super::dial::{self, dial};
+use super::network::Network;
+use super::proxy;
+use super::tls::{CERTIFICATE_NOT_AFTER, TlsClient};
+use super::trace::{Phase, Step, Trace};
+use crate::config::http::HttpSettings;
+use crate::model::{Family, MetricType, Problem, Reason, Report, Sample, Scope, Unit};
+
+/// The status code of the last response.
+pub static STATUS_CODE: Family = Family {
+    name: "upkeep_http_status_code",
+    metric_type: MetricType::Gauge,
+    unit: Unit::None,
+    scope: Scope::Check,
+    labels: &[],
+    help: "Status code of the last run's final response, 0 where there was none.",
+};
+
+/// How long each part of the last run took.
+pub static PHASE_DURATION: Family = Family {
+    name: "upkeep_http_phase_duration_seconds",
+    metric_type: MetricType::Gauge,
+    unit: Unit::Seconds,
+    scope: Scope::Check,
+    labels: &["phase"],
+    help: "Duration of each part of the last run, redirects added up; 0 for parts that were not reached.",
+};
+
+/// The families of http checks.
+pub const FAMILIES: &[&Family] = &[&STATUS_CODE, &PHASE_DURATION, &CERTIFICATE_NOT_AFTER];
+
+/// Bodies of this many bytes and more are looked at on a thread for blocking work.
+const LARGE_BODY_BYTES: usize = 64 << 10;
+
+/// A http check.
+#[derive(Debug)]
+pub struct HttpCheck {
+    settings: Arc<HttpSettings>,
+    requests: Requests,
+    network: Network,
+    tls: TlsClient,
+}
+
+impl HttpCheck {
+    /// A check with these settings.
+    pub fn new(settings: &HttpSettings, shared: &Shared) -> Self {
+        let settings = Arc::new(settings.clone());
+        let protocols: &[&[u8]] = if settings.enable_http2 {
+            &[b"h2", b"http/1.1"]
+        } else {
+            &[b"http/1.1"]
+        };
+        Self {
+            requests: Requests::new(settings.clone()),
+            tls: TlsClient::new(&settings.tls, protocols, &shared.network.trust),
+            network: shared.network.clone(),
+            settings,
+        }
+    }
+
+    /// Runs once.
+    ///
+    /// # Errors
+    /// The problem that made it fail.
+    pub async fn run(&mut self, report: &mut Report) -> Result<(), Problem> {
+        let mut notes = Notes {
+            trace: Trace::new(report),
+            status: None,
+        };
+        let result = self.follow(&mut notes).await;
+        notes.trace.end();
+        result
+    }
+
+    /// Requests the URL and what it redirects to.
+    async fn follow(&mut self, notes: &mut Notes<'_>) -> Result<(), Problem> {
+        let mut hop = self.requests.first();
+        let mut redirects = 0;
+        loop {
+            notes.status = None;
+            let mut exchange = self.exchange(&hop, notes).await?;
+            let head = exchange.head();
+            notes.status = Some(head.status);
+            let next = match self.settings.max_redirects {
+                Some(_) => hop.redirect(head, self.settings.url.expose())?,
+                None => None,
+            };
+            let Some(next) = next else {
+                return self.judge(&hop, &mut exchange, notes).await;
+            };
+            redirects += 1;
+            if self.settings.max_redirects.is_some_and(|limit| redirects > limit) {
+                notes.trace.answered();
+                let message = format!(
+                    "more than {} redirects, the last one from {} to {}",
+                    redirects - 1,
+                    hop.url().shown(),
+                    next.url().shown()
+                );
+                return Err(Problem::new(Reason::Limit, message));
+            }
+            hop = next;
+        }
+    }
+
+    /// Connects and requests, until the head of the response is there.
+    async fn exchange(&mut self, hop: &Hop, notes: &mut Notes<'_>) -> Result<Exchange, Problem> {
+        let trace = &mut notes.trace;
+        let target = hop.url().address();
+        let proxy = self
+            .settings
+            .proxy
+            .as_ref()
+            .and_then(|proxies| proxies.for_url(hop.url()));
+        let address = proxy.map_or(&target, |proxy| &proxy.address);
+        let (mut stream, peer) =
+            dial(&self.network.resolver, address, self.settings.preference, trace).await?;
+        if !hop.url().is_https() {
+            let wire = Wire { http2: false, proxy };
+            let request = self.requests.build(hop, wire)?;
+            if self.settings.body.is_some() {
+                nodelay(&stream)?;
+            }
+            trace.enter(Phase::Processing);
+            trace.step = Step::Waiting;
+            return Exchange::http1(stream, request, peer, true).await;
+        }
+        if let Some(proxy) = proxy {
+            trace.step = Step::Tunnelling(target.to_string());
+            let headers = self
+                .settings
+                .proxy
+                .as_ref()
+                .map_or(&[][..], |proxies| &proxies.connect_headers);
+            stream = proxy::tunnel(stream, proxy, &target, headers).await?;
+        }
+        let secured = self
+            .tls
+            .handshake(stream, peer, &self.requests.tls_host(hop), trace)
+            .await?;
+        let http2 = secured.get_ref().1.alpn_protocol() == Some(b"h2");
+        let request = self.requests.build(hop, Wire { http2, proxy: None })?;
+        trace.enter(Phase::Processing);
+        trace.step = Step::Waiting;
+        match http2 {
+            true => Exchange::http2(secured, request, peer).await,
+            false => Exchange::http1(secured, request, peer, false).await,
+        }
+    }
+
+    /// Holds the final response against the assertions.
+    async fn judge(&self, hop: &Hop, exchange: &mut Exchange, notes: &mut Notes<'_>) -> Result<(), Problem> {
+        let trace = &mut notes.trace;
+        let assertions = &self.settings.assertions;
+        trace.enter(Phase::Transfer);
+        let head: &response::Parts = exchange.head();
+        let known = self.requests.sends_credentials(hop);
+        if let Err(problem) = judge::head(assertions, head, hop.url().is_https(), known) {
+            trace.answered();
+            return Err(problem);
+        }
+        let limit = self.settings.body_size_limit;
+        let mut sink = Sink::new(
+            self.settings.compression,
+            limit,
+            assertions.need_body(),
+            &self.network.bodies,
+        );
+        let mut received: u64 = 0;
+        trace.step = Step::Reading(0);
+        let read = async {
+            while let Some(data) = exchange.data().await? {
+                received += data.len() as u64;
+                trace.step = Step::Reading(received);
+                sink.write(&data)?;
+            }
+            sink.finish()
+        };
+        let read = read.await;
+        trace.answered();
+        let body = read?;
+        if !assertions.need_body() {
+            return Ok(());
+        }
+        trace.step = Step::Judging;
+        if body.len() < LARGE_BODY_BYTES {
+            let (problem, heavy) = judge::light(assertions, body.bytes());
+            problem?;
+            if !heavy {
+                return Ok(());
+            }
+        }
+        let settings = self.settings.clone();
+        match tokio::task::spawn_blocking(move || judge::body(&settings.assertions, body.bytes())).await {
+            Ok(verdict) => verdict,
+            Err(error) => Err(Problem::new(
+                Reason::Internal,
+                format_args!("looking at the body: {error}"),
+            )),
+        }
+    }
+}
+
+fn nodelay(stream: &TcpStream) -> Result<(), Problem> {
+    stream
+        .set_nodelay(true)
+        .map_err(|error| Problem::new(dial::reason(&error), error))
+}
+
+/// The notes of one run, and what an http check adds to them.
+#[derive(Debug)]
+struct Notes<'r> {
+    trace: Trace<'r>,
+    status: Option<StatusCode>,
+}
+
+impl Drop for Notes<'_> {
+    fn drop(&mut self) {
+        self.trace.leave();
+        let sample = |family, labels, value| Sample {
+            family,
+            labels,
+            value,
+        };
+        let status = self.status.map_or(0.0, |status| f64::from(status.as_u16()));
+        let mut samples = Vec::with_capacity(Phase::ALL.len() + 2);
+        samples.push(sample(&STATUS_CODE, Vec::new(), status));
+        for phase in Phase::ALL {
+            let seconds = self.trace.spent(phase).as_secs_f64();
+            samples.push(sample(&PHASE_DURATION, vec![phase.as_str().into()], seconds));
+        }
+        // Nothing else has written samples yet; the trace adds its own after this.
+        self.trace.report.samples = samples;
+    }
+}
+
+/// The request's body as it goes over the wire.
+type RequestBody = http_body_util::Full<Bytes>;

@@ -1,0 +1,266 @@
+//! The requests of an http check: the first one and those that redirects lead to.
+
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, COOKIE, HOST, LOCATION, PROXY_AUTHORIZATION, USER_AGENT,
+};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version, response};
+use url::Url;
+
+use super::RequestBody;
+use crate::config::http::{BodySource, Credentials, HttpSettings, ProxyServer, TargetUrl};
+use crate::config::regular_file::FileError;
+use crate::model::{Problem, Reason};
+
+const OWN_USER_AGENT: &str = concat!("upkeep_exporter/", env!("CARGO_PKG_VERSION"));
+
+/// One request in a row of redirects.
+#[derive(Clone, Debug)]
+pub struct Hop {
+    url: Arc<TargetUrl>,
+    method: Method,
+    with_body: bool,
+    /// Whether it goes to the host of the configuration, so that it may be given secrets.
+    trusted: bool,
+}
+
+/// How a request travels.
+#[derive(Clone, Copy, Debug)]
+pub struct Wire<'s> {
+    /// By HTTP/2.
+    pub http2: bool,
+    /// To a proxy, which connects on our behalf.
+    pub proxy: Option<&'s ProxyServer>,
+}
+
+/// Makes the requests of one check.
+#[derive(Debug)]
+pub struct Requests {
+    settings: Arc<HttpSettings>,
+    url: Arc<TargetUrl>,
+    /// The headers of every request to the configured host but those that hold secrets read at each run.
+    headers: HeaderMap,
+    own_host: Option<HeaderValue>,
+}
+
+impl Requests {
+    /// The requests that these settings ask for.
+    pub fn new(settings: Arc<HttpSettings>) -> Self {
+        let mut headers = HeaderMap::with_capacity(8);
+        headers.insert(USER_AGENT, HeaderValue::from_static(OWN_USER_AGENT));
+        // The connection is not used again. Saying so makes the server close first, so that the ports in TIME_WAIT
+        // (RFC 9293, section 3.6.1) are not ours, of which a busy exporter would run out.
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        if let Some(compression) = settings.compression {
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(compression.as_str()));
+        }
+        let mut own_host = None;
+        for (name, value) in &settings.headers {
+            // The configuration was refused if a value could not be one.
+            let Ok(mut value) = HeaderValue::from_str(value.expose()) else {
+                continue;
+            };
+            if *name == HOST {
+                own_host = Some(value);
+                continue;
+            }
+            value.set_sensitive(true);
+            headers.insert(name.clone(), value);
+        }
+        Self {
+            url: Arc::new(settings.url.clone()),
+            settings,
+            headers,
+            own_host,
+        }
+    }
+
+    /// The configured request.
+    pub fn first(&self) -> Hop {
+        Hop {
+            url: self.url.clone(),
+            method: self.settings.method.clone(),
+            with_body: self.settings.body.is_some(),
+            trusted: true,
+        }
+    }
+
+    /// The name that a certificate must be for.
+    pub fn tls_host(&self, hop: &Hop) -> String {
+        match self
+            .own_host
+            .as_ref()
+            .filter(|_| self.is_own(hop))
+            .and_then(|host| host.to_str().ok())
+        {
+            Some(host) => {
+                let name = host
+                    .rsplit_once(':')
+                    .filter(|(_, port)| port.parse::<u16>().is_ok());
+                name.map_or(host, |(name, _)| name)
+                    .trim_matches(['[', ']'])
+                    .to_owned()
+            }
+            None => hop.url.address().host,
+        }
+    }
+
+    /// Whether a request says who we are.
+    pub fn sends_credentials(&self, hop: &Hop) -> bool {
+        hop.trusted && (self.settings.credentials.is_some() || self.headers.contains_key(AUTHORIZATION))
+    }
+
+    /// Makes a request.
+    ///
+    /// # Errors
+    /// When a secret or the body's file can't be read.
+    pub fn build(&self, hop: &Hop, wire: Wire<'_>) -> Result<Request<RequestBody>, Problem> {
+        let url = &hop.url;
+        let mut request = Request::new(RequestBody::new(Bytes::new()));
+        let mut headers = self.headers.clone();
+        let own_host = self.own_host.as_ref().filter(|_| self.is_own(hop));
+        let host = match own_host {
+            Some(host) => host.clone(),
+            None => HeaderValue::from_str(url.authority()).map_err(|error| invalid(url, &error))?,
+        };
+        let uri = match (wire.http2, wire.proxy) {
+            (false, None) => Uri::try_from(url.path_and_query()),
+            (false, Some(_)) => Uri::try_from(&url.expose()[..]),
+            (true, _) => {
+                let authority = host.to_str().unwrap_or(url.authority());
+                Uri::try_from(format!("https://{authority}{}", url.path_and_query()))
+            }
+        };
+        *request.uri_mut() = uri.map_err(|error| invalid(url, &error))?;
+        if wire.http2 {
+            *request.version_mut() = Version::HTTP_2;
+            headers.remove(CONNECTION);
+        } else {
+            headers.insert(HOST, host);
+        }
+        match (&self.settings.credentials, hop.trusted) {
+            (Some(credentials), true) => {
+                headers.insert(AUTHORIZATION, authorization(credentials)?);
+            }
+            (_, true) => {}
+            (_, false) => {
+                headers.remove(AUTHORIZATION);
+                headers.remove(COOKIE);
+            }
+        }
+        if let Some(credentials) = wire.proxy.and_then(|proxy| proxy.credentials.as_ref()) {
+            headers.insert(PROXY_AUTHORIZATION, authorization(credentials)?);
+        }
+        *request.headers_mut() = headers;
+        if let Some(source) = self.settings.body.as_ref().filter(|_| hop.with_body) {
+            *request.body_mut() = RequestBody::new(body(source)?);
+        }
+        *request.method_mut() = hop.method.clone();
+        Ok(request)
+    }
+
+    fn is_own(&self, hop: &Hop) -> bool {
+        hop.url.authority() == self.url.authority()
+    }
+}
+
+impl Hop {
+    /// What is requested.
+    pub fn url(&self) -> &TargetUrl {
+        &self.url
+    }
+
+    /// The request that a response redirects to (RFC 9110, section 15.4), if it does.
+    ///
+    /// # Errors
+    /// When the `Location` leads nowhere.
+    pub fn redirect(&self, head: &response::Parts, configured: &Url) -> Result<Option<Self>, Problem> {
+        let keeps_method = match head.status {
+            StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND | StatusCode::SEE_OTHER => false,
+            StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT => true,
+            _ => return Ok(None),
+        };
+        let Some(location) = head.headers.get(LOCATION) else {
+            return Ok(None);
+        };
+        let failed = |what: &dyn std::fmt::Display| {
+            let message = format!(
+                "{} redirects to a Location that can't be followed: {what}",
+                self.url.shown()
+            );
+            Problem::new(Reason::Protocol, message)
+        };
+        let location = std::str::from_utf8(location.as_bytes()).map_err(|error| failed(&error))?;
+        let joined = self.url.expose().join(location).map_err(|error| failed(&error))?;
+        let (next, _) = TargetUrl::new(joined).map_err(|error| failed(&error))?;
+        let downgraded = configured.scheme() == "https" && !next.is_https();
+        let trusted = next.expose().host() == configured.host() && !downgraded;
+        let method = match self.method {
+            _ if keeps_method => self.method.clone(),
+            Method::HEAD => Method::HEAD,
+            _ => Method::GET,
+        };
+        Ok(Some(Self {
+            url: Arc::new(next),
+            method,
+            with_body: self.with_body && keeps_method,
+            trusted,
+        }))
+    }
+}
+
+fn invalid(url: &TargetUrl, error: &dyn std::fmt::Display) -> Problem {
+    Problem::new(
+        Reason::Protocol,
+        format_args!("{} can't be requested: {error}", url.shown()),
+    )
+}
+
+/// The value of an `Authorization` header, made from secrets as they are now.
+///
+/// # Errors
+/// With the reason `auth` when a secret can't be read, or can't be in a header.
+pub fn authorization(credentials: &Credentials) -> Result<HeaderValue, Problem> {
+    let unreadable = |error| Problem::new(Reason::Auth, error);
+    let text = match credentials {
+        Credentials::Basic { username, password } => {
+            let username = username.read_line().map_err(unreadable)?;
+            let password = password
+                .as_ref()
+                .map(|source| source.read_line())
+                .transpose()
+                .map_err(unreadable)?;
+            let password = password.as_ref().map_or("", |password| password.expose());
+            format!(
+                "Basic {}",
+                STANDARD.encode(format!("{}:{password}", username.expose()))
+            )
+        }
+        Credentials::Scheme { scheme, credentials } => {
+            format!(
+                "{scheme} {}",
+                credentials.read_line().map_err(unreadable)?.expose()
+            )
+        }
+    };
+    let mut value = HeaderValue::try_from(text).map_err(|_| {
+        let message = "the credentials hold characters that a header can't have (line breaks, say)";
+        Problem::new(Reason::Auth, message)
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn body(source: &BodySource) -> Result<Bytes, Problem> {
+    source.read().map(Bytes::from).map_err(|error| {
+        let reason = match error.cause {
+            FileError::TooLong(_) => Reason::Limit,
+            _ => Reason::Internal,
+        };
+        Problem::new(reason, format_args!("body_file: {error}"))
+    })
+}

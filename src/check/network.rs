@@ -1,0 +1,28 @@
+//! What the checks that talk over a network share.
+
+use std::sync::Arc;
+
+use super::http::BodyBudget;
+use super::resolve::{Resolver, ResolverFiles};
+use super::tls::SystemTrust;
+
+/// Name resolution, the system's authorities, and the memory for bodies. A clone shares them.
+#[derive(Clone, Debug, Default)]
+pub struct Network {
+    /// Resolves names.
+    pub resolver: Arc<Resolver>,
+    /// The authorities that the system trusts.
+    pub trust: Arc<SystemTrust>,
+    /// Bounds the memory that all bodies kept for assertions take together.
+    pub bodies: Arc<BodyBudget>,
+}
+
+impl Network {
+    /// A network whose names come from these files.
+    pub fn new(files: ResolverFiles) -> Self {
+        Self {
+            resolver: Arc::new(Resolver::new(files)),
+            ..Self::default()
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! The texts under /proc/PID, parsed. See proc_pid_stat(5) and proc_pid_limits(5).
+//!
+//! These are not the procfs crate's parsers, because those panic on truncated text, and turn a name that is not UTF-8
+//! into something else; names are matched as bytes here.
+
+use procfs::process::StatFlags;
+
+/// What is used of /proc/PID/stat. Everybody may read these fields, whoever owns the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stat<'a> {
+    /// The name: up to 15 bytes, any but NUL (kernel threads may have longer ones).
+    pub name: &'a [u8],
+    /// The state's letter.
+    pub state: u8,
+    /// Whether it is a thread of the kernel's, which has no command line.
+    pub is_kernel_thread: bool,
+    /// CPU time in user and kernel mode, of all its threads, in clock ticks.
+    pub cpu_ticks: u64,
+    /// Threads, those that ended left out, but the first one always among them.
+    pub threads: u64,
+    /// When it started, in clock ticks after boot.
+    pub start_ticks: u64,
+    /// Resident memory in pages.
+    pub resident_pages: u64,
+}
+
+impl<'a> Stat<'a> {
+    /// Parses the content of a stat file; `None` when it is not one.
+    pub fn parse(bytes: &'a [u8]) -> Option<Self> {
+        // The name is in parentheses and may itself hold parentheses, spaces and line breaks; nothing after it does.
+        let open = bytes.iter().position(|&byte| byte == b'(')?;
+        let close = bytes.iter().rposition(|&byte| byte == b')')?;
+        let name = bytes.get(open + 1..close)?;
+        // Counted from zero at field 3 of the manual page, the state.
+        let mut fields = bytes
+            .get(close + 1..)?
+            .split(u8::is_ascii_whitespace)
+            .filter(|field| !field.is_empty());
+        let &[state] = fields.next()? else { return None };
+        let flags: u32 = number(fields.nth(5)?)?;
+        let user: u64 = number(fields.nth(4)?)?;
+        let system: u64 = number(fields.next()?)?;
+        let threads: i64 = number(fields.nth(4)?)?;
+        let start_ticks = number(fields.nth(1)?)?;
+        let resident: i64 = number(fields.nth(1)?)?;
+        Some(Self {
+            name,
+            state,
+            is_kernel_thread: flags & StatFlags::PF_KTHREAD.bits() != 0,
+            cpu_ticks: user.saturating_add(system),
+            threads: threads.max(0).unsigned_abs(),
+            start_ticks,
+            resident_pages: resident.max(0).unsigned_abs(),
+        })
+    }
+
+    /// Whether its first thread has ended.
+    pub const fn is_ended(&self) -> bool {
+        matches!(self.state, b'Z' | b'X' | b'x')
+    }
+
+    /// Whether only the first thread has ended: the process lives on in others, although its state is that of a zombie.
+    pub const fn lives_in_other_threads(&self) -> bool {
+        self.is_ended() && self.threads > 1
+    }
+}
+
+/// A soft resource limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SoftLimit {
+    /// At most this many.
+    Value(u64),
+    /// No limit.
+    Unlimited,
+}
+
+/// The soft limit of open descriptors in the content of a limits file.
+pub fn max_open_files(bytes: &[u8]) -> Option<SoftLimit> {
+    let rest = bytes
+        .split(|&byte| byte == b'\n')
+        .find_map(|line| line.strip_prefix(b"Max open files"))?;
+    match rest.trim_ascii_start().split(u8::is_ascii_whitespace).next()? {
+        b"unlimited" => Some(SoftLimit::Unlimited),
+        digits => number(digits).map(SoftLimit::Value),
+    }
+}
+
+/// Makes a command line printable as one text, as it is matched: arguments separated by spaces, nothing at its end.
+/// Returns its length.
+pub fn join_arguments(bytes: &mut [u8]) -> usize {
+    let length = bytes
+        .iter()
+        .rposition(|&byte| byte != 0)
+        .map_or(0, |last| last + 1);
+    for byte in &mut bytes[..length] {
+        if *byte == 0 {
+            *byte = b' ';
+        }
+    }
+    length
+}
+
+/// The id that a directory entry of /proc stands for, if it is a process.
+pub fn process_id(name: &[u8]) -> Option<i32> {
+    if name.first()? == &b'0' {
+        return None;
+    }
+    name.iter().all(u8::is_ascii_digit).then(|| number(name))?
+}
+
+fn number<T: std::str::FromStr>(digits: &[u8]) -> Option<T> {
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests;

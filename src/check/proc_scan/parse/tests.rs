@@ -1,0 +1,134 @@
+//! Tests of the parsers.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// As the kernel writes it, with a name that tries to look like the end of the name.
+const LINE: &[u8] =
+    b"42 (a) Z 1 (\n\xff) S 1 42 42 0 -1 4194304 100 0 0 0 250 50 9 9 20 0 7 0 117115 3133440 378 \
+18446744073709551615 1 1 1 0 0 0 0 0 0 0 0 0 17 0 0 0 0 0 0 1 1 1 1 1 1 1 0\n";
+
+#[test]
+fn reads_the_fields_behind_any_name() {
+    let expected = Stat {
+        name: b"a) Z 1 (\n\xff",
+        state: b'S',
+        is_kernel_thread: false,
+        cpu_ticks: 300,
+        threads: 7,
+        start_ticks: 117_115,
+        resident_pages: 378,
+    };
+    assert_eq!(Stat::parse(LINE), Some(expected));
+}
+
+#[test]
+fn reads_its_own_process_as_the_kernel_tells_it() {
+    let text = std::fs::read("/proc/self/stat").unwrap();
+    let stat = Stat::parse(&text).unwrap();
+    assert!(stat.threads >= 2, "the test's thread and the first one: {stat:?}");
+    assert!(stat.resident_pages > 0 && stat.start_ticks > 0);
+    assert!(!stat.is_kernel_thread && !stat.is_ended());
+}
+
+#[test]
+fn knows_kernel_threads_by_their_flag() {
+    let text = std::fs::read("/proc/2/stat").unwrap_or_default();
+    match Stat::parse(&text) {
+        // In a private pid namespace there are none.
+        Some(stat) if stat.name == b"kthreadd" => assert!(stat.is_kernel_thread),
+        _ => {
+            let line = b"2 (kthreadd) S 0 0 0 0 -1 2129984 0 0 0 0 0 3 0 0 20 0 1 0 4 0 0 1";
+            assert!(Stat::parse(line).unwrap().is_kernel_thread);
+        }
+    }
+}
+
+#[test]
+fn truncated_text_is_no_stat() {
+    let resident_ends = LINE.windows(4).position(|window| window == b" 378").unwrap() + 2;
+    for length in 0..resident_ends {
+        assert_eq!(Stat::parse(&LINE[..length]), None, "{length} bytes");
+    }
+}
+
+#[test]
+fn a_first_thread_that_ended_is_no_zombie_while_others_run() {
+    let line = |threads: u32| format!("7 (x) Z 1 7 7 0 -1 0 0 0 0 0 1 1 0 0 20 0 {threads} 0 5 0 0 1");
+    assert!(!Stat::parse(line(1).as_bytes()).unwrap().lives_in_other_threads());
+    assert!(Stat::parse(line(2).as_bytes()).unwrap().lives_in_other_threads());
+}
+
+#[test]
+fn finds_the_soft_limit() {
+    let text = b"Limit                     Soft Limit           Hard Limit           Units\n\
+        Max processes             96365                96365                processes\n\
+        Max open files            1024                 524288               files\n";
+    assert_eq!(max_open_files(text), Some(SoftLimit::Value(1024)));
+    assert_eq!(
+        max_open_files(b"Max open files            unlimited            unlimited            files"),
+        Some(SoftLimit::Unlimited)
+    );
+    assert_eq!(max_open_files(b"Max open files"), None);
+    assert_eq!(max_open_files(b""), None);
+    assert!(SoftLimit::Value(u64::MAX) < SoftLimit::Unlimited);
+}
+
+#[test]
+fn joins_arguments_with_spaces() {
+    let mut text = *b"python\0-m\0\0app\0\0\0";
+    let length = join_arguments(&mut text);
+    assert_eq!(&text[..length], b"python -m  app");
+    assert_eq!(join_arguments(&mut [0; 3]), 0);
+}
+
+#[test]
+fn only_plain_numbers_are_processes() {
+    assert_eq!(process_id(b"1"), Some(1));
+    assert_eq!(process_id(b"4194304"), Some(4_194_304));
+    for name in [
+        &b""[..],
+        b"0",
+        b"01",
+        b"-1",
+        b"+1",
+        b"self",
+        b"1a",
+        b"99999999999",
+        b"\xb2",
+        b".",
+    ] {
+        assert_eq!(process_id(name), None, "{}", name.escape_ascii());
+    }
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_bytes_make_no_parser_panic(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
+        let _ = Stat::parse(&bytes);
+        let _ = max_open_files(&bytes);
+        let _ = process_id(&bytes);
+        let mut copy = bytes.clone();
+        prop_assert!(join_arguments(&mut copy) <= bytes.len());
+    }
+
+    #[test]
+    fn almost_right_text_makes_no_parser_panic(
+        text in "[0-9]{0,3} ?[(]?[a-z) (]{0,6}[)]? ?[A-Z]?( -?[0-9]{1,22}){0,30}",
+        limit in "Max open files *[0-9a-z]{0,25}[ \n]?[0-9]*"
+    ) {
+        let _ = Stat::parse(text.as_bytes());
+        let _ = max_open_files(limit.as_bytes());
+    }
+
+    #[test]
+    fn every_name_is_read_back(name in proptest::collection::vec(1_u8.., 0..16)) {
+        let mut line = b"1 (".to_vec();
+        line.extend_from_slice(&name);
+        line.extend_from_slice(b") R 0 0 0 0 0 0 0 0 0 0 3 4 0 0 20 0 1 0 9 0 5");
+        let stat = Stat::parse(&line).unwrap();
+        prop_assert_eq!(stat.name, &name[..]);
+        prop_assert_eq!((stat.cpu_ticks, stat.start_ticks, stat.resident_pages), (7, 9, 5));
+    }
+}

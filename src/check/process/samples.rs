@@ -1,0 +1,144 @@
+//! What a process check measures: sums over the processes that match.
+
+use std::ops::Add;
+
+use crate::check::proc_scan::{Answer, Process, SoftLimit};
+use crate::model::{Family, MetricType, Sample, Scope, Unit};
+
+use super::cpu::CpuCounter;
+
+/// The families of process checks.
+pub const FAMILIES: &[&Family] = &[
+    &PROCESSES,
+    &CPU,
+    &RESIDENT_MEMORY,
+    &OPEN_FDS,
+    &MAX_FDS,
+    &THREADS,
+    &START_TIME,
+];
+
+const fn family(name: &'static str, metric_type: MetricType, unit: Unit, help: &'static str) -> Family {
+    Family {
+        name,
+        metric_type,
+        unit,
+        scope: Scope::Check,
+        labels: &[],
+        help,
+    }
+}
+
+/// How many processes match.
+pub static PROCESSES: Family = family(
+    "upkeep_processes",
+    MetricType::Gauge,
+    Unit::None,
+    "Matching processes, zombies and the exporter itself left out.",
+);
+
+/// CPU time.
+pub static CPU: Family = family(
+    "upkeep_process_cpu_seconds_total",
+    MetricType::Counter,
+    Unit::Seconds,
+    "CPU time in user and kernel mode of the processes that match or matched; does not fall when one of them ends.",
+);
+
+/// Memory.
+pub static RESIDENT_MEMORY: Family = family(
+    "upkeep_process_resident_memory_bytes",
+    MetricType::Gauge,
+    Unit::Bytes,
+    "Resident memory of the matching processes, pages that they share counted for each.",
+);
+
+/// Descriptors.
+pub static OPEN_FDS: Family = family(
+    "upkeep_process_open_fds",
+    MetricType::Gauge,
+    Unit::None,
+    "Open file descriptors of the matching processes; absent when not all of them can be read.",
+);
+
+/// The limit of descriptors.
+pub static MAX_FDS: Family = family(
+    "upkeep_process_max_fds",
+    MetricType::Gauge,
+    Unit::None,
+    "The smallest soft limit of open file descriptors among the matching processes.",
+);
+
+/// Threads.
+pub static THREADS: Family = family(
+    "upkeep_process_threads",
+    MetricType::Gauge,
+    Unit::None,
+    "Threads of the matching processes.",
+);
+
+/// The oldest start.
+pub static START_TIME: Family = family(
+    "upkeep_process_start_time_seconds",
+    MetricType::Gauge,
+    Unit::Seconds,
+    "When the oldest of the matching processes started, as a Unix time.",
+);
+
+fn sample(family: &'static Family, value: f64) -> Sample {
+    Sample {
+        family,
+        labels: Vec::new(),
+        value,
+    }
+}
+
+/// The CPU counter, from the first scan on.
+pub fn cpu(counter: &CpuCounter) -> Option<Sample> {
+    counter.ticks().map(|ticks| sample(&CPU, seconds(ticks)))
+}
+
+/// The gauges of one scan. Without a matching process there is the count alone; a value that can't be read of one of
+/// them is absent as a whole, since a part would pass for the sum.
+pub fn of(answer: &Answer) -> Vec<Sample> {
+    let processes = &answer.found.processes[..];
+    let mut samples = vec![sample(&PROCESSES, processes.len() as f64)];
+    if processes.is_empty() {
+        return samples;
+    }
+    let mut push = |family, value: Option<f64>| samples.extend(value.map(|value| sample(family, value)));
+    let pages = sum(processes, |process| Some(process.resident_pages));
+    push(
+        &RESIDENT_MEMORY,
+        pages.map(|pages| pages * procfs::page_size() as f64),
+    );
+    push(&OPEN_FDS, sum(processes, |process| process.open_fds));
+    push(&MAX_FDS, smallest_limit(processes));
+    push(&THREADS, sum(processes, |process| Some(process.threads)));
+    let oldest = processes.iter().map(|process| process.identity.1).min();
+    let start = answer.survey.boot_time.zip(oldest);
+    push(
+        &START_TIME,
+        start.map(|(boot, ticks)| boot as f64 + seconds(ticks)),
+    );
+    samples
+}
+
+fn sum(processes: &[Process], value: impl Fn(&Process) -> Option<u64>) -> Option<f64> {
+    processes
+        .iter()
+        .map(|process| value(process).map(|value| value as f64))
+        .try_fold(0.0, |sum, value| value.map(|value| sum.add(value)))
+}
+
+fn smallest_limit(processes: &[Process]) -> Option<f64> {
+    let limits: Option<Vec<SoftLimit>> = processes.iter().map(|process| process.max_fds).collect();
+    Some(match limits?.into_iter().min()? {
+        SoftLimit::Value(limit) => limit as f64,
+        SoftLimit::Unlimited => f64::INFINITY,
+    })
+}
+
+fn seconds(ticks: u64) -> f64 {
+    ticks as f64 / procfs::ticks_per_second() as f64
+}

@@ -1,0 +1,64 @@
+//! Users by name.
+
+use crate::model::{Problem, Reason};
+
+/// Where users are listed. Users from elsewhere (a directory service, systemd's dynamic ones) are given by number:
+/// asking for them by name takes the C library's plug-ins, which can block for as long as the network does.
+const PASSWD: &str = "/etc/passwd";
+
+/// The number of the user called `name`, as /etc/passwd has it now.
+///
+/// # Errors
+/// When the file can't be read, or has no such user.
+pub async fn look_up(name: &str) -> Result<u32, Problem> {
+    match tokio::fs::read(PASSWD).await {
+        Ok(text) => find(&text, name).ok_or_else(|| {
+            let message = format!("no user {name} in {PASSWD}; users from elsewhere are given by number");
+            Problem::new(Reason::Missing, message)
+        }),
+        Err(error) => Err(Problem::new(
+            Reason::Permission,
+            format!(
+                "reading {PASSWD} for the user {name}: {error}; give the user by number where it can't be read"
+            ),
+        )),
+    }
+}
+
+/// Finds a name in the text of a passwd(5) file.
+fn find(text: &[u8], name: &str) -> Option<u32> {
+    text.split(|&byte| byte == b'\n').find_map(|line| {
+        let mut fields = line.split(|&byte| byte == b':');
+        if fields.next()? != name.as_bytes() {
+            return None;
+        }
+        std::str::from_utf8(fields.nth(1)?).ok()?.parse().ok()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_whole_names_only() {
+        let text = b"root:x:0:0:root:/root:/bin/sh\nbad\nwww:x:\nwww-data:x:33:33::/:\n\xff:x:5:5::/:\nlast:x:70000:1::/:";
+        assert_eq!(find(text, "root"), Some(0));
+        assert_eq!(find(text, "www-data"), Some(33));
+        assert_eq!(find(text, "last"), Some(70_000));
+        assert_eq!(find(text, "www"), None);
+        assert_eq!(find(text, "bad"), None);
+        assert_eq!(find(text, ""), None);
+    }
+
+    #[tokio::test]
+    async fn an_unknown_user_is_missing() {
+        assert_eq!(look_up("root").await, Ok(0));
+        let problem = look_up("no-such-user").await.unwrap_err();
+        assert_eq!(problem.reason, Reason::Missing);
+        assert!(
+            problem.message().contains("no user no-such-user in /etc/passwd"),
+            "{problem}"
+        );
+    }
+}

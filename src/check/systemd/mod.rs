@@ -1,0 +1,131 @@
+//! The systemd check: the state of a unit, known by signals over D-Bus, not by polling.
+
+mod calls;
+mod hub;
+mod judge;
+mod session;
+mod table;
+mod unit;
+mod watch;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use self::hub::{Facts, Subscription};
+use self::unit::Unit;
+use super::Shared;
+use crate::config::systemd::{SystemdSettings, UnitState};
+use crate::model::{Family, MetricType, Problem, Report, Sample, Scope, Unit as MetricUnit};
+
+pub use self::hub::Hub;
+
+/// The families of systemd checks.
+pub const FAMILIES: &[&Family] = &[&UNIT_STATE, &UNIT_RESTARTS, &UNIT_ACTIVE_ENTER];
+
+/// One-hot over the states.
+pub static UNIT_STATE: Family = Family {
+    name: "upkeep_systemd_unit_state",
+    metric_type: MetricType::Gauge,
+    unit: MetricUnit::None,
+    scope: Scope::Check,
+    labels: &["unit", "state"],
+    help: "State of the systemd unit: 1 for the current one, 0 for the others; absent while unknown.",
+};
+
+/// The manager's NRestarts.
+pub static UNIT_RESTARTS: Family = Family {
+    name: "upkeep_systemd_unit_restarts_total",
+    metric_type: MetricType::Counter,
+    unit: MetricUnit::None,
+    scope: Scope::Check,
+    labels: &["unit"],
+    help: "Automatic restarts of the service unit, as counted by systemd.",
+};
+
+/// When the unit last became active.
+pub static UNIT_ACTIVE_ENTER: Family = Family {
+    name: "upkeep_systemd_unit_active_enter_timestamp_seconds",
+    metric_type: MetricType::Gauge,
+    unit: MetricUnit::Seconds,
+    scope: Scope::Check,
+    labels: &["unit"],
+    help: "Unix time at which the systemd unit last became active.",
+};
+
+/// A systemd check.
+#[derive(Debug)]
+pub struct SystemdCheck {
+    settings: SystemdSettings,
+    subscription: Subscription,
+}
+
+impl SystemdCheck {
+    /// A check with these settings.
+    pub fn new(settings: &SystemdSettings, shared: &Shared) -> Self {
+        Self {
+            subscription: shared.units.subscribe(&settings.bus, &settings.unit),
+            settings: settings.clone(),
+        }
+    }
+
+    /// Runs once: reads what signals have told. Waits, for five seconds at most, only while the connection is being made.
+    ///
+    /// # Errors
+    /// The problem that made it fail.
+    pub async fn run(&mut self, report: &mut Report) -> Result<(), Problem> {
+        report.step = "waiting for systemd's answer over D-Bus".into();
+        let facts = self.subscription.facts().await?;
+        let unit = &facts.unit;
+        if unit.exists() || unit.state() != Some(UnitState::Inactive) {
+            push_samples(unit, &self.settings.unit, &mut report.samples);
+        }
+        report.warning = judge::judge(unit, &self.settings, activating_for(&facts))?;
+        Ok(())
+    }
+
+    /// Notified when the unit's state changes, or the connection to systemd is lost or back.
+    pub fn wakeup(&self) -> Option<Arc<Notify>> {
+        Some(self.subscription.changed.clone())
+    }
+}
+
+/// By systemd's clock where that works, else since first seen.
+fn activating_for(facts: &Facts) -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let now = u64::try_from(now.tv_sec)
+        .unwrap_or(0)
+        .saturating_mul(1_000_000)
+        .saturating_add(u64::try_from(now.tv_nsec / 1000).unwrap_or(0));
+    let seen = facts
+        .activating_since
+        .map_or(Duration::ZERO, |since| since.elapsed());
+    facts.unit.activating_for(now).unwrap_or(seen)
+}
+
+fn push_samples(unit: &Unit, name: &str, samples: &mut Vec<Sample>) {
+    let label = || Cow::Owned(name.to_owned());
+    if let Some(current) = unit.state() {
+        samples.extend(UnitState::ALL.iter().map(|state| Sample {
+            family: &UNIT_STATE,
+            labels: vec![label(), Cow::Borrowed(state.as_str())],
+            value: f64::from(u8::from(*state == current)),
+        }));
+    }
+    if let Some(service) = &unit.service {
+        samples.push(Sample {
+            family: &UNIT_RESTARTS,
+            labels: vec![label()],
+            value: f64::from(service.restarts),
+        });
+    }
+    if unit.active_enter > 0 {
+        samples.push(Sample {
+            family: &UNIT_ACTIVE_ENTER,
+            labels: vec![label()],
+            value: Duration::from_micros(unit.active_enter).as_secs_f64(),
+        });
+    }
+}

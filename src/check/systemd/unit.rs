@@ -1,0 +1,200 @@
+//! What is known of a unit, taken from the properties that systemd publishes. See org.freedesktop.systemd1(5).
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use zbus::Variant;
+
+use crate::config::systemd::UnitState;
+
+/// The longest word (a state, a result) kept, in bytes. systemd's are at most 20 long.
+const MAX_WORD: usize = 64;
+
+/// The longest load error kept, in bytes.
+const MAX_LOAD_ERROR: usize = 240;
+
+/// Properties by name, as `GetAll` and `PropertiesChanged` carry them.
+pub type Properties<'a> = HashMap<&'a str, Variant<'a>>;
+
+/// A unit as systemd last told it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Unit {
+    /// `LoadState`: loaded, not-found, masked, bad-setting, error, ...
+    pub load: Box<str>,
+    /// `LoadError`'s message, where the unit could not be loaded.
+    pub load_error: Box<str>,
+    /// `ActiveState`.
+    pub active: Box<str>,
+    /// `SubState`, whose words depend on the unit's type.
+    pub sub: Box<str>,
+    /// `ActiveEnterTimestamp`: Unix time in microseconds, 0 if it never was active.
+    pub active_enter: u64,
+    /// `InactiveExitTimestampMonotonic`, in microseconds.
+    inactive_exit: u64,
+    /// `ActiveExitTimestampMonotonic`, in microseconds.
+    active_exit: u64,
+    /// What only services have.
+    pub service: Option<Service>,
+}
+
+/// What is known of a service beyond what every unit has.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Service {
+    /// `NRestarts`: automatic restarts since it was started by hand.
+    pub restarts: u32,
+    /// `Result`: success, exit-code, signal, core-dump, timeout, oom-kill, start-limit-hit, ...
+    pub result: Box<str>,
+    /// `ExecMainCode`: a CLD_ value of waitid(2), how the main process ended.
+    pub main_code: i32,
+    /// `ExecMainStatus`: its exit status or the signal that ended it.
+    pub main_status: i32,
+}
+
+impl Unit {
+    /// Takes the values of one row of `ListUnitsByNames`.
+    pub fn apply_row(&mut self, load: &str, active: &str, sub: &str) {
+        set(&mut self.load, load, MAX_WORD);
+        set(&mut self.active, active, MAX_WORD);
+        set(&mut self.sub, sub, MAX_WORD);
+    }
+
+    /// Whether a row of `ListUnitsByNames` says what is known already.
+    pub fn is_in(&self, load: &str, active: &str, sub: &str) -> bool {
+        *self.load == *load && *self.active == *active && *self.sub == *sub
+    }
+
+    /// Takes the text of why the unit can't be loaded.
+    pub fn set_load_error(&mut self, text: &str) {
+        set(&mut self.load_error, text, MAX_LOAD_ERROR);
+    }
+
+    /// Takes what `properties` hold of interest; the rest stays as it was.
+    pub fn apply(&mut self, properties: &Properties<'_>) {
+        set_word(&mut self.load, properties, "LoadState");
+        set_word(&mut self.active, properties, "ActiveState");
+        set_word(&mut self.sub, properties, "SubState");
+        if let Some(Variant::Structure(error)) = properties.get("LoadError")
+            && let [_, Variant::Str(message)] = error.fields()
+        {
+            self.set_load_error(message.as_str());
+        }
+        set_u64(&mut self.active_enter, properties, "ActiveEnterTimestamp");
+        set_u64(
+            &mut self.inactive_exit,
+            properties,
+            "InactiveExitTimestampMonotonic",
+        );
+        set_u64(&mut self.active_exit, properties, "ActiveExitTimestampMonotonic");
+        // Sockets, mounts and others have a `Result` too; only services count restarts.
+        if let Some(Variant::U32(restarts)) = properties.get("NRestarts") {
+            self.service.get_or_insert_default().restarts = *restarts;
+        }
+        if let Some(service) = &mut self.service {
+            set_word(&mut service.result, properties, "Result");
+            if let Some(Variant::I32(code)) = properties.get("ExecMainCode") {
+                service.main_code = *code;
+            }
+            if let Some(Variant::I32(status)) = properties.get("ExecMainStatus") {
+                service.main_status = *status;
+            }
+        }
+    }
+
+    /// The state, if it is one of those known.
+    pub fn state(&self) -> Option<UnitState> {
+        UnitState::from_word(&self.active)
+    }
+
+    /// Whether there is such a unit.
+    pub fn exists(&self) -> bool {
+        &*self.load != "not-found"
+    }
+
+    /// How long it has been activating, by systemd's own clock, when CLOCK_MONOTONIC shows `now` microseconds; `None`
+    /// where systemd's times make no sense there. With `RestartMode=direct` a unit goes from active to activating
+    /// without having been inactive, so the later of the two exits is its start.
+    pub fn activating_for(&self, now: u64) -> Option<Duration> {
+        match self.inactive_exit.max(self.active_exit) {
+            0 => None,
+            start => now.checked_sub(start).map(Duration::from_micros),
+        }
+    }
+
+    /// Whether the difference to `other` is worth a run of the check: a restart is, a timestamp alone is not.
+    pub fn differs(&self, other: &Self) -> bool {
+        let restarts = |unit: &Self| unit.service.as_ref().map(|service| service.restarts);
+        !self.is_in(&other.load, &other.active, &other.sub) || restarts(self) != restarts(other)
+    }
+}
+
+fn set(target: &mut Box<str>, text: &str, longest: usize) {
+    let fits = |(end, _): &(usize, char)| *end <= longest;
+    let text = match text.char_indices().take_while(fits).last() {
+        Some((last, _)) if text.len() > longest => &text[..last],
+        _ => text,
+    };
+    if **target != *text {
+        *target = text.into();
+    }
+}
+
+fn set_word(target: &mut Box<str>, properties: &Properties<'_>, name: &str) {
+    if let Some(Variant::Str(text)) = properties.get(name) {
+        set(target, text.as_str(), MAX_WORD);
+    }
+}
+
+fn set_u64(target: &mut u64, properties: &Properties<'_>, name: &str) {
+    if let Some(Variant::U64(value)) = properties.get(name) {
+        *target = *value;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_sent_changes_and_lengths_are_bounded() {
+        let mut unit = Unit::default();
+        unit.apply_row("loaded", "active", "running");
+        let long = "é".repeat(100);
+        unit.apply(&Properties::from([
+            ("SubState", Variant::from(long.as_str())),
+            ("ActiveEnterTimestamp", Variant::from(7_u64)),
+            ("ActiveState", Variant::from(1_u32)),
+        ]));
+        assert_eq!((&*unit.active, unit.active_enter), ("active", 7));
+        assert_eq!(unit.sub.len(), MAX_WORD);
+        assert_eq!(unit.service, None);
+    }
+
+    #[test]
+    fn restarts_make_it_a_service() {
+        let mut unit = Unit::default();
+        unit.apply(&Properties::from([("Result", Variant::from("success"))]));
+        assert_eq!(unit.service, None);
+        unit.apply(&Properties::from([
+            ("NRestarts", Variant::from(3_u32)),
+            ("Result", Variant::from("exit-code")),
+            ("ExecMainCode", Variant::from(1_i32)),
+            ("ExecMainStatus", Variant::from(42_i32)),
+        ]));
+        let service = unit.service.unwrap();
+        assert_eq!((service.restarts, &*service.result), (3, "exit-code"));
+        assert_eq!((service.main_code, service.main_status), (1, 42));
+    }
+
+    #[test]
+    fn activating_counts_from_the_later_exit() {
+        let unit = |inactive_exit, active_exit| Unit {
+            inactive_exit,
+            active_exit,
+            ..Unit::default()
+        };
+        assert_eq!(unit(0, 0).activating_for(5), None);
+        assert_eq!(unit(3, 0).activating_for(5), Some(Duration::from_micros(2)));
+        assert_eq!(unit(3, 4).activating_for(5), Some(Duration::from_micros(1)));
+        assert_eq!(unit(6, 0).activating_for(5), None);
+    }
+}

@@ -1,0 +1,227 @@
+//! TLS for checks: one client configuration a check, made anew when its files change, and a handshake that records the
+//! certificates presented. Sessions are not resumed, so every run sees a whole handshake.
+
+mod recorder;
+mod verdict;
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+pub use self::recorder::{CERTIFICATE_NOT_AFTER, Recorder};
+pub use self::verdict::fault_text;
+use super::dial;
+use super::stamp::Stamp;
+use super::trace::{Phase, Step, Trace};
+use crate::config::secret::SecretSource;
+use crate::config::tls::{PemSource, TlsSettings, TlsVersions, private_key};
+use crate::model::{Problem, Reason};
+
+/// How certificates are verified.
+#[derive(Debug, Clone)]
+pub enum Trust {
+    /// Against these authorities.
+    Authorities(Arc<WebPkiServerVerifier>),
+    /// There are none to verify against: why.
+    Nobody(String),
+    /// Not at all.
+    Everybody,
+}
+
+/// The authorities that the system trusts, read when they are first needed, and the cryptography in use.
+#[derive(Debug)]
+pub struct SystemTrust {
+    provider: Arc<CryptoProvider>,
+    verifier: Mutex<Option<Arc<WebPkiServerVerifier>>>,
+}
+
+impl Default for SystemTrust {
+    fn default() -> Self {
+        Self {
+            provider: Arc::new(rustls::crypto::aws_lc_rs::default_provider()),
+            verifier: Mutex::default(),
+        }
+    }
+}
+
+impl SystemTrust {
+    fn verifier(&self) -> Trust {
+        let mut verifier = self.verifier.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(verifier) = &*verifier {
+            return Trust::Authorities(verifier.clone());
+        }
+        match self.authorities(rustls_native_certs::load_native_certs().certs) {
+            Ok(loaded) => {
+                *verifier = Some(loaded.clone());
+                Trust::Authorities(loaded)
+            }
+            Err(_) => Trust::Nobody(
+                "this system has no trusted authorities: install ca-certificates, or set tls_config.ca_file"
+                    .to_owned(),
+            ),
+        }
+    }
+
+    fn authorities(
+        &self,
+        certificates: Vec<CertificateDer<'static>>,
+    ) -> Result<Arc<WebPkiServerVerifier>, String> {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(certificates);
+        WebPkiServerVerifier::builder_with_provider(Arc::new(roots), self.provider.clone())
+            .build()
+            .map_err(|error| error.to_string())
+    }
+}
+
+/// The TLS side of one check.
+#[derive(Debug)]
+pub struct TlsClient {
+    settings: TlsSettings,
+    protocols: Vec<Vec<u8>>,
+    trust: Arc<SystemTrust>,
+    built: Option<Built>,
+}
+
+/// A client configuration, and the files it was made from as they were then.
+#[derive(Debug)]
+struct Built {
+    config: Arc<ClientConfig>,
+    recorder: Arc<Recorder>,
+    stamps: Vec<Stamp>,
+}
+
+/// A stream after its handshake.
+pub type Secured = TlsStream<TcpStream>;
+
+impl TlsClient {
+    /// The client of a check that offers these protocols (ALPN, RFC 7301).
+    pub fn new(settings: &TlsSettings, protocols: &[&[u8]], trust: &Arc<SystemTrust>) -> Self {
+        Self {
+            settings: settings.clone(),
+            protocols: protocols.iter().map(|name| name.to_vec()).collect(),
+            trust: trust.clone(),
+            built: None,
+        }
+    }
+
+    /// Does the handshake, and notes its phase and the certificates presented. `host` is verified, and asked for (SNI),
+    /// unless the configuration names another.
+    ///
+    /// # Errors
+    /// Why the handshake failed: `tls` where certificates or parameters are at fault.
+    pub async fn handshake(
+        &mut self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        host: &str,
+        trace: &mut Trace<'_>,
+    ) -> Result<Secured, Problem> {
+        trace.enter(Phase::Tls);
+        trace.step = Step::Handshake(peer);
+        let name = self.server_name(host)?;
+        let (config, recorder) = self.config()?;
+        recorder.reset();
+        trace.certificates = Some(recorder.clone());
+        // The last flight of the handshake and the request are two small writes; Nagle's algorithm would hold the
+        // second one back until the peer acknowledges the first.
+        stream
+            .set_nodelay(true)
+            .map_err(|error| Problem::new(dial::reason(&error), error))?;
+        match TlsConnector::from(config).connect(name.clone(), stream).await {
+            Ok(stream) => Ok(stream),
+            Err(error) => Err(verdict::problem(&error, &recorder, peer, &name)),
+        }
+    }
+
+    fn server_name(&self, host: &str) -> Result<ServerName<'static>, Problem> {
+        if let Some(name) = &self.settings.server_name {
+            return Ok(name.clone());
+        }
+        let name = match host.parse::<IpAddr>() {
+            Ok(address) => Ok(ServerName::from(address)),
+            Err(_) => ServerName::try_from(host.trim_end_matches('.').to_owned()),
+        };
+        name.map_err(|_| {
+            let message = format!("\"{host}\" can't be a name in a certificate: set tls_config.server_name");
+            Problem::new(Reason::Tls, message)
+        })
+    }
+
+    fn config(&mut self) -> Result<(Arc<ClientConfig>, Arc<Recorder>), Problem> {
+        let stamps: Vec<Stamp> = self.files().map(|path| Stamp::of(path)).collect();
+        if let Some(built) = &self.built
+            && built.stamps == stamps
+        {
+            return Ok((built.config.clone(), built.recorder.clone()));
+        }
+        let (config, recorder) = self.build()?;
+        self.built = Some(Built {
+            config: config.clone(),
+            recorder: recorder.clone(),
+            stamps,
+        });
+        Ok((config, recorder))
+    }
+
+    fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        let client = self.settings.client.as_ref();
+        let key = client.and_then(|client| match &client.key {
+            SecretSource::File(path) => Some(path),
+            SecretSource::Inline(_) | SecretSource::Env(_) => None,
+        });
+        let ca = self.settings.ca.as_ref().and_then(PemSource::path);
+        ca.into_iter()
+            .chain(client.and_then(|client| client.chain.path()))
+            .chain(key)
+    }
+
+    fn build(&self) -> Result<(Arc<ClientConfig>, Arc<Recorder>), Problem> {
+        let failed =
+            |error: &dyn std::fmt::Display| Problem::new(Reason::Tls, format_args!("tls_config: {error}"));
+        let trust = match &self.settings.ca {
+            _ if self.settings.insecure_skip_verify => Trust::Everybody,
+            Some(source) => {
+                let certificates = source.certificates().map_err(|error| failed(&error))?;
+                Trust::Authorities(
+                    self.trust
+                        .authorities(certificates)
+                        .map_err(|error| failed(&error))?,
+                )
+            }
+            None => self.trust.verifier(),
+        };
+        let recorder = Arc::new(Recorder::new(trust, self.trust.provider.clone()));
+        let versions: &[_] = match self.settings.versions {
+            TlsVersions::Both => &[&rustls::version::TLS13, &rustls::version::TLS12],
+            TlsVersions::Only12 => &[&rustls::version::TLS12],
+            TlsVersions::Only13 => &[&rustls::version::TLS13],
+        };
+        let builder = ClientConfig::builder_with_provider(self.trust.provider.clone())
+            .with_protocol_versions(versions)
+            .map_err(|error| failed(&error))?
+            .dangerous()
+            .with_custom_certificate_verifier(recorder.clone());
+        let mut config = match &self.settings.client {
+            None => builder.with_no_client_auth(),
+            Some(client) => {
+                let chain = client.chain.certificates().map_err(|error| failed(&error))?;
+                let key = private_key(&client.key).map_err(|error| failed(&error))?;
+                builder
+                    .with_client_auth_cert(chain, key)
+                    .map_err(|error| failed(&error))?
+            }
+        };
+        config.alpn_protocols.clone_from(&self.protocols);
+        config.resumption = Resumption::disabled();
+        Ok((Arc::new(config), recorder))
+    }
+}

@@ -1,0 +1,168 @@
+//! Says what is wrong with a handshake so that a person can act on it.
+
+use std::io;
+use std::net::SocketAddr;
+
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{AlertDescription, CertificateError, Error};
+use x509_parser::prelude::{ASN1Time, FromDer, GeneralName, X509Certificate};
+
+use super::Recorder;
+use crate::check::dial;
+use crate::model::{Problem, Reason};
+
+/// How many names of a certificate a message quotes.
+const MAX_NAMES: usize = 5;
+
+/// The problem of a handshake that failed.
+pub fn problem(error: &io::Error, recorder: &Recorder, peer: SocketAddr, name: &ServerName<'_>) -> Problem {
+    let at = |reason, what: &dyn std::fmt::Display| {
+        Problem::new(reason, format_args!("TLS handshake with {peer}: {what}"))
+    };
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<Error>());
+    match cause {
+        Some(Error::InvalidCertificate(fault)) => {
+            let refused = recorder.seen().refused;
+            let refused = refused.as_ref().and_then(parsed);
+            let text = match recorder.no_authorities() {
+                Some(why) => why.to_owned(),
+                None => certificate_fault(fault, refused.as_ref(), name),
+            };
+            at(Reason::Tls, &text)
+        }
+        Some(fault) => at(Reason::Tls, &fault_text(fault)),
+        None if error.kind() == io::ErrorKind::UnexpectedEof => {
+            at(Reason::Closed, &"the peer closed the connection in the handshake")
+        }
+        None => at(dial::reason(error), error),
+    }
+}
+
+/// What a fault of TLS means that is not the certificate's.
+pub fn fault_text(fault: &Error) -> String {
+    match fault {
+        Error::InvalidMessage(_) => "the peer does not speak TLS (plain text on this port?)".to_owned(),
+        Error::AlertReceived(alert) => alert_text(*alert),
+        Error::PeerIncompatible(what) => format!("no common version or cipher of TLS ({what:?})"),
+        other => other.to_string(),
+    }
+}
+
+fn parsed<'c>(certificate: &'c CertificateDer<'_>) -> Option<X509Certificate<'c>> {
+    X509Certificate::from_der(certificate)
+        .ok()
+        .map(|(_, certificate)| certificate)
+}
+
+fn certificate_fault(
+    fault: &CertificateError,
+    certificate: Option<&X509Certificate<'_>>,
+    name: &ServerName<'_>,
+) -> String {
+    let subject = |certificate: &X509Certificate<'_>| bounded(&certificate.subject().to_string());
+    let issuer = |certificate: &X509Certificate<'_>| bounded(&certificate.issuer().to_string());
+    let self_signed = certificate.is_some_and(|certificate| certificate.subject() == certificate.issuer());
+    let time = |time: ASN1Time| time.to_rfc2822().unwrap_or_else(|_| time.to_string());
+    match (fault, certificate) {
+        (CertificateError::Expired | CertificateError::ExpiredContext { .. }, Some(certificate)) => {
+            // The expired one may be an intermediate.
+            match certificate.validity().not_after {
+                end if end < ASN1Time::now() => format!("the certificate expired on {}", time(end)),
+                _ => "a certificate of the chain has expired, not the server's own".to_owned(),
+            }
+        }
+        (CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. }, Some(certificate)) => {
+            let start = certificate.validity().not_before;
+            format!(
+                "the certificate is not valid before {}: is a clock wrong?",
+                time(start)
+            )
+        }
+        (
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+            Some(certificate),
+        ) => {
+            format!(
+                "the certificate is not for {}: it is for {}",
+                name.to_str(),
+                names(certificate)
+            )
+        }
+        (CertificateError::UnknownIssuer | CertificateError::BadSignature, Some(certificate))
+            if self_signed =>
+        {
+            format!(
+                "the certificate ({}) is self-signed: trust it with tls_config.ca_file",
+                subject(certificate)
+            )
+        }
+        (CertificateError::UnknownIssuer | CertificateError::BadSignature, Some(certificate)) => format!(
+            "the certificate's issuer ({}) is not trusted, or an intermediate certificate is missing: set tls_config.ca_file, or let the server send its chain",
+            issuer(certificate)
+        ),
+        (CertificateError::Other(_), Some(certificate)) if self_signed => format!(
+            "the certificate ({}) is that of an authority, used as a server's own: issue one for the server",
+            subject(certificate)
+        ),
+        (other, _) => format!(
+            "the certificate is refused: {}",
+            Error::InvalidCertificate(other.clone())
+        ),
+    }
+}
+
+fn names(certificate: &X509Certificate<'_>) -> String {
+    let alternative = certificate.subject_alternative_name().ok().flatten();
+    let names = alternative.iter().flat_map(|names| &names.value.general_names);
+    let names: Vec<String> = names
+        .filter_map(|name| match name {
+            GeneralName::DNSName(name) => Some((*name).to_owned()),
+            GeneralName::IPAddress(bytes) => match bytes.len() {
+                4 => <[u8; 4]>::try_from(*bytes)
+                    .ok()
+                    .map(|bytes| std::net::Ipv4Addr::from(bytes).to_string()),
+                _ => <[u8; 16]>::try_from(*bytes)
+                    .ok()
+                    .map(|bytes| std::net::Ipv6Addr::from(bytes).to_string()),
+            },
+            _ => None,
+        })
+        .collect();
+    match names.len() {
+        0 => "no name at all (it has no subjectAltName)".to_owned(),
+        1..=MAX_NAMES => bounded(&names.join(", ")),
+        count => format!(
+            "{} and {} more",
+            bounded(&names[..MAX_NAMES].join(", ")),
+            count - MAX_NAMES
+        ),
+    }
+}
+
+fn alert_text(alert: AlertDescription) -> String {
+    match alert {
+        AlertDescription::CertificateRequired => {
+            "the server wants a client certificate: set tls_config.cert_file"
+        }
+        AlertDescription::UnrecognisedName => {
+            "the server does not know the name asked for: set tls_config.server_name"
+        }
+        AlertDescription::ProtocolVersion => {
+            "the server accepts no version of TLS that is offered (1.2, 1.3)"
+        }
+        AlertDescription::HandshakeFailure => {
+            "the server accepts none of the ciphers or certificates offered"
+        }
+        AlertDescription::BadCertificate
+        | AlertDescription::UnknownCA
+        | AlertDescription::CertificateUnknown => {
+            return format!("the server refuses the client certificate ({alert:?})");
+        }
+        other => return format!("the server sent the alert {other:?}"),
+    }
+    .to_owned()
+}
+
+fn bounded(text: &str) -> String {
+    text.chars().take(150).collect()
+}

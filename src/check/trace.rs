@@ -1,0 +1,184 @@
+//! What a network run writes down while it runs, so that a run that is cancelled at its deadline still says where it
+//! hung and how long each part took: a [`Trace`] fills the report when it is dropped, however that happens.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::tls::Recorder;
+use crate::model::Report;
+
+/// Parts of a run whose durations are told apart; the same words as blackbox_exporter's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// From the name to addresses.
+    Resolve,
+    /// Until the TCP connection stands, a proxy's answer included.
+    Connect,
+    /// The TLS handshake.
+    Tls,
+    /// From the request to the response's first byte.
+    Processing,
+    /// The rest of the response.
+    Transfer,
+}
+
+impl Phase {
+    /// All of them, in the order of a run.
+    pub const ALL: [Self; 5] = [
+        Self::Resolve,
+        Self::Connect,
+        Self::Tls,
+        Self::Processing,
+        Self::Transfer,
+    ];
+
+    /// The label's value.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Resolve => "resolve",
+            Self::Connect => "connect",
+            Self::Tls => "tls",
+            Self::Processing => "processing",
+            Self::Transfer => "transfer",
+        }
+    }
+}
+
+/// What a run is doing; shown only where it is cancelled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing yet.
+    Starting,
+    /// Asking for the addresses of a name.
+    Resolving(String),
+    /// Connecting to an address.
+    Connecting(SocketAddr),
+    /// Asking a proxy for a connection to a target.
+    Tunnelling(String),
+    /// In the TLS handshake with an address.
+    Handshake(SocketAddr),
+    /// Waiting for the head of the response.
+    Waiting,
+    /// Reading the body, this many bytes so far.
+    Reading(u64),
+    /// Looking at the body.
+    Judging,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Starting => f.write_str("starting"),
+            Self::Resolving(host) => write!(f, "resolving {host}"),
+            Self::Connecting(peer) => write!(f, "connecting to {peer}"),
+            Self::Tunnelling(target) => write!(f, "waiting for the proxy to connect to {target}"),
+            Self::Handshake(peer) => write!(f, "TLS handshake with {peer}"),
+            Self::Waiting => f.write_str("waiting for the response"),
+            Self::Reading(bytes) => write!(f, "reading the body, {bytes} bytes so far"),
+            Self::Judging => f.write_str("looking at the body"),
+        }
+    }
+}
+
+/// The notes of one run.
+#[derive(Debug)]
+pub struct Trace<'r> {
+    /// Where they end up.
+    pub report: &'r mut Report,
+    /// The start of the run.
+    pub started: Instant,
+    /// What is being done.
+    pub step: Step,
+    /// The certificates of the last TLS handshake.
+    pub certificates: Option<Arc<Recorder>>,
+    phases: [Duration; Phase::ALL.len()],
+    current: Option<(Phase, Instant)>,
+    ended: bool,
+}
+
+impl<'r> Trace<'r> {
+    /// Starts the notes of a run.
+    pub fn new(report: &'r mut Report) -> Self {
+        Self {
+            report,
+            started: Instant::now(),
+            step: Step::Starting,
+            certificates: None,
+            phases: [Duration::ZERO; Phase::ALL.len()],
+            current: None,
+            ended: false,
+        }
+    }
+
+    /// Ends the current phase, if there is one, and begins this one.
+    pub fn enter(&mut self, phase: Phase) -> Instant {
+        let now = self.leave();
+        self.current = Some((phase, now));
+        now
+    }
+
+    /// Ends the current phase; the moment of that.
+    pub fn leave(&mut self) -> Instant {
+        let now = Instant::now();
+        if let Some((phase, since)) = self.current.take() {
+            self.phases[phase as usize] += now - since;
+        }
+        now
+    }
+
+    /// Notes that the target has answered up to here.
+    pub fn answered(&mut self) {
+        let now = self.leave();
+        self.report.response_time = Some(now - self.started);
+    }
+
+    /// The time spent in a phase, redirects added up.
+    pub fn spent(&self, phase: Phase) -> Duration {
+        self.phases[phase as usize]
+    }
+
+    /// Notes that the run came to its end by itself, so that the step is of no interest.
+    pub fn end(&mut self) {
+        self.ended = true;
+    }
+}
+
+impl Drop for Trace<'_> {
+    fn drop(&mut self) {
+        self.leave();
+        if !self.ended {
+            self.report.step = self.step.to_string().into();
+        }
+        if let Some(sample) = self.certificates.as_ref().and_then(|recorder| recorder.sample()) {
+            self.report.samples.push(sample);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cancelled_run_says_where_it_hung() {
+        let pause = Duration::from_millis(2);
+        let mut report = Report::default();
+        let mut trace = Trace::new(&mut report);
+        trace.enter(Phase::Connect);
+        std::thread::sleep(pause);
+        let entered = trace.enter(Phase::Processing);
+        trace.step = Step::Reading(17);
+        std::thread::sleep(pause);
+        let left = trace.leave();
+        assert!(trace.spent(Phase::Connect) >= pause);
+        assert_eq!(trace.spent(Phase::Processing), left - entered);
+        assert_eq!(trace.spent(Phase::Tls), Duration::ZERO);
+        drop(trace);
+        assert_eq!(report.step, "reading the body, 17 bytes so far");
+        assert_eq!(report.response_time, None);
+    }
+}
