@@ -1,0 +1,70 @@
+//! What a check's runs so far amount to.
+
+use std::time::Duration;
+
+use super::debounce::{Debounced, Level};
+use super::grade::{Grade, Judgement, Rules};
+use crate::model::{Condition, Moment, Status};
+
+/// When a run took place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// When it started.
+    pub started: Moment,
+    /// When it ended.
+    pub ended: Moment,
+}
+
+/// What a check's runs so far amount to. It is what outlives a restart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CheckVerdict {
+    /// How good the runs are.
+    pub grade: Debounced,
+    /// Whether they are slow: [`Grade::Down`] where they are, else [`Grade::Up`].
+    pub slowness: Debounced,
+}
+
+impl CheckVerdict {
+    /// Takes one run into account.
+    pub fn record(&mut self, judgement: &Judgement, run: Run, rules: &Rules) {
+        self.grade.record(judgement.grade, run.started, rules.counts);
+        let slowness = if judgement.is_slow { Grade::Down } else { Grade::Up };
+        self.slowness.record(slowness, run.started, rules.counts);
+    }
+
+    /// Whether the two differ in anything that matters later.
+    pub fn differs(&self, other: &Self) -> bool {
+        self.grade.essence() != other.grade.essence() || self.slowness.essence() != other.slowness.essence()
+    }
+
+    /// Lets the next run decide at once, as the very first does: what is known is of other settings, or of long ago. It
+    /// stays until then.
+    pub fn let_next_run_decide(&mut self) {
+        self.grade.is_provisional = self.grade.grade.is_some();
+        self.slowness.is_provisional = self.slowness.grade.is_some();
+    }
+
+    /// The check's status at `now`, its last run having ended at `last_ended`.
+    pub fn status(&self, last_ended: Option<Moment>, stale_after: Duration, now: Moment) -> Status {
+        match (self.grade.grade, last_ended) {
+            (Some(grade), Some(ended)) if now.since(ended) <= stale_after => grade.into(),
+            _ => Status::Unknown,
+        }
+    }
+
+    /// Whether the next run should not wait for the check's next tick: `last`, its last run, failed, or was better than
+    /// the status, so that a recovery is to be confirmed. A check that is steadily degraded keeps to its ticks.
+    pub fn needs_recheck(&self, last: &Judgement) -> bool {
+        last.is_failing || self.grade.grade.is_some_and(|status| last.grade < status)
+    }
+
+    /// Since when the check holds its service in `condition`; `None` where it does not. Age does not matter: it takes a
+    /// run to end a condition.
+    pub const fn holds_since(&self, condition: Condition) -> Option<Moment> {
+        match condition {
+            Condition::Down => self.grade.since_at_least(Level::Down),
+            Condition::Degraded => self.grade.since_at_least(Level::Degraded),
+            Condition::Slow => self.slowness.since_at_least(Level::Down),
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! A grade that follows the runs only after several of them agree.
+
+use super::grade::Grade;
+use crate::model::Moment;
+
+/// Runs in a row that it takes to change a status; at least 1 each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counts {
+    /// For the worse (`failures_before_down`).
+    pub worse: u32,
+    /// For the better (`successes_before_up`).
+    pub better: u32,
+}
+
+/// What a debounced grade can be at least.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// Degraded or down.
+    Degraded,
+    /// Down.
+    Down,
+}
+
+impl Level {
+    const ALL: [Self; 2] = [Self::Degraded, Self::Down];
+
+    const fn grade(self) -> Grade {
+        match self {
+            Self::Degraded => Grade::Degraded,
+            Self::Down => Grade::Down,
+        }
+    }
+}
+
+/// Runs in a row that have something in common. It counts no further than it takes, so that a lasting state looks the
+/// same after every run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Streak {
+    /// How many.
+    pub count: u32,
+    /// When the first of them started; meaningless while there are none.
+    pub start: Moment,
+}
+
+impl Streak {
+    fn record(&mut self, continues: bool, start: Moment, enough: u32) {
+        match (continues, self.count) {
+            (false, _) => *self = Self::default(),
+            (true, 0) => *self = Self { count: 1, start },
+            (true, count) => self.count = count.saturating_add(1).min(enough.max(1)),
+        }
+    }
+}
+
+/// A grade that changes for the worse or the better only after [`Counts`] runs in a row, and then no further than all
+/// of them support. The very first run decides at once.
+///
+/// Four streaks are enough for that: runs at least as bad as degraded and as down, and runs at least as good as
+/// degraded and as up. A streak that is long enough moves the grade to its bound, the further bound first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Debounced {
+    /// The grade; `None` before the first run.
+    pub grade: Option<Grade>,
+    /// The next run decides at once, as the very first does: what is known is of other settings, or of long ago.
+    pub is_provisional: bool,
+    /// The start of the first run of the series that set the grade; meaningless before the first run.
+    pub since: Moment,
+    /// By [`Level`]: since when the grade is at least that bad; `None` while it is not.
+    pub held: [Option<Moment>; 2],
+    /// Runs at least as bad as [`Grade::Degraded`], as [`Grade::Down`].
+    pub worse: [Streak; 2],
+    /// Runs at least as good as [`Grade::Degraded`], as [`Grade::Up`].
+    pub better: [Streak; 2],
+}
+
+impl Debounced {
+    /// Takes one run into account.
+    pub fn record(&mut self, grade: Grade, start: Moment, counts: Counts) {
+        let decides = self.is_provisional || self.grade.is_none();
+        if decides {
+            self.worse = Default::default();
+            self.better = Default::default();
+            self.is_provisional = false;
+        }
+        for (streak, bound) in self.worse.iter_mut().zip([Grade::Degraded, Grade::Down]) {
+            streak.record(grade >= bound, start, counts.worse);
+        }
+        for (streak, bound) in self.better.iter_mut().zip([Grade::Degraded, Grade::Up]) {
+            streak.record(grade <= bound, start, counts.better);
+        }
+        let change = match self.grade {
+            Some(current) if !decides => self.follow(current, counts),
+            current => (current != Some(grade)).then_some((grade, start)),
+        };
+        if let Some((grade, since)) = change {
+            self.grade = Some(grade);
+            self.since = since;
+        }
+        let next = self.grade.unwrap_or(grade);
+        for level in Level::ALL {
+            let held = &mut self.held[level as usize];
+            if next < level.grade() {
+                *held = None;
+            } else if held.is_none() {
+                *held = Some(self.worse[level as usize].start);
+            }
+        }
+    }
+
+    /// Where the streaks lead from `current`, and when the one that leads there began. At most one direction has a
+    /// streak beyond `current`.
+    fn follow(&self, current: Grade, counts: Counts) -> Option<(Grade, Moment)> {
+        let worse = [Grade::Down, Grade::Degraded]
+            .into_iter()
+            .zip(self.worse.iter().rev())
+            .find(|(bound, streak)| *bound > current && streak.count >= counts.worse.max(1));
+        let better = [Grade::Up, Grade::Degraded]
+            .into_iter()
+            .zip(self.better.iter().rev())
+            .find(|(bound, streak)| *bound < current && streak.count >= counts.better.max(1));
+        worse.or(better).map(|(bound, streak)| (bound, streak.start))
+    }
+
+    /// The same without the streaks that lead nowhere from the present grade; a run that ends it also ends them, so they
+    /// never matter. Two that are equal so have the same future.
+    pub fn essence(mut self) -> Self {
+        for (streak, bound) in self.worse.iter_mut().zip([Grade::Degraded, Grade::Down]) {
+            if Some(bound) <= self.grade {
+                *streak = Streak::default();
+            }
+        }
+        for (streak, bound) in self.better.iter_mut().zip([Grade::Degraded, Grade::Up]) {
+            if Some(bound) >= self.grade {
+                *streak = Streak::default();
+            }
+        }
+        self
+    }
+
+    /// Since when the grade is at least that of `level`; `None` while it is not.
+    pub const fn since_at_least(&self, level: Level) -> Option<Moment> {
+        self.held[level as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Grade::{Degraded, Down, Up};
+
+    /// The grades after each of `runs`, the first of which starts at 1 s, the next one at 2 s.
+    fn grades(worse: u32, better: u32, runs: &[Grade]) -> (Vec<Grade>, Debounced) {
+        let mut debounced = Debounced::default();
+        let counts = Counts { worse, better };
+        let after = (1..)
+            .zip(runs)
+            .map(|(second, run)| {
+                debounced.record(*run, Moment::from_nanos(second), counts);
+                debounced.grade.unwrap()
+            })
+            .collect();
+        (after, debounced)
+    }
+
+    fn at(second: i64) -> Option<Moment> {
+        Some(Moment::from_nanos(second))
+    }
+
+    #[test]
+    fn the_first_run_decides_at_once() {
+        for grade in [Up, Degraded, Down] {
+            assert_eq!(grades(3, 3, &[grade]).0, [grade]);
+        }
+    }
+
+    #[test]
+    fn a_service_that_fails_every_other_run_is_not_up() {
+        let (after, last) = grades(1, 2, &[Up, Down, Up, Down, Up, Down, Up, Up]);
+        assert_eq!(after, [Up, Down, Down, Down, Down, Down, Down, Up]);
+        assert_eq!(last.since_at_least(Level::Down), None);
+    }
+
+    #[test]
+    fn of_mixed_runs_the_mildest_change_counts() {
+        let (after, last) = grades(2, 2, &[Up, Down, Degraded]);
+        assert_eq!(after, [Up, Up, Degraded]);
+        assert_eq!(
+            (
+                last.since_at_least(Level::Degraded),
+                last.since_at_least(Level::Down)
+            ),
+            (at(2), None)
+        );
+        let (after, last) = grades(2, 2, &[Up, Degraded, Down, Down]);
+        assert_eq!(after, [Up, Up, Degraded, Down]);
+        assert_eq!(
+            (
+                last.since_at_least(Level::Degraded),
+                last.since_at_least(Level::Down)
+            ),
+            (at(2), at(3))
+        );
+        let (after, last) = grades(2, 2, &[Down, Up, Degraded, Up, Up]);
+        assert_eq!(after, [Down, Down, Degraded, Degraded, Up]);
+        assert_eq!(last.since_at_least(Level::Degraded), None);
+        assert_eq!(last.since, Moment::from_nanos(4));
+    }
+
+    #[test]
+    fn since_is_the_start_of_the_first_run_of_the_series() {
+        let (after, last) = grades(3, 2, &[Up, Down, Up, Down, Down, Down, Down, Up, Down]);
+        assert_eq!(after, [Up, Up, Up, Up, Up, Down, Down, Down, Down]);
+        assert_eq!(
+            (
+                last.since_at_least(Level::Degraded),
+                last.since_at_least(Level::Down)
+            ),
+            (at(4), at(4))
+        );
+    }
+
+    #[test]
+    fn after_a_change_of_settings_the_next_run_decides_and_since_stays() {
+        let (_, mut last) = grades(1, 3, &[Up, Down]);
+        let counts = Counts { worse: 1, better: 3 };
+        last.is_provisional = true;
+        let mut still_down = last;
+        still_down.record(Down, Moment::from_nanos(9), counts);
+        assert_eq!(still_down.since_at_least(Level::Down), at(2));
+        let mut degraded = last;
+        degraded.record(Degraded, Moment::from_nanos(9), counts);
+        assert_eq!(
+            (
+                degraded.since_at_least(Level::Degraded),
+                degraded.since_at_least(Level::Down)
+            ),
+            (at(2), None)
+        );
+        last.record(Up, Moment::from_nanos(9), counts);
+        assert_eq!(
+            (last.grade, last.since_at_least(Level::Degraded)),
+            (Some(Up), None)
+        );
+    }
+
+    #[test]
+    fn a_grade_that_is_confirmed_is_no_news() {
+        let (_, first) = grades(2, 3, &[Up]);
+        let (_, second) = grades(2, 3, &[Up, Up]);
+        assert_ne!(first, second);
+        assert_eq!(first.essence(), second.essence());
+        let (_, pending) = grades(2, 3, &[Up, Up, Down]);
+        assert_ne!(pending.essence(), second.essence());
+    }
+
+    #[test]
+    fn a_lasting_state_looks_the_same_after_every_run() {
+        let (_, one) = grades(2, 3, &[Up, Up, Up]);
+        let (_, many) = grades(2, 3, &[Up; 50]);
+        assert_eq!(one, many);
+    }
+}

@@ -1,0 +1,194 @@
+//! How one run is graded.
+
+use crate::model::{Conclusion, Outcome, Problem, Reason, Severity, Status, Thresholds};
+
+use super::debounce::Counts;
+
+/// What one run says, mildest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Grade {
+    /// All is as it should be.
+    Up,
+    /// It works, but not as it should.
+    Degraded,
+    /// It does not work.
+    Down,
+}
+
+impl From<Grade> for Status {
+    fn from(grade: Grade) -> Self {
+        match grade {
+            Grade::Up => Self::Up,
+            Grade::Degraded => Self::Degraded,
+            Grade::Down => Self::Down,
+        }
+    }
+}
+
+/// The settings that a check's runs are judged by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// Limits of the response time; `None` for kinds without one.
+    pub thresholds: Option<Thresholds>,
+    /// How much a failure weighs.
+    pub severity: Severity,
+    /// Runs in a row that it takes to change the status.
+    pub counts: Counts,
+}
+
+/// What one run says about its check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judgement {
+    /// How good it was.
+    pub grade: Grade,
+    /// Whether the response time was at or over `thresholds.down`, whether the run then succeeded or not.
+    pub is_slow: bool,
+    /// Whether it did not do what it should, its severity aside: it failed, or took at least `thresholds.down`.
+    pub is_failing: bool,
+    /// What kept it from being up; `None` exactly when the grade is [`Grade::Up`].
+    pub problem: Option<Problem>,
+}
+
+/// Judges one run.
+pub fn judge(outcome: &Outcome, rules: &Rules) -> Judgement {
+    let over =
+        |limit: fn(&Thresholds) -> std::time::Duration| match (&rules.thresholds, outcome.response_time) {
+            (Some(thresholds), Some(time)) if time >= limit(thresholds) => Some(Problem::new(
+                Reason::Slow,
+                format_args!("answered after {time:.1?}; the limit is {:?}", limit(thresholds)),
+            )),
+            _ => None,
+        };
+    let too_slow = over(|thresholds| thresholds.down);
+    let is_slow = too_slow.is_some();
+    let (grade, problem) = match (&outcome.conclusion, too_slow) {
+        (Conclusion::Failure(problem), _) => (Grade::Down, Some(problem.clone())),
+        (_, Some(slow)) => (Grade::Down, Some(slow)),
+        (Conclusion::Warning(problem), None) => (Grade::Degraded, Some(problem.clone())),
+        (Conclusion::Success, None) => match over(|thresholds| thresholds.degraded) {
+            Some(slow) => (Grade::Degraded, Some(slow)),
+            None => (Grade::Up, None),
+        },
+    };
+    let cap = match rules.severity {
+        Severity::Critical => Grade::Down,
+        Severity::Warning => Grade::Degraded,
+    };
+    Judgement {
+        grade: grade.min(cap),
+        is_slow,
+        is_failing: grade == Grade::Down,
+        problem,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn rules(severity: Severity) -> Rules {
+        Rules {
+            thresholds: Some(Thresholds {
+                degraded: Duration::from_secs(1),
+                down: Duration::from_secs(5),
+            }),
+            severity,
+            counts: Counts { worse: 1, better: 1 },
+        }
+    }
+
+    fn outcome(conclusion: Conclusion, milliseconds: Option<u64>) -> Outcome {
+        let response_time = milliseconds.map(Duration::from_millis);
+        Outcome {
+            conclusion,
+            duration: response_time.unwrap_or_default(),
+            response_time,
+            samples: Vec::new(),
+        }
+    }
+
+    fn problem(reason: Reason) -> Problem {
+        Problem::new(reason, "text")
+    }
+
+    /// The table of statuses in the design, row by row, for both severities.
+    #[test]
+    fn runs_are_graded_as_the_design_says() {
+        use Conclusion::{Failure, Success, Warning};
+        use Grade::{Degraded, Down, Up};
+        let refused = || Failure(problem(Reason::Refused));
+        let timeout = || Failure(problem(Reason::Timeout));
+        let limit = || Warning(problem(Reason::Limit));
+        // conclusion, response time in ms, grade if critical, grade if warning, slow, reason
+        let table = [
+            (Success, Some(999), Up, Up, false, None),
+            (Success, None, Up, Up, false, None),
+            (Success, Some(1000), Degraded, Degraded, false, Some(Reason::Slow)),
+            (Success, Some(4999), Degraded, Degraded, false, Some(Reason::Slow)),
+            (Success, Some(5000), Down, Degraded, true, Some(Reason::Slow)),
+            (limit(), Some(10), Degraded, Degraded, false, Some(Reason::Limit)),
+            (
+                limit(),
+                Some(2000),
+                Degraded,
+                Degraded,
+                false,
+                Some(Reason::Limit),
+            ),
+            (limit(), Some(6000), Down, Degraded, true, Some(Reason::Slow)),
+            (refused(), None, Down, Degraded, false, Some(Reason::Refused)),
+            (refused(), Some(10), Down, Degraded, false, Some(Reason::Refused)),
+            (refused(), Some(5000), Down, Degraded, true, Some(Reason::Refused)),
+            (
+                timeout(),
+                Some(3000),
+                Down,
+                Degraded,
+                false,
+                Some(Reason::Timeout),
+            ),
+            (
+                timeout(),
+                Some(10_000),
+                Down,
+                Degraded,
+                true,
+                Some(Reason::Timeout),
+            ),
+        ];
+        for (conclusion, time, critical, warning, slow, reason) in table {
+            let run = outcome(conclusion, time);
+            for (severity, grade) in [(Severity::Critical, critical), (Severity::Warning, warning)] {
+                let judged = judge(&run, &rules(severity));
+                assert_eq!(judged.grade, grade, "{run:?} {severity}");
+                assert_eq!(judged.is_slow, slow, "{run:?}");
+                assert_eq!(judged.is_failing, critical == Down, "{run:?}");
+                assert_eq!(judged.problem.map(|p| p.reason), reason, "{run:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn kinds_without_response_time_ignore_thresholds() {
+        let untimed = Rules {
+            thresholds: None,
+            ..rules(Severity::Critical)
+        };
+        let judged = judge(&outcome(Conclusion::Success, Some(60_000)), &untimed);
+        assert_eq!((judged.grade, judged.is_slow), (Grade::Up, false));
+    }
+
+    #[test]
+    fn a_slow_answer_says_how_slow() {
+        let judged = judge(
+            &outcome(Conclusion::Success, Some(2345)),
+            &rules(Severity::Critical),
+        );
+        assert_eq!(
+            judged.problem.unwrap().message(),
+            "answered after 2.3s; the limit is 1s"
+        );
+    }
+}

@@ -1,0 +1,214 @@
+//! The verdicts against a naive model that looks at the whole history, over random runs of several checks.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::model::{Conclusion, Condition, Moment, Outcome, Problem, Reason, Severity, Status, Thresholds};
+
+const STALE_AFTER: Duration = Duration::from_nanos(40);
+
+/// One run of one check.
+#[derive(Clone, Copy, Debug)]
+struct Event {
+    check: usize,
+    pause: i64,
+    lasts: i64,
+    grade: Grade,
+    is_slow: bool,
+}
+
+/// One check of the naive model: its rules and every run it ever made.
+#[derive(Clone, Debug)]
+struct Naive {
+    counts: Counts,
+    runs: Vec<(Grade, Moment)>,
+    status: Option<Grade>,
+    degraded_since: Option<Moment>,
+    down_since: Option<Moment>,
+}
+
+impl Naive {
+    fn new(counts: Counts) -> Self {
+        Self {
+            counts,
+            runs: Vec::new(),
+            status: None,
+            degraded_since: None,
+            down_since: None,
+        }
+    }
+
+    /// The definition: of the last n runs, if all are worse (better) than the status, the mildest decides.
+    fn record(&mut self, grade: Grade, start: Moment) {
+        self.runs.push((grade, start));
+        let last = |count: u32| {
+            let count = count as usize;
+            (self.runs.len() >= count).then(|| &self.runs[self.runs.len() - count..])
+        };
+        let next = match self.status {
+            None => grade,
+            Some(status) => {
+                let worse = last(self.counts.worse)
+                    .and_then(|runs| runs.iter().map(|run| run.0).min())
+                    .filter(|mildest| *mildest > status);
+                let better = last(self.counts.better)
+                    .and_then(|runs| runs.iter().map(|run| run.0).max())
+                    .filter(|mildest| *mildest < status);
+                worse.or(better).unwrap_or(status)
+            }
+        };
+        self.status = Some(next);
+        let series = |bound: Grade| {
+            let good = self.runs.iter().rposition(|run| run.0 < bound);
+            self.runs[good.map_or(0, |position| position + 1)].1
+        };
+        let since =
+            |bound: Grade, old: Option<Moment>| (next >= bound).then(|| old.unwrap_or_else(|| series(bound)));
+        let degraded_since = since(Grade::Degraded, self.degraded_since);
+        let down_since = since(Grade::Down, self.down_since);
+        (self.degraded_since, self.down_since) = (degraded_since, down_since);
+    }
+}
+
+fn grade() -> impl Strategy<Value = Grade> {
+    prop_oneof![Just(Grade::Up), Just(Grade::Degraded), Just(Grade::Down)]
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    (0..3_usize, 0..8_i64, 0..30_i64, grade(), any::<bool>()).prop_map(
+        |(check, pause, lasts, grade, is_slow)| Event {
+            check,
+            pause,
+            lasts,
+            grade,
+            is_slow,
+        },
+    )
+}
+
+fn rules(worse: u32, better: u32) -> Rules {
+    Rules {
+        thresholds: None,
+        severity: Severity::Critical,
+        counts: Counts { worse, better },
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn a_grade_follows_the_definition(
+        worse in 1..5_u32,
+        better in 1..5_u32,
+        runs in prop::collection::vec(grade(), 0..60),
+    ) {
+        let counts = Counts { worse, better };
+        let mut naive = Naive::new(counts);
+        let mut ours = Debounced::default();
+        for (second, run) in (0..).zip(runs) {
+            let start = Moment::from_nanos(second);
+            naive.record(run, start);
+            ours.record(run, start, counts);
+            // What leads nowhere may be forgotten at any time: across a restart, say.
+            ours = ours.essence();
+            prop_assert_eq!(ours.grade, naive.status);
+            prop_assert_eq!(ours.since_at_least(Level::Degraded), naive.degraded_since);
+            prop_assert_eq!(ours.since_at_least(Level::Down), naive.down_since);
+        }
+    }
+
+    /// Several checks whose runs end in any order make one service.
+    #[test]
+    fn conditions_hold_what_the_design_promises(
+        worse in 1..4_u32,
+        better in 1..4_u32,
+        events in prop::collection::vec(event(), 1..80),
+    ) {
+        let rules = rules(worse, better);
+        let mut checks = [CheckVerdict::default(); 3];
+        let mut ended = [None; 3];
+        let mut conditions = Conditions::default();
+        let mut now = Moment::from_nanos(100);
+        for event in events {
+            now = now + Duration::from_nanos(event.pause.unsigned_abs());
+            let before = conditions;
+            // A check's runs do not overlap.
+            let began = Moment::from_nanos(now.as_nanos() - event.lasts);
+            let started = ended[event.check].map_or(began, |end| began.max(end));
+            let judgement = Judgement {
+                grade: event.grade,
+                is_slow: event.is_slow && event.grade > Grade::Up,
+                is_failing: event.grade == Grade::Down,
+                problem: None,
+            };
+            checks[event.check].record(&judgement, Run { started, ended: now }, &rules);
+            ended[event.check] = Some(now);
+            conditions.update(checks.iter());
+
+            for (condition, since) in Condition::ALL.iter().zip(conditions.since) {
+                let old = before.since(*condition);
+                prop_assert!(since.is_none_or(|since| since <= now), "{condition} since the future");
+                if let (Some(old), Some(since)) = (old, since) {
+                    prop_assert!(since <= old, "{condition} moved forward");
+                    prop_assert!(since == old || *condition == Condition::Degraded);
+                }
+                let held = checks.iter().any(|check| check.holds_since(*condition).is_some());
+                let all_have_run = checks.iter().all(|check| check.grade.grade.is_some());
+                prop_assert_eq!(since.is_some(), held || (old.is_some() && !all_have_run));
+            }
+            let [down, degraded, slow] = conditions.since;
+            prop_assert!(down.is_none_or(|down| degraded.is_some_and(|degraded| degraded <= down)));
+            prop_assert!(slow.is_none() || degraded.is_some());
+
+            let statuses: Vec<Status> = checks
+                .iter()
+                .zip(ended)
+                .map(|(check, ended)| check.status(ended, STALE_AFTER, now))
+                .collect();
+            match service_status(statuses.iter().copied()) {
+                Status::Down => prop_assert!(down.is_some()),
+                Status::Degraded => prop_assert!(degraded.is_some()),
+                Status::Up => prop_assert_eq!(conditions, Conditions::default()),
+                Status::Unknown => prop_assert!(statuses.contains(&Status::Unknown)),
+            }
+        }
+    }
+
+    /// Whatever a run yields, its judgement is in itself consistent.
+    #[test]
+    fn a_judgement_is_consistent(
+        kind in 0..3_u8,
+        response_time in prop::option::of(0..10_000_u64),
+        degraded in 1..5000_u64,
+        more in 0..5000_u64,
+        is_timed in any::<bool>(),
+        is_warning in any::<bool>(),
+    ) {
+        let problem = Problem::new(Reason::Assertion, "text");
+        let conclusion = match kind {
+            0 => Conclusion::Success,
+            1 => Conclusion::Warning(problem),
+            _ => Conclusion::Failure(problem),
+        };
+        let response_time = response_time.map(Duration::from_millis);
+        let outcome = Outcome { conclusion, duration: Duration::ZERO, response_time, samples: Vec::new() };
+        let thresholds = Thresholds {
+            degraded: Duration::from_millis(degraded),
+            down: Duration::from_millis(degraded + more),
+        };
+        let rules = Rules {
+            thresholds: is_timed.then_some(thresholds),
+            severity: if is_warning { Severity::Warning } else { Severity::Critical },
+            counts: Counts { worse: 1, better: 1 },
+        };
+        let judged = judge(&outcome, &rules);
+        prop_assert_eq!(judged.problem.is_none(), judged.grade == Grade::Up);
+        prop_assert!(!judged.is_slow || judged.is_failing);
+        prop_assert!(!judged.is_failing || judged.grade > Grade::Up);
+        prop_assert!(!is_warning || judged.grade < Grade::Down);
+        prop_assert_eq!(judged.is_slow, is_timed && response_time.is_some_and(|time| time >= thresholds.down));
+    }
+}
