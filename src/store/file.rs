@@ -1,0 +1,214 @@
+//! The state directory: one exporter's at a time, one file in it, replaced whole or not at all.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use super::saved::{self, Kept};
+use super::walltime::WallAnchor;
+use crate::model::Moment;
+
+const FILE: &str = "state.json";
+const TEMPORARY: &str = "state.json.tmp";
+const LOCK: &str = "state.lock";
+const BROKEN: &str = "state.json.broken-";
+
+/// How many files that could not be used are kept.
+const MAX_BROKEN: u64 = 5;
+
+/// The largest file that is read, in bytes; a hundred thousand checks need half of it.
+const MAX_BYTES: u64 = 128 * 1024 * 1024;
+
+/// Why the exporter does not start with a state directory.
+#[derive(Debug, thiserror::Error)]
+pub enum StateDirError {
+    /// Another exporter holds the lock.
+    #[error(
+        "the state directory {} is in use by another process: give each exporter a --state.dir of its own",
+        dir.display()
+    )]
+    InUse {
+        /// The directory.
+        dir: PathBuf,
+    },
+}
+
+/// Why the state could not be saved.
+#[derive(Debug, thiserror::Error)]
+pub enum SaveError {
+    /// A file operation failed.
+    #[error("{attempt} {}: {cause}", path.display())]
+    Io {
+        /// What was attempted.
+        attempt: &'static str,
+        /// With which file.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// Another exporter has taken the directory.
+    #[error(transparent)]
+    InUse(#[from] StateDirError),
+    /// The state could not be written as JSON.
+    #[error("encoding the state: {0}")]
+    Encode(#[from] serde_json::Error),
+}
+
+fn failed(attempt: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SaveError {
+    let path = path.to_owned();
+    move |cause| SaveError::Io { attempt, path, cause }
+}
+
+/// The state file in its directory, and the lock on the latter.
+#[derive(Debug)]
+pub struct StateFile {
+    dir: PathBuf,
+    lock: Option<File>,
+}
+
+impl StateFile {
+    /// Takes the directory and reads what is there. Also gives what the operator should know, one line each.
+    ///
+    /// # Errors
+    /// Only when another process uses the directory.
+    pub fn open(
+        dir: PathBuf,
+        wall: WallAnchor,
+        now: Moment,
+    ) -> Result<(Self, Kept, Vec<String>), StateDirError> {
+        let mut notices = Vec::new();
+        let mut file = Self { dir, lock: None };
+        match file.take_lock() {
+            Ok(()) => {}
+            Err(SaveError::InUse(error)) => return Err(error),
+            Err(error) => notices.push(format!(
+                "since-times and statuses will not survive a restart until this is mended: {error}"
+            )),
+        }
+        let kept = file.read(wall, now).unwrap_or_else(|reason| {
+            notices.push(file.set_aside(&reason));
+            Kept::default()
+        });
+        Ok((file, kept, notices))
+    }
+
+    /// Makes the directory where it is missing, and locks it. The lock ends with the process, however that ends.
+    fn take_lock(&mut self) -> Result<(), SaveError> {
+        if self.lock.is_some() {
+            return Ok(());
+        }
+        fs::create_dir_all(&self.dir).map_err(failed("creating the state directory", &self.dir))?;
+        let path = self.dir.join(LOCK);
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(failed("opening the lock file", &path))?;
+        match file.try_lock() {
+            Ok(()) => {
+                self.lock = Some(file);
+                Ok(())
+            }
+            Err(TryLockError::WouldBlock) => Err(StateDirError::InUse {
+                dir: self.dir.clone(),
+            }
+            .into()),
+            Err(TryLockError::Error(cause)) => Err(failed("locking", &path)(cause)),
+        }
+    }
+
+    /// What the file holds; nothing where there is none.
+    fn read(&self, wall: WallAnchor, now: Moment) -> Result<Kept, String> {
+        let path = self.dir.join(FILE);
+        let found = match fs::metadata(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Kept::default()),
+            found => found.map_err(|error| error.to_string())?,
+        };
+        // Opening anything else (a pipe, say) could block.
+        if !found.is_file() {
+            return Err("it is not a regular file".to_owned());
+        }
+        let mut text = Vec::new();
+        let read = File::open(&path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut text));
+        read.map_err(|error| error.to_string())?;
+        if text.len() as u64 > MAX_BYTES {
+            return Err(format!("it is larger than {MAX_BYTES} bytes"));
+        }
+        saved::decode(&text, wall, now).map_err(|error| error.to_string())
+    }
+
+    /// Moves a file that can't be used aside, and says so.
+    fn set_aside(&self, reason: &str) -> String {
+        let path = self.dir.join(FILE);
+        let mut numbers = self.broken();
+        let next = numbers.last().map_or(1, |last| last + 1);
+        numbers.push(next);
+        let aside = self.dir.join(format!("{BROKEN}{next}"));
+        let what = match fs::rename(&path, &aside) {
+            Ok(()) => format!("it is now {}", aside.display()),
+            Err(error) => format!("moving it aside failed too ({error})"),
+        };
+        let surplus = numbers.len().saturating_sub(MAX_BROKEN as usize);
+        for number in &numbers[..surplus] {
+            // One file too many does no harm.
+            let _ = fs::remove_file(self.dir.join(format!("{BROKEN}{number}")));
+        }
+        format!(
+            "the saved state {} can't be used: {reason}; {what}; every status and since-time begins anew, \
+             so a failure that was under way waits for its tolerance again",
+            path.display()
+        )
+    }
+
+    /// The numbers of the files that were moved aside, rising.
+    fn broken(&self) -> Vec<u64> {
+        let mut numbers: Vec<u64> = fs::read_dir(&self.dir)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter_map(|entry| entry.file_name().to_str()?.strip_prefix(BROKEN)?.parse().ok())
+            .collect();
+        numbers.sort_unstable();
+        numbers
+    }
+
+    /// Replaces the file by one that holds `kept`; when this returns, that is on the disk. A reader, and a crash at any
+    /// moment, see the old file or the new one.
+    ///
+    /// # Errors
+    /// Which step failed; the old file is then still there.
+    pub fn write(&mut self, kept: &Kept, wall: WallAnchor, now: Moment) -> Result<(), SaveError> {
+        self.take_lock()?;
+        let text = saved::encode(kept, wall, now)?;
+        let temporary = self.dir.join(TEMPORARY);
+        let written = OpenOptions::new()
+            .create(true)
+            .truncate(true)
+            .write(true)
+            .mode(0o600)
+            .open(&temporary)
+            .and_then(|mut file| {
+                file.write_all(&text)?;
+                file.sync_all()
+            });
+        if let Err(cause) = written {
+            // What is left of it would take space that may be what is lacking.
+            let _ = fs::remove_file(&temporary);
+            return Err(failed("writing", &temporary)(cause));
+        }
+        let path = self.dir.join(FILE);
+        fs::rename(&temporary, &path).map_err(failed("replacing", &path))?;
+        // Only a synced directory keeps the new name over a crash of the machine.
+        File::open(&self.dir)
+            .and_then(|dir| dir.sync_all())
+            .map_err(failed("syncing", &self.dir))
+    }
+
+    /// The file that is written.
+    pub fn path(&self) -> PathBuf {
+        self.dir.join(FILE)
+    }
+}

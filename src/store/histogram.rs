@@ -1,0 +1,97 @@
+//! Histograms: of response times, under the store's lock, and of the scheduler's lag, without one.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::snapshot::HistogramView;
+
+/// Upper bounds for response times, in seconds.
+pub const RESPONSE_TIMES: &[f64] = &[0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// Upper bounds for the scheduler's lag, in seconds.
+pub const LAGS: &[f64] = &[0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5];
+
+/// The position of the bucket that `seconds` belongs to; a bound belongs to its bucket.
+fn bucket(bounds: &[f64], seconds: f64) -> usize {
+    bounds.partition_point(|bound| *bound < seconds)
+}
+
+/// Response times of one check.
+#[derive(Clone, Debug, Default)]
+pub struct ResponseTimes {
+    counts: [u64; RESPONSE_TIMES.len() + 1],
+    sum: Duration,
+}
+
+impl ResponseTimes {
+    /// Counts one.
+    pub fn observe(&mut self, time: Duration) {
+        self.counts[bucket(RESPONSE_TIMES, time.as_secs_f64())] += 1;
+        self.sum = self.sum.saturating_add(time);
+    }
+
+    /// What was observed so far.
+    pub fn view(&self) -> HistogramView {
+        HistogramView {
+            bounds: RESPONSE_TIMES,
+            counts: self.counts.to_vec(),
+            sum: self.sum.as_secs_f64(),
+        }
+    }
+}
+
+/// The lags of all runs.
+#[derive(Debug, Default)]
+pub struct Lags {
+    counts: [AtomicU64; LAGS.len() + 1],
+    nanoseconds: AtomicU64,
+}
+
+impl Lags {
+    /// Counts one.
+    pub fn observe(&self, lag: Duration) {
+        self.counts[bucket(LAGS, lag.as_secs_f64())].fetch_add(1, Ordering::Relaxed);
+        let nanoseconds = u64::try_from(lag.as_nanos()).unwrap_or(u64::MAX);
+        self.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
+    }
+
+    /// What was observed so far.
+    pub fn view(&self) -> HistogramView {
+        HistogramView {
+            bounds: LAGS,
+            counts: self
+                .counts
+                .iter()
+                .map(|count| count.load(Ordering::Relaxed))
+                .collect(),
+            sum: Duration::from_nanos(self.nanoseconds.load(Ordering::Relaxed)).as_secs_f64(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bound_belongs_to_its_bucket() {
+        let mut times = ResponseTimes::default();
+        for milliseconds in [0, 5, 6, 10_000, 10_001, 60_000] {
+            times.observe(Duration::from_millis(milliseconds));
+        }
+        let view = times.view();
+        assert_eq!(view.counts, [2, 1, 0, 0, 0, 0, 0, 0, 1, 2]);
+        assert_eq!((view.count(), view.sum), (6, 80.012));
+    }
+
+    #[test]
+    fn lags_are_counted_alike() {
+        let lags = Lags::default();
+        for microseconds in [0, 1000, 1001, 3_000_000] {
+            lags.observe(Duration::from_micros(microseconds));
+        }
+        let view = lags.view();
+        assert_eq!((view.counts[0], view.counts[1], view.counts[10]), (2, 1, 1));
+        assert_eq!(view.counts.len(), view.bounds.len() + 1);
+    }
+}

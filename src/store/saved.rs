@@ -1,0 +1,293 @@
+//! What lasts beyond a restart, and the file format it is written in.
+//!
+//! The file is JSON. Times are Unix times in nanoseconds. A file of another format or version is not interpreted.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::walltime::WallAnchor;
+use crate::model::{CheckName, Moment, Problem, Reason, ServiceKey, Status};
+use crate::verdict::{CheckVerdict, Conditions, Debounced, Grade, Streak};
+
+const FORMAT: &str = "upkeep_exporter state";
+const VERSION: u32 = 1;
+
+/// What is kept of a service.
+#[derive(Clone, Debug)]
+pub struct KeptService {
+    /// The status last seen.
+    pub status: Status,
+    /// Since when it is that.
+    pub status_since: Option<Moment>,
+    /// Whether there ever was a status other than unknown.
+    pub has_verdict: bool,
+    /// The since-times of the conditions.
+    pub conditions: Conditions,
+}
+
+impl Default for KeptService {
+    fn default() -> Self {
+        Self {
+            status: Status::Unknown,
+            status_since: None,
+            has_verdict: false,
+            conditions: Conditions::default(),
+        }
+    }
+}
+
+/// What is kept of a check.
+#[derive(Clone, Debug, Default)]
+pub struct KeptCheck {
+    /// Of the settings; see [`super::fingerprint`].
+    pub fingerprint: u64,
+    /// What its runs amount to.
+    pub verdict: CheckVerdict,
+    /// When the last run ended.
+    pub last_ended: Option<Moment>,
+    /// When the last successful run ended.
+    pub last_success: Option<Moment>,
+    /// The last problem.
+    pub problem: Option<Arc<Problem>>,
+}
+
+/// Everything that is kept: services and their checks.
+#[derive(Clone, Debug, Default)]
+pub struct Kept {
+    /// In no particular order; keys and names are unique.
+    pub services: Vec<(ServiceKey, KeptService, KeptChecks)>,
+}
+
+/// What is kept of a service's checks, by name.
+pub type KeptChecks = Vec<(CheckName, KeptCheck)>;
+
+/// Why a file's content can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ContentError {
+    /// It is not JSON, or not of this shape.
+    #[error("it is torn or not a state file: {0}")]
+    Torn(#[from] serde_json::Error),
+    /// It says that it is something else.
+    #[error("it is not a state file of upkeep_exporter")]
+    Foreign,
+    /// Another version of the exporter wrote it.
+    #[error("it has version {0} of the format, and this exporter reads version {VERSION}")]
+    Version(u32),
+    /// A word in it is not one of ours.
+    #[error("it holds the unknown word \"{0}\"")]
+    Word(String),
+}
+
+#[derive(Deserialize)]
+struct Header {
+    format: Option<String>,
+    version: Option<u32>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct File {
+    format: String,
+    version: u32,
+    written: i64,
+    services: BTreeMap<String, ServiceEntry>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ServiceEntry {
+    status: String,
+    status_since: Option<i64>,
+    has_verdict: bool,
+    /// In the order of `Condition::ALL`.
+    conditions: [Option<i64>; 3],
+    checks: BTreeMap<String, CheckEntry>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct CheckEntry {
+    settings: String,
+    grade: SeriesEntry,
+    slowness: SeriesEntry,
+    last_ended: Option<i64>,
+    last_success: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    problem: Option<(String, String)>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SeriesEntry {
+    status: Option<String>,
+    since: i64,
+    provisional: bool,
+    held: [Option<i64>; 2],
+    worse: [Option<(u32, i64)>; 2],
+    better: [Option<(u32, i64)>; 2],
+}
+
+/// Writes what is kept as the content of a file.
+///
+/// # Errors
+/// Never in practice: every map has text for keys.
+pub fn encode(kept: &Kept, wall: WallAnchor, now: Moment) -> Result<Vec<u8>, serde_json::Error> {
+    let services = kept.services.iter().map(|(key, service, checks)| {
+        let entry = ServiceEntry {
+            status: service.status.as_str().to_owned(),
+            status_since: service.status_since.map(|since| wall.nanos(since)),
+            has_verdict: service.has_verdict,
+            conditions: service
+                .conditions
+                .since
+                .map(|since| since.map(|since| wall.nanos(since))),
+            checks: checks
+                .iter()
+                .map(|(name, check)| (name.as_str().to_owned(), check_entry(check, wall)))
+                .collect(),
+        };
+        (key.as_str().to_owned(), entry)
+    });
+    let mut text = serde_json::to_vec(&File {
+        format: FORMAT.to_owned(),
+        version: VERSION,
+        written: wall.nanos(now),
+        services: services.collect(),
+    })?;
+    text.push(b'\n');
+    Ok(text)
+}
+
+fn check_entry(check: &KeptCheck, wall: WallAnchor) -> CheckEntry {
+    let unix = |moment: Option<Moment>| moment.map(|moment| wall.nanos(moment));
+    CheckEntry {
+        settings: format!("{:016x}", check.fingerprint),
+        grade: series_entry(&check.verdict.grade, wall),
+        slowness: series_entry(&check.verdict.slowness, wall),
+        last_ended: unix(check.last_ended),
+        last_success: unix(check.last_success),
+        problem: check
+            .problem
+            .as_ref()
+            .filter(|_| check.verdict.grade.grade > Some(Grade::Up))
+            .map(|problem| (problem.reason.as_str().to_owned(), problem.message().to_owned())),
+    }
+}
+
+fn series_entry(series: &Debounced, wall: WallAnchor) -> SeriesEntry {
+    let streak = |streak: Streak| (streak.count > 0).then(|| (streak.count, wall.nanos(streak.start)));
+    SeriesEntry {
+        status: series.grade.map(|grade| Status::from(grade).as_str().to_owned()),
+        since: wall.nanos(series.since),
+        provisional: series.is_provisional,
+        held: series.held.map(|held| held.map(|held| wall.nanos(held))),
+        worse: series.worse.map(streak),
+        better: series.better.map(streak),
+    }
+}
+
+/// Reads the content of a file. A time later than `now` (the wall clock was set back) becomes `now`.
+///
+/// # Errors
+/// When the content is torn, foreign or of another version.
+pub fn decode(text: &[u8], wall: WallAnchor, now: Moment) -> Result<Kept, ContentError> {
+    let header: Header = serde_json::from_slice(text)?;
+    match header {
+        Header {
+            format: Some(format),
+            version: Some(version),
+        } if format == FORMAT => {
+            if version != VERSION {
+                return Err(ContentError::Version(version));
+            }
+        }
+        _ => return Err(ContentError::Foreign),
+    }
+    let file: File = serde_json::from_slice(text)?;
+    let reader = Reader { wall, now };
+    let services = file.services.into_iter().map(|(key, entry)| {
+        let service = KeptService {
+            status: word(&entry.status, Status::from_word)?,
+            status_since: reader.time(entry.status_since),
+            has_verdict: entry.has_verdict,
+            conditions: Conditions {
+                since: entry.conditions.map(|since| reader.time(since)),
+            },
+        };
+        let checks = entry.checks.into_iter();
+        let checks = checks.map(|(name, check)| Ok((CheckName::new(name), reader.check(&check)?)));
+        let checks = checks.collect::<Result<_, ContentError>>()?;
+        Ok((ServiceKey::new(key), service, checks))
+    });
+    Ok(Kept {
+        services: services.collect::<Result<_, ContentError>>()?,
+    })
+}
+
+fn word<T>(text: &str, find: fn(&str) -> Option<T>) -> Result<T, ContentError> {
+    find(text).ok_or_else(|| ContentError::Word(text.chars().take(40).collect()))
+}
+
+struct Reader {
+    wall: WallAnchor,
+    now: Moment,
+}
+
+impl Reader {
+    fn moment(&self, unix: i64) -> Moment {
+        self.wall.moment(unix).min(self.now)
+    }
+
+    fn time(&self, unix: Option<i64>) -> Option<Moment> {
+        unix.map(|unix| self.moment(unix))
+    }
+
+    fn check(&self, entry: &CheckEntry) -> Result<KeptCheck, ContentError> {
+        let problem = match &entry.problem {
+            Some((reason, message)) => {
+                let problem = Problem::new(word(reason, Reason::from_word)?, message);
+                Some(Arc::new(problem))
+            }
+            None => None,
+        };
+        Ok(KeptCheck {
+            // Zero is as good as any other value that no settings have: the check then counts as changed.
+            fingerprint: u64::from_str_radix(&entry.settings, 16).unwrap_or(0),
+            verdict: CheckVerdict {
+                grade: self.series(&entry.grade)?,
+                slowness: self.series(&entry.slowness)?,
+            },
+            last_ended: self.time(entry.last_ended),
+            last_success: self.time(entry.last_success),
+            problem,
+        })
+    }
+
+    fn series(&self, entry: &SeriesEntry) -> Result<Debounced, ContentError> {
+        let streak = |streak: Option<(u32, i64)>| {
+            streak.map_or_else(Streak::default, |(count, start)| Streak {
+                count,
+                start: self.moment(start),
+            })
+        };
+        let grade = |text: &str| match text {
+            "up" => Some(Grade::Up),
+            "degraded" => Some(Grade::Degraded),
+            "down" => Some(Grade::Down),
+            _ => None,
+        };
+        Ok(Debounced {
+            grade: entry
+                .status
+                .as_deref()
+                .map(|text| word(text, grade))
+                .transpose()?,
+            is_provisional: entry.provisional,
+            since: self.moment(entry.since),
+            held: entry.held.map(|held| self.time(held)),
+            worse: entry.worse.map(streak),
+            better: entry.better.map(streak),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,98 @@
+//! What is written is read again, and nothing else is believed.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::verdict::{Counts, Judgement, Rules, Run};
+
+const NOW: Moment = Moment::from_nanos(1_000_000_000_000);
+
+struct At(i64);
+
+impl crate::model::Clock for At {
+    fn now(&self) -> Moment {
+        NOW
+    }
+
+    fn wall_nanos(&self) -> i64 {
+        self.0
+    }
+
+    fn moment(&self, _: tokio::time::Instant) -> Moment {
+        NOW
+    }
+}
+
+/// What is kept of a check after these runs.
+fn kept(runs: &[(u8, bool)]) -> Kept {
+    let rules = Rules {
+        thresholds: None,
+        severity: crate::model::Severity::Critical,
+        counts: Counts { worse: 2, better: 3 },
+    };
+    let mut check = KeptCheck {
+        fingerprint: 0xfedc_ba98_7654_3210,
+        problem: Some(Arc::new(Problem::new(Reason::Tls, "\"quoted\" \u{e9}"))),
+        ..KeptCheck::default()
+    };
+    let mut service = KeptService::default();
+    for ((grade, is_slow), second) in runs.iter().zip(1..) {
+        let moment = Moment::from_nanos(second * 1_234_567_891);
+        let judgement = Judgement {
+            grade: [Grade::Up, Grade::Degraded, Grade::Down][usize::from(*grade)],
+            is_slow: *is_slow,
+            is_failing: false,
+            problem: None,
+        };
+        let run = Run {
+            started: moment,
+            ended: moment,
+        };
+        check.verdict.record(&judgement, run, &rules);
+        check.last_ended = Some(moment);
+        service.conditions.update([check.verdict].iter());
+        service.status = check.verdict.grade.grade.map_or(Status::Unknown, Status::from);
+        service.status_since = Some(moment);
+        service.has_verdict = true;
+    }
+    Kept {
+        services: vec![(
+            ServiceKey::new("api"),
+            service,
+            vec![(CheckName::new("http"), check)],
+        )],
+    }
+}
+
+proptest! {
+    /// Encoded by one process and decoded by another, whose monotonic clock began elsewhere, it has the same Unix
+    /// times to the nanosecond.
+    #[test]
+    fn what_is_encoded_is_decoded(runs in prop::collection::vec((0..3_u8, any::<bool>()), 0..20), later in 0..1_i64 << 50) {
+        let before = WallAnchor::new(&At(1_700_000_000_000_000_000));
+        let after = WallAnchor::new(&At(1_700_000_000_000_000_000 + later));
+        let kept = kept(&runs);
+        let text = encode(&kept, before, NOW).unwrap();
+        let decoded = decode(&text, after, NOW).unwrap();
+        prop_assert_eq!(encode(&decoded, after, NOW - std::time::Duration::from_nanos(later.unsigned_abs())).unwrap(), text);
+        prop_assert_eq!(decoded.services[0].2[0].1.fingerprint, 0xfedc_ba98_7654_3210);
+    }
+
+    /// Whatever happens to single bytes, decoding gives a result or an error, never a panic, and no time beyond now.
+    #[test]
+    fn damaged_content_does_no_harm(changes in prop::collection::vec((any::<prop::sample::Index>(), prop::sample::select(b"0123456789-\"[]{},:nul".to_vec())), 1..4)) {
+        let wall = WallAnchor::new(&At(1_700_000_000_000_000_000));
+        let mut text = encode(&kept(&[(0, false), (2, true), (2, false), (1, true)]), wall, NOW).unwrap();
+        for (index, byte) in changes {
+            let index = index.index(text.len());
+            text[index] = byte;
+        }
+        if let Ok(decoded) = decode(&text, wall, NOW) {
+            for (_, service, checks) in &decoded.services {
+                prop_assert!(service.conditions.since.iter().flatten().all(|since| *since <= NOW));
+                prop_assert!(checks.iter().all(|(_, check)| check.last_ended <= Some(NOW)));
+            }
+            encode(&decoded, wall, NOW).unwrap();
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! From the monotonic clock to the wall's and back, so that a moment has the same Unix time in every snapshot.
+
+use std::fmt;
+
+use crate::model::{Clock, Moment};
+
+/// How far the wall clock may stray from the monotonic one before it counts as having jumped, in nanoseconds.
+const JUMP: u64 = 500_000_000;
+
+/// The Unix time of the moment zero. It stays what it is while the clocks run side by side, so that a since-time is
+/// the same number in every scrape, and is taken anew when the wall clock jumps, so that it is right again at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WallAnchor {
+    offset: i64,
+}
+
+impl WallAnchor {
+    /// An anchor taken now.
+    pub fn new(clock: &dyn Clock) -> Self {
+        Self {
+            offset: clock.wall_nanos().saturating_sub(clock.now().as_nanos()),
+        }
+    }
+
+    /// Takes the anchor anew if the wall clock has jumped; says whether it has.
+    pub fn follow(&mut self, clock: &dyn Clock) -> bool {
+        let current = Self::new(clock);
+        let jumped = current.offset.abs_diff(self.offset) > JUMP;
+        if jumped {
+            *self = current;
+        }
+        jumped
+    }
+
+    /// The Unix time of a moment in nanoseconds.
+    pub const fn nanos(self, moment: Moment) -> i64 {
+        moment.as_nanos().saturating_add(self.offset)
+    }
+
+    /// The moment of a Unix time in nanoseconds.
+    pub const fn moment(self, nanos: i64) -> Moment {
+        Moment::from_nanos(nanos.saturating_sub(self.offset))
+    }
+
+    /// The Unix time of a moment in seconds.
+    #[allow(
+        clippy::cast_precision_loss,
+        reason = "a quarter of a microsecond is lost in our century"
+    )]
+    pub fn seconds(self, moment: Moment) -> f64 {
+        self.nanos(moment) as f64 / 1e9
+    }
+}
+
+/// A Unix time in nanoseconds, displayed as RFC 3339 has it, in UTC, with milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct UtcTime(pub i64);
+
+impl fmt::Display for UtcTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const DAY: i64 = 86_400_000;
+        let milliseconds = self.0.div_euclid(1_000_000);
+        let (day, rest) = (milliseconds.div_euclid(DAY), milliseconds.rem_euclid(DAY));
+        // Years of this count begin in March, so that the leap day is the last one: the civil calendar repeats every
+        // 400 years, which are 146,097 days, and 719,468 days lie between 1 March of the year 0 and the Unix epoch.
+        let day = day + 719_468;
+        let (era, day) = (day.div_euclid(146_097), day.rem_euclid(146_097));
+        let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+        let day = day - (365 * year + year / 4 - year / 100);
+        let month = (5 * day + 2) / 153;
+        let day = day - (153 * month + 2) / 5 + 1;
+        let (month, next) = if month < 10 {
+            (month + 3, 0)
+        } else {
+            (month - 9, 1)
+        };
+        let year = era * 400 + year + next;
+        let (hour, minute) = (rest / 3_600_000, rest / 60_000 % 60);
+        let (second, milli) = (rest / 1_000 % 60, rest % 1_000);
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z"
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn utc_times_are_as_date_prints_them() {
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (951_782_399, "2000-02-28T23:59:59.000Z"),
+            (951_782_400, "2000-02-29T00:00:00.000Z"),
+            (1_709_251_199, "2024-02-29T23:59:59.000Z"),
+            (1_735_689_599, "2024-12-31T23:59:59.000Z"),
+            (4_107_542_400, "2100-03-01T00:00:00.000Z"),
+            (-1, "1969-12-31T23:59:59.000Z"),
+        ] {
+            assert_eq!(UtcTime(seconds * 1_000_000_000).to_string(), text);
+        }
+        assert_eq!(
+            UtcTime(1_234_567_890_123_456_789).to_string(),
+            "2009-02-13T23:31:30.123Z"
+        );
+    }
+}
