@@ -5,5 +5,6 @@
 pub mod check;
 pub mod config;
 pub mod model;
+pub mod schedule;
 pub mod store;
 pub mod verdict;

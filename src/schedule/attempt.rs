@@ -1,0 +1,74 @@
+//! One run of a check: under its deadline, with its panics caught.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use tokio::time::{Instant, timeout_at};
+
+use super::Runnable;
+use super::panics::{Guarded, catch};
+use crate::config::CheckSettings;
+use crate::config::duration::DurationText;
+use crate::model::{Conclusion, Outcome, Problem, Reason, Report};
+
+type Run<'a> = Pin<Box<dyn Future<Output = Result<(), Problem>> + Send + 'a>>;
+
+/// Runs once. `check` is built where there is none, and dropped after a panic, so that the next run builds it anew.
+pub async fn attempt<R: Runnable>(
+    check: &mut Option<R>,
+    build: &(impl Fn(&Arc<CheckSettings>) -> R + Sync),
+    settings: &Arc<CheckSettings>,
+    started: Instant,
+) -> Outcome {
+    let mut report = Report::default();
+    let run: Run<'_> = Box::pin(async {
+        let check = check.get_or_insert_with(|| build(settings));
+        check.run(&mut report).await
+    });
+    let mut run = Guarded::new(run);
+    let result = timeout_at(started + settings.timeout, &mut run).await;
+    // Dropping what is left of a run frees its sockets. It is foreign code too, so it may panic.
+    let dropped = catch(|| drop(run));
+
+    let is_timed = settings.kind.kind().is_timed();
+    let mut response_time = report.response_time.filter(|_| is_timed);
+    let conclusion = match result {
+        Ok(Ok(Ok(()))) => report.warning.map_or(Conclusion::Success, Conclusion::Warning),
+        Ok(Ok(Err(problem))) => Conclusion::Failure(problem),
+        Ok(Err(panic)) => {
+            rebuild(check);
+            Conclusion::Failure(Problem::new(Reason::Internal, panic))
+        }
+        Err(_) => {
+            if dropped.is_err() {
+                rebuild(check);
+            }
+            response_time = is_timed.then_some(settings.timeout);
+            Conclusion::Failure(timed_out(settings, &report.step))
+        }
+    };
+    Outcome {
+        conclusion,
+        duration: started.elapsed(),
+        response_time,
+        samples: report.samples,
+    }
+}
+
+fn rebuild<R>(check: &mut Option<R>) {
+    let broken = check.take();
+    // What a panic left behind may well panic again when it is dropped; there is nothing more to learn from that.
+    let _ = catch(|| drop(broken));
+}
+
+fn timed_out(settings: &CheckSettings, step: &str) -> Problem {
+    let deadline = DurationText(settings.timeout);
+    if step.is_empty() {
+        Problem::new(Reason::Timeout, format_args!("timed out after {deadline}"))
+    } else {
+        Problem::new(
+            Reason::Timeout,
+            format_args!("timed out after {deadline} while {step}"),
+        )
+    }
+}

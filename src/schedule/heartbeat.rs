@@ -1,0 +1,86 @@
+//! Proof that the scheduler's machinery turns: timers fire, tasks are polled, the store can be locked.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+
+use crate::store::Store;
+
+/// From one beat to the next.
+const BEAT: Duration = Duration::from_secs(1);
+
+/// How late a beat may be. Far above what load causes, so that only a machinery that stands still exceeds it.
+const MAX_DELAY: Duration = Duration::from_secs(5);
+
+/// Whether the scheduler's machinery turns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Liveness {
+    /// How long the last beat is ago; one is due each second.
+    pub since_beat: Duration,
+    /// How late the last beat was.
+    pub lag: Duration,
+}
+
+impl Liveness {
+    /// Whether a watchdog may be told that all is well.
+    pub fn is_alive(&self) -> bool {
+        self.since_beat <= BEAT + MAX_DELAY && self.lag <= MAX_DELAY
+    }
+}
+
+/// A task that runs on the same timers, runtime and store as every check's.
+#[derive(Debug)]
+pub struct Heartbeat {
+    started: Instant,
+    beat: Arc<Beat>,
+    task: JoinHandle<()>,
+}
+
+/// The last beat, in nanoseconds.
+#[derive(Debug, Default)]
+struct Beat {
+    at: AtomicU64,
+    lag: AtomicU64,
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+impl Heartbeat {
+    /// Starts it. Each beat also has the store find out what the passing of time changed.
+    pub fn start(store: Arc<Store>) -> Self {
+        let started = Instant::now();
+        let beat = Arc::new(Beat::default());
+        let of_task = beat.clone();
+        let task = tokio::spawn(async move {
+            let mut ticks = interval_at(started + BEAT, BEAT);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+            loop {
+                let planned = ticks.tick().await;
+                store.sweep();
+                let lag = planned.elapsed();
+                of_task.lag.store(nanos(lag), Ordering::Release);
+                of_task.at.store(nanos(started.elapsed()), Ordering::Release);
+            }
+        });
+        Self { started, beat, task }
+    }
+
+    /// The last beat, seen from now.
+    pub fn liveness(&self) -> Liveness {
+        let at = Duration::from_nanos(self.beat.at.load(Ordering::Acquire));
+        Liveness {
+            since_beat: self.started.elapsed().saturating_sub(at),
+            lag: Duration::from_nanos(self.beat.lag.load(Ordering::Acquire)),
+        }
+    }
+
+    /// Ends it.
+    pub fn stop(&self) {
+        self.task.abort();
+    }
+}

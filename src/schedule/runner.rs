@@ -1,0 +1,91 @@
+//! The task of one check.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
+
+use super::Runnable;
+use super::attempt::attempt;
+use super::timetable::Timetable;
+use crate::config::CheckSettings;
+use crate::model::Clock;
+use crate::store::{CheckHandle, Run, Store};
+
+/// The least time from one early run's start to the next one's. A unit that fails is reported in two steps (deactivating,
+/// failed), and the second one is to be seen within 100 ms too.
+const EARLY_GAP: Duration = Duration::from_millis(50);
+
+/// What the task of one check holds between runs, beside the check.
+pub struct Runner {
+    pub store: Arc<Store>,
+    pub clock: Arc<dyn Clock>,
+    pub handle: CheckHandle,
+    pub settings: Arc<CheckSettings>,
+    pub timetable: Timetable,
+}
+
+impl Runner {
+    /// Runs the check whenever it is due, until the task is cancelled.
+    pub async fn run<R: Runnable>(self, build: Arc<impl Fn(&Arc<CheckSettings>) -> R + Send + Sync>) {
+        let mut check = None;
+        let mut last_early = None;
+        let mut next = self.timetable.first;
+        loop {
+            let wakeup = check.as_ref().and_then(R::wakeup);
+            let planned = due(next, wakeup, &mut last_early).await;
+            // Between runs a task is small: what a run needs is on the heap only while it lasts.
+            next = Box::pin(self.run_once(&mut check, &*build, planned)).await;
+        }
+    }
+
+    /// Runs once and records it; gives the time at which the next run is due.
+    async fn run_once<R: Runnable>(
+        &self,
+        check: &mut Option<R>,
+        build: &(impl Fn(&Arc<CheckSettings>) -> R + Sync),
+        planned: Instant,
+    ) -> Instant {
+        let started = Instant::now();
+        let in_flight = self.store.run_started(started.saturating_duration_since(planned));
+        let outcome = attempt(check, build, &self.settings, started).await;
+        drop(in_flight);
+        let ended = Instant::now();
+        let run = Run {
+            started: self.clock.moment(started),
+            ended: self.clock.moment(ended),
+        };
+        let missed = self.timetable.missed(planned, ended);
+        let advice = self.store.record(self.handle, run, outcome, missed);
+        self.timetable.next(planned, ended, advice.recheck)
+    }
+}
+
+/// Waits until a run is due: at `next`, or early, when the check asks for it. The first request after a pause is met at
+/// once, further ones [`EARLY_GAP`] apart; one that comes while a run is under way is met after it.
+async fn due(next: Instant, wakeup: Option<Arc<Notify>>, last_early: &mut Option<Instant>) -> Instant {
+    let Some(wakeup) = wakeup else {
+        sleep_until(next).await;
+        return next;
+    };
+    tokio::select! {
+        biased;
+        () = sleep_until(next) => {}
+        () = wakeup.notified() => {
+            let allowed = last_early.map(|last| last + EARLY_GAP);
+            let early = allowed.map_or_else(Instant::now, |allowed| allowed.max(Instant::now()));
+            if early < next {
+                sleep_until(early).await;
+                *last_early = Some(early);
+                // The run that starts now meets the requests that came meanwhile.
+                let _ = wakeup.notified().now_or_never();
+                return early;
+            }
+            sleep_until(next).await;
+        }
+    }
+    let _ = wakeup.notified().now_or_never();
+    next
+}
