@@ -4,6 +4,7 @@
 
 pub mod check;
 pub mod config;
+pub mod metrics;
 pub mod model;
 pub mod schedule;
 pub mod store;

@@ -1,0 +1,142 @@
+//! The families that checks of every kind have.
+
+use std::fmt;
+
+use super::series::Series;
+use super::table::{Fill, Row};
+use crate::model::MetricType::{Counter, Gauge, Histogram, Info};
+use crate::model::{Conclusion, Status, Unit};
+use crate::store::CheckView;
+
+/// The rows of checks.
+pub(super) static ROWS: &[Row] = &[
+    Row::new(
+        "upkeep_check_info",
+        Info,
+        Fill::Check(|view, series| {
+            series.push_with(&[view.settings.kind.kind().as_str(), &view.target], 1_u64)
+        }),
+        "A configured check with its kind and what it looks at.",
+    )
+    .with_labels(&["kind", "target"]),
+    Row::new(
+        "upkeep_check_success",
+        Gauge,
+        Fill::Check(|view, series| match &view.last_run {
+            Some(run) => series.push(!matches!(run.outcome.conclusion, Conclusion::Failure(_))),
+            None => Ok(()),
+        }),
+        "1 if the last run succeeded, with a warning or slowly included, 0 if it failed.",
+    ),
+    Row::new(
+        "upkeep_check_problem_info",
+        Info,
+        Fill::Check(problem),
+        "Why the check is not up; present only while it is degraded or down.",
+    )
+    .with_labels(&["reason"]),
+    Row::new(
+        "upkeep_check_last_duration_seconds",
+        Gauge,
+        Fill::Check(|view, series| match &view.last_run {
+            Some(run) => {
+                let outcome = &run.outcome;
+                let shown = outcome.response_time.unwrap_or(outcome.duration);
+                series.push(shown.as_secs_f64())
+            }
+            None => Ok(()),
+        }),
+        "Response time of the last run, or how long the run took where nothing answered.",
+    )
+    .in_unit(Unit::Seconds),
+    Row::new(
+        "upkeep_check_duration_seconds",
+        Histogram,
+        Fill::Check(|view, series| match &view.response_times {
+            Some(times) => series.push_histogram(times),
+            None => Ok(()),
+        }),
+        "Response times of answered runs, and of timeouts at their deadline.",
+    )
+    .in_unit(Unit::Seconds),
+    Row::new(
+        "upkeep_check_threshold_seconds",
+        Gauge,
+        Fill::Check(|view, series| {
+            if !view.settings.kind.kind().is_timed() {
+                return Ok(());
+            }
+            let thresholds = &view.settings.thresholds;
+            series.push_with(&[Status::Degraded.as_str()], thresholds.degraded.as_secs_f64())?;
+            series.push_with(&[Status::Down.as_str()], thresholds.down.as_secs_f64())
+        }),
+        "Response time from which the check is degraded or down, as configured.",
+    )
+    .with_labels(&["threshold"])
+    .in_unit(Unit::Seconds),
+    Row::new(
+        "upkeep_check_runs_total",
+        Counter,
+        Fill::Check(|view, series| series.push(view.runs)),
+        "Runs of the check that ended.",
+    ),
+    Row::new(
+        "upkeep_check_failures_total",
+        Counter,
+        Fill::Check(|view, series| series.push(view.failures)),
+        "Runs of the check that failed.",
+    ),
+    Row::new(
+        "upkeep_check_missed_runs_total",
+        Counter,
+        Fill::Check(|view, series| series.push(view.missed_runs)),
+        "Ticks at which the run before was still under way.",
+    ),
+    Row::new(
+        "upkeep_check_consecutive_failures",
+        Gauge,
+        Fill::Check(|view, series| match &view.last_run {
+            Some(_) => series.push(view.consecutive_failures),
+            None => Ok(()),
+        }),
+        "Failures in a row up to the last run.",
+    ),
+    Row::new(
+        "upkeep_check_last_run_timestamp_seconds",
+        Gauge,
+        Fill::Check(|view, series| match view.last_ended {
+            Some(ended) => series.push(ended),
+            None => Ok(()),
+        }),
+        "Unix time at which the last run ended, before a restart of the exporter included.",
+    )
+    .in_unit(Unit::Seconds),
+    Row::new(
+        "upkeep_check_last_success_timestamp_seconds",
+        Gauge,
+        Fill::Check(|view, series| match view.last_success {
+            Some(ended) => series.push(ended),
+            None => Ok(()),
+        }),
+        "Unix time at which the last successful run ended, before a restart of the exporter included.",
+    )
+    .in_unit(Unit::Seconds),
+    Row::new(
+        "upkeep_check_stale_after_seconds",
+        Gauge,
+        Fill::Check(|view, series| series.push(view.settings.stale_after().as_secs_f64())),
+        "Age of the last result from which the check's status is unknown.",
+    )
+    .in_unit(Unit::Seconds),
+];
+
+/// The reason for the status, which need not be that of the last run: while a recovery is being confirmed, that one
+/// succeeded.
+fn problem(view: &CheckView, series: &mut Series<'_, '_>) -> fmt::Result {
+    match (view.status, &view.problem) {
+        (Status::Degraded | Status::Down, Some(problem)) => {
+            series.push_with(&[problem.reason.as_str()], 1_u64)
+        }
+        (Status::Degraded | Status::Down, None) | (Status::Up | Status::Unknown, _) => Ok(()),
+    }
+}

@@ -1,0 +1,64 @@
+//! The families of the exporter's own work.
+
+use super::table::{Fill, Row};
+use crate::model::MetricType::{Gauge, Histogram, Info};
+use crate::model::Unit;
+
+/// The source revision that the binary was built from, where the build was told.
+const REVISION: &str = match option_env!("UPKEEP_REVISION") {
+    Some(revision) => revision,
+    None => "unknown",
+};
+
+/// The rows of the exporter.
+pub(super) static ROWS: &[Row] = &[
+    Row::new(
+        "upkeep_build_info",
+        Info,
+        Fill::Exporter(|_, series| series.push_with(&[env!("CARGO_PKG_VERSION"), REVISION], 1_u64)),
+        "The version of the exporter and the revision it was built from.",
+    )
+    .with_labels(&["version", "revision"]),
+    Row::new(
+        "upkeep_clock_timestamp_seconds",
+        Gauge,
+        Fill::Exporter(|exposed, series| series.push(exposed.snapshot.taken)),
+        "Unix time on the exporter's clock, which the since-times are of.",
+    )
+    .in_unit(Unit::Seconds),
+    Row::new(
+        "upkeep_config_last_reload_successful",
+        Gauge,
+        Fill::Exporter(|exposed, series| series.push(exposed.snapshot.exporter.last_reload_successful)),
+        "1 if the last attempt to load the configuration succeeded, 0 if it failed.",
+    ),
+    Row::new(
+        "upkeep_config_last_reload_success_timestamp_seconds",
+        Gauge,
+        Fill::Exporter(|exposed, series| series.push(exposed.snapshot.exporter.last_reload_success)),
+        "Unix time at which the configuration was last loaded.",
+    )
+    .in_unit(Unit::Seconds),
+    Row::new(
+        "upkeep_state_last_save_successful",
+        Gauge,
+        Fill::Exporter(|exposed, series| match exposed.snapshot.exporter.state_saved {
+            Some(is_saved) => series.push(is_saved),
+            None => Ok(()),
+        }),
+        "1 if what lasts beyond a restart was saved, 0 if that failed; absent without a state directory.",
+    ),
+    Row::new(
+        "upkeep_scheduler_lag_seconds",
+        Histogram,
+        Fill::Exporter(|exposed, series| series.push_histogram(&exposed.snapshot.exporter.scheduler_lag)),
+        "Time from the planned to the actual start of runs.",
+    )
+    .in_unit(Unit::Seconds),
+    Row::new(
+        "upkeep_runs_in_flight",
+        Gauge,
+        Fill::Exporter(|exposed, series| series.push(exposed.snapshot.exporter.runs_in_flight)),
+        "Runs under way.",
+    ),
+];

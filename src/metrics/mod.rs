@@ -1,0 +1,23 @@
+//! The metric table and what is made of it: the exposition formats, the documentation, the number of series.
+
+mod check;
+mod classic;
+mod count;
+mod docs;
+mod document;
+mod encode;
+mod exporter;
+mod own_process;
+mod renderer;
+mod series;
+mod service;
+mod table;
+
+pub use classic::to_classic;
+pub use count::series_count;
+pub use docs::markdown;
+pub use document::{Document, Revoked};
+pub use encode::to_openmetrics;
+pub use own_process::OwnProcess;
+pub use renderer::{Encoding, Format, RenderError, Renderer, Variant};
+pub use table::families;

@@ -1,0 +1,146 @@
+//! The exporter's own process, under the names that every Prometheus client library uses.
+
+use procfs::process::{LimitValue, Process};
+use procfs::{ProcError, boot_time_secs, page_size, ticks_per_second};
+
+use super::table::{Fill, Row};
+use crate::model::MetricType::{Counter, Gauge};
+use crate::model::Unit;
+
+/// What /proc says about the exporter itself at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OwnProcess {
+    /// User and system time, in seconds.
+    pub cpu_seconds: f64,
+    /// Resident memory, in bytes.
+    pub resident_bytes: u64,
+    /// Virtual memory, in bytes.
+    pub virtual_bytes: u64,
+    /// Open file descriptors.
+    pub open_fds: u64,
+    /// The limit of open file descriptors; `None` where there is none.
+    pub max_fds: Option<u64>,
+    /// Threads.
+    pub threads: u64,
+    /// Unix time of the start, in seconds.
+    pub start_time: f64,
+}
+
+impl OwnProcess {
+    /// Reads `/proc/self`.
+    ///
+    /// # Errors
+    /// When /proc is not mounted or not readable.
+    // The casts are of numbers far below 2^52.
+    #[allow(clippy::cast_precision_loss)]
+    pub fn read() -> Result<Self, ProcError> {
+        let process = Process::myself()?;
+        let stat = process.stat()?;
+        let ticks = ticks_per_second() as f64;
+        let max_fds = match process.limits()?.max_open_files.soft_limit {
+            LimitValue::Unlimited => None,
+            LimitValue::Value(limit) => Some(limit),
+        };
+        Ok(Self {
+            cpu_seconds: (stat.utime + stat.stime) as f64 / ticks,
+            resident_bytes: stat.rss.saturating_mul(page_size()),
+            virtual_bytes: stat.vsize,
+            open_fds: process.fd_count()? as u64,
+            max_fds,
+            threads: u64::try_from(stat.num_threads).unwrap_or(0),
+            start_time: boot_time_secs()? as f64 + stat.starttime as f64 / ticks,
+        })
+    }
+}
+
+/// A row whose value is absent where /proc could not be read.
+macro_rules! row {
+    ($name:literal, $type:ident, $unit:ident, $help:literal, |$process:ident| $value:expr) => {
+        Row::new(
+            $name,
+            $type,
+            Fill::Exporter(|exposed, series| {
+                let value = |$process: &OwnProcess| $value;
+                match exposed.process.as_ref().and_then(value) {
+                    Some(value) => series.push(value),
+                    None => Ok(()),
+                }
+            }),
+            $help,
+        )
+        .in_unit(Unit::$unit)
+    };
+}
+
+/// The rows of the process.
+pub(super) static ROWS: &[Row] = &[
+    row!(
+        "process_cpu_seconds_total",
+        Counter,
+        Seconds,
+        "User and system CPU time spent by the exporter.",
+        |process| Some(process.cpu_seconds)
+    ),
+    row!(
+        "process_resident_memory_bytes",
+        Gauge,
+        Bytes,
+        "Resident memory of the exporter.",
+        |process| Some(process.resident_bytes)
+    ),
+    row!(
+        "process_virtual_memory_bytes",
+        Gauge,
+        Bytes,
+        "Virtual memory of the exporter.",
+        |process| Some(process.virtual_bytes)
+    ),
+    row!(
+        "process_open_fds",
+        Gauge,
+        None,
+        "Open file descriptors of the exporter.",
+        |process| Some(process.open_fds)
+    ),
+    row!(
+        "process_max_fds",
+        Gauge,
+        None,
+        "Limit of open file descriptors of the exporter.",
+        |process| process.max_fds
+    ),
+    row!(
+        "process_threads",
+        Gauge,
+        None,
+        "Threads of the exporter.",
+        |process| Some(process.threads)
+    ),
+    row!(
+        "process_start_time_seconds",
+        Gauge,
+        Seconds,
+        "Unix time at which the exporter started.",
+        |process| Some(process.start_time)
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use std::time::{SystemTime, UNIX_EPOCH};
+
+    use super::*;
+
+    #[test]
+    fn reads_itself() {
+        let own = OwnProcess::read().unwrap();
+        assert!(own.resident_bytes > 100_000 && own.virtual_bytes > own.resident_bytes);
+        assert!(own.open_fds >= 3 && own.max_fds.is_none_or(|max| max >= own.open_fds));
+        assert!(own.threads >= 1);
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap()
+            .as_secs_f64();
+        assert!(now - own.start_time > -2.0 && now - own.start_time < 3600.0 * 24.0);
+    }
+}

@@ -1,0 +1,75 @@
+//! The families of services.
+
+use super::table::{Fill, Row};
+use crate::model::MetricType::{Counter, Gauge, Info};
+use crate::model::{Condition, Status, Unit};
+
+/// The rows of services.
+pub(super) static ROWS: &[Row] = &[
+    Row::new(
+        "upkeep_service_info",
+        Info,
+        Fill::Service(|view, series| series.push_with(&[&view.service.name], 1_u64)),
+        "A configured service with its display name; count services by this.",
+    )
+    .with_labels(&["name"]),
+    Row::new(
+        "upkeep_service_up",
+        Gauge,
+        Fill::Service(|view, series| match view.status {
+            Status::Up | Status::Degraded => series.push(1_u64),
+            Status::Down => series.push(0_u64),
+            Status::Unknown => Ok(()),
+        }),
+        "1 while the service is up or degraded, 0 while it is down; absent while unknown.",
+    ),
+    Row::new(
+        "upkeep_service_status",
+        Gauge,
+        Fill::Service(|view, series| {
+            Status::ALL
+                .iter()
+                .try_for_each(|status| series.push_with(&[status.as_str()], *status == view.status))
+        }),
+        "1 for the current status of the service, 0 for the others.",
+    )
+    .with_labels(&["status"]),
+    Row::new(
+        "upkeep_service_condition_since_timestamp_seconds",
+        Gauge,
+        Fill::Service(|view, series| {
+            Condition::ALL
+                .iter()
+                .zip(view.conditions.iter().flatten())
+                .try_for_each(|(condition, since)| series.push_with(&[condition.as_str()], *since))
+        }),
+        "Unix time since which the condition holds, 0 while it does not; absent before the first verdict.",
+    )
+    .with_labels(&["condition"])
+    .in_unit(Unit::Seconds),
+    Row::new(
+        "upkeep_service_condition_tolerance_seconds",
+        Gauge,
+        Fill::Service(|view, series| {
+            Condition::ALL.iter().try_for_each(|condition| {
+                let tolerance = view.service.tolerance.of(*condition);
+                series.push_with(&[condition.as_str()], tolerance.as_secs_f64())
+            })
+        }),
+        "How long the condition is borne before its alert fires, as configured.",
+    )
+    .with_labels(&["condition"])
+    .in_unit(Unit::Seconds),
+    Row::new(
+        "upkeep_service_maintenance",
+        Gauge,
+        Fill::Service(|_, series| series.push(0_u64)),
+        "1 while the service is in a maintenance window, during which alerts leave it out.",
+    ),
+    Row::new(
+        "upkeep_service_status_changes_total",
+        Counter,
+        Fill::Service(|view, series| series.push(view.status_changes)),
+        "Changes of the service's status.",
+    ),
+];
