@@ -9,3 +9,4 @@ pub mod model;
 pub mod schedule;
 pub mod store;
 pub mod verdict;
+pub mod web;

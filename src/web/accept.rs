@@ -1,0 +1,239 @@
+//! What a client accepts: `Accept` and `Accept-Encoding` (RFC 9110, sections 12.4.2 and 12.5).
+
+use crate::metrics::{Encoding, Format};
+
+/// The most elements of a list that are looked at; real clients send fewer than ten.
+const MAX_ELEMENTS: usize = 64;
+/// A weight of one, in thousandths.
+const FULL_WEIGHT: u16 = 1000;
+
+const OPENMETRICS: &str = "application/openmetrics-text";
+
+/// The media type of a response with metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MediaType {
+    /// OpenMetrics 1.0.0.
+    OpenMetrics1,
+    /// OpenMetrics 0.0.1, which our texts are valid as, too.
+    OpenMetrics0,
+    /// The classic text format.
+    Classic,
+}
+
+impl MediaType {
+    /// The format behind it.
+    pub const fn format(self) -> Format {
+        match self {
+            Self::OpenMetrics1 | Self::OpenMetrics0 => Format::OpenMetrics,
+            Self::Classic => Format::Classic,
+        }
+    }
+
+    /// The value of `Content-Type`.
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Self::OpenMetrics1 => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            Self::OpenMetrics0 => "application/openmetrics-text; version=0.0.1; charset=utf-8",
+            Self::Classic => "text/plain; version=0.0.4; charset=utf-8",
+        }
+    }
+}
+
+/// The media type to answer with. OpenMetrics is for those who name it; a client that accepts nothing of ours gets the
+/// classic format, as section 12.5.1 allows.
+pub fn media_type<'a>(accept: impl IntoIterator<Item = &'a str>) -> MediaType {
+    let mut best = (MediaType::Classic, 0);
+    let mut classic = None::<(u8, u16)>;
+    for range in elements(accept) {
+        let named = match (range.name, range.version) {
+            (name, None | Some("1.0.0")) if name.eq_ignore_ascii_case(OPENMETRICS) => MediaType::OpenMetrics1,
+            (name, Some("0.0.1")) if name.eq_ignore_ascii_case(OPENMETRICS) => MediaType::OpenMetrics0,
+            (name, version) => {
+                let specificity = match (name.to_ascii_lowercase().as_str(), version) {
+                    ("text/plain", Some("0.0.4")) => 3,
+                    ("text/plain", None) => 2,
+                    ("text/*", _) => 1,
+                    ("*/*", _) => 0,
+                    _ => continue,
+                };
+                // The most specific range tells the weight.
+                if classic.is_none_or(|(known, _)| specificity >= known) {
+                    classic = Some((specificity, range.weight));
+                }
+                continue;
+            }
+        };
+        if range.weight > best.1 {
+            best = (named, range.weight);
+        }
+    }
+    match classic {
+        Some((_, weight)) if weight > best.1 => MediaType::Classic,
+        _ => best.0,
+    }
+}
+
+/// How to compress: with gzip where it is accepted at least as gladly as no compression.
+pub fn encoding<'a>(accept_encoding: impl IntoIterator<Item = &'a str>) -> Encoding {
+    let (mut gzip, mut identity, mut any) = (None, None, None);
+    for coding in elements(accept_encoding) {
+        let weight = match coding.name.to_ascii_lowercase().as_str() {
+            "gzip" | "x-gzip" => &mut gzip,
+            "identity" => &mut identity,
+            "*" => &mut any,
+            _ => continue,
+        };
+        *weight = Some(coding.weight);
+    }
+    let gzip = gzip.or(any).unwrap_or(0);
+    match gzip > 0 && gzip >= identity.unwrap_or(0) {
+        true => Encoding::Gzip,
+        false => Encoding::Identity,
+    }
+}
+
+/// One element of a list: `name;version=...;q=...`.
+struct Element<'a> {
+    name: &'a str,
+    version: Option<&'a str>,
+    weight: u16,
+}
+
+fn elements<'a>(values: impl IntoIterator<Item = &'a str>) -> impl Iterator<Item = Element<'a>> {
+    values
+        .into_iter()
+        .flat_map(|value| split(value, ','))
+        .take(MAX_ELEMENTS)
+        .filter_map(element)
+}
+
+/// An element; one with a malformed weight is left out.
+fn element(text: &str) -> Option<Element<'_>> {
+    let mut parts = split(text, ';').map(str::trim);
+    let mut element = Element {
+        name: parts.next().filter(|name| !name.is_empty())?,
+        version: None,
+        weight: FULL_WEIGHT,
+    };
+    for parameter in parts {
+        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        let value = value.trim().trim_matches('"');
+        match name.trim().to_ascii_lowercase().as_str() {
+            "q" => element.weight = weight(value)?,
+            "version" => element.version = Some(value),
+            _ => {}
+        }
+    }
+    Some(element)
+}
+
+/// Splits at `separator` outside of quoted strings.
+fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
+    let (mut is_quoted, mut is_escaped) = (false, false);
+    text.split(move |character: char| {
+        let was_escaped = std::mem::take(&mut is_escaped);
+        match character {
+            '\\' => is_escaped = is_quoted && !was_escaped,
+            '"' if !was_escaped => is_quoted = !is_quoted,
+            other => return other == separator && !is_quoted,
+        }
+        false
+    })
+}
+
+/// A weight in thousandths: `0` or `1` with at most three decimals.
+fn weight(text: &str) -> Option<u16> {
+    let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
+    if decimals.len() > 3 || !decimals.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let fraction: u16 = format!("{decimals:0<3}").parse().ok()?;
+    match (whole, fraction) {
+        ("0", fraction) => Some(fraction),
+        ("1", 0) => Some(FULL_WEIGHT),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn openmetrics_is_for_those_who_name_it() {
+        use MediaType::{Classic, OpenMetrics0, OpenMetrics1};
+        let prometheus_2_42 = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;\
+                               version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+        for (accept, expected) in [
+            (prometheus_2_42, OpenMetrics1),
+            ("", Classic),
+            ("*/*", Classic),
+            ("application/*", Classic),
+            ("application/json", Classic),
+            ("text/html,application/xhtml+xml,*/*;q=0.8", Classic),
+            ("application/openmetrics-text", OpenMetrics1),
+            (
+                "Application/OpenMetrics-Text ; Version=\"1.0.0\" ; Q=1.0",
+                OpenMetrics1,
+            ),
+            ("application/openmetrics-text; version=0.0.1", OpenMetrics0),
+            ("application/openmetrics-text; version=2.0.0", Classic),
+            (
+                "application/openmetrics-text; version=2.0.0, application/openmetrics-text;q=0.1",
+                OpenMetrics1,
+            ),
+            ("application/openmetrics-text;q=0", Classic),
+            ("application/openmetrics-text;q=0.0, */*;q=0.001", Classic),
+            ("application/openmetrics-text;q=0.5, text/plain;q=0.6", Classic),
+            (
+                "application/openmetrics-text;q=0.5, text/plain;q=0.5",
+                OpenMetrics1,
+            ),
+            (
+                "application/openmetrics-text;q=0.5, text/plain;q=0, */*",
+                OpenMetrics1,
+            ),
+            ("application/openmetrics-text;q=7", Classic),
+            ("application/openmetrics-text;q=0.1234", Classic),
+            ("x/y;a=\",application/openmetrics-text,\", text/plain", Classic),
+            ("x/y;a=\"\\\",\", application/openmetrics-text", OpenMetrics1),
+            (",,;;=;q=,\"", Classic),
+        ] {
+            assert_eq!(media_type([accept]), expected, "{accept}");
+        }
+    }
+
+    #[test]
+    fn several_header_lines_are_one_list() {
+        assert_eq!(
+            media_type(["text/plain;q=0.5", "application/openmetrics-text"]),
+            MediaType::OpenMetrics1
+        );
+    }
+
+    #[test]
+    fn gzip_is_used_where_accepted() {
+        for (accept, is_gzip) in [
+            ("gzip", true),
+            ("GZIP;q=0.1", true),
+            ("x-gzip", true),
+            ("deflate, gzip;q=1.0, *;q=0.5", true),
+            ("*", true),
+            ("gzip;q=0.5, identity;q=0.5", true),
+            ("gzip;q=0.5, identity;q=0.6", false),
+            ("gzip;q=0", false),
+            ("gzip;q=0, *", false),
+            ("*;q=0", false),
+            ("br, deflate", false),
+            ("", false),
+        ] {
+            assert_eq!(encoding([accept]) == Encoding::Gzip, is_gzip, "{accept}");
+        }
+    }
+
+    #[test]
+    fn a_hostile_list_costs_little() {
+        let many = "a/b;q=0.5,".repeat(100_000) + "application/openmetrics-text";
+        assert_eq!(media_type([many.as_str()]), MediaType::Classic);
+    }
+}

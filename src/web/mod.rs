@@ -1,0 +1,44 @@
+//! The web server: metrics, health, reload, and a page that links them.
+//!
+//! `server` accepts connections and bounds their number, `stream` bounds every wait for a client, `routes` knows what
+//! there is and `pages` makes the texts.
+
+mod accept;
+mod body;
+mod connections;
+mod pages;
+mod reload;
+mod routes;
+mod server;
+mod stream;
+
+use std::fmt;
+use std::sync::Arc;
+
+pub use reload::{ReloadFuture, Reloader};
+pub use server::{MAX_CONNECTIONS, serve};
+
+use crate::metrics::Renderer;
+
+/// What the server answers from.
+pub struct State {
+    /// Renders the metrics.
+    pub renderer: Arc<Renderer>,
+    /// Whether every check has run at least once.
+    pub is_ready: Box<dyn Fn() -> bool + Send + Sync>,
+    /// Loads the configuration anew.
+    pub reloader: Reloader,
+    /// Whether `POST /-/reload` is allowed (`--web.enable-lifecycle`).
+    pub is_lifecycle_enabled: bool,
+    /// Where the metrics are (`--web.telemetry-path`); begins with a slash.
+    pub telemetry_path: String,
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State")
+            .field("is_lifecycle_enabled", &self.is_lifecycle_enabled)
+            .field("telemetry_path", &self.telemetry_path)
+            .finish_non_exhaustive()
+    }
+}
