@@ -1,12 +1,119 @@
 //! Runs the configured checks of services in the background and serves the results as Prometheus metrics.
+//!
+//! Data goes one way: the configuration makes checks, the scheduler runs them, the store keeps what came of it and asks
+//! for the verdict, and metrics and pages are rendered from immutable snapshots of the store. [`run`] wires it all.
 
 #![forbid(unsafe_code)]
 
 pub mod check;
+pub mod cli;
 pub mod config;
+pub mod log;
 pub mod metrics;
 pub mod model;
+pub mod notify;
+pub mod reload;
 pub mod schedule;
 pub mod store;
 pub mod verdict;
 pub mod web;
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tracing::{info, warn};
+
+use reload::Loader;
+
+/// How long the last write of the lasting state may take.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Everything that a running exporter depends on from outside, so that tests can bind port 0 and control time.
+pub struct Setup {
+    /// Where to serve.
+    pub listeners: Vec<TcpListener>,
+    /// The configuration to begin with.
+    pub config: config::Config,
+    /// Loads the configuration again.
+    pub load: Arc<Loader>,
+    /// The time.
+    pub clock: Arc<dyn model::Clock>,
+    /// Where statuses and since-times are kept over a restart; `None` for in memory only.
+    pub state_dir: Option<PathBuf>,
+    /// Where the watched machine's proc file system is mounted.
+    pub procfs: PathBuf,
+    /// The path of the metrics.
+    pub telemetry_path: String,
+    /// Whether `POST /-/reload` is allowed.
+    pub enable_lifecycle: bool,
+}
+
+/// Runs an exporter until `shutdown` is ready; loads the configuration again whenever `hangup` says so.
+///
+/// # Errors
+/// When another exporter uses the same state directory.
+pub async fn run(
+    setup: Setup,
+    hangup: mpsc::Receiver<()>,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), store::StateDirError> {
+    let (store, notices) = store::Store::open(Arc::clone(&setup.clock), setup.state_dir)?;
+    for notice in notices {
+        warn!("{notice}");
+    }
+    let shared = check::Shared::new(setup.procfs);
+    let scheduler = Arc::new(schedule::Scheduler::start(
+        Arc::clone(&store),
+        shared,
+        setup.clock,
+    ));
+    scheduler.apply(&setup.config);
+
+    let state = Arc::new(web::State {
+        renderer: metrics::Renderer::new({
+            let store = Arc::clone(&store);
+            move || store.snapshot()
+        }),
+        is_ready: Box::new({
+            let store = Arc::clone(&store);
+            move || store.is_first_round_over()
+        }),
+        reloader: reload::reloader(setup.load, Arc::clone(&store), Arc::clone(&scheduler)),
+        is_lifecycle_enabled: setup.enable_lifecycle,
+        telemetry_path: setup.telemetry_path,
+    });
+    let (stop, stopped) = watch::channel(());
+    let mut servers = JoinSet::new();
+    for listener in setup.listeners {
+        let mut stopped = stopped.clone();
+        // The sender's end is as good a sign as its message.
+        servers.spawn(web::serve(listener, Arc::clone(&state), async move {
+            drop(stopped.changed().await)
+        }));
+    }
+
+    let summary = reload::summary(&setup.config);
+    info!(%summary, "serving");
+    notify::ready(&summary);
+    tokio::select! {
+        () = shutdown => {}
+        () = reload::follow(hangup, &state.reloader) => {}
+        () = notify::feed_watchdog(|| scheduler.liveness().is_alive()) => {}
+    }
+    notify::stopping();
+    drop(stop);
+    scheduler.stop().await;
+    while servers.join_next().await.is_some() {}
+    // A disk that hangs must not keep the exporter from ending.
+    let flush = tokio::task::spawn_blocking(move || store.flush());
+    if tokio::time::timeout(FLUSH_TIMEOUT, flush).await.is_err() {
+        warn!("the state directory does not take the state in time; what changed in the last second is lost");
+    }
+    info!("stopped");
+    Ok(())
+}

@@ -1,7 +1,9 @@
-//! The `upkeep_exporter` binary.
+//! The `upkeep_exporter` binary: all of it is in the library.
 
 #![forbid(unsafe_code)]
 
-fn main() {
-    println!("upkeep_exporter {}", env!("CARGO_PKG_VERSION"));
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    upkeep_exporter::cli::main(std::env::args_os())
 }
