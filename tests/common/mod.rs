@@ -1,0 +1,19 @@
+//! What several integration tests share. Each of them is a program of its own and uses only a part.
+
+#![allow(dead_code, clippy::unwrap_used)]
+
+pub mod clock;
+pub mod config;
+pub mod dashboards;
+pub mod servers;
+pub mod snapshots;
+pub mod switchable;
+pub mod systemd;
+pub mod targets;
+pub mod webhook;
+
+/// Makes a named pipe without a writer: opening it to read waits forever.
+pub fn make_pipe(path: &std::path::Path) {
+    use rustix::fs::{CWD, FileType, mknodat};
+    mknodat(CWD, path, FileType::Fifo, 0o600.into(), 0).unwrap();
+}

@@ -1,0 +1,148 @@
+//! Real servers that the tests start on free ports, with their data in a temporary directory, and end again.
+
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A running server. Ended when dropped, by its id.
+pub struct Server {
+    child: Child,
+    name: String,
+    log: PathBuf,
+}
+
+impl Server {
+    /// Starts `command`, with its output in `dir`.
+    pub fn start(name: &str, mut command: Command, dir: &Path) -> Self {
+        let log = dir.join(format!("{name}.log"));
+        let output = File::options().create(true).append(true).open(&log).unwrap();
+        command
+            .stdin(Stdio::null())
+            .stdout(output.try_clone().unwrap())
+            .stderr(output);
+        let child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("starting {name} ({command:?}): {error}"));
+        Self {
+            child,
+            name: name.to_owned(),
+            log,
+        }
+    }
+
+    /// What it wrote so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, signal)
+            .unwrap_or_else(|error| panic!("signalling {}: {error}", self.name));
+    }
+
+    /// Kills it and waits for its end.
+    pub fn kill(&mut self) {
+        // It may have ended by itself; both calls then do nothing.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Asks it to end and returns how long that took; panics when it takes more than `limit`.
+    pub fn terminate(&mut self, limit: Duration) -> Duration {
+        let begun = Instant::now();
+        self.signal(rustix::process::Signal::TERM);
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                assert!(
+                    status.success(),
+                    "{} ended with {status}:\n{}",
+                    self.name,
+                    self.log()
+                );
+                return begun.elapsed();
+            }
+            assert!(
+                begun.elapsed() < limit,
+                "{} still runs after {limit:?}:\n{}",
+                self.name,
+                self.log()
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+        if std::thread::panicking() {
+            let log = self.log();
+            let tail = &log[log.len().saturating_sub(4000)..];
+            eprintln!("--- the end of {}'s output:\n{tail}", self.name);
+        }
+    }
+}
+
+/// The path of a tool; panics with how to install it where it is missing.
+pub fn tool(name: &str, package: &str) -> PathBuf {
+    let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
+    path.split(':')
+        .map(|folder| Path::new(folder).join(name))
+        .find(|path| path.is_file())
+        .unwrap_or_else(|| {
+            panic!("{name} is not installed: run `apt-get install {package}` as root, or tests/setup.sh")
+        })
+}
+
+/// A TCP port of the loopback address that nobody listens on.
+pub fn free_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
+}
+
+/// Asks `ready` each 20 ms until it gives something, for at most `limit`.
+pub async fn eventually<T, F: Future<Output = Option<T>>>(
+    what: &str,
+    limit: Duration,
+    mut ready: impl FnMut() -> F,
+) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(value) = ready().await {
+            return value;
+        }
+        assert!(begun.elapsed() < limit, "not within {limit:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// The body of a successful GET, or `None`.
+pub async fn get(url: &str) -> Option<String> {
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .timeout(Duration::from_secs(5))
+        .build()
+        .unwrap();
+    client
+        .get(url)
+        .send()
+        .await
+        .ok()?
+        .error_for_status()
+        .ok()?
+        .text()
+        .await
+        .ok()
+}

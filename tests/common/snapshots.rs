@@ -1,0 +1,234 @@
+//! Snapshots made by hand.
+
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use super::config;
+use upkeep_exporter::config::{CheckSettings, KindSettings, Service};
+use upkeep_exporter::model::{CheckName, Conclusion, Outcome, Problem, Reason, ServiceKey, Status, Tier};
+use upkeep_exporter::store::{CheckView, ExporterView, HistogramView, LastRun, ServiceView, Snapshot};
+
+/// The buckets of response times.
+const BOUNDS: &[f64] = &[0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+/// When all of this happens.
+pub const NOW: f64 = 1_700_000_000.25;
+
+/// What the services and their checks have in common.
+static USUAL: LazyLock<Service> =
+    LazyLock::new(|| config::one_service("key: s, port: 1, tolerance: { slow: 1500ms }"));
+
+/// The settings of a timed kind.
+pub fn tcp(host: &str) -> KindSettings {
+    config::check(&format!("kind: tcp, address: \"{host}:80\"")).kind
+}
+
+/// The settings of a kind without response times.
+pub fn process(name: &str) -> KindSettings {
+    config::process(name).kind
+}
+
+pub fn histogram(observed: &[f64]) -> HistogramView {
+    let mut counts = vec![0; BOUNDS.len() + 1];
+    for value in observed {
+        counts[BOUNDS.partition_point(|bound| bound < value)] += 1;
+    }
+    HistogramView {
+        bounds: BOUNDS,
+        counts,
+        sum: observed.iter().sum(),
+    }
+}
+
+/// A check before its first run.
+pub fn check(name: &str, kind: KindSettings) -> CheckView {
+    let is_timed = kind.kind().is_timed();
+    CheckView {
+        target: kind.target().into(),
+        settings: Arc::new(CheckSettings {
+            name: CheckName::new(name),
+            kind,
+            ..CheckSettings::clone(&USUAL.checks[0])
+        }),
+        status: Status::Unknown,
+        status_since: None,
+        runs: 0,
+        failures: 0,
+        missed_runs: 0,
+        consecutive_failures: 0,
+        problem: None,
+        last_run: None,
+        last_ended: None,
+        last_success: None,
+        response_times: is_timed.then(|| histogram(&[])),
+    }
+}
+
+/// The same with any text for a target.
+pub fn aimed(mut check: CheckView, target: &str) -> CheckView {
+    check.target = target.into();
+    check
+}
+
+/// The same after its runs: the last one answered after `seconds`.
+pub fn answered(mut check: CheckView, seconds: f64) -> CheckView {
+    check.status = Status::Up;
+    check.runs += 3;
+    check.status_since = Some(NOW - 60.0);
+    check.last_ended = Some(NOW - 2.0);
+    check.last_success = Some(NOW - 2.0);
+    let response_time = check
+        .response_times
+        .as_ref()
+        .map(|_| Duration::from_secs_f64(seconds));
+    if check.response_times.is_some() {
+        check.response_times = Some(histogram(&[0.003, 0.3, seconds]));
+    }
+    check.last_run = Some(LastRun {
+        ended: NOW - 2.0,
+        outcome: Arc::new(Outcome {
+            conclusion: Conclusion::Success,
+            duration: Duration::from_secs_f64(seconds + 0.001),
+            response_time,
+            samples: Vec::new(),
+        }),
+    });
+    check
+}
+
+/// The same after a run that failed.
+pub fn failed(check: CheckView, reason: Reason) -> CheckView {
+    let problem = Problem::new(reason, "connecting to 192.0.2.1:80: something went wrong");
+    let mut check = answered(check, 0.002);
+    check.status = Status::Down;
+    check.runs += 1;
+    check.failures += 1;
+    check.consecutive_failures = 1;
+    check.last_ended = Some(NOW - 1.0);
+    check.problem = Some(Arc::new(problem.clone()));
+    check.last_run = Some(LastRun {
+        ended: NOW - 1.0,
+        outcome: Arc::new(Outcome {
+            conclusion: Conclusion::Failure(problem),
+            duration: Duration::from_micros(200),
+            response_time: None,
+            samples: Vec::new(),
+        }),
+    });
+    check
+}
+
+/// A service with these checks.
+pub fn service(key: &str, name: &str, group: &str, tier: Tier, checks: Vec<CheckView>) -> ServiceView {
+    let statuses: Vec<_> = checks.iter().map(|check| check.status).collect();
+    let status = [Status::Down, Status::Degraded, Status::Unknown]
+        .into_iter()
+        .find(|status| statuses.contains(status))
+        .unwrap_or(Status::Up);
+    let since = NOW - 60.0;
+    let conditions = match status {
+        Status::Up => Some([0.0; 3]),
+        Status::Degraded => Some([0.0, since, 0.0]),
+        Status::Down => Some([since, since, 0.0]),
+        Status::Unknown => None,
+    };
+    ServiceView {
+        service: Arc::new(Service {
+            key: ServiceKey::new(key),
+            name: name.to_owned(),
+            group: group.to_owned(),
+            tier,
+            checks: checks.iter().map(|check| Arc::clone(&check.settings)).collect(),
+            ..USUAL.clone()
+        }),
+        status,
+        status_since: conditions.map(|_| since),
+        conditions,
+        status_changes: 2,
+        checks,
+    }
+}
+
+/// A snapshot of these services.
+pub fn snapshot(services: Vec<ServiceView>) -> Snapshot {
+    Snapshot {
+        taken: NOW,
+        services,
+        exporter: ExporterView {
+            last_reload_successful: true,
+            last_reload_success: NOW - 3600.0,
+            scheduler_lag: histogram(&[0.001, 0.002]),
+            runs_in_flight: 1,
+            is_first_round_over: true,
+            state_saved: Some(true),
+        },
+    }
+}
+
+/// One service of every status.
+pub fn every_status() -> Snapshot {
+    let up = answered(check("tcp", tcp("192.0.2.1")), 0.05);
+    let mut slow = answered(check("tcp", tcp("192.0.2.2")), 1.25);
+    slow.status = Status::Degraded;
+    slow.problem = Some(Arc::new(Problem::new(Reason::Slow, "answered after 1.25 s")));
+    // Its recovery is being confirmed: the last run succeeded, the status is still down.
+    let mut recovering = failed(check("process", process("worker")), Reason::Missing);
+    recovering.consecutive_failures = 0;
+    recovering.last_run = answered(check("process", process("worker")), 0.001).last_run;
+    let refused = failed(check("tcp", tcp("192.0.2.3")), Reason::Refused);
+    // Its status survived a restart; it has not run since.
+    let mut restored = service("restored", "", "", Tier::Critical, vec![]);
+    restored.status = Status::Unknown;
+    restored.conditions = Some([NOW - 600.5, NOW - 600.5, 0.0]);
+    let mut known = check("tcp", tcp("192.0.2.4"));
+    known.last_ended = Some(NOW - 500.0);
+    known.last_success = Some(NOW - 700.0);
+    restored.checks = vec![known];
+    snapshot(vec![
+        service(
+            "web",
+            "Web",
+            "front",
+            Tier::Critical,
+            vec![up, answered(check("process", process("nginx")), 0.001)],
+        ),
+        service("slow", "Slow", "front", Tier::Tolerant, vec![slow]),
+        service(
+            "api",
+            "API \"v2\"\\beta\nnew line",
+            "größe",
+            Tier::Critical,
+            vec![
+                refused,
+                recovering,
+                answered(check("tcp-2", tcp("192.0.2.1")), 0.05),
+            ],
+        ),
+        restored,
+        service(
+            "unseen",
+            "Not yet seen",
+            "back",
+            Tier::Tolerant,
+            vec![check("tcp", tcp("192.0.2.5"))],
+        ),
+    ])
+}
+
+/// `services` services of one tcp and one process check each.
+pub fn many(services: usize) -> Snapshot {
+    let kind = tcp("192.0.2.1");
+    let services = (0..services).map(|number| {
+        let checks = vec![
+            answered(check("tcp", kind.clone()), 0.012_345),
+            failed(check("tcp-2", kind.clone()), Reason::Timeout),
+        ];
+        service(
+            &format!("service-{number}"),
+            "A service",
+            &format!("group-{}", number % 20),
+            Tier::Critical,
+            checks,
+        )
+    });
+    snapshot(services.collect())
+}

@@ -1,0 +1,104 @@
+//! A receiver of Alertmanager's webhooks that remembers when each notification came.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use http_body_util::{BodyExt, Empty};
+use hyper::body::{Bytes, Incoming};
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::TcpListener;
+
+/// One alert of one notification.
+#[derive(Clone, Debug)]
+pub struct Notice {
+    /// When the notification came.
+    pub at: Instant,
+    /// The receiver it was sent to: the last part of the webhook's path.
+    pub receiver: String,
+    /// `firing` or `resolved`.
+    pub status: String,
+    /// The alert's labels.
+    pub labels: Value,
+    /// The alert's annotations.
+    pub annotations: Value,
+}
+
+impl Notice {
+    /// A label's value; empty where there is none.
+    pub fn label(&self, name: &str) -> &str {
+        self.labels[name].as_str().unwrap_or("")
+    }
+}
+
+/// The receiver.
+#[derive(Clone)]
+pub struct Webhook {
+    /// Where it listens.
+    pub address: SocketAddr,
+    notices: Arc<Mutex<Vec<Notice>>>,
+}
+
+impl Webhook {
+    /// Starts it on a free port.
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let webhook = Self {
+            address: listener.local_addr().unwrap(),
+            notices: Arc::default(),
+        };
+        let shared = webhook.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let shared = shared.clone();
+                tokio::spawn(async move {
+                    let service = service_fn(move |request| {
+                        let shared = shared.clone();
+                        async move { shared.take(request).await }
+                    });
+                    // A client that goes away is no concern of the receiver's.
+                    let _ = hyper::server::conn::http1::Builder::new()
+                        .serve_connection(TokioIo::new(stream), service)
+                        .await;
+                });
+            }
+        });
+        webhook
+    }
+
+    async fn take(&self, request: Request<Incoming>) -> Result<Response<Empty<Bytes>>, hyper::Error> {
+        let at = Instant::now();
+        let receiver = request
+            .uri()
+            .path()
+            .rsplit('/')
+            .next()
+            .unwrap_or_default()
+            .to_owned();
+        let body = request.into_body().collect().await?.to_bytes();
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        let alerts = body["alerts"].as_array().unwrap().iter().map(|alert| Notice {
+            at,
+            receiver: receiver.clone(),
+            status: alert["status"].as_str().unwrap().to_owned(),
+            labels: alert["labels"].clone(),
+            annotations: alert["annotations"].clone(),
+        });
+        self.notices.lock().unwrap().extend(alerts);
+        Ok(Response::new(Empty::new()))
+    }
+
+    /// Every notice so far that `wanted` takes.
+    pub fn notices(&self, wanted: impl Fn(&Notice) -> bool) -> Vec<Notice> {
+        self.notices
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|notice| wanted(notice))
+            .cloned()
+            .collect()
+    }
+}

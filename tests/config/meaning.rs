@@ -1,0 +1,387 @@
+//! What a configuration says is what it resolves to.
+
+use std::time::Duration;
+
+use upkeep_exporter::config::{CheckSettings, Config, KindSettings, Loaded, Service, parse};
+use upkeep_exporter::model::{Severity, Tier};
+
+/// Files that load, some of them unusual.
+pub const VALID: [&str; 10] = [
+    "services: [{ key: a, port: 1 }]",
+    "\u{feff}services: [{ key: a, port: 1 }]",
+    "---\r\nservices:\r\n  - key: a\r\n    port: 1\r\n...\r\n",
+    "defaults:\ntiers:\nmodules:\nservices: [{ key: a, port: 1, checks: , url: ~, thresholds: {} }]",
+    "services: [{ key: a, process_match: worker }]",
+    "services: [{ key: a, process_match: [y, on, no] }]",
+    "services: [{ key: a, url: http://a/, expected_http: 204, host: b, port: 2, systemd: c, process_match: d }]",
+    "tiers: { tolerant: { interval: 1m } }\nservices: [{ key: a, tier: tolerant, port: 1 }]",
+    "services: [{ key: a, checks: [{ kind: process, user: 0, match: x, severity: warning }] }]",
+    "services: [{ key: a, checks: [{ kind: systemd, unit: a.timer, expect: [inactive], start_grace: 1m }] }]",
+];
+
+fn loaded(text: &str) -> Loaded {
+    parse(text, "a.yml").unwrap_or_else(|error| panic!("{text}\n{error}"))
+}
+
+fn service(text: &str) -> Service {
+    Service::clone(&loaded(text).config.services[0])
+}
+
+fn check(text: &str) -> CheckSettings {
+    CheckSettings::clone(&service(text).checks[0])
+}
+
+fn seconds(durations: [Duration; 3]) -> [f64; 3] {
+    durations.map(|duration| duration.as_secs_f64())
+}
+
+#[test]
+fn unusual_files_load() {
+    for text in VALID {
+        assert_eq!(loaded(text).config.services.len(), 1, "{text}");
+    }
+}
+
+#[test]
+fn what_is_not_written_is_built_in() {
+    let service = service("services: [{ key: a, checks: [{ kind: tcp, address: \"b:1\" }] }]");
+    assert_eq!(
+        (service.name.as_str(), service.group.as_str(), service.tier),
+        ("a", "default", Tier::Critical)
+    );
+    let tolerance = service.tolerance;
+    assert_eq!(
+        seconds([tolerance.down, tolerance.degraded, tolerance.slow]),
+        [30.0, 60.0, 120.0]
+    );
+    let check = &service.checks[0];
+    assert_eq!(
+        seconds([check.interval, check.timeout, check.recheck_interval]),
+        [15.0, 10.0, 5.0]
+    );
+    assert_eq!(check.thresholds.degraded, Duration::from_secs(1));
+    assert_eq!(check.thresholds.down, Duration::from_secs(5));
+    assert_eq!((check.failures_before_down, check.successes_before_up), (1, 2));
+    assert_eq!((check.name.as_str(), check.severity), ("tcp", Severity::Critical));
+}
+
+#[test]
+fn a_setting_is_looked_for_in_check_service_tier_defaults() {
+    let levels = [
+        ("defaults: { timeout: 4s }\n", ""),
+        ("tiers: { critical: { timeout: 3s } }\n", ""),
+        ("", ", timeout: 2s"),
+    ];
+    for without in 0..8_u32 {
+        let written = |bit: u32| without & (1 << bit) == 0;
+        let top: String = levels
+            .iter()
+            .zip(0..)
+            .filter(|(_, bit)| written(*bit))
+            .map(|(level, _)| level.0)
+            .collect();
+        let of_service = if written(2) { levels[2].1 } else { "" };
+        for (of_check, nearest) in [(", timeout: 1s", Some(1)), ("", None)] {
+            let text = format!(
+                "{top}services: [{{ key: a{of_service}, checks: [{{ kind: tcp, address: \"b:1\"{of_check} }}] }}]"
+            );
+            let levels = [(2, 2), (1, 3), (0, 4)]
+                .into_iter()
+                .find(|(bit, _)| written(*bit));
+            let expected = nearest.or(levels.map(|(_, seconds)| seconds)).unwrap_or(10);
+            assert_eq!(check(&text).timeout, Duration::from_secs(expected), "{text}");
+        }
+    }
+}
+
+#[test]
+fn each_threshold_and_tolerance_is_looked_for_by_itself() {
+    let text = "defaults: { thresholds: { down: 4s }, tolerance: { slow: 9s } }
+tiers: { tolerant: { tolerance: { down: 7s } } }
+services: [{ key: a, tier: tolerant, tolerance: { degraded: 8s }, port: 1, thresholds: { degraded: 2s } }]";
+    let service = service(text);
+    let tolerance = service.tolerance;
+    assert_eq!(
+        seconds([tolerance.down, tolerance.degraded, tolerance.slow]),
+        [7.0, 8.0, 9.0]
+    );
+    let thresholds = service.checks[0].thresholds;
+    assert_eq!((thresholds.degraded.as_secs(), thresholds.down.as_secs()), (2, 4));
+}
+
+#[test]
+fn the_tolerant_tier_bears_more_even_where_it_is_not_written() {
+    let tolerance = service("services: [{ key: a, tier: tolerant, port: 1 }]").tolerance;
+    assert_eq!(
+        seconds([tolerance.down, tolerance.degraded, tolerance.slow]),
+        [120.0, 120.0, 120.0]
+    );
+}
+
+#[test]
+fn a_shorter_interval_shortens_the_recheck_interval() {
+    let text = "services: [{ key: a, interval: 1s, port: 1 }]";
+    assert_eq!(check(text).recheck_interval, Duration::from_secs(1));
+    let text = "defaults: { recheck_interval: 4s }\nservices: [{ key: a, interval: 1s, port: 1 }]";
+    assert_eq!(check(text).recheck_interval, Duration::from_secs(1));
+}
+
+#[test]
+fn checks_without_a_name_are_numbered_past_the_names_that_are_taken() {
+    let text = "services:
+  - key: a
+    port: 9
+    checks:
+      - { kind: tcp, address: \"b:1\" }
+      - { kind: tcp, address: \"b:2\", name: tcp_3 }
+      - { kind: systemd, unit: b.service }
+      - { kind: tcp, address: \"b:3\" }";
+    let names: Vec<_> = service(text)
+        .checks
+        .iter()
+        .map(|check| check.name.to_string())
+        .collect();
+    assert_eq!(names, ["tcp", "tcp_2", "tcp_3", "systemd", "tcp_4"]);
+}
+
+#[test]
+fn the_short_form_stands_for_checks() {
+    let text = "services:
+  - key: web
+    name: Web
+    url: https://example.org/health
+    expected_http: 204
+    port: 8443
+    systemd: web
+    process_match: [gunicorn, 007]
+    description: The web server";
+    let service = service(text);
+    assert_eq!(service.description, "The web server");
+    let told: Vec<_> = service
+        .checks
+        .iter()
+        .map(|check| {
+            (
+                check.name.to_string(),
+                check.kind.target(),
+                check.timeout.as_secs(),
+                check.severity,
+            )
+        })
+        .collect();
+    let told: Vec<_> = told
+        .iter()
+        .map(|(name, target, timeout, severity)| (&**name, &**target, *timeout, *severity))
+        .collect();
+    assert_eq!(
+        told[0],
+        ("http", "https://example.org/health", 3, Severity::Critical)
+    );
+    assert_eq!(told[1], ("tcp", "example.org:8443", 1, Severity::Critical));
+    assert_eq!(told[2], ("systemd", "web.service", 10, Severity::Critical));
+    assert_eq!(
+        (told[3].0, told[3].2, told[3].3),
+        ("process", 10, Severity::Warning)
+    );
+    let KindSettings::Process(process) = &service.checks[3].kind else {
+        panic!()
+    };
+    assert_eq!(process.matches, ["gunicorn", "007"]);
+}
+
+#[test]
+fn the_short_form_means_what_the_long_form_says() {
+    let short = "services: [{ key: a, url: http://b:81/c, host: \"::1\", systemd: d.e, process_match: f }]";
+    let long = "services:
+  - key: a
+    checks:
+      - { kind: http, url: http://b:81/c, valid_status_codes: [200], timeout: 3s }
+      - { kind: tcp, address: \"[::1]:81\", timeout: 1s }
+      - { kind: systemd, unit: d.e.service }
+      - { kind: process, match: [f], severity: warning }";
+    assert_eq!(loaded(short).config, loaded(long).config);
+}
+
+#[test]
+fn a_port_without_host_is_that_of_the_url_or_of_this_machine() {
+    let target = |text: &str| service(text).checks.last().unwrap().kind.target();
+    assert_eq!(target("services: [{ key: a, port: 1 }]"), "127.0.0.1:1");
+    assert_eq!(
+        target("services: [{ key: a, port: 1, url: \"http://[::1]/\" }]"),
+        "[::1]:1"
+    );
+    assert_eq!(
+        target("services: [{ key: a, host: b, url: \"https://c/\" }]"),
+        "b:443"
+    );
+    assert_eq!(
+        target("services: [{ key: a, url: \"https://c/\" }]"),
+        "https://c/",
+        "no port, no host, no check of it"
+    );
+}
+
+#[test]
+fn the_short_form_keeps_its_deadlines_unless_its_service_says_otherwise() {
+    let text = "defaults: { timeout: 9s }\nservices: [{ key: a, port: 1 }]";
+    assert_eq!(check(text).timeout, Duration::from_secs(1));
+    let text = "defaults: { timeout: 9s }\nservices: [{ key: a, port: 1, timeout: 2s }]";
+    assert_eq!(check(text).timeout, Duration::from_secs(2));
+}
+
+#[test]
+fn words_and_numbers_are_texts_where_texts_are_expected() {
+    let text = "services: [{ key: 007, name: on, group: 1e3, description: 0x10, port: 0x10 }]";
+    let service = service(text);
+    let texts = [
+        service.key.as_str(),
+        &service.name,
+        &service.group,
+        &service.description,
+    ];
+    assert_eq!(texts, ["007", "on", "1e3", "0x10"]);
+    assert_eq!(service.checks[0].kind.target(), "127.0.0.1:16");
+    let words = "services: [{ key: y, checks: [{ kind: process, match: [y, no, ~x, 1_000, 12:30:00] }] }]";
+    let KindSettings::Process(process) = &check(words).kind else {
+        panic!()
+    };
+    assert_eq!(process.matches, ["y", "no", "~x", "1_000", "12:30:00"]);
+}
+
+#[test]
+fn anchors_aliases_and_merge_keys_work() {
+    let text = "services:
+  - &base
+    key: a
+    tier: tolerant
+    port: 1
+    thresholds: &fast { degraded: 100ms, down: 200ms }
+  - <<: *base
+    key: b
+    port: 2
+  - { <<: [{ group: g }, *base], key: c, thresholds: { <<: *fast, down: 300ms } }";
+    let config = loaded(text).config;
+    let told: Vec<_> = config
+        .services
+        .iter()
+        .map(|service| {
+            let check = &service.checks[0];
+            (
+                service.key.as_str(),
+                &*service.group,
+                service.tier,
+                check.kind.target(),
+                check.thresholds.down.as_millis(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        told[0],
+        ("a", "default", Tier::Tolerant, "127.0.0.1:1".to_owned(), 200)
+    );
+    assert_eq!(
+        told[1],
+        ("b", "default", Tier::Tolerant, "127.0.0.1:2".to_owned(), 200)
+    );
+    assert_eq!(told[2], ("c", "g", Tier::Tolerant, "127.0.0.1:1".to_owned(), 300));
+}
+
+#[test]
+fn a_threshold_that_no_answer_in_time_reaches_is_a_remark_told_once() {
+    let text = "defaults: { timeout: 2s }
+services:
+  - { key: a, checks: [{ kind: tcp, address: \"b:1\" }, { kind: systemd, unit: c.service }] }
+  - { key: b, checks: [{ kind: tcp, address: \"b:1\" }] }
+  - { key: c, port: 1 }
+  - { key: d, checks: [{ kind: systemd, unit: c.service, thresholds: { down: 3s } }] }";
+    let remarks: Vec<_> = loaded(text).remarks.iter().map(ToString::to_string).collect();
+    let expected = "a.yml:1:22: defaults.timeout: thresholds.down (5s, built in) is not below the timeout (2s, from the \
+                    defaults): slowness can't be told from silence";
+    assert_eq!(remarks, [expected]);
+}
+
+#[test]
+fn equal_files_are_equal_configurations_and_others_are_not() {
+    let text = "services: [{ key: a, port: 1 }, { key: b, depends_on: [a], url: http://c/ }]";
+    assert_eq!(loaded(text).config, loaded(&text.replace(", ", ",  ")).config);
+    for (from, to) in [
+        ("port: 1", "port: 2"),
+        ("http://c/", "http://d/"),
+        ("[a]", "[]"),
+        ("key: b", "key: c"),
+    ] {
+        assert_ne!(
+            loaded(text).config,
+            loaded(&text.replace(from, to)).config,
+            "{from} {to}"
+        );
+    }
+}
+
+#[test]
+fn bytes_that_are_not_utf8_are_told_with_their_place() {
+    let told = |bytes: &[u8]| {
+        upkeep_exporter::config::parse_bytes(bytes, "a.yml")
+            .unwrap_err()
+            .errors[0]
+            .to_string()
+    };
+    assert_eq!(
+        told(b"a: b\nc: \xc3\xa9\xff"),
+        "a.yml:2:5: this byte is not UTF-8: save the file as UTF-8"
+    );
+    assert_eq!(
+        told(b"\xff\xfea\0"),
+        "a.yml: the file is UTF-16: save it as UTF-8"
+    );
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_told_by_its_name() {
+    let error = upkeep_exporter::config::load("/nonexistent/upkeep.yml".as_ref())
+        .unwrap_err()
+        .to_string();
+    let expected = "/nonexistent/upkeep.yml: reading the configuration file: No such file or directory (os error 2)\n\
+                    1 error in /nonexistent/upkeep.yml";
+    assert_eq!(error, expected);
+}
+
+#[test]
+fn of_many_errors_the_first_hundred_are_shown_and_the_others_counted() {
+    let text = format!("services:\n{}", "  - { key: A, port: 1 }\n".repeat(250));
+    let error = parse(&text, "a.yml").unwrap_err();
+    assert_eq!(error.errors.len(), 250);
+    let shown = error.to_string();
+    assert_eq!(shown.lines().count(), 102);
+    assert!(
+        shown.ends_with("... and 150 more\n250 errors in a.yml"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn ten_thousand_services_with_four_checks_each_load() {
+    let mut text = String::from("services:\n");
+    for index in 0..10_000 {
+        text += &format!(
+            "  - key: service_{index}\n    name: Service {index}\n    group: group_{}\n    depends_on: [service_{}]\n    \
+             checks:\n      - kind: http\n        url: http://127.0.0.1:{}/health\n        valid_status_codes: [200]\n      \
+             - {{ kind: tcp, address: \"127.0.0.1:{}\" }}\n      - {{ kind: systemd, unit: service-{index}.service }}\n      \
+             - {{ kind: process, match: [gunicorn, \"main:app\"], min: 1 }}\n",
+            index % 50,
+            if index == 0 { 9_999 } else { index / 2 },
+            1024 + index,
+            1024 + index,
+        );
+    }
+    // The first one must not need the last: that would be a circle.
+    let text = text.replacen("depends_on: [service_9999]", "depends_on: []", 1);
+    let text = text.replacen("depends_on: [service_0]", "depends_on: []", 1);
+    let started = super::limits::processor_time();
+    let Config { services } = loaded(&text).config;
+    let took = super::limits::processor_time() - started;
+    println!("{} kB with 10,000 services: {took:?}", text.len() / 1000);
+    assert!(took < super::limits::MAX_TIME, "{took:?} of the processor's time");
+    assert_eq!(services.len(), 10_000);
+    assert!(services.iter().all(|service| service.checks.len() == 4));
+}

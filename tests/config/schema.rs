@@ -1,0 +1,121 @@
+//! The schema that editors use is the one of the types, and what is shipped and tested keeps to it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use upkeep_exporter::config::schema;
+use upkeep_exporter::config::yaml::{self, Node};
+
+use super::validate::faults;
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn the_shipped_schema_is_that_of_the_types() {
+    let path = root().join("config/upkeep.schema.json");
+    let generated = format!("{}\n", serde_json::to_string_pretty(&schema::document()).unwrap());
+    if std::env::var_os("UPDATE").is_some() {
+        fs::write(&path, &generated).unwrap();
+    }
+    let shipped = fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        shipped == generated,
+        "config/upkeep.schema.json is not up to date: UPDATE=1 cargo test --test config"
+    );
+}
+
+/// The value of a tree as an editor sees it.
+fn json(node: &Node) -> Value {
+    yaml::from_node(node).unwrap()
+}
+
+fn tree(path: &Path) -> Value {
+    json(&yaml::parse(&fs::read_to_string(path).unwrap()).0.unwrap())
+}
+
+#[test]
+fn what_is_shipped_keeps_to_the_schema() {
+    for file in ["config/upkeep.example.yml", "config/default.yml"] {
+        assert_eq!(
+            faults(&schema::document(), &tree(&root().join(file))),
+            Vec::<String>::new(),
+            "{file}"
+        );
+    }
+}
+
+#[test]
+fn what_the_loader_takes_keeps_to_the_schema() {
+    for text in super::meaning::VALID {
+        let value = json(&yaml::parse(text).0.unwrap());
+        assert_eq!(
+            faults(&schema::document(), &value),
+            Vec::<String>::new(),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn editors_see_many_faults_too() {
+    for file in [
+        "unknown-key-root",
+        "unknown-key-service",
+        "unknown-key-check",
+        "key-form",
+        "kind-unknown",
+        "type-text",
+        "modules",
+    ] {
+        let path = root().join(format!("tests/bad-config/{file}.yml"));
+        assert_ne!(
+            faults(&schema::document(), &tree(&path)),
+            Vec::<String>::new(),
+            "{file}"
+        );
+    }
+}
+
+/// The names of all properties in a schema.
+fn property_names(schema: &Value, names: &mut Vec<String>) {
+    match schema {
+        Value::Object(map) => {
+            if let Some(Value::Object(properties)) = map.get("properties") {
+                names.extend(properties.keys().cloned());
+            }
+            map.values().for_each(|value| property_names(value, names));
+        }
+        Value::Array(items) => items.iter().for_each(|value| property_names(value, names)),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_key_stands_in_the_example_and_in_the_documentation() {
+    let mut names = Vec::new();
+    property_names(&schema::document(), &mut names);
+    names.sort();
+    names.dedup();
+    assert!(names.len() > 80, "{names:?}");
+    let example = fs::read_to_string(root().join("config/upkeep.example.yml")).unwrap();
+    let documentation = fs::read_to_string(root().join("docs/CONFIGURATION.md")).unwrap();
+    let is_key = |line: &str, name: &str| {
+        let words = line.split(['{', ',', '#', '-', '[']).map(str::trim_start);
+        words
+            .into_iter()
+            .any(|word| word.strip_prefix(name).is_some_and(|rest| rest.starts_with(':')))
+    };
+    for name in names {
+        assert!(
+            example.lines().any(|line| is_key(line, &name)),
+            "the example does not show {name}"
+        );
+        assert!(
+            documentation.contains(&format!("`{name}`")),
+            "docs/CONFIGURATION.md does not explain {name}"
+        );
+    }
+}
