@@ -1,0 +1,162 @@
+//! TLS: certificates of every fault, HTTP/2, files that are rotated.
+
+use super::*;
+
+#[tokio::test]
+async fn certificates_are_verified_and_their_end_is_known() {
+    const END_2021: f64 = 1_609_459_200.0;
+    const END_2099: f64 = 4_070_908_800.0;
+    let authority = tls::Authority::new("test authority");
+    let stranger = tls::Authority::new("stranger");
+    let ca = authority.pem();
+    let trusted = authority.issue(&["127.0.0.1", "good.example"], 2099);
+    for (identity, end, failure) in [
+        (trusted.clone(), END_2099, None),
+        (
+            authority.issue(&["127.0.0.1"], 2021),
+            END_2021,
+            Some("the certificate expired on Fri, 01 Jan 2021"),
+        ),
+        (
+            authority.issue(&["other.example", "192.0.2.1"], 2099),
+            END_2099,
+            Some("the certificate is not for 127.0.0.1: it is for other.example, 192.0.2.1"),
+        ),
+        (
+            stranger.issue(&["127.0.0.1"], 2099),
+            END_2099,
+            Some("issuer (CN=stranger) is not trusted"),
+        ),
+        (
+            tls::self_signed(&["127.0.0.1"]),
+            END_2099,
+            Some("the certificate (CN=target) is self-signed"),
+        ),
+    ] {
+        let target = tls::serve(&identity, &["http/1.1"], None).await;
+        let url = format!("https://{}/", target.address);
+        let options = json!({"url": url, "tls_config": {"ca": ca}});
+        let ran = http(options).await;
+        let tcp_ran =
+            tcp(json!({"address": target.address.to_string(), "tls": true, "tls_config": {"ca": ca}})).await;
+        for ran in [&ran, &tcp_ran] {
+            assert_eq!(ran.not_after(), Some(end), "{failure:?}");
+            match failure {
+                None => ran.succeeded(),
+                Some(text) => ran.failed(Reason::Tls, text).unanswered(),
+            };
+        }
+        assert!(ran.phase("tls") > 0.0);
+        let insecure = http(json!({"url": url, "tls_config": {"insecure_skip_verify": true}})).await;
+        assert_eq!(insecure.succeeded().not_after(), Some(end));
+        target.freed().await;
+    }
+    let target = tls::serve(&trusted, &[], None).await;
+    let url = format!("https://{}/", target.address);
+    http(json!({"url": url, "tls_config": {"ca": ca, "server_name": "good.example"}}))
+        .await
+        .succeeded();
+    http(json!({"url": url, "tls_config": {"ca": ca}, "headers": {"Host": "good.example:1"}}))
+        .await
+        .succeeded();
+    http(json!({"url": url, "tls_config": {"ca": ca, "server_name": "bad.example"}}))
+        .await
+        .failed(
+            Reason::Tls,
+            "the certificate is not for bad.example: it is for 127.0.0.1, good.example",
+        );
+    http(json!({"url": url, "tls_config": {"ca": ca}, "fail_if_ssl": true}))
+        .await
+        .failed(Reason::Assertion, "over TLS");
+    get(url).await.failed(Reason::Tls, "is not trusted");
+}
+
+#[tokio::test]
+async fn what_is_no_tls_says_so() {
+    for answer in [
+        ok("plain"),
+        b"\x15\x03\x01\x00\x02\x02\x28".to_vec(),
+        vec![0xff; 600],
+    ] {
+        let target = Target::serve(move |mut stream, _, _| {
+            let answer = answer.clone();
+            async move {
+                let _ = tokio::io::AsyncWriteExt::write_all(&mut stream, &answer).await;
+                Some(stream)
+            }
+        })
+        .await;
+        let ran = get(format!("https://{}/", target.address)).await;
+        ran.failed(Reason::Tls, "TLS handshake with").unanswered();
+        target.freed().await;
+    }
+    let closing = Target::closing(false).await;
+    get(format!("https://{}/", closing.address))
+        .await
+        .failed(Reason::Closed, "TLS handshake with");
+    let identity = tls::self_signed(&["127.0.0.1"]);
+    let target = tls::serve(&identity, &[], None).await;
+    let ran = get(target.url("/")).await;
+    assert!(matches!(ran.result, Some(Err(_))), "plain HTTP to a TLS port");
+}
+
+#[tokio::test]
+async fn http2_is_used_where_it_is_offered() {
+    let authority = tls::Authority::new("test authority");
+    let identity = authority.issue(&["127.0.0.1"], 2099);
+    let target = tls::serve(&identity, &["h2", "http/1.1"], None).await;
+    let url = format!("https://{}/p?q", target.address);
+    let with = |extra: Value| {
+        let mut options = json!({"url": url, "tls_config": {"ca": authority.pem()}});
+        options
+            .as_object_mut()
+            .unwrap()
+            .extend(extra.as_object().unwrap().clone());
+        http(options)
+    };
+    with(json!({"valid_http_versions": ["HTTP/2.0"], "fail_if_body_not_matches_regexp": ["^ok$"]}))
+        .await
+        .succeeded();
+    with(json!({"method": "POST", "body": "x".repeat(200_000)}))
+        .await
+        .succeeded();
+    with(json!({"enable_http2": false, "valid_http_versions": ["HTTP/1.1"]}))
+        .await
+        .succeeded();
+    let received = target.received();
+    assert!(
+        received[0].starts_with(&format!("HTTP/2.0 GET {url}")),
+        "{received:?}"
+    );
+    assert!(received[1].starts_with("HTTP/2.0 POST"), "{received:?}");
+    assert!(received[2].starts_with("HTTP/1.1 GET /p?q"), "{received:?}");
+    target.freed().await;
+}
+
+#[tokio::test]
+async fn rotated_files_need_no_reload() {
+    let (first, second) = (tls::Authority::new("first"), tls::Authority::new("second"));
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let target = tls::serve(&second.issue(&["127.0.0.1"], 2099), &[], Some(&second)).await;
+    let client = second.issue(&["client"], 2099);
+    std::fs::write(path("ca"), first.pem()).unwrap();
+    std::fs::write(path("cert"), &client.certificate).unwrap();
+    std::fs::write(path("key"), &client.key).unwrap();
+    let files = json!({"ca_file": path("ca"), "cert_file": path("cert"), "key_file": path("key")});
+    let url = format!("https://{}/", target.address);
+    let mut check = http_check(
+        json!({"url": url, "tls_config": files}),
+        &Shared::new("/proc".into()),
+    );
+    run!(check, LONG).failed(Reason::Tls, "issuer (CN=second) is not trusted");
+    std::fs::write(path("ca.new"), second.pem()).unwrap();
+    std::fs::rename(path("ca.new"), path("ca")).unwrap();
+    run!(check, LONG).succeeded();
+    std::fs::remove_file(path("ca")).unwrap();
+    run!(check, LONG).failed(Reason::Tls, "No such file or directory");
+    make_pipe(&path("ca"));
+    run!(check, LONG).failed(Reason::Tls, "it is not a regular file");
+    let without = http(json!({"url": url, "tls_config": {"ca": second.pem()}})).await;
+    without.failed(Reason::Tls, "the server wants a client certificate");
+}
