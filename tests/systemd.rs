@@ -1,0 +1,14 @@
+//! Systemd checks against a real systemd.
+
+mod common;
+
+#[path = "systemd/bus.rs"]
+mod bus;
+#[path = "systemd/machine.rs"]
+mod machine;
+#[path = "systemd/proxy.rs"]
+mod proxy;
+#[path = "systemd/support.rs"]
+mod support;
+#[path = "systemd/units.rs"]
+mod units;

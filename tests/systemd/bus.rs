@@ -1,0 +1,369 @@
+//! What is said when the bus or systemd is away, hangs or is somebody else, and that it heals.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixListener;
+use tokio::time::{Instant, sleep};
+use upkeep_exporter::check::Shared;
+use upkeep_exporter::check::systemd::{Hub, SystemdCheck};
+use upkeep_exporter::model::Reason;
+
+use crate::common::systemd::Machine;
+use crate::proxy::{Proxy, address};
+use crate::support::{PATIENCE, check, run, settings, shared, until};
+
+/// A machine of the test's own with a service `plain` that runs.
+async fn machine() -> Arc<Machine> {
+    let booted = tokio::task::spawn_blocking(|| {
+        let machine = Machine::boot();
+        machine.write_unit("plain.service", "[Service]\nExecStart=/bin/sleep infinity\n");
+        machine.run("systemctl start plain");
+        machine
+    });
+    Arc::new(booted.await.expect("the machine boots"))
+}
+
+async fn inside(machine: &Arc<Machine>, command: &'static str) -> String {
+    let machine = machine.clone();
+    tokio::task::spawn_blocking(move || machine.run(command))
+        .await
+        .expect("the command succeeds")
+}
+
+async fn up(check: &mut SystemdCheck) {
+    let said = run(check).await;
+    assert!(said.is_up(), "{said:?}");
+}
+
+/// What the check asks of systemd needs no privileges.
+#[tokio::test(flavor = "multi_thread")]
+async fn any_user_may_ask() {
+    let machine = machine().await;
+    for call in [
+        "/org/freedesktop/systemd1 org.freedesktop.systemd1.Manager Subscribe",
+        "/org/freedesktop/systemd1 org.freedesktop.systemd1.Manager ListUnitsByNames as 1 plain.service",
+        "/org/freedesktop/systemd1/unit/plain_2eservice org.freedesktop.DBus.Properties GetAll s ''",
+    ] {
+        machine.run(&format!(
+            "setpriv --reuid=65534 --clear-groups busctl call org.freedesktop.systemd1 {call}"
+        ));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_bus_may_be_gone_and_come_back() {
+    let machine = machine().await;
+    let mut check = check(&machine.bus_address(), "plain.service");
+    up(&mut check).await;
+    inside(&machine, "systemctl stop dbus.socket dbus.service").await;
+    let said = until(&mut check, "misses the bus", |said| said.result.is_err()).await;
+    assert!(
+        said.is_failure(Reason::Unreachable, &machine.bus_address()),
+        "{said:?}"
+    );
+    assert!(said.report.samples.is_empty());
+    // What happens meanwhile is known afterwards.
+    inside(
+        &machine,
+        "systemctl kill --signal=KILL plain; systemctl start dbus.socket",
+    )
+    .await;
+    until(&mut check, "sees the failure", |said| {
+        said.is_failure(Reason::State, "signal 9")
+    })
+    .await;
+    inside(&machine, "systemctl start plain").await;
+    until(&mut check, "is up", |said| said.is_up()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn restarting_the_bus_or_systemd_is_no_failure_of_a_unit() {
+    let machine = machine().await;
+    let mut check = check(&machine.bus_address(), "plain.service");
+    for command in [
+        "systemctl daemon-reload",
+        "systemctl daemon-reexec",
+        "systemctl restart dbus.service",
+        "systemctl daemon-reexec; systemctl daemon-reload; systemctl restart dbus.service",
+    ] {
+        up(&mut check).await;
+        let doing = inside(&machine, command);
+        tokio::pin!(doing);
+        let began = Instant::now();
+        let mut runs = 0;
+        let mut is_done = false;
+        while !is_done || began.elapsed() < Duration::from_secs(3) {
+            let said = run(&mut check).await;
+            assert!(said.is_up(), "{command}: {said:?}");
+            runs += 1;
+            tokio::select! {
+                _ = &mut doing, if !is_done => is_done = true,
+                () = sleep(Duration::from_millis(5)) => {}
+            }
+        }
+        assert!(runs > 20, "{command}: {runs} runs");
+        inside(&machine, "systemctl kill --signal=KILL plain").await;
+        until(&mut check, "fails", |said| {
+            said.is_failure(Reason::State, "signal 9")
+        })
+        .await;
+        inside(&machine, "systemctl start plain").await;
+        until(&mut check, "is up", |said| said.is_up()).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hung_bus_is_noticed() {
+    let machine = machine().await;
+    let shared = Shared {
+        units: Hub::with_resync_interval(Duration::from_secs(1)),
+        ..shared()
+    };
+    let mut check = SystemdCheck::new(&settings(&machine.bus_address(), "plain.service"), &shared);
+    up(&mut check).await;
+    inside(&machine, "kill -STOP $(pidof dbus-daemon)").await;
+    until(&mut check, "notices", |said| {
+        said.is_failure(Reason::Unreachable, "no answer to ListUnitsByNames within 10 s")
+            || said.is_failure(Reason::Unreachable, "did not answer within 5 s")
+    })
+    .await;
+    inside(&machine, "kill -CONT $(pidof dbus-daemon)").await;
+    until(&mut check, "is up", |said| said.is_up()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_happens_while_nothing_changes() {
+    let machine = machine().await;
+    let proxy = Proxy::start(machine.bus_socket());
+    // Two exporters hear each other's questions about units that are not loaded.
+    let exporters = [shared(), shared()];
+    let mut checks: Vec<SystemdCheck> = Vec::new();
+    for shared in &exporters {
+        for unit in [
+            "plain.service",
+            "absent.service",
+            "systemd-tmpfiles-clean.service",
+            "absent2.socket",
+        ] {
+            checks.push(SystemdCheck::new(&settings(&proxy.address(), unit), shared));
+        }
+    }
+    for check in &mut checks {
+        run(check).await;
+    }
+    let traffic = || {
+        (
+            proxy.seen.sent.load(Ordering::SeqCst),
+            proxy.seen.received.load(Ordering::SeqCst),
+        )
+    };
+    // The machine has just booted; wait until it is quiet, and then see that it stays so while checks run.
+    let began = Instant::now();
+    let mut before = traffic();
+    let mut quiet_since = Instant::now();
+    while quiet_since.elapsed() < Duration::from_secs(6) {
+        assert!(began.elapsed() < 2 * PATIENCE, "never quiet");
+        for check in &mut checks {
+            run(check).await;
+        }
+        sleep(Duration::from_millis(20)).await;
+        if traffic() != before {
+            (before, quiet_since) = (traffic(), Instant::now());
+        }
+    }
+    println!("bytes to and from the bus for 8 checks until all was known: {before:?}");
+    assert_eq!(
+        proxy.seen.connections.load(Ordering::SeqCst),
+        2,
+        "one connection an exporter"
+    );
+    drop(checks);
+    while proxy.seen.open.load(Ordering::SeqCst) > 0 {
+        assert!(
+            began.elapsed() < 3 * PATIENCE,
+            "a connection that nobody needs stays open"
+        );
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_signal_is_made_up_for() {
+    let machine = machine().await;
+    let proxy = Proxy::start(machine.bus_socket());
+    let shared = Shared {
+        units: Hub::with_resync_interval(Duration::from_secs(1)),
+        ..shared()
+    };
+    let mut check = SystemdCheck::new(&settings(&proxy.address(), "plain.service"), &shared);
+    up(&mut check).await;
+    proxy.seen.loses_signals.store(true, Ordering::SeqCst);
+    inside(&machine, "systemctl kill --signal=KILL plain").await;
+    until(&mut check, "fails", |said| {
+        said.is_failure(Reason::State, "signal 9")
+    })
+    .await;
+    assert_eq!(proxy.seen.connections.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_systemd_is_believed() {
+    let machine = machine().await;
+    machine.write_unit("other.service", "[Service]\nExecStart=/bin/sleep infinity\n");
+    let shared = shared();
+    let mut plain = SystemdCheck::new(&settings(&machine.bus_address(), "plain.service"), &shared);
+    let mut other = SystemdCheck::new(&settings(&machine.bus_address(), "other.service"), &shared);
+    up(&mut plain).await;
+    inside(
+        &machine,
+        "for name in $(busctl list --unique --no-legend --no-pager | cut -d' ' -f1); do \
+         setpriv --reuid=65534 --clear-groups busctl emit --destination=$name \
+         /org/freedesktop/systemd1/unit/plain_2eservice org.freedesktop.DBus.Properties PropertiesChanged \
+         'sa{sv}as' org.freedesktop.systemd1.Unit 2 ActiveState s failed SubState s failed 0; done; \
+         systemctl start other",
+    )
+    .await;
+    until(&mut other, "is up", |said| said.is_up()).await;
+    let said = run(&mut plain).await;
+    assert!(said.is_up(), "{said:?}");
+}
+
+/// Runs a message bus that systemd is not on, until it is dropped.
+struct BareBus(Child);
+
+impl BareBus {
+    fn start(directory: &Path) -> Self {
+        let socket = directory.join("bare");
+        let child = Command::new("dbus-daemon")
+            .args(["--session", "--nofork", "--nopidfile"])
+            .arg(format!("--address={}", address(&socket)))
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("dbus-daemon starts (apt-get install dbus)");
+        let began = Instant::now();
+        while !socket.exists() {
+            assert!(began.elapsed() < PATIENCE, "dbus-daemon does not listen");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Self(child)
+    }
+}
+
+impl Drop for BareBus {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_bus_and_a_bus_without_systemd_are_told_and_heal() {
+    let machine = machine().await;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("bus");
+    let mut check = check(&address(&path), "plain.service");
+    let began = Instant::now();
+    let said = run(&mut check).await;
+    assert!(
+        said.is_failure(Reason::Unreachable, &format!("no D-Bus at {}", address(&path))),
+        "{said:?}"
+    );
+    assert!(
+        began.elapsed() < Duration::from_secs(1),
+        "an absent socket needs no waiting"
+    );
+
+    let bare = BareBus::start(directory.path());
+    std::os::unix::fs::symlink(directory.path().join("bare"), &path).unwrap();
+    poll(&mut check, "finds no systemd", |said| {
+        said.is_failure(Reason::Unreachable, "systemd is not on D-Bus at")
+    })
+    .await;
+    std::fs::remove_file(&path).unwrap();
+    std::os::unix::fs::symlink(machine.bus_socket(), &path).unwrap();
+    drop(bare);
+    until(&mut check, "is up", |said| said.is_up()).await;
+}
+
+/// Runs the check again and again: nothing wakes it while one problem follows another.
+async fn poll(check: &mut SystemdCheck, what: &str, is_wanted: impl Fn(&crate::support::Said) -> bool) {
+    let began = Instant::now();
+    loop {
+        let said = run(check).await;
+        if is_wanted(&said) {
+            return;
+        }
+        assert!(
+            began.elapsed() < PATIENCE,
+            "waiting until it {what}; last: {said:?}"
+        );
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Accepts connections on `path`, says `greeting` and then, if asked to, the same byte without end.
+fn impostor(path: &Path, greeting: &'static [u8], flood: Option<u8>) -> tokio::task::JoinHandle<()> {
+    let listener = UnixListener::bind(path).expect("a socket");
+    tokio::spawn(async move {
+        let mut held = Vec::new();
+        loop {
+            let (mut client, _) = listener.accept().await.expect("a connection");
+            let mut heard = [0; 64];
+            let _ = client.read(&mut heard).await;
+            let _ = client.write_all(greeting).await;
+            match flood {
+                Some(byte) => {
+                    tokio::spawn(async move { while client.write_all(&[byte; 4096]).await.is_ok() {} });
+                }
+                None => held.push(client),
+            }
+        }
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_listens_is_survived() {
+    let machine = machine().await;
+    for (greeting, flood) in [
+        (&b""[..], None),
+        (b"\n", None),
+        (b"220 mail.example ESMTP\r\n", None),
+        (b"OK nonsense\r\n", None),
+        (
+            b"OK 0123456789abcdef0123456789abcdef\r\nAGREE_UNIX_FD\r\n",
+            Some(0),
+        ),
+        (
+            b"OK 0123456789abcdef0123456789abcdef\r\nAGREE_UNIX_FD\r\n",
+            Some(b'l'),
+        ),
+        (b"", Some(b'x')),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("bus");
+        let listening = impostor(&path, greeting, flood);
+        let mut check = check(&address(&path), "plain.service");
+        let began = Instant::now();
+        let said = run(&mut check).await;
+        let shown = String::from_utf8_lossy(greeting);
+        assert!(
+            said.is_failure(Reason::Unreachable, &address(&path)),
+            "{shown:?}: {said:?}"
+        );
+        assert!(
+            began.elapsed() < Duration::from_secs(8),
+            "{shown:?}: {:?}",
+            began.elapsed()
+        );
+        listening.abort();
+        std::fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink(machine.bus_socket(), &path).unwrap();
+        until(&mut check, "is up", |said| said.is_up()).await;
+    }
+}

@@ -1,0 +1,110 @@
+//! A D-Bus connection with somebody in between, who counts and can lose signals.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{UnixListener, UnixStream};
+
+/// Forwards connections to a bus.
+pub struct Proxy {
+    directory: tempfile::TempDir,
+    pub seen: Arc<Seen>,
+}
+
+/// What has been forwarded.
+#[derive(Default)]
+pub struct Seen {
+    /// Connections taken, ever.
+    pub connections: AtomicUsize,
+    /// Connections that are open.
+    pub open: AtomicUsize,
+    /// Bytes to the bus, and from it.
+    pub sent: AtomicU64,
+    pub received: AtomicU64,
+    /// Whether signals are to be lost.
+    pub loses_signals: AtomicBool,
+}
+
+impl Proxy {
+    /// Listens, for as long as the runtime lives.
+    pub fn start(bus: PathBuf) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let listener = UnixListener::bind(directory.path().join("bus")).expect("a socket");
+        let seen = Arc::new(Seen::default());
+        let counter = seen.clone();
+        tokio::spawn(async move {
+            loop {
+                let (client, _) = listener.accept().await.expect("a connection");
+                tokio::spawn(forward(client, bus.clone(), counter.clone()));
+            }
+        });
+        Self { directory, seen }
+    }
+
+    pub fn address(&self) -> String {
+        address(&self.directory.path().join("bus"))
+    }
+}
+
+pub fn address(socket: &Path) -> String {
+    format!("unix:path={}", socket.display())
+}
+
+async fn forward(client: UnixStream, bus: PathBuf, seen: Arc<Seen>) {
+    seen.connections.fetch_add(1, Ordering::SeqCst);
+    seen.open.fetch_add(1, Ordering::SeqCst);
+    if let Ok(bus) = UnixStream::connect(bus).await {
+        let (from_client, to_client) = client.into_split();
+        let (from_bus, to_bus) = bus.into_split();
+        tokio::select! {
+            _ = upstream(from_client, to_bus, &seen) => {}
+            _ = downstream(from_bus, to_client, &seen) => {}
+        }
+    }
+    seen.open.fetch_sub(1, Ordering::SeqCst);
+}
+
+async fn upstream(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, seen: &Seen) -> std::io::Result<()> {
+    let mut buffer = vec![0; 65536];
+    loop {
+        let length = from.read(&mut buffer).await?;
+        if length == 0 {
+            return Ok(());
+        }
+        seen.sent.fetch_add(length as u64, Ordering::SeqCst);
+        to.write_all(&buffer[..length]).await?;
+    }
+}
+
+/// Message by message: the D-Bus specification's "Message Format". What comes before the first message are lines.
+async fn downstream(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, seen: &Seen) -> std::io::Result<()> {
+    loop {
+        let mut message = vec![from.read_u8().await?];
+        let is_signal = if message[0] == b'l' {
+            message.resize(16, 0);
+            from.read_exact(&mut message[1..]).await?;
+            let word = |at: usize| {
+                message[at..at + 4]
+                    .iter()
+                    .rev()
+                    .fold(0_usize, |sum, byte| sum << 8 | usize::from(*byte))
+            };
+            let length = 16 + word(12).next_multiple_of(8) + word(4);
+            message.resize(length, 0);
+            from.read_exact(&mut message[16..]).await?;
+            message[1] == 4
+        } else {
+            while message.last() != Some(&b'\n') {
+                message.push(from.read_u8().await?);
+            }
+            false
+        };
+        seen.received.fetch_add(message.len() as u64, Ordering::SeqCst);
+        if !(is_signal && seen.loses_signals.load(Ordering::SeqCst)) {
+            to.write_all(&message).await?;
+        }
+    }
+}

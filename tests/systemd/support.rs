@@ -1,0 +1,99 @@
+//! Making checks and waiting for what they say.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout};
+use upkeep_exporter::check::Shared;
+use upkeep_exporter::check::systemd::SystemdCheck;
+use upkeep_exporter::config::systemd::{BusAddress, Expect, SystemdSettings, UnitState};
+use upkeep_exporter::model::{Problem, Reason, Report};
+
+/// How long anything may take on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+pub fn shared() -> Shared {
+    Shared::new(PathBuf::from("/proc"))
+}
+
+pub fn settings(bus_address: &str, unit: &str) -> SystemdSettings {
+    SystemdSettings {
+        unit: unit.to_owned(),
+        expect: Expect::Running,
+        start_grace: Duration::from_secs(45),
+        bus: BusAddress::Address(bus_address.to_owned()),
+    }
+}
+
+pub fn check(bus_address: &str, unit: &str) -> SystemdCheck {
+    SystemdCheck::new(&settings(bus_address, unit), &shared())
+}
+
+pub fn check_expecting(bus_address: &str, unit: &str, states: &[UnitState]) -> SystemdCheck {
+    let mut settings = settings(bus_address, unit);
+    settings.expect = Expect::States(states.to_vec());
+    SystemdCheck::new(&settings, &shared())
+}
+
+/// What one run said.
+#[derive(Debug)]
+pub struct Said {
+    pub result: Result<(), Problem>,
+    pub report: Report,
+}
+
+impl Said {
+    pub fn is_up(&self) -> bool {
+        self.result.is_ok() && self.report.warning.is_none()
+    }
+
+    pub fn is_degraded(&self) -> bool {
+        self.result.is_ok() && self.report.warning.is_some()
+    }
+
+    /// Whether it failed with this reason and a message that contains `text`.
+    pub fn is_failure(&self, reason: Reason, text: &str) -> bool {
+        matches!(&self.result, Err(problem) if problem.reason == reason && problem.message().contains(text))
+    }
+
+    /// The value of the series of this family whose last label is `label`.
+    pub fn value(&self, family: &str, label: &str) -> Option<f64> {
+        let mut samples = self.report.samples.iter();
+        samples
+            .find(|sample| {
+                sample.family.name == family && sample.labels.last().is_some_and(|last| last == label)
+            })
+            .map(|sample| sample.value)
+    }
+
+    /// The state whose series is 1.
+    pub fn state(&self) -> Option<&str> {
+        let mut samples = self.report.samples.iter();
+        samples
+            .find(|sample| sample.family.name == "upkeep_systemd_unit_state" && sample.value == 1.0)
+            .and_then(|sample| sample.labels.last())
+            .map(|label| &**label)
+    }
+}
+
+pub async fn run(check: &mut SystemdCheck) -> Said {
+    let mut report = Report::default();
+    let result = check.run(&mut report).await;
+    Said { result, report }
+}
+
+/// Runs the check whenever it asks for it, until it says what is wanted.
+pub async fn until(check: &mut SystemdCheck, what: &str, is_wanted: impl Fn(&Said) -> bool) -> Said {
+    let wakeup = check.wakeup().expect("systemd checks ask for runs");
+    let began = Instant::now();
+    loop {
+        let said = run(check).await;
+        if is_wanted(&said) {
+            return said;
+        }
+        let rest = PATIENCE.saturating_sub(began.elapsed());
+        if timeout(rest, wakeup.notified()).await.is_err() {
+            panic!("waiting until it {what}; last: {said:?}");
+        }
+    }
+}

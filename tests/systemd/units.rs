@@ -1,0 +1,410 @@
+//! What is said of units in all their states.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use upkeep_exporter::check::systemd::SystemdCheck;
+use upkeep_exporter::config::systemd::UnitState;
+use upkeep_exporter::model::Reason;
+
+use crate::common::systemd::Machine;
+use crate::support::{check, check_expecting, run, settings, shared, until};
+
+const RESTARTS: &str = "upkeep_systemd_unit_restarts_total";
+const ACTIVE_ENTER: &str = "upkeep_systemd_unit_active_enter_timestamp_seconds";
+
+/// Runs a command inside without holding up the runtime.
+async fn inside(machine: &'static Machine, command: &'static str) -> String {
+    tokio::task::spawn_blocking(move || machine.run(command))
+        .await
+        .expect("the command succeeds")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_runs_fails_and_runs_again() {
+    let machine = Machine::shared();
+    machine.write_unit("plain.service", "[Service]\nExecStart=/bin/sleep infinity\n");
+    inside(machine, "systemctl start plain").await;
+    let mut check = check(&machine.bus_address(), "plain.service");
+    let said = run(&mut check).await;
+    assert!(said.is_up(), "{said:?}");
+    assert_eq!(said.state(), Some("active"));
+    assert_eq!(said.value("upkeep_systemd_unit_state", "failed"), Some(0.0));
+    assert_eq!(said.value(RESTARTS, "plain.service"), Some(0.0));
+    let entered = said.value(ACTIVE_ENTER, "plain.service").unwrap();
+    let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs_f64();
+    assert!((now - 60.0..=now).contains(&entered), "{entered} at {now}");
+
+    inside(machine, "systemctl kill --signal=KILL plain").await;
+    let said = until(&mut check, "fails", |said| said.result.is_err()).await;
+    assert!(
+        said.is_failure(
+            Reason::State,
+            "plain.service is failed: signal, main process killed by signal 9; `journalctl -u plain.service`"
+        ),
+        "{said:?}"
+    );
+    assert_eq!(said.state(), Some("failed"));
+
+    inside(machine, "systemctl start plain").await;
+    until(&mut check, "is up again", |said| said.is_up()).await;
+    inside(machine, "systemctl stop plain").await;
+    let said = until(&mut check, "is stopped", |said| {
+        said.is_failure(Reason::State, "plain.service is inactive (dead)")
+    })
+    .await;
+    assert_eq!(said.state(), Some("inactive"));
+}
+
+/// From the moment at which the process dies, not from when somebody was told.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_shows_within_100_ms() {
+    let machine = Machine::shared();
+    machine.write_unit(
+        "mortal.service",
+        "[Service]\nExecStart=/bin/sh -c 'cat /run/mortal; date +%%s.%%N >/run/shared/died; exit 3'\n\
+         ExecStartPre=/bin/sh -c 'rm -f /run/mortal; mkfifo /run/mortal'\n",
+    );
+    let mut check = check(&machine.bus_address(), "mortal.service");
+    let mut delays = Vec::new();
+    for _ in 0..10 {
+        inside(
+            machine,
+            "systemctl reset-failed mortal || :; systemctl start mortal",
+        )
+        .await;
+        until(&mut check, "is up", |said| said.is_up()).await;
+        let dying = tokio::spawn(inside(machine, "echo >/run/mortal"));
+        until(&mut check, "fails", |said| {
+            said.is_failure(Reason::State, "exit-code, main process exited with status 3")
+        })
+        .await;
+        let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs_f64();
+        dying.await.unwrap();
+        let died = std::fs::read_to_string(machine.shared_directory().join("died")).unwrap();
+        delays.push(now - died.trim().parse::<f64>().unwrap());
+    }
+    delays.sort_by(f64::total_cmp);
+    println!("from a unit's death to the check's verdict, in seconds: {delays:.4?}");
+    // The median, for this machine may be doing anything else meanwhile.
+    assert!(delays[delays.len() / 2] < 0.1, "{delays:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_flaps_is_down_while_it_waits() {
+    let machine = Machine::shared();
+    machine.write_unit(
+        "flap.service",
+        "[Unit]\nStartLimitIntervalSec=0\n[Service]\nExecStart=/bin/false\nRestart=always\nRestartSec=300ms\n",
+    );
+    inside(machine, "systemctl start flap").await;
+    let mut check = check_expecting(&machine.bus_address(), "flap.service", &[UnitState::Activating]);
+    let said = until(&mut check, "waits", |said| {
+        said.is_failure(Reason::State, "waits to be restarted")
+    })
+    .await;
+    assert_eq!(said.state(), Some("activating"));
+    let before = said.value(RESTARTS, "flap.service").unwrap();
+    until(&mut check, "counts restarts", |said| {
+        said.value(RESTARTS, "flap.service").unwrap() >= before + 2.0
+    })
+    .await;
+    inside(machine, "systemctl stop flap").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn masked_absent_and_broken_units_are_told_apart() {
+    let machine = Machine::shared();
+    let address = machine.bus_address();
+    machine.write_unit("hidden.service", "[Service]\nExecStart=/bin/sleep infinity\n");
+    machine.write_unit(
+        "broken.service",
+        "[Service]\nExecStart=sleep-without-a-path-to/it\n",
+    );
+    machine.write_unit("unread.service", "[Service\n");
+    inside(
+        machine,
+        "mv /etc/systemd/system/hidden.service /run/systemd/system; systemctl mask hidden",
+    )
+    .await;
+    let (mut hidden, mut broken) = (
+        check(&address, "hidden.service"),
+        check(&address, "broken.service"),
+    );
+    let mut absent = check(&address, "absent.service");
+
+    let said = run(&mut hidden).await;
+    assert!(
+        said.is_failure(Reason::State, "hidden.service is masked"),
+        "{said:?}"
+    );
+    let said = run(&mut absent).await;
+    assert!(
+        said.is_failure(Reason::Missing, "systemd knows no unit absent.service"),
+        "{said:?}"
+    );
+    assert!(said.report.samples.is_empty(), "{said:?}");
+    let said = run(&mut broken).await;
+    assert!(
+        said.is_failure(Reason::State, "broken.service can't be loaded: bad-setting"),
+        "{said:?}"
+    );
+    assert!(
+        said.is_failure(Reason::State, "has a bad unit file setting"),
+        "{said:?}"
+    );
+
+    // What is missing is not what was expected to be inactive; what is masked is.
+    let mut expecting = check_expecting(&address, "absent.service", &[UnitState::Inactive]);
+    assert!(
+        run(&mut expecting)
+            .await
+            .is_failure(Reason::Missing, "absent.service")
+    );
+    let mut expecting = check_expecting(&address, "hidden.service", &[UnitState::Inactive]);
+    assert!(run(&mut expecting).await.is_up());
+
+    inside(machine, "systemctl unmask hidden").await;
+    until(&mut hidden, "is no longer masked", |said| {
+        said.is_failure(Reason::State, "hidden.service is inactive")
+    })
+    .await;
+    inside(machine, "systemctl start hidden").await;
+    until(&mut hidden, "runs", |said| said.is_up()).await;
+    inside(machine, "systemctl mask hidden").await;
+    until(&mut hidden, "runs although masked", |said| said.is_degraded()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_unit_that_appears_later_is_seen() {
+    let machine = Machine::shared();
+    let mut check = check(&machine.bus_address(), "later.service");
+    assert!(run(&mut check).await.is_failure(Reason::Missing, "later.service"));
+    // Without daemon-reload: systemd notices that the directory changed.
+    machine.write_unit("later.service", "[Service]\nExecStart=/bin/sleep infinity\n");
+    inside(machine, "systemctl start later").await;
+    until(&mut check, "runs", |said| said.is_up()).await;
+    inside(
+        machine,
+        "systemctl stop later; rm /etc/systemd/system/later.service; systemctl daemon-reload",
+    )
+    .await;
+    until(&mut check, "is gone", |said| {
+        said.is_failure(Reason::Missing, "later.service")
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transient_unit_is_missing_when_it_is_over() {
+    let machine = Machine::shared();
+    let mut check = check(&machine.bus_address(), "passing.service");
+    assert!(
+        run(&mut check)
+            .await
+            .is_failure(Reason::Missing, "passing.service")
+    );
+    inside(machine, "systemd-run --unit=passing sleep 3").await;
+    until(&mut check, "runs", |said| said.is_up()).await;
+    until(&mut check, "is gone", |said| {
+        said.is_failure(Reason::Missing, "passing.service")
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_start_is_degraded_and_then_down() {
+    let machine = Machine::shared();
+    machine.write_unit(
+        "slow.service",
+        "[Service]\nType=notify\nExecStart=/bin/sleep infinity\n",
+    );
+    inside(machine, "systemctl start --no-block slow").await;
+    let mut settings = settings(&machine.bus_address(), "slow.service");
+    settings.start_grace = Duration::from_secs(3600);
+    let mut patient = SystemdCheck::new(&settings, &shared());
+    let said = until(&mut patient, "is activating", |said| {
+        said.state() == Some("activating")
+    })
+    .await;
+    assert!(said.is_degraded(), "{said:?}");
+    let warning = said.report.warning.unwrap();
+    assert!(
+        warning
+            .message()
+            .starts_with("slow.service has been activating (start) for "),
+        "{warning}"
+    );
+
+    // Measured from the unit's own time, not from when it was first seen.
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    settings.start_grace = Duration::from_secs(1);
+    let mut impatient = SystemdCheck::new(&settings, &shared());
+    let said = run(&mut impatient).await;
+    assert!(said.is_failure(Reason::State, "1 s are allowed"), "{said:?}");
+    inside(machine, "systemctl stop slow").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_unit_that_is_being_stopped_is_down() {
+    let machine = Machine::shared();
+    machine.write_unit(
+        "lingering.service",
+        "[Service]\nExecStart=/bin/sleep infinity\nExecStop=/bin/sleep 2\n",
+    );
+    inside(machine, "systemctl start lingering").await;
+    let mut check = check(&machine.bus_address(), "lingering.service");
+    assert!(run(&mut check).await.is_up());
+    inside(machine, "systemctl stop --no-block lingering").await;
+    until(&mut check, "is stopping", |said| {
+        said.is_failure(Reason::State, "lingering.service is deactivating (stop)")
+    })
+    .await;
+    until(&mut check, "has stopped", |said| {
+        said.is_failure(Reason::State, "is inactive")
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn oneshots_are_judged_by_what_is_expected() {
+    let machine = Machine::shared();
+    let address = machine.bus_address();
+    machine.write_unit(
+        "once.service",
+        "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n",
+    );
+    machine.write_unit(
+        "job.service",
+        "[Service]\nType=oneshot\nExecStart=/bin/sh -c 'test ! -e /run/job-fails'\n",
+    );
+    inside(machine, "systemctl start once job").await;
+    assert!(run(&mut check(&address, "once.service")).await.is_up());
+    assert!(
+        run(&mut check(&address, "job.service"))
+            .await
+            .is_failure(Reason::State, "is inactive (dead)")
+    );
+
+    let mut job = check_expecting(
+        &address,
+        "job.service",
+        &[UnitState::Inactive, UnitState::Activating],
+    );
+    assert!(run(&mut job).await.is_up());
+    inside(machine, "touch /run/job-fails; systemctl start job || :").await;
+    until(&mut job, "fails", |said| {
+        said.is_failure(Reason::State, "exited with status 1")
+    })
+    .await;
+    inside(machine, "rm /run/job-fails; systemctl start job").await;
+    until(&mut job, "succeeds", |said| said.is_up()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn timers_sockets_instances_aliases_and_targets_work() {
+    let machine = Machine::shared();
+    let address = machine.bus_address();
+    machine.write_unit(
+        "tick.timer",
+        "[Timer]\nOnUnitActiveSec=1h\nOnBootSec=1h\nUnit=basic.target\n",
+    );
+    machine.write_unit(
+        "door.socket",
+        "[Socket]\nListenStream=/run/door.sock\nAccept=yes\n",
+    );
+    machine.write_unit(
+        "door@.service",
+        "[Service]\nExecStart=/bin/cat\nStandardInput=socket\n",
+    );
+    machine.write_unit("worker@.service", "[Service]\nExecStart=/bin/sleep infinity\n");
+    inside(
+        machine,
+        "ln -s /etc/systemd/system/worker@.service /etc/systemd/system/helper@.service; systemctl daemon-reload; \
+         systemctl start tick.timer door.socket worker@1 'worker@a\\x2db'",
+    )
+    .await;
+    for unit in [
+        "tick.timer",
+        "door.socket",
+        "worker@1.service",
+        "worker@a\\x2db.service",
+        "basic.target",
+        "init.scope",
+        "system.slice",
+        "-.mount",
+    ] {
+        let said = run(&mut check(&address, unit)).await;
+        assert!(said.is_up(), "{unit}: {said:?}");
+        assert_eq!(
+            said.value(RESTARTS, unit).is_some(),
+            unit.ends_with(".service"),
+            "{unit}"
+        );
+    }
+    let mut alias = check(&address, "helper@1.service");
+    let mut instance = check(&address, "worker@1.service");
+    assert!(run(&mut alias).await.is_up());
+    assert!(run(&mut instance).await.is_up());
+    inside(machine, "systemctl kill --signal=KILL worker@1").await;
+    until(&mut alias, "fails", |said| {
+        said.is_failure(Reason::State, "helper@1.service is failed")
+    })
+    .await;
+    until(&mut instance, "fails", |said| {
+        said.is_failure(Reason::State, "worker@1.service is failed")
+    })
+    .await;
+    let other = run(&mut check(&address, "worker@2.service")).await;
+    assert!(
+        other.is_failure(Reason::State, "worker@2.service is inactive"),
+        "{other:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hundreds_of_units_share_a_connection() {
+    let machine = Machine::shared();
+    machine.write_unit(
+        "crowd@.service",
+        "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n",
+    );
+    let shared = shared();
+    let mut checks: Vec<SystemdCheck> = (0..1000)
+        .map(|number| {
+            SystemdCheck::new(
+                &settings(&machine.bus_address(), &format!("crowd@{number}.service")),
+                &shared,
+            )
+        })
+        .collect();
+    assert_eq!(shared.units.watched_units(), 1000);
+    for check in &mut checks {
+        // On a busy machine a thousand units' properties may take longer than one run waits.
+        until(check, "is known", |said| {
+            said.is_failure(Reason::State, "is inactive")
+        })
+        .await;
+    }
+    inside(
+        machine,
+        "systemctl start $(seq -f 'crowd@%g' 0 99) $(seq -f 'crowd@%g' 900 999)",
+    )
+    .await;
+    let began = Instant::now();
+    for number in (0..100).chain(900..1000) {
+        until(&mut checks[number], "is up", |said| said.is_up()).await;
+    }
+    println!(
+        "the last of 200 units that were started showed {:?} after systemctl returned",
+        began.elapsed()
+    );
+    assert!(
+        run(&mut checks[500])
+            .await
+            .is_failure(Reason::State, "is inactive")
+    );
+    drop(checks);
+    assert_eq!(shared.units.watched_units(), 0);
+    inside(machine, "systemctl stop 'crowd@*'").await;
+}
