@@ -1,0 +1,119 @@
+//! One scan serves many, and one that is stuck spoils nothing but process checks.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use rustix::fs::{Mode, OFlags, open};
+use serde_json::json;
+use upkeep_exporter::check::process::ProcessCheck;
+use upkeep_exporter::model::{Problem, Report};
+
+use crate::support::{FakeProc, check, real, run_once, run_until};
+
+#[tokio::test]
+async fn checks_of_one_tick_share_a_scan() {
+    let fake = FakeProc::new();
+    for id in 10..60 {
+        fake.process(id, format!("app{id}"), "");
+    }
+    let shared = fake.shared();
+    let mut checks: Vec<_> = (10..60)
+        .map(|id| check(json!({"match": format!("APP{id}"), "max": 1}), &shared))
+        .collect();
+    for _ in 0..3 {
+        let runs = checks.iter_mut().map(crate::support::run);
+        for ran in futures_util::future::join_all(runs).await {
+            assert_eq!((ran.count(), ran.result.is_ok()), (Some(1.0), true));
+        }
+    }
+    // Three, unless this thread was kept from running for longer than requests are gathered.
+    let scans = shared.processes.scans();
+    assert!((3..15).contains(&scans), "{scans} scans for 150 runs");
+}
+
+#[tokio::test]
+async fn a_scan_begins_after_the_request_for_it() {
+    let fake = FakeProc::new();
+    let shared = fake.shared();
+    for id in 10..60 {
+        fake.process(id, "app", "");
+        let ran = run_once(json!({"match": "app", "min": id - 9, "max": id - 9}), &shared).await;
+        assert_eq!(ran.result, Ok(()));
+    }
+}
+
+/// A process whose command line blocks whoever opens it, as the kernel does while the process's memory is locked: until
+/// somebody opens it for writing.
+fn blocking_process(fake: &FakeProc, id: u32) -> PathBuf {
+    let fifo = fake.process(id, "stuck", "").join("cmdline");
+    std::fs::remove_file(&fifo).unwrap();
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        &fifo,
+        rustix::fs::FileType::Fifo,
+        0o600.into(),
+        0,
+    )
+    .unwrap();
+    fifo
+}
+
+async fn run_for(check: &mut ProcessCheck, milliseconds: u64) -> (Option<Result<(), Problem>>, Report) {
+    let mut report = Report::default();
+    let run = tokio::time::timeout(Duration::from_millis(milliseconds), check.run(&mut report)).await;
+    (run.ok(), report)
+}
+
+#[tokio::test]
+async fn a_scan_that_is_stuck_ends_at_the_deadline_and_heals() {
+    let fake = FakeProc::new();
+    let fifo = blocking_process(&fake, 77);
+    let shared = fake.shared();
+    let mut stuck = check(json!({"match": "stuck"}), &shared);
+    for _ in 0..3 {
+        let (run, report) = run_for(&mut stuck, 100).await;
+        assert_eq!(run, None);
+        let expected = format!("scanning {}, now at process 77", fake.root().display());
+        assert_eq!(report.step, expected);
+    }
+    // Another /proc's checks are not concerned.
+    assert_eq!(run_once(json!({"regex": "."}), &real()).await.result, Ok(()));
+
+    let is_served = Arc::new(AtomicBool::new(false));
+    let until = Arc::clone(&is_served);
+    let writer = std::thread::spawn(move || {
+        while !until.load(Ordering::Relaxed) {
+            // Lets go whoever is reading; without a reader it fails.
+            let _ = open(&fifo, OFlags::WRONLY | OFlags::NONBLOCK, Mode::empty());
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    });
+    let (run, _) = run_for(&mut stuck, 20_000).await;
+    is_served.store(true, Ordering::Relaxed);
+    writer.join().unwrap();
+    assert_eq!(run, Some(Ok(())));
+}
+
+#[tokio::test]
+async fn one_process_that_blocks_does_not_take_other_checks_with_it_for_long() {
+    let fake = FakeProc::new();
+    let fifo = blocking_process(&fake, 77);
+    fake.process(78, "other", "other --serve");
+    let shared = fake.shared();
+    let mut other = check(json!({"match": "--serve"}), &shared);
+    assert_eq!(run_for(&mut other, 1_500).await.0, None);
+    // Who comes later is served by another thread. What can be told of the process without its command line is told.
+    assert_eq!(run_for(&mut other, 20_000).await.0, Some(Ok(())));
+    assert_eq!(run_once(json!({"match": "stuck"}), &shared).await.result, Ok(()));
+    let ran = run_once(json!({"match": "absent"}), &shared).await;
+    assert_eq!(ran.failure().0, "permission");
+    assert!(ran.failure().1.contains("1 can't be told"), "{ran:?}");
+
+    // Once the kernel lets go, the command line is read again.
+    std::fs::write(&fifo, "now --absent").unwrap();
+    std::fs::remove_file(&fifo).unwrap();
+    std::fs::write(&fifo, "now --absent").unwrap();
+    run_until(json!({"match": "absent"}), &shared, |ran| ran.result.is_ok()).await;
+}
