@@ -1,0 +1,577 @@
+//! The scheduler under paused time, with checks that do what a test tells them.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::collections::HashMap;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use common::clock::TokioClock;
+use common::config::{each, process, tcp};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, sleep_until};
+use upkeep_exporter::config::{CheckSettings, Config};
+use upkeep_exporter::model::{Conclusion, Problem, Reason, Report, Status};
+use upkeep_exporter::schedule::{Runnable, Scheduler};
+use upkeep_exporter::store::{CheckView, Snapshot, Store};
+
+/// What one run does.
+#[derive(Clone, Copy, Debug)]
+enum Act {
+    /// Succeeds after this time, which is its response time.
+    Answer(Duration),
+    /// Is refused after this time.
+    Refuse(Duration),
+    Hang,
+    Panic,
+    /// Hangs, and panics when it is cancelled.
+    HangAndPanic,
+}
+
+const fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+const QUICK: Act = Act::Answer(ms(2));
+
+type Plan = dyn Fn(usize) -> Act + Send + Sync;
+
+/// One check's script, and what became of it.
+struct Script {
+    plan: Box<Plan>,
+    starts: Mutex<Vec<Instant>>,
+    built: AtomicUsize,
+    under_way: AtomicUsize,
+    has_overlapped: AtomicBool,
+    wakeup: Arc<Notify>,
+}
+
+impl Script {
+    fn starts(&self) -> Vec<Instant> {
+        self.starts.lock().unwrap().clone()
+    }
+
+    /// The times from one start to the next.
+    fn gaps(&self) -> Vec<Duration> {
+        self.starts().windows(2).map(|pair| pair[1] - pair[0]).collect()
+    }
+}
+
+struct UnderWay<'a>(&'a AtomicUsize);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("as scripted");
+    }
+}
+
+struct Scripted(Arc<Script>);
+
+impl Runnable for Scripted {
+    async fn run(&mut self, report: &mut Report) -> Result<(), Problem> {
+        let number = {
+            let mut starts = self.0.starts.lock().unwrap();
+            starts.push(Instant::now());
+            starts.len() - 1
+        };
+        // The scheduler would take an assertion here for the check's own failure.
+        let others = self.0.under_way.fetch_add(1, Ordering::SeqCst);
+        self.0.has_overlapped.fetch_or(others > 0, Ordering::SeqCst);
+        let _under_way = UnderWay(&self.0.under_way);
+        report.step = "waiting for the answer".into();
+        match (self.0.plan)(number) {
+            Act::Answer(time) => {
+                sleep(time).await;
+                report.response_time = Some(time);
+                Ok(())
+            }
+            Act::Refuse(time) => {
+                sleep(time).await;
+                Err(Problem::new(Reason::Refused, "refused"))
+            }
+            Act::Hang => std::future::pending().await,
+            Act::Panic => panic!("as scripted"),
+            Act::HangAndPanic => {
+                let _bomb = Bomb;
+                std::future::pending().await
+            }
+        }
+    }
+
+    fn wakeup(&self) -> Option<Arc<Notify>> {
+        Some(self.0.wakeup.clone())
+    }
+}
+
+/// A scheduler whose checks follow the script of their name.
+struct Stage {
+    scheduler: Scheduler,
+    store: Arc<Store>,
+    scripts: HashMap<String, Arc<Script>>,
+    zero: Instant,
+}
+
+impl Stage {
+    fn new(scripts: Vec<(&str, Box<Plan>)>) -> Self {
+        let scripts: HashMap<String, Arc<Script>> = scripts
+            .into_iter()
+            .map(|(name, plan)| {
+                let script = Script {
+                    plan,
+                    starts: Mutex::default(),
+                    built: AtomicUsize::new(0),
+                    under_way: AtomicUsize::new(0),
+                    has_overlapped: AtomicBool::new(false),
+                    wakeup: Arc::default(),
+                };
+                (name.to_owned(), Arc::new(script))
+            })
+            .collect();
+        let clock = TokioClock::new();
+        let (store, _) = Store::open(clock.clone(), None).unwrap();
+        let of_builder = scripts.clone();
+        let scheduler = Scheduler::with(store.clone(), clock, move |settings: &Arc<CheckSettings>| {
+            let script = of_builder[settings.name.as_str()].clone();
+            let built = script.built.fetch_add(1, Ordering::SeqCst);
+            assert!(
+                built > 0 || settings.name.as_str() != "hard_to_build",
+                "as scripted"
+            );
+            Scripted(script)
+        });
+        Self {
+            scheduler,
+            store,
+            scripts,
+            zero: Instant::now(),
+        }
+    }
+
+    /// One check with this plan, under way.
+    fn one(check: CheckSettings, plan: impl Fn(usize) -> Act + Send + Sync + 'static) -> Self {
+        let stage = Self::new(vec![(check.name.as_str(), Box::new(plan))]);
+        stage.scheduler.apply(&each(vec![check]));
+        stage
+    }
+
+    fn script(&self, name: &str) -> &Script {
+        &self.scripts[name]
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        self.store.snapshot()
+    }
+
+    fn check(&self) -> CheckView {
+        self.snapshot().services.remove(0).checks.remove(0)
+    }
+
+    async fn until(&self, time: Duration) {
+        sleep_until(self.zero + time).await;
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        let overlapped = |script: &Arc<Script>| script.has_overlapped.load(Ordering::SeqCst);
+        if !std::thread::panicking() {
+            assert!(
+                !self.scripts.values().any(overlapped),
+                "two runs of a check at once"
+            );
+        }
+    }
+}
+
+const HOUR: Duration = Duration::from_secs(3600);
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Tokio's timers fire at the next full millisecond.
+const GRAIN: Duration = ms(1);
+
+#[track_caller]
+fn assert_near(measured: Duration, expected: Duration) {
+    assert!(
+        measured.abs_diff(expected) <= GRAIN,
+        "{measured:?} is not {expected:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn ticks_do_not_drift() {
+    // Runs of very different length, and a tick that falls on no full millisecond.
+    let stage = Stage::one(tcp("a"), |run| {
+        Act::Answer(Duration::from_micros((run as u64 * 7919) % 900_000))
+    });
+    stage.until(12 * HOUR).await;
+    let starts = stage.script("a").starts();
+    assert!((2880..=2881).contains(&starts.len()), "{}", starts.len());
+    for (number, start) in (0..).zip(&starts[1..]) {
+        assert_near(*start - starts[1], 15 * SECOND * number);
+    }
+    let snapshot = stage.snapshot();
+    assert_eq!(snapshot.services[0].checks[0].missed_runs, 0);
+    let lag = snapshot.exporter.scheduler_lag;
+    assert_eq!(
+        (lag.count(), lag.counts[0]),
+        (starts.len() as u64, starts.len() as u64)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn ten_thousand_checks_are_spread_and_none_is_missed() {
+    let names: Vec<String> = (0..10_000).map(|number| format!("service-{number}")).collect();
+    let stage = Stage::new(
+        names
+            .iter()
+            .map(|name| (name.as_str(), Box::new(|_| QUICK) as _))
+            .collect(),
+    );
+    stage
+        .scheduler
+        .apply(&each(names.iter().map(|name| tcp(name)).collect()));
+    stage.until(61 * SECOND).await;
+    let snapshot = stage.snapshot();
+    assert!(snapshot.exporter.is_first_round_over);
+    let mut first_runs = [0; 50];
+    let mut ticks = [0; 150];
+    for view in &snapshot.services {
+        let check = &view.checks[0];
+        assert!((4..=6).contains(&check.runs), "{} runs", check.runs);
+        assert_eq!((check.missed_runs, view.status), (0, Status::Up));
+        let starts = stage.script(check.settings.name.as_str()).starts();
+        first_runs[((starts[0] - stage.zero).as_millis() as usize / 100).min(49)] += 1;
+        ticks[(starts[2] - stage.zero).as_millis() as usize % 15_000 / 100] += 1;
+    }
+    assert!(
+        first_runs.iter().all(|count| (120..300).contains(count)),
+        "{first_runs:?}"
+    );
+    assert!(ticks.iter().all(|count| (25..120).contains(count)), "{ticks:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn ten_thousand_hanging_targets_delay_nobody_and_stop_at_once() {
+    let names: Vec<String> = (0..10_000).map(|number| format!("service-{number}")).collect();
+    let mut scripts: Vec<(&str, Box<Plan>)> = names
+        .iter()
+        .map(|name| (name.as_str(), Box::new(|_| Act::Hang) as _))
+        .collect();
+    scripts.push(("fine", Box::new(|_| QUICK)));
+    let stage = Stage::new(scripts);
+    let mut checks: Vec<CheckSettings> = names.iter().map(|name| tcp(name)).collect();
+    checks.push(tcp("fine"));
+    stage.scheduler.apply(&each(checks));
+    stage.until(5 * SECOND + 2 * GRAIN).await;
+    let snapshot = stage.snapshot();
+    assert_eq!(snapshot.exporter.runs_in_flight, 10_000);
+    assert!(!snapshot.exporter.is_first_round_over);
+    stage.until(60 * SECOND).await;
+    let snapshot = stage.snapshot();
+    assert!(snapshot.exporter.is_first_round_over);
+    let fine = &snapshot.services[10_000];
+    assert_eq!((fine.status, fine.checks[0].missed_runs), (Status::Up, 0));
+    assert!(
+        snapshot.services[..10_000]
+            .iter()
+            .all(|view| view.status == Status::Down)
+    );
+    let lag = snapshot.exporter.scheduler_lag;
+    assert_eq!(lag.counts[0], lag.count());
+    stage.scheduler.stop().await;
+    assert_eq!(stage.snapshot().exporter.runs_in_flight, 0);
+    let under_way = |script: &Arc<Script>| script.under_way.load(Ordering::SeqCst);
+    assert_eq!(stage.scripts.values().map(under_way).sum::<usize>(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_ends_at_its_deadline() {
+    let stage = Stage::one(tcp("a"), |_| Act::Hang);
+    stage.until(40 * SECOND).await;
+    for gap in stage.script("a").gaps() {
+        assert_near(gap, 10 * SECOND);
+    }
+    let check = stage.check();
+    let last = check.last_run.unwrap();
+    let Conclusion::Failure(problem) = &last.outcome.conclusion else {
+        panic!("{last:?}");
+    };
+    assert_eq!(problem.reason, Reason::Timeout);
+    assert_eq!(
+        problem.message(),
+        "timed out after 10s while waiting for the answer"
+    );
+    assert_eq!(last.outcome.response_time, Some(10 * SECOND));
+    assert_eq!(check.response_times.unwrap().counts[8], check.runs);
+    assert_eq!(stage.script("a").built.load(Ordering::SeqCst), 1);
+    let slow = stage.snapshot().services[0].conditions.unwrap()[2];
+    assert!(slow > 0.0, "a timeout past the limit is slow");
+}
+
+#[tokio::test(start_paused = true)]
+async fn kinds_without_response_time_have_none_at_their_deadline() {
+    let stage = Stage::one(process("a"), |_| Act::Hang);
+    stage.until(20 * SECOND).await;
+    let check = stage.check();
+    assert_eq!(check.last_run.unwrap().outcome.response_time, None);
+    assert!(check.response_times.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn ticks_that_find_a_run_under_way_are_missed() {
+    let mut check = tcp("a");
+    check.timeout = 100 * SECOND;
+    check.thresholds.degraded = 200 * SECOND;
+    check.thresholds.down = 300 * SECOND;
+    let stage = Stage::one(check, |run| {
+        Act::Answer(if run == 1 { 40 * SECOND } else { ms(1) })
+    });
+    stage.until(120 * SECOND).await;
+    assert_eq!(stage.check().missed_runs, 2);
+    let gaps = stage.script("a").gaps();
+    assert_near(gaps[1], 45 * SECOND);
+    assert_near(gaps[2], 15 * SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failing_check_is_looked_at_more_often_until_its_recovery_is_confirmed() {
+    let stage = Stage::one(tcp("a"), |run| match run {
+        3..=6 => Act::Refuse(ms(300)),
+        _ => Act::Answer(ms(300)),
+    });
+    stage.until(120 * SECOND).await;
+    let starts = stage.script("a").starts();
+    let gaps = stage.script("a").gaps();
+    // Run 2 succeeds, run 3 fails, run 7 is the first success, run 8 confirms it.
+    assert_near(gaps[2], 15 * SECOND);
+    for gap in &gaps[3..8] {
+        assert_near(*gap, 5 * SECOND);
+    }
+    // Back on its ticks, which are where they were.
+    let back = (starts[9] - starts[1]).as_millis() % 15_000;
+    assert!(!(2..14_999).contains(&back), "{back} ms off the tick");
+    assert_near(gaps[9], 15 * SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_degraded_check_keeps_to_its_ticks() {
+    let stage = Stage::one(tcp("a"), |_| Act::Answer(2 * SECOND));
+    stage.until(120 * SECOND).await;
+    assert_eq!(stage.check().status, Status::Degraded);
+    for gap in &stage.script("a").gaps()[1..] {
+        assert_near(*gap, 15 * SECOND);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_check_runs_early_when_it_asks_for_it_but_not_too_often() {
+    let mut check = process("a");
+    check.interval = 60 * SECOND;
+    let stage = Stage::one(check, |_| QUICK);
+    let script = stage.script("a");
+    stage.until(121 * SECOND).await;
+    let before = script.starts().len();
+    let asked = Instant::now();
+    script.wakeup.notify_one();
+    sleep(ms(5)).await;
+    assert_near(script.starts()[before] - asked, Duration::ZERO);
+
+    // A storm of a second: a run each 50 ms, and one after the last request.
+    let mut last = Instant::now();
+    for _ in 0..200 {
+        last = Instant::now();
+        script.wakeup.notify_one();
+        sleep(ms(5)).await;
+    }
+    sleep(ms(200)).await;
+    let starts = script.starts();
+    assert!(
+        (19..=22).contains(&(starts.len() - before - 1)),
+        "{} runs",
+        starts.len() - before
+    );
+    assert!(*starts.last().unwrap() >= last, "the last request was lost");
+    let early = &starts[before..];
+    assert!(early.windows(2).all(|pair| pair[1] - pair[0] >= ms(49)));
+
+    // The ticks are where they were.
+    stage.until(250 * SECOND).await;
+    let later = script.starts()[starts.len()..].to_vec();
+    let off = (later[0] - starts[1]).as_millis() % 60_000;
+    assert!(!(2..59_999).contains(&off), "{off} ms off the tick");
+    assert_eq!(stage.check().missed_runs, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_during_a_run_is_met_after_it() {
+    let mut check = process("a");
+    check.interval = 600 * SECOND;
+    let stage = Stage::one(check, |_| Act::Answer(SECOND));
+    let script = stage.script("a");
+    while script.starts().len() < 2 {
+        sleep(ms(100)).await;
+    }
+    sleep(ms(500)).await;
+    assert_eq!(script.under_way.load(Ordering::SeqCst), 1);
+    script.wakeup.notify_one();
+    sleep(2 * SECOND).await;
+    assert_eq!(script.starts().len(), 3);
+    assert_near(script.gaps()[1], SECOND);
+    sleep(60 * SECOND).await;
+    assert_eq!(script.starts().len(), 3, "one request is met once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reload_disturbs_no_check_that_did_not_change() {
+    let quick = || Box::new(|_| QUICK) as Box<Plan>;
+    let stage = Stage::new(vec![
+        ("same", quick()),
+        ("edited", quick()),
+        ("gone", Box::new(|_| Act::Hang)),
+        ("new", quick()),
+    ]);
+    stage
+        .scheduler
+        .apply(&each(vec![tcp("same"), tcp("edited"), tcp("gone")]));
+    stage.until(Duration::from_millis(100_250)).await;
+    let under_way = || stage.script("gone").under_way.load(Ordering::SeqCst);
+    assert_eq!(under_way(), 1);
+    let mut edited = tcp("edited");
+    edited.interval = 20 * SECOND;
+    stage
+        .scheduler
+        .apply(&each(vec![tcp("new"), edited, tcp("same")]));
+    sleep(GRAIN).await;
+    assert_eq!((under_way(), stage.snapshot().exporter.runs_in_flight), (0, 0));
+    stage.until(200 * SECOND).await;
+    for gap in &stage.script("same").gaps()[1..] {
+        assert_near(*gap, 15 * SECOND);
+    }
+    let built = |name: &str| stage.script(name).built.load(Ordering::SeqCst);
+    assert_eq!(
+        (built("same"), built("edited"), built("new"), built("gone")),
+        (1, 2, 1, 1)
+    );
+    let first = stage.script("new").starts()[0] - stage.zero;
+    assert!(first >= 100 * SECOND && first < 106 * SECOND, "{first:?}");
+    let snapshot = stage.snapshot();
+    let names: Vec<&str> = snapshot
+        .services
+        .iter()
+        .map(|view| view.service.key.as_str())
+        .collect();
+    assert_eq!(names, ["new", "edited", "same"]);
+    stage.scheduler.apply(&Config::default());
+    sleep(60 * SECOND).await;
+    assert_eq!(stage.script("same").gaps().len(), 13);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_phase_is_the_same_after_a_restart() {
+    let mut phases = Vec::new();
+    for _ in 0..2 {
+        let stage = Stage::one(tcp("a"), |_| QUICK);
+        stage.until(60 * SECOND).await;
+        let start = stage.script("a").starts()[2];
+        phases.push((start - stage.zero).as_millis());
+        stage.scheduler.stop().await;
+    }
+    assert_eq!(phases[0], phases[1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn process_checks_of_one_interval_run_together() {
+    let quick = || Box::new(|_| QUICK) as Box<Plan>;
+    let stage = Stage::new(vec![("a", quick()), ("b", quick())]);
+    stage.scheduler.apply(&each(vec![process("a"), process("b")]));
+    stage.until(100 * SECOND).await;
+    assert_eq!(stage.script("a").starts(), stage.script("b").starts());
+}
+
+/// Runs itself again in a process of its own, so that what a panic prints can be seen.
+#[test]
+fn a_panic_is_the_failure_of_one_run_and_prints_nothing() {
+    const CHILD: &str = "UPKEEP_TEST_PANICKING_CHILD";
+    if std::env::var_os(CHILD).is_some() {
+        return panicking_check();
+    }
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "a_panic_is_the_failure_of_one_run_and_prints_nothing",
+            "--nocapture",
+        ])
+        .env(CHILD, "1")
+        .output()
+        .unwrap();
+    let printed = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{printed}");
+    assert!(!printed.contains("as scripted"), "{printed}");
+}
+
+fn panicking_check() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let stage = Stage::one(tcp("a"), |run| if run == 1 { Act::Panic } else { QUICK });
+        while stage.check().failures == 0 {
+            sleep(ms(10)).await;
+        }
+        let check = stage.check();
+        let problem = check.problem.unwrap();
+        assert_eq!((check.status, problem.reason), (Status::Down, Reason::Internal));
+        assert!(problem.message().contains("as scripted"), "{problem}");
+        assert!(problem.message().contains("tests/schedule.rs:"), "{problem}");
+        sleep(60 * SECOND).await;
+        assert_eq!(stage.check().status, Status::Up);
+        assert_eq!(
+            stage.script("a").built.load(Ordering::SeqCst),
+            2,
+            "built anew once"
+        );
+
+        for (name, act, reason) in [
+            ("hard_to_build", QUICK, Reason::Internal),
+            ("hard_to_cancel", Act::HangAndPanic, Reason::Timeout),
+        ] {
+            let stage = Stage::one(tcp(name), move |run| if run == 0 { act } else { QUICK });
+            while stage.check().runs == 0 {
+                sleep(ms(10)).await;
+            }
+            let reason_found = stage.check().problem.map(|problem| problem.reason);
+            assert_eq!(reason_found, Some(reason), "{name}");
+            sleep(60 * SECOND).await;
+            assert_eq!(stage.check().status, Status::Up, "{name}");
+            assert_eq!(stage.script(name).built.load(Ordering::SeqCst), 2, "{name}");
+        }
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_heartbeat_proves_that_the_machinery_turns() {
+    let stage = Stage::one(tcp("a"), |_| Act::Hang);
+    stage.until(30 * SECOND).await;
+    assert!(stage.scheduler.liveness().is_alive());
+    stage.scheduler.stop().await;
+    tokio::time::advance(7 * SECOND).await;
+    assert!(
+        !stage.scheduler.liveness().is_alive(),
+        "{:?}",
+        stage.scheduler.liveness()
+    );
+}
