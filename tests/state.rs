@@ -1,0 +1,561 @@
+//! The lasting state under everything that happens to files: killed writers, torn and foreign content, disks that are
+//! full, directories that can't be written or are not there.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use common::config::{each, service, tcp};
+use upkeep_exporter::config::Config;
+use upkeep_exporter::model::{Clock, Conclusion, Moment, Outcome, Problem, Reason, Status, SystemClock};
+use upkeep_exporter::store::{CheckHandle, Snapshot, Store};
+use upkeep_exporter::verdict::Run;
+
+/// Names the directory for a test that runs itself again in a process of its own.
+const CHILD_DIR: &str = "UPKEEP_TEST_STATE_DIR";
+
+fn child_dir() -> Option<PathBuf> {
+    std::env::var_os(CHILD_DIR).map(PathBuf::from)
+}
+
+/// The test `name` in a process of its own, on `dir`.
+fn child(name: &str, dir: &Path) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
+        .args(["--exact", name, "--nocapture", "--test-threads=1"])
+        .env(CHILD_DIR, dir);
+    command
+}
+
+/// A store on `dir` with the configuration of the tests applied.
+struct Opened {
+    clock: Arc<SystemClock>,
+    store: Arc<Store>,
+    notices: Vec<String>,
+}
+
+fn two_services() -> Config {
+    Config {
+        services: vec![
+            service("api", vec![tcp("http"), tcp("tcp")]),
+            service("db", vec![tcp("tcp")]),
+        ],
+    }
+}
+
+/// Opens a store as soon as the directory is free: a process that another test is just starting holds all files of this
+/// one open until its exec, the lock file included.
+fn open(clock: &Arc<dyn Clock>, dir: &Path) -> (Arc<Store>, Vec<String>) {
+    let mut opened = None;
+    wait_until("the directory is free", || {
+        opened = Store::open(clock.clone(), Some(dir.to_owned())).ok();
+        opened.is_some()
+    });
+    opened.unwrap()
+}
+
+impl Opened {
+    fn new(dir: &Path) -> Self {
+        Self::with(dir, &two_services())
+    }
+
+    fn with(dir: &Path, config: &Config) -> Self {
+        let clock = Arc::new(SystemClock::new());
+        let (store, notices) = open(&(clock.clone() as _), dir);
+        store.apply(config);
+        Self {
+            clock,
+            store,
+            notices,
+        }
+    }
+
+    fn handle(&self, id: &str) -> CheckHandle {
+        let handles = self.store.handles();
+        handles
+            .iter()
+            .find(|(found, ..)| found.to_string() == id)
+            .unwrap()
+            .1
+    }
+
+    fn run(&self, id: &str, ok: bool) {
+        let now = self.clock.now();
+        let run = Run {
+            started: now - Duration::from_millis(1),
+            ended: now,
+        };
+        let problem = || Problem::new(Reason::Refused, "connecting to 127.0.0.1:1: refused");
+        let outcome = Outcome {
+            conclusion: if ok {
+                Conclusion::Success
+            } else {
+                Conclusion::Failure(problem())
+            },
+            duration: Duration::from_millis(1),
+            response_time: None,
+            samples: Vec::new(),
+        };
+        self.store.record(self.handle(id), run, outcome, 0);
+    }
+
+    /// All since-times of the conditions, bit for bit.
+    fn conditions(&self) -> Vec<Option<[u64; 3]>> {
+        since_times(&self.store.snapshot())
+    }
+
+    fn state_saved(&self) -> Option<bool> {
+        self.store.snapshot().exporter.state_saved
+    }
+}
+
+fn since_times(snapshot: &Snapshot) -> Vec<Option<[u64; 3]>> {
+    let views = snapshot.services.iter();
+    views
+        .map(|view| view.conditions.map(|since| since.map(f64::to_bits)))
+        .collect()
+}
+
+#[track_caller]
+fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !done() {
+        assert!(Instant::now() < deadline, "{what}: not within 10 s");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// The child: fails and recovers as fast as it can, and says before and after each write what it writes.
+fn write_until_killed(dir: &Path) {
+    let opened = Opened::new(dir);
+    assert_eq!(opened.notices, [""; 0]);
+    let mut out = std::io::stdout().lock();
+    let mut say = |word: &str, opened: &Opened| {
+        writeln!(out, "\n{word} {:?}", opened.conditions()).unwrap();
+        out.flush().unwrap();
+    };
+    say("found", &opened);
+    for id in ["api/http", "api/tcp", "db/tcp"] {
+        opened.run(id, true);
+    }
+    for number in 0_u64.. {
+        // The failure rolls from check to check, and ends now and then.
+        opened.run("api/http", number % 7 < 3);
+        opened.run("api/tcp", number % 5 != 2);
+        opened.run("db/tcp", number % 3 != 0);
+        say("begin", &opened);
+        opened.store.flush();
+        say("done", &opened);
+    }
+}
+
+/// Whatever moment the process is killed at, the file holds what was written last or what was being written.
+#[test]
+fn killed_at_any_moment_it_keeps_its_since_times() {
+    const NAME: &str = "killed_at_any_moment_it_keeps_its_since_times";
+    if let Some(dir) = child_dir() {
+        return write_until_killed(&dir);
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let mut allowed: Vec<String> = vec![format!("{:?}", [None::<[u64; 3]>, None])];
+    let mut writes = 0;
+    let mut mid_write = 0;
+    for round in 0..300_u64 {
+        let mut child: Child = child(NAME, dir.path()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap())
+            .lines()
+            .map_while(Result::ok);
+        let found = lines
+            .find_map(|line| line.strip_prefix("found ").map(str::to_owned))
+            .unwrap();
+        assert!(
+            allowed.contains(&found),
+            "round {round}: found {found}, expected one of {allowed:?}"
+        );
+        // 0 to 13 ms, in no order.
+        std::thread::sleep(Duration::from_micros(round * 7919 % 13_000));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let (mut done, mut begun) = (found, None);
+        for line in lines {
+            // The last line may be torn; what it would have said is then the one before, or in the file.
+            if let Some(text) = line.strip_prefix("begin ").filter(|text| text.ends_with(']')) {
+                begun = Some(text.to_owned());
+            } else if let Some(text) = line.strip_prefix("done ").filter(|text| text.ends_with(']')) {
+                done = text.to_owned();
+                begun = None;
+                writes += 1;
+            }
+        }
+        mid_write += u32::from(begun.is_some());
+        allowed = std::iter::once(done).chain(begun).collect();
+        let names: Vec<_> = fs::read_dir(dir.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        assert!(
+            !names.iter().any(|name| name.to_string_lossy().contains("broken")),
+            "{names:?}"
+        );
+    }
+    assert!(
+        writes > 100 && mid_write > 20,
+        "{writes} writes, {mid_write} of 300 killed while writing"
+    );
+}
+
+/// A directory with the state of two services, one of which is down, and the since-times in it.
+fn prepared() -> (tempfile::TempDir, Vec<Option<[u64; 3]>>) {
+    let dir = tempfile::tempdir().unwrap();
+    let opened = Opened::new(dir.path());
+    opened.run("api/http", false);
+    opened.run("api/tcp", true);
+    opened.run("db/tcp", true);
+    let conditions = opened.conditions();
+    assert_eq!(opened.state_saved(), Some(true));
+    drop(opened);
+    (dir, conditions)
+}
+
+fn state_file(dir: &Path) -> PathBuf {
+    dir.join("state.json")
+}
+
+#[test]
+fn a_file_torn_at_any_byte_is_moved_aside_and_told() {
+    let (dir, conditions) = prepared();
+    let path = state_file(dir.path());
+    let whole = fs::read(&path).unwrap();
+    assert_eq!(whole.last(), Some(&b'\n'));
+    for length in 0..whole.len() - 1 {
+        fs::write(&path, &whole[..length]).unwrap();
+        // Without a configuration nothing is written, so this is quick.
+        let (_, notices) = open(&(Arc::new(SystemClock::new()) as _), dir.path());
+        let [notice] = notices.as_slice() else {
+            panic!("{length} bytes: {notices:?}");
+        };
+        assert!(
+            notice.contains("it is torn") && notice.contains("state.json.broken-"),
+            "{notice}"
+        );
+        assert!(notice.contains("begins anew"), "{notice}");
+    }
+    let opened = Opened::new(dir.path());
+    assert_eq!(opened.conditions(), [None, None]);
+    drop(opened);
+    fs::write(&path, &whole[..whole.len() - 1]).unwrap();
+    assert_eq!(
+        Opened::new(dir.path()).conditions(),
+        conditions,
+        "only the line break is missing"
+    );
+    let broken = fs::read_dir(dir.path()).unwrap().flatten();
+    let broken = broken.filter(|entry| entry.file_name().to_string_lossy().contains("broken"));
+    assert_eq!(broken.count(), 5, "a bounded number is kept");
+}
+
+#[test]
+fn content_that_is_not_ours_is_moved_aside_and_told() {
+    let (dir, _) = prepared();
+    let path = state_file(dir.path());
+    let ours = fs::read_to_string(&path).unwrap();
+    let cases = [
+        (
+            ours.replace("\"version\":1,", "\"version\":2,"),
+            "version 2 of the format, and this exporter reads version 1",
+        ),
+        (
+            ours.replace("upkeep_exporter state", "something else"),
+            "not a state file of upkeep_exporter",
+        ),
+        (
+            "{\"services\": {}}".to_owned(),
+            "not a state file of upkeep_exporter",
+        ),
+        ("[1, 2, 3]".to_owned(), "it is torn or not a state file"),
+        ("\0".repeat(4096), "it is torn or not a state file"),
+        (
+            ours.replace("\"down\"", "\"upside down\""),
+            "the unknown word \"upside down\"",
+        ),
+        (
+            ours.replace("\"refused\"", "\"refusal\""),
+            "the unknown word \"refusal\"",
+        ),
+        ("[".repeat(100_000), "it is torn or not a state file"),
+    ];
+    for (content, reason) in cases {
+        assert_ne!(content, ours);
+        fs::write(&path, &content).unwrap();
+        let opened = Opened::new(dir.path());
+        assert!(
+            opened.notices.len() == 1 && opened.notices[0].contains(reason),
+            "{:?}",
+            opened.notices
+        );
+        let newest = fs::read_dir(dir.path())
+            .unwrap()
+            .flatten()
+            .map(|entry| entry.path());
+        let kept = newest
+            .filter_map(|path| fs::read_to_string(path).ok())
+            .any(|text| text == content);
+        assert!(kept, "what could not be read is kept for a look");
+        assert_eq!(opened.conditions(), [None, None]);
+    }
+}
+
+#[test]
+fn what_is_no_file_does_not_stop_the_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = state_file(dir.path());
+    for make in ["mkdir", "mkfifo"] {
+        assert!(Command::new(make).arg(&path).status().unwrap().success());
+        let opened = Opened::new(dir.path());
+        assert!(
+            opened.notices[0].contains("it is not a regular file"),
+            "{:?}",
+            opened.notices
+        );
+        opened.store.flush();
+        assert_eq!(opened.state_saved(), Some(true));
+        drop(opened);
+        fs::remove_file(&path).unwrap();
+    }
+}
+
+#[test]
+fn only_what_is_still_configured_is_taken_over() {
+    let (dir, conditions) = prepared();
+    let db = Config {
+        services: vec![service("db", vec![tcp("tcp")])],
+    };
+    let opened = Opened::with(dir.path(), &db);
+    assert_eq!(opened.conditions(), conditions[1..]);
+    drop(opened);
+    let opened = Opened::new(dir.path());
+    assert_eq!(opened.conditions(), [None, conditions[1]], "api was forgotten");
+}
+
+#[test]
+fn a_change_is_on_the_disk_within_a_second_and_a_steady_state_writes_nothing() {
+    let (dir, _) = prepared();
+    let opened = Opened::new(dir.path());
+    opened.run("db/tcp", true);
+    let content = || fs::read_to_string(state_file(dir.path())).unwrap();
+    opened.store.flush();
+    let quiet = content();
+    for _ in 0..100 {
+        opened.run("db/tcp", true);
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(
+        content(),
+        quiet,
+        "runs that change nothing are no reason to write"
+    );
+    let failed = Instant::now();
+    opened.run("db/tcp", false);
+    wait_until("a change is written", || content() != quiet);
+    assert!(
+        failed.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        failed.elapsed()
+    );
+}
+
+#[test]
+fn two_exporters_do_not_share_a_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    let opened = Opened::new(dir.path());
+    let second = Store::open(Arc::new(SystemClock::new()), Some(dir.path().to_owned()));
+    let text = second.err().unwrap().to_string();
+    assert!(
+        text.contains("in use by another process") && text.contains("--state.dir"),
+        "{text}"
+    );
+    assert!(text.contains(&dir.path().display().to_string()), "{text}");
+    drop(opened);
+    Opened::new(dir.path());
+}
+
+/// Runs a test again in mount namespace of its own, where `setup` (a shell command with the directory as `$1`) has
+/// prepared the directory.
+fn in_mount_namespace(name: &str, setup: &str, dir: &Path) {
+    let output = Command::new("unshare")
+        .args(["--mount", "--propagation", "private", "sh", "-ec"])
+        .arg(format!("{setup}; shift; exec \"$@\""))
+        .arg("sh")
+        .arg(dir)
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture", "--test-threads=1"])
+        .env(CHILD_DIR, dir)
+        .output()
+        .expect("this test needs unshare (Debian: util-linux) and root");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "as root, with mount and unshare: {text}");
+    assert!(
+        String::from_utf8_lossy(&output.stdout).contains("1 passed"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_full_disk_keeps_the_old_file_and_is_tried_again() {
+    const NAME: &str = "a_full_disk_keeps_the_old_file_and_is_tried_again";
+    let Some(dir) = child_dir() else {
+        let dir = tempfile::tempdir().unwrap();
+        return in_mount_namespace(NAME, "mount -t tmpfs -o size=256k tmpfs \"$1\"", dir.path());
+    };
+    let opened = Opened::new(&dir);
+    opened.run("db/tcp", true);
+    opened.run("api/http", false);
+    opened.store.flush();
+    assert_eq!(opened.state_saved(), Some(true));
+    let before = opened.conditions();
+    let old = fs::read(state_file(&dir)).unwrap();
+
+    let filler = dir.join("filler");
+    let mut file = fs::File::create(&filler).unwrap();
+    while file.write_all(&[0; 4096]).is_ok() {}
+    opened.run("db/tcp", false);
+    opened.store.flush();
+    assert_eq!(opened.state_saved(), Some(false));
+    assert_eq!(fs::read(state_file(&dir)).unwrap(), old, "the old file is whole");
+    let now = opened.conditions();
+    assert_ne!(now, before, "checking goes on");
+
+    // Another process finds the old state, and starts on the full disk.
+    drop(opened);
+    let opened = Opened::new(&dir);
+    assert_eq!(opened.notices, [""; 0]);
+    assert_eq!(opened.conditions(), before);
+    wait_until("the full disk is noticed", || opened.state_saved() == Some(false));
+    drop(file);
+    fs::remove_file(&filler).unwrap();
+    wait_until("it is tried again", || opened.state_saved() == Some(true));
+    opened.run("api/http", true);
+    assert_eq!(opened.conditions(), before);
+}
+
+#[test]
+fn a_disk_that_was_full_from_the_start_is_told() {
+    const NAME: &str = "a_disk_that_was_full_from_the_start_is_told";
+    let Some(dir) = child_dir() else {
+        let dir = tempfile::tempdir().unwrap();
+        // No inode is left for any file.
+        return in_mount_namespace(
+            NAME,
+            "mount -t tmpfs -o size=64k,nr_inodes=1 tmpfs \"$1\"",
+            dir.path(),
+        );
+    };
+    let opened = Opened::new(&dir);
+    assert!(
+        opened.notices[0].contains("opening the lock file"),
+        "{:?}",
+        opened.notices
+    );
+    assert!(
+        opened.notices[0].contains("will not survive a restart"),
+        "{:?}",
+        opened.notices
+    );
+    opened.run("db/tcp", false);
+    assert_eq!(opened.store.snapshot().services[1].status, Status::Down);
+    opened.store.flush();
+    assert_eq!(opened.state_saved(), Some(false));
+}
+
+#[test]
+fn a_read_only_directory_is_read_and_told() {
+    const NAME: &str = "a_read_only_directory_is_read_and_told";
+    let Some(dir) = child_dir() else {
+        let (dir, conditions) = prepared();
+        fs::write(dir.path().join("expected"), format!("{conditions:?}")).unwrap();
+        let setup = "mount --bind \"$1\" \"$1\"; mount -o remount,ro,bind \"$1\"";
+        return in_mount_namespace(NAME, setup, dir.path());
+    };
+    let opened = Opened::new(&dir);
+    assert_eq!(
+        format!("{:?}", opened.conditions()),
+        fs::read_to_string(dir.join("expected")).unwrap()
+    );
+    assert!(
+        opened.notices[0].contains("Read-only file system"),
+        "{:?}",
+        opened.notices
+    );
+    opened.run("db/tcp", false);
+    opened.store.flush();
+    assert_eq!(opened.state_saved(), Some(false));
+    // What can't be read can't be moved aside here either: it starts all the same.
+    drop(opened);
+    assert!(
+        Command::new("mount")
+            .args(["-o", "remount,rw,bind"])
+            .arg(&dir)
+            .status()
+            .unwrap()
+            .success()
+    );
+    fs::write(state_file(&dir), "torn").unwrap();
+    assert!(
+        Command::new("mount")
+            .args(["-o", "remount,ro,bind"])
+            .arg(&dir)
+            .status()
+            .unwrap()
+            .success()
+    );
+    let opened = Opened::new(&dir);
+    assert!(
+        opened
+            .notices
+            .iter()
+            .any(|text| text.contains("moving it aside failed too")),
+        "{:?}",
+        opened.notices
+    );
+}
+
+#[test]
+fn a_directory_that_is_missing_is_made_and_one_that_can_not_be_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let inner = dir.path().join("a/b");
+    let opened = Opened::new(&inner);
+    opened.store.flush();
+    assert!(state_file(&inner).is_file());
+    assert_eq!(
+        fs::metadata(state_file(&inner)).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+    let blocked = dir.path().join("file");
+    fs::write(&blocked, "").unwrap();
+    let opened = Opened::new(&blocked.join("c"));
+    assert!(
+        opened.notices[0].contains("creating the state directory"),
+        "{:?}",
+        opened.notices
+    );
+    opened.store.flush();
+    assert_eq!(opened.state_saved(), Some(false));
+}
+
+#[test]
+fn without_a_directory_nothing_is_kept() {
+    let (store, notices) = Store::open(Arc::new(SystemClock::new()), None).unwrap();
+    store.apply(&each(vec![tcp("a")]));
+    store.flush();
+    assert_eq!((store.snapshot().exporter.state_saved, notices.len()), (None, 0));
+    assert_eq!(store.snapshot().services[0].status, Status::Unknown);
+    assert!(Moment::default() <= SystemClock::new().now());
+}
