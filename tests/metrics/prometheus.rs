@@ -1,0 +1,198 @@
+//! The reference implementations: promtool's linter, and a real Prometheus that scrapes.
+
+use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use upkeep_exporter::metrics::{Renderer, to_classic};
+use upkeep_exporter::web::{Reloader, State, serve};
+
+use crate::openmetrics;
+use crate::parser::{Dialect, parse};
+use crate::snapshots::{NOW, every_status, many};
+
+const INSTALL: &str = "is Debian's package prometheus installed? (apt-get install prometheus)";
+
+fn promtool_lint(text: &str) -> Output {
+    let mut promtool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("starting promtool: {error}: {INSTALL}"));
+    promtool.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    promtool.wait_with_output().unwrap()
+}
+
+#[test]
+fn promtool_has_nothing_to_say_about_the_classic_format() {
+    for snapshot in [every_status(), many(3), many(0)] {
+        let output = promtool_lint(&to_classic(&openmetrics(snapshot)));
+        let said =
+            String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && said.is_empty(), "{said}");
+    }
+}
+
+#[test]
+fn promtool_notices_a_fault() {
+    let classic = to_classic(&openmetrics(every_status()));
+    let output = promtool_lint(&classic.replacen("counter", "gauge", 1));
+    assert!(!output.status.success());
+}
+
+/// A Prometheus on a free port, ended with the test.
+struct Prometheus {
+    child: Child,
+    address: SocketAddr,
+    _directory: tempfile::TempDir,
+}
+
+impl Prometheus {
+    /// Starts one that scrapes `target` each second.
+    fn start(target: SocketAddr) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let config = directory.path().join("prometheus.yml");
+        let text = format!(
+            "global: {{scrape_interval: 1s}}\nscrape_configs:\n- job_name: upkeep\n  honor_labels: true\n  \
+             static_configs: [{{targets: ['{target}']}}]\n"
+        );
+        std::fs::write(&config, text).unwrap();
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = free.local_addr().unwrap();
+        drop(free);
+        let child = Command::new("prometheus")
+            .arg(format!("--config.file={}", config.display()))
+            .arg(format!(
+                "--storage.tsdb.path={}",
+                directory.path().join("data").display()
+            ))
+            .arg(format!("--web.listen-address={address}"))
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|error| panic!("starting prometheus: {error}: {INSTALL}"));
+        Self {
+            child,
+            address,
+            _directory: directory,
+        }
+    }
+
+    /// The result of an instant query; `None` while it can't be reached.
+    async fn query(&self, query: &str) -> Option<Vec<Value>> {
+        let url = format!("http://{}/api/v1/query", self.address);
+        let url = url::Url::parse_with_params(&url, [("query", query)]).unwrap();
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let answer = client.get(url).send().await.ok()?.json::<Value>().await.ok()?;
+        Some(answer["data"]["result"].as_array()?.clone())
+    }
+
+    /// Asks again until there is a result.
+    async fn wait_for(&self, query: &str) -> Vec<Value> {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            match self.query(query).await {
+                Some(result) if !result.is_empty() => return result,
+                other => assert!(Instant::now() < deadline, "no result of {query}: {other:?}"),
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+}
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn number(result: &[Value]) -> f64 {
+    result[0]["value"][1].as_str().unwrap().parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_real_prometheus_scrapes_openmetrics() {
+    let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .await
+        .unwrap();
+    let target = listener.local_addr().unwrap();
+    let state = State {
+        renderer: Renderer::new(every_status),
+        is_ready: Box::new(|| true),
+        reloader: Reloader::new(|| Box::pin(async { Ok(()) })),
+        is_lifecycle_enabled: false,
+        telemetry_path: "/metrics".into(),
+    };
+    tokio::spawn(serve(listener, Arc::new(state), std::future::pending()));
+    let prometheus = Prometheus::start(target);
+    assert_eq!(number(&prometheus.wait_for("up{job=\"upkeep\"} == 1").await), 1.0);
+
+    let rendered = parse(&openmetrics(every_status()), Dialect::OpenMetrics).unwrap();
+    let series: usize = rendered.iter().map(|family| family.samples.len()).sum();
+    let scraped = prometheus.wait_for("scrape_samples_scraped").await;
+    assert_eq!(number(&scraped), series as f64);
+    let kept = prometheus.wait_for("scrape_samples_post_metric_relabeling").await;
+    assert_eq!(number(&kept), series as f64);
+
+    for (query, expected) in [
+        ("count(upkeep_service_info)", 5.0),
+        ("count(upkeep_service_up)", 3.0),
+        (
+            "sum by (status) (upkeep_service_status{status=\"degraded\"})",
+            1.0,
+        ),
+        ("upkeep_check_runs_total{service=\"api\",check=\"tcp\"}", 4.0),
+        ("count(upkeep_check_problem_info{reason=\"refused\"})", 1.0),
+        (
+            "upkeep_service_condition_tolerance_seconds{service=\"web\",condition=\"slow\"}",
+            1.5,
+        ),
+        (
+            "upkeep_check_duration_seconds_bucket{service=\"web\",le=\"0.1\"}",
+            2.0,
+        ),
+        (
+            "histogram_quantile(1, upkeep_check_duration_seconds_bucket{service=\"slow\"})",
+            2.5,
+        ),
+        (
+            "count(upkeep_service_info{name=\"API \\\"v2\\\"\\\\beta\\nnew line\", group=\"größe\"})",
+            1.0,
+        ),
+        ("count(process_start_time_seconds)", 1.0),
+    ] {
+        assert_eq!(number(&prometheus.wait_for(query).await), expected, "{query}");
+    }
+    // The exact moment survives the way through the text.
+    let since = "upkeep_service_condition_since_timestamp_seconds{service=\"restored\",condition=\"down\"}";
+    assert_eq!(number(&prometheus.wait_for(since).await), NOW - 600.5);
+
+    // It took the types from OpenMetrics.
+    let url = format!("http://{}/api/v1/metadata", prometheus.address);
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let metadata = client
+        .get(url)
+        .send()
+        .await
+        .unwrap()
+        .json::<Value>()
+        .await
+        .unwrap();
+    for (family, metric_type) in [
+        ("upkeep_check_runs", "counter"),
+        ("upkeep_service", "info"),
+        ("upkeep_check_duration_seconds", "histogram"),
+    ] {
+        let said = &metadata["data"][family][0];
+        assert_eq!(said["type"], metric_type, "{family}: {said}");
+    }
+    assert_eq!(
+        metadata["data"]["upkeep_check_duration_seconds"][0]["unit"],
+        "seconds"
+    );
+}
