@@ -1,0 +1,235 @@
+//! What is answered to clients that behave.
+
+use std::io::Read;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use flate2::read::GzDecoder;
+use tokio::io::AsyncWriteExt;
+
+use crate::client::{Reply, Server, read_to_end, state};
+use crate::snapshots::{every_status, many};
+
+const OPENMETRICS: &str =
+    "Accept: application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+
+/// A text without what changes from one moment to the next.
+fn stable(text: &str) -> String {
+    let lines = text.lines().filter(|line| !line.starts_with("process_"));
+    lines.flat_map(|line| [line, "\n"]).collect()
+}
+
+#[tokio::test]
+async fn metrics_come_in_the_format_that_is_asked_for() {
+    let server = Server::start(state(every_status)).await;
+    let classic = server.get("/metrics", &[]).await;
+    assert_eq!(classic.status, 200);
+    assert_eq!(
+        classic.header("content-type"),
+        Some("text/plain; version=0.0.4; charset=utf-8")
+    );
+    assert_eq!(classic.header("content-encoding"), None);
+    assert_eq!(classic.header("vary"), Some("accept, accept-encoding"));
+    assert!(
+        classic
+            .text()
+            .contains("\n# TYPE upkeep_check_runs_total counter\n")
+    );
+    assert!(!classic.text().contains("# EOF"));
+    let openmetrics = server.get("/metrics", &[OPENMETRICS]).await;
+    assert_eq!(
+        openmetrics.header("content-type"),
+        Some("application/openmetrics-text; version=1.0.0; charset=utf-8")
+    );
+    assert!(
+        openmetrics
+            .text()
+            .contains("\n# TYPE upkeep_check_runs counter\n")
+    );
+    assert!(openmetrics.text().ends_with("\n# EOF\n"));
+    let older = server
+        .get(
+            "/metrics",
+            &["Accept: application/openmetrics-text; version=0.0.1"],
+        )
+        .await;
+    assert_eq!(
+        older.header("content-type"),
+        Some("application/openmetrics-text; version=0.0.1; charset=utf-8")
+    );
+}
+
+#[tokio::test]
+async fn gzip_holds_the_same_text() {
+    let server = Server::start(state(|| many(200))).await;
+    for format in ["Accept: */*", OPENMETRICS] {
+        let plain = server.get("/metrics", &[format]).await;
+        let gzip = server
+            .get("/metrics", &[format, "Accept-Encoding: deflate, gzip;q=0.8"])
+            .await;
+        assert_eq!(gzip.header("content-encoding"), Some("gzip"));
+        assert_eq!(gzip.header("content-type"), plain.header("content-type"));
+        assert!(gzip.body.len() * 5 < plain.body.len());
+        let mut text = String::new();
+        GzDecoder::new(gzip.body.as_slice())
+            .read_to_string(&mut text)
+            .unwrap();
+        assert_eq!(stable(&text), stable(plain.text()));
+        let refused = server
+            .get("/metrics", &[format, "Accept-Encoding: gzip;q=0"])
+            .await;
+        assert_eq!(refused.header("content-encoding"), None);
+    }
+}
+
+#[tokio::test]
+async fn head_is_get_without_a_body() {
+    let server = Server::start(state(every_status)).await;
+    for path in ["/", "/metrics", "/-/healthy", "/-/ready"] {
+        let get = server.get(path, &[]).await;
+        let head = server.request("HEAD", path, &[]).await;
+        assert_eq!((get.status, head.status), (200, 200), "{path}");
+        assert_eq!(get.header("content-type"), head.header("content-type"));
+        assert_eq!(
+            get.header("content-length"),
+            Some(get.body.len().to_string().as_str())
+        );
+        assert!(head.header("content-length").is_some(), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn ready_after_the_first_round_of_runs() {
+    let is_ready = Arc::new(AtomicBool::new(false));
+    let mut state = state(every_status);
+    let seen = Arc::clone(&is_ready);
+    state.is_ready = Box::new(move || seen.load(Ordering::SeqCst));
+    let server = Server::start(state).await;
+    let before = server.get("/-/ready", &[]).await;
+    assert_eq!(
+        (before.status, before.text()),
+        (503, "The exporter is not ready: not every check has run yet.\n")
+    );
+    assert_eq!(server.get("/-/healthy", &[]).await.status, 200);
+    is_ready.store(true, Ordering::SeqCst);
+    assert_eq!(server.get("/-/ready", &[]).await.status, 200);
+}
+
+#[tokio::test]
+async fn the_overview_links_everything_and_loads_nothing() {
+    let mut state = state(every_status);
+    state.telemetry_path = "/own\"<metrics>".into();
+    let server = Server::start(state).await;
+    let page = server.get("/", &[]).await;
+    for link in [
+        "href=\"/own&quot;&lt;metrics&gt;\"",
+        "href=\"/-/healthy\"",
+        "href=\"/-/ready\"",
+        "/-/reload",
+    ] {
+        assert!(page.text().contains(link), "{link}: {}", page.text());
+    }
+    assert!(
+        page.header("content-security-policy")
+            .unwrap()
+            .starts_with("default-src 'none'")
+    );
+    assert_eq!(page.header("x-content-type-options"), Some("nosniff"));
+    assert_eq!(page.header("x-frame-options"), Some("DENY"));
+}
+
+#[tokio::test]
+async fn unknown_paths_and_methods_are_told_what_there_is() {
+    let server = Server::start(state(every_status)).await;
+    for path in [
+        "/metric",
+        "/metrics/",
+        "//metrics",
+        "/-/",
+        "/%2e%2e/etc/passwd",
+        "*",
+    ] {
+        let reply = server.get(path, &[]).await;
+        assert_eq!(reply.status, 404, "{path}");
+        assert!(reply.text().contains("/metrics"), "{path}");
+    }
+    for (method, path, allow) in [
+        ("POST", "/metrics", "GET, HEAD"),
+        ("DELETE", "/", "GET, HEAD"),
+        ("OPTIONS", "/-/healthy", "GET, HEAD"),
+        ("GET", "/-/reload", "POST"),
+        ("HEAD", "/-/reload", "POST"),
+        ("FOO", "/-/reload", "POST"),
+    ] {
+        let reply = server.request(method, path, &[]).await;
+        assert_eq!(
+            (reply.status, reply.header("allow")),
+            (405, Some(allow)),
+            "{method} {path}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_query_is_no_part_of_the_path() {
+    let server = Server::start(state(every_status)).await;
+    assert_eq!(server.get("/metrics?name[]=x", &[]).await.status, 200);
+    assert_eq!(server.get("http://elsewhere:1/metrics", &[]).await.status, 200);
+}
+
+#[tokio::test]
+async fn old_and_terse_clients_are_served() {
+    let server = Server::start(state(every_status)).await;
+    for request in [
+        "GET /-/healthy HTTP/1.0\r\n\r\n",
+        "GET /-/healthy HTTP/1.1\r\nconnection: close\r\n\r\n",
+    ] {
+        let bytes = server.raw(request).await;
+        assert_eq!(Reply::parse(&bytes, false).0.status, 200, "{request}");
+    }
+}
+
+#[tokio::test]
+async fn pipelined_requests_are_answered_in_order() {
+    let server = Server::start(state(|| many(100))).await;
+    let bytes = server
+        .raw(
+            "GET /-/healthy HTTP/1.1\r\n\r\nGET /metrics HTTP/1.1\r\n\r\nGET /nothing HTTP/1.1\r\n\r\n\
+             GET /-/ready HTTP/1.1\r\nConnection: close\r\n\r\n",
+        )
+        .await;
+    let mut rest = bytes.as_slice();
+    for (status, start) in [
+        (200, "The exporter is healthy"),
+        (200, "# HELP"),
+        (404, "404"),
+        (200, "The exporter is ready"),
+    ] {
+        let (reply, tail) = Reply::parse(rest, false);
+        assert_eq!(reply.status, status);
+        assert!(reply.text().starts_with(start), "{start}");
+        rest = tail;
+    }
+    assert!(rest.is_empty());
+}
+
+#[tokio::test]
+async fn a_client_that_closes_its_half_gets_its_answer() {
+    let server = Server::start(state(|| many(100))).await;
+    let mut stream = server.connect().await;
+    stream.write_all(b"GET /metrics HTTP/1.1\r\n\r\n").await.unwrap();
+    stream.shutdown().await.unwrap();
+    let bytes = read_to_end(&mut stream).await;
+    let (reply, rest) = Reply::parse(&bytes, false);
+    assert!(reply.status == 200 && reply.body.len() > 100_000 && rest.is_empty());
+}
+
+#[tokio::test]
+async fn a_panic_is_an_answer_and_no_more() {
+    let mut state = state(every_status);
+    state.is_ready = Box::new(|| panic!("on purpose"));
+    let server = Server::start(state).await;
+    let reply = server.get("/-/ready", &[]).await;
+    assert_eq!(reply.status, 500);
+    assert_eq!(server.get("/-/healthy", &[]).await.status, 200);
+}

@@ -1,0 +1,13 @@
+//! The web server over real sockets: what it answers, and that no client can take it away from the others.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod answers;
+mod client;
+#[path = "../common/mod.rs"]
+mod common;
+mod hostile;
+mod reloads;
+mod rendering;
+mod stopping;
+
+use common::snapshots;
