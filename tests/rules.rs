@@ -1,0 +1,316 @@
+//! The shipped rules: Prometheus accepts them, every alert is complete and tested, and the timelines hold at any pace.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+#[path = "rules/scenarios.rs"]
+mod scenarios;
+#[path = "rules/timelines.rs"]
+mod timelines;
+#[path = "rules/tools.rs"]
+mod tools;
+
+use timelines::{Pace, Timeline};
+use tools::{alerts, files, list, read, repo, run, text, yaml};
+
+/// What the design promises, with the severity it promises.
+const PROMISED: &[(&str, &str)] = &[
+    ("UpkeepServiceDown", "critical"),
+    ("UpkeepServiceDownTolerated", "warning"),
+    ("UpkeepServiceDegraded", "warning"),
+    ("UpkeepServiceSlow", "warning"),
+    ("UpkeepCheckFailing", "info"),
+    ("UpkeepServiceFlapping", "warning"),
+    ("UpkeepServiceUnknown", "warning"),
+    ("UpkeepCheckStale", "warning"),
+    ("UpkeepUnitFailed", "warning"),
+    ("UpkeepUnitRestarting", "warning"),
+    ("UpkeepProcessMissing", "warning"),
+    ("UpkeepProcessFdsHigh", "warning"),
+    ("UpkeepCertificateExpiringSoon", "warning"),
+    ("UpkeepExporterDown", "critical"),
+    ("UpkeepExporterRestarting", "critical"),
+    ("UpkeepExporterAbsent", "critical"),
+    ("UpkeepConfigReloadFailed", "warning"),
+    ("UpkeepClockSkew", "warning"),
+    ("UpkeepWatchdog", "none"),
+];
+
+/// `promtool` with these arguments; it must succeed.
+fn promtool(args: &[PathBuf]) -> String {
+    run("promtool", "prometheus", args)
+}
+
+#[test]
+fn prometheus_accepts_the_rules_and_both_configurations() {
+    let mut args = vec!["check".into(), "rules".into(), "--lint-fatal".into()];
+    args.extend(files("rules", ".yml"));
+    promtool(&args);
+    for file in files("deploy/prometheus", ".yml") {
+        let output = promtool(&["check".into(), "config".into(), file]);
+        assert!(
+            output.contains(&format!("{} rule files found", files("rules", ".yml").len())),
+            "{output}"
+        );
+    }
+}
+
+#[test]
+fn both_configurations_scrape_the_exporter_at_their_pace() {
+    for (file, scrape, evaluation) in [("prometheus.yml", "15s", "5s"), ("prometheus-1s.yml", "1s", "1s")] {
+        let config = yaml(&repo("deploy/prometheus").join(file));
+        assert_eq!(text(&config["global"], "scrape_interval"), scrape, "{file}");
+        assert_eq!(
+            text(&config["global"], "evaluation_interval"),
+            evaluation,
+            "{file}"
+        );
+        let job = &list(&config, "scrape_configs")[0];
+        assert_eq!(text(job, "job_name"), "upkeep", "{file}");
+        assert_eq!(job["honor_labels"], json!(true), "{file}");
+        assert_eq!(
+            job["static_configs"],
+            json!([{ "targets": ["127.0.0.1:10100"] }]),
+            "{file}"
+        );
+        let alertmanagers = &config["alerting"]["alertmanagers"][0];
+        assert_eq!(
+            alertmanagers["static_configs"],
+            json!([{ "targets": ["127.0.0.1:9093"] }]),
+            "{file}"
+        );
+    }
+}
+
+#[test]
+fn the_unit_tests_pass() {
+    let mut args = vec!["test".into(), "rules".into()];
+    args.extend(files("rules/tests", ".test.yml"));
+    promtool(&args);
+}
+
+#[test]
+fn the_alerts_are_those_of_the_design() {
+    let shipped: Vec<Value> = alerts();
+    let shipped: BTreeSet<(&str, &str)> = shipped
+        .iter()
+        .map(|alert| (text(alert, "alert"), text(&alert["labels"], "severity")))
+        .collect();
+    assert_eq!(shipped, PROMISED.iter().copied().collect());
+    assert_eq!(alerts().len(), PROMISED.len(), "an alert's name must be unique");
+}
+
+#[test]
+fn every_alert_tells_what_is_wrong_and_where_to_read_on() {
+    let base = "https://github.com/upkeep-exporter/upkeep_exporter/blob/main/docs/runbooks";
+    for alert in alerts() {
+        let (name, annotations) = (text(&alert, "alert"), &alert["annotations"]);
+        for key in ["summary", "description"] {
+            assert!(
+                !text(annotations, key).trim().is_empty(),
+                "{name} has an empty {key}"
+            );
+        }
+        assert_eq!(text(annotations, "runbook_url"), format!("{base}/{name}.md"));
+    }
+}
+
+/// Else restarting the exporter would send a recovery that is none. What the conditions hold needs no more.
+#[test]
+fn alerts_whose_series_vanish_in_a_restart_are_kept_for_two_minutes() {
+    for alert in alerts() {
+        let (name, severity) = (text(&alert, "alert"), text(&alert["labels"], "severity"));
+        let held = text(&alert, "expr").contains(":held");
+        let kept = alert["keep_firing_for"] == "2m";
+        let expected = ["warning", "info"].contains(&severity) && !held;
+        assert_eq!(kept, expected, "{name}");
+    }
+}
+
+#[test]
+fn every_alert_has_a_runbook_and_every_runbook_an_alert() {
+    let pages: BTreeSet<String> = files("docs/runbooks", ".md")
+        .iter()
+        .map(|path| {
+            path.file_stem()
+                .expect("a file has a name")
+                .to_string_lossy()
+                .into_owned()
+        })
+        .collect();
+    assert_eq!(
+        pages,
+        PROMISED.iter().map(|(name, _)| (*name).to_owned()).collect()
+    );
+    let overview = read(&repo("docs/ALERTS.md"));
+    for (name, severity) in PROMISED {
+        let page = read(&repo(&format!("docs/runbooks/{name}.md")));
+        assert!(
+            page.starts_with(&format!("# {name}\n")),
+            "{name}.md has another title"
+        );
+        for heading in [
+            "## What it means",
+            "## First looks",
+            "## Mend",
+            "## Silence and tune",
+        ] {
+            assert!(
+                page.contains(&format!("\n{heading}\n")),
+                "{name}.md lacks \"{heading}\""
+            );
+        }
+        let row = overview
+            .lines()
+            .find(|line| line.starts_with(&format!("| [{name}](runbooks/{name}.md) | {severity} |")));
+        assert!(
+            row.is_some(),
+            "docs/ALERTS.md lacks the row of {name} with severity {severity}"
+        );
+    }
+}
+
+/// Whoever is woken at night copies them: they must at least be PromQL.
+#[test]
+fn prometheus_understands_the_queries_of_the_runbooks() {
+    let pages: Vec<String> = files("docs/runbooks", ".md")
+        .iter()
+        .map(|path| read(path))
+        .collect();
+    let blocks = pages.iter().flat_map(|page| page.split("```promql\n").skip(1));
+    let queries = blocks.flat_map(|block| block.split("```").next().unwrap_or_default().lines());
+    let rules: Vec<Value> = queries
+        .map(str::trim)
+        .filter(|query| !query.is_empty())
+        .enumerate()
+        .map(|(number, query)| json!({ "record": format!("query_{number}"), "expr": query }))
+        .collect();
+    assert!(rules.len() > 10, "{rules:?}");
+    check_rules(&json!({ "groups": [{ "name": "runbooks", "rules": rules }] }));
+}
+
+fn check_rules(file: &Value) {
+    let folder = tempfile::tempdir().expect("a temporary directory can be made");
+    let path = folder.path().join("rules.yml");
+    std::fs::write(&path, file.to_string()).expect("the temporary directory can be written");
+    promtool(&["check".into(), "rules".into(), path]);
+}
+
+/// Seconds at which promtool expects an alert, and at which it expects none, by test and alert.
+#[derive(Default)]
+struct Expected {
+    firing: BTreeSet<u64>,
+    silent: BTreeSet<u64>,
+}
+
+fn expectations() -> BTreeMap<String, Vec<(u64, Expected)>> {
+    let mut found: BTreeMap<String, Vec<(u64, Expected)>> = BTreeMap::new();
+    for file in files("rules/tests", ".test.yml") {
+        let file = yaml(&file);
+        let step = seconds(text(&file, "evaluation_interval"));
+        for test in list(&file, "tests") {
+            let mut by_alert: BTreeMap<&str, Expected> = BTreeMap::new();
+            for case in test["alert_rule_test"].as_array().into_iter().flatten() {
+                let expected = by_alert.entry(text(case, "alertname")).or_default();
+                let fires = !list(case, "exp_alerts").is_empty();
+                let moments = if fires {
+                    &mut expected.firing
+                } else {
+                    &mut expected.silent
+                };
+                moments.insert(seconds(text(case, "eval_time")));
+            }
+            for (alert, expected) in by_alert {
+                found.entry(alert.to_owned()).or_default().push((step, expected));
+            }
+        }
+    }
+    found
+}
+
+fn seconds(duration: &str) -> u64 {
+    let (number, factor) = match duration.strip_suffix('m') {
+        Some(minutes) => (minutes, 60),
+        None => (duration.strip_suffix('s').unwrap_or(duration), 1),
+    };
+    factor
+        * number
+            .parse::<u64>()
+            .unwrap_or_else(|_| panic!("{duration} is neither seconds nor minutes"))
+}
+
+#[test]
+fn every_alert_is_tested_to_fire_on_time_to_stay_silent_and_to_recover() {
+    let found = expectations();
+    let names: BTreeSet<&str> = found.keys().map(String::as_str).collect();
+    assert_eq!(
+        names,
+        PROMISED.iter().map(|(name, _)| *name).collect(),
+        "alerts that are tested, and alerts that are promised"
+    );
+    for (alert, tests) in found.iter().filter(|(alert, _)| *alert != "UpkeepWatchdog") {
+        let on_time = tests.iter().any(|(step, e)| {
+            e.firing
+                .iter()
+                .any(|t| *t >= *step && e.silent.contains(&(t - step)))
+        });
+        assert!(
+            on_time,
+            "no test has {alert} silent one evaluation before it fires"
+        );
+        let recovers = tests
+            .iter()
+            .any(|(_, e)| e.firing.first().is_some_and(|t| e.silent.last() > Some(t)));
+        assert!(recovers, "no test has {alert} end");
+        let silent = tests.iter().any(|(_, e)| e.firing.is_empty());
+        assert!(silent, "no test has {alert} silent all along");
+    }
+    let watchdog = &found["UpkeepWatchdog"];
+    assert!(
+        watchdog
+            .iter()
+            .all(|(_, e)| e.silent.is_empty() && e.firing.contains(&0)),
+        "the watchdog always fires"
+    );
+}
+
+/// Runs every timeline with this many seconds between scrapes and between evaluations.
+fn timelines_at(scrape: u32, evaluation: u32) {
+    let pace = Pace { scrape, evaluation };
+    let (with_exporter, others): (Vec<_>, Vec<_>) = scenarios::all()
+        .into_iter()
+        .partition(|timeline| timeline.needs_exporter_rules());
+    let conditions = repo("rules/conditions.yml");
+    run_timelines(pace, &[&conditions], &others);
+    run_timelines(pace, &[&conditions, &repo("rules/exporter.yml")], &with_exporter);
+}
+
+fn run_timelines(pace: Pace, rule_files: &[&PathBuf], timelines: &[Timeline]) {
+    let tests: Vec<Value> = timelines.iter().map(|timeline| timeline.test(pace)).collect();
+    assert!(!tests.is_empty());
+    let evaluation = format!("{}s", pace.evaluation);
+    let file = json!({ "rule_files": rule_files, "evaluation_interval": evaluation, "tests": tests });
+    let folder = tempfile::tempdir().expect("a temporary directory can be made");
+    let path = folder.path().join("timelines.yml");
+    std::fs::write(&path, file.to_string()).expect("the temporary directory can be written");
+    promtool(&["test".into(), "rules".into(), path]);
+}
+
+#[test]
+fn timelines_hold_at_scrapes_each_second() {
+    timelines_at(1, 1);
+}
+
+#[test]
+fn timelines_hold_at_scrapes_each_15_seconds() {
+    timelines_at(15, 5);
+    timelines_at(15, 15);
+}
+
+#[test]
+fn timelines_hold_at_scrapes_each_30_seconds() {
+    timelines_at(30, 5);
+    timelines_at(30, 30);
+}

@@ -1,0 +1,407 @@
+//! The timelines that the rules for conditions must survive.
+
+use super::timelines::Edge::{After, At, HoldEnds};
+use super::timelines::{NEVER, Timeline};
+
+const DOWN: &str = "UpkeepServiceDown";
+const TOLERATED: &str = "UpkeepServiceDownTolerated";
+const DEGRADED: &str = "UpkeepServiceDegraded";
+const SLOW: &str = "UpkeepServiceSlow";
+
+const ONE: [&str; 3] = ["web1", "critical", "down"];
+const ONE_DEGRADED: [&str; 3] = ["web1", "critical", "degraded"];
+/// `up` of an exporter that answers all the time.
+const ALWAYS: &[(u32, Option<f64>)] = &[(0, Some(1.0))];
+const SINCE: &str = "upkeep:service_condition_since:held";
+const TOLERANCE: &str = "upkeep:service_condition_tolerance:held";
+
+/// `up` of an exporter that does not answer from the first of these moments to the second.
+fn gap(from: u32, to: u32) -> [(u32, Option<f64>); 3] {
+    [(0, Some(1.0)), (from, Some(0.0)), (to, Some(1.0))]
+}
+
+pub fn all() -> Vec<Timeline> {
+    [exact(), gaps(), removals(), exporters(), edits(), degraded()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+fn exact() -> Vec<Timeline> {
+    let down = &[(0, Some(0.0)), (60, Some(52.0)), (300, Some(0.0))];
+    vec![
+        Timeline::new("down, told of after its tolerance, counted from the first failing run, and up again")
+            .up("web1", ALWAYS)
+            .condition(ONE, down, &[(0, 30.0)])
+            .fires(DOWN, &[(After(82), At(300))])
+            .silent(TOLERATED),
+        Timeline::new("down for exactly as long as tolerated")
+            .up("web1", ALWAYS)
+            .condition(
+                ONE,
+                &[(0, Some(0.0)), (60, Some(60.0)), (120, Some(0.0))],
+                &[(0, 60.0)],
+            )
+            .silent(DOWN),
+        Timeline::new("a tolerant service")
+            .up("web1", ALWAYS)
+            .condition(["web1", "tolerant", "down"], down, &[(0, 120.0)])
+            .fires(TOLERATED, &[(After(172), At(300))])
+            .silent(DOWN),
+        Timeline::new("slow")
+            .up("web1", ALWAYS)
+            .condition(["web1", "critical", "slow"], down, &[(0, 120.0)])
+            .fires(SLOW, &[(After(172), At(300))])
+            .silent(DOWN),
+        Timeline::new("down since before the first scrape")
+            .up("web1", &[(120, Some(1.0))])
+            .condition(ONE, &[(120, Some(10.0)), (300, Some(0.0))], &[(0, 30.0)])
+            .fires(DOWN, &[(At(120), At(300))]),
+        Timeline::new("no verdict yet, then down")
+            .up("web1", ALWAYS)
+            .condition(
+                ONE,
+                &[(0, None), (60, Some(55.0)), (300, Some(0.0))],
+                &[(0, 30.0)],
+            )
+            .fires(DOWN, &[(After(85), At(300))]),
+        Timeline::new("the exporter's clock is set, and its since-times move a little")
+            .up("web1", ALWAYS)
+            .condition(
+                ONE,
+                &[
+                    (0, Some(0.0)),
+                    (60, Some(60.0)),
+                    (150, Some(60.4)),
+                    (180, Some(59.7)),
+                    (240, Some(62.0)),
+                    (600, Some(0.0)),
+                ],
+                &[(0, 30.0)],
+            )
+            .fires(DOWN, &[(After(90), At(600))]),
+    ]
+}
+
+fn gaps() -> Vec<Timeline> {
+    let through = &[
+        (0, Some(0.0)),
+        (60, Some(60.0)),
+        (300, None),
+        (480, Some(60.0)),
+        (600, Some(0.0)),
+    ];
+    vec![
+        Timeline::new("a gap of three minutes in an outage; also the exporter restarted with its state kept")
+            .up("web1", &gap(300, 480))
+            .condition(ONE, through, &[(0, 30.0)])
+            .exists(SINCE, &[(At(60), At(600))])
+            .exists(TOLERANCE, &[(At(60), At(600))])
+            .fires(DOWN, &[(After(90), At(600))]),
+        Timeline::new("the exporter restarts for one scrape, its state kept")
+            .up("web1", &gap(300, 330))
+            .condition(
+                ONE,
+                &[
+                    (0, Some(0.0)),
+                    (60, Some(60.0)),
+                    (300, None),
+                    (330, Some(60.0)),
+                    (600, Some(0.0)),
+                ],
+                &[(0, 30.0)],
+            )
+            .fires(DOWN, &[(After(90), At(600))]),
+        Timeline::new("the exporter restarts without its state, and begins to measure anew")
+            .up("web1", &gap(300, 330))
+            .condition(
+                ONE,
+                &[
+                    (0, Some(0.0)),
+                    (60, Some(60.0)),
+                    (300, None),
+                    (360, Some(345.0)),
+                    (600, Some(0.0)),
+                ],
+                &[(0, 30.0)],
+            )
+            .fires(DOWN, &[(After(90), At(330)), (After(375), At(600))]),
+        Timeline::new("the tolerance ends within a gap")
+            .up("web1", &gap(90, 270))
+            .condition(
+                ONE,
+                &[
+                    (0, Some(0.0)),
+                    (60, Some(60.0)),
+                    (90, None),
+                    (270, Some(60.0)),
+                    (600, Some(0.0)),
+                ],
+                &[(0, 60.0)],
+            )
+            .fires(DOWN, &[(After(120), At(600))]),
+        Timeline::new("recovered in a gap")
+            .up("web1", &gap(300, 480))
+            .condition(
+                ONE,
+                &[(0, Some(0.0)), (60, Some(60.0)), (300, None), (480, Some(0.0))],
+                &[(0, 30.0)],
+            )
+            .exists(SINCE, &[(At(60), At(480))])
+            .exists(TOLERANCE, &[(At(60), At(480))])
+            .fires(DOWN, &[(After(90), At(480))]),
+        Timeline::new("recovered and down again in a gap")
+            .up("web1", &gap(300, 480))
+            .condition(
+                ONE,
+                &[
+                    (0, Some(0.0)),
+                    (60, Some(60.0)),
+                    (300, None),
+                    (480, Some(450.0)),
+                    (600, Some(0.0)),
+                ],
+                &[(0, 60.0)],
+            )
+            .fires(DOWN, &[(After(120), At(480)), (After(510), At(600))]),
+        Timeline::new("up before a gap: nothing is held")
+            .up("web1", &gap(300, 480))
+            .condition(
+                ONE,
+                &[(0, Some(0.0)), (300, None), (480, Some(0.0))],
+                &[(0, 30.0)],
+            )
+            .silent(DOWN),
+        Timeline::new("the exporter answers every other minute only")
+            .up(
+                "web1",
+                &[
+                    (0, Some(1.0)),
+                    (180, Some(0.0)),
+                    (240, Some(1.0)),
+                    (300, Some(0.0)),
+                    (360, Some(1.0)),
+                    (420, Some(0.0)),
+                    (480, Some(1.0)),
+                ],
+            )
+            .condition(
+                ONE,
+                &[
+                    (0, Some(60.0)),
+                    (180, None),
+                    (240, Some(60.0)),
+                    (300, None),
+                    (360, Some(60.0)),
+                    (420, None),
+                    (480, Some(60.0)),
+                    (600, Some(0.0)),
+                ],
+                &[(0, 30.0)],
+            )
+            .fires(DOWN, &[(After(90), At(600))]),
+        Timeline::new("the exporter is killed for good: held ten minutes, and the exporter's own alert")
+            .up("web1", &[(0, Some(1.0)), (300, Some(0.0))])
+            .other_job_up("web1")
+            .condition(
+                ONE,
+                &[(0, Some(0.0)), (60, Some(60.0)), (300, None)],
+                &[(0, 30.0)],
+            )
+            .exists(SINCE, &[(At(60), HoldEnds(300))])
+            .exists(TOLERANCE, &[(At(60), HoldEnds(300))])
+            .fires(DOWN, &[(After(90), HoldEnds(300))])
+            .fires("UpkeepExporterDown", &[(At(360), NEVER)]),
+        Timeline::new("the target vanishes with its `up`")
+            .up("web1", &[(0, Some(1.0)), (300, None)])
+            .condition(
+                ONE,
+                &[(0, Some(0.0)), (60, Some(60.0)), (300, None)],
+                &[(0, 30.0)],
+            )
+            .exists(SINCE, &[(At(60), HoldEnds(300))])
+            .exists(TOLERANCE, &[(At(60), HoldEnds(300))])
+            .fires(DOWN, &[(After(90), HoldEnds(300))])
+            .fires("UpkeepExporterAbsent", &[(At(420), NEVER)])
+            .silent("UpkeepExporterDown"),
+        Timeline::new("there never was an `up`: nothing is held")
+            .condition(
+                ONE,
+                &[(0, Some(0.0)), (60, Some(60.0)), (300, None)],
+                &[(0, 30.0)],
+            )
+            .exists(SINCE, &[(At(60), At(300))])
+            .exists(TOLERANCE, &[(At(60), At(300))])
+            .fires(DOWN, &[(After(90), At(300))]),
+    ]
+}
+
+fn removals() -> Vec<Timeline> {
+    let removed = &[(0, Some(0.0)), (60, Some(60.0)), (300, None)];
+    let later = &[
+        (0, Some(1.0)),
+        (420, Some(0.0)),
+        (480, Some(1.0)),
+        (900, Some(0.0)),
+        (960, Some(1.0)),
+    ];
+    vec![
+        Timeline::new(
+            "the service leaves the configuration, and does not rise from the dead at later restarts",
+        )
+        .up("web1", later)
+        .condition(ONE, removed, &[(0, 30.0)])
+        .exists(SINCE, &[(At(60), At(300))])
+        .exists(TOLERANCE, &[(At(60), At(300))])
+        .fires(DOWN, &[(After(90), At(300))]),
+        Timeline::new("the service leaves the configuration in a gap, and does not rise at later restarts")
+            .up(
+                "web1",
+                &[
+                    (0, Some(1.0)),
+                    (300, Some(0.0)),
+                    (480, Some(1.0)),
+                    (600, Some(0.0)),
+                    (660, Some(1.0)),
+                    (900, Some(0.0)),
+                ],
+            )
+            .condition(ONE, removed, &[(0, 30.0)])
+            .exists(SINCE, &[(At(60), At(480))])
+            .exists(TOLERANCE, &[(At(60), At(480))])
+            .fires(DOWN, &[(After(90), At(480))]),
+        Timeline::new("the service leaves the configuration and comes back, still down")
+            .up("web1", ALWAYS)
+            .condition(
+                ONE,
+                &[(0, Some(60.0)), (300, None), (600, Some(590.0)), (900, Some(0.0))],
+                &[(0, 30.0)],
+            )
+            .fires(DOWN, &[(After(90), At(300)), (After(620), At(900))]),
+    ]
+}
+
+fn exporters() -> Vec<Timeline> {
+    let two = ["web2", "critical", "down"];
+    let long = &[(0, Some(0.0)), (60, Some(60.0)), (900, Some(0.0))];
+    vec![
+        Timeline::new("two exporters watch the service and disagree")
+            .up("web1", ALWAYS)
+            .up("web2", ALWAYS)
+            .condition(ONE, &[(0, Some(0.0))], &[(0, 30.0)])
+            .condition(two, long, &[(0, 60.0)])
+            .fires("UpkeepServiceDown,instance=\"web2\"", &[(After(120), At(900))])
+            .silent("UpkeepServiceDown,instance=\"web1\""),
+        Timeline::new("two exporters watch the service, and one of them is killed")
+            .up("web1", &[(0, Some(1.0)), (300, Some(0.0))])
+            .up("web2", ALWAYS)
+            .condition(
+                ONE,
+                &[(0, Some(0.0)), (60, Some(60.0)), (300, None)],
+                &[(0, 30.0)],
+            )
+            .condition(two, long, &[(0, 30.0)])
+            .fires(
+                "UpkeepServiceDown,instance=\"web1\"",
+                &[(After(90), HoldEnds(300))],
+            )
+            .fires("UpkeepServiceDown,instance=\"web2\"", &[(After(90), At(900))])
+            .fires("UpkeepExporterDown,instance=\"web1\"", &[(At(360), NEVER)])
+            .silent("UpkeepExporterDown,instance=\"web2\""),
+    ]
+}
+
+fn edits() -> Vec<Timeline> {
+    let tolerant = ["web1", "tolerant", "down"];
+    let long = &[(0, Some(0.0)), (60, Some(60.0)), (900, Some(0.0))];
+    vec![
+        Timeline::new("the tier changes in an outage")
+            .up("web1", ALWAYS)
+            .condition(
+                ONE,
+                &[(0, Some(0.0)), (60, Some(60.0)), (120, None)],
+                &[(0, 30.0)],
+            )
+            .condition(
+                tolerant,
+                &[(0, None), (120, Some(60.0)), (600, Some(0.0))],
+                &[(0, 120.0)],
+            )
+            .fires(DOWN, &[(After(90), At(120))])
+            .fires(TOLERATED, &[(After(180), At(600))]),
+        Timeline::new("the tier changes in a gap")
+            .up("web1", &gap(300, 480))
+            .condition(
+                tolerant,
+                &[(0, Some(0.0)), (60, Some(60.0)), (300, None)],
+                &[(0, 120.0)],
+            )
+            .condition(
+                ONE,
+                &[(0, None), (480, Some(60.0)), (600, Some(0.0))],
+                &[(0, 30.0)],
+            )
+            .fires(TOLERATED, &[(After(180), At(480))])
+            .fires(DOWN, &[(At(480), At(600))]),
+        Timeline::new("the tolerance is raised in an outage that has been told of")
+            .up("web1", ALWAYS)
+            .condition(ONE, long, &[(0, 30.0), (150, 300.0)])
+            .fires(DOWN, &[(After(90), At(150)), (After(360), At(900))]),
+        Timeline::new("the tolerance is lowered in an outage that has not been told of")
+            .up("web1", ALWAYS)
+            .condition(ONE, long, &[(0, 600.0), (240, 60.0)])
+            .fires(DOWN, &[(At(240), At(900))]),
+        Timeline::new("the tolerance is raised in a gap, and the old one holds until the end of the gap")
+            .up("web1", &gap(300, 480))
+            .condition(
+                ONE,
+                &[
+                    (0, Some(0.0)),
+                    (60, Some(60.0)),
+                    (300, None),
+                    (480, Some(60.0)),
+                    (900, Some(0.0)),
+                ],
+                &[(0, 30.0), (480, 600.0)],
+            )
+            .fires(DOWN, &[(After(90), At(480)), (After(660), At(900))]),
+    ]
+}
+
+fn degraded() -> Vec<Timeline> {
+    vec![
+        Timeline::new("degraded, then down, then up: told of once, with no recovery when it gets worse, also over a gap")
+            .up("web1", &gap(300, 480))
+            .condition(ONE_DEGRADED, &[(0, Some(0.0)), (60, Some(60.0)), (300, None), (480, Some(60.0)), (900, Some(0.0))], &[(0, 60.0)])
+            .condition(ONE, &[(0, Some(0.0)), (180, Some(180.0)), (300, None), (480, Some(180.0)), (600, Some(0.0))], &[(0, 30.0)])
+            .fires(DEGRADED, &[(After(120), At(900))])
+            .fires(DOWN, &[(After(210), At(600))]),
+        Timeline::new("down at once, then degraded: told of when it is no longer down, also over a gap")
+            .up("web1", &gap(300, 480))
+            .condition(ONE_DEGRADED, &[(0, Some(0.0)), (60, Some(60.0)), (300, None), (480, Some(60.0)), (900, Some(0.0))], &[(0, 60.0)])
+            .condition(ONE, &[(0, Some(0.0)), (60, Some(60.0)), (300, None), (480, Some(60.0)), (600, Some(0.0))], &[(0, 30.0)])
+            .fires(DOWN, &[(After(90), At(600))])
+            .fires(DEGRADED, &[(At(600), At(900))]),
+        Timeline::new("one exporter sees it down, which does not silence what the other one sees")
+            .up("web1", ALWAYS)
+            .up("web2", ALWAYS)
+            .condition(ONE_DEGRADED, &[(0, Some(0.0)), (60, Some(60.0)), (900, Some(0.0))], &[(0, 60.0)])
+            .condition(["web2", "critical", "down"], &[(0, Some(60.0))], &[(0, 30.0)])
+            .fires(DEGRADED, &[(After(120), At(900))]),
+        Timeline::new("alternates between up, degraded and down")
+            .up("web1", ALWAYS)
+            // degraded 60, down 120, degraded 150, up 180, down 240, degraded 300, down 330, degraded 420, up 480, down 510
+            .condition(
+                ONE_DEGRADED,
+                &[(0, Some(0.0)), (60, Some(60.0)), (180, Some(0.0)), (240, Some(240.0)), (480, Some(0.0)), (510, Some(510.0)), (540, Some(0.0))],
+                &[(0, 60.0)],
+            )
+            .condition(
+                ONE,
+                &[(0, Some(0.0)), (120, Some(120.0)), (150, Some(0.0)), (240, Some(240.0)), (300, Some(0.0)), (330, Some(330.0)), (420, Some(0.0)), (510, Some(510.0)), (540, Some(0.0))],
+                &[(0, 30.0)],
+            )
+            .fires(DEGRADED, &[(After(120), At(180)), (After(300), At(480))])
+            .fires(DOWN, &[(After(270), At(300)), (After(360), At(420))]),
+    ]
+}
