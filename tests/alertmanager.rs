@@ -1,0 +1,236 @@
+//! The shipped Alertmanager configuration: accepted, every alert routed where it should be, texts as they should read.
+
+use serde_json::{Value, json};
+
+#[path = "alertmanager/texts.rs"]
+mod texts;
+#[path = "rules/tools.rs"]
+mod tools;
+
+use tools::{alerts, list, read, repo, run, text, yaml};
+
+const CONFIG: &str = "deploy/alertmanager/alertmanager.yml";
+
+fn amtool(args: &[&str]) -> String {
+    run("amtool", "prometheus-alertmanager", args)
+}
+
+fn config() -> Value {
+    yaml(&repo(CONFIG))
+}
+
+fn path(relative: &str) -> String {
+    repo(relative).to_string_lossy().into_owned()
+}
+
+#[test]
+fn alertmanager_accepts_the_configuration() {
+    let output = amtool(&["check-config", &path(CONFIG)]);
+    assert!(output.contains("1 templates"), "{output}");
+    assert!(output.contains("SUCCESS"), "{output}");
+}
+
+/// The receivers that get an alert with these labels.
+fn receivers(labels: &[String]) -> Vec<String> {
+    let config = format!("--config.file={}", path(CONFIG));
+    let mut args = vec!["config", "routes", "test", config.as_str()];
+    args.extend(labels.iter().map(String::as_str));
+    amtool(&args).trim().split(',').map(str::to_owned).collect()
+}
+
+fn expected_receiver(alert: &str, severity: &str, tier: &str) -> &'static str {
+    match (alert, severity, tier) {
+        ("UpkeepWatchdog", _, _) => "deadman",
+        (_, "critical", _) => "pager",
+        ("UpkeepServiceDownTolerated", _, _) => "team",
+        (_, "warning", "tolerant") | (_, "info", _) => "mail",
+        (_, "warning", _) => "team",
+        (_, _, _) => "none",
+    }
+}
+
+#[test]
+fn every_alert_reaches_its_receiver() {
+    for alert in alerts() {
+        let (name, severity) = (text(&alert, "alert"), text(&alert["labels"], "severity"));
+        for tier in ["critical", "tolerant", ""] {
+            let mut labels = vec![format!("alertname={name}"), format!("severity={severity}")];
+            if !tier.is_empty() {
+                labels.push(format!("tier={tier}"));
+            }
+            assert_eq!(
+                receivers(&labels),
+                [expected_receiver(name, severity, tier)],
+                "{labels:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn alerts_of_other_people_reach_somebody_too() {
+    for (severity, tier) in [
+        ("critical", "critical"),
+        ("warning", "critical"),
+        ("warning", "tolerant"),
+        ("info", ""),
+        ("none", ""),
+    ] {
+        let labels = [
+            "alertname=Mine".to_owned(),
+            format!("severity={severity}"),
+            format!("tier={tier}"),
+        ];
+        assert_eq!(
+            receivers(&labels),
+            [expected_receiver("Mine", severity, tier)],
+            "{labels:?}"
+        );
+    }
+    assert_eq!(
+        receivers(&["alertname=Mine".to_owned()]),
+        ["team"],
+        "an alert without a severity"
+    );
+}
+
+/// Every route below and including this one.
+fn routes(route: &Value) -> Vec<&Value> {
+    let below = route["routes"].as_array().into_iter().flatten().flat_map(routes);
+    [route].into_iter().chain(below).collect()
+}
+
+#[test]
+fn what_belongs_to_one_service_is_told_together() {
+    let config = config();
+    assert_eq!(config["route"]["group_by"], json!(["job", "instance", "service"]));
+    for route in routes(&config["route"]).into_iter().skip(1) {
+        let watchdog = list(route, "matchers").contains(&json!("alertname = UpkeepWatchdog"));
+        assert!(route.get("group_by").is_none() || watchdog, "{route}");
+    }
+}
+
+#[test]
+fn the_routes_that_stand_for_the_replaced_systems_name_their_cooldowns() {
+    let text = read(&repo(CONFIG));
+    for (matcher, was) in [
+        ("severity = critical", "# was 5m (300 s)"),
+        ("alertname = UpkeepServiceDownTolerated", "# was 10m (600 s)"),
+        ("alertname = UpkeepServiceDegraded", "# was 10m (600 s)"),
+        ("alertname = UpkeepServiceSlow", "# was 15m (900 s)"),
+    ] {
+        let found: Vec<&str> = text
+            .split("- matchers: [")
+            .filter(|part| part.trim_start().starts_with(matcher))
+            .collect();
+        assert!(!found.is_empty(), "no route for {matcher}");
+        assert!(
+            found.iter().all(|part| part.contains(was)),
+            "the route for {matcher} lacks \"{was}\""
+        );
+    }
+}
+
+#[test]
+fn every_receiver_tells_recoveries_and_no_secret_stands_in_the_file() {
+    let config = config();
+    for receiver in list(&config, "receivers") {
+        let fields = receiver.as_object().expect("a receiver is a map");
+        for (kind, integrations) in fields.iter().filter(|(key, _)| *key != "name") {
+            for integration in integrations.as_array().expect("integrations are a list") {
+                assert_eq!(
+                    integration["send_resolved"],
+                    json!(true),
+                    "{} of {}",
+                    kind,
+                    text(receiver, "name")
+                );
+            }
+        }
+    }
+    let kinds = |kind: &str| {
+        list(&config, "receivers")
+            .iter()
+            .any(|receiver| receiver.get(kind).is_some())
+    };
+    for kind in [
+        "email_configs",
+        "slack_configs",
+        "pagerduty_configs",
+        "webhook_configs",
+    ] {
+        assert!(kinds(kind), "no receiver has {kind}");
+    }
+    let text = read(&repo(CONFIG));
+    for (number, line) in text
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| !line.trim_start().starts_with('#'))
+    {
+        let key = line
+            .split(':')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .trim_start_matches("- ");
+        let secret = [
+            "password",
+            "secret",
+            "token",
+            "credentials",
+            "routing_key",
+            "service_key",
+            "api_url",
+        ];
+        let inline = secret.iter().any(|word| key.ends_with(word));
+        assert!(
+            !inline,
+            "line {}: {key} stands in the file; use {key}_file",
+            number + 1
+        );
+    }
+}
+
+#[test]
+fn what_pages_is_never_inhibited() {
+    let config = config();
+    let paging: Vec<String> = alerts()
+        .iter()
+        .filter(|alert| text(&alert["labels"], "severity") == "critical")
+        .map(|alert| text(alert, "alert").to_owned())
+        .collect();
+    assert_eq!(paging.len(), 4);
+    let rules = list(&config, "inhibit_rules");
+    assert_eq!(rules.len(), 1, "a new inhibition needs its own expectations here");
+    assert_eq!(rules[0]["equal"], json!(["job", "instance", "service"]));
+    // An exact name, which is not one of those that page.
+    assert_eq!(
+        rules[0]["target_matchers"],
+        json!(["alertname = UpkeepServiceSlow"])
+    );
+    assert!(!paging.contains(&"UpkeepServiceSlow".to_owned()));
+    assert_eq!(
+        rules[0]["source_matchers"],
+        json!(["alertname =~ \"UpkeepServiceDown|UpkeepServiceDownTolerated\""])
+    );
+}
+
+#[test]
+fn every_template_of_the_configuration_exists() {
+    let (config, templates) = (
+        read(&repo(CONFIG)),
+        read(&repo("deploy/alertmanager/templates/upkeep.tmpl")),
+    );
+    let names: Vec<&str> = config
+        .split("{{ template \"")
+        .skip(1)
+        .filter_map(|part| part.split('"').next())
+        .collect();
+    assert!(names.len() > 10, "{names:?}");
+    for name in names {
+        assert!(
+            templates.contains(&format!("{{{{ define \"{name}\"")),
+            "{name} is not defined"
+        );
+    }
+}
