@@ -1,0 +1,307 @@
+//! The service as it is shipped: installed, upgraded and removed on a real systemd.
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use common::systemd::Machine;
+
+/// Where the machine sees the project.
+const PROJECT: &str = "/run/shared/upkeep";
+
+fn project() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn text(output: &Output) -> String {
+    let all = [&output.stdout[..], &output.stderr[..]].concat();
+    String::from_utf8_lossy(&all).into_owned()
+}
+
+/// A machine with what of the project is needed to install it.
+fn machine() -> Machine {
+    let machine = Machine::boot();
+    let copy = machine.shared_directory().join("upkeep");
+    fs::create_dir_all(copy.join("target/release")).expect("a directory");
+    for folder in ["deploy", "config"] {
+        let status = Command::new("cp")
+            .arg("-R")
+            .arg(project().join(folder))
+            .arg(&copy)
+            .status();
+        assert!(status.is_ok_and(|status| status.success()), "copying {folder}/");
+    }
+    fs::copy(
+        env!("CARGO_BIN_EXE_upkeep_exporter"),
+        copy.join("target/release/upkeep_exporter"),
+    )
+    .expect("the binary");
+    machine
+}
+
+fn install(machine: &Machine, arguments: &str) -> String {
+    machine.run(&format!("{PROJECT}/deploy/install.sh {arguments} 2>&1"))
+}
+
+fn main_pid(machine: &Machine) -> u32 {
+    let shown = machine.run("systemctl show --value --property=MainPID upkeep_exporter");
+    shown.trim().parse().expect("a PID")
+}
+
+/// Everything on the machine whose name tells that it belongs to the exporter.
+fn traces(machine: &Machine) -> Vec<String> {
+    let found = machine.run(
+        "find /etc /opt /run /usr /var -xdev -name '*upkeep_exporter*' | sort; getent passwd upkeep_exporter || :; getent group upkeep_exporter || :",
+    );
+    found.lines().map(str::to_owned).collect()
+}
+
+/// What the exporter answers, once it does.
+fn get(machine: &Machine, path: &str, wanted: &str) -> String {
+    let began = Instant::now();
+    loop {
+        let answer = text(&machine.try_run(&format!(
+            "exec 2>&1; bash -c 'exec 3<>/dev/tcp/127.0.0.1/10100 && \
+             printf \"GET {path} HTTP/1.0\\r\\nHost: localhost\\r\\n\\r\\n\" >&3 && cat <&3'"
+        )));
+        if answer.contains(wanted) {
+            return answer;
+        }
+        let journal = || machine.run("journalctl -u upkeep_exporter --no-pager");
+        assert!(
+            began.elapsed() < Duration::from_secs(30),
+            "{path} does not show {wanted}:\n{answer}\n{}",
+            journal()
+        );
+        sleep(Duration::from_millis(100));
+    }
+}
+
+#[test]
+fn it_is_installed_upgraded_and_removed() {
+    let machine = machine();
+    let before = traces(&machine);
+
+    let said = install(&machine, "");
+    assert!(
+        said.contains("upkeep_exporter runs: http://localhost:10100/"),
+        "{said}"
+    );
+    machine.run("systemctl is-active upkeep_exporter && systemctl is-enabled upkeep_exporter");
+    machine.run("systemd-analyze verify /etc/systemd/system/upkeep_exporter.service 2>&1 | grep upkeep_exporter && exit 1 || :");
+    let pid = main_pid(&machine);
+    assert_eq!(
+        machine.run(&format!("ps -o user:32= -p {pid}")).trim(),
+        "upkeep_exporter"
+    );
+    assert_eq!(
+        machine.run("stat -c '%U %a' /var/lib/upkeep_exporter").trim(),
+        "upkeep_exporter 750"
+    );
+    assert_eq!(
+        machine
+            .run("stat -c '%U %G %a' /etc/upkeep_exporter/upkeep.yml")
+            .trim(),
+        "root upkeep_exporter 640"
+    );
+
+    let said = install(&machine, "");
+    assert!(said.contains("nothing to change"), "{said}");
+    assert!(!said.contains("installed "), "{said}");
+    assert_eq!(
+        main_pid(&machine),
+        pid,
+        "an install that changes nothing restarts nothing"
+    );
+
+    let said = install(&machine, "--uninstall");
+    assert!(said.contains("kept /etc/upkeep_exporter/upkeep.yml"), "{said}");
+    machine.run("test -d /var/lib/upkeep_exporter && test -f /etc/upkeep_exporter/upkeep.yml");
+    machine.run("! systemctl cat upkeep_exporter && ! test -e /usr/local/bin/upkeep_exporter");
+    install(&machine, "--uninstall --purge");
+    assert_eq!(traces(&machine), before);
+}
+
+/// As its own user, and hardened as it is, the exporter sees what it is for.
+#[test]
+fn it_sees_units_and_processes_and_lives_through_reload_and_death() {
+    let machine = machine();
+    let config = machine.path("/etc/upkeep_exporter/upkeep.yml");
+    let folder = config.parent().expect("a folder");
+    fs::create_dir_all(folder).expect("a folder");
+    fs::write(
+        &config,
+        "services:\n\
+         \x20 - key: bus\n\
+         \x20   name: Message bus\n\
+         \x20   group: system\n\
+         \x20   checks:\n\
+         \x20     - { kind: systemd, unit: dbus.service }\n\
+         \x20     - { kind: process, match: [dbus-daemon] }\n",
+    )
+    .expect("a configuration");
+    // The bus is started when it is first used; the process check may run before that.
+    machine.run("systemctl start dbus.service");
+    install(&machine, "");
+    let unit = "check=\"systemd\",unit=\"dbus.service\",state=\"active\"} 1";
+    get(&machine, "/metrics", unit);
+    let metrics = get(&machine, "/metrics", "upkeep_processes{");
+    let processes = metrics
+        .lines()
+        .find(|line| line.starts_with("upkeep_processes{"))
+        .unwrap_or("");
+    assert!(processes.ends_with(" 1"), "{processes}");
+
+    let pid = main_pid(&machine);
+    machine.run("systemctl reload upkeep_exporter");
+    machine.run("systemctl is-active upkeep_exporter");
+    assert_eq!(main_pid(&machine), pid);
+
+    machine.run("systemctl kill --signal=KILL upkeep_exporter");
+    let began = Instant::now();
+    while matches!(main_pid(&machine), 0) || main_pid(&machine) == pid {
+        assert!(
+            began.elapsed() < Duration::from_secs(30),
+            "it is not started again"
+        );
+        sleep(Duration::from_millis(100));
+    }
+    get(&machine, "/metrics", unit);
+
+    // A configuration with an error in it ends neither the install nor the exporter that runs badly.
+    let pid = main_pid(&machine);
+    fs::write(&config, "services: 5\n").expect("a configuration");
+    let refused = machine.try_run(&format!("{PROJECT}/deploy/install.sh --process-details"));
+    assert!(!refused.status.success());
+    assert!(
+        text(&refused).contains("has errors, so the service was not started"),
+        "{}",
+        text(&refused)
+    );
+    assert_eq!(main_pid(&machine), pid);
+
+    let began = Instant::now();
+    machine.run("systemctl stop upkeep_exporter");
+    assert!(
+        began.elapsed() < Duration::from_secs(5),
+        "stopping took {:?}",
+        began.elapsed()
+    );
+    assert_eq!(
+        machine
+            .run("systemctl show --value --property=Result upkeep_exporter")
+            .trim(),
+        "success"
+    );
+}
+
+#[test]
+fn mistakes_are_told_with_what_to_do() {
+    let machine = machine();
+    let script = format!("{PROJECT}/deploy/install.sh");
+    for (command, message) in [
+        (format!("{script} --instal"), "unknown option --instal"),
+        (format!("{script} --purge"), "--purge goes with --uninstall"),
+        (
+            format!("{script} a b"),
+            "only one binary can be installed, not a and b",
+        ),
+        (
+            format!("{script} /etc/passwd"),
+            "/etc/passwd is not an executable file",
+        ),
+        (
+            format!("PREFIX=opt {script}"),
+            "PREFIX must be an absolute path, not opt",
+        ),
+        (
+            format!("setpriv --reuid=65534 --clear-groups {script}"),
+            "run as root (sudo /run/shared/upkeep/deploy/install.sh), or set DESTDIR to build a package",
+        ),
+        (
+            format!(
+                "mv {PROJECT}/target {PROJECT}/other; {script}; code=$?; mv {PROJECT}/other {PROJECT}/target; exit $code"
+            ),
+            "run `cargo build --release` first, or give the path of a binary",
+        ),
+    ] {
+        let output = machine.try_run(&command);
+        assert!(!output.status.success(), "{command}");
+        assert!(text(&output).contains(message), "{command}: {}", text(&output));
+    }
+    machine.run("! test -e /etc/systemd/system/upkeep_exporter.service");
+}
+
+#[test]
+fn a_package_is_built_below_destdir() {
+    let destination = tempfile::tempdir().expect("a temporary directory");
+    let output = Command::new(project().join("deploy/install.sh"))
+        .arg("--process-details")
+        .arg(env!("CARGO_BIN_EXE_upkeep_exporter"))
+        .env("DESTDIR", destination.path())
+        .env("PREFIX", "/opt/upkeep")
+        .output()
+        .expect("the script runs");
+    assert!(output.status.success(), "{}", text(&output));
+    let mut files = Vec::new();
+    list(destination.path(), &mut files);
+    let mut names: Vec<_> = files
+        .iter()
+        .filter_map(|file| file.strip_prefix(destination.path()).ok()?.to_str())
+        .collect();
+    names.sort_unstable();
+    assert_eq!(
+        names,
+        [
+            "etc/default/upkeep_exporter",
+            "etc/systemd/system/upkeep_exporter.service",
+            "etc/systemd/system/upkeep_exporter.service.d/process-details.conf",
+            "etc/sysusers.d/upkeep_exporter.conf",
+            "etc/upkeep_exporter/upkeep.yml",
+            "opt/upkeep/bin/upkeep_exporter",
+        ]
+    );
+    let unit = fs::read_to_string(destination.path().join(names[1])).expect("the unit");
+    assert!(
+        unit.contains("\nExecStart=/opt/upkeep/bin/upkeep_exporter --config.file="),
+        "{unit}"
+    );
+}
+
+fn list(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("a folder").flatten() {
+        if entry.path().is_dir() {
+            list(&entry.path(), files);
+        } else {
+            files.push(entry.path());
+        }
+    }
+}
+
+#[test]
+fn the_unit_is_hardened_with_and_without_its_drop_in() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let unit =
+        fs::read_to_string(project().join("deploy/systemd/upkeep_exporter.service")).expect("the unit");
+    let dropin =
+        fs::read_to_string(project().join("deploy/systemd/allow-process-details.conf")).expect("the drop-in");
+    for (name, content) in [
+        ("plain.service", unit.clone()),
+        ("detailed.service", unit + &dropin),
+    ] {
+        let path = folder.path().join(name);
+        fs::write(&path, content).expect("a unit");
+        let output = Command::new("systemd-analyze")
+            .args(["security", "--offline=true", "--no-pager", "--threshold=20"])
+            .arg(&path)
+            .output()
+            .expect("systemd-analyze runs (apt-get install systemd)");
+        let last = text(&output).lines().last().unwrap_or("").to_owned();
+        println!("{last}");
+        assert!(output.status.success(), "{last}");
+    }
+}
