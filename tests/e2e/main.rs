@@ -1,0 +1,270 @@
+//! The main job, end to end and with the shipped settings: exporter, real Prometheus, real Alertmanager, a webhook. Faults
+//! set at known moments become notifications within the bounds that the settings give, and restarts in between neither
+//! resolve nor repeat one.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "../common/mod.rs"]
+mod common;
+mod stack;
+mod watched;
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use common::dashboards;
+use common::servers::tool;
+use common::webhook::Notice;
+use stack::Stack;
+use watched::Watched;
+
+/// As the configuration below says.
+const INTERVAL: Duration = Duration::from_secs(5);
+/// As deploy/prometheus/prometheus.yml says.
+const SCRAPE: Duration = Duration::from_secs(15);
+const EVALUATION: Duration = Duration::from_secs(5);
+/// As deploy/alertmanager/alertmanager.yml says.
+const GROUP_WAIT: Duration = Duration::from_secs(10);
+const GROUP_INTERVAL: Duration = Duration::from_secs(30);
+/// What a loaded machine may add: to spawn, to switch, to post.
+const SLACK: Duration = Duration::from_secs(4);
+/// The design's default tolerances.
+const DOWN: Duration = Duration::from_secs(30);
+const DEGRADED: Duration = Duration::from_secs(60);
+const SLOW: Duration = Duration::from_secs(120);
+const TOLERANT_DOWN: Duration = Duration::from_secs(120);
+
+/// From a fault to the notification: the next run sees it, its since-time plus the tolerance passes between two
+/// evaluations, and Alertmanager waits for the group. A scrape falls into the tolerance.
+fn latest(tolerance: Duration, answer: Duration) -> Duration {
+    let seen = INTERVAL + tolerance.max(answer + SCRAPE);
+    seen + EVALUATION + GROUP_WAIT + SLACK
+}
+
+/// From the recovery to its notification: two good runs, a scrape, an evaluation, the group's interval.
+fn latest_recovery() -> Duration {
+    2 * INTERVAL + SCRAPE + EVALUATION + GROUP_INTERVAL + SLACK
+}
+
+fn assert_on_time(notice: &Notice, fault: Instant, earliest: Duration, latest: Duration) {
+    let after = notice.at.duration_since(fault);
+    println!(
+        "{} of {} after {after:.1?}, within {earliest:?} to {latest:?}",
+        notice.label("alertname"),
+        notice.label("service")
+    );
+    assert!(
+        after >= earliest,
+        "{} of {} too early: {after:?}",
+        notice.label("alertname"),
+        notice.label("service")
+    );
+    assert!(
+        after <= latest,
+        "{} of {} too late: {after:?}",
+        notice.label("alertname"),
+        notice.label("service")
+    );
+}
+
+/// One scenario after the other would take half an hour; they run at once, on services of their own.
+#[tokio::test(flavor = "multi_thread")]
+async fn from_a_fault_to_its_notification_and_back() {
+    let mut watched = Watched::start().await;
+    let config = watched.config(&tool("prometheus", "prometheus"));
+    let mut stack = Stack::start(&config).await;
+    stack
+        .wait_for(
+            "count(up == 1) == 2 and count(upkeep_service_status{status='up'} == 1) >= 12",
+            2 * SCRAPE + SLACK,
+        )
+        .await;
+
+    let fault = Instant::now();
+    watched.stopped.stop().await;
+    watched.tolerated.stop().await;
+    watched.crash();
+    watched.degraded.slow_by(Duration::from_secs(2));
+    watched.slow.slow_by(Duration::from_secs(6));
+
+    let page = stack
+        .notice(
+            "UpkeepServiceDown",
+            "stopped",
+            "firing",
+            latest(DOWN, Duration::ZERO),
+        )
+        .await;
+    assert_on_time(&page, fault, DOWN, latest(DOWN, Duration::ZERO));
+    assert_eq!(page.receiver, "pager");
+    assert!(
+        page.annotations["description"]
+            .as_str()
+            .unwrap()
+            .contains("refused"),
+        "{:?}",
+        page.annotations
+    );
+
+    let crashed = stack
+        .notice(
+            "UpkeepServiceDown",
+            "crashing",
+            "firing",
+            latest(DOWN, Duration::ZERO),
+        )
+        .await;
+    assert_on_time(&crashed, fault, DOWN, latest(DOWN, Duration::ZERO));
+
+    // Restarts in an outage: the exporter's state is kept, the last values are held during the gap.
+    stack.exporters[0].terminate(Duration::from_secs(2));
+    tokio::time::sleep(SCRAPE).await;
+    stack.exporters[0] = stack.exporter(0);
+    let degraded = stack
+        .notice(
+            "UpkeepServiceDegraded",
+            "degraded",
+            "firing",
+            latest(DEGRADED, Duration::from_secs(2)),
+        )
+        .await;
+    assert_on_time(
+        &degraded,
+        fault,
+        DEGRADED,
+        latest(DEGRADED, Duration::from_secs(2)),
+    );
+    assert_eq!(degraded.receiver, "team");
+
+    stack
+        .prometheus
+        .take()
+        .unwrap()
+        .terminate(Duration::from_secs(20));
+    stack.start_prometheus();
+
+    let slow = stack
+        .notice(
+            "UpkeepServiceSlow",
+            "slow",
+            "firing",
+            latest(SLOW, Duration::from_secs(6)),
+        )
+        .await;
+    assert_on_time(&slow, fault, SLOW, latest(SLOW, Duration::from_secs(6)));
+    let tolerated = stack
+        .notice(
+            "UpkeepServiceDownTolerated",
+            "tolerated",
+            "firing",
+            latest(TOLERANT_DOWN, Duration::ZERO),
+        )
+        .await;
+    assert_on_time(
+        &tolerated,
+        fault,
+        TOLERANT_DOWN,
+        latest(TOLERANT_DOWN, Duration::ZERO),
+    );
+    assert_eq!(tolerated.label("severity"), "warning");
+
+    assert_eq!(
+        stack.notices("UpkeepServiceDown", "stopped", "firing").len(),
+        1,
+        "a restart repeated the page"
+    );
+    assert!(
+        stack
+            .notices("UpkeepServiceDown", "stopped", "resolved")
+            .is_empty(),
+        "a restart resolved the page"
+    );
+    assert!(
+        stack
+            .webhook
+            .notices(|notice| notice.label("service") == "steady")
+            .is_empty()
+    );
+    assert!(
+        !stack
+            .webhook
+            .notices(|notice| notice.label("alertname") == "UpkeepWatchdog")
+            .is_empty(),
+        "no dead man's switch"
+    );
+
+    every_dashboard_query_runs(&stack).await;
+
+    let recovery = Instant::now();
+    watched.stopped.start_again().await;
+    watched.tolerated.start_again().await;
+    watched.start_crashed();
+    watched.degraded.slow_by(Duration::ZERO);
+    watched.slow.slow_by(Duration::ZERO);
+    for (alert, service) in [
+        ("UpkeepServiceDown", "stopped"),
+        ("UpkeepServiceDown", "crashing"),
+        ("UpkeepServiceDegraded", "degraded"),
+        ("UpkeepServiceSlow", "slow"),
+        ("UpkeepServiceDownTolerated", "tolerated"),
+    ] {
+        let told = stack
+            .notice(
+                alert,
+                service,
+                "resolved",
+                latest_recovery() + Duration::from_secs(6),
+            )
+            .await;
+        assert_on_time(
+            &told,
+            recovery,
+            Duration::ZERO,
+            latest_recovery() + Duration::from_secs(6),
+        );
+    }
+
+    // Nothing watches any more: the exporter's own alert.
+    stack.exporters[0].kill();
+    stack
+        .notice("UpkeepExporterDown", "", "firing", Duration::from_secs(120))
+        .await;
+
+    assert_eq!(
+        stack.rule_failures().await,
+        0.0,
+        "rules failed, with two exporters of the same services"
+    );
+}
+
+/// Every query of every dashboard runs, and returns data for some service or is on the short list that says why it may not.
+async fn every_dashboard_query_runs(stack: &Stack) {
+    let excused = dashboards::may_be_empty();
+    let is_excused = |query: &dashboards::Query| {
+        excused
+            .iter()
+            .any(|entry| entry.dashboard == query.dashboard && entry.panel == query.panel)
+    };
+    let mut empty = BTreeSet::new();
+    let mut with_data = BTreeSet::new();
+    for service in Watched::KEYS {
+        for query in dashboards::queries(&dashboards::selection(service)) {
+            let name = format!("{} / {} / {}", query.dashboard, query.panel, query.ref_id);
+            let result = stack
+                .query(&query.expr)
+                .await
+                .unwrap_or_else(|| panic!("{name} failed: {}", query.expr));
+            if result.is_empty() && !is_excused(&query) {
+                empty.insert(name);
+            } else {
+                with_data.insert(name);
+            }
+        }
+    }
+    let never: Vec<_> = empty.difference(&with_data).collect();
+    assert!(
+        with_data.len() > 40 && never.is_empty(),
+        "{} queries had data; none for: {never:#?}",
+        with_data.len()
+    );
+}

@@ -1,0 +1,196 @@
+//! Exporters, Prometheus and Alertmanager with the shipped settings.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::common::servers::{Server, eventually, free_port, get, tool};
+use crate::common::webhook::{Notice, Webhook};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The shipped Alertmanager configuration with the same routes, whose receivers all post to `webhook`.
+fn alertmanager_config(webhook: &Webhook) -> String {
+    let shipped = fs::read_to_string(root().join("deploy/alertmanager/alertmanager.yml")).unwrap();
+    let (routes, receivers) = shipped.split_once("\nreceivers:\n").unwrap();
+    let mut text = routes.replace(
+        "templates/*.tmpl",
+        &format!("{}/deploy/alertmanager/templates/*.tmpl", root().display()),
+    );
+    text.push_str("\nreceivers:\n");
+    for name in receivers
+        .lines()
+        .filter_map(|line| line.strip_prefix("  - name: "))
+    {
+        text.push_str(&format!(
+            "  - name: {name}\n    webhook_configs: [{{ url: 'http://{}/{name}', send_resolved: true }}]\n",
+            webhook.address
+        ));
+    }
+    text
+}
+
+/// The shipped Prometheus configuration with other addresses.
+fn prometheus_config(alertmanager: u16, exporters: &[u16]) -> String {
+    let shipped = fs::read_to_string(root().join("deploy/prometheus/prometheus.yml")).unwrap();
+    let targets: Vec<String> = exporters.iter().map(|port| format!("127.0.0.1:{port}")).collect();
+    let replaced = shipped
+        .replace("../../rules/*.yml", &format!("{}/rules/*.yml", root().display()))
+        .replace("127.0.0.1:9093", &format!("127.0.0.1:{alertmanager}"))
+        .replace("127.0.0.1:10100", &targets.join(", "));
+    assert!(
+        replaced.contains(&targets[0]),
+        "the shipped configuration names no exporter"
+    );
+    replaced
+}
+
+/// What runs.
+pub struct Stack {
+    dir: TempDir,
+    pub webhook: Webhook,
+    alertmanager_port: u16,
+    prometheus_port: u16,
+    exporter_ports: [u16; 2],
+    servers: Vec<Server>,
+    pub exporters: Vec<Server>,
+    pub prometheus: Option<Server>,
+}
+
+impl Stack {
+    /// Starts two exporters of `config`, and what watches them.
+    pub async fn start(config: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("upkeep.yml"), config).unwrap();
+        let mut stack = Self {
+            dir,
+            webhook: Webhook::start().await,
+            alertmanager_port: free_port(),
+            prometheus_port: free_port(),
+            exporter_ports: [free_port(), free_port()],
+            servers: Vec::new(),
+            exporters: Vec::new(),
+            prometheus: None,
+        };
+        stack.start_alertmanager();
+        for number in 0..2 {
+            let exporter = stack.exporter(number);
+            stack.exporters.push(exporter);
+        }
+        stack.start_prometheus();
+        stack
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn start_alertmanager(&mut self) {
+        let config = self.path("alertmanager.yml");
+        fs::write(&config, alertmanager_config(&self.webhook)).unwrap();
+        let mut command = Command::new(tool("prometheus-alertmanager", "prometheus-alertmanager"));
+        command
+            .arg(format!("--config.file={}", config.display()))
+            .arg(format!("--storage.path={}", self.path("alertmanager").display()))
+            .arg(format!(
+                "--web.listen-address=127.0.0.1:{}",
+                self.alertmanager_port
+            ))
+            .arg("--cluster.listen-address=");
+        self.servers
+            .push(Server::start("alertmanager", command, self.dir.path()));
+    }
+
+    /// Starts an exporter; it keeps its state from one start to the next.
+    pub fn exporter(&self, number: usize) -> Server {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_upkeep_exporter"));
+        command
+            .arg(format!("--config.file={}", self.path("upkeep.yml").display()))
+            .arg(format!(
+                "--web.listen-address=127.0.0.1:{}",
+                self.exporter_ports[number]
+            ))
+            .arg(format!(
+                "--state.dir={}",
+                self.path(&format!("state{number}")).display()
+            ));
+        Server::start(&format!("exporter{number}"), command, self.dir.path())
+    }
+
+    /// Starts Prometheus; it keeps its data from one start to the next.
+    pub fn start_prometheus(&mut self) {
+        let config = self.path("prometheus.yml");
+        fs::write(
+            &config,
+            prometheus_config(self.alertmanager_port, &self.exporter_ports),
+        )
+        .unwrap();
+        let mut command = Command::new(tool("prometheus", "prometheus"));
+        command
+            .arg(format!("--config.file={}", config.display()))
+            .arg(format!("--storage.tsdb.path={}", self.path("tsdb").display()))
+            .arg(format!("--web.listen-address=127.0.0.1:{}", self.prometheus_port));
+        self.prometheus = Some(Server::start("prometheus", command, self.dir.path()));
+    }
+
+    /// The result of an instant query; `None` while Prometheus does not answer.
+    pub async fn query(&self, expression: &str) -> Option<Vec<Value>> {
+        let mut url =
+            url::Url::parse(&format!("http://127.0.0.1:{}/api/v1/query", self.prometheus_port)).unwrap();
+        url.query_pairs_mut().append_pair("query", expression);
+        let body: Value = serde_json::from_str(&get(url.as_str()).await?).unwrap();
+        Some(body["data"]["result"].as_array()?.clone())
+    }
+
+    /// The result of an instant query, once there is one.
+    pub async fn wait_for(&self, expression: &str, limit: Duration) -> Vec<Value> {
+        eventually(expression, limit, || async {
+            self.query(expression).await.filter(|result| !result.is_empty())
+        })
+        .await
+    }
+
+    /// The first notice of an alert about a service by the first exporter.
+    pub async fn notice(&self, alert: &str, service: &str, status: &str, limit: Duration) -> Notice {
+        let what = format!("{alert} of {service} {status}");
+        eventually(&what, limit, || async {
+            self.notices(alert, service, status).into_iter().next()
+        })
+        .await
+    }
+
+    /// How often a rule could not be evaluated since Prometheus started; it tells so itself.
+    pub async fn rule_failures(&self) -> f64 {
+        let metrics = get(&format!("http://127.0.0.1:{}/metrics", self.prometheus_port))
+            .await
+            .unwrap();
+        let failures = metrics
+            .lines()
+            .filter(|line| line.starts_with("prometheus_rule_evaluation_failures_total{"));
+        let counts: Vec<f64> = failures
+            .map(|line| line.rsplit(' ').next().unwrap().parse().unwrap())
+            .collect();
+        assert!(
+            !counts.is_empty(),
+            "Prometheus does not count failures of rules:\n{metrics}"
+        );
+        counts.iter().sum()
+    }
+
+    /// The notices of an alert about a service by the first exporter.
+    pub fn notices(&self, alert: &str, service: &str, status: &str) -> Vec<Notice> {
+        let instance = format!("127.0.0.1:{}", self.exporter_ports[0]);
+        self.webhook.notices(|notice| {
+            notice.label("alertname") == alert
+                && notice.label("service") == service
+                && notice.label("instance") == instance
+                && notice.status == status
+        })
+    }
+}
