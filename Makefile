@@ -1,0 +1,47 @@
+# Every step that decides whether the project is sound is a target here; `make test` runs them all.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+export CARGO_TERM_COLOR ?= auto
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: ## Serve the embedded default configuration on http://localhost:10100
+	cargo run --release
+
+.PHONY: test
+test: setup fmt clippy doc licences unit ## Install what the tests need, then run every check and every test
+
+.PHONY: setup
+setup: ## Install the servers and tools that the tests start (Debian packages, as root)
+	tests/setup.sh
+
+.PHONY: fmt
+fmt: ## Check the formatting
+	cargo fmt --check
+
+.PHONY: clippy
+clippy: ## Lint everything, warnings are errors
+	cargo clippy --locked --all-targets -- -D warnings
+
+.PHONY: doc
+doc: ## Build the documentation, warnings are errors
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
+
+.PHONY: licences
+licences: ## Check licences, bans and sources, and advisories where their data is at hand
+	tests/licences.sh
+
+.PHONY: unit
+unit: ## Run the unit and integration tests, those with real servers included
+	cargo test --locked --no-fail-fast
+
+.PHONY: update
+update: ## Rewrite the generated files: golden outputs, docs/METRICS.md, the JSON Schema
+	UPDATE=1 cargo test --locked --test metrics --test config
+
+.PHONY: bench
+bench: setup ## Measure ours beside the peers and print the table
+	cargo bench --locked --bench budgets

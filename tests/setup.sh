@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# Installs what the tests start: the real servers and tools, from Debian's packages by name. Does nothing where all of
+# them are there already. Needs root only where something is missing.
+set -euo pipefail
+
+declare -A package_of=(
+  [cc]=build-essential
+  [promtool]=prometheus
+  [prometheus]=prometheus
+  [amtool]=prometheus-alertmanager
+  [prometheus-alertmanager]=prometheus-alertmanager
+  [prometheus-blackbox-exporter]=prometheus-blackbox-exporter
+  [prometheus-process-exporter]=prometheus-process-exporter
+  [dbus-daemon]=dbus
+  [dbus-send]=dbus-bin
+  [systemd-analyze]=systemd
+  [nsenter]=util-linux
+  [setpriv]=util-linux
+  [curl]=curl
+  [nginx]=nginx-light
+  [wrk]=wrk
+)
+
+PATH=$PATH:/usr/sbin:/sbin
+missing=()
+for tool in "${!package_of[@]}"; do
+  command -v "$tool" >/dev/null || missing+=("${package_of[$tool]}")
+done
+[ -x /lib/systemd/systemd ] || missing+=(systemd)
+if [ "${#missing[@]}" -eq 0 ]; then
+  exit 0
+fi
+
+mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sort -u)
+if [ "$(id -u)" -ne 0 ]; then
+  echo "The tests need these Debian packages: ${missing[*]}" >&2
+  echo "Install them as root: apt-get install --no-install-recommends ${missing[*]}" >&2
+  exit 1
+fi
+# Debian starts a server as it is installed; the tests start their own on free ports, so none may start here.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+  printf '#!/bin/sh\nexit 101\n' >"$policy"
+  chmod +x "$policy"
+  trap 'rm -f "$policy"' EXIT
+fi
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq
+apt-get install -y -qq --no-install-recommends "${missing[@]}"
