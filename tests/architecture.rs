@@ -206,8 +206,7 @@ fn a_kind_has_one_name_everywhere() {
     let example = read("config/upkeep.example.yml");
     let schema = read("config/upkeep.schema.json");
     let reference = read("docs/CONFIGURATION.md");
-    let settings = read("src/config/settings.rs");
-    let checks = read("src/check/mod.rs");
+    let table = read("src/model/kind.rs");
     for kind in CheckKind::ALL {
         let name = kind.as_str();
         let variant = format!("{}{}", name[..1].to_uppercase(), &name[1..]);
@@ -221,8 +220,11 @@ fn a_kind_has_one_name_everywhere() {
             ("config/upkeep.example.yml", &example, format!("kind: {name}")),
             ("config/upkeep.schema.json", &schema, format!("\"{name}\"")),
             ("docs/CONFIGURATION.md", &reference, format!("`{name}`")),
-            ("src/config/settings.rs", &settings, format!("{variant}Settings")),
-            ("src/check/mod.rs", &checks, format!("{name}::{variant}Check")),
+            (
+                "src/model/kind.rs",
+                &table,
+                format!("{variant}Options {variant}Settings {variant}Check;"),
+            ),
         ] {
             assert!(text.contains(&wanted), "{what} does not mention {wanted}");
         }

@@ -18,6 +18,15 @@ declare -A package_of=(
   [setpriv]=util-linux
   [curl]=curl
   [nginx]=nginx-light
+  [redis-server]=redis-server
+  [redis-sentinel]=redis-sentinel
+  [rabbitmq-server]=rabbitmq-server
+  [celery]=celery
+  [podman]=podman
+  [runc]=runc
+  [busybox]=busybox-static
+  [nft]=nftables
+  [ip]=iproute2
   [wrk]=wrk
 )
 
@@ -27,6 +36,9 @@ for tool in "${!package_of[@]}"; do
   command -v "$tool" >/dev/null || missing+=("${package_of[$tool]}")
 done
 [ -x /lib/systemd/systemd ] || missing+=(systemd)
+compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || missing+=(postgresql)
+# Celery talks to Redis through this module, which its package only suggests.
+/usr/bin/python3 -c 'import redis' 2>/dev/null || missing+=(python3-redis)
 if [ "${#missing[@]}" -eq 0 ]; then
   exit 0
 fi

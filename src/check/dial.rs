@@ -9,6 +9,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::net::TcpStream;
 
 use super::resolve::Resolver;
+use super::stream::TooMuch;
 use super::trace::{Phase, Step, Trace};
 use crate::config::address::{AddressPreference, HostPort};
 use crate::model::{Problem, Reason};
@@ -119,6 +120,9 @@ fn connect_reason(peer: &SocketAddr, error: &io::Error) -> Reason {
 /// What an error of a socket means.
 pub fn reason(error: &io::Error) -> Reason {
     use rustix::io::Errno;
+    if error.get_ref().is_some_and(|cause| cause.is::<TooMuch>()) {
+        return Reason::Limit;
+    }
     match error.raw_os_error().map(Errno::from_raw_os_error) {
         Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => return Reason::Internal,
         Some(Errno::PERM | Errno::ACCESS) => return Reason::Permission,

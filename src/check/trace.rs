@@ -1,6 +1,7 @@
 //! What a network run writes down while it runs, so that a run that is cancelled at its deadline still says where it
 //! hung and how long each part took: a [`Trace`] fills the report when it is dropped, however that happens.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -67,6 +68,8 @@ pub enum Step {
     Reading(u64),
     /// Looking at the body.
     Judging,
+    /// What a kind does that no other one does, as in "asking for the queue jobs".
+    Doing(Cow<'static, str>),
 }
 
 impl fmt::Display for Step {
@@ -80,6 +83,7 @@ impl fmt::Display for Step {
             Self::Waiting => f.write_str("waiting for the response"),
             Self::Reading(bytes) => write!(f, "reading the body, {bytes} bytes so far"),
             Self::Judging => f.write_str("looking at the body"),
+            Self::Doing(what) => f.write_str(what),
         }
     }
 }

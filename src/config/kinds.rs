@@ -1,18 +1,17 @@
-//! The kinds of check as the configuration sees them: the one match from a kind to its written type.
+//! The kinds of check as the configuration sees them: from a kind's name to its written type and what that
+//! resolves to.
 
 use std::cell::RefCell;
 
+use schemars::SchemaGenerator;
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
-use super::http::HttpOptions;
 use super::place::{Invalid, Path, Place};
-use super::process::ProcessOptions;
 use super::settings::KindSettings;
-use super::systemd::SystemdOptions;
-use super::tcp::TcpOptions;
 use super::yaml::{Node, fields, read};
-use super::{later, suggest};
-use crate::model::CheckKind;
+use super::{later, schema, suggest};
+use crate::model::{CheckKind, with_kinds};
 
 /// The kind that `word`, written at `place`, names.
 ///
@@ -28,39 +27,40 @@ pub fn named(word: &str, place: &Place<'_>) -> Result<CheckKind, Invalid> {
         })
 }
 
-/// The keys that checks of a kind have beside those of every check.
-pub fn keys(kind: CheckKind) -> &'static [&'static str] {
-    match kind {
-        CheckKind::Http => fields::<HttpOptions>(),
-        CheckKind::Tcp => fields::<TcpOptions>(),
-        CheckKind::Systemd => fields::<SystemdOptions>(),
-        CheckKind::Process => fields::<ProcessOptions>(),
-    }
-}
+macro_rules! kind_options {
+    ($($(#[$doc:meta])* $variant:ident $name:ident $timed:ident $options:ident $settings:ident $check:ident;)+) => {
+        /// The keys that checks of a kind have beside those of every check.
+        pub fn keys(kind: CheckKind) -> &'static [&'static str] {
+            match kind {
+                $(CheckKind::$variant => fields::<super::$name::$options>()),+
+            }
+        }
 
-/// Resolves the kind's own keys, which `node` at `place` has; `unknown` are keys beside them that were reported already.
-/// `None` where something is wrong; it was reported.
-pub fn resolve(kind: CheckKind, node: &Node, place: &Place<'_>, unknown: Vec<Path>) -> Option<KindSettings> {
-    let piece = Piece { node, place, unknown };
-    match kind {
-        CheckKind::Http => piece.resolve(|options: HttpOptions, place| {
-            options
-                .resolve(place)
-                .map(|settings| KindSettings::Http(Box::new(settings)))
-        }),
-        CheckKind::Tcp => piece.resolve(|options: TcpOptions, place| {
-            options
-                .resolve(place)
-                .map(|settings| KindSettings::Tcp(Box::new(settings)))
-        }),
-        CheckKind::Systemd => {
-            piece.resolve(|options: SystemdOptions, place| options.resolve(place).map(KindSettings::Systemd))
+        /// The JSON Schema of these keys.
+        pub fn properties(kind: CheckKind, generator: &mut SchemaGenerator) -> Map<String, Value> {
+            match kind {
+                $(CheckKind::$variant => schema::part::<super::$name::$options>(generator)),+
+            }
         }
-        CheckKind::Process => {
-            piece.resolve(|options: ProcessOptions, place| options.resolve(place).map(KindSettings::Process))
+
+        /// Resolves the kind's own keys, which `node` at `place` has; `unknown` are keys beside them that were reported
+        /// already. `None` where something is wrong; it was reported.
+        pub fn resolve(
+            kind: CheckKind,
+            node: &Node,
+            place: &Place<'_>,
+            unknown: Vec<Path>,
+        ) -> Option<KindSettings> {
+            let piece = Piece { node, place, unknown };
+            match kind {
+                $(CheckKind::$variant => piece
+                    .resolve(super::$name::$options::resolve)
+                    .map(|settings| KindSettings::$variant(Box::new(settings)))),+
+            }
         }
-    }
+    };
 }
+with_kinds!(kind_options);
 
 struct Piece<'a, 'b> {
     node: &'a Node,
@@ -69,10 +69,10 @@ struct Piece<'a, 'b> {
 }
 
 impl Piece<'_, '_> {
-    fn resolve<O: DeserializeOwned>(
+    fn resolve<O: DeserializeOwned, S>(
         self,
-        resolve: impl FnOnce(O, &Place<'_>) -> Result<KindSettings, Invalid>,
-    ) -> Option<KindSettings> {
+        resolve: impl FnOnce(O, &Place<'_>) -> Result<S, Invalid>,
+    ) -> Option<S> {
         let reading = read::<O>(self.node, self.place);
         let faulty = [self.unknown, reading.faulty].concat();
         let found = RefCell::default();

@@ -1,6 +1,8 @@
 //! What is known to come, or to belong to the systems replaced, but is not supported by this version: told by name
 //! instead of as a slip of the pen.
 
+use crate::model::CheckKind;
+
 /// Kinds of check that this version does not have.
 const KINDS: [&str; 16] = [
     "postgres",
@@ -43,7 +45,11 @@ const KEYS: [(&str, &str); 6] = [
 /// The message for a kind of a later version.
 pub fn kind(word: &str) -> Option<String> {
     KINDS.contains(&word).then(|| {
-        format!("the kind {word} is not supported by this version: it has http, tcp, systemd and process")
+        let known = CheckKind::ALL.map(CheckKind::as_str);
+        format!(
+            "the kind {word} is not supported by this version: it has {}",
+            known.join(", ")
+        )
     })
 }
 

@@ -25,6 +25,7 @@ pub mod process;
 pub mod regular_file;
 pub mod schema;
 pub mod secret;
+pub mod server_url;
 mod services;
 pub mod settings;
 mod short_form;

@@ -4,10 +4,7 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
-use super::http::HttpOptions;
-use super::process::ProcessOptions;
-use super::systemd::SystemdOptions;
-use super::tcp::TcpOptions;
+use super::kinds;
 use super::written::{
     BearingOptions, CheckOptions, DocumentOptions, ServiceOptions, ShortFormOptions, TimingOptions,
 };
@@ -79,13 +76,10 @@ pub fn text_or_texts(_: &mut SchemaGenerator) -> Schema {
 }
 
 fn check(kind: CheckKind, generator: &mut SchemaGenerator) -> Value {
-    let own = match kind {
-        CheckKind::Http => part::<HttpOptions>,
-        CheckKind::Tcp => part::<TcpOptions>,
-        CheckKind::Systemd => part::<SystemdOptions>,
-        CheckKind::Process => part::<ProcessOptions>,
-    };
-    let mut schema = object(generator, &[part::<CheckOptions>, part::<TimingOptions>, own]);
+    let mut schema = object(generator, &[part::<CheckOptions>, part::<TimingOptions>]);
+    if let Value::Object(common) = &mut schema["properties"] {
+        common.extend(kinds::properties(kind, generator));
+    }
     schema["title"] = json!(format!("{kind} check"));
     schema["required"] = json!(["kind"]);
     schema["properties"]["kind"] = json!({ "description": "The kind of check.", "const": kind.as_str() });
@@ -96,7 +90,7 @@ fn check(kind: CheckKind, generator: &mut SchemaGenerator) -> Value {
 type Part = fn(&mut SchemaGenerator) -> Map<String, Value>;
 
 /// The properties of a written type.
-fn part<T: JsonSchema>(generator: &mut SchemaGenerator) -> Map<String, Value> {
+pub fn part<T: JsonSchema>(generator: &mut SchemaGenerator) -> Map<String, Value> {
     match T::json_schema(generator).get("properties") {
         Some(Value::Object(properties)) => properties.clone(),
         _ => Map::new(),

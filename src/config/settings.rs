@@ -3,11 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::http::HttpSettings;
-use super::process::ProcessSettings;
-use super::systemd::SystemdSettings;
-use super::tcp::TcpSettings;
-use crate::model::{CheckKind, CheckName, ServiceKey, Severity, Thresholds, Tier, Tolerance};
+use crate::model::{CheckKind, CheckName, ServiceKey, Severity, Thresholds, Tier, Tolerance, with_kinds};
 
 /// A whole configuration, valid and complete.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -71,37 +67,29 @@ impl CheckSettings {
     }
 }
 
-/// The settings of one kind of check.
-#[derive(Clone, Debug, PartialEq)]
-pub enum KindSettings {
-    /// See [`HttpSettings`].
-    Http(Box<HttpSettings>),
-    /// See [`TcpSettings`].
-    Tcp(Box<TcpSettings>),
-    /// See [`SystemdSettings`].
-    Systemd(SystemdSettings),
-    /// See [`ProcessSettings`].
-    Process(ProcessSettings),
-}
-
-impl KindSettings {
-    /// Which kind it is.
-    pub const fn kind(&self) -> CheckKind {
-        match self {
-            Self::Http(_) => CheckKind::Http,
-            Self::Tcp(_) => CheckKind::Tcp,
-            Self::Systemd(_) => CheckKind::Systemd,
-            Self::Process(_) => CheckKind::Process,
+macro_rules! kind_settings {
+    ($($(#[$doc:meta])* $variant:ident $name:ident $timed:ident $options:ident $settings:ident $check:ident;)+) => {
+        /// The settings of one kind of check.
+        #[derive(Clone, Debug, PartialEq)]
+        pub enum KindSettings {
+            $($(#[$doc])* $variant(Box<super::$name::$settings>)),+
         }
-    }
 
-    /// What is looked at, for the `target` label and for people; never holds a secret.
-    pub fn target(&self) -> String {
-        match self {
-            Self::Http(settings) => settings.target(),
-            Self::Tcp(settings) => settings.target(),
-            Self::Systemd(settings) => settings.target(),
-            Self::Process(settings) => settings.target(),
+        impl KindSettings {
+            /// Which kind it is.
+            pub const fn kind(&self) -> CheckKind {
+                match self {
+                    $(Self::$variant(_) => CheckKind::$variant),+
+                }
+            }
+
+            /// What is looked at, for the `target` label and for people; never holds a secret.
+            pub fn target(&self) -> String {
+                match self {
+                    $(Self::$variant(settings) => settings.target()),+
+                }
+            }
         }
-    }
+    };
 }
+with_kinds!(kind_settings);

@@ -1,43 +1,66 @@
-//! The kinds of check there are.
+//! The kinds of check there are: one row a kind, of which the enums and matches over kinds are made.
 
 use std::fmt;
 
-/// A kind of check. The name is the same in the configuration (`kind: http`), in labels (`kind="http"`) and in the
-/// names of the files that implement it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum CheckKind {
-    /// An HTTP request and its response.
-    Http,
-    /// A TCP connection, with TLS where asked.
-    Tcp,
-    /// The state of a systemd unit.
-    Systemd,
-    /// Processes found in /proc.
-    Process,
+/// Hands the table of kinds to the macro `$then`. A row is a kind's documentation, its variant, its name (the same in the
+/// configuration, in labels, and of the modules `config::NAME` and `check::NAME`), whether its runs are `timed`, and the
+/// types of these modules: what was written, what it resolves to, and the check.
+macro_rules! with_kinds {
+    ($then:ident) => {
+        $then! {
+            /// An HTTP request and its response.
+            Http http timed HttpOptions HttpSettings HttpCheck;
+            /// A TCP connection, with TLS where asked.
+            Tcp tcp timed TcpOptions TcpSettings TcpCheck;
+            /// The state of a systemd unit.
+            Systemd systemd untimed SystemdOptions SystemdSettings SystemdCheck;
+            /// Processes found in /proc.
+            Process process untimed ProcessOptions ProcessSettings ProcessCheck;
+        }
+    };
+}
+pub(crate) use with_kinds;
+
+/// Whether runs have a response time.
+macro_rules! is_timed {
+    (timed) => {
+        true
+    };
+    (untimed) => {
+        false
+    };
 }
 
-impl CheckKind {
-    /// Every kind, in the order of the documentation.
-    pub const ALL: [Self; 4] = [Self::Http, Self::Tcp, Self::Systemd, Self::Process];
-
-    /// The name in configuration and labels.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Http => "http",
-            Self::Tcp => "tcp",
-            Self::Systemd => "systemd",
-            Self::Process => "process",
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $variant:ident $name:ident $timed:ident $options:ident $settings:ident $check:ident;)+) => {
+        /// A kind of check. The name is the same in the configuration (`kind: http`), in labels (`kind="http"`) and in
+        /// the names of the files that implement it.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum CheckKind {
+            $($(#[$doc])* $variant),+
         }
-    }
 
-    /// Whether runs of this kind have a response time, which thresholds judge and a histogram records.
-    pub const fn is_timed(self) -> bool {
-        match self {
-            Self::Http | Self::Tcp => true,
-            Self::Systemd | Self::Process => false,
+        impl CheckKind {
+            /// Every kind, in the order of the documentation.
+            pub const ALL: [Self; [$(stringify!($name)),+].len()] = [$(Self::$variant),+];
+
+            /// The name in configuration and labels.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => stringify!($name)),+
+                }
+            }
+
+            /// Whether runs of this kind have a response time, which thresholds judge and a histogram records.
+            pub const fn is_timed(self) -> bool {
+                match self {
+                    $(Self::$variant => is_timed!($timed)),+
+                }
+            }
         }
-    }
+    };
 }
+with_kinds!(kinds);
 
 impl fmt::Display for CheckKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -9,6 +9,7 @@ mod time;
 
 pub use id::{CheckId, CheckName, ServiceKey};
 pub use kind::CheckKind;
+pub(crate) use kind::with_kinds;
 pub use metric::{Family, MetricType, Sample, Scope, Unit};
 pub use outcome::{Conclusion, MAX_MESSAGE_BYTES, Outcome, Problem, Reason, Report};
 pub(crate) use status::words;

@@ -5,6 +5,8 @@
 pub mod clock;
 pub mod config;
 pub mod dashboards;
+pub mod exporter;
+pub mod ran;
 pub mod servers;
 pub mod snapshots;
 pub mod switchable;

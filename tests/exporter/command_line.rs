@@ -4,9 +4,10 @@ use std::fs;
 use std::process::{Command, Output};
 use std::time::Duration;
 
+use crate::LONG;
+use crate::common::exporter::get_owned;
 use crate::common::make_pipe;
 use crate::common::servers::{Server, eventually, free_port, get};
-use crate::{LONG, get_owned};
 
 fn upkeep(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_upkeep_exporter"))

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
+use crate::common::servers::eventually;
 use crate::common::targets::{Target, ok};
 use crate::{Exporter, LONG};
 
@@ -34,13 +35,13 @@ async fn a_bad_file_changes_nothing_and_a_good_one_keeps_what_did_not_change() {
     fs::write(exporter.config(), "services:\n  - { key: kept, intervall: 5s }\n").unwrap();
     exporter.server.signal(Signal::HUP);
     exporter.becomes(LOADED, 0.0, LONG).await;
-    crate::eventually("the findings in the log", LONG, || async {
+    eventually("the findings in the log", LONG, || async {
         let log = exporter.server.log();
         (log.contains("upkeep.yml:2:") && log.contains("did you mean")).then_some(())
     })
     .await;
     let before = exporter.value(&runs("leaving")).await.unwrap();
-    crate::eventually("checks go on", LONG, || async {
+    eventually("checks go on", LONG, || async {
         exporter.value(&runs("leaving")).await.filter(|now| *now > before)
     })
     .await;
@@ -49,7 +50,7 @@ async fn a_bad_file_changes_nothing_and_a_good_one_keeps_what_did_not_change() {
     fs::write(exporter.config(), config(&["kept", "coming"], &url)).unwrap();
     exporter.server.signal(Signal::HUP);
     exporter.becomes(LOADED, 1.0, LONG).await;
-    crate::eventually("the new service", LONG, || exporter.value_owned(runs("coming"))).await;
+    eventually("the new service", LONG, || exporter.value_owned(runs("coming"))).await;
     assert!(
         exporter.value(&runs("kept")).await.unwrap() >= kept,
         "the counter began anew"
@@ -113,7 +114,7 @@ async fn reloads_under_load_lose_no_check_and_end_in_time() {
     }
     for key in [keys[0], keys[199]] {
         let before = exporter.value(&runs(key)).await.unwrap();
-        crate::eventually("checks go on", LONG, || async {
+        eventually("checks go on", LONG, || async {
             exporter.value(&runs(key)).await.filter(|now| *now > before)
         })
         .await;

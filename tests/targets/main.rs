@@ -14,9 +14,10 @@ mod proxies;
 
 use std::cell::RefCell;
 use std::io::Write;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use common::make_pipe;
+use common::ran::{LONG, Ran, SHORT, run};
 use common::targets::dns::{Answer, NameServer};
 use common::targets::{Target, ok, proxy, tls};
 use serde_json::{Value, json};
@@ -28,18 +29,7 @@ use upkeep_exporter::check::tcp::TcpCheck;
 use upkeep_exporter::config::http::HttpOptions;
 use upkeep_exporter::config::place::Place;
 use upkeep_exporter::config::tcp::TcpOptions;
-use upkeep_exporter::model::{Problem, Reason, Report};
-
-const LONG: Duration = Duration::from_secs(20);
-const SHORT: Duration = Duration::from_millis(300);
-
-/// How a run ended.
-struct Ran {
-    /// Absent where the deadline passed.
-    result: Option<Result<(), Problem>>,
-    report: Report,
-    took: Duration,
-}
+use upkeep_exporter::model::Reason;
 
 fn http_check(options: Value, shared: &Shared) -> HttpCheck {
     let findings = RefCell::default();
@@ -55,22 +45,6 @@ fn tcp_check(options: Value, shared: &Shared) -> TcpCheck {
     TcpCheck::new(&settings.unwrap_or_else(|_| panic!("{findings:?}")), shared)
 }
 
-/// Runs as the scheduler does: the future is dropped at the deadline.
-macro_rules! run {
-    ($check:expr, $deadline:expr) => {{
-        let (mut report, started) = (Report::default(), Instant::now());
-        let result = tokio::time::timeout($deadline, $check.run(&mut report))
-            .await
-            .ok();
-        Ran {
-            result,
-            report,
-            took: started.elapsed(),
-        }
-    }};
-}
-use run;
-
 async fn http(options: Value) -> Ran {
     run!(http_check(options, &Shared::new("/proc".into())), LONG)
 }
@@ -81,71 +55,4 @@ async fn get(url: String) -> Ran {
 
 async fn tcp(options: Value) -> Ran {
     run!(tcp_check(options, &Shared::new("/proc".into())), LONG)
-}
-
-impl Ran {
-    fn value(&self, family: &str, label: Option<&str>) -> Option<f64> {
-        let mut found = self.report.samples.iter().filter(|sample| {
-            sample.family.name == family && label.is_none_or(|label| sample.labels == [label.to_owned()])
-        });
-        let value = found.next().map(|sample| sample.value);
-        assert!(
-            label.is_none() || found.next().is_none(),
-            "{family} is there twice"
-        );
-        value
-    }
-
-    fn status(&self) -> Option<f64> {
-        self.value("upkeep_http_status_code", None)
-    }
-
-    fn phase(&self, phase: &str) -> f64 {
-        self.value("upkeep_http_phase_duration_seconds", Some(phase))
-            .unwrap()
-    }
-
-    fn not_after(&self) -> Option<f64> {
-        self.value("upkeep_tls_certificate_not_after_timestamp_seconds", None)
-    }
-
-    #[track_caller]
-    fn succeeded(&self) -> &Self {
-        assert_eq!(self.result, Some(Ok(())), "step {}", self.report.step);
-        assert!(self.report.response_time.is_some_and(|time| time <= self.took));
-        self
-    }
-
-    /// Failed with this reason, and a message that holds this text.
-    #[track_caller]
-    fn failed(&self, reason: Reason, text: &str) -> &Self {
-        match &self.result {
-            Some(Err(problem)) => {
-                assert_eq!(problem.reason, reason, "{problem}");
-                assert!(problem.message().contains(text), "{problem}");
-            }
-            other => panic!("{other:?}, step {}", self.report.step),
-        }
-        self
-    }
-
-    /// Had no answer, so that there is no response time.
-    #[track_caller]
-    fn unanswered(&self) -> &Self {
-        assert_eq!(self.report.response_time, None);
-        self
-    }
-
-    /// Was cancelled at the deadline while it did this.
-    #[track_caller]
-    fn hung(&self, step: &str) -> &Self {
-        assert_eq!(self.result, None);
-        assert!(self.report.step.starts_with(step), "{}", self.report.step);
-        assert!(
-            self.took >= SHORT && self.took < SHORT + Duration::from_secs(2),
-            "{:?}",
-            self.took
-        );
-        self.unanswered()
-    }
 }

@@ -1,6 +1,7 @@
 //! One request and its response on one connection. The connection is polled beside the request, in the same task.
 
 use std::error::Error;
+use std::fmt::Display;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
@@ -21,12 +22,12 @@ use crate::check::{dial, tls};
 use crate::model::{Problem, Reason};
 
 /// The longest head of a response, in bytes.
-const MAX_HEAD_BYTES: usize = 64 << 10;
+pub const MAX_HEAD_BYTES: usize = 64 << 10;
 /// The most header fields of a response; hyper's own limit, which it keeps without allocating.
 const MAX_HEADERS: usize = 100;
 
 /// What moves the bytes of a connection.
-type Driver = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
+pub type Driver = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
 
 /// A response whose head has arrived.
 pub struct Exchange {
@@ -130,7 +131,7 @@ impl Exchange {
 
 /// Waits for a future while the connection is driven. The future is polled before the connection, so that it can ask
 /// for more, and after it, to take what has come.
-async fn drive<F: Future>(driver: &mut Option<Driver>, future: F) -> F::Output {
+pub async fn drive<F: Future>(driver: &mut Option<Driver>, future: F) -> F::Output {
     let mut future = pin!(future);
     poll_fn(|cx| {
         if let Poll::Ready(output) = future.as_mut().poll(cx) {
@@ -148,9 +149,8 @@ async fn drive<F: Future>(driver: &mut Option<Driver>, future: F) -> F::Output {
 }
 
 /// What an error of hyper means.
-fn problem(error: &hyper::Error, peer: SocketAddr, doing: &str) -> Problem {
-    let at =
-        |reason, what: &dyn std::fmt::Display| Problem::new(reason, format_args!("{peer}, {doing}: {what}"));
+pub fn problem(error: &hyper::Error, peer: impl Display, doing: &str) -> Problem {
+    let at = |reason, what: &dyn Display| Problem::new(reason, format_args!("{peer}, {doing}: {what}"));
     let mut cause = error.source();
     while let Some(inner) = cause {
         if let Some(io) = inner.downcast_ref::<io::Error>() {

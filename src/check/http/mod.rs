@@ -17,6 +17,7 @@ use tokio::net::TcpStream;
 pub use self::body::BodyBudget;
 use self::body::Sink;
 use self::exchange::Exchange;
+pub(super) use self::exchange::{Driver, MAX_HEAD_BYTES, drive, problem};
 pub use self::request::authorization;
 use self::request::{Hop, Requests, Wire};
 use super::Shared;

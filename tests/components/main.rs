@@ -1,0 +1,7 @@
+//! Checks of infrastructure components against the real servers: what success, warning and each failure look like, and
+//! that no connection is left behind.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "../common/mod.rs"]
+mod common;
