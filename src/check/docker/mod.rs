@@ -237,3 +237,84 @@ fn push_samples(container: &Container, samples: &mut Vec<Sample>) {
         push(&STARTED, None, started);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::UnixListener;
+
+    use super::*;
+    use crate::config::KindSettings;
+    use crate::config::tests_support::check;
+
+    /// An engine at `path` that has the container web, and reports this date; it counts its connections.
+    fn serve(path: &std::path::Path, date: &'static str) -> Arc<AtomicUsize> {
+        let (listener, count) = (UnixListener::bind(path).unwrap(), Arc::<AtomicUsize>::default());
+        let accepted = count.clone();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                accepted.fetch_add(1, Ordering::SeqCst);
+                tokio::spawn(async move {
+                    let body = r#"{"Id": "1", "Name": "/web", "State": {"Status": "running", "ExitCode": 0,
+                        "StartedAt": "2001-01-01T00:00:00Z", "Health": {"Status": "starting"}}}"#;
+                    let length = body.len();
+                    let answer = format!("HTTP/1.1 200 OK\r\n{date}Content-Length: {length}\r\n\r\n{body}");
+                    let mut request = [0; 1024];
+                    while stream.read(&mut request).await.is_ok_and(|read| read > 0) {
+                        stream.write_all(answer.as_bytes()).await.unwrap();
+                    }
+                });
+            }
+        });
+        count
+    }
+
+    fn docker_check(path: &std::path::Path) -> DockerCheck {
+        let keys = format!(
+            "kind: docker, container: web, host: \"unix://{}\"",
+            path.display()
+        );
+        match check(&keys).kind {
+            KindSettings::Docker(settings) => DockerCheck::new(&settings, &Shared::new("/proc".into())),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_kept_for_a_minute() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("engine.sock");
+        let count = serve(&path, "Date: Mon, 01 Jan 2001 00:00:10 GMT\r\n");
+        let mut check = docker_check(&path);
+        for (age, connections) in [(0, 1), (59, 1), (60, 2), (0, 2)] {
+            check.connected -= Duration::from_secs(age);
+            check.run(&mut Report::default()).await.unwrap();
+            assert_eq!(count.load(Ordering::SeqCst), connections, "after {age} s");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_grace_counts_by_the_clock_of_the_engine() {
+        let dir = tempfile::tempdir().unwrap();
+        for (file, date, is_within) in [
+            ("a", "Date: Mon, 01 Jan 2001 00:00:10 GMT\r\n", true),
+            ("b", "Date: Mon, 01 Jan 2001 00:00:45 GMT\r\n", false),
+            // By ours, which is decades later.
+            ("c", "Date: soon\r\n", false),
+            ("d", "", false),
+        ] {
+            let path = dir.path().join(file);
+            serve(&path, date);
+            let mut report = Report::default();
+            let result = docker_check(&path).run(&mut report).await;
+            assert_eq!(
+                (result.is_ok(), report.warning.is_some()),
+                (is_within, is_within),
+                "{date}"
+            );
+        }
+    }
+}
