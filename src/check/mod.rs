@@ -4,6 +4,7 @@
 pub mod api_client;
 pub mod dbus;
 pub mod dial;
+pub mod docker;
 pub mod http;
 pub mod network;
 pub mod proc_scan;

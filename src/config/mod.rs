@@ -9,6 +9,7 @@ pub mod address;
 mod checks;
 mod compilation;
 mod dependencies;
+pub mod docker;
 mod document;
 pub mod duration;
 pub mod expression;
