@@ -16,6 +16,8 @@ macro_rules! with_kinds {
             Systemd systemd untimed SystemdOptions SystemdSettings SystemdCheck;
             /// Processes found in /proc.
             Process process untimed ProcessOptions ProcessSettings ProcessCheck;
+            /// An object store: signed requests, and MinIO's health.
+            S3 s3 timed S3Options S3Settings S3Check;
         }
     };
 }
