@@ -11,6 +11,7 @@ pub mod proc_scan;
 pub mod process;
 pub mod proxy;
 pub mod resolve;
+pub mod s3;
 pub mod stamp;
 pub mod stream;
 pub mod systemd;

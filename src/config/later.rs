@@ -4,11 +4,10 @@
 use crate::model::CheckKind;
 
 /// Kinds of check that this version does not have.
-const KINDS: [&str; 15] = [
+const KINDS: &[&str] = &[
     "postgres",
     "redis",
     "rabbitmq",
-    "s3",
     "minio",
     "celery",
     "dns",

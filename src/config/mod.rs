@@ -24,6 +24,7 @@ mod pieces;
 pub mod place;
 pub mod process;
 pub mod regular_file;
+pub mod s3;
 pub mod schema;
 pub mod secret;
 pub mod server_url;
