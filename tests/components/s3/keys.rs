@@ -28,6 +28,10 @@ async fn a_wrong_key_and_a_wrong_secret_are_told_apart() {
 
     let mut wrong_key = check(&keys("somebody-else", SECRET_KEY));
     run!(wrong_key, LONG).failed(Reason::Auth, "it does not know the access key (");
+    let shown = format!("{wrong_secret:?} {wrong_key:?} {:?}", ran.report);
+    for secret in ["not-the-secret", "somebody-else", ACCESS_KEY, SECRET_KEY] {
+        assert!(!shown.contains(secret), "{secret} is in {shown}");
+    }
     store.freed().await;
 }
 
