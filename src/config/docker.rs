@@ -208,6 +208,15 @@ fn engine(text: &str, has_tls: bool) -> Result<EngineHost, String> {
     })
 }
 
+impl super::KindLabels for DockerSettings {
+    fn values_at_once(&self, label: &str) -> Option<u64> {
+        match label {
+            "health" => Some(3),
+            _ => None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::cell::RefCell;

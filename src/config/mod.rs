@@ -47,4 +47,4 @@ pub use findings::{ConfigError, Located, MAX_SHOWN};
 pub use load::{
     EMBEDDED_DEFAULT, Loaded, MAX_FILE_BYTES, embedded_default, embedded_default_on, load, parse, parse_bytes,
 };
-pub use settings::{CheckSettings, Config, KindSettings, Service};
+pub use settings::{CheckSettings, Config, KindLabels, KindSettings, Service};

@@ -11,6 +11,7 @@ pub mod ran;
 pub mod s3;
 pub mod servers;
 pub mod snapshots;
+pub mod stage;
 pub mod switchable;
 pub mod systemd;
 pub mod targets;
