@@ -2,7 +2,7 @@
 
 use super::table::{self, Fill};
 use crate::check::families;
-use crate::config::Config;
+use crate::config::{Config, KindSettings};
 use crate::model::{CheckKind, Condition, Family, MetricType, Scope, Status};
 use crate::store::{LAGS, RESPONSE_TIMES};
 
@@ -26,10 +26,19 @@ pub fn series_count(config: &Config) -> u64 {
             .map_or(0, |(_, count)| *count)
     };
     let services = config.services.iter().map(|service| {
-        let checks = service.checks.iter().map(|check| of_kind(check.kind.kind()));
+        let checks = service.checks.iter();
+        let checks = checks.map(|check| of_kind(check.kind.kind()) + more(&check.kind));
         of_service + checks.sum::<u64>()
     });
     of_exporter + services.sum::<u64>()
+}
+
+/// Series beyond one a family, of what the configuration of a check names itself.
+fn more(kind: &KindSettings) -> u64 {
+    match kind {
+        KindSettings::Http(http) => (http.extraction.values.len() as u64).saturating_sub(1),
+        _ => 0,
+    }
 }
 
 /// Series of the common families of a scope, for one exporter, service or check (of `kind`).
@@ -94,6 +103,21 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn what_a_check_names_itself_is_counted() {
+        let count = |extract: &str| {
+            let text = format!(
+                "services: [{{ key: a, checks: [{{ kind: http, url: \"http://a/\", extract: [{extract}] }}] }}]"
+            );
+            series_count(&crate::config::parse(&text, "a.yml").unwrap().config)
+        };
+        let one = count("{ path: $.a, name: a }");
+        assert_eq!(
+            count("{ path: $.a, name: a }, { path: $.b, name: b }, { path: $.c, name: c }"),
+            one + 2
+        );
     }
 
     #[test]

@@ -10,7 +10,7 @@ fn the_example_loads_without_a_remark() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/upkeep.example.yml");
     let loaded = load(&path).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(loaded.remarks, []);
-    assert_eq!(loaded.config.services.len(), 4);
+    assert_eq!(loaded.config.services.len(), 5);
 }
 
 #[test]
