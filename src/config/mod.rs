@@ -15,6 +15,7 @@ pub mod duration;
 pub mod expression;
 mod findings;
 pub mod http;
+pub mod json_path;
 mod kinds;
 mod later;
 mod levels;
