@@ -10,6 +10,7 @@ pub mod network;
 pub mod proc_scan;
 pub mod process;
 pub mod proxy;
+pub mod rabbitmq;
 pub mod resolve;
 pub mod stamp;
 pub mod stream;
