@@ -16,7 +16,7 @@ use super::http::{Driver, MAX_HEAD_BYTES, drive, problem};
 use super::network::Network;
 use super::stream::{Allowance, Stream};
 use super::tls::TlsClient;
-use super::trace::{Phase, Trace};
+use super::trace::{Phase, Step, Trace};
 use crate::config::address::{AddressPreference, HostPort};
 use crate::model::{Problem, Reason};
 
@@ -148,6 +148,7 @@ impl ApiClient {
         is_kept: bool,
     ) -> Option<Result<Answer, Problem>> {
         trace.enter(Phase::Processing);
+        trace.step = Step::Doing(format!("{doing} at {}", self.endpoint).into());
         let failed = |error: &hyper::Error| Err(problem(error, &self.endpoint, doing));
         let Connection { sender, driver } = &mut connection;
         let response = async {

@@ -70,8 +70,10 @@ fn values_at_once(label: &str) -> Option<u64> {
         "threshold" => Some(2),
         // resolve, connect, tls, processing, transfer
         "phase" => Some(5),
-        // active, reloading, refreshing, inactive, failed, activating, deactivating, maintenance
+        // active, reloading, refreshing, inactive, failed, activating, deactivating, maintenance; a container has seven
         "state" => Some(8),
+        // starting, healthy, unhealthy
+        "health" => Some(3),
         "name" | "version" | "revision" | "kind" | "target" | "reason" | "unit" => Some(1),
         _ => None,
     }
