@@ -7,7 +7,6 @@ use crate::model::CheckKind;
 const KINDS: &[&str] = &[
     "postgres",
     "redis",
-    "rabbitmq",
     "minio",
     "celery",
     "dns",

@@ -24,6 +24,7 @@ pub mod pattern;
 mod pieces;
 pub mod place;
 pub mod process;
+pub mod rabbitmq;
 pub mod regular_file;
 pub mod s3;
 pub mod schema;
