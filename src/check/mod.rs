@@ -9,6 +9,7 @@ pub mod network;
 pub mod proc_scan;
 pub mod process;
 pub mod proxy;
+pub mod redis;
 pub mod resolve;
 pub mod stamp;
 pub mod stream;

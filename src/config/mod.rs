@@ -22,6 +22,7 @@ pub mod pattern;
 mod pieces;
 pub mod place;
 pub mod process;
+pub mod redis;
 pub mod regular_file;
 pub mod schema;
 pub mod secret;
