@@ -12,6 +12,7 @@ pub mod proc_scan;
 pub mod process;
 pub mod proxy;
 pub mod rabbitmq;
+pub mod redis;
 pub mod resolve;
 pub mod s3;
 pub mod stamp;

@@ -25,6 +25,7 @@ mod pieces;
 pub mod place;
 pub mod process;
 pub mod rabbitmq;
+pub mod redis;
 pub mod regular_file;
 pub mod s3;
 pub mod schema;

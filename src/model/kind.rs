@@ -22,6 +22,8 @@ macro_rules! with_kinds {
             Docker docker untimed DockerOptions DockerSettings DockerCheck;
             /// An object store: signed requests, and MinIO's health.
             S3 s3 timed S3Options S3Settings S3Check;
+            /// A Redis or Valkey server, a sentinel or a cluster node.
+            Redis redis timed RedisOptions RedisSettings RedisCheck;
         }
     };
 }

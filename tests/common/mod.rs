@@ -8,6 +8,7 @@ pub mod dashboards;
 pub mod exporter;
 pub mod podman;
 pub mod ran;
+pub mod redis;
 pub mod s3;
 pub mod servers;
 pub mod snapshots;

@@ -7,4 +7,5 @@
 mod common;
 mod docker;
 
+mod redis;
 mod s3;

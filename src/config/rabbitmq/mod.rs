@@ -3,6 +3,19 @@
 
 mod management;
 mod queues;
+impl crate::config::KindLabels for RabbitmqSettings {
+    fn values_at_once(&self, label: &str) -> Option<u64> {
+        match label {
+            "queue" => Some(self.queues.len() as u64),
+            // memory, disk
+            "alarm" => Some(2),
+            // The bound of check/rabbitmq/management.rs.
+            "node" => Some(32),
+            _ => None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests;
 
