@@ -97,23 +97,53 @@ impl RedisClient {
             });
         }
         let made = Instant::now();
-        let mut session = Session::new(self.connect(trace).await?, self.server.endpoint.to_string());
-        let mut greeting = self.greeting(password.as_ref());
-        let greetings = greeting.len();
-        greeting.extend(commands.iter().cloned());
-        session.send(&greeting, trace).await?;
-        for command in &greeting[..greetings] {
-            if let Err(error) = session.reply(trace).await? {
-                return Err(session.refused(command.name(), &error));
-            }
-        }
-        let first = session.reply(trace).await?;
+        let stream = self.connect(trace).await?;
+        let session = Session::new(stream, self.server.endpoint.to_string());
+        let (session, first) = self.greet(session, password.as_ref(), commands, trace).await?;
         Ok(Opened {
             session,
             first,
             password,
             made,
         })
+    }
+
+    /// Makes a new connection ours, and takes the first answer on it.
+    async fn greet(
+        &self,
+        mut session: Session,
+        password: Option<&Secret>,
+        commands: &[Command],
+        trace: &mut Trace<'_>,
+    ) -> Result<(Session, Reply), Problem> {
+        let mut greeting = self.greeting(password);
+        let greetings = greeting.len();
+        greeting.extend(commands.iter().cloned());
+        let first = async {
+            session.send(&greeting, trace).await?;
+            for command in &greeting[..greetings] {
+                if let Err(error) = session.reply(trace).await? {
+                    return Err(session.refused(command.name(), &error));
+                }
+            }
+            session.reply(trace).await
+        };
+        match first.await {
+            Ok(first) => Ok((session, first)),
+            // That is what a server with TLS does with a client without.
+            Err(problem) if problem.reason == Reason::Closed && self.is_plain() => {
+                let message = format_args!(
+                    "{} (if this is a port of TLS, write rediss://)",
+                    problem.message()
+                );
+                Err(Problem::new(Reason::Closed, message))
+            }
+            Err(problem) => Err(problem),
+        }
+    }
+
+    fn is_plain(&self) -> bool {
+        matches!(&self.server.endpoint, RedisEndpoint::Host { tls: None, .. })
     }
 
     /// Keeps the connection for the next run, where connections are kept and no answer is outstanding.
