@@ -6,6 +6,7 @@ pub mod dbus;
 pub mod dial;
 pub mod http;
 pub mod network;
+pub mod postgres;
 pub mod proc_scan;
 pub mod process;
 pub mod proxy;

@@ -4,8 +4,7 @@
 use crate::model::CheckKind;
 
 /// Kinds of check that this version does not have.
-const KINDS: [&str; 16] = [
-    "postgres",
+const KINDS: [&str; 15] = [
     "redis",
     "rabbitmq",
     "s3",

@@ -21,6 +21,7 @@ mod load;
 pub mod pattern;
 mod pieces;
 pub mod place;
+pub mod postgres;
 pub mod process;
 pub mod regular_file;
 pub mod schema;

@@ -16,6 +16,8 @@ macro_rules! with_kinds {
             Systemd systemd untimed SystemdOptions SystemdSettings SystemdCheck;
             /// Processes found in /proc.
             Process process untimed ProcessOptions ProcessSettings ProcessCheck;
+            /// A PostgreSQL database: a login and a query.
+            Postgres postgres timed PostgresOptions PostgresSettings PostgresCheck;
         }
     };
 }

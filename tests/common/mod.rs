@@ -6,6 +6,7 @@ pub mod clock;
 pub mod config;
 pub mod dashboards;
 pub mod exporter;
+pub mod postgres;
 pub mod ran;
 pub mod servers;
 pub mod snapshots;
