@@ -12,13 +12,15 @@ fn url(target: &Target, mode: &str) -> String {
     format!("postgres://app:app-hunter2@{}/app?sslmode={mode}", target.address)
 }
 
-/// Answers the first message with this and then does as `after` says.
+/// Answers the first message with this, and what follows with the rest again and again.
 async fn answering(first: &'static [u8], endless: &'static [u8]) -> Target {
     Target::serve(move |mut stream, _, _| async move {
         let _ = stream.read(&mut [0; 4096]).await;
         let _ = stream.write_all(first).await;
         if !endless.is_empty() {
-            let _ = stream.read(&mut [0; 4096]).await;
+            if first.ends_with(b"I") {
+                let _ = stream.read(&mut [0; 4096]).await;
+            }
             while stream.write_all(&endless.repeat(1000)).await.is_ok() {}
         }
         Some(stream)
