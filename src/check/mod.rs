@@ -4,6 +4,7 @@
 pub mod api_client;
 pub mod dbus;
 pub mod dial;
+pub mod docker;
 pub mod http;
 pub mod network;
 pub mod postgres;
@@ -11,6 +12,7 @@ pub mod proc_scan;
 pub mod process;
 pub mod proxy;
 pub mod resolve;
+pub mod s3;
 pub mod stamp;
 pub mod stream;
 pub mod systemd;

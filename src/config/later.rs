@@ -4,13 +4,11 @@
 use crate::model::CheckKind;
 
 /// Kinds of check that this version does not have.
-const KINDS: [&str; 15] = [
+const KINDS: &[&str] = &[
     "redis",
     "rabbitmq",
-    "s3",
     "minio",
     "celery",
-    "docker",
     "dns",
     "icmp",
     "grpc",
@@ -23,7 +21,7 @@ const KINDS: [&str; 15] = [
 ];
 
 /// Keys that this version does not have, with what to do.
-const KEYS: [(&str, &str); 6] = [
+const KEYS: [(&str, &str); 5] = [
     (
         "monitor",
         "set interval, recheck_interval and failures_before_down under defaults",
@@ -34,10 +32,6 @@ const KEYS: [(&str, &str); 6] = [
     (
         "maintenance",
         "maintenance windows do not exist yet: silence alerts in Alertmanager",
-    ),
-    (
-        "container",
-        "containers can't be checked yet: use url, port or process_match",
     ),
 ];
 

@@ -9,6 +9,7 @@ pub mod address;
 mod checks;
 mod compilation;
 mod dependencies;
+pub mod docker;
 mod document;
 pub mod duration;
 pub mod expression;
@@ -24,6 +25,7 @@ pub mod place;
 pub mod postgres;
 pub mod process;
 pub mod regular_file;
+pub mod s3;
 pub mod schema;
 pub mod secret;
 pub mod server_url;
@@ -46,4 +48,4 @@ pub use findings::{ConfigError, Located, MAX_SHOWN};
 pub use load::{
     EMBEDDED_DEFAULT, Loaded, MAX_FILE_BYTES, embedded_default, embedded_default_on, load, parse, parse_bytes,
 };
-pub use settings::{CheckSettings, Config, KindSettings, Service};
+pub use settings::{CheckSettings, Config, KindLabels, KindSettings, Service};

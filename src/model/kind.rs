@@ -18,6 +18,10 @@ macro_rules! with_kinds {
             Process process untimed ProcessOptions ProcessSettings ProcessCheck;
             /// A PostgreSQL database: a login and a query.
             Postgres postgres timed PostgresOptions PostgresSettings PostgresCheck;
+            /// A container, as its engine sees it.
+            Docker docker untimed DockerOptions DockerSettings DockerCheck;
+            /// An object store: signed requests, and MinIO's health.
+            S3 s3 timed S3Options S3Settings S3Check;
         }
     };
 }

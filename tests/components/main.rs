@@ -6,3 +6,6 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod postgres;
+mod docker;
+
+mod s3;

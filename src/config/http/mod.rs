@@ -7,6 +7,8 @@ mod options;
 mod proxy;
 mod resolve;
 mod target;
+impl crate::config::KindLabels for HttpSettings {}
+
 #[cfg(test)]
 mod tests;
 
