@@ -5,7 +5,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
-mod postgres;
 mod docker;
+mod postgres;
 
 mod s3;

@@ -13,12 +13,10 @@ use tokio_postgres::tls::NoTlsStream;
 use tokio_postgres::{Client, Connection, Error, SimpleQueryMessage, SimpleQueryStream};
 
 use super::watched::Watched;
+use crate::check::stream::MAX_CONNECTION_AGE;
 use crate::check::tls::Recorder;
 use crate::config::secret::Secret;
 
-/// How long a session is kept. What a new login would meet is noticed after this time at the latest: changed
-/// credentials, certificates, limits and rules.
-pub const MAX_AGE: Duration = Duration::from_secs(60);
 /// How long the server may take to end a session that is to be replaced.
 const MAX_FAREWELL: Duration = Duration::from_millis(500);
 
@@ -65,7 +63,7 @@ impl Session {
 
     /// Whether it still says what a new one would.
     pub fn is_current(&self, password: Option<&Secret>) -> bool {
-        self.since.elapsed() < MAX_AGE && self.password.as_ref() == password
+        self.since.elapsed() < MAX_CONNECTION_AGE && self.password.as_ref() == password
     }
 
     /// The certificates shown at its beginning.

@@ -116,8 +116,13 @@ impl PostgresOptions {
                 url::EXAMPLE
             ))),
         };
-        let (url, parsed) = url?;
-        let password = parsed.password(place, self.password, self.password_file, self.password_env);
+        let (inline, file, env) = (self.password, self.password_file, self.password_env);
+        let Ok((url, parsed)) = url else {
+            // What is wrong with the password is told all the same.
+            let _ = SecretSource::from_keys(place, "password", inline, file, env);
+            return Err(Invalid);
+        };
+        let password = parsed.password(place, inline, file, env);
         Ok(PostgresSettings {
             url,
             password: password?,
@@ -191,6 +196,8 @@ impl PostgresOptions {
         }))
     }
 }
+
+impl super::KindLabels for PostgresSettings {}
 
 impl PostgresSettings {
     /// `postgres://host:port/database`.
