@@ -63,19 +63,20 @@ fn meaning(error: &Error, doing: Doing) -> (Reason, String) {
         let (reason, advice) = of_state(error.code().code(), doing);
         return (reason, said(error, advice));
     }
-    if let Some(error) = error.source().and_then(|cause| cause.downcast_ref::<io::Error>()) {
-        return of_io(error, doing);
-    }
     if error.is_closed() {
         return (
             Reason::Closed,
             "it closed the connection before the end".to_owned(),
         );
     }
-    // The library tells its remaining errors by their texts only.
-    let cause = error.source().map(ToString::to_string).unwrap_or_default();
-    let what = bounded(&cause);
+    let cause = error.source();
+    let what = bounded(&cause.map(ToString::to_string).unwrap_or_default());
+    // The library tells what has no code by its text only. The cause of a message that can't be parsed is an error of
+    // input and output too.
     match error.to_string().as_str() {
+        "error communicating with the server" => cause
+            .and_then(|cause| cause.downcast_ref())
+            .map_or((Reason::Closed, what), |error| of_io(error, doing)),
         "invalid configuration" => (
             Reason::Auth,
             "the server asks for a password and there is none: set password_file, or password or password_env"
