@@ -18,6 +18,8 @@ macro_rules! with_kinds {
             Process process untimed ProcessOptions ProcessSettings ProcessCheck;
             /// A RabbitMQ broker, its queues and its management API.
             Rabbitmq rabbitmq timed RabbitmqOptions RabbitmqSettings RabbitmqCheck;
+            /// A PostgreSQL database: a login and a query.
+            Postgres postgres timed PostgresOptions PostgresSettings PostgresCheck;
             /// A container, as its engine sees it.
             Docker docker untimed DockerOptions DockerSettings DockerCheck;
             /// An object store: signed requests, and MinIO's health.

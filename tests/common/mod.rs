@@ -7,6 +7,7 @@ pub mod config;
 pub mod dashboards;
 pub mod exporter;
 pub mod podman;
+pub mod postgres;
 pub mod ran;
 pub mod redis;
 pub mod s3;

@@ -6,6 +6,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod docker;
+mod postgres;
 
 mod redis;
 mod s3;

@@ -1,7 +1,6 @@
 //! A check's one connection to a Redis server: made, authenticated, kept between runs, and made anew where it has become
 //! stale or what it rests on has changed.
 
-
 use redis::Value;
 use tokio::time::Instant;
 

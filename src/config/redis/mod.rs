@@ -106,6 +106,9 @@ impl RedisSettings {
     }
 }
 
+#[cfg(test)]
+mod tests;
+
 impl crate::config::KindLabels for RedisSettings {
     fn values_at_once(&self, label: &str) -> Option<u64> {
         match label {
@@ -119,6 +122,3 @@ impl crate::config::KindLabels for RedisSettings {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;
