@@ -1,6 +1,7 @@
 //! What a check is, and the one enum over its kinds. A check knows how to run once; when it runs, for how long, and
 //! what its result means is the business of others.
 
+pub mod amqp;
 pub mod api_client;
 pub mod dbus;
 pub mod dial;
