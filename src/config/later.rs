@@ -4,9 +4,8 @@
 use crate::model::CheckKind;
 
 /// Kinds of check that this version does not have.
-const KINDS: [&str; 16] = [
+const KINDS: [&str; 15] = [
     "postgres",
-    "redis",
     "rabbitmq",
     "s3",
     "minio",

@@ -16,6 +16,8 @@ macro_rules! with_kinds {
             Systemd systemd untimed SystemdOptions SystemdSettings SystemdCheck;
             /// Processes found in /proc.
             Process process untimed ProcessOptions ProcessSettings ProcessCheck;
+            /// A Redis or Valkey server, a sentinel or a cluster node.
+            Redis redis timed RedisOptions RedisSettings RedisCheck;
         }
     };
 }

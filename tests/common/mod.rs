@@ -7,6 +7,7 @@ pub mod config;
 pub mod dashboards;
 pub mod exporter;
 pub mod ran;
+pub mod redis;
 pub mod servers;
 pub mod snapshots;
 pub mod switchable;

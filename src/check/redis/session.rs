@@ -85,6 +85,11 @@ impl Session {
         }
     }
 
+    /// Where the server is.
+    pub fn at(&self) -> &str {
+        &self.at
+    }
+
     /// Sends commands in one packet; each of them has an answer to be read, in the same order.
     ///
     /// # Errors
@@ -171,6 +176,7 @@ impl Session {
     ///
     /// # Errors
     /// Why there is no answer, or what the server's error means.
+    #[allow(dead_code, reason = "for kinds that do their work over Redis")]
     pub async fn value(&mut self, command: Command, trace: &mut Trace<'_>) -> Result<Value, Problem> {
         let name = command.name;
         let reply = self.command(command, trace).await?;
