@@ -4,12 +4,11 @@
 use crate::model::CheckKind;
 
 /// Kinds of check that this version does not have.
-const KINDS: [&str; 15] = [
+const KINDS: [&str; 14] = [
     "postgres",
     "rabbitmq",
     "s3",
     "minio",
-    "celery",
     "docker",
     "dns",
     "icmp",

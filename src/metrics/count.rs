@@ -77,6 +77,8 @@ fn values_at_once(label: &str) -> Option<u64> {
         // Few, as a rule; 64 and 32 at most.
         "db" | "master" => Some(1),
         "name" | "server" | "version" | "revision" | "kind" | "target" | "reason" | "unit" => Some(1),
+        // A few queues that the configuration names; workers as they come, 100 at most.
+        "queue" | "worker" => Some(2),
         _ => None,
     }
 }

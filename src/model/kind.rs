@@ -18,6 +18,8 @@ macro_rules! with_kinds {
             Process process untimed ProcessOptions ProcessSettings ProcessCheck;
             /// A Redis or Valkey server, a sentinel or a cluster node.
             Redis redis timed RedisOptions RedisSettings RedisCheck;
+            /// Celery workers, asked over their broker.
+            Celery celery timed CeleryOptions CelerySettings CeleryCheck;
         }
     };
 }
