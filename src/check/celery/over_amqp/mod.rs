@@ -3,6 +3,7 @@
 
 mod ping;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use amq_protocol::types::AMQPValue;
@@ -15,7 +16,7 @@ use crate::check::amqp::{AmqpError, Connection, Credentials, Login};
 use crate::check::dial::dial;
 use crate::check::network::Network;
 use crate::check::stream::{Allowance, Stream};
-use crate::check::tls::TlsClient;
+use crate::check::tls::{Recorder, TlsClient};
 use crate::check::trace::{Step, Trace};
 use crate::config::celery::{AmqpServer, CelerySettings, MAX_WORKERS};
 use crate::config::secret::Secret;
@@ -47,11 +48,13 @@ pub struct Link {
     kept: Option<Kept>,
 }
 
-/// A connection, and the password it was made with.
+/// A connection, the password it was made with, and the certificates of its handshake: what a run over the kept connection
+/// knows of them.
 #[derive(Debug)]
 struct Kept {
     connection: Connection,
     password: Secret,
+    certificates: Option<Arc<Recorder>>,
 }
 
 /// A connection with a ping sent over it.
@@ -96,6 +99,7 @@ impl Link {
             .filter(|kept| kept.password == password && kept.connection.opened.elapsed() < MAX_AGE);
         let at = self.server.address.to_string();
         if let Some(mut kept) = kept {
+            trace.certificates.clone_from(&kept.certificates);
             match ping::send(&mut kept.connection, &ping, trace).await {
                 Ok(is_heard) => return Ok(session(kept, at, is_heard)),
                 Err((error, _)) if error.is_stale() => {}
@@ -103,7 +107,12 @@ impl Link {
             }
         }
         let connection = self.connect(&password, trace).await?;
-        let mut kept = Kept { connection, password };
+        let certificates = trace.certificates.clone().filter(|_| self.tls.is_some());
+        let mut kept = Kept {
+            connection,
+            password,
+            certificates,
+        };
         match ping::send(&mut kept.connection, &ping, trace).await {
             Ok(is_heard) => Ok(session(kept, at, is_heard)),
             Err((error, doing)) => Err(error.problem(at, doing)),

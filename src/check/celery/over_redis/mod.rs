@@ -90,57 +90,27 @@ impl Link {
         mut ping: Ping,
         trace: &mut Trace<'_>,
     ) -> Result<(Session, Option<usize>), Problem> {
-        let mailbox = self.mailbox.clone();
-        ping.routing_key = mailbox.routing_key(unix_now());
-        let binding = mailbox.binding(&ping.routing_key);
-        if self.next_sweep <= Instant::now() {
-            self.cursor = Some(0);
-            self.next_sweep = Instant::now() + SWEEP_INTERVAL;
-        }
-        let mut commands = vec![Command::new("DEL").arg(mailbox.answers())];
-        self.left.retain(|left| *left != binding);
-        if !self.left.is_empty() {
-            commands.push(Command::new("SREM").arg(&mailbox.bindings).arg(&self.left));
-        }
-        if let Some(cursor) = self.cursor {
-            let scan = Command::new("SSCAN").arg(&mailbox.bindings).arg(cursor);
-            commands.push(
-                scan.arg("MATCH")
-                    .arg(format!("{PREFIX}*"))
-                    .arg("COUNT")
-                    .arg(SWEPT),
-            );
-        }
-        commands.push(Command::new("SADD").arg(&mailbox.bindings).arg(&binding));
-        commands.push(
-            Command::new("PUBLISH")
-                .arg(mailbox.channel(&ping.exchange))
-                .arg(ping.envelope()),
-        );
+        ping.routing_key = self.mailbox.routing_key(unix_now());
+        let binding = self.mailbox.binding(&ping.routing_key);
+        let commands = self.commands(&ping, &binding);
         // From here on the broker may have it, whatever becomes of this run.
         self.left.push(binding.clone());
-        if self.left.len() > MAX_LEFT {
-            self.left.remove(0);
+        let opened = self.client.open(&commands, trace).await?;
+        if let Err(error) = &opened.first {
+            return Err(opened.session.refused(commands[0].name(), error));
         }
-        let mut opened = self.client.open(&commands, trace).await?;
         let mut session = Session {
-            abandoned: Vec::new(),
-            mailbox,
+            opened,
+            mailbox: self.mailbox.clone(),
             binding: binding.clone(),
-            opened: {
-                if let Err(error) = &opened.first {
-                    return Err(opened.session.refused("DEL", error));
-                }
-                opened.first = Ok(Value::Nil);
-                opened
-            },
+            abandoned: Vec::new(),
         };
         let mut listening = None;
         for command in &commands[1..] {
             let value = session.expect(command.name(), trace).await?;
             match (command.name(), value) {
                 ("PUBLISH", Value::Int(receivers)) => listening = usize::try_from(receivers).ok(),
-                ("SSCAN", value) => self.swept(value, &mut session),
+                ("SSCAN", value) => session.abandoned = self.swept(value),
                 _ => {}
             }
         }
@@ -148,11 +118,36 @@ impl Link {
         Ok((session, listening))
     }
 
-    /// Notes what a step of the search for abandoned bindings found.
-    fn swept(&mut self, found: Value, session: &mut Session) {
+    /// Removes what earlier runs left, goes on with the search for abandoned bindings, binds our queue, and pings.
+    fn commands(&mut self, ping: &Ping, binding: &str) -> Vec<Command> {
+        let mailbox = &self.mailbox;
+        let mut commands = vec![Command::new("DEL").arg(mailbox.answers())];
+        self.left.retain(|left| left != binding);
+        let surplus = self.left.len().saturating_sub(MAX_LEFT);
+        self.left.drain(..surplus);
+        if !self.left.is_empty() {
+            commands.push(Command::new("SREM").arg(&mailbox.bindings).arg(&self.left));
+        }
+        if self.next_sweep <= Instant::now() {
+            self.cursor = Some(0);
+            self.next_sweep = Instant::now() + SWEEP_INTERVAL;
+        }
+        if let Some(cursor) = self.cursor {
+            let scan = Command::new("SSCAN").arg(&mailbox.bindings).arg(cursor);
+            let scan = scan.arg("MATCH").arg(format!("{PREFIX}*"));
+            commands.push(scan.arg("COUNT").arg(SWEPT));
+        }
+        commands.push(Command::new("SADD").arg(&mailbox.bindings).arg(binding));
+        let publish = Command::new("PUBLISH").arg(mailbox.channel(&ping.exchange));
+        commands.push(publish.arg(ping.envelope()));
+        commands
+    }
+
+    /// What a step of the search for abandoned bindings found.
+    fn swept(&mut self, found: Value) -> Vec<(String, Vec<String>)> {
         self.cursor = None;
         let Ok((cursor, bindings)) = redis::from_redis_value::<(u64, Vec<String>)>(found) else {
-            return;
+            return Vec::new();
         };
         self.cursor = Some(cursor).filter(|cursor| *cursor != 0);
         let now = unix_now();
@@ -160,7 +155,7 @@ impl Link {
             let lists = self.mailbox.abandoned(&binding, now)?;
             Some((binding, lists))
         });
-        session.abandoned = abandoned.collect();
+        abandoned.collect()
     }
 
     /// Keeps the connection of a run that went well.
