@@ -105,3 +105,6 @@ impl RedisSettings {
         self.server.target()
     }
 }
+
+#[cfg(test)]
+mod tests;
