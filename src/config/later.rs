@@ -4,12 +4,9 @@
 use crate::model::CheckKind;
 
 /// Kinds of check that this version does not have.
-const KINDS: [&str; 14] = [
+const KINDS: &[&str] = &[
     "postgres",
-    "rabbitmq",
-    "s3",
     "minio",
-    "docker",
     "dns",
     "icmp",
     "grpc",
@@ -22,7 +19,7 @@ const KINDS: [&str; 14] = [
 ];
 
 /// Keys that this version does not have, with what to do.
-const KEYS: [(&str, &str); 6] = [
+const KEYS: [(&str, &str); 5] = [
     (
         "monitor",
         "set interval, recheck_interval and failures_before_down under defaults",
@@ -33,10 +30,6 @@ const KEYS: [(&str, &str); 6] = [
     (
         "maintenance",
         "maintenance windows do not exist yet: silence alerts in Alertmanager",
-    ),
-    (
-        "container",
-        "containers can't be checked yet: use url, port or process_match",
     ),
 ];
 

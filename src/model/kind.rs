@@ -20,6 +20,12 @@ macro_rules! with_kinds {
             Redis redis timed RedisOptions RedisSettings RedisCheck;
             /// Celery workers, asked over their broker.
             Celery celery timed CeleryOptions CelerySettings CeleryCheck;
+            /// A RabbitMQ broker, its queues and its management API.
+            Rabbitmq rabbitmq timed RabbitmqOptions RabbitmqSettings RabbitmqCheck;
+            /// A container, as its engine sees it.
+            Docker docker untimed DockerOptions DockerSettings DockerCheck;
+            /// An object store: signed requests, and MinIO's health.
+            S3 s3 timed S3Options S3Settings S3Check;
         }
     };
 }

@@ -8,3 +8,6 @@ mod common;
 
 mod celery;
 mod redis;
+mod docker;
+
+mod s3;

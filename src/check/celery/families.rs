@@ -3,9 +3,8 @@
 use std::borrow::Cow;
 
 use super::judge::Length;
-use super::roster;
 use crate::check::tls::CERTIFICATE_NOT_AFTER;
-use crate::config::celery::CelerySettings;
+use crate::config::celery::{CelerySettings, MAX_NAMED};
 use crate::model::{Family, MetricType, Report, Sample, Scope, Unit};
 
 const fn gauge(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Family {
@@ -93,7 +92,7 @@ pub fn configured(settings: &CelerySettings, report: &mut Report) {
 /// Reports the workers: how many answered, and of the known ones which.
 pub fn workers<'a>(answered: usize, known: impl Iterator<Item = (&'a str, bool)>, report: &mut Report) {
     push(report, &WORKERS, None, number(answered as u64));
-    for (name, is_up) in known.take(roster::MAX_NAMED) {
+    for (name, is_up) in known.take(MAX_NAMED) {
         push(report, &WORKER_UP, Some(name), f64::from(u8::from(is_up)));
     }
 }

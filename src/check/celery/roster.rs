@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::config::celery::MAX_NAMED;
+
 /// How long a worker that answers no more is remembered.
 const MEMORY: Duration = Duration::from_secs(3600);
-
-/// The most workers that have a series of their own.
-pub const MAX_NAMED: usize = 100;
 
 /// The longest name of a worker in a label, in bytes.
 pub const MAX_NAME_BYTES: usize = 64;

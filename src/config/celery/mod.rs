@@ -26,6 +26,9 @@ const MAX_REPLY_TIMEOUT: Duration = Duration::from_secs(60);
 /// The most workers that can be asked for: as many answers are read in one run.
 pub const MAX_WORKERS: usize = 1000;
 
+/// The most workers that have a series of their own.
+pub const MAX_NAMED: usize = 100;
+
 /// The longest name of a control exchange, in bytes: the names made of it stay short strings of AMQP.
 const MAX_EXCHANGE: usize = 128;
 
@@ -171,6 +174,17 @@ impl CelerySettings {
         match &self.broker {
             Broker::Redis { server, .. } => server.target(),
             Broker::Amqp(server) => server.target(),
+        }
+    }
+}
+
+impl super::KindLabels for CelerySettings {
+    fn values_at_once(&self, label: &str) -> Option<u64> {
+        match label {
+            "queue" => Some(self.queues.len() as u64),
+            // As many as are expected, and some that are remembered; the bound is far above.
+            "worker" => Some(2 * self.expected_workers.unwrap_or(self.min_workers).min(MAX_NAMED) as u64),
+            _ => None,
         }
     }
 }

@@ -4,7 +4,6 @@
 mod ping;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use amq_protocol::types::AMQPValue;
 use tokio::time::{Instant, timeout_at};
@@ -15,7 +14,7 @@ use super::{Finished, Received};
 use crate::check::amqp::{AmqpError, Connection, Credentials, Login};
 use crate::check::dial::dial;
 use crate::check::network::Network;
-use crate::check::stream::{Allowance, Stream};
+use crate::check::stream::{Allowance, MAX_CONNECTION_AGE, Stream};
 use crate::check::tls::{Recorder, TlsClient};
 use crate::check::trace::{Step, Trace};
 use crate::config::celery::{AmqpServer, CelerySettings, MAX_WORKERS};
@@ -24,10 +23,6 @@ use crate::model::{Problem, Reason};
 
 /// The most that is read in one run, in bytes: as many answers as there may be, with their properties.
 const ALLOWED: u64 = 2 * (MAX_WORKERS * MAX_REPLY_BYTES) as u64;
-
-/// How old a kept connection may become. A new one notices what has changed at the broker: passwords, permissions,
-/// certificates.
-const MAX_AGE: Duration = Duration::from_secs(60);
 
 /// How many silent workers' mailboxes are looked at in one run.
 const MAX_PROBED: usize = 8;
@@ -96,7 +91,7 @@ impl Link {
         let kept = self
             .kept
             .take()
-            .filter(|kept| kept.password == password && kept.connection.opened.elapsed() < MAX_AGE);
+            .filter(|kept| kept.password == password && kept.connection.opened.elapsed() < MAX_CONNECTION_AGE);
         let at = self.server.address.to_string();
         if let Some(mut kept) = kept {
             trace.certificates.clone_from(&kept.certificates);
