@@ -3,6 +3,7 @@
 
 pub mod amqp;
 pub mod api_client;
+pub mod celery;
 pub mod dbus;
 pub mod dial;
 pub mod docker;

@@ -6,7 +6,6 @@ use crate::model::CheckKind;
 /// Kinds of check that this version does not have.
 const KINDS: &[&str] = &[
     "minio",
-    "celery",
     "dns",
     "icmp",
     "grpc",

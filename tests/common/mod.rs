@@ -2,6 +2,7 @@
 
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub mod celery;
 pub mod clock;
 pub mod config;
 pub mod dashboards;
