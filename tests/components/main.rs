@@ -10,5 +10,4 @@ mod celery;
 mod docker;
 mod postgres;
 mod redis;
-
 mod s3;

@@ -232,6 +232,8 @@ pub fn text(value: &Value) -> Option<std::borrow::Cow<'_, str>> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use std::path::Path;
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt};

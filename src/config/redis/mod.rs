@@ -99,8 +99,6 @@ impl RedisOptions {
     }
 }
 
-impl super::KindLabels for RedisSettings {}
-
 impl RedisSettings {
     /// `scheme://host:port/database`, or the Unix socket.
     pub fn target(&self) -> String {
