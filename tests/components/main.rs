@@ -7,7 +7,6 @@
 mod common;
 
 mod celery;
-mod redis;
 mod docker;
-
+mod redis;
 mod s3;
