@@ -9,6 +9,7 @@ pub mod dashboards;
 pub mod exporter;
 pub mod podman;
 pub mod postgres;
+pub mod rabbitmq;
 pub mod ran;
 pub mod redis;
 pub mod s3;

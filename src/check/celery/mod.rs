@@ -95,9 +95,18 @@ impl CeleryCheck {
         };
         self.collect(&mut session, &ticket, &mut tally, trace).await?;
         let now = trace.started;
-        families::workers(tally.workers.len(), self.roster.workers(now), trace.report);
         let silent = self.roster.workers(now).filter(|(_, is_up)| !is_up);
         tally.silent = silent.map(|(name, _)| name.to_owned()).collect();
+        if let Some(blocked) = session.blocked() {
+            // It would not answer anything further on this connection either.
+            if tally.workers.len() < self.settings.min_workers {
+                return Err(blocked);
+            }
+            families::workers(tally.workers.len(), self.roster.workers(now), trace.report);
+            trace.report.warning = Some(blocked);
+            return Ok(());
+        }
+        // Only an answer of the broker proves that no more answers of workers are on their way.
         let Finished { lengths, silent } = session.finish(&self.settings, &tally.silent, trace).await?;
         if let Some(silent) = silent {
             self.roster.still_listening(silent);
@@ -106,6 +115,7 @@ impl CeleryCheck {
                 .or(tally.listening);
         }
         self.link.keep(session);
+        families::workers(tally.workers.len(), self.roster.workers(now), trace.report);
         families::queues(&self.settings, &lengths, trace.report);
         trace.report.warning = judge::judge(&self.settings, &tally, &lengths)?;
         Ok(())
@@ -199,6 +209,14 @@ impl Link {
 }
 
 impl Session {
+    /// Why the broker takes no messages, where it said so.
+    fn blocked(&self) -> Option<Problem> {
+        match self {
+            Self::Redis(_) => None,
+            Self::Amqp(session) => session.blocked(),
+        }
+    }
+
     async fn receive(&mut self, until: Instant, trace: &mut Trace<'_>) -> Result<Option<Received>, Problem> {
         match self {
             Self::Redis(session) => session.receive(until, trace).await,

@@ -1,5 +1,6 @@
 //! Celery checks against real workers of Debian's Celery, over a real Redis and a real RabbitMQ.
 
+mod over_amqp;
 mod over_redis;
 
 use std::collections::HashSet;
@@ -71,6 +72,14 @@ impl Ran {
 
     fn messages(&self, queue: &str) -> Option<f64> {
         self.value("upkeep_celery_queue_messages", Some(queue))
+    }
+
+    /// Was cut off while it did this.
+    #[track_caller]
+    fn step(&self, step: &str) -> &Self {
+        assert_eq!(self.result, None);
+        assert!(self.report.step.starts_with(step), "{}", self.report.step);
+        self
     }
 
     /// Succeeded with a warning of this reason, which says this.

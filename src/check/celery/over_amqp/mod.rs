@@ -178,6 +178,17 @@ impl Session {
         })))
     }
 
+    /// Why the broker takes no messages, where it said so: then it does not read on from who publishes.
+    pub fn blocked(&self) -> Option<Problem> {
+        let why = self.kept.connection.blocked()?;
+        let why: String = why.chars().take(MAX_QUOTED).collect();
+        let message = format_args!(
+            "{}: the broker takes no messages at present ({why}): free memory or disk space there",
+            self.at
+        );
+        Some(Problem::new(Reason::State, message))
+    }
+
     /// Asks for the lengths of the queues and for the mailboxes of workers that did not answer, and ends the queue for
     /// answers.
     ///
@@ -189,14 +200,6 @@ impl Session {
         silent: &[String],
         trace: &mut Trace<'_>,
     ) -> Result<Finished, Problem> {
-        if let Some(why) = self.kept.connection.blocked() {
-            let why: String = why.chars().take(MAX_QUOTED).collect();
-            let message = format_args!(
-                "{}: the broker takes no messages at present ({why}): free memory or disk space there",
-                self.at
-            );
-            return Err(Problem::new(Reason::State, message));
-        }
         let mut lengths = Vec::with_capacity(settings.queues.len());
         for queue in &settings.queues {
             trace.step = Step::Doing(format!("asking for the length of the queue {}", queue.name).into());
