@@ -332,3 +332,22 @@ fn is_expected(query: &QuerySettings, row: Option<Row>, target: &str) -> Result<
     );
     Err(Problem::new(Reason::Assertion, message))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_bounded_words() {
+        assert_eq!(short_version("15.14 (Debian 15.14-0+deb12u1)"), "15.14");
+        assert_eq!(short_version("17beta1"), "17beta1");
+        assert_eq!(short_version(&"9".repeat(1000)).len(), MAX_VERSION_BYTES);
+        assert_eq!(short_version(""), "");
+        for (version, looks) in [(None, false), (Some("9.6.24"), false), (Some("13.1"), false)] {
+            assert_eq!(looks_after_client(version), looks);
+        }
+        for version in ["14.0", "15.14 (Debian)", "17beta1"] {
+            assert!(looks_after_client(Some(version)), "{version}");
+        }
+    }
+}

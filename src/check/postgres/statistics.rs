@@ -246,3 +246,97 @@ impl Memory {
         (!warnings.is_empty()).then(|| Problem::new(reason, warnings.join("; ")))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: StatisticsSettings = StatisticsSettings {
+        max_replication_lag: Some(Duration::from_secs(5)),
+        max_connection_share: 0.9,
+    };
+
+    fn standby(has_caught_up: bool, behind: f64) -> Statistics {
+        Statistics {
+            in_recovery: true,
+            has_caught_up,
+            behind: Some(behind),
+            ..Statistics::default()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_standby_is_behind_for_no_longer_than_since_it_had_caught_up() {
+        let mut memory = Memory::default();
+        assert_eq!(memory.lag(&standby(false, 3600.0)), Some(3600.0));
+        assert_eq!(memory.lag(&standby(true, 3600.0)), Some(0.0));
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert_eq!(memory.lag(&standby(false, 3602.0)), Some(2.0));
+        assert_eq!(memory.lag(&standby(false, 0.5)), Some(0.5));
+        tokio::time::advance(Duration::from_secs(8)).await;
+        assert_eq!(memory.lag(&standby(false, 3610.0)), Some(10.0));
+        // As a primary it forgets; nothing is known of its standbys, or all.
+        assert_eq!(memory.lag(&Statistics::default()), None);
+        assert_eq!(memory.lag(&standby(false, 3610.0)), Some(3610.0));
+    }
+
+    #[test]
+    fn rows_are_read_and_what_is_not_told_is_absent() {
+        let row = |values: [&str; 8]| -> Row {
+            let value = |text: &str| (text != "-").then(|| text.to_owned());
+            values.map(value).into()
+        };
+        let found = Statistics::read(Some(row(["t", "100", "7", "-", "f", "-1.5", "f", "-"]))).unwrap();
+        let expected = Statistics {
+            in_recovery: true,
+            max_connections: Some(100.0),
+            connections: Some(7.0),
+            behind: Some(0.0),
+            ..Statistics::default()
+        };
+        assert_eq!(found, expected);
+        assert_eq!(Statistics::read(None), None);
+        assert_eq!(Statistics::read(Some(Vec::new())), None);
+        let strange = Statistics::read(Some(row(["x", "NaN", "inf", "y", "-", "-", "-", "-"])));
+        assert_eq!(strange, Some(Statistics::default()));
+    }
+
+    #[test]
+    fn limits_are_judged_together_and_what_can_t_be_judged_is_told() {
+        let judge = |found: Option<&Statistics>| {
+            let mut samples = Vec::new();
+            let warning = Memory::default().judge(found, &LIMITS, &mut samples);
+            (warning.map(|warning| warning.to_string()), samples.len())
+        };
+        let full = Statistics {
+            max_connections: Some(10.0),
+            connections: Some(9.0),
+            ..standby(false, 5.0)
+        };
+        let (warning, samples) = judge(Some(&full));
+        let warning = warning.unwrap();
+        assert!(
+            warning.starts_with("limit: 9 of 10 connections are in use, the limit is a share of 0.9"),
+            "{warning}"
+        );
+        assert!(
+            warning.contains("the replication lag is 5.0 s, the limit is 5s"),
+            "{warning}"
+        );
+        assert_eq!(samples, 4);
+        assert_eq!(judge(Some(&standby(false, 4.9))).0, None);
+        assert_eq!(judge(Some(&Statistics::default())), (None, 1));
+        let hidden = Statistics {
+            hides_standbys: true,
+            standbys_lag: Some(1.0),
+            ..Statistics::default()
+        };
+        for found in [None, Some(&hidden)] {
+            let warning = judge(found).0.unwrap();
+            assert!(
+                warning.starts_with("permission: the replication lag has a limit"),
+                "{warning}"
+            );
+        }
+    }
+}

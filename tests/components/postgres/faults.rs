@@ -28,6 +28,12 @@ async fn every_refused_login_has_its_reason_and_keeps_its_secret() {
             "SQLSTATE 28P01",
         ),
         (with("app", "app", ""), &from_file, Reason::Auth, "SQLSTATE 28P01"),
+        (
+            with("app", "app", ""),
+            "password_env: PATH",
+            Reason::Auth,
+            "SQLSTATE 28P01",
+        ),
         // By SCRAM a server does not tell who exists.
         (
             with("nobody:wrong-hunter2", "app", ""),
@@ -64,6 +70,7 @@ async fn every_refused_login_has_its_reason_and_keeps_its_secret() {
         ran.failed(reason, text);
         hides(&ran, "hunter2");
         hides(&ran, "app-password");
+        hides(&ran, &std::env::var("PATH").unwrap());
     }
     server.sql("ALTER DATABASE app ALLOW_CONNECTIONS false");
     once(&server.app(), "")

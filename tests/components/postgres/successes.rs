@@ -75,8 +75,9 @@ async fn a_run_over_a_kept_session_is_one_round_trip_and_replaces_what_has_ended
     }
     let logins = |server: &Postgres| server.log().matches("connection authorized: user=app").count();
     assert_eq!(logins(&server), 1);
-    // Three statements the first time, and the size only then.
-    assert_eq!(server.log().matches("pg_database_size").count(), 1);
+    let sizes = |server: &Postgres| server.log().matches("pg_database_size").count();
+    // The size is not measured each time.
+    assert_eq!(sizes(&server), 1);
     assert_eq!(server.log().matches("statement: SELECT 1").count(), 5);
 
     // An administrator ends the session: the next run makes a new one.
@@ -102,6 +103,23 @@ async fn a_run_over_a_kept_session_is_one_round_trip_and_replaces_what_has_ended
         before
     );
     drop(check);
+    server.freed();
+
+    // After a minute a new one, which meets what a new client would; the size is measured again.
+    let mut aged = postgres(&server.app(), "");
+    run!(aged, LONG).succeeded();
+    let before = (logins(&server), sizes(&server));
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(59)).await;
+    tokio::time::resume();
+    run!(aged, LONG).succeeded();
+    assert_eq!((logins(&server), sizes(&server)), before);
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(1)).await;
+    tokio::time::resume();
+    run!(aged, LONG).succeeded();
+    assert_eq!((logins(&server), sizes(&server)), (before.0 + 1, before.1 + 1));
+    drop(aged);
     server.freed();
 
     // Each run a session of its own; with a limit of one the server would refuse a second one at once.
@@ -278,5 +296,21 @@ async fn a_unix_socket_is_as_good() {
         Reason::Unreachable,
         &format!("connecting to {folder}/.s.PGSQL.1: No such file"),
     );
+    server.freed();
+}
+
+#[test]
+fn a_check_can_be_dropped_after_its_runtime() {
+    let server = Postgres::start("");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let mut check = postgres(&server.app(), "");
+    runtime.block_on(async {
+        run!(check, LONG).succeeded();
+    });
+    drop(runtime);
+    drop(check);
     server.freed();
 }
