@@ -7,6 +7,7 @@ pub mod config;
 pub mod dashboards;
 pub mod exporter;
 pub mod podman;
+pub mod rabbitmq;
 pub mod ran;
 pub mod s3;
 pub mod servers;

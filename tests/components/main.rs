@@ -6,5 +6,5 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod docker;
-
+mod rabbitmq;
 mod s3;

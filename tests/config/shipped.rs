@@ -14,7 +14,10 @@ fn the_example_loads_without_a_remark() {
     let checks = loaded.config.services.iter().flat_map(|service| &service.checks);
     let kinds: Vec<CheckKind> = checks.map(|check| check.kind.kind()).collect();
     for kind in CheckKind::ALL {
-        assert!(kinds.contains(&kind), "the example has no check of the kind {kind}");
+        assert!(
+            kinds.contains(&kind),
+            "the example has no check of the kind {kind}"
+        );
     }
 }
 
