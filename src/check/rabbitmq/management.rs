@@ -62,12 +62,6 @@ struct Node {
     disk_free_alarm: Option<bool>,
 }
 
-/// A queue; a new one has no statistics yet.
-#[derive(Deserialize)]
-struct Queue {
-    messages_unacknowledged: Option<u64>,
-}
-
 impl Management {
     /// The management of these settings.
     pub fn new(api: &ManagementSettings, settings: &RabbitmqSettings, network: &Network) -> Self {
@@ -134,13 +128,17 @@ impl Management {
             if answer.status == StatusCode::NOT_FOUND {
                 continue;
             }
-            let queue: Queue = self.body(&answer, StatusCode::OK, &doing)?;
-            if let Some(messages) = queue.messages_unacknowledged {
+            // A new queue has no statistics yet; the answer is an empty list then.
+            let queue: serde_json::Value = self.body(&answer, StatusCode::OK, &doing)?;
+            if let Some(messages) = queue
+                .get("messages_unacknowledged")
+                .and_then(|count| count.as_f64())
+            {
                 push(
                     report,
                     &QUEUE_MESSAGES_UNACKNOWLEDGED,
                     name.clone().into(),
-                    messages as f64,
+                    messages,
                 );
             }
         }
