@@ -38,6 +38,10 @@ licences: ## Check licences, bans and sources, and advisories where their data i
 unit: ## Run the unit and integration tests, those with real servers included
 	cargo test --locked --no-fail-fast
 
+.PHONY: conformance
+conformance: ## Build the real MinIO with Go and run the tests of s3 checks against it
+	tests/conformance.sh
+
 .PHONY: update
 update: ## Rewrite the generated files: golden outputs, docs/METRICS.md, the JSON Schema
 	UPDATE=1 cargo test --locked --test metrics --test config

@@ -1,15 +1,19 @@
 //! What a check is, and the one enum over its kinds. A check knows how to run once; when it runs, for how long, and
 //! what its result means is the business of others.
 
+pub mod amqp;
 pub mod api_client;
 pub mod dbus;
 pub mod dial;
+pub mod docker;
 pub mod http;
 pub mod network;
 pub mod proc_scan;
 pub mod process;
 pub mod proxy;
+pub mod rabbitmq;
 pub mod resolve;
+pub mod s3;
 pub mod stamp;
 pub mod stream;
 pub mod systemd;

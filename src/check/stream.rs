@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
@@ -14,6 +15,13 @@ use tokio::net::{TcpStream, UnixStream};
 use super::dial;
 use super::tls::Secured;
 use crate::model::Problem;
+
+/// How soon a server whose queue of connections is full is tried again.
+const QUEUE_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long a connection is kept between runs: what changed about the server's names, certificates, credentials or limits
+/// is noticed then.
+pub const MAX_CONNECTION_AGE: Duration = Duration::from_secs(60);
 
 /// How many bytes may still be read in this run. The check keeps it and renews it, the stream counts it down.
 #[derive(Clone, Debug)]
@@ -89,17 +97,24 @@ impl Stream {
         Self::over(Carrier::Tls(Box::new(stream)), allowance)
     }
 
-    /// Connects to a Unix socket.
+    /// Connects to a Unix socket. Where the server's queue of connections is full, which the system tells at once instead of
+    /// waiting as it does with TCP, this waits: such a server hangs, it is not gone.
     ///
     /// # Errors
     /// Why there is no connection.
     pub async fn unix(path: &Path, allowance: &Allowance) -> Result<Self, Problem> {
-        match UnixStream::connect(path).await {
-            Ok(stream) => Ok(Self::over(Carrier::Unix(stream), allowance)),
-            Err(error) => {
-                let message = format_args!("connecting to {}: {error}", path.display());
-                Err(Problem::new(dial::reason(&error), message))
-            }
+        loop {
+            return match UnixStream::connect(path).await {
+                Ok(stream) => Ok(Self::over(Carrier::Unix(stream), allowance)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    tokio::time::sleep(QUEUE_PAUSE).await;
+                    continue;
+                }
+                Err(error) => {
+                    let message = format_args!("connecting to {}: {error}", path.display());
+                    Err(Problem::new(dial::reason(&error), message))
+                }
+            };
         }
     }
 
@@ -185,5 +200,24 @@ mod tests {
                 .starts_with("connecting to /nonexistent/x.sock: No such file"),
             "{problem}"
         );
+    }
+
+    #[tokio::test]
+    async fn a_server_that_accepts_nothing_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.sock");
+        let socket = tokio::net::UnixSocket::new_stream().unwrap();
+        socket.bind(&path).unwrap();
+        let listener = socket.listen(0).unwrap();
+        let allowance = Allowance::new(8);
+        let first = Stream::unix(&path, &allowance).await.unwrap();
+        let second = tokio::time::timeout(Duration::from_millis(200), Stream::unix(&path, &allowance)).await;
+        assert!(second.is_err(), "{second:?}");
+        let (third, accepted) = tokio::join!(Stream::unix(&path, &allowance), async {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            listener.accept().await
+        });
+        third.unwrap();
+        drop((first, accepted));
     }
 }

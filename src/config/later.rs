@@ -4,14 +4,11 @@
 use crate::model::CheckKind;
 
 /// Kinds of check that this version does not have.
-const KINDS: [&str; 16] = [
+const KINDS: &[&str] = &[
     "postgres",
     "redis",
-    "rabbitmq",
-    "s3",
     "minio",
     "celery",
-    "docker",
     "dns",
     "icmp",
     "grpc",
@@ -24,7 +21,7 @@ const KINDS: [&str; 16] = [
 ];
 
 /// Keys that this version does not have, with what to do.
-const KEYS: [(&str, &str); 6] = [
+const KEYS: [(&str, &str); 5] = [
     (
         "monitor",
         "set interval, recheck_interval and failures_before_down under defaults",
@@ -35,10 +32,6 @@ const KEYS: [(&str, &str); 6] = [
     (
         "maintenance",
         "maintenance windows do not exist yet: silence alerts in Alertmanager",
-    ),
-    (
-        "container",
-        "containers can't be checked yet: use url, port or process_match",
     ),
 ];
 

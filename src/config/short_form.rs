@@ -1,5 +1,5 @@
-//! The short form of a service, as ChatStack's files have it: `url`, `port`, `systemd` and `process_match` each stand for
-//! a check, which is rewritten here into the keys of its kind.
+//! The short form of a service, as ChatStack's files have it: `url`, `port`, `systemd`, `process_match` and `container` each
+//! stand for a check, which is rewritten here into the keys of its kind.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -136,6 +136,7 @@ impl Rewriter<'_, '_> {
             self.tcp(options),
             self.systemd(options),
             self.process(options),
+            self.docker(options),
         ]
         .into_iter()
         .flatten()
@@ -227,6 +228,16 @@ impl Rewriter<'_, '_> {
             keys: vec![("match", Value::List(Rc::new(texts)), "process_match")],
             deadline: None,
             severity: Severity::Warning,
+        })
+    }
+
+    fn docker(&self, options: &ShortFormOptions) -> Option<Draft> {
+        let container = options.container.as_ref()?;
+        Some(Draft {
+            kind: CheckKind::Docker,
+            keys: vec![("container", text(container), "container")],
+            deadline: None,
+            severity: Severity::Critical,
         })
     }
 }

@@ -16,6 +16,12 @@ macro_rules! with_kinds {
             Systemd systemd untimed SystemdOptions SystemdSettings SystemdCheck;
             /// Processes found in /proc.
             Process process untimed ProcessOptions ProcessSettings ProcessCheck;
+            /// A RabbitMQ broker, its queues and its management API.
+            Rabbitmq rabbitmq timed RabbitmqOptions RabbitmqSettings RabbitmqCheck;
+            /// A container, as its engine sees it.
+            Docker docker untimed DockerOptions DockerSettings DockerCheck;
+            /// An object store: signed requests, and MinIO's health.
+            S3 s3 timed S3Options S3Settings S3Check;
         }
     };
 }

@@ -72,7 +72,7 @@ fn phase(id: &CheckId, settings: &CheckSettings) -> f64 {
             hash.write(b"process\0\0");
             hash.write(&settings.interval.as_nanos().to_le_bytes());
         }
-        CheckKind::Http | CheckKind::Tcp | CheckKind::Systemd => {
+        _ => {
             hash.write(id.service.as_str().as_bytes());
             hash.write(&[0]);
             hash.write(id.check.as_str().as_bytes());

@@ -154,6 +154,7 @@ fn the_short_form_stands_for_checks() {
     port: 8443
     systemd: web
     process_match: [gunicorn, 007]
+    container: chatstack-web
     description: The web server";
     let service = service(text);
     assert_eq!(service.description, "The web server");
@@ -183,6 +184,7 @@ fn the_short_form_stands_for_checks() {
         (told[3].0, told[3].2, told[3].3),
         ("process", 10, Severity::Warning)
     );
+    assert_eq!(told[4], ("docker", "chatstack-web", 10, Severity::Critical));
     let KindSettings::Process(process) = &service.checks[3].kind else {
         panic!()
     };
@@ -191,14 +193,15 @@ fn the_short_form_stands_for_checks() {
 
 #[test]
 fn the_short_form_means_what_the_long_form_says() {
-    let short = "services: [{ key: a, url: http://b:81/c, host: \"::1\", systemd: d.e, process_match: f }]";
+    let short = "services: [{ key: a, url: http://b:81/c, host: \"::1\", systemd: d.e, process_match: f, container: g }]";
     let long = "services:
   - key: a
     checks:
       - { kind: http, url: http://b:81/c, valid_status_codes: [200], timeout: 3s }
       - { kind: tcp, address: \"[::1]:81\", timeout: 1s }
       - { kind: systemd, unit: d.e.service }
-      - { kind: process, match: [f], severity: warning }";
+      - { kind: process, match: [f], severity: warning }
+      - { kind: docker, container: g }";
     assert_eq!(loaded(short).config, loaded(long).config);
 }
 

@@ -4,13 +4,21 @@ use std::fs;
 use std::path::Path;
 
 use upkeep_exporter::config::{KindSettings, embedded_default, embedded_default_on, load, parse};
+use upkeep_exporter::model::CheckKind;
 
 #[test]
 fn the_example_loads_without_a_remark() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/upkeep.example.yml");
     let loaded = load(&path).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(loaded.remarks, []);
-    assert_eq!(loaded.config.services.len(), 3);
+    let checks = loaded.config.services.iter().flat_map(|service| &service.checks);
+    let kinds: Vec<CheckKind> = checks.map(|check| check.kind.kind()).collect();
+    for kind in CheckKind::ALL {
+        assert!(
+            kinds.contains(&kind),
+            "the example has no check of the kind {kind}"
+        );
+    }
 }
 
 #[test]

@@ -1,0 +1,261 @@
+//! What an engine says of a container: the part of its answer that is of interest, read with care.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use crate::model::words;
+
+words! {
+    /// The state of a container, as the Engine API names it (`State.Status`).
+    State {
+        /// It was never started.
+        Created = "created",
+        /// It runs.
+        Running = "running",
+        /// Its processes are frozen.
+        Paused = "paused",
+        /// It ended, and is about to be started again.
+        Restarting = "restarting",
+        /// It is being removed.
+        Removing = "removing",
+        /// It ended.
+        Exited = "exited",
+        /// It could not be removed entirely.
+        Dead = "dead",
+    }
+}
+
+words! {
+    /// What a container's health check says.
+    Health {
+        /// It has not passed yet.
+        Starting = "starting",
+        /// It passes.
+        Healthy = "healthy",
+        /// It fails.
+        Unhealthy = "unhealthy",
+    }
+}
+
+/// A container.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Container {
+    /// Its whole id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// The state's word.
+    pub status: String,
+    /// The state; absent where the word is none of Docker's.
+    pub state: Option<State>,
+    /// The word of its health; empty where it has no health check.
+    pub health_word: String,
+    /// Its health; absent also where the word is none of Docker's.
+    pub health: Option<Health>,
+    /// How often its health check failed in a row.
+    pub failing_streak: u32,
+    /// What the last health check ended with, and printed.
+    pub last_probe: Option<Probe>,
+    /// How often its policy has restarted it.
+    pub restarts: Option<u32>,
+    /// Whether it ended for lack of memory.
+    pub oom_killed: bool,
+    /// What the engine says went wrong when it started it.
+    pub error: String,
+    /// When it was last started, in Unix time.
+    pub started: Option<f64>,
+    exit_code: Option<i32>,
+}
+
+/// One run of a health check.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Probe {
+    /// What it ended with.
+    pub exit_code: i32,
+    /// What it printed.
+    pub output: String,
+}
+
+/// Why an answer can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum AnswerError {
+    /// It is not JSON, or not of this form.
+    #[error("the answer is not the JSON of a container ({0}): is this a Docker engine?")]
+    Form(serde_json::Error),
+    /// It names no state.
+    #[error("the answer names no state of the container: is this a Docker engine?")]
+    NoState,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Written {
+    id: String,
+    name: String,
+    restart_count: Option<u32>,
+    state: WrittenState,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct WrittenState {
+    status: Option<String>,
+    exit_code: Option<i32>,
+    #[serde(rename = "OOMKilled", default)]
+    oom_killed: bool,
+    error: Option<String>,
+    started_at: Option<String>,
+    health: Option<WrittenHealth>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct WrittenHealth {
+    status: String,
+    failing_streak: u32,
+    log: Option<Vec<Probe>>,
+}
+
+impl Container {
+    /// Reads an answer.
+    ///
+    /// # Errors
+    /// When it is not about a container.
+    pub fn read(body: &[u8]) -> Result<Self, AnswerError> {
+        let Written {
+            id,
+            name,
+            restart_count,
+            state,
+        } = serde_json::from_slice(body).map_err(AnswerError::Form)?;
+        let status = state
+            .status
+            .filter(|status| !status.is_empty())
+            .ok_or(AnswerError::NoState)?;
+        let mut health = state.health.unwrap_or_default();
+        // A container without a health check has no health with Docker, "none" with some versions, "" with podman.
+        if health.status == "none" {
+            health.status.clear();
+        }
+        Ok(Self {
+            id,
+            name: name.trim_start_matches('/').to_owned(),
+            state: named(&status),
+            status,
+            health: Health::from_word(&health.status),
+            health_word: health.status,
+            failing_streak: health.failing_streak,
+            last_probe: health.log.and_then(|mut log| log.pop()),
+            restarts: restart_count,
+            oom_killed: state.oom_killed,
+            error: state.error.unwrap_or_default(),
+            started: state.started_at.as_deref().and_then(unix_time),
+            exit_code: state.exit_code,
+        })
+    }
+
+    /// What it ended with. Docker says 0 of one that runs, or never did; that is not an end.
+    pub fn exit_code(&self) -> Option<i32> {
+        let has_ended = matches!(self.state, Some(State::Exited | State::Dead | State::Restarting));
+        self.exit_code.filter(|_| has_ended)
+    }
+}
+
+impl fmt::Display for Container {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({:.12})", self.name, self.id)
+    }
+}
+
+/// podman has words of its own for some of Docker's states.
+fn named(status: &str) -> Option<State> {
+    match status {
+        "configured" | "initialized" => Some(State::Created),
+        "stopped" => Some(State::Exited),
+        word => State::from_word(word),
+    }
+}
+
+/// From RFC 3339 to Unix time. Engines say the year 1 of what never happened.
+fn unix_time(text: &str) -> Option<f64> {
+    let seconds = text.parse::<Timestamp>().ok()?.as_duration().as_secs_f64();
+    (seconds > 0.0).then_some(seconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_docker_and_podman_say_is_understood() {
+        // As Docker 24 answers, shortened.
+        let docker = br#"{"Id": "4f66ad9a0b2e", "Name": "/web", "RestartCount": 2, "State": {"Status": "exited",
+            "Running": false, "OOMKilled": true, "ExitCode": 137, "Error": "", "StartedAt": "2026-01-02T03:04:05.5Z",
+            "Health": {"Status": "unhealthy", "FailingStreak": 3, "Log": [
+                {"Start": "x", "ExitCode": 0, "Output": "fine"}, {"Start": "x", "ExitCode": 1, "Output": "gone"}]}}}"#;
+        let container = Container::read(docker).unwrap();
+        assert_eq!(
+            (container.name.as_str(), container.state),
+            ("web", Some(State::Exited))
+        );
+        assert_eq!(
+            (container.exit_code(), container.oom_killed, container.restarts),
+            (Some(137), true, Some(2))
+        );
+        assert_eq!(container.started, Some(1_767_323_045.5));
+        assert_eq!(
+            (container.health, container.failing_streak),
+            (Some(Health::Unhealthy), 3)
+        );
+        assert_eq!(container.last_probe.as_ref().unwrap().output, "gone");
+        assert_eq!(container.to_string(), "web (4f66ad9a0b2e)");
+
+        // As podman 4.3 answers, shortened.
+        let podman = br#"{"Id": "1", "Name": "/a", "RestartCount": 0, "State": {"Status": "running", "ExitCode": 0,
+            "StartedAt": "2026-11-24T16:43:37.376540959+01:00", "Health": {"Status": "", "FailingStreak": 0, "Log": null}}}"#;
+        let container = Container::read(podman).unwrap();
+        assert_eq!((container.state, container.health), (Some(State::Running), None));
+        assert_eq!(
+            (container.health_word.as_str(), container.exit_code()),
+            ("", None)
+        );
+        assert!(container.started.is_some());
+    }
+
+    #[test]
+    fn what_is_not_known_is_absent() {
+        let read = |status: &str, rest: &str| {
+            let text = format!(
+                r#"{{"Id": "1", "Name": "/a", "State": {{"Status": "{status}", "ExitCode": 0 {rest}}}}}"#
+            );
+            Container::read(text.as_bytes()).unwrap()
+        };
+        assert_eq!(read("initialized", "").state, Some(State::Created));
+        assert_eq!(read("stopping", "").state, None);
+        assert_eq!(read("created", "").exit_code(), None);
+        assert_eq!(
+            read("running", r#", "StartedAt": "0001-01-01T00:00:00Z""#).started,
+            None
+        );
+        assert_eq!(read("running", r#", "StartedAt": "yesterday""#).started, None);
+        assert_eq!(
+            read("running", r#", "Health": {"Status": "none"}"#).health_word,
+            ""
+        );
+        assert_eq!(read("running", r#", "Health": null"#), read("running", ""));
+        for text in [
+            "",
+            "[]",
+            "{}",
+            r#"{"Id": "1", "Name": "/a", "State": {"Status": 1}}"#,
+        ] {
+            assert!(
+                matches!(Container::read(text.as_bytes()), Err(AnswerError::Form(_))),
+                "{text}"
+            );
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! The docker check: whether a container runs and, where it has a health check, is healthy, as its engine says. Asked is
+//! the Docker Engine API (docs.docker.com/reference/api/engine, `GET /containers/{id}/json`), which podman serves too. The
+//! path has no version, so that every engine answers in its own: old versions are refused by new engines.
+
+mod answer;
+mod judge;
+
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use http::Request;
+use http_body_util::Full;
+
+use self::answer::{Container, Health, State};
+use super::Shared;
+use super::api_client::{Answer, ApiClient, Endpoint};
+use super::tls::{CERTIFICATE_NOT_AFTER, TlsClient};
+use super::trace::{Step, Trace};
+use crate::config::address::AddressPreference;
+use crate::config::docker::{DockerSettings, EngineHost};
+use crate::model::{Family, MetricType, Problem, Reason, Report, Sample, Scope, Unit};
+
+/// The families of docker checks.
+pub const FAMILIES: &[&Family] = &[
+    &STATE,
+    &HEALTH,
+    &RESTARTS,
+    &EXIT_CODE,
+    &STARTED,
+    &CERTIFICATE_NOT_AFTER,
+];
+
+/// One-hot over the states.
+pub static STATE: Family = Family {
+    name: "upkeep_docker_container_state",
+    metric_type: MetricType::Gauge,
+    unit: Unit::None,
+    scope: Scope::Check,
+    labels: &["state"],
+    help: "State of the container: 1 for the current one, 0 for the others; absent while unknown.",
+};
+
+/// One-hot over what a health check says.
+pub static HEALTH: Family = Family {
+    name: "upkeep_docker_container_health",
+    metric_type: MetricType::Gauge,
+    unit: Unit::None,
+    scope: Scope::Check,
+    labels: &["health"],
+    help: "Health of the running container: 1 for the current one, 0 for the others; absent where it has no health check.",
+};
+
+/// The engine's count.
+pub static RESTARTS: Family = Family {
+    name: "upkeep_docker_container_restarts_total",
+    metric_type: MetricType::Counter,
+    unit: Unit::None,
+    scope: Scope::Check,
+    labels: &[],
+    help: "Restarts of the container by its restart policy, as counted by the engine.",
+};
+
+/// How it ended.
+pub static EXIT_CODE: Family = Family {
+    name: "upkeep_docker_container_exit_code",
+    metric_type: MetricType::Gauge,
+    unit: Unit::None,
+    scope: Scope::Check,
+    labels: &[],
+    help: "Exit code of the container that ended or is being restarted; absent while it runs and before it ever did.",
+};
+
+/// When it was started.
+pub static STARTED: Family = Family {
+    name: "upkeep_docker_container_started_timestamp_seconds",
+    metric_type: MetricType::Gauge,
+    unit: Unit::Seconds,
+    scope: Scope::Check,
+    labels: &[],
+    help: "Unix time at which the container was last started; absent where it never was.",
+};
+
+/// The longest answer: one with five entries of the health log and many labels has some 50 kB.
+const MAX_ANSWER_BYTES: usize = 1 << 20;
+
+/// A docker check.
+#[derive(Debug)]
+pub struct DockerCheck {
+    settings: DockerSettings,
+    client: ApiClient,
+}
+
+impl DockerCheck {
+    /// A check with these settings.
+    pub fn new(settings: &DockerSettings, shared: &Shared) -> Self {
+        let network = &shared.network;
+        let endpoint = match &settings.host {
+            EngineHost::Unix(path) => Endpoint::Unix(path.clone()),
+            EngineHost::Tcp { address, tls } => Endpoint::Host {
+                address: address.clone(),
+                preference: AddressPreference::default(),
+                tls: tls
+                    .as_ref()
+                    .map(|tls| Box::new(TlsClient::new(tls, &[], &network.trust))),
+            },
+        };
+        Self {
+            client: ApiClient::new(endpoint, network, settings.reuse_connection, MAX_ANSWER_BYTES),
+            settings: settings.clone(),
+        }
+    }
+
+    /// Runs once.
+    ///
+    /// # Errors
+    /// The problem that made it fail.
+    pub async fn run(&mut self, report: &mut Report) -> Result<(), Problem> {
+        let mut trace = Trace::new(report);
+        let result = self.inspect(&mut trace).await;
+        trace.end();
+        result
+    }
+
+    async fn inspect(&mut self, trace: &mut Trace<'_>) -> Result<(), Problem> {
+        let name = &self.settings.container;
+        trace.step = Step::Doing(format!("connecting to the engine at {}", self.settings.host).into());
+        self.client.begin();
+        let request = self.request()?;
+        let answer = self
+            .client
+            .request(request, &format!("asking for {name}"), trace)
+            .await;
+        let answer = answer.map_err(|problem| self.advise(problem))?;
+        if !answer.status.is_success() {
+            return Err(judge::refusal(&answer, &self.settings));
+        }
+        let container = Container::read(&answer.body).map_err(|wrong| {
+            Problem::new(
+                Reason::Protocol,
+                format_args!("{}, asking for {name}: {wrong}", self.settings.host),
+            )
+        })?;
+        judge::is_meant(&container, &self.settings)?;
+        push_samples(&container, &mut trace.report.samples);
+        trace.report.warning = judge::judge(&container, &self.settings, engine_time(&answer))?;
+        Ok(())
+    }
+
+    fn request(&self) -> Result<Request<Full<Bytes>>, Problem> {
+        // A client at a socket has no host to name, but HTTP/1.1 wants one (RFC 9112, section 3.2).
+        let host = match &self.settings.host {
+            EngineHost::Unix(_) => "docker".to_owned(),
+            EngineHost::Tcp { address, .. } => address.to_string(),
+        };
+        Request::get(format!("/containers/{}/json", self.settings.container))
+            .header(http::header::HOST, host)
+            .body(Full::default())
+            .map_err(|error| Problem::new(Reason::Internal, error))
+    }
+
+    /// What to do about an engine that does not answer.
+    fn advise(&self, problem: Problem) -> Problem {
+        let is_socket = matches!(self.settings.host, EngineHost::Unix(_));
+        let advice = match problem.reason {
+            Reason::Permission if is_socket => {
+                "the exporter's user may not open it: add that user to the group docker, or set host to a socket of its own"
+            }
+            Reason::Unreachable if is_socket => {
+                "is the engine installed (podman: systemctl enable --now podman.socket), and the socket mounted into the \
+                 exporter's container, if it runs in one?"
+            }
+            Reason::Refused => "does the engine run (systemctl status docker)?",
+            _ => return problem,
+        };
+        Problem::new(problem.reason, format_args!("{}; {advice}", problem.message()))
+    }
+}
+
+/// The time by the engine's clock, which its header `Date` tells, so that a clock that differs from ours does not matter.
+fn engine_time(answer: &Answer) -> f64 {
+    let date = answer
+        .headers
+        .get(http::header::DATE)
+        .and_then(|date| date.to_str().ok());
+    let theirs = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
+    let ours = || {
+        SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .map(|since| since.as_secs_f64())
+    };
+    match theirs {
+        Some(date) => date.timestamp().as_duration().as_secs_f64(),
+        None => ours().unwrap_or_default(),
+    }
+}
+
+fn push_samples(container: &Container, samples: &mut Vec<Sample>) {
+    let mut push = |family, label: Option<&'static str>, value| {
+        let labels = label.into_iter().map(Into::into).collect();
+        samples.push(Sample {
+            family,
+            labels,
+            value,
+        });
+    };
+    let one = |is_current: bool| f64::from(u8::from(is_current));
+    if let Some(current) = container.state {
+        for state in State::ALL {
+            push(&STATE, Some(state.as_str()), one(*state == current));
+        }
+    }
+    if let Some(current) = container
+        .health
+        .filter(|_| container.state == Some(State::Running))
+    {
+        for health in Health::ALL {
+            push(&HEALTH, Some(health.as_str()), one(*health == current));
+        }
+    }
+    if let Some(restarts) = container.restarts {
+        push(&RESTARTS, None, f64::from(restarts));
+    }
+    if let Some(code) = container.exit_code() {
+        push(&EXIT_CODE, None, f64::from(code));
+    }
+    if let Some(started) = container.started {
+        push(&STARTED, None, started);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::UnixListener;
+
+    use super::*;
+    use crate::config::KindSettings;
+    use crate::config::tests_support::check;
+
+    /// An engine at `path` that has the container web, and reports this date; it counts its connections.
+    fn serve(path: &std::path::Path, date: &'static str) -> Arc<AtomicUsize> {
+        let (listener, count) = (UnixListener::bind(path).unwrap(), Arc::<AtomicUsize>::default());
+        let accepted = count.clone();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                accepted.fetch_add(1, Ordering::SeqCst);
+                tokio::spawn(async move {
+                    let body = r#"{"Id": "1", "Name": "/web", "State": {"Status": "running", "ExitCode": 0,
+                        "StartedAt": "2001-01-01T00:00:00Z", "Health": {"Status": "starting"}}}"#;
+                    let length = body.len();
+                    let answer = format!("HTTP/1.1 200 OK\r\n{date}Content-Length: {length}\r\n\r\n{body}");
+                    let mut request = [0; 1024];
+                    while stream.read(&mut request).await.is_ok_and(|read| read > 0) {
+                        stream.write_all(answer.as_bytes()).await.unwrap();
+                    }
+                });
+            }
+        });
+        count
+    }
+
+    fn docker_check(path: &std::path::Path) -> DockerCheck {
+        let keys = format!(
+            "kind: docker, container: web, host: \"unix://{}\"",
+            path.display()
+        );
+        match check(&keys).kind {
+            KindSettings::Docker(settings) => DockerCheck::new(&settings, &Shared::new("/proc".into())),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn the_grace_counts_by_the_clock_of_the_engine() {
+        let dir = tempfile::tempdir().unwrap();
+        for (file, date, is_within) in [
+            ("a", "Date: Mon, 01 Jan 2001 00:00:10 GMT\r\n", true),
+            ("b", "Date: Mon, 01 Jan 2001 00:00:45 GMT\r\n", false),
+            // By ours, which is decades later.
+            ("c", "Date: soon\r\n", false),
+            ("d", "", false),
+        ] {
+            let path = dir.path().join(file);
+            serve(&path, date);
+            let mut report = Report::default();
+            let result = docker_check(&path).run(&mut report).await;
+            assert_eq!(
+                (result.is_ok(), report.warning.is_some()),
+                (is_within, is_within),
+                "{date}"
+            );
+        }
+    }
+}

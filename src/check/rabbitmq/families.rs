@@ -1,0 +1,99 @@
+//! The metric families of rabbitmq checks.
+
+use std::borrow::Cow;
+
+use crate::check::tls::CERTIFICATE_NOT_AFTER;
+use crate::model::{Family, MetricType, Report, Sample, Scope, Unit};
+
+/// The families of rabbitmq checks.
+pub const FAMILIES: &[&Family] = &[
+    &VERSION_INFO,
+    &ALARM,
+    &NODE_UP,
+    &QUEUE_MESSAGES_READY,
+    &QUEUE_MESSAGES_UNACKNOWLEDGED,
+    &QUEUE_CONSUMERS,
+    &QUEUE_MESSAGES_LIMIT,
+    &QUEUE_CONSUMERS_MINIMUM,
+    &CERTIFICATE_NOT_AFTER,
+];
+
+const fn gauge(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Family {
+    Family {
+        name,
+        metric_type: MetricType::Gauge,
+        unit: Unit::None,
+        scope: Scope::Check,
+        labels,
+        help,
+    }
+}
+
+/// The broker's version.
+pub static VERSION_INFO: Family = Family {
+    name: "upkeep_rabbitmq_version_info",
+    metric_type: MetricType::Info,
+    unit: Unit::None,
+    scope: Scope::Check,
+    labels: &["version"],
+    help: "Version of the broker.",
+};
+
+/// Alarms of the cluster.
+pub static ALARM: Family = gauge(
+    "upkeep_rabbitmq_alarm",
+    &["alarm"],
+    "1 while this alarm (memory or disk) is in effect on a node of the cluster and publishers are blocked; asked of the \
+     management API.",
+);
+
+/// Nodes of the cluster.
+pub static NODE_UP: Family = gauge(
+    "upkeep_rabbitmq_node_up",
+    &["node"],
+    "1 while this node of the cluster runs; asked of the management API.",
+);
+
+/// Messages ready in a named queue.
+pub static QUEUE_MESSAGES_READY: Family = gauge(
+    "upkeep_rabbitmq_queue_messages_ready",
+    &["queue"],
+    "Messages that wait in a named queue.",
+);
+
+/// Messages delivered from a named queue.
+pub static QUEUE_MESSAGES_UNACKNOWLEDGED: Family = gauge(
+    "upkeep_rabbitmq_queue_messages_unacknowledged",
+    &["queue"],
+    "Messages of a named queue that were delivered and not acknowledged yet; asked of the management API.",
+);
+
+/// Consumers of a named queue.
+pub static QUEUE_CONSUMERS: Family = gauge(
+    "upkeep_rabbitmq_queue_consumers",
+    &["queue"],
+    "Consumers of a named queue.",
+);
+
+/// The configured limit.
+pub static QUEUE_MESSAGES_LIMIT: Family = gauge(
+    "upkeep_rabbitmq_queue_messages_limit",
+    &["queue"],
+    "The most messages that may wait in a named queue, as configured.",
+);
+
+/// The configured minimum.
+pub static QUEUE_CONSUMERS_MINIMUM: Family = gauge(
+    "upkeep_rabbitmq_queue_consumers_minimum",
+    &["queue"],
+    "The fewest consumers that a named queue needs, as configured.",
+);
+
+/// Reports a value of a family with at most one label.
+pub fn push(report: &mut Report, family: &'static Family, label: Cow<'static, str>, value: f64) {
+    report.samples.push(Sample {
+        family,
+        labels: vec![label],
+        value,
+    });
+}

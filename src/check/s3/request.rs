@@ -1,0 +1,211 @@
+//! Requests to a store, signed with AWS Signature Version 4 in their query.
+
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use http::Request;
+use http::header::HOST;
+use http_body_util::Full;
+use rusty_s3::Method;
+use rusty_s3::signing::sign;
+use url::Url;
+
+use crate::config::address::HostPort;
+use crate::config::s3::S3Settings;
+use crate::config::secret::{Secret, SecretSource};
+use crate::model::{Problem, Reason};
+
+/// How long a signature is good for, in seconds: what S3 lets clocks differ by. A shorter life would fail where the clients
+/// that sign the headers of their requests, which is most of them, still work.
+pub const LIFETIME: u64 = 15 * 60;
+
+/// Where requests go.
+#[derive(Clone, Debug)]
+pub struct Store {
+    endpoint: Url,
+    address: HostPort,
+    /// The region that requests are signed for.
+    pub region: String,
+    path_style: bool,
+}
+
+/// The keys as they are at one run. Without `Debug`, since they are secret.
+pub struct Keys {
+    access: Secret,
+    secret: Secret,
+    token: Option<Secret>,
+}
+
+impl Keys {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// When one can't be read.
+    pub fn read(settings: &S3Settings) -> Result<Self, Problem> {
+        let read = |name: &str, source: &SecretSource| match source.read_line() {
+            Ok(secret) if secret.expose().is_empty() => Err(Problem::new(
+                Reason::Auth,
+                format_args!("{name} is empty: write the key into it"),
+            )),
+            Ok(secret) => Ok(secret),
+            Err(error) => Err(Problem::new(Reason::Auth, format_args!("{name}: {error}"))),
+        };
+        let token = settings.session_token.as_ref();
+        Ok(Self {
+            access: read("access_key", &settings.access_key)?,
+            secret: read("secret_key", &settings.secret_key)?,
+            token: token.map(|source| read("session_token", source)).transpose()?,
+        })
+    }
+}
+
+impl Store {
+    /// The store of these settings.
+    pub fn new(settings: &S3Settings) -> Self {
+        Self {
+            endpoint: settings.endpoint.clone(),
+            address: settings.address.clone(),
+            region: settings.region.clone(),
+            path_style: settings.path_style,
+        }
+    }
+
+    /// A problem with the store.
+    pub fn problem(&self, reason: Reason, doing: &str, what: &str) -> Problem {
+        Problem::new(reason, format_args!("{}, {doing}: {what}", self.address))
+    }
+
+    /// The request for a bucket's location, whose answer says cheaply whether it is there and, unlike that to a HEAD, why
+    /// not; or, without a bucket, for the list of all.
+    ///
+    /// # Errors
+    /// When it can't be made, which settings that were resolved do not lead to.
+    pub fn signed(
+        &self,
+        bucket: Option<&str>,
+        keys: &Keys,
+        doing: &str,
+    ) -> Result<Request<Full<Bytes>>, Problem> {
+        self.signed_at(SystemTime::now(), bucket, keys)
+            .and_then(|url| request(&url))
+            .ok_or_else(|| self.problem(Reason::Internal, doing, "the request could not be made"))
+    }
+
+    /// A request without a signature.
+    pub fn plain(&self, path: &str) -> Option<Request<Full<Bytes>>> {
+        let mut url = self.endpoint.clone();
+        url.set_path(path);
+        request(&url)
+    }
+
+    fn signed_at(&self, now: SystemTime, bucket: Option<&str>, keys: &Keys) -> Option<Url> {
+        let mut url = self.endpoint.clone();
+        let mut query = None;
+        if let Some(bucket) = bucket {
+            query = Some(("location", ""));
+            if self.path_style {
+                url.set_path(&format!("/{bucket}/"));
+            } else {
+                let host = format!("{bucket}.{}", url.host_str()?);
+                url.set_host(Some(&host)).ok()?;
+            }
+        }
+        Some(sign(
+            &now.try_into().ok()?,
+            Method::Get,
+            url,
+            keys.access.expose(),
+            keys.secret.expose(),
+            keys.token.as_ref().map(Secret::expose),
+            &self.region,
+            LIFETIME,
+            query.into_iter(),
+            std::iter::empty(),
+        ))
+    }
+}
+
+fn request(url: &Url) -> Option<Request<Full<Bytes>>> {
+    let host = url.host_str()?;
+    // The scheme's own port is left out, as it is in what is signed.
+    let host = match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    };
+    let target = match url.query() {
+        Some(query) => format!("{}?{query}", url.path()),
+        None => url.path().to_owned(),
+    };
+    let request = Request::get(target).header(HOST, host);
+    request.body(Full::default()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn store(endpoint: &str, path_style: bool) -> Store {
+        Store {
+            endpoint: Url::parse(endpoint).unwrap(),
+            address: HostPort {
+                host: "minio".to_owned(),
+                port: 9000,
+            },
+            region: "eu-north-1".to_owned(),
+            path_style,
+        }
+    }
+
+    fn keys() -> Keys {
+        Keys {
+            access: Secret::new("me"),
+            secret: Secret::new("geheim"),
+            token: Some(Secret::new("a token")),
+        }
+    }
+
+    #[test]
+    fn a_bucket_is_named_in_the_path_or_in_the_host() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_369_353_600);
+        let url = |style| {
+            let store = store("https://s3.example.org", style);
+            store.signed_at(now, Some("raw-iq"), &keys()).unwrap().to_string()
+        };
+        let signed = "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=me%2F20130524%2Feu-north-1%2Fs3%2Faws4_request\
+                      &X-Amz-Date=20130524T000000Z&X-Amz-Expires=900&X-Amz-Security-Token=a%20token\
+                      &X-Amz-SignedHeaders=host&location=&X-Amz-Signature=";
+        let path = url(true);
+        let host = url(false);
+        assert!(
+            path.starts_with(&format!("https://s3.example.org/raw-iq/?{signed}")),
+            "{path}"
+        );
+        assert!(
+            host.starts_with(&format!("https://raw-iq.s3.example.org/?{signed}")),
+            "{host}"
+        );
+    }
+
+    #[test]
+    fn the_host_is_what_was_signed() {
+        for (endpoint, host) in [
+            ("http://minio:9000", "minio:9000"),
+            ("http://minio:80", "minio"),
+            ("https://[::1]:9000", "[::1]:9000"),
+        ] {
+            let request = store(endpoint, true).signed(None, &keys(), "x").unwrap();
+            assert_eq!(request.headers()[HOST], host);
+            assert!(
+                request.uri().to_string().starts_with("/?X-Amz-"),
+                "{}",
+                request.uri()
+            );
+        }
+        let plain = store("http://minio:9000", true)
+            .plain("/minio/health/live")
+            .unwrap();
+        assert_eq!(plain.uri(), "/minio/health/live");
+    }
+}

@@ -1,0 +1,299 @@
+//! The configuration of s3 checks: an object store such as MinIO, the keys that its requests are signed with, and the
+//! buckets that are to exist.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use url::Url;
+
+use super::address::{AddressPreference, HostPort, IpProtocol};
+use super::place::{Invalid, Place};
+use super::secret::SecretSource;
+use super::server_url::ServerUrl;
+use super::tls::{TlsOptions, TlsSettings};
+
+impl super::KindLabels for S3Settings {
+    fn values_at_once(&self, label: &str) -> Option<u64> {
+        match label {
+            "bucket" => Some(self.buckets.len() as u64),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
+
+/// The most buckets of one check. They are asked for one after another, and each is a series.
+pub const MAX_BUCKETS: usize = 100;
+/// The region where none is written; MinIO's own default.
+const DEFAULT_REGION: &str = "us-east-1";
+/// The longest region, in bytes.
+const MAX_REGION: usize = 64;
+const SCHEMES: &[(&str, u16)] = &[("http", 80), ("https", 443)];
+const EXAMPLE: &str = "http://minio.example.org:9000";
+
+/// The options of an s3 check, as written.
+#[derive(Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct S3Options {
+    /// Where the store is: an http or https URL without a path, such as `http://127.0.0.1:9000`.
+    pub endpoint: Option<String>,
+    /// The region that requests are signed for (default us-east-1).
+    pub region: Option<String>,
+    /// The access key.
+    pub access_key: Option<String>,
+    /// A file with the access key.
+    pub access_key_file: Option<PathBuf>,
+    /// An environment variable with the access key.
+    pub access_key_env: Option<String>,
+    /// The secret key.
+    pub secret_key: Option<String>,
+    /// A file with the secret key.
+    pub secret_key_file: Option<PathBuf>,
+    /// An environment variable with the secret key.
+    pub secret_key_env: Option<String>,
+    /// The session token that goes with temporary keys.
+    pub session_token: Option<String>,
+    /// A file with the session token.
+    pub session_token_file: Option<PathBuf>,
+    /// An environment variable with the session token.
+    pub session_token_env: Option<String>,
+    /// The buckets that are to exist, at most 100; without them, all buckets are listed.
+    pub buckets: Vec<String>,
+    /// Name a bucket in the path (default) instead of in the host.
+    pub path_style: bool,
+    /// Whether `MinIO`'s health endpoints are asked.
+    pub health: Health,
+    /// Keep the connection between runs (default), or make a new one each time.
+    pub reuse_connection: bool,
+    /// How TLS is done.
+    pub tls_config: Option<TlsOptions>,
+    /// The protocol whose addresses come first: ip4 or ip6 (default).
+    pub preferred_ip_protocol: Option<IpProtocol>,
+    /// Whether the other protocol's addresses come after them (default true).
+    pub ip_protocol_fallback: Option<bool>,
+}
+
+impl Default for S3Options {
+    fn default() -> Self {
+        Self {
+            endpoint: None,
+            region: None,
+            access_key: None,
+            access_key_file: None,
+            access_key_env: None,
+            secret_key: None,
+            secret_key_file: None,
+            secret_key_env: None,
+            session_token: None,
+            session_token_file: None,
+            session_token_env: None,
+            buckets: Vec::new(),
+            path_style: true,
+            health: Health::Auto,
+            reuse_connection: true,
+            tls_config: None,
+            preferred_ip_protocol: None,
+            ip_protocol_fallback: None,
+        }
+    }
+}
+
+/// Shows nothing of its content, which may be secret.
+impl std::fmt::Debug for S3Options {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("S3Options").finish_non_exhaustive()
+    }
+}
+
+/// Whether `MinIO`'s health endpoints are asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Health {
+    /// Where the server says that it is `MinIO`.
+    #[default]
+    Auto,
+    /// Always: a proxy may hide what the server is.
+    Minio,
+    /// Never.
+    None,
+}
+
+/// What an s3 check needs, resolved.
+#[derive(Clone, Debug, PartialEq)]
+pub struct S3Settings {
+    /// The store, without user info, path or query.
+    pub endpoint: Url,
+    /// What to connect to.
+    pub address: HostPort,
+    /// Which of its addresses.
+    pub preference: AddressPreference,
+    /// How to do TLS, where the endpoint is an https one.
+    pub tls: Option<TlsSettings>,
+    /// The region that requests are signed for.
+    pub region: String,
+    /// The access key.
+    pub access_key: SecretSource,
+    /// The secret key.
+    pub secret_key: SecretSource,
+    /// The session token, where there is one.
+    pub session_token: Option<SecretSource>,
+    /// The buckets that are to exist.
+    pub buckets: Vec<String>,
+    /// Whether a bucket is named in the path instead of in the host.
+    pub path_style: bool,
+    /// Whether `MinIO`'s health endpoints are asked.
+    pub health: Health,
+    /// Whether the connection is kept between runs.
+    pub is_reusing: bool,
+}
+
+impl S3Options {
+    /// Resolves the options.
+    ///
+    /// # Errors
+    /// Reported at their keys.
+    pub fn resolve(self, place: &Place<'_>) -> Result<S3Settings, Invalid> {
+        let endpoint = endpoint(self.endpoint.as_deref(), place);
+        let region = region(self.region, place);
+        let access_key = SecretSource::from_keys(
+            place,
+            "access_key",
+            self.access_key,
+            self.access_key_file,
+            self.access_key_env,
+        );
+        let secret_key = SecretSource::from_keys(
+            place,
+            "secret_key",
+            self.secret_key,
+            self.secret_key_file,
+            self.secret_key_env,
+        );
+        let session_token = SecretSource::from_keys(
+            place,
+            "session_token",
+            self.session_token,
+            self.session_token_file,
+            self.session_token_env,
+        );
+        let access_key = access_key.and_then(|source| needed(source, "access_key", place));
+        let secret_key = secret_key.and_then(|source| needed(source, "secret_key", place));
+        let buckets = buckets(self.buckets, place);
+        let is_https = |url: &Url| url.scheme() == "https";
+        let tls = match (self.tls_config, &endpoint) {
+            (Some(_), Ok((url, _))) if !is_https(url) => Err(place
+                .field("tls_config")
+                .error("tls_config needs an endpoint that begins with https://")),
+            (options, _) => options.unwrap_or_default().resolve(&place.field("tls_config")),
+        };
+        if let (false, Ok((url, _))) = (self.path_style, &endpoint)
+            && !matches!(url.host(), Some(url::Host::Domain(_)))
+        {
+            return Err(place
+                .field("path_style")
+                .error("a bucket can't be named in front of an IP address: leave path_style out"));
+        }
+        let (endpoint, address) = endpoint?;
+        Ok(S3Settings {
+            tls: Some(tls?).filter(|_| is_https(&endpoint)),
+            endpoint,
+            address,
+            preference: AddressPreference::new(self.preferred_ip_protocol, self.ip_protocol_fallback),
+            region: region?,
+            access_key: access_key?,
+            secret_key: secret_key?,
+            session_token: session_token?,
+            buckets: buckets?,
+            path_style: self.path_style,
+            health: self.health,
+            is_reusing: self.reuse_connection,
+        })
+    }
+}
+
+fn needed(source: Option<SecretSource>, name: &str, place: &Place<'_>) -> Result<SecretSource, Invalid> {
+    source.ok_or_else(|| {
+        place.error(format_args!(
+            "{name} is missing: requests are signed, so write {name}_file, {name}_env or {name}"
+        ))
+    })
+}
+
+fn endpoint(text: Option<&str>, place: &Place<'_>) -> Result<(Url, HostPort), Invalid> {
+    let Some(text) = text else {
+        return Err(place.error(format_args!(
+            "endpoint is missing: write where the store is, such as endpoint: {EXAMPLE}"
+        )));
+    };
+    let place = place.field("endpoint");
+    let parsed = ServerUrl::parse(text, SCHEMES, EXAMPLE, &place)?;
+    if parsed.user.is_some() || parsed.password.is_some() {
+        return Err(place.error("keys don't belong into the URL: write access_key_file and secret_key_file"));
+    }
+    if parsed.path.is_some_and(|path| !path.is_empty()) || !parsed.query.is_empty() {
+        return Err(place.error(format_args!(
+            "a store has no path or query: write one such as {EXAMPLE}, and buckets under buckets"
+        )));
+    }
+    let address = parsed.address;
+    // Made anew of its parts: nothing else of what was written is signed or shown.
+    match Url::parse(&format!("{}://{address}", parsed.scheme)) {
+        Ok(url) => Ok((url, address)),
+        Err(error) => Err(place.error(format_args!(
+            "this is no URL ({error}): write one such as {EXAMPLE}"
+        ))),
+    }
+}
+
+fn region(region: Option<String>, place: &Place<'_>) -> Result<String, Invalid> {
+    let region = region.unwrap_or_else(|| DEFAULT_REGION.to_owned());
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    if region.is_empty() || region.len() > MAX_REGION || !region.bytes().all(is_allowed) {
+        return Err(place.field("region").error(format_args!(
+            "is no region: write at most {MAX_REGION} letters, digits, - and _, such as {DEFAULT_REGION}"
+        )));
+    }
+    Ok(region)
+}
+
+/// The rules for names are those of S3's general purpose buckets.
+fn buckets(buckets: Vec<String>, place: &Place<'_>) -> Result<Vec<String>, Invalid> {
+    let place = place.field("buckets");
+    if buckets.len() > MAX_BUCKETS {
+        return Err(place.error(format_args!(
+            "there are {} buckets: write at most {MAX_BUCKETS}, and the others in a check of their own",
+            buckets.len()
+        )));
+    }
+    let mut result = Ok(());
+    for (index, name) in buckets.iter().enumerate() {
+        let place = place.index(index);
+        let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        let has_ends =
+            name.bytes().next().is_some_and(is_allowed) && name.bytes().last().is_some_and(is_allowed);
+        let is_valid = (3..=63).contains(&name.len())
+            && has_ends
+            && name
+                .bytes()
+                .all(|byte| is_allowed(byte) || matches!(byte, b'-' | b'.'))
+            && !name.contains("..");
+        if !is_valid {
+            result = Err(place.error(
+                "is no name of a bucket: it has 3 to 63 of a-z, 0-9, - and ., and begins and ends with a letter or digit",
+            ));
+        } else if buckets[..index].contains(name) {
+            result = Err(place.error(format_args!("{name} is there twice: remove one")));
+        }
+    }
+    result.map(|()| buckets)
+}
+
+impl S3Settings {
+    /// `scheme://host:port`.
+    pub fn target(&self) -> String {
+        format!("{}://{}", self.endpoint.scheme(), self.address)
+    }
+}

@@ -1,0 +1,217 @@
+//! Debian's podman as a container engine: it serves the Docker Engine API at a Unix socket. Its storage, its image (busybox
+//! alone) and its containers live in a temporary directory, and are gone in the end.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use super::servers::{Server, eventually, tool};
+
+/// What an operation of podman may take on a busy machine.
+const LONG: Duration = Duration::from_secs(20);
+/// The commands that the image has.
+const COMMANDS: [&str; 5] = ["sh", "sleep", "cat", "touch", "rm"];
+
+/// A container engine.
+pub struct Podman {
+    /// The process that serves the API; killed and started again by tests.
+    pub server: Server,
+    dir: TempDir,
+}
+
+impl Podman {
+    /// Starts an engine without containers.
+    pub async fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        import_image(dir.path());
+        let server = Self::serve(dir.path());
+        let podman = Self { server, dir };
+        podman.is_serving().await;
+        podman
+    }
+
+    fn serve(dir: &Path) -> Server {
+        let socket = dir.join("api.sock");
+        let _ = fs::remove_file(&socket);
+        let mut command = podman(dir);
+        command.args(["system", "service", "--time=0"]);
+        command.arg(format!("unix://{}", socket.display()));
+        Server::start("podman", command, dir)
+    }
+
+    async fn is_serving(&self) {
+        eventually("podman listens", LONG, || async {
+            tokio::net::UnixStream::connect(self.socket()).await.ok()
+        })
+        .await;
+    }
+
+    /// Serves again, after a kill.
+    pub async fn serve_again(&mut self) {
+        self.server = Self::serve(self.dir.path());
+        self.is_serving().await;
+    }
+
+    /// Where the API is served.
+    pub fn socket(&self) -> PathBuf {
+        self.dir.path().join("api.sock")
+    }
+
+    /// How many clients are connected to the engine, by the kernel's list: a server's end of a connection has the path of
+    /// the socket that it came in at, and 03 as its state (`SS_CONNECTED`).
+    pub fn connections(&self) -> usize {
+        let (list, path) = (fs::read_to_string("/proc/net/unix").unwrap(), self.socket());
+        let ends = list.lines().filter(|line| line.ends_with(path.to_str().unwrap()));
+        ends.filter(|line| line.split(' ').nth(5) == Some("03")).count()
+    }
+
+    /// Waits until this many clients are connected.
+    pub async fn has_connections(&self, wanted: usize) {
+        let what = format!("{wanted} connections");
+        eventually(&what, LONG, || async {
+            (self.connections() == wanted).then_some(())
+        })
+        .await;
+    }
+
+    /// The keys of a docker check of this container, as in a flow mapping.
+    pub fn keys(&self, container: &str) -> String {
+        format!(
+            "kind: docker, container: {container}, host: \"unix://{}\"",
+            self.socket().display()
+        )
+    }
+
+    /// Runs podman's own command line beside the engine; its output.
+    pub fn cli(&self, arguments: &[&str]) -> String {
+        let output = podman(self.dir.path()).args(arguments).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "podman {arguments:?}: {said}");
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    /// Runs a container with these options of `podman run`, in which a shell runs `script`; its id.
+    pub fn run(&self, name: &str, options: &[&str], script: &str) -> String {
+        let limits = ["--ulimit", "nofile=20000:20000", "--ulimit", "nproc=4096:4096"];
+        let parent = format!("--cgroup-parent={}", cgroup(self.dir.path()));
+        let mut arguments = vec!["run", "--detach", "--network=none", "--name", name, &parent];
+        arguments.extend(limits);
+        arguments.extend(options);
+        arguments.extend(["upkeep-test", "/bin/sh", "-c", script]);
+        self.cli(&arguments)
+    }
+
+    /// Runs a container with a health check that passes while the container has the file `/healthy`.
+    pub fn run_with_health(&self, name: &str) {
+        let options = [
+            "--health-cmd=cat /healthy",
+            // Timers of systemd would start it; `probe` does.
+            "--health-interval=disable",
+            "--health-retries=1",
+        ];
+        self.run(name, &options, "sleep 1000");
+    }
+
+    /// Makes the health check of a container pass or fail, and does it.
+    pub fn probe(&self, name: &str, is_healthy: bool) {
+        match is_healthy {
+            true => self.cli(&["exec", name, "/bin/touch", "/healthy"]),
+            false => self.cli(&["exec", name, "/bin/rm", "-f", "/healthy"]),
+        };
+        // Its exit code is the health.
+        let output = podman(self.dir.path())
+            .args(["healthcheck", "run", name])
+            .output()
+            .unwrap();
+        assert_eq!(output.status.success(), is_healthy, "{output:?}");
+    }
+}
+
+impl Drop for Podman {
+    fn drop(&mut self) {
+        let _ = podman(self.dir.path())
+            .args(["rm", "--force", "--all", "--time=0"])
+            .output();
+        self.server.kill();
+        let here = self.dir.path().to_str().unwrap();
+        let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+        let left: Vec<&str> = mounts.lines().filter(|line| line.contains(here)).collect();
+        remove_cgroups(self.dir.path());
+        if !std::thread::panicking() {
+            assert!(left.is_empty(), "mounts are left: {left:?}");
+        }
+    }
+}
+
+/// podman with everything that it keeps in `dir`. Its working directory too: conmon leaves a file there.
+fn podman(dir: &Path) -> Command {
+    tool("runc", "runc");
+    let mut command = Command::new(tool("podman", "podman"));
+    for (flag, folder) in [("root", "root"), ("runroot", "runroot"), ("tmpdir", "tmp")] {
+        command.arg(format!("--{flag}={}", dir.join(folder).display()));
+    }
+    command
+        .args(["--runtime=runc", "--storage-driver=vfs"])
+        .args(["--cgroup-manager=cgroupfs", "--events-backend=none"])
+        .current_dir(dir);
+    command
+}
+
+/// Imports an image that holds busybox and nothing else.
+fn import_image(dir: &Path) {
+    let (image, busybox) = (dir.join("image"), tool("busybox", "busybox-static"));
+    fs::create_dir_all(image.join("bin")).unwrap();
+    fs::copy(busybox, image.join("bin/busybox")).unwrap();
+    for command in COMMANDS {
+        symlink("busybox", image.join("bin").join(command)).unwrap();
+    }
+    let mut tar = Command::new(tool("tar", "tar"))
+        .arg("-C")
+        .arg(&image)
+        .args(["-c", "."])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let output = podman(dir)
+        .args(["import", "-", "upkeep-test"])
+        .stdin(tar.stdout.take().unwrap())
+        .output()
+        .unwrap();
+    assert!(tar.wait().unwrap().success());
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "podman import: {said}");
+}
+
+/// The control group that the containers of the engine in `dir` are in.
+fn cgroup(dir: &Path) -> String {
+    format!("/upkeep{}", dir.file_name().unwrap().to_str().unwrap())
+}
+
+/// Control groups outlive what was in them, and conmon the container that it watched, a little.
+fn remove_cgroups(dir: &Path) {
+    let hierarchies = fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten();
+    let roots = hierarchies
+        .map(|entry| entry.path())
+        .chain([PathBuf::from("/sys/fs/cgroup")]);
+    let groups: Vec<PathBuf> = roots
+        .map(|root| root.join(&cgroup(dir)[1..]))
+        .filter(|group| group.is_dir())
+        .collect();
+    let begun = Instant::now();
+    while groups.iter().any(|group| !is_removed(group)) && begun.elapsed() < LONG {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn is_removed(group: &Path) -> bool {
+    let inner = fs::read_dir(group).into_iter().flatten().flatten();
+    for entry in inner.filter(|entry| entry.path().is_dir()) {
+        is_removed(&entry.path());
+    }
+    let _ = fs::remove_dir(group);
+    !group.exists()
+}

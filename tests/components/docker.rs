@@ -1,0 +1,426 @@
+//! The docker check against podman, which serves the same API, and against what is no engine.
+
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+use std::time::{Duration, SystemTime};
+
+use rustix::process::Signal;
+use tokio::io::copy_bidirectional;
+use tokio::net::UnixStream;
+use upkeep_exporter::check::Check;
+use upkeep_exporter::model::Reason;
+
+use crate::common::podman::Podman;
+use crate::common::ran::{LONG, Ran, SHORT, check, run};
+use crate::common::servers::tool;
+use crate::common::targets::{Target, tls};
+
+const STATE: &str = "upkeep_docker_container_state";
+const HEALTH: &str = "upkeep_docker_container_health";
+const RESTARTS: &str = "upkeep_docker_container_restarts_total";
+const EXIT_CODE: &str = "upkeep_docker_container_exit_code";
+const STARTED: &str = "upkeep_docker_container_started_timestamp_seconds";
+
+/// Succeeded without a warning, and without a response time: the engine's says nothing of the container.
+#[track_caller]
+fn up(ran: &Ran) -> &Ran {
+    assert_eq!(ran.result, Some(Ok(())), "step {}", ran.report.step);
+    assert_eq!(ran.report.warning, None);
+    ran.unanswered()
+}
+
+/// Succeeded with a warning about the state, which holds this text.
+#[track_caller]
+fn warned<'r>(ran: &'r Ran, text: &str) -> &'r Ran {
+    assert_eq!(ran.result, Some(Ok(())), "step {}", ran.report.step);
+    let warning = ran.report.warning.as_ref().expect("a warning");
+    assert_eq!(warning.reason, Reason::State);
+    assert!(warning.message().contains(text), "{warning}");
+    ran
+}
+
+/// The label of the current one of a one-hot family; all others are 0.
+fn current(ran: &Ran, family: &str) -> Option<String> {
+    let series = ran
+        .report
+        .samples
+        .iter()
+        .filter(|sample| sample.family.name == family);
+    let set: Vec<_> = series.filter(|sample| sample.value != 0.0).collect();
+    assert!(
+        set.len() <= 1 && set.iter().all(|sample| sample.value == 1.0),
+        "{set:?}"
+    );
+    set.first().map(|sample| sample.labels[0].to_string())
+}
+
+/// Runs until the state is this one.
+async fn until(check: &mut Check, state: &str) -> Ran {
+    for _ in 0..400 {
+        let ran = run!(check, LONG);
+        if current(&ran, STATE).as_deref() == Some(state) {
+            return ran;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("it does not become {state}");
+}
+
+#[tokio::test]
+async fn a_running_container_is_up_over_one_connection() {
+    let podman = Podman::start().await;
+    let id = podman.run("web", &[], "sleep 1000");
+    let mut kept = check(&podman.keys("web"));
+    for _ in 0..3 {
+        let ran = run!(kept, LONG);
+        up(&ran);
+        assert_eq!(current(&ran, STATE).as_deref(), Some("running"));
+        assert_eq!(
+            ran.report
+                .samples
+                .iter()
+                .filter(|s| s.family.name == STATE)
+                .count(),
+            7
+        );
+        assert_eq!(current(&ran, HEALTH), None);
+        assert_eq!(ran.value(HEALTH, None), None);
+        assert_eq!(ran.value(RESTARTS, None), Some(0.0));
+        assert_eq!(ran.value(EXIT_CODE, None), None);
+        let now = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap()
+            .as_secs_f64();
+        let age = now - ran.value(STARTED, None).unwrap();
+        assert!((0.0..60.0).contains(&age), "started {age} s ago");
+        podman.has_connections(1).await;
+    }
+    drop(kept);
+    podman.has_connections(0).await;
+
+    let mut fresh = check(&format!("{}, reuse_connection: false", podman.keys("web")));
+    up(&run!(fresh, LONG));
+    up(&run!(fresh, LONG));
+    assert!(podman.connections() <= 1);
+    drop(fresh);
+
+    // By its id as well; but not by a beginning that only happens to fit.
+    up(&run!(check(&podman.keys(&id)), LONG));
+    up(&run!(check(&podman.keys(&format!("\"{}\"", &id[..12]))), LONG));
+    let ran = run!(check(&podman.keys(&format!("\"{}\"", &id[..4]))), LONG);
+    ran.failed(Reason::Missing, "the beginning of the id of web (");
+    assert_eq!(ran.report.samples, []);
+    podman.has_connections(0).await;
+}
+
+#[tokio::test]
+async fn health_decides_where_there_is_a_health_check() {
+    let podman = Podman::start().await;
+    podman.run_with_health("db");
+    let mut db = check(&podman.keys("db"));
+    let ran = run!(db, LONG);
+    warned(&ran, "the health check of db has not passed yet, ");
+    assert_eq!(current(&ran, HEALTH).as_deref(), Some("starting"));
+    let mut strict = check(&format!("{}, start_grace: 0s", podman.keys("db")));
+    run!(strict, LONG).failed(Reason::State, "0 s are allowed (start_grace)");
+
+    podman.probe("db", false);
+    let ran = run!(db, LONG);
+    ran.failed(
+        Reason::State,
+        "db is unhealthy: its health check failed 1 times in a row; the last time it ended with 1 and said \
+         \"cat: can't open '/healthy': No such file or directory\"",
+    );
+    assert_eq!(current(&ran, HEALTH).as_deref(), Some("unhealthy"));
+    assert_eq!(current(&ran, STATE).as_deref(), Some("running"));
+
+    podman.probe("db", true);
+    let ran = run!(db, LONG);
+    assert_eq!(current(up(&ran), HEALTH).as_deref(), Some("healthy"));
+    assert_eq!(
+        ran.report
+            .samples
+            .iter()
+            .filter(|s| s.family.name == HEALTH)
+            .count(),
+        3
+    );
+    podman.cli(&["kill", "db"]);
+    let ran = until(&mut db, "exited").await;
+    assert_eq!(ran.value(HEALTH, None), None, "it has no health without a life");
+}
+
+#[tokio::test]
+async fn a_container_that_does_not_run_is_down() {
+    let podman = Podman::start().await;
+    podman.run("once", &[], "exit 3");
+    let ran = until(&mut check(&podman.keys("once")), "exited").await;
+    ran.failed(
+        Reason::State,
+        "once has exited, with exit code 3; `docker logs once` tells more",
+    );
+    assert_eq!(ran.value(EXIT_CODE, None), Some(3.0));
+    assert!(ran.value(STARTED, None).is_some());
+
+    podman.run("again", &["--restart=on-failure:3"], "exit 4");
+    let mut again = check(&podman.keys("again"));
+    let ran = loop {
+        // Each time that it ends it is restarted, three times.
+        let ran = until(&mut again, "exited").await;
+        if ran.value(RESTARTS, None) == Some(3.0) {
+            break ran;
+        }
+    };
+    ran.failed(Reason::State, "again has exited, with exit code 4");
+
+    podman.run("web", &[], "sleep 1000");
+    let mut web = check(&podman.keys("web"));
+    up(&run!(web, LONG));
+    podman.cli(&["pause", "web"]);
+    let ran = run!(web, LONG);
+    ran.failed(Reason::State, "web is paused: `docker unpause web` lets it go on");
+    assert_eq!(current(&ran, STATE).as_deref(), Some("paused"));
+    podman.cli(&["unpause", "web"]);
+    up(&run!(web, LONG));
+    podman.cli(&["kill", "web"]);
+    let ran = until(&mut web, "exited").await;
+    ran.failed(Reason::State, "web has exited, with exit code 137 (SIGKILL)");
+    podman.cli(&["start", "web"]);
+    up(&run!(web, LONG));
+    podman.cli(&["rm", "--force", "--time=0", "web"]);
+    let ran = run!(web, LONG);
+    ran.failed(
+        Reason::Missing,
+        "has no container web: `docker ps --all` shows what there is",
+    );
+    assert_eq!(ran.report.samples, []);
+
+    podman.cli(&[
+        "create",
+        "--name=new",
+        "--network=none",
+        "upkeep-test",
+        "/bin/sleep",
+        "1",
+    ]);
+    let ran = run!(check(&podman.keys("new")), LONG);
+    ran.failed(
+        Reason::State,
+        "new was created, but never started: `docker start new` starts it",
+    );
+    assert_eq!(
+        (ran.value(STARTED, None), ran.value(EXIT_CODE, None)),
+        (None, None)
+    );
+}
+
+#[tokio::test]
+async fn an_engine_that_is_gone_or_hangs_has_its_reason_and_comes_back() {
+    let mut podman = Podman::start().await;
+    podman.run("web", &[], "sleep 1000");
+    let mut web = check(&podman.keys("web"));
+    up(&run!(web, LONG));
+
+    podman.server.signal(Signal::STOP);
+    let ran = run!(web, SHORT);
+    ran.hung("asking for web at /");
+    // A new connection waits in the engine's queue.
+    let ran = run!(web, SHORT);
+    ran.hung("asking for web at /");
+    podman.server.signal(Signal::CONT);
+    up(&run!(web, LONG));
+    podman.has_connections(1).await;
+
+    podman.server.kill();
+    let ran = run!(web, LONG);
+    ran.failed(Reason::Refused, "Connection refused")
+        .failed(Reason::Refused, "does the engine run (");
+    podman.serve_again().await;
+    up(&run!(web, LONG));
+    // The kept connection ended with the engine that it led to; that shows only in the run in which it is needed.
+    podman.server.kill();
+    podman.serve_again().await;
+    up(&run!(web, LONG));
+
+    podman.server.kill();
+    std::fs::remove_file(podman.socket()).unwrap();
+    let ran = run!(web, LONG);
+    ran.failed(Reason::Unreachable, "No such file or directory")
+        .failed(Reason::Unreachable, "podman.socket");
+    podman.serve_again().await;
+    up(&run!(web, LONG));
+    drop(web);
+    podman.has_connections(0).await;
+}
+
+#[tokio::test]
+async fn an_engine_at_a_port_is_asked_there() {
+    let podman = Podman::start().await;
+    podman.run("web", &[], "sleep 1000");
+    let socket = podman.socket();
+    let port = Target::serve(move |mut stream, _, _| {
+        let socket = socket.clone();
+        async move {
+            let mut engine = UnixStream::connect(socket).await.unwrap();
+            let _ = copy_bidirectional(&mut stream, &mut engine).await;
+            None
+        }
+    })
+    .await;
+    let keys = |name: &str| {
+        format!(
+            "kind: docker, container: {name}, host: \"tcp://{}\"",
+            port.address
+        )
+    };
+    let mut web = check(&keys("web"));
+    up(&run!(web, LONG));
+    up(&run!(web, LONG));
+    assert_eq!(port.accepted(), 1);
+    run!(check(&keys("nope")), LONG).failed(
+        Reason::Missing,
+        &format!("the engine at tcp://{} has no", port.address),
+    );
+    drop(web);
+    port.freed().await;
+}
+
+/// A check of the container web of an engine at this port.
+fn at(target: &Target) -> Check {
+    check(&format!(
+        "kind: docker, container: web, host: \"tcp://{}\"",
+        target.address
+    ))
+}
+
+#[tokio::test]
+async fn what_is_no_engine_has_its_reason() {
+    let answer =
+        |head: &str, body: &str| format!("HTTP/1.1 {head}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    for (answer, reason, text) in [
+        (
+            "SSH-2.0-OpenSSH_9.2\r\n".to_owned(),
+            Reason::Protocol,
+            "does not speak HTTP",
+        ),
+        (
+            answer("200 OK", "<html>"),
+            Reason::Protocol,
+            "is not the JSON of a container (expected value",
+        ),
+        (
+            answer("200 OK", "[1]"),
+            Reason::Protocol,
+            "is this a Docker engine?",
+        ),
+        (
+            answer("200 OK", r#"{"Id": "1", "Name": "/web", "State": {}}"#),
+            Reason::Protocol,
+            "names no state",
+        ),
+        (
+            answer("404 Not Found", "page not found"),
+            Reason::Status,
+            "answered 404 Not Found: \"page not found\"",
+        ),
+        (
+            answer("403 Forbidden", "no"),
+            Reason::Auth,
+            "refuses GET /containers/web/json: allow it (403 \"no\")",
+        ),
+        (
+            answer("500 Internal Server Error", r#"{"message": "disk is full"}"#),
+            Reason::Status,
+            "\"disk is full\"",
+        ),
+        (
+            answer("200 OK", &" ".repeat(2 << 20)),
+            Reason::Limit,
+            "the answer has more than 1048576 bytes",
+        ),
+    ] {
+        let target = Target::answering(answer).await;
+        let ran = run!(at(&target), LONG);
+        ran.failed(reason, text).unanswered();
+        assert_eq!(ran.report.samples, []);
+        target.freed().await;
+    }
+    for reset in [false, true] {
+        let target = Target::closing(reset).await;
+        run!(at(&target), LONG).failed(Reason::Closed, "asking for web: ");
+        target.freed().await;
+    }
+    let silent = Target::silent().await;
+    run!(at(&silent), SHORT).hung(&format!("asking for web at {}", silent.address));
+    silent.freed().await;
+    let endless = Target::endless("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffffff\r\n").await;
+    run!(at(&endless), LONG).failed(Reason::Limit, "the answer has more than");
+    endless.freed().await;
+    let full = Target::full().await;
+    run!(at(&full), SHORT).hung("connecting to 127.0.0.1");
+    let nobody = Target::refusing().await;
+    let mut refused = check(&format!("kind: docker, container: web, host: \"tcp://{nobody}\""));
+    run!(refused, LONG).failed(Reason::Refused, "does the engine run");
+    let mut unknown = check("kind: docker, container: web, host: \"tcp://engine.invalid:2375\"");
+    run!(unknown, LONG).failed(Reason::Dns, "engine.invalid");
+}
+
+#[tokio::test]
+async fn certificates_of_engines_are_verified() {
+    let authority = tls::Authority::new("test authority");
+    let dir = tempfile::tempdir().unwrap();
+    let ca = dir.path().join("ca.pem");
+    std::fs::write(&ca, authority.pem()).unwrap();
+    for (until, reason, text) in [
+        (2021, Reason::Tls, "the certificate expired on Fri, 01 Jan 2021"),
+        // The server is no engine, but one is asked there.
+        (2099, Reason::Protocol, "is not the JSON of a container"),
+    ] {
+        let target = tls::serve(&authority.issue(&["127.0.0.1"], until), &[], None).await;
+        let keys = format!(
+            "kind: docker, container: web, host: \"tcp://{}\", tls_config: {{ ca_file: \"{}\" }}",
+            target.address,
+            ca.display()
+        );
+        let ran = run!(check(&keys), LONG);
+        assert!(ran.failed(reason, text).not_after().is_some());
+        target.freed().await;
+    }
+}
+
+/// Set for the inner half of the test below, which is run as nobody: the socket.
+const SOCKET: &str = "UPKEEP_TEST_SOCKET";
+
+#[tokio::test]
+async fn a_socket_that_may_not_be_opened_is_told_with_what_to_do() {
+    const NAME: &str = "docker::a_socket_that_may_not_be_opened_is_told_with_what_to_do";
+    if let Ok(socket) = std::env::var(SOCKET) {
+        let mut web = check(&format!(
+            "kind: docker, container: web, host: \"unix://{socket}\""
+        ));
+        run!(web, LONG)
+            .failed(Reason::Permission, "Permission denied")
+            .failed(Reason::Permission, "add that user to the group docker");
+        return;
+    }
+    // What a program may do depends on its user, so this test starts itself again; its file may be where nobody looks.
+    let dir = tempfile::tempdir().unwrap();
+    let (program, socket) = (dir.path().join("test"), dir.path().join("engine.sock"));
+    std::fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    let _engine = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    for (path, mode) in [(dir.path(), 0o755), (&program, 0o755), (&socket, 0o660)] {
+        std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+    }
+    let output = Command::new(tool("setpriv", "util-linux"))
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+        .arg(&program)
+        .args(["--exact", NAME, "--nocapture"])
+        .env(SOCKET, &socket)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && text.contains("1 passed"),
+        "as nobody: {output:?}"
+    );
+}
