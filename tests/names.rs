@@ -240,7 +240,10 @@ fn written_series_are_what_is_exported() {
         assert!(unknown.is_empty(), "{unknown:?} in {selector}");
         let (name, labels) = selector.split_once('{').unwrap();
         for label in exported[name].iter().filter(|_| name != "upkeep_build_info") {
-            assert!(labels.contains(&format!("{label}=\"")), "{selector} lacks {label}");
+            assert!(
+                labels.contains(&format!("{label}=\"")),
+                "{selector} lacks {label}"
+            );
         }
     }
 }
