@@ -6,6 +6,7 @@
 //! resolve themselves. Everything found on the way is collected, located in the file, and told at once.
 
 pub mod address;
+pub mod celery;
 mod checks;
 mod compilation;
 mod dependencies;
@@ -23,8 +24,10 @@ mod load;
 pub mod pattern;
 mod pieces;
 pub mod place;
+pub mod postgres;
 pub mod process;
 pub mod rabbitmq;
+pub mod redis;
 pub mod regular_file;
 pub mod s3;
 pub mod schema;

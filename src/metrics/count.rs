@@ -73,7 +73,11 @@ fn values_at_once(label: &str) -> Option<u64> {
         "phase" => Some(5),
         // active, reloading, refreshing, inactive, failed, activating, deactivating, maintenance; a container has seven
         "state" => Some(8),
-        "name" | "version" | "revision" | "kind" | "target" | "reason" | "unit" => Some(1),
+        // master, replica, sentinel
+        "role" => Some(3),
+        // Few, as a rule; 64 and 32 at most.
+        "db" | "master" => Some(1),
+        "name" | "server" | "version" | "revision" | "kind" | "target" | "reason" | "unit" => Some(1),
         _ => None,
     }
 }

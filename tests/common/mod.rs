@@ -2,12 +2,15 @@
 
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub mod celery;
 pub mod clock;
 pub mod config;
 pub mod dashboards;
 pub mod exporter;
 pub mod podman;
+pub mod postgres;
 pub mod ran;
+pub mod redis;
 pub mod s3;
 pub mod servers;
 pub mod snapshots;
