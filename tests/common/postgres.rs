@@ -197,16 +197,18 @@ impl Postgres {
         server.kill();
     }
 
-    /// Kills it with all its processes, at once.
+    /// Kills it with all its processes. They are stopped before, so that none can tell its clients of another one's end.
     pub fn kill(&mut self) {
+        self.freeze();
         let processes = self.processes();
+        signal(&processes, Signal::KILL);
         if let Some(mut server) = self.server.take() {
             server.kill();
-            signal(&processes, Signal::KILL);
-            let begun = Instant::now();
-            while processes.iter().any(|pid| is_alive(*pid)) && begun.elapsed() < LIMIT {
-                std::thread::sleep(Duration::from_millis(10));
-            }
+        }
+        let begun = Instant::now();
+        while processes.iter().any(|pid| is_alive(*pid)) {
+            assert!(begun.elapsed() < LIMIT, "a process of postgres does not end");
+            std::thread::sleep(Duration::from_millis(10));
         }
     }
 

@@ -106,7 +106,7 @@ fn of_io(error: &io::Error, doing: Doing) -> (Reason, String) {
         return (Reason::Limit, format!("{error}{advice}"));
     }
     if let Some(fault) = cause.and_then(|cause| cause.downcast_ref::<rustls::Error>()) {
-        return (Reason::Tls, in_libpq_words(&tls::fault_text(fault)));
+        return (Reason::Tls, in_libpq_words(tls::fault_text(fault)));
     }
     match error.kind() {
         io::ErrorKind::UnexpectedEof => (

@@ -1,5 +1,6 @@
 //! The configuration of postgres checks: a URL as libpq reads it, and what to ask the server.
 
+mod options;
 mod query;
 #[cfg(test)]
 mod tests;

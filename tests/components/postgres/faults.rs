@@ -196,3 +196,19 @@ async fn a_frozen_server_is_a_timeout_that_says_where_and_a_stopping_one_says_so
         .await
         .failed(Reason::Refused, "connecting to 127.0.0.1:");
 }
+
+#[tokio::test]
+async fn a_session_that_is_replaced_has_ended_before_the_next_one_begins() {
+    let server = Postgres::start("");
+    server.allow("local all all trust\nhost all all 127.0.0.1/32 trust\n");
+    server.sql("ALTER ROLE app CONNECTION LIMIT 1");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let keys = format!("password_file: {}", file.path().display());
+    let mut check = postgres(&server.url("app", ""), &keys);
+    for round in 0..100 {
+        // Any password will do, but another one needs another session.
+        std::fs::write(file.path(), format!("{round}")).unwrap();
+        run!(check, LONG).succeeded();
+    }
+    assert_eq!(server.sessions(), 1);
+}

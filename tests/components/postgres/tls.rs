@@ -86,6 +86,12 @@ async fn each_mode_accepts_what_it_does_in_libpq() {
     }
     server.freed();
 
+    // A session that is dropped says goodbye; else the server would note that a client was lost.
+    assert!(
+        !server.log().contains("could not receive data"),
+        "{}",
+        server.log()
+    );
     // The server decides: only with TLS, only without.
     server.allow("local all all trust\nhostssl all app 127.0.0.1/32 scram-sha-256\nhost all postgres 127.0.0.1/32 scram-sha-256\n");
     once(&url("sslmode=allow"), &yes).await.succeeded();
