@@ -9,6 +9,7 @@ pub mod dial;
 pub mod docker;
 pub mod http;
 pub mod network;
+pub mod postgres;
 pub mod proc_scan;
 pub mod process;
 pub mod proxy;

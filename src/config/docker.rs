@@ -139,7 +139,7 @@ impl DockerSettings {
     }
 }
 
-/// A name by the rule of the engines ([a-zA-Z0-9][a-zA-Z0-9_.-]*), which ids obey too.
+/// A name by the rule of the engines (`[a-zA-Z0-9][a-zA-Z0-9_.-]*`), which ids obey too.
 fn container_name(text: &str, place: &Place<'_>) -> Result<String, Invalid> {
     let is_named = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
     let shown: String = text.chars().take(80).collect();

@@ -244,14 +244,14 @@ mod tests {
             format!("$[?(((({}", "@.a||".repeat(45)),
             format!("${}", "[".repeat(255)),
             format!("${}", "[0]".repeat(85)),
-            format!("$[?{}", "@[?".repeat(1)),
+            "$[?@[?".to_owned(),
             format!("$[?{}", "!".repeat(250)),
             format!("$['{}", "\\'".repeat(120)),
         ] {
             let begun = Instant::now();
             let _ = JsonPath::new(&source);
             assert!(
-                begun.elapsed() < Duration::from_millis(200),
+                begun.elapsed() < Duration::from_secs(2),
                 "{source}: {:?}",
                 begun.elapsed()
             );
@@ -284,7 +284,7 @@ mod tests {
                 let begun = Instant::now();
                 path.find(document);
                 assert!(
-                    begun.elapsed() < Duration::from_secs(2),
+                    begun.elapsed() < Duration::from_secs(20),
                     "{source}: {:?}",
                     begun.elapsed()
                 );

@@ -5,7 +5,6 @@ use crate::model::CheckKind;
 
 /// Kinds of check that this version does not have.
 const KINDS: &[&str] = &[
-    "postgres",
     "minio",
     "dns",
     "icmp",

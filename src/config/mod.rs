@@ -24,6 +24,7 @@ mod load;
 pub mod pattern;
 mod pieces;
 pub mod place;
+pub mod postgres;
 pub mod process;
 pub mod rabbitmq;
 pub mod redis;

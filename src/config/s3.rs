@@ -13,15 +13,6 @@ use super::secret::SecretSource;
 use super::server_url::ServerUrl;
 use super::tls::{TlsOptions, TlsSettings};
 
-impl super::KindLabels for S3Settings {
-    fn values_at_once(&self, label: &str) -> Option<u64> {
-        match label {
-            "bucket" => Some(self.buckets.len() as u64),
-            _ => None,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests;
 
@@ -295,5 +286,14 @@ impl S3Settings {
     /// `scheme://host:port`.
     pub fn target(&self) -> String {
         format!("{}://{}", self.endpoint.scheme(), self.address)
+    }
+}
+
+impl super::KindLabels for S3Settings {
+    fn values_at_once(&self, label: &str) -> Option<u64> {
+        match label {
+            "bucket" => Some(self.buckets.len() as u64),
+            _ => None,
+        }
     }
 }

@@ -8,6 +8,7 @@ pub mod config;
 pub mod dashboards;
 pub mod exporter;
 pub mod podman;
+pub mod postgres;
 pub mod rabbitmq;
 pub mod ran;
 pub mod redis;

@@ -1,18 +1,25 @@
 //! A stage of a test's own: its program runs the test again in private network, mount and process namespaces, where it may
-//! block ports, mount and fill disks, and where nothing that it started outlives it.
+//! block ports and fill the disk that its temporary files are on, and where nothing that it started outlives it.
 
-use std::path::Path;
+use std::fs::File;
+use std::io::Write;
+use std::path::PathBuf;
 use std::process::Command;
 
-/// Set where the test already runs on its stage.
+/// Set where the test already runs on its stage, to the folder of its disk.
 const ON_STAGE: &str = "UPKEEP_TEST_ON_STAGE";
+
+/// The size of the stage's disk, which is in memory.
+const DISK: &str = "size=1g,mode=1777";
 
 /// Whether this is the stage. Where it is not, the test called `name` was run there, and has passed.
 pub fn is_on_stage(name: &str) -> bool {
-    if std::env::var_os(ON_STAGE).is_some() {
+    if let Ok(disk) = std::env::var(ON_STAGE) {
         run("ip", &["link", "set", "lo", "up"]);
+        run("mount", &["-t", "tmpfs", "-o", DISK, "tmpfs", &disk]);
         return true;
     }
+    let disk = tempfile::tempdir().unwrap();
     let output = Command::new("unshare")
         .args([
             "--net",
@@ -25,7 +32,8 @@ pub fn is_on_stage(name: &str) -> bool {
         ])
         .arg(std::env::current_exe().unwrap())
         .args(["--exact", name, "--nocapture", "--test-threads=1"])
-        .env(ON_STAGE, "1")
+        .env(ON_STAGE, disk.path())
+        .env("TMPDIR", disk.path())
         .output()
         .unwrap_or_else(|error| panic!("starting unshare: {error}; install util-linux"));
     let text = String::from_utf8_lossy(&output.stdout);
@@ -70,13 +78,30 @@ impl Drop for Blocked {
     }
 }
 
-/// Mounts a file system of this size in memory on `folder`.
-pub fn mount_small_disk(folder: &Path, megabytes: u32) {
-    let size = format!("size={megabytes}m,mode=0777");
-    run(
-        "mount",
-        &["-t", "tmpfs", "-o", &size, "tmpfs", &folder.display().to_string()],
-    );
+/// Takes all that is left of the disk, until it is dropped.
+pub struct FullDisk(PathBuf);
+
+impl FullDisk {
+    /// Fills the disk of the temporary files.
+    pub fn fill() -> Self {
+        let path = std::env::temp_dir().join("filling");
+        let mut file = File::create(&path).unwrap();
+        let piece = vec![1; 1 << 20];
+        let error = loop {
+            if let Err(error) = file.write_all(&piece) {
+                break error;
+            }
+        };
+        assert_eq!(error.kind(), std::io::ErrorKind::StorageFull, "{error}");
+        Self(path)
+    }
+}
+
+impl Drop for FullDisk {
+    fn drop(&mut self) {
+        // The mount ends with the stage.
+        let _ = std::fs::remove_file(&self.0);
+    }
 }
 
 /// Runs a command that has to succeed.

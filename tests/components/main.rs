@@ -8,5 +8,6 @@ mod common;
 
 mod celery;
 mod docker;
+mod postgres;
 mod redis;
 mod s3;

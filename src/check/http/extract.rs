@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use super::json;
+use super::json::{self, Document};
 use super::judge::quoted;
 use crate::config::http::Extraction;
 use crate::config::json_path::JsonPath;
@@ -32,8 +32,10 @@ pub static VERSION_INFO: Family = Family {
 
 /// The longest version, in characters; more is cut.
 const MAX_VERSION: usize = 64;
+/// How many values the searches of a run may visit together: about a second.
+const MAX_VISITS: u64 = 2_000_000;
 /// How many values may be visited beside other tasks.
-const LIGHT_VISITS: usize = 10_000;
+const LIGHT_VISITS: u64 = 10_000;
 
 /// What a body yields.
 #[derive(Debug, Default, PartialEq)]
@@ -49,9 +51,13 @@ type Fault = (Reason, String);
 
 /// Whether taking all out of a body of this length is quick enough to be done between other tasks.
 pub fn is_light(extraction: &Extraction, length: usize) -> bool {
-    let searches = extraction.paths().filter(|path| !path.is_singular()).count();
     // A value takes at least two bytes.
-    (length / 2).saturating_mul(searches) <= LIGHT_VISITS
+    searches(extraction).saturating_mul(length as u64 / 2) <= LIGHT_VISITS
+}
+
+/// How many of the paths don't name a place, but look for one.
+fn searches(extraction: &Extraction) -> u64 {
+    extraction.paths().filter(|path| !path.is_singular()).count() as u64
 }
 
 /// Takes all out of a body that can be taken; may take up to seconds.
@@ -60,7 +66,7 @@ pub fn extract(extraction: &Extraction, bytes: &[u8]) -> Extracted {
         return Extracted::default();
     }
     let document = match json::read::<Value>(bytes) {
-        Ok(document) => document.value,
+        Ok(document) => document,
         Err(error) => {
             let message = format!(
                 "nothing can be extracted, the body is not JSON: {error}; it begins {}",
@@ -72,11 +78,12 @@ pub fn extract(extraction: &Extraction, bytes: &[u8]) -> Extracted {
             };
         }
     };
+    let may_search = searches(extraction).saturating_mul(document.values) <= MAX_VISITS;
     let mut samples = Vec::new();
     let mut faults = Vec::new();
     for value in &extraction.values {
         let labels = || vec![Cow::Owned(value.name.clone()), Cow::Owned(value.unit.clone())];
-        match number(&value.path, &document) {
+        match one(&value.path, &document, may_search).and_then(|found| number(&value.path, found)) {
             Ok(number) => samples.push(Sample {
                 family: &EXTRACTED,
                 labels: labels(),
@@ -86,7 +93,7 @@ pub fn extract(extraction: &Extraction, bytes: &[u8]) -> Extracted {
         }
     }
     if let Some(path) = &extraction.version {
-        match version(path, &document) {
+        match one(path, &document, may_search).and_then(|found| version(path, found)) {
             Ok(version) => samples.push(Sample {
                 family: &VERSION_INFO,
                 labels: vec![version.into()],
@@ -103,9 +110,14 @@ pub fn extract(extraction: &Extraction, bytes: &[u8]) -> Extracted {
 }
 
 /// The one value that a path leads to.
-fn one<'d>(path: &JsonPath, document: &'d Value) -> Result<&'d Value, Fault> {
+fn one<'d>(path: &JsonPath, document: &'d Document<Value>, may_search: bool) -> Result<&'d Value, Fault> {
     let source = path.as_str();
-    match path.find(document)[..] {
+    if !may_search && !path.is_singular() {
+        let message =
+            format!("{source} is not looked for, the searches would visit more than {MAX_VISITS} values");
+        return Err((Reason::Limit, message));
+    }
+    match path.find(&document.value)[..] {
         [value] => Ok(value),
         [] => Err((Reason::Missing, format!("{source} leads to nothing"))),
         ref several => {
@@ -118,8 +130,7 @@ fn one<'d>(path: &JsonPath, document: &'d Value) -> Result<&'d Value, Fault> {
     }
 }
 
-fn number(path: &JsonPath, document: &Value) -> Result<f64, Fault> {
-    let value = one(path, document)?;
+fn number(path: &JsonPath, value: &Value) -> Result<f64, Fault> {
     let number = match value {
         Value::Bool(truth) => Some(f64::from(u8::from(*truth))),
         Value::Number(number) => number.as_f64(),
@@ -132,8 +143,7 @@ fn number(path: &JsonPath, document: &Value) -> Result<f64, Fault> {
         .ok_or_else(|| wrong(path, value, "a number"))
 }
 
-fn version(path: &JsonPath, document: &Value) -> Result<String, Fault> {
-    let value = one(path, document)?;
+fn version(path: &JsonPath, value: &Value) -> Result<String, Fault> {
     let text = match value {
         Value::String(text) => text.trim().to_owned(),
         Value::Number(number) => number.to_string(),

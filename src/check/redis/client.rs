@@ -1,24 +1,18 @@
 //! A check's one connection to a Redis server: made, authenticated, kept between runs, and made anew where it has become
 //! stale or what it rests on has changed.
 
-use std::time::Duration;
-
 use redis::Value;
 use tokio::time::Instant;
 
 use super::session::{Command, Reply, Session};
 use crate::check::dial::dial;
 use crate::check::network::Network;
-use crate::check::stream::{Allowance, Stream};
+use crate::check::stream::{Allowance, MAX_CONNECTION_AGE, Stream};
 use crate::check::tls::TlsClient;
 use crate::check::trace::{Phase, Step, Trace};
 use crate::config::redis::server::{RedisEndpoint, RedisServer};
 use crate::config::secret::Secret;
 use crate::model::{Problem, Reason};
-
-/// How old a kept connection may become. A new one notices what has changed on the server: passwords, users,
-/// certificates, the room for clients.
-pub const MAX_AGE: Duration = Duration::from_secs(60);
 
 /// The client of one server.
 #[derive(Debug)]
@@ -90,7 +84,7 @@ impl RedisClient {
             made,
         }) = kept
             && old == password
-            && made.elapsed() < MAX_AGE
+            && made.elapsed() < MAX_CONNECTION_AGE
             && let Some(result) = reuse(session, commands, trace).await
         {
             let (session, first) = result?;
@@ -102,23 +96,53 @@ impl RedisClient {
             });
         }
         let made = Instant::now();
-        let mut session = Session::new(self.connect(trace).await?, self.server.endpoint.to_string());
-        let mut greeting = self.greeting(password.as_ref());
-        let greetings = greeting.len();
-        greeting.extend(commands.iter().cloned());
-        session.send(&greeting, trace).await?;
-        for command in &greeting[..greetings] {
-            if let Err(error) = session.reply(trace).await? {
-                return Err(session.refused(command.name(), &error));
-            }
-        }
-        let first = session.reply(trace).await?;
+        let stream = self.connect(trace).await?;
+        let session = Session::new(stream, self.server.endpoint.to_string());
+        let (session, first) = self.greet(session, password.as_ref(), commands, trace).await?;
         Ok(Opened {
             session,
             first,
             password,
             made,
         })
+    }
+
+    /// Makes a new connection ours, and takes the first answer on it.
+    async fn greet(
+        &self,
+        mut session: Session,
+        password: Option<&Secret>,
+        commands: &[Command],
+        trace: &mut Trace<'_>,
+    ) -> Result<(Session, Reply), Problem> {
+        let mut greeting = self.greeting(password);
+        let greetings = greeting.len();
+        greeting.extend(commands.iter().cloned());
+        let first = async {
+            session.send(&greeting, trace).await?;
+            for command in &greeting[..greetings] {
+                if let Err(error) = session.reply(trace).await? {
+                    return Err(session.refused(command.name(), &error));
+                }
+            }
+            session.reply(trace).await
+        };
+        match first.await {
+            Ok(first) => Ok((session, first)),
+            // That is what a server with TLS does with a client without.
+            Err(problem) if problem.reason == Reason::Closed && self.is_plain() => {
+                let message = format_args!(
+                    "{} (if this is a port of TLS, write rediss://)",
+                    problem.message()
+                );
+                Err(Problem::new(Reason::Closed, message))
+            }
+            Err(problem) => Err(problem),
+        }
+    }
+
+    fn is_plain(&self) -> bool {
+        matches!(&self.server.endpoint, RedisEndpoint::Host { tls: None, .. })
     }
 
     /// Keeps the connection for the next run, where connections are kept and no answer is outstanding.
@@ -208,6 +232,8 @@ pub fn text(value: &Value) -> Option<std::borrow::Cow<'_, str>> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use std::path::Path;
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -300,10 +326,10 @@ mod tests {
         assert_eq!(ping(&mut client).await, pong());
         let kept = client.kept.as_mut().unwrap();
         assert!(kept.made > first && kept.password == Some(Secret::new("two")));
-        kept.made -= MAX_AGE;
+        kept.made -= MAX_CONNECTION_AGE;
         let second = kept.made;
         assert_eq!(ping(&mut client).await, pong());
-        assert!(client.kept.as_ref().unwrap().made - second > MAX_AGE);
+        assert!(client.kept.as_ref().unwrap().made - second > MAX_CONNECTION_AGE);
         std::fs::remove_file(secret).unwrap();
         assert_eq!(ping(&mut client).await.unwrap_err().reason, Reason::Auth);
     }

@@ -8,16 +8,6 @@ mod options;
 mod proxy;
 mod resolve;
 mod target;
-impl crate::config::KindLabels for HttpSettings {
-    fn values_at_once(&self, label: &str) -> Option<u64> {
-        match label {
-            "name" => Some(self.extraction.values.len() as u64),
-            "version" => Some(u64::from(self.extraction.version.is_some())),
-            _ => None,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests;
 
@@ -110,5 +100,15 @@ pub fn version_name(version: Version) -> &'static str {
         Version::HTTP_11 => "HTTP/1.1",
         Version::HTTP_2 => "HTTP/2.0",
         _ => "HTTP/3.0",
+    }
+}
+
+impl crate::config::KindLabels for HttpSettings {
+    fn values_at_once(&self, label: &str) -> Option<u64> {
+        match label {
+            "name" => Some(self.extraction.values.len() as u64),
+            "version" => Some(u64::from(self.extraction.version.is_some())),
+            _ => None,
+        }
     }
 }

@@ -99,8 +99,6 @@ impl RedisOptions {
     }
 }
 
-impl super::KindLabels for RedisSettings {}
-
 impl RedisSettings {
     /// `scheme://host:port/database`, or the Unix socket.
     pub fn target(&self) -> String {
@@ -110,3 +108,17 @@ impl RedisSettings {
 
 #[cfg(test)]
 mod tests;
+
+impl crate::config::KindLabels for RedisSettings {
+    fn values_at_once(&self, label: &str) -> Option<u64> {
+        match label {
+            // master, replica, sentinel
+            "role" => Some(3),
+            // The bounds of check/redis/info.rs.
+            "db" => Some(64),
+            "master" => Some(32),
+            "server" => Some(1),
+            _ => None,
+        }
+    }
+}

@@ -36,16 +36,34 @@ async fn a_password_is_needed_and_has_to_be_right() {
     ))
     .await
     .succeeded();
+    // Cargo sets this variable for tests.
+    let variable = std::env::var("CARGO_MANIFEST_DIR").unwrap();
+    redis.ok(&[
+        "ACL",
+        "SETUSER",
+        "env",
+        "on",
+        &format!(">{variable}"),
+        "+@all",
+        "~*",
+    ]);
+    let by_variable = format!("{}, username: env, password_env: CARGO_MANIFEST_DIR", url(""));
+    once(&by_variable).await.succeeded();
+    redis.ok(&["ACL", "SETUSER", "env", "resetpass", ">other"]);
     let wrong = "AUTH: the server refuses the password, or does not know the user";
     for keys in [
         url(":hunter3@"),
         url("nobody:hunter3@"),
         format!("{}, password: hunter3", url("")),
+        by_variable,
     ] {
         let ran = once(&keys).await;
         ran.failed(Reason::Auth, wrong);
         let shown = format!("{:?} {:?}", ran.result, ran.report);
-        assert!(!shown.contains("hunter") && !shown.contains("nobody"), "{shown}");
+        assert!(
+            !shown.contains("hunter") && !shown.contains("nobody") && !shown.contains(&variable),
+            "{shown}"
+        );
     }
     redis.left().await;
 }

@@ -1,11 +1,12 @@
 //! TLS, and what is no Redis server at all.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use upkeep_exporter::model::Reason;
 
 use super::{labelled, once};
-use crate::common::ran::{SHORT, check, run};
+use crate::common::ran::{LONG, SHORT, check, run};
 use crate::common::redis::Redis;
 use crate::common::servers::free_port;
 use crate::common::targets::Target;
@@ -61,17 +62,25 @@ async fn tls_is_verified() {
         assert_eq!(labelled(ran.succeeded(), "keys", "1"), Some(0.0));
         assert!(ran.not_after().is_some());
     }
+    let mut ids = BTreeSet::new();
     let untrusted = format!("url: \"rediss://127.0.0.1:{}\"", server.tls_port);
     once(&untrusted)
         .await
         .failed(Reason::Tls, "issuer (CN=authority) is not trusted");
+    let mut kept = check(&format!("kind: redis, {}", server.keys("rediss", "")));
+    for _ in 0..3 {
+        run!(kept, LONG).succeeded();
+        assert_eq!(server.redis.clients(), 1);
+        let line = server.redis.cli(&["CLIENT", "LIST"]);
+        ids.insert(line.split(' ').next().unwrap().to_owned());
+    }
+    assert_eq!(ids.len(), 1, "the connection is kept over TLS too");
+    drop(kept);
     let plain = format!("url: \"redis://127.0.0.1:{}\"", server.tls_port);
-    let ran = once(&plain).await;
-    let problem = ran.result.as_ref().unwrap().as_ref().unwrap_err();
-    assert!(
-        matches!(problem.reason, Reason::Protocol | Reason::Closed),
-        "{problem}"
-    );
+    once(&plain)
+        .await
+        .failed(Reason::Closed, "PING: ")
+        .failed(Reason::Closed, "if this is a port of TLS, write rediss://");
     // Without TLS the server waits for the end of what it takes for a command, unless a random byte happens to be one.
     let secured = format!("kind: redis, url: \"rediss://127.0.0.1:{}\"", server.redis.port());
     let ran = run!(check(&secured), SHORT);
