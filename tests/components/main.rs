@@ -10,4 +10,6 @@ mod celery;
 mod docker;
 mod postgres;
 mod redis;
+mod docker;
+mod rabbitmq;
 mod s3;

@@ -26,6 +26,9 @@ pub enum AmqpError {
     /// The broker closed the connection without a word.
     #[error("it closed the connection")]
     Ended,
+    /// It closed the connection instead of greeting.
+    #[error("it closed the connection without one: is this the port of AMQP (5672, for TLS 5671)?")]
+    NoGreeting,
     /// The broker closed the connection, and said why.
     #[error("the broker closed the connection: {0}")]
     ConnectionClosed(Reply),
@@ -72,7 +75,7 @@ impl AmqpError {
         match self {
             Self::Socket(error) if rustls_fault(error).is_some() => Reason::Tls,
             Self::Socket(error) => dial::reason(error),
-            Self::Ended => Reason::Closed,
+            Self::Ended | Self::NoGreeting => Reason::Closed,
             Self::ConnectionClosed(reply) | Self::ChannelClosed(reply) => reply.reason(),
             Self::ConsumerCancelled(_) => Reason::Missing,
             Self::Protocol(_) => Reason::Protocol,

@@ -104,9 +104,11 @@ impl Connection {
         trace.step = Step::Doing("waiting for the broker's greeting".into());
         let header = AMQPFrame::ProtocolHeader(ProtocolVersion::amqp_0_9_1());
         self.frames.send(&[header]).await?;
-        let start = match self.answer().await? {
-            AMQPClass::Connection(AMQPMethod::Start(start)) => start,
-            other => return Err(unexpected(&other)),
+        let start = match self.answer().await {
+            Ok(AMQPClass::Connection(AMQPMethod::Start(start))) => start,
+            Ok(other) => return Err(unexpected(&other)),
+            Err(AmqpError::Ended) => return Err(AmqpError::NoGreeting),
+            Err(error) => return Err(error),
         };
         self.product = text(&start.server_properties, "product");
         self.version = text(&start.server_properties, "version");

@@ -1,0 +1,145 @@
+//! Connections: one at a time, kept while that tells the truth, and none left behind.
+
+use std::fs;
+
+use rustix::process::Signal;
+use upkeep_exporter::model::Reason;
+
+use super::{check, check_with_management, password, up};
+use crate::common::rabbitmq::{alone, beside_others};
+use crate::common::ran::{self, LONG, SHORT, run};
+use crate::common::targets::Target;
+
+#[tokio::test]
+async fn a_connection_is_kept_and_closed_with_the_check() {
+    let (_others, broker) = beside_others().await;
+    broker.tenant("kept", &password("kept"), "monitoring");
+    let mut check = check_with_management(&broker, "kept", "");
+    let pids = || {
+        broker.eval(
+            "[P || P <- rabbit_networking:connections(), \
+             [{vhost, <<\"kept\">>}] <- [catch rabbit_networking:connection_info(P, [vhost])]]",
+        )
+    };
+    up(&run!(check, LONG));
+    broker.connections("kept", 1).await;
+    let first = pids();
+    for _ in 0..5 {
+        up(&run!(check, LONG));
+        assert_eq!(pids(), first, "the same connection");
+    }
+    let name = broker.eval(
+        "[lists:keyfind(<<\"connection_name\">>, 1, P) =:= {<<\"connection_name\">>, longstr, <<\"upkeep_exporter\">>} || \
+         C <- rabbit_networking:connections(), [{vhost, <<\"kept\">>}, {client_properties, P}] <- \
+         [catch rabbit_networking:connection_info(C, [vhost, client_properties])]]",
+    );
+    assert_eq!(name, "[true]");
+    drop(check);
+    broker.connections("kept", 0).await;
+    assert_no_complaint(&broker.log(), "kept");
+}
+
+/// The broker logs how each connection ended, with its user and virtual host: a clean end is no warning.
+#[track_caller]
+fn assert_no_complaint(log: &str, tenant: &str) {
+    let complaint = log.lines().find(|line| {
+        line.contains("[warning]") && line.contains(&format!("'{tenant}'")) && line.contains("closing")
+    });
+    assert_eq!(complaint, None);
+}
+
+#[tokio::test]
+async fn a_fresh_connection_each_run_where_that_is_asked_for() {
+    let (_others, broker) = beside_others().await;
+    broker.tenant("fresh", &password("fresh"), "none");
+    // Two at a time would be refused.
+    broker.eval("rabbit_vhost_limit:set(<<\"fresh\">>, [{<<\"max-connections\">>, 1}], <<\"test\">>)");
+    let mut check = check(&broker, "fresh", "reuse_connection: false");
+    for _ in 0..5 {
+        up(&run!(check, LONG));
+        broker.connections("fresh", 0).await;
+    }
+    assert_no_complaint(&broker.log(), "fresh");
+}
+
+#[tokio::test]
+async fn a_connection_that_was_closed_meanwhile_is_replaced_in_the_same_run() {
+    let (_others, broker) = beside_others().await;
+    broker.tenant("replaced", &password("replaced"), "none");
+    let mut check = check(&broker, "replaced", "");
+    for _ in 0..3 {
+        up(&run!(check, LONG));
+        // The broker waits for our word that its close was heard, which the next run gives.
+        broker.close_connections("replaced");
+        up(&run!(check, LONG));
+        broker.connections("replaced", 1).await;
+    }
+}
+
+#[tokio::test]
+async fn a_rotated_password_is_used_from_the_next_run_on() {
+    let (_others, broker) = beside_others().await;
+    broker.tenant("rotated", "first-hush", "none");
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("password");
+    fs::write(&file, "first-hush\n").unwrap();
+    let keys = format!(
+        "kind: rabbitmq, url: \"amqp://rotated@127.0.0.1:{}/rotated\", password_file: {}",
+        broker.port,
+        file.display()
+    );
+    let mut check = ran::check(&keys);
+    up(&run!(check, LONG));
+    broker.set_password("rotated", "second-hush");
+    fs::write(&file, "third-hush\n").unwrap();
+    // The connection still lives, but a new one would not: the file changed.
+    let ran = run!(check, LONG);
+    ran.failed(
+        Reason::Auth,
+        "logging in: the broker closed the connection: 403 ACCESS_REFUSED",
+    );
+    fs::write(&file, "second-hush\n").unwrap();
+    up(&run!(check, LONG));
+    broker.connections("rotated", 1).await;
+    fs::remove_file(&file).unwrap();
+    let ran = run!(check, LONG);
+    ran.failed(Reason::Auth, "reading the secret file");
+    broker.connections("rotated", 0).await;
+}
+
+#[tokio::test]
+async fn a_broker_that_is_stopped_hangs_and_one_that_is_restarted_is_up() {
+    let (_alone, broker) = alone().await;
+    broker.tenant("restarted", &password("restarted"), "none");
+    let mut kept = check(&broker, "restarted", "");
+    let mut fresh = check(&broker, "restarted", "");
+    up(&run!(kept, LONG));
+    broker.signal(Signal::STOP);
+    run!(kept, SHORT).hung("opening a channel on the connection kept");
+    run!(kept, SHORT).hung("waiting for the broker's greeting");
+    run!(fresh, SHORT).hung("waiting for the broker's greeting");
+    broker.signal(Signal::CONT);
+    up(&run!(kept, LONG));
+    broker.connections("restarted", 1).await;
+    broker.kill();
+    run!(kept, LONG).failed(Reason::Refused, "connecting to 127.0.0.1");
+    broker.restart().await;
+    up(&run!(kept, LONG));
+    broker.kill();
+    broker.restart().await;
+    // It was away between two runs, which nobody has to know.
+    up(&run!(kept, LONG));
+    broker.connections("restarted", 1).await;
+    drop(kept);
+    broker.connections("restarted", 0).await;
+}
+
+#[tokio::test]
+async fn a_run_that_is_cut_off_leaves_no_connection() {
+    let target = Target::silent().await;
+    let mut check = ran::check(&format!("kind: rabbitmq, url: \"amqp://{}\"", target.address));
+    for _ in 0..3 {
+        run!(check, SHORT).hung("waiting for the broker's greeting");
+        target.freed().await;
+    }
+}
