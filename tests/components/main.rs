@@ -10,6 +10,5 @@ mod celery;
 mod docker;
 mod postgres;
 mod redis;
-mod docker;
 mod rabbitmq;
 mod s3;
