@@ -1,6 +1,7 @@
 //! Connections: one at a time, kept while that tells the truth, and none left behind.
 
 use std::fs;
+use std::time::Duration;
 
 use rustix::process::Signal;
 use upkeep_exporter::model::Reason;
@@ -105,6 +106,31 @@ async fn a_rotated_password_is_used_from_the_next_run_on() {
     let ran = run!(check, LONG);
     ran.failed(Reason::Auth, "reading the secret file");
     broker.connections("rotated", 0).await;
+}
+
+#[tokio::test]
+async fn an_old_connection_is_replaced_so_that_changes_are_noticed() {
+    let (_others, broker) = beside_others().await;
+    broker.tenant("old", &password("old"), "none");
+    broker.eval("rabbit_vhost_limit:set(<<\"old\">>, [{<<\"max-connections\">>, 1}], <<\"test\">>)");
+    let mut check = check(&broker, "old", "");
+    up(&run!(check, LONG));
+    pass(Duration::from_secs(61)).await;
+    // There is one at a time: a second one would be refused.
+    up(&run!(check, LONG));
+    broker.connections("old", 1).await;
+    broker.set_password("old", "changed-hush");
+    up(&run!(check, LONG));
+    pass(Duration::from_secs(61)).await;
+    run!(check, LONG).failed(Reason::Auth, "403 ACCESS_REFUSED");
+    assert_no_complaint(&broker.log(), "old");
+}
+
+/// Lets time go by.
+async fn pass(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
 }
 
 #[tokio::test]
