@@ -123,6 +123,11 @@ impl RabbitMq {
         self.broker.lock().unwrap().log()
     }
 
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.broker.lock().unwrap().pid()
+    }
+
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
         self.broker.lock().unwrap().signal(signal);

@@ -10,6 +10,7 @@ use crate::common::postgres::Postgres;
 use crate::common::rabbitmq::RabbitMq;
 use crate::common::redis::Redis;
 use crate::common::s3;
+use crate::common::servers::family;
 
 /// What is done to a component, or to what its check is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,28 +156,6 @@ fn signal_all(root: u32, signal: Signal) {
         // A child may have ended meanwhile.
         let _ = kill_process(pid, signal);
     }
-}
-
-/// A process with all that descends from it.
-fn family(root: u32) -> Vec<u32> {
-    let mut found = vec![root];
-    let mut next = 0;
-    while let Some(&parent) = found.get(next) {
-        next += 1;
-        // Each thread lists the children it made (proc_pid_task(5)).
-        let Ok(threads) = std::fs::read_dir(format!("/proc/{parent}/task")) else {
-            continue;
-        };
-        for thread in threads.flatten() {
-            let children = std::fs::read_to_string(thread.path().join("children")).unwrap_or_default();
-            found.extend(
-                children
-                    .split_whitespace()
-                    .filter_map(|id| id.parse::<u32>().ok()),
-            );
-        }
-    }
-    found
 }
 
 /// A file with a secret in `dir`.

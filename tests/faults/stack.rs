@@ -92,7 +92,7 @@ async fn redis(dir: &TempDir) -> Component {
 
 async fn rabbitmq(dir: &TempDir) -> Component {
     let server = RabbitMq::start().await;
-    server.tenant("app", "broker-password", "management");
+    server.tenant("app", "broker-password", "monitoring");
     let secret = secret_file(dir.path(), "rabbitmq", "broker-password");
     Component {
         kind: "rabbitmq",
