@@ -215,6 +215,42 @@ fn what_pages_is_never_inhibited() {
     );
 }
 
+/// They explain what UpkeepServiceDown pages for, so they page nobody themselves; whoever was paged wants to read them, so
+/// nothing mutes them either.
+#[test]
+fn alerts_about_components_neither_page_nor_are_muted() {
+    let groups = yaml(&repo("rules/components.yml"));
+    let rules = list(&list(&groups, "groups")[0], "rules");
+    let names: Vec<&str> = rules.iter().filter_map(|rule| rule["alert"].as_str()).collect();
+    assert_eq!(names.len(), 7);
+    for name in names {
+        for (tier, receiver) in [("critical", "team"), ("tolerant", "mail")] {
+            let labels = [
+                format!("alertname={name}"),
+                "severity=warning".to_owned(),
+                format!("tier={tier}"),
+            ];
+            assert_eq!(receivers(&labels), [receiver], "{labels:?}");
+        }
+        for rule in list(&config(), "inhibit_rules") {
+            let targets = rule["target_matchers"].to_string();
+            assert!(
+                !targets.contains(name) && !targets.contains('~'),
+                "{name}: {targets}"
+            );
+        }
+    }
+    let severities: Vec<&Value> = rules
+        .iter()
+        .filter(|rule| rule.get("alert").is_some())
+        .map(|rule| &rule["labels"]["severity"])
+        .collect();
+    assert!(
+        severities.iter().all(|severity| **severity == "warning"),
+        "{severities:?}"
+    );
+}
+
 #[test]
 fn every_template_of_the_configuration_exists() {
     let (config, templates) = (

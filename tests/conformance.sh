@@ -6,8 +6,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# A release; the tag is what the module proxy is asked for.
-version=${MINIO_VERSION:-RELEASE.2025-10-15T17-29-55Z}
+# A version as module proxies name it: the commit of 2026-02-12.
+version=${MINIO_VERSION:-v0.0.0-20260212201848-7aac2a2c5b7c}
 server=${UPKEEP_MINIO:-$PWD/target/tools/minio-$version}
 
 build() {
@@ -31,7 +31,7 @@ build() {
     go get "github.com/minio/minio@$version" && nice -n 19 go build -p "${GO_BUILD_JOBS:-1}" -o "$server.new" github.com/minio/minio
   ) || {
     echo "conformance: MinIO could not be built (above: why). Nothing was tested against it." >&2
-    echo "conformance: set UPKEEP_MINIO to a MinIO server, or MINIO_VERSION to a release that can be had" >&2
+    echo "conformance: set UPKEEP_MINIO to a MinIO server, or MINIO_VERSION to a version that can be had" >&2
     exit 1
   }
   mv "$server.new" "$server"

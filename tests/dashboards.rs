@@ -12,6 +12,8 @@ mod model;
 mod panels;
 #[path = "dashboards/queries.rs"]
 mod queries;
+#[path = "dashboards/written.rs"]
+mod written;
 
 use std::collections::BTreeSet;
 
@@ -31,7 +33,7 @@ fn shipped_dashboards_follow_the_model() {
 }
 
 #[test]
-fn the_four_dashboards_are_there_once_each() {
+fn the_five_dashboards_are_there_once_each() {
     let uids: Vec<String> = load()
         .iter()
         .map(|dashboard| dashboard.uid().to_owned())
@@ -41,6 +43,7 @@ fn the_four_dashboards_are_there_once_each() {
         [
             "upkeep-alerts",
             "upkeep-exporter",
+            "upkeep-infrastructure",
             "upkeep-overview",
             "upkeep-service"
         ]

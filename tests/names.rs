@@ -230,6 +230,24 @@ fn dashboards_name_only_what_exists() {
     }
 }
 
+/// The dashboard of components is tried on written series, so those have to be what is exported.
+#[test]
+fn written_series_are_what_is_exported() {
+    let (exported, none) = (exported(), BTreeSet::new());
+    for series in dashboards::written_series() {
+        let selector = series["series"].as_str().unwrap();
+        let unknown = unknown_names(selector, &none);
+        assert!(unknown.is_empty(), "{unknown:?} in {selector}");
+        let (name, labels) = selector.split_once('{').unwrap();
+        for label in exported[name].iter().filter(|_| name != "upkeep_build_info") {
+            assert!(
+                labels.contains(&format!("{label}=\"")),
+                "{selector} lacks {label}"
+            );
+        }
+    }
+}
+
 #[test]
 fn documents_name_only_what_exists() {
     let recorded = recorded(&rules());

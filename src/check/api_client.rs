@@ -1,8 +1,10 @@
 //! Requests to the HTTP interfaces of servers (a broker's management, an object store, a container engine): one kept
-//! connection a check, over TCP, TLS or a Unix socket, and answers of bounded size.
+//! connection a check, over TCP, TLS or a Unix socket, and answers of bounded size. A kept connection is replaced when the
+//! server closed it, and when it is [`MAX_CONNECTION_AGE`] old.
 
 use std::fmt::Display;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Request, StatusCode};
@@ -10,12 +12,13 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use tokio::time::Instant;
 
 use super::dial::dial;
 use super::http::{Driver, MAX_HEAD_BYTES, drive, problem};
 use super::network::Network;
-use super::stream::{Allowance, Stream};
-use super::tls::TlsClient;
+use super::stream::{Allowance, MAX_CONNECTION_AGE, Stream};
+use super::tls::{Recorder, TlsClient};
 use super::trace::{Phase, Step, Trace};
 use crate::config::address::{AddressPreference, HostPort};
 use crate::model::{Problem, Reason};
@@ -67,6 +70,9 @@ impl std::fmt::Debug for ApiClient {
 struct Connection {
     sender: http1::SendRequest<Full<Bytes>>,
     driver: Option<Driver>,
+    made: Instant,
+    /// The certificates of its handshake: what a run over the kept connection knows of them.
+    certificates: Option<Arc<Recorder>>,
 }
 
 /// A whole answer.
@@ -98,9 +104,9 @@ impl ApiClient {
     /// Begins a run.
     pub fn begin(&mut self) {
         self.allowance.renew();
-        if !self.is_reusing {
-            self.connection = None;
-        }
+        let is_reusing = self.is_reusing;
+        self.connection
+            .take_if(|kept| !is_reusing || kept.made.elapsed() >= MAX_CONNECTION_AGE);
     }
 
     /// Closes the connection: the next request makes a new one.
@@ -150,7 +156,7 @@ impl ApiClient {
         trace.enter(Phase::Processing);
         trace.step = Step::Doing(format!("{doing} at {}", self.endpoint).into());
         let failed = |error: &hyper::Error| Err(problem(error, &self.endpoint, doing));
-        let Connection { sender, driver } = &mut connection;
+        let Connection { sender, driver, .. } = &mut connection;
         let response = async {
             sender.ready().await?;
             sender.send_request(request).await
@@ -176,6 +182,9 @@ impl ApiClient {
             Err(error) => return Some(failed(&error)),
         };
         trace.leave();
+        if trace.certificates.is_none() {
+            trace.certificates.clone_from(&connection.certificates);
+        }
         if connection.driver.is_some() {
             self.connection = Some(connection);
         }
@@ -188,6 +197,7 @@ impl ApiClient {
 
     async fn connect(&mut self, trace: &mut Trace<'_>) -> Result<Connection, Problem> {
         let allowance = &self.allowance;
+        let is_tls = matches!(&self.endpoint, Endpoint::Host { tls: Some(_), .. });
         let stream = match &mut self.endpoint {
             Endpoint::Unix(path) => Stream::unix(path, allowance).await?,
             Endpoint::Host {
@@ -215,6 +225,8 @@ impl ApiClient {
         Ok(Connection {
             sender,
             driver: Some(Box::pin(connection)),
+            made: Instant::now(),
+            certificates: trace.certificates.clone().filter(|_| is_tls),
         })
     }
 }
@@ -239,6 +251,8 @@ async fn read(
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::UnixListener;
 
@@ -299,6 +313,30 @@ mod tests {
         let problem = get(&mut client).await.unwrap_err();
         assert_eq!(problem.reason, Reason::Protocol, "{problem}");
         assert!(client.connection.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_kept_for_a_minute() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("api.sock");
+        serve(&path, vec![vec![FINE, FINE], vec![LONG]]);
+        let mut client = client(&path, true);
+        for age in [0, 59] {
+            client
+                .connection
+                .iter_mut()
+                .for_each(|kept| kept.made -= Duration::from_secs(age));
+            assert_eq!(get(&mut client).await, Ok("200 fine".to_owned()));
+        }
+        client
+            .connection
+            .iter_mut()
+            .for_each(|kept| kept.made -= Duration::from_secs(1));
+        assert_eq!(
+            get(&mut client).await.unwrap_err().reason,
+            Reason::Limit,
+            "a new one"
+        );
     }
 
     #[tokio::test]

@@ -3,15 +3,18 @@
 
 pub mod amqp;
 pub mod api_client;
+pub mod celery;
 pub mod dbus;
 pub mod dial;
 pub mod docker;
 pub mod http;
 pub mod network;
+pub mod postgres;
 pub mod proc_scan;
 pub mod process;
 pub mod proxy;
 pub mod rabbitmq;
+pub mod redis;
 pub mod resolve;
 pub mod s3;
 pub mod stamp;

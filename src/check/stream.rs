@@ -19,6 +19,10 @@ use crate::model::Problem;
 /// How soon a server whose queue of connections is full is tried again.
 const QUEUE_PAUSE: Duration = Duration::from_millis(50);
 
+/// How long a connection is kept between runs: what changed about the server's names, certificates, credentials or limits
+/// is noticed then.
+pub const MAX_CONNECTION_AGE: Duration = Duration::from_secs(60);
+
 /// How many bytes may still be read in this run. The check keeps it and renews it, the stream counts it down.
 #[derive(Clone, Debug)]
 pub struct Allowance {

@@ -1,4 +1,4 @@
-//! What one load of a configuration has compiled: regular expressions and CEL expressions. Equal ones are shared, and
+//! What one load of a configuration has compiled: regular expressions, CEL expressions, JSON paths. Equal ones are shared, and
 //! all of a language together are bounded, so that no file makes the loader slow or large.
 
 use std::cell::RefCell;
@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use regex::bytes::Regex;
 
 use super::expression::{self, Expression};
+use super::json_path::{self, JsonPath};
 use super::pattern;
 
 /// The expressions compiled while one configuration is loaded. It holds for the thread that loads, until it is dropped.
@@ -22,6 +23,7 @@ pub(super) struct Attempt<T> {
 struct Load {
     patterns: Pool<Regex>,
     expressions: Pool<Expression>,
+    json_paths: Pool<JsonPath>,
 }
 
 /// The compiled expressions of one language, by source.
@@ -41,6 +43,7 @@ impl Compilation {
         let load = Load {
             patterns: Pool::new(pattern::MAX_TOTAL_BYTES, pattern::OVER_TOTAL),
             expressions: Pool::new(expression::MAX_TOTAL_COST, expression::OVER_TOTAL),
+            json_paths: Pool::new(json_path::MAX_TOTAL_BYTES, json_path::OVER_TOTAL),
         };
         LOAD.with(|current| *current.borrow_mut() = Some(load));
         Self(())
@@ -69,6 +72,14 @@ pub(super) fn expression(
     LOAD.with(|current| match current.borrow_mut().as_mut() {
         Some(load) => load.expressions.get(source, compile),
         None => compile(source).result,
+    })
+}
+
+/// The JSON path of this source, parsed by `parse` unless this load has it already.
+pub(super) fn json_path(source: &str, parse: fn(&str) -> Attempt<JsonPath>) -> Result<JsonPath, String> {
+    LOAD.with(|current| match current.borrow_mut().as_mut() {
+        Some(load) => load.json_paths.get(source, parse),
+        None => parse(source).result,
     })
 }
 

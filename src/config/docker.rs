@@ -139,7 +139,7 @@ impl DockerSettings {
     }
 }
 
-/// A name by the rule of the engines ([a-zA-Z0-9][a-zA-Z0-9_.-]*), which ids obey too.
+/// A name by the rule of the engines (`[a-zA-Z0-9][a-zA-Z0-9_.-]*`), which ids obey too.
 fn container_name(text: &str, place: &Place<'_>) -> Result<String, Invalid> {
     let is_named = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
     let shown: String = text.chars().take(80).collect();
@@ -206,6 +206,15 @@ fn engine(text: &str, has_tls: bool) -> Result<EngineHost, String> {
         address: url.address,
         tls: None,
     })
+}
+
+impl super::KindLabels for DockerSettings {
+    fn values_at_once(&self, label: &str) -> Option<u64> {
+        match label {
+            "health" => Some(3),
+            _ => None,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -5,10 +5,7 @@ use crate::model::CheckKind;
 
 /// Kinds of check that this version does not have.
 const KINDS: &[&str] = &[
-    "postgres",
-    "redis",
     "minio",
-    "celery",
     "dns",
     "icmp",
     "grpc",

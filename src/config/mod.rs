@@ -6,6 +6,7 @@
 //! resolve themselves. Everything found on the way is collected, located in the file, and told at once.
 
 pub mod address;
+pub mod celery;
 mod checks;
 mod compilation;
 mod dependencies;
@@ -15,6 +16,7 @@ pub mod duration;
 pub mod expression;
 mod findings;
 pub mod http;
+pub mod json_path;
 mod kinds;
 mod later;
 mod levels;
@@ -22,8 +24,10 @@ mod load;
 pub mod pattern;
 mod pieces;
 pub mod place;
+pub mod postgres;
 pub mod process;
 pub mod rabbitmq;
+pub mod redis;
 pub mod regular_file;
 pub mod s3;
 pub mod schema;
@@ -48,4 +52,4 @@ pub use findings::{ConfigError, Located, MAX_SHOWN};
 pub use load::{
     EMBEDDED_DEFAULT, Loaded, MAX_FILE_BYTES, embedded_default, embedded_default_on, load, parse, parse_bytes,
 };
-pub use settings::{CheckSettings, Config, KindSettings, Service};
+pub use settings::{CheckSettings, Config, KindLabels, KindSettings, Service};

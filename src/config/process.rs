@@ -170,5 +170,7 @@ impl ProcessSettings {
     }
 }
 
+impl super::KindLabels for ProcessSettings {}
+
 #[cfg(test)]
 mod tests;

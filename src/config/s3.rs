@@ -288,3 +288,12 @@ impl S3Settings {
         format!("{}://{}", self.endpoint.scheme(), self.address)
     }
 }
+
+impl super::KindLabels for S3Settings {
+    fn values_at_once(&self, label: &str) -> Option<u64> {
+        match label {
+            "bucket" => Some(self.buckets.len() as u64),
+            _ => None,
+        }
+    }
+}

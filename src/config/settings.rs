@@ -67,6 +67,16 @@ impl CheckSettings {
     }
 }
 
+/// What the settings of a kind say of the labels of the kind's own metrics.
+pub trait KindLabels {
+    /// How many values this label has at once, at most: one each for what is named in the configuration, or the bound of
+    /// what comes from the target. `None` for labels that the kind does not bring.
+    fn values_at_once(&self, label: &str) -> Option<u64> {
+        let _ = label;
+        None
+    }
+}
+
 macro_rules! kind_settings {
     ($($(#[$doc:meta])* $variant:ident $name:ident $timed:ident $options:ident $settings:ident $check:ident;)+) => {
         /// The settings of one kind of check.
@@ -87,6 +97,13 @@ macro_rules! kind_settings {
             pub fn target(&self) -> String {
                 match self {
                     $(Self::$variant(settings) => settings.target()),+
+                }
+            }
+
+            /// How many values a label of the kind's own has at once, at most; see [`KindLabels`].
+            pub fn values_at_once(&self, label: &str) -> Option<u64> {
+                match self {
+                    $(Self::$variant(settings) => settings.values_at_once(label)),+
                 }
             }
         }

@@ -259,5 +259,7 @@ fn near_type(suffix: &str) -> Option<&'static str> {
         .find(|known| strsim::damerau_levenshtein(&suffix.to_lowercase(), known) <= 1)
 }
 
+impl super::KindLabels for SystemdSettings {}
+
 #[cfg(test)]
 mod tests;

@@ -65,6 +65,8 @@ impl TcpSettings {
     }
 }
 
+impl super::KindLabels for TcpSettings {}
+
 #[cfg(test)]
 mod tests {
     use std::cell::RefCell;

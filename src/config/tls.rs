@@ -76,6 +76,8 @@ pub struct TlsSettings {
     pub server_name: Option<ServerName<'static>>,
     /// Accept any certificate.
     pub insecure_skip_verify: bool,
+    /// Verify who issued a certificate, but not for which name.
+    pub chain_only: bool,
     /// The versions to offer.
     pub versions: TlsVersions,
 }
@@ -185,6 +187,7 @@ impl TlsOptions {
             client: client?,
             server_name: server_name?,
             insecure_skip_verify: self.insecure_skip_verify,
+            chain_only: false,
             versions: versions?,
         })
     }

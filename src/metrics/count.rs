@@ -2,7 +2,7 @@
 
 use super::table::{self, Fill};
 use crate::check::families;
-use crate::config::Config;
+use crate::config::{Config, KindSettings};
 use crate::model::{CheckKind, Condition, Family, MetricType, Scope, Status};
 use crate::store::{LAGS, RESPONSE_TIMES};
 
@@ -15,18 +15,16 @@ const fn histogram_series(bounds: &[f64]) -> u64 {
 pub fn series_count(config: &Config) -> u64 {
     let of_exporter = common(Scope::Exporter, None);
     let of_service = common(Scope::Service, None);
-    let of_kinds = CheckKind::ALL.map(|kind| {
-        let own: u64 = families(kind).iter().map(|family| per_subject(family)).sum();
-        (kind, common(Scope::Check, Some(kind)) + own)
-    });
-    let of_kind = |kind| {
-        of_kinds
+    let commons = CheckKind::ALL.map(|kind| common(Scope::Check, Some(kind)));
+    let of_check = |settings: &KindSettings| {
+        let kind = settings.kind();
+        let own = families(kind)
             .iter()
-            .find(|(known, _)| *known == kind)
-            .map_or(0, |(_, count)| *count)
+            .map(|family| per_subject(family, Some(settings)));
+        commons[kind as usize] + own.sum::<u64>()
     };
     let services = config.services.iter().map(|service| {
-        let checks = service.checks.iter().map(|check| of_kind(check.kind.kind()));
+        let checks = service.checks.iter().map(|check| of_check(&check.kind));
         of_service + checks.sum::<u64>()
     });
     of_exporter + services.sum::<u64>()
@@ -39,7 +37,7 @@ fn common(scope: Scope, kind: Option<CheckKind>) -> u64 {
         .iter()
         .filter(|entry| entry.family.scope == scope && !matches!(entry.fill, Fill::Samples))
         .filter(|entry| is_timed || !needs_response_time(entry.family))
-        .map(|entry| per_subject(entry.family))
+        .map(|entry| per_subject(entry.family, None))
         .sum()
 }
 
@@ -48,20 +46,23 @@ fn needs_response_time(family: &Family) -> bool {
         && (family.metric_type == MetricType::Histogram || family.labels.contains(&"threshold"))
 }
 
-/// Series that one exporter, service or check has of a family.
-fn per_subject(family: &Family) -> u64 {
+/// Series that one exporter, service or check (with these settings) has of a family.
+fn per_subject(family: &Family, settings: Option<&KindSettings>) -> u64 {
     match (family.metric_type, family.scope) {
         (MetricType::Histogram, Scope::Exporter) => histogram_series(LAGS),
         (MetricType::Histogram, Scope::Service | Scope::Check) => histogram_series(RESPONSE_TIMES),
         _ => family
             .labels
             .iter()
-            .map(|label| values_at_once(label).unwrap_or(1))
+            .map(|label| {
+                let own = settings.and_then(|settings| settings.values_at_once(label));
+                own.or_else(|| values_at_once(label)).unwrap_or(1)
+            })
             .product(),
     }
 }
 
-/// How many values of a label one subject has series for at the same time.
+/// How many values of a label that is not one kind's own a subject has series for at the same time.
 fn values_at_once(label: &str) -> Option<u64> {
     match label {
         "status" => Some(Status::ALL.len() as u64),
@@ -72,9 +73,11 @@ fn values_at_once(label: &str) -> Option<u64> {
         "phase" => Some(5),
         // active, reloading, refreshing, inactive, failed, activating, deactivating, maintenance; a container has seven
         "state" => Some(8),
-        // starting, healthy, unhealthy
-        "health" => Some(3),
-        "name" | "version" | "revision" | "kind" | "target" | "reason" | "unit" => Some(1),
+        // master, replica, sentinel
+        "role" => Some(3),
+        // Few, as a rule; 64 and 32 at most.
+        "db" | "master" => Some(1),
+        "name" | "server" | "version" | "revision" | "kind" | "target" | "reason" | "unit" => Some(1),
         _ => None,
     }
 }
@@ -83,17 +86,42 @@ fn values_at_once(label: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
+    /// The example configuration, which has a check of every kind.
+    fn example() -> Config {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/config/upkeep.example.yml");
+        crate::config::load(path.as_ref()).unwrap().config
+    }
+
     #[test]
     fn the_number_of_values_of_every_label_is_known() {
-        for family in table::entries().iter().map(|entry| entry.family) {
-            for label in family.labels {
-                assert!(
-                    values_at_once(label).is_some(),
-                    "{}: add the label {label} to values_at_once",
-                    family.name
-                );
+        let is_known = |label: &str, settings: Option<&KindSettings>| {
+            let own = settings.and_then(|settings| settings.values_at_once(label));
+            own.or_else(|| values_at_once(label)).is_some()
+        };
+        for entry in table::entries() {
+            let Family { name, labels, .. } = entry.family;
+            if !matches!(entry.fill, Fill::Samples) {
+                assert!(labels.iter().all(|label| is_known(label, None)), "{name}");
             }
         }
+        let config = example();
+        let checks = config.services.iter().flat_map(|service| &service.checks);
+        let mut kinds: Vec<CheckKind> = Vec::new();
+        for settings in checks.map(|check| &check.kind) {
+            kinds.push(settings.kind());
+            for Family { name, labels, .. } in families(settings.kind()) {
+                for label in *labels {
+                    assert!(
+                        is_known(label, Some(settings)),
+                        "{name}: say in values_at_once of the kind's settings how many values {label} has"
+                    );
+                }
+            }
+        }
+        assert!(
+            CheckKind::ALL.iter().all(|kind| kinds.contains(kind)),
+            "{kinds:?}"
+        );
     }
 
     #[test]

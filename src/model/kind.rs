@@ -16,12 +16,18 @@ macro_rules! with_kinds {
             Systemd systemd untimed SystemdOptions SystemdSettings SystemdCheck;
             /// Processes found in /proc.
             Process process untimed ProcessOptions ProcessSettings ProcessCheck;
+            /// A PostgreSQL database: a login and a query.
+            Postgres postgres timed PostgresOptions PostgresSettings PostgresCheck;
+            /// A Redis or Valkey server, a sentinel or a cluster node.
+            Redis redis timed RedisOptions RedisSettings RedisCheck;
             /// A RabbitMQ broker, its queues and its management API.
             Rabbitmq rabbitmq timed RabbitmqOptions RabbitmqSettings RabbitmqCheck;
-            /// A container, as its engine sees it.
-            Docker docker untimed DockerOptions DockerSettings DockerCheck;
             /// An object store: signed requests, and MinIO's health.
             S3 s3 timed S3Options S3Settings S3Check;
+            /// Celery workers, asked over their broker.
+            Celery celery timed CeleryOptions CelerySettings CeleryCheck;
+            /// A container, as its engine sees it.
+            Docker docker untimed DockerOptions DockerSettings DockerCheck;
         }
     };
 }

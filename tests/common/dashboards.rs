@@ -114,6 +114,15 @@ pub fn may_be_empty() -> Vec<MayBeEmpty> {
     serde_yaml::from_str(&text).unwrap_or_else(|error| panic!("parsing {}: {error}", path.display()))
 }
 
+/// `tests/dashboards/written.yml`: series of one server of every kind of component, as promtool takes them. Panics when
+/// it cannot be read.
+pub fn written_series() -> Vec<Value> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/dashboards/written.yml");
+    let text =
+        std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("reading {}: {error}", path.display()));
+    serde_yaml::from_str(&text).unwrap_or_else(|error| panic!("parsing {}: {error}", path.display()))
+}
+
 static VARIABLE: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"\$(?:\{(\w+)(?::\w+)?\}|([A-Za-z_]\w*))").expect("a valid regular expression")
 });

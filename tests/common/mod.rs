@@ -2,16 +2,20 @@
 
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub mod celery;
 pub mod clock;
 pub mod config;
 pub mod dashboards;
 pub mod exporter;
 pub mod podman;
+pub mod postgres;
 pub mod rabbitmq;
 pub mod ran;
+pub mod redis;
 pub mod s3;
 pub mod servers;
 pub mod snapshots;
+pub mod stage;
 pub mod switchable;
 pub mod systemd;
 pub mod targets;

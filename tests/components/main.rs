@@ -5,6 +5,10 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+
+mod celery;
 mod docker;
+mod postgres;
+mod redis;
 mod rabbitmq;
 mod s3;

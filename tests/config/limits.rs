@@ -38,6 +38,14 @@ fn cel(index: usize, expression: &str) -> String {
     )
 }
 
+/// A service with a check that takes the version from this JSON path.
+fn json_path(path: &str) -> String {
+    let digits: String = path.chars().filter(char::is_ascii_digit).collect();
+    format!(
+        "  - {{ key: k{digits}, checks: [{{ kind: http, url: \"http://a/\", extract_version: \"{path}\" }}] }}\n"
+    )
+}
+
 /// Makes a file.
 type Make = fn() -> String;
 
@@ -197,6 +205,24 @@ fn cases() -> Vec<(&'static str, Make)> {
         ("faulty CEL expressions", || {
             lines(SERVICES, 10_000, |index| {
                 cel(index, &format!("{}{index}", "body.a || ".repeat(100)))
+            })
+        }),
+        ("many JSON paths", || {
+            lines(SERVICES, usize::MAX, |index| json_path(&format!("$.a{index}")))
+        }),
+        ("deep JSON paths", || {
+            lines(SERVICES, usize::MAX, |index| {
+                json_path(&format!("$.a{index}{}", ".a".repeat(120)))
+            })
+        }),
+        ("JSON paths with filters", || {
+            lines(SERVICES, 100_000, |index| {
+                json_path(&format!("$[?@[?(((({}@.a{index}))))]]", "@.a&&".repeat(44)))
+            })
+        }),
+        ("faulty JSON paths", || {
+            lines(SERVICES, 100_000, |index| {
+                json_path(&format!("$[?@[?(((({}{index}", "'a'=='b'||".repeat(23)))
             })
         }),
     ]

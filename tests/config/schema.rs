@@ -38,7 +38,11 @@ fn tree(path: &Path) -> Value {
 
 #[test]
 fn what_is_shipped_keeps_to_the_schema() {
-    for file in ["config/upkeep.example.yml", "config/default.yml"] {
+    for file in [
+        "config/upkeep.example.yml",
+        "config/heimdall.example.yml",
+        "config/default.yml",
+    ] {
         assert_eq!(
             faults(&schema::document(), &tree(&root().join(file))),
             Vec::<String>::new(),

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use upkeep_exporter::config::{KindSettings, embedded_default, embedded_default_on, load, parse};
 use upkeep_exporter::model::CheckKind;
@@ -19,6 +20,45 @@ fn the_example_loads_without_a_remark() {
             "the example has no check of the kind {kind}"
         );
     }
+}
+
+/// The three groups of Heimdall, with the kinds and the pace that each has there.
+#[test]
+fn the_example_of_a_whole_stack_loads_without_a_remark() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/heimdall.example.yml");
+    let loaded = load(&path).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(loaded.remarks, []);
+    let of = |group: &str| {
+        let services = loaded.config.services.iter();
+        services
+            .filter(|service| service.group.as_str() == group)
+            .collect::<Vec<_>>()
+    };
+    let groups = [
+        ("Microservices", 3, 1),
+        ("Infrastructure", 5, 1),
+        ("WebSDRs", 7, 60),
+    ];
+    for (group, count, seconds) in groups {
+        let services = of(group);
+        assert_eq!(services.len(), count, "{group}");
+        for check in services.iter().flat_map(|service| &service.checks) {
+            assert_eq!(
+                check.interval,
+                Duration::from_secs(seconds),
+                "{group}: {}",
+                check.name
+            );
+        }
+    }
+    assert_eq!(loaded.config.services.len(), 15);
+    let infrastructure = of("Infrastructure");
+    let kinds: Vec<&str> = infrastructure
+        .iter()
+        .flat_map(|service| &service.checks)
+        .map(|check| check.kind.kind().as_str())
+        .collect();
+    assert_eq!(kinds, ["postgres", "redis", "rabbitmq", "s3", "celery"]);
 }
 
 #[test]

@@ -4,9 +4,10 @@ use serde_json::{Value, json};
 
 use crate::common::dashboards::Dashboard;
 
-const UIDS: [&str; 4] = [
+const UIDS: [&str; 5] = [
     "upkeep-alerts",
     "upkeep-exporter",
+    "upkeep-infrastructure",
     "upkeep-overview",
     "upkeep-service",
 ];

@@ -8,6 +8,12 @@ use serde_json::{Value, json};
 
 use crate::common::dashboards::{MayBeEmpty, load, may_be_empty, queries, selection, substitute};
 
+/// What follows `upkeep_` in the names of metrics about services and their checks.
+const OF_A_SERVICE: [&str; 12] = [
+    "service", "check", "http", "tls", "systemd", "process", "postgres", "redis", "rabbitmq", "s3", "celery",
+    "docker",
+];
+
 /// Asks promtool about the expressions, as recording rules of one file (JSON is YAML).
 fn promtool(expressions: &[&str]) -> Result<(), String> {
     let rules: Vec<Value> = expressions
@@ -82,7 +88,7 @@ fn queries_ask_only_for_what_is_selected() {
             {
                 for found in series.captures_iter(&labels.replace_all(expr, "")) {
                     let selector = found.get(2).map_or("", |selector| selector.as_str());
-                    let of_a_service = ["service", "check", "http", "tls", "systemd", "process"]
+                    let of_a_service = OF_A_SERVICE
                         .iter()
                         .any(|part| found[1].starts_with(&format!("upkeep_{part}")));
                     let wanted: &[&str] = if of_a_service {

@@ -9,6 +9,7 @@ mod certificates;
 #[path = "../common/mod.rs"]
 mod common;
 mod content;
+mod extraction;
 mod names;
 mod proxies;
 

@@ -5,12 +5,11 @@
 mod answer;
 mod judge;
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
-use tokio::time::Instant;
 
 use self::answer::{Container, Health, State};
 use super::Shared;
@@ -83,16 +82,12 @@ pub static STARTED: Family = Family {
 
 /// The longest answer: one with five entries of the health log and many labels has some 50 kB.
 const MAX_ANSWER_BYTES: usize = 1 << 20;
-/// How long a connection is kept: what changed about the engine's socket or certificate is noticed then.
-const MAX_CONNECTION_AGE: Duration = Duration::from_secs(60);
 
 /// A docker check.
 #[derive(Debug)]
 pub struct DockerCheck {
     settings: DockerSettings,
     client: ApiClient,
-    /// No connection is older than this.
-    connected: Instant,
 }
 
 impl DockerCheck {
@@ -112,7 +107,6 @@ impl DockerCheck {
         Self {
             client: ApiClient::new(endpoint, network, settings.reuse_connection, MAX_ANSWER_BYTES),
             settings: settings.clone(),
-            connected: Instant::now(),
         }
     }
 
@@ -131,10 +125,6 @@ impl DockerCheck {
         let name = &self.settings.container;
         trace.step = Step::Doing(format!("connecting to the engine at {}", self.settings.host).into());
         self.client.begin();
-        if self.connected.elapsed() >= MAX_CONNECTION_AGE {
-            self.client.close();
-            self.connected = Instant::now();
-        }
         let request = self.request()?;
         let answer = self
             .client
@@ -280,19 +270,6 @@ mod tests {
         match check(&keys).kind {
             KindSettings::Docker(settings) => DockerCheck::new(&settings, &Shared::new("/proc".into())),
             other => panic!("{other:?}"),
-        }
-    }
-
-    #[tokio::test]
-    async fn a_connection_is_kept_for_a_minute() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("engine.sock");
-        let count = serve(&path, "Date: Mon, 01 Jan 2001 00:00:10 GMT\r\n");
-        let mut check = docker_check(&path);
-        for (age, connections) in [(0, 1), (59, 1), (60, 2), (0, 2)] {
-            check.connected -= Duration::from_secs(age);
-            check.run(&mut Report::default()).await.unwrap();
-            assert_eq!(count.load(Ordering::SeqCst), connections, "after {age} s");
         }
     }
 

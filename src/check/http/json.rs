@@ -1,9 +1,10 @@
-//! Reads a JSON document into CEL values, with a bound on their number: a document of 10 MB can hold five million.
+//! Reads a JSON document, with a bound on the number of its values: a document of 10 MB can hold five million. It becomes
+//! values of CEL for expressions, or of serde_json for JSON paths.
 
 use std::collections::HashMap;
 use std::fmt;
+use std::marker::PhantomData;
 
-use cel::Value;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 /// The most values of a document.
@@ -11,32 +12,138 @@ pub const MAX_VALUES: u64 = 200_000;
 
 /// A document, and how many values it holds.
 #[derive(Debug)]
-pub struct Document {
+pub struct Document<V> {
     /// The document.
-    pub value: Value,
+    pub value: V,
     /// The number of values in it.
     pub values: u64,
 }
 
-/// Reads a document. Numbers are doubles, as in blackbox_exporter's expressions; `body.count == 3` is true of 3.0.
+/// Values that a document can become.
+pub trait Build: Sized {
+    /// What an object becomes.
+    type Entries: Default;
+    /// `null`.
+    const NULL: Self;
+    /// A truth value.
+    fn truth(value: bool) -> Self;
+    /// A number that is a whole one below 0.
+    fn negative(value: i64) -> Self;
+    /// A number that is a whole one from 0 on.
+    fn natural(value: u64) -> Self;
+    /// Another number.
+    fn float(value: f64) -> Self;
+    /// A text.
+    fn text(value: &str) -> Self;
+    /// An array.
+    fn list(values: Vec<Self>) -> Self;
+    /// Adds an entry to an object; of several with one key the last one counts.
+    fn insert(map: &mut Self::Entries, key: String, value: Self);
+    /// An object.
+    fn map(map: Self::Entries) -> Self;
+}
+
+/// Numbers are doubles, as in blackbox_exporter's expressions; `body.count == 3` is true of 3.0.
+#[allow(clippy::cast_precision_loss)] // What JSON numbers are in the expressions that this follows.
+impl Build for cel::Value {
+    type Entries = HashMap<String, Self>;
+    const NULL: Self = Self::Null;
+
+    fn truth(value: bool) -> Self {
+        Self::Bool(value)
+    }
+
+    fn negative(value: i64) -> Self {
+        Self::Float(value as f64)
+    }
+
+    fn natural(value: u64) -> Self {
+        Self::Float(value as f64)
+    }
+
+    fn float(value: f64) -> Self {
+        Self::Float(value)
+    }
+
+    fn text(value: &str) -> Self {
+        Self::from(value)
+    }
+
+    fn list(values: Vec<Self>) -> Self {
+        Self::from(values)
+    }
+
+    fn insert(map: &mut Self::Entries, key: String, value: Self) {
+        map.insert(key, value);
+    }
+
+    fn map(map: Self::Entries) -> Self {
+        Self::from(map)
+    }
+}
+
+impl Build for serde_json::Value {
+    type Entries = serde_json::Map<String, Self>;
+    const NULL: Self = Self::Null;
+
+    fn truth(value: bool) -> Self {
+        Self::Bool(value)
+    }
+
+    fn negative(value: i64) -> Self {
+        Self::from(value)
+    }
+
+    fn natural(value: u64) -> Self {
+        Self::from(value)
+    }
+
+    fn float(value: f64) -> Self {
+        Self::from(value)
+    }
+
+    fn text(value: &str) -> Self {
+        Self::from(value)
+    }
+
+    fn list(values: Vec<Self>) -> Self {
+        Self::Array(values)
+    }
+
+    fn insert(map: &mut Self::Entries, key: String, value: Self) {
+        map.insert(key, value);
+    }
+
+    fn map(map: Self::Entries) -> Self {
+        Self::Object(map)
+    }
+}
+
+/// Reads a document.
 ///
 /// # Errors
 /// When it is no JSON, is nested more than 128 deep, or holds more than [`MAX_VALUES`] values.
-pub fn read(text: &[u8]) -> Result<Document, serde_json::Error> {
+pub fn read<V: Build>(text: &[u8]) -> Result<Document<V>, serde_json::Error> {
     let mut values = 0;
     let mut deserializer = serde_json::Deserializer::from_slice(text);
-    let value = Seed(&mut values).deserialize(&mut deserializer)?;
+    let value = Seed::new(&mut values).deserialize(&mut deserializer)?;
     deserializer.end()?;
     Ok(Document { value, values })
 }
 
 /// Counts the values.
-struct Seed<'c>(&'c mut u64);
+struct Seed<'c, V>(&'c mut u64, PhantomData<V>);
 
-impl<'de> DeserializeSeed<'de> for Seed<'_> {
-    type Value = Value;
+impl<'c, V> Seed<'c, V> {
+    fn new(values: &'c mut u64) -> Self {
+        Self(values, PhantomData)
+    }
+}
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+impl<'de, V: Build> DeserializeSeed<'de> for Seed<'_, V> {
+    type Value = V;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<V, D::Error> {
         *self.0 += 1;
         match *self.0 > MAX_VALUES {
             true => Err(D::Error::custom(format_args!(
@@ -47,52 +154,51 @@ impl<'de> DeserializeSeed<'de> for Seed<'_> {
     }
 }
 
-#[allow(clippy::cast_precision_loss)] // What JSON numbers are in the expressions that this follows.
-impl<'de> Visitor<'de> for Seed<'_> {
-    type Value = Value;
+impl<'de, V: Build> Visitor<'de> for Seed<'_, V> {
+    type Value = V;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON value")
     }
 
-    fn visit_unit<E: Error>(self) -> Result<Value, E> {
-        Ok(Value::Null)
+    fn visit_unit<E: Error>(self) -> Result<V, E> {
+        Ok(V::NULL)
     }
 
-    fn visit_bool<E: Error>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
+    fn visit_bool<E: Error>(self, value: bool) -> Result<V, E> {
+        Ok(V::truth(value))
     }
 
-    fn visit_i64<E: Error>(self, value: i64) -> Result<Value, E> {
-        Ok(Value::Float(value as f64))
+    fn visit_i64<E: Error>(self, value: i64) -> Result<V, E> {
+        Ok(V::negative(value))
     }
 
-    fn visit_u64<E: Error>(self, value: u64) -> Result<Value, E> {
-        Ok(Value::Float(value as f64))
+    fn visit_u64<E: Error>(self, value: u64) -> Result<V, E> {
+        Ok(V::natural(value))
     }
 
-    fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
-        Ok(Value::Float(value))
+    fn visit_f64<E: Error>(self, value: f64) -> Result<V, E> {
+        Ok(V::float(value))
     }
 
-    fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {
-        Ok(Value::from(value))
+    fn visit_str<E: Error>(self, value: &str) -> Result<V, E> {
+        Ok(V::text(value))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<V, A::Error> {
         let mut values = Vec::new();
-        while let Some(value) = list.next_element_seed(Seed(self.0))? {
+        while let Some(value) = list.next_element_seed(Seed::new(self.0))? {
             values.push(value);
         }
-        Ok(Value::from(values))
+        Ok(V::list(values))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
-        let mut values: HashMap<String, Value> = HashMap::new();
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<V, A::Error> {
+        let mut values = V::Entries::default();
         while let Some(key) = map.next_key()? {
-            values.insert(key, map.next_value_seed(Seed(self.0))?);
+            V::insert(&mut values, key, map.next_value_seed(Seed::new(self.0))?);
         }
-        Ok(Value::from(values))
+        Ok(V::map(values))
     }
 }
 
@@ -104,7 +210,7 @@ mod tests {
     #[test]
     fn documents_become_values() {
         let text = br#"{"a": [1, -2, 2.5, true, null, "x"], "b": {"c": 18446744073709551615}}"#;
-        let document = read(text).unwrap();
+        let document = read::<cel::Value>(text).unwrap();
         assert_eq!(document.values, 10);
         for truth in [
             "body.a[0] == 1",
@@ -119,17 +225,28 @@ mod tests {
     }
 
     #[test]
+    fn both_sorts_of_values_are_those_of_the_document() {
+        let text = br#"{"a": [1, -2, 2.5, true, null, "x"], "b": {"c": 18446744073709551615}, "b": {}}"#;
+        let document = read::<serde_json::Value>(text).unwrap();
+        assert_eq!(
+            document.value,
+            serde_json::from_slice::<serde_json::Value>(text).unwrap()
+        );
+        assert_eq!(document.values, 11);
+    }
+
+    #[test]
     fn what_is_too_much_or_no_json_is_an_error() {
         let many = format!("[{}0]", "0,".repeat(200_000));
         assert!(
-            read(many.as_bytes())
+            read::<cel::Value>(many.as_bytes())
                 .unwrap_err()
                 .to_string()
                 .contains("more than 200000 values")
         );
-        assert!(read("[".repeat(100_000).as_bytes()).is_err());
+        assert!(read::<cel::Value>("[".repeat(100_000).as_bytes()).is_err());
         for text in [&b""[..], b"{", b"{} x", b"\xff", b"<html>"] {
-            assert!(read(text).is_err());
+            assert!(read::<cel::Value>(text).is_err());
         }
     }
 }

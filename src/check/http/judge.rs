@@ -6,6 +6,7 @@ use super::json;
 use crate::config::expression::Expression;
 use crate::config::http::{Assertions, version_name};
 use crate::model::{Problem, Reason};
+use cel::Value;
 
 /// The most steps that loops of a CEL expression may take over a document: about a second.
 const MAX_STEPS: u64 = 2_000_000;
@@ -205,12 +206,12 @@ fn json(assertions: &Assertions, bytes: &[u8]) -> Result<(), Problem> {
     Ok(())
 }
 
-fn evaluate(expression: &Expression, document: &json::Document) -> Result<bool, String> {
+fn evaluate(expression: &Expression, document: &json::Document<Value>) -> Result<bool, String> {
     expression.evaluate(document.value.clone())
 }
 
 /// The beginning of what a target sent.
-fn quoted(bytes: &[u8]) -> String {
+pub(super) fn quoted(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_QUOTED)]);
     let more = if bytes.len() > MAX_QUOTED { "\u{2026}" } else { "" };
     format!("\"{text}{more}\"")

@@ -3,6 +3,7 @@
 
 mod body;
 mod exchange;
+mod extract;
 mod http2;
 mod json;
 mod judge;
@@ -15,9 +16,10 @@ use http::{StatusCode, response};
 use tokio::net::TcpStream;
 
 pub use self::body::BodyBudget;
-use self::body::Sink;
+use self::body::{KeptBody, Sink};
 use self::exchange::Exchange;
 pub(super) use self::exchange::{Driver, MAX_HEAD_BYTES, drive, problem};
+use self::extract::{EXTRACTED, Extracted, VERSION_INFO};
 pub use self::request::authorization;
 use self::request::{Hop, Requests, Wire};
 use super::Shared;
@@ -50,7 +52,13 @@ pub static PHASE_DURATION: Family = Family {
 };
 
 /// The families of http checks.
-pub const FAMILIES: &[&Family] = &[&STATUS_CODE, &PHASE_DURATION, &CERTIFICATE_NOT_AFTER];
+pub const FAMILIES: &[&Family] = &[
+    &STATUS_CODE,
+    &PHASE_DURATION,
+    &CERTIFICATE_NOT_AFTER,
+    &EXTRACTED,
+    &VERSION_INFO,
+];
 
 /// Bodies of this many bytes and more are looked at on a thread for blocking work.
 const LARGE_BODY_BYTES: usize = 64 << 10;
@@ -89,6 +97,7 @@ impl HttpCheck {
         let mut notes = Notes {
             trace: Trace::new(report),
             status: None,
+            extracted: Vec::new(),
         };
         let result = self.follow(&mut notes).await;
         notes.trace.end();
@@ -171,7 +180,7 @@ impl HttpCheck {
         }
     }
 
-    /// Holds the final response against the assertions.
+    /// Holds the final response against the assertions, and takes out of it what is asked for.
     async fn judge(&self, hop: &Hop, exchange: &mut Exchange, notes: &mut Notes<'_>) -> Result<(), Problem> {
         let trace = &mut notes.trace;
         let assertions = &self.settings.assertions;
@@ -183,12 +192,8 @@ impl HttpCheck {
             return Err(problem);
         }
         let limit = self.settings.body_size_limit;
-        let mut sink = Sink::new(
-            self.settings.compression,
-            limit,
-            assertions.need_body(),
-            &self.network.bodies,
-        );
+        let need_body = assertions.need_body() || !self.settings.extraction.is_empty();
+        let mut sink = Sink::new(self.settings.compression, limit, need_body, &self.network.bodies);
         let mut received: u64 = 0;
         trace.step = Step::Reading(0);
         let read = async {
@@ -202,20 +207,32 @@ impl HttpCheck {
         let read = read.await;
         trace.answered();
         let body = read?;
-        if !assertions.need_body() {
+        if !need_body {
             return Ok(());
         }
         trace.step = Step::Judging;
+        let extracted = self.look_at(body).await?;
+        notes.trace.report.warning = extracted.warning;
+        notes.extracted = extracted.samples;
+        Ok(())
+    }
+
+    /// What is to be taken out of a body, after it was held against the assertions.
+    async fn look_at(&self, body: KeptBody) -> Result<Extracted, Problem> {
+        let settings = self.settings.clone();
         if body.len() < LARGE_BODY_BYTES {
-            let (problem, heavy) = judge::light(assertions, body.bytes());
+            let (problem, heavy) = judge::light(&settings.assertions, body.bytes());
             problem?;
-            if !heavy {
-                return Ok(());
+            if !heavy && extract::is_light(&settings.extraction, body.len()) {
+                return Ok(extract::extract(&settings.extraction, body.bytes()));
             }
         }
-        let settings = self.settings.clone();
-        match tokio::task::spawn_blocking(move || judge::body(&settings.assertions, body.bytes())).await {
-            Ok(verdict) => verdict,
+        let looked = tokio::task::spawn_blocking(move || {
+            judge::body(&settings.assertions, body.bytes())?;
+            Ok(extract::extract(&settings.extraction, body.bytes()))
+        });
+        match looked.await {
+            Ok(looked) => looked,
             Err(error) => Err(Problem::new(
                 Reason::Internal,
                 format_args!("looking at the body: {error}"),
@@ -235,6 +252,7 @@ fn nodelay(stream: &TcpStream) -> Result<(), Problem> {
 struct Notes<'r> {
     trace: Trace<'r>,
     status: Option<StatusCode>,
+    extracted: Vec<Sample>,
 }
 
 impl Drop for Notes<'_> {
@@ -252,6 +270,7 @@ impl Drop for Notes<'_> {
             let seconds = self.trace.spent(phase).as_secs_f64();
             samples.push(sample(&PHASE_DURATION, vec![phase.as_str().into()], seconds));
         }
+        samples.append(&mut self.extracted);
         // Nothing else has written samples yet; the trace adds its own after this.
         self.trace.report.samples = samples;
     }

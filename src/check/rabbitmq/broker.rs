@@ -8,7 +8,7 @@ use super::warnings::{Warnings, Weight};
 use crate::check::amqp::{AmqpError, Connection, Credentials, Login, QueueState};
 use crate::check::dial::dial;
 use crate::check::network::Network;
-use crate::check::stream::{Allowance, Stream};
+use crate::check::stream::{Allowance, MAX_CONNECTION_AGE, Stream};
 use crate::check::tls::{Recorder, TlsClient};
 use crate::check::trace::{Phase, Step, Trace};
 use crate::config::address::{AddressPreference, HostPort};
@@ -16,9 +16,6 @@ use crate::config::rabbitmq::{BrokerLogin, QueueSettings, RabbitmqSettings};
 use crate::config::secret::Secret;
 use crate::model::{Problem, Reason};
 
-/// How old a kept connection may become: what changed meanwhile for new ones (a password, a certificate, a limit) is
-/// noticed after this time at the latest.
-const MAX_AGE: Duration = Duration::from_secs(60);
 /// How long the close of a connection that is replaced or not kept is waited for.
 const PARTING: Duration = Duration::from_secs(1);
 /// What the broker may send in a run: a login has about 1 kB, a queue 300 bytes.
@@ -102,7 +99,7 @@ impl Broker {
         let kept = self.kept.take();
         let password = self.password()?;
         if let Some(mut session) = kept {
-            if session.password != password || session.connection.opened.elapsed() >= MAX_AGE {
+            if session.password != password || session.connection.opened.elapsed() >= MAX_CONNECTION_AGE {
                 part(session, trace).await;
             } else {
                 trace.step = Step::Doing("opening a channel on the connection kept".into());

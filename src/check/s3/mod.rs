@@ -7,17 +7,12 @@ mod document;
 mod health;
 mod request;
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use tokio::time::Instant;
-
 use self::answer::Verdict;
 use self::health::{CLUSTER_HEALTHY, LIVE};
 use self::request::{Keys, Store};
 use super::Shared;
 use super::api_client::{Answer, ApiClient, Endpoint};
-use super::tls::{CERTIFICATE_NOT_AFTER, Recorder, TlsClient};
+use super::tls::{CERTIFICATE_NOT_AFTER, TlsClient};
 use super::trace::Trace;
 use crate::config::s3::{Health, S3Settings};
 use crate::model::{Family, MetricType, Problem, Reason, Report, Sample, Scope, Unit};
@@ -39,20 +34,12 @@ pub const FAMILIES: &[&Family] = &[&BUCKET_PRESENT, &LIVE, &CLUSTER_HEALTHY, &CE
 const MAX_BODY_BYTES: usize = 64 << 10;
 /// The longest list of all buckets taken, in bytes: some thousand buckets.
 const MAX_LIST_BYTES: usize = 1 << 20;
-/// How long a connection is kept, so that a certificate or an address that changed is noticed. Keys need no new connection:
-/// every request is signed with those of its run.
-const MAX_CONNECTION_AGE: Duration = Duration::from_secs(60);
-
 /// An s3 check.
 #[derive(Debug)]
 pub struct S3Check {
     settings: S3Settings,
     store: Store,
     client: ApiClient,
-    /// When the kept connection was made, or one before it.
-    connected: Option<Instant>,
-    /// The certificates of the kept connection.
-    certificates: Option<Arc<Recorder>>,
 }
 
 /// What the answers of a run have told beside what was asked.
@@ -82,8 +69,6 @@ impl S3Check {
             store: Store::new(settings),
             client: ApiClient::new(endpoint, &shared.network, settings.is_reusing, most),
             settings: settings.clone(),
-            connected: None,
-            certificates: None,
         }
     }
 
@@ -93,26 +78,10 @@ impl S3Check {
     /// The problem that made it fail.
     pub async fn run(&mut self, report: &mut Report) -> Result<(), Problem> {
         let mut trace = Trace::new(report);
-        if self
-            .connected
-            .is_some_and(|since| since.elapsed() > MAX_CONNECTION_AGE)
-        {
-            self.client.close();
-            self.connected = None;
-        }
         self.client.begin();
-        let kept = self.certificates.take();
         let result = self.ask(&mut trace).await;
-        if trace.certificates.is_none() && trace.report.response_time.is_some() {
-            // The kept connection answered.
-            trace.certificates = kept;
-        }
-        if result.is_ok() {
-            self.certificates.clone_from(&trace.certificates);
-            self.connected.get_or_insert_with(Instant::now);
-        } else {
+        if result.is_err() {
             self.client.close();
-            self.connected = None;
         }
         trace.end();
         result

@@ -199,7 +199,11 @@ impl TlsClient {
             }
             None => self.trust.verifier(),
         };
-        let recorder = Arc::new(Recorder::new(trust, self.trust.provider.clone()));
+        let recorder = Arc::new(Recorder::new(
+            trust,
+            self.settings.chain_only,
+            self.trust.provider.clone(),
+        ));
         let versions: &[_] = match self.settings.versions {
             TlsVersions::Both => &[&rustls::version::TLS13, &rustls::version::TLS12],
             TlsVersions::Only12 => &[&rustls::version::TLS12],

@@ -3,6 +3,7 @@
 mod assertion;
 mod body;
 mod credentials;
+mod extract;
 mod options;
 mod proxy;
 mod resolve;
@@ -15,6 +16,7 @@ use http::{HeaderName, Method, Version};
 pub use assertion::{Assertions, HeaderAssertion, HeaderAssertionOptions};
 pub use body::{BodyError, BodySource};
 pub use credentials::{AuthorizationOptions, BasicAuthOptions, Credentials};
+pub use extract::{ExtractOptions, ExtractedValue, Extraction};
 pub use options::HttpOptions;
 pub use proxy::{NoProxy, ProxyServer, ProxySettings};
 pub use target::TargetUrl;
@@ -47,6 +49,8 @@ pub struct HttpSettings {
     pub compression: Option<Compression>,
     /// What the response must be like.
     pub assertions: Assertions,
+    /// What to take out of the body.
+    pub extraction: Extraction,
     /// The most bytes of the (uncompressed) body; no limit where absent.
     pub body_size_limit: Option<u64>,
     /// Whether HTTP/2 is offered over TLS.
@@ -96,5 +100,15 @@ pub fn version_name(version: Version) -> &'static str {
         Version::HTTP_11 => "HTTP/1.1",
         Version::HTTP_2 => "HTTP/2.0",
         _ => "HTTP/3.0",
+    }
+}
+
+impl crate::config::KindLabels for HttpSettings {
+    fn values_at_once(&self, label: &str) -> Option<u64> {
+        match label {
+            "name" => Some(self.extraction.values.len() as u64),
+            "version" => Some(u64::from(self.extraction.version.is_some())),
+            _ => None,
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{AuthorizationOptions, BasicAuthOptions, HeaderAssertionOptions};
+use super::{AuthorizationOptions, BasicAuthOptions, ExtractOptions, HeaderAssertionOptions};
 use crate::config::address::IpProtocol;
 use crate::config::size::SizeText;
 use crate::config::tls::TlsOptions;
@@ -51,6 +51,10 @@ pub struct HttpOptions {
     pub fail_if_body_json_matches_cel: Option<String>,
     /// A CEL expression about the JSON document `body`; fail where it is not true.
     pub fail_if_body_json_not_matches_cel: Option<String>,
+    /// Numbers to take out of a JSON body, at most 32: upkeep_http_extracted. What is not there is a warning.
+    pub extract: Vec<ExtractOptions>,
+    /// Where a JSON body tells the version of what answers, a JSON path: upkeep_service_version_info.
+    pub extract_version: Option<String>,
     /// How the body is compressed: gzip, deflate or identity. The server is asked for it, and it must be so.
     pub compression: Option<String>,
     /// How TLS is done.

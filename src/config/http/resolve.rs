@@ -5,7 +5,7 @@ use http::{HeaderName, HeaderValue, Method};
 use super::target::UserInfo;
 use super::{
     Assertions, BodySource, Compression, Credentials, DEFAULT_BODY_SIZE_LIMIT, DEFAULT_MAX_REDIRECTS,
-    HttpOptions, HttpSettings, NoProxy, ProxySettings, TargetUrl, assertion, proxy,
+    Extraction, HttpOptions, HttpSettings, NoProxy, ProxySettings, TargetUrl, assertion, proxy,
 };
 use crate::config::address::AddressPreference;
 use crate::config::place::{Invalid, Place};
@@ -42,6 +42,8 @@ impl HttpOptions {
             .map_or(DEFAULT_BODY_SIZE_LIMIT, |limit| limit.0);
         let preference = AddressPreference::new(self.preferred_ip_protocol, self.ip_protocol_fallback);
         let enable_http2 = self.enable_http2.unwrap_or(true);
+        let extract = std::mem::take(&mut self.extract);
+        let extraction = Extraction::resolve(place, extract, self.extract_version.as_deref());
         let assertions = self.resolve_assertions(place);
         Ok(HttpSettings {
             url: url?.0,
@@ -52,6 +54,7 @@ impl HttpOptions {
             max_redirects: redirects?,
             compression: compression?,
             assertions: assertions?,
+            extraction: extraction?,
             body_size_limit: Some(limit).filter(|limit| *limit > 0),
             enable_http2,
             tls: tls?,

@@ -265,3 +265,16 @@ pub fn escaped(name: &str) -> String {
 
 /// How long the management may take of a run where nothing is written.
 pub const DEFAULT_MANAGEMENT_TIMEOUT: Duration = Duration::from_secs(3);
+
+impl crate::config::KindLabels for RabbitmqSettings {
+    fn values_at_once(&self, label: &str) -> Option<u64> {
+        match label {
+            "queue" => Some(self.queues.len() as u64),
+            // memory, disk
+            "alarm" => Some(2),
+            // The bound of check/rabbitmq/management.rs.
+            "node" => Some(32),
+            _ => None,
+        }
+    }
+}

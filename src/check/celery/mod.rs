@@ -1,0 +1,242 @@
+//! The celery check: asks all workers over their broker whether they are there, as `celery inspect ping` does, and counts
+//! the messages that wait in queues. The response time is that of the answer which makes them enough.
+
+mod families;
+mod judge;
+mod message;
+mod over_amqp;
+mod over_redis;
+mod roster;
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use uuid::Uuid;
+
+pub use self::families::FAMILIES;
+use self::judge::{Length, Tally};
+use self::message::{Answer, Ping, Reply};
+use self::roster::Roster;
+use super::Shared;
+use super::trace::{Step, Trace};
+use crate::config::celery::{Broker, CelerySettings, MAX_WORKERS};
+use crate::model::{Problem, Report};
+
+/// A celery check.
+#[derive(Debug)]
+pub struct CeleryCheck {
+    settings: CelerySettings,
+    link: Link,
+    roster: Roster,
+}
+
+/// What is kept of a broker between runs.
+#[derive(Debug)]
+enum Link {
+    Redis(Box<over_redis::Link>),
+    Amqp(Box<over_amqp::Link>),
+}
+
+/// A connection to a broker during a run. It is the run's own, so that a cancelled run closes it.
+enum Session {
+    Redis(Box<over_redis::Session>),
+    Amqp(Box<over_amqp::Session>),
+}
+
+/// What is known when the answers are in.
+struct Finished {
+    /// The lengths of the configured queues, in their order.
+    lengths: Vec<Length>,
+    /// How many of the workers that did not answer still have a mailbox, where the broker tells that only now.
+    silent: Option<usize>,
+}
+
+/// What a broker hands over, or why that is no message.
+type Received = Result<Reply, String>;
+
+impl CeleryCheck {
+    /// A check with these settings.
+    pub fn new(settings: &CelerySettings, shared: &Shared) -> Self {
+        // One name for all runs of a check, so that nothing grows in the broker.
+        let name = format!("upkeep-{}", Uuid::new_v4());
+        let network = &shared.network;
+        let link = match &settings.broker {
+            Broker::Redis { server, keys } => Link::Redis(Box::new(over_redis::Link::new(
+                settings, server, keys, &name, network,
+            ))),
+            Broker::Amqp(server) => {
+                Link::Amqp(Box::new(over_amqp::Link::new(settings, server, &name, network)))
+            }
+        };
+        Self {
+            link,
+            settings: settings.clone(),
+            roster: Roster::default(),
+        }
+    }
+
+    /// Runs once.
+    ///
+    /// # Errors
+    /// The problem that made it fail.
+    pub async fn run(&mut self, report: &mut Report) -> Result<(), Problem> {
+        let mut trace = Trace::new(report);
+        families::configured(&self.settings, trace.report);
+        let result = self.ask(&mut trace).await;
+        trace.end();
+        result
+    }
+
+    async fn ask(&mut self, trace: &mut Trace<'_>) -> Result<(), Problem> {
+        let ping = Ping::new(&self.settings.control_exchange, self.settings.reply_timeout);
+        let ticket = ping.ticket.clone();
+        let (mut session, listening) = self.link.publish(ping, trace).await?;
+        let mut tally = Tally {
+            listening,
+            ..Tally::default()
+        };
+        self.collect(&mut session, &ticket, &mut tally, trace).await?;
+        let now = trace.started;
+        let silent = self.roster.workers(now).filter(|(_, is_up)| !is_up);
+        tally.silent = silent.map(|(name, _)| name.to_owned()).collect();
+        if let Some(blocked) = session.blocked() {
+            // It would not answer anything further on this connection either.
+            if tally.workers.len() < self.settings.min_workers {
+                return Err(blocked);
+            }
+            families::workers(tally.workers.len(), self.roster.workers(now), trace.report);
+            trace.report.warning = Some(blocked);
+            return Ok(());
+        }
+        // Only an answer of the broker proves that no more answers of workers are on their way.
+        let Finished { lengths, silent } = session.finish(&self.settings, &tally.silent, trace).await?;
+        if let Some(silent) = silent {
+            self.roster.still_listening(silent);
+            tally.listening = (silent > 0)
+                .then_some(tally.workers.len() + silent)
+                .or(tally.listening);
+        }
+        self.link.keep(session);
+        families::workers(tally.workers.len(), self.roster.workers(now), trace.report);
+        families::queues(&self.settings, &lengths, trace.report);
+        trace.report.warning = judge::judge(&self.settings, &tally, &lengths)?;
+        Ok(())
+    }
+
+    /// Takes answers until enough came or the time for them is over.
+    async fn collect(
+        &mut self,
+        session: &mut Session,
+        ticket: &str,
+        tally: &mut Tally,
+        trace: &mut Trace<'_>,
+    ) -> Result<(), Problem> {
+        let CelerySettings {
+            min_workers,
+            expected_workers,
+            reply_timeout,
+            ..
+        } = self.settings;
+        let begun = Instant::now();
+        let wanted = min_workers.max(expected_workers.unwrap_or(0));
+        let hint = tally.listening.unwrap_or_else(|| self.roster.heard());
+        let is_looking_around = tally.listening.is_none() && self.roster.is_to_look_around(trace.started);
+        let target = self.roster.target(wanted, hint, trace.started);
+        let mut until = begun + reply_timeout;
+        let mut messages = 0;
+        loop {
+            let answered = tally.workers.len();
+            trace.step = Step::Doing(
+                format!("waiting for answers of workers: {answered} of at least {min_workers} so far").into(),
+            );
+            let Some(received) = session.receive(until, trace).await? else {
+                break;
+            };
+            messages += 1;
+            match received.map(|reply| reply.answer(ticket)) {
+                Ok(Answer::Worker(name)) => {
+                    tally.workers.insert(name);
+                }
+                Ok(Answer::Stale) => {}
+                Ok(Answer::Unreadable(why)) | Err(why) => {
+                    tally.unreadable.get_or_insert(why);
+                }
+            }
+            let is_new = tally.workers.len() > answered;
+            if is_new && tally.workers.len() == min_workers {
+                trace.answered();
+            }
+            if is_new && tally.workers.len() == target {
+                let linger = match tally.listening {
+                    // Nobody else has got it.
+                    Some(listening) if listening <= target => Duration::ZERO,
+                    None if is_looking_around => reply_timeout / 2,
+                    _ => roster::linger(begun.elapsed()),
+                };
+                until = until.min(Instant::now() + linger);
+            }
+            if messages >= MAX_WORKERS {
+                break;
+            }
+        }
+        self.roster.record(&tally.workers, target, hint, trace.started);
+        Ok(())
+    }
+}
+
+impl Link {
+    async fn publish(
+        &mut self,
+        ping: Ping,
+        trace: &mut Trace<'_>,
+    ) -> Result<(Session, Option<usize>), Problem> {
+        match self {
+            Self::Redis(link) => {
+                let (session, listening) = link.publish(ping, trace).await?;
+                Ok((Session::Redis(Box::new(session)), listening))
+            }
+            Self::Amqp(link) => {
+                let (session, listening) = link.publish(ping, trace).await?;
+                Ok((Session::Amqp(Box::new(session)), listening))
+            }
+        }
+    }
+
+    fn keep(&mut self, session: Session) {
+        match (self, session) {
+            (Self::Redis(link), Session::Redis(session)) => link.keep(*session),
+            (Self::Amqp(link), Session::Amqp(session)) => link.keep(*session),
+            // A link makes sessions of its own kind only.
+            _ => {}
+        }
+    }
+}
+
+impl Session {
+    /// Why the broker takes no messages, where it said so.
+    fn blocked(&self) -> Option<Problem> {
+        match self {
+            Self::Redis(_) => None,
+            Self::Amqp(session) => session.blocked(),
+        }
+    }
+
+    async fn receive(&mut self, until: Instant, trace: &mut Trace<'_>) -> Result<Option<Received>, Problem> {
+        match self {
+            Self::Redis(session) => session.receive(until, trace).await,
+            Self::Amqp(session) => session.receive(until).await,
+        }
+    }
+
+    async fn finish(
+        &mut self,
+        settings: &CelerySettings,
+        silent: &[String],
+        trace: &mut Trace<'_>,
+    ) -> Result<Finished, Problem> {
+        match self {
+            Self::Redis(session) => session.finish(settings, trace).await,
+            Self::Amqp(session) => session.finish(settings, silent, trace).await,
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! Asks workers over AMQP, as Celery does: the ping goes to the fanout exchange that every worker's mailbox is bound to,
+//! answers come to a queue of this connection's own, which ends with the run.
+
+mod ping;
+
+use std::sync::Arc;
+
+use amq_protocol::types::AMQPValue;
+use tokio::time::{Instant, timeout_at};
+
+use super::judge::Length;
+use super::message::{JSON, MAX_REPLY_BYTES, Ping, Reply};
+use super::{Finished, Received};
+use crate::check::amqp::{AmqpError, Connection, Credentials, Login};
+use crate::check::dial::dial;
+use crate::check::network::Network;
+use crate::check::stream::{Allowance, MAX_CONNECTION_AGE, Stream};
+use crate::check::tls::{Recorder, TlsClient};
+use crate::check::trace::{Step, Trace};
+use crate::config::celery::{AmqpServer, CelerySettings, MAX_WORKERS};
+use crate::config::secret::Secret;
+use crate::model::{Problem, Reason};
+
+/// The most that is read in one run, in bytes: as many answers as there may be, with their properties.
+const ALLOWED: u64 = 2 * (MAX_WORKERS * MAX_REPLY_BYTES) as u64;
+
+/// How many silent workers' mailboxes are looked at in one run.
+const MAX_PROBED: usize = 8;
+
+/// How much of the broker's text a message about a queue quotes, in characters.
+const MAX_QUOTED: usize = 120;
+
+/// What is kept of the broker between runs.
+#[derive(Debug)]
+pub struct Link {
+    server: AmqpServer,
+    network: Network,
+    tls: Option<TlsClient>,
+    is_reusing: bool,
+    allowance: Allowance,
+    /// What answers are routed by; the queue for them is named after it.
+    name: String,
+    kept: Option<Kept>,
+}
+
+/// A connection, the password it was made with, and the certificates of its handshake: what a run over the kept connection
+/// knows of them.
+#[derive(Debug)]
+struct Kept {
+    connection: Connection,
+    password: Secret,
+    certificates: Option<Arc<Recorder>>,
+}
+
+/// A connection with a ping sent over it.
+pub struct Session {
+    kept: Kept,
+    at: String,
+    /// Whether there is an exchange that a worker could listen at: the first one that starts makes it.
+    is_heard: bool,
+}
+
+impl Link {
+    /// The link of the check with this name.
+    pub fn new(settings: &CelerySettings, server: &AmqpServer, name: &str, network: &Network) -> Self {
+        let tls = server.tls.as_ref();
+        Self {
+            server: server.clone(),
+            network: network.clone(),
+            tls: tls.map(|settings| TlsClient::new(settings, &[], &network.trust)),
+            is_reusing: settings.reuse_connection,
+            allowance: Allowance::new(ALLOWED),
+            name: name.to_owned(),
+            kept: None,
+        }
+    }
+
+    /// Sends the ping. How many got it the broker does not tell.
+    ///
+    /// # Errors
+    /// Why that was not possible.
+    pub async fn publish(
+        &mut self,
+        mut ping: Ping,
+        trace: &mut Trace<'_>,
+    ) -> Result<(Session, Option<usize>), Problem> {
+        self.allowance.renew();
+        ping.routing_key.clone_from(&self.name);
+        let password = self.server.password.read();
+        let password = password.map_err(|error| Problem::new(Reason::Auth, error))?;
+        let kept = self.kept.take().filter(|kept| {
+            kept.password == password && kept.connection.opened.elapsed() < MAX_CONNECTION_AGE
+        });
+        let at = self.server.address.to_string();
+        if let Some(mut kept) = kept {
+            trace.certificates.clone_from(&kept.certificates);
+            match ping::send(&mut kept.connection, &ping, trace).await {
+                Ok(is_heard) => return Ok(session(kept, at, is_heard)),
+                Err((error, _)) if error.is_stale() => {}
+                Err((error, doing)) => return Err(error.problem(at, doing)),
+            }
+        }
+        let connection = self.connect(&password, trace).await?;
+        let certificates = trace.certificates.clone().filter(|_| self.tls.is_some());
+        let mut kept = Kept {
+            connection,
+            password,
+            certificates,
+        };
+        match ping::send(&mut kept.connection, &ping, trace).await {
+            Ok(is_heard) => Ok(session(kept, at, is_heard)),
+            Err((error, doing)) => Err(error.problem(at, doing)),
+        }
+    }
+
+    async fn connect(&mut self, password: &Secret, trace: &mut Trace<'_>) -> Result<Connection, Problem> {
+        let AmqpServer {
+            address,
+            preference,
+            user,
+            virtual_host,
+            ..
+        } = &self.server;
+        let (stream, peer) = dial(&self.network.resolver, address, *preference, trace).await?;
+        let stream = match &mut self.tls {
+            None => Stream::tcp(stream, &self.allowance)?,
+            Some(tls) => Stream::tls(
+                tls.handshake(stream, peer, &address.host, trace).await?,
+                &self.allowance,
+            ),
+        };
+        let login = Login {
+            credentials: Credentials::Plain { user, password },
+            vhost: virtual_host,
+        };
+        let connection = Connection::open(stream, &login, trace).await;
+        connection.map_err(|error| error.problem(address, trace.step.to_string()))
+    }
+
+    /// Keeps the connection of a run that went well.
+    pub fn keep(&mut self, session: Session) {
+        if self.is_reusing {
+            self.kept = Some(session.kept);
+        }
+    }
+}
+
+fn session(kept: Kept, at: String, is_heard: bool) -> (Session, Option<usize>) {
+    let listening = (!is_heard).then_some(0);
+    (Session { kept, at, is_heard }, listening)
+}
+
+impl Session {
+    /// The next message in the queue for answers; `None` where none comes until then.
+    ///
+    /// # Errors
+    /// Why there is no connection any more.
+    pub async fn receive(&mut self, until: Instant) -> Result<Option<Received>, Problem> {
+        if !self.is_heard {
+            return Ok(None);
+        }
+        let Ok(message) = timeout_at(until, self.kept.connection.next_message()).await else {
+            return Ok(None);
+        };
+        let message = message.map_err(|error| error.problem(&self.at, "waiting for answers of workers"))?;
+        let properties = &message.properties;
+        let headers = properties.headers().as_ref();
+        let ticket = headers.and_then(|headers| match headers.inner().get("ticket") {
+            Some(AMQPValue::LongString(ticket)) => Some(ticket.to_string()),
+            Some(AMQPValue::ShortString(ticket)) => Some(ticket.to_string()),
+            _ => None,
+        });
+        let content_type = properties.content_type().as_ref();
+        Ok(Some(Ok(Reply {
+            ticket,
+            content_type: content_type.map_or(JSON.to_owned(), ToString::to_string),
+            body: message.body,
+        })))
+    }
+
+    /// Why the broker takes no messages, where it said so: then it does not read on from who publishes.
+    pub fn blocked(&self) -> Option<Problem> {
+        let why = self.kept.connection.blocked()?;
+        let why: String = why.chars().take(MAX_QUOTED).collect();
+        let message = format_args!(
+            "{}: the broker takes no messages at present ({why}): free memory or disk space there",
+            self.at
+        );
+        Some(Problem::new(Reason::State, message))
+    }
+
+    /// Asks for the lengths of the queues and for the mailboxes of workers that did not answer, and ends the queue for
+    /// answers.
+    ///
+    /// # Errors
+    /// Why there is no connection any more.
+    pub async fn finish(
+        &mut self,
+        settings: &CelerySettings,
+        silent: &[String],
+        trace: &mut Trace<'_>,
+    ) -> Result<Finished, Problem> {
+        let mut lengths = Vec::with_capacity(settings.queues.len());
+        for queue in &settings.queues {
+            trace.step = Step::Doing(format!("asking for the length of the queue {}", queue.name).into());
+            lengths.push(match self.inspect(&queue.name).await? {
+                Ok((messages, _)) => Length::Messages(messages.into()),
+                Err(why) => Length::Unknown(why),
+            });
+        }
+        let mut listening = 0;
+        for worker in silent.iter().take(MAX_PROBED) {
+            trace.step = Step::Doing("looking for the mailboxes of workers that did not answer".into());
+            let mailbox = format!("{worker}.{}.pidbox", settings.control_exchange);
+            if let Ok((_, consumers)) = self.inspect(&mailbox).await?
+                && consumers > 0
+            {
+                listening += 1;
+            }
+        }
+        trace.step = Step::Doing("closing the channel".into());
+        let connection = &mut self.kept.connection;
+        if connection.is_channel_open() {
+            let closed = connection.close_channel().await;
+            closed.map_err(|error| error.problem(&self.at, "closing the channel"))?;
+        }
+        Ok(Finished {
+            lengths,
+            silent: Some(listening),
+        })
+    }
+
+    /// The messages and consumers of a queue, or why the broker does not tell them.
+    async fn inspect(&mut self, name: &str) -> Result<Result<(u32, u32), String>, Problem> {
+        let connection = &mut self.kept.connection;
+        let inspected = async {
+            if !connection.is_channel_open() {
+                connection.open_channel().await?;
+            }
+            connection.inspect_queue(name).await
+        };
+        match inspected.await {
+            Ok(state) => Ok(Ok((state.messages, state.consumers))),
+            Err(error) if error.channel_code() == Some(ping::NOT_FOUND) => {
+                Ok(Err("there is no such queue at the broker".to_owned()))
+            }
+            Err(AmqpError::ChannelClosed(reply)) => {
+                Ok(Err(reply.to_string().chars().take(MAX_QUOTED).collect()))
+            }
+            Err(error) => Err(error.problem(&self.at, format_args!("asking for the queue {name}"))),
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! Takes numbers and the version out of a JSON body. Pure. What is not there is a warning: the target answered as it had to.
+
+use std::borrow::Cow;
+
+use serde_json::Value;
+
+use super::json::{self, Document};
+use super::judge::quoted;
+use crate::config::http::Extraction;
+use crate::config::json_path::JsonPath;
+use crate::model::{Family, MetricType, Problem, Reason, Sample, Scope, Unit};
+
+/// Numbers taken out of the body.
+pub static EXTRACTED: Family = Family {
+    name: "upkeep_http_extracted",
+    metric_type: MetricType::Gauge,
+    unit: Unit::None,
+    scope: Scope::Check,
+    labels: &["name", "unit"],
+    help: "Number taken out of the JSON body of the last run's response, in the unit that the configuration names.",
+};
+
+/// The version that the body tells.
+pub static VERSION_INFO: Family = Family {
+    name: "upkeep_service_version_info",
+    metric_type: MetricType::Info,
+    unit: Unit::None,
+    scope: Scope::Check,
+    labels: &["version"],
+    help: "Version of what answers, taken out of the JSON body of the last run's response.",
+};
+
+/// The longest version, in characters; more is cut.
+const MAX_VERSION: usize = 64;
+/// How many values the searches of a run may visit together: about a second.
+const MAX_VISITS: u64 = 2_000_000;
+/// How many values may be visited beside other tasks.
+const LIGHT_VISITS: u64 = 10_000;
+
+/// What a body yields.
+#[derive(Debug, Default, PartialEq)]
+pub struct Extracted {
+    /// The values that were there.
+    pub samples: Vec<Sample>,
+    /// What was not, or can't be taken: the reason is that of the first.
+    pub warning: Option<Problem>,
+}
+
+/// Why a value can't be taken: a reason, and what is wrong.
+type Fault = (Reason, String);
+
+/// Whether taking all out of a body of this length is quick enough to be done between other tasks.
+pub fn is_light(extraction: &Extraction, length: usize) -> bool {
+    // A value takes at least two bytes.
+    searches(extraction).saturating_mul(length as u64 / 2) <= LIGHT_VISITS
+}
+
+/// How many of the paths don't name a place, but look for one.
+fn searches(extraction: &Extraction) -> u64 {
+    extraction.paths().filter(|path| !path.is_singular()).count() as u64
+}
+
+/// Takes all out of a body that can be taken; may take up to seconds.
+pub fn extract(extraction: &Extraction, bytes: &[u8]) -> Extracted {
+    if extraction.is_empty() {
+        return Extracted::default();
+    }
+    let document = match json::read::<Value>(bytes) {
+        Ok(document) => document,
+        Err(error) => {
+            let message = format!(
+                "nothing can be extracted, the body is not JSON: {error}; it begins {}",
+                quoted(bytes)
+            );
+            return Extracted {
+                samples: Vec::new(),
+                warning: Some(Problem::new(Reason::Assertion, message)),
+            };
+        }
+    };
+    let may_search = searches(extraction).saturating_mul(document.values) <= MAX_VISITS;
+    let mut samples = Vec::new();
+    let mut faults = Vec::new();
+    for value in &extraction.values {
+        let labels = || vec![Cow::Owned(value.name.clone()), Cow::Owned(value.unit.clone())];
+        match one(&value.path, &document, may_search).and_then(|found| number(&value.path, found)) {
+            Ok(number) => samples.push(Sample {
+                family: &EXTRACTED,
+                labels: labels(),
+                value: number,
+            }),
+            Err(fault) => faults.push(fault),
+        }
+    }
+    if let Some(path) = &extraction.version {
+        match one(path, &document, may_search).and_then(|found| version(path, found)) {
+            Ok(version) => samples.push(Sample {
+                family: &VERSION_INFO,
+                labels: vec![version.into()],
+                value: 1.0,
+            }),
+            Err(fault) => faults.push(fault),
+        }
+    }
+    let warning = faults.first().map(|(reason, _)| {
+        let all: Vec<&str> = faults.iter().map(|(_, text)| text.as_str()).collect();
+        Problem::new(*reason, format_args!("in the body, {}", all.join("; ")))
+    });
+    Extracted { samples, warning }
+}
+
+/// The one value that a path leads to.
+fn one<'d>(path: &JsonPath, document: &'d Document<Value>, may_search: bool) -> Result<&'d Value, Fault> {
+    let source = path.as_str();
+    if !may_search && !path.is_singular() {
+        let message =
+            format!("{source} is not looked for, the searches would visit more than {MAX_VISITS} values");
+        return Err((Reason::Limit, message));
+    }
+    match path.find(&document.value)[..] {
+        [value] => Ok(value),
+        [] => Err((Reason::Missing, format!("{source} leads to nothing"))),
+        ref several => {
+            let count = several.len();
+            Err((
+                Reason::Missing,
+                format!("{source} leads to {count} values, which should be one"),
+            ))
+        }
+    }
+}
+
+fn number(path: &JsonPath, value: &Value) -> Result<f64, Fault> {
+    let number = match value {
+        Value::Bool(truth) => Some(f64::from(u8::from(*truth))),
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.trim().parse().ok(),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    };
+    // Rust reads "inf" and "nan" as numbers; here they are words.
+    number
+        .filter(|number| number.is_finite())
+        .ok_or_else(|| wrong(path, value, "a number"))
+}
+
+fn version(path: &JsonPath, value: &Value) -> Result<String, Fault> {
+    let text = match value {
+        Value::String(text) => text.trim().to_owned(),
+        Value::Number(number) => number.to_string(),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => String::new(),
+    };
+    match text.is_empty() {
+        true => Err(wrong(path, value, "a version")),
+        false => Ok(text.chars().map(printable).take(MAX_VERSION).collect()),
+    }
+}
+
+fn printable(character: char) -> char {
+    if character.is_control() {
+        '\u{fffd}'
+    } else {
+        character
+    }
+}
+
+fn wrong(path: &JsonPath, value: &Value, wanted: &str) -> Fault {
+    let found = match value {
+        Value::Null => "null".to_owned(),
+        Value::Bool(truth) => truth.to_string(),
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => format!("the text {}", quoted(text.as_bytes())),
+        Value::Array(_) => "a list".to_owned(),
+        Value::Object(_) => "an object".to_owned(),
+    };
+    (
+        Reason::Assertion,
+        format!("{} leads to {found}, not to {wanted}", path.as_str()),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::KindSettings;
+    use crate::config::tests_support::check;
+
+    fn extraction(keys: &str) -> Extraction {
+        match check(&format!("kind: http, url: \"http://a/\", {keys}")).kind {
+            KindSettings::Http(settings) => settings.extraction.clone(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The labels and values, and the warning.
+    fn taken(keys: &str, body: &str) -> (Vec<(String, f64)>, Option<String>) {
+        let Extracted { samples, warning } = extract(&extraction(keys), body.as_bytes());
+        let samples = samples
+            .into_iter()
+            .map(|sample| (sample.labels.join(","), sample.value));
+        (samples.collect(), warning.map(|problem| problem.to_string()))
+    }
+
+    fn one_number(value: &str) -> Result<f64, String> {
+        let body = format!(r#"{{"a": {value}}}"#);
+        match taken("extract: [{ path: $.a, name: a }]", &body) {
+            (values, None) => Ok(values[0].1),
+            (values, Some(warning)) if values.is_empty() => Err(warning),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn numbers_truth_values_and_texts_that_are_numbers_are_taken() {
+        for (value, expected) in [
+            ("12", 12.0),
+            ("-0.5e3", -500.0),
+            ("18446744073709551615", 18_446_744_073_709_551_615.0),
+            ("true", 1.0),
+            ("false", 0.0),
+            ("\" 12.5 \"", 12.5),
+        ] {
+            assert_eq!(one_number(value), Ok(expected), "{value}");
+        }
+        for (value, found) in [
+            ("null", "null"),
+            ("\"fast\"", "the text \"fast\""),
+            ("\"inf\"", "the text \"inf\""),
+            ("\"NaN\"", "the text \"NaN\""),
+            ("[1]", "a list"),
+            ("{\"b\": 1}", "an object"),
+        ] {
+            let expected = format!("assertion: in the body, $.a leads to {found}, not to a number");
+            assert_eq!(one_number(value), Err(expected), "{value}");
+        }
+    }
+
+    #[test]
+    fn what_is_there_is_taken_beside_what_is_not() {
+        let keys = "extract: [{ path: $.none, name: x }, { path: $.a, name: a, unit: ms }, { path: \"$.list[*]\", name: y }], \
+                    extract_version: $.none.version";
+        let (values, warning) = taken(keys, r#"{"a": 1, "list": [1, 2, 3]}"#);
+        assert_eq!(values, [("a,ms".to_owned(), 1.0)]);
+        assert_eq!(
+            warning.unwrap(),
+            "missing: in the body, $.none leads to nothing; $.list[*] leads to 3 values, which should be one; \
+             $.none.version leads to nothing"
+        );
+    }
+
+    #[test]
+    fn versions_are_short_printable_texts() {
+        let version = |value: &str| taken("extract_version: $.v", &format!(r#"{{"v": {value}}}"#));
+        let label = |value: &str| version(value).0.remove(0).0;
+        assert_eq!(version("\"1.2.3\""), (vec![("1.2.3".to_owned(), 1.0)], None));
+        assert_eq!(label("3"), "3");
+        assert_eq!(label(r#""a\nb""#), "a\u{fffd}b");
+        assert_eq!(label(&format!("\"{}\"", "é".repeat(100))), "é".repeat(64));
+        for (value, found) in [("\" \"", "the text \" \""), ("true", "true"), ("{}", "an object")] {
+            let expected = format!("assertion: in the body, $.v leads to {found}, not to a version");
+            assert_eq!(version(value), (Vec::new(), Some(expected)));
+        }
+    }
+
+    #[test]
+    fn a_body_that_is_no_json_yields_nothing_but_a_warning() {
+        let (values, warning) = taken("extract_version: $.v", "<html>");
+        let warning = warning.unwrap();
+        assert!(values.is_empty());
+        assert!(
+            warning.starts_with("assertion: nothing can be extracted, the body is not JSON: "),
+            "{warning}"
+        );
+        assert!(warning.ends_with("it begins \"<html>\""), "{warning}");
+        let (_, warning) = taken("extract_version: $.v", &format!("[{}0]", "0,".repeat(200_000)));
+        assert!(warning.unwrap().contains("more than 200000 values"));
+        assert_eq!(
+            taken("method: GET", "<html>"),
+            (Vec::new(), None),
+            "nobody asked for JSON"
+        );
+    }
+
+    #[test]
+    fn searches_in_long_bodies_are_not_light() {
+        let single = extraction("extract_version: $.v");
+        assert!(is_light(&single, usize::MAX));
+        let search = extraction("extract_version: $..v");
+        assert!(is_light(&search, 20_001) && !is_light(&search, 20_002));
+    }
+}

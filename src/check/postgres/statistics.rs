@@ -1,0 +1,342 @@
+//! What the server's statistics say: one statement for those that cost nothing, one for the size of the database.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::session::Row;
+use crate::config::duration::DurationText;
+use crate::config::postgres::StatisticsSettings;
+use crate::model::{Family, MetricType, Problem, Reason, Sample, Scope, Unit};
+
+const fn family(name: &'static str, unit: Unit, help: &'static str) -> Family {
+    Family {
+        name,
+        metric_type: MetricType::Gauge,
+        unit,
+        scope: Scope::Check,
+        labels: &[],
+        help,
+    }
+}
+
+/// The server's version.
+pub static VERSION_INFO: Family = Family {
+    metric_type: MetricType::Info,
+    labels: &["version"],
+    ..family(
+        "upkeep_postgres_version_info",
+        Unit::None,
+        "Version of the server, as in version 15.14.",
+    )
+};
+/// Whether it replays what another server wrote.
+pub static IN_RECOVERY: Family = family(
+    "upkeep_postgres_in_recovery",
+    Unit::None,
+    "Whether the server is in recovery: 1 for a standby, 0 for a primary.",
+);
+/// Sessions of clients.
+pub static CONNECTIONS: Family = family(
+    "upkeep_postgres_connections",
+    Unit::None,
+    "Sessions of clients, this check's own included.",
+);
+/// The most there can be.
+pub static MAX_CONNECTIONS: Family = family(
+    "upkeep_postgres_max_connections",
+    Unit::None,
+    "The server's max_connections.",
+);
+/// The configured limit of the share.
+pub static CONNECTION_SHARE_LIMIT: Family = family(
+    "upkeep_postgres_connection_share_limit",
+    Unit::None,
+    "Configured share of max_connections in use from which on the check warns.",
+);
+/// How far a standby is behind.
+pub static REPLICATION_LAG: Family = family(
+    "upkeep_postgres_replication_lag_seconds",
+    Unit::Seconds,
+    "Of a standby: how long it has not caught up with what it replays; of a primary with standbys: their largest lag.",
+);
+/// The configured limit of the lag.
+pub static REPLICATION_LAG_LIMIT: Family = family(
+    "upkeep_postgres_replication_lag_limit_seconds",
+    Unit::Seconds,
+    "Configured replication lag from which on the check warns.",
+);
+/// The size of the database.
+pub static DATABASE_SIZE: Family = family(
+    "upkeep_postgres_database_size_bytes",
+    Unit::Bytes,
+    "Size of the database on disk, measured each 60 seconds at most.",
+);
+/// The oldest transaction.
+pub static OLDEST_TRANSACTION: Family = family(
+    "upkeep_postgres_oldest_transaction_seconds",
+    Unit::Seconds,
+    "Age of the oldest open transaction of a client, 0 where none is open.",
+);
+
+/// A sample of a family without labels of its own.
+pub const fn sample(family: &'static Family, value: f64) -> Sample {
+    Sample {
+        family,
+        labels: Vec::new(),
+        value,
+    }
+}
+
+/// How many statements come before those whose row counts: the one that sets the timeout.
+pub const OTHERS: usize = 1;
+
+/// The statistics that cost nothing. The functions under the views are asked, which saves planning the views' joins. A
+/// role without pg_read_all_stats sees that others' sessions exist, but neither their kind nor their times: then
+/// `backend_type` is NULL, and sessions of a user in a database are counted. It does not see a standby's state either.
+pub const STATEMENT: &str = "SET LOCAL statement_timeout = 500; \
+    SELECT pg_is_in_recovery(), current_setting('max_connections'), a.used, a.oldest, \
+    pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() \
+    AND EXISTS (SELECT FROM pg_stat_get_wal_receiver() WHERE pid IS NOT NULL), \
+    extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()), \
+    s.hidden, s.lag \
+    FROM (SELECT count(*) FILTER (WHERE backend_type = 'client backend' \
+    OR backend_type IS NULL AND datid IS NOT NULL AND usesysid IS NOT NULL) AS used, \
+    CASE WHEN bool_or(backend_type IS NULL) THEN NULL ELSE coalesce(extract(epoch FROM max(clock_timestamp() - \
+    xact_start) FILTER (WHERE backend_type = 'client backend' AND pid <> pg_backend_pid())), 0) END AS oldest \
+    FROM pg_stat_get_activity(NULL)) a, \
+    (SELECT coalesce(bool_or(state IS NULL), false) AS hidden, \
+    extract(epoch FROM max(coalesce(replay_lag, CASE WHEN replay_lsn >= sent_lsn THEN interval '0' END)) \
+    FILTER (WHERE state IN ('streaming', 'catchup'))) AS lag FROM pg_stat_get_wal_senders()) s";
+
+/// The size, which looks at every file of the database.
+pub const SIZE_STATEMENT: &str = "SET LOCAL statement_timeout = 500; \
+    SELECT pg_database_size(current_database())";
+/// How long a size is served.
+pub const SIZE_LASTS: Duration = Duration::from_secs(60);
+
+/// What [`STATEMENT`] returned. What the role may not see is absent.
+#[derive(Debug, Default, PartialEq)]
+pub struct Statistics {
+    in_recovery: bool,
+    max_connections: Option<f64>,
+    connections: Option<f64>,
+    oldest_transaction: Option<f64>,
+    has_caught_up: bool,
+    behind: Option<f64>,
+    hides_standbys: bool,
+    standbys_lag: Option<f64>,
+}
+
+impl Statistics {
+    /// Reads a row of [`STATEMENT`].
+    pub fn read(row: Option<Row>) -> Option<Self> {
+        let [recovery, max, used, oldest, caught_up, behind, hidden, lag]: [Option<String>; 8] =
+            row?.try_into().ok()?;
+        let is_true = |value: Option<String>| value.as_deref() == Some("t");
+        let number = |value: Option<String>| value?.parse().ok().filter(|number: &f64| number.is_finite());
+        // The clocks of two servers differ.
+        let seconds = |value| number(value).map(|seconds| seconds.max(0.0));
+        Some(Self {
+            in_recovery: is_true(recovery),
+            max_connections: number(max),
+            connections: number(used),
+            oldest_transaction: seconds(oldest),
+            has_caught_up: is_true(caught_up),
+            behind: seconds(behind),
+            hides_standbys: is_true(hidden),
+            standbys_lag: seconds(lag),
+        })
+    }
+}
+
+/// What is remembered between runs.
+#[derive(Debug, Default)]
+pub struct Memory {
+    /// When a standby was last seen to have replayed all it had received.
+    caught_up: Option<Instant>,
+    /// The size of the database, and when it was asked for.
+    size: Option<(Instant, Option<f64>)>,
+}
+
+impl Memory {
+    /// Whether the size is to be asked for again.
+    pub fn is_size_due(&self) -> bool {
+        self.size.is_none_or(|(at, _)| at.elapsed() >= SIZE_LASTS)
+    }
+
+    /// Keeps a size; none where the server did not tell it, which is not asked again at once either.
+    pub fn keep_size(&mut self, row: Option<Row>) {
+        let bytes = row.and_then(|row| row.into_iter().next()??.parse().ok());
+        self.size = Some((Instant::now(), bytes));
+    }
+
+    /// The size, where it is known.
+    pub fn size(&self) -> Option<f64> {
+        self.size?.1
+    }
+
+    /// The lag. While nothing is written, the last transaction that a standby replayed grows old without a lag, and a piece
+    /// of the log that arrives meanwhile makes it look behind by all that time: so it is behind for no longer than
+    /// since it was seen to have caught up.
+    fn lag(&mut self, found: &Statistics) -> Option<f64> {
+        if !found.in_recovery {
+            self.caught_up = None;
+            return found.standbys_lag.filter(|_| !found.hides_standbys);
+        }
+        if found.has_caught_up {
+            self.caught_up = Some(Instant::now());
+            return Some(0.0);
+        }
+        let since = self.caught_up.map(|since| since.elapsed().as_secs_f64());
+        found
+            .behind
+            .map(|behind| since.map_or(behind, |since| behind.min(since)))
+    }
+
+    /// Adds what was found to `samples`, and says what of it is too much. `found` is absent where the server refuses.
+    pub fn judge(
+        &mut self,
+        found: Option<&Statistics>,
+        limits: &StatisticsSettings,
+        samples: &mut Vec<Sample>,
+    ) -> Option<Problem> {
+        let mut reason = Reason::Limit;
+        let mut warnings = Vec::new();
+        let lag = found.and_then(|found| self.lag(found));
+        if let Some(found) = found {
+            let values = [
+                (&IN_RECOVERY, Some(f64::from(found.in_recovery))),
+                (&CONNECTIONS, found.connections),
+                (&MAX_CONNECTIONS, found.max_connections),
+                (&OLDEST_TRANSACTION, found.oldest_transaction),
+                (&REPLICATION_LAG, lag),
+            ];
+            samples.extend(
+                values
+                    .into_iter()
+                    .filter_map(|(family, value)| Some(sample(family, value?))),
+            );
+            if let (Some(used), Some(max)) = (found.connections, found.max_connections)
+                && used >= max * limits.max_connection_share
+            {
+                warnings.push(format!(
+                    "{used} of {max} connections are in use, the limit is a share of {}: raise max_connections, \
+                     or find out who holds so many (pg_stat_activity)",
+                    limits.max_connection_share
+                ));
+            }
+        }
+        match (limits.max_replication_lag, lag) {
+            (Some(limit), Some(lag)) if lag >= limit.as_secs_f64() => warnings.push(format!(
+                "the replication lag is {lag:.1} s, the limit is {}: look at the standby's log and load, and at \
+                 the network between the servers",
+                DurationText(limit)
+            )),
+            (Some(_), None) if found.is_none_or(|found| found.hides_standbys && !found.in_recovery) => {
+                if warnings.is_empty() {
+                    reason = Reason::Permission;
+                }
+                warnings.push(
+                    "the replication lag has a limit, but the role may not read it: GRANT pg_monitor to it".to_owned(),
+                );
+            }
+            _ => {}
+        }
+        (!warnings.is_empty()).then(|| Problem::new(reason, warnings.join("; ")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: StatisticsSettings = StatisticsSettings {
+        max_replication_lag: Some(Duration::from_secs(5)),
+        max_connection_share: 0.9,
+    };
+
+    fn standby(has_caught_up: bool, behind: f64) -> Statistics {
+        Statistics {
+            in_recovery: true,
+            has_caught_up,
+            behind: Some(behind),
+            ..Statistics::default()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_standby_is_behind_for_no_longer_than_since_it_had_caught_up() {
+        let mut memory = Memory::default();
+        assert_eq!(memory.lag(&standby(false, 3600.0)), Some(3600.0));
+        assert_eq!(memory.lag(&standby(true, 3600.0)), Some(0.0));
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert_eq!(memory.lag(&standby(false, 3602.0)), Some(2.0));
+        assert_eq!(memory.lag(&standby(false, 0.5)), Some(0.5));
+        tokio::time::advance(Duration::from_secs(8)).await;
+        assert_eq!(memory.lag(&standby(false, 3610.0)), Some(10.0));
+        // As a primary it forgets; nothing is known of its standbys, or all.
+        assert_eq!(memory.lag(&Statistics::default()), None);
+        assert_eq!(memory.lag(&standby(false, 3610.0)), Some(3610.0));
+    }
+
+    #[test]
+    fn rows_are_read_and_what_is_not_told_is_absent() {
+        let row = |values: [&str; 8]| -> Row {
+            let value = |text: &str| (text != "-").then(|| text.to_owned());
+            values.map(value).into()
+        };
+        let found = Statistics::read(Some(row(["t", "100", "7", "-", "f", "-1.5", "f", "-"]))).unwrap();
+        let expected = Statistics {
+            in_recovery: true,
+            max_connections: Some(100.0),
+            connections: Some(7.0),
+            behind: Some(0.0),
+            ..Statistics::default()
+        };
+        assert_eq!(found, expected);
+        assert_eq!(Statistics::read(None), None);
+        assert_eq!(Statistics::read(Some(Vec::new())), None);
+        let strange = Statistics::read(Some(row(["x", "NaN", "inf", "y", "-", "-", "-", "-"])));
+        assert_eq!(strange, Some(Statistics::default()));
+    }
+
+    #[test]
+    fn limits_are_judged_together_and_what_can_t_be_judged_is_told() {
+        let judge = |found: Option<&Statistics>| {
+            let mut samples = Vec::new();
+            let warning = Memory::default().judge(found, &LIMITS, &mut samples);
+            (warning.map(|warning| warning.to_string()), samples.len())
+        };
+        let full = Statistics {
+            max_connections: Some(10.0),
+            connections: Some(9.0),
+            ..standby(false, 5.0)
+        };
+        let (warning, samples) = judge(Some(&full));
+        let warning = warning.unwrap();
+        assert!(
+            warning.starts_with("limit: 9 of 10 connections are in use, the limit is a share of 0.9"),
+            "{warning}"
+        );
+        assert!(
+            warning.contains("the replication lag is 5.0 s, the limit is 5s"),
+            "{warning}"
+        );
+        assert_eq!(samples, 4);
+        assert_eq!(judge(Some(&standby(false, 4.9))).0, None);
+        assert_eq!(judge(Some(&Statistics::default())), (None, 1));
+        let hidden = Statistics {
+            hides_standbys: true,
+            standbys_lag: Some(1.0),
+            ..Statistics::default()
+        };
+        for found in [None, Some(&hidden)] {
+            let warning = judge(found).0.unwrap();
+            assert!(
+                warning.starts_with("permission: the replication lag has a limit"),
+                "{warning}"
+            );
+        }
+    }
+}

@@ -1,0 +1,458 @@
+//! A check's one connection to a Redis server: made, authenticated, kept between runs, and made anew where it has become
+//! stale or what it rests on has changed.
+
+use redis::Value;
+use tokio::time::Instant;
+
+use super::session::{Command, Reply, Session};
+use crate::check::dial::dial;
+use crate::check::network::Network;
+use crate::check::stream::{Allowance, MAX_CONNECTION_AGE, Stream};
+use crate::check::tls::TlsClient;
+use crate::check::trace::{Phase, Step, Trace};
+use crate::config::redis::server::{RedisEndpoint, RedisServer};
+use crate::config::secret::Secret;
+use crate::model::{Problem, Reason};
+
+/// The client of one server.
+#[derive(Debug)]
+pub struct RedisClient {
+    server: RedisServer,
+    network: Network,
+    tls: Option<TlsClient>,
+    is_reusing: bool,
+    allowance: Allowance,
+    kept: Option<Kept>,
+}
+
+/// A connection between runs.
+#[derive(Debug)]
+struct Kept {
+    session: Session,
+    /// The password that it was made with.
+    password: Option<Secret>,
+    made: Instant,
+}
+
+/// A connection that has answered in this run.
+#[derive(Debug)]
+pub struct Opened {
+    /// The connection; it has the answers to all commands but the first.
+    pub session: Session,
+    /// The answer to the first command.
+    pub first: Reply,
+    password: Option<Secret>,
+    made: Instant,
+}
+
+impl RedisClient {
+    /// A client that reads at most `most_bytes` a run, and keeps its connection between runs where `is_reusing`.
+    pub fn new(server: &RedisServer, network: &Network, is_reusing: bool, most_bytes: u64) -> Self {
+        let tls = match &server.endpoint {
+            RedisEndpoint::Host { tls: Some(tls), .. } => Some(TlsClient::new(tls, &[], &network.trust)),
+            _ => None,
+        };
+        Self {
+            server: server.clone(),
+            network: network.clone(),
+            tls,
+            is_reusing,
+            allowance: Allowance::new(most_bytes),
+            kept: None,
+        }
+    }
+
+    /// Begins a run: has a connection that is authenticated and in the right database, sends `commands` and waits for the
+    /// answer to the first one (PING, say). The others' answers are outstanding. A kept connection that the server has
+    /// closed meanwhile is replaced, once. The connection is the caller's until it is given to [`Self::keep`].
+    ///
+    /// # Errors
+    /// Why there is no connection, or no answer.
+    pub async fn open(&mut self, commands: &[Command], trace: &mut Trace<'_>) -> Result<Opened, Problem> {
+        self.allowance.renew();
+        let kept = self.kept.take();
+        let password = match &self.server.password {
+            None => None,
+            Some(source) => match source.read() {
+                Ok(password) => Some(password),
+                Err(error) => return Err(Problem::new(Reason::Auth, error)),
+            },
+        };
+        if let Some(Kept {
+            session,
+            password: old,
+            made,
+        }) = kept
+            && old == password
+            && made.elapsed() < MAX_CONNECTION_AGE
+            && let Some(result) = reuse(session, commands, trace).await
+        {
+            let (session, first) = result?;
+            return Ok(Opened {
+                session,
+                first,
+                password,
+                made,
+            });
+        }
+        let made = Instant::now();
+        let stream = self.connect(trace).await?;
+        let session = Session::new(stream, self.server.endpoint.to_string());
+        let (session, first) = self.greet(session, password.as_ref(), commands, trace).await?;
+        Ok(Opened {
+            session,
+            first,
+            password,
+            made,
+        })
+    }
+
+    /// Makes a new connection ours, and takes the first answer on it.
+    async fn greet(
+        &self,
+        mut session: Session,
+        password: Option<&Secret>,
+        commands: &[Command],
+        trace: &mut Trace<'_>,
+    ) -> Result<(Session, Reply), Problem> {
+        let mut greeting = self.greeting(password);
+        let greetings = greeting.len();
+        greeting.extend(commands.iter().cloned());
+        let first = async {
+            session.send(&greeting, trace).await?;
+            for command in &greeting[..greetings] {
+                if let Err(error) = session.reply(trace).await? {
+                    return Err(session.refused(command.name(), &error));
+                }
+            }
+            session.reply(trace).await
+        };
+        match first.await {
+            Ok(first) => Ok((session, first)),
+            // That is what a server with TLS does with a client without.
+            Err(problem) if problem.reason == Reason::Closed && self.is_plain() => {
+                let message = format_args!(
+                    "{} (if this is a port of TLS, write rediss://)",
+                    problem.message()
+                );
+                Err(Problem::new(Reason::Closed, message))
+            }
+            Err(problem) => Err(problem),
+        }
+    }
+
+    fn is_plain(&self) -> bool {
+        matches!(&self.server.endpoint, RedisEndpoint::Host { tls: None, .. })
+    }
+
+    /// Keeps the connection for the next run, where connections are kept and no answer is outstanding.
+    pub fn keep(&mut self, opened: Opened) {
+        let Opened {
+            session,
+            password,
+            made,
+            ..
+        } = opened;
+        if self.is_reusing && session.is_answered() {
+            self.kept = Some(Kept {
+                session,
+                password,
+                made,
+            });
+        }
+    }
+
+    /// The commands that make a new connection ours.
+    fn greeting(&self, password: Option<&Secret>) -> Vec<Command> {
+        let mut commands = Vec::new();
+        if let Some(password) = password {
+            // Servers before Redis 6 know no users.
+            let auth = Command::new("AUTH").arg(self.server.username.as_deref());
+            commands.push(auth.arg(password.expose()));
+        }
+        // Every connection begins in database 0. Sentinels know no databases, and cluster nodes this one only.
+        if self.server.database != 0 {
+            commands.push(Command::new("SELECT").arg(self.server.database));
+        }
+        commands
+    }
+
+    async fn connect(&mut self, trace: &mut Trace<'_>) -> Result<Stream, Problem> {
+        let (address, preference) = match &self.server.endpoint {
+            RedisEndpoint::Unix(path) => {
+                trace.step = Step::Doing(format!("connecting to {}", path.display()).into());
+                return Stream::unix(path, &self.allowance).await;
+            }
+            RedisEndpoint::Host {
+                address, preference, ..
+            } => (address, *preference),
+        };
+        let (stream, peer) = dial(&self.network.resolver, address, preference, trace).await?;
+        let stream = match &mut self.tls {
+            None => Stream::tcp(stream, &self.allowance)?,
+            Some(tls) => Stream::tls(
+                tls.handshake(stream, peer, &address.host, trace).await?,
+                &self.allowance,
+            ),
+        };
+        trace.enter(Phase::Processing);
+        Ok(stream)
+    }
+}
+
+/// The first answer on a kept connection; `None` where that has been closed, or is not what it was.
+async fn reuse(
+    mut session: Session,
+    commands: &[Command],
+    trace: &mut Trace<'_>,
+) -> Option<Result<(Session, Reply), Problem>> {
+    if !session.is_idle().await {
+        return None;
+    }
+    let first = async {
+        session.send(commands, trace).await?;
+        session.reply(trace).await
+    };
+    match first.await {
+        Ok(first) => Some(Ok((session, first))),
+        Err(problem) if problem.reason == Reason::Closed => None,
+        Err(problem) => Some(Err(problem)),
+    }
+}
+
+/// The text of an answer, where it is one.
+pub fn text(value: &Value) -> Option<std::borrow::Cow<'_, str>> {
+    match value {
+        Value::BulkString(bytes) => Some(String::from_utf8_lossy(bytes)),
+        Value::SimpleString(text) | Value::VerbatimString { text, .. } => Some(text.into()),
+        Value::Okay => Some("OK".into()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use std::path::Path;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::UnixListener;
+    use tokio::task::JoinHandle;
+
+    use super::*;
+    use crate::config::secret::SecretSource;
+    use crate::model::Report;
+
+    /// Answers the requests of each connection in turn with these, in pieces of `piece` bytes, and then closes it. What
+    /// was asked for is returned.
+    fn serve(path: &Path, connections: Vec<Vec<Vec<u8>>>, piece: usize) -> JoinHandle<Vec<String>> {
+        let listener = UnixListener::bind(path).unwrap();
+        tokio::spawn(async move {
+            let mut asked = Vec::new();
+            for answers in connections {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                for answer in answers {
+                    let mut request = [0; 1024];
+                    let length = stream.read(&mut request).await.unwrap();
+                    asked.push(String::from_utf8_lossy(&request[..length]).into_owned());
+                    for piece in answer.chunks(piece) {
+                        // The client may have had enough.
+                        let _ = stream.write_all(piece).await;
+                        tokio::task::yield_now().await;
+                    }
+                }
+            }
+            asked
+        })
+    }
+
+    fn client(path: &Path, password: Option<&str>) -> RedisClient {
+        let server = RedisServer {
+            scheme: "unix",
+            endpoint: RedisEndpoint::Unix(path.to_owned()),
+            username: None,
+            password: password.map(|text| SecretSource::Inline(Secret::new(text))),
+            database: 0,
+        };
+        RedisClient::new(&server, &Network::default(), true, 64 << 10)
+    }
+
+    async fn ping(client: &mut RedisClient) -> Result<Reply, Problem> {
+        let mut report = Report::default();
+        let opened = client
+            .open(&[Command::new("PING")], &mut Trace::new(&mut report))
+            .await?;
+        let first = opened.first.clone();
+        client.keep(opened);
+        Ok(first)
+    }
+
+    fn pong() -> Result<Reply, Problem> {
+        Ok(Ok(Value::SimpleString("PONG".to_owned())))
+    }
+
+    const PONG: &[u8] = b"+PONG\r\n";
+    const PING: &str = "*1\r\n$4\r\nPING\r\n";
+
+    #[tokio::test]
+    async fn a_connection_is_kept_and_replaced_where_the_server_closed_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("redis.sock");
+        let fine = || PONG.to_vec();
+        let auth = b"+OK\r\n+PONG\r\n".to_vec();
+        let served = serve(&path, vec![vec![auth.clone(), fine()], vec![auth, fine()]], 1);
+        let mut client = client(&path, Some("secret"));
+        for _ in 0..4 {
+            assert_eq!(ping(&mut client).await, pong());
+        }
+        let auth = format!("*2\r\n$4\r\nAUTH\r\n$6\r\nsecret\r\n{PING}");
+        assert_eq!(served.await.unwrap(), [auth.as_str(), PING, &auth, PING]);
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_not_kept_where_what_it_rests_on_changed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("redis.sock");
+        let auth = || vec![b"+OK\r\n+PONG\r\n".to_vec()];
+        let _served = serve(&path, vec![auth(), auth(), auth()], 99);
+        let secret = dir.path().join("password");
+        std::fs::write(&secret, "one").unwrap();
+        let mut client = client(&path, None);
+        client.server.password = Some(SecretSource::File(secret.clone()));
+        assert_eq!(ping(&mut client).await, pong());
+        let first = client.kept.as_ref().unwrap().made;
+        std::fs::write(&secret, "two\n").unwrap();
+        assert_eq!(ping(&mut client).await, pong());
+        let kept = client.kept.as_mut().unwrap();
+        assert!(kept.made > first && kept.password == Some(Secret::new("two")));
+        kept.made -= MAX_CONNECTION_AGE;
+        let second = kept.made;
+        assert_eq!(ping(&mut client).await, pong());
+        assert!(client.kept.as_ref().unwrap().made - second > MAX_CONNECTION_AGE);
+        std::fs::remove_file(secret).unwrap();
+        assert_eq!(ping(&mut client).await.unwrap_err().reason, Reason::Auth);
+    }
+
+    #[tokio::test]
+    async fn what_is_wrong_with_an_answer_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let deep = b"*1\r\n".repeat(1000);
+        let endless = [b"$99999999\r\n".to_vec(), vec![b'x'; 70_000]].concat();
+        let lines = vec![b'+'; 70_000];
+        let many = b"*2147483647\r\n:1\r\n".to_vec();
+        for (name, answer, reason, text) in [
+            (
+                "http",
+                b"HTTP/1.1 400 Bad Request\r\n".to_vec(),
+                Reason::Protocol,
+                "not the Redis protocol",
+            ),
+            (
+                "binary",
+                vec![0x15, 3, 1, 0, 2, 2, 80],
+                Reason::Protocol,
+                "not the Redis protocol",
+            ),
+            (
+                "length",
+                b"$-9223372036854775808x\r\n".to_vec(),
+                Reason::Protocol,
+                "not the Redis protocol",
+            ),
+            ("deep", deep, Reason::Protocol, "not the Redis protocol"),
+            ("endless", endless, Reason::Limit, "it sent more than 65536 bytes"),
+            ("lines", lines, Reason::Limit, "it sent more than 65536 bytes"),
+            (
+                "many",
+                many,
+                Reason::Closed,
+                "it closed the connection before the answer",
+            ),
+            (
+                "half",
+                b"+PON".to_vec(),
+                Reason::Closed,
+                "it closed the connection before the answer",
+            ),
+            (
+                "nothing",
+                Vec::new(),
+                Reason::Closed,
+                "it closed the connection before the answer",
+            ),
+        ] {
+            let path = dir.path().join(name);
+            let _served = serve(&path, vec![vec![answer]], 4096);
+            let mut client = client(&path, None);
+            let problem = ping(&mut client).await.unwrap_err();
+            assert_eq!(problem.reason, reason, "{name}: {problem}");
+            let start = format!("{}, PING: ", path.display());
+            assert!(
+                problem.message().starts_with(&start) && problem.message().contains(text),
+                "{problem}"
+            );
+            assert!(client.kept.is_none());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_told_without_the_password() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("redis.sock");
+        let refused = b"-WRONGPASS invalid\r\n-NOAUTH Authentication required.\r\n".to_vec();
+        let _served = serve(&path, vec![vec![refused]], 99);
+        let mut client = client(&path, Some("hunter2"));
+        let problem = ping(&mut client).await.unwrap_err();
+        assert_eq!(problem.reason, Reason::Auth);
+        assert!(
+            problem
+                .message()
+                .contains("AUTH: the server refuses the password"),
+            "{problem}"
+        );
+        let shown = format!(
+            "{problem:?} {client:?} {:?}",
+            client.greeting(Some(&Secret::new("hunter2")))
+        );
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+
+    #[tokio::test]
+    async fn a_cancelled_wait_goes_on_where_it_was() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("redis.sock");
+        let listener = UnixListener::bind(&path).unwrap();
+        let mut report = Report::default();
+        let mut trace = Trace::new(&mut report);
+        let stream = Stream::unix(&path, &Allowance::new(99)).await.unwrap();
+        let (mut theirs, _) = listener.accept().await.unwrap();
+        let mut session = Session::new(stream, "x".to_owned());
+        session
+            .send(&[Command::new("BRPOP").arg(&["a", "0"])], &mut trace)
+            .await
+            .unwrap();
+        let soon = Duration::from_millis(20);
+        for piece in ["*2\r\n$1\r\n", "a\r\n$3\r", "\nab"] {
+            theirs.write_all(piece.as_bytes()).await.unwrap();
+            assert!(
+                tokio::time::timeout(soon, session.reply(&mut trace))
+                    .await
+                    .is_err()
+            );
+            assert!(!session.is_answered());
+        }
+        theirs.write_all(b"c\r\n:17\r\n").await.unwrap();
+        let reply = session.reply(&mut trace).await.unwrap().unwrap();
+        let Value::Array(items) = reply else {
+            panic!("{reply:?}")
+        };
+        assert_eq!(items.iter().filter_map(text).collect::<Vec<_>>(), ["a", "abc"]);
+        // What came too much is gone, and what comes unasked is noticed.
+        assert!(session.is_idle().await);
+        theirs.write_all(b"+").await.unwrap();
+        tokio::time::sleep(soon).await;
+        assert!(!session.is_idle().await);
+        assert_eq!(trace.step.to_string(), "waiting for x's answer to BRPOP");
+    }
+}

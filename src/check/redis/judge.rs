@@ -1,0 +1,167 @@
+//! What INFO means: the values that become metrics, and what is worth a warning. Pure.
+
+use std::borrow::Cow;
+
+use super::families as family;
+use super::info::{ClusterInfo, Info, Role};
+use crate::config::redis::RedisSettings;
+use crate::model::{Family, Problem, Reason, Sample};
+
+/// How many slots a cluster has.
+const SLOTS: u64 = 16_384;
+
+/// The samples of INFO.
+pub fn samples(info: &Info, database: u32, samples: &mut Vec<Sample>) {
+    let mut push = |family: &'static Family, labels: Vec<Cow<'static, str>>, value: f64| {
+        samples.push(Sample {
+            family,
+            labels,
+            value,
+        });
+    };
+    if let Some((server, version)) = info.product() {
+        let labels = vec![server.to_owned().into(), version.to_owned().into()];
+        push(&family::VERSION, labels, 1.0);
+    }
+    if let Some(role) = info.role {
+        for one in Role::ALL {
+            push(&family::ROLE, vec![one.as_str().into()], flag(one == role));
+        }
+    }
+    let link = info.link.is_up.filter(|_| info.role == Some(Role::Replica));
+    let replicas = info
+        .connected_replicas
+        .filter(|_| info.role == Some(Role::Master));
+    for (family, value) in [
+        (&family::CONNECTED_CLIENTS, info.connected_clients.map(number)),
+        (&family::MAX_CLIENTS, info.max_clients.map(number)),
+        (&family::MEMORY_USED, info.memory_used.map(number)),
+        (&family::MEMORY_LIMIT, info.memory_limit.map(number)),
+        (&family::LINK_UP, link.map(flag)),
+        (&family::CONNECTED_REPLICAS, replicas.map(number)),
+        (&family::LAST_SAVE, info.is_last_save_ok.map(flag)),
+    ] {
+        if let Some(value) = value {
+            push(family, Vec::new(), value);
+        }
+    }
+    for (database, keys) in info.keys_with(database) {
+        push(&family::KEYS, vec![database.to_string().into()], number(keys));
+    }
+    for master in &info.masters {
+        let is_ok = flag(master.status == "ok");
+        push(
+            &family::SENTINEL_MASTER_OK,
+            vec![master.name.clone().into()],
+            is_ok,
+        );
+    }
+}
+
+fn flag(is: bool) -> f64 {
+    f64::from(u8::from(is))
+}
+
+fn number(number: u64) -> f64 {
+    number as f64
+}
+
+/// What works but should not be so; of several the first one's reason, and all their texts.
+pub fn warning(info: &Info, settings: &RedisSettings) -> Option<Problem> {
+    let warnings = [
+        lost_link(info),
+        failed_save(info),
+        lost_masters(info),
+        full_memory(info, settings),
+    ];
+    let warnings: Vec<(Reason, String)> = warnings.into_iter().flatten().collect();
+    let (reason, _) = warnings.first()?;
+    let texts: Vec<&str> = warnings.iter().map(|(_, text)| text.as_str()).collect();
+    Some(Problem::new(
+        *reason,
+        format_args!("{}: {}", settings.server.endpoint, texts.join("; ")),
+    ))
+}
+
+fn lost_link(info: &Info) -> Option<(Reason, String)> {
+    if info.role != Some(Role::Replica) || info.link.is_up != Some(false) {
+        return None;
+    }
+    let link = &info.link;
+    let mut text = format!(
+        "the replica's link to its master {}:{} is down",
+        link.host, link.port
+    );
+    if let Some(seconds) = link.down_seconds {
+        text += &format!(" for {seconds} s");
+    }
+    text += match link.is_copying {
+        true => ": it is copying the master's data",
+        false => ": is the master up, and are masteruser and masterauth right?",
+    };
+    Some((Reason::State, text))
+}
+
+fn failed_save(info: &Info) -> Option<(Reason, String)> {
+    (info.is_last_save_ok == Some(false)).then(|| {
+        let text = "its last save of all data (RDB) failed: look at its log and the free space of its disk; the data \
+                    since the last good save is lost when it stops";
+        (Reason::State, text.to_owned())
+    })
+}
+
+fn lost_masters(info: &Info) -> Option<(Reason, String)> {
+    let mut lost = info.masters.iter().filter(|master| master.status != "ok");
+    let first = lost.next()?;
+    let more = match lost.count() {
+        0 => String::new(),
+        count => format!(", and {count} more are not ok"),
+    };
+    let meaning = match first.status.as_str() {
+        "sdown" => " (this sentinel finds it down, and waits for the others to agree)",
+        "odown" => " (enough sentinels find it down for a failover)",
+        _ => "",
+    };
+    let text = format!("the master {} is {}{meaning}{more}", first.name, first.status);
+    Some((Reason::State, text))
+}
+
+fn full_memory(info: &Info, settings: &RedisSettings) -> Option<(Reason, String)> {
+    let limit = settings.max_memory_share?;
+    let share = info.memory_share().filter(|share| *share >= limit)?;
+    let text = format!(
+        "{:.1} % of maxmemory are used, the limit is {:.1} %: raise maxmemory, or look for what fills it",
+        share * 100.0,
+        limit * 100.0
+    );
+    Some((Reason::Limit, text))
+}
+
+/// A cluster that does not serve is a failure: its nodes refuse queries.
+///
+/// # Errors
+/// Where it does not.
+pub fn cluster(cluster: &ClusterInfo, settings: &RedisSettings) -> Result<(), Problem> {
+    if cluster.is_ok {
+        return Ok(());
+    }
+    let slots = match cluster.slots_ok {
+        Some(slots) => format!(" ({slots} of {SLOTS} slots are served)"),
+        None => String::new(),
+    };
+    let message = format_args!(
+        "{}: the node finds its cluster in state fail and serves no queries{slots}: look at CLUSTER NODES for masters \
+         that are down, and at CLUSTER SHARDS for slots that nobody serves",
+        settings.server.endpoint
+    );
+    Err(Problem::new(Reason::State, message))
+}
+
+/// The sample of a cluster node.
+pub fn cluster_sample(cluster: &ClusterInfo) -> Sample {
+    Sample {
+        family: &family::CLUSTER_OK,
+        labels: Vec::new(),
+        value: flag(cluster.is_ok),
+    }
+}

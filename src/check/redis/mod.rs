@@ -1,0 +1,138 @@
+//! The redis check: PING on an authenticated connection, and INFO in the same round trip. For Redis, Valkey, sentinels and
+//! cluster nodes.
+
+pub(in crate::check) mod client;
+mod families;
+mod fault;
+mod info;
+mod judge;
+pub(in crate::check) mod session;
+
+use redis::ServerError;
+
+use self::client::{Opened, RedisClient, text};
+pub use self::families::FAMILIES;
+use self::info::{ClusterInfo, Info};
+use self::session::{Command, Session};
+use super::Shared;
+use super::trace::Trace;
+use crate::config::redis::RedisSettings;
+use crate::model::{Problem, Reason, Report, Sample};
+
+/// The most bytes that a run reads: INFO has about 5 kB, with a thousand databases or masters about 100 kB.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// A redis check.
+#[derive(Debug)]
+pub struct RedisCheck {
+    settings: RedisSettings,
+    client: RedisClient,
+}
+
+impl RedisCheck {
+    /// A check with these settings.
+    pub fn new(settings: &RedisSettings, shared: &Shared) -> Self {
+        let client = RedisClient::new(
+            &settings.server,
+            &shared.network,
+            settings.reuse_connection,
+            MAX_BYTES,
+        );
+        Self {
+            settings: settings.clone(),
+            client,
+        }
+    }
+
+    /// Runs once.
+    ///
+    /// # Errors
+    /// The problem that made it fail.
+    pub async fn run(&mut self, report: &mut Report) -> Result<(), Problem> {
+        let mut trace = Trace::new(report);
+        let result = self.ask(&mut trace).await;
+        trace.end();
+        result
+    }
+
+    async fn ask(&mut self, trace: &mut Trace<'_>) -> Result<(), Problem> {
+        if let Some(share) = self.settings.max_memory_share {
+            trace.report.samples.push(Sample {
+                family: &families::MEMORY_SHARE_LIMIT,
+                labels: Vec::new(),
+                value: share,
+            });
+        }
+        let mut commands = vec![Command::new("PING")];
+        if self.settings.metrics {
+            commands.push(Command::new("INFO"));
+        }
+        let mut opened = self.client.open(&commands, trace).await?;
+        trace.answered();
+        let pong = pong(&opened);
+        if self.settings.metrics {
+            // A server that refuses PING, while it loads its data, say, may tell more in INFO.
+            let told = self.inform(&mut opened.session, trace).await;
+            pong?;
+            told?;
+        } else {
+            pong?;
+        }
+        self.client.keep(opened);
+        Ok(())
+    }
+
+    /// Takes the answer to INFO.
+    async fn inform(&self, session: &mut Session, trace: &mut Trace<'_>) -> Result<(), Problem> {
+        let info = match session.reply(trace).await? {
+            Ok(info) => text(&info).map(|text| Info::parse(&text)),
+            Err(error) => {
+                self.uninformed(session, &error, trace);
+                return Ok(());
+            }
+        };
+        let Some(info) = info else {
+            return Err(unexpected(session, "INFO"));
+        };
+        judge::samples(&info, self.settings.server.database, &mut trace.report.samples);
+        trace.report.warning = judge::warning(&info, &self.settings);
+        if !info.is_cluster_node {
+            return Ok(());
+        }
+        let cluster = session
+            .command(Command::new("CLUSTER").arg("INFO"), trace)
+            .await?;
+        // Where the user may not ask, there is no such metric.
+        let Ok(cluster) = cluster else {
+            return Ok(());
+        };
+        let Some(cluster) = text(&cluster).and_then(|text| ClusterInfo::parse(&text)) else {
+            return Err(unexpected(session, "CLUSTER INFO"));
+        };
+        trace.report.samples.push(judge::cluster_sample(&cluster));
+        judge::cluster(&cluster, &self.settings)
+    }
+
+    /// Without INFO there are no metrics, which is no fault; but a limit was to be watched.
+    fn uninformed(&self, session: &Session, error: &ServerError, trace: &mut Trace<'_>) {
+        if self.settings.max_memory_share.is_some() {
+            trace.report.warning = Some(session.refused("INFO", error));
+        }
+    }
+}
+
+fn pong(opened: &Opened) -> Result<(), Problem> {
+    match &opened.first {
+        Ok(value) if text(value).is_some_and(|text| text == "PONG") => Ok(()),
+        Ok(_) => Err(unexpected(&opened.session, "PING")),
+        Err(error) => Err(opened.session.refused("PING", error)),
+    }
+}
+
+fn unexpected(session: &Session, name: &str) -> Problem {
+    let message = format_args!(
+        "{}, {name}: the answer is none that Redis gives to it",
+        session.at()
+    );
+    Problem::new(Reason::Protocol, message)
+}

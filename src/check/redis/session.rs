@@ -1,0 +1,260 @@
+//! Commands and their answers on one connection to a Redis server. The redis crate writes and parses them (RESP2); the
+//! parser is fed in the task of the run, so that cancelling the run ends all of it.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io::{self, Read};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use redis::{Cmd, Parser, ServerError, ToRedisArgs, Value};
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
+
+use super::fault;
+use crate::check::dial;
+use crate::check::stream::Stream;
+use crate::check::tls;
+use crate::check::trace::{Step, Trace};
+use crate::model::{Problem, Reason};
+
+/// A command, and its name for messages.
+#[derive(Clone)]
+pub struct Command {
+    name: &'static str,
+    command: Cmd,
+}
+
+impl Command {
+    /// A command without arguments yet.
+    pub fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            command: redis::cmd(name),
+        }
+    }
+
+    /// The name.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The command with one more argument (or several, as the type has it).
+    #[must_use]
+    pub fn arg(mut self, argument: impl ToRedisArgs) -> Self {
+        self.command.arg(argument);
+        self
+    }
+}
+
+/// Shows no argument, which may be a password.
+impl std::fmt::Debug for Command {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Command").field(&self.name).finish()
+    }
+}
+
+/// What the server answers to a command: a value, or an error that names its kind in a first word in capitals.
+pub type Reply = Result<Value, ServerError>;
+
+/// A connection on which commands are sent and answered in order.
+pub struct Session {
+    stream: Stream,
+    parser: Parser,
+    /// Where the server is, for messages.
+    at: String,
+    /// The names of the commands whose answers have not been read.
+    pending: VecDeque<&'static str>,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session")
+            .field("at", &self.at)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    /// A session over a new connection.
+    pub fn new(stream: Stream, at: String) -> Self {
+        Self {
+            stream,
+            parser: Parser::new(),
+            at,
+            pending: VecDeque::new(),
+        }
+    }
+
+    /// Where the server is.
+    pub fn at(&self) -> &str {
+        &self.at
+    }
+
+    /// Sends commands in one packet; each of them has an answer to be read, in the same order.
+    ///
+    /// # Errors
+    /// When the connection is broken.
+    pub async fn send(&mut self, commands: &[Command], trace: &mut Trace<'_>) -> Result<(), Problem> {
+        let Some(first) = commands.first() else {
+            return Ok(());
+        };
+        trace.step = Step::Doing(format!("sending {} to {}", first.name, self.at).into());
+        let mut packed = Vec::new();
+        for command in commands {
+            packed.extend(command.command.get_packed_command());
+            self.pending.push_back(command.name);
+        }
+        let sent = async {
+            self.stream.write_all(&packed).await?;
+            self.stream.flush().await
+        };
+        match sent.await {
+            Ok(()) => Ok(()),
+            // A server that turns a client away says why before it closes.
+            Err(error) => match self.reply(trace).await {
+                Ok(Err(error)) => Err(self.refused(first.name, &error)),
+                _ => Err(self.broken(first.name, &error)),
+            },
+        }
+    }
+
+    /// The next answer. Where this is cancelled, what was read of it is kept, and it can be waited for again.
+    ///
+    /// # Errors
+    /// Why there is none: the connection is broken, or what came is not in the protocol.
+    pub async fn reply(&mut self, trace: &mut Trace<'_>) -> Result<Reply, Problem> {
+        let name = self.pending.front().copied().unwrap_or("nothing");
+        trace.step = Step::Doing(format!("waiting for {}'s answer to {name}", self.at).into());
+        let (stream, parser) = (&mut self.stream, &mut self.parser);
+        let received = poll_fn(|cx| {
+            let mut feed = Feed {
+                stream,
+                cx,
+                stopped: Stopped::AtGarbage,
+            };
+            match (parser.parse_value(&mut feed), feed.stopped) {
+                (Ok(value), _) => Poll::Ready(Ok(value)),
+                (Err(_), Stopped::ToWait) => Poll::Pending,
+                (Err(_), stopped) => Poll::Ready(Err(stopped)),
+            }
+        });
+        match received.await {
+            Ok(value) => {
+                self.pending.pop_front();
+                Ok(match value {
+                    Value::ServerError(error) => Err(error),
+                    value => Ok(value),
+                })
+            }
+            Err(Stopped::Broken(error)) => Err(self.broken(name, &error)),
+            Err(Stopped::AtEnd) => {
+                let message =
+                    format_args!("{}: it closed the connection before the answer", self.doing(name));
+                Err(Problem::new(Reason::Closed, message))
+            }
+            Err(Stopped::AtGarbage | Stopped::ToWait) => {
+                let message = format_args!(
+                    "{}: what came is not the Redis protocol: is this the port of another service, or of TLS \
+                     (then write rediss://)?",
+                    self.doing(name)
+                );
+                Err(Problem::new(Reason::Protocol, message))
+            }
+        }
+    }
+
+    /// Sends one command and waits for its answer. No other answer may be outstanding.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub async fn command(&mut self, command: Command, trace: &mut Trace<'_>) -> Result<Reply, Problem> {
+        self.send(&[command], trace).await?;
+        self.reply(trace).await
+    }
+
+    /// As [`Self::command`], where an error is a problem too.
+    ///
+    /// # Errors
+    /// Why there is no answer, or what the server's error means.
+    #[allow(dead_code, reason = "for kinds that do their work over Redis")]
+    pub async fn value(&mut self, command: Command, trace: &mut Trace<'_>) -> Result<Value, Problem> {
+        let name = command.name;
+        let reply = self.command(command, trace).await?;
+        reply.map_err(|error| self.refused(name, &error))
+    }
+
+    /// What an error that the server answered to a command means.
+    pub fn refused(&self, name: &'static str, error: &ServerError) -> Problem {
+        fault::problem(&self.at, name, error)
+    }
+
+    /// Whether every answer has been read.
+    pub fn is_answered(&self) -> bool {
+        self.pending.is_empty()
+    }
+
+    /// Whether every answer has been read, and nothing else has come since: a server that is still there says nothing
+    /// unasked. What the parser may have read too far is dropped.
+    pub async fn is_idle(&mut self) -> bool {
+        self.parser = Parser::new();
+        let mut byte = [0];
+        let stream = &mut self.stream;
+        let has_come = poll_fn(|cx| {
+            let came = Pin::new(&mut *stream).poll_read(cx, &mut ReadBuf::new(&mut byte));
+            Poll::Ready(came.is_ready())
+        });
+        let has_come = has_come.await;
+        self.is_answered() && !has_come
+    }
+
+    fn doing(&self, name: &str) -> String {
+        format!("{}, {name}", self.at)
+    }
+
+    fn broken(&self, name: &str, error: &io::Error) -> Problem {
+        let doing = self.doing(name);
+        match error
+            .get_ref()
+            .and_then(|cause| cause.downcast_ref::<rustls::Error>())
+        {
+            Some(fault) => Problem::new(Reason::Tls, format_args!("{doing}: {}", tls::fault_text(fault))),
+            None => Problem::new(dial::reason(error), format_args!("{doing}: {error}")),
+        }
+    }
+}
+
+/// Why the parser got no more to read.
+enum Stopped {
+    /// It did not ask for more: what it has is not the protocol.
+    AtGarbage,
+    /// Nothing more is there now.
+    ToWait,
+    /// The server closed the connection.
+    AtEnd,
+    /// The connection is broken, or more came than is allowed.
+    Broken(io::Error),
+}
+
+/// What is there of the stream now, for a parser that reads synchronously.
+struct Feed<'s, 'c, 'w> {
+    stream: &'s mut Stream,
+    cx: &'c mut Context<'w>,
+    stopped: Stopped,
+}
+
+impl Read for Feed<'_, '_, '_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let mut into = ReadBuf::new(into);
+        self.stopped = match Pin::new(&mut *self.stream).poll_read(self.cx, &mut into) {
+            Poll::Ready(Ok(())) if into.filled().is_empty() => Stopped::AtEnd,
+            Poll::Ready(Ok(())) => Stopped::AtGarbage,
+            Poll::Ready(Err(error)) => Stopped::Broken(error),
+            Poll::Pending => Stopped::ToWait,
+        };
+        match self.stopped {
+            Stopped::AtGarbage => Ok(into.filled().len()),
+            // An error leaves what was parsed so far in the parser.
+            _ => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+}

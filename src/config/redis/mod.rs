@@ -1,0 +1,124 @@
+//! The configuration of redis checks: Redis, Valkey, Sentinel and cluster nodes.
+
+pub mod server;
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use self::server::{RedisServer, Written};
+use super::address::IpProtocol;
+use super::place::{Invalid, Place};
+use super::tls::TlsOptions;
+
+/// The options of a redis check, as written.
+#[derive(Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RedisOptions {
+    /// Where the server is: redis://cache:6379/0, rediss:// for TLS, unix:///run/redis/redis.sock?db=0.
+    pub url: Option<String>,
+    /// The user (ACL), where the URL has none.
+    pub username: Option<String>,
+    /// The password, where the URL has none.
+    pub password: Option<String>,
+    /// A file with the password, read again at every run.
+    pub password_file: Option<PathBuf>,
+    /// An environment variable with the password.
+    pub password_env: Option<String>,
+    /// How TLS is done.
+    pub tls_config: Option<TlsOptions>,
+    /// The protocol whose addresses come first: ip4 or ip6 (default).
+    pub preferred_ip_protocol: Option<IpProtocol>,
+    /// Whether the other protocol's addresses come after them (default true).
+    pub ip_protocol_fallback: Option<bool>,
+    /// Ask for INFO and make metrics and warnings of it (default true).
+    pub metrics: Option<bool>,
+    /// Warn when used memory is at or above this share of maxmemory: 0.9 for 90 % (default: no limit).
+    pub max_memory_share: Option<f64>,
+    /// Keep the connection between runs (default true).
+    pub reuse_connection: Option<bool>,
+}
+
+/// Shows nothing of its content, which may be secret.
+impl std::fmt::Debug for RedisOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RedisOptions").finish_non_exhaustive()
+    }
+}
+
+/// What a redis check needs, resolved.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RedisSettings {
+    /// The server.
+    pub server: RedisServer,
+    /// Whether INFO is asked for.
+    pub metrics: bool,
+    /// The share of maxmemory from which on there is a warning.
+    pub max_memory_share: Option<f64>,
+    /// Whether the connection is kept between runs.
+    pub reuse_connection: bool,
+}
+
+impl RedisOptions {
+    /// Resolves the options.
+    ///
+    /// # Errors
+    /// Reported at their keys.
+    pub fn resolve(self, place: &Place<'_>) -> Result<RedisSettings, Invalid> {
+        let metrics = self.metrics.unwrap_or(true);
+        let share_place = place.field("max_memory_share");
+        let share = match self.max_memory_share {
+            Some(share) if !(share > 0.0 && share <= 1.0) => Err(share_place.error(format_args!(
+                "{share} is no share: write a number above 0 and at most 1, such as 0.9 for 90 %"
+            ))),
+            Some(_) if !metrics => Err(share_place.error("max_memory_share needs metrics: true")),
+            share => Ok(share),
+        };
+        let Some(url) = self.url else {
+            return Err(
+                place.error("url is missing: write where the server is, such as url: redis://cache:6379/0")
+            );
+        };
+        let written = Written {
+            url,
+            username: self.username,
+            password: self.password,
+            password_file: self.password_file,
+            password_env: self.password_env,
+            tls_config: self.tls_config,
+            preferred_ip_protocol: self.preferred_ip_protocol,
+            ip_protocol_fallback: self.ip_protocol_fallback,
+        };
+        Ok(RedisSettings {
+            server: RedisServer::resolve(written, "url", place)?,
+            metrics,
+            max_memory_share: share?,
+            reuse_connection: self.reuse_connection.unwrap_or(true),
+        })
+    }
+}
+
+impl RedisSettings {
+    /// `scheme://host:port/database`, or the Unix socket.
+    pub fn target(&self) -> String {
+        self.server.target()
+    }
+}
+
+#[cfg(test)]
+mod tests;
+
+impl crate::config::KindLabels for RedisSettings {
+    fn values_at_once(&self, label: &str) -> Option<u64> {
+        match label {
+            // master, replica, sentinel
+            "role" => Some(3),
+            // The bounds of check/redis/info.rs.
+            "db" => Some(64),
+            "master" => Some(32),
+            "server" => Some(1),
+            _ => None,
+        }
+    }
+}

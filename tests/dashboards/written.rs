@@ -1,0 +1,60 @@
+//! The queries of the Infrastructure dashboard, run by promtool on written series: one server of every kind of component.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::common::dashboards::{Query, queries, selection, written_series};
+
+/// What promtool says when each of `queries` is to return something on `series`, five minutes in.
+fn promtool(queries: &[Query], series: &[Value]) -> Result<(), String> {
+    // What is absent is 1, what is there is nothing; so one expectation fits all, whatever a query returns.
+    let cases: Vec<Value> = queries
+        .iter()
+        .map(|query| json!({ "expr": format!("absent({})", query.expr), "eval_time": "5m", "exp_samples": [] }))
+        .collect();
+    let test = json!({ "interval": "15s", "input_series": series, "promql_expr_test": cases });
+    let file = json!({ "evaluation_interval": "15s", "tests": [test] });
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("written.yml");
+    std::fs::write(&path, file.to_string()).expect("a test file");
+    run(&path)
+}
+
+fn run(path: &Path) -> Result<(), String> {
+    let output = Command::new("promtool")
+        .args(["test", "rules"])
+        .arg(path)
+        .output();
+    let output = output
+        .unwrap_or_else(|error| panic!("running promtool: {error}; Debian: apt-get install prometheus"));
+    let text = [output.stdout, output.stderr].concat();
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(String::from_utf8_lossy(&text).into_owned()),
+    }
+}
+
+fn infrastructure(service: &str) -> Vec<Query> {
+    let mut all = queries(&selection(service));
+    all.retain(|query| query.dashboard == "upkeep-infrastructure");
+    assert!(all.len() > 40, "only {} queries were found", all.len());
+    all
+}
+
+#[test]
+fn every_query_of_the_infrastructure_dashboard_returns_data() {
+    promtool(&infrastructure(".*"), &written_series()).unwrap_or_else(|text| panic!("{text}"));
+}
+
+#[test]
+fn a_query_without_data_is_found() {
+    let series: Vec<Value> = written_series()
+        .into_iter()
+        .filter(|series| !series["series"].to_string().contains("upkeep_s3_bucket_present"))
+        .collect();
+    let text = promtool(&infrastructure(".*"), &series).expect_err("a panel without data");
+    assert_eq!(text.matches("got:").count(), 1, "{text}");
+    assert!(text.contains("upkeep_s3_bucket_present"), "{text}");
+}
