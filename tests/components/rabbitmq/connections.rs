@@ -162,6 +162,22 @@ async fn a_broker_that_is_stopped_hangs_and_one_that_is_restarted_is_up() {
 
 #[tokio::test]
 async fn a_run_that_is_cut_off_leaves_no_connection() {
+    let (_others, broker) = beside_others().await;
+    broker.tenant("cut", &password("cut"), "none");
+    let api = Target::silent().await;
+    let more = format!("management_url: \"http://{}\"", api.address);
+    let mut cut = check(&broker, "cut", &more);
+    // On a machine so busy that the login takes this long too, it would be cut off there.
+    let ran = run!(cut, SHORT * 3);
+    assert_eq!(ran.result, None);
+    assert!(
+        ran.report.step.starts_with("asking the management at 127.0.0.1"),
+        "{}",
+        ran.report.step
+    );
+    assert!(ran.report.response_time.is_some(), "the broker answered");
+    broker.connections("cut", 0).await;
+    api.freed().await;
     let target = Target::silent().await;
     let mut check = ran::check(&format!("kind: rabbitmq, url: \"amqp://{}\"", target.address));
     for _ in 0..3 {
