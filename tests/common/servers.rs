@@ -154,11 +154,11 @@ pub fn family(root: u32) -> Vec<u32> {
     while let Some(&parent) = found.get(next) {
         next += 1;
         // Each thread lists the children it made (proc_pid_task(5)).
-        let Ok(threads) = std::fs::read_dir(format!("/proc/{parent}/task")) else {
+        let Ok(threads) = fs::read_dir(format!("/proc/{parent}/task")) else {
             continue;
         };
         for thread in threads.flatten() {
-            let children = std::fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+            let children = fs::read_to_string(thread.path().join("children")).unwrap_or_default();
             found.extend(
                 children
                     .split_whitespace()

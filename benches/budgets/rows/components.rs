@@ -160,7 +160,11 @@ fn costs(mut asked: Asked<'_>, directory: &Path) -> anyhow::Result<Vec<Line>> {
         "defaults: { interval: 100ms, timeout: 5s, recheck_interval: 100ms }\nservices:\n  - key: bench\n    checks:\n",
     );
     for number in 0..CHECKS {
-        writeln!(config, "      - {{ kind: {kind}, name: check-{number}, {} }}", asked.keys)?;
+        writeln!(
+            config,
+            "      - {{ kind: {kind}, name: check-{number}, {} }}",
+            asked.keys
+        )?;
     }
     let home = directory.join(kind);
     std::fs::create_dir_all(&home)?;
@@ -174,7 +178,9 @@ fn costs(mut asked: Asked<'_>, directory: &Path) -> anyhow::Result<Vec<Line>> {
     sleep(WINDOW);
     let after = exporter.scrape()?;
     let (ours, theirs) = (exporter.process.cpu()? - ours, spent()? - theirs);
-    let statements = statements.zip(asked.statements).map(|(before, count)| count() - before);
+    let statements = statements
+        .zip(asked.statements)
+        .map(|(before, count)| count() - before);
     let connections = asked.connections.map(|count| count());
     let window = Window {
         before: &before,
@@ -183,11 +189,23 @@ fn costs(mut asked: Asked<'_>, directory: &Path) -> anyhow::Result<Vec<Line>> {
     let runs = window.growth("upkeep_check_runs_total", "");
     let failures = window.growth("upkeep_check_failures_total", "");
     ensure!(runs > 0.0, "{kind}: nothing ran\n{}", exporter.process.log());
-    ensure!(failures == 0.0, "{kind}: {failures} of {runs} runs failed\n{}", exporter.process.log());
+    ensure!(
+        failures == 0.0,
+        "{kind}: {failures} of {runs} runs failed\n{}",
+        exporter.process.log()
+    );
     drop(exporter);
 
-    let mut cost = Line::new(format!("{kind}: CPU of the exporter for one run"), 1e6 * ours / runs, "us");
-    let mut load = Line::new(format!("{kind}: CPU of the server for one run"), 1e6 * theirs / runs, "us");
+    let mut cost = Line::new(
+        format!("{kind}: CPU of the exporter for one run"),
+        1e6 * ours / runs,
+        "us",
+    );
+    let mut load = Line::new(
+        format!("{kind}: CPU of the server for one run"),
+        1e6 * theirs / runs,
+        "us",
+    );
     if let Some((name, process, address)) = &mut asked.peer {
         let mut processes = asked.processes.clone();
         processes.truncate(1);
@@ -200,7 +218,11 @@ fn costs(mut asked: Asked<'_>, directory: &Path) -> anyhow::Result<Vec<Line>> {
         lines.push(load);
     }
     if let Some(count) = statements {
-        lines.push(Line::new(format!("{kind}: statements for one run"), count / runs, ""));
+        lines.push(Line::new(
+            format!("{kind}: statements for one run"),
+            count / runs,
+            "",
+        ));
     }
     if let Some(count) = connections {
         let each = count as f64 / CHECKS as f64;
@@ -224,7 +246,11 @@ fn scraped(peer: &mut Process, address: SocketAddr, server: &[u32]) -> anyhow::R
 /// CPU time of these processes, and of their children that ended, in seconds.
 fn cpu(processes: &[u32]) -> anyhow::Result<f64> {
     let mut ticks = 0;
-    for id in processes.iter().flat_map(|id| family(*id)).collect::<std::collections::BTreeSet<_>>() {
+    for id in processes
+        .iter()
+        .flat_map(|id| family(*id))
+        .collect::<std::collections::BTreeSet<_>>()
+    {
         let Ok(process) = procfs::process::Process::new(id.cast_signed()) else {
             continue;
         };
@@ -259,5 +285,6 @@ fn postgres_exporter(url: &str, directory: &Path) -> anyhow::Result<(&'static st
 /// The number after a word in a text of lines.
 fn number_after(text: &str, word: &str) -> f64 {
     let line = text.lines().find_map(|line| line.strip_prefix(word));
-    line.and_then(|number| number.trim().parse().ok()).unwrap_or(f64::NAN)
+    line.and_then(|number| number.trim().parse().ok())
+        .unwrap_or(f64::NAN)
 }
