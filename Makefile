@@ -46,6 +46,10 @@ conformance: ## Build the real MinIO with Go and run the tests of s3 checks agai
 update: ## Rewrite the generated files: golden outputs, docs/METRICS.md, the JSON Schema
 	UPDATE=1 cargo test --locked --test metrics --test config
 
+.PHONY: soak
+soak: setup ## Put random faults on every component for ten minutes
+	UPKEEP_SOAK_SECONDS=600 cargo test --locked --test faults soak -- --nocapture
+
 .PHONY: bench
 bench: setup ## Measure ours beside the peers and print the table
 	cargo bench --locked --bench budgets

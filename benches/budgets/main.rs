@@ -6,6 +6,9 @@
 
 mod blackbox;
 mod client;
+// The servers of the tests are those of the benchmark.
+#[path = "../../tests/common/mod.rs"]
+mod common;
 mod exporter;
 mod exposition;
 mod lag;

@@ -34,7 +34,7 @@ pub struct TimingOptions {
     /// Start to start while a check fails or its recovery is being confirmed; never longer than the interval. Built in:
     /// 5s, or the interval where that is shorter.
     pub recheck_interval: Option<DurationText>,
-    /// Limits of the response time; kinds without one (systemd, process) ignore them.
+    /// Limits of the response time; kinds without one (systemd, process, docker) ignore them.
     pub thresholds: Option<ThresholdOptions>,
     /// Runs in a row that it takes to change a check's status for the worse. Built in: 1.
     pub failures_before_down: Option<u32>,

@@ -123,6 +123,11 @@ impl RabbitMq {
         self.broker.lock().unwrap().log()
     }
 
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.broker.lock().unwrap().pid()
+    }
+
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
         self.broker.lock().unwrap().signal(signal);
@@ -160,7 +165,7 @@ impl RabbitMq {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        write!(child.stdin.take().unwrap(), "{erlang}.\n").unwrap();
+        writeln!(child.stdin.take().unwrap(), "{erlang}.").unwrap();
         let output = child.wait_with_output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let answer = text.strip_prefix("{ok, ").and_then(|text| text.strip_suffix('}'));

@@ -123,6 +123,11 @@ impl Redis {
         self.admin = vec!["--pass".to_owned(), password.to_owned()];
     }
 
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.server.pid()
+    }
+
     /// The port.
     pub fn port(&self) -> u16 {
         self.port

@@ -9,6 +9,6 @@ mod common;
 mod celery;
 mod docker;
 mod postgres;
-mod redis;
 mod rabbitmq;
+mod redis;
 mod s3;

@@ -1,5 +1,6 @@
 //! The rows of the table, one file each.
 
+mod components;
 mod fleet;
 mod http;
 mod idle;
@@ -55,6 +56,11 @@ pub const ROWS: &[Row] = &[
         name: "unit",
         what: "from a unit's failure to the metric",
         measure: unit::measure,
+    },
+    Row {
+        name: "components",
+        what: "what checks of components cost, us and the servers",
+        measure: components::measure,
     },
     Row {
         name: "idle",

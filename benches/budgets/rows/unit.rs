@@ -1,8 +1,5 @@
 //! From the moment systemd knows that a unit failed until a scrape shows it, on a real systemd in namespaces of its own.
 
-#[path = "../../../tests/common/systemd.rs"]
-mod systemd;
-
 use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -10,9 +7,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use rustix::time::{ClockId, clock_gettime};
 
+use crate::common::systemd::Machine;
 use crate::exporter::Exporter;
 use crate::report::{Line, median, quantile};
-use systemd::Machine;
 
 const FAILURES: usize = 10;
 const UNIT: &str = "upkeep-bench.service";

@@ -149,7 +149,7 @@ impl Frames {
             return Err(malformed());
         }
         let frame = match parse_frame(whole) {
-            Ok((rest, frame)) if rest.is_empty() => frame,
+            Ok(([], frame)) => frame,
             _ => return Err(malformed()),
         };
         self.received.drain(..size + AROUND_PAYLOAD);

@@ -8,6 +8,8 @@ mod over_amqp;
 mod over_redis;
 mod roster;
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -165,9 +167,11 @@ impl CeleryCheck {
                 trace.answered();
             }
             if is_new && tally.workers.len() == target {
-                let linger = match is_looking_around {
-                    true => reply_timeout / 2,
-                    false => roster::linger(begun.elapsed()),
+                let linger = match tally.listening {
+                    // Nobody else has got it.
+                    Some(listening) if listening <= target => Duration::ZERO,
+                    None if is_looking_around => reply_timeout / 2,
+                    _ => roster::linger(begun.elapsed()),
                 };
                 until = until.min(Instant::now() + linger);
             }

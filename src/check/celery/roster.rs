@@ -118,7 +118,11 @@ pub fn linger(took: Duration) -> Duration {
 
 /// A worker's name as it is in its label.
 pub fn label(name: &str) -> &str {
-    &name[..name.floor_char_boundary(MAX_NAME_BYTES)]
+    let mut end = name.len().min(MAX_NAME_BYTES);
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    &name[..end]
 }
 
 #[cfg(test)]

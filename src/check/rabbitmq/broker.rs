@@ -33,13 +33,11 @@ pub struct Broker {
     network: Network,
     allowance: Allowance,
     kept: Option<Session>,
-    /// The connection of this run, when all was asked.
-    resting: Option<Session>,
 }
 
 /// A connection, and what it was made with.
 #[derive(Debug)]
-struct Session {
+pub struct Session {
     connection: Connection,
     /// None where the login is by a certificate.
     password: Option<Secret>,
@@ -60,19 +58,18 @@ impl Broker {
             network: network.clone(),
             allowance: Allowance::new(MAX_BYTES),
             kept: None,
-            resting: None,
         }
     }
 
-    /// Opens a channel, looks at the queues, closes the channel. The names of the queues that exist.
+    /// Opens a channel, looks at the queues, closes the channel. The names of the queues that exist, and the connection for
+    /// [`Self::rest`].
     pub async fn look(
         &mut self,
         queues: &[QueueSettings],
         trace: &mut Trace<'_>,
         warnings: &mut Warnings,
-    ) -> Result<Vec<String>, Problem> {
+    ) -> Result<(Vec<String>, Session), Problem> {
         self.allowance.renew();
-        self.resting = None;
         let mut session = self.session(trace).await?;
         let version = &session.connection.version;
         if !version.is_empty() {
@@ -85,15 +82,11 @@ impl Broker {
             let message = format!("{}: the broker blocks publishers: {why}", self.address);
             warnings.add(Weight::Alarm, Problem::new(Reason::State, message));
         }
-        self.resting = Some(session);
-        Ok(existing)
+        Ok((existing, session))
     }
 
     /// After a clean run: keeps the connection, or closes it.
-    pub async fn rest(&mut self, trace: &mut Trace<'_>) {
-        let Some(session) = self.resting.take() else {
-            return;
-        };
+    pub async fn rest(&mut self, session: Session, trace: &mut Trace<'_>) {
         if self.is_reusing {
             self.kept = Some(session);
         } else {

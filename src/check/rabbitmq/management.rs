@@ -24,10 +24,10 @@ use crate::model::{Problem, Reason, Report};
 const MAX_ANSWER_BYTES: usize = 64 << 10;
 /// The most nodes that are reported.
 const MAX_NODES: usize = 32;
-/// The longest name of a node in a label, in bytes; longer ones are cut.
-const MAX_NODE_BYTES: usize = 64;
+/// The longest name that is shown, as a label or in a text, in bytes; longer ones are cut.
+const MAX_NAME_BYTES: usize = 64;
 
-/// The alarms, as the broker calls them and the label does.
+/// The alarms that have a series; the broker calls the second one "disk space".
 const ALARMS: [&str; 2] = ["memory", "disk"];
 
 /// The client of the management API.
@@ -160,8 +160,21 @@ impl Management {
             _ => self.body(&answer, StatusCode::OK, doing)?,
         };
         for label in ALARMS {
-            let raised = alarms.alarms.iter().find(|alarm| alarm.resource == label);
+            let raised = alarms
+                .alarms
+                .iter()
+                .find(|alarm| alarm.resource.starts_with(label));
             self.alarm(label, raised.map(|alarm| alarm.node.as_str()), report, warnings);
+        }
+        let is_known = |alarm: &&InEffect| ALARMS.iter().any(|label| alarm.resource.starts_with(label));
+        if let Some(other) = alarms.alarms.iter().find(|alarm| !is_known(alarm)) {
+            let message = format!(
+                "{}: the alarm {} is in effect on {}",
+                self.settings.address,
+                cut(&other.resource),
+                cut(&other.node)
+            );
+            warnings.add(Weight::Alarm, Problem::new(Reason::State, message));
         }
         Ok(true)
     }
@@ -267,7 +280,7 @@ impl Management {
 
 /// A name of the broker's, short enough for a label.
 fn cut(name: &str) -> &str {
-    let mut end = name.len().min(MAX_NODE_BYTES);
+    let mut end = name.len().min(MAX_NAME_BYTES);
     while !name.is_char_boundary(end) {
         end -= 1;
     }

@@ -62,13 +62,14 @@ impl RabbitmqCheck {
             }
         }
         let mut warnings = Warnings::default();
-        let existing = self.broker.look(&self.queues, trace, &mut warnings).await?;
+        // Held here until the end, so that a run that is cut off frees the socket.
+        let (existing, session) = self.broker.look(&self.queues, trace, &mut warnings).await?;
         trace.answered();
         if let Some(management) = &mut self.management {
             management.look(&existing, trace, &mut warnings).await;
         }
         trace.report.warning = warnings.together();
-        self.broker.rest(trace).await;
+        self.broker.rest(session, trace).await;
         Ok(())
     }
 }

@@ -58,6 +58,11 @@ impl ManagementOptions {
             self.password_file,
             self.password_env,
         );
+        if self.timeout.is_some_and(|timeout| timeout.is_zero()) {
+            return Err(place
+                .field("management_timeout")
+                .error("nothing answers in no time: write a duration such as 3s"));
+        }
         let Some(text) = self.url else {
             return match (self.username, password?, self.timeout) {
                 (None, None, None) => Ok(None),

@@ -177,6 +177,10 @@ fn each_fault_has_its_message() {
                 .to_owned(),
         ),
         (
+            json!({"url": "amqp://mq", "management_url": "http://mq", "management_timeout": "0s"}),
+            "checks[0].management_timeout: nothing answers in no time: write a duration such as 3s".to_owned(),
+        ),
+        (
             json!({"url": "amqp://mq", "queues": [{}]}),
             "checks[0].queues[0]: name is missing: write the queue's name, such as name: jobs".to_owned(),
         ),

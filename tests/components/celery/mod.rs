@@ -1,5 +1,6 @@
 //! Celery checks against real workers of Debian's Celery, over a real Redis and a real RabbitMQ.
 
+mod faults;
 mod over_amqp;
 mod over_redis;
 

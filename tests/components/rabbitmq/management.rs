@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use amq_protocol::protocol::BasicProperties;
 use upkeep_exporter::model::Reason;
 
 use super::{ALARM, NODE_UP, VERSION, check, check_with_management, password, up, warned};
@@ -27,6 +28,28 @@ async fn an_alarm_degrades_at_once_and_ends_at_once() {
         up(&ran);
         assert_eq!(ran.value(ALARM, Some(resource)), Some(0.0));
     }
+}
+
+#[tokio::test]
+async fn a_publisher_hears_of_an_alarm_over_amqp() {
+    let (_alone, broker) = alone().await;
+    broker.tenant("publisher", &password("publisher"), "none");
+    let mut mine = broker.connect("publisher", &password("publisher")).await;
+    let mut check = check(&broker, "publisher", "");
+    up(&run!(check, LONG));
+    broker.alarm("memory", true).await;
+    mine.publish("", "nowhere", BasicProperties::default(), b"")
+        .await
+        .unwrap();
+    let hear = tokio::time::timeout(Duration::from_secs(1), mine.next_message()).await;
+    assert!(hear.is_err());
+    assert_eq!(mine.blocked(), Some("low on memory"));
+    // The check publishes nothing, so the broker does not tell it: only the management does.
+    up(&run!(check, LONG));
+    broker.alarm("memory", false).await;
+    let hear = tokio::time::timeout(Duration::from_secs(1), mine.next_message()).await;
+    assert!(hear.is_err());
+    assert_eq!(mine.blocked(), None);
 }
 
 #[tokio::test]
@@ -100,6 +123,28 @@ async fn a_management_that_lets_nobody_in_is_a_warning() {
     assert_eq!(ran.value(NODE_UP, None), None);
     broker.eval("rabbit_auth_backend_internal:set_tags(<<\"guarded\">>, [monitoring], <<\"test\">>)");
     up(&run!(check, LONG));
+}
+
+#[tokio::test]
+async fn an_alarm_of_another_sort_is_told_too() {
+    let (_others, broker) = beside_others().await;
+    broker.tenant("another", &password("another"), "none");
+    let body =
+        "{\"status\":\"failed\",\"alarms\":[{\"node\":\"rabbit@a\",\"resource\":\"file descriptor limit\"}]}";
+    let alarms = format!(
+        "HTTP/1.1 503 Service Unavailable\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let nodes = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]";
+    let api = Target::answering_each(vec![alarms.into(), nodes.into()]).await;
+    let more = format!("management_url: \"http://{}\"", api.address);
+    let ran = run!(check(&broker, "another", &more), LONG);
+    warned(
+        &ran,
+        Reason::State,
+        "the alarm file descriptor limit is in effect on rabbit@a",
+    );
+    assert_eq!(ran.value(ALARM, Some("disk")), Some(0.0));
 }
 
 #[tokio::test]

@@ -26,7 +26,10 @@ pub async fn fill(connection: &mut Connection, name: &str, count: u32) {
         let published = connection.publish("", name, BasicProperties::default(), b"work");
         published.await.unwrap();
     }
-    while connection.inspect_queue(name).await.unwrap().messages < count {}
+    let there = async { while connection.inspect_queue(name).await.unwrap().messages < count {} };
+    tokio::time::timeout(LONG, there)
+        .await
+        .expect("the broker takes messages");
 }
 
 #[tokio::test]
