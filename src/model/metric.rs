@@ -65,6 +65,27 @@ pub struct Family {
     pub help: &'static str,
 }
 
+impl Family {
+    /// A gauge of a check, without a unit.
+    pub const fn gauge(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Self {
+        Self {
+            name,
+            metric_type: MetricType::Gauge,
+            unit: Unit::None,
+            scope: Scope::Check,
+            labels,
+            help,
+        }
+    }
+
+    /// The same in this unit.
+    #[must_use]
+    pub const fn in_unit(mut self, unit: Unit) -> Self {
+        self.unit = unit;
+        self
+    }
+}
+
 /// One value of a kind's own family, measured by one run. It lasts until the check's next run ends.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sample {

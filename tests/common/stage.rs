@@ -1,4 +1,4 @@
-//! A stage of a test's own: its program runs the test again in private network, mount and process namespaces, where it may
+//! A stage of a test's own: its program runs the test again in private network, mount, IPC and process namespaces, where it may
 //! block ports and fill the disk that its temporary files are on, and where nothing that it started outlives it.
 
 use std::fs::File;
@@ -25,6 +25,7 @@ pub fn is_on_stage(name: &str) -> bool {
             "--net",
             "--mount",
             "--propagation=private",
+            "--ipc",
             "--pid",
             "--fork",
             "--kill-child",

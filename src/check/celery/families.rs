@@ -5,45 +5,34 @@ use std::borrow::Cow;
 use super::judge::Length;
 use crate::check::tls::CERTIFICATE_NOT_AFTER;
 use crate::config::celery::{CelerySettings, MAX_NAMED};
-use crate::model::{Family, MetricType, Report, Sample, Scope, Unit};
+use crate::model::{Family, Report, Sample};
 
-const fn gauge(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Family {
-    Family {
-        name,
-        metric_type: MetricType::Gauge,
-        unit: Unit::None,
-        scope: Scope::Check,
-        labels,
-        help,
-    }
-}
-
-static WORKERS: Family = gauge(
+static WORKERS: Family = Family::gauge(
     "upkeep_celery_workers",
     &[],
     "Celery workers that answered the ping of the last run.",
 );
-static MIN_WORKERS: Family = gauge(
+static MIN_WORKERS: Family = Family::gauge(
     "upkeep_celery_min_workers",
     &[],
     "The fewest workers that are enough, as configured.",
 );
-static EXPECTED_WORKERS: Family = gauge(
+static EXPECTED_WORKERS: Family = Family::gauge(
     "upkeep_celery_expected_workers",
     &[],
     "How many workers there should be, as configured; absent where nothing is.",
 );
-static WORKER_UP: Family = gauge(
+static WORKER_UP: Family = Family::gauge(
     "upkeep_celery_worker_up",
     &["worker"],
     "1 for a worker that answered the last ping, 0 for one that answered within the last hour but not now; at most 100 workers, names cut at 64 bytes.",
 );
-static QUEUE_MESSAGES: Family = gauge(
+static QUEUE_MESSAGES: Family = Family::gauge(
     "upkeep_celery_queue_messages",
     &["queue"],
     "Messages that wait in a configured queue, all its priorities together.",
 );
-static QUEUE_MESSAGES_LIMIT: Family = gauge(
+static QUEUE_MESSAGES_LIMIT: Family = Family::gauge(
     "upkeep_celery_queue_messages_limit",
     &["queue"],
     "The most messages that are not too many, as configured (max_messages); absent where nothing is.",

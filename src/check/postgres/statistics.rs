@@ -7,17 +7,10 @@ use tokio::time::Instant;
 use super::session::Row;
 use crate::config::duration::DurationText;
 use crate::config::postgres::StatisticsSettings;
-use crate::model::{Family, MetricType, Problem, Reason, Sample, Scope, Unit};
+use crate::model::{Family, MetricType, Problem, Reason, Sample, Unit};
 
 const fn family(name: &'static str, unit: Unit, help: &'static str) -> Family {
-    Family {
-        name,
-        metric_type: MetricType::Gauge,
-        unit,
-        scope: Scope::Check,
-        labels: &[],
-        help,
-    }
+    Family::gauge(name, &[], help).in_unit(unit)
 }
 
 /// The server's version.

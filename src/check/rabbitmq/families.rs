@@ -18,17 +18,6 @@ pub const FAMILIES: &[&Family] = &[
     &CERTIFICATE_NOT_AFTER,
 ];
 
-const fn gauge(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Family {
-    Family {
-        name,
-        metric_type: MetricType::Gauge,
-        unit: Unit::None,
-        scope: Scope::Check,
-        labels,
-        help,
-    }
-}
-
 /// The broker's version.
 pub static VERSION_INFO: Family = Family {
     name: "upkeep_rabbitmq_version_info",
@@ -40,7 +29,7 @@ pub static VERSION_INFO: Family = Family {
 };
 
 /// Alarms of the cluster.
-pub static ALARM: Family = gauge(
+pub static ALARM: Family = Family::gauge(
     "upkeep_rabbitmq_alarm",
     &["alarm"],
     "1 while this alarm (memory or disk) is in effect on a node of the cluster and publishers are blocked; asked of the \
@@ -48,42 +37,42 @@ pub static ALARM: Family = gauge(
 );
 
 /// Nodes of the cluster.
-pub static NODE_UP: Family = gauge(
+pub static NODE_UP: Family = Family::gauge(
     "upkeep_rabbitmq_node_up",
     &["node"],
     "1 while this node of the cluster runs; asked of the management API.",
 );
 
 /// Messages ready in a named queue.
-pub static QUEUE_MESSAGES_READY: Family = gauge(
+pub static QUEUE_MESSAGES_READY: Family = Family::gauge(
     "upkeep_rabbitmq_queue_messages_ready",
     &["queue"],
     "Messages that wait in a named queue.",
 );
 
 /// Messages delivered from a named queue.
-pub static QUEUE_MESSAGES_UNACKNOWLEDGED: Family = gauge(
+pub static QUEUE_MESSAGES_UNACKNOWLEDGED: Family = Family::gauge(
     "upkeep_rabbitmq_queue_messages_unacknowledged",
     &["queue"],
     "Messages of a named queue that were delivered and not acknowledged yet; asked of the management API.",
 );
 
 /// Consumers of a named queue.
-pub static QUEUE_CONSUMERS: Family = gauge(
+pub static QUEUE_CONSUMERS: Family = Family::gauge(
     "upkeep_rabbitmq_queue_consumers",
     &["queue"],
     "Consumers of a named queue.",
 );
 
 /// The configured limit.
-pub static QUEUE_MESSAGES_LIMIT: Family = gauge(
+pub static QUEUE_MESSAGES_LIMIT: Family = Family::gauge(
     "upkeep_rabbitmq_queue_messages_limit",
     &["queue"],
     "The most messages that may wait in a named queue, as configured.",
 );
 
 /// The configured minimum.
-pub static QUEUE_CONSUMERS_MINIMUM: Family = gauge(
+pub static QUEUE_CONSUMERS_MINIMUM: Family = Family::gauge(
     "upkeep_rabbitmq_queue_consumers_minimum",
     &["queue"],
     "The fewest consumers that a named queue needs, as configured.",

@@ -3,18 +3,6 @@
 use crate::check::tls::CERTIFICATE_NOT_AFTER;
 use crate::model::{Family, MetricType, Scope, Unit};
 
-/// A gauge without a unit.
-const fn gauge(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Family {
-    Family {
-        name,
-        metric_type: MetricType::Gauge,
-        unit: Unit::None,
-        scope: Scope::Check,
-        labels,
-        help,
-    }
-}
-
 /// Product and version.
 pub static VERSION: Family = Family {
     name: "upkeep_redis_version_info",
@@ -26,21 +14,21 @@ pub static VERSION: Family = Family {
 };
 
 /// Its role.
-pub static ROLE: Family = gauge(
+pub static ROLE: Family = Family::gauge(
     "upkeep_redis_role",
     &["role"],
     "Role of the server: 1 for the current one of master, replica, sentinel.",
 );
 
 /// Clients.
-pub static CONNECTED_CLIENTS: Family = gauge(
+pub static CONNECTED_CLIENTS: Family = Family::gauge(
     "upkeep_redis_connected_clients",
     &[],
     "Clients connected, replicas left out.",
 );
 
 /// How many clients there may be.
-pub static MAX_CLIENTS: Family = gauge(
+pub static MAX_CLIENTS: Family = Family::gauge(
     "upkeep_redis_max_clients",
     &[],
     "Clients that may be connected (maxclients).",
@@ -49,7 +37,7 @@ pub static MAX_CLIENTS: Family = gauge(
 /// Memory.
 pub static MEMORY_USED: Family = Family {
     unit: Unit::Bytes,
-    ..gauge(
+    ..Family::gauge(
         "upkeep_redis_memory_used_bytes",
         &[],
         "Memory that the server has allocated.",
@@ -59,7 +47,7 @@ pub static MEMORY_USED: Family = Family {
 /// Its limit.
 pub static MEMORY_LIMIT: Family = Family {
     unit: Unit::Bytes,
-    ..gauge(
+    ..Family::gauge(
         "upkeep_redis_memory_limit_bytes",
         &[],
         "Memory that the server may use (maxmemory); absent where there is no limit.",
@@ -67,49 +55,49 @@ pub static MEMORY_LIMIT: Family = Family {
 };
 
 /// The configured share.
-pub static MEMORY_SHARE_LIMIT: Family = gauge(
+pub static MEMORY_SHARE_LIMIT: Family = Family::gauge(
     "upkeep_redis_memory_share_limit",
     &[],
     "Share of the memory limit from which on the check warns (max_memory_share); absent where not configured.",
 );
 
 /// A replica's link.
-pub static LINK_UP: Family = gauge(
+pub static LINK_UP: Family = Family::gauge(
     "upkeep_redis_replication_link_up",
     &[],
     "Whether the link to the master is up; replicas only.",
 );
 
 /// A master's replicas.
-pub static CONNECTED_REPLICAS: Family = gauge(
+pub static CONNECTED_REPLICAS: Family = Family::gauge(
     "upkeep_redis_connected_replicas",
     &[],
     "Replicas connected; masters only.",
 );
 
 /// The last save.
-pub static LAST_SAVE: Family = gauge(
+pub static LAST_SAVE: Family = Family::gauge(
     "upkeep_redis_last_save_successful",
     &[],
     "Whether the last save of all data (RDB) in the background succeeded.",
 );
 
 /// Keys.
-pub static KEYS: Family = gauge(
+pub static KEYS: Family = Family::gauge(
     "upkeep_redis_keys",
     &["db"],
     "Keys by number of the database: that of the check and the lowest others with keys, 64 at most.",
 );
 
 /// A cluster's state.
-pub static CLUSTER_OK: Family = gauge(
+pub static CLUSTER_OK: Family = Family::gauge(
     "upkeep_redis_cluster_ok",
     &[],
     "Whether the node finds its cluster able to serve queries; cluster nodes only.",
 );
 
 /// A sentinel's masters.
-pub static SENTINEL_MASTER_OK: Family = gauge(
+pub static SENTINEL_MASTER_OK: Family = Family::gauge(
     "upkeep_redis_sentinel_master_ok",
     &["master"],
     "Whether the sentinel finds a master ok, by the master's name, 32 at most; sentinels only.",

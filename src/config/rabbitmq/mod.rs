@@ -23,7 +23,7 @@ use super::secret::{Secret, SecretSource};
 use super::server_url::ServerUrl;
 use super::tls::{TlsOptions, TlsSettings};
 
-/// The schemes, with their ports (https://www.rabbitmq.com/docs/uri-spec).
+/// The schemes, with their ports (<https://www.rabbitmq.com/docs/uri-spec>).
 const SCHEMES: &[(&str, u16)] = &[("amqp", 5672), ("amqps", 5671)];
 const EXAMPLE: &str = "amqp://app@mq.example.org:5672/%2f";
 /// What RabbitMQ's clients take where a URL names no user.
