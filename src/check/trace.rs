@@ -79,7 +79,7 @@ impl fmt::Display for Step {
             Self::Resolving(host) => write!(f, "resolving {host}"),
             Self::Connecting(peer) => write!(f, "connecting to {peer}"),
             Self::Tunnelling(target) => write!(f, "waiting for the proxy to connect to {target}"),
-            Self::Handshake(peer) => write!(f, "TLS handshake with {peer}"),
+            Self::Handshake(peer) => write!(f, "in the TLS handshake with {peer} (is it a port with TLS?)"),
             Self::Waiting => f.write_str("waiting for the response"),
             Self::Reading(bytes) => write!(f, "reading the body, {bytes} bytes so far"),
             Self::Judging => f.write_str("looking at the body"),

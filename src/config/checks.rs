@@ -50,7 +50,9 @@ pub fn resolve(
         .collect();
     let is_listed = listed(list, place, timings, &mut checks);
     if meant == 0 && list.is_none_or(|list| list.is_null() || list.items().is_some_and(<[Node]>::is_empty)) {
-        place.error("the service has no check: add checks, or one of url, port, systemd, process_match");
+        place.error(
+            "the service has no check: add checks, or one of url, port, systemd, process_match, container",
+        );
         return None;
     }
     is_listed?;

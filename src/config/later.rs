@@ -1,11 +1,10 @@
-//! What is known to come, or to belong to the systems replaced, but is not supported by this version: told by name
-//! instead of as a slip of the pen.
+//! What bears another name here, is to come, or belongs to the systems replaced, but is not supported by this version: told by
+//! name instead of as a slip of the pen.
 
 use crate::model::CheckKind;
 
 /// Kinds of check that this version does not have.
 const KINDS: &[&str] = &[
-    "minio",
     "dns",
     "icmp",
     "grpc",
@@ -15,6 +14,19 @@ const KINDS: &[&str] = &[
     "node",
     "api_key",
     "resources",
+];
+
+/// Other names of kinds, with the kind.
+const ALIASES: [(&str, CheckKind); 9] = [
+    ("minio", CheckKind::S3),
+    ("postgresql", CheckKind::Postgres),
+    ("pgsql", CheckKind::Postgres),
+    ("valkey", CheckKind::Redis),
+    ("amqp", CheckKind::Rabbitmq),
+    ("container", CheckKind::Docker),
+    ("podman", CheckKind::Docker),
+    ("https", CheckKind::Http),
+    ("unit", CheckKind::Systemd),
 ];
 
 /// Keys that this version does not have, with what to do.
@@ -32,8 +44,11 @@ const KEYS: [(&str, &str); 5] = [
     ),
 ];
 
-/// The message for a kind of a later version.
+/// The message for another name of a kind, and for a kind of a later version.
 pub fn kind(word: &str) -> Option<String> {
+    if let Some((_, kind)) = ALIASES.iter().find(|(alias, _)| *alias == word) {
+        return Some(format!("there is no kind {word}: write kind: {kind}"));
+    }
     KINDS.contains(&word).then(|| {
         let known = CheckKind::ALL.map(CheckKind::as_str);
         format!(

@@ -8,6 +8,9 @@ use super::address::HostPort;
 use super::place::{Invalid, Place};
 use super::secret::{Secret, SecretSource};
 
+/// What to do about a password that has torn a URL apart.
+const TORN: &str = "; in a password the characters / ? # @ % are written %2F %3F %23 %40 %25, or it is given as password_file";
+
 /// The parts of a server's URL, decoded.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ServerUrl {
@@ -36,7 +39,15 @@ impl ServerUrl {
         example: &str,
         place: &Place<'_>,
     ) -> Result<Self, Invalid> {
-        let wrong = |what: &str| Err(place.error(format_args!("{what}: write one such as {example}")));
+        // A password that is not encoded ends the host's part too early, and its rest would be taken for something to show.
+        let (_, rest) = text.split_once("://").unwrap_or_default();
+        let is_torn = rest
+            .find(['/', '?', '#'])
+            .is_some_and(|end| rest[end..].contains('@'));
+        let wrong = |what: &str| {
+            let hint = if is_torn { TORN } else { "" };
+            Err(place.error(format_args!("{what}: write one such as {example}{hint}")))
+        };
         let url = match Url::parse(text) {
             Ok(url) => url,
             Err(error) => return wrong(&format!("this is no URL ({error})")),
@@ -45,6 +56,12 @@ impl ServerUrl {
             let known: Vec<String> = schemes.iter().map(|(scheme, _)| format!("{scheme}://")).collect();
             return wrong(&format!("the scheme of this URL is not {}", known.join(" or ")));
         };
+        if is_torn {
+            return wrong("the URL has an @ after its host");
+        }
+        if url.fragment().is_some() {
+            return wrong("the URL has a fragment (#), which means nothing here");
+        }
         let host = match url.host() {
             Some(Host::Ipv6(address)) => address.to_string(),
             Some(other) => decoded(&other.to_string()),
@@ -140,6 +157,29 @@ mod tests {
         ] {
             assert_eq!(parse(text), Err(format!("{wrong}: {example}")));
         }
+    }
+
+    #[test]
+    fn a_password_that_is_not_encoded_is_told_and_not_taken_for_a_host() {
+        for text in [
+            "redis://me:12/secret@x:1/0",
+            "redis://me:12#secret@x",
+            "redis://me:12?secret@x",
+            "redis://me:secret#1@x",
+            "redis://me:secret/1@x",
+            "redis://:12/secret@x",
+        ] {
+            let message = parse(text).unwrap_err();
+            assert!(message.ends_with(TORN), "{message}");
+            assert!(!message.contains("secret"), "{message}");
+        }
+        let url = parse("redis://me:a%2Fb%23c%40d@x/0").unwrap();
+        assert_eq!(url.password, Some(Secret::new("a/b#c@d")));
+        assert!(
+            parse("redis://x/0#f")
+                .unwrap_err()
+                .starts_with("the URL has a fragment")
+        );
     }
 
     #[test]

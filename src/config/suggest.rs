@@ -27,6 +27,8 @@ fn advice<'a>(word: &str, known: impl Iterator<Item = &'a str> + Clone) -> Strin
         None => {
             let mut words: Vec<_> = known.take(MAX_LISTED).collect();
             words.sort_unstable();
+            // Every check has a key "kind", and so does each piece of it.
+            words.dedup();
             format!("known here are {}", words.join(", "))
         }
     }

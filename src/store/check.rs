@@ -34,6 +34,8 @@ pub struct CheckState {
     last_run: Option<(Moment, Arc<Outcome>)>,
     response_times: Option<ResponseTimes>,
     problem_logged: Option<Moment>,
+    /// The problem that the log told last, or that an earlier process kept.
+    problem_told: Option<Arc<Problem>>,
 }
 
 /// What recording a run changed.
@@ -54,6 +56,7 @@ impl CheckState {
     /// A check that has not run; `kept` is what is known of it from before.
     pub fn new(handle: CheckHandle, settings: Arc<CheckSettings>, kept: KeptCheck) -> Self {
         Self {
+            problem_told: kept.problem.clone(),
             handle,
             target: settings.kind.target().into(),
             rules: rules(&settings),
@@ -137,12 +140,12 @@ impl CheckState {
     }
 
     /// Keeps the problem of the last run that had one. Says whether the log should tell it: it differs in more than
-    /// numbers (a slow answer's seconds), and the one before was not told just now.
+    /// numbers (a slow answer's seconds) from the one told last, and that one was not told just now.
     fn take_problem(&mut self, problem: Option<&Problem>, now: Moment) -> bool {
         let Some(problem) = problem else {
             return false;
         };
-        let is_other = self.kept.problem.as_deref().is_none_or(|old| {
+        let is_other = self.problem_told.as_deref().is_none_or(|old| {
             let text = |problem: &Problem| -> Vec<u8> {
                 problem
                     .message()
@@ -162,6 +165,7 @@ impl CheckState {
     /// Notes that the log has told of the check.
     pub fn logged(&mut self, now: Moment) {
         self.problem_logged = Some(now);
+        self.problem_told.clone_from(&self.kept.problem);
     }
 
     /// Whether it has run since the exporter started.

@@ -505,3 +505,32 @@ fn the_log_has_a_line_a_change_not_a_line_a_run() {
         "{text}"
     );
 }
+
+#[test]
+fn a_problem_that_became_another_too_soon_is_told_later() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_writer(move || writer.clone())
+        .with_ansi(false)
+        .without_time()
+        .finish();
+    tracing::subscriber::with_default(subscriber, || {
+        let bench = Bench::new(&config(vec![("api", vec![check("http")])]));
+        for (from, to, reason) in [
+            (0, 100, Reason::Auth),
+            (100, 105, Reason::Timeout),
+            (105, 300, Reason::Auth),
+        ] {
+            for second in from..to {
+                bench.run("api/http", second, Some(reason));
+            }
+        }
+    });
+    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let told: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.split_once("reason=")?.1.split(' ').next())
+        .collect();
+    assert_eq!(told, ["auth", "timeout", "auth"], "{text}");
+}

@@ -66,12 +66,12 @@ async fn hangs_end_at_the_deadline_and_say_where() {
         tcp_check(json!({"address": address, "tls": true}), &shared),
         SHORT
     );
-    ran.hung(&format!("TLS handshake with {address}"));
+    ran.hung(&format!("in the TLS handshake with {address}"));
     let ran = run!(
         http_check(json!({"url": format!("https://{address}/")}), &shared),
         SHORT
     );
-    ran.hung("TLS handshake with");
+    ran.hung("in the TLS handshake with");
     silent.freed().await;
 
     let drip = vec![

@@ -157,7 +157,12 @@ impl Connector {
         if way == Way::Plain {
             return Ok(Stream::tcp(stream, &self.allowance)?);
         }
-        trace.step = Step::Doing(format!("asking {peer} whether it does TLS").into());
+        trace.step = Step::Doing(
+            format!(
+                "waiting for {peer} to say whether it does TLS (does PostgreSQL listen there, does it hang?)"
+            )
+            .into(),
+        );
         match (offers_tls(&mut stream, peer).await?, way) {
             (false, Way::Tls) => {
                 let message = format!(

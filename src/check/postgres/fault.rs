@@ -131,7 +131,7 @@ fn of_state(state: &str, doing: Doing) -> (Reason, &'static str) {
     match state {
         "28P01" => (
             Reason::Auth,
-            "check the user and its password: a rotated one is read from password_file at the next run",
+            "check the user and its password: one in a file or a variable is read again at the next run",
         ),
         "28000" => (
             Reason::Auth,

@@ -101,9 +101,14 @@ impl TargetUrl {
         &self.0[url::Position::BeforePath..url::Position::AfterQuery]
     }
 
-    /// The URL up to its path.
+    /// The URL up to its path. Where there is an @ in the path, only up to the host: what looks like a port before it may be
+    /// the beginning of a password that was not encoded, and what follows it the rest.
     pub fn shown(&self) -> String {
-        self.0[..url::Position::AfterPath].to_owned()
+        let whole = &self.0[..url::Position::AfterPath];
+        match whole.contains('@') && self.0.port().is_some() {
+            true => format!("{}/\u{2026}", &self.0[..url::Position::AfterHost]),
+            false => whole.to_owned(),
+        }
     }
 }
 
@@ -161,6 +166,9 @@ mod tests {
             ("localhost:5000", "http://localhost:5000/"),
             ("[::1]:80", "http://[::1]/"),
             ("http://EXAMPLE.org", "http://example.org/"),
+            ("http://example.org/@me", "http://example.org/@me"),
+            // A password that was not encoded: what looks like the port and the path is a part of it.
+            ("http://me:12/secret@example.org/", "http://me/\u{2026}"),
         ] {
             assert_eq!(TargetUrl::parse(text).unwrap().0.shown(), shown);
         }

@@ -85,7 +85,7 @@ async fn tls_is_verified() {
     let secured = format!("kind: redis, url: \"rediss://127.0.0.1:{}\"", server.redis.port());
     let ran = run!(check(&secured), SHORT);
     match &ran.result {
-        None => drop(ran.hung("TLS handshake with 127.0.0.1:")),
+        None => drop(ran.hung("in the TLS handshake with 127.0.0.1:")),
         Some(_) => drop(ran.failed(Reason::Tls, "TLS handshake with 127.0.0.1:")),
     }
     server.redis.left().await;
@@ -190,7 +190,7 @@ async fn a_server_that_never_speaks() {
     let target = Target::silent().await;
     for (scheme, step) in [
         ("redis", "waiting for 127.0.0.1:"),
-        ("rediss", "TLS handshake with 127.0.0.1:"),
+        ("rediss", "in the TLS handshake with 127.0.0.1:"),
     ] {
         let mut check = check(&format!("kind: redis, url: \"{scheme}://{}\"", target.address));
         run!(check, SHORT).hung(step);
