@@ -145,6 +145,19 @@ impl<'r> Trace<'r> {
         self.phases[phase as usize]
     }
 
+    /// How long to wait for what may not come: `wait`, but no longer than leaves a tenth of the time before the deadline for
+    /// the rest of the run, so that the run itself says what did not come.
+    pub fn within(&self, wait: Duration) -> Duration {
+        let Some(deadline) = self.report.deadline else {
+            return wait;
+        };
+        let left = deadline.saturating_duration_since(Instant::now()).as_millis();
+        // Whole milliseconds, for messages that tell it.
+        wait.min(Duration::from_millis(
+            u64::try_from(left * 9 / 10).unwrap_or(u64::MAX),
+        ))
+    }
+
     /// Notes that the run came to its end by itself, so that the step is of no interest.
     pub fn end(&mut self) {
         self.ended = true;
@@ -166,6 +179,18 @@ impl Drop for Trace<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_ends_before_the_deadline() {
+        let mut report = Report::default();
+        let (long, short) = (Duration::from_secs(20), Duration::from_secs(1));
+        assert_eq!(Trace::new(&mut report).within(long), long);
+        report.deadline = Some(Instant::now() + Duration::from_secs(10));
+        assert_eq!(Trace::new(&mut report).within(long), Duration::from_secs(9));
+        assert_eq!(Trace::new(&mut report).within(short), short);
+        report.deadline = Some(Instant::now());
+        assert_eq!(Trace::new(&mut report).within(short), Duration::ZERO);
+    }
 
     #[test]
     fn a_cancelled_run_says_where_it_hung() {

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::metric::Sample;
 use super::status::words;
 
@@ -91,6 +93,8 @@ impl fmt::Display for Problem {
 /// cancelled at its deadline.
 #[derive(Debug, Default)]
 pub struct Report {
+    /// When the run is cancelled, where that is known: what waits for several answers ends its wait before.
+    pub deadline: Option<Instant>,
     /// What the run is doing now, for the message of a timeout: "connecting to 192.0.2.1:80".
     pub step: Cow<'static, str>,
     /// How long the target took to answer, as far as there was an answer; only for timed kinds.

@@ -20,13 +20,17 @@ pub async fn attempt<R: Runnable>(
     settings: &Arc<CheckSettings>,
     started: Instant,
 ) -> Outcome {
-    let mut report = Report::default();
+    let deadline = started + settings.timeout;
+    let mut report = Report {
+        deadline: Some(deadline),
+        ..Report::default()
+    };
     let run: Run<'_> = Box::pin(async {
         let check = check.get_or_insert_with(|| build(settings));
         check.run(&mut report).await
     });
     let mut run = Guarded::new(run);
-    let result = timeout_at(started + settings.timeout, &mut run).await;
+    let result = timeout_at(deadline, &mut run).await;
     // Dropping what is left of a run frees its sockets. It is foreign code too, so it may panic.
     let dropped = catch(|| drop(run));
 

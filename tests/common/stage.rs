@@ -5,9 +5,12 @@ use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 /// Set where the test already runs on its stage, to the folder of its disk.
 const ON_STAGE: &str = "UPKEEP_TEST_ON_STAGE";
+
+static TURN: Mutex<()> = Mutex::new(());
 
 /// The size of the stage's disk, which is in memory.
 const DISK: &str = "size=1g,mode=1777";
@@ -19,6 +22,8 @@ pub fn is_on_stage(name: &str) -> bool {
         run("mount", &["-t", "tmpfs", "-o", DISK, "tmpfs", &disk]);
         return true;
     }
+    // One play at a time: what happens on a stage is timed. One that failed does not keep the next one from its turn.
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let disk = tempfile::tempdir().unwrap();
     let output = Command::new("unshare")
         .args([

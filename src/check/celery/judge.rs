@@ -20,6 +20,8 @@ pub struct Tally {
     pub unreadable: Option<String>,
     /// How many seem to have got it, where the broker shows that.
     pub listening: Option<usize>,
+    /// How long answers were waited for, where that is known.
+    pub waited: Option<Duration>,
     /// Labels of workers that are known and did not answer.
     pub silent: Vec<String>,
 }
@@ -70,7 +72,7 @@ pub fn judge(
 }
 
 fn too_few(settings: &CelerySettings, tally: &Tally) -> Problem {
-    let within = seconds(settings.reply_timeout);
+    let within = seconds(tally.waited.unwrap_or(settings.reply_timeout));
     let mut message = match tally.workers.len() {
         0 => format!("no worker answered the ping within {within}"),
         answered => format!(
@@ -169,6 +171,7 @@ mod tests {
             unreadable: None,
             listening,
             silent: silent.iter().map(|name| (*name).to_owned()).collect(),
+            waited: None,
         }
     }
 

@@ -138,6 +138,8 @@ impl CeleryCheck {
             ..
         } = self.settings;
         let begun = Instant::now();
+        let reply_timeout = trace.within(reply_timeout);
+        tally.waited = Some(reply_timeout);
         let wanted = min_workers.max(expected_workers.unwrap_or(0));
         let hint = tally.listening.unwrap_or_else(|| self.roster.heard());
         let is_looking_around = tally.listening.is_none() && self.roster.is_to_look_around(trace.started);

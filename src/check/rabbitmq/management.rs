@@ -81,7 +81,7 @@ impl Management {
     /// Asks for everything; what is wrong is a warning. `queues` are those that exist.
     pub async fn look(&mut self, queues: &[String], trace: &mut Trace<'_>, warnings: &mut Warnings) {
         let address = self.settings.address.to_string();
-        let timeout = self.settings.timeout;
+        let timeout = trace.within(self.settings.timeout);
         trace.step = Step::Doing(format!("asking the management at {address}").into());
         // Notes of its own: the certificate and the phases reported are those of the broker.
         let mut notes = Report::default();
