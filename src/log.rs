@@ -13,7 +13,7 @@ const QUEUED_LINES: usize = 10_000;
 /// The least severe level that is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Level {
-    /// Everything, each run included.
+    /// Also services that are up from the start, and what happens to clients and the bus.
     Debug,
     /// Changes and what an operator asked for.
     Info,
