@@ -139,7 +139,8 @@ pub fn measure(directory: &Path) -> anyhow::Result<Vec<Line>> {
 fn postgres(directory: &Path) -> anyhow::Result<Vec<Line>> {
     let server = Postgres::start("");
     let transactions = || {
-        let count = server.sql("SELECT xact_commit FROM pg_stat_database WHERE datname = 'app'");
+        let count =
+            server.sql("SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = 'app'");
         count.trim().parse().unwrap_or(f64::NAN)
     };
     let asked = Asked {

@@ -172,7 +172,7 @@ async fn a_frozen_server_is_a_timeout_that_says_where_and_a_stopping_one_says_so
     server.freeze();
     run!(kept, SHORT).hung("waiting for the answer to SELECT 1");
     // The system accepts for the server.
-    run!(kept, SHORT).hung("asking 127.0.0.1:");
+    run!(kept, SHORT).hung("waiting for 127.0.0.1:");
     let mut plain = postgres(&format!("{}?sslmode=disable", server.app()), "");
     run!(plain, SHORT).hung("logging in to postgres://127.0.0.1:");
     server.thaw();

@@ -82,7 +82,7 @@ async fn peers_that_refuse_close_or_say_nothing() {
         closing.freed().await;
     }
     let silent = Target::silent().await;
-    run!(postgres(&url(&silent, "prefer"), ""), SHORT).hung("asking 127.0.0.1:");
+    run!(postgres(&url(&silent, "prefer"), ""), SHORT).hung("waiting for 127.0.0.1:");
     run!(postgres(&url(&silent, "disable"), ""), SHORT).hung("logging in to postgres://127.0.0.1:");
     silent.freed().await;
     let welcoming = answering(WELCOME, b"").await;
