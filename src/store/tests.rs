@@ -459,8 +459,8 @@ impl Write for Log {
     }
 }
 
-#[test]
-fn the_log_has_a_line_a_change_not_a_line_a_run() {
+/// What is logged meanwhile.
+fn logged(doing: impl FnOnce()) -> String {
     let log = Log::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt()
@@ -468,7 +468,13 @@ fn the_log_has_a_line_a_change_not_a_line_a_run() {
         .with_ansi(false)
         .without_time()
         .finish();
-    tracing::subscriber::with_default(subscriber, || {
+    tracing::subscriber::with_default(subscriber, doing);
+    String::from_utf8(log.0.lock().unwrap().clone()).unwrap()
+}
+
+#[test]
+fn the_log_has_a_line_a_change_not_a_line_a_run() {
+    let text = logged(|| {
         let bench = Bench::new(&config(vec![("api", vec![check("http"), check("tcp")])]));
         bench.run("api/tcp", 1, None);
         for second in 0..300 {
@@ -481,7 +487,6 @@ fn the_log_has_a_line_a_change_not_a_line_a_run() {
             bench.run("api/tcp", second, REFUSED);
         }
     });
-    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     let lines: Vec<&str> = text
         .lines()
         .map(|line| line.split_once(": ").unwrap().1)
@@ -508,14 +513,7 @@ fn the_log_has_a_line_a_change_not_a_line_a_run() {
 
 #[test]
 fn a_problem_that_became_another_too_soon_is_told_later() {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_writer(move || writer.clone())
-        .with_ansi(false)
-        .without_time()
-        .finish();
-    tracing::subscriber::with_default(subscriber, || {
+    let text = logged(|| {
         let bench = Bench::new(&config(vec![("api", vec![check("http")])]));
         for (from, to, reason) in [
             (0, 100, Reason::Auth),
@@ -527,7 +525,6 @@ fn a_problem_that_became_another_too_soon_is_told_later() {
             }
         }
     });
-    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     let told: Vec<&str> = text
         .lines()
         .filter_map(|line| line.split_once("reason=")?.1.split(' ').next())
