@@ -75,6 +75,10 @@ pub async fn run(
     scheduler.apply(&setup.config);
 
     let state = Arc::new(web::State {
+        snapshot: Box::new({
+            let store = Arc::clone(&store);
+            move || store.snapshot()
+        }),
         renderer: metrics::Renderer::new({
             let store = Arc::clone(&store);
             move || store.snapshot()

@@ -18,18 +18,26 @@ const EDGES: &[(&str, &[&str])] = &[
     ("store", &["config", "model", "verdict"]),
     ("schedule", &["check", "config", "model", "store"]),
     ("metrics", &["check", "config", "model", "store"]),
-    ("web", &["metrics", "model", "store"]),
+    ("status", &["config", "model", "store"]),
+    ("probe", &["check", "config", "metrics", "model"]),
+    ("web", &["config", "metrics", "model", "probe", "status", "store"]),
     ("notify", &[]),
     ("log", &[]),
     (
         "reload",
         &["config", "metrics", "notify", "schedule", "store", "web"],
     ),
-    ("cli", &["config", "log", "model", "reload", "lib"]),
+    (
+        "cli",
+        &[
+            "check", "config", "log", "model", "reload", "schedule", "status", "store", "web", "lib",
+        ],
+    ),
     (
         "lib",
         &[
-            "check", "config", "metrics", "model", "notify", "reload", "schedule", "store", "web",
+            "check", "config", "metrics", "model", "notify", "probe", "reload", "schedule", "status",
+            "store", "web",
         ],
     ),
     ("main", &["cli"]),

@@ -102,7 +102,7 @@ impl Opened {
             },
             duration: Duration::from_millis(1),
             response_time: None,
-            samples: Vec::new(),
+            ..Outcome::default()
         };
         self.store.record(self.handle(id), run, outcome, 0);
     }

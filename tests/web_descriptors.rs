@@ -32,6 +32,7 @@ async fn the_server_outlives_a_lack_of_descriptors() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     let state = State {
+        snapshot: Box::new(|| unreachable!("no results are asked for")),
         renderer: Renderer::new(|| unreachable!("no metrics are asked for")),
         is_ready: Box::new(|| true),
         reloader: Reloader::new(|| Box::pin(async { Ok(()) })),

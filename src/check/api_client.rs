@@ -154,7 +154,7 @@ impl ApiClient {
         is_kept: bool,
     ) -> Option<Result<Answer, Problem>> {
         trace.enter(Phase::Processing);
-        trace.step = Step::Doing(format!("{doing} at {}", self.endpoint).into());
+        trace.at(Step::Doing(format!("{doing} at {}", self.endpoint).into()));
         let failed = |error: &hyper::Error| Err(problem(error, &self.endpoint, doing));
         let Connection { sender, driver, .. } = &mut connection;
         let response = async {

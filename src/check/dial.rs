@@ -31,13 +31,13 @@ pub async fn dial(
 ) -> Result<(TcpStream, SocketAddr), Problem> {
     trace.enter(Phase::Resolve);
     if target.host.parse::<IpAddr>().is_err() {
-        trace.step = Step::Resolving(target.host.clone());
+        trace.at(Step::Resolving(target.host.clone()));
     }
     let mut addresses = resolver.resolve(&target.host, preference).await?;
     addresses.truncate(MAX_ADDRESSES);
     trace.enter(Phase::Connect);
     let first = SocketAddr::new(addresses[0], target.port);
-    trace.step = Step::Connecting(first);
+    trace.at(Step::Connecting(first));
     if addresses.len() == 1 {
         return match TcpStream::connect(first).await {
             Ok(stream) => Ok((stream, first)),
@@ -62,7 +62,7 @@ async fn race(
     loop {
         let next = addresses.next();
         if let Some(peer) = next {
-            trace.step = Step::Connecting(peer);
+            trace.at(Step::Connecting(peer));
             attempts.push(async move { (peer, TcpStream::connect(peer).await) });
         }
         let delay = if next.is_some() {

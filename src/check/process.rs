@@ -15,7 +15,7 @@ use rustix::io::Errno;
 use super::Shared;
 use super::proc_scan::{Answer, Criteria, ScanError, Scanner};
 use crate::config::process::{ProcessSettings, User};
-use crate::model::{Problem, Reason, Report};
+use crate::model::{MAX_PIDS, Problem, Reason, Report};
 
 use cpu::CpuCounter;
 pub use samples::{CPU, FAMILIES, MAX_FDS, OPEN_FDS, PROCESSES, RESIDENT_MEMORY, START_TIME, THREADS};
@@ -69,6 +69,10 @@ impl ProcessCheck {
         self.cpu.update(&answer.found.processes, &answer.survey.processes);
         report.samples.extend(samples::cpu(&self.cpu));
         report.samples.extend(samples::of(&answer));
+        let processes = answer.found.processes.iter().take(MAX_PIDS);
+        report.pids = processes
+            .filter_map(|process| u32::try_from(process.identity.0).ok())
+            .collect();
         judge(&self.settings, &answer)
     }
 

@@ -10,46 +10,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::tls::Recorder;
+pub use crate::model::Phase;
 use crate::model::Report;
 
-/// Parts of a run whose durations are told apart; the same words as blackbox_exporter's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
-    /// From the name to addresses.
-    Resolve,
-    /// Until the TCP connection stands, a proxy's answer included.
-    Connect,
-    /// The TLS handshake.
-    Tls,
-    /// From the request to the response's first byte.
-    Processing,
-    /// The rest of the response.
-    Transfer,
-}
-
-impl Phase {
-    /// All of them, in the order of a run.
-    pub const ALL: [Self; 5] = [
-        Self::Resolve,
-        Self::Connect,
-        Self::Tls,
-        Self::Processing,
-        Self::Transfer,
-    ];
-
-    /// The label's value.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Resolve => "resolve",
-            Self::Connect => "connect",
-            Self::Tls => "tls",
-            Self::Processing => "processing",
-            Self::Transfer => "transfer",
-        }
-    }
-}
-
-/// What a run is doing; shown only where it is cancelled.
+/// What a run is doing; shown where it is cancelled, and in its journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Nothing yet.
@@ -95,11 +59,9 @@ pub struct Trace<'r> {
     pub report: &'r mut Report,
     /// The start of the run.
     pub started: Instant,
-    /// What is being done.
-    pub step: Step,
+    step: Step,
     /// The certificates of the last TLS handshake.
     pub certificates: Option<Arc<Recorder>>,
-    phases: [Duration; Phase::ALL.len()],
     current: Option<(Phase, Instant)>,
     ended: bool,
 }
@@ -112,10 +74,23 @@ impl<'r> Trace<'r> {
             started: Instant::now(),
             step: Step::Starting,
             certificates: None,
-            phases: [Duration::ZERO; Phase::ALL.len()],
             current: None,
             ended: false,
         }
+    }
+
+    /// Notes what is being done from here on.
+    pub fn at(&mut self, step: Step) {
+        let is_progress = matches!((&self.step, &step), (Step::Reading(_), Step::Reading(_)));
+        if !is_progress {
+            self.report.note(|| step.to_string());
+        }
+        self.step = step;
+    }
+
+    /// What is being done.
+    pub fn step(&self) -> &Step {
+        &self.step
     }
 
     /// Ends the current phase, if there is one, and begins this one.
@@ -129,7 +104,7 @@ impl<'r> Trace<'r> {
     pub fn leave(&mut self) -> Instant {
         let now = Instant::now();
         if let Some((phase, since)) = self.current.take() {
-            self.phases[phase as usize] += now - since;
+            self.report.phases.add(phase, now - since);
         }
         now
     }
@@ -142,7 +117,7 @@ impl<'r> Trace<'r> {
 
     /// The time spent in a phase, redirects added up.
     pub fn spent(&self, phase: Phase) -> Duration {
-        self.phases[phase as usize]
+        self.report.phases.spent(phase)
     }
 
     /// How long to wait for what may not come: `wait`, but no longer than leaves a tenth of the time before the deadline for
@@ -200,7 +175,7 @@ mod tests {
         trace.enter(Phase::Connect);
         std::thread::sleep(pause);
         let entered = trace.enter(Phase::Processing);
-        trace.step = Step::Reading(17);
+        trace.at(Step::Reading(17));
         std::thread::sleep(pause);
         let left = trace.leave();
         assert!(trace.spent(Phase::Connect) >= pause);

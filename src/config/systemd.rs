@@ -1,6 +1,5 @@
 //! The configuration of systemd checks.
 
-use std::fmt;
 use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};

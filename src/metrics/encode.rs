@@ -149,6 +149,7 @@ mod tests {
                 duration: Duration::ZERO,
                 response_time: None,
                 samples,
+                ..Outcome::default()
             }),
         })
     }

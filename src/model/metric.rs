@@ -35,13 +35,15 @@ pub enum Scope {
     Service,
     /// A check: labels `service, group, check`.
     Check,
+    /// One request to `/probe`; no leading labels, and never part of `/metrics`.
+    Probe,
 }
 
 impl Scope {
     /// The labels that every family of this scope begins with.
     pub const fn labels(self) -> &'static [&'static str] {
         match self {
-            Self::Exporter => &[],
+            Self::Exporter | Self::Probe => &[],
             Self::Service => &["service", "group", "tier"],
             Self::Check => &["service", "group", "check"],
         }
@@ -78,6 +80,18 @@ impl Family {
         }
     }
 
+    /// A gauge that `/probe` serves. The name, and whether it bears a unit, are blackbox_exporter's, so its unit is not declared.
+    pub const fn probe(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Self {
+        Self {
+            name,
+            metric_type: MetricType::Gauge,
+            unit: Unit::None,
+            scope: Scope::Probe,
+            labels,
+            help,
+        }
+    }
+
     /// The same in this unit.
     #[must_use]
     pub const fn in_unit(mut self, unit: Unit) -> Self {
@@ -86,10 +100,11 @@ impl Family {
     }
 }
 
-/// One value of a kind's own family, measured by one run. It lasts until the check's next run ends.
+/// One value of a kind's own family, measured by one run. It lasts until the check's next run ends. In a probe's answer the
+/// family is of scope [`Scope::Probe`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
-    /// The family, of scope [`Scope::Check`].
+    /// The family, of scope [`Scope::Check`] or [`Scope::Probe`].
     pub family: &'static Family,
     /// The values of `family.labels`, in that order. What comes from a target is bounded by the check.
     pub labels: Vec<Cow<'static, str>>,

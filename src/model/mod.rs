@@ -1,17 +1,21 @@
 //! The words of the design as types: they depend on nothing else of ours, and everything else depends on them.
 
 mod id;
+mod journal;
 mod kind;
 mod metric;
 mod outcome;
+mod phase;
 mod status;
 mod time;
 
 pub use id::{CheckId, CheckName, ServiceKey};
+pub use journal::Journal;
 pub use kind::CheckKind;
 pub(crate) use kind::with_kinds;
 pub use metric::{Family, MetricType, Sample, Scope, Unit};
-pub use outcome::{Conclusion, MAX_MESSAGE_BYTES, Outcome, Problem, Reason, Report};
+pub use outcome::{Conclusion, MAX_MESSAGE_BYTES, MAX_PIDS, Outcome, Problem, Reason, Report};
+pub use phase::{Phase, Phases};
 pub(crate) use status::words;
 pub use status::{Condition, Severity, Status, Thresholds, Tier, Tolerance};
 pub use time::{Clock, Moment, SystemClock};

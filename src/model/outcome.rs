@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::metric::Sample;
+use super::journal::Journal;
+use super::metric::{Family, Sample};
+use super::phase::Phases;
 use super::status::words;
 
 words! {
@@ -101,14 +103,46 @@ pub struct Report {
     pub response_time: Option<Duration>,
     /// Set when the run succeeds, but something is not as it should be.
     pub warning: Option<Problem>,
+    /// How long each part took, for kinds that use the network.
+    pub phases: Phases,
+    /// The matching processes, for kinds that look for some; at most [`MAX_PIDS`].
+    pub pids: Vec<u32>,
     /// Values of the kind's own families. A repeated push of one series replaces nothing: push each once.
     pub samples: Vec<Sample>,
+    /// Where somebody wants to see them: the steps of the run.
+    pub journal: Option<Journal>,
+    /// Where the run answers a request to `/probe`: values of blackbox_exporter's families, each series once.
+    pub probe: Option<Vec<Sample>>,
 }
 
+impl Report {
+    /// Notes a step in the journal, if one is kept.
+    pub fn note(&mut self, step: impl FnOnce() -> String) {
+        if let Some(journal) = &mut self.journal {
+            journal.note(&step());
+        }
+    }
+
+    /// Adds a value to a probe's answer, if the run is one.
+    pub fn probed(&mut self, family: &'static Family, labels: Vec<Cow<'static, str>>, value: f64) {
+        if let Some(samples) = &mut self.probe {
+            samples.push(Sample {
+                family,
+                labels,
+                value,
+            });
+        }
+    }
+}
+
+/// The most process ids that a run keeps.
+pub const MAX_PIDS: usize = 64;
+
 /// How a run ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Conclusion {
     /// All was as it should be.
+    #[default]
     Success,
     /// It works, but something is not as it should be.
     Warning(Problem),
@@ -117,7 +151,7 @@ pub enum Conclusion {
 }
 
 /// The result of one run, as the store keeps it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Outcome {
     /// How the run ended.
     pub conclusion: Conclusion,
@@ -126,6 +160,10 @@ pub struct Outcome {
     /// The response time that thresholds judge and the histogram records: present for answered runs of timed kinds,
     /// and for runs of timed kinds that timed out (then the deadline).
     pub response_time: Option<Duration>,
+    /// How long each part took, for kinds that use the network.
+    pub phases: Phases,
+    /// The matching processes, for kinds that look for some; at most [`MAX_PIDS`].
+    pub pids: Vec<u32>,
     /// Values of the kind's own families.
     pub samples: Vec<Sample>,
 }

@@ -1,6 +1,5 @@
 //! Statuses, conditions, tiers and the settings that they are judged by.
 
-use std::fmt;
 use std::time::Duration;
 
 macro_rules! words {
@@ -26,8 +25,8 @@ macro_rules! words {
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(self.as_str())
             }
         }

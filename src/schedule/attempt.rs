@@ -55,6 +55,8 @@ pub async fn attempt<R: Runnable>(
         conclusion,
         duration: started.elapsed(),
         response_time,
+        phases: report.phases,
+        pids: report.pids,
         samples: report.samples,
     }
 }

@@ -83,7 +83,7 @@ impl Bench {
             }),
             duration: Duration::from_secs(1),
             response_time,
-            samples: Vec::new(),
+            ..Outcome::default()
         }
     }
 

@@ -105,7 +105,7 @@ mod tests {
             conclusion,
             duration: response_time.unwrap_or_default(),
             response_time,
-            samples: Vec::new(),
+            ..Outcome::default()
         }
     }
 

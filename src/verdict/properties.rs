@@ -194,7 +194,7 @@ proptest! {
             _ => Conclusion::Failure(problem),
         };
         let response_time = response_time.map(Duration::from_millis);
-        let outcome = Outcome { conclusion, duration: Duration::ZERO, response_time, samples: Vec::new() };
+        let outcome = Outcome { conclusion, duration: Duration::ZERO, response_time, ..Outcome::default() };
         let thresholds = Thresholds {
             degraded: Duration::from_millis(degraded),
             down: Duration::from_millis(degraded + more),

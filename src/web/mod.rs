@@ -8,6 +8,7 @@ mod body;
 mod connections;
 mod pages;
 mod reload;
+mod reply;
 mod routes;
 mod server;
 mod stream;
@@ -19,9 +20,12 @@ pub use reload::{ReloadFuture, Reloader};
 pub use server::{MAX_CONNECTIONS, serve};
 
 use crate::metrics::Renderer;
+use crate::store::Snapshot;
 
 /// What the server answers from.
 pub struct State {
+    /// What is known of every check and service now.
+    pub snapshot: Box<dyn Fn() -> Snapshot + Send + Sync>,
     /// Renders the metrics.
     pub renderer: Arc<Renderer>,
     /// Whether every check has run at least once.

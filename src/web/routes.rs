@@ -4,15 +4,13 @@ use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use futures_util::FutureExt;
-use http::header::{
-    ACCEPT, ACCEPT_ENCODING, ALLOW, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, VARY,
-};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http::header::{ACCEPT, ACCEPT_ENCODING, ALLOW, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, VARY};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
 use super::body::{Answering, Content, ResponseBody};
+use super::reply::Reply;
 use super::{State, accept, pages};
 use crate::metrics::{Encoding, Variant};
 
@@ -71,56 +69,6 @@ impl Page {
 
     fn allows(self, method: &Method) -> bool {
         self.allow().split(", ").any(|allowed| allowed == method.as_str())
-    }
-}
-
-/// An answer before it becomes a response.
-pub(super) struct Reply {
-    status: StatusCode,
-    content: Content,
-    headers: HeaderMap,
-}
-
-impl Reply {
-    /// A plain text.
-    pub fn text(status: StatusCode, text: impl Into<Bytes>) -> Self {
-        Self::new(status, "text/plain; charset=utf-8", Content::Text(text.into()))
-    }
-
-    /// A page for people.
-    pub fn html(text: String) -> Self {
-        Self::new(
-            StatusCode::OK,
-            "text/html; charset=utf-8",
-            Content::Text(text.into()),
-        )
-        .with("content-security-policy", pages::CONTENT_SECURITY_POLICY)
-        .with("referrer-policy", "no-referrer")
-        .with("x-frame-options", "DENY")
-    }
-
-    fn new(status: StatusCode, content_type: &'static str, content: Content) -> Self {
-        Self {
-            status,
-            content,
-            headers: HeaderMap::new(),
-        }
-        .with(CONTENT_TYPE.as_str(), content_type)
-        .with("x-content-type-options", "nosniff")
-    }
-
-    /// The same with a header field, named in lower case.
-    pub fn with(mut self, name: &'static str, value: &'static str) -> Self {
-        self.headers
-            .insert(HeaderName::from_static(name), HeaderValue::from_static(value));
-        self
-    }
-
-    fn into_response(self, answering: Answering) -> Response<ResponseBody> {
-        let mut response = Response::new(ResponseBody::new(self.content, answering));
-        *response.status_mut() = self.status;
-        *response.headers_mut() = self.headers;
-        response
     }
 }
 

@@ -89,7 +89,7 @@ pub fn answered(mut check: CheckView, seconds: f64) -> CheckView {
             conclusion: Conclusion::Success,
             duration: Duration::from_secs_f64(seconds + 0.001),
             response_time,
-            samples: Vec::new(),
+            ..Outcome::default()
         }),
     });
     check
@@ -111,7 +111,7 @@ pub fn failed(check: CheckView, reason: Reason) -> CheckView {
             conclusion: Conclusion::Failure(problem),
             duration: Duration::from_micros(200),
             response_time: None,
-            samples: Vec::new(),
+            ..Outcome::default()
         }),
     });
     check

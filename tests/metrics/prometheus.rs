@@ -122,6 +122,7 @@ async fn a_real_prometheus_scrapes_openmetrics() {
         .unwrap();
     let target = listener.local_addr().unwrap();
     let state = State {
+        snapshot: Box::new(every_status),
         renderer: Renderer::new(every_status),
         is_ready: Box::new(|| true),
         reloader: Reloader::new(|| Box::pin(async { Ok(()) })),

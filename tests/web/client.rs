@@ -25,8 +25,13 @@ pub struct Server {
 
 /// A state that renders `source`, is ready, and cannot be reloaded.
 pub fn state(source: impl Fn() -> Snapshot + Send + Sync + 'static) -> State {
+    let source = Arc::new(source);
     State {
-        renderer: Renderer::new(source),
+        snapshot: Box::new({
+            let source = Arc::clone(&source);
+            move || source()
+        }),
+        renderer: Renderer::new(move || source()),
         is_ready: Box::new(|| true),
         reloader: Reloader::new(|| Box::pin(async { Ok(()) })),
         is_lifecycle_enabled: false,

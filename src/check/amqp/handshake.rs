@@ -79,7 +79,7 @@ impl Connection {
     /// Logs in over a new stream and opens the virtual host.
     ///
     /// # Errors
-    /// Why the broker refuses, or why it is none. `trace.step` says how far it got.
+    /// Why the broker refuses, or why it is none. `trace.step()` says how far it got.
     pub async fn open(stream: Stream, login: &Login<'_>, trace: &mut Trace<'_>) -> Result<Self, AmqpError> {
         let mut connection = Self {
             frames: Frames::new(stream),
@@ -101,7 +101,7 @@ impl Connection {
     }
 
     async fn shake_hands(&mut self, login: &Login<'_>, trace: &mut Trace<'_>) -> Result<(), AmqpError> {
-        trace.step = Step::Doing("waiting for the broker's greeting".into());
+        trace.at(Step::Doing("waiting for the broker's greeting".into()));
         let header = AMQPFrame::ProtocolHeader(ProtocolVersion::amqp_0_9_1());
         self.frames.send(&[header]).await?;
         let start = match self.answer().await {
@@ -113,7 +113,7 @@ impl Connection {
         self.product = text(&start.server_properties, "product");
         self.version = text(&start.server_properties, "version");
 
-        trace.step = Step::Doing("logging in".into());
+        trace.at(Step::Doing("logging in".into()));
         let start_ok = AMQPMethod::StartOk(self.start_ok(&start, login)?);
         self.say(start_ok).await?;
         let tune = match self.answer().await? {
@@ -131,7 +131,7 @@ impl Connection {
         self.frames.agree(tuned.frame_max as usize);
         self.say(AMQPMethod::TuneOk(tuned)).await?;
 
-        trace.step = Step::Doing("opening the virtual host".into());
+        trace.at(Step::Doing("opening the virtual host".into()));
         let virtual_host = short(login.vhost)?;
         self.say(AMQPMethod::Open(Open { virtual_host })).await?;
         match self.answer().await? {

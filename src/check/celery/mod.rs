@@ -148,9 +148,9 @@ impl CeleryCheck {
         let mut messages = 0;
         loop {
             let answered = tally.workers.len();
-            trace.step = Step::Doing(
+            trace.at(Step::Doing(
                 format!("waiting for answers of workers: {answered} of at least {min_workers} so far").into(),
-            );
+            ));
             let Some(received) = session.receive(until, trace).await? else {
                 break;
             };

@@ -123,7 +123,9 @@ impl DockerCheck {
 
     async fn inspect(&mut self, trace: &mut Trace<'_>) -> Result<(), Problem> {
         let name = &self.settings.container;
-        trace.step = Step::Doing(format!("connecting to the engine at {}", self.settings.host).into());
+        trace.at(Step::Doing(
+            format!("connecting to the engine at {}", self.settings.host).into(),
+        ));
         self.client.begin();
         let request = self.request()?;
         let answer = self

@@ -154,11 +154,11 @@ impl HttpCheck {
                 nodelay(&stream)?;
             }
             trace.enter(Phase::Processing);
-            trace.step = Step::Waiting;
+            trace.at(Step::Waiting);
             return Exchange::http1(stream, request, peer, true).await;
         }
         if let Some(proxy) = proxy {
-            trace.step = Step::Tunnelling(target.to_string());
+            trace.at(Step::Tunnelling(target.to_string()));
             let headers = self
                 .settings
                 .proxy
@@ -173,7 +173,7 @@ impl HttpCheck {
         let http2 = secured.get_ref().1.alpn_protocol() == Some(b"h2");
         let request = self.requests.build(hop, Wire { http2, proxy: None })?;
         trace.enter(Phase::Processing);
-        trace.step = Step::Waiting;
+        trace.at(Step::Waiting);
         match http2 {
             true => Exchange::http2(secured, request, peer).await,
             false => Exchange::http1(secured, request, peer, false).await,
@@ -195,11 +195,11 @@ impl HttpCheck {
         let need_body = assertions.need_body() || !self.settings.extraction.is_empty();
         let mut sink = Sink::new(self.settings.compression, limit, need_body, &self.network.bodies);
         let mut received: u64 = 0;
-        trace.step = Step::Reading(0);
+        trace.at(Step::Reading(0));
         let read = async {
             while let Some(data) = exchange.data().await? {
                 received += data.len() as u64;
-                trace.step = Step::Reading(received);
+                trace.at(Step::Reading(received));
                 sink.write(&data)?;
             }
             sink.finish()
@@ -210,7 +210,7 @@ impl HttpCheck {
         if !need_body {
             return Ok(());
         }
-        trace.step = Step::Judging;
+        trace.at(Step::Judging);
         let extracted = self.look_at(body).await?;
         notes.trace.report.warning = extracted.warning;
         notes.extracted = extracted.samples;
@@ -266,7 +266,7 @@ impl Drop for Notes<'_> {
         let status = self.status.map_or(0.0, |status| f64::from(status.as_u16()));
         let mut samples = Vec::with_capacity(Phase::ALL.len() + 2);
         samples.push(sample(&STATUS_CODE, Vec::new(), status));
-        for phase in Phase::ALL {
+        for &phase in Phase::ALL {
             let seconds = self.trace.spent(phase).as_secs_f64();
             samples.push(sample(&PHASE_DURATION, vec![phase.as_str().into()], seconds));
         }

@@ -120,7 +120,7 @@ impl Connector {
     ) -> Result<Session, Refusal> {
         let stream = self.stream(way, trace).await?;
         trace.enter(Phase::Processing);
-        trace.step = Step::Doing(format!("logging in to {}", self.target).into());
+        trace.at(Step::Doing(format!("logging in to {}", self.target).into()));
         let url = &self.settings.url;
         let mut config = Config::new();
         config.user(&url.user).application_name(&url.application_name);
@@ -148,7 +148,7 @@ impl Connector {
             ServerAddress::Unix { folder, port } => {
                 let path = folder.join(format!(".s.PGSQL.{port}"));
                 trace.enter(Phase::Connect);
-                trace.step = Step::Doing(format!("connecting to {}", path.display()).into());
+                trace.at(Step::Doing(format!("connecting to {}", path.display()).into()));
                 return Ok(Stream::unix(&path, &self.allowance).await?);
             }
         };
@@ -157,12 +157,12 @@ impl Connector {
         if way == Way::Plain {
             return Ok(Stream::tcp(stream, &self.allowance)?);
         }
-        trace.step = Step::Doing(
+        trace.at(Step::Doing(
             format!(
                 "waiting for {peer} to say whether it does TLS (does PostgreSQL listen there, does it hang?)"
             )
             .into(),
-        );
+        ));
         match (offers_tls(&mut stream, peer).await?, way) {
             (false, Way::Tls) => {
                 let message = format!(

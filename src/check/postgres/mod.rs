@@ -112,7 +112,7 @@ impl PostgresCheck {
         if kept.is_current(password) {
             return Some(kept);
         }
-        trace.step = Step::Doing("ending the session of the runs before".into());
+        trace.at(Step::Doing("ending the session of the runs before".into()));
         kept.close().await;
         None
     }
@@ -160,7 +160,7 @@ impl PostgresCheck {
             .filter(|_| !session.refuses_statistics);
         let is_size_due = limits.is_some() && self.memory.is_size_due();
 
-        trace.step = Step::Doing("waiting for the answer to SELECT 1".into());
+        trace.at(Step::Doing("waiting for the answer to SELECT 1".into()));
         let sent = async {
             let probe = session.send(probe).await?;
             let query = match &settings.query {
@@ -191,7 +191,7 @@ impl PostgresCheck {
             });
         }
         if let Some(asked) = &settings.query {
-            trace.step = Step::Doing("waiting for the answer to the query".into());
+            trace.at(Step::Doing("waiting for the answer to the query".into()));
             let others = others_of_query(session.version());
             match session.first_row(query, others).await {
                 Ok(row) => result = result.and_then(|()| is_expected(asked, row, self.connector.target())),
@@ -205,7 +205,7 @@ impl PostgresCheck {
         }
         trace.answered();
 
-        trace.step = Step::Doing("reading the statistics".into());
+        trace.at(Step::Doing("reading the statistics".into()));
         let mut found = None;
         if limits.is_some() {
             found = Statistics::read(readable(session.first_row(statistics, statistics::OTHERS).await)?);

@@ -77,7 +77,7 @@ impl Broker {
         }
         trace.enter(Phase::Processing);
         let looked = self.ask(&mut session.connection, queues, trace, warnings).await;
-        let existing = looked.map_err(|error| error.problem(&self.address, &trace.step))?;
+        let existing = looked.map_err(|error| error.problem(&self.address, trace.step()))?;
         if let Some(why) = session.connection.blocked() {
             let message = format!("{}: the broker blocks publishers: {why}", self.address);
             warnings.add(Weight::Alarm, Problem::new(Reason::State, message));
@@ -102,22 +102,22 @@ impl Broker {
             if session.password != password || session.connection.opened.elapsed() >= MAX_CONNECTION_AGE {
                 part(session, trace).await;
             } else {
-                trace.step = Step::Doing("opening a channel on the connection kept".into());
+                trace.at(Step::Doing("opening a channel on the connection kept".into()));
                 trace.certificates.clone_from(&session.certificates);
                 trace.enter(Phase::Processing);
                 match session.connection.open_channel().await {
                     Ok(()) => return Ok(session),
                     // The broker was restarted, or somebody closed the connection: the broker that is there now counts.
                     Err(error) if error.is_stale() => {}
-                    Err(error) => return Err(error.problem(&self.address, &trace.step)),
+                    Err(error) => return Err(error.problem(&self.address, trace.step())),
                 }
             }
         }
         let mut session = self.connect(password, trace).await?;
-        trace.step = Step::Doing("opening a channel".into());
+        trace.at(Step::Doing("opening a channel".into()));
         match session.connection.open_channel().await {
             Ok(()) => Ok(session),
-            Err(error) => Err(error.problem(&self.address, &trace.step)),
+            Err(error) => Err(error.problem(&self.address, trace.step())),
         }
     }
 
@@ -150,7 +150,7 @@ impl Broker {
             vhost: &self.vhost,
         };
         let opened = Connection::open(stream, &login, trace).await;
-        let connection = opened.map_err(|error| error.problem(&self.address, &trace.step))?;
+        let connection = opened.map_err(|error| error.problem(&self.address, trace.step()))?;
         Ok(Session {
             connection,
             password,
@@ -168,7 +168,7 @@ impl Broker {
     ) -> Result<Vec<String>, AmqpError> {
         let mut existing = Vec::new();
         for queue in queues {
-            trace.step = Step::Doing(format!("asking for the queue {}", queue.name).into());
+            trace.at(Step::Doing(format!("asking for the queue {}", queue.name).into()));
             if !connection.is_channel_open() {
                 connection.open_channel().await?;
             }
@@ -179,12 +179,12 @@ impl Broker {
                 }
                 // A refusal (404: there is no such queue) costs the channel, not the connection.
                 Err(error @ AmqpError::ChannelClosed(_)) => {
-                    warnings.add(Weight::Queue, error.problem(&self.address, &trace.step));
+                    warnings.add(Weight::Queue, error.problem(&self.address, trace.step()));
                 }
                 Err(error) => return Err(error),
             }
         }
-        trace.step = Step::Doing("closing the channel".into());
+        trace.at(Step::Doing("closing the channel".into()));
         if connection.is_channel_open() {
             connection.close_channel().await?;
         }
@@ -225,6 +225,6 @@ impl Broker {
 
 /// Closes a connection before another one is made, so that there is one at a time; a broker that does not answer is left.
 async fn part(session: Session, trace: &mut Trace<'_>) {
-    trace.step = Step::Doing("closing the connection".into());
+    trace.at(Step::Doing("closing the connection".into()));
     let _ = tokio::time::timeout(PARTING, session.connection.close()).await;
 }

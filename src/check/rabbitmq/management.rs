@@ -82,7 +82,7 @@ impl Management {
     pub async fn look(&mut self, queues: &[String], trace: &mut Trace<'_>, warnings: &mut Warnings) {
         let address = self.settings.address.to_string();
         let timeout = trace.within(self.settings.timeout);
-        trace.step = Step::Doing(format!("asking the management at {address}").into());
+        trace.at(Step::Doing(format!("asking the management at {address}").into()));
         // Notes of its own: the certificate and the phases reported are those of the broker.
         let mut notes = Report::default();
         let mut side = Trace::new(&mut notes);
@@ -231,7 +231,7 @@ impl Management {
     }
 
     async fn get(&mut self, path: &str, doing: &str, side: &mut Trace<'_>) -> Result<Answer, Problem> {
-        side.step = Step::Doing(doing.to_owned().into());
+        side.at(Step::Doing(doing.to_owned().into()));
         let request = Request::get(format!("{}{path}", self.settings.prefix))
             .header(http::header::HOST, self.settings.address.to_string())
             .header(http::header::ACCEPT, "application/json")

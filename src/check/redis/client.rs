@@ -180,7 +180,7 @@ impl RedisClient {
     async fn connect(&mut self, trace: &mut Trace<'_>) -> Result<Stream, Problem> {
         let (address, preference) = match &self.server.endpoint {
             RedisEndpoint::Unix(path) => {
-                trace.step = Step::Doing(format!("connecting to {}", path.display()).into());
+                trace.at(Step::Doing(format!("connecting to {}", path.display()).into()));
                 return Stream::unix(path, &self.allowance).await;
             }
             RedisEndpoint::Host {
@@ -453,6 +453,6 @@ mod tests {
         theirs.write_all(b"+").await.unwrap();
         tokio::time::sleep(soon).await;
         assert!(!session.is_idle().await);
-        assert_eq!(trace.step.to_string(), "waiting for x's answer to BRPOP");
+        assert_eq!(trace.step().to_string(), "waiting for x's answer to BRPOP");
     }
 }

@@ -98,7 +98,9 @@ impl Session {
         let Some(first) = commands.first() else {
             return Ok(());
         };
-        trace.step = Step::Doing(format!("sending {} to {}", first.name, self.at).into());
+        trace.at(Step::Doing(
+            format!("sending {} to {}", first.name, self.at).into(),
+        ));
         let mut packed = Vec::new();
         for command in commands {
             packed.extend(command.command.get_packed_command());
@@ -124,7 +126,9 @@ impl Session {
     /// Why there is none: the connection is broken, or what came is not in the protocol.
     pub async fn reply(&mut self, trace: &mut Trace<'_>) -> Result<Reply, Problem> {
         let name = self.pending.front().copied().unwrap_or("nothing");
-        trace.step = Step::Doing(format!("waiting for {}'s answer to {name}", self.at).into());
+        trace.at(Step::Doing(
+            format!("waiting for {}'s answer to {name}", self.at).into(),
+        ));
         let (stream, parser) = (&mut self.stream, &mut self.parser);
         let received = poll_fn(|cx| {
             let mut feed = Feed {

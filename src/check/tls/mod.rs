@@ -126,7 +126,7 @@ impl TlsClient {
         trace: &mut Trace<'_>,
     ) -> Result<Secured, Problem> {
         trace.enter(Phase::Tls);
-        trace.step = Step::Handshake(peer);
+        trace.at(Step::Handshake(peer));
         let name = self.server_name(host)?;
         let (config, recorder) = self.config()?;
         recorder.reset();

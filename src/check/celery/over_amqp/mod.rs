@@ -134,7 +134,7 @@ impl Link {
             vhost: virtual_host,
         };
         let connection = Connection::open(stream, &login, trace).await;
-        connection.map_err(|error| error.problem(address, trace.step.to_string()))
+        connection.map_err(|error| error.problem(address, trace.step().to_string()))
     }
 
     /// Keeps the connection of a run that went well.
@@ -202,7 +202,9 @@ impl Session {
     ) -> Result<Finished, Problem> {
         let mut lengths = Vec::with_capacity(settings.queues.len());
         for queue in &settings.queues {
-            trace.step = Step::Doing(format!("asking for the length of the queue {}", queue.name).into());
+            trace.at(Step::Doing(
+                format!("asking for the length of the queue {}", queue.name).into(),
+            ));
             lengths.push(match self.inspect(&queue.name).await? {
                 Ok((messages, _)) => Length::Messages(messages.into()),
                 Err(why) => Length::Unknown(why),
@@ -210,7 +212,9 @@ impl Session {
         }
         let mut listening = 0;
         for worker in silent.iter().take(MAX_PROBED) {
-            trace.step = Step::Doing("looking for the mailboxes of workers that did not answer".into());
+            trace.at(Step::Doing(
+                "looking for the mailboxes of workers that did not answer".into(),
+            ));
             let mailbox = format!("{worker}.{}.pidbox", settings.control_exchange);
             if let Ok((_, consumers)) = self.inspect(&mailbox).await?
                 && consumers > 0
@@ -218,7 +222,7 @@ impl Session {
                 listening += 1;
             }
         }
-        trace.step = Step::Doing("closing the channel".into());
+        trace.at(Step::Doing("closing the channel".into()));
         let connection = &mut self.kept.connection;
         if connection.is_channel_open() {
             let closed = connection.close_channel().await;

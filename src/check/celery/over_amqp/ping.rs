@@ -20,7 +20,7 @@ pub async fn send(
     trace: &mut Trace<'_>,
 ) -> Result<bool, (AmqpError, &'static str)> {
     let mut begin = |doing: &'static str| {
-        trace.step = Step::Doing(doing.into());
+        trace.at(Step::Doing(doing.into()));
         move |error| (error, doing)
     };
     let at = begin("opening a channel");

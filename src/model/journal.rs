@@ -1,0 +1,69 @@
+//! The steps of one run with their times, for whoever wants to see what a check did: `check --debug`, `/probe?debug=true`.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// The most lines that a journal keeps; a run that redirects or asks on and on does not fill the memory.
+const MAX_LINES: usize = 256;
+/// The longest line, in bytes.
+const MAX_LINE_BYTES: usize = 1024;
+
+/// What a run did, step by step.
+#[derive(Clone, Debug)]
+pub struct Journal {
+    started: Instant,
+    lines: Vec<(Duration, String)>,
+}
+
+impl Journal {
+    /// An empty journal of a run that starts now.
+    pub fn new() -> Self {
+        Self {
+            started: Instant::now(),
+            lines: Vec::new(),
+        }
+    }
+
+    /// Notes a step, as one line of printable characters. It must not hold a secret.
+    pub fn note(&mut self, step: &str) {
+        if self.lines.len() >= MAX_LINES {
+            return;
+        }
+        let mut line: String = step
+            .chars()
+            .map(|character| if character.is_control() { ' ' } else { character })
+            .collect();
+        line.truncate(line.floor_char_boundary(MAX_LINE_BYTES));
+        self.lines.push((self.started.elapsed(), line));
+    }
+
+    /// The lines, each with the time since the start of the run.
+    pub fn lines(&self) -> &[(Duration, String)] {
+        &self.lines
+    }
+}
+
+impl Default for Journal {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_journal_is_bounded_and_printable() {
+        let mut journal = Journal::new();
+        journal.note("a\r\n\u{1b}b");
+        journal.note(&"é".repeat(MAX_LINE_BYTES));
+        for _ in 0..2 * MAX_LINES {
+            journal.note("x");
+        }
+        let lines = journal.lines();
+        assert_eq!((lines.len(), lines[0].1.as_str()), (MAX_LINES, "a   b"));
+        assert!(lines[1].1.len() <= MAX_LINE_BYTES);
+    }
+}

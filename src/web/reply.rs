@@ -1,0 +1,60 @@
+//! An answer before it becomes a response.
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+
+use super::body::{Answering, Content, ResponseBody};
+use super::pages;
+
+/// An answer before it becomes a response.
+pub(super) struct Reply {
+    status: StatusCode,
+    content: Content,
+    headers: HeaderMap,
+}
+
+impl Reply {
+    /// A plain text.
+    pub fn text(status: StatusCode, text: impl Into<Bytes>) -> Self {
+        Self::new(status, "text/plain; charset=utf-8", Content::Text(text.into()))
+    }
+
+    /// A page for people.
+    pub fn html(text: String) -> Self {
+        Self::new(
+            StatusCode::OK,
+            "text/html; charset=utf-8",
+            Content::Text(text.into()),
+        )
+        .with("content-security-policy", pages::CONTENT_SECURITY_POLICY)
+        .with("referrer-policy", "no-referrer")
+        .with("x-frame-options", "DENY")
+    }
+
+    /// Any content of a media type.
+    pub fn new(status: StatusCode, content_type: &'static str, content: Content) -> Self {
+        Self {
+            status,
+            content,
+            headers: HeaderMap::new(),
+        }
+        .with(CONTENT_TYPE.as_str(), content_type)
+        .with("x-content-type-options", "nosniff")
+    }
+
+    /// The same with a header field, named in lower case.
+    pub fn with(mut self, name: &'static str, value: &'static str) -> Self {
+        self.headers
+            .insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        self
+    }
+
+    /// The response; `answering` lasts as long as its body.
+    pub fn into_response(self, answering: Answering) -> Response<ResponseBody> {
+        let mut response = Response::new(ResponseBody::new(self.content, answering));
+        *response.status_mut() = self.status;
+        *response.headers_mut() = self.headers;
+        response
+    }
+}
