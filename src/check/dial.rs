@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::net::TcpStream;
 
+use super::probed;
 use super::resolve::Resolver;
 use super::stream::TooMuch;
 use super::trace::{Phase, Step, Trace};
@@ -36,6 +37,8 @@ pub async fn dial(
     let mut addresses = resolver.resolve(&target.host, preference).await?;
     addresses.truncate(MAX_ADDRESSES);
     trace.enter(Phase::Connect);
+    let lookup = trace.spent(Phase::Resolve);
+    probed::resolved(trace.report, addresses[0], lookup);
     let first = SocketAddr::new(addresses[0], target.port);
     trace.at(Step::Connecting(first));
     if addresses.len() == 1 {

@@ -10,6 +10,7 @@ pub mod docker;
 pub mod http;
 pub mod network;
 pub mod postgres;
+pub mod probed;
 pub mod proc_scan;
 pub mod process;
 pub mod proxy;
