@@ -48,6 +48,7 @@ fn two_services() -> Config {
             service("api", vec![tcp("http"), tcp("tcp")]),
             service("db", vec![tcp("tcp")]),
         ],
+        ..Config::default()
     }
 }
 
@@ -337,6 +338,7 @@ fn only_what_is_still_configured_is_taken_over() {
     let (dir, conditions) = prepared();
     let db = Config {
         services: vec![service("db", vec![tcp("tcp")])],
+        ..Config::default()
     };
     let opened = Opened::with(dir.path(), &db);
     assert_eq!(opened.conditions(), conditions[1..]);

@@ -1,8 +1,9 @@
-//! The document: its four parts, read one after the other.
+//! The document: its parts, read one after the other.
 
 use super::levels::Levels;
 use super::pieces::split;
 use super::place::Place;
+use super::probe;
 use super::services;
 use super::settings::Config;
 use super::written::DocumentOptions;
@@ -14,23 +15,19 @@ pub fn resolve(root: &Node, place: &Place<'_>) -> Config {
         return Config::default();
     };
     let [document] = &pieces.parts;
-    if let Some(modules) = document.get("modules") {
-        let is_empty = modules.is_null() || modules.entries().is_some_and(<[_]>::is_empty);
-        if !is_empty {
-            let message = "not supported by this version: leave it out, or empty ({})";
-            place.field("modules").error_at_key(message);
-        }
-    }
+    let probe = probe::resolve(document.get("modules"), document.get("probe"), place);
     let levels = Levels::read(document.get("defaults"), document.get("tiers"), place);
     let services = match document.get("services").filter(|services| !services.is_null()) {
         Some(list) => services::resolve(list, &place.field("services"), &levels),
         None => {
-            if pieces.unknown.is_empty() {
-                place
-                    .error("services is missing: list what is to be watched, there is nothing to do without");
+            let has_modules = document.get("modules").is_some_and(|modules| !modules.is_null());
+            if pieces.unknown.is_empty() && !has_modules {
+                place.error(
+                    "services is missing: list what is to be watched (or modules for /probe), there is nothing to do without",
+                );
             }
             Vec::new()
         }
     };
-    Config { services }
+    Config { services, probe }
 }

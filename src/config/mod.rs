@@ -25,6 +25,7 @@ pub mod pattern;
 mod pieces;
 pub mod place;
 pub mod postgres;
+pub mod probe;
 pub mod process;
 pub mod rabbitmq;
 pub mod redis;

@@ -5,6 +5,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
 use super::kinds;
+use super::probe::{self, ProbeOptions};
 use super::written::{
     BearingOptions, CheckOptions, DocumentOptions, ServiceOptions, ShortFormOptions, TimingOptions,
 };
@@ -37,6 +38,8 @@ pub fn document() -> Value {
         "type": ["array", "null"],
         "items": { "anyOf": checks },
     });
+    let module = object(&mut generator, &[probe::properties]);
+    let guard = part::<ProbeOptions>(&mut generator);
     let mut root = object(&mut generator, &[part::<DocumentOptions>]);
     let properties = &mut root["properties"];
     set(
@@ -51,13 +54,17 @@ pub fn document() -> Value {
     set(&mut properties["tiers"], tiers);
     set(
         &mut properties["modules"],
-        json!({ "type": ["object", "null"], "maxProperties": 0 }),
+        json!({ "type": ["object", "null"], "additionalProperties": module }),
+    );
+    set(
+        &mut properties["probe"],
+        json!({ "type": ["object", "null"], "properties": guard, "additionalProperties": false }),
     );
     set(
         &mut properties["services"],
         json!({ "type": "array", "minItems": 1, "items": service }),
     );
-    root["required"] = json!(["services"]);
+    root["anyOf"] = json!([{ "required": ["services"] }, { "required": ["modules"] }]);
     root["$schema"] = json!("http://json-schema.org/draft-07/schema#");
     root["title"] = json!("Configuration of upkeep_exporter");
     root["definitions"] = Value::Object(generator.take_definitions(true));

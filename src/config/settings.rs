@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::probe::ProbeSettings;
 use crate::model::{CheckKind, CheckName, ServiceKey, Severity, Thresholds, Tier, Tolerance, with_kinds};
 
 /// A whole configuration, valid and complete.
@@ -10,6 +11,8 @@ use crate::model::{CheckKind, CheckName, ServiceKey, Severity, Thresholds, Tier,
 pub struct Config {
     /// The services, in the order of the file.
     pub services: Vec<Arc<Service>>,
+    /// What `/probe` may do.
+    pub probe: ProbeSettings,
 }
 
 /// A service with its checks.

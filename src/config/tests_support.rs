@@ -18,6 +18,7 @@ pub fn config(services: Vec<(&str, Vec<CheckSettings>)>) -> Config {
         })
     });
     Config {
+        probe: crate::config::probe::ProbeSettings::default(),
         services: services.collect(),
     }
 }

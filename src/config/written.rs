@@ -17,8 +17,10 @@ pub struct DocumentOptions {
     pub defaults: Option<BTreeMap<String, String>>,
     /// Settings of the two tiers; they stand between a service's own and the defaults.
     pub tiers: Option<BTreeMap<String, String>>,
-    /// Named sets of check options for /probe. Not supported by this version: leave it empty.
+    /// Named sets of check options for /probe, in blackbox_exporter's format.
     pub modules: Option<BTreeMap<String, String>>,
+    /// What /probe may do.
+    pub probe: Option<BTreeMap<String, String>>,
     /// What is watched.
     pub services: Option<Vec<String>>,
 }

@@ -42,5 +42,6 @@ pub fn each(checks: Vec<CheckSettings>) -> Config {
     });
     Config {
         services: services.collect(),
+        ..Config::default()
     }
 }

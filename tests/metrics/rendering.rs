@@ -328,6 +328,7 @@ fn the_predicted_number_of_series_bounds_the_rendered_one() {
                 .iter()
                 .map(|view| Arc::clone(&view.service))
                 .collect(),
+            ..Config::default()
         };
         let rendered = parsed(snapshot)
             .iter()

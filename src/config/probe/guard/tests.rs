@@ -1,0 +1,153 @@
+//! Tests of the guard.
+
+use std::cell::RefCell;
+
+use super::*;
+
+fn guard(allow: serde_json::Value) -> Guard {
+    let findings = RefCell::default();
+    let allow = serde_json::from_value(allow).unwrap();
+    Guard::resolve(Some(allow), &Place::root(&findings)).unwrap_or_else(|Invalid| panic!("{findings:?}"))
+}
+
+fn verdict(guard: &Guard, host: &str, address: &str, port: u16) -> &'static str {
+    match guard.judge(host, address.parse().unwrap(), Some(port)) {
+        Ok(()) => "allowed",
+        Err(refusal) => refusal.as_str(),
+    }
+}
+
+#[test]
+fn without_a_list_special_addresses_are_refused_in_every_disguise() {
+    for (address, expected) in [
+        ("192.0.2.1", "allowed"),
+        ("10.0.0.1", "allowed"),
+        ("2001:db8::1", "allowed"),
+        ("127.0.0.1", "loopback"),
+        ("127.255.255.254", "loopback"),
+        ("0.0.0.0", "loopback"),
+        ("0.1.2.3", "loopback"),
+        ("::", "loopback"),
+        ("::1", "loopback"),
+        ("::ffff:127.0.0.1", "loopback"),
+        ("::127.0.0.1", "loopback"),
+        ("64:ff9b::7f00:1", "loopback"),
+        ("2002:7f00:1::", "loopback"),
+        ("169.254.169.254", "metadata"),
+        ("::ffff:169.254.169.254", "metadata"),
+        ("64:ff9b::a9fe:a9fe", "metadata"),
+        ("169.254.170.2", "metadata"),
+        ("fd00:ec2::254", "metadata"),
+        ("100.100.100.200", "metadata"),
+        ("169.254.0.1", "link_local"),
+        ("fe80::1", "link_local"),
+        ("224.0.0.1", "multicast"),
+        ("255.255.255.255", "multicast"),
+        ("ff02::1", "multicast"),
+    ] {
+        assert_eq!(
+            verdict(&Guard::default(), "x", address, 80),
+            expected,
+            "{address}"
+        );
+    }
+}
+
+#[test]
+fn an_entry_allows_what_fits_all_of_its_keys() {
+    let guard = guard(serde_json::json!([
+        { "hosts": ["*.example.org", "db.lan"], "ports": [80, "8000-8002"] },
+        { "networks": ["192.0.2.0/24"], "ports": [443] },
+        { "paths": ["/run/*.sock"] },
+    ]));
+    for (host, address, port, expected) in [
+        ("a.example.org", "198.51.100.1", 80, "allowed"),
+        ("A.B.Example.ORG.", "198.51.100.1", 8001, "allowed"),
+        ("example.org", "198.51.100.1", 80, "not_allowed"),
+        ("badexample.org", "198.51.100.1", 80, "not_allowed"),
+        ("db.lan", "198.51.100.1", 8003, "not_allowed"),
+        ("192.0.2.7", "192.0.2.7", 443, "allowed"),
+        ("name", "192.0.2.7", 443, "allowed"),
+        ("192.0.2.7", "192.0.2.7", 80, "not_allowed"),
+        // The name fits, but it leads here.
+        ("a.example.org", "127.0.0.1", 80, "loopback"),
+    ] {
+        assert_eq!(
+            verdict(&guard, host, address, port),
+            expected,
+            "{host} {address} {port}"
+        );
+    }
+    assert_eq!(guard.judge_request("a.example.org", Some(80)), Ok(()));
+    assert_eq!(
+        guard.judge_request("a.example.org", Some(81)),
+        Err(Refusal::NotAllowed)
+    );
+    assert_eq!(
+        guard.judge_request("a.example.org", None),
+        Err(Refusal::NotAllowed)
+    );
+}
+
+#[test]
+fn everything_does_not_mean_special_addresses() {
+    let everything = guard(serde_json::json!([{ "networks": ["0.0.0.0/0", "::/0"] }]));
+    assert_eq!(verdict(&everything, "x", "198.51.100.1", 1), "allowed");
+    assert_eq!(verdict(&everything, "x", "169.254.169.254", 1), "metadata");
+    assert_eq!(verdict(&everything, "x", "127.0.0.1", 1), "loopback");
+    let local = guard(serde_json::json!([{ "networks": ["127.0.0.0/8", "::1"] }]));
+    assert_eq!(verdict(&local, "localhost", "127.0.0.1", 1), "allowed");
+    assert_eq!(verdict(&local, "localhost", "::1", 1), "allowed");
+    assert_eq!(verdict(&local, "x", "198.51.100.1", 1), "not_allowed");
+}
+
+#[test]
+fn unix_sockets_are_allowed_by_name_only() {
+    assert_eq!(
+        Guard::default().judge_path("/run/a.sock"),
+        Err(Refusal::NotAllowed)
+    );
+    let guard = guard(serde_json::json!([{ "paths": ["/run/*.sock", "/a/*/b*c*d"] }]));
+    for (path, is_allowed) in [
+        ("/run/a.sock", true),
+        ("/run/.sock", true),
+        ("/run/a/b.sock", false),
+        ("/run/../etc/a.sock", false),
+        ("/run/a.socket", false),
+        ("/a/x/bcd", true),
+        ("/a/x/b1c2d", true),
+        ("/a/x/bd", false),
+        ("run/a.sock", false),
+    ] {
+        assert_eq!(guard.judge_path(path).is_ok(), is_allowed, "{path}");
+    }
+    // An entry of paths allows no hosts.
+    assert_eq!(verdict(&guard, "x", "198.51.100.1", 1), "not_allowed");
+}
+
+#[test]
+fn faults_are_told_with_what_would_be_right() {
+    let findings = RefCell::default();
+    let allow = serde_json::json!([
+        { "hosts": ["a*b"], "networks": ["10.0.0.0/33"], "ports": ["9-8", 0], "paths": ["run"] },
+        {},
+    ]);
+    let allow = serde_json::from_value(allow).unwrap();
+    Guard::resolve(Some(allow), &Place::root(&findings).field("allow")).unwrap_err();
+    let told: Vec<String> = findings
+        .take()
+        .iter()
+        .map(|finding| finding.path.to_string())
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "allow[0].hosts[0]",
+            "allow[0].networks[0]",
+            "allow[0].ports[0]",
+            "allow[0].ports[1]",
+            "allow[0].paths[0]",
+            "allow[1]"
+        ]
+    );
+}

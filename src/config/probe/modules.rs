@@ -1,0 +1,180 @@
+//! Modules in blackbox_exporter's format: a prober, a deadline, and the options of the check kind of the same name, which are
+//! read by the very code that reads checks.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use schemars::{JsonSchema, SchemaGenerator};
+use serde::Deserialize;
+use serde_json::{Map, Value as Json, json};
+
+use super::{Module, Timeout, hide};
+use crate::config::kinds;
+use crate::config::pieces::{Pieces, split};
+use crate::config::place::Place;
+use crate::config::settings::KindSettings;
+use crate::config::suggest;
+use crate::config::yaml::{Entry, Node, Value, fields, read};
+use crate::model::CheckKind;
+
+/// The longest name of a module, in bytes.
+const MAX_NAME_BYTES: usize = 128;
+
+/// A prober: the check kind that does its work, that kind's key for the target, and a target to resolve the options with.
+struct Prober {
+    kind: CheckKind,
+    target: &'static str,
+    placeholder: &'static str,
+}
+
+const PROBERS: [Prober; 2] = [
+    Prober {
+        kind: CheckKind::Http,
+        target: "url",
+        placeholder: "http://target.invalid/",
+    },
+    Prober {
+        kind: CheckKind::Tcp,
+        target: "address",
+        placeholder: "target.invalid:1",
+    },
+];
+
+/// Keys of kinds that have no meaning for a probe, which serves no values of ours.
+const NOT_FOR_MODULES: [&str; 2] = ["extract", "extract_version"];
+
+/// A module's own keys, as written.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ModuleOptions {
+    /// What does the probing: the name of a check kind.
+    pub prober: Option<String>,
+    /// The longest that a probe may take. Default: what the scraper gives it.
+    pub timeout: Timeout,
+}
+
+/// The JSON Schema of a module's properties.
+pub fn properties(generator: &mut SchemaGenerator) -> Map<String, Json> {
+    let mut properties = crate::config::schema::part::<ModuleOptions>(generator);
+    properties["prober"] = json!({
+        "description": "What does the probing.",
+        "enum": PROBERS.iter().map(|prober| prober.kind.as_str()).collect::<Vec<_>>(),
+    });
+    for prober in &PROBERS {
+        let mut options = kinds::properties(prober.kind, generator);
+        options.retain(|key, _| key != prober.target && !NOT_FOR_MODULES.contains(&key.as_str()));
+        let options = json!({
+            "description": format!("Options of the prober {}.", prober.kind),
+            "type": ["object", "null"], "properties": options, "additionalProperties": false,
+        });
+        properties.insert(prober.kind.to_string(), options);
+    }
+    properties
+}
+
+/// Reads the modules at `place`. What is wrong is reported; then they are not complete.
+pub fn resolve(node: &Node, place: &Place<'_>) -> BTreeMap<String, Arc<Module>> {
+    let Some(entries) = node.entries() else {
+        place.error(format_args!(
+            "expected modules by name, found {}",
+            node.describe()
+        ));
+        return BTreeMap::new();
+    };
+    let mut modules = BTreeMap::new();
+    for entry in entries {
+        let place = place.field(&entry.key);
+        if entry.key.is_empty() || entry.key.len() > MAX_NAME_BYTES {
+            place.error_at_key(format_args!(
+                "a module's name has 1 to {MAX_NAME_BYTES} characters"
+            ));
+        } else if let Some(module) = module(&entry.value, &place) {
+            modules.insert(entry.key.to_string(), Arc::new(module));
+        }
+    }
+    modules
+}
+
+fn module(node: &Node, place: &Place<'_>) -> Option<Module> {
+    let names = PROBERS.each_ref().map(|prober| prober.kind.as_str());
+    let Pieces {
+        parts: [own, probers],
+        ..
+    } = split(node, place, [fields::<ModuleOptions>(), &names])?;
+    let reading = read::<ModuleOptions>(&own, place);
+    let options = reading.value?;
+    let chosen = match options.prober.as_deref() {
+        Some(word) => PROBERS
+            .iter()
+            .find(|prober| prober.kind.as_str() == word)
+            .or_else(|| {
+                let message = suggest::unknown("prober", word, names.into_iter());
+                place.field("prober").error(message);
+                None
+            }),
+        None if reading.faulty.is_empty() => {
+            place.error(format_args!(
+                "prober is missing: write one of {}",
+                names.join(", ")
+            ));
+            None
+        }
+        None => None,
+    }?;
+    let empty = Node::new(node.mark, Value::Map(Rc::default()));
+    let mut settings = None;
+    for prober in &PROBERS {
+        let is_chosen = prober.kind == chosen.kind;
+        let written = probers.get(prober.kind.as_str());
+        let place = place.field(prober.kind.as_str());
+        if written.is_some() && !is_chosen {
+            place.remark(format_args!("not used: the prober is {}", chosen.kind));
+        }
+        let options = match written {
+            Some(options) if !options.is_null() => options,
+            _ if is_chosen => &empty,
+            _ => continue,
+        };
+        let resolved = prober.resolve(options, &place);
+        if is_chosen {
+            settings = resolved;
+        }
+    }
+    Some(Module {
+        timeout: options.timeout.map(|timeout| timeout.0),
+        prober: settings?,
+        shown: hide::shown(node),
+    })
+}
+
+impl Prober {
+    /// Resolves options, aimed at the placeholder.
+    fn resolve(&self, options: &Node, place: &Place<'_>) -> Option<KindSettings> {
+        let mut unknown = Vec::new();
+        let mut entries = Vec::new();
+        for entry in options.entries().unwrap_or_default() {
+            let field = place.field(&entry.key);
+            if *entry.key == *self.target {
+                field.error_at_key("a module has no target: it comes with each request");
+            } else if NOT_FOR_MODULES.contains(&&*entry.key) {
+                field.error_at_key("a probe serves no extracted values: use a check of a service for that");
+            } else {
+                entries.push(entry.clone());
+                continue;
+            }
+            unknown.push(field.path().clone());
+        }
+        if options.entries().is_none() {
+            place.error(format_args!("expected options, found {}", options.describe()));
+            return None;
+        }
+        entries.push(Entry {
+            key: self.target.into(),
+            mark: options.mark,
+            value: Node::new(options.mark, Value::Text(self.placeholder.into())),
+        });
+        let aimed = Node::new(options.mark, Value::Map(Rc::new(entries)));
+        kinds::resolve(self.kind, &aimed, place, unknown)
+    }
+}
