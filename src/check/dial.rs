@@ -34,7 +34,9 @@ pub async fn dial(
     if target.host.parse::<IpAddr>().is_err() {
         trace.at(Step::Resolving(target.host.clone()));
     }
-    let mut addresses = resolver.resolve(&target.host, preference).await?;
+    let mut addresses = resolver
+        .resolve_for(&target.host, Some(target.port), preference)
+        .await?;
     addresses.truncate(MAX_ADDRESSES);
     trace.enter(Phase::Connect);
     let lookup = trace.spent(Phase::Resolve);

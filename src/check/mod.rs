@@ -7,6 +7,7 @@ pub mod celery;
 pub mod dbus;
 pub mod dial;
 pub mod docker;
+pub mod gate;
 pub mod http;
 pub mod network;
 pub mod postgres;
@@ -69,7 +70,12 @@ macro_rules! checks {
         impl Check {
             /// Builds a check. This neither blocks nor talks to a target.
             pub fn new(settings: &Arc<CheckSettings>, shared: &Shared) -> Self {
-                match &settings.kind {
+                Self::of(&settings.kind, shared)
+            }
+
+            /// Builds what these settings of a kind ask for. This neither blocks nor talks to a target.
+            pub fn of(settings: &KindSettings, shared: &Shared) -> Self {
+                match settings {
                     $(KindSettings::$variant(own) => Self::$variant(Box::new($name::$check::new(own, shared)))),+
                 }
             }

@@ -20,6 +20,7 @@ use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use hickory_resolver::system_conf::parse_resolv_conf;
 
 use self::hosts::{Hosts, MAX_HOSTS_BYTES};
+use super::gate::Gate;
 use super::stamp::Stamp;
 use crate::config::address::{AddressPreference, IpProtocol};
 use crate::model::{Problem, Reason};
@@ -53,9 +54,15 @@ impl Default for ResolverFiles {
     }
 }
 
-/// Resolves names.
-#[derive(Default)]
+/// Resolves names. A clone shares what was read.
+#[derive(Clone, Default)]
 pub struct Resolver {
+    inner: Arc<Inner>,
+    gate: Option<Arc<Gate>>,
+}
+
+#[derive(Default)]
+struct Inner {
     files: ResolverFiles,
     state: Mutex<State>,
 }
@@ -71,16 +78,53 @@ impl Resolver {
     /// A resolver that takes its configuration from these files.
     pub fn new(files: ResolverFiles) -> Self {
         Self {
-            files,
-            state: Mutex::default(),
+            inner: Arc::new(Inner {
+                files,
+                state: Mutex::default(),
+            }),
+            gate: None,
         }
     }
 
-    /// The addresses of a host that may be tried, in their order; at least one.
+    /// The same for runs that have to pass a gate, or that need not.
+    #[must_use]
+    pub fn gated(&self, gate: Option<Arc<Gate>>) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            gate,
+        }
+    }
+
+    /// The gate of the runs that this resolves for.
+    pub fn gate(&self) -> Option<&Gate> {
+        self.gate.as_deref()
+    }
+
+    /// The addresses of a host that may be connected to, in their order; at least one. `port` is what will be connected to,
+    /// where there are ports.
+    ///
+    /// # Errors
+    /// With the reason `dns`, whose message says what was asked, and with the reason `permission` where the gate refuses all addresses.
+    pub async fn resolve_for(
+        &self,
+        host: &str,
+        port: Option<u16>,
+        preference: AddressPreference,
+    ) -> Result<Vec<IpAddr>, Problem> {
+        let addresses = self.inner.resolve(host, preference).await?;
+        match &self.gate {
+            Some(gate) => gate.admit(host, addresses, port),
+            None => Ok(addresses),
+        }
+    }
+}
+
+impl Inner {
+    /// The addresses of a host, in their order; at least one.
     ///
     /// # Errors
     /// A problem with the reason `dns`, whose message says what was asked.
-    pub async fn resolve(&self, host: &str, preference: AddressPreference) -> Result<Vec<IpAddr>, Problem> {
+    async fn resolve(&self, host: &str, preference: AddressPreference) -> Result<Vec<IpAddr>, Problem> {
         let found = match known(host) {
             Some(addresses) => addresses,
             None => match self.hosts().get(host) {
@@ -194,7 +238,7 @@ impl Resolver {
 impl fmt::Debug for Resolver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Resolver")
-            .field("files", &self.files)
+            .field("files", &self.inner.files)
             .finish_non_exhaustive()
     }
 }
@@ -282,7 +326,7 @@ mod tests {
     async fn an_address_of_the_other_protocol_is_no_address() {
         let preference = AddressPreference::new(Some(IpProtocol::Ip6), Some(false));
         let problem = Resolver::default()
-            .resolve("127.0.0.1", preference)
+            .resolve_for("127.0.0.1", None, preference)
             .await
             .unwrap_err();
         assert_eq!(problem.reason, Reason::Dns);

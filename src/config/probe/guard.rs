@@ -368,6 +368,15 @@ fn ports(text: &PortsText, place: &Place<'_>) -> Result<RangeInclusive<u16>, Inv
 }
 
 impl Refusal {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::NotAllowed,
+        Self::Special(AddressClass::Loopback),
+        Self::Special(AddressClass::Metadata),
+        Self::Special(AddressClass::LinkLocal),
+        Self::Special(AddressClass::Multicast),
+    ];
+
     /// The word in labels.
     pub const fn as_str(self) -> &'static str {
         match self {
