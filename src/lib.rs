@@ -12,6 +12,7 @@ pub mod log;
 pub mod metrics;
 pub mod model;
 pub mod notify;
+pub mod probe;
 pub mod reload;
 pub mod schedule;
 pub mod store;
@@ -49,6 +50,8 @@ pub struct Setup {
     pub procfs: PathBuf,
     /// The path of the metrics.
     pub telemetry_path: String,
+    /// What is taken off a scraper's deadline in `/probe`.
+    pub probe_timeout_offset: Duration,
     /// Whether `POST /-/reload` is allowed.
     pub enable_lifecycle: bool,
 }
@@ -69,25 +72,36 @@ pub async fn run(
     let shared = check::Shared::new(setup.procfs);
     let scheduler = Arc::new(schedule::Scheduler::start(
         Arc::clone(&store),
-        shared,
+        shared.clone(),
         setup.clock,
     ));
-    scheduler.apply(&setup.config);
+    let prober = Arc::new(probe::Prober::new(shared, setup.probe_timeout_offset));
+    let take_over = {
+        let (scheduler, prober) = (Arc::clone(&scheduler), Arc::clone(&prober));
+        move |config: &config::Config| {
+            scheduler.apply(config);
+            prober.apply(&config.probe);
+        }
+    };
+    take_over(&setup.config);
+    let snapshot = {
+        let (store, prober) = (Arc::clone(&store), Arc::clone(&prober));
+        move || {
+            let mut snapshot = store.snapshot();
+            snapshot.exporter.probes = prober.counts();
+            snapshot
+        }
+    };
 
     let state = Arc::new(web::State {
-        snapshot: Box::new({
-            let store = Arc::clone(&store);
-            move || store.snapshot()
-        }),
-        renderer: metrics::Renderer::new({
-            let store = Arc::clone(&store);
-            move || store.snapshot()
-        }),
+        snapshot: Box::new(snapshot.clone()),
+        prober,
+        renderer: metrics::Renderer::new(snapshot),
         is_ready: Box::new({
             let store = Arc::clone(&store);
             move || store.is_first_round_over()
         }),
-        reloader: reload::reloader(setup.load, Arc::clone(&store), Arc::clone(&scheduler)),
+        reloader: reload::reloader(setup.load, Arc::clone(&store), take_over),
         is_lifecycle_enabled: setup.enable_lifecycle,
         telemetry_path: setup.telemetry_path,
     });

@@ -6,7 +6,6 @@ use tokio::sync::mpsc;
 use tracing::{error, info};
 
 use crate::config::{Config, ConfigError};
-use crate::schedule::Scheduler;
 use crate::store::Store;
 use crate::web::Reloader;
 use crate::{metrics, notify};
@@ -14,22 +13,31 @@ use crate::{metrics, notify};
 /// Loads the configuration as it is now.
 pub type Loader = dyn Fn() -> Result<Config, ConfigError> + Send + Sync;
 
-/// A reloader that hands what `load` returns to the store and the scheduler.
-pub fn reloader(load: Arc<Loader>, store: Arc<Store>, scheduler: Arc<Scheduler>) -> Reloader {
+/// A reloader that hands what `load` returns to `take_over`, and tells the store of what could not be loaded.
+pub fn reloader(
+    load: Arc<Loader>,
+    store: Arc<Store>,
+    take_over: impl Fn(&Config) + Send + Sync + 'static,
+) -> Reloader {
+    let take_over = Arc::new(take_over);
     Reloader::new(move || {
-        let (load, store, scheduler) = (Arc::clone(&load), Arc::clone(&store), Arc::clone(&scheduler));
-        Box::pin(async move { reload(load, &store, &scheduler).await })
+        let (load, store, take_over) = (Arc::clone(&load), Arc::clone(&store), Arc::clone(&take_over));
+        Box::pin(async move { reload(load, &store, &*take_over).await })
     })
 }
 
 /// Loads the configuration and takes it over. A bad one leaves the one before in force, and the metrics say so; the
 /// error holds all findings.
-async fn reload(load: Arc<Loader>, store: &Store, scheduler: &Scheduler) -> Result<(), String> {
+async fn reload(
+    load: Arc<Loader>,
+    store: &Store,
+    take_over: &(dyn Fn(&Config) + Send + Sync),
+) -> Result<(), String> {
     notify::reloading();
     // A large file takes a while to read; the checks must not wait for it.
     let result = match tokio::task::spawn_blocking(move || load()).await {
         Ok(Ok(config)) => {
-            scheduler.apply(&config);
+            take_over(&config);
             Ok(summary(&config))
         }
         Ok(Err(findings)) => Err(findings.to_string()),
@@ -62,8 +70,12 @@ pub async fn follow(mut hangup: mpsc::Receiver<()>, reloader: &Reloader) {
 pub fn summary(config: &Config) -> String {
     let checks: usize = config.services.iter().map(|service| service.checks.len()).sum();
     let counted = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    let modules = match config.probe.modules.len() {
+        0 => String::new(),
+        modules => format!(", {}", counted(modules, "module")),
+    };
     format!(
-        "{}, {}, at most {} series",
+        "{}, {}{modules}, at most {} series",
         counted(config.services.len(), "service"),
         counted(checks, "check"),
         metrics::series_count(config)

@@ -19,14 +19,11 @@ const EDGES: &[(&str, &[&str])] = &[
     ("schedule", &["check", "config", "model", "store"]),
     ("metrics", &["check", "config", "model", "store"]),
     ("status", &["config", "model", "store"]),
-    ("probe", &["check", "config", "metrics", "model"]),
+    ("probe", &["check", "config", "metrics", "model", "store"]),
     ("web", &["config", "metrics", "model", "probe", "status", "store"]),
     ("notify", &[]),
     ("log", &[]),
-    (
-        "reload",
-        &["config", "metrics", "notify", "schedule", "store", "web"],
-    ),
+    ("reload", &["config", "metrics", "notify", "store", "web"]),
     (
         "cli",
         &[

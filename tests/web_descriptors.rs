@@ -34,6 +34,10 @@ async fn the_server_outlives_a_lack_of_descriptors() {
     let state = State {
         snapshot: Box::new(|| unreachable!("no results are asked for")),
         renderer: Renderer::new(|| unreachable!("no metrics are asked for")),
+        prober: Arc::new(upkeep_exporter::probe::Prober::new(
+            upkeep_exporter::check::Shared::new("/proc".into()),
+            Duration::ZERO,
+        )),
         is_ready: Box::new(|| true),
         reloader: Reloader::new(|| Box::pin(async { Ok(()) })),
         is_lifecycle_enabled: false,

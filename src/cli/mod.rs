@@ -8,6 +8,7 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
@@ -64,6 +65,16 @@ struct ServeFlags {
     #[arg(long = "web.telemetry-path", value_name = "PATH", default_value = "/metrics", value_parser = telemetry_path)]
     telemetry_path: String,
 
+    /// What is taken off the scraper's deadline of a probe, in seconds, for the answer's way back
+    #[arg(
+        long = "probe.timeout-offset",
+        alias = "timeout-offset",
+        value_name = "SECONDS",
+        default_value = "0.5",
+        value_parser = seconds
+    )]
+    probe_timeout_offset: Duration,
+
     /// Allow POST /-/reload
     #[arg(long = "web.enable-lifecycle")]
     enable_lifecycle: bool,
@@ -88,6 +99,12 @@ struct ServeFlags {
         default_value = "logfmt"
     )]
     log_format: log::Format,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: Option<f64> = text.parse().ok();
+    let duration = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    duration.ok_or_else(|| "write a number of seconds, such as 0.5".to_owned())
 }
 
 fn telemetry_path(text: &str) -> Result<String, String> {

@@ -69,6 +69,7 @@ async fn setup(flags: ServeFlags) -> anyhow::Result<Setup> {
             .or_else(|| first_directory(&std::env::var_os("STATE_DIRECTORY")?)),
         procfs: flags.procfs,
         telemetry_path: flags.telemetry_path,
+        probe_timeout_offset: flags.probe_timeout_offset,
         enable_lifecycle: flags.enable_lifecycle,
     })
 }

@@ -1,5 +1,6 @@
 //! The configuration of tcp checks. The options bear blackbox_exporter's names and mean what they mean there.
 
+use rustls::pki_types::ServerName;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -62,6 +63,23 @@ impl TcpSettings {
     /// `host:port`.
     pub fn target(&self) -> String {
         self.address.to_string()
+    }
+
+    /// The same for another address; `hostname` is the name to ask for by TLS.
+    ///
+    /// # Errors
+    /// What is wrong with the target and what would be right.
+    pub fn aimed_at(&self, target: &str, hostname: Option<&str>) -> Result<Self, String> {
+        let mut aimed = self.clone();
+        aimed.address = HostPort::read(target)?;
+        if let Some(hostname) = hostname {
+            let name = ServerName::try_from(hostname.to_owned())
+                .map_err(|_| "the parameter hostname is no DNS name and no IP address")?;
+            if let Some(tls) = &mut aimed.tls {
+                tls.server_name.get_or_insert(name);
+            }
+        }
+        Ok(aimed)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The families of the exporter's own work.
 
 use super::table::{Fill, Row};
+use crate::model::MetricType::Counter;
 use crate::model::MetricType::{Gauge, Histogram, Info};
 use crate::model::Unit;
 
@@ -60,5 +61,43 @@ pub(super) static ROWS: &[Row] = &[
         Gauge,
         Fill::Exporter(|exposed, series| series.push(exposed.snapshot.exporter.runs_in_flight)),
         "Runs under way.",
+    ),
+    Row::new(
+        "upkeep_probe_requests_total",
+        Counter,
+        Fill::Exporter(|exposed, series| match &exposed.snapshot.exporter.probes {
+            Some(probes) => series.push(probes.runs),
+            None => Ok(()),
+        }),
+        "Probes made for /probe; absent without modules.",
+    ),
+    Row::new(
+        "upkeep_probe_failures_total",
+        Counter,
+        Fill::Exporter(|exposed, series| match &exposed.snapshot.exporter.probes {
+            Some(probes) => series.push(probes.failures),
+            None => Ok(()),
+        }),
+        "Those of them that failed.",
+    ),
+    Row::new(
+        "upkeep_probe_refused_total",
+        Counter,
+        Fill::Exporter(|exposed, series| {
+            let probes = exposed.snapshot.exporter.probes.iter();
+            let mut refused = probes.flat_map(|probes| &probes.refused);
+            refused.try_for_each(|(cause, count)| series.push_with(&[cause], *count))
+        }),
+        "Requests and connections of /probe that were refused, by cause.",
+    )
+    .with_labels(&["cause"]),
+    Row::new(
+        "upkeep_probes_in_flight",
+        Gauge,
+        Fill::Exporter(|exposed, series| match &exposed.snapshot.exporter.probes {
+            Some(probes) => series.push(probes.in_flight),
+            None => Ok(()),
+        }),
+        "Probes under way.",
     ),
 ];

@@ -30,7 +30,7 @@ impl Leading {
         for (name, value) in first {
             key.push_str(name);
             key.push_str("=\"");
-            escape_into(&mut key, &without_nul(value));
+            escape_into(&mut key, value);
             key.push_str("\",");
         }
         key.push_str(last.0);
@@ -42,8 +42,8 @@ impl Leading {
 }
 
 /// Escapes a label's value as both formats want it.
-fn escape_into(text: &mut String, value: &str) {
-    for character in value.chars() {
+pub(super) fn escape_into(text: &mut String, value: &str) {
+    for character in without_nul(value).chars() {
         match character {
             '\\' => text.push_str("\\\\"),
             '"' => text.push_str("\\\""),

@@ -27,7 +27,7 @@ pub use check::CheckHandle;
 pub use file::StateDirError;
 pub use fingerprint::Fnv;
 pub use histogram::{LAGS, RESPONSE_TIMES};
-pub use snapshot::{CheckView, ExporterView, HistogramView, LastRun, ServiceView, Snapshot};
+pub use snapshot::{CheckView, ExporterView, HistogramView, LastRun, ProbeView, ServiceView, Snapshot};
 pub use state::Advice;
 pub use walltime::UtcTime;
 
@@ -188,6 +188,7 @@ impl Store {
                 scheduler_lag: self.shared.lags.view(),
                 runs_in_flight: self.shared.in_flight.load(Ordering::Relaxed),
                 is_first_round_over: state.is_first_round_over(),
+                probes: None,
                 state_saved: self.saver.as_ref().map(Saver::is_saved),
             },
         }

@@ -106,8 +106,23 @@ pub struct ExporterView {
     pub runs_in_flight: u64,
     /// Whether every check has run at least once; stays true when checks are added later.
     pub is_first_round_over: bool,
+    /// Probes; nothing without modules.
+    pub probes: Option<ProbeView>,
     /// Whether the last attempt to save the lasting state succeeded; `None` where it is kept in memory only.
     pub state_saved: Option<bool>,
+}
+
+/// What was counted of requests to `/probe` since the exporter started.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProbeView {
+    /// Probes that were made.
+    pub runs: u64,
+    /// Those of them that failed.
+    pub failures: u64,
+    /// Probes under way.
+    pub in_flight: u64,
+    /// Requests and connections that were refused, by cause.
+    pub refused: Vec<(&'static str, u64)>,
 }
 
 impl ServiceView {

@@ -7,6 +7,7 @@ mod accept;
 mod body;
 mod connections;
 mod pages;
+mod probe;
 mod reload;
 mod reply;
 mod routes;
@@ -20,12 +21,15 @@ pub use reload::{ReloadFuture, Reloader};
 pub use server::{MAX_CONNECTIONS, serve};
 
 use crate::metrics::Renderer;
+use crate::probe::Prober;
 use crate::store::Snapshot;
 
 /// What the server answers from.
 pub struct State {
     /// What is known of every check and service now.
     pub snapshot: Box<dyn Fn() -> Snapshot + Send + Sync>,
+    /// Answers `/probe`.
+    pub prober: Arc<Prober>,
     /// Renders the metrics.
     pub renderer: Arc<Renderer>,
     /// Whether every check has run at least once.

@@ -20,6 +20,11 @@ impl Reply {
         Self::new(status, "text/plain; charset=utf-8", Content::Text(text.into()))
     }
 
+    /// A text of this media type.
+    pub fn typed(status: StatusCode, content_type: &'static str, text: impl Into<Bytes>) -> Self {
+        Self::new(status, content_type, Content::Text(text.into()))
+    }
+
     /// A page for people.
     pub fn html(text: String) -> Self {
         Self::new(

@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 
 use super::body::{Answering, Content, ResponseBody};
 use super::reply::Reply;
-use super::{State, accept, pages};
+use super::{State, accept, pages, probe};
 use crate::metrics::{Encoding, Variant};
 
 /// The longest request body that is borne with, in bytes; none is read.
@@ -25,16 +25,18 @@ pub(super) enum Page {
     Healthy,
     Ready,
     Reload,
+    Probe,
 }
 
 impl Page {
     /// Every page. The metrics come first: their path is configured, and may be that of another page.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Metrics,
         Self::Index,
         Self::Healthy,
         Self::Ready,
         Self::Reload,
+        Self::Probe,
     ];
 
     /// Where it is.
@@ -45,6 +47,7 @@ impl Page {
             Self::Healthy => "/-/healthy",
             Self::Ready => "/-/ready",
             Self::Reload => "/-/reload",
+            Self::Probe => "/probe",
         }
     }
 
@@ -55,6 +58,9 @@ impl Page {
             Self::Index => "this overview",
             Self::Healthy => "whether the exporter runs",
             Self::Ready => "whether every check has run at least once",
+            Self::Probe => {
+                "one run of a module against a target: ?target=...&module=... (where modules are configured)"
+            }
             Self::Reload => "loads the configuration anew (POST, with --web.enable-lifecycle)",
         }
     }
@@ -63,7 +69,7 @@ impl Page {
     pub const fn allow(self) -> &'static str {
         match self {
             Self::Reload => "POST",
-            Self::Metrics | Self::Index | Self::Healthy | Self::Ready => "GET, HEAD",
+            Self::Metrics | Self::Index | Self::Healthy | Self::Ready | Self::Probe => "GET, HEAD",
         }
     }
 
@@ -110,6 +116,7 @@ async fn reply(state: &State, request: &Request<Incoming>) -> Reply {
             Reply::text(StatusCode::SERVICE_UNAVAILABLE, text)
         }
         Page::Reload => reload(state).await,
+        Page::Probe => probe::probe(&state.prober, request.uri(), request.headers()).await,
     }
 }
 

@@ -6,7 +6,9 @@ use std::time::Duration;
 use super::config;
 use upkeep_exporter::config::{CheckSettings, KindSettings, Service};
 use upkeep_exporter::model::{CheckName, Conclusion, Outcome, Problem, Reason, ServiceKey, Status, Tier};
-use upkeep_exporter::store::{CheckView, ExporterView, HistogramView, LastRun, ServiceView, Snapshot};
+use upkeep_exporter::store::{
+    CheckView, ExporterView, HistogramView, LastRun, ProbeView, ServiceView, Snapshot,
+};
 
 /// The buckets of response times.
 const BOUNDS: &[f64] = &[0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -154,6 +156,12 @@ pub fn snapshot(services: Vec<ServiceView>) -> Snapshot {
         taken: NOW,
         services,
         exporter: ExporterView {
+            probes: Some(ProbeView {
+                runs: 7,
+                failures: 2,
+                in_flight: 1,
+                refused: vec![("loopback", 3), ("too_many", 0)],
+            }),
             last_reload_successful: true,
             last_reload_success: NOW - 3600.0,
             scheduler_lag: histogram(&[0.001, 0.002]),

@@ -124,6 +124,10 @@ async fn a_real_prometheus_scrapes_openmetrics() {
     let state = State {
         snapshot: Box::new(every_status),
         renderer: Renderer::new(every_status),
+        prober: Arc::new(upkeep_exporter::probe::Prober::new(
+            upkeep_exporter::check::Shared::new("/proc".into()),
+            Duration::ZERO,
+        )),
         is_ready: Box::new(|| true),
         reloader: Reloader::new(|| Box::pin(async { Ok(()) })),
         is_lifecycle_enabled: false,

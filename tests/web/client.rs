@@ -32,6 +32,10 @@ pub fn state(source: impl Fn() -> Snapshot + Send + Sync + 'static) -> State {
             move || source()
         }),
         renderer: Renderer::new(move || source()),
+        prober: Arc::new(upkeep_exporter::probe::Prober::new(
+            upkeep_exporter::check::Shared::new("/proc".into()),
+            Duration::ZERO,
+        )),
         is_ready: Box::new(|| true),
         reloader: Reloader::new(|| Box::pin(async { Ok(()) })),
         is_lifecycle_enabled: false,

@@ -28,6 +28,7 @@ impl BodyBudget {
 #[derive(Debug)]
 pub struct KeptBody {
     bytes: Vec<u8>,
+    total: u64,
     budget: Arc<BodyBudget>,
 }
 
@@ -37,7 +38,12 @@ impl KeptBody {
         &self.bytes
     }
 
-    /// Its length.
+    /// How many bytes the body had, kept or not.
+    pub fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// The length of what was kept.
     pub fn len(&self) -> usize {
         self.bytes.len()
     }
@@ -81,6 +87,7 @@ impl Sink {
         let store = Store {
             kept: KeptBody {
                 bytes: Vec::new(),
+                total: 0,
                 budget: budget.clone(),
             },
             keep,
@@ -128,13 +135,20 @@ impl Sink {
         ended.map_err(|error| self.problem(&error))?;
         let store = self.store();
         let budget = store.kept.budget.clone();
+        store.kept.total = store.total;
         Ok(std::mem::replace(
             &mut store.kept,
             KeptBody {
                 bytes: Vec::new(),
+                total: 0,
                 budget,
             },
         ))
+    }
+
+    /// How many bytes came out until now.
+    pub fn total(&mut self) -> u64 {
+        self.store().total
     }
 
     fn store(&mut self) -> &mut Store {

@@ -13,19 +13,48 @@ const MAX_STEPS: u64 = 2_000_000;
 /// How much of a value a message quotes.
 const MAX_QUOTED: usize = 100;
 
+/// What part of the content a run failed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blame {
+    /// A regular expression about a header or the body.
+    Regex,
+    /// A CEL expression.
+    Cel,
+}
+
+/// Why a response is not as demanded.
+#[derive(Debug)]
+pub struct Fault {
+    /// What the run's conclusion says.
+    pub problem: Problem,
+    /// The assertion on the content, where it was one.
+    pub blame: Option<Blame>,
+}
+
+impl Fault {
+    fn of(blame: Blame, message: impl std::fmt::Display) -> Self {
+        Self {
+            problem: Problem::new(Reason::Assertion, message),
+            blame: Some(blame),
+        }
+    }
+}
+
+impl From<Problem> for Fault {
+    fn from(problem: Problem) -> Self {
+        Self { problem, blame: None }
+    }
+}
+
 /// Judges the head of a response; `known` tells whether the request had credentials.
 ///
 /// # Errors
 /// With the reason `auth` where they were refused, `status` for other unexpected statuses, else `assertion`.
-pub fn head(
-    assertions: &Assertions,
-    head: &response::Parts,
-    is_tls: bool,
-    known: bool,
-) -> Result<(), Problem> {
-    let failed = |message: String| Err(Problem::new(Reason::Assertion, message));
+pub fn head(assertions: &Assertions, head: &response::Parts, is_tls: bool, known: bool) -> Result<(), Fault> {
+    let failed = |message: String| Err(Problem::new(Reason::Assertion, message).into());
+    let mismatch = |message: String| Err(Fault::of(Blame::Regex, message));
     if !assertions.expects(head.status) {
-        return Err(status(assertions, head.status, known));
+        return Err(status(assertions, head.status, known).into());
     }
     if !assertions.versions.is_empty() && !assertions.versions.contains(&head.version) {
         let expected: Vec<&str> = assertions
@@ -57,7 +86,7 @@ pub fn head(
             if header.allow_missing {
                 continue;
             }
-            return failed(format!(
+            return mismatch(format!(
                 "the answer has no header {name}, which is to be held against \"{regexp}\""
             ));
         }
@@ -67,9 +96,9 @@ pub fn head(
         match (wanted, matching) {
             (false, Some(value)) => {
                 let value = quoted(value.as_bytes());
-                return failed(format!("the header {name}, {value}, matches \"{regexp}\""));
+                return mismatch(format!("the header {name}, {value}, matches \"{regexp}\""));
             }
-            (true, None) => return failed(format!("no header {name} matches \"{regexp}\"")),
+            (true, None) => return mismatch(format!("no header {name} matches \"{regexp}\"")),
             (false, None) | (true, Some(_)) => {}
         }
     }
@@ -111,7 +140,7 @@ fn status(assertions: &Assertions, status: StatusCode, known: bool) -> Problem {
 }
 
 /// Judges a body as far as it is quick: the verdict, and whether [`body`] must still be asked.
-pub fn light(assertions: &Assertions, bytes: &[u8]) -> (Result<(), Problem>, bool) {
+pub fn light(assertions: &Assertions, bytes: &[u8]) -> (Result<(), Fault>, bool) {
     let verdict = patterns(assertions, bytes);
     let expressions = [&assertions.json_matches, &assertions.json_not_matches];
     let expressions = || expressions.into_iter().flatten();
@@ -130,12 +159,12 @@ pub fn light(assertions: &Assertions, bytes: &[u8]) -> (Result<(), Problem>, boo
 ///
 /// # Errors
 /// With the reason `assertion` where the body is not as asserted, `limit` where judging it would take too long.
-pub fn body(assertions: &Assertions, bytes: &[u8]) -> Result<(), Problem> {
+pub fn body(assertions: &Assertions, bytes: &[u8]) -> Result<(), Fault> {
     patterns(assertions, bytes)?;
     json(assertions, bytes)
 }
 
-fn patterns(assertions: &Assertions, bytes: &[u8]) -> Result<(), Problem> {
+fn patterns(assertions: &Assertions, bytes: &[u8]) -> Result<(), Fault> {
     let matching = assertions
         .body_matches
         .iter()
@@ -150,7 +179,7 @@ fn patterns(assertions: &Assertions, bytes: &[u8]) -> Result<(), Problem> {
                 "the body matches \"{}\" (fail_if_body_matches_regexp)",
                 pattern.as_str()
             );
-            Err(Problem::new(Reason::Assertion, message))
+            Err(Fault::of(Blame::Regex, message))
         }
         (None, Some(pattern)) => {
             let message = format!(
@@ -158,13 +187,13 @@ fn patterns(assertions: &Assertions, bytes: &[u8]) -> Result<(), Problem> {
                 pattern.as_str(),
                 quoted(bytes)
             );
-            Err(Problem::new(Reason::Assertion, message))
+            Err(Fault::of(Blame::Regex, message))
         }
         (None, None) => Ok(()),
     }
 }
 
-fn json(assertions: &Assertions, bytes: &[u8]) -> Result<(), Problem> {
+fn json(assertions: &Assertions, bytes: &[u8]) -> Result<(), Fault> {
     let cases = [
         (&assertions.json_matches, false),
         (&assertions.json_not_matches, true),
@@ -181,18 +210,18 @@ fn json(assertions: &Assertions, bytes: &[u8]) -> Result<(), Problem> {
             "the body is not the JSON asked for: {error}; it begins {}",
             quoted(bytes)
         );
-        Problem::new(Reason::Assertion, message)
+        Fault::of(Blame::Cel, message)
     })?;
     for (expression, wanted) in cases {
         let source = expression.as_str();
         if expression.cost(document.values) > MAX_STEPS {
             let message =
                 format!("the body is too large for the nested loops of the CEL expression {source}");
-            return Err(Problem::new(Reason::Limit, message));
+            return Err(Problem::new(Reason::Limit, message).into());
         }
         let failed = |what: &str| {
-            Err(Problem::new(
-                Reason::Assertion,
+            Err(Fault::of(
+                Blame::Cel,
                 format_args!("the CEL expression {source}{what}"),
             ))
         };

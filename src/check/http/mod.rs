@@ -7,6 +7,7 @@ mod extract;
 mod http2;
 mod json;
 mod judge;
+mod probed;
 mod request;
 
 use std::sync::Arc;
@@ -20,15 +21,20 @@ use self::body::{KeptBody, Sink};
 use self::exchange::Exchange;
 pub(super) use self::exchange::{Driver, MAX_HEAD_BYTES, drive, problem};
 use self::extract::{EXTRACTED, Extracted, VERSION_INFO};
+use self::judge::Fault;
+use self::probed::Facts;
+pub use self::probed::PROBE_FAMILIES;
 pub use self::request::authorization;
 use self::request::{Hop, Requests, Wire};
 use super::Shared;
 use super::dial::{self, dial};
 use super::network::Network;
 use super::proxy;
-use super::tls::{CERTIFICATE_NOT_AFTER, TlsClient};
+use super::tls::{self, CERTIFICATE_NOT_AFTER, TlsClient};
 use super::trace::{Phase, Step, Trace};
+use crate::config::address::HostPort;
 use crate::config::http::HttpSettings;
+use crate::config::probe::Refusal;
 use crate::model::{Family, MetricType, Problem, Reason, Report, Sample, Scope, Unit};
 
 /// The status code of the last response.
@@ -98,6 +104,8 @@ impl HttpCheck {
             trace: Trace::new(report),
             status: None,
             extracted: Vec::new(),
+            facts: Facts::default(),
+            has_cel: self.settings.assertions.has_cel(),
         };
         let result = self.follow(&mut notes).await;
         notes.trace.end();
@@ -113,6 +121,7 @@ impl HttpCheck {
             let mut exchange = self.exchange(&hop, notes).await?;
             let head = exchange.head();
             notes.status = Some(head.status);
+            notes.facts.head(head, hop.url().is_https());
             let next = match self.settings.max_redirects {
                 Some(_) => hop.redirect(head, self.settings.url.expose())?,
                 None => None,
@@ -121,6 +130,7 @@ impl HttpCheck {
                 return self.judge(&hop, &mut exchange, notes).await;
             };
             redirects += 1;
+            notes.facts.redirect();
             if self.settings.max_redirects.is_some_and(|limit| redirects > limit) {
                 notes.trace.answered();
                 let message = format!(
@@ -139,15 +149,27 @@ impl HttpCheck {
     async fn exchange(&mut self, hop: &Hop, notes: &mut Notes<'_>) -> Result<Exchange, Problem> {
         let trace = &mut notes.trace;
         let target = hop.url().address();
+        trace.report.note(|| format!("requesting {}", hop.url().shown()));
         let proxy = self
             .settings
             .proxy
             .as_ref()
             .and_then(|proxies| proxies.for_url(hop.url()));
         let address = proxy.map_or(&target, |proxy| &proxy.address);
-        let (mut stream, peer) =
-            dial(&self.network.resolver, address, self.settings.preference, trace).await?;
+        let resolver = &self.network.resolver;
+        let (mut stream, peer) = match proxy {
+            None => dial(resolver, address, self.settings.preference, trace).await?,
+            Some(_) => {
+                // The proxy is ours to choose, what it connects to is not.
+                if let Some(gate) = resolver.gate() {
+                    gate.judge_request(&target.host, Some(target.port))
+                        .map_err(|refusal| refused(&target, refusal))?;
+                }
+                dial(&resolver.gated(None), address, self.settings.preference, trace).await?
+            }
+        };
         if !hop.url().is_https() {
+            tls::probed::forget(trace.report);
             let wire = Wire { http2: false, proxy };
             let request = self.requests.build(hop, wire)?;
             if self.settings.body.is_some() {
@@ -187,12 +209,14 @@ impl HttpCheck {
         trace.enter(Phase::Transfer);
         let head: &response::Parts = exchange.head();
         let known = self.requests.sends_credentials(hop);
-        if let Err(problem) = judge::head(assertions, head, hop.url().is_https(), known) {
+        let verdict = judge::head(assertions, head, hop.url().is_https(), known);
+        // A probe tells the length of a body, whatever its head is like.
+        if verdict.is_err() && trace.report.probe.is_none() {
             trace.answered();
-            return Err(problem);
+            return notes.blamed(verdict);
         }
         let limit = self.settings.body_size_limit;
-        let need_body = assertions.need_body() || !self.settings.extraction.is_empty();
+        let need_body = verdict.is_ok() && (assertions.need_body() || !self.settings.extraction.is_empty());
         let mut sink = Sink::new(self.settings.compression, limit, need_body, &self.network.bodies);
         let mut received: u64 = 0;
         trace.at(Step::Reading(0));
@@ -202,23 +226,28 @@ impl HttpCheck {
                 trace.at(Step::Reading(received));
                 sink.write(&data)?;
             }
-            sink.finish()
+            Ok(())
         };
-        let read = read.await;
+        let read: Result<(), Problem> = read.await;
+        notes.facts.uncompressed = sink.total();
+        let read = read.and_then(|()| sink.finish());
         trace.answered();
+        notes.blamed(verdict)?;
         let body = read?;
+        notes.facts.uncompressed = body.total();
         if !need_body {
             return Ok(());
         }
-        trace.at(Step::Judging);
-        let extracted = self.look_at(body).await?;
+        notes.trace.at(Step::Judging);
+        let looked = self.look_at(body).await;
+        let extracted = notes.blamed(looked)?;
         notes.trace.report.warning = extracted.warning;
         notes.extracted = extracted.samples;
         Ok(())
     }
 
     /// What is to be taken out of a body, after it was held against the assertions.
-    async fn look_at(&self, body: KeptBody) -> Result<Extracted, Problem> {
+    async fn look_at(&self, body: KeptBody) -> Result<Extracted, Fault> {
         let settings = self.settings.clone();
         if body.len() < LARGE_BODY_BYTES {
             let (problem, heavy) = judge::light(&settings.assertions, body.bytes());
@@ -233,12 +262,19 @@ impl HttpCheck {
         });
         match looked.await {
             Ok(looked) => looked,
-            Err(error) => Err(Problem::new(
-                Reason::Internal,
-                format_args!("looking at the body: {error}"),
-            )),
+            Err(error) => {
+                let message = format!("looking at the body: {error}");
+                Err(Problem::new(Reason::Internal, message).into())
+            }
         }
     }
+}
+
+fn refused(target: &HostPort, refusal: Refusal) -> Problem {
+    Problem::new(
+        Reason::Permission,
+        format_args!("the guard refuses {target}: {refusal}"),
+    )
 }
 
 fn nodelay(stream: &TcpStream) -> Result<(), Problem> {
@@ -253,6 +289,18 @@ struct Notes<'r> {
     trace: Trace<'r>,
     status: Option<StatusCode>,
     extracted: Vec<Sample>,
+    facts: Facts,
+    has_cel: bool,
+}
+
+impl Notes<'_> {
+    /// The same verdict, after its cause was noted.
+    fn blamed<T>(&mut self, verdict: Result<T, Fault>) -> Result<T, Problem> {
+        verdict.map_err(|fault| {
+            self.facts.blame = fault.blame;
+            fault.problem
+        })
+    }
 }
 
 impl Drop for Notes<'_> {
@@ -271,6 +319,7 @@ impl Drop for Notes<'_> {
             samples.push(sample(&PHASE_DURATION, vec![phase.as_str().into()], seconds));
         }
         samples.append(&mut self.extracted);
+        self.facts.tell(self.trace.report, self.has_cel);
         // Nothing else has written samples yet; the trace adds its own after this.
         self.trace.report.samples = samples;
     }

@@ -1,6 +1,7 @@
 //! TLS for checks: one client configuration a check, made anew when its files change, and a handshake that records the
 //! certificates presented. Sessions are not resumed, so every run sees a whole handshake.
 
+pub mod probed;
 mod recorder;
 mod verdict;
 
@@ -137,7 +138,11 @@ impl TlsClient {
             .set_nodelay(true)
             .map_err(|error| Problem::new(dial::reason(&error), error))?;
         match TlsConnector::from(config).connect(name.clone(), stream).await {
-            Ok(stream) => Ok(stream),
+            Ok(stream) => {
+                let is_verified = !self.settings.insecure_skip_verify;
+                probed::secured(trace.report, stream.get_ref().1, is_verified);
+                Ok(stream)
+            }
             Err(error) => Err(verdict::problem(&error, &recorder, peer, &name)),
         }
     }

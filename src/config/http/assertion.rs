@@ -67,6 +67,11 @@ impl Assertions {
         }
     }
 
+    /// Whether there is a CEL expression about the body.
+    pub fn has_cel(&self) -> bool {
+        self.json_matches.is_some() || self.json_not_matches.is_some()
+    }
+
     /// Whether the body is looked at, so that it must be kept.
     pub fn need_body(&self) -> bool {
         !self.body_matches.is_empty()

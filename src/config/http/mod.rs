@@ -11,7 +11,9 @@ mod target;
 #[cfg(test)]
 mod tests;
 
-use http::{HeaderName, Method, Version};
+use http::header::HOST;
+use http::{HeaderName, HeaderValue, Method, Version};
+use rustls::pki_types::ServerName;
 
 pub use assertion::{Assertions, HeaderAssertion, HeaderAssertionOptions};
 pub use body::{BodyError, BodySource};
@@ -67,6 +69,34 @@ impl HttpSettings {
     /// The URL without user info, query and fragment.
     pub fn target(&self) -> String {
         self.url.shown()
+    }
+
+    /// The same for another URL; `hostname` is the name to ask for in it.
+    ///
+    /// # Errors
+    /// What is wrong with the target and what would be right.
+    pub fn aimed_at(&self, target: &str, hostname: Option<&str>) -> Result<Self, String> {
+        let (url, user_info) = TargetUrl::parse(target)?;
+        let mut aimed = self.clone();
+        aimed.url = url;
+        aimed.credentials = aimed
+            .credentials
+            .or_else(|| user_info.map(Credentials::from_user_info));
+        if let Some(hostname) = hostname {
+            let other = self.headers.iter().find(|(name, _)| *name == HOST);
+            if other.is_some_and(|(_, value)| value.expose() != hostname) {
+                return Err(
+                    "the parameter hostname and the module's header Host differ: give one of them".to_owned(),
+                );
+            }
+            let is_host = HeaderValue::from_str(hostname).is_ok();
+            let name = ServerName::try_from(hostname.to_owned()).ok().filter(|_| is_host);
+            let name = name.ok_or("the parameter hostname is no DNS name and no IP address")?;
+            aimed.headers.retain(|(name, _)| *name != HOST);
+            aimed.headers.push((HOST, Secret::new(hostname)));
+            aimed.tls.server_name.get_or_insert(name);
+        }
+        Ok(aimed)
     }
 }
 

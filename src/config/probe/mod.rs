@@ -1,5 +1,6 @@
 //! What `/probe` may do: the modules by name, and the guard.
 
+mod aim;
 mod guard;
 mod hide;
 mod modules;
@@ -16,6 +17,7 @@ use super::place::{Invalid, Place};
 use super::settings::KindSettings;
 use super::yaml::{Node, read};
 
+pub use aim::{Aimed, Endpoint, MAX_TARGET_BYTES};
 pub use guard::{AddressClass, AllowOptions, Guard, Refusal};
 pub use modules::{ModuleOptions, properties};
 

@@ -1,0 +1,40 @@
+//! `/probe`: from a request to the prober's answer.
+
+use http::header::{CONNECTION, RETRY_AFTER};
+use http::{HeaderMap, StatusCode, Uri};
+
+use super::reply::Reply;
+use crate::probe::request::TIMEOUT_HEADER;
+use crate::probe::{Answer, Prober};
+
+/// What a probe is served as; what blackbox_exporter serves.
+const CLASSIC: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Answers a request.
+pub(super) async fn probe(prober: &Prober, uri: &Uri, headers: &HeaderMap) -> Reply {
+    let mut timeouts = headers.get_all(TIMEOUT_HEADER).iter();
+    let timeout = match (timeouts.next().map(|value| value.to_str()), timeouts.next()) {
+        (None, _) => None,
+        (Some(Ok(timeout)), None) => Some(timeout),
+        _ => {
+            let text = format!("400 Bad Request: the header {TIMEOUT_HEADER} is no number of seconds\n");
+            return Reply::text(StatusCode::BAD_REQUEST, text);
+        }
+    };
+    match prober.answer(uri.query().unwrap_or_default(), timeout).await {
+        Answer::Metrics(text) => Reply::typed(StatusCode::OK, CLASSIC, text),
+        Answer::Debug(text) => Reply::text(StatusCode::OK, text),
+        Answer::Wrong(error) => Reply::text(StatusCode::BAD_REQUEST, format!("400 Bad Request: {error}\n")),
+        Answer::Refused(error) => Reply::text(StatusCode::FORBIDDEN, format!("403 Forbidden: {error}\n")),
+        Answer::NoModules => {
+            let text = "404 Not Found: no modules are configured, so there is nothing to probe with\n";
+            Reply::text(StatusCode::NOT_FOUND, text)
+        }
+        Answer::TooMany(error) => {
+            let text = format!("429 Too Many Requests: {error}\n");
+            Reply::text(StatusCode::TOO_MANY_REQUESTS, text)
+                .with(RETRY_AFTER.as_str(), "1")
+                .with(CONNECTION.as_str(), "close")
+        }
+    }
+}
