@@ -34,13 +34,22 @@ pub async fn dial(
     if target.host.parse::<IpAddr>().is_err() {
         trace.at(Step::Resolving(target.host.clone()));
     }
-    let mut addresses = resolver
+    let resolved = resolver
         .resolve_for(&target.host, Some(target.port), preference)
-        .await?;
+        .await;
+    let mut addresses = match resolved {
+        Ok(addresses) => addresses,
+        Err(problem) => {
+            trace.leave();
+            let lookup = trace.spent(Phase::Resolve);
+            probed::unresolved(trace.report, lookup);
+            return Err(problem);
+        }
+    };
     addresses.truncate(MAX_ADDRESSES);
     trace.enter(Phase::Connect);
     let lookup = trace.spent(Phase::Resolve);
-    probed::resolved(trace.report, addresses[0], lookup);
+    let is_first = probed::resolved(trace.report, addresses[0], lookup);
     let first = SocketAddr::new(addresses[0], target.port);
     trace.at(Step::Connecting(first));
     if addresses.len() == 1 {
@@ -49,13 +58,14 @@ pub async fn dial(
             Err(error) => Err(failed(&[(first, error)])),
         };
     }
-    race(
-        addresses
-            .iter()
-            .map(|address| SocketAddr::new(*address, target.port)),
-        trace,
-    )
-    .await
+    let addresses = addresses
+        .iter()
+        .map(|address| SocketAddr::new(*address, target.port));
+    let (stream, peer) = race(addresses, trace).await?;
+    if is_first {
+        probed::connected(trace.report, peer.ip());
+    }
+    Ok((stream, peer))
 }
 
 async fn race(

@@ -28,17 +28,42 @@ pub static IP_ADDR_HASH: Family = Family::probe(
 /// The families that a probe of any kind with an address has.
 pub const FAMILIES: &[&Family] = &[&DNS_LOOKUP_TIME, &IP_PROTOCOL, &IP_ADDR_HASH];
 
-/// Tells which address of the target was taken, and how long finding it took. Of a run that resolves several names
-/// (redirects), the first one counts.
-pub fn resolved(report: &mut Report, address: IpAddr, lookup: Duration) {
+/// Tells which address of the target is taken, and how long finding it took. Of a run that resolves several names
+/// (redirects), the first one counts; says whether this was it.
+pub fn resolved(report: &mut Report, address: IpAddr, lookup: Duration) -> bool {
     let is_told = |samples: &Vec<Sample>| samples.iter().any(|sample| sample.family == &IP_PROTOCOL);
     if report.probe.as_ref().is_none_or(is_told) {
-        return;
+        return false;
     }
-    let protocol = if address.is_ipv4() { 4.0 } else { 6.0 };
     report.probed(&DNS_LOOKUP_TIME, Vec::new(), lookup.as_secs_f64());
-    report.probed(&IP_PROTOCOL, Vec::new(), protocol);
+    report.probed(&IP_PROTOCOL, Vec::new(), protocol(address));
     report.probed(&IP_ADDR_HASH, Vec::new(), f64::from(hash(address)));
+    true
+}
+
+/// Tells that the target has no address, and how long finding that out took.
+pub fn unresolved(report: &mut Report, lookup: Duration) {
+    let is_told = |samples: &Vec<Sample>| samples.iter().any(|sample| sample.family == &IP_PROTOCOL);
+    if report.probe.as_ref().is_some_and(|samples| !is_told(samples)) {
+        report.probed(&DNS_LOOKUP_TIME, Vec::new(), lookup.as_secs_f64());
+        report.probed(&IP_PROTOCOL, Vec::new(), 0.0);
+        report.probed(&IP_ADDR_HASH, Vec::new(), 0.0);
+    }
+}
+
+/// Tells that of several addresses this one answered.
+pub fn connected(report: &mut Report, address: IpAddr) {
+    for sample in report.probe.iter_mut().flatten() {
+        if sample.family == &IP_PROTOCOL {
+            sample.value = protocol(address);
+        } else if sample.family == &IP_ADDR_HASH {
+            sample.value = f64::from(hash(address));
+        }
+    }
+}
+
+fn protocol(address: IpAddr) -> f64 {
+    if address.is_ipv4() { 4.0 } else { 6.0 }
 }
 
 /// FNV-1a of 32 bits over the address's bytes.
@@ -57,16 +82,14 @@ mod tests {
 
     #[test]
     fn only_a_probe_is_told_and_only_of_the_first_address() {
+        let (v4, v6): (IpAddr, IpAddr) = ([127, 0, 0, 1].into(), "::1".parse().unwrap());
         let mut report = Report::default();
-        resolved(&mut report, IpAddr::from([127, 0, 0, 1]), Duration::ZERO);
+        assert!(!resolved(&mut report, v4, Duration::ZERO));
         assert!(report.probe.is_none());
         report.probe = Some(Vec::new());
-        resolved(
-            &mut report,
-            IpAddr::from([127, 0, 0, 1]),
-            Duration::from_millis(2),
-        );
-        resolved(&mut report, "::1".parse().unwrap(), Duration::from_millis(3));
+        assert!(resolved(&mut report, v6, Duration::from_millis(2)));
+        assert!(!resolved(&mut report, v6, Duration::from_millis(3)));
+        connected(&mut report, v4);
         let values: Vec<f64> = report.probe.unwrap().iter().map(|sample| sample.value).collect();
         // The hash is the one that blackbox_exporter 0.23 shows for this address.
         assert_eq!(values, [0.002, 4.0, 3_668_918_509.0]);

@@ -118,13 +118,22 @@ impl HttpCheck {
         let mut redirects = 0;
         loop {
             notes.status = None;
+            notes.facts.next();
             let mut exchange = self.exchange(&hop, notes).await?;
             let head = exchange.head();
             notes.status = Some(head.status);
             notes.facts.head(head, hop.url().is_https());
             let next = match self.settings.max_redirects {
                 Some(_) => hop.redirect(head, self.settings.url.expose())?,
-                None => None,
+                None => {
+                    if hop
+                        .redirect(head, self.settings.url.expose())
+                        .is_ok_and(|next| next.is_some())
+                    {
+                        notes.facts.redirect();
+                    }
+                    None
+                }
             };
             let Some(next) = next else {
                 return self.judge(&hop, &mut exchange, notes).await;
@@ -229,7 +238,7 @@ impl HttpCheck {
             Ok(())
         };
         let read: Result<(), Problem> = read.await;
-        notes.facts.uncompressed = sink.total();
+        notes.facts.uncompressed = limit.map_or(sink.total(), |limit| sink.total().min(limit));
         let read = read.and_then(|()| sink.finish());
         trace.answered();
         notes.blamed(verdict)?;

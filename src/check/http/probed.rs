@@ -90,7 +90,15 @@ impl Facts {
         self.last_modified = last_modified(&head.headers);
     }
 
-    /// Notes a redirect that is followed.
+    /// Forgets the response before, whose redirect is followed.
+    pub fn next(&mut self) {
+        *self = Self {
+            redirects: self.redirects,
+            ..Self::default()
+        };
+    }
+
+    /// Notes a redirect.
     pub fn redirect(&mut self) {
         self.redirects += 1;
     }
@@ -101,7 +109,14 @@ impl Facts {
             return;
         }
         let flag = |is_set: bool| f64::from(u8::from(is_set));
+        let connected = Phase::ALL
+            .iter()
+            .any(|phase| *phase != Phase::Resolve && !report.phases.spent(*phase).is_zero());
         for &phase in Phase::ALL {
+            // A target without an address has no other phase.
+            if phase != Phase::Resolve && !connected {
+                continue;
+            }
             let seconds = report.phases.spent(phase).as_secs_f64();
             report.probed(&DURATION, vec![phase.as_str().into()], seconds);
         }
