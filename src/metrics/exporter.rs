@@ -78,7 +78,7 @@ pub(super) static ROWS: &[Row] = &[
             Some(probes) => series.push(probes.failures),
             None => Ok(()),
         }),
-        "Those of them that failed.",
+        "Probes made for /probe that failed; absent without modules.",
     ),
     Row::new(
         "upkeep_probe_refused_total",

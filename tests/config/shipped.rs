@@ -67,8 +67,8 @@ fn what_the_example_calls_built_in_is_built_in() {
         fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("config/upkeep.example.yml")).unwrap();
     let services = &example[example.find("services:\n").unwrap()..];
     assert_eq!(
-        parse(services, "a").unwrap().config,
-        parse(&example, "b").unwrap().config
+        parse(services, "a").unwrap().config.services,
+        parse(&example, "b").unwrap().config.services
     );
 }
 

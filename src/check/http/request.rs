@@ -69,7 +69,7 @@ impl Requests {
                 continue;
             }
             value.set_sensitive(true);
-            headers.insert(name.clone(), value);
+            headers.append(name.clone(), value);
         }
         Self {
             url: Arc::new(settings.url.clone()),

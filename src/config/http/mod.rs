@@ -19,7 +19,7 @@ pub use assertion::{Assertions, HeaderAssertion, HeaderAssertionOptions};
 pub use body::{BodyError, BodySource};
 pub use credentials::{AuthorizationOptions, BasicAuthOptions, Credentials};
 pub use extract::{ExtractOptions, ExtractedValue, Extraction};
-pub use options::HttpOptions;
+pub use options::{HeaderValuesOptions, HttpOptions};
 pub use proxy::{NoProxy, ProxyServer, ProxySettings};
 pub use target::TargetUrl;
 

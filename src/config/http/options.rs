@@ -21,6 +21,8 @@ pub struct HttpOptions {
     pub method: Option<String>,
     /// Headers of the request.
     pub headers: BTreeMap<String, String>,
+    /// Headers of the request, each with values, with secret values, or with files that hold one each.
+    pub http_headers: BTreeMap<String, HeaderValuesOptions>,
     /// The body of the request.
     pub body: Option<String>,
     /// A file with the body of the request, read at every run.
@@ -87,6 +89,20 @@ pub struct HttpOptions {
     pub no_proxy: Option<String>,
     /// Headers of CONNECT requests to the proxy.
     pub proxy_connect_header: BTreeMap<String, Vec<String>>,
+    /// What blackbox_exporter has to be told so that only the proxy resolves the target's name, as is always so here.
+    pub skip_resolve_phase_with_proxy: Option<bool>,
+}
+
+/// The values of a header, as written.
+#[derive(Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct HeaderValuesOptions {
+    /// Values.
+    pub values: Vec<String>,
+    /// Values that are secret.
+    pub secrets: Vec<String>,
+    /// Files with a value each. Not supported yet.
+    pub files: Vec<PathBuf>,
 }
 
 /// Shows nothing of its content, which may be secret.

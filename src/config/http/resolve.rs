@@ -30,7 +30,7 @@ impl HttpOptions {
         let user_info = url.as_ref().ok().and_then(|(_, user_info)| user_info.clone());
         let credentials = self.resolve_credentials(place, user_info);
         let method = self.resolve_method(place);
-        let headers = headers(&place.field("headers"), self.headers.iter());
+        let headers = self.resolve_headers(place);
         let body = self.resolve_body(place);
         let redirects = self.resolve_redirects(place);
         let compression = self.resolve_compression(place);
@@ -144,6 +144,32 @@ impl HttpOptions {
             }
             Ok(method) => Ok(method),
         }
+    }
+
+    fn resolve_headers(&self, place: &Place<'_>) -> Result<Vec<(HeaderName, Secret)>, Invalid> {
+        let listed = headers(&place.field("headers"), self.headers.iter());
+        let place = place.field("http_headers");
+        let with_files = self
+            .http_headers
+            .iter()
+            .filter(|(_, values)| !values.files.is_empty());
+        let unsupported: Vec<Invalid> = with_files
+            .map(|(name, _)| {
+                let place = place.field(name).field("files");
+                place.error("not supported by this version: use values, or secrets")
+            })
+            .collect();
+        let values = self.http_headers.iter().flat_map(|(name, options)| {
+            let values = options.values.iter().chain(&options.secrets);
+            values.map(move |value| (name, value))
+        });
+        let more = headers(&place, values);
+        if let Some(invalid) = unsupported.first() {
+            return Err(*invalid);
+        }
+        let mut all = listed?;
+        all.extend(more?);
+        Ok(all)
     }
 
     fn resolve_body(&mut self, place: &Place<'_>) -> Result<Option<BodySource>, Invalid> {
