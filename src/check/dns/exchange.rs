@@ -4,7 +4,8 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use hickory_resolver::proto::op::{Message, MessageType, ResponseCode};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use rustix::net::{RecvFlags, recv};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::UdpSocket;
 
 use crate::check::dial;
@@ -15,8 +16,10 @@ use crate::model::{Problem, Reason};
 
 /// The longest message there is: over connections, two bytes tell its length (RFC 1035, section 4.2.2).
 pub const MAX_MESSAGE: usize = u16::MAX as usize;
-/// The bytes of the header, and where in it the flag is that tells an answer from a question (section 4.1.1).
+/// The bytes of the header (section 4.1.1).
 const HEADER: usize = 12;
+/// The bit of its third byte that tells an answer from a question.
+const IS_ANSWER: u8 = 0x80;
 
 /// A socket that talks with this address only; what others send does not get to it, and that nobody listens there does.
 ///
@@ -52,13 +55,14 @@ pub async fn over_udp(
     let mut datagram = vec![0; MAX_MESSAGE];
     let mut others: u64 = 0;
     loop {
-        let length = socket
-            .recv(&mut datagram)
-            .await
-            .map_err(|error| failed(peer, &error))?;
+        // What routers and the peer's system say of a question wakes nobody who waits for datagrams only.
+        let received = socket.async_io(Interest::READABLE | Interest::ERROR, || {
+            Ok(recv(socket, datagram.as_mut_slice(), RecvFlags::empty())?)
+        });
+        let (length, _) = received.await.map_err(|error| failed(peer, &error))?;
         let datagram = &datagram[..length];
         if datagram.starts_with(&question.metadata.id.to_be_bytes())
-            && datagram.get(2).is_some_and(|flags| flags & 0x80 != 0)
+            && datagram.get(2).is_some_and(|flags| flags & IS_ANSWER != 0)
         {
             let answer = parse(peer, datagram)?;
             if answers(&answer, question) {

@@ -24,6 +24,9 @@ use crate::model::{Problem, Reason};
 /// Room for a packet with its header: 65535 bytes at most.
 const MAX_PACKET: usize = 1 << 16;
 
+/// How many errors a run with a raw socket passes over.
+const MAX_FOREIGN_ERRORS: u32 = 64;
+
 /// What to do where neither kind of socket is allowed.
 const ADVICE: &str = "let the exporter send pings: set the sysctl net.ipv4.ping_group_range so that its group is within \
      (\"0 2147483647\" for all), or give it CAP_NET_RAW (AmbientCapabilities=CAP_NET_RAW in its unit)";
@@ -64,7 +67,7 @@ impl EchoSocket {
             }
             Err(error) => return Err(failed(peer, &error.into())),
         };
-        set_up(&socket, version, settings)
+        set_up(&socket, version, is_raw, settings)
             .and_then(|()| bind_to(&socket, settings.source))
             .and_then(|()| {
                 let address = SockaddrStorage::from(SocketAddr::new(peer, 0));
@@ -89,11 +92,17 @@ impl EchoSocket {
             .await
             .map_err(|error| failed(self.peer, &error))?;
         let mut packet = vec![0; MAX_PACKET];
+        let mut foreign_errors = 0;
         loop {
-            let (length, hop_limit) = self
-                .receive(&mut packet)
-                .await
-                .map_err(|error| failed(self.peer, &error))?;
+            let (length, hop_limit) = match self.receive(&mut packet).await {
+                Ok(received) => received,
+                // A raw socket is told what routers say of anybody's requests to the host, a traceroute's, say.
+                Err(_) if self.is_raw && foreign_errors < MAX_FOREIGN_ERRORS => {
+                    foreign_errors += 1;
+                    continue;
+                }
+                Err(error) => return Err(failed(self.peer, &error)),
+            };
             let received = packet.get(..length).unwrap_or(&[]);
             let message = match (self.is_raw, self.version) {
                 (true, Version::V4) => behind_ip_header(received),
@@ -113,7 +122,7 @@ impl EchoSocket {
     async fn receive(&self, packet: &mut [u8]) -> io::Result<(usize, Option<u8>)> {
         let fd = self.socket.as_raw_fd();
         self.socket
-            .async_io(Interest::READABLE, || receive(fd, packet))
+            .async_io(Interest::READABLE | Interest::ERROR, || receive(fd, packet))
             .await
     }
 }
@@ -131,13 +140,14 @@ fn create(version: Version, kind: SockType) -> nix::Result<OwnedFd> {
     )
 }
 
-fn set_up(socket: &OwnedFd, version: Version, settings: &IcmpSettings) -> io::Result<()> {
+fn set_up(socket: &OwnedFd, version: Version, is_raw: bool, settings: &IcmpSettings) -> io::Result<()> {
     let ttl = settings.ttl.map(i32::from);
+    // What routers say about this request ends the wait.
+    let hears_routers = !is_raw;
     match version {
         Version::V4 => {
             setsockopt(socket, sockopt::Ipv4RecvTtl, &true)?;
-            // What routers say about the request ends the wait.
-            setsockopt(socket, sockopt::Ipv4RecvErr, &true)?;
+            setsockopt(socket, sockopt::Ipv4RecvErr, &hears_routers)?;
             if let Some(ttl) = ttl {
                 setsockopt(socket, sockopt::Ipv4Ttl, &ttl)?;
             }
@@ -147,7 +157,7 @@ fn set_up(socket: &OwnedFd, version: Version, settings: &IcmpSettings) -> io::Re
         }
         Version::V6 => {
             setsockopt(socket, sockopt::Ipv6RecvHopLimit, &true)?;
-            setsockopt(socket, sockopt::Ipv6RecvErr, &true)?;
+            setsockopt(socket, sockopt::Ipv6RecvErr, &hears_routers)?;
             if let Some(ttl) = ttl {
                 setsockopt(socket, sockopt::Ipv6Ttl, &ttl)?;
             }
@@ -184,8 +194,8 @@ fn failed(peer: IpAddr, error: &io::Error) -> Problem {
     let advice = match error.raw_os_error().map(Errno::from_raw) {
         Some(Errno::EMSGSIZE) => {
             let message = format_args!(
-                "pinging {peer}: the request is too large for a link on the way, and dont_fragment forbids to take it \
-                 apart: lower payload_size"
+                "pinging {peer}: the request is too large for a link on the way: lower payload_size, or remove \
+                 dont_fragment"
             );
             return Problem::new(Reason::Limit, message);
         }

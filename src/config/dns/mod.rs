@@ -1,6 +1,7 @@
 //! The configuration of dns checks. The options bear blackbox_exporter's names and mean what they mean there; `server`,
 //! which is the target there, is ours.
 
+mod name;
 mod validators;
 
 use std::cell::RefCell;
@@ -188,20 +189,11 @@ impl DnsOptions {
                 .error("query_name is missing: write the name to ask for, such as query_name: example.org"));
         };
         let place = place.field("query_name");
-        if text.is_empty() {
-            return Err(
-                place.error("is empty: write the name to ask for, such as example.org, or . for the root")
-            );
-        }
-        match Name::from_str_relaxed(text) {
-            Ok(mut name) => {
-                name.set_fqdn(true);
-                Ok(name)
-            }
-            Err(_) => Err(place.error(
+        name::parse(text).ok_or_else(|| {
+            place.error(
                 "is not a name: write one of labels with at most 63 characters between dots, such as www.example.org",
-            )),
-        }
+            )
+        })
     }
 
     fn record_type(&self, place: &Place<'_>) -> Result<RecordType, Invalid> {
