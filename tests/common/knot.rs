@@ -30,6 +30,13 @@ _sip._tcp SRV 5 10 5060 ns1
 host HINFO "RFC8482" ""
 we\.ird\032x A 192.0.2.77
 unknown TYPE65280 \# 4 01020304
+tlsa TLSA 3 1 1 aabbccddeeff00112233445566778899aabbccddeeff00112233445566778899
+sshfp SSHFP 4 2 aabbccddeeff00112233445566778899aabbccddeeff00112233445566778899
+naptr NAPTR 100 10 "u" "E2U+sip" "!^.*$!sip:info@example.org!" .
+service HTTPS 1 . alpn=h2
+alias DNAME example.net.
+child NS ns1
+child DS 12345 13 2 aabbccddeeff00112233445566778899aabbccddeeff00112233445566778899
 "#;
 
 /// A running name server. It ends when it is dropped.

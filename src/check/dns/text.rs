@@ -64,6 +64,13 @@ fn data(text: &mut String, data: &RData) {
             push(text, format_args!("{} {} ", rule.flags(), rule.tag));
             quoted(text, &rule.value);
         }
+        RData::SSHFP(fingerprint) => text.push_str(&fingerprint.to_string().to_uppercase()),
+        RData::Unknown {
+            code: RecordType::DS,
+            rdata,
+        } if rdata.anything.len() >= 4 => {
+            delegation_signer(text, &rdata.anything);
+        }
         // RFC 3597, section 5.
         RData::Unknown { rdata, .. } | RData::NULL(rdata) => {
             push(text, format_args!("\\# {} ", rdata.anything.len()));
@@ -74,6 +81,15 @@ fn data(text: &mut String, data: &RData) {
         // The pseudo-record of EDNS, which has no text, is not among the records of a message.
         RData::OPT(_) => {}
         other => push(text, format_args!("{other}")),
+    }
+}
+
+/// Key tag, algorithm, type of digest, digest (RFC 4034, section 5.1).
+fn delegation_signer(text: &mut String, data: &[u8]) {
+    let tag = u16::from_be_bytes([data[0], data[1]]);
+    push(text, format_args!("{tag} {} {} ", data[2], data[3]));
+    for byte in &data[4..] {
+        push(text, format_args!("{byte:02X}"));
     }
 }
 

@@ -147,6 +147,33 @@ async fn demands_hold_for_the_records_of_their_section() {
     }
 }
 
+/// In the form of RFC 3597, or hickory's.
+#[tokio::test]
+async fn records_of_other_types_have_a_text_too() {
+    let knot = Knot::start().await;
+    for (kind, name, text) in [
+        (
+            "DNAME",
+            "alias",
+            r"^alias\.example\.org\.\t300\tIN\tDNAME\t\\# 13 ",
+        ),
+        (
+            "HTTPS",
+            "service",
+            r"^service\.example\.org\.\t300\tIN\tHTTPS\t1 ",
+        ),
+        (
+            "ANY",
+            "unknown",
+            r"^unknown\.example\.org\.\t300\tIN\tTYPE65280\t\\# 4 01020304$",
+        ),
+    ] {
+        let demand = format!("validate_answer_rrs: {{ fail_if_not_matches_regexp: ['{text}'] }}");
+        let keys = format!("query_name: {name}.example.org, query_type: {kind}, {demand}");
+        once(knot.address, &keys).await.succeeded();
+    }
+}
+
 #[tokio::test]
 async fn an_answer_that_was_cut_counts_as_it_is() {
     let knot = Knot::start().await;

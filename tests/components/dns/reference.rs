@@ -8,7 +8,7 @@ use super::once;
 use crate::common::knot::Knot;
 use crate::common::servers::{Server, eventually, free_port, get, tool};
 
-const QUESTIONS: [(&str, &str); 13] = [
+const QUESTIONS: [(&str, &str); 17] = [
     ("SOA", "example.org"),
     ("NS", "example.org"),
     ("MX", "example.org"),
@@ -22,6 +22,10 @@ const QUESTIONS: [(&str, &str); 13] = [
     ("HINFO", "host.example.org"),
     ("A", r"we\.ird\032x.example.org"),
     ("A", "nobody.example.org"),
+    ("TLSA", "tlsa.example.org"),
+    ("SSHFP", "sshfp.example.org"),
+    ("NAPTR", "naptr.example.org"),
+    ("DS", "child.example.org"),
 ];
 
 /// The records that it looked at, of what `debug=true` shows.
