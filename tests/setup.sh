@@ -29,6 +29,7 @@ declare -A package_of=(
   [busybox]=busybox-static
   [nft]=nftables
   [ip]=iproute2
+  [knotd]=knot
   [wrk]=wrk
 )
 

@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use super::probed;
 use super::resolve::Resolver;
@@ -30,30 +30,26 @@ pub async fn dial(
     preference: AddressPreference,
     trace: &mut Trace<'_>,
 ) -> Result<(TcpStream, SocketAddr), Problem> {
-    trace.enter(Phase::Resolve);
-    if target.host.parse::<IpAddr>().is_err() {
-        trace.at(Step::Resolving(target.host.clone()));
-    }
-    let resolved = resolver
-        .resolve_for(&target.host, Some(target.port), preference)
-        .await;
-    let mut addresses = match resolved {
-        Ok(addresses) => addresses,
-        Err(problem) => {
-            trace.leave();
-            let lookup = trace.spent(Phase::Resolve);
-            probed::unresolved(trace.report, lookup);
-            return Err(problem);
-        }
-    };
-    addresses.truncate(MAX_ADDRESSES);
-    trace.enter(Phase::Connect);
-    let lookup = trace.spent(Phase::Resolve);
-    let is_first = probed::resolved(trace.report, addresses[0], lookup);
+    dial_from(resolver, target, preference, None, trace).await
+}
+
+/// The same, from this address of the machine.
+///
+/// # Errors
+/// As for [`dial`].
+pub async fn dial_from(
+    resolver: &Resolver,
+    target: &HostPort,
+    preference: AddressPreference,
+    source: Option<IpAddr>,
+    trace: &mut Trace<'_>,
+) -> Result<(TcpStream, SocketAddr), Problem> {
+    let (addresses, is_first) =
+        addresses(resolver, &target.host, Some(target.port), preference, trace).await?;
     let first = SocketAddr::new(addresses[0], target.port);
     trace.at(Step::Connecting(first));
     if addresses.len() == 1 {
-        return match TcpStream::connect(first).await {
+        return match connect(first, source).await {
             Ok(stream) => Ok((stream, first)),
             Err(error) => Err(failed(&[(first, error)])),
         };
@@ -61,15 +57,76 @@ pub async fn dial(
     let addresses = addresses
         .iter()
         .map(|address| SocketAddr::new(*address, target.port));
-    let (stream, peer) = race(addresses, trace).await?;
+    let (stream, peer) = race(addresses, source, trace).await?;
     if is_first {
         probed::connected(trace.report, peer.ip());
     }
     Ok((stream, peer))
 }
 
+/// The addresses of a host that may be connected to, at least one; notes the phase resolve, and begins the phase connect.
+/// Says, too, whether a probe was told of the first one.
+///
+/// # Errors
+/// Why there is none.
+pub async fn addresses(
+    resolver: &Resolver,
+    host: &str,
+    port: Option<u16>,
+    preference: AddressPreference,
+    trace: &mut Trace<'_>,
+) -> Result<(Vec<IpAddr>, bool), Problem> {
+    trace.enter(Phase::Resolve);
+    if host.parse::<IpAddr>().is_err() {
+        trace.at(Step::Resolving(host.to_owned()));
+    }
+    match resolver.resolve_for(host, port, preference).await {
+        Ok(mut addresses) => {
+            addresses.truncate(MAX_ADDRESSES);
+            trace.enter(Phase::Connect);
+            let lookup = trace.spent(Phase::Resolve);
+            let is_told = probed::resolved(trace.report, addresses[0], lookup);
+            Ok((addresses, is_told))
+        }
+        Err(problem) => {
+            trace.leave();
+            let lookup = trace.spent(Phase::Resolve);
+            probed::unresolved(trace.report, lookup);
+            Err(problem)
+        }
+    }
+}
+
+async fn connect(peer: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> {
+    let Some(source) = source else {
+        return TcpStream::connect(peer).await;
+    };
+    let socket = match peer {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket
+        .bind(SocketAddr::new(source, 0))
+        .map_err(|error| unbound(source, error))?;
+    socket.connect(peer).await
+}
+
+/// This machine does not have the address to send from.
+#[derive(Debug, thiserror::Error)]
+#[error("source_ip_address {0} is no address of this machine")]
+struct NotHere(IpAddr);
+
+/// The error of a socket that could not be bound to the address to send from.
+pub fn unbound(source: IpAddr, error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::AddrNotAvailable => io::Error::new(error.kind(), NotHere(source)),
+        _ => error,
+    }
+}
+
 async fn race(
     mut addresses: impl Iterator<Item = SocketAddr>,
+    source: Option<IpAddr>,
     trace: &mut Trace<'_>,
 ) -> Result<(TcpStream, SocketAddr), Problem> {
     let mut attempts = FuturesUnordered::new();
@@ -78,7 +135,7 @@ async fn race(
         let next = addresses.next();
         if let Some(peer) = next {
             trace.at(Step::Connecting(peer));
-            attempts.push(async move { (peer, TcpStream::connect(peer).await) });
+            attempts.push(async move { (peer, connect(peer, source).await) });
         }
         let delay = if next.is_some() {
             ATTEMPT_DELAY
@@ -137,6 +194,9 @@ pub fn reason(error: &io::Error) -> Reason {
     use rustix::io::Errno;
     if error.get_ref().is_some_and(|cause| cause.is::<TooMuch>()) {
         return Reason::Limit;
+    }
+    if error.get_ref().is_some_and(|cause| cause.is::<NotHere>()) {
+        return Reason::Unreachable;
     }
     match error.raw_os_error().map(Errno::from_raw_os_error) {
         Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => return Reason::Internal,

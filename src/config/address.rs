@@ -62,6 +62,50 @@ pub struct HostPort {
     pub port: u16,
 }
 
+/// The host that a text without a port names: an address, an IPv6 one with or without brackets, or a name.
+pub fn host_alone(text: &str) -> Option<&str> {
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .filter(|inside| inside.contains(':'))
+        .unwrap_or(text);
+    let is_name = |name: &str| {
+        (1..=253).contains(&name.len())
+            && !name.contains(|c: char| c.is_whitespace() || "/@?#:[]%".contains(c))
+    };
+    (bare.parse::<IpAddr>().is_ok() || is_name(bare)).then_some(bare)
+}
+
+/// The address to send from, as `source_ip_address` writes it, with the choice of addresses that goes with it: only those of
+/// its protocol can be reached from it.
+///
+/// # Errors
+/// Reported at the key.
+pub fn source(
+    written: Option<&str>,
+    preference: AddressPreference,
+    place: &Place<'_>,
+) -> Result<(Option<IpAddr>, AddressPreference), Invalid> {
+    let Some(text) = written else {
+        return Ok((None, preference));
+    };
+    let Ok(address) = text.parse::<IpAddr>() else {
+        return Err(place
+            .field("source_ip_address")
+            .error("is not an address: write one of this machine's addresses, such as 192.0.2.10"));
+    };
+    let preferred = if address.is_ipv4() {
+        IpProtocol::Ip4
+    } else {
+        IpProtocol::Ip6
+    };
+    let only = AddressPreference {
+        preferred,
+        fallback: false,
+    };
+    Ok((Some(address), only))
+}
+
 impl HostPort {
     /// Reads `host:port`, with an IPv6 address in brackets.
     ///
@@ -167,6 +211,25 @@ mod tests {
                 "{shown} {wrong}: write host:port, such as 127.0.0.1:5432, db.example.org:5432 or [::1]:5432"
             );
             assert_eq!(parse(text), Err(expected));
+        }
+    }
+
+    #[test]
+    fn a_host_alone_has_no_port() {
+        for (text, host) in [
+            ("192.0.2.1", Some("192.0.2.1")),
+            ("::1", Some("::1")),
+            ("[::1]", Some("::1")),
+            ("gw.example.org", Some("gw.example.org")),
+            ("gw.example.org:53", None),
+            ("[gw]", None),
+            ("[::1]:53", None),
+            ("", None),
+            ("a b", None),
+            ("http://gw", None),
+            ("fe80::1%eth0", None),
+        ] {
+            assert_eq!(host_alone(text), host, "{text}");
         }
     }
 

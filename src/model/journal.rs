@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::text::cut;
+
 /// The most lines that a journal keeps; a run that redirects or asks on and on does not fill the memory.
 const MAX_LINES: usize = 256;
 /// The longest line, in bytes.
@@ -34,7 +36,7 @@ impl Journal {
             .chars()
             .map(|character| if character.is_control() { ' ' } else { character })
             .collect();
-        line.truncate(line.floor_char_boundary(MAX_LINE_BYTES));
+        cut(&mut line, MAX_LINE_BYTES);
         self.lines.push((self.started.elapsed(), line));
     }
 

@@ -28,6 +28,10 @@ macro_rules! with_kinds {
             Celery celery timed CeleryOptions CelerySettings CeleryCheck;
             /// A container, as its engine sees it.
             Docker docker untimed DockerOptions DockerSettings DockerCheck;
+            /// A question to a name server.
+            Dns dns timed DnsOptions DnsSettings DnsCheck;
+            /// An echo request (ping).
+            Icmp icmp timed IcmpOptions IcmpSettings IcmpCheck;
         }
     };
 }

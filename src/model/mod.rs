@@ -7,6 +7,7 @@ mod metric;
 mod outcome;
 mod phase;
 mod status;
+mod text;
 mod time;
 
 pub use id::{CheckId, CheckName, ServiceKey};
@@ -18,4 +19,5 @@ pub use outcome::{Conclusion, MAX_MESSAGE_BYTES, MAX_PIDS, Outcome, Problem, Rea
 pub use phase::{Phase, Phases};
 pub(crate) use status::words;
 pub use status::{Condition, Severity, Status, Thresholds, Tier, Tolerance};
+pub use text::cut;
 pub use time::{Clock, Moment, SystemClock};

@@ -7,7 +7,9 @@
 mod common;
 
 mod celery;
+mod dns;
 mod docker;
+mod icmp;
 mod postgres;
 mod rabbitmq;
 mod redis;

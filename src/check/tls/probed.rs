@@ -7,7 +7,7 @@ use rustls::{CommonState, ProtocolVersion};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 use x509_parser::x509::X509Name;
 
-use crate::model::{Family, Report};
+use crate::model::{Family, Report, cut};
 
 static EARLIEST_EXPIRY: Family = Family::probe(
     "probe_ssl_earliest_cert_expiry",
@@ -170,7 +170,7 @@ fn alternatives(certificate: &X509Certificate<'_>) -> String {
 }
 
 fn bounded(mut text: String) -> String {
-    text.truncate(text.floor_char_boundary(MAX_LABEL_BYTES));
+    cut(&mut text, MAX_LABEL_BYTES);
     text
 }
 

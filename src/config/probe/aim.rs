@@ -57,6 +57,21 @@ impl Module {
                     settings: KindSettings::Tcp(Box::new(settings)),
                 })
             }
+            KindSettings::Dns(settings) => {
+                let settings = settings.aimed_at(target)?;
+                let server = settings.server.clone();
+                Ok(Aimed {
+                    endpoint: Endpoint::Host(server.host, Some(server.port)),
+                    settings: no_hostname(KindSettings::Dns(Box::new(settings)))?,
+                })
+            }
+            KindSettings::Icmp(settings) => {
+                let settings = settings.aimed_at(target)?;
+                Ok(Aimed {
+                    endpoint: Endpoint::Host(settings.host.to_string(), None),
+                    settings: no_hostname(KindSettings::Icmp(Box::new(settings)))?,
+                })
+            }
             other => no_hostname(other.clone()).map(|settings| Aimed {
                 endpoint: Endpoint::Path(settings.target()),
                 settings,

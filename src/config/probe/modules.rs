@@ -28,7 +28,7 @@ struct Prober {
     placeholder: &'static str,
 }
 
-const PROBERS: [Prober; 2] = [
+const PROBERS: [Prober; 4] = [
     Prober {
         kind: CheckKind::Http,
         target: "url",
@@ -38,6 +38,16 @@ const PROBERS: [Prober; 2] = [
         kind: CheckKind::Tcp,
         target: "address",
         placeholder: "target.invalid:1",
+    },
+    Prober {
+        kind: CheckKind::Dns,
+        target: "server",
+        placeholder: "target.invalid",
+    },
+    Prober {
+        kind: CheckKind::Icmp,
+        target: "host",
+        placeholder: "target.invalid",
     },
 ];
 

@@ -1,6 +1,7 @@
 //! Certificates of every kind of fault, and a server that shows them.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use hyper::body::Incoming;
@@ -15,6 +16,7 @@ use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
+use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
 use super::Target;
@@ -85,30 +87,7 @@ pub fn self_signed(names: &[&str]) -> Identity {
 /// A server that answers `200 ok` over TLS; by HTTP/2 where that is offered and `protocols` has it. With `clients` it
 /// wants certificates of that authority.
 pub async fn serve(identity: &Identity, protocols: &[&str], clients: Option<&Authority>) -> Target {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ServerConfig::builder_with_provider(provider.clone())
-        .with_safe_default_protocol_versions()
-        .unwrap();
-    let builder = match clients {
-        None => builder.with_no_client_auth(),
-        Some(authority) => {
-            let mut roots = rustls::RootCertStore::empty();
-            roots
-                .add(CertificateDer::from_pem_slice(authority.pem().as_bytes()).unwrap())
-                .unwrap();
-            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
-                .build()
-                .unwrap();
-            builder.with_client_cert_verifier(verifier)
-        }
-    };
-    let chain = CertificateDer::pem_slice_iter(identity.certificate.as_bytes())
-        .map(Result::unwrap)
-        .collect();
-    let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).unwrap();
-    let mut config = builder.with_single_cert(chain, key).unwrap();
-    config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
-    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let acceptor = acceptor(identity, protocols, clients);
     Target::serve(move |stream, _, state| {
         let acceptor = acceptor.clone();
         async move {
@@ -138,4 +117,46 @@ pub async fn serve(identity: &Identity, protocols: &[&str], clients: Option<&Aut
         }
     })
     .await
+}
+
+/// A server that does TLS in front of a server without, on the same machine.
+pub async fn in_front_of(identity: &Identity, server: SocketAddr) -> Target {
+    let acceptor = acceptor(identity, &[], None);
+    Target::serve(move |stream, _, _| {
+        let acceptor = acceptor.clone();
+        async move {
+            let mut stream = acceptor.accept(stream).await.ok()?;
+            let mut behind = TcpStream::connect(server).await.ok()?;
+            let _ = tokio::io::copy_bidirectional(&mut stream, &mut behind).await;
+            None
+        }
+    })
+    .await
+}
+
+fn acceptor(identity: &Identity, protocols: &[&str], clients: Option<&Authority>) -> TlsAcceptor {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ServerConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .unwrap();
+    let builder = match clients {
+        None => builder.with_no_client_auth(),
+        Some(authority) => {
+            let mut roots = rustls::RootCertStore::empty();
+            roots
+                .add(CertificateDer::from_pem_slice(authority.pem().as_bytes()).unwrap())
+                .unwrap();
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+                .build()
+                .unwrap();
+            builder.with_client_cert_verifier(verifier)
+        }
+    };
+    let chain = CertificateDer::pem_slice_iter(identity.certificate.as_bytes())
+        .map(Result::unwrap)
+        .collect();
+    let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).unwrap();
+    let mut config = builder.with_single_cert(chain, key).unwrap();
+    config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+    TlsAcceptor::from(Arc::new(config))
 }

@@ -1,0 +1,119 @@
+//! The families of dns checks, and of probes of them, which bear blackbox_exporter's names.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use super::judge::Section;
+use crate::check::tls::CERTIFICATE_NOT_AFTER;
+use crate::model::{Family, Phase, Report, Sample};
+
+static RESPONSE_CODE: Family = Family::gauge(
+    "upkeep_dns_response_code",
+    &[],
+    "The response code of the name server's answer: 0 is NOERROR, 2 SERVFAIL, 3 NXDOMAIN, 5 REFUSED.",
+);
+static RECORDS: Family = Family::gauge(
+    "upkeep_dns_records",
+    &["section"],
+    "Records in a section of the name server's answer.",
+);
+static SOA_SERIAL: Family = Family::gauge(
+    "upkeep_dns_soa_serial",
+    &[],
+    "The serial number of the zone; only where SOA records are asked for.",
+);
+
+/// The families of dns checks.
+pub const FAMILIES: &[&Family] = &[&RESPONSE_CODE, &RECORDS, &SOA_SERIAL, &CERTIFICATE_NOT_AFTER];
+
+static PROBE_DURATION: Family = Family::probe(
+    "probe_dns_duration_seconds",
+    &["phase"],
+    "How long each part of the question took, in seconds.",
+);
+static PROBE_ANSWER_RRS: Family =
+    Family::probe("probe_dns_answer_rrs", &[], "Records in the answer section.");
+static PROBE_AUTHORITY_RRS: Family = Family::probe(
+    "probe_dns_authority_rrs",
+    &[],
+    "Records in the authority section.",
+);
+static PROBE_ADDITIONAL_RRS: Family = Family::probe(
+    "probe_dns_additional_rrs",
+    &[],
+    "Records in the additional section.",
+);
+static PROBE_QUERY_SUCCEEDED: Family = Family::probe(
+    "probe_dns_query_succeeded",
+    &[],
+    "1 where the name server answered, whatever it said.",
+);
+static PROBE_SERIAL: Family = Family::probe("probe_dns_serial", &[], "The serial number of the zone.");
+
+/// The families that a probe of a name server has, beside those of every probe.
+pub const PROBE_FAMILIES: &[&Family] = &[
+    &PROBE_DURATION,
+    &PROBE_ANSWER_RRS,
+    &PROBE_AUTHORITY_RRS,
+    &PROBE_ADDITIONAL_RRS,
+    &PROBE_QUERY_SUCCEEDED,
+    &PROBE_SERIAL,
+];
+
+/// What an answer is told of in numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Numbers {
+    /// The response code.
+    pub rcode: u16,
+    /// How many records each section has.
+    pub records: [usize; 3],
+    /// The zone's serial number, where SOA records are asked for.
+    pub serial: Option<u32>,
+}
+
+/// Adds the samples of an answer.
+pub fn samples(numbers: &Numbers, samples: &mut Vec<Sample>) {
+    let mut push = |family, labels, value| {
+        samples.push(Sample {
+            family,
+            labels,
+            value,
+        });
+    };
+    push(&RESPONSE_CODE, Vec::new(), f64::from(numbers.rcode));
+    for (section, count) in Section::ALL.iter().zip(numbers.records) {
+        push(&RECORDS, vec![section.as_str().into()], number(count));
+    }
+    if let Some(serial) = numbers.serial {
+        push(&SOA_SERIAL, Vec::new(), f64::from(serial));
+    }
+}
+
+/// Tells a probe what came of it; as blackbox_exporter does, also where nothing came.
+pub fn probed(report: &mut Report, numbers: Option<&Numbers>) {
+    let spent =
+        |phases: &[Phase]| -> Duration { phases.iter().map(|phase| report.phases.spent(*phase)).sum() };
+    // The TLS handshake is part of connecting there.
+    let phases = [
+        ("resolve", spent(&[Phase::Resolve])),
+        ("connect", spent(&[Phase::Connect, Phase::Tls])),
+        ("request", spent(&[Phase::Processing])),
+    ];
+    for (phase, took) in phases {
+        report.probed(&PROBE_DURATION, vec![Cow::Borrowed(phase)], took.as_secs_f64());
+    }
+    let [answer, authority, additional] = numbers.map_or([0; 3], |numbers| numbers.records);
+    report.probed(&PROBE_ANSWER_RRS, Vec::new(), number(answer));
+    report.probed(&PROBE_AUTHORITY_RRS, Vec::new(), number(authority));
+    report.probed(&PROBE_ADDITIONAL_RRS, Vec::new(), number(additional));
+    let has_answer = f64::from(u8::from(numbers.is_some()));
+    report.probed(&PROBE_QUERY_SUCCEEDED, Vec::new(), has_answer);
+    if let Some(serial) = numbers.and_then(|numbers| numbers.serial) {
+        report.probed(&PROBE_SERIAL, Vec::new(), f64::from(serial));
+    }
+}
+
+/// A message has at most 65535 records in a section.
+fn number(count: usize) -> f64 {
+    f64::from(u16::try_from(count).unwrap_or(u16::MAX))
+}

@@ -1,0 +1,136 @@
+//! Whether an answer is what the check demands: its response code, and the records of its sections.
+
+use hickory_resolver::proto::op::Message;
+use hickory_resolver::proto::rr::{RData, Record, RecordType};
+
+use super::families::Numbers;
+use super::text;
+use crate::config::dns::{DnsQuery, Validators, rcode_name};
+use crate::config::pattern::Pattern;
+use crate::model::{Problem, Reason};
+
+/// A section of an answer that has records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Section {
+    /// What was asked for.
+    Answer,
+    /// Who is responsible for it.
+    Authority,
+    /// What helps with the others.
+    Additional,
+}
+
+impl Section {
+    /// In the order of a message, which is that of [`DnsQuery::validators`].
+    pub const ALL: [Self; 3] = [Self::Answer, Self::Authority, Self::Additional];
+
+    /// The name in labels, messages and keys (`validate_NAME_rrs`).
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Answer => "answer",
+            Self::Authority => "authority",
+            Self::Additional => "additional",
+        }
+    }
+}
+
+/// What an answer is told of in numbers.
+pub fn numbers(answer: &Message, query: &DnsQuery) -> Numbers {
+    let serial = match query.record_type {
+        RecordType::SOA => answer.answers.iter().rev().find_map(|record| match &record.data {
+            RData::SOA(zone) => Some(zone.serial),
+            _ => None,
+        }),
+        _ => None,
+    };
+    Numbers {
+        rcode: answer.metadata.response_code.into(),
+        records: [
+            answer.answers.len(),
+            answer.authorities.len(),
+            // The pseudo-records count: they are in the section.
+            answer.additionals.len()
+                + usize::from(answer.edns.is_some())
+                + usize::from(answer.signature.is_some()),
+        ],
+        serial,
+    }
+}
+
+/// Holds an answer against what is demanded of it.
+///
+/// # Errors
+/// The first demand that it does not meet.
+pub fn judge(answer: &Message, query: &DnsQuery) -> Result<(), Problem> {
+    let rcode = answer.metadata.response_code.into();
+    if !query.rcodes.contains(&rcode) {
+        let fine: Vec<String> = query.rcodes.iter().map(|code| rcode_name(*code)).collect();
+        let message = format_args!(
+            "{} {}: the answer is {}, not {}",
+            query.name,
+            query.record_type,
+            rcode_name(rcode),
+            fine.join(" or ")
+        );
+        return Err(Problem::new(Reason::Status, message));
+    }
+    let sections = [&answer.answers, &answer.authorities, &answer.additionals];
+    for ((section, records), demands) in Section::ALL.iter().zip(sections).zip(&query.validators) {
+        if *demands == Validators::default() {
+            continue;
+        }
+        if let Err(fault) = records_are(records, demands) {
+            let cut = match answer.metadata.truncation {
+                true => " (the answer is cut to fit into a datagram: ask with transport_protocol: tcp)",
+                false => "",
+            };
+            let message = format_args!(
+                "{} {}, {} section: {fault}{cut}",
+                query.name,
+                query.record_type,
+                section.as_str()
+            );
+            return Err(Problem::new(Reason::Assertion, message));
+        }
+    }
+    Ok(())
+}
+
+fn records_are(records: &[Record], demands: &Validators) -> Result<(), String> {
+    let texts: Vec<String> = records.iter().map(text::record).collect();
+    let first = |patterns: &[Pattern], matches: bool| {
+        let faulty = |text: &String, pattern: &Pattern| pattern.is_match(text.as_bytes()) == matches;
+        texts.iter().find_map(|text| {
+            let pattern = patterns.iter().find(|pattern| faulty(text, pattern))?;
+            Some((text.replace('\t', " "), pattern.clone()))
+        })
+    };
+    let needing = [
+        ("fail_if_not_matches_regexp", &demands.not_matches),
+        ("fail_if_none_matches_regexp", &demands.none_matches),
+    ];
+    if let Some((key, _)) = needing.iter().find(|(_, patterns)| !patterns.is_empty())
+        && texts.is_empty()
+    {
+        return Err(format!("there is no record, which {key} needs"));
+    }
+    if let Some((text, pattern)) = first(&demands.matches, true) {
+        return Err(format!(
+            "\"{text}\" matches {pattern:?} of fail_if_matches_regexp"
+        ));
+    }
+    if let Some((text, pattern)) = first(&demands.not_matches, false) {
+        return Err(format!(
+            "\"{text}\" does not match {pattern:?} of fail_if_not_matches_regexp"
+        ));
+    }
+    if let Some((text, pattern)) = first(&demands.all_match, false) {
+        return Err(format!(
+            "\"{text}\" does not match {pattern:?} of fail_if_all_match_regexp, which has to match every record"
+        ));
+    }
+    if !demands.none_matches.is_empty() && first(&demands.none_matches, true).is_none() {
+        return Err("no record matches any of fail_if_none_matches_regexp".to_owned());
+    }
+    Ok(())
+}

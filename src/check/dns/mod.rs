@@ -1,0 +1,148 @@
+//! The dns check: one question to one name server, sent once, and what its answer must be like. The response time lasts
+//! until the answer is there.
+
+mod exchange;
+mod families;
+mod judge;
+mod text;
+
+use std::net::SocketAddr;
+
+use hickory_resolver::proto::op::{Message, Query};
+
+use self::families::Numbers;
+pub use self::families::{FAMILIES, PROBE_FAMILIES};
+use super::Shared;
+use super::dial;
+use super::dial::dial_from;
+use super::network::Network;
+use super::stream::{Allowance, Stream};
+use super::tls::TlsClient;
+use super::trace::{Phase, Trace};
+use crate::config::dns::{DnsSettings, Transport};
+use crate::model::{Problem, Reason, Report};
+
+/// The most bytes that a run reads from a connection: one message, and its length.
+const MAX_BYTES: u64 = 2 + exchange::MAX_MESSAGE as u64;
+
+/// A dns check.
+#[derive(Debug)]
+pub struct DnsCheck {
+    settings: DnsSettings,
+    network: Network,
+    tls: Option<TlsClient>,
+    allowance: Allowance,
+}
+
+/// A run. However it ends, a probe is told what there was until then.
+struct Run<'r> {
+    trace: Trace<'r>,
+    numbers: Option<Numbers>,
+}
+
+impl Drop for Run<'_> {
+    fn drop(&mut self) {
+        self.trace.leave();
+        families::probed(self.trace.report, self.numbers.as_ref());
+    }
+}
+
+impl DnsCheck {
+    /// A check with these settings.
+    pub fn new(settings: &DnsSettings, shared: &Shared) -> Self {
+        let tls = match &settings.query.transport {
+            Transport::Tls(tls) => Some(TlsClient::new(tls, &[], &shared.network.trust)),
+            Transport::Udp | Transport::Tcp => None,
+        };
+        Self {
+            settings: settings.clone(),
+            network: shared.network.clone(),
+            tls,
+            allowance: Allowance::new(MAX_BYTES),
+        }
+    }
+
+    /// Runs once.
+    ///
+    /// # Errors
+    /// The problem that made it fail.
+    pub async fn run(&mut self, report: &mut Report) -> Result<(), Problem> {
+        let mut run = Run {
+            trace: Trace::new(report),
+            numbers: None,
+        };
+        let result = self.ask(&mut run).await;
+        run.trace.end();
+        result
+    }
+
+    async fn ask(&mut self, run: &mut Run<'_>) -> Result<(), Problem> {
+        let question = self.question();
+        let packed = question
+            .to_vec()
+            .map_err(|error| Problem::new(Reason::Internal, format_args!("packing the question: {error}")))?;
+        let answer = match self.settings.query.transport {
+            Transport::Udp => self.in_a_datagram(&question, &packed, &mut run.trace).await?,
+            Transport::Tcp | Transport::Tls(_) => {
+                self.over_a_connection(&question, &packed, &mut run.trace).await?
+            }
+        };
+        run.trace.answered();
+        let query = &self.settings.query;
+        let numbers = judge::numbers(&answer, query);
+        run.numbers = Some(numbers);
+        families::samples(&numbers, &mut run.trace.report.samples);
+        judge::judge(&answer, query)
+    }
+
+    /// The question, with an id that nobody can guess.
+    fn question(&self) -> Message {
+        let query = &self.settings.query;
+        let mut asked = Query::query(query.name.clone(), query.record_type);
+        asked.set_query_class(query.class);
+        let mut message = Message::query();
+        message.metadata.recursion_desired = query.recursion_desired;
+        message.add_query(asked);
+        message
+    }
+
+    async fn in_a_datagram(
+        &self,
+        question: &Message,
+        packed: &[u8],
+        trace: &mut Trace<'_>,
+    ) -> Result<Message, Problem> {
+        let DnsSettings { server, query } = &self.settings;
+        let resolver = &self.network.resolver;
+        let (addresses, _) =
+            dial::addresses(resolver, &server.host, Some(server.port), query.preference, trace).await?;
+        let peer = SocketAddr::new(addresses[0], server.port);
+        let socket = exchange::udp(peer, query.source).await?;
+        trace.enter(Phase::Processing);
+        exchange::over_udp(&socket, peer, question, packed, trace).await
+    }
+
+    async fn over_a_connection(
+        &mut self,
+        question: &Message,
+        packed: &[u8],
+        trace: &mut Trace<'_>,
+    ) -> Result<Message, Problem> {
+        let DnsSettings { server, query } = &self.settings;
+        self.allowance.renew();
+        let resolver = &self.network.resolver;
+        let (stream, peer) = dial_from(resolver, server, query.preference, query.source, trace).await?;
+        let mut stream = match &mut self.tls {
+            None => Stream::tcp(stream, &self.allowance)?,
+            Some(tls) => Stream::tls(
+                tls.handshake(stream, peer, &server.host, trace).await?,
+                &self.allowance,
+            ),
+        };
+        trace.enter(Phase::Processing);
+        exchange::over_stream(&mut stream, peer, question, packed, trace).await
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,293 @@
+//! The text of records, the demands on them, and answers that are none, byte by byte.
+
+use std::net::Ipv4Addr;
+use std::str::FromStr;
+use std::time::Duration;
+
+use hickory_resolver::proto::op::{MessageType, ResponseCode};
+use hickory_resolver::proto::rr::rdata::{A, AAAA, CAA, CNAME, HINFO, MX, NS, NULL, PTR, SOA, SRV, TXT};
+use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
+use tokio::net::UdpSocket;
+
+use super::*;
+use crate::config::KindSettings;
+use crate::config::tests_support;
+
+fn name(text: &str) -> Name {
+    Name::from_ascii(text).unwrap()
+}
+
+fn record(data: RData) -> Record {
+    Record::from_rdata(name("example.org."), 300, data)
+}
+
+/// The texts are those that blackbox_exporter logs for these records.
+#[test]
+fn records_look_as_blackbox_exporter_shows_them() {
+    let mut critical = CAA::new_issue(true, Some(name("ca.example.net.")), Vec::new());
+    critical.reserved_flags = 0;
+    let unknown = RData::Unknown {
+        code: RecordType::Unknown(65280),
+        rdata: NULL::with(vec![1, 2, 0xab]),
+    };
+    let soa = SOA::new(
+        name("ns1.example.org."),
+        name("hostmaster.example.org."),
+        2_024_010_203,
+        3600,
+        600,
+        -1,
+        60,
+    );
+    let strings = TXT::from_bytes(vec![b"v=spf1 -all", b"say \"hi\" back\\slash", b"caf\xe9 \x07"]);
+    for (data, text) in [
+        (RData::A(A::new(192, 0, 2, 1)), "A\t192.0.2.1"),
+        (
+            RData::AAAA(AAAA::from_str("2001:db8::1").unwrap()),
+            "AAAA\t2001:db8::1",
+        ),
+        (
+            RData::CNAME(CNAME(name("a.example.org."))),
+            "CNAME\ta.example.org.",
+        ),
+        (RData::NS(NS(name("."))), "NS\t."),
+        (RData::PTR(PTR(name("a.example.org."))), "PTR\ta.example.org."),
+        (
+            RData::MX(MX::new(10, name("m.example.org."))),
+            "MX\t10 m.example.org.",
+        ),
+        (
+            RData::SOA(soa),
+            "SOA\tns1.example.org. hostmaster.example.org. 2024010203 3600 600 4294967295 60",
+        ),
+        (
+            RData::SRV(SRV::new(5, 10, 5060, name("s.example.org."))),
+            "SRV\t5 10 5060 s.example.org.",
+        ),
+        (
+            RData::TXT(strings),
+            "TXT\t\"v=spf1 -all\" \"say \\\"hi\\\" back\\\\slash\" \"caf\\233 \\007\"",
+        ),
+        (RData::CAA(critical), "CAA\t128 issue \"ca.example.net.\""),
+        (
+            RData::HINFO(HINFO::new("RFC8482".to_owned(), String::new())),
+            "HINFO\t\"RFC8482\" \"\"",
+        ),
+        (unknown, "TYPE65280\t\\# 3 0102ab"),
+    ] {
+        assert_eq!(
+            text::record(&record(data)),
+            format!("example.org.\t300\tIN\t{text}")
+        );
+    }
+    let odd = Name::from_labels(vec![b"we.ird x".as_slice(), b"\xfc".as_slice()]).unwrap();
+    let record = Record::from_rdata(odd, 0, RData::A(A::new(192, 0, 2, 1)));
+    assert_eq!(text::record(&record), "we\\.ird\\ x.\\252.\t0\tIN\tA\t192.0.2.1");
+}
+
+fn settings(keys: &str) -> DnsSettings {
+    let keys = format!("kind: dns, server: 127.0.0.1, query_name: example.org, {keys}");
+    match tests_support::check(&keys).kind {
+        KindSettings::Dns(settings) => *settings,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// How an answer with A records of these last bytes is judged.
+fn judged(demands: &str, last_bytes: &[u8]) -> Result<(), String> {
+    let settings = settings(&format!("query_type: A, validate_answer_rrs: {{ {demands} }}"));
+    let mut answer = Message::query();
+    for last in last_bytes {
+        answer.add_answer(record(RData::A(A(Ipv4Addr::new(192, 0, 2, *last)))));
+    }
+    judge::judge(&answer, &settings.query).map_err(|problem| {
+        assert_eq!(problem.reason, Reason::Assertion);
+        let message = problem.message().to_owned();
+        message
+            .trim_start_matches("example.org. A, answer section: ")
+            .to_owned()
+    })
+}
+
+#[test]
+fn demands_on_records_mean_what_they_mean_there() {
+    let shown = |last: u8| format!("\"example.org. 300 IN A 192.0.2.{last}\"");
+    let matches = "fail_if_matches_regexp: ['[.]8$', '[.]9$']";
+    assert_eq!(judged(matches, &[]), Ok(()));
+    assert_eq!(judged(matches, &[1, 2]), Ok(()));
+    let fault = format!("{} matches /[.]9$/ of fail_if_matches_regexp", shown(9));
+    assert_eq!(judged(matches, &[1, 9]), Err(fault));
+
+    let not = "fail_if_not_matches_regexp: ['^example', '\\tA\\t192[.]']";
+    assert_eq!(judged(not, &[1, 2]), Ok(()));
+    assert_eq!(
+        judged(not, &[]),
+        Err("there is no record, which fail_if_not_matches_regexp needs".to_owned())
+    );
+    let fault = format!("{} does not match /1$/ of fail_if_not_matches_regexp", shown(2));
+    assert_eq!(judged("fail_if_not_matches_regexp: ['1$']", &[1, 2]), Err(fault));
+
+    let all = "fail_if_all_match_regexp: ['1$']";
+    assert_eq!(judged(all, &[]), Ok(()));
+    assert_eq!(judged(all, &[1, 11]), Ok(()));
+    assert!(
+        judged(all, &[1, 2])
+            .unwrap_err()
+            .contains("has to match every record")
+    );
+
+    let none = "fail_if_none_matches_regexp: ['1$', '2$']";
+    assert_eq!(judged(none, &[3, 2]), Ok(()));
+    assert_eq!(
+        judged(none, &[3]),
+        Err("no record matches any of fail_if_none_matches_regexp".to_owned())
+    );
+    assert!(
+        judged(none, &[])
+            .unwrap_err()
+            .contains("fail_if_none_matches_regexp needs")
+    );
+}
+
+#[test]
+fn the_response_code_is_judged_first_and_by_name() {
+    let mut answer = Message::query();
+    answer.metadata.response_code = ResponseCode::NXDomain;
+    let problem = judge::judge(&answer, &settings("query_type: TXT").query).unwrap_err();
+    assert_eq!(
+        problem.to_string(),
+        "status: example.org. TXT: the answer is NXDOMAIN, not NOERROR"
+    );
+    let fine = settings("valid_rcodes: [NXDOMAIN, REFUSED]");
+    assert_eq!(judge::judge(&answer, &fine.query), Ok(()));
+    answer.metadata.response_code = ResponseCode::NoError;
+    let problem = judge::judge(&answer, &fine.query).unwrap_err();
+    assert!(
+        problem
+            .message()
+            .ends_with("the answer is NOERROR, not NXDOMAIN or REFUSED")
+    );
+}
+
+/// What a server that sends these, made of the question it got, leads to.
+async fn answered(datagrams: impl Fn(&Message) -> Vec<Vec<u8>>) -> (Option<Result<(), Problem>>, Report) {
+    let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let target = server.local_addr().unwrap().to_string();
+    let settings = settings("query_type: A").aimed_at(&target).unwrap();
+    let mut check = DnsCheck::new(&settings, &Shared::new("/proc".into()));
+    let mut report = Report {
+        probe: Some(Vec::new()),
+        ..Report::default()
+    };
+    let run = tokio::time::timeout(Duration::from_millis(400), check.run(&mut report));
+    let serving = async {
+        let mut question = [0; 512];
+        let (length, client) = server.recv_from(&mut question).await.unwrap();
+        for datagram in datagrams(&Message::from_vec(&question[..length]).unwrap()) {
+            server.send_to(&datagram, client).await.unwrap();
+        }
+    };
+    let (result, ()) = tokio::join!(run, serving);
+    (result.ok(), report)
+}
+
+fn reply(question: &Message, change: impl FnOnce(&mut Message)) -> Vec<u8> {
+    let mut answer = question.clone();
+    answer.metadata.message_type = MessageType::Response;
+    change(&mut answer);
+    answer.to_vec().unwrap()
+}
+
+#[tokio::test]
+async fn datagrams_that_answer_something_else_do_not_count() {
+    let others = |question: &Message| {
+        vec![
+            reply(question, |answer| answer.metadata.id ^= 1),
+            reply(question, |answer| {
+                answer.queries[0].set_name(name("other.example.org."));
+            }),
+            reply(question, |answer| {
+                answer.queries[0].set_query_type(RecordType::AAAA);
+            }),
+            // Without a question, which only errors may be.
+            reply(question, |answer| answer.queries.clear()),
+            // The question itself, which is no answer.
+            question.to_vec().unwrap(),
+            b"\x00".to_vec(),
+            b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(),
+        ]
+    };
+    let (result, report) = answered(others).await;
+    assert_eq!((result, report.response_time), (None, None));
+    assert!(
+        report
+            .step
+            .ends_with("7 datagrams that came do not answer this question"),
+        "{}",
+        report.step
+    );
+    let succeeded = |report: &Report| {
+        let samples = report.probe.as_ref().unwrap();
+        let succeeded = samples
+            .iter()
+            .find(|sample| sample.family.name == "probe_dns_query_succeeded");
+        succeeded.unwrap().value
+    };
+    assert_eq!(succeeded(&report), 0.0);
+    let fine = |question: &Message| {
+        let mut datagrams = others(question);
+        datagrams.push(reply(question, |answer| {
+            answer.queries[0].set_name(name("EXAMPLE.org."));
+        }));
+        datagrams
+    };
+    let (result, report) = answered(fine).await;
+    assert_eq!(result, Some(Ok(())), "names are equal in any case");
+    assert_eq!(succeeded(&report), 1.0);
+}
+
+#[tokio::test]
+async fn a_refusal_need_not_repeat_the_question() {
+    let (result, _) = answered(|question| {
+        vec![reply(question, |answer| {
+            answer.queries.clear();
+            answer.metadata.response_code = ResponseCode::FormErr;
+        })]
+    })
+    .await;
+    assert_eq!(result.unwrap().unwrap_err().reason, Reason::Status);
+}
+
+#[tokio::test]
+async fn garbage_with_the_right_id_is_told() {
+    let cut = |question: &Message| {
+        let mut answer = reply(question, |answer| {
+            answer.add_answer(record(RData::A(A::new(192, 0, 2, 1))));
+        });
+        answer.truncate(answer.len() - 2);
+        vec![answer]
+    };
+    let short = |question: &Message| vec![reply(question, |_| {})[..6].to_vec()];
+    for result in [answered(cut).await.0, answered(short).await.0] {
+        let problem = result.unwrap().unwrap_err();
+        assert_eq!(problem.reason, Reason::Protocol);
+        assert!(problem.message().contains("no DNS message"), "{problem}");
+    }
+}
+
+#[test]
+fn numbers_count_pseudo_records_and_take_the_serial_of_a_zone() {
+    let soa = |serial| {
+        let data = SOA::new(name("a."), name("b."), serial, 1, 1, 1, 1);
+        Record::from_rdata(name("example.org."), 1, RData::SOA(data))
+    };
+    let mut answer = Message::query();
+    answer
+        .add_answer(soa(7))
+        .add_authority(soa(9))
+        .set_edns(Default::default());
+    let numbers = judge::numbers(&answer, &settings("query_type: SOA").query);
+    assert_eq!((numbers.records, numbers.serial), ([1, 1, 1], Some(7)));
+    let other = judge::numbers(&answer, &settings("query_type: NS").query);
+    assert_eq!(other.serial, None);
+}

@@ -1,0 +1,63 @@
+//! The families of icmp checks, and of probes of them, which bear blackbox_exporter's names.
+
+use std::borrow::Cow;
+
+use crate::model::{Family, Phase, Report, Sample};
+
+static REPLY_HOP_LIMIT: Family = Family::gauge(
+    "upkeep_icmp_reply_hop_limit",
+    &[],
+    "Hop limit (TTL for IPv4) that the echo reply arrived with; it changes when the way back does.",
+);
+
+/// The families of icmp checks.
+pub const FAMILIES: &[&Family] = &[&REPLY_HOP_LIMIT];
+
+static PROBE_DURATION: Family = Family::probe(
+    "probe_icmp_duration_seconds",
+    &["phase"],
+    "How long each part of the ping took, in seconds.",
+);
+static PROBE_REPLY_HOP_LIMIT: Family = Family::probe(
+    "probe_icmp_reply_hop_limit",
+    &[],
+    "Hop limit (TTL for IPv4) of the reply.",
+);
+
+/// The families that a probe by ping has, beside those of every probe.
+pub const PROBE_FAMILIES: &[&Family] = &[&PROBE_DURATION, &PROBE_REPLY_HOP_LIMIT];
+
+/// What came back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// The hop limit it arrived with, where the system tells it.
+    pub hop_limit: Option<u8>,
+}
+
+/// Adds the samples of a reply.
+pub fn samples(reply: &Reply, samples: &mut Vec<Sample>) {
+    if let Some(hop_limit) = reply.hop_limit {
+        samples.push(Sample {
+            family: &REPLY_HOP_LIMIT,
+            labels: Vec::new(),
+            value: f64::from(hop_limit),
+        });
+    }
+}
+
+/// Tells a probe what came of it; as blackbox_exporter does, also where nothing came: then without a round trip.
+pub fn probed(report: &mut Report, reply: Option<&Reply>) {
+    let phases = report.phases;
+    let spent = |phase| phases.spent(phase).as_secs_f64();
+    let round_trip = reply.map_or(0.0, |_| spent(Phase::Processing));
+    for (phase, took) in [
+        ("resolve", spent(Phase::Resolve)),
+        ("setup", spent(Phase::Connect)),
+        ("rtt", round_trip),
+    ] {
+        report.probed(&PROBE_DURATION, vec![Cow::Borrowed(phase)], took);
+    }
+    if let Some(hop_limit) = reply.and_then(|reply| reply.hop_limit) {
+        report.probed(&PROBE_REPLY_HOP_LIMIT, Vec::new(), f64::from(hop_limit));
+    }
+}

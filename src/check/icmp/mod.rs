@@ -1,0 +1,87 @@
+//! The icmp check: one echo request and its reply. The response time lasts from the start of the run until the reply is there.
+
+mod families;
+mod packet;
+mod socket;
+
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use self::families::Reply;
+pub use self::families::{FAMILIES, PROBE_FAMILIES};
+use self::packet::Echo;
+use self::socket::EchoSocket;
+use super::Shared;
+use super::dial;
+use super::network::Network;
+use super::trace::{Phase, Step, Trace};
+use crate::config::icmp::IcmpSettings;
+use crate::model::{Problem, Report};
+
+/// The sequence number of the next request. Checks share it, so that two of them with one id differ in it.
+static SEQUENCE: AtomicU16 = AtomicU16::new(0);
+
+/// An icmp check.
+#[derive(Debug)]
+pub struct IcmpCheck {
+    settings: IcmpSettings,
+    network: Network,
+}
+
+/// A run. However it ends, a probe is told what there was until then.
+struct Run<'r> {
+    trace: Trace<'r>,
+    reply: Option<Reply>,
+}
+
+impl Drop for Run<'_> {
+    fn drop(&mut self) {
+        self.trace.leave();
+        families::probed(self.trace.report, self.reply.as_ref());
+    }
+}
+
+impl IcmpCheck {
+    /// A check with these settings.
+    pub fn new(settings: &IcmpSettings, shared: &Shared) -> Self {
+        Self {
+            settings: settings.clone(),
+            network: shared.network.clone(),
+        }
+    }
+
+    /// Runs once.
+    ///
+    /// # Errors
+    /// The problem that made it fail.
+    pub async fn run(&mut self, report: &mut Report) -> Result<(), Problem> {
+        let mut run = Run {
+            trace: Trace::new(report),
+            reply: None,
+        };
+        let result = self.ping(&mut run).await;
+        run.trace.end();
+        result
+    }
+
+    async fn ping(&mut self, run: &mut Run<'_>) -> Result<(), Problem> {
+        let settings = &self.settings;
+        let trace = &mut run.trace;
+        let resolver = &self.network.resolver;
+        let (addresses, _) =
+            dial::addresses(resolver, &settings.host, None, settings.preference, trace).await?;
+        let peer = addresses[0];
+        trace.at(Step::Doing("opening a socket for ICMP".into()));
+        let socket = EchoSocket::open(peer, settings)?;
+        let echo = Echo::new(SEQUENCE.fetch_add(1, Ordering::Relaxed), settings.payload_size);
+        trace.enter(Phase::Processing);
+        trace.at(Step::Doing(
+            format!("waiting for the echo reply of {peer}").into(),
+        ));
+        let hop_limit = socket.exchange(&echo).await?;
+        trace.answered();
+        let reply = Reply { hop_limit };
+        families::samples(&reply, &mut trace.report.samples);
+        run.reply = Some(reply);
+        Ok(())
+    }
+}

@@ -1,0 +1,138 @@
+//! Name servers that are gone, silent, or speak something else.
+
+use rustix::process::Signal;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use upkeep_exporter::model::Reason;
+
+use super::once;
+use crate::common::knot::Knot;
+use crate::common::ran::{SHORT, check, run};
+use crate::common::targets::Target;
+
+const NAME: &str = "query_name: example.org, query_type: SOA";
+const TCP: &str = "query_name: example.org, query_type: SOA, transport_protocol: tcp";
+
+/// A check of this server, to be cut off.
+macro_rules! cut_off {
+    ($server:expr, $keys:expr) => {
+        run!(
+            check(&format!("kind: dns, server: \"{}\", {}", $server, $keys)),
+            SHORT
+        )
+    };
+}
+
+#[tokio::test]
+async fn a_server_that_is_stopped_is_silent_and_one_that_ended_refuses() {
+    let mut knot = Knot::start().await;
+    knot.signal(Signal::STOP);
+    let waiting = format!("waiting for the answer of {}", knot.address);
+    for keys in [NAME, TCP] {
+        cut_off!(knot.address, keys).hung(&waiting);
+    }
+    knot.signal(Signal::CONT);
+    for keys in [NAME, TCP] {
+        once(knot.address, keys).await.succeeded();
+    }
+    knot.kill();
+    once(knot.address, NAME)
+        .await
+        .failed(Reason::Refused, "in a datagram: Connection refused")
+        .unanswered();
+    once(knot.address, TCP)
+        .await
+        .failed(Reason::Refused, "Connection refused")
+        .unanswered();
+}
+
+/// Reads a question over a connection, sends what `answer` makes of it, and closes its side.
+async fn answering(answer: fn(Vec<u8>) -> Vec<u8>) -> Target {
+    Target::serve(move |mut stream, _, _| async move {
+        let mut question = vec![0; usize::from(stream.read_u16().await.ok()?)];
+        stream.read_exact(&mut question).await.ok()?;
+        stream.write_all(&answer(question)).await.ok()?;
+        stream.shutdown().await.ok()?;
+        Some(stream)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn over_a_connection_everything_else_is_a_fault() {
+    let silent = Target::silent().await;
+    cut_off!(silent.address, TCP).hung("waiting for the answer of 127.0.0.1");
+    silent.freed().await;
+    for reset in [false, true] {
+        let closing = Target::closing(reset).await;
+        once(closing.address, TCP)
+            .await
+            .failed(Reason::Closed, "asking 127.0.0.1")
+            .unanswered();
+        closing.freed().await;
+    }
+    let short = answering(|_| vec![0, 3, 1, 2, 3]).await;
+    once(short.address, TCP)
+        .await
+        .failed(Reason::Protocol, "what came has 3 bytes, which is no DNS message");
+    let incomplete = answering(|_| vec![1, 0, 1, 2, 3]).await;
+    once(incomplete.address, TCP).await.failed(
+        Reason::Closed,
+        "it closed the connection before the answer was complete",
+    );
+    let garbage = answering(|_| [&[0, 200][..], &[0xff; 200]].concat()).await;
+    once(garbage.address, TCP)
+        .await
+        .failed(Reason::Protocol, "no DNS message");
+    let other = answering(|mut question| {
+        // Another id, in what else is an answer.
+        question[0] ^= 1;
+        question[2] |= 0x80;
+        let length = u16::try_from(question.len()).unwrap().to_be_bytes();
+        [&length[..], &question].concat()
+    })
+    .await;
+    once(other.address, TCP).await.failed(
+        Reason::Protocol,
+        "what came is no answer to the question that was sent",
+    );
+    other.freed().await;
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_be_asked_is_told() {
+    for keys in [NAME, TCP] {
+        once("127.0.0.1", &format!("{keys}, source_ip_address: 192.0.2.1"))
+            .await
+            .failed(
+                Reason::Unreachable,
+                "source_ip_address 192.0.2.1 is no address of this machine",
+            );
+        once("127.0.0.1", &format!("{keys}, source_ip_address: \"::1\""))
+            .await
+            .failed(Reason::Dns, "127.0.0.1 has no IPv6 address");
+    }
+}
+
+/// The sockets of cancelled runs do not wait for anything.
+#[tokio::test]
+async fn a_cancelled_run_frees_its_socket() {
+    let silent = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let address = silent.local_addr().unwrap();
+    let clients = |address: std::net::SocketAddr| {
+        let peer = format!("0100007F:{:04X} ", address.port());
+        let sockets = std::fs::read_to_string("/proc/self/net/udp").unwrap();
+        let remote = |line: &&str| {
+            line.split_whitespace()
+                .nth(2)
+                .is_some_and(|part| part == peer.trim_end())
+        };
+        sockets.lines().filter(remote).count()
+    };
+    let mut asking = check(&format!("kind: dns, server: \"{address}\", {NAME}"));
+    let mut report = upkeep_exporter::model::Report::default();
+    let mut running = Box::pin(asking.run(&mut report));
+    assert!(tokio::time::timeout(SHORT, &mut running).await.is_err());
+    assert_eq!(clients(address), 1);
+    drop(running);
+    assert_eq!(clients(address), 0);
+}
