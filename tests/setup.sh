@@ -24,6 +24,8 @@ declare -A package_of=(
   [redis-sentinel]=redis-sentinel
   [rabbitmq-server]=rabbitmq-server
   [celery]=celery
+  [sshd]=openssh-server
+  [ssh-keygen]=openssh-client
   [podman]=podman
   [runc]=runc
   [busybox]=busybox-static
@@ -41,6 +43,7 @@ done
 compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || missing+=(postgresql)
 # Celery talks to Redis through this module, which its package only suggests.
 /usr/bin/python3 -c 'import redis' 2>/dev/null || missing+=(python3-redis)
+/usr/bin/python3 -c 'import aiosmtpd' 2>/dev/null || missing+=(python3-aiosmtpd)
 if [ "${#missing[@]}" -eq 0 ]; then
   exit 0
 fi

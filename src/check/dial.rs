@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use super::probed;
 use super::resolve::Resolver;
@@ -30,11 +30,32 @@ pub async fn dial(
     preference: AddressPreference,
     trace: &mut Trace<'_>,
 ) -> Result<(TcpStream, SocketAddr), Problem> {
+    dial_from(None, resolver, target, preference, trace).await
+}
+
+/// The same from this address of the machine, if one is given.
+///
+/// # Errors
+/// As [`dial`], and where no address of the target is of the same protocol.
+pub async fn dial_from(
+    source: Option<IpAddr>,
+    resolver: &Resolver,
+    target: &HostPort,
+    preference: AddressPreference,
+    trace: &mut Trace<'_>,
+) -> Result<(TcpStream, SocketAddr), Problem> {
     trace.enter(Phase::Resolve);
     if target.host.parse::<IpAddr>().is_err() {
         trace.at(Step::Resolving(target.host.clone()));
     }
     let mut addresses = resolver.resolve(&target.host, preference).await?;
+    if let Some(source) = source {
+        addresses.retain(|address| address.is_ipv4() == source.is_ipv4());
+        if addresses.is_empty() {
+            let message = format_args!("{target} has no address that {source} (source_ip_address) can reach");
+            return Err(Problem::new(Reason::Unreachable, message));
+        }
+    }
     addresses.truncate(MAX_ADDRESSES);
     trace.enter(Phase::Connect);
     let lookup = trace.spent(Phase::Resolve);
@@ -42,22 +63,34 @@ pub async fn dial(
     let first = SocketAddr::new(addresses[0], target.port);
     trace.at(Step::Connecting(first));
     if addresses.len() == 1 {
-        return match TcpStream::connect(first).await {
+        return match connect(first, source).await {
             Ok(stream) => Ok((stream, first)),
             Err(error) => Err(failed(&[(first, error)])),
         };
     }
-    race(
-        addresses
-            .iter()
-            .map(|address| SocketAddr::new(*address, target.port)),
-        trace,
-    )
-    .await
+    let addresses = addresses
+        .iter()
+        .map(|address| SocketAddr::new(*address, target.port));
+    race(addresses, source, trace).await
+}
+
+async fn connect(peer: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> {
+    let Some(source) = source else {
+        return TcpStream::connect(peer).await;
+    };
+    let socket = match peer {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket
+        .bind(SocketAddr::new(source, 0))
+        .map_err(|error| io::Error::other(format!("from {source} (is it this machine's?): {error}")))?;
+    socket.connect(peer).await
 }
 
 async fn race(
     mut addresses: impl Iterator<Item = SocketAddr>,
+    source: Option<IpAddr>,
     trace: &mut Trace<'_>,
 ) -> Result<(TcpStream, SocketAddr), Problem> {
     let mut attempts = FuturesUnordered::new();
@@ -66,7 +99,7 @@ async fn race(
         let next = addresses.next();
         if let Some(peer) = next {
             trace.at(Step::Connecting(peer));
-            attempts.push(async move { (peer, TcpStream::connect(peer).await) });
+            attempts.push(async move { (peer, connect(peer, source).await) });
         }
         let delay = if next.is_some() {
             ATTEMPT_DELAY

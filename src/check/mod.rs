@@ -6,6 +6,7 @@ pub mod api_client;
 pub mod celery;
 pub mod dbus;
 pub mod dial;
+pub mod dialogue;
 pub mod docker;
 pub mod http;
 pub mod network;
@@ -24,6 +25,7 @@ pub mod systemd;
 pub mod tcp;
 pub mod tls;
 pub mod trace;
+pub mod unix;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -68,15 +68,23 @@ impl HostPort {
     /// # Errors
     /// Reported at `place`.
     pub fn parse(place: &Place<'_>, text: &str) -> Result<Self, Invalid> {
+        Self::read(text).map_err(|wrong| place.error(wrong))
+    }
+
+    /// Reads `host:port`, with an IPv6 address in brackets.
+    ///
+    /// # Errors
+    /// What is wrong with it, and what would be right.
+    pub fn read(text: &str) -> Result<Self, String> {
         let wrong = |what: &str| {
             // What looks like a URL may hold a password, which no message shows.
             let shown = match text.contains("://") || text.contains('@') {
                 true => "this address".to_owned(),
                 false => format!("\"{text}\""),
             };
-            Err(place.error(format_args!(
+            Err(format!(
                 "{shown} {what}: write host:port, such as 127.0.0.1:5432, db.example.org:5432 or [::1]:5432"
-            )))
+            ))
         };
         if text.contains("://") {
             return wrong("is a URL");

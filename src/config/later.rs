@@ -8,7 +8,6 @@ const KINDS: &[&str] = &[
     "dns",
     "icmp",
     "grpc",
-    "unix",
     "port",
     "python",
     "node",

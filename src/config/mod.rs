@@ -10,6 +10,7 @@ pub mod celery;
 mod checks;
 mod compilation;
 mod dependencies;
+pub mod dialogue;
 pub mod docker;
 mod document;
 pub mod duration;
@@ -45,6 +46,7 @@ pub mod tests_support;
 mod texts;
 mod timings;
 pub mod tls;
+pub mod unix;
 pub mod written;
 pub mod yaml;
 

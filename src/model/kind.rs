@@ -28,6 +28,8 @@ macro_rules! with_kinds {
             Celery celery timed CeleryOptions CelerySettings CeleryCheck;
             /// A container, as its engine sees it.
             Docker docker untimed DockerOptions DockerSettings DockerCheck;
+            /// A dialogue over a Unix socket, with TLS where asked.
+            Unix unix timed UnixOptions UnixSettings UnixCheck;
         }
     };
 }

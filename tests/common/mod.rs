@@ -18,6 +18,7 @@ pub mod snapshots;
 pub mod stage;
 pub mod switchable;
 pub mod systemd;
+pub mod talkers;
 pub mod targets;
 pub mod webhook;
 

@@ -7,6 +7,7 @@
 mod common;
 
 mod celery;
+mod dialogue;
 mod docker;
 mod postgres;
 mod rabbitmq;

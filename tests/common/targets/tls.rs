@@ -82,9 +82,8 @@ pub fn self_signed(names: &[&str]) -> Identity {
     }
 }
 
-/// A server that answers `200 ok` over TLS; by HTTP/2 where that is offered and `protocols` has it. With `clients` it
-/// wants certificates of that authority.
-pub async fn serve(identity: &Identity, protocols: &[&str], clients: Option<&Authority>) -> Target {
+/// The server's side of handshakes. With `clients` it wants certificates of that authority.
+pub fn acceptor(identity: &Identity, protocols: &[&str], clients: Option<&Authority>) -> TlsAcceptor {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ServerConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
@@ -108,7 +107,13 @@ pub async fn serve(identity: &Identity, protocols: &[&str], clients: Option<&Aut
     let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).unwrap();
     let mut config = builder.with_single_cert(chain, key).unwrap();
     config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
-    let acceptor = TlsAcceptor::from(Arc::new(config));
+    TlsAcceptor::from(Arc::new(config))
+}
+
+/// A server that answers `200 ok` over TLS; by HTTP/2 where that is offered and `protocols` has it. With `clients` it
+/// wants certificates of that authority.
+pub async fn serve(identity: &Identity, protocols: &[&str], clients: Option<&Authority>) -> Target {
+    let acceptor = acceptor(identity, protocols, clients);
     Target::serve(move |stream, _, state| {
         let acceptor = acceptor.clone();
         async move {
