@@ -8,6 +8,7 @@ pub mod dbus;
 pub mod dial;
 pub mod dialogue;
 pub mod docker;
+pub mod grpc;
 pub mod http;
 pub mod network;
 pub mod postgres;

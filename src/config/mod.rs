@@ -16,6 +16,7 @@ mod document;
 pub mod duration;
 pub mod expression;
 mod findings;
+pub mod grpc;
 pub mod http;
 pub mod json_path;
 mod kinds;

@@ -30,6 +30,8 @@ macro_rules! with_kinds {
             Docker docker untimed DockerOptions DockerSettings DockerCheck;
             /// A dialogue over a Unix socket, with TLS where asked.
             Unix unix timed UnixOptions UnixSettings UnixCheck;
+            /// A gRPC server, asked by the health checking protocol.
+            Grpc grpc timed GrpcOptions GrpcSettings GrpcCheck;
         }
     };
 }

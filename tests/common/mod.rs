@@ -7,6 +7,7 @@ pub mod clock;
 pub mod config;
 pub mod dashboards;
 pub mod exporter;
+pub mod grpc;
 pub mod podman;
 pub mod postgres;
 pub mod rabbitmq;

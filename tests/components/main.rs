@@ -9,6 +9,7 @@ mod common;
 mod celery;
 mod dialogue;
 mod docker;
+mod grpc;
 mod postgres;
 mod rabbitmq;
 mod redis;
