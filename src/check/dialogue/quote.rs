@@ -5,6 +5,8 @@ use crate::config::dialogue::Step;
 
 /// The most bytes of a line that are shown.
 const MAX_SHOWN_BYTES: usize = 120;
+/// Where more is sent than this, lines are not shown: looking for all of it in each line would take long.
+const MAX_HIDDEN_BYTES: usize = 2 << 10;
 /// Shorter words are no secrets, and are common in what servers say.
 const MIN_WORD_BYTES: usize = 4;
 /// What servers repeat of a dialogue that is no secret.
@@ -27,7 +29,10 @@ const COMMANDS: [&str; 14] = [
 
 /// The texts of a dialogue that no message shows: what it sends, and each word of that.
 #[derive(Clone, Debug)]
-pub struct Hidden<'d>(Vec<&'d str>);
+pub struct Hidden<'d> {
+    texts: Vec<&'d str>,
+    is_too_much: bool,
+}
 
 impl<'d> Hidden<'d> {
     /// Those of these steps.
@@ -43,16 +48,22 @@ impl<'d> Hidden<'d> {
         // The longest first: a word of a text is part of it.
         texts.sort_by_key(|text| (std::cmp::Reverse(text.len()), *text));
         texts.dedup();
-        Self(texts)
+        Self {
+            is_too_much: texts.iter().map(|text| text.len()).sum::<usize>() > MAX_HIDDEN_BYTES,
+            texts,
+        }
     }
 
     /// A line as a message shows it.
     pub fn quote(&self, line: &[u8]) -> String {
+        if self.is_too_much {
+            return format!("<{} bytes>", line.len());
+        }
         // What is cut off could be the half of a hidden text, so this looks at more than is shown.
-        let longest = self.0.first().map_or(0, |text| text.len());
+        let longest = self.texts.first().map_or(0, |text| text.len());
         let seen = &line[..line.len().min(MAX_SHOWN_BYTES + longest)];
         let mut text = String::from_utf8_lossy(seen).into_owned();
-        for hidden in &self.0 {
+        for hidden in &self.texts {
             if text.contains(hidden) {
                 text = text.replace(hidden, "<sent>");
             }
@@ -111,6 +122,13 @@ mod tests {
             let shown = hidden.quote(line.as_bytes());
             assert!(!shown.contains("hun") && shown.len() < 140, "{shown}");
         }
+    }
+
+    #[test]
+    fn where_very_much_is_sent_nothing_is_shown() {
+        let sent = "word ".repeat(MAX_HIDDEN_BYTES);
+        let steps = steps(&[&sent]);
+        assert_eq!(Hidden::of(&steps).quote(b"wor"), "<3 bytes>");
     }
 
     #[test]

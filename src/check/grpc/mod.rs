@@ -117,7 +117,14 @@ impl GrpcCheck {
             "" => "asking for the health of the server".into(),
             service => format!("asking for the health of the service \"{service}\"").into(),
         }));
-        Exchange::http2(stream, self.request(service)?, peer).await
+        let exchange = Exchange::http2(stream, self.request(service)?, peer).await;
+        exchange.map_err(|problem| match problem.reason {
+            Reason::Protocol => {
+                let message = format_args!("{} (is it a port of gRPC?)", problem.message());
+                Problem::new(Reason::Protocol, message)
+            }
+            _ => problem,
+        })
     }
 
     fn request(&self, service: &str) -> Result<Request<Full<Bytes>>, Problem> {

@@ -48,7 +48,7 @@ fn at(target: &Target) -> String {
 async fn what_is_no_grpc_server_says_so() {
     let http1 = Target::answering(ok("hello")).await;
     let ran = once(&at(&http1)).await;
-    ran.failed(Reason::Protocol, "does not speak HTTP as it should")
+    ran.failed(Reason::Protocol, "(is it a port of gRPC?)")
         .unanswered();
     assert_eq!(
         (code(&ran), probed(&ran, "probe_grpc_status_code", "")),
