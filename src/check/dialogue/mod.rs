@@ -2,6 +2,7 @@
 //! not at all.
 
 mod families;
+mod fault;
 mod quote;
 mod stepper;
 
@@ -12,7 +13,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use self::families::ExpectInfo;
 pub use self::families::{EXPECT_INFO, FAILED_DUE_TO_BYTES, FAILED_DUE_TO_REGEX, PROBE_FAMILIES};
-use self::stepper::{Action, Fault, Stepper};
+use self::fault::problem;
+use self::stepper::{Action, Stepper};
 use super::dial;
 use super::network::Network;
 use super::stream::{Allowance, Stream};
@@ -164,28 +166,6 @@ async fn secured(
 /// The problem of a connection that broke.
 fn broken(error: &io::Error, peer: &str, doing: &str) -> Problem {
     Problem::new(dial::reason(error), format_args!("{peer}, {doing}: {error}"))
-}
-
-/// The problem of a dialogue that is not as it should be; a probe is told which kind it is.
-fn problem(fault: &Fault, peer: &str, number: usize, report: &mut Report) -> Problem {
-    let reason = match fault {
-        Fault::NoMatch { .. } => {
-            families::set(&FAILED_DUE_TO_REGEX, 1.0, report);
-            Reason::Assertion
-        }
-        Fault::OtherBytes { .. } => {
-            families::set(&FAILED_DUE_TO_BYTES, 1.0, report);
-            Reason::Assertion
-        }
-        Fault::Closed { is_line, .. } => {
-            if *is_line {
-                families::set(&FAILED_DUE_TO_REGEX, 1.0, report);
-            }
-            Reason::Closed
-        }
-        Fault::TooMuch(_) | Fault::TooLong => Reason::Limit,
-    };
-    Problem::new(reason, format_args!("{peer}, query_response[{number}]: {fault}"))
 }
 
 /// Holds the dialogue of a tcp check that is written in `text`, as YAML, with a server that sends `bytes` whatever it hears:

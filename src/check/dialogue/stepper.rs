@@ -4,6 +4,7 @@
 
 use std::ops::Range;
 
+use super::fault::Fault;
 use super::quote::Hidden;
 use crate::config::dialogue::{Expect, Step};
 
@@ -14,7 +15,7 @@ pub const MAX_LINES: usize = 10_000;
 /// The most lines that a journal is told of at once.
 const MAX_HEARD: usize = 32;
 /// The most bytes of a line to send, after groups were put in.
-const MAX_SENT_BYTES: usize = 64 << 10;
+pub const MAX_SENT_BYTES: usize = 64 << 10;
 /// The longest value of a label, in bytes.
 const MAX_LABEL_BYTES: usize = 256;
 
@@ -31,43 +32,6 @@ pub enum Action {
     Found(usize, Vec<String>),
     /// All steps are done.
     End,
-}
-
-/// Why a dialogue failed. The texts are fit to be shown.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
-    /// The server closed the connection, and no line matched.
-    #[error("no line matched /{pattern}/ before it closed the connection: {instead}")]
-    NoMatch {
-        /// What was waited for.
-        pattern: String,
-        /// What came.
-        instead: String,
-    },
-    /// Other bytes came.
-    #[error("{found} came instead of {expected}")]
-    OtherBytes {
-        /// What came, quoted.
-        found: String,
-        /// What was waited for, quoted.
-        expected: String,
-    },
-    /// The server closed the connection before what was waited for could be there.
-    #[error("it closed the connection; {waiting}, {instead}")]
-    Closed {
-        /// What was waited for.
-        waiting: String,
-        /// What came.
-        instead: String,
-        /// Whether a line was waited for.
-        is_line: bool,
-    },
-    /// A line is too long, or there are too many.
-    #[error("it sent {0}")]
-    TooMuch(String),
-    /// What is to be sent became too long.
-    #[error("the line to send is longer than {MAX_SENT_BYTES} bytes with what the server sent in it")]
-    TooLong,
 }
 
 /// Where a dialogue is.
