@@ -24,6 +24,9 @@ declare -A package_of=(
   [redis-sentinel]=redis-sentinel
   [rabbitmq-server]=rabbitmq-server
   [celery]=celery
+  [etcd]=etcd-server
+  [sshd]=openssh-server
+  [ssh-keygen]=openssh-client
   [podman]=podman
   [runc]=runc
   [busybox]=busybox-static
@@ -42,6 +45,8 @@ done
 compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || missing+=(postgresql)
 # Celery talks to Redis through this module, which its package only suggests.
 /usr/bin/python3 -c 'import redis' 2>/dev/null || missing+=(python3-redis)
+/usr/bin/python3 -c 'import aiosmtpd' 2>/dev/null || missing+=(python3-aiosmtpd)
+/usr/bin/python3 -c 'import grpc' 2>/dev/null || missing+=(python3-grpcio)
 if [ "${#missing[@]}" -eq 0 ]; then
   exit 0
 fi

@@ -44,8 +44,15 @@ pub async fn dial_from(
     source: Option<IpAddr>,
     trace: &mut Trace<'_>,
 ) -> Result<(TcpStream, SocketAddr), Problem> {
-    let (addresses, is_first) =
+    let (mut addresses, is_first) =
         addresses(resolver, &target.host, Some(target.port), preference, trace).await?;
+    if let Some(source) = source {
+        addresses.retain(|address| address.is_ipv4() == source.is_ipv4());
+        if addresses.is_empty() {
+            let message = format_args!("{target} has no address that {source} (source_ip_address) can reach");
+            return Err(Problem::new(Reason::Unreachable, message));
+        }
+    }
     let first = SocketAddr::new(addresses[0], target.port);
     trace.at(Step::Connecting(first));
     if addresses.len() == 1 {

@@ -1,32 +1,36 @@
-//! The tcp check: a connection, and a TLS handshake where asked. The response time lasts until it stands.
+//! The tcp check: a connection, a TLS handshake where asked, and a dialogue where one is configured. The response time lasts
+//! until all of it is done.
 
 use super::Shared;
-use super::dial::dial;
+use super::dial::dial_from;
+use super::dialogue::{self, Speaker};
 use super::network::Network;
-use super::tls::{CERTIFICATE_NOT_AFTER, TlsClient};
+use super::stream::Stream;
+use super::tls::CERTIFICATE_NOT_AFTER;
 use super::trace::Trace;
 use crate::config::tcp::TcpSettings;
 use crate::model::{Family, Problem, Report};
 
 /// The families of tcp checks.
 pub const FAMILIES: &[&Family] = &[&CERTIFICATE_NOT_AFTER];
+/// The families that a probe has beside those of every address.
+pub const PROBE_FAMILIES: &[&Family] = dialogue::PROBE_FAMILIES;
 
 /// A tcp check.
 #[derive(Debug)]
 pub struct TcpCheck {
     settings: TcpSettings,
     network: Network,
-    tls: Option<TlsClient>,
+    speaker: Speaker,
 }
 
 impl TcpCheck {
     /// A check with these settings.
     pub fn new(settings: &TcpSettings, shared: &Shared) -> Self {
-        let tls = settings.tls.as_ref();
         Self {
             settings: settings.clone(),
             network: shared.network.clone(),
-            tls: tls.map(|settings| TlsClient::new(settings, &[], &shared.network.trust)),
+            speaker: Speaker::new(&settings.conversation, &shared.network),
         }
     }
 
@@ -36,19 +40,25 @@ impl TcpCheck {
     /// The problem that made it fail.
     pub async fn run(&mut self, report: &mut Report) -> Result<(), Problem> {
         let mut trace = Trace::new(report);
-        let result = self.connect(&mut trace).await;
+        let result = self.speak(&mut trace).await;
         trace.end();
         result
     }
 
-    async fn connect(&mut self, trace: &mut Trace<'_>) -> Result<(), Problem> {
+    async fn speak(&mut self, trace: &mut Trace<'_>) -> Result<(), Problem> {
         let TcpSettings {
-            address, preference, ..
+            address,
+            preference,
+            source,
+            ..
         } = &self.settings;
-        let (stream, peer) = dial(&self.network.resolver, address, *preference, trace).await?;
-        if let Some(tls) = &mut self.tls {
-            tls.handshake(stream, peer, &address.host, trace).await?;
-        }
+        let allowance = self.speaker.begin(trace.report);
+        let resolver = &self.network.resolver;
+        let (stream, peer) = dial_from(resolver, address, *preference, *source, trace).await?;
+        let stream = Stream::tcp(stream, &allowance)?;
+        self.speaker
+            .speak(stream, &peer.to_string(), &address.host, trace)
+            .await?;
         trace.answered();
         Ok(())
     }

@@ -88,6 +88,11 @@ impl<'r> Trace<'r> {
         self.step = step;
     }
 
+    /// Says more about what is being done, without another line in the journal.
+    pub fn still(&mut self, step: Step) {
+        self.step = step;
+    }
+
     /// What is being done.
     pub fn step(&self) -> &Step {
         &self.step

@@ -4,7 +4,7 @@
 use crate::model::CheckKind;
 
 /// Kinds of check that this version does not have.
-const KINDS: &[&str] = &["grpc", "unix", "port", "python", "node", "api_key", "resources"];
+const KINDS: &[&str] = &["port", "python", "node", "api_key", "resources"];
 
 /// Other names of kinds, with the kind.
 const ALIASES: [(&str, CheckKind); 9] = [

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use regex::bytes::{Regex, RegexBuilder};
+use regex::bytes::{Captures, Regex, RegexBuilder};
 
 use super::compilation::{self, Attempt};
 
@@ -39,6 +39,12 @@ impl Pattern {
     /// Whether it matches somewhere in `bytes`.
     pub fn is_match(&self, bytes: &[u8]) -> bool {
         self.0.is_match(bytes)
+    }
+
+    /// Its first match in `bytes`, with the groups.
+    pub fn captures<'b>(&self, bytes: &'b [u8]) -> Option<Captures<'b>> {
+        // Most lines do not match, and finding that out costs less than finding groups.
+        self.is_match(bytes).then(|| self.0.captures(bytes)).flatten()
     }
 
     /// Its source.

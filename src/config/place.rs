@@ -161,3 +161,16 @@ impl<'a> Place<'a> {
         self.findings.borrow_mut().push(finding);
     }
 }
+
+/// All of them, or the last error, after every one was looked at.
+pub(super) fn all<T>(results: impl Iterator<Item = Result<T, Invalid>>) -> Result<Vec<T>, Invalid> {
+    let mut valid = Ok(Vec::new());
+    for result in results {
+        match (&mut valid, result) {
+            (Ok(values), Ok(value)) => values.push(value),
+            (_, Err(Invalid)) => valid = Err(Invalid),
+            (Err(Invalid), Ok(_)) => {}
+        }
+    }
+    valid
+}

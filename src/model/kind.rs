@@ -32,6 +32,10 @@ macro_rules! with_kinds {
             Dns dns timed DnsOptions DnsSettings DnsCheck;
             /// An echo request (ping).
             Icmp icmp timed IcmpOptions IcmpSettings IcmpCheck;
+            /// A dialogue over a Unix socket, with TLS where asked.
+            Unix unix timed UnixOptions UnixSettings UnixCheck;
+            /// A gRPC server, asked by the health checking protocol.
+            Grpc grpc timed GrpcOptions GrpcSettings GrpcCheck;
         }
     };
 }

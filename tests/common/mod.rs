@@ -7,6 +7,7 @@ pub mod clock;
 pub mod config;
 pub mod dashboards;
 pub mod exporter;
+pub mod grpc;
 pub mod knot;
 pub mod podman;
 pub mod postgres;
@@ -19,6 +20,7 @@ pub mod snapshots;
 pub mod stage;
 pub mod switchable;
 pub mod systemd;
+pub mod talkers;
 pub mod targets;
 pub mod webhook;
 

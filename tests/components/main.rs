@@ -7,8 +7,10 @@
 mod common;
 
 mod celery;
+mod dialogue;
 mod dns;
 mod docker;
+mod grpc;
 mod icmp;
 mod postgres;
 mod rabbitmq;

@@ -9,7 +9,7 @@ use std::pin::{Pin, pin};
 use std::task::Poll;
 
 use bytes::Bytes;
-use http::{Request, response};
+use http::{HeaderMap, Request, response};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
@@ -33,6 +33,7 @@ pub type Driver = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
 pub struct Exchange {
     head: response::Parts,
     body: Incoming,
+    trailers: Option<HeaderMap>,
     driver: Option<Driver>,
     peer: SocketAddr,
 }
@@ -99,6 +100,7 @@ impl Exchange {
         Ok(Self {
             head,
             body,
+            trailers: None,
             driver,
             peer,
         })
@@ -107,6 +109,11 @@ impl Exchange {
     /// The head of the response.
     pub fn head(&self) -> &response::Parts {
         &self.head
+    }
+
+    /// The trailers, which come after the last byte of the body.
+    pub fn trailers(&self) -> Option<&HeaderMap> {
+        self.trailers.as_ref()
     }
 
     /// The next bytes of the body; none after its end.
@@ -118,12 +125,10 @@ impl Exchange {
             match drive(&mut self.driver, self.body.frame()).await {
                 None => return Ok(None),
                 Some(Err(error)) => return Err(problem(&error, self.peer, "sending the body")),
-                // Trailers hold nothing of interest.
-                Some(Ok(frame)) => {
-                    if let Ok(data) = frame.into_data() {
-                        return Ok(Some(data));
-                    }
-                }
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => return Ok(Some(data)),
+                    Err(other) => self.trailers = other.into_trailers().ok().or(self.trailers.take()),
+                },
             }
         }
     }

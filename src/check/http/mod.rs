@@ -18,8 +18,7 @@ use tokio::net::TcpStream;
 
 pub use self::body::BodyBudget;
 use self::body::{KeptBody, Sink};
-use self::exchange::Exchange;
-pub(super) use self::exchange::{Driver, MAX_HEAD_BYTES, drive, problem};
+pub(super) use self::exchange::{Driver, Exchange, MAX_HEAD_BYTES, drive, problem};
 use self::extract::{EXTRACTED, Extracted, VERSION_INFO};
 use self::judge::Fault;
 use self::probed::Facts;

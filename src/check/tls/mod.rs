@@ -5,6 +5,7 @@ pub mod probed;
 mod recorder;
 mod verdict;
 
+use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,6 +14,7 @@ use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -126,17 +128,31 @@ impl TlsClient {
         host: &str,
         trace: &mut Trace<'_>,
     ) -> Result<Secured, Problem> {
-        trace.enter(Phase::Tls);
         trace.at(Step::Handshake(peer));
-        let name = self.server_name(host)?;
-        let (config, recorder) = self.config()?;
-        recorder.reset();
-        trace.certificates = Some(recorder.clone());
         // The last flight of the handshake and the request are two small writes; Nagle's algorithm would hold the
         // second one back until the peer acknowledges the first.
         stream
             .set_nodelay(true)
             .map_err(|error| Problem::new(dial::reason(&error), error))?;
+        self.secure(stream, &peer, host, trace).await
+    }
+
+    /// The same over anything that carries bytes, as the step that the trace is at.
+    ///
+    /// # Errors
+    /// Why the handshake failed.
+    pub async fn secure<S: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        stream: S,
+        peer: &(dyn Display + Sync),
+        host: &str,
+        trace: &mut Trace<'_>,
+    ) -> Result<TlsStream<S>, Problem> {
+        trace.enter(Phase::Tls);
+        let name = self.server_name(host)?;
+        let (config, recorder) = self.config()?;
+        recorder.reset();
+        trace.certificates = Some(recorder.clone());
         match TlsConnector::from(config).connect(name.clone(), stream).await {
             Ok(stream) => {
                 let is_verified = !self.settings.insecure_skip_verify;
@@ -190,8 +206,7 @@ impl TlsClient {
     }
 
     fn build(&self) -> Result<(Arc<ClientConfig>, Arc<Recorder>), Problem> {
-        let failed =
-            |error: &dyn std::fmt::Display| Problem::new(Reason::Tls, format_args!("tls_config: {error}"));
+        let failed = |error: &dyn Display| Problem::new(Reason::Tls, format_args!("tls_config: {error}"));
         let trust = match &self.settings.ca {
             _ if self.settings.insecure_skip_verify => Trust::Everybody,
             Some(source) => {

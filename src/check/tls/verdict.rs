@@ -1,7 +1,7 @@
 //! Says what is wrong with a handshake so that a person can act on it.
 
+use std::fmt::Display;
 use std::io;
-use std::net::SocketAddr;
 
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{AlertDescription, CertificateError, Error};
@@ -15,10 +15,9 @@ use crate::model::{Problem, Reason};
 const MAX_NAMES: usize = 5;
 
 /// The problem of a handshake that failed.
-pub fn problem(error: &io::Error, recorder: &Recorder, peer: SocketAddr, name: &ServerName<'_>) -> Problem {
-    let at = |reason, what: &dyn std::fmt::Display| {
-        Problem::new(reason, format_args!("TLS handshake with {peer}: {what}"))
-    };
+pub fn problem(error: &io::Error, recorder: &Recorder, peer: &dyn Display, name: &ServerName<'_>) -> Problem {
+    let at =
+        |reason, what: &dyn Display| Problem::new(reason, format_args!("TLS handshake with {peer}: {what}"));
     let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<Error>());
     match cause {
         Some(Error::InvalidCertificate(fault)) => {

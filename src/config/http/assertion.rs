@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::version_name;
 use crate::config::expression::Expression;
 use crate::config::pattern::Pattern;
-use crate::config::place::{Invalid, Place};
+use crate::config::place::{Invalid, Place, all};
 
 /// A demand on a header of the response, as written.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -146,17 +146,4 @@ pub(super) fn expression(place: &Place<'_>, source: Option<&str>) -> Result<Opti
         Ok(expression) => Ok(Some(expression)),
         Err(error) => Err(place.error(format_args!("this is not a CEL expression: {error}"))),
     }
-}
-
-/// All of them, or the last error, after every one was looked at.
-pub(super) fn all<T>(results: impl Iterator<Item = Result<T, Invalid>>) -> Result<Vec<T>, Invalid> {
-    let mut valid = Ok(Vec::new());
-    for result in results {
-        match (&mut valid, result) {
-            (Ok(values), Ok(value)) => values.push(value),
-            (_, Err(Invalid)) => valid = Err(Invalid),
-            (Err(Invalid), Ok(_)) => {}
-        }
-    }
-    valid
 }

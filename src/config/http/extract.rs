@@ -5,9 +5,8 @@ use std::collections::HashMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::assertion::all;
 use crate::config::json_path::JsonPath;
-use crate::config::place::{Invalid, Place};
+use crate::config::place::{Invalid, Place, all};
 
 /// The most numbers of one check.
 const MAX_VALUES: usize = 32;

@@ -8,7 +8,7 @@ use super::{
     Extraction, HttpOptions, HttpSettings, NoProxy, ProxySettings, TargetUrl, assertion, proxy,
 };
 use crate::config::address::AddressPreference;
-use crate::config::place::{Invalid, Place};
+use crate::config::place::{Invalid, Place, all};
 use crate::config::secret::{Secret, SecretSource};
 
 /// Headers that describe the connection or the message's length, which are the check's own business.
@@ -310,7 +310,7 @@ fn headers<'h>(
     place: &Place<'_>,
     written: impl Iterator<Item = (&'h String, &'h String)>,
 ) -> Result<Vec<(HeaderName, Secret)>, Invalid> {
-    assertion::all(written.map(|(name, value)| {
+    all(written.map(|(name, value)| {
         let place = place.field(name);
         match (HeaderName::try_from(name), HeaderValue::try_from(value)) {
             (Err(_), _) => Err(place.error(format_args!("\"{name}\" is no name of a header"))),

@@ -1,7 +1,13 @@
 //! From a module and the target of a request to what is to be run.
 
+use std::sync::Arc;
+
+use rustls::pki_types::ServerName;
+
 use super::Module;
+use crate::config::address::HostPort;
 use crate::config::settings::KindSettings;
+use crate::config::tls::TlsSettings;
 
 /// The longest target, in bytes.
 pub const MAX_TARGET_BYTES: usize = 2048;
@@ -33,49 +39,57 @@ impl Module {
         if target.len() > MAX_TARGET_BYTES {
             return Err(format!("it is longer than {MAX_TARGET_BYTES} bytes"));
         }
-        let no_hostname = |settings: KindSettings| match hostname {
-            None => Ok(settings),
-            Some(_) => Err(format!(
-                "the parameter hostname has no meaning for the prober {}",
-                settings.kind()
-            )),
-        };
-        let host = |host: &str, port| Endpoint::Host(host.to_owned(), port);
+        let aimed = |settings, endpoint| Ok(Aimed { settings, endpoint });
+        let at = |address: &HostPort| Endpoint::Host(address.host.clone(), Some(address.port));
         match &self.prober {
             KindSettings::Http(settings) => {
                 let settings = settings.aimed_at(target, hostname)?;
-                let address = settings.url.address();
-                Ok(Aimed {
-                    endpoint: host(&address.host, Some(address.port)),
-                    settings: KindSettings::Http(Box::new(settings)),
-                })
+                let endpoint = at(&settings.url.address());
+                aimed(KindSettings::Http(Box::new(settings)), endpoint)
             }
             KindSettings::Tcp(settings) => {
-                let settings = settings.aimed_at(target, hostname)?;
-                Ok(Aimed {
-                    endpoint: host(&settings.address.host, Some(settings.address.port)),
-                    settings: KindSettings::Tcp(Box::new(settings)),
-                })
+                let mut settings = settings.aimed_at(target)?;
+                name(&mut settings.conversation.tls, hostname)?;
+                let endpoint = at(&settings.address);
+                aimed(KindSettings::Tcp(Box::new(settings)), endpoint)
             }
+            KindSettings::Grpc(settings) => {
+                let mut settings = settings.aimed_at(target)?;
+                name(&mut settings.tls, hostname)?;
+                let endpoint = at(&settings.address);
+                aimed(KindSettings::Grpc(Box::new(settings)), endpoint)
+            }
+            KindSettings::Unix(settings) => {
+                let mut settings = settings.aimed_at(target)?;
+                name(&mut settings.conversation.tls, hostname)?;
+                let endpoint = Endpoint::Path(settings.path.to_string_lossy().into_owned());
+                aimed(KindSettings::Unix(Box::new(settings)), endpoint)
+            }
+            other if hostname.is_some() => Err(format!(
+                "the parameter hostname has no meaning for the prober {}",
+                other.kind()
+            )),
             KindSettings::Dns(settings) => {
                 let settings = settings.aimed_at(target)?;
-                let server = settings.server.clone();
-                Ok(Aimed {
-                    endpoint: Endpoint::Host(server.host, Some(server.port)),
-                    settings: no_hostname(KindSettings::Dns(Box::new(settings)))?,
-                })
+                let endpoint = at(&settings.server);
+                aimed(KindSettings::Dns(Box::new(settings)), endpoint)
             }
             KindSettings::Icmp(settings) => {
                 let settings = settings.aimed_at(target)?;
-                Ok(Aimed {
-                    endpoint: Endpoint::Host(settings.host.to_string(), None),
-                    settings: no_hostname(KindSettings::Icmp(Box::new(settings)))?,
-                })
+                let endpoint = Endpoint::Host(settings.host.to_string(), None);
+                aimed(KindSettings::Icmp(Box::new(settings)), endpoint)
             }
-            other => no_hostname(other.clone()).map(|settings| Aimed {
-                endpoint: Endpoint::Path(settings.target()),
-                settings,
-            }),
+            other => Err(format!("checks of the kind {} are no probers", other.kind())),
         }
     }
+}
+
+/// Sets the name to ask for by TLS, where the module names none.
+fn name(tls: &mut Option<Arc<TlsSettings>>, hostname: Option<&str>) -> Result<(), String> {
+    if let (Some(tls), Some(hostname)) = (tls, hostname) {
+        let name = ServerName::try_from(hostname.to_owned())
+            .map_err(|_| "the parameter hostname is no DNS name and no IP address")?;
+        Arc::make_mut(tls).server_name.get_or_insert(name);
+    }
+    Ok(())
 }

@@ -28,7 +28,7 @@ struct Prober {
     placeholder: &'static str,
 }
 
-const PROBERS: [Prober; 4] = [
+const PROBERS: [Prober; 6] = [
     Prober {
         kind: CheckKind::Http,
         target: "url",
@@ -43,6 +43,16 @@ const PROBERS: [Prober; 4] = [
         kind: CheckKind::Dns,
         target: "server",
         placeholder: "target.invalid",
+    },
+    Prober {
+        kind: CheckKind::Grpc,
+        target: "address",
+        placeholder: "target.invalid:1",
+    },
+    Prober {
+        kind: CheckKind::Unix,
+        target: "path",
+        placeholder: "/target",
     },
     Prober {
         kind: CheckKind::Icmp,

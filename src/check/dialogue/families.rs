@@ -1,0 +1,107 @@
+//! What a dialogue tells a probe. The families bear blackbox_exporter's names and mean what they mean there.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::{LazyLock, Mutex, PoisonError};
+
+use crate::model::{Family, Report};
+
+/// Whether a line did not come.
+pub static FAILED_DUE_TO_REGEX: Family = Family::probe(
+    "probe_failed_due_to_regex",
+    &[],
+    "1 where the target's answer did not match a regular expression, otherwise 0.",
+);
+/// Whether other bytes came.
+pub static FAILED_DUE_TO_BYTES: Family = Family::probe(
+    "probe_failed_due_to_bytes",
+    &[],
+    "1 where the target's answer was not the expected bytes, otherwise 0.",
+);
+/// What was found in lines. The configuration names the labels: each sample points at a declaration of its own, with this
+/// name and help.
+pub static EXPECT_INFO: Family = Family::probe(
+    "probe_expect_info",
+    &[],
+    "1; the labels are those that the configuration takes out of the target's answer.",
+);
+
+/// The families that a dialogue has.
+pub const PROBE_FAMILIES: &[&Family] = &[&FAILED_DUE_TO_REGEX, &FAILED_DUE_TO_BYTES, &EXPECT_INFO];
+
+/// Declarations by their labels. A family lasts as long as the process, so there is one for equal labels: a configuration that
+/// is loaded again, and each request of a probe, finds it here.
+static DECLARED: LazyLock<Mutex<HashMap<Vec<String>, &'static Family>>> = LazyLock::new(Mutex::default);
+
+/// A declaration of `probe_expect_info` with labels.
+#[derive(Clone, Copy, Debug)]
+pub struct ExpectInfo(&'static Family);
+
+impl ExpectInfo {
+    /// With these labels; none where there are no labels.
+    pub fn new(labels: &[(String, String)]) -> Option<Self> {
+        if labels.is_empty() {
+            return None;
+        }
+        let names: Vec<String> = labels.iter().map(|(name, _)| name.clone()).collect();
+        let mut declared = DECLARED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(family) = declared.get(&names) {
+            return Some(Self(family));
+        }
+        let labels: Vec<&'static str> = names.iter().map(|name| &*name.clone().leak()).collect();
+        let family: &'static Family = Box::leak(Box::new(Family::probe(
+            EXPECT_INFO.name,
+            labels.leak(),
+            EXPECT_INFO.help,
+        )));
+        declared.insert(names, family);
+        Some(Self(family))
+    }
+
+    /// Tells a probe the values.
+    pub fn tell(self, values: Vec<String>, report: &mut Report) {
+        let labels: Vec<Cow<'static, str>> = values.into_iter().map(Cow::Owned).collect();
+        let is_told = |samples: &Vec<_>| {
+            let mut samples = samples.iter();
+            samples.any(|sample: &crate::model::Sample| sample.family == self.0 && sample.labels == labels)
+        };
+        // Two steps may find the same.
+        if !report.probe.as_ref().is_some_and(is_told) {
+            report.probed(self.0, labels, 1.0);
+        }
+    }
+}
+
+/// Changes a probe's value that was told before.
+pub fn set(family: &'static Family, value: f64, report: &mut Report) {
+    let mut samples = report.probe.iter_mut().flatten();
+    if let Some(sample) = samples.find(|sample| sample.family == family) {
+        sample.value = value;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_labels_have_one_declaration_and_equal_values_one_series() {
+        let labels = [("a".to_owned(), "x".to_owned()), ("b".to_owned(), "y".to_owned())];
+        let first = ExpectInfo::new(&labels).unwrap();
+        let again = ExpectInfo::new(&labels.clone()).unwrap();
+        assert!(std::ptr::eq(first.0, again.0));
+        assert_eq!(
+            (first.0.name, first.0.labels),
+            ("probe_expect_info", &["a", "b"][..])
+        );
+        assert!(ExpectInfo::new(&[]).is_none());
+        let mut report = Report {
+            probe: Some(Vec::new()),
+            ..Report::default()
+        };
+        for value in ["1", "1", "2"] {
+            first.tell(vec![value.to_owned(), String::new()], &mut report);
+        }
+        assert_eq!(report.probe.unwrap().len(), 2);
+    }
+}

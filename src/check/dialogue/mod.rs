@@ -1,0 +1,206 @@
+//! The dialogue of tcp and unix checks over a connection: steps of `query_response`, with TLS from the start, from a step on, or
+//! not at all.
+
+mod families;
+mod fault;
+mod quote;
+mod stepper;
+
+use std::cell::RefCell;
+use std::io;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+use self::families::ExpectInfo;
+pub use self::families::{EXPECT_INFO, FAILED_DUE_TO_BYTES, FAILED_DUE_TO_REGEX, PROBE_FAMILIES};
+use self::fault::problem;
+use self::stepper::{Action, Stepper};
+use super::dial;
+use super::network::Network;
+use super::stream::{Allowance, Stream};
+use super::tls::TlsClient;
+use super::trace::{Phase, Step, Trace};
+use crate::config::dialogue::Conversation;
+use crate::config::place::Place;
+use crate::config::tcp::TcpOptions;
+use crate::config::yaml;
+use crate::model::{Problem, Reason, Report};
+
+/// The most bytes that a run reads, TLS included.
+const MAX_BYTES: u64 = 1 << 20;
+/// How much is read at once.
+const CHUNK_BYTES: usize = 4 << 10;
+/// How much of it a rehearsal hands over at once: small, so that lines are cut anywhere.
+const PIECE_BYTES: usize = 61;
+
+/// What carries a dialogue: bytes in the clear, TLS over them, TLS over whatever else.
+trait Carrier: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Carrier for T {}
+
+/// The side of a check that holds a dialogue, run after run.
+#[derive(Debug)]
+pub struct Speaker {
+    conversation: Conversation,
+    tls: Option<TlsClient>,
+    labels: Vec<Option<ExpectInfo>>,
+    allowance: Allowance,
+}
+
+impl Speaker {
+    /// Speaks as the conversation says.
+    pub fn new(conversation: &Conversation, network: &Network) -> Self {
+        let tls = conversation.tls.as_ref();
+        let labels = conversation
+            .steps
+            .iter()
+            .map(|step| ExpectInfo::new(&step.labels));
+        Self {
+            conversation: conversation.clone(),
+            tls: tls.map(|settings| TlsClient::new(settings, &[], &network.trust)),
+            labels: labels.collect(),
+            allowance: Allowance::new(MAX_BYTES),
+        }
+    }
+
+    /// What the bytes of a connection count against. Begins a run, for a probe's answer too.
+    pub fn begin(&self, report: &mut Report) -> Allowance {
+        self.allowance.renew();
+        report.probed(&FAILED_DUE_TO_REGEX, Vec::new(), 0.0);
+        report.probed(&FAILED_DUE_TO_BYTES, Vec::new(), 0.0);
+        self.allowance.clone()
+    }
+
+    /// Holds the dialogue with `peer`, whose certificate has to be for `host`.
+    ///
+    /// # Errors
+    /// What was not as it should be.
+    pub async fn speak(
+        &mut self,
+        stream: Stream,
+        peer: &str,
+        host: &str,
+        trace: &mut Trace<'_>,
+    ) -> Result<(), Problem> {
+        let mut carrier: Box<dyn Carrier> = Box::new(stream);
+        if self.conversation.is_tls_first {
+            carrier = secured(self.tls.as_mut(), carrier, peer, host, trace).await?;
+        }
+        let steps = self.conversation.steps.clone();
+        let mut noted = None;
+        trace.enter(Phase::Processing);
+        let mut stepper = Stepper::new(&steps);
+        loop {
+            let action = stepper.advance();
+            for heard in stepper.heard() {
+                trace.report.note(|| heard);
+            }
+            let number = stepper.number();
+            let action = match action {
+                Ok(action) => action,
+                Err(fault) => return Err(problem(&fault, peer, number, trace.report)),
+            };
+            match action {
+                Action::Read => {
+                    let waiting = format!("query_response[{number}]: {}", stepper.waiting());
+                    if noted != Some(number) {
+                        trace.at(Step::Doing(waiting.clone().into()));
+                        noted = Some(number);
+                    }
+                    trace.still(Step::Doing(format!("{waiting}; {}", stepper.instead()).into()));
+                    let mut chunk = [0; CHUNK_BYTES];
+                    match carrier.read(&mut chunk).await {
+                        Ok(0) => stepper.close(),
+                        Ok(count) => stepper.take(&chunk[..count]),
+                        // A peer that ends TLS without its farewell closes too.
+                        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => stepper.close(),
+                        Err(error) => return Err(broken(&error, peer, &waiting)),
+                    }
+                }
+                Action::Send(line) => {
+                    let doing = format!("query_response[{number}]: sending its line");
+                    trace.at(Step::Doing(doing.clone().into()));
+                    let sent = async {
+                        carrier.write_all(&line).await?;
+                        carrier.flush().await
+                    };
+                    sent.await.map_err(|error| broken(&error, peer, &doing))?;
+                }
+                Action::StartTls => {
+                    let left = stepper.forget();
+                    if left > 0 {
+                        let note = || format!("{left} bytes that came before TLS are left aside");
+                        trace.report.note(note);
+                    }
+                    carrier = secured(self.tls.as_mut(), carrier, peer, host, trace).await?;
+                    trace.enter(Phase::Processing);
+                }
+                Action::Found(step, values) => {
+                    if let Some(Some(info)) = self.labels.get(step) {
+                        info.tell(values, trace.report);
+                    }
+                }
+                Action::End => return Ok(()),
+            }
+        }
+    }
+}
+
+/// Wraps what carries the dialogue in TLS.
+async fn secured(
+    tls: Option<&mut TlsClient>,
+    carrier: Box<dyn Carrier>,
+    peer: &str,
+    host: &str,
+    trace: &mut Trace<'_>,
+) -> Result<Box<dyn Carrier>, Problem> {
+    let Some(tls) = tls else {
+        // The settings have it wherever a step begins TLS.
+        return Err(Problem::new(Reason::Internal, "TLS without settings for it"));
+    };
+    let doing = format!("in the TLS handshake with {peer} (is it a port with TLS?)");
+    trace.at(Step::Doing(doing.into()));
+    Ok(Box::new(tls.secure(carrier, &peer, host, trace).await?))
+}
+
+/// The problem of a connection that broke.
+fn broken(error: &io::Error, peer: &str, doing: &str) -> Problem {
+    Problem::new(dial::reason(error), format_args!("{peer}, {doing}: {error}"))
+}
+
+/// Holds the dialogue of a tcp check that is written in `text`, as YAML, with a server that sends `bytes` whatever it hears:
+/// everything that a run does but the connection itself. For tests with arbitrary input.
+///
+/// # Errors
+/// What is wrong with the text, or with what the server sent.
+pub fn rehearse(text: &str, bytes: &[u8]) -> Result<Vec<u8>, String> {
+    let (node, problems) = yaml::parse(text);
+    let Some(node) = node.filter(|_| problems.is_empty()) else {
+        return Err("the text is no YAML".to_owned());
+    };
+    let findings = RefCell::default();
+    let place = Place::root(&findings);
+    let reading = yaml::read::<TcpOptions>(&node, &place);
+    let settings = reading.value.and_then(|options| options.resolve(&place).ok());
+    let Some(settings) = settings else {
+        let findings = findings.into_inner();
+        let first = findings.first().map(|finding| finding.message.clone());
+        return Err(first.unwrap_or_default());
+    };
+    let mut stepper = Stepper::new(&settings.conversation.steps);
+    let (mut pieces, mut sent) = (bytes.chunks(PIECE_BYTES), Vec::new());
+    loop {
+        match stepper.advance().map_err(|fault| fault.to_string())? {
+            Action::Read => match pieces.next() {
+                Some(piece) => stepper.take(piece),
+                None => stepper.close(),
+            },
+            Action::Send(line) => sent.extend(line),
+            Action::StartTls => drop(stepper.forget()),
+            Action::Found(..) => {}
+            Action::End => return Ok(sent),
+        }
+        // As a run that is shown does.
+        drop((stepper.heard(), stepper.waiting(), stepper.instead()));
+    }
+}

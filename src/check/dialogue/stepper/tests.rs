@@ -1,0 +1,205 @@
+//! Tests of dialogues without a connection.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::check::dialogue::rehearse;
+use crate::config::pattern::Pattern;
+use crate::config::secret::Secret;
+
+fn expecting(pattern: &str) -> Step {
+    Step {
+        expect: Some(Expect::Line(Pattern::new(pattern).unwrap())),
+        ..Step::default()
+    }
+}
+
+fn answering(pattern: &str, send: &str) -> Step {
+    Step {
+        send: Some(Secret::new(send)),
+        ..expecting(pattern)
+    }
+}
+
+/// What the steps say where the server says all this at once and closes.
+fn said(steps: &[Step], server: &[u8]) -> Result<String, Fault> {
+    let mut stepper = Stepper::new(steps);
+    let mut said = String::new();
+    stepper.take(server);
+    loop {
+        match stepper.advance()? {
+            Action::Read => stepper.close(),
+            Action::Send(line) => said += &String::from_utf8(line).unwrap(),
+            Action::StartTls => said += "<tls>",
+            Action::Found(step, values) => said += &format!("<{step}: {}>", values.join("|")),
+            Action::End => return Ok(said),
+        }
+    }
+}
+
+#[test]
+fn lines_are_passed_over_until_one_matches() {
+    let steps = [
+        answering("^220 (?P<host>\\S+)", "EHLO ${host}$$ ${1}x $1x${9}\r"),
+        expecting("^250 "),
+        Step {
+            send: Some(Secret::new("BYE ${1}")),
+            starttls: true,
+            ..Step::default()
+        },
+    ];
+    let server = b"noise\r\n220 mail ready\r\n250-A\r\n250 B";
+    assert_eq!(
+        said(&steps, server).unwrap(),
+        "EHLO mail$ mailx \r\nBYE ${1}\n<tls>"
+    );
+}
+
+#[test]
+fn a_match_is_looked_for_without_the_ends_of_lines() {
+    for server in [&b"abc\r\n"[..], b"abc\n", b"abc", b"abc\r"] {
+        said(&[expecting("^abc$")], server).unwrap();
+    }
+    said(
+        &[expecting("^$"), expecting("^\r$"), expecting("^x\\xff$")],
+        b"\n\r\r\nx\xff\n",
+    )
+    .unwrap();
+}
+
+#[test]
+fn labels_come_before_what_is_sent() {
+    let mut step = answering("^SSH-([0-9.]+)-(.*)$", "QUIT");
+    step.labels = vec![
+        ("version".to_owned(), "${1}".to_owned()),
+        ("software".to_owned(), "is $2".to_owned()),
+    ];
+    let long = "é".repeat(200);
+    let found = said(&[step], format!("SSH-2.0-{long}\n").as_bytes()).unwrap();
+    assert_eq!(found, format!("<0: 2.0|is {}>QUIT\n", "é".repeat(126)));
+}
+
+#[test]
+fn bytes_are_exact_and_lines_go_on_behind_them() {
+    let bytes = |text: &str| Step {
+        expect: Some(Expect::Bytes(text.into())),
+        ..Step::default()
+    };
+    let steps = [expecting("a"), bytes("S\n"), expecting("^b$")];
+    said(&steps, b"a\nS\nb\n").unwrap();
+    let fault = said(&steps, b"a\nT").unwrap_err();
+    assert_eq!(fault.to_string(), "\"T\" came instead of \"S\\n\"");
+    let fault = said(&steps, b"a\nS").unwrap_err();
+    assert_eq!(
+        fault.to_string(),
+        "it closed the connection; waiting for \"S\\n\", \"S\" came, without a line feed"
+    );
+}
+
+#[test]
+fn what_did_not_come_is_said_with_what_came() {
+    let steps = [answering("^220", "hunter2"), expecting("^250")];
+    let fault = said(&steps, b"220\n500 hunter2?\n501 hunter2!\n").unwrap_err();
+    assert_eq!(
+        fault.to_string(),
+        "no line matched /^250/ before it closed the connection: 2 lines came, the last was \"501 <sent>!\""
+    );
+    let fault = said(&steps, b"220\n").unwrap_err();
+    assert_eq!(
+        fault.to_string(),
+        "it closed the connection; waiting for a line that matches /^250/, nothing came"
+    );
+    let mut stepper = Stepper::new(&steps);
+    stepper.take(b"22");
+    assert!(stepper.advance().unwrap() == Action::Read);
+    assert_eq!(stepper.instead(), "\"22\" came, without a line feed");
+    stepper.take(b"1\n22");
+    assert!(stepper.advance().unwrap() == Action::Read);
+    assert_eq!(stepper.instead(), "one line came: \"221\"");
+    assert_eq!(stepper.heard(), ["heard \"221\""]);
+}
+
+#[test]
+fn lines_are_bounded_in_length_and_number() {
+    let steps = [expecting("^x")];
+    let long = "a".repeat(MAX_LINE_BYTES);
+    said(&steps, format!("{long}\nx").as_bytes()).unwrap();
+    let fault = said(&steps, format!("{long}a\nx").as_bytes()).unwrap_err();
+    assert!(
+        fault
+            .to_string()
+            .starts_with("it sent a line of more than 65536 bytes that begins with \"aaa"),
+        "{fault}"
+    );
+    let mut stepper = Stepper::new(&steps);
+    stepper.take(format!("{long}a").as_bytes());
+    assert!(
+        matches!(stepper.advance(), Err(Fault::TooMuch(_))),
+        "also without its end"
+    );
+    said(&steps, format!("{}x", "\n".repeat(MAX_LINES - 1)).as_bytes()).unwrap();
+    let fault = said(&steps, format!("{}x", "\n".repeat(MAX_LINES)).as_bytes()).unwrap_err();
+    assert_eq!(fault.to_string(), "it sent more than 10000 lines");
+    let fault = said(&[answering(".*", "${0}${0}")], "a".repeat(40_000).as_bytes()).unwrap_err();
+    assert_eq!(fault, Fault::TooLong);
+}
+
+#[test]
+fn what_came_before_tls_is_dropped() {
+    let steps = [
+        Step {
+            starttls: true,
+            ..expecting("^220")
+        },
+        expecting("^250"),
+    ];
+    let mut stepper = Stepper::new(&steps);
+    stepper.take(b"220 go\r\n250 injected\r\n");
+    assert!(stepper.advance().unwrap() == Action::StartTls);
+    assert_eq!(stepper.forget(), 14);
+    assert!(stepper.advance().unwrap() == Action::Read);
+}
+
+const TEXT: &str = "address: \"a:1\"\nquery_response: [{expect: '(\\w+) (.*)', send: '$2 ${1}', labels: [{name: a, \
+                    value: $1}]}, {expect_bytes: ab}, {starttls: true}, {expect: '^c+$', send: d}]";
+
+#[test]
+fn a_rehearsal_reads_the_configuration_as_a_run_does() {
+    assert_eq!(
+        rehearse(TEXT, b"x y\nab"),
+        Err("it closed the connection; waiting for a line that matches /^c+$/, nothing came".to_owned())
+    );
+    let steps = TEXT.replace("{starttls: true}", "{send: e}");
+    assert_eq!(rehearse(&steps, b"x y\nabccc").unwrap(), b"y x\ne\nd\n");
+    let wrong = rehearse("address: \"a:1\"\nquery_response: [{expect: '('}]", b"").unwrap_err();
+    assert_eq!(wrong, "\"(\" is not a regular expression: unclosed group");
+}
+
+proptest! {
+    #[test]
+    fn no_server_makes_it_panic_or_go_on_for_ever(server in proptest::collection::vec(any::<u8>(), 0..2000)) {
+        let _ = rehearse(TEXT, &server);
+    }
+
+    #[test]
+    fn lines_may_be_cut_anywhere(server in "[a-c \r\n]{0,60}", cut in 0_usize..60) {
+        let steps = [answering("(a+)b", "${1}"), expecting("^c? ?$"), answering("c", "x$0")];
+        let whole = said(&steps, server.as_bytes());
+        let mut stepper = Stepper::new(&steps);
+        let mut pieces = vec![&server.as_bytes()[cut.min(server.len())..], &server.as_bytes()[..cut.min(server.len())]];
+        let mut text = String::new();
+        let in_pieces = loop {
+            match stepper.advance() {
+                Ok(Action::Read) => match pieces.pop() {
+                    Some(piece) => stepper.take(piece),
+                    None => stepper.close(),
+                },
+                Ok(Action::Send(line)) => text += &String::from_utf8(line).unwrap(),
+                Ok(Action::End) => break Ok(text),
+                Ok(Action::StartTls | Action::Found(..)) => unreachable!(),
+                Err(fault) => break Err(fault),
+            }
+        };
+        prop_assert_eq!(in_pieces, whole);
+    }
+}

@@ -1,0 +1,105 @@
+//! What a grpc check measures, and what it tells a probe: whatever the run came to, at its end or at its deadline.
+
+use super::health::{DEADLINE_EXCEEDED, SERVING_STATUSES, UNAVAILABLE};
+use crate::check::tls::CERTIFICATE_NOT_AFTER;
+use crate::model::{Family, Phase, Report, Sample};
+
+/// The status code of the call.
+pub static STATUS_CODE: Family = Family::gauge(
+    "upkeep_grpc_status_code",
+    &[],
+    "gRPC status code of the last run's answer: 0 is OK. Absent where there was no answer.",
+);
+
+/// The families of grpc checks.
+pub const FAMILIES: &[&Family] = &[&STATUS_CODE, &CERTIFICATE_NOT_AFTER];
+
+/// The same for a probe.
+pub static PROBE_STATUS_CODE: Family = Family::probe(
+    "probe_grpc_status_code",
+    &[],
+    "gRPC status code of the health check; 14 (UNAVAILABLE) where there was no answer, 4 where its deadline passed.",
+);
+/// How long each part took.
+pub static PROBE_DURATION: Family = Family::probe(
+    "probe_grpc_duration_seconds",
+    &["phase"],
+    "Duration of each part of the health check, in seconds; 0 for parts that were not reached.",
+);
+/// What the server said.
+pub static PROBE_RESPONSE: Family = Family::probe(
+    "probe_grpc_healthcheck_response",
+    &["serving_status"],
+    "1 for the serving status that the target told, 0 for the others.",
+);
+/// Whether TLS was spoken.
+pub static PROBE_SSL: Family = Family::probe(
+    "probe_grpc_ssl",
+    &[],
+    "1 where the connection was over TLS, otherwise 0.",
+);
+
+/// The families that a probe has beside those of every address.
+pub const PROBE_FAMILIES: &[&Family] = &[&PROBE_STATUS_CODE, &PROBE_DURATION, &PROBE_RESPONSE, &PROBE_SSL];
+
+/// The parts of a run, by their labels. What comes after the connection is the check.
+const PHASES: [(&str, Phase); 4] = [
+    ("resolve", Phase::Resolve),
+    ("connect", Phase::Connect),
+    ("tls", Phase::Tls),
+    ("check", Phase::Processing),
+];
+
+/// What a run found out.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// The status code of the answer.
+    pub code: Option<u32>,
+    /// The serving status in it.
+    pub serving: Option<i32>,
+    /// Whether TLS was spoken.
+    pub is_tls: bool,
+    /// Whether the run came to its end by itself.
+    pub has_ended: bool,
+}
+
+/// A report that is filled with what was found when this is dropped, however that happens.
+#[derive(Debug)]
+pub struct Filling<'r> {
+    /// The report.
+    pub report: &'r mut Report,
+    /// What was found.
+    pub found: Found,
+}
+
+impl Drop for Filling<'_> {
+    fn drop(&mut self) {
+        let Found {
+            code,
+            serving,
+            is_tls,
+            has_ended,
+        } = self.found;
+        if let Some(code) = code {
+            self.report.samples.push(Sample {
+                family: &STATUS_CODE,
+                labels: Vec::new(),
+                value: f64::from(code),
+            });
+        }
+        let unanswered = if has_ended { UNAVAILABLE } else { DEADLINE_EXCEEDED };
+        let code = code.unwrap_or(unanswered);
+        self.report
+            .probed(&PROBE_STATUS_CODE, Vec::new(), f64::from(code));
+        self.report
+            .probed(&PROBE_SSL, Vec::new(), f64::from(u8::from(is_tls)));
+        for (label, phase) in PHASES {
+            let spent = self.report.phases.spent(phase).as_secs_f64();
+            self.report.probed(&PROBE_DURATION, vec![label.into()], spent);
+        }
+        for (number, status) in (0_i32..).zip(SERVING_STATUSES) {
+            let is_it = f64::from(u8::from(serving == Some(number)));
+            self.report.probed(&PROBE_RESPONSE, vec![status.into()], is_it);
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! The grpc check: one call of the health checking protocol (grpc.health.v1.Health/Check) on a new connection. HTTP/2 is
+//! driven in the run's own task, so that a cancelled run frees its socket at once.
+
+mod families;
+mod health;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{CONTENT_TYPE, HeaderValue, TE, USER_AGENT};
+use http::{Method, Request};
+use http_body_util::Full;
+
+pub use self::families::{FAMILIES, PROBE_FAMILIES};
+use self::families::{Filling, Found};
+use self::health::Status;
+use super::Shared;
+use super::dial::dial;
+use super::http::Exchange;
+use super::network::Network;
+use super::stream::{Allowance, Stream};
+use super::tls::TlsClient;
+use super::trace::{Phase, Step, Trace};
+use crate::config::grpc::GrpcSettings;
+use crate::model::{Problem, Reason, Report};
+
+/// The method that is called.
+const METHOD: &str = "/grpc.health.v1.Health/Check";
+/// Who asks.
+const OWN_USER_AGENT: &str = concat!("upkeep_exporter/", env!("CARGO_PKG_VERSION"));
+/// The most bytes that a run reads, TLS included.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// A grpc check.
+#[derive(Debug)]
+pub struct GrpcCheck {
+    settings: GrpcSettings,
+    network: Network,
+    tls: Option<TlsClient>,
+    allowance: Allowance,
+}
+
+impl GrpcCheck {
+    /// A check with these settings.
+    pub fn new(settings: &GrpcSettings, shared: &Shared) -> Self {
+        let tls = settings.tls.as_ref();
+        Self {
+            settings: settings.clone(),
+            network: shared.network.clone(),
+            tls: tls.map(|settings| TlsClient::new(settings, &[b"h2"], &shared.network.trust)),
+            allowance: Allowance::new(MAX_BYTES),
+        }
+    }
+
+    /// Runs once.
+    ///
+    /// # Errors
+    /// The problem that made it fail.
+    pub async fn run(&mut self, report: &mut Report) -> Result<(), Problem> {
+        let mut filling = Filling {
+            report,
+            found: Found::default(),
+        };
+        let Filling { report, found } = &mut filling;
+        let mut trace = Trace::new(report);
+        let result = self.ask(found, &mut trace).await;
+        found.has_ended = true;
+        trace.end();
+        result
+    }
+
+    async fn ask(&mut self, found: &mut Found, trace: &mut Trace<'_>) -> Result<(), Problem> {
+        let service = self.settings.service.clone();
+        let mut exchange = self.call(&service, found, trace).await?;
+        let mut body = BytesMut::new();
+        while let Some(data) = exchange.data().await? {
+            if body.len() + data.len() > health::MAX_BODY_BYTES {
+                let message = format_args!("the answer has more than {} bytes", health::MAX_BODY_BYTES);
+                return Err(self.at(&Problem::new(Reason::Limit, message)));
+            }
+            body.extend_from_slice(&data);
+        }
+        trace.answered();
+        let wrong = |what: String| self.at(&Problem::new(Reason::Protocol, what));
+        let status = Status::read(exchange.head(), exchange.trailers()).map_err(wrong)?;
+        found.code = Some(status.code);
+        status.judge(&service).map_err(|problem| self.at(&problem))?;
+        let serving = health::response(&body).map_err(wrong)?;
+        found.serving = Some(serving);
+        health::judge(serving, &service).map_err(|problem| self.at(&problem))
+    }
+
+    /// Calls, until the head of the response is there.
+    async fn call(
+        &mut self,
+        service: &str,
+        found: &mut Found,
+        trace: &mut Trace<'_>,
+    ) -> Result<Exchange, Problem> {
+        let GrpcSettings {
+            address, preference, ..
+        } = &self.settings;
+        self.allowance.renew();
+        let (stream, peer) = dial(&self.network.resolver, address, *preference, trace).await?;
+        let stream = match &mut self.tls {
+            None => Stream::tcp(stream, &self.allowance)?,
+            Some(tls) => {
+                let secured = tls.handshake(stream, peer, &address.host, trace).await?;
+                found.is_tls = true;
+                if secured.get_ref().1.alpn_protocol() != Some(b"h2") {
+                    let what = "it does not offer HTTP/2 (ALPN h2), which gRPC needs";
+                    return Err(Problem::new(Reason::Protocol, format_args!("{peer}: {what}")));
+                }
+                Stream::tls(secured, &self.allowance)
+            }
+        };
+        trace.enter(Phase::Processing);
+        trace.at(Step::Doing(match service {
+            "" => "asking for the health of the server".into(),
+            service => format!("asking for the health of the service \"{service}\"").into(),
+        }));
+        let exchange = Exchange::http2(stream, self.request(service)?, peer).await;
+        exchange.map_err(|problem| match problem.reason {
+            Reason::Protocol => {
+                let message = format_args!("{} (is it a port of gRPC?)", problem.message());
+                Problem::new(Reason::Protocol, message)
+            }
+            _ => problem,
+        })
+    }
+
+    fn request(&self, service: &str) -> Result<Request<Full<Bytes>>, Problem> {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        Request::builder()
+            .method(Method::POST)
+            .uri(format!("{scheme}://{}{METHOD}", self.settings.address))
+            .header(CONTENT_TYPE, HeaderValue::from_static("application/grpc"))
+            .header(TE, HeaderValue::from_static("trailers"))
+            .header(USER_AGENT, HeaderValue::from_static(OWN_USER_AGENT))
+            .body(Full::new(health::request(service)))
+            .map_err(|error| {
+                let message = format_args!("{} can't be a host of HTTP/2: {error}", self.settings.address);
+                Problem::new(Reason::Protocol, message)
+            })
+    }
+
+    /// The problem with the server that has it.
+    fn at(&self, problem: &Problem) -> Problem {
+        Problem::new(
+            problem.reason,
+            format_args!("{}: {}", self.settings.address, problem.message()),
+        )
+    }
+}

@@ -1,0 +1,303 @@
+//! What a check says over a connection and what it expects to hear: `query_response`, of tcp and unix checks. The options
+//! bear blackbox_exporter's names and mean what they mean there.
+
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::pattern::Pattern;
+use super::place::{Invalid, Place, all};
+use super::secret::Secret;
+use super::tls::{TlsOptions, TlsSettings};
+
+/// The most steps of a dialogue.
+const MAX_STEPS: usize = 256;
+/// The most labels that a step takes out of a line.
+const MAX_LABELS: usize = 16;
+/// The most bytes that a step expects or sends.
+pub const MAX_STEP_BYTES: usize = 64 << 10;
+
+/// One step, as written.
+#[derive(Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct StepOptions {
+    /// A regular expression: lines are read until one matches.
+    pub expect: Option<String>,
+    /// A text that has to come next, byte for byte.
+    pub expect_bytes: Option<String>,
+    /// Labels of probe_expect_info, taken out of the line that matched.
+    pub labels: Option<Vec<LabelOptions>>,
+    /// A line to send, a line feed added; ${1} stands for the first group of expect.
+    pub send: Option<String>,
+    /// Go on over TLS.
+    pub starttls: bool,
+}
+
+/// Shows nothing of its content, which may be secret.
+impl std::fmt::Debug for StepOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StepOptions").finish_non_exhaustive()
+    }
+}
+
+/// A label of probe_expect_info, as written.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LabelOptions {
+    /// The label's name.
+    pub name: String,
+    /// Its value; ${1} stands for the first group of expect.
+    pub value: String,
+}
+
+/// The steps of a dialogue. Cheap to clone.
+pub type Steps = Arc<[Step]>;
+
+/// One step of a dialogue: what is waited for, then what is sent, then the change to TLS.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Step {
+    /// What has to come.
+    pub expect: Option<Expect>,
+    /// What to make of the line that matched, by label.
+    pub labels: Vec<(String, String)>,
+    /// What to send; it may be a password.
+    pub send: Option<Secret>,
+    /// Whether TLS begins then.
+    pub starttls: bool,
+}
+
+/// What has to come.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Expect {
+    /// A line that matches; lines before it are passed over.
+    Line(Pattern),
+    /// Exactly these bytes.
+    Bytes(Vec<u8>),
+}
+
+/// What the keys `query_response`, `tls` and `tls_config` say together.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Conversation {
+    /// The steps, none where a connection is enough.
+    pub steps: Steps,
+    /// Whether TLS begins before the first step.
+    pub is_tls_first: bool,
+    /// How to do TLS, where it is to be done.
+    pub tls: Option<Arc<TlsSettings>>,
+}
+
+impl Conversation {
+    /// Resolves the three keys of the mapping at `place`.
+    ///
+    /// # Errors
+    /// Reported at their keys.
+    pub fn resolve(
+        place: &Place<'_>,
+        written: Option<Vec<StepOptions>>,
+        is_tls_first: bool,
+        tls_config: Option<TlsOptions>,
+    ) -> Result<Self, Invalid> {
+        let at = place.field("query_response");
+        let written = written.unwrap_or_default();
+        let is_tls = is_tls_first || written.iter().any(|step| step.starttls);
+        let tls_place = place.field("tls_config");
+        let tls =
+            match tls_config {
+                Some(_) if !is_tls => Err(tls_place
+                    .error("tls_config needs tls: true, or starttls: true in a step of query_response")),
+                options => options.unwrap_or_default().resolve(&tls_place),
+            };
+        if written.len() > MAX_STEPS {
+            return Err(at.error(format_args!("more than {MAX_STEPS} steps")));
+        }
+        let mut is_secured = is_tls_first;
+        let steps = all(written.into_iter().enumerate().map(|(index, step)| {
+            let at = at.index(index);
+            let is_twice = step.starttls && std::mem::replace(&mut is_secured, true);
+            let step = step.resolve(&at);
+            match is_twice {
+                true => Err(at
+                    .field("starttls")
+                    .error("the connection is over TLS already: remove it")),
+                false => step,
+            }
+        }));
+        Ok(Self {
+            steps: steps?.into(),
+            is_tls_first,
+            tls: Some(Arc::new(tls?)).filter(|_| is_tls),
+        })
+    }
+}
+
+impl StepOptions {
+    fn resolve(self, place: &Place<'_>) -> Result<Step, Invalid> {
+        if self.expect.is_none() && self.expect_bytes.is_none() && self.send.is_none() && !self.starttls {
+            return Err(
+                place.error("this step does nothing: write expect, expect_bytes, send or starttls: true")
+            );
+        }
+        let bounded = |key: &str, text: &str| match text.len() > MAX_STEP_BYTES {
+            true => Err(place
+                .field(key)
+                .error(format_args!("it is longer than {MAX_STEP_BYTES} bytes"))),
+            false => Ok(()),
+        };
+        let send = match self.send.filter(|text| !text.is_empty()) {
+            Some(text) => bounded("send", &text).map(|()| Some(Secret::new(text))),
+            None => Ok(None),
+        };
+        let has_line = self.expect.is_some();
+        let expect = match (self.expect, self.expect_bytes.filter(|text| !text.is_empty())) {
+            (Some(_), Some(_)) => Err(place
+                .field("expect_bytes")
+                .error("give one of expect and expect_bytes")),
+            (Some(source), None) => match Pattern::new(&source) {
+                Ok(pattern) => Ok(Some(Expect::Line(pattern))),
+                Err(error) => Err(place
+                    .field("expect")
+                    .error(format_args!("\"{source}\" is not a regular expression: {error}"))),
+            },
+            (None, Some(text)) => {
+                bounded("expect_bytes", &text).map(|()| Some(Expect::Bytes(text.into_bytes())))
+            }
+            (None, None) => Ok(None),
+        };
+        let labels = labels(&place.field("labels"), self.labels.unwrap_or_default(), has_line);
+        Ok(Step {
+            expect: expect?,
+            labels: labels?,
+            send: send?,
+            starttls: self.starttls,
+        })
+    }
+}
+
+fn labels(
+    place: &Place<'_>,
+    written: Vec<LabelOptions>,
+    has_line: bool,
+) -> Result<Vec<(String, String)>, Invalid> {
+    if !written.is_empty() && !has_line {
+        return Err(place.error("labels are taken out of a line: they need expect in the same step"));
+    }
+    if written.len() > MAX_LABELS {
+        return Err(place.error(format_args!("more than {MAX_LABELS} labels")));
+    }
+    let mut names = Vec::new();
+    all(written.into_iter().enumerate().map(|(index, label)| {
+        let at = place.index(index);
+        if !is_label_name(&label.name) {
+            return Err(at.field("name").error(format_args!(
+                "\"{}\" is no label name: write letters, digits and _, no digit first, not __ first",
+                label.name
+            )));
+        }
+        if names.contains(&label.name) {
+            return Err(at
+                .field("name")
+                .error(format_args!("\"{}\" is given twice", label.name)));
+        }
+        names.push(label.name.clone());
+        if label.value.len() > MAX_STEP_BYTES {
+            return Err(at
+                .field("value")
+                .error(format_args!("it is longer than {MAX_STEP_BYTES} bytes")));
+        }
+        Ok((label.name, label.value))
+    }))
+}
+
+/// Whether Prometheus takes it as a label; names with `__` in front are its own.
+fn is_label_name(name: &str) -> bool {
+    let is_first = |c: char| c.is_ascii_alphabetic() || c == '_';
+    name.len() <= 128
+        && name.starts_with(is_first)
+        && !name.starts_with("__")
+        && name.chars().all(|c| is_first(c) || c.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn resolve(steps: Value, is_tls_first: bool) -> Result<Conversation, Vec<String>> {
+        let findings = RefCell::default();
+        let written = serde_json::from_value(steps).unwrap();
+        Conversation::resolve(&Place::root(&findings), Some(written), is_tls_first, None).map_err(|Invalid| {
+            let findings = findings.take();
+            findings
+                .iter()
+                .map(|finding| format!("{}: {}", finding.path, finding.message))
+                .collect()
+        })
+    }
+
+    #[test]
+    fn a_step_expects_then_sends_then_begins_tls() {
+        let conversation = resolve(
+            json!([
+                {"expect": "^220 (\\S+)", "send": "EHLO ${1}\r", "labels": [{"name": "host", "value": "${1}"}]},
+                {"expect_bytes": "S", "starttls": true},
+                {"send": ""},
+            ]),
+            false,
+        )
+        .unwrap();
+        assert!(conversation.tls.is_some() && !conversation.is_tls_first);
+        let [first, second, third] = &conversation.steps[..] else {
+            panic!("{conversation:?}")
+        };
+        assert_eq!(first.send.as_ref().unwrap().expose(), "EHLO ${1}\r");
+        assert_eq!(first.labels, [("host".to_owned(), "${1}".to_owned())]);
+        assert_eq!(second.expect, Some(Expect::Bytes(b"S".to_vec())));
+        assert!(second.starttls);
+        assert_eq!(*third, Step::default());
+        assert!(
+            !format!("{conversation:?}").contains("EHLO"),
+            "what is sent may be secret"
+        );
+    }
+
+    #[test]
+    fn faults_are_told_where_they_are() {
+        let faults = resolve(
+            json!([
+                {},
+                {"expect": "(", "send": "x"},
+                {"expect": "a", "expect_bytes": "a"},
+                {"send": "x", "labels": [{"name": "a", "value": "b"}]},
+                {"expect": "x", "labels": [{"name": "1a"}, {"name": "__a"}, {"name": "b"}, {"name": "b"}]},
+                {"starttls": true},
+                {"starttls": true},
+            ]),
+            false,
+        )
+        .unwrap_err();
+        assert_eq!(
+            faults,
+            [
+                "query_response[0]: this step does nothing: write expect, expect_bytes, send or starttls: true",
+                "query_response[1].expect: \"(\" is not a regular expression: unclosed group",
+                "query_response[2].expect_bytes: give one of expect and expect_bytes",
+                "query_response[3].labels: labels are taken out of a line: they need expect in the same step",
+                "query_response[4].labels[0].name: \"1a\" is no label name: write letters, digits and _, no digit \
+                 first, not __ first",
+                "query_response[4].labels[1].name: \"__a\" is no label name: write letters, digits and _, no digit \
+                 first, not __ first",
+                "query_response[4].labels[3].name: \"b\" is given twice",
+                "query_response[6].starttls: the connection is over TLS already: remove it",
+            ]
+        );
+        let faults = resolve(json!([{"starttls": true}]), true).unwrap_err();
+        assert_eq!(
+            faults,
+            ["query_response[0].starttls: the connection is over TLS already: remove it"]
+        );
+    }
+}

@@ -1,0 +1,175 @@
+//! With servers as they should be: mail, secure shell, Redis, TLS over a Unix socket.
+
+use tokio::net::{TcpStream, UnixListener};
+use upkeep_exporter::model::Reason;
+
+use super::{failed_due_to, found, once, probed, shortly, told};
+use crate::common::redis::Redis;
+use crate::common::talkers::Talker;
+use crate::common::targets::tls::{Authority, serve};
+
+#[tokio::test]
+async fn a_mail_server_is_asked_over_tls() {
+    let authority = Authority::new("authority");
+    let mail = Talker::mail(&authority.issue(&["127.0.0.1"], 2099)).await;
+    let keys = |more: &str, ca: &str| {
+        let ca = ca.replace('\n', "\\n");
+        format!(
+            "kind: tcp, address: \"127.0.0.1:{}\", tls_config: {{ ca: \"{ca}\" }}, query_response: [
+                {{ expect: '^220 ([^ ]+) (.+)$', labels: [{{ name: host, value: '${{1}}' }}] }},
+                {{ send: \"EHLO prober\\r\" }},
+                {{ expect: '^250-STARTTLS' }},
+                {{ send: \"STARTTLS\\r\" }},
+                {{ expect: '^220' }},
+                {{ starttls: true }},
+                {{ send: \"EHLO prober\\r\" }},
+                {{ expect: '^250-AUTH' }},
+                {more}
+                {{ send: \"QUIT\\r\" }},
+                {{ expect: '^221' }}]",
+            mail.port()
+        )
+    };
+    let ran = once(&keys("", &authority.pem())).await;
+    ran.succeeded();
+    assert!(ran.not_after().is_some());
+    assert_eq!(found(&ran), ["host=mail.test"]);
+    assert_eq!(failed_due_to(&ran), (0.0, 0.0));
+    assert!(probed(&ran, "probe_ip_protocol") > 3.0);
+    let told = told(&ran);
+    for step in [
+        "query_response[0]: waiting for a line that matches /^220 ([^ ]+) (.+)$/",
+        "heard \"220 mail.test Python SMTP ",
+        "query_response[1]: sending its line",
+        "heard \"250-STARTTLS\", which matches /^250-STARTTLS/",
+        "in the TLS handshake with 127.0.0.1:",
+    ] {
+        assert!(
+            told.iter().any(|line| line.starts_with(step)),
+            "{step}: {told:#?}"
+        );
+    }
+
+    // What is sent is shown nowhere, not even where the server refuses it.
+    let secret = "AGFub255bW91cwBodW50ZXIy";
+    let login = format!(
+        "{{ send: \"AUTH PLAIN {secret}\\r\" }}, {{ expect: '^5(.*)', send: \"NOPE {secret}\\r\" }},"
+    );
+    let ran = once(&keys(&login, &authority.pem()).replace("^221", "^299")).await;
+    ran.failed(
+        Reason::Assertion,
+        "no line matched /^299/ before it closed the connection: 2 lines came, the last was \"221 Bye\"",
+    );
+    let all = format!("{:?} {:?}", ran.result, ran.report);
+    assert!(all.contains("heard") && !all.contains(secret), "{all}");
+}
+
+#[tokio::test]
+async fn a_certificate_is_verified_after_starttls_too() {
+    let authority = Authority::new("authority");
+    let mail = Talker::mail(&authority.issue(&["127.0.0.1"], 2099)).await;
+    let ran = once(&format!(
+        "kind: tcp, address: \"127.0.0.1:{}\", query_response: [
+            {{ expect: '^220', send: \"EHLO prober\\r\" }},
+            {{ expect: '^250 ', send: \"STARTTLS\\r\" }},
+            {{ expect: '^220', starttls: true }}]",
+        mail.port()
+    ))
+    .await;
+    ran.failed(Reason::Tls, "issuer (CN=authority) is not trusted")
+        .unanswered();
+    assert!(ran.not_after().is_some());
+    assert_eq!(failed_due_to(&ran), (0.0, 0.0));
+}
+
+#[tokio::test]
+async fn a_secure_shell_tells_its_version() {
+    let ssh = Talker::ssh().await;
+    let address = format!("kind: tcp, address: \"127.0.0.1:{}\"", ssh.port());
+    let ran = once(&format!(
+        "{address}, query_response: [{{ expect: '^SSH-2.0-([^ -]+)(?: (?P<comments>.*))?$', send: SSH-2.0-prober,
+            labels: [{{ name: ssh_version, value: '${{1}}' }}, {{ name: comments, value: '$comments' }}] }}]"
+    ))
+    .await;
+    ran.succeeded();
+    let found = found(&ran);
+    assert!(
+        found[0].starts_with("ssh_version=OpenSSH_") && found[0].contains(",comments="),
+        "{found:?}"
+    );
+    // It waits for the client's version for two minutes.
+    let keys = format!("{address}, query_response: [{{ expect: '^SSH-1.99-' }}]");
+    let ran = shortly(&keys).await;
+    ran.hung("query_response[0]: waiting for a line that matches /^SSH-1.99-/; one line came: \"SSH-2.0-");
+    once(&format!(
+        "{address}, query_response: [{{ send: GET }}, {{ expect: '^HTTP' }}]"
+    ))
+    .await
+    .failed(Reason::Assertion, "no line matched /^HTTP/");
+}
+
+#[tokio::test]
+async fn redis_answers_a_line_over_both_kinds_of_socket() {
+    let redis = Redis::with_password("hunter2hunter2", &[]).await;
+    let socket = redis.dir().join("redis.sock");
+    let at = [
+        format!("kind: tcp, address: \"127.0.0.1:{}\"", redis.port()),
+        format!("kind: unix, path: {}", socket.display()),
+    ];
+    for at in at {
+        let login = "{ send: \"AUTH hunter2hunter2\\r\" }, { expect_bytes: \"+OK\\r\\n\" }";
+        let ran = once(&format!(
+            "{at}, query_response: [{login}, {{ send: PING }}, {{ expect: '^.PONG$' }}]"
+        ))
+        .await;
+        ran.succeeded();
+        redis.left().await;
+        let ran = once(&format!(
+            "{at}, query_response: [{{ send: PING }}, {{ expect_bytes: \"+PONG\" }}]"
+        ))
+        .await;
+        ran.failed(Reason::Assertion, "\"-NOAU\" came instead of \"+PONG\"")
+            .unanswered();
+        assert_eq!(failed_due_to(&ran), (0.0, 1.0));
+        redis.left().await;
+        // An empty dialogue is a connection.
+        once(&format!("{at}, query_response: []")).await.succeeded();
+        redis.left().await;
+    }
+}
+
+#[tokio::test]
+async fn tls_goes_over_a_unix_socket_too() {
+    let authority = Authority::new("authority");
+    let target = serve(&authority.issue(&["app.example"], 2099), &[], None).await;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("app.sock");
+    let listener = UnixListener::bind(&path).unwrap();
+    let address = target.address;
+    let relay = tokio::spawn(async move {
+        while let Ok((mut near, _)) = listener.accept().await {
+            let mut far = TcpStream::connect(address).await.unwrap();
+            // Either side may end it.
+            let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
+        }
+    });
+    let keys = |tls: &str| {
+        format!(
+            "kind: unix, path: {}, tls: true, tls_config: {{ {tls} }}, query_response: [
+                {{ send: \"GET / HTTP/1.1\\r\\nHost: app.example\\r\\n\\r\" }}, {{ expect: '^HTTP/1.1 200' }}]",
+            path.display()
+        )
+    };
+    let ca = authority.pem().replace('\n', "\\n");
+    let ran = once(&keys(&format!("ca: \"{ca}\", server_name: app.example"))).await;
+    ran.succeeded();
+    assert!(ran.not_after().is_some());
+    once(&keys("insecure_skip_verify: true")).await.succeeded();
+    let wrong = once(&keys(&format!("ca: \"{ca}\", server_name: b.example"))).await;
+    wrong.failed(
+        Reason::Tls,
+        "app.sock: the certificate is not for b.example: it is for app.example",
+    );
+    target.freed().await;
+    relay.abort();
+}

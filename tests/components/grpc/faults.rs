@@ -1,0 +1,163 @@
+//! With servers that are none of gRPC, that hang, and that send what they should not.
+
+use std::convert::Infallible;
+use std::future::pending;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::AsyncWriteExt;
+use upkeep_exporter::model::Reason;
+
+use super::{code, once, probed, shortly, trusting};
+use crate::common::targets::tls::{Authority, serve};
+use crate::common::targets::{Target, ok};
+
+/// A server of HTTP/2 in the clear that answers with this body, type and status of gRPC; without a status it never answers.
+async fn answering(body: &'static [u8], status: Option<&'static str>) -> Target {
+    Target::serve(move |stream, _, state| async move {
+        let service = service_fn(move |request: Request<Incoming>| {
+            let seen = format!("{} {} {:?}", request.method(), request.uri(), request.headers());
+            state.record(seen.as_bytes());
+            async move {
+                let Some(status) = status else { pending().await };
+                let response = Response::builder()
+                    .header("content-type", "application/grpc")
+                    .header("grpc-status", status)
+                    .body(Full::new(Bytes::from_static(body)));
+                Ok::<_, Infallible>(response.unwrap())
+            }
+        });
+        // How it ends is the client's affair.
+        let _ = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+            .serve_connection(TokioIo::new(stream), service)
+            .await;
+        None
+    })
+    .await
+}
+
+fn at(target: &Target) -> String {
+    format!("address: \"{}\"", target.address)
+}
+
+#[tokio::test]
+async fn what_is_no_grpc_server_says_so() {
+    let http1 = Target::answering(ok("hello")).await;
+    let ran = once(&at(&http1)).await;
+    ran.failed(Reason::Protocol, "(is it a port of gRPC?)")
+        .unanswered();
+    assert_eq!(
+        (code(&ran), probed(&ran, "probe_grpc_status_code", "")),
+        (None, 14.0)
+    );
+    http1.freed().await;
+    let garbage = Target::answering(vec![0xff; 5000]).await;
+    let ran = once(&at(&garbage)).await;
+    assert!(
+        matches!(&ran.result, Some(Err(problem)) if problem.reason == Reason::Protocol || problem.reason == Reason::Limit),
+        "{:?}",
+        ran.result
+    );
+    garbage.freed().await;
+    let authority = Authority::new("authority");
+    let identity = authority.issue(&["127.0.0.1"], 2099);
+    let web = serve(&identity, &["h2"], None).await;
+    let ran = once(&format!("{}, {}", at(&web), trusting(&authority))).await;
+    ran.failed(
+        Reason::Protocol,
+        "it answers by HTTP/2, but without a gRPC status",
+    );
+    web.freed().await;
+    let old = serve(&identity, &[], None).await;
+    let ran = once(&format!("{}, {}", at(&old), trusting(&authority))).await;
+    ran.failed(
+        Reason::Protocol,
+        "it does not offer HTTP/2 (ALPN h2), which gRPC needs",
+    );
+    old.freed().await;
+    let old = serve(&identity, &["http/1.1"], None).await;
+    let ran = once(&format!("{}, {}", at(&old), trusting(&authority))).await;
+    ran.failed(Reason::Tls, "TLS handshake with");
+    old.freed().await;
+}
+
+#[tokio::test]
+async fn answers_are_bounded_and_looked_at() {
+    let target = answering(b"\0\0\0\0\x02\x08\x01", Some("0")).await;
+    once(&at(&target)).await.succeeded();
+    let seen = target.received().concat();
+    for part in [
+        "POST http://127.0.0.1:",
+        "/grpc.health.v1.Health/Check",
+        "\"content-type\": \"application/grpc\"",
+        "\"te\": \"trailers\"",
+    ] {
+        assert!(seen.contains(part), "{part}: {seen}");
+    }
+    target.freed().await;
+    for (body, reason, text) in [
+        (
+            &b"\0\0"[..],
+            Reason::Protocol,
+            "its answer has 2 bytes, which is no message",
+        ),
+        (b"\x01\0\0\0\0", Reason::Protocol, "its answer is compressed"),
+        (
+            b"\0\0\0\0\x01\x08",
+            Reason::Protocol,
+            "its answer is no HealthCheckResponse",
+        ),
+        (&[0; 5000], Reason::Limit, "the answer has more than 4096 bytes"),
+    ] {
+        let target = answering(body, Some("0")).await;
+        once(&at(&target)).await.failed(reason, text);
+        target.freed().await;
+    }
+}
+
+#[tokio::test]
+async fn one_that_hangs_or_floods_is_left_at_once() {
+    let authority = Authority::new("authority");
+    for (target, step) in [
+        (answering(b"", None).await, "asking for the health of the server"),
+        (Target::silent().await, "asking for the health of the server"),
+    ] {
+        let ran = shortly(&at(&target)).await;
+        ran.hung(step);
+        assert_eq!(probed(&ran, "probe_grpc_status_code", ""), 4.0);
+        target.freed().await;
+    }
+    let silent = Target::silent().await;
+    let ran = shortly(&format!("{}, {}", at(&silent), trusting(&authority))).await;
+    ran.hung("in the TLS handshake with 127.0.0.1:");
+    silent.freed().await;
+    let closing = Target::closing(false).await;
+    once(&at(&closing))
+        .await
+        .failed(Reason::Closed, ", answering: ")
+        .unanswered();
+    let refusing = Target::refusing().await;
+    let ran = once(&format!("address: \"{refusing}\"")).await;
+    ran.failed(Reason::Refused, "Connection refused");
+    assert_eq!(probed(&ran, "probe_grpc_status_code", ""), 14.0);
+    // Settings, and then pings without an end: frames of type 6 with eight bytes (RFC 9113, section 6.7).
+    let flooding = Target::serve(|mut stream, _, _| async move {
+        let _ = stream.write_all(b"\0\0\0\x04\0\0\0\0\0").await;
+        let ping = b"\0\0\x08\x06\0\0\0\0\0abcdefgh";
+        let (mut reading, mut writing) = stream.split();
+        let drain = async {
+            let _ = tokio::io::copy(&mut reading, &mut tokio::io::sink()).await;
+        };
+        let flood = async { while writing.write_all(&ping.repeat(1000)).await.is_ok() {} };
+        tokio::join!(drain, flood);
+        None
+    })
+    .await;
+    let ran = once(&at(&flooding)).await;
+    assert!(matches!(ran.result, Some(Err(_))), "{}", ran.report.step);
+    flooding.freed().await;
+}
