@@ -14,6 +14,7 @@ pub mod model;
 pub mod notify;
 pub mod reload;
 pub mod schedule;
+pub mod status;
 pub mod store;
 pub mod verdict;
 pub mod web;
@@ -90,6 +91,7 @@ pub async fn run(
         reloader: reload::reloader(setup.load, Arc::clone(&store), Arc::clone(&scheduler)),
         is_lifecycle_enabled: setup.enable_lifecycle,
         telemetry_path: setup.telemetry_path,
+        bodies: web::Bodies::default(),
     });
     let (stop, stopped) = watch::channel(());
     let mut servers = JoinSet::new();
