@@ -1,6 +1,7 @@
-//! The document: its four parts, read one after the other.
+//! The document: its parts, read one after the other.
 
 use super::levels::Levels;
+use super::monitor;
 use super::pieces::split;
 use super::place::Place;
 use super::services;
@@ -21,7 +22,8 @@ pub fn resolve(root: &Node, place: &Place<'_>) -> Config {
             place.field("modules").error_at_key(message);
         }
     }
-    let levels = Levels::read(document.get("defaults"), document.get("tiers"), place);
+    monitor::remark_logging(document.get("logging"), &place.field("logging"));
+    let levels = Levels::read(document, place);
     let services = match document.get("services").filter(|services| !services.is_null()) {
         Some(list) => services::resolve(list, &place.field("services"), &levels),
         None => {

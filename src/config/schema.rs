@@ -53,6 +53,7 @@ pub fn document() -> Value {
         &mut properties["modules"],
         json!({ "type": ["object", "null"], "maxProperties": 0 }),
     );
+    set(&mut properties["logging"], json!({ "type": ["object", "null"] }));
     set(
         &mut properties["services"],
         json!({ "type": "array", "minItems": 1, "items": service }),
