@@ -46,6 +46,8 @@ pub struct Setup {
     pub clock: Arc<dyn model::Clock>,
     /// Where statuses and since-times are kept over a restart; `None` for in memory only.
     pub state_dir: Option<PathBuf>,
+    /// The file that the status document is kept in, if any.
+    pub status_file: Option<PathBuf>,
     /// Where the watched machine's proc file system is mounted.
     pub procfs: PathBuf,
     /// The path of the metrics.
@@ -74,6 +76,9 @@ pub async fn run(
         setup.clock,
     ));
     scheduler.apply(&setup.config);
+    let _status_file = setup
+        .status_file
+        .map(|path| status::StatusFile::start(path, Arc::clone(&store)));
 
     let state = Arc::new(web::State {
         snapshot: Box::new({

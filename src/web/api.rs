@@ -1,4 +1,5 @@
-//! `/api/`: the status of everything, of a group, of one service, as JSON. `docs/openapi.yaml` describes it.
+//! What is served as JSON: below `/api/` the status of everything, of a group, of one service, and at `/sd` targets for
+//! Prometheus. `docs/openapi.yaml` describes it.
 //!
 //! Answers are never cached, and no other origin's scripts may read them: a browser keeps a page of another site from reading
 //! what a machine inside says of itself, unless the server allows it (CORS), and this one does not.
@@ -86,6 +87,36 @@ pub(super) async fn service(
             }
         }
     })
+    .await
+}
+
+/// `/sd`, `/sd?group=G&kind=K`.
+pub(super) async fn targets(
+    state: &Arc<State>,
+    query: Option<&str>,
+    headers: &HeaderMap,
+) -> Result<Reply, Refusal> {
+    let [group, kind] = parameters(query, ["group", "kind"]).map_err(bad_request)?;
+    if let Some(kind) = &kind
+        && !status::PROBED_KINDS.contains(&kind.as_str())
+    {
+        let known = status::PROBED_KINDS.join(", ");
+        return Err(bad_request(format!(
+            "no kind {}; what can be probed is {known}",
+            quoted(kind)
+        )));
+    }
+    json(
+        state,
+        format!("sd {group:?} {kind:?}"),
+        headers,
+        move |snapshot| {
+            let group = known_group(snapshot, group.as_deref())?;
+            let services = snapshot.services.iter();
+            let services = services.filter(|view| group.is_none_or(|group| view.service.group == group));
+            serde_json::to_vec(&status::targets(services, kind.as_deref())).map_err(internal)
+        },
+    )
     .await
 }
 

@@ -25,6 +25,7 @@ pub(super) enum Page {
     Status,
     ServiceStatus,
     Description,
+    Targets,
     Healthy,
     Ready,
     Reload,
@@ -32,12 +33,13 @@ pub(super) enum Page {
 
 impl Page {
     /// Every page. The metrics come first: their path is configured, and may be that of another page.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Metrics,
         Self::Index,
         Self::Status,
         Self::ServiceStatus,
         Self::Description,
+        Self::Targets,
         Self::Healthy,
         Self::Ready,
         Self::Reload,
@@ -51,6 +53,7 @@ impl Page {
             Self::Status => "/api/status",
             Self::ServiceStatus => "/api/status/{service}",
             Self::Description => "/api/openapi.yaml",
+            Self::Targets => "/sd",
             Self::Healthy => "/-/healthy",
             Self::Ready => "/-/ready",
             Self::Reload => "/-/reload",
@@ -64,6 +67,7 @@ impl Page {
             Self::Index => "this overview",
             Self::Status => "the status of every service as JSON, or of a group with ?group=NAME",
             Self::ServiceStatus => "the status of one service as JSON",
+            Self::Targets => "the checks as targets for /probe: HTTP service discovery for Prometheus",
             Self::Description => "the description of these JSON documents (OpenAPI)",
             Self::Healthy => "whether the exporter runs",
             Self::Ready => "whether every check has run at least once",
@@ -149,6 +153,7 @@ async fn reply(state: &Arc<State>, request: &Request<Incoming>) -> Reply {
             Err(message) => refused(api::bad_request(message)),
         },
         Page::Description => api::description(),
+        Page::Targets => api::targets(state, query, headers).await.unwrap_or_else(refused),
         Page::Healthy => Reply::text(StatusCode::OK, "The exporter is healthy.\n"),
         Page::Ready if (state.is_ready)() => Reply::text(StatusCode::OK, "The exporter is ready.\n"),
         Page::Ready => {

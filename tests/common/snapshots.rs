@@ -6,7 +6,9 @@ use std::time::Duration;
 use super::config;
 use upkeep_exporter::config::{CheckSettings, KindSettings, Service};
 use upkeep_exporter::model::{CheckName, Conclusion, Outcome, Problem, Reason, ServiceKey, Status, Tier};
-use upkeep_exporter::store::{CheckView, ExporterView, HistogramView, LastRun, ServiceView, Snapshot};
+use upkeep_exporter::store::{
+    CheckView, ExporterView, HistogramView, LastRun, ServiceView, Snapshot, StatusFileView,
+};
 
 /// The buckets of response times.
 const BOUNDS: &[f64] = &[0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -160,6 +162,10 @@ pub fn snapshot(services: Vec<ServiceView>) -> Snapshot {
             runs_in_flight: 1,
             is_first_round_over: true,
             state_saved: Some(true),
+            status_file: Some(StatusFileView {
+                is_written: true,
+                last_written: NOW - 3.0,
+            }),
         },
     }
 }

@@ -6,6 +6,7 @@ mod api;
 mod client;
 #[path = "../common/mod.rs"]
 mod common;
+mod discovery;
 mod hostile;
 mod openapi;
 mod reloads;
