@@ -2,13 +2,13 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::common::servers::{eventually, tool};
+use crate::common::servers::{Server, eventually, free_port, get, tool};
 use crate::common::switchable::Switchable;
 use crate::{Exporter, LONG};
 
@@ -175,4 +175,60 @@ async fn without_the_flag_there_is_no_such_metric() {
     let target = Switchable::start().await;
     let exporter = Exporter::start(&config(&target), &[]).await;
     assert!(!exporter.metrics().await.contains("upkeep_status_file"));
+}
+
+/// A file system of 64 kB in a mount namespace of the exporter's own, which the test fills and empties from outside.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_leaves_the_last_document_and_is_got_over() {
+    let target = Switchable::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let disk = folder.path().join("disk");
+    fs::create_dir(&disk).unwrap();
+    let file = folder.path().join("upkeep.yml");
+    fs::write(&file, config(&target)).unwrap();
+    let port = free_port();
+    let script = format!(
+        "mount -t tmpfs -o size=64k none {disk} && exec {exporter} --config.file={file} \
+         --web.listen-address=127.0.0.1:{port} --status.file={disk}/status.json",
+        disk = disk.display(),
+        exporter = env!("CARGO_BIN_EXE_upkeep_exporter"),
+        file = file.display(),
+    );
+    let mut command = Command::new(tool("unshare", "util-linux"));
+    command.args(["--mount", "--propagation", "private", "sh", "-c", &script]);
+    let server = Server::start("exporter", command, folder.path());
+    // unshare and the shell become the exporter, so the process is the same.
+    let inside = PathBuf::from(format!("/proc/{}/root{}", server.pid(), disk.display()));
+    let path = inside.join("status.json");
+    until("the first document", &path, "up", LONG).await;
+
+    let fill = inside.join("fill");
+    assert!(
+        fs::write(&fill, vec![0; 1 << 20]).is_err(),
+        "the disk is full now"
+    );
+    let url = format!("http://127.0.0.1:{port}/metrics");
+    let becomes = |value: &'static str| {
+        let url = url.clone();
+        eventually(value, LONG, move || {
+            let url = url.clone();
+            async move {
+                let metrics = get(&url).await?;
+                metrics.contains(&format!("\n{WRITTEN} {value}\n")).then_some(())
+            }
+        })
+    };
+    becomes("0").await;
+    assert!(
+        in_file(&path).is_some(),
+        "the document from before is still there"
+    );
+    assert!(
+        server.log().contains("No space left on device"),
+        "{}",
+        server.log()
+    );
+    fs::remove_file(&fill).unwrap();
+    becomes("1").await;
+    assert!(!inside.join(".status.json.tmp").exists());
 }
