@@ -22,7 +22,9 @@ pub(super) fn parameters<const N: usize>(
         .filter(|pair| !pair.is_empty())
     {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let name = decoded(name)?;
+        // Forms write a space so (URL Standard, application/x-www-form-urlencoded); in a path it is a plus.
+        let (name, value) = (name.replace('+', " "), value.replace('+', " "));
+        let name = decoded(&name)?;
         let Some(position) = known.iter().position(|known| *known == name) else {
             let known = match known.len() {
                 0 => "there are none here".to_owned(),
@@ -31,7 +33,7 @@ pub(super) fn parameters<const N: usize>(
             return Err(format!("unknown query parameter {}; {known}", quoted(&name)));
         };
         if let Some(slot) = values.get_mut(position)
-            && slot.replace(decoded(value)?.into_owned()).is_some()
+            && slot.replace(decoded(&value)?.into_owned()).is_some()
         {
             return Err(format!("the query parameter {name} is given twice"));
         }
@@ -39,7 +41,10 @@ pub(super) fn parameters<const N: usize>(
     Ok(values)
 }
 
-/// A part of a path or a query without its percent-encoding, in which a query may also write a space as `+`.
+/// A part of a path or a query without its percent-encoding.
+///
+/// # Errors
+/// What is wrong with it.
 pub(super) fn decoded(text: &str) -> Result<Cow<'_, str>, String> {
     let is_encoded_wrongly = text.split('%').skip(1).any(|rest| {
         let digits = rest.as_bytes().get(..2);
@@ -51,12 +56,9 @@ pub(super) fn decoded(text: &str) -> Result<Cow<'_, str>, String> {
             quoted(text)
         ));
     }
-    let text = text.replace('+', " ");
-    let decoded = percent_decode_str(&text).decode_utf8();
-    match decoded {
-        Ok(decoded) => Ok(Cow::Owned(decoded.into_owned())),
-        Err(_) => Err(format!("{} is malformed: it is not UTF-8", quoted(&text))),
-    }
+    percent_decode_str(text)
+        .decode_utf8()
+        .map_err(|_| format!("{} is malformed: it is not UTF-8", quoted(text)))
 }
 
 /// A client's text for a message: quoted, printable and short.
@@ -82,6 +84,12 @@ mod tests {
         assert_eq!(both("a=x=y%26+z%C3%A9"), Ok([some("x=y& zé"), None]));
         assert_eq!(both("%61=1"), Ok([some("1"), None]));
         assert_eq!(parameters(None, []), Ok([]));
+    }
+
+    #[test]
+    fn a_plus_is_a_space_in_queries_only() {
+        assert_eq!(parameters(Some("a=x+y"), ["a"]), Ok([Some("x y".to_owned())]));
+        assert_eq!(decoded("x+y").unwrap(), "x+y");
     }
 
     #[test]
