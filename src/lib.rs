@@ -15,6 +15,7 @@ pub mod notify;
 pub mod probe;
 pub mod reload;
 pub mod schedule;
+pub mod status;
 pub mod store;
 pub mod verdict;
 pub mod web;
@@ -46,6 +47,8 @@ pub struct Setup {
     pub clock: Arc<dyn model::Clock>,
     /// Where statuses and since-times are kept over a restart; `None` for in memory only.
     pub state_dir: Option<PathBuf>,
+    /// The file that the status document is kept in, if any.
+    pub status_file: Option<PathBuf>,
     /// Where the watched machine's proc file system is mounted.
     pub procfs: PathBuf,
     /// The path of the metrics.
@@ -92,6 +95,9 @@ pub async fn run(
             snapshot
         }
     };
+    let _status_file = setup
+        .status_file
+        .map(|path| status::StatusFile::start(path, Arc::clone(&store)));
 
     let state = Arc::new(web::State {
         snapshot: Box::new(snapshot.clone()),
@@ -104,6 +110,7 @@ pub async fn run(
         reloader: reload::reloader(setup.load, Arc::clone(&store), take_over),
         is_lifecycle_enabled: setup.enable_lifecycle,
         telemetry_path: setup.telemetry_path,
+        bodies: web::Bodies::default(),
     });
     let (stop, stopped) = watch::channel(());
     let mut servers = JoinSet::new();

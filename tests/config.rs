@@ -4,6 +4,8 @@
 
 #[path = "config/bad.rs"]
 mod bad;
+#[path = "config/chatstack.rs"]
+mod chatstack;
 #[path = "config/limits.rs"]
 mod limits;
 #[path = "config/meaning.rs"]

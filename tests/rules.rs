@@ -42,6 +42,7 @@ const PROMISED: &[(&str, &str)] = &[
     ("UpkeepExporterAbsent", "critical"),
     ("UpkeepConfigReloadFailed", "warning"),
     ("UpkeepClockSkew", "warning"),
+    ("UpkeepStatusFileStale", "warning"),
     ("UpkeepWatchdog", "none"),
 ];
 

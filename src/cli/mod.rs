@@ -83,6 +83,10 @@ struct ServeFlags {
     #[arg(long = "state.dir", value_name = "PATH")]
     state_dir: Option<PathBuf>,
 
+    /// Keep the document of /api/status in this file, replaced at least each 10 s
+    #[arg(long = "status.file", value_name = "PATH")]
+    status_file: Option<PathBuf>,
+
     /// Where the proc file system of the watched machine is mounted
     #[arg(long = "path.procfs", value_name = "PATH", default_value = "/proc")]
     procfs: PathBuf,

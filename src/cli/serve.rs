@@ -67,6 +67,7 @@ async fn setup(flags: ServeFlags) -> anyhow::Result<Setup> {
         state_dir: flags
             .state_dir
             .or_else(|| first_directory(&std::env::var_os("STATE_DIRECTORY")?)),
+        status_file: flags.status_file,
         procfs: flags.procfs,
         telemetry_path: flags.telemetry_path,
         probe_timeout_offset: flags.probe_timeout_offset,

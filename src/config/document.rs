@@ -1,6 +1,7 @@
 //! The document: its parts, read one after the other.
 
 use super::levels::Levels;
+use super::monitor;
 use super::pieces::split;
 use super::place::Place;
 use super::probe;
@@ -16,7 +17,8 @@ pub fn resolve(root: &Node, place: &Place<'_>) -> Config {
     };
     let [document] = &pieces.parts;
     let probe = probe::resolve(document.get("modules"), document.get("probe"), place);
-    let levels = Levels::read(document.get("defaults"), document.get("tiers"), place);
+    monitor::remark_logging(document.get("logging"), &place.field("logging"));
+    let levels = Levels::read(document, place);
     let services = match document.get("services").filter(|services| !services.is_null()) {
         Some(list) => services::resolve(list, &place.field("services"), &levels),
         None => {

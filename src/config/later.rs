@@ -20,12 +20,7 @@ const ALIASES: [(&str, CheckKind); 9] = [
 ];
 
 /// Keys that this version does not have, with what to do.
-const KEYS: [(&str, &str); 5] = [
-    (
-        "monitor",
-        "set interval, recheck_interval and failures_before_down under defaults",
-    ),
-    ("logging", "use the flags --log.level and --log.format"),
+const KEYS: [(&str, &str); 3] = [
     ("heal", "restarting units is not possible yet: remove it"),
     ("auto_restart", "restarting units is not possible yet: remove it"),
     (

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::monitor::read_monitor;
 use super::pieces::{Pieces, split};
 use super::place::Place;
 use super::timings::{Level, Timings};
@@ -26,9 +27,11 @@ pub struct Levels {
 }
 
 impl Levels {
-    /// Reads `defaults` and `tiers` of the document at `place`.
-    pub fn read(defaults: Option<&Node>, tiers: Option<&Node>, place: &Place<'_>) -> Self {
+    /// Reads `monitor`, `defaults` and `tiers` of the document at `place`.
+    pub fn read(document: &Node, place: &Place<'_>) -> Self {
+        let (defaults, tiers) = (document.get("defaults"), document.get("tiers"));
         let base = (Timings::built_in(), TOLERANCE);
+        let base = read_monitor(document.get("monitor"), defaults, place, base);
         let defaults = one(defaults, &place.field("defaults"), Level::Defaults, base);
         let tiers_place = place.field("tiers");
         let written = tiers

@@ -25,6 +25,7 @@ mod kinds;
 mod later;
 mod levels;
 mod load;
+pub mod monitor;
 pub mod pattern;
 mod pieces;
 pub mod place;

@@ -60,6 +60,7 @@ pub fn document() -> Value {
         &mut properties["probe"],
         json!({ "type": ["object", "null"], "properties": guard, "additionalProperties": false }),
     );
+    set(&mut properties["logging"], json!({ "type": ["object", "null"] }));
     set(
         &mut properties["services"],
         json!({ "type": "array", "minItems": 1, "items": service }),

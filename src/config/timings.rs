@@ -22,6 +22,8 @@ const MAX_RUNS: u32 = 1000;
 pub enum Level {
     /// Not written anywhere.
     BuiltIn,
+    /// In the key `monitor` of ChatStack's files.
+    Monitor,
     /// In the defaults.
     Defaults,
     /// In the tier.
@@ -38,6 +40,7 @@ impl Level {
     fn name(self) -> &'static str {
         match self {
             Self::BuiltIn => "built in",
+            Self::Monitor => "from monitor",
             Self::Defaults => "from the defaults",
             Self::Tier => "from the tier",
             Self::ShortForm => "of the short form",

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::duration::DurationText;
+use super::monitor::MonitorOptions;
 use crate::model::{Severity, Tier};
 
 /// The keys of the document itself.
@@ -21,6 +22,10 @@ pub struct DocumentOptions {
     pub modules: Option<BTreeMap<String, String>>,
     /// What /probe may do.
     pub probe: Option<BTreeMap<String, String>>,
+    /// The pace of ChatStack's monitor, as its files have it. New files set defaults instead.
+    pub monitor: Option<MonitorOptions>,
+    /// What ChatStack's files say of its log. It has no effect: use the flags --log.level and --log.format.
+    pub logging: Option<BTreeMap<String, String>>,
     /// What is watched.
     pub services: Option<Vec<String>>,
 }

@@ -59,7 +59,7 @@ impl Document {
 
 /// The bodies that live.
 #[derive(Debug, Default)]
-pub(super) struct Ledger {
+pub struct Ledger {
     live: Mutex<VecDeque<Weak<Document>>>,
 }
 

@@ -50,6 +50,25 @@ pub(super) static ROWS: &[Row] = &[
         "1 if what lasts beyond a restart was saved, 0 if that failed; absent without a state directory.",
     ),
     Row::new(
+        "upkeep_status_file_last_write_successful",
+        Gauge,
+        Fill::Exporter(|exposed, series| match exposed.snapshot.exporter.status_file {
+            Some(file) => series.push(file.is_written),
+            None => Ok(()),
+        }),
+        "1 if the status file was written, 0 if that failed; absent without --status.file.",
+    ),
+    Row::new(
+        "upkeep_status_file_last_write_timestamp_seconds",
+        Gauge,
+        Fill::Exporter(|exposed, series| match exposed.snapshot.exporter.status_file {
+            Some(file) => series.push(file.last_written),
+            None => Ok(()),
+        }),
+        "Unix time at which the status file was last written, 0 before that; absent without --status.file.",
+    )
+    .in_unit(Unit::Seconds),
+    Row::new(
         "upkeep_scheduler_lag_seconds",
         Histogram,
         Fill::Exporter(|exposed, series| series.push_histogram(&exposed.snapshot.exporter.scheduler_lag)),

@@ -132,10 +132,14 @@ impl Renderer {
             format,
             encoding: Encoding::Gzip,
         };
-        self.deliver(&mut waiters, gzipped(Format::OpenMetrics), || gzip(&text));
+        self.deliver(&mut waiters, gzipped(Format::OpenMetrics), || {
+            gzip(text.as_bytes())
+        });
         if waiters.keys().any(|variant| variant.format == Format::Classic) {
             let classic = to_classic(&text);
-            self.deliver(&mut waiters, gzipped(Format::Classic), || gzip(&classic));
+            self.deliver(&mut waiters, gzipped(Format::Classic), || {
+                gzip(classic.as_bytes())
+            });
             self.deliver(&mut waiters, plain(Format::Classic), || classic.into_bytes());
         }
         self.deliver(&mut waiters, plain(Format::OpenMetrics), || text.into_bytes());
@@ -164,9 +168,9 @@ impl fmt::Debug for Renderer {
 }
 
 /// Compresses fast rather than well: metrics shrink to a tenth in any case.
-fn gzip(text: &str) -> Vec<u8> {
+pub fn gzip(text: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::with_capacity(text.len() / 8), Compression::fast());
-    let written = encoder.write_all(text.as_bytes());
+    let written = encoder.write_all(text);
     // Writing to a vector does not fail.
     written.and_then(|()| encoder.finish()).unwrap_or_default()
 }

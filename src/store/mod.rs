@@ -27,7 +27,9 @@ pub use check::CheckHandle;
 pub use file::StateDirError;
 pub use fingerprint::Fnv;
 pub use histogram::{LAGS, RESPONSE_TIMES};
-pub use snapshot::{CheckView, ExporterView, HistogramView, LastRun, ProbeView, ServiceView, Snapshot};
+pub use snapshot::{
+    CheckView, ExporterView, HistogramView, LastRun, ProbeView, ServiceView, Snapshot, StatusFileView,
+};
 pub use state::Advice;
 pub use walltime::UtcTime;
 
@@ -39,7 +41,7 @@ use events::Event;
 use histogram::Lags;
 use saved::Kept;
 use saver::Saver;
-use state::State;
+use state::{State, StatusFileState};
 use walltime::WallAnchor;
 
 /// What is known of every configured check and service.
@@ -54,6 +56,7 @@ pub(crate) struct StoreShared {
     clock: Arc<dyn Clock>,
     state: Mutex<State>,
     generation: AtomicU64,
+    changes: AtomicU64,
     in_flight: AtomicU64,
     lags: Lags,
 }
@@ -96,6 +99,7 @@ impl Store {
             state: Mutex::new(State::new(wall, kept, now)),
             clock,
             generation: AtomicU64::new(0),
+            changes: AtomicU64::new(0),
             in_flight: AtomicU64::new(0),
             lags: Lags::default(),
         });
@@ -109,6 +113,7 @@ impl Store {
         let mut state = self.shared.state();
         let events = state.apply(config, now);
         self.finish(state, events);
+        self.shared.changes.fetch_add(1, Ordering::AcqRel);
     }
 
     /// Notes that a reload failed; all else stays as it is.
@@ -165,6 +170,7 @@ impl Store {
             saver.wake();
         }
         for event in events {
+            self.shared.changes.fetch_add(1, Ordering::AcqRel);
             event.log(wall);
         }
     }
@@ -190,6 +196,10 @@ impl Store {
                 is_first_round_over: state.is_first_round_over(),
                 probes: None,
                 state_saved: self.saver.as_ref().map(Saver::is_saved),
+                status_file: state.status_file.map(|file| StatusFileView {
+                    is_written: file.is_written,
+                    last_written: file.last_written.map_or(0.0, |moment| wall.seconds(moment)),
+                }),
             },
         }
     }
@@ -203,6 +213,30 @@ impl Store {
     /// count once [`Store::sweep`] or [`Store::snapshot`] found them.
     pub fn generation(&self) -> u64 {
         self.shared.generation.load(Ordering::Acquire)
+    }
+
+    /// Changes whenever the configuration, a service's status or a check's problem did.
+    pub fn changes(&self) -> u64 {
+        self.shared.changes.load(Ordering::Acquire)
+    }
+
+    /// Notes that the status document is to be kept in a file.
+    pub fn status_file_wanted(&self) {
+        self.shared.state().status_file = Some(StatusFileState::default());
+        self.shared.touch();
+    }
+
+    /// Notes what came of an attempt to write that file.
+    pub fn status_file_written(&self, is_written: bool) {
+        let now = self.shared.clock.now();
+        let mut state = self.shared.state();
+        let known = state.status_file.unwrap_or_default();
+        state.status_file = Some(StatusFileState {
+            is_written,
+            last_written: if is_written { Some(now) } else { known.last_written },
+        });
+        drop(state);
+        self.shared.touch();
     }
 
     /// Writes what lasts, if there is anything new; waits for the disk. Call it at the end.

@@ -110,6 +110,17 @@ pub struct ExporterView {
     pub probes: Option<ProbeView>,
     /// Whether the last attempt to save the lasting state succeeded; `None` where it is kept in memory only.
     pub state_saved: Option<bool>,
+    /// How keeping the status document in a file goes; `None` where it is not kept.
+    pub status_file: Option<StatusFileView>,
+}
+
+/// How keeping the status document in a file goes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StatusFileView {
+    /// Whether the last attempt succeeded; true before the first one.
+    pub is_written: bool,
+    /// When an attempt last succeeded; 0 before that.
+    pub last_written: f64,
 }
 
 /// What was counted of requests to `/probe` since the exporter started.

@@ -20,6 +20,8 @@ pub struct State {
     pub services: Vec<ServiceState>,
     pub last_reload_successful: bool,
     pub last_reload_success: Moment,
+    /// Whether the status document is kept in a file, and how that goes.
+    pub status_file: Option<StatusFileState>,
     /// Something that lasts changed since it was collected last.
     pub needs_saving: bool,
     /// A run was recorded since what lasts was collected last.
@@ -30,6 +32,24 @@ pub struct State {
     /// Checks that have not run yet; not counted any more once the first round is over.
     awaited: usize,
     is_first_round_over: bool,
+}
+
+/// How writing the status document to a file goes.
+#[derive(Clone, Copy, Debug)]
+pub struct StatusFileState {
+    /// Whether the last attempt succeeded; true before the first one.
+    pub is_written: bool,
+    /// When an attempt last succeeded.
+    pub last_written: Option<Moment>,
+}
+
+impl Default for StatusFileState {
+    fn default() -> Self {
+        Self {
+            is_written: true,
+            last_written: None,
+        }
+    }
 }
 
 /// What the scheduler learns from recording a run.
@@ -47,6 +67,7 @@ impl State {
             services: Vec::new(),
             last_reload_successful: true,
             last_reload_success: now,
+            status_file: None,
             needs_saving: false,
             has_new_runs: false,
             positions: HashMap::new(),

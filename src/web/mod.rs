@@ -1,17 +1,20 @@
-//! The web server: metrics, health, reload, and a page that links them.
+//! The web server: metrics, status as JSON, health, reload, and a page that links them.
 //!
 //! `server` accepts connections and bounds their number, `stream` bounds every wait for a client, `routes` knows what
-//! there is and `pages` makes the texts.
+//! there is, `pages` makes the texts and `api` the JSON.
 
 mod accept;
+mod api;
 mod body;
 mod connections;
 mod pages;
 mod probe;
+mod query;
 mod reload;
 mod reply;
 mod routes;
 mod server;
+mod shared;
 mod stream;
 
 use std::fmt;
@@ -23,6 +26,7 @@ pub use server::{MAX_CONNECTIONS, serve};
 use crate::metrics::Renderer;
 use crate::probe::Prober;
 use crate::store::Snapshot;
+pub use shared::Bodies;
 
 /// What the server answers from.
 pub struct State {
@@ -40,6 +44,8 @@ pub struct State {
     pub is_lifecycle_enabled: bool,
     /// Where the metrics are (`--web.telemetry-path`); begins with a slash.
     pub telemetry_path: String,
+    /// The bodies that are made of snapshots.
+    pub bodies: Bodies,
 }
 
 impl fmt::Debug for State {

@@ -16,7 +16,9 @@ pub(super) fn index(state: &State) -> String {
         let (path, about) = (escaped(page.path(state)), escaped(page.about()));
         let _ = match page {
             Page::Index => Ok(()),
-            Page::Reload | Page::Probe => writeln!(items, "<li><code>{path}</code> {about}</li>"),
+            Page::Reload | Page::Probe | Page::ServiceStatus => {
+                writeln!(items, "<li><code>{path}</code> {about}</li>")
+            }
             _ => writeln!(items, "<li><a href=\"{path}\">{path}</a> {about}</li>"),
         };
     }

@@ -25,6 +25,11 @@ impl Reply {
         Self::new(status, content_type, Content::Text(text.into()))
     }
 
+    /// JSON.
+    pub fn json(status: StatusCode, content: Content) -> Self {
+        Self::new(status, "application/json", content)
+    }
+
     /// A page for people.
     pub fn html(text: String) -> Self {
         Self::new(

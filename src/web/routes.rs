@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 
 use super::body::{Answering, Content, ResponseBody};
 use super::reply::Reply;
-use super::{State, accept, pages, probe};
+use super::{State, accept, api, pages, probe, query};
 use crate::metrics::{Encoding, Variant};
 
 /// The longest request body that is borne with, in bytes; none is read.
@@ -22,6 +22,10 @@ const MAX_REQUEST_BODY: u64 = 64 * 1024;
 pub(super) enum Page {
     Metrics,
     Index,
+    Status,
+    ServiceStatus,
+    Description,
+    Targets,
     Healthy,
     Ready,
     Reload,
@@ -30,20 +34,28 @@ pub(super) enum Page {
 
 impl Page {
     /// Every page. The metrics come first: their path is configured, and may be that of another page.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 10] = [
         Self::Metrics,
         Self::Index,
+        Self::Status,
+        Self::ServiceStatus,
+        Self::Description,
+        Self::Targets,
         Self::Healthy,
         Self::Ready,
         Self::Reload,
         Self::Probe,
     ];
 
-    /// Where it is.
+    /// Where it is. A last part in braces stands for any text without a slash.
     pub fn path(self, state: &State) -> &str {
         match self {
             Self::Metrics => &state.telemetry_path,
             Self::Index => "/",
+            Self::Status => "/api/status",
+            Self::ServiceStatus => "/api/status/{service}",
+            Self::Description => "/api/openapi.yaml",
+            Self::Targets => "/sd",
             Self::Healthy => "/-/healthy",
             Self::Ready => "/-/ready",
             Self::Reload => "/-/reload",
@@ -56,6 +68,10 @@ impl Page {
         match self {
             Self::Metrics => "metrics for Prometheus",
             Self::Index => "this overview",
+            Self::Status => "the status of every service as JSON, or of a group with ?group=NAME",
+            Self::ServiceStatus => "the status of one service as JSON",
+            Self::Targets => "the checks as targets for /probe: HTTP service discovery for Prometheus",
+            Self::Description => "the description of these JSON documents (OpenAPI)",
             Self::Healthy => "whether the exporter runs",
             Self::Ready => "whether every check has run at least once",
             Self::Probe => {
@@ -69,8 +85,24 @@ impl Page {
     pub const fn allow(self) -> &'static str {
         match self {
             Self::Reload => "POST",
-            Self::Metrics | Self::Index | Self::Healthy | Self::Ready | Self::Probe => "GET, HEAD",
+            _ => "GET, HEAD",
         }
+    }
+
+    /// The page at `path`, and the text that stands where its own path has braces, as it was sent.
+    fn find<'a>(state: &State, path: &'a str) -> Option<(Self, &'a str)> {
+        Self::ALL.into_iter().find_map(|page| {
+            let braces = page.path(state).split_once('{');
+            // The configured path is what it is.
+            let rest = match braces.filter(|_| page != Self::Metrics) {
+                None => (page.path(state) == path).then_some("")?,
+                Some((start, _)) => {
+                    let rest = path.strip_prefix(start)?;
+                    (!rest.is_empty() && !rest.contains('/')).then_some(rest)?
+                }
+            };
+            Some((page, rest))
+        })
     }
 
     fn allows(self, method: &Method) -> bool {
@@ -84,31 +116,50 @@ pub(super) async fn answer(
     request: Request<Incoming>,
     answering: Answering,
 ) -> Result<Response<ResponseBody>, Infallible> {
+    let path = request.uri().path();
     let reply = AssertUnwindSafe(reply(&state, &request)).catch_unwind().await;
     // The panic itself is logged by the hook.
     let reply = reply.unwrap_or_else(|_| {
-        let text = "500 Internal Server Error: the exporter failed; its log says why\n";
-        Reply::text(StatusCode::INTERNAL_SERVER_ERROR, text)
+        let text = "the exporter failed; its log says why";
+        api::error(path, StatusCode::INTERNAL_SERVER_ERROR, text)
     });
     Ok(reply.into_response(answering))
 }
 
-async fn reply(state: &State, request: &Request<Incoming>) -> Reply {
+async fn reply(state: &Arc<State>, request: &Request<Incoming>) -> Reply {
     let path = request.uri().path();
-    let Some(page) = Page::ALL.into_iter().find(|page| page.path(state) == path) else {
-        return Reply::text(StatusCode::NOT_FOUND, pages::not_found(state));
+    let Some((page, rest)) = Page::find(state, path) else {
+        return match path.starts_with(api::PREFIX) {
+            true => api::error(
+                path,
+                StatusCode::NOT_FOUND,
+                "there is nothing here; /api/openapi.yaml tells what there is",
+            ),
+            false => Reply::text(StatusCode::NOT_FOUND, pages::not_found(state)),
+        };
     };
     if !page.allows(request.method()) {
-        let text = format!("405 Method Not Allowed: {path} takes {}\n", page.allow());
-        return Reply::text(StatusCode::METHOD_NOT_ALLOWED, text).with(ALLOW.as_str(), page.allow());
+        let text = format!("{path} takes {}", page.allow());
+        return api::error(path, StatusCode::METHOD_NOT_ALLOWED, &text).with(ALLOW.as_str(), page.allow());
     }
     if declared_length(request.headers()) > MAX_REQUEST_BODY {
-        let text = "413 Content Too Large: no request here needs a body\n";
-        return Reply::text(StatusCode::PAYLOAD_TOO_LARGE, text).with(CONNECTION.as_str(), "close");
+        let text = "no request here needs a body";
+        return api::error(path, StatusCode::PAYLOAD_TOO_LARGE, text).with(CONNECTION.as_str(), "close");
     }
+    let (query, headers) = (request.uri().query(), request.headers());
+    let refused = |(status, message): api::Refusal| api::error(path, status, &message);
     match page {
         Page::Metrics => metrics(state, request.headers()).await,
         Page::Index => Reply::html(pages::index(state)),
+        Page::Status => api::status(state, query, headers).await.unwrap_or_else(refused),
+        Page::ServiceStatus => match query::decoded(rest) {
+            Ok(key) => api::service(state, key.into_owned(), query, headers)
+                .await
+                .unwrap_or_else(refused),
+            Err(message) => refused(api::bad_request(message)),
+        },
+        Page::Description => api::description(),
+        Page::Targets => api::targets(state, query, headers).await.unwrap_or_else(refused),
         Page::Healthy => Reply::text(StatusCode::OK, "The exporter is healthy.\n"),
         Page::Ready if (state.is_ready)() => Reply::text(StatusCode::OK, "The exporter is ready.\n"),
         Page::Ready => {

@@ -7,7 +7,7 @@ use super::config;
 use upkeep_exporter::config::{CheckSettings, KindSettings, Service};
 use upkeep_exporter::model::{CheckName, Conclusion, Outcome, Problem, Reason, ServiceKey, Status, Tier};
 use upkeep_exporter::store::{
-    CheckView, ExporterView, HistogramView, LastRun, ProbeView, ServiceView, Snapshot,
+    CheckView, ExporterView, HistogramView, LastRun, ProbeView, ServiceView, Snapshot, StatusFileView,
 };
 
 /// The buckets of response times.
@@ -168,6 +168,10 @@ pub fn snapshot(services: Vec<ServiceView>) -> Snapshot {
             runs_in_flight: 1,
             is_first_round_over: true,
             state_saved: Some(true),
+            status_file: Some(StatusFileView {
+                is_written: true,
+                last_written: NOW - 3.0,
+            }),
         },
     }
 }

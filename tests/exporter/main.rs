@@ -7,5 +7,6 @@ mod command_line;
 mod common;
 mod faults;
 mod reloading;
+mod status;
 
 use common::exporter::{Exporter, LONG};

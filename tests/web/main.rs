@@ -2,12 +2,15 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod answers;
+mod api;
 mod client;
 #[path = "../common/mod.rs"]
 mod common;
+mod discovery;
 mod hostile;
+mod openapi;
 mod reloads;
 mod rendering;
 mod stopping;
 
-use common::snapshots;
+use common::{config, snapshots};

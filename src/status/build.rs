@@ -1,0 +1,193 @@
+//! From a snapshot to the document. Pure: the same snapshot makes the same document.
+
+use std::collections::HashMap;
+
+use super::advice::{UNKNOWN, advice};
+use super::document::{
+    CheckStatus, Document, GroupStatus, MODE, Milliseconds, STALE_AFTER_SECONDS, ServiceStatus, Time,
+    Trouble, Value, Word,
+};
+use super::legacy::legacy;
+use crate::model::{Outcome, Phase, Status};
+use crate::store::{CheckView, ServiceView, Snapshot};
+
+/// The document of the services of `snapshot` that `is_wanted`; `host` is the name of the exporter's machine.
+pub fn document<'a>(
+    snapshot: &'a Snapshot,
+    host: &'a str,
+    is_wanted: impl Fn(&ServiceView) -> bool,
+) -> Document<'a> {
+    let views = || snapshot.services.iter().filter(|view| is_wanted(view));
+    let services: Vec<_> = views().map(service).collect();
+    let ok_count = services.iter().filter(|service| service.legacy.ok).count();
+    Document {
+        ok_count,
+        fail_count: services.len() - ok_count,
+        total: services.len(),
+        services,
+        host,
+        version: env!("CARGO_PKG_VERSION"),
+        generated_at: Time::new(snapshot.taken),
+        mode: MODE,
+        stale_after_seconds: STALE_AFTER_SECONDS,
+        overall: Word(overall(views().map(|view| view.status))),
+        groups: groups(views()),
+    }
+}
+
+/// The name of this machine.
+pub fn host_name() -> String {
+    let names = rustix::system::uname();
+    names.nodename().to_string_lossy().into_owned()
+}
+
+/// The worst of these statuses; unknown where there are none. What is known to be wrong is worse than what is not known.
+pub fn overall(statuses: impl IntoIterator<Item = Status>) -> Status {
+    let badness = |status: &Status| match status {
+        Status::Up => 0,
+        Status::Unknown => 1,
+        Status::Degraded => 2,
+        Status::Down => 3,
+    };
+    statuses
+        .into_iter()
+        .max_by_key(badness)
+        .unwrap_or(Status::Unknown)
+}
+
+/// The groups of these services, in the order of their first appearance.
+pub fn groups<'a>(views: impl IntoIterator<Item = &'a ServiceView>) -> Vec<GroupStatus<'a>> {
+    let mut groups: Vec<GroupStatus<'a>> = Vec::new();
+    let mut positions: HashMap<&str, usize> = HashMap::new();
+    for view in views {
+        let name = view.service.group.as_str();
+        let position = *positions.entry(name).or_insert_with(|| {
+            groups.push(GroupStatus {
+                name,
+                total: 0,
+                up: 0,
+                degraded: 0,
+                down: 0,
+                unknown: 0,
+            });
+            groups.len() - 1
+        });
+        let Some(group) = groups.get_mut(position) else {
+            continue;
+        };
+        group.total += 1;
+        match view.status {
+            Status::Up => group.up += 1,
+            Status::Degraded => group.degraded += 1,
+            Status::Down => group.down += 1,
+            Status::Unknown => group.unknown += 1,
+        }
+    }
+    groups
+}
+
+/// One service.
+pub fn service(view: &ServiceView) -> ServiceStatus<'_> {
+    let service = &*view.service;
+    ServiceStatus {
+        name: &service.name,
+        key: service.key.as_str(),
+        legacy: legacy(view),
+        group: &service.group,
+        tier: Word(service.tier),
+        status: Word(view.status),
+        since: view.status_since.map(Time::new),
+        trouble: of_service(view),
+        description: &service.description,
+        runbook_url: service.runbook_url.as_deref(),
+        depends_on: service.depends_on.iter().map(|key| key.as_str()).collect(),
+        checks: view.checks.iter().map(check).collect(),
+    }
+}
+
+/// The trouble of the check that makes the service's status what it is: of several, the first.
+fn of_service(view: &ServiceView) -> Trouble<'_> {
+    if view.status == Status::Up {
+        return Trouble::default();
+    }
+    let decides = |check: &&CheckView| check.status == view.status;
+    let deciding = view.checks.iter().find(decides);
+    let any = || view.checks.iter().find(|check| check.problem.is_some());
+    match deciding.or_else(any) {
+        Some(check) => of_check(check),
+        None => unknown(),
+    }
+}
+
+fn of_check(view: &CheckView) -> Trouble<'_> {
+    match (&view.problem, view.status) {
+        (_, Status::Up) => Trouble::default(),
+        (Some(problem), _) => Trouble {
+            reason: Some(problem.reason.as_str()),
+            message: Some(problem.message()),
+            advice: Some(advice(view.settings.kind.kind(), problem.reason)),
+        },
+        (None, _) => unknown(),
+    }
+}
+
+fn unknown() -> Trouble<'static> {
+    Trouble {
+        advice: Some(UNKNOWN),
+        ..Trouble::default()
+    }
+}
+
+fn check(view: &CheckView) -> CheckStatus<'_> {
+    let settings = &*view.settings;
+    let outcome = view.last_run.as_ref().map(|run| &*run.outcome);
+    CheckStatus {
+        name: settings.name.as_str(),
+        kind: Word(settings.kind.kind()),
+        target: &view.target,
+        severity: Word(settings.severity),
+        status: Word(view.status),
+        // What the runs said before they became too old is not the status any more.
+        since: view
+            .status_since
+            .filter(|_| view.status != Status::Unknown)
+            .map(Time::new),
+        latency_ms: outcome
+            .and_then(|outcome| outcome.response_time)
+            .map(Milliseconds),
+        trouble: of_check(view),
+        last_checked: view.last_ended.map(Time::new),
+        last_success: view.last_success.map(Time::new),
+        consecutive_failures: view.consecutive_failures,
+        phases_ms: outcome.map_or_else(Vec::new, phases),
+        values: outcome.map_or_else(Vec::new, values),
+    }
+}
+
+fn phases(outcome: &Outcome) -> Vec<(&'static str, Milliseconds)> {
+    let spent = Phase::ALL
+        .iter()
+        .map(|phase| (*phase, outcome.phases.spent(*phase)));
+    spent
+        .filter(|(_, spent)| !spent.is_zero())
+        .map(|(phase, spent)| (phase.as_str(), Milliseconds(spent)))
+        .collect()
+}
+
+fn values(outcome: &Outcome) -> Vec<Value<'_>> {
+    // JSON can write neither infinity nor NaN.
+    let finite = outcome.samples.iter().filter(|sample| sample.value.is_finite());
+    finite
+        .map(|sample| Value {
+            metric: sample.family.name,
+            labels: sample
+                .family
+                .labels
+                .iter()
+                .copied()
+                .zip(sample.labels.iter().map(|value| &**value))
+                .collect(),
+            value: sample.value,
+        })
+        .collect()
+}

@@ -1,0 +1,196 @@
+//! A whole configuration file of the ChatStack monitor loads as it is.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use upkeep_exporter::config::{Config, load, parse, schema};
+
+use super::validate::faults;
+
+fn file() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config/chatstack.yml")
+}
+
+fn config(text: &str) -> Config {
+    let text = format!("{text}\nservices: [{{ key: a, port: 1 }}]");
+    parse(&text, "a.yml")
+        .unwrap_or_else(|error| panic!("{text}\n{error}"))
+        .config
+}
+
+fn error(text: &str) -> String {
+    let text = format!("{text}\nservices: [{{ key: a, port: 1 }}]");
+    parse(&text, "a.yml").unwrap_err().to_string()
+}
+
+#[test]
+fn every_service_has_the_checks_it_had() {
+    let loaded = load(&file()).unwrap_or_else(|error| panic!("{error}"));
+    let services = loaded.config.services.iter().map(|service| {
+        let checks = service.checks.iter();
+        let checks =
+            checks.map(|check| format!("{} {} {:?}", check.name, check.kind.target(), check.timeout));
+        (service.name.as_str(), checks.collect::<Vec<_>>())
+    });
+    let found: Vec<_> = services.collect();
+    let expected = [
+        (
+            "ChatStack Web",
+            vec![
+                "http http://127.0.0.1:5000/health 3s",
+                "tcp 127.0.0.1:5000 1s",
+                "systemd chatstack-web.service 10s",
+                "process gunicorn,main:app 10s",
+            ],
+        ),
+        (
+            "ChatStack Worker",
+            vec![
+                "systemd chatstack-worker.service 10s",
+                "process celery worker 10s",
+            ],
+        ),
+        (
+            "ChatStack in a container",
+            vec!["http http://127.0.0.1:5001/health 3s", "docker chatstack-web 10s"],
+        ),
+        ("Remote API", vec!["http https://api.example.org/status 3s"]),
+    ];
+    assert_eq!(found.len(), expected.len());
+    for (found, expected) in found.iter().zip(&expected) {
+        assert_eq!((found.0, found.1.iter().map(String::as_str).collect()), *expected);
+    }
+}
+
+#[test]
+fn it_is_watched_at_its_pace() {
+    let loaded = load(&file()).unwrap();
+    for service in &loaded.config.services {
+        // The third failure in a row comes two intervals after the first.
+        assert_eq!(service.tolerance.down, Duration::from_secs(60));
+        assert_eq!(service.tolerance.degraded, Duration::from_secs(60));
+        for check in &service.checks {
+            assert_eq!(check.interval, Duration::from_secs(30));
+            assert_eq!(check.recheck_interval, Duration::from_secs(5));
+            assert_eq!(check.failures_before_down, 3);
+        }
+    }
+}
+
+#[test]
+fn what_has_no_meaning_is_a_remark_and_check_config_prints_it() {
+    let output = Command::new(env!("CARGO_BIN_EXE_upkeep_exporter"))
+        .args(["check-config".as_ref(), file().as_os_str()])
+        .output()
+        .unwrap();
+    let name = file().display().to_string();
+    assert_eq!(
+        String::from_utf8(output.stderr).unwrap(),
+        format!(
+            "{name}:8:28: monitor.alerts.recovery_notification: has no effect here: recoveries are told where a receiver \
+             of the Alertmanager has send_resolved: true, as the shipped ones do\n\
+             {name}:11:3: logging: has no effect here: use the flags --log.level and --log.format\n"
+        )
+    );
+    assert!(String::from_utf8(output.stdout).unwrap().starts_with(&name));
+    assert!(output.status.success());
+}
+
+#[test]
+fn editors_have_nothing_to_say_about_it() {
+    use upkeep_exporter::config::yaml;
+    let text = std::fs::read_to_string(file()).unwrap();
+    let tree = yaml::from_node(&yaml::parse(&text).0.unwrap()).unwrap();
+    assert_eq!(faults(&schema::document(), &tree), Vec::<String>::new());
+}
+
+#[test]
+fn each_key_of_the_monitor_stands_for_a_setting() {
+    for (old, new) in [
+        ("monitor:", "defaults: {}"),
+        ("monitor: { check_interval: 60 }", "defaults: { interval: 60s }"),
+        (
+            "monitor: { check_interval: 0.5 }",
+            "defaults: { interval: 500ms }",
+        ),
+        ("monitor: { check_interval: 2.0 }", "defaults: { interval: 2s }"),
+        (
+            "monitor: { retry_attempts: 0 }",
+            "defaults: { failures_before_down: 1 }",
+        ),
+        (
+            "monitor: { retry_attempts: 3 }",
+            "defaults: { failures_before_down: 4 }",
+        ),
+        (
+            "monitor: { retry_delay: 2 }",
+            "defaults: { recheck_interval: 2s }",
+        ),
+        (
+            "monitor: { retry_delay: 0 }",
+            "defaults: { recheck_interval: 100ms }",
+        ),
+        (
+            "monitor: { retry_delay: 60 }",
+            "defaults: { recheck_interval: 15s }",
+        ),
+        (
+            "monitor: { check_interval: 60, alerts: { consecutive_failures: 1 } }",
+            "defaults: { interval: 1m, tolerance: { down: 0s } }",
+        ),
+        (
+            "monitor: { alerts: { consecutive_failures: 5 } }",
+            "defaults: { tolerance: { down: 1m } }",
+        ),
+        // What is nearer to the check has the say.
+        (
+            "monitor: { check_interval: 60 }\ntiers: { critical: { interval: 5s } }",
+            "tiers: { critical: { interval: 5s } }",
+        ),
+        (
+            "monitor: { check_interval: 60 }\ndefaults: { timeout: 2s, interval: }",
+            "defaults: { timeout: 2s, interval: 1m }",
+        ),
+    ] {
+        assert_eq!(config(old), config(new), "{old}");
+    }
+}
+
+#[test]
+fn what_is_said_twice_is_refused() {
+    for (text, key, setting) in [
+        (
+            "monitor: { check_interval: 60 }\ndefaults: { interval: 60s }",
+            "check_interval",
+            "interval",
+        ),
+        (
+            "monitor: { retry_attempts: 1 }\ndefaults: { failures_before_down: 2 }",
+            "retry_attempts",
+            "failures_before_down",
+        ),
+        (
+            "monitor: { retry_delay: 1 }\ndefaults: { recheck_interval: 1s }",
+            "retry_delay",
+            "recheck_interval",
+        ),
+        (
+            "monitor: { alerts: { consecutive_failures: 1 } }\ndefaults: { tolerance: { down: 1s } }",
+            "alerts.consecutive_failures",
+            "tolerance.down",
+        ),
+    ] {
+        let message = error(text);
+        let expected = format!(
+            "monitor.{key}: says the same as defaults.{setting}, which is given too: keep one of them"
+        );
+        assert!(message.contains(&expected), "{text}\n{message}");
+    }
+}
+
+#[test]
+fn numbers_without_a_unit_are_seconds_there_only() {
+    assert!(error("defaults: { interval: 30 }").contains("not a duration"));
+    assert!(error("monitor: { check_interval: 30s }").contains("monitor.check_interval"));
+}

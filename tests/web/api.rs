@@ -1,0 +1,427 @@
+//! `/api/status`: what it says of services in every state, to old readers and new ones.
+
+use std::io::Read;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flate2::read::GzDecoder;
+use serde_json::{Value, json};
+use upkeep_exporter::check::{http, process, systemd};
+use upkeep_exporter::model::{Conclusion, Family, Outcome, Phase, Problem, Reason, Sample, Status, Tier};
+use upkeep_exporter::store::{CheckView, LastRun, Snapshot};
+
+use crate::client::{Reply, Server, state};
+use crate::config;
+use crate::openapi;
+use crate::snapshots::{NOW, answered, check, every_status, many, service, snapshot, tcp};
+
+fn json(reply: &Reply) -> Value {
+    assert_eq!(reply.header("content-type"), Some("application/json"));
+    serde_json::from_slice(&reply.body).unwrap()
+}
+
+fn sample(family: &'static Family, labels: &[&'static str], value: f64) -> Sample {
+    Sample {
+        family,
+        labels: labels.iter().map(|label| (*label).into()).collect(),
+        value,
+    }
+}
+
+/// A check of these keys after a run that ended so.
+fn ran(keys: &str, status: Status, outcome: Outcome) -> CheckView {
+    let settings = config::check(keys);
+    let mut view = answered(check(settings.name.as_str(), settings.kind), 0.1);
+    view.status = status;
+    view.problem = match &outcome.conclusion {
+        Conclusion::Success => None,
+        Conclusion::Warning(problem) | Conclusion::Failure(problem) => Some(Arc::new(problem.clone())),
+    };
+    view.last_run = Some(LastRun {
+        ended: NOW - 2.0,
+        outcome: Arc::new(outcome),
+    });
+    view
+}
+
+fn failure(reason: Reason, message: &str) -> Conclusion {
+    Conclusion::Failure(Problem::new(reason, message))
+}
+
+/// The old system's own service: a page that answers 503, an open port, an active unit and two processes.
+fn chatstack() -> Snapshot {
+    let mut web = Outcome {
+        conclusion: failure(Reason::Status, "status 503, expected 200"),
+        response_time: Some(Duration::from_micros(12_345)),
+        samples: vec![sample(&http::STATUS_CODE, &[], 503.0)],
+        ..Outcome::default()
+    };
+    web.phases.add(Phase::Connect, Duration::from_micros(250));
+    let unit = Outcome {
+        samples: vec![
+            sample(&systemd::UNIT_STATE, &["chatstack-web.service", "inactive"], 0.0),
+            sample(&systemd::UNIT_STATE, &["chatstack-web.service", "active"], 1.0),
+        ],
+        ..Outcome::default()
+    };
+    let processes = Outcome {
+        samples: vec![
+            sample(&process::PROCESSES, &[], 2.0),
+            sample(&process::CPU, &[], f64::NAN),
+        ],
+        pids: vec![11, 12],
+        ..Outcome::default()
+    };
+    snapshot(vec![service(
+        "chatstack_web",
+        "ChatStack Web",
+        "chatstack",
+        Tier::Critical,
+        vec![
+            ran(
+                "kind: http, url: \"http://user:hunter2@127.0.0.1:5000/health?token=hunter2\", valid_status_codes: [200, 204]",
+                Status::Down,
+                web,
+            ),
+            ran(
+                "kind: tcp, address: \"127.0.0.1:5000\"",
+                Status::Up,
+                Outcome::default(),
+            ),
+            ran("kind: systemd, unit: chatstack-web.service", Status::Up, unit),
+            ran("kind: process, match: [gunicorn]", Status::Up, processes),
+        ],
+    )])
+}
+
+#[tokio::test]
+async fn old_readers_find_what_they_know() {
+    let server = Server::start(state(chatstack)).await;
+    let document = json(&server.get("/api/status", &[]).await);
+    let mut service = document["services"]["chatstack_web"].clone();
+    let ours = [
+        "group",
+        "tier",
+        "status",
+        "since",
+        "reason",
+        "message",
+        "advice",
+        "description",
+        "runbook_url",
+        "depends_on",
+        "checks",
+    ];
+    for key in ours {
+        service.as_object_mut().unwrap().remove(key).unwrap();
+    }
+    assert_eq!(
+        service,
+        json!({
+            "name": "ChatStack Web",
+            "key": "chatstack_web",
+            "ok": false,
+            "http": {
+                "ok": false,
+                "status_code": 503,
+                "latency_ms": 12.345,
+                "error": "status 503, expected 200",
+                "expected_status": 200,
+            },
+            "port": { "ok": true, "error": null },
+            "systemd": { "state": "active", "ok": true },
+            "process": { "count": 2, "pids": [11, 12] },
+            "last_checked": "2023-11-14T22:13:18.250Z",
+            "auto_restart_attempted": false,
+            "auto_restart_result": null,
+        })
+    );
+    for (key, value) in [
+        ("ok_count", json!(0)),
+        ("fail_count", json!(1)),
+        ("total", json!(1)),
+        ("version", json!(env!("CARGO_PKG_VERSION"))),
+        ("generated_at", json!("2023-11-14T22:13:20.250Z")),
+        ("mode", json!("monitor")),
+        ("stale_after_seconds", json!(90)),
+    ] {
+        assert_eq!(document[key], value, "{key}");
+    }
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    assert_eq!(document["host"], json!(host.trim()));
+}
+
+#[tokio::test]
+async fn each_problem_comes_with_what_to_do() {
+    let server = Server::start(state(chatstack)).await;
+    let service = json(&server.get("/api/status/chatstack_web", &[]).await);
+    for (key, value) in [
+        ("status", json!("down")),
+        ("since", json!("2023-11-14T22:12:20.250Z")),
+        ("reason", json!("status")),
+        ("message", json!("status 503, expected 200")),
+        ("tier", json!("critical")),
+        ("description", json!("")),
+        ("depends_on", json!([])),
+    ] {
+        assert_eq!(service[key], value, "{key}");
+    }
+    assert!(service["advice"].as_str().unwrap().contains("curl -i"));
+    let http = &service["checks"][0];
+    assert_eq!(http["target"], "http://127.0.0.1:5000/health");
+    assert_eq!(http["phases_ms"], json!({ "connect": 0.25 }));
+    assert_eq!(http["advice"], service["advice"]);
+    assert_eq!(
+        http["values"],
+        json!([{ "metric": "upkeep_http_status_code", "labels": {}, "value": 503.0 }])
+    );
+    assert_eq!(service["checks"][1]["advice"], Value::Null);
+    // What has no number is left out.
+    assert_eq!(service["checks"][3]["values"].as_array().unwrap().len(), 1);
+    assert!(!service.to_string().contains("hunter2"));
+}
+
+#[tokio::test]
+async fn the_old_verdict_knows_only_what_the_old_monitor_checked() {
+    let web = "kind: http, url: \"http://127.0.0.1:1\"";
+    let failed = |reason| Outcome {
+        conclusion: failure(reason, "it failed"),
+        ..Outcome::default()
+    };
+    let down = |keys, reason| ran(keys, Status::Down, failed(reason));
+    let up = |keys| ran(keys, Status::Up, Outcome::default());
+    let activating = Outcome {
+        conclusion: Conclusion::Warning(Problem::new(Reason::State, "it is activating")),
+        samples: vec![sample(&systemd::UNIT_STATE, &["x", "activating"], 1.0)],
+        ..Outcome::default()
+    };
+    let mut stale = up(web);
+    stale.status = Status::Unknown;
+    let mut slow = up(web);
+    slow.status = Status::Down;
+    let mut restored = up(web);
+    restored.last_run = None;
+    let cases = [
+        ("up", vec![up(web)], true),
+        (
+            "processes do not count",
+            vec![up(web), down("kind: process, match: [x]", Reason::Missing)],
+            true,
+        ),
+        (
+            "nor do other kinds",
+            vec![up(web), down("kind: redis, url: \"redis://h\"", Reason::Refused)],
+            true,
+        ),
+        (
+            "the port counts",
+            vec![up(web), down("kind: tcp, address: \"h:1\"", Reason::Refused)],
+            false,
+        ),
+        (
+            "the unit counts",
+            vec![up(web), down("kind: systemd, unit: x.service", Reason::State)],
+            false,
+        ),
+        (
+            "a unit that starts is not active",
+            vec![ran(
+                "kind: systemd, unit: x.service",
+                Status::Degraded,
+                activating,
+            )],
+            false,
+        ),
+        ("slowness is no failure", vec![slow], true),
+        ("an old result says nothing", vec![stale], false),
+        ("no run yet", vec![check("http", config::check(web).kind)], false),
+        (
+            "what lasted over a restart holds until the first run",
+            vec![restored],
+            true,
+        ),
+        (
+            "a service of other kinds has its status",
+            vec![down("kind: process, match: [x]", Reason::Missing)],
+            false,
+        ),
+    ];
+    for (what, checks, expected) in cases {
+        let make = move || snapshot(vec![service("s", "S", "g", Tier::Critical, checks.clone())]);
+        let server = Server::start(state(make)).await;
+        let document = json(&server.get("/api/status", &[]).await);
+        assert_eq!(document["services"]["s"]["ok"], expected, "{what}");
+        assert_eq!(document["ok_count"], usize::from(expected), "{what}");
+        openapi::assert_is("Document", &document);
+    }
+}
+
+#[tokio::test]
+async fn groups_and_the_worst_of_all_are_counted() {
+    let server = Server::start(state(every_status)).await;
+    let document = json(&server.get("/api/status", &[]).await);
+    let keys: Vec<_> = document["services"].as_object().unwrap().keys().collect();
+    assert_eq!(keys.len(), 5);
+    assert_eq!(
+        (&document["overall"], &document["total"]),
+        (&json!("down"), &json!(5))
+    );
+    let group = |name: &str, up, degraded, down, unknown| {
+        json!({
+            "name": name, "total": up + degraded + down + unknown,
+            "up": up, "degraded": degraded, "down": down, "unknown": unknown,
+        })
+    };
+    assert_eq!(
+        document["groups"],
+        json!([
+            group("front", 1, 1, 0, 0),
+            group("größe", 0, 0, 1, 0),
+            group("", 0, 0, 0, 1),
+            group("back", 0, 0, 0, 1)
+        ])
+    );
+    let front = json(&server.get("/api/status?group=front", &[]).await);
+    assert_eq!(
+        (&front["overall"], &front["total"]),
+        (&json!("degraded"), &json!(2))
+    );
+    assert_eq!(front["groups"], json!([group("front", 1, 1, 0, 0)]));
+    let encoded = json(&server.get("/api/status?group=gr%C3%B6%C3%9Fe", &[]).await);
+    assert_eq!(
+        (&encoded["total"], &encoded["overall"]),
+        (&json!(1), &json!("down"))
+    );
+}
+
+#[tokio::test]
+async fn the_services_stand_in_the_order_of_the_configuration() {
+    let server = Server::start(state(every_status)).await;
+    let reply = server.get("/api/status", &[]).await;
+    let positions = ["web", "slow", "api", "restored", "unseen"]
+        .map(|key| reply.text().find(&format!("\"key\":\"{key}\"")).unwrap());
+    assert!(positions.is_sorted(), "{positions:?}");
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_request_is_said() {
+    let server = Server::start(state(every_status)).await;
+    for (path, status, error) in [
+        (
+            "/api/status?group=none",
+            404,
+            r#"no group "none"; there are: "", "back", "front", "größe""#,
+        ),
+        (
+            "/api/status?group=front&group=back",
+            400,
+            "the query parameter group is given twice",
+        ),
+        (
+            "/api/status?grp=front",
+            400,
+            r#"unknown query parameter "grp"; known here: group"#,
+        ),
+        (
+            "/api/status?group=%zz",
+            400,
+            r#""%zz" is malformed: after % come two hexadecimal digits"#,
+        ),
+        ("/api/status/webb", 404, r#"no service "webb": did you mean web?"#),
+        (
+            "/api/status/zzzzz",
+            404,
+            r#"no service "zzzzz": /api/status lists all of them"#,
+        ),
+        (
+            "/api/status/web?group=front",
+            400,
+            r#"unknown query parameter "group"; there are none here"#,
+        ),
+        ("/api/status/%ff", 400, r#""%ff" is malformed: it is not UTF-8"#),
+        (
+            "/api/status/",
+            404,
+            "there is nothing here; /api/openapi.yaml tells what there is",
+        ),
+        (
+            "/api/status/web/tcp",
+            404,
+            "there is nothing here; /api/openapi.yaml tells what there is",
+        ),
+        (
+            "/api/",
+            404,
+            "there is nothing here; /api/openapi.yaml tells what there is",
+        ),
+    ] {
+        let reply = server.get(path, &[]).await;
+        assert_eq!(
+            (reply.status, json(&reply)),
+            (status, json!({ "error": error })),
+            "{path}"
+        );
+        assert_eq!(reply.header("cache-control"), Some("no-store"));
+        openapi::assert_is("Error", &json(&reply));
+    }
+    let reply = server.request("POST", "/api/status", &[]).await;
+    assert_eq!((reply.status, reply.header("allow")), (405, Some("GET, HEAD")));
+    assert_eq!(json(&reply), json!({ "error": "/api/status takes GET, HEAD" }));
+}
+
+#[tokio::test]
+async fn answers_are_compressed_for_those_who_ask_and_cached_by_nobody() {
+    let server = Server::start(state(|| many(200))).await;
+    let plain = server.get("/api/status", &[]).await;
+    let gzip = server.get("/api/status", &["Accept-Encoding: gzip"]).await;
+    assert_eq!(gzip.header("content-encoding"), Some("gzip"));
+    assert!(gzip.body.len() * 5 < plain.body.len());
+    let mut text = String::new();
+    GzDecoder::new(gzip.body.as_slice())
+        .read_to_string(&mut text)
+        .unwrap();
+    assert_eq!(text, plain.text());
+    let head = server
+        .request("HEAD", "/api/status", &["Origin: https://elsewhere"])
+        .await;
+    for reply in [&plain, &gzip, &head] {
+        assert_eq!(reply.status, 200);
+        assert_eq!(reply.header("cache-control"), Some("no-store"));
+        assert_eq!(reply.header("vary"), Some("accept-encoding"));
+        // A page of another site may not read it.
+        assert_eq!(reply.header("access-control-allow-origin"), None);
+    }
+    assert_eq!(head.header("content-length"), plain.header("content-length"));
+}
+
+#[tokio::test]
+async fn a_panic_is_an_answer_in_json() {
+    let server = Server::start(state(|| panic!("on purpose"))).await;
+    let reply = server.get("/api/status", &[]).await;
+    assert_eq!(reply.status, 500);
+    openapi::assert_is("Error", &json(&reply));
+    assert_eq!(server.get("/-/healthy", &[]).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_check_without_a_recent_result_is_told_apart() {
+    let mut stale = answered(check("tcp", tcp("192.0.2.1")), 0.05);
+    stale.status = Status::Unknown;
+    let make = move || snapshot(vec![service("s", "S", "g", Tier::Critical, vec![stale.clone()])]);
+    let server = Server::start(state(make)).await;
+    let service = json(&server.get("/api/status/s", &[]).await);
+    let check = &service["checks"][0];
+    assert_eq!(
+        (&check["status"], &check["since"]),
+        (&json!("unknown"), &Value::Null)
+    );
+    assert_eq!(
+        (&check["reason"], &check["message"]),
+        (&Value::Null, &Value::Null)
+    );
+    assert!(check["advice"].as_str().unwrap().contains("no recent result"));
+    assert_eq!(
+        service["port"],
+        json!({ "ok": false, "error": "no recent result" })
+    );
+}
