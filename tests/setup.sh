@@ -30,6 +30,8 @@ declare -A package_of=(
   [nft]=nftables
   [ip]=iproute2
   [wrk]=wrk
+  [chromium]=chromium
+  [npm]=npm
 )
 
 PATH=$PATH:/usr/sbin:/sbin
@@ -41,7 +43,18 @@ done
 compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || missing+=(postgresql)
 # Celery talks to Redis through this module, which its package only suggests.
 /usr/bin/python3 -c 'import redis' 2>/dev/null || missing+=(python3-redis)
+
+# The rules that the status page is held to; only the tests use them.
+install_axe() {
+  local folder axe=4.14.1
+  folder="$(dirname "$0")/../target/page-tools"
+  [ "$(sed -n 's/^ *"version": "\(.*\)",$/\1/p' "$folder/node_modules/axe-core/package.json" 2>/dev/null)" = "$axe" ] && return
+  mkdir -p "$folder"
+  npm install --silent --no-audit --no-fund --no-save --ignore-scripts --prefix "$folder" "axe-core@$axe"
+}
+
 if [ "${#missing[@]}" -eq 0 ]; then
+  install_axe
   exit 0
 fi
 
@@ -61,3 +74,4 @@ fi
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq
 apt-get install -y -qq --no-install-recommends "${missing[@]}"
+install_axe

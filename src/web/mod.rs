@@ -1,21 +1,25 @@
-//! The web server: metrics, health, reload, and a page that links them.
+//! The web server: metrics, health, reload, the status page and its events.
 //!
 //! `server` accepts connections and bounds their number, `stream` bounds every wait for a client, `routes` knows what
-//! there is and `pages` makes the texts.
+//! there is, `page` renders the status page, and `live` tells what happens.
 
 mod accept;
 mod body;
 mod connections;
-mod pages;
+mod event_stream;
+mod live;
+mod page;
 mod reload;
 mod reply;
 mod routes;
 mod server;
 mod stream;
+mod update;
 
 use std::fmt;
 use std::sync::Arc;
 
+pub use live::{Live, MAX_STREAMS};
 pub use reload::{ReloadFuture, Reloader};
 pub use server::{MAX_CONNECTIONS, serve};
 
@@ -34,6 +38,8 @@ pub struct State {
     pub reloader: Reloader,
     /// Whether `POST /-/reload` is allowed (`--web.enable-lifecycle`).
     pub is_lifecycle_enabled: bool,
+    /// What the page and its events need beside snapshots.
+    pub live: Arc<Live>,
     /// Where the metrics are (`--web.telemetry-path`); begins with a slash.
     pub telemetry_path: String,
 }

@@ -5,6 +5,7 @@ mod answers;
 mod client;
 #[path = "../common/mod.rs"]
 mod common;
+mod events;
 mod hostile;
 mod reloads;
 mod rendering;
