@@ -2,15 +2,15 @@
 
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::broadcast;
 use upkeep_exporter::model::{CheckName, Problem, Reason, ServiceKey, Status};
-use upkeep_exporter::store::StatusEvent;
+use upkeep_exporter::store::{Snapshot, StatusEvent};
 use upkeep_exporter::web::{Live, MAX_CONNECTIONS, MAX_STREAMS, State};
 
 use crate::client::{Server, state, within};
@@ -79,11 +79,12 @@ fn last_id(text: &str) -> &str {
 
 /// A stream on a connection of its own, which has begun.
 async fn stream(server: &Server) -> TcpStream {
-    let mut stream = server.connect().await;
-    stream
-        .write_all(b"GET /api/events HTTP/1.1\r\nHost: x\r\n\r\n")
-        .await
-        .unwrap();
+    begun(server.connect().await, "/api/events").await
+}
+
+async fn begun(mut stream: TcpStream, path: &str) -> TcpStream {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
     let mut start = [0; 15];
     within(stream.read_exact(&mut start)).await.unwrap();
     assert_eq!(&start, b"HTTP/1.1 200 OK");
@@ -146,11 +147,25 @@ async fn changes_are_told_at_once_and_updates_each_second() {
     assert_eq!(last_id(&anew), last_id(&again));
     let restarted = curl(&server, "0.5", "/api/events?only=status", "Last-Event-ID: 1-1").await;
     assert_eq!(data(&restarted, "status").len(), 3);
-    // More than is kept while nobody listens: what is lost is told.
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_lost_while_nobody_listens_is_told() {
+    let (state, changes) = changeable();
+    let server = Server::start(state).await;
+    let first = curl(&server, "0.5", "/api/events", "X: y").await;
+    // That the client has left shows when an update is written to it. The one receiver that is left then is the buffer,
+    // which holds 16 changes here.
+    within(async {
+        while changes.receiver_count() > 1 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
     for number in 0..20 {
         changes.send(change(&format!("s{number}"))).unwrap();
     }
-    let header = format!("Last-Event-ID: {}", last_id(&again));
+    let header = format!("Last-Event-ID: {}", last_id(&first));
     let late = curl(&server, "0.5", "/api/events?only=status", &header).await;
     assert_eq!(data(&late, "lost"), [json!({ "events": 4 })]);
     assert_eq!(data(&late, "status").len(), 16);
@@ -192,6 +207,11 @@ async fn there_are_not_too_many_streams_and_places_become_free() {
     assert_eq!((reply.status, reply.header("retry-after")), (503, Some("10")));
     assert_eq!(server.get("/metrics", &[]).await.status, 200);
     streams.pop();
+    a_place_becomes_free(&server, Duration::from_secs(10)).await;
+}
+
+/// Waits until one more stream may begin.
+async fn a_place_becomes_free(server: &Server, limit: Duration) {
     let begun = Instant::now();
     loop {
         let mut next = server.connect().await;
@@ -203,8 +223,8 @@ async fn there_are_not_too_many_streams_and_places_become_free() {
         if &start == b"HTTP/1.1 200" {
             return;
         }
-        assert!(begun.elapsed() < Duration::from_secs(10), "the place stays taken");
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert!(begun.elapsed() < limit, "the place stays taken");
+        tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }
 
@@ -255,17 +275,38 @@ async fn streams_end_with_the_server_at_once() {
     }
 }
 
+/// Services each of whose rows is another one each time.
+fn restless() -> impl Fn() -> Snapshot + Send + Sync + 'static {
+    let step = AtomicU32::new(0);
+    move || {
+        let mut snapshot = many(500);
+        snapshot.taken += f64::from(step.fetch_add(1, Ordering::SeqCst)) * 6000.0;
+        snapshot
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_that_nobody_reads_is_dropped() {
+    let server = Server::start(state(restless())).await;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let _deaf = begun(socket.connect(server.address).await.unwrap(), "/api/events").await;
+    let mut quiet = Vec::new();
+    for _ in 1..MAX_STREAMS {
+        quiet.push(begun(server.connect().await, "/api/events?only=status").await);
+    }
+    assert_eq!(server.get("/api/events", &[]).await.status, 503);
+    // The kernel's buffers fill first; the client then has 30 s to read on.
+    a_place_becomes_free(&server, Duration::from_secs(90)).await;
+    for stream in &mut quiet {
+        let mut head = [0; 4096];
+        assert!(within(stream.read(&mut head)).await.unwrap() > 0);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_that_nobody_reads_holds_nothing_up() {
-    let moment = AtomicUsize::new(0);
-    // Each second every row is another one.
-    let mut server = Server::start(state(move || {
-        let mut snapshot = many(500);
-        let step = moment.fetch_add(100, Ordering::SeqCst) as f64;
-        snapshot.taken += step * 60.0;
-        snapshot
-    }))
-    .await;
+    let mut server = Server::start(state(restless())).await;
     let _deaf = stream(&server).await;
     let mut other = stream(&server).await;
     for _ in 0..3 {
