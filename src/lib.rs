@@ -109,6 +109,16 @@ pub async fn run(
         }),
         reloader: reload::reloader(setup.load, Arc::clone(&store), take_over),
         is_lifecycle_enabled: setup.enable_lifecycle,
+        live: web::Live::new(
+            {
+                let store = Arc::clone(&store);
+                move |service| store.recent_runs(service)
+            },
+            {
+                let store = Arc::clone(&store);
+                move || store.subscribe()
+            },
+        ),
         telemetry_path: setup.telemetry_path,
         bodies: web::Bodies::default(),
     });

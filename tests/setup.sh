@@ -34,6 +34,8 @@ declare -A package_of=(
   [ip]=iproute2
   [knotd]=knot
   [wrk]=wrk
+  [chromium]=chromium
+  [npm]=npm
 )
 
 PATH=$PATH:/usr/sbin:/sbin
@@ -47,7 +49,18 @@ compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || missing+=(postgres
 /usr/bin/python3 -c 'import redis' 2>/dev/null || missing+=(python3-redis)
 /usr/bin/python3 -c 'import aiosmtpd' 2>/dev/null || missing+=(python3-aiosmtpd)
 /usr/bin/python3 -c 'import grpc' 2>/dev/null || missing+=(python3-grpcio)
+
+# The rules that the status page is held to; only the tests use them.
+install_axe() {
+  local folder axe=4.14.1
+  folder="$(dirname "$0")/../target/page-tools"
+  [ "$(sed -n 's/^ *"version": "\(.*\)",$/\1/p' "$folder/node_modules/axe-core/package.json" 2>/dev/null)" = "$axe" ] && return
+  mkdir -p "$folder"
+  npm install --silent --no-audit --no-fund --no-save --ignore-scripts --prefix "$folder" "axe-core@$axe"
+}
+
 if [ "${#missing[@]}" -eq 0 ]; then
+  install_axe
   exit 0
 fi
 
@@ -67,3 +80,4 @@ fi
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq
 apt-get install -y -qq --no-install-recommends "${missing[@]}"
+install_axe

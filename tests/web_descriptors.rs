@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::{sleep, timeout};
 use upkeep_exporter::metrics::Renderer;
-use upkeep_exporter::web::{Bodies, Reloader, State, serve};
+use upkeep_exporter::web::{Bodies, Live, Reloader, State, serve};
 
 const HEALTHY: &[u8] = b"GET /-/healthy HTTP/1.1\r\nConnection: close\r\n\r\n";
 
@@ -41,6 +41,7 @@ async fn the_server_outlives_a_lack_of_descriptors() {
         is_ready: Box::new(|| true),
         reloader: Reloader::new(|| Box::pin(async { Ok(()) })),
         is_lifecycle_enabled: false,
+        live: Live::without_store(),
         telemetry_path: "/metrics".into(),
         bodies: Bodies::default(),
     };

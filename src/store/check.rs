@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::histogram::ResponseTimes;
+use super::recent::Recent;
 use super::saved::KeptCheck;
 use super::snapshot::{CheckView, LastRun};
 use super::walltime::WallAnchor;
@@ -25,6 +26,7 @@ pub struct CheckState {
     pub handle: CheckHandle,
     pub settings: Arc<CheckSettings>,
     pub kept: KeptCheck,
+    pub recent: Recent,
     target: Arc<str>,
     rules: Rules,
     runs: u64,
@@ -63,6 +65,7 @@ impl CheckState {
             response_times: settings.kind.kind().is_timed().then(ResponseTimes::default),
             settings,
             kept,
+            recent: Recent::default(),
             runs: 0,
             failures: 0,
             missed_runs: 0,
@@ -128,13 +131,16 @@ impl CheckState {
             times.observe(time);
         }
         self.kept.last_ended = Some(run.ended);
+        let problem_is_news = self.take_problem(judgement.problem.as_ref(), run.ended);
+        let problem = judgement.problem.as_ref().and(self.kept.problem.clone());
+        self.recent.record(run.ended, &outcome, &judgement, problem);
         self.last_run = Some((run.ended, outcome));
         let after = self.kept.verdict;
         Recorded {
             verdict_changed: after.differs(&before),
             is_first: before.grade.grade.is_none(),
             status_since: (before.grade.grade != after.grade.grade).then_some(after.grade.since),
-            problem_is_news: self.take_problem(judgement.problem.as_ref(), run.ended),
+            problem_is_news,
             judgement,
         }
     }

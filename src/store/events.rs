@@ -21,6 +21,23 @@ pub struct StatusChange {
     pub problem: Option<Arc<Problem>>,
 }
 
+/// A change of a service's status as subscribers get it. Wall-clock values are Unix times in seconds.
+#[derive(Clone, Debug)]
+pub struct StatusEvent {
+    /// The service.
+    pub service: ServiceKey,
+    /// What it was.
+    pub old: Status,
+    /// What it is.
+    pub new: Status,
+    /// Since when.
+    pub since: f64,
+    /// The check that made it so; none where it is up.
+    pub check: Option<CheckName>,
+    /// What keeps that check from being up.
+    pub problem: Option<Arc<Problem>>,
+}
+
 /// Something to log, once the store's lock is released.
 #[derive(Debug)]
 pub enum Event {
@@ -57,6 +74,19 @@ impl Event {
 }
 
 impl StatusChange {
+    /// What subscribers are told. The first verdict is a change for them, too.
+    pub fn told(&self, wall: WallAnchor) -> StatusEvent {
+        StatusEvent {
+            service: self.service.clone(),
+            old: self.old,
+            new: self.new,
+            since: wall.seconds(self.since),
+            // What is up is so by all of its checks.
+            check: self.check.clone().filter(|_| self.new != Status::Up),
+            problem: self.problem.clone(),
+        }
+    }
+
     fn log(&self, wall: WallAnchor) {
         let Self {
             service, old, new, ..

@@ -8,6 +8,7 @@ mod events;
 mod file;
 mod fingerprint;
 mod histogram;
+mod recent;
 mod saved;
 mod saver;
 mod service;
@@ -23,10 +24,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::broadcast;
+
 pub use check::CheckHandle;
+pub use events::StatusEvent;
 pub use file::StateDirError;
 pub use fingerprint::Fnv;
 pub use histogram::{LAGS, RESPONSE_TIMES};
+pub use recent::{RECENT_RUNS, RecentRun, RecentRuns};
 pub use snapshot::{
     CheckView, ExporterView, HistogramView, LastRun, ProbeView, ServiceView, Snapshot, StatusFileView,
 };
@@ -59,7 +64,11 @@ pub(crate) struct StoreShared {
     changes: AtomicU64,
     in_flight: AtomicU64,
     lags: Lags,
+    status_events: broadcast::Sender<StatusEvent>,
 }
+
+/// How many changes of a status a subscriber may lag behind before it loses the oldest.
+const STATUS_EVENTS: usize = 256;
 
 /// Counts a run as under way until it is dropped.
 #[derive(Debug)]
@@ -102,6 +111,7 @@ impl Store {
             changes: AtomicU64::new(0),
             in_flight: AtomicU64::new(0),
             lags: Lags::default(),
+            status_events: broadcast::Sender::new(STATUS_EVENTS),
         });
         let saver = file.map(|file| Saver::start(shared.clone(), file));
         Ok((Arc::new(Self { shared, saver }), notices))
@@ -160,10 +170,21 @@ impl Store {
         }
     }
 
-    /// Releases the lock, then does what must not happen under it.
+    /// Tells subscribers, releases the lock, then does what must not happen under it.
     fn finish(&self, state: MutexGuard<'_, State>, events: impl IntoIterator<Item = Event>) {
         let wall = state.wall;
         let needs_saving = state.needs_saving;
+        let events: Vec<Event> = events.into_iter().collect();
+        let subscribers = &self.shared.status_events;
+        if subscribers.receiver_count() > 0 {
+            // Under the lock, so that the changes of a service arrive in their order. It takes a microsecond.
+            for event in &events {
+                if let Event::Status(change) = event {
+                    // An error says that the last receiver has gone meanwhile.
+                    let _ = subscribers.send(change.told(wall));
+                }
+            }
+        }
         drop(state);
         self.shared.touch();
         if let (Some(saver), true) = (&self.saver, needs_saving) {
@@ -202,6 +223,24 @@ impl Store {
                 }),
             },
         }
+    }
+
+    /// The last runs of each of a service's checks, in the order of the configuration; `None` where there is no such
+    /// service. They are no part of the snapshot, which is copied for every scrape.
+    pub fn recent_runs(&self, service: &str) -> Option<Vec<RecentRuns>> {
+        let state = self.shared.state();
+        let wall = state.wall;
+        let found = state
+            .services
+            .iter()
+            .find(|state| state.service.key.as_str() == service)?;
+        Some(found.checks.iter().map(|check| check.recent.view(wall)).collect())
+    }
+
+    /// Every change of a service's status from now on. A receiver that lags by more than 256 changes loses the oldest
+    /// and is told how many.
+    pub fn subscribe(&self) -> broadcast::Receiver<StatusEvent> {
+        self.shared.status_events.subscribe()
     }
 
     /// Whether every check has run at least once.

@@ -531,3 +531,55 @@ fn a_problem_that_became_another_too_soon_is_told_later() {
         .collect();
     assert_eq!(told, ["auth", "timeout", "auth"], "{text}");
 }
+
+#[test]
+fn subscribers_are_told_each_change_of_a_status_and_what_they_missed() {
+    let bench = Bench::new(&config(vec![("api", vec![check("http")])]));
+    let mut events = bench.store.subscribe();
+    bench.run("api/http", 5, None);
+    bench.run("api/http", 6, None);
+    bench.run("api/http", 7, REFUSED);
+    let first = events.try_recv().unwrap();
+    assert_eq!(
+        (first.old, first.new, first.check),
+        (Status::Unknown, Status::Up, None)
+    );
+    let second = events.try_recv().unwrap();
+    assert_eq!(
+        (second.service.as_str(), second.old, second.new),
+        ("api", Status::Up, Status::Down)
+    );
+    assert_eq!(
+        (second.since, second.check.unwrap().as_str()),
+        (1_000_006.0, "http")
+    );
+    assert_eq!(second.problem.unwrap().message(), "refused it was");
+    assert!(events.try_recv().is_err());
+
+    // A recovery takes two runs, so three runs make two changes.
+    let changes = i64::try_from(STATUS_EVENTS).unwrap() + 4;
+    for second in 0..changes / 2 * 3 {
+        bench.run(
+            "api/http",
+            10 + second,
+            (second % 3 == 2).then_some(Reason::Refused),
+        );
+    }
+    let lost = events.try_recv().unwrap_err();
+    assert_eq!(lost, broadcast::error::TryRecvError::Lagged(4));
+    assert_eq!(events.len(), STATUS_EVENTS);
+}
+
+#[test]
+fn the_last_runs_are_told_by_check_and_no_part_of_a_snapshot() {
+    let bench = Bench::new(&config(vec![("api", vec![check("http"), check("tcp")])]));
+    assert!(bench.store.recent_runs("ap").is_none());
+    assert_eq!(bench.store.recent_runs("api").unwrap(), [Vec::new(), Vec::new()]);
+    for second in 1..=12 {
+        bench.run("api/tcp", second, (second == 12).then_some(Reason::Tls));
+    }
+    let runs = bench.store.recent_runs("api").unwrap();
+    assert_eq!((runs[0].len(), runs[1].len()), (0, RECENT_RUNS));
+    assert_eq!((runs[1][0].ended, runs[1][9].ended), (1_000_012.0, 1_000_003.0));
+    assert_eq!(runs[1][0].problem.as_ref().unwrap().message(), "tls it was");
+}

@@ -2,12 +2,13 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 
 use super::connections::{Activity, Phase};
+use super::event_stream::EventStream;
 use crate::metrics::{Document, Revoked};
 
 /// How much is handed to hyper at once, in bytes; it holds about twice as much for a client that does not read.
@@ -20,6 +21,8 @@ pub(super) enum Content {
     Text(Bytes),
     /// Rendered metrics.
     Document(Arc<Document>),
+    /// Events, as they come.
+    Events(EventStream),
 }
 
 /// A response's body. Its connection counts as busy until it is dropped.
@@ -39,10 +42,12 @@ impl ResponseBody {
         }
     }
 
-    fn length(&self) -> usize {
+    /// How long it is; nobody knows that of events.
+    fn length(&self) -> Option<usize> {
         match &self.content {
-            Content::Text(text) => text.len(),
-            Content::Document(document) => document.length(),
+            Content::Text(text) => Some(text.len()),
+            Content::Document(document) => Some(document.length()),
+            Content::Events(_) => None,
         }
     }
 }
@@ -53,14 +58,19 @@ impl Body for ResponseBody {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Revoked>>> {
         if self.is_end_stream() {
             return Poll::Ready(None);
         }
-        let chunk = match &self.content {
-            Content::Text(text) => Ok(text.slice(self.sent..)),
-            Content::Document(document) => document.chunk(self.sent, CHUNK_BYTES),
+        let sent = self.sent;
+        let chunk = match &mut self.content {
+            Content::Events(events) => {
+                let piece = ready!(events.poll_piece(cx, CHUNK_BYTES));
+                return Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))));
+            }
+            Content::Text(text) => Ok(text.slice(sent..)),
+            Content::Document(document) => document.chunk(sent, CHUNK_BYTES),
         };
         Poll::Ready(Some(chunk.map(|chunk| {
             self.sent += chunk.len();
@@ -69,11 +79,14 @@ impl Body for ResponseBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.sent >= self.length()
+        self.length().is_some_and(|length| self.sent >= length)
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.length().saturating_sub(self.sent) as u64)
+        match self.length() {
+            Some(length) => SizeHint::with_exact(length.saturating_sub(self.sent) as u64),
+            None => SizeHint::default(),
+        }
     }
 }
 

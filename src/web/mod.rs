@@ -1,12 +1,15 @@
-//! The web server: metrics, status as JSON, health, reload, and a page that links them.
+//! The web server: metrics, probes, the status page and its events, status as JSON, health, reload.
 //!
-//! `server` accepts connections and bounds their number, `stream` bounds every wait for a client, `routes` knows what
-//! there is, `pages` makes the texts and `api` the JSON.
+//! `server` accepts connections and bounds their number, `stream` bounds every wait for a client, `pages` lists what there
+//! is and `routes` answers it, `page` renders the status page, `live` tells what happens, and `api` makes the JSON.
 
 mod accept;
 mod api;
 mod body;
 mod connections;
+mod event_stream;
+mod live;
+mod page;
 mod pages;
 mod probe;
 mod query;
@@ -16,10 +19,12 @@ mod routes;
 mod server;
 mod shared;
 mod stream;
+mod update;
 
 use std::fmt;
 use std::sync::Arc;
 
+pub use live::{Live, MAX_STREAMS};
 pub use reload::{ReloadFuture, Reloader};
 pub use server::{MAX_CONNECTIONS, serve};
 
@@ -42,6 +47,8 @@ pub struct State {
     pub reloader: Reloader,
     /// Whether `POST /-/reload` is allowed (`--web.enable-lifecycle`).
     pub is_lifecycle_enabled: bool,
+    /// What the page and its events need beside snapshots.
+    pub live: Arc<Live>,
     /// Where the metrics are (`--web.telemetry-path`); begins with a slash.
     pub telemetry_path: String,
     /// The bodies that are made of snapshots.

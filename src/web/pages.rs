@@ -1,71 +1,123 @@
-//! The texts for people.
+//! The list of what there is, and how a path finds it.
 
-use std::fmt::Write;
+use http::Method;
 
 use super::State;
-use super::routes::Page;
 
-/// Nothing is loaded from anywhere; styles stand in the page.
-pub(super) const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
-
-/// The overview.
-// Writing to a string does not fail, so the results are dropped.
-pub(super) fn index(state: &State) -> String {
-    let mut items = String::new();
-    for page in Page::ALL {
-        let (path, about) = (escaped(page.path(state)), escaped(page.about()));
-        let _ = match page {
-            Page::Index => Ok(()),
-            Page::Reload | Page::Probe | Page::ServiceStatus => {
-                writeln!(items, "<li><code>{path}</code> {about}</li>")
-            }
-            _ => writeln!(items, "<li><a href=\"{path}\">{path}</a> {about}</li>"),
-        };
-    }
-    let version = env!("CARGO_PKG_VERSION");
-    format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width\">\n<title>upkeep_exporter</title>\n\
-         <style>body {{ font: 1rem/1.6 system-ui, sans-serif; max-width: 40rem; margin: 2rem auto; padding: 0 1rem; \
-         color-scheme: light dark }}</style>\n</head>\n<body>\n<h1>upkeep_exporter {version}</h1>\n\
-         <ul>\n{items}</ul>\n</body>\n</html>\n"
-    )
+/// Something that can be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Page {
+    Metrics,
+    Index,
+    Status,
+    ServiceStatus,
+    Description,
+    Targets,
+    Service,
+    Widget,
+    Asset,
+    Events,
+    Healthy,
+    Ready,
+    Reload,
+    Probe,
 }
 
-/// What to say about a path where there is nothing.
-pub(super) fn not_found(state: &State) -> String {
-    let mut text = String::from("404 Not Found: there is nothing here. There is\n");
-    for page in Page::ALL {
-        let _ = writeln!(text, "  {}  {}", page.path(state), page.about());
-    }
-    text
-}
+impl Page {
+    /// Every page. The metrics come first: their path is configured, and may be that of another page.
+    pub const ALL: [Self; 14] = [
+        Self::Metrics,
+        Self::Index,
+        Self::Status,
+        Self::ServiceStatus,
+        Self::Description,
+        Self::Targets,
+        Self::Service,
+        Self::Widget,
+        Self::Asset,
+        Self::Events,
+        Self::Healthy,
+        Self::Ready,
+        Self::Reload,
+        Self::Probe,
+    ];
 
-/// A text as the content of an element or an attribute.
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            other => escaped.push(other),
+    /// Where it is. A last part in braces stands for any text without a slash.
+    pub fn path(self, state: &State) -> &str {
+        match self {
+            Self::Metrics => &state.telemetry_path,
+            Self::Index => "/",
+            Self::Status => "/api/status",
+            Self::ServiceStatus => "/api/status/{service}",
+            Self::Description => "/api/openapi.yaml",
+            Self::Targets => "/sd",
+            Self::Service => "/service/{service}",
+            Self::Widget => "/widget",
+            Self::Asset => "/assets/{name}",
+            Self::Events => "/api/events",
+            Self::Healthy => "/-/healthy",
+            Self::Ready => "/-/ready",
+            Self::Reload => "/-/reload",
+            Self::Probe => "/probe",
         }
     }
-    escaped
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+    /// What it is, for people.
+    pub const fn about(self) -> &'static str {
+        match self {
+            Self::Metrics => "metrics for Prometheus",
+            Self::Index => "the status of every service",
+            Self::Service => "one service in full",
+            Self::Widget => "the services as cards, to be embedded in any page",
+            Self::Asset => "files of the pages",
+            Self::Events => "what happens, as server-sent events",
+            Self::Status => "the status of every service as JSON, or of a group with ?group=NAME",
+            Self::ServiceStatus => "the status of one service as JSON",
+            Self::Targets => "the checks as targets for /probe: HTTP service discovery for Prometheus",
+            Self::Description => "the description of these JSON documents (OpenAPI)",
+            Self::Healthy => "whether the exporter runs",
+            Self::Ready => "whether every check has run at least once",
+            Self::Probe => {
+                "one run of a module against a target: ?target=...&module=... (where modules are configured)"
+            }
+            Self::Reload => "loads the configuration anew (POST, with --web.enable-lifecycle)",
+        }
+    }
 
-    #[test]
-    fn texts_cannot_leave_their_place() {
-        assert_eq!(
-            escaped("<a b='\"&\"'>"),
-            "&lt;a b=&#39;&quot;&amp;&quot;&#39;&gt;"
-        );
+    /// Whether pages list it with a link.
+    pub const fn is_listed(self) -> bool {
+        !matches!(
+            self,
+            Self::Index | Self::Service | Self::Asset | Self::ServiceStatus
+        )
+    }
+
+    /// The methods it has.
+    pub const fn allow(self) -> &'static str {
+        match self {
+            Self::Reload => "POST",
+            _ => "GET, HEAD",
+        }
+    }
+
+    /// The page at `path`, and the text that stands where its own path has braces, as it was sent.
+    pub fn find<'a>(state: &State, path: &'a str) -> Option<(Self, &'a str)> {
+        Self::ALL.into_iter().find_map(|page| {
+            let braces = page.path(state).split_once('{');
+            // The configured path is what it is.
+            let rest = match braces.filter(|_| page != Self::Metrics) {
+                None => (page.path(state) == path).then_some("")?,
+                Some((start, _)) => {
+                    let rest = path.strip_prefix(start)?;
+                    (!rest.is_empty() && !rest.contains('/')).then_some(rest)?
+                }
+            };
+            Some((page, rest))
+        })
+    }
+
+    /// Whether it has this method.
+    pub fn allows(self, method: &Method) -> bool {
+        self.allow().split(", ").any(|allowed| allowed == method.as_str())
     }
 }

@@ -5,7 +5,6 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
 use super::body::{Answering, Content, ResponseBody};
-use super::pages;
 
 /// An answer before it becomes a response.
 pub(super) struct Reply {
@@ -28,18 +27,6 @@ impl Reply {
     /// JSON.
     pub fn json(status: StatusCode, content: Content) -> Self {
         Self::new(status, "application/json", content)
-    }
-
-    /// A page for people.
-    pub fn html(text: String) -> Self {
-        Self::new(
-            StatusCode::OK,
-            "text/html; charset=utf-8",
-            Content::Text(text.into()),
-        )
-        .with("content-security-policy", pages::CONTENT_SECURITY_POLICY)
-        .with("referrer-policy", "no-referrer")
-        .with("x-frame-options", "DENY")
     }
 
     /// Any content of a media type.

@@ -1,4 +1,4 @@
-//! What there is, and how requests find it.
+//! Answers requests, whatever happens.
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
@@ -6,109 +6,18 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use http::header::{ACCEPT, ACCEPT_ENCODING, ALLOW, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, VARY};
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
 use super::body::{Answering, Content, ResponseBody};
+use super::page::{Filter, Wanted};
+use super::pages::Page;
 use super::reply::Reply;
-use super::{State, accept, api, pages, probe, query};
+use super::{Live, State, accept, api, page, probe, query};
 use crate::metrics::{Encoding, Variant};
 
 /// The longest request body that is borne with, in bytes; none is read.
 const MAX_REQUEST_BODY: u64 = 64 * 1024;
-
-/// Something that can be asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Page {
-    Metrics,
-    Index,
-    Status,
-    ServiceStatus,
-    Description,
-    Targets,
-    Healthy,
-    Ready,
-    Reload,
-    Probe,
-}
-
-impl Page {
-    /// Every page. The metrics come first: their path is configured, and may be that of another page.
-    pub const ALL: [Self; 10] = [
-        Self::Metrics,
-        Self::Index,
-        Self::Status,
-        Self::ServiceStatus,
-        Self::Description,
-        Self::Targets,
-        Self::Healthy,
-        Self::Ready,
-        Self::Reload,
-        Self::Probe,
-    ];
-
-    /// Where it is. A last part in braces stands for any text without a slash.
-    pub fn path(self, state: &State) -> &str {
-        match self {
-            Self::Metrics => &state.telemetry_path,
-            Self::Index => "/",
-            Self::Status => "/api/status",
-            Self::ServiceStatus => "/api/status/{service}",
-            Self::Description => "/api/openapi.yaml",
-            Self::Targets => "/sd",
-            Self::Healthy => "/-/healthy",
-            Self::Ready => "/-/ready",
-            Self::Reload => "/-/reload",
-            Self::Probe => "/probe",
-        }
-    }
-
-    /// What it is, for people.
-    pub const fn about(self) -> &'static str {
-        match self {
-            Self::Metrics => "metrics for Prometheus",
-            Self::Index => "this overview",
-            Self::Status => "the status of every service as JSON, or of a group with ?group=NAME",
-            Self::ServiceStatus => "the status of one service as JSON",
-            Self::Targets => "the checks as targets for /probe: HTTP service discovery for Prometheus",
-            Self::Description => "the description of these JSON documents (OpenAPI)",
-            Self::Healthy => "whether the exporter runs",
-            Self::Ready => "whether every check has run at least once",
-            Self::Probe => {
-                "one run of a module against a target: ?target=...&module=... (where modules are configured)"
-            }
-            Self::Reload => "loads the configuration anew (POST, with --web.enable-lifecycle)",
-        }
-    }
-
-    /// The methods it has.
-    pub const fn allow(self) -> &'static str {
-        match self {
-            Self::Reload => "POST",
-            _ => "GET, HEAD",
-        }
-    }
-
-    /// The page at `path`, and the text that stands where its own path has braces, as it was sent.
-    fn find<'a>(state: &State, path: &'a str) -> Option<(Self, &'a str)> {
-        Self::ALL.into_iter().find_map(|page| {
-            let braces = page.path(state).split_once('{');
-            // The configured path is what it is.
-            let rest = match braces.filter(|_| page != Self::Metrics) {
-                None => (page.path(state) == path).then_some("")?,
-                Some((start, _)) => {
-                    let rest = path.strip_prefix(start)?;
-                    (!rest.is_empty() && !rest.contains('/')).then_some(rest)?
-                }
-            };
-            Some((page, rest))
-        })
-    }
-
-    fn allows(self, method: &Method) -> bool {
-        self.allow().split(", ").any(|allowed| allowed == method.as_str())
-    }
-}
 
 /// Answers a request, whatever happens.
 pub(super) async fn answer(
@@ -135,7 +44,7 @@ async fn reply(state: &Arc<State>, request: &Request<Incoming>) -> Reply {
                 StatusCode::NOT_FOUND,
                 "there is nothing here; /api/openapi.yaml tells what there is",
             ),
-            false => Reply::text(StatusCode::NOT_FOUND, pages::not_found(state)),
+            false => Reply::text(StatusCode::NOT_FOUND, not_found(state)),
         };
     };
     if !page.allows(request.method()) {
@@ -148,9 +57,16 @@ async fn reply(state: &Arc<State>, request: &Request<Incoming>) -> Reply {
     }
     let (query, headers) = (request.uri().query(), request.headers());
     let refused = |(status, message): api::Refusal| api::error(path, status, &message);
+    let filter = || Filter::of_query(query.unwrap_or_default());
     match page {
         Page::Metrics => metrics(state, request.headers()).await,
-        Page::Index => Reply::html(pages::index(state)),
+        Page::Index => page::page(state, headers, Wanted::Overview(filter())).await,
+        Page::Widget => page::page(state, headers, Wanted::Widget(filter())).await,
+        Page::Service => page::page(state, headers, Wanted::Service(rest.to_owned())).await,
+        Page::Asset => page::file(rest).unwrap_or_else(|| {
+            Reply::text(StatusCode::NOT_FOUND, "404 Not Found: it was another version's\n")
+        }),
+        Page::Events => events(state, request),
         Page::Status => api::status(state, query, headers).await.unwrap_or_else(refused),
         Page::ServiceStatus => match query::decoded(rest) {
             Ok(key) => api::service(state, key.into_owned(), query, headers)
@@ -168,6 +84,33 @@ async fn reply(state: &Arc<State>, request: &Request<Incoming>) -> Reply {
         }
         Page::Reload => reload(state).await,
         Page::Probe => probe::probe(&state.prober, request.uri(), request.headers()).await,
+    }
+}
+
+/// What to say about a path where there is nothing.
+fn not_found(state: &State) -> String {
+    let listed = Page::ALL.into_iter().filter(|page| *page != Page::Asset);
+    let lines = listed.map(|page| format!("  {}  {}\n", page.path(state), page.about()));
+    format!(
+        "404 Not Found: there is nothing here. There is\n{}",
+        lines.collect::<String>()
+    )
+}
+
+/// A stream of events; `?only=status` leaves the page's updates out.
+fn events(state: &Arc<State>, request: &Request<Incoming>) -> Reply {
+    let last = request.headers().get("last-event-id");
+    let query = request.uri().query().unwrap_or_default();
+    let wants_updates = !query.split('&').any(|pair| pair == "only=status");
+    let last = last.and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty());
+    match Live::open(state, last, wants_updates) {
+        Some(stream) => Reply::new(StatusCode::OK, "text/event-stream", Content::Events(stream))
+            .with("cache-control", "no-store")
+            .with("x-accel-buffering", "no"),
+        None => {
+            let text = "503 Service Unavailable: too many streams of events are open\n";
+            Reply::text(StatusCode::SERVICE_UNAVAILABLE, text).with("retry-after", "10")
+        }
     }
 }
 

@@ -32,6 +32,7 @@ const ACCEPT_BACKOFF: [Duration; 2] = [Duration::from_millis(10), Duration::from
 /// Serves until `shutdown` completes, then lets answers under way come to their end, but not for longer than 1.5 s.
 pub async fn serve(listener: TcpListener, state: Arc<State>, shutdown: impl Future<Output = ()>) {
     let connections = Arc::new(Connections::default());
+    let live = Arc::clone(&state.live);
     let (stop, stopping) = watch::channel(false);
     let mut tasks = JoinSet::new();
     let mut shutdown = std::pin::pin!(shutdown);
@@ -52,6 +53,8 @@ pub async fn serve(listener: TcpListener, state: Arc<State>, shutdown: impl Futu
         });
     }
     drop(listener);
+    // Streams of events have no end of their own.
+    live.close();
     stop.send_replace(true);
     let ended = timeout(GRACE, async { while tasks.join_next().await.is_some() {} }).await;
     if ended.is_err() {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use upkeep_exporter::metrics::{Renderer, to_classic};
-use upkeep_exporter::web::{Bodies, Reloader, State, serve};
+use upkeep_exporter::web::{Bodies, Live, Reloader, State, serve};
 
 use crate::openmetrics;
 use crate::parser::{Dialect, parse};
@@ -131,6 +131,7 @@ async fn a_real_prometheus_scrapes_openmetrics() {
         is_ready: Box::new(|| true),
         reloader: Reloader::new(|| Box::pin(async { Ok(()) })),
         is_lifecycle_enabled: false,
+        live: Live::without_store(),
         telemetry_path: "/metrics".into(),
         bodies: Bodies::default(),
     };

@@ -85,7 +85,14 @@ async fn gzip_holds_the_same_text() {
 #[tokio::test]
 async fn head_is_get_without_a_body() {
     let server = Server::start(state(every_status)).await;
-    for path in ["/", "/metrics", "/-/healthy", "/-/ready"] {
+    for path in [
+        "/",
+        "/service/api",
+        "/widget",
+        "/metrics",
+        "/-/healthy",
+        "/-/ready",
+    ] {
         let get = server.get(path, &[]).await;
         let head = server.request("HEAD", path, &[]).await;
         assert_eq!((get.status, head.status), (200, 200), "{path}");
@@ -116,26 +123,94 @@ async fn ready_after_the_first_round_of_runs() {
 }
 
 #[tokio::test]
-async fn the_overview_links_everything_and_loads_nothing() {
+async fn the_overview_links_everything_and_loads_its_own_files_only() {
     let mut state = state(every_status);
     state.telemetry_path = "/own\"<metrics>".into();
     let server = Server::start(state).await;
     let page = server.get("/", &[]).await;
     for link in [
         "href=\"/own&quot;&lt;metrics&gt;\"",
+        "href=\"/widget\"",
+        "href=\"/api/events\"",
         "href=\"/-/healthy\"",
         "href=\"/-/ready\"",
         "/-/reload",
+        "configuration loaded <time datetime=\"2023-11-14T21:13:20.250Z\"",
     ] {
         assert!(page.text().contains(link), "{link}: {}", page.text());
     }
-    assert!(
-        page.header("content-security-policy")
-            .unwrap()
-            .starts_with("default-src 'none'")
-    );
+    let policy = page.header("content-security-policy").unwrap();
+    assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"));
+    assert!(policy.contains("frame-ancestors 'none'"));
     assert_eq!(page.header("x-content-type-options"), Some("nosniff"));
     assert_eq!(page.header("x-frame-options"), Some("DENY"));
+    for file in page.text().split('"').filter(|part| part.starts_with("/assets/")) {
+        let file = server.get(file, &[]).await;
+        assert_eq!(
+            (file.status, file.header("x-content-type-options")),
+            (200, Some("nosniff"))
+        );
+        assert!(file.header("cache-control").unwrap().ends_with("immutable"));
+        assert!(
+            ["text/css", "text/javascript", "image/svg+xml"]
+                .iter()
+                .any(|known| file.header("content-type").unwrap().starts_with(known))
+        );
+    }
+    assert_eq!(server.get("/assets/status.css", &[]).await.status, 404);
+    // Nothing inline, and nothing from elsewhere.
+    for part in [" style=", "<style", " onclick=", "//cdn", "src=\"http"] {
+        assert!(!page.text().contains(part), "{part}");
+    }
+}
+
+#[tokio::test]
+async fn the_widget_may_be_embedded_and_nothing_else_may() {
+    let server = Server::start(state(every_status)).await;
+    let widget = server.get("/widget", &[]).await;
+    assert!(
+        widget
+            .header("content-security-policy")
+            .unwrap()
+            .contains("frame-ancestors *")
+    );
+    assert_eq!((widget.status, widget.header("x-frame-options")), (200, None));
+    for (path, status) in [("/", 200), ("/service/api", 200), ("/service/nobody", 404)] {
+        let page = server.get(path, &[]).await;
+        assert_eq!(
+            (page.status, page.header("x-frame-options")),
+            (status, Some("DENY")),
+            "{path}"
+        );
+        assert!(
+            page.header("content-security-policy")
+                .unwrap()
+                .contains("frame-ancestors 'none'")
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_overview_of_a_thousand_services_stays_small() {
+    let server = Server::start(state(|| many(1000))).await;
+    let begun = std::time::Instant::now();
+    let plain = server.get("/", &[]).await;
+    let took = begun.elapsed();
+    let gzip = server.get("/", &["Accept-Encoding: gzip"]).await;
+    assert_eq!(gzip.header("content-encoding"), Some("gzip"));
+    eprintln!(
+        "1,000 services: {} bytes, {} with gzip, {took:?}",
+        plain.body.len(),
+        gzip.body.len()
+    );
+    // All of them are down here, which is the longest that rows get.
+    assert!(plain.body.len() < 700_000, "{}", plain.body.len());
+    assert!(gzip.body.len() < 70_000, "{}", gzip.body.len());
+    let mut text = String::new();
+    GzDecoder::new(gzip.body.as_slice())
+        .read_to_string(&mut text)
+        .unwrap();
+    assert!(text.ends_with("</html>") && text.len() == plain.body.len());
 }
 
 #[tokio::test]

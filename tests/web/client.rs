@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use upkeep_exporter::metrics::Renderer;
 use upkeep_exporter::store::Snapshot;
-use upkeep_exporter::web::{Bodies, Reloader, State, serve};
+use upkeep_exporter::web::{Bodies, Live, Reloader, State, serve};
 
 /// Nothing here takes longer, or it hangs.
 pub const DEADLINE: Duration = Duration::from_secs(30);
@@ -39,6 +39,7 @@ pub fn state(source: impl Fn() -> Snapshot + Send + Sync + 'static) -> State {
         is_ready: Box::new(|| true),
         reloader: Reloader::new(|| Box::pin(async { Ok(()) })),
         is_lifecycle_enabled: false,
+        live: Live::without_store(),
         telemetry_path: "/metrics".into(),
         bodies: Bodies::default(),
     }

@@ -7,6 +7,7 @@ mod client;
 #[path = "../common/mod.rs"]
 mod common;
 mod discovery;
+mod events;
 mod hostile;
 mod openapi;
 mod reloads;

@@ -1,0 +1,148 @@
+//! What is shown, and that everybody can use it: by axe-core's rules, in both colour schemes, on a phone, without scripts.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::browser::{Browser, Tab};
+use crate::common::snapshots::every_status;
+use crate::served::served;
+
+const PAGES: [&str; 5] = ["/", "/?status=down", "/service/api", "/service/nobody", "/widget"];
+
+/// The rules that the page breaks by axe-core, in short.
+async fn broken_rules(tab: &mut Tab) -> Vec<String> {
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("target/page-tools/node_modules/axe-core/axe.min.js");
+    let axe = std::fs::read_to_string(&path)
+        .unwrap_or_else(|error| panic!("{}: {error}; tests/setup.sh installs it", path.display()));
+    tab.eval(&format!("{axe};1")).await;
+    // Closed details hide what is in them from the rules.
+    tab.eval("for (const details of document.querySelectorAll('details')) details.open = true; 1")
+        .await;
+    let run = "axe.run(document, { preload: false }).then((found) => [found.passes.length, found.violations.map( \
+               (rule) => rule.id + ': ' + rule.nodes.map((node) => node.html + ' ' + node.failureSummary).join('; '))])";
+    let found = tab.eval(run).await;
+    assert!(found[0].as_u64().unwrap() > 10, "{found}");
+    let rules = found[1].as_array().unwrap().iter();
+    rules.map(|rule| rule.as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_page_is_accessible_and_fits_a_phone_in_light_and_dark() {
+    let address = served(every_status).await;
+    let browser = Browser::start().await;
+    let mut tab = browser.tab().await;
+    for page in PAGES {
+        for scheme in ["light", "dark"] {
+            tab.prefer(scheme).await;
+            tab.resize(1100, 900).await;
+            tab.open("about:blank").await;
+            tab.open(&format!("{address}{page}")).await;
+            if let Ok(folder) = std::env::var("UPKEEP_SCREENSHOTS") {
+                let name = page.replace(['/', '?'], "_");
+                tab.screenshot(&format!("{folder}/{name}-{scheme}.png")).await;
+            }
+            let rules = broken_rules(&mut tab).await;
+            assert!(rules.is_empty(), "{page} in {scheme}: {rules:#?}");
+            tab.resize(360, 740).await;
+            let widths = tab
+                .eval("[document.scrollingElement.scrollWidth, innerWidth, getComputedStyle(document.body).backgroundColor]")
+                .await;
+            if let Ok(folder) = std::env::var("UPKEEP_SCREENSHOTS") {
+                let name = page.replace(['/', '?'], "_");
+                tab.screenshot(&format!("{folder}/{name}-{scheme}-phone.png"))
+                    .await;
+            }
+            assert_eq!((&widths[0], &widths[1]), (&json!(360), &json!(360)), "{page}");
+            let is_dark = widths[2] == "rgb(18, 22, 26)";
+            assert_eq!(is_dark, scheme == "dark", "{widths}");
+        }
+    }
+    let faults = tab.faults().await;
+    // Only that there is no such service is told on the console.
+    assert!(
+        faults
+            .iter()
+            .all(|fault| fault.to_string().contains("/service/nobody")),
+        "{faults:#?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_page_tells_how_everything_stands_with_what_is_wrong_first() {
+    let address = served(every_status).await;
+    let browser = Browser::start().await;
+    let mut tab = browser.tab().await;
+    tab.open(&format!("{address}/")).await;
+    let text = tab.text().await;
+    for part in [
+        "1 down, 1 degraded, 2 unknown of 5 services",
+        "As of 2023-11-14 22:13:20 UTC",
+        "0/1 up",
+        "1/2 up",
+        "50.0\u{a0}ms",
+        "since 22:12:20, 1\u{a0}min",
+        "refused: connecting to 192.0.2.1:80: something went wrong",
+        "slow: answered after 1.25 s",
+        "not checked yet",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let order = tab
+        .eval("[...document.querySelectorAll('.services > li')].map((row) => row.id + ' ' + row.querySelector('.state').textContent)")
+        .await;
+    assert_eq!(
+        order,
+        json!([
+            "s-api down",
+            "s-slow degraded",
+            "s-web up",
+            "s-restored unknown",
+            "s-unseen unknown"
+        ])
+    );
+    assert_eq!(
+        tab.eval("document.title").await,
+        "1 down, 1 degraded, 2 unknown \u{b7} upkeep"
+    );
+    // Each status has a shape of its own, whatever its colour.
+    let shapes = tab
+        .eval("new Set([...document.querySelectorAll('.services .state i')].map((mark) => { const style = getComputedStyle(mark); \
+               return style.clipPath + style.borderRadius + style.transform; })).size")
+        .await;
+    assert_eq!(shapes, 4);
+    tab.open(&format!("{address}/?group=front&status=up")).await;
+    let text = tab.text().await;
+    assert!(text.contains("Showing 1 of 5 services") && text.contains("Web") && !text.contains("Slow"));
+    tab.open(&format!("{address}/service/api")).await;
+    let text = tab.text().await;
+    for part in [
+        "is down",
+        "Last 10 runs",
+        "192.0.2.3:80",
+        "each 15s, deadline 1s",
+        "degraded from 1s, down from 5s",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert_eq!(tab.faults().await, [json!(null); 0]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_scripts_all_is_readable_and_reloads_itself() {
+    let address = served(every_status).await;
+    let browser = Browser::start().await;
+    let mut tab = browser.tab().await;
+    tab.call("Emulation.setScriptExecutionDisabled", json!({ "value": true }))
+        .await;
+    tab.open(&format!("{address}/")).await;
+    let text = tab.text().await;
+    assert!(
+        text.contains("1 down, 1 degraded") && text.contains("refused: connecting"),
+        "{text}"
+    );
+    assert!(!text.contains("Connection lost"));
+    let refresh = "document.querySelector('noscript meta[http-equiv=refresh]')?.content";
+    assert_eq!(tab.eval(refresh).await, "10");
+}

@@ -1,0 +1,56 @@
+//! A web server in the test's own process that serves a snapshot made by hand.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use upkeep_exporter::metrics::Renderer;
+use upkeep_exporter::store::{RecentRun, RecentRuns, Snapshot};
+use upkeep_exporter::web::{Live, Reloader, State, serve};
+
+use crate::common::snapshots::NOW;
+
+/// Serves it for as long as the test lasts; gives the address.
+pub async fn served(snapshot: impl Fn() -> Snapshot + Clone + Send + Sync + 'static) -> String {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let source = snapshot.clone();
+    let runs = move |key: &str| Some(runs(&source(), key));
+    let events = tokio::sync::broadcast::Sender::new(1);
+    let state = State {
+        snapshot: Box::new(snapshot.clone()),
+        renderer: Renderer::new(snapshot),
+        is_ready: Box::new(|| true),
+        reloader: Reloader::new(|| Box::pin(async { Ok(()) })),
+        is_lifecycle_enabled: false,
+        live: Live::new(runs, move || events.subscribe()),
+        telemetry_path: "/metrics".into(),
+    };
+    tokio::spawn(serve(listener, Arc::new(state), std::future::pending()));
+    format!("http://{address}")
+}
+
+/// Ten runs of each check, like its last one.
+fn runs(snapshot: &Snapshot, key: &str) -> Vec<RecentRuns> {
+    let found = snapshot
+        .services
+        .iter()
+        .find(|view| view.service.key.as_str() == key);
+    let checks = found.map_or(&[][..], |view| &view.checks);
+    let runs = checks.iter().map(|check| {
+        let last = check.last_run.as_ref();
+        last.into_iter()
+            .flat_map(|last| (0..10).map(move |number| (last, number)))
+            .map(|(last, number)| RecentRun {
+                ended: NOW - 2.0 - 15.0 * f64::from(number),
+                status: check.status,
+                reason: check.problem.as_ref().map(|problem| problem.reason),
+                problem: check.problem.clone().filter(|_| number < 8),
+                duration: last.outcome.duration,
+                response_time: last.outcome.response_time,
+                phases: last.outcome.phases,
+            })
+            .collect()
+    });
+    runs.collect()
+}

@@ -1,0 +1,320 @@
+//! `/api/events` as curl sees it: what is told, what is told again, and that streams take nothing away from others.
+
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::broadcast;
+use upkeep_exporter::model::{CheckName, Problem, Reason, ServiceKey, Status};
+use upkeep_exporter::store::{Snapshot, StatusEvent};
+use upkeep_exporter::web::{Live, MAX_CONNECTIONS, MAX_STREAMS, State};
+
+use crate::client::{Server, state, within};
+use crate::snapshots::{NOW, every_status, many};
+
+/// A state whose changes the test makes.
+fn changeable() -> (State, broadcast::Sender<StatusEvent>) {
+    let changes = broadcast::Sender::new(16);
+    let source = changes.clone();
+    let mut state = state(every_status);
+    state.live = Live::new(|_| None, move || source.subscribe());
+    (state, changes)
+}
+
+fn change(service: &str) -> StatusEvent {
+    StatusEvent {
+        service: ServiceKey::new(service),
+        old: Status::Up,
+        new: Status::Down,
+        since: NOW,
+        check: Some(CheckName::new("http")),
+        problem: Some(Arc::new(Problem::new(Reason::Refused, "connecting\r\n\n to it"))),
+    }
+}
+
+/// All that curl gets within the seconds.
+async fn curl(server: &Server, seconds: &str, path: &str, header: &str) -> String {
+    let url = format!("http://{}{path}", server.address);
+    let (seconds, header) = (seconds.to_owned(), header.to_owned());
+    let output = tokio::task::spawn_blocking(move || {
+        Command::new("curl")
+            .args([
+                "-sSN",
+                "-i",
+                "--noproxy",
+                "*",
+                "--max-time",
+                &seconds,
+                "-H",
+                &header,
+                &url,
+            ])
+            .stderr(Stdio::null())
+            .output()
+            .expect("curl is installed (apt-get install curl)")
+    });
+    String::from_utf8(output.await.unwrap().stdout).unwrap()
+}
+
+/// The data of the events of this name.
+fn data(text: &str, event: &str) -> Vec<Value> {
+    let blocks = text
+        .split("\n\n")
+        .filter(|block| block.contains(&format!("event: {event}\n")));
+    blocks
+        .map(|block| serde_json::from_str(block.split("data: ").nth(1).unwrap()).unwrap())
+        .collect()
+}
+
+fn last_id(text: &str) -> &str {
+    text.lines()
+        .rev()
+        .find_map(|line| line.strip_prefix("id: "))
+        .unwrap()
+}
+
+/// A stream on a connection of its own, which has begun.
+async fn stream(server: &Server) -> TcpStream {
+    begun(server.connect().await, "/api/events").await
+}
+
+async fn begun(mut stream: TcpStream, path: &str) -> TcpStream {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut start = [0; 15];
+    within(stream.read_exact(&mut start)).await.unwrap();
+    assert_eq!(&start, b"HTTP/1.1 200 OK");
+    stream
+}
+
+/// Whether more comes within a second and a half.
+async fn is_alive(stream: &mut TcpStream) -> bool {
+    let mut buffer = [0; 65_536];
+    let read = tokio::time::timeout(Duration::from_millis(1500), stream.read(&mut buffer)).await;
+    matches!(read, Ok(Ok(1..)))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn changes_are_told_at_once_and_updates_each_second() {
+    let (state, changes) = changeable();
+    let server = Server::start(state).await;
+    let sender = tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        changes.send(change("api")).unwrap();
+        changes
+    });
+    let text = curl(&server, "3.6", "/api/events", "X: y").await;
+    let head = text.split("\r\n\r\n").next().unwrap().to_ascii_lowercase();
+    assert!(
+        head.starts_with("http/1.1 200") && head.contains("content-type: text/event-stream"),
+        "{head}"
+    );
+    assert!(text.contains("\nretry: 2000\nid: "), "{text}");
+    let updates = data(&text, "update");
+    assert!((3..=4).contains(&updates.len()), "{text}");
+    assert_eq!(updates[0]["taken"], "2023-11-14T22:13:20.250Z");
+    assert_eq!(
+        (&updates[1]["rows"], &updates[1]["complete"]),
+        (&json!({}), &json!(true))
+    );
+    assert_eq!(
+        data(&text, "status"),
+        [json!({
+            "service": "api", "old": "up", "new": "down", "since": "2023-11-14T22:13:20.250Z",
+            "check": "http", "reason": "refused", "message": "connecting    to it"
+        })]
+    );
+    let changes = sender.await.unwrap();
+
+    // Who comes back gets what it missed, once; who comes anew gets nothing old.
+    let known = last_id(&text).to_owned();
+    changes.send(change("two")).unwrap();
+    changes.send(change("three")).unwrap();
+    let header = format!("Last-Event-ID: {known}");
+    let again = curl(&server, "0.5", "/api/events?only=status", &header).await;
+    let services: Vec<_> = data(&again, "status")
+        .iter()
+        .map(|event| event["service"].clone())
+        .collect();
+    assert_eq!(services, ["two", "three"]);
+    assert!(data(&again, "update").is_empty() && data(&again, "lost").is_empty());
+    let anew = curl(&server, "0.5", "/api/events?only=status", "X: y").await;
+    assert!(data(&anew, "status").is_empty());
+    assert_eq!(last_id(&anew), last_id(&again));
+    let restarted = curl(&server, "0.5", "/api/events?only=status", "Last-Event-ID: 1-1").await;
+    assert_eq!(data(&restarted, "status").len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_lost_while_nobody_listens_is_told() {
+    let (state, changes) = changeable();
+    let server = Server::start(state).await;
+    let first = curl(&server, "0.5", "/api/events", "X: y").await;
+    // That the client has left shows when an update is written to it. The one receiver that is left then is the buffer,
+    // which holds 16 changes here.
+    within(async {
+        while changes.receiver_count() > 1 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+    for number in 0..20 {
+        changes.send(change(&format!("s{number}"))).unwrap();
+    }
+    let header = format!("Last-Event-ID: {}", last_id(&first));
+    let late = curl(&server, "0.5", "/api/events?only=status", &header).await;
+    assert_eq!(data(&late, "lost"), [json!({ "events": 4 })]);
+    assert_eq!(data(&late, "status").len(), 16);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_rendering_a_second_serves_all_streams_and_none_is_made_for_nobody() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&calls);
+    let server = Server::start(state(move || {
+        counter.fetch_add(1, Ordering::SeqCst);
+        every_status()
+    }))
+    .await;
+    assert_eq!(calls.load(Ordering::SeqCst), 0);
+    let mut streams = Vec::new();
+    for _ in 0..10 {
+        streams.push(stream(&server).await);
+    }
+    tokio::time::sleep(Duration::from_millis(2200)).await;
+    let made = calls.load(Ordering::SeqCst);
+    assert!((2..=4).contains(&made), "{made}");
+    drop(streams);
+    // A stream that is left is noticed when something is written to it.
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let made = calls.load(Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(calls.load(Ordering::SeqCst), made);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn there_are_not_too_many_streams_and_places_become_free() {
+    let server = Server::start(state(every_status)).await;
+    let mut streams = Vec::new();
+    for _ in 0..MAX_STREAMS {
+        streams.push(stream(&server).await);
+    }
+    let reply = server.get("/api/events", &[]).await;
+    assert_eq!((reply.status, reply.header("retry-after")), (503, Some("10")));
+    assert_eq!(server.get("/metrics", &[]).await.status, 200);
+    streams.pop();
+    a_place_becomes_free(&server, Duration::from_secs(10)).await;
+}
+
+/// Waits until one more stream may begin.
+async fn a_place_becomes_free(server: &Server, limit: Duration) {
+    let begun = Instant::now();
+    loop {
+        let mut next = server.connect().await;
+        next.write_all(b"GET /api/events HTTP/1.1\r\nHost: x\r\n\r\n")
+            .await
+            .unwrap();
+        let mut start = [0; 12];
+        within(next.read_exact(&mut start)).await.unwrap();
+        if &start == b"HTTP/1.1 200" {
+            return;
+        }
+        assert!(begun.elapsed() < limit, "the place stays taken");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn idle_connections_do_not_end_streams_and_streams_do_not_stop_scrapes() {
+    let server = Server::start(state(every_status)).await;
+    let mut streams = Vec::new();
+    for _ in 0..MAX_STREAMS {
+        streams.push(stream(&server).await);
+    }
+    let mut idle = Vec::new();
+    for _ in 0..MAX_CONNECTIONS {
+        idle.push(server.connect().await);
+    }
+    let begun = Instant::now();
+    assert_eq!(server.get("/metrics", &[]).await.status, 200);
+    assert!(
+        begun.elapsed() < Duration::from_millis(500),
+        "{:?}",
+        begun.elapsed()
+    );
+    for stream in &mut streams {
+        assert!(is_alive(stream).await, "a stream ended");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_end_with_the_server_at_once() {
+    let mut server = Server::start(state(every_status)).await;
+    let mut streams = [stream(&server).await, stream(&server).await];
+    let begun = Instant::now();
+    drop(server.stop.take());
+    within(&mut server.task).await.unwrap();
+    assert!(
+        begun.elapsed() < Duration::from_millis(500),
+        "{:?}",
+        begun.elapsed()
+    );
+    for stream in &mut streams {
+        let mut rest = Vec::new();
+        within(stream.read_to_end(&mut rest)).await.unwrap();
+        // The end of the body, as HTTP/1.1 has it: nothing was cut off.
+        assert!(
+            rest.ends_with(b"0\r\n\r\n"),
+            "{:?}",
+            String::from_utf8_lossy(&rest)
+        );
+    }
+}
+
+/// Services each of whose rows is another one each time.
+fn restless() -> impl Fn() -> Snapshot + Send + Sync + 'static {
+    let step = AtomicU32::new(0);
+    move || {
+        let mut snapshot = many(500);
+        snapshot.taken += f64::from(step.fetch_add(1, Ordering::SeqCst)) * 6000.0;
+        snapshot
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_that_nobody_reads_is_dropped() {
+    let server = Server::start(state(restless())).await;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let _deaf = begun(socket.connect(server.address).await.unwrap(), "/api/events").await;
+    let mut quiet = Vec::new();
+    for _ in 1..MAX_STREAMS {
+        quiet.push(begun(server.connect().await, "/api/events?only=status").await);
+    }
+    assert_eq!(server.get("/api/events", &[]).await.status, 503);
+    // The kernel's buffers fill first; the client then has 30 s to read on.
+    a_place_becomes_free(&server, Duration::from_secs(90)).await;
+    for stream in &mut quiet {
+        let mut head = [0; 4096];
+        assert!(within(stream.read(&mut head)).await.unwrap() > 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_that_nobody_reads_holds_nothing_up() {
+    let mut server = Server::start(state(restless())).await;
+    let _deaf = stream(&server).await;
+    let mut other = stream(&server).await;
+    for _ in 0..3 {
+        assert!(is_alive(&mut other).await);
+    }
+    assert_eq!(server.get("/metrics", &[]).await.status, 200);
+    let begun = Instant::now();
+    drop(server.stop.take());
+    within(&mut server.task).await.unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+}
