@@ -1,23 +1,37 @@
 //! The web server: metrics, health, reload, and a page that links them.
 //!
-//! `server` accepts connections and bounds their number, `stream` bounds every wait for a client, `routes` knows what
-//! there is and `pages` makes the texts.
+//! `server` accepts connections from what `socket` listens on and bounds their number, `tls` does the handshake, `stream`
+//! bounds every wait for a client, `front` asks who it is (`auth`, `throttle`), `routes` knows what there is and `pages`
+//! makes the texts. `config` reads the web configuration file, `live` reads it again when it changes.
 
 mod accept;
+mod auth;
 mod body;
+pub mod config;
 mod connections;
+mod front;
+mod live;
 mod pages;
+mod protocol;
 mod reload;
 mod reply;
 mod routes;
 mod server;
+mod socket;
+mod socket_file;
 mod stream;
+mod throttle;
+mod tls;
 
 use std::fmt;
 use std::sync::Arc;
 
+pub use front::Front;
+pub use live::WebConfig;
 pub use reload::{ReloadFuture, Reloader};
-pub use server::{MAX_CONNECTIONS, serve};
+pub use server::{MAX_CONNECTIONS, serve, serve_behind};
+pub use socket::Listener;
+pub use socket_file::{MODE as SOCKET_MODE, SocketError, SocketFile};
 
 use crate::metrics::Renderer;
 use crate::store::Snapshot;
