@@ -1,5 +1,5 @@
 //! One small faulty file a rule, with the exact errors beside it (`UPDATE=1` writes them anew: read the difference). They
-//! may name `good.crt`, `good.key` and `other.key`, which exist here only.
+//! may name `good.crt`, `good.key` and `other.key`, which exist here only. And good files are good.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -108,4 +108,34 @@ fn a_good_file_is_told_by_what_it_makes() {
     assert!(output.status.success(), "{output:?}");
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(said.ends_with("web.yml: plain HTTP, 1 user\n"), "{said}");
+}
+
+#[test]
+fn the_documented_file_is_good() {
+    let page = include_str!("../../docs/WEB.md");
+    let (_, example) = page.split_once("```yaml\n").unwrap();
+    let (example, _) = example.split_once("```").unwrap();
+    let identity = self_signed(&["localhost"]);
+    let read = |path: &Path| match path.to_str().unwrap() {
+        "/web/server.crt" | "/web/clients-ca.crt" => Ok(identity.certificate.clone().into_bytes()),
+        "/web/server.key" => Ok(identity.key.clone().into_bytes()),
+        other => panic!("{other} is not documented"),
+    };
+    let files = Files::new(Path::new("/web"), &read);
+    let settings =
+        parse_bytes(example.as_bytes(), "WEB.md", &files).unwrap_or_else(|error| panic!("{error}"));
+    assert!(settings.tls.is_some() && settings.rate_limit.is_some());
+    assert_eq!((settings.users.len(), settings.http.headers.len()), (1, 5));
+    // Every key there is stands in the page.
+    for key in [
+        "cert:",
+        "key:",
+        "client_ca:",
+        "client_auth_type:",
+        "min_version:",
+        "max_version:",
+        "http2:",
+    ] {
+        assert!(example.contains(key), "{key}");
+    }
 }
