@@ -19,8 +19,9 @@ const MAX_HEAD_BYTES: u16 = 16 * 1024;
 const MAX_HEADERS: usize = 100;
 /// What hyper may buffer of a connection in each direction, in bytes.
 const MAX_BUFFER_BYTES: usize = 32 * 1024;
-/// The most requests of a connection that are under way at once.
-const MAX_STREAMS: u32 = 16;
+/// The most requests of a connection that are under way at once. A client that does not read makes each of them hold a chunk
+/// of its body, so they count against memory like connections.
+const MAX_STREAMS: u32 = 4;
 /// What may come of the bodies of requests before it is read, in bytes; nothing here reads one.
 const MAX_WINDOW_BYTES: u32 = 64 * 1024;
 

@@ -5,9 +5,20 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
 use tempfile::TempDir;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use crate::common::servers::{Server, eventually, free_port, tool};
 use crate::common::targets::tls::{Authority, Identity};
@@ -124,6 +135,11 @@ impl Guarded {
         self.server.as_ref().unwrap().log()
     }
 
+    /// Ends the exporter; panics when that takes longer than `limit`.
+    pub fn terminate(&mut self, limit: Duration) {
+        self.server.as_mut().unwrap().terminate(limit);
+    }
+
     pub fn pid(&self) -> u32 {
         self.server.as_ref().unwrap().pid()
     }
@@ -148,6 +164,30 @@ impl Guarded {
             self.dir.path(),
         )
     }
+}
+
+pub type Sender = http2::SendRequest<Full<Bytes>>;
+pub type Connection = http2::Connection<TokioIo<TlsStream<TcpStream>>, Full<Bytes>, TokioExecutor>;
+
+/// A connection of hyper's client over TLS and HTTP/2, for what curl does not do.
+pub async fn http2_client(guarded: &Guarded, builder: http2::Builder<TokioExecutor>) -> (Sender, Connection) {
+    let mut roots = RootCertStore::empty();
+    let authority = CertificateDer::from_pem_slice(guarded.authority.pem().as_bytes()).unwrap();
+    roots.add(authority).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let stream = TcpStream::connect(("127.0.0.1", guarded.port)).await.unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    let stream = TlsConnector::from(Arc::new(config))
+        .connect(name, stream)
+        .await
+        .unwrap();
+    builder.handshake(TokioIo::new(stream)).await.unwrap()
 }
 
 /// Runs curl in `dir`.

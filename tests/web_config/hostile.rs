@@ -1,11 +1,17 @@
-//! Clients that do not finish their handshakes, and such that try passwords.
+//! Clients that do not finish their handshakes, do not read their answers, or try passwords.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use crate::guarded::{Guarded, TLS, hash};
+use http_body_util::{BodyExt, Full};
+use hyper::Request;
+use hyper::client::conn::http2;
+use hyper_util::rt::TokioExecutor;
+
+use crate::common::servers::eventually;
+use crate::guarded::{Guarded, LONG, TLS, hash, http2_client};
 
 /// The beginning of a handshake record that says it is 512 bytes long.
 const HALF_A_HELLO: &[u8] = &[22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3];
@@ -75,6 +81,82 @@ async fn scrapes_are_served_beside_a_flood_of_handshakes() {
         .unwrap()
         .count();
     assert!(descriptors < 600, "{descriptors} descriptors");
+}
+
+/// A client over HTTP/2 that asks `count` times for the metrics and takes one byte of each answer.
+async fn asks_and_does_not_read(guarded: &Guarded, count: usize) -> impl Drop + use<> {
+    struct Held(tokio::task::JoinSet<()>);
+    impl Drop for Held {
+        fn drop(&mut self) {
+            self.0.abort_all();
+        }
+    }
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder.initial_stream_window_size(1);
+    let (sender, connection) = http2_client(guarded, builder).await;
+    let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn(async move { drop(connection.await) });
+    for _ in 0..count {
+        let mut sender = sender.clone();
+        tasks.spawn(async move {
+            let request = Request::get("https://localhost/metrics")
+                .body(Full::default())
+                .unwrap();
+            // The answer is held with its body unread.
+            let _answer = sender.send_request(request).await;
+            std::future::pending().await
+        });
+    }
+    Held(tasks)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_over_http2_that_do_not_read_do_not_stop_a_scrape() {
+    let guarded = Guarded::start(TLS).await;
+    assert_eq!(guarded.https("/metrics", &["--http2"]).status, 200);
+    let before = resident_kilobytes(&guarded);
+    let mut held = Vec::new();
+    for _ in 0..100 {
+        // More than a connection may have under way at once.
+        held.push(asks_and_does_not_read(&guarded, 40).await);
+    }
+    for _ in 0..5 {
+        let begun = Instant::now();
+        let scrape = guarded.https("/metrics", &["--http2"]);
+        assert_eq!(scrape.status, 200, "{scrape:?}");
+        assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    }
+    let grown = resident_kilobytes(&guarded).saturating_sub(before);
+
+    assert!(grown < 40_000, "{grown} kB");
+    // All of it ends with the connections.
+    drop(held);
+    let sockets = || {
+        std::fs::read_dir(format!("/proc/{}/fd", guarded.pid()))
+            .unwrap()
+            .count()
+    };
+    eventually("the connections are closed", LONG, || async {
+        (sockets() < 60).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn handshakes_and_idle_connections_do_not_delay_the_end() {
+    let mut guarded = Guarded::start(TLS).await;
+    let mut silent = TcpStream::connect(("127.0.0.1", guarded.port)).unwrap();
+    silent.write_all(HALF_A_HELLO).unwrap();
+    let (mut sender, connection) = http2_client(&guarded, http2::Builder::new(TokioExecutor::new())).await;
+    let connection = tokio::spawn(connection);
+    let request = Request::get("https://localhost/-/healthy")
+        .body(Full::default())
+        .unwrap();
+    let answer = sender.send_request(request).await.unwrap();
+    assert_eq!(answer.status(), 200);
+    answer.into_body().collect().await.unwrap();
+    guarded.terminate(Duration::from_secs(1));
+    drop(connection.await.unwrap());
 }
 
 /// One attempt from a loopback address of its own.

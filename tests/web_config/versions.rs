@@ -1,21 +1,15 @@
 //! Versions of TLS and HTTP, cipher suites, curves and header fields.
 
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::Request;
 use hyper::client::conn::http2;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
+use hyper_util::rt::TokioExecutor;
 
 use crate::common::servers::tool;
-use crate::guarded::{Guarded, TLS};
+use crate::guarded::{Guarded, TLS, http2_client};
 
 /// What openssl's client says of a handshake; `None` where there was none.
 fn handshake(guarded: &Guarded, arguments: &[&str]) -> Option<String> {
@@ -69,25 +63,7 @@ async fn tls_12_and_13_and_http_1_and_2_are_spoken() {
 #[tokio::test]
 async fn a_request_over_http2_is_answered_before_its_body_was_sent() {
     let guarded = Guarded::start(TLS).await;
-    let mut roots = RootCertStore::empty();
-    let authority = CertificateDer::from_pem_slice(guarded.authority.pem().as_bytes()).unwrap();
-    roots.add(authority).unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec()];
-    let stream = TcpStream::connect(("127.0.0.1", guarded.port)).await.unwrap();
-    let name = ServerName::try_from("localhost").unwrap();
-    let stream = TlsConnector::from(Arc::new(config))
-        .connect(name, stream)
-        .await
-        .unwrap();
-    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
-        .await
-        .unwrap();
+    let (mut sender, connection) = http2_client(&guarded, http2::Builder::new(TokioExecutor::new())).await;
     let connection = tokio::spawn(connection);
     for _ in 0..3 {
         let body = Full::new(Bytes::from(vec![b'x'; 1 << 20]));
