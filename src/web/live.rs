@@ -115,8 +115,11 @@ impl WebConfig {
         Arc::clone(&self.in_use.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Takes over what changes in the files, until it is dropped.
+    /// Takes over what changes in the files. Never returns.
     pub async fn follow(self: Arc<Self>) {
+        if self.file.is_none() {
+            return std::future::pending().await;
+        }
         let mut ticks = interval(LOOK_EACH);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {

@@ -1,14 +1,17 @@
 //! HTTP/1.1 and HTTP/2 on a connection, with bounds to what a client can make them hold.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
+use http::{Request, Response};
+use hyper::body::Incoming;
 use hyper::server::conn;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulConnection;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::body::Answering;
+use super::body::{Answering, ResponseBody};
 use super::connections::Activity;
 use super::stream::{Limited, Protocol};
 use super::throttle::Peer;
@@ -33,6 +36,18 @@ pub(super) struct Answerer {
     pub activity: Arc<Activity>,
 }
 
+impl Answerer {
+    fn answer(
+        &self,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Result<Response<ResponseBody>, Infallible>> + Send + use<> {
+        // From now on, not from when the future is first polled, the connection is busy.
+        let answering = Answering::new(&self.activity);
+        let (front, state) = (Arc::clone(&self.front), Arc::clone(&self.state));
+        front.answer(self.peer, state, request, answering)
+    }
+}
+
 /// Speaks HTTP/1.1 over `stream`.
 pub(super) fn http1<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     stream: S,
@@ -43,11 +58,7 @@ pub(super) fn http1<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
         Protocol::Http1,
         Arc::clone(&answerer.activity),
     ));
-    let service = service_fn(move |request| {
-        let answering = Answering::new(&answerer.activity);
-        let (front, state) = (Arc::clone(&answerer.front), Arc::clone(&answerer.state));
-        front.answer(answerer.peer, state, request, answering)
-    });
+    let service = service_fn(move |request| answerer.answer(request));
     conn::http1::Builder::new()
         .half_close(true)
         .max_headers(MAX_HEADERS)
@@ -68,11 +79,7 @@ pub(super) fn http2<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
         Protocol::Http2,
         Arc::clone(&answerer.activity),
     ));
-    let service = service_fn(move |request| {
-        let answering = Answering::new(&answerer.activity);
-        let (front, state) = (Arc::clone(&answerer.front), Arc::clone(&answerer.state));
-        front.answer(answerer.peer, state, request, answering)
-    });
+    let service = service_fn(move |request| answerer.answer(request));
     conn::http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
