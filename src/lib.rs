@@ -25,7 +25,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::{info, warn};
@@ -38,7 +37,9 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 /// Everything that a running exporter depends on from outside, so that tests can bind port 0 and control time.
 pub struct Setup {
     /// Where to serve.
-    pub listeners: Vec<TcpListener>,
+    pub listeners: Vec<web::Listener>,
+    /// Who is served, and whether over TLS.
+    pub web_config: Arc<web::WebConfig>,
     /// The configuration to begin with.
     pub config: config::Config,
     /// Loads the configuration again.
@@ -89,9 +90,11 @@ pub async fn run(
     take_over(&setup.config);
     let snapshot = {
         let (store, prober) = (Arc::clone(&store), Arc::clone(&prober));
+        let web_config = Arc::clone(&setup.web_config);
         move || {
             let mut snapshot = store.snapshot();
             snapshot.exporter.probes = prober.counts();
+            snapshot.exporter.web_config_last_reload_successful = web_config.last_reload_successful();
             snapshot
         }
     };
@@ -124,12 +127,17 @@ pub async fn run(
     });
     let (stop, stopped) = watch::channel(());
     let mut servers = JoinSet::new();
+    let front = web::Front::new(Arc::clone(&setup.web_config));
     for listener in setup.listeners {
         let mut stopped = stopped.clone();
         // The sender's end is as good a sign as its message.
-        servers.spawn(web::serve(listener, Arc::clone(&state), async move {
-            drop(stopped.changed().await)
-        }));
+        let stopped = async move { drop(stopped.changed().await) };
+        servers.spawn(web::serve_behind(
+            Arc::clone(&front),
+            listener,
+            Arc::clone(&state),
+            stopped,
+        ));
     }
 
     let summary = reload::summary(&setup.config);
@@ -138,6 +146,7 @@ pub async fn run(
     tokio::select! {
         () = shutdown => {}
         () = reload::follow(hangup, &state.reloader) => {}
+        () = setup.web_config.follow() => {}
         () = notify::feed_watchdog(|| scheduler.liveness().is_alive()) => {}
     }
     notify::stopping();

@@ -23,7 +23,6 @@ pub mod rabbitmq;
 pub mod redis;
 pub mod resolve;
 pub mod s3;
-pub mod stamp;
 pub mod stream;
 pub mod systemd;
 pub mod tcp;

@@ -1,22 +1,45 @@
-//! Listen addresses as exporters take them: `:10100`, `127.0.0.1:10100`, `[::1]:10100`, `localhost:10100`.
+//! Listen addresses as exporters take them: `:10100`, `127.0.0.1:10100`, `[::1]:10100`, `localhost:10100`; and Unix sockets:
+//! `unix:/run/upkeep_exporter/web.sock`.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
+use std::path::PathBuf;
 use std::str::FromStr;
+
+use crate::web::{Listener, SocketError, SocketFile};
 
 /// Where to listen.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ListenAddress {
-    /// A name or an address without brackets; `None` for every address of the machine.
-    host: Option<String>,
-    port: u16,
+pub enum ListenAddress {
+    /// A port of an address.
+    Tcp {
+        /// A name or an address without brackets; `None` for every address of the machine.
+        host: Option<String>,
+        /// The port.
+        port: u16,
+    },
+    /// A Unix socket with this file.
+    Unix(PathBuf),
 }
 
 impl FromStr for ListenAddress {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("\"{text}\" is not [HOST]:PORT; write :10100, 127.0.0.1:10100 or [::1]:10100");
+        if let Some(path) = text.strip_prefix("unix:") {
+            return if path.starts_with('/') {
+                Ok(Self::Unix(path.into()))
+            } else {
+                Err(format!(
+                    "\"{text}\" has no absolute path; write unix:/run/upkeep_exporter/web.sock"
+                ))
+            };
+        }
+        let wrong = || {
+            format!(
+                "\"{text}\" is not [HOST]:PORT; write :10100, 127.0.0.1:10100 or [::1]:10100, or unix:/PATH for a Unix socket"
+            )
+        };
         let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
         let port = port.parse().map_err(|_| wrong())?;
         let host = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
@@ -27,7 +50,7 @@ impl FromStr for ListenAddress {
             None if host.contains(':') || host.chars().any(char::is_whitespace) => return Err(wrong()),
             None => host,
         };
-        Ok(Self {
+        Ok(Self::Tcp {
             host: (!host.is_empty()).then(|| host.to_owned()),
             port,
         })
@@ -35,29 +58,50 @@ impl FromStr for ListenAddress {
 }
 
 impl ListenAddress {
-    /// Opens the socket, not blocking. Without a host: both IP versions where the machine has both.
+    /// Opens the socket in the runtime that calls.
     ///
     /// # Errors
-    /// When the name does not resolve or the address can't be bound.
-    pub fn bind(&self) -> io::Result<TcpListener> {
-        let listener = match &self.host {
-            Some(host) => {
-                TcpListener::bind(&*(host.as_str(), self.port).to_socket_addrs()?.collect::<Vec<_>>())?
+    /// When the name does not resolve, the address can't be bound, or something stands at the path of a Unix socket.
+    pub fn bind(&self) -> Result<Listener, SocketError> {
+        match self {
+            Self::Tcp { host, port } => {
+                let listener = bind_tcp(host.as_deref(), *port)?;
+                listener.set_nonblocking(true)?;
+                Ok(tokio::net::TcpListener::from_std(listener)?.into())
             }
-            None => TcpListener::bind(SocketAddr::from((Ipv6Addr::UNSPECIFIED, self.port)))
-                .or_else(|_| TcpListener::bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, self.port))))?,
-        };
-        listener.set_nonblocking(true)?;
-        Ok(listener)
+            Self::Unix(path) => {
+                let (listener, file) = SocketFile::bind(path)?;
+                Ok(Listener::Unix(
+                    tokio::net::UnixListener::from_std(listener)?,
+                    Some(file),
+                ))
+            }
+        }
+    }
+}
+
+/// Without a host: both IP versions where the machine has both.
+fn bind_tcp(host: Option<&str>, port: u16) -> io::Result<TcpListener> {
+    match host {
+        Some(host) => TcpListener::bind(&*(host, port).to_socket_addrs()?.collect::<Vec<_>>()),
+        None => TcpListener::bind(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)))
+            .or_else(|_| TcpListener::bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)))),
     }
 }
 
 impl std::fmt::Display for ListenAddress {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match &self.host {
-            Some(host) if host.contains(':') => write!(f, "[{host}]:{}", self.port),
-            Some(host) => write!(f, "{host}:{}", self.port),
-            None => write!(f, ":{}", self.port),
+        match self {
+            Self::Tcp {
+                host: Some(host),
+                port,
+            } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self::Tcp {
+                host: Some(host),
+                port,
+            } => write!(f, "{host}:{port}"),
+            Self::Tcp { host: None, port } => write!(f, ":{port}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
 }
@@ -68,7 +112,13 @@ mod tests {
 
     #[test]
     fn reads_what_exporters_take_and_writes_it_back() {
-        for text in [":10100", "127.0.0.1:1", "[::1]:65535", "localhost:0"] {
+        for text in [
+            ":10100",
+            "127.0.0.1:1",
+            "[::1]:65535",
+            "localhost:0",
+            "unix:/run/x",
+        ] {
             assert_eq!(text.parse::<ListenAddress>().unwrap().to_string(), text);
         }
     }
@@ -83,12 +133,20 @@ mod tests {
                 "{text}"
             );
         }
+        for text in ["unix:", "unix:x"] {
+            assert!(
+                text.parse::<ListenAddress>()
+                    .unwrap_err()
+                    .contains("write unix:/"),
+                "{text}"
+            );
+        }
     }
 
-    #[test]
-    fn without_a_host_both_ip_versions_are_served() {
+    #[tokio::test]
+    async fn without_a_host_both_ip_versions_are_served() {
         let listener = ":0".parse::<ListenAddress>().unwrap().bind().unwrap();
-        let port = listener.local_addr().unwrap().port();
+        let port = listener.port().unwrap();
         assert!(std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok());
     }
 }

@@ -1,7 +1,9 @@
 //! The command line: flags as exporters have them, and the commands beside serving.
 
+mod activation;
 mod check_config;
 mod listen;
+mod own_check;
 mod serve;
 
 use std::ffi::OsString;
@@ -40,8 +42,12 @@ struct Arguments {
 enum Command {
     /// Check configuration files: print every error with its place, or what a file makes
     CheckConfig {
+        /// A web configuration file to check too
+        #[arg(long = "web.config.file", value_name = "PATH")]
+        web_config_file: Option<PathBuf>,
+
         /// The files to check
-        #[arg(required = true, value_name = "FILE")]
+        #[arg(required_unless_present = "web_config_file", value_name = "FILE")]
         files: Vec<PathBuf>,
     },
 }
@@ -57,9 +63,17 @@ struct ServeFlags {
     #[arg(long = "config.check")]
     config_check: bool,
 
-    /// Where to serve: HOST:PORT, or :PORT for every address; may be given more than once
+    /// Where to serve: HOST:PORT, :PORT for every address, or unix:/PATH; may be given more than once
     #[arg(long = "web.listen-address", value_name = "ADDRESS", default_value = ":10100")]
     listen_addresses: Vec<ListenAddress>,
+
+    /// Serve on the sockets that systemd hands over, instead of listening
+    #[arg(long = "web.systemd-socket", conflicts_with = "listen_addresses")]
+    systemd_socket: bool,
+
+    /// A file that says who is served, and whether over TLS: docs/WEB.md
+    #[arg(long = "web.config.file", value_name = "PATH")]
+    web_config_file: Option<PathBuf>,
 
     /// The path of the metrics
     #[arg(long = "web.telemetry-path", value_name = "PATH", default_value = "/metrics", value_parser = telemetry_path)]
@@ -143,8 +157,14 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let result = match arguments.command {
-        Some(Command::CheckConfig { files }) => check_config::files(&files),
-        None if arguments.serve.config_check => check_config::one(arguments.serve.config_file.as_deref()),
+        Some(Command::CheckConfig {
+            web_config_file,
+            files,
+        }) => check_config::files(&files, web_config_file.as_deref()),
+        None if arguments.serve.config_check => check_config::one(
+            arguments.serve.config_file.as_deref(),
+            arguments.serve.web_config_file.as_deref(),
+        ),
         None => serve::serve(arguments.serve),
     };
     result.unwrap_or_else(|error| {

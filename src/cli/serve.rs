@@ -4,43 +4,51 @@ use std::ffi::OsStr;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
 use super::ServeFlags;
+use super::activation::{self, Handed};
 use super::listen::ListenAddress;
+use super::own_check::keep_what_can_succeed;
 use crate::config::ConfigError;
 use crate::model::SystemClock;
 use crate::reload::Loader;
+use crate::web::{Listener, WebConfig};
 use crate::{Setup, config, log};
 
 /// Serves until SIGTERM or SIGINT.
 pub fn serve(flags: ServeFlags) -> anyhow::Result<ExitCode> {
+    // First of all: the log and the runtime have threads.
+    let handed = if flags.systemd_socket {
+        activation::take()?
+    } else {
+        Vec::new()
+    };
     let _flushed_at_the_end = log::start(flags.log_level, flags.log_format);
     raise_open_files();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("starting the runtime")?;
-    let result = runtime.block_on(until_terminated(flags));
+    let result = runtime.block_on(until_terminated(flags, handed));
     // A thread that hangs in the kernel (a file or a command line being read) must not delay the end.
     runtime.shutdown_background();
     result.map(|()| ExitCode::SUCCESS)
 }
 
-async fn until_terminated(flags: ServeFlags) -> anyhow::Result<()> {
+async fn until_terminated(flags: ServeFlags, handed: Vec<Handed>) -> anyhow::Result<()> {
     let hangup = hangups()?;
     let mut shutdown = std::pin::pin!(terminated()?);
     // A large configuration takes seconds, one on a file system that hangs forever: ended all the same.
     let setup = tokio::select! {
-        setup = setup(flags) => setup?,
+        setup = setup(flags, handed) => setup?,
         () = &mut shutdown => return Ok(()),
     };
     crate::run(setup, hangup, shutdown)
@@ -48,12 +56,18 @@ async fn until_terminated(flags: ServeFlags) -> anyhow::Result<()> {
         .context("opening the state directory")
 }
 
-async fn setup(flags: ServeFlags) -> anyhow::Result<Setup> {
-    let listeners = bind(&flags.listen_addresses, &flags.telemetry_path)?;
-    let port = listeners
-        .first()
-        .and_then(|listener| Some(listener.local_addr().ok()?.port()));
-    let load = loader(flags.config_file, port);
+async fn setup(flags: ServeFlags, handed: Vec<Handed>) -> anyhow::Result<Setup> {
+    let web_config = match flags.web_config_file.clone() {
+        Some(file) => tokio::task::spawn_blocking(move || WebConfig::open(file))
+            .await
+            .context("loading the web configuration")?
+            .map_err(|findings| anyhow::anyhow!("the web configuration can't be used:\n{findings}"))?,
+        None => WebConfig::none(),
+    };
+    let listeners = listeners(&flags, handed, &web_config)?;
+    let port = listeners.iter().find_map(Listener::port);
+    let is_guarded = web_config.has_tls() || web_config.has_users();
+    let load = loader(flags.config_file, port, is_guarded);
     let first = Arc::clone(&load);
     let config = tokio::task::spawn_blocking(move || first())
         .await
@@ -61,6 +75,7 @@ async fn setup(flags: ServeFlags) -> anyhow::Result<Setup> {
         .map_err(unusable)?;
     Ok(Setup {
         listeners,
+        web_config,
         config,
         load,
         clock: Arc::new(SystemClock::new()),
@@ -80,35 +95,68 @@ fn unusable(findings: ConfigError) -> anyhow::Error {
     anyhow::anyhow!("the configuration can't be used:\n{findings}")
 }
 
-fn bind(addresses: &[ListenAddress], telemetry_path: &str) -> anyhow::Result<Vec<TcpListener>> {
+/// What to listen on: what systemd handed over, or else the addresses.
+fn listeners(
+    flags: &ServeFlags,
+    handed: Vec<Handed>,
+    web_config: &WebConfig,
+) -> anyhow::Result<Vec<Listener>> {
     let open = |address: &ListenAddress| {
-        let listener = address.bind().with_context(|| {
+        address.bind().with_context(|| {
             format!("listening on {address} (choose another address with --web.listen-address)")
-        })?;
-        let bound = listener.local_addr()?;
-        info!(address = %bound, metrics = %metrics_url(bound, telemetry_path), "listening");
-        Ok(TcpListener::from_std(listener)?)
+        })
     };
-    addresses.iter().map(open).collect()
+    let listeners: Vec<Listener> = if handed.is_empty() {
+        flags
+            .listen_addresses
+            .iter()
+            .map(open)
+            .collect::<Result<_, _>>()?
+    } else {
+        let taken = handed.into_iter().map(Handed::into_listener);
+        taken
+            .collect::<Result<_, _>>()
+            .context("taking over systemd's sockets")?
+    };
+    let scheme = if web_config.has_tls() { "https" } else { "http" };
+    for listener in &listeners {
+        match listener {
+            Listener::Tcp(listener) => {
+                let bound = listener.local_addr()?;
+                let metrics = metrics_url(scheme, bound, &flags.telemetry_path);
+                info!(address = %bound, %metrics, "listening");
+            }
+            Listener::Unix(listener, _) => {
+                let bound = listener.local_addr()?;
+                let path = bound.as_pathname().unwrap_or(Path::new("")).display();
+                info!(address = %format_args!("unix:{path}"), scheme, "listening");
+            }
+        }
+    }
+    Ok(listeners)
 }
 
 /// Where to look: the URL of the metrics, for a browser or a scraper on this machine.
-fn metrics_url(bound: SocketAddr, telemetry_path: &str) -> String {
+fn metrics_url(scheme: &str, bound: SocketAddr, telemetry_path: &str) -> String {
     if bound.ip().is_unspecified() {
-        format!("http://localhost:{}{telemetry_path}", bound.port())
+        format!("{scheme}://localhost:{}{telemetry_path}", bound.port())
     } else {
-        format!("http://{bound}{telemetry_path}")
+        format!("{scheme}://{bound}{telemetry_path}")
     }
 }
 
-/// Loads `file`, or without one the embedded default for an exporter that listens on `port`; logs the remarks.
-fn loader(file: Option<PathBuf>, port: Option<u16>) -> Arc<Loader> {
+/// Loads `file`, or without one the embedded default for an exporter that listens on `port`, behind TLS or users where
+/// `is_guarded`; logs the remarks.
+fn loader(file: Option<PathBuf>, port: Option<u16>, is_guarded: bool) -> Arc<Loader> {
     Arc::new(move || {
-        let loaded = match (&file, port) {
+        let mut loaded = match (&file, port) {
             (Some(file), _) => config::load(file)?,
             (None, Some(port)) => config::embedded_default_on(port)?,
             (None, None) => config::embedded_default()?,
         };
+        if file.is_none() {
+            keep_what_can_succeed(&mut loaded.config, port.is_some(), is_guarded);
+        }
         for remark in &loaded.remarks {
             warn!(%remark, "configuration");
         }
@@ -172,7 +220,7 @@ mod tests {
             ("127.0.0.1:1", "http://127.0.0.1:1/m"),
             ("[::1]:1", "http://[::1]:1/m"),
         ] {
-            assert_eq!(metrics_url(bound.parse().unwrap(), "/m"), expected);
+            assert_eq!(metrics_url("http", bound.parse().unwrap(), "/m"), expected);
         }
     }
 

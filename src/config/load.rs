@@ -59,8 +59,26 @@ pub fn parse(text: &str, file_name: &str) -> Result<Loaded, ConfigError> {
 /// # Errors
 /// All that is wrong.
 pub fn parse_bytes(bytes: &[u8], file_name: &str) -> Result<Loaded, ConfigError> {
-    if bytes.len() > MAX_FILE_BYTES {
-        let most = MAX_FILE_BYTES / (1024 * 1024);
+    let empty = "write what to watch, such as services: [{ key: web, url: \"http://127.0.0.1:8080/\" }]";
+    let _compilation = Compilation::begin();
+    let (config, remarks) = read_document(bytes, MAX_FILE_BYTES, file_name, empty, document::resolve)?;
+    Ok(Loaded { config, remarks })
+}
+
+/// Reads a document of at most `most_bytes` bytes that need not even be text: `resolve` makes something of its tree,
+/// with remarks. `empty` says what to write into an empty file.
+///
+/// # Errors
+/// All that is wrong.
+pub fn read_document<T: Default>(
+    bytes: &[u8],
+    most_bytes: usize,
+    file_name: &str,
+    empty: &str,
+    resolve: impl FnOnce(&Node, &Place<'_>) -> T,
+) -> Result<(T, Vec<Located>), ConfigError> {
+    if bytes.len() > most_bytes {
+        let most = most_bytes / (1024 * 1024);
         return Err(whole(
             file_name,
             format_args!("the file is longer than {most} MB: split it"),
@@ -77,7 +95,7 @@ pub fn parse_bytes(bytes: &[u8], file_name: &str) -> Result<Loaded, ConfigError>
             return Err(one(file_name, mark, message.to_owned()));
         }
     };
-    examine(text, file_name)
+    examine(text, file_name, empty, resolve)
 }
 
 /// The embedded default: it watches the exporter itself on its default port, and the processes of the machine.
@@ -97,7 +115,12 @@ pub fn embedded_default_on(port: u16) -> Result<Loaded, ConfigError> {
     parse(&text, "(embedded default)")
 }
 
-fn examine(text: &str, file_name: &str) -> Result<Loaded, ConfigError> {
+fn examine<T: Default>(
+    text: &str,
+    file_name: &str,
+    empty: &str,
+    resolve: impl FnOnce(&Node, &Place<'_>) -> T,
+) -> Result<(T, Vec<Located>), ConfigError> {
     let file: Arc<str> = file_name.into();
     let (root, problems) = yaml::parse(text);
     let is_yaml = root.is_some() || problems.is_empty();
@@ -114,17 +137,12 @@ fn examine(text: &str, file_name: &str) -> Result<Loaded, ConfigError> {
         .collect();
     let root = root.filter(|root| !root.is_null());
     if is_yaml && root.is_none() {
-        let example = "services: [{ key: web, url: \"http://127.0.0.1:8080/\" }]";
-        return Err(whole(
-            file_name,
-            format_args!("the file is empty: write what to watch, such as {example}"),
-        ));
+        return Err(whole(file_name, format_args!("the file is empty: {empty}")));
     }
     let findings = RefCell::default();
-    let mut config = Config::default();
-    let _compilation = Compilation::begin();
+    let mut value = T::default();
     if let Some(root) = &root {
-        config = document::resolve(root, &Place::root(&findings));
+        value = resolve(root, &Place::root(&findings));
         found.extend(
             findings
                 .into_inner()
@@ -139,7 +157,7 @@ fn examine(text: &str, file_name: &str) -> Result<Loaded, ConfigError> {
     let is_cut = found.len() >= MAX_FINDINGS;
     let (errors, remarks): (Vec<_>, Vec<_>) = found.into_iter().partition(|finding| finding.is_error);
     if errors.is_empty() {
-        Ok(Loaded { config, remarks })
+        Ok((value, remarks))
     } else {
         Err(ConfigError { errors, is_cut })
     }

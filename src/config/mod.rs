@@ -43,6 +43,7 @@ mod services;
 pub mod settings;
 mod short_form;
 pub mod size;
+pub mod stamp;
 pub mod suggest;
 pub mod systemd;
 pub mod tcp;
@@ -57,6 +58,7 @@ pub mod yaml;
 
 pub use findings::{ConfigError, Located, MAX_SHOWN};
 pub use load::{
-    EMBEDDED_DEFAULT, Loaded, MAX_FILE_BYTES, embedded_default, embedded_default_on, load, parse, parse_bytes,
+    EMBEDDED_DEFAULT, Loaded, MAX_FILE_BYTES, embedded_default, embedded_default_on, load, parse,
+    parse_bytes, read_document,
 };
 pub use settings::{CheckSettings, Config, KindLabels, KindSettings, Service};

@@ -41,6 +41,18 @@ pub(super) static ROWS: &[Row] = &[
     )
     .in_unit(Unit::Seconds),
     Row::new(
+        "upkeep_web_config_last_reload_successful",
+        Gauge,
+        Fill::Exporter(
+            |exposed, series| match exposed.snapshot.exporter.web_config_last_reload_successful {
+                Some(is_good) => series.push(is_good),
+                None => Ok(()),
+            },
+        ),
+        "1 if the web configuration was loaded as it is on disk, 0 if it is broken and the one before is in use; absent \
+         without one.",
+    ),
+    Row::new(
         "upkeep_state_last_save_successful",
         Gauge,
         Fill::Exporter(|exposed, series| match exposed.snapshot.exporter.state_saved {

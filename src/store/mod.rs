@@ -212,6 +212,7 @@ impl Store {
             exporter: ExporterView {
                 last_reload_successful: state.last_reload_successful,
                 last_reload_success: wall.seconds(state.last_reload_success),
+                web_config_last_reload_successful: None,
                 scheduler_lag: self.shared.lags.view(),
                 runs_in_flight: self.shared.in_flight.load(Ordering::Relaxed),
                 is_first_round_over: state.is_first_round_over(),

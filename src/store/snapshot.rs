@@ -100,6 +100,9 @@ pub struct ExporterView {
     pub last_reload_successful: bool,
     /// When it last succeeded.
     pub last_reload_success: f64,
+    /// Whether the last attempt to load the web configuration succeeded; `None` without one, and in what the store itself
+    /// makes, for it does not know.
+    pub web_config_last_reload_successful: Option<bool>,
     /// From the planned to the actual start of runs.
     pub scheduler_lag: HistogramView,
     /// Runs under way.

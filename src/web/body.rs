@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 
-use super::connections::{Activity, Phase};
+use super::connections::Activity;
 use super::event_stream::EventStream;
 use crate::metrics::{Document, Revoked};
 
@@ -96,13 +96,13 @@ pub(super) struct Answering(Arc<Activity>);
 
 impl Answering {
     pub fn new(activity: &Arc<Activity>) -> Self {
-        activity.enter(Phase::Busy);
+        activity.begin_answer();
         Self(Arc::clone(activity))
     }
 }
 
 impl Drop for Answering {
     fn drop(&mut self) {
-        self.0.enter(Phase::Finishing);
+        self.0.end_answer();
     }
 }

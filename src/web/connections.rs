@@ -21,11 +21,26 @@ pub(super) enum Phase {
     Busy,
 }
 
+/// What a connection is doing, in full.
+#[derive(Debug)]
+struct Doing {
+    phase: Phase,
+    /// When the phase began; of a busy one, when something was last written.
+    since: Instant,
+    /// Requests being answered; with HTTP/2 there may be several.
+    answering: usize,
+}
+
+impl Doing {
+    fn enter(&mut self, phase: Phase) {
+        (self.phase, self.since) = (phase, Instant::now());
+    }
+}
+
 /// The state of one connection, shared by its stream, its requests and the listener.
 #[derive(Debug)]
 pub(super) struct Activity {
-    /// The phase and when it began; of a busy one, when something was last written.
-    state: Mutex<(Phase, Instant)>,
+    state: Mutex<Doing>,
     /// Notified when the connection has to go.
     pub evicted: Notify,
 }
@@ -33,30 +48,52 @@ pub(super) struct Activity {
 impl Activity {
     pub fn new() -> Arc<Self> {
         Arc::new(Self {
-            state: Mutex::new((Phase::New, Instant::now())),
+            state: Mutex::new(Doing {
+                phase: Phase::New,
+                since: Instant::now(),
+                answering: 0,
+            }),
             evicted: Notify::new(),
         })
     }
 
     /// The phase and since when.
     pub fn get(&self) -> (Phase, Instant) {
-        *self.lock()
+        let doing = self.lock();
+        (doing.phase, doing.since)
+    }
+
+    /// A request is being answered from now on.
+    pub fn begin_answer(&self) {
+        let mut doing = self.lock();
+        doing.answering += 1;
+        doing.enter(Phase::Busy);
+    }
+
+    /// An answer came to its end. The connection is done when all did.
+    pub fn end_answer(&self) {
+        let mut doing = self.lock();
+        doing.answering = doing.answering.saturating_sub(1);
+        if doing.answering == 0 {
+            doing.enter(Phase::Finishing);
+        }
     }
 
     /// Enters a phase now.
+    #[cfg(test)]
     pub fn enter(&self, phase: Phase) {
-        *self.lock() = (phase, Instant::now());
+        self.lock().enter(phase);
     }
 
     /// Enters `to` if the phase is `from`.
     pub fn advance(&self, from: Phase, to: Phase) {
-        let mut state = self.lock();
-        if state.0 == from {
-            *state = (to, Instant::now());
+        let mut doing = self.lock();
+        if doing.phase == from {
+            doing.enter(to);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, (Phase, Instant)> {
+    fn lock(&self) -> MutexGuard<'_, Doing> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -120,6 +157,17 @@ mod tests {
         tokio::time::timeout(Duration::from_millis(1), activity.evicted.notified())
             .await
             .is_ok()
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_busy_until_its_last_answer_ended() {
+        let activity = Activity::new();
+        activity.begin_answer();
+        activity.begin_answer();
+        activity.end_answer();
+        assert_eq!(activity.get().0, Phase::Busy);
+        activity.end_answer();
+        assert_eq!(activity.get().0, Phase::Finishing);
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,32 +1,47 @@
 //! The web server: metrics, probes, the status page and its events, status as JSON, health, reload.
 //!
-//! `server` accepts connections and bounds their number, `stream` bounds every wait for a client, `pages` lists what there
-//! is and `routes` answers it, `page` renders the status page, `live` tells what happens, and `api` makes the JSON.
+//! `server` accepts connections from what `socket` listens on and bounds their number, `tls` does the handshake, `stream`
+//! bounds every wait for a client, `front` asks who it is (`auth`, `throttle`), `pages` lists what there is and `routes`
+//! answers it: `page` renders the status page, `live` tells what happens, `api` makes the JSON. `config` reads the web
+//! configuration file, `watched_config` reads it again when it changes.
 
 mod accept;
 mod api;
+mod auth;
 mod body;
+pub mod config;
 mod connections;
 mod event_stream;
+mod front;
 mod live;
 mod page;
 mod pages;
 mod probe;
+mod protocol;
 mod query;
 mod reload;
 mod reply;
 mod routes;
 mod server;
 mod shared;
+mod socket;
+mod socket_file;
 mod stream;
+mod throttle;
+mod tls;
 mod update;
+mod watched_config;
 
 use std::fmt;
 use std::sync::Arc;
 
+pub use front::Front;
 pub use live::{Live, MAX_STREAMS};
 pub use reload::{ReloadFuture, Reloader};
-pub use server::{MAX_CONNECTIONS, serve};
+pub use server::{MAX_CONNECTIONS, serve, serve_behind};
+pub use socket::Listener;
+pub use socket_file::{MODE as SOCKET_MODE, SocketError, SocketFile};
+pub use watched_config::WebConfig;
 
 use crate::metrics::Renderer;
 use crate::probe::Prober;

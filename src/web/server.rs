@@ -1,36 +1,40 @@
 //! Accepts connections, bounds their number, and stops in good order.
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpStream};
+use hyper_util::server::graceful::GracefulConnection;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use super::State;
-use super::body::Answering;
 use super::connections::{Activity, Connections, Phase};
-use super::routes::answer;
-use super::stream::Limited;
+use super::protocol::{Answerer, http1, http2};
+use super::socket::{Listener, Socket};
+use super::throttle::Peer;
+use super::{Front, State, WebConfig, tls};
 
 /// The most connections of one listener. One more, and the one that can be missed best is closed.
 pub const MAX_CONNECTIONS: usize = 512;
-/// The longest head of a request, in bytes, and the most header fields in it.
-const MAX_HEAD_BYTES: usize = 16 * 1024;
-const MAX_HEADERS: usize = 100;
-/// What hyper may buffer of a connection in each direction, in bytes.
-const MAX_BUFFER_BYTES: usize = 32 * 1024;
 /// How long answers under way may take once the server stops.
 const GRACE: Duration = Duration::from_millis(1500);
 /// How long to wait after a failed accept, at first and at most.
 const ACCEPT_BACKOFF: [Duration; 2] = [Duration::from_millis(10), Duration::from_secs(1)];
 
-/// Serves until `shutdown` completes, then lets answers under way come to their end, but not for longer than 1.5 s.
-pub async fn serve(listener: TcpListener, state: Arc<State>, shutdown: impl Future<Output = ()>) {
+/// Serves plain HTTP to everybody until `shutdown` completes; see [`serve_behind`].
+pub async fn serve(listener: impl Into<Listener>, state: Arc<State>, shutdown: impl Future<Output = ()>) {
+    serve_behind(Front::new(WebConfig::none()), listener.into(), state, shutdown).await;
+}
+
+/// Serves behind `front` until `shutdown` completes, then lets answers under way come to their end, but not for longer than
+/// 1.5 s.
+pub async fn serve_behind(
+    front: Arc<Front>,
+    listener: Listener,
+    state: Arc<State>,
+    shutdown: impl Future<Output = ()>,
+) {
     let connections = Arc::new(Connections::default());
     let live = Arc::clone(&state.live);
     let (stop, stopping) = watch::channel(false);
@@ -38,17 +42,23 @@ pub async fn serve(listener: TcpListener, state: Arc<State>, shutdown: impl Futu
     let mut shutdown = std::pin::pin!(shutdown);
     let mut ids = 0..;
     loop {
-        let stream = tokio::select! {
+        let (socket, peer) = tokio::select! {
             () = &mut shutdown => break,
             Some(_) = tasks.join_next() => continue,
-            stream = accept(&listener) => stream,
+            accepted = accept(&listener) => accepted,
         };
         let activity = Activity::new();
         let id = ids.next().unwrap_or_default();
         let registration = connections.register(id, &activity, MAX_CONNECTIONS);
-        let (state, stopping) = (Arc::clone(&state), stopping.clone());
+        let answerer = Answerer {
+            front: Arc::clone(&front),
+            state: Arc::clone(&state),
+            peer,
+            activity,
+        };
+        let stopping = stopping.clone();
         tasks.spawn(async move {
-            serve_connection(stream, state, activity, stopping).await;
+            serve_connection(socket, answerer, stopping).await;
             drop(registration);
         });
     }
@@ -66,11 +76,11 @@ pub async fn serve(listener: TcpListener, state: Arc<State>, shutdown: impl Futu
 }
 
 /// The next connection. Errors, such as that of too many open files, are waited out.
-async fn accept(listener: &TcpListener) -> TcpStream {
+async fn accept(listener: &Listener) -> (Socket, Peer) {
     let [mut backoff, longest] = ACCEPT_BACKOFF;
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => return stream,
+            Ok(accepted) => return accepted,
             Err(error) => {
                 tracing::warn!(%error, retry_in = ?backoff, "accepting a connection");
                 sleep(backoff).await;
@@ -80,28 +90,31 @@ async fn accept(listener: &TcpListener) -> TcpStream {
     }
 }
 
-async fn serve_connection(
-    stream: TcpStream,
-    state: Arc<State>,
-    activity: Arc<Activity>,
+async fn serve_connection(socket: Socket, answerer: Answerer, mut stopping: watch::Receiver<bool>) {
+    let activity = Arc::clone(&answerer.activity);
+    let Some(config) = answerer.front.in_use().settings.tls.clone() else {
+        return drive(http1(socket, answerer), &activity, stopping).await;
+    };
+    // Until its first request a connection is new, so that the handshake is part of the time for that.
+    let secured = tokio::select! {
+        secured = tls::accept(socket, config) => secured,
+        () = activity.evicted.notified() => None,
+        _ = stopping.wait_for(|stop| *stop) => None,
+    };
+    let Some(stream) = secured else { return };
+    if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+        drive(http2(stream, answerer), &activity, stopping).await;
+    } else {
+        drive(http1(stream, answerer), &activity, stopping).await;
+    }
+}
+
+/// Drives a connection to its end, and to an early one when it is evicted or the server stops.
+async fn drive<C: GracefulConnection<Error: Display>>(
+    connection: C,
+    activity: &Activity,
     mut stopping: watch::Receiver<bool>,
 ) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "setting TCP_NODELAY");
-    }
-    let io = TokioIo::new(Limited::new(stream, Arc::clone(&activity)));
-    let service = service_fn(|request| {
-        let answering = Answering::new(&activity);
-        answer(Arc::clone(&state), request, answering)
-    });
-    let connection = http1::Builder::new()
-        .half_close(true)
-        .max_headers(MAX_HEADERS)
-        .max_header_size(MAX_HEAD_BYTES)
-        .max_buf_size(MAX_BUFFER_BYTES)
-        // The stream does it, and tells waiting for a request from waiting between requests.
-        .header_read_timeout(None)
-        .serve_connection(io, service);
     let mut connection = std::pin::pin!(connection);
     let mut is_stopping = false;
     loop {

@@ -20,10 +20,24 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// In bytes: less than this within [`WRITE_TIMEOUT`] is no reading.
 const MIN_PROGRESS: usize = 16 * 1024;
 
+/// How long an answer over HTTP/2 may stand still: there the client may stop it without letting the socket fill up, by not
+/// opening its window (RFC 9113, section 5.2).
+const STALL_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What goes over a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Protocol {
+    /// Whatever comes between requests is the next one.
+    Http1,
+    /// Frames of other kinds come between requests.
+    Http2,
+}
+
 /// A stream that fails with `TimedOut` when its client is too slow, and keeps its connection's phase.
 #[derive(Debug)]
 pub(super) struct Limited<S> {
     stream: S,
+    protocol: Protocol,
     activity: Arc<Activity>,
     read_deadline: Pin<Box<Sleep>>,
     /// Runs while written bytes wait for the client.
@@ -33,9 +47,10 @@ pub(super) struct Limited<S> {
 }
 
 impl<S> Limited<S> {
-    pub fn new(stream: S, activity: Arc<Activity>) -> Self {
+    pub fn new(stream: S, protocol: Protocol, activity: Arc<Activity>) -> Self {
         Self {
             stream,
+            protocol,
             activity,
             read_deadline: Box::pin(sleep_until(Instant::now() + REQUEST_TIMEOUT)),
             write_deadline: None,
@@ -49,6 +64,7 @@ impl<S> Limited<S> {
         let limit = match phase {
             Phase::New | Phase::Receiving => REQUEST_TIMEOUT,
             Phase::Idle | Phase::Finishing => IDLE_TIMEOUT,
+            Phase::Busy if self.protocol == Protocol::Http2 => STALL_TIMEOUT,
             Phase::Busy => return Poll::Pending,
         };
         let deadline = since + limit;
@@ -58,7 +74,7 @@ impl<S> Limited<S> {
         self.read_deadline
             .as_mut()
             .poll(cx)
-            .map(|()| timed_out("no request came in time"))
+            .map(|()| timed_out("nothing that was waited for came in time"))
     }
 
     /// Counts what was written, or fails when the client does not read.
@@ -99,7 +115,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Limited<S> {
         let before = buf.filled().len();
         match Pin::new(&mut self.stream).poll_read(cx, buf) {
             Poll::Ready(result) => {
-                if buf.filled().len() > before {
+                if buf.filled().len() > before && self.protocol == Protocol::Http1 {
                     self.activity.advance(Phase::Idle, Phase::Receiving);
                 }
                 Poll::Ready(result)
@@ -154,7 +170,32 @@ mod tests {
     fn pair() -> (Limited<DuplexStream>, DuplexStream, Arc<Activity>) {
         let activity = Activity::new();
         let (ours, theirs) = duplex(BUFFER);
-        (Limited::new(ours, Arc::clone(&activity)), theirs, activity)
+        let stream = Limited::new(ours, Protocol::Http1, Arc::clone(&activity));
+        (stream, theirs, activity)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn frames_of_http2_do_not_prolong_a_wait_and_answers_may_not_stand_still() {
+        for (phase, limit) in [
+            (Phase::New, REQUEST_TIMEOUT),
+            (Phase::Idle, IDLE_TIMEOUT),
+            (Phase::Busy, STALL_TIMEOUT),
+        ] {
+            let (mut stream, mut theirs, activity) = pair();
+            stream.protocol = Protocol::Http2;
+            activity.enter(phase);
+            let begun = Instant::now();
+            let ping = tokio::spawn(async move {
+                while theirs.write_u8(b'x').await.is_ok() {
+                    sleep(Duration::from_secs(1)).await;
+                }
+            });
+            let mut all = Vec::new();
+            let read = timeout(LONG, stream.read_to_end(&mut all)).await;
+            assert_eq!(read.unwrap().unwrap_err().kind(), io::ErrorKind::TimedOut);
+            assert_eq!(begun.elapsed().as_secs(), limit.as_secs(), "{phase:?}");
+            ping.abort();
+        }
     }
 
     /// How long a read waits until it is given up, in whole seconds.

@@ -164,6 +164,7 @@ pub fn snapshot(services: Vec<ServiceView>) -> Snapshot {
             }),
             last_reload_successful: true,
             last_reload_success: NOW - 3600.0,
+            web_config_last_reload_successful: Some(true),
             scheduler_lag: histogram(&[0.001, 0.002]),
             runs_in_flight: 1,
             is_first_round_over: true,

@@ -85,6 +85,8 @@ fn wrong_usage_is_64_and_help_is_0() {
         "--config.check",
         "--web.listen-address",
         "--web.telemetry-path",
+        "--web.systemd-socket",
+        "--web.config.file",
         "--web.enable-lifecycle",
         "--state.dir",
         "--path.procfs",

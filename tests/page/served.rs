@@ -18,6 +18,11 @@ pub async fn served(snapshot: impl Fn() -> Snapshot + Clone + Send + Sync + 'sta
     let runs = move |key: &str| Some(runs(&source(), key));
     let events = tokio::sync::broadcast::Sender::new(1);
     let state = State {
+        prober: Arc::new(upkeep_exporter::probe::Prober::new(
+            upkeep_exporter::check::Shared::new("/proc".into()),
+            std::time::Duration::ZERO,
+        )),
+        bodies: upkeep_exporter::web::Bodies::default(),
         snapshot: Box::new(snapshot.clone()),
         renderer: Renderer::new(snapshot),
         is_ready: Box::new(|| true),

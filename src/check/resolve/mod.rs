@@ -21,8 +21,8 @@ use hickory_resolver::system_conf::parse_resolv_conf;
 
 use self::hosts::{Hosts, MAX_HOSTS_BYTES};
 use super::gate::Gate;
-use super::stamp::Stamp;
 use crate::config::address::{AddressPreference, IpProtocol};
+use crate::config::stamp::Stamp;
 use crate::model::{Problem, Reason};
 
 /// How long the other protocol's addresses are awaited once the preferred one's are there (RFC 8305, section 3).

@@ -22,9 +22,9 @@ use tokio_rustls::client::TlsStream;
 pub use self::recorder::{CERTIFICATE_NOT_AFTER, Recorder};
 pub use self::verdict::fault_text;
 use super::dial;
-use super::stamp::Stamp;
 use super::trace::{Phase, Step, Trace};
 use crate::config::secret::SecretSource;
+use crate::config::stamp::Stamp;
 use crate::config::tls::{PemSource, TlsSettings, TlsVersions, private_key};
 use crate::model::{Problem, Reason};
 

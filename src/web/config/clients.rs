@@ -1,0 +1,199 @@
+//! Which clients may connect: how their certificates are verified, and which names these have to bear.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::crypto::{
+    CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
+};
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme,
+};
+use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+
+use crate::config::place::{Invalid, Place};
+use crate::config::suggest;
+
+/// What is asked of clients, by Go's names (<https://pkg.go.dev/crypto/tls#ClientAuthType>).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ClientAuth {
+    /// Nothing.
+    None,
+    /// A certificate of any kind, or none.
+    Request,
+    /// A certificate of any kind.
+    RequireAny,
+    /// A certificate of the authorities, or none.
+    VerifyIfGiven,
+    /// A certificate of the authorities.
+    RequireAndVerify,
+}
+
+const NAMES: [(&str, ClientAuth); 6] = [
+    ("NoClientCert", ClientAuth::None),
+    ("RequestClientCert", ClientAuth::Request),
+    ("RequireAnyClientCert", ClientAuth::RequireAny),
+    // The toolkit's former name of it.
+    ("RequireClientCert", ClientAuth::RequireAny),
+    ("VerifyClientCertIfGiven", ClientAuth::VerifyIfGiven),
+    ("RequireAndVerifyClientCert", ClientAuth::RequireAndVerify),
+];
+
+impl ClientAuth {
+    /// The value of `client_auth_type`.
+    pub fn read(place: &Place<'_>, text: Option<&str>) -> Result<Self, Invalid> {
+        match text.unwrap_or_default() {
+            "" => Ok(Self::None),
+            word => match NAMES.iter().find(|(name, _)| *name == word) {
+                Some((_, auth)) => Ok(*auth),
+                None => {
+                    let known = NAMES.iter().map(|(name, _)| *name);
+                    let message = suggest::unknown("type of client authentication", word, known);
+                    Err(place.field("client_auth_type").error(message))
+                }
+            },
+        }
+    }
+
+    const fn is_mandatory(self) -> bool {
+        matches!(self, Self::RequireAny | Self::RequireAndVerify)
+    }
+}
+
+/// The verifier of clients; `None` where nothing is asked of them.
+pub(super) fn verifier(
+    place: &Place<'_>,
+    auth: ClientAuth,
+    authorities: Option<RootCertStore>,
+    allowed_sans: Vec<String>,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Option<Arc<dyn ClientCertVerifier>>, Invalid> {
+    if !allowed_sans.is_empty() && !auth.is_mandatory() {
+        return Err(place.field("client_allowed_sans").error(
+            "needs client_auth_type: RequireAndVerifyClientCert (or RequireAnyClientCert), for a client without a \
+             certificate has no names",
+        ));
+    }
+    let chain = match (auth, authorities) {
+        (ClientAuth::None, None) => return Ok(None),
+        (ClientAuth::None, Some(_)) => {
+            return Err(
+                place.error("authorities of clients need client_auth_type: RequireAndVerifyClientCert")
+            );
+        }
+        (ClientAuth::Request | ClientAuth::RequireAny, Some(_)) => {
+            return Err(place.field("client_auth_type").error(
+                "takes any certificate, so the authorities would mean nothing: write RequireAndVerifyClientCert or \
+                 VerifyClientCertIfGiven",
+            ));
+        }
+        (ClientAuth::Request | ClientAuth::RequireAny, None) => None,
+        (ClientAuth::VerifyIfGiven | ClientAuth::RequireAndVerify, None) => {
+            return Err(place
+                .field("client_auth_type")
+                .error("needs the authorities of the clients: add client_ca_file"));
+        }
+        (ClientAuth::VerifyIfGiven | ClientAuth::RequireAndVerify, Some(roots)) => {
+            let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
+            Some(builder.build().map_err(|error| place.error(error))?)
+        }
+    };
+    Ok(Some(Arc::new(Clients {
+        is_mandatory: auth.is_mandatory(),
+        chain,
+        allowed_sans,
+        algorithms: provider.signature_verification_algorithms,
+    })))
+}
+
+/// Verifies clients at the handshake.
+#[derive(Debug)]
+struct Clients {
+    is_mandatory: bool,
+    /// Verifies who issued the certificate; without it, any certificate will do.
+    chain: Option<Arc<dyn ClientCertVerifier>>,
+    /// The names of which a certificate has to bear one; any where empty.
+    allowed_sans: Vec<String>,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl ClientCertVerifier for Clients {
+    fn client_auth_mandatory(&self) -> bool {
+        self.is_mandatory
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.chain
+            .as_ref()
+            .map_or(&[], |chain| chain.root_hint_subjects())
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        if let Some(chain) = &self.chain {
+            chain.verify_client_cert(end_entity, intermediates, now)?;
+        }
+        let is_allowed = |names: Vec<String>| names.iter().any(|name| self.allowed_sans.contains(name));
+        if self.allowed_sans.is_empty() || is_allowed(alternative_names(end_entity)) {
+            Ok(ClientCertVerified::assertion())
+        } else {
+            Err(Error::InvalidCertificate(
+                CertificateError::ApplicationVerificationFailure,
+            ))
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, certificate, signature, &self.algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, certificate, signature, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}
+
+/// The subject alternative names that can be listed: DNS names, e-mail addresses, IP addresses and URIs (RFC 5280, section
+/// 4.2.1.6).
+fn alternative_names(certificate: &CertificateDer<'_>) -> Vec<String> {
+    let Ok((_, certificate)) = X509Certificate::from_der(certificate) else {
+        return Vec::new();
+    };
+    let Ok(Some(extension)) = certificate.subject_alternative_name() else {
+        return Vec::new();
+    };
+    let text = |name: &GeneralName<'_>| match name {
+        GeneralName::DNSName(text) | GeneralName::RFC822Name(text) | GeneralName::URI(text) => {
+            Some((*text).to_owned())
+        }
+        GeneralName::IPAddress(bytes) => match *bytes {
+            [a, b, c, d] => Some(Ipv4Addr::new(*a, *b, *c, *d).to_string()),
+            bytes => <[u8; 16]>::try_from(bytes)
+                .ok()
+                .map(|bytes| Ipv6Addr::from(bytes).to_string()),
+        },
+        _ => None,
+    };
+    extension.value.general_names.iter().filter_map(text).collect()
+}

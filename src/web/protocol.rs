@@ -1,0 +1,91 @@
+//! HTTP/1.1 and HTTP/2 on a connection, with bounds to what a client can make them hold.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulConnection;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::body::{Answering, ResponseBody};
+use super::connections::Activity;
+use super::stream::{Limited, Protocol};
+use super::throttle::Peer;
+use super::{Front, State};
+
+/// The longest head of a request, in bytes, and the most header fields in it.
+const MAX_HEAD_BYTES: u16 = 16 * 1024;
+const MAX_HEADERS: usize = 100;
+/// What hyper may buffer of a connection in each direction, in bytes.
+const MAX_BUFFER_BYTES: usize = 32 * 1024;
+/// The most requests of a connection that are under way at once. A client that does not read makes each of them hold a chunk
+/// of its body, so they count against memory like connections.
+const MAX_STREAMS: u32 = 4;
+/// What may come of the bodies of requests before it is read, in bytes; nothing here reads one.
+const MAX_WINDOW_BYTES: u32 = 64 * 1024;
+
+/// What answers the requests of a connection.
+pub(super) struct Answerer {
+    pub front: Arc<Front>,
+    pub state: Arc<State>,
+    pub peer: Peer,
+    pub activity: Arc<Activity>,
+}
+
+impl Answerer {
+    fn answer(
+        &self,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Result<Response<ResponseBody>, Infallible>> + Send + use<> {
+        // From now on, not from when the future is first polled, the connection is busy.
+        let answering = Answering::new(&self.activity);
+        let (front, state) = (Arc::clone(&self.front), Arc::clone(&self.state));
+        front.answer(self.peer, state, request, answering)
+    }
+}
+
+/// Speaks HTTP/1.1 over `stream`.
+pub(super) fn http1<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
+    stream: S,
+    answerer: Answerer,
+) -> impl GracefulConnection<Error = hyper::Error> + Send {
+    let io = TokioIo::new(Limited::new(
+        stream,
+        Protocol::Http1,
+        Arc::clone(&answerer.activity),
+    ));
+    let service = service_fn(move |request| answerer.answer(request));
+    conn::http1::Builder::new()
+        .half_close(true)
+        .max_headers(MAX_HEADERS)
+        .max_header_size(MAX_HEAD_BYTES.into())
+        .max_buf_size(MAX_BUFFER_BYTES)
+        // The stream does it, and tells waiting for a request from waiting between requests.
+        .header_read_timeout(None)
+        .serve_connection(io, service)
+}
+
+/// Speaks HTTP/2 over `stream`.
+pub(super) fn http2<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
+    stream: S,
+    answerer: Answerer,
+) -> impl GracefulConnection<Error = hyper::Error> + Send {
+    let io = TokioIo::new(Limited::new(
+        stream,
+        Protocol::Http2,
+        Arc::clone(&answerer.activity),
+    ));
+    let service = service_fn(move |request| answerer.answer(request));
+    conn::http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(MAX_HEAD_BYTES.into())
+        .max_send_buf_size(MAX_BUFFER_BYTES)
+        .initial_stream_window_size(MAX_WINDOW_BYTES)
+        .initial_connection_window_size(MAX_WINDOW_BYTES)
+        .serve_connection(io, service)
+}

@@ -1,0 +1,14 @@
+//! The web configuration file and the listeners beside TCP: real clients (curl, openssl, Prometheus) against the binary.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod bad;
+mod clients;
+#[path = "../common/mod.rs"]
+mod common;
+mod guarded;
+mod hostile;
+mod reloads;
+mod scraping;
+mod sockets;
+mod users;
+mod versions;
