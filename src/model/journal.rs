@@ -34,7 +34,12 @@ impl Journal {
             .chars()
             .map(|character| if character.is_control() { ' ' } else { character })
             .collect();
-        line.truncate(line.floor_char_boundary(MAX_LINE_BYTES));
+        // `str::floor_char_boundary` came later than the oldest compiler that we build with.
+        let mut end = MAX_LINE_BYTES.min(line.len());
+        while !line.is_char_boundary(end) {
+            end -= 1;
+        }
+        line.truncate(end);
         self.lines.push((self.started.elapsed(), line));
     }
 
