@@ -30,6 +30,9 @@ declare -A package_of=(
   [nft]=nftables
   [ip]=iproute2
   [wrk]=wrk
+  [script]=bsdutils
+  [man]=man-db
+  [groff]=groff-base
 )
 
 PATH=$PATH:/usr/sbin:/sbin
