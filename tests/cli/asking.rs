@@ -22,7 +22,7 @@ const SERVED: &str = r#"{
       "last_checked": "2026-11-24T11:59:59Z", "unheard_of": {"a": [1]},
       "checks": [{"name": "postgres", "kind": "postgres", "target": "127.0.0.1:5432/app", "status": "up",
         "severity": "critical", "since": "2026-11-21T08:00:00Z", "latency_ms": 1.25, "reason": null,
-        "message": null, "last_checked": "2026-11-24T11:59:59Z"}]},
+        "message": null, "phases_ms": {"connect": 0.5, "warp": 7}, "last_checked": "2026-11-24T11:59:59Z"}]},
     "cache": {"name": "Redis", "key": "cache", "group": "Infrastructure", "tier": "tolerant", "ok": false,
       "status": "down", "since": "2026-11-24T11:54:48Z", "reason": "refused",
       "message": "connecting to 127.0.0.1:6379: \u001b[2JConnection refused", "advice": "start it",
@@ -78,6 +78,10 @@ async fn it_shows_what_a_running_exporter_serves() {
         (&"tolerant".into(), &"start it".into())
     );
     assert_eq!(document["services"][0]["checks"][0]["latency_seconds"], 0.001_25);
+    assert_eq!(
+        document["services"][0]["checks"][0]["phases"],
+        serde_json::json!({"connect": 0.000_5})
+    );
     assert_eq!(document["generated_at"], "2026-11-24T12:00:00.000Z");
 }
 

@@ -1,5 +1,6 @@
 //! Reading what `/api/status` serves: leniently, since the exporter may be older or newer than this program.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use jiff::Timestamp;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
 use crate::cli::show::{CheckRow, Document, ServiceRow, clean, now};
-use crate::model::{Status, Tier};
+use crate::model::{Phase, Status, Tier};
 
 #[derive(serde::Deserialize)]
 struct Served {
@@ -44,6 +45,8 @@ struct ServedCheck {
     latency_ms: Option<f64>,
     reason: Option<String>,
     message: Option<String>,
+    #[serde(default)]
+    phases_ms: HashMap<String, f64>,
 }
 
 impl<'de> Deserialize<'de> for Services {
@@ -138,7 +141,13 @@ fn check(served: ServedCheck) -> CheckRow {
         latency_seconds: served.latency_ms.map(|milliseconds| milliseconds / 1e3),
         reason: cleaned(served.reason),
         message: cleaned(served.message),
-        phases: Vec::new(),
+        phases: Phase::ALL
+            .iter()
+            .filter_map(|phase| {
+                let spent = served.phases_ms.get(phase.as_str())?;
+                Some((phase.as_str(), spent / 1e3))
+            })
+            .collect(),
     }
 }
 
