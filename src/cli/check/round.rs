@@ -21,8 +21,8 @@ use crate::store::{CheckHandle, Run, StateDirError, Store};
 /// How many runs are under way at once, at most: each may hold a socket or two, and many systems allow 1024 files.
 const MAX_AT_ONCE: usize = 256;
 
-/// The checks of a configuration, kept from round to round, so that what takes two runs (the use of a processor) is known
-/// from the second one on.
+/// The checks of a configuration, kept from round to round with what they keep themselves: a connection does not cost a
+/// login each round, and what grows between two runs can be told.
 pub struct Rounds {
     config: Config,
     clock: Arc<dyn Clock>,
