@@ -60,7 +60,7 @@ conformance: ## Build the real MinIO with Go and run the tests of s3 checks agai
 
 .PHONY: update
 update: ## Rewrite the generated files: golden outputs, docs/METRICS.md, the JSON Schema
-	UPDATE=1 cargo test --locked --test metrics --test config
+	UPDATE=1 cargo test --locked --test metrics --test config --test cli
 
 .PHONY: soak
 soak: setup ## Put random faults on every component for ten minutes

@@ -46,6 +46,10 @@ fn wrong_usage_and_bad_configurations_are_64() {
             "unknown service xyz: known here are database, web",
         ),
         (&["--watch=0"], "--watch"),
+        (
+            &["--watch", "30"],
+            "\nthe pause between rounds is written as --watch=30\n",
+        ),
         (&["--output=xml"], "possible values: table, json, csv"),
         (&["--no-such-flag"], "--no-such-flag"),
     ] {

@@ -59,7 +59,7 @@ pub fn check(flags: CheckFlags) -> anyhow::Result<ExitCode> {
         }
     };
     if let Err(message) = choose(&mut config, &flags.services) {
-        tell(&message);
+        tell(&format_args!("{message}{}", flags.show.hint(&flags.services)));
         return Ok(WRONG_USAGE.into());
     }
     serve::raise_open_files();

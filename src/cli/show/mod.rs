@@ -111,6 +111,15 @@ impl ShowFlags {
         }
     }
 
+    /// What to say beside an unknown service that is a number: it was meant to be the pause.
+    pub fn hint(&self, asked: &[String]) -> String {
+        let number = asked.iter().find(|word| word.parse::<f64>().is_ok());
+        match number.filter(|_| self.watch.is_some()) {
+            Some(number) => format!("\nthe pause between rounds is written as --watch={number}"),
+            None => String::new(),
+        }
+    }
+
     /// Whether each round takes the place of the one before on the screen.
     fn is_clearing(&self) -> bool {
         self.watch.is_some() && self.output == Form::Table && std::io::stdout().is_terminal()

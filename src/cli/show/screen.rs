@@ -9,6 +9,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::document::Document;
 use super::table::table;
+use super::texts::clean;
 use super::{Form, MAX_PAUSE, ShowFlags, now, rows};
 use crate::cli::{UNKNOWN, WRONG_USAGE, tell};
 
@@ -64,7 +65,7 @@ pub async fn repeat(
             Err(Failed::Unknown(message)) => {
                 code = UNKNOWN;
                 screen.clear().context("writing to standard output")?;
-                tell(&message);
+                tell(&clean(&message));
             }
         }
         if flags.watch.is_none() {

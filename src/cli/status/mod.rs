@@ -77,7 +77,8 @@ pub fn status(flags: &StatusFlags) -> anyhow::Result<ExitCode> {
         let body = client.get().await.map_err(Failed::Unknown)?;
         let document = served::document(&body)
             .map_err(|error| Failed::Unknown(format!("{}: {error}", client.shown())))?;
-        choose(document, &flags.services).map_err(Failed::Usage)
+        choose(document, &flags.services)
+            .map_err(|message| Failed::Usage(message + &flags.show.hint(&flags.services)))
     }));
     runtime.shutdown_background();
     result
