@@ -31,6 +31,8 @@ declare -A package_of=(
   [ip]=iproute2
   [wrk]=wrk
   [script]=bsdutils
+  [fish]=fish
+  [zsh]=zsh
   [man]=man-db
   [groff]=groff-base
 )

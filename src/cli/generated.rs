@@ -27,13 +27,43 @@ pub struct ManFlags {
     command: Option<String>,
 }
 
+/// Finds the command in what was typed, for fish. The generated function leaves that to fish's `argparse`, which takes no
+/// names of flags with a dot, so that nothing would be completed at all. Flags of serving and commands exclude one another:
+/// only the first word can be a command.
+const FISH_NEEDS_COMMAND: &str = "function __fish_upkeep_exporter_needs_command
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    if set -q cmd[1]; and not string match -q -- '-*' $cmd[1]
+        echo $cmd[1]
+        return 1
+    end
+    return 0
+end
+";
+
 /// Prints the script that makes a shell complete this command line.
 pub fn completions(flags: &CompletionsFlags) -> anyhow::Result<ExitCode> {
     let mut command = Arguments::command();
     let name = command.get_name().to_owned();
     let mut script = Vec::new();
     clap_complete::generate(flags.shell, &mut command, name, &mut script);
+    if flags.shell == Shell::Fish {
+        let text = String::from_utf8(script).context("making the script")?;
+        script = for_fish(text).into_bytes();
+    }
     print(&script)
+}
+
+/// The script for fish with [`FISH_NEEDS_COMMAND`] in the place of the function of that name.
+fn for_fish(mut script: String) -> String {
+    const END: &str = "\nend\n";
+    let title = FISH_NEEDS_COMMAND.lines().next().unwrap_or_default();
+    if let Some(start) = script.find(title)
+        && let Some(length) = script[start..].find(END)
+    {
+        script.replace_range(start..start + length + END.len(), FISH_NEEDS_COMMAND);
+    }
+    script
 }
 
 /// Prints a manual page in roff.

@@ -32,6 +32,65 @@ fn bash_loads_the_completions_and_completes() {
 }
 
 #[test]
+fn fish_loads_the_completions_and_completes() {
+    let script = upkeep(&["completions", "fish"]).output().unwrap();
+    ends_with(0, &script);
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("upkeep_exporter.fish");
+    fs::write(&file, &script.stdout).unwrap();
+    let complete = |typed: &str| {
+        let output = Command::new(tool("fish", "fish"))
+            .args([
+                "--no-config",
+                "--command",
+                "source $argv[1]; complete -C $argv[2]",
+            ])
+            .arg(&file)
+            .arg(typed)
+            .env("HOME", dir.path())
+            .output()
+            .unwrap();
+        ends_with(0, &output);
+        assert_eq!(errors(&output), "");
+        // A word, and after a tab what it means.
+        let words = out(&output)
+            .lines()
+            .map(|line| line.split('\t').next().unwrap().to_owned());
+        words.collect::<Vec<_>>()
+    };
+    assert_eq!(complete("upkeep_exporter stat"), ["status"]);
+    assert_eq!(complete("upkeep_exporter --config.f"), ["--config.file"]);
+    assert_eq!(complete("upkeep_exporter check --outp"), ["--output"]);
+    assert_eq!(complete("upkeep_exporter check --output j"), ["json"]);
+}
+
+#[test]
+fn zsh_loads_the_completions() {
+    let script = upkeep(&["completions", "zsh"]).output().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("_upkeep_exporter");
+    fs::write(&file, &script.stdout).unwrap();
+    let test = "fpath=($1 $fpath); autoload -Uz compinit && compinit -u -D && \
+                autoload -Uz +X _upkeep_exporter && echo \"by $_comps[upkeep_exporter]\"";
+    let output = Command::new(tool("zsh", "zsh"))
+        .args(["-f", "-c", test, "zsh"])
+        .arg(dir.path())
+        .env("HOME", dir.path())
+        .output()
+        .unwrap();
+    ends_with(0, &output);
+    assert_eq!((out(&output), errors(&output)), ("by _upkeep_exporter\n", ""));
+    assert!(
+        Command::new("zsh")
+            .arg("-n")
+            .arg(&file)
+            .status()
+            .unwrap()
+            .success()
+    );
+}
+
+#[test]
 fn every_shell_has_a_script() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = upkeep(&["completions", shell]).output().unwrap();
