@@ -179,6 +179,31 @@ async fn a_thousand_services_are_checked_but_not_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn few_descriptors_make_it_slower_not_wrong() {
+    let target = Target::slow(Duration::from_millis(200)).await;
+    let services: Vec<String> = (0..150)
+        .map(|number| {
+            let url = target.url("/");
+            format!("key: s{number}, checks: [{{ kind: http, url: \"{url}\" }}]")
+        })
+        .collect();
+    let services = Services::of(&services);
+    let command = services.command(&[]);
+    let output = std::process::Command::new("sh")
+        .args(["-c", "ulimit -n 100; exec \"$@\"", "sh"])
+        .arg(command.get_program())
+        .args(command.get_args())
+        .output()
+        .unwrap();
+    assert!(
+        out(&output).ends_with("150 services: 150 up\n"),
+        "{}{}",
+        out(&output),
+        errors(&output)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_real_redis_is_up_and_then_it_is_not() {
     let mut redis = Redis::start(&[]).await;
     let services = Services::of(&[format!(

@@ -18,8 +18,12 @@ use crate::model::{CheckId, Clock, Journal, Outcome, SystemClock};
 use crate::schedule::{attempt_noting, quieten};
 use crate::store::{CheckHandle, Run, StateDirError, Store};
 
-/// How many runs are under way at once, at most: each may hold a socket or two, and many systems allow 1024 files.
+/// How many runs are under way at once, at most.
 const MAX_AT_ONCE: usize = 256;
+/// How many files and sockets a run may hold, and how many the rest of the process does: where the system allows few, fewer
+/// runs are under way.
+const FILES_OF_A_RUN: u64 = 3;
+const FILES_OF_THE_REST: u64 = 32;
 
 /// The checks of a configuration, kept from round to round with what they keep themselves: a connection does not cost a
 /// login each round, and what grows between two runs can be told.
@@ -30,6 +34,14 @@ pub struct Rounds {
     limit: Arc<Semaphore>,
     kept: HashMap<CheckId, Option<Check>>,
     is_debugging: bool,
+}
+
+/// How many runs may be under way.
+fn at_once() -> usize {
+    use rustix::process::{Resource, getrlimit};
+    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let runs = files.saturating_sub(FILES_OF_THE_REST) / FILES_OF_A_RUN;
+    usize::try_from(runs).map_or(MAX_AT_ONCE, |runs| runs.clamp(1, MAX_AT_ONCE))
 }
 
 /// A run that ended.
@@ -51,7 +63,7 @@ impl Rounds {
             config,
             clock: Arc::new(SystemClock::new()),
             shared: Shared::new(procfs),
-            limit: Arc::new(Semaphore::new(MAX_AT_ONCE)),
+            limit: Arc::new(Semaphore::new(at_once())),
             kept: HashMap::new(),
             is_debugging,
         }
