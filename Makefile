@@ -11,6 +11,22 @@ help: ## Show this list
 run: ## Serve the embedded default configuration on http://localhost:10100
 	cargo run --release
 
+HELPS := target/helps
+EXPORTER := target/release/upkeep_exporter
+
+.PHONY: helps
+helps: ## Write the shells' completions and the manual pages to target/helps
+	cargo build --locked --release
+	@mkdir -p $(HELPS)
+	@$(EXPORTER) completions bash >$(HELPS)/upkeep_exporter
+	@$(EXPORTER) completions fish >$(HELPS)/upkeep_exporter.fish
+	@$(EXPORTER) completions zsh >$(HELPS)/_upkeep_exporter
+	@$(EXPORTER) man >$(HELPS)/upkeep_exporter.1
+	@for command in check status check-config completions man; do \
+		$(EXPORTER) man $$command >$(HELPS)/upkeep_exporter-$$command.1 || exit 1; \
+	done
+	@ls $(HELPS)
+
 .PHONY: test
 test: setup fmt clippy doc licences unit ## Install what the tests need, then run every check and every test
 
@@ -44,7 +60,7 @@ conformance: ## Build the real MinIO with Go and run the tests of s3 checks agai
 
 .PHONY: update
 update: ## Rewrite the generated files: golden outputs, docs/METRICS.md, the JSON Schema
-	UPDATE=1 cargo test --locked --test metrics --test config
+	UPDATE=1 cargo test --locked --test metrics --test config --test cli
 
 .PHONY: soak
 soak: setup ## Put random faults on every component for ten minutes

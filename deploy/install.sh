@@ -67,6 +67,11 @@ arguments=$dest/etc/default/$name
 unit=$dest/etc/systemd/system/$name.service
 dropin=$dest/etc/systemd/system/$name.service.d/process-details.conf
 sysusers=$dest/etc/sysusers.d/$name.conf
+share=$dest$prefix/share
+bash_completion=$share/bash-completion/completions/$name
+fish_completion=$share/fish/vendor_completions.d/$name.fish
+zsh_completion=$share/zsh/site-functions/_$name
+manuals=$share/man/man1
 changed=no
 
 # put SOURCE TARGET MODE: replaces TARGET unless it is the same already; at once, so that nobody sees half a file.
@@ -82,6 +87,32 @@ put() {
     echo "installed $2"
 }
 
+# generated TARGET ARGUMENT...: what the binary prints when it is called with the arguments.
+generated() {
+    target=$1
+    shift
+    "$source" "$@" >"$scratch/generated" || fail "\`$source $*\` failed"
+    put "$scratch/generated" "$target" 644
+}
+
+# Completions and manual pages, which the binary brings along.
+install_helps() {
+    if ! "$source" --version >/dev/null 2>&1; then
+        echo "left out completions and manual pages: $source does not run on this machine"
+        return
+    fi
+    before=$changed
+    generated "$bash_completion" completions bash
+    generated "$fish_completion" completions fish
+    generated "$zsh_completion" completions zsh
+    generated "$manuals/$name.1" man
+    for command in check status check-config completions man; do
+        generated "$manuals/$name-$command.1" man "$command"
+    done
+    # None of them is a reason to restart the service.
+    changed=$before
+}
+
 require_systemd() {
     [ "$(id -u)" = 0 ] || fail "run as root (sudo $0), or set DESTDIR to build a package"
     command -v systemctl >/dev/null || fail "systemctl is missing: this installs a systemd service"
@@ -92,6 +123,7 @@ install_files() {
     scratch=$(mktemp -d)
     trap 'rm -rf "$scratch"' EXIT
     put "$source" "$binary" 755
+    install_helps
     put "$here/systemd/$name.conf" "$sysusers" 644
     sed "s|^ExecStart=/usr/local/bin/|ExecStart=$prefix/bin/|" "$here/systemd/$name.service" >"$scratch/unit"
     put "$scratch/unit" "$unit" 644
@@ -146,7 +178,8 @@ uninstall() {
     if [ -z "$dest" ]; then
         systemctl --quiet disable --now $name.service 2>/dev/null || :
     fi
-    rm -f "$binary" "$unit" "$dropin" "$sysusers"
+    rm -f "$binary" "$unit" "$dropin" "$sysusers" "$bash_completion" "$fish_completion" "$zsh_completion" \
+        "$manuals/$name.1" "$manuals/$name"-*.1
     rmdir "$dest/etc/systemd/system/$name.service.d" 2>/dev/null || :
     if [ -z "$dest" ]; then
         systemctl daemon-reload

@@ -263,6 +263,15 @@ fn a_package_is_built_below_destdir() {
             "etc/sysusers.d/upkeep_exporter.conf",
             "etc/upkeep_exporter/upkeep.yml",
             "opt/upkeep/bin/upkeep_exporter",
+            "opt/upkeep/share/bash-completion/completions/upkeep_exporter",
+            "opt/upkeep/share/fish/vendor_completions.d/upkeep_exporter.fish",
+            "opt/upkeep/share/man/man1/upkeep_exporter-check-config.1",
+            "opt/upkeep/share/man/man1/upkeep_exporter-check.1",
+            "opt/upkeep/share/man/man1/upkeep_exporter-completions.1",
+            "opt/upkeep/share/man/man1/upkeep_exporter-man.1",
+            "opt/upkeep/share/man/man1/upkeep_exporter-status.1",
+            "opt/upkeep/share/man/man1/upkeep_exporter.1",
+            "opt/upkeep/share/zsh/site-functions/_upkeep_exporter",
         ]
     );
     let unit = fs::read_to_string(destination.path().join(names[1])).expect("the unit");

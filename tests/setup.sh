@@ -39,6 +39,11 @@ declare -A package_of=(
   [wrk]=wrk
   [chromium]=chromium
   [npm]=npm
+  [script]=bsdutils
+  [fish]=fish
+  [zsh]=zsh
+  [man]=man-db
+  [groff]=groff-base
 )
 
 PATH=$PATH:/usr/sbin:/sbin

@@ -171,7 +171,7 @@ fn first_directory(directories: &OsStr) -> Option<PathBuf> {
 }
 
 /// Each run holds a socket, so as many as the system allows. Where it can't be raised, what there is must do.
-fn raise_open_files() {
+pub fn raise_open_files() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     if let Err(error) = setrlimit(

@@ -9,7 +9,7 @@ use super::Runnable;
 use super::panics::{Guarded, catch};
 use crate::config::CheckSettings;
 use crate::config::duration::DurationText;
-use crate::model::{Conclusion, Outcome, Problem, Reason, Report};
+use crate::model::{Conclusion, Journal, Outcome, Problem, Reason, Report};
 
 type Run<'a> = Pin<Box<dyn Future<Output = Result<(), Problem>> + Send + 'a>>;
 
@@ -20,9 +20,21 @@ pub async fn attempt<R: Runnable>(
     settings: &Arc<CheckSettings>,
     started: Instant,
 ) -> Outcome {
+    attempt_noting(check, build, settings, started, None).await.0
+}
+
+/// Runs once, as [`attempt`] does, and gives back the journal with the steps of the run where one is handed over.
+pub async fn attempt_noting<R: Runnable>(
+    check: &mut Option<R>,
+    build: &(impl Fn(&Arc<CheckSettings>) -> R + Sync),
+    settings: &Arc<CheckSettings>,
+    started: Instant,
+    journal: Option<Journal>,
+) -> (Outcome, Option<Journal>) {
     let deadline = started + settings.timeout;
     let mut report = Report {
         deadline: Some(deadline),
+        journal,
         ..Report::default()
     };
     let run: Run<'_> = Box::pin(async {
@@ -51,14 +63,15 @@ pub async fn attempt<R: Runnable>(
             Conclusion::Failure(timed_out(settings, &report.step))
         }
     };
-    Outcome {
+    let outcome = Outcome {
         conclusion,
         duration: started.elapsed(),
         response_time,
         phases: report.phases,
         pids: report.pids,
         samples: report.samples,
-    }
+    };
+    (outcome, report.journal)
 }
 
 fn rebuild<R>(check: &mut Option<R>) {

@@ -18,7 +18,9 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+pub(crate) use attempt::attempt_noting;
 pub use heartbeat::Liveness;
+pub(crate) use panics::quieten;
 
 use crate::check::{Check, Shared};
 use crate::config::{CheckSettings, Config};
@@ -75,7 +77,7 @@ impl Scheduler {
         clock: Arc<dyn Clock>,
         build: impl Fn(&Arc<CheckSettings>) -> R + Send + Sync + 'static,
     ) -> Self {
-        panics::quieten();
+        quieten();
         let build = Arc::new(build);
         let of_tasks = store.clone();
         let spawn: Spawn = Box::new(move |handle, settings, timetable| {

@@ -1,0 +1,49 @@
+//! From what the store knows after a round to what is shown.
+
+use crate::cli::show::{CheckRow, Document, ServiceRow, clean, now};
+use crate::model::Phase;
+use crate::store::{CheckView, ServiceView, Snapshot};
+
+/// The document of a snapshot. What a single run can't know is left out: since when a status lasts.
+pub fn judged(snapshot: &Snapshot) -> Document {
+    Document::new(now(), snapshot.services.iter().map(service).collect())
+}
+
+fn service(view: &ServiceView) -> ServiceRow {
+    ServiceRow {
+        key: clean(view.service.key.as_str()),
+        name: clean(&view.service.name),
+        group: clean(&view.service.group),
+        tier: Some(view.service.tier),
+        status: view.status,
+        since: None,
+        age: None,
+        advice: None,
+        checks: view.checks.iter().map(check).collect(),
+    }
+}
+
+fn check(view: &CheckView) -> CheckRow {
+    let outcome = view.last_run.as_ref().map(|run| &run.outcome);
+    let phases = outcome
+        .map(|outcome| outcome.phases)
+        .filter(|phases| !phases.is_empty());
+    CheckRow {
+        name: clean(view.settings.name.as_str()),
+        kind: view.settings.kind.kind().to_string(),
+        target: clean(&view.target),
+        status: view.status,
+        since: None,
+        latency_seconds: outcome
+            .and_then(|outcome| outcome.response_time)
+            .map(|time| time.as_secs_f64()),
+        reason: view.problem.as_ref().map(|problem| problem.reason.to_string()),
+        message: view.problem.as_ref().map(|problem| clean(problem.message())),
+        phases: phases
+            .map(|phases| {
+                let each = |phase: &Phase| (phase.as_str(), phases.spent(*phase).as_secs_f64());
+                Phase::ALL.iter().map(each).collect()
+            })
+            .unwrap_or_default(),
+    }
+}

@@ -1,0 +1,113 @@
+//! Texts for people: what a target sent made harmless, durations, widths.
+
+use std::time::Duration;
+
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+/// The text as one line that does nothing to a terminal: control characters become spaces, and those that turn the
+/// direction of writing (Unicode Standard Annex 9, explicit formatting characters) go, since they could make a line look
+/// like another one.
+pub fn clean(text: &str) -> String {
+    text.chars()
+        .filter(|letter| {
+            !matches!(letter, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        })
+        .map(|letter| match letter {
+            '\u{2028}' | '\u{2029}' => ' ',
+            letter if letter.is_control() => ' ',
+            letter => letter,
+        })
+        .collect()
+}
+
+/// How long an answer took: `0.4 ms`, `250 ms`, `5.03 s`.
+pub fn latency(seconds: f64) -> String {
+    // From where on one form would round to the next one's.
+    if seconds < 0.099_95 {
+        format!("{:.1} ms", seconds * 1e3)
+    } else if seconds < 0.999_5 {
+        format!("{:.0} ms", seconds * 1e3)
+    } else {
+        format!("{seconds:.2} s")
+    }
+}
+
+/// How long a status lasts, in its two largest units: `12s`, `5m 12s`, `3d 4h`.
+pub fn age(age: Duration) -> String {
+    let seconds = age.as_secs();
+    let (minutes, hours, days) = (seconds / 60, seconds / 3_600, seconds / 86_400);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds}s"),
+        (0, 0, _) => format!("{minutes}m {}s", seconds % 60),
+        (0, _, _) => format!("{hours}h {}m", minutes % 60),
+        _ => format!("{days}d {}h", hours % 24),
+    }
+}
+
+/// How many columns a text takes.
+pub fn width(text: &str) -> usize {
+    text.width()
+}
+
+/// The text in exactly `columns` columns: filled up with spaces, or cut with an ellipsis.
+pub fn fit(text: &str, columns: usize) -> String {
+    let taken = text.width();
+    if taken <= columns {
+        return format!("{text}{}", " ".repeat(columns - taken));
+    }
+    let mut cut = String::new();
+    let mut taken = 0;
+    for letter in text.chars() {
+        let wide = letter.width().unwrap_or(0);
+        if taken + wide + 1 > columns {
+            break;
+        }
+        cut.push(letter);
+        taken += wide;
+    }
+    cut.push('\u{2026}');
+    format!("{cut}{}", " ".repeat(columns.saturating_sub(taken + 1)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_reaches_a_terminal_but_text() {
+        assert_eq!(clean("a\r\n\u{1b}[31mb\u{9b}c\u{7f}"), "a   [31mb c ");
+        assert_eq!(clean("pay\u{202e}lla\u{2066}x\u{2028}y"), "paylla\u{0078} y");
+        assert_eq!(clean("Zürich 東京 🚀"), "Zürich 東京 🚀");
+    }
+
+    #[test]
+    fn durations_are_short() {
+        for (seconds, text) in [
+            (0.000_04, "0.0 ms"),
+            (0.001_23, "1.2 ms"),
+            (0.099_96, "100 ms"),
+            (0.25, "250 ms"),
+            (0.999_6, "1.00 s"),
+            (5.03, "5.03 s"),
+        ] {
+            assert_eq!(latency(seconds), text);
+        }
+        for (seconds, text) in [
+            (0, "0s"),
+            (59, "59s"),
+            (312, "5m 12s"),
+            (3_600, "1h 0m"),
+            (273_600, "3d 4h"),
+        ] {
+            assert_eq!(age(Duration::from_secs(seconds)), text);
+        }
+    }
+
+    #[test]
+    fn a_text_is_cut_by_columns_not_by_letters() {
+        assert_eq!(fit("abc", 5), "abc  ");
+        assert_eq!(fit("abcdef", 4), "abc…");
+        assert_eq!(fit("東京都庁", 5), "東京…");
+        assert_eq!(fit("東京都庁", 4), "東… ");
+    }
+}
