@@ -2,6 +2,7 @@
 
 use super::table::{self, Fill};
 use crate::check::families;
+use crate::config::probe::Refusal;
 use crate::config::{Config, KindSettings};
 use crate::model::{CheckKind, Condition, Family, MetricType, Scope, Status};
 use crate::store::{LAGS, RESPONSE_TIMES};
@@ -66,6 +67,8 @@ fn per_subject(family: &Family, settings: Option<&KindSettings>) -> u64 {
 fn values_at_once(label: &str) -> Option<u64> {
     match label {
         "status" => Some(Status::ALL.len() as u64),
+        // of the guard, and too_many
+        "cause" => Some(Refusal::ALL.len() as u64 + 1),
         "condition" => Some(Condition::ALL.len() as u64),
         // degraded, down
         "threshold" => Some(2),
@@ -126,7 +129,8 @@ mod tests {
 
     #[test]
     fn an_empty_configuration_has_the_series_of_the_exporter() {
-        // build info, clock, two of the reload, the state, runs in flight, seven of the process, the lag
-        assert_eq!(series_count(&Config::default()), 6 + 7 + 13);
+        // build info, clock, two of the reload, the state, runs in flight, two of the status file, the web configuration;
+        // probes: made, failed, under way, refused by cause; seven of the process, the lag
+        assert_eq!(series_count(&Config::default()), 9 + 3 + 6 + 7 + 13);
     }
 }

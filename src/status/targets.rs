@@ -9,7 +9,7 @@ use crate::config::KindSettings;
 use crate::store::{CheckView, ServiceView};
 
 /// The kinds of check that `/probe` can do as well, by the names of its probers.
-pub const PROBED_KINDS: [&str; 5] = ["http", "tcp", "dns", "icmp", "grpc"];
+pub const PROBED_KINDS: [&str; 6] = ["http", "tcp", "dns", "icmp", "grpc", "unix"];
 
 /// A target with its labels.
 #[derive(Debug, Serialize)]

@@ -110,7 +110,7 @@ async fn what_is_wrong_is_said_in_a_line() {
         (
             "/sd?kind=process",
             400,
-            "400 Bad Request: no kind \"process\"; what can be probed is http, tcp, dns, icmp, grpc\n",
+            "400 Bad Request: no kind \"process\"; what can be probed is http, tcp, dns, icmp, grpc, unix\n",
         ),
         (
             "/sd?group=x",
