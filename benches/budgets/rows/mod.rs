@@ -4,6 +4,7 @@ mod components;
 mod fleet;
 mod http;
 mod idle;
+mod probe;
 mod scan;
 mod scrape;
 mod start;
@@ -31,6 +32,11 @@ pub const ROWS: &[Row] = &[
         name: "http",
         what: "CPU time for one HTTP run",
         measure: http::measure,
+    },
+    Row {
+        name: "probe",
+        what: "/probe beside blackbox_exporter",
+        measure: probe::measure,
     },
     Row {
         name: "fleet",
