@@ -41,8 +41,8 @@ pub const fn advice(kind: CheckKind, reason: Reason) -> &'static str {
         Reason::Missing => missing(kind),
         Reason::Limit => limit(kind),
         Reason::Slow => {
-            "It works, but too slowly: look at load, memory and disk of its machine and at what it depends on; phases_ms \
-             tells where the time goes."
+            "It works, but too slowly: look at load, memory and disk of its machine and at what it depends on; its phases \
+             tell where the time goes."
         }
         Reason::Permission => permission(kind),
         Reason::Internal => {

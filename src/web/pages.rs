@@ -15,6 +15,7 @@ pub(super) enum Page {
     Targets,
     Service,
     Widget,
+    WidgetScript,
     Asset,
     Events,
     Healthy,
@@ -25,7 +26,7 @@ pub(super) enum Page {
 
 impl Page {
     /// Every page. The metrics come first: their path is configured, and may be that of another page.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Metrics,
         Self::Index,
         Self::Status,
@@ -34,6 +35,7 @@ impl Page {
         Self::Targets,
         Self::Service,
         Self::Widget,
+        Self::WidgetScript,
         Self::Asset,
         Self::Events,
         Self::Healthy,
@@ -53,6 +55,7 @@ impl Page {
             Self::Targets => "/sd",
             Self::Service => "/service/{service}",
             Self::Widget => "/widget",
+            Self::WidgetScript => "/widget.js",
             Self::Asset => "/assets/{name}",
             Self::Events => "/api/events",
             Self::Healthy => "/-/healthy",
@@ -69,6 +72,7 @@ impl Page {
             Self::Index => "the status of every service",
             Self::Service => "one service in full",
             Self::Widget => "the services as cards, to be embedded in any page",
+            Self::WidgetScript => "the script that puts these cards into a page",
             Self::Asset => "files of the pages",
             Self::Events => "what happens, as server-sent events",
             Self::Status => "the status of every service as JSON, or of a group with ?group=NAME",
@@ -88,7 +92,7 @@ impl Page {
     pub const fn is_listed(self) -> bool {
         !matches!(
             self,
-            Self::Index | Self::Service | Self::Asset | Self::ServiceStatus
+            Self::Index | Self::Service | Self::Asset | Self::ServiceStatus | Self::WidgetScript
         )
     }
 

@@ -66,6 +66,7 @@ async fn reply(state: &Arc<State>, request: &Request<Incoming>) -> Reply {
         Page::Asset => page::file(rest).unwrap_or_else(|| {
             Reply::text(StatusCode::NOT_FOUND, "404 Not Found: it was another version's\n")
         }),
+        Page::WidgetScript => page::widget_script(),
         Page::Events => events(state, request),
         Page::Status => api::status(state, query, headers).await.unwrap_or_else(refused),
         Page::ServiceStatus => match query::decoded(rest) {

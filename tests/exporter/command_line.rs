@@ -31,7 +31,7 @@ fn a_good_file_tells_what_it_makes() {
         assert!(output.status.success(), "{output:?}");
         let said = text(&output.stdout);
         assert!(
-            said.contains(" services, ") && said.contains(" checks, at most ") && said.contains(" series"),
+            said.contains(" services, ") && said.contains(" checks, 6 modules, at most "),
             "{said}"
         );
     }

@@ -9,6 +9,7 @@ use upkeep_exporter::store::Snapshot;
 
 use crate::browser::Browser;
 use crate::common::snapshots::{aimed, check, failed, service, snapshot, tcp};
+use crate::common::targets::Target;
 use crate::served::served;
 
 const SCRIPT: &str = "</title></bdi><script>window.hit = 1</script><img src=x onerror='window.hit=2'>\" onfocus=\"window.hit=3\" autofocus x=\"";
@@ -70,4 +71,33 @@ async fn nothing_that_others_wrote_is_run_or_leaves_its_place() {
         );
     }
     assert_eq!(tab.faults().await, [json!(null); 0]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_script_puts_the_cards_into_a_page_of_another_server() {
+    let address = served(hostile).await;
+    let page = format!(
+        "<!DOCTYPE html><title>ours</title><p>before<script src=\"{address}/widget.js\" data-group=\"a&amp;b\" data-height=\"120\"></script><p>after"
+    );
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{page}",
+        page.len()
+    );
+    let host = Target::answering(answer).await;
+    let browser = Browser::start().await;
+    let mut tab = browser.tab().await;
+    tab.open(&host.url("/")).await;
+    // The frame has loaded once it has a window of its own that can't be looked into: it is another server's.
+    tab.until("document.querySelector('iframe')?.contentWindow && document.querySelector('iframe').contentDocument === null")
+        .await;
+    let frame = tab
+        .eval("(({src, height, title}) => [src, height, title, document.scripts.length])(document.querySelector('iframe'))")
+        .await;
+    let source = format!("{address}/widget?group=a%26b");
+    assert_eq!(frame, json!([source, "120", "Status of services", 0]));
+    let faults = tab.faults().await;
+    assert!(
+        faults.iter().all(|fault| !fault.to_string().contains("widget")),
+        "{faults:#?}"
+    );
 }

@@ -167,7 +167,7 @@ async fn clients_that_never_read_do_not_stop_a_scrape() {
     let reply = server.get("/metrics", &[]).await;
     assert_eq!(reply.status, 200);
     // Unoptimised, with up to 512 responses in the making; it must only not wait for them to be read.
-    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
 }
 
 #[tokio::test]

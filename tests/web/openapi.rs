@@ -104,6 +104,7 @@ async fn it_describes_the_pages_that_there_are() {
             "/metrics",
             "/service/{service}",
             "/widget",
+            "/widget.js",
         ]))
         .copied()
         .collect();

@@ -14,7 +14,7 @@ mod widget;
 
 pub(super) use filter::Filter;
 pub(super) use overview::{layout, row};
-pub(super) use reply::{Wanted, file, page};
+pub(super) use reply::{Wanted, file, page, widget_script};
 pub(super) use text::rfc3339;
 
 use assets::find as asset;

@@ -74,7 +74,7 @@ pub(super) fn footer(state: &State, snapshot: &Snapshot) -> Markup {
                 ul {
                     @for page in Page::ALL.into_iter().filter(|page| page.is_listed()) {
                         li {
-                            @if page.allow() == "POST" { code { (page.path(state)) } }
+                            @if page.allow() == "POST" || page == Page::Probe { code { (page.path(state)) } }
                             @else { a href=(page.path(state)) { (page.path(state)) } }
                             " " (page.about())
                         }

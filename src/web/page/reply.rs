@@ -94,6 +94,13 @@ fn compressed(text: String, encoding: Encoding) -> Bytes {
     encoder.finish().unwrap_or_default().into()
 }
 
+/// The script that embeds the widget in a page. It has one name for ever, so it is not kept for long.
+pub(in crate::web) fn widget_script() -> Reply {
+    let script = include_str!("widget.js");
+    Reply::typed(StatusCode::OK, "text/javascript; charset=utf-8", script)
+        .with("cache-control", "max-age=3600")
+}
+
 /// A file that a page loads.
 pub(in crate::web) fn file(name: &str) -> Option<Reply> {
     let asset = asset(name)?;
