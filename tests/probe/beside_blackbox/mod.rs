@@ -2,7 +2,9 @@
 //! differences that docs/BLACKBOX-DIFFERENCES.md gives the reasons of.
 
 mod dns;
+mod grpc;
 mod http;
+mod icmp;
 mod tcp;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -173,7 +175,14 @@ fn the_document_lists_the_differences_and_no_others() {
         .lines()
         .filter_map(|line| line.strip_prefix("### "))
         .collect();
-    let parts = [DIFFERENCES, http::DIFFERENCES, tcp::DIFFERENCES, dns::DIFFERENCES];
+    let parts = [
+        DIFFERENCES,
+        http::DIFFERENCES,
+        tcp::DIFFERENCES,
+        dns::DIFFERENCES,
+        icmp::DIFFERENCES,
+        grpc::DIFFERENCES,
+    ];
     let tested: BTreeSet<&str> = parts
         .into_iter()
         .flatten()
