@@ -98,10 +98,8 @@ async fn a_redirect_can_not_leave_what_is_allowed() {
 #[tokio::test]
 async fn probes_beyond_the_limit_are_refused_at_once_and_places_come_back() {
     let target = Target::silent().await;
-    let config = format!(
-        "modules: {{ http_2xx: {{ prober: http, timeout: 3s }} }}\nprobe: {{ max_concurrent: 2, allow: [{{ networks: [127.0.0.0/8] }}] }}\n"
-    );
-    let exporter = Exporter::start(&config, &[]).await;
+    let config = "modules: { http_2xx: { prober: http, timeout: 3s } }\nprobe: { max_concurrent: 2, allow: [{ networks: [127.0.0.0/8] }] }\n";
+    let exporter = Exporter::start(config, &[]).await;
     let url = exporter.url(&path("http_2xx", &target.url("/")));
     let busy: Vec<_> = (0..2)
         .map(|_| {
