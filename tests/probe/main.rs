@@ -6,9 +6,11 @@
 mod beside_blackbox;
 #[path = "../common/mod.rs"]
 mod common;
+mod corpus;
 mod exposition;
 mod guard;
 mod requests;
+mod scraped;
 
 use common::exporter::Exporter;
 

@@ -67,7 +67,9 @@ pub struct Numbers {
     pub rcode: u16,
     /// How many records each section has.
     pub records: [usize; 3],
-    /// The zone's serial number, where SOA records are asked for.
+    /// Whether SOA records are asked for.
+    pub asks_for_soa: bool,
+    /// The zone's serial number, where they are and one came.
     pub serial: Option<u32>,
 }
 
@@ -108,7 +110,9 @@ pub fn probed(report: &mut Report, numbers: Option<&Numbers>) {
     report.probed(&PROBE_ADDITIONAL_RRS, Vec::new(), number(additional));
     let has_answer = f64::from(u8::from(numbers.is_some()));
     report.probed(&PROBE_QUERY_SUCCEEDED, Vec::new(), has_answer);
-    if let Some(serial) = numbers.and_then(|numbers| numbers.serial) {
+    if let Some(numbers) = numbers.filter(|numbers| numbers.asks_for_soa) {
+        // 0 where no record came, as blackbox_exporter has it.
+        let serial = numbers.serial.unwrap_or_default();
         report.probed(&PROBE_SERIAL, Vec::new(), f64::from(serial));
     }
 }

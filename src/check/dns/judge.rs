@@ -53,6 +53,7 @@ pub fn numbers(answer: &Message, query: &DnsQuery) -> Numbers {
                 + usize::from(answer.edns.is_some())
                 + usize::from(answer.signature.is_some()),
         ],
+        asks_for_soa: query.record_type == RecordType::SOA,
         serial,
     }
 }

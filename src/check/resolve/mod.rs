@@ -126,6 +126,7 @@ impl Inner {
     /// A problem with the reason `dns`, whose message says what was asked.
     async fn resolve(&self, host: &str, preference: AddressPreference) -> Result<Vec<IpAddr>, Problem> {
         let found = match known(host) {
+            Some(addresses) if addresses.len() > 1 => self.listed(host, addresses),
             Some(addresses) => addresses,
             None => match self.hosts().get(host) {
                 Some(addresses) => addresses.to_vec(),
@@ -139,6 +140,19 @@ impl Inner {
             return Err(Problem::new(Reason::Dns, message));
         }
         Ok(ordered)
+    }
+
+    /// Those addresses of this machine that the hosts file lists for this name of it; all where it lists none. Others that it
+    /// lists are not local, and so none of a local name (RFC 6761, section 6.3).
+    fn listed(&self, host: &str, local: Vec<IpAddr>) -> Vec<IpAddr> {
+        let hosts = self.hosts();
+        let listed = hosts.get(host).unwrap_or_default();
+        let both: Vec<IpAddr> = local
+            .iter()
+            .filter(|address| listed.contains(address))
+            .copied()
+            .collect();
+        if both.is_empty() { local } else { both }
     }
 
     /// Asks the name servers. Both protocols are asked at the same time; the preferred one's answer is awaited, for not
@@ -319,6 +333,32 @@ mod tests {
         }
         for other in ["notlocalhost", "localhost.example.org", "", "h\u{e9}localhost1"] {
             assert_eq!(known(other), None, "{other}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_hosts_file_says_which_addresses_of_this_machine_count() {
+        for (lines, expected) in [
+            ("127.0.0.1 localhost", "127.0.0.1"),
+            ("::1 localhost", "::1"),
+            (
+                "127.0.0.1 localhost\n::1 localhost ip6-localhost",
+                "::1 127.0.0.1",
+            ),
+            ("192.0.2.1 localhost", "::1 127.0.0.1"),
+            ("192.0.2.1 localhost\n127.0.0.1 localhost", "127.0.0.1"),
+            ("127.0.0.1 other", "::1 127.0.0.1"),
+        ] {
+            let hosts = tempfile::NamedTempFile::new().unwrap();
+            std::fs::write(hosts.path(), lines).unwrap();
+            let resolver = Resolver::new(ResolverFiles {
+                hosts: hosts.path().to_owned(),
+                ..ResolverFiles::default()
+            });
+            let preference = AddressPreference::new(None, None);
+            let found = resolver.resolve_for("localhost", None, preference).await.unwrap();
+            let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+            assert_eq!(found.join(" "), expected, "{lines}");
         }
     }
 

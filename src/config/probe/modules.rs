@@ -180,7 +180,11 @@ impl Prober {
             } else if NOT_FOR_MODULES.contains(&&*entry.key) {
                 field.error_at_key("a probe serves no extracted values: use a check of a service for that");
             } else {
-                entries.push(entry.clone());
+                // A key that nothing follows is not set, as in blackbox_exporter: people leave some over commented-out values.
+                let is_left_empty = entry.value.is_null() && kinds::keys(self.kind).contains(&&*entry.key);
+                if !is_left_empty {
+                    entries.push(entry.clone());
+                }
                 continue;
             }
             unknown.push(field.path().clone());

@@ -1,118 +1,19 @@
-//! The same modules and targets for the real blackbox_exporter and for ours: the same series with the same values, but for the
-//! differences that docs/BLACKBOX-DIFFERENCES.md gives the reasons of.
+//! http probes of what answers well, badly and not at all.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::process::Command;
 
-use tempfile::TempDir;
+use super::{Difference, cases, compare_all};
+use crate::common::targets::{Target, ok, proxy, read_request, tls};
 
-use crate::common::exporter::{Exporter, LONG};
-use crate::common::servers::{Server, eventually, free_port, get, tool};
-use crate::common::targets::{Target, ok, read_request, tls};
-use crate::exposition::{family, series, types};
-use crate::{ALLOW_LOOPBACK, ask, path};
-
-/// The real one.
-struct Blackbox {
-    _server: Server,
-    port: u16,
-    _dir: TempDir,
-}
-
-impl Blackbox {
-    async fn start(modules: &str) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("blackbox.yml");
-        fs::write(&file, modules).unwrap();
-        let port = free_port();
-        let name = "prometheus-blackbox-exporter";
-        let mut command = Command::new(tool(name, name));
-        command
-            .arg(format!("--config.file={}", file.display()))
-            .arg(format!("--web.listen-address=127.0.0.1:{port}"));
-        let server = Server::start(name, command, dir.path());
-        eventually("blackbox_exporter answers", LONG, || async {
-            get(&format!("http://127.0.0.1:{port}/-/healthy")).await
-        })
-        .await;
-        Self {
-            _server: server,
-            port,
-            _dir: dir,
-        }
-    }
-
-    fn url(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}{path}", self.port)
-    }
-}
-
-/// Something in which we differ on purpose; documented under its name.
-struct Difference {
-    name: &'static str,
-    /// Whether it explains that `series` of the case has these values.
-    explains: fn(case: &str, series: &str, theirs: Option<f64>, ours: Option<f64>) -> bool,
-}
-
-const DIFFERENCES: &[Difference] = &[
-    Difference {
-        name: "The cipher is told",
-        explains: |_, series, theirs, ours| {
-            family(series) == "probe_tls_cipher_info" && theirs.is_none() && ours == Some(1.0)
-        },
+/// Where we differ in http probes alone.
+pub const DIFFERENCES: &[Difference] = &[Difference {
+    name: "The body of a redirect that is not followed is read",
+    explains: |case, series, theirs, ours| {
+        case == "redirect not followed"
+            && series == "probe_http_uncompressed_body_length"
+            && (theirs, ours) == (Some(0.0), Some(5.0))
     },
-    Difference {
-        name: "The body of a redirect that is not followed is read",
-        explains: |case, series, theirs, ours| {
-            case == "redirect not followed"
-                && series == "probe_http_uncompressed_body_length"
-                && (theirs, ours) == (Some(0.0), Some(5.0))
-        },
-    },
-];
-
-/// Values that tell how long something took: compared by being there.
-const DURATIONS: [&str; 6] = [
-    "probe_duration_seconds",
-    "probe_dns_lookup_time_seconds",
-    "probe_http_duration_seconds",
-    "probe_dns_duration_seconds",
-    "probe_icmp_duration_seconds",
-    "probe_grpc_duration_seconds",
-];
-
-fn compare(case: &str, theirs: &str, ours: &str, seen: &mut BTreeSet<&'static str>) -> Vec<String> {
-    let mut unexplained = Vec::new();
-    let (their_types, our_types) = (types(theirs), types(ours));
-    for (name, kind) in &their_types {
-        if our_types.get(name).is_some_and(|ours| ours != kind) {
-            unexplained.push(format!(
-                "{case}: the type of {name} is {kind} there and {} here",
-                our_types[name]
-            ));
-        }
-    }
-    let (theirs, ours): (BTreeMap<_, _>, BTreeMap<_, _>) = (series(theirs), series(ours));
-    let names: BTreeSet<&String> = theirs.keys().chain(ours.keys()).collect();
-    for name in names {
-        let (theirs, ours) = (theirs.get(name).copied(), ours.get(name).copied());
-        let both_there = theirs.is_some() && ours.is_some();
-        if theirs == ours || (both_there && DURATIONS.contains(&family(name))) {
-            continue;
-        }
-        let explained = DIFFERENCES
-            .iter()
-            .find(|difference| (difference.explains)(case, name, theirs, ours));
-        match explained {
-            Some(difference) => {
-                seen.insert(difference.name);
-            }
-            None => unexplained.push(format!("{case}: {name}: theirs {theirs:?}, ours {ours:?}")),
-        }
-    }
-    unexplained
-}
+}];
 
 const HTTP: &str = r#"
   plain: { prober: http, timeout: 2s }
@@ -133,6 +34,7 @@ const HTTP: &str = r#"
   tls_only: { prober: http, http: { fail_if_not_ssl: true } }
   any_tls: { prober: http, http: { tls_config: { insecure_skip_verify: true } } }
   our_tls: { prober: http, http: { tls_config: { ca_file: CA } } }
+  proxied: { prober: http, http: { proxy_url: "http://PROXY", tls_config: { ca_file: CA } } }
   ip4: { prober: http, http: { preferred_ip_protocol: ip4 } }
   ip6_only: { prober: http, http: { preferred_ip_protocol: ip6, ip_protocol_fallback: false } }
 "#;
@@ -212,6 +114,7 @@ async fn http_probes_tell_the_same() {
     let garbage = Target::answering("SSH-2.0-OpenSSH_9.2\r\n").await;
     let cut =
         Target::answering("HTTP/1.1 200 OK\r\nContent-Length: 100\r\nConnection: close\r\n\r\nfine").await;
+    let proxy = proxy::serve(None).await;
     let refusing = format!("http://{}/", Target::refusing().await);
     let local = ["localhost", "127.0.0.1"];
     let secure = tls::serve(&authority.issue(&local, 2099), &["http/1.1"], None).await;
@@ -220,7 +123,7 @@ async fn http_probes_tell_the_same() {
     let other_name = tls::serve(&authority.issue(&["example.org"], 2099), &["http/1.1"], None).await;
     let unsigned = tls::serve(&tls::self_signed(&local), &["http/1.1"], None).await;
     let https = |target: &Target| format!("https://{}/", target.address);
-    let cases: Vec<(&str, &str, String)> = vec![
+    let cases = cases(vec![
         ("fine", "plain", fine.url("/")),
         ("without a scheme", "plain", fine.address.to_string()),
         (
@@ -268,7 +171,7 @@ async fn http_probes_tell_the_same() {
         ("resetting", "plain", resetting.url("/")),
         ("garbage", "plain", garbage.url("/")),
         ("cut off", "plain", cut.url("/")),
-        ("refusing", "plain", refusing),
+        ("refusing", "plain", refusing.clone()),
         ("no TLS there", "plain", https(&fine)),
         ("TLS only", "tls_only", fine.url("/")),
         ("TLS, trusted", "our_tls", https(&secure)),
@@ -289,41 +192,24 @@ async fn http_probes_tell_the_same() {
             "plain",
             format!("http://{}/", secure.address),
         ),
-    ];
-    let modules = format!("modules:{}", HTTP.replace("CA", ca.to_str().unwrap()));
-    check(&modules, &cases).await;
-}
-
-/// Probes each case with both, and holds the answers against each other.
-async fn check(modules: &str, cases: &[(&str, &str, String)]) {
-    let blackbox = Blackbox::start(modules).await;
-    let exporter = Exporter::start(&format!("{modules}{ALLOW_LOOPBACK}"), &[]).await;
-    let mut seen = BTreeSet::new();
-    let mut unexplained = Vec::new();
-    for (case, module, target) in cases {
-        let path = path(module, target);
-        let (theirs, ours) = (
-            ask(&blackbox.url(&path), &[]).await,
-            ask(&exporter.url(&path), &[]).await,
-        );
-        assert_eq!((theirs.0, ours.0), (200, 200), "{case}: {} {}", theirs.1, ours.1);
-        unexplained.extend(compare(case, &theirs.1, &ours.1, &mut seen));
-    }
-    assert!(
-        unexplained.is_empty(),
-        "{} differences:\n{}",
-        unexplained.len(),
-        unexplained.join("\n")
-    );
-    let documented = fs::read_to_string(concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/docs/BLACKBOX-DIFFERENCES.md"
-    ))
-    .unwrap();
-    for name in seen {
-        assert!(
-            documented.contains(&format!("### {name}\n")),
-            "{name} is not in docs/BLACKBOX-DIFFERENCES.md"
-        );
-    }
+        // What the request calls the target.
+        ("called otherwise", "plain&hostname=example.org", fine.url("/")),
+        (
+            "TLS, called otherwise",
+            "our_tls&hostname=example.org",
+            https(&other_name),
+        ),
+        (
+            "TLS, called as it is not",
+            "our_tls&hostname=example.net",
+            https(&other_name),
+        ),
+        ("through a proxy", "proxied", fine.url("/")),
+        ("TLS through a proxy", "proxied", https(&secure)),
+        ("through a proxy to nobody", "proxied", refusing),
+    ]);
+    let modules = HTTP
+        .replace("CA", ca.to_str().unwrap())
+        .replace("PROXY", &proxy.address.to_string());
+    compare_all(&modules, &cases, DIFFERENCES).await;
 }
