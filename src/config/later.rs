@@ -20,7 +20,8 @@ const ALIASES: [(&str, CheckKind); 9] = [
 ];
 
 /// Keys that this version does not have, with what to do.
-const KEYS: [(&str, &str); 3] = [
+const KEYS: [(&str, &str); 4] = [
+    ("enable_http3", "HTTP/3 is not spoken: leave it out"),
     ("heal", "restarting units is not possible yet: remove it"),
     ("auto_restart", "restarting units is not possible yet: remove it"),
     (

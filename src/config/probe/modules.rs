@@ -11,6 +11,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::{Module, Timeout, hide};
 use crate::config::kinds;
+use crate::config::later;
 use crate::config::pieces::{Pieces, split};
 use crate::config::place::Place;
 use crate::config::settings::KindSettings;
@@ -179,10 +180,14 @@ impl Prober {
                 field.error_at_key("a module has no target: it comes with each request");
             } else if NOT_FOR_MODULES.contains(&&*entry.key) {
                 field.error_at_key("a probe serves no extracted values: use a check of a service for that");
+            } else if !kinds::keys(self.kind).contains(&&*entry.key) {
+                let known = kinds::keys(self.kind).iter().copied();
+                let known = known.filter(|key| *key != self.target && !NOT_FOR_MODULES.contains(key));
+                let unknown = || suggest::unknown_key(&entry.key, known);
+                field.error_at_key(later::key(&entry.key).unwrap_or_else(unknown));
             } else {
                 // A key that nothing follows is not set, as in blackbox_exporter: people leave some over commented-out values.
-                let is_left_empty = entry.value.is_null() && kinds::keys(self.kind).contains(&&*entry.key);
-                if !is_left_empty {
+                if !entry.value.is_null() {
                     entries.push(entry.clone());
                 }
                 continue;
