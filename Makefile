@@ -66,6 +66,10 @@ update: ## Rewrite the generated files: golden outputs, docs/METRICS.md, the JSO
 soak: setup ## Put random faults on every component for ten minutes
 	UPKEEP_SOAK_SECONDS=600 cargo test --locked --test faults soak -- --nocapture
 
+.PHONY: fuzz
+fuzz: ## Fuzz the parsers of untrusted input, a minute each (FUZZ_SECONDS)
+	fuzz/run.sh
+
 .PHONY: bench
 bench: setup ## Measure ours beside the peers and print the table
 	cargo bench --locked --bench budgets

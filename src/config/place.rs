@@ -4,6 +4,11 @@ use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
 
+use crate::model::visible;
+
+/// The longest message, in bytes.
+const MAX_MESSAGE: usize = 2048;
+
 /// One step of a path into a configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Step {
@@ -156,7 +161,8 @@ impl<'a> Place<'a> {
             is_error,
             path: self.path.clone(),
             at_key,
-            message: message.to_string(),
+            // Some quote what was written, which may be anything.
+            message: visible(&message.to_string(), MAX_MESSAGE),
         };
         self.findings.borrow_mut().push(finding);
     }

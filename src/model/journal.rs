@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::text::cut;
+use super::text::{cut, is_unseen};
 
 /// The most lines that a journal keeps; a run that redirects or asks on and on does not fill the memory.
 const MAX_LINES: usize = 256;
@@ -34,7 +34,7 @@ impl Journal {
         }
         let mut line: String = step
             .chars()
-            .map(|character| if character.is_control() { ' ' } else { character })
+            .map(|character| if is_unseen(character) { ' ' } else { character })
             .collect();
         cut(&mut line, MAX_LINE_BYTES);
         self.lines.push((self.started.elapsed(), line));

@@ -19,5 +19,5 @@ pub use outcome::{Conclusion, MAX_MESSAGE_BYTES, MAX_PIDS, Outcome, Problem, Rea
 pub use phase::{Phase, Phases};
 pub(crate) use status::words;
 pub use status::{Condition, Severity, Status, Thresholds, Tier, Tolerance};
-pub use text::cut;
+pub use text::{cut, is_unseen, visible};
 pub use time::{Clock, Moment, SystemClock};

@@ -10,6 +10,7 @@ use super::journal::Journal;
 use super::metric::{Family, Sample};
 use super::phase::Phases;
 use super::status::words;
+use super::text::is_unseen;
 
 words! {
     /// Why a check is not up: the closed list of values of the `reason` label.
@@ -66,7 +67,7 @@ impl Problem {
     pub fn new(reason: Reason, message: impl fmt::Display) -> Self {
         let mut text = String::new();
         for character in message.to_string().chars() {
-            let character = if character.is_control() { ' ' } else { character };
+            let character = if is_unseen(character) { ' ' } else { character };
             if text.len() + character.len_utf8() > MAX_MESSAGE_BYTES - '\u{2026}'.len_utf8() {
                 text.push('\u{2026}');
                 break;

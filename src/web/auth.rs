@@ -81,6 +81,11 @@ impl Credentials {
     }
 }
 
+/// The user that the header fields name.
+pub(super) fn user(headers: &HeaderMap) -> Option<String> {
+    Credentials::read(headers).map(|credentials| credentials.user)
+}
+
 /// Checks users and passwords. One for all connections, whatever the configuration is.
 #[derive(Debug)]
 pub(super) struct Authenticator {

@@ -19,6 +19,8 @@ mod pages;
 mod probe;
 mod protocol;
 mod query;
+#[doc(hidden)]
+pub mod rehearsal;
 mod reload;
 mod reply;
 mod routes;

@@ -103,7 +103,8 @@ impl Frames {
     /// When the socket fails or ends, or what comes is no frame that a server sends.
     pub async fn receive(&mut self) -> Result<AMQPFrame, AmqpError> {
         loop {
-            if let Some(frame) = self.parse()? {
+            let most = self.most_payload();
+            if let Some(frame) = parse(&mut self.received, most)? {
                 return Ok(frame);
             }
             if self.received.is_empty() && self.received.capacity() > KEPT_BYTES {
@@ -114,72 +115,65 @@ impl Frames {
             }
         }
     }
+}
 
-    /// Takes a frame off what came, if it is whole.
-    fn parse(&mut self) -> Result<Option<AMQPFrame>, AmqpError> {
-        let Some(&kind) = self.received.first() else {
-            return Ok(None);
-        };
-        if !matches!(kind, FRAME_METHOD | FRAME_HEADER | FRAME_BODY | FRAME_HEARTBEAT) {
-            return self.foreign();
-        }
-        let Some(head) = self.received.first_chunk::<HEAD_BYTES>() else {
-            return Ok(None);
-        };
-        let size = u32::from_be_bytes([head[3], head[4], head[5], head[6]]) as usize;
-        if size > self.most_payload() {
-            let what = format!(
-                "a frame of {size} bytes, where {} is the most",
-                self.most_payload()
-            );
-            return Err(AmqpError::Protocol(what));
-        }
-        let Some(whole) = self.received.get(..size + AROUND_PAYLOAD) else {
-            return Ok(None);
-        };
-        let payload = &whole[HEAD_BYTES..HEAD_BYTES + size];
-        let is_safe = whole.last() == Some(&FRAME_END)
-            && match kind {
-                FRAME_METHOD => is_method_safe(payload),
-                FRAME_HEADER => is_header_safe(payload),
-                _ => true,
-            };
-        let malformed = || AmqpError::Protocol("a malformed frame".to_owned());
-        if !is_safe {
-            return Err(malformed());
-        }
-        let frame = match parse_frame(whole) {
-            Ok(([], frame)) => frame,
-            _ => return Err(malformed()),
-        };
-        self.received.drain(..size + AROUND_PAYLOAD);
-        Ok(Some(frame))
+/// Takes a frame with a payload of at most `most` bytes off what came, if it is whole.
+pub(super) fn parse(received: &mut Vec<u8>, most: usize) -> Result<Option<AMQPFrame>, AmqpError> {
+    let Some(&kind) = received.first() else {
+        return Ok(None);
+    };
+    if !matches!(kind, FRAME_METHOD | FRAME_HEADER | FRAME_BODY | FRAME_HEARTBEAT) {
+        return foreign(received);
     }
+    let Some(head) = received.first_chunk::<HEAD_BYTES>() else {
+        return Ok(None);
+    };
+    let size = u32::from_be_bytes([head[3], head[4], head[5], head[6]]) as usize;
+    if size > most {
+        let what = format!("a frame of {size} bytes, where {most} is the most");
+        return Err(AmqpError::Protocol(what));
+    }
+    let Some(whole) = received.get(..size + AROUND_PAYLOAD) else {
+        return Ok(None);
+    };
+    let payload = &whole[HEAD_BYTES..HEAD_BYTES + size];
+    let is_safe = whole.last() == Some(&FRAME_END)
+        && match kind {
+            FRAME_METHOD => is_method_safe(payload),
+            FRAME_HEADER => is_header_safe(payload),
+            _ => true,
+        };
+    let malformed = || AmqpError::Protocol("a malformed frame".to_owned());
+    if !is_safe {
+        return Err(malformed());
+    }
+    let frame = match parse_frame(whole) {
+        Ok(([], frame)) => frame,
+        _ => return Err(malformed()),
+    };
+    received.drain(..size + AROUND_PAYLOAD);
+    Ok(Some(frame))
+}
 
-    /// What begins with no frame: a server that speaks another version answers with the header of that one, all others
-    /// with what they speak.
-    fn foreign(&self) -> Result<Option<AMQPFrame>, AmqpError> {
-        let begun = &self.received[..self.received.len().min(4)];
-        let what = match self.received.as_slice() {
-            [b'A', b'M', b'Q', b'P', id, major, minor, revision, ..] => {
-                match [*id, *major, *minor, *revision] {
-                    [0, 0, 9, 1] => "it only sent our protocol header back".to_owned(),
-                    [id, major, minor, revision] => {
-                        format!("it wants version {major}.{minor}.{revision}, protocol {id}")
-                    }
-                }
+/// What begins with no frame: a server that speaks another version answers with the header of that one, all others
+/// with what they speak.
+fn foreign(received: &[u8]) -> Result<Option<AMQPFrame>, AmqpError> {
+    let begun = &received[..received.len().min(4)];
+    let what = match received {
+        [b'A', b'M', b'Q', b'P', id, major, minor, revision, ..] => match [*id, *major, *minor, *revision] {
+            [0, 0, 9, 1] => "it only sent our protocol header back".to_owned(),
+            [id, major, minor, revision] => {
+                format!("it wants version {major}.{minor}.{revision}, protocol {id}")
             }
-            _ if begun == &b"AMQP"[..begun.len()] => return Ok(None),
-            [b'H', b'T', b'T', b'P', ..] => {
-                "it answered in HTTP: is this the port of the management?".to_owned()
-            }
-            _ if begun == &b"HTTP"[..begun.len()] => return Ok(None),
-            // A TLS alert.
-            [0x15, ..] => "it speaks TLS: use amqps://".to_owned(),
-            _ => "its answer is no frame".to_owned(),
-        };
-        Err(AmqpError::Protocol(what))
-    }
+        },
+        _ if begun == &b"AMQP"[..begun.len()] => return Ok(None),
+        [b'H', b'T', b'T', b'P', ..] => "it answered in HTTP: is this the port of the management?".to_owned(),
+        _ if begun == &b"HTTP"[..begun.len()] => return Ok(None),
+        // A TLS alert.
+        [0x15, ..] => "it speaks TLS: use amqps://".to_owned(),
+        _ => "its answer is no frame".to_owned(),
+    };
+    Err(AmqpError::Protocol(what))
 }
 
 /// `bytes` with the frame after them.

@@ -242,3 +242,17 @@ pub fn short(text: &str) -> Result<ShortString, AmqpError> {
     ShortString::try_new(text)
         .map_err(|_| AmqpError::Limit(format!("a name of {} bytes, where 255 are the most", text.len())))
 }
+
+/// Takes frames off what a server sent: how many there are. For tests with arbitrary input.
+///
+/// # Errors
+/// Why the rest is no frame.
+#[doc(hidden)]
+pub fn rehearse(bytes: &[u8]) -> Result<usize, String> {
+    let (mut received, mut count) = (bytes.to_vec(), 0);
+    while let Some(frame) = frames::parse(&mut received, bytes.len()).map_err(|error| error.to_string())? {
+        count += 1;
+        drop(format!("{frame:?}"));
+    }
+    Ok(count)
+}

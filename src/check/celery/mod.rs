@@ -242,3 +242,16 @@ impl Session {
         }
     }
 }
+
+/// The worker that a message of Celery's Redis transport is of. For tests with arbitrary input.
+///
+/// # Errors
+/// Why it is of none.
+#[doc(hidden)]
+pub fn rehearse(envelope: &[u8]) -> Result<String, String> {
+    match Reply::from_envelope(envelope)?.answer("ticket") {
+        Answer::Worker(name) => Ok(roster::label(&name).to_owned()),
+        Answer::Stale => Err("it answers another ping".to_owned()),
+        Answer::Unreadable(why) => Err(why),
+    }
+}

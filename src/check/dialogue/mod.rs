@@ -190,7 +190,11 @@ pub fn rehearse(text: &str, bytes: &[u8]) -> Result<Vec<u8>, String> {
     let mut stepper = Stepper::new(&settings.conversation.steps);
     let (mut pieces, mut sent) = (bytes.chunks(PIECE_BYTES), Vec::new());
     loop {
-        match stepper.advance().map_err(|fault| fault.to_string())? {
+        let action = stepper.advance().map_err(|fault| {
+            // As in a run: a problem is one bounded line.
+            Problem::new(Reason::Assertion, fault).message().to_owned()
+        });
+        match action? {
             Action::Read => match pieces.next() {
                 Some(piece) => stepper.take(piece),
                 None => stepper.close(),

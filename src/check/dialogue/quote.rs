@@ -2,6 +2,7 @@
 //! may be a password that the server gives back.
 
 use crate::config::dialogue::Step;
+use crate::model::is_unseen;
 
 /// The most bytes of a line that are shown.
 const MAX_SHOWN_BYTES: usize = 120;
@@ -77,7 +78,7 @@ impl<'d> Hidden<'d> {
                 '\t' => shown.push_str("\\t"),
                 '\r' => shown.push_str("\\r"),
                 '\n' => shown.push_str("\\n"),
-                other if other.is_control() => shown.extend(other.escape_unicode()),
+                other if is_unseen(other) => shown.extend(other.escape_unicode()),
                 other => shown.push(other),
             }
         }

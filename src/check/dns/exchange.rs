@@ -108,7 +108,11 @@ pub async fn over_stream(
     Ok(answer)
 }
 
-fn parse(peer: SocketAddr, message: &[u8]) -> Result<Message, Problem> {
+/// Reads a message.
+///
+/// # Errors
+/// Why it is none.
+pub(super) fn parse(peer: SocketAddr, message: &[u8]) -> Result<Message, Problem> {
     if message.len() < HEADER {
         let message = format_args!(
             "{peer}: what came has {} bytes, which is no DNS message",

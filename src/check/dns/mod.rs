@@ -144,5 +144,20 @@ impl DnsCheck {
     }
 }
 
+/// Judges a message as the answer of a server, as a run does: what it is told of, in numbers, and the text of each of its
+/// records. For tests with arbitrary input.
+///
+/// # Errors
+/// Why it is no message, or not as demanded.
+#[doc(hidden)]
+pub fn rehearse(settings: &DnsSettings, message: &[u8]) -> Result<Vec<String>, String> {
+    let peer = SocketAddr::from(([127, 0, 0, 1], 53));
+    let answer = exchange::parse(peer, message).map_err(|problem| problem.to_string())?;
+    families::samples(&judge::numbers(&answer, &settings.query), &mut Vec::new());
+    judge::judge(&answer, &settings.query).map_err(|problem| problem.to_string())?;
+    let sections = [&answer.answers, &answer.authorities, &answer.additionals];
+    Ok(sections.into_iter().flatten().map(text::record).collect())
+}
+
 #[cfg(test)]
 mod tests;

@@ -230,6 +230,24 @@ fn push_samples(container: &Container, samples: &mut Vec<Sample>) {
     }
 }
 
+/// Judges what an engine answers about a container, as a run does. For tests with arbitrary input.
+///
+/// # Errors
+/// Why it can't be used, or what is wrong with the container.
+#[doc(hidden)]
+pub fn rehearse(settings: &DockerSettings, body: &[u8]) -> Result<Vec<Sample>, String> {
+    let container = Container::read(body).map_err(|error| {
+        // As in a run: a problem bounds what it quotes.
+        Problem::new(Reason::Protocol, error).to_string()
+    })?;
+    let mut samples = Vec::new();
+    push_samples(&container, &mut samples);
+    match judge::judge(&container, settings, 0.0) {
+        Ok(warning) => Ok(warning.map_or(samples, |_| Vec::new())),
+        Err(problem) => Err(problem.to_string()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;

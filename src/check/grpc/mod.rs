@@ -150,3 +150,13 @@ impl GrpcCheck {
         )
     }
 }
+
+/// Judges the body that a server answers with. For tests with arbitrary input.
+///
+/// # Errors
+/// Why it is not SERVING.
+#[doc(hidden)]
+pub fn rehearse(body: &[u8]) -> Result<(), String> {
+    let status = health::response(body)?;
+    health::judge(status, "").map_err(|problem| problem.to_string())
+}

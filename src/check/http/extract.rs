@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use super::json::{self, Document};
-use super::judge::quoted;
-use crate::config::http::Extraction;
+use super::judge::{self, quoted};
+use crate::config::http::{Extraction, HttpSettings};
 use crate::config::json_path::JsonPath;
 use crate::model::{Family, MetricType, Problem, Reason, Sample, Scope, Unit};
 
@@ -176,6 +176,17 @@ fn wrong(path: &JsonPath, value: &Value, wanted: &str) -> Fault {
         Reason::Assertion,
         format!("{} leads to {found}, not to {wanted}", path.as_str()),
     )
+}
+
+/// Judges a body and takes values out of it, as a run does. For tests with arbitrary input.
+///
+/// # Errors
+/// Why it is not as asserted, or what can't be taken.
+#[doc(hidden)]
+pub fn rehearse(settings: &HttpSettings, body: &[u8]) -> Result<Vec<Sample>, String> {
+    judge::body(&settings.assertions, body).map_err(|fault| fault.problem.to_string())?;
+    let Extracted { samples, warning } = extract(&settings.extraction, body);
+    warning.map_or(Ok(samples), |problem| Err(problem.to_string()))
 }
 
 #[cfg(test)]

@@ -19,6 +19,8 @@ use tokio::net::TcpStream;
 pub use self::body::BodyBudget;
 use self::body::{KeptBody, Sink};
 pub(super) use self::exchange::{Driver, Exchange, MAX_HEAD_BYTES, drive, problem};
+#[doc(hidden)]
+pub use self::extract::rehearse;
 use self::extract::{EXTRACTED, Extracted, VERSION_INFO};
 use self::judge::Fault;
 use self::probed::Facts;

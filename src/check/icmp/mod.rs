@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use self::families::Reply;
 pub use self::families::{FAMILIES, PROBE_FAMILIES};
 use self::packet::Echo;
+#[doc(hidden)]
+pub use self::packet::rehearse;
 use self::socket::EchoSocket;
 use super::Shared;
 use super::dial;

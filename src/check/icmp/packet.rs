@@ -87,6 +87,15 @@ pub fn behind_ip_header(packet: &[u8]) -> Option<&[u8]> {
     packet.get(words * 4..)
 }
 
+/// Whether a packet of arbitrary bytes passes for the reply to a request. For tests.
+#[doc(hidden)]
+pub fn rehearse(packet: &[u8]) -> bool {
+    let echo = Echo::new(1, 40);
+    let inner = behind_ip_header(packet).unwrap_or_default();
+    let is_reply = |version| echo.is_answered_by(inner, version, true);
+    is_reply(Version::V4) || is_reply(Version::V6)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

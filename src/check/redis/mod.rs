@@ -136,3 +136,19 @@ fn unexpected(session: &Session, name: &str) -> Problem {
     );
     Problem::new(Reason::Protocol, message)
 }
+
+/// Judges what a server answers to INFO and to CLUSTER INFO, as a run does. For tests with arbitrary input.
+///
+/// # Errors
+/// What is wrong with the server.
+#[doc(hidden)]
+pub fn rehearse(settings: &RedisSettings, answer: &str) -> Result<Vec<Sample>, String> {
+    let info = Info::parse(answer);
+    let mut samples = Vec::new();
+    judge::samples(&info, 0, &mut samples);
+    if let Some(cluster) = ClusterInfo::parse(answer) {
+        samples.push(judge::cluster_sample(&cluster));
+        judge::cluster(&cluster, settings).map_err(|problem| problem.to_string())?;
+    }
+    judge::warning(&info, settings).map_or(Ok(samples), |problem| Err(problem.to_string()))
+}

@@ -197,3 +197,12 @@ fn named(buckets: &[&str]) -> String {
     let word = if buckets.len() == 1 { "bucket" } else { "buckets" };
     format!("{word} {}", buckets.join(", "))
 }
+
+/// The name of a document's outermost element, or the code of an error. For tests with arbitrary input.
+#[doc(hidden)]
+pub fn rehearse(body: &[u8]) -> Option<&str> {
+    match document::read(body)? {
+        document::Document::Error { code, .. } => Some(code),
+        document::Document::Other(name) => Some(name),
+    }
+}

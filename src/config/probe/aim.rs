@@ -8,9 +8,12 @@ use super::Module;
 use crate::config::address::HostPort;
 use crate::config::settings::KindSettings;
 use crate::config::tls::TlsSettings;
+use crate::model::visible;
 
 /// The longest target, in bytes.
 pub const MAX_TARGET_BYTES: usize = 2048;
+/// The longest text of what is wrong with a target, in bytes.
+const MAX_ERROR_BYTES: usize = 512;
 
 /// A module with a target.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,6 +39,12 @@ impl Module {
     /// # Errors
     /// What is wrong with the target and what would be right.
     pub fn aim(&self, target: &str, hostname: Option<&str>) -> Result<Aimed, String> {
+        // Some quote the target, which is a client's.
+        self.aimed_at(target, hostname)
+            .map_err(|error| visible(&error, MAX_ERROR_BYTES))
+    }
+
+    fn aimed_at(&self, target: &str, hostname: Option<&str>) -> Result<Aimed, String> {
         if target.len() > MAX_TARGET_BYTES {
             return Err(format!("it is longer than {MAX_TARGET_BYTES} bytes"));
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use maud::{Escaper, Markup, Render, html};
 
+use crate::model::is_unseen;
 use crate::store::UtcTime;
 
 /// The longest text that is shown in full, in characters; messages are shorter.
@@ -35,9 +36,11 @@ impl Render for PlainText<'_> {
                 let _ = escaper.write_char('\u{2026}');
                 break;
             }
-            let is_unseen = character.is_control()
-                || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{061c}' | '\u{feff}');
-            let _ = escaper.write_char(if is_unseen { '\u{fffd}' } else { character });
+            let _ = escaper.write_char(if is_unseen(character) {
+                '\u{fffd}'
+            } else {
+                character
+            });
         }
     }
 }

@@ -1,0 +1,8 @@
+//! The configuration file.
+
+#![no_main]
+
+#[path = "../../tests/fuzz_found/properties.rs"]
+mod properties;
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| properties::config(input));

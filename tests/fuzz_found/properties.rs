@@ -1,0 +1,263 @@
+//! What must hold for any input: one function for each fuzz target, which panics where it does not. The fuzz targets below
+//! `fuzz/` and the tests beside this file use them alike. Beside what they assert, none may panic, hang or take much memory.
+
+use std::fmt::Debug;
+use std::path::Path;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use upkeep_exporter::check;
+use upkeep_exporter::config::probe::{Endpoint, ProbeSettings};
+use upkeep_exporter::config::regular_file::FileError;
+use upkeep_exporter::config::{self, ConfigError, KindSettings};
+use upkeep_exporter::model::Sample;
+use upkeep_exporter::probe::request;
+use upkeep_exporter::web::config::{Files, parse_bytes};
+use upkeep_exporter::web::rehearsal;
+
+/// A name, as in `fuzz/fuzz_targets/NAME.rs`, and what must hold.
+pub type Property = (&'static str, fn(&[u8]));
+
+/// All of them.
+pub const PROPERTIES: &[Property] = &[
+    ("probe", probe),
+    ("request", request),
+    ("dialogue", dialogue),
+    ("web_config", web_config),
+    ("config", config),
+    ("texts", texts),
+    ("packets", packets),
+];
+
+/// Stands, as a line of its own, between the two parts of an input that has two.
+const BETWEEN: &[u8] = b"\n%%\n";
+/// The longest text of an error about a short input.
+const MAX_ERROR_BYTES: usize = 4096;
+/// The most bytes that one step of a dialogue sends, with its line feed.
+const MAX_STEP_BYTES: usize = (64 << 10) + 1;
+/// The most steps of a dialogue.
+const MAX_STEPS: usize = 256;
+
+/// Modules to probe with, a guard, and a check of each kind that judges an answer.
+const SETTINGS: &str = include_str!("settings.yml");
+
+fn halves(input: &[u8]) -> (&[u8], &[u8]) {
+    let between = input.windows(BETWEEN.len()).position(|window| window == BETWEEN);
+    match between {
+        Some(at) => (&input[..at], &input[at + BETWEEN.len()..]),
+        None => (input, &[]),
+    }
+}
+
+/// Does it twice: the same must come of it.
+fn twice<T: PartialEq + Debug>(what: impl Fn() -> T) -> T {
+    let first = what();
+    assert_eq!(first, what(), "the same input gives something else");
+    first
+}
+
+/// Whether a terminal shows it as one line, in the order that it is written in.
+fn is_printable_line(text: &str) -> bool {
+    let is_unseen = |character: char| {
+        character.is_control()
+            || matches!(character, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    !text.is_empty() && !text.contains(is_unseen)
+}
+
+fn assert_error(text: &str) {
+    assert!(is_printable_line(text), "no printable line: {text:?}");
+    assert!(text.len() <= MAX_ERROR_BYTES, "{} bytes: {text}", text.len());
+}
+
+fn assert_samples(samples: &[Sample]) {
+    for sample in samples {
+        assert_eq!(sample.family.labels.len(), sample.labels.len(), "{sample:?}");
+        let longest = sample.labels.iter().map(|label| label.len()).max();
+        assert!(longest.unwrap_or(0) <= MAX_ERROR_BYTES, "{sample:?}");
+    }
+}
+
+/// A query to `/probe` and the scraper's header.
+pub fn probe(input: &[u8]) {
+    let (query, header) = halves(input);
+    let (query, header) = (String::from_utf8_lossy(query), String::from_utf8_lossy(header));
+    let offset = Duration::from_millis(500);
+    match twice(|| request::deadline(Some(&header), Some(Duration::from_secs(5)), offset)) {
+        Ok(deadline) => assert!(!deadline.is_zero() && deadline <= Duration::from_secs(5)),
+        Err(error) => assert_error(&error),
+    }
+    let asked = match twice(|| request::parse(&query)) {
+        Ok(asked) => asked,
+        Err(error) => return assert_error(&error),
+    };
+    assert!(!asked.target.is_empty() && !asked.target.contains(char::is_control));
+    let settings = &settings().0;
+    for module in settings.modules.values() {
+        match twice(|| module.aim(&asked.target, asked.hostname.as_deref())) {
+            Ok(aimed) => {
+                assert_eq!(aimed.settings.kind(), module.prober.kind());
+                assert!(!aimed.settings.target().contains(char::is_control));
+                let verdict = match &aimed.endpoint {
+                    Endpoint::Host(host, port) => settings.guard.judge_request(host, *port),
+                    Endpoint::Path(path) => settings.guard.judge_path(path),
+                };
+                if let Err(refusal) = verdict {
+                    assert_error(&refusal.to_string());
+                }
+            }
+            Err(error) => assert_error(&error),
+        }
+    }
+}
+
+/// What the exporter's own server reads of a request: queries, parts of paths, and header fields.
+pub fn request(input: &[u8]) {
+    if let Some(user) = twice(|| rehearsal::user(input)) {
+        assert!(user.len() <= input.len());
+    }
+    let text = String::from_utf8_lossy(input);
+    for error in [
+        twice(|| rehearsal::parameters(&text)).err(),
+        twice(|| rehearsal::path_part(&text)).err(),
+    ] {
+        error.iter().for_each(|error| assert_error(error));
+    }
+    twice(|| rehearsal::accepted(&text));
+    let url = rehearsal::page_url(&text);
+    assert!(url.starts_with('/') && is_printable_line(&url), "{url}");
+    // What is read of a query is what the URL made of it says.
+    assert_eq!(rehearsal::page_url(url.trim_start_matches(['/', '?'])), url);
+}
+
+/// The keys of a tcp check, and what a server sends.
+pub fn dialogue(input: &[u8]) {
+    let (text, server) = halves(input);
+    let text = String::from_utf8_lossy(text);
+    match twice(|| check::dialogue::rehearse(&text, server)) {
+        Ok(sent) => assert!(sent.len() <= MAX_STEPS * MAX_STEP_BYTES),
+        Err(error) => assert_error(&error),
+    }
+}
+
+/// A web configuration, and what each file holds that it names; those whose name ends in `x` are not there.
+pub fn web_config(input: &[u8]) {
+    let (text, file) = halves(input);
+    let read = |path: &Path| match path.to_string_lossy().ends_with('x') {
+        true => Err(FileError::Io(std::io::ErrorKind::NotFound.into())),
+        false => Ok(file.to_vec()),
+    };
+    let files = Files::new(Path::new("/web"), &read);
+    let parse = || {
+        let result = parse_bytes(text, "web.yml", &files);
+        result.map(|settings| (settings.tls.is_some(), settings.users.len()))
+    };
+    if let Err(error) = twice(parse) {
+        assert_located(&error, "web.yml");
+    }
+}
+
+/// A configuration. Those that name files are left out: what is in them is not part of the input.
+pub fn config(input: &[u8]) {
+    let names_files = ["_file", "_dir", "_path"];
+    let text = String::from_utf8_lossy(input);
+    if names_files.iter().any(|key| text.contains(key)) {
+        return;
+    }
+    match twice(|| config::parse_bytes(input, "any.yml")) {
+        Ok(loaded) => {
+            let remarks = loaded.remarks.iter().map(ToString::to_string);
+            remarks.for_each(|remark| assert_error(&remark));
+            let mut checks = loaded.config.services.iter().flat_map(|service| &service.checks);
+            assert!(checks.all(|check| !check.timeout.is_zero() && !check.interval.is_zero()));
+        }
+        Err(error) => assert_located(&error, "any.yml"),
+    }
+}
+
+fn assert_located(error: &ConfigError, file_name: &str) {
+    assert!(!error.errors.is_empty());
+    for error in &error.errors {
+        let text = error.to_string();
+        assert_error(&text);
+        // Of an error about the whole file, both are 0.
+        let is_whole = error.line == 0 && error.column == 0;
+        assert!(is_whole || (error.line > 0 && error.column > 0), "{text}");
+        let place = match is_whole {
+            true => format!("{file_name}: "),
+            false => format!("{file_name}:{}:{}: ", error.line, error.column),
+        };
+        assert!(text.starts_with(&place), "{text}");
+    }
+}
+
+/// Answers in texts: of HTTP services, container engines, Celery's workers, Redis and S3, and files of /proc.
+pub fn texts(input: &[u8]) {
+    for kind in &settings().1 {
+        let samples = match kind {
+            KindSettings::Http(settings) => twice(|| check::http::rehearse(settings, input)),
+            KindSettings::Docker(settings) => twice(|| check::docker::rehearse(settings, input)),
+            KindSettings::Redis(settings) => {
+                let text = String::from_utf8_lossy(input);
+                twice(|| check::redis::rehearse(settings, &text))
+            }
+            _ => continue,
+        };
+        match samples {
+            Ok(samples) => assert_samples(&samples),
+            Err(error) => assert_error(&error),
+        }
+    }
+    match twice(|| check::celery::rehearse(input)) {
+        Ok(worker) => assert!(!worker.is_empty() && worker.len() <= MAX_ERROR_BYTES),
+        Err(error) => assert!(!error.is_empty() && error.len() <= MAX_ERROR_BYTES, "{error}"),
+    }
+    if let Some(word) = twice(|| check::s3::rehearse(input)) {
+        assert!(word.len() <= input.len());
+    }
+    let (name, _, length) = twice(|| check::proc_scan::rehearse(input));
+    assert!(name.unwrap_or_default().len() <= input.len() && length <= input.len());
+}
+
+/// Answers in bytes: of name servers, brokers, gRPC services, certificates and echo replies.
+pub fn packets(input: &[u8]) {
+    for kind in &settings().1 {
+        if let KindSettings::Dns(settings) = kind {
+            match twice(|| check::dns::rehearse(settings, input)) {
+                Ok(records) => records.iter().for_each(|record| assert_record(record)),
+                Err(error) => assert_error(&error),
+            }
+        }
+    }
+    match twice(|| check::amqp::rehearse(input)) {
+        Ok(frames) => assert!(frames <= input.len() / 8),
+        Err(error) => assert_error(&error),
+    }
+    if let Err(error) = twice(|| check::grpc::rehearse(input)) {
+        assert_error(&error);
+    }
+    if let Some(labels) = twice(|| check::tls::probed::rehearse(input)) {
+        assert!(labels.iter().all(|label| label.len() <= MAX_ERROR_BYTES));
+    }
+    assert!(!check::icmp::rehearse(input), "a reply was guessed");
+}
+
+/// A name, a time to live, a class, a type and the rest, whatever the record holds.
+fn assert_record(record: &str) {
+    assert!(record.splitn(5, '\t').count() == 5, "{record:?}");
+    assert!(record.len() <= 1 << 20, "{} bytes", record.len());
+}
+
+/// Those of [`SETTINGS`].
+fn settings() -> &'static (ProbeSettings, Vec<KindSettings>) {
+    static PARSED: OnceLock<(ProbeSettings, Vec<KindSettings>)> = OnceLock::new();
+    PARSED.get_or_init(|| {
+        let loaded = match config::parse(SETTINGS, "settings.yml") {
+            Ok(loaded) => loaded,
+            Err(error) => panic!("{error}"),
+        };
+        let checks = loaded.config.services.iter().flat_map(|service| &service.checks);
+        let kinds = checks.map(|check| check.kind.clone()).collect();
+        (loaded.config.probe, kinds)
+    })
+}
