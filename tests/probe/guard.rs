@@ -67,7 +67,10 @@ async fn this_machine_is_no_target_unless_it_is_named() {
         path("tcp", &format!("localhost:{}", target.address.port()))
     );
     let (_, answer) = ask(&exporter.url(&debug), &[]).await;
-    assert!(answer.contains(" of localhost: a loopback address is refused"), "{answer}");
+    assert!(
+        answer.contains(" of localhost: a loopback address is refused"),
+        "{answer}"
+    );
     assert_eq!(target.accepted(), 0);
 }
 
