@@ -15,6 +15,7 @@ pub mod notify;
 pub mod probe;
 pub mod reload;
 pub mod schedule;
+pub mod seldom;
 pub mod status;
 pub mod store;
 pub mod verdict;

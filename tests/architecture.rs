@@ -19,9 +19,16 @@ const EDGES: &[(&str, &[&str])] = &[
     ("schedule", &["check", "config", "model", "store"]),
     ("metrics", &["check", "config", "model", "store"]),
     ("status", &["config", "model", "store"]),
-    ("probe", &["check", "config", "metrics", "model", "store"]),
-    ("web", &["config", "metrics", "model", "probe", "status", "store"]),
+    (
+        "probe",
+        &["check", "config", "metrics", "model", "seldom", "store"],
+    ),
+    (
+        "web",
+        &["config", "metrics", "model", "probe", "seldom", "status", "store"],
+    ),
     ("notify", &[]),
+    ("seldom", &[]),
     ("log", &[]),
     ("reload", &["config", "metrics", "notify", "store", "web"]),
     (

@@ -20,6 +20,7 @@ use crate::config::suggest;
 use crate::metrics;
 use crate::model::{Family, Journal, Problem, Reason, Report, Sample};
 
+use crate::seldom::Seldom;
 use crate::store::ProbeView;
 use request::ProbeRequest;
 
@@ -39,6 +40,7 @@ pub struct Prober {
     offset: Duration,
     refusals: Arc<Refusals>,
     counts: Arc<Counts>,
+    refused: Seldom,
 }
 
 /// What one version of the configuration makes.
@@ -87,6 +89,7 @@ impl Prober {
             offset,
             refusals,
             counts: Arc::default(),
+            refused: Seldom::default(),
         }
     }
 
@@ -115,6 +118,13 @@ impl Prober {
         })
     }
 
+    /// Logs what may be somebody's mistake, or an attempt.
+    fn tell_refusal(&self, message: &str) {
+        if let Some(more) = self.refused.turn() {
+            tracing::warn!(problem = message, more, "refused a probe");
+        }
+    }
+
     /// Answers a request with this query. `timeout` is the value of [`request::TIMEOUT_HEADER`].
     pub async fn answer(&self, query: &str, timeout: Option<&str>) -> Answer {
         let ready = Arc::clone(&self.ready.read().unwrap_or_else(PoisonError::into_inner));
@@ -140,10 +150,9 @@ impl Prober {
             Err(error) => return Answer::Wrong(error),
         };
         if let Err(refusal) = ready.judge(&aimed) {
-            return Answer::Refused(format!(
-                "{} is no target here: {refusal}",
-                aimed.settings.target()
-            ));
+            let message = format!("{} is no target here: {refusal}", aimed.settings.target());
+            self.tell_refusal(&message);
+            return Answer::Refused(message);
         }
         let Ok(place) = Arc::clone(&ready.places).try_acquire_owned() else {
             self.counts.too_many.fetch_add(1, Ordering::Relaxed);
@@ -160,6 +169,9 @@ impl Prober {
             self.counts.failures.fetch_add(1, Ordering::Relaxed);
         }
         if let Err(problem) = &probed.result {
+            if problem.reason == Reason::Permission {
+                self.tell_refusal(problem.message());
+            }
             tracing::debug!(
                 module = &*request.module, target = %aimed.settings.target(), reason = %problem.reason,
                 problem = problem.message(), "probe failed"

@@ -33,8 +33,10 @@ const MAX_ORIGINS: usize = 4096;
 pub(super) enum Refusal {
     /// It bears no user and password, or wrong ones.
     Unauthorized,
-    /// Its address tried too many wrong passwords, or there were too many requests; in this time it may try again.
+    /// Its address tried too many wrong passwords; in this time it may try again.
     TooMany(Duration),
+    /// There were too many requests; in this time there may be more.
+    TooFast(Duration),
     /// Too many passwords are being checked.
     Busy,
 }

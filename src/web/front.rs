@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{AUTHORIZATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
@@ -14,12 +14,14 @@ use super::reply::Reply;
 use super::throttle::Peer;
 use super::watched_config::{InUse, WebConfig};
 use super::{State, routes};
+use crate::seldom::Seldom;
 
 /// What stands before every page, on every listener.
 #[derive(Debug)]
 pub struct Front {
     config: Arc<WebConfig>,
     authenticator: Arc<Authenticator>,
+    wrong_passwords: Seldom,
 }
 
 impl Front {
@@ -28,6 +30,7 @@ impl Front {
         Arc::new(Self {
             config,
             authenticator: Authenticator::new(),
+            wrong_passwords: Seldom::default(),
         })
     }
 
@@ -47,7 +50,10 @@ impl Front {
         let in_use = self.in_use();
         let mut response = match self.admit(&in_use, peer, &request).await {
             Ok(()) => routes::answer(state, request, answering).await?,
-            Err(refusal) => refusal.into_response(answering),
+            Err(refusal) => {
+                self.tell(refusal, peer, &request);
+                refusal.into_response(answering)
+            }
         };
         for (name, value) in &in_use.settings.http.headers {
             response.headers_mut().insert(name, value.clone());
@@ -55,10 +61,22 @@ impl Front {
         Ok(response)
     }
 
+    /// Logs wrong passwords: somebody guesses, or a scraper has an old one.
+    fn tell(&self, refusal: Refusal, peer: Peer, request: &Request<Incoming>) {
+        let is_login = match refusal {
+            Refusal::Unauthorized => request.headers().contains_key(AUTHORIZATION),
+            Refusal::TooMany(_) => true,
+            Refusal::TooFast(_) | Refusal::Busy => false,
+        };
+        if let (true, Some(more)) = (is_login, self.wrong_passwords.turn()) {
+            tracing::warn!(client = %peer, more, "refused a wrong user or password");
+        }
+    }
+
     async fn admit(&self, in_use: &InUse, peer: Peer, request: &Request<Incoming>) -> Result<(), Refusal> {
         if let Some(rate) = in_use.settings.rate_limit {
             let mut requests = in_use.requests.lock().unwrap_or_else(PoisonError::into_inner);
-            requests.take(rate).map_err(Refusal::TooMany)?;
+            requests.take(rate).map_err(Refusal::TooFast)?;
         }
         self.authenticator
             .admit(&in_use.users, peer, request.headers())
@@ -75,7 +93,11 @@ impl Refusal {
             ),
             Self::TooMany(_) => (
                 StatusCode::TOO_MANY_REQUESTS,
-                "429 Too Many Requests: too many requests, or too many wrong passwords\n",
+                "429 Too Many Requests: too many wrong passwords from this address; until Retry-After a right one is refused too\n",
+            ),
+            Self::TooFast(_) => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "429 Too Many Requests: more requests than rate_limit of the web configuration allows\n",
             ),
             Self::Busy => (
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -90,7 +112,7 @@ impl Refusal {
                 headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
                 return response;
             }
-            Self::TooMany(wait) => wait,
+            Self::TooMany(wait) | Self::TooFast(wait) => wait,
             Self::Busy => Duration::from_secs(1),
         };
         // In whole seconds (RFC 9110, section 10.2.3), none of them too short.

@@ -58,6 +58,10 @@ async fn reply(state: &Arc<State>, request: &Request<Incoming>) -> Reply {
     let (query, headers) = (request.uri().query(), request.headers());
     let refused = |(status, message): api::Refusal| api::error(path, status, &message);
     let filter = || Filter::of_query(query.unwrap_or_default());
+    if let (Page::Index | Page::Widget, Some(status)) = (page, filter().unknown_status()) {
+        let text = format!("400 Bad Request: no status {status:?}; there are up, degraded, down, unknown\n");
+        return Reply::text(StatusCode::BAD_REQUEST, text);
+    }
     match page {
         Page::Metrics => metrics(state, request.headers()).await,
         Page::Index => page::page(state, headers, Wanted::Overview(filter())).await,
@@ -101,8 +105,15 @@ fn not_found(state: &State) -> String {
 /// A stream of events; `?only=status` leaves the page's updates out.
 fn events(state: &Arc<State>, request: &Request<Incoming>) -> Reply {
     let last = request.headers().get("last-event-id");
-    let query = request.uri().query().unwrap_or_default();
-    let wants_updates = !query.split('&').any(|pair| pair == "only=status");
+    let wants_updates = match query::parameters(request.uri().query(), ["only"]) {
+        Ok([None]) => true,
+        Ok([Some(only)]) if only == "status" => false,
+        Ok(_) => {
+            let text = "the query parameter only takes the value status";
+            return api::error(request.uri().path(), StatusCode::BAD_REQUEST, text);
+        }
+        Err(message) => return api::error(request.uri().path(), StatusCode::BAD_REQUEST, &message),
+    };
     let last = last.and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty());
     match Live::open(state, last, wants_updates) {
         Some(stream) => Reply::new(StatusCode::OK, "text/event-stream", Content::Events(stream))

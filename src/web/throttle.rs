@@ -18,6 +18,15 @@ pub(super) enum Peer {
     Local,
 }
 
+impl std::fmt::Display for Peer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Ip(address) => address.to_canonical().fmt(f),
+            Self::Local => f.write_str("a process of this machine"),
+        }
+    }
+}
+
 impl Peer {
     /// What one client can't easily change: of IPv6, the network that it picks its addresses of (RFC 4291, section 2.5.1).
     /// IPv4 addresses come as IPv6 ones where a socket serves both.

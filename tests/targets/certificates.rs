@@ -160,3 +160,21 @@ async fn rotated_files_need_no_reload() {
     let without = http(json!({"url": url, "tls_config": {"ca": second.pem()}})).await;
     without.failed(Reason::Tls, "the server wants a client certificate");
 }
+
+#[tokio::test]
+async fn a_certificate_that_is_named_is_taken_though_it_is_that_of_an_authority() {
+    let own = tls::own_authority(&["127.0.0.1"]);
+    let target = tls::serve(&own, &["http/1.1"], None).await;
+    let url = format!("https://{}/", target.address);
+    let with = |ca: &str| http(json!({"url": url, "tls_config": {"ca": ca}}));
+    with(&own.certificate).await.succeeded();
+    // Another one of the same name, and the same for another name, are not it.
+    let other = tls::own_authority(&["127.0.0.1"]);
+    let authority = "the certificate (CN=target) is";
+    with(&other.certificate).await.failed(Reason::Tls, authority);
+    let elsewhere = tls::own_authority(&["192.0.2.1"]);
+    let target = tls::serve(&elsewhere, &["http/1.1"], None).await;
+    let options =
+        json!({"url": format!("https://{}/", target.address), "tls_config": {"ca": elsewhere.certificate}});
+    http(options).await.failed(Reason::Tls, authority);
+}

@@ -207,10 +207,12 @@ impl TlsClient {
 
     fn build(&self) -> Result<(Arc<ClientConfig>, Arc<Recorder>), Problem> {
         let failed = |error: &dyn Display| Problem::new(Reason::Tls, format_args!("tls_config: {error}"));
+        let mut named = Vec::new();
         let trust = match &self.settings.ca {
             _ if self.settings.insecure_skip_verify => Trust::Everybody,
             Some(source) => {
                 let certificates = source.certificates().map_err(|error| failed(&error))?;
+                named.clone_from(&certificates);
                 Trust::Authorities(
                     self.trust
                         .authorities(certificates)
@@ -221,6 +223,7 @@ impl TlsClient {
         };
         let recorder = Arc::new(Recorder::new(
             trust,
+            named,
             self.settings.chain_only,
             self.trust.provider.clone(),
         ));

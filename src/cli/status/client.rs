@@ -20,7 +20,7 @@ use crate::config::duration::DurationText;
 use crate::config::http::TargetUrl;
 use crate::config::secret::{Secret, SecretSource};
 use crate::config::tls::{PemSource, TlsSettings};
-use crate::model::Report;
+use crate::model::{Reason, Report};
 
 /// The longest document that is read: 100,000 checks fit.
 const MAX_BYTES: usize = 64 << 20;
@@ -122,11 +122,13 @@ impl Client {
             .request(request, "asking for the status", &mut trace)
             .await
             .map_err(|problem| {
-                format!(
-                    "no status from {}: {}; does an exporter run there?",
-                    self.shown,
-                    problem.message()
-                )
+                let advice = match problem.reason {
+                    Reason::Tls => {
+                        "name its certificate, or its authority's, by --ca-file, or give --insecure"
+                    }
+                    _ => "does an exporter run there?",
+                };
+                format!("no status from {}: {}; {advice}", self.shown, problem.message())
             })?;
         match answer.status {
             StatusCode::OK => Ok(answer.body),

@@ -21,6 +21,8 @@ impl TargetUrl {
     pub fn parse(text: &str) -> Result<(Self, Option<UserInfo>), String> {
         let url = match text.contains("://") {
             true => Url::parse(text),
+            // Without a scheme a colon comes before a port; "htp:/path" is a slip, not a host.
+            false if is_scheme_like(text) => Err(url::ParseError::RelativeUrlWithoutBase),
             false => Url::parse(&format!("http://{text}")),
         };
         let url = url.map_err(|error| {
@@ -112,6 +114,17 @@ impl TargetUrl {
     }
 }
 
+/// Whether what stands before the first colon looks like a scheme: what follows is neither a port nor has a host after an @.
+fn is_scheme_like(text: &str) -> bool {
+    let before_path = text.split(['/', '?', '#']).next().unwrap_or(text);
+    match before_path.split_once(':') {
+        Some((host, port)) if !host.starts_with('[') && !before_path.contains('@') => {
+            !port.starts_with(|first: char| first.is_ascii_digit())
+        }
+        _ => false,
+    }
+}
+
 fn decoded(text: &str) -> String {
     let bytes: Vec<u8> = percent_decoded(text.as_bytes());
     String::from_utf8_lossy(&bytes).into_owned()
@@ -197,6 +210,8 @@ mod tests {
             "ftp://user:secret@x",
             "user:secret@x:99999",
             "http://user:secret@x:0",
+            "htp:/secret",
+            "mailto:/user",
             "http://user:secret%0A@x",
             "http://user%0D:secret@x",
         ] {

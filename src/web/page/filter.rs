@@ -29,6 +29,12 @@ impl Filter {
         filter
     }
 
+    /// A status that there is not: a slip, which must not look as if nothing were down.
+    pub fn unknown_status(&self) -> Option<String> {
+        let is_unknown = |status: &&String| Status::from_word(status).is_none();
+        self.statuses.iter().find(is_unknown).cloned()
+    }
+
     /// Whether a service is shown.
     pub fn takes(&self, service: &ServiceView) -> bool {
         self.takes_group(service) && (self.statuses.is_empty() || self.has_status(service.status))

@@ -84,6 +84,18 @@ pub fn self_signed(names: &[&str]) -> Identity {
     }
 }
 
+/// The same as an authority's, as `openssl req -x509` makes it.
+pub fn own_authority(names: &[&str]) -> Identity {
+    let mut params = parameters(names, 2099);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    Identity {
+        certificate: certificate.pem(),
+        key: key.serialize_pem(),
+    }
+}
+
 /// The server's side of handshakes. With `clients` it wants certificates of that authority.
 pub fn acceptor(identity: &Identity, protocols: &[&str], clients: Option<&Authority>) -> TlsAcceptor {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());

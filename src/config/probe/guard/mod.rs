@@ -133,7 +133,9 @@ impl Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotAllowed => f.write_str("no entry of probe.allow fits"),
+            Self::NotAllowed => f.write_str(
+                "no entry of probe.allow fits, and what no entry names is refused (docs/PROBE.md)",
+            ),
             Self::Special(class) => {
                 let what = match class {
                     AddressClass::Loopback => "a loopback address",
@@ -141,7 +143,10 @@ impl fmt::Display for Refusal {
                     AddressClass::LinkLocal => "a link-local address",
                     AddressClass::Multicast => "a multicast or broadcast address",
                 };
-                write!(f, "{what} is refused unless probe.allow names its network")
+                write!(
+                    f,
+                    "{what} is refused unless probe.allow names its network (and then all else that is to be probed: docs/PROBE.md)"
+                )
             }
         }
     }
