@@ -72,6 +72,13 @@ async fn this_machine_is_no_target_unless_it_is_named() {
         "{answer}"
     );
     assert_eq!(target.accepted(), 0);
+    // Told at the default level, but not each time.
+    assert_eq!(
+        exporter.server.log().matches("refused a probe").count(),
+        1,
+        "{}",
+        exporter.server.log()
+    );
 }
 
 #[tokio::test]

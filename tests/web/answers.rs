@@ -308,3 +308,19 @@ async fn a_panic_is_an_answer_and_no_more() {
     assert_eq!(reply.status, 500);
     assert_eq!(server.get("/-/healthy", &[]).await.status, 200);
 }
+
+#[tokio::test]
+async fn a_slip_in_a_query_does_not_look_as_if_nothing_were_down() {
+    let server = Server::start(state(every_status)).await;
+    for (path, part) in [
+        ("/?status=donw", "there are up, degraded, down, unknown"),
+        ("/widget?status=", "there are up, degraded, down, unknown"),
+        ("/api/events?only=statuses", "only takes the value status"),
+        ("/api/events?bogus=1", "known here: only"),
+        ("/api/events?only=status&only=status", "given twice"),
+    ] {
+        let reply = server.get(path, &[]).await;
+        assert_eq!(reply.status, 400, "{path}: {}", reply.text());
+        assert!(reply.text().contains(part), "{path}: {}", reply.text());
+    }
+}

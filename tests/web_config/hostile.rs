@@ -239,4 +239,15 @@ async fn who_tries_passwords_is_stopped_and_others_are_not_delayed() {
         &["--interface", "127.0.0.9", "-u", "alice:wonderland"],
     );
     assert_eq!(other.status, 200, "{other:?}");
+    // It is logged, but an attacker does not fill the log; a known client is not in it.
+    let log = guarded.log();
+    assert_eq!(
+        log.matches("refused a wrong user or password").count(),
+        1,
+        "{log}"
+    );
+    assert!(
+        !log.contains("client=127.0.0.1 ") && !log.contains("wonderland"),
+        "{log}"
+    );
 }
