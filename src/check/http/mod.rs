@@ -123,13 +123,18 @@ impl HttpCheck {
             let mut exchange = self.exchange(&hop, notes).await?;
             let head = exchange.head();
             notes.status = Some(head.status);
-            notes.facts.head(head, hop.url().is_https());
+            // Only a probe asks for it, and reading dates costs checks at each run.
+            let is_probe = notes.trace.report.probe.is_some();
+            if is_probe {
+                notes.facts.head(head, hop.url().is_https());
+            }
             let next = match self.settings.max_redirects {
                 Some(_) => hop.redirect(head, self.settings.url.expose())?,
                 None => {
-                    if hop
-                        .redirect(head, self.settings.url.expose())
-                        .is_ok_and(|next| next.is_some())
+                    if is_probe
+                        && hop
+                            .redirect(head, self.settings.url.expose())
+                            .is_ok_and(|next| next.is_some())
                     {
                         notes.facts.redirect();
                     }
