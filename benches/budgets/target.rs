@@ -43,7 +43,7 @@ impl Target {
     /// A target that takes connections and never answers.
     pub fn hanging(directory: &Path) -> anyhow::Result<Self> {
         let port = free_address()?.port();
-        let command = roles::command("hang", SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)))?;
+        let command = roles::command("hang", &[SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))])?;
         Self::start("hanging", &command, port, directory)
     }
 
@@ -59,7 +59,12 @@ impl Target {
     /// The URL for the target's user `number`. Each has an address of its own: with one address for all, the ports of
     /// connections that wait for their end would run out.
     pub fn url(&self, number: usize) -> String {
-        format!("http://{}:{}/", address(number), self.port)
+        format!("http://{}/", self.address(number))
+    }
+
+    /// The address of that URL.
+    pub fn address(&self, number: usize) -> SocketAddr {
+        SocketAddr::from((address(number), self.port))
     }
 }
 

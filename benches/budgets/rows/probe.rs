@@ -6,9 +6,11 @@ use std::path::Path;
 use anyhow::ensure;
 
 use crate::exporter::Exporter;
+use crate::process::{Process, free_address};
 use crate::report::Line;
 use crate::target::Target;
-use crate::{blackbox, client, wrk};
+use crate::wrk::{self, Load};
+use crate::{blackbox, client, roles};
 
 /// How long each of them is driven.
 const SECONDS: u32 = 8;
@@ -19,6 +21,7 @@ pub fn measure(directory: &Path) -> anyhow::Result<Vec<Line>> {
     let target = Target::nginx(directory)?;
     let blackbox = blackbox::measure(&target, SECONDS, directory)?;
     let raw = wrk::run(&target.url(0), 8, SECONDS, true)?;
+    let (relay, relayed) = relayed(&target, directory)?;
 
     let exporter = Exporter::start(CONFIG, directory)?;
     let path = format!("/probe?module=http_2xx&target={}", target.url(0));
@@ -39,14 +42,27 @@ pub fn measure(directory: &Path) -> anyhow::Result<Vec<Line>> {
         Line::new("CPU for one /probe of an HTTP target, loopback", 1e6 * cpu, "us")
             .beside("blackbox_exporter", 1e6 * blackbox.cpu)
             .beside("wrk (bare client)", 1e6 * raw.cpu / raw.requests)
+            .beside("bare relay", 1e6 * relay)
             .at_most(90.0),
         Line::new(
             "probes a second, beside blackbox_exporter's",
             load.rate / blackbox.rate,
             "times",
         )
+        .beside("bare relay, times", relayed.rate / blackbox.rate)
         .beside("blackbox_exporter, a second", blackbox.rate)
         .beside("ours, a second", load.rate)
         .at_least(8.0),
     ])
+}
+
+/// CPU a request and the load of the bare relay: what is left when a probe is nothing but its two exchanges.
+fn relayed(target: &Target, directory: &Path) -> anyhow::Result<(f64, Load)> {
+    let address = free_address()?;
+    let command = roles::command("relay", &[address, target.address(0)])?;
+    let mut relay = Process::start("relay", &command, directory)?;
+    relay.wait_for(address)?;
+    let before = relay.cpu()?;
+    let load = wrk::run(&format!("http://{address}/"), 8, SECONDS, false)?;
+    Ok(((relay.cpu()? - before) / load.requests, load))
 }
