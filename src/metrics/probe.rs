@@ -15,12 +15,17 @@ pub fn probe_text(samples: &[Sample]) -> String {
     for sample in sorted {
         if sample.family.name != family {
             family = sample.family.name;
-            // Writing to a string does not fail.
-            let _ = write!(
-                text,
-                "# HELP {family} {}\n# TYPE {family} gauge\n",
-                sample.family.help
-            );
+            for part in [
+                "# HELP ",
+                family,
+                " ",
+                sample.family.help,
+                "\n# TYPE ",
+                family,
+                " gauge\n",
+            ] {
+                text.push_str(part);
+            }
         }
         text.push_str(family);
         let mut separator = '{';
@@ -35,6 +40,7 @@ pub fn probe_text(samples: &[Sample]) -> String {
         if separator == ',' {
             text.push('}');
         }
+        // Writing to a string does not fail.
         let _ = writeln!(text, " {}", sample.value);
     }
     text

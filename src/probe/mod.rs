@@ -247,7 +247,8 @@ async fn probe(aimed: &Aimed, shared: &Shared, deadline: Duration, debug: bool) 
         ..Report::default()
     };
     let mut check = Check::of(&aimed.settings, shared);
-    let run = AssertUnwindSafe(check.run(&mut report)).catch_unwind();
+    // As large as the largest kind's: boxed, it is neither moved again nor part of each connection's task.
+    let run = AssertUnwindSafe(Box::pin(check.run(&mut report))).catch_unwind();
     let result = match timeout_at(ends, run).await {
         Ok(Ok(result)) => result,
         Ok(Err(_)) => Err(Problem::new(

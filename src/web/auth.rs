@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use aws_lc_rs::{digest, hmac, rand};
+use aws_lc_rs::{digest, hmac};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use http::HeaderMap;
@@ -105,7 +105,8 @@ impl Authenticator {
     /// Where the system has no random numbers; nothing that needs TLS could go on then.
     pub fn new() -> Arc<Self> {
         let mut key = [0; digest::SHA256_OUTPUT_LEN];
-        rand::fill(&mut key).expect("the system has random numbers");
+        // The TLS library's own generator takes a tenth of a second to gather entropy at its first use.
+        getrandom::fill(&mut key).expect("the system has random numbers");
         Arc::new(Self {
             key: hmac::Key::new(hmac::HMAC_SHA256, &key),
             running: Arc::new(Semaphore::new(MAX_CHECKS)),

@@ -58,7 +58,8 @@ async fn reply(state: &Arc<State>, request: &Request<Incoming>) -> Reply {
     let (query, headers) = (request.uri().query(), request.headers());
     let refused = |(status, message): api::Refusal| api::error(path, status, &message);
     let filter = || Filter::of_query(query.unwrap_or_default());
-    if let (Page::Index | Page::Widget, Some(status)) = (page, filter().unknown_status()) {
+    let is_filtered = matches!(page, Page::Index | Page::Widget);
+    if let Some(status) = is_filtered.then(|| filter().unknown_status()).flatten() {
         let text = format!("400 Bad Request: no status {status:?}; there are up, degraded, down, unknown\n");
         return Reply::text(StatusCode::BAD_REQUEST, text);
     }
