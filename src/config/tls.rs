@@ -237,20 +237,19 @@ fn client(
 }
 
 fn versions(place: &Place<'_>, min: Option<&str>, max: Option<&str>) -> Result<TlsVersions, Invalid> {
-    let number = |key: &str, text: Option<&str>, default: u8| match text.unwrap_or_default() {
+    let number = |key: &str, text: Option<&str>, default: u8| {
+        match text.unwrap_or_default() {
         "" => Ok(default),
         "TLS12" => Ok(2),
         "TLS13" => Ok(3),
-        old @ ("TLS10" | "TLS11") if key == "min_version" => {
-            let place = place.field(key);
-            place.remark(format_args!(
-                "{old} is not supported: the oldest version accepted is TLS12"
-            ));
-            Ok(2)
-        }
+        old @ ("TLS10" | "TLS11") if key == "min_version" => Err(place.field(key).error(format_args!(
+            "{old} is not supported: leave it out, or write TLS12, the oldest version there is; a target that speaks older \
+             ones only fails"
+        ))),
         other => Err(place
             .field(key)
             .error(format_args!("\"{other}\" is not supported: write TLS12 or TLS13"))),
+    }
     };
     let (min, max) = (number("min_version", min, 2), number("max_version", max, 3));
     match (min?, max?) {
