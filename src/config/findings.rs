@@ -29,6 +29,9 @@ impl fmt::Display for Located {
         if self.line > 0 {
             write!(f, ":{}:{}", self.line, self.column)?;
         }
+        if !self.is_error {
+            f.write_str(": remark")?;
+        }
         if !self.path.is_empty() {
             write!(f, ": {}", self.path)?;
         }

@@ -6,17 +6,19 @@
 //! `consecutive_failures`th in a row. Numbers are seconds.
 
 use std::borrow::Cow;
+use std::rc::Rc;
 use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
-use serde::de::Error;
+use serde::de::{DeserializeOwned, Error};
 
 use super::duration::DurationText;
 use super::place::Place;
+use super::suggest;
 use super::timings::{Level, MAX_INTERVAL, MIN_INTERVAL, Timings};
 use super::written::TimingOptions;
-use super::yaml::{Node, read};
+use super::yaml::{Node, Value, fields, is_plain_key, read};
 use crate::model::Tolerance;
 
 /// The most runs and cycles that can be asked for.
@@ -101,7 +103,8 @@ pub fn read_monitor(
             ));
         }
     }
-    let Some(options) = read::<MonitorOptions>(node, &place).value else {
+    let node = with_meaning(node, &place);
+    let Some(options) = read::<MonitorOptions>(&node, &place).value else {
         return base;
     };
     let (timings, tolerance) = base;
@@ -121,6 +124,43 @@ pub fn remark_logging(logging: Option<&Node>, place: &Place<'_>) {
     if logging.is_some_and(|logging| !logging.is_null()) {
         place.remark("has no effect here: use the flags --log.level and --log.format");
     }
+}
+
+/// `monitor` without the keys that mean nothing here, each of which deserves a remark. One that is nearly a key with a
+/// meaning stays: it is a slip.
+fn with_meaning(node: &Node, place: &Place<'_>) -> Node {
+    let mut node = known::<MonitorOptions>(node, place);
+    if let Value::Map(entries) = &mut node.value
+        && let Some(entry) = Rc::make_mut(entries)
+            .iter_mut()
+            .find(|entry| &*entry.key == "alerts")
+    {
+        entry.value = known::<AlertOptions>(&entry.value, &place.field("alerts"));
+    }
+    node
+}
+
+fn known<T: DeserializeOwned>(node: &Node, place: &Place<'_>) -> Node {
+    let Some(entries) = node.entries() else {
+        return node.clone();
+    };
+    let names = fields::<T>();
+    let may_be_meant = |key: &str| {
+        let is_near = || suggest::nearest(key, names.iter().copied()).is_some();
+        names.contains(&key) || !is_plain_key(key) || is_near()
+    };
+    let (kept, strange): (Vec<_>, Vec<_>) = entries
+        .iter()
+        .cloned()
+        .partition(|entry| may_be_meant(&entry.key));
+    for entry in strange {
+        place.field(&entry.key).remark(format_args!(
+            "has no effect here: what has one in {} is {}",
+            place.path(),
+            names.join(", ")
+        ));
+    }
+    Node::new(node.mark, Value::Map(Rc::new(kept)))
 }
 
 fn has(node: &Node, keys: &[&str]) -> bool {

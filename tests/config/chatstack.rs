@@ -88,9 +88,9 @@ fn what_has_no_meaning_is_a_remark_and_check_config_prints_it() {
     assert_eq!(
         String::from_utf8(output.stderr).unwrap(),
         format!(
-            "{name}:8:28: monitor.alerts.recovery_notification: has no effect here: recoveries are told where a receiver \
+            "{name}:8:28: remark: monitor.alerts.recovery_notification: has no effect here: recoveries are told where a receiver \
              of the Alertmanager has send_resolved: true, as the shipped ones do\n\
-             {name}:11:3: logging: has no effect here: use the flags --log.level and --log.format\n"
+             {name}:11:3: remark: logging: has no effect here: use the flags --log.level and --log.format\n"
         )
     );
     assert!(String::from_utf8(output.stdout).unwrap().starts_with(&name));
@@ -193,4 +193,37 @@ fn what_is_said_twice_is_refused() {
 fn numbers_without_a_unit_are_seconds_there_only() {
     assert!(error("defaults: { interval: 30 }").contains("not a duration"));
     assert!(error("monitor: { check_interval: 30s }").contains("monitor.check_interval"));
+}
+
+#[test]
+fn keys_of_the_monitor_without_a_meaning_are_told_by_name_and_slips_are_errors() {
+    let text = "monitor: { check_interval: 60, auto_restart: true, alerts: { cooldown: 300, consecutive_failures: 2 }, \
+                status_file: /var/lib/chatstack/status.json }\nservices: [{ key: a, port: 1 }]";
+    let loaded = parse(text, "old.yml").unwrap();
+    let told: Vec<String> = loaded.remarks.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        [
+            "old.yml:1:46: remark: monitor.auto_restart: has no effect here: what has one in monitor is check_interval, \
+             retry_attempts, retry_delay, alerts",
+            "old.yml:1:72: remark: monitor.alerts.cooldown: has no effect here: what has one in monitor.alerts is \
+             consecutive_failures, recovery_notification",
+            "old.yml:1:117: remark: monitor.status_file: has no effect here: what has one in monitor is check_interval, \
+             retry_attempts, retry_delay, alerts",
+        ]
+    );
+    let service = &loaded.config.services[0];
+    assert_eq!(service.checks[0].interval, Duration::from_secs(60));
+    assert_eq!(service.tolerance.down, Duration::from_secs(60));
+
+    for (slip, meant) in [
+        ("chek_interval: 60", "check_interval"),
+        ("alerts: { consecutive_failure: 2 }", "consecutive_failures"),
+    ] {
+        let error = error(&format!("monitor: {{ {slip} }}"));
+        assert!(
+            error.contains(&format!("unknown key: did you mean {meant}?")),
+            "{error}"
+        );
+    }
 }

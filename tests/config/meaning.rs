@@ -298,7 +298,7 @@ services:
   - { key: c, port: 1 }
   - { key: d, checks: [{ kind: systemd, unit: c.service, thresholds: { down: 3s } }] }";
     let remarks: Vec<_> = loaded(text).remarks.iter().map(ToString::to_string).collect();
-    let expected = "a.yml:1:22: defaults.timeout: thresholds.down (5s, built in) is not below the timeout (2s, from the \
+    let expected = "a.yml:1:22: remark: defaults.timeout: thresholds.down (5s, built in) is not below the timeout (2s, from the \
                     defaults): slowness can't be told from silence";
     assert_eq!(remarks, [expected]);
 }
