@@ -64,7 +64,7 @@ async fn setup(flags: ServeFlags, handed: Vec<Handed>) -> anyhow::Result<Setup> 
             .map_err(|findings| anyhow::anyhow!("the web configuration can't be used:\n{findings}"))?,
         None => WebConfig::none(),
     };
-    let listeners = listeners(&flags, handed, &web_config)?;
+    let listeners = listeners(&flags, handed)?;
     let port = listeners.iter().find_map(Listener::port);
     let is_guarded = web_config.has_tls() || web_config.has_users();
     let load = loader(flags.config_file, port, is_guarded);
@@ -73,6 +73,7 @@ async fn setup(flags: ServeFlags, handed: Vec<Handed>) -> anyhow::Result<Setup> 
         .await
         .context("loading the configuration")?
         .map_err(unusable)?;
+    announce(&listeners, &web_config, &flags.telemetry_path)?;
     Ok(Setup {
         listeners,
         web_config,
@@ -96,34 +97,29 @@ fn unusable(findings: ConfigError) -> anyhow::Error {
 }
 
 /// What to listen on: what systemd handed over, or else the addresses.
-fn listeners(
-    flags: &ServeFlags,
-    handed: Vec<Handed>,
-    web_config: &WebConfig,
-) -> anyhow::Result<Vec<Listener>> {
+fn listeners(flags: &ServeFlags, handed: Vec<Handed>) -> anyhow::Result<Vec<Listener>> {
     let open = |address: &ListenAddress| {
         address.bind().with_context(|| {
             format!("listening on {address} (choose another address with --web.listen-address)")
         })
     };
-    let listeners: Vec<Listener> = if handed.is_empty() {
-        flags
-            .listen_addresses
-            .iter()
-            .map(open)
-            .collect::<Result<_, _>>()?
-    } else {
-        let taken = handed.into_iter().map(Handed::into_listener);
-        taken
-            .collect::<Result<_, _>>()
-            .context("taking over systemd's sockets")?
-    };
+    if handed.is_empty() {
+        return flags.listen_addresses.iter().map(open).collect();
+    }
+    let taken = handed.into_iter().map(Handed::into_listener);
+    taken
+        .collect::<Result<_, _>>()
+        .context("taking over systemd's sockets")
+}
+
+/// Logs what is listened on, once nothing stands in the way of serving.
+fn announce(listeners: &[Listener], web_config: &WebConfig, telemetry_path: &str) -> anyhow::Result<()> {
     let scheme = if web_config.has_tls() { "https" } else { "http" };
-    for listener in &listeners {
+    for listener in listeners {
         match listener {
             Listener::Tcp(listener) => {
                 let bound = listener.local_addr()?;
-                let metrics = metrics_url(scheme, bound, &flags.telemetry_path);
+                let metrics = metrics_url(scheme, bound, telemetry_path);
                 info!(address = %bound, %metrics, "listening");
             }
             Listener::Unix(listener, _) => {
@@ -133,7 +129,7 @@ fn listeners(
             }
         }
     }
-    Ok(listeners)
+    Ok(())
 }
 
 /// Where to look: the URL of the metrics, for a browser or a scraper on this machine.

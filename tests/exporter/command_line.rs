@@ -1,6 +1,7 @@
 //! Flags, commands, exit codes and their texts.
 
 use std::fs;
+use std::os::unix::fs::OpenOptionsExt;
 use std::process::{Command, Output};
 use std::time::Duration;
 
@@ -68,9 +69,17 @@ fn every_error_of_every_file_is_told_and_the_exit_code_is_1() {
     ] {
         assert!(said.contains(wanted), "{wanted} is not in:\n{said}");
     }
-    let output = upkeep(&["--config.file", first.to_str().unwrap()]);
+    let output = upkeep(&[
+        "--web.listen-address=127.0.0.1:0",
+        "--config.file",
+        first.to_str().unwrap(),
+    ]);
     assert_eq!(output.status.code(), Some(1), "it must not run half: {output:?}");
-    assert!(text(&output.stderr).contains("first.yml:3:5"), "{output:?}");
+    let said = text(&output.stderr);
+    assert!(
+        said.contains("first.yml:3:5") && !said.contains("listening"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -164,8 +173,11 @@ async fn it_ends_in_time_while_its_configuration_is_being_read() {
         .arg("--config.file")
         .arg(&pipe);
     let mut server = Server::start("exporter", command, dir.path());
-    eventually("the start", LONG, || async {
-        server.log().contains("listening").then_some(())
+    // Opening it fails until somebody reads; once open, the reader waits for what never comes.
+    let _writer = eventually("a reader", LONG, || async {
+        let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+        let mut options = fs::OpenOptions::new();
+        options.write(true).custom_flags(nonblocking).open(&pipe).ok()
     })
     .await;
     server.terminate(Duration::from_secs(2));
