@@ -4,13 +4,14 @@ set -eu
 
 usage() {
     cat <<'USAGE'
-Usage: deploy/install.sh [--process-details] [BINARY]
+Usage: deploy/install.sh [--process-details] [--ping] [BINARY]
        deploy/install.sh --uninstall [--purge]
 
 Installs BINARY (default: target/release/upkeep_exporter) as a systemd service with a user of its own, starts it at once
 and at every boot. A configuration that exists is kept.
 
   --process-details  let process checks see the executables of other users' processes (two capabilities more)
+  --ping             let icmp checks send pings (a capability more)
   --uninstall        stop and remove it; the configuration and the state stay
   --purge            with --uninstall: remove these, and the user, too
 
@@ -33,6 +34,7 @@ dest=${DESTDIR:-}
 action=install
 purge=no
 details=no
+ping=no
 source=
 
 while [ $# -gt 0 ]; do
@@ -40,6 +42,7 @@ while [ $# -gt 0 ]; do
         --uninstall) action=uninstall ;;
         --purge) purge=yes ;;
         --process-details) details=yes ;;
+        --ping) ping=yes ;;
         -h | --help)
             usage
             exit 0
@@ -65,7 +68,7 @@ binary=$dest$prefix/bin/$name
 config=$dest/etc/$name/upkeep.yml
 arguments=$dest/etc/default/$name
 unit=$dest/etc/systemd/system/$name.service
-dropin=$dest/etc/systemd/system/$name.service.d/process-details.conf
+dropins=$unit.d
 sysusers=$dest/etc/sysusers.d/$name.conf
 share=$dest$prefix/share
 bash_completion=$share/bash-completion/completions/$name
@@ -127,7 +130,8 @@ install_files() {
     put "$here/systemd/$name.conf" "$sysusers" 644
     sed "s|^ExecStart=/usr/local/bin/|ExecStart=$prefix/bin/|" "$here/systemd/$name.service" >"$scratch/unit"
     put "$scratch/unit" "$unit" 644
-    [ "$details" = no ] || put "$here/systemd/allow-process-details.conf" "$dropin" 644
+    [ "$details" = no ] || put "$here/systemd/allow-process-details.conf" "$dropins/process-details.conf" 644
+    [ "$ping" = no ] || put "$here/systemd/allow-ping.conf" "$dropins/ping.conf" 644
     if [ ! -e "$arguments" ]; then
         echo '# Further arguments of the exporter; see `upkeep_exporter --help`.' >"$scratch/arguments"
         echo 'ARGS=' >>"$scratch/arguments"
@@ -178,9 +182,9 @@ uninstall() {
     if [ -z "$dest" ]; then
         systemctl --quiet disable --now $name.service 2>/dev/null || :
     fi
-    rm -f "$binary" "$unit" "$dropin" "$sysusers" "$bash_completion" "$fish_completion" "$zsh_completion" \
+    rm -f "$binary" "$unit" "$dropins/process-details.conf" "$dropins/ping.conf" "$sysusers" "$bash_completion" "$fish_completion" "$zsh_completion" \
         "$manuals/$name.1" "$manuals/$name"-*.1
-    rmdir "$dest/etc/systemd/system/$name.service.d" 2>/dev/null || :
+    rmdir "$dropins" 2>/dev/null || :
     if [ -z "$dest" ]; then
         systemctl daemon-reload
         systemctl reset-failed $name.service 2>/dev/null || :

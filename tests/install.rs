@@ -199,6 +199,44 @@ fn it_sees_units_and_processes_and_lives_through_reload_and_death() {
     );
 }
 
+/// With the drop-ins the exporter has what each of them gives, and pings where ping sockets are for nobody.
+#[test]
+fn it_pings_where_it_was_allowed_to() {
+    let machine = machine();
+    let config = machine.path("/etc/upkeep_exporter/upkeep.yml");
+    fs::create_dir_all(config.parent().expect("a folder")).expect("a folder");
+    fs::write(
+        &config,
+        "services: [{ key: here, checks: [{ kind: icmp, host: 127.0.0.1, interval: 1s }] }]\n",
+    )
+    .expect("a configuration");
+    // In a network namespace of its own they are, until somebody says otherwise.
+    let range = machine.run("cat /proc/sys/net/ipv4/ping_group_range");
+    assert_eq!(range.split_whitespace().collect::<Vec<_>>(), ["1", "0"]);
+
+    install(&machine, "");
+    let metrics = get(&machine, "/metrics", "upkeep_check_success{");
+    assert!(metrics.contains("reason=\"permission\"} 1"), "{metrics}");
+
+    install(&machine, "--ping --process-details");
+    get(
+        &machine,
+        "/metrics",
+        "upkeep_check_success{service=\"here\",group=\"default\",check=\"icmp\"} 1",
+    );
+    let pid = main_pid(&machine);
+    let status = machine.run(&format!("grep CapEff /proc/{pid}/status"));
+    // CAP_DAC_READ_SEARCH, CAP_NET_RAW, CAP_SYS_PTRACE: bits 2, 13, 19.
+    assert_eq!(
+        status.trim().rsplit('\t').next(),
+        Some("0000000000082004"),
+        "{status}"
+    );
+
+    install(&machine, "--uninstall");
+    machine.run("! test -e /etc/systemd/system/upkeep_exporter.service.d");
+}
+
 #[test]
 fn mistakes_are_told_with_what_to_do() {
     let machine = machine();
@@ -240,7 +278,7 @@ fn mistakes_are_told_with_what_to_do() {
 fn a_package_is_built_below_destdir() {
     let destination = tempfile::tempdir().expect("a temporary directory");
     let output = Command::new(project().join("deploy/install.sh"))
-        .arg("--process-details")
+        .args(["--process-details", "--ping"])
         .arg(env!("CARGO_BIN_EXE_upkeep_exporter"))
         .env("DESTDIR", destination.path())
         .env("PREFIX", "/opt/upkeep")
@@ -259,6 +297,7 @@ fn a_package_is_built_below_destdir() {
         [
             "etc/default/upkeep_exporter",
             "etc/systemd/system/upkeep_exporter.service",
+            "etc/systemd/system/upkeep_exporter.service.d/ping.conf",
             "etc/systemd/system/upkeep_exporter.service.d/process-details.conf",
             "etc/sysusers.d/upkeep_exporter.conf",
             "etc/upkeep_exporter/upkeep.yml",
@@ -292,20 +331,21 @@ fn list(folder: &Path, files: &mut Vec<PathBuf>) {
 }
 
 #[test]
-fn the_unit_is_hardened_with_and_without_its_drop_in() {
+fn the_unit_is_hardened_with_and_without_its_drop_ins() {
     let folder = tempfile::tempdir().expect("a temporary directory");
-    let unit =
-        fs::read_to_string(project().join("deploy/systemd/upkeep_exporter.service")).expect("the unit");
-    let dropin =
-        fs::read_to_string(project().join("deploy/systemd/allow-process-details.conf")).expect("the drop-in");
+    let file = |name| fs::read_to_string(project().join("deploy/systemd").join(name)).expect(name);
+    let unit = file("upkeep_exporter.service");
+    let dropins = [file("allow-process-details.conf"), file("allow-ping.conf")];
     for (name, content) in [
         ("plain.service", unit.clone()),
-        ("detailed.service", unit + &dropin),
+        ("detailed.service", unit.clone() + &dropins[0]),
+        ("pinging.service", unit.clone() + &dropins[1]),
+        ("everything.service", unit + &dropins.concat()),
     ] {
         let path = folder.path().join(name);
         fs::write(&path, content).expect("a unit");
         let output = Command::new("systemd-analyze")
-            .args(["security", "--offline=true", "--no-pager", "--threshold=20"])
+            .args(["security", "--offline=true", "--no-pager", "--threshold=21"])
             .arg(&path)
             .output()
             .expect("systemd-analyze runs (apt-get install systemd)");
