@@ -119,6 +119,10 @@ impl Stack {
             .arg(format!(
                 "--state.dir={}",
                 self.path(&format!("state{number}")).display()
+            ))
+            .arg(format!(
+                "--status.file={}",
+                self.path(&format!("status{number}.json")).display()
             ));
         Server::start(&format!("exporter{number}"), command, self.dir.path())
     }

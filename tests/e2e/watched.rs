@@ -45,6 +45,7 @@ impl Watched {
         let bus = self.machine.bus_address();
         format!(
             "defaults: {{ interval: 5s, timeout: 10s }}
+modules: {{ http_2xx: {{ prober: http }} }}
 services:
   - {{ key: stopped, group: web, checks: [{{ kind: http, url: 'http://{}/' }}] }}
   - {{ key: degraded, group: web, checks: [{{ kind: http, url: 'http://{}/' }}] }}
