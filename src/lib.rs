@@ -95,7 +95,7 @@ pub async fn run(
         move || {
             let mut snapshot = store.snapshot();
             snapshot.exporter.probes = prober.counts();
-            snapshot.exporter.web_config_last_reload_successful = web_config.last_reload_successful();
+            snapshot.exporter.web = web_config.view();
             snapshot
         }
     };

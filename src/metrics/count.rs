@@ -67,7 +67,7 @@ fn per_subject(family: &Family, settings: Option<&KindSettings>) -> u64 {
 fn values_at_once(label: &str) -> Option<u64> {
     match label {
         "status" => Some(Status::ALL.len() as u64),
-        // of the guard, and too_many
+        // of the guard, and too_many; the web configuration has fewer
         "cause" => Some(Refusal::ALL.len() as u64 + 1),
         "condition" => Some(Condition::ALL.len() as u64),
         // degraded, down
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn an_empty_configuration_has_the_series_of_the_exporter() {
         // build info, clock, two of the reload, the state, runs in flight, two of the status file, the web configuration;
-        // probes: made, failed, under way, refused by cause; seven of the process, the lag
-        assert_eq!(series_count(&Config::default()), 9 + 3 + 6 + 7 + 13);
+        // probes: made, failed, under way, refused by cause; requests refused by cause; seven of the process, the lag
+        assert_eq!(series_count(&Config::default()), 9 + 3 + 6 + 6 + 7 + 13);
     }
 }

@@ -43,15 +43,25 @@ pub(super) static ROWS: &[Row] = &[
     Row::new(
         "upkeep_web_config_last_reload_successful",
         Gauge,
-        Fill::Exporter(
-            |exposed, series| match exposed.snapshot.exporter.web_config_last_reload_successful {
-                Some(is_good) => series.push(is_good),
-                None => Ok(()),
-            },
-        ),
+        Fill::Exporter(|exposed, series| match &exposed.snapshot.exporter.web {
+            Some(web) => series.push(web.last_reload_successful),
+            None => Ok(()),
+        }),
         "1 if the web configuration was loaded as it is on disk, 0 if it is broken and the one before is in use; absent \
          without one.",
     ),
+    Row::new(
+        "upkeep_web_refused_requests_total",
+        Counter,
+        Fill::Exporter(|exposed, series| {
+            let web = exposed.snapshot.exporter.web.iter();
+            let mut refused = web.flat_map(|web| &web.refused);
+            refused.try_for_each(|(cause, count)| series.push_with(&[cause], *count))
+        }),
+        "Requests that the web configuration refuses, by cause: no user or a wrong password, too many of these from an \
+         address, the rate of requests, too many passwords to check at once; absent without one.",
+    )
+    .with_labels(&["cause"]),
     Row::new(
         "upkeep_state_last_save_successful",
         Gauge,

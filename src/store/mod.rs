@@ -34,6 +34,7 @@ pub use histogram::{LAGS, RESPONSE_TIMES};
 pub use recent::{RECENT_RUNS, RecentRun, RecentRuns};
 pub use snapshot::{
     CheckView, ExporterView, HistogramView, LastRun, ProbeView, ServiceView, Snapshot, StatusFileView,
+    WebView,
 };
 pub use state::Advice;
 pub use walltime::UtcTime;
@@ -212,7 +213,7 @@ impl Store {
             exporter: ExporterView {
                 last_reload_successful: state.last_reload_successful,
                 last_reload_success: wall.seconds(state.last_reload_success),
-                web_config_last_reload_successful: None,
+                web: None,
                 scheduler_lag: self.shared.lags.view(),
                 runs_in_flight: self.shared.in_flight.load(Ordering::Relaxed),
                 is_first_round_over: state.is_first_round_over(),

@@ -100,9 +100,8 @@ pub struct ExporterView {
     pub last_reload_successful: bool,
     /// When it last succeeded.
     pub last_reload_success: f64,
-    /// Whether the last attempt to load the web configuration succeeded; `None` without one, and in what the store itself
-    /// makes, for it does not know.
-    pub web_config_last_reload_successful: Option<bool>,
+    /// The web configuration; `None` without one, and in what the store itself makes, for it does not know.
+    pub web: Option<WebView>,
     /// From the planned to the actual start of runs.
     pub scheduler_lag: HistogramView,
     /// Runs under way.
@@ -124,6 +123,15 @@ pub struct StatusFileView {
     pub is_written: bool,
     /// When an attempt last succeeded; 0 before that.
     pub last_written: f64,
+}
+
+/// How the web configuration fares.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WebView {
+    /// Whether the last attempt to load it succeeded.
+    pub last_reload_successful: bool,
+    /// Requests that were refused since the exporter started, by cause.
+    pub refused: Vec<(&'static str, u64)>,
 }
 
 /// What was counted of requests to `/probe` since the exporter started.

@@ -14,6 +14,7 @@ use http::header::AUTHORIZATION;
 use tokio::sync::Semaphore;
 
 use super::config::{PasswordHash, Rate};
+use super::refusal::Refusal;
 use super::throttle::{Peer, Throttle};
 
 /// How many passwords are checked at once.
@@ -27,19 +28,6 @@ const FAILURES: Rate = Rate {
 };
 /// Of how many addresses failures are remembered.
 const MAX_ORIGINS: usize = 4096;
-
-/// Why a request is not answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
-    /// It bears no user and password, or wrong ones.
-    Unauthorized,
-    /// Its address tried too many wrong passwords; in this time it may try again.
-    TooMany(Duration),
-    /// There were too many requests; in this time there may be more.
-    TooFast(Duration),
-    /// Too many passwords are being checked.
-    Busy,
-}
 
 /// The users of one web configuration, and what is known of their passwords.
 #[derive(Debug)]

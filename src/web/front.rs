@@ -2,15 +2,14 @@
 
 use std::convert::Infallible;
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
 
-use http::header::{AUTHORIZATION, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::header::AUTHORIZATION;
+use http::{Request, Response};
 use hyper::body::Incoming;
 
-use super::auth::{Authenticator, Refusal};
+use super::auth::Authenticator;
 use super::body::{Answering, ResponseBody};
-use super::reply::Reply;
+use super::refusal::Refusal;
 use super::throttle::Peer;
 use super::watched_config::{InUse, WebConfig};
 use super::{State, routes};
@@ -51,6 +50,7 @@ impl Front {
         let mut response = match self.admit(&in_use, peer, &request).await {
             Ok(()) => routes::answer(state, request, answering).await?,
             Err(refusal) => {
+                self.config.refused.count(refusal);
                 self.tell(refusal, peer, &request);
                 refusal.into_response(answering)
             }
@@ -81,42 +81,5 @@ impl Front {
         self.authenticator
             .admit(&in_use.users, peer, request.headers())
             .await
-    }
-}
-
-impl Refusal {
-    fn into_response(self, answering: Answering) -> Response<ResponseBody> {
-        let (status, text) = match self {
-            Self::Unauthorized => (
-                StatusCode::UNAUTHORIZED,
-                "401 Unauthorized: a user and a password of the exporter's web configuration are needed\n",
-            ),
-            Self::TooMany(_) => (
-                StatusCode::TOO_MANY_REQUESTS,
-                "429 Too Many Requests: too many wrong passwords from this address; until Retry-After a right one is refused too\n",
-            ),
-            Self::TooFast(_) => (
-                StatusCode::TOO_MANY_REQUESTS,
-                "429 Too Many Requests: more requests than rate_limit of the web configuration allows\n",
-            ),
-            Self::Busy => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "503 Service Unavailable: too many passwords are being checked\n",
-            ),
-        };
-        let mut response = Reply::text(status, text).into_response(answering);
-        let headers = response.headers_mut();
-        let wait = match self {
-            Self::Unauthorized => {
-                let challenge = "Basic realm=\"upkeep_exporter\", charset=\"UTF-8\"";
-                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
-                return response;
-            }
-            Self::TooMany(wait) | Self::TooFast(wait) => wait,
-            Self::Busy => Duration::from_secs(1),
-        };
-        // In whole seconds (RFC 9110, section 10.2.3), none of them too short.
-        headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
-        response
     }
 }

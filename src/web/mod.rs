@@ -19,6 +19,7 @@ mod pages;
 mod probe;
 mod protocol;
 mod query;
+mod refusal;
 #[doc(hidden)]
 pub mod rehearsal;
 mod reload;

@@ -9,9 +9,11 @@ use tracing::{error, info};
 
 use super::auth::Users;
 use super::config::{Stamps, WebSettings, load_stamped, whole};
+use super::refusal::Refused;
 use super::throttle::Bucket;
 use crate::config::ConfigError;
 use crate::config::stamp::Stamp;
+use crate::store::WebView;
 
 /// How often the files are looked at.
 const LOOK_EACH: Duration = Duration::from_secs(1);
@@ -40,6 +42,8 @@ impl InUse {
 pub struct WebConfig {
     in_use: RwLock<Arc<InUse>>,
     file: Option<File>,
+    /// Requests that were refused, by cause.
+    pub(super) refused: Refused,
 }
 
 #[derive(Debug)]
@@ -64,6 +68,7 @@ impl WebConfig {
         Arc::new(Self {
             in_use: RwLock::new(InUse::new(WebSettings::default())),
             file: None,
+            refused: Refused::default(),
         })
     }
 
@@ -81,6 +86,7 @@ impl WebConfig {
         Ok(Arc::new(Self {
             in_use: RwLock::new(InUse::new(loaded?)),
             file: Some(File { path, seen }),
+            refused: Refused::default(),
         }))
     }
 
@@ -104,10 +110,14 @@ impl WebConfig {
         }
     }
 
-    /// Whether the last attempt to load the file succeeded; `None` without a file.
-    pub fn last_reload_successful(&self) -> Option<bool> {
+    /// How it fares; `None` without a file.
+    pub fn view(&self) -> Option<WebView> {
         let file = self.file.as_ref()?;
-        Some(file.seen.lock().unwrap_or_else(PoisonError::into_inner).is_good)
+        let seen = file.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(WebView {
+            last_reload_successful: seen.is_good,
+            refused: self.refused.all(),
+        })
     }
 
     /// The settings of the moment.
@@ -213,7 +223,7 @@ mod tests {
             let in_use = self.config.in_use();
             (
                 in_use.settings.http.headers.len(),
-                self.config.last_reload_successful(),
+                self.config.view().map(|view| view.last_reload_successful),
             )
         }
     }
@@ -255,7 +265,11 @@ mod tests {
             written.config.look();
             written.config.look();
             assert!(written.config.has_users(), "{text}");
-            assert_eq!(written.config.last_reload_successful(), Some(false), "{text}");
+            assert_eq!(
+                written.config.view().map(|view| view.last_reload_successful),
+                Some(false),
+                "{text}"
+            );
         }
     }
 
@@ -263,7 +277,7 @@ mod tests {
     fn without_a_file_there_is_nothing_to_tell() {
         let none = WebConfig::none();
         none.look();
-        assert_eq!(none.last_reload_successful(), None);
+        assert_eq!(none.view().map(|view| view.last_reload_successful), None);
         assert!(!none.has_tls() && !none.has_users());
     }
 }

@@ -8,6 +8,7 @@ use upkeep_exporter::config::{CheckSettings, KindSettings, Service};
 use upkeep_exporter::model::{CheckName, Conclusion, Outcome, Problem, Reason, ServiceKey, Status, Tier};
 use upkeep_exporter::store::{
     CheckView, ExporterView, HistogramView, LastRun, ProbeView, ServiceView, Snapshot, StatusFileView,
+    WebView,
 };
 
 /// The buckets of response times.
@@ -164,7 +165,10 @@ pub fn snapshot(services: Vec<ServiceView>) -> Snapshot {
             }),
             last_reload_successful: true,
             last_reload_success: NOW - 3600.0,
-            web_config_last_reload_successful: Some(true),
+            web: Some(WebView {
+                last_reload_successful: true,
+                refused: vec![("unauthorized", 4), ("rate_limit", 0)],
+            }),
             scheduler_lag: histogram(&[0.001, 0.002]),
             runs_in_flight: 1,
             is_first_round_over: true,

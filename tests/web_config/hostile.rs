@@ -231,6 +231,20 @@ async fn who_tries_passwords_is_stopped_and_others_are_not_delayed() {
         .find(|answer| answer.status == 429)
         .unwrap();
     assert!(refused.head.contains("retry-after: "), "{refused:?}");
+    let metrics = guarded.http(
+        "/metrics",
+        &["--interface", "127.0.0.1", "-u", "prometheus:scrape"],
+    );
+    let counted = |cause: &str| -> u64 {
+        let start = format!("upkeep_web_refused_requests_total{{cause=\"{cause}\"}} ");
+        let line = metrics.body.lines().find_map(|line| line.strip_prefix(&start));
+        line.unwrap_or_else(|| panic!("{start}: {}", metrics.body))
+            .parse()
+            .unwrap()
+    };
+    assert!(counted("unauthorized") >= tried);
+    assert!(counted("too_many_failures") > statuses[&429]);
+    assert_eq!((counted("rate_limit"), counted("busy")), (0, 0));
     let grown = resident_kilobytes(&guarded).saturating_sub(before);
     assert!(grown < 20_000, "{grown} kB");
     // Another address is free to log in.

@@ -1,0 +1,91 @@
+//! Why a request is refused before any page sees it, how that is said, and how often it was.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, Response, StatusCode};
+
+use super::body::{Answering, ResponseBody};
+use super::reply::Reply;
+
+/// Why a request is not answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// It bears no user and password, or wrong ones.
+    Unauthorized,
+    /// Its address tried too many wrong passwords; in this time it may try again.
+    TooMany(Duration),
+    /// There were too many requests; in this time there may be more.
+    TooFast(Duration),
+    /// Too many passwords are being checked.
+    Busy,
+}
+
+impl Refusal {
+    /// All causes, as [`Refusal::cause`] numbers them.
+    pub const CAUSES: [&str; 4] = ["unauthorized", "too_many_failures", "rate_limit", "busy"];
+
+    /// The number of its cause.
+    const fn cause(self) -> usize {
+        match self {
+            Self::Unauthorized => 0,
+            Self::TooMany(_) => 1,
+            Self::TooFast(_) => 2,
+            Self::Busy => 3,
+        }
+    }
+
+    /// The answer that says so, and what would help.
+    pub fn into_response(self, answering: Answering) -> Response<ResponseBody> {
+        let (status, text) = match self {
+            Self::Unauthorized => (
+                StatusCode::UNAUTHORIZED,
+                "401 Unauthorized: a user and a password of the exporter's web configuration are needed\n",
+            ),
+            Self::TooMany(_) => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "429 Too Many Requests: too many wrong passwords from this address; until Retry-After a right one is refused too\n",
+            ),
+            Self::TooFast(_) => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "429 Too Many Requests: more requests than rate_limit of the web configuration allows\n",
+            ),
+            Self::Busy => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "503 Service Unavailable: too many passwords are being checked\n",
+            ),
+        };
+        let mut response = Reply::text(status, text).into_response(answering);
+        let headers = response.headers_mut();
+        let wait = match self {
+            Self::Unauthorized => {
+                let challenge = "Basic realm=\"upkeep_exporter\", charset=\"UTF-8\"";
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+                return response;
+            }
+            Self::TooMany(wait) | Self::TooFast(wait) => wait,
+            Self::Busy => Duration::from_secs(1),
+        };
+        // In whole seconds (RFC 9110, section 10.2.3), none of them too short.
+        headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
+        response
+    }
+}
+
+/// How many requests were refused, by cause.
+#[derive(Debug, Default)]
+pub(super) struct Refused([AtomicU64; Refusal::CAUSES.len()]);
+
+impl Refused {
+    /// Counts one.
+    pub fn count(&self, refusal: Refusal) {
+        self.0[refusal.cause()].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// All causes with their counts.
+    pub fn all(&self) -> Vec<(&'static str, u64)> {
+        let counts = self.0.iter().map(|count| count.load(Ordering::Relaxed));
+        Refusal::CAUSES.into_iter().zip(counts).collect()
+    }
+}
