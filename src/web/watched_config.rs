@@ -178,16 +178,24 @@ impl WebConfig {
     /// Protection is never given up while running: a file that is cut off must not open the server to everybody.
     fn take_over(&self, settings: WebSettings, file: &File) -> Result<(), ConfigError> {
         let before = self.in_use();
-        let refused = match (&before.settings.tls, &settings.tls) {
-            (Some(_), None) => Some("tls_server_config is gone: restart the exporter to serve without TLS"),
-            (None, Some(_)) => Some("tls_server_config is new: restart the exporter to serve with TLS"),
+        let given_up = before.settings.clients.given_up_in(settings.clients);
+        let refused = match (&before.settings.tls, &settings.tls, given_up) {
+            (Some(_), None, _) => {
+                Some("tls_server_config is gone: restart the exporter to serve without TLS".to_owned())
+            }
+            (None, Some(_), _) => {
+                Some("tls_server_config is new: restart the exporter to serve with TLS".to_owned())
+            }
+            (_, _, Some(key)) => Some(format!(
+                "tls_server_config.{key} demands less of clients: restart the exporter to let them in"
+            )),
             _ if settings.users.is_empty() && !before.settings.users.is_empty() => {
-                Some("basic_auth_users is gone: restart the exporter to serve everybody")
+                Some("basic_auth_users is gone: restart the exporter to serve everybody".to_owned())
             }
             _ => None,
         };
         if let Some(message) = refused {
-            return Err(whole(&file.path.display().to_string(), message.to_owned()));
+            return Err(whole(&file.path.display().to_string(), message));
         }
         *self.in_use.write().unwrap_or_else(PoisonError::into_inner) = InUse::new(settings);
         Ok(())

@@ -85,6 +85,41 @@ async fn a_user_that_is_taken_out_is_out_and_protection_stays() {
 }
 
 #[tokio::test]
+async fn clients_without_a_certificate_are_not_let_in_by_a_file_that_is_cut_off() {
+    let strict = format!(
+        "{TLS}  client_ca_file: ca.crt\n  client_auth_type: RequireAndVerifyClientCert\n  client_allowed_sans: [prometheus.example.org]\n"
+    );
+    let guarded = Guarded::start(&strict).await;
+    let identity = guarded.authority.issue(&["prometheus.example.org"], 2099);
+    guarded.write_identity("client", &identity);
+    let (cert, key) = (guarded.path("client.crt"), guarded.path("client.key"));
+    let client = ["--cert", cert.to_str().unwrap(), "--key", key.to_str().unwrap()];
+    for (text, key) in [
+        (TLS.to_owned(), "client_auth_type"),
+        (
+            format!("{TLS}  client_ca_file: ca.crt\n  client_auth_type: VerifyClientCertIfGiven\n"),
+            "client_auth_type",
+        ),
+        (
+            format!("{TLS}  client_auth_type: RequireAnyClientCert\n"),
+            "client_auth_type",
+        ),
+        (
+            format!("{TLS}  client_ca_file: ca.crt\n  client_auth_type: RequireAndVerifyClientCert\n"),
+            "client_allowed_sans",
+        ),
+    ] {
+        guarded.write("web.yml", &text);
+        gauge_becomes(&guarded, &client, 0).await;
+        assert_ne!(guarded.https("/-/healthy", &[]).exit, 0, "{text}");
+        let message = format!("tls_server_config.{key} demands less of clients");
+        assert!(guarded.log().contains(&message), "{}", guarded.log());
+        guarded.write("web.yml", &strict);
+        gauge_becomes(&guarded, &client, 1).await;
+    }
+}
+
+#[tokio::test]
 async fn links_to_another_folder_are_followed() {
     // As Kubernetes mounts secrets.
     let mut guarded = Guarded::prepare(TLS);

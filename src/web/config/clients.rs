@@ -64,6 +64,34 @@ impl ClientAuth {
     }
 }
 
+/// What is demanded of clients, as far as giving it up would let somebody in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::web) struct Demand {
+    is_mandatory: bool,
+    is_verified: bool,
+    is_named: bool,
+}
+
+impl Demand {
+    pub(super) fn new(auth: ClientAuth, allowed_sans: &[String]) -> Self {
+        Self {
+            is_mandatory: auth.is_mandatory(),
+            is_verified: matches!(auth, ClientAuth::VerifyIfGiven | ClientAuth::RequireAndVerify),
+            is_named: !allowed_sans.is_empty(),
+        }
+    }
+
+    /// The key that demands less in `after`, if any does.
+    pub fn given_up_in(self, after: Self) -> Option<&'static str> {
+        let weaker = self.is_mandatory && !after.is_mandatory || self.is_verified && !after.is_verified;
+        match (weaker, self.is_named && !after.is_named) {
+            (true, _) => Some("client_auth_type"),
+            (false, true) => Some("client_allowed_sans"),
+            (false, false) => None,
+        }
+    }
+}
+
 /// The verifier of clients; `None` where nothing is asked of them.
 pub(super) fn verifier(
     place: &Place<'_>,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use rustls::ServerConfig;
 
+use super::clients::Demand;
 use super::http::HttpSettings;
 use super::pem::Files;
 use super::rate::Rate;
@@ -27,6 +28,8 @@ const EMPTY: &str = "write {} to serve without TLS and without users, or leave -
 pub struct WebSettings {
     /// How TLS is done; `None` for plain HTTP.
     pub tls: Option<Arc<ServerConfig>>,
+    /// What it demands of clients.
+    pub(in crate::web) clients: Demand,
     /// How HTTP is spoken.
     pub http: HttpSettings,
     /// Who may ask; everybody where empty.
@@ -121,8 +124,9 @@ fn resolve(root: &Node, place: &Place<'_>, files: &Files<'_>) -> WebSettings {
             && root
                 .get("tls_server_config")
                 .is_some_and(|node| !node.entries().is_some_and(<[_]>::is_empty));
-        if let Ok(config) = tls.resolve(&place, settings.http.http2, is_whole, files) {
+        if let Ok((config, clients)) = tls.resolve(&place, settings.http.http2, is_whole, files) {
             settings.tls = Some(Arc::new(config));
+            settings.clients = clients;
         }
     }
     if let Some(written) = written.basic_auth_users

@@ -6,7 +6,7 @@ use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::NoServerSessionStorage;
 
-use super::clients::{self, ClientAuth};
+use super::clients::{self, ClientAuth, Demand};
 use super::parameters;
 use super::pem::{Files, Pem};
 use super::written::TlsServerOptions;
@@ -25,7 +25,7 @@ impl TlsServerOptions {
         http2: bool,
         is_whole: bool,
         files: &Files<'_>,
-    ) -> Result<ServerConfig, Invalid> {
+    ) -> Result<(ServerConfig, Demand), Invalid> {
         let chain = Pem::from_keys(place, "cert", self.cert, self.cert_file, files);
         let key = Pem::from_keys(place, "key", self.key, self.key_file, files);
         let missing = |name: &str| {
@@ -68,11 +68,12 @@ impl TlsServerOptions {
         let provider = Arc::new(provider);
         let clients = match (auth, authorities, sans) {
             (Ok(auth), Ok(authorities), Ok(sans)) => {
-                clients::verifier(place, auth, authorities, sans, &provider)
+                let demand = Demand::new(auth, &sans);
+                clients::verifier(place, auth, authorities, sans, &provider).map(|clients| (clients, demand))
             }
             _ => Err(Invalid),
         };
-        let ((chain, pem), key, versions, clients) = (certificates?, key?, versions?, clients?);
+        let ((chain, pem), key, versions, (clients, demand)) = (certificates?, key?, versions?, clients?);
         suites?;
         curves?;
         let builder = builder(&provider, versions).map_err(|error| place.error(error))?;
@@ -102,7 +103,7 @@ impl TlsServerOptions {
             config.session_storage = Arc::new(NoServerSessionStorage {});
             config.send_tls13_tickets = 0;
         }
-        Ok(config)
+        Ok((config, demand))
     }
 }
 
