@@ -30,7 +30,7 @@ pub(super) enum Content {
 pub(super) struct ResponseBody {
     content: Content,
     sent: usize,
-    _answering: Answering,
+    answering: Answering,
 }
 
 impl ResponseBody {
@@ -38,7 +38,7 @@ impl ResponseBody {
         Self {
             content,
             sent: 0,
-            _answering: answering,
+            answering,
         }
     }
 
@@ -60,6 +60,8 @@ impl Body for ResponseBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Revoked>>> {
+        // Who asks for a piece took the one before.
+        self.answering.owe(false);
         if self.is_end_stream() {
             return Poll::Ready(None);
         }
@@ -67,11 +69,13 @@ impl Body for ResponseBody {
         let chunk = match &mut self.content {
             Content::Events(events) => {
                 let piece = ready!(events.poll_piece(cx, CHUNK_BYTES));
+                self.answering.owe(piece.is_some());
                 return Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))));
             }
             Content::Text(text) => Ok(text.slice(sent..)),
             Content::Document(document) => document.chunk(sent, CHUNK_BYTES),
         };
+        self.answering.owe(true);
         Poll::Ready(Some(chunk.map(|chunk| {
             self.sent += chunk.len();
             Frame::data(chunk)
@@ -92,17 +96,67 @@ impl Body for ResponseBody {
 
 /// Marks a connection as busy from its making to its drop.
 #[derive(Debug)]
-pub(super) struct Answering(Arc<Activity>);
+pub(super) struct Answering {
+    activity: Arc<Activity>,
+    is_owing: bool,
+}
 
 impl Answering {
     pub fn new(activity: &Arc<Activity>) -> Self {
         activity.begin_answer();
-        Self(Arc::clone(activity))
+        Self {
+            activity: Arc::clone(activity),
+            is_owing: false,
+        }
+    }
+
+    /// Whether a piece of the answer waits for the client from now on.
+    fn owe(&mut self, is_owing: bool) {
+        match (self.is_owing, is_owing) {
+            (false, true) => self.activity.begin_owing(),
+            (true, false) => self.activity.end_owing(),
+            _ => return,
+        }
+        self.is_owing = is_owing;
     }
 }
 
 impl Drop for Answering {
     fn drop(&mut self) {
-        self.0.end_answer();
+        self.owe(false);
+        self.activity.end_answer();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+    use crate::web::connections::Phase;
+
+    fn owes(activity: &Activity) -> bool {
+        activity.owes().2
+    }
+
+    #[test]
+    fn a_piece_is_owed_until_the_next_one_is_asked_for() {
+        let activity = Activity::new();
+        let text = Bytes::from_static(b"x");
+        let mut body = ResponseBody::new(Content::Text(text), Answering::new(&activity));
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(!owes(&activity));
+        assert!(Pin::new(&mut body).poll_frame(&mut cx).is_ready());
+        assert!(owes(&activity) && activity.get().0 == Phase::Busy);
+        assert!(Pin::new(&mut body).poll_frame(&mut cx).is_ready());
+        assert!(!owes(&activity));
+
+        let text = Bytes::from_static(b"x");
+        let mut other = ResponseBody::new(Content::Text(text), Answering::new(&activity));
+        assert!(Pin::new(&mut other).poll_frame(&mut cx).is_ready());
+        drop(body);
+        assert!(owes(&activity));
+        drop(other);
+        assert!(!owes(&activity) && activity.get().0 == Phase::Finishing);
     }
 }

@@ -29,6 +29,9 @@ struct Doing {
     since: Instant,
     /// Requests being answered; with HTTP/2 there may be several.
     answering: usize,
+    /// Those of them of which a piece was handed over, and no further one asked for: what is owed to the client waits for
+    /// it to read.
+    owing: usize,
 }
 
 impl Doing {
@@ -52,6 +55,7 @@ impl Activity {
                 phase: Phase::New,
                 since: Instant::now(),
                 answering: 0,
+                owing: 0,
             }),
             evicted: Notify::new(),
         })
@@ -61,6 +65,27 @@ impl Activity {
     pub fn get(&self) -> (Phase, Instant) {
         let doing = self.lock();
         (doing.phase, doing.since)
+    }
+
+    /// The phase, since when, and whether something waits for the client to read.
+    pub fn owes(&self) -> (Phase, Instant, bool) {
+        let doing = self.lock();
+        (doing.phase, doing.since, doing.owing > 0)
+    }
+
+    /// A piece of an answer was handed over.
+    pub fn begin_owing(&self) {
+        let mut doing = self.lock();
+        if doing.owing == 0 {
+            doing.since = Instant::now();
+        }
+        doing.owing += 1;
+    }
+
+    /// The piece was taken, or the answer given up.
+    pub fn end_owing(&self) {
+        let mut doing = self.lock();
+        doing.owing = doing.owing.saturating_sub(1);
     }
 
     /// A request is being answered from now on.

@@ -20,8 +20,8 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// In bytes: less than this within [`WRITE_TIMEOUT`] is no reading.
 const MIN_PROGRESS: usize = 16 * 1024;
 
-/// How long an answer over HTTP/2 may stand still: there the client may stop it without letting the socket fill up, by not
-/// opening its window (RFC 9113, section 5.2).
+/// How long an answer over HTTP/2 may wait for its client: there the client may stop it without letting the socket fill up,
+/// by not opening its window (RFC 9113, section 5.2).
 const STALL_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What goes over a stream.
@@ -60,21 +60,30 @@ impl<S> Limited<S> {
 
     /// Fails when nothing came for too long. While a request is being answered nothing has to come.
     fn poll_read_deadline(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
-        let (phase, since) = self.activity.get();
-        let limit = match phase {
-            Phase::New | Phase::Receiving => REQUEST_TIMEOUT,
-            Phase::Idle | Phase::Finishing => IDLE_TIMEOUT,
-            Phase::Busy if self.protocol == Protocol::Http2 => STALL_TIMEOUT,
-            Phase::Busy => return Poll::Pending,
-        };
-        let deadline = since + limit;
-        if self.read_deadline.deadline() != deadline {
-            self.read_deadline.as_mut().reset(deadline);
+        loop {
+            let (phase, since, owes) = self.activity.owes();
+            let (limit, is_running) = match phase {
+                Phase::New | Phase::Receiving => (REQUEST_TIMEOUT, true),
+                Phase::Idle | Phase::Finishing => (IDLE_TIMEOUT, true),
+                // An answer may take its time, and events may be few: only the client must not keep them waiting.
+                Phase::Busy if self.protocol == Protocol::Http2 => (STALL_TIMEOUT, owes),
+                Phase::Busy => return Poll::Pending,
+            };
+            let set = self.read_deadline.deadline();
+            let deadline = match is_running {
+                true => since + limit,
+                // That something is owed comes without a poll, so it is looked for now and then.
+                false if set > Instant::now() => set,
+                false => Instant::now() + limit,
+            };
+            if set != deadline {
+                self.read_deadline.as_mut().reset(deadline);
+            }
+            ready!(self.read_deadline.as_mut().poll(cx));
+            if is_running {
+                return Poll::Ready(timed_out("nothing that was waited for came in time"));
+            }
         }
-        self.read_deadline
-            .as_mut()
-            .poll(cx)
-            .map(|()| timed_out("nothing that was waited for came in time"))
     }
 
     /// Counts what was written, or fails when the client does not read.
@@ -87,6 +96,7 @@ impl<S> Limited<S> {
             self.progress += bytes;
             if self.progress >= MIN_PROGRESS {
                 self.write_deadline = None;
+                self.progress = 0;
                 self.activity.advance(Phase::Busy, Phase::Busy);
             }
         }
@@ -184,6 +194,7 @@ mod tests {
             let (mut stream, mut theirs, activity) = pair();
             stream.protocol = Protocol::Http2;
             activity.enter(phase);
+            activity.begin_owing();
             let begun = Instant::now();
             let ping = tokio::spawn(async move {
                 while theirs.write_u8(b'x').await.is_ok() {
@@ -196,6 +207,21 @@ mod tests {
             assert_eq!(begun.elapsed().as_secs(), limit.as_secs(), "{phase:?}");
             ping.abort();
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn over_http2_too_an_answer_may_take_its_time_but_its_client_may_not() {
+        let (mut stream, _theirs, activity) = pair();
+        stream.protocol = Protocol::Http2;
+        activity.enter(Phase::Busy);
+        assert!(timeout(LONG, stream.read_u8()).await.is_err());
+        let owed = Arc::clone(&activity);
+        tokio::spawn(async move {
+            sleep(Duration::from_secs(100)).await;
+            owed.begin_owing();
+        });
+        let waited = read_is_given_up(&mut stream).await;
+        assert_eq!(waited, 100 + STALL_TIMEOUT.as_secs());
     }
 
     /// How long a read waits until it is given up, in whole seconds.
