@@ -1,5 +1,6 @@
 //! Basic authentication (RFC 7617). Checking a password is made to be slow, so it is done for few at once, off the
-//! runtime's workers, and once: what was right is remembered, what is wrong is held against the client's address.
+//! runtime's workers, and once: requests that bear the same wait for one check, what was right is remembered, what is wrong
+//! is held against the client's address.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,7 +12,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::config::{PasswordHash, Rate};
 use super::refusal::Refusal;
@@ -38,10 +39,17 @@ pub(super) struct Users {
 }
 
 impl Users {
-    pub fn new(hashes: BTreeMap<String, PasswordHash>) -> Arc<Self> {
+    /// The users of `hashes`; what was proven to `before` holds as long as the hash is the same one.
+    pub fn new(hashes: BTreeMap<String, PasswordHash>, before: Option<&Self>) -> Arc<Self> {
+        let proven = before.map(|before| {
+            let proven = before.proven.lock().unwrap_or_else(PoisonError::into_inner);
+            // The tag of another hash would never fit: see `message`.
+            let kept = proven.iter().filter(|(user, _)| hashes.contains_key(*user));
+            kept.map(|(user, tag)| (user.clone(), *tag)).collect()
+        });
         Arc::new(Self {
             hashes,
-            proven: Mutex::default(),
+            proven: Mutex::new(proven.unwrap_or_default()),
         })
     }
 }
@@ -82,7 +90,9 @@ pub(super) struct Authenticator {
     /// Of this process only: what is remembered is of no use elsewhere.
     key: hmac::Key,
     running: Arc<Semaphore>,
-    waiting: Semaphore,
+    waiting: Arc<Semaphore>,
+    /// What is being checked, by a keyed hash of it, with where its result will be; there are as many as may wait at most.
+    asked: Mutex<HashMap<Vec<u8>, watch::Receiver<Option<bool>>>>,
     failures: Throttle,
     /// How many passwords were checked the slow way.
     checked: AtomicU64,
@@ -98,7 +108,8 @@ impl Authenticator {
         Arc::new(Self {
             key: hmac::Key::new(hmac::HMAC_SHA256, &key),
             running: Arc::new(Semaphore::new(MAX_CHECKS)),
-            waiting: Semaphore::new(MAX_CHECKS + MAX_WAITING),
+            waiting: Arc::new(Semaphore::new(MAX_CHECKS + MAX_WAITING)),
+            asked: Mutex::default(),
             failures: Throttle::new(FAILURES, MAX_ORIGINS),
             checked: AtomicU64::new(0),
         })
@@ -119,29 +130,46 @@ impl Authenticator {
         if self.is_proven(users, &credentials) {
             return Ok(());
         }
+        let mut result = self.ask(users, peer, credentials)?;
+        match result.wait_for(Option::is_some).await.as_deref() {
+            Ok(Some(true)) => Ok(()),
+            _ => Err(Refusal::Unauthorized),
+        }
+    }
+
+    /// Has credentials checked, unless they are being checked already, and says where the result will be.
+    fn ask(
+        self: &Arc<Self>,
+        users: &Arc<Users>,
+        peer: Peer,
+        credentials: Credentials,
+    ) -> Result<watch::Receiver<Option<bool>>, Refusal> {
+        let hash = users.hashes.get(&credentials.user);
+        let mut question = message(hash, &credentials);
+        question.extend_from_slice(credentials.user.as_bytes());
+        question.extend_from_slice(&credentials.user.len().to_le_bytes());
+        let question = hmac::sign(&self.key, &question).as_ref().to_vec();
+
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(result) = asked.get(&question) {
+            return Ok(result.clone());
+        }
         // Taken beforehand, and given back where the password is right, so that attempts at once are counted too.
         self.failures.take(peer).map_err(Refusal::TooMany)?;
-        let Ok(_place) = self.waiting.try_acquire() else {
+        let Ok(place) = Arc::clone(&self.waiting).try_acquire_owned() else {
             self.failures.give_back(peer);
             return Err(Refusal::Busy);
         };
-        let turn = Arc::clone(&self.running).acquire_owned().await;
-        let Ok(turn) = turn else {
-            return Err(Refusal::Busy);
+        let (sender, result) = watch::channel(None);
+        asked.insert(question.clone(), result.clone());
+        let check = Check {
+            authenticator: Arc::clone(self),
+            question,
+            _place: place,
         };
-        let (own, users) = (Arc::clone(self), Arc::clone(users));
-        let check = tokio::task::spawn_blocking(move || {
-            // The turn lasts as long as the work, even when the client is gone.
-            let _turn = turn;
-            // The same client's request before may have proven it meanwhile.
-            own.is_proven(&users, &credentials) || own.check(&users, &credentials)
-        });
-        if check.await.unwrap_or(false) {
-            self.failures.give_back(peer);
-            Ok(())
-        } else {
-            Err(Refusal::Unauthorized)
-        }
+        // A task of its own: the client that began it may go, others wait for it too.
+        tokio::spawn(check.run(Arc::clone(users), peer, credentials, sender));
+        Ok(result)
     }
 
     fn is_proven(&self, users: &Users, credentials: &Credentials) -> bool {
@@ -153,7 +181,7 @@ impl Authenticator {
             return false;
         };
         // The comparison takes the same time for any password.
-        hmac::verify(&self.key, &message(hash, credentials), tag.as_ref()).is_ok()
+        hmac::verify(&self.key, &message(Some(hash), credentials), tag.as_ref()).is_ok()
     }
 
     /// Checks a password the slow way. For a user that there is not, it is checked against the hash of one that there is,
@@ -166,7 +194,7 @@ impl Authenticator {
         self.checked.fetch_add(1, Ordering::Relaxed);
         let is_right = hash.is_of(&credentials.password) && known.is_some();
         if is_right {
-            let tag = hmac::sign(&self.key, &message(hash, credentials));
+            let tag = hmac::sign(&self.key, &message(Some(hash), credentials));
             let mut proven = users.proven.lock().unwrap_or_else(PoisonError::into_inner);
             proven.insert(credentials.user.clone(), tag);
         }
@@ -185,10 +213,53 @@ impl Authenticator {
     }
 }
 
+/// A check under way. It is no longer asked for when this is dropped, whatever came of it.
+struct Check {
+    authenticator: Arc<Authenticator>,
+    question: Vec<u8>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Check {
+    async fn run(
+        self,
+        users: Arc<Users>,
+        peer: Peer,
+        credentials: Credentials,
+        sender: watch::Sender<Option<bool>>,
+    ) {
+        let own = &self.authenticator;
+        let Ok(turn) = Arc::clone(&own.running).acquire_owned().await else {
+            return;
+        };
+        let checking = Arc::clone(own);
+        let check = tokio::task::spawn_blocking(move || {
+            // The turn lasts as long as the work.
+            let _turn = turn;
+            checking.check(&users, &credentials)
+        });
+        let is_right = check.await.unwrap_or(false);
+        if is_right {
+            own.failures.give_back(peer);
+        }
+        sender.send_replace(Some(is_right));
+    }
+}
+
+impl Drop for Check {
+    fn drop(&mut self) {
+        let asked = &self.authenticator.asked;
+        let mut asked = asked.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.remove(&self.question);
+    }
+}
+
 /// What is remembered of a right password. No hash holds a zero byte, so the parts can't run into one another.
-fn message(hash: &PasswordHash, credentials: &Credentials) -> Vec<u8> {
-    let mut message = Vec::with_capacity(128);
-    message.extend_from_slice(hash.expose().as_bytes());
+fn message(hash: Option<&PasswordHash>, credentials: &Credentials) -> Vec<u8> {
+    let mut message = Vec::with_capacity(256);
+    if let Some(hash) = hash {
+        message.extend_from_slice(hash.expose().as_bytes());
+    }
     message.push(0);
     message.extend_from_slice(&credentials.password);
     message
@@ -209,7 +280,10 @@ mod tests {
         );
         let none = |_: &std::path::Path| unreachable!("no file is named");
         let files = Files::new("".as_ref(), &none);
-        Users::new(parse_bytes(text.as_bytes(), "web.yml", &files).unwrap().users)
+        Users::new(
+            parse_bytes(text.as_bytes(), "web.yml", &files).unwrap().users,
+            None,
+        )
     }
 
     fn basic(user: &str, password: &str) -> HeaderMap {
@@ -241,8 +315,13 @@ mod tests {
             assert_eq!(admitted, Ok(()));
         }
         assert_eq!(checked(&authenticator), 1);
-        // Other users of a changed file are asked anew.
-        let other = self::users();
+        // A file that was read again changes nothing, and users with other hashes are asked anew.
+        let again = Users::new(users.hashes.clone(), Some(&users));
+        let admitted = authenticator
+            .admit(&again, ip(1), &basic("alice", "wonderland"))
+            .await;
+        assert_eq!((admitted, checked(&authenticator)), (Ok(()), 1));
+        let other = Users::new(self::users().hashes.clone(), Some(&users));
         let admitted = authenticator
             .admit(&other, ip(1), &basic("alice", "wonderland"))
             .await;
@@ -349,8 +428,9 @@ mod tests {
         for number in 0..50 {
             let (authenticator, users) = (Arc::clone(&authenticator), Arc::clone(&users));
             attempts.spawn(async move {
+                let wrong = number.to_string();
                 authenticator
-                    .admit(&users, ip(number), &basic("alice", "x"))
+                    .admit(&users, ip(number), &basic("alice", &wrong))
                     .await
             });
         }
@@ -363,5 +443,24 @@ mod tests {
         drop(turns);
         let rest = attempts.join_all().await;
         assert_eq!(rest, vec![Err(Refusal::Unauthorized); MAX_CHECKS + MAX_WAITING]);
+    }
+
+    #[tokio::test]
+    async fn requests_that_bear_the_same_wait_for_one_check() {
+        for (password, expected) in [("wonderland", Ok(())), ("x", Err(Refusal::Unauthorized))] {
+            let (authenticator, users) = (Authenticator::new(), users());
+            let requests = (0..100).map(|_| {
+                let (authenticator, users) = (Arc::clone(&authenticator), Arc::clone(&users));
+                async move {
+                    authenticator
+                        .admit(&users, ip(1), &basic("alice", password))
+                        .await
+                }
+            });
+            let answers = futures_util::future::join_all(requests).await;
+            assert_eq!(answers, vec![expected; 100], "{password}");
+            assert_eq!(checked(&authenticator), 1, "{password}");
+            assert!(authenticator.asked.lock().unwrap().is_empty());
+        }
     }
 }

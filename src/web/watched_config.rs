@@ -28,9 +28,9 @@ pub(super) struct InUse {
 }
 
 impl InUse {
-    fn new(settings: WebSettings) -> Arc<Self> {
+    fn new(settings: WebSettings, before: Option<&Self>) -> Arc<Self> {
         Arc::new(Self {
-            users: Users::new(settings.users.clone()),
+            users: Users::new(settings.users.clone(), before.map(|before| &*before.users)),
             requests: Mutex::new(Bucket::full()),
             settings,
         })
@@ -66,7 +66,7 @@ impl WebConfig {
     /// No file: plain HTTP for everybody.
     pub fn none() -> Arc<Self> {
         Arc::new(Self {
-            in_use: RwLock::new(InUse::new(WebSettings::default())),
+            in_use: RwLock::new(InUse::new(WebSettings::default(), None)),
             file: None,
             refused: Refused::default(),
         })
@@ -84,7 +84,7 @@ impl WebConfig {
             is_good: true,
         });
         Ok(Arc::new(Self {
-            in_use: RwLock::new(InUse::new(loaded?)),
+            in_use: RwLock::new(InUse::new(loaded?, None)),
             file: Some(File { path, seen }),
             refused: Refused::default(),
         }))
@@ -197,7 +197,7 @@ impl WebConfig {
         if let Some(message) = refused {
             return Err(whole(&file.path.display().to_string(), message));
         }
-        *self.in_use.write().unwrap_or_else(PoisonError::into_inner) = InUse::new(settings);
+        *self.in_use.write().unwrap_or_else(PoisonError::into_inner) = InUse::new(settings, Some(&before));
         Ok(())
     }
 }
