@@ -1,14 +1,15 @@
 //! The old status monitor's vocabulary, for the readers of its document.
 //!
 //! Its verdict is that of the last run alone: the HTTP answer as expected, the port open and the unit active, as far as each is
-//! configured. Processes are shown, but do not count, and slowness is no failure. What is not configured is null. Where
-//! nothing is known (no run yet, or the last one too long ago) `ok` is false: the old format has no word for it.
+//! configured. Processes are shown, but do not count, and slowness is no failure. Here each check counts that can take its
+//! service down, of which kind ever: of an old file these are the old three and the container. What is not configured is
+//! null. Where nothing is known (no run yet, or the last one too long ago) `ok` is false: the old format has no word for it.
 
 use serde::Serialize;
 
 use super::document::{Milliseconds, Time};
 use crate::config::KindSettings;
-use crate::model::{CheckKind, Conclusion, Outcome, Sample, Status};
+use crate::model::{CheckKind, Conclusion, Outcome, Sample, Severity, Status};
 use crate::store::{CheckView, ServiceView};
 
 /// The families that the old vocabulary tells of.
@@ -94,16 +95,11 @@ pub fn legacy(view: &ServiceView) -> Legacy<'_> {
     let http = first(CheckKind::Http).map(http);
     let port = first(CheckKind::Tcp).map(port);
     let systemd = first(CheckKind::Systemd).map(systemd);
-    let verdicts = [
-        http.as_ref().map(|http| http.ok),
-        port.as_ref().map(|port| port.ok),
-        systemd.as_ref().map(|systemd| systemd.ok),
-    ];
-    let mut verdicts = verdicts.into_iter().flatten().peekable();
+    let critical = |check: &&CheckView| check.settings.severity == Severity::Critical;
+    let mut counting = view.checks.iter().filter(critical).peekable();
     Legacy {
-        // The old monitor knew no other kinds of check; a service that has only those is judged by its status.
-        ok: match verdicts.peek() {
-            Some(_) => verdicts.all(|ok| ok),
+        ok: match counting.peek() {
+            Some(_) => counting.all(is_ok),
             None => matches!(view.status, Status::Up | Status::Degraded),
         },
         http,
@@ -118,6 +114,14 @@ pub fn legacy(view: &ServiceView) -> Legacy<'_> {
             .map(Time::new),
         auto_restart_attempted: false,
         auto_restart_result: None,
+    }
+}
+
+/// Whether the last run of a check was as it should.
+fn is_ok(view: &CheckView) -> bool {
+    match view.settings.kind.kind() {
+        CheckKind::Systemd => systemd(view).ok,
+        _ => error(view).is_none(),
     }
 }
 

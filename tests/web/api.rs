@@ -7,7 +7,9 @@ use std::time::Duration;
 use flate2::read::GzDecoder;
 use serde_json::{Value, json};
 use upkeep_exporter::check::{http, process, systemd};
-use upkeep_exporter::model::{Conclusion, Family, Outcome, Phase, Problem, Reason, Sample, Status, Tier};
+use upkeep_exporter::model::{
+    Conclusion, Family, Outcome, Phase, Problem, Reason, Sample, Severity, Status, Tier,
+};
 use upkeep_exporter::store::{CheckView, LastRun, Snapshot};
 
 use crate::client::{Reply, Server, state};
@@ -182,7 +184,7 @@ async fn each_problem_comes_with_what_to_do() {
 }
 
 #[tokio::test]
-async fn the_old_verdict_knows_only_what_the_old_monitor_checked() {
+async fn the_old_verdict_is_that_of_the_last_run_of_what_can_take_a_service_down() {
     let web = "kind: http, url: \"http://127.0.0.1:1\"";
     let failed = |reason| Outcome {
         conclusion: failure(reason, "it failed"),
@@ -201,17 +203,24 @@ async fn the_old_verdict_knows_only_what_the_old_monitor_checked() {
     slow.status = Status::Down;
     let mut restored = up(web);
     restored.last_run = None;
+    let mut process = down("kind: process, match: [x]", Reason::Missing);
+    Arc::make_mut(&mut process.settings).severity = Severity::Warning;
     let cases = [
         ("up", vec![up(web)], true),
         (
-            "processes do not count",
-            vec![up(web), down("kind: process, match: [x]", Reason::Missing)],
+            "processes of old files do not count",
+            vec![up(web), process],
             true,
         ),
         (
-            "nor do other kinds",
-            vec![up(web), down("kind: redis, url: \"redis://h\"", Reason::Refused)],
-            true,
+            "containers count, and what else can take it down",
+            vec![up(web), down("kind: docker, container: x", Reason::State)],
+            false,
+        ),
+        (
+            "not the first of a kind only",
+            vec![up(web), down(web, Reason::Status)],
+            false,
         ),
         (
             "the port counts",
