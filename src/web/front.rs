@@ -52,7 +52,7 @@ impl Front {
             Err(refusal) => {
                 self.config.refused.count(refusal);
                 self.tell(refusal, peer, &request);
-                refusal.into_response(answering)
+                refusal.into_response(request.uri().path(), answering)
             }
         };
         for (name, value) in &in_use.settings.http.headers {

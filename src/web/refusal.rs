@@ -6,8 +6,8 @@ use std::time::Duration;
 use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 
+use super::api;
 use super::body::{Answering, ResponseBody};
-use super::reply::Reply;
 
 /// Why a request is not answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,27 +36,27 @@ impl Refusal {
         }
     }
 
-    /// The answer that says so, and what would help.
-    pub fn into_response(self, answering: Answering) -> Response<ResponseBody> {
+    /// The answer to a request for `path` that says so, and what would help.
+    pub fn into_response(self, path: &str, answering: Answering) -> Response<ResponseBody> {
         let (status, text) = match self {
             Self::Unauthorized => (
                 StatusCode::UNAUTHORIZED,
-                "401 Unauthorized: a user and a password of the exporter's web configuration are needed\n",
+                "a user and a password of the exporter's web configuration are needed",
             ),
             Self::TooMany(_) => (
                 StatusCode::TOO_MANY_REQUESTS,
-                "429 Too Many Requests: too many wrong passwords from this address; until Retry-After a right one is refused too\n",
+                "too many wrong passwords from this address; until Retry-After a right one is refused too",
             ),
             Self::TooFast(_) => (
                 StatusCode::TOO_MANY_REQUESTS,
-                "429 Too Many Requests: more requests than rate_limit of the web configuration allows\n",
+                "more requests than rate_limit of the web configuration allows",
             ),
             Self::Busy => (
                 StatusCode::SERVICE_UNAVAILABLE,
-                "503 Service Unavailable: too many passwords are being checked\n",
+                "too many passwords are being checked",
             ),
         };
-        let mut response = Reply::text(status, text).into_response(answering);
+        let mut response = api::error(path, status, text).into_response(answering);
         let headers = response.headers_mut();
         let wait = match self {
             Self::Unauthorized => {

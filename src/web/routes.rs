@@ -5,8 +5,10 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use http::header::{ACCEPT, ACCEPT_ENCODING, ALLOW, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, VARY};
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, ALLOW, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, HOST, VARY,
+};
+use http::{HeaderMap, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 
 use super::body::{Answering, Content, ResponseBody};
@@ -37,6 +39,12 @@ pub(super) async fn answer(
 
 async fn reply(state: &Arc<State>, request: &Request<Incoming>) -> Reply {
     let path = request.uri().path();
+    // RFC 9112, section 3.2; HTTP/2 has :authority in its place.
+    let is_http1 = request.version() == Version::HTTP_11;
+    if is_http1 && request.headers().get_all(HOST).iter().count() != 1 {
+        let text = "a request has one header field Host";
+        return api::error(path, StatusCode::BAD_REQUEST, text).with(CONNECTION.as_str(), "close");
+    }
     let Some((page, rest)) = Page::find(state, path) else {
         return match path.starts_with(api::PREFIX) {
             true => api::error(

@@ -257,10 +257,22 @@ async fn old_and_terse_clients_are_served() {
     let server = Server::start(state(every_status)).await;
     for request in [
         "GET /-/healthy HTTP/1.0\r\n\r\n",
-        "GET /-/healthy HTTP/1.1\r\nconnection: close\r\n\r\n",
+        "GET /-/healthy HTTP/1.1\r\nHost: x\r\nconnection: close\r\n\r\n",
     ] {
         let bytes = server.raw(request).await;
         assert_eq!(Reply::parse(&bytes, false).0.status, 200, "{request}");
+    }
+    for request in [
+        "GET /api/status HTTP/1.1\r\n\r\n",
+        "GET /api/status HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n",
+    ] {
+        let bytes = server.raw(request).await;
+        let reply = Reply::parse(&bytes, false).0;
+        assert_eq!(
+            (reply.status, reply.text()),
+            (400, r#"{"error":"a request has one header field Host"}"#),
+            "{request}"
+        );
     }
 }
 
@@ -269,8 +281,8 @@ async fn pipelined_requests_are_answered_in_order() {
     let server = Server::start(state(|| many(100))).await;
     let bytes = server
         .raw(
-            "GET /-/healthy HTTP/1.1\r\n\r\nGET /metrics HTTP/1.1\r\n\r\nGET /nothing HTTP/1.1\r\n\r\n\
-             GET /-/ready HTTP/1.1\r\nConnection: close\r\n\r\n",
+            "GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\nGET /metrics HTTP/1.1\r\nHost: x\r\n\r\nGET /nothing HTTP/1.1\r\nHost: x\r\n\r\n\
+             GET /-/ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
         )
         .await;
     let mut rest = bytes.as_slice();
@@ -292,7 +304,10 @@ async fn pipelined_requests_are_answered_in_order() {
 async fn a_client_that_closes_its_half_gets_its_answer() {
     let server = Server::start(state(|| many(100))).await;
     let mut stream = server.connect().await;
-    stream.write_all(b"GET /metrics HTTP/1.1\r\n\r\n").await.unwrap();
+    stream
+        .write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .unwrap();
     stream.shutdown().await.unwrap();
     let bytes = read_to_end(&mut stream).await;
     let (reply, rest) = Reply::parse(&bytes, false);

@@ -62,7 +62,7 @@ async fn a_thousand_idle_connections_do_not_stop_a_scrape() {
     // Keep-alive connections after a request are no different.
     for stream in idle.iter_mut().rev().take(100) {
         stream
-            .write_all(b"GET /-/healthy HTTP/1.1\r\n\r\n")
+            .write_all(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n")
             .await
             .unwrap();
         let mut first = [0; 12];
@@ -83,7 +83,7 @@ async fn slow_headers_are_not_waited_for() {
     for _ in 0..600 {
         let mut stream = server.connect().await;
         stream
-            .write_all(b"GET /metrics HTTP/1.1\r\nX-Slow: ")
+            .write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nX-Slow: ")
             .await
             .unwrap();
         slow.push(stream);
@@ -108,9 +108,15 @@ async fn slow_headers_are_not_waited_for() {
 #[tokio::test]
 async fn giant_heads_are_refused() {
     let server = Server::start(state(every_status)).await;
-    let long = format!("GET /metrics HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(100_000));
-    let many = format!("GET /metrics HTTP/1.1\r\n{}\r\n", "X: y\r\n".repeat(500));
-    let path = format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(100_000));
+    let long = format!(
+        "GET /metrics HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n",
+        "x".repeat(100_000)
+    );
+    let many = format!(
+        "GET /metrics HTTP/1.1\r\nHost: x\r\n{}\r\n",
+        "X: y\r\n".repeat(500)
+    );
+    let path = format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "x".repeat(100_000));
     for (request, expected) in [(long, [431, 431]), (many, [431, 431]), (path, [414, 431])] {
         let mut stream = server.connect().await;
         // The server may close before it has read all of it.
@@ -160,7 +166,10 @@ async fn clients_that_never_read_do_not_stop_a_scrape() {
     let mut deaf = Vec::new();
     for _ in 0..MAX_CONNECTIONS + 50 {
         let mut stream = server.connect().await;
-        stream.write_all(b"GET /metrics HTTP/1.1\r\n\r\n").await.unwrap();
+        stream
+            .write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+            .await
+            .unwrap();
         deaf.push(stream);
     }
     let begun = Instant::now();
@@ -188,7 +197,7 @@ async fn an_endless_body_is_not_read() {
     let server = Server::start(state).await;
     let mut stream = server.connect().await;
     stream
-        .write_all(b"POST /-/reload HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n")
+        .write_all(b"POST /-/reload HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
         .await
         .unwrap();
     let chunk = format!("10000\r\n{}\r\n", "x".repeat(0x10000));
@@ -215,7 +224,7 @@ async fn hostile_accept_headers_cost_nothing() {
     let begun = Instant::now();
     let bytes = server
         .raw(format!(
-            "GET /metrics HTTP/1.1\r\nConnection: close\r\n{header}\r\n\r\n"
+            "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{header}\r\n\r\n"
         ))
         .await;
     assert_eq!(Reply::parse(&bytes, false).0.status, 200);

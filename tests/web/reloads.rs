@@ -85,7 +85,7 @@ async fn one_at_a_time_and_to_its_end_even_if_the_client_leaves() {
     for _ in 0..3 {
         let mut stream = server.connect().await;
         stream
-            .write_all(b"POST /-/reload HTTP/1.1\r\n\r\n")
+            .write_all(b"POST /-/reload HTTP/1.1\r\nHost: x\r\n\r\n")
             .await
             .unwrap();
         within(async {

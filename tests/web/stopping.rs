@@ -13,9 +13,13 @@ async fn idle_connections_do_not_delay_the_end() {
     let mut server = Server::start(state(every_status)).await;
     let silent = server.connect().await;
     let mut slow = server.connect().await;
-    slow.write_all(b"GET /metrics HTTP/1.1\r\nX: ").await.unwrap();
+    slow.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nX: ")
+        .await
+        .unwrap();
     let mut idle = server.connect().await;
-    idle.write_all(b"GET /-/healthy HTTP/1.1\r\n\r\n").await.unwrap();
+    idle.write_all(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .unwrap();
     let mut first = [0; 12];
     idle.read_exact(&mut first).await.unwrap();
     let begun = Instant::now();
@@ -43,7 +47,10 @@ async fn an_answer_under_way_arrives() {
     }))
     .await;
     let mut stream = server.connect().await;
-    stream.write_all(b"GET /metrics HTTP/1.1\r\n\r\n").await.unwrap();
+    stream
+        .write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .unwrap();
     within(begins.recv()).await.unwrap();
     drop(server.stop.take());
     // No connection is accepted any more, so the server knows of its end.
@@ -58,7 +65,10 @@ async fn an_answer_under_way_arrives() {
 async fn a_client_that_does_not_read_cannot_hold_it_up() {
     let mut server = Server::start(state(|| many(2000))).await;
     let mut stream = server.connect().await;
-    stream.write_all(b"GET /metrics HTTP/1.1\r\n\r\n").await.unwrap();
+    stream
+        .write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .unwrap();
     let mut first = [0; 12];
     within(stream.read_exact(&mut first)).await.unwrap();
     let begun = Instant::now();

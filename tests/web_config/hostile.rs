@@ -196,7 +196,7 @@ async fn who_tries_passwords_is_stopped_and_others_are_not_delayed() {
                     // Two addresses try, by two threads each.
                     let from = format!("127.0.0.{}", 2 + address % 2);
                     (0..40)
-                        .map(|number| attempt(guarded, &from, number))
+                        .map(|number| attempt(guarded, &from, 100 * address + number))
                         .collect::<Vec<_>>()
                 })
             })
