@@ -18,7 +18,7 @@ use super::place::Place;
 use super::suggest;
 use super::timings::{Level, MAX_INTERVAL, MIN_INTERVAL, Timings};
 use super::written::TimingOptions;
-use super::yaml::{Node, Value, fields, is_plain_key, read};
+use super::yaml::{Node, Value, fields, from_node, is_plain_key, read};
 use crate::model::Tolerance;
 
 /// The most runs and cycles that can be asked for.
@@ -109,7 +109,13 @@ pub fn read_monitor(
     };
     let (timings, tolerance) = base;
     let timings = timings.with(&options.timing(&timings, &place), Level::Monitor, &place);
-    let down = options.tolerance(timings.interval(), &place);
+    // Without a pace of its own, that of the defaults counts, which are read later.
+    let of_defaults = || from_node::<DurationText>(defaults?.get("interval")?).ok();
+    let interval = match (options.check_interval, of_defaults()) {
+        (None, Some(DurationText(interval))) => interval,
+        _ => timings.interval(),
+    };
+    let down = options.tolerance(interval, &place);
     (
         timings,
         Tolerance {

@@ -11,7 +11,7 @@ use super::kinds;
 use super::place::{Path, Place, Step};
 use super::settings::KindSettings;
 use super::written::ShortFormOptions;
-use super::yaml::{Entry, Mark, Node, Value, read};
+use super::yaml::{Entry, Mark, Node, Value, fields, read};
 use crate::model::{CheckKind, Severity};
 
 /// The deadline of the short form's http check.
@@ -49,6 +49,7 @@ pub struct ShortCheck {
 /// The checks that the short form's keys of a service, which `node` at `place` has, stand for. What is wrong is reported
 /// at those keys. The second part is how many checks were meant.
 pub fn checks(node: &Node, place: &Place<'_>) -> (Vec<ShortCheck>, usize) {
+    let node = &without_empty(node, place);
     let reading = read::<ShortFormOptions>(&with_list(node), place);
     let meant = node
         .entries()
@@ -65,6 +66,31 @@ pub fn checks(node: &Node, place: &Place<'_>) -> (Vec<ShortCheck>, usize) {
         .filter_map(|draft| draft.resolve(node, place))
         .collect();
     (checks, meant)
+}
+
+/// What is there but empty was as good as absent to the old monitor; it deserves a remark.
+fn without_empty(node: &Node, place: &Place<'_>) -> Node {
+    let mut node = node.clone();
+    let known = fields::<ShortFormOptions>();
+    let is_empty = |entry: &Entry| {
+        let is_nothing = match &entry.value.value {
+            Value::Text(text) => text.is_empty(),
+            Value::List(items) => items.is_empty(),
+            Value::Plain(_) | Value::Map(_) | Value::Pruned => false,
+        };
+        is_nothing && known.contains(&&*entry.key)
+    };
+    if let Value::Map(entries) = &mut node.value
+        && entries.iter().any(is_empty)
+    {
+        for entry in entries.iter().filter(|entry| is_empty(entry)) {
+            place
+                .field(&entry.key)
+                .remark("is empty, so nothing is checked by it: remove the key");
+        }
+        Rc::make_mut(entries).retain(|entry| !is_empty(entry));
+    }
+    node
 }
 
 /// `process_match` may be one text.
@@ -152,18 +178,24 @@ impl Rewriter<'_, '_> {
             }
             return None;
         };
-        let status = options.expected_http.unwrap_or(200).to_string();
-        let status = Node::new(Mark::default(), Value::Plain(status.into()));
+        let expected = options.expected_http.unwrap_or(200);
+        let status = Node::new(Mark::default(), Value::Plain(expected.to_string().into()));
+        let mut keys = vec![
+            ("url", text(url), "url"),
+            (
+                "valid_status_codes",
+                Value::List(Rc::new(vec![status])),
+                "expected_http",
+            ),
+        ];
+        // Who expects a redirect can't mean the page behind it.
+        if (300..400).contains(&expected) {
+            let no = Value::Plain("false".into());
+            keys.push(("follow_redirects", no, "expected_http"));
+        }
         Some(Draft {
             kind: CheckKind::Http,
-            keys: vec![
-                ("url", text(url), "url"),
-                (
-                    "valid_status_codes",
-                    Value::List(Rc::new(vec![status])),
-                    "expected_http",
-                ),
-            ],
+            keys,
             deadline: Some(HTTP_DEADLINE),
             severity: Severity::Critical,
         })

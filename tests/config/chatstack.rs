@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use upkeep_exporter::config::{Config, load, parse, schema};
+use upkeep_exporter::config::{Config, KindSettings, load, parse, schema};
 
 use super::validate::faults;
 
@@ -223,6 +223,94 @@ fn keys_of_the_monitor_without_a_meaning_are_told_by_name_and_slips_are_errors()
         let error = error(&format!("monitor: {{ {slip} }}"));
         assert!(
             error.contains(&format!("unknown key: did you mean {meant}?")),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn what_is_empty_in_an_old_file_is_absent_and_worth_a_remark() {
+    let text = "services: [{ key: a, url: http://a/, host: \"\", systemd: \"\", container: '', process_match: [] }, \
+                { key: b, url: \"\", port: 1 }]";
+    let loaded = parse(text, "old.yml").unwrap();
+    let told: Vec<&str> = loaded.remarks.iter().map(|remark| remark.path.as_str()).collect();
+    assert_eq!(
+        told,
+        [
+            "services[0].host",
+            "services[0].systemd",
+            "services[0].container",
+            "services[0].process_match",
+            "services[1].url"
+        ]
+    );
+    let kinds: Vec<_> = loaded
+        .config
+        .services
+        .iter()
+        .map(|service| {
+            service
+                .checks
+                .iter()
+                .map(|check| check.name.as_str())
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    assert_eq!(kinds, [["http"], ["tcp"]]);
+}
+
+#[test]
+fn an_expected_redirect_is_not_followed() {
+    for (status, follows) in [(301, false), (302, false), (399, false), (200, true), (404, true)] {
+        let text = format!("services: [{{ key: a, url: http://a/, expected_http: {status} }}]");
+        let loaded = parse(&text, "old.yml").unwrap();
+        let KindSettings::Http(http) = &loaded.config.services[0].checks[0].kind else {
+            panic!("no http check");
+        };
+        assert_eq!(http.max_redirects.is_some(), follows, "{status}");
+    }
+}
+
+#[test]
+fn the_tolerance_reckons_with_the_pace_of_the_file() {
+    let monitor = "monitor: { alerts: { consecutive_failures: 3 } }";
+    for (defaults, expected) in [
+        ("", 30),
+        ("defaults: { interval: 60s }", 120),
+        ("defaults: { timeout: 5s }", 30),
+    ] {
+        let config = config(&format!("{monitor}\n{defaults}"));
+        assert_eq!(
+            config.services[0].tolerance.down,
+            Duration::from_secs(expected),
+            "{defaults}"
+        );
+    }
+}
+
+#[test]
+fn words_of_old_yaml_are_truth_values_where_one_is_wanted() {
+    let config = config("monitor: { alerts: { recovery_notification: yes } }");
+    assert_eq!(config.services.len(), 1);
+    let text = "services: [{ key: a, name: yes, checks: [{ kind: http, url: http://a/, fail_if_ssl: on }] }]";
+    let service = &parse(text, "new.yml").unwrap().config.services[0];
+    assert_eq!(service.name, "yes");
+}
+
+#[test]
+fn what_is_no_url_is_told() {
+    for (url, message) in [
+        ("/health", "this is no URL (empty host)"),
+        (
+            "'${API_URL}'",
+            "the host holds one of $ { }: was a variable not replaced?",
+        ),
+        ("'http://{{ host }}/'", "this is no URL"),
+    ] {
+        let text = format!("services: [{{ key: a, url: {url} }}]");
+        let error = parse(&text, "old.yml").unwrap_err().to_string();
+        assert!(
+            error.contains("services[0].url") && error.contains(message),
             "{error}"
         );
     }

@@ -21,6 +21,8 @@ impl TargetUrl {
     pub fn parse(text: &str) -> Result<(Self, Option<UserInfo>), String> {
         let url = match text.contains("://") {
             true => Url::parse(text),
+            // What would be read as a host is the beginning of a path.
+            false if text.starts_with('/') => Err(url::ParseError::EmptyHost),
             // Without a scheme a colon comes before a port; "htp:/path" is a slip, not a host.
             false if is_scheme_like(text) => Err(url::ParseError::RelativeUrlWithoutBase),
             false => Url::parse(&format!("http://{text}")),
@@ -53,6 +55,9 @@ impl TargetUrl {
                 "the scheme \"{}\" is not supported: write http:// or https://",
                 url.scheme()
             ));
+        }
+        if url.host_str().is_some_and(|host| host.contains(['$', '{', '}'])) {
+            return Err("the host holds one of $ { }: was a variable not replaced?".to_owned());
         }
         if url.port() == Some(0) {
             return Err("port 0 can't be connected to".to_owned());

@@ -4,7 +4,7 @@ use serde::de::{DeserializeOwned, Deserializer, Visitor};
 
 use super::access::{Entries, Items, Variant};
 use super::error::Error;
-use super::scalar::{boolean, integer, number};
+use super::scalar::{boolean, integer, number, wanted_boolean};
 use super::tree::{Node, Value};
 
 /// Reads `node` as a `T`.
@@ -80,11 +80,11 @@ impl<'de> Deserializer<'de> for &'de Node {
 
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match &self.value {
-            Value::Plain(text) => match boolean(text) {
+            Value::Plain(text) => match wanted_boolean(text) {
                 Some(value) => visitor.visit_bool(value),
                 None => Err(Error::expected("true or false", self)),
             },
-            Value::Text(text) if boolean(text).is_some() => Err(Error::new(
+            Value::Text(text) if wanted_boolean(text).is_some() => Err(Error::new(
                 "expected true or false, found a text: remove the quotes",
             )),
             _ => Err(Error::expected("true or false", self)),

@@ -42,6 +42,16 @@ pub fn boolean(text: &str) -> Option<bool> {
     }
 }
 
+/// The truth value that a plain scalar is where one is wanted: old files have the words of YAML 1.1
+/// (<https://yaml.org/type/bool.html>), which blackbox_exporter and Python still read so.
+pub fn wanted_boolean(text: &str) -> Option<bool> {
+    match text {
+        "yes" | "Yes" | "YES" | "on" | "On" | "ON" => Some(true),
+        "no" | "No" | "NO" | "off" | "Off" | "OFF" => Some(false),
+        _ => boolean(text),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,10 +78,22 @@ mod tests {
     }
 
     #[test]
-    fn only_true_and_false_are_truth_values() {
+    fn only_true_and_false_are_truth_values_unless_one_is_wanted() {
         assert_eq!(boolean("true"), Some(true));
         for text in ["y", "yes", "on", "off", "n", "1", "tRUE"] {
             assert_eq!(boolean(text), None, "{text}");
+        }
+        for (text, value) in [
+            ("yes", true),
+            ("On", true),
+            ("NO", false),
+            ("off", false),
+            ("true", true),
+        ] {
+            assert_eq!(wanted_boolean(text), Some(value), "{text}");
+        }
+        for text in ["y", "n", "1", "yEs", ""] {
+            assert_eq!(wanted_boolean(text), None, "{text}");
         }
     }
 }
