@@ -20,7 +20,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 
-use crate::log;
+use crate::{log, web};
 use check::CheckFlags;
 use generated::{CompletionsFlags, ManFlags};
 use listen::ListenAddress;
@@ -189,10 +189,9 @@ fn seconds(text: &str) -> Result<Duration, String> {
 
 fn telemetry_path(text: &str) -> Result<String, String> {
     match text {
-        "/" => Err("/ is the start page; take a path such as /metrics".to_owned()),
-        path if path.starts_with("/-/") => {
-            Err("paths below /-/ are taken; take a path such as /metrics".to_owned())
-        }
+        path if web::is_taken(path) => Err(format!(
+            "{path} is taken by something else; take a path such as /metrics"
+        )),
         path if path.starts_with('/')
             && path
                 .bytes()
@@ -273,7 +272,19 @@ mod tests {
     #[test]
     fn a_telemetry_path_is_checked() {
         assert_eq!(telemetry_path("/metrics").unwrap(), "/metrics");
-        for wrong in ["", "metrics", "/", "/-/x", "/a b", "/a?b", "/ä"] {
+        for wrong in [
+            "",
+            "metrics",
+            "/",
+            "/-/x",
+            "/a b",
+            "/a?b",
+            "/ä",
+            "/probe",
+            "/api/status",
+            "/api/status/x",
+            "/assets/x",
+        ] {
             assert!(telemetry_path(wrong).is_err(), "{wrong}");
         }
     }

@@ -40,6 +40,7 @@ use std::sync::Arc;
 
 pub use front::Front;
 pub use live::{Live, MAX_STREAMS};
+pub use pages::is_taken;
 pub use reload::{ReloadFuture, Reloader};
 pub use server::{MAX_CONNECTIONS, serve, serve_behind};
 pub use socket::Listener;

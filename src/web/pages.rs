@@ -25,7 +25,7 @@ pub(super) enum Page {
 }
 
 impl Page {
-    /// Every page. The metrics come first: their path is configured, and may be that of another page.
+    /// Every page. The metrics come first, since their path is configured.
     pub const ALL: [Self; 15] = [
         Self::Metrics,
         Self::Index,
@@ -46,8 +46,13 @@ impl Page {
 
     /// Where it is. A last part in braces stands for any text without a slash.
     pub fn path(self, state: &State) -> &str {
-        match self {
-            Self::Metrics => &state.telemetry_path,
+        self.fixed_path().unwrap_or(&state.telemetry_path)
+    }
+
+    /// Where it is, unless that is configured.
+    const fn fixed_path(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Metrics => return None,
             Self::Index => "/",
             Self::Status => "/api/status",
             Self::ServiceStatus => "/api/status/{service}",
@@ -62,7 +67,7 @@ impl Page {
             Self::Ready => "/-/ready",
             Self::Reload => "/-/reload",
             Self::Probe => "/probe",
-        }
+        })
     }
 
     /// What it is, for people.
@@ -124,4 +129,14 @@ impl Page {
     pub fn allows(self, method: &Method) -> bool {
         self.allow().split(", ").any(|allowed| allowed == method.as_str())
     }
+}
+
+/// Whether something else than the metrics is at `path`, or may be at a path below it.
+pub fn is_taken(path: &str) -> bool {
+    let mut fixed = Page::ALL.into_iter().filter_map(Page::fixed_path);
+    path.starts_with("/-/")
+        || fixed.any(|fixed| match fixed.split_once('{') {
+            Some((folder, _)) => path.starts_with(folder),
+            None => path == fixed,
+        })
 }

@@ -110,6 +110,15 @@ async fn what_is_no_status_is_unknown_and_told() {
             b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n".to_vec(),
             "answered 503",
         ),
+        (
+            b"HTTP/1.1 400 Bad Request\r\nContent-Length: 23\r\n\r\nthis port speaks HTTPS\n".to_vec(),
+            "answered 400 Bad Request instead of its status: this port speaks HTTPS",
+        ),
+        (
+            b"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 27\r\n\r\n{\"error\":\"wrong passwords\"}"
+                .to_vec(),
+            "its status: wrong passwords",
+        ),
         (b"SSH-2.0-OpenSSH_9.2\r\n".to_vec(), "no status from"),
     ] {
         let exporter = Target::answering(answer).await;
@@ -244,6 +253,46 @@ async fn an_exporter_behind_a_unix_socket_or_a_path_is_asked_too() {
             .unwrap(),
     );
     assert!(proxied.received()[0].starts_with("GET /upkeep/api/status "));
+    ends_with(
+        2,
+        &upkeep(&["status", "--url", &proxied.url("/upkeep/api/status")])
+            .output()
+            .unwrap(),
+    );
+    assert!(proxied.received()[1].starts_with("GET /upkeep/api/status "));
+    for (arguments, message) in [
+        (
+            ["--url", "http://127.0.0.1:1/?group=x"],
+            "leave out what begins with ?",
+        ),
+        (["--timeout", "0s"], "write one such as 10s"),
+    ] {
+        let output = upkeep(&["status"]).args(arguments).output().unwrap();
+        ends_with(64, &output);
+        assert!(errors(&output).contains(message), "{}", errors(&output));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn plain_http_asked_for_tls_is_told_so() {
+    // As a server of HTTP does when it gets a handshake.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        use std::io::{Read, Write};
+        let (mut stream, _) = listener.accept().unwrap();
+        let _ = stream.read(&mut [0; 1024]).unwrap();
+        stream
+            .write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+            .unwrap();
+    });
+    let output = upkeep(&["status", "--url", &url]).output().unwrap();
+    ends_with(3, &output);
+    assert!(
+        errors(&output).contains("if it speaks plain HTTP, ask http://"),
+        "{}",
+        errors(&output)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

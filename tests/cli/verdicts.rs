@@ -67,6 +67,14 @@ fn wrong_usage_and_bad_configurations_are_64() {
         "{}",
         errors(&output)
     );
+    let modules = Services::written("modules: { http_2xx: { prober: http } }\n");
+    let output = modules.check(&[]);
+    ends_with(64, &output);
+    assert!(
+        errors(&output).contains("there is no service in this file to check; modules are for /probe"),
+        "{}",
+        errors(&output)
+    );
     ends_with(
         64,
         &upkeep(&["check", "--config.file=/no/such/file"])

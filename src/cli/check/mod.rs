@@ -58,6 +58,10 @@ pub fn check(flags: CheckFlags) -> anyhow::Result<ExitCode> {
             return Ok(WRONG_USAGE.into());
         }
     };
+    if config.services.is_empty() {
+        tell(&"there is no service in this file to check; modules are for /probe");
+        return Ok(WRONG_USAGE.into());
+    }
     if let Err(message) = choose(&mut config, &flags.services) {
         tell(&format_args!("{message}{}", flags.show.hint(&flags.services)));
         return Ok(WRONG_USAGE.into());

@@ -15,6 +15,7 @@ use crate::check::api_client::{ApiClient, Endpoint};
 use crate::check::network::Network;
 use crate::check::tls::TlsClient;
 use crate::check::trace::Trace;
+use crate::cli::show::clean;
 use crate::config::address::AddressPreference;
 use crate::config::duration::DurationText;
 use crate::config::http::TargetUrl;
@@ -24,6 +25,9 @@ use crate::model::{Reason, Report};
 
 /// The longest document that is read: 100,000 checks fit.
 const MAX_BYTES: usize = 64 << 20;
+
+/// As much of another answer is told, in bytes.
+const MAX_SAID: usize = 300;
 
 /// A client of one exporter.
 pub struct Client {
@@ -51,7 +55,7 @@ impl Client {
         let client = |endpoint, host: &str, path: &str, shown: String| Self {
             api: ApiClient::new(endpoint, &network, true, MAX_BYTES),
             host: host.to_owned(),
-            path: format!("{}/api/status", path.trim_end_matches('/')),
+            path: format!("{}/api/status", base(path)),
             shown,
             user: flags.user.clone(),
             password,
@@ -64,6 +68,9 @@ impl Client {
             return Ok(client(endpoint, "localhost", "", format!("unix:{path}")));
         }
         let (url, user_info) = TargetUrl::parse(&flags.url).map_err(|error| format!("--url: {error}"))?;
+        if url.expose().query().is_some() {
+            return Err("--url: a query has no meaning here: leave out what begins with ?".to_owned());
+        }
         if user_info.is_some() {
             let message = "--url: a password on the command line can be read by everybody on this machine: \
                            give --user, and --password-file or --password-env";
@@ -87,7 +94,7 @@ impl Client {
             endpoint,
             url.authority(),
             url.expose().path(),
-            shown.trim_end_matches('/').to_owned(),
+            base(&shown).to_owned(),
         ))
     }
 
@@ -124,7 +131,7 @@ impl Client {
             .map_err(|problem| {
                 let advice = match problem.reason {
                     Reason::Tls => {
-                        "name its certificate, or its authority's, by --ca-file, or give --insecure"
+                        "if it speaks plain HTTP, ask http://; else name its certificate, or its authority's, by --ca-file, or give --insecure"
                     }
                     _ => "does an exporter run there?",
                 };
@@ -140,7 +147,11 @@ impl Client {
                 "{} has no /api/status: is it an upkeep_exporter, and not an older one?",
                 self.shown
             )),
-            other => Err(format!("{} answered {other} instead of its status", self.shown)),
+            other => Err(format!(
+                "{} answered {other} instead of its status{}",
+                self.shown,
+                said(&answer.body)
+            )),
         }
     }
 
@@ -164,5 +175,33 @@ impl Client {
         request
             .body(Full::default())
             .map_err(|error| format!("--url: {error}"))
+    }
+}
+
+/// A URL or its path without what is asked for there anyway.
+fn base(url: &str) -> &str {
+    let url = url.trim_end_matches('/');
+    url.strip_suffix("/api/status")
+        .unwrap_or(url)
+        .trim_end_matches('/')
+}
+
+/// What an answer says for itself, after a colon: the error of a JSON, or else the first line.
+fn said(body: &[u8]) -> String {
+    #[derive(serde::Deserialize)]
+    struct Told {
+        error: String,
+    }
+    let text = match serde_json::from_slice(body) {
+        Ok(Told { error }) => error,
+        Err(_) => String::from_utf8_lossy(&body[..body.len().min(MAX_SAID)]).into_owned(),
+    };
+    let line: String = clean(text.lines().next().unwrap_or_default())
+        .chars()
+        .take(MAX_SAID)
+        .collect();
+    match line.is_empty() || line.contains('<') {
+        true => String::new(),
+        false => format!(": {line}"),
     }
 }

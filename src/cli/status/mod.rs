@@ -56,11 +56,18 @@ pub struct StatusFlags {
     insecure: bool,
 
     /// How long the answer may take, such as 500ms or 10s
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration::parse, help_heading = "Exporter")]
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = some_time, help_heading = "Exporter")]
     timeout: Duration,
 
     #[command(flatten)]
     show: ShowFlags,
+}
+
+fn some_time(text: &str) -> Result<Duration, String> {
+    match duration::parse(text).map_err(|error| error.to_string())? {
+        Duration::ZERO => Err("no answer comes in no time: write one such as 10s".to_owned()),
+        some => Ok(some),
+    }
 }
 
 /// Asks the exporter, once or in rounds.

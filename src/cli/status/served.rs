@@ -130,6 +130,12 @@ fn service(key: &str, served: ServedService, at: Option<Timestamp>) -> ServiceRo
     row
 }
 
+/// In whole nanoseconds, without what the division leaves behind them.
+fn seconds(milliseconds: f64) -> f64 {
+    let seconds = milliseconds / 1e3;
+    Duration::try_from_secs_f64(seconds).map_or(seconds, |duration| duration.as_secs_f64())
+}
+
 fn check(served: ServedCheck) -> CheckRow {
     let text = |text: Option<String>| cleaned(text).unwrap_or_default();
     CheckRow {
@@ -138,14 +144,14 @@ fn check(served: ServedCheck) -> CheckRow {
         target: text(served.target),
         status: status(served.status.as_deref()),
         since: cleaned(served.since),
-        latency_seconds: served.latency_ms.map(|milliseconds| milliseconds / 1e3),
+        latency_seconds: served.latency_ms.map(seconds),
         reason: cleaned(served.reason),
         message: cleaned(served.message),
         phases: Phase::ALL
             .iter()
             .filter_map(|phase| {
                 let spent = served.phases_ms.get(phase.as_str())?;
-                Some((phase.as_str(), spent / 1e3))
+                Some((phase.as_str(), seconds(*spent)))
             })
             .collect(),
     }
