@@ -74,6 +74,8 @@ impl Cookies {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// The header that goes to `to` after these were set by `from`; `own` is the configuration's.
@@ -188,6 +190,29 @@ mod tests {
         assert_eq!(sent(url, &[], Some("o=5"), url).as_deref(), Some("o=5"));
         let expired = ["s=1", "s=; Max-Age=0"];
         assert_eq!(sent(url, &expired, Some("o=5"), url).as_deref(), Some("o=5"));
+    }
+
+    proptest! {
+        // They come from the target.
+        #[test]
+        fn any_cookies_are_borne(
+            set in proptest::collection::vec("[ -~\u{80}-\u{ff}\t]{0,40}|s=1; *(Domain|Path|Expires|Max-Age)=[ -~\u{e9}]{0,20}", 0..5),
+            host in "a\\.test|\\[::1\\]|127\\.0\\.0\\.1|localhost|test",
+            path in "[a-z/%.]{0,8}",
+        ) {
+            let url = Url::parse(&format!("http://{host}/{path}")).unwrap();
+            let mut response = HeaderMap::new();
+            for text in &set {
+                if let Ok(value) = HeaderValue::from_bytes(text.as_bytes()) {
+                    response.append(SET_COOKIE, value);
+                }
+            }
+            let mut cookies = Cookies::default();
+            cookies.take(&response, &url);
+            let mut request = HeaderMap::new();
+            cookies.add_to(&mut request, &url);
+            prop_assert!(request.len() <= 1);
+        }
     }
 
     #[test]
