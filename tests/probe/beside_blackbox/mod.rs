@@ -4,6 +4,7 @@
 mod dns;
 mod grpc;
 mod http;
+mod http2;
 mod http_answers;
 mod http_redirects;
 mod icmp;
@@ -185,6 +186,7 @@ fn the_document_lists_the_differences_and_no_others() {
     let parts = [
         DIFFERENCES,
         http::DIFFERENCES,
+        http2::DIFFERENCES,
         http_answers::DIFFERENCES,
         http_redirects::DIFFERENCES,
         tcp::DIFFERENCES,
