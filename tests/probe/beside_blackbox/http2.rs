@@ -1,8 +1,9 @@
 //! http probes of servers that speak HTTP/2 and end a stream in every way.
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
 use super::{Difference, cases, compare_all, outcome};
+use crate::common::targets::http2::{
+    DATA, END_HEADERS, END_STREAM, HEADERS, RESET, STATUS_200, frame, serve,
+};
 use crate::common::targets::{Target, tls};
 
 /// Where we differ in HTTP/2.
@@ -19,79 +20,39 @@ const MODULES: &str = r#"
   upload: { prober: http, timeout: 2s, http: { method: POST, body: "BODY", tls_config: { insecure_skip_verify: true } } }
 "#;
 
-fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
-    let length = u8::try_from(payload.len()).unwrap();
-    [&[0, 0, length, kind, flags, 0, 0, 0, stream], payload].concat()
-}
-
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RESET: u8 = 3;
-const SETTINGS: u8 = 4;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
-/// `:status: 200` (RFC 7541, appendix A).
-const STATUS_200: u8 = 0x88;
-
-/// Answers the first request by HTTP/2 with these frames.
-async fn http2(identity: &tls::Identity, frames: Vec<Vec<u8>>) -> Target {
-    let acceptor = tls::acceptor(identity, &["h2"], None);
-    Target::serve(move |stream, _, _| {
-        let (acceptor, frames) = (acceptor.clone(), frames.concat());
-        async move {
-            let mut stream = acceptor.accept(stream).await.ok()?;
-            stream.read_exact(&mut [0; 24]).await.ok()?;
-            stream.write_all(&frame(SETTINGS, 0, 0, &[])).await.ok()?;
-            loop {
-                let mut head = [0; 9];
-                stream.read_exact(&mut head).await.ok()?;
-                let length = usize::from(head[1]) << 8 | usize::from(head[2]);
-                stream.read_exact(&mut vec![0; length]).await.ok()?;
-                if head[3] == HEADERS {
-                    break;
-                }
-            }
-            stream.write_all(&frames).await.ok()?;
-            while stream.read(&mut [0; 4096]).await.ok()? > 0 {}
-            None
-        }
-    })
-    .await
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn http_probes_by_http2_tell_the_same() {
     let identity = tls::self_signed(&["127.0.0.1"]);
     let head = || frame(HEADERS, END_HEADERS, 1, &[STATUS_200]);
     let with_length = || frame(HEADERS, END_HEADERS, 1, &[STATUS_200, 0x5c, 1, b'4']);
     let reset = |code: u8| frame(RESET, 0, 1, &[0, 0, 0, code]);
-    let whole = http2(&identity, vec![head(), frame(DATA, END_STREAM, 1, b"fine")]).await;
-    let whole_and_reset = http2(
+    let whole = serve(&identity, vec![head(), frame(DATA, END_STREAM, 1, b"fine")]).await;
+    let whole_and_reset = serve(
         &identity,
         vec![head(), frame(DATA, END_STREAM, 1, b"fine"), reset(0)],
     )
     .await;
-    let reset_at_once = http2(&identity, vec![head(), reset(0)]).await;
-    let reset_amid = http2(&identity, vec![head(), frame(DATA, 0, 1, b"fine"), reset(0)]).await;
-    let reset_at_length = http2(
+    let reset_at_once = serve(&identity, vec![head(), reset(0)]).await;
+    let reset_amid = serve(&identity, vec![head(), frame(DATA, 0, 1, b"fine"), reset(0)]).await;
+    let reset_at_length = serve(
         &identity,
         vec![with_length(), frame(DATA, 0, 1, b"fine"), reset(0)],
     )
     .await;
-    let reset_before_length = http2(
+    let reset_before_length = serve(
         &identity,
         vec![with_length(), frame(DATA, 0, 1, b"fin"), reset(0)],
     )
     .await;
-    let length_and_reset = http2(
+    let length_and_reset = serve(
         &identity,
         vec![with_length(), frame(DATA, END_STREAM, 1, b"fine"), reset(0)],
     )
     .await;
-    let cancelled = http2(&identity, vec![head(), frame(DATA, 0, 1, b"fine"), reset(8)]).await;
+    let cancelled = serve(&identity, vec![head(), frame(DATA, 0, 1, b"fine"), reset(8)]).await;
     // `connection: x`, as a literal.
     let literal = [&[STATUS_200, 0x00, 10][..], b"connection", &[1, b'x']].concat();
-    let connection = http2(
+    let connection = serve(
         &identity,
         vec![
             frame(HEADERS, END_HEADERS, 1, &literal),
