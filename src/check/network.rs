@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::http::BodyBudget;
+use super::http::Bodies;
 use super::resolve::{Resolver, ResolverFiles};
 use super::tls::SystemTrust;
 
@@ -14,7 +14,7 @@ pub struct Network {
     /// The authorities that the system trusts.
     pub trust: Arc<SystemTrust>,
     /// Bounds the memory that all bodies kept for assertions take together.
-    pub bodies: Arc<BodyBudget>,
+    pub bodies: Bodies,
 }
 
 impl Network {

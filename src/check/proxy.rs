@@ -45,7 +45,11 @@ pub async fn tunnel(
     let broken = |error: std::io::Error| failed(dial::reason(&error), &error);
     stream.write_all(request.as_bytes()).await.map_err(broken)?;
     let mut answer = Vec::with_capacity(512);
-    while !answer.ends_with(b"\r\n\r\n") {
+    let more = loop {
+        // What says why it refuses may follow the head: a body.
+        if let Some(end) = answer.windows(4).position(|window| window == b"\r\n\r\n") {
+            break answer.len() > end + 4;
+        }
         if answer.len() >= MAX_ANSWER_BYTES {
             return Err(failed(Reason::Limit, &"its answer is too long"));
         }
@@ -55,14 +59,10 @@ pub async fn tunnel(
                 &"it closed the connection without an answer",
             ));
         }
-        // In TLS the client speaks first, so nothing may follow yet.
-        if let Some(end) = answer.windows(4).position(|window| window == b"\r\n\r\n")
-            && end + 4 < answer.len()
-        {
-            return Err(failed(Reason::Protocol, &"it sent more than an answer"));
-        }
-    }
+    };
     match status(&answer) {
+        // In TLS the client speaks first, so nothing may follow yet.
+        Some(200..=299) if more => Err(failed(Reason::Protocol, &"it sent more than an answer")),
         Some(200..=299) => Ok(stream),
         Some(407) => Err(failed(
             Reason::Auth,

@@ -9,6 +9,7 @@ mod common;
 mod corpus;
 mod exposition;
 mod guard;
+mod memory;
 mod requests;
 mod scraped;
 

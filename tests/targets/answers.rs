@@ -1,6 +1,7 @@
 //! Connections that are refused, hang or end, and answers that are slow, wrong or no HTTP.
 
 use super::*;
+use crate::common::targets::http2::{self, DATA, END_HEADERS, END_STREAM, HEADERS, RESET, STATUS_200, frame};
 
 #[tokio::test]
 async fn a_good_answer_is_a_success() {
@@ -246,4 +247,51 @@ async fn a_flapping_target_is_seen_each_time() {
     }
     assert_eq!(target.accepted(), 5, "every run connects anew");
     target.freed().await;
+}
+
+#[tokio::test]
+async fn a_body_that_http2_cuts_off_is_no_body() {
+    let authority = tls::Authority::new("test authority");
+    let identity = authority.issue(&["127.0.0.1"], 2099);
+    let head = || frame(HEADERS, END_HEADERS, 1, &[STATUS_200]);
+    let asks = |target: &Target| {
+        http(
+            json!({"url": format!("https://{}/", target.address), "tls_config": {"ca": authority.pem()},
+            "fail_if_body_not_matches_regexp": ["fine"]}),
+        )
+    };
+    let whole = http2::serve(&identity, vec![head(), frame(DATA, END_STREAM, 1, b"fine")]).await;
+    asks(&whole).await.succeeded();
+    // RST_STREAM with NO_ERROR: what came until then is as asserted.
+    let cut = vec![head(), frame(DATA, 0, 1, b"fine"), frame(RESET, 0, 1, &[0; 4])];
+    let cut = http2::serve(&identity, cut).await;
+    asks(&cut)
+        .await
+        .failed(Reason::Closed, "it gave up before the end of the body");
+    cut.freed().await;
+}
+
+#[tokio::test]
+async fn redirects_bring_cookies_and_what_is_configured_is_sent_once() {
+    let moved = |cookie: &str| {
+        let head = format!(
+            "HTTP/1.1 302 Found\r\nLocation: /in\r\nSet-Cookie: {cookie}\r\nContent-Length: 0\r\n\r\n"
+        );
+        head.into_bytes()
+    };
+    let target = Target::answering_each(vec![moved("s=1; HttpOnly"), moved("s=2"), ok("in")]).await;
+    let options = json!({"url": target.url("/"), "headers": {"User-Agent": "mine", "Cookie": "own=1"}});
+    http(options).await.succeeded();
+    let received = target.received();
+    let sent = |name: &str| -> Vec<Vec<String>> {
+        let of = |request: &String| {
+            let request = request.to_ascii_lowercase();
+            let lines = request.lines();
+            let values = lines.filter_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+            values.map(str::to_owned).collect()
+        };
+        received.iter().map(of).collect()
+    };
+    assert_eq!(sent("user-agent"), [["mine"], ["mine"], ["mine"]]);
+    assert_eq!(sent("cookie"), [["own=1"], ["own=1; s=1"], ["own=1; s=2"]]);
 }

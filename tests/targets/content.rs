@@ -190,7 +190,7 @@ async fn bodies_are_bounded() {
             .extend(extra.as_object().unwrap().clone());
         http(options).await.failed(
             Reason::Limit,
-            "the body is longer than body_size_limit, 102400 bytes",
+            "the body is longer than 102400 bytes: raise body_size_limit",
         );
         endless.freed().await;
     }

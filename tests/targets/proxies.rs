@@ -65,3 +65,35 @@ async fn proxies_are_used_where_configured() {
     plain.freed().await;
     strict.freed().await;
 }
+
+#[tokio::test]
+async fn proxies_that_refuse_may_say_why() {
+    let said = |status: &str, body: &str| {
+        let answer = format!(
+            "HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        Target::answering(answer)
+    };
+    for (proxy, reason, message) in [
+        (
+            said("407 Proxy Authentication Required", "<p>log in</p>").await,
+            Reason::Auth,
+            "407",
+        ),
+        (
+            said("403 Forbidden", "<p>not there</p>").await,
+            Reason::Status,
+            "it answered 403",
+        ),
+        (
+            said("200 Connection established", "no TLS").await,
+            Reason::Protocol,
+            "it sent more than an answer",
+        ),
+    ] {
+        let options = json!({"url": "https://127.0.0.1:1/", "proxy_url": proxy.url("")});
+        http(options).await.failed(reason, message).unanswered();
+        proxy.freed().await;
+    }
+}

@@ -4,23 +4,61 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use flate2::write::{MultiGzDecoder, ZlibDecoder};
+use flate2::write::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 
 use crate::config::http::Compression;
 use crate::model::{Problem, Reason};
 
-/// The most bytes of all bodies kept at the same time. Ten thousand targets that all send as much as they may would
-/// otherwise exhaust the machine.
-const BUDGET_BYTES: usize = 256 << 20;
+/// The most bytes of all checks' bodies kept at the same time. Ten thousand targets that all send as much as they may
+/// would otherwise exhaust the machine.
+const CHECKS_BYTES: usize = 256 << 20;
+/// The same of probes: twelve of the longest that a module takes by default.
+const PROBES_BYTES: usize = 128 << 20;
+
+/// The memory for bodies. Whoever may probe chooses what is probed, so probes have a share of their own: they can't take
+/// that of the checks. A clone shares it.
+#[derive(Clone, Debug)]
+pub struct Bodies {
+    checks: Arc<BodyBudget>,
+    probes: Arc<BodyBudget>,
+}
+
+impl Default for Bodies {
+    fn default() -> Self {
+        Self {
+            checks: Arc::new(BodyBudget::new("checks", CHECKS_BYTES)),
+            probes: Arc::new(BodyBudget::new("probes", PROBES_BYTES)),
+        }
+    }
+}
+
+impl Bodies {
+    /// The share that a run takes from.
+    pub fn share(&self, is_probe: bool) -> &Arc<BodyBudget> {
+        if is_probe { &self.probes } else { &self.checks }
+    }
+}
 
 /// The memory that bodies take together.
-#[derive(Debug, Default)]
-pub struct BodyBudget(AtomicUsize);
+#[derive(Debug)]
+pub struct BodyBudget {
+    used: AtomicUsize,
+    limit: usize,
+    of: &'static str,
+}
 
 impl BodyBudget {
+    fn new(of: &'static str, limit: usize) -> Self {
+        Self {
+            used: AtomicUsize::new(0),
+            limit,
+            of,
+        }
+    }
+
     /// The bytes in use.
     pub fn used(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
+        self.used.load(Ordering::Relaxed)
     }
 }
 
@@ -33,6 +71,14 @@ pub struct KeptBody {
 }
 
 impl KeptBody {
+    fn empty(budget: &Arc<BodyBudget>) -> Self {
+        Self {
+            bytes: Vec::new(),
+            total: 0,
+            budget: budget.clone(),
+        }
+    }
+
     /// Its bytes.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
@@ -51,7 +97,7 @@ impl KeptBody {
 
 impl Drop for KeptBody {
     fn drop(&mut self) {
-        self.budget.0.fetch_sub(self.bytes.len(), Ordering::Relaxed);
+        self.budget.used.fetch_sub(self.bytes.len(), Ordering::Relaxed);
     }
 }
 
@@ -64,7 +110,12 @@ pub struct Sink {
 enum Decoder {
     Plain(Store),
     Gzip(Box<MultiGzDecoder<Store>>),
-    Deflate(Box<ZlibDecoder<Store>>),
+    /// What may be of either format, with its first byte.
+    Unknown(Store, Option<u8>),
+    /// RFC 9110, section 8.4.1.2: the zlib format (RFC 1950).
+    Zlib(Box<ZlibDecoder<Store>>),
+    /// What many servers send instead: the data alone (RFC 1951).
+    Raw(Box<DeflateDecoder<Store>>),
 }
 
 /// The end of the pipe; it counts, and keeps what is to be kept.
@@ -85,11 +136,7 @@ impl Sink {
         budget: &Arc<BodyBudget>,
     ) -> Self {
         let store = Store {
-            kept: KeptBody {
-                bytes: Vec::new(),
-                total: 0,
-                budget: budget.clone(),
-            },
+            kept: KeptBody::empty(budget),
             keep,
             total: 0,
             limit,
@@ -98,7 +145,7 @@ impl Sink {
         let decoder = match compression {
             None | Some(Compression::Identity) => Decoder::Plain(store),
             Some(Compression::Gzip) => Decoder::Gzip(Box::new(MultiGzDecoder::new(store))),
-            Some(Compression::Deflate) => Decoder::Deflate(Box::new(ZlibDecoder::new(store))),
+            Some(Compression::Deflate) => Decoder::Unknown(store, None),
         };
         Self {
             decoder,
@@ -112,38 +159,30 @@ impl Sink {
     /// When the body is longer than it may be (`limit`), or not compressed as configured (`protocol`).
     pub fn write(&mut self, data: &[u8]) -> Result<(), Problem> {
         self.is_empty &= data.is_empty();
-        let written = match &mut self.decoder {
-            Decoder::Plain(store) => store.write_all(data),
-            Decoder::Gzip(decoder) => decoder.write_all(data),
-            Decoder::Deflate(decoder) => decoder.write_all(data),
-        };
+        let written = self.decoder.write_all(data);
         written.map_err(|error| self.problem(&error))
     }
 
-    /// Ends the body.
+    /// Ends the body. `may_miss` tells whether there may be none, compressed or not, as in the answer to a HEAD request.
     ///
     /// # Errors
     /// As [`Sink::write`].
-    pub fn finish(mut self) -> Result<KeptBody, Problem> {
+    pub fn finish(mut self, may_miss: bool) -> Result<KeptBody, Problem> {
         let ended = match &mut self.decoder {
-            // The answer to a HEAD request, say, has no body, compressed or not.
-            _ if self.is_empty => Ok(()),
+            _ if self.is_empty && may_miss => Ok(()),
             Decoder::Plain(_) => Ok(()),
+            // A decoder that was given nothing does not miss it.
+            _ if self.is_empty => Err(io::Error::other("it is empty")),
+            Decoder::Unknown(..) => Err(io::ErrorKind::UnexpectedEof.into()),
             Decoder::Gzip(decoder) => decoder.try_finish(),
-            Decoder::Deflate(decoder) => decoder.try_finish(),
+            Decoder::Zlib(decoder) => decoder.try_finish(),
+            Decoder::Raw(decoder) => decoder.try_finish(),
         };
         ended.map_err(|error| self.problem(&error))?;
         let store = self.store();
-        let budget = store.kept.budget.clone();
+        let empty = KeptBody::empty(&store.kept.budget);
         store.kept.total = store.total;
-        Ok(std::mem::replace(
-            &mut store.kept,
-            KeptBody {
-                bytes: Vec::new(),
-                total: 0,
-                budget,
-            },
-        ))
+        Ok(std::mem::replace(&mut store.kept, empty))
     }
 
     /// How many bytes came out until now.
@@ -153,9 +192,10 @@ impl Sink {
 
     fn store(&mut self) -> &mut Store {
         match &mut self.decoder {
-            Decoder::Plain(store) => store,
+            Decoder::Plain(store) | Decoder::Unknown(store, _) => store,
             Decoder::Gzip(decoder) => decoder.get_mut(),
-            Decoder::Deflate(decoder) => decoder.get_mut(),
+            Decoder::Zlib(decoder) => decoder.get_mut(),
+            Decoder::Raw(decoder) => decoder.get_mut(),
         }
     }
 
@@ -170,21 +210,61 @@ impl Sink {
     }
 }
 
+impl Decoder {
+    fn write_all(&mut self, data: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Plain(store) => store.write_all(data),
+            Self::Gzip(decoder) => decoder.write_all(data),
+            Self::Zlib(decoder) => decoder.write_all(data),
+            Self::Raw(decoder) => decoder.write_all(data),
+            Self::Unknown(store, first) => {
+                let (one, two, rest) = match (*first, data) {
+                    (_, []) => return Ok(()),
+                    (None, [byte]) => {
+                        *first = Some(*byte);
+                        return Ok(());
+                    }
+                    (None, [one, two, rest @ ..]) => (*one, *two, rest),
+                    (Some(one), [two, rest @ ..]) => (one, *two, rest),
+                };
+                let empty = Store {
+                    kept: KeptBody::empty(&store.kept.budget),
+                    exceeded: None,
+                    ..*store
+                };
+                let store = std::mem::replace(store, empty);
+                *self = match is_zlib(one, two) {
+                    true => Self::Zlib(Box::new(ZlibDecoder::new(store))),
+                    false => Self::Raw(Box::new(DeflateDecoder::new(store))),
+                };
+                self.write_all(&[one, two])?;
+                self.write_all(rest)
+            }
+        }
+    }
+}
+
+/// Whether two bytes begin the zlib format (RFC 1950, section 2.2). Data of deflate alone would begin so with a stored block
+/// whose padding is not zero, which no compressor writes.
+fn is_zlib(one: u8, two: u8) -> bool {
+    one & 0x0f == 8 && u16::from_be_bytes([one, two]).is_multiple_of(31)
+}
+
 impl Write for Store {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         self.total += data.len() as u64;
         if let Some(limit) = self.limit
             && self.total > limit
         {
-            let message = format!("the body is longer than body_size_limit, {limit} bytes");
+            let message =
+                format!("the body is longer than {limit} bytes: raise body_size_limit if it should be taken");
             return Err(self.exceed(Reason::Limit, &message));
         }
         if self.keep {
-            let budget = &self.kept.budget.0;
-            if budget.fetch_add(data.len(), Ordering::Relaxed) + data.len() > BUDGET_BYTES {
-                budget.fetch_sub(data.len(), Ordering::Relaxed);
-                let message =
-                    format!("the bodies of all checks together take more than {BUDGET_BYTES} bytes");
+            let BodyBudget { used, limit, of } = &*self.kept.budget;
+            if used.fetch_add(data.len(), Ordering::Relaxed) + data.len() > *limit {
+                used.fetch_sub(data.len(), Ordering::Relaxed);
+                let message = format!("the bodies of all {of} together take more than {limit} bytes");
                 return Err(self.exceed(Reason::Internal, &message));
             }
             self.kept.bytes.extend_from_slice(data);
@@ -206,7 +286,7 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
-    use flate2::write::{GzEncoder, ZlibEncoder};
+    use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 
     use super::*;
 
@@ -215,10 +295,10 @@ mod tests {
         limit: Option<u64>,
         data: &[u8],
     ) -> Result<(Vec<u8>, usize), (Reason, String)> {
-        let budget = Arc::default();
+        let budget = Bodies::default().share(false).clone();
         let mut sink = Sink::new(compression, limit, true, &budget);
         let fed = data.chunks(7).try_for_each(|chunk| sink.write(chunk));
-        let taken = fed.and_then(|()| sink.finish());
+        let taken = fed.and_then(|()| sink.finish(false));
         let taken = taken.map(|body| (body.bytes().to_vec(), budget.used()));
         assert_eq!(budget.used(), 0, "what was dropped is no longer counted");
         taken.map_err(|problem| (problem.reason, problem.message().to_owned()))
@@ -246,14 +326,31 @@ mod tests {
     fn bodies_are_decompressed() {
         let text = b"hello, world ".repeat(100);
         assert_eq!(take(Some(Compression::Gzip), None, &gzip(&text)).unwrap().0, text);
-        let mut encoder = ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
-        encoder.write_all(&text).unwrap();
-        assert_eq!(
-            take(Some(Compression::Deflate), None, &encoder.finish().unwrap())
-                .unwrap()
-                .0,
-            text
-        );
+        for level in 0..=9 {
+            let level = flate2::Compression::new(level);
+            let mut zlib = ZlibEncoder::new(Vec::new(), level);
+            zlib.write_all(&text).unwrap();
+            let mut raw = DeflateEncoder::new(Vec::new(), level);
+            raw.write_all(&text).unwrap();
+            for body in [zlib.finish().unwrap(), raw.finish().unwrap()] {
+                let mut body = body;
+                assert_eq!(take(Some(Compression::Deflate), None, &body).unwrap().0, text);
+                // Byte by byte, which is how the format may become known.
+                let mut sink = Sink::new(
+                    Some(Compression::Deflate),
+                    None,
+                    true,
+                    Bodies::default().share(false),
+                );
+                body.iter().for_each(|byte| sink.write(&[*byte]).unwrap());
+                assert_eq!(sink.finish(false).unwrap().bytes(), text);
+                body.truncate(body.len() - 5);
+                for cut in [&body[..], &body[..1]] {
+                    let problem = take(Some(Compression::Deflate), None, cut).unwrap_err();
+                    assert_eq!(problem.0, Reason::Protocol, "{} bytes", cut.len());
+                }
+            }
+        }
     }
 
     #[test]
@@ -265,14 +362,42 @@ mod tests {
             (reason, message.as_str()),
             (
                 Reason::Limit,
-                "the body is longer than body_size_limit, 1048576 bytes"
+                "the body is longer than 1048576 bytes: raise body_size_limit if it should be taken"
             )
         );
     }
 
     #[test]
     fn no_body_needs_no_compression() {
-        assert_eq!(take(Some(Compression::Gzip), None, b""), Ok((Vec::new(), 0)));
+        let bodies = Bodies::default();
+        for compression in [Compression::Gzip, Compression::Deflate] {
+            let sink = || Sink::new(Some(compression), None, true, bodies.share(false));
+            assert_eq!(sink().finish(true).unwrap().bytes(), b"");
+            assert_eq!(sink().finish(false).unwrap_err().reason, Reason::Protocol);
+        }
+        assert_eq!(take(Some(Compression::Identity), None, b""), Ok((Vec::new(), 0)));
+    }
+
+    #[test]
+    fn probes_do_not_take_the_memory_of_checks() {
+        let bodies = Bodies::default();
+        let full = vec![b'x'; 10 << 20];
+        let keep = |is_probe| {
+            let mut sink = Sink::new(None, None, true, bodies.share(is_probe));
+            sink.write(&full)?;
+            sink.finish(false)
+        };
+        let probes: Vec<KeptBody> = (0..12).map(|_| keep(true).unwrap()).collect();
+        let refused = keep(true).unwrap_err();
+        assert_eq!(refused.reason, Reason::Internal);
+        assert_eq!(
+            refused.message(),
+            "the bodies of all probes together take more than 134217728 bytes"
+        );
+        assert_eq!(keep(false).unwrap().len(), full.len());
+        drop(probes);
+        assert_eq!((bodies.share(true).used(), bodies.share(false).used()), (0, 0));
+        assert_eq!(keep(true).unwrap().len(), full.len());
     }
 
     #[test]

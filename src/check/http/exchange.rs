@@ -9,9 +9,10 @@ use std::pin::{Pin, pin};
 use std::task::Poll;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, response};
+use http::header::TRANSFER_ENCODING;
+use http::{HeaderMap, Request, Version, response};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -26,6 +27,9 @@ pub const MAX_HEAD_BYTES: usize = 64 << 10;
 /// The most header fields of a response; hyper's own limit, which it keeps without allocating.
 const MAX_HEADERS: usize = 100;
 
+/// How much of a body is sent by HTTP/2 without leave (RFC 9113, section 6.9.2).
+const HTTP2_WINDOW: u64 = (1 << 16) - 1;
+
 /// What moves the bytes of a connection.
 pub type Driver = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
 
@@ -36,6 +40,8 @@ pub struct Exchange {
     trailers: Option<HeaderMap>,
     driver: Option<Driver>,
     peer: SocketAddr,
+    /// Whether the request may still have been under way when the response was complete.
+    may_be_stopped: bool,
 }
 
 impl Exchange {
@@ -56,6 +62,9 @@ impl Exchange {
         let handshake = http1::Builder::new()
             .max_buf_size(MAX_HEAD_BYTES)
             .max_header_size(MAX_HEAD_BYTES)
+            // RFC 9112, section 5.2: a user agent takes it for a space; and section 5.1, of proxies.
+            .allow_obsolete_multiline_headers_in_responses(true)
+            .allow_spaces_after_header_name_in_responses(true)
             .handshake(TokioIo::new(stream));
         let (mut sender, connection) = handshake
             .await
@@ -65,7 +74,15 @@ impl Exchange {
             true => Box::pin(async { connection.without_shutdown().await.map(drop) }),
             false => Box::pin(connection),
         };
-        Self::respond(response, driver, peer).await
+        let exchange = Self::respond(response, driver, peer).await?;
+        match other_coding(&exchange.head.headers) {
+            false => Ok(exchange),
+            // RFC 9112, section 6.1: it was not asked for, so what comes can't be read.
+            true => {
+                let what = "its Transfer-Encoding is not chunked alone";
+                Err(Problem::new(Reason::Protocol, format_args!("{peer}: {what}")))
+            }
+        }
     }
 
     /// Requests by HTTP/2.
@@ -76,6 +93,7 @@ impl Exchange {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
+        let length = request.body().size_hint().lower();
         let tasks = Tasks::default();
         let handshake = http2::Builder::new(tasks.clone())
             .max_header_list_size(u32::try_from(MAX_HEAD_BYTES).unwrap_or(u32::MAX))
@@ -84,7 +102,12 @@ impl Exchange {
             .await
             .map_err(|error| problem(&error, peer, "answering"))?;
         let response = sender.send_request(request);
-        Self::respond(response, Box::pin(Driven::new(connection, tasks)), peer).await
+        let driver = Box::pin(Driven::new(connection, tasks));
+        let exchange = Self::respond(response, driver, peer).await?;
+        Ok(Self {
+            may_be_stopped: length > HTTP2_WINDOW,
+            ..exchange
+        })
     }
 
     async fn respond(
@@ -103,6 +126,7 @@ impl Exchange {
             trailers: None,
             driver,
             peer,
+            may_be_stopped: false,
         })
     }
 
@@ -123,7 +147,11 @@ impl Exchange {
     pub async fn data(&mut self) -> Result<Option<Bytes>, Problem> {
         loop {
             match drive(&mut self.driver, self.body.frame()).await {
-                None => return Ok(None),
+                None if self.is_whole() => return Ok(None),
+                None => {
+                    let message = format_args!("{}: it gave up before the end of the body", self.peer);
+                    return Err(Problem::new(Reason::Closed, message));
+                }
                 Some(Err(error)) => return Err(problem(&error, self.peer, "sending the body")),
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) => return Ok(Some(data)),
@@ -132,6 +160,21 @@ impl Exchange {
             }
         }
     }
+
+    /// Whether a body of which no more comes is whole. By HTTP/2 it need not be: hyper ends it without an error where the
+    /// stream was reset with NO_ERROR. With it a server also stops a request that is still being sent, after a complete
+    /// response (RFC 9113, section 8.1); the end of that is not seen then, only that no length says otherwise.
+    fn is_whole(&self) -> bool {
+        self.head.version != Version::HTTP_2
+            || self.body.is_end_stream()
+            || (self.may_be_stopped && self.body.size_hint().exact().is_none_or(|left| left == 0))
+    }
+}
+
+/// Whether a body comes in another transfer coding than the one that everybody has to know.
+fn other_coding(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    codings.any(|coding| !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"))
 }
 
 /// Waits for a future while the connection is driven. The future is polled before the connection, so that it can ask

@@ -1,6 +1,6 @@
 //! Holds a response against the assertions. Pure: from what came to a verdict.
 
-use http::{StatusCode, response};
+use http::{StatusCode, Version, response};
 
 use super::json;
 use crate::config::expression::Expression;
@@ -46,23 +46,19 @@ impl From<Problem> for Fault {
     }
 }
 
-/// Judges the head of a response; `known` tells whether the request had credentials.
+/// Judges how a response came: its version, and whether over TLS.
 ///
 /// # Errors
-/// With the reason `auth` where they were refused, `status` for other unexpected statuses, else `assertion`.
-pub fn head(assertions: &Assertions, head: &response::Parts, is_tls: bool, known: bool) -> Result<(), Fault> {
-    let failed = |message: String| Err(Problem::new(Reason::Assertion, message).into());
-    let mismatch = |message: String| Err(Fault::of(Blame::Regex, message));
-    if !assertions.expects(head.status) {
-        return Err(status(assertions, head.status, known).into());
-    }
-    if !assertions.versions.is_empty() && !assertions.versions.contains(&head.version) {
+/// With the reason `assertion`.
+pub fn way(assertions: &Assertions, version: Version, is_tls: bool) -> Result<(), Problem> {
+    let failed = |message: String| Err(Problem::new(Reason::Assertion, message));
+    if !assertions.versions.is_empty() && !assertions.versions.contains(&version) {
         let expected: Vec<&str> = assertions
             .versions
             .iter()
             .map(|version| version_name(*version))
             .collect();
-        let version = version_name(head.version);
+        let version = version_name(version);
         return failed(format!(
             "the answer is {version}, expected is {}",
             expected.join(" or ")
@@ -73,6 +69,18 @@ pub fn head(assertions: &Assertions, head: &response::Parts, is_tls: bool, known
     }
     if !is_tls && assertions.fail_if_not_ssl {
         return failed("the answer did not come over TLS, and fail_if_not_ssl is set".to_owned());
+    }
+    Ok(())
+}
+
+/// Judges the head of a response; `known` tells whether the request had credentials.
+///
+/// # Errors
+/// With the reason `auth` where they were refused, `status` for other unexpected statuses, else `assertion`.
+pub fn head(assertions: &Assertions, head: &response::Parts, known: bool) -> Result<(), Fault> {
+    let mismatch = |message: String| Err(Fault::of(Blame::Regex, message));
+    if !assertions.expects(head.status) {
+        return Err(status(assertions, head.status, known).into());
     }
     for (wanted, header) in assertions
         .header_matches

@@ -2,28 +2,31 @@
 //! A status, version or header that is not as expected ends the run before the body is read.
 
 mod body;
+mod cookies;
 mod exchange;
 mod extract;
 mod http2;
 mod json;
 mod judge;
+mod notes;
 mod probed;
 mod request;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{StatusCode, response};
+use http::response;
 use tokio::net::TcpStream;
 
-pub use self::body::BodyBudget;
+pub use self::body::Bodies;
 use self::body::{KeptBody, Sink};
+use self::cookies::Cookies;
 pub(super) use self::exchange::{Driver, Exchange, MAX_HEAD_BYTES, drive, problem};
 #[doc(hidden)]
 pub use self::extract::rehearse;
 use self::extract::{EXTRACTED, Extracted, VERSION_INFO};
 use self::judge::Fault;
-use self::probed::Facts;
+use self::notes::Notes;
 pub use self::probed::PROBE_FAMILIES;
 pub use self::request::authorization;
 use self::request::{Hop, Requests, Wire};
@@ -31,12 +34,13 @@ use super::Shared;
 use super::dial::{self, dial};
 use super::network::Network;
 use super::proxy;
-use super::tls::{self, CERTIFICATE_NOT_AFTER, TlsClient};
-use super::trace::{Phase, Step, Trace};
+use super::tls::{CERTIFICATE_NOT_AFTER, TlsClient};
+use super::trace::{Phase, Step};
 use crate::config::address::HostPort;
 use crate::config::http::HttpSettings;
 use crate::config::probe::Refusal;
-use crate::model::{Family, MetricType, Problem, Reason, Report, Sample, Scope, Unit};
+use crate::config::tls::TlsSettings;
+use crate::model::{Family, MetricType, Problem, Reason, Report, Scope, Unit};
 
 /// The status code of the last response.
 pub static STATUS_CODE: Family = Family {
@@ -83,6 +87,11 @@ impl HttpCheck {
     /// A check with these settings.
     pub fn new(settings: &HttpSettings, shared: &Shared) -> Self {
         let settings = Arc::new(settings.clone());
+        // Which name it is for depends on the hop, so it is given with each handshake.
+        let tls = TlsSettings {
+            server_name: None,
+            ..settings.tls.clone()
+        };
         let protocols: &[&[u8]] = if settings.enable_http2 {
             &[b"h2", b"http/1.1"]
         } else {
@@ -90,7 +99,7 @@ impl HttpCheck {
         };
         Self {
             requests: Requests::new(settings.clone()),
-            tls: TlsClient::new(&settings.tls, protocols, &shared.network.trust),
+            tls: TlsClient::new(&tls, protocols, &shared.network.trust),
             network: shared.network.clone(),
             settings,
         }
@@ -101,13 +110,7 @@ impl HttpCheck {
     /// # Errors
     /// The problem that made it fail.
     pub async fn run(&mut self, report: &mut Report) -> Result<(), Problem> {
-        let mut notes = Notes {
-            trace: Trace::new(report),
-            status: None,
-            extracted: Vec::new(),
-            facts: Facts::default(),
-            has_cel: self.settings.assertions.has_cel(),
-        };
+        let mut notes = Notes::new(report, self.settings.assertions.has_cel());
         let result = self.follow(&mut notes).await;
         notes.trace.end();
         result
@@ -117,10 +120,11 @@ impl HttpCheck {
     async fn follow(&mut self, notes: &mut Notes<'_>) -> Result<(), Problem> {
         let mut hop = self.requests.first();
         let mut redirects = 0;
+        let mut cookies = Cookies::default();
         loop {
             notes.status = None;
             notes.facts.next();
-            let mut exchange = self.exchange(&hop, notes).await?;
+            let mut exchange = self.exchange(&hop, &cookies, notes).await?;
             let head = exchange.head();
             notes.status = Some(head.status);
             // Only a probe asks for it, and reading dates costs checks at each run.
@@ -156,12 +160,18 @@ impl HttpCheck {
                 );
                 return Err(Problem::new(Reason::Limit, message));
             }
+            cookies.take(&exchange.head().headers, hop.url().expose());
             hop = next;
         }
     }
 
     /// Connects and requests, until the head of the response is there.
-    async fn exchange(&mut self, hop: &Hop, notes: &mut Notes<'_>) -> Result<Exchange, Problem> {
+    async fn exchange(
+        &mut self,
+        hop: &Hop,
+        cookies: &Cookies,
+        notes: &mut Notes<'_>,
+    ) -> Result<Exchange, Problem> {
         let trace = &mut notes.trace;
         let target = hop.url().address();
         trace.report.note(|| format!("requesting {}", hop.url().shown()));
@@ -184,9 +194,8 @@ impl HttpCheck {
             }
         };
         if !hop.url().is_https() {
-            tls::probed::forget(trace.report);
             let wire = Wire { http2: false, proxy };
-            let request = self.requests.build(hop, wire)?;
+            let request = self.requests.build(hop, cookies, wire)?;
             if self.settings.body.is_some() {
                 nodelay(&stream)?;
             }
@@ -208,7 +217,8 @@ impl HttpCheck {
             .handshake(stream, peer, &self.requests.tls_host(hop), trace)
             .await?;
         let http2 = secured.get_ref().1.alpn_protocol() == Some(b"h2");
-        let request = self.requests.build(hop, Wire { http2, proxy: None })?;
+        let wire = Wire { http2, proxy: None };
+        let request = self.requests.build(hop, cookies, wire)?;
         trace.enter(Phase::Processing);
         trace.at(Step::Waiting);
         match http2 {
@@ -224,15 +234,24 @@ impl HttpCheck {
         trace.enter(Phase::Transfer);
         let head: &response::Parts = exchange.head();
         let known = self.requests.sends_credentials(hop);
-        let verdict = judge::head(assertions, head, hop.url().is_https(), known);
-        // A probe tells the length of a body, whatever its head is like.
-        if verdict.is_err() && trace.report.probe.is_none() {
+        let verdict = judge::head(assertions, head, known);
+        let way = judge::way(assertions, head.version, hop.url().is_https());
+        let is_probe = trace.report.probe.is_some();
+        // A probe tells the length of a body, whatever its head is like, and what regular expressions find in it.
+        if !is_probe && (verdict.is_err() || way.is_err()) {
             trace.answered();
-            return notes.blamed(verdict);
+            notes.blamed(verdict)?;
+            return way;
         }
+        let may_miss = hop.has_no_body(head.status);
         let limit = self.settings.body_size_limit;
         let need_body = verdict.is_ok() && (assertions.need_body() || !self.settings.extraction.is_empty());
-        let mut sink = Sink::new(self.settings.compression, limit, need_body, &self.network.bodies);
+        let mut sink = Sink::new(
+            self.settings.compression,
+            limit,
+            need_body,
+            self.network.bodies.share(is_probe),
+        );
         let mut received: u64 = 0;
         trace.at(Step::Reading(0));
         let read = async {
@@ -245,17 +264,18 @@ impl HttpCheck {
         };
         let read: Result<(), Problem> = read.await;
         notes.facts.uncompressed = limit.map_or(sink.total(), |limit| sink.total().min(limit));
-        let read = read.and_then(|()| sink.finish());
+        let read = read.and_then(|()| sink.finish(may_miss));
         trace.answered();
         notes.blamed(verdict)?;
         let body = read?;
         notes.facts.uncompressed = body.total();
         if !need_body {
-            return Ok(());
+            return way;
         }
         notes.trace.at(Step::Judging);
         let looked = self.look_at(body).await;
         let extracted = notes.blamed(looked)?;
+        way?;
         notes.trace.report.warning = extracted.warning;
         notes.extracted = extracted.samples;
         Ok(())
@@ -296,48 +316,6 @@ fn nodelay(stream: &TcpStream) -> Result<(), Problem> {
     stream
         .set_nodelay(true)
         .map_err(|error| Problem::new(dial::reason(&error), error))
-}
-
-/// The notes of one run, and what an http check adds to them.
-#[derive(Debug)]
-struct Notes<'r> {
-    trace: Trace<'r>,
-    status: Option<StatusCode>,
-    extracted: Vec<Sample>,
-    facts: Facts,
-    has_cel: bool,
-}
-
-impl Notes<'_> {
-    /// The same verdict, after its cause was noted.
-    fn blamed<T>(&mut self, verdict: Result<T, Fault>) -> Result<T, Problem> {
-        verdict.map_err(|fault| {
-            self.facts.blame = fault.blame;
-            fault.problem
-        })
-    }
-}
-
-impl Drop for Notes<'_> {
-    fn drop(&mut self) {
-        self.trace.leave();
-        let sample = |family, labels, value| Sample {
-            family,
-            labels,
-            value,
-        };
-        let status = self.status.map_or(0.0, |status| f64::from(status.as_u16()));
-        let mut samples = Vec::with_capacity(Phase::ALL.len() + 2);
-        samples.push(sample(&STATUS_CODE, Vec::new(), status));
-        for &phase in Phase::ALL {
-            let seconds = self.trace.spent(phase).as_secs_f64();
-            samples.push(sample(&PHASE_DURATION, vec![phase.as_str().into()], seconds));
-        }
-        samples.append(&mut self.extracted);
-        self.facts.tell(self.trace.report, self.has_cel);
-        // Nothing else has written samples yet; the trace adds its own after this.
-        self.trace.report.samples = samples;
-    }
 }
 
 /// The request's body as it goes over the wire.

@@ -1,9 +1,12 @@
 //! What an http run tells a probe, with blackbox_exporter's names and meanings.
 
-use http::header::{CONTENT_LENGTH, LAST_MODIFIED};
+use http::header::{CONTENT_LENGTH, LAST_MODIFIED, TRANSFER_ENCODING};
 use http::{HeaderMap, Version, response};
+use jiff::fmt::strtime::BrokenDownTime;
+use jiff::tz::Offset;
 
 use super::judge::Blame;
+use crate::check::tls;
 use crate::model::{Family, Phase, Report};
 
 static STATUS_CODE: Family = Family::probe(
@@ -108,6 +111,10 @@ impl Facts {
         if report.probe.is_none() {
             return;
         }
+        // What a handshake told belongs to a response over TLS; an earlier hop's, or one without a response, does not.
+        if !self.is_tls {
+            tls::probed::forget(report);
+        }
         let flag = |is_set: bool| f64::from(u8::from(is_set));
         let connected = Phase::ALL
             .iter()
@@ -148,16 +155,29 @@ fn content_length(head: &response::Parts) -> f64 {
     let has_no_body = matches!(head.status.as_u16(), 100..=199 | 204 | 304);
     match told {
         _ if has_no_body => 0.0,
+        // RFC 9112, section 6.3: it overrides the length.
+        _ if head.headers.contains_key(TRANSFER_ENCODING) => -1.0,
         Some(length) => length as f64,
         None => -1.0,
     }
 }
 
-/// RFC 9110, section 5.6.7: IMF-fixdate; its obsolete forms are not understood.
+/// The forms of a date in RFC 9110, section 5.6.7: IMF-fixdate, and the obsolete ones of RFC 850 and of asctime.
+const DATES: [&str; 3] = [
+    "%a, %d %b %Y %H:%M:%S GMT",
+    "%A, %d-%b-%y %H:%M:%S GMT",
+    "%a %b %e %H:%M:%S %Y",
+];
+
 fn last_modified(headers: &HeaderMap) -> Option<f64> {
     let text = headers.get(LAST_MODIFIED)?.to_str().ok()?;
-    let time = jiff::fmt::rfc2822::parse(text).ok()?;
-    Some(time.timestamp().as_second() as f64)
+    DATES.iter().find_map(|form| {
+        let mut time = BrokenDownTime::parse(form, text).ok()?;
+        // Which day of the week that was is not asked.
+        time.set_weekday(None);
+        time.set_offset(Some(Offset::UTC));
+        Some(time.to_timestamp().ok()?.as_second() as f64)
+    })
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version, re
 use url::Url;
 
 use super::RequestBody;
+use super::cookies::Cookies;
 use crate::config::http::{BodySource, Credentials, HttpSettings, ProxyServer, TargetUrl};
 use crate::config::regular_file::FileError;
 use crate::model::{Problem, Reason};
@@ -51,13 +52,9 @@ impl Requests {
     /// The requests that these settings ask for.
     pub fn new(settings: Arc<HttpSettings>) -> Self {
         let mut headers = HeaderMap::with_capacity(8);
-        headers.insert(USER_AGENT, HeaderValue::from_static(OWN_USER_AGENT));
         // The connection is not used again. Saying so makes the server close first, so that the ports in TIME_WAIT
         // (RFC 9293, section 3.6.1) are not ours, of which a busy exporter would run out.
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
-        if let Some(compression) = settings.compression {
-            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(compression.as_str()));
-        }
         let mut own_host = None;
         for (name, value) in &settings.headers {
             // The configuration was refused if a value could not be one.
@@ -70,6 +67,15 @@ impl Requests {
             }
             value.set_sensitive(true);
             headers.append(name.clone(), value);
+        }
+        // What is configured takes the place of what would be said otherwise.
+        headers
+            .entry(USER_AGENT)
+            .or_insert(HeaderValue::from_static(OWN_USER_AGENT));
+        if let Some(compression) = settings.compression {
+            headers
+                .entry(ACCEPT_ENCODING)
+                .or_insert(HeaderValue::from_static(compression.as_str()));
         }
         Self {
             url: Arc::new(settings.url.clone()),
@@ -89,14 +95,15 @@ impl Requests {
         }
     }
 
-    /// The name that a certificate must be for.
+    /// The name that a certificate must be for. What the configuration calls the target is not the name of where it
+    /// redirects to.
     pub fn tls_host(&self, hop: &Hop) -> String {
-        match self
-            .own_host
-            .as_ref()
-            .filter(|_| self.is_own(hop))
-            .and_then(|host| host.to_str().ok())
-        {
+        let is_own = self.is_own(hop);
+        if let Some(name) = self.settings.tls.server_name.as_ref().filter(|_| is_own) {
+            return name.to_str().into_owned();
+        }
+        let own_host = self.own_host.as_ref().filter(|_| is_own);
+        match own_host.and_then(|host| host.to_str().ok()) {
             Some(host) => {
                 let name = host
                     .rsplit_once(':')
@@ -118,7 +125,12 @@ impl Requests {
     ///
     /// # Errors
     /// When a secret or the body's file can't be read.
-    pub fn build(&self, hop: &Hop, wire: Wire<'_>) -> Result<Request<RequestBody>, Problem> {
+    pub fn build(
+        &self,
+        hop: &Hop,
+        cookies: &Cookies,
+        wire: Wire<'_>,
+    ) -> Result<Request<RequestBody>, Problem> {
         let url = &hop.url;
         let mut request = Request::new(RequestBody::new(Bytes::new()));
         let mut headers = self.headers.clone();
@@ -152,6 +164,7 @@ impl Requests {
                 headers.remove(COOKIE);
             }
         }
+        cookies.add_to(&mut headers, url.expose());
         if let Some(credentials) = wire.proxy.and_then(|proxy| proxy.credentials.as_ref()) {
             headers.insert(PROXY_AUTHORIZATION, authorization(credentials)?);
         }
@@ -174,6 +187,11 @@ impl Hop {
         &self.url
     }
 
+    /// Whether a response of this status has no body (RFC 9112, section 6.3).
+    pub fn has_no_body(&self, status: StatusCode) -> bool {
+        self.method == Method::HEAD || matches!(status.as_u16(), 100..=199 | 204 | 304)
+    }
+
     /// The request that a response redirects to (RFC 9110, section 15.4), if it does.
     ///
     /// # Errors
@@ -184,7 +202,9 @@ impl Hop {
             StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT => true,
             _ => return Ok(None),
         };
-        let Some(location) = head.headers.get(LOCATION) else {
+        let location = head.headers.get(LOCATION);
+        // An empty one says as little as none; followed, it would lead here again.
+        let Some(location) = location.filter(|location| !location.is_empty()) else {
             return Ok(None);
         };
         let failed = |what: &dyn std::fmt::Display| {

@@ -105,7 +105,7 @@ impl HttpSettings {
 pub enum Compression {
     /// RFC 1952.
     Gzip,
-    /// RFC 9110, section 8.4.1.2: the zlib format.
+    /// RFC 9110, section 8.4.1.2: the zlib format; and its data alone, which many servers send.
     Deflate,
     /// None, and the server is told so.
     Identity,

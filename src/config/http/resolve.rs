@@ -209,9 +209,12 @@ impl HttpOptions {
     }
 
     fn resolve_compression(&self, place: &Place<'_>) -> Result<Option<Compression>, Invalid> {
+        let more = self.http_headers.iter();
+        let more = more.flat_map(|(name, options)| options.values.iter().map(move |value| (name, value)));
         let accepted = self
             .headers
             .iter()
+            .chain(more)
             .find(|(name, _)| name.eq_ignore_ascii_case("accept-encoding"));
         let known = [Compression::Gzip, Compression::Deflate, Compression::Identity];
         let compression = match self.compression.as_deref() {

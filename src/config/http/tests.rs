@@ -121,6 +121,10 @@ fn each_fault_has_its_message() {
             "check.compression: the header Accept-Encoding asks for \"deflate\", not for gzip",
         ),
         (
+            json!({"compression": "gzip", "http_headers": {"accept-encoding": {"values": ["deflate"]}}}),
+            "check.compression: the header Accept-Encoding asks for \"deflate\", not for gzip",
+        ),
+        (
             json!({"oauth2": {}}),
             "check.oauth2: oauth2 is not supported by this version: use authorization with credentials_file and let another program renew it",
         ),

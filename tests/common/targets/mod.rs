@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, dead_code, missing_docs)]
 
 pub mod dns;
+pub mod http2;
 pub mod proxy;
 pub mod tls;
 

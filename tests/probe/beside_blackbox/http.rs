@@ -69,7 +69,8 @@ async fn redirecting() -> Target {
     .await
 }
 
-fn gzipped(text: &str) -> Vec<u8> {
+/// An answer that is compressed.
+pub fn gzipped(text: &str) -> Vec<u8> {
     use std::io::Write;
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     encoder.write_all(text.as_bytes()).unwrap();
