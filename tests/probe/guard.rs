@@ -44,6 +44,10 @@ async fn this_machine_is_no_target_unless_it_is_named() {
         (format!("http://0.0.0.0:{}/", target.address.port()), "loopback"),
         ("http://169.254.169.254/latest/meta-data/".to_owned(), "metadata"),
         ("http://[fe80::1]/".to_owned(), "link_local"),
+        ("http://[::ffff:0:127.0.0.1]/".to_owned(), "loopback"),
+        ("http://[64:ff9b:1::127.0.0.1]/".to_owned(), "loopback"),
+        ("http://168.63.129.16/metrics".to_owned(), "metadata"),
+        ("http://[fd20:ce::254]/".to_owned(), "metadata"),
     ] {
         let before = refused(&exporter, cause).await;
         let (status, answer) = probe(&exporter, "http_2xx", &text).await;

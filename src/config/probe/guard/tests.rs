@@ -2,6 +2,8 @@
 
 use std::cell::RefCell;
 
+use proptest::prelude::*;
+
 use super::*;
 
 fn guard(allow: serde_json::Value) -> Guard {
@@ -165,6 +167,27 @@ fn a_rule_of_networks_admits_no_name_behind_a_proxy() {
         (&names, "db.lan", 80, "not_allowed"),
     ] {
         assert_eq!(proxied(guard, host, port), expected, "{host} {port}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn behind_a_proxy_nothing_is_admitted_that_is_not_without_one(
+        host in "(localhost|a\\.localhost|[a-z]{1,3}\\.example|metadata\\.goog|127\\.0\\.0\\.1|10\\.0\\.0\\.1|::1)",
+        port in 79_u16..82,
+        entries in proptest::collection::vec((0..4_usize, 0..4_usize, 0..2_usize), 1..4),
+    ) {
+        const HOSTS: [&[&str]; 4] = [&[], &["*.example"], &["localhost"], &["*"]];
+        const NETWORKS: [&[&str]; 4] = [&[], &["127.0.0.0/8"], &["0.0.0.0/0", "::/0"], &["10.0.0.0/8"]];
+        const PORTS: [&[u16]; 2] = [&[80], &[80, 81]];
+        let entries = entries.into_iter().map(|(hosts, networks, ports)| {
+            serde_json::json!({ "hosts": HOSTS[hosts], "networks": NETWORKS[networks], "ports": PORTS[ports] })
+        });
+        let guard = guard(entries.collect());
+        if guard.judge_proxied(&host, port).is_ok() {
+            prop_assert!(guard.judge_request(&host, Some(port)).is_ok());
+            prop_assert!(AddressClass::of_name(&host).is_none());
+        }
     }
 }
 
