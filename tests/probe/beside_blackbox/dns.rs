@@ -34,6 +34,13 @@ pub const DIFFERENCES: &[Difference] = &[
         },
     },
     Difference {
+        name: "A response code has each of its names",
+        explains: |case, series, theirs, ours| {
+            let told = (series, theirs, ours);
+            case == "badvers_wanted" && told == ("probe_success", Some(0.0), Some(1.0))
+        },
+    },
+    Difference {
         name: "A datagram of DNS may be longer than 512 bytes",
         explains: |case, series, theirs, ours| case == "large" && is_of_success(series) && ours > theirs,
     },
@@ -281,6 +288,11 @@ async fn dns_probes_tell_the_same() {
         add(name, options.to_owned(), target);
     }
     let address = "query_name: example.org, query_type: A";
+    add(
+        "badvers_wanted",
+        format!("{address}, valid_rcodes: [BADVERS]"),
+        badvers.clone(),
+    );
     let plain = [
         ("two_edns", two_edns),
         ("fewer", fewer),
