@@ -38,6 +38,17 @@ const METADATA: [IpAddr; 11] = [
     IpAddr::V6(Ipv6Addr::new(0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42)),
 ];
 
+/// What the hosts files of Debian and Red Hat call this machine beside `localhost`.
+const LOCAL_NAMES: [&str; 7] = [
+    "ip6-localhost",
+    "ip6-loopback",
+    "localhost4",
+    "localhost6",
+    "localhost.localdomain",
+    "localhost4.localdomain4",
+    "localhost6.localdomain6",
+];
+
 /// Names of metadata services (Google: "View and query VM metadata").
 const METADATA_NAMES: [&str; 2] = ["metadata.google.internal", "metadata.goog"];
 
@@ -56,6 +67,7 @@ impl AddressClass {
         // RFC 6761, section 6.3.
         match name.strip_suffix("localhost") {
             Some(rest) if rest.is_empty() || rest.ends_with('.') => Some(Self::Loopback),
+            _ if LOCAL_NAMES.contains(&name.as_str()) => Some(Self::Loopback),
             _ if METADATA_NAMES.contains(&name.as_str()) => Some(Self::Metadata),
             _ => None,
         }

@@ -148,6 +148,8 @@ fn a_rule_of_networks_admits_no_name_behind_a_proxy() {
         (&open, "::ffff:0:127.0.0.1", 80, "loopback"),
         (&open, "localhost", 80, "loopback"),
         (&open, "a.LocalHost.", 80, "loopback"),
+        (&open, "localhost.localdomain", 80, "loopback"),
+        (&open, "IP6-localhost", 80, "loopback"),
         (&open, "notlocalhost", 80, "allowed"),
         (&open, "Metadata.Google.Internal.", 80, "metadata"),
         (&open, "metadata.goog", 80, "metadata"),
