@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::config::probe::{Guard, Refusal};
 use crate::model::{Problem, Reason};
@@ -32,17 +32,27 @@ impl Refusals {
     }
 }
 
-/// What the runs of probes have to pass.
+/// What the run of a probe has to pass.
 #[derive(Debug)]
 pub struct Gate {
     guard: Arc<Guard>,
     refusals: Arc<Refusals>,
+    has_refused: AtomicBool,
 }
 
 impl Gate {
     /// A gate with this guard.
     pub fn new(guard: Arc<Guard>, refusals: Arc<Refusals>) -> Self {
-        Self { guard, refusals }
+        Self {
+            guard,
+            refusals,
+            has_refused: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether it refused something that the run can't do without. The system's refusals have the same reason, `permission`.
+    pub fn has_refused(&self) -> bool {
+        self.has_refused.load(Ordering::Relaxed)
     }
 
     /// Judges what a request asks for, before anything is resolved.
@@ -51,6 +61,14 @@ impl Gate {
     /// Why it is refused; it was counted.
     pub fn judge_request(&self, host: &str, port: Option<u16>) -> Result<(), Refusal> {
         self.counted(self.guard.judge_request(host, port))
+    }
+
+    /// Judges what a proxy is asked for.
+    ///
+    /// # Errors
+    /// Why it is refused; it was counted.
+    pub fn judge_proxied(&self, host: &str, port: u16) -> Result<(), Refusal> {
+        self.counted(self.guard.judge_proxied(host, port))
     }
 
     /// Judges the path of a Unix socket.
@@ -81,7 +99,7 @@ impl Gate {
         });
         match refused {
             Some((address, refusal)) if addresses.is_empty() => {
-                self.refusals.count(refusal);
+                self.count(refusal);
                 let shown = if host.parse::<IpAddr>().is_ok() {
                     String::new()
                 } else {
@@ -96,9 +114,14 @@ impl Gate {
 
     fn counted(&self, verdict: Result<(), Refusal>) -> Result<(), Refusal> {
         if let Err(refusal) = verdict {
-            self.refusals.count(refusal);
+            self.count(refusal);
         }
         verdict
+    }
+
+    fn count(&self, refusal: Refusal) {
+        self.has_refused.store(true, Ordering::Relaxed);
+        self.refusals.count(refusal);
     }
 }
 
@@ -113,6 +136,7 @@ mod tests {
         let open: IpAddr = "192.0.2.1".parse().unwrap();
         let local: IpAddr = "127.0.0.1".parse().unwrap();
         assert_eq!(gate.admit("x", vec![local, open], Some(80)), Ok(vec![open]));
+        assert!(!gate.has_refused());
         let problem = gate
             .admit("x", vec![local, "::1".parse().unwrap()], Some(80))
             .unwrap_err();
@@ -127,5 +151,6 @@ mod tests {
             .filter(|(_, count)| *count > 0)
             .collect();
         assert_eq!(counted, [("loopback", 1)]);
+        assert!(gate.has_refused());
     }
 }

@@ -10,16 +10,15 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
 use crate::check::gate::{Gate, Refusals};
 use crate::check::{Check, Shared};
+use crate::config::KindSettings;
 use crate::config::probe::{Aimed, Endpoint, Module, ProbeSettings, Refusal};
 use crate::config::suggest;
 use crate::metrics;
 use crate::model::{Family, Journal, Problem, Reason, Report, Sample};
-
 use crate::seldom::Seldom;
 use crate::store::ProbeView;
 use request::ProbeRequest;
@@ -34,23 +33,13 @@ static DURATION: Family = Family::probe(
 /// Answers requests to `/probe`.
 #[derive(Debug)]
 pub struct Prober {
-    ready: RwLock<Arc<Ready>>,
+    settings: RwLock<Arc<ProbeSettings>>,
     shared: Shared,
     /// What is taken off the scraper's deadline.
     offset: Duration,
     refusals: Arc<Refusals>,
     counts: Arc<Counts>,
     refused: Seldom,
-}
-
-/// What one version of the configuration makes.
-#[derive(Debug)]
-struct Ready {
-    settings: ProbeSettings,
-    gate: Arc<Gate>,
-    /// What checks share, gated.
-    shared: Shared,
-    places: Arc<Semaphore>,
 }
 
 #[derive(Debug, Default)]
@@ -81,13 +70,11 @@ pub enum Answer {
 impl Prober {
     /// A prober of nothing yet. `offset` is taken off the scraper's deadline, for the way back.
     pub fn new(shared: Shared, offset: Duration) -> Self {
-        let refusals = Arc::new(Refusals::default());
-        let ready = Ready::new(ProbeSettings::default(), &shared, &refusals);
         Self {
-            ready: RwLock::new(Arc::new(ready)),
+            settings: RwLock::default(),
             shared,
             offset,
-            refusals,
+            refusals: Arc::default(),
             counts: Arc::default(),
             refused: Seldom::default(),
         }
@@ -95,16 +82,16 @@ impl Prober {
 
     /// Takes over a configuration. Probes under way end as they began.
     pub fn apply(&self, settings: &ProbeSettings) {
-        let mut ready = self.ready.write().unwrap_or_else(PoisonError::into_inner);
-        if ready.settings != *settings {
-            *ready = Arc::new(Ready::new(settings.clone(), &self.shared, &self.refusals));
-        }
+        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings.clone());
+    }
+
+    fn settings(&self) -> Arc<ProbeSettings> {
+        Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// What was counted until now; `None` while there are no modules.
     pub fn counts(&self) -> Option<ProbeView> {
-        let ready = self.ready.read().unwrap_or_else(PoisonError::into_inner);
-        if ready.settings.modules.is_empty() {
+        if self.settings().modules.is_empty() {
             return None;
         }
         let get = |count: &AtomicU64| count.load(Ordering::Relaxed);
@@ -127,16 +114,16 @@ impl Prober {
 
     /// Answers a request with this query. `timeout` is the value of [`request::TIMEOUT_HEADER`].
     pub async fn answer(&self, query: &str, timeout: Option<&str>) -> Answer {
-        let ready = Arc::clone(&self.ready.read().unwrap_or_else(PoisonError::into_inner));
-        if ready.settings.modules.is_empty() {
+        let settings = self.settings();
+        if settings.modules.is_empty() {
             return Answer::NoModules;
         }
         let request = match request::parse(query) {
             Ok(request) => request,
             Err(error) => return Answer::Wrong(error),
         };
-        let Some(module) = ready.settings.modules.get(&*request.module) else {
-            let known = ready.settings.modules.keys().map(String::as_str);
+        let Some(module) = settings.modules.get(&*request.module) else {
+            let known = settings.modules.keys().map(String::as_str);
             return Answer::Wrong(suggest::unknown("module", &request.module, known));
         };
         let deadline = request::deadline(timeout, module.timeout, self.offset);
@@ -149,27 +136,29 @@ impl Prober {
             Ok(aimed) => aimed,
             Err(error) => return Answer::Wrong(error),
         };
-        if let Err(refusal) = ready.judge(&aimed) {
+        let gate = Arc::new(Gate::new(settings.guard.clone(), self.refusals.clone()));
+        if let Err(refusal) = judge(&aimed, &gate) {
             let message = format!("{} is no target here: {refusal}", aimed.settings.target());
             self.tell_refusal(&message);
             return Answer::Refused(message);
         }
-        let Ok(place) = Arc::clone(&ready.places).try_acquire_owned() else {
+        let Some(under_way) = self.counts.enter(settings.max_concurrent) else {
             self.counts.too_many.fetch_add(1, Ordering::Relaxed);
             return Answer::TooMany(format!(
                 "{} probes are under way, as many as probe.max_concurrent allows",
-                ready.settings.max_concurrent
+                settings.max_concurrent
             ));
         };
-        let under_way = UnderWay::new(&self.counts, place);
-        let probed = probe(&aimed, &ready.shared, deadline, request.debug).await;
+        let mut shared = self.shared.clone();
+        shared.network.resolver = Arc::new(shared.network.resolver.gated(Some(gate.clone())));
+        let probed = probe(&aimed, &shared, deadline, request.debug).await;
         drop(under_way);
         self.counts.runs.fetch_add(1, Ordering::Relaxed);
         if probed.result.is_err() {
             self.counts.failures.fetch_add(1, Ordering::Relaxed);
         }
         if let Err(problem) = &probed.result {
-            if problem.reason == Reason::Permission {
+            if gate.has_refused() {
                 self.tell_refusal(problem.message());
             }
             tracing::debug!(
@@ -185,48 +174,39 @@ impl Prober {
     }
 }
 
-impl Ready {
-    fn new(settings: ProbeSettings, shared: &Shared, refusals: &Arc<Refusals>) -> Self {
-        let gate = Arc::new(Gate::new(settings.guard.clone(), refusals.clone()));
-        let mut shared = shared.clone();
-        let resolver = shared.network.resolver.gated(Some(gate.clone()));
-        shared.network.resolver = Arc::new(resolver);
-        Self {
-            places: Arc::new(Semaphore::new(settings.max_concurrent as usize)),
-            settings,
-            gate,
-            shared,
+/// Judges what the request itself asks for. Where a name or a redirect leads is judged by the gate, when it is known.
+fn judge(aimed: &Aimed, gate: &Gate) -> Result<(), Refusal> {
+    match (&aimed.endpoint, &aimed.settings) {
+        (Endpoint::Host(host, Some(port)), KindSettings::Http(settings))
+            if settings
+                .proxy
+                .as_ref()
+                .is_some_and(|proxies| proxies.for_url(&settings.url).is_some()) =>
+        {
+            gate.judge_proxied(host, *port)
         }
-    }
-
-    /// Judges what the request itself asks for. Where a name or a redirect leads is judged by the gate, when it is known.
-    fn judge(&self, aimed: &Aimed) -> Result<(), Refusal> {
-        match &aimed.endpoint {
-            Endpoint::Host(host, port) => self.gate.judge_request(host, *port),
-            Endpoint::Path(path) => self.gate.judge_path(path),
-        }
+        (Endpoint::Host(host, port), _) => gate.judge_request(host, *port),
+        (Endpoint::Path(path), _) => gate.judge_path(path),
     }
 }
 
-/// Counts a probe as under way, also when its client goes away.
-struct UnderWay<'c> {
-    counts: &'c Counts,
-    _place: OwnedSemaphorePermit,
-}
-
-impl<'c> UnderWay<'c> {
-    fn new(counts: &'c Counts, place: OwnedSemaphorePermit) -> Self {
-        counts.in_flight.fetch_add(1, Ordering::Relaxed);
-        Self {
-            counts,
-            _place: place,
-        }
+impl Counts {
+    /// Counts a probe as under way, unless there are as many as may be, those of older configurations included.
+    fn enter(&self, most: u32) -> Option<UnderWay<'_>> {
+        let one_more = |count| (count < u64::from(most)).then_some(count + 1);
+        self.in_flight
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more)
+            .ok()?;
+        Some(UnderWay(self))
     }
 }
+
+/// Counts a probe as under way until this is dropped, also when its client goes away.
+struct UnderWay<'c>(&'c Counts);
 
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
-        self.counts.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -12,6 +12,8 @@ pub const MAX_QUERY_BYTES: usize = 8192;
 pub const TIMEOUT_HEADER: &str = "x-prometheus-scrape-timeout-seconds";
 /// How long a probe may take where neither the scraper nor the module says; blackbox_exporter's.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(120);
+/// The longest that a scraper may give: what it says is anybody's word.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,8 +124,8 @@ pub fn deadline(
                 })?;
             match Duration::try_from_secs_f64(seconds) {
                 Ok(Duration::ZERO) => DEFAULT_TIMEOUT,
-                Ok(given) => given.min(DEFAULT_TIMEOUT),
-                Err(_) => DEFAULT_TIMEOUT,
+                Ok(given) => given.min(LONGEST_TIMEOUT),
+                Err(_) => LONGEST_TIMEOUT,
             }
         }
     };
@@ -187,7 +189,10 @@ mod tests {
             (Some(""), None, 119_500),
             (Some("0.5"), Some(5_000), 500),
             (Some("0.2"), None, 200),
-            (Some("1e300"), None, 119_500),
+            (Some("300"), Some(250_000), 250_000),
+            (Some("300"), None, 299_500),
+            (Some("3601"), None, 3_599_500),
+            (Some("1e300"), None, 3_599_500),
         ] {
             let deadline = deadline(header, module.map(ms), ms(500)).unwrap();
             assert_eq!(deadline, ms(expected), "{header:?} {module:?}");

@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 
 use crate::common::exporter::{Exporter, LONG};
-use crate::common::targets::{Target, ok, read_request};
-use crate::{ask, exposition, path, probe};
+use crate::common::targets::{Target, ok, proxy, read_request};
+use crate::{ALLOW_LOOPBACK, ask, exposition, path, probe};
 
 const MODULES: &str = "modules: { http_2xx: { prober: http }, tcp: { prober: tcp } }\n";
 
@@ -44,6 +44,10 @@ async fn this_machine_is_no_target_unless_it_is_named() {
         (format!("http://0.0.0.0:{}/", target.address.port()), "loopback"),
         ("http://169.254.169.254/latest/meta-data/".to_owned(), "metadata"),
         ("http://[fe80::1]/".to_owned(), "link_local"),
+        ("http://[::ffff:0:127.0.0.1]/".to_owned(), "loopback"),
+        ("http://[64:ff9b:1::127.0.0.1]/".to_owned(), "loopback"),
+        ("http://168.63.129.16/metrics".to_owned(), "metadata"),
+        ("http://[fd20:ce::254]/".to_owned(), "metadata"),
     ] {
         let before = refused(&exporter, cause).await;
         let (status, answer) = probe(&exporter, "http_2xx", &text).await;
@@ -106,6 +110,107 @@ async fn a_redirect_can_not_leave_what_is_allowed() {
 }
 
 #[tokio::test]
+async fn a_proxy_is_asked_for_no_name_that_only_its_network_would_admit() {
+    let target = Target::answering(ok("fine")).await;
+    let proxy = proxy::serve(None).await;
+    let port = target.address.port();
+    let to_name = redirecting(format!("http://name.example:{port}/")).await;
+    let modules = |proxy: &Target| {
+        format!(
+            "modules: {{ proxied: {{ prober: http, http: {{ proxy_url: \"{}\" }} }} }}\n",
+            proxy.url("/")
+        )
+    };
+    let config = format!("{}{ALLOW_LOOPBACK}", modules(&proxy));
+    let exporter = Exporter::start(&config, &[]).await;
+    for (host, cause) in [
+        ("name.example", "not_allowed"),
+        ("localhost", "loopback"),
+        ("a.localhost.", "loopback"),
+        ("metadata.google.internal", "metadata"),
+        ("192.0.2.1", "not_allowed"),
+    ] {
+        let before = refused(&exporter, cause).await;
+        let (status, answer) = probe(&exporter, "proxied", &format!("http://{host}:{port}/")).await;
+        assert_eq!(status, 403, "{host}: {answer}");
+        assert_eq!(refused(&exporter, cause).await, before + 1.0, "{host}");
+    }
+    assert_eq!(proxy.accepted(), 0);
+    let (status, answer) = probe(&exporter, "proxied", &target.url("/")).await;
+    assert_eq!((status, succeeded(&answer)), (200, true), "{answer}");
+    let (status, answer) = probe(&exporter, "proxied", &to_name.url("/")).await;
+    assert_eq!((status, succeeded(&answer)), (200, false), "{answer}");
+    let asked_for = proxy.received();
+    assert_eq!((proxy.accepted(), asked_for.len()), (2, 2), "{asked_for:?}");
+    // Without a list names are let through, but for those that lead to the proxy's own machine.
+    let exporter = Exporter::start(&modules(&proxy), &[]).await;
+    let (status, answer) = probe(&exporter, "proxied", &format!("http://localhost:{port}/")).await;
+    assert_eq!(status, 403, "{answer}");
+    let (status, _) = probe(&exporter, "proxied", "http://name.invalid/").await;
+    assert_eq!((status, proxy.accepted()), (200, 3));
+}
+
+#[tokio::test]
+async fn what_the_system_forbids_is_no_refusal_of_the_guard() {
+    let config = format!(
+        "modules: {{ dns: {{ prober: dns, timeout: 1s, dns: {{ query_name: example.org }} }} }}\n{ALLOW_LOOPBACK}"
+    );
+    let exporter = Exporter::start(&config, &[]).await;
+    // A broadcast address, to which the system sends nothing from a socket that does not ask for it.
+    let debug = format!("{}&debug=true", path("dns", "127.255.255.255:53"));
+    let (status, answer) = ask(&exporter.url(&debug), &[]).await;
+    assert_eq!(status, 200);
+    assert!(answer.contains("The probe failed: permission: "), "{answer}");
+    assert!(!exporter.server.log().contains("refused a probe"));
+    let (status, _) = probe(&exporter, "dns", "192.0.2.1:53").await;
+    assert_eq!(status, 403);
+    assert!(exporter.server.log().contains("refused a probe"));
+}
+
+#[tokio::test]
+async fn the_limit_holds_over_a_reload() {
+    let target = Target::silent().await;
+    let config = |timeout: &str| {
+        format!(
+            "modules: {{ http_2xx: {{ prober: http, timeout: {timeout} }} }}\n\
+             probe: {{ max_concurrent: 1, allow: [{{ networks: [127.0.0.0/8] }}] }}\n"
+        )
+    };
+    let exporter = Exporter::start(&config("5s"), &["--web.enable-lifecycle"]).await;
+    let url = exporter.url(&path("http_2xx", &target.url("/")));
+    let first = url.clone();
+    let busy = tokio::spawn(async move { ask(&first, &[]).await });
+    exporter.becomes("upkeep_probes_in_flight", 1.0, LONG).await;
+    std::fs::write(exporter.config(), config("4s")).unwrap();
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let answer = client.post(exporter.url("/-/reload")).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    let (status, answer) = ask(&url, &[]).await;
+    assert_eq!(status, 429, "{answer}");
+    assert_eq!(target.accepted(), 1);
+    busy.abort();
+}
+
+#[tokio::test]
+async fn a_pattern_of_sockets_stands_for_names() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path().display().to_string();
+    std::fs::create_dir(format!("{dir}/a")).unwrap();
+    let _listener = std::os::unix::net::UnixListener::bind(format!("{dir}/a/x.sock")).unwrap();
+    let _other = std::os::unix::net::UnixListener::bind(format!("{dir}/x.sock")).unwrap();
+    let config = format!(
+        "modules: {{ unix: {{ prober: unix }} }}\nprobe: {{ allow: [{{ paths: [\"{dir}/*/x.sock\"] }}] }}\n"
+    );
+    let exporter = Exporter::start(&config, &[]).await;
+    let (status, answer) = probe(&exporter, "unix", &format!("{dir}/a/x.sock")).await;
+    assert_eq!((status, succeeded(&answer)), (200, true), "{answer}");
+    for way in [".", "", ".."] {
+        let (status, answer) = probe(&exporter, "unix", &format!("{dir}/{way}/x.sock")).await;
+        assert_eq!(status, 403, "{way}: {answer}");
+    }
+}
+
+#[tokio::test]
 async fn probes_beyond_the_limit_are_refused_at_once_and_places_come_back() {
     let target = Target::silent().await;
     let config = "modules: { http_2xx: { prober: http, timeout: 3s } }\n\
@@ -143,7 +248,7 @@ async fn a_target_that_drips_is_given_up_at_the_deadline_and_a_large_one_at_its_
     })
     .await;
     let endless = Target::endless("HTTP/1.1 200 OK\r\n\r\n").await;
-    let config = format!("{MODULES}{}", crate::ALLOW_LOOPBACK);
+    let config = format!("{MODULES}{}", ALLOW_LOOPBACK);
     let exporter = Exporter::start(&config, &[]).await;
     let url = exporter.url(&path("http_2xx", &dripping.url("/")));
     let (status, answer) = ask(&url, &[("X-Prometheus-Scrape-Timeout-Seconds", "1.5")]).await;

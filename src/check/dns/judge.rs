@@ -1,7 +1,7 @@
 //! Whether an answer is what the check demands: its response code, and the records of its sections.
 
 use hickory_resolver::proto::op::Message;
-use hickory_resolver::proto::rr::{RData, Record, RecordType};
+use hickory_resolver::proto::rr::{RData, RecordType};
 
 use super::families::Numbers;
 use super::text;
@@ -80,7 +80,11 @@ pub fn judge(answer: &Message, query: &DnsQuery) -> Result<(), Problem> {
         if *demands == Validators::default() {
             continue;
         }
-        if let Err(fault) = records_are(records, demands) {
+        let mut texts: Vec<String> = records.iter().map(text::record).collect();
+        if *section == Section::Additional {
+            texts.extend(answer.edns.iter().map(text::edns));
+        }
+        if let Err(fault) = records_are(&texts, demands) {
             let cut = match answer.metadata.truncation {
                 true => " (the answer is cut to fit into a datagram: ask with transport_protocol: tcp)",
                 false => "",
@@ -97,13 +101,12 @@ pub fn judge(answer: &Message, query: &DnsQuery) -> Result<(), Problem> {
     Ok(())
 }
 
-fn records_are(records: &[Record], demands: &Validators) -> Result<(), String> {
-    let texts: Vec<String> = records.iter().map(text::record).collect();
+fn records_are(texts: &[String], demands: &Validators) -> Result<(), String> {
     let first = |patterns: &[Pattern], matches: bool| {
         let faulty = |text: &String, pattern: &Pattern| pattern.is_match(text.as_bytes()) == matches;
         texts.iter().find_map(|text| {
             let pattern = patterns.iter().find(|pattern| faulty(text, pattern))?;
-            Some((text.replace('\t', " "), pattern.clone()))
+            Some((text.trim_start().replace(['\t', '\n'], " "), pattern.clone()))
         })
     };
     let needing = [

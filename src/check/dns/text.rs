@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use hickory_resolver::proto::op::Edns;
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 
 /// `example.org.<tab>300<tab>IN<tab>A<tab>192.0.2.1`.
@@ -17,6 +18,17 @@ pub fn record(record: &Record) -> String {
         format_args!("\t{}\t{}\t{kind}\t", record.ttl, record.dns_class),
     );
     data(&mut text, &record.data);
+    text
+}
+
+/// The pseudo-record of EDNS (RFC 6891, section 6.1) among the additional records, without its options.
+pub fn edns(edns: &Edns) -> String {
+    let mut text = format!("\n;; OPT PSEUDOSECTION:\n; EDNS: version {}; ", edns.version());
+    text.push_str(match edns.flags().dnssec_ok {
+        true => "flags: do; ",
+        false => "flags: ; ",
+    });
+    push(&mut text, format_args!("udp: {}", edns.max_payload()));
     text
 }
 
@@ -78,7 +90,7 @@ fn data(text: &mut String, data: &RData) {
                 push(text, format_args!("{byte:02x}"));
             }
         }
-        // The pseudo-record of EDNS, which has no text, is not among the records of a message.
+        // The pseudo-record of EDNS is not among the records of a message: see `edns`.
         RData::OPT(_) => {}
         other => push(text, format_args!("{other}")),
     }

@@ -8,7 +8,7 @@ use crate::model::{Family, Phase, Report, Sample};
 pub static STATUS_CODE: Family = Family::gauge(
     "upkeep_grpc_status_code",
     &[],
-    "gRPC status code of the last run's answer: 0 is OK. Absent where there was no answer.",
+    "gRPC status code of the last run's call, as a client sees it: 0 is OK. Absent where there was no answer.",
 );
 
 /// The families of grpc checks.
@@ -53,7 +53,7 @@ const PHASES: [(&str, Phase); 4] = [
 /// What a run found out.
 #[derive(Debug, Default)]
 pub struct Found {
-    /// The status code of the answer.
+    /// The status code of the call, where there was an answer.
     pub code: Option<u32>,
     /// The serving status in it.
     pub serving: Option<i32>,

@@ -11,7 +11,7 @@ use http_body_util::Full;
 
 pub use self::families::{FAMILIES, PROBE_FAMILIES};
 use self::families::{Filling, Found};
-use self::health::Status;
+use self::health::Failure;
 use super::Shared;
 use super::dial::dial;
 use super::http::Exchange;
@@ -71,19 +71,28 @@ impl GrpcCheck {
         let service = self.settings.service.clone();
         let mut exchange = self.call(&service, found, trace).await?;
         let mut body = BytesMut::new();
-        while let Some(data) = exchange.data().await? {
+        loop {
+            let data = exchange.data().await.inspect_err(|problem| {
+                // A call that was reset, say.
+                if problem.reason == Reason::Protocol {
+                    found.code = Some(health::INTERNAL);
+                }
+            })?;
+            let Some(data) = data else { break };
             if body.len() + data.len() > health::MAX_BODY_BYTES {
+                found.code = Some(health::RESOURCE_EXHAUSTED);
                 let message = format_args!("the answer has more than {} bytes", health::MAX_BODY_BYTES);
                 return Err(self.at(&Problem::new(Reason::Limit, message)));
             }
             body.extend_from_slice(&data);
         }
         trace.answered();
-        let wrong = |what: String| self.at(&Problem::new(Reason::Protocol, what));
-        let status = Status::read(exchange.head(), exchange.trailers()).map_err(wrong)?;
-        found.code = Some(status.code);
-        status.judge(&service).map_err(|problem| self.at(&problem))?;
-        let serving = health::response(&body).map_err(wrong)?;
+        let outcome = health::outcome(exchange.head(), &body, exchange.trailers(), &service);
+        let serving = outcome.map_err(|Failure { code, problem }| {
+            found.code = Some(code);
+            self.at(&problem)
+        })?;
+        found.code = Some(0);
         found.serving = Some(serving);
         health::judge(serving, &service).map_err(|problem| self.at(&problem))
     }
@@ -157,6 +166,6 @@ impl GrpcCheck {
 /// Why it is not SERVING.
 #[doc(hidden)]
 pub fn rehearse(body: &[u8]) -> Result<(), String> {
-    let status = health::response(body)?;
+    let status = health::rehearse(body)?;
     health::judge(status, "").map_err(|problem| problem.to_string())
 }

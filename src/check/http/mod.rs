@@ -187,7 +187,7 @@ impl HttpCheck {
             Some(_) => {
                 // The proxy is ours to choose, what it connects to is not.
                 if let Some(gate) = resolver.gate() {
-                    gate.judge_request(&target.host, Some(target.port))
+                    gate.judge_proxied(&target.host, target.port)
                         .map_err(|refusal| refused(&target, refusal))?;
                 }
                 dial(&resolver.gated(None), address, self.settings.preference, trace).await?

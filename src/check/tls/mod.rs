@@ -1,6 +1,7 @@
 //! TLS for checks: one client configuration a check, made anew when its files change, and a handshake that records the
 //! certificates presented. Sessions are not resumed, so every run sees a whole handshake.
 
+mod authorities;
 pub mod probed;
 mod recorder;
 mod verdict;
@@ -10,15 +11,16 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::ClientConfig;
+use rustls::client::Resumption;
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use self::authorities::Authorities;
 pub use self::recorder::{CERTIFICATE_NOT_AFTER, Recorder};
 pub use self::verdict::fault_text;
 use super::dial;
@@ -32,7 +34,7 @@ use crate::model::{Problem, Reason};
 #[derive(Debug, Clone)]
 pub enum Trust {
     /// Against these authorities.
-    Authorities(Arc<WebPkiServerVerifier>),
+    Authorities(Arc<Authorities>),
     /// There are none to verify against: why.
     Nobody(String),
     /// Not at all.
@@ -43,45 +45,35 @@ pub enum Trust {
 #[derive(Debug)]
 pub struct SystemTrust {
     provider: Arc<CryptoProvider>,
-    verifier: Mutex<Option<Arc<WebPkiServerVerifier>>>,
+    authorities: Mutex<Option<Arc<Authorities>>>,
 }
 
 impl Default for SystemTrust {
     fn default() -> Self {
         Self {
             provider: Arc::new(rustls::crypto::aws_lc_rs::default_provider()),
-            verifier: Mutex::default(),
+            authorities: Mutex::default(),
         }
     }
 }
 
 impl SystemTrust {
-    fn verifier(&self) -> Trust {
-        let mut verifier = self.verifier.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(verifier) = &*verifier {
-            return Trust::Authorities(verifier.clone());
+    fn read(&self) -> Trust {
+        let mut authorities = self.authorities.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(authorities) = &*authorities {
+            return Trust::Authorities(authorities.clone());
         }
-        match self.authorities(rustls_native_certs::load_native_certs().certs) {
-            Ok(loaded) => {
-                *verifier = Some(loaded.clone());
-                Trust::Authorities(loaded)
+        match Authorities::new(rustls_native_certs::load_native_certs().certs, &self.provider) {
+            Ok(read) => {
+                let read = Arc::new(read);
+                *authorities = Some(read.clone());
+                Trust::Authorities(read)
             }
             Err(_) => Trust::Nobody(
                 "this system has no trusted authorities: install ca-certificates, or set tls_config.ca_file"
                     .to_owned(),
             ),
         }
-    }
-
-    fn authorities(
-        &self,
-        certificates: Vec<CertificateDer<'static>>,
-    ) -> Result<Arc<WebPkiServerVerifier>, String> {
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(certificates);
-        WebPkiServerVerifier::builder_with_provider(Arc::new(roots), self.provider.clone())
-            .build()
-            .map_err(|error| error.to_string())
     }
 }
 
@@ -155,8 +147,7 @@ impl TlsClient {
         trace.certificates = Some(recorder.clone());
         match TlsConnector::from(config).connect(name.clone(), stream).await {
             Ok(stream) => {
-                let is_verified = !self.settings.insecure_skip_verify;
-                probed::secured(trace.report, stream.get_ref().1, is_verified);
+                probed::secured(trace.report, stream.get_ref().1, &recorder);
                 Ok(stream)
             }
             Err(error) => Err(verdict::problem(&error, &recorder, peer, &name)),
@@ -213,13 +204,10 @@ impl TlsClient {
             Some(source) => {
                 let certificates = source.certificates().map_err(|error| failed(&error))?;
                 named.clone_from(&certificates);
-                Trust::Authorities(
-                    self.trust
-                        .authorities(certificates)
-                        .map_err(|error| failed(&error))?,
-                )
+                let authorities = Authorities::new(certificates, &self.trust.provider);
+                Trust::Authorities(Arc::new(authorities.map_err(|error| failed(&error))?))
             }
-            None => self.trust.verifier(),
+            None => self.trust.read(),
         };
         let recorder = Arc::new(Recorder::new(
             trust,

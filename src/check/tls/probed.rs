@@ -7,6 +7,7 @@ use rustls::{CommonState, ProtocolVersion};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 use x509_parser::x509::X509Name;
 
+use super::Recorder;
 use crate::model::{Family, Report, cut};
 
 static EARLIEST_EXPIRY: Family = Family::probe(
@@ -17,7 +18,8 @@ static EARLIEST_EXPIRY: Family = Family::probe(
 static CHAIN_EXPIRY: Family = Family::probe(
     "probe_ssl_last_chain_expiry_timestamp_seconds",
     &[],
-    "Unix time at which the verified chain ends; of a chain that was not verified that of the year 1.",
+    "Unix time of the earliest end of validity in the chain that was verified, its root included; of several chains that of \
+     the last one to end, and that of the year 1 where nothing was verified.",
 );
 static CHAIN_INFO: Family = Family::probe(
     "probe_ssl_last_chain_info",
@@ -50,7 +52,7 @@ const NOT_VERIFIED: f64 = -62_135_596_800.0;
 const MAX_LABEL_BYTES: usize = 1024;
 
 /// Tells a probe of a handshake; what was told of the one before (a redirect) goes.
-pub fn secured(report: &mut Report, connection: &CommonState, is_verified: bool) {
+pub fn secured(report: &mut Report, connection: &CommonState, recorder: &Recorder) {
     forget(report);
     if report.probe.is_none() {
         return;
@@ -64,13 +66,10 @@ pub fn secured(report: &mut Report, connection: &CommonState, is_verified: bool)
         .iter()
         .map(|certificate| certificate.validity().not_after.timestamp());
     if let Some(end) = ends.min() {
-        let end = end as f64;
-        report.probed(&EARLIEST_EXPIRY, Vec::new(), end);
-        report.probed(
-            &CHAIN_EXPIRY,
-            Vec::new(),
-            if is_verified { end } else { NOT_VERIFIED },
-        );
+        let chain_end = recorder.chain_end(certificates);
+        report.probed(&EARLIEST_EXPIRY, Vec::new(), end as f64);
+        let chain_end = chain_end.map_or(NOT_VERIFIED, |end| end as f64);
+        report.probed(&CHAIN_EXPIRY, Vec::new(), chain_end);
     }
     if let (Some(own), Some(bytes)) = (parsed.first(), certificates.first()) {
         let labels = [

@@ -88,6 +88,17 @@ impl Recorder {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// When what the server presented can't be verified any more, as Unix time. `None`: it was not verified at all.
+    pub(super) fn chain_end(&self, presented: &[CertificateDer<'_>]) -> Option<i64> {
+        let (own, others) = presented.split_first()?;
+        match &self.trust {
+            // Then nothing else has to be trusted.
+            Trust::Authorities(_) if self.named.contains(own) => not_after(own),
+            Trust::Authorities(authorities) => authorities.chain_end(own, others, UnixTime::now()),
+            Trust::Nobody(_) | Trust::Everybody => None,
+        }
+    }
+
     /// Why nothing can be verified, where that is so.
     pub(super) fn no_authorities(&self) -> Option<&str> {
         match &self.trust {
@@ -113,7 +124,7 @@ impl Recorder {
 }
 
 /// When a certificate ends, as Unix time.
-fn not_after(certificate: &[u8]) -> Option<i64> {
+pub(super) fn not_after(certificate: &[u8]) -> Option<i64> {
     let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
     Some(certificate.validity().not_after.timestamp())
 }
@@ -128,8 +139,11 @@ impl ServerCertVerifier for Recorder {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         let verdict = match &self.trust {
-            Trust::Authorities(verifier) => {
-                match verifier.verify_server_cert(own, others, name, ocsp_response, now) {
+            Trust::Authorities(authorities) => {
+                match authorities
+                    .verifier()
+                    .verify_server_cert(own, others, name, ocsp_response, now)
+                {
                     // The name is looked at last: the chain is fine.
                     Err(Error::InvalidCertificate(
                         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },

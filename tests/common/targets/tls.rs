@@ -31,6 +31,14 @@ pub struct Identity {
     pub key: String,
 }
 
+impl Identity {
+    /// The same, presented with these certificates.
+    pub fn with(mut self, others: &[String]) -> Self {
+        self.certificate.extend(others.iter().map(String::as_str));
+        self
+    }
+}
+
 fn named(name: &str) -> DistinguishedName {
     let mut distinguished = DistinguishedName::new();
     distinguished.push(DnType::CommonName, name);
@@ -39,10 +47,22 @@ fn named(name: &str) -> DistinguishedName {
 
 impl Authority {
     pub fn new(name: &str) -> Self {
-        let mut params = CertificateParams::default();
-        params.distinguished_name = named(name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        Self(CertifiedIssuer::self_signed(authority(name), KeyPair::generate().unwrap()).unwrap())
+    }
+
+    /// One whose certificate is valid until the end of `until`'s year began.
+    pub fn until(name: &str, until: i32) -> Self {
+        let mut params = authority(name);
+        params.not_after = date_time_ymd(until, 1, 1);
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
+    }
+
+    /// One that this one vouches for until the end of `until`'s year began, with this key in PEM.
+    pub fn below(&self, name: &str, key: &str, until: i32) -> Self {
+        let mut params = authority(name);
+        params.not_after = date_time_ymd(until, 1, 1);
+        let key = KeyPair::from_pem(key).unwrap();
+        Self(CertifiedIssuer::signed_by(params, key, &self.0).unwrap())
     }
 
     pub fn pem(&self) -> String {
@@ -59,6 +79,18 @@ impl Authority {
             key: key.serialize_pem(),
         }
     }
+}
+
+fn authority(name: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = named(name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params
+}
+
+/// A new key, in PEM.
+pub fn key() -> String {
+    KeyPair::generate().unwrap().serialize_pem()
 }
 
 fn parameters(names: &[&str], until: i32) -> CertificateParams {

@@ -4,10 +4,11 @@ use std::convert::Infallible;
 use std::future::pending;
 
 use bytes::Bytes;
-use http_body_util::Full;
-use hyper::body::Incoming;
+use futures_util::stream;
+use http_body_util::StreamBody;
+use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
-use hyper::{Request, Response};
+use hyper::{HeaderMap, Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::AsyncWriteExt;
 use upkeep_exporter::model::Reason;
@@ -16,7 +17,7 @@ use super::{code, once, probed, shortly, trusting};
 use crate::common::targets::tls::{Authority, serve};
 use crate::common::targets::{Target, ok};
 
-/// A server of HTTP/2 in the clear that answers with this body, type and status of gRPC; without a status it never answers.
+/// A server of HTTP/2 in the clear that answers with this body and status of gRPC; without a status it never answers.
 async fn answering(body: &'static [u8], status: Option<&'static str>) -> Target {
     Target::serve(move |stream, _, state| async move {
         let service = service_fn(move |request: Request<Incoming>| {
@@ -24,10 +25,13 @@ async fn answering(body: &'static [u8], status: Option<&'static str>) -> Target 
             state.record(seen.as_bytes());
             async move {
                 let Some(status) = status else { pending().await };
+                let trailers =
+                    HeaderMap::from_iter([("grpc-status".parse().unwrap(), status.parse().unwrap())]);
+                let frames = [Frame::data(Bytes::from_static(body)), Frame::trailers(trailers)];
+                let frames = frames.map(Ok::<_, Infallible>);
                 let response = Response::builder()
                     .header("content-type", "application/grpc")
-                    .header("grpc-status", status)
-                    .body(Full::new(Bytes::from_static(body)));
+                    .body(StreamBody::new(stream::iter(frames)));
                 Ok::<_, Infallible>(response.unwrap())
             }
         });
@@ -69,7 +73,7 @@ async fn what_is_no_grpc_server_says_so() {
     let ran = once(&format!("{}, {}", at(&web), trusting(&authority))).await;
     ran.failed(
         Reason::Protocol,
-        "it answers by HTTP/2, but without a gRPC status",
+        "it answers by HTTP/2, but not by gRPC: there is no content type",
     );
     web.freed().await;
     let old = serve(&identity, &[], None).await;
@@ -103,7 +107,7 @@ async fn answers_are_bounded_and_looked_at() {
         (
             &b"\0\0"[..],
             Reason::Protocol,
-            "its answer has 2 bytes, which is no message",
+            "its answer ends with 2 bytes, which are no message",
         ),
         (b"\x01\0\0\0\0", Reason::Protocol, "its answer is compressed"),
         (

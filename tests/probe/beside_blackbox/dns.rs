@@ -27,7 +27,32 @@ pub const DIFFERENCES: &[Difference] = &[
             case.starts_with("over_tls") && is_of_tls(family(series)) && theirs.is_none() && ours.is_some()
         },
     },
+    Difference {
+        name: "An answer of DNS keeps to its own numbers",
+        explains: |case, series, theirs, ours| {
+            matches!(case, "two_edns" | "fewer" | "twice") && is_of_success(series) && theirs > ours
+        },
+    },
+    Difference {
+        name: "A response code has each of its names",
+        explains: |case, series, theirs, ours| {
+            let told = (series, theirs, ours);
+            case == "badvers_wanted" && told == ("probe_success", Some(0.0), Some(1.0))
+        },
+    },
+    Difference {
+        name: "A datagram of DNS may be longer than 512 bytes",
+        explains: |case, series, theirs, ours| case == "large" && is_of_success(series) && ours > theirs,
+    },
 ];
+
+/// Whether a series tells of the answer.
+fn is_of_success(series: &str) -> bool {
+    matches!(
+        series,
+        "probe_success" | "probe_dns_query_succeeded" | "probe_dns_answer_rrs" | "probe_dns_additional_rrs"
+    )
+}
 
 /// What is asked of the name server, over each transport, beside what is asked of the others: `NAME: OPTIONS`.
 const QUESTIONS: [(&str, &str); 25] = [
@@ -153,6 +178,24 @@ async fn datagrams(answer: fn(&[u8]) -> Option<Vec<u8>>) -> String {
     address
 }
 
+/// An address of the name that was asked for.
+const RECORD: &[u8] = b"\xc0\x0c\0\x01\0\x01\0\0\x01\x2c\0\x04\xc0\0\x02\x01";
+/// The pseudo-record of EDNS.
+const EDNS: &[u8] = b"\0\0\x29\x10\0\0\0\0\0\0\0";
+/// The same that asks for DNSSEC, and one with a high part of a response code: BADVERS.
+const EDNS_DO: &[u8] = b"\0\0\x29\x04\xd0\0\0\x80\0\0\0";
+const EDNS_BADVERS: &[u8] = b"\0\0\x29\x10\0\x01\0\0\0\0\0";
+
+/// An answer with this many records in its sections, and these.
+fn reply(question: &[u8], [answers, additional]: [u8; 2], records: &[&[u8]]) -> Vec<u8> {
+    let mut reply = question.to_vec();
+    reply[2] |= 0x80;
+    reply[7] = answers;
+    reply[11] = additional;
+    reply.extend(records.concat());
+    reply
+}
+
 /// Answers one question over a connection with what `answer` makes of it, and closes its side.
 async fn connections(answer: fn(&[u8]) -> Vec<u8>) -> Target {
     Target::serve(move |mut stream, _, _| async move {
@@ -182,6 +225,18 @@ async fn dns_probes_tell_the_same() {
     let mute = datagrams(|_| None).await;
     let garbage = datagrams(|_| Some(b"SSH-2.0-OpenSSH_9".to_vec())).await;
     let echo = datagrams(|question| Some(question.to_vec())).await;
+    let edns = datagrams(|question| Some(reply(question, [1, 1], &[RECORD, EDNS]))).await;
+    let edns_do = datagrams(|question| Some(reply(question, [1, 1], &[RECORD, EDNS_DO]))).await;
+    let badvers = datagrams(|question| Some(reply(question, [1, 1], &[RECORD, EDNS_BADVERS]))).await;
+    let two_edns = datagrams(|question| Some(reply(question, [1, 2], &[RECORD, EDNS, EDNS]))).await;
+    let fewer = datagrams(|question| Some(reply(question, [2, 0], &[RECORD]))).await;
+    let large = datagrams(|question| Some(reply(question, [40, 0], &[RECORD; 40]))).await;
+    let twice = datagrams(|question| {
+        let mut reply = reply(question, [0, 0], &[&question[12..]]);
+        reply[5] = 2;
+        Some(reply)
+    })
+    .await;
     let mut text = String::new();
     let mut cases = Vec::new();
     let mut add = |name: &'static str, options: String, target: String| {
@@ -231,6 +286,35 @@ async fn dns_probes_tell_the_same() {
     ] {
         let name = leaked(format!("\"{name}\""));
         add(name, options.to_owned(), target);
+    }
+    let address = "query_name: example.org, query_type: A";
+    add(
+        "badvers_wanted",
+        format!("{address}, valid_rcodes: [BADVERS]"),
+        badvers.clone(),
+    );
+    let plain = [
+        ("two_edns", two_edns),
+        ("fewer", fewer),
+        ("large", large),
+        ("twice", twice),
+        ("badvers", badvers),
+        ("edns", edns.clone()),
+    ];
+    for (name, target) in plain {
+        add(name, address.to_owned(), target);
+    }
+    let exact = r"^\n;; OPT PSEUDOSECTION:\n; EDNS: version 0; flags: ; udp: 4096$";
+    let exact_do = r"^\n;; OPT PSEUDOSECTION:\n; EDNS: version 0; flags: do; udp: 1232$";
+    for (pattern, which, target) in [
+        ("EDNS", "some", &edns),
+        (exact, "exact", &edns),
+        (exact_do, "do", &edns_do),
+    ] {
+        for key in KINDS {
+            let demand = format!("{address}, validate_additional_rrs: {{ {key}: ['{pattern}'] }}");
+            add(leaked(format!("edns_{which}_{key}")), demand, target.clone());
+        }
     }
     let tls = format!("{over_tcp}, dns_over_tls: true");
     let ours = format!("{tls}, tls_config: {{ ca_file: {} }}", ca.display());

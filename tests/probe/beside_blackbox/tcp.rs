@@ -28,6 +28,16 @@ pub const DIFFERENCES: &[Difference] = &[
             case == "TLS, called otherwise" && is_told
         },
     },
+    Difference {
+        name: "An authority whose own certificate has ended still vouches",
+        explains: |case, series, theirs, ours| {
+            let is_told = match family(series) {
+                "probe_success" => theirs == Some(0.0) && ours == Some(1.0),
+                family => is_of_tls(family) && theirs.is_none() && ours.is_some(),
+            };
+            case == "TLS, the root has ended" && is_told
+        },
+    },
 ];
 
 const MODULES: &str = r#"
@@ -38,7 +48,11 @@ const MODULES: &str = r#"
   from: { prober: tcp, tcp: { source_ip_address: 127.0.0.9 } }
   any_tls: { prober: tcp, timeout: 2s, tcp: { tls: true, tls_config: { insecure_skip_verify: true } } }
   our_tls: { prober: tcp, timeout: 2s, tcp: { tls: true, tls_config: { ca_file: CA } } }
-  named_tls: { prober: tcp, tcp: { tls: true, tls_config: { ca_file: CA, server_name: example.org } } }
+  short_root: { prober: tcp, timeout: 2s, tcp: { tls: true, tls_config: { ca_file: SHORT } } }
+  old_root: { prober: tcp, timeout: 2s, tcp: { tls: true, tls_config: { ca_file: PAST } } }
+  two_roots: { prober: tcp, timeout: 2s, tcp: { tls: true, tls_config: { ca_file: BOTH } } }
+  own_ca: { prober: tcp, timeout: 2s, tcp: { tls: true, tls_config: { ca_file: OWN } } }
+  named_tls: { prober: tcp, tcp: { tls: true, tls_config: { ca_file: CA , server_name: example.org } } }
   no_ca: { prober: tcp, tcp: { tls: true } }
   ssh: { prober: tcp, timeout: 2s, tcp: { query_response: [{ expect: "^SSH-2.0-" }, { send: SSH-2.0-prober }] } }
   old_ssh: { prober: tcp, timeout: 2s, tcp: { query_response: [{ expect: "^SSH-1.99-" }] } }
@@ -118,6 +132,34 @@ async fn tcp_probes_tell_the_same() {
     let expired = tls::serve(&authority.issue(&local, 2021), &[], None).await;
     let other_name = tls::serve(&authority.issue(&["example.org"], 2099), &[], None).await;
     let unsigned = tls::serve(&tls::self_signed(&local), &[], None).await;
+    // A certificate that ends early and is of no chain: those of old cross-signed roots are sent for years.
+    let unrelated = authority.issue(&local, 2030).certificate;
+    let with_unrelated = tls::serve(&identity.clone().with(&[unrelated]), &[], None).await;
+    let short = tls::Authority::until("short authority", 2050);
+    let under_short = tls::serve(&short.issue(&local, 2099), &[], None).await;
+    let old = tls::Authority::until("old authority", 2021);
+    let under_old = tls::serve(&old.issue(&local, 2099), &[], None).await;
+    let second = tls::Authority::new("second authority");
+    let key = tls::key();
+    let (early, late) = (
+        authority.below("middle", &key, 2040),
+        second.below("middle", &key, 2060),
+    );
+    let crossed = early.issue(&local, 2099).with(&[early.pem(), late.pem()]);
+    let crossed = tls::serve(&crossed, &[], None).await;
+    let own = tls::own_authority(&local);
+    let written = |name: &str, pem: String| {
+        let path = dir.path().join(name);
+        fs::write(&path, pem).unwrap();
+        path.display().to_string()
+    };
+    let files = [
+        ("SHORT", written("short.pem", short.pem())),
+        ("PAST", written("past.pem", old.pem())),
+        ("BOTH", written("both.pem", authority.pem() + &second.pem())),
+        ("OWN", written("own.pem", own.certificate.clone())),
+    ];
+    let own = tls::serve(&own, &[], None).await;
     let only_ip6 = tokio::net::TcpListener::bind("[::1]:0").await.unwrap();
     let refusing = Target::refusing().await.to_string();
     let at = |target: &Target| target.address.to_string();
@@ -188,10 +230,24 @@ async fn tcp_probes_tell_the_same() {
         ),
         ("TLS unsigned", "our_tls", at(&unsigned)),
         ("TLS not verified", "any_tls", at(&expired)),
+        ("TLS, more than the chain", "our_tls", at(&with_unrelated)),
+        ("TLS, the root ends first", "short_root", at(&under_short)),
+        ("TLS, the root has ended", "old_root", at(&under_old)),
+        ("TLS, a chain of three", "our_tls", at(&crossed)),
+        ("TLS, two chains", "two_roots", at(&crossed)),
+        ("TLS, trusted by itself", "own_ca", at(&own)),
+        (
+            "TLS, more than the chain, not verified",
+            "any_tls",
+            at(&with_unrelated),
+        ),
         ("TLS with what is silent", "any_tls", at(&silent)),
         ("TLS with what closes", "any_tls", at(&closing)),
         ("in the clear to a port with TLS", "redis", at(&secure)),
     ]);
-    let modules = MODULES.replace("CA", ca.to_str().unwrap());
+    let mut modules = MODULES.replace(" CA ", &format!(" {} ", ca.display()));
+    for (name, path) in files {
+        modules = modules.replace(name, &path);
+    }
     compare_all(&modules, &cases, DIFFERENCES).await;
 }

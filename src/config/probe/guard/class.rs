@@ -15,18 +15,65 @@ pub enum AddressClass {
     Multicast,
 }
 
-/// Addresses of metadata services: AWS, Google, Azure and others; AWS for containers; Alibaba; AWS over IPv6.
-const METADATA: [IpAddr; 4] = [
+/// Addresses of metadata services and of others that tell a machine its credentials, each as its provider documents it.
+const METADATA: [IpAddr; 11] = [
+    // AWS, Google, Azure, Oracle, OpenStack and most others.
     IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)),
+    // AWS: "Amazon ECS task IAM role" (containers), "Set up the Amazon EKS Pod Identity Agent" (pods), and "Access instance
+    // metadata for an EC2 instance" (over IPv6).
     IpAddr::V4(Ipv4Addr::new(169, 254, 170, 2)),
-    IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
+    IpAddr::V4(Ipv4Addr::new(169, 254, 170, 23)),
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23)),
     IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
+    // Google: "View and query VM metadata".
+    IpAddr::V6(Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)),
+    // Azure: "What is IP address 168.63.129.16?", the host's service for agents.
+    IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
+    // Alibaba: "View instance metadata".
+    IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
+    // Oracle Cloud at Customer: "Retrieve Predefined Instance Metadata".
+    IpAddr::V4(Ipv4Addr::new(192, 0, 0, 192)),
+    // Scaleway: cloud-init's data source for it.
+    IpAddr::V4(Ipv4Addr::new(169, 254, 42, 42)),
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42)),
 ];
+
+/// What the hosts files of Debian and Red Hat call this machine beside `localhost`.
+const LOCAL_NAMES: [&str; 7] = [
+    "ip6-localhost",
+    "ip6-loopback",
+    "localhost4",
+    "localhost6",
+    "localhost.localdomain",
+    "localhost4.localdomain4",
+    "localhost6.localdomain6",
+];
+
+/// Names of metadata services (Google: "View and query VM metadata").
+const METADATA_NAMES: [&str; 2] = ["metadata.google.internal", "metadata.goog"];
 
 impl AddressClass {
     /// The class of an address, where it is special.
     pub fn of(address: IpAddr) -> Option<Self> {
-        let address = canonical(address);
+        let mut carried = locally_translated(address);
+        carried
+            .find_map(|address| Self::of_plain(address.into()))
+            .or_else(|| Self::of_plain(canonical(address)))
+    }
+
+    /// The class of a name that leads to a special address wherever it is resolved.
+    pub fn of_name(name: &str) -> Option<Self> {
+        let name = name.trim_end_matches('.').to_ascii_lowercase();
+        // RFC 6761, section 6.3.
+        match name.strip_suffix("localhost") {
+            Some(rest) if rest.is_empty() || rest.ends_with('.') => Some(Self::Loopback),
+            _ if LOCAL_NAMES.contains(&name.as_str()) => Some(Self::Loopback),
+            _ if METADATA_NAMES.contains(&name.as_str()) => Some(Self::Metadata),
+            _ => None,
+        }
+    }
+
+    fn of_plain(address: IpAddr) -> Option<Self> {
         let is_this_network = matches!(address, IpAddr::V4(address) if address.octets()[0] == 0);
         match address {
             address if METADATA.contains(&address) => Some(Self::Metadata),
@@ -52,8 +99,8 @@ impl AddressClass {
     }
 }
 
-/// The address that packets really go to: of IPv6 forms that carry an IPv4 address (RFC 4291, section 2.5.5; RFC 6052,
-/// section 2.1; RFC 3056, section 2) that one.
+/// The address that packets really go to: of IPv6 forms that carry an IPv4 address (RFC 4291, section 2.5.5; RFC 2765,
+/// section 2.1; RFC 6052, section 2.1; RFC 3056, section 2) that one.
 pub fn canonical(address: IpAddr) -> IpAddr {
     let IpAddr::V6(v6) = address else {
         return address;
@@ -62,9 +109,25 @@ pub fn canonical(address: IpAddr) -> IpAddr {
     let [.., high, low] = segments;
     let embedded = |high: u16, low: u16| Ipv4Addr::from(u32::from(high) << 16 | u32::from(low)).into();
     match segments {
-        [0, 0, 0, 0, 0, 0xffff, ..] | [0x64, 0xff9b, 0, 0, 0, 0, ..] => embedded(high, low),
+        [0, 0, 0, 0, 0, 0xffff, ..] | [0, 0, 0, 0, 0xffff, 0, ..] | [0x64, 0xff9b, 0, 0, 0, 0, ..] => {
+            embedded(high, low)
+        }
         [0, 0, 0, 0, 0, 0, ..] if !v6.is_loopback() && !v6.is_unspecified() => embedded(high, low),
         [0x2002, high, low, ..] => embedded(high, low),
         _ => address,
     }
+}
+
+/// The IPv4 addresses that one below 64:ff9b:1::/48 may stand for. Where it is depends on how long a prefix the network's
+/// translator has (RFC 8215, section 5; RFC 6052, section 2.2), which nobody else knows: all are looked at. What begins
+/// with 0 is left out: it is what the places of the other forms hold, and no translator has a machine to send it to.
+fn locally_translated(address: IpAddr) -> impl Iterator<Item = Ipv4Addr> {
+    let octets = match address {
+        IpAddr::V6(v6) if v6.segments()[..3] == [0x64, 0xff9b, 1] => v6.octets(),
+        _ => [0; 16],
+    };
+    // Octet 8 is between the halves of the shorter prefixes' forms.
+    let places = [[6, 7, 9, 10], [7, 9, 10, 11], [9, 10, 11, 12], [12, 13, 14, 15]];
+    let carried = places.map(|place| Ipv4Addr::from(place.map(|position| octets[position])));
+    carried.into_iter().filter(|address| address.octets()[0] != 0)
 }

@@ -97,12 +97,31 @@ impl Guard {
         }
     }
 
+    /// Judges what a proxy is asked for. It resolves names itself, so that nobody here learns where they lead: a rule that
+    /// demands a network fits no name.
+    ///
+    /// # Errors
+    /// Why it is refused.
+    pub fn judge_proxied(&self, host: &str, port: u16) -> Result<(), Refusal> {
+        if let Ok(address) = host.parse() {
+            return self.judge(host, address, Some(port));
+        }
+        if let Some(class) = AddressClass::of_name(host) {
+            return Err(Refusal::Special(class));
+        }
+        let fits = |rule: &Rule| rule.networks.is_empty() && rule.fits(host, Some(port));
+        match &self.rules {
+            Some(rules) if !rules.iter().any(fits) => Err(Refusal::NotAllowed),
+            _ => Ok(()),
+        }
+    }
+
     /// Judges the path of a Unix socket: these are allowed only by name.
     ///
     /// # Errors
     /// Why it is refused.
     pub fn judge_path(&self, path: &str) -> Result<(), Refusal> {
-        let is_plain = path.starts_with('/') && !path.split('/').any(|part| part == "..");
+        let is_plain = rule::is_plain(path);
         let patterns = self.rules.iter().flatten().flat_map(|rule| &rule.paths);
         match is_plain && patterns.clone().any(|pattern| path_fits(pattern, path)) {
             true => Ok(()),

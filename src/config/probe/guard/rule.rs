@@ -82,6 +82,14 @@ impl HostPattern {
     }
 }
 
+/// Whether a path is absolute and names each of its directories once: `*` stands for a name, and a part that is empty, `.` or
+/// `..` is none.
+pub fn is_plain(path: &str) -> bool {
+    let is_name = |part: &str| !matches!(part, "" | "." | "..");
+    path.strip_prefix('/')
+        .is_some_and(|path| path.split('/').all(is_name))
+}
+
 /// Whether a path fits a pattern, in which `*` stands for any characters but slashes.
 pub fn path_fits(pattern: &str, path: &str) -> bool {
     let (mut patterns, mut parts) = (pattern.split('/'), path.split('/'));
@@ -129,11 +137,11 @@ impl AllowOptions {
             ports(text, place)
         });
         let paths = each(&self.paths, &place.field("paths"), |path, place| {
-            match path.starts_with('/') && !path.contains("/../") {
+            match is_plain(path) {
                 true => Ok(path.clone()),
-                false => {
-                    Err(place.error("a path is absolute and has no .. in it: write one such as /run/*.sock"))
-                }
+                false => Err(place.error(
+                    "a path is absolute and has no //, . or .. in it, as no path that is asked for may: write one such as /run/*.sock",
+                )),
             }
         });
         Ok(Rule {

@@ -2,6 +2,8 @@
 
 use std::cell::RefCell;
 
+use proptest::prelude::*;
+
 use super::*;
 
 fn guard(allow: serde_json::Value) -> Guard {
@@ -39,6 +41,29 @@ fn without_a_list_special_addresses_are_refused_in_every_disguise() {
         ("169.254.170.2", "metadata"),
         ("fd00:ec2::254", "metadata"),
         ("100.100.100.200", "metadata"),
+        ("169.254.170.23", "metadata"),
+        ("fd00:ec2::23", "metadata"),
+        ("fd20:ce::254", "metadata"),
+        ("168.63.129.16", "metadata"),
+        ("::ffff:168.63.129.16", "metadata"),
+        ("192.0.0.192", "metadata"),
+        ("169.254.42.42", "metadata"),
+        ("fd00:42::42", "metadata"),
+        ("fd00:ec2::24", "allowed"),
+        // IPv4-translated.
+        ("::ffff:0:127.0.0.1", "loopback"),
+        ("::ffff:0:169.254.169.254", "metadata"),
+        ("::ffff:0:192.0.2.1", "allowed"),
+        // A local translator with a prefix of 48, 56, 64 and 96 bits.
+        ("64:ff9b:1:7f00:0:100::", "loopback"),
+        ("64:ff9b:1:a9fe:a9:fe00::", "metadata"),
+        ("64:ff9b:1:a9:fe:a9fe::", "metadata"),
+        ("64:ff9b:1:77:a9:fea9:fe00:0", "metadata"),
+        ("64:ff9b:1::a9fe:a9fe", "metadata"),
+        ("64:ff9b:1:77:77:7700:7f00:1", "loopback"),
+        ("64:ff9b:1::192.0.2.1", "allowed"),
+        ("64:ff9b:1:c000:2:100::", "allowed"),
+        ("64:ff9b:2::127.0.0.1", "allowed"),
         ("169.254.0.1", "link_local"),
         ("fe80::1", "link_local"),
         ("224.0.0.1", "multicast"),
@@ -102,6 +127,73 @@ fn everything_does_not_mean_special_addresses() {
 }
 
 #[test]
+fn a_rule_of_networks_admits_no_name_behind_a_proxy() {
+    let proxied = |guard: &Guard, host: &str, port: u16| match guard.judge_proxied(host, port) {
+        Ok(()) => "allowed",
+        Err(refusal) => refusal.as_str(),
+    };
+    let open = Guard::default();
+    let networks = guard(serde_json::json!([
+        { "networks": ["127.0.0.0/8"], "ports": [8080] },
+        { "networks": ["10.0.0.0/8"] },
+    ]));
+    let names = guard(serde_json::json!([
+        { "hosts": ["*.example.org", "localhost", "metadata.google.internal"], "ports": [80] },
+        { "hosts": ["db.lan"], "networks": ["10.0.0.0/8"] },
+    ]));
+    for (guard, host, port, expected) in [
+        (&open, "evil.example", 80, "allowed"),
+        (&open, "192.0.2.1", 80, "allowed"),
+        (&open, "127.0.0.1", 80, "loopback"),
+        (&open, "::ffff:0:127.0.0.1", 80, "loopback"),
+        (&open, "localhost", 80, "loopback"),
+        (&open, "a.LocalHost.", 80, "loopback"),
+        (&open, "localhost.localdomain", 80, "loopback"),
+        (&open, "IP6-localhost", 80, "loopback"),
+        (&open, "notlocalhost", 80, "allowed"),
+        (&open, "Metadata.Google.Internal.", 80, "metadata"),
+        (&open, "metadata.goog", 80, "metadata"),
+        (&networks, "evil.example", 80, "not_allowed"),
+        (&networks, "evil.example", 8080, "not_allowed"),
+        (&networks, "localhost", 8080, "loopback"),
+        (&networks, "metadata.google.internal", 80, "metadata"),
+        (&networks, "8.8.8.8", 80, "not_allowed"),
+        (&networks, "10.1.2.3", 80, "allowed"),
+        (&networks, "127.0.0.1", 8080, "allowed"),
+        (&names, "a.example.org", 80, "allowed"),
+        (&names, "a.example.org", 81, "not_allowed"),
+        (&names, "evil.example", 80, "not_allowed"),
+        // To name it does not make it somebody else's machine.
+        (&names, "localhost", 80, "loopback"),
+        (&names, "metadata.google.internal", 80, "metadata"),
+        (&names, "db.lan", 80, "not_allowed"),
+    ] {
+        assert_eq!(proxied(guard, host, port), expected, "{host} {port}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn behind_a_proxy_nothing_is_admitted_that_is_not_without_one(
+        host in "(localhost|a\\.localhost|[a-z]{1,3}\\.example|metadata\\.goog|127\\.0\\.0\\.1|10\\.0\\.0\\.1|::1)",
+        port in 79_u16..82,
+        entries in proptest::collection::vec((0..4_usize, 0..4_usize, 0..2_usize), 1..4),
+    ) {
+        const HOSTS: [&[&str]; 4] = [&[], &["*.example"], &["localhost"], &["*"]];
+        const NETWORKS: [&[&str]; 4] = [&[], &["127.0.0.0/8"], &["0.0.0.0/0", "::/0"], &["10.0.0.0/8"]];
+        const PORTS: [&[u16]; 2] = [&[80], &[80, 81]];
+        let entries = entries.into_iter().map(|(hosts, networks, ports)| {
+            serde_json::json!({ "hosts": HOSTS[hosts], "networks": NETWORKS[networks], "ports": PORTS[ports] })
+        });
+        let guard = guard(entries.collect());
+        if guard.judge_proxied(&host, port).is_ok() {
+            prop_assert!(guard.judge_request(&host, Some(port)).is_ok());
+            prop_assert!(AddressClass::of_name(&host).is_none());
+        }
+    }
+}
+
+#[test]
 fn unix_sockets_are_allowed_by_name_only() {
     assert_eq!(
         Guard::default().judge_path("/run/a.sock"),
@@ -118,6 +210,11 @@ fn unix_sockets_are_allowed_by_name_only() {
         ("/a/x/b1c2d", true),
         ("/a/x/bd", false),
         ("run/a.sock", false),
+        ("/a/./bcd", false),
+        ("/a//bcd", false),
+        ("/a/x/bcd/", false),
+        ("//run/a.sock", false),
+        ("/", false),
     ] {
         assert_eq!(guard.judge_path(path).is_ok(), is_allowed, "{path}");
     }
@@ -129,7 +226,7 @@ fn unix_sockets_are_allowed_by_name_only() {
 fn faults_are_told_with_what_would_be_right() {
     let findings = RefCell::default();
     let allow = serde_json::json!([
-        { "hosts": ["a*b"], "networks": ["10.0.0.0/33"], "ports": ["9-8", 0], "paths": ["run"] },
+        { "hosts": ["a*b"], "networks": ["10.0.0.0/33"], "ports": ["9-8", 0], "paths": ["run", "/run//a", "/run/./a", "/run/.."] },
         {},
     ]);
     let allow = serde_json::from_value(allow).unwrap();
@@ -147,6 +244,9 @@ fn faults_are_told_with_what_would_be_right() {
             "allow[0].ports[0]",
             "allow[0].ports[1]",
             "allow[0].paths[0]",
+            "allow[0].paths[1]",
+            "allow[0].paths[2]",
+            "allow[0].paths[3]",
             "allow[1]"
         ]
     );
