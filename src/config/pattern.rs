@@ -14,6 +14,7 @@ use regex::bytes::{CaptureLocations, Regex, RegexBuilder};
 use regex_automata::util::interpolate;
 
 use super::compilation::{self, Attempt};
+use super::place::{Invalid, Place};
 use crate::model::visible;
 
 /// The longest expression, in bytes.
@@ -29,6 +30,8 @@ pub(super) const MAX_TOTAL_BYTES: usize = 64 << 20;
 pub(super) const OVER_TOTAL: &str =
     "the expressions of this file take too much memory together: use fewer or simpler ones";
 
+/// How much of an expression an error quotes, in bytes.
+const MAX_SHOWN_BYTES: usize = 256;
 /// A part of an expression that an error names, in bytes at most.
 const MAX_PART_BYTES: usize = 32;
 
@@ -67,6 +70,17 @@ impl Pattern {
         Ok(Self {
             source: source.to_owned(),
             compiled,
+        })
+    }
+
+    /// Compiles the expression at `place`.
+    ///
+    /// # Errors
+    /// Reported there.
+    pub fn read(place: &Place<'_>, source: &str) -> Result<Self, Invalid> {
+        Self::new(source).map_err(|error| {
+            let shown = visible(source, MAX_SHOWN_BYTES);
+            place.error(format_args!("\"{shown}\" is not a regular expression: {error}"))
         })
     }
 

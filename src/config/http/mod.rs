@@ -11,7 +11,7 @@ mod target;
 #[cfg(test)]
 mod tests;
 
-use http::header::HOST;
+use http::header::{AUTHORIZATION, HOST};
 use http::{HeaderName, HeaderValue, Method, Version};
 use rustls::pki_types::ServerName;
 
@@ -79,9 +79,10 @@ impl HttpSettings {
         let (url, user_info) = TargetUrl::parse(target)?;
         let mut aimed = self.clone();
         aimed.url = url;
-        aimed.credentials = aimed
-            .credentials
-            .or_else(|| user_info.map(Credentials::from_user_info));
+        // A header of the module comes first, as in blackbox_exporter.
+        let is_own = self.headers.iter().any(|(name, _)| *name == AUTHORIZATION);
+        let user_info = user_info.filter(|_| !is_own).map(Credentials::from_user_info);
+        aimed.credentials = aimed.credentials.or(user_info);
         if let Some(hostname) = hostname {
             let other = self.headers.iter().find(|(name, _)| *name == HOST);
             if other.is_some_and(|(_, value)| value.expose() != hostname) {
