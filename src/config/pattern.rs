@@ -137,7 +137,8 @@ impl Groups<'_, '_> {
 }
 
 impl Compiled {
-    /// The bytes with each one that is no UTF-8 replaced by one that stands for all of them: the places stay the same.
+    /// The bytes with each one that is no UTF-8 replaced by one that stands for all of them: the places stay the same. The
+    /// copy, where there has to be one, lives as long as one match: there are no more of them than threads.
     fn decoded<'b>(&self, bytes: &'b [u8]) -> Cow<'b, [u8]> {
         if !self.matches_invalid || std::str::from_utf8(bytes).is_ok() {
             return Cow::Borrowed(bytes);

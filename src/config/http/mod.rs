@@ -91,13 +91,29 @@ impl HttpSettings {
                 );
             }
             let is_host = HeaderValue::from_str(hostname).is_ok();
-            let name = ServerName::try_from(hostname.to_owned()).ok().filter(|_| is_host);
+            let name = ServerName::try_from(without_port(hostname).to_owned());
+            let name = name.ok().filter(|_| is_host);
             let name = name.ok_or("the parameter hostname is no DNS name and no IP address")?;
             aimed.headers.retain(|(name, _)| *name != HOST);
             aimed.headers.push((HOST, Secret::new(hostname)));
             aimed.tls.server_name.get_or_insert(name);
         }
         Ok(aimed)
+    }
+}
+
+/// The name that a `Host` header says, without its port (RFC 9110, section 7.2).
+fn without_port(host: &str) -> &str {
+    let Some((name, _)) = host
+        .rsplit_once(':')
+        .filter(|(_, port)| port.parse::<u16>().is_ok())
+    else {
+        return host;
+    };
+    match name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(address) => address,
+        None if name.contains(':') => host,
+        None => name,
     }
 }
 

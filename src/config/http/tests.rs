@@ -205,6 +205,32 @@ fn a_header_of_the_module_comes_before_the_user_of_a_target() {
 }
 
 #[test]
+fn a_hostname_may_have_a_port_which_is_no_part_of_the_name_in_tls() {
+    let settings = with(json!({})).unwrap();
+    for (hostname, name) in [
+        ("b:99", "b"),
+        ("b", "b"),
+        ("[::1]:99", "::1"),
+        ("::1", "::1"),
+        ("192.0.2.1:99", "192.0.2.1"),
+    ] {
+        let aimed = settings.aimed_at("https://c/", Some(hostname)).unwrap();
+        assert_eq!(aimed.tls.server_name.unwrap().to_str(), name);
+        let [(_, host)] = &aimed.headers[..] else {
+            panic!("{hostname}: {:?}", aimed.headers)
+        };
+        assert_eq!(host.expose(), hostname);
+    }
+    for hostname in ["b:x", "b:99999", ":99", "a b:9", "b:", "[::1", "a:b:9"] {
+        let error = settings.aimed_at("https://c/", Some(hostname)).unwrap_err();
+        assert_eq!(
+            error, "the parameter hostname is no DNS name and no IP address",
+            "{hostname}"
+        );
+    }
+}
+
+#[test]
 fn credentials_come_from_one_place() {
     for (options, message) in [
         (
