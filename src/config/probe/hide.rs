@@ -5,9 +5,11 @@ use std::fmt::Write;
 use crate::config::yaml::{Node, Value};
 
 /// Keys below which everything may be secret, whatever it is called.
-const SECRET_KEYS: [&str; 13] = [
+const SECRET_KEYS: [&str; 14] = [
     "bearer_token",
     "body",
+    // PEM, which may have the key in it as well.
+    "cert",
     "client_secret",
     "credentials",
     "headers",
@@ -135,6 +137,10 @@ fn without_user_info(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value as Json;
+
     use super::*;
 
     #[test]
@@ -176,6 +182,7 @@ mod tests {
             "oauth2: { endpoint_params: { username",
             "oauth2: { tls_config: { key",
             "tls_config: { key",
+            "tls_config: { cert",
             "metadata: { username",
             "query_response: [{ starttls: true, send",
         ] {
@@ -251,5 +258,128 @@ mod tests {
                 format!("proxy_url: {shown}")
             );
         }
+    }
+    /// The names of all keys in a schema.
+    fn keys(schema: &Json, root: &Json, found: &mut BTreeSet<String>) {
+        match schema {
+            Json::Object(parts) => {
+                for (name, part) in parts {
+                    match (name.as_str(), part) {
+                        ("$ref", Json::String(pointer)) => {
+                            keys(
+                                root.pointer(pointer.trim_start_matches('#')).unwrap(),
+                                root,
+                                found,
+                            );
+                        }
+                        ("properties", Json::Object(properties)) => {
+                            for (key, part) in properties {
+                                found.insert(key.clone());
+                                keys(part, root, found);
+                            }
+                        }
+                        _ => keys(part, root, found),
+                    }
+                }
+            }
+            Json::Array(parts) => parts.iter().for_each(|part| keys(part, root, found)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn every_key_of_a_module_is_known_to_be_shown_or_hidden() {
+        let schema = crate::config::schema::document();
+        let mut found = BTreeSet::new();
+        keys(&schema["properties"]["modules"], &schema, &mut found);
+        let shows = |key: &&String| shown_of(&format!("{key}: hunter2\n")).contains("hunter2");
+        let shown: Vec<&str> = found.iter().filter(shows).map(String::as_str).collect();
+        // Who adds a key decides whether it may hold a secret: in this list, or in those above.
+        let open = [
+            "allow_missing",
+            "bearer_token_env",
+            "bearer_token_file",
+            "body_file",
+            "body_size_limit",
+            "ca",
+            "ca_file",
+            "cert_file",
+            "compression",
+            "credentials_env",
+            "credentials_file",
+            "dns",
+            "dns_over_tls",
+            "dont_fragment",
+            "enable_http2",
+            "expect",
+            "expect_bytes",
+            "fail_if_all_match_regexp",
+            "fail_if_body_json_matches_cel",
+            "fail_if_body_json_not_matches_cel",
+            "fail_if_body_matches_regexp",
+            "fail_if_body_not_matches_regexp",
+            "fail_if_header_matches",
+            "fail_if_header_not_matches",
+            "fail_if_matches_regexp",
+            "fail_if_none_matches_regexp",
+            "fail_if_not_matches_regexp",
+            "fail_if_not_ssl",
+            "fail_if_ssl",
+            "files",
+            "follow_redirects",
+            "grpc",
+            "header",
+            "http",
+            "icmp",
+            "insecure_skip_verify",
+            "ip_protocol_fallback",
+            "key_file",
+            "labels",
+            "max_redirects",
+            "max_version",
+            "method",
+            "min_version",
+            "name",
+            "no_follow_redirects",
+            "no_proxy",
+            "password_env",
+            "password_file",
+            "payload_size",
+            "preferred_ip_protocol",
+            "prober",
+            "proxy_from_environment",
+            "proxy_url",
+            "query_class",
+            "query_name",
+            "query_response",
+            "query_type",
+            "recursion_desired",
+            "regexp",
+            "server_name",
+            "service",
+            "skip_resolve_phase_with_proxy",
+            "source_ip_address",
+            "starttls",
+            "tcp",
+            "timeout",
+            "tls",
+            "tls_config",
+            "transport_protocol",
+            "ttl",
+            "type",
+            "unix",
+            "username",
+            "username_env",
+            "username_file",
+            "valid_http_versions",
+            "valid_rcodes",
+            "valid_status_codes",
+            "validate_additional_rrs",
+            "validate_answer_rrs",
+            "validate_authority_rrs",
+            "value",
+            "values",
+        ];
+        assert_eq!(shown, open);
     }
 }
