@@ -86,7 +86,7 @@ pub fn source(
     preference: AddressPreference,
     place: &Place<'_>,
 ) -> Result<(Option<IpAddr>, AddressPreference), Invalid> {
-    let Some(text) = written else {
+    let Some(text) = written.filter(|text| !text.is_empty()) else {
         return Ok((None, preference));
     };
     let Ok(address) = text.parse::<IpAddr>() else {

@@ -4,11 +4,9 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use regex::bytes::Regex;
-
 use super::expression::{self, Expression};
 use super::json_path::{self, JsonPath};
-use super::pattern;
+use super::pattern::{self, Compiled};
 
 /// The expressions compiled while one configuration is loaded. It holds for the thread that loads, until it is dropped.
 #[derive(Debug)]
@@ -21,7 +19,7 @@ pub(super) struct Attempt<T> {
 }
 
 struct Load {
-    patterns: Pool<Regex>,
+    patterns: Pool<Compiled>,
     expressions: Pool<Expression>,
     json_paths: Pool<JsonPath>,
 }
@@ -57,7 +55,7 @@ impl Drop for Compilation {
 }
 
 /// The regular expression of this source, compiled by `compile` unless this load has it already.
-pub(super) fn pattern(source: &str, compile: fn(&str) -> Attempt<Regex>) -> Result<Regex, String> {
+pub(super) fn pattern(source: &str, compile: fn(&str) -> Attempt<Compiled>) -> Result<Compiled, String> {
     LOAD.with(|current| match current.borrow_mut().as_mut() {
         Some(load) => load.patterns.get(source, compile),
         None => compile(source).result,

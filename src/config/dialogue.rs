@@ -102,12 +102,12 @@ impl Conversation {
         let written = written.unwrap_or_default();
         let is_tls = is_tls_first || written.iter().any(|step| step.starttls);
         let tls_place = place.field("tls_config");
-        let tls =
-            match tls_config {
-                Some(_) if !is_tls => Err(tls_place
-                    .error("tls_config needs tls: true, or starttls: true in a step of query_response")),
-                options => options.unwrap_or_default().resolve(&tls_place),
-            };
+        if tls_config.is_some() && !is_tls {
+            tls_place.remark(
+                "not used: neither is there tls: true nor starttls: true in a step of query_response",
+            );
+        }
+        let tls = tls_config.unwrap_or_default().resolve(&tls_place);
         if written.len() > MAX_STEPS {
             return Err(at.error(format_args!("more than {MAX_STEPS} steps")));
         }
@@ -134,9 +134,7 @@ impl Conversation {
 impl StepOptions {
     fn resolve(self, place: &Place<'_>) -> Result<Step, Invalid> {
         if self.expect.is_none() && self.expect_bytes.is_none() && self.send.is_none() && !self.starttls {
-            return Err(
-                place.error("this step does nothing: write expect, expect_bytes, send or starttls: true")
-            );
+            place.remark("this step does nothing: write expect, expect_bytes, send or starttls: true");
         }
         let bounded = |key: &str, text: &str| match text.len() > MAX_STEP_BYTES {
             true => Err(place
@@ -153,12 +151,9 @@ impl StepOptions {
             (Some(_), Some(_)) => Err(place
                 .field("expect_bytes")
                 .error("give one of expect and expect_bytes")),
-            (Some(source), None) => match Pattern::new(&source) {
-                Ok(pattern) => Ok(Some(Expect::Line(pattern))),
-                Err(error) => Err(place
-                    .field("expect")
-                    .error(format_args!("\"{source}\" is not a regular expression: {error}"))),
-            },
+            (Some(source), None) => {
+                Pattern::read(&place.field("expect"), &source).map(|pattern| Some(Expect::Line(pattern)))
+            }
             (None, Some(text)) => {
                 bounded("expect_bytes", &text).map(|()| Some(Expect::Bytes(text.into_bytes())))
             }

@@ -101,9 +101,11 @@ impl JsonSchema for DurationText {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
-            "type": "string",
+            "type": ["string", "integer"],
             "description": "A duration: 500ms, 15s, 1m30s, 2h",
-            "pattern": "^(0|([0-9]+(\\.[0-9]+)?(y|w|d|h|m|s|ms))+)$"
+            "pattern": "^(0|([0-9]+(\\.[0-9]+)?(y|w|d|h|m|s|ms))+)$",
+            "minimum": 0,
+            "maximum": 0
         })
     }
 }

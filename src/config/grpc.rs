@@ -56,10 +56,10 @@ impl GrpcOptions {
             }
         };
         let tls_place = place.field("tls_config");
-        let tls = match self.tls_config {
-            Some(_) if !self.tls => Err(tls_place.error("tls_config needs tls: true")),
-            options => options.unwrap_or_default().resolve(&tls_place),
-        };
+        if self.tls_config.is_some() && !self.tls {
+            tls_place.remark("not used: there is no tls: true");
+        }
+        let tls = self.tls_config.unwrap_or_default().resolve(&tls_place);
         let service = self.service.unwrap_or_default();
         let service = match service.len() > MAX_SERVICE_BYTES {
             true => Err(place
@@ -136,7 +136,7 @@ mod tests {
             resolve(json!({"tls_config": {}, "service": "a".repeat(1025)})).unwrap_err(),
             [
                 ": address is missing: write the server, such as address: 127.0.0.1:50051",
-                "tls_config: tls_config needs tls: true",
+                "tls_config: not used: there is no tls: true",
                 "service: it is longer than 1024 bytes",
             ]
         );

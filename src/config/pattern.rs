@@ -1,18 +1,28 @@
-//! Regular expressions over bytes. Their classes are ASCII, as blackbox_exporter's (RE2) are, and what they are matched
-//! against need not be UTF-8.
+//! Regular expressions in RE2's syntax over bytes, as blackbox_exporter (Go) has them: classes by letter are ASCII, all else is
+//! code points, and what they are matched against need not be UTF-8.
 
+mod class;
+mod escape;
+mod re2;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
 use std::fmt;
 
-use regex::bytes::{Captures, Regex, RegexBuilder};
+use regex::bytes::{CaptureLocations, Regex, RegexBuilder};
+use regex_automata::util::interpolate;
 
 use super::compilation::{self, Attempt};
+use super::place::{Invalid, Place};
+use crate::model::visible;
 
 /// The longest expression, in bytes.
 pub const MAX_PATTERN_BYTES: usize = 4096;
 
 /// What a compiled expression may take in bytes: the limits that are tried, one after the other. An expression counts
 /// with the first limit that it keeps to.
-const SIZE_LIMITS: [usize; 4] = [4 << 10, 32 << 10, 256 << 10, 2 << 20];
+const SIZE_LIMITS: [usize; 5] = [4 << 10, 32 << 10, 256 << 10, 2 << 20, 8 << 20];
 
 /// What the expressions of one configuration may take together, in bytes.
 pub(super) const MAX_TOTAL_BYTES: usize = 64 << 20;
@@ -20,9 +30,32 @@ pub(super) const MAX_TOTAL_BYTES: usize = 64 << 20;
 pub(super) const OVER_TOTAL: &str =
     "the expressions of this file take too much memory together: use fewer or simpler ones";
 
+/// How much of an expression an error quotes, in bytes.
+const MAX_SHOWN_BYTES: usize = 256;
+/// A part of an expression that an error names, in bytes at most.
+const MAX_PART_BYTES: usize = 32;
+
 /// A regular expression, compared by its source.
 #[derive(Clone)]
-pub struct Pattern(Regex);
+pub struct Pattern {
+    source: String,
+    compiled: Compiled,
+}
+
+/// What an expression is compiled to.
+#[derive(Clone)]
+pub(super) struct Compiled {
+    regex: Regex,
+    /// Whether it has to do with bytes that are no UTF-8.
+    matches_invalid: bool,
+}
+
+/// The groups of a match.
+pub struct Groups<'p, 'b> {
+    regex: &'p Regex,
+    bytes: &'b [u8],
+    locations: CaptureLocations,
+}
 
 impl Pattern {
     /// Compiles an expression.
@@ -33,41 +66,119 @@ impl Pattern {
         if source.len() > MAX_PATTERN_BYTES {
             return Err(format!("it is longer than {MAX_PATTERN_BYTES} bytes"));
         }
-        compilation::pattern(source, compile).map(Self)
+        let compiled = compilation::pattern(source, compile)?;
+        Ok(Self {
+            source: source.to_owned(),
+            compiled,
+        })
+    }
+
+    /// Compiles the expression at `place`.
+    ///
+    /// # Errors
+    /// Reported there.
+    pub fn read(place: &Place<'_>, source: &str) -> Result<Self, Invalid> {
+        Self::new(source).map_err(|error| {
+            let shown = visible(source, MAX_SHOWN_BYTES);
+            place.error(format_args!("\"{shown}\" is not a regular expression: {error}"))
+        })
+    }
+
+    /// One that matches wherever one of the texts is, in any case.
+    ///
+    /// # Errors
+    /// That it is too big.
+    pub fn any_of(texts: &[String]) -> Result<Self, String> {
+        let escaped: Vec<String> = texts.iter().map(|text| re2::quoted(text)).collect();
+        Self::new(&format!("(?i:{})", escaped.join("|")))
     }
 
     /// Whether it matches somewhere in `bytes`.
     pub fn is_match(&self, bytes: &[u8]) -> bool {
-        self.0.is_match(bytes)
+        self.compiled.regex.is_match(&self.compiled.decoded(bytes))
     }
 
-    /// Its first match in `bytes`, with the groups.
-    pub fn captures<'b>(&self, bytes: &'b [u8]) -> Option<Captures<'b>> {
+    /// The groups of its first match in `bytes`.
+    pub fn captures<'b>(&self, bytes: &'b [u8]) -> Option<Groups<'_, 'b>> {
+        let regex = &self.compiled.regex;
+        let decoded = self.compiled.decoded(bytes);
         // Most lines do not match, and finding that out costs less than finding groups.
-        self.is_match(bytes).then(|| self.0.captures(bytes)).flatten()
+        if !regex.is_match(&decoded) {
+            return None;
+        }
+        let mut locations = regex.capture_locations();
+        regex.captures_read(&mut locations, &decoded)?;
+        Some(Groups {
+            regex,
+            bytes,
+            locations,
+        })
     }
 
     /// Its source.
     pub fn as_str(&self) -> &str {
-        self.0.as_str()
+        &self.source
+    }
+}
+
+impl Groups<'_, '_> {
+    /// Appends a template to `text`, with `$1`, `${1}` and `${name}` replaced by what the groups hold.
+    pub fn expand(&self, template: &[u8], text: &mut Vec<u8>) {
+        let append = |group: usize, text: &mut Vec<u8>| {
+            let found = self
+                .locations
+                .get(group)
+                .and_then(|(start, end)| self.bytes.get(start..end));
+            text.extend_from_slice(found.unwrap_or_default());
+        };
+        let number = |name: &str| self.regex.capture_names().position(|group| group == Some(name));
+        interpolate::bytes(template, append, number, text);
+    }
+}
+
+impl Compiled {
+    /// The bytes with each one that is no UTF-8 replaced by one that stands for all of them: the places stay the same. The
+    /// copy, where there has to be one, lives as long as one match: there are no more of them than threads.
+    fn decoded<'b>(&self, bytes: &'b [u8]) -> Cow<'b, [u8]> {
+        if !self.matches_invalid || std::str::from_utf8(bytes).is_ok() {
+            return Cow::Borrowed(bytes);
+        }
+        let mut decoded = Vec::with_capacity(bytes.len());
+        for chunk in bytes.utf8_chunks() {
+            decoded.extend_from_slice(chunk.valid().as_bytes());
+            decoded.resize(decoded.len() + chunk.invalid().len(), re2::INVALID);
+        }
+        Cow::Owned(decoded)
     }
 }
 
 /// The compiled expression, for the limit that it keeps to.
-fn compile(source: &str) -> Attempt<Regex> {
+fn compile(source: &str) -> Attempt<Compiled> {
+    let translated = match re2::translate(source) {
+        Ok(translated) => translated,
+        Err(error) => {
+            return Attempt {
+                result: Err(error),
+                cost: SIZE_LIMITS[0],
+            };
+        }
+    };
     for limit in SIZE_LIMITS {
-        let error = match RegexBuilder::new(source).unicode(false).size_limit(limit).build() {
+        let error = match RegexBuilder::new(&translated.text).size_limit(limit).build() {
             Ok(regex) => {
                 return Attempt {
-                    result: Ok(regex),
+                    result: Ok(Compiled {
+                        regex,
+                        matches_invalid: translated.matches_invalid,
+                    }),
                     cost: limit,
                 };
             }
             Err(regex::Error::CompiledTooBig(_)) => continue,
-            // The last line says what is wrong; the ones before draw the expression.
+            // The last line says what is wrong; the ones before draw the expression, which is not the one that was written.
             Err(regex::Error::Syntax(text)) => {
                 let last = text.lines().last().unwrap_or("");
-                last.trim_start_matches("error: ").to_owned()
+                visible(last.trim_start_matches("error: "), 4 * MAX_PART_BYTES)
             }
             Err(other) => other.to_string(),
         };
@@ -86,6 +197,11 @@ fn compile(source: &str) -> Attempt<Regex> {
     }
 }
 
+/// A part of an expression, as an error names it.
+fn cut(part: &str) -> String {
+    visible(part, MAX_PART_BYTES)
+}
+
 impl PartialEq for Pattern {
     fn eq(&self, other: &Self) -> bool {
         self.as_str() == other.as_str()
@@ -97,45 +213,5 @@ impl Eq for Pattern {}
 impl fmt::Debug for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "/{}/", self.as_str())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::compilation::Compilation;
-
-    #[test]
-    fn classes_are_ascii_and_input_is_bytes() {
-        let digits = Pattern::new(r"^\d+\xff$").unwrap();
-        assert!(digits.is_match(b"12\xff"));
-        assert!(!digits.is_match("٣\u{ff}".as_bytes()));
-    }
-
-    #[test]
-    fn an_error_is_one_line() {
-        assert_eq!(Pattern::new("a(b").unwrap_err(), "unclosed group");
-    }
-
-    #[test]
-    fn one_expression_is_bounded() {
-        assert_eq!(
-            Pattern::new(&"a".repeat(MAX_PATTERN_BYTES + 1)).unwrap_err(),
-            "it is longer than 4096 bytes"
-        );
-        assert_eq!(
-            Pattern::new("((a{100}){100}){100}").unwrap_err(),
-            "it takes more than 2 MB when compiled: lower the numbers of repetitions"
-        );
-    }
-
-    #[test]
-    fn the_expressions_of_one_configuration_are_bounded_together() {
-        let compilation = Compilation::begin();
-        let heavy = |index: usize| Pattern::new(&format!("(a{{100}}){{100}}{index}"));
-        assert!((0..1000).any(|index| heavy(index).is_err()));
-        assert!(heavy(0).is_ok(), "what is compiled already costs nothing");
-        drop(compilation);
-        assert!(heavy(1001).is_ok());
     }
 }

@@ -108,7 +108,7 @@ fn resolve_regex(source: &str, place: &Place<'_>) -> Result<Pattern, Invalid> {
     }
     Pattern::new(source).map_err(|cause| {
         place.error(format_args!(
-            "not a regular expression: {cause}; the syntax is that of Rust's regex crate, close to RE2's"
+            "not a regular expression: {cause}; the syntax is RE2's"
         ))
     })
 }

@@ -155,7 +155,7 @@ mod tests {
                 "checks[0]: address is missing: write what to connect to, such as address: 127.0.0.1:5432",
                 "checks[0].source_ip_address: \"here\" is no IP address: write one of this machine's, such as \
                  192.0.2.1",
-                "checks[0].tls_config: tls_config needs tls: true, or starttls: true in a step of query_response",
+                "checks[0].tls_config: not used: neither is there tls: true nor starttls: true in a step of query_response",
             ]
         );
         assert!(serde_json::from_value::<TcpOptions>(serde_json::json!({"adress": "x"})).is_err());

@@ -195,18 +195,27 @@ impl TlsOptions {
 
 type Keyed = Option<(String, PemSource)>;
 
+/// Empty ones are not set, as in blackbox_exporter.
 fn one_of(
     place: &Place<'_>,
     name: &str,
     inline: Option<String>,
     file: Option<PathBuf>,
 ) -> Result<Keyed, Invalid> {
-    match (inline, file) {
+    match (set(inline), set_path(file)) {
         (None, None) => Ok(None),
         (Some(text), None) => Ok(Some((name.to_owned(), PemSource::Inline(text)))),
         (None, Some(path)) => Ok(Some((format!("{name}_file"), PemSource::File(path)))),
         (Some(_), Some(_)) => Err(place.error(format_args!("give one of {name} and {name}_file, not both"))),
     }
+}
+
+fn set(text: Option<String>) -> Option<String> {
+    text.filter(|text| !text.is_empty())
+}
+
+fn set_path(path: Option<PathBuf>) -> Option<PathBuf> {
+    path.filter(|path| !path.as_os_str().is_empty())
 }
 
 fn client(
@@ -215,7 +224,7 @@ fn client(
     (key, key_file): (Option<String>, Option<PathBuf>),
 ) -> Result<Option<ClientCertificate>, Invalid> {
     let chain = one_of(place, "cert", cert, cert_file)?;
-    let key = match (key, key_file) {
+    let key = match (set(key), set_path(key_file)) {
         (None, None) => None,
         (Some(text), None) => Some(("key", SecretSource::Inline(Secret::new(text)))),
         (None, Some(path)) => Some(("key_file", SecretSource::File(path))),

@@ -52,11 +52,8 @@ pub fn parse(query: &str) -> Result<ProbeRequest<'_>, String> {
             return Err(format!("the parameter {name} is given more than once"));
         }
     }
-    let debug = match debug.as_deref() {
-        None | Some("" | "false" | "0") => false,
-        Some("true" | "1") => true,
-        Some(_) => return Err("the parameter debug is true or false".to_owned()),
-    };
+    // Every other value is no, as in blackbox_exporter.
+    let debug = matches!(debug.as_deref(), Some("true" | "1"));
     let target = target.filter(|target| !target.is_empty()).ok_or(
         "the parameter target is missing: write what to probe, such as /probe?target=https://example.org&module=http_2xx",
     )?;
@@ -154,6 +151,7 @@ mod tests {
         let request = parse("target=a").unwrap();
         assert_eq!((&*request.module, request.debug), ("http_2xx", false));
         assert_eq!(parse("target=a:1&module=").unwrap().module, "http_2xx");
+        assert!(!parse("target=a&debug=yes").unwrap().debug);
     }
 
     #[test]
@@ -168,7 +166,6 @@ mod tests {
             ("target=%zz", "%25"),
             ("target=%ff", "UTF-8"),
             ("target=a%0d%0ab", "control character"),
-            ("target=a&debug=maybe", "debug is true or false"),
         ] {
             let error = parse(query).unwrap_err();
             assert!(error.contains(part), "{query}: {error}");

@@ -64,6 +64,20 @@ fn what_the_loader_takes_keeps_to_the_schema() {
 }
 
 #[test]
+fn modules_that_the_loader_takes_keep_to_the_schema() {
+    let mut count = 0;
+    for entry in fs::read_dir(root().join("tests/probe/corpus")).unwrap() {
+        let path = entry.unwrap().path();
+        if !fs::read_to_string(&path).unwrap().contains("# ours refuses: ") {
+            let faults = faults(&schema::document(), &tree(&path));
+            assert_eq!(faults, Vec::<String>::new(), "{}", path.display());
+            count += 1;
+        }
+    }
+    assert!(count > 20, "{count} files");
+}
+
+#[test]
 fn editors_see_many_faults_too() {
     for file in [
         "unknown-key-root",

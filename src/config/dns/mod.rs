@@ -203,9 +203,9 @@ impl DnsOptions {
         let place = place.field("query_type");
         let right = "write A, AAAA, CAA, CNAME, MX, NS, PTR, SOA, SRV, TXT or another type of record, or ANY";
         match RecordType::from_str(&text.to_ascii_uppercase()) {
-            Ok(RecordType::AXFR | RecordType::TSIG | RecordType::SIG) => {
-                Err(place.error(format_args!("is nothing to ask for in one question: {right}")))
-            }
+            Ok(
+                RecordType::AXFR | RecordType::IXFR | RecordType::TSIG | RecordType::SIG | RecordType::OPT,
+            ) => Err(place.error(format_args!("is nothing to ask for in one question: {right}"))),
             Ok(known) => Ok(known),
             Err(_) => Err(place.error(format_args!("is not a type of record: {right}"))),
         }
@@ -249,17 +249,18 @@ fn transport(
     options: Option<TlsOptions>,
     place: &Place<'_>,
 ) -> Result<Transport, Invalid> {
-    let has_options = options.is_some();
+    if options.is_some() && !is_tls {
+        place
+            .field("tls_config")
+            .remark("not used: there is no dns_over_tls: true");
+    }
     let tls = options.unwrap_or_default().resolve(&place.field("tls_config"));
     match (protocol, is_tls) {
         (TransportProtocol::Udp, true) => Err(place
             .field("dns_over_tls")
             .error("dns_over_tls needs transport_protocol: tcp")),
-        (_, false) if has_options => Err(place
-            .field("tls_config")
-            .error("tls_config needs dns_over_tls: true")),
-        (TransportProtocol::Udp, false) => Ok(Transport::Udp),
-        (TransportProtocol::Tcp, false) => Ok(Transport::Tcp),
+        (TransportProtocol::Udp, false) => tls.map(|_| Transport::Udp),
+        (TransportProtocol::Tcp, false) => tls.map(|_| Transport::Tcp),
         (TransportProtocol::Tcp, true) => Ok(Transport::Tls(Box::new(tls?))),
     }
 }

@@ -58,13 +58,7 @@ fn patterns(place: &Place<'_>, sources: &[String]) -> Result<Vec<Pattern>, Inval
     let compiled: Vec<_> = sources
         .iter()
         .enumerate()
-        .map(|(index, source)| {
-            Pattern::new(source).map_err(|error| {
-                place
-                    .index(index)
-                    .error(format_args!("\"{source}\" is not a regular expression: {error}"))
-            })
-        })
+        .map(|(index, source)| Pattern::read(&place.index(index), source))
         .collect();
     compiled.into_iter().collect()
 }

@@ -119,7 +119,8 @@ impl BasicAuthOptions {
 
 impl AuthorizationOptions {
     pub(super) fn resolve(self, place: &Place<'_>) -> Result<Credentials, Invalid> {
-        let scheme = self.scheme.unwrap_or_else(|| "Bearer".to_owned());
+        let scheme = self.scheme.filter(|scheme| !scheme.is_empty());
+        let scheme = scheme.unwrap_or_else(|| "Bearer".to_owned());
         let credentials = SecretSource::from_keys(
             place,
             "credentials",
@@ -132,7 +133,7 @@ impl AuthorizationOptions {
                 .field("type")
                 .error("for basic authentication write basic_auth instead"));
         }
-        if scheme.is_empty() || !scheme.bytes().all(|byte| byte.is_ascii_graphic()) {
+        if !scheme.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(place.field("type").error("the type is one word, such as Bearer"));
         }
         match credentials {

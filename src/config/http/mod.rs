@@ -11,7 +11,7 @@ mod target;
 #[cfg(test)]
 mod tests;
 
-use http::header::HOST;
+use http::header::{AUTHORIZATION, HOST};
 use http::{HeaderName, HeaderValue, Method, Version};
 use rustls::pki_types::ServerName;
 
@@ -79,9 +79,10 @@ impl HttpSettings {
         let (url, user_info) = TargetUrl::parse(target)?;
         let mut aimed = self.clone();
         aimed.url = url;
-        aimed.credentials = aimed
-            .credentials
-            .or_else(|| user_info.map(Credentials::from_user_info));
+        // A header of the module comes first, as in blackbox_exporter.
+        let is_own = self.headers.iter().any(|(name, _)| *name == AUTHORIZATION);
+        let user_info = user_info.filter(|_| !is_own).map(Credentials::from_user_info);
+        aimed.credentials = aimed.credentials.or(user_info);
         if let Some(hostname) = hostname {
             let other = self.headers.iter().find(|(name, _)| *name == HOST);
             if other.is_some_and(|(_, value)| value.expose() != hostname) {
@@ -90,13 +91,29 @@ impl HttpSettings {
                 );
             }
             let is_host = HeaderValue::from_str(hostname).is_ok();
-            let name = ServerName::try_from(hostname.to_owned()).ok().filter(|_| is_host);
+            let name = ServerName::try_from(without_port(hostname).to_owned());
+            let name = name.ok().filter(|_| is_host);
             let name = name.ok_or("the parameter hostname is no DNS name and no IP address")?;
             aimed.headers.retain(|(name, _)| *name != HOST);
             aimed.headers.push((HOST, Secret::new(hostname)));
             aimed.tls.server_name.get_or_insert(name);
         }
         Ok(aimed)
+    }
+}
+
+/// The name that a `Host` header says, without its port (RFC 9110, section 7.2).
+fn without_port(host: &str) -> &str {
+    let Some((name, _)) = host
+        .rsplit_once(':')
+        .filter(|(_, port)| port.parse::<u16>().is_ok())
+    else {
+        return host;
+    };
+    match name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(address) => address,
+        None if name.contains(':') => host,
+        None => name,
     }
 }
 

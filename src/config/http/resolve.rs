@@ -12,13 +12,9 @@ use crate::config::place::{Invalid, Place, all};
 use crate::config::secret::{Secret, SecretSource};
 
 /// Headers that describe the connection or the message's length, which are the check's own business.
-const OWN_HEADERS: [&str; 5] = [
-    "connection",
-    "content-length",
-    "transfer-encoding",
-    "te",
-    "upgrade",
-];
+const OWN_HEADERS: [&str; 3] = ["connection", "te", "upgrade"];
+/// Those of them that blackbox_exporter does not send either.
+const UNSENT_HEADERS: [&str; 2] = ["content-length", "transfer-encoding"];
 
 impl HttpOptions {
     /// Resolves the options. Secrets and files are read to see that they can be.
@@ -97,10 +93,8 @@ impl HttpOptions {
                 "oauth2 is not supported by this version: use authorization with credentials_file and let another program renew it",
             )),
         };
-        let own = self
-            .headers
-            .keys()
-            .any(|name| name.eq_ignore_ascii_case("authorization"));
+        let mut names = self.headers.keys().chain(self.http_headers.keys());
+        let own = names.any(|name| name.eq_ignore_ascii_case("authorization"));
         let (token, basic, other) = (token?, basic?, other?);
         oauth2?;
         let given = [
@@ -108,13 +102,19 @@ impl HttpOptions {
             ("basic_auth", basic.is_some()),
             ("authorization", other.is_some()),
             ("bearer_token", token.is_some()),
-            ("an Authorization header", own),
         ];
         let given: Vec<&str> = given
             .iter()
             .filter(|(_, given)| *given)
             .map(|(name, _)| *name)
             .collect();
+        if own && !given.is_empty() {
+            place.remark(format_args!(
+                "not used, because there is a header Authorization: {}",
+                given.join(", ")
+            ));
+            return Ok(None);
+        }
         if given.len() > 1 {
             return Err(place.error(format_args!(
                 "give one way of authentication, not several: {}",
@@ -189,10 +189,14 @@ impl HttpOptions {
 
     fn resolve_redirects(&self, place: &Place<'_>) -> Result<Option<u32>, Invalid> {
         let follow = match (self.follow_redirects, self.no_follow_redirects) {
-            (Some(_), Some(_)) => {
+            (Some(follow), Some(no_follow)) => {
                 let place = place.field("no_follow_redirects");
-                return Err(place
-                    .error("give follow_redirects only: no_follow_redirects is its older, opposite name"));
+                if follow == no_follow {
+                    return Err(place
+                        .error("it says the opposite of follow_redirects, of which it is the older name"));
+                }
+                place.remark("not needed: follow_redirects, of which it is the older name, says the same");
+                follow
             }
             (follow, no_follow) => follow.or(no_follow.map(|no| !no)).unwrap_or(true),
         };
@@ -221,7 +225,7 @@ impl HttpOptions {
             None | Some("") => return Ok(None),
             Some(text) => known
                 .into_iter()
-                .find(|known| known.as_str() == text)
+                .find(|known| known.as_str().eq_ignore_ascii_case(text))
                 .ok_or_else(|| {
                     let place = place.field("compression");
                     place.error(format_args!(
@@ -291,7 +295,7 @@ impl HttpOptions {
         let json_not_matches =
             assertion::expression(&at(key), self.fail_if_body_json_not_matches_cel.as_deref());
         if self.fail_if_ssl && self.fail_if_not_ssl {
-            return Err(place.error("fail_if_ssl and fail_if_not_ssl together always fail: give one of them"));
+            place.remark("fail_if_ssl and fail_if_not_ssl together always fail: give one of them");
         }
         Ok(Assertions {
             status_codes: status_codes?,
@@ -313,9 +317,18 @@ fn headers<'h>(
     place: &Place<'_>,
     written: impl Iterator<Item = (&'h String, &'h String)>,
 ) -> Result<Vec<(HeaderName, Secret)>, Invalid> {
-    all(written.map(|(name, value)| {
+    let is_sent = |name: &str| {
+        !UNSENT_HEADERS
+            .iter()
+            .any(|unsent| name.eq_ignore_ascii_case(unsent))
+    };
+    all(written.filter_map(|(name, value)| {
         let place = place.field(name);
-        match (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+        if !is_sent(name) {
+            place.remark("not used: the request's body alone says this");
+            return None;
+        }
+        Some(match (HeaderName::try_from(name), HeaderValue::try_from(value)) {
             (Err(_), _) => Err(place.error(format_args!("\"{name}\" is no name of a header"))),
             (Ok(name), _) if OWN_HEADERS.contains(&name.as_str()) => Err(place.error(format_args!(
                 "{name} is set by the check itself and can't be changed"
@@ -324,6 +337,6 @@ fn headers<'h>(
                 Err(place.error("the value holds characters that a header can't have (line breaks, say)"))
             }
             (Ok(name), Ok(_)) => Ok((name, Secret::new(value))),
-        }
+        })
     }))
 }

@@ -73,20 +73,16 @@ fn each_fault_has_its_message() {
             "check.body_file: reading /dev/zero: it is not a regular file",
         ),
         (
-            json!({"valid_status_codes": [200, 700]}),
-            "check.valid_status_codes[1]: 700 is no HTTP status code: they are 100 to 599",
+            json!({"valid_status_codes": [200, 999, 1000]}),
+            "check.valid_status_codes[2]: 1000 is no HTTP status code: they are 100 to 999",
         ),
         (
             json!({"valid_http_versions": ["1.1"]}),
             "check.valid_http_versions[0]: \"1.1\" is not supported: write HTTP/1.0, HTTP/1.1 or HTTP/2.0",
         ),
         (
-            json!({"fail_if_ssl": true, "fail_if_not_ssl": true}),
-            "check: fail_if_ssl and fail_if_not_ssl together always fail: give one of them",
-        ),
-        (
             json!({"follow_redirects": true, "no_follow_redirects": true}),
-            "check.no_follow_redirects: give follow_redirects only: no_follow_redirects is its older, opposite name",
+            "check.no_follow_redirects: it says the opposite of follow_redirects, of which it is the older name",
         ),
         (
             json!({"follow_redirects": false, "max_redirects": 2}),
@@ -102,7 +98,15 @@ fn each_fault_has_its_message() {
         ),
         (
             json!({"fail_if_header_matches": [{"header": "X", "regexp": "["}]}),
-            "check.fail_if_header_matches[0].regexp: \"[\" is not a regular expression: unclosed character class",
+            "check.fail_if_header_matches[0].regexp: \"[\" is not a regular expression: a closing ] is missing: [",
+        ),
+        (
+            json!({"fail_if_header_matches": [{"header": "X", "regexp": ""}]}),
+            "check.fail_if_header_matches[0].regexp: it is empty, which matches everything: write an expression",
+        ),
+        (
+            json!({"headers": {"Upgrade": "websocket"}}),
+            "check.headers.Upgrade: upgrade is set by the check itself and can't be changed",
         ),
         (
             json!({"fail_if_header_not_matches": [{"header": "", "regexp": "x"}]}),
@@ -150,15 +154,92 @@ fn each_fault_has_its_message() {
 }
 
 #[test]
+fn what_has_no_effect_is_a_remark() {
+    for (options, remark) in [
+        (
+            json!({"fail_if_ssl": true, "fail_if_not_ssl": true}),
+            "check: fail_if_ssl and fail_if_not_ssl together always fail: give one of them",
+        ),
+        (
+            json!({"follow_redirects": false, "no_follow_redirects": true}),
+            "check.no_follow_redirects: not needed: follow_redirects, of which it is the older name, says the same",
+        ),
+        (
+            json!({"headers": {"Content-Length": "3"}}),
+            "check.headers.Content-Length: not used: the request's body alone says this",
+        ),
+        (
+            json!({"valid_http_versions": ["HTTP/1.1", "HTTP/3"]}),
+            "check.valid_http_versions[1]: no answer has it: HTTP/3 is not spoken here",
+        ),
+        (
+            json!({"headers": {"authorization": "x"}, "authorization": {"credentials": "b"}}),
+            "check: not used, because there is a header Authorization: authorization",
+        ),
+        (
+            json!({"http_headers": {"Authorization": {"secrets": ["x"]}}, "basic_auth": {"username": "b"}}),
+            "check: not used, because there is a header Authorization: basic_auth",
+        ),
+    ] {
+        let findings = RefCell::default();
+        let mut options: HttpOptions = serde_json::from_value(options).unwrap();
+        options.url = Some("http://127.0.0.1/".to_owned());
+        let settings = options.resolve(&Place::root(&findings).field("check")).unwrap();
+        let found: Vec<_> = findings.take();
+        let [only] = &found[..] else { panic!("{found:?}") };
+        assert_eq!(format!("{}: {}", only.path, only.message), remark);
+        assert!(!only.is_error);
+        assert!(settings.credentials.is_none());
+        assert!(settings.headers.iter().all(|(name, _)| name != "content-length"));
+    }
+}
+
+#[test]
+fn a_header_of_the_module_comes_before_the_user_of_a_target() {
+    let settings = with(json!({"headers": {"Authorization": "Token x"}})).unwrap();
+    assert_eq!(
+        settings.aimed_at("http://a:b@c/", None).unwrap().credentials,
+        None
+    );
+    let settings = with(json!({"authorization": {"type": "", "credentials": "b"}})).unwrap();
+    let Some(Credentials::Scheme { scheme, .. }) = settings.credentials else {
+        panic!("{settings:?}")
+    };
+    assert_eq!(scheme, "Bearer");
+}
+
+#[test]
+fn a_hostname_may_have_a_port_which_is_no_part_of_the_name_in_tls() {
+    let settings = with(json!({})).unwrap();
+    for (hostname, name) in [
+        ("b:99", "b"),
+        ("b", "b"),
+        ("[::1]:99", "::1"),
+        ("::1", "::1"),
+        ("192.0.2.1:99", "192.0.2.1"),
+    ] {
+        let aimed = settings.aimed_at("https://c/", Some(hostname)).unwrap();
+        assert_eq!(aimed.tls.server_name.unwrap().to_str(), name);
+        let [(_, host)] = &aimed.headers[..] else {
+            panic!("{hostname}: {:?}", aimed.headers)
+        };
+        assert_eq!(host.expose(), hostname);
+    }
+    for hostname in ["b:x", "b:99999", ":99", "a b:9", "b:", "[::1", "a:b:9"] {
+        let error = settings.aimed_at("https://c/", Some(hostname)).unwrap_err();
+        assert_eq!(
+            error, "the parameter hostname is no DNS name and no IP address",
+            "{hostname}"
+        );
+    }
+}
+
+#[test]
 fn credentials_come_from_one_place() {
     for (options, message) in [
         (
             json!({"basic_auth": {"username": "a"}, "bearer_token": "b"}),
             "check: give one way of authentication, not several: basic_auth, bearer_token",
-        ),
-        (
-            json!({"headers": {"authorization": "x"}, "authorization": {"credentials": "b"}}),
-            "check: give one way of authentication, not several: authorization, an Authorization header",
         ),
         (
             json!({"basic_auth": {"password": "b"}}),

@@ -65,6 +65,20 @@ const PROBERS: [Prober; 6] = [
 /// Keys of kinds that have no meaning for a probe, which serves no values of ours.
 const NOT_FOR_MODULES: [&str; 2] = ["extract", "extract_version"];
 
+/// Options that are not set where their text is empty, as in blackbox_exporter.
+const EMPTY_IS_UNSET: [&str; 10] = [
+    "bearer_token",
+    "bearer_token_file",
+    "body_file",
+    "method",
+    "no_proxy",
+    "preferred_ip_protocol",
+    "proxy_url",
+    "query_class",
+    "query_type",
+    "transport_protocol",
+];
+
 /// A module's own keys, as written.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -85,6 +99,9 @@ pub fn properties(generator: &mut SchemaGenerator) -> Map<String, Json> {
     for prober in &PROBERS {
         let mut options = kinds::properties(prober.kind, generator);
         options.retain(|key, _| key != prober.target && !NOT_FOR_MODULES.contains(&key.as_str()));
+        for (key, option) in &mut options {
+            allow_unset(option, EMPTY_IS_UNSET.contains(&key.as_str()));
+        }
         let options = json!({
             "description": format!("Options of the prober {}.", prober.kind),
             "type": ["object", "null"], "properties": options, "additionalProperties": false,
@@ -92,6 +109,18 @@ pub fn properties(generator: &mut SchemaGenerator) -> Map<String, Json> {
         properties.insert(prober.kind.to_string(), options);
     }
     properties
+}
+
+/// Lets the schema of an option hold for null, and for an empty text where that is said.
+fn allow_unset(option: &mut Json, is_empty_unset: bool) {
+    match option.get_mut("type") {
+        Some(Json::Array(types)) if !types.contains(&json!("null")) => types.push(json!("null")),
+        Some(kind @ Json::String(_)) => *kind = json!([kind.take(), "null"]),
+        _ => {}
+    }
+    if let (Some(Json::Array(forms)), true) = (option.get_mut("anyOf"), is_empty_unset) {
+        forms.push(json!({ "const": "" }));
+    }
 }
 
 /// Reads the modules at `place`. What is wrong is reported; then they are not complete.
@@ -187,7 +216,9 @@ impl Prober {
                 field.error_at_key(later::key(&entry.key).unwrap_or_else(unknown));
             } else {
                 // A key that nothing follows is not set, as in blackbox_exporter: people leave some over commented-out values.
-                if !entry.value.is_null() {
+                let is_empty = matches!(&entry.value.value, Value::Text(text) if text.is_empty());
+                let is_unset = entry.value.is_null() || is_empty && EMPTY_IS_UNSET.contains(&&*entry.key);
+                if !is_unset {
                     entries.push(entry.clone());
                 }
                 continue;

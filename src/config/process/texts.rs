@@ -38,9 +38,7 @@ impl Texts {
                 texts
             }
         };
-        let escaped: Vec<String> = texts.iter().map(|text| regex::escape(text)).collect();
-        // Unicode, which a pattern of ours leaves out by default, is for the cases of letters beyond ASCII.
-        match Pattern::new(&format!("(?iu:{})", escaped.join("|"))) {
+        match Pattern::any_of(&texts) {
             Ok(pattern) => Ok((texts, pattern)),
             Err(cause) => Err(place.error(format_args!(
                 "too much to look for ({cause}); give fewer or shorter strings"

@@ -2,6 +2,7 @@
 //! differences that docs/BLACKBOX-DIFFERENCES.md gives the reasons of.
 
 mod dns;
+mod expressions;
 mod grpc;
 mod http;
 mod http2;

@@ -1,0 +1,200 @@
+//! What expressions mean. The expectations are blackbox_exporter's (Go's): tests/probe holds many more against it.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::config::compilation::Compilation;
+
+#[track_caller]
+fn is(expression: &str, matches: &[&[u8]], others: &[&[u8]]) {
+    let pattern = Pattern::new(expression).unwrap_or_else(|error| panic!("{expression}: {error}"));
+    for (expected, texts) in [(true, matches), (false, others)] {
+        for text in texts {
+            let matched = pattern.is_match(text);
+            assert_eq!(matched, expected, "{expression} on {}", text.escape_ascii());
+        }
+    }
+}
+
+#[test]
+fn classes_have_no_operators() {
+    is(
+        "status: [&&|!]down",
+        &[b"status: !down", b"status: &down"],
+        &[b"status: down"],
+    );
+    is("^[a&&b]$", &[b"a", b"b", b"&"], &[b"ab"]);
+    is("^[+--]$", &[b"+", b",", b"-"], &[b"."]);
+    is("^[a~~b]$", &[b"a", b"~"], &[b"c"]);
+    is("^[[]$", &[b"["], &[b"]"]);
+    is("^[[a]b]$", &[b"[b]", b"ab]"], &[b"a"]);
+    is("^[]a]$", &[b"]", b"a"], &[b"[]a]"]);
+    is("^[[:alpha:]-]$", &[b"x", b"-"], &[b":"]);
+}
+
+#[test]
+fn braces_that_are_no_repetition_stand_for_themselves() {
+    is(r#"{"ok":true"#, &[br#"{"ok":true}"#], &[b"ok"]);
+    is(r#""status": {"#, &[br#"{"status": {}}"#], &[]);
+    is("^a{,3}$", &[b"a{,3}"], &[b"aa"]);
+    is("^a{01}$", &[b"a{01}"], &[b"a"]);
+    is("^a{2,3}$", &[b"aa", b"aaa"], &[b"a", b"aaaa"]);
+}
+
+#[test]
+fn any_character_is_a_code_point() {
+    let (e, two) = ("\u{e9}".as_bytes(), "\u{e9}\u{e9}".as_bytes());
+    for expression in [
+        "^.$",
+        "^[^a]$",
+        r"^\D$",
+        r"^\W$",
+        r"^\S$",
+        "^[[:^alpha:]]$",
+        r"^\pL$",
+    ] {
+        is(expression, &[e], &[two]);
+    }
+    is("^[\u{e4}\u{f6}\u{fc}]$", &["\u{f6}".as_bytes()], &[e]);
+    is("(?i)^B\u{dc}CHER$", &["b\u{fc}cher".as_bytes()], &[b"bucher"]);
+}
+
+#[test]
+fn classes_by_letter_are_ascii() {
+    is(r"^\d$", &[b"1"], &["\u{663}".as_bytes()]);
+    is(r"^\w+$", &[b"a_1"], &["\u{e9}".as_bytes()]);
+    is(r"^\s$", &[b" ", b"\t"], &[b"\x0b", "\u{a0}".as_bytes()]);
+    is(r"\ba", &[b"a", "\u{e9}a".as_bytes()], &[b"ba"]);
+}
+
+#[test]
+fn a_byte_that_is_no_utf8_is_any_character() {
+    is("^caf.$", &[b"caf\xe9", b"caf\xff", b"caf\x82"], &[b"caf\xe2\x82"]);
+    is("^[^x]{2}$", &[b"\xe2\x82", b"\xed\x80"], &[b"\xe2\x82x"]);
+    is("ok", &[b"\xff\xfeok"], &[b"o\xffk"]);
+    is(r"^\x{fffd}$", &[b"\xff", "\u{fffd}".as_bytes()], &[b"?"]);
+    // In RE2 \xff is a code point, as every other character.
+    is(r"^\xff$", &["\u{ff}".as_bytes()], &[b"\xff"]);
+}
+
+#[test]
+fn groups_keep_their_numbers_and_bytes() {
+    let pattern = Pattern::new(r"^([^ ]+) .(?P<rest>[^a]*)(x)?").unwrap();
+    let groups = pattern.captures(b"220\xff \xe9\xfeb\xc3\xa9").unwrap();
+    let mut text = Vec::new();
+    groups.expand(b"[$1|${2}|${rest}|$3|$4|$$|$rest]", &mut text);
+    assert_eq!(text, b"[220\xff|\xfeb\xc3\xa9|\xfeb\xc3\xa9|||$|\xfeb\xc3\xa9]");
+    assert!(pattern.captures(b"x").is_none());
+}
+
+#[test]
+fn texts_are_found_in_any_case() {
+    let texts = ["(a&&b)#~".to_owned(), "\u{dc}-x y".to_owned()];
+    let pattern = Pattern::any_of(&texts).unwrap();
+    assert!(pattern.is_match(b"_(A&&B)#~_") && pattern.is_match("\u{fc}-X Y".as_bytes()));
+    assert!(!pattern.is_match(b"a&b"));
+}
+
+#[test]
+fn an_error_is_one_line_that_names_what_is_wrong() {
+    for (expression, error) in [
+        ("a(b", "unclosed group"),
+        ("a)b", "unopened group"),
+        ("[a", "a closing ] is missing: [a"),
+        ("[b-a]", "the range b-a ends before it begins"),
+        ("[[:foo:]]", "no class has the name [:foo:]"),
+        ("a**", "repetitions of repetitions need a group: **"),
+        ("|+?", "+? has nothing to repeat"),
+        (
+            "a{1001}",
+            "{1001} is no repetition: at most 1000 times, and the lower number first",
+        ),
+        (r"a\C", r"single bytes are not supported: \C"),
+        (r"(a)\1", r"references back are not supported: \1"),
+        (r"\Zb", r"unknown escape sequence: \Zb"),
+        (r"a\", "a backslash is last"),
+        (r"\p{Foo}", "no Unicode category or script has the name \"Foo\""),
+        ("(?=a)b", "this kind of group is not supported: (?=a)b"),
+        ("(?x)a", "this kind of group is not supported: (?x)a"),
+        (
+            "(?P<1>a)",
+            "\"1\" is no name of a group: write letters, digits and _, no digit first",
+        ),
+        ("(?P<a>)(?P<a>)", "duplicate capture group name"),
+    ] {
+        assert_eq!(Pattern::new(expression).unwrap_err(), error, "{expression}");
+    }
+}
+
+#[test]
+fn one_expression_is_bounded() {
+    assert_eq!(
+        Pattern::new(&"a".repeat(MAX_PATTERN_BYTES + 1)).unwrap_err(),
+        "it is longer than 4096 bytes"
+    );
+    assert_eq!(
+        Pattern::new("((a{100}){100}){100}").unwrap_err(),
+        "it takes more than 8 MB when compiled: lower the numbers of repetitions"
+    );
+    for big in [r".{1000}", r"[^ ]{1000}", r"(?i)\pL{100}", r"(?s)^(.{10},){100}$"] {
+        assert!(Pattern::new(big).is_ok(), "{big}");
+    }
+    for common in [
+        "a.*b[0-9]+c",
+        r"^220 ([^ ]+) ESMTP",
+        "(?i)[^a-z]",
+        r"\W+",
+        r#""status": *"ok""#,
+    ] {
+        assert_eq!(compile(common).cost, SIZE_LIMITS[0], "{common}");
+    }
+}
+
+#[test]
+fn the_expressions_of_one_configuration_are_bounded_together() {
+    let compilation = Compilation::begin();
+    let heavy = |index: usize| Pattern::new(&format!("(a{{100}}){{100}}{index}"));
+    assert!((0..1000).any(|index| heavy(index).is_err()));
+    assert!(heavy(0).is_ok(), "what is compiled already costs nothing");
+    drop(compilation);
+    assert!(heavy(1001).is_ok());
+}
+
+/// Texts that are likely to be expressions, or nearly.
+fn expressions() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        "[a-c\u{e9}\u{1b}\u{202e}]",
+        r"[\[\]\^\-&~:|()?*+.${},\\]",
+        Just("(?i".to_owned()),
+        Just("(?P<n>".to_owned()),
+        Just(r"\p{".to_owned()),
+        Just(r"\pL".to_owned()),
+        Just(r"\x".to_owned()),
+        Just(r"\Q".to_owned()),
+        Just("[[:alpha:]".to_owned()),
+        r"\\[0-9A-Za-z]",
+        r"\{[0-9]{1,2},?[0-9]?\}",
+    ];
+    prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_an_expression_or_a_printable_error(
+        text in prop_oneof![any::<String>(), expressions()],
+        body in any::<Vec<u8>>(),
+    ) {
+        match Pattern::new(&text) {
+            Ok(pattern) => {
+                let groups = pattern.captures(&body);
+                prop_assert_eq!(groups.is_some(), pattern.is_match(&body));
+            }
+            Err(error) => prop_assert_eq!(visible(&error, 1000), error),
+        }
+    }
+
+    #[test]
+    fn every_text_that_is_quoted_matches_itself(text in any::<String>()) {
+        prop_assert!(Pattern::any_of(std::slice::from_ref(&text)).unwrap().is_match(text.as_bytes()));
+    }
+}
