@@ -82,7 +82,7 @@ async fn the_page_tells_how_everything_stands_with_what_is_wrong_first() {
         "0/1 up",
         "1/2 up",
         "50.0\u{a0}ms",
-        "since 22:12:20, 1\u{a0}min",
+        "since 22:12:20 UTC, 1\u{a0}min",
         "refused: connecting to 192.0.2.1:80: something went wrong",
         "slow: answered after 1.25 s",
         "not checked yet",

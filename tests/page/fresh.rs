@@ -11,7 +11,8 @@ use crate::common::switchable::Switchable;
 /// From a change to the page, at a check each half second.
 const BUDGET: Duration = Duration::from_secs(2);
 
-fn config(target: &Switchable) -> String {
+/// A service that is always up, and one that is up for as long as the target answers.
+pub fn config(target: &Switchable) -> String {
     let address = target.address;
     format!(
         "defaults: {{ interval: 500ms, timeout: 400ms, recheck_interval: 500ms, successes_before_up: 1, \
