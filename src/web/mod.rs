@@ -16,6 +16,7 @@ mod front;
 mod live;
 mod page;
 mod pages;
+mod places;
 mod probe;
 mod protocol;
 mod query;
