@@ -22,6 +22,7 @@
   const LATE_MS = 5000;
   // Browsers let timers of hidden pages run once a minute.
   const HIDDEN_LATE_MS = 150000;
+  const GONE = "Connection lost";
 
   const byId = (id) => document.getElementById(id);
   const script = document.currentScript;
@@ -166,9 +167,11 @@
         if (news.time > time) patch(key, news.html);
       }
       have = heeds;
+      // The exporter is back, and its streams with it.
+      if (failure === GONE) mayConnect = Date.now() + Math.random() * 500;
       failure = "";
     } catch (error) {
-      failure = error instanceof TypeError ? "Connection lost" : error.message;
+      failure = error instanceof TypeError ? GONE : error.message;
       if (abort.signal.aborted) {
         failure = "No answer for " + ANSWER_MS / 1000 + "\u00a0s";
         leave(NEXT_STREAM_MS);
@@ -324,7 +327,7 @@
       return;
     }
     // Told to the second for the eye, once for the ear.
-    const text = (failure || "Connection lost") + ". What you see is ";
+    const text = (failure || GONE) + ". What you see is ";
     let old = connection.querySelector(".age");
     if (!old || connection.firstChild.nodeValue !== text) {
       connection.textContent = text;
