@@ -69,6 +69,20 @@ async fn many_tabs_follow_over_https_and_http2() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_connection_of_http2_takes_many_streams() {
+    let target = Switchable::start().await;
+    let exporter = Secured::start(&config(&target)).await;
+    let browser = Browser::start().await;
+    let mut tab = browser.tab().await;
+    tab.open(&exporter.url("/-/healthy")).await;
+    tab.eval("window.many = Array.from({ length: 24 }, () => new EventSource('/api/events?only=status')); 1")
+        .await;
+    tab.until("many.every((stream) => stream.readyState === EventSource.OPEN)")
+        .await;
+    assert_eq!(tab.eval("fetch('/').then((answer) => answer.status)").await, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_widgets_in_a_page_follow() {
     let mut target = Switchable::start().await;
     let exporter = Exporter::start(&config(&target), &[]).await;
