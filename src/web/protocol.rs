@@ -24,7 +24,7 @@ const MAX_HEADERS: usize = 100;
 const MAX_BUFFER_BYTES: usize = 32 * 1024;
 /// The most requests of a connection that are under way at once: a browser asks for all its tabs over one connection, and a
 /// stream of events lasts. A client that does not read makes each of them hold two chunks of its body.
-const MAX_STREAMS: u32 = 32;
+const MAX_STREAMS: u32 = 16;
 /// What may wait of the body of each of them for the client to read, in bytes.
 const MAX_STREAM_BYTES: usize = 8 * 1024;
 /// What may come of the bodies of requests before it is read, in bytes; nothing here reads one.

@@ -75,7 +75,7 @@ async fn one_connection_of_http2_takes_many_streams() {
     let browser = Browser::start().await;
     let mut tab = browser.tab().await;
     tab.open(&exporter.url("/-/healthy")).await;
-    tab.eval("window.many = Array.from({ length: 24 }, () => new EventSource('/api/events?only=status')); 1")
+    tab.eval("window.many = Array.from({ length: 12 }, () => new EventSource('/api/events?only=status')); 1")
         .await;
     tab.until("many.every((stream) => stream.readyState === EventSource.OPEN)")
         .await;
