@@ -11,15 +11,16 @@ use super::connections::Activity;
 use super::event_stream::EventStream;
 use crate::metrics::{Document, Revoked};
 
-/// How much is handed to hyper at once, in bytes; it holds about twice as much for a client that does not read.
-const CHUNK_BYTES: usize = 32 * 1024;
+/// How much is handed to hyper at once, in bytes. For a client that does not read, it holds about as much again over HTTP/2,
+/// and 32 kB over HTTP/1.1.
+const CHUNK_BYTES: usize = 8 * 1024;
 
 /// What a response consists of.
 #[derive(Debug)]
 pub(super) enum Content {
-    /// A short text.
+    /// A text that is short or always there.
     Text(Bytes),
-    /// Rendered metrics.
+    /// Rendered metrics, pages and JSON, which may be taken back.
     Document(Arc<Document>),
     /// Events, as they come.
     Events(EventStream),

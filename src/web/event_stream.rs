@@ -1,24 +1,27 @@
 //! One client's stream of server-sent events, piece by piece.
 
 use std::fmt;
+use std::future::pending;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream;
 use futures_util::stream::unfold;
+use tokio::sync::Notify;
 use tokio::sync::broadcast::Receiver;
 use tokio::time::{Instant, sleep_until};
 
-use super::live::{Frame, Slot};
+use super::live::Slot;
 
 /// How long a stream is silent at most, so that neither side takes the other for gone.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// A comment, which clients ignore.
 const COMMENT: &[u8] = b":\n\n";
 
-/// The events for one client. It ends when the server stops, and when the client lags too far behind.
+/// The events for one client. It ends when the server stops, when the client lags too far behind, and when its place is needed.
 pub(super) struct EventStream {
     events: Pin<Box<dyn Stream<Item = Bytes> + Send>>,
     /// What is left of the event that is being sent; shared with all other streams.
@@ -26,23 +29,30 @@ pub(super) struct EventStream {
 }
 
 impl EventStream {
-    pub fn new(first: Bytes, frames: Receiver<Frame>, slot: Slot) -> Self {
+    /// The stream that begins with `first`, until it is evicted.
+    pub fn new(
+        first: Bytes,
+        changes: Receiver<Bytes>,
+        updates: Option<Receiver<Bytes>>,
+        evicted: Arc<Notify>,
+        slot: Slot,
+    ) -> Self {
         let due = Instant::now() + HEARTBEAT;
-        let events = unfold((frames, slot, due), |(mut frames, slot, due)| async move {
-            loop {
+        let state = (changes, updates, evicted, slot, due);
+        let events = unfold(
+            state,
+            |(mut changes, mut updates, evicted, slot, due)| async move {
                 let text = tokio::select! {
-                    frame = frames.recv() => match frame {
-                        Ok(frame) if frame.is_update && !slot.wants_updates => continue,
-                        Ok(frame) => frame.text,
-                        // It lags, or the server stops. It comes back, and gets what it missed.
-                        Err(_) => return None,
-                    },
+                    // It lags, or the server stops: it ends, and its client comes back for what it missed.
+                    text = changes.recv() => text.ok()?,
+                    text = next(&mut updates) => text?,
+                    () = evicted.notified() => return None,
                     () = sleep_until(due) => Bytes::from_static(COMMENT),
                 };
                 let due = Instant::now() + HEARTBEAT;
-                return Some((text, (frames, slot, due)));
-            }
-        });
+                Some((text, (changes, updates, evicted, slot, due)))
+            },
+        );
         Self {
             events: Box::pin(events),
             left: first,
@@ -59,6 +69,14 @@ impl EventStream {
         }
         let length = self.left.len().min(most);
         Poll::Ready(Some(self.left.split_to(length)))
+    }
+}
+
+/// The next update, where they are wanted.
+async fn next(updates: &mut Option<Receiver<Bytes>>) -> Option<Bytes> {
+    match updates {
+        Some(updates) => updates.recv().await.ok(),
+        None => pending().await,
     }
 }
 

@@ -9,36 +9,30 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use tokio::sync::broadcast::{self, error::TryRecvError};
-use tokio::sync::{Semaphore, broadcast::error::RecvError};
+use tokio::sync::broadcast::{
+    self,
+    error::{RecvError, TryRecvError},
+};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::State;
 use super::event_stream::EventStream;
-use super::page;
+use super::places::Places;
+use super::throttle::Peer;
 use super::update::Rows;
+use super::{Bodies, page};
 use crate::store::{RecentRuns, StatusEvent};
 
 /// The most streams at once.
 pub const MAX_STREAMS: usize = 64;
 /// How many changes of a status are kept for those who come back.
 const MAX_KEPT: usize = 256;
-/// How many frames a stream may lag behind before it is ended; its client comes back for what is kept.
-const MAX_LAG: usize = 16;
+/// How many updates a stream may lag behind before it is ended; its client comes back. Each may have many rows.
+const MAX_UPDATES_BEHIND: usize = 16;
 /// From one update to the next.
 const UPDATE_INTERVAL: Duration = Duration::from_secs(1);
-/// How many pages are rendered at once; more wait.
-const MAX_RENDERINGS: usize = 4;
 /// What a client waits before it comes back, in milliseconds.
 const RETRY: u32 = 2000;
-
-/// Something to send to every stream, as it goes over the wire.
-#[derive(Clone, Debug)]
-pub(super) struct Frame {
-    /// It is for those only who want updates.
-    pub is_update: bool,
-    pub text: Bytes,
-}
 
 type Subscribe = dyn Fn() -> broadcast::Receiver<StatusEvent> + Send + Sync;
 type Recent = dyn Fn(&str) -> Option<Vec<RecentRuns>> + Send + Sync;
@@ -50,21 +44,27 @@ pub struct Live {
     /// Names this process in the ids of events, which begin anew with each.
     epoch: u64,
     streams: Mutex<Streams>,
-    /// A turn to render a page.
-    pub(super) renderings: Semaphore,
+    /// The pages that are being sent.
+    pub(super) pages: Bodies,
 }
 
 struct Streams {
     /// Its buffer is what keeps changes while nobody listens.
     changes: broadcast::Receiver<StatusEvent>,
     /// Changes that were told, with their numbers.
-    kept: VecDeque<(u64, Bytes)>,
+    kept: VecDeque<(u64, String)>,
     last_number: u64,
     /// `None` once the server stops.
-    frames: Option<broadcast::Sender<Frame>>,
-    open: usize,
-    want_updates: usize,
+    senders: Option<Senders>,
+    places: Places,
     is_driven: bool,
+}
+
+/// What goes to every stream, as it goes over the wire. Many changes come at once when a machine fails, and are short; they
+/// must not be lost over updates, nor the other way around.
+struct Senders {
+    changes: broadcast::Sender<Bytes>,
+    updates: broadcast::Sender<Bytes>,
 }
 
 impl Live {
@@ -80,14 +80,16 @@ impl Live {
                 changes: subscribe(),
                 kept: VecDeque::new(),
                 last_number: 0,
-                frames: Some(broadcast::Sender::new(MAX_LAG)),
-                open: 0,
-                want_updates: 0,
+                senders: Some(Senders {
+                    changes: broadcast::Sender::new(MAX_KEPT),
+                    updates: broadcast::Sender::new(MAX_UPDATES_BEHIND),
+                }),
+                places: Places::default(),
                 is_driven: false,
             }),
             subscribe: Box::new(subscribe),
             recent_runs: Box::new(recent_runs),
-            renderings: Semaphore::new(MAX_RENDERINGS),
+            pages: Bodies::default(),
         })
     }
 
@@ -105,88 +107,92 @@ impl Live {
     /// `None` where there are too many, or the server stops.
     pub(super) fn open(
         state: &Arc<State>,
+        peer: Peer,
         last_event_id: Option<&str>,
         wants_updates: bool,
     ) -> Option<EventStream> {
         let live = &state.live;
         let mut streams = live.streams();
-        if streams.open >= MAX_STREAMS {
-            return None;
-        }
         // Nothing is sent between this and the subscription, for both happen under the lock.
         live.tell_changes(&mut streams);
-        let frames = streams.frames.as_ref()?.subscribe();
-        let mut first = format!("retry: {RETRY}\n");
-        let known = last_event_id.and_then(|id| {
-            let (epoch, number) = id.split_once('-')?;
-            (epoch == format!("{:x}", live.epoch)).then(|| number.parse::<u64>().ok())?
-        });
-        let known = known.unwrap_or(match last_event_id {
-            // Of an earlier process: all that happened in this one is news.
-            Some(_) => 0,
-            None => streams.last_number,
-        });
-        let oldest = streams
-            .kept
-            .front()
-            .map_or(streams.last_number + 1, |(number, _)| *number);
-        if known + 1 < oldest {
-            let _ = write!(
-                first,
-                "event: lost\ndata: {{\"events\":{}}}\n\n",
-                oldest - known - 1
-            );
-        }
-        for (_, text) in streams.kept.iter().filter(|(number, _)| *number > known) {
-            first.push_str(&String::from_utf8_lossy(text));
-        }
-        // An id without data is kept by the client and dispatches nothing.
-        let _ = write!(first, "id: {:x}-{}\n\n", live.epoch, streams.last_number);
-        streams.open += 1;
-        streams.want_updates += usize::from(wants_updates);
+        let senders = streams.senders.as_ref()?;
+        let changes = senders.changes.subscribe();
+        let updates = wants_updates.then(|| senders.updates.subscribe());
+        let (id, evicted) = streams.places.take(peer, wants_updates, MAX_STREAMS)?;
+        let first = live.missed(&streams, last_event_id);
         if !std::mem::replace(&mut streams.is_driven, true) {
             tokio::spawn(drive(Arc::clone(state)));
         }
         let slot = Slot {
             live: Arc::clone(live),
-            wants_updates,
+            id,
         };
-        Some(EventStream::new(first.into(), frames, slot))
+        Some(EventStream::new(first.into(), changes, updates, evicted, slot))
+    }
+
+    /// What a stream begins with: what its client missed, if it says which event it had last.
+    fn missed(&self, streams: &Streams, last_event_id: Option<&str>) -> String {
+        let last = streams.last_number;
+        let of_this_process = last_event_id.and_then(|id| {
+            let (epoch, number) = id.split_once('-')?;
+            (epoch == format!("{:x}", self.epoch)).then(|| number.parse::<u64>().ok())?
+        });
+        let known = match (of_this_process, last_event_id) {
+            // One that there has not been yet is a slip.
+            (Some(number), _) => number.min(last),
+            // Of an earlier process: all that happened in this one is news.
+            (None, Some(_)) => 0,
+            (None, None) => last,
+        };
+        let mut text = format!("retry: {RETRY}\n");
+        let oldest = streams.kept.front().map_or(last + 1, |(number, _)| *number);
+        if known + 1 < oldest {
+            text.push_str(&lost(oldest - known - 1));
+        }
+        for (_, event) in streams.kept.iter().filter(|(number, _)| *number > known) {
+            text.push_str(event);
+        }
+        // An id without data is kept by the client and dispatches nothing.
+        let _ = write!(text, "id: {:x}-{last}\n\n", self.epoch);
+        text
     }
 
     /// Ends every stream, and lets none begin.
     pub(super) fn close(&self) {
-        self.streams().frames = None;
+        self.streams().senders = None;
     }
 
     fn streams(&self) -> MutexGuard<'_, Streams> {
         self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Numbers the changes that have come, keeps them, and sends them.
+    /// Numbers the changes that have come, keeps them, and sends them all at once.
     fn tell_changes(&self, streams: &mut Streams) {
+        let mut news = String::new();
         loop {
             match streams.changes.try_recv() {
                 Ok(change) => {
                     streams.last_number += 1;
                     let number = streams.last_number;
-                    let text = Bytes::from(self.status_frame(number, &change));
+                    let text = self.status_frame(number, &change);
+                    news.push_str(&text);
                     if streams.kept.len() == MAX_KEPT {
                         streams.kept.pop_front();
                     }
-                    streams.kept.push_back((number, text.clone()));
-                    streams.send(Frame {
-                        is_update: false,
-                        text,
-                    });
+                    streams.kept.push_back((number, text));
                 }
                 // They had their numbers, too: a gap shows.
-                Err(TryRecvError::Lagged(lost)) => {
-                    streams.last_number += lost;
+                Err(TryRecvError::Lagged(gone)) => {
+                    streams.last_number += gone;
                     streams.kept.clear();
+                    news.push_str(&lost(gone));
                 }
-                Err(TryRecvError::Empty | TryRecvError::Closed) => return,
+                Err(TryRecvError::Empty | TryRecvError::Closed) => break,
             }
+        }
+        if let (false, Some(senders)) = (news.is_empty(), &streams.senders) {
+            // An error says that nobody listens.
+            let _ = senders.changes.send(news.into());
         }
     }
 
@@ -205,13 +211,9 @@ impl Live {
     }
 }
 
-impl Streams {
-    fn send(&self, frame: Frame) {
-        if let Some(frames) = &self.frames {
-            // An error says that nobody listens.
-            let _ = frames.send(frame);
-        }
-    }
+/// Says that changes are not known any more.
+fn lost(events: u64) -> String {
+    format!("event: lost\ndata: {{\"events\":{events}}}\n\n")
 }
 
 impl fmt::Debug for Live {
@@ -225,14 +227,12 @@ impl fmt::Debug for Live {
 /// A stream's place among the few that there are.
 pub(super) struct Slot {
     live: Arc<Live>,
-    pub wants_updates: bool,
+    id: u64,
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        let mut streams = self.live.streams();
-        streams.open -= 1;
-        streams.want_updates -= usize::from(self.wants_updates);
+        self.live.streams().places.give_back(self.id);
     }
 }
 
@@ -253,11 +253,11 @@ async fn drive(state: Arc<State>) {
             _ = seconds.tick() => {
                 let wants_updates = {
                     let mut streams = live.streams();
-                    if streams.open == 0 || streams.frames.is_none() {
+                    if streams.places.is_empty() || streams.senders.is_none() {
                         streams.is_driven = false;
                         return;
                     }
-                    streams.want_updates > 0
+                    streams.places.want_updates()
                 };
                 if !wants_updates {
                     rows = Rows::default();
@@ -271,8 +271,8 @@ async fn drive(state: Arc<State>) {
                 // A panic is logged by the hook; the next second tries again.
                 let (kept, text) = rendered.await.map_or_else(|_| (Rows::default(), None), |(rows, text)| (rows, Some(text)));
                 rows = kept;
-                if let Some(text) = text {
-                    live.streams().send(Frame { is_update: true, text: text.into() });
+                if let (Some(text), Some(senders)) = (text, &live.streams().senders) {
+                    let _ = senders.updates.send(text.into());
                 }
             }
         }
@@ -309,7 +309,7 @@ mod tests {
                 Shared::new("/proc".into()),
                 Duration::ZERO,
             )),
-            bodies: crate::web::Bodies::default(),
+            bodies: Bodies::default(),
         })
     }
 
@@ -322,7 +322,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_silent_stream_shows_that_it_lives() {
         let state = state();
-        let mut stream = Live::open(&state, None, false).unwrap();
+        let mut stream = Live::open(&state, Peer::Local, None, false).unwrap();
         let mut first = Vec::new();
         while !first.ends_with(b"\n\n") {
             let piece = piece(&mut stream).await.unwrap();
@@ -339,13 +339,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_stream_that_lags_ends_and_no_stream_no_work() {
         let state = state();
-        let mut stream = Live::open(&state, None, true).unwrap();
-        for number in 0..=MAX_LAG {
-            let text = Bytes::from(number.to_string());
-            state.live.streams().send(Frame {
-                is_update: true,
-                text,
-            });
+        let mut stream = Live::open(&state, Peer::Local, None, true).unwrap();
+        for number in 0..=MAX_UPDATES_BEHIND {
+            let streams = state.live.streams();
+            let updates = &streams.senders.as_ref().unwrap().updates;
+            updates.send(Bytes::from(number.to_string())).unwrap();
         }
         let mut pieces = 0;
         while piece(&mut stream).await.is_some() {
@@ -356,9 +354,6 @@ mod tests {
         drop(stream);
         sleep(Duration::from_secs(3)).await;
         let streams = state.live.streams();
-        assert_eq!(
-            (streams.open, streams.want_updates, streams.is_driven),
-            (0, 0, false)
-        );
+        assert!(streams.places.is_empty() && !streams.is_driven);
     }
 }

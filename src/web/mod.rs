@@ -2,8 +2,8 @@
 //!
 //! `server` accepts connections from what `socket` listens on and bounds their number, `tls` does the handshake, `stream`
 //! bounds every wait for a client, `front` asks who it is (`auth`, `throttle`), `pages` lists what there is and `routes`
-//! answers it: `page` renders the status page, `live` tells what happens, `api` makes the JSON. `config` reads the web
-//! configuration file, `watched_config` reads it again when it changes.
+//! answers it: `page` renders the status page, `live` tells what happens to those who have `places`, `api` makes the JSON.
+//! `config` reads the web configuration file, `watched_config` reads it again when it changes.
 
 mod accept;
 mod api;
@@ -16,6 +16,7 @@ mod front;
 mod live;
 mod page;
 mod pages;
+mod places;
 mod probe;
 mod protocol;
 mod query;

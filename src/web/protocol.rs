@@ -22,9 +22,11 @@ const MAX_HEAD_BYTES: u16 = 16 * 1024;
 const MAX_HEADERS: usize = 100;
 /// What hyper may buffer of a connection in each direction, in bytes.
 const MAX_BUFFER_BYTES: usize = 32 * 1024;
-/// The most requests of a connection that are under way at once. A client that does not read makes each of them hold a chunk
-/// of its body, so they count against memory like connections.
-const MAX_STREAMS: u32 = 4;
+/// The most requests of a connection that are under way at once: a browser asks for all its tabs over one connection, and a
+/// stream of events lasts. A client that does not read makes each of them hold two chunks of its body.
+const MAX_STREAMS: u32 = 16;
+/// What may wait of the body of each of them for the client to read, in bytes.
+const MAX_STREAM_BYTES: usize = 8 * 1024;
 /// What may come of the bodies of requests before it is read, in bytes; nothing here reads one.
 const MAX_WINDOW_BYTES: u32 = 64 * 1024;
 
@@ -39,10 +41,11 @@ pub(super) struct Answerer {
 impl Answerer {
     fn answer(
         &self,
-        request: Request<Incoming>,
+        mut request: Request<Incoming>,
     ) -> impl Future<Output = Result<Response<ResponseBody>, Infallible>> + Send + use<> {
         // From now on, not from when the future is first polled, the connection is busy.
         let answering = Answering::new(&self.activity);
+        request.extensions_mut().insert(self.peer);
         let (front, state) = (Arc::clone(&self.front), Arc::clone(&self.state));
         front.answer(self.peer, state, request, answering)
     }
@@ -84,7 +87,7 @@ pub(super) fn http2<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
         .max_header_list_size(MAX_HEAD_BYTES.into())
-        .max_send_buf_size(MAX_BUFFER_BYTES)
+        .max_send_buf_size(MAX_STREAM_BYTES)
         .initial_stream_window_size(MAX_WINDOW_BYTES)
         .initial_connection_window_size(MAX_WINDOW_BYTES)
         .serve_connection(io, service)

@@ -16,6 +16,22 @@ pub(super) fn parameters<const N: usize>(
     known: [&str; N],
 ) -> Result<[Option<String>; N], String> {
     let mut values = [const { None }; N];
+    for (position, value) in pairs(query, &known)? {
+        if let (Some(slot), Some(name)) = (values.get_mut(position), known.get(position))
+            && slot.replace(value).is_some()
+        {
+            return Err(format!("the query parameter {name} is given twice"));
+        }
+    }
+    Ok(values)
+}
+
+/// The parameters in the query of a request as they come, each as its place among `known` and its value.
+///
+/// # Errors
+/// What is wrong, for a 400.
+pub(super) fn pairs(query: Option<&str>, known: &[&str]) -> Result<Vec<(usize, String)>, String> {
+    let mut pairs = Vec::new();
     for pair in query
         .unwrap_or_default()
         .split('&')
@@ -32,13 +48,9 @@ pub(super) fn parameters<const N: usize>(
             };
             return Err(format!("unknown query parameter {}; {known}", quoted(&name)));
         };
-        if let Some(slot) = values.get_mut(position)
-            && slot.replace(decoded(&value)?.into_owned()).is_some()
-        {
-            return Err(format!("the query parameter {name} is given twice"));
-        }
+        pairs.push((position, decoded(&value)?.into_owned()));
     }
-    Ok(values)
+    Ok(pairs)
 }
 
 /// A part of a path or a query without its percent-encoding.

@@ -22,9 +22,11 @@ pub fn path_part(text: &str) -> Result<String, String> {
     query::decoded(text).map(std::borrow::Cow::into_owned)
 }
 
-/// The URL of the page that shows what this query asks for, in any status.
+/// The URL of the page that shows what this query asks for, in any status; that of all where it is wrong.
 pub fn page_url(text: &str) -> String {
-    page::Filter::of_query(text).with_status(None)
+    page::Filter::of_query(Some(text))
+        .unwrap_or_default()
+        .with_status(None)
 }
 
 /// The content type, and whether it is compressed, for these values of `Accept` and `Accept-Encoding`.

@@ -15,6 +15,7 @@ use super::body::{Answering, Content, ResponseBody};
 use super::page::{Filter, Wanted};
 use super::pages::Page;
 use super::reply::Reply;
+use super::throttle::Peer;
 use super::{Live, State, accept, api, page, probe, query};
 use crate::metrics::{Encoding, Variant};
 
@@ -65,17 +66,12 @@ async fn reply(state: &Arc<State>, request: &Request<Incoming>) -> Reply {
     }
     let (query, headers) = (request.uri().query(), request.headers());
     let refused = |(status, message): api::Refusal| api::error(path, status, &message);
-    let filter = || Filter::of_query(query.unwrap_or_default());
-    let is_filtered = matches!(page, Page::Index | Page::Widget);
-    if let Some(status) = is_filtered.then(|| filter().unknown_status()).flatten() {
-        let text = format!("400 Bad Request: no status {status:?}; there are up, degraded, down, unknown\n");
-        return Reply::text(StatusCode::BAD_REQUEST, text);
-    }
     match page {
         Page::Metrics => metrics(state, request.headers()).await,
-        Page::Index => page::page(state, headers, Wanted::Overview(filter())).await,
-        Page::Widget => page::page(state, headers, Wanted::Widget(filter())).await,
-        Page::Service => page::page(state, headers, Wanted::Service(rest.to_owned())).await,
+        Page::Index | Page::Widget | Page::Service => match wanted(page, rest, query) {
+            Ok(wanted) => page::page(state, headers, wanted).await,
+            Err(message) => refused(api::bad_request(message)),
+        },
         Page::Asset => page::file(rest).unwrap_or_else(|| {
             Reply::text(StatusCode::NOT_FOUND, "404 Not Found: it was another version's\n")
         }),
@@ -88,7 +84,10 @@ async fn reply(state: &Arc<State>, request: &Request<Incoming>) -> Reply {
                 .unwrap_or_else(refused),
             Err(message) => refused(api::bad_request(message)),
         },
-        Page::Description => api::description(),
+        Page::Description => match query::parameters(query, []) {
+            Ok([]) => api::description(),
+            Err(message) => refused(api::bad_request(message)),
+        },
         Page::Targets => api::targets(state, query, headers).await.unwrap_or_else(refused),
         Page::Healthy => Reply::text(StatusCode::OK, "The exporter is healthy.\n"),
         Page::Ready if (state.is_ready)() => Reply::text(StatusCode::OK, "The exporter is ready.\n"),
@@ -98,6 +97,18 @@ async fn reply(state: &Arc<State>, request: &Request<Incoming>) -> Reply {
         }
         Page::Reload => reload(state).await,
         Page::Probe => probe::probe(&state.prober, request.uri(), request.headers()).await,
+    }
+}
+
+/// Which page is asked for; `rest` is the end of the path of a service's.
+fn wanted(page: Page, rest: &str, query: Option<&str>) -> Result<Wanted, String> {
+    match page {
+        Page::Service => {
+            let [] = query::parameters(query, [])?;
+            Ok(Wanted::Service(query::decoded(rest)?.into_owned()))
+        }
+        Page::Widget => Filter::of_query(query).map(Wanted::Widget),
+        _ => Filter::of_query(query).map(Wanted::Overview),
     }
 }
 
@@ -124,13 +135,15 @@ fn events(state: &Arc<State>, request: &Request<Incoming>) -> Reply {
         Err(message) => return api::error(request.uri().path(), StatusCode::BAD_REQUEST, &message),
     };
     let last = last.and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty());
-    match Live::open(state, last, wants_updates) {
+    // Connections put it there.
+    let peer = request.extensions().get().copied().unwrap_or(Peer::Local);
+    match Live::open(state, peer, last, wants_updates) {
         Some(stream) => Reply::new(StatusCode::OK, "text/event-stream", Content::Events(stream))
             .with("cache-control", "no-store")
             .with("x-accel-buffering", "no"),
         None => {
-            let text = "503 Service Unavailable: too many streams of events are open\n";
-            Reply::text(StatusCode::SERVICE_UNAVAILABLE, text).with("retry-after", "10")
+            let text = "too many streams of events are open";
+            api::error(request.uri().path(), StatusCode::SERVICE_UNAVAILABLE, text).with("retry-after", "10")
         }
     }
 }

@@ -4,11 +4,15 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use rustix::net::sockopt::set_socket_send_buffer_size;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use super::socket_file::SocketFile;
 use super::throttle::Peer;
+
+/// What the kernel holds of answers that a client has yet to read, in bytes; by itself it goes up to some megabytes for each.
+const SEND_BUFFER_BYTES: usize = 256 * 1024;
 
 /// Where connections come in.
 #[derive(Debug)]
@@ -47,6 +51,10 @@ impl Listener {
                 let (stream, address) = listener.accept().await?;
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!(%error, "setting TCP_NODELAY");
+                }
+                // It is asked for half of what it takes, for it doubles that (socket(7)).
+                if let Err(error) = set_socket_send_buffer_size(&stream, SEND_BUFFER_BYTES / 2) {
+                    tracing::debug!(%error, "setting SO_SNDBUF");
                 }
                 Ok((Socket::new(Stream::Tcp(stream)), Peer::Ip(address.ip())))
             }

@@ -30,7 +30,7 @@ impl std::fmt::Display for Peer {
 impl Peer {
     /// What one client can't easily change: of IPv6, the network that it picks its addresses of (RFC 4291, section 2.5.1).
     /// IPv4 addresses come as IPv6 ones where a socket serves both.
-    fn origin(self) -> Self {
+    pub fn origin(self) -> Self {
         match self {
             Self::Local => Self::Local,
             Self::Ip(address) => match address.to_canonical() {

@@ -10,13 +10,12 @@ const MAX_BYTES: usize = 512 * 1024;
 
 /// What the rows looked like, as hashes.
 #[derive(Default)]
-pub(super) struct Rows(HashMap<String, u64>);
+pub(super) struct Rows(Option<HashMap<String, u64>>);
 
 impl Rows {
-    /// The event that brings a page to the state of `snapshot`. The first one brings no rows: a client asks for the page
-    /// once its stream stands.
+    /// The event that brings a page to the state of `snapshot`. The first one brings no rows and says that it is not complete:
+    /// what happened since a client asked for the page is not known.
     pub fn update(&mut self, snapshot: &Snapshot) -> String {
-        let is_first = self.0.is_empty();
         let mut rows = serde_json::Map::new();
         let mut bytes = 0;
         let mut hashes = HashMap::with_capacity(snapshot.services.len());
@@ -26,7 +25,9 @@ impl Rows {
             let mut hash = Fnv::new();
             hash.write(row.as_bytes());
             let hash = hash.finish();
-            if !is_first && self.0.get(key) != Some(&hash) {
+            if let Some(known) = &self.0
+                && known.get(key) != Some(&hash)
+            {
                 bytes += row.len();
                 if bytes <= MAX_BYTES {
                     rows.insert(key.to_owned(), row.into());
@@ -34,8 +35,7 @@ impl Rows {
             }
             hashes.insert(key.to_owned(), hash);
         }
-        self.0 = hashes;
-        let is_complete = bytes <= MAX_BYTES;
+        let is_complete = self.0.replace(hashes).is_some() && bytes <= MAX_BYTES;
         if !is_complete {
             rows.clear();
         }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use serde_json::json;
+use upkeep_exporter::model::{Outcome, Phase};
 
 use crate::browser::{Browser, Tab};
 use crate::common::snapshots::every_status;
@@ -70,6 +71,65 @@ async fn every_page_is_accessible_and_fits_a_phone_in_light_and_dark() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_old_is_grey_and_stays_readable() {
+    let address = served(every_status).await;
+    let browser = Browser::start().await;
+    let mut tab = browser.windows(1).await.remove(0);
+    for scheme in ["light", "dark"] {
+        tab.prefer(scheme).await;
+        tab.open(&format!(
+            "{address}/?{}",
+            if scheme == "dark" { "status=down" } else { "" }
+        ))
+        .await;
+        let offline = |offline: bool| json!({ "offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1 });
+        tab.call("Network.emulateNetworkConditions", offline(true)).await;
+        tab.until("document.body.classList.contains('lost')").await;
+        let rules = broken_rules(&mut tab).await;
+        assert!(rules.is_empty(), "{scheme}: {rules:#?}");
+        assert_eq!(
+            tab.eval("getComputedStyle(document.getElementById('main')).filter")
+                .await,
+            "grayscale(1)"
+        );
+        assert!(tab.text().await.contains("Connection lost. What you see is"));
+        tab.call("Network.emulateNetworkConditions", offline(false)).await;
+        tab.until("!document.body.classList.contains('lost')").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_row_of_a_table_is_high_for_what_is_scrolled_out_of_sight() {
+    let address = served(|| {
+        let mut snapshot = every_status();
+        for check in snapshot.services.iter_mut().flat_map(|view| &mut view.checks) {
+            if let Some(run) = &mut check.last_run {
+                let mut outcome = Outcome::clone(&run.outcome);
+                for phase in Phase::ALL {
+                    outcome.phases.add(*phase, std::time::Duration::from_millis(12));
+                }
+                run.outcome = std::sync::Arc::new(outcome);
+            }
+        }
+        snapshot
+    })
+    .await;
+    let browser = Browser::start().await;
+    let mut tab = browser.tab().await;
+    tab.resize(320, 740).await;
+    tab.open(&format!("{address}/service/web")).await;
+    tab.eval("for (const details of document.querySelectorAll('details')) details.open = true; 1")
+        .await;
+    let heights = tab
+        .eval("[document.querySelectorAll('.phase').length, Math.max(...[...document.querySelectorAll('.runs tbody tr')].map((row) => row.offsetHeight))]")
+        .await;
+    assert!(heights[0].as_u64().unwrap() >= 50, "{heights}");
+    // The bar and a line.
+    assert!(heights[1].as_u64().unwrap() < 50, "{heights}");
+    assert_eq!(tab.eval("document.scrollingElement.scrollWidth").await, 320);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_page_tells_how_everything_stands_with_what_is_wrong_first() {
     let address = served(every_status).await;
     let browser = Browser::start().await;
@@ -82,7 +142,7 @@ async fn the_page_tells_how_everything_stands_with_what_is_wrong_first() {
         "0/1 up",
         "1/2 up",
         "50.0\u{a0}ms",
-        "since 22:12:20, 1\u{a0}min",
+        "since 22:12:20 UTC, 1\u{a0}min",
         "refused: connecting to 192.0.2.1:80: something went wrong",
         "slow: answered after 1.25 s",
         "not checked yet",

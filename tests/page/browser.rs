@@ -40,6 +40,8 @@ impl Browser {
                 "--disable-background-networking",
                 "--hide-scrollbars",
             ])
+            // The exporter under test has made its certificate itself.
+            .arg("--ignore-certificate-errors")
             .arg("--remote-debugging-port=0")
             .arg(format!("--user-data-dir={}", profile.path().display()))
             .arg("about:blank");
@@ -81,6 +83,18 @@ impl Browser {
             tab.call(&format!("{domain}.enable"), json!({})).await;
         }
         tab
+    }
+
+    /// Tabs that are all visible, as if each had a window of its own.
+    pub async fn windows(&self, number: usize) -> Vec<Tab> {
+        let mut windows = Vec::new();
+        for _ in 0..number {
+            let mut tab = self.tab().await;
+            tab.call("Emulation.setFocusEmulationEnabled", json!({ "enabled": true }))
+                .await;
+            windows.push(tab);
+        }
+        windows
     }
 }
 
@@ -135,6 +149,21 @@ impl Tab {
         }
     }
 
+    /// What the next event of this name says, or the last one that has come already.
+    pub async fn event(&mut self, method: &str) -> Value {
+        let known = self.events.iter().rposition(|event| event["method"] == method);
+        if let Some(position) = known {
+            return self.events.remove(position)["params"].clone();
+        }
+        loop {
+            let event = self.next().await;
+            if event["method"] == method {
+                return event["params"].clone();
+            }
+            self.events.push(event);
+        }
+    }
+
     /// Loads a page and waits until it is complete.
     pub async fn open(&mut self, url: &str) {
         self.call("Page.navigate", json!({ "url": url })).await;
@@ -152,6 +181,22 @@ impl Tab {
         let result = self.call("Runtime.evaluate", params).await;
         assert!(result["exceptionDetails"].is_null(), "{expression}: {result}");
         result["result"]["value"].clone()
+    }
+
+    /// The value of an expression in each frame of the page, in worlds of their own.
+    pub async fn eval_in_frames(&mut self, expression: &str) -> Vec<Value> {
+        let tree = self.call("Page.getFrameTree", json!({})).await;
+        let mut values = Vec::new();
+        for frame in tree["frameTree"]["childFrames"].as_array().unwrap() {
+            let id = &frame["frame"]["id"];
+            let world = self
+                .call("Page.createIsolatedWorld", json!({ "frameId": id }))
+                .await;
+            let params = json!({ "expression": expression, "returnByValue": true, "contextId": world["executionContextId"] });
+            let result = self.call("Runtime.evaluate", params).await;
+            values.push(result["result"]["value"].clone());
+        }
+        values
     }
 
     /// Waits until an expression is true; says how long that took.

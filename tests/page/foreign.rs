@@ -37,7 +37,7 @@ fn hostile() -> Snapshot {
     let plain = service(
         "after",
         "Next one",
-        SCRIPT,
+        "a&b",
         Tier::Critical,
         vec![check("tcp", tcp("192.0.2.1"))],
     );

@@ -1,17 +1,20 @@
 //! The page follows what happens, and leaves alone what the reader does.
 
+use std::process::Command;
 use std::time::Duration;
 
 use serde_json::json;
 
 use crate::browser::Browser;
 use crate::common::exporter::Exporter;
+use crate::common::servers::Server;
 use crate::common::switchable::Switchable;
 
 /// From a change to the page, at a check each half second.
 const BUDGET: Duration = Duration::from_secs(2);
 
-fn config(target: &Switchable) -> String {
+/// A service that is always up, and one that is up for as long as the target answers.
+pub fn config(target: &Switchable) -> String {
     let address = target.address;
     format!(
         "defaults: {{ interval: 500ms, timeout: 400ms, recheck_interval: 500ms, successes_before_up: 1, \
@@ -109,4 +112,23 @@ async fn the_page_stays_fresh_and_says_when_it_can_not() {
     tab.until("/Connection lost. What you see is [5-9].s old/.test(document.getElementById('connection').innerText)")
         .await;
     assert_eq!(tab.eval("document.body.classList.contains('lost')").await, true);
+    // It comes back when the stream has been given up.
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    let port = exporter.url("").rsplit(':').next().unwrap().to_owned();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_upkeep_exporter"));
+    command
+        .arg(format!("--config.file={}", exporter.config().display()))
+        .arg(format!("--web.listen-address=127.0.0.1:{port}"));
+    let dir = tempfile::tempdir().unwrap();
+    let _again = Server::start("exporter", command, dir.path());
+    let took = tab.until("document.getElementById('connection').hidden").await;
+    assert!(took < Duration::from_secs(8), "{took:?}");
+    // Over a stream again.
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    for _ in 0..5 {
+        let age = "Date.now() - new Date(document.querySelector('#taken time').dateTime)";
+        let age = tab.eval(age).await.as_u64().unwrap();
+        assert!(age < 2500, "{age} ms");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
 }

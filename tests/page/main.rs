@@ -8,4 +8,7 @@ mod browser;
 mod common;
 mod foreign;
 mod fresh;
+mod secured;
 mod served;
+mod several;
+mod streams;

@@ -330,6 +330,13 @@ async fn a_slip_in_a_query_does_not_look_as_if_nothing_were_down() {
     for (path, part) in [
         ("/?status=donw", "there are up, degraded, down, unknown"),
         ("/widget?status=", "there are up, degraded, down, unknown"),
+        ("/?grop=front", "known here: group, status"),
+        ("/widget?grop=front", "known here: group, status"),
+        ("/?group=%FF", "not UTF-8"),
+        ("/?group=%", "two hexadecimal digits"),
+        ("/service/api?x=1", "there are none here"),
+        ("/service/%FF", "not UTF-8"),
+        ("/api/openapi.yaml?x=1", "there are none here"),
         ("/api/events?only=statuses", "only takes the value status"),
         ("/api/events?bogus=1", "known here: only"),
         ("/api/events?only=status&only=status", "given twice"),
@@ -338,4 +345,64 @@ async fn a_slip_in_a_query_does_not_look_as_if_nothing_were_down() {
         assert_eq!(reply.status, 400, "{path}: {}", reply.text());
         assert!(reply.text().contains(part), "{path}: {}", reply.text());
     }
+    let many = format!("/?{}status=bogus", "group=front&".repeat(32));
+    assert_eq!(server.get(&many, &[]).await.status, 400);
+    for path in [
+        "/?group=nope",
+        "/widget?group=nope",
+        "/?group=front&group=nope&status=up",
+    ] {
+        let reply = server.get(path, &[]).await;
+        assert_eq!(reply.status, 404, "{path}");
+        assert!(
+            reply
+                .text()
+                .contains("No service is in the group &quot;nope&quot;"),
+            "{path}: {}",
+            reply.text()
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_service_is_found_by_its_key_however_the_path_is_encoded() {
+    let server = Server::start(state(every_status)).await;
+    for path in ["/service/api", "/service/%61p%69"] {
+        let reply = server.get(path, &[]).await;
+        assert_eq!(reply.status, 200, "{path}");
+        assert!(reply.text().contains("<code>api</code>"), "{path}");
+    }
+}
+
+/// The headline of a page.
+async fn headline(server: &Server, path: &str) -> String {
+    let reply = server.get(path, &[]).await;
+    assert_eq!(reply.status, 200, "{path}");
+    let line = reply.text().split("<h1").nth(1).unwrap();
+    let line = line.split("</i>").nth(1).unwrap();
+    line.split("</h1>").next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn what_a_widget_leaves_out_is_in_its_headline() {
+    let server = Server::start(state(every_status)).await;
+    let all = "1 down, 1 degraded, 2 unknown of 5 services";
+    for path in ["/widget", "/widget?status=up", "/widget?status=down&status=up"] {
+        assert_eq!(headline(&server, path).await, all, "{path}");
+    }
+    let front = "1 degraded of 2 services";
+    for path in ["/widget?group=front", "/widget?group=front&status=up"] {
+        assert_eq!(headline(&server, path).await, front, "{path}");
+    }
+    let down = "/widget?group=front&status=down";
+    assert_eq!(headline(&server, down).await, front);
+    assert!(
+        server
+            .get(down, &[])
+            .await
+            .text()
+            .contains("None is down at present.")
+    );
+    let empty = server.get("/?group=front&status=down&status=unknown", &[]).await;
+    assert!(empty.text().contains("None is down or unknown at present."));
 }

@@ -16,9 +16,9 @@ use upkeep_exporter::web::{Live, MAX_CONNECTIONS, MAX_STREAMS, State};
 use crate::client::{Server, state, within};
 use crate::snapshots::{NOW, every_status, many};
 
-/// A state whose changes the test makes.
-fn changeable() -> (State, broadcast::Sender<StatusEvent>) {
-    let changes = broadcast::Sender::new(16);
+/// A state whose changes the test makes, with a buffer for so many.
+fn changeable(buffer: usize) -> (State, broadcast::Sender<StatusEvent>) {
+    let changes = broadcast::Sender::new(buffer);
     let source = changes.clone();
     let mut state = state(every_status);
     state.live = Live::new(|_| None, move || source.subscribe());
@@ -100,7 +100,7 @@ async fn is_alive(stream: &mut TcpStream) -> bool {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn changes_are_told_at_once_and_updates_each_second() {
-    let (state, changes) = changeable();
+    let (state, changes) = changeable(16);
     let server = Server::start(state).await;
     let sender = tokio::spawn(async move {
         tokio::time::sleep(Duration::from_millis(1500)).await;
@@ -151,7 +151,7 @@ async fn changes_are_told_at_once_and_updates_each_second() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_lost_while_nobody_listens_is_told() {
-    let (state, changes) = changeable();
+    let (state, changes) = changeable(16);
     let server = Server::start(state).await;
     let first = curl(&server, "0.5", "/api/events", "X: y").await;
     // That the client has left shows when an update is written to it. The one receiver that is left then is the buffer,
@@ -169,6 +169,71 @@ async fn what_is_lost_while_nobody_listens_is_told() {
     let late = curl(&server, "0.5", "/api/events?only=status", &header).await;
     assert_eq!(data(&late, "lost"), [json!({ "events": 4 })]);
     assert_eq!(data(&late, "status").len(), 16);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_burst_of_changes_reaches_everybody_and_ends_no_stream() {
+    let (state, changes) = changeable(256);
+    let server = Server::start(state).await;
+    // Many at once, then many one by one, in the end more than can be kept.
+    let sender = tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        for number in 0..60 {
+            changes.send(change(&format!("at-once-{number}"))).unwrap();
+        }
+        for number in 0..60 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            changes.send(change(&format!("one-by-one-{number}"))).unwrap();
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let services: Vec<_> = (0..2000)
+            .map(|number| change(&format!("flood-{number}")))
+            .collect();
+        for change in services {
+            changes.send(change).unwrap();
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        changes.send(change("last")).unwrap();
+        changes
+    });
+    let streams = [
+        "/api/events",
+        "/api/events?only=status",
+        "/api/events?only=status",
+    ];
+    let texts = streams.map(|path| curl(&server, "5", path, "X: y"));
+    for text in futures_util::future::join_all(texts).await {
+        let told = data(&text, "status");
+        let count = |prefix: &str| {
+            let services = told.iter().map(|event| event["service"].as_str().unwrap());
+            services.filter(|service| service.starts_with(prefix)).count() as u64
+        };
+        assert_eq!(
+            (count("at-once"), count("one-by-one"), count("last")),
+            (60, 60, 1)
+        );
+        let lost = data(&text, "lost");
+        let lost: u64 = lost.iter().map(|event| event["events"].as_u64().unwrap()).sum();
+        assert_eq!(count("flood") + lost, 2000, "{} told", count("flood"));
+    }
+    drop(sender.await.unwrap());
+}
+
+#[tokio::test]
+async fn an_id_that_was_never_given_is_no_loss() {
+    let (state, _changes) = changeable(16);
+    let server = Server::start(state).await;
+    let first = curl(&server, "0.5", "/api/events", "X: y").await;
+    let epoch = last_id(&first).split('-').next().unwrap();
+    for number in [u64::MAX, 7] {
+        let header = format!("Last-Event-ID: {epoch}-{number}");
+        let text = curl(&server, "0.5", "/api/events?only=status", &header).await;
+        assert!(text.starts_with("HTTP/1.1 200"), "{text}");
+        assert!(
+            !text.contains("event: ") && last_id(&text) == format!("{epoch}-0"),
+            "{text}"
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -205,9 +270,41 @@ async fn there_are_not_too_many_streams_and_places_become_free() {
     }
     let reply = server.get("/api/events", &[]).await;
     assert_eq!((reply.status, reply.header("retry-after")), (503, Some("10")));
+    assert_eq!(reply.header("content-type"), Some("application/json"));
+    assert_eq!(reply.header("cache-control"), Some("no-store"));
+    assert_eq!(reply.text(), r#"{"error":"too many streams of events are open"}"#);
     assert_eq!(server.get("/metrics", &[]).await.status, 200);
     streams.pop();
     a_place_becomes_free(&server, Duration::from_secs(10)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_client_can_not_have_all_streams() {
+    let server = Server::start(state(every_status)).await;
+    let mut streams = Vec::new();
+    for _ in 0..MAX_STREAMS {
+        streams.push(stream(&server).await);
+    }
+    let other = || async {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+        begun(socket.connect(server.address).await.unwrap(), "/api/events").await
+    };
+    let mut others = [other().await, other().await];
+    assert_eq!(server.get("/api/events", &[]).await.status, 503);
+    // The newest ones made room, and came to a proper end.
+    for mut stream in streams.split_off(MAX_STREAMS - 2) {
+        let mut rest = Vec::new();
+        while !rest.ends_with(b"\r\n0\r\n\r\n") {
+            assert!(
+                within(stream.read_buf(&mut rest)).await.unwrap() > 0,
+                "it was cut off"
+            );
+        }
+    }
+    for stream in streams.iter_mut().chain(&mut others) {
+        assert!(is_alive(stream).await, "a stream ended");
+    }
 }
 
 /// Waits until one more stream may begin.

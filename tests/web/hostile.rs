@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use upkeep_exporter::web::MAX_CONNECTIONS;
 
 use crate::client::{Reply, Server, read_to_end, state, within};
@@ -177,6 +177,38 @@ async fn clients_that_never_read_do_not_stop_a_scrape() {
     assert_eq!(reply.status, 200);
     // Unoptimised, with up to 512 responses in the making; it must only not wait for them to be read.
     assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pages_are_taken_back_from_clients_that_do_not_read() {
+    let server = Server::start(state(|| many(6000))).await;
+    let begun = || async {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        let mut stream = socket.connect(server.address).await.unwrap();
+        let request = b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n";
+        stream.write_all(request).await.unwrap();
+        let mut start = [0; 15];
+        within(stream.read_exact(&mut start)).await.unwrap();
+        assert_eq!(&start, b"HTTP/1.1 200 OK");
+        stream
+    };
+    let length = server.get("/", &[]).await.body.len();
+    let mut deaf = Vec::new();
+    // One after the other, so that each has a page of its own.
+    for _ in 0..(80 << 20) / length {
+        deaf.push(begun().await);
+    }
+    let mut first = deaf.remove(0);
+    let mut last = deaf.pop().unwrap();
+    let (cut, whole) = (read_to_end(&mut first).await, read_to_end(&mut last).await);
+    // What the kernel and hyper held of it, and not megabytes.
+    assert!(
+        cut.len() < 600_000 && cut.len() < length,
+        "{} of {length}",
+        cut.len()
+    );
+    assert!(whole.len() > length, "{} of {length}", whole.len());
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 
 use super::overview::{layout, since};
 use super::parts::{Frame, advised, document, footer, name, problem, runbook, state, warnings};
-use super::text::{Text, age, configured, count, full_time, latency, time};
+use super::text::{Text, age, configured, count, full_time, latency, time, zoned};
 use crate::model::{Phase, Severity, Status};
 use crate::store::{CheckView, RecentRun, RecentRuns, ServiceView, Snapshot};
 use crate::web::State;
@@ -85,10 +85,10 @@ fn section(taken: f64, check: &CheckView, runs: &[RecentRun]) -> Markup {
                     Some(time) => { (latency(time)) }, None => { "\u{2013}" },
                 } } }
                 div { dt { "Last run" } dd { @match check.last_ended {
-                    Some(ended) => { (time(ended, taken)) ", " (age(taken - ended)) " ago" }, None => { "none yet" },
+                    Some(ended) => { (zoned(ended, taken)) ", " (age(taken - ended)) " ago" }, None => { "none yet" },
                 } } }
                 div { dt { "Last success" } dd { @match check.last_success {
-                    Some(ended) => { (time(ended, taken)) ", " (age(taken - ended)) " ago" }, None => { "none yet" },
+                    Some(ended) => { (zoned(ended, taken)) ", " (age(taken - ended)) " ago" }, None => { "none yet" },
                 } } }
                 div { dt { "Runs" } dd {
                     (check.runs) ", " (check.failures) " failed"
@@ -156,7 +156,7 @@ fn history(taken: f64, name: &str, runs: &[RecentRun]) -> Markup {
                 div.scroll tabindex="0" role="region" aria-label={ "Last runs of " (name) } {
                     table.runs {
                         thead { tr {
-                            th scope="col" { "Ended" } th scope="col" { "Result" } th.number scope="col" { "Took" } th.number scope="col" { "Response" }
+                            th scope="col" { "Ended (UTC)" } th scope="col" { "Result" } th.number scope="col" { "Took" } th.number scope="col" { "Response" }
                             @if has_phases { th scope="col" { "Phases" } }
                         } }
                         tbody {
@@ -224,16 +224,20 @@ fn phases(run: &RecentRun, longest: Duration) -> Markup {
     }
 }
 
-/// What is said where the key is nobody's.
-pub(in crate::web) fn unknown(state: &State, snapshot: &Snapshot) -> String {
+/// What is said where there is no such service or group.
+/// It stands alone where it is embedded.
+pub(in crate::web) fn unknown(state: Option<&State>, snapshot: &Snapshot, what: &str) -> String {
     document(Frame {
-        title: "No such service \u{b7} upkeep".into(),
+        title: "Not found \u{b7} upkeep".into(),
         status: Status::Unknown,
         live: "page",
         layout: layout(snapshot),
-        top: html! { p.back { a href="/" { "All services" } } h1.unknown { i {} "No service has this key" } },
+        top: html! {
+            @if state.is_some() { p.back { a href="/" { "All services" } } }
+            h1.unknown { i {} (Text(what)) }
+        },
         main: html! { p { "The configuration of " (full_time(snapshot.exporter.last_reload_success)) " does not hold it." } },
-        bottom: footer(state, snapshot),
+        bottom: html! { @if let Some(state) = state { (footer(state, snapshot)) } },
         snapshot,
     })
 }

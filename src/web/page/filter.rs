@@ -1,38 +1,60 @@
 //! Which services a page shows: `?group=...&status=...`, each as often as wanted.
 
-use url::form_urlencoded::{Serializer, parse};
+use url::form_urlencoded::Serializer;
 
 use crate::model::Status;
-use crate::store::ServiceView;
+use crate::store::{ServiceView, Snapshot};
+use crate::web::query::{pairs, quoted};
 
-/// The most values that are looked at.
+/// The most values, so that a query can't make each service be compared with thousands.
 const MAX_VALUES: usize = 32;
 
 /// Which services to show: those of any of the groups, with any of the statuses. Empty lists show all.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(in crate::web) struct Filter {
     groups: Vec<String>,
-    statuses: Vec<String>,
+    statuses: Vec<Status>,
 }
 
 impl Filter {
     /// Reads the query of a URL.
-    pub fn of_query(query: &str) -> Self {
+    ///
+    /// # Errors
+    /// What is wrong, for a 400: a slip must not look as if nothing were down.
+    pub fn of_query(query: Option<&str>) -> Result<Self, String> {
         let mut filter = Self::default();
-        for (key, value) in parse(query.as_bytes()).take(MAX_VALUES) {
-            match &*key {
-                "group" => filter.groups.push(value.into_owned()),
-                "status" => filter.statuses.push(value.into_owned()),
-                _ => {}
+        for (count, (position, value)) in pairs(query, &["group", "status"])?.into_iter().enumerate() {
+            if count == MAX_VALUES {
+                return Err(format!("there are more than {MAX_VALUES} query parameters"));
             }
+            if position == 0 {
+                filter.groups.push(value);
+                continue;
+            }
+            let status = Status::from_word(&value).ok_or_else(|| {
+                format!(
+                    "no status {}; there are up, degraded, down, unknown",
+                    quoted(&value)
+                )
+            })?;
+            filter.statuses.push(status);
         }
-        filter
+        Ok(filter)
     }
 
-    /// A status that there is not: a slip, which must not look as if nothing were down.
-    pub fn unknown_status(&self) -> Option<String> {
-        let is_unknown = |status: &&String| Status::from_word(status).is_none();
-        self.statuses.iter().find(is_unknown).cloned()
+    /// A group that no service is in.
+    pub fn unknown_group(&self, snapshot: &Snapshot) -> Option<&str> {
+        let is_known = |group: &String| snapshot.services.iter().any(|view| view.service.group == *group);
+        self.groups
+            .iter()
+            .find(|group| !is_known(group))
+            .map(String::as_str)
+    }
+
+    /// What is said where no service has one of the statuses: `None is down or unknown`.
+    pub fn none(&self) -> String {
+        let words: Vec<_> = self.statuses.iter().map(|status| status.as_str()).collect();
+        format!("None is {} at present.", words.join(" or "))
     }
 
     /// Whether a service is shown.
@@ -47,7 +69,7 @@ impl Filter {
 
     /// Whether only some statuses are shown, and this is one of them.
     pub fn has_status(&self, status: Status) -> bool {
-        self.statuses.iter().any(|wanted| wanted == status.as_str())
+        self.statuses.contains(&status)
     }
 
     /// Whether nothing is left out.
@@ -62,10 +84,9 @@ impl Filter {
 
     /// The URL of the overview with this status, or any, and the same groups.
     pub fn with_status(&self, status: Option<Status>) -> String {
-        let statuses = status.map(|status| status.as_str().to_owned());
         Self {
             groups: self.groups.clone(),
-            statuses: statuses.into_iter().collect(),
+            statuses: status.into_iter().collect(),
         }
         .url()
     }
@@ -85,7 +106,7 @@ impl Filter {
         }
         let mut query = Serializer::new(String::new());
         query.extend_pairs(self.groups.iter().map(|group| ("group", group)));
-        query.extend_pairs(self.statuses.iter().map(|status| ("status", status)));
+        query.extend_pairs(self.statuses.iter().map(|status| ("status", status.as_str())));
         format!("/?{}", query.finish())
     }
 }
@@ -96,12 +117,26 @@ mod tests {
 
     #[test]
     fn queries_are_read_and_written() {
-        let filter = Filter::of_query("group=a%26b&status=down&status=unknown&x=y");
+        let filter = Filter::of_query(Some("group=a%26b&status=down&status=unknown")).unwrap();
         assert!(filter.has_status(Status::Down) && !filter.has_status(Status::Up) && !filter.is_open());
+        assert_eq!(filter.none(), "None is down or unknown at present.");
         assert_eq!(filter.with_status(Some(Status::Up)), "/?group=a%26b&status=up");
         assert_eq!(filter.with_status(None), Filter::of_group("a&b"));
-        assert_eq!(Filter::of_query("").with_status(None), "/");
-        let endless = "group=x&".repeat(10_000);
-        assert_eq!(Filter::of_query(&endless).groups.len(), MAX_VALUES);
+        assert_eq!(Filter::of_query(None).unwrap().with_status(None), "/");
+    }
+
+    #[test]
+    fn slips_are_told() {
+        for (query, part) in [
+            ("x=y", "known here: group, status"),
+            ("status=donw", "no status \"donw\"; there are up"),
+            ("group=%FF", "not UTF-8"),
+        ] {
+            let message = Filter::of_query(Some(query)).unwrap_err();
+            assert!(message.contains(part), "{message}");
+        }
+        let most = "group=x&".repeat(MAX_VALUES);
+        assert!(Filter::of_query(Some(&most)).is_ok());
+        assert!(Filter::of_query(Some(&(most + "status=bogus"))).is_err());
     }
 }

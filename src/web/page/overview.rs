@@ -6,7 +6,7 @@ use super::filter::Filter;
 use super::parts::{
     Frame, advised, culprits, document, footer, name, problem, rank, runbook, slowest, state, warnings,
 };
-use super::text::{PlainText, Text, age, count, time};
+use super::text::{PlainText, Text, age, count, zoned};
 use crate::model::{Status, Tier};
 use crate::store::{Fnv, ServiceView, Snapshot};
 use crate::web::State;
@@ -179,7 +179,7 @@ fn groups(snapshot: &Snapshot, filter: &Filter) -> Markup {
         }
         @if snapshot.services.is_empty() { p.empty { "The configuration holds no services." } }
         @else if !snapshot.services.iter().any(|service| filter.takes(service)) {
-            p.empty { "No service is so at present. " a href="/" { "Show all" } }
+            p.empty { (filter.none()) " " a href="/" { "Show all" } }
         }
     }
 }
@@ -208,7 +208,7 @@ pub(in crate::web) fn row(snapshot: &Snapshot, view: &ServiceView, taken: f64) -
 pub(super) fn since(view: &ServiceView, taken: f64) -> Markup {
     html! {
         span.since {
-            @if let Some(since) = view.status_since { "since " (time(since, taken)) ", " span.age { (age(taken - since)) } }
+            @if let Some(since) = view.status_since { "since " (zoned(since, taken)) ", " span.age { (age(taken - since)) } }
             @else { "not checked yet" }
         }
     }

@@ -42,7 +42,7 @@ pub(super) fn document(frame: Frame<'_>) -> String {
                 meta name="color-scheme" content="light dark";
                 meta name="robots" content="noindex";
                 title { (PlainText(&frame.title)) }
-                link id="icon" rel="icon" type="image/svg+xml" href=(icon(frame.status).path());
+                link id="icon" rel="icon" type="image/svg+xml" href=(icon(frame.status).path()) data-lost=(icon(Status::Unknown).path());
                 link rel="stylesheet" href=(STYLE.path());
                 noscript { meta http-equiv="refresh" content="10"; }
                 script src=(SCRIPT.path()) defer {}
@@ -84,8 +84,8 @@ pub(super) fn footer(state: &State, snapshot: &Snapshot) -> Markup {
             p {
                 "upkeep_exporter " (env!("CARGO_PKG_VERSION"))
                 " \u{b7} configuration loaded " time datetime=(rfc3339(exporter.last_reload_success)) { (full_time_text(exporter.last_reload_success)) }
-                " \u{b7} also by SIGHUP"
-                @if !state.is_lifecycle_enabled { " (over HTTP not enabled)" }
+                " \u{b7} SIGHUP loads it again"
+                @if !state.is_lifecycle_enabled { " (over HTTP that is not enabled)" }
             }
         }
     }

@@ -1,11 +1,9 @@
-//! Answers with pages and their files: rendered off the runtime's workers, few at once, compressed where that is accepted.
+//! Answers with pages and their files. Pages are rendered off the runtime's workers, compressed where that is accepted, and
+//! taken back from clients that don't read them when they take too much memory.
 
-use std::io::Write;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use http::header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, VARY};
 use http::{HeaderMap, StatusCode};
 
@@ -16,9 +14,14 @@ use crate::metrics::Encoding;
 use crate::web::State;
 use crate::web::accept::encoding;
 use crate::web::body::Content;
+use crate::web::query::quoted;
 use crate::web::reply::Reply;
+use crate::web::shared::NoBody;
+
+const HTML: &str = "text/html; charset=utf-8";
 
 /// Which page is asked for.
+#[derive(Debug)]
 pub(in crate::web) enum Wanted {
     /// All services.
     Overview(Filter),
@@ -28,70 +31,71 @@ pub(in crate::web) enum Wanted {
     Widget(Filter),
 }
 
-/// Renders a page.
+/// Answers with a page.
 pub(in crate::web) async fn page(state: &Arc<State>, headers: &HeaderMap, wanted: Wanted) -> Reply {
     let accepted = headers.get_all(ACCEPT_ENCODING).into_iter();
     let encoding = encoding(accepted.filter_map(|value| value.to_str().ok()));
     let is_widget = matches!(wanted, Wanted::Widget(_));
-    // The semaphore is never closed; without a turn the page is rendered all the same.
-    let _turn = state.live.renderings.acquire().await;
     let source = Arc::clone(state);
-    let rendered = tokio::task::spawn_blocking(move || {
-        let (status, text) = render(&source, &wanted);
-        (status, compressed(text, encoding))
-    });
-    let Ok((status, body)) = rendered.await else {
-        let text = "500 Internal Server Error: rendering the page failed; the exporter's log says why\n";
-        return Reply::text(StatusCode::INTERNAL_SERVER_ERROR, text);
+    let made = state
+        .live
+        .pages
+        .get(format!("{wanted:?}"), encoding, move || render(&source, &wanted));
+    let reply = match made.await {
+        Ok(document) => {
+            let reply = Reply::new(StatusCode::OK, HTML, Content::Document(document));
+            match encoding {
+                Encoding::Gzip => reply.with(CONTENT_ENCODING.as_str(), "gzip"),
+                Encoding::Identity => reply,
+            }
+        }
+        Err(NoBody::Refused(text)) => Reply::typed(StatusCode::NOT_FOUND, HTML, text),
+        Err(NoBody::Failed) => {
+            let text = "500 Internal Server Error: rendering the page failed; the exporter's log says why\n";
+            return Reply::text(StatusCode::INTERNAL_SERVER_ERROR, text);
+        }
     };
     let policy = if is_widget {
         WIDGET_SECURITY_POLICY
     } else {
         CONTENT_SECURITY_POLICY
     };
-    let mut reply = Reply::new(status, "text/html; charset=utf-8", Content::Text(body))
+    let reply = reply
         .with("content-security-policy", policy)
         .with("referrer-policy", "no-referrer")
         .with(CACHE_CONTROL.as_str(), "no-store")
         .with(VARY.as_str(), "accept-encoding");
-    if !is_widget {
-        reply = reply.with("x-frame-options", "DENY");
-    }
-    match encoding {
-        Encoding::Gzip => reply.with(CONTENT_ENCODING.as_str(), "gzip"),
-        Encoding::Identity => reply,
+    match is_widget {
+        true => reply,
+        false => reply.with("x-frame-options", "DENY"),
     }
 }
 
-fn render(state: &State, wanted: &Wanted) -> (StatusCode, String) {
+/// The page, or the short one that says that there is no such thing.
+fn render(state: &State, wanted: &Wanted) -> Result<Vec<u8>, String> {
     let snapshot = (state.snapshot)();
-    match wanted {
-        Wanted::Overview(filter) => (StatusCode::OK, overview(state, &snapshot, filter)),
-        Wanted::Widget(filter) => (StatusCode::OK, widget(&snapshot, filter)),
-        Wanted::Service(key) => {
-            let found = snapshot
-                .services
-                .iter()
-                .find(|view| view.service.key.as_str() == key);
-            match found {
-                Some(view) => {
-                    let runs = state.live.recent_runs(key).unwrap_or_default();
-                    (StatusCode::OK, service(state, &snapshot, view, &runs))
-                }
-                None => (StatusCode::NOT_FOUND, unknown(state, &snapshot)),
+    let page = match wanted {
+        Wanted::Overview(filter) | Wanted::Widget(filter) => {
+            if let Some(group) = filter.unknown_group(&snapshot) {
+                let what = format!("No service is in the group {}", quoted(group));
+                let is_alone = matches!(wanted, Wanted::Widget(_));
+                return Err(unknown((!is_alone).then_some(state), &snapshot, &what));
+            }
+            match wanted {
+                Wanted::Widget(_) => widget(&snapshot, filter),
+                _ => overview(state, &snapshot, filter),
             }
         }
-    }
-}
-
-fn compressed(text: String, encoding: Encoding) -> Bytes {
-    if encoding == Encoding::Identity {
-        return text.into();
-    }
-    let mut encoder = GzEncoder::new(Vec::with_capacity(text.len() / 6), Compression::fast());
-    // Writing to a vector does not fail.
-    let _ = encoder.write_all(text.as_bytes());
-    encoder.finish().unwrap_or_default().into()
+        Wanted::Service(key) => {
+            let mut services = snapshot.services.iter();
+            let Some(view) = services.find(|view| view.service.key.as_str() == key) else {
+                return Err(unknown(Some(state), &snapshot, "No service has this key"));
+            };
+            let runs = state.live.recent_runs(key).unwrap_or_default();
+            service(state, &snapshot, view, &runs)
+        }
+    };
+    Ok(page.into_bytes())
 }
 
 /// The script that embeds the widget in a page. It has one name for ever, so it is not kept for long.

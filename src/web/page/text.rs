@@ -57,6 +57,11 @@ pub(super) fn time(at: f64, now: f64) -> Markup {
     }
 }
 
+/// The same with its zone, where nothing around it tells it.
+pub(super) fn zoned(at: f64, now: f64) -> Markup {
+    html! { (time(at, now)) " UTC" }
+}
+
 /// The same with its date.
 pub(super) fn full_time(at: f64) -> Markup {
     let full = rfc3339(at);

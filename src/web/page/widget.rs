@@ -17,7 +17,12 @@ pub(in crate::web) fn widget(snapshot: &Snapshot, filter: &Filter) -> String {
         .filter(|service| filter.takes(service))
         .collect();
     services.sort_by_key(|service| rank(service.status));
-    let tally = Tally::of(services.iter().copied());
+    // What is chosen by status must not hide how the rest stands.
+    let all = snapshot
+        .services
+        .iter()
+        .filter(|service| filter.takes_group(service));
+    let tally = Tally::of(all);
     let taken = snapshot.taken;
     document(Frame {
         title: tally.sentence(),
@@ -26,6 +31,7 @@ pub(in crate::web) fn widget(snapshot: &Snapshot, filter: &Filter) -> String {
         layout: layout(snapshot),
         top: html! { h1.small.(tally.worst().as_str()) { i {} (tally.sentence()) } },
         main: html! {
+            @if services.is_empty() && !filter.takes_any_status() { p.empty { (filter.none()) } }
             ul.cards {
                 @for view in services {
                     li class=(view.status.as_str()) data-key=(view.service.key.as_str()) {
