@@ -170,11 +170,14 @@ async fn a_certificate_that_is_named_is_taken_though_it_is_that_of_an_authority(
     with(&own.certificate).await.succeeded();
     // Another one of the same name, and the same for another name, are not it.
     let other = tls::own_authority(&["127.0.0.1"]);
-    let authority = "the certificate (CN=target) is";
+    let authority = "the certificate (CN=target) is that of an authority, used as a server's own, and not trusted as such";
     with(&other.certificate).await.failed(Reason::Tls, authority);
     let elsewhere = tls::own_authority(&["192.0.2.1"]);
     let target = tls::serve(&elsewhere, &["http/1.1"], None).await;
     let options =
         json!({"url": format!("https://{}/", target.address), "tls_config": {"ca": elsewhere.certificate}});
-    http(options).await.failed(Reason::Tls, authority);
+    http(options).await.failed(
+        Reason::Tls,
+        "the certificate is not for 127.0.0.1: it is for 192.0.2.1",
+    );
 }

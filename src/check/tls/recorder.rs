@@ -60,22 +60,30 @@ impl Recorder {
         }
     }
 
-    /// Whether the configuration names this very certificate, and it is valid now and for this name. Go's clients take it then,
-    /// whatever else it may be.
-    fn is_named(&self, own: &CertificateDer<'_>, name: &ServerName<'_>, now: UnixTime) -> bool {
-        let is_valid_now = || {
-            let parsed = X509Certificate::from_der(own).ok()?.1;
-            let now = i64::try_from(now.as_secs()).ok()?;
-            let validity = parsed.validity();
-            Some((validity.not_before.timestamp()..=validity.not_after.timestamp()).contains(&now))
-        };
-        let is_for_name = || {
+    /// Where the configuration names this very certificate: whether it is valid now and for this name. Go's clients take it
+    /// then, whatever else it may be.
+    fn named_verdict(
+        &self,
+        own: &CertificateDer<'_>,
+        name: &ServerName<'_>,
+        now: UnixTime,
+    ) -> Option<Result<ServerCertVerified, Error>> {
+        if !self.named.iter().any(|named| named == own) {
+            return None;
+        }
+        let (_, parsed) = X509Certificate::from_der(own).ok()?;
+        let now = i64::try_from(now.as_secs()).ok()?;
+        let validity = parsed.validity();
+        Some(if now < validity.not_before.timestamp() {
+            Err(CertificateError::NotValidYet.into())
+        } else if now > validity.not_after.timestamp() {
+            Err(CertificateError::Expired.into())
+        } else if self.chain_only {
+            Ok(ServerCertVerified::assertion())
+        } else {
             let parsed = ParsedCertificate::try_from(own).ok()?;
-            Some(verify_server_name(&parsed, name).is_ok())
-        };
-        self.named.iter().any(|named| named == own)
-            && is_valid_now() == Some(true)
-            && (self.chain_only || is_for_name() == Some(true))
+            verify_server_name(&parsed, name).map(|()| ServerCertVerified::assertion())
+        })
     }
 
     /// Forgets the handshake before.
@@ -149,10 +157,8 @@ impl ServerCertVerifier for Recorder {
                         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
                     )) if self.chain_only => Ok(ServerCertVerified::assertion()),
                     // An authority's certificate as a server's own, which openssl makes by default.
-                    Err(Error::InvalidCertificate(CertificateError::Other(_)))
-                        if self.is_named(own, name, now) =>
-                    {
-                        Ok(ServerCertVerified::assertion())
+                    verdict @ Err(Error::InvalidCertificate(CertificateError::Other(_))) => {
+                        self.named_verdict(own, name, now).unwrap_or(verdict)
                     }
                     verdict => verdict,
                 }

@@ -100,7 +100,7 @@ fn certificate_fault(
             issuer(certificate)
         ),
         (CertificateError::Other(_), Some(certificate)) if self_signed => format!(
-            "the certificate ({}) is that of an authority, used as a server's own: issue one for the server",
+            "the certificate ({}) is that of an authority, used as a server's own, and not trusted as such: name it in tls_config.ca_file, or issue one for the server",
             subject(certificate)
         ),
         (other, _) => format!(
