@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 
 use crate::common::exporter::{Exporter, LONG};
+use crate::common::servers::eventually;
 use crate::common::targets::{Target, ok, proxy, read_request};
 use crate::{ALLOW_LOOPBACK, ask, exposition, path, probe};
 
@@ -164,7 +165,10 @@ async fn what_the_system_forbids_is_no_refusal_of_the_guard() {
     assert!(!exporter.server.log().contains("refused a probe"));
     let (status, _) = probe(&exporter, "dns", "192.0.2.1:53").await;
     assert_eq!(status, 403);
-    assert!(exporter.server.log().contains("refused a probe"));
+    eventually("the refusal is told", LONG, || async {
+        exporter.server.log().contains("refused a probe").then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

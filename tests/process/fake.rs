@@ -39,7 +39,7 @@ async fn names_are_bytes_and_may_hold_anything() {
     let fake = FakeProc::new();
     fake.process(20, b"we) S 1 (ird\n\xfe", b"\0\0");
     let shared = fake.shared();
-    for pattern in [r"^we\) S 1 \(ird\n\xfe$", r"\xfe$"] {
+    for pattern in [r"^we\) S 1 \(ird\n\x{FFFD}$", r"\x{FFFD}$"] {
         let ran = run_once(json!({ "regex": pattern }), &shared).await;
         assert_eq!(ran.count(), Some(1.0), "{pattern}");
     }

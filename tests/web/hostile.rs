@@ -186,7 +186,7 @@ async fn pages_are_taken_back_from_clients_that_do_not_read() {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(4096).unwrap();
         let mut stream = socket.connect(server.address).await.unwrap();
-        let request = b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n";
+        let request = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
         stream.write_all(request).await.unwrap();
         let mut start = [0; 15];
         within(stream.read_exact(&mut start)).await.unwrap();
