@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 use upkeep_exporter::metrics::Renderer;
 use upkeep_exporter::web::{Bodies, Live, Reloader, State, serve};
 
-const HEALTHY: &[u8] = b"GET /-/healthy HTTP/1.1\r\nConnection: close\r\n\r\n";
+const HEALTHY: &[u8] = b"GET /-/healthy HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
 
 async fn is_healthy(address: SocketAddr) -> bool {
     let ask = async {

@@ -13,6 +13,9 @@ use super::tls::Recorder;
 pub use crate::model::Phase;
 use crate::model::Report;
 
+/// What a run needs at the end, beside waiting, on a machine that is busy.
+const REST: Duration = Duration::from_millis(200);
+
 /// What a run is doing; shown where it is cancelled, and in its journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -126,16 +129,17 @@ impl<'r> Trace<'r> {
     }
 
     /// How long to wait for what may not come: `wait`, but no longer than leaves a tenth of the time before the deadline for
-    /// the rest of the run, so that the run itself says what did not come.
+    /// the rest of the run, so that the run itself says what did not come. Of a short time it leaves up to a quarter: a
+    /// machine under load is away for longer than a tenth of it.
     pub fn within(&self, wait: Duration) -> Duration {
         let Some(deadline) = self.report.deadline else {
             return wait;
         };
-        let left = deadline.saturating_duration_since(Instant::now()).as_millis();
+        let left = deadline.saturating_duration_since(Instant::now());
+        let rest = (left / 10).max(REST.min(left / 4));
         // Whole milliseconds, for messages that tell it.
-        wait.min(Duration::from_millis(
-            u64::try_from(left * 9 / 10).unwrap_or(u64::MAX),
-        ))
+        let most = (left - rest).as_millis();
+        wait.min(Duration::from_millis(u64::try_from(most).unwrap_or(u64::MAX)))
     }
 
     /// Notes that the run came to its end by itself, so that the step is of no interest.
@@ -168,6 +172,11 @@ mod tests {
         report.deadline = Some(Instant::now() + Duration::from_secs(10));
         assert_eq!(Trace::new(&mut report).within(long), Duration::from_secs(9));
         assert_eq!(Trace::new(&mut report).within(short), short);
+        for (deadline, wait) in [(800, 600), (400, 300), (1500, 1300), (3000, 2700)] {
+            report.deadline = Some(Instant::now() + Duration::from_millis(deadline));
+            let expected = Duration::from_millis(wait);
+            assert_eq!(Trace::new(&mut report).within(long), expected, "{deadline} ms");
+        }
         report.deadline = Some(Instant::now());
         assert_eq!(Trace::new(&mut report).within(short), Duration::ZERO);
     }

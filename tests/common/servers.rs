@@ -42,11 +42,30 @@ impl Server {
         self.child.id()
     }
 
-    /// Sends it a signal.
+    /// Sends it a signal; one that stops it has stopped all its threads then.
     pub fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, signal)
             .unwrap_or_else(|error| panic!("signalling {}: {error}", self.name));
+        let begun = Instant::now();
+        while signal == rustix::process::Signal::STOP && !self.is_stopped() {
+            assert!(
+                begun.elapsed() < Duration::from_secs(10),
+                "{} does not stop",
+                self.name
+            );
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn is_stopped(&self) -> bool {
+        let process = procfs::process::Process::new(self.child.id().cast_signed());
+        let tasks = process.and_then(|process| process.tasks());
+        let mut tasks = tasks
+            .unwrap_or_else(|error| panic!("the threads of {}: {error}", self.name))
+            .flatten();
+        // A thread may end meanwhile.
+        tasks.all(|task| task.stat().is_ok_and(|stat| stat.state == 'T'))
     }
 
     /// Kills it and waits for its end.
