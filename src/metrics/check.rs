@@ -87,6 +87,12 @@ pub(super) static ROWS: &[Row] = &[
         "Runs of the check that failed.",
     ),
     Row::new(
+        "upkeep_check_inconclusive_runs_total",
+        Counter,
+        Fill::Check(|view, series| series.push(view.inconclusive_runs)),
+        "Runs that the exporter's own lack of time, descriptors, memory or ports spoilt; they change no status.",
+    ),
+    Row::new(
         "upkeep_check_missed_runs_total",
         Counter,
         Fill::Check(|view, series| series.push(view.missed_runs)),

@@ -15,7 +15,7 @@ pub use journal::Journal;
 pub use kind::CheckKind;
 pub(crate) use kind::with_kinds;
 pub use metric::{Family, MetricType, Sample, Scope, Unit};
-pub use outcome::{Conclusion, MAX_MESSAGE_BYTES, MAX_PIDS, Outcome, Problem, Reason, Report};
+pub use outcome::{Conclusion, MAX_MESSAGE_BYTES, MAX_PIDS, Outcome, Problem, Reason, Report, Shortage};
 pub use phase::{Phase, Phases};
 pub(crate) use status::words;
 pub use status::{Condition, Severity, Status, Thresholds, Tier, Tolerance};

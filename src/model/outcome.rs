@@ -50,6 +50,22 @@ words! {
     }
 }
 
+words! {
+    /// What this process or machine lacked for a run. A run that it spoils is inconclusive: it says nothing of its target.
+    Shortage {
+        /// The process did not run for much of the run's time: the cores are full, or it was frozen.
+        Time = "time",
+        /// No file descriptor was left (EMFILE, ENFILE).
+        Descriptors = "descriptors",
+        /// No memory was left (ENOMEM, ENOBUFS).
+        Memory = "memory",
+        /// No local port was left (EADDRNOTAVAIL).
+        Ports = "ports",
+        /// No thread could be created (EAGAIN).
+        Threads = "threads",
+    }
+}
+
 /// The longest message kept, in bytes; more is cut. Messages may quote what a target sent.
 pub const MAX_MESSAGE_BYTES: usize = 512;
 
@@ -58,6 +74,8 @@ pub const MAX_MESSAGE_BYTES: usize = 512;
 pub struct Problem {
     /// The label's value.
     pub reason: Reason,
+    /// Set where this process or machine, not the target, is the cause: the run is then inconclusive.
+    pub shortage: Option<Shortage>,
     message: Box<str>,
 }
 
@@ -76,7 +94,16 @@ impl Problem {
         }
         Self {
             reason,
+            shortage: None,
             message: text.into(),
+        }
+    }
+
+    /// A problem that the exporter's own lack of something caused. A run that fails with it is inconclusive.
+    pub fn from_shortage(shortage: Shortage, message: impl fmt::Display) -> Self {
+        Self {
+            shortage: Some(shortage),
+            ..Self::new(Reason::Internal, message)
         }
     }
 
@@ -149,6 +176,18 @@ pub enum Conclusion {
     Warning(Problem),
     /// It does not work.
     Failure(Problem),
+    /// The exporter could not find out: it lacked something itself. Such a run changes no verdict.
+    Inconclusive(Problem),
+}
+
+impl From<Problem> for Conclusion {
+    /// How a run ended that stopped with `problem`.
+    fn from(problem: Problem) -> Self {
+        match problem.shortage {
+            Some(_) => Self::Inconclusive(problem),
+            None => Self::Failure(problem),
+        }
+    }
 }
 
 /// The result of one run, as the store keeps it.

@@ -50,7 +50,7 @@ pub async fn attempt_noting<R: Runnable>(
     let mut response_time = report.response_time.filter(|_| is_timed);
     let conclusion = match result {
         Ok(Ok(Ok(()))) => report.warning.map_or(Conclusion::Success, Conclusion::Warning),
-        Ok(Ok(Err(problem))) => Conclusion::Failure(problem),
+        Ok(Ok(Err(problem))) => Conclusion::from(problem),
         Ok(Err(panic)) => {
             rebuild(check);
             Conclusion::Failure(Problem::new(Reason::Internal, panic))

@@ -137,7 +137,7 @@ fn error(view: &CheckView) -> Option<&str> {
         (Status::Unknown, _) => Some(NO_RESULT),
         (_, Some(run)) => match &run.outcome.conclusion {
             Conclusion::Failure(problem) => Some(problem.message()),
-            Conclusion::Success | Conclusion::Warning(_) => None,
+            Conclusion::Success | Conclusion::Warning(_) | Conclusion::Inconclusive(_) => None,
         },
         (Status::Up | Status::Degraded, None) => None,
         (Status::Down, None) => Some(

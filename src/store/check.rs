@@ -33,6 +33,9 @@ pub struct CheckState {
     failures: u64,
     missed_runs: u64,
     consecutive_failures: u64,
+    inconclusive_runs: u64,
+    /// Why the last run was inconclusive; `None` where it was not.
+    shortage: Option<Arc<Problem>>,
     last_run: Option<(Moment, Arc<Outcome>)>,
     response_times: Option<ResponseTimes>,
     problem_logged: Option<Moment>,
@@ -70,6 +73,8 @@ impl CheckState {
             failures: 0,
             missed_runs: 0,
             consecutive_failures: 0,
+            inconclusive_runs: 0,
+            shortage: None,
             last_run: None,
             problem_logged: None,
         }
@@ -92,6 +97,7 @@ impl CheckState {
             failures: self.failures,
             missed_runs: self.missed_runs,
             consecutive_failures: self.consecutive_failures,
+            inconclusive_runs: self.inconclusive_runs,
             response_times: if is_same_kind {
                 self.response_times
             } else {
@@ -113,13 +119,18 @@ impl CheckState {
         }
     }
 
-    /// Takes one run into account.
-    pub fn record(&mut self, run: Run, outcome: Arc<Outcome>, missed: u64) -> Recorded {
-        let judgement = judge(&outcome, &self.rules);
-        let before = self.kept.verdict;
-        self.kept.verdict.record(&judgement, run, &self.rules);
+    /// Takes one run into account; `None` where it was inconclusive, and so changed nothing but counts.
+    pub fn record(&mut self, run: Run, outcome: Arc<Outcome>, missed: u64) -> Option<Recorded> {
         self.runs += 1;
         self.missed_runs += missed;
+        if let Conclusion::Inconclusive(problem) = &outcome.conclusion {
+            self.inconclusive_runs += 1;
+            self.shortage = Some(Arc::new(problem.clone()));
+        }
+        let judgement = judge(&outcome, &self.rules)?;
+        self.shortage = None;
+        let before = self.kept.verdict;
+        self.kept.verdict.record(&judgement, run, &self.rules);
         if matches!(outcome.conclusion, Conclusion::Failure(_)) {
             self.failures += 1;
             self.consecutive_failures += 1;
@@ -136,13 +147,13 @@ impl CheckState {
         self.recent.record(run.ended, &outcome, &judgement, problem);
         self.last_run = Some((run.ended, outcome));
         let after = self.kept.verdict;
-        Recorded {
+        Some(Recorded {
             verdict_changed: after.differs(&before),
             is_first: before.grade.grade.is_none(),
             status_since: (before.grade.grade != after.grade.grade).then_some(after.grade.since),
             problem_is_news,
             judgement,
-        }
+        })
     }
 
     /// Keeps the problem of the last run that had one. Says whether the log should tell it: it differs in more than
@@ -207,6 +218,8 @@ impl CheckState {
             failures: self.failures,
             missed_runs: self.missed_runs,
             consecutive_failures: self.consecutive_failures,
+            inconclusive_runs: self.inconclusive_runs,
+            shortage: self.shortage.clone(),
             last_run: self.last_run.as_ref().map(|(ended, outcome)| LastRun {
                 ended: wall.seconds(*ended),
                 outcome: outcome.clone(),

@@ -56,7 +56,11 @@ pub struct CheckView {
     pub missed_runs: u64,
     /// Failures in a row, up to now.
     pub consecutive_failures: u64,
-    /// The last run since the exporter started and with these settings; `None` before it ended.
+    /// Runs that the exporter's own lack of something spoilt.
+    pub inconclusive_runs: u64,
+    /// What the exporter lacked in the last run; `None` where that run was conclusive.
+    pub shortage: Option<Arc<Problem>>,
+    /// The last conclusive run since the exporter started and with these settings; `None` before it ended.
     pub last_run: Option<LastRun>,
     /// When the last run ended, as far as known: that of an earlier process or with earlier settings counts too.
     pub last_ended: Option<f64>,

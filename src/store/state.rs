@@ -208,7 +208,10 @@ impl State {
             self.awaited -= 1;
             self.is_first_round_over |= self.awaited == 0;
         }
-        let recorded = check.record(run, outcome, missed);
+        let Some(recorded) = check.record(run, outcome, missed) else {
+            let recheck = !check.kept.verdict.is_up();
+            return Some((Advice { recheck }, None));
+        };
         let advice = Advice {
             recheck: check.kept.verdict.needs_recheck(&recorded.judgement),
         };

@@ -1,5 +1,7 @@
 //! The store with a clock of the tests' own.
 
+mod inconclusive;
+
 use std::io::Write;
 use std::sync::atomic::AtomicI64;
 

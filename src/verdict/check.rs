@@ -58,6 +58,11 @@ impl CheckVerdict {
         last.is_failing || self.grade.grade.is_some_and(|status| last.grade < status)
     }
 
+    /// Whether the runs so far say that the check is up.
+    pub fn is_up(&self) -> bool {
+        self.grade.grade == Some(Grade::Up)
+    }
+
     /// Since when the check holds its service in `condition`; `None` where it does not. Age does not matter: it takes a
     /// run to end a condition.
     pub const fn holds_since(&self, condition: Condition) -> Option<Moment> {

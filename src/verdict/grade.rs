@@ -49,8 +49,8 @@ pub struct Judgement {
     pub problem: Option<Problem>,
 }
 
-/// Judges one run.
-pub fn judge(outcome: &Outcome, rules: &Rules) -> Judgement {
+/// Judges one run; `None` where it was inconclusive.
+pub fn judge(outcome: &Outcome, rules: &Rules) -> Option<Judgement> {
     let over =
         |limit: fn(&Thresholds) -> std::time::Duration| match (&rules.thresholds, outcome.response_time) {
             (Some(thresholds), Some(time)) if time >= limit(thresholds) => Some(Problem::new(
@@ -62,6 +62,7 @@ pub fn judge(outcome: &Outcome, rules: &Rules) -> Judgement {
     let too_slow = over(|thresholds| thresholds.down);
     let is_slow = too_slow.is_some();
     let (grade, problem) = match (&outcome.conclusion, too_slow) {
+        (Conclusion::Inconclusive(_), _) => return None,
         (Conclusion::Failure(problem), _) => (Grade::Down, Some(problem.clone())),
         (_, Some(slow)) => (Grade::Down, Some(slow)),
         (Conclusion::Warning(problem), None) => (Grade::Degraded, Some(problem.clone())),
@@ -74,12 +75,12 @@ pub fn judge(outcome: &Outcome, rules: &Rules) -> Judgement {
         Severity::Critical => Grade::Down,
         Severity::Warning => Grade::Degraded,
     };
-    Judgement {
+    Some(Judgement {
         grade: grade.min(cap),
         is_slow,
         is_failing: grade == Grade::Down,
         problem,
-    }
+    })
 }
 
 #[cfg(test)]
@@ -161,7 +162,7 @@ mod tests {
         for (conclusion, time, critical, warning, slow, reason) in table {
             let run = outcome(conclusion, time);
             for (severity, grade) in [(Severity::Critical, critical), (Severity::Warning, warning)] {
-                let judged = judge(&run, &rules(severity));
+                let judged = judge(&run, &rules(severity)).unwrap();
                 assert_eq!(judged.grade, grade, "{run:?} {severity}");
                 assert_eq!(judged.is_slow, slow, "{run:?}");
                 assert_eq!(judged.is_failing, critical == Down, "{run:?}");
@@ -176,8 +177,15 @@ mod tests {
             thresholds: None,
             ..rules(Severity::Critical)
         };
-        let judged = judge(&outcome(Conclusion::Success, Some(60_000)), &untimed);
+        let judged = judge(&outcome(Conclusion::Success, Some(60_000)), &untimed).unwrap();
         assert_eq!((judged.grade, judged.is_slow), (Grade::Up, false));
+    }
+
+    #[test]
+    fn an_inconclusive_run_has_no_judgement() {
+        let lack = Problem::from_shortage(crate::model::Shortage::Time, "text");
+        let run = outcome(Conclusion::from(lack), Some(60_000));
+        assert_eq!(judge(&run, &rules(Severity::Critical)), None);
     }
 
     #[test]
@@ -185,7 +193,8 @@ mod tests {
         let judged = judge(
             &outcome(Conclusion::Success, Some(2345)),
             &rules(Severity::Critical),
-        );
+        )
+        .unwrap();
         assert_eq!(
             judged.problem.unwrap().message(),
             "answered after 2.3s; the limit is 1s"

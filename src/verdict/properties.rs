@@ -204,7 +204,7 @@ proptest! {
             severity: if is_warning { Severity::Warning } else { Severity::Critical },
             counts: Counts { worse: 1, better: 1 },
         };
-        let judged = judge(&outcome, &rules);
+        let judged = judge(&outcome, &rules).expect("the run is conclusive");
         prop_assert_eq!(judged.problem.is_none(), judged.grade == Grade::Up);
         prop_assert!(!judged.is_slow || judged.is_failing);
         prop_assert!(!judged.is_failing || judged.grade > Grade::Up);

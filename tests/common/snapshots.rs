@@ -58,6 +58,8 @@ pub fn check(name: &str, kind: KindSettings) -> CheckView {
         failures: 0,
         missed_runs: 0,
         consecutive_failures: 0,
+        inconclusive_runs: 0,
+        shortage: None,
         problem: None,
         last_run: None,
         last_ended: None,

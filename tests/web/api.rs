@@ -36,7 +36,7 @@ fn ran(keys: &str, status: Status, outcome: Outcome) -> CheckView {
     let mut view = answered(check(settings.name.as_str(), settings.kind), 0.1);
     view.status = status;
     view.problem = match &outcome.conclusion {
-        Conclusion::Success => None,
+        Conclusion::Success | Conclusion::Inconclusive(_) => None,
         Conclusion::Warning(problem) | Conclusion::Failure(problem) => Some(Arc::new(problem.clone())),
     };
     view.last_run = Some(LastRun {

@@ -13,6 +13,7 @@ pub fn run(id: &CheckId, settings: &CheckSettings, outcome: &Outcome, journal: O
         Conclusion::Success => "success".to_owned(),
         Conclusion::Warning(problem) => format!("warning: {problem}"),
         Conclusion::Failure(problem) => format!("failure: {problem}"),
+        Conclusion::Inconclusive(problem) => format!("inconclusive: {problem}"),
     };
     let mut lines = vec![format!("{id} ({kind} {}): {conclusion}", settings.kind.target())];
     for (at, step) in journal.map_or(&[][..], Journal::lines) {

@@ -24,6 +24,7 @@ fn service(view: &ServiceView) -> ServiceRow {
 }
 
 fn check(view: &CheckView) -> CheckRow {
+    let problem = view.problem.as_ref().or(view.shortage.as_ref());
     let outcome = view.last_run.as_ref().map(|run| &run.outcome);
     let phases = outcome
         .map(|outcome| outcome.phases)
@@ -37,8 +38,8 @@ fn check(view: &CheckView) -> CheckRow {
         latency_seconds: outcome
             .and_then(|outcome| outcome.response_time)
             .map(|time| time.as_secs_f64()),
-        reason: view.problem.as_ref().map(|problem| problem.reason.to_string()),
-        message: view.problem.as_ref().map(|problem| clean(problem.message())),
+        reason: problem.map(|problem| problem.reason.to_string()),
+        message: problem.map(|problem| clean(problem.message())),
         phases: phases
             .map(|phases| {
                 let each = |phase: &Phase| (phase.as_str(), phases.spent(*phase).as_secs_f64());
