@@ -3,9 +3,11 @@
 use std::ops::{Add, Sub};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use rustix::time::{ClockId, clock_gettime};
 use tokio::time::Instant;
 
-/// A moment on the process's monotonic clock: nanoseconds since the exporter started, negative before.
+/// A moment on the exporter's own clock: nanoseconds since it started, negative before. Time in which the machine was
+/// suspended counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Moment(i64);
 
@@ -48,27 +50,40 @@ impl Sub<Duration> for Moment {
 
 /// Where the exporter takes its time from. Tests put their own in its place.
 pub trait Clock: Send + Sync + 'static {
-    /// The monotonic clock. Follows [`tokio::time`], so that tests can pause it.
+    /// The exporter's own clock. It never jumps: it does not follow steps of the wall clock, and it goes on while the
+    /// machine is suspended, as the wall clock does. In tests it follows [`tokio::time`], which can be paused.
     fn now(&self) -> Moment;
 
     /// The wall clock, as nanoseconds since the Unix epoch. It may jump.
     fn wall_nanos(&self) -> i64;
 
-    /// The moment of a tokio instant.
+    /// The moment of a tokio instant, measured back from now. [`Instant`] stands still while the machine is suspended, so
+    /// an instant before the last suspension becomes a moment after it: a run that was under way then counts as if it
+    /// began after it, because nobody watched in between.
     fn moment(&self, instant: Instant) -> Moment;
 }
 
 /// The real clock.
+///
+/// Its moments are those of `CLOCK_BOOTTIME` (clock_gettime(2)). With `CLOCK_MONOTONIC`, which stands still while the
+/// machine is suspended, a suspension would look like a step of the wall clock: since-times would move forward by it, and
+/// results from before it would look fresh.
 #[derive(Debug)]
 pub struct SystemClock {
-    started: Instant,
+    started: i64,
+    since_boot: fn() -> i64,
 }
 
 impl SystemClock {
     /// A clock whose zero is now.
     pub fn new() -> Self {
+        Self::of(since_boot)
+    }
+
+    fn of(since_boot: fn() -> i64) -> Self {
         Self {
-            started: Instant::now(),
+            started: since_boot(),
+            since_boot,
         }
     }
 }
@@ -79,9 +94,17 @@ impl Default for SystemClock {
     }
 }
 
+/// Nanoseconds since the machine started, suspensions included.
+fn since_boot() -> i64 {
+    let time = clock_gettime(ClockId::Boottime);
+    time.tv_sec
+        .saturating_mul(1_000_000_000)
+        .saturating_add(time.tv_nsec)
+}
+
 impl Clock for SystemClock {
     fn now(&self) -> Moment {
-        self.moment(Instant::now())
+        Moment((self.since_boot)().saturating_sub(self.started))
     }
 
     fn wall_nanos(&self) -> i64 {
@@ -92,9 +115,59 @@ impl Clock for SystemClock {
     }
 
     fn moment(&self, instant: Instant) -> Moment {
-        match instant.checked_duration_since(self.started) {
-            Some(after) => Moment::default() + after,
-            None => Moment::default() - self.started.duration_since(instant),
+        let (now, read) = (self.now(), Instant::now());
+        match read.checked_duration_since(instant) {
+            Some(ago) => now - ago,
+            None => now + instant.duration_since(read),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicI64, Ordering};
+
+    use super::*;
+
+    /// For how long the machine of the tests has been suspended, in nanoseconds.
+    static SUSPENDED: AtomicI64 = AtomicI64::new(0);
+
+    fn since_boot_here() -> i64 {
+        since_boot() + SUSPENDED.load(Ordering::SeqCst)
+    }
+
+    #[test]
+    fn a_suspension_passes_on_our_clock_and_ends_no_moment_before_it() {
+        const EIGHT_HOURS: Duration = Duration::from_secs(8 * 3600);
+        let clock = SystemClock::of(since_boot_here);
+        let (before, instant) = (clock.now(), Instant::now());
+        SUSPENDED.fetch_add(nanos(EIGHT_HOURS), Ordering::SeqCst);
+        let after = clock.now();
+        assert!(after.since(before) >= EIGHT_HOURS);
+        let of_instant = clock.moment(instant);
+        assert!(
+            of_instant.since(before) >= EIGHT_HOURS - Duration::from_secs(5) && of_instant <= clock.now(),
+            "a run that was under way counts from after the suspension: {of_instant:?}"
+        );
+    }
+
+    #[test]
+    fn our_clock_is_the_one_that_counts_suspensions() {
+        // proc_uptime(5): "the uptime of the system, including time spent in suspend".
+        let uptime = std::fs::read_to_string("/proc/uptime").unwrap();
+        let uptime: f64 = uptime.split(' ').next().unwrap().parse().unwrap();
+        let ours = since_boot() as f64 / 1e9;
+        assert!((ours - uptime).abs() < 60.0, "{ours} s since boot, and {uptime}");
+    }
+
+    #[test]
+    fn instants_in_the_future_have_moments_too() {
+        let clock = SystemClock::new();
+        let ahead = clock.moment(Instant::now() + Duration::from_secs(100));
+        let left = ahead.since(clock.now());
+        assert!(
+            left > Duration::from_secs(90) && left <= Duration::from_secs(100),
+            "{left:?}"
+        );
     }
 }

@@ -1,5 +1,6 @@
 //! The store with a clock of the tests' own.
 
+mod clocks;
 mod inconclusive;
 
 use std::io::Write;

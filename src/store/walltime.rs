@@ -1,11 +1,19 @@
-//! From the monotonic clock to the wall's and back, so that a moment has the same Unix time in every snapshot.
+//! From our own clock to the wall's and back, so that a moment has the same Unix time in every snapshot.
 
 use std::fmt;
 
 use crate::model::{Clock, Moment};
 
-/// How far the wall clock may stray from the monotonic one before it counts as having jumped, in nanoseconds.
+/// How far the wall clock may stray from our own one before it counts as having jumped, in nanoseconds. Both are slewed
+/// alike, so only a step makes them stray.
 const JUMP: u64 = 500_000_000;
+
+/// How long reading both clocks may take for the reading to be good, in nanoseconds; without an interruption it takes
+/// less than a microsecond.
+const TIGHT: u64 = 1_000_000;
+
+/// How often the clocks are read before the best reading so far has to do.
+const READINGS: usize = 5;
 
 /// The Unix time of the moment zero. It stays what it is while the clocks run side by side, so that a since-time is
 /// the same number in every scrape, and is taken anew when the wall clock jumps, so that it is right again at once.
@@ -14,20 +22,54 @@ pub struct WallAnchor {
     offset: i64,
 }
 
+/// An anchor, and how long it took to read both clocks: the process may be interrupted, or stopped, in between, and the
+/// difference of two readings that are far apart says nothing.
+struct Reading {
+    anchor: WallAnchor,
+    took: u64,
+}
+
+impl Reading {
+    fn once(clock: &dyn Clock) -> Self {
+        let before = clock.now().as_nanos();
+        let wall = clock.wall_nanos();
+        let took = clock.now().as_nanos().saturating_sub(before).max(0);
+        Self {
+            anchor: WallAnchor {
+                offset: wall.saturating_sub(before.saturating_add(took / 2)),
+            },
+            took: took.unsigned_abs(),
+        }
+    }
+
+    /// The best of a few.
+    fn take(clock: &dyn Clock) -> Self {
+        let mut best = Self::once(clock);
+        for _ in 1..READINGS {
+            if best.took <= TIGHT {
+                break;
+            }
+            let next = Self::once(clock);
+            if next.took < best.took {
+                best = next;
+            }
+        }
+        best
+    }
+}
+
 impl WallAnchor {
     /// An anchor taken now.
     pub fn new(clock: &dyn Clock) -> Self {
-        Self {
-            offset: clock.wall_nanos().saturating_sub(clock.now().as_nanos()),
-        }
+        Reading::take(clock).anchor
     }
 
     /// Takes the anchor anew if the wall clock has jumped; says whether it has.
     pub fn follow(&mut self, clock: &dyn Clock) -> bool {
-        let current = Self::new(clock);
-        let jumped = current.offset.abs_diff(self.offset) > JUMP;
+        let current = Reading::take(clock);
+        let jumped = current.anchor.offset.abs_diff(self.offset) > JUMP.saturating_add(current.took);
         if jumped {
-            *self = current;
+            *self = current.anchor;
         }
         jumped
     }
