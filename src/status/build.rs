@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 
 use super::advice::{UNKNOWN, advice};
+use super::chatstack::chatstack_fields;
 use super::document::{
     CheckStatus, Document, GroupStatus, MODE, Milliseconds, STALE_AFTER_SECONDS, ServiceStatus, Time,
     Trouble, Value, Word,
 };
-use super::legacy::legacy;
 use crate::model::{Outcome, Phase, Status};
 use crate::store::{CheckView, ServiceView, Snapshot};
 
@@ -19,7 +19,7 @@ pub fn document<'a>(
 ) -> Document<'a> {
     let views = || snapshot.services.iter().filter(|view| is_wanted(view));
     let services: Vec<_> = views().map(service).collect();
-    let ok_count = services.iter().filter(|service| service.legacy.ok).count();
+    let ok_count = services.iter().filter(|service| service.chatstack.ok).count();
     Document {
         ok_count,
         fail_count: services.len() - ok_count,
@@ -92,7 +92,7 @@ pub fn service(view: &ServiceView) -> ServiceStatus<'_> {
     ServiceStatus {
         name: &service.name,
         key: service.key.as_str(),
-        legacy: legacy(view),
+        chatstack: chatstack_fields(view),
         group: &service.group,
         tier: Word(service.tier),
         status: Word(view.status),

@@ -3,13 +3,12 @@
 
 use serde::{Serialize, Serializer};
 
-use super::legacy::Legacy;
+use super::chatstack::ChatstackFields;
 use crate::model::{CheckKind, Severity, Status, Tier};
 use crate::store::UtcTime;
 
-/// What every document calls the way it came about: the checks run in the background, and the document tells what came of
-/// them. The word `live`, for a document whose request ran the checks, is kept for readers that know it and never sent.
-pub const MODE: &str = "monitor";
+/// The ChatStack monitor's word for a document whose checks ran in the background.
+pub const MODE: &str = "production_monitoring";
 
 /// How old a document may be before a reader of the file should doubt it, in seconds: what the old readers warned at.
 pub const STALE_AFTER_SECONDS: u64 = 90;
@@ -66,9 +65,9 @@ pub struct ServiceStatus<'a> {
     pub name: &'a str,
     /// Its identity.
     pub key: &'a str,
-    /// The old vocabulary.
+    /// The fields of the ChatStack monitor.
     #[serde(flatten)]
-    pub legacy: Legacy<'a>,
+    pub chatstack: ChatstackFields<'a>,
     /// The group it is counted in.
     pub group: &'a str,
     /// How loudly its failure is told.

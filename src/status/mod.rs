@@ -1,15 +1,15 @@
 //! The status document: what is known of every service, as one JSON object for programs and people.
 //!
-//! It bears two vocabularies side by side. That of the old status monitor (`ok`, `http`, `port`, `systemd`, `process`) keeps its
-//! readers working; ours (`status`, `reason`, `checks`) says all there is to say. `document` declares the types, `build` fills
-//! them from a snapshot, `legacy` does the old vocabulary, `advice` says what to do about a problem, and `file` keeps a copy
-//! on disk. `targets` lists the checks for Prometheus's service discovery.
+//! It has two sets of fields. Those of the ChatStack monitor (`ok`, `http`, `port`, `systemd`, `process`) keep its readers
+//! working; ours (`status`, `reason`, `checks`) hold everything. `document` declares the types, `build` fills them from a
+//! snapshot, `chatstack` adds the monitor's fields, `advice` says what to do about a problem, `file` keeps a copy on disk, and
+//! `targets` lists the checks for Prometheus's service discovery.
 
 pub mod advice;
 mod build;
+mod chatstack;
 pub mod document;
 mod file;
-mod legacy;
 mod targets;
 
 pub use build::{document, groups, host_name, overall, service};

@@ -13,7 +13,7 @@ use crate::{ends_with, errors, out, upkeep};
 
 /// As the exporter serves it.
 const SERVED: &str = r#"{
-  "host": "monitor1", "version": "0.1.0", "generated_at": "2026-11-24T12:00:00.000Z", "mode": "monitor",
+  "host": "monitor1", "version": "0.1.0", "generated_at": "2026-11-24T12:00:00.000Z", "mode": "production_monitoring",
   "ok_count": 1, "fail_count": 2, "total": 3, "overall": "down",
   "groups": [{"name": "Infrastructure", "total": 2, "up": 1, "degraded": 0, "down": 1, "unknown": 0}],
   "services": {

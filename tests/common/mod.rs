@@ -3,6 +3,7 @@
 #![allow(dead_code, clippy::unwrap_used)]
 
 pub mod celery;
+pub mod chatstack;
 pub mod clock;
 pub mod config;
 pub mod dashboards;

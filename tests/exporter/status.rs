@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::common::chatstack::{Parts, assert_document, assert_readable};
 use crate::common::servers::{Server, eventually, free_port, get, tool};
 use crate::common::switchable::Switchable;
 use crate::{Exporter, LONG};
@@ -134,6 +135,66 @@ async fn the_file_follows_within_a_second() {
     .await;
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+/// A configuration with a service for every combination of the parts that the ChatStack monitor knew.
+fn every_combination(target: &Switchable) -> String {
+    let service = |parts: Parts| {
+        let checks = [
+            (
+                parts.http,
+                format!("{{ kind: http, url: \"http://{}/\" }}", target.address),
+            ),
+            (
+                parts.tcp,
+                format!("{{ kind: tcp, address: \"{}\" }}", target.address),
+            ),
+            (parts.systemd, "{ kind: systemd, unit: none.service }".to_owned()),
+            (
+                parts.process,
+                "{ kind: process, match: [init], min: 0 }".to_owned(),
+            ),
+        ];
+        let wanted = checks.into_iter().filter(|(is_there, _)| *is_there);
+        let mut wanted: Vec<_> = wanted.map(|(_, check)| check).collect();
+        if wanted.is_empty() {
+            wanted.push("{ kind: unix, path: /run/none.sock }".to_owned());
+        }
+        format!(
+            "  - {{ key: {}, checks: [{}] }}\n",
+            parts.key(),
+            wanted.join(", ")
+        )
+    };
+    let services: String = Parts::all().map(service).collect();
+    format!("defaults: {{ interval: 1s, recheck_interval: 200ms }}\nservices:\n{services}")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_field_of_the_old_document_is_in_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("status.json");
+    let flag = format!("--status.file={}", path.display());
+    let mut target = Switchable::start().await;
+    let exporter = Exporter::start(&every_combination(&target), &[&flag]).await;
+    for (is_up, status) in [(true, "up"), (false, "down")] {
+        if !is_up {
+            target.stop().await;
+        }
+        let document = eventually("the file follows", LONG, || async {
+            in_file(&path).filter(|document| document["services"]["parts.http-tcp"]["status"] == status)
+        })
+        .await;
+        let api: Value = serde_json::from_str(&curl(&[&exporter.url("/api/status")])).unwrap();
+        for document in [&document, &api] {
+            assert_document(document);
+            for parts in Parts::all() {
+                assert_readable(&document["services"][parts.key()], parts);
+            }
+            let service = &document["services"]["parts.http"];
+            assert_eq!(service["port"]["ok"], is_up, "{service:#}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

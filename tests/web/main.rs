@@ -9,6 +9,7 @@ mod common;
 mod discovery;
 mod events;
 mod hostile;
+mod old_readers;
 mod openapi;
 mod reloads;
 mod rendering;

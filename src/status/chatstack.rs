@@ -1,0 +1,267 @@
+//! The fields of the ChatStack monitor's status document, for programs that read it.
+//!
+//! `http`, `port`, `systemd` and `process` are always objects with all of their fields. `ok`, `status_code`, `state` and
+//! `count` are null where the part is not configured. Where a part is configured but nothing is known (no run yet, or
+//! the last one is too old) its `ok` is false: the format has no word for it.
+//!
+//! The verdict `ok` of a service follows the last run of each check that can take it down: HTTP as expected, the port
+//! open, the unit active, and whatever else the service has with `severity: critical`. A slow response is no failure.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::document::Time;
+use crate::config::KindSettings;
+use crate::config::http::HttpSettings;
+use crate::model::{CheckKind, Conclusion, Outcome, Phase, Sample, Severity, Status};
+use crate::store::{CheckView, ServiceView};
+
+/// The families that the fields are read from.
+const STATUS_CODE: &str = "upkeep_http_status_code";
+const UNIT_STATE: &str = "upkeep_systemd_unit_state";
+const PROCESSES: &str = "upkeep_processes";
+
+/// The status that is expected where nothing else is configured; HTTP checks without a list of statuses accept any 2xx.
+const USUAL_STATUS: u16 = 200;
+
+/// Stands in place of an error where there is no result.
+const NO_RESULT: &str = "no recent result";
+
+/// The ChatStack fields of a service.
+#[derive(Debug, Serialize)]
+pub struct ChatstackFields<'a> {
+    /// The verdict.
+    pub ok: bool,
+    /// The service's first http check.
+    pub http: Http<'a>,
+    /// Its first tcp check; without one, what the first http check learned of its URL's port.
+    pub port: Port<'a>,
+    /// Its first systemd check.
+    pub systemd: Systemd<'a>,
+    /// Its first process check.
+    pub process: Process<'a>,
+    /// When a check of the service last ran.
+    pub last_checked: Option<Time>,
+    /// Whether its unit was restarted.
+    pub auto_restart_attempted: bool,
+    /// The result of the restart.
+    pub auto_restart_result: Option<&'a str>,
+}
+
+/// An HTTP response.
+#[derive(Debug, Serialize)]
+pub struct Http<'a> {
+    /// Whether it was as expected; `None` without an http check.
+    pub ok: Option<bool>,
+    /// Its status, if there was a response.
+    pub status_code: Option<u16>,
+    /// The response time in whole milliseconds; without a response, how long the run took; 0 without a run.
+    pub latency_ms: u64,
+    /// What went wrong; empty while ok.
+    pub error: &'a str,
+    /// The expected status; of several, the first.
+    pub expected_status: u16,
+}
+
+/// A TCP port.
+#[derive(Debug, Default, Serialize)]
+pub struct Port<'a> {
+    /// Whether it is open; `None` where no check connects to one.
+    pub ok: Option<bool>,
+    /// What went wrong; empty while ok.
+    pub error: &'a str,
+}
+
+/// A systemd unit.
+#[derive(Debug, Default, Serialize)]
+pub struct Systemd<'a> {
+    /// Its state, `unknown` where it could not be read; `None` without a systemd check.
+    pub state: Option<&'a str>,
+    /// Whether it is active, or in a state that the configuration expects.
+    pub ok: Option<bool>,
+}
+
+/// Processes.
+#[derive(Debug, Default, Serialize)]
+pub struct Process<'a> {
+    /// How many match; `None` without a process check.
+    pub count: Option<u64>,
+    /// Their ids, as far as kept.
+    pub pids: &'a [u32],
+}
+
+/// The ChatStack fields of a service.
+pub fn chatstack_fields(view: &ServiceView) -> ChatstackFields<'_> {
+    let first = |kind| {
+        let mut checks = view.checks.iter();
+        checks.find(|check: &&CheckView| check.settings.kind.kind() == kind)
+    };
+    let http_check = first(CheckKind::Http);
+    let critical = |check: &&CheckView| check.settings.severity == Severity::Critical;
+    let mut counting = view.checks.iter().filter(critical).peekable();
+    ChatstackFields {
+        ok: match counting.peek() {
+            Some(_) => counting.all(is_ok),
+            None => matches!(view.status, Status::Up | Status::Degraded),
+        },
+        http: match http_check {
+            Some(check) => http(check),
+            None => no_http(),
+        },
+        port: match (first(CheckKind::Tcp), http_check) {
+            (Some(tcp), _) => port(error(tcp)),
+            (None, Some(http)) => port_of_url(http),
+            (None, None) => Port::default(),
+        },
+        systemd: first(CheckKind::Systemd).map(systemd).unwrap_or_default(),
+        process: first(CheckKind::Process).map(process).unwrap_or_default(),
+        last_checked: view
+            .checks
+            .iter()
+            .filter_map(|check| check.last_ended)
+            .max_by(f64::total_cmp)
+            .map(Time::new),
+        auto_restart_attempted: false,
+        auto_restart_result: None,
+    }
+}
+
+/// Whether the last run of a check was as it should.
+fn is_ok(view: &CheckView) -> bool {
+    match view.settings.kind.kind() {
+        CheckKind::Systemd => systemd(view).ok == Some(true),
+        _ => error(view).is_none(),
+    }
+}
+
+/// The last run, unless it is too old to say anything.
+fn recent(view: &CheckView) -> Option<&Outcome> {
+    let run = view.last_run.as_ref()?;
+    (view.status != Status::Unknown).then_some(&*run.outcome)
+}
+
+/// What the last run failed with. Between a restart and the first run after it, the saved status decides.
+fn error(view: &CheckView) -> Option<&str> {
+    match (view.status, &view.last_run) {
+        (Status::Unknown, _) => Some(NO_RESULT),
+        (_, Some(run)) => match &run.outcome.conclusion {
+            Conclusion::Failure(problem) => Some(problem.message()),
+            Conclusion::Success | Conclusion::Warning(_) | Conclusion::Inconclusive(_) => None,
+        },
+        (Status::Up | Status::Degraded, None) => None,
+        (Status::Down, None) => Some(
+            view.problem
+                .as_ref()
+                .map_or(NO_RESULT, |problem| problem.message()),
+        ),
+    }
+}
+
+fn http(view: &CheckView) -> Http<'_> {
+    let outcome = recent(view);
+    let error = error(view);
+    let settings = http_settings(view);
+    let expected = settings.and_then(|settings| settings.assertions.status_codes.first());
+    let latency = outcome.map(|outcome| outcome.response_time.unwrap_or(outcome.duration));
+    Http {
+        ok: Some(error.is_none()),
+        status_code: outcome.and_then(status_code),
+        latency_ms: latency.map_or(0, whole_milliseconds),
+        error: error.unwrap_or_default(),
+        expected_status: expected.map_or(USUAL_STATUS, |code| code.as_u16()),
+    }
+}
+
+fn no_http() -> Http<'static> {
+    Http {
+        ok: None,
+        status_code: None,
+        latency_ms: 0,
+        error: "",
+        expected_status: USUAL_STATUS,
+    }
+}
+
+fn http_settings(view: &CheckView) -> Option<&HttpSettings> {
+    match &view.settings.kind {
+        KindSettings::Http(settings) => Some(settings),
+        _ => None,
+    }
+}
+
+/// Rounded to the nearest millisecond.
+fn whole_milliseconds(time: Duration) -> u64 {
+    let rounded = time.saturating_add(Duration::from_micros(500));
+    u64::try_from(rounded.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The status of the response; the sample is 0 where there was none.
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the range is checked"
+)]
+fn status_code(outcome: &Outcome) -> Option<u16> {
+    let code = samples(outcome, STATUS_CODE).next()?.value;
+    (100.0..=999.0).contains(&code).then_some(code as u16)
+}
+
+fn port(error: Option<&str>) -> Port<'_> {
+    Port {
+        ok: Some(error.is_none()),
+        error: error.unwrap_or_default(),
+    }
+}
+
+/// The port of an http check's URL: open if the last run got past connecting, whatever came then. Through a proxy the
+/// exporter does not connect to it.
+fn port_of_url(view: &CheckView) -> Port<'_> {
+    let proxies = http_settings(view).and_then(|settings| Some((settings, settings.proxy.as_ref()?)));
+    if proxies.is_some_and(|(settings, proxies)| proxies.for_url(&settings.url).is_some()) {
+        return Port::default();
+    }
+    let got_further = recent(view).is_some_and(|outcome| {
+        [Phase::Tls, Phase::Processing, Phase::Transfer]
+            .iter()
+            .any(|phase| !outcome.phases.spent(*phase).is_zero())
+    });
+    port(error(view).filter(|_| !got_further))
+}
+
+fn systemd(view: &CheckView) -> Systemd<'_> {
+    let outcome = recent(view);
+    let current = outcome.and_then(|outcome| {
+        let mut states = samples(outcome, UNIT_STATE);
+        states.find(|sample| sample.value > 0.0)?.labels.get(1)
+    });
+    let state = current.map_or("unknown", |state| state);
+    let is_ok = match outcome {
+        // Expected states are a success too; a unit that still starts only a warning.
+        Some(outcome) => outcome.conclusion == Conclusion::Success || state == "active",
+        None => view.status == Status::Up,
+    };
+    Systemd {
+        state: Some(state),
+        ok: Some(is_ok),
+    }
+}
+
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the number of processes"
+)]
+fn process(view: &CheckView) -> Process<'_> {
+    let outcome = recent(view);
+    let count = outcome.and_then(|outcome| samples(outcome, PROCESSES).next());
+    Process {
+        count: Some(count.map_or(0, |sample| sample.value as u64)),
+        pids: outcome.map_or(&[], |outcome| &outcome.pids),
+    }
+}
+
+fn samples<'a>(outcome: &'a Outcome, family: &'static str) -> impl Iterator<Item = &'a Sample> {
+    let samples = outcome.samples.iter();
+    samples.filter(move |sample| sample.family.name == family)
+}
