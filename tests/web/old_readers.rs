@@ -67,7 +67,8 @@ fn checks(parts: Parts, last: Last) -> Vec<CheckView> {
         (parts.process, PROCESS),
     ]
     .into_iter()
-    .filter_map(|(is_there, keys)| is_there.then(|| view(keys)))
+    .filter(|(is_there, _)| *is_there)
+    .map(|(_, keys)| view(keys))
     .collect()
 }
 
