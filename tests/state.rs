@@ -270,8 +270,8 @@ fn content_that_is_not_ours_is_moved_aside_and_told() {
     let ours = fs::read_to_string(&path).unwrap();
     let cases = [
         (
-            ours.replace("\"version\":1,", "\"version\":2,"),
-            "version 2 of the format, and this exporter reads version 1",
+            ours.replace("\"version\":2,", "\"version\":3,"),
+            "version 3 of the format, and this exporter reads versions 1 to 2",
         ),
         (
             ours.replace("upkeep_exporter state", "something else"),

@@ -61,6 +61,18 @@ pub(super) static ROWS: &[Row] = &[
     .with_labels(&["condition"])
     .in_unit(Unit::Seconds),
     Row::new(
+        "upkeep_service_condition_confirmed",
+        Gauge,
+        Fill::Service(|view, series| {
+            Condition::ALL
+                .iter()
+                .zip(view.confirmed.iter().flatten())
+                .try_for_each(|(condition, confirmed)| series.push_with(&[condition.as_str()], *confirmed))
+        }),
+        "1 once runs have seen the condition for its tolerance less one recheck interval, until it ends; else 0.",
+    )
+    .with_labels(&["condition"]),
+    Row::new(
         "upkeep_service_maintenance",
         Gauge,
         Fill::Service(|_, series| series.push(0_u64)),

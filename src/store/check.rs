@@ -89,6 +89,7 @@ impl CheckState {
         fingerprint: u64,
     ) -> Self {
         self.kept.verdict.let_next_run_decide();
+        self.kept.verdict.forget_evidence();
         self.kept.fingerprint = fingerprint;
         let is_same_kind = self.settings.kind.kind() == settings.kind.kind();
         let fresh = Self::new(handle, settings, self.kept);
@@ -130,7 +131,9 @@ impl CheckState {
         let judgement = judge(&outcome, &self.rules)?;
         self.shortage = None;
         let before = self.kept.verdict;
-        self.kept.verdict.record(&judgement, run, &self.rules);
+        self.kept
+            .verdict
+            .record(&judgement, run, self.kept.last_ended, &self.rules);
         if matches!(outcome.conclusion, Conclusion::Failure(_)) {
             self.failures += 1;
             self.consecutive_failures += 1;
@@ -240,5 +243,7 @@ fn rules(settings: &CheckSettings) -> Rules {
             worse: settings.failures_before_down,
             better: settings.successes_before_up,
         },
+        deadline: settings.timeout,
+        stale_after: settings.stale_after(),
     }
 }

@@ -9,10 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use super::walltime::WallAnchor;
 use crate::model::{CheckName, Moment, Problem, Reason, ServiceKey, Status};
-use crate::verdict::{CheckVerdict, Conditions, Debounced, Grade, Streak};
+use crate::verdict::{CheckVerdict, Conditions, Debounced, Grade, Level, Streak};
 
 const FORMAT: &str = "upkeep_exporter state";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+
+/// The oldest version that is still read. Version 1 knows nothing of evidence; see [`Reader::evidence`].
+const OLDEST_VERSION: u32 = 1;
 
 /// What is kept of a service.
 #[derive(Clone, Debug)]
@@ -23,7 +26,7 @@ pub struct KeptService {
     pub status_since: Option<Moment>,
     /// Whether there ever was a status other than unknown.
     pub has_verdict: bool,
-    /// The since-times of the conditions.
+    /// The conditions.
     pub conditions: Conditions,
 }
 
@@ -73,7 +76,9 @@ pub enum ContentError {
     #[error("it is not a state file of upkeep_exporter")]
     Foreign,
     /// Another version of the exporter wrote it.
-    #[error("it has version {0} of the format, and this exporter reads version {VERSION}")]
+    #[error(
+        "it has version {0} of the format, and this exporter reads versions {OLDEST_VERSION} to {VERSION}"
+    )]
     Version(u32),
     /// A word in it is not one of ours.
     #[error("it holds the unknown word \"{0}\"")]
@@ -101,6 +106,9 @@ struct ServiceEntry {
     has_verdict: bool,
     /// In the order of `Condition::ALL`.
     conditions: [Option<i64>; 3],
+    /// In the same order; since version 2.
+    #[serde(default)]
+    confirmed: [bool; 3],
     checks: BTreeMap<String, CheckEntry>,
 }
 
@@ -111,6 +119,12 @@ struct CheckEntry {
     slowness: SeriesEntry,
     last_ended: Option<i64>,
     last_success: Option<i64>,
+    /// In the order of `Condition::ALL`; since version 2.
+    #[serde(default)]
+    evidence: Option<[Option<i64>; 3]>,
+    /// Since version 2.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    watched_since: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     problem: Option<(String, String)>,
 }
@@ -139,6 +153,7 @@ pub fn encode(kept: &Kept, wall: WallAnchor, now: Moment) -> Result<Vec<u8>, ser
                 .conditions
                 .since
                 .map(|since| since.map(|since| wall.nanos(since))),
+            confirmed: service.conditions.confirmed,
             checks: checks
                 .iter()
                 .map(|(name, check)| (name.as_str().to_owned(), check_entry(check, wall)))
@@ -164,6 +179,8 @@ fn check_entry(check: &KeptCheck, wall: WallAnchor) -> CheckEntry {
         slowness: series_entry(&check.verdict.slowness, wall),
         last_ended: unix(check.last_ended),
         last_success: unix(check.last_success),
+        evidence: Some(check.verdict.evidence.map(unix)),
+        watched_since: unix(check.verdict.watched_since),
         problem: check
             .problem
             .as_ref()
@@ -195,7 +212,7 @@ pub fn decode(text: &[u8], wall: WallAnchor, now: Moment) -> Result<Kept, Conten
             format: Some(format),
             version: Some(version),
         } if format == FORMAT => {
-            if version != VERSION {
+            if !(OLDEST_VERSION..=VERSION).contains(&version) {
                 return Err(ContentError::Version(version));
             }
         }
@@ -210,6 +227,7 @@ pub fn decode(text: &[u8], wall: WallAnchor, now: Moment) -> Result<Kept, Conten
             has_verdict: entry.has_verdict,
             conditions: Conditions {
                 since: entry.conditions.map(|since| reader.time(since)),
+                confirmed: entry.confirmed,
             },
         };
         let checks = entry.checks.into_iter();
@@ -248,17 +266,33 @@ impl Reader {
             }
             None => None,
         };
+        let grade = self.series(&entry.grade)?;
+        let slowness = self.series(&entry.slowness)?;
+        let evidence = self.evidence(entry, &grade, &slowness);
         Ok(KeptCheck {
             // Zero is as good as any other value that no settings have: the check then counts as changed.
             fingerprint: u64::from_str_radix(&entry.settings, 16).unwrap_or(0),
             verdict: CheckVerdict {
-                grade: self.series(&entry.grade)?,
-                slowness: self.series(&entry.slowness)?,
+                grade,
+                slowness,
+                evidence,
+                watched_since: self.time(entry.watched_since),
             },
             last_ended: self.time(entry.last_ended),
             last_success: self.time(entry.last_success),
             problem,
         })
+    }
+
+    /// The evidence of a check. In version 1 it is where the last run ended, for what the streaks say that run held: so
+    /// the first start after an upgrade confirms what the runs before it do, and ends no page.
+    fn evidence(&self, entry: &CheckEntry, grade: &Debounced, slowness: &Debounced) -> [Option<Moment>; 3] {
+        if let Some(evidence) = entry.evidence {
+            return evidence.map(|until| self.time(until));
+        }
+        let [degraded, down] = grade.worse;
+        let slow = slowness.worse[Level::Down as usize];
+        [down, degraded, slow].map(|streak| self.time(entry.last_ended).filter(|_| streak.count > 0))
     }
 
     fn series(&self, entry: &SeriesEntry) -> Result<Debounced, ContentError> {

@@ -10,7 +10,7 @@ use super::snapshot::ServiceView;
 use super::walltime::WallAnchor;
 use crate::config::Service;
 use crate::model::{Moment, Status};
-use crate::verdict::service_status;
+use crate::verdict::{Confirmation, Holder, service_status};
 
 /// How old all results of a service are when the exporter starts for its conditions not to be told before a run
 /// confirms them: a page for what was so days ago would be wrong. It is as long as the alert rules hold what they saw
@@ -30,9 +30,15 @@ impl ServiceState {
     /// Brings the conditions in line with the checks; says whether they changed.
     pub fn update_conditions(&mut self) -> bool {
         let before = self.kept.conditions;
-        self.kept
-            .conditions
-            .update(self.checks.iter().map(|check| &check.kept.verdict));
+        let checks = self.checks.iter().map(|check| Holder {
+            verdict: &check.kept.verdict,
+            recheck_interval: check.settings.recheck_interval,
+        });
+        let confirmation = Confirmation {
+            tolerance: self.service.tolerance,
+            counts_from: None,
+        };
+        self.kept.conditions.update(checks, &confirmation);
         before != self.kept.conditions
     }
 
@@ -104,6 +110,7 @@ impl ServiceState {
                 let unix = |since: Option<Moment>| since.map_or(0.0, |since| wall.seconds(since));
                 kept.conditions.since.map(unix)
             }),
+            confirmed: kept.has_verdict.then_some(kept.conditions.confirmed),
             status_changes: self.status_changes,
             checks: self.checks.iter().map(|check| check.view(now, wall)).collect(),
         }

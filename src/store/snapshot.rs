@@ -28,6 +28,9 @@ pub struct ServiceView {
     pub status_since: Option<f64>,
     /// The since-times of the conditions, in the order of `Condition::ALL`, 0 when clear; `None` before the first verdict.
     pub conditions: Option<[f64; 3]>,
+    /// Whether each condition is confirmed, in the same order: there is evidence that it lasted, so its alert may fire.
+    /// `None` before the first verdict.
+    pub confirmed: Option<[bool; 3]>,
     /// How often the status changed since the exporter started.
     pub status_changes: u64,
     /// Its checks, in the order of the configuration.

@@ -215,7 +215,8 @@ impl State {
         let advice = Advice {
             recheck: check.kept.verdict.needs_recheck(&recorded.judgement),
         };
-        let conditions_changed = recorded.verdict_changed && service.update_conditions();
+        let has_evidence = check.kept.verdict.evidence.iter().any(Option::is_some);
+        let conditions_changed = (recorded.verdict_changed || has_evidence) && service.update_conditions();
         let since = recorded.status_since.unwrap_or(run.ended);
         let change = service.update_status(run.ended, since, Some(position));
         self.has_new_runs = true;

@@ -1,6 +1,7 @@
 //! The store with a clock of the tests' own.
 
 mod clocks;
+mod confirmed;
 mod inconclusive;
 
 use std::io::Write;

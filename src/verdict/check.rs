@@ -22,17 +22,40 @@ pub struct CheckVerdict {
     pub grade: Debounced,
     /// Whether they are slow: [`Grade::Down`] where they are, else [`Grade::Up`].
     pub slowness: Debounced,
+    /// By condition: the end of the last run where that run held it, `None` where it spoke against it.
+    pub evidence: [Option<Moment>; 3],
+    /// The start of the first run after the last time that the check was not watched: its result before was stale.
+    pub watched_since: Option<Moment>,
 }
 
 impl CheckVerdict {
-    /// Takes one run into account.
-    pub fn record(&mut self, judgement: &Judgement, run: Run, rules: &Rules) {
+    /// Takes one run into account; `last_ended` is the end of the run before it, as far as known.
+    pub fn record(&mut self, judgement: &Judgement, run: Run, last_ended: Option<Moment>, rules: &Rules) {
         self.grade.record(judgement.grade, run.started, rules.counts);
         let slowness = if judgement.is_slow { Grade::Down } else { Grade::Up };
         self.slowness.record(slowness, run.started, rules.counts);
+        if last_ended.is_some_and(|ended| run.started.since(ended) > rules.stale_after) {
+            self.watched_since = Some(run.started);
+        }
+        // A process that was frozen during a run records it late. No run is evidence beyond its deadline.
+        let until = run.ended.min(run.started + rules.deadline);
+        for (&condition, evidence) in Condition::ALL.iter().zip(&mut self.evidence) {
+            *evidence = judgement.holds(condition).then_some(until);
+        }
     }
 
-    /// Whether the two differ in anything that matters later.
+    /// Forgets the evidence for conditions: it was found with other settings.
+    pub fn forget_evidence(&mut self) {
+        self.evidence = [None; 3];
+    }
+
+    /// The end of the last run, if the check holds its service in `condition` and that run held it too.
+    pub fn held_until(&self, condition: Condition) -> Option<Moment> {
+        self.holds_since(condition).and(self.evidence[condition as usize])
+    }
+
+    /// Whether the two differ in anything that matters later. Evidence that only goes on is not worth a write: the next
+    /// run after a restart brings it up to date.
     pub fn differs(&self, other: &Self) -> bool {
         self.grade.essence() != other.grade.essence() || self.slowness.essence() != other.slowness.essence()
     }

@@ -1,6 +1,8 @@
 //! How one run is graded.
 
-use crate::model::{Conclusion, Outcome, Problem, Reason, Severity, Status, Thresholds};
+use std::time::Duration;
+
+use crate::model::{Conclusion, Condition, Outcome, Problem, Reason, Severity, Status, Thresholds};
 
 use super::debounce::Counts;
 
@@ -34,6 +36,10 @@ pub struct Rules {
     pub severity: Severity,
     /// Runs in a row that it takes to change the status.
     pub counts: Counts,
+    /// How long a run may take: what ends later was held up by the exporter, not by the target.
+    pub deadline: Duration,
+    /// How old a result is when it does not count any more.
+    pub stale_after: Duration,
 }
 
 /// What one run says about its check.
@@ -49,16 +55,26 @@ pub struct Judgement {
     pub problem: Option<Problem>,
 }
 
+impl Judgement {
+    /// Whether the run holds its service in `condition`, if the check does.
+    pub fn holds(&self, condition: Condition) -> bool {
+        match condition {
+            Condition::Down => self.grade >= Grade::Down,
+            Condition::Degraded => self.grade >= Grade::Degraded,
+            Condition::Slow => self.is_slow,
+        }
+    }
+}
+
 /// Judges one run; `None` where it was inconclusive.
 pub fn judge(outcome: &Outcome, rules: &Rules) -> Option<Judgement> {
-    let over =
-        |limit: fn(&Thresholds) -> std::time::Duration| match (&rules.thresholds, outcome.response_time) {
-            (Some(thresholds), Some(time)) if time >= limit(thresholds) => Some(Problem::new(
-                Reason::Slow,
-                format_args!("answered after {time:.1?}; the limit is {:?}", limit(thresholds)),
-            )),
-            _ => None,
-        };
+    let over = |limit: fn(&Thresholds) -> Duration| match (&rules.thresholds, outcome.response_time) {
+        (Some(thresholds), Some(time)) if time >= limit(thresholds) => Some(Problem::new(
+            Reason::Slow,
+            format_args!("answered after {time:.1?}; the limit is {:?}", limit(thresholds)),
+        )),
+        _ => None,
+    };
     let too_slow = over(|thresholds| thresholds.down);
     let is_slow = too_slow.is_some();
     let (grade, problem) = match (&outcome.conclusion, too_slow) {
@@ -85,8 +101,6 @@ pub fn judge(outcome: &Outcome, rules: &Rules) -> Option<Judgement> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn rules(severity: Severity) -> Rules {
@@ -97,6 +111,8 @@ mod tests {
             }),
             severity,
             counts: Counts { worse: 1, better: 1 },
+            deadline: Duration::from_secs(10),
+            stale_after: Duration::from_secs(90),
         }
     }
 

@@ -9,7 +9,7 @@ mod service;
 pub use check::{CheckVerdict, Run};
 pub use debounce::{Counts, Debounced, Level, Streak};
 pub use grade::{Grade, Judgement, Rules, judge};
-pub use service::{Conditions, service_status};
+pub use service::{Conditions, Confirmation, Holder, service_status};
 
 #[cfg(test)]
 mod properties;

@@ -5,9 +5,12 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{Conclusion, Condition, Moment, Outcome, Problem, Reason, Severity, Status, Thresholds};
+use crate::model::{
+    Conclusion, Condition, Moment, Outcome, Problem, Reason, Severity, Status, Thresholds, Tolerance,
+};
 
 const STALE_AFTER: Duration = Duration::from_nanos(40);
+const DEADLINE: Duration = Duration::from_nanos(20);
 
 /// One run of one check.
 #[derive(Clone, Copy, Debug)]
@@ -93,7 +96,32 @@ fn rules(worse: u32, better: u32) -> Rules {
         thresholds: None,
         severity: Severity::Critical,
         counts: Counts { worse, better },
+        deadline: DEADLINE,
+        stale_after: STALE_AFTER,
     }
+}
+
+/// Every run of every check so far: whose, what it said, and when.
+type History = Vec<(usize, Judgement, Run)>;
+
+/// How long the evidence for a condition of one check reaches, counted from `from`: by the definition, over all of its
+/// runs. `None` where its last run speaks against the condition.
+fn naive_evidence(history: &History, check: usize, condition: Condition, from: Moment) -> Option<i64> {
+    let runs: Vec<_> = history.iter().filter(|(whose, ..)| *whose == check).collect();
+    let (_, last, run) = runs.last()?;
+    let holds = match condition {
+        Condition::Down => last.grade == Grade::Down,
+        Condition::Degraded => last.grade != Grade::Up,
+        Condition::Slow => last.is_slow,
+    };
+    let watched_since = runs
+        .windows(2)
+        .filter(|pair| pair[1].2.started > pair[0].2.ended + STALE_AFTER)
+        .map(|pair| pair[1].2.started)
+        .next_back();
+    let from = watched_since.map_or(from, |since| since.max(from));
+    let until = run.ended.min(run.started + DEADLINE);
+    holds.then(|| until.as_nanos() - from.as_nanos())
 }
 
 proptest! {
@@ -125,9 +153,23 @@ proptest! {
     fn conditions_hold_what_the_design_promises(
         worse in 1..4_u32,
         better in 1..4_u32,
+        tolerances in (0..60_u64, 0..60_u64, 0..60_u64),
+        rechecks in (0..20_u64, 0..20_u64, 0..20_u64),
+        counts_from in prop::option::of(100..400_i64),
         events in prop::collection::vec(event(), 1..80),
     ) {
         let rules = rules(worse, better);
+        let confirmation = Confirmation {
+            tolerance: Tolerance {
+                down: Duration::from_nanos(tolerances.0),
+                degraded: Duration::from_nanos(tolerances.1),
+                slow: Duration::from_nanos(tolerances.2),
+            },
+            counts_from: counts_from.map(Moment::from_nanos),
+        };
+        let rechecks = [rechecks.0, rechecks.1, rechecks.2].map(Duration::from_nanos);
+        let mut history = History::new();
+        let mut naive_confirmed = [false; 3];
         let mut checks = [CheckVerdict::default(); 3];
         let mut ended = [None; 3];
         let mut conditions = Conditions::default();
@@ -144,9 +186,34 @@ proptest! {
                 is_failing: event.grade == Grade::Down,
                 problem: None,
             };
-            checks[event.check].record(&judgement, Run { started, ended: now }, &rules);
+            let run = Run { started, ended: now };
+            checks[event.check].record(&judgement, run, ended[event.check], &rules);
             ended[event.check] = Some(now);
-            conditions.update(checks.iter());
+            history.push((event.check, judgement, run));
+            let holders = checks.iter().zip(rechecks).map(|(verdict, recheck_interval)| Holder {
+                verdict,
+                recheck_interval,
+            });
+            conditions.update(holders.clone(), &confirmation);
+            let again = conditions;
+            conditions.update(holders, &confirmation);
+            prop_assert_eq!(again, conditions, "nothing changes without a run");
+
+            for (&condition, naive) in Condition::ALL.iter().zip(&mut naive_confirmed) {
+                let Some(since) = conditions.since(condition) else {
+                    *naive = false;
+                    continue;
+                };
+                let from = confirmation.counts_from.map_or(since, |from| from.max(since));
+                *naive |= (0..3).any(|check| {
+                    let tolerance = confirmation.tolerance.of(condition).as_nanos() as i64;
+                    let enough = (tolerance - rechecks[check].as_nanos() as i64).max(0);
+                    let evidence = naive_evidence(&history, check, condition, from);
+                    checks[check].holds_since(condition).is_some()
+                        && evidence.is_some_and(|evidence| evidence >= enough)
+                });
+            }
+            prop_assert_eq!(conditions.confirmed, naive_confirmed);
 
             for (condition, since) in Condition::ALL.iter().zip(conditions.since) {
                 let old = before.since(*condition);
@@ -199,12 +266,12 @@ proptest! {
             degraded: Duration::from_millis(degraded),
             down: Duration::from_millis(degraded + more),
         };
-        let rules = Rules {
+        let graded_by = Rules {
             thresholds: is_timed.then_some(thresholds),
             severity: if is_warning { Severity::Warning } else { Severity::Critical },
-            counts: Counts { worse: 1, better: 1 },
+            ..rules(1, 1)
         };
-        let judged = judge(&outcome, &rules).expect("the run is conclusive");
+        let judged = judge(&outcome, &graded_by).expect("the run is conclusive");
         prop_assert_eq!(judged.problem.is_none(), judged.grade == Grade::Up);
         prop_assert!(!judged.is_slow || judged.is_failing);
         prop_assert!(!judged.is_failing || judged.grade > Grade::Up);

@@ -148,6 +148,7 @@ pub fn service(key: &str, name: &str, group: &str, tier: Tier, checks: Vec<Check
         status,
         status_since: conditions.map(|_| since),
         conditions,
+        confirmed: conditions.map(|since| since.map(|since| since > 0.0)),
         status_changes: 2,
         checks,
     }

@@ -1,9 +1,12 @@
 //! What is written is read again, and nothing else is believed.
 
+use std::time::Duration;
+
 use proptest::prelude::*;
 
 use super::*;
-use crate::verdict::{Counts, Judgement, Rules, Run};
+use crate::model::Tolerance;
+use crate::verdict::{Confirmation, Counts, Holder, Judgement, Rules, Run};
 
 const NOW: Moment = Moment::from_nanos(1_000_000_000_000);
 
@@ -29,6 +32,16 @@ fn kept(runs: &[(u8, bool)]) -> Kept {
         thresholds: None,
         severity: crate::model::Severity::Critical,
         counts: Counts { worse: 2, better: 3 },
+        deadline: Duration::from_secs(10),
+        stale_after: Duration::from_secs(2),
+    };
+    let confirmation = Confirmation {
+        tolerance: Tolerance {
+            down: Duration::from_secs(4),
+            degraded: Duration::from_secs(5),
+            slow: Duration::from_secs(6),
+        },
+        counts_from: None,
     };
     let mut check = KeptCheck {
         fingerprint: 0xfedc_ba98_7654_3210,
@@ -37,7 +50,8 @@ fn kept(runs: &[(u8, bool)]) -> Kept {
     };
     let mut service = KeptService::default();
     for ((grade, is_slow), second) in runs.iter().zip(1..) {
-        let moment = Moment::from_nanos(second * 1_234_567_891);
+        // Each tenth run comes so late that its check was not watched.
+        let moment = Moment::from_nanos((second + second / 10) * 1_234_567_891);
         let judgement = Judgement {
             grade: [Grade::Up, Grade::Degraded, Grade::Down][usize::from(*grade)],
             is_slow: *is_slow,
@@ -48,9 +62,13 @@ fn kept(runs: &[(u8, bool)]) -> Kept {
             started: moment,
             ended: moment,
         };
-        check.verdict.record(&judgement, run, &rules);
+        check.verdict.record(&judgement, run, check.last_ended, &rules);
         check.last_ended = Some(moment);
-        service.conditions.update([check.verdict].iter());
+        let holder = Holder {
+            verdict: &check.verdict,
+            recheck_interval: Duration::from_secs(1),
+        };
+        service.conditions.update(std::iter::once(holder), &confirmation);
         service.status = check.verdict.grade.grade.map_or(Status::Unknown, Status::from);
         service.status_since = Some(moment);
         service.has_verdict = true;
@@ -74,8 +92,25 @@ proptest! {
         let kept = kept(&runs);
         let text = encode(&kept, before, NOW).unwrap();
         let decoded = decode(&text, after, NOW).unwrap();
-        prop_assert_eq!(encode(&decoded, after, NOW - std::time::Duration::from_nanos(later.unsigned_abs())).unwrap(), text);
+        prop_assert_eq!(encode(&decoded, after, NOW - Duration::from_nanos(later.unsigned_abs())).unwrap(), text);
         prop_assert_eq!(decoded.services[0].2[0].1.fingerprint, 0xfedc_ba98_7654_3210);
+    }
+
+    /// A file of version 1 knows nothing of evidence, and its streaks say the same.
+    #[test]
+    fn evidence_is_found_in_a_file_of_version_1(runs in prop::collection::vec((0..3_u8, any::<bool>()), 0..9)) {
+        let wall = WallAnchor::new(&At(1_700_000_000_000_000_000));
+        let kept = kept(&runs);
+        let mut file: serde_json::Value = serde_json::from_slice(&encode(&kept, wall, NOW).unwrap()).unwrap();
+        file["version"] = 1.into();
+        let service = file["services"]["api"].as_object_mut().unwrap();
+        service.remove("confirmed").unwrap();
+        let check = service["checks"]["http"].as_object_mut().unwrap();
+        check.remove("evidence").unwrap();
+        let decoded = decode(file.to_string().as_bytes(), wall, NOW).unwrap();
+        prop_assert_eq!(decoded.services[0].2[0].1.verdict, kept.services[0].2[0].1.verdict);
+        prop_assert_eq!(decoded.services[0].1.conditions.since, kept.services[0].1.conditions.since);
+        prop_assert_eq!(decoded.services[0].1.conditions.confirmed, [false; 3]);
     }
 
     /// Whatever happens to single bytes, decoding gives a result or an error, never a panic, and no time beyond now.
