@@ -1,18 +1,19 @@
-//! Basic authentication (RFC 7617). Checking a password is made to be slow, so it is done for few at once, off the
-//! runtime's workers, and once: requests that bear the same wait for one check, what was right is remembered, what is wrong
-//! is held against the client's address.
+//! Basic authentication (RFC 7617). Checking a password is slow on purpose, so few are checked at once, off the runtime's
+//! workers. A right password is remembered for its user and the address it came from. Every other attempt counts against the
+//! limit of its address before the password is compared with anything.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use aws_lc_rs::{digest, hmac};
+use aws_lc_rs::{constant_time, digest, hmac};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::Instant;
 
 use super::config::{PasswordHash, Rate};
 use super::refusal::Refusal;
@@ -29,13 +30,24 @@ const FAILURES: Rate = Rate {
 };
 /// Of how many addresses failures are remembered.
 const MAX_ORIGINS: usize = 4096;
+/// Of how many addresses of a user it is remembered that they sent the right password; about 160 bytes each. Only right
+/// passwords take a place, and only of their own user.
+const MAX_PROVEN: usize = 1024;
 
 /// The users of one web configuration, and what is known of their passwords.
 #[derive(Debug)]
 pub(super) struct Users {
     hashes: BTreeMap<String, PasswordHash>,
-    /// Of each user that has logged in, a keyed hash of the right password: there is one for each at most.
-    proven: Mutex<HashMap<String, hmac::Tag>>,
+    proven: Mutex<HashMap<String, Proven>>,
+}
+
+/// What is known of the password of a user that has logged in.
+#[derive(Clone, Debug)]
+struct Proven {
+    /// A keyed hash of the right password that came last.
+    latest: hmac::Tag,
+    /// The origins of right passwords: a keyed hash of the password, and when it came last.
+    origins: HashMap<Peer, (hmac::Tag, Instant)>,
 }
 
 impl Users {
@@ -43,15 +55,61 @@ impl Users {
     pub fn new(hashes: BTreeMap<String, PasswordHash>, before: Option<&Self>) -> Arc<Self> {
         let proven = before.map(|before| {
             let proven = before.proven.lock().unwrap_or_else(PoisonError::into_inner);
-            // The tag of another hash would never fit: see `message`.
-            let kept = proven.iter().filter(|(user, _)| hashes.contains_key(*user));
-            kept.map(|(user, tag)| (user.clone(), *tag)).collect()
+            let is_same = |user: &String| {
+                let [old, new] = [&before.hashes, &hashes].map(|hashes| hashes.get(user));
+                old.map(PasswordHash::expose) == new.map(PasswordHash::expose)
+            };
+            let kept = proven.iter().filter(|(user, _)| is_same(user));
+            kept.map(|(user, known)| (user.clone(), known.clone())).collect()
         });
         Arc::new(Self {
             hashes,
             proven: Mutex::new(proven.unwrap_or_default()),
         })
     }
+
+    /// Whether `origin` has already sent this password of `user`. The comparison takes the same time for any password.
+    fn is_proven(&self, user: &str, origin: Peer, tag: &hmac::Tag) -> bool {
+        let mut proven = self.proven.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = proven
+            .get_mut(user)
+            .and_then(|known| known.origins.get_mut(&origin));
+        let is_proven = known.as_ref().is_some_and(|(right, _)| is_equal(right, tag));
+        if let (true, Some((_, last))) = (is_proven, known) {
+            *last = Instant::now();
+        }
+        is_proven
+    }
+
+    /// Whether this is the password of `user` that was right last, wherever it came from.
+    fn is_latest(&self, user: &str, tag: &hmac::Tag) -> bool {
+        let proven = self.proven.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = proven.get(user);
+        known.is_some_and(|known| is_equal(&known.latest, tag))
+    }
+
+    /// Remembers that `origin` sent a right password of `user`, in place of the origin that was silent longest where there
+    /// are too many.
+    fn remember(&self, user: &str, origin: Peer, tag: hmac::Tag) {
+        let mut proven = self.proven.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = proven.entry(user.to_owned()).or_insert_with(|| Proven {
+            latest: tag,
+            origins: HashMap::new(),
+        });
+        known.latest = tag;
+        let origins = &mut known.origins;
+        if origins.len() >= MAX_PROVEN && !origins.contains_key(&origin) {
+            let oldest = origins.iter().min_by_key(|(_, (_, last))| *last);
+            if let Some(oldest) = oldest.map(|(origin, _)| *origin) {
+                origins.remove(&oldest);
+            }
+        }
+        origins.insert(origin, (tag, Instant::now()));
+    }
+}
+
+fn is_equal(one: &hmac::Tag, other: &hmac::Tag) -> bool {
+    constant_time::verify_slices_are_equal(one.as_ref(), other.as_ref()).is_ok()
 }
 
 /// Who asks.
@@ -77,6 +135,14 @@ impl Credentials {
             password,
         })
     }
+}
+
+/// One request's user and password, and where they come from.
+struct Attempt {
+    credentials: Credentials,
+    origin: Peer,
+    /// A keyed hash of the password and the user's hash.
+    tag: hmac::Tag,
 }
 
 /// The user that the header fields name.
@@ -126,38 +192,53 @@ impl Authenticator {
             return Ok(());
         }
         let credentials = Credentials::read(headers).ok_or(Refusal::Unauthorized)?;
+        let hash = users.hashes.get(&credentials.user);
+        let attempt = Attempt {
+            tag: hmac::sign(&self.key, &message(hash, &credentials)),
+            origin: peer.origin(),
+            credentials,
+        };
         // Before anything that can be refused: nobody else's attempts keep a known client out.
-        if self.is_proven(users, &credentials) {
+        if users.is_proven(&attempt.credentials.user, attempt.origin, &attempt.tag) {
             return Ok(());
         }
-        let mut result = self.ask(users, peer, credentials)?;
+        let mut result = self.ask(users, attempt)?;
         match result.wait_for(Option::is_some).await.as_deref() {
             Ok(Some(true)) => Ok(()),
             _ => Err(Refusal::Unauthorized),
         }
     }
 
-    /// Has credentials checked, unless they are being checked already, and says where the result will be.
+    /// Has an attempt checked, unless the same one is being checked already, and says where the result will be.
     fn ask(
         self: &Arc<Self>,
         users: &Arc<Users>,
-        peer: Peer,
-        credentials: Credentials,
+        attempt: Attempt,
     ) -> Result<watch::Receiver<Option<bool>>, Refusal> {
-        let hash = users.hashes.get(&credentials.user);
-        let mut question = message(hash, &credentials);
-        question.extend_from_slice(credentials.user.as_bytes());
-        question.extend_from_slice(&credentials.user.len().to_le_bytes());
-        let question = hmac::sign(&self.key, &question).as_ref().to_vec();
+        // The origin is part of it: who guesses must not learn the result of another one's check for nothing.
+        let question = format!(
+            "{:?} {:?} {:?}",
+            attempt.origin,
+            attempt.credentials.user,
+            attempt.tag.as_ref()
+        );
+        let question = hmac::sign(&self.key, question.as_bytes()).as_ref().to_vec();
 
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(result) = asked.get(&question) {
             return Ok(result.clone());
         }
         // Taken beforehand, and given back where the password is right, so that attempts at once are counted too.
-        self.failures.take(peer).map_err(Refusal::TooMany)?;
+        let origin = attempt.origin;
+        self.failures.take(origin).map_err(Refusal::TooMany)?;
+        // Where others know the password, a known user at a new address does not wait behind those who guess.
+        if users.is_latest(&attempt.credentials.user, &attempt.tag) {
+            self.failures.give_back(origin);
+            users.remember(&attempt.credentials.user, origin, attempt.tag);
+            return Ok(watch::channel(Some(true)).1);
+        }
         let Ok(place) = Arc::clone(&self.waiting).try_acquire_owned() else {
-            self.failures.give_back(peer);
+            self.failures.give_back(origin);
             return Err(Refusal::Busy);
         };
         let (sender, result) = watch::channel(None);
@@ -168,35 +249,22 @@ impl Authenticator {
             _place: place,
         };
         // A task of its own: the client that began it may go, others wait for it too.
-        tokio::spawn(check.run(Arc::clone(users), peer, credentials, sender));
+        tokio::spawn(check.run(Arc::clone(users), attempt, sender));
         Ok(result)
-    }
-
-    fn is_proven(&self, users: &Users, credentials: &Credentials) -> bool {
-        let Some(hash) = users.hashes.get(&credentials.user) else {
-            return false;
-        };
-        let proven = users.proven.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(tag) = proven.get(&credentials.user) else {
-            return false;
-        };
-        // The comparison takes the same time for any password.
-        hmac::verify(&self.key, &message(Some(hash), credentials), tag.as_ref()).is_ok()
     }
 
     /// Checks a password the slow way. For a user that there is not, it is checked against the hash of one that there is,
     /// always the same one, so that the time tells nothing.
-    fn check(&self, users: &Users, credentials: &Credentials) -> bool {
-        let known = users.hashes.get(&credentials.user);
-        let Some(hash) = known.or_else(|| self.stand_in(users, &credentials.user)) else {
+    fn check(&self, users: &Users, attempt: &Attempt) -> bool {
+        let user = &attempt.credentials.user;
+        let known = users.hashes.get(user);
+        let Some(hash) = known.or_else(|| self.stand_in(users, user)) else {
             return false;
         };
         self.checked.fetch_add(1, Ordering::Relaxed);
-        let is_right = hash.is_of(&credentials.password) && known.is_some();
+        let is_right = hash.is_of(&attempt.credentials.password) && known.is_some();
         if is_right {
-            let tag = hmac::sign(&self.key, &message(Some(hash), credentials));
-            let mut proven = users.proven.lock().unwrap_or_else(PoisonError::into_inner);
-            proven.insert(credentials.user.clone(), tag);
+            users.remember(user, attempt.origin, attempt.tag);
         }
         is_right
     }
@@ -221,26 +289,21 @@ struct Check {
 }
 
 impl Check {
-    async fn run(
-        self,
-        users: Arc<Users>,
-        peer: Peer,
-        credentials: Credentials,
-        sender: watch::Sender<Option<bool>>,
-    ) {
+    async fn run(self, users: Arc<Users>, attempt: Attempt, sender: watch::Sender<Option<bool>>) {
         let own = &self.authenticator;
         let Ok(turn) = Arc::clone(&own.running).acquire_owned().await else {
             return;
         };
         let checking = Arc::clone(own);
+        let origin = attempt.origin;
         let check = tokio::task::spawn_blocking(move || {
             // The turn lasts as long as the work.
             let _turn = turn;
-            checking.check(&users, &credentials)
+            checking.check(&users, &attempt)
         });
         let is_right = check.await.unwrap_or(false);
         if is_right {
-            own.failures.give_back(peer);
+            own.failures.give_back(origin);
         }
         sender.send_replace(Some(is_right));
     }
@@ -254,7 +317,7 @@ impl Drop for Check {
     }
 }
 
-/// What is remembered of a right password. No hash holds a zero byte, so the parts can't run into one another.
+/// What the tag of a password is made of. No hash holds a zero byte, so the parts can't run into one another.
 fn message(hash: Option<&PasswordHash>, credentials: &Credentials) -> Vec<u8> {
     let mut message = Vec::with_capacity(256);
     if let Some(hash) = hash {
@@ -414,6 +477,91 @@ mod tests {
                 .admit(&users, ip(2), &basic("alice", "wonderland"))
                 .await,
             Ok(())
+        );
+    }
+
+    #[tokio::test]
+    async fn a_user_who_logged_in_helps_nobody_to_guess() {
+        let (authenticator, users) = (Authenticator::new(), users());
+        let right = basic("alice", "wonderland");
+        authenticator.admit(&users, ip(1), &right).await.unwrap();
+        let mut results = Vec::new();
+        for attempt in 0..20_000 {
+            let wrong = basic("alice", &attempt.to_string());
+            results.push(authenticator.admit(&users, ip(2), &wrong).await);
+        }
+        let compared = |results: &[Result<(), Refusal>]| {
+            let unauthorized = Err(Refusal::Unauthorized);
+            results.iter().filter(|result| **result == unauthorized).count()
+        };
+        // The checks take well under the six seconds for which one more comes back.
+        assert!((10..=11).contains(&compared(&results)), "{}", compared(&results));
+        assert!(
+            results[12..]
+                .iter()
+                .all(|result| matches!(result, Err(Refusal::TooMany(_))))
+        );
+        // Not even the right one is let in now, and who knows it is served where it was sent before.
+        let admitted = authenticator.admit(&users, ip(2), &right).await;
+        assert!(matches!(admitted, Err(Refusal::TooMany(_))), "{admitted:?}");
+        assert_eq!(authenticator.admit(&users, ip(1), &right).await, Ok(()));
+        // Another address is let in without a slow check, whoever waits for one.
+        let before = checked(&authenticator);
+        assert_eq!(authenticator.admit(&users, ip(3), &right).await, Ok(()));
+        assert_eq!(checked(&authenticator), before);
+    }
+
+    #[tokio::test]
+    async fn the_limit_is_asked_before_another_clients_check_is_waited_for() {
+        let (authenticator, users) = (Authenticator::new(), users());
+        for attempt in 0..FAILURES.burst {
+            let wrong = basic("alice", &attempt.to_string());
+            let admitted = authenticator.admit(&users, ip(2), &wrong).await;
+            assert_eq!(admitted, Err(Refusal::Unauthorized));
+        }
+        let turns = Arc::clone(&authenticator.running).acquire_many_owned(2).await;
+        let right = basic("alice", "wonderland");
+        let mut login = std::pin::pin!(authenticator.admit(&users, ip(1), &right));
+        assert!(futures_util::poll!(login.as_mut()).is_pending());
+        let guess = authenticator.admit(&users, ip(2), &right).await;
+        assert!(matches!(guess, Err(Refusal::TooMany(_))), "{guess:?}");
+        drop(turns);
+        assert_eq!(login.await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn a_flood_from_many_networks_keeps_no_known_client_out() {
+        let (authenticator, users) = (Authenticator::new(), users());
+        let network =
+            |number: u16| Peer::Ip(std::net::Ipv6Addr::new(0x2001, 0xdb8, 0, number, 0, 0, 0, 1).into());
+        let right = basic("alice", "wonderland");
+        authenticator.admit(&users, network(0), &right).await.unwrap();
+        let flood = (1..6000).map(|number| {
+            let (authenticator, users) = (Arc::clone(&authenticator), Arc::clone(&users));
+            async move {
+                let wrong = basic("alice", &number.to_string());
+                authenticator.admit(&users, network(number), &wrong).await
+            }
+        });
+        for result in futures_util::future::join_all(flood).await {
+            assert!(result.is_err());
+        }
+        assert_eq!(authenticator.admit(&users, network(0), &right).await, Ok(()));
+        // Those who know the password do not grow the memory without a bound, nor push another user out.
+        authenticator
+            .admit(&users, ip(1), &basic("bob", "builder"))
+            .await
+            .unwrap();
+        for number in 0..3 * u16::try_from(MAX_PROVEN).unwrap() {
+            authenticator
+                .admit(&users, network(number), &right)
+                .await
+                .unwrap();
+        }
+        let proven = users.proven.lock().unwrap();
+        assert_eq!(
+            (proven["alice"].origins.len(), proven["bob"].origins.len()),
+            (MAX_PROVEN, 1)
         );
     }
 
