@@ -333,6 +333,98 @@ fn what_is_no_file_does_not_stop_the_start() {
     }
 }
 
+/// What an exporter does with `dir` from its start to its end; panics when that takes long.
+fn opened_and_saved(dir: &Path) -> (Vec<String>, Option<bool>) {
+    let (dir, (done, result)) = (dir.to_owned(), std::sync::mpsc::channel());
+    std::thread::spawn(move || {
+        let opened = Opened::new(&dir);
+        opened.run("db/tcp", false);
+        opened.store.flush();
+        let saved = opened.state_saved();
+        let notices = opened.notices.clone();
+        drop(opened);
+        let _ = done.send((notices, saved));
+    });
+    let result = result.recv_timeout(Duration::from_secs(20));
+    result.expect("something in the directory blocks it")
+}
+
+#[test]
+fn a_link_in_the_directory_leads_to_no_other_file() {
+    let (other, _) = prepared();
+    let victim = other.path().join("victim");
+    for name in ["state.json.tmp", "state.json", "state.lock"] {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(&victim, "precious").unwrap();
+        std::os::unix::fs::symlink(&victim, dir.path().join(name)).unwrap();
+        let (notices, saved) = opened_and_saved(dir.path());
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "precious", "{name}");
+        // What is only in the way is replaced; the lock is another process's business, so it is reported.
+        assert_eq!(saved, Some(name != "state.lock"), "{name}: {notices:?}");
+        let is_told = notices
+            .iter()
+            .any(|notice| notice.contains("it is a symbolic link"));
+        assert_eq!(is_told, name != "state.json.tmp", "{name}: {notices:?}");
+        // Where nothing is at the link's end, nothing is made there.
+        fs::remove_file(&victim).unwrap();
+        opened_and_saved(dir.path());
+        assert!(!victim.exists(), "{name}");
+    }
+    // A state that lies elsewhere is not read through a link, however good it is.
+    let dir = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(state_file(other.path()), state_file(dir.path())).unwrap();
+    assert_eq!(Opened::new(dir.path()).conditions(), [None, None]);
+}
+
+#[test]
+fn a_pipe_in_the_directory_blocks_nothing() {
+    for name in ["state.json.tmp", "state.json", "state.lock"] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(name);
+        assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+        // Somebody may hold it open, so that opening it succeeds.
+        for is_held in [false, true] {
+            let held = is_held.then(|| fs::OpenOptions::new().read(true).write(true).open(&path));
+            let (notices, saved) = opened_and_saved(dir.path());
+            assert_eq!(saved, Some(name != "state.lock"), "{name}: {notices:?}");
+            if name != "state.lock" {
+                break;
+            }
+            let is_told = notices
+                .iter()
+                .any(|notice| notice.contains("it is not a regular file"));
+            assert!(is_told, "{notices:?}");
+            drop(held);
+        }
+    }
+}
+
+#[test]
+fn a_number_that_somebody_put_there_does_not_end_the_count() {
+    let (dir, _) = prepared();
+    let largest = dir.path().join(format!("state.json.broken-{}", u64::MAX));
+    fs::write(&largest, "").unwrap();
+    fs::write(state_file(dir.path()), "torn").unwrap();
+    let (notices, saved) = opened_and_saved(dir.path());
+    assert_eq!(saved, Some(true), "{notices:?}");
+    assert_eq!(fs::read_to_string(&largest).unwrap(), "torn");
+}
+
+#[test]
+fn a_directory_that_everybody_may_write_to_is_reported() {
+    let (dir, conditions) = prepared();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o1777)).unwrap();
+    let opened = Opened::new(dir.path());
+    let [notice] = opened.notices.as_slice() else {
+        panic!("{:?}", opened.notices);
+    };
+    assert!(
+        notice.contains("everybody may write") && notice.contains("chmod o-w"),
+        "{notice}"
+    );
+    assert_eq!(opened.conditions(), conditions);
+}
+
 #[test]
 fn only_what_is_still_configured_is_taken_over() {
     let (dir, conditions) = prepared();
@@ -415,7 +507,11 @@ fn a_full_disk_keeps_the_old_file_and_is_tried_again() {
     const NAME: &str = "a_full_disk_keeps_the_old_file_and_is_tried_again";
     let Some(dir) = child_dir() else {
         let dir = tempfile::tempdir().unwrap();
-        return in_mount_namespace(NAME, "mount -t tmpfs -o size=256k tmpfs \"$1\"", dir.path());
+        return in_mount_namespace(
+            NAME,
+            "mount -t tmpfs -o size=256k,mode=755 tmpfs \"$1\"",
+            dir.path(),
+        );
     };
     let opened = Opened::new(&dir);
     opened.run("db/tcp", true);

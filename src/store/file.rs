@@ -1,9 +1,13 @@
-//! The state directory: one exporter's at a time, one file in it, replaced whole or not at all.
+//! The state directory: one exporter's at a time, one file in it, replaced whole or not at all. What others put into the
+//! directory leads to no other file and blocks nothing: links are not followed, and only regular files are opened.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+use rustix::io::Errno;
 
 use super::saved::{self, Kept};
 use super::walltime::WallAnchor;
@@ -19,6 +23,13 @@ const MAX_BROKEN: u64 = 5;
 
 /// The largest file that is read, in bytes; a hundred thousand checks need half of it.
 const MAX_BYTES: u64 = 128 * 1024 * 1024;
+
+/// Flags of open(2) for a file whose name somebody else may have taken: a link at its end is an error, and a pipe does not
+/// block.
+const SAFELY: OFlags = OFlags::NOFOLLOW.union(OFlags::NONBLOCK);
+
+/// The mode bit by which everybody may write (inode(7)).
+const OTHERS_WRITE: u32 = 0o002;
 
 /// Why the exporter does not start with a state directory.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +71,25 @@ fn failed(attempt: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SaveE
     move |cause| SaveError::Io { attempt, path, cause }
 }
 
+/// Opens a file that is there or, where the options say so, makes it; nothing but a regular file.
+fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    let file = options.custom_flags(SAFELY.bits().cast_signed()).open(path);
+    let file = file.map_err(|error| match Errno::from_io_error(&error) {
+        // open(2): a link at the end of the path; a pipe that nobody reads.
+        Some(Errno::LOOP) => io::Error::other("it is a symbolic link, which is not followed"),
+        Some(Errno::NXIO) => not_regular(),
+        _ => error,
+    })?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(not_regular()),
+    }
+}
+
+fn not_regular() -> io::Error {
+    io::Error::other("it is not a regular file")
+}
+
 /// The state file in its directory, and the lock on the latter.
 #[derive(Debug)]
 pub struct StateFile {
@@ -86,6 +116,13 @@ impl StateFile {
                 "since-times and statuses will not survive a restart until this is mended: {error}"
             )),
         }
+        if file.is_open_to_others() {
+            notices.push(format!(
+                "everybody may write to the state directory {}, so others can change statuses and since-times: \
+                 run chmod o-w on it",
+                file.dir.display()
+            ));
+        }
         let kept = file.read(wall, now).unwrap_or_else(|reason| {
             notices.push(file.set_aside(&reason));
             Kept::default()
@@ -100,13 +137,9 @@ impl StateFile {
         }
         fs::create_dir_all(&self.dir).map_err(failed("creating the state directory", &self.dir))?;
         let path = self.dir.join(LOCK);
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(0o600)
-            .open(&path)
-            .map_err(failed("opening the lock file", &path))?;
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(false).write(true).mode(0o600);
+        let file = open(&path, &mut options).map_err(failed("opening the lock file", &path))?;
         match file.try_lock() {
             Ok(()) => {
                 self.lock = Some(file);
@@ -120,19 +153,20 @@ impl StateFile {
         }
     }
 
+    /// Whether every user of the machine may put files into the directory.
+    fn is_open_to_others(&self) -> bool {
+        let mode = fs::metadata(&self.dir).map(|found| found.permissions().mode());
+        mode.is_ok_and(|mode| mode & OTHERS_WRITE != 0)
+    }
+
     /// What the file holds; nothing where there is none.
     fn read(&self, wall: WallAnchor, now: Moment) -> Result<Kept, String> {
-        let path = self.dir.join(FILE);
-        let found = match fs::metadata(&path) {
+        let file = match open(&self.dir.join(FILE), OpenOptions::new().read(true)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Kept::default()),
-            found => found.map_err(|error| error.to_string())?,
+            opened => opened.map_err(|error| error.to_string())?,
         };
-        // Opening anything else (a pipe, say) could block.
-        if !found.is_file() {
-            return Err("it is not a regular file".to_owned());
-        }
         let mut text = Vec::new();
-        let read = File::open(&path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut text));
+        let read = file.take(MAX_BYTES + 1).read_to_end(&mut text);
         read.map_err(|error| error.to_string())?;
         if text.len() as u64 > MAX_BYTES {
             return Err(format!("it is larger than {MAX_BYTES} bytes"));
@@ -144,7 +178,7 @@ impl StateFile {
     fn set_aside(&self, reason: &str) -> String {
         let path = self.dir.join(FILE);
         let mut numbers = self.broken();
-        let next = numbers.last().map_or(1, |last| last + 1);
+        let next = numbers.last().map_or(1, |last| last.saturating_add(1));
         numbers.push(next);
         let aside = self.dir.join(format!("{BROKEN}{next}"));
         let what = match fs::rename(&path, &aside) {
@@ -184,16 +218,17 @@ impl StateFile {
         self.take_lock()?;
         let text = saved::encode(kept, wall, now)?;
         let temporary = self.dir.join(TEMPORARY);
-        let written = OpenOptions::new()
-            .create(true)
-            .truncate(true)
-            .write(true)
-            .mode(0o600)
-            .open(&temporary)
-            .and_then(|mut file| {
-                file.write_all(&text)?;
-                file.sync_all()
-            });
+        // What an earlier process left, or somebody else put there. It is not opened: it may lead somewhere else, or block.
+        match fs::remove_file(&temporary) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(failed("removing", &temporary)(error));
+            }
+            _ => {}
+        }
+        let mut options = OpenOptions::new();
+        let created = options.write(true).create_new(true).mode(0o600).open(&temporary);
+        let mut file = created.map_err(failed("creating", &temporary))?;
+        let written = file.write_all(&text).and_then(|()| file.sync_all());
         if let Err(cause) = written {
             // What is left of it would take space that may be what is lacking.
             let _ = fs::remove_file(&temporary);
@@ -202,7 +237,12 @@ impl StateFile {
         let path = self.dir.join(FILE);
         fs::rename(&temporary, &path).map_err(failed("replacing", &path))?;
         // Only a synced directory keeps the new name over a crash of the machine.
-        File::open(&self.dir)
+        let mut options = OpenOptions::new();
+        options
+            .read(true)
+            .custom_flags(OFlags::DIRECTORY.bits().cast_signed());
+        options
+            .open(&self.dir)
             .and_then(|dir| dir.sync_all())
             .map_err(failed("syncing", &self.dir))
     }
