@@ -1,10 +1,13 @@
 //! The connections of one listener: what each is doing, and which one has to go when there are too many.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
+
+use super::throttle::Peer;
 
 /// What a connection is doing. The order is the one in which connections are given up when there are too many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -73,6 +76,12 @@ impl Activity {
         (doing.phase, doing.since, doing.owing > 0)
     }
 
+    /// Whether some answer is being made or sent that does not wait for the client to read.
+    fn is_answering(&self) -> bool {
+        let doing = self.lock();
+        doing.phase == Phase::Busy && doing.answering > doing.owing
+    }
+
     /// A piece of an answer was handed over.
     pub fn begin_owing(&self) {
         let mut doing = self.lock();
@@ -126,24 +135,32 @@ impl Activity {
 /// The connections that are open.
 #[derive(Debug, Default)]
 pub(super) struct Connections {
-    open: Mutex<HashMap<u64, Arc<Activity>>>,
+    open: Mutex<HashMap<u64, Open>>,
+}
+
+/// One of them.
+#[derive(Debug)]
+struct Open {
+    origin: Peer,
+    activity: Arc<Activity>,
 }
 
 impl Connections {
-    /// Registers a connection until the guard is dropped. Where that makes more than `most`, the one that can be missed
-    /// best is evicted: first those that never asked for anything, then idle ones, the oldest first.
-    pub fn register(self: &Arc<Self>, id: u64, activity: &Arc<Activity>, most: usize) -> Registration {
+    /// Registers a connection of `peer` until the guard is dropped. Where that makes more than `most`, one is closed.
+    pub fn register(
+        self: &Arc<Self>,
+        id: u64,
+        peer: Peer,
+        activity: &Arc<Activity>,
+        most: usize,
+    ) -> Registration {
+        let origin = peer.origin();
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if open.len() >= most
-            && let Some(victim) = open
-                .iter()
-                .min_by_key(|(_, activity)| activity.get())
-                .map(|(id, _)| *id)
-            && let Some(activity) = open.remove(&victim)
-        {
-            activity.evicted.notify_one();
+        if open.len() >= most {
+            evict_one(&mut open, Some(origin));
         }
-        open.insert(id, Arc::clone(activity));
+        let activity = Arc::clone(activity);
+        open.insert(id, Open { origin, activity });
         Registration {
             connections: Arc::clone(self),
             id,
@@ -154,6 +171,44 @@ impl Connections {
     pub fn count(&self) -> usize {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
+}
+
+/// Closes the connection that can be missed best, to make room for one of `newcomer`.
+fn evict_one(open: &mut HashMap<u64, Open>, newcomer: Option<Peer>) {
+    if let Some(victim) = victim(open, newcomer)
+        && let Some(victim) = open.remove(&victim)
+    {
+        victim.activity.evicted.notify_one();
+    }
+}
+
+/// The connection that can be missed best. An origin that has more than its share loses first. Of its connections those go
+/// first that answer nothing, then in the order of their phases, the oldest first.
+fn victim(open: &HashMap<u64, Open>, newcomer: Option<Peer>) -> Option<u64> {
+    let mut held = HashMap::<Peer, usize>::new();
+    let origins = open.values().map(|one| one.origin).chain(newcomer);
+    origins.for_each(|origin| *held.entry(origin).or_default() += 1);
+    let share = held.values().sum::<usize>().checked_div(held.len())?;
+    let rank = |one: &Open| {
+        let held = held.get(&one.origin).copied().unwrap_or_default();
+        let has_its_share = held <= share;
+        (
+            has_its_share,
+            one.activity.is_answering(),
+            Reverse(held),
+            one.activity.get(),
+        )
+    };
+    let (id, worst) = open.iter().min_by_key(|(_, one)| rank(one))?;
+    // Nobody breaks off an answer to another client who has something less important to give up.
+    if worst.activity.is_answering() && newcomer != Some(worst.origin) {
+        let own = open.iter().filter(|(_, one)| Some(one.origin) == newcomer);
+        let own = own.min_by_key(|(_, one)| rank(one));
+        if let Some((id, _)) = own.filter(|(_, one)| !one.activity.is_answering()) {
+            return Some(*id);
+        }
+    }
+    Some(*id)
 }
 
 /// An open connection's entry, removed when dropped.
@@ -174,6 +229,7 @@ impl Drop for Registration {
 
 #[cfg(test)]
 mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
     use std::time::Duration;
 
     use super::*;
@@ -195,6 +251,68 @@ mod tests {
         assert_eq!(activity.get().0, Phase::Finishing);
     }
 
+    const fn ip(last: u8) -> Peer {
+        Peer::Ip(IpAddr::V4(Ipv4Addr::new(192, 0, 2, last)))
+    }
+
+    /// Connections by number, each of an origin with what it does, opened one second after the other; the last one makes one
+    /// too many. Which one has to go?
+    async fn loser(connections: &[(u8, Phase)]) -> usize {
+        let most = connections.len() - 1;
+        let open = Arc::new(Connections::default());
+        let mut held = Vec::new();
+        for (id, (origin, phase)) in connections.iter().enumerate() {
+            let activity = Activity::new();
+            match phase {
+                Phase::Busy => activity.begin_answer(),
+                phase => activity.enter(*phase),
+            }
+            held.push((open.register(id as u64, ip(*origin), &activity, most), activity));
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+        let mut losers = Vec::new();
+        for (id, (_, activity)) in held.iter().enumerate() {
+            if evicted(activity).await {
+                losers.push(id);
+            }
+        }
+        assert_eq!(losers.len(), 1, "{losers:?}");
+        losers[0]
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_most_loses_first() {
+        use Phase::{Busy, Finishing, Idle, New, Receiving};
+        for (connections, expected) in [
+            // A scraper that connects, sends, or waits, beside one that has all other connections, however busy.
+            (vec![(1, New), (2, Busy), (2, Busy), (2, Busy), (2, New)], 1),
+            (vec![(1, Receiving), (2, Busy), (2, Busy), (2, Busy), (2, New)], 1),
+            (vec![(2, Busy), (1, Idle), (2, Finishing), (2, Idle), (2, New)], 3),
+            // The newcomer is a scraper.
+            (vec![(2, Busy), (2, Busy), (2, Busy), (2, Busy), (1, New)], 0),
+            // Nobody has more than others.
+            (vec![(1, Busy), (2, Idle), (3, New), (4, Idle), (5, New)], 2),
+            // One with many answers under way loses none of them to one that has fewer, but something to give up.
+            (vec![(1, Busy), (1, Busy), (1, Busy), (2, Idle), (2, New)], 3),
+            (vec![(1, Busy), (1, Busy), (1, Busy), (2, Busy), (2, New)], 0),
+            (vec![(1, Busy), (1, Busy), (1, Idle), (2, Busy), (2, New)], 2),
+        ] {
+            assert_eq!(loser(&connections).await, expected, "{connections:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn who_does_not_read_is_not_being_answered() {
+        let activity = Activity::new();
+        assert!(!activity.is_answering());
+        activity.begin_answer();
+        assert!(activity.is_answering());
+        activity.begin_owing();
+        assert!(!activity.is_answering());
+        activity.begin_answer();
+        assert!(activity.is_answering());
+    }
+
     #[tokio::test(start_paused = true)]
     async fn who_never_asked_goes_first_then_who_is_idle_longest() {
         let connections = Arc::new(Connections::default());
@@ -208,14 +326,14 @@ mod tests {
         ] {
             let activity = Activity::new();
             activity.enter(phase);
-            held.push((connections.register(id, &activity, 5), activity));
+            held.push((connections.register(id, ip(1), &activity, 5), activity));
             tokio::time::advance(Duration::from_secs(1)).await;
         }
         for (round, victim) in [2, 4, 1, 3, 0].into_iter().enumerate() {
             let activity = Activity::new();
             activity.enter(Phase::Busy);
             let id = 10 + round as u64;
-            held.push((connections.register(id, &activity, 5), activity));
+            held.push((connections.register(id, ip(1), &activity, 5), activity));
             assert_eq!(connections.count(), 5);
             for (id, (_, activity)) in held.iter().enumerate() {
                 assert_eq!(evicted(activity).await, id == victim, "round {round}: {id}");

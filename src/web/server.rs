@@ -15,7 +15,7 @@ use super::socket::{Listener, Socket};
 use super::throttle::Peer;
 use super::{Front, State, WebConfig, tls};
 
-/// The most connections of one listener. One more, and the one that can be missed best is closed.
+/// The most connections of one listener. One more, and one of the client that has most is closed.
 pub const MAX_CONNECTIONS: usize = 512;
 /// How long answers under way may take once the server stops.
 const GRACE: Duration = Duration::from_millis(1500);
@@ -49,7 +49,7 @@ pub async fn serve_behind(
         };
         let activity = Activity::new();
         let id = ids.next().unwrap_or_default();
-        let registration = connections.register(id, &activity, MAX_CONNECTIONS);
+        let registration = connections.register(id, peer, &activity, MAX_CONNECTIONS);
         let answerer = Answerer {
             front: Arc::clone(&front),
             state: Arc::clone(&state),

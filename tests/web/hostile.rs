@@ -180,6 +180,48 @@ async fn clients_that_never_read_do_not_stop_a_scrape() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_address_takes_no_connection_of_another_one() {
+    raise_descriptor_limit();
+    let server = Server::start(state(every_status)).await;
+    let connect_from = async |host: &str| {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(format!("{host}:0").parse().unwrap()).unwrap();
+        socket.connect(server.address).await.unwrap()
+    };
+    let request = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n";
+    let answered = async |stream: &mut TcpStream| {
+        stream.write_all(request).await.unwrap();
+        let mut start = [0; 12];
+        within(stream.read_exact(&mut start)).await.unwrap();
+        assert_eq!(&start, b"HTTP/1.1 200");
+    };
+    // One that has yet to ask, one that is about to, and one between two scrapes: what can be missed best otherwise.
+    let (mut new, mut asking, mut idle) = (
+        connect_from("127.0.0.1").await,
+        connect_from("127.0.0.1").await,
+        connect_from("127.0.0.1").await,
+    );
+    asking.write_all(&request[..30]).await.unwrap();
+    answered(&mut idle).await;
+    let mut greedy = Vec::new();
+    for _ in 0..MAX_CONNECTIONS + 100 {
+        let mut stream = connect_from("127.0.0.66").await;
+        // It may be closed already.
+        let _ = stream.write_all(request).await;
+        greedy.push(stream);
+    }
+    answered(&mut new).await;
+    asking.write_all(&request[30..]).await.unwrap();
+    let mut start = [0; 12];
+    within(asking.read_exact(&mut start)).await.unwrap();
+    assert_eq!(&start, b"HTTP/1.1 200");
+    answered(&mut connect_from("127.0.0.2").await).await;
+    // What is left of its answer is in the way of the next one.
+    drop(greedy);
+    assert_scrape_is_served(&server).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pages_are_taken_back_from_clients_that_do_not_read() {
     let server = Server::start(state(|| many(6000))).await;
     let begun = || async {
