@@ -12,6 +12,7 @@ pub mod log;
 pub mod metrics;
 pub mod model;
 pub mod notify;
+pub mod places;
 pub mod probe;
 pub mod reload;
 pub mod schedule;

@@ -1,109 +1,126 @@
-//! The places of streams of events: few, and shared fairly among those they go to.
+//! Places that are few, and shared fairly among the origins of those who take them: streams of events, probes.
 
+use std::collections::{BTreeMap, HashMap};
+use std::hash::Hash;
 use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-use super::throttle::Peer;
-
-/// The places, and who has them.
-#[derive(Debug, Default)]
-pub(super) struct Places {
-    taken: Vec<Place>,
+/// The places, and who has them. `O` is an origin: clients of one origin count as one. `T` is what is known of a place.
+#[derive(Debug)]
+pub struct Places<O, T = ()> {
+    taken: BTreeMap<u64, Place<O, T>>,
+    held: HashMap<O, usize>,
     last_id: u64,
 }
 
 #[derive(Debug)]
-struct Place {
-    id: u64,
-    origin: Peer,
-    wants_updates: bool,
+struct Place<O, T> {
+    origin: O,
+    tag: T,
     evicted: Arc<Notify>,
 }
 
-impl Places {
-    /// A place for `peer`: its id, and what tells when it has to be given up. Where all `most` are taken, whoever has the most
-    /// gives up the newest one to who then still has less; `None` where there is nobody like that.
-    pub fn take(&mut self, peer: Peer, wants_updates: bool, most: usize) -> Option<(u64, Arc<Notify>)> {
-        let origin = peer.origin();
+impl<O, T> Default for Places<O, T> {
+    fn default() -> Self {
+        Self {
+            taken: BTreeMap::new(),
+            held: HashMap::new(),
+            last_id: 0,
+        }
+    }
+}
+
+impl<O: Copy + Eq + Hash, T> Places<O, T> {
+    /// A place for a client of `origin`: its id, and what tells when it has to be given up. Where `most` are taken, the origin
+    /// that has the most gives up its newest one to an origin that then still has less; `None` where there is none like that.
+    pub fn take(&mut self, origin: O, tag: T, most: usize) -> Option<(u64, Arc<Notify>)> {
         if self.taken.len() >= most {
-            let held = |origin: Peer| self.taken.iter().filter(|place| place.origin == origin).count();
-            let greediest = self
-                .taken
-                .iter()
-                .max_by_key(|place| (held(place.origin), place.id))?;
-            if held(greediest.origin) <= held(origin) + 1 {
+            let own = self.held.get(&origin).copied().unwrap_or_default();
+            let (greediest, held) = self.held.iter().max_by_key(|(_, held)| **held)?;
+            if *held <= own + 1 {
                 return None;
             }
-            greediest.evicted.notify_one();
-            let id = greediest.id;
-            self.give_back(id);
+            let greediest = *greediest;
+            let newest = self
+                .taken
+                .iter()
+                .rev()
+                .find(|(_, place)| place.origin == greediest);
+            let (id, newest) = newest?;
+            newest.evicted.notify_one();
+            self.give_back(*id);
         }
         self.last_id += 1;
         let evicted = Arc::new(Notify::new());
-        self.taken.push(Place {
-            id: self.last_id,
-            origin,
-            wants_updates,
-            evicted: Arc::clone(&evicted),
-        });
+        self.taken.insert(
+            self.last_id,
+            Place {
+                origin,
+                tag,
+                evicted: Arc::clone(&evicted),
+            },
+        );
+        *self.held.entry(origin).or_default() += 1;
         Some((self.last_id, evicted))
     }
 
     /// Gives a place back, if it still is one.
     pub fn give_back(&mut self, id: u64) {
-        self.taken.retain(|place| place.id != id);
+        if let Some(place) = self.taken.remove(&id)
+            && let Some(held) = self.held.get_mut(&place.origin)
+        {
+            *held -= 1;
+            if *held == 0 {
+                self.held.remove(&place.origin);
+            }
+        }
     }
 
-    /// Whether nobody has a place.
-    pub const fn is_empty(&self) -> bool {
-        self.taken.is_empty()
+    /// How many are taken.
+    pub fn taken(&self) -> usize {
+        self.taken.len()
     }
 
-    /// Whether anybody wants updates.
-    pub fn want_updates(&self) -> bool {
-        self.taken.iter().any(|place| place.wants_updates)
+    /// What is known of each place.
+    pub fn tags(&self) -> impl Iterator<Item = &T> {
+        self.taken.values().map(|place| &place.tag)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
     use super::*;
-
-    const fn v4(last: u8) -> Peer {
-        Peer::Ip(IpAddr::V4(Ipv4Addr::new(192, 0, 2, last)))
-    }
 
     #[tokio::test]
     async fn whoever_has_most_makes_room_for_others() {
         let mut places = Places::default();
-        let greedy: Vec<_> = (0..4).map(|_| places.take(v4(1), true, 4).unwrap()).collect();
-        assert!(places.take(v4(1), true, 4).is_none());
-        let other = places.take(v4(2), false, 4).unwrap();
+        let greedy: Vec<_> = (0..4).map(|_| places.take(1, "greedy", 4).unwrap()).collect();
+        assert!(places.take(1, "greedy", 4).is_none());
+        let other = places.take(2, "other", 4).unwrap();
         // The newest one went.
         greedy[3].1.notified().await;
         places.give_back(greedy[3].0);
-        let another = places.take(v4(2), false, 4).unwrap();
+        let another = places.take(2, "other", 4).unwrap();
         greedy[2].1.notified().await;
         // Both have two now.
-        assert!(places.take(v4(1), true, 4).is_none() && places.take(v4(2), true, 4).is_none());
+        assert!(places.take(1, "greedy", 4).is_none() && places.take(2, "other", 4).is_none());
+        assert_eq!(places.taken(), 4);
         for (id, _) in &greedy {
             places.give_back(*id);
         }
-        assert!(!places.want_updates() && !places.is_empty());
+        assert_eq!(places.tags().copied().collect::<Vec<_>>(), ["other"; 2]);
         places.give_back(other.0);
         places.give_back(another.0);
-        assert!(places.is_empty());
+        assert_eq!((places.taken(), places.held.len()), (0, 0));
     }
 
     #[test]
-    fn the_addresses_of_one_network_are_one_client() {
+    fn a_single_place_is_given_up_to_nobody() {
         let mut places = Places::default();
-        let v6 = |last| Peer::Ip(IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, last)));
-        assert!((1..=4).all(|last| places.take(v6(last), true, 4).is_some()));
-        assert!(places.take(v6(5), true, 4).is_none());
-        assert!(places.take(v4(1), true, 4).is_some());
+        let (id, _) = places.take(1, (), 1).unwrap();
+        assert!(places.take(2, (), 1).is_none());
+        places.give_back(id);
+        assert!(places.take(2, (), 1).is_some());
     }
 }

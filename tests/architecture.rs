@@ -21,13 +21,16 @@ const EDGES: &[(&str, &[&str])] = &[
     ("status", &["config", "model", "store"]),
     (
         "probe",
-        &["check", "config", "metrics", "model", "seldom", "store"],
+        &["check", "config", "metrics", "model", "places", "seldom", "store"],
     ),
     (
         "web",
-        &["config", "metrics", "model", "probe", "seldom", "status", "store"],
+        &[
+            "config", "metrics", "model", "places", "probe", "seldom", "status", "store",
+        ],
     ),
     ("notify", &[]),
+    ("places", &[]),
     ("seldom", &[]),
     ("log", &[]),
     ("reload", &["config", "metrics", "notify", "store", "web"]),

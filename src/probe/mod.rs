@@ -4,12 +4,14 @@
 pub mod request;
 
 use std::fmt::Write;
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
 use crate::check::gate::{Gate, Refusals};
@@ -19,6 +21,7 @@ use crate::config::probe::{Aimed, Endpoint, Module, ProbeSettings, Refusal};
 use crate::config::suggest;
 use crate::metrics;
 use crate::model::{Family, Journal, Problem, Reason, Report, Sample};
+use crate::places::Places;
 use crate::seldom::Seldom;
 use crate::store::ProbeView;
 use request::ProbeRequest;
@@ -39,6 +42,8 @@ pub struct Prober {
     offset: Duration,
     refusals: Arc<Refusals>,
     counts: Arc<Counts>,
+    /// Of probes under way, those of older configurations included.
+    places: Mutex<Places<Option<IpAddr>>>,
     refused: Seldom,
 }
 
@@ -47,7 +52,6 @@ struct Counts {
     runs: AtomicU64,
     failures: AtomicU64,
     too_many: AtomicU64,
-    in_flight: AtomicU64,
 }
 
 /// How a request is answered.
@@ -76,6 +80,7 @@ impl Prober {
             offset,
             refusals: Arc::default(),
             counts: Arc::default(),
+            places: Mutex::default(),
             refused: Seldom::default(),
         }
     }
@@ -100,9 +105,26 @@ impl Prober {
         Some(ProbeView {
             runs: get(&self.counts.runs),
             failures: get(&self.counts.failures),
-            in_flight: get(&self.counts.in_flight),
+            in_flight: self.places().taken() as u64,
             refused,
         })
+    }
+
+    fn places(&self) -> MutexGuard<'_, Places<Option<IpAddr>>> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place for a probe of `client`, and what tells that it has to be given up to another client; `None` where as many are
+    /// under way as may be, and no other client has more of them.
+    fn enter(&self, client: Option<IpAddr>, most: u32) -> Option<(UnderWay<'_>, Arc<Notify>)> {
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        let (id, evicted) = self.places().take(client, (), most)?;
+        Some((UnderWay { prober: self, id }, evicted))
+    }
+
+    fn too_many(&self, error: String) -> Answer {
+        self.counts.too_many.fetch_add(1, Ordering::Relaxed);
+        Answer::TooMany(error)
     }
 
     /// Logs what may be somebody's mistake, or an attempt.
@@ -112,8 +134,9 @@ impl Prober {
         }
     }
 
-    /// Answers a request with this query. `timeout` is the value of [`request::TIMEOUT_HEADER`].
-    pub async fn answer(&self, query: &str, timeout: Option<&str>) -> Answer {
+    /// Answers a request with this query of a client at an address; `None` stands for all clients of Unix sockets. `timeout` is
+    /// the value of [`request::TIMEOUT_HEADER`].
+    pub async fn answer(&self, query: &str, timeout: Option<&str>, client: Option<IpAddr>) -> Answer {
         let settings = self.settings();
         if settings.modules.is_empty() {
             return Answer::NoModules;
@@ -142,16 +165,24 @@ impl Prober {
             self.tell_refusal(&message);
             return Answer::Refused(message);
         }
-        let Some(under_way) = self.counts.enter(settings.max_concurrent) else {
-            self.counts.too_many.fetch_add(1, Ordering::Relaxed);
-            return Answer::TooMany(format!(
+        let Some((under_way, evicted)) = self.enter(client, settings.max_concurrent) else {
+            return self.too_many(format!(
                 "{} probes are under way, as many as probe.max_concurrent allows",
                 settings.max_concurrent
             ));
         };
         let mut shared = self.shared.clone();
         shared.network.resolver = Arc::new(shared.network.resolver.gated(Some(gate.clone())));
-        let probed = probe(&aimed, &shared, deadline, request.debug).await;
+        let probed = tokio::select! {
+            probed = probe(&aimed, &shared, deadline, request.debug) => probed,
+            () = evicted.notified() => {
+                return self.too_many(format!(
+                    "{} probes are under way, as many as probe.max_concurrent allows, and most of them are of this client: \
+                     this one was cancelled for another client's",
+                    settings.max_concurrent
+                ));
+            }
+        };
         drop(under_way);
         self.counts.runs.fetch_add(1, Ordering::Relaxed);
         if probed.result.is_err() {
@@ -190,23 +221,15 @@ fn judge(aimed: &Aimed, gate: &Gate) -> Result<(), Refusal> {
     }
 }
 
-impl Counts {
-    /// Counts a probe as under way, unless there are as many as may be, those of older configurations included.
-    fn enter(&self, most: u32) -> Option<UnderWay<'_>> {
-        let one_more = |count| (count < u64::from(most)).then_some(count + 1);
-        self.in_flight
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more)
-            .ok()?;
-        Some(UnderWay(self))
-    }
+/// A probe's place until this is dropped, also when its client goes away.
+struct UnderWay<'p> {
+    prober: &'p Prober,
+    id: u64,
 }
-
-/// Counts a probe as under way until this is dropped, also when its client goes away.
-struct UnderWay<'c>(&'c Counts);
 
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.prober.places().give_back(self.id);
     }
 }
 

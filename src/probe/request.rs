@@ -12,8 +12,9 @@ pub const MAX_QUERY_BYTES: usize = 8192;
 pub const TIMEOUT_HEADER: &str = "x-prometheus-scrape-timeout-seconds";
 /// How long a probe may take where neither the scraper nor the module says; blackbox_exporter's.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(120);
-/// The longest that a scraper may give: what it says is anybody's word.
-const LONGEST_TIMEOUT: Duration = Duration::from_secs(3600);
+/// The longest that a scraper may give where the module has no timeout of its own: anybody can send the header, and each probe
+/// holds one of few places.
+const LONGEST_TIMEOUT: Duration = DEFAULT_TIMEOUT;
 
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,7 +98,8 @@ fn decoded(text: &str) -> Result<Cow<'_, str>, String> {
     }
 }
 
-/// How long a probe may take: what the scraper gives, less `offset` for the way back, but no longer than the module says.
+/// How long a probe may take: what the scraper gives, less `offset` for the way back, but no longer than the module says. Where
+/// the module says nothing, a scraper gives two minutes at most.
 ///
 /// # Errors
 /// What is wrong with the header's value.
@@ -106,6 +108,8 @@ pub fn deadline(
     module: Option<Duration>,
     offset: Duration,
 ) -> Result<Duration, String> {
+    let module = module.filter(|timeout| !timeout.is_zero());
+    let longest = module.map_or(LONGEST_TIMEOUT, |_| Duration::MAX);
     let given = match header {
         None | Some("") => DEFAULT_TIMEOUT,
         Some(text) => {
@@ -121,12 +125,11 @@ pub fn deadline(
                 })?;
             match Duration::try_from_secs_f64(seconds) {
                 Ok(Duration::ZERO) => DEFAULT_TIMEOUT,
-                Ok(given) => given.min(LONGEST_TIMEOUT),
-                Err(_) => LONGEST_TIMEOUT,
+                Ok(given) => given.min(longest),
+                Err(_) => longest,
             }
         }
     };
-    let module = module.filter(|timeout| !timeout.is_zero());
     Ok(
         match (given.checked_sub(offset).filter(|rest| !rest.is_zero()), module) {
             (Some(rest), Some(module)) => rest.min(module),
@@ -187,9 +190,15 @@ mod tests {
             (Some("0.5"), Some(5_000), 500),
             (Some("0.2"), None, 200),
             (Some("300"), Some(250_000), 250_000),
-            (Some("300"), None, 299_500),
-            (Some("3601"), None, 3_599_500),
-            (Some("1e300"), None, 3_599_500),
+            // Two minutes at most, or what the module says.
+            (Some("119"), None, 118_500),
+            (Some("300"), None, 119_500),
+            (Some("3601"), None, 119_500),
+            (Some("1e300"), None, 119_500),
+            (Some("1e300"), Some(60_000), 60_000),
+            (Some("300"), Some(600_000), 299_500),
+            (Some("3600"), Some(300_000), 300_000),
+            (Some("inf"), Some(300_000), 300_000),
         ] {
             let deadline = deadline(header, module.map(ms), ms(500)).unwrap();
             assert_eq!(deadline, ms(expected), "{header:?} {module:?}");

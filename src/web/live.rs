@@ -17,10 +17,10 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::State;
 use super::event_stream::EventStream;
-use super::places::Places;
 use super::throttle::Peer;
 use super::update::Rows;
 use super::{Bodies, page};
+use crate::places::Places;
 use crate::store::{RecentRuns, StatusEvent};
 
 /// The most streams at once.
@@ -56,7 +56,8 @@ struct Streams {
     last_number: u64,
     /// `None` once the server stops.
     senders: Option<Senders>,
-    places: Places,
+    /// Whose streams there are, and whether each wants updates.
+    places: Places<Peer, bool>,
     is_driven: bool,
 }
 
@@ -118,7 +119,7 @@ impl Live {
         let senders = streams.senders.as_ref()?;
         let changes = senders.changes.subscribe();
         let updates = wants_updates.then(|| senders.updates.subscribe());
-        let (id, evicted) = streams.places.take(peer, wants_updates, MAX_STREAMS)?;
+        let (id, evicted) = streams.places.take(peer.origin(), wants_updates, MAX_STREAMS)?;
         let first = live.missed(&streams, last_event_id);
         if !std::mem::replace(&mut streams.is_driven, true) {
             tokio::spawn(drive(Arc::clone(state)));
@@ -253,11 +254,11 @@ async fn drive(state: Arc<State>) {
             _ = seconds.tick() => {
                 let wants_updates = {
                     let mut streams = live.streams();
-                    if streams.places.is_empty() || streams.senders.is_none() {
+                    if streams.places.taken() == 0 || streams.senders.is_none() {
                         streams.is_driven = false;
                         return;
                     }
-                    streams.places.want_updates()
+                    streams.places.tags().any(|wants_updates| *wants_updates)
                 };
                 if !wants_updates {
                     rows = Rows::default();
@@ -354,6 +355,6 @@ mod tests {
         drop(stream);
         sleep(Duration::from_secs(3)).await;
         let streams = state.live.streams();
-        assert!(streams.places.is_empty() && !streams.is_driven);
+        assert!(streams.places.taken() == 0 && !streams.is_driven);
     }
 }

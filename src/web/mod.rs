@@ -16,7 +16,6 @@ mod front;
 mod live;
 mod page;
 mod pages;
-mod places;
 mod probe;
 mod protocol;
 mod query;

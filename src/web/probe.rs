@@ -1,8 +1,9 @@
-//! `/probe`: from a request to the prober's answer.
+//! `/probe`: from a request to the prober's answer. A probe ends when its client goes away.
 
 use http::header::{CONNECTION, RETRY_AFTER};
 use http::{HeaderMap, StatusCode, Uri};
 
+use super::protocol::Client;
 use super::reply::Reply;
 use crate::probe::request::TIMEOUT_HEADER;
 use crate::probe::{Answer, Prober};
@@ -10,8 +11,8 @@ use crate::probe::{Answer, Prober};
 /// What a probe is served as; what blackbox_exporter serves.
 const CLASSIC: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Answers a request.
-pub(super) async fn probe(prober: &Prober, uri: &Uri, headers: &HeaderMap) -> Reply {
+/// Answers a request of `client`.
+pub(super) async fn probe(prober: &Prober, uri: &Uri, headers: &HeaderMap, client: Option<&Client>) -> Reply {
     let mut timeouts = headers.get_all(TIMEOUT_HEADER).iter();
     let timeout = match (timeouts.next().map(|value| value.to_str()), timeouts.next()) {
         (None, _) => None,
@@ -21,7 +22,23 @@ pub(super) async fn probe(prober: &Prober, uri: &Uri, headers: &HeaderMap) -> Re
             return Reply::text(StatusCode::BAD_REQUEST, text);
         }
     };
-    match prober.answer(uri.query().unwrap_or_default(), timeout).await {
+    let gone = async {
+        match client {
+            Some(client) => client.hangup.wait().await,
+            None => std::future::pending().await,
+        }
+    };
+    let origin = client.and_then(|client| client.peer.address());
+    let answer = tokio::select! {
+        // First, so that a client that is already gone makes no probe begin.
+        biased;
+        () = gone => {
+            let text = "400 Bad Request: the client closed its side of the connection, so the probe was cancelled\n";
+            return Reply::text(StatusCode::BAD_REQUEST, text).with(CONNECTION.as_str(), "close");
+        }
+        answer = prober.answer(uri.query().unwrap_or_default(), timeout, origin) => answer,
+    };
+    match answer {
         Answer::Metrics(text) => Reply::typed(StatusCode::OK, CLASSIC, text),
         Answer::Debug(text) => Reply::text(StatusCode::OK, text),
         Answer::Wrong(error) => Reply::text(StatusCode::BAD_REQUEST, format!("400 Bad Request: {error}\n")),

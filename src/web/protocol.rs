@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::body::{Answering, ResponseBody};
 use super::connections::Activity;
+use super::socket::Hangup;
 use super::stream::{Limited, Protocol};
 use super::throttle::Peer;
 use super::{Front, State};
@@ -34,8 +35,15 @@ const MAX_WINDOW_BYTES: u32 = 64 * 1024;
 pub(super) struct Answerer {
     pub front: Arc<Front>,
     pub state: Arc<State>,
-    pub peer: Peer,
+    pub client: Client,
     pub activity: Arc<Activity>,
+}
+
+/// Who is at the other end of a connection; each of its requests bears it as an extension.
+#[derive(Clone, Debug)]
+pub(super) struct Client {
+    pub peer: Peer,
+    pub hangup: Hangup,
 }
 
 impl Answerer {
@@ -45,9 +53,9 @@ impl Answerer {
     ) -> impl Future<Output = Result<Response<ResponseBody>, Infallible>> + Send + use<> {
         // From now on, not from when the future is first polled, the connection is busy.
         let answering = Answering::new(&self.activity);
-        request.extensions_mut().insert(self.peer);
+        request.extensions_mut().insert(self.client.clone());
         let (front, state) = (Arc::clone(&self.front), Arc::clone(&self.state));
-        front.answer(self.peer, state, request, answering)
+        front.answer(self.client.peer, state, request, answering)
     }
 }
 

@@ -14,6 +14,7 @@ use hyper::body::Incoming;
 use super::body::{Answering, Content, ResponseBody};
 use super::page::{Filter, Wanted};
 use super::pages::Page;
+use super::protocol::Client;
 use super::reply::Reply;
 use super::throttle::Peer;
 use super::{Live, State, accept, api, page, probe, query};
@@ -96,8 +97,13 @@ async fn reply(state: &Arc<State>, request: &Request<Incoming>) -> Reply {
             Reply::text(StatusCode::SERVICE_UNAVAILABLE, text)
         }
         Page::Reload => reload(state).await,
-        Page::Probe => probe::probe(&state.prober, request.uri(), request.headers()).await,
+        Page::Probe => probe::probe(&state.prober, request.uri(), request.headers(), client(request)).await,
     }
+}
+
+/// Who asks. Connections put it there.
+fn client(request: &Request<Incoming>) -> Option<&Client> {
+    request.extensions().get()
 }
 
 /// Which page is asked for; `rest` is the end of the path of a service's.
@@ -135,8 +141,7 @@ fn events(state: &Arc<State>, request: &Request<Incoming>) -> Reply {
         Err(message) => return api::error(request.uri().path(), StatusCode::BAD_REQUEST, &message),
     };
     let last = last.and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty());
-    // Connections put it there.
-    let peer = request.extensions().get().copied().unwrap_or(Peer::Local);
+    let peer = client(request).map_or(Peer::Local, |client| client.peer);
     match Live::open(state, peer, last, wants_updates) {
         Some(stream) => Reply::new(StatusCode::OK, "text/event-stream", Content::Events(stream))
             .with("cache-control", "no-store")

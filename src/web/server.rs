@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::connections::{Activity, Connections, Phase};
-use super::protocol::{Answerer, http1, http2};
+use super::protocol::{Answerer, Client, http1, http2};
 use super::socket::{Listener, Socket};
 use super::throttle::Peer;
 use super::{Front, State, WebConfig, tls};
@@ -53,7 +53,10 @@ pub async fn serve_behind(
         let answerer = Answerer {
             front: Arc::clone(&front),
             state: Arc::clone(&state),
-            peer,
+            client: Client {
+                peer,
+                hangup: socket.hangup(),
+            },
             activity,
         };
         let stopping = stopping.clone();

@@ -1,11 +1,15 @@
 //! Listeners and connections: TCP and Unix sockets as one type.
 
 use std::io;
+use std::os::fd::AsFd;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use rustix::io::Errno;
 use rustix::net::sockopt::set_socket_send_buffer_size;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use rustix::net::{Shutdown, shutdown};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use super::socket_file::SocketFile;
@@ -56,20 +60,47 @@ impl Listener {
                 if let Err(error) = set_socket_send_buffer_size(&stream, SEND_BUFFER_BYTES / 2) {
                     tracing::debug!(%error, "setting SO_SNDBUF");
                 }
-                Ok((Socket::new(Stream::Tcp(stream)), Peer::Ip(address.ip())))
+                Ok((Socket::new(Stream::Tcp(stream.into())), Peer::Ip(address.ip())))
             }
             Self::Unix(listener, _) => {
                 let (stream, _) = listener.accept().await?;
-                Ok((Socket::new(Stream::Unix(stream)), Peer::Local))
+                Ok((Socket::new(Stream::Unix(stream.into())), Peer::Local))
             }
         }
     }
 }
 
-#[derive(Debug)]
+/// A socket that its connection shares with whoever waits for the client to go.
+#[derive(Clone, Debug)]
 enum Stream {
-    Tcp(TcpStream),
-    Unix(UnixStream),
+    Tcp(Arc<TcpStream>),
+    Unix(Arc<UnixStream>),
+}
+
+/// Calls a method that both kinds of sockets have.
+macro_rules! either {
+    ($stream:expr, $socket:ident => $call:expr) => {
+        match $stream {
+            Stream::Tcp($socket) => $call,
+            Stream::Unix($socket) => $call,
+        }
+    };
+}
+
+/// Tells when a connection's client is gone.
+#[derive(Clone, Debug)]
+pub(super) struct Hangup(Stream);
+
+impl Hangup {
+    /// Waits until the client has closed its side of the connection, whether or not what it sent before was read. A client
+    /// that closes all of it looks the same until something is sent to it, so one that still waits for an answer counts too.
+    pub async fn wait(&self) {
+        // A socket is registered for reading and writing, so nothing but the end makes it ready for this.
+        let ready = either!(&self.0, socket => socket.ready(Interest::PRIORITY).await);
+        if !ready.is_ok_and(|ready| ready.is_read_closed()) {
+            std::future::pending().await
+        }
+    }
 }
 
 /// A connection, whose first byte can be looked at before it is read.
@@ -84,6 +115,11 @@ impl Socket {
         Self { stream, first: None }
     }
 
+    /// Tells when the client is gone.
+    pub fn hangup(&self) -> Hangup {
+        Hangup(self.stream.clone())
+    }
+
     /// Waits for the first byte, which will be read again.
     ///
     /// # Errors
@@ -94,17 +130,18 @@ impl Socket {
         Ok(byte)
     }
 
-    fn read_half(&mut self) -> Pin<&mut (dyn AsyncRead + Send + Unpin)> {
-        match &mut self.stream {
-            Stream::Tcp(stream) => Pin::new(stream),
-            Stream::Unix(stream) => Pin::new(stream),
-        }
-    }
-
-    fn write_half(&mut self) -> Pin<&mut (dyn AsyncWrite + Send + Unpin)> {
-        match &mut self.stream {
-            Stream::Tcp(stream) => Pin::new(stream),
-            Stream::Unix(stream) => Pin::new(stream),
+    /// Tries to write each time that the socket is ready for it.
+    fn poll_try_write(
+        &self,
+        cx: &mut Context<'_>,
+        attempt: impl Fn(&Stream) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(either!(&self.stream, socket => socket.poll_write_ready(cx)))?;
+            match attempt(&self.stream) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                written => return Poll::Ready(written),
+            }
         }
     }
 }
@@ -121,33 +158,46 @@ impl AsyncRead for Socket {
             buf.put_slice(&[first]);
             return Poll::Ready(Ok(()));
         }
-        self.read_half().poll_read(cx, buf)
+        loop {
+            ready!(either!(&self.stream, socket => socket.poll_read_ready(cx)))?;
+            match either!(&self.stream, socket => socket.try_read_buf(buf)) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                read => return Poll::Ready(read.map(drop)),
+            }
+        }
     }
 }
 
 impl AsyncWrite for Socket {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.write_half().poll_write(cx, buf)
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_try_write(cx, |stream| either!(stream, socket => socket.try_write(buf)))
     }
 
     fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.write_half().poll_write_vectored(cx, bufs)
+        self.poll_try_write(
+            cx,
+            |stream| either!(stream, socket => socket.try_write_vectored(bufs)),
+        )
     }
 
     fn is_write_vectored(&self) -> bool {
         true
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.write_half().poll_flush(cx))?;
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.write_half().poll_shutdown(cx)
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let socket = either!(&self.stream, socket => socket.as_fd());
+        Poll::Ready(match shutdown(socket, Shutdown::Write) {
+            // It was closed already, by either side.
+            Ok(()) | Err(Errno::NOTCONN) => Ok(()),
+            Err(error) => Err(error.into()),
+        })
     }
 }

@@ -28,6 +28,14 @@ impl std::fmt::Display for Peer {
 }
 
 impl Peer {
+    /// The address of its origin; all processes of this machine that use a Unix socket have none.
+    pub fn address(self) -> Option<IpAddr> {
+        match self.origin() {
+            Self::Ip(address) => Some(address),
+            Self::Local => None,
+        }
+    }
+
     /// What one client can't easily change: of IPv6, the network that it picks its addresses of (RFC 4291, section 2.5.1).
     /// IPv4 addresses come as IPv6 ones where a socket serves both.
     pub fn origin(self) -> Self {

@@ -10,6 +10,7 @@ mod corpus;
 mod exposition;
 mod guard;
 mod memory;
+mod places;
 mod requests;
 mod scraped;
 
