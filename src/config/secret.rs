@@ -2,9 +2,11 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::place::{Invalid, Place};
 use super::regular_file::{self, FileError};
+use crate::model::UsedSecrets;
 
 /// The longest secret read from a file, in bytes.
 const MAX_SECRET_BYTES: u64 = 64 * 1024;
@@ -20,9 +22,10 @@ pub enum SecretSource {
     Env(String),
 }
 
-/// A secret value. It has no `Display` and no `Serialize`; its `Debug` hides it.
+/// A secret value. It has no `Display` and no `Serialize`; its `Debug` hides it. What exposes it in a run of a check notes that the
+/// run uses it, so that nothing that leaves the run shows it.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
+pub struct Secret(Arc<str>);
 
 /// Why a secret could not be read. Holds the source, never the secret.
 #[derive(Debug, thiserror::Error)]
@@ -52,11 +55,18 @@ pub enum SecretError {
 impl Secret {
     /// Wraps a secret.
     pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
+        Self(text.into().into())
     }
 
     /// The secret itself, to be put on the wire and nowhere else.
     pub fn expose(&self) -> &str {
+        UsedSecrets::note(&self.0);
+        &self.0
+    }
+
+    /// The text of what is written in the place of a secret but is none (a `Host` header), or is not sent (a private key). It
+    /// is not hidden where the target gives it back.
+    pub fn unhidden(&self) -> &str {
         &self.0
     }
 
@@ -81,7 +91,7 @@ impl SecretSource {
     ) -> Result<Option<Self>, Invalid> {
         let (key, source) = match (inline, file, env) {
             (None, None, None) => return Ok(None),
-            (Some(text), None, None) => (name.to_owned(), Self::Inline(Secret(text))),
+            (Some(text), None, None) => (name.to_owned(), Self::Inline(Secret::new(text))),
             (None, Some(path), None) => (format!("{name}_file"), Self::File(path)),
             (None, None, Some(variable)) => (format!("{name}_env"), Self::Env(variable)),
             _ => {
@@ -102,7 +112,17 @@ impl SecretSource {
     /// # Errors
     /// When the file or the variable can't be read, or holds control characters.
     pub fn read_line(&self) -> Result<Secret, SecretError> {
-        let secret = self.read()?;
+        let secret = self.read_name()?;
+        UsedSecrets::note(&secret.0);
+        Ok(secret)
+    }
+
+    /// Reads the name of a user, as [`Self::read_line`] does. One that is written in the configuration is no secret.
+    ///
+    /// # Errors
+    /// When the file or the variable can't be read, or holds control characters.
+    pub fn read_name(&self) -> Result<Secret, SecretError> {
+        let secret = self.read_unsent()?;
         if !secret.is_one_line() {
             let what = match self {
                 Self::Inline(_) => "the secret".to_owned(),
@@ -110,6 +130,9 @@ impl SecretSource {
                 Self::Env(name) => format!("the environment variable {name}"),
             };
             return Err(SecretError::NotOneLine { what });
+        }
+        if !matches!(self, Self::Inline(_)) {
+            UsedSecrets::note(&secret.0);
         }
         Ok(secret)
     }
@@ -119,16 +142,26 @@ impl SecretSource {
     /// # Errors
     /// When the file or the variable can't be read.
     pub fn read(&self) -> Result<Secret, SecretError> {
+        let secret = self.read_unsent()?;
+        UsedSecrets::note(&secret.0);
+        Ok(secret)
+    }
+
+    /// Reads a secret that is not sent, such as a private key, so that nobody can give it back.
+    ///
+    /// # Errors
+    /// When the file or the variable can't be read.
+    pub fn read_unsent(&self) -> Result<Secret, SecretError> {
         match self {
             Self::Inline(secret) => Ok(secret.clone()),
             Self::Env(name) => match std::env::var(name) {
-                Ok(text) => Ok(Secret(text)),
+                Ok(text) => Ok(Secret::new(text)),
                 Err(_) => Err(SecretError::Env { name: name.clone() }),
             },
             Self::File(path) => match regular_file::read_text(path, MAX_SECRET_BYTES) {
                 Ok(mut text) => {
                     text.truncate(text.trim_end_matches(['\r', '\n']).len());
-                    Ok(Secret(text))
+                    Ok(Secret::new(text))
                 }
                 Err(cause) => Err(SecretError::File {
                     path: path.clone(),

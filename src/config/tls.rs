@@ -156,7 +156,7 @@ impl PemSource {
 /// # Errors
 /// When the file can't be read or holds no key.
 pub fn private_key(source: &SecretSource) -> Result<PrivateKeyDer<'static>, PemError> {
-    PrivateKeyDer::from_pem_slice(source.read()?.expose().as_bytes()).map_err(|_| PemError::NoKey)
+    PrivateKeyDer::from_pem_slice(source.read_unsent()?.unhidden().as_bytes()).map_err(|_| PemError::NoKey)
 }
 
 impl TlsOptions {

@@ -1,9 +1,11 @@
 //! The steps of one run with their times, for whoever wants to see what a check did: `check --debug`, `/probe?debug=true`.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::scrubber::Scrubber;
 use super::text::{cut, is_unseen};
 
 /// The most lines that a journal keeps; a run that redirects or asks on and on does not fill the memory.
@@ -27,7 +29,7 @@ impl Journal {
         }
     }
 
-    /// Notes a step, as one line of printable characters. It must not hold a secret.
+    /// Notes a step, as one line of printable characters.
     pub fn note(&mut self, step: &str) {
         if self.lines.len() >= MAX_LINES {
             return;
@@ -38,6 +40,15 @@ impl Journal {
             .collect();
         cut(&mut line, MAX_LINE_BYTES);
         self.lines.push((self.started.elapsed(), line));
+    }
+
+    /// Hides secrets in the lines.
+    pub fn scrub(&mut self, scrubber: &Scrubber) {
+        for (_, line) in &mut self.lines {
+            if let Cow::Owned(scrubbed) = scrubber.scrub(line) {
+                *line = scrubbed;
+            }
+        }
     }
 
     /// The lines, each with the time since the start of the run.

@@ -1,6 +1,9 @@
 //! What a metric family is declared with, and one measured value of a family.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use super::scrubber::Scrubber;
 
 /// The type of a family, as the exposition formats name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,4 +113,28 @@ pub struct Sample {
     pub labels: Vec<Cow<'static, str>>,
     /// The value in the family's unit.
     pub value: f64,
+}
+
+impl Sample {
+    /// Whether it has labels that may be a target's.
+    pub fn has_texts(&self) -> bool {
+        self.labels.iter().any(|label| matches!(label, Cow::Owned(_)))
+    }
+
+    /// Hides secrets in the labels. Of several samples that are the same series then, the first one stays.
+    pub fn scrub(samples: &mut Vec<Self>, scrubber: &Scrubber) {
+        let mut has_changed = false;
+        for label in samples.iter_mut().flat_map(|sample| &mut sample.labels) {
+            if let Cow::Owned(text) = label
+                && let Cow::Owned(scrubbed) = scrubber.scrub(text)
+            {
+                *label = scrubbed.into();
+                has_changed = true;
+            }
+        }
+        if has_changed {
+            let mut seen = BTreeSet::new();
+            samples.retain(|sample| seen.insert((sample.family.name, sample.labels.clone())));
+        }
+    }
 }

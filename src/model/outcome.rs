@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::journal::Journal;
 use super::metric::{Family, Sample};
 use super::phase::Phases;
+use super::scrubber::Scrubber;
 use super::status::words;
 use super::text::is_unseen;
 
@@ -81,7 +82,7 @@ pub struct Problem {
 
 impl Problem {
     /// A problem whose message says what was attempted and what went wrong. The message becomes one line of printable
-    /// characters of at most [`MAX_MESSAGE_BYTES`]. It must not hold a secret.
+    /// characters of at most [`MAX_MESSAGE_BYTES`]. What leaves a run is scrubbed of the secrets that the run used.
     pub fn new(reason: Reason, message: impl fmt::Display) -> Self {
         let mut text = String::new();
         for character in message.to_string().chars() {
@@ -110,6 +111,13 @@ impl Problem {
     /// The full text.
     pub fn message(&self) -> &str {
         &self.message
+    }
+
+    /// Hides secrets in the text.
+    pub fn scrub(&mut self, scrubber: &Scrubber) {
+        if let Cow::Owned(message) = scrubber.scrub(&self.message) {
+            self.message = Self::new(self.reason, message).message;
+        }
     }
 }
 
@@ -206,6 +214,24 @@ pub struct Outcome {
     pub pids: Vec<u32>,
     /// Values of the kind's own families.
     pub samples: Vec<Sample>,
+}
+
+impl Outcome {
+    /// Whether it holds texts that may be a target's.
+    pub fn has_texts(&self) -> bool {
+        self.conclusion != Conclusion::Success || self.samples.iter().any(Sample::has_texts)
+    }
+
+    /// Hides secrets in its texts.
+    pub fn scrub(&mut self, scrubber: &Scrubber) {
+        match &mut self.conclusion {
+            Conclusion::Success => {}
+            Conclusion::Warning(problem)
+            | Conclusion::Failure(problem)
+            | Conclusion::Inconclusive(problem) => problem.scrub(scrubber),
+        }
+        Sample::scrub(&mut self.samples, scrubber);
+    }
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use crate::config::KindSettings;
 use crate::config::probe::{Aimed, Endpoint, Module, ProbeSettings, Refusal};
 use crate::config::suggest;
 use crate::metrics;
-use crate::model::{Family, Journal, Problem, Reason, Report, Sample};
+use crate::model::{Family, Journal, Problem, Reason, Report, Sample, UsedSecrets};
 use crate::places::Places;
 use crate::seldom::Seldom;
 use crate::store::ProbeView;
@@ -251,8 +251,9 @@ async fn probe(aimed: &Aimed, shared: &Shared, deadline: Duration, debug: bool) 
     };
     let mut check = Check::of(&aimed.settings, shared);
     // As large as the largest kind's: boxed, it is neither moved again nor part of each connection's task.
-    let run = AssertUnwindSafe(Box::pin(check.run(&mut report))).catch_unwind();
-    let result = match timeout_at(ends, run).await {
+    let secrets = UsedSecrets::default();
+    let run = AssertUnwindSafe(Box::pin(secrets.scope(check.run(&mut report)))).catch_unwind();
+    let mut result = match timeout_at(ends, run).await {
         Ok(Ok(result)) => result,
         Ok(Err(_)) => Err(Problem::new(
             Reason::Internal,
@@ -268,6 +269,16 @@ async fn probe(aimed: &Aimed, shared: &Shared, deadline: Duration, debug: bool) 
         )),
     };
     let mut samples = report.probe.take().unwrap_or_default();
+    let mut journal = report.journal;
+    if (result.is_err() || journal.is_some() || samples.iter().any(Sample::has_texts))
+        && let Some(scrubber) = secrets.scrubber(|| aimed.settings.target())
+    {
+        if let Err(problem) = &mut result {
+            problem.scrub(&scrubber);
+        }
+        Sample::scrub(&mut samples, &scrubber);
+        journal.iter_mut().for_each(|journal| journal.scrub(&scrubber));
+    }
     let mut push = |family, value| {
         samples.push(Sample {
             family,
@@ -280,7 +291,7 @@ async fn probe(aimed: &Aimed, shared: &Shared, deadline: Duration, debug: bool) 
     Probed {
         result,
         samples,
-        journal: report.journal,
+        journal,
     }
 }
 

@@ -9,7 +9,7 @@ use super::Runnable;
 use super::panics::{Guarded, catch};
 use crate::config::CheckSettings;
 use crate::config::duration::DurationText;
-use crate::model::{Conclusion, Journal, Outcome, Problem, Reason, Report};
+use crate::model::{Conclusion, Journal, Outcome, Problem, Reason, Report, UsedSecrets};
 
 type Run<'a> = Pin<Box<dyn Future<Output = Result<(), Problem>> + Send + 'a>>;
 
@@ -37,10 +37,11 @@ pub async fn attempt_noting<R: Runnable>(
         journal,
         ..Report::default()
     };
-    let run: Run<'_> = Box::pin(async {
+    let secrets = UsedSecrets::default();
+    let run: Run<'_> = Box::pin(secrets.scope(async {
         let check = check.get_or_insert_with(|| build(settings));
         check.run(&mut report).await
-    });
+    }));
     let mut run = Guarded::new(run);
     let result = timeout_at(deadline, &mut run).await;
     // Dropping what is left of a run frees its sockets. It is foreign code too, so it may panic.
@@ -63,7 +64,7 @@ pub async fn attempt_noting<R: Runnable>(
             Conclusion::Failure(timed_out(settings, &report.step))
         }
     };
-    let outcome = Outcome {
+    let mut outcome = Outcome {
         conclusion,
         duration: started.elapsed(),
         response_time,
@@ -71,7 +72,15 @@ pub async fn attempt_noting<R: Runnable>(
         pids: report.pids,
         samples: report.samples,
     };
-    (outcome, report.journal)
+    let mut journal = report.journal;
+    // The target may have given secrets back. Runs that went well and show nothing of it, which is most, cost nothing more.
+    if (journal.is_some() || outcome.has_texts())
+        && let Some(scrubber) = secrets.scrubber(|| settings.kind.target())
+    {
+        outcome.scrub(&scrubber);
+        journal.iter_mut().for_each(|journal| journal.scrub(&scrubber));
+    }
+    (outcome, journal)
 }
 
 fn rebuild<R>(check: &mut Option<R>) {

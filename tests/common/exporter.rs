@@ -23,6 +23,11 @@ pub struct Exporter {
 impl Exporter {
     /// Starts it and waits until every check has run.
     pub async fn start(config: &str, flags: &[&str]) -> Self {
+        Self::start_with(config, flags, &[]).await
+    }
+
+    /// Starts it with further environment variables, and waits until every check has run.
+    pub async fn start_with(config: &str, flags: &[&str], variables: &[(&str, &str)]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let port = free_port();
         let file = dir.path().join("upkeep.yml");
@@ -31,7 +36,8 @@ impl Exporter {
         command
             .arg(format!("--config.file={}", file.display()))
             .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-            .args(flags);
+            .args(flags)
+            .envs(variables.iter().copied());
         let server = Server::start("exporter", command, dir.path());
         let exporter = Self { server, port, dir };
         eventually("the first round", LONG, || get_owned(exporter.url("/-/ready"))).await;

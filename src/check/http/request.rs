@@ -15,7 +15,7 @@ use super::RequestBody;
 use super::cookies::Cookies;
 use crate::config::http::{BodySource, Credentials, HttpSettings, ProxyServer, TargetUrl};
 use crate::config::regular_file::FileError;
-use crate::model::{Problem, Reason};
+use crate::model::{Problem, Reason, UsedSecrets};
 
 const OWN_USER_AGENT: &str = concat!("upkeep_exporter/", env!("CARGO_PKG_VERSION"));
 
@@ -58,7 +58,7 @@ impl Requests {
         let mut own_host = None;
         for (name, value) in &settings.headers {
             // The configuration was refused if a value could not be one.
-            let Ok(mut value) = HeaderValue::from_str(value.expose()) else {
+            let Ok(mut value) = HeaderValue::from_str(value.unhidden()) else {
                 continue;
             };
             if *name == HOST {
@@ -132,6 +132,7 @@ impl Requests {
         wire: Wire<'_>,
     ) -> Result<Request<RequestBody>, Problem> {
         let url = &hop.url;
+        self.note_secrets(hop);
         let mut request = Request::new(RequestBody::new(Bytes::new()));
         let mut headers = self.headers.clone();
         let own_host = self.own_host.as_ref().filter(|_| self.is_own(hop));
@@ -174,6 +175,17 @@ impl Requests {
         }
         *request.method_mut() = hop.method.clone();
         Ok(request)
+    }
+
+    /// Notes the secrets that were put into headers once, and what may be one in the URL: the target may give them back.
+    fn note_secrets(&self, hop: &Hop) {
+        let headers = self.settings.headers.iter();
+        for (_, value) in headers.filter(|(name, _)| *name != HOST) {
+            value.expose();
+        }
+        if let Some(query) = self.url.expose().query().filter(|_| hop.trusted) {
+            UsedSecrets::note(&query.into());
+        }
     }
 
     fn is_own(&self, hop: &Hop) -> bool {
@@ -248,17 +260,16 @@ pub fn authorization(credentials: &Credentials) -> Result<HeaderValue, Problem> 
     let unreadable = |error| Problem::new(Reason::Auth, error);
     let text = match credentials {
         Credentials::Basic { username, password } => {
-            let username = username.read_line().map_err(unreadable)?;
+            let username = username.read_name().map_err(unreadable)?;
             let password = password
                 .as_ref()
                 .map(|source| source.read_line())
                 .transpose()
                 .map_err(unreadable)?;
             let password = password.as_ref().map_or("", |password| password.expose());
-            format!(
-                "Basic {}",
-                STANDARD.encode(format!("{}:{password}", username.expose()))
-            )
+            let pair = STANDARD.encode(format!("{}:{password}", username.unhidden()));
+            UsedSecrets::note(&pair.as_str().into());
+            format!("Basic {pair}")
         }
         Credentials::Scheme { scheme, credentials } => {
             format!(

@@ -13,7 +13,7 @@ use url::Url;
 use crate::config::address::HostPort;
 use crate::config::s3::S3Settings;
 use crate::config::secret::{Secret, SecretSource};
-use crate::model::{Problem, Reason};
+use crate::model::{Problem, Reason, UsedSecrets};
 
 /// How long a signature is good for, in seconds: what S3 lets clocks differ by. A shorter life would fail where the clients
 /// that sign the headers of their requests, which is most of them, still work.
@@ -87,6 +87,7 @@ impl Store {
         doing: &str,
     ) -> Result<Request<Full<Bytes>>, Problem> {
         self.signed_at(SystemTime::now(), bucket, keys)
+            .inspect(note_signature)
             .and_then(|url| request(&url))
             .ok_or_else(|| self.problem(Reason::Internal, doing, "the request could not be made"))
     }
@@ -122,6 +123,14 @@ impl Store {
             query.into_iter(),
             std::iter::empty(),
         ))
+    }
+}
+
+/// Notes what a signature allows to whom sees it, for as long as it is good: the store may give it back.
+fn note_signature(url: &Url) {
+    let signature = url.query_pairs().find(|(name, _)| name == "X-Amz-Signature");
+    if let Some((_, signature)) = signature {
+        UsedSecrets::note(&signature.as_ref().into());
     }
 }
 

@@ -4,9 +4,12 @@ use std::path::PathBuf;
 
 use crate::config::regular_file::{self, FileError};
 use crate::config::secret::Secret;
+use crate::model::UsedSecrets;
 
 /// The longest body read from a file, in bytes.
 const MAX_BODY_BYTES: u64 = 1 << 20;
+/// How much of a body from a file is hidden where the target gives it back, in bytes: logins and tokens are shorter.
+const MAX_HIDDEN_BYTES: usize = 64 << 10;
 
 /// Where the request's body comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,10 +38,15 @@ impl BodySource {
     pub fn read(&self) -> Result<Vec<u8>, BodyError> {
         match self {
             Self::Inline(text) => Ok(text.expose().as_bytes().to_vec()),
-            Self::File(path) => regular_file::read(path, MAX_BODY_BYTES).map_err(|cause| BodyError {
-                path: path.clone(),
-                cause,
-            }),
+            Self::File(path) => {
+                let body = regular_file::read(path, MAX_BODY_BYTES).map_err(|cause| BodyError {
+                    path: path.clone(),
+                    cause,
+                })?;
+                let beginning = &body[..body.len().min(MAX_HIDDEN_BYTES)];
+                UsedSecrets::note(&String::from_utf8_lossy(beginning).into());
+                Ok(body)
+            }
         }
     }
 }

@@ -104,7 +104,9 @@ impl BasicAuthOptions {
         let Some(username) = username? else {
             return Err(place.error("username is missing: write username, username_file or username_env"));
         };
-        let colon = username.read_line().is_ok_and(|name| name.expose().contains(':'));
+        let colon = username
+            .read_name()
+            .is_ok_and(|name| name.unhidden().contains(':'));
         if colon {
             return Err(
                 place.error("a user name for basic authentication can't hold a colon (RFC 7617, section 2)")

@@ -85,7 +85,7 @@ impl HttpSettings {
         aimed.credentials = aimed.credentials.or(user_info);
         if let Some(hostname) = hostname {
             let other = self.headers.iter().find(|(name, _)| *name == HOST);
-            if other.is_some_and(|(_, value)| value.expose() != hostname) {
+            if other.is_some_and(|(_, value)| value.unhidden() != hostname) {
                 return Err(
                     "the parameter hostname and the module's header Host differ: give one of them".to_owned(),
                 );
