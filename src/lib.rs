@@ -129,7 +129,7 @@ pub async fn run(
     });
     let (stop, stopped) = watch::channel(());
     let mut servers = JoinSet::new();
-    let front = web::Front::new(Arc::clone(&setup.web_config));
+    let front = web::Front::of_several(Arc::clone(&setup.web_config), setup.listeners.len());
     for listener in setup.listeners {
         let mut stopped = stopped.clone();
         // The sender's end is as good a sign as its message.

@@ -10,6 +10,7 @@ use futures_util::FutureExt;
 use zbus::connection::Builder;
 use zbus::{Address, Connection};
 
+use super::shortage;
 use crate::config::systemd::BusAddress;
 use crate::model::{Problem, Reason};
 
@@ -70,11 +71,12 @@ pub enum ConnectError {
 
 impl From<ConnectError> for Problem {
     fn from(error: ConnectError) -> Self {
-        let reason = match error {
-            ConnectError::Permission { .. } => Reason::Permission,
-            _ => Reason::Unreachable,
+        let (shortage, reason) = match &error {
+            ConnectError::Permission { .. } => (None, Reason::Permission),
+            ConnectError::Io { cause, .. } => (shortage::of(cause), Reason::Unreachable),
+            _ => (None, Reason::Unreachable),
         };
-        Self::new(reason, error)
+        shortage::found(shortage, reason, error)
     }
 }
 

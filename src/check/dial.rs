@@ -1,5 +1,6 @@
 //! Connects to a host: its addresses in order, the next one started when the one before fails or is slow (RFC 8305).
 
+use std::fmt::Display;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
@@ -10,6 +11,7 @@ use tokio::net::{TcpSocket, TcpStream};
 
 use super::probed;
 use super::resolve::Resolver;
+use super::shortage;
 use super::stream::TooMuch;
 use super::trace::{Phase, Step, Trace};
 use crate::config::address::{AddressPreference, HostPort};
@@ -105,16 +107,15 @@ pub async fn addresses(
 }
 
 async fn connect(peer: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> {
-    let Some(source) = source else {
-        return TcpStream::connect(peer).await;
-    };
-    let socket = match peer {
+    let socket = shortage::keep_reserve(match peer {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(_) => TcpSocket::new_v6()?,
-    };
-    socket
-        .bind(SocketAddr::new(source, 0))
-        .map_err(|error| unbound(source, error))?;
+    })?;
+    if let Some(source) = source {
+        socket
+            .bind(SocketAddr::new(source, 0))
+            .map_err(|error| unbound(source, error))?;
+    }
     socket.connect(peer).await
 }
 
@@ -165,9 +166,9 @@ async fn race(
 /// The problem of a connection that did not come about. Of several attempts' errors, that of an address which answered
 /// counts before that of one which could not be reached: hosts without IPv6 are common.
 fn failed(errors: &[(SocketAddr, io::Error)]) -> Problem {
-    let reasons = errors.iter().map(|(peer, error)| connect_reason(peer, error));
+    let shortage = errors.iter().find_map(|(peer, error)| shortage::at(*peer, error));
+    let reasons = errors.iter().map(|(_, error)| reason(error));
     let reason = reasons.min_by_key(|reason| match reason {
-        Reason::Internal => 0,
         Reason::Refused => 1,
         Reason::Closed => 2,
         Reason::Timeout => 3,
@@ -177,26 +178,20 @@ fn failed(errors: &[(SocketAddr, io::Error)]) -> Problem {
         .iter()
         .map(|(peer, error)| format!("connecting to {peer}: {error}"))
         .collect();
-    let reason = reason.unwrap_or(Reason::Internal);
-    let advice = match reason {
-        Reason::Internal => {
-            " (the exporter is short of file descriptors, ports or memory: raise LimitNOFILE)"
-        }
-        _ => "",
-    };
-    Problem::new(reason, format_args!("{}{advice}", parts.join("; ")))
+    shortage::found(shortage, reason.unwrap_or(Reason::Unreachable), parts.join("; "))
 }
 
-fn connect_reason(peer: &SocketAddr, error: &io::Error) -> Reason {
-    match error.kind() {
-        // Where the system has IPv6 switched off, its addresses can't be assigned; for IPv4 it means that all ports
-        // are taken.
-        io::ErrorKind::AddrNotAvailable if peer.is_ipv6() => Reason::Unreachable,
-        _ => reason(error),
-    }
+/// The problem that an error of a connected socket is. The message says what was attempted and what went wrong.
+pub fn problem(error: &io::Error, message: impl Display) -> Problem {
+    shortage::problem(reason(error), error, message)
 }
 
-/// What an error of a socket means.
+/// The same for a socket that was to be connected to `peer`.
+pub fn problem_at(peer: SocketAddr, error: &io::Error, message: impl Display) -> Problem {
+    shortage::found(shortage::at(peer, error), reason(error), message)
+}
+
+/// What an error of a socket says of the peer. Ask [`problem`] where the cause may be this machine.
 pub fn reason(error: &io::Error) -> Reason {
     use rustix::io::Errno;
     if error.get_ref().is_some_and(|cause| cause.is::<TooMuch>()) {
@@ -205,15 +200,12 @@ pub fn reason(error: &io::Error) -> Reason {
     if error.get_ref().is_some_and(|cause| cause.is::<NotHere>()) {
         return Reason::Unreachable;
     }
-    match error.raw_os_error().map(Errno::from_raw_os_error) {
-        Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => return Reason::Internal,
-        Some(Errno::PERM | Errno::ACCESS) => return Reason::Permission,
-        _ => {}
+    if let Some(Errno::PERM | Errno::ACCESS) = Errno::from_io_error(error) {
+        return Reason::Permission;
     }
     match error.kind() {
         io::ErrorKind::ConnectionRefused => Reason::Refused,
         io::ErrorKind::TimedOut => Reason::Timeout,
-        io::ErrorKind::AddrNotAvailable | io::ErrorKind::AddrInUse => Reason::Internal,
         io::ErrorKind::ConnectionReset
         | io::ErrorKind::ConnectionAborted
         | io::ErrorKind::BrokenPipe
@@ -226,8 +218,9 @@ pub fn reason(error: &io::Error) -> Reason {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Shortage;
 
-    fn problem(errors: &[(&str, i32)]) -> Problem {
+    fn failure(errors: &[(&str, i32)]) -> Problem {
         let error = |(peer, code): &(&str, i32)| (peer.parse().unwrap(), io::Error::from_raw_os_error(*code));
         failed(&errors.iter().map(error).collect::<Vec<_>>())
     }
@@ -240,18 +233,40 @@ mod tests {
             (110, Reason::Timeout),
             (113, Reason::Unreachable),
             (101, Reason::Unreachable),
-            (99, Reason::Internal),
-            (24, Reason::Internal),
             (13, Reason::Permission),
         ] {
-            assert_eq!(problem(&[("192.0.2.1:80", code)]).reason, reason, "{code}");
+            let problem = failure(&[("192.0.2.1:80", code)]);
+            assert_eq!((problem.reason, problem.shortage), (reason, None), "{code}");
         }
-        assert_eq!(problem(&[("[::1]:80", 99)]).reason, Reason::Unreachable);
+    }
+
+    #[test]
+    fn what_this_machine_lacks_is_no_news_of_the_target() {
+        for (code, shortage) in [
+            (99, Shortage::Ports),
+            (24, Shortage::Descriptors),
+            (23, Shortage::Descriptors),
+            (12, Shortage::Memory),
+            (105, Shortage::Memory),
+        ] {
+            // Nobody knows what the address would have answered that was not tried.
+            for errors in [
+                &[("127.0.0.1:80", code)][..],
+                &[("127.0.0.1:80", 111), ("127.0.0.1:81", code)],
+            ] {
+                assert_eq!(failure(errors).shortage, Some(shortage), "{code}");
+            }
+        }
+        assert_eq!(
+            failure(&[("127.0.0.1:80", 24)]).message(),
+            "connecting to 127.0.0.1:80: Too many open files (os error 24) (the exporter lacks file descriptors: \
+             raise LimitNOFILE)"
+        );
     }
 
     #[test]
     fn the_address_that_answered_decides() {
-        let problem = problem(&[("[2001:db8::1]:80", 101), ("192.0.2.1:80", 111)]);
+        let problem = failure(&[("[2001:db8::1]:80", 101), ("192.0.2.1:80", 111)]);
         assert_eq!(problem.reason, Reason::Refused);
         assert_eq!(
             problem.message(),

@@ -23,6 +23,7 @@ pub mod rabbitmq;
 pub mod redis;
 pub mod resolve;
 pub mod s3;
+pub mod shortage;
 pub mod stream;
 pub mod systemd;
 pub mod tcp;

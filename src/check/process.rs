@@ -14,6 +14,7 @@ use rustix::io::Errno;
 
 use super::Shared;
 use super::proc_scan::{Answer, Criteria, ScanError, Scanner};
+use super::shortage;
 use crate::config::process::{ProcessSettings, User};
 use crate::model::{MAX_PIDS, Problem, Reason, Report};
 
@@ -124,15 +125,20 @@ impl Drop for ScanStep<'_> {
 }
 
 fn scan_problem(error: &ScanError) -> Problem {
-    let reason = match error {
+    let (shortage, reason) = match error {
         ScanError::List {
             cause: Errno::ACCESS | Errno::PERM,
             ..
-        } => Reason::Permission,
-        ScanError::List { .. } | ScanError::Empty { .. } => Reason::Unreachable,
-        ScanError::Thread { .. } | ScanError::Panicked => Reason::Internal,
+        } => (None, Reason::Permission),
+        ScanError::List { cause, .. } => (shortage::of_errno(*cause), Reason::Unreachable),
+        ScanError::Empty { .. } => (None, Reason::Unreachable),
+        ScanError::Thread { cause } => {
+            let cause = std::io::Error::from(*cause);
+            (Some(shortage::of_thread(&cause)), Reason::Internal)
+        }
+        ScanError::Panicked => (None, Reason::Internal),
     };
-    Problem::new(reason, error)
+    shortage::found(shortage, reason, error)
 }
 
 /// Whether the number found is right. The message names no process by its command line, which may hold secrets.

@@ -42,7 +42,13 @@ pub async fn tunnel(
             format_args!("asking the proxy {} for {target}: {what}", proxy.address),
         )
     };
-    let broken = |error: std::io::Error| failed(dial::reason(&error), &error);
+    let broken = |error: std::io::Error| {
+        let address = &proxy.address;
+        dial::problem(
+            &error,
+            format_args!("asking the proxy {address} for {target}: {error}"),
+        )
+    };
     stream.write_all(request.as_bytes()).await.map_err(broken)?;
     let mut answer = Vec::with_capacity(512);
     let more = loop {

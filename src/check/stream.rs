@@ -10,10 +10,10 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::{TcpStream, UnixSocket, UnixStream};
 
-use super::dial;
 use super::tls::Secured;
+use super::{dial, shortage};
 use crate::model::Problem;
 
 /// How soon a server whose queue of connections is full is tried again.
@@ -88,7 +88,7 @@ impl Stream {
     pub fn tcp(stream: TcpStream, allowance: &Allowance) -> Result<Self, Problem> {
         stream
             .set_nodelay(true)
-            .map_err(|error| Problem::new(dial::reason(&error), error))?;
+            .map_err(|error| dial::problem(&error, &error))?;
         Ok(Self::over(Carrier::Tcp(stream), allowance))
     }
 
@@ -104,7 +104,7 @@ impl Stream {
     /// Why there is no connection.
     pub async fn unix(path: &Path, allowance: &Allowance) -> Result<Self, Problem> {
         loop {
-            return match UnixStream::connect(path).await {
+            return match connect_unix(path).await {
                 Ok(stream) => Ok(Self::over(Carrier::Unix(stream), allowance)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     tokio::time::sleep(QUEUE_PAUSE).await;
@@ -112,7 +112,7 @@ impl Stream {
                 }
                 Err(error) => {
                     let message = format_args!("connecting to {}: {error}", path.display());
-                    Err(Problem::new(dial::reason(&error), message))
+                    Err(dial::problem(&error, message))
                 }
             };
         }
@@ -124,6 +124,11 @@ impl Stream {
             allowance: allowance.clone(),
         }
     }
+}
+
+async fn connect_unix(path: &Path) -> io::Result<UnixStream> {
+    let socket = shortage::keep_reserve(UnixSocket::new_stream()?)?;
+    socket.connect(path).await
 }
 
 impl AsyncRead for Stream {
@@ -206,7 +211,7 @@ mod tests {
     async fn a_server_that_accepts_nothing_is_waited_for() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.sock");
-        let socket = tokio::net::UnixSocket::new_stream().unwrap();
+        let socket = UnixSocket::new_stream().unwrap();
         socket.bind(&path).unwrap();
         let listener = socket.listen(0).unwrap();
         let allowance = Allowance::new(8);

@@ -36,6 +36,7 @@ pub enum SecretError {
         /// The file.
         path: PathBuf,
         /// Why.
+        #[source]
         cause: FileError,
     },
     /// It holds line breaks or other control characters, which would end or garble what it is put into.

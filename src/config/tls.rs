@@ -103,6 +103,7 @@ pub enum PemError {
         /// The file.
         path: PathBuf,
         /// Why.
+        #[source]
         cause: FileError,
     },
     /// The text has no usable PEM section.

@@ -122,6 +122,16 @@ pub(super) static ROWS: &[Row] = &[
         "Probes made for /probe that failed; absent without modules.",
     ),
     Row::new(
+        "upkeep_probe_inconclusive_total",
+        Counter,
+        Fill::Exporter(|exposed, series| match &exposed.snapshot.exporter.probes {
+            Some(probes) => series.push(probes.inconclusive),
+            None => Ok(()),
+        }),
+        "Probes made for /probe that the exporter's own lack of time, descriptors, memory or ports spoilt; they are \
+         answered with 503. Absent without modules.",
+    ),
+    Row::new(
         "upkeep_probe_refused_total",
         Counter,
         Fill::Exporter(|exposed, series| {

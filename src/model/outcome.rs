@@ -108,6 +108,15 @@ impl Problem {
         }
     }
 
+    /// The same problem with another message.
+    #[must_use]
+    pub fn with_message(&self, message: impl fmt::Display) -> Self {
+        Self {
+            shortage: self.shortage,
+            ..Self::new(self.reason, message)
+        }
+    }
+
     /// The full text.
     pub fn message(&self) -> &str {
         &self.message

@@ -51,6 +51,7 @@ pub struct Prober {
 struct Counts {
     runs: AtomicU64,
     failures: AtomicU64,
+    inconclusive: AtomicU64,
     too_many: AtomicU64,
 }
 
@@ -69,6 +70,8 @@ pub enum Answer {
     NoModules,
     /// Too many probes are under way: 429.
     TooMany(String),
+    /// The exporter lacked something itself, so nothing is known of the target: 503.
+    Inconclusive(String),
 }
 
 impl Prober {
@@ -105,6 +108,7 @@ impl Prober {
         Some(ProbeView {
             runs: get(&self.counts.runs),
             failures: get(&self.counts.failures),
+            inconclusive: get(&self.counts.inconclusive),
             in_flight: self.places().taken() as u64,
             refused,
         })
@@ -185,8 +189,12 @@ impl Prober {
         };
         drop(under_way);
         self.counts.runs.fetch_add(1, Ordering::Relaxed);
-        if probed.result.is_err() {
-            self.counts.failures.fetch_add(1, Ordering::Relaxed);
+        if let Err(problem) = &probed.result {
+            let count = match problem.shortage {
+                Some(_) => &self.counts.inconclusive,
+                None => &self.counts.failures,
+            };
+            count.fetch_add(1, Ordering::Relaxed);
         }
         if let Err(problem) = &probed.result {
             if gate.has_refused() {
@@ -198,9 +206,13 @@ impl Prober {
             );
         }
         let text = metrics::probe_text(&probed.samples);
-        match request.debug {
-            false => Answer::Metrics(text),
-            true => Answer::Debug(told(&request, module, &probed, &text)),
+        match (request.debug, &probed.result) {
+            (true, _) => Answer::Debug(told(&request, module, &probed, &text)),
+            // `probe_success 0` would say that the target is down.
+            (false, Err(problem)) if problem.shortage.is_some() => {
+                Answer::Inconclusive(problem.message().to_owned())
+            }
+            (false, _) => Answer::Metrics(text),
         }
     }
 }

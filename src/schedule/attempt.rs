@@ -50,11 +50,15 @@ pub async fn attempt_noting<R: Runnable>(
     let is_timed = settings.kind.kind().is_timed();
     let mut response_time = report.response_time.filter(|_| is_timed);
     let conclusion = match result {
-        Ok(Ok(Ok(()))) => report.warning.map_or(Conclusion::Success, Conclusion::Warning),
+        Ok(Ok(Ok(()))) => match report.warning {
+            None => Conclusion::Success,
+            Some(problem) if problem.shortage.is_some() => Conclusion::Inconclusive(problem),
+            Some(problem) => Conclusion::Warning(problem),
+        },
         Ok(Ok(Err(problem))) => Conclusion::from(problem),
         Ok(Err(panic)) => {
             rebuild(check);
-            Conclusion::Failure(Problem::new(Reason::Internal, panic))
+            panic.problem().into()
         }
         Err(_) => {
             if dropped.is_err() {

@@ -8,6 +8,9 @@ use std::pin::Pin;
 use std::sync::Once;
 use std::task::{Context, Poll};
 
+use crate::check::shortage;
+use crate::model::{Problem, Reason};
+
 thread_local! {
     /// Whether a check is being polled on this thread.
     static IS_GUARDED: Cell<bool> = const { Cell::new(false) };
@@ -52,6 +55,17 @@ impl fmt::Display for Panic {
             f,
             "the check panicked at {place}, which is a bug in the exporter: {text}"
         )
+    }
+}
+
+impl Panic {
+    /// The problem of the run that panicked.
+    pub fn problem(&self) -> Problem {
+        let text = self.payload.downcast_ref::<String>();
+        match text.and_then(|text| shortage::of_panic(text).map(|shortage| (shortage, text))) {
+            Some((shortage, text)) => shortage::found(Some(shortage), Reason::Internal, text),
+            None => Problem::new(Reason::Internal, self),
+        }
     }
 }
 

@@ -148,6 +148,8 @@ pub struct ProbeView {
     pub runs: u64,
     /// Those of them that failed.
     pub failures: u64,
+    /// Those of them that the exporter's own lack of something spoilt.
+    pub inconclusive: u64,
     /// Probes under way.
     pub in_flight: u64,
     /// Requests and connections that were refused, by cause.

@@ -167,6 +167,12 @@ impl Connections {
         }
     }
 
+    /// Closes the connection that can be missed best.
+    pub fn make_room(&self) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        evict_one(&mut open, None);
+    }
+
     /// How many are open.
     pub fn count(&self) -> usize {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).len()

@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError};
 use http::header::AUTHORIZATION;
 use http::{Request, Response};
 use hyper::body::Incoming;
+use rustix::process::{Resource, getrlimit};
 
 use super::auth::Authenticator;
 use super::body::{Answering, ResponseBody};
@@ -15,22 +16,50 @@ use super::watched_config::{InUse, WebConfig};
 use super::{State, routes};
 use crate::seldom::Seldom;
 
+/// The most connections of one listener. One more, and one of the client that has most is closed.
+pub const MAX_CONNECTIONS: usize = 512;
+/// The least, whatever the limit of descriptors is: a scraper, a browser and some more.
+const MIN_CONNECTIONS: usize = 8;
+/// The part of all descriptors that connections of clients may take: one in this many. The others are left for checks.
+const CLIENT_PART: u64 = 4;
+
+/// How many connections each of `listeners` may have in a process that may have `limit` descriptors.
+fn most_connections(limit: Option<u64>, listeners: usize) -> usize {
+    let all = limit.map_or(usize::MAX, |limit| {
+        usize::try_from(limit / CLIENT_PART).unwrap_or(usize::MAX)
+    });
+    (all / listeners).clamp(MIN_CONNECTIONS, MAX_CONNECTIONS)
+}
+
 /// What stands before every page, on every listener.
 #[derive(Debug)]
 pub struct Front {
     config: Arc<WebConfig>,
     authenticator: Arc<Authenticator>,
     wrong_passwords: Seldom,
+    /// How many listeners share the descriptors of the process.
+    listeners: usize,
 }
 
 impl Front {
     /// Does what `config` says.
     pub fn new(config: Arc<WebConfig>) -> Arc<Self> {
+        Self::of_several(config, 1)
+    }
+
+    /// Does what `config` says on each of so many listeners.
+    pub fn of_several(config: Arc<WebConfig>, listeners: usize) -> Arc<Self> {
         Arc::new(Self {
+            listeners: listeners.max(1),
             config,
             authenticator: Authenticator::new(),
             wrong_passwords: Seldom::default(),
         })
+    }
+
+    /// How many connections one listener may have.
+    pub(super) fn most_connections(&self) -> usize {
+        most_connections(getrlimit(Resource::Nofile).current, self.listeners)
     }
 
     /// The settings of the moment.
@@ -81,5 +110,25 @@ impl Front {
         self.authenticator
             .admit(&in_use.users, peer, request.headers())
             .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_get_a_part_of_the_descriptors() {
+        for (limit, listeners, most) in [
+            (Some(64), 1, 16),
+            (Some(128), 1, 32),
+            (Some(128), 2, 16),
+            (Some(16), 1, MIN_CONNECTIONS),
+            (Some(1024), 1, 256),
+            (Some(1 << 20), 4, MAX_CONNECTIONS),
+            (None, 1, MAX_CONNECTIONS),
+        ] {
+            assert_eq!(most_connections(limit, listeners), most, "{limit:?}, {listeners}");
+        }
     }
 }

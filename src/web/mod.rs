@@ -38,11 +38,11 @@ mod watched_config;
 use std::fmt;
 use std::sync::Arc;
 
-pub use front::Front;
+pub use front::{Front, MAX_CONNECTIONS};
 pub use live::{Live, MAX_STREAMS};
 pub use pages::is_taken;
 pub use reload::{ReloadFuture, Reloader};
-pub use server::{MAX_CONNECTIONS, serve, serve_behind};
+pub use server::{serve, serve_behind};
 pub use socket::Listener;
 pub use socket_file::{MODE as SOCKET_MODE, SocketError, SocketFile};
 pub use watched_config::WebConfig;

@@ -47,6 +47,10 @@ pub(super) async fn probe(prober: &Prober, uri: &Uri, headers: &HeaderMap, clien
             let text = "404 Not Found: no modules are configured, so there is nothing to probe with\n";
             Reply::text(StatusCode::NOT_FOUND, text)
         }
+        Answer::Inconclusive(error) => {
+            let text = format!("503 Service Unavailable: {error}\n");
+            Reply::text(StatusCode::SERVICE_UNAVAILABLE, text).with(RETRY_AFTER.as_str(), "1")
+        }
         Answer::TooMany(error) => {
             let text = format!("429 Too Many Requests: {error}\n");
             Reply::text(StatusCode::TOO_MANY_REQUESTS, text)

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper_util::server::graceful::GracefulConnection;
+use rustix::io::Errno;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -15,8 +16,6 @@ use super::socket::{Listener, Socket};
 use super::throttle::Peer;
 use super::{Front, State, WebConfig, tls};
 
-/// The most connections of one listener. One more, and one of the client that has most is closed.
-pub const MAX_CONNECTIONS: usize = 512;
 /// How long answers under way may take once the server stops.
 const GRACE: Duration = Duration::from_millis(1500);
 /// How long to wait after a failed accept, at first and at most.
@@ -45,11 +44,11 @@ pub async fn serve_behind(
         let (socket, peer) = tokio::select! {
             () = &mut shutdown => break,
             Some(_) = tasks.join_next() => continue,
-            accepted = accept(&listener) => accepted,
+            accepted = accept(&listener, &connections) => accepted,
         };
         let activity = Activity::new();
         let id = ids.next().unwrap_or_default();
-        let registration = connections.register(id, peer, &activity, MAX_CONNECTIONS);
+        let registration = connections.register(id, peer, &activity, front.most_connections());
         let answerer = Answerer {
             front: Arc::clone(&front),
             state: Arc::clone(&state),
@@ -78,14 +77,19 @@ pub async fn serve_behind(
     }
 }
 
-/// The next connection. Errors, such as that of too many open files, are waited out.
-async fn accept(listener: &Listener) -> (Socket, Peer) {
+/// The next connection. Errors are waited out; where no descriptor is left, the connection that can be missed best makes
+/// room, so that clients which do nothing keep no scrape out.
+async fn accept(listener: &Listener, connections: &Connections) -> (Socket, Peer) {
     let [mut backoff, longest] = ACCEPT_BACKOFF;
     loop {
         match listener.accept().await {
             Ok(accepted) => return accepted,
             Err(error) => {
                 tracing::warn!(%error, retry_in = ?backoff, "accepting a connection");
+                let errno = Errno::from_io_error(&error);
+                if matches!(errno, Some(Errno::MFILE | Errno::NFILE)) {
+                    connections.make_room();
+                }
                 sleep(backoff).await;
                 backoff = (backoff * 2).min(longest);
             }

@@ -163,6 +163,7 @@ pub fn snapshot(services: Vec<ServiceView>) -> Snapshot {
             probes: Some(ProbeView {
                 runs: 7,
                 failures: 2,
+                inconclusive: 1,
                 in_flight: 1,
                 refused: vec![("loopback", 3), ("too_many", 0)],
             }),

@@ -5,7 +5,7 @@ use std::io;
 
 use amq_protocol::protocol::{channel, connection};
 
-use crate::check::{dial, tls};
+use crate::check::{dial, shortage, tls};
 use crate::model::{Problem, Reason};
 
 /// Why the broker closed a channel or the connection.
@@ -90,7 +90,15 @@ impl AmqpError {
             Self::ConnectionClosed(reply) | Self::ChannelClosed(reply) => reply.advice(),
             _ => "",
         };
-        Problem::new(self.reason(), format_args!("{server}, {doing}: {self}{advice}"))
+        let shortage = match self {
+            Self::Socket(error) => shortage::of(error),
+            _ => None,
+        };
+        shortage::found(
+            shortage,
+            self.reason(),
+            format_args!("{server}, {doing}: {self}{advice}"),
+        )
     }
 }
 

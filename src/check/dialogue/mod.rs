@@ -165,7 +165,7 @@ async fn secured(
 
 /// The problem of a connection that broke.
 fn broken(error: &io::Error, peer: &str, doing: &str) -> Problem {
-    Problem::new(dial::reason(error), format_args!("{peer}, {doing}: {error}"))
+    dial::problem(error, format_args!("{peer}, {doing}: {error}"))
 }
 
 /// Holds the dialogue of a tcp check that is written in `text`, as YAML, with a server that sends `bytes` whatever it hears:

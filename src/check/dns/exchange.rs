@@ -8,10 +8,9 @@ use rustix::net::{RecvFlags, recv};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::UdpSocket;
 
-use crate::check::dial;
 use crate::check::stream::Stream;
-use crate::check::tls;
 use crate::check::trace::{Step, Trace};
+use crate::check::{dial, shortage, tls};
 use crate::model::{Problem, Reason};
 
 /// The longest message there is: over connections, two bytes tell its length (RFC 1035, section 4.2.2).
@@ -33,7 +32,9 @@ pub async fn udp(peer: SocketAddr, source: Option<IpAddr>) -> Result<UdpSocket, 
     let from = source.unwrap_or(any);
     let socket = UdpSocket::bind(SocketAddr::new(from, 0))
         .await
-        .map_err(|error| failed(peer, &dial::unbound(from, error)))?;
+        .map_err(|error| dial::unbound(from, error))
+        .and_then(shortage::keep_reserve)
+        .map_err(|error| failed(peer, &error))?;
     let connected = socket.connect(peer).await;
     connected.map_err(|error| failed(peer, &error))?;
     Ok(socket)
@@ -140,10 +141,7 @@ fn answers(answer: &Message, question: &Message) -> bool {
 }
 
 fn failed(peer: SocketAddr, error: &io::Error) -> Problem {
-    Problem::new(
-        dial::reason(error),
-        format_args!("asking {peer} in a datagram: {error}"),
-    )
+    dial::problem_at(peer, error, format_args!("asking {peer} in a datagram: {error}"))
 }
 
 fn broken(peer: SocketAddr, error: &io::Error) -> Problem {
@@ -160,6 +158,6 @@ fn broken(peer: SocketAddr, error: &io::Error) -> Problem {
                 format_args!("asking {peer}: it closed the connection before the answer was complete");
             Problem::new(Reason::Closed, message)
         }
-        None => Problem::new(dial::reason(error), format_args!("asking {peer}: {error}")),
+        None => dial::problem(error, format_args!("asking {peer}: {error}")),
     }
 }

@@ -174,7 +174,7 @@ impl DockerCheck {
             Reason::Refused => "does the engine run (systemctl status docker)?",
             _ => return problem,
         };
-        Problem::new(problem.reason, format_args!("{}; {advice}", problem.message()))
+        problem.with_message(format_args!("{}; {advice}", problem.message()))
     }
 }
 

@@ -153,10 +153,7 @@ impl GrpcCheck {
 
     /// The problem with the server that has it.
     fn at(&self, problem: &Problem) -> Problem {
-        Problem::new(
-            problem.reason,
-            format_args!("{}: {}", self.settings.address, problem.message()),
-        )
+        problem.with_message(format_args!("{}: {}", self.settings.address, problem.message()))
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use flate2::write::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 
 use crate::config::http::Compression;
-use crate::model::{Problem, Reason};
+use crate::model::{Problem, Reason, Shortage};
 
 /// The most bytes of all checks' bodies kept at the same time. Ten thousand targets that all send as much as they may
 /// would otherwise exhaust the machine.
@@ -265,7 +265,8 @@ impl Write for Store {
             if used.fetch_add(data.len(), Ordering::Relaxed) + data.len() > *limit {
                 used.fetch_sub(data.len(), Ordering::Relaxed);
                 let message = format!("the bodies of all {of} together take more than {limit} bytes");
-                return Err(self.exceed(Reason::Internal, &message));
+                self.exceeded = Some(Problem::from_shortage(Shortage::Memory, message));
+                return Err(io::Error::other("no memory for it"));
             }
             self.kept.bytes.extend_from_slice(data);
         }
@@ -389,7 +390,7 @@ mod tests {
         };
         let probes: Vec<KeptBody> = (0..12).map(|_| keep(true).unwrap()).collect();
         let refused = keep(true).unwrap_err();
-        assert_eq!(refused.reason, Reason::Internal);
+        assert_eq!(refused.shortage, Some(Shortage::Memory));
         assert_eq!(
             refused.message(),
             "the bodies of all probes together take more than 134217728 bytes"

@@ -215,7 +215,7 @@ pub fn problem(error: &hyper::Error, peer: impl Display, doing: &str) -> Problem
                     Reason::Protocol,
                     &format_args!("it does not speak HTTP as it should ({io})"),
                 ),
-                None => at(dial::reason(io), io),
+                None => dial::problem(io, format_args!("{peer}, {doing}: {io}")),
             };
         }
         cause = inner.source();

@@ -315,7 +315,7 @@ fn refused(target: &HostPort, refusal: Refusal) -> Problem {
 fn nodelay(stream: &TcpStream) -> Result<(), Problem> {
     stream
         .set_nodelay(true)
-        .map_err(|error| Problem::new(dial::reason(&error), error))
+        .map_err(|error| dial::problem(&error, &error))
 }
 
 /// The request's body as it goes over the wire.

@@ -13,8 +13,10 @@ use url::Url;
 
 use super::RequestBody;
 use super::cookies::Cookies;
+use crate::check::shortage;
 use crate::config::http::{BodySource, Credentials, HttpSettings, ProxyServer, TargetUrl};
 use crate::config::regular_file::FileError;
+use crate::config::secret::SecretError;
 use crate::model::{Problem, Reason, UsedSecrets};
 
 const OWN_USER_AGENT: &str = concat!("upkeep_exporter/", env!("CARGO_PKG_VERSION"));
@@ -257,7 +259,7 @@ fn invalid(url: &TargetUrl, error: &dyn std::fmt::Display) -> Problem {
 /// # Errors
 /// With the reason `auth` when a secret can't be read, or can't be in a header.
 pub fn authorization(credentials: &Credentials) -> Result<HeaderValue, Problem> {
-    let unreadable = |error| Problem::new(Reason::Auth, error);
+    let unreadable = |error: SecretError| shortage::problem(Reason::Auth, &error, &error);
     let text = match credentials {
         Credentials::Basic { username, password } => {
             let username = username.read_name().map_err(unreadable)?;
@@ -292,6 +294,6 @@ fn body(source: &BodySource) -> Result<Bytes, Problem> {
             FileError::TooLong(_) => Reason::Limit,
             _ => Reason::Internal,
         };
-        Problem::new(reason, format_args!("body_file: {error}"))
+        shortage::problem(reason, &error, format_args!("body_file: {error}"))
     })
 }

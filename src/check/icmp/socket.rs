@@ -17,7 +17,7 @@ use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
 use super::packet::{Echo, Version, behind_ip_header};
-use crate::check::dial;
+use crate::check::{dial, shortage};
 use crate::config::icmp::IcmpSettings;
 use crate::model::{Problem, Reason};
 
@@ -67,6 +67,7 @@ impl EchoSocket {
             }
             Err(error) => return Err(failed(peer, &error.into())),
         };
+        let socket = shortage::keep_reserve(socket).map_err(|error| failed(peer, &error))?;
         set_up(&socket, version, is_raw, settings)
             .and_then(|()| bind_to(&socket, settings.source))
             .and_then(|()| {
@@ -205,8 +206,9 @@ fn failed(peer: IpAddr, error: &io::Error) -> Problem {
         }
         _ => "",
     };
-    Problem::new(
-        dial::reason(error),
+    dial::problem_at(
+        SocketAddr::new(peer, 0),
+        error,
         format_args!("pinging {peer}: {error}{advice}"),
     )
 }

@@ -197,7 +197,7 @@ async fn offers_tls(stream: &mut TcpStream, peer: SocketAddr) -> Result<bool, Pr
     match asked.await {
         Err(error) => Err(match dial::reason(&error) {
             Reason::Closed => at(Reason::Closed, &"it closed the connection instead of answering"),
-            reason => at(reason, &error),
+            _ => dial::problem(&error, format_args!("asking {peer} whether it does TLS: {error}")),
         }),
         Ok(_) => match answer {
             [b'S'] => Ok(true),

@@ -9,7 +9,7 @@ use tokio_postgres::error::{DbError, Severity};
 
 use super::watched::NotPostgres;
 use crate::check::stream::TooMuch;
-use crate::check::{dial, tls};
+use crate::check::{dial, shortage, tls};
 use crate::model::{Problem, Reason};
 
 /// How much of what the server says is quoted, in characters.
@@ -42,7 +42,7 @@ impl Doing {
 /// The problem that an error is. `target` is the database without anything secret.
 pub fn problem(error: &Error, target: &str, doing: Doing) -> Problem {
     let (reason, text) = meaning(error, doing);
-    Problem::new(reason, format_args!("{target}, {}: {text}", doing.words()))
+    shortage::problem(reason, error, format_args!("{target}, {}: {text}", doing.words()))
 }
 
 /// Whether the error says that the session has ended. Of a kept one it says nothing about the server as it is now.
@@ -201,7 +201,7 @@ pub fn bounded(text: &str) -> String {
 
 /// The same problem of TLS, told in the words of libpq's URLs.
 pub fn of_tls(problem: &Problem) -> Problem {
-    Problem::new(problem.reason, in_libpq_words(problem.message()))
+    problem.with_message(in_libpq_words(problem.message()))
 }
 
 /// Messages about TLS name the keys of `tls_config`; here the URL has options for these.

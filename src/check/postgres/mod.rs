@@ -16,6 +16,7 @@ use self::fault::Doing;
 use self::session::{Row, Session};
 use self::statistics::{Memory, Statistics, sample};
 use super::Shared;
+use super::shortage;
 use super::tls::CERTIFICATE_NOT_AFTER;
 use super::trace::{Phase, Step, Trace};
 use crate::config::postgres::{PostgresSettings, QuerySettings, SessionAttributes, StatisticsSettings};
@@ -92,7 +93,7 @@ impl PostgresCheck {
             Some(source) => Some(
                 source
                     .read_line()
-                    .map_err(|error| Problem::new(Reason::Auth, error))?,
+                    .map_err(|error| shortage::problem(Reason::Auth, &error, &error))?,
             ),
         };
         // What is cancelled or fails from here on is not kept: a session goes back only after a clean run.

@@ -16,6 +16,7 @@ use super::criteria::{Criteria, Facts, Holds};
 use super::files::{ProcRoot, ProcessPath};
 use super::parse::{SoftLimit, Stat, join_arguments, max_open_files};
 use super::progress::Progress;
+use crate::check::shortage::of_errno;
 
 /// The most of a command line that is looked at, in bytes: the longest that one argument can be (Linux's
 /// `MAX_ARG_STRLEN`), since what tells one Java service from another can stand behind a long class path.
@@ -91,7 +92,7 @@ impl Default for Buffers {
 /// Scans the /proc at `root` for each of `wanted`, without reading the command lines of the processes in `avoided`.
 ///
 /// # Errors
-/// When /proc can't be opened or listed.
+/// When /proc can't be opened or listed, or when descriptors or memory run out meanwhile.
 pub fn scan(
     root: &Path,
     wanted: &[&Criteria],
@@ -116,6 +117,8 @@ pub fn scan(
         match look_at(&root, id, avoided.contains(&id), wanted, &mut found, buffers) {
             Ok(()) => survey.processes.push(id),
             Err(error) if has_ended(error) => {}
+            // What could not be read for want of descriptors or memory may be what is looked for.
+            Err(error) if of_errno(error).is_some() => return Err(error),
             Err(_) => {
                 survey.is_partial = true;
                 found.iter_mut().for_each(|one| one.unknown += 1);
@@ -249,7 +252,7 @@ fn read_texts(
     let Some(length @ 1..) = read_command_line(root, path, command_line)? else {
         return Ok(None);
     };
-    let Ok(name_length @ 1..) = root.read(path.file("comm"), name) else {
+    let Some(name_length @ 1..) = readable(root.read(path.file("comm"), name))? else {
         return Ok(None);
     };
     // The kernel appends one line break to the name, which may itself end in one.
@@ -324,11 +327,11 @@ fn read_details(root: &ProcRoot, path: &mut ProcessPath, process: &mut Process) 
     Ok(())
 }
 
-/// `None` for what may not be read; an error when the process has ended.
+/// `None` for what may not be read; an error when the process has ended, or the exporter lacks what it takes to read.
 fn readable<T>(result: Result<T, Errno>) -> Result<Option<T>, Errno> {
     match result {
         Ok(value) => Ok(Some(value)),
-        Err(error) if has_ended(error) => Err(error),
+        Err(error) if has_ended(error) || of_errno(error).is_some() => Err(error),
         Err(_) => Ok(None),
     }
 }

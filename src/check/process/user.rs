@@ -1,5 +1,6 @@
 //! Users by name.
 
+use crate::check::shortage;
 use crate::model::{Problem, Reason};
 
 /// Where users are listed. Users from elsewhere (a directory service, systemd's dynamic ones) are given by number:
@@ -16,9 +17,10 @@ pub async fn look_up(name: &str) -> Result<u32, Problem> {
             let message = format!("no user {name} in {PASSWD}; users from elsewhere are given by number");
             Problem::new(Reason::Missing, message)
         }),
-        Err(error) => Err(Problem::new(
+        Err(error) => Err(shortage::problem(
             Reason::Permission,
-            format!(
+            &error,
+            format_args!(
                 "reading {PASSWD} for the user {name}: {error}; give the user by number where it can't be read"
             ),
         )),

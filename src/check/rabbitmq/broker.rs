@@ -8,6 +8,7 @@ use super::warnings::{Warnings, Weight};
 use crate::check::amqp::{AmqpError, Connection, Credentials, Login, QueueState};
 use crate::check::dial::dial;
 use crate::check::network::Network;
+use crate::check::shortage;
 use crate::check::stream::{Allowance, MAX_CONNECTION_AGE, Stream};
 use crate::check::tls::{Recorder, TlsClient};
 use crate::check::trace::{Phase, Step, Trace};
@@ -126,7 +127,7 @@ impl Broker {
             BrokerLogin::External => Ok(None),
             BrokerLogin::Plain { password, .. } => match password.read_line() {
                 Ok(password) => Ok(Some(password)),
-                Err(error) => Err(Problem::new(Reason::Auth, error)),
+                Err(error) => Err(shortage::problem(Reason::Auth, &error, &error)),
             },
         }
     }

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use super::session::{Command, Reply, Session};
 use crate::check::dial::dial;
 use crate::check::network::Network;
+use crate::check::shortage;
 use crate::check::stream::{Allowance, MAX_CONNECTION_AGE, Stream};
 use crate::check::tls::TlsClient;
 use crate::check::trace::{Phase, Step, Trace};
@@ -75,7 +76,7 @@ impl RedisClient {
             None => None,
             Some(source) => match source.read() {
                 Ok(password) => Some(password),
-                Err(error) => return Err(Problem::new(Reason::Auth, error)),
+                Err(error) => return Err(shortage::problem(Reason::Auth, &error, &error)),
             },
         };
         if let Some(Kept {

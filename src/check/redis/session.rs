@@ -222,7 +222,7 @@ impl Session {
             .and_then(|cause| cause.downcast_ref::<rustls::Error>())
         {
             Some(fault) => Problem::new(Reason::Tls, format_args!("{doing}: {}", tls::fault_text(fault))),
-            None => Problem::new(dial::reason(error), format_args!("{doing}: {error}")),
+            None => dial::problem(error, format_args!("{doing}: {error}")),
         }
     }
 }

@@ -10,6 +10,7 @@ use rusty_s3::Method;
 use rusty_s3::signing::sign;
 use url::Url;
 
+use crate::check::shortage;
 use crate::config::address::HostPort;
 use crate::config::s3::S3Settings;
 use crate::config::secret::{Secret, SecretSource};
@@ -48,7 +49,11 @@ impl Keys {
                 format_args!("{name} is empty: write the key into it"),
             )),
             Ok(secret) => Ok(secret),
-            Err(error) => Err(Problem::new(Reason::Auth, format_args!("{name}: {error}"))),
+            Err(error) => Err(shortage::problem(
+                Reason::Auth,
+                &error,
+                format_args!("{name}: {error}"),
+            )),
         };
         let token = settings.session_token.as_ref();
         Ok(Self {

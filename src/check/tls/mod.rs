@@ -23,11 +23,11 @@ use tokio_rustls::client::TlsStream;
 use self::authorities::Authorities;
 pub use self::recorder::{CERTIFICATE_NOT_AFTER, Recorder};
 pub use self::verdict::fault_text;
-use super::dial;
 use super::trace::{Phase, Step, Trace};
+use super::{dial, shortage};
 use crate::config::secret::SecretSource;
 use crate::config::stamp::Stamp;
-use crate::config::tls::{PemSource, TlsSettings, TlsVersions, private_key};
+use crate::config::tls::{PemError, PemSource, TlsSettings, TlsVersions, private_key};
 use crate::model::{Problem, Reason};
 
 /// How certificates are verified.
@@ -58,21 +58,28 @@ impl Default for SystemTrust {
 }
 
 impl SystemTrust {
-    fn read(&self) -> Trust {
+    fn read(&self) -> Result<Trust, Problem> {
         let mut authorities = self.authorities.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(authorities) = &*authorities {
-            return Trust::Authorities(authorities.clone());
+            return Ok(Trust::Authorities(authorities.clone()));
         }
-        match Authorities::new(rustls_native_certs::load_native_certs().certs, &self.provider) {
+        let loaded = rustls_native_certs::load_native_certs();
+        // Some of them would be worse than none: they would be kept.
+        let failed = loaded.errors.iter().find(|error| shortage::of(*error).is_some());
+        if let Some(error) = failed {
+            let message = format_args!("reading the system's authorities: {error}");
+            return Err(shortage::problem(Reason::Tls, error, message));
+        }
+        match Authorities::new(loaded.certs, &self.provider) {
             Ok(read) => {
                 let read = Arc::new(read);
                 *authorities = Some(read.clone());
-                Trust::Authorities(read)
+                Ok(Trust::Authorities(read))
             }
-            Err(_) => Trust::Nobody(
+            Err(_) => Ok(Trust::Nobody(
                 "this system has no trusted authorities: install ca-certificates, or set tls_config.ca_file"
                     .to_owned(),
-            ),
+            )),
         }
     }
 }
@@ -125,7 +132,7 @@ impl TlsClient {
         // second one back until the peer acknowledges the first.
         stream
             .set_nodelay(true)
-            .map_err(|error| Problem::new(dial::reason(&error), error))?;
+            .map_err(|error| dial::problem(&error, &error))?;
         self.secure(stream, &peer, host, trace).await
     }
 
@@ -198,16 +205,18 @@ impl TlsClient {
 
     fn build(&self) -> Result<(Arc<ClientConfig>, Arc<Recorder>), Problem> {
         let failed = |error: &dyn Display| Problem::new(Reason::Tls, format_args!("tls_config: {error}"));
+        let unread =
+            |error: &PemError| shortage::problem(Reason::Tls, error, format_args!("tls_config: {error}"));
         let mut named = Vec::new();
         let trust = match &self.settings.ca {
             _ if self.settings.insecure_skip_verify => Trust::Everybody,
             Some(source) => {
-                let certificates = source.certificates().map_err(|error| failed(&error))?;
+                let certificates = source.certificates().map_err(|error| unread(&error))?;
                 named.clone_from(&certificates);
                 let authorities = Authorities::new(certificates, &self.trust.provider);
                 Trust::Authorities(Arc::new(authorities.map_err(|error| failed(&error))?))
             }
-            None => self.trust.read(),
+            None => self.trust.read()?,
         };
         let recorder = Arc::new(Recorder::new(
             trust,
@@ -228,8 +237,8 @@ impl TlsClient {
         let mut config = match &self.settings.client {
             None => builder.with_no_client_auth(),
             Some(client) => {
-                let chain = client.chain.certificates().map_err(|error| failed(&error))?;
-                let key = private_key(&client.key).map_err(|error| failed(&error))?;
+                let chain = client.chain.certificates().map_err(|error| unread(&error))?;
+                let key = private_key(&client.key).map_err(|error| unread(&error))?;
                 builder
                     .with_client_auth_cert(chain, key)
                     .map_err(|error| failed(&error))?

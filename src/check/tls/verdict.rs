@@ -33,7 +33,7 @@ pub fn problem(error: &io::Error, recorder: &Recorder, peer: &dyn Display, name:
         None if error.kind() == io::ErrorKind::UnexpectedEof => {
             at(Reason::Closed, &"the peer closed the connection in the handshake")
         }
-        None => at(dial::reason(error), error),
+        None => dial::problem(error, format_args!("TLS handshake with {peer}: {error}")),
     }
 }
 

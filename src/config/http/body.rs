@@ -27,6 +27,7 @@ pub struct BodyError {
     /// The file.
     pub path: PathBuf,
     /// Why.
+    #[source]
     pub cause: FileError,
 }
 

@@ -14,6 +14,7 @@ use super::{Finished, Received};
 use crate::check::amqp::{AmqpError, Connection, Credentials, Login};
 use crate::check::dial::dial;
 use crate::check::network::Network;
+use crate::check::shortage;
 use crate::check::stream::{Allowance, MAX_CONNECTION_AGE, Stream};
 use crate::check::tls::{Recorder, TlsClient};
 use crate::check::trace::{Step, Trace};
@@ -87,7 +88,7 @@ impl Link {
         self.allowance.renew();
         ping.routing_key.clone_from(&self.name);
         let password = self.server.password.read();
-        let password = password.map_err(|error| Problem::new(Reason::Auth, error))?;
+        let password = password.map_err(|error| shortage::problem(Reason::Auth, &error, &error))?;
         let kept = self.kept.take().filter(|kept| {
             kept.password == password && kept.connection.opened.elapsed() < MAX_CONNECTION_AGE
         });

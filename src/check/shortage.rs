@@ -1,0 +1,209 @@
+//! Which errors say that this process or machine lacks something. Such an error is no evidence about the target, so the
+//! run that ends with it is inconclusive.
+
+use std::error::Error;
+use std::fmt::Display;
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::os::fd::{AsFd, AsRawFd};
+use std::sync::Arc;
+
+use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit};
+
+use crate::model::{Problem, Reason, Shortage};
+
+/// How many causes of causes are searched. Libraries nest fewer than ten.
+const MAX_CAUSES: usize = 16;
+
+/// The part of all descriptors that checks leave free, so that files can be read and scrapes be accepted: one in this many.
+const RESERVED_PART: u64 = 8;
+/// The most descriptors that checks leave free.
+const MAX_RESERVED: u64 = 64;
+
+/// What the system lacks where it answers with this error; `None` where the error has another cause. What an error means
+/// depends on the call for some: [`at`] knows those of connections, [`of_thread`] those of threads.
+pub fn of_errno(error: Errno) -> Option<Shortage> {
+    match error {
+        // ENOSPC is what registering a socket for events answers beyond fs.epoll.max_user_watches (epoll_ctl(2)).
+        Errno::MFILE | Errno::NFILE | Errno::NOSPC => Some(Shortage::Descriptors),
+        Errno::NOMEM | Errno::NOBUFS => Some(Shortage::Memory),
+        // All ports of an address are in use (bind(2)).
+        Errno::ADDRINUSE => Some(Shortage::Ports),
+        _ => None,
+    }
+}
+
+/// What is lacking where a thread or a process could not be created (pthread_create(3)).
+pub fn of_thread(error: &io::Error) -> Shortage {
+    of(error).unwrap_or(Shortage::Threads)
+}
+
+/// What is lacking where a socket could not be connected to `peer`.
+pub fn at(peer: SocketAddr, error: &io::Error) -> Option<Shortage> {
+    match Errno::from_io_error(error) {
+        // No local port is left, or this machine has no address to send from (IPv6 is switched off, say).
+        Some(Errno::ADDRNOTAVAIL) => has_address_for(peer).then_some(Shortage::Ports),
+        // A socket for datagrams got no port (connect(2)).
+        Some(Errno::AGAIN) => Some(Shortage::Ports),
+        _ => of(error),
+    }
+}
+
+/// Whether this machine has an address to reach `peer` from. Ports are counted by protocol, so datagrams tell. No packet
+/// is sent.
+fn has_address_for(peer: SocketAddr) -> bool {
+    let any = match peer {
+        SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+        SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
+    };
+    UdpSocket::bind(any)
+        .and_then(|socket| socket.connect(peer))
+        .is_ok()
+}
+
+/// What is lacking where `error`, or one of its causes, is an error of the system that says so.
+pub fn of(error: &(dyn Error + 'static)) -> Option<Shortage> {
+    let mut next = Some(error);
+    for _ in 0..MAX_CAUSES {
+        let error = next?;
+        let io = error
+            .downcast_ref::<io::Error>()
+            .or_else(|| error.downcast_ref::<Arc<io::Error>>().map(|shared| &**shared));
+        let errno = match io {
+            Some(io) => Errno::from_io_error(io),
+            None => error.downcast_ref::<Errno>().copied(),
+        };
+        if let Some(found) = errno.and_then(of_errno) {
+            return Some(found);
+        }
+        // The source of such an error is that of the error in it.
+        next = match io.and_then(io::Error::get_ref) {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        };
+    }
+    None
+}
+
+/// What is lacking where a run panicked with this text: the runtime panics where it can't create a thread for work that
+/// blocks (tokio's `spawn_blocking`).
+pub fn of_panic(text: &str) -> Option<Shortage> {
+    text.starts_with("OS can't spawn worker thread")
+        .then_some(Shortage::Threads)
+}
+
+/// The problem that `error` is: one of this process where that is the cause, else one with this reason.
+pub fn problem(reason: Reason, error: &(dyn Error + 'static), message: impl Display) -> Problem {
+    found(of(error), reason, message)
+}
+
+/// The problem where `shortage` is what was found to be lacking.
+pub fn found(shortage: Option<Shortage>, reason: Reason, message: impl Display) -> Problem {
+    match shortage {
+        Some(shortage) => Problem::from_shortage(shortage, format_args!("{message} ({})", remedy(shortage))),
+        None => Problem::new(reason, message),
+    }
+}
+
+/// What the exporter lacks, and what to do.
+const fn remedy(shortage: Shortage) -> &'static str {
+    match shortage {
+        Shortage::Time => "the exporter lacks CPU time: give it more",
+        Shortage::Descriptors => "the exporter lacks file descriptors: raise LimitNOFILE",
+        Shortage::Memory => "the exporter or its machine lacks memory: raise MemoryMax, or free some",
+        Shortage::Ports => "the machine lacks local ports: widen net.ipv4.ip_local_port_range",
+        Shortage::Threads => "the exporter can't create threads: raise TasksMax",
+    }
+}
+
+/// How many of `limit` descriptors checks leave free.
+fn reserved(limit: u64) -> u64 {
+    (limit / RESERVED_PART).min(MAX_RESERVED)
+}
+
+/// Passes on a socket of a check, unless it is one of the last descriptors. The system hands out the lowest free number
+/// (open(2)), so a high number says that all below it are in use.
+///
+/// # Errors
+/// EMFILE, as if there were no more descriptors.
+pub fn keep_reserve<S: AsFd>(socket: S) -> io::Result<S> {
+    let Some(limit) = getrlimit(Resource::Nofile).current else {
+        return Ok(socket);
+    };
+    let number = u64::from(socket.as_fd().as_raw_fd().unsigned_abs());
+    match number < limit - reserved(limit) {
+        true => Ok(socket),
+        false => Err(Errno::MFILE.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(errno: Errno) -> io::Error {
+        errno.into()
+    }
+
+    #[test]
+    fn errors_of_the_system_name_what_is_lacking() {
+        for (errno, expected) in [
+            (Errno::MFILE, Some(Shortage::Descriptors)),
+            (Errno::NFILE, Some(Shortage::Descriptors)),
+            (Errno::NOMEM, Some(Shortage::Memory)),
+            (Errno::NOBUFS, Some(Shortage::Memory)),
+            (Errno::ADDRINUSE, Some(Shortage::Ports)),
+            (Errno::CONNREFUSED, None),
+            (Errno::TIMEDOUT, None),
+            (Errno::NETUNREACH, None),
+            (Errno::ACCESS, None),
+        ] {
+            assert_eq!(of(&error(errno)), expected, "{errno}");
+            assert_eq!(of(&errno), expected, "{errno}");
+        }
+        assert_eq!(of_thread(&error(Errno::AGAIN)), Shortage::Threads);
+        assert_eq!(of_thread(&error(Errno::NOMEM)), Shortage::Memory);
+    }
+
+    #[test]
+    fn a_connection_that_gets_no_port_lacks_ports() {
+        let here = "127.0.0.1:1".parse().unwrap();
+        assert_eq!(at(here, &error(Errno::ADDRNOTAVAIL)), Some(Shortage::Ports));
+        assert_eq!(at(here, &error(Errno::AGAIN)), Some(Shortage::Ports));
+        assert_eq!(at(here, &error(Errno::CONNREFUSED)), None);
+        // Most machines have no route to an address of the documentation (RFC 3849).
+        let nowhere = "[2001:db8::1]:1".parse().unwrap();
+        if !has_address_for(nowhere) {
+            assert_eq!(at(nowhere, &error(Errno::ADDRNOTAVAIL)), None);
+        }
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("reading it failed")]
+    struct Outer(#[source] Arc<io::Error>);
+
+    #[test]
+    fn causes_of_causes_are_searched() {
+        let deep = io::Error::other(Outer(Arc::new(error(Errno::MFILE))));
+        assert_eq!(of(&deep), Some(Shortage::Descriptors));
+        let found = problem(Reason::Auth, &deep, "reading the secret");
+        assert_eq!(found.shortage, Some(Shortage::Descriptors));
+        assert_eq!(
+            found.message(),
+            "reading the secret (the exporter lacks file descriptors: raise LimitNOFILE)"
+        );
+        let other = io::Error::other(Outer(Arc::new(error(Errno::NOENT))));
+        let found = problem(Reason::Auth, &other, "reading the secret");
+        assert_eq!((found.reason, found.shortage), (Reason::Auth, None));
+        assert_eq!(found.message(), "reading the secret");
+    }
+
+    #[test]
+    fn checks_leave_descriptors_free() {
+        for (limit, free) in [(64, 8), (128, 16), (1024, 64), (1 << 20, 64)] {
+            assert_eq!(reserved(limit), free);
+        }
+        assert!(keep_reserve(UdpSocket::bind("127.0.0.1:0").unwrap()).is_ok());
+    }
+}
