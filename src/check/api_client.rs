@@ -15,7 +15,7 @@ use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 
 use super::dial::dial;
-use super::http::{Driver, MAX_HEAD_BYTES, drive, problem};
+use super::http::{AnswerFirst, Driver, MAX_HEAD_BYTES, drive, problem};
 use super::network::Network;
 use super::stream::{Allowance, MAX_CONNECTION_AGE, Stream};
 use super::tls::{Recorder, TlsClient};
@@ -218,7 +218,7 @@ impl ApiClient {
         let handshake = http1::Builder::new()
             .max_buf_size(MAX_HEAD_BYTES)
             .max_header_size(MAX_HEAD_BYTES)
-            .handshake(TokioIo::new(stream));
+            .handshake(TokioIo::new(AnswerFirst::new(stream)));
         let (sender, connection) = handshake
             .await
             .map_err(|error| problem(&error, &self.endpoint, "connecting"))?;
@@ -364,5 +364,22 @@ mod tests {
                 .ends_with("asking: the answer has more than 8 bytes"),
             "{problem}"
         );
+    }
+
+    #[tokio::test]
+    async fn an_answer_before_the_request_is_an_answer() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("api.sock");
+        let listener = UnixListener::bind(&path).unwrap();
+        tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                stream.write_all(FINE.as_bytes()).await.unwrap();
+            }
+        });
+        let mut client = client(&path, true);
+        for _ in 0..40 {
+            assert_eq!(get(&mut client).await, Ok("200 fine".to_owned()));
+        }
     }
 }

@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::dial;
-use super::http::authorization;
+use super::http::{authorization, is_gone};
 use crate::config::address::HostPort;
 use crate::config::http::ProxyServer;
 use crate::config::secret::Secret;
@@ -49,7 +49,11 @@ pub async fn tunnel(
             format_args!("asking the proxy {address} for {target}: {error}"),
         )
     };
-    stream.write_all(request.as_bytes()).await.map_err(broken)?;
+    // A proxy that refuses everybody may answer and close before it has read the request.
+    let lost = match stream.write_all(request.as_bytes()).await {
+        Err(error) if is_gone(&error) => Some(error),
+        sent => sent.map(|()| None).map_err(broken)?,
+    };
     let mut answer = Vec::with_capacity(512);
     let more = loop {
         // What says why it refuses may follow the head: a body.
@@ -60,6 +64,9 @@ pub async fn tunnel(
             return Err(failed(Reason::Limit, &"its answer is too long"));
         }
         if stream.read_buf(&mut answer).await.map_err(broken)? == 0 {
+            if let Some(error) = lost {
+                return Err(broken(error));
+            }
             return Err(failed(
                 Reason::Closed,
                 &"it closed the connection without an answer",

@@ -181,3 +181,156 @@ async fn a_certificate_that_is_named_is_taken_though_it_is_that_of_an_authority(
         "the certificate is not for 127.0.0.1: it is for 192.0.2.1",
     );
 }
+
+#[tokio::test]
+async fn a_certificate_that_is_named_needs_nobody_to_vouch_for_it() {
+    let authority = tls::Authority::new("private authority");
+    let own = authority.issue(&["127.0.0.1"], 2099);
+    let target = tls::serve(&own, &["http/1.1"], None).await;
+    let with = |target: &Target, ca: &str| {
+        http(json!({"url": format!("https://{}/", target.address), "tls_config": {"ca": ca}}))
+    };
+    let ran = with(&target, &own.certificate).await;
+    assert_eq!(ran.succeeded().not_after(), Some(4_070_908_800.0));
+    // Beside others, and in whatever order.
+    let both = format!("{}{}", tls::Authority::new("other").pem(), own.certificate);
+    with(&target, &both).await.succeeded();
+    // Nothing wider: another certificate of the same authority, or of the same key and name, is not named.
+    let another = authority.issue(&["127.0.0.1"], 2098);
+    with(&target, &another.certificate)
+        .await
+        .failed(Reason::Tls, "issuer (CN=private authority) is not trusted");
+    for (identity, text) in [
+        (
+            authority.issue(&["127.0.0.1"], 2021),
+            "the certificate expired on Fri, 01 Jan 2021",
+        ),
+        (
+            authority.issue(&["192.0.2.1"], 2099),
+            "the certificate is not for 127.0.0.1: it is for 192.0.2.1",
+        ),
+        (
+            authority.issue_for_clients(&["127.0.0.1"]),
+            "the certificate is not for servers",
+        ),
+    ] {
+        let target = tls::serve(&identity, &["http/1.1"], None).await;
+        with(&target, &identity.certificate)
+            .await
+            .failed(Reason::Tls, text);
+    }
+}
+
+#[tokio::test]
+async fn the_end_that_counts_is_that_of_what_was_verified() {
+    const END_2024: f64 = 1_704_067_200.0;
+    const END_2080: f64 = 3_471_292_800.0;
+    const END_2090: f64 = 3_786_912_000.0;
+    let (old, key) = (tls::Authority::until("old root", 2021), tls::key());
+    let new = tls::Authority::with_key("new root", &key, 2095);
+    let crossed = old.below("new root", &key, 2024);
+    let middle_key = tls::key();
+    let middle = new.below("middle", &middle_key, 2080);
+    let leaf = middle
+        .issue(&["127.0.0.1"], 2090)
+        .with(&[middle.pem(), crossed.pem()]);
+    let target = tls::serve(&leaf, &["http/1.1"], None).await;
+    let address = target.address.to_string();
+    let both = [new.pem() + &old.pem(), old.pem() + &new.pem()];
+    for (settings, end, is_fine) in [
+        (json!({"ca": new.pem()}), END_2080, true),
+        (json!({"ca": both[0]}), END_2080, true),
+        (json!({"ca": both[1]}), END_2080, true),
+        // The certificate itself is all that is relied on.
+        (json!({"ca": leaf.certificate}), END_2090, true),
+        // Nothing was verified: all that was presented.
+        (json!({"insecure_skip_verify": true}), END_2024, true),
+        (
+            json!({"ca": new.pem(), "server_name": "other.example"}),
+            END_2024,
+            false,
+        ),
+        (
+            json!({"ca": tls::Authority::new("stranger").pem()}),
+            END_2024,
+            false,
+        ),
+    ] {
+        let shared = Shared::new("/proc".into());
+        let url = format!("https://{address}/");
+        let mut by_http = http_check(json!({"url": url, "tls_config": settings}), &shared);
+        let mut by_tcp = tcp_check(
+            json!({"address": address, "tls": true, "tls_config": settings}),
+            &shared,
+        );
+        // The second run has what was found out in the first.
+        for _ in 0..2 {
+            for ran in [run!(by_http, LONG), run!(by_tcp, LONG)] {
+                assert_eq!(
+                    ran.result == Some(Ok(())),
+                    is_fine,
+                    "{settings}: {:?}",
+                    ran.result
+                );
+                assert_eq!(ran.not_after(), Some(end), "{settings}");
+            }
+        }
+    }
+}
+
+/// A server that notes how each connection ends: whether the client said so.
+async fn ending(
+    protocols: &'static [&'static str],
+    answer: Option<&'static [u8]>,
+) -> (tls::Authority, Target) {
+    let authority = tls::Authority::new("test authority");
+    let acceptor = tls::acceptor(&authority.issue(&["127.0.0.1"], 2099), protocols, None);
+    let target = Target::serve(move |stream, _, state| {
+        let acceptor = acceptor.clone();
+        async move {
+            let mut stream = acceptor.accept(stream).await.ok()?;
+            if let Some(answer) = answer {
+                let _ = tokio::io::AsyncReadExt::read(&mut stream, &mut [0; 4096]).await;
+                let _ = tokio::io::AsyncWriteExt::write_all(&mut stream, answer).await;
+            }
+            let mut rest = Vec::new();
+            let end = tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut rest).await;
+            state.record(if end.is_ok() { b"farewell" } else { b"cut off" });
+            None
+        }
+    })
+    .await;
+    (authority, target)
+}
+
+#[tokio::test]
+async fn the_end_of_a_connection_is_announced() {
+    const FINE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    const BAD: &[u8] = b"HTTP/1.1 500 No\r\nContent-Length: 9\r\n\r\nok";
+    let shared = Shared::new("/proc".into());
+    let of = |authority: &tls::Authority| json!({"ca": authority.pem()});
+    for (protocols, answer) in [
+        (&["http/1.1"][..], Some(FINE)),
+        (&["http/1.1"], Some(BAD)),
+        (&["http/1.1"], None),
+        (&["h2"], None),
+    ] {
+        let (authority, target) = ending(protocols, answer).await;
+        let url = format!("https://{}/", target.address);
+        let mut check = http_check(json!({"url": url, "tls_config": of(&authority)}), &shared);
+        // Where there is no answer, the run is cut off.
+        let _ = run!(check, SHORT);
+        target.freed().await;
+        assert_eq!(target.received(), ["farewell"], "{protocols:?}, {answer:?}");
+    }
+    let (authority, target) = ending(&[], None).await;
+    let address = target.address.to_string();
+    let steps = json!([{"expect": "x"}]);
+    let options = json!({"address": address, "tls": true, "tls_config": of(&authority)});
+    let mut with_steps = options.clone();
+    with_steps["query_response"] = steps;
+    let _ = run!(tcp_check(options, &shared), LONG);
+    let _ = run!(tcp_check(with_steps, &shared), SHORT);
+    target.freed().await;
+    assert_eq!(target.received(), ["farewell"; 2]);
+}

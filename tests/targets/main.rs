@@ -9,8 +9,11 @@ mod certificates;
 #[path = "../common/mod.rs"]
 mod common;
 mod content;
+mod early;
 mod extraction;
+mod http2;
 mod names;
+mod old_tls;
 mod proxies;
 
 use std::cell::RefCell;

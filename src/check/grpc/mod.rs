@@ -14,7 +14,7 @@ use self::families::{Filling, Found};
 use self::health::Failure;
 use super::Shared;
 use super::dial::dial;
-use super::http::Exchange;
+use super::http::{Exchange, Unanswered};
 use super::network::Network;
 use super::stream::{Allowance, Stream};
 use super::tls::TlsClient;
@@ -97,26 +97,46 @@ impl GrpcCheck {
         health::judge(serving, &service).map_err(|problem| self.at(&problem))
     }
 
-    /// Calls, until the head of the response is there.
+    /// Calls, until the head of the response is there. Where the server says that it has not processed the call (it shuts
+    /// down, say), it is asked once more, on a new connection.
     async fn call(
         &mut self,
         service: &str,
         found: &mut Found,
         trace: &mut Trace<'_>,
     ) -> Result<Exchange, Problem> {
+        self.allowance.renew();
+        let outcome = match self.attempt(service, found, trace).await {
+            Err(unanswered) if unanswered.is_unprocessed => {
+                let problem = unanswered.problem;
+                trace
+                    .report
+                    .note(|| format!("the server did not process the call, retrying once: {problem}"));
+                self.attempt(service, found, trace).await
+            }
+            outcome => outcome,
+        };
+        outcome.map_err(|unanswered| unanswered.problem)
+    }
+
+    async fn attempt(
+        &mut self,
+        service: &str,
+        found: &mut Found,
+        trace: &mut Trace<'_>,
+    ) -> Result<Exchange, Unanswered> {
         let GrpcSettings {
             address, preference, ..
         } = &self.settings;
-        self.allowance.renew();
         let (stream, peer) = dial(&self.network.resolver, address, *preference, trace).await?;
         let stream = match &mut self.tls {
             None => Stream::tcp(stream, &self.allowance)?,
             Some(tls) => {
                 let secured = tls.handshake(stream, peer, &address.host, trace).await?;
                 found.is_tls = true;
-                if secured.get_ref().1.alpn_protocol() != Some(b"h2") {
+                if secured.connection().alpn_protocol() != Some(b"h2") {
                     let what = "it does not offer HTTP/2 (ALPN h2), which gRPC needs";
-                    return Err(Problem::new(Reason::Protocol, format_args!("{peer}: {what}")));
+                    return Err(Problem::new(Reason::Protocol, format_args!("{peer}: {what}")).into());
                 }
                 Stream::tls(secured, &self.allowance)
             }
@@ -127,12 +147,12 @@ impl GrpcCheck {
             service => format!("asking for the health of the service \"{service}\"").into(),
         }));
         let exchange = Exchange::http2(stream, self.request(service)?, peer).await;
-        exchange.map_err(|problem| match problem.reason {
-            Reason::Protocol => {
-                let message = format_args!("{} (is it a port of gRPC?)", problem.message());
-                Problem::new(Reason::Protocol, message)
+        exchange.map_err(|mut unanswered| {
+            if unanswered.problem.reason == Reason::Protocol {
+                let message = format_args!("{} (is it a port of gRPC?)", unanswered.problem.message());
+                unanswered.problem = Problem::new(Reason::Protocol, message);
             }
-            _ => problem,
+            unanswered
         })
     }
 

@@ -6,6 +6,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
+use std::sync::PoisonError;
 use std::task::Poll;
 
 use bytes::Bytes;
@@ -18,6 +19,8 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::RequestBody;
+use super::answer_first::AnswerFirst;
+use super::frames::Watched;
 use super::http2::{Driven, Tasks};
 use crate::check::{dial, tls};
 use crate::model::{Problem, Reason};
@@ -27,11 +30,34 @@ pub const MAX_HEAD_BYTES: usize = 64 << 10;
 /// The most header fields of a response; hyper's own limit, which it keeps without allocating.
 const MAX_HEADERS: usize = 100;
 
+/// How large a head by HTTP/2 the library takes. It counts 32 bytes more for each field (RFC 9113, section 6.5.2), and its
+/// error for a head that is too large is the one for a malformed head. So it takes more than a head may have, which is
+/// measured here.
+const MAX_HEADER_LIST_BYTES: u32 = 256 << 10;
+
 /// How much of a body is sent by HTTP/2 without leave (RFC 9113, section 6.9.2).
 const HTTP2_WINDOW: u64 = (1 << 16) - 1;
 
 /// What moves the bytes of a connection.
 pub type Driver = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
+
+/// Why there is no response.
+#[derive(Debug)]
+pub struct Unanswered {
+    /// What went wrong.
+    pub problem: Problem,
+    /// Whether the server said that it has not processed the request, so that it may be asked again (RFC 9113, section 8.7).
+    pub is_unprocessed: bool,
+}
+
+impl From<Problem> for Unanswered {
+    fn from(problem: Problem) -> Self {
+        Self {
+            problem,
+            is_unprocessed: false,
+        }
+    }
+}
 
 /// A response whose head has arrived.
 pub struct Exchange {
@@ -65,7 +91,7 @@ impl Exchange {
             // RFC 9112, section 5.2: a user agent takes it for a space; and section 5.1, of proxies.
             .allow_obsolete_multiline_headers_in_responses(true)
             .allow_spaces_after_header_name_in_responses(true)
-            .handshake(TokioIo::new(stream));
+            .handshake(TokioIo::new(AnswerFirst::new(stream)));
         let (mut sender, connection) = handshake
             .await
             .map_err(|error| problem(&error, peer, "answering"))?;
@@ -74,7 +100,10 @@ impl Exchange {
             true => Box::pin(async { connection.without_shutdown().await.map(drop) }),
             false => Box::pin(connection),
         };
-        let exchange = Self::respond(response, driver, peer).await?;
+        let mut driver = Some(driver);
+        let response = drive(&mut driver, response).await;
+        let response = response.map_err(|error| problem(&error, peer, "answering"))?;
+        let exchange = Self::of(response, driver, peer);
         match other_coding(&exchange.head.headers) {
             false => Ok(exchange),
             // RFC 9112, section 6.1: it was not asked for, so what comes can't be read.
@@ -88,46 +117,60 @@ impl Exchange {
     /// Requests by HTTP/2.
     ///
     /// # Errors
-    /// Why there is no response.
-    pub async fn http2<S>(stream: S, request: Request<RequestBody>, peer: SocketAddr) -> Result<Self, Problem>
+    /// Why there is no response, and whether the server has processed the request.
+    pub async fn http2<S>(
+        stream: S,
+        request: Request<RequestBody>,
+        peer: SocketAddr,
+    ) -> Result<Self, Unanswered>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let length = request.body().size_hint().lower();
         let tasks = Tasks::default();
+        let (stream, frames) = Watched::new(AnswerFirst::new(stream));
         let handshake = http2::Builder::new(tasks.clone())
-            .max_header_list_size(u32::try_from(MAX_HEAD_BYTES).unwrap_or(u32::MAX))
+            .max_header_list_size(MAX_HEADER_LIST_BYTES)
             .handshake(TokioIo::new(stream));
         let (mut sender, connection) = handshake
             .await
             .map_err(|error| problem(&error, peer, "answering"))?;
         let response = sender.send_request(request);
-        let driver = Box::pin(Driven::new(connection, tasks));
-        let exchange = Self::respond(response, driver, peer).await?;
+        let driver: Driver = Box::pin(Driven::new(connection, tasks));
+        let mut driver = Some(driver);
+        let response = drive(&mut driver, response).await;
+        let response = response.map_err(|error| {
+            let frames = frames.lock().unwrap_or_else(PoisonError::into_inner);
+            let problem = match frames.header_bytes() > MAX_HEAD_BYTES {
+                true => too_large(peer, "answering"),
+                false => problem(&error, peer, "answering"),
+            };
+            Unanswered {
+                problem,
+                is_unprocessed: frames.is_unprocessed(),
+            }
+        })?;
+        let exchange = Self::of(response, driver, peer);
+        let headers = &exchange.head.headers;
+        if headers.len() > MAX_HEADERS || size(headers) > MAX_HEAD_BYTES {
+            return Err(too_large(peer, "answering").into());
+        }
         Ok(Self {
             may_be_stopped: length > HTTP2_WINDOW,
             ..exchange
         })
     }
 
-    async fn respond(
-        response: impl Future<Output = hyper::Result<response::Response<Incoming>>>,
-        driver: Driver,
-        peer: SocketAddr,
-    ) -> Result<Self, Problem> {
-        let mut driver = Some(driver);
-        let response = drive(&mut driver, response).await;
-        let (head, body) = response
-            .map_err(|error| problem(&error, peer, "answering"))?
-            .into_parts();
-        Ok(Self {
+    fn of(response: response::Response<Incoming>, driver: Option<Driver>, peer: SocketAddr) -> Self {
+        let (head, body) = response.into_parts();
+        Self {
             head,
             body,
             trailers: None,
             driver,
             peer,
             may_be_stopped: false,
-        })
+        }
     }
 
     /// The head of the response.
@@ -177,6 +220,22 @@ fn other_coding(headers: &HeaderMap) -> bool {
     codings.any(|coding| !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"))
 }
 
+/// How long a head is in HTTP/1.1, which the limit is written for: status line, fields, and the blank line after them.
+fn size(headers: &HeaderMap) -> usize {
+    const STATUS_AND_END: usize = "HTTP/1.1 200 \r\n\r\n".len();
+    let fields = headers.iter();
+    let sizes = fields.map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len());
+    STATUS_AND_END + sizes.sum::<usize>()
+}
+
+/// The problem of a head that is too large.
+fn too_large(peer: impl Display, doing: &str) -> Problem {
+    let what = format_args!(
+        "{peer}, {doing}: the header has more than {MAX_HEADERS} fields or {MAX_HEAD_BYTES} bytes"
+    );
+    Problem::new(Reason::Limit, what)
+}
+
 /// Waits for a future while the connection is driven. The future is polled before the connection, so that it can ask
 /// for more, and after it, to take what has come.
 pub async fn drive<F: Future>(driver: &mut Option<Driver>, future: F) -> F::Output {
@@ -223,9 +282,8 @@ pub fn problem(error: &hyper::Error, peer: impl Display, doing: &str) -> Problem
     if error.is_incomplete_message() || error.is_canceled() || error.is_closed() {
         return at(Reason::Closed, &"it closed the connection before the end");
     }
-    if error.is_parse_too_large() {
-        let what = format!("the header has more than {MAX_HEADERS} fields or {MAX_HEAD_BYTES} bytes");
-        return at(Reason::Limit, &what);
+    if error.is_parse_too_large() || is_calmed(error) {
+        return too_large(peer, doing);
     }
     let cause = error
         .source()
@@ -235,4 +293,16 @@ pub fn problem(error: &hyper::Error, peer: impl Display, doing: &str) -> Problem
         Reason::Protocol,
         &format_args!("it does not speak HTTP as it should ({error}{cause})"),
     )
+}
+
+/// Whether the library gave up a server that sends too much by HTTP/2: a head of many times the limit, or in too many pieces.
+fn is_calmed(error: &hyper::Error) -> bool {
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        if let Some(fault) = inner.downcast_ref::<h2::Error>() {
+            return fault.is_library() && fault.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM);
+        }
+        cause = inner.source();
+    }
+    false
 }

@@ -1,10 +1,12 @@
 //! The http check: one request on a new connection, redirects followed, and the response held against the assertions.
 //! A status, version or header that is not as expected ends the run before the body is read.
 
+mod answer_first;
 mod body;
 mod cookies;
 mod exchange;
 mod extract;
+mod frames;
 mod http2;
 mod json;
 mod judge;
@@ -18,10 +20,11 @@ use bytes::Bytes;
 use http::response;
 use tokio::net::TcpStream;
 
+pub(super) use self::answer_first::{AnswerFirst, is_gone};
 pub use self::body::Bodies;
 use self::body::{KeptBody, Sink};
 use self::cookies::Cookies;
-pub(super) use self::exchange::{Driver, Exchange, MAX_HEAD_BYTES, drive, problem};
+pub(super) use self::exchange::{Driver, Exchange, MAX_HEAD_BYTES, Unanswered, drive, problem};
 #[doc(hidden)]
 pub use self::extract::rehearse;
 use self::extract::{EXTRACTED, Extracted, VERSION_INFO};
@@ -165,13 +168,32 @@ impl HttpCheck {
         }
     }
 
-    /// Connects and requests, until the head of the response is there.
+    /// Connects and requests, until the head of the response is there. Where the server says that it has not processed the
+    /// request (it shuts down, say), it is asked once more, on a new connection.
     async fn exchange(
         &mut self,
         hop: &Hop,
         cookies: &Cookies,
         notes: &mut Notes<'_>,
     ) -> Result<Exchange, Problem> {
+        match self.attempt(hop, cookies, notes).await {
+            Err(unanswered) if unanswered.is_unprocessed => {
+                let problem = unanswered.problem;
+                let report = &mut notes.trace.report;
+                report.note(|| format!("the server did not process the request, retrying once: {problem}"));
+                let again = self.attempt(hop, cookies, notes).await;
+                again.map_err(|unanswered| unanswered.problem)
+            }
+            outcome => outcome.map_err(|unanswered| unanswered.problem),
+        }
+    }
+
+    async fn attempt(
+        &mut self,
+        hop: &Hop,
+        cookies: &Cookies,
+        notes: &mut Notes<'_>,
+    ) -> Result<Exchange, Unanswered> {
         let trace = &mut notes.trace;
         let target = hop.url().address();
         trace.report.note(|| format!("requesting {}", hop.url().shown()));
@@ -201,7 +223,7 @@ impl HttpCheck {
             }
             trace.enter(Phase::Processing);
             trace.at(Step::Waiting);
-            return Exchange::http1(stream, request, peer, true).await;
+            return Ok(Exchange::http1(stream, request, peer, true).await?);
         }
         if let Some(proxy) = proxy {
             trace.at(Step::Tunnelling(target.to_string()));
@@ -216,14 +238,14 @@ impl HttpCheck {
             .tls
             .handshake(stream, peer, &self.requests.tls_host(hop), trace)
             .await?;
-        let http2 = secured.get_ref().1.alpn_protocol() == Some(b"h2");
+        let http2 = secured.connection().alpn_protocol() == Some(b"h2");
         let wire = Wire { http2, proxy: None };
         let request = self.requests.build(hop, cookies, wire)?;
         trace.enter(Phase::Processing);
         trace.at(Step::Waiting);
         match http2 {
             true => Exchange::http2(secured, request, peer).await,
-            false => Exchange::http1(secured, request, peer, false).await,
+            false => Ok(Exchange::http1(secured, request, peer, false).await?),
         }
     }
 

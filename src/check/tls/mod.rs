@@ -4,7 +4,9 @@
 mod authorities;
 pub mod probed;
 mod recorder;
+mod secured;
 mod verdict;
+mod weakness;
 
 use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
@@ -18,10 +20,10 @@ use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
 use self::authorities::Authorities;
 pub use self::recorder::{CERTIFICATE_NOT_AFTER, Recorder};
+pub use self::secured::Secured;
 pub use self::verdict::fault_text;
 use super::trace::{Phase, Step, Trace};
 use super::{dial, shortage};
@@ -101,9 +103,6 @@ struct Built {
     stamps: Vec<Stamp>,
 }
 
-/// A stream after its handshake.
-pub type Secured = TlsStream<TcpStream>;
-
 impl TlsClient {
     /// The client of a check that offers these protocols (ALPN, RFC 7301).
     pub fn new(settings: &TlsSettings, protocols: &[&[u8]], trust: &Arc<SystemTrust>) -> Self {
@@ -146,7 +145,7 @@ impl TlsClient {
         peer: &(dyn Display + Sync),
         host: &str,
         trace: &mut Trace<'_>,
-    ) -> Result<TlsStream<S>, Problem> {
+    ) -> Result<Secured<S>, Problem> {
         trace.enter(Phase::Tls);
         let name = self.server_name(host)?;
         let (config, recorder) = self.config()?;
@@ -154,7 +153,8 @@ impl TlsClient {
         trace.certificates = Some(recorder.clone());
         match TlsConnector::from(config).connect(name.clone(), stream).await {
             Ok(stream) => {
-                probed::secured(trace.report, stream.get_ref().1, &recorder);
+                let stream = Secured::new(stream);
+                probed::secured(trace.report, stream.connection(), &recorder);
                 Ok(stream)
             }
             Err(error) => Err(verdict::problem(&error, &recorder, peer, &name)),

@@ -66,7 +66,7 @@ pub fn secured(report: &mut Report, connection: &CommonState, recorder: &Recorde
         .iter()
         .map(|certificate| certificate.validity().not_after.timestamp());
     if let Some(end) = ends.min() {
-        let chain_end = recorder.chain_end(certificates);
+        let chain_end = recorder.seen().verified_until;
         report.probed(&EARLIEST_EXPIRY, Vec::new(), end as f64);
         let chain_end = chain_end.map_or(NOT_VERIFIED, |end| end as f64);
         report.probed(&CHAIN_EXPIRY, Vec::new(), chain_end);

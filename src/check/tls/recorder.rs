@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use aws_lc_rs::digest::{Context, SHA256};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_name;
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
@@ -13,23 +14,35 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use super::Trust;
 use crate::model::{Family, MetricType, Sample, Scope, Unit};
 
-/// When the first certificate of the presented chain ends.
+/// When the first certificate ends of those that the verdict relies on.
 pub static CERTIFICATE_NOT_AFTER: Family = Family {
     name: "upkeep_tls_certificate_not_after_timestamp_seconds",
     metric_type: MetricType::Gauge,
     unit: Unit::Seconds,
     scope: Scope::Check,
     labels: &[],
-    help: "Unix time of the earliest end of validity in the chain that the server presented, verified or not.",
+    help: "Unix time of the earliest end of validity in the chain that was verified, its root included, and of the presented \
+           certificates where none was.",
 };
 
 /// What a handshake showed.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
-    /// The earliest end of validity of the chain, as Unix time.
-    pub not_after: Option<i64>,
-    /// The server's own certificate, kept only where it was refused.
-    pub refused: Option<CertificateDer<'static>>,
+    /// The earliest end of validity of all that the server presented, as Unix time.
+    pub presented_until: Option<i64>,
+    /// Until when it can be verified, as Unix time; absent where it was not.
+    pub verified_until: Option<i64>,
+    /// The server's own certificate with the others, kept only where one was refused.
+    pub refused: Vec<CertificateDer<'static>>,
+}
+
+/// The end of a chain that was verified, kept since finding it takes as long as verifying it, and it changes only when the
+/// certificates do. The check's authorities are its own: with other ones there is another recorder.
+#[derive(Debug)]
+struct Verified {
+    /// The hash of the certificates.
+    hash: Vec<u8>,
+    until: Option<i64>,
 }
 
 /// The verifier of one check. Its runs don't overlap, so it holds what one handshake showed.
@@ -42,6 +55,7 @@ pub struct Recorder {
     chain_only: bool,
     provider: Arc<CryptoProvider>,
     seen: Mutex<Seen>,
+    verified: Mutex<Option<Verified>>,
 }
 
 impl Recorder {
@@ -57,11 +71,12 @@ impl Recorder {
             chain_only,
             provider,
             seen: Mutex::default(),
+            verified: Mutex::default(),
         }
     }
 
-    /// Where the configuration names this very certificate: whether it is valid now and for this name. Go's clients take it
-    /// then, whatever else it may be.
+    /// Where the configuration names this very certificate: whether it is valid now, for servers, and for this name. Nobody
+    /// has to vouch for it then, as OpenSSL, Go and curl see it too.
     fn named_verdict(
         &self,
         own: &CertificateDer<'_>,
@@ -72,18 +87,81 @@ impl Recorder {
             return None;
         }
         let (_, parsed) = X509Certificate::from_der(own).ok()?;
+        // What can't be read in full (another version, an unknown extension that is critical) is not taken either way.
+        let readable = ParsedCertificate::try_from(own).ok()?;
         let now = i64::try_from(now.as_secs()).ok()?;
         let validity = parsed.validity();
+        let usage = parsed.extended_key_usage().ok()?;
         Some(if now < validity.not_before.timestamp() {
             Err(CertificateError::NotValidYet.into())
         } else if now > validity.not_after.timestamp() {
             Err(CertificateError::Expired.into())
+        } else if usage.is_some_and(|usage| !usage.value.server_auth && !usage.value.any) {
+            Err(CertificateError::InvalidPurpose.into())
         } else if self.chain_only {
             Ok(ServerCertVerified::assertion())
         } else {
-            let parsed = ParsedCertificate::try_from(own).ok()?;
-            verify_server_name(&parsed, name).map(|()| ServerCertVerified::assertion())
+            verify_server_name(&readable, name).map(|()| ServerCertVerified::assertion())
         })
+    }
+
+    fn verdict(
+        &self,
+        own: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let authorities = match &self.trust {
+            Trust::Authorities(authorities) => authorities,
+            Trust::Nobody(_) => return Err(CertificateError::UnknownIssuer.into()),
+            Trust::Everybody => return Ok(ServerCertVerified::assertion()),
+        };
+        if let Some(verdict) = self.named_verdict(own, name, now) {
+            return verdict;
+        }
+        let verifier = authorities.verifier();
+        match verifier.verify_server_cert(own, others, name, ocsp_response, now) {
+            // The name is looked at last: the chain is fine.
+            Err(Error::InvalidCertificate(
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+            )) if self.chain_only => Ok(ServerCertVerified::assertion()),
+            verdict => verdict,
+        }
+    }
+
+    /// When what was verified can't be verified any more, as Unix time. `None`: nothing was verified.
+    fn verified_until(
+        &self,
+        own: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Option<i64> {
+        let authorities = match &self.trust {
+            // Then nothing else has to be trusted.
+            Trust::Authorities(_) if self.named.contains(own) => return not_after(own),
+            Trust::Authorities(authorities) => authorities,
+            Trust::Nobody(_) | Trust::Everybody => return None,
+        };
+        let mut hash = Context::new(&SHA256);
+        for certificate in std::iter::once(own).chain(others) {
+            hash.update(&certificate.len().to_le_bytes());
+            hash.update(certificate);
+        }
+        let hash = hash.finish().as_ref().to_vec();
+        let mut verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_over = |until: i64| u64::try_from(until).is_ok_and(|until| until <= now.as_secs());
+        if let Some(known) = &*verified
+            && known.hash == hash
+            // Then another chain may count.
+            && !known.until.is_some_and(is_over)
+        {
+            return known.until;
+        }
+        let until = authorities.chain_end(own, others, now);
+        *verified = Some(Verified { hash, until });
+        until
     }
 
     /// Forgets the handshake before.
@@ -96,15 +174,16 @@ impl Recorder {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// When what the server presented can't be verified any more, as Unix time. `None`: it was not verified at all.
-    pub(super) fn chain_end(&self, presented: &[CertificateDer<'_>]) -> Option<i64> {
-        let (own, others) = presented.split_first()?;
-        match &self.trust {
-            // Then nothing else has to be trusted.
-            Trust::Authorities(_) if self.named.contains(own) => not_after(own),
-            Trust::Authorities(authorities) => authorities.chain_end(own, others, UnixTime::now()),
-            Trust::Nobody(_) | Trust::Everybody => None,
-        }
+    /// Notes that the server's certificate was refused after all, for the signature of the handshake.
+    fn refuse(&self, own: &CertificateDer<'_>) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.refused = vec![own.clone().into_owned()];
+        seen.verified_until = None;
+    }
+
+    /// The certificates that the configuration trusts by itself.
+    pub(super) fn named(&self) -> &[CertificateDer<'static>] {
+        &self.named
     }
 
     /// Why nothing can be verified, where that is so.
@@ -118,11 +197,8 @@ impl Recorder {
     /// The metric, where the server has shown a certificate.
     #[allow(clippy::cast_precision_loss)] // Exact for the next 285 million years.
     pub fn sample(&self) -> Option<Sample> {
-        let not_after = self
-            .seen
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .not_after?;
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let not_after = seen.verified_until.or(seen.presented_until)?;
         Some(Sample {
             family: &CERTIFICATE_NOT_AFTER,
             labels: Vec::new(),
@@ -146,34 +222,22 @@ impl ServerCertVerifier for Recorder {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let verdict = match &self.trust {
-            Trust::Authorities(authorities) => {
-                match authorities
-                    .verifier()
-                    .verify_server_cert(own, others, name, ocsp_response, now)
-                {
-                    // The name is looked at last: the chain is fine.
-                    Err(Error::InvalidCertificate(
-                        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-                    )) if self.chain_only => Ok(ServerCertVerified::assertion()),
-                    // An authority's certificate as a server's own, which openssl makes by default.
-                    verdict @ Err(Error::InvalidCertificate(CertificateError::Other(_))) => {
-                        self.named_verdict(own, name, now).unwrap_or(verdict)
-                    }
-                    verdict => verdict,
-                }
-            }
-            Trust::Nobody(_) => Err(CertificateError::UnknownIssuer.into()),
-            Trust::Everybody => Ok(ServerCertVerified::assertion()),
+        let verdict = self.verdict(own, others, name, ocsp_response, now);
+        let presented = std::iter::once(own).chain(others);
+        let seen = match &verdict {
+            Ok(_) => Seen {
+                verified_until: self.verified_until(own, others, now),
+                ..Seen::default()
+            },
+            Err(_) => Seen {
+                refused: presented.clone().map(|one| one.clone().into_owned()).collect(),
+                ..Seen::default()
+            },
         };
-        let seen = Seen {
-            not_after: std::iter::once(own)
-                .chain(others)
-                .filter_map(|certificate| not_after(certificate))
-                .min(),
-            refused: verdict.is_err().then(|| own.clone().into_owned()),
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Seen {
+            presented_until: presented.filter_map(|one| not_after(one)).min(),
+            ..seen
         };
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = seen;
         verdict
     }
 
@@ -188,6 +252,7 @@ impl ServerCertVerifier for Recorder {
             Trust::Authorities(_) | Trust::Nobody(_) => {
                 let algorithms = &self.provider.signature_verification_algorithms;
                 verify_tls12_signature(message, certificate, signed, algorithms)
+                    .inspect_err(|_| self.refuse(certificate))
             }
         }
     }
@@ -203,6 +268,7 @@ impl ServerCertVerifier for Recorder {
             Trust::Authorities(_) | Trust::Nobody(_) => {
                 let algorithms = &self.provider.signature_verification_algorithms;
                 verify_tls13_signature(message, certificate, signed, algorithms)
+                    .inspect_err(|_| self.refuse(certificate))
             }
         }
     }

@@ -4,15 +4,19 @@ use std::fmt::Display;
 use std::io;
 
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{AlertDescription, CertificateError, Error};
+use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible, PeerMisbehaved};
 use x509_parser::prelude::{ASN1Time, FromDer, GeneralName, X509Certificate};
 
-use super::Recorder;
+use super::{Recorder, weakness};
 use crate::check::dial;
 use crate::model::{Problem, Reason};
 
 /// How many names of a certificate a message quotes.
 const MAX_NAMES: usize = 5;
+
+/// What a server has to have of each, and the old alternatives that it may have instead.
+const NEEDED: &str = "it needs the key exchange ECDHE (not RSA), a cipher with AES-GCM or ChaCha20-Poly1305 (not CBC), one of the \
+     groups X25519, P-256 and P-384 (not P-521), and signatures with SHA-256 or above (not SHA-1)";
 
 /// The problem of a handshake that failed.
 pub fn problem(error: &io::Error, recorder: &Recorder, peer: &dyn Display, name: &ServerName<'_>) -> Problem {
@@ -22,10 +26,11 @@ pub fn problem(error: &io::Error, recorder: &Recorder, peer: &dyn Display, name:
     match cause {
         Some(Error::InvalidCertificate(fault)) => {
             let refused = recorder.seen().refused;
-            let refused = refused.as_ref().and_then(parsed);
+            let own = refused.first().and_then(parsed);
             let text = match recorder.no_authorities() {
                 Some(why) => why.to_owned(),
-                None => certificate_fault(fault, refused.as_ref(), name),
+                None => unsupported(fault, &refused, recorder.named())
+                    .unwrap_or_else(|| certificate_fault(fault, own.as_ref(), name)),
             };
             at(Reason::Tls, &text)
         }
@@ -42,7 +47,19 @@ pub fn fault_text(fault: &Error) -> String {
     match fault {
         Error::InvalidMessage(_) => "the peer does not speak TLS (plain text on this port?)".to_owned(),
         Error::AlertReceived(alert) => alert_text(*alert),
+        Error::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13) => {
+            "the server chose a version of TLS before 1.2, and 1.2 and 1.3 are supported: let it offer one of them".to_owned()
+        }
         Error::PeerIncompatible(what) => format!("no common version or cipher of TLS ({what:?})"),
+        Error::PeerMisbehaved(PeerMisbehaved::SelectedUnofferedCipherSuite) => {
+            format!("the server chose a cipher suite that was not offered: {NEEDED}")
+        }
+        Error::PeerMisbehaved(PeerMisbehaved::SelectedUnofferedKxGroup) => {
+            format!("the server chose a group for the key exchange that was not offered: {NEEDED}")
+        }
+        Error::PeerMisbehaved(
+            PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme | PeerMisbehaved::SignedKxWithWrongAlgorithm,
+        ) => format!("the server signed the handshake in a way that was not offered, with SHA-1, say: {NEEDED}"),
         other => other.to_string(),
     }
 }
@@ -51,6 +68,43 @@ fn parsed<'c>(certificate: &'c CertificateDer<'_>) -> Option<X509Certificate<'c>
     X509Certificate::from_der(certificate)
         .ok()
         .map(|(_, certificate)| certificate)
+}
+
+/// What the certificates have that is not supported, where that is what the fault comes from.
+fn unsupported(
+    fault: &CertificateError,
+    refused: &[CertificateDer<'_>],
+    named: &[CertificateDer<'_>],
+) -> Option<String> {
+    if !matches!(
+        fault,
+        CertificateError::BadSignature
+            | CertificateError::UnsupportedSignatureAlgorithmContext { .. }
+            | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. }
+    ) {
+        return None;
+    }
+    let refused = refused.iter().filter_map(parsed);
+    let vouched = refused.clone().find_map(|certificate| {
+        // Who vouches for itself is trusted by other means.
+        let is_vouched = certificate.subject() != certificate.issuer();
+        let hash = weakness::of_signature(&certificate).filter(|_| is_vouched)?;
+        let subject = bounded(&certificate.subject().to_string());
+        Some(format!(
+            "the certificate ({subject}) is signed with {hash}, which is not supported: issue one that is signed with SHA-256"
+        ))
+    });
+    vouched.or_else(|| {
+        refused
+            .chain(named.iter().filter_map(parsed))
+            .find_map(|certificate| {
+                let key = weakness::of_key(&certificate)?;
+                let subject = bounded(&certificate.subject().to_string());
+                Some(format!(
+                    "the certificate ({subject}) has {key}: issue one with another key"
+                ))
+            })
+    })
 }
 
 fn certificate_fault(
@@ -99,6 +153,11 @@ fn certificate_fault(
             "the certificate's issuer ({}) is not trusted, or an intermediate certificate is missing: set tls_config.ca_file, or let the server send its chain",
             issuer(certificate)
         ),
+        (CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. }, _) => {
+            "the certificate is not for servers: its extended key usage has no serverAuth (anyExtendedKeyUsage does not \
+             count), issue one that has it"
+                .to_owned()
+        }
         (CertificateError::Other(_), Some(certificate)) if self_signed => format!(
             "the certificate ({}) is that of an authority, used as a server's own, and not trusted as such: name it in tls_config.ca_file, or issue one for the server",
             subject(certificate)
@@ -149,8 +208,10 @@ fn alert_text(alert: AlertDescription) -> String {
         AlertDescription::ProtocolVersion => {
             "the server accepts no version of TLS that is offered (1.2, 1.3)"
         }
-        AlertDescription::HandshakeFailure => {
-            "the server accepts none of the ciphers or certificates offered"
+        AlertDescription::HandshakeFailure | AlertDescription::InsufficientSecurity => {
+            return format!(
+                "the server accepts nothing of what is offered: {NEEDED}; or it wants a client certificate"
+            );
         }
         AlertDescription::BadCertificate
         | AlertDescription::UnknownCA

@@ -65,8 +65,27 @@ impl Authority {
         Self(CertifiedIssuer::signed_by(params, key, &self.0).unwrap())
     }
 
+    /// One with this key in PEM, that nobody else vouches for.
+    pub fn with_key(name: &str, key: &str, until: i32) -> Self {
+        let mut params = authority(name);
+        params.not_after = date_time_ymd(until, 1, 1);
+        Self(CertifiedIssuer::self_signed(params, KeyPair::from_pem(key).unwrap()).unwrap())
+    }
+
     pub fn pem(&self) -> String {
         self.0.pem()
+    }
+
+    /// A certificate for these names that no server may have.
+    pub fn issue_for_clients(&self, names: &[&str]) -> Identity {
+        let mut params = parameters(names, 2099);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.0).unwrap();
+        Identity {
+            certificate: certificate.pem(),
+            key: key.serialize_pem(),
+        }
     }
 
     /// A certificate for these names that is valid until the end of `until`'s year began.

@@ -14,6 +14,9 @@ use tokio::io::AsyncWriteExt;
 use upkeep_exporter::model::Reason;
 
 use super::{code, once, probed, shortly, trusting};
+use crate::common::targets::http2::{
+    DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, RESET, STATUS_200, Script, field, frame, serve_each,
+};
 use crate::common::targets::tls::{Authority, serve};
 use crate::common::targets::{Target, ok};
 
@@ -164,4 +167,28 @@ async fn one_that_hangs_or_floods_is_left_at_once() {
     let ran = once(&at(&flooding)).await;
     assert!(matches!(ran.result, Some(Err(_))), "{}", ran.report.step);
     flooding.freed().await;
+}
+
+#[tokio::test]
+async fn a_call_that_was_not_processed_is_asked_once_more() {
+    let head = [vec![STATUS_200], field("content-type", "application/grpc")].concat();
+    let serving = [
+        frame(HEADERS, END_HEADERS, 1, &head),
+        frame(DATA, 0, 1, b"\0\0\0\0\x02\x08\x01"),
+        frame(HEADERS, END_HEADERS | END_STREAM, 1, &field("grpc-status", "0")),
+    ];
+    let script = |answer: Vec<u8>| Script {
+        answer,
+        is_closing: true,
+        ..Script::default()
+    };
+    let goaway = |last: u8| frame(GOAWAY, 0, 0, &[0, 0, 0, last, 0, 0, 0, 0]);
+    let refused = frame(RESET, 0, 1, &[0, 0, 0, 7]);
+    for (answer, is_asked_again) in [(goaway(0), true), (refused, true), (goaway(1), false)] {
+        let target = serve_each(None, vec![script(answer), script(serving.concat())]).await;
+        let ran = once(&at(&target)).await;
+        assert_eq!(ran.result == Some(Ok(())), is_asked_again, "{:?}", ran.result);
+        assert_eq!(target.accepted(), if is_asked_again { 2 } else { 1 });
+        target.freed().await;
+    }
 }

@@ -9,6 +9,7 @@ mod http2;
 mod http_answers;
 mod http_redirects;
 mod icmp;
+mod old_tls;
 mod tcp;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -197,6 +198,7 @@ fn the_document_lists_the_differences_and_no_others() {
         tcp::DIFFERENCES,
         dns::DIFFERENCES,
         icmp::DIFFERENCES,
+        old_tls::DIFFERENCES,
         grpc::DIFFERENCES,
     ];
     let tested: BTreeSet<&str> = parts
