@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
+#[path = "rules/evidence.rs"]
+mod evidence;
 #[path = "rules/scenarios.rs"]
 mod scenarios;
 #[path = "rules/timelines.rs"]
@@ -286,7 +288,7 @@ fn every_alert_is_tested_to_fire_on_time_to_stay_silent_and_to_recover() {
 
 /// Runs every timeline with this many seconds between scrapes and between evaluations.
 fn timelines_at(scrape: u32, evaluation: u32) {
-    let pace = Pace { scrape, evaluation };
+    let pace = pace(scrape, evaluation);
     let (with_exporter, others): (Vec<_>, Vec<_>) = scenarios::all()
         .into_iter()
         .partition(|timeline| timeline.needs_exporter_rules());
@@ -297,6 +299,10 @@ fn timelines_at(scrape: u32, evaluation: u32) {
 
 fn run_timelines(pace: Pace, rule_files: &[&PathBuf], timelines: &[Timeline]) {
     let tests: Vec<Value> = timelines.iter().map(|timeline| timeline.test(pace)).collect();
+    run_tests(pace, rule_files, &tests);
+}
+
+fn run_tests(pace: Pace, rule_files: &[&PathBuf], tests: &[Value]) {
     assert!(!tests.is_empty());
     let evaluation = format!("{}s", pace.evaluation);
     let file = json!({ "rule_files": rule_files, "evaluation_interval": evaluation, "tests": tests });
@@ -304,6 +310,52 @@ fn run_timelines(pace: Pace, rule_files: &[&PathBuf], timelines: &[Timeline]) {
     let path = folder.path().join("timelines.yml");
     std::fs::write(&path, file.to_string()).expect("the temporary directory can be written");
     promtool(&["test".into(), "rules".into(), path]);
+}
+
+fn pace(scrape: u32, evaluation: u32) -> Pace {
+    Pace {
+        scrape,
+        evaluation,
+        left_open: timelines::ranges_are_left_open(),
+    }
+}
+
+/// Every alert of a condition, with what a real store makes of the runs: a blip never pages, whoever is away meanwhile; an
+/// outage, and runs that fail every other time, page once.
+fn evidence_at(scrape: u32, evaluation: u32) {
+    let pace = pace(scrape, evaluation);
+    let tests: Vec<Value> = evidence::KINDS
+        .into_iter()
+        .map(|kind| evidence::test(kind, pace))
+        .collect();
+    run_tests(pace, &[&repo("rules/conditions.yml")], &tests);
+}
+
+#[test]
+fn pages_follow_the_evidence_at_scrapes_each_second() {
+    evidence_at(1, 1);
+}
+
+#[test]
+fn pages_follow_the_evidence_at_scrapes_each_5_seconds() {
+    evidence_at(5, 5);
+}
+
+#[test]
+fn pages_follow_the_evidence_at_scrapes_each_15_seconds() {
+    evidence_at(15, 5);
+    evidence_at(15, 15);
+}
+
+#[test]
+fn pages_follow_the_evidence_at_scrapes_each_30_seconds() {
+    evidence_at(30, 5);
+    evidence_at(30, 30);
+}
+
+#[test]
+fn timelines_hold_at_scrapes_each_5_seconds() {
+    timelines_at(5, 5);
 }
 
 #[test]

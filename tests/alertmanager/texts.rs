@@ -56,6 +56,12 @@ fn notifications_read_as_they_should() {
         "firing",
         "api is down (g, web1:10100)",
     );
+    let mut known = down.clone();
+    known["annotations"]["since"] = json!("2026-03-01 01:02:29 UTC");
+    let known = group("firing", &[known]);
+    let mut over_known = alert("UpkeepServiceDown", "critical", "resolved", "API is down");
+    over_known["annotations"]["since"] = json!("2026-03-01 01:02:29 UTC");
+    let over_known = group("resolved", &[over_known]);
     let over = alert(
         "UpkeepServiceDegraded",
         "warning",
@@ -99,6 +105,18 @@ fn notifications_read_as_they_should() {
             &firing,
             "UpkeepServiceDown: api is down (g, web1:10100)\n  Down for 35s. Checks with a problem: http (timeout).\n  \
              Since: 2026-03-01 01:03:04 UTC\n  Runbook: https://runbooks.example/UpkeepServiceDown.md",
+        ),
+        // The exporter's since-time, where the alert tells it, and not the alert's start.
+        (
+            "upkeep.text",
+            &known,
+            "UpkeepServiceDown: api is down (g, web1:10100)\n  Down for 35s. Checks with a problem: http (timeout).\n  \
+             Since: 2026-03-01 01:02:29 UTC\n  Runbook: https://runbooks.example/UpkeepServiceDown.md",
+        ),
+        (
+            "upkeep.text",
+            &over_known,
+            "UpkeepServiceDown: API is down\n  Over. From 2026-03-01 01:02:29 UTC to 2026-03-01 01:33:04 UTC",
         ),
         (
             "upkeep.text",

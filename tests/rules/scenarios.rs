@@ -1,6 +1,6 @@
 //! The timelines that the rules for conditions must survive.
 
-use super::timelines::Edge::{After, At, HoldEnds};
+use super::timelines::Edge::{After, At, HoldEnds, Seen};
 use super::timelines::{NEVER, Timeline};
 
 const DOWN: &str = "UpkeepServiceDown";
@@ -13,6 +13,7 @@ const ONE_DEGRADED: [&str; 3] = ["web1", "critical", "degraded"];
 /// `up` of an exporter that answers all the time.
 const ALWAYS: &[(u32, Option<f64>)] = &[(0, Some(1.0))];
 const SINCE: &str = "upkeep:service_condition_since:held";
+const CONFIRMED: &str = "upkeep:service_condition_confirmed:held";
 const TOLERANCE: &str = "upkeep:service_condition_tolerance:held";
 
 /// `up` of an exporter that does not answer from the first of these moments to the second.
@@ -21,10 +22,18 @@ fn gap(from: u32, to: u32) -> [(u32, Option<f64>); 3] {
 }
 
 pub fn all() -> Vec<Timeline> {
-    [exact(), gaps(), removals(), exporters(), edits(), degraded()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        exact(),
+        gaps(),
+        removals(),
+        exporters(),
+        edits(),
+        degraded(),
+        confirmed(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn exact() -> Vec<Timeline> {
@@ -403,5 +412,104 @@ fn degraded() -> Vec<Timeline> {
             )
             .fires(DEGRADED, &[(After(120), At(180)), (After(300), At(480))])
             .fires(DOWN, &[(After(270), At(300)), (After(360), At(420))]),
+    ]
+}
+
+/// Conditions that last, and whose evidence comes late or never.
+fn confirmed() -> Vec<Timeline> {
+    let lasting = &[(0, Some(0.0)), (60, Some(60.0)), (600, Some(0.0))];
+    let through = &[
+        (0, Some(0.0)),
+        (60, Some(60.0)),
+        (90, None),
+        (270, Some(60.0)),
+        (600, Some(0.0)),
+    ];
+    let unconfirmed = &[(0, Some(0.0)), (90, None), (270, Some(0.0))];
+    vec![
+        Timeline::new("a condition lasts, and nobody sees it again: no page, however long it is")
+            .up("web1", ALWAYS)
+            .evidence(ONE, lasting, &[(0, 30.0)], &[(0, Some(0.0))])
+            .exists(CONFIRMED, &[(At(60), At(600))])
+            .silent(DOWN),
+        Timeline::new("confirmed later than its tolerance ends")
+            .up("web1", ALWAYS)
+            .evidence(ONE, lasting, &[(0, 30.0)], &[(0, Some(0.0)), (127, Some(1.0)), (600, Some(0.0))])
+            .fires(DOWN, &[(Seen(127), At(600))]),
+        Timeline::new("confirmed before its tolerance ends")
+            .up("web1", ALWAYS)
+            .evidence(ONE, lasting, &[(0, 90.0)], &[(0, Some(0.0)), (120, Some(1.0)), (600, Some(0.0))])
+            .fires(DOWN, &[(After(150), At(600))]),
+        Timeline::new("a tolerant service")
+            .up("web1", ALWAYS)
+            .evidence(["web1", "tolerant", "down"], lasting, &[(0, 30.0)], &[(0, Some(0.0)), (240, Some(1.0)), (600, Some(0.0))])
+            .fires(TOLERATED, &[(At(240), At(600))]),
+        Timeline::new("slow")
+            .up("web1", ALWAYS)
+            .evidence(["web1", "critical", "slow"], lasting, &[(0, 30.0)], &[(0, Some(0.0)), (240, Some(1.0)), (600, Some(0.0))])
+            .fires(SLOW, &[(At(240), At(600))]),
+        Timeline::new("the exporter is killed after one failed run: held without a page, and it has recovered in the gap")
+            .up("web1", &gap(90, 270))
+            .evidence(
+                ONE,
+                &[(0, Some(0.0)), (60, Some(60.0)), (90, None), (270, Some(0.0))],
+                &[(0, 30.0)],
+                unconfirmed,
+            )
+            .exists(SINCE, &[(At(60), At(270))])
+            .exists(CONFIRMED, &[(At(60), At(270))])
+            .silent(DOWN),
+        Timeline::new("the exporter is killed after one failed run, for good: held without a page")
+            .up("web1", &[(0, Some(1.0)), (90, Some(0.0))])
+            .evidence(
+                ONE,
+                &[(0, Some(0.0)), (60, Some(60.0)), (90, None)],
+                &[(0, 30.0)],
+                &[(0, Some(0.0)), (90, None)],
+            )
+            .exists(SINCE, &[(At(60), HoldEnds(90))])
+            .exists(CONFIRMED, &[(At(60), HoldEnds(90))])
+            .silent(DOWN),
+        Timeline::new("the exporter is killed after one failed run, and confirms the outage when it is back")
+            .up("web1", &gap(90, 270))
+            .evidence(ONE, through, &[(0, 30.0)], &[(0, Some(0.0)), (90, None), (270, Some(0.0)), (300, Some(1.0)), (600, Some(0.0))])
+            .fires(DOWN, &[(At(300), At(600))]),
+        Timeline::new("confirmed is held over a gap, and the page with it")
+            .up("web1", &gap(300, 480))
+            .evidence(
+                ONE,
+                &[(0, Some(0.0)), (60, Some(60.0)), (300, None), (480, Some(60.0)), (600, Some(0.0))],
+                &[(0, 30.0)],
+                &[(0, Some(0.0)), (120, Some(1.0)), (300, None), (480, Some(1.0)), (600, Some(0.0))],
+            )
+            .fires(DOWN, &[(At(120), At(600))]),
+        Timeline::new("confirmed is missing in one scrape, which is no recovery")
+            .up("web1", ALWAYS)
+            .evidence(
+                ONE,
+                lasting,
+                &[(0, 30.0)],
+                &[(0, Some(0.0)), (120, Some(1.0)), (300, None), (330, Some(1.0)), (600, Some(0.0))],
+            )
+            .fires(DOWN, &[(At(120), At(600))]),
+        Timeline::new("a new condition in a gap has to be confirmed anew")
+            .up("web1", &gap(300, 480))
+            .evidence(
+                ONE,
+                &[(0, Some(0.0)), (60, Some(60.0)), (300, None), (480, Some(420.0)), (600, Some(0.0))],
+                &[(0, 30.0)],
+                &[(0, Some(0.0)), (120, Some(1.0)), (300, None), (480, Some(0.0)), (540, Some(1.0)), (600, Some(0.0))],
+            )
+            .fires(DOWN, &[(At(120), At(480)), (At(540), At(600))]),
+        Timeline::new("down past its tolerance but not confirmed does not silence degraded")
+            .up("web1", ALWAYS)
+            .condition(ONE_DEGRADED, lasting, &[(0, 60.0)])
+            .evidence(ONE, lasting, &[(0, 30.0)], &[(0, Some(0.0))])
+            .fires(DEGRADED, &[(After(120), At(600))])
+            .silent(DOWN),
+        Timeline::new("degraded is not confirmed")
+            .up("web1", ALWAYS)
+            .evidence(ONE_DEGRADED, lasting, &[(0, 60.0)], &[(0, Some(0.0)), (240, Some(1.0)), (600, Some(0.0))])
+            .fires(DEGRADED, &[(At(240), At(600))]),
     ]
 }

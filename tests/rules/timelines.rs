@@ -17,6 +17,8 @@ pub const NEVER: Edge = Edge::At(u32::MAX / 2);
 pub struct Pace {
     pub scrape: u32,
     pub evaluation: u32,
+    /// See [`ranges_are_left_open`].
+    pub left_open: bool,
 }
 
 /// The first evaluation that differs from the ones before it.
@@ -28,6 +30,8 @@ pub enum Edge {
     After(u32),
     /// Ten minutes after the last scrape before this moment, at which the exporter stopped answering.
     HoldEnds(u32),
+    /// At the first scrape at this moment or after it: what the exporter shows from this moment on.
+    Seen(u32),
 }
 
 impl Edge {
@@ -36,7 +40,9 @@ impl Edge {
         match self {
             Self::At(t) => t.div_ceil(step) * step,
             Self::After(t) => (t / step + 1) * step,
+            Self::HoldEnds(t) if pace.left_open => Self::At(t - pace.scrape + 600).tick(pace),
             Self::HoldEnds(t) => Self::After(t - pace.scrape + 600).tick(pace),
+            Self::Seen(t) => Self::At(t.div_ceil(pace.scrape) * pace.scrape).tick(pace),
         }
     }
 }
@@ -65,6 +71,12 @@ impl Series {
         let words: Vec<String> = (0..=end).step_by(pace.scrape as usize).map(word).collect();
         words.join(" ")
     }
+}
+
+/// promtool's ranges are open at their left end since 3.0: a sample as old as the range is long does not count any more.
+pub fn ranges_are_left_open() -> bool {
+    let version = super::promtool(&["--version".into()]);
+    !version.contains("version 2.")
 }
 
 /// An alert that fires, or another series that exists, in these spans and at no other evaluation.
@@ -110,12 +122,27 @@ impl Timeline {
     }
 
     /// Since-time and tolerance of a condition of the service `api`; `labels` are `instance`, `tier` and `condition`. Where
-    /// the since-time is absent the tolerance is, because both come with the service.
+    /// the since-time is absent the tolerance is, because both come with the service. It is confirmed all the time.
     pub fn condition(
+        self,
+        labels: [&str; 3],
+        since: &[(u32, Option<f64>)],
+        tolerance: &[(u32, f64)],
+    ) -> Self {
+        let confirmed = since
+            .iter()
+            .map(|(from, since)| (*from, since.map(|since| f64::from(u8::from(since > 0.0)))));
+        let confirmed: Vec<_> = confirmed.collect();
+        self.evidence(labels, since, tolerance, &confirmed)
+    }
+
+    /// The same, and whether it is confirmed.
+    pub fn evidence(
         mut self,
         labels: [&str; 3],
         since: &[(u32, Option<f64>)],
         tolerance: &[(u32, f64)],
+        confirmed: &[(u32, Option<f64>)],
     ) -> Self {
         let [instance, tier, condition] = labels;
         let labels = format!(
@@ -152,6 +179,11 @@ impl Timeline {
             name,
             steps: since.to_vec(),
         });
+        let name = format!("upkeep_service_condition_confirmed{{{labels}}}");
+        self.series.push(Series {
+            name,
+            steps: confirmed.to_vec(),
+        });
         self
     }
 
@@ -164,8 +196,7 @@ impl Timeline {
 
     /// This recorded series exists in these spans and at no other evaluation.
     pub fn exists(mut self, selector: &str, spans: &[(Edge, Edge)]) -> Self {
-        let (selector, spans) = (selector.to_owned(), spans.to_vec());
-        self.expect.push(Expect { selector, spans });
+        self.expect.push(Expect::new(selector, spans.to_vec()));
         self
     }
 
@@ -220,7 +251,14 @@ impl Timeline {
 }
 
 impl Expect {
-    fn checks(&self, pace: Pace, end: u32) -> Vec<Value> {
+    pub fn new(selector: &str, spans: Vec<(Edge, Edge)>) -> Self {
+        Self {
+            selector: selector.to_owned(),
+            spans,
+        }
+    }
+
+    pub fn checks(&self, pace: Pace, end: u32) -> Vec<Value> {
         let spans: Vec<(u32, u32)> = self
             .spans
             .iter()
