@@ -89,7 +89,8 @@ pub async fn addresses(
     if host.parse::<IpAddr>().is_err() {
         trace.at(Step::Resolving(host.to_owned()));
     }
-    match resolver.resolve_for(host, port, preference).await {
+    let deadline = trace.report.deadline;
+    match resolver.resolve_for(host, port, preference, deadline).await {
         Ok(mut addresses) => {
             addresses.truncate(MAX_ADDRESSES);
             trace.enter(Phase::Connect);
@@ -106,7 +107,11 @@ pub async fn addresses(
     }
 }
 
-async fn connect(peer: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> {
+/// Connects to an address, from this one of the machine.
+///
+/// # Errors
+/// Why it could not; EMFILE where one of the last descriptors would be taken.
+pub async fn connect(peer: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> {
     let socket = shortage::keep_reserve(match peer {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(_) => TcpSocket::new_v6()?,

@@ -229,6 +229,10 @@ pub fn packets(input: &[u8]) {
             }
         }
     }
+    match twice(|| check::resolve::rehearse(input)) {
+        Ok(addresses) => assert!(!addresses.is_empty() && addresses.len() <= input.len() / 12),
+        Err(error) => assert_error(&error),
+    }
     match twice(|| check::amqp::rehearse(input)) {
         Ok(frames) => assert!(frames <= input.len() / 8),
         Err(error) => assert_error(&error),

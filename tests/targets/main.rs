@@ -12,6 +12,7 @@ mod content;
 mod early;
 mod extraction;
 mod http2;
+mod name_servers;
 mod names;
 mod old_tls;
 mod proxies;

@@ -3,13 +3,11 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use hickory_resolver::proto::op::{Message, MessageType, ResponseCode};
+use hickory_proto::op::{Message, MessageType, ResponseCode};
 use rustix::net::{RecvFlags, recv};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest};
 use tokio::net::UdpSocket;
 
-use crate::check::stream::Stream;
-use crate::check::trace::{Step, Trace};
 use crate::check::{dial, shortage, tls};
 use crate::model::{Problem, Reason};
 
@@ -19,6 +17,15 @@ pub const MAX_MESSAGE: usize = u16::MAX as usize;
 const HEADER: usize = 12;
 /// The bit of its third byte that tells an answer from a question.
 const IS_ANSWER: u8 = 0x80;
+
+/// The bytes of a question.
+///
+/// # Errors
+/// Where it can't be written down.
+pub fn pack(question: &Message) -> Result<Vec<u8>, Problem> {
+    let packed = question.to_vec();
+    packed.map_err(|error| Problem::new(Reason::Internal, format_args!("packing the question: {error}")))
+}
 
 /// A socket that talks with this address only; what others send does not get to it, and that nobody listens there does.
 ///
@@ -40,41 +47,47 @@ pub async fn udp(peer: SocketAddr, source: Option<IpAddr>) -> Result<UdpSocket, 
     Ok(socket)
 }
 
-/// Asks in a datagram. Answers to other questions, which may be late ones or forged, do not count.
+/// Sends a question in a datagram.
+///
+/// # Errors
+/// Why it could not be sent.
+pub async fn send(socket: &UdpSocket, peer: SocketAddr, packed: &[u8]) -> Result<(), Problem> {
+    let sent = socket.send(packed).await;
+    sent.map(|_| ()).map_err(|error| failed(peer, &error))
+}
+
+/// Waits for the answer in a datagram. Answers to other questions, which may be late ones or forged, do not count; `passed_over`
+/// is called with their number. May be cancelled and called again.
 ///
 /// # Errors
 /// Why there is no answer.
-pub async fn over_udp(
+pub async fn receive(
     socket: &UdpSocket,
     peer: SocketAddr,
     question: &Message,
-    packed: &[u8],
-    trace: &mut Trace<'_>,
+    mut passed_over: impl FnMut(u64),
 ) -> Result<Message, Problem> {
-    trace.at(Step::Doing(format!("waiting for the answer of {peer}").into()));
-    socket.send(packed).await.map_err(|error| failed(peer, &error))?;
-    let mut datagram = vec![0; MAX_MESSAGE];
     let mut others: u64 = 0;
     loop {
-        // What routers and the peer's system say of a question wakes nobody who waits for datagrams only.
+        // What routers and the peer's system say of a question wakes nobody who waits for datagrams only. Memory is taken
+        // once something came: many questions may wait at a time.
         let received = socket.async_io(Interest::READABLE | Interest::ERROR, || {
-            Ok(recv(socket, datagram.as_mut_slice(), RecvFlags::empty())?)
+            let mut datagram = vec![0; MAX_MESSAGE];
+            let (length, _) = recv(socket, datagram.as_mut_slice(), RecvFlags::empty())?;
+            datagram.truncate(length);
+            Ok(datagram)
         });
-        let (length, _) = received.await.map_err(|error| failed(peer, &error))?;
-        let datagram = &datagram[..length];
+        let datagram = received.await.map_err(|error| failed(peer, &error))?;
         if datagram.starts_with(&question.metadata.id.to_be_bytes())
             && datagram.get(2).is_some_and(|flags| flags & IS_ANSWER != 0)
         {
-            let answer = parse(peer, datagram)?;
+            let answer = parse(peer, &datagram)?;
             if answers(&answer, question) {
                 return Ok(answer);
             }
         }
         others += 1;
-        let step = format!(
-            "waiting for the answer of {peer}; {others} datagrams that came do not answer this question"
-        );
-        trace.at(Step::Doing(step.into()));
+        passed_over(others);
     }
 }
 
@@ -83,13 +96,11 @@ pub async fn over_udp(
 /// # Errors
 /// Why there is no answer, or why it is none to this question.
 pub async fn over_stream(
-    stream: &mut Stream,
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     peer: SocketAddr,
     question: &Message,
     packed: &[u8],
-    trace: &mut Trace<'_>,
 ) -> Result<Message, Problem> {
-    trace.at(Step::Doing(format!("waiting for the answer of {peer}").into()));
     let length = u16::try_from(packed.len()).unwrap_or(u16::MAX);
     let framed = [&length.to_be_bytes(), packed].concat();
     let exchanged = async {
@@ -113,7 +124,7 @@ pub async fn over_stream(
 ///
 /// # Errors
 /// Why it is none.
-pub(super) fn parse(peer: SocketAddr, message: &[u8]) -> Result<Message, Problem> {
+pub fn parse(peer: SocketAddr, message: &[u8]) -> Result<Message, Problem> {
     if message.len() < HEADER {
         let message = format_args!(
             "{peer}: what came has {} bytes, which is no DNS message",
@@ -140,11 +151,13 @@ fn answers(answer: &Message, question: &Message) -> bool {
     answer.metadata.message_type == MessageType::Response && is_repeated
 }
 
+/// The problem of a socket for datagrams.
 fn failed(peer: SocketAddr, error: &io::Error) -> Problem {
     dial::problem_at(peer, error, format_args!("asking {peer} in a datagram: {error}"))
 }
 
-fn broken(peer: SocketAddr, error: &io::Error) -> Problem {
+/// The problem of a connection.
+pub fn broken(peer: SocketAddr, error: &io::Error) -> Problem {
     let fault = error
         .get_ref()
         .and_then(|cause| cause.downcast_ref::<rustls::Error>());
@@ -158,6 +171,6 @@ fn broken(peer: SocketAddr, error: &io::Error) -> Problem {
                 format_args!("asking {peer}: it closed the connection before the answer was complete");
             Problem::new(Reason::Closed, message)
         }
-        None => dial::problem(error, format_args!("asking {peer}: {error}")),
+        None => dial::problem_at(peer, error, format_args!("asking {peer}: {error}")),
     }
 }

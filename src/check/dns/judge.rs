@@ -1,7 +1,7 @@
 //! Whether an answer is what the check demands: its response code, and the records of its sections.
 
-use hickory_resolver::proto::op::Message;
-use hickory_resolver::proto::rr::{RData, RecordType};
+use hickory_proto::op::Message;
+use hickory_proto::rr::{RData, RecordType};
 
 use super::families::Numbers;
 use super::text;

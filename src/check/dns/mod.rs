@@ -1,14 +1,14 @@
 //! The dns check: one question to one name server, sent once, and what its answer must be like. The response time lasts
 //! until the answer is there.
 
-mod exchange;
+pub(super) mod exchange;
 mod families;
 mod judge;
 mod text;
 
 use std::net::SocketAddr;
 
-use hickory_resolver::proto::op::{Message, Query};
+use hickory_proto::op::{Message, Query};
 
 use self::families::Numbers;
 pub use self::families::{FAMILIES, PROBE_FAMILIES};
@@ -18,9 +18,9 @@ use super::dial::dial_from;
 use super::network::Network;
 use super::stream::{Allowance, Stream};
 use super::tls::TlsClient;
-use super::trace::{Phase, Trace};
+use super::trace::{Phase, Step, Trace};
 use crate::config::dns::{DnsSettings, Transport};
-use crate::model::{Problem, Reason, Report};
+use crate::model::{Problem, Report};
 
 /// The most bytes that a run reads from a connection: one message, and its length.
 const MAX_BYTES: u64 = 2 + exchange::MAX_MESSAGE as u64;
@@ -78,9 +78,7 @@ impl DnsCheck {
 
     async fn ask(&mut self, run: &mut Run<'_>) -> Result<(), Problem> {
         let question = self.question();
-        let packed = question
-            .to_vec()
-            .map_err(|error| Problem::new(Reason::Internal, format_args!("packing the question: {error}")))?;
+        let packed = exchange::pack(&question)?;
         let answer = match self.settings.query.transport {
             Transport::Udp => self.in_a_datagram(&question, &packed, &mut run.trace).await?,
             Transport::Tcp | Transport::Tls(_) => {
@@ -119,7 +117,14 @@ impl DnsCheck {
         let peer = SocketAddr::new(addresses[0], server.port);
         let socket = exchange::udp(peer, query.source).await?;
         trace.enter(Phase::Processing);
-        exchange::over_udp(&socket, peer, question, packed, trace).await
+        let step = format!("waiting for the answer of {peer}");
+        trace.at(Step::Doing(step.clone().into()));
+        exchange::send(&socket, peer, packed).await?;
+        exchange::receive(&socket, peer, question, |others| {
+            let others = format!("{others} datagrams that came do not answer this question");
+            trace.at(Step::Doing(format!("{step}; {others}").into()));
+        })
+        .await
     }
 
     async fn over_a_connection(
@@ -140,7 +145,8 @@ impl DnsCheck {
             ),
         };
         trace.enter(Phase::Processing);
-        exchange::over_stream(&mut stream, peer, question, packed, trace).await
+        trace.at(Step::Doing(format!("waiting for the answer of {peer}").into()));
+        exchange::over_stream(&mut stream, peer, question, packed).await
     }
 }
 

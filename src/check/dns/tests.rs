@@ -4,14 +4,15 @@ use std::net::Ipv4Addr;
 use std::str::FromStr;
 use std::time::Duration;
 
-use hickory_resolver::proto::op::{MessageType, ResponseCode};
-use hickory_resolver::proto::rr::rdata::{A, AAAA, CAA, CNAME, HINFO, MX, NS, NULL, PTR, SOA, SRV, TXT};
-use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
+use hickory_proto::op::{MessageType, ResponseCode};
+use hickory_proto::rr::rdata::{A, AAAA, CAA, CNAME, HINFO, MX, NS, NULL, PTR, SOA, SRV, TXT};
+use hickory_proto::rr::{Name, RData, Record, RecordType};
 use tokio::net::UdpSocket;
 
 use super::*;
 use crate::config::KindSettings;
 use crate::config::tests_support;
+use crate::model::Reason;
 
 fn name(text: &str) -> Name {
     Name::from_ascii(text).unwrap()

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use hickory_resolver::proto::op::Edns;
-use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
+use hickory_proto::op::Edns;
+use hickory_proto::rr::{Name, RData, Record, RecordType};
 
 /// `example.org.<tab>300<tab>IN<tab>A<tab>192.0.2.1`.
 pub fn record(record: &Record) -> String {

@@ -1,37 +1,32 @@
-//! Resolves names as the system would, without getaddrinfo, which blocks a thread and outlives deadlines. Nothing is
-//! cached, so that an outage of the DNS shows at once; the files are read again when they change.
+//! Resolves names as the system's resolver (glibc) does, without getaddrinfo, which blocks a thread and outlives deadlines.
+//! Nothing is cached, so that an outage of the DNS shows at once; the files are read again when they change.
 
+mod answer;
+mod conf;
 mod hosts;
+mod servers;
 
 use std::fmt;
 use std::io::Read;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use hickory_resolver::TokioResolver;
-use hickory_resolver::config::{NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts};
-use hickory_resolver::net::runtime::TokioRuntimeProvider;
-use hickory_resolver::net::{DnsError, NetError};
-use hickory_resolver::proto::op::ResponseCode;
-use hickory_resolver::proto::rr::{Name, RData, RecordType};
-use hickory_resolver::system_conf::parse_resolv_conf;
+use hickory_proto::rr::{Name, RecordType};
+use tokio::time::Instant;
 
+use self::answer::{Answer, Verdict};
+use self::conf::{Environment, ResolvConf};
 use self::hosts::{Hosts, MAX_HOSTS_BYTES};
+use self::servers::Servers;
+use super::dns::exchange;
 use super::gate::Gate;
 use crate::config::address::{AddressPreference, IpProtocol};
 use crate::config::stamp::Stamp;
 use crate::model::{Problem, Reason};
 
-/// How long the other protocol's addresses are awaited once the preferred one's are there (RFC 8305, section 3).
-const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
-
-/// How long the preferred protocol's addresses are awaited once the other one's are there. Some name servers never answer
-/// questions for AAAA records, which must not take a service down that everybody reaches. Longer than the 50 ms of RFC
-/// 8305, so that a slow answer does not overrule the preference; shorter than the default limit of a response time.
-const PREFERENCE_DELAY: Duration = Duration::from_millis(500);
+/// The longest resolv.conf that is read, in bytes.
+const MAX_RESOLV_CONF_BYTES: u64 = 1 << 20;
 
 /// Where the system's configuration of name resolution is.
 #[derive(Clone, Debug)]
@@ -71,7 +66,7 @@ struct Inner {
 #[derive(Default)]
 struct State {
     hosts: Option<(Stamp, Arc<Hosts>)>,
-    dns: Option<(Stamp, Arc<TokioResolver>)>,
+    servers: Option<(Stamp, Arc<Servers>)>,
 }
 
 impl Resolver {
@@ -101,17 +96,19 @@ impl Resolver {
     }
 
     /// The addresses of a host that may be connected to, in their order; at least one. `port` is what will be connected to,
-    /// where there are ports.
+    /// where there are ports. `deadline` is the run's: name servers are waited for no longer than leaves time for the rest.
     ///
     /// # Errors
     /// With the reason `dns`, whose message says what was asked, and with the reason `permission` where the gate refuses all addresses.
+    /// A shortage where this machine lacks what it takes to ask.
     pub async fn resolve_for(
         &self,
         host: &str,
         port: Option<u16>,
         preference: AddressPreference,
+        deadline: Option<Instant>,
     ) -> Result<Vec<IpAddr>, Problem> {
-        let addresses = self.inner.resolve(host, preference).await?;
+        let addresses = self.inner.resolve(host, preference, deadline).await?;
         match &self.gate {
             Some(gate) => gate.admit(host, addresses, port),
             None => Ok(addresses),
@@ -124,13 +121,18 @@ impl Inner {
     ///
     /// # Errors
     /// A problem with the reason `dns`, whose message says what was asked.
-    async fn resolve(&self, host: &str, preference: AddressPreference) -> Result<Vec<IpAddr>, Problem> {
+    async fn resolve(
+        &self,
+        host: &str,
+        preference: AddressPreference,
+        deadline: Option<Instant>,
+    ) -> Result<Vec<IpAddr>, Problem> {
         let found = match known(host) {
             Some(addresses) if addresses.len() > 1 => self.listed(host, addresses),
             Some(addresses) => addresses,
             None => match self.hosts().get(host) {
                 Some(addresses) => addresses.to_vec(),
-                None => self.ask(host, preference).await?,
+                None => self.ask(host, preference, deadline).await?,
             },
         };
         let ordered = preference.order(&found);
@@ -155,43 +157,53 @@ impl Inner {
         if both.is_empty() { local } else { both }
     }
 
-    /// Asks the name servers. Both protocols are asked at the same time; the preferred one's answer is awaited, for not
-    /// much longer than the other one's.
-    async fn ask(&self, host: &str, preference: AddressPreference) -> Result<Vec<IpAddr>, Problem> {
-        let problem =
+    /// Asks the name servers for what the name may stand for, one name after the other, as glibc does.
+    async fn ask(
+        &self,
+        host: &str,
+        preference: AddressPreference,
+        deadline: Option<Instant>,
+    ) -> Result<Vec<IpAddr>, Problem> {
+        let servers = self.servers();
+        let failed =
             |what: &dyn fmt::Display| Problem::new(Reason::Dns, format_args!("resolving {host}: {what}"));
-        let dns = self.dns().map_err(|error| problem(&error))?;
-        let name = Name::from_str_relaxed(host).map_err(|error| problem(&error))?;
-        let (first, second) = match preference.preferred {
-            IpProtocol::Ip6 => (RecordType::AAAA, RecordType::A),
-            IpProtocol::Ip4 => (RecordType::A, RecordType::AAAA),
-        };
-        let failed = |error: NetError| problem(&explain(&error));
-        if !preference.fallback {
-            return lookup(&dns, &name, first).await.map_err(failed);
+        let records = records(preference, servers.conf.no_aaaa);
+        if records.is_empty() {
+            return Err(failed(
+                &"only IPv6 addresses are wanted, and resolv.conf has the option no-aaaa",
+            ));
         }
-        let mut preferred = pin!(lookup(&dns, &name, first));
-        let mut other = pin!(lookup(&dns, &name, second));
-        let (preferred, other) = tokio::select! {
-            biased;
-            preferred = &mut preferred => {
-                let delay = if preferred.is_ok() { RESOLUTION_DELAY } else { Duration::MAX };
-                (preferred, tokio::time::timeout(delay, other).await.unwrap_or(Ok(Vec::new())))
+        let mut fault: Option<String> = None;
+        let mut is_known = false;
+        let mut is_searching = true;
+        for candidate in servers.conf.candidates(host) {
+            if candidate.is_searched && !is_searching {
+                continue;
             }
-            other = &mut other => {
-                let delay = if other.is_ok() { PREFERENCE_DELAY } else { Duration::MAX };
-                let preferred = tokio::time::timeout(delay, preferred).await;
-                (preferred.unwrap_or(Err(NetError::Timeout)), other)
+            let name = match Name::from_str_relaxed(&candidate.name) {
+                Ok(name) => name,
+                // With a search domain it is too long.
+                Err(_) if candidate.is_searched => continue,
+                Err(error) => return Err(failed(&error)),
+            };
+            let verdict = servers.ask(&name, &records, deadline).await;
+            match verdict.map_err(|lack| prefixed(host, lack))? {
+                Verdict::Found(addresses) => return Ok(addresses),
+                Verdict::Absent { is_known: known } => is_known |= known,
+                Verdict::Failed(failure) => {
+                    is_searching &= !candidate.is_searched || failure.is_servfail;
+                    fault.get_or_insert_with(|| match candidate.is_searched {
+                        true => format!("asking for {name}: {}", failure.text),
+                        false => failure.text,
+                    });
+                }
             }
-        };
-        match (preferred, other) {
-            (Ok(mut addresses), other) => {
-                addresses.extend(other.unwrap_or_default());
-                Ok(addresses)
-            }
-            (Err(_), Ok(addresses)) => Ok(addresses),
-            (Err(error), Err(_)) => Err(failed(error)),
         }
+        Err(match fault {
+            Some(fault) => failed(&fault),
+            None if is_known => failed(&"the name has no address"),
+            None => failed(&"there is no such name (NXDOMAIN)"),
+        })
     }
 
     fn hosts(&self) -> Arc<Hosts> {
@@ -200,7 +212,7 @@ impl Inner {
         match &state.hosts {
             Some((known, hosts)) if *known == stamp => hosts.clone(),
             _ => {
-                let text = read(&self.files.hosts).unwrap_or_default();
+                let text = read(&self.files.hosts, MAX_HOSTS_BYTES).unwrap_or_default();
                 let hosts = Arc::new(Hosts::parse(&String::from_utf8_lossy(&text)));
                 state.hosts = Some((stamp, hosts.clone()));
                 hosts
@@ -208,44 +220,19 @@ impl Inner {
         }
     }
 
-    fn dns(&self) -> Result<Arc<TokioResolver>, NetError> {
+    fn servers(&self) -> Arc<Servers> {
         let stamp = Stamp::of(&self.files.resolv_conf);
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        match &state.dns {
-            Some((known, dns)) if *known == stamp => Ok(dns.clone()),
+        match &state.servers {
+            Some((known, servers)) if *known == stamp => servers.clone(),
             _ => {
-                let dns = Arc::new(self.build()?);
-                state.dns = Some((stamp, dns.clone()));
-                Ok(dns)
+                let text = read(&self.files.resolv_conf, MAX_RESOLV_CONF_BYTES).unwrap_or_default();
+                let conf = ResolvConf::parse(&String::from_utf8_lossy(&text), &environment());
+                let servers = Arc::new(Servers::new(conf, self.files.port));
+                state.servers = Some((stamp, servers.clone()));
+                servers
             }
         }
-    }
-
-    fn build(&self) -> Result<TokioResolver, NetError> {
-        let text = read(&self.files.resolv_conf).unwrap_or_default();
-        let (config, mut options) = match parse_resolv_conf(&text) {
-            Ok(parsed) => parsed,
-            // No name server is named: then it is the one on this machine (resolv.conf(5)), never a public one.
-            Err(_) => {
-                let local = NameServerConfig::udp_and_tcp(Ipv4Addr::LOCALHOST.into());
-                (
-                    ResolverConfig::from_parts(None, Vec::new(), vec![local]),
-                    ResolverOpts::default(),
-                )
-            }
-        };
-        let mut servers = config.name_servers().to_vec();
-        for connection in servers.iter_mut().flat_map(|server| &mut server.connections) {
-            connection.port = self.files.port;
-        }
-        // "search" replaces "domain", the last one of them counts (resolv.conf(5)).
-        let domain = config.domain().filter(|_| config.search().is_empty()).cloned();
-        let config = ResolverConfig::from_parts(domain, config.search().to_vec(), servers);
-        options.cache_size = 0;
-        options.use_hosts_file = ResolveHosts::Never;
-        TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
-            .with_options(options)
-            .build()
     }
 }
 
@@ -268,31 +255,39 @@ fn known(host: &str) -> Option<Vec<IpAddr>> {
     local.then(|| vec![Ipv6Addr::LOCALHOST.into(), Ipv4Addr::LOCALHOST.into()])
 }
 
-async fn lookup(dns: &TokioResolver, name: &Name, record: RecordType) -> Result<Vec<IpAddr>, NetError> {
-    let found = dns.lookup(name.clone(), record).await?;
-    let addresses = found.answers().iter().filter_map(|record| match &record.data {
-        RData::A(address) => Some(IpAddr::V4(address.0)),
-        RData::AAAA(address) => Some(IpAddr::V6(address.0)),
-        _ => None,
-    });
-    let addresses: Vec<IpAddr> = addresses.collect();
-    match addresses.is_empty() {
-        true => Err(NetError::Message("the answer holds no address")),
-        false => Ok(addresses),
+/// The records that are asked for, the preferred ones first.
+fn records(preference: AddressPreference, no_aaaa: bool) -> Vec<RecordType> {
+    let mut records = match preference.preferred {
+        IpProtocol::Ip6 => vec![RecordType::AAAA, RecordType::A],
+        IpProtocol::Ip4 => vec![RecordType::A, RecordType::AAAA],
+    };
+    if !preference.fallback {
+        records.truncate(1);
+    }
+    records.retain(|record| !no_aaaa || *record != RecordType::AAAA);
+    records
+}
+
+/// The problem with the name that was resolved.
+fn prefixed(host: &str, lack: Problem) -> Problem {
+    let message = format!("resolving {host}: {}", lack.message());
+    match lack.shortage {
+        Some(shortage) => Problem::from_shortage(shortage, message),
+        None => Problem::new(lack.reason, message),
     }
 }
 
-fn explain(error: &NetError) -> String {
-    match error {
-        NetError::Dns(DnsError::NoRecordsFound(found)) => match found.response_code {
-            ResponseCode::NXDomain => "there is no such name (NXDOMAIN)".to_owned(),
-            ResponseCode::NoError => "the name has no address".to_owned(),
-            code => format!("the name server answers {code}"),
-        },
-        NetError::Dns(DnsError::ResponseCode(code)) => format!("the name server answers {code}"),
-        NetError::Timeout | NetError::NoConnections => "no name server answers".to_owned(),
-        NetError::Io(error) => format!("asking the name server: {error}"),
-        other => other.to_string(),
+/// What decides beside resolv.conf.
+fn environment() -> Environment {
+    let variable = |name: &str| std::env::var(name).ok();
+    Environment {
+        local_domain: variable("LOCALDOMAIN"),
+        options: variable("RES_OPTIONS"),
+        host_name: rustix::system::uname()
+            .nodename()
+            .to_str()
+            .ok()
+            .map(str::to_owned),
     }
 }
 
@@ -303,12 +298,28 @@ const fn protocol_name(protocol: IpProtocol) -> &'static str {
     }
 }
 
-fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+fn read(path: &Path, most: u64) -> std::io::Result<Vec<u8>> {
     let mut text = Vec::new();
-    std::fs::File::open(path)?
-        .take(MAX_HOSTS_BYTES)
-        .read_to_end(&mut text)?;
+    std::fs::File::open(path)?.take(most).read_to_end(&mut text)?;
     Ok(text)
+}
+
+/// Reads a message as a server's answer to both questions about example.org. For tests with arbitrary input.
+///
+/// # Errors
+/// Why it is no message, or holds no address.
+#[doc(hidden)]
+pub fn rehearse(message: &[u8]) -> Result<Vec<IpAddr>, String> {
+    let server = Ipv4Addr::LOCALHOST.into();
+    let message =
+        exchange::parse(SocketAddr::new(server, 53), message).map_err(|problem| problem.to_string())?;
+    let name = Name::from_ascii("example.org.").map_err(|error| error.to_string())?;
+    let read = |record| (record, Answer::read(&message, &name, record));
+    match answer::judge(server, &[read(RecordType::AAAA), read(RecordType::A)]) {
+        Verdict::Found(addresses) => Ok(addresses),
+        Verdict::Absent { .. } => Err("there is no address".to_owned()),
+        Verdict::Failed(failure) => Err(failure.text),
+    }
 }
 
 #[cfg(test)]
@@ -356,7 +367,10 @@ mod tests {
                 ..ResolverFiles::default()
             });
             let preference = AddressPreference::new(None, None);
-            let found = resolver.resolve_for("localhost", None, preference).await.unwrap();
+            let found = resolver
+                .resolve_for("localhost", None, preference, None)
+                .await
+                .unwrap();
             let found: Vec<String> = found.iter().map(ToString::to_string).collect();
             assert_eq!(found.join(" "), expected, "{lines}");
         }
@@ -366,7 +380,7 @@ mod tests {
     async fn an_address_of_the_other_protocol_is_no_address() {
         let preference = AddressPreference::new(Some(IpProtocol::Ip6), Some(false));
         let problem = Resolver::default()
-            .resolve_for("127.0.0.1", None, preference)
+            .resolve_for("127.0.0.1", None, preference, None)
             .await
             .unwrap_err();
         assert_eq!(problem.reason, Reason::Dns);

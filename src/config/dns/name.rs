@@ -1,6 +1,6 @@
 //! The name that is asked for, as a zone file writes it (RFC 1035, section 5.1).
 
-use hickory_resolver::proto::rr::Name;
+use hickory_proto::rr::Name;
 
 /// The fully qualified name that `text` stands for, with or without a dot at its end. Other letters than ASCII's are encoded
 /// (RFC 5890).

@@ -68,7 +68,7 @@ impl Drop for NameServer {
 }
 
 /// The name and the type asked for (RFC 1035, section 4.1.2).
-fn question(query: &[u8]) -> (String, u16) {
+pub fn question(query: &[u8]) -> (String, u16) {
     let (mut at, mut labels) = (12, Vec::new());
     while query[at] != 0 {
         let length = usize::from(query[at]);

@@ -6,6 +6,7 @@
 
 pub mod dns;
 pub mod http2;
+pub mod name_servers;
 pub mod proxy;
 pub mod tls;
 

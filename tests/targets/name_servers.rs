@@ -1,0 +1,507 @@
+//! Several name servers, each good or broken in every way, in every place of resolv.conf: beside the real resolver of the
+//! system (getent, glibc), for the resolver, for checks and for `/probe`. Each test has a network and mounts of its own.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+
+use futures_util::StreamExt;
+use futures_util::future::join_all;
+use tokio::process::Command;
+use tokio::time::Instant;
+use upkeep_exporter::check::resolve::Resolver;
+use upkeep_exporter::config::address::{AddressPreference, IpProtocol};
+use upkeep_exporter::model::{Problem, Shortage};
+
+use super::common::exporter::Exporter;
+use super::common::servers::get;
+use super::common::stage;
+use super::common::targets::name_servers::{CLOSED, NameServers, address};
+use super::*;
+
+/// What a name server may be.
+const KINDS: [&str; 9] = [
+    "good",
+    "nx",
+    "servfail",
+    "refused",
+    "notimp",
+    "silent",
+    "truncated",
+    "garbage",
+    "closed",
+];
+
+/// How many names are resolved at a time: more make servers lose datagrams.
+const AT_A_TIME: usize = 24;
+
+/// The servers of one resolv.conf, and the labels of names that make them what they are to be.
+struct Setting {
+    conf: PathBuf,
+    labels: Vec<String>,
+}
+
+/// All settings of so many servers. Which ports are closed is up to the file, all else to the names.
+fn settings(folder: &Path, servers: usize) -> Vec<Setting> {
+    let mut settings: Vec<Setting> = Vec::new();
+    for number in 0..KINDS.len().pow(u32::try_from(servers).unwrap()) {
+        let kinds: Vec<&str> = (0..servers)
+            .scan(number, |left, _| {
+                let kind = KINDS[*left % KINDS.len()];
+                *left /= KINDS.len();
+                Some(kind)
+            })
+            .collect();
+        let servers = kinds.iter().enumerate().map(|(at, kind)| match *kind {
+            "closed" => CLOSED.to_owned(),
+            _ => address(at),
+        });
+        let servers: Vec<String> = servers.collect();
+        let conf = folder.join(servers.join("-"));
+        let labels = kinds.join(".");
+        match settings.iter_mut().find(|setting| setting.conf == conf) {
+            Some(setting) => setting.labels.push(labels),
+            None => {
+                let lines: String = servers
+                    .iter()
+                    .map(|server| format!("nameserver {server}\n"))
+                    .collect();
+                fs::write(&conf, format!("{lines}options timeout:1 attempts:1\n")).unwrap();
+                settings.push(Setting {
+                    conf,
+                    labels: vec![labels],
+                });
+            }
+        }
+    }
+    settings
+}
+
+/// A resolver that reads this file.
+fn files(conf: &Path) -> ResolverFiles {
+    ResolverFiles {
+        resolv_conf: conf.to_owned(),
+        hosts: "/no/hosts".into(),
+        ..ResolverFiles::default()
+    }
+}
+
+async fn resolve(
+    resolver: &Resolver,
+    name: &str,
+    deadline: Option<Duration>,
+) -> Result<BTreeSet<String>, Problem> {
+    let deadline = deadline.map(|left| Instant::now() + left);
+    let found = resolver
+        .resolve_for(name, None, AddressPreference::default(), deadline)
+        .await?;
+    Ok(found.iter().map(ToString::to_string).collect())
+}
+
+/// What getent says of these names with this resolv.conf.
+async fn getent(conf: &Path, names: &[String]) -> Vec<BTreeSet<String>> {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("nsswitch.conf"), "hosts: files dns\n").unwrap();
+    fs::write(folder.path().join("names"), names.join("\n")).unwrap();
+    let script = format!(
+        "mount --bind \"$1\" /etc/resolv.conf && mount --bind \"$2/nsswitch.conf\" /etc/nsswitch.conf || exit 1\n\
+         cd \"$2\"; xargs -P {AT_A_TIME} -n 1 sh -c 'getent ahosts \"$0\" >\"$0\" || true' <names"
+    );
+    let run = Command::new("unshare")
+        .args(["--mount", "--propagation=private", "sh", "-c", &script, "sh"])
+        .arg(conf)
+        .arg(folder.path())
+        .output()
+        .await
+        .unwrap();
+    assert!(run.status.success(), "{run:?}");
+    let found = names.iter().map(|name| {
+        let text = fs::read_to_string(folder.path().join(name)).unwrap();
+        let addresses = text
+            .lines()
+            .filter_map(|line| line.split_ascii_whitespace().next());
+        addresses.map(str::to_owned).collect()
+    });
+    found.collect()
+}
+
+fn names(who: &str, labels: &[String]) -> Vec<String> {
+    labels
+        .iter()
+        .map(|labels| format!("{who}.{labels}.test"))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn any_servers_in_any_place_are_asked_as_glibc_asks_them() {
+    if !stage::is_on_stage("name_servers::any_servers_in_any_place_are_asked_as_glibc_asks_them") {
+        return;
+    }
+    let servers = NameServers::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let settings: Vec<Setting> = (2..=3).flat_map(|count| settings(folder.path(), count)).collect();
+    assert_eq!(
+        settings.iter().map(|setting| setting.labels.len()).sum::<usize>(),
+        81 + 729
+    );
+    let mut wrong = differences(&servers, &settings, 1).await;
+    // On a busy machine a server may seem to be silent: what differs is tried once more.
+    if !wrong.is_empty() {
+        let again: Vec<Setting> = wrong.into_iter().map(|(setting, _)| setting).collect();
+        wrong = differences(&servers, &again, 2).await;
+    }
+    let texts: Vec<&str> = wrong.iter().map(|(_, text)| text.as_str()).collect();
+    assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), texts.join("\n"));
+}
+
+/// Where glibc and we do not find the same addresses, or do not ask the same servers.
+async fn differences(servers: &NameServers, settings: &[Setting], round: usize) -> Vec<(Setting, String)> {
+    let (them, us) = (format!("theirs{round}"), format!("ours{round}"));
+    let mut wrong = Vec::new();
+    for setting in settings {
+        let theirs = names(&them, &setting.labels);
+        let theirs = getent(&setting.conf, &theirs);
+        let resolver = Resolver::new(files(&setting.conf));
+        let ours = names(&us, &setting.labels);
+        let ours = ours.iter().map(|name| resolve(&resolver, name, None));
+        let ours = futures_util::stream::iter(ours)
+            .buffered(AT_A_TIME)
+            .collect::<Vec<_>>();
+        let (theirs, ours) = tokio::join!(theirs, ours);
+        for ((labels, theirs), ours) in setting.labels.iter().zip(theirs).zip(ours) {
+            let asked = |who: &str| servers.servers_asked(&format!("{who}.{labels}.test"));
+            let (they_ask, we_ask) = (asked(&them), asked(&us));
+            let is_equal = match &ours {
+                Ok(found) => *found == theirs,
+                Err(problem) => {
+                    theirs.is_empty() && problem.reason == Reason::Dns && problem.shortage.is_none()
+                }
+            };
+            if !is_equal || they_ask != we_ask {
+                let text = format!(
+                    "{labels}: glibc asks {they_ask:?}, finds {theirs:?}; we ask {we_ask:?}: {ours:?}"
+                );
+                let (conf, labels) = (setting.conf.clone(), vec![labels.clone()]);
+                wrong.push((Setting { conf, labels }, text));
+            }
+        }
+    }
+    wrong
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn checks_and_probes_reach_what_getent_finds() {
+    if !stage::is_on_stage("name_servers::checks_and_probes_reach_what_getent_finds") {
+        return;
+    }
+    let _servers = NameServers::start().await;
+    let listener = tokio::net::TcpListener::bind("0.0.0.0:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move { while listener.accept().await.is_ok() {} });
+    let folder = tempfile::tempdir().unwrap();
+    let system = folder.path().join("resolv.conf");
+    fs::write(&system, "").unwrap();
+    stage::run("mount", &["--bind", system.to_str().unwrap(), "/etc/resolv.conf"]);
+    let config = "probe: { allow: [{ networks: [127.0.0.0/8] }], max_concurrent: 200 }\n\
+                  modules: { tcp: { prober: tcp, timeout: 10s } }\n";
+    let exporter = Exporter::start(config, &[]).await;
+    let mut wrong = Vec::new();
+    for setting in settings(folder.path(), 2) {
+        // The exporter notices that the file changed.
+        fs::write(&system, fs::read(&setting.conf).unwrap()).unwrap();
+        let mut shared = Shared::new("/proc".into());
+        shared.network = Network::new(files(&setting.conf));
+        let names = names("any", &setting.labels);
+        let found = getent(&setting.conf, &names);
+        let checked = join_all(names.iter().map(|name| {
+            let mut check = tcp_check(json!({"address": format!("{name}:{port}")}), &shared);
+            async move { run!(check, LONG).result }
+        }));
+        let probed = join_all(names.iter().map(|name| {
+            let url = exporter.url(&format!("/probe?module=tcp&target={name}:{port}"));
+            async move { get(&url).await.unwrap().contains("\nprobe_success 1\n") }
+        }));
+        let (found, checked, probed) = tokio::join!(found, checked, probed);
+        for (((name, found), checked), probed) in names.iter().zip(found).zip(checked).zip(probed) {
+            let is_found = !found.is_empty();
+            let is_as_found = match &checked {
+                Some(Ok(())) => is_found,
+                Some(Err(problem)) => !is_found && problem.reason == Reason::Dns,
+                None => false,
+            };
+            if !is_as_found || probed != is_found {
+                wrong.push(format!(
+                    "{name}: getent {found:?}, check {checked:?}, probe {probed}"
+                ));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// A resolver of its own file, in its own folder.
+struct Written {
+    resolver: Resolver,
+    folder: tempfile::TempDir,
+}
+
+impl Written {
+    fn new(conf: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("resolv.conf");
+        fs::write(&path, conf).unwrap();
+        Self {
+            resolver: Resolver::new(files(&path)),
+            folder,
+        }
+    }
+
+    fn rewrite(&self, conf: &str) {
+        fs::write(self.folder.path().join("resolv.conf"), conf).unwrap();
+    }
+
+    /// The addresses, or the message.
+    async fn says(&self, name: &str, deadline: Option<Duration>) -> String {
+        match resolve(&self.resolver, name, deadline).await {
+            Ok(found) => found.into_iter().collect::<Vec<_>>().join(" "),
+            Err(problem) => problem.message().to_owned(),
+        }
+    }
+}
+
+const TWO: &str = "nameserver 127.0.0.1\nnameserver 127.0.0.2\n";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn options_and_search_domains_are_honoured() {
+    if !stage::is_on_stage("name_servers::options_and_search_domains_are_honoured") {
+        return;
+    }
+    let servers = NameServers::start().await;
+    let one = Written::new("nameserver 127.0.0.1\noptions use-vc timeout:1 attempts:1\n");
+    assert_eq!(one.says("vc.good.test", None).await, "127.0.1.1");
+    assert!(servers.asked_by("vc").iter().all(|asked| asked.is_tcp));
+    assert_eq!(servers.asked_by("vc").len(), 2);
+
+    one.rewrite("nameserver 127.0.0.1\noptions edns0\n");
+    assert_eq!(one.says("edns.good.test", None).await, "127.0.1.1");
+    assert!(
+        servers
+            .asked_by("edns")
+            .iter()
+            .all(|asked| asked.has_edns && !asked.is_tcp)
+    );
+    assert_eq!(
+        one.says("old.formerr.test", None).await,
+        "resolving old.formerr.test: 127.0.0.1 answers FORMERR"
+    );
+    let without: Vec<_> = servers
+        .asked_by("old")
+        .into_iter()
+        .filter(|asked| !asked.has_edns)
+        .collect();
+    assert_eq!(without.len(), 2, "each question once more without EDNS");
+
+    one.rewrite("nameserver 127.0.0.1\noptions no-aaaa\n");
+    assert_eq!(one.says("four.good-good.test", None).await, "127.0.1.1");
+    one.rewrite("nameserver 127.0.0.1\n");
+    assert_eq!(one.says("both.good-good.test", None).await, "127.0.1.1 fd00::1");
+
+    let two = Written::new(&format!("{TWO}options rotate\n"));
+    let turns = [
+        two.says("turn.good.good", None).await,
+        two.says("turn.good.good", None).await,
+    ];
+    assert_eq!(turns, ["127.0.1.1", "127.0.1.2"]);
+
+    two.rewrite(&format!("{TWO}options timeout:1 attempts:3\n"));
+    let started = std::time::Instant::now();
+    let said = two.says("again.silent.servfail", None).await;
+    let expected =
+        "resolving again.silent.servfail: 127.0.0.1 does not answer within 1s; 127.0.0.2 answers SERVFAIL";
+    assert_eq!(said, expected);
+    let took = started.elapsed();
+    assert!((3.0..6.0).contains(&took.as_secs_f64()), "{took:?}");
+    assert_eq!(servers.asked_by("again").len(), 2 * 2 * 3);
+
+    // The first label is looked for; the others of a searched name say what the server does.
+    let search =
+        Written::new("nameserver 127.0.0.1\nsearch nx.x good.y silent.z\noptions timeout:1 attempts:1\n");
+    assert_eq!(search.says("db", None).await, "127.0.1.1");
+    let names = |who: &str| -> Vec<String> {
+        let names: BTreeSet<String> = servers
+            .asked_by(who)
+            .into_iter()
+            .map(|asked| asked.name)
+            .collect();
+        names.into_iter().collect()
+    };
+    assert_eq!(names("db"), ["db.good.y", "db.nx.x"]);
+    assert_eq!(search.says("www.good", None).await, "127.0.1.1");
+    assert_eq!(names("www"), ["www.good"]);
+    search.rewrite("nameserver 127.0.0.1\nsearch good.y\noptions ndots:2\n");
+    assert_eq!(
+        search.says("api.nx", None).await,
+        "resolving api.nx: there is no such name (NXDOMAIN)"
+    );
+    assert_eq!(names("api"), ["api.nx", "api.nx.good.y"]);
+    search.rewrite("nameserver 127.0.0.1\nsearch servfail.x silent.y good.z\noptions timeout:1 attempts:1\n");
+    assert_eq!(
+        search.says("far", None).await,
+        "127.0.1.1",
+        "as it is, the server knows it"
+    );
+    assert_eq!(
+        names("far"),
+        ["far", "far.servfail.x", "far.silent.y"],
+        "silence ends the search"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_message_says_what_went_wrong() {
+    if !stage::is_on_stage("name_servers::the_message_says_what_went_wrong") {
+        return;
+    }
+    let servers = NameServers::start().await;
+    let two = Written::new(&format!("{TWO}options timeout:1 attempts:1\n"));
+    for (name, expected) in [
+        (
+            "m.servfail-empty.good",
+            "A: 127.0.0.1 answers SERVFAIL; AAAA: no such record",
+        ),
+        (
+            "m.empty-refused.good",
+            "AAAA: 127.0.0.1 answers REFUSED; A: no such record",
+        ),
+        (
+            "m.nx-servfail.good",
+            "AAAA: 127.0.0.1 answers SERVFAIL; A: no such record",
+        ),
+        ("m.empty.good", "the name has no address"),
+        ("m.empty-nx.good", "there is no such name (NXDOMAIN)"),
+        ("m.formerr.good", "127.0.0.1 answers FORMERR"),
+        (
+            "m.servfail.refused",
+            "127.0.0.1 answers SERVFAIL; 127.0.0.2 answers REFUSED",
+        ),
+    ] {
+        assert_eq!(
+            two.says(name, None).await,
+            format!("resolving {name}: {expected}")
+        );
+    }
+    // One family is enough, and the other server need not be asked.
+    assert_eq!(two.says("one.good-servfail.good", None).await, "127.0.1.1");
+    assert_eq!(two.says("one.silent-good.good", None).await, "fd00::1");
+    assert_eq!(servers.servers_asked("one.good-servfail.good"), [0].into());
+    assert_eq!(servers.servers_asked("one.silent-good.good"), [0].into());
+    assert_eq!(two.says("one.silent-empty.good", None).await, "127.0.1.2");
+
+    let conf = format!("nameserver {CLOSED}\noptions timeout:1 attempts:1\n");
+    let said = Written::new(&conf).says("gone.test", None).await;
+    let expected = format!("resolving gone.test: asking {CLOSED}:53 in a datagram: Connection refused");
+    assert!(said.starts_with(&expected), "{said}");
+    let said = two.says("m.garbage.garbage", None).await;
+    assert!(
+        said.contains("127.0.0.1:53: what came is no DNS message"),
+        "{said}"
+    );
+    let said = Written::new("nameserver 127.0.0.1\nsearch servfail.x nx.y")
+        .says("m", None)
+        .await;
+    assert_eq!(said, "127.0.1.1", "the name as it is comes last");
+    let said = Written::new("nameserver 127.0.0.1\nsearch servfail.x")
+        .says("m.nx", None)
+        .await;
+    assert_eq!(said, "resolving m.nx: there is no such name (NXDOMAIN)");
+    let only_ip6 = AddressPreference::new(Some(IpProtocol::Ip6), Some(false));
+    let problem = two
+        .resolver
+        .resolve_for("m.good.good", None, only_ip6, None)
+        .await
+        .unwrap_err();
+    assert_eq!(
+        problem.message(),
+        "resolving m.good.good: the name has no address"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_server_has_its_turn_before_a_short_deadline() {
+    if !stage::is_on_stage("name_servers::every_server_has_its_turn_before_a_short_deadline") {
+        return;
+    }
+    let servers = NameServers::start().await;
+    // Five seconds a server, as resolv.conf has it where it says nothing.
+    let two = Written::new(TWO);
+    let short = Some(Duration::from_secs(2));
+    let started = std::time::Instant::now();
+    assert_eq!(two.says("d.silent.good", short).await, "127.0.1.2");
+    assert!(
+        started.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        started.elapsed()
+    );
+    let three = Written::new(&format!("{TWO}nameserver 127.0.0.3\n"));
+    assert_eq!(
+        three
+            .says("d.silent.silent.good", Some(Duration::from_secs(2)))
+            .await,
+        "127.0.1.3"
+    );
+
+    // The first server is slow, and the second one, which knows no such name, does not overrule it.
+    assert_eq!(
+        two.says("d.slow1400.nx", Some(Duration::from_secs(3))).await,
+        "127.0.1.1"
+    );
+    assert_eq!(servers.servers_asked("d.slow1400.nx"), [0, 1].into());
+    let said = two.says("d.silent.nx", short).await;
+    assert_eq!(said, "resolving d.silent.nx: there is no such name (NXDOMAIN)");
+    // With one server, the same question is sent once more, and the answer to the first one counts.
+    let one = Written::new("nameserver 127.0.0.1\n");
+    assert_eq!(one.says("slow.slow1200", short).await, "127.0.1.1");
+    // All servers are silent: the run has time left to say so.
+    let started = std::time::Instant::now();
+    let said = two.says("d.silent.silent", short).await;
+    let parts = [
+        "127.0.0.1 does not answer within ",
+        "127.0.0.2 does not answer within ",
+    ];
+    assert!(parts.iter().all(|part| said.contains(part)), "{said}");
+    assert!(
+        started.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        started.elapsed()
+    );
+    // A server that never answers questions for AAAA records costs no more than a part of its turn.
+    assert_eq!(two.says("half.good-silent.nx", short).await, "127.0.1.1");
+    assert_eq!(servers.servers_asked("half.good-silent.nx"), [0].into());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lack_of_descriptors_is_no_answer_of_the_name_server() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    if !stage::is_on_stage("name_servers::a_lack_of_descriptors_is_no_answer_of_the_name_server") {
+        return;
+    }
+    let servers = NameServers::start().await;
+    let two = Written::new(TWO);
+    assert_eq!(two.says("before.good.good", None).await, "127.0.1.1");
+    let limits = getrlimit(Resource::Nofile);
+    // The next descriptor would be the one that this file has for a moment.
+    let next = fs::File::open("/dev/null").unwrap().as_raw_fd();
+    let mut tight = limits;
+    tight.current = Some(u64::try_from(next).unwrap());
+    setrlimit(Resource::Nofile, tight).unwrap();
+    let ran = resolve(&two.resolver, "lack.good.good", None).await;
+    setrlimit(Resource::Nofile, limits).unwrap();
+    let problem = ran.unwrap_err();
+    assert_eq!(problem.shortage, Some(Shortage::Descriptors), "{problem}");
+    assert!(
+        problem.message().starts_with("resolving lack.good.good: "),
+        "{problem}"
+    );
+    assert_eq!(servers.asked_by("lack"), []);
+}
