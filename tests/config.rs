@@ -10,6 +10,8 @@ mod chatstack;
 mod limits;
 #[path = "config/meaning.rs"]
 mod meaning;
+#[path = "config/old_form.rs"]
+mod old_form;
 #[path = "config/schema.rs"]
 mod schema;
 #[path = "config/secrets.rs"]

@@ -2,6 +2,7 @@
 
 use super::levels::Levels;
 use super::monitor;
+use super::old_form;
 use super::pieces::split;
 use super::place::Place;
 use super::probe;
@@ -12,6 +13,7 @@ use super::yaml::{Node, fields};
 
 /// Resolves the tree of a document. What is wrong is reported; then the configuration is not complete.
 pub fn resolve(root: &Node, place: &Place<'_>) -> Config {
+    let root = &old_form::relax(root, place);
     let Some(pieces) = split(root, place, [fields::<DocumentOptions>()]) else {
         return Config::default();
     };

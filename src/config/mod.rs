@@ -26,6 +26,7 @@ mod later;
 mod levels;
 mod load;
 pub mod monitor;
+mod old_form;
 pub mod pattern;
 mod pieces;
 pub mod place;

@@ -7,7 +7,7 @@ use super::yaml::{Node, Value};
 use super::{later, suggest};
 
 /// The most unknown keys reported of one mapping.
-const MAX_UNKNOWN: usize = 20;
+pub const MAX_UNKNOWN: usize = 20;
 
 /// A mapping, split.
 #[derive(Debug)]

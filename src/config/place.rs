@@ -156,6 +156,11 @@ impl<'a> Place<'a> {
         self.report(false, false, message);
     }
 
+    /// Reports a remark about the key here.
+    pub fn remark_at_key(&self, message: impl fmt::Display) {
+        self.report(false, true, message);
+    }
+
     fn report(&self, is_error: bool, at_key: bool, message: impl fmt::Display) {
         let finding = Finding {
             is_error,

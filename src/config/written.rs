@@ -118,7 +118,7 @@ pub struct ShortFormOptions {
     /// line.
     #[schemars(schema_with = "super::schema::text_or_texts")]
     pub process_match: Option<Vec<String>>,
-    /// Short form of a docker check: the name of a container, or its id.
+    /// Short form of a docker check of severity warning: the name of a container, or its id.
     pub container: Option<String>,
 }
 

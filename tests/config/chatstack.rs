@@ -90,7 +90,9 @@ fn what_has_no_meaning_is_a_remark_and_check_config_prints_it() {
         format!(
             "{name}:8:28: remark: monitor.alerts.recovery_notification: has no effect here: recoveries are told where a receiver \
              of the Alertmanager has send_resolved: true, as the shipped ones do\n\
-             {name}:11:3: remark: logging: has no effect here: use the flags --log.level and --log.format\n"
+             {name}:11:3: remark: logging: has no effect here: use the flags --log.level and --log.format\n\
+             {name}:32:16: remark: services[2].container: a docker check of severity warning: it degrades the service, and \
+             does not take it down; for that, list a check of kind docker under checks\n"
         )
     );
     assert!(String::from_utf8(output.stdout).unwrap().starts_with(&name));

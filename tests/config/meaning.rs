@@ -184,7 +184,7 @@ fn the_short_form_stands_for_checks() {
         (told[3].0, told[3].2, told[3].3),
         ("process", 10, Severity::Warning)
     );
-    assert_eq!(told[4], ("docker", "chatstack-web", 10, Severity::Critical));
+    assert_eq!(told[4], ("docker", "chatstack-web", 10, Severity::Warning));
     let KindSettings::Process(process) = &service.checks[3].kind else {
         panic!()
     };
@@ -201,7 +201,7 @@ fn the_short_form_means_what_the_long_form_says() {
       - { kind: tcp, address: \"[::1]:81\", timeout: 1s }
       - { kind: systemd, unit: d.e.service }
       - { kind: process, match: [f], severity: warning }
-      - { kind: docker, container: g }";
+      - { kind: docker, container: g, severity: warning }";
     assert_eq!(loaded(short).config, loaded(long).config);
 }
 

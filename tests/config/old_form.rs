@@ -1,0 +1,227 @@
+//! Files of ChatStack's monitor load with what that monitor tolerated; the same is an error in every other file.
+
+use std::process::Command;
+
+use upkeep_exporter::config::{Config, KindSettings, parse};
+use upkeep_exporter::model::Severity;
+
+/// The configuration and its warnings, without their places.
+fn loaded(text: &str) -> (Config, Vec<String>) {
+    let loaded = parse(text, "old.yml").unwrap_or_else(|error| panic!("{text}\n{error}"));
+    let warnings = loaded.remarks.iter();
+    let warnings = warnings.map(|warning| format!("{}: {}", warning.path, warning.message));
+    (loaded.config, warnings.collect())
+}
+
+#[track_caller]
+fn refused(text: &str, message: &str) {
+    let error = parse(text, "new.yml").expect_err(text).to_string();
+    assert!(error.contains(message), "{text}\n{error}");
+}
+
+/// A whole file as people have it.
+const FILE: &str = r#"# ChatStack services
+monitor:
+  check_interval: "30"
+  alerts: { consecutive_failures: "3" }
+services:
+  - key: web
+    name: "Web"
+    url: http://127.0.0.1:8000/health
+    port: "8000"
+    expected_http: "200"
+    container: example-web
+    icon: globe
+    prot: 8000
+  - key: worker
+    name: Worker
+    systemd: worker
+    process_match: ["", "celery worker"]
+    auto_restart: true
+  - key: cron
+    name: Cron
+    description: Nothing of it is checked
+    process_match: [""]
+"#;
+
+#[test]
+fn a_whole_old_file_loads_with_a_warning_for_each_oddity() {
+    let (config, warnings) = loaded(FILE);
+    let known = "container, description, expected_http, host, key, name, port, process_match, systemd, url";
+    assert_eq!(
+        warnings,
+        [
+            "monitor.check_interval: a text is taken as the number 30; remove the quotes".to_owned(),
+            "monitor.alerts.consecutive_failures: a text is taken as the number 3; remove the quotes".to_owned(),
+            "services[0].port: a text is taken as the number 8000; remove the quotes".to_owned(),
+            "services[0].expected_http: a text is taken as the number 200; remove the quotes".to_owned(),
+            "services[0].container: a docker check of severity warning: it degrades the service, and does not take it \
+             down; for that, list a check of kind docker under checks"
+                .to_owned(),
+            format!("services[0].icon: ignored, unknown key: known here are {known}"),
+            "services[0].prot: ignored, unknown key: did you mean port?".to_owned(),
+            "services[1].process_match: blank texts in this list are ignored: they are found in every process; remove \
+             them"
+                .to_owned(),
+            "services[1].auto_restart: ignored, not supported by this version: restarting units is not possible yet: \
+             remove it"
+                .to_owned(),
+            "services[2]: ignored: nothing is left to check in this service; add url, port or systemd".to_owned(),
+            "services[2].process_match: ignored: a blank text is found in every process; give a part of the name or of \
+             the command line"
+                .to_owned(),
+        ]
+    );
+    let services: Vec<_> = config
+        .services
+        .iter()
+        .map(|service| {
+            let checks = service.checks.iter();
+            let checks = checks.map(|check| format!("{} {:?}", check.kind.target(), check.severity));
+            (service.key.as_str(), checks.collect::<Vec<_>>())
+        })
+        .collect();
+    assert_eq!(services.len(), 2);
+    assert_eq!(
+        services[0].1,
+        [
+            "http://127.0.0.1:8000/health Critical",
+            "127.0.0.1:8000 Critical",
+            "example-web Warning"
+        ]
+    );
+    assert_eq!(
+        services[1].1,
+        ["worker.service Critical", "celery worker Warning"]
+    );
+    assert_eq!(config.services[0].checks[0].interval.as_secs(), 30);
+}
+
+#[test]
+fn check_config_prints_the_warnings_and_succeeds() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("services.yml");
+    std::fs::write(&file, FILE).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_upkeep_exporter"))
+        .args(["check-config".as_ref(), file.as_os_str()])
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("services.yml:9:11: "), "{said}");
+    assert!(
+        said.contains("services.yml:12:5: "),
+        "the key's own place: {said}"
+    );
+    assert_eq!(said.lines().count(), 11, "{said}");
+}
+
+#[test]
+fn a_container_of_the_short_form_degrades_at_most_and_says_so() {
+    for text in [
+        "services: [{ key: a, url: http://a/, expected_http: 200, container: a-web }]",
+        "services: [{ key: a, tier: tolerant, container: a-web }]",
+    ] {
+        let (config, warnings) = loaded(text);
+        let docker = config.services[0].checks.last().unwrap();
+        assert!(matches!(docker.kind, KindSettings::Docker(_)));
+        assert_eq!(docker.severity, Severity::Warning);
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert!(warnings[0].starts_with("services[0].container: a docker check of severity warning"));
+    }
+    let (config, warnings) = loaded("services: [{ key: a, checks: [{ kind: docker, container: a-web }] }]");
+    assert_eq!(config.services[0].checks[0].severity, Severity::Critical);
+    assert_eq!(warnings, [""; 0]);
+}
+
+#[test]
+fn other_files_are_read_strictly() {
+    let quotes = "remove the quotes";
+    for new in [
+        "defaults: {}",
+        "tiers: {}",
+        "modules: {}",
+        "monitor: { retry_delay: 1 }\ndefaults: {}",
+    ] {
+        refused(
+            &format!("{new}\nservices: [{{ key: a, url: http://a/, port: \"80\" }}]"),
+            quotes,
+        );
+    }
+    for new in [
+        "group: b",
+        "interval: 5s",
+        "checks: [{ kind: tcp, address: \"a:1\" }]",
+        "tolerance: { down: 1m }",
+        "intervall: 5s",
+        "\"a secret\": b",
+    ] {
+        refused(
+            &format!("services: [{{ key: a, url: http://a/, port: \"80\", {new} }}]"),
+            quotes,
+        );
+        refused(
+            &format!("services: [{{ key: a, url: http://a/, expected_http: 200, icon: b, {new} }}]"),
+            "unknown key",
+        );
+        refused(
+            &format!("services: [{{ key: a, systemd: b, process_match: [\"\"], {new} }}]"),
+            "a blank string is found in nearly every process",
+        );
+    }
+    // One service decides for the file: what is new anywhere makes it a new file.
+    refused(
+        "services: [{ key: a, systemd: b, icon: c }, { key: d, tier: critical, port: 1 }]",
+        "services[0].icon: unknown key",
+    );
+    refused(
+        "services: [{ key: a, port: 80, icon: b }]",
+        "services[0].icon: unknown key",
+    );
+}
+
+#[test]
+fn only_numbers_are_taken_out_of_their_quotes() {
+    for text in ["eighty", "", " ", "8 0", "0x50", "-1", "1e3", "80/tcp"] {
+        let file = format!("services: [{{ key: a, systemd: b, url: http://a/, expected_http: \"{text}\" }}]");
+        assert_eq!(
+            parse(&file, "old.yml").is_ok(),
+            text.is_empty(),
+            "an empty text counts as absent: {text:?}"
+        );
+    }
+    let (_, warnings) = loaded("services: [{ key: a, systemd: b, port: \" 80 \" }]");
+    assert_eq!(
+        warnings,
+        ["services[0].port: a text is taken as the number 80; remove the quotes"]
+    );
+    refused(
+        "services: [{ key: a, systemd: b, port: \"70000\" }]",
+        "expected a whole number from 0 to 65535, found 70000",
+    );
+}
+
+#[test]
+fn a_file_in_which_nothing_is_left_to_check_is_refused() {
+    refused(
+        "monitor: {}\nservices: [{ key: a, process_match: [\"\"] }, { key: b, process_match: \" \" }]",
+        "services[0]: the service has no check",
+    );
+    refused(
+        "services: [{ key: a, name: A }, { key: b, systemd: c }]",
+        "services[0]: the service has no check",
+    );
+}
+
+#[test]
+fn warnings_are_bounded() {
+    let keys: String = (0..500).map(|index| format!(", k{index}: 1")).collect();
+    let (_, warnings) = loaded(&format!("services: [{{ key: a, systemd: b{keys} }}]"));
+    assert_eq!(warnings.len(), 21);
+    assert_eq!(warnings[0], "services[0]: ignored: 480 more unknown keys here");
+    let keys: String = (0..1001).map(|index| format!(", k{index}: 1")).collect();
+    refused(
+        &format!("services: [{{ key: a, systemd: b{keys} }}]"),
+        "there are 981 more unknown keys here",
+    );
+}
