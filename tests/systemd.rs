@@ -8,6 +8,8 @@ mod bus;
 mod machine;
 #[path = "systemd/proxy.rs"]
 mod proxy;
+#[path = "systemd/storm.rs"]
+mod storm;
 #[path = "systemd/support.rs"]
 mod support;
 #[path = "systemd/units.rs"]

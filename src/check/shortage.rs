@@ -114,6 +114,7 @@ const fn remedy(shortage: Shortage) -> &'static str {
         Shortage::Memory => "the exporter or its machine lacks memory: raise MemoryMax, or free some",
         Shortage::Ports => "the machine lacks local ports: widen net.ipv4.ip_local_port_range",
         Shortage::Threads => "the exporter can't create threads: raise TasksMax",
+        Shortage::Manager => "systemd has not answered yet: see systemctl status",
     }
 }
 

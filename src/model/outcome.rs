@@ -64,6 +64,8 @@ words! {
         Ports = "ports",
         /// No thread could be created (EAGAIN).
         Threads = "threads",
+        /// The machine's service manager (systemd) has not answered yet: it starts again, reloads, or is busy.
+        Manager = "manager",
     }
 }
 

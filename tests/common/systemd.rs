@@ -79,6 +79,11 @@ impl Machine {
         }
     }
 
+    /// Its systemd, as this machine numbers it.
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
     /// The address of the machine's system bus.
     pub fn bus_address(&self) -> String {
         format!("unix:path={}", self.bus_socket().display())

@@ -1,8 +1,8 @@
 //! A D-Bus connection with somebody in between, who counts and can lose signals.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -26,7 +26,12 @@ pub struct Seen {
     pub received: AtomicU64,
     /// Whether signals are to be lost.
     pub loses_signals: AtomicBool,
+    /// The first bytes to the bus.
+    said: Mutex<Vec<u8>>,
 }
+
+/// How much of what is sent to the bus is kept.
+const MAX_SAID: usize = 4 << 20;
 
 impl Proxy {
     /// Listens, for as long as the runtime lives.
@@ -42,6 +47,21 @@ impl Proxy {
             }
         });
         Self { directory, seen }
+    }
+
+    /// How often this method was called.
+    pub fn calls(&self, method: &str) -> usize {
+        let said = self.seen.said.lock().unwrap();
+        assert!(said.len() < MAX_SAID, "more was said than is kept");
+        // The header field: its signature, its length, the name, a zero (the D-Bus specification, "Message Format").
+        let field = [
+            &b"\x01s\x00"[..],
+            &u32::try_from(method.len()).unwrap().to_le_bytes()[..],
+            method.as_bytes(),
+            &b"\0"[..],
+        ]
+        .concat();
+        said.windows(field.len()).filter(|bytes| *bytes == field).count()
     }
 
     pub fn address(&self) -> String {
@@ -75,6 +95,11 @@ async fn upstream(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, seen: &Seen) 
             return Ok(());
         }
         seen.sent.fetch_add(length as u64, Ordering::SeqCst);
+        {
+            let mut said = seen.said.lock().unwrap();
+            let room = MAX_SAID.saturating_sub(said.len());
+            said.extend_from_slice(&buffer[..length.min(room)]);
+        }
         to.write_all(&buffer[..length]).await?;
     }
 }

@@ -13,7 +13,7 @@ use super::unit::Unit;
 use super::watch;
 use crate::check::dbus;
 use crate::config::systemd::BusAddress;
-use crate::model::{Problem, Reason};
+use crate::model::{Problem, Shortage};
 
 /// How often all units are listed although no signal asked for it, in case one was lost.
 const RESYNC_INTERVAL: Duration = Duration::from_secs(150);
@@ -51,6 +51,8 @@ pub(super) struct Subscription {
     unit: Arc<str>,
     /// Notified when the unit's state or the link to systemd changes.
     pub changed: Arc<Notify>,
+    /// Notified (all waiters) when the unit's details come.
+    news: Arc<Notify>,
 }
 
 impl Default for Hub {
@@ -79,14 +81,19 @@ impl Hub {
         });
         let unit: Arc<str> = unit.into();
         let changed = Arc::new(Notify::new());
-        bus.table()
-            .units
-            .entry(unit.clone())
-            .or_default()
-            .listeners
-            .push(changed.clone());
+        let news = {
+            let mut table = bus.table();
+            let entry = table.units.entry(unit.clone()).or_default();
+            entry.listeners.push(changed.clone());
+            entry.news.clone()
+        };
         bus.units_changed.notify_one();
-        Subscription { bus, unit, changed }
+        Subscription {
+            bus,
+            unit,
+            changed,
+            news,
+        }
     }
 
     /// How many units are watched, on all buses.
@@ -112,6 +119,7 @@ impl Bus {
                 is_felt: false,
             },
             is_task_running: false,
+            silent_owner: None,
         };
         Self {
             address,
@@ -128,26 +136,32 @@ impl Bus {
 }
 
 impl Subscription {
-    /// What is known of the unit. Answers at once while the link is up, or known to be down; waits for a bounded time
-    /// while it is being made.
+    /// What is known of the unit. Answers at once while the link is up, or known to be down; waits while it is being made,
+    /// for this long at most.
     ///
     /// # Errors
-    /// Why nothing is known.
-    pub async fn facts(&self) -> Result<Facts, Problem> {
-        let deadline = Instant::now() + GRACE;
+    /// Why nothing is known. That systemd has not answered yet is no fault of the unit, so such a run is inconclusive.
+    pub async fn facts(&self, wait: Duration) -> Result<Facts, Problem> {
+        let deadline = Instant::now() + wait;
         let problem = loop {
             // Enabled before the look at the table, so that no progress is missed in between.
-            let progress = self.bus.progress.notified();
-            tokio::pin!(progress);
+            let (progress, news) = (self.bus.progress.notified(), self.news.notified());
+            tokio::pin!(progress, news);
             progress.as_mut().enable();
-            match self.look(Instant::now()) {
+            news.as_mut().enable();
+            let now = Instant::now();
+            match self.look(now, now >= deadline) {
                 Ok(facts) => return Ok(facts),
                 Err(Nothing::Because(problem)) => break problem,
-                Err(Nothing::YetUntil(_)) if Instant::now() >= deadline => break self.no_answer(),
+                Err(Nothing::YetUntil(_)) if now >= deadline => break self.no_answer(wait),
                 Err(Nothing::YetUntil(until)) => {
                     watch::ensure_running(&self.bus);
                     // Whether it was progress or time that passed, the next look tells.
-                    let _ = tokio::time::timeout_at(until.min(deadline), progress).await;
+                    tokio::select! {
+                        () = progress => {}
+                        () = news => {}
+                        () = tokio::time::sleep_until(until.min(deadline)) => {}
+                    }
                 }
             }
         };
@@ -155,7 +169,8 @@ impl Subscription {
         Err(problem)
     }
 
-    fn look(&self, now: Instant) -> Result<Facts, Nothing> {
+    /// What is known now; `is_late` where details are not waited for any longer.
+    fn look(&self, now: Instant, is_late: bool) -> Result<Facts, Nothing> {
         let table = self.bus.table();
         if !table.is_task_running {
             return Err(Nothing::YetUntil(now + GRACE));
@@ -174,23 +189,27 @@ impl Subscription {
                 None => Err(Nothing::YetUntil(now + GRACE)),
             },
             Link::Synced => match table.units.get(&self.unit) {
-                Some(entry) if entry.is_known => Ok(Facts {
-                    unit: entry.unit.clone(),
-                    activating_since: entry.activating_since,
-                }),
+                Some(entry) if entry.is_known => match entry.details_until(now) {
+                    Some(until) if !is_late => Err(Nothing::YetUntil(until)),
+                    _ => Ok(Facts {
+                        unit: entry.unit.clone(),
+                        activating_since: entry.activating_since,
+                    }),
+                },
                 _ => Err(Nothing::YetUntil(now + GRACE)),
             },
         }
     }
 
-    fn no_answer(&self) -> Problem {
-        Problem::new(
-            Reason::Unreachable,
+    fn no_answer(&self, wait: Duration) -> Problem {
+        Problem::from_shortage(
+            Shortage::Manager,
             format!(
-                "asked systemd about {} over D-Bus at {}: no answer within {} s so far, still trying",
+                "asked systemd about {} over D-Bus at {}: no answer within {} ms so far, still waiting; systemd starts again, \
+                 reloads or is busy",
                 self.unit,
                 dbus::describe(&self.bus.address),
-                GRACE.as_secs()
+                wait.as_millis()
             ),
         )
     }

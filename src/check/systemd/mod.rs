@@ -15,8 +15,10 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use self::hub::{Facts, Subscription};
+use self::session::CALL_TIMEOUT;
 use self::unit::Unit;
 use super::Shared;
+use super::trace::Trace;
 use crate::config::systemd::{SystemdSettings, UnitState};
 use crate::model::{Family, MetricType, Problem, Report, Sample, Scope, Unit as MetricUnit};
 
@@ -71,13 +73,19 @@ impl SystemdCheck {
         }
     }
 
-    /// Runs once: reads what signals have told. Waits, for five seconds at most, only while the connection is being made.
+    /// Runs once: reads what signals have told. Waits only while systemd has not answered yet: until shortly before the
+    /// run's deadline, and no longer than systemd has time to answer a call.
     ///
     /// # Errors
     /// The problem that made it fail.
     pub async fn run(&mut self, report: &mut Report) -> Result<(), Problem> {
+        let wait = {
+            let mut trace = Trace::new(report);
+            trace.end();
+            trace.within(CALL_TIMEOUT)
+        };
         report.step = "waiting for systemd's answer over D-Bus".into();
-        let facts = self.subscription.facts().await?;
+        let facts = self.subscription.facts(wait).await?;
         let unit = &facts.unit;
         if unit.exists() || unit.state() != Some(UnitState::Inactive) {
             push_samples(unit, &self.settings.unit, &mut report.samples);

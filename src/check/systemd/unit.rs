@@ -122,7 +122,8 @@ impl Unit {
 
     /// Whether the difference to `other` is worth a run of the check: a restart is, a timestamp alone is not.
     pub fn differs(&self, other: &Self) -> bool {
-        let restarts = |unit: &Self| unit.service.as_ref().map(|service| service.restarts);
+        // Details that say that nothing happened are no news.
+        let restarts = |unit: &Self| unit.service.as_ref().map_or(0, |service| service.restarts);
         !self.is_in(&other.load, &other.active, &other.sub) || restarts(self) != restarts(other)
     }
 }

@@ -45,8 +45,7 @@ impl Session {
                 let properties: Properties<'_> = body.deserialize()?;
                 if let Some(entry) = table.units.get_mut(&name) {
                     entry.unit.apply(&properties);
-                    entry.finish(now);
-                    self.has_progress = true;
+                    entry.finish_details(now);
                 }
             }
         }
@@ -69,8 +68,12 @@ impl Session {
             };
             let (load, active, sub) =
                 row.map_or(("not-found", "inactive", "dead"), |row| (row.2, row.3, row.4));
-            let is_new = !entry.is_known || !entry.unit.is_in(load, active, sub);
-            has_news |= is_new;
+            let (was_known, is_same) = (entry.is_known, entry.unit.is_in(load, active, sub));
+            has_news |= !was_known || !is_same;
+            if *entry.unit.active != *active {
+                // How it ended belongs to another state.
+                entry.unit.service = None;
+            }
             if load == "not-found" && active == "inactive" {
                 entry.unit = Unit::default();
             }
@@ -78,12 +81,20 @@ impl Session {
             entry.path = row.map(|row| row.6.as_str().into());
             // A unit that is inactive has little to tell, and asking may mean loading it once more: 5 ms of systemd's time.
             if active == "inactive" && matches!(load, "loaded" | "masked" | "not-found") {
-                entry.finish(now);
-                self.has_progress = true;
-            } else if is_new {
-                self.details.push_back(name.clone());
+                entry.has_details = true;
+            } else {
+                entry.has_details &= is_same;
+                match (entry.has_details, active) {
+                    // Each answer takes systemd about a millisecond; first those that say why a unit is not up.
+                    (false, "active" | "reloading" | "refreshing") => self.details.push_back(name.clone()),
+                    (false, _) => self.details.push_front(name.clone()),
+                    (true, _) if !was_known => self.later.push_back(name.clone()),
+                    (true, _) => {}
+                }
             }
+            entry.finish(now);
         }
+        self.has_progress = true;
         if has_news {
             self.lazy = LAZY;
         }
@@ -132,14 +143,17 @@ impl Session {
             Call::Details(name, _) if is_gone => self.want(&name, now + URGENT * 10),
             Call::List(names) if names.len() > 1 => {
                 note_asked(table, &names, now);
+                // One faulty unit spoils the whole list: halves find it in few calls.
+                let (one, other) = names.split_at(names.len() / 2);
                 self.calls
-                    .extend(names.into_iter().map(|name| Call::List(vec![name])));
+                    .extend([one, other].map(|half| Call::List(half.to_vec())));
             }
             Call::List(names) => {
                 for name in &names {
                     if let Some(entry) = table.units.get_mut(name) {
                         entry.unit.apply_row("error", "inactive", "dead");
                         entry.unit.set_load_error(text);
+                        entry.has_details = true;
                         entry.finish(now);
                     }
                 }
@@ -147,9 +161,8 @@ impl Session {
             }
             Call::Details(name, _) => {
                 if let Some(entry) = table.units.get_mut(&name) {
-                    entry.finish(now);
+                    entry.finish_details(now);
                 }
-                self.has_progress = true;
             }
             Call::AddMatch(_) | Call::Owner | Call::Subscribe => {
                 return Err(self.lost(&format!("{} was refused: {error}: {text}", call.name())));

@@ -32,6 +32,7 @@ impl Talk {
                 is_felt: false,
             },
             is_task_running: true,
+            silent_owner: None,
         };
         let session = Session::new(&BusAddress::System, Duration::from_secs(100), now);
         Self { session, table, now }
@@ -81,7 +82,7 @@ fn refusal(call: &Message, error: &str) -> Message {
 }
 
 fn row<'a>(unit: &'a str, load: &'a str, active: &'a str, sub: &'a str) -> replies::Row<'a> {
-    let path = ObjectPath::try_from("/unit/x").unwrap();
+    let path = ObjectPath::try_from(format!("/unit/{}", unit.trim_end_matches(".service"))).unwrap();
     (unit, unit, load, active, sub, "", path.clone(), 0, "", path)
 }
 
@@ -107,12 +108,16 @@ fn rules_come_first_and_the_table_is_true_when_all_is_answered() {
     talk.receive(&reply(&calls[0]).build(&()).unwrap());
     let rows = vec![row("x.service", "loaded", "active", "running")];
     talk.receive(&reply(&calls[1]).build(&rows).unwrap());
+    assert!(talk.is_synced(), "the list says every state");
+    let entry = &talk.table.units["x.service"];
+    let until = entry.details_until(talk.now).expect("details are waited for");
+    assert!(until <= talk.now + Duration::from_secs(1));
+    assert_eq!(entry.details_until(until), None, "but not for long");
     let details = talk.calls();
     assert_eq!(names(&details), ["GetAll"]);
-    assert!(!talk.is_synced());
     let properties = HashMap::from([("NRestarts", Variant::from(3_u32))]);
     talk.receive(&reply(&details[0]).build(&properties).unwrap());
-    assert!(talk.is_synced());
+    assert_eq!(talk.table.units["x.service"].details_until(talk.now), None);
     let unit = &talk.table.units["x.service"].unit;
     assert_eq!(unit.service.as_ref().map(|service| service.restarts), Some(3));
     assert!(talk.calls().is_empty());
@@ -176,6 +181,110 @@ fn announcements_lead_to_ever_rarer_questions() {
 }
 
 #[test]
+fn thousands_of_units_are_known_after_one_call() {
+    let units: Vec<String> = (0..2000).map(|number| format!("u{number}.service")).collect();
+    let mut talk = Talk::new(&units.iter().map(String::as_str).collect::<Vec<_>>());
+    let calls = talk.open();
+    assert_eq!(names(&calls), ["Subscribe", "ListUnitsByNames"]);
+    let asked: Vec<String> = calls[1].body().deserialize().unwrap();
+    assert_eq!(asked.len(), 2000);
+    let state = |name: &str| {
+        if name == "u7.service" {
+            ("failed", "failed")
+        } else {
+            ("active", "running")
+        }
+    };
+    let rows = |asked: &[String]| -> Vec<(String, &'static str, &'static str)> {
+        let rows = asked.iter();
+        rows.map(|name| (name.clone(), state(name).0, state(name).1))
+            .collect()
+    };
+    let answer = |talk: &mut Talk, call: &Message| {
+        let asked: Vec<String> = call.body().deserialize().unwrap();
+        let rows = rows(&asked);
+        let rows: Vec<_> = rows
+            .iter()
+            .map(|(name, active, sub)| row(name, "loaded", active, sub))
+            .collect();
+        talk.receive(&reply(call).build(&rows).unwrap());
+    };
+    answer(&mut talk, &calls[1]);
+    assert!(talk.is_synced());
+    let mut details = talk.calls();
+    assert_eq!(details.len(), DETAILS_WINDOW);
+    let paths: Vec<String> = details
+        .iter()
+        .map(|call| call.header().path().unwrap().to_string())
+        .collect();
+    assert_eq!(paths[0], "/unit/u7", "first the one that says why it is not up");
+    let mut count = 0;
+    while let Some(call) = details.pop() {
+        let is_last_of_window = details.is_empty();
+        talk.receive(&reply(&call).build(&HashMap::<&str, Variant<'_>>::new()).unwrap());
+        count += 1;
+        if is_last_of_window {
+            details = talk.calls();
+        }
+    }
+    assert_eq!(count, 2000);
+
+    // systemd is restarted again and again: each time one call, and the details wait until it is calm.
+    for owner in [":1.7", ":1.8", ":1.9"] {
+        talk.receive(&owner_changed(""));
+        talk.receive(&owner_changed(owner));
+        assert!(!talk.is_synced());
+        let calls = talk.calls();
+        assert_eq!(names(&calls), ["Subscribe", "ListUnitsByNames"]);
+        answer(&mut talk, &calls[1]);
+        assert!(talk.is_synced());
+        assert!(talk.calls().is_empty());
+        assert!(
+            talk.table
+                .units
+                .values()
+                .all(|entry| entry.details_until(talk.now).is_none())
+        );
+    }
+    assert_eq!(talk.session.deadline(&talk.table), talk.now + SETTLING);
+    talk.now += SETTLING;
+    assert_eq!(talk.calls().len(), DETAILS_WINDOW);
+}
+
+#[test]
+fn a_systemd_that_does_not_answer_is_told_until_another_one_comes() {
+    let mut talk = Talk::new(&["x.service"]);
+    talk.open();
+    let problem = |talk: &Talk| match &talk.table.link {
+        Link::Pending { problem, .. } => problem.is_some(),
+        Link::Synced => false,
+    };
+    assert!(!problem(&talk), "it is being asked");
+    talk.now += 2 * CALL_TIMEOUT;
+    let lost = talk.session.tick(&mut talk.table, talk.now).unwrap_err();
+    talk.table.set_pending(talk.now, Some(lost));
+    // The same one, on a new connection.
+    talk.session = Session::new(&BusAddress::System, Duration::from_secs(100), talk.now);
+    talk.open();
+    assert!(problem(&talk));
+    talk.receive(&owner_changed(""));
+    assert!(problem(&talk));
+    talk.receive(&owner_changed(":1.99"));
+    assert!(!problem(&talk), "one that has just come may take its time");
+}
+
+fn owner_changed(owner: &'static str) -> Message {
+    Message::signal(
+        "/org/freedesktop/DBus",
+        "org.freedesktop.DBus",
+        "NameOwnerChanged",
+    )
+    .sender("org.freedesktop.DBus")
+    .build(&("org.freedesktop.systemd1", "", owner))
+    .unwrap()
+}
+
+#[test]
 fn silence_and_refusals_end_the_conversation() {
     let mut talk = Talk::new(&["x.service"]);
     let calls = talk.open();
@@ -194,20 +303,10 @@ fn silence_and_refusals_end_the_conversation() {
 fn a_systemd_that_leaves_is_pending_until_it_is_back() {
     let mut talk = Talk::new(&[]);
     talk.open();
-    let moved = |owner: &'static str| {
-        Message::signal(
-            "/org/freedesktop/DBus",
-            "org.freedesktop.DBus",
-            "NameOwnerChanged",
-        )
-        .sender("org.freedesktop.DBus")
-        .build(&("org.freedesktop.systemd1", "", owner))
-        .unwrap()
-    };
-    talk.receive(&moved(""));
+    talk.receive(&owner_changed(""));
     assert!(!talk.is_synced());
     assert!(talk.calls().is_empty());
     assert_eq!(talk.table.tell_at(), Some(talk.now + super::super::table::GRACE));
-    talk.receive(&moved(":1.99"));
+    talk.receive(&owner_changed(":1.99"));
     assert_eq!(names(&talk.calls()), ["Subscribe"]);
 }

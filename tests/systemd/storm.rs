@@ -1,0 +1,178 @@
+//! Many units, and a systemd that starts again and again: what it has not yet said takes no unit down.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::time::{Instant, sleep};
+use upkeep_exporter::check::systemd::SystemdCheck;
+use upkeep_exporter::model::{Reason, Report, Shortage};
+
+use crate::common::systemd::Machine;
+use crate::proxy::Proxy;
+use crate::support::{PATIENCE, Said, settings, shared};
+
+/// The deadline of a run in these tests.
+const DEADLINE: Duration = Duration::from_secs(2);
+
+async fn machine() -> Arc<Machine> {
+    let booted = tokio::task::spawn_blocking(Machine::boot);
+    Arc::new(booted.await.expect("the machine boots"))
+}
+
+fn inside(machine: &Arc<Machine>, command: String) -> tokio::task::JoinHandle<String> {
+    let machine = machine.clone();
+    tokio::task::spawn_blocking(move || machine.run(&command))
+}
+
+/// One run under a deadline, as the scheduler does it.
+async fn run(check: &mut SystemdCheck, deadline: Duration) -> Said {
+    let until = Instant::now() + deadline;
+    let mut report = Report {
+        deadline: Some(until),
+        ..Report::default()
+    };
+    let run = tokio::time::timeout_at(until, check.run(&mut report)).await;
+    let result = run.expect("a run ends before its deadline");
+    Said { result, report }
+}
+
+/// Whether a run found nothing out, since systemd has not answered yet.
+fn is_unanswered(said: &Said) -> bool {
+    matches!(&said.result, Err(problem) if problem.shortage == Some(Shortage::Manager))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_look_at_thousands_of_units_is_one_call() {
+    let machine = machine().await;
+    machine.write_unit(
+        "crowd@.service",
+        "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n",
+    );
+    inside(&machine, "systemctl start $(seq -f 'crowd@%g' 1 200)".to_owned())
+        .await
+        .unwrap();
+    let proxy = Proxy::start(machine.bus_socket());
+    let shared = shared();
+    let checks = (1..=2000).map(|number| {
+        let unit = format!("crowd@{number}.service");
+        (
+            number,
+            SystemdCheck::new(&settings(&proxy.address(), &unit), &shared),
+        )
+    });
+    let mut checks: Vec<_> = checks.collect();
+    let began = Instant::now();
+    let runs = checks.iter_mut().map(async |(number, check)| {
+        let said = run(check, PATIENCE).await;
+        assert_eq!(said.is_up(), *number <= 200, "crowd@{number}: {said:?}");
+    });
+    futures_util::future::join_all(runs).await;
+    let took = began.elapsed();
+    println!("the first look at 2,000 units, 200 of them active, took {took:?}");
+    assert_eq!(proxy.calls("ListUnitsByNames"), 1);
+    assert!(proxy.calls("GetAll") <= 200, "what is inactive has no details");
+    // Under two seconds where the machine does nothing else.
+    assert!(took < Duration::from_secs(10), "{took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_restarts_of_systemd_in_a_row_take_no_unit_down() {
+    const UNITS: usize = 60;
+    const VICTIM: usize = 7;
+    let machine = machine().await;
+    machine.write_unit("w@.service", "[Service]\nExecStart=/bin/sleep infinity\n");
+    inside(&machine, format!("systemctl start $(seq -f 'w@%g' 1 {UNITS})"))
+        .await
+        .unwrap();
+    let (shared, is_over) = (shared(), Arc::new(AtomicBool::new(false)));
+    let is_killed = Arc::new(AtomicBool::new(false));
+    let watchers = (1..=UNITS).map(|number| {
+        let unit = format!("w@{number}.service");
+        let mut check = SystemdCheck::new(&settings(&machine.bus_address(), &unit), &shared);
+        let (is_over, is_killed) = (is_over.clone(), is_killed.clone());
+        tokio::spawn(async move {
+            let (mut runs, mut unanswered, mut found) = (0, 0, None);
+            while !is_over.load(Ordering::SeqCst) || found.is_none() {
+                let said = run(&mut check, DEADLINE).await;
+                runs += 1;
+                let is_failed = said.is_failure(Reason::State, "is failed");
+                if is_unanswered(&said) {
+                    unanswered += 1;
+                } else if number == VICTIM && is_killed.load(Ordering::SeqCst) {
+                    if is_failed {
+                        found.get_or_insert_with(Instant::now);
+                    }
+                } else {
+                    assert!(said.is_up(), "{unit}: {said:?}");
+                    found.get_or_insert_with(Instant::now);
+                }
+                sleep(Duration::from_millis(50)).await;
+            }
+            (runs, unanswered, found)
+        })
+    });
+    let watchers: Vec<_> = watchers.collect();
+    let storm = "for i in 1 2 3 4 5; do systemctl daemon-reload; done; \
+                 for i in 1 2 3 4 5 6; do systemctl daemon-reexec; sleep 0.2; done";
+    let storm = inside(&machine, storm.to_owned());
+    sleep(Duration::from_secs(1)).await;
+    is_killed.store(true, Ordering::SeqCst);
+    inside(&machine, format!("systemctl kill --signal=KILL w@{VICTIM}"))
+        .await
+        .unwrap();
+    let killed = Instant::now();
+    storm.await.unwrap();
+    is_over.store(true, Ordering::SeqCst);
+    let (mut runs, mut unanswered) = (0, 0);
+    for (index, watcher) in watchers.into_iter().enumerate() {
+        let watched = tokio::time::timeout(PATIENCE, watcher).await;
+        let (its_runs, its_unanswered, found) = watched.expect("it is known again").unwrap();
+        runs += its_runs;
+        unanswered += its_unanswered;
+        if index + 1 == VICTIM {
+            let found = found.expect("a time").saturating_duration_since(killed);
+            println!("the unit that was killed was down {found:?} later");
+        }
+    }
+    println!("{runs} runs, of which {unanswered} got no answer");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_systemd_that_hangs_is_inconclusive_first_and_a_failure_in_the_end() {
+    let machine = machine().await;
+    machine.write_unit("plain.service", "[Service]\nExecStart=/bin/sleep infinity\n");
+    inside(&machine, "systemctl start plain".to_owned())
+        .await
+        .unwrap();
+    let shared = shared();
+    let mut other = SystemdCheck::new(&settings(&machine.bus_address(), "init.scope"), &shared);
+    let began = Instant::now();
+    while !run(&mut other, DEADLINE).await.is_up() {
+        assert!(began.elapsed() < PATIENCE);
+    }
+    let pid = i32::try_from(machine.pid()).ok().and_then(Pid::from_raw).unwrap();
+    kill_process(pid, Signal::STOP).unwrap();
+    let mut check = SystemdCheck::new(&settings(&machine.bus_address(), "plain.service"), &shared);
+    let said = run(&mut check, DEADLINE).await;
+    assert!(is_unanswered(&said), "{said:?}");
+    let began = Instant::now();
+    loop {
+        let said = run(&mut check, DEADLINE).await;
+        if said.is_failure(Reason::Unreachable, "D-Bus at") {
+            break;
+        }
+        assert!(is_unanswered(&said) && began.elapsed() < PATIENCE, "{said:?}");
+    }
+    // It stays a failure on the next connection.
+    sleep(Duration::from_secs(1)).await;
+    let said = run(&mut check, DEADLINE).await;
+    assert!(said.is_failure(Reason::Unreachable, "D-Bus at"), "{said:?}");
+    kill_process(pid, Signal::CONT).unwrap();
+    let began = Instant::now();
+    while !run(&mut check, DEADLINE).await.is_up() {
+        assert!(began.elapsed() < PATIENCE);
+        sleep(Duration::from_millis(50)).await;
+    }
+}
