@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::pin::pin;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use super::shortage;
 use super::stream::TooMuch;
 use super::trace::{Phase, Step, Trace};
 use crate::config::address::{AddressPreference, HostPort};
+use crate::config::zone;
 use crate::model::{Problem, Reason};
 
 /// How long an address may keep the next one waiting (RFC 8305, section 5).
@@ -55,7 +56,8 @@ pub async fn dial_from(
             return Err(Problem::new(Reason::Unreachable, message));
         }
     }
-    let first = SocketAddr::new(addresses[0], target.port);
+    let place = Place::of(&target.host, target.port)?;
+    let first = place.at(addresses[0]);
     trace.at(Step::Connecting(first));
     if addresses.len() == 1 {
         return match connect(first, source).await {
@@ -63,9 +65,7 @@ pub async fn dial_from(
             Err(error) => Err(failed(&[(first, error)])),
         };
     }
-    let addresses = addresses
-        .iter()
-        .map(|address| SocketAddr::new(*address, target.port));
+    let addresses = addresses.iter().map(|address| place.at(*address));
     let (stream, peer) = race(addresses, source, trace).await?;
     if is_first {
         probed::connected(trace.report, peer.ip());
@@ -86,6 +86,8 @@ pub async fn addresses(
     trace: &mut Trace<'_>,
 ) -> Result<(Vec<IpAddr>, bool), Problem> {
     trace.enter(Phase::Resolve);
+    // The interface is this machine's affair; which addresses may be connected to does not depend on it.
+    let host = zone::without(host);
     if host.parse::<IpAddr>().is_err() {
         trace.at(Step::Resolving(host.to_owned()));
     }
@@ -103,6 +105,43 @@ pub async fn addresses(
             let lookup = trace.spent(Phase::Resolve);
             probed::unresolved(trace.report, lookup);
             Err(problem)
+        }
+    }
+}
+
+/// Where a host's addresses are connected to: the port, and the network interface of a link-local one.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    port: u16,
+    scope: u32,
+}
+
+impl Place {
+    /// At this port of a host; 0 where there are no ports.
+    ///
+    /// # Errors
+    /// Where this machine has no interface of the name that the host has as its zone.
+    pub fn of(host: &str, port: u16) -> Result<Self, Problem> {
+        let Some((_, zone)) = zone::split(host) else {
+            return Ok(Self { port, scope: 0 });
+        };
+        let known = zone.parse().ok().filter(|scope| *scope > 0);
+        let scope = known.map_or_else(|| nix::net::if_::if_nametoindex(zone), Ok);
+        let scope = scope.map_err(|error| {
+            let message = format_args!(
+                "connecting to {host}: this machine has no network interface {zone} ({}): write one that `ip link` shows",
+                error.desc()
+            );
+            Problem::new(Reason::Unreachable, message)
+        })?;
+        Ok(Self { port, scope })
+    }
+
+    /// With this address of the host.
+    pub fn at(self, address: IpAddr) -> SocketAddr {
+        match address {
+            IpAddr::V6(address) => SocketAddrV6::new(address, self.port, 0, self.scope).into(),
+            IpAddr::V4(_) => SocketAddr::new(address, self.port),
         }
     }
 }
@@ -266,6 +305,27 @@ mod tests {
             failure(&[("127.0.0.1:80", 24)]).message(),
             "connecting to 127.0.0.1:80: Too many open files (os error 24) (the exporter lacks file descriptors: \
              raise LimitNOFILE)"
+        );
+    }
+
+    #[test]
+    fn a_zone_is_an_interface_of_this_machine() {
+        let address: IpAddr = "fe80::1".parse().unwrap();
+        let place = Place::of("fe80::1%lo", 80).unwrap();
+        assert_eq!(place.at(address).to_string(), "[fe80::1%1]:80");
+        assert_eq!(
+            Place::of("fe80::1%7", 80).unwrap().at(address).to_string(),
+            "[fe80::1%7]:80"
+        );
+        assert_eq!(
+            Place::of("fe80::1", 80).unwrap().at(address).to_string(),
+            "[fe80::1]:80"
+        );
+        let problem = Place::of("fe80::1%none0", 80).unwrap_err();
+        assert_eq!(problem.reason, Reason::Unreachable);
+        assert!(
+            problem.message().contains("no network interface none0"),
+            "{problem}"
         );
     }
 

@@ -26,7 +26,8 @@ pub async fn tunnel(
     target: &HostPort,
     headers: &[(HeaderName, Secret)],
 ) -> Result<TcpStream, Problem> {
-    let mut request = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n");
+    let authority = target.authority();
+    let mut request = format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n");
     if let Some(credentials) = &proxy.credentials {
         let value = authorization(credentials)?;
         let value = String::from_utf8_lossy(value.as_bytes());

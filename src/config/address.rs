@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::place::{Invalid, Place};
+use super::zone;
 
 /// A version of the Internet protocol.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -62,7 +63,7 @@ pub struct HostPort {
     pub port: u16,
 }
 
-/// The host that a text without a port names: an address, an IPv6 one with or without brackets, or a name.
+/// The host that a text without a port names: an address, an IPv6 one with or without brackets and zone, or a name.
 pub fn host_alone(text: &str) -> Option<&str> {
     let bare = text
         .strip_prefix('[')
@@ -73,7 +74,7 @@ pub fn host_alone(text: &str) -> Option<&str> {
         (1..=253).contains(&name.len())
             && !name.contains(|c: char| c.is_whitespace() || "/@?#:[]%".contains(c))
     };
-    (bare.parse::<IpAddr>().is_ok() || is_name(bare)).then_some(bare)
+    (zone::is_address(bare) || is_name(bare)).then_some(bare)
 }
 
 /// The address to send from, as `source_ip_address` writes it, with the choice of addresses that goes with it: only those of
@@ -140,7 +141,10 @@ impl HostPort {
             return wrong("has no port between 1 and 65535");
         };
         let host = match host.strip_prefix('[').map(|rest| rest.strip_suffix(']')) {
-            Some(Some(inside)) if matches!(inside.parse(), Ok(IpAddr::V6(_))) => inside,
+            Some(Some(inside)) if matches!(zone::without(inside).parse(), Ok(IpAddr::V6(_))) => inside,
+            Some(Some(inside)) if inside.contains('%') => {
+                return wrong(&format!("has a wrong zone: {}", zone::WRONG));
+            }
             Some(_) => return wrong("has no IPv6 address in its brackets"),
             None if host.contains(':') && !host.contains('@') => {
                 return wrong("has an IPv6 address without brackets");
@@ -157,6 +161,19 @@ impl HostPort {
             host: host.to_owned(),
             port,
         })
+    }
+}
+
+impl HostPort {
+    /// As others know it, in a `Host` header, say: without the network interface that leads to it.
+    pub fn authority(&self) -> String {
+        let host = zone::without(&self.host);
+        let port = self.port;
+        if host.contains(':') {
+            format!("[{host}]:{port}")
+        } else {
+            format!("{host}:{port}")
+        }
     }
 }
 
@@ -186,7 +203,13 @@ mod tests {
 
     #[test]
     fn an_address_is_a_host_and_a_port() {
-        for text in ["127.0.0.1:80", "db.example.org:5432", "[::1]:443", "my_host:1"] {
+        for text in [
+            "127.0.0.1:80",
+            "db.example.org:5432",
+            "[::1]:443",
+            "my_host:1",
+            "[fe80::1%eth0]:22",
+        ] {
             assert_eq!(parse(text), Ok(text.to_owned()));
         }
         for (text, wrong) in [
@@ -196,6 +219,11 @@ mod tests {
             ("localhost:65536", "has no port between 1 and 65535"),
             ("::1:80", "has an IPv6 address without brackets"),
             ("[127.0.0.1]:80", "has no IPv6 address in its brackets"),
+            (
+                "[2001:db8::1%eth0]:80",
+                "has a wrong zone: the part after % has to be a network interface of this machine, and the address before it \
+                 link-local (fe80::/10), as in [fe80::1%eth0]",
+            ),
             (":80", "has no valid host"),
             ("a b:80", "has no valid host"),
             ("http://x:80", "is a URL"),
@@ -215,6 +243,17 @@ mod tests {
     }
 
     #[test]
+    fn others_do_not_know_the_interface() {
+        for (text, authority) in [
+            ("[fe80::1%eth0]:22", "[fe80::1]:22"),
+            ("[::1]:22", "[::1]:22"),
+            ("gw:22", "gw:22"),
+        ] {
+            assert_eq!(HostPort::read(text).unwrap().authority(), authority);
+        }
+    }
+
+    #[test]
     fn a_host_alone_has_no_port() {
         for (text, host) in [
             ("192.0.2.1", Some("192.0.2.1")),
@@ -227,7 +266,9 @@ mod tests {
             ("", None),
             ("a b", None),
             ("http://gw", None),
-            ("fe80::1%eth0", None),
+            ("fe80::1%eth0", Some("fe80::1%eth0")),
+            ("[fe80::1%eth0]", Some("fe80::1%eth0")),
+            ("::1%lo", None),
         ] {
             assert_eq!(host_alone(text), host, "{text}");
         }

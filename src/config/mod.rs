@@ -56,6 +56,7 @@ pub mod tls;
 pub mod unix;
 pub mod written;
 pub mod yaml;
+pub mod zone;
 
 pub use findings::{ConfigError, Located, MAX_SHOWN};
 pub use load::{

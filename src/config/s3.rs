@@ -231,7 +231,7 @@ fn endpoint(text: Option<&str>, place: &Place<'_>) -> Result<(Url, HostPort), In
     }
     let address = parsed.address;
     // Made anew of its parts: nothing else of what was written is signed or shown.
-    match Url::parse(&format!("{}://{address}", parsed.scheme)) {
+    match Url::parse(&format!("{}://{}", parsed.scheme, address.authority())) {
         Ok(url) => Ok((url, address)),
         Err(error) => Err(place.error(format_args!(
             "this is no URL ({error}): write one such as {EXAMPLE}"

@@ -7,6 +7,7 @@ use url::{Host, Url};
 use super::address::HostPort;
 use super::place::{Invalid, Place};
 use super::secret::{Secret, SecretSource};
+use super::zone;
 
 /// What to do about a password that has torn a URL apart.
 const TORN: &str = "; in a password the characters / ? # @ % are written %2F %3F %23 %40 %25, or it is given as password_file";
@@ -48,7 +49,11 @@ impl ServerUrl {
             let hint = if is_torn { TORN } else { "" };
             Err(place.error(format_args!("{what}: write one such as {example}{hint}")))
         };
-        let url = match Url::parse(text) {
+        let (text, zone) = match zone::take(text) {
+            Ok(taken) => taken,
+            Err(error) => return wrong(&error),
+        };
+        let url = match Url::parse(&text) {
             Ok(url) => url,
             Err(error) => return wrong(&format!("this is no URL ({error})")),
         };
@@ -63,7 +68,10 @@ impl ServerUrl {
             return wrong("the URL has a fragment (#), which means nothing here");
         }
         let host = match url.host() {
-            Some(Host::Ipv6(address)) => address.to_string(),
+            Some(Host::Ipv6(address)) => match zone {
+                Some(zone) => format!("{address}%{zone}"),
+                None => address.to_string(),
+            },
             Some(other) => decoded(&other.to_string()),
             None => String::new(),
         };

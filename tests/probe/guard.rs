@@ -45,6 +45,7 @@ async fn this_machine_is_no_target_unless_it_is_named() {
         (format!("http://0.0.0.0:{}/", target.address.port()), "loopback"),
         ("http://169.254.169.254/latest/meta-data/".to_owned(), "metadata"),
         ("http://[fe80::1]/".to_owned(), "link_local"),
+        ("http://[fe80::1%25lo]/".to_owned(), "link_local"),
         ("http://[::ffff:0:127.0.0.1]/".to_owned(), "loopback"),
         ("http://[64:ff9b:1::127.0.0.1]/".to_owned(), "loopback"),
         ("http://168.63.129.16/metrics".to_owned(), "metadata"),

@@ -16,6 +16,8 @@ mod name_servers;
 mod names;
 mod old_tls;
 mod proxies;
+mod redirects;
+mod zones;
 
 use std::cell::RefCell;
 use std::io::Write;

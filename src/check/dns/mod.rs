@@ -114,7 +114,7 @@ impl DnsCheck {
         let resolver = &self.network.resolver;
         let (addresses, _) =
             dial::addresses(resolver, &server.host, Some(server.port), query.preference, trace).await?;
-        let peer = SocketAddr::new(addresses[0], server.port);
+        let peer = dial::Place::of(&server.host, server.port)?.at(addresses[0]);
         let socket = exchange::udp(peer, query.source).await?;
         trace.enter(Phase::Processing);
         let step = format!("waiting for the answer of {peer}");

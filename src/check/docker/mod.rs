@@ -152,7 +152,7 @@ impl DockerCheck {
         // A client at a socket has no host to name, but HTTP/1.1 wants one (RFC 9112, section 3.2).
         let host = match &self.settings.host {
             EngineHost::Unix(_) => "docker".to_owned(),
-            EngineHost::Tcp { address, .. } => address.to_string(),
+            EngineHost::Tcp { address, .. } => address.authority(),
         };
         Request::get(format!("/containers/{}/json", self.settings.container))
             .header(http::header::HOST, host)

@@ -160,7 +160,10 @@ impl GrpcCheck {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
         Request::builder()
             .method(Method::POST)
-            .uri(format!("{scheme}://{}{METHOD}", self.settings.address))
+            .uri(format!(
+                "{scheme}://{}{METHOD}",
+                self.settings.address.authority()
+            ))
             .header(CONTENT_TYPE, HeaderValue::from_static("application/grpc"))
             .header(TE, HeaderValue::from_static("trailers"))
             .header(USER_AGENT, HeaderValue::from_static(OWN_USER_AGENT))

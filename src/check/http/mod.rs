@@ -12,6 +12,7 @@ mod json;
 mod judge;
 mod notes;
 mod probed;
+mod redirects;
 mod request;
 
 use std::sync::Arc;

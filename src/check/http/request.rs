@@ -6,17 +6,19 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, COOKIE, HOST, LOCATION, PROXY_AUTHORIZATION, USER_AGENT,
+    ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, HOST, LOCATION, PROXY_AUTHORIZATION, USER_AGENT,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version, response};
 use url::Url;
 
 use super::RequestBody;
 use super::cookies::Cookies;
+use super::redirects::{is_same_server, open, written};
 use crate::check::shortage;
 use crate::config::http::{BodySource, Credentials, HttpSettings, ProxyServer, TargetUrl};
 use crate::config::regular_file::FileError;
 use crate::config::secret::SecretError;
+use crate::config::zone;
 use crate::model::{Problem, Reason, UsedSecrets};
 
 const OWN_USER_AGENT: &str = concat!("upkeep_exporter/", env!("CARGO_PKG_VERSION"));
@@ -27,7 +29,8 @@ pub struct Hop {
     url: Arc<TargetUrl>,
     method: Method,
     with_body: bool,
-    /// Whether it goes to the host of the configuration, so that it may be given secrets.
+    /// Whether it goes to the server of the configuration, and no other one has had a say in that, so that it may be given
+    /// secrets.
     trusted: bool,
 }
 
@@ -114,7 +117,7 @@ impl Requests {
                     .trim_matches(['[', ']'])
                     .to_owned()
             }
-            None => hop.url.address().host,
+            None => zone::without(&hop.url.address().host).to_owned(),
         }
     }
 
@@ -162,10 +165,7 @@ impl Requests {
                 headers.insert(AUTHORIZATION, authorization(credentials)?);
             }
             (_, true) => {}
-            (_, false) => {
-                headers.remove(AUTHORIZATION);
-                headers.remove(COOKIE);
-            }
+            (_, false) => headers = open(headers),
         }
         cookies.add_to(&mut headers, url.expose());
         if let Some(credentials) = wire.proxy.and_then(|proxy| proxy.credentials.as_ref()) {
@@ -228,11 +228,21 @@ impl Hop {
             );
             Problem::new(Reason::Protocol, message)
         };
-        let location = std::str::from_utf8(location.as_bytes()).map_err(|error| failed(&error))?;
-        let joined = self.url.expose().join(location).map_err(|error| failed(&error))?;
-        let (next, _) = TargetUrl::new(joined).map_err(|error| failed(&error))?;
-        let downgraded = configured.scheme() == "https" && !next.is_https();
-        let trusted = next.expose().host() == configured.host() && !downgraded;
+        let joined = self.url.expose().join(&written(location.as_bytes()));
+        let next = joined.map_err(|error| failed(&error)).and_then(|joined| {
+            let (next, _) = TargetUrl::new(joined).map_err(|error| failed(&error))?;
+            Ok(next.beside(&self.url))
+        })?;
+        let trusted = self.trusted && is_same_server(configured, next.expose());
+        let with_body = self.with_body && keeps_method;
+        if with_body && !trusted {
+            return Err(failed(&format_args!(
+                "{} asks for the body of the request to be sent to {}, and another server does not get it: set url to that, if it is \
+                 meant",
+                head.status.as_u16(),
+                next.shown()
+            )));
+        }
         let method = match self.method {
             _ if keeps_method => self.method.clone(),
             Method::HEAD => Method::HEAD,
@@ -241,7 +251,7 @@ impl Hop {
         Ok(Some(Self {
             url: Arc::new(next),
             method,
-            with_body: self.with_body && keeps_method,
+            with_body,
             trusted,
         }))
     }

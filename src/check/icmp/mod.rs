@@ -71,13 +71,13 @@ impl IcmpCheck {
         let resolver = &self.network.resolver;
         let (addresses, _) =
             dial::addresses(resolver, &settings.host, None, settings.preference, trace).await?;
-        let peer = addresses[0];
+        let peer = dial::Place::of(&settings.host, 0)?.at(addresses[0]);
         trace.at(Step::Doing("opening a socket for ICMP".into()));
         let socket = EchoSocket::open(peer, settings)?;
         let echo = Echo::new(SEQUENCE.fetch_add(1, Ordering::Relaxed), settings.payload_size);
         trace.enter(Phase::Processing);
         trace.at(Step::Doing(
-            format!("waiting for the echo reply of {peer}").into(),
+            format!("waiting for the echo reply of {}", addresses[0]).into(),
         ));
         let hop_limit = socket.exchange(&echo).await?;
         trace.answered();

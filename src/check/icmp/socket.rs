@@ -47,7 +47,8 @@ impl EchoSocket {
     ///
     /// # Errors
     /// `permission` where the system allows neither kind of socket; or why this one can't be used.
-    pub fn open(peer: IpAddr, settings: &IcmpSettings) -> Result<Self, Problem> {
+    pub fn open(address: SocketAddr, settings: &IcmpSettings) -> Result<Self, Problem> {
+        let peer = address.ip();
         let version = match peer {
             IpAddr::V4(_) => Version::V4,
             IpAddr::V6(_) => Version::V6,
@@ -71,7 +72,7 @@ impl EchoSocket {
         set_up(&socket, version, is_raw, settings)
             .and_then(|()| bind_to(&socket, settings.source))
             .and_then(|()| {
-                let address = SockaddrStorage::from(SocketAddr::new(peer, 0));
+                let address = SockaddrStorage::from(address);
                 Ok(connect(socket.as_raw_fd(), &address)?)
             })
             .map_err(|error| failed(peer, &error))?;

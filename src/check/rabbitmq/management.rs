@@ -233,7 +233,7 @@ impl Management {
     async fn get(&mut self, path: &str, doing: &str, side: &mut Trace<'_>) -> Result<Answer, Problem> {
         side.at(Step::Doing(doing.to_owned().into()));
         let request = Request::get(format!("{}{path}", self.settings.prefix))
-            .header(http::header::HOST, self.settings.address.to_string())
+            .header(http::header::HOST, self.settings.address.authority())
             .header(http::header::ACCEPT, "application/json")
             .header(
                 http::header::AUTHORIZATION,

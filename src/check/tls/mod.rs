@@ -30,6 +30,7 @@ use super::{dial, shortage};
 use crate::config::secret::SecretSource;
 use crate::config::stamp::Stamp;
 use crate::config::tls::{PemError, PemSource, TlsSettings, TlsVersions, private_key};
+use crate::config::zone;
 use crate::model::{Problem, Reason};
 
 /// How certificates are verified.
@@ -165,6 +166,7 @@ impl TlsClient {
         if let Some(name) = &self.settings.server_name {
             return Ok(name.clone());
         }
+        let host = zone::without(host);
         let name = match host.parse::<IpAddr>() {
             Ok(address) => Ok(ServerName::from(address)),
             Err(_) => ServerName::try_from(host.trim_end_matches('.').to_owned()),

@@ -9,6 +9,7 @@ use super::target::TargetUrl;
 use crate::config::address::HostPort;
 use crate::config::place::{Invalid, Place};
 use crate::config::secret::Secret;
+use crate::config::zone;
 
 /// An HTTP proxy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,7 +111,9 @@ impl NoProxy {
 
     /// Whether a target is reached directly.
     pub fn covers(&self, target: &HostPort) -> bool {
-        let host = target.host.trim_end_matches('.').to_ascii_lowercase();
+        let host = zone::without(&target.host)
+            .trim_end_matches('.')
+            .to_ascii_lowercase();
         let address: Option<IpAddr> = host.parse().ok();
         let local = host == "localhost" || address.is_some_and(|address| address.is_loopback());
         self.all

@@ -5,10 +5,15 @@ use std::fmt;
 use url::{Host, Url};
 
 use crate::config::address::HostPort;
+use crate::config::zone;
 
 /// An http or https URL without user info and fragment.
 #[derive(Clone, PartialEq, Eq)]
-pub struct TargetUrl(Url);
+pub struct TargetUrl {
+    url: Url,
+    /// The network interface of a link-local address, which no server is told (RFC 6874, section 4).
+    zone: Option<String>,
+}
 
 /// The user name and the password out of a URL, decoded.
 pub type UserInfo = (String, Option<String>);
@@ -19,6 +24,8 @@ impl TargetUrl {
     /// # Errors
     /// What is wrong, without quoting the text, which may hold a password.
     pub fn parse(text: &str) -> Result<(Self, Option<UserInfo>), String> {
+        let (text, zone) = zone::take(text)?;
+        let text = text.as_ref();
         let url = match text.contains("://") {
             true => Url::parse(text),
             // What would be read as a host is the beginning of a path.
@@ -30,7 +37,8 @@ impl TargetUrl {
         let url = url.map_err(|error| {
             format!("this is no URL ({error}): write one such as http://127.0.0.1:8000/health")
         })?;
-        let (target, user_info) = Self::new(url)?;
+        let (mut target, user_info) = Self::new(url)?;
+        target.zone = zone;
         let (name, password) = user_info
             .as_ref()
             .map_or(("", None), |(name, password)| (name, password.as_deref()));
@@ -70,51 +78,67 @@ impl TargetUrl {
         let stripped = url.set_username("").and_then(|()| url.set_password(None));
         stripped.map_err(|()| "the URL has no host".to_owned())?;
         url.set_fragment(None);
-        let target = Self(url);
+        let target = Self { url, zone: None };
         // The two crates differ in what they let pass.
         http::Uri::try_from(target.path_and_query())
             .map_err(|error| format!("the path can't be requested: {error}"))?;
         Ok((target, user_info))
     }
 
+    /// This URL of a server that `from` leads to. What a link-local address says of another one holds at the same interface.
+    #[must_use]
+    pub fn beside(mut self, from: &Self) -> Self {
+        if let Some(Host::Ipv6(address)) = self.url.host()
+            && address.is_unicast_link_local()
+        {
+            self.zone.clone_from(&from.zone);
+        }
+        self
+    }
+
     /// The whole URL, query included: for the wire.
     pub fn expose(&self) -> &Url {
-        &self.0
+        &self.url
     }
 
     /// Whether it is an https URL.
     pub fn is_https(&self) -> bool {
-        self.0.scheme() == "https"
+        self.url.scheme() == "https"
     }
 
     /// What to connect to.
     pub fn address(&self) -> HostPort {
-        let host = match self.0.host() {
-            Some(Host::Ipv6(address)) => address.to_string(),
-            Some(other) => other.to_string(),
-            None => String::new(),
+        let host = match (self.url.host(), &self.zone) {
+            (Some(Host::Ipv6(address)), Some(zone)) => format!("{address}%{zone}"),
+            (Some(Host::Ipv6(address)), None) => address.to_string(),
+            (Some(other), _) => other.to_string(),
+            (None, _) => String::new(),
         };
-        let port = self.0.port_or_known_default().unwrap_or_default();
+        let port = self.url.port_or_known_default().unwrap_or_default();
         HostPort { host, port }
     }
 
     /// The `Host` of a request: with the port where it is not the scheme's own.
     pub fn authority(&self) -> &str {
-        &self.0[url::Position::BeforeHost..url::Position::AfterPort]
+        &self.url[url::Position::BeforeHost..url::Position::AfterPort]
     }
 
     /// Path and query: the target of a request.
     pub fn path_and_query(&self) -> &str {
-        &self.0[url::Position::BeforePath..url::Position::AfterQuery]
+        &self.url[url::Position::BeforePath..url::Position::AfterQuery]
     }
 
     /// The URL up to its path. Where there is an @ in the path, only up to the host: what looks like a port before it may be
     /// the beginning of a password that was not encoded, and what follows it the rest.
     pub fn shown(&self) -> String {
-        let whole = &self.0[..url::Position::AfterPath];
-        match whole.contains('@') && self.0.port().is_some() {
-            true => format!("{}/\u{2026}", &self.0[..url::Position::AfterHost]),
+        let whole = &self.url[..url::Position::AfterPath];
+        let shown = match whole.contains('@') && self.url.port().is_some() {
+            true => format!("{}/\u{2026}", &self.url[..url::Position::AfterHost]),
             false => whole.to_owned(),
+        };
+        match &self.zone {
+            Some(zone) => shown.replacen(']', &format!("%25{zone}]"), 1),
+            None => shown,
         }
     }
 }
@@ -156,7 +180,7 @@ fn percent_decoded(text: &[u8]) -> Vec<u8> {
 
 impl fmt::Debug for TargetUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0[..url::Position::AfterPath])
+        f.write_str(&self.url[..url::Position::AfterPath])
     }
 }
 
@@ -195,6 +219,23 @@ mod tests {
             (url.address().to_string().as_str(), url.authority()),
             ("[::1]:81", "[::1]:81")
         );
+    }
+
+    #[test]
+    fn a_zone_is_for_this_machine_alone() {
+        let (url, _) = TargetUrl::parse("http://me:x@[fe80::1%25eth0]:81/a?b").unwrap();
+        assert_eq!(url.address().to_string(), "[fe80::1%eth0]:81");
+        assert_eq!(url.authority(), "[fe80::1]:81");
+        assert_eq!(url.shown(), "http://[fe80::1%25eth0]:81/a");
+        let next = |place: &str| {
+            let (next, _) = TargetUrl::new(url.expose().join(place).unwrap()).unwrap();
+            next.beside(&url).address().to_string()
+        };
+        assert_eq!(next("/b"), "[fe80::1%eth0]:81");
+        assert_eq!(next("http://[fe80::2]/"), "[fe80::2%eth0]:80");
+        assert_eq!(next("http://[2001:db8::2]/"), "[2001:db8::2]:80");
+        let error = TargetUrl::parse("http://[2001:db8::1%25eth0]/").unwrap_err();
+        assert!(error.contains("link-local (fe80::/10)"), "{error}");
     }
 
     #[test]

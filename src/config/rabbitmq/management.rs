@@ -10,6 +10,7 @@ use crate::config::place::{Invalid, Place};
 use crate::config::secret::{Secret, SecretSource};
 use crate::config::server_url::ServerUrl;
 use crate::config::tls::TlsSettings;
+use crate::config::zone;
 
 /// The schemes, with the ports that every URL has for them. (The plugin's own is 15672, which is to be written.)
 const SCHEMES: &[(&str, u16)] = &[("http", 80), ("https", 443)];
@@ -117,6 +118,9 @@ impl ManagementOptions {
 
 /// The path of the URL as it is written, for it goes into requests as it is.
 fn prefix(url: &str) -> String {
-    let path = url::Url::parse(url).map(|url| url.path().to_owned());
+    let url = zone::take(url)
+        .ok()
+        .and_then(|(url, _)| url::Url::parse(&url).ok());
+    let path = url.map(|url| url.path().to_owned());
     path.unwrap_or_default().trim_end_matches('/').to_owned()
 }

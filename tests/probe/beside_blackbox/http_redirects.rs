@@ -75,6 +75,8 @@ const MODULES: &str = r#"
   encoding: { prober: http, http: { compression: gzip, headers: { Accept-Encoding: gzip } } }
   cookie: { prober: http, http: { headers: { Cookie: "own=1; set=0" } } }
   known: { prober: http, http: { basic_auth: { username: me, password: secret } } }
+  api_key: { prober: http, http: { headers: { X-Api-Key: secret } } }
+  upload: { prober: http, http: { method: POST, body: secret } }
 "#;
 
 /// Where a page leads, and what it says beside; the end where it leads nowhere.
@@ -183,6 +185,8 @@ fn judging(path: &str, request: &str) -> Answer {
         "/elsewhere" => Answer::To(format!("http://localhost:{port}/known"), ""),
         "/user" => Answer::To(format!("http://me:secret@127.0.0.1:{port}/known"), ""),
         "/here" => Answer::To("/known".to_owned(), ""),
+        "/key" => Answer::End(!sent("x-api-key").is_empty()),
+        "/key-elsewhere" => Answer::To(format!("http://localhost:{port}/key"), ""),
         "/from" => Answer::To("/referer".to_owned(), ""),
         "/referer" => Answer::End(!sent("referer").is_empty()),
         _ => Answer::End(false),
@@ -213,6 +217,12 @@ async fn http_probes_of_redirects_tell_the_same() {
     fs::write(&ca, authority.pem()).unwrap();
     let (leading, cookies, judging) = (pages(leading).await, pages(cookies).await, pages(judging).await);
     let compressing = compressing().await;
+    let end = Target::answering(ok("fine")).await;
+    let place = format!("http://localhost:{}/", end.address.port());
+    let uploading = Target::answering(format!(
+        "HTTP/1.1 307 Temporary Redirect\r\nLocation: {place}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    ))
+    .await;
     let closing = Target::closing(false).await;
     let silent = Target::silent().await;
     let refusing = Target::refusing().await;
@@ -293,6 +303,9 @@ async fn http_probes_of_redirects_tell_the_same() {
         ("own credentials", "known", judging.url("/here")),
         ("credentials: another host", "known", judging.url("/elsewhere")),
         ("credentials: of the redirect", "plain", judging.url("/user")),
+        ("credentials: a header", "api_key", judging.url("/key-elsewhere")),
+        ("a header, here", "api_key", judging.url("/key")),
+        ("credentials: a body", "upload", uploading.url("/")),
         ("Referer wanted", "plain", judging.url("/from")),
         // Of the last response, or of none.
         (

@@ -18,6 +18,7 @@ pub use class::AddressClass;
 pub use rule::AllowOptions;
 
 use crate::config::place::{Invalid, Place};
+use crate::config::zone;
 
 /// What may be connected to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -57,6 +58,7 @@ impl Guard {
     /// # Errors
     /// Why it is refused.
     pub fn judge(&self, host: &str, address: IpAddr, port: Option<u16>) -> Result<(), Refusal> {
+        let host = zone::without(host);
         let address = canonical(address);
         let class = AddressClass::of(address);
         let Some(rules) = &self.rules else {
@@ -88,6 +90,8 @@ impl Guard {
     /// # Errors
     /// Why it is refused.
     pub fn judge_request(&self, host: &str, port: Option<u16>) -> Result<(), Refusal> {
+        // An address is what it is at every interface.
+        let host = zone::without(host);
         if let Ok(address) = host.parse() {
             return self.judge(host, address, port);
         }
@@ -103,6 +107,7 @@ impl Guard {
     /// # Errors
     /// Why it is refused.
     pub fn judge_proxied(&self, host: &str, port: u16) -> Result<(), Refusal> {
+        let host = zone::without(host);
         if let Ok(address) = host.parse() {
             return self.judge(host, address, Some(port));
         }

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::config::place::{Invalid, Place};
+use crate::config::zone;
 
 /// An entry of `probe.allow`, as written. It allows what fits all of its keys.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -172,7 +173,7 @@ fn host(text: &str, place: &Place<'_>) -> Result<HostPattern, Invalid> {
     let pattern = match name.strip_prefix('*') {
         Some("") => HostPattern::Any,
         Some(suffix) if suffix.starts_with('.') => HostPattern::Below(suffix.to_owned()),
-        _ => HostPattern::Exactly(name.trim_matches(['[', ']']).to_owned()),
+        _ => HostPattern::Exactly(zone::without(name.trim_matches(['[', ']'])).to_owned()),
     };
     let is_wrong = match &pattern {
         HostPattern::Any => false,

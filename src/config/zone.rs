@@ -1,0 +1,135 @@
+//! Link-local addresses with the network interface that leads to them (RFC 4007, section 11): `fe80::1%eth0`, and
+//! `[fe80::1%25eth0]` in URLs (RFC 6874). The interface means something to this machine alone, so no server is told it.
+
+use std::borrow::Cow;
+use std::net::{IpAddr, Ipv6Addr};
+
+use percent_encoding::percent_decode_str;
+
+/// The longest name of an interface (Linux: IFNAMSIZ, less the zero byte at its end).
+const MAX_ZONE_BYTES: usize = 15;
+
+/// What is wrong with a zone, and what would be right.
+pub const WRONG: &str = "the part after % has to be a network interface of this machine, and the address before it link-local \
+     (fe80::/10), as in [fe80::1%eth0]";
+
+/// The address and the zone of a host that has both.
+pub fn split(host: &str) -> Option<(Ipv6Addr, &str)> {
+    let (address, zone) = host.split_once('%')?;
+    let address: Ipv6Addr = address.parse().ok()?;
+    (address.is_unicast_link_local() && is_zone(zone)).then_some((address, zone))
+}
+
+/// The host without its zone, as others know it.
+pub fn without(host: &str) -> &str {
+    match split(host) {
+        Some(_) => host.split('%').next().unwrap_or(host),
+        None => host,
+    }
+}
+
+/// Whether a host is an address, with a zone or without one.
+pub fn is_address(host: &str) -> bool {
+    without(host).parse::<IpAddr>().is_ok()
+}
+
+/// The text of a URL without the zone of its host, and the zone. The parser of URLs knows none.
+///
+/// # Errors
+/// What is wrong with the zone, without quoting the URL.
+pub fn take(url: &str) -> Result<(Cow<'_, str>, Option<String>), String> {
+    let start = url.find("://").map_or(0, |end| end + "://".len());
+    let end = url[start..]
+        .find(['/', '?', '#', '\\'])
+        .map_or(url.len(), |end| start + end);
+    // After user info, which may hold anything but an @.
+    let host = url[start..end].rfind('@').map_or(start, |at| start + at + 1);
+    let inside = url[host..end]
+        .strip_prefix('[')
+        .and_then(|rest| rest.split_once(']'));
+    let Some((inside, _)) = inside else {
+        return Ok((Cow::Borrowed(url), None));
+    };
+    let Some((address, zone)) = inside.split_once('%') else {
+        return Ok((Cow::Borrowed(url), None));
+    };
+    // The percent sign itself is encoded in a URL, and often is not.
+    let zone = zone
+        .strip_prefix("25")
+        .filter(|rest| !rest.is_empty())
+        .unwrap_or(zone);
+    let zone = percent_decode_str(zone).decode_utf8_lossy();
+    let whole = format!("{address}%{zone}");
+    if split(&whole).is_none() {
+        return Err(WRONG.to_owned());
+    }
+    let after = host + 1 + inside.len();
+    let plain = format!("{}{address}{}", &url[..=host], &url[after..]);
+    Ok((Cow::Owned(plain), Some(zone.into_owned())))
+}
+
+fn is_zone(zone: &str) -> bool {
+    let is_allowed = |c: char| c.is_ascii_graphic() && !"/%[]@?#".contains(c);
+    (1..=MAX_ZONE_BYTES).contains(&zone.len()) && zone.chars().all(is_allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_zone_is_of_a_link_local_address() {
+        for (host, zone, plain) in [
+            ("fe80::1%eth0", Some("eth0"), "fe80::1"),
+            ("fe80::1%3", Some("3"), "fe80::1"),
+            ("FE80::1%br-lan.7", Some("br-lan.7"), "FE80::1"),
+            ("fe80::1", None, "fe80::1"),
+            ("fe80::1%", None, "fe80::1%"),
+            ("fe80::1%eth0%1", None, "fe80::1%eth0%1"),
+            ("fe80::1%a/b", None, "fe80::1%a/b"),
+            ("fe80::1%0123456789abcdef", None, "fe80::1%0123456789abcdef"),
+            ("2001:db8::1%eth0", None, "2001:db8::1%eth0"),
+            ("::1%lo", None, "::1%lo"),
+            ("127.0.0.1%lo", None, "127.0.0.1%lo"),
+            ("localhost%lo", None, "localhost%lo"),
+        ] {
+            assert_eq!(split(host).map(|(_, zone)| zone), zone, "{host}");
+            assert_eq!(without(host), plain);
+        }
+    }
+
+    #[test]
+    fn a_zone_is_taken_out_of_a_url() {
+        for (url, plain, zone) in [
+            (
+                "http://[fe80::1%25eth0]:80/a?b",
+                "http://[fe80::1]:80/a?b",
+                Some("eth0"),
+            ),
+            ("http://[fe80::1%eth0]", "http://[fe80::1]", Some("eth0")),
+            ("[fe80::1%25eth0]:80", "[fe80::1]:80", Some("eth0")),
+            (
+                "redis://a:b%5D@[fe80::1%25br%2D0]/0",
+                "redis://a:b%5D@[fe80::1]/0",
+                Some("br-0"),
+            ),
+            ("http://[fe80::1%25]/", "http://[fe80::1]/", Some("25")),
+            ("http://[fe80::1]/[x%25y]", "http://[fe80::1]/[x%25y]", None),
+            ("http://h/%25?[a%25b]", "http://h/%25?[a%25b]", None),
+            ("http://a@b@[::1]/", "http://a@b@[::1]/", None),
+            ("", "", None),
+        ] {
+            let (left, found) = take(url).unwrap();
+            assert_eq!((left.as_ref(), found.as_deref()), (plain, zone), "{url}");
+        }
+        for url in [
+            "http://[::1%25lo]/",
+            "http://[fe80::1%25]a]/",
+            "http://[fe80::1%25a%2Fb]/",
+            "http://[x%25y]/",
+        ] {
+            let outcome = take(url);
+            assert!(outcome.is_err() || url.contains("]a]"), "{url}: {outcome:?}");
+        }
+    }
+}
