@@ -149,6 +149,7 @@ pub async fn run(
         () = shutdown => {}
         () = reload::follow(hangup, &state.reloader) => {}
         () = setup.web_config.follow() => {}
+        () = log::report_left_out() => {}
         () = notify::feed_watchdog(|| scheduler.liveness().is_alive()) => {}
     }
     notify::stopping();

@@ -1,11 +1,17 @@
 //! Log output: logfmt or JSON on standard error, written by a thread of its own, so that a reader that stalls can't
 //! stall the checks. What does not fit in its queue is dropped rather than waited for.
 
+mod limit;
+
 use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::Layer;
+use tracing_subscriber::filter::FilterExt;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+
+use limit::LibraryLimit;
+pub use limit::report_left_out;
 
 /// Lines that may wait to be written.
 const QUEUED_LINES: usize = 10_000;
@@ -66,12 +72,12 @@ pub fn start(level: Level, format: Format) -> WorkerGuard {
             .with_writer(writer)
             .boxed(),
     };
-    // Libraries have their say from warnings on; their chatter would bury a status change.
+    // Libraries write warnings and errors, and few of them: their chatter would bury a status change.
     let filter = tracing_subscriber::filter::Targets::new()
         .with_default(LevelFilter::WARN.min(level.into()))
         .with_target("upkeep_exporter", LevelFilter::from(level));
     tracing_subscriber::registry()
-        .with(layer.with_filter(filter))
+        .with(layer.with_filter(filter.and(LibraryLimit::default())))
         .init();
     guard
 }

@@ -43,7 +43,7 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "lib",
         &[
-            "check", "config", "metrics", "model", "notify", "probe", "reload", "schedule", "status",
+            "check", "config", "log", "metrics", "model", "notify", "probe", "reload", "schedule", "status",
             "store", "web",
         ],
     ),

@@ -7,6 +7,7 @@ mod command_line;
 mod common;
 mod faults;
 mod reflected;
+mod quiet;
 mod reloading;
 mod status;
 
