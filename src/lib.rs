@@ -60,6 +60,8 @@ pub struct Setup {
     pub probe_timeout_offset: Duration,
     /// Whether `POST /-/reload` is allowed.
     pub enable_lifecycle: bool,
+    /// The hosts that requests may name; any without one.
+    pub allowed_hosts: web::AllowedHosts,
 }
 
 /// Runs an exporter until `shutdown` is ready; loads the configuration again whenever `hangup` says so.
@@ -114,6 +116,7 @@ pub async fn run(
         }),
         reloader: reload::reloader(setup.load, Arc::clone(&store), take_over),
         is_lifecycle_enabled: setup.enable_lifecycle,
+        allowed_hosts: setup.allowed_hosts,
         live: web::Live::new(
             {
                 let store = Arc::clone(&store);

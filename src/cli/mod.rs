@@ -143,6 +143,15 @@ struct ServeFlags {
     #[arg(help_heading = "Web", long = "web.enable-lifecycle")]
     enable_lifecycle: bool,
 
+    /// Answer only requests for these hosts, against pages that give their own name this machine's address: docs/WEB.md
+    #[arg(
+        help_heading = "Web",
+        long = "web.allowed-hosts",
+        value_name = "HOST[:PORT]",
+        value_delimiter = ','
+    )]
+    allowed_hosts: Vec<web::AllowedHost>,
+
     /// Where statuses and since-times are kept over a restart; without it, systemd's $STATE_DIRECTORY, or else in memory only
     #[arg(help_heading = "State", long = "state.dir", value_name = "PATH")]
     state_dir: Option<PathBuf>,

@@ -88,6 +88,7 @@ async fn setup(flags: ServeFlags, handed: Vec<Handed>) -> anyhow::Result<Setup> 
         telemetry_path: flags.telemetry_path,
         probe_timeout_offset: flags.probe_timeout_offset,
         enable_lifecycle: flags.enable_lifecycle,
+        allowed_hosts: flags.allowed_hosts.into_iter().collect(),
     })
 }
 

@@ -1,19 +1,23 @@
-//! What stands before every page: the rate of requests, users, and the header fields that the web configuration adds.
+//! What stands before every page: the host that is asked for, the rate of requests, users, and the header fields that the web
+//! configuration adds.
 
 use std::convert::Infallible;
 use std::sync::{Arc, PoisonError};
 
 use http::header::AUTHORIZATION;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use rustix::process::{Resource, getrlimit};
 
 use super::auth::Authenticator;
 use super::body::{Answering, ResponseBody};
+use super::protocol::Client;
+use super::query::quoted;
 use super::refusal::Refusal;
+use super::reply::Reply;
 use super::throttle::Peer;
 use super::watched_config::{InUse, WebConfig};
-use super::{State, routes};
+use super::{State, api, routes};
 use crate::seldom::Seldom;
 
 /// The most connections of one listener. One more, and one of the client that has most is closed.
@@ -39,6 +43,7 @@ pub struct Front {
     wrong_passwords: Seldom,
     /// How many listeners share the descriptors of the process.
     listeners: usize,
+    wrong_hosts: Seldom,
 }
 
 impl Front {
@@ -54,6 +59,7 @@ impl Front {
             config,
             authenticator: Authenticator::new(),
             wrong_passwords: Seldom::default(),
+            wrong_hosts: Seldom::default(),
         })
     }
 
@@ -67,27 +73,46 @@ impl Front {
         self.config.in_use()
     }
 
-    /// Answers a request of `peer`, or says why not.
+    /// Answers a request of `client`, or says why not.
     pub(super) async fn answer(
         self: Arc<Self>,
-        peer: Peer,
+        client: Client,
         state: Arc<State>,
         request: Request<Incoming>,
         answering: Answering,
     ) -> Result<Response<ResponseBody>, Infallible> {
         let in_use = self.in_use();
-        let mut response = match self.admit(&in_use, peer, &request).await {
-            Ok(()) => routes::answer(state, request, answering).await?,
-            Err(refusal) => {
-                self.config.refused.count(refusal);
-                self.tell(refusal, peer, &request);
-                refusal.into_response(request.uri().path(), answering)
-            }
+        let is_tls = in_use.settings.tls.is_some();
+        let own = || client.socket.own_address();
+        let mut response = match state.allowed_hosts.check(&request, is_tls, own) {
+            Err(host) => self
+                .misdirected(&host, client.peer, &request)
+                .into_response(answering),
+            Ok(()) => match self.admit(&in_use, client.peer, &request).await {
+                Ok(()) => routes::answer(state, request, answering).await?,
+                Err(refusal) => {
+                    self.config.refused.count(refusal);
+                    self.tell(refusal, client.peer, &request);
+                    refusal.into_response(request.uri().path(), answering)
+                }
+            },
         };
         for (name, value) in &in_use.settings.http.headers {
             response.headers_mut().insert(name, value.clone());
         }
         Ok(response)
+    }
+
+    /// Refuses a request for a host that is not this one (RFC 9110, section 15.5.20), and logs it: somebody may have forgotten a
+    /// name of it.
+    fn misdirected(&self, host: &str, peer: Peer, request: &Request<Incoming>) -> Reply {
+        if let Some(more) = self.wrong_hosts.turn() {
+            let host = quoted(host);
+            tracing::warn!(client = %peer, host, more, "refused a request for a host that --web.allowed-hosts does not list");
+        }
+        let text =
+            "the exporter is not served by this name: start it with --web.allowed-hosts=NAME if it should be";
+        api::error(request.uri().path(), StatusCode::MISDIRECTED_REQUEST, text)
     }
 
     /// Logs wrong passwords: somebody guesses, or a scraper has an old one.

@@ -304,6 +304,7 @@ mod tests {
             is_ready: Box::new(|| true),
             reloader: Reloader::new(|| Box::pin(async { Ok(()) })),
             is_lifecycle_enabled: false,
+            allowed_hosts: crate::web::AllowedHosts::default(),
             live: Live::without_store(),
             telemetry_path: "/metrics".into(),
             prober: Arc::new(crate::probe::Prober::new(

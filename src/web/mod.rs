@@ -1,7 +1,7 @@
 //! The web server: metrics, probes, the status page and its events, status as JSON, health, reload.
 //!
 //! `server` accepts connections from what `socket` listens on and bounds their number, `tls` does the handshake, `stream`
-//! bounds every wait for a client, `front` asks who it is (`auth`, `throttle`), `pages` lists what there is and `routes`
+//! bounds every wait for a client, `front` asks who it is and whom it asks (`auth`, `throttle`, `hosts`), `pages` lists what there is and `routes`
 //! answers it: `page` renders the status page, `live` tells what happens to those who have `places`, `api` makes the JSON.
 //! `config` reads the web configuration file, `watched_config` reads it again when it changes.
 
@@ -13,6 +13,7 @@ pub mod config;
 mod connections;
 mod event_stream;
 mod front;
+mod hosts;
 mod live;
 mod page;
 mod pages;
@@ -39,6 +40,7 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use front::{Front, MAX_CONNECTIONS};
+pub use hosts::{AllowedHost, AllowedHosts};
 pub use live::{Live, MAX_STREAMS};
 pub use pages::is_taken;
 pub use reload::{ReloadFuture, Reloader};
@@ -66,6 +68,8 @@ pub struct State {
     pub reloader: Reloader,
     /// Whether `POST /-/reload` is allowed (`--web.enable-lifecycle`).
     pub is_lifecycle_enabled: bool,
+    /// The hosts that requests may name (`--web.allowed-hosts`).
+    pub allowed_hosts: AllowedHosts,
     /// What the page and its events need beside snapshots.
     pub live: Arc<Live>,
     /// Where the metrics are (`--web.telemetry-path`); begins with a slash.

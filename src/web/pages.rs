@@ -109,6 +109,11 @@ impl Page {
         }
     }
 
+    /// Whether a request for it does more than read: pages of other sites must not cause one.
+    pub const fn acts(self) -> bool {
+        matches!(self, Self::Reload | Self::Probe)
+    }
+
     /// The page at `path`, and the text that stands where its own path has braces, as it was sent.
     pub fn find<'a>(state: &State, path: &'a str) -> Option<(Self, &'a str)> {
         Self::ALL.into_iter().find_map(|page| {

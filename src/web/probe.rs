@@ -24,7 +24,7 @@ pub(super) async fn probe(prober: &Prober, uri: &Uri, headers: &HeaderMap, clien
     };
     let gone = async {
         match client {
-            Some(client) => client.hangup.wait().await,
+            Some(client) => client.socket.gone().await,
             None => std::future::pending().await,
         }
     };

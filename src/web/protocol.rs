@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::body::{Answering, ResponseBody};
 use super::connections::Activity;
-use super::socket::Hangup;
+use super::socket::Handle;
 use super::stream::{Limited, Protocol};
 use super::throttle::Peer;
 use super::{Front, State};
@@ -43,7 +43,7 @@ pub(super) struct Answerer {
 #[derive(Clone, Debug)]
 pub(super) struct Client {
     pub peer: Peer,
-    pub hangup: Hangup,
+    pub socket: Handle,
 }
 
 impl Answerer {
@@ -55,7 +55,7 @@ impl Answerer {
         let answering = Answering::new(&self.activity);
         request.extensions_mut().insert(self.client.clone());
         let (front, state) = (Arc::clone(&self.front), Arc::clone(&self.state));
-        front.answer(self.client.peer, state, request, answering)
+        front.answer(self.client.clone(), state, request, answering)
     }
 }
 

@@ -12,6 +12,7 @@ use http::{HeaderMap, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 
 use super::body::{Answering, Content, ResponseBody};
+use super::hosts::is_of_other_origin;
 use super::page::{Filter, Wanted};
 use super::pages::Page;
 use super::protocol::Client;
@@ -60,6 +61,11 @@ async fn reply(state: &Arc<State>, request: &Request<Incoming>) -> Reply {
     if !page.allows(request.method()) {
         let text = format!("{path} takes {}", page.allow());
         return api::error(path, StatusCode::METHOD_NOT_ALLOWED, &text).with(ALLOW.as_str(), page.allow());
+    }
+    if page.acts() && is_of_other_origin(request) {
+        let text =
+            "a page of another site makes the browser ask for this; open the address in a tab of its own";
+        return api::error(path, StatusCode::FORBIDDEN, text);
     }
     if declared_length(request.headers()) > MAX_REQUEST_BODY {
         let text = "no request here needs a body";

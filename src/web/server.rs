@@ -15,6 +15,7 @@ use super::protocol::{Answerer, Client, http1, http2};
 use super::socket::{Listener, Socket};
 use super::throttle::Peer;
 use super::{Front, State, WebConfig, tls};
+use crate::seldom::Seldom;
 
 /// How long answers under way may take once the server stops.
 const GRACE: Duration = Duration::from_millis(1500);
@@ -40,11 +41,12 @@ pub async fn serve_behind(
     let mut tasks = JoinSet::new();
     let mut shutdown = std::pin::pin!(shutdown);
     let mut ids = 0..;
+    let failures = Seldom::default();
     loop {
         let (socket, peer) = tokio::select! {
             () = &mut shutdown => break,
             Some(_) = tasks.join_next() => continue,
-            accepted = accept(&listener, &connections) => accepted,
+            accepted = accept(&listener, &connections, &failures) => accepted,
         };
         let activity = Activity::new();
         let id = ids.next().unwrap_or_default();
@@ -54,7 +56,7 @@ pub async fn serve_behind(
             state: Arc::clone(&state),
             client: Client {
                 peer,
-                hangup: socket.hangup(),
+                socket: socket.handle(),
             },
             activity,
         };
@@ -78,14 +80,16 @@ pub async fn serve_behind(
 }
 
 /// The next connection. Errors are waited out; where no descriptor is left, the connection that can be missed best makes
-/// room, so that clients which do nothing keep no scrape out.
-async fn accept(listener: &Listener, connections: &Connections) -> (Socket, Peer) {
+/// room, so that clients which do nothing keep no scrape out. Clients can cause errors, so few are logged.
+async fn accept(listener: &Listener, connections: &Connections, failures: &Seldom) -> (Socket, Peer) {
     let [mut backoff, longest] = ACCEPT_BACKOFF;
     loop {
         match listener.accept().await {
             Ok(accepted) => return accepted,
             Err(error) => {
-                tracing::warn!(%error, retry_in = ?backoff, "accepting a connection");
+                if let Some(more) = failures.turn() {
+                    tracing::warn!(%error, more, "accepting a connection failed; trying again");
+                }
                 let errno = Errno::from_io_error(&error);
                 if matches!(errno, Some(Errno::MFILE | Errno::NFILE)) {
                     connections.make_room();

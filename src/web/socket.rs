@@ -1,6 +1,7 @@
 //! Listeners and connections: TCP and Unix sockets as one type.
 
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -87,18 +88,26 @@ macro_rules! either {
     };
 }
 
-/// Tells when a connection's client is gone.
+/// What can be known of a connection's socket while the connection is served.
 #[derive(Clone, Debug)]
-pub(super) struct Hangup(Stream);
+pub(super) struct Handle(Stream);
 
-impl Hangup {
+impl Handle {
     /// Waits until the client has closed its side of the connection, whether or not what it sent before was read. A client
     /// that closes all of it looks the same until something is sent to it, so one that still waits for an answer counts too.
-    pub async fn wait(&self) {
+    pub async fn gone(&self) {
         // A socket is registered for reading and writing, so nothing but the end makes it ready for this.
         let ready = either!(&self.0, socket => socket.ready(Interest::PRIORITY).await);
         if !ready.is_ok_and(|ready| ready.is_read_closed()) {
             std::future::pending().await
+        }
+    }
+
+    /// The address of this machine that the client connected to; none for Unix sockets.
+    pub fn own_address(&self) -> Option<IpAddr> {
+        match &self.0 {
+            Stream::Tcp(socket) => Some(socket.local_addr().ok()?.ip().to_canonical()),
+            Stream::Unix(_) => None,
         }
     }
 }
@@ -115,9 +124,9 @@ impl Socket {
         Self { stream, first: None }
     }
 
-    /// Tells when the client is gone.
-    pub fn hangup(&self) -> Hangup {
-        Hangup(self.stream.clone())
+    /// What can be known of it while it is served.
+    pub fn handle(&self) -> Handle {
+        Handle(self.stream.clone())
     }
 
     /// Waits for the first byte, which will be read again.

@@ -86,6 +86,12 @@ fn every_error_of_every_file_is_told_and_the_exit_code_is_1() {
 fn wrong_usage_is_64_and_help_is_0() {
     assert_eq!(upkeep(&["--no-such-flag"]).status.code(), Some(64));
     assert_eq!(upkeep(&["--web.listen-address=nonsense"]).status.code(), Some(64));
+    let wrong = upkeep(&["--web.allowed-hosts=status.example.org,http://x/"]);
+    assert_eq!(wrong.status.code(), Some(64));
+    assert!(
+        text(&wrong.stderr).contains("write a name or an address"),
+        "{wrong:?}"
+    );
     assert_eq!(upkeep(&["check-config"]).status.code(), Some(64));
     let help = upkeep(&["--help"]);
     assert!(help.status.success());
@@ -97,6 +103,7 @@ fn wrong_usage_is_64_and_help_is_0() {
         "--web.systemd-socket",
         "--web.config.file",
         "--web.enable-lifecycle",
+        "--web.allowed-hosts",
         "--state.dir",
         "--path.procfs",
         "--log.level",

@@ -6,8 +6,8 @@ mod command_line;
 #[path = "../common/mod.rs"]
 mod common;
 mod faults;
-mod reflected;
 mod quiet;
+mod reflected;
 mod reloading;
 mod status;
 
