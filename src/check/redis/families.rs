@@ -75,6 +75,21 @@ pub static CONNECTED_REPLICAS: Family = Family::gauge(
     "Replicas connected; masters only.",
 );
 
+/// The replicas that a master requires to accept writes.
+pub static MIN_REPLICAS: Family = Family::gauge(
+    "upkeep_redis_min_replicas_to_write",
+    &[],
+    "Replicas that the master requires to accept writes (min-replicas-to-write); absent where it requires none, or \
+     the user may not read the setting.",
+);
+
+/// Those that count for it.
+pub static GOOD_REPLICAS: Family = Family::gauge(
+    "upkeep_redis_good_replicas",
+    &[],
+    "Replicas that count for min-replicas-to-write; absent where the master requires none.",
+);
+
 /// The last save.
 pub static LAST_SAVE: Family = Family::gauge(
     "upkeep_redis_last_save_successful",
@@ -96,6 +111,14 @@ pub static CLUSTER_OK: Family = Family::gauge(
     "Whether the node finds its cluster able to serve queries; cluster nodes only.",
 );
 
+/// A cluster's slots.
+pub static CLUSTER_SLOTS: Family = Family::gauge(
+    "upkeep_redis_cluster_slots",
+    &["state"],
+    "Hash slots by state, as the node sees them: ok, pfail (their node does not answer this one), fail (most masters \
+     find their node failed), unassigned; cluster nodes only.",
+);
+
 /// A sentinel's masters.
 pub static SENTINEL_MASTER_OK: Family = Family::gauge(
     "upkeep_redis_sentinel_master_ok",
@@ -114,9 +137,12 @@ pub const FAMILIES: &[&Family] = &[
     &MEMORY_SHARE_LIMIT,
     &LINK_UP,
     &CONNECTED_REPLICAS,
+    &MIN_REPLICAS,
+    &GOOD_REPLICAS,
     &LAST_SAVE,
     &KEYS,
     &CLUSTER_OK,
+    &CLUSTER_SLOTS,
     &SENTINEL_MASTER_OK,
     &CERTIFICATE_NOT_AFTER,
 ];

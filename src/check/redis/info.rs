@@ -79,6 +79,8 @@ pub struct Info {
     pub link: Link,
     /// The replicas connected.
     pub connected_replicas: Option<u64>,
+    /// The replicas that count for `min-replicas-to-write`; absent where nothing is required.
+    pub good_replicas: Option<u64>,
     /// Whether it is a node of a cluster.
     pub is_cluster_node: bool,
     /// Whether it tells about its databases at all: one without keys has no line.
@@ -137,6 +139,7 @@ impl Info {
             "master_link_down_since_seconds" => self.link.down_seconds = number(),
             "master_sync_in_progress" => self.link.is_copying = value == "1",
             "connected_slaves" | "connected_replicas" => self.connected_replicas = number(),
+            "min_slaves_good_slaves" | "min_replicas_good_replicas" => self.good_replicas = number(),
             "cluster_enabled" => self.is_cluster_node = value == "1",
             _ => self.read_numbered(key, value),
         }
@@ -195,8 +198,14 @@ impl Info {
 pub struct ClusterInfo {
     /// Whether the cluster serves queries, as far as this node knows.
     pub is_ok: bool,
-    /// How many of the 16384 slots are served.
+    /// How many of the 16384 slots belong to a node.
+    pub slots_assigned: Option<u64>,
+    /// How many of them belong to a node that answers.
     pub slots_ok: Option<u64>,
+    /// How many belong to a node that does not answer this node (PFAIL).
+    pub slots_pfail: Option<u64>,
+    /// How many belong to a node that most masters find failed (FAIL).
+    pub slots_fail: Option<u64>,
 }
 
 impl ClusterInfo {
@@ -211,8 +220,14 @@ impl ClusterInfo {
             "fail" => false,
             _ => return None,
         };
-        let slots_ok = field("cluster_slots_ok").and_then(|slots| slots.parse().ok());
-        Some(Self { is_ok, slots_ok })
+        let slots = |name| field(name).and_then(|slots| slots.parse().ok());
+        Some(Self {
+            is_ok,
+            slots_assigned: slots("cluster_slots_assigned"),
+            slots_ok: slots("cluster_slots_ok"),
+            slots_pfail: slots("cluster_slots_pfail"),
+            slots_fail: slots("cluster_slots_fail"),
+        })
     }
 }
 

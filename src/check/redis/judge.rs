@@ -39,6 +39,7 @@ pub fn samples(info: &Info, database: u32, samples: &mut Vec<Sample>) {
         (&family::MEMORY_LIMIT, info.memory_limit.map(number)),
         (&family::LINK_UP, link.map(flag)),
         (&family::CONNECTED_REPLICAS, replicas.map(number)),
+        (&family::GOOD_REPLICAS, info.good_replicas.map(number)),
         (&family::LAST_SAVE, info.is_last_save_ok.map(flag)),
     ] {
         if let Some(value) = value {
@@ -66,9 +67,20 @@ fn number(number: u64) -> f64 {
     number as f64
 }
 
+/// What the server says of itself beside INFO, as far as it was asked and may be read.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Beside<'a> {
+    /// The setting `min-replicas-to-write`.
+    pub min_replicas: Option<u64>,
+    /// CLUSTER INFO of a cluster node.
+    pub cluster: Option<&'a ClusterInfo>,
+}
+
 /// What works but should not be so; of several the first one's reason, and all their texts.
-pub fn warning(info: &Info, settings: &RedisSettings) -> Option<Problem> {
+pub fn warning(info: &Info, beside: Beside<'_>, settings: &RedisSettings) -> Option<Problem> {
     let warnings = [
+        refused_writes(info, beside.min_replicas),
+        lost_slots(beside.cluster),
         lost_link(info),
         failed_save(info),
         lost_masters(info),
@@ -81,6 +93,47 @@ pub fn warning(info: &Info, settings: &RedisSettings) -> Option<Problem> {
         *reason,
         format_args!("{}: {}", settings.server.endpoint, texts.join("; ")),
     ))
+}
+
+/// A master with too few replicas refuses every write (NOREPLICAS). INFO counts those that are good; how many it requires
+/// is a setting that the user may not be allowed to read, and then only none at all is surely too few.
+fn refused_writes(info: &Info, min_replicas: Option<u64>) -> Option<(Reason, String)> {
+    let good = info.good_replicas.filter(|_| info.role == Some(Role::Master))?;
+    let required = min_replicas.unwrap_or(1);
+    (good < required).then(|| {
+        let at_least = if min_replicas.is_some() { "" } else { "at least " };
+        let text = format!(
+            "the master refuses writes (NOREPLICAS): {good} replicas are connected and in time, \
+             min-replicas-to-write requires {at_least}{required}: bring the replicas back"
+        );
+        (Reason::State, text)
+    })
+}
+
+/// A cluster that is configured to serve with slots missing (cluster-require-full-coverage no) refuses their keys.
+fn lost_slots(cluster: Option<&ClusterInfo>) -> Option<(Reason, String)> {
+    let cluster = cluster.filter(|cluster| cluster.is_ok)?;
+    let served = cluster.slots_ok.filter(|served| *served < SLOTS)?;
+    let parts = [
+        (cluster.slots_fail, "on nodes that failed"),
+        (cluster.slots_pfail, "on nodes that do not answer this one"),
+        (unassigned(cluster), "on no node"),
+    ];
+    let parts: Vec<String> = parts
+        .iter()
+        .filter_map(|(slots, place)| Some(format!("{} {place}", slots.filter(|slots| *slots > 0)?)))
+        .collect();
+    let text = format!(
+        "the cluster serves {served} of {SLOTS} slots and refuses keys of the others ({}): look at CLUSTER NODES",
+        parts.join(", ")
+    );
+    Some((Reason::State, text))
+}
+
+fn unassigned(cluster: &ClusterInfo) -> Option<u64> {
+    cluster
+        .slots_assigned
+        .map(|assigned| SLOTS.saturating_sub(assigned))
 }
 
 fn lost_link(info: &Info) -> Option<(Reason, String)> {
@@ -157,11 +210,34 @@ pub fn cluster(cluster: &ClusterInfo, settings: &RedisSettings) -> Result<(), Pr
     Err(Problem::new(Reason::State, message))
 }
 
-/// The sample of a cluster node.
-pub fn cluster_sample(cluster: &ClusterInfo) -> Sample {
-    Sample {
+/// The samples of a cluster node.
+pub fn cluster_samples(cluster: &ClusterInfo) -> impl Iterator<Item = Sample> {
+    let state = Sample {
         family: &family::CLUSTER_OK,
         labels: Vec::new(),
         value: flag(cluster.is_ok),
+    };
+    let slots = [
+        ("ok", cluster.slots_ok),
+        ("pfail", cluster.slots_pfail),
+        ("fail", cluster.slots_fail),
+        ("unassigned", unassigned(cluster)),
+    ];
+    let slots = slots.into_iter().filter_map(|(state, slots)| {
+        slots.map(|slots| Sample {
+            family: &family::CLUSTER_SLOTS,
+            labels: vec![state.into()],
+            value: number(slots),
+        })
+    });
+    std::iter::once(state).chain(slots)
+}
+
+/// The sample of the setting `min-replicas-to-write`.
+pub fn min_replicas_sample(min_replicas: u64) -> Sample {
+    Sample {
+        family: &family::MIN_REPLICAS,
+        labels: Vec::new(),
+        value: number(min_replicas),
     }
 }

@@ -13,6 +13,7 @@ use redis::ServerError;
 use self::client::{Opened, RedisClient, text};
 pub use self::families::FAMILIES;
 use self::info::{ClusterInfo, Info};
+use self::judge::Beside;
 use self::session::{Command, Session};
 use super::Shared;
 use super::trace::Trace;
@@ -95,22 +96,17 @@ impl RedisCheck {
             return Err(unexpected(session, "INFO"));
         };
         judge::samples(&info, self.settings.server.database, &mut trace.report.samples);
-        trace.report.warning = judge::warning(&info, &self.settings);
-        if !info.is_cluster_node {
-            return Ok(());
-        }
-        let cluster = session
-            .command(Command::new("CLUSTER").arg("INFO"), trace)
-            .await?;
-        // Where the user may not ask, there is no such metric.
-        let Ok(cluster) = cluster else {
-            return Ok(());
+        let min_replicas = min_replicas(&info, session, trace).await?;
+        let cluster = match info.is_cluster_node {
+            true => cluster(session, trace).await?,
+            false => None,
         };
-        let Some(cluster) = text(&cluster).and_then(|text| ClusterInfo::parse(&text)) else {
-            return Err(unexpected(session, "CLUSTER INFO"));
+        let beside = Beside {
+            min_replicas,
+            cluster: cluster.as_ref(),
         };
-        trace.report.samples.push(judge::cluster_sample(&cluster));
-        judge::cluster(&cluster, &self.settings)
+        trace.report.warning = judge::warning(&info, beside, &self.settings);
+        cluster.map_or(Ok(()), |cluster| judge::cluster(&cluster, &self.settings))
     }
 
     /// Without INFO there are no metrics, which is no fault; but a limit was to be watched.
@@ -119,6 +115,46 @@ impl RedisCheck {
             trace.report.warning = Some(session.refused("INFO", error));
         }
     }
+}
+
+/// How many replicas the master requires to accept writes. INFO counts the good ones only where it requires some; where the
+/// user may not read the setting, there is no such metric.
+async fn min_replicas(
+    info: &Info,
+    session: &mut Session,
+    trace: &mut Trace<'_>,
+) -> Result<Option<u64>, Problem> {
+    if info.good_replicas.is_none() {
+        return Ok(None);
+    }
+    // The name that all versions know; newer ones have it as an alias.
+    let command = Command::new("CONFIG").arg("GET").arg("min-slaves-to-write");
+    let Ok(setting) = session.command(command, trace).await? else {
+        return Ok(None);
+    };
+    let value = match &setting {
+        redis::Value::Array(pair) => pair.get(1).and_then(text),
+        _ => None,
+    };
+    let required = value.and_then(|value| value.parse().ok());
+    trace
+        .report
+        .samples
+        .extend(required.map(judge::min_replicas_sample));
+    Ok(required)
+}
+
+/// What the node says of its cluster. Where the user may not ask, there are no such metrics.
+async fn cluster(session: &mut Session, trace: &mut Trace<'_>) -> Result<Option<ClusterInfo>, Problem> {
+    let command = Command::new("CLUSTER").arg("INFO");
+    let Ok(answer) = session.command(command, trace).await? else {
+        return Ok(None);
+    };
+    let Some(cluster) = text(&answer).and_then(|text| ClusterInfo::parse(&text)) else {
+        return Err(unexpected(session, "CLUSTER INFO"));
+    };
+    trace.report.samples.extend(judge::cluster_samples(&cluster));
+    Ok(Some(cluster))
 }
 
 fn pong(opened: &Opened) -> Result<(), Problem> {
@@ -146,9 +182,14 @@ pub fn rehearse(settings: &RedisSettings, answer: &str) -> Result<Vec<Sample>, S
     let info = Info::parse(answer);
     let mut samples = Vec::new();
     judge::samples(&info, 0, &mut samples);
-    if let Some(cluster) = ClusterInfo::parse(answer) {
-        samples.push(judge::cluster_sample(&cluster));
-        judge::cluster(&cluster, settings).map_err(|problem| problem.to_string())?;
+    let cluster = ClusterInfo::parse(answer);
+    if let Some(cluster) = &cluster {
+        samples.extend(judge::cluster_samples(cluster));
+        judge::cluster(cluster, settings).map_err(|problem| problem.to_string())?;
     }
-    judge::warning(&info, settings).map_or(Ok(samples), |problem| Err(problem.to_string()))
+    let beside = Beside {
+        min_replicas: None,
+        cluster: cluster.as_ref(),
+    };
+    judge::warning(&info, beside, settings).map_or(Ok(samples), |problem| Err(problem.to_string()))
 }

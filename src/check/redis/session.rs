@@ -176,17 +176,6 @@ impl Session {
         self.reply(trace).await
     }
 
-    /// As [`Self::command`], where an error is a problem too.
-    ///
-    /// # Errors
-    /// Why there is no answer, or what the server's error means.
-    #[allow(dead_code, reason = "for kinds that do their work over Redis")]
-    pub async fn value(&mut self, command: Command, trace: &mut Trace<'_>) -> Result<Value, Problem> {
-        let name = command.name;
-        let reply = self.command(command, trace).await?;
-        reply.map_err(|error| self.refused(name, &error))
-    }
-
     /// What an error that the server answered to a command means.
     pub fn refused(&self, name: &'static str, error: &ServerError) -> Problem {
         fault::problem(&self.at, name, error)

@@ -121,3 +121,122 @@ async fn a_cluster_node_fails_with_its_cluster() {
     );
     node.left().await;
 }
+
+/// A master with replicas of its own; both are there once the first is answered.
+async fn replica_of(master: &Redis) -> Redis {
+    Redis::start(&[
+        &format!("replicaof 127.0.0.1 {}", master.port()),
+        "repl-diskless-sync-delay 0",
+    ])
+    .await
+}
+
+#[tokio::test]
+async fn a_master_without_enough_replicas_refuses_writes() {
+    let master = Redis::start(&["min-replicas-to-write 2", "min-replicas-max-lag 1"]).await;
+    let keys = format!("url: \"{}\"", master.url("", 0));
+    let first = replica_of(&master).await;
+    let mut second = replica_of(&master).await;
+    let ran = until(&keys, "both replicas are good", |ran| {
+        value(ran, "good_replicas") == Some(2.0)
+    })
+    .await;
+    assert_eq!(ran.succeeded().report.warning, None);
+    assert_eq!(value(&ran, "min_replicas_to_write"), Some(2.0));
+    master.ok(&["SET", "a", "1"]);
+    second.kill();
+    let ran = until(&keys, "one replica is left", |ran| {
+        value(ran, "good_replicas") == Some(1.0)
+    })
+    .await;
+    warned(
+        &ran,
+        Reason::State,
+        "the master refuses writes (NOREPLICAS): 1 replicas are connected and in time, min-replicas-to-write requires 2",
+    );
+    assert!(master.cli(&["SET", "a", "2"]).starts_with("NOREPLICAS"));
+    // Who may not read the setting sees it once no replica is left.
+    master.ok(&["ACL", "SETUSER", "ops", "on", ">ops", "+ping", "+info"]);
+    let as_ops = format!("url: \"{}\"", master.url("ops:ops@", 0));
+    let ran = once(&as_ops).await;
+    assert_eq!(ran.succeeded().report.warning, None);
+    assert_eq!(value(&ran, "min_replicas_to_write"), None);
+    drop(first);
+    let ran = until(&as_ops, "no replica is left", |ran| {
+        value(ran, "good_replicas") == Some(0.0)
+    })
+    .await;
+    warned(&ran, Reason::State, "min-replicas-to-write requires at least 1");
+    // A server that requires none has no such metrics.
+    master.ok(&["CONFIG", "SET", "min-replicas-to-write", "0"]);
+    let ran = once(&keys).await;
+    assert_eq!(ran.succeeded().report.warning, None);
+    assert_eq!(value(&ran, "good_replicas"), None);
+}
+
+#[tokio::test]
+async fn a_cluster_that_serves_only_a_part_of_its_keys_is_not_up() {
+    let node = Redis::start(&[
+        "cluster-enabled yes",
+        "cluster-node-timeout 500",
+        "cluster-require-full-coverage no",
+    ])
+    .await;
+    let keys = format!("url: \"{}\"", node.url("", 0));
+    node.ok(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
+    let ran = until(&keys, "the cluster serves", |ran| {
+        value(ran, "cluster_ok") == Some(1.0)
+    })
+    .await;
+    assert_eq!(ran.succeeded().report.warning, None);
+    assert_eq!(labelled(&ran, "cluster_slots", "ok"), Some(16_384.0));
+    node.ok(&["CLUSTER", "DELSLOTSRANGE", "5", "9"]);
+    let ran = until(&keys, "slots are missing", |ran| {
+        labelled(ran, "cluster_slots", "unassigned") == Some(5.0)
+    })
+    .await;
+    warned(
+        &ran,
+        Reason::State,
+        "the cluster serves 16379 of 16384 slots and refuses keys of the others (5 on no node)",
+    );
+    assert_eq!(value(&ran, "cluster_ok"), Some(1.0));
+}
+
+#[tokio::test]
+async fn a_cluster_with_a_failed_node_is_not_up() {
+    let settings = [
+        "cluster-enabled yes",
+        "cluster-node-timeout 500",
+        "cluster-require-full-coverage no",
+    ];
+    let mut nodes = Vec::new();
+    for (number, range) in [("0", "5460"), ("5461", "10922"), ("10923", "16383")]
+        .iter()
+        .enumerate()
+    {
+        let node = Redis::start(&settings).await;
+        node.ok(&["CLUSTER", "ADDSLOTSRANGE", range.0, range.1]);
+        node.ok(&["CLUSTER", "SET-CONFIG-EPOCH", &(number + 1).to_string()]);
+        nodes.push(node);
+    }
+    for node in &nodes[1..] {
+        nodes[0].ok(&["CLUSTER", "MEET", "127.0.0.1", &node.port().to_string()]);
+    }
+    let keys = format!("url: \"{}\"", nodes[0].url("", 0));
+    let ran = until(&keys, "all slots are served", |ran| {
+        labelled(ran, "cluster_slots", "ok") == Some(16_384.0) && value(ran, "cluster_ok") == Some(1.0)
+    })
+    .await;
+    assert_eq!(ran.succeeded().report.warning, None);
+    nodes[2].kill();
+    let ran = until(&keys, "the node has failed", |ran| {
+        labelled(ran, "cluster_slots", "fail") == Some(5_461.0)
+    })
+    .await;
+    warned(
+        &ran,
+        Reason::State,
+        "the cluster serves 10923 of 16384 slots and refuses keys of the others (5461 on nodes that failed)",
+    );
+}

@@ -120,19 +120,26 @@ fn numbers_and_lengths_are_bounded() {
 
 #[test]
 fn a_cluster_says_whether_it_serves() {
-    let text = "cluster_state:fail\r\ncluster_slots_assigned:1\r\ncluster_slots_ok:1\r\n";
+    let text = "cluster_state:fail\r\ncluster_slots_assigned:9\r\ncluster_slots_ok:1\r\n\
+        cluster_slots_pfail:2\r\ncluster_slots_fail:6\r\n";
     assert_eq!(
         ClusterInfo::parse(text),
         Some(ClusterInfo {
             is_ok: false,
-            slots_ok: Some(1)
+            slots_assigned: Some(9),
+            slots_ok: Some(1),
+            slots_pfail: Some(2),
+            slots_fail: Some(6),
         })
     );
     assert_eq!(
         ClusterInfo::parse("cluster_state:ok\n"),
         Some(ClusterInfo {
             is_ok: true,
-            slots_ok: None
+            slots_assigned: None,
+            slots_ok: None,
+            slots_pfail: None,
+            slots_fail: None,
         })
     );
     assert_eq!(ClusterInfo::parse("cluster_state:?\n"), None);
