@@ -15,6 +15,10 @@ pub struct Reply {
     pub code: u16,
     /// Its text: "NOT_FOUND - no queue 'jobs' in vhost '/'".
     pub text: String,
+    /// The reason it gives.
+    pub reason: Reason,
+    /// What to do about it.
+    advice: &'static str,
 }
 
 /// Why an operation on a connection failed.
@@ -76,7 +80,7 @@ impl AmqpError {
             Self::Socket(error) if rustls_fault(error).is_some() => Reason::Tls,
             Self::Socket(error) => dial::reason(error),
             Self::Ended | Self::NoGreeting => Reason::Closed,
-            Self::ConnectionClosed(reply) | Self::ChannelClosed(reply) => reply.reason(),
+            Self::ConnectionClosed(reply) | Self::ChannelClosed(reply) => reply.reason,
             Self::ConsumerCancelled(_) => Reason::Missing,
             Self::Protocol(_) => Reason::Protocol,
             Self::Login(_) => Reason::Auth,
@@ -87,7 +91,7 @@ impl AmqpError {
     /// The problem of a check that talked to `server`; `doing` says what it was after, as in "logging in".
     pub fn problem(&self, server: impl Display, doing: impl Display) -> Problem {
         let advice = match self {
-            Self::ConnectionClosed(reply) | Self::ChannelClosed(reply) => reply.advice(),
+            Self::ConnectionClosed(reply) | Self::ChannelClosed(reply) => reply.advice,
             _ => "",
         };
         let shortage = match self {
@@ -106,36 +110,63 @@ impl AmqpError {
 const CONNECTION_FORCED: u16 = 320;
 
 impl Reply {
-    /// The reason: a limit and a missing virtual host bear the code 530 too, and only their text tells them apart
-    /// (rabbit_reader.erl).
-    fn reason(&self) -> Reason {
-        match self.code {
-            CONNECTION_FORCED => Reason::Closed,
-            403 => Reason::Auth,
-            402 | 404 => Reason::Missing,
-            405 => Reason::State,
-            311 | 506 => Reason::Limit,
-            530 if self.text.contains("limit") || self.text.contains("max") => Reason::Limit,
-            530 if self.text.contains("not found") => Reason::Missing,
-            530 if self.text.contains("is down") => Reason::State,
-            530 => Reason::Auth,
-            541 => Reason::State,
-            _ => Reason::Protocol,
-        }
+    /// The broker's reply with this code and text.
+    pub fn new(code: u16, text: impl Into<String>) -> Self {
+        Self::naming(code, text, &[])
     }
 
-    fn advice(&self) -> &'static str {
-        match self.reason() {
-            Reason::Auth if self.text.contains("vhost") => {
-                " (give the user permissions on the virtual host: rabbitmqctl set_permissions)"
-            }
-            Reason::Auth => " (are user and password right, and may the user log in from this host?)",
-            Reason::Limit => " (raise the limit of the virtual host, the user or the broker)",
-            Reason::Missing if self.code == 530 || self.code == 402 => {
-                " (create the virtual host, or correct the path of the URL)"
-            }
-            _ => "",
+    /// The same, where the text may quote these names (a user, a virtual host), which others chose: they do not take part
+    /// in deciding the reason.
+    pub fn naming(code: u16, text: impl Into<String>, names: &[&str]) -> Self {
+        let text = text.into();
+        let words = without_names(&text, names);
+        let reason = reason(code, &words);
+        Self {
+            advice: advice(code, &words, reason),
+            code,
+            text,
+            reason,
         }
+    }
+}
+
+/// The text without the names that it quotes, in the forms of rabbit_reader.erl: `'app'`, and `vhost app ` for one that it
+/// does not find.
+fn without_names(text: &str, names: &[&str]) -> String {
+    names.iter().fold(text.to_owned(), |text, name| {
+        let unquoted = text.replacen(&format!("'{name}'"), "", 1);
+        unquoted.replacen(&format!(" - vhost {name} "), " - vhost ", 1)
+    })
+}
+
+/// A limit and a missing virtual host have the code 530 too, and only their text tells them apart (rabbit_reader.erl).
+fn reason(code: u16, words: &str) -> Reason {
+    match code {
+        CONNECTION_FORCED => Reason::Closed,
+        403 => Reason::Auth,
+        402 | 404 => Reason::Missing,
+        405 => Reason::State,
+        311 | 506 => Reason::Limit,
+        530 if words.contains("limit") || words.contains("max") => Reason::Limit,
+        530 if words.contains("not found") => Reason::Missing,
+        530 if words.contains("is down") => Reason::State,
+        530 => Reason::Auth,
+        541 => Reason::State,
+        _ => Reason::Protocol,
+    }
+}
+
+fn advice(code: u16, words: &str, reason: Reason) -> &'static str {
+    match reason {
+        Reason::Auth if words.contains("vhost") => {
+            " (give the user permissions on the virtual host: rabbitmqctl set_permissions)"
+        }
+        Reason::Auth => " (are user and password right, and may the user log in from this host?)",
+        Reason::Limit => " (raise the limit of the virtual host, the user or the broker)",
+        Reason::Missing if code == 530 || code == 402 => {
+            " (create the virtual host, or correct the path of the URL)"
+        }
+        _ => "",
     }
 }
 
@@ -148,19 +179,13 @@ impl Display for Reply {
 
 impl From<&connection::Close> for Reply {
     fn from(close: &connection::Close) -> Self {
-        Self {
-            code: close.reply_code,
-            text: close.reply_text.to_string(),
-        }
+        Self::new(close.reply_code, close.reply_text.to_string())
     }
 }
 
 impl From<&channel::Close> for Reply {
     fn from(close: &channel::Close) -> Self {
-        Self {
-            code: close.reply_code,
-            text: close.reply_text.to_string(),
-        }
+        Self::new(close.reply_code, close.reply_text.to_string())
     }
 }
 
@@ -206,20 +231,52 @@ mod tests {
             ),
             (501, "FRAME_ERROR", Reason::Protocol),
         ] {
-            let reply = Reply {
-                code,
-                text: text.to_owned(),
-            };
-            assert_eq!(reply.reason(), reason, "{text}");
+            assert_eq!(Reply::new(code, text).reason, reason, "{text}");
+        }
+    }
+
+    /// People may call users and virtual hosts what they like.
+    #[test]
+    fn names_do_not_decide_the_reason() {
+        for name in [
+            "app",
+            "limit",
+            "max",
+            "not found",
+            "is down",
+            "vhost",
+            "'",
+            "a' refused for user 'limit",
+        ] {
+            for (text, reason) in [
+                (
+                    format!("NOT_ALLOWED - access to vhost '{name}' refused for user '{name}'"),
+                    Reason::Auth,
+                ),
+                (format!("NOT_ALLOWED - vhost {name} not found"), Reason::Missing),
+                (
+                    format!(
+                        "NOT_ALLOWED - access to vhost '{name}' refused for user '{name}': vhost connection limit (0) is reached"
+                    ),
+                    Reason::Limit,
+                ),
+                (
+                    format!(
+                        "NOT_ALLOWED - access to vhost '{name}' refused for user '{name}': vhost is down"
+                    ),
+                    Reason::State,
+                ),
+            ] {
+                let reply = Reply::naming(530, text.as_str(), &[name, name]);
+                assert_eq!(reply.reason, reason, "{text}");
+                assert_eq!(reply.text, text);
+            }
         }
     }
 
     #[test]
     fn a_problem_says_who_what_and_what_to_do() {
-        let error = AmqpError::ConnectionClosed(Reply {
-            code: 530,
-            text: "NOT_ALLOWED - vhost nope not found".to_owned(),
-        });
+        let error = AmqpError::ConnectionClosed(Reply::new(530, "NOT_ALLOWED - vhost nope not found"));
         assert_eq!(
             error.problem("mq:5672", "opening the virtual host").message(),
             "mq:5672, opening the virtual host: the broker closed the connection: 530 NOT_ALLOWED - vhost nope not \

@@ -58,20 +58,23 @@ impl Credentials<'_> {
             Self::External => String::new(),
         }
     }
+}
 
-    /// An error with no password in it, whatever the peer put there.
-    fn without_secret(&self, error: AmqpError) -> AmqpError {
-        match (error, self) {
-            (AmqpError::ConnectionClosed(reply), Self::Plain { password, .. })
-                if !password.expose().is_empty() && reply.text.contains(password.expose()) =>
-            {
-                AmqpError::ConnectionClosed(Reply {
-                    text: "(its text is not shown, it holds the password)".to_owned(),
-                    ..reply
-                })
-            }
-            (error, _) => error,
+impl Login<'_> {
+    /// An error of the handshake: its reason does not depend on what the user and the virtual host are called, and there
+    /// is no password in it, whatever the peer put there.
+    fn judged(&self, error: AmqpError) -> AmqpError {
+        let (AmqpError::ConnectionClosed(reply), Credentials::Plain { user, password }) =
+            (&error, &self.credentials)
+        else {
+            return error;
+        };
+        let mut reply = Reply::naming(reply.code, reply.text.as_str(), &[user, self.vhost]);
+        let password = password.expose();
+        if !password.is_empty() && reply.text.contains(password) {
+            "(its text is not shown, it holds the password)".clone_into(&mut reply.text);
         }
+        AmqpError::ConnectionClosed(reply)
     }
 }
 
@@ -96,7 +99,7 @@ impl Connection {
         trace.leave();
         match opened {
             Ok(()) => Ok(connection),
-            Err(error) => Err(login.credentials.without_secret(error)),
+            Err(error) => Err(login.judged(error)),
         }
     }
 

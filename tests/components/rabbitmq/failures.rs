@@ -64,6 +64,30 @@ async fn a_login_that_is_refused_says_what_to_do() {
     broker.connections("login", 0).await;
 }
 
+/// The broker quotes the names of users and virtual hosts in texts that else tell a limit from a refusal.
+#[tokio::test]
+async fn the_reason_does_not_depend_on_what_people_call_things() {
+    let (_others, broker) = beside_others().await;
+    for name in ["limit", "max", "not found", "is down"] {
+        broker.tenant(name, "hush", "none");
+        broker.tenant(&format!("{name} of others"), "hush", "none");
+        let written = name.replace(' ', "%20");
+        as_user(&broker, &written, "hush", &format!("{written}%20of%20others"))
+            .await
+            .failed(Reason::Auth, "opening the virtual host: ");
+        as_user(&broker, &written, "hush", &format!("no%20{written}"))
+            .await
+            .failed(Reason::Missing, "(create the virtual host");
+        // The password is hidden where a reply quotes it, and decides nothing either.
+        broker.set_password(name, name);
+        let port = broker.port;
+        let mut check = ran::check(&format!(
+            "kind: rabbitmq, url: \"amqp://{written}@127.0.0.1:{port}/{written}%20of%20others\", password: \"{name}\""
+        ));
+        run!(check, LONG).failed(Reason::Auth, "opening the virtual host: ");
+    }
+}
+
 #[tokio::test]
 async fn limits_of_the_broker_are_told_as_such() {
     let (_others, broker) = beside_others().await;
