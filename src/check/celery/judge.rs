@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::roster::label;
-use crate::config::celery::CelerySettings;
+use crate::config::celery::{CelerySettings, Serializer};
 use crate::model::{Problem, Reason};
 
 /// How many names a message lists.
@@ -24,6 +24,15 @@ pub struct Tally {
     pub waited: Option<Duration>,
     /// Labels of workers that are known and did not answer.
     pub silent: Vec<String>,
+    /// The serializers in which pings were sent.
+    pub asked_in: Vec<Serializer>,
+}
+
+impl Tally {
+    fn asked_in(&self) -> String {
+        let names: Vec<String> = self.asked_in.iter().map(ToString::to_string).collect();
+        names.join(", ")
+    }
 }
 
 /// What is known of a queue.
@@ -94,7 +103,12 @@ fn too_few(settings: &CelerySettings, tally: &Tally) -> Problem {
             settings.control_exchange
         );
     } else {
-        message += "; a worker that is stopped, hangs, or runs a task in a solo pool does not answer: look at its log";
+        let _ = write!(
+            message,
+            "; a worker that is stopped or hangs, that runs a task in a solo pool, or that does not accept {} \
+             (accept_content) does not answer: look at its log",
+            tally.asked_in()
+        );
     }
     Problem::new(Reason::Missing, message)
 }
@@ -172,6 +186,7 @@ mod tests {
             listening,
             silent: silent.iter().map(|name| (*name).to_owned()).collect(),
             waited: None,
+            asked_in: vec![Serializer::Json],
         }
     }
 
@@ -183,8 +198,8 @@ mod tests {
         }
     }
 
-    const HINT: &str =
-        "a worker that is stopped, hangs, or runs a task in a solo pool does not answer: look at its log";
+    const HINT: &str = "a worker that is stopped or hangs, that runs a task in a solo pool, or that does not accept json \
+                        (accept_content) does not answer: look at its log";
 
     #[test]
     fn enough_workers_are_fine_and_fewer_than_expected_a_warning() {

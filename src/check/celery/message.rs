@@ -9,15 +9,16 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use crate::config::celery::Serializer;
+
 /// The longest answer that is read, in bytes. One to a ping has about 60, its envelope on Redis about 500.
 pub const MAX_REPLY_BYTES: usize = 4096;
-
-/// The content type of what is sent and understood.
-pub const JSON: &str = "application/json";
 
 /// A ping to all workers of a namespace.
 #[derive(Clone, Debug)]
 pub struct Ping {
+    /// How it is written.
+    pub serializer: Serializer,
     /// What every answer repeats.
     pub ticket: String,
     /// The exchange that workers listen at.
@@ -32,9 +33,10 @@ pub struct Ping {
 
 impl Ping {
     /// A ping of which answers are of interest for so long. How they are routed is the broker's business.
-    pub fn new(namespace: &str, interest: Duration) -> Self {
+    pub fn new(namespace: &str, interest: Duration, serializer: Serializer) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {
+            serializer,
             ticket: Uuid::new_v4().to_string(),
             exchange: format!("{namespace}.pidbox"),
             reply_exchange: format!("reply.{namespace}.pidbox"),
@@ -43,9 +45,18 @@ impl Ping {
         }
     }
 
+    /// The same ping in another serializer, with a ticket of its own.
+    pub fn written_as(&self, serializer: Serializer) -> Self {
+        Self {
+            serializer,
+            ticket: Uuid::new_v4().to_string(),
+            ..self.clone()
+        }
+    }
+
     /// What the message says: AMQP's body.
-    pub fn body(&self) -> String {
-        json!({
+    pub fn body(&self) -> Vec<u8> {
+        let body = json!({
             "method": "ping",
             "arguments": {},
             "destination": null,
@@ -53,16 +64,16 @@ impl Ping {
             "matcher": null,
             "ticket": self.ticket,
             "reply_to": { "exchange": self.reply_exchange, "routing_key": self.routing_key },
-        })
-        .to_string()
+        });
+        self.serializer.write(&body)
     }
 
     /// The message in the envelope that stands for AMQP's properties where the broker is none.
     pub fn envelope(&self) -> String {
         json!({
             "body": STANDARD.encode(self.body()),
-            "content-encoding": "utf-8",
-            "content-type": JSON,
+            "content-encoding": self.serializer.content_encoding(),
+            "content-type": self.serializer.content_type(),
             // Every worker sets its logical clock past the largest one it sees; this one moves none.
             "headers": { "clock": 1, "expires": self.expires },
             "properties": {
@@ -91,8 +102,8 @@ pub struct Reply {
 /// What a message turned out to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// This worker answers this ping.
-    Worker(String),
+    /// This worker answers one of these pings, which was written so.
+    Worker(String, Serializer),
     /// It answers another ping.
     Stale,
     /// It can't be understood: why.
@@ -139,35 +150,39 @@ impl Reply {
                 .get("ticket")
                 .and_then(Value::as_str)
                 .map(str::to_owned),
-            content_type: envelope.content_type.unwrap_or_else(|| JSON.to_owned()),
+            content_type: envelope
+                .content_type
+                .unwrap_or_else(|| Serializer::Json.content_type().to_owned()),
             body,
         })
     }
 
-    /// Judges the message as an answer to the ping with this ticket.
-    pub fn answer(&self, ticket: &str) -> Answer {
-        if self.ticket.as_deref().is_some_and(|found| found != ticket) {
+    /// Judges the message as an answer to one of these pings. One without a ticket answers the first.
+    pub fn answer(&self, pings: &[Ping]) -> Answer {
+        let is_answered = |ping: &&Ping| self.ticket.as_ref().is_none_or(|ticket| *ticket == ping.ticket);
+        let Some(ping) = pings.iter().find(is_answered) else {
             return Answer::Stale;
-        }
+        };
         match self.worker() {
-            Ok(worker) => Answer::Worker(worker),
+            Ok(worker) => Answer::Worker(worker, ping.serializer),
             Err(why) => Answer::Unreadable(why),
         }
     }
 
     /// The name of the worker that sent it.
     fn worker(&self) -> Result<String, String> {
-        if self.content_type != JSON {
+        let Some(serializer) = Serializer::from_content_type(&self.content_type) else {
             let content_type: String = self.content_type.chars().take(60).collect();
             return Err(format!(
-                "it is written as {content_type}, and only JSON is read: set task_serializer = \"json\" in Celery"
+                "it has the content type {content_type}, which is not supported: set task_serializer to json in Celery"
             ));
-        }
+        };
         if self.body.len() > MAX_REPLY_BYTES {
             return Err(too_long(self.body.len()));
         }
-        let answers: Map<String, Value> =
-            serde_json::from_slice(&self.body).map_err(|_| "it is no JSON object")?;
+        let Value::Object(answers) = serializer.read(&self.body)? else {
+            return Err(format!("it is not an object in {serializer}"));
+        };
         // One worker answers for itself only.
         let mut answers = answers.into_iter();
         match (answers.next(), answers.next()) {
@@ -193,8 +208,11 @@ mod tests {
     /// What a worker of Celery 5.2 answered to it.
     const PONG: &str = include_str!("captured/pong.json");
 
+    const JSON: &str = "application/json";
+
     fn ping() -> Ping {
         Ping {
+            serializer: Serializer::Json,
             ticket: "51c72307-ffca-4be2-b866-6c419b5c88d1".to_owned(),
             exchange: "celery.pidbox".to_owned(),
             reply_exchange: "reply.celery.pidbox".to_owned(),
@@ -226,19 +244,24 @@ mod tests {
     fn an_answer_is_understood() {
         let reply = Reply::from_envelope(PONG.trim().as_bytes()).unwrap();
         assert_eq!(
-            reply.answer(&ping().ticket),
-            Answer::Worker("one@host".to_owned())
+            reply.answer(&[ping()]),
+            Answer::Worker("one@host".to_owned(), Serializer::Json)
         );
-        assert_eq!(reply.answer("another"), Answer::Stale);
+        let another = ping().written_as(Serializer::Pickle);
+        assert_eq!(reply.answer(std::slice::from_ref(&another)), Answer::Stale);
+        assert_eq!(
+            reply.answer(&[another, ping()]),
+            Answer::Worker("one@host".to_owned(), Serializer::Json)
+        );
     }
 
     fn answer(content_type: &str, body: &str) -> Answer {
         let reply = Reply {
-            ticket: Some("t".to_owned()),
+            ticket: None,
             content_type: content_type.to_owned(),
             body: body.as_bytes().to_vec(),
         };
-        reply.answer("t")
+        reply.answer(&[ping()])
     }
 
     #[test]
@@ -246,12 +269,13 @@ mod tests {
         let huge = format!("{{\"{}\": {{}}}}", "x".repeat(5000));
         for (content_type, body, why) in [
             (
-                "application/x-python-serialize",
-                "\u{80}",
-                "it is written as application/x-python-serialize, and only JSON is read: set task_serializer = \"json\" in Celery",
+                "application/x-avro",
+                "",
+                "it has the content type application/x-avro, which is not supported: set task_serializer to json in Celery",
             ),
-            (JSON, "pong", "it is no JSON object"),
-            (JSON, "[]", "it is no JSON object"),
+            ("application/x-python-serialize", "cos", "it is not valid pickle"),
+            (JSON, "pong", "it is not valid json"),
+            (JSON, "[]", "it is not an object in json"),
             (JSON, "{}", "it does not name one worker"),
             (JSON, "{\"\": {\"ok\": 1}}", "it does not name one worker"),
             (
@@ -273,7 +297,8 @@ mod tests {
             content_type: JSON.to_owned(),
             body: b"{\"a\": {\"ok\": \"pong\"}}".to_vec(),
         };
-        assert_eq!(without_ticket.answer("t"), Answer::Worker("a".to_owned()));
+        let expected = Answer::Worker("a".to_owned(), Serializer::Json);
+        assert_eq!(without_ticket.answer(&[ping()]), expected);
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod message;
 mod over_amqp;
 mod over_redis;
 mod roster;
+mod serializer;
 
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use self::message::{Answer, Ping, Reply};
 use self::roster::Roster;
 use super::Shared;
 use super::trace::{Step, Trace};
-use crate::config::celery::{Broker, CelerySettings, MAX_WORKERS};
+use crate::config::celery::{Broker, CelerySettings, MAX_WORKERS, Serializer};
 use crate::model::{Problem, Report};
 
 /// A celery check.
@@ -28,7 +29,17 @@ pub struct CeleryCheck {
     settings: CelerySettings,
     link: Link,
     roster: Roster,
+    /// How pings are written: as configured, or as the workers last answered.
+    serializer: Serializer,
+    /// When the other serializers were last tried in vain.
+    tried_others: Option<Instant>,
 }
+
+/// How often a run in which nobody answers tries the other serializers: each worker that refuses one logs that.
+const TRY_OTHERS_INTERVAL: Duration = Duration::from_secs(60);
+
+/// The least time for answers that is worth trying them.
+const MIN_WAIT_FOR_OTHERS: Duration = Duration::from_millis(500);
 
 /// What is kept of a broker between runs.
 #[derive(Debug)]
@@ -72,6 +83,8 @@ impl CeleryCheck {
             link,
             settings: settings.clone(),
             roster: Roster::default(),
+            serializer: settings.serializer.unwrap_or_default(),
+            tried_others: None,
         }
     }
 
@@ -88,14 +101,31 @@ impl CeleryCheck {
     }
 
     async fn ask(&mut self, trace: &mut Trace<'_>) -> Result<(), Problem> {
-        let ping = Ping::new(&self.settings.control_exchange, self.settings.reply_timeout);
-        let ticket = ping.ticket.clone();
-        let (mut session, listening) = self.link.publish(ping, trace).await?;
+        let CelerySettings {
+            control_exchange,
+            reply_timeout,
+            ..
+        } = &self.settings;
+        let mut ping = Ping::new(control_exchange, *reply_timeout, self.serializer);
+        let (mut session, listening) = self.link.publish(&mut ping, trace).await?;
+        let mut pings = vec![ping];
         let mut tally = Tally {
             listening,
             ..Tally::default()
         };
-        self.collect(&mut session, &ticket, &mut tally, trace).await?;
+        self.collect(&mut session, &pings, &mut tally, trace).await?;
+        if tally.workers.is_empty() && self.is_to_try_others(&tally, &session, trace) {
+            let others = Serializer::ALL.into_iter();
+            let others = others.filter(|serializer| *serializer != self.serializer);
+            let others: Vec<Ping> = others.map(|serializer| pings[0].written_as(serializer)).collect();
+            for ping in &others {
+                session.ping_again(ping, trace).await?;
+            }
+            pings.extend(others);
+            self.collect(&mut session, &pings, &mut tally, trace).await?;
+            self.tried_others = tally.workers.is_empty().then_some(trace.started);
+        }
+        tally.asked_in = pings.iter().map(|ping| ping.serializer).collect();
         let now = trace.started;
         let silent = self.roster.workers(now).filter(|(_, is_up)| !is_up);
         tally.silent = silent.map(|(name, _)| name.to_owned()).collect();
@@ -123,11 +153,24 @@ impl CeleryCheck {
         Ok(())
     }
 
+    /// Whether to ask once more in the serializers that the configuration leaves open: a worker that does not accept the
+    /// content type of a ping says nothing.
+    fn is_to_try_others(&self, tally: &Tally, session: &Session, trace: &Trace<'_>) -> bool {
+        self.settings.serializer.is_none()
+            && tally.listening != Some(0)
+            && session.blocked().is_none()
+            && self
+                .tried_others
+                .is_none_or(|at| trace.started - at >= TRY_OTHERS_INTERVAL)
+            && trace.within(self.settings.reply_timeout)
+                >= MIN_WAIT_FOR_OTHERS.min(self.settings.reply_timeout)
+    }
+
     /// Takes answers until enough came or the time for them is over.
     async fn collect(
         &mut self,
         session: &mut Session,
-        ticket: &str,
+        pings: &[Ping],
         tally: &mut Tally,
         trace: &mut Trace<'_>,
     ) -> Result<(), Problem> {
@@ -155,8 +198,9 @@ impl CeleryCheck {
                 break;
             };
             messages += 1;
-            match received.map(|reply| reply.answer(ticket)) {
-                Ok(Answer::Worker(name)) => {
+            match received.map(|reply| reply.answer(pings)) {
+                Ok(Answer::Worker(name, serializer)) => {
+                    self.serializer = serializer;
                     tally.workers.insert(name);
                 }
                 Ok(Answer::Stale) => {}
@@ -189,7 +233,7 @@ impl CeleryCheck {
 impl Link {
     async fn publish(
         &mut self,
-        ping: Ping,
+        ping: &mut Ping,
         trace: &mut Trace<'_>,
     ) -> Result<(Session, Option<usize>), Problem> {
         match self {
@@ -223,6 +267,13 @@ impl Session {
         }
     }
 
+    async fn ping_again(&mut self, ping: &Ping, trace: &mut Trace<'_>) -> Result<(), Problem> {
+        match self {
+            Self::Redis(session) => session.ping_again(ping, trace).await,
+            Self::Amqp(session) => session.ping_again(ping).await,
+        }
+    }
+
     async fn receive(&mut self, until: Instant, trace: &mut Trace<'_>) -> Result<Option<Received>, Problem> {
         match self {
             Self::Redis(session) => session.receive(until, trace).await,
@@ -249,8 +300,10 @@ impl Session {
 /// Why it is of none.
 #[doc(hidden)]
 pub fn rehearse(envelope: &[u8]) -> Result<String, String> {
-    match Reply::from_envelope(envelope)?.answer("ticket") {
-        Answer::Worker(name) => Ok(roster::label(&name).to_owned()),
+    let mut ping = Ping::new("celery", Duration::ZERO, Serializer::Json);
+    "ticket".clone_into(&mut ping.ticket);
+    match Reply::from_envelope(envelope)?.answer(&[ping]) {
+        Answer::Worker(name, _) => Ok(roster::label(&name).to_owned()),
         Answer::Stale => Err("it answers another ping".to_owned()),
         Answer::Unreadable(why) => Err(why),
     }

@@ -14,6 +14,16 @@ use crate::model::{Problem, Reason};
 /// The header in which S3 names the region of a bucket.
 const REGION_HEADER: &str = "x-amz-bucket-region";
 
+/// The header that S3 and its kin put on every response.
+const REQUEST_ID_HEADER: &str = "x-amz-request-id";
+
+/// The outermost element of a list of buckets.
+const BUCKETS: &[&str] = &["ListAllMyBucketsResult"];
+
+/// The outermost element of a bucket's location. S3's own is the first; `SeaweedFS` wraps it. An empty location, or none in
+/// it, is us-east-1 (S3's GetBucketLocation), so what is in it does not matter.
+const LOCATION: &[&str] = &["LocationConstraint", "CreateBucketConfiguration"];
+
 /// What the store thinks of a request.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -31,12 +41,15 @@ pub enum Verdict {
 pub fn judge(answer: &Answer, store: &Store, bucket: Option<&str>, doing: &str) -> Verdict {
     let refused = |(reason, what): (Reason, String)| Verdict::Refused(store.problem(reason, doing, &what));
     let status = answer.status;
-    let root = bucket.map_or("ListAllMyBucketsResult", |_| "LocationConstraint");
+    let roots = bucket.map_or(BUCKETS, |_| LOCATION);
     let read = document::read(&answer.body);
     let (code, region) = match read {
-        Some(Document::Other(found)) if status.is_success() && found == root => return Verdict::Accepted,
+        Some(Document::Other(found)) if status.is_success() && roots.contains(&found) => {
+            return Verdict::Accepted;
+        }
+        None if bucket.is_some() && is_empty_location(answer) => return Verdict::Accepted,
         Some(Document::Error { code, region }) if !status.is_success() => (code, region),
-        _ => return refused(no_s3(status, root)),
+        _ => return refused(no_s3(status, roots[0])),
     };
     let ahead = clock::ahead(&answer.headers, SystemTime::now());
     match code {
@@ -53,6 +66,13 @@ pub fn judge(answer: &Answer, store: &Store, bucket: Option<&str>, doing: &str) 
             refused(error(status, code, region, &store.region))
         }
     }
+}
+
+/// A location without a document. Any web server may respond with nothing, but only S3 names the request.
+fn is_empty_location(answer: &Answer) -> bool {
+    answer.status == StatusCode::OK
+        && answer.body.iter().all(u8::is_ascii_whitespace)
+        && answer.headers.contains_key(REQUEST_ID_HEADER)
 }
 
 fn no_s3(status: StatusCode, root: &str) -> (Reason, String) {

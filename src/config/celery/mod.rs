@@ -32,6 +32,37 @@ pub const MAX_NAMED: usize = 100;
 /// The longest name of a control exchange, in bytes: the names made of it stay short strings of AMQP.
 const MAX_EXCHANGE: usize = 128;
 
+/// A serializer of Celery's messages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Serializer {
+    /// JSON.
+    #[default]
+    Json,
+    /// YAML.
+    Yaml,
+    /// `MessagePack`.
+    Msgpack,
+    /// Python's pickle.
+    Pickle,
+}
+
+impl Serializer {
+    /// All of them, the usual ones first.
+    pub const ALL: [Self; 4] = [Self::Json, Self::Pickle, Self::Msgpack, Self::Yaml];
+}
+
+impl std::fmt::Display for Serializer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Json => "json",
+            Self::Yaml => "yaml",
+            Self::Msgpack => "msgpack",
+            Self::Pickle => "pickle",
+        })
+    }
+}
+
 /// The options of a celery check, as written.
 #[derive(Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -60,6 +91,9 @@ pub struct CeleryOptions {
     pub queues: Vec<QueueOptions>,
     /// How long answers are collected (default 1s).
     pub reply_timeout: Option<DurationText>,
+    /// How pings are written, one that the workers' `accept_content` has: json, yaml, msgpack or pickle. By default json,
+    /// and the others where nobody answers.
+    pub serializer: Option<Serializer>,
     /// Celery's `control_exchange` (default celery).
     pub control_exchange: Option<String>,
     /// The `global_keyprefix` of Celery's `broker_transport_options` (Redis only).
@@ -94,6 +128,8 @@ pub struct CelerySettings {
     pub queues: Vec<QueueSettings>,
     /// How long answers are collected.
     pub reply_timeout: Duration,
+    /// How pings are written; `None` to find out.
+    pub serializer: Option<Serializer>,
     /// The namespace of the workers' mailboxes.
     pub control_exchange: String,
 }
@@ -108,6 +144,7 @@ impl CeleryOptions {
         let workers = self.workers(place);
         let reply_timeout = reply_timeout(self.reply_timeout, &place.field("reply_timeout"));
         let control_exchange = exchange(self.control_exchange.take(), &place.field("control_exchange"));
+        let serializer = self.serializer;
         let reuse_connection = self.reuse_connection.unwrap_or(true);
         let broker = broker::resolve(self, place);
         let (min_workers, expected_workers) = workers?;
@@ -118,6 +155,7 @@ impl CeleryOptions {
             expected_workers,
             queues: queues?,
             reply_timeout: reply_timeout?,
+            serializer,
             control_exchange: control_exchange?,
         })
     }

@@ -6,6 +6,7 @@
 
 mod in_process;
 mod minio;
+pub mod other;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -35,6 +36,16 @@ pub struct Store {
     is_tls: bool,
     server: Server,
     dir: TempDir,
+}
+
+/// Makes a bucket; the status of the response, where there is one.
+async fn put_bucket(endpoint: &str, access_key: &str, secret_key: &str, name: &str) -> Option<StatusCode> {
+    let endpoint = endpoint.parse().unwrap();
+    let bucket = Bucket::new(endpoint, UrlStyle::Path, name.to_owned(), "us-east-1").unwrap();
+    let credentials = Credentials::new(access_key, secret_key);
+    let url = bucket.create_bucket(&credentials).sign(Duration::from_secs(60));
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    Some(client.put(url).send().await.ok()?.status())
 }
 
 enum Server {
@@ -97,18 +108,8 @@ impl Store {
 
     /// Makes a bucket, with a signed request like any client's.
     pub async fn make_bucket(&self, name: &str) {
-        let bucket = Bucket::new(
-            self.url().parse().unwrap(),
-            UrlStyle::Path,
-            name.to_owned(),
-            "us-east-1",
-        )
-        .unwrap();
-        let credentials = Credentials::new(&self.access_key, &self.secret_key);
-        let url = bucket.create_bucket(&credentials).sign(Duration::from_secs(60));
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        let answer = client.put(url).send().await.unwrap();
-        assert_eq!(answer.status(), StatusCode::OK, "making the bucket {name}");
+        let status = put_bucket(&self.url(), &self.access_key, &self.secret_key, name).await;
+        assert_eq!(status, Some(StatusCode::OK), "making the bucket {name}");
     }
 
     /// Ends it: connections are refused, and those that stood are closed, when this returns.

@@ -3,6 +3,7 @@
 mod faults;
 mod over_amqp;
 mod over_redis;
+mod serializers;
 
 use std::collections::HashSet;
 use std::time::Duration;

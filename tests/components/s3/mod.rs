@@ -6,6 +6,7 @@ mod answers;
 mod connections;
 mod health;
 mod keys;
+mod others;
 
 use upkeep_exporter::model::Reason;
 

@@ -9,7 +9,7 @@ use amq_protocol::types::AMQPValue;
 use tokio::time::{Instant, timeout_at};
 
 use super::judge::Length;
-use super::message::{JSON, MAX_REPLY_BYTES, Ping, Reply};
+use super::message::{MAX_REPLY_BYTES, Ping, Reply};
 use super::{Finished, Received};
 use crate::check::amqp::{AmqpError, Connection, Credentials, Login};
 use crate::check::dial::dial;
@@ -18,7 +18,7 @@ use crate::check::shortage;
 use crate::check::stream::{Allowance, MAX_CONNECTION_AGE, Stream};
 use crate::check::tls::{Recorder, TlsClient};
 use crate::check::trace::{Step, Trace};
-use crate::config::celery::{AmqpServer, CelerySettings, MAX_WORKERS};
+use crate::config::celery::{AmqpServer, CelerySettings, MAX_WORKERS, Serializer};
 use crate::config::secret::Secret;
 use crate::model::{Problem, Reason};
 
@@ -82,7 +82,7 @@ impl Link {
     /// Why that was not possible.
     pub async fn publish(
         &mut self,
-        mut ping: Ping,
+        ping: &mut Ping,
         trace: &mut Trace<'_>,
     ) -> Result<(Session, Option<usize>), Problem> {
         self.allowance.renew();
@@ -95,7 +95,7 @@ impl Link {
         let at = self.server.address.to_string();
         if let Some(mut kept) = kept {
             trace.certificates.clone_from(&kept.certificates);
-            match ping::send(&mut kept.connection, &ping, trace).await {
+            match ping::send(&mut kept.connection, ping, trace).await {
                 Ok(is_heard) => return Ok(session(kept, at, is_heard)),
                 Err((error, _)) if error.is_stale() => {}
                 Err((error, doing)) => return Err(error.problem(at, doing)),
@@ -108,7 +108,7 @@ impl Link {
             password,
             certificates,
         };
-        match ping::send(&mut kept.connection, &ping, trace).await {
+        match ping::send(&mut kept.connection, ping, trace).await {
             Ok(is_heard) => Ok(session(kept, at, is_heard)),
             Err((error, doing)) => Err(error.problem(at, doing)),
         }
@@ -174,9 +174,22 @@ impl Session {
         let content_type = properties.content_type().as_ref();
         Ok(Some(Ok(Reply {
             ticket,
-            content_type: content_type.map_or(JSON.to_owned(), ToString::to_string),
+            content_type: content_type
+                .map_or_else(|| Serializer::Json.content_type().to_owned(), ToString::to_string),
             body: message.body,
         })))
+    }
+
+    /// Sends another ping, to be answered where the first one is.
+    ///
+    /// # Errors
+    /// Why that was not possible.
+    pub async fn ping_again(&mut self, ping: &Ping) -> Result<(), Problem> {
+        if !self.is_heard {
+            return Ok(());
+        }
+        let published = ping::publish(&mut self.kept.connection, ping).await;
+        published.map_err(|error| error.problem(&self.at, ping::PUBLISHING))
     }
 
     /// Why the broker takes no messages, where it said so: then it does not read on from who publishes.

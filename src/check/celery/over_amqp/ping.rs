@@ -6,7 +6,7 @@ use amq_protocol::protocol::{BasicProperties, basic, exchange, queue};
 use amq_protocol::types::{AMQPValue, FieldTable};
 
 use crate::check::amqp::{AmqpError, Connection, short};
-use crate::check::celery::message::{JSON, Ping};
+use crate::check::celery::message::Ping;
 use crate::check::trace::{Step, Trace};
 
 /// How long a ping may wait in the mailbox of a worker that is stopped, and our queue for us: nobody reads it later.
@@ -36,13 +36,19 @@ pub async fn send(
         .map_err(at)?;
     let at = begin("declaring the queue for answers");
     answers_queue(connection, ping).await.map_err(at)?;
-    let at = begin("publishing the ping");
-    let body = ping.body();
-    connection
-        .publish(&ping.exchange, "", properties(ping), body.as_bytes())
-        .await
-        .map_err(at)?;
+    let at = begin(PUBLISHING);
+    publish(connection, ping).await.map_err(at)?;
     Ok(true)
+}
+
+/// What is being done while a ping is sent.
+pub const PUBLISHING: &str = "publishing the ping";
+
+/// Sends the ping to the workers' exchange.
+pub async fn publish(connection: &mut Connection, ping: &Ping) -> Result<(), AmqpError> {
+    connection
+        .publish(&ping.exchange, "", properties(ping), &ping.body())
+        .await
 }
 
 /// The code of a channel's end over something that is not there.
@@ -107,8 +113,8 @@ fn properties(ping: &Ping) -> BasicProperties {
     headers.insert("clock".into(), AMQPValue::LongInt(1));
     headers.insert("expires".into(), AMQPValue::Double(ping.expires));
     BasicProperties::default()
-        .with_content_type(JSON.into())
-        .with_content_encoding("utf-8".into())
+        .with_content_type(ping.serializer.content_type().into())
+        .with_content_encoding(ping.serializer.content_encoding().into())
         .with_headers(headers)
         .with_delivery_mode(1)
         .with_priority(0)

@@ -87,12 +87,12 @@ impl Link {
     /// Why that was not possible.
     pub async fn publish(
         &mut self,
-        mut ping: Ping,
+        ping: &mut Ping,
         trace: &mut Trace<'_>,
     ) -> Result<(Session, Option<usize>), Problem> {
         ping.routing_key = self.mailbox.routing_key(unix_now());
         let binding = self.mailbox.binding(&ping.routing_key);
-        let commands = self.commands(&ping, &binding);
+        let commands = self.commands(ping, &binding);
         // From here on the broker may have it, whatever becomes of this run.
         self.left.push(binding.clone());
         let opened = self.client.open(&commands, trace).await?;
@@ -138,8 +138,7 @@ impl Link {
             commands.push(scan.arg("COUNT").arg(SWEPT));
         }
         commands.push(Command::new("SADD").arg(&mailbox.bindings).arg(binding));
-        let publish = Command::new("PUBLISH").arg(mailbox.channel(&ping.exchange));
-        commands.push(publish.arg(ping.envelope()));
+        commands.push(publish(mailbox, ping));
         commands
     }
 
@@ -165,7 +164,24 @@ impl Link {
     }
 }
 
+fn publish(mailbox: &Mailbox, ping: &Ping) -> Command {
+    Command::new("PUBLISH")
+        .arg(mailbox.channel(&ping.exchange))
+        .arg(ping.envelope())
+}
+
 impl Session {
+    /// Sends another ping, to be answered where the first one is.
+    ///
+    /// # Errors
+    /// Why that was not possible.
+    pub async fn ping_again(&mut self, ping: &Ping, trace: &mut Trace<'_>) -> Result<(), Problem> {
+        let command = publish(&self.mailbox, ping);
+        self.connection().send(&[command], trace).await?;
+        self.expect("PUBLISH", trace).await?;
+        Ok(())
+    }
+
     fn connection(&mut self) -> &mut Connection {
         &mut self.opened.session
     }

@@ -1,0 +1,80 @@
+//! Applications that accept something else than JSON, over both brokers.
+
+use upkeep_exporter::model::Reason;
+
+use super::{DEADLINE, celery};
+use crate::common::celery::App;
+use crate::common::rabbitmq::beside_others;
+use crate::common::ran::run;
+use crate::common::redis::Redis;
+
+const SERIALIZERS: [&str; 4] = ["json", "yaml", "msgpack", "pickle"];
+
+/// The configuration of an application that accepts and writes only this.
+fn only(serializer: &str) -> String {
+    format!(
+        r#"{{"task_serializer": "{serializer}", "result_serializer": "{serializer}", "accept_content": ["{serializer}"]}}"#
+    )
+}
+
+/// How often a worker's log says that it refused a message in JSON; it may say so in several lines.
+fn refusals(log: &str) -> usize {
+    log.matches("content of type json").count()
+}
+
+/// A configured serializer is the only one that is sent; without one, the one that works is found and kept.
+async fn workers_answer(broker: &str, serializer: &str) {
+    let app = App::new(broker, &only(serializer));
+    let worker = app.ready_worker("one").await;
+    let mut check_as_configured = celery(broker, &format!(", serializer: {serializer}"));
+    let ran = run!(check_as_configured, DEADLINE);
+    ran.fine();
+    assert_eq!(ran.workers(), Some(1.0), "{serializer}");
+    let log = worker.server.log();
+    assert_eq!(refusals(&log), 0, "{serializer}: {log}");
+    assert!(!log.contains("Refusing to deserialize"), "{serializer}: {log}");
+
+    let mut check = celery(broker, "");
+    run!(check, DEADLINE).fine();
+    // Messages are read in order, so the first one was refused before another one was answered.
+    let refused = refusals(&worker.server.log());
+    assert_eq!(refused > 0, serializer != "json", "{}", worker.server.log());
+    for _ in 0..3 {
+        let ran = run!(check, DEADLINE);
+        ran.fine();
+        assert_eq!(ran.workers(), Some(1.0), "{serializer}");
+    }
+    assert_eq!(
+        refusals(&worker.server.log()),
+        refused,
+        "{serializer}: what works is remembered"
+    );
+}
+
+#[tokio::test]
+async fn workers_over_redis_answer_in_what_they_accept() {
+    for serializer in SERIALIZERS {
+        let redis = Redis::start(&[]).await;
+        workers_answer(&redis.url("", 1), serializer).await;
+    }
+}
+
+#[tokio::test]
+async fn workers_over_rabbitmq_answer_in_what_they_accept() {
+    let (_others, broker) = beside_others().await;
+    let name = "serializers";
+    broker.tenant(name, "s3cret", "");
+    let url = format!("amqp://{name}:s3cret@127.0.0.1:{}/{name}", broker.port);
+    workers_answer(&url, "pickle").await;
+}
+
+#[tokio::test]
+async fn a_serializer_that_workers_refuse_is_named() {
+    let redis = Redis::start(&[]).await;
+    let broker = redis.url("", 1);
+    let app = App::new(&broker, &only("pickle"));
+    let worker = app.ready_worker("one").await;
+    let ran = run!(celery(&broker, ", serializer: json"), DEADLINE);
+    ran.failed(Reason::Missing, "that does not accept json (accept_content)");
+    assert!(refusals(&worker.server.log()) > 0, "{}", worker.server.log());
+}
