@@ -33,8 +33,10 @@ const KINDS: [&str; 9] = [
     "closed",
 ];
 
-/// How many names are resolved at a time: more make servers lose datagrams.
-const AT_A_TIME: usize = 24;
+/// How many names of one resolv.conf are resolved at a time: more make servers lose datagrams.
+const AT_A_TIME: usize = 16;
+/// Of how many files.
+const FILES_AT_A_TIME: usize = 4;
 
 /// The servers of one resolv.conf, and the labels of names that make them what they are to be.
 struct Setting {
@@ -157,21 +159,18 @@ async fn any_servers_in_any_place_are_asked_as_glibc_asks_them() {
 
 /// Where glibc and we do not find the same addresses, or do not ask the same servers.
 async fn differences(servers: &NameServers, settings: &[Setting], round: usize) -> Vec<(Setting, String)> {
-    let (them, us) = (format!("theirs{round}"), format!("ours{round}"));
-    let mut wrong = Vec::new();
-    for setting in settings {
-        let theirs = names(&them, &setting.labels);
-        let theirs = getent(&setting.conf, &theirs);
+    let (them, us) = (&format!("theirs{round}"), &format!("ours{round}"));
+    let compared = settings.iter().map(|setting| async move {
         let resolver = Resolver::new(files(&setting.conf));
-        let ours = names(&us, &setting.labels);
+        let (theirs, ours) = (names(them, &setting.labels), names(us, &setting.labels));
+        let theirs = getent(&setting.conf, &theirs);
         let ours = ours.iter().map(|name| resolve(&resolver, name, None));
-        let ours = futures_util::stream::iter(ours)
-            .buffered(AT_A_TIME)
-            .collect::<Vec<_>>();
-        let (theirs, ours) = tokio::join!(theirs, ours);
+        let ours = futures_util::stream::iter(ours).buffered(AT_A_TIME);
+        let (theirs, ours) = tokio::join!(theirs, ours.collect::<Vec<_>>());
+        let mut wrong = Vec::new();
         for ((labels, theirs), ours) in setting.labels.iter().zip(theirs).zip(ours) {
             let asked = |who: &str| servers.servers_asked(&format!("{who}.{labels}.test"));
-            let (they_ask, we_ask) = (asked(&them), asked(&us));
+            let (they_ask, we_ask) = (asked(them), asked(us));
             let is_equal = match &ours {
                 Ok(found) => *found == theirs,
                 Err(problem) => {
@@ -186,8 +185,10 @@ async fn differences(servers: &NameServers, settings: &[Setting], round: usize) 
                 wrong.push((Setting { conf, labels }, text));
             }
         }
-    }
-    wrong
+        wrong
+    });
+    let wrong = futures_util::stream::iter(compared).buffered(FILES_AT_A_TIME);
+    wrong.collect::<Vec<_>>().await.into_iter().flatten().collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
