@@ -9,7 +9,7 @@ use super::saved::KeptService;
 use super::snapshot::ServiceView;
 use super::walltime::WallAnchor;
 use crate::config::Service;
-use crate::model::{Moment, Status};
+use crate::model::{Condition, Moment, Status};
 use crate::verdict::{Confirmation, Holder, service_status};
 
 /// How old all results of a service are when the exporter starts for its conditions not to be told before a run
@@ -40,6 +40,24 @@ impl ServiceState {
         };
         self.kept.conditions.update(checks, &confirmation);
         before != self.kept.conditions
+    }
+
+    /// Whether the check at `position` should run before its next tick: its last run is evidence for a condition that is
+    /// not confirmed, and at the next tick the tolerance would be over. A check that is only degraded keeps to its ticks
+    /// otherwise, and an interval longer than half the tolerance would delay the page much.
+    pub fn awaits_evidence(&self, position: usize, now: Moment) -> bool {
+        let check = &self.checks[position];
+        let interval = check.settings.interval;
+        let conditions = &self.kept.conditions;
+        Condition::ALL.iter().any(|&condition| {
+            let tolerance = self.service.tolerance.of(condition);
+            interval * 2 > tolerance
+                && !conditions.confirmed[condition as usize]
+                && check.kept.verdict.held_until(condition).is_some()
+                && conditions
+                    .since(condition)
+                    .is_some_and(|since| now + interval > since + tolerance)
+        })
     }
 
     /// Brings the status in line with the checks when the exporter starts: a status that is too old by now has changed

@@ -212,15 +212,16 @@ impl State {
             let recheck = !check.kept.verdict.is_up();
             return Some((Advice { recheck }, None));
         };
-        let advice = Advice {
-            recheck: check.kept.verdict.needs_recheck(&recorded.judgement),
-        };
+        let needs_recheck = check.kept.verdict.needs_recheck(&recorded.judgement);
         let has_evidence = check.kept.verdict.evidence.iter().any(Option::is_some);
         let conditions_changed = (recorded.verdict_changed || has_evidence) && service.update_conditions();
         let since = recorded.status_since.unwrap_or(run.ended);
         let change = service.update_status(run.ended, since, Some(position));
         self.has_new_runs = true;
         self.needs_saving |= recorded.verdict_changed || conditions_changed || change.is_some();
+        let advice = Advice {
+            recheck: needs_recheck || (has_evidence && service.awaits_evidence(position, run.ended)),
+        };
         Some((advice, event(service, position, &recorded, change, run.ended)))
     }
 

@@ -163,6 +163,26 @@ fn where_no_second_run_can_come_in_time_the_first_one_confirms() {
     assert_eq!(bench.fail("api/http", &[11]), [true]);
 }
 
+/// Degraded is tolerated for 60 s, and such a check runs at its interval: of 45 s, the page would come half a minute late.
+#[test]
+fn a_check_that_is_only_degraded_is_rechecked_when_its_tolerance_is_almost_over() {
+    let mut settings = check("http");
+    settings.interval = Duration::from_secs(45);
+    let bench = Bench::new(&one(settings));
+    let warn = |second| {
+        let outcome = Outcome {
+            conclusion: Conclusion::Warning(Problem::new(Reason::Limit, "a long queue")),
+            ..Outcome::default()
+        };
+        let advice = bench.record(bench.handle("api/http"), second, outcome);
+        (advice.recheck, bench.service().confirmed.unwrap()[DEGRADED])
+    };
+    bench.run("api/http", 5, None);
+    assert_eq!(warn(11), (false, false), "degraded since 10");
+    assert_eq!([56, 61].map(warn), [(true, false); 2]);
+    assert_eq!([66, 111].map(warn), [(false, true); 2]);
+}
+
 #[test]
 fn another_tolerance_is_held_against_the_evidence_there_is() {
     let bench = Bench::new(&one(check("http")));
