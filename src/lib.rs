@@ -27,6 +27,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::{info, warn};
@@ -62,6 +63,8 @@ pub struct Setup {
     pub enable_lifecycle: bool,
     /// The hosts that requests may name; any without one.
     pub allowed_hosts: web::AllowedHosts,
+    /// The runtime that checks run on, so that they do not hold up the web; `None` for the one that [`run`] is called on.
+    pub checks: Option<Handle>,
 }
 
 /// Runs an exporter until `shutdown` is ready; loads the configuration again whenever `hangup` says so.
@@ -78,12 +81,16 @@ pub async fn run(
         warn!("{notice}");
     }
     let shared = check::Shared::new(setup.procfs);
+    let checks = setup.checks.unwrap_or_else(Handle::current);
     let scheduler = Arc::new(schedule::Scheduler::start(
+        &checks,
         Arc::clone(&store),
         shared.clone(),
         setup.clock,
     ));
-    let prober = Arc::new(probe::Prober::new(shared, setup.probe_timeout_offset));
+    let lost = Arc::clone(scheduler.lost_time());
+    let prober = probe::Prober::new(shared, setup.probe_timeout_offset);
+    let prober = Arc::new(prober.on(checks, Arc::clone(&lost)));
     let take_over = {
         let (scheduler, prober) = (Arc::clone(&scheduler), Arc::clone(&prober));
         move |config: &config::Config| {
@@ -98,6 +105,7 @@ pub async fn run(
         move || {
             let mut snapshot = store.snapshot();
             snapshot.exporter.probes = prober.counts();
+            snapshot.exporter.lost = lost.total();
             snapshot.exporter.web = web_config.view();
             snapshot
         }

@@ -16,7 +16,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("check", &["config", "model"]),
     ("verdict", &["model"]),
     ("store", &["config", "model", "verdict"]),
-    ("schedule", &["check", "config", "model", "store"]),
+    ("schedule", &["check", "config", "model", "seldom", "store"]),
     ("metrics", &["check", "config", "model", "store"]),
     ("status", &["config", "model", "store"]),
     (

@@ -44,6 +44,7 @@ const PROMISED: &[(&str, &str)] = &[
     ("UpkeepExporterAbsent", "critical"),
     ("UpkeepConfigReloadFailed", "warning"),
     ("UpkeepClockSkew", "warning"),
+    ("UpkeepExporterStarved", "warning"),
     ("UpkeepStatusFileStale", "warning"),
     ("UpkeepWatchdog", "none"),
 ];

@@ -575,3 +575,62 @@ async fn the_heartbeat_proves_that_the_machinery_turns() {
         stage.scheduler.liveness()
     );
 }
+
+/// What one run takes of its thread, in each of its steps.
+const STEP: Duration = Duration::from_micros(150);
+
+/// A run that has several steps with a wait between, as one that talks to a server.
+struct Busy;
+
+impl Runnable for Busy {
+    async fn run(&mut self, report: &mut Report) -> Result<(), Problem> {
+        let begun = Instant::now();
+        for _ in 0..4 {
+            let step = std::time::Instant::now();
+            while step.elapsed() < STEP {
+                std::hint::spin_loop();
+            }
+            sleep(ms(1)).await;
+        }
+        report.response_time = Some(begun.elapsed());
+        Ok(())
+    }
+
+    fn wakeup(&self) -> Option<Arc<Notify>> {
+        None
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn overload_makes_runs_late_and_fails_none() {
+    let clock = TokioClock::new();
+    let (store, _) = Store::open(clock.clone(), None).unwrap();
+    let scheduler = Scheduler::with(store.clone(), clock, |_: &Arc<CheckSettings>| Busy);
+    // Several times as many as one thread can run in a second.
+    let checks = (0..6000).map(|number| {
+        let mut check = tcp(&format!("service-{number}"));
+        check.interval = SECOND;
+        check.timeout = 2 * SECOND;
+        check
+    });
+    scheduler.apply(&each(checks.collect()));
+    sleep(8 * SECOND).await;
+    let snapshot = store.snapshot();
+    scheduler.stop().await;
+    let checks = || snapshot.services.iter().map(|service| &service.checks[0]);
+    let failures: u64 = checks().map(|check| check.failures).sum();
+    let (runs, missed) = checks().fold((0, 0), |(runs, missed), check| {
+        (runs + check.runs, missed + check.missed_runs)
+    });
+    let lag = &snapshot.exporter.scheduler_lag;
+    eprintln!(
+        "{runs} runs, {missed} missed ticks, {failures} failures; lags {:?}",
+        lag.counts
+    );
+    assert_eq!(failures, 0);
+    assert!(missed > 0, "there is room for {runs} runs");
+    // In planned order: nobody is left out.
+    let fewest = checks().map(|check| check.runs).min().unwrap();
+    let most = checks().map(|check| check.runs).max().unwrap();
+    assert!(fewest > 0 && most <= fewest + 2, "{fewest} to {most} runs");
+}

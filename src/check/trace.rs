@@ -117,10 +117,11 @@ impl<'r> Trace<'r> {
         now
     }
 
-    /// Notes that the target has answered up to here.
+    /// Notes that the target has answered up to here. What this process lost meanwhile is not the target's time.
     pub fn answered(&mut self) {
         let now = self.leave();
-        self.report.response_time = Some(now - self.started);
+        let lost = self.report.lost.lost();
+        self.report.response_time = Some((now - self.started).saturating_sub(lost));
     }
 
     /// The time spent in a phase, redirects added up.

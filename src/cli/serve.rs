@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::{info, warn};
@@ -33,22 +34,37 @@ pub fn serve(flags: ServeFlags) -> anyhow::Result<ExitCode> {
     };
     let _flushed_at_the_end = log::start(flags.log_level, flags.log_format);
     raise_open_files();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("starting the runtime")?;
-    let result = runtime.block_on(until_terminated(flags, handed));
+    let mut of_web = Builder::new_multi_thread();
+    if let Ok(cores) = std::thread::available_parallelism() {
+        of_web.worker_threads(cores.get().min(WEB_THREADS));
+    }
+    let of_web = runtime(&mut of_web, "web")?;
+    let of_checks = runtime(&mut Builder::new_multi_thread(), "checks")?;
+    let result = of_web.block_on(until_terminated(flags, handed, of_checks.handle().clone()));
     // A thread that hangs in the kernel (a file or a command line being read) must not delay the end.
-    runtime.shutdown_background();
+    of_web.shutdown_background();
+    of_checks.shutdown_background();
     result.map(|()| ExitCode::SUCCESS)
 }
 
-async fn until_terminated(flags: ServeFlags, handed: Vec<Handed>) -> anyhow::Result<()> {
+/// The most threads that serve requests, beside those that render. Requests are few; checks have as many as there are cores.
+const WEB_THREADS: usize = 4;
+
+/// A runtime of its own for the web and for the checks: checks that saturate their threads hold up no scrape.
+fn runtime(builder: &mut Builder, name: &'static str) -> anyhow::Result<Runtime> {
+    builder
+        .thread_name(name)
+        .enable_all()
+        .build()
+        .with_context(|| format!("starting the runtime of the {name}"))
+}
+
+async fn until_terminated(flags: ServeFlags, handed: Vec<Handed>, checks: Handle) -> anyhow::Result<()> {
     let hangup = hangups()?;
     let mut shutdown = std::pin::pin!(terminated()?);
     // A large configuration takes seconds, one on a file system that hangs forever: ended all the same.
     let setup = tokio::select! {
-        setup = setup(flags, handed) => setup?,
+        setup = setup(flags, handed, checks) => setup?,
         () = &mut shutdown => return Ok(()),
     };
     crate::run(setup, hangup, shutdown)
@@ -56,7 +72,7 @@ async fn until_terminated(flags: ServeFlags, handed: Vec<Handed>) -> anyhow::Res
         .context("opening the state directory")
 }
 
-async fn setup(flags: ServeFlags, handed: Vec<Handed>) -> anyhow::Result<Setup> {
+async fn setup(flags: ServeFlags, handed: Vec<Handed>, checks: Handle) -> anyhow::Result<Setup> {
     let web_config = match flags.web_config_file.clone() {
         Some(file) => tokio::task::spawn_blocking(move || WebConfig::open(file))
             .await
@@ -89,6 +105,7 @@ async fn setup(flags: ServeFlags, handed: Vec<Handed>) -> anyhow::Result<Setup> 
         probe_timeout_offset: flags.probe_timeout_offset,
         enable_lifecycle: flags.enable_lifecycle,
         allowed_hosts: flags.allowed_hosts.into_iter().collect(),
+        checks: Some(checks),
     })
 }
 

@@ -93,6 +93,12 @@ pub(super) static ROWS: &[Row] = &[
         "Runs that the exporter's own lack of time, descriptors, memory or ports spoilt; they change no status.",
     ),
     Row::new(
+        "upkeep_check_consecutive_inconclusive_runs",
+        Gauge,
+        Fill::Check(|view, series| series.push(view.consecutive_inconclusive_runs)),
+        "Inconclusive runs in a row, up to now. After five in a row for lack of time the next failure counts.",
+    ),
+    Row::new(
         "upkeep_check_missed_runs_total",
         Counter,
         Fill::Check(|view, series| series.push(view.missed_runs)),

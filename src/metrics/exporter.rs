@@ -98,6 +98,14 @@ pub(super) static ROWS: &[Row] = &[
     )
     .in_unit(Unit::Seconds),
     Row::new(
+        "upkeep_exporter_lost_seconds_total",
+        Counter,
+        Fill::Exporter(|exposed, series| series.push(exposed.snapshot.exporter.lost.as_secs_f64())),
+        "Time that the runtime of the checks stood still: the process was frozen, throttled or short of CPU time. It is not \
+         counted as response time, and extends deadlines.",
+    )
+    .in_unit(Unit::Seconds),
+    Row::new(
         "upkeep_runs_in_flight",
         Gauge,
         Fill::Exporter(|exposed, series| series.push(exposed.snapshot.exporter.runs_in_flight)),

@@ -3,6 +3,7 @@
 mod id;
 mod journal;
 mod kind;
+mod lost;
 mod metric;
 mod outcome;
 mod phase;
@@ -16,6 +17,7 @@ pub use id::{CheckId, CheckName, ServiceKey};
 pub use journal::Journal;
 pub use kind::CheckKind;
 pub(crate) use kind::with_kinds;
+pub use lost::{LostSince, LostTime};
 pub use metric::{Family, MetricType, Sample, Scope, Unit};
 pub use outcome::{Conclusion, MAX_MESSAGE_BYTES, MAX_PIDS, Outcome, Problem, Reason, Report, Shortage};
 pub use phase::{Phase, Phases};

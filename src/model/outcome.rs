@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::journal::Journal;
+use super::lost::LostSince;
 use super::metric::{Family, Sample};
 use super::phase::Phases;
 use super::scrubber::Scrubber;
@@ -144,6 +145,8 @@ impl fmt::Display for Problem {
 pub struct Report {
     /// When the run is cancelled, where that is known: what waits for several answers ends its wait before.
     pub deadline: Option<Instant>,
+    /// What this process loses during the run, which is not the target's time.
+    pub lost: LostSince,
     /// What the run is doing now, for the message of a timeout: "connecting to 192.0.2.1:80".
     pub step: Cow<'static, str>,
     /// How long the target took to answer, as far as there was an answer; only for timed kinds.

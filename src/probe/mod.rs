@@ -2,42 +2,39 @@
 //! answer. The run itself is that of the check kind of the same name.
 
 pub mod request;
+mod run;
 
 use std::fmt::Write;
 use std::net::IpAddr;
-use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
-use futures_util::FutureExt;
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
-use tokio::time::{Instant, timeout_at};
 
+use crate::check::Shared;
 use crate::check::gate::{Gate, Refusals};
-use crate::check::{Check, Shared};
 use crate::config::KindSettings;
 use crate::config::probe::{Aimed, Endpoint, Module, ProbeSettings, Refusal};
 use crate::config::suggest;
 use crate::metrics;
-use crate::model::{Family, Journal, Problem, Reason, Report, Sample, UsedSecrets};
+use crate::model::{Journal, LostTime};
 use crate::places::Places;
 use crate::seldom::Seldom;
 use crate::store::ProbeView;
 use request::ProbeRequest;
-
-static SUCCESS: Family = Family::probe("probe_success", &[], "1 if the probe succeeded, 0 if it failed.");
-static DURATION: Family = Family::probe(
-    "probe_duration_seconds",
-    &[],
-    "Duration of the probe, in seconds.",
-);
+use run::Probed;
 
 /// Answers requests to `/probe`.
 #[derive(Debug)]
 pub struct Prober {
     settings: RwLock<Arc<ProbeSettings>>,
     shared: Shared,
+    /// The runtime that probes run on; `None` for the one that answers the request.
+    checks: Option<Handle>,
+    /// What that runtime loses of its time.
+    lost: Arc<LostTime>,
     /// What is taken off the scraper's deadline.
     offset: Duration,
     refusals: Arc<Refusals>,
@@ -80,11 +77,23 @@ impl Prober {
         Self {
             settings: RwLock::default(),
             shared,
+            checks: None,
+            lost: Arc::default(),
             offset,
             refusals: Arc::default(),
             counts: Arc::default(),
             places: Mutex::default(),
             refused: Seldom::default(),
+        }
+    }
+
+    /// The same with probes on the runtime of the checks, which loses `lost` of its time.
+    #[must_use]
+    pub fn on(self, checks: Handle, lost: Arc<LostTime>) -> Self {
+        Self {
+            checks: Some(checks),
+            lost,
+            ..self
         }
     }
 
@@ -177,8 +186,10 @@ impl Prober {
         };
         let mut shared = self.shared.clone();
         shared.network.resolver = Arc::new(shared.network.resolver.gated(Some(gate.clone())));
+        let target = aimed.settings.target();
+        let probe = run::probe(aimed, shared, deadline, request.debug, Arc::clone(&self.lost));
         let probed = tokio::select! {
-            probed = probe(&aimed, &shared, deadline, request.debug) => probed,
+            probed = run::on(self.checks.as_ref(), probe) => probed,
             () = evicted.notified() => {
                 return self.too_many(format!(
                     "{} probes are under way, as many as probe.max_concurrent allows, and most of them are of this client: \
@@ -201,7 +212,7 @@ impl Prober {
                 self.tell_refusal(problem.message());
             }
             tracing::debug!(
-                module = &*request.module, target = %aimed.settings.target(), reason = %problem.reason,
+                module = &*request.module, %target, reason = %problem.reason,
                 problem = problem.message(), "probe failed"
             );
         }
@@ -242,68 +253,6 @@ struct UnderWay<'p> {
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
         self.prober.places().give_back(self.id);
-    }
-}
-
-/// What came of a probe.
-struct Probed {
-    result: Result<(), Problem>,
-    samples: Vec<Sample>,
-    journal: Option<Journal>,
-}
-
-async fn probe(aimed: &Aimed, shared: &Shared, deadline: Duration, debug: bool) -> Probed {
-    let started = Instant::now();
-    let ends = started + deadline;
-    let mut report = Report {
-        deadline: Some(ends),
-        probe: Some(Vec::with_capacity(24)),
-        journal: debug.then(Journal::new),
-        ..Report::default()
-    };
-    let mut check = Check::of(&aimed.settings, shared);
-    // As large as the largest kind's: boxed, it is neither moved again nor part of each connection's task.
-    let secrets = UsedSecrets::default();
-    let run = AssertUnwindSafe(Box::pin(secrets.scope(check.run(&mut report)))).catch_unwind();
-    let mut result = match timeout_at(ends, run).await {
-        Ok(Ok(result)) => result,
-        Ok(Err(_)) => Err(Problem::new(
-            Reason::Internal,
-            "the probe panicked; the log says more",
-        )),
-        Err(_) => Err(Problem::new(
-            Reason::Timeout,
-            format_args!(
-                "timed out after {} s while {}",
-                deadline.as_secs_f64(),
-                report.step
-            ),
-        )),
-    };
-    let mut samples = report.probe.take().unwrap_or_default();
-    let mut journal = report.journal;
-    if (result.is_err() || journal.is_some() || samples.iter().any(Sample::has_texts))
-        && let Some(scrubber) = secrets.scrubber(|| aimed.settings.target())
-    {
-        if let Err(problem) = &mut result {
-            problem.scrub(&scrubber);
-        }
-        Sample::scrub(&mut samples, &scrubber);
-        journal.iter_mut().for_each(|journal| journal.scrub(&scrubber));
-    }
-    let mut push = |family, value| {
-        samples.push(Sample {
-            family,
-            labels: Vec::new(),
-            value,
-        });
-    };
-    push(&SUCCESS, f64::from(u8::from(result.is_ok())));
-    push(&DURATION, started.elapsed().as_secs_f64());
-    Probed {
-        result,
-        samples,
-        journal,
     }
 }
 

@@ -2,16 +2,37 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::Runnable;
+use super::deadline::{TimedOut, within};
 use super::panics::{Guarded, catch};
 use crate::config::CheckSettings;
 use crate::config::duration::DurationText;
-use crate::model::{Conclusion, Journal, Outcome, Problem, Reason, Report, UsedSecrets};
+use crate::model::{
+    CheckKind, Conclusion, Journal, LostSince, LostTime, Outcome, Problem, Reason, Report, Shortage,
+    UsedSecrets,
+};
 
 type Run<'a> = Pin<Box<dyn Future<Output = Result<(), Problem>> + Send + 'a>>;
+
+/// The part of its deadline that a run may lose without that explaining anything: one in this many.
+const SMALL_PART: u32 = 10;
+
+/// How many runs of a check in a row are discarded because time was lost. The next one counts as it is: a check that fails
+/// whenever it runs is told even by an exporter that never has enough time.
+const MAX_DISCARDED: u32 = 5;
+
+/// Under what conditions a run is made.
+#[derive(Clone, Copy, Debug)]
+pub struct Conditions<'c> {
+    /// The time that this process loses.
+    pub lost: &'c Arc<LostTime>,
+    /// How many runs before this one, in a row, were discarded because time was lost.
+    pub discarded: u32,
+}
 
 /// Runs once. `check` is built where there is none, and dropped after a panic, so that the next run builds it anew.
 pub async fn attempt<R: Runnable>(
@@ -19,8 +40,11 @@ pub async fn attempt<R: Runnable>(
     build: &(impl Fn(&Arc<CheckSettings>) -> R + Sync),
     settings: &Arc<CheckSettings>,
     started: Instant,
+    conditions: Conditions<'_>,
 ) -> Outcome {
-    attempt_noting(check, build, settings, started, None).await.0
+    attempt_noting(check, build, settings, started, conditions, None)
+        .await
+        .0
 }
 
 /// Runs once, as [`attempt`] does, and gives back the journal with the steps of the run where one is handed over.
@@ -29,21 +53,24 @@ pub async fn attempt_noting<R: Runnable>(
     build: &(impl Fn(&Arc<CheckSettings>) -> R + Sync),
     settings: &Arc<CheckSettings>,
     started: Instant,
+    conditions: Conditions<'_>,
     journal: Option<Journal>,
 ) -> (Outcome, Option<Journal>) {
-    let deadline = started + settings.timeout;
     let mut report = Report {
-        deadline: Some(deadline),
+        deadline: Some(started + settings.timeout),
+        lost: LostSince::now(conditions.lost),
         journal,
         ..Report::default()
     };
+    let lost = report.lost.clone();
     let secrets = UsedSecrets::default();
     let run: Run<'_> = Box::pin(secrets.scope(async {
         let check = check.get_or_insert_with(|| build(settings));
         check.run(&mut report).await
     }));
     let mut run = Guarded::new(run);
-    let result = timeout_at(deadline, &mut run).await;
+    let result = within(&mut run, started, settings.timeout, &lost).await;
+    let lost = lost.lost();
     // Dropping what is left of a run frees its sockets. It is foreign code too, so it may panic.
     let dropped = catch(|| drop(run));
 
@@ -55,17 +82,20 @@ pub async fn attempt_noting<R: Runnable>(
             Some(problem) if problem.shortage.is_some() => Conclusion::Inconclusive(problem),
             Some(problem) => Conclusion::Warning(problem),
         },
-        Ok(Ok(Err(problem))) => Conclusion::from(problem),
+        Ok(Ok(Err(problem))) => {
+            let is_explained = lost > settings.timeout / SMALL_PART && is_about_time(settings, &problem);
+            judged(problem, is_explained, lost, conditions)
+        }
         Ok(Err(panic)) => {
             rebuild(check);
             panic.problem().into()
         }
-        Err(_) => {
+        Err(TimedOut { had_its_time }) => {
             if dropped.is_err() {
                 rebuild(check);
             }
             response_time = is_timed.then_some(settings.timeout);
-            Conclusion::Failure(timed_out(settings, &report.step))
+            judged(timed_out(settings, &report.step), !had_its_time, lost, conditions)
         }
     };
     let mut outcome = Outcome {
@@ -85,6 +115,37 @@ pub async fn attempt_noting<R: Runnable>(
         journal.iter_mut().for_each(|journal| journal.scrub(&scrubber));
     }
     (outcome, journal)
+}
+
+/// Whether a run may fail with this problem because its own process stood still: waiting for something ended too early, or the
+/// peer gave up waiting.
+fn is_about_time(settings: &CheckSettings, problem: &Problem) -> bool {
+    match problem.reason {
+        Reason::Timeout | Reason::Closed | Reason::Dns => true,
+        // Workers that did not answer in time.
+        Reason::Missing => settings.kind.kind() == CheckKind::Celery,
+        _ => false,
+    }
+}
+
+/// How a run ended that stopped with `problem`, where lost time may explain that.
+fn judged(problem: Problem, is_explained: bool, lost: Duration, conditions: Conditions<'_>) -> Conclusion {
+    if problem.shortage.is_some() || !is_explained {
+        return problem.into();
+    }
+    let lost = DurationText(Duration::from_millis(
+        u64::try_from(lost.as_millis()).unwrap_or(u64::MAX),
+    ));
+    let text = problem.message();
+    if conditions.discarded < MAX_DISCARDED {
+        let message = format_args!(
+            "{text} (the exporter itself stood still for {lost} of that: give it more CPU time)"
+        );
+        return Problem::from_shortage(Shortage::Time, message).into();
+    }
+    Conclusion::Failure(problem.with_message(format_args!(
+        "{text} (the exporter itself stood still for {lost} of that; {MAX_DISCARDED} runs before failed alike, so this one counts)"
+    )))
 }
 
 fn rebuild<R>(check: &mut Option<R>) {

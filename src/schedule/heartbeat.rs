@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
@@ -51,12 +52,12 @@ fn nanos(duration: Duration) -> u64 {
 }
 
 impl Heartbeat {
-    /// Starts it. Each beat also has the store find out what the passing of time changed.
-    pub fn start(store: Arc<Store>) -> Self {
+    /// Starts it on this runtime. Each beat also has the store find out what the passing of time changed.
+    pub fn start(handle: &Handle, store: Arc<Store>) -> Self {
         let started = Instant::now();
         let beat = Arc::new(Beat::default());
         let of_task = beat.clone();
-        let task = tokio::spawn(async move {
+        let task = handle.spawn(async move {
             let mut ticks = interval_at(started + BEAT, BEAT);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
             loop {

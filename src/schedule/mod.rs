@@ -1,9 +1,15 @@
 //! When checks run. One task a check: it sleeps until the check is due, runs it under its deadline, records the result.
 //!
+//! Runs pass a gate before they start, so that overload makes them late instead of failed. What the process loses of its
+//! time is measured, and added to the deadlines of the runs that it spoils.
+//!
 //! The scheduler owns interval, deadline, recheck and concurrency; a check only knows how to run once. Nothing waits for
 //! a check but its own task, so targets that hang cost memory, not punctuality.
 
 mod attempt;
+mod beat;
+mod deadline;
+mod gate;
 mod heartbeat;
 mod panics;
 mod runner;
@@ -14,18 +20,22 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-pub(crate) use attempt::attempt_noting;
+pub(crate) use attempt::{Conditions, attempt_noting};
+pub(crate) use beat::beat;
 pub use heartbeat::Liveness;
 pub(crate) use panics::quieten;
 
 use crate::check::{Check, Shared};
 use crate::config::{CheckSettings, Config};
-use crate::model::{CheckId, Clock, Problem, Report};
+use crate::model::{CheckId, Clock, LostTime, Problem, Report};
+use crate::seldom::Seldom;
 use crate::store::{CheckHandle, Store};
+use gate::Gate;
 use heartbeat::Heartbeat;
 use runner::Runner;
 use timetable::Timetable;
@@ -63,16 +73,34 @@ pub struct Scheduler {
     spawn: Spawn,
     tasks: Mutex<HashMap<CheckHandle, JoinHandle<()>>>,
     heartbeat: Heartbeat,
+    /// Lets runs start, and measures what is lost.
+    own_tasks: Vec<JoinHandle<()>>,
+    lost: Arc<LostTime>,
 }
 
 impl Scheduler {
-    /// A scheduler without checks; [`Scheduler::apply`] brings them. Must be called on a tokio runtime.
-    pub fn start(store: Arc<Store>, shared: Shared, clock: Arc<dyn Clock>) -> Self {
-        Self::with(store, clock, move |settings| Check::new(settings, &shared))
+    /// A scheduler without checks; [`Scheduler::apply`] brings them. They run on the runtime of `handle`, and what that loses of
+    /// its time is measured.
+    pub fn start(handle: &Handle, store: Arc<Store>, shared: Shared, clock: Arc<dyn Clock>) -> Self {
+        let build = move |settings: &Arc<CheckSettings>| Check::new(settings, &shared);
+        let mut scheduler = Self::on(handle, store, clock, build);
+        let beats = handle.spawn(beat(Arc::clone(&scheduler.lost)));
+        scheduler.own_tasks.push(beats);
+        scheduler
     }
 
-    /// The same with what `build` makes in place of checks. What it makes is built anew after a panic.
+    /// The same with what `build` makes in place of checks, on the runtime that this is called on, and without measuring its time.
+    /// What it makes is built anew after a panic.
     pub fn with<R: Runnable>(
+        store: Arc<Store>,
+        clock: Arc<dyn Clock>,
+        build: impl Fn(&Arc<CheckSettings>) -> R + Send + Sync + 'static,
+    ) -> Self {
+        Self::on(&Handle::current(), store, clock, build)
+    }
+
+    fn on<R: Runnable>(
+        handle: &Handle,
         store: Arc<Store>,
         clock: Arc<dyn Clock>,
         build: impl Fn(&Arc<CheckSettings>) -> R + Send + Sync + 'static,
@@ -80,6 +108,10 @@ impl Scheduler {
         quieten();
         let build = Arc::new(build);
         let of_tasks = store.clone();
+        let gate = Arc::<Gate>::default();
+        let lost = Arc::<LostTime>::default();
+        let told = Arc::<Seldom>::default();
+        let (of_checks, of_gate, lost_by_all) = (handle.clone(), Arc::clone(&gate), Arc::clone(&lost));
         let spawn: Spawn = Box::new(move |handle, settings, timetable| {
             let runner = Runner {
                 store: of_tasks.clone(),
@@ -87,11 +119,16 @@ impl Scheduler {
                 handle,
                 settings,
                 timetable,
+                gate: Arc::clone(&gate),
+                lost: Arc::clone(&lost),
+                told: Arc::clone(&told),
             };
-            tokio::spawn(runner.run(build.clone()))
+            of_checks.spawn(runner.run(build.clone()))
         });
         Self {
-            heartbeat: Heartbeat::start(store.clone()),
+            heartbeat: Heartbeat::start(handle, store.clone()),
+            own_tasks: vec![handle.spawn(async move { of_gate.serve().await })],
+            lost: lost_by_all,
             store,
             zero: Instant::now(),
             spawn,
@@ -117,6 +154,13 @@ impl Scheduler {
         }
     }
 
+    fn stop_own_tasks(&self) {
+        self.heartbeat.stop();
+        for task in &self.own_tasks {
+            task.abort();
+        }
+    }
+
     fn spawn_check(
         &self,
         id: &CheckId,
@@ -128,6 +172,11 @@ impl Scheduler {
         (self.spawn)(handle, settings, timetable)
     }
 
+    /// The time that the runtime of the checks loses.
+    pub const fn lost_time(&self) -> &Arc<LostTime> {
+        &self.lost
+    }
+
     /// Whether the scheduler's own machinery turns.
     pub fn liveness(&self) -> Liveness {
         self.heartbeat.liveness()
@@ -135,7 +184,7 @@ impl Scheduler {
 
     /// Ends every run at once, and waits (a second at most) until their sockets are closed. Nothing runs afterwards.
     pub async fn stop(&self) {
-        self.heartbeat.stop();
+        self.stop_own_tasks();
         let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         for task in tasks.values() {
             task.abort();
@@ -154,7 +203,7 @@ impl Scheduler {
 
 impl Drop for Scheduler {
     fn drop(&mut self) {
-        self.heartbeat.stop();
+        self.stop_own_tasks();
         for task in self.tasks.lock().unwrap_or_else(PoisonError::into_inner).values() {
             task.abort();
         }

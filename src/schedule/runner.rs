@@ -8,10 +8,12 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use super::Runnable;
-use super::attempt::attempt;
+use super::attempt::{Conditions, attempt};
+use super::gate::Gate;
 use super::timetable::Timetable;
 use crate::config::CheckSettings;
-use crate::model::Clock;
+use crate::model::{Clock, Conclusion, LostTime, Problem, Shortage};
+use crate::seldom::Seldom;
 use crate::store::{CheckHandle, Run, Store};
 
 /// The least time from one early run's start to the next one's. A unit that fails is reported in two steps (deactivating,
@@ -25,6 +27,10 @@ pub struct Runner {
     pub handle: CheckHandle,
     pub settings: Arc<CheckSettings>,
     pub timetable: Timetable,
+    pub gate: Arc<Gate>,
+    pub lost: Arc<LostTime>,
+    /// When the log last told of a run that was inconclusive.
+    pub told: Arc<Seldom>,
 }
 
 impl Runner {
@@ -33,25 +39,40 @@ impl Runner {
         let mut check = None;
         let mut last_early = None;
         let mut next = self.timetable.first;
+        let mut discarded = 0;
         loop {
             let wakeup = check.as_ref().and_then(R::wakeup);
             let planned = due(next, wakeup, &mut last_early).await;
+            self.gate.pass(planned).await;
             // Between runs a task is small: what a run needs is on the heap only while it lasts.
-            next = Box::pin(self.run_once(&mut check, &*build, planned)).await;
+            next = Box::pin(self.run_once(&mut check, &*build, planned, &mut discarded)).await;
         }
     }
 
-    /// Runs once and records it; gives the time at which the next run is due.
+    /// Runs once and records it; gives the time at which the next run is due. `discarded` counts the runs in a row that came
+    /// to nothing because time was lost.
     async fn run_once<R: Runnable>(
         &self,
         check: &mut Option<R>,
         build: &(impl Fn(&Arc<CheckSettings>) -> R + Sync),
         planned: Instant,
+        discarded: &mut u32,
     ) -> Instant {
         let started = Instant::now();
         let in_flight = self.store.run_started(started.saturating_duration_since(planned));
-        let outcome = attempt(check, build, &self.settings, started).await;
+        let conditions = Conditions {
+            lost: &self.lost,
+            discarded: *discarded,
+        };
+        let outcome = attempt(check, build, &self.settings, started, conditions).await;
         drop(in_flight);
+        *discarded = match &outcome.conclusion {
+            Conclusion::Inconclusive(problem) => {
+                self.tell(problem);
+                *discarded + u32::from(problem.shortage == Some(Shortage::Time))
+            }
+            _ => 0,
+        };
         let ended = Instant::now();
         let run = Run {
             started: self.clock.moment(started),
@@ -60,6 +81,19 @@ impl Runner {
         let missed = self.timetable.missed(planned, ended);
         let advice = self.store.record(self.handle, run, outcome, missed);
         self.timetable.next(planned, ended, advice.recheck)
+    }
+}
+
+impl Runner {
+    /// Logs that a run was inconclusive: once a minute, for a shortage spoils many runs at a time.
+    fn tell(&self, problem: &Problem) {
+        let Some(more) = self.told.turn() else { return };
+        let (check, shortage) = (&self.settings.name, problem.shortage.map(Shortage::as_str));
+        let target = self.settings.kind.target();
+        tracing::warn!(
+            check = check.as_str(), %target, shortage, problem = problem.message(), more,
+            "a run was inconclusive: the exporter lacked something itself"
+        );
     }
 }
 

@@ -1,10 +1,42 @@
 //! What to do about a problem: one sentence or two for whoever looks at it first. The runbooks say more.
 
-use crate::model::{CheckKind, Reason};
+use crate::model::{CheckKind, Problem, Reason, Shortage};
 
 /// What to do where nothing is known: there is no problem that would have a reason.
 pub const UNKNOWN: &str = "There is no recent result: if this lasts longer than a minute after a start, look at the exporter's \
      log and at upkeep_check_missed_runs_total.";
+
+/// What to do about a problem of a check of this kind, which may be the exporter's own.
+pub fn advice_on(kind: CheckKind, problem: &Problem) -> &'static str {
+    match problem.shortage {
+        Some(shortage) => shortage_advice(shortage),
+        None => advice(kind, problem.reason),
+    }
+}
+
+/// What to do about an exporter that lacks something.
+const fn shortage_advice(shortage: Shortage) -> &'static str {
+    match shortage {
+        Shortage::Time => {
+            "The exporter lacks CPU time, so nothing is known of the target: look at the load of its machine and at its CPU \
+             limit (CPUQuota=)."
+        }
+        Shortage::Descriptors => {
+            "The exporter lacks file descriptors, so nothing is known of the target: raise LimitNOFILE= in its unit and restart it."
+        }
+        Shortage::Memory => {
+            "The exporter or its machine lacks memory, so nothing is known of the target: look at free -m and at MemoryMax= of \
+             its unit."
+        }
+        Shortage::Ports => {
+            "The exporter's machine lacks local ports, so nothing is known of the target: see who holds them (ss -s), and widen \
+             net.ipv4.ip_local_port_range."
+        }
+        Shortage::Threads => {
+            "The exporter can't create threads, so nothing is known of the target: raise TasksMax= of its unit."
+        }
+    }
+}
 
 /// What to do about a problem of a check of this kind.
 pub const fn advice(kind: CheckKind, reason: Reason) -> &'static str {
@@ -231,6 +263,30 @@ mod tests {
                 assert!(!text.chars().any(char::is_control), "{kind}, {reason}: {text}");
             }
         }
+    }
+
+    #[test]
+    fn every_shortage_has_advice_of_its_own() {
+        let mut told = HashSet::new();
+        for shortage in Shortage::ALL {
+            let problem = Problem::from_shortage(*shortage, "text");
+            let text = advice_on(CheckKind::Http, &problem);
+            assert!(told.insert(text), "{shortage}: {text}");
+            assert!(
+                (40..=240).contains(&text.len()),
+                "{shortage}: {} bytes",
+                text.len()
+            );
+            assert!(
+                text.contains("nothing is known of the target"),
+                "{shortage}: {text}"
+            );
+        }
+        let other = Problem::new(Reason::Refused, "text");
+        assert_eq!(
+            advice_on(CheckKind::Http, &other),
+            advice(CheckKind::Http, Reason::Refused)
+        );
     }
 
     #[test]

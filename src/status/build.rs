@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 
-use super::advice::{UNKNOWN, advice};
+use super::advice::{UNKNOWN, advice_on};
 use super::chatstack::chatstack_fields;
 use super::document::{
     CheckStatus, Document, GroupStatus, MODE, Milliseconds, STALE_AFTER_SECONDS, ServiceStatus, Time,
     Trouble, Value, Word,
 };
-use crate::model::{Outcome, Phase, Status};
+use crate::model::{Outcome, Phase, Problem, Status};
 use crate::store::{CheckView, ServiceView, Snapshot};
 
 /// The document of the services of `snapshot` that `is_wanted`; `host` is the name of the exporter's machine.
@@ -122,12 +122,20 @@ fn of_service(view: &ServiceView) -> Trouble<'_> {
 fn of_check(view: &CheckView) -> Trouble<'_> {
     match (&view.problem, view.status) {
         (_, Status::Up) => Trouble::default(),
-        (Some(problem), _) => Trouble {
-            reason: Some(problem.reason.as_str()),
-            message: Some(problem.message()),
-            advice: Some(advice(view.settings.kind.kind(), problem.reason)),
+        (Some(problem), _) => of_problem(view, problem),
+        // Nothing is known because the exporter lacks something.
+        (None, _) => match &view.shortage {
+            Some(lack) => of_problem(view, lack),
+            None => unknown(),
         },
-        (None, _) => unknown(),
+    }
+}
+
+fn of_problem<'v>(view: &CheckView, problem: &'v Problem) -> Trouble<'v> {
+    Trouble {
+        reason: Some(problem.reason.as_str()),
+        message: Some(problem.message()),
+        advice: Some(advice_on(view.settings.kind.kind(), problem)),
     }
 }
 

@@ -34,6 +34,7 @@ pub struct CheckState {
     missed_runs: u64,
     consecutive_failures: u64,
     inconclusive_runs: u64,
+    consecutive_inconclusive_runs: u64,
     /// Why the last run was inconclusive; `None` where it was not.
     shortage: Option<Arc<Problem>>,
     last_run: Option<(Moment, Arc<Outcome>)>,
@@ -74,6 +75,7 @@ impl CheckState {
             missed_runs: 0,
             consecutive_failures: 0,
             inconclusive_runs: 0,
+            consecutive_inconclusive_runs: 0,
             shortage: None,
             last_run: None,
             problem_logged: None,
@@ -99,6 +101,7 @@ impl CheckState {
             missed_runs: self.missed_runs,
             consecutive_failures: self.consecutive_failures,
             inconclusive_runs: self.inconclusive_runs,
+            consecutive_inconclusive_runs: self.consecutive_inconclusive_runs,
             response_times: if is_same_kind {
                 self.response_times
             } else {
@@ -126,10 +129,12 @@ impl CheckState {
         self.missed_runs += missed;
         if let Conclusion::Inconclusive(problem) = &outcome.conclusion {
             self.inconclusive_runs += 1;
+            self.consecutive_inconclusive_runs += 1;
             self.shortage = Some(Arc::new(problem.clone()));
         }
         let judgement = judge(&outcome, &self.rules)?;
         self.shortage = None;
+        self.consecutive_inconclusive_runs = 0;
         let before = self.kept.verdict;
         self.kept
             .verdict
@@ -222,6 +227,7 @@ impl CheckState {
             missed_runs: self.missed_runs,
             consecutive_failures: self.consecutive_failures,
             inconclusive_runs: self.inconclusive_runs,
+            consecutive_inconclusive_runs: self.consecutive_inconclusive_runs,
             shortage: self.shortage.clone(),
             last_run: self.last_run.as_ref().map(|(ended, outcome)| LastRun {
                 ended: wall.seconds(*ended),

@@ -214,6 +214,7 @@ impl Store {
                 last_reload_successful: state.last_reload_successful,
                 last_reload_success: wall.seconds(state.last_reload_success),
                 web: None,
+                lost: Duration::ZERO,
                 scheduler_lag: self.shared.lags.view(),
                 runs_in_flight: self.shared.in_flight.load(Ordering::Relaxed),
                 is_first_round_over: state.is_first_round_over(),

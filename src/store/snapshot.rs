@@ -61,6 +61,8 @@ pub struct CheckView {
     pub consecutive_failures: u64,
     /// Runs that the exporter's own lack of something spoilt.
     pub inconclusive_runs: u64,
+    /// Inconclusive runs in a row, up to now.
+    pub consecutive_inconclusive_runs: u64,
     /// What the exporter lacked in the last run; `None` where that run was conclusive.
     pub shortage: Option<Arc<Problem>>,
     /// The last conclusive run since the exporter started and with these settings; `None` before it ended.
@@ -111,6 +113,8 @@ pub struct ExporterView {
     pub web: Option<WebView>,
     /// From the planned to the actual start of runs.
     pub scheduler_lag: HistogramView,
+    /// The time that the runtime of the checks has lost since the exporter started.
+    pub lost: Duration,
     /// Runs under way.
     pub runs_in_flight: u64,
     /// Whether every check has run at least once; stays true when checks are added later.

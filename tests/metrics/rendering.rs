@@ -137,6 +137,7 @@ fn before_the_first_run_there_are_counters_and_settings_and_nothing_else() {
         names,
         [
             "upkeep_check",
+            "upkeep_check_consecutive_inconclusive_runs",
             "upkeep_check_duration_seconds",
             "upkeep_check_failures",
             "upkeep_check_inconclusive_runs",

@@ -7,4 +7,6 @@
 mod common;
 mod descriptors;
 mod limited;
+mod overload;
 mod ports;
+mod time;

@@ -14,8 +14,8 @@ use super::progress::Progress;
 use crate::check::{Check, Shared};
 use crate::cli::show::Document;
 use crate::config::{CheckSettings, Config};
-use crate::model::{CheckId, Clock, Journal, Outcome, SystemClock};
-use crate::schedule::{attempt_noting, quieten};
+use crate::model::{CheckId, Clock, Journal, LostTime, Outcome, SystemClock};
+use crate::schedule::{Conditions, attempt_noting, beat, quieten};
 use crate::store::{CheckHandle, Run, StateDirError, Store};
 
 /// How many runs are under way at once, at most.
@@ -34,6 +34,8 @@ pub struct Rounds {
     limit: Arc<Semaphore>,
     kept: HashMap<CheckId, Option<Check>>,
     is_debugging: bool,
+    /// The time that the process loses.
+    lost: Arc<LostTime>,
 }
 
 /// How many runs may be under way.
@@ -65,6 +67,7 @@ impl Rounds {
             shared: Shared::new(procfs),
             limit: Arc::new(Semaphore::new(at_once())),
             kept: HashMap::new(),
+            lost: Arc::default(),
             is_debugging,
         }
     }
@@ -76,6 +79,9 @@ impl Rounds {
         store.apply(&self.config);
         let handles = store.handles();
         let mut progress = Progress::new(handles.iter().map(|(id, ..)| id.to_string()));
+        // Ends with this round.
+        let mut beats = JoinSet::new();
+        beats.spawn(beat(Arc::clone(&self.lost)));
         let mut runs = JoinSet::new();
         for (id, handle, settings) in handles {
             runs.spawn(self.run(id, handle, settings));
@@ -103,14 +109,20 @@ impl Rounds {
     ) -> impl Future<Output = Ended> + Send + use<> {
         let mut check = self.kept.remove(&id).flatten();
         let (shared, clock, limit) = (self.shared.clone(), self.clock.clone(), self.limit.clone());
-        let is_debugging = self.is_debugging;
+        let (is_debugging, lost) = (self.is_debugging, Arc::clone(&self.lost));
         async move {
             // The semaphore is never closed.
             let _permit = limit.acquire().await;
             let started = Instant::now();
             let journal = is_debugging.then(Journal::new);
             let build = |settings: &Arc<CheckSettings>| Check::new(settings, &shared);
-            let (outcome, journal) = attempt_noting(&mut check, &build, &settings, started, journal).await;
+            let (outcome, journal) = {
+                let conditions = Conditions {
+                    lost: &lost,
+                    discarded: 0,
+                };
+                attempt_noting(&mut check, &build, &settings, started, conditions, journal).await
+            };
             let run = Run {
                 started: clock.moment(started),
                 ended: clock.moment(Instant::now()),

@@ -27,6 +27,7 @@ fn an_inconclusive_run_is_counted_and_changes_no_verdict() {
     let check = &service.checks[0];
     assert_eq!(service.status, Status::Up);
     assert_eq!((check.runs, check.failures, check.inconclusive_runs), (3, 0, 2));
+    assert_eq!(check.consecutive_inconclusive_runs, 2);
     assert_eq!(
         check.last_run.as_ref().unwrap().outcome.conclusion,
         Conclusion::Success
@@ -34,7 +35,12 @@ fn an_inconclusive_run_is_counted_and_changes_no_verdict() {
     let shortage = check.shortage.as_ref().and_then(|problem| problem.shortage);
     assert_eq!(shortage, Some(Shortage::Descriptors));
     bench.run("api/http", 50, None);
-    assert!(bench.service().checks[0].shortage.is_none());
+    let check = &bench.service().checks[0];
+    assert!(check.shortage.is_none());
+    assert_eq!(
+        (check.inconclusive_runs, check.consecutive_inconclusive_runs),
+        (2, 0)
+    );
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use maud::{Markup, html};
 
 use super::overview::{layout, since};
-use super::parts::{Frame, advised, document, footer, name, problem, runbook, state, warnings};
+use super::parts::{Frame, advised, document, footer, found, name, problem, runbook, state, warnings};
 use super::text::{Text, age, configured, count, full_time, latency, time, zoned};
 use crate::model::{Phase, Severity, Status};
 use crate::store::{CheckView, RecentRun, RecentRuns, ServiceView, Snapshot};
@@ -76,7 +76,7 @@ fn section(taken: f64, check: &CheckView, runs: &[RecentRun]) -> Markup {
         section.check data-key={ "c-" (check_name) } aria-labelledby={ "h-" (check_name) } {
             h2 id={ "h-" (check_name) } { (state(check.status)) " " (Text(check_name)) }
             p.target { (settings.kind.kind().as_str()) " " code { (Text(&check.target)) } }
-            @if let Some(found) = &check.problem {
+            @if let Some(found) = found(check) {
                 p.problem.(check.status.as_str()) { (problem(found)) }
                 (advised(settings.kind.kind(), found))
             }
@@ -94,6 +94,7 @@ fn section(taken: f64, check: &CheckView, runs: &[RecentRun]) -> Markup {
                     (check.runs) ", " (check.failures) " failed"
                     @if check.consecutive_failures > 0 { ", the last " (check.consecutive_failures) " in a row" }
                     @if check.missed_runs > 0 { ", " (check.missed_runs) " missed" }
+                    @if check.inconclusive_runs > 0 { ", " (check.inconclusive_runs) " inconclusive" }
                 } }
                 div { dt { "Schedule" } dd {
                     "each " (configured(settings.interval)) ", deadline " (configured(settings.timeout))

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::filter::Filter;
 use super::parts::{
-    Frame, advised, culprits, document, footer, name, problem, rank, runbook, slowest, state, warnings,
+    Frame, advised, culprits, document, footer, found, name, problem, rank, runbook, slowest, state, warnings,
 };
 use super::text::{PlainText, Text, age, count, zoned};
 use crate::model::{Status, Tier};
@@ -228,14 +228,14 @@ fn why(snapshot: &Snapshot, view: &ServiceView) -> Markup {
             @for (position, check) in culprits.iter().take(MAX_CULPRITS).enumerate() {
                 p {
                     span.check { (Text(check.settings.name.as_str())) } " "
-                    @match &check.problem {
+                    @match found(check) {
                         Some(found) => { (problem(found)) },
                         None if check.last_ended.is_some() => { "no result for too long" },
                         None => { "no result yet" },
                     }
                 }
                 // The others' advice is on the service's own page.
-                @if let (0, Some(found)) = (position, &check.problem) { (advised(check.settings.kind.kind(), found)) }
+                @if let (0, Some(found)) = (position, found(check)) { (advised(check.settings.kind.kind(), found)) }
             }
             @if hidden > 0 { p { "and " (count(hidden, "more check")) } }
             @for other in needs {

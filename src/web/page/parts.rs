@@ -6,7 +6,7 @@ use super::assets::{SCRIPT, STYLE, icon};
 use super::text::{PlainText, Text, full_time, latency, rfc3339};
 use crate::config::Service;
 use crate::model::{CheckKind, Problem, Status};
-use crate::status::advice::advice;
+use crate::status::advice::advice_on;
 use crate::store::{CheckView, Snapshot};
 use crate::web::State;
 use crate::web::pages::Page;
@@ -120,9 +120,18 @@ pub(super) fn state(status: Status) -> Markup {
     html! { span.state.(status.as_str()) { i {} (status.as_str()) } }
 }
 
+/// What keeps a check from being up, or from being known.
+pub(super) fn found(check: &CheckView) -> Option<&Problem> {
+    let lack = check
+        .shortage
+        .as_ref()
+        .filter(|_| check.status == Status::Unknown);
+    check.problem.as_ref().or(lack).map(|problem| &**problem)
+}
+
 /// What to do about a problem of a check of this kind.
 pub(super) fn advised(kind: CheckKind, problem: &Problem) -> Markup {
-    html! { p.advice { (advice(kind, problem.reason)) } }
+    html! { p.advice { (advice_on(kind, problem)) } }
 }
 
 /// Why a check is not up.
