@@ -490,6 +490,8 @@ async fn a_lack_of_descriptors_is_no_answer_of_the_name_server() {
     let servers = NameServers::start().await;
     let two = Written::new(TWO);
     assert_eq!(two.says("before.good.good", None).await, "127.0.1.1");
+    // Nothing has read its files yet.
+    let fresh = Written::new(TWO);
     let limits = getrlimit(Resource::Nofile);
     // The next descriptor would be the one that this file has for a moment.
     let next = fs::File::open("/dev/null").unwrap().as_raw_fd();
@@ -497,6 +499,7 @@ async fn a_lack_of_descriptors_is_no_answer_of_the_name_server() {
     tight.current = Some(u64::try_from(next).unwrap());
     setrlimit(Resource::Nofile, tight).unwrap();
     let ran = resolve(&two.resolver, "lack.good.good", None).await;
+    let unread = resolve(&fresh.resolver, "lack.good.good", None).await;
     setrlimit(Resource::Nofile, limits).unwrap();
     let problem = ran.unwrap_err();
     assert_eq!(problem.shortage, Some(Shortage::Descriptors), "{problem}");
@@ -505,4 +508,8 @@ async fn a_lack_of_descriptors_is_no_answer_of_the_name_server() {
         "{problem}"
     );
     assert_eq!(servers.asked_by("lack"), []);
+    let problem = unread.unwrap_err();
+    assert_eq!(problem.shortage, Some(Shortage::Descriptors), "{problem}");
+    // What could not be read is not remembered as empty.
+    assert_eq!(fresh.says("after.good.good", None).await, "127.0.1.1");
 }

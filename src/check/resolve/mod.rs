@@ -21,6 +21,7 @@ use self::hosts::{Hosts, MAX_HOSTS_BYTES};
 use self::servers::Servers;
 use super::dns::exchange;
 use super::gate::Gate;
+use super::shortage;
 use crate::config::address::{AddressPreference, IpProtocol};
 use crate::config::stamp::Stamp;
 use crate::model::{Problem, Reason};
@@ -128,9 +129,9 @@ impl Inner {
         deadline: Option<Instant>,
     ) -> Result<Vec<IpAddr>, Problem> {
         let found = match known(host) {
-            Some(addresses) if addresses.len() > 1 => self.listed(host, addresses),
+            Some(addresses) if addresses.len() > 1 => self.listed(host, addresses)?,
             Some(addresses) => addresses,
-            None => match self.hosts().get(host) {
+            None => match self.hosts()?.get(host) {
                 Some(addresses) => addresses.to_vec(),
                 None => self.ask(host, preference, deadline).await?,
             },
@@ -146,15 +147,15 @@ impl Inner {
 
     /// Those addresses of this machine that the hosts file lists for this name of it; all where it lists none. Others that it
     /// lists are not local, and so none of a local name (RFC 6761, section 6.3).
-    fn listed(&self, host: &str, local: Vec<IpAddr>) -> Vec<IpAddr> {
-        let hosts = self.hosts();
+    fn listed(&self, host: &str, local: Vec<IpAddr>) -> Result<Vec<IpAddr>, Problem> {
+        let hosts = self.hosts()?;
         let listed = hosts.get(host).unwrap_or_default();
         let both: Vec<IpAddr> = local
             .iter()
             .filter(|address| listed.contains(address))
             .copied()
             .collect();
-        if both.is_empty() { local } else { both }
+        Ok(if both.is_empty() { local } else { both })
     }
 
     /// Asks the name servers for what the name may stand for, one name after the other, as glibc does.
@@ -164,7 +165,7 @@ impl Inner {
         preference: AddressPreference,
         deadline: Option<Instant>,
     ) -> Result<Vec<IpAddr>, Problem> {
-        let servers = self.servers();
+        let servers = self.servers()?;
         let failed =
             |what: &dyn fmt::Display| Problem::new(Reason::Dns, format_args!("resolving {host}: {what}"));
         let records = records(preference, servers.conf.no_aaaa);
@@ -206,31 +207,31 @@ impl Inner {
         })
     }
 
-    fn hosts(&self) -> Arc<Hosts> {
+    fn hosts(&self) -> Result<Arc<Hosts>, Problem> {
         let stamp = Stamp::of(&self.files.hosts);
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         match &state.hosts {
-            Some((known, hosts)) if *known == stamp => hosts.clone(),
+            Some((known, hosts)) if *known == stamp => Ok(hosts.clone()),
             _ => {
-                let text = read(&self.files.hosts, MAX_HOSTS_BYTES).unwrap_or_default();
+                let text = read(&self.files.hosts, MAX_HOSTS_BYTES)?;
                 let hosts = Arc::new(Hosts::parse(&String::from_utf8_lossy(&text)));
                 state.hosts = Some((stamp, hosts.clone()));
-                hosts
+                Ok(hosts)
             }
         }
     }
 
-    fn servers(&self) -> Arc<Servers> {
+    fn servers(&self) -> Result<Arc<Servers>, Problem> {
         let stamp = Stamp::of(&self.files.resolv_conf);
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         match &state.servers {
-            Some((known, servers)) if *known == stamp => servers.clone(),
+            Some((known, servers)) if *known == stamp => Ok(servers.clone()),
             _ => {
-                let text = read(&self.files.resolv_conf, MAX_RESOLV_CONF_BYTES).unwrap_or_default();
+                let text = read(&self.files.resolv_conf, MAX_RESOLV_CONF_BYTES)?;
                 let conf = ResolvConf::parse(&String::from_utf8_lossy(&text), &environment());
                 let servers = Arc::new(Servers::new(conf, self.files.port));
                 state.servers = Some((stamp, servers.clone()));
-                servers
+                Ok(servers)
             }
         }
     }
@@ -298,10 +299,20 @@ const fn protocol_name(protocol: IpProtocol) -> &'static str {
     }
 }
 
-fn read(path: &Path, most: u64) -> std::io::Result<Vec<u8>> {
+/// The beginning of a file; empty where there is none that can be read.
+///
+/// # Errors
+/// What this process lacks to read it. As an empty file it would be remembered until it changes.
+fn read(path: &Path, most: u64) -> Result<Vec<u8>, Problem> {
     let mut text = Vec::new();
-    std::fs::File::open(path)?.take(most).read_to_end(&mut text)?;
-    Ok(text)
+    let read = std::fs::File::open(path).and_then(|file| file.take(most).read_to_end(&mut text));
+    match read {
+        Err(error) if shortage::of(&error).is_some() => {
+            let message = format_args!("reading {}: {error}", path.display());
+            Err(shortage::problem(Reason::Dns, &error, message))
+        }
+        _ => Ok(text),
+    }
 }
 
 /// Reads a message as a server's answer to both questions about example.org. For tests with arbitrary input.
