@@ -92,7 +92,7 @@ impl Runner {
         let target = self.settings.kind.target();
         tracing::warn!(
             check = check.as_str(), %target, shortage, problem = problem.message(), more,
-            "a run was inconclusive: the exporter lacked something itself"
+            "a run was inconclusive: it says nothing of its target"
         );
     }
 }

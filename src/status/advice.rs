@@ -35,6 +35,10 @@ const fn shortage_advice(shortage: Shortage) -> &'static str {
         Shortage::Threads => {
             "The exporter can't create threads, so nothing is known of the target: raise TasksMax= of its unit."
         }
+        Shortage::Manager => {
+            "systemd has not answered yet, so nothing is known of the target: look at systemctl status and at the load of the \
+             machine."
+        }
     }
 }
 
