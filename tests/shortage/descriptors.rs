@@ -39,11 +39,9 @@ async fn silent_clients_take_no_service_down() {
     }
     let metrics = exporter.metrics().await;
     assert_eq!(metrics.sum("upkeep_check_failures_total"), 0.0);
-    assert_eq!(
-        metrics.sum("upkeep_check_inconclusive_runs_total"),
-        0.0,
-        "checks have descriptors of their own"
-    );
+    // Checks have descriptors of their own.
+    let log = exporter.server.log();
+    assert!(!log.contains("lacks file descriptors"), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
