@@ -30,6 +30,7 @@ pub mod tcp;
 pub mod tls;
 pub mod trace;
 pub mod unix;
+pub mod workers;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use super::http::Bodies;
 use super::resolve::{Resolver, ResolverFiles};
 use super::tls::SystemTrust;
+use super::workers::Workers;
 
-/// Name resolution, the system's authorities, and the memory for bodies. A clone shares them.
+/// Name resolution, the system's authorities, the memory for bodies, and the threads that judge. A clone shares them.
 #[derive(Clone, Debug, Default)]
 pub struct Network {
     /// Resolves names.
@@ -15,6 +16,8 @@ pub struct Network {
     pub trust: Arc<SystemTrust>,
     /// Bounds the memory that all bodies kept for assertions take together.
     pub bodies: Bodies,
+    /// Hold what targets send against expressions.
+    pub workers: Workers,
 }
 
 impl Network {

@@ -107,6 +107,8 @@ struct Shape {
     commas: usize,
     parentheses: usize,
     functions: usize,
+    /// Comparisons of the document with itself, which take as long at each value.
+    constant: usize,
 }
 
 impl Shape {
@@ -114,6 +116,8 @@ impl Shape {
         let mut shape = Self::default();
         let mut quote = None;
         let mut before = ' ';
+        // What the operand begins with that is read, and the one before an operator.
+        let (mut operand, mut left) = (' ', None);
         let mut characters = source.chars();
         while let Some(character) = characters.next() {
             match (quote, character) {
@@ -123,11 +127,20 @@ impl Shape {
                 (Some(open), close) if open == close => quote = None,
                 (Some(_), _) => {}
                 (None, '\'' | '"') => quote = Some(character),
-                (None, '$') => shape.roots += 1,
+                (None, '$' | '@') => {
+                    shape.roots += usize::from(character == '$');
+                    shape.constant += usize::from(character == '$' && left == Some('$'));
+                    (operand, left) = (character, None);
+                }
+                (None, '=' | '<' | '>') => left = left.or(Some(operand)),
+                (None, '&' | '|') => (operand, left) = (' ', None),
                 (None, '.') if before == '.' => shape.descents += 1,
                 (None, '*') => shape.wildcards += 1,
                 (None, ':') => shape.slices += 1,
-                (None, '?') => shape.filters += 1,
+                (None, '?') => {
+                    shape.filters += 1;
+                    (operand, left) = (' ', None);
+                }
                 (None, ',') => shape.commas += 1,
                 (None, '(') => {
                     shape.parentheses += 1;
@@ -157,6 +170,8 @@ impl Shape {
         } else if self.roots > 1 && many {
             "a filter that compares with another part of the document (`$`) goes with names and indexes only, not with `..`, \
              `*`, slices or other filters"
+        } else if self.constant > 0 {
+            "a filter that compares the document (`$`) with itself says the same of each value: compare with `@`"
         } else if self.filters > MAX_FILTERS {
             "it has more than 2 filters"
         } else if self.parentheses > MAX_PARENTHESES {
@@ -198,6 +213,11 @@ mod tests {
                 json!(["x"]),
             ),
             ("$['a b'][:1]", false, json!([10])),
+            (
+                "$.models[?@.name == $.active && $.version > @.none || @.accuracy == $['a b'][0] || $.active == @.name].accuracy",
+                false,
+                json!([0.9]),
+            ),
         ] {
             let path = JsonPath::new(source).unwrap_or_else(|error| panic!("{source}: {error}"));
             assert_eq!(json!(path.find(&document)), expected, "{source}");
@@ -219,6 +239,11 @@ mod tests {
             ("$.*[?@.a == $.b]", "goes with names and indexes only"),
             ("$[?$.*]", "goes with names and indexes only"),
             ("$[?$[?@.a]]", "goes with names and indexes only"),
+            ("$.items[?$.a == $.b]", "compares the document (`$`) with itself"),
+            (
+                "$.items[?@.x && (@.y || $['a']!=$.b[0])]",
+                "compares the document (`$`) with itself",
+            ),
             ("$[?@.a][?@.b][?@.c]", "more than 2 filters"),
             ("$[?(((((@.a)))))]", "more than 4 pairs"),
         ] {

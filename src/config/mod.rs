@@ -6,6 +6,7 @@
 //! resolve themselves. Everything found on the way is collected, located in the file, and told at once.
 
 pub mod address;
+pub mod budget;
 pub mod celery;
 mod checks;
 mod compilation;

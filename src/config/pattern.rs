@@ -4,15 +4,19 @@
 mod class;
 mod escape;
 mod re2;
+mod search;
 #[cfg(test)]
 mod tests;
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 use regex::bytes::{CaptureLocations, Regex, RegexBuilder};
 use regex_automata::util::interpolate;
 
+use self::search::Search;
+use super::budget::{Budget, Exhausted};
 use super::compilation::{self, Attempt};
 use super::place::{Invalid, Place};
 use crate::model::visible;
@@ -29,6 +33,12 @@ pub(super) const MAX_TOTAL_BYTES: usize = 64 << 20;
 /// What is wrong with those over it.
 pub(super) const OVER_TOTAL: &str =
     "the expressions of this file take too much memory together: use fewer or simpler ones";
+
+/// Up to this product of the size of an expression and the length of a text the library's own search is used, which can't be
+/// ended: it takes 10 ms at most (a few nanoseconds for each state, of at least 32 bytes, and byte).
+const MAX_UNBOUNDED: usize = 32 << 20;
+/// The same for the groups of a match, for which there is no other search: half a second.
+const MAX_UNBOUNDED_GROUPS: usize = 2 << 30;
 
 /// How much of an expression an error quotes, in bytes.
 const MAX_SHOWN_BYTES: usize = 256;
@@ -48,6 +58,10 @@ pub(super) struct Compiled {
     regex: Regex,
     /// Whether it has to do with bytes that are no UTF-8.
     matches_invalid: bool,
+    /// The text that the library compiles, and the limit that it keeps to.
+    translated: Arc<str>,
+    size: usize,
+    search: Search,
 }
 
 /// The groups of a match.
@@ -98,21 +112,46 @@ impl Pattern {
         self.compiled.regex.is_match(&self.compiled.decoded(bytes))
     }
 
+    /// Whether it matches somewhere in `bytes`, which may be long and a target's.
+    ///
+    /// # Errors
+    /// When the budget does not suffice.
+    pub fn finds(&self, bytes: &[u8], budget: &Budget) -> Result<bool, Exhausted> {
+        budget.step()?;
+        let compiled = &self.compiled;
+        let decoded = compiled.decoded(bytes);
+        if compiled.size.saturating_mul(bytes.len()) <= MAX_UNBOUNDED {
+            return Ok(compiled.regex.is_match(&decoded));
+        }
+        let Compiled { translated, size, .. } = compiled;
+        compiled.search.finds(translated, *size, &decoded, budget)
+    }
+
     /// The groups of its first match in `bytes`.
-    pub fn captures<'b>(&self, bytes: &'b [u8]) -> Option<Groups<'_, 'b>> {
+    ///
+    /// # Errors
+    /// When the budget does not suffice.
+    pub fn captures<'b>(
+        &self,
+        bytes: &'b [u8],
+        budget: &Budget,
+    ) -> Result<Option<Groups<'_, 'b>>, Exhausted> {
+        // Most lines do not match, and finding that out costs less than finding groups.
+        if !self.finds(bytes, budget)? {
+            return Ok(None);
+        }
+        if self.compiled.size.saturating_mul(bytes.len()) > MAX_UNBOUNDED_GROUPS {
+            return Err(Exhausted);
+        }
         let regex = &self.compiled.regex;
         let decoded = self.compiled.decoded(bytes);
-        // Most lines do not match, and finding that out costs less than finding groups.
-        if !regex.is_match(&decoded) {
-            return None;
-        }
         let mut locations = regex.capture_locations();
-        regex.captures_read(&mut locations, &decoded)?;
-        Some(Groups {
+        let found = regex.captures_read(&mut locations, &decoded);
+        Ok(found.map(|_| Groups {
             regex,
             bytes,
             locations,
-        })
+        }))
     }
 
     /// Its source.
@@ -170,6 +209,9 @@ fn compile(source: &str) -> Attempt<Compiled> {
                     result: Ok(Compiled {
                         regex,
                         matches_invalid: translated.matches_invalid,
+                        translated: translated.text.into(),
+                        size: limit,
+                        search: Search::default(),
                     }),
                     cost: limit,
                 };

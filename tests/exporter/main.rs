@@ -5,6 +5,7 @@
 mod command_line;
 #[path = "../common/mod.rs"]
 mod common;
+mod dear;
 mod faults;
 mod quiet;
 mod reflected;

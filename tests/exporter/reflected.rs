@@ -575,7 +575,7 @@ fn every_key_that_may_hold_a_secret_is_reflected() {
 }
 
 /// Keys that hold no secret, or one that is not sent: the private key of a certificate (`key`). `oauth2` is not supported.
-const OPEN: [&str; 131] = [
+const OPEN: [&str; 135] = [
     "address",
     "allow_missing",
     "auth_mechanism",
@@ -587,6 +587,7 @@ const OPEN: [&str; 131] = [
     "cert",
     "cert_file",
     "checks",
+    "cmdline_regex",
     "compression",
     "container",
     "control_exchange",
@@ -598,6 +599,7 @@ const OPEN: [&str; 131] = [
     "down",
     "enable_http2",
     "endpoint",
+    "exclude",
     "exe",
     "expect",
     "expect_bytes",
@@ -656,6 +658,7 @@ const OPEN: [&str; 131] = [
     "path",
     "path_style",
     "payload_size",
+    "pid_namespace",
     "port",
     "preferred_ip_protocol",
     "priority_steps",
@@ -675,6 +678,7 @@ const OPEN: [&str; 131] = [
     "reuse_connection",
     "runbook_url",
     "sep",
+    "serializer",
     "server",
     "server_name",
     "service",

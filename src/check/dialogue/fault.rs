@@ -2,6 +2,7 @@
 
 use super::families::{self, FAILED_DUE_TO_BYTES, FAILED_DUE_TO_REGEX};
 use super::stepper::MAX_SENT_BYTES;
+use crate::config::budget::Exhausted;
 use crate::model::{Problem, Reason, Report};
 
 /// Why a dialogue failed. The texts are fit to be shown.
@@ -36,6 +37,9 @@ pub enum Fault {
     /// A line is too long, or there are too many.
     #[error("it sent {0}")]
     TooMuch(String),
+    /// A line takes more than the budget; no fault of the dialogue.
+    #[error("a line takes too long to be looked at")]
+    TooDear(Exhausted),
     /// What is to be sent became too long.
     #[error("the line to send is longer than {MAX_SENT_BYTES} bytes with what the server sent in it")]
     TooLong,
@@ -58,7 +62,7 @@ pub fn problem(fault: &Fault, peer: &str, number: usize, report: &mut Report) ->
             }
             Reason::Closed
         }
-        Fault::TooMuch(_) | Fault::TooLong => Reason::Limit,
+        Fault::TooMuch(_) | Fault::TooLong | Fault::TooDear(_) => Reason::Limit,
     };
     Problem::new(reason, format_args!("{peer}, query_response[{number}]: {fault}"))
 }

@@ -8,19 +8,23 @@ mod stepper;
 
 use std::cell::RefCell;
 use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use self::families::ExpectInfo;
 pub use self::families::{EXPECT_INFO, FAILED_DUE_TO_BYTES, FAILED_DUE_TO_REGEX, PROBE_FAMILIES};
-use self::fault::problem;
+use self::fault::{Fault, problem};
 use self::stepper::{Action, Stepper};
 use super::dial;
 use super::network::Network;
 use super::stream::{Allowance, Stream};
 use super::tls::TlsClient;
 use super::trace::{Phase, Step, Trace};
-use crate::config::dialogue::Conversation;
+use super::workers::Judging;
+use crate::config::budget::Budget;
+use crate::config::dialogue::{Conversation, Steps};
 use crate::config::place::Place;
 use crate::config::tcp::TcpOptions;
 use crate::config::yaml;
@@ -28,6 +32,8 @@ use crate::model::{Problem, Reason, Report};
 
 /// The most bytes that a run reads, TLS included.
 const MAX_BYTES: u64 = 1 << 20;
+/// Longer than any run; the judging of lines is waited for as long as there is time.
+const LONG: Duration = Duration::from_secs(3600);
 /// How much is read at once.
 const CHUNK_BYTES: usize = 4 << 10;
 /// How much of it a rehearsal hands over at once: small, so that lines are cut anywhere.
@@ -45,6 +51,7 @@ pub struct Speaker {
     tls: Option<TlsClient>,
     labels: Vec<Option<ExpectInfo>>,
     allowance: Allowance,
+    judging: Judging,
 }
 
 impl Speaker {
@@ -60,6 +67,7 @@ impl Speaker {
             tls: tls.map(|settings| TlsClient::new(settings, &[], &network.trust)),
             labels: labels.collect(),
             allowance: Allowance::new(MAX_BYTES),
+            judging: Judging::new(&network.workers),
         }
     }
 
@@ -86,12 +94,12 @@ impl Speaker {
         if self.conversation.is_tls_first {
             carrier = secured(self.tls.as_mut(), carrier, peer, host, trace).await?;
         }
-        let steps = self.conversation.steps.clone();
+        self.judging.begin();
         let mut noted = None;
         trace.enter(Phase::Processing);
-        let mut stepper = Stepper::new(&steps);
+        let mut stepper = Stepper::new(&self.conversation.steps);
         loop {
-            let action = stepper.advance();
+            let action = self.advance(&mut stepper, trace).await?;
             for heard in stepper.heard() {
                 trace.report.note(|| heard);
             }
@@ -146,6 +154,34 @@ impl Speaker {
     }
 }
 
+impl Speaker {
+    /// What comes next, where lines that are long or dear are looked at on a thread for that.
+    async fn advance(
+        &self,
+        stepper: &mut Stepper,
+        trace: &Trace<'_>,
+    ) -> Result<Result<Action, Fault>, Problem> {
+        let none = || Stepper::new(&Steps::default());
+        let weight = stepper.weight();
+        let shared = Arc::new(Mutex::new(std::mem::replace(stepper, none())));
+        let own = Arc::clone(&shared);
+        let locked = |shared: &Mutex<Stepper>, budget: &Budget| {
+            let mut stepper = shared.lock().unwrap_or_else(PoisonError::into_inner);
+            stepper.advance(budget)
+        };
+        let work = move |budget: &Arc<Budget>| match locked(&own, budget) {
+            Err(Fault::TooDear(exhausted)) => Err(exhausted),
+            action => Ok(action),
+        };
+        let action = self.judging.judge(weight, trace.within(LONG), work).await?;
+        *stepper = std::mem::replace(
+            &mut *shared.lock().unwrap_or_else(PoisonError::into_inner),
+            none(),
+        );
+        Ok(action)
+    }
+}
+
 /// Wraps what carries the dialogue in TLS.
 async fn secured(
     tls: Option<&mut TlsClient>,
@@ -190,7 +226,7 @@ pub fn rehearse(text: &str, bytes: &[u8]) -> Result<Vec<u8>, String> {
     let mut stepper = Stepper::new(&settings.conversation.steps);
     let (mut pieces, mut sent) = (bytes.chunks(PIECE_BYTES), Vec::new());
     loop {
-        let action = stepper.advance().map_err(|fault| {
+        let action = stepper.advance(&Budget::ample()).map_err(|fault| {
             // As in a run: a problem is one bounded line.
             Problem::new(Reason::Assertion, fault).message().to_owned()
         });

@@ -30,14 +30,14 @@ const COMMANDS: [&str; 14] = [
 
 /// The texts of a dialogue that no message shows: what it sends, and each word of that.
 #[derive(Clone, Debug)]
-pub struct Hidden<'d> {
-    texts: Vec<&'d str>,
+pub struct Hidden {
+    texts: Vec<String>,
     is_too_much: bool,
 }
 
-impl<'d> Hidden<'d> {
+impl Hidden {
     /// Those of these steps.
-    pub fn of(steps: &'d [Step]) -> Self {
+    pub fn of(steps: &[Step]) -> Self {
         let sent = steps
             .iter()
             .filter_map(|step| step.send.as_ref())
@@ -51,7 +51,7 @@ impl<'d> Hidden<'d> {
         texts.dedup();
         Self {
             is_too_much: texts.iter().map(|text| text.len()).sum::<usize>() > MAX_HIDDEN_BYTES,
-            texts,
+            texts: texts.into_iter().map(str::to_owned).collect(),
         }
     }
 
@@ -61,12 +61,12 @@ impl<'d> Hidden<'d> {
             return format!("<{} bytes>", line.len());
         }
         // What is cut off could be the half of a hidden text, so this looks at more than is shown.
-        let longest = self.texts.first().map_or(0, |text| text.len());
+        let longest = self.texts.first().map_or(0, String::len);
         let seen = &line[..line.len().min(MAX_SHOWN_BYTES + longest)];
         let mut text = String::from_utf8_lossy(seen).into_owned();
         for hidden in &self.texts {
-            if text.contains(hidden) {
-                text = text.replace(hidden, "<sent>");
+            if text.contains(hidden.as_str()) {
+                text = text.replace(hidden.as_str(), "<sent>");
             }
         }
         let mut shown = String::from("\"");

@@ -6,7 +6,8 @@ use std::ops::Range;
 
 use super::fault::Fault;
 use super::quote::Hidden;
-use crate::config::dialogue::{Expect, Step};
+use crate::config::budget::{Budget, Exhausted};
+use crate::config::dialogue::{Expect, Step, Steps};
 
 /// The longest line, in bytes; blackbox_exporter's limit, too.
 pub const MAX_LINE_BYTES: usize = 64 << 10;
@@ -36,9 +37,9 @@ pub enum Action {
 
 /// Where a dialogue is.
 #[derive(Debug)]
-pub struct Stepper<'d> {
-    steps: &'d [Step],
-    hidden: Hidden<'d>,
+pub struct Stepper {
+    steps: Steps,
+    hidden: Hidden,
     /// The step of this number is being done.
     at: usize,
     part: Part,
@@ -72,11 +73,11 @@ struct Expanded {
     labels: Vec<String>,
 }
 
-impl<'d> Stepper<'d> {
+impl Stepper {
     /// At the beginning of these steps.
-    pub fn new(steps: &'d [Step]) -> Self {
+    pub fn new(steps: &Steps) -> Self {
         Self {
-            steps,
+            steps: steps.clone(),
             hidden: Hidden::of(steps),
             at: 0,
             part: Part::Expect,
@@ -99,6 +100,15 @@ impl<'d> Stepper<'d> {
     /// Takes note that the server closed the connection.
     pub fn close(&mut self) {
         self.is_closed = true;
+    }
+
+    /// How many bytes the next step judges, at most.
+    pub fn weight(&self) -> usize {
+        let has_line = || self.buffer[self.searched.min(self.buffer.len())..].contains(&b'\n');
+        match self.is_closed || has_line() {
+            true => self.buffer.len(),
+            false => 0,
+        }
     }
 
     /// The number of the current step.
@@ -140,12 +150,13 @@ impl<'d> Stepper<'d> {
     /// What to do next; to be called again when that is done.
     ///
     /// # Errors
-    /// Why the dialogue is not as it should be.
-    pub fn advance(&mut self) -> Result<Action, Fault> {
-        while let Some(step) = self.steps.get(self.at) {
+    /// Why the dialogue is not as it should be. Where the budget does not suffice, it can be called again with another one.
+    pub fn advance(&mut self, budget: &Budget) -> Result<Action, Fault> {
+        let steps = self.steps.clone();
+        while let Some(step) = steps.get(self.at) {
             match self.part {
                 Part::Expect => {
-                    if !self.hear(step)? {
+                    if !self.hear(step, budget)? {
                         return Ok(Action::Read);
                     }
                     self.part = Part::Found;
@@ -186,7 +197,7 @@ impl<'d> Stepper<'d> {
     }
 
     /// Whether what the step waits for has come.
-    fn hear(&mut self, step: &Step) -> Result<bool, Fault> {
+    fn hear(&mut self, step: &Step, budget: &Budget) -> Result<bool, Fault> {
         match &step.expect {
             None => Ok(true),
             Some(Expect::Bytes(expected)) => {
@@ -212,7 +223,14 @@ impl<'d> Stepper<'d> {
                         break None;
                     };
                     let line = &self.buffer[line];
-                    if let Some(captures) = pattern.captures(line) {
+                    let Ok(found) = pattern.captures(line, budget) else {
+                        // The line was not looked at.
+                        (self.lines, self.all_lines) = (self.lines - 1, self.all_lines - 1);
+                        self.buffer.drain(..start);
+                        self.searched = 0;
+                        return Err(Fault::TooDear(Exhausted));
+                    };
+                    if let Some(captures) = found {
                         let expand = |template: &str| {
                             let mut text = Vec::new();
                             captures.expand(template.as_bytes(), &mut text);

@@ -5,6 +5,7 @@ use hickory_proto::rr::{RData, RecordType};
 
 use super::families::Numbers;
 use super::text;
+use crate::config::budget::{Budget, Exhausted};
 use crate::config::dns::{DnsQuery, Validators, rcode_name};
 use crate::config::pattern::Pattern;
 use crate::model::{Problem, Reason};
@@ -58,11 +59,11 @@ pub fn numbers(answer: &Message, query: &DnsQuery) -> Numbers {
     }
 }
 
-/// Holds an answer against what is demanded of it.
+/// Holds an answer against what is demanded of it. The inner error is the first demand that it does not meet.
 ///
 /// # Errors
-/// The first demand that it does not meet.
-pub fn judge(answer: &Message, query: &DnsQuery) -> Result<(), Problem> {
+/// When the budget does not suffice.
+pub fn judge(answer: &Message, query: &DnsQuery, budget: &Budget) -> Result<Result<(), Problem>, Exhausted> {
     let rcode = answer.metadata.response_code.into();
     if !query.rcodes.contains(&rcode) {
         let fine: Vec<String> = query.rcodes.iter().map(|code| rcode_name(*code)).collect();
@@ -73,7 +74,7 @@ pub fn judge(answer: &Message, query: &DnsQuery) -> Result<(), Problem> {
             rcode_name(rcode),
             fine.join(" or ")
         );
-        return Err(Problem::new(Reason::Status, message));
+        return Ok(Err(Problem::new(Reason::Status, message)));
     }
     let sections = [&answer.answers, &answer.authorities, &answer.additionals];
     for ((section, records), demands) in Section::ALL.iter().zip(sections).zip(&query.validators) {
@@ -84,7 +85,7 @@ pub fn judge(answer: &Message, query: &DnsQuery) -> Result<(), Problem> {
         if *section == Section::Additional {
             texts.extend(answer.edns.iter().map(text::edns));
         }
-        if let Err(fault) = records_are(&texts, demands) {
+        if let Err(fault) = records_are(&texts, demands, budget)? {
             let cut = match answer.metadata.truncation {
                 true => " (the answer is cut to fit into a datagram: ask with transport_protocol: tcp)",
                 false => "",
@@ -95,20 +96,36 @@ pub fn judge(answer: &Message, query: &DnsQuery) -> Result<(), Problem> {
                 query.record_type,
                 section.as_str()
             );
-            return Err(Problem::new(Reason::Assertion, message));
+            return Ok(Err(Problem::new(Reason::Assertion, message)));
         }
     }
-    Ok(())
+    Ok(Ok(()))
 }
 
-fn records_are(texts: &[String], demands: &Validators) -> Result<(), String> {
-    let first = |patterns: &[Pattern], matches: bool| {
-        let faulty = |text: &String, pattern: &Pattern| pattern.is_match(text.as_bytes()) == matches;
-        texts.iter().find_map(|text| {
-            let pattern = patterns.iter().find(|pattern| faulty(text, pattern))?;
-            Some((text.trim_start().replace(['\t', '\n'], " "), pattern.clone()))
-        })
-    };
+/// The first record that has one of the patterns for which it is faulty to match, or not to match.
+fn first(
+    texts: &[String],
+    patterns: &[Pattern],
+    matches: bool,
+    budget: &Budget,
+) -> Result<Option<(String, Pattern)>, Exhausted> {
+    for text in texts {
+        for pattern in patterns {
+            if pattern.finds(text.as_bytes(), budget)? == matches {
+                let text = text.trim_start().replace(['\t', '\n'], " ");
+                return Ok(Some((text, pattern.clone())));
+            }
+        }
+    }
+    Ok(None)
+}
+
+fn records_are(
+    texts: &[String],
+    demands: &Validators,
+    budget: &Budget,
+) -> Result<Result<(), String>, Exhausted> {
+    let first = |patterns: &[Pattern], matches: bool| first(texts, patterns, matches, budget);
     let needing = [
         ("fail_if_not_matches_regexp", &demands.not_matches),
         ("fail_if_none_matches_regexp", &demands.none_matches),
@@ -116,25 +133,27 @@ fn records_are(texts: &[String], demands: &Validators) -> Result<(), String> {
     if let Some((key, _)) = needing.iter().find(|(_, patterns)| !patterns.is_empty())
         && texts.is_empty()
     {
-        return Err(format!("there is no record, which {key} needs"));
+        return Ok(Err(format!("there is no record, which {key} needs")));
     }
-    if let Some((text, pattern)) = first(&demands.matches, true) {
-        return Err(format!(
+    if let Some((text, pattern)) = first(&demands.matches, true)? {
+        return Ok(Err(format!(
             "\"{text}\" matches {pattern:?} of fail_if_matches_regexp"
-        ));
+        )));
     }
-    if let Some((text, pattern)) = first(&demands.not_matches, false) {
-        return Err(format!(
+    if let Some((text, pattern)) = first(&demands.not_matches, false)? {
+        return Ok(Err(format!(
             "\"{text}\" does not match {pattern:?} of fail_if_not_matches_regexp"
-        ));
+        )));
     }
-    if let Some((text, pattern)) = first(&demands.all_match, false) {
-        return Err(format!(
+    if let Some((text, pattern)) = first(&demands.all_match, false)? {
+        return Ok(Err(format!(
             "\"{text}\" does not match {pattern:?} of fail_if_all_match_regexp, which has to match every record"
+        )));
+    }
+    if !demands.none_matches.is_empty() && first(&demands.none_matches, true)?.is_none() {
+        return Ok(Err(
+            "no record matches any of fail_if_none_matches_regexp".to_owned()
         ));
     }
-    if !demands.none_matches.is_empty() && first(&demands.none_matches, true).is_none() {
-        return Err("no record matches any of fail_if_none_matches_regexp".to_owned());
-    }
-    Ok(())
+    Ok(Ok(()))
 }

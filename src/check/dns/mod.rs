@@ -7,6 +7,8 @@ mod judge;
 mod text;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use hickory_proto::op::{Message, Query};
 
@@ -19,19 +21,25 @@ use super::network::Network;
 use super::stream::{Allowance, Stream};
 use super::tls::TlsClient;
 use super::trace::{Phase, Step, Trace};
-use crate::config::dns::{DnsSettings, Transport};
+use super::workers::Judging;
+use crate::config::budget::Budget;
+use crate::config::dns::{DnsSettings, Transport, Validators};
 use crate::model::{Problem, Report};
 
 /// The most bytes that a run reads from a connection: one message, and its length.
 const MAX_BYTES: u64 = 2 + exchange::MAX_MESSAGE as u64;
 
+/// Longer than any run; the judging is waited for as long as there is time.
+const LONG: Duration = Duration::from_secs(3600);
+
 /// A dns check.
 #[derive(Debug)]
 pub struct DnsCheck {
-    settings: DnsSettings,
+    settings: Arc<DnsSettings>,
     network: Network,
     tls: Option<TlsClient>,
     allowance: Allowance,
+    judging: Judging,
 }
 
 /// A run. However it ends, a probe is told what there was until then.
@@ -55,7 +63,8 @@ impl DnsCheck {
             Transport::Udp | Transport::Tcp => None,
         };
         Self {
-            settings: settings.clone(),
+            settings: Arc::new(settings.clone()),
+            judging: Judging::new(&shared.network.workers),
             network: shared.network.clone(),
             tls,
             allowance: Allowance::new(MAX_BYTES),
@@ -90,7 +99,22 @@ impl DnsCheck {
         let numbers = judge::numbers(&answer, query);
         run.numbers = Some(numbers);
         families::samples(&numbers, &mut run.trace.report.samples);
-        judge::judge(&answer, query)
+        let demands = query
+            .validators
+            .iter()
+            .any(|demands| *demands != Validators::default());
+        if !demands {
+            return judge::judge(&answer, query, &Budget::ample()).unwrap_or(Ok(()));
+        }
+        self.judging.begin();
+        // Its length is not known any more; texts are longer than what they are made of.
+        let length = answer.to_vec().map_or(usize::MAX, |message| message.len());
+        let settings = Arc::clone(&self.settings);
+        let wait = run.trace.within(LONG);
+        let judged = self.judging.judge(length, wait, move |budget| {
+            judge::judge(&answer, &settings.query, budget)
+        });
+        judged.await?
     }
 
     /// The question, with an id that nobody can guess.
@@ -110,7 +134,7 @@ impl DnsCheck {
         packed: &[u8],
         trace: &mut Trace<'_>,
     ) -> Result<Message, Problem> {
-        let DnsSettings { server, query } = &self.settings;
+        let DnsSettings { server, query } = &*self.settings;
         let resolver = &self.network.resolver;
         let (addresses, _) =
             dial::addresses(resolver, &server.host, Some(server.port), query.preference, trace).await?;
@@ -133,7 +157,7 @@ impl DnsCheck {
         packed: &[u8],
         trace: &mut Trace<'_>,
     ) -> Result<Message, Problem> {
-        let DnsSettings { server, query } = &self.settings;
+        let DnsSettings { server, query } = &*self.settings;
         self.allowance.renew();
         let resolver = &self.network.resolver;
         let (stream, peer) = dial_from(resolver, server, query.preference, query.source, trace).await?;
@@ -160,7 +184,8 @@ pub fn rehearse(settings: &DnsSettings, message: &[u8]) -> Result<Vec<String>, S
     let peer = SocketAddr::from(([127, 0, 0, 1], 53));
     let answer = exchange::parse(peer, message).map_err(|problem| problem.to_string())?;
     families::samples(&judge::numbers(&answer, &settings.query), &mut Vec::new());
-    judge::judge(&answer, &settings.query).map_err(|problem| problem.to_string())?;
+    let judged = judge::judge(&answer, &settings.query, &Budget::ample()).unwrap_or(Ok(()));
+    judged.map_err(|problem| problem.to_string())?;
     let sections = [&answer.answers, &answer.authorities, &answer.additionals];
     Ok(sections.into_iter().flatten().map(text::record).collect())
 }

@@ -11,6 +11,7 @@ use tokio::net::UdpSocket;
 
 use super::*;
 use crate::config::KindSettings;
+use crate::config::budget::Budget;
 use crate::config::tests_support;
 use crate::model::Reason;
 
@@ -101,13 +102,15 @@ fn judged(demands: &str, last_bytes: &[u8]) -> Result<(), String> {
     for last in last_bytes {
         answer.add_answer(record(RData::A(A(Ipv4Addr::new(192, 0, 2, *last)))));
     }
-    judge::judge(&answer, &settings.query).map_err(|problem| {
-        assert_eq!(problem.reason, Reason::Assertion);
-        let message = problem.message().to_owned();
-        message
-            .trim_start_matches("example.org. A, answer section: ")
-            .to_owned()
-    })
+    judge::judge(&answer, &settings.query, &Budget::ample())
+        .unwrap()
+        .map_err(|problem| {
+            assert_eq!(problem.reason, Reason::Assertion);
+            let message = problem.message().to_owned();
+            message
+                .trim_start_matches("example.org. A, answer section: ")
+                .to_owned()
+        })
 }
 
 #[test]
@@ -154,15 +157,22 @@ fn demands_on_records_mean_what_they_mean_there() {
 fn the_response_code_is_judged_first_and_by_name() {
     let mut answer = Message::query();
     answer.metadata.response_code = ResponseCode::NXDomain;
-    let problem = judge::judge(&answer, &settings("query_type: TXT").query).unwrap_err();
+    let problem = judge::judge(&answer, &settings("query_type: TXT").query, &Budget::ample())
+        .unwrap()
+        .unwrap_err();
     assert_eq!(
         problem.to_string(),
         "status: example.org. TXT: the answer is NXDOMAIN, not NOERROR"
     );
     let fine = settings("valid_rcodes: [NXDOMAIN, REFUSED]");
-    assert_eq!(judge::judge(&answer, &fine.query), Ok(()));
+    assert_eq!(
+        judge::judge(&answer, &fine.query, &Budget::ample()).unwrap(),
+        Ok(())
+    );
     answer.metadata.response_code = ResponseCode::NoError;
-    let problem = judge::judge(&answer, &fine.query).unwrap_err();
+    let problem = judge::judge(&answer, &fine.query, &Budget::ample())
+        .unwrap()
+        .unwrap_err();
     assert!(
         problem
             .message()

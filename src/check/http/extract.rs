@@ -1,11 +1,14 @@
 //! Takes numbers and the version out of a JSON body. Pure. What is not there is a warning: the target answered as it had to.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use serde_json::Value;
 
 use super::json::{self, Document};
 use super::judge::{self, quoted};
+use crate::config::budget::{Budget, Exhausted};
+use crate::config::expression::STACK_BYTES;
 use crate::config::http::{Extraction, HttpSettings};
 use crate::config::json_path::JsonPath;
 use crate::model::{Family, MetricType, Problem, Reason, Sample, Scope, Unit};
@@ -34,8 +37,6 @@ pub static VERSION_INFO: Family = Family {
 const MAX_VERSION: usize = 64;
 /// How many values the searches of a run may visit together: about a second.
 const MAX_VISITS: u64 = 2_000_000;
-/// How many values may be visited beside other tasks.
-const LIGHT_VISITS: u64 = 10_000;
 
 /// What a body yields.
 #[derive(Debug, Default, PartialEq)]
@@ -48,12 +49,6 @@ pub struct Extracted {
 
 /// Why a value can't be taken: a reason, and what is wrong.
 type Fault = (Reason, String);
-
-/// Whether taking all out of a body of this length is quick enough to be done between other tasks.
-pub fn is_light(extraction: &Extraction, length: usize) -> bool {
-    // A value takes at least two bytes.
-    searches(extraction).saturating_mul(length as u64 / 2) <= LIGHT_VISITS
-}
 
 /// How many of the paths don't name a place, but look for one.
 fn searches(extraction: &Extraction) -> u64 {
@@ -184,7 +179,17 @@ fn wrong(path: &JsonPath, value: &Value, wanted: &str) -> Fault {
 /// Why it is not as asserted, or what can't be taken.
 #[doc(hidden)]
 pub fn rehearse(settings: &HttpSettings, body: &[u8]) -> Result<Vec<Sample>, String> {
-    judge::body(&settings.assertions, body).map_err(|fault| fault.problem.to_string())?;
+    let judge = || judge::body(&settings.assertions, body, &Arc::new(Budget::ample()));
+    // On a stack that is as large as those of the threads that judge.
+    let judged = std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(STACK_BYTES);
+        let thread = thread
+            .spawn_scoped(scope, judge)
+            .map_err(|error| error.to_string())?;
+        thread.join().map_err(|_| "judging it panicked".to_owned())
+    });
+    let judged = judged?.map_err(|Exhausted| "it takes too much memory".to_owned())?;
+    judged.map_err(|fault| fault.problem.to_string())?;
     let Extracted { samples, warning } = extract(&settings.extraction, body);
     warning.map_or(Ok(samples), |problem| Err(problem.to_string()))
 }
@@ -289,13 +294,5 @@ mod tests {
             (Vec::new(), None),
             "nobody asked for JSON"
         );
-    }
-
-    #[test]
-    fn searches_in_long_bodies_are_not_light() {
-        let single = extraction("extract_version: $.v");
-        assert!(is_light(&single, usize::MAX));
-        let search = extraction("extract_version: $..v");
-        assert!(is_light(&search, 20_001) && !is_light(&search, 20_002));
     }
 }

@@ -205,6 +205,9 @@ impl<'de, V: Build> Visitor<'de> for Seed<'_, V> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
+
+    use crate::config::budget::Budget;
     use crate::config::expression::Expression;
 
     #[test]
@@ -219,8 +222,11 @@ mod tests {
             "body.a[4] == null",
             "body.b.c > 1",
         ] {
-            let verdict = Expression::new(truth).unwrap().evaluate(document.value.clone());
-            assert_eq!(verdict, Ok(true), "{truth}");
+            let budget = Arc::new(Budget::ample());
+            let verdict = Expression::new(truth)
+                .unwrap()
+                .evaluate(document.value.clone(), &budget);
+            assert_eq!(verdict, Ok(Ok(true)), "{truth}");
         }
     }
 

@@ -1,15 +1,15 @@
 //! Holds a response against the assertions. Pure: from what came to a verdict.
 
-use http::{StatusCode, Version, response};
+use http::{HeaderMap, StatusCode, Version};
+
+use std::sync::Arc;
 
 use super::json;
-use crate::config::expression::Expression;
+use crate::config::budget::{Budget, Exhausted};
 use crate::config::http::{Assertions, version_name};
 use crate::model::{Problem, Reason};
 use cel::Value;
 
-/// The most steps that loops of a CEL expression may take over a document: about a second.
-const MAX_STEPS: u64 = 2_000_000;
 /// How much of a value a message quotes.
 const MAX_QUOTED: usize = 100;
 
@@ -73,22 +73,33 @@ pub fn way(assertions: &Assertions, version: Version, is_tls: bool) -> Result<()
     Ok(())
 }
 
-/// Judges the head of a response; `known` tells whether the request had credentials.
+/// Judges the status of a response; `known` tells whether the request had credentials.
 ///
 /// # Errors
-/// With the reason `auth` where they were refused, `status` for other unexpected statuses, else `assertion`.
-pub fn head(assertions: &Assertions, head: &response::Parts, known: bool) -> Result<(), Fault> {
-    let mismatch = |message: String| Err(Fault::of(Blame::Regex, message));
-    if !assertions.expects(head.status) {
-        return Err(status(assertions, head.status, known).into());
+/// With the reason `auth` where they were refused, else `status`.
+pub fn status(assertions: &Assertions, status: StatusCode, known: bool) -> Result<(), Fault> {
+    match assertions.expects(status) {
+        true => Ok(()),
+        false => Err(unexpected(assertions, status, known).into()),
     }
+}
+
+/// What came of a judgement within a budget.
+pub type Judged<T> = Result<Result<T, Fault>, Exhausted>;
+
+/// Judges the headers of a response. The inner error has the reason `assertion`.
+///
+/// # Errors
+/// When the budget does not suffice.
+pub fn headers(assertions: &Assertions, headers: &HeaderMap, budget: &Budget) -> Judged<()> {
+    let mismatch = |message: String| Ok(Err(Fault::of(Blame::Regex, message)));
     for (wanted, header) in assertions
         .header_matches
         .iter()
         .map(|header| (false, header))
         .chain(assertions.header_not_matches.iter().map(|header| (true, header)))
     {
-        let values = head.headers.get_all(&header.header);
+        let values = headers.get_all(&header.header);
         let (name, regexp) = (&header.header, header.regexp.as_str());
         if values.iter().next().is_none() {
             if header.allow_missing {
@@ -98,9 +109,13 @@ pub fn head(assertions: &Assertions, head: &response::Parts, known: bool) -> Res
                 "the answer has no header {name}, which is to be held against \"{regexp}\""
             ));
         }
-        let matching = values
-            .iter()
-            .find(|value| header.regexp.is_match(value.as_bytes()));
+        let mut matching = None;
+        for value in values {
+            if header.regexp.finds(value.as_bytes(), budget)? {
+                matching = Some(value);
+                break;
+            }
+        }
         match (wanted, matching) {
             (false, Some(value)) => {
                 let value = quoted(value.as_bytes());
@@ -110,10 +125,10 @@ pub fn head(assertions: &Assertions, head: &response::Parts, known: bool) -> Res
             (false, None) | (true, Some(_)) => {}
         }
     }
-    Ok(())
+    Ok(Ok(()))
 }
 
-fn status(assertions: &Assertions, status: StatusCode, known: bool) -> Problem {
+fn unexpected(assertions: &Assertions, status: StatusCode, known: bool) -> Problem {
     let name = status
         .canonical_reason()
         .map(|name| format!(" {name}"))
@@ -147,61 +162,41 @@ fn status(assertions: &Assertions, status: StatusCode, known: bool) -> Problem {
     }
 }
 
-/// Judges a body as far as it is quick: the verdict, and whether [`body`] must still be asked.
-pub fn light(assertions: &Assertions, bytes: &[u8]) -> (Result<(), Fault>, bool) {
-    let verdict = patterns(assertions, bytes);
-    let expressions = [&assertions.json_matches, &assertions.json_not_matches];
-    let expressions = || expressions.into_iter().flatten();
-    if verdict.is_err() || expressions().next().is_none() {
-        return (verdict, false);
-    }
-    // A value takes at least two bytes, so half the length bounds their number.
-    let values = (bytes.len() / 2) as u64 + 1;
-    match expressions().all(|expression| expression.is_light(values)) {
-        true => (json(assertions, bytes), false),
-        false => (Ok(()), true),
-    }
-}
-
-/// Judges a body; may take up to seconds.
+/// Judges a body. The inner error has the reason `assertion`.
 ///
 /// # Errors
-/// With the reason `assertion` where the body is not as asserted, `limit` where judging it would take too long.
-pub fn body(assertions: &Assertions, bytes: &[u8]) -> Result<(), Fault> {
-    patterns(assertions, bytes)?;
-    json(assertions, bytes)
+/// When the budget does not suffice.
+pub fn body(assertions: &Assertions, bytes: &[u8], budget: &Arc<Budget>) -> Judged<()> {
+    match patterns(assertions, bytes, budget)? {
+        Ok(()) => json(assertions, bytes, budget),
+        faulty => Ok(faulty),
+    }
 }
 
-fn patterns(assertions: &Assertions, bytes: &[u8]) -> Result<(), Fault> {
-    let matching = assertions
-        .body_matches
-        .iter()
-        .find(|pattern| pattern.is_match(bytes));
-    let missing = assertions
-        .body_not_matches
-        .iter()
-        .find(|pattern| !pattern.is_match(bytes));
-    match (matching, missing) {
-        (Some(pattern), _) => {
+fn patterns(assertions: &Assertions, bytes: &[u8], budget: &Budget) -> Judged<()> {
+    for pattern in &assertions.body_matches {
+        if pattern.finds(bytes, budget)? {
             let message = format!(
                 "the body matches \"{}\" (fail_if_body_matches_regexp)",
                 pattern.as_str()
             );
-            Err(Fault::of(Blame::Regex, message))
+            return Ok(Err(Fault::of(Blame::Regex, message)));
         }
-        (None, Some(pattern)) => {
+    }
+    for pattern in &assertions.body_not_matches {
+        if !pattern.finds(bytes, budget)? {
             let message = format!(
                 "the body does not match \"{}\" (fail_if_body_not_matches_regexp); it begins {}",
                 pattern.as_str(),
                 quoted(bytes)
             );
-            Err(Fault::of(Blame::Regex, message))
+            return Ok(Err(Fault::of(Blame::Regex, message)));
         }
-        (None, None) => Ok(()),
     }
+    Ok(Ok(()))
 }
 
-fn json(assertions: &Assertions, bytes: &[u8]) -> Result<(), Fault> {
+fn json(assertions: &Assertions, bytes: &[u8], budget: &Arc<Budget>) -> Judged<()> {
     let cases = [
         (&assertions.json_matches, false),
         (&assertions.json_not_matches, true),
@@ -211,40 +206,32 @@ fn json(assertions: &Assertions, bytes: &[u8]) -> Result<(), Fault> {
         .filter_map(|(case, wanted)| Some((case.as_ref()?, wanted)))
         .peekable();
     if cases.peek().is_none() {
-        return Ok(());
+        return Ok(Ok(()));
     }
-    let document = json::read(bytes).map_err(|error| {
-        let message = format!(
-            "the body is not the JSON asked for: {error}; it begins {}",
-            quoted(bytes)
-        );
-        Fault::of(Blame::Cel, message)
-    })?;
+    let document = match json::read::<Value>(bytes) {
+        Ok(document) => document,
+        Err(error) => {
+            let message = format!(
+                "the body is not the JSON asked for: {error}; it begins {}",
+                quoted(bytes)
+            );
+            return Ok(Err(Fault::of(Blame::Cel, message)));
+        }
+    };
     for (expression, wanted) in cases {
         let source = expression.as_str();
-        if expression.cost(document.values) > MAX_STEPS {
-            let message =
-                format!("the body is too large for the nested loops of the CEL expression {source}");
-            return Err(Problem::new(Reason::Limit, message).into());
-        }
         let failed = |what: &str| {
-            Err(Fault::of(
-                Blame::Cel,
-                format_args!("the CEL expression {source}{what}"),
-            ))
+            let message = format_args!("the CEL expression {source}{what}");
+            Ok(Err(Fault::of(Blame::Cel, message)))
         };
-        match evaluate(expression, &document) {
+        match expression.evaluate(document.value.clone(), budget)? {
             Ok(verdict) if verdict == wanted => {}
             Ok(true) => return failed(" is true of the body (fail_if_body_json_matches_cel)"),
             Ok(false) => return failed(" is not true of the body (fail_if_body_json_not_matches_cel)"),
             Err(error) => return failed(&format!(" fails: {error}")),
         }
     }
-    Ok(())
-}
-
-fn evaluate(expression: &Expression, document: &json::Document<Value>) -> Result<bool, String> {
-    expression.evaluate(document.value.clone())
+    Ok(Ok(()))
 }
 
 /// The beginning of what a target sent.

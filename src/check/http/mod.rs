@@ -10,6 +10,7 @@ mod frames;
 mod http2;
 mod json;
 mod judge;
+mod look;
 mod notes;
 mod probed;
 mod redirects;
@@ -23,13 +24,12 @@ use tokio::net::TcpStream;
 
 pub(super) use self::answer_first::{AnswerFirst, is_gone};
 pub use self::body::Bodies;
-use self::body::{KeptBody, Sink};
+use self::body::Sink;
 use self::cookies::Cookies;
 pub(super) use self::exchange::{Driver, Exchange, MAX_HEAD_BYTES, Unanswered, drive, problem};
 #[doc(hidden)]
 pub use self::extract::rehearse;
-use self::extract::{EXTRACTED, Extracted, VERSION_INFO};
-use self::judge::Fault;
+use self::extract::{EXTRACTED, VERSION_INFO};
 use self::notes::Notes;
 pub use self::probed::PROBE_FAMILIES;
 pub use self::request::authorization;
@@ -40,6 +40,7 @@ use super::network::Network;
 use super::proxy;
 use super::tls::{CERTIFICATE_NOT_AFTER, TlsClient};
 use super::trace::{Phase, Step};
+use super::workers::Judging;
 use crate::config::address::HostPort;
 use crate::config::http::HttpSettings;
 use crate::config::probe::Refusal;
@@ -75,9 +76,6 @@ pub const FAMILIES: &[&Family] = &[
     &VERSION_INFO,
 ];
 
-/// Bodies of this many bytes and more are looked at on a thread for blocking work.
-const LARGE_BODY_BYTES: usize = 64 << 10;
-
 /// A http check.
 #[derive(Debug)]
 pub struct HttpCheck {
@@ -85,6 +83,7 @@ pub struct HttpCheck {
     requests: Requests,
     network: Network,
     tls: TlsClient,
+    judging: Judging,
 }
 
 impl HttpCheck {
@@ -105,6 +104,7 @@ impl HttpCheck {
             requests: Requests::new(settings.clone()),
             tls: TlsClient::new(&tls, protocols, &shared.network.trust),
             network: shared.network.clone(),
+            judging: Judging::new(&shared.network.workers),
             settings,
         }
     }
@@ -114,6 +114,7 @@ impl HttpCheck {
     /// # Errors
     /// The problem that made it fail.
     pub async fn run(&mut self, report: &mut Report) -> Result<(), Problem> {
+        self.judging.begin();
         let mut notes = Notes::new(report, self.settings.assertions.has_cel());
         let result = self.follow(&mut notes).await;
         notes.trace.end();
@@ -257,7 +258,7 @@ impl HttpCheck {
         trace.enter(Phase::Transfer);
         let head: &response::Parts = exchange.head();
         let known = self.requests.sends_credentials(hop);
-        let verdict = judge::head(assertions, head, known);
+        let verdict = self.look_at_head(head, known, trace.within(look::LONG)).await;
         let way = judge::way(assertions, head.version, hop.url().is_https());
         let is_probe = trace.report.probe.is_some();
         // A probe tells the length of a body, whatever its head is like, and what regular expressions find in it.
@@ -296,35 +297,13 @@ impl HttpCheck {
             return way;
         }
         notes.trace.at(Step::Judging);
-        let looked = self.look_at(body).await;
+        let wait = notes.trace.within(look::LONG);
+        let looked = self.look_at(body, wait).await;
         let extracted = notes.blamed(looked)?;
         way?;
         notes.trace.report.warning = extracted.warning;
         notes.extracted = extracted.samples;
         Ok(())
-    }
-
-    /// What is to be taken out of a body, after it was held against the assertions.
-    async fn look_at(&self, body: KeptBody) -> Result<Extracted, Fault> {
-        let settings = self.settings.clone();
-        if body.len() < LARGE_BODY_BYTES {
-            let (problem, heavy) = judge::light(&settings.assertions, body.bytes());
-            problem?;
-            if !heavy && extract::is_light(&settings.extraction, body.len()) {
-                return Ok(extract::extract(&settings.extraction, body.bytes()));
-            }
-        }
-        let looked = tokio::task::spawn_blocking(move || {
-            judge::body(&settings.assertions, body.bytes())?;
-            Ok(extract::extract(&settings.extraction, body.bytes()))
-        });
-        match looked.await {
-            Ok(looked) => looked,
-            Err(error) => {
-                let message = format!("looking at the body: {error}");
-                Err(Problem::new(Reason::Internal, message).into())
-            }
-        }
     }
 }
 

@@ -72,6 +72,12 @@ impl Assertions {
         self.json_matches.is_some() || self.json_not_matches.is_some()
     }
 
+    /// Whether evaluating an expression needs a large stack.
+    pub fn is_deep(&self) -> bool {
+        let mut expressions = self.json_matches.iter().chain(&self.json_not_matches);
+        expressions.any(Expression::is_deep)
+    }
+
     /// Whether the body is looked at, so that it must be kept.
     pub fn need_body(&self) -> bool {
         !self.body_matches.is_empty()

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::config::budget::{Budget, Exhausted};
 use crate::config::compilation::Compilation;
 
 #[track_caller]
@@ -80,11 +81,14 @@ fn a_byte_that_is_no_utf8_is_any_character() {
 #[test]
 fn groups_keep_their_numbers_and_bytes() {
     let pattern = Pattern::new(r"^([^ ]+) .(?P<rest>[^a]*)(x)?").unwrap();
-    let groups = pattern.captures(b"220\xff \xe9\xfeb\xc3\xa9").unwrap();
+    let groups = pattern
+        .captures(b"220\xff \xe9\xfeb\xc3\xa9", &Budget::ample())
+        .unwrap()
+        .unwrap();
     let mut text = Vec::new();
     groups.expand(b"[$1|${2}|${rest}|$3|$4|$$|$rest]", &mut text);
     assert_eq!(text, b"[220\xff|\xfeb\xc3\xa9|\xfeb\xc3\xa9|||$|\xfeb\xc3\xa9]");
-    assert!(pattern.captures(b"x").is_none());
+    assert!(pattern.captures(b"x", &Budget::ample()).unwrap().is_none());
 }
 
 #[test]
@@ -186,7 +190,7 @@ proptest! {
     ) {
         match Pattern::new(&text) {
             Ok(pattern) => {
-                let groups = pattern.captures(&body);
+                let groups = pattern.captures(&body, &Budget::ample()).unwrap();
                 prop_assert_eq!(groups.is_some(), pattern.is_match(&body));
             }
             Err(error) => prop_assert_eq!(visible(&error, 1000), error),
@@ -197,4 +201,116 @@ proptest! {
     fn every_text_that_is_quoted_matches_itself(text in any::<String>()) {
         prop_assert!(Pattern::any_of(std::slice::from_ref(&text)).unwrap().is_match(text.as_bytes()));
     }
+}
+
+/// As the search within a budget does it, whatever the length.
+fn stepped(pattern: &Pattern, bytes: &[u8]) -> bool {
+    let compiled = &pattern.compiled;
+    let decoded = compiled.decoded(bytes);
+    let found = compiled
+        .search
+        .finds(&compiled.translated, compiled.size, &decoded, &Budget::ample());
+    found.unwrap()
+}
+
+#[test]
+fn both_searches_find_the_same() {
+    for source in [
+        "",
+        "^",
+        "$",
+        "^$",
+        "\\b",
+        "\\Bx",
+        "a|b*",
+        "(?i)K",
+        "(?m)^b$",
+        "(?s)a.b",
+        "a.b",
+        "[^a]",
+        "\\xff",
+        "x*$",
+        "\\z",
+        "(?U)a+?b",
+        "é+",
+        "error.{0,90}code.{0,90}5[0-9][0-9]",
+        "^(?:ab|cd){2,3}$",
+    ] {
+        let Ok(pattern) = Pattern::new(source) else {
+            continue;
+        };
+        for text in [
+            &b""[..],
+            b"a",
+            b"b\n",
+            b"a\nb",
+            b"abcdab",
+            b"xx",
+            b"k",
+            "\u{212a}".as_bytes(),
+            "é".as_bytes(),
+            b"\xff",
+            b"a\xffb",
+            b"\n\n",
+            b"error x code y 503",
+            b" x ",
+            b"_",
+        ] {
+            assert_eq!(
+                stepped(&pattern, text),
+                pattern.is_match(text),
+                "{source} in {text:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn dear_searches_end_with_their_budget_and_long_ones_do_not() {
+    let text = |words: &[&str], length: usize| {
+        let mut seed = 1_u64;
+        let mut text = String::new();
+        while text.len() < length {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            text += words[(seed >> 33) as usize % words.len()];
+        }
+        text
+    };
+    let dear = text(&["error", "code", "5x", " "], 65_000);
+    let budget = || Budget::new(std::time::Duration::from_millis(200), Arc::default());
+    for source in [
+        "error.{0,900}code.{0,900}5[0-9][0-9]",
+        "[^z]{1,900}z[^z]{900}y",
+        "(?:x|e|r|o|c|d| ){900}q",
+    ] {
+        let pattern = Pattern::new(source).unwrap();
+        let begun = std::time::Instant::now();
+        let found = pattern.finds(dear.as_bytes(), &budget());
+        assert!(matches!(found, Err(Exhausted) | Ok(false)), "{source}");
+        assert!(
+            begun.elapsed() < std::time::Duration::from_secs(20),
+            "{source}: {:?}",
+            begun.elapsed()
+        );
+    }
+    assert_eq!(
+        Pattern::new("error.{0,900}code.{0,900}5[0-9][0-9]")
+            .unwrap()
+            .finds(dear.as_bytes(), &budget()),
+        Err(Exhausted)
+    );
+    let long = text(&["all is well, ", "status ok\n"], 2_000_000);
+    let ample = Budget::ample();
+    assert_eq!(
+        Pattern::new("unhealthy|down")
+            .unwrap()
+            .finds(long.as_bytes(), &ample),
+        Ok(false)
+    );
+    assert_eq!(
+        Pattern::new("(?i)STATUS OK$")
+            .unwrap()
+            .finds(long.as_bytes(), &ample),
+        Ok(long.ends_with("ok"))
+    );
 }

@@ -23,11 +23,11 @@ fn answering(pattern: &str, send: &str) -> Step {
 
 /// What the steps say where the server says all this at once and closes.
 fn said(steps: &[Step], server: &[u8]) -> Result<String, Fault> {
-    let mut stepper = Stepper::new(steps);
+    let mut stepper = Stepper::new(&steps.to_vec().into());
     let mut said = String::new();
     stepper.take(server);
     loop {
-        match stepper.advance()? {
+        match stepper.advance(&Budget::ample())? {
             Action::Read => stepper.close(),
             Action::Send(line) => said += &String::from_utf8(line).unwrap(),
             Action::StartTls => said += "<tls>",
@@ -109,12 +109,12 @@ fn what_did_not_come_is_said_with_what_came() {
         fault.to_string(),
         "it closed the connection; waiting for a line that matches /^250/, nothing came"
     );
-    let mut stepper = Stepper::new(&steps);
+    let mut stepper = Stepper::new(&steps.to_vec().into());
     stepper.take(b"22");
-    assert!(stepper.advance().unwrap() == Action::Read);
+    assert!(stepper.advance(&Budget::ample()).unwrap() == Action::Read);
     assert_eq!(stepper.instead(), "\"22\" came, without a line feed");
     stepper.take(b"1\n22");
-    assert!(stepper.advance().unwrap() == Action::Read);
+    assert!(stepper.advance(&Budget::ample()).unwrap() == Action::Read);
     assert_eq!(stepper.instead(), "one line came: \"221\"");
     assert_eq!(stepper.heard(), ["heard \"221\""]);
 }
@@ -131,10 +131,10 @@ fn lines_are_bounded_in_length_and_number() {
             .starts_with("it sent a line of more than 65536 bytes that begins with \"aaa"),
         "{fault}"
     );
-    let mut stepper = Stepper::new(&steps);
+    let mut stepper = Stepper::new(&steps.to_vec().into());
     stepper.take(format!("{long}a").as_bytes());
     assert!(
-        matches!(stepper.advance(), Err(Fault::TooMuch(_))),
+        matches!(stepper.advance(&Budget::ample()), Err(Fault::TooMuch(_))),
         "also without its end"
     );
     said(&steps, format!("{}x", "\n".repeat(MAX_LINES - 1)).as_bytes()).unwrap();
@@ -153,11 +153,11 @@ fn what_came_before_tls_is_dropped() {
         },
         expecting("^250"),
     ];
-    let mut stepper = Stepper::new(&steps);
+    let mut stepper = Stepper::new(&steps.to_vec().into());
     stepper.take(b"220 go\r\n250 injected\r\n");
-    assert!(stepper.advance().unwrap() == Action::StartTls);
+    assert!(stepper.advance(&Budget::ample()).unwrap() == Action::StartTls);
     assert_eq!(stepper.forget(), 14);
-    assert!(stepper.advance().unwrap() == Action::Read);
+    assert!(stepper.advance(&Budget::ample()).unwrap() == Action::Read);
 }
 
 const TEXT: &str = "address: \"a:1\"\nquery_response: [{expect: '(\\w+) (.*)', send: '$2 ${1}', labels: [{name: a, \
@@ -185,11 +185,11 @@ proptest! {
     fn lines_may_be_cut_anywhere(server in "[a-c \r\n]{0,60}", cut in 0_usize..60) {
         let steps = [answering("(a+)b", "${1}"), expecting("^c? ?$"), answering("c", "x$0")];
         let whole = said(&steps, server.as_bytes());
-        let mut stepper = Stepper::new(&steps);
+        let mut stepper = Stepper::new(&steps.to_vec().into());
         let mut pieces = vec![&server.as_bytes()[cut.min(server.len())..], &server.as_bytes()[..cut.min(server.len())]];
         let mut text = String::new();
         let in_pieces = loop {
-            match stepper.advance() {
+            match stepper.advance(&Budget::ample()) {
                 Ok(Action::Read) => match pieces.pop() {
                     Some(piece) => stepper.take(piece),
                     None => stepper.close(),
@@ -202,4 +202,22 @@ proptest! {
         };
         prop_assert_eq!(in_pieces, whole);
     }
+}
+
+#[test]
+fn a_dear_line_is_looked_at_again_with_another_budget() {
+    let steps = [expecting("^x.{0,900}y.{0,900}z"), expecting("^end$")];
+    let mut stepper = Stepper::new(&steps.to_vec().into());
+    let dear = format!("x{}", "xy ".repeat(20_000));
+    stepper.take(format!("one\ntwo\n{dear}\nxyz\nend\n").as_bytes());
+    let none = Budget::new(std::time::Duration::ZERO, std::sync::Arc::default());
+    std::thread::sleep(std::time::Duration::from_millis(2));
+    for _ in 0..3 {
+        assert_eq!(stepper.advance(&none).err(), Some(Fault::TooDear(Exhausted)));
+    }
+    assert!(stepper.weight() > dear.len());
+    assert!(stepper.advance(&Budget::ample()).unwrap() == Action::End);
+    assert_eq!(stepper.all_lines, 5);
+    let heard = stepper.heard();
+    assert_eq!((heard.len(), heard[0].as_str()), (5, "heard \"one\""));
 }

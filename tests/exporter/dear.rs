@@ -1,0 +1,177 @@
+//! Targets that choose what is dear to judge: their own checks end with `limit` or an answer, and nothing else notices.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use crate::common::servers::get;
+use crate::common::switchable::Switchable;
+use crate::{Exporter, LONG};
+
+/// Healthy checks beside the dear ones.
+const HEALTHY: usize = 50;
+/// How long both run beside each other.
+const WATCHED: Duration = Duration::from_secs(12);
+/// How long a scrape may take: without bounds it takes as long as the judging of a body, or does not come. The machine that
+/// tests may be busy.
+const SCRAPE: Duration = Duration::from_secs(4);
+/// The memory that the exporter may take, in kB: its own, bodies, documents and what expressions make of them.
+const MEMORY_KB: u64 = 700 << 10;
+
+/// Words in an order that no automaton learns.
+fn text(words: &[&str], length: usize) -> String {
+    let mut seed = 7_u64;
+    let mut text = String::with_capacity(length + 8);
+    while text.len() < length {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        text += words[(seed >> 33) as usize % words.len()];
+    }
+    text.truncate(length);
+    text
+}
+
+/// Sends this to each who connects, after what they sent.
+async fn sending(bytes: Vec<u8>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let bytes: &'static [u8] = bytes.leak();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut request = vec![0; 4096];
+                let _ = tokio::time::timeout(Duration::from_millis(100), stream.read(&mut request)).await;
+                let _ = stream.write_all(bytes).await;
+            });
+        }
+    });
+    address
+}
+
+async fn answering(body: &str) -> String {
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    sending([head.as_bytes(), body.as_bytes()].concat()).await
+}
+
+/// The dear checks, each with the reasons that it may fail for; none where it may succeed.
+async fn dear_checks() -> Vec<(String, &'static str)> {
+    let small = answering(&text(&["error", "code", "5x", " "], 65_000)).await;
+    let large = answering(&text(&["failed", "x", "4x", "5y", " ", "failed "], 9_999_999)).await;
+    let (items, others): (Vec<u32>, Vec<u32>) = ((0..60_000).collect(), (60_000..120_000).collect());
+    let json = answering(&json!({ "items": items, "list": others }).to_string()).await;
+    let lines = sending(
+        format!("{}\n", text(&["error", "code", "5x", " "], 60_000))
+            .repeat(17)
+            .into_bytes(),
+    )
+    .await;
+    let headers = format!(
+        "HTTP/1.1 200 OK\r\nX-Long: {}\r\nContent-Length: 0\r\n\r\n",
+        text(&["error", "code", "5x", "y"], 30_000)
+    );
+    let headers = sending(headers.into_bytes()).await;
+    let http = |target: &str, key: &str| format!("kind: http, url: \"http://{target}/\", {key}");
+    let pattern = "error.{0,900}code.{0,900}5[0-9][0-9]";
+    let mut checks = vec![
+        (
+            http(
+                &large,
+                "fail_if_body_matches_regexp: [\"failed.{0,300}[45][0-9][0-9]\"]",
+            ),
+            "limit",
+        ),
+        (
+            http(
+                &json,
+                "fail_if_body_json_not_matches_cel: \"body.items.all(x, !(x in body.list))\"",
+            ),
+            "limit",
+        ),
+        (
+            http(
+                &json,
+                "fail_if_body_json_not_matches_cel: \"body.items.map(x, body.list + body.list).size() > 0\"",
+            ),
+            "limit",
+        ),
+        (
+            http(
+                &json,
+                "fail_if_body_json_not_matches_cel: \"body.items.filter(x, x in body.list).map(x, [x]).size() == 0\"",
+            ),
+            "limit",
+        ),
+        (
+            http(
+                &headers,
+                &format!("fail_if_header_matches: [{{ header: X-Long, regexp: \"{pattern}\" }}]"),
+            ),
+            "limit",
+        ),
+    ];
+    for _ in 0..4 {
+        checks.push((
+            http(&small, &format!("fail_if_body_matches_regexp: [\"{pattern}\"]")),
+            "limit",
+        ));
+    }
+    for _ in 0..2 {
+        let step = format!("kind: tcp, address: \"{lines}\", query_response: [{{ expect: \"{pattern}\" }}]");
+        checks.push((step, "limit"));
+    }
+    checks
+}
+
+/// The sum of a family's values, of the services whose key begins so.
+fn sum(metrics: &str, family: &str, service: &str) -> f64 {
+    let series = format!("{family}{{service=\"{service}");
+    let values = metrics.lines().filter(|line| line.starts_with(&series));
+    values
+        .map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap())
+        .sum()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dear_expressions_cost_no_other_check_and_no_scrape() {
+    let dear = dear_checks().await;
+    let healthy = Switchable::start().await;
+    let mut config = "defaults: { interval: 2s, recheck_interval: 2s, timeout: 8s, thresholds: { degraded: 4s, down: 6s } }\nservices:\n".to_owned();
+    for (index, (check, _)) in dear.iter().enumerate() {
+        config += &format!("  - {{ key: dear{index}, checks: [{{ {check} }}] }}\n");
+    }
+    for index in 0..HEALTHY {
+        config += &format!(
+            "  - {{ key: good{index}, checks: [{{ kind: http, url: \"http://{}/\", fail_if_body_not_matches_regexp: [ok] }}] }}\n",
+            healthy.address
+        );
+    }
+    let exporter = Exporter::start(&config, &[]).await;
+    let begun = Instant::now();
+    let mut slowest = Duration::ZERO;
+    let mut metrics = String::new();
+    while begun.elapsed() < WATCHED {
+        let asked = Instant::now();
+        metrics = tokio::time::timeout(LONG, exporter.metrics()).await.unwrap();
+        slowest = slowest.max(asked.elapsed());
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+    assert!(slowest < SCRAPE, "the slowest scrape took {slowest:?}");
+    assert_eq!(sum(&metrics, "upkeep_check_failures_total", "good"), 0.0);
+    assert_eq!(sum(&metrics, "upkeep_check_missed_runs_total", "good"), 0.0);
+    assert_eq!(sum(&metrics, "upkeep_service_up", "good"), HEALTHY as f64);
+    let document: Value = serde_json::from_str(&get(&exporter.url("/api/status")).await.unwrap()).unwrap();
+    for (index, (check, reason)) in dear.iter().enumerate() {
+        let shown = &document["services"][format!("dear{index}")]["checks"][0];
+        assert_eq!(shown["reason"], *reason, "{check}: {shown}");
+    }
+    let status = procfs::process::Process::new(exporter.server.pid().cast_signed())
+        .unwrap()
+        .status()
+        .unwrap();
+    let peak = status.vmhwm.unwrap();
+    assert!(peak < MEMORY_KB, "it took {peak} kB");
+}
