@@ -80,7 +80,7 @@ impl Runner {
         };
         let missed = self.timetable.missed(planned, ended);
         let advice = self.store.record(self.handle, run, outcome, missed);
-        self.timetable.next(planned, ended, advice.recheck)
+        self.timetable.next(planned, started, ended, advice.recheck)
     }
 }
 

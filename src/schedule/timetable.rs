@@ -46,11 +46,14 @@ impl Timetable {
         self.tick + Duration::from_nanos(ahead)
     }
 
-    /// When the next run is due after one that was planned for `planned` and ended at `ended`: at the next tick, or
-    /// `recheck_interval` after that one's start, or at once where that is over.
-    pub fn next(&self, planned: Instant, ended: Instant, recheck: bool) -> Instant {
+    /// When the next run is due after one that was planned for `planned`, `started` a little later and `ended`: at the next
+    /// tick, or `recheck_interval` after that one's start, or at once where that is over.
+    ///
+    /// Rechecks count from the start, not from the plan: then so many of them last so many recheck intervals at least, and
+    /// the run that is to confirm a condition does not end a millisecond too early because the first one started late.
+    pub fn next(&self, planned: Instant, started: Instant, ended: Instant, recheck: bool) -> Instant {
         if recheck {
-            ended.max(planned + self.recheck_interval)
+            ended.max(started + self.recheck_interval)
         } else {
             self.tick_after(planned, ended)
         }
@@ -144,9 +147,13 @@ mod tests {
             (0, 40_000, true, 40_000, 2),
         ] {
             let (planned, ended) = (milli(planned), milli(ended));
-            assert_eq!(table.next(planned, ended, recheck), milli(next));
+            assert_eq!(table.next(planned, planned, ended, recheck), milli(next));
             assert_eq!(table.missed(planned, ended), missed);
         }
+        // A run that started late is followed a whole recheck interval later; ticks stay where they are.
+        let (planned, started, ended) = (milli(0), milli(7), milli(200));
+        assert_eq!(table.next(planned, started, ended, true), milli(5_007));
+        assert_eq!(table.next(planned, started, ended, false), milli(15_000));
     }
 
     #[test]
@@ -178,7 +185,7 @@ mod tests {
                 let table = Timetable::new(zero, zero, &id(&number.to_string(), "x"), &settings);
                 let first = table.first - zero;
                 assert!(first < Duration::from_secs(interval.min(5)), "{first:?}");
-                let second = table.next(table.first, table.first, false) - table.first;
+                let second = table.next(table.first, table.first, table.first, false) - table.first;
                 assert!(second <= Duration::from_secs(interval), "{second:?}");
             }
         }
