@@ -88,7 +88,7 @@ fn provisioning_files_name_what_grafana_expects() {
     let sources = read("grafana/provisioning/datasources/upkeep.yml");
     assert_eq!(sources["apiVersion"], 1);
     assert_eq!(sources["datasources"][0]["type"], "prometheus");
-    assert_eq!(sources["datasources"][0]["jsonData"]["timeInterval"], "15s");
+    assert_eq!(sources["datasources"][0]["jsonData"]["timeInterval"], "5s");
     let dashboards = read("grafana/provisioning/dashboards/upkeep.yml");
     assert_eq!(dashboards["apiVersion"], 1);
     assert_eq!(dashboards["providers"][0]["type"], "file");

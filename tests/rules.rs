@@ -70,7 +70,7 @@ fn prometheus_accepts_the_rules_and_both_configurations() {
 
 #[test]
 fn both_configurations_scrape_the_exporter_at_their_pace() {
-    for (file, scrape, evaluation) in [("prometheus.yml", "15s", "5s"), ("prometheus-1s.yml", "1s", "1s")] {
+    for (file, scrape, evaluation) in [("prometheus.yml", "5s", "5s"), ("prometheus-1s.yml", "1s", "1s")] {
         let config = yaml(&repo("deploy/prometheus").join(file));
         assert_eq!(text(&config["global"], "scrape_interval"), scrape, "{file}");
         assert_eq!(

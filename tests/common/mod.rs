@@ -18,6 +18,7 @@ pub mod ran;
 pub mod redis;
 pub mod s3;
 pub mod servers;
+pub mod shipped;
 pub mod snapshots;
 pub mod stage;
 pub mod switchable;

@@ -1,6 +1,7 @@
 //! A receiver of Alertmanager's webhooks that remembers when each notification came.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -19,8 +20,14 @@ pub struct Notice {
     pub at: Instant,
     /// The receiver it was sent to: the last part of the webhook's path.
     pub receiver: String,
+    /// The number of the notification it came in, from 0.
+    pub notification: usize,
+    /// The group of alerts it belongs to.
+    pub group: String,
     /// `firing` or `resolved`.
     pub status: String,
+    /// Since when the alert fires, as Alertmanager says it.
+    pub starts_at: String,
     /// The alert's labels.
     pub labels: Value,
     /// The alert's annotations.
@@ -40,6 +47,7 @@ pub struct Webhook {
     /// Where it listens.
     pub address: SocketAddr,
     notices: Arc<Mutex<Vec<Notice>>>,
+    notifications: Arc<AtomicUsize>,
 }
 
 impl Webhook {
@@ -49,6 +57,7 @@ impl Webhook {
         let webhook = Self {
             address: listener.local_addr().unwrap(),
             notices: Arc::default(),
+            notifications: Arc::default(),
         };
         let shared = webhook.clone();
         tokio::spawn(async move {
@@ -80,9 +89,13 @@ impl Webhook {
             .to_owned();
         let body = request.into_body().collect().await?.to_bytes();
         let body: Value = serde_json::from_slice(&body).unwrap();
+        let notification = self.notifications.fetch_add(1, Ordering::SeqCst);
         let alerts = body["alerts"].as_array().unwrap().iter().map(|alert| Notice {
             at,
             receiver: receiver.clone(),
+            notification,
+            group: format!("{receiver}:{}", body["groupKey"]),
+            starts_at: alert["startsAt"].as_str().unwrap().to_owned(),
             status: alert["status"].as_str().unwrap().to_owned(),
             labels: alert["labels"].clone(),
             annotations: alert["annotations"].clone(),

@@ -11,5 +11,6 @@ mod quiet;
 mod reflected;
 mod reloading;
 mod status;
+mod stopped;
 
 use common::exporter::{Exporter, LONG};
