@@ -66,6 +66,10 @@ update: ## Rewrite the generated files: golden outputs, docs/METRICS.md, the JSO
 soak: setup ## Put random faults on every component for ten minutes
 	UPKEEP_SOAK_SECONDS=600 cargo test --locked --test faults soak -- --nocapture
 
+.PHONY: campaign
+campaign: setup ## Make services fail at random for ten minutes and hold the pages against it (UPKEEP_CAMPAIGN_SEED)
+	UPKEEP_CAMPAIGN_SECONDS=$${UPKEEP_CAMPAIGN_SECONDS:-600} cargo test --locked --test campaign -- --nocapture
+
 .PHONY: fuzz
 fuzz: ## Fuzz the parsers of untrusted input, a minute each (FUZZ_SECONDS)
 	fuzz/run.sh
