@@ -19,8 +19,6 @@ const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
 const HOST_VARIABLE: &str = "DOCKER_HOST";
 /// The engine's customary ports, without TLS and with it.
 const PORTS: (u16, u16) = (2375, 2376);
-/// How long a container's health check may be starting before the container is down.
-const DEFAULT_START_GRACE: Duration = Duration::from_secs(45);
 /// The longest name of a container; Docker itself sets no limit, but the name has to be a file name.
 const MAX_NAME: usize = 255;
 /// What is written where a host is wrong.
@@ -39,7 +37,8 @@ pub struct DockerOptions {
     /// Talk TLS with an engine at tcp://, this way.
     pub tls_config: Option<TlsOptions>,
     /// How long the container's health check may be starting, from the container's start on, before the container is down;
-    /// degraded until then. 45s by default.
+    /// degraded until then. Default: as long as the health check's own settings give it, StartPeriod + Retries x (Interval +
+    /// Timeout); 45s where the engine does not say them.
     pub start_grace: Option<DurationText>,
     /// Keep the connection to the engine between runs (default), or make a new one for each.
     pub reuse_connection: Option<bool>,
@@ -52,8 +51,8 @@ pub struct DockerSettings {
     pub container: String,
     /// Where the engine is.
     pub host: EngineHost,
-    /// How long the container's health check may be starting.
-    pub start_grace: Duration,
+    /// How long the container's health check may be starting; `None` for what its own settings say.
+    pub start_grace: Option<Duration>,
     /// Whether the connection is kept between runs.
     pub reuse_connection: bool,
 }
@@ -123,7 +122,7 @@ impl DockerOptions {
         Ok(DockerSettings {
             container: container?,
             host,
-            start_grace: self.start_grace.map_or(DEFAULT_START_GRACE, |grace| grace.0),
+            start_grace: self.start_grace.map(|grace| grace.0),
             reuse_connection: self.reuse_connection.unwrap_or(true),
         })
     }
@@ -242,10 +241,7 @@ mod tests {
         let settings = resolve(serde_json::json!({"container": "chatstack-web"}), None).unwrap();
         assert_eq!(settings.target(), "chatstack-web");
         assert_eq!(settings.host, EngineHost::Unix("/var/run/docker.sock".into()));
-        assert_eq!(
-            (settings.start_grace.as_secs(), settings.reuse_connection),
-            (45, true)
-        );
+        assert_eq!((settings.start_grace, settings.reuse_connection), (None, true));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use rustix::process::Signal;
 use tokio::io::copy_bidirectional;
@@ -215,6 +215,78 @@ async fn a_container_that_does_not_run_is_down() {
         (ran.value(STARTED, None), ran.value(EXIT_CODE, None)),
         (None, None)
     );
+}
+
+#[tokio::test]
+async fn a_container_in_a_restart_loop_is_down_until_it_lasts() {
+    let podman = Podman::start().await;
+    let shared = tempfile::tempdir().unwrap();
+    let volume = format!("--volume={}:/shared", shared.path().display());
+    // The image has neither test nor [.
+    let script = "cat /shared/fixed && sleep 1000; sleep 1; exit 3";
+    podman.run("loop", &["--restart=always", &volume], script);
+    let mut check_kept = check(&podman.keys("loop"));
+    let is_loop =
+        |ran: &Ran| matches!(&ran.result, Some(Err(problem)) if problem.message().contains("restart loop"));
+    let begun = Instant::now();
+    loop {
+        let ran = run!(check_kept, LONG);
+        if is_loop(&ran) {
+            break;
+        }
+        let restarts = ran.value(RESTARTS, None).unwrap();
+        let is_up = ran.result == Some(Ok(())) && ran.report.warning.is_none();
+        assert!(!is_up || restarts == 0.0, "up after {restarts} restarts");
+        assert!(begun.elapsed() < LONG, "{:?}", ran.result);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    // Whatever it is doing when it is looked at, and whoever looks for the first time.
+    for _ in 0..20 {
+        let ran = run!(check_kept, LONG);
+        assert!(matches!(ran.result, Some(Err(_))), "{:?}", ran.report.warning);
+        let ran = run!(check(&podman.keys("loop")), LONG);
+        assert!(matches!(ran.result, Some(Err(_))), "{:?}", ran.report.warning);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    // Once the cause is mended it is up again, by itself.
+    std::fs::write(shared.path().join("fixed"), "").unwrap();
+    let mended = Instant::now();
+    loop {
+        let ran = run!(check_kept, LONG);
+        if ran.result == Some(Ok(())) && ran.report.warning.is_none() {
+            break;
+        }
+        assert!(mended.elapsed() < Duration::from_secs(60), "{:?}", ran.result);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(
+        mended.elapsed() > Duration::from_secs(8),
+        "after {:?}",
+        mended.elapsed()
+    );
+}
+
+#[tokio::test]
+async fn a_container_that_was_restarted_once_is_not_down() {
+    let podman = Podman::start().await;
+    // Its second run lasts.
+    podman.run(
+        "once",
+        &["--restart=always"],
+        "cat /ran && sleep 1000; touch /ran; exit 1",
+    );
+    let mut once = check(&podman.keys("once"));
+    let ran = eventually("its policy has restarted it", LONG, || async {
+        let ran = run!(check(&podman.keys("once")), LONG);
+        (ran.value(RESTARTS, None) == Some(1.0) && current(&ran, STATE).as_deref() == Some("running"))
+            .then_some(ran)
+    })
+    .await;
+    warned(&ran, "once was restarted by its policy ");
+    warned(&run!(once, LONG), "it counts as up once it has run for 10 s");
+    // By hand: podman keeps the count of its policy's restarts, or resets it, and starts it anew.
+    podman.cli(&["restart", "--time=0", "once"]);
+    up(&run!(once, LONG));
 }
 
 #[tokio::test]

@@ -66,7 +66,11 @@ pub struct Container {
     pub error: String,
     /// When it was last started, in Unix time.
     pub started: Option<f64>,
-    exit_code: Option<i32>,
+    /// When it last ended, in Unix time.
+    pub finished: Option<f64>,
+    /// How its health check is set up, where it has one and the engine says so.
+    pub health_check: Option<HealthCheck>,
+    pub(super) exit_code: Option<i32>,
 }
 
 /// One run of a health check.
@@ -78,6 +82,34 @@ pub struct Probe {
     /// What it printed.
     pub output: String,
 }
+
+/// How a health check is set up (the Engine API's `Config.Healthcheck`): times in nanoseconds, 0 for the engine's default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct HealthCheck {
+    interval: i64,
+    timeout: i64,
+    start_period: i64,
+    retries: i64,
+}
+
+impl HealthCheck {
+    /// For how long after the start it may say neither healthy nor unhealthy, in seconds: until as many probes have failed,
+    /// after the start period, as make the container unhealthy. The defaults are Docker's (`docker run --help`).
+    pub fn start_grace(&self) -> f64 {
+        let or = |value: i64, default: i64| if value > 0 { value } else { default } as f64 / 1e9;
+        let (interval, timeout) = (
+            or(self.interval, 30_000_000_000),
+            or(self.timeout, 30_000_000_000),
+        );
+        let retries = if self.retries > 0 { self.retries } else { 3 };
+        let grace = or(self.start_period, 0) + (interval + timeout) * retries as f64;
+        grace.min(MAX_START_GRACE)
+    }
+}
+
+/// The longest that a health check may be starting, in seconds, whatever the engine says: a day.
+const MAX_START_GRACE: f64 = 86_400.0;
 
 /// Why an answer can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -97,6 +129,14 @@ struct Written {
     name: String,
     restart_count: Option<u32>,
     state: WrittenState,
+    #[serde(default)]
+    config: Option<WrittenConfig>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct WrittenConfig {
+    healthcheck: Option<HealthCheck>,
 }
 
 #[derive(Deserialize)]
@@ -108,6 +148,7 @@ struct WrittenState {
     oom_killed: bool,
     error: Option<String>,
     started_at: Option<String>,
+    finished_at: Option<String>,
     health: Option<WrittenHealth>,
 }
 
@@ -130,6 +171,7 @@ impl Container {
             name,
             restart_count,
             state,
+            config,
         } = serde_json::from_slice(body).map_err(AnswerError::Form)?;
         let status = state
             .status
@@ -153,6 +195,8 @@ impl Container {
             oom_killed: state.oom_killed,
             error: state.error.unwrap_or_default(),
             started: state.started_at.as_deref().and_then(unix_time),
+            finished: state.finished_at.as_deref().and_then(unix_time),
+            health_check: config.and_then(|config| config.healthcheck),
             exit_code: state.exit_code,
         })
     }
@@ -223,6 +267,34 @@ mod tests {
             ("", None)
         );
         assert!(container.started.is_some());
+    }
+
+    #[test]
+    fn a_health_check_has_the_time_that_its_own_settings_give_it() {
+        let grace = |config: &str| {
+            let text = format!(
+                r#"{{"Id": "1", "Name": "/a", "State": {{"Status": "running"}}, "Config": {config}}}"#
+            );
+            let container = Container::read(text.as_bytes()).unwrap();
+            container.health_check.map(|check| check.start_grace())
+        };
+        assert_eq!(grace("null"), None);
+        assert_eq!(grace(r#"{"Image": "a", "Healthcheck": null}"#), None);
+        assert_eq!(
+            grace(r#"{"Healthcheck": {"Test": ["CMD", "true"]}}"#),
+            Some(180.0)
+        );
+        assert_eq!(
+            grace(
+                r#"{"Healthcheck": {"Interval": 60000000000, "Timeout": 5000000000, "StartPeriod": 120000000000,
+                    "Retries": 2}}"#
+            ),
+            Some(250.0)
+        );
+        assert_eq!(
+            grace(r#"{"Healthcheck": {"Interval": -1, "Retries": 9223372036854775807}}"#),
+            Some(86_400.0)
+        );
     }
 
     #[test]

@@ -4,6 +4,7 @@ use http::StatusCode;
 use serde::Deserialize;
 
 use super::answer::{Container, Health, State};
+use super::restarts::{Course, PROVEN, WINDOW};
 use crate::check::api_client::Answer;
 use crate::config::docker::DockerSettings;
 use crate::model::{Problem, Reason};
@@ -13,19 +14,37 @@ const MAX_QUOTED: usize = 200;
 /// The shortest beginning of an id that names a container: what `docker ps` shows.
 const SHORT_ID: usize = 12;
 
+/// For how long a health check may be starting, in seconds, where the engine does not say how it is set up.
+const DEFAULT_START_GRACE: f64 = 45.0;
+
 /// Success, success with a warning, or failure. `now` is the engine's time.
-pub fn judge(container: &Container, settings: &DockerSettings, now: f64) -> Result<Option<Problem>, Problem> {
+pub fn judge(
+    container: &Container,
+    settings: &DockerSettings,
+    course: Course,
+    now: f64,
+) -> Result<Option<Problem>, Problem> {
     let name = &settings.container;
     let state = |message: String| Problem::new(Reason::State, message);
     let logs = format!("`docker logs {name}` tells more");
     let (code, error) = (how_it_ended(container), why(container));
     match container.state {
-        Some(State::Running) => running(container, settings, now),
+        // Whatever it is doing now, it does not serve for long.
+        Some(State::Running | State::Restarting) if matches!(course, Course::Looping { .. }) => {
+            Err(state(format!("{}{code}{error}; {logs}", in_a_loop(name, course))))
+        }
+        Some(State::Running) => match (running(container, settings, now)?, course) {
+            (None, Course::Restarted(age)) if container.health.is_none() => Ok(Some(state(format!(
+                "{name} was restarted by its policy {age:.0} s ago; it counts as up once it has run for {PROVEN} s; {logs}"
+            )))),
+            (warning, _) => Ok(warning),
+        },
+        // As a unit of systemd in auto-restart.
         Some(State::Restarting) => {
             let restarts = container.restarts.unwrap_or_default();
-            Ok(Some(state(format!(
-                "{name} is restarting, as it did {restarts} times{code}{error}; {logs}"
-            ))))
+            Err(state(format!(
+                "{name} has ended and waits to be restarted, as it did {restarts} times{code}{error}; {logs}"
+            )))
         }
         Some(State::Created) => Err(state(format!(
             "{name} was created, but never started{error}: `docker start {name}` starts it"
@@ -43,6 +62,17 @@ pub fn judge(container: &Container, settings: &DockerSettings, now: f64) -> Resu
             quoted(&container.status)
         ))),
     }
+}
+
+fn in_a_loop(name: &str, course: Course) -> String {
+    let Course::Looping { restarts, proof } = course else {
+        return name.to_owned();
+    };
+    let minutes = WINDOW / 60.0;
+    format!(
+        "{name} is in a restart loop: its policy restarted it {restarts} times within {minutes} min; it counts as up once it \
+         has run for {proof:.0} s"
+    )
 }
 
 fn running(container: &Container, settings: &DockerSettings, now: f64) -> Result<Option<Problem>, Problem> {
@@ -69,9 +99,9 @@ fn running(container: &Container, settings: &DockerSettings, now: f64) -> Result
         ))),
         (Some(Health::Starting), _) => {
             let since = container.started.map_or(0.0, |started| (now - started).max(0.0));
-            let grace = settings.start_grace.as_secs_f64();
+            let (grace, source) = start_grace(container, settings);
             let problem = state(format!(
-                "the health check of {name} has not passed yet, {since:.0} s after its start; {grace} s are allowed (start_grace){probe}"
+                "the health check of {name} has not passed yet, {since:.0} s after its start; {grace} s are allowed ({source}){probe}"
             ));
             if since < grace {
                 Ok(Some(problem))
@@ -83,6 +113,18 @@ fn running(container: &Container, settings: &DockerSettings, now: f64) -> Result
             "the health of {name} is {}, which this exporter does not know; is there a newer one?",
             quoted(word)
         )))),
+    }
+}
+
+/// For how long its health check may be starting, and what says so.
+fn start_grace(container: &Container, settings: &DockerSettings) -> (f64, &'static str) {
+    match (settings.start_grace, container.health_check) {
+        (Some(grace), _) => (grace.as_secs_f64(), "start_grace"),
+        (None, Some(check)) => (
+            check.start_grace(),
+            "by the start period, interval, timeout and retries of the health check",
+        ),
+        (None, None) => (DEFAULT_START_GRACE, "start_grace"),
     }
 }
 

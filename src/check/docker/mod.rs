@@ -4,6 +4,7 @@
 
 mod answer;
 mod judge;
+mod restarts;
 
 use std::time::SystemTime;
 
@@ -12,6 +13,7 @@ use http::Request;
 use http_body_util::Full;
 
 use self::answer::{Container, Health, State};
+use self::restarts::Restarts;
 use super::Shared;
 use super::api_client::{Answer, ApiClient, Endpoint};
 use super::tls::{CERTIFICATE_NOT_AFTER, TlsClient};
@@ -88,6 +90,7 @@ const MAX_ANSWER_BYTES: usize = 1 << 20;
 pub struct DockerCheck {
     settings: DockerSettings,
     client: ApiClient,
+    restarts: Restarts,
 }
 
 impl DockerCheck {
@@ -107,6 +110,7 @@ impl DockerCheck {
         Self {
             client: ApiClient::new(endpoint, network, settings.reuse_connection, MAX_ANSWER_BYTES),
             settings: settings.clone(),
+            restarts: Restarts::default(),
         }
     }
 
@@ -144,7 +148,9 @@ impl DockerCheck {
         })?;
         judge::is_meant(&container, &self.settings)?;
         push_samples(&container, &mut trace.report.samples);
-        trace.report.warning = judge::judge(&container, &self.settings, engine_time(&answer))?;
+        let now = engine_time(&answer);
+        let course = self.restarts.look(&container, now);
+        trace.report.warning = judge::judge(&container, &self.settings, course, now)?;
         Ok(())
     }
 
@@ -242,7 +248,8 @@ pub fn rehearse(settings: &DockerSettings, body: &[u8]) -> Result<Vec<Sample>, S
     })?;
     let mut samples = Vec::new();
     push_samples(&container, &mut samples);
-    match judge::judge(&container, settings, 0.0) {
+    let course = Restarts::default().look(&container, 0.0);
+    match judge::judge(&container, settings, course, 0.0) {
         Ok(warning) => Ok(warning.map_or(samples, |_| Vec::new())),
         Err(problem) => Err(problem.to_string()),
     }

@@ -23,7 +23,7 @@ fn container(status: &str, rest: &str) -> Container {
 
 /// `up`, or the kind of problem with its message.
 fn verdict_at(now: f64, container: &Container) -> String {
-    match judge(container, &settings("container: web"), now) {
+    match judge(container, &settings("container: web"), Course::Steady, now) {
         Ok(None) => "up".to_owned(),
         Ok(Some(problem)) => format!("warning {problem}"),
         Err(problem) => format!("failure {problem}"),
@@ -43,7 +43,8 @@ fn every_state_has_its_verdict() {
         (
             "restarting",
             r#", "ExitCode": 1"#,
-            "warning state: web is restarting, as it did 2 times, with exit code 1; `docker logs web` tells more",
+            "failure state: web has ended and waits to be restarted, as it did 2 times, with exit code 1; `docker logs web` \
+             tells more",
         ),
         (
             "exited",
@@ -93,6 +94,69 @@ fn health_counts_while_it_runs() {
         "warning state: the health of web is \"sleepy\", which this exporter does not know; is there a newer one?"
     );
     assert!(verdict("exited", &health("healthy")).starts_with("failure state: web has exited"));
+}
+
+#[test]
+fn a_loop_is_a_failure_and_one_restart_a_warning_for_a_moment() {
+    let judged = |status: &str, rest: &str, course| match judge(
+        &container(status, rest),
+        &settings("container: web"),
+        course,
+        102.0,
+    ) {
+        Ok(None) => "up".to_owned(),
+        Ok(Some(problem)) => format!("warning {problem}"),
+        Err(problem) => format!("failure {problem}"),
+    };
+    let looping = Course::Looping {
+        restarts: 4,
+        proof: 30.0,
+    };
+    let text = "failure state: web is in a restart loop: its policy restarted it 4 times within 5 min; it counts as up once \
+                it has run for 30 s";
+    let logs = "; `docker logs web` tells more";
+    assert_eq!(judged("running", "", looping), format!("{text}{logs}"));
+    let healthy = r#", "Health": {"Status": "healthy"}"#;
+    assert_eq!(judged("running", healthy, looping), format!("{text}{logs}"));
+    assert_eq!(
+        judged("restarting", r#", "ExitCode": 3"#, looping),
+        format!("{text}, with exit code 3{logs}")
+    );
+    assert!(judged("exited", "", looping).starts_with("failure state: web has exited"));
+    assert_eq!(
+        judged("running", "", Course::Restarted(2.0)),
+        format!(
+            "warning state: web was restarted by its policy 2 s ago; it counts as up once it has run for 10 s{logs}"
+        )
+    );
+    assert_eq!(judged("running", healthy, Course::Restarted(2.0)), "up");
+}
+
+#[test]
+fn a_health_check_may_be_starting_as_long_as_its_own_settings_say() {
+    let text = r#"{"Id": "1", "Name": "/web", "State": {"Status": "running", "StartedAt": "1970-01-01T00:01:40Z",
+        "Health": {"Status": "starting"}},
+        "Config": {"Healthcheck": {"Interval": 60000000000, "Timeout": 10000000000, "StartPeriod": 60000000000}}}"#;
+    let starting = Container::read(text.as_bytes()).unwrap();
+    let said = verdict_at(150.0, &starting);
+    assert_eq!(
+        said,
+        "warning state: the health check of web has not passed yet, 50 s after its start; 270 s are allowed (by the start \
+         period, interval, timeout and retries of the health check)"
+    );
+    assert!(verdict_at(369.0, &starting).starts_with("warning"));
+    assert!(verdict_at(370.0, &starting).starts_with("failure"));
+    let own = judge(
+        &starting,
+        &settings("container: web, start_grace: 20s"),
+        Course::Steady,
+        121.0,
+    );
+    assert!(
+        own.unwrap_err()
+            .message()
+            .ends_with("20 s are allowed (start_grace)")
+    );
 }
 
 #[test]
