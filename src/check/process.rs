@@ -1,7 +1,8 @@
 //! The process check: are as many processes there as there should be, and what do they use?
 //!
 //! Counted is every process that meets all criteria, kernel threads (which have a name only) included. Not counted are
-//! the exporter itself and processes that have ended but were not reaped (zombies).
+//! the exporter itself, its ancestors and whatever else belongs to the command that started it (see
+//! [`super::proc_scan`]), and processes that have ended but were not reaped (zombies).
 
 mod cpu;
 mod samples;
@@ -15,7 +16,7 @@ use rustix::io::Errno;
 use super::Shared;
 use super::proc_scan::{Answer, Criteria, ScanError, Scanner};
 use super::shortage;
-use crate::config::process::{ProcessSettings, User};
+use crate::config::process::{PidNamespace, ProcessSettings, User};
 use crate::model::{MAX_PIDS, Problem, Reason, Report};
 
 use cpu::CpuCounter;
@@ -41,6 +42,9 @@ impl ProcessCheck {
                 .chain(&settings.regex)
                 .cloned()
                 .collect(),
+            command_line: settings.cmdline_regex.clone(),
+            exclude: settings.exclude.clone(),
+            is_own_namespace: settings.pid_namespace == PidNamespace::Own,
             ..Criteria::default()
         };
         Self {
@@ -162,6 +166,18 @@ fn judge(settings: &ProcessSettings, answer: &Answer) -> Result<(), Problem> {
         message.push_str(&format!(
             "; {} more ended, but were not reaped by their parent",
             answer.found.zombies
+        ));
+    }
+    if answer.found.kin > 0 {
+        message.push_str(&format!(
+            "; {} more started the exporter or belong to its command, and are not counted",
+            answer.found.kin
+        ));
+    }
+    if answer.found.excluded > 0 {
+        message.push_str(&format!(
+            "; {} more are left out by exclude",
+            answer.found.excluded
         ));
     }
     if answer.found.unknown > 0 {

@@ -1,5 +1,7 @@
 //! The configuration of process checks.
 
+mod exclude;
+mod pid_namespace;
 mod texts;
 mod user;
 
@@ -8,11 +10,13 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+pub use exclude::Exclude;
+pub use pid_namespace::PidNamespace;
 pub use texts::Texts;
 pub use user::User;
 
 use super::pattern::Pattern;
-use super::place::{Invalid, Place};
+use super::place::{Invalid, Place, all};
 
 /// The longest target, in bytes; a longer one is cut.
 const MAX_TARGET_BYTES: usize = 200;
@@ -36,6 +40,15 @@ pub struct ProcessOptions {
     pub min: Option<u64>,
     /// The most processes that are not too many; no limit by default.
     pub max: Option<u64>,
+    /// One regular expression or a list: every one is found in the command line (arguments separated by spaces, the first
+    /// 128 KiB), so a process without one does not match.
+    pub cmdline_regex: Option<Texts>,
+    /// What is not counted although all else holds: one string or a list, any of which is found as by match; or a mapping
+    /// with match and regex.
+    pub exclude: Option<Exclude>,
+    /// Which processes count: any that /proc shows (default), or own, those of the pid namespace that /proc belongs to. On
+    /// a host, own leaves out what runs in containers.
+    pub pid_namespace: Option<PidNamespace>,
 }
 
 /// What a process check needs, resolved. At least one of the criteria is there.
@@ -55,6 +68,12 @@ pub struct ProcessSettings {
     pub min: u64,
     /// The most processes that are not too many.
     pub max: Option<u64>,
+    /// The expressions all of which are found in the command line.
+    pub cmdline_regex: Vec<Pattern>,
+    /// The expressions any of which keeps a process from being counted.
+    pub exclude: Vec<Pattern>,
+    /// Which processes count.
+    pub pid_namespace: PidNamespace,
 }
 
 impl ProcessOptions {
@@ -63,10 +82,15 @@ impl ProcessOptions {
     /// # Errors
     /// When something is wrong with them; all of it is reported at its place.
     pub fn resolve(self, place: &Place<'_>) -> Result<ProcessSettings, Invalid> {
-        let nothing =
-            self.matches.is_none() && self.regex.is_none() && self.user.is_none() && self.exe.is_none();
+        let nothing = self.matches.is_none()
+            && self.regex.is_none()
+            && self.cmdline_regex.is_none()
+            && self.user.is_none()
+            && self.exe.is_none();
         let criteria = if nothing {
-            Err(place.error("a process check needs something to look for: give match, regex, user or exe"))
+            Err(place.error(
+                "a process check needs something to look for: give match, regex, cmdline_regex, user or exe",
+            ))
         } else {
             Ok(())
         };
@@ -87,6 +111,14 @@ impl ProcessOptions {
             .map(|path| resolve_exe(path, &place.field("exe")))
             .transpose();
         let limits = resolve_limits(self.min, self.max, place);
+        let cmdline_regex = self
+            .cmdline_regex
+            .map(|list| resolve_regexes(list, &place.field("cmdline_regex")))
+            .transpose();
+        let exclude = self
+            .exclude
+            .map(|exclude| exclude.resolve(&place.field("exclude")))
+            .transpose();
         let (matching, regex, user, exe, (min, max)) = (matching?, regex?, user?, exe?, limits?);
         criteria?;
         let (matches, any_match) = matching.unzip();
@@ -98,7 +130,23 @@ impl ProcessOptions {
             exe,
             min,
             max,
+            cmdline_regex: cmdline_regex?.unwrap_or_default(),
+            exclude: exclude?.unwrap_or_default(),
+            pid_namespace: self.pid_namespace.unwrap_or_default(),
         })
+    }
+}
+
+fn resolve_regexes(list: Texts, place: &Place<'_>) -> Result<Vec<Pattern>, Invalid> {
+    match list {
+        Texts::One(source) => Ok(vec![resolve_regex(&source, place)?]),
+        Texts::Many(sources) if sources.is_empty() => {
+            Err(place.error("an empty list says nothing; give at least one regular expression"))
+        }
+        Texts::Many(sources) => all(sources
+            .iter()
+            .enumerate()
+            .map(|(index, source)| resolve_regex(source, &place.index(index)))),
     }
 }
 
@@ -157,6 +205,8 @@ impl ProcessSettings {
             parts.push(self.matches.join(","));
         }
         parts.extend(self.regex.iter().map(|regex| format!("regex={}", regex.as_str())));
+        let cmdline = self.cmdline_regex.iter();
+        parts.extend(cmdline.map(|regex| format!("cmdline_regex={}", regex.as_str())));
         parts.extend(self.user.iter().map(|user| format!("user={user}")));
         parts.extend(self.exe.iter().map(|path| format!("exe={}", path.display())));
         let mut target = parts.join(" ");

@@ -85,6 +85,16 @@ fn cases() -> Vec<(&'static str, Make)> {
                 format!("    k{index}: 1\n")
             })
         }),
+        ("unknown keys of a service in the old monitor's form", || {
+            lines("services:\n  - key: a\n    systemd: b\n", usize::MAX, |index| {
+                format!("    k{index}: 1\n")
+            })
+        }),
+        ("services in the old monitor's form", || {
+            lines("services:\n", 100_000, |index| {
+                format!("  - {{ key: k{index}, systemd: a, port: \"{index}\", process_match: [\"\"] }}\n")
+            })
+        }),
         ("duplicate keys", || "services: 1\n".repeat(MAX_FILE_BYTES / 12)),
         ("lists for keys", || "? [a]\n: b\n".repeat(MAX_FILE_BYTES / 10)),
         ("tags", || "- !a b\n".repeat(MAX_FILE_BYTES / 7)),

@@ -20,7 +20,7 @@ pub fn config(target: &Switchable) -> String {
         "defaults: {{ interval: 500ms, timeout: 400ms, recheck_interval: 500ms, successes_before_up: 1, \
          thresholds: {{ degraded: 200ms, down: 300ms }} }}\n\
          services:\n\
-         - {{ key: steady, name: Steady, group: one, checks: [{{ kind: process, regex: upkeep_exporter }}] }}\n\
+         - {{ key: steady, name: Steady, group: one, checks: [{{ kind: process, regex: . }}] }}\n\
          - {{ key: api, name: The API, group: two, description: told, url: 'http://{address}/' }}\n"
     )
 }

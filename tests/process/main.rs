@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod fake;
+mod kin;
 mod privileges;
 mod real;
 mod real_odd;

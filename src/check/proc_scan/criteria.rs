@@ -11,6 +11,12 @@ pub struct Criteria {
     pub user: Option<u32>,
     /// The executable is one of these paths.
     pub executables: Option<Vec<Vec<u8>>>,
+    /// Each is found in the command line.
+    pub command_line: Vec<Pattern>,
+    /// None is found in the name or in the command line.
+    pub exclude: Vec<Pattern>,
+    /// The process is in the pid namespace that /proc belongs to, not in one below it.
+    pub is_own_namespace: bool,
 }
 
 /// Whether something holds for a process.
@@ -48,15 +54,24 @@ pub trait Facts {
 
     /// The executable's path, empty where there is none; `None` where it may not be read.
     fn executable(&mut self) -> Option<&[u8]>;
+
+    /// Whether it is in the pid namespace that /proc belongs to; `None` where that may not be read.
+    fn is_in_own_namespace(&mut self) -> Option<bool>;
 }
 
 impl Criteria {
-    /// Whether all of them hold for a process with this name and command line (empty where there is none, `None` where
-    /// it may not be read).
+    /// Whether all that is looked for holds for a process with this name and command line (empty where there is none,
+    /// `None` where it may not be read). What is excluded is not asked.
     pub fn hold(&self, name: &[u8], command_line: Option<&[u8]>, facts: &mut impl Facts) -> Holds {
         let mut holds = Holds::Yes;
         for pattern in &self.patterns {
             holds = holds.and(|| in_texts(pattern, name, command_line));
+        }
+        for pattern in &self.command_line {
+            holds = holds.and(|| match command_line {
+                Some(text) => Holds::known(!text.is_empty() && pattern.is_match(text)),
+                None => Holds::Unknown,
+            });
         }
         if let Some(wanted) = self.user {
             holds = holds.and(|| match facts.user() {
@@ -70,7 +85,23 @@ impl Criteria {
                 None => Holds::Unknown,
             });
         }
+        if self.is_own_namespace {
+            holds = holds.and(|| facts.is_in_own_namespace().map_or(Holds::Unknown, Holds::known));
+        }
         holds
+    }
+
+    /// Whether a process with this name and command line is left out.
+    pub fn exclude(&self, name: &[u8], command_line: Option<&[u8]>) -> Holds {
+        let mut found = Holds::No;
+        for pattern in &self.exclude {
+            match in_texts(pattern, name, command_line) {
+                Holds::Yes => return Holds::Yes,
+                Holds::Unknown => found = Holds::Unknown,
+                Holds::No => {}
+            }
+        }
+        found
     }
 }
 
@@ -101,6 +132,10 @@ mod tests {
         fn executable(&mut self) -> Option<&[u8]> {
             self.1.map(str::as_bytes)
         }
+
+        fn is_in_own_namespace(&mut self) -> Option<bool> {
+            None
+        }
     }
 
     fn hold(
@@ -118,7 +153,42 @@ mod tests {
             patterns: patterns.iter().map(|text| Pattern::new(text).unwrap()).collect(),
             user,
             executables: exe.map(|path| vec![path.as_bytes().to_vec()]),
+            ..Criteria::default()
         }
+    }
+
+    #[test]
+    fn every_expression_for_the_command_line_must_hold_there() {
+        let wanted = Criteria {
+            command_line: ["java", "-Dname=a( |$)"]
+                .map(|text| Pattern::new(text).unwrap())
+                .into(),
+            ..Criteria::default()
+        };
+        assert_eq!(
+            hold(&wanted, "x", Some("java -Dname=a -jar b"), None, None),
+            Holds::Yes
+        );
+        assert_eq!(hold(&wanted, "x", Some("java -Dname=ab"), None, None), Holds::No);
+        assert_eq!(hold(&wanted, "java -Dname=a", Some(""), None, None), Holds::No);
+        assert_eq!(hold(&wanted, "x", None, None, None), Holds::Unknown);
+    }
+
+    #[test]
+    fn what_is_excluded_is_known_only_with_the_command_line() {
+        let wanted = Criteria {
+            exclude: ["^vi", "less"].map(|text| Pattern::new(text).unwrap()).into(),
+            is_own_namespace: true,
+            ..Criteria::default()
+        };
+        let excluded =
+            |name: &str, line: Option<&str>| wanted.exclude(name.as_bytes(), line.map(str::as_bytes));
+        assert_eq!(excluded("vim", None), Holds::Yes);
+        assert_eq!(excluded("x", Some("vi a")), Holds::Yes);
+        assert_eq!(excluded("x", Some("a less b")), Holds::Yes);
+        assert_eq!(excluded("x", Some("a vi")), Holds::No);
+        assert_eq!(excluded("x", None), Holds::Unknown);
+        assert_eq!(hold(&wanted, "x", Some(""), None, None), Holds::Unknown);
     }
 
     #[test]

@@ -3,7 +3,9 @@
 //! their deadlines, and the next ones are served by another thread, which leaves that command line alone.
 
 mod criteria;
+mod facts;
 mod files;
+mod kin;
 mod parse;
 mod progress;
 mod queue;

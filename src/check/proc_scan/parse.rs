@@ -65,6 +65,32 @@ impl<'a> Stat<'a> {
     }
 }
 
+/// Where a process comes from: its parent and its session, in the content of a stat file.
+pub fn descent(bytes: &[u8]) -> Option<(i32, i32)> {
+    let close = bytes.iter().rposition(|&byte| byte == b')')?;
+    let mut fields = bytes
+        .get(close + 1..)?
+        .split(u8::is_ascii_whitespace)
+        .filter(|field| !field.is_empty());
+    // After the state; between the two stands the process group.
+    Some((number(fields.nth(1)?)?, number(fields.nth(1)?)?))
+}
+
+/// In how many pid namespaces a process has an id, from that of /proc on, in the content of a status file. `None` where the
+/// kernel does not say (before Linux 4.1).
+pub fn namespaces(bytes: &[u8]) -> Option<usize> {
+    let ids = bytes
+        .split(|&byte| byte == b'\n')
+        .find_map(|line| line.strip_prefix(b"NSpid:"))?;
+    let ids = ids.split(u8::is_ascii_whitespace);
+    Some(ids.filter(|id| !id.is_empty()).count())
+}
+
+/// The ids in the content of a `children` file.
+pub fn ids(bytes: &[u8]) -> impl Iterator<Item = i32> + '_ {
+    bytes.split(u8::is_ascii_whitespace).filter_map(process_id)
+}
+
 /// A soft resource limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SoftLimit {

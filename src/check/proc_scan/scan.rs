@@ -12,8 +12,10 @@ use std::path::Path;
 
 use rustix::io::Errno;
 
-use super::criteria::{Criteria, Facts, Holds};
+use super::criteria::{Criteria, Holds};
+use super::facts::ReadFacts;
 use super::files::{ProcRoot, ProcessPath};
+use super::kin::Kin;
 use super::parse::{SoftLimit, Stat, join_arguments, max_open_files};
 use super::progress::Progress;
 use crate::check::shortage::of_errno;
@@ -55,6 +57,10 @@ pub struct Found {
     pub zombies: usize,
     /// Processes of which it can't be told whether the criteria hold.
     pub unknown: usize,
+    /// Processes for which they hold, but which are excluded.
+    pub excluded: usize,
+    /// Processes for which they hold, but which started the exporter or belong to its own command.
+    pub kin: usize,
 }
 
 /// What one scan saw, whoever asked.
@@ -72,10 +78,10 @@ pub struct Survey {
 /// Buffers that are used again from scan to scan.
 #[derive(Debug)]
 pub struct Buffers {
-    path: ProcessPath,
-    stat: Vec<u8>,
+    pub(super) path: ProcessPath,
+    pub(super) stat: Vec<u8>,
     name: Vec<u8>,
-    command_line: Vec<u8>,
+    pub(super) command_line: Vec<u8>,
 }
 
 impl Default for Buffers {
@@ -101,7 +107,7 @@ pub fn scan(
     buffers: &mut Buffers,
 ) -> Result<(Vec<Found>, Survey), Errno> {
     let root = ProcRoot::open(root)?;
-    let own = root.own_process();
+    let kin = Kin::find(&root, buffers)?;
     let ids = root.processes()?;
     let mut found = vec![Found::default(); wanted.len()];
     let mut survey = Survey {
@@ -111,10 +117,11 @@ pub fn scan(
     };
     for id in ids {
         progress.enter(id);
-        if Some(id) == own {
+        if kin.is_own(id) {
             continue;
         }
-        match look_at(&root, id, avoided.contains(&id), wanted, &mut found, buffers) {
+        let is_avoided = avoided.contains(&id);
+        match look_at(&root, id, is_avoided, &kin, wanted, &mut found, buffers) {
             Ok(()) => survey.processes.push(id),
             Err(error) if has_ended(error) => {}
             // What could not be read for want of descriptors or memory may be what is looked for.
@@ -137,6 +144,7 @@ fn look_at(
     root: &ProcRoot,
     id: i32,
     is_avoided: bool,
+    kin: &Kin,
     wanted: &[&Criteria],
     found: &mut [Found],
     buffers: &mut Buffers,
@@ -169,32 +177,38 @@ fn look_at(
         }
     };
 
-    let mut facts = ReadFacts {
-        root,
-        path,
-        user: None,
-        executable: None,
-    };
+    let mut facts = ReadFacts::new(root, path);
     let mut has_details = false;
     for (criteria, found) in wanted.iter().zip(found) {
-        match criteria.hold(name, command_line, &mut facts) {
-            Holds::No => continue,
-            Holds::Unknown => {
+        let holds = criteria.hold(name, command_line, &mut facts);
+        if holds == Holds::No {
+            continue;
+        }
+        if kin.contains(id, command_line) {
+            found.kin += 1;
+            continue;
+        }
+        match (criteria.exclude(name, command_line), holds) {
+            (Holds::Yes, _) => {
+                found.excluded += 1;
+                continue;
+            }
+            (Holds::No, Holds::Yes) => {}
+            _ => {
                 found.unknown += 1;
                 continue;
             }
-            Holds::Yes => {}
         }
         let read = match &mut numbers {
             Some(read) => read,
-            None => numbers.insert(Numbers::read(root, id, facts.path, stat)?.0),
+            None => numbers.insert(Numbers::read(root, id, facts.path(), stat)?.0),
         };
         if read.is_zombie {
             found.zombies += 1;
             continue;
         }
         if !has_details {
-            read_details(root, facts.path, &mut read.process)?;
+            read_details(root, facts.path(), &mut read.process)?;
             has_details = true;
         }
         found.processes.push(read.process);
@@ -259,28 +273,6 @@ fn read_texts(
     Ok(Some((name_length - 1, length)))
 }
 
-/// Facts about one process, each read at most once, whoever needs it.
-struct ReadFacts<'a> {
-    root: &'a ProcRoot,
-    path: &'a mut ProcessPath,
-    user: Option<Option<u32>>,
-    executable: Option<Option<Vec<u8>>>,
-}
-
-impl Facts for ReadFacts<'_> {
-    fn user(&mut self) -> Option<u32> {
-        *self
-            .user
-            .get_or_insert_with(|| self.root.owner(self.path.directory()).ok())
-    }
-
-    fn executable(&mut self) -> Option<&[u8]> {
-        self.executable
-            .get_or_insert_with(|| read_executable(self.root, self.path))
-            .as_deref()
-    }
-}
-
 /// Makes `path` that of a thread which still runs in a process whose first thread has ended, because the first one's
 /// directory shows neither command line nor descriptors any more. Returns the resident pages seen there.
 fn enter_live_thread(root: &ProcRoot, id: i32, path: &mut ProcessPath) -> Result<u64, Errno> {
@@ -299,23 +291,13 @@ fn enter_live_thread(root: &ProcRoot, id: i32, path: &mut ProcessPath) -> Result
 }
 
 /// The length of the command line as it is matched; `None` when it may not be read.
-fn read_command_line(
+pub(super) fn read_command_line(
     root: &ProcRoot,
     path: &mut ProcessPath,
     buffer: &mut [u8],
 ) -> Result<Option<usize>, Errno> {
     let length = readable(root.read(path.file("cmdline"), buffer))?;
     Ok(length.map(|length| join_arguments(&mut buffer[..length])))
-}
-
-/// The executable's path; empty for who has none (a kernel thread, a process that is ending), `None` when it may not be
-/// read.
-fn read_executable(root: &ProcRoot, path: &mut ProcessPath) -> Option<Vec<u8>> {
-    match root.link(path.file("exe")) {
-        Ok(target) => Some(target),
-        Err(error) if has_ended(error) => Some(Vec::new()),
-        Err(_) => None,
-    }
 }
 
 /// Adds what is only read of processes that somebody wants.
@@ -337,6 +319,6 @@ fn readable<T>(result: Result<T, Errno>) -> Result<Option<T>, Errno> {
 }
 
 /// Whether an error says that the process is no more: its directory is gone, or was opened before it ended.
-fn has_ended(error: Errno) -> bool {
+pub(super) fn has_ended(error: Errno) -> bool {
     matches!(error, Errno::NOENT | Errno::SRCH)
 }

@@ -34,7 +34,7 @@ pub static PROCESSES: Family = family(
     "upkeep_processes",
     MetricType::Gauge,
     Unit::None,
-    "Matching processes, zombies and the exporter itself left out.",
+    "Matching processes; zombies, the exporter and the processes of its own command left out.",
 );
 
 /// CPU time.

@@ -61,6 +61,30 @@ fn any_string_is_found_in_any_case_and_taken_literally() {
 }
 
 #[test]
+fn what_is_left_out_is_written_as_texts_or_as_expressions() {
+    let sources = |exclude: &str| -> Vec<String> {
+        let settings = resolved(&format!("{{\"match\": \"a\", \"exclude\": {exclude}}}"));
+        settings
+            .exclude
+            .iter()
+            .map(|pattern| pattern.as_str().to_owned())
+            .collect()
+    };
+    assert_eq!(sources("\"b\""), sources("[\"b\"]"));
+    assert_eq!(sources("\"b\""), sources("{\"match\": \"b\"}"));
+    assert_eq!(sources("{\"regex\": \"^b\"}"), ["^b"]);
+    assert_eq!(
+        sources("{\"regex\": [\"^b\", \"c$\"], \"match\": \"d\"}").len(),
+        3
+    );
+    let plain = resolved(r#"{"match": "a"}"#);
+    assert_eq!((plain.exclude.len(), plain.pid_namespace), (0, PidNamespace::Any));
+    let own = resolved(r#"{"cmdline_regex": "a", "pid_namespace": "own"}"#);
+    assert_eq!(own.pid_namespace, PidNamespace::Own);
+    assert_eq!(own.target(), "cmdline_regex=a");
+}
+
+#[test]
 fn a_user_is_a_name_or_a_number() {
     for (written, user) in [
         ("\"www-data\"", User::Name("www-data".to_owned())),
@@ -78,7 +102,7 @@ fn what_is_wrong_is_said_where_it_is() {
     for (json, expected) in [
         (
             "{}",
-            "check: a process check needs something to look for: give match, regex, user or exe",
+            "check: a process check needs something to look for: give match, regex, cmdline_regex, user or exe",
         ),
         (
             r#"{"match": ""}"#,
@@ -99,6 +123,31 @@ fn what_is_wrong_is_said_where_it_is() {
         (
             r#"{"regex": "a(b"}"#,
             "check.regex: not a regular expression: unclosed group; the syntax is RE2's",
+        ),
+        (
+            r#"{"cmdline_regex": ["a", "a(b"]}"#,
+            "check.cmdline_regex[1]: not a regular expression: unclosed group; the syntax is RE2's",
+        ),
+        (
+            r#"{"cmdline_regex": []}"#,
+            "check.cmdline_regex: an empty list says nothing; give at least one regular expression",
+        ),
+        (
+            r#"{"match": "a", "exclude": ["b", ""]}"#,
+            "check.exclude[1]: a blank string is found in nearly every process; give a part of the name or of the command \
+             line",
+        ),
+        (
+            r#"{"match": "a", "exclude": {"regex": "("}}"#,
+            "check.exclude.regex: not a regular expression: unclosed group; the syntax is RE2's",
+        ),
+        (
+            r#"{"match": "a", "exclude": {}}"#,
+            "check.exclude: an empty mapping leaves nothing out: give match or regex",
+        ),
+        (
+            r#"{"exclude": "a", "pid_namespace": "own"}"#,
+            "check: a process check needs something to look for: give match, regex, cmdline_regex, user or exe",
         ),
         (
             r#"{"user": ""}"#,
@@ -176,6 +225,14 @@ fn other_types_and_keys_are_told_by_name() {
         (
             r#"{"user": 4294967296}"#,
             "4294967296 is not a user's number; these end at 4294967295",
+        ),
+        (
+            r#"{"exclude": 5}"#,
+            "invalid type: integer `5`, expected a string, a list of strings, or a mapping with match or regex",
+        ),
+        (
+            r#"{"pid_namespace": "host"}"#,
+            "unknown variant `host`, expected `own` or `any`",
         ),
         (r#"{"min": -1}"#, "invalid value: integer `-1`, expected u64"),
         (

@@ -24,6 +24,25 @@ fn reads_the_fields_behind_any_name() {
 }
 
 #[test]
+fn reads_where_a_process_comes_from() {
+    assert_eq!(descent(LINE), Some((1, 42)));
+    let text = std::fs::read("/proc/self/stat").unwrap();
+    let parent = std::os::unix::process::parent_id();
+    assert_eq!(descent(&text).map(|found| found.0), i32::try_from(parent).ok());
+    for text in ["", "1 (a)", "1 (a) S", "1 (a) S x 1 1", "1 (a) S 1 1"] {
+        assert_eq!(descent(text.as_bytes()), None, "{text}");
+    }
+}
+
+#[test]
+fn counts_pid_namespaces_and_lists_children() {
+    assert_eq!(namespaces(b"Name:\ta\nNStgid:\t7\t1\nNSpid:\t7\t1\nx"), Some(2));
+    assert_eq!(namespaces(b"NSpid:\t7"), Some(1));
+    assert_eq!(namespaces(b"Name:\tNSpid: 1\n"), None);
+    assert_eq!(ids(b"12 13  x 014 15 ").collect::<Vec<_>>(), [12, 13, 15]);
+}
+
+#[test]
 fn reads_its_own_process_as_the_kernel_tells_it() {
     let text = std::fs::read("/proc/self/stat").unwrap();
     let stat = Stat::parse(&text).unwrap();
