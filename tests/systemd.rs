@@ -1,5 +1,7 @@
 //! Systemd checks against a real systemd.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod common;
 
 #[path = "systemd/bus.rs"]
