@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::Instant;
 
 use self::families::ExpectInfo;
 pub use self::families::{EXPECT_INFO, FAILED_DUE_TO_BYTES, FAILED_DUE_TO_REGEX, PROBE_FAMILIES};
@@ -159,8 +160,9 @@ impl Speaker {
     async fn advance(
         &self,
         stepper: &mut Stepper,
-        trace: &Trace<'_>,
+        trace: &mut Trace<'_>,
     ) -> Result<Result<Action, Fault>, Problem> {
+        let begun = Instant::now();
         let none = || Stepper::new(&Steps::default());
         let weight = stepper.weight();
         let shared = Arc::new(Mutex::new(std::mem::replace(stepper, none())));
@@ -174,6 +176,8 @@ impl Speaker {
             action => Ok(action),
         };
         let action = self.judging.judge(weight, trace.within(LONG), work).await?;
+        // What judging takes is not the target's time.
+        trace.started += begun.elapsed();
         *stepper = std::mem::replace(
             &mut *shared.lock().unwrap_or_else(PoisonError::into_inner),
             none(),

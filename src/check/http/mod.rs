@@ -255,10 +255,13 @@ impl HttpCheck {
     async fn judge(&self, hop: &Hop, exchange: &mut Exchange, notes: &mut Notes<'_>) -> Result<(), Problem> {
         let trace = &mut notes.trace;
         let assertions = &self.settings.assertions;
-        trace.enter(Phase::Transfer);
+        // What judging the head takes is not the target's time.
+        let head_came = trace.leave();
         let head: &response::Parts = exchange.head();
         let known = self.requests.sends_credentials(hop);
         let verdict = self.look_at_head(head, known, trace.within(look::LONG)).await;
+        trace.started += head_came.elapsed();
+        trace.enter(Phase::Transfer);
         let way = judge::way(assertions, head.version, hop.url().is_https());
         let is_probe = trace.report.probe.is_some();
         // A probe tells the length of a body, whatever its head is like, and what regular expressions find in it.
