@@ -35,8 +35,12 @@ fn a_suspension_is_a_gap() {
     // The network is not there yet: the condition goes on, with the since-time it had.
     bench.run("api/http", 30 + 8 * HOUR, REFUSED);
     assert_eq!((bench.service().status, bench.down()), (Status::Down, since));
-    bench.run("api/http", 35 + 8 * HOUR, None);
-    bench.run("api/http", 40 + 8 * HOUR, None);
+    let is_confirmed = || bench.service().confirmed.unwrap()[Condition::Down as usize];
+    assert!(!is_confirmed(), "eight hours that nobody watched are no evidence");
+    bench.run("api/http", 55 + 8 * HOUR, REFUSED);
+    assert_eq!((is_confirmed(), bench.down()), (true, since));
+    bench.run("api/http", 60 + 8 * HOUR, None);
+    bench.run("api/http", 65 + 8 * HOUR, None);
     assert_eq!((bench.service().status, bench.down()), (Status::Up, Some(0.0)));
 }
 
@@ -73,6 +77,11 @@ fn steps_of_the_wall_clock_change_no_age() {
         assert_eq!(service.status_since, Some((1_000_009 + step) as f64));
         bench.run("api/http", 25, REFUSED);
         assert_eq!(ages(&bench), [16.0, 16.0, 0.0]);
+        assert_eq!(
+            bench.service().confirmed,
+            Some([false; 3]),
+            "a step is no evidence"
+        );
         // And back again.
         bench.clock.offset.fetch_sub(step * SECOND, Ordering::SeqCst);
         assert_eq!((ages(&bench), bench.down()), ([16.0, 16.0, 0.0], Some(9.0)));
