@@ -21,6 +21,9 @@ use crate::plan::{self, Blow, Victim};
 /// How long a server may take to start or to end on a busy machine.
 const LONG: Duration = Duration::from_secs(60);
 
+/// How soon a Prometheus that was started knows the Alertmanager.
+const ALERTMANAGER_KNOWN: Duration = Duration::from_secs(10);
+
 /// What runs.
 pub struct Stack {
     dir: TempDir,
@@ -32,6 +35,7 @@ pub struct Stack {
     _alertmanager: Server,
     /// Alerts that Prometheus failed to hand to Alertmanager, as counted by [`Stack::count_lost`].
     pub lost: AtomicU64,
+    forgiven: AtomicU64,
 }
 
 impl Stack {
@@ -69,6 +73,7 @@ impl Stack {
             exporter: Mutex::default(),
             prometheus: Mutex::default(),
             lost: AtomicU64::default(),
+            forgiven: AtomicU64::default(),
         };
         for victim in [Victim::Exporter, Victim::Prometheus] {
             *stack.server(victim).lock().await = Some(stack.launch(victim));
@@ -147,11 +152,16 @@ impl Stack {
             Blow::Killed | Blow::Terminated => *server = self.launch(victim),
         }
         self.ready(victim).await;
+        let ended = begun.elapsed().as_secs_f64();
+        if victim == Victim::Prometheus && blow != Blow::Frozen {
+            tokio::time::sleep(ALERTMANAGER_KNOWN).await;
+            self.forgive_lost().await;
+        }
         judge::Outage {
             victim,
             blow,
             begun: since,
-            ended: begun.elapsed().as_secs_f64(),
+            ended,
         }
     }
 
@@ -191,15 +201,27 @@ impl Stack {
         text
     }
 
-    /// Counts the alerts that Prometheus, since it was started last, has failed to hand to Alertmanager.
-    pub async fn count_lost(&self) {
+    /// How many alerts Prometheus has failed to hand to Alertmanager since it was started last.
+    async fn dropped(&self) -> u64 {
         let metrics = get(&format!("http://127.0.0.1:{}/metrics", self.prometheus_port)).await;
         let metrics = metrics.unwrap_or_default();
         let count = metrics
             .lines()
             .find_map(|line| line.strip_prefix("prometheus_notifications_dropped_total "));
         let count: f64 = count.and_then(|count| count.parse().ok()).unwrap_or_default();
-        self.lost.fetch_add(count as u64, Ordering::SeqCst);
+        count as u64
+    }
+
+    /// Takes what was lost so far as lost by the start: before it knows the Alertmanager, Prometheus loses everything.
+    pub async fn forgive_lost(&self) {
+        self.forgiven.store(self.dropped().await, Ordering::SeqCst);
+    }
+
+    /// Counts what was lost since.
+    pub async fn count_lost(&self) {
+        let forgiven = self.forgiven.load(Ordering::SeqCst);
+        let lost = self.dropped().await.saturating_sub(forgiven);
+        self.lost.fetch_add(lost, Ordering::SeqCst);
     }
 
     /// The lines of the exporter's log about a service.
