@@ -1,8 +1,8 @@
 //! The threads on which targets' words are held against expressions. What a target chooses to be dear costs these threads, which
 //! are two and have a low priority, and nobody else.
 //!
-//! Work that is small is done at once. Other work gets a turn of [`QUICK`] on one thread; what needs more begins again on the
-//! other one, where it gets up to [`MOST`]. So dear work delays dear work only. A check that was dear waits for the second
+//! Work that is small is done at once. Other work gets a turn of `QUICK` on one thread; what needs more begins again on the
+//! other one, where it gets up to `MOST`. So dear work delays dear work only. A check that was dear waits for the second
 //! thread at once the next time. A check has one piece of work at a time: its run waits for the result.
 
 use std::fmt;
@@ -76,7 +76,7 @@ impl Judging {
         }
     }
 
-    /// Begins a run, whose judgements share [`MOST`].
+    /// Begins a run, whose judgements share `MOST`.
     pub fn begin(&self) {
         self.spent.store(0, Ordering::Relaxed);
     }
