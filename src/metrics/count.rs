@@ -129,8 +129,9 @@ mod tests {
 
     #[test]
     fn an_empty_configuration_has_the_series_of_the_exporter() {
-        // build info, clock, two of the reload, the state, runs in flight, two of the status file, the web configuration;
-        // probes: made, failed, under way, refused by cause; requests refused by cause; seven of the process, the lag
-        assert_eq!(series_count(&Config::default()), 9 + 3 + 6 + 6 + 7 + 13);
+        // build info, clock, two of the reload, the state, runs in flight, two of the status file, the web configuration, the
+        // lost time; probes: made, failed, inconclusive, in progress, refused by cause; requests refused by cause; seven of
+        // the process, the lag
+        assert_eq!(series_count(&Config::default()), 10 + 4 + 6 + 6 + 7 + 13);
     }
 }

@@ -122,6 +122,8 @@ pub async fn attempt_noting<R: Runnable>(
 fn is_about_time(settings: &CheckSettings, problem: &Problem) -> bool {
     match problem.reason {
         Reason::Timeout | Reason::Closed | Reason::Dns => true,
+        // What came is judged in a part of the time that is left.
+        Reason::Limit => settings.kind.kind().is_timed(),
         // Workers that did not answer in time.
         Reason::Missing => settings.kind.kind() == CheckKind::Celery,
         _ => false,
@@ -130,6 +132,14 @@ fn is_about_time(settings: &CheckSettings, problem: &Problem) -> bool {
 
 /// How a run ended that stopped with `problem`, where lost time may explain that.
 fn judged(problem: Problem, is_explained: bool, lost: Duration, conditions: Conditions<'_>) -> Conclusion {
+    let is_bounded = problem.shortage == Some(Shortage::Time);
+    if is_bounded && conditions.discarded >= MAX_DISCARDED {
+        let text = format!(
+            "{} ({MAX_DISCARDED} runs before failed alike, so this one counts)",
+            problem.message()
+        );
+        return Conclusion::Failure(Problem::new(Reason::Timeout, text));
+    }
     if problem.shortage.is_some() || !is_explained {
         return problem.into();
     }

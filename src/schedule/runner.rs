@@ -71,7 +71,9 @@ impl Runner {
                 self.tell(problem);
                 *discarded + u32::from(problem.shortage == Some(Shortage::Time))
             }
-            _ => 0,
+            // Once failures count, all of them do until a run succeeds: a condition needs more evidence than one run.
+            Conclusion::Failure(_) => *discarded,
+            Conclusion::Success | Conclusion::Warning(_) => 0,
         };
         let ended = Instant::now();
         let run = Run {

@@ -76,7 +76,14 @@ impl ServiceState {
             .checks
             .iter()
             .any(|check| check.status(now) != Status::Unknown);
-        self.kept.has_verdict &= is_recent || is_known;
+        if !is_recent && !is_known {
+            self.kept.has_verdict = false;
+            // The rules held the page for as long as that and ended it: another one needs evidence of its own.
+            self.kept.conditions.confirmed = [false; Condition::ALL.len()];
+            for check in &mut self.checks {
+                check.kept.verdict.forget_evidence();
+            }
+        }
     }
 
     /// Brings the status in line with the checks, which made it what it is at `since`.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::check::{CheckHandle, CheckState, Recorded};
 use super::events::{Event, StatusChange};
@@ -58,6 +59,9 @@ pub struct Advice {
     /// The next run should not wait for the check's next tick.
     pub recheck: bool,
 }
+
+/// A check of a longer interval does not wait for its next tick after an inconclusive run.
+const SOON: Duration = Duration::from_secs(30);
 
 impl State {
     /// A state without services; what was `restored` waits for the configuration.
@@ -209,7 +213,8 @@ impl State {
             self.is_first_round_over |= self.awaited == 0;
         }
         let Some(recorded) = check.record(run, outcome, missed) else {
-            let recheck = !check.kept.verdict.is_up();
+            // What came to nothing is made up for soon, however seldom the check runs.
+            let recheck = !check.kept.verdict.is_up() || check.settings.interval > SOON;
             return Some((Advice { recheck }, None));
         };
         let needs_recheck = check.kept.verdict.needs_recheck(&recorded.judgement);

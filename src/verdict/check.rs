@@ -44,7 +44,7 @@ impl CheckVerdict {
         }
     }
 
-    /// Forgets the evidence for conditions: it was found with other settings.
+    /// Forgets the evidence for conditions: it was found with other settings, or long ago.
     pub fn forget_evidence(&mut self) {
         self.evidence = [None; 3];
     }

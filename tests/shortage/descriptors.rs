@@ -22,7 +22,7 @@ fn http(prefix: &str, count: usize, url: &str) -> Vec<String> {
 async fn silent_clients_take_no_service_down() {
     let good = Target::answering(ok("hello")).await;
     let exporter = Limited::start("ulimit -n 128", HEAD, &http("good", 20, &good.url("/")));
-    while exporter.metrics().await.services("up").len() < 20 {}
+    exporter.until_up(20).await;
     let mut silent = Vec::new();
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(6) {

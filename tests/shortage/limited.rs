@@ -3,17 +3,22 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
 use crate::common::servers::{Server, free_port, get};
 
-/// A running exporter.
+/// Held while an exporter runs: some of them fill the cores, and the others are judged by the clock.
+static CORES: Mutex<()> = Mutex::new(());
+
+/// A running exporter. There is one at a time.
 pub struct Limited {
     pub server: Server,
     port: u16,
     _dir: TempDir,
+    _cores: MutexGuard<'static, ()>,
 }
 
 /// The binary, started by a shell after it has run `before` (`ulimit -n 64`, say). The shell becomes the exporter.
@@ -35,6 +40,7 @@ fn write(dir: &Path, head: &str, services: &[String]) -> String {
 impl Limited {
     /// Starts it after the shell command `before`.
     pub fn start(before: &str, head: &str, services: &[String]) -> Self {
+        let cores = CORES.lock().unwrap_or_else(PoisonError::into_inner);
         let dir = tempfile::tempdir().unwrap();
         let port = free_port();
         let mut command = command(before);
@@ -45,6 +51,7 @@ impl Limited {
             server: Server::start("exporter", command, dir.path()),
             port,
             _dir: dir,
+            _cores: cores,
         }
     }
 
@@ -54,6 +61,15 @@ impl Limited {
 
     pub fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    /// Waits until so many services are up.
+    pub async fn until_up(&self, count: usize) {
+        let begun = Instant::now();
+        while self.metrics().await.services("up").len() < count {
+            assert!(begun.elapsed() < Duration::from_secs(60), "{}", self.server.log());
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
 
     /// What it exports, once it serves.

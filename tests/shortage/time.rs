@@ -29,18 +29,6 @@ fn is_hanging_found(metrics: &Metrics, exporter: &Limited) -> bool {
     down.contains(&"hanging0")
 }
 
-async fn until_up(exporter: &Limited, count: usize) {
-    let begun = Instant::now();
-    while exporter.metrics().await.services("up").len() < count {
-        assert!(
-            begun.elapsed() < Duration::from_secs(60),
-            "{}",
-            exporter.server.log()
-        );
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_freeze_takes_no_service_down() {
     let good = Target::slow(Duration::from_millis(400)).await;
@@ -50,7 +38,7 @@ async fn a_freeze_takes_no_service_down() {
     let head = "defaults: { interval: 2s, recheck_interval: 1s, timeout: 1500ms, \
                 thresholds: { degraded: 600ms, down: 1s } }";
     let exporter = Limited::start("true", head, &services);
-    until_up(&exporter, 200).await;
+    exporter.until_up(200).await;
     let before = exporter.metrics().await;
     let mut is_found = false;
     for _ in 0..3 {
@@ -139,7 +127,7 @@ async fn a_starved_exporter_takes_no_service_down_and_says_so() {
     let head = "defaults: { interval: 500ms, recheck_interval: 500ms, timeout: 1500ms, \
                 thresholds: { degraded: 600ms, down: 1s } }";
     let exporter = Limited::start("true", head, &services);
-    until_up(&exporter, 100).await;
+    exporter.until_up(100).await;
     // Found again from the start: a status that was there before tells nothing.
     let before = exporter.metrics().await;
     group.take(exporter.server.pid());

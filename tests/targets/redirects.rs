@@ -77,7 +77,6 @@ async fn secrets_stay_with_the_configured_server() {
     for place in [
         format!("http://localhost:{port}/x"),
         format!("http://{here}:{port}/x"),
-        format!("https://{}/x", secure_end.address),
     ] {
         for status in [301, 302, 303, 307, 308] {
             let target = leading(status, place.clone()).await;
@@ -89,6 +88,10 @@ async fn secrets_stay_with_the_configured_server() {
             );
         }
     }
+    // From http to https on the same host, as from port 8080 to 8443.
+    let target = leading(307, format!("https://{}/x", secure_end.address)).await;
+    http(known(&target.url("/"), &json!({}))).await.succeeded();
+    assert!(has_secrets(&end.received().pop().unwrap()));
     // To the same server: by its path, and by its whole address.
     for place in ["/end", "http://127.0.0.1:PORT/end"] {
         let target = leading(307, place).await;

@@ -4,9 +4,13 @@
 
 mod pickle;
 
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::config::celery::Serializer;
+
+/// The deepest nesting that is read: a reply nests three objects.
+const MAX_DEPTH: usize = 16;
 
 impl Serializer {
     /// The content type that names it (kombu.serialization).
@@ -55,7 +59,11 @@ impl Serializer {
             Self::Yaml => std::str::from_utf8(bytes)
                 .ok()
                 .and_then(|text| serde_yaml::from_str(text).ok()),
-            Self::Msgpack => rmp_serde::from_slice(bytes).ok(),
+            Self::Msgpack => {
+                let mut reader = rmp_serde::Deserializer::from_read_ref(bytes);
+                reader.set_max_depth(MAX_DEPTH);
+                Value::deserialize(&mut reader).ok()
+            }
             Self::Pickle => pickle::read(bytes),
         };
         value.ok_or_else(|| format!("it is not valid {self}"))
@@ -85,6 +93,13 @@ mod tests {
             assert_eq!(found, Some(serializer));
         }
         assert_eq!(Serializer::from_content_type("text/plain"), None);
+    }
+
+    #[test]
+    fn nesting_is_bounded() {
+        for (serializer, byte) in [(Serializer::Msgpack, 0x91), (Serializer::Json, b'[')] {
+            assert!(serializer.read(&[byte; 4096]).is_err(), "{serializer}");
+        }
     }
 
     #[test]

@@ -20,13 +20,15 @@ const OPEN_HEADERS: [HeaderName; 8] = [
     USER_AGENT,
 ];
 
+/// Whether a header holds no secret.
+pub fn is_open(name: &HeaderName) -> bool {
+    OPEN_HEADERS.contains(name) || *name == HOST
+}
+
 /// The headers that another server may have.
 pub fn open(headers: HeaderMap) -> HeaderMap {
     let mut open = HeaderMap::with_capacity(headers.len());
-    for name in headers
-        .keys()
-        .filter(|name| OPEN_HEADERS.contains(name) || **name == HOST)
-    {
+    for name in headers.keys().filter(|name| is_open(name)) {
         for value in headers.get_all(name) {
             open.append(name.clone(), value.clone());
         }
@@ -34,14 +36,12 @@ pub fn open(headers: HeaderMap) -> HeaderMap {
     open
 }
 
-/// Whether a URL leads to the configured server: to its host and port, or from http to https at their own ports. On another
-/// port there may be another program, whose it is nobody knows.
+/// Whether a URL leads to the configured server: to its host and port, or from http to https on its host, as servers redirect
+/// from port 8080 to 8443. On another port of the same scheme there may be another program, whose it is nobody knows.
 pub fn is_same_server(configured: &Url, next: &Url) -> bool {
     let (here, there) = (configured.port_or_known_default(), next.port_or_known_default());
     let is_same = configured.scheme() == next.scheme() && here == there;
-    let is_upgrade = (configured.scheme(), next.scheme()) == ("http", "https")
-        && configured.port().is_none()
-        && next.port().is_none();
+    let is_upgrade = (configured.scheme(), next.scheme()) == ("http", "https");
     configured.host() == next.host() && (is_same || is_upgrade)
 }
 
@@ -75,8 +75,10 @@ mod tests {
             ("http://a/", "http://x.a/", false),
             ("http://a/", "http://a:81/", false),
             ("http://a:81/", "http://a/", false),
-            ("http://a:81/", "https://a/", false),
-            ("http://a/", "https://a:8443/", false),
+            ("http://a:81/", "https://a/", true),
+            ("http://a:8080/", "https://a:8443/", true),
+            ("https://a:8443/", "http://a:8080/", false),
+            ("http://a:8080/", "http://a:8081/", false),
             ("https://a/", "http://a/", false),
             ("https://a/", "http://a:443/", false),
         ] {

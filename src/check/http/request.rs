@@ -13,7 +13,7 @@ use url::Url;
 
 use super::RequestBody;
 use super::cookies::Cookies;
-use super::redirects::{is_same_server, open, written};
+use super::redirects::{is_open, is_same_server, open, written};
 use crate::check::shortage;
 use crate::config::http::{BodySource, Credentials, HttpSettings, ProxyServer, TargetUrl};
 use crate::config::regular_file::FileError;
@@ -182,11 +182,12 @@ impl Requests {
     /// Notes the secrets that were put into headers once, and what may be one in the URL: the target may give them back.
     fn note_secrets(&self, hop: &Hop) {
         let headers = self.settings.headers.iter();
-        for (_, value) in headers.filter(|(name, _)| *name != HOST) {
+        for (_, value) in headers.filter(|(name, _)| !is_open(name)) {
             value.expose();
         }
         if let Some(query) = self.url.expose().query().filter(|_| hop.trusted) {
-            UsedSecrets::note(&query.into());
+            // With its separator a single pair is read as a query, too: of `format=json` nothing is secret.
+            UsedSecrets::note(&format!("&{query}").into());
         }
     }
 

@@ -256,3 +256,20 @@ fn time_that_nobody_watched_is_no_evidence() {
     let bench = begin(DAY + 10);
     assert_eq!(bench.fail("api/http", &[DAY + 22, DAY + 27]), [false, true]);
 }
+
+#[test]
+fn a_page_that_ended_long_ago_needs_evidence_again() {
+    const DAY: i64 = 24 * 3600;
+    let dir = tempfile::tempdir().unwrap();
+    let begin = |second| Bench::with(clock(second), Some(dir.path().to_owned()), &one(check("http")));
+    let bench = begin(0);
+    bench.fail("api/http", &[11, 20, 30, 40]);
+    assert!(bench.is_confirmed());
+    drop(bench);
+    // The rules hold what they knew for ten minutes. A short absence changes nothing.
+    let bench = begin(600);
+    assert!(bench.is_confirmed());
+    drop(bench);
+    let bench = begin(DAY);
+    assert_eq!(bench.fail("api/http", &[DAY + 3]), [false]);
+}

@@ -61,3 +61,12 @@ fn a_check_whose_runs_all_are_inconclusive_becomes_unknown() {
     }
     assert_eq!(bench.service().status, Status::Unknown);
 }
+
+#[test]
+fn a_check_of_a_long_interval_makes_up_for_an_inconclusive_run() {
+    let mut rare = check("http");
+    rare.interval = Duration::from_secs(300);
+    let bench = Bench::new(&config(vec![("api", vec![rare])]));
+    bench.run("api/http", 5, None);
+    assert_eq!(spoilt(&bench, 305), Advice { recheck: true });
+}
