@@ -1,5 +1,7 @@
 //! Applications that accept something else than JSON, over both brokers.
 
+use std::time::Duration;
+
 use upkeep_exporter::model::Reason;
 
 use super::{DEADLINE, celery};
@@ -35,7 +37,14 @@ async fn workers_answer(broker: &str, serializer: &str) {
     assert!(!log.contains("Refusing to deserialize"), "{serializer}: {log}");
 
     let mut check = celery(broker, "");
-    run!(check, DEADLINE).fine();
+    let ran = run!(check, DEADLINE);
+    ran.fine();
+    // The wait for an answer to the ping in JSON is not the workers'.
+    let response_time = ran.report.response_time.unwrap();
+    assert!(
+        response_time < Duration::from_secs(1),
+        "{serializer}: {response_time:?}"
+    );
     // Messages are read in order, so the first one was refused before another one was answered.
     let refused = refusals(&worker.server.log());
     assert_eq!(refused > 0, serializer != "json", "{}", worker.server.log());
