@@ -234,7 +234,7 @@ impl fmt::Debug for Lane {
 
 /// Does the work that comes, until nobody can give any more.
 fn serve(waiting: &Receiver<Job>) {
-    // Without the privilege for it this still lowers the priority; without that, the work is done as it is.
+    // Where the call is not allowed, as in the shipped unit, the work is done at the usual priority.
     let _ = rustix::process::setpriority_process(None, NICE);
     for job in waiting {
         // A panic is that of one piece of work: its run is told, since nobody tells it a result.
