@@ -45,7 +45,7 @@ async fn probes_fail_for_want_of_memory_and_services_do_not() {
         .collect();
     // The one that finds no place ends, or two that come to the limit at the same moment; the others keep theirs.
     let held = eventually("a probe that finds no place", LONG, || async {
-        let ended = exporter.value("upkeep_probe_failures_total").await;
+        let ended = exporter.value("upkeep_probe_inconclusive_total").await;
         let held = exporter.value("upkeep_probes_in_flight").await;
         held.filter(|_| ended > Some(0.0))
     })

@@ -266,8 +266,10 @@ fn read_texts(
     let Some(length @ 1..) = read_command_line(root, path, command_line)? else {
         return Ok(None);
     };
-    let Some(name_length @ 1..) = readable(root.read(path.file("comm"), name))? else {
-        return Ok(None);
+    let name_length = match root.read(path.file("comm"), name) {
+        Ok(length @ 1..) => length,
+        Err(error) if of_errno(error).is_some() => return Err(error),
+        _ => return Ok(None),
     };
     // The kernel appends one line break to the name, which may itself end in one.
     Ok(Some((name_length - 1, length)))
