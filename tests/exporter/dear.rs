@@ -169,7 +169,12 @@ async fn dear_expressions_cost_no_other_check_and_no_scrape() {
         let shown = &document["services"][format!("dear{index}")]["checks"][0];
         // A fast machine may get to the end of the smaller ones.
         let has_answer = shown["status"] == "up";
-        assert!(has_answer || shown["reason"] == *reason, "{check}: {shown}");
+        // One that waits for the others until its deadline says nothing of its target.
+        let has_waited = shown["status"] == "unknown" && shown["reason"] == "internal";
+        assert!(
+            has_answer || has_waited || shown["reason"] == *reason,
+            "{check}: {shown}"
+        );
         limited += usize::from(!has_answer);
     }
     assert!(limited > dear.len() / 2, "{document:#}");
