@@ -165,6 +165,7 @@ impl Store {
         let mut state = self.shared.state();
         let jumped = state.wall.follow(&*self.shared.clock);
         state.needs_saving |= jumped;
+        state.swept(now);
         let events = state.update_statuses(now);
         if jumped || !events.is_empty() {
             self.finish(state, events);

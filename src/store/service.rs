@@ -15,7 +15,7 @@ use crate::verdict::{Confirmation, Holder, service_status};
 /// How old all results of a service are when the exporter starts for its conditions not to be told before a run
 /// confirms them: a page for what was so days ago would be wrong. It is as long as the alert rules hold what they saw
 /// last; up to then, conditions that vanish would end a page that goes on.
-const FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
+pub const FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
 
 /// One service's state.
 #[derive(Debug)]
@@ -78,11 +78,16 @@ impl ServiceState {
             .any(|check| check.status(now) != Status::Unknown);
         if !is_recent && !is_known {
             self.kept.has_verdict = false;
-            // The rules held the page for as long as that and ended it: another one needs evidence of its own.
-            self.kept.conditions.confirmed = [false; Condition::ALL.len()];
-            for check in &mut self.checks {
-                check.kept.verdict.forget_evidence();
-            }
+            self.forget_evidence();
+        }
+    }
+
+    /// Lets conditions need evidence again after nobody looked for more than [`FORGOTTEN_AFTER`]: the rules held the page for
+    /// as long as that and ended it, so another one needs evidence of its own.
+    pub fn forget_evidence(&mut self) {
+        self.kept.conditions.confirmed = [false; Condition::ALL.len()];
+        for check in &mut self.checks {
+            check.kept.verdict.forget_evidence();
         }
     }
 

@@ -8,7 +8,7 @@ use super::check::{CheckHandle, CheckState, Recorded};
 use super::events::{Event, StatusChange};
 use super::fingerprint::fingerprint;
 use super::saved::{Kept, KeptCheck, KeptChecks, KeptService};
-use super::service::ServiceState;
+use super::service::{FORGOTTEN_AFTER, ServiceState};
 use super::walltime::WallAnchor;
 use crate::config::{CheckSettings, Config, Service};
 use crate::model::{CheckId, CheckName, Moment, Outcome, ServiceKey, Status};
@@ -33,6 +33,8 @@ pub struct State {
     /// Checks that have not run yet; not counted any more once the first round is over.
     awaited: usize,
     is_first_round_over: bool,
+    /// When the passing of time was last looked at.
+    last_sweep: Moment,
 }
 
 /// How writing the status document to a file goes.
@@ -79,7 +81,17 @@ impl State {
             restored,
             awaited: usize::MAX,
             is_first_round_over: false,
+            last_sweep: now,
         }
+    }
+
+    /// Notes that the passing of time is looked at, once a second. A longer pause was a suspension or a freeze.
+    pub fn swept(&mut self, now: Moment) {
+        if now.since(self.last_sweep) > FORGOTTEN_AFTER {
+            self.services.iter_mut().for_each(ServiceState::forget_evidence);
+            self.needs_saving = true;
+        }
+        self.last_sweep = now;
     }
 
     /// Takes over a configuration: what did not change keeps all of its state, what is gone vanishes.

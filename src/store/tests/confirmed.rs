@@ -273,3 +273,18 @@ fn a_page_that_ended_long_ago_needs_evidence_again() {
     let bench = begin(DAY);
     assert_eq!(bench.fail("api/http", &[DAY + 3]), [false]);
 }
+
+#[test]
+fn a_page_needs_evidence_again_after_a_long_suspension() {
+    let bench = Bench::new(&one(check("http")));
+    bench.fail("api/http", &[11, 20, 30, 40]);
+    assert!(bench.is_confirmed());
+    let since = bench.down();
+    // A short one changes nothing, as the rules hold the page.
+    bench.clock.set(600);
+    assert!(bench.is_confirmed());
+    bench.clock.set(9000);
+    assert!(!bench.is_confirmed());
+    assert_eq!(bench.down(), since, "the since-time stays");
+    assert_eq!(bench.fail("api/http", &[9003]), [false]);
+}
