@@ -66,15 +66,10 @@ impl Runner {
         };
         let outcome = attempt(check, build, &self.settings, started, conditions).await;
         drop(in_flight);
-        *discarded = match &outcome.conclusion {
-            Conclusion::Inconclusive(problem) => {
-                self.tell(problem);
-                *discarded + u32::from(problem.shortage == Some(Shortage::Time))
-            }
-            // Once failures count, all of them do until a run succeeds: a condition needs more evidence than one run.
-            Conclusion::Failure(_) => *discarded,
-            Conclusion::Success | Conclusion::Warning(_) => 0,
-        };
+        if let Conclusion::Inconclusive(problem) = &outcome.conclusion {
+            self.tell(problem);
+        }
+        *discarded = discarded_after(*discarded, &outcome.conclusion);
         let ended = Instant::now();
         let run = Run {
             started: self.clock.moment(started),
@@ -96,6 +91,16 @@ impl Runner {
             check = check.as_str(), %target, shortage, problem = problem.message(), more,
             "a run was inconclusive: it says nothing of its target"
         );
+    }
+}
+
+/// How many runs were discarded for lack of time after one that ended so. Once failures count, all of them do until a run
+/// succeeds: a condition needs more evidence than one run.
+fn discarded_after(discarded: u32, conclusion: &Conclusion) -> u32 {
+    match conclusion {
+        Conclusion::Inconclusive(problem) => discarded + u32::from(problem.shortage == Some(Shortage::Time)),
+        Conclusion::Failure(_) => discarded,
+        Conclusion::Success | Conclusion::Warning(_) => 0,
     }
 }
 
@@ -124,4 +129,20 @@ async fn due(next: Instant, wakeup: Option<Arc<Notify>>, last_early: &mut Option
     }
     let _ = wakeup.notified().now_or_never();
     next
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Reason;
+
+    #[test]
+    fn failures_count_until_a_run_succeeds() {
+        let lack = |shortage| Conclusion::from(Problem::from_shortage(shortage, "text"));
+        let failure = Conclusion::Failure(Problem::new(Reason::Timeout, "text"));
+        assert_eq!(discarded_after(4, &lack(Shortage::Time)), 5);
+        assert_eq!(discarded_after(4, &lack(Shortage::Descriptors)), 4);
+        assert_eq!(discarded_after(5, &failure), 5);
+        assert_eq!(discarded_after(5, &Conclusion::Success), 0);
+    }
 }
