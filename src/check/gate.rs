@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::config::probe::{Guard, Refusal};
 use crate::model::{Problem, Reason};
 
-/// How often each cause refused something; shared by all gates of an exporter.
+/// Number of refusals by reason, shared by all gates of an exporter.
 #[derive(Debug, Default)]
 pub struct Refusals([AtomicU64; Refusal::ALL.len()]);
 
@@ -21,7 +21,7 @@ impl Refusals {
         }
     }
 
-    /// The causes with their counts.
+    /// The reasons with their counts.
     pub fn all(&self) -> Vec<(&'static str, u64)> {
         let counts = self.0.iter().map(|count| count.load(Ordering::Relaxed));
         Refusal::ALL

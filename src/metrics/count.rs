@@ -57,18 +57,18 @@ fn per_subject(family: &Family, settings: Option<&KindSettings>) -> u64 {
             .iter()
             .map(|label| {
                 let own = settings.and_then(|settings| settings.values_at_once(label));
-                own.or_else(|| values_at_once(label)).unwrap_or(1)
+                own.or_else(|| values_at_once(family.scope, label)).unwrap_or(1)
             })
             .product(),
     }
 }
 
 /// How many values of a label that is not one kind's own a subject has series for at the same time.
-fn values_at_once(label: &str) -> Option<u64> {
+fn values_at_once(scope: Scope, label: &str) -> Option<u64> {
     match label {
         "status" => Some(Status::ALL.len() as u64),
-        // of the guard, and too_many; the web configuration has fewer
-        "cause" => Some(Refusal::ALL.len() as u64 + 1),
+        // Refusals of the guard, and too_many; the web configuration has fewer.
+        "reason" if scope == Scope::Exporter => Some(Refusal::ALL.len() as u64 + 1),
         "condition" => Some(Condition::ALL.len() as u64),
         // degraded, down
         "threshold" => Some(2),
@@ -97,14 +97,16 @@ mod tests {
 
     #[test]
     fn the_number_of_values_of_every_label_is_known() {
-        let is_known = |label: &str, settings: Option<&KindSettings>| {
+        let is_known = |scope: Scope, label: &str, settings: Option<&KindSettings>| {
             let own = settings.and_then(|settings| settings.values_at_once(label));
-            own.or_else(|| values_at_once(label)).is_some()
+            own.or_else(|| values_at_once(scope, label)).is_some()
         };
         for entry in table::entries() {
-            let Family { name, labels, .. } = entry.family;
+            let Family {
+                name, scope, labels, ..
+            } = entry.family;
             if !matches!(entry.fill, Fill::Samples) {
-                assert!(labels.iter().all(|label| is_known(label, None)), "{name}");
+                assert!(labels.iter().all(|label| is_known(*scope, label, None)), "{name}");
             }
         }
         let config = example();
@@ -115,7 +117,7 @@ mod tests {
             for Family { name, labels, .. } in families(settings.kind()) {
                 for label in *labels {
                     assert!(
-                        is_known(label, Some(settings)),
+                        is_known(Scope::Check, label, Some(settings)),
                         "{name}: say in values_at_once of the kind's settings how many values {label} has"
                     );
                 }
@@ -130,8 +132,8 @@ mod tests {
     #[test]
     fn an_empty_configuration_has_the_series_of_the_exporter() {
         // build info, clock, two of the reload, the state, runs in flight, two of the status file, the web configuration, the
-        // lost time; probes: made, failed, inconclusive, in progress, refused by cause; requests refused by cause; seven of
-        // the process, the lag
+        // lost time; probes: made, failed, inconclusive, in progress, refused by reason; requests refused by reason; seven
+        // of the process, the lag
         assert_eq!(series_count(&Config::default()), 10 + 4 + 6 + 6 + 7 + 13);
     }
 }

@@ -56,12 +56,12 @@ pub(super) static ROWS: &[Row] = &[
         Fill::Exporter(|exposed, series| {
             let web = exposed.snapshot.exporter.web.iter();
             let mut refused = web.flat_map(|web| &web.refused);
-            refused.try_for_each(|(cause, count)| series.push_with(&[cause], *count))
+            refused.try_for_each(|(reason, count)| series.push_with(&[reason], *count))
         }),
-        "Requests that the web configuration refuses, by cause: no user or a wrong password, too many of these from an \
-         address, the rate of requests, too many passwords to check at once; absent without one.",
+        "Requests refused by the web configuration, by reason: unauthorized, too_many_failures, rate_limit or busy. Absent \
+         without a web configuration.",
     )
-    .with_labels(&["cause"]),
+    .with_labels(&["reason"]),
     Row::new(
         "upkeep_state_last_save_successful",
         Gauge,
@@ -145,11 +145,11 @@ pub(super) static ROWS: &[Row] = &[
         Fill::Exporter(|exposed, series| {
             let probes = exposed.snapshot.exporter.probes.iter();
             let mut refused = probes.flat_map(|probes| &probes.refused);
-            refused.try_for_each(|(cause, count)| series.push_with(&[cause], *count))
+            refused.try_for_each(|(reason, count)| series.push_with(&[reason], *count))
         }),
-        "Requests and connections of /probe that were refused, by cause.",
+        "Requests and connections of /probe that were refused, by reason.",
     )
-    .with_labels(&["cause"]),
+    .with_labels(&["reason"]),
     Row::new(
         "upkeep_probes_in_flight",
         Gauge,

@@ -141,7 +141,7 @@ pub struct StatusFileView {
 pub struct WebView {
     /// Whether the last attempt to load it succeeded.
     pub last_reload_successful: bool,
-    /// Requests that were refused since the exporter started, by cause.
+    /// Requests that were refused since the exporter started, by reason.
     pub refused: Vec<(&'static str, u64)>,
 }
 
@@ -156,7 +156,7 @@ pub struct ProbeView {
     pub inconclusive: u64,
     /// Probes under way.
     pub in_flight: u64,
-    /// Requests and connections that were refused, by cause.
+    /// Requests and connections that were refused, by reason.
     pub refused: Vec<(&'static str, u64)>,
 }
 

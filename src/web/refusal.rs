@@ -23,11 +23,11 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
-    /// All causes, as [`Refusal::cause`] numbers them.
-    pub const CAUSES: [&str; 4] = ["unauthorized", "too_many_failures", "rate_limit", "busy"];
+    /// All reasons, in the order of [`Refusal::index`].
+    pub const REASONS: [&str; 4] = ["unauthorized", "too_many_failures", "rate_limit", "busy"];
 
-    /// The number of its cause.
-    const fn cause(self) -> usize {
+    /// The index of its reason in [`Refusal::REASONS`].
+    const fn index(self) -> usize {
         match self {
             Self::Unauthorized => 0,
             Self::TooMany(_) => 1,
@@ -73,19 +73,19 @@ impl Refusal {
     }
 }
 
-/// How many requests were refused, by cause.
+/// Number of refused requests, by reason.
 #[derive(Debug, Default)]
-pub(super) struct Refused([AtomicU64; Refusal::CAUSES.len()]);
+pub(super) struct Refused([AtomicU64; Refusal::REASONS.len()]);
 
 impl Refused {
     /// Counts one.
     pub fn count(&self, refusal: Refusal) {
-        self.0[refusal.cause()].fetch_add(1, Ordering::Relaxed);
+        self.0[refusal.index()].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// All causes with their counts.
+    /// All reasons with their counts.
     pub fn all(&self) -> Vec<(&'static str, u64)> {
         let counts = self.0.iter().map(|count| count.load(Ordering::Relaxed));
-        Refusal::CAUSES.into_iter().zip(counts).collect()
+        Refusal::REASONS.into_iter().zip(counts).collect()
     }
 }

@@ -42,7 +42,7 @@ impl InUse {
 pub struct WebConfig {
     in_use: RwLock<Arc<InUse>>,
     file: Option<File>,
-    /// Requests that were refused, by cause.
+    /// Requests that were refused, by reason.
     pub(super) refused: Refused,
 }
 

@@ -15,8 +15,8 @@ fn succeeded(text: &str) -> bool {
     exposition::series(text)["probe_success"] == 1.0
 }
 
-async fn refused(exporter: &Exporter, cause: &str) -> f64 {
-    let series = format!("upkeep_probe_refused_total{{cause=\"{cause}\"}}");
+async fn refused(exporter: &Exporter, reason: &str) -> f64 {
+    let series = format!("upkeep_probe_refused_total{{reason=\"{reason}\"}}");
     exporter.value_owned(series).await.unwrap()
 }
 
@@ -32,7 +32,7 @@ async fn redirecting(location: String) -> Target {
 async fn this_machine_is_no_target_unless_it_is_named() {
     let exporter = Exporter::start(MODULES, &[]).await;
     let target = Target::answering(ok("fine")).await;
-    for (text, cause) in [
+    for (text, reason) in [
         (target.url("/"), "loopback"),
         (
             format!("http://[::ffff:127.0.0.1]:{}/", target.address.port()),
@@ -51,14 +51,14 @@ async fn this_machine_is_no_target_unless_it_is_named() {
         ("http://168.63.129.16/metrics".to_owned(), "metadata"),
         ("http://[fd20:ce::254]/".to_owned(), "metadata"),
     ] {
-        let before = refused(&exporter, cause).await;
+        let before = refused(&exporter, reason).await;
         let (status, answer) = probe(&exporter, "http_2xx", &text).await;
         assert_eq!(status, 403, "{text}: {answer}");
         assert!(
             answer.contains("unless probe.allow names its network"),
             "{answer}"
         );
-        assert_eq!(refused(&exporter, cause).await, before + 1.0, "{text}");
+        assert_eq!(refused(&exporter, reason).await, before + 1.0, "{text}");
     }
     // A name that leads here is found out once it is resolved; that is a failed probe, as if the name led nowhere.
     let (status, answer) = probe(
@@ -125,17 +125,17 @@ async fn a_proxy_is_asked_for_no_name_that_only_its_network_would_admit() {
     };
     let config = format!("{}{ALLOW_LOOPBACK}", modules(&proxy));
     let exporter = Exporter::start(&config, &[]).await;
-    for (host, cause) in [
+    for (host, reason) in [
         ("name.example", "not_allowed"),
         ("localhost", "loopback"),
         ("a.localhost.", "loopback"),
         ("metadata.google.internal", "metadata"),
         ("192.0.2.1", "not_allowed"),
     ] {
-        let before = refused(&exporter, cause).await;
+        let before = refused(&exporter, reason).await;
         let (status, answer) = probe(&exporter, "proxied", &format!("http://{host}:{port}/")).await;
         assert_eq!(status, 403, "{host}: {answer}");
-        assert_eq!(refused(&exporter, cause).await, before + 1.0, "{host}");
+        assert_eq!(refused(&exporter, reason).await, before + 1.0, "{host}");
     }
     assert_eq!(proxy.accepted(), 0);
     let (status, answer) = probe(&exporter, "proxied", &target.url("/")).await;

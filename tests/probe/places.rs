@@ -92,6 +92,6 @@ async fn places_are_shared_among_addresses() {
     read.unwrap().unwrap();
     assert_eq!(&start, b"HTTP/1.1 429");
     exporter.becomes("upkeep_probes_in_flight", 3.0, LONG).await;
-    let refused = "upkeep_probe_refused_total{cause=\"too_many\"}";
+    let refused = "upkeep_probe_refused_total{reason=\"too_many\"}";
     assert_eq!(exporter.value(refused).await, Some(2.0));
 }

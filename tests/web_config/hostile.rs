@@ -242,8 +242,8 @@ async fn who_tries_passwords_is_stopped_and_others_are_not_delayed() {
         "/metrics",
         &["--interface", "127.0.0.1", "-u", "prometheus:scrape"],
     );
-    let counted = |cause: &str| -> u64 {
-        let start = format!("upkeep_web_refused_requests_total{{cause=\"{cause}\"}} ");
+    let counted = |reason: &str| -> u64 {
+        let start = format!("upkeep_web_refused_requests_total{{reason=\"{reason}\"}} ");
         let line = metrics.body.lines().find_map(|line| line.strip_prefix(&start));
         line.unwrap_or_else(|| panic!("{start}: {}", metrics.body))
             .parse()

@@ -29,7 +29,7 @@ pub const FAMILIES: &[&Family] = &[
     &statistics::IN_RECOVERY,
     &statistics::CONNECTIONS,
     &statistics::MAX_CONNECTIONS,
-    &statistics::CONNECTION_SHARE_LIMIT,
+    &statistics::CONNECTION_RATIO_LIMIT,
     &statistics::REPLICATION_LAG,
     &statistics::REPLICATION_LAG_LIMIT,
     &statistics::DATABASE_SIZE,
@@ -82,7 +82,7 @@ impl PostgresCheck {
         if let Some(limits) = &self.settings.statistics {
             let samples = &mut trace.report.samples;
             samples.push(sample(
-                &statistics::CONNECTION_SHARE_LIMIT,
+                &statistics::CONNECTION_RATIO_LIMIT,
                 limits.max_connection_share,
             ));
             let lag = limits.max_replication_lag.map(|lag| lag.as_secs_f64());

@@ -42,8 +42,8 @@ pub static MAX_CONNECTIONS: Family = family(
     "The server's max_connections.",
 );
 /// The configured limit of the share.
-pub static CONNECTION_SHARE_LIMIT: Family = family(
-    "upkeep_postgres_connection_share_limit",
+pub static CONNECTION_RATIO_LIMIT: Family = family(
+    "upkeep_postgres_connection_ratio_limit",
     Unit::None,
     "Configured share of max_connections in use from which on the check warns.",
 );

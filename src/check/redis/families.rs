@@ -55,8 +55,8 @@ pub static MEMORY_LIMIT: Family = Family {
 };
 
 /// The configured share.
-pub static MEMORY_SHARE_LIMIT: Family = Family::gauge(
-    "upkeep_redis_memory_share_limit",
+pub static MEMORY_RATIO_LIMIT: Family = Family::gauge(
+    "upkeep_redis_memory_ratio_limit",
     &[],
     "Share of the memory limit from which on the check warns (max_memory_share); absent where not configured.",
 );
@@ -134,7 +134,7 @@ pub const FAMILIES: &[&Family] = &[
     &MAX_CLIENTS,
     &MEMORY_USED,
     &MEMORY_LIMIT,
-    &MEMORY_SHARE_LIMIT,
+    &MEMORY_RATIO_LIMIT,
     &LINK_UP,
     &CONNECTED_REPLICAS,
     &MIN_REPLICAS,

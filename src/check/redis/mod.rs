@@ -59,7 +59,7 @@ impl RedisCheck {
     async fn ask(&mut self, trace: &mut Trace<'_>) -> Result<(), Problem> {
         if let Some(share) = self.settings.max_memory_share {
             trace.report.samples.push(Sample {
-                family: &families::MEMORY_SHARE_LIMIT,
+                family: &families::MEMORY_RATIO_LIMIT,
                 labels: Vec::new(),
                 value: share,
             });

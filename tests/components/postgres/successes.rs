@@ -18,7 +18,7 @@ async fn a_login_and_an_answer_are_success_and_the_statistics_are_served() {
     assert_eq!(value(&ran, "in_recovery"), Some(0.0));
     assert_eq!(value(&ran, "connections"), Some(1.0));
     assert_eq!(value(&ran, "max_connections"), Some(20.0));
-    assert_eq!(value(&ran, "connection_share_limit"), Some(0.9));
+    assert_eq!(value(&ran, "connection_ratio_limit"), Some(0.9));
     assert!(value(&ran, "database_size_bytes").unwrap() > 1e6);
     assert_eq!(value(&ran, "replication_lag_seconds"), None);
     assert_eq!(value(&ran, "replication_lag_limit_seconds"), None);
@@ -262,7 +262,7 @@ async fn statistics_can_be_left_out_and_are_absent_where_they_are_refused() {
         ran.succeeded();
         assert_eq!(ran.report.warning, None);
         assert_eq!(value(&ran, "connections"), None);
-        assert_eq!(value(&ran, "connection_share_limit"), Some(0.9));
+        assert_eq!(value(&ran, "connection_ratio_limit"), Some(0.9));
     }
     drop(check);
     let refused = server

@@ -78,7 +78,7 @@ async fn a_master_is_up_with_its_metrics() {
     assert_eq!(value(&ran, "max_clients"), Some(77.0));
     assert!(value(&ran, "memory_used_bytes").unwrap() > 100_000.0);
     assert_eq!(value(&ran, "memory_limit_bytes"), Some(100.0 * 1_048_576.0));
-    assert_eq!(value(&ran, "memory_share_limit"), Some(0.9));
+    assert_eq!(value(&ran, "memory_ratio_limit"), Some(0.9));
     assert_eq!(value(&ran, "connected_replicas"), Some(0.0));
     assert_eq!(value(&ran, "last_save_successful"), Some(1.0));
     assert_eq!(
@@ -95,7 +95,7 @@ async fn a_master_is_up_with_its_metrics() {
     assert_eq!(
         (
             value(&ran, "memory_limit_bytes"),
-            value(&ran, "memory_share_limit")
+            value(&ran, "memory_ratio_limit")
         ),
         (None, None)
     );

@@ -27,7 +27,7 @@ pub struct Guard {
     rules: Option<Vec<Rule>>,
 }
 
-/// Why a connection is refused; the words are the values of the label `cause`.
+/// Why a connection is refused; the words are the values of the label `reason`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Refusal {
     /// No entry of the allow-list fits.

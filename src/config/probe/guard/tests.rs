@@ -226,20 +226,20 @@ fn unix_sockets_are_allowed_by_name_only() {
 fn an_interface_changes_nothing() {
     let closed = Guard::default();
     assert_eq!(verdict(&closed, "fe80::1%eth0", "fe80::1", 80), "link_local");
-    let cause = |guard: &Guard, host: &str| match guard.judge_request(host, Some(80)) {
+    let reason = |guard: &Guard, host: &str| match guard.judge_request(host, Some(80)) {
         Ok(()) => "allowed",
         Err(refusal) => refusal.as_str(),
     };
-    assert_eq!(cause(&closed, "fe80::1%eth0"), "link_local");
+    assert_eq!(reason(&closed, "fe80::1%eth0"), "link_local");
     assert_eq!(
         closed.judge_proxied("fe80::1%eth0", 80),
         Err(Refusal::Special(AddressClass::LinkLocal))
     );
     let open = guard(serde_json::json!([{ "networks": ["fe80::/10"], "hosts": ["fe80::1"] }]));
-    assert_eq!(cause(&open, "fe80::1%eth0"), "allowed");
-    assert_eq!(cause(&open, "fe80::2%eth0"), "not_allowed");
+    assert_eq!(reason(&open, "fe80::1%eth0"), "allowed");
+    assert_eq!(reason(&open, "fe80::2%eth0"), "not_allowed");
     let named = guard(serde_json::json!([{ "networks": ["fe80::/10"], "hosts": ["[fe80::1%eth1]"] }]));
-    assert_eq!(cause(&named, "fe80::1%eth0"), "allowed");
+    assert_eq!(reason(&named, "fe80::1%eth0"), "allowed");
 }
 
 #[test]
