@@ -1,4 +1,5 @@
-//! The shipped rules: Prometheus accepts them, every alert is complete and tested, and the timelines hold at any pace.
+//! The shipped rules: Prometheus accepts them, every alert is complete and tested, and the timelines hold at every scrape
+//! interval.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -17,8 +18,8 @@ mod tools;
 use timelines::{Pace, Timeline};
 use tools::{alerts, files, list, read, repo, run, text, yaml};
 
-/// What the design promises, with the severity it promises.
-const PROMISED: &[(&str, &str)] = &[
+/// All alerts with their severities.
+const EXPECTED: &[(&str, &str)] = &[
     ("UpkeepServiceDown", "critical"),
     ("UpkeepServiceDownTolerated", "warning"),
     ("UpkeepServiceDegraded", "warning"),
@@ -49,7 +50,7 @@ const PROMISED: &[(&str, &str)] = &[
     ("UpkeepWatchdog", "none"),
 ];
 
-/// `promtool` with these arguments; it must succeed.
+/// Runs `promtool`, which must succeed, and returns its output.
 fn promtool(args: &[PathBuf]) -> String {
     run("promtool", "prometheus", args)
 }
@@ -69,7 +70,7 @@ fn prometheus_accepts_the_rules_and_both_configurations() {
 }
 
 #[test]
-fn both_configurations_scrape_the_exporter_at_their_pace() {
+fn both_configurations_scrape_the_exporter_at_their_interval() {
     for (file, scrape, evaluation) in [("prometheus.yml", "5s", "5s"), ("prometheus-1s.yml", "1s", "1s")] {
         let config = yaml(&repo("deploy/prometheus").join(file));
         assert_eq!(text(&config["global"], "scrape_interval"), scrape, "{file}");
@@ -103,18 +104,18 @@ fn the_unit_tests_pass() {
 }
 
 #[test]
-fn the_alerts_are_those_of_the_design() {
+fn alerts_and_severities_are_as_expected() {
     let shipped: Vec<Value> = alerts();
     let shipped: BTreeSet<(&str, &str)> = shipped
         .iter()
         .map(|alert| (text(alert, "alert"), text(&alert["labels"], "severity")))
         .collect();
-    assert_eq!(shipped, PROMISED.iter().copied().collect());
-    assert_eq!(alerts().len(), PROMISED.len(), "an alert's name must be unique");
+    assert_eq!(shipped, EXPECTED.iter().copied().collect());
+    assert_eq!(alerts().len(), EXPECTED.len(), "an alert's name must be unique");
 }
 
 #[test]
-fn every_alert_tells_what_is_wrong_and_where_to_read_on() {
+fn every_alert_has_summary_description_and_runbook() {
     let base = "https://github.com/upkeep-exporter/upkeep_exporter/blob/main/docs/runbooks";
     for alert in alerts() {
         let (name, annotations) = (text(&alert, "alert"), &alert["annotations"]);
@@ -128,9 +129,9 @@ fn every_alert_tells_what_is_wrong_and_where_to_read_on() {
     }
 }
 
-/// Else restarting the exporter would send a recovery that is none. What the conditions hold needs no more.
+/// Otherwise a restart of the exporter would send false recoveries. Series with `:held` survive a restart anyway.
 #[test]
-fn alerts_whose_series_vanish_in_a_restart_are_kept_for_two_minutes() {
+fn alerts_whose_series_vanish_in_a_restart_keep_firing_for_two_minutes() {
     for alert in alerts() {
         let (name, severity) = (text(&alert, "alert"), text(&alert["labels"], "severity"));
         let held = text(&alert, "expr").contains(":held");
@@ -153,10 +154,10 @@ fn every_alert_has_a_runbook_and_every_runbook_an_alert() {
         .collect();
     assert_eq!(
         pages,
-        PROMISED.iter().map(|(name, _)| (*name).to_owned()).collect()
+        EXPECTED.iter().map(|(name, _)| (*name).to_owned()).collect()
     );
     let overview = read(&repo("docs/ALERTS.md"));
-    for (name, severity) in PROMISED {
+    for (name, severity) in EXPECTED {
         let page = read(&repo(&format!("docs/runbooks/{name}.md")));
         assert!(
             page.starts_with(&format!("# {name}\n")),
@@ -164,8 +165,8 @@ fn every_alert_has_a_runbook_and_every_runbook_an_alert() {
         );
         for heading in [
             "## What it means",
-            "## First looks",
-            "## Mend",
+            "## What to check",
+            "## How to fix",
             "## Silence and tune",
         ] {
             assert!(
@@ -183,9 +184,9 @@ fn every_alert_has_a_runbook_and_every_runbook_an_alert() {
     }
 }
 
-/// Whoever is woken at night copies them: they must at least be PromQL.
+/// People copy these queries, so Prometheus must parse them.
 #[test]
-fn prometheus_understands_the_queries_of_the_runbooks() {
+fn prometheus_parses_the_queries_of_the_runbooks() {
     let pages: Vec<String> = files("docs/runbooks", ".md")
         .iter()
         .map(|path| read(path))
@@ -209,7 +210,7 @@ fn check_rules(file: &Value) {
     promtool(&["check".into(), "rules".into(), path]);
 }
 
-/// Seconds at which promtool expects an alert, and at which it expects none, by test and alert.
+/// Seconds at which the unit tests expect an alert to fire, and at which they expect it to be silent.
 #[derive(Default)]
 struct Expected {
     firing: BTreeSet<u64>,
@@ -249,17 +250,17 @@ fn seconds(duration: &str) -> u64 {
     factor
         * number
             .parse::<u64>()
-            .unwrap_or_else(|_| panic!("{duration} is neither seconds nor minutes"))
+            .unwrap_or_else(|_| panic!("{duration} is not a number of seconds or minutes"))
 }
 
 #[test]
-fn every_alert_is_tested_to_fire_on_time_to_stay_silent_and_to_recover() {
+fn every_alert_has_tests_that_it_fires_on_time_stays_silent_and_recovers() {
     let found = expectations();
     let names: BTreeSet<&str> = found.keys().map(String::as_str).collect();
     assert_eq!(
         names,
-        PROMISED.iter().map(|(name, _)| *name).collect(),
-        "alerts that are tested, and alerts that are promised"
+        EXPECTED.iter().map(|(name, _)| *name).collect(),
+        "alerts with tests, and all alerts"
     );
     for (alert, tests) in found.iter().filter(|(alert, _)| *alert != "UpkeepWatchdog") {
         let on_time = tests.iter().any(|(step, e)| {
@@ -274,9 +275,9 @@ fn every_alert_is_tested_to_fire_on_time_to_stay_silent_and_to_recover() {
         let recovers = tests
             .iter()
             .any(|(_, e)| e.firing.first().is_some_and(|t| e.silent.last() > Some(t)));
-        assert!(recovers, "no test has {alert} end");
+        assert!(recovers, "no test has {alert} recover");
         let silent = tests.iter().any(|(_, e)| e.firing.is_empty());
-        assert!(silent, "no test has {alert} silent all along");
+        assert!(silent, "no test has {alert} silent throughout");
     }
     let watchdog = &found["UpkeepWatchdog"];
     assert!(
@@ -321,8 +322,8 @@ fn pace(scrape: u32, evaluation: u32) -> Pace {
     }
 }
 
-/// Every alert of a condition, with what a real store makes of the runs: a blip never pages, whoever is away meanwhile; an
-/// outage, and runs that fail every other time, page once.
+/// Tests the alerts of all conditions with the series that a real store makes of runs. A short failure never pages, even if
+/// Prometheus or the exporter is down meanwhile. An outage, and alternating runs, page once.
 fn evidence_at(scrape: u32, evaluation: u32) {
     let pace = pace(scrape, evaluation);
     let tests: Vec<Value> = evidence::KINDS
@@ -333,45 +334,45 @@ fn evidence_at(scrape: u32, evaluation: u32) {
 }
 
 #[test]
-fn pages_follow_the_evidence_at_scrapes_each_second() {
+fn pages_follow_the_evidence_at_a_scrape_interval_of_1s() {
     evidence_at(1, 1);
 }
 
 #[test]
-fn pages_follow_the_evidence_at_scrapes_each_5_seconds() {
+fn pages_follow_the_evidence_at_a_scrape_interval_of_5s() {
     evidence_at(5, 5);
 }
 
 #[test]
-fn pages_follow_the_evidence_at_scrapes_each_15_seconds() {
+fn pages_follow_the_evidence_at_a_scrape_interval_of_15s() {
     evidence_at(15, 5);
     evidence_at(15, 15);
 }
 
 #[test]
-fn pages_follow_the_evidence_at_scrapes_each_30_seconds() {
+fn pages_follow_the_evidence_at_a_scrape_interval_of_30s() {
     evidence_at(30, 5);
     evidence_at(30, 30);
 }
 
 #[test]
-fn timelines_hold_at_scrapes_each_5_seconds() {
+fn timelines_hold_at_a_scrape_interval_of_5s() {
     timelines_at(5, 5);
 }
 
 #[test]
-fn timelines_hold_at_scrapes_each_second() {
+fn timelines_hold_at_a_scrape_interval_of_1s() {
     timelines_at(1, 1);
 }
 
 #[test]
-fn timelines_hold_at_scrapes_each_15_seconds() {
+fn timelines_hold_at_a_scrape_interval_of_15s() {
     timelines_at(15, 5);
     timelines_at(15, 15);
 }
 
 #[test]
-fn timelines_hold_at_scrapes_each_30_seconds() {
+fn timelines_hold_at_a_scrape_interval_of_30s() {
     timelines_at(30, 5);
     timelines_at(30, 30);
 }
