@@ -2,33 +2,21 @@
 //! what its result means is the business of others.
 
 pub mod amqp;
-pub mod api_client;
 pub mod celery;
-pub mod dbus;
-pub mod dial;
 pub mod dialogue;
 pub mod dns;
 pub mod docker;
-pub mod gate;
 pub mod grpc;
 pub mod http;
 pub mod icmp;
-pub mod network;
 pub mod postgres;
-pub mod probed;
 pub mod proc_scan;
 pub mod process;
-pub mod proxy;
 pub mod rabbitmq;
 pub mod redis;
-pub mod resolve;
 pub mod s3;
-pub mod shortage;
-pub mod stream;
 pub mod systemd;
 pub mod tcp;
-pub mod tls;
-pub mod trace;
 pub mod unix;
 pub mod workers;
 
@@ -39,6 +27,7 @@ use tokio::sync::Notify;
 
 use crate::config::{CheckSettings, KindSettings};
 use crate::model::{CheckKind, Family, Problem, Report, with_kinds};
+use crate::net::network::Network;
 
 /// What the checks of one exporter share: made once, handed to every check. Survives reloads.
 #[derive(Clone, Debug)]
@@ -47,8 +36,12 @@ pub struct Shared {
     pub procfs: PathBuf,
     /// The scanner of `procfs`, for process checks.
     pub processes: proc_scan::Scanner,
-    /// Names, trust and memory of the checks that talk over a network.
-    pub network: network::Network,
+    /// What all connections share.
+    pub network: Network,
+    /// Bounds the memory that all bodies kept for assertions take together.
+    pub bodies: http::Bodies,
+    /// The threads that evaluate the expressions of checks.
+    pub workers: workers::Workers,
     /// The systemd units that checks watch.
     pub units: systemd::Hub,
 }
@@ -58,7 +51,9 @@ impl Shared {
     pub fn new(procfs: PathBuf) -> Self {
         Self {
             processes: proc_scan::Scanner::new(procfs.clone()),
-            network: network::Network::default(),
+            network: Network::default(),
+            bodies: http::Bodies::default(),
+            workers: workers::Workers::default(),
             units: systemd::Hub::default(),
             procfs,
         }

@@ -15,9 +15,9 @@ use rustix::io::Errno;
 
 use super::Shared;
 use super::proc_scan::{Answer, Criteria, ScanError, Scanner};
-use super::shortage;
 use crate::config::process::{PidNamespace, ProcessSettings, User};
 use crate::model::{MAX_PIDS, Problem, Reason, Report};
+use crate::net::shortage;
 
 use cpu::CpuCounter;
 pub use samples::{CPU, FAMILIES, MAX_FDS, OPEN_FDS, PROCESSES, RESIDENT_MEMORY, START_TIME, THREADS};

@@ -2,14 +2,14 @@
 //! until all of it is done.
 
 use super::Shared;
-use super::dial::dial_from;
 use super::dialogue::{self, Speaker};
-use super::network::Network;
-use super::stream::Stream;
-use super::tls::CERTIFICATE_NOT_AFTER;
-use super::trace::Trace;
 use crate::config::tcp::TcpSettings;
 use crate::model::{Family, Problem, Report};
+use crate::net::dial::dial_from;
+use crate::net::network::Network;
+use crate::net::run_recorder::RunRecorder;
+use crate::net::stream::Stream;
+use crate::net::tls::CERTIFICATE_NOT_AFTER;
 
 /// The families of tcp checks.
 pub const FAMILIES: &[&Family] = &[&CERTIFICATE_NOT_AFTER];
@@ -30,7 +30,7 @@ impl TcpCheck {
         Self {
             settings: settings.clone(),
             network: shared.network.clone(),
-            speaker: Speaker::new(&settings.conversation, &shared.network),
+            speaker: Speaker::new(&settings.conversation, shared),
         }
     }
 
@@ -39,13 +39,13 @@ impl TcpCheck {
     /// # Errors
     /// The problem that made it fail.
     pub async fn run(&mut self, report: &mut Report) -> Result<(), Problem> {
-        let mut trace = Trace::new(report);
+        let mut trace = RunRecorder::new(report);
         let result = self.speak(&mut trace).await;
         trace.end();
         result
     }
 
-    async fn speak(&mut self, trace: &mut Trace<'_>) -> Result<(), Problem> {
+    async fn speak(&mut self, trace: &mut RunRecorder<'_>) -> Result<(), Problem> {
         let TcpSettings {
             address,
             preference,

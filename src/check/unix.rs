@@ -2,11 +2,11 @@
 
 use super::Shared;
 use super::dialogue::{self, Speaker};
-use super::stream::Stream;
-use super::tls::CERTIFICATE_NOT_AFTER;
-use super::trace::{Phase, Step, Trace};
 use crate::config::unix::UnixSettings;
 use crate::model::{Family, Problem, Report};
+use crate::net::run_recorder::{Phase, RunRecorder, Step};
+use crate::net::stream::Stream;
+use crate::net::tls::CERTIFICATE_NOT_AFTER;
 
 /// What a certificate is asked for where no name is configured and none is verified; TLS needs one.
 const NO_HOST: &str = "localhost";
@@ -28,7 +28,7 @@ impl UnixCheck {
     pub fn new(settings: &UnixSettings, shared: &Shared) -> Self {
         Self {
             settings: settings.clone(),
-            speaker: Speaker::new(&settings.conversation, &shared.network),
+            speaker: Speaker::new(&settings.conversation, shared),
         }
     }
 
@@ -37,13 +37,13 @@ impl UnixCheck {
     /// # Errors
     /// The problem that made it fail.
     pub async fn run(&mut self, report: &mut Report) -> Result<(), Problem> {
-        let mut trace = Trace::new(report);
+        let mut trace = RunRecorder::new(report);
         let result = self.speak(&mut trace).await;
         trace.end();
         result
     }
 
-    async fn speak(&mut self, trace: &mut Trace<'_>) -> Result<(), Problem> {
+    async fn speak(&mut self, trace: &mut RunRecorder<'_>) -> Result<(), Problem> {
         let allowance = self.speaker.begin(trace.report);
         let peer = self.settings.target();
         trace.enter(Phase::Connect);

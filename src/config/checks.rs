@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use super::key_split::{Pieces, split};
 use super::kinds;
-use super::pieces::{Pieces, split};
 use super::place::{Path, Place};
 use super::settings::{CheckSettings, KindSettings};
 use super::short_form;

@@ -10,7 +10,7 @@ use cel::common::ast::{EntryExpr, Expr, IdedExpr};
 use cel::{Context, Program, Value};
 
 use super::budget::{Budget, Exhausted};
-use super::compilation::{self, Attempt};
+use super::pattern_cache::{self, Attempt};
 
 /// The longest expression, in bytes.
 const MAX_SOURCE_BYTES: usize = 4096;
@@ -50,7 +50,7 @@ impl Expression {
         if source.len() > MAX_SOURCE_BYTES {
             return Err(format!("an expression has at most {MAX_SOURCE_BYTES} bytes"));
         }
-        compilation::expression(source, compile_apart)
+        pattern_cache::expression(source, compile_apart)
     }
 
     /// Its source.
@@ -213,7 +213,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
-    use crate::config::compilation::Compilation;
+    use crate::config::pattern_cache::Compilation;
 
     /// The verdict, with all the time that it takes.
     fn verdict(expression: &Expression, body: Value) -> Result<bool, String> {

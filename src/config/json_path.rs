@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::compilation::{self, Attempt};
+use super::pattern_cache::{self, Attempt};
 
 /// The longest path, in bytes.
 const MAX_SOURCE_BYTES: usize = 256;
@@ -37,7 +37,7 @@ impl JsonPath {
         if source.len() > MAX_SOURCE_BYTES {
             return Err(format!("it is longer than {MAX_SOURCE_BYTES} bytes"));
         }
-        compilation::json_path(source, parse)
+        pattern_cache::json_path(source, parse)
     }
 
     /// Its source.
@@ -190,7 +190,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::config::compilation::Compilation;
+    use crate::config::pattern_cache::Compilation;
 
     #[test]
     fn a_path_leads_to_values() {

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::place::{Invalid, Path, Place};
 use super::settings::KindSettings;
 use super::yaml::{Node, fields, read};
-use super::{later, schema, suggest};
+use super::{schema, suggest, unsupported};
 use crate::model::{CheckKind, with_kinds};
 
 /// The kind that `word`, written at `place`, names.
@@ -23,7 +23,7 @@ pub fn named(word: &str, place: &Place<'_>) -> Result<CheckKind, Invalid> {
         .find(|kind| kind.as_str() == word)
         .ok_or_else(|| {
             let unknown = || suggest::unknown("kind", word, CheckKind::ALL.iter().map(|kind| kind.as_str()));
-            place.error(later::kind(word).unwrap_or_else(unknown))
+            place.error(unsupported::kind(word).unwrap_or_else(unknown))
         })
 }
 

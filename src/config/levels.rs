@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use super::key_split::{Pieces, split};
 use super::monitor::read_monitor;
-use super::pieces::{Pieces, split};
 use super::place::Place;
 use super::timings::{Level, Timings};
-use super::written::{BearingOptions, TimingOptions};
+use super::written::{SharedServiceOptions, TimingOptions};
 use super::yaml::{Node, fields, read};
 use crate::model::{Tier, Tolerance};
 
@@ -66,7 +66,7 @@ impl Levels {
     }
 
     /// `tolerance` with what is written on the next level.
-    pub fn tolerance_with(tolerance: Tolerance, options: &BearingOptions) -> Tolerance {
+    pub fn tolerance_with(tolerance: Tolerance, options: &SharedServiceOptions) -> Tolerance {
         let written = options.tolerance.clone().unwrap_or_default();
         Tolerance {
             down: written.down.map_or(tolerance.down, |text| text.0),
@@ -85,18 +85,20 @@ fn one(
     let Some(node) = node.filter(|node| !node.is_null()) else {
         return base;
     };
-    let parts = [fields::<TimingOptions>(), fields::<BearingOptions>()];
+    let parts = [fields::<TimingOptions>(), fields::<SharedServiceOptions>()];
     let Some(Pieces {
-        parts: [timing, bearing],
+        parts: [timing, shared],
         ..
     }) = split(node, place, parts)
     else {
         return base;
     };
     let timing = read::<TimingOptions>(&timing, place).value.unwrap_or_default();
-    let bearing = read::<BearingOptions>(&bearing, place).value.unwrap_or_default();
+    let shared = read::<SharedServiceOptions>(&shared, place)
+        .value
+        .unwrap_or_default();
     (
         base.0.with(&timing, level, place),
-        Levels::tolerance_with(base.1, &bearing),
+        Levels::tolerance_with(base.1, &shared),
     )
 }

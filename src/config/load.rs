@@ -6,10 +6,10 @@ use std::io::Read;
 use std::path::Path as FilePath;
 use std::sync::Arc;
 
-use super::compilation::Compilation;
-use super::document;
 use super::findings::{ConfigError, Located};
+use super::pattern_cache::Compilation;
 use super::place::{Finding, Place};
+use super::root;
 use super::services::MAX_FINDINGS;
 use super::settings::Config;
 use super::yaml::{self, Mark, Node};
@@ -61,7 +61,7 @@ pub fn parse(text: &str, file_name: &str) -> Result<Loaded, ConfigError> {
 pub fn parse_bytes(bytes: &[u8], file_name: &str) -> Result<Loaded, ConfigError> {
     let empty = "write what to watch, such as services: [{ key: web, url: \"http://127.0.0.1:8080/\" }]";
     let _compilation = Compilation::begin();
-    let (config, remarks) = read_document(bytes, MAX_FILE_BYTES, file_name, empty, document::resolve)?;
+    let (config, remarks) = read_document(bytes, MAX_FILE_BYTES, file_name, empty, root::resolve)?;
     Ok(Loaded { config, remarks })
 }
 

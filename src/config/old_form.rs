@@ -9,12 +9,12 @@
 
 use std::rc::Rc;
 
-use super::pieces::MAX_UNKNOWN;
+use super::key_split::MAX_UNKNOWN;
 use super::place::Place;
 use super::services::MAX_FINDINGS;
-use super::written::{BearingOptions, ServiceOptions, ShortFormOptions, TimingOptions};
+use super::written::{ServiceOptions, SharedServiceOptions, ShortFormOptions, TimingOptions};
 use super::yaml::{Entry, Node, Value, fields, is_plain_key};
-use super::{later, suggest};
+use super::{suggest, unsupported};
 
 /// A service's keys that both have, beside those of the short form.
 const SHARED: [&str; 3] = ["key", "name", "description"];
@@ -77,7 +77,7 @@ impl Keys {
         let ours = fields::<ServiceOptions>()
             .iter()
             .chain(fields::<TimingOptions>())
-            .chain(fields::<BearingOptions>())
+            .chain(fields::<SharedServiceOptions>())
             .chain(&["checks"])
             .copied()
             .filter(|key| !old.contains(key));
@@ -115,7 +115,7 @@ impl Keys {
             return true;
         }
         let known = self.ours.iter().chain(&self.old).copied();
-        later::key(key).is_none()
+        unsupported::key(key).is_none()
             && suggest::nearest(key, known).is_some_and(|near| self.ours.contains(&near))
     }
 }
@@ -176,7 +176,7 @@ fn service(node: &Node, keys: &Keys, place: &Place<'_>) -> Node {
         if !keys.old.contains(&&*entry.key) {
             unknown += 1;
             if unknown <= MAX_UNKNOWN {
-                let message = later::key(&entry.key)
+                let message = unsupported::key(&entry.key)
                     .unwrap_or_else(|| suggest::unknown_key(&entry.key, keys.old.iter().copied()));
                 place
                     .field(&entry.key)

@@ -17,7 +17,7 @@ use regex_automata::util::interpolate;
 
 use self::search::Search;
 use super::budget::{Budget, Exhausted};
-use super::compilation::{self, Attempt};
+use super::pattern_cache::{self, Attempt};
 use super::place::{Invalid, Place};
 use crate::model::visible;
 
@@ -80,7 +80,7 @@ impl Pattern {
         if source.len() > MAX_PATTERN_BYTES {
             return Err(format!("it is longer than {MAX_PATTERN_BYTES} bytes"));
         }
-        let compiled = compilation::pattern(source, compile)?;
+        let compiled = pattern_cache::pattern(source, compile)?;
         Ok(Self {
             source: source.to_owned(),
             compiled,

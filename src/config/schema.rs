@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::kinds;
 use super::probe::{self, ProbeOptions};
 use super::written::{
-    BearingOptions, CheckOptions, DocumentOptions, ServiceOptions, ShortFormOptions, TimingOptions,
+    CheckOptions, DocumentOptions, ServiceOptions, SharedServiceOptions, ShortFormOptions, TimingOptions,
 };
 use crate::model::CheckKind;
 
@@ -17,7 +17,10 @@ const KEY: &str = "^[a-z0-9_.-]{1,64}$";
 /// The schema of a configuration file.
 pub fn document() -> Value {
     let mut generator = SchemaSettings::draft07().into_generator();
-    let level = object(&mut generator, &[part::<TimingOptions>, part::<BearingOptions>]);
+    let level = object(
+        &mut generator,
+        &[part::<TimingOptions>, part::<SharedServiceOptions>],
+    );
     let checks: Vec<Value> = CheckKind::ALL
         .iter()
         .map(|kind| check(*kind, &mut generator))
@@ -28,7 +31,7 @@ pub fn document() -> Value {
             part::<ServiceOptions>,
             part::<ShortFormOptions>,
             part::<TimingOptions>,
-            part::<BearingOptions>,
+            part::<SharedServiceOptions>,
         ],
     );
     service["required"] = json!(["key"]);

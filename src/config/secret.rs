@@ -61,7 +61,7 @@ impl Secret {
 
     /// The secret itself, to be put on the wire and nowhere else.
     pub fn expose(&self) -> &str {
-        UsedSecrets::note(&self.0);
+        UsedSecrets::record(&self.0);
         &self.0
     }
 
@@ -114,7 +114,7 @@ impl SecretSource {
     /// When the file or the variable can't be read, or holds control characters.
     pub fn read_line(&self) -> Result<Secret, SecretError> {
         let secret = self.read_name()?;
-        UsedSecrets::note(&secret.0);
+        UsedSecrets::record(&secret.0);
         Ok(secret)
     }
 
@@ -133,7 +133,7 @@ impl SecretSource {
             return Err(SecretError::NotOneLine { what });
         }
         if !matches!(self, Self::Inline(_)) {
-            UsedSecrets::note(&secret.0);
+            UsedSecrets::record(&secret.0);
         }
         Ok(secret)
     }
@@ -144,7 +144,7 @@ impl SecretSource {
     /// When the file or the variable can't be read.
     pub fn read(&self) -> Result<Secret, SecretError> {
         let secret = self.read_unsent()?;
-        UsedSecrets::note(&secret.0);
+        UsedSecrets::record(&secret.0);
         Ok(secret)
     }
 

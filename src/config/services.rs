@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use super::checks;
 use super::dependencies::{self, Named};
+use super::key_split::{Pieces, split};
 use super::levels::Levels;
-use super::pieces::{Pieces, split};
 use super::place::{Path, Place};
 use super::settings::Service;
 use super::texts::{self, MAX_DESCRIPTION, MAX_NAME};
 use super::timings::Level;
-use super::written::{BearingOptions, ServiceOptions, ShortFormOptions, TimingOptions};
+use super::written::{ServiceOptions, SharedServiceOptions, ShortFormOptions, TimingOptions};
 use super::yaml::{Node, fields, read};
 use crate::model::{ServiceKey, Tier};
 
@@ -84,19 +84,21 @@ impl Reader<'_, '_> {
         let parts = [
             fields::<ServiceOptions>(),
             fields::<TimingOptions>(),
-            fields::<BearingOptions>(),
+            fields::<SharedServiceOptions>(),
             fields::<ShortFormOptions>(),
             &["checks"],
         ];
         let Pieces { parts, unknown } = split(self.item, place, parts)?;
-        let [own, timing, bearing, short, list] = parts;
+        let [own, timing, shared, short, list] = parts;
         let reading = read::<ServiceOptions>(&own, place);
         let options = reading.value.unwrap_or_default();
         let tier = options.tier.map_or(Tier::Critical, Tier::from);
         let timing = read::<TimingOptions>(&timing, place).value.unwrap_or_default();
         let timings = self.levels.timings(tier).with(&timing, Level::Service, place);
-        let bearing = read::<BearingOptions>(&bearing, place).value.unwrap_or_default();
-        let tolerance = Levels::tolerance_with(self.levels.tolerance(tier), &bearing);
+        let shared = read::<SharedServiceOptions>(&shared, place)
+            .value
+            .unwrap_or_default();
+        let tolerance = Levels::tolerance_with(self.levels.tolerance(tier), &shared);
         let is_misspelt = !unknown.is_empty() && list.entries().is_some_and(<[_]>::is_empty);
         let list = list.get("checks");
         let checks = if is_misspelt && short.entries().is_some_and(<[_]>::is_empty) {

@@ -62,7 +62,7 @@ pub struct ThresholdOptions {
 /// What belongs to services and may also stand in a tier or the defaults.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct BearingOptions {
+pub struct SharedServiceOptions {
     /// How long each condition lasts before its alert fires.
     pub tolerance: Option<ToleranceOptions>,
 }

@@ -2,7 +2,7 @@
 
 use super::table::{self, Fill};
 use crate::check::families;
-use crate::config::probe::Refusal;
+use crate::config::probe::TargetRefusal;
 use crate::config::{Config, KindSettings};
 use crate::model::{CheckKind, Condition, Family, MetricType, Scope, Status};
 use crate::store::{LAGS, RESPONSE_TIMES};
@@ -68,7 +68,7 @@ fn values_at_once(scope: Scope, label: &str) -> Option<u64> {
     match label {
         "status" => Some(Status::ALL.len() as u64),
         // Refusals of the guard, and too_many; the web configuration has fewer.
-        "reason" if scope == Scope::Exporter => Some(Refusal::ALL.len() as u64 + 1),
+        "reason" if scope == Scope::Exporter => Some(TargetRefusal::ALL.len() as u64 + 1),
         "condition" => Some(Condition::ALL.len() as u64),
         // degraded, down
         "threshold" => Some(2),

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::table::{self, Fill, unit_name};
 use crate::check::families as families_of;
-use crate::config::probe::Refusal;
+use crate::config::probe::TargetRefusal;
 use crate::model::{CheckKind, Condition, Family, MetricType, Reason, Scope, Status};
 
 const OPENING: &str = "\
@@ -68,7 +68,7 @@ pub fn markdown() -> String {
         Condition::ALL.iter().map(|word| word.as_str()),
     );
     words(&mut text, "reason", Reason::ALL.iter().map(|word| word.as_str()));
-    let refusals = Refusal::ALL.iter().map(|word| word.as_str());
+    let refusals = TargetRefusal::ALL.iter().map(|word| word.as_str());
     words(
         &mut text,
         "reason` of `upkeep_probe_refused_total",

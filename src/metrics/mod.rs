@@ -1,10 +1,10 @@
 //! The metric table and what is made of it: the exposition formats, the documentation, the number of series.
 
+mod body;
 mod check;
 mod classic;
 mod count;
 mod docs;
-mod document;
 mod encode;
 mod exporter;
 mod own_process;
@@ -14,10 +14,10 @@ mod series;
 mod service;
 mod table;
 
+pub use body::{Ledger, RenderedBody, Revoked};
 pub use classic::to_classic;
 pub use count::series_count;
 pub use docs::markdown;
-pub use document::{Document, Ledger, Revoked};
 pub use encode::to_openmetrics;
 pub use own_process::OwnProcess;
 pub use probe::probe_text;

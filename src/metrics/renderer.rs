@@ -11,7 +11,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use tokio::sync::oneshot;
 
-use super::document::{Document, Ledger};
+use super::body::{Ledger, RenderedBody};
 use super::{OwnProcess, to_classic, to_openmetrics};
 use crate::store::Snapshot;
 
@@ -47,8 +47,8 @@ pub struct Variant {
 #[error("rendering the metrics failed inside the exporter; its log says why")]
 pub struct RenderError;
 
-type Waiter = (Variant, oneshot::Sender<Arc<Document>>);
-type Waiters = HashMap<Variant, Vec<oneshot::Sender<Arc<Document>>>>;
+type Waiter = (Variant, oneshot::Sender<Arc<RenderedBody>>);
+type Waiters = HashMap<Variant, Vec<oneshot::Sender<Arc<RenderedBody>>>>;
 
 #[derive(Default)]
 struct Queue {
@@ -82,7 +82,7 @@ impl Renderer {
     ///
     /// # Errors
     /// When the rendering panicked.
-    pub async fn render(self: &Arc<Self>, variant: Variant) -> Result<Arc<Document>, RenderError> {
+    pub async fn render(self: &Arc<Self>, variant: Variant) -> Result<Arc<RenderedBody>, RenderError> {
         let (sender, receiver) = oneshot::channel();
         {
             let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);

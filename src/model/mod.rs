@@ -1,7 +1,7 @@
 //! The words of the design as types: they depend on nothing else of ours, and everything else depends on them.
 
+mod debug_log;
 mod id;
-mod journal;
 mod kind;
 mod lost;
 mod metric;
@@ -13,8 +13,8 @@ mod text;
 mod time;
 mod used_secrets;
 
+pub use debug_log::DebugLog;
 pub use id::{CheckId, CheckName, ServiceKey};
-pub use journal::Journal;
 pub use kind::CheckKind;
 pub(crate) use kind::with_kinds;
 pub use lost::{LostSince, LostTime};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::journal::Journal;
+use super::debug_log::DebugLog;
 use super::lost::LostSince;
 use super::metric::{Family, Sample};
 use super::phase::Phases;
@@ -160,21 +160,21 @@ pub struct Report {
     /// Values of the kind's own families. A repeated push of one series replaces nothing: push each once.
     pub samples: Vec<Sample>,
     /// Where somebody wants to see them: the steps of the run.
-    pub journal: Option<Journal>,
+    pub debug_log: Option<DebugLog>,
     /// Where the run answers a request to `/probe`: values of blackbox_exporter's families, each series once.
     pub probe: Option<Vec<Sample>>,
 }
 
 impl Report {
-    /// Notes a step in the journal, if one is kept.
-    pub fn note(&mut self, step: impl FnOnce() -> String) {
-        if let Some(journal) = &mut self.journal {
-            journal.note(&step());
+    /// Notes a step in the debug_log, if one is kept.
+    pub fn log_step(&mut self, step: impl FnOnce() -> String) {
+        if let Some(debug_log) = &mut self.debug_log {
+            debug_log.push(&step());
         }
     }
 
     /// Adds a value to a probe's answer, if the run is one.
-    pub fn probed(&mut self, family: &'static Family, labels: Vec<Cow<'static, str>>, value: f64) {
+    pub fn push_probe_sample(&mut self, family: &'static Family, labels: Vec<Cow<'static, str>>, value: f64) {
         if let Some(samples) = &mut self.probe {
             samples.push(Sample {
                 family,

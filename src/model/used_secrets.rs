@@ -20,7 +20,7 @@ pub struct UsedSecrets(Arc<Mutex<BTreeSet<Arc<str>>>>);
 
 impl UsedSecrets {
     /// Notes a secret of the run that is being polled. Does nothing outside of runs.
-    pub fn note(secret: &Arc<str>) {
+    pub fn record(secret: &Arc<str>) {
         let _ = CURRENT.try_with(|used| used.add(secret));
     }
 
@@ -67,10 +67,10 @@ mod tests {
         let (one, two) = (UsedSecrets::default(), UsedSecrets::default());
         let use_it = |secret: &'static str| async move {
             tokio::task::yield_now().await;
-            UsedSecrets::note(&secret.into());
+            UsedSecrets::record(&secret.into());
         };
         tokio::join!(one.scope(use_it("hunter2")), two.scope(use_it("swordfish")));
-        UsedSecrets::note(&"outside".into());
+        UsedSecrets::record(&"outside".into());
         let scrub = |used: &UsedSecrets, text: &str| {
             let scrubber = used.scrubber(String::new).unwrap();
             scrubber.scrub(text).into_owned()

@@ -14,14 +14,14 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use crate::check::Shared;
-use crate::check::gate::{Gate, Refusals};
 use crate::config::KindSettings;
-use crate::config::probe::{Aimed, Endpoint, Module, ProbeSettings, Refusal};
+use crate::config::probe::{Endpoint, Module, ProbeSettings, TargetRefusal, TargetedModule};
 use crate::config::suggest;
+use crate::log_throttle::LogThrottle;
 use crate::metrics;
-use crate::model::{Journal, LostTime};
-use crate::places::Places;
-use crate::seldom::Seldom;
+use crate::model::{DebugLog, LostTime};
+use crate::net::guard::{ProbeGuard, Refusals};
+use crate::slots::Slots;
 use crate::store::ProbeView;
 use request::ProbeRequest;
 use run::Probed;
@@ -40,8 +40,8 @@ pub struct Prober {
     refusals: Arc<Refusals>,
     counts: Arc<Counts>,
     /// Of probes under way, those of older configurations included.
-    places: Mutex<Places<Option<IpAddr>>>,
-    refused: Seldom,
+    places: Mutex<Slots<Option<IpAddr>>>,
+    refused: LogThrottle,
 }
 
 #[derive(Debug, Default)]
@@ -83,7 +83,7 @@ impl Prober {
             refusals: Arc::default(),
             counts: Arc::default(),
             places: Mutex::default(),
-            refused: Seldom::default(),
+            refused: LogThrottle::default(),
         }
     }
 
@@ -123,7 +123,7 @@ impl Prober {
         })
     }
 
-    fn places(&self) -> MutexGuard<'_, Places<Option<IpAddr>>> {
+    fn places(&self) -> MutexGuard<'_, Slots<Option<IpAddr>>> {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -164,7 +164,7 @@ impl Prober {
         };
         let deadline = request::deadline(timeout, module.timeout, self.offset);
         let aimed = deadline.and_then(|deadline| {
-            let aimed = module.aim(&request.target, request.hostname.as_deref());
+            let aimed = module.with_target(&request.target, request.hostname.as_deref());
             let aimed = aimed.map_err(|error| format!("the target can't be probed: {error}"));
             Ok((deadline, aimed?))
         });
@@ -172,7 +172,7 @@ impl Prober {
             Ok(aimed) => aimed,
             Err(error) => return Answer::Wrong(error),
         };
-        let gate = Arc::new(Gate::new(settings.guard.clone(), self.refusals.clone()));
+        let gate = Arc::new(ProbeGuard::new(settings.guard.clone(), self.refusals.clone()));
         if let Err(refusal) = judge(&aimed, &gate) {
             let message = format!("{} is no target here: {refusal}", aimed.settings.target());
             self.tell_refusal(&message);
@@ -229,7 +229,7 @@ impl Prober {
 }
 
 /// Judges what the request itself asks for. Where a name or a redirect leads is judged by the gate, when it is known.
-fn judge(aimed: &Aimed, gate: &Gate) -> Result<(), Refusal> {
+fn judge(aimed: &TargetedModule, gate: &ProbeGuard) -> Result<(), TargetRefusal> {
     match (&aimed.endpoint, &aimed.settings) {
         (Endpoint::Host(host, Some(port)), KindSettings::Http(settings))
             if settings
@@ -259,7 +259,7 @@ impl Drop for UnderWay<'_> {
 /// What a person sees who debugs: the steps, the result, the metrics and the module.
 fn told(request: &ProbeRequest<'_>, module: &Module, probed: &Probed, metrics: &str) -> String {
     let mut text = String::from("Steps of the probe:\n");
-    for (at, line) in probed.journal.iter().flat_map(Journal::lines) {
+    for (at, line) in probed.debug_log.iter().flat_map(DebugLog::lines) {
         let _ = writeln!(text, "{:>10.3} ms  {line}", at.as_secs_f64() * 1000.0);
     }
     let _ = match &probed.result {

@@ -10,9 +10,9 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
 use crate::check::{Check, Shared};
-use crate::config::probe::Aimed;
+use crate::config::probe::TargetedModule;
 use crate::model::{
-    Family, Journal, LostSince, LostTime, Problem, Reason, Report, Sample, Shortage, UsedSecrets,
+    DebugLog, Family, LostSince, LostTime, Problem, Reason, Report, Sample, Shortage, UsedSecrets,
 };
 
 static SUCCESS: Family = Family::probe("probe_success", &[], "1 if the probe succeeded, 0 if it failed.");
@@ -29,7 +29,7 @@ const SMALL_PART: u32 = 10;
 pub struct Probed {
     pub result: Result<(), Problem>,
     pub samples: Vec<Sample>,
-    pub journal: Option<Journal>,
+    pub debug_log: Option<DebugLog>,
 }
 
 /// Runs `probe` on the runtime of the checks, where there is one. Whoever drops the future cancels it.
@@ -45,14 +45,14 @@ pub async fn on(checks: Option<&Handle>, probe: impl Future<Output = Probed> + S
         _ => Probed {
             result: Err(Problem::new(Reason::Internal, "the exporter stops")),
             samples: Vec::new(),
-            journal: None,
+            debug_log: None,
         },
     }
 }
 
 /// Runs the check of a module once. `lost` is what this process loses of its time.
 pub async fn probe(
-    aimed: Aimed,
+    aimed: TargetedModule,
     shared: Shared,
     deadline: Duration,
     debug: bool,
@@ -64,7 +64,7 @@ pub async fn probe(
     let mut report = Report {
         deadline: Some(ends),
         probe: Some(Vec::with_capacity(24)),
-        journal: debug.then(Journal::new),
+        debug_log: debug.then(DebugLog::new),
         ..Report::default()
     };
     let mut check = Check::of(&aimed.settings, &shared);
@@ -80,15 +80,17 @@ pub async fn probe(
         Err(_) => Err(timed_out(deadline, &report.step, lost.lost())),
     };
     let mut samples = report.probe.take().unwrap_or_default();
-    let mut journal = report.journal;
-    if (result.is_err() || journal.is_some() || samples.iter().any(Sample::has_texts))
+    let mut debug_log = report.debug_log;
+    if (result.is_err() || debug_log.is_some() || samples.iter().any(Sample::has_texts))
         && let Some(scrubber) = secrets.scrubber(|| aimed.settings.target())
     {
         if let Err(problem) = &mut result {
             problem.scrub(&scrubber);
         }
         Sample::scrub(&mut samples, &scrubber);
-        journal.iter_mut().for_each(|journal| journal.scrub(&scrubber));
+        debug_log
+            .iter_mut()
+            .for_each(|debug_log| debug_log.scrub(&scrubber));
     }
     let mut push = |family, value| {
         samples.push(Sample {
@@ -102,7 +104,7 @@ pub async fn probe(
     Probed {
         result,
         samples,
-        journal,
+        debug_log,
     }
 }
 

@@ -12,7 +12,7 @@ use super::panics::{Guarded, catch};
 use crate::config::CheckSettings;
 use crate::config::duration::DurationText;
 use crate::model::{
-    CheckKind, Conclusion, Journal, LostSince, LostTime, Outcome, Problem, Reason, Report, Shortage,
+    CheckKind, Conclusion, DebugLog, LostSince, LostTime, Outcome, Problem, Reason, Report, Shortage,
     UsedSecrets,
 };
 
@@ -47,19 +47,19 @@ pub async fn attempt<R: Runnable>(
         .0
 }
 
-/// Runs once, as [`attempt`] does, and gives back the journal with the steps of the run where one is handed over.
+/// Runs once, as [`attempt`] does, and gives back the debug_log with the steps of the run where one is handed over.
 pub async fn attempt_noting<R: Runnable>(
     check: &mut Option<R>,
     build: &(impl Fn(&Arc<CheckSettings>) -> R + Sync),
     settings: &Arc<CheckSettings>,
     started: Instant,
     conditions: Conditions<'_>,
-    journal: Option<Journal>,
-) -> (Outcome, Option<Journal>) {
+    debug_log: Option<DebugLog>,
+) -> (Outcome, Option<DebugLog>) {
     let mut report = Report {
         deadline: Some(started + settings.timeout),
         lost: LostSince::now(conditions.lost),
-        journal,
+        debug_log,
         ..Report::default()
     };
     let lost = report.lost.clone();
@@ -106,15 +106,17 @@ pub async fn attempt_noting<R: Runnable>(
         pids: report.pids,
         samples: report.samples,
     };
-    let mut journal = report.journal;
+    let mut debug_log = report.debug_log;
     // The target may have given secrets back. Runs that went well and show nothing of it, which is most, cost nothing more.
-    if (journal.is_some() || outcome.has_texts())
+    if (debug_log.is_some() || outcome.has_texts())
         && let Some(scrubber) = secrets.scrubber(|| settings.kind.target())
     {
         outcome.scrub(&scrubber);
-        journal.iter_mut().for_each(|journal| journal.scrub(&scrubber));
+        debug_log
+            .iter_mut()
+            .for_each(|debug_log| debug_log.scrub(&scrubber));
     }
-    (outcome, journal)
+    (outcome, debug_log)
 }
 
 /// Whether a run may fail with this problem because its own process stood still: waiting for something ended too early, or the

@@ -28,12 +28,12 @@ use tokio::time::Instant;
 pub(crate) use attempt::{Conditions, attempt_noting};
 pub(crate) use beat::beat;
 pub use heartbeat::Liveness;
-pub(crate) use panics::quieten;
+pub(crate) use panics::install_panic_hook;
 
 use crate::check::{Check, Shared};
 use crate::config::{CheckSettings, Config};
+use crate::log_throttle::LogThrottle;
 use crate::model::{CheckId, Clock, LostTime, Problem, Report};
-use crate::seldom::Seldom;
 use crate::store::{CheckHandle, Store};
 use gate::Gate;
 use heartbeat::Heartbeat;
@@ -105,12 +105,12 @@ impl Scheduler {
         clock: Arc<dyn Clock>,
         build: impl Fn(&Arc<CheckSettings>) -> R + Send + Sync + 'static,
     ) -> Self {
-        quieten();
+        install_panic_hook();
         let build = Arc::new(build);
         let of_tasks = store.clone();
         let gate = Arc::<Gate>::default();
         let lost = Arc::<LostTime>::default();
-        let told = Arc::<Seldom>::default();
+        let told = Arc::<LogThrottle>::default();
         let (of_checks, of_gate, lost_by_all) = (handle.clone(), Arc::clone(&gate), Arc::clone(&lost));
         let spawn: Spawn = Box::new(move |handle, settings, timetable| {
             let runner = Runner {

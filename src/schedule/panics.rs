@@ -8,8 +8,8 @@ use std::pin::Pin;
 use std::sync::Once;
 use std::task::{Context, Poll};
 
-use crate::check::shortage;
 use crate::model::{Problem, Reason};
+use crate::net::shortage;
 
 thread_local! {
     /// Whether a check is being polled on this thread.
@@ -20,7 +20,7 @@ thread_local! {
 
 /// Keeps the panics of checks off standard error, where one would be printed a run, backtrace included. Those of all
 /// other code are printed as before.
-pub fn quieten() {
+pub fn install_panic_hook() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let others = std::panic::take_hook();

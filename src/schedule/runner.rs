@@ -12,8 +12,8 @@ use super::attempt::{Conditions, attempt};
 use super::gate::Gate;
 use super::timetable::Timetable;
 use crate::config::CheckSettings;
+use crate::log_throttle::LogThrottle;
 use crate::model::{Clock, Conclusion, LostTime, Problem, Shortage};
-use crate::seldom::Seldom;
 use crate::store::{CheckHandle, Run, Store};
 
 /// The least time from one early run's start to the next one's. A unit that fails is reported in two steps (deactivating,
@@ -30,7 +30,7 @@ pub struct Runner {
     pub gate: Arc<Gate>,
     pub lost: Arc<LostTime>,
     /// When the log last told of a run that was inconclusive.
-    pub told: Arc<Seldom>,
+    pub told: Arc<LogThrottle>,
 }
 
 impl Runner {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::advice::{UNKNOWN, advice_on};
 use super::chatstack::chatstack_fields;
-use super::document::{
+use super::schema::{
     CheckStatus, Document, GroupStatus, MODE, Milliseconds, STALE_AFTER_SECONDS, ServiceStatus, Time,
     Trouble, Value, Word,
 };

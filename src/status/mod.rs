@@ -8,11 +8,11 @@
 pub mod advice;
 mod build;
 mod chatstack;
-pub mod document;
 mod file;
+pub mod schema;
 mod targets;
 
 pub use build::{document, groups, host_name, overall, service};
-pub use document::{Document, ServiceStatus};
 pub use file::StatusFile;
+pub use schema::{Document, ServiceStatus};
 pub use targets::{PROBED_KINDS, TargetGroup, targets};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::histogram::ResponseTimes;
 use super::recent::Recent;
-use super::saved::KeptCheck;
+use super::saved::SavedCheck;
 use super::snapshot::{CheckView, LastRun};
 use super::walltime::WallAnchor;
 use crate::config::CheckSettings;
@@ -25,7 +25,7 @@ pub struct CheckHandle(pub(super) u64);
 pub struct CheckState {
     pub handle: CheckHandle,
     pub settings: Arc<CheckSettings>,
-    pub kept: KeptCheck,
+    pub kept: SavedCheck,
     pub recent: Recent,
     target: Arc<str>,
     rules: Rules,
@@ -60,7 +60,7 @@ pub struct Recorded {
 
 impl CheckState {
     /// A check that has not run; `kept` is what is known of it from before.
-    pub fn new(handle: CheckHandle, settings: Arc<CheckSettings>, kept: KeptCheck) -> Self {
+    pub fn new(handle: CheckHandle, settings: Arc<CheckSettings>, kept: SavedCheck) -> Self {
         Self {
             problem_told: kept.problem.clone(),
             handle,

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-use super::saved::{self, Kept};
+use super::saved::{self, SavedState};
 use super::walltime::WallAnchor;
 use crate::model::Moment;
 
@@ -106,7 +106,7 @@ impl StateFile {
         dir: PathBuf,
         wall: WallAnchor,
         now: Moment,
-    ) -> Result<(Self, Kept, Vec<String>), StateDirError> {
+    ) -> Result<(Self, SavedState, Vec<String>), StateDirError> {
         let mut notices = Vec::new();
         let mut file = Self { dir, lock: None };
         match file.take_lock() {
@@ -125,7 +125,7 @@ impl StateFile {
         }
         let kept = file.read(wall, now).unwrap_or_else(|reason| {
             notices.push(file.set_aside(&reason));
-            Kept::default()
+            SavedState::default()
         });
         Ok((file, kept, notices))
     }
@@ -160,9 +160,9 @@ impl StateFile {
     }
 
     /// What the file holds; nothing where there is none.
-    fn read(&self, wall: WallAnchor, now: Moment) -> Result<Kept, String> {
+    fn read(&self, wall: WallAnchor, now: Moment) -> Result<SavedState, String> {
         let file = match open(&self.dir.join(FILE), OpenOptions::new().read(true)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Kept::default()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(SavedState::default()),
             opened => opened.map_err(|error| error.to_string())?,
         };
         let mut text = Vec::new();
@@ -214,7 +214,7 @@ impl StateFile {
     ///
     /// # Errors
     /// Which step failed; the old file is then still there.
-    pub fn write(&mut self, kept: &Kept, wall: WallAnchor, now: Moment) -> Result<(), SaveError> {
+    pub fn write(&mut self, kept: &SavedState, wall: WallAnchor, now: Moment) -> Result<(), SaveError> {
         self.take_lock()?;
         let text = saved::encode(kept, wall, now)?;
         let temporary = self.dir.join(TEMPORARY);

@@ -36,7 +36,7 @@ pub use snapshot::{
     CheckView, ExporterView, HistogramView, LastRun, ProbeView, ServiceView, Snapshot, StatusFileView,
     WebView,
 };
-pub use state::Advice;
+pub use state::NextRun;
 pub use walltime::UtcTime;
 
 pub use crate::verdict::Run;
@@ -45,7 +45,7 @@ use crate::config::{CheckSettings, Config};
 use crate::model::{CheckId, Clock, Outcome};
 use events::Event;
 use histogram::Lags;
-use saved::Kept;
+use saved::SavedState;
 use saver::Saver;
 use state::{State, StatusFileState};
 use walltime::WallAnchor;
@@ -103,7 +103,7 @@ impl Store {
                 let (file, kept, notices) = file::StateFile::open(dir, wall, now)?;
                 (Some(file), kept, notices)
             }
-            None => (None, Kept::default(), Vec::new()),
+            None => (None, SavedState::default(), Vec::new()),
         };
         let shared = Arc::new(StoreShared {
             state: Mutex::new(State::new(wall, kept, now)),
@@ -149,11 +149,11 @@ impl Store {
 
     /// Records a run that ended, and how many ticks it made its check miss. A run whose check is gone, or was made with
     /// other settings than the present ones, leaves no trace.
-    pub fn record(&self, handle: CheckHandle, run: Run, outcome: Outcome, missed: u64) -> Advice {
+    pub fn record(&self, handle: CheckHandle, run: Run, outcome: Outcome, missed: u64) -> NextRun {
         let outcome = Arc::new(outcome);
         let mut state = self.shared.state();
         let Some((advice, event)) = state.record(handle, run, outcome, missed) else {
-            return Advice { recheck: false };
+            return NextRun { recheck: false };
         };
         self.finish(state, event);
         advice

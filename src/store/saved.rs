@@ -19,7 +19,7 @@ const OLDEST_VERSION: u32 = 1;
 
 /// What is kept of a service.
 #[derive(Clone, Debug)]
-pub struct KeptService {
+pub struct SavedService {
     /// The status last seen.
     pub status: Status,
     /// Since when it is that.
@@ -30,7 +30,7 @@ pub struct KeptService {
     pub conditions: Conditions,
 }
 
-impl Default for KeptService {
+impl Default for SavedService {
     fn default() -> Self {
         Self {
             status: Status::Unknown,
@@ -43,7 +43,7 @@ impl Default for KeptService {
 
 /// What is kept of a check.
 #[derive(Clone, Debug, Default)]
-pub struct KeptCheck {
+pub struct SavedCheck {
     /// Of the settings; see [`super::fingerprint`].
     pub fingerprint: u64,
     /// What its runs amount to.
@@ -58,13 +58,13 @@ pub struct KeptCheck {
 
 /// Everything that is kept: services and their checks.
 #[derive(Clone, Debug, Default)]
-pub struct Kept {
+pub struct SavedState {
     /// In no particular order; keys and names are unique.
-    pub services: Vec<(ServiceKey, KeptService, KeptChecks)>,
+    pub services: Vec<(ServiceKey, SavedService, SavedChecks)>,
 }
 
 /// What is kept of a service's checks, by name.
-pub type KeptChecks = Vec<(CheckName, KeptCheck)>;
+pub type SavedChecks = Vec<(CheckName, SavedCheck)>;
 
 /// Why a file's content can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -143,7 +143,7 @@ struct SeriesEntry {
 ///
 /// # Errors
 /// Never in practice: every map has text for keys.
-pub fn encode(kept: &Kept, wall: WallAnchor, now: Moment) -> Result<Vec<u8>, serde_json::Error> {
+pub fn encode(kept: &SavedState, wall: WallAnchor, now: Moment) -> Result<Vec<u8>, serde_json::Error> {
     let services = kept.services.iter().map(|(key, service, checks)| {
         let entry = ServiceEntry {
             status: service.status.as_str().to_owned(),
@@ -171,7 +171,7 @@ pub fn encode(kept: &Kept, wall: WallAnchor, now: Moment) -> Result<Vec<u8>, ser
     Ok(text)
 }
 
-fn check_entry(check: &KeptCheck, wall: WallAnchor) -> CheckEntry {
+fn check_entry(check: &SavedCheck, wall: WallAnchor) -> CheckEntry {
     let unix = |moment: Option<Moment>| moment.map(|moment| wall.nanos(moment));
     CheckEntry {
         settings: format!("{:016x}", check.fingerprint),
@@ -205,7 +205,7 @@ fn series_entry(series: &Debounced, wall: WallAnchor) -> SeriesEntry {
 ///
 /// # Errors
 /// When the content is torn, foreign or of another version.
-pub fn decode(text: &[u8], wall: WallAnchor, now: Moment) -> Result<Kept, ContentError> {
+pub fn decode(text: &[u8], wall: WallAnchor, now: Moment) -> Result<SavedState, ContentError> {
     let header: Header = serde_json::from_slice(text)?;
     match header {
         Header {
@@ -221,7 +221,7 @@ pub fn decode(text: &[u8], wall: WallAnchor, now: Moment) -> Result<Kept, Conten
     let file: File = serde_json::from_slice(text)?;
     let reader = Reader { wall, now };
     let services = file.services.into_iter().map(|(key, entry)| {
-        let service = KeptService {
+        let service = SavedService {
             status: word(&entry.status, Status::from_word)?,
             status_since: reader.time(entry.status_since),
             has_verdict: entry.has_verdict,
@@ -235,7 +235,7 @@ pub fn decode(text: &[u8], wall: WallAnchor, now: Moment) -> Result<Kept, Conten
         let checks = checks.collect::<Result<_, ContentError>>()?;
         Ok((ServiceKey::new(key), service, checks))
     });
-    Ok(Kept {
+    Ok(SavedState {
         services: services.collect::<Result<_, ContentError>>()?,
     })
 }
@@ -258,7 +258,7 @@ impl Reader {
         unix.map(|unix| self.moment(unix))
     }
 
-    fn check(&self, entry: &CheckEntry) -> Result<KeptCheck, ContentError> {
+    fn check(&self, entry: &CheckEntry) -> Result<SavedCheck, ContentError> {
         let problem = match &entry.problem {
             Some((reason, message)) => {
                 let problem = Problem::new(word(reason, Reason::from_word)?, message);
@@ -269,7 +269,7 @@ impl Reader {
         let grade = self.series(&entry.grade)?;
         let slowness = self.series(&entry.slowness)?;
         let evidence = self.evidence(entry, &grade, &slowness);
-        Ok(KeptCheck {
+        Ok(SavedCheck {
             // Zero is as good as any other value that no settings have: the check then counts as changed.
             fingerprint: u64::from_str_radix(&entry.settings, 16).unwrap_or(0),
             verdict: CheckVerdict {

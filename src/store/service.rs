@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::check::CheckState;
 use super::events::StatusChange;
-use super::saved::KeptService;
+use super::saved::SavedService;
 use super::snapshot::ServiceView;
 use super::walltime::WallAnchor;
 use crate::config::Service;
@@ -21,7 +21,7 @@ pub const FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
 #[derive(Debug)]
 pub struct ServiceState {
     pub service: Arc<Service>,
-    pub kept: KeptService,
+    pub kept: SavedService,
     pub checks: Vec<CheckState>,
     pub status_changes: u64,
 }

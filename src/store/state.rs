@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::check::{CheckHandle, CheckState, Recorded};
 use super::events::{Event, StatusChange};
 use super::fingerprint::fingerprint;
-use super::saved::{Kept, KeptCheck, KeptChecks, KeptService};
+use super::saved::{SavedCheck, SavedChecks, SavedService, SavedState};
 use super::service::{FORGOTTEN_AFTER, ServiceState};
 use super::walltime::WallAnchor;
 use crate::config::{CheckSettings, Config, Service};
@@ -29,7 +29,7 @@ pub struct State {
     pub has_new_runs: bool,
     positions: HashMap<CheckHandle, (usize, usize)>,
     next_handle: u64,
-    restored: Kept,
+    restored: SavedState,
     /// Checks that have not run yet; not counted any more once the first round is over.
     awaited: usize,
     is_first_round_over: bool,
@@ -57,7 +57,7 @@ impl Default for StatusFileState {
 
 /// What the scheduler learns from recording a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Advice {
+pub struct NextRun {
     /// The next run should not wait for the check's next tick.
     pub recheck: bool,
 }
@@ -67,7 +67,7 @@ const SOON: Duration = Duration::from_secs(30);
 
 impl State {
     /// A state without services; what was `restored` waits for the configuration.
-    pub fn new(wall: WallAnchor, restored: Kept, now: Moment) -> Self {
+    pub fn new(wall: WallAnchor, restored: SavedState, now: Moment) -> Self {
         Self {
             wall,
             services: Vec::new(),
@@ -112,7 +112,7 @@ impl State {
                 |service| match (old.remove(&service.key), restored.remove(&service.key)) {
                     (Some(state), _) => self.keep_service(service, state),
                     (None, Some((kept, checks))) => self.restore_service(service, kept, checks, now),
-                    (None, None) => self.restore_service(service, KeptService::default(), Vec::new(), now),
+                    (None, None) => self.restore_service(service, SavedService::default(), Vec::new(), now),
                 },
             )
             .collect();
@@ -164,13 +164,13 @@ impl State {
     fn restore_service(
         &mut self,
         service: &Arc<Service>,
-        kept: KeptService,
-        checks: KeptChecks,
+        kept: SavedService,
+        checks: SavedChecks,
         now: Moment,
     ) -> ServiceState {
         // Of the checks that have left the configuration too: somebody looked at the service.
         let last_ended = checks.iter().filter_map(|(_, check)| check.last_ended).max();
-        let mut checks: HashMap<CheckName, KeptCheck> = checks.into_iter().collect();
+        let mut checks: HashMap<CheckName, SavedCheck> = checks.into_iter().collect();
         let checks = service.checks.iter().map(|settings| {
             let kept = checks.remove(&settings.name);
             self.new_check(settings, kept)
@@ -185,7 +185,7 @@ impl State {
         state
     }
 
-    fn new_check(&mut self, settings: &Arc<CheckSettings>, kept: Option<KeptCheck>) -> CheckState {
+    fn new_check(&mut self, settings: &Arc<CheckSettings>, kept: Option<SavedCheck>) -> CheckState {
         let mut kept = kept.unwrap_or_default();
         let fingerprint = fingerprint(settings);
         if kept.fingerprint != fingerprint {
@@ -216,7 +216,7 @@ impl State {
         run: Run,
         outcome: Arc<Outcome>,
         missed: u64,
-    ) -> Option<(Advice, Option<Event>)> {
+    ) -> Option<(NextRun, Option<Event>)> {
         let (place, position) = *self.positions.get(&handle)?;
         let service = &mut self.services[place];
         let check = &mut service.checks[position];
@@ -227,7 +227,7 @@ impl State {
         let Some(recorded) = check.record(run, outcome, missed) else {
             // What came to nothing is made up for soon, however seldom the check runs.
             let recheck = !check.kept.verdict.is_up() || check.settings.interval > SOON;
-            return Some((Advice { recheck }, None));
+            return Some((NextRun { recheck }, None));
         };
         let needs_recheck = check.kept.verdict.needs_recheck(&recorded.judgement);
         let has_evidence = check.kept.verdict.evidence.iter().any(Option::is_some);
@@ -236,7 +236,7 @@ impl State {
         let change = service.update_status(run.ended, since, Some(position));
         self.has_new_runs = true;
         self.needs_saving |= recorded.verdict_changed || conditions_changed || change.is_some();
-        let advice = Advice {
+        let advice = NextRun {
             recheck: needs_recheck || (has_evidence && service.awaits_evidence(position, run.ended)),
         };
         Some((advice, event(service, position, &recorded, change, run.ended)))
@@ -259,7 +259,7 @@ impl State {
     }
 
     /// Copies what lasts.
-    pub fn collect(&mut self) -> Kept {
+    pub fn collect(&mut self) -> SavedState {
         self.needs_saving = false;
         self.has_new_runs = false;
         let services = self.services.iter().map(|service| {
@@ -271,7 +271,7 @@ impl State {
                 checks.collect(),
             )
         });
-        Kept {
+        SavedState {
             services: services.collect(),
         }
     }

@@ -92,11 +92,11 @@ impl Bench {
     }
 
     /// Records a run of one second that ends at `second`.
-    fn run(&self, id: &str, second: i64, reason: Option<Reason>) -> Advice {
+    fn run(&self, id: &str, second: i64, reason: Option<Reason>) -> NextRun {
         self.record(self.handle(id), second, Self::outcome(reason, None))
     }
 
-    fn record(&self, handle: CheckHandle, second: i64, outcome: Outcome) -> Advice {
+    fn record(&self, handle: CheckHandle, second: i64, outcome: Outcome) -> NextRun {
         self.clock.set(second);
         let run = Run {
             started: Moment::from_nanos((second - 1) * SECOND),

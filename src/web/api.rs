@@ -13,7 +13,7 @@ use http::{HeaderMap, StatusCode};
 use super::body::Content;
 use super::query::{parameters, quoted};
 use super::reply::Reply;
-use super::shared::NoBody;
+use super::single_flight::NoBody;
 use super::{State, accept};
 use crate::config::suggest;
 use crate::metrics::Encoding;
@@ -30,7 +30,7 @@ const DESCRIPTION: &str = include_str!("../../docs/openapi.yaml");
 const MAX_LISTED: usize = 40;
 
 /// A refusal: the status and what is wrong.
-pub(super) type Refusal = (StatusCode, String);
+pub(super) type ApiError = (StatusCode, String);
 
 /// The JSON of an error.
 #[derive(serde::Serialize)]
@@ -53,7 +53,7 @@ pub(super) async fn status(
     state: &Arc<State>,
     query: Option<&str>,
     headers: &HeaderMap,
-) -> Result<Reply, Refusal> {
+) -> Result<Reply, ApiError> {
     let [group] = parameters(query, ["group"]).map_err(bad_request)?;
     json(state, format!("status {group:?}"), headers, move |snapshot| {
         let group = known_group(snapshot, group.as_deref())?;
@@ -72,7 +72,7 @@ pub(super) async fn service(
     key: String,
     query: Option<&str>,
     headers: &HeaderMap,
-) -> Result<Reply, Refusal> {
+) -> Result<Reply, ApiError> {
     let [] = parameters(query, []).map_err(bad_request)?;
     json(state, format!("service {key}"), headers, move |snapshot| {
         let mut services = snapshot.services.iter();
@@ -95,7 +95,7 @@ pub(super) async fn targets(
     state: &Arc<State>,
     query: Option<&str>,
     headers: &HeaderMap,
-) -> Result<Reply, Refusal> {
+) -> Result<Reply, ApiError> {
     let [group, kind] = parameters(query, ["group", "kind"]).map_err(bad_request)?;
     if let Some(kind) = &kind
         && !status::PROBED_KINDS.contains(&kind.as_str())
@@ -135,8 +135,8 @@ pub(super) async fn json(
     state: &Arc<State>,
     what: String,
     headers: &HeaderMap,
-    make: impl FnOnce(&Snapshot) -> Result<Vec<u8>, Refusal> + Send + 'static,
-) -> Result<Reply, Refusal> {
+    make: impl FnOnce(&Snapshot) -> Result<Vec<u8>, ApiError> + Send + 'static,
+) -> Result<Reply, ApiError> {
     let accepted = headers.get_all(ACCEPT_ENCODING).into_iter();
     let encoding = accept::encoding(accepted.filter_map(|value| value.to_str().ok()));
     let source = Arc::clone(state);
@@ -147,7 +147,7 @@ pub(super) async fn json(
         NoBody::Refused(refusal) => refusal,
         NoBody::Failed => internal("making the answer failed inside the exporter; its log says why"),
     })?;
-    let reply = Reply::json(StatusCode::OK, Content::Document(document))
+    let reply = Reply::json(StatusCode::OK, Content::Rendered(document))
         .with(VARY.as_str(), "accept-encoding")
         .with(CACHE_CONTROL.as_str(), "no-store");
     Ok(match encoding {
@@ -163,7 +163,7 @@ pub(super) async fn json(
 pub(super) fn known_group<'a>(
     snapshot: &Snapshot,
     group: Option<&'a str>,
-) -> Result<Option<&'a str>, Refusal> {
+) -> Result<Option<&'a str>, ApiError> {
     let Some(group) = group else {
         return Ok(None);
     };
@@ -183,11 +183,11 @@ pub(super) fn known_group<'a>(
     Err((StatusCode::NOT_FOUND, message))
 }
 
-pub(super) fn bad_request(message: String) -> Refusal {
+pub(super) fn bad_request(message: String) -> ApiError {
     (StatusCode::BAD_REQUEST, message)
 }
 
-pub(super) fn internal(error: impl std::fmt::Display) -> Refusal {
+pub(super) fn internal(error: impl std::fmt::Display) -> ApiError {
     (StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
 }
 

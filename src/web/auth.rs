@@ -15,8 +15,8 @@ use http::header::AUTHORIZATION;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 
+use super::auth_error::AuthError;
 use super::config::{PasswordHash, Rate};
-use super::refusal::Refusal;
 use super::throttle::{Peer, Throttle};
 
 /// How many passwords are checked at once.
@@ -187,11 +187,11 @@ impl Authenticator {
         users: &Arc<Users>,
         peer: Peer,
         headers: &HeaderMap,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), AuthError> {
         if users.hashes.is_empty() {
             return Ok(());
         }
-        let credentials = Credentials::read(headers).ok_or(Refusal::Unauthorized)?;
+        let credentials = Credentials::read(headers).ok_or(AuthError::Unauthorized)?;
         let hash = users.hashes.get(&credentials.user);
         let attempt = Attempt {
             tag: hmac::sign(&self.key, &message(hash, &credentials)),
@@ -205,7 +205,7 @@ impl Authenticator {
         let mut result = self.ask(users, attempt)?;
         match result.wait_for(Option::is_some).await.as_deref() {
             Ok(Some(true)) => Ok(()),
-            _ => Err(Refusal::Unauthorized),
+            _ => Err(AuthError::Unauthorized),
         }
     }
 
@@ -214,7 +214,7 @@ impl Authenticator {
         self: &Arc<Self>,
         users: &Arc<Users>,
         attempt: Attempt,
-    ) -> Result<watch::Receiver<Option<bool>>, Refusal> {
+    ) -> Result<watch::Receiver<Option<bool>>, AuthError> {
         // The origin is part of it: who guesses must not learn the result of another one's check for nothing.
         let question = format!(
             "{:?} {:?} {:?}",
@@ -230,7 +230,7 @@ impl Authenticator {
         }
         // Taken beforehand, and given back where the password is right, so that attempts at once are counted too.
         let origin = attempt.origin;
-        self.failures.take(origin).map_err(Refusal::TooMany)?;
+        self.failures.take(origin).map_err(AuthError::TooMany)?;
         // Where others know the password, a known user at a new address does not wait behind those who guess.
         if users.is_latest(&attempt.credentials.user, &attempt.tag) {
             self.failures.give_back(origin);
@@ -239,7 +239,7 @@ impl Authenticator {
         }
         let Ok(place) = Arc::clone(&self.waiting).try_acquire_owned() else {
             self.failures.give_back(origin);
-            return Err(Refusal::Busy);
+            return Err(AuthError::Busy);
         };
         let (sender, result) = watch::channel(None);
         asked.insert(question.clone(), result.clone());
@@ -394,7 +394,7 @@ mod tests {
     #[tokio::test]
     async fn an_unknown_user_takes_the_same_way_as_a_known_one() {
         let (authenticator, users) = (Authenticator::new(), users());
-        let refused = Err(Refusal::Unauthorized);
+        let refused = Err(AuthError::Unauthorized);
         for (round, user) in ["alice", "nobody", "", "alice\u{e9}"].into_iter().enumerate() {
             let admitted = authenticator.admit(&users, ip(1), &basic(user, "wrong")).await;
             assert_eq!(
@@ -435,12 +435,12 @@ mod tests {
             "Basic /zpi",
         ] {
             let admitted = authenticator.admit(&users, ip(1), &header(value)).await;
-            assert_eq!(admitted, Err(Refusal::Unauthorized), "{value}");
+            assert_eq!(admitted, Err(AuthError::Unauthorized), "{value}");
         }
         let admitted = authenticator.admit(&users, ip(1), &HeaderMap::new()).await;
         assert_eq!(
             (admitted, checked(&authenticator)),
-            (Err(Refusal::Unauthorized), 0)
+            (Err(AuthError::Unauthorized), 0)
         );
         let encoded = BASE64_STANDARD.encode("bob:builder");
         let admitted = authenticator
@@ -460,13 +460,13 @@ mod tests {
             let admitted = authenticator
                 .admit(&users, ip(1), &basic("alice", &attempt.to_string()))
                 .await;
-            assert_eq!(admitted, Err(Refusal::Unauthorized));
+            assert_eq!(admitted, Err(AuthError::Unauthorized));
         }
         let before = checked(&authenticator);
         let refused = authenticator
             .admit(&users, ip(1), &basic("alice", "wonderland"))
             .await;
-        assert!(matches!(refused, Err(Refusal::TooMany(wait)) if wait <= FAILURES.interval));
+        assert!(matches!(refused, Err(AuthError::TooMany(wait)) if wait <= FAILURES.interval));
         assert_eq!(checked(&authenticator), before);
         assert_eq!(
             authenticator.admit(&users, ip(1), &basic("bob", "builder")).await,
@@ -490,8 +490,8 @@ mod tests {
             let wrong = basic("alice", &attempt.to_string());
             results.push(authenticator.admit(&users, ip(2), &wrong).await);
         }
-        let compared = |results: &[Result<(), Refusal>]| {
-            let unauthorized = Err(Refusal::Unauthorized);
+        let compared = |results: &[Result<(), AuthError>]| {
+            let unauthorized = Err(AuthError::Unauthorized);
             results.iter().filter(|result| **result == unauthorized).count()
         };
         // The checks take well under the six seconds for which one more comes back.
@@ -499,11 +499,11 @@ mod tests {
         assert!(
             results[12..]
                 .iter()
-                .all(|result| matches!(result, Err(Refusal::TooMany(_))))
+                .all(|result| matches!(result, Err(AuthError::TooMany(_))))
         );
         // Not even the right one is let in now, and who knows it is served where it was sent before.
         let admitted = authenticator.admit(&users, ip(2), &right).await;
-        assert!(matches!(admitted, Err(Refusal::TooMany(_))), "{admitted:?}");
+        assert!(matches!(admitted, Err(AuthError::TooMany(_))), "{admitted:?}");
         assert_eq!(authenticator.admit(&users, ip(1), &right).await, Ok(()));
         // Another address is let in without a slow check, whoever waits for one.
         let before = checked(&authenticator);
@@ -517,14 +517,14 @@ mod tests {
         for attempt in 0..FAILURES.burst {
             let wrong = basic("alice", &attempt.to_string());
             let admitted = authenticator.admit(&users, ip(2), &wrong).await;
-            assert_eq!(admitted, Err(Refusal::Unauthorized));
+            assert_eq!(admitted, Err(AuthError::Unauthorized));
         }
         let turns = Arc::clone(&authenticator.running).acquire_many_owned(2).await;
         let right = basic("alice", "wonderland");
         let mut login = std::pin::pin!(authenticator.admit(&users, ip(1), &right));
         assert!(futures_util::poll!(login.as_mut()).is_pending());
         let guess = authenticator.admit(&users, ip(2), &right).await;
-        assert!(matches!(guess, Err(Refusal::TooMany(_))), "{guess:?}");
+        assert!(matches!(guess, Err(AuthError::TooMany(_))), "{guess:?}");
         drop(turns);
         assert_eq!(login.await, Ok(()));
     }
@@ -584,18 +584,18 @@ mod tests {
         }
         let mut busy = 0;
         while busy < 50 - MAX_CHECKS - MAX_WAITING {
-            assert_eq!(attempts.join_next().await.unwrap().unwrap(), Err(Refusal::Busy));
+            assert_eq!(attempts.join_next().await.unwrap().unwrap(), Err(AuthError::Busy));
             busy += 1;
         }
         assert_eq!(checked(&authenticator), 0);
         drop(turns);
         let rest = attempts.join_all().await;
-        assert_eq!(rest, vec![Err(Refusal::Unauthorized); MAX_CHECKS + MAX_WAITING]);
+        assert_eq!(rest, vec![Err(AuthError::Unauthorized); MAX_CHECKS + MAX_WAITING]);
     }
 
     #[tokio::test]
     async fn requests_that_bear_the_same_wait_for_one_check() {
-        for (password, expected) in [("wonderland", Ok(())), ("x", Err(Refusal::Unauthorized))] {
+        for (password, expected) in [("wonderland", Ok(())), ("x", Err(AuthError::Unauthorized))] {
             let (authenticator, users) = (Authenticator::new(), users());
             let requests = (0..100).map(|_| {
                 let (authenticator, users) = (Arc::clone(&authenticator), Arc::clone(&users));

@@ -9,7 +9,7 @@ use hyper::body::{Body, Frame, SizeHint};
 
 use super::connections::Activity;
 use super::event_stream::EventStream;
-use crate::metrics::{Document, Revoked};
+use crate::metrics::{RenderedBody, Revoked};
 
 /// How much is handed to hyper at once, in bytes. For a client that does not read, it holds about as much again over HTTP/2,
 /// and 32 kB over HTTP/1.1.
@@ -21,7 +21,7 @@ pub(super) enum Content {
     /// A text that is short or always there.
     Text(Bytes),
     /// Rendered metrics, pages and JSON, which may be taken back.
-    Document(Arc<Document>),
+    Rendered(Arc<RenderedBody>),
     /// Events, as they come.
     Events(EventStream),
 }
@@ -47,7 +47,7 @@ impl ResponseBody {
     fn length(&self) -> Option<usize> {
         match &self.content {
             Content::Text(text) => Some(text.len()),
-            Content::Document(document) => Some(document.length()),
+            Content::Rendered(document) => Some(document.length()),
             Content::Events(_) => None,
         }
     }
@@ -74,7 +74,7 @@ impl Body for ResponseBody {
                 return Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))));
             }
             Content::Text(text) => Ok(text.slice(sent..)),
-            Content::Document(document) => document.chunk(sent, CHUNK_BYTES),
+            Content::Rendered(document) => document.chunk(sent, CHUNK_BYTES),
         };
         self.answering.owe(true);
         Poll::Ready(Some(chunk.map(|chunk| {

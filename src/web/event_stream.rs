@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use tokio::sync::broadcast::Receiver;
 use tokio::time::{Instant, sleep_until};
 
-use super::live::Slot;
+use super::event_hub::Slot;
 
 /// How long a stream is silent at most, so that neither side takes the other for gone.
 const HEARTBEAT: Duration = Duration::from_secs(15);

@@ -8,41 +8,41 @@
 mod accept;
 mod api;
 mod auth;
+mod auth_error;
+mod auth_layer;
 mod body;
 pub mod config;
 mod connections;
+mod endpoints;
+mod event_hub;
 mod event_stream;
-mod front;
+#[doc(hidden)]
+pub mod fuzz_api;
 mod hosts;
-mod live;
-mod page;
-mod pages;
+mod html;
 mod probe;
 mod protocol;
 mod query;
-mod refusal;
-#[doc(hidden)]
-pub mod rehearsal;
 mod reload;
 mod reply;
 mod routes;
+mod row_diff;
 mod server;
-mod shared;
+mod single_flight;
 mod socket;
 mod socket_file;
 mod stream;
 mod throttle;
 mod tls;
-mod update;
 mod watched_config;
 
 use std::fmt;
 use std::sync::Arc;
 
-pub use front::{Front, MAX_CONNECTIONS};
+pub use auth_layer::{Front, MAX_CONNECTIONS};
+pub use endpoints::is_taken;
+pub use event_hub::{Live, MAX_STREAMS};
 pub use hosts::{AllowedHost, AllowedHosts};
-pub use live::{Live, MAX_STREAMS};
-pub use pages::is_taken;
 pub use reload::{ReloadFuture, Reloader};
 pub use server::{serve, serve_behind};
 pub use socket::Listener;
@@ -52,7 +52,7 @@ pub use watched_config::WebConfig;
 use crate::metrics::Renderer;
 use crate::probe::Prober;
 use crate::store::Snapshot;
-pub use shared::Bodies;
+pub use single_flight::Bodies;
 
 /// What the server answers from.
 pub struct State {

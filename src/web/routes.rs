@@ -12,13 +12,13 @@ use http::{HeaderMap, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 
 use super::body::{Answering, Content, ResponseBody};
+use super::endpoints::Page;
 use super::hosts::is_of_other_origin;
-use super::page::{Filter, Wanted};
-use super::pages::Page;
+use super::html::{Filter, Wanted};
 use super::protocol::Client;
 use super::reply::Reply;
 use super::throttle::Peer;
-use super::{Live, State, accept, api, page, probe, query};
+use super::{Live, State, accept, api, html, probe, query};
 use crate::metrics::{Encoding, Variant};
 
 /// The longest request body that is borne with, in bytes; none is read.
@@ -72,17 +72,17 @@ async fn reply(state: &Arc<State>, request: &Request<Incoming>) -> Reply {
         return api::error(path, StatusCode::PAYLOAD_TOO_LARGE, text).with(CONNECTION.as_str(), "close");
     }
     let (query, headers) = (request.uri().query(), request.headers());
-    let refused = |(status, message): api::Refusal| api::error(path, status, &message);
+    let refused = |(status, message): api::ApiError| api::error(path, status, &message);
     match page {
         Page::Metrics => metrics(state, request.headers()).await,
         Page::Index | Page::Widget | Page::Service => match wanted(page, rest, query) {
-            Ok(wanted) => page::page(state, headers, wanted).await,
+            Ok(wanted) => html::page(state, headers, wanted).await,
             Err(message) => refused(api::bad_request(message)),
         },
-        Page::Asset => page::file(rest).unwrap_or_else(|| {
+        Page::Asset => html::file(rest).unwrap_or_else(|| {
             Reply::text(StatusCode::NOT_FOUND, "404 Not Found: it was another version's\n")
         }),
-        Page::WidgetScript => page::widget_script(),
+        Page::WidgetScript => html::widget_script(),
         Page::Events => events(state, request),
         Page::Status => api::status(state, query, headers).await.unwrap_or_else(refused),
         Page::ServiceStatus => match query::decoded(rest) {
@@ -184,7 +184,7 @@ async fn metrics(state: &State, headers: &HeaderMap) -> Reply {
     let reply = Reply::new(
         StatusCode::OK,
         media_type.content_type(),
-        Content::Document(document),
+        Content::Rendered(document),
     )
     .with(VARY.as_str(), "accept, accept-encoding");
     match encoding {

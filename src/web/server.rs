@@ -15,7 +15,7 @@ use super::protocol::{Answerer, Client, http1, http2};
 use super::socket::{Listener, Socket};
 use super::throttle::Peer;
 use super::{Front, State, WebConfig, tls};
-use crate::seldom::Seldom;
+use crate::log_throttle::LogThrottle;
 
 /// How long answers under way may take once the server stops.
 const GRACE: Duration = Duration::from_millis(1500);
@@ -41,7 +41,7 @@ pub async fn serve_behind(
     let mut tasks = JoinSet::new();
     let mut shutdown = std::pin::pin!(shutdown);
     let mut ids = 0..;
-    let failures = Seldom::default();
+    let failures = LogThrottle::default();
     loop {
         let (socket, peer) = tokio::select! {
             () = &mut shutdown => break,
@@ -81,7 +81,7 @@ pub async fn serve_behind(
 
 /// The next connection. Errors are waited out; where no descriptor is left, the connection that can be missed best makes
 /// room, so that clients which do nothing keep no scrape out. Clients can cause errors, so few are logged.
-async fn accept(listener: &Listener, connections: &Connections, failures: &Seldom) -> (Socket, Peer) {
+async fn accept(listener: &Listener, connections: &Connections, failures: &LogThrottle) -> (Socket, Peer) {
     let [mut backoff, longest] = ACCEPT_BACKOFF;
     loop {
         match listener.accept().await {

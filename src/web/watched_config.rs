@@ -8,8 +8,8 @@ use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, info};
 
 use super::auth::Users;
+use super::auth_error::Refused;
 use super::config::{Stamps, WebSettings, load_stamped, whole};
-use super::refusal::Refused;
 use super::throttle::Bucket;
 use crate::config::ConfigError;
 use crate::config::stamp::Stamp;

@@ -14,10 +14,10 @@ use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 use upkeep_exporter::check::amqp::{Connection, Credentials, Login};
-use upkeep_exporter::check::stream::{Allowance, Stream};
-use upkeep_exporter::check::trace::Trace;
 use upkeep_exporter::config::secret::Secret;
 use upkeep_exporter::model::Report;
+use upkeep_exporter::net::run_recorder::RunRecorder;
+use upkeep_exporter::net::stream::{ReadBudget, Stream};
 
 use super::servers::{Server, eventually, free_port, tool};
 use super::targets::tls::{Authority, Identity};
@@ -237,7 +237,7 @@ impl RabbitMq {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))
             .await
             .unwrap();
-        let stream = Stream::tcp(stream, &Allowance::new(16 << 20)).unwrap();
+        let stream = Stream::tcp(stream, &ReadBudget::new(16 << 20)).unwrap();
         let password = Secret::new(password);
         let login = Login {
             credentials: Credentials::Plain {
@@ -247,7 +247,7 @@ impl RabbitMq {
             vhost: name,
         };
         let mut report = Report::default();
-        let opened = Connection::open(stream, &login, &mut Trace::new(&mut report)).await;
+        let opened = Connection::open(stream, &login, &mut RunRecorder::new(&mut report)).await;
         let mut connection = opened.unwrap();
         connection.open_channel().await.unwrap();
         connection

@@ -13,7 +13,7 @@ use upkeep_exporter::config::{self, ConfigError, KindSettings};
 use upkeep_exporter::model::Sample;
 use upkeep_exporter::probe::request;
 use upkeep_exporter::web::config::{Files, parse_bytes};
-use upkeep_exporter::web::rehearsal;
+use upkeep_exporter::web::fuzz_api;
 
 /// A name, as in `fuzz/fuzz_targets/NAME.rs`, and what must hold.
 pub type Property = (&'static str, fn(&[u8]));
@@ -94,7 +94,7 @@ pub fn probe(input: &[u8]) {
     assert!(!asked.target.is_empty() && !asked.target.contains(char::is_control));
     let settings = &settings().0;
     for module in settings.modules.values() {
-        match twice(|| module.aim(&asked.target, asked.hostname.as_deref())) {
+        match twice(|| module.with_target(&asked.target, asked.hostname.as_deref())) {
             Ok(aimed) => {
                 assert_eq!(aimed.settings.kind(), module.prober.kind());
                 assert!(!aimed.settings.target().contains(char::is_control));
@@ -113,28 +113,28 @@ pub fn probe(input: &[u8]) {
 
 /// What the exporter's own server reads of a request: queries, parts of paths, and header fields.
 pub fn request(input: &[u8]) {
-    if let Some(user) = twice(|| rehearsal::user(input)) {
+    if let Some(user) = twice(|| fuzz_api::user(input)) {
         assert!(user.len() <= input.len());
     }
     let text = String::from_utf8_lossy(input);
     for error in [
-        twice(|| rehearsal::parameters(&text)).err(),
-        twice(|| rehearsal::path_part(&text)).err(),
+        twice(|| fuzz_api::parameters(&text)).err(),
+        twice(|| fuzz_api::path_part(&text)).err(),
     ] {
         error.iter().for_each(|error| assert_error(error));
     }
-    twice(|| rehearsal::accepted(&text));
-    let url = rehearsal::page_url(&text);
+    twice(|| fuzz_api::accepted(&text));
+    let url = fuzz_api::page_url(&text);
     assert!(url.starts_with('/') && is_printable_line(&url), "{url}");
     // What is read of a query is what the URL made of it says.
-    assert_eq!(rehearsal::page_url(url.trim_start_matches(['/', '?'])), url);
+    assert_eq!(fuzz_api::page_url(url.trim_start_matches(['/', '?'])), url);
 }
 
 /// The keys of a tcp check, and what a server sends.
 pub fn dialogue(input: &[u8]) {
     let (text, server) = halves(input);
     let text = String::from_utf8_lossy(text);
-    match twice(|| check::dialogue::rehearse(&text, server)) {
+    match twice(|| check::dialogue::fuzz_parse(&text, server)) {
         Ok(sent) => assert!(sent.len() <= MAX_STEPS * MAX_STEP_BYTES),
         Err(error) => assert_error(&error),
     }
@@ -195,11 +195,11 @@ fn assert_located(error: &ConfigError, file_name: &str) {
 pub fn texts(input: &[u8]) {
     for kind in &settings().1 {
         let samples = match kind {
-            KindSettings::Http(settings) => twice(|| check::http::rehearse(settings, input)),
-            KindSettings::Docker(settings) => twice(|| check::docker::rehearse(settings, input)),
+            KindSettings::Http(settings) => twice(|| check::http::fuzz_parse(settings, input)),
+            KindSettings::Docker(settings) => twice(|| check::docker::fuzz_parse(settings, input)),
             KindSettings::Redis(settings) => {
                 let text = String::from_utf8_lossy(input);
-                twice(|| check::redis::rehearse(settings, &text))
+                twice(|| check::redis::fuzz_parse(settings, &text))
             }
             _ => continue,
         };
@@ -208,14 +208,14 @@ pub fn texts(input: &[u8]) {
             Err(error) => assert_error(&error),
         }
     }
-    match twice(|| check::celery::rehearse(input)) {
+    match twice(|| check::celery::fuzz_parse(input)) {
         Ok(worker) => assert!(!worker.is_empty() && worker.len() <= MAX_ERROR_BYTES),
         Err(error) => assert!(!error.is_empty() && error.len() <= MAX_ERROR_BYTES, "{error}"),
     }
-    if let Some(word) = twice(|| check::s3::rehearse(input)) {
+    if let Some(word) = twice(|| check::s3::fuzz_parse(input)) {
         assert!(word.len() <= input.len());
     }
-    let (name, _, length) = twice(|| check::proc_scan::rehearse(input));
+    let (name, _, length) = twice(|| check::proc_scan::fuzz_parse(input));
     assert!(name.unwrap_or_default().len() <= input.len() && length <= input.len());
 }
 
@@ -223,27 +223,27 @@ pub fn texts(input: &[u8]) {
 pub fn packets(input: &[u8]) {
     for kind in &settings().1 {
         if let KindSettings::Dns(settings) = kind {
-            match twice(|| check::dns::rehearse(settings, input)) {
+            match twice(|| check::dns::fuzz_parse(settings, input)) {
                 Ok(records) => records.iter().for_each(|record| assert_record(record)),
                 Err(error) => assert_error(&error),
             }
         }
     }
-    match twice(|| check::resolve::rehearse(input)) {
+    match twice(|| upkeep_exporter::net::resolve::fuzz_parse(input)) {
         Ok(addresses) => assert!(!addresses.is_empty() && addresses.len() <= input.len() / 12),
         Err(error) => assert_error(&error),
     }
-    match twice(|| check::amqp::rehearse(input)) {
+    match twice(|| check::amqp::fuzz_parse(input)) {
         Ok(frames) => assert!(frames <= input.len() / 8),
         Err(error) => assert_error(&error),
     }
-    if let Err(error) = twice(|| check::grpc::rehearse(input)) {
+    if let Err(error) = twice(|| check::grpc::fuzz_parse(input)) {
         assert_error(&error);
     }
-    if let Some(labels) = twice(|| check::tls::probed::rehearse(input)) {
+    if let Some(labels) = twice(|| upkeep_exporter::net::tls::probe_samples::fuzz_parse(input)) {
         assert!(labels.iter().all(|label| label.len() <= MAX_ERROR_BYTES));
     }
-    assert!(!check::icmp::rehearse(input), "a reply was guessed");
+    assert!(!check::icmp::fuzz_parse(input), "a reply was guessed");
 }
 
 /// A name, a time to live, a class, a type and the rest, whatever the record holds.

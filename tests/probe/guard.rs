@@ -233,7 +233,7 @@ async fn probes_beyond_the_limit_are_refused_at_once_and_places_come_back() {
     assert_eq!(status, 429, "{answer}");
     assert!(answer.contains("probe.max_concurrent"), "{answer}");
     assert_eq!(refused(&exporter, "too_many").await, 1.0);
-    // Places come back at the deadline at the latest, and the sockets with them; also those of clients that went away.
+    // Slots come back at the deadline at the latest, and the sockets with them; also those of clients that went away.
     busy[0].abort();
     exporter
         .becomes("upkeep_probes_in_flight", 0.0, Duration::from_secs(5))

@@ -30,13 +30,13 @@ use common::targets::{Target, ok, proxy, tls};
 use serde_json::{Value, json};
 use upkeep_exporter::check::Shared;
 use upkeep_exporter::check::http::HttpCheck;
-use upkeep_exporter::check::network::Network;
-use upkeep_exporter::check::resolve::ResolverFiles;
 use upkeep_exporter::check::tcp::TcpCheck;
 use upkeep_exporter::config::http::HttpOptions;
 use upkeep_exporter::config::place::Place;
 use upkeep_exporter::config::tcp::TcpOptions;
 use upkeep_exporter::model::Reason;
+use upkeep_exporter::net::network::Network;
+use upkeep_exporter::net::resolve::ResolverFiles;
 
 fn http_check(options: Value, shared: &Shared) -> HttpCheck {
     let findings = RefCell::default();

@@ -10,9 +10,9 @@ use futures_util::StreamExt;
 use futures_util::future::join_all;
 use tokio::process::Command;
 use tokio::time::Instant;
-use upkeep_exporter::check::resolve::Resolver;
 use upkeep_exporter::config::address::{AddressPreference, IpProtocol};
 use upkeep_exporter::model::{Problem, Shortage};
+use upkeep_exporter::net::resolve::Resolver;
 
 use super::common::exporter::Exporter;
 use super::common::servers::get;

@@ -5,8 +5,8 @@ use std::io;
 
 use amq_protocol::protocol::{channel, connection};
 
-use crate::check::{dial, shortage, tls};
 use crate::model::{Problem, Reason};
+use crate::net::{dial, shortage, tls};
 
 /// Why the broker closed a channel or the connection.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::error::AmqpError;
 use super::nesting::{is_header_safe, is_method_safe};
-use crate::check::stream::Stream;
+use crate::net::stream::Stream;
 
 /// Type, channel and size before a frame's payload.
 const HEAD_BYTES: usize = 7;

@@ -10,9 +10,9 @@ use super::error::AmqpError;
 use super::frames::Frames;
 use super::message::Inbox;
 use super::{Connection, Reply, short, unexpected};
-use crate::check::stream::Stream;
-use crate::check::trace::{Phase, Step, Trace};
 use crate::config::secret::Secret;
+use crate::net::run_recorder::{Phase, RunRecorder, Step};
+use crate::net::stream::Stream;
 
 /// The longest frame that we agree to; RabbitMQ's own proposal.
 const MAX_FRAME_BYTES: u32 = 128 << 10;
@@ -83,7 +83,11 @@ impl Connection {
     ///
     /// # Errors
     /// Why the broker refuses, or why it is none. `trace.step()` says how far it got.
-    pub async fn open(stream: Stream, login: &Login<'_>, trace: &mut Trace<'_>) -> Result<Self, AmqpError> {
+    pub async fn open(
+        stream: Stream,
+        login: &Login<'_>,
+        trace: &mut RunRecorder<'_>,
+    ) -> Result<Self, AmqpError> {
         let mut connection = Self {
             frames: Frames::new(stream),
             opened: Instant::now(),
@@ -103,7 +107,7 @@ impl Connection {
         }
     }
 
-    async fn shake_hands(&mut self, login: &Login<'_>, trace: &mut Trace<'_>) -> Result<(), AmqpError> {
+    async fn shake_hands(&mut self, login: &Login<'_>, trace: &mut RunRecorder<'_>) -> Result<(), AmqpError> {
         trace.at(Step::Doing("waiting for the broker's greeting".into()));
         let header = AMQPFrame::ProtocolHeader(ProtocolVersion::amqp_0_9_1());
         self.frames.send(&[header]).await?;

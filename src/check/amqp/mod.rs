@@ -248,7 +248,7 @@ pub fn short(text: &str) -> Result<ShortString, AmqpError> {
 /// # Errors
 /// Why the rest is no frame.
 #[doc(hidden)]
-pub fn rehearse(bytes: &[u8]) -> Result<usize, String> {
+pub fn fuzz_parse(bytes: &[u8]) -> Result<usize, String> {
     let (mut received, mut count) = (bytes.to_vec(), 0);
     while let Some(frame) = frames::parse(&mut received, bytes.len()).map_err(|error| error.to_string())? {
         count += 1;

@@ -10,10 +10,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 
 use super::*;
-use crate::check::stream::{Allowance, Stream};
-use crate::check::trace::Trace;
 use crate::config::secret::Secret;
 use crate::model::{Reason, Report};
+use crate::net::run_recorder::RunRecorder;
+use crate::net::stream::{ReadBudget, Stream};
 
 /// What the peer sends, each piece after it read something.
 type Script = Vec<Vec<u8>>;
@@ -83,7 +83,7 @@ async fn open(script: Script) -> (Result<Connection, AmqpError>, tokio::task::Jo
     let path = dir.path().join("amqp.sock");
     let listener = UnixListener::bind(&path).unwrap();
     let peer = tokio::spawn(async move { play(listener.accept().await.unwrap().0, script).await });
-    let stream = Stream::unix(&path, &Allowance::new(1 << 20)).await.unwrap();
+    let stream = Stream::unix(&path, &ReadBudget::new(1 << 20)).await.unwrap();
     let password = Secret::new("pa55word");
     let login = Login {
         credentials: Credentials::Plain {
@@ -93,7 +93,7 @@ async fn open(script: Script) -> (Result<Connection, AmqpError>, tokio::task::Jo
         vhost: "/",
     };
     let mut report = Report::default();
-    let mut trace = Trace::new(&mut report);
+    let mut trace = RunRecorder::new(&mut report);
     (Connection::open(stream, &login, &mut trace).await, peer)
 }
 

@@ -19,9 +19,9 @@ use self::judge::{Length, Tally};
 use self::message::{Answer, Ping, Reply};
 use self::roster::Roster;
 use super::Shared;
-use super::trace::{Step, Trace};
 use crate::config::celery::{Broker, CelerySettings, MAX_WORKERS, Serializer};
 use crate::model::{Problem, Report};
+use crate::net::run_recorder::{RunRecorder, Step};
 
 /// A celery check.
 #[derive(Debug)]
@@ -93,14 +93,14 @@ impl CeleryCheck {
     /// # Errors
     /// The problem that made it fail.
     pub async fn run(&mut self, report: &mut Report) -> Result<(), Problem> {
-        let mut trace = Trace::new(report);
+        let mut trace = RunRecorder::new(report);
         families::configured(&self.settings, trace.report);
         let result = self.ask(&mut trace).await;
         trace.end();
         result
     }
 
-    async fn ask(&mut self, trace: &mut Trace<'_>) -> Result<(), Problem> {
+    async fn ask(&mut self, trace: &mut RunRecorder<'_>) -> Result<(), Problem> {
         let CelerySettings {
             control_exchange,
             reply_timeout,
@@ -157,7 +157,7 @@ impl CeleryCheck {
 
     /// Whether to ask once more in the serializers that the configuration leaves open: a worker that does not accept the
     /// content type of a ping says nothing.
-    fn is_to_try_others(&self, tally: &Tally, session: &Session, trace: &Trace<'_>) -> bool {
+    fn is_to_try_others(&self, tally: &Tally, session: &Session, trace: &RunRecorder<'_>) -> bool {
         self.settings.serializer.is_none()
             && tally.listening != Some(0)
             && session.blocked().is_none()
@@ -174,7 +174,7 @@ impl CeleryCheck {
         session: &mut Session,
         pings: &[Ping],
         tally: &mut Tally,
-        trace: &mut Trace<'_>,
+        trace: &mut RunRecorder<'_>,
     ) -> Result<(), Problem> {
         let CelerySettings {
             min_workers,
@@ -236,7 +236,7 @@ impl Link {
     async fn publish(
         &mut self,
         ping: &mut Ping,
-        trace: &mut Trace<'_>,
+        trace: &mut RunRecorder<'_>,
     ) -> Result<(Session, Option<usize>), Problem> {
         match self {
             Self::Redis(link) => {
@@ -269,14 +269,18 @@ impl Session {
         }
     }
 
-    async fn ping_again(&mut self, ping: &Ping, trace: &mut Trace<'_>) -> Result<(), Problem> {
+    async fn ping_again(&mut self, ping: &Ping, trace: &mut RunRecorder<'_>) -> Result<(), Problem> {
         match self {
             Self::Redis(session) => session.ping_again(ping, trace).await,
             Self::Amqp(session) => session.ping_again(ping).await,
         }
     }
 
-    async fn receive(&mut self, until: Instant, trace: &mut Trace<'_>) -> Result<Option<Received>, Problem> {
+    async fn receive(
+        &mut self,
+        until: Instant,
+        trace: &mut RunRecorder<'_>,
+    ) -> Result<Option<Received>, Problem> {
         match self {
             Self::Redis(session) => session.receive(until, trace).await,
             Self::Amqp(session) => session.receive(until).await,
@@ -287,7 +291,7 @@ impl Session {
         &mut self,
         settings: &CelerySettings,
         silent: &[String],
-        trace: &mut Trace<'_>,
+        trace: &mut RunRecorder<'_>,
     ) -> Result<Finished, Problem> {
         match self {
             Self::Redis(session) => session.finish(settings, trace).await,
@@ -301,7 +305,7 @@ impl Session {
 /// # Errors
 /// Why it is of none.
 #[doc(hidden)]
-pub fn rehearse(envelope: &[u8]) -> Result<String, String> {
+pub fn fuzz_parse(envelope: &[u8]) -> Result<String, String> {
     let mut ping = Ping::new("celery", Duration::ZERO, Serializer::Json);
     "ticket".clone_into(&mut ping.ticket);
     match Reply::from_envelope(envelope)?.answer(&[ping]) {

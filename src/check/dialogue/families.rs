@@ -67,7 +67,7 @@ impl ExpectInfo {
         };
         // Two steps may find the same.
         if !report.probe.as_ref().is_some_and(is_told) {
-            report.probed(self.0, labels, 1.0);
+            report.push_probe_sample(self.0, labels, 1.0);
         }
     }
 }

@@ -18,11 +18,7 @@ use self::families::ExpectInfo;
 pub use self::families::{EXPECT_INFO, FAILED_DUE_TO_BYTES, FAILED_DUE_TO_REGEX, PROBE_FAMILIES};
 use self::fault::{Fault, problem};
 use self::stepper::{Action, Stepper};
-use super::dial;
-use super::network::Network;
-use super::stream::{Allowance, Stream};
-use super::tls::TlsClient;
-use super::trace::{Phase, Step, Trace};
+use super::Shared;
 use super::workers::Judging;
 use crate::config::budget::Budget;
 use crate::config::dialogue::{Conversation, Steps};
@@ -30,6 +26,10 @@ use crate::config::place::Place;
 use crate::config::tcp::TcpOptions;
 use crate::config::yaml;
 use crate::model::{Problem, Reason, Report};
+use crate::net::dial;
+use crate::net::run_recorder::{Phase, RunRecorder, Step};
+use crate::net::stream::{ReadBudget, Stream};
+use crate::net::tls::TlsClient;
 
 /// The most bytes that a run reads, TLS included.
 const MAX_BYTES: u64 = 1 << 20;
@@ -37,7 +37,7 @@ const MAX_BYTES: u64 = 1 << 20;
 const LONG: Duration = Duration::from_secs(3600);
 /// How much is read at once.
 const CHUNK_BYTES: usize = 4 << 10;
-/// How much of it a rehearsal hands over at once: small, so that lines are cut anywhere.
+/// How much of it a fuzz_api hands over at once: small, so that lines are cut anywhere.
 const PIECE_BYTES: usize = 61;
 
 /// What carries a dialogue: bytes in the clear, TLS over them, TLS over whatever else.
@@ -51,13 +51,13 @@ pub struct Speaker {
     conversation: Conversation,
     tls: Option<TlsClient>,
     labels: Vec<Option<ExpectInfo>>,
-    allowance: Allowance,
+    allowance: ReadBudget,
     judging: Judging,
 }
 
 impl Speaker {
     /// Speaks as the conversation says.
-    pub fn new(conversation: &Conversation, network: &Network) -> Self {
+    pub fn new(conversation: &Conversation, shared: &Shared) -> Self {
         let tls = conversation.tls.as_ref();
         let labels = conversation
             .steps
@@ -65,18 +65,18 @@ impl Speaker {
             .map(|step| ExpectInfo::new(&step.labels));
         Self {
             conversation: conversation.clone(),
-            tls: tls.map(|settings| TlsClient::new(settings, &[], &network.trust)),
+            tls: tls.map(|settings| TlsClient::new(settings, &[], &shared.network.trust)),
             labels: labels.collect(),
-            allowance: Allowance::new(MAX_BYTES),
-            judging: Judging::new(&network.workers),
+            allowance: ReadBudget::new(MAX_BYTES),
+            judging: Judging::new(&shared.workers),
         }
     }
 
     /// What the bytes of a connection count against. Begins a run, for a probe's answer too.
-    pub fn begin(&self, report: &mut Report) -> Allowance {
+    pub fn begin(&self, report: &mut Report) -> ReadBudget {
         self.allowance.renew();
-        report.probed(&FAILED_DUE_TO_REGEX, Vec::new(), 0.0);
-        report.probed(&FAILED_DUE_TO_BYTES, Vec::new(), 0.0);
+        report.push_probe_sample(&FAILED_DUE_TO_REGEX, Vec::new(), 0.0);
+        report.push_probe_sample(&FAILED_DUE_TO_BYTES, Vec::new(), 0.0);
         self.allowance.clone()
     }
 
@@ -89,7 +89,7 @@ impl Speaker {
         stream: Stream,
         peer: &str,
         host: &str,
-        trace: &mut Trace<'_>,
+        trace: &mut RunRecorder<'_>,
     ) -> Result<(), Problem> {
         let mut carrier: Box<dyn Carrier> = Box::new(stream);
         if self.conversation.is_tls_first {
@@ -102,7 +102,7 @@ impl Speaker {
         loop {
             let action = self.advance(&mut stepper, trace).await?;
             for heard in stepper.heard() {
-                trace.report.note(|| heard);
+                trace.report.log_step(|| heard);
             }
             let number = stepper.number();
             let action = match action {
@@ -139,7 +139,7 @@ impl Speaker {
                     let left = stepper.forget();
                     if left > 0 {
                         let note = || format!("{left} bytes that came before TLS are left aside");
-                        trace.report.note(note);
+                        trace.report.log_step(note);
                     }
                     carrier = secured(self.tls.as_mut(), carrier, peer, host, trace).await?;
                     trace.enter(Phase::Processing);
@@ -160,7 +160,7 @@ impl Speaker {
     async fn advance(
         &self,
         stepper: &mut Stepper,
-        trace: &mut Trace<'_>,
+        trace: &mut RunRecorder<'_>,
     ) -> Result<Result<Action, Fault>, Problem> {
         let begun = Instant::now();
         let none = || Stepper::new(&Steps::default());
@@ -192,7 +192,7 @@ async fn secured(
     carrier: Box<dyn Carrier>,
     peer: &str,
     host: &str,
-    trace: &mut Trace<'_>,
+    trace: &mut RunRecorder<'_>,
 ) -> Result<Box<dyn Carrier>, Problem> {
     let Some(tls) = tls else {
         // The settings have it wherever a step begins TLS.
@@ -213,7 +213,7 @@ fn broken(error: &io::Error, peer: &str, doing: &str) -> Problem {
 ///
 /// # Errors
 /// What is wrong with the text, or with what the server sent.
-pub fn rehearse(text: &str, bytes: &[u8]) -> Result<Vec<u8>, String> {
+pub fn fuzz_parse(text: &str, bytes: &[u8]) -> Result<Vec<u8>, String> {
     let (node, problems) = yaml::parse(text);
     let Some(node) = node.filter(|_| problems.is_empty()) else {
         return Err("the text is no YAML".to_owned());

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::judge::Section;
-use crate::check::tls::CERTIFICATE_NOT_AFTER;
 use crate::model::{Family, Phase, Report, Sample};
+use crate::net::tls::CERTIFICATE_NOT_AFTER;
 
 static RESPONSE_CODE: Family = Family::gauge(
     "upkeep_dns_response_code",
@@ -92,7 +92,7 @@ pub fn samples(numbers: &Numbers, samples: &mut Vec<Sample>) {
 }
 
 /// Tells a probe what came of it; as blackbox_exporter does, also where nothing came.
-pub fn probed(report: &mut Report, numbers: Option<&Numbers>) {
+pub fn push_probe_samples(report: &mut Report, numbers: Option<&Numbers>) {
     let spent =
         |phases: &[Phase]| -> Duration { phases.iter().map(|phase| report.phases.spent(*phase)).sum() };
     // The TLS handshake is part of connecting there.
@@ -102,18 +102,18 @@ pub fn probed(report: &mut Report, numbers: Option<&Numbers>) {
         ("request", spent(&[Phase::Processing])),
     ];
     for (phase, took) in phases {
-        report.probed(&PROBE_DURATION, vec![Cow::Borrowed(phase)], took.as_secs_f64());
+        report.push_probe_sample(&PROBE_DURATION, vec![Cow::Borrowed(phase)], took.as_secs_f64());
     }
     let [answer, authority, additional] = numbers.map_or([0; 3], |numbers| numbers.records);
-    report.probed(&PROBE_ANSWER_RRS, Vec::new(), number(answer));
-    report.probed(&PROBE_AUTHORITY_RRS, Vec::new(), number(authority));
-    report.probed(&PROBE_ADDITIONAL_RRS, Vec::new(), number(additional));
+    report.push_probe_sample(&PROBE_ANSWER_RRS, Vec::new(), number(answer));
+    report.push_probe_sample(&PROBE_AUTHORITY_RRS, Vec::new(), number(authority));
+    report.push_probe_sample(&PROBE_ADDITIONAL_RRS, Vec::new(), number(additional));
     let has_answer = f64::from(u8::from(numbers.is_some()));
-    report.probed(&PROBE_QUERY_SUCCEEDED, Vec::new(), has_answer);
+    report.push_probe_sample(&PROBE_QUERY_SUCCEEDED, Vec::new(), has_answer);
     if let Some(numbers) = numbers.filter(|numbers| numbers.asks_for_soa) {
         // 0 where no record came, as blackbox_exporter has it.
         let serial = numbers.serial.unwrap_or_default();
-        report.probed(&PROBE_SERIAL, Vec::new(), f64::from(serial));
+        report.push_probe_sample(&PROBE_SERIAL, Vec::new(), f64::from(serial));
     }
 }
 

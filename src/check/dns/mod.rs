@@ -1,7 +1,6 @@
 //! The dns check: one question to one name server, sent once, and what its answer must be like. The response time lasts
 //! until the answer is there.
 
-pub(super) mod exchange;
 mod families;
 mod judge;
 mod text;
@@ -15,19 +14,20 @@ use hickory_proto::op::{Message, Query};
 use self::families::Numbers;
 pub use self::families::{FAMILIES, PROBE_FAMILIES};
 use super::Shared;
-use super::dial;
-use super::dial::dial_from;
-use super::network::Network;
-use super::stream::{Allowance, Stream};
-use super::tls::TlsClient;
-use super::trace::{Phase, Step, Trace};
 use super::workers::Judging;
 use crate::config::budget::Budget;
 use crate::config::dns::{DnsSettings, Transport, Validators};
 use crate::model::{Problem, Report};
+use crate::net::dial;
+use crate::net::dial::dial_from;
+use crate::net::dns_exchange;
+use crate::net::network::Network;
+use crate::net::run_recorder::{Phase, RunRecorder, Step};
+use crate::net::stream::{ReadBudget, Stream};
+use crate::net::tls::TlsClient;
 
 /// The most bytes that a run reads from a connection: one message, and its length.
-const MAX_BYTES: u64 = 2 + exchange::MAX_MESSAGE as u64;
+const MAX_BYTES: u64 = 2 + dns_exchange::MAX_MESSAGE as u64;
 
 /// Longer than any run; the judging is waited for as long as there is time.
 const LONG: Duration = Duration::from_secs(3600);
@@ -38,20 +38,20 @@ pub struct DnsCheck {
     settings: Arc<DnsSettings>,
     network: Network,
     tls: Option<TlsClient>,
-    allowance: Allowance,
+    allowance: ReadBudget,
     judging: Judging,
 }
 
 /// A run. However it ends, a probe is told what there was until then.
 struct Run<'r> {
-    trace: Trace<'r>,
+    trace: RunRecorder<'r>,
     numbers: Option<Numbers>,
 }
 
 impl Drop for Run<'_> {
     fn drop(&mut self) {
         self.trace.leave();
-        families::probed(self.trace.report, self.numbers.as_ref());
+        families::push_probe_samples(self.trace.report, self.numbers.as_ref());
     }
 }
 
@@ -64,10 +64,10 @@ impl DnsCheck {
         };
         Self {
             settings: Arc::new(settings.clone()),
-            judging: Judging::new(&shared.network.workers),
+            judging: Judging::new(&shared.workers),
             network: shared.network.clone(),
             tls,
-            allowance: Allowance::new(MAX_BYTES),
+            allowance: ReadBudget::new(MAX_BYTES),
         }
     }
 
@@ -77,7 +77,7 @@ impl DnsCheck {
     /// The problem that made it fail.
     pub async fn run(&mut self, report: &mut Report) -> Result<(), Problem> {
         let mut run = Run {
-            trace: Trace::new(report),
+            trace: RunRecorder::new(report),
             numbers: None,
         };
         let result = self.ask(&mut run).await;
@@ -87,7 +87,7 @@ impl DnsCheck {
 
     async fn ask(&mut self, run: &mut Run<'_>) -> Result<(), Problem> {
         let question = self.question();
-        let packed = exchange::pack(&question)?;
+        let packed = dns_exchange::pack(&question)?;
         let answer = match self.settings.query.transport {
             Transport::Udp => self.in_a_datagram(&question, &packed, &mut run.trace).await?,
             Transport::Tcp | Transport::Tls(_) => {
@@ -132,19 +132,19 @@ impl DnsCheck {
         &self,
         question: &Message,
         packed: &[u8],
-        trace: &mut Trace<'_>,
+        trace: &mut RunRecorder<'_>,
     ) -> Result<Message, Problem> {
         let DnsSettings { server, query } = &*self.settings;
         let resolver = &self.network.resolver;
         let (addresses, _) =
             dial::addresses(resolver, &server.host, Some(server.port), query.preference, trace).await?;
         let peer = dial::Place::of(&server.host, server.port)?.at(addresses[0]);
-        let socket = exchange::udp(peer, query.source).await?;
+        let socket = dns_exchange::udp(peer, query.source).await?;
         trace.enter(Phase::Processing);
         let step = format!("waiting for the answer of {peer}");
         trace.at(Step::Doing(step.clone().into()));
-        exchange::send(&socket, peer, packed).await?;
-        exchange::receive(&socket, peer, question, |others| {
+        dns_exchange::send(&socket, peer, packed).await?;
+        dns_exchange::receive(&socket, peer, question, |others| {
             let others = format!("{others} datagrams that came do not answer this question");
             trace.at(Step::Doing(format!("{step}; {others}").into()));
         })
@@ -155,7 +155,7 @@ impl DnsCheck {
         &mut self,
         question: &Message,
         packed: &[u8],
-        trace: &mut Trace<'_>,
+        trace: &mut RunRecorder<'_>,
     ) -> Result<Message, Problem> {
         let DnsSettings { server, query } = &*self.settings;
         self.allowance.renew();
@@ -170,7 +170,7 @@ impl DnsCheck {
         };
         trace.enter(Phase::Processing);
         trace.at(Step::Doing(format!("waiting for the answer of {peer}").into()));
-        exchange::over_stream(&mut stream, peer, question, packed).await
+        dns_exchange::over_stream(&mut stream, peer, question, packed).await
     }
 }
 
@@ -180,9 +180,9 @@ impl DnsCheck {
 /// # Errors
 /// Why it is no message, or not as demanded.
 #[doc(hidden)]
-pub fn rehearse(settings: &DnsSettings, message: &[u8]) -> Result<Vec<String>, String> {
+pub fn fuzz_parse(settings: &DnsSettings, message: &[u8]) -> Result<Vec<String>, String> {
     let peer = SocketAddr::from(([127, 0, 0, 1], 53));
-    let answer = exchange::parse(peer, message).map_err(|problem| problem.to_string())?;
+    let answer = dns_exchange::parse(peer, message).map_err(|problem| problem.to_string())?;
     families::samples(&judge::numbers(&answer, &settings.query), &mut Vec::new());
     let judged = judge::judge(&answer, &settings.query, &Budget::ample()).unwrap_or(Ok(()));
     judged.map_err(|problem| problem.to_string())?;

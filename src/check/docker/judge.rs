@@ -5,9 +5,9 @@ use serde::Deserialize;
 
 use super::answer::{Container, Health, State};
 use super::restarts::{Course, PROVEN, WINDOW};
-use crate::check::api_client::Answer;
 use crate::config::docker::DockerSettings;
 use crate::model::{Problem, Reason};
+use crate::net::api_client::Answer;
 
 /// How much a message quotes of what the engine or a health check says, in characters.
 const MAX_QUOTED: usize = 200;

@@ -15,12 +15,12 @@ use http_body_util::Full;
 use self::answer::{Container, Health, State};
 use self::restarts::Restarts;
 use super::Shared;
-use super::api_client::{Answer, ApiClient, Endpoint};
-use super::tls::{CERTIFICATE_NOT_AFTER, TlsClient};
-use super::trace::{Step, Trace};
 use crate::config::address::AddressPreference;
 use crate::config::docker::{DockerSettings, EngineHost};
 use crate::model::{Family, MetricType, Problem, Reason, Report, Sample, Scope, Unit};
+use crate::net::api_client::{Answer, ApiClient, Endpoint};
+use crate::net::run_recorder::{RunRecorder, Step};
+use crate::net::tls::{CERTIFICATE_NOT_AFTER, TlsClient};
 
 /// The families of docker checks.
 pub const FAMILIES: &[&Family] = &[
@@ -119,13 +119,13 @@ impl DockerCheck {
     /// # Errors
     /// The problem that made it fail.
     pub async fn run(&mut self, report: &mut Report) -> Result<(), Problem> {
-        let mut trace = Trace::new(report);
+        let mut trace = RunRecorder::new(report);
         let result = self.inspect(&mut trace).await;
         trace.end();
         result
     }
 
-    async fn inspect(&mut self, trace: &mut Trace<'_>) -> Result<(), Problem> {
+    async fn inspect(&mut self, trace: &mut RunRecorder<'_>) -> Result<(), Problem> {
         let name = &self.settings.container;
         trace.at(Step::Doing(
             format!("connecting to the engine at {}", self.settings.host).into(),
@@ -241,7 +241,7 @@ fn push_samples(container: &Container, samples: &mut Vec<Sample>) {
 /// # Errors
 /// Why it can't be used, or what is wrong with the container.
 #[doc(hidden)]
-pub fn rehearse(settings: &DockerSettings, body: &[u8]) -> Result<Vec<Sample>, String> {
+pub fn fuzz_parse(settings: &DockerSettings, body: &[u8]) -> Result<Vec<Sample>, String> {
     let container = Container::read(body).map_err(|error| {
         // As in a run: a problem bounds what it quotes.
         Problem::new(Reason::Protocol, error).to_string()

@@ -1,8 +1,8 @@
 //! What a grpc check measures, and what it tells a probe: whatever the run came to, at its end or at its deadline.
 
 use super::health::{DEADLINE_EXCEEDED, SERVING_STATUSES, UNAVAILABLE};
-use crate::check::tls::CERTIFICATE_NOT_AFTER;
 use crate::model::{Family, Phase, Report, Sample};
+use crate::net::tls::CERTIFICATE_NOT_AFTER;
 
 /// The status code of the call.
 pub static STATUS_CODE: Family = Family::gauge(
@@ -90,16 +90,18 @@ impl Drop for Filling<'_> {
         let unanswered = if has_ended { UNAVAILABLE } else { DEADLINE_EXCEEDED };
         let code = code.unwrap_or(unanswered);
         self.report
-            .probed(&PROBE_STATUS_CODE, Vec::new(), f64::from(code));
+            .push_probe_sample(&PROBE_STATUS_CODE, Vec::new(), f64::from(code));
         self.report
-            .probed(&PROBE_SSL, Vec::new(), f64::from(u8::from(is_tls)));
+            .push_probe_sample(&PROBE_SSL, Vec::new(), f64::from(u8::from(is_tls)));
         for (label, phase) in PHASES {
             let spent = self.report.phases.spent(phase).as_secs_f64();
-            self.report.probed(&PROBE_DURATION, vec![label.into()], spent);
+            self.report
+                .push_probe_sample(&PROBE_DURATION, vec![label.into()], spent);
         }
         for (number, status) in (0_i32..).zip(SERVING_STATUSES) {
             let is_it = f64::from(u8::from(serving == Some(number)));
-            self.report.probed(&PROBE_RESPONSE, vec![status.into()], is_it);
+            self.report
+                .push_probe_sample(&PROBE_RESPONSE, vec![status.into()], is_it);
         }
     }
 }

@@ -300,7 +300,7 @@ fn response(message: &[u8]) -> Result<i32, String> {
 ///
 /// # Errors
 /// Why it is no response of the protocol.
-pub fn rehearse(body: &[u8]) -> Result<i32, String> {
+pub fn fuzz_parse(body: &[u8]) -> Result<i32, String> {
     let message = message(body, &HeaderMap::new()).map_err(|failure| failure.problem.to_string())?;
     response(message)
 }
@@ -367,11 +367,11 @@ mod tests {
     fn messages_are_framed() {
         assert_eq!(&request("")[..], [0; 5]);
         assert_eq!(&request("a.B")[..], b"\0\0\0\0\x05\x0a\x03a.B");
-        assert_eq!(rehearse(b"\0\0\0\0\x02\x08\x02"), Ok(2));
+        assert_eq!(fuzz_parse(b"\0\0\0\0\x02\x08\x02"), Ok(2));
         // A field with its default is left out; fields of later versions are passed over.
-        assert_eq!(rehearse(b"\0\0\0\0\0"), Ok(0));
-        assert_eq!(rehearse(b"\0\0\0\0\x05\x08\x01\x12\x01a"), Ok(1));
-        let error = rehearse(b"\0\0\0\0\x01\x08").unwrap_err();
+        assert_eq!(fuzz_parse(b"\0\0\0\0\0"), Ok(0));
+        assert_eq!(fuzz_parse(b"\0\0\0\0\x05\x08\x01\x12\x01a"), Ok(1));
+        let error = fuzz_parse(b"\0\0\0\0\x01\x08").unwrap_err();
         assert!(
             error.starts_with("its answer is no HealthCheckResponse: "),
             "{error}"
@@ -528,7 +528,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_body_makes_it_panic(body in proptest::collection::vec(any::<u8>(), 0..40)) {
-            let _ = rehearse(&body).map(|status| judge(status, ""));
+            let _ = fuzz_parse(&body).map(|status| judge(status, ""));
         }
     }
 }

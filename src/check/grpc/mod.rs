@@ -13,14 +13,14 @@ pub use self::families::{FAMILIES, PROBE_FAMILIES};
 use self::families::{Filling, Found};
 use self::health::Failure;
 use super::Shared;
-use super::dial::dial;
-use super::http::{Exchange, Unanswered};
-use super::network::Network;
-use super::stream::{Allowance, Stream};
-use super::tls::TlsClient;
-use super::trace::{Phase, Step, Trace};
 use crate::config::grpc::GrpcSettings;
 use crate::model::{Problem, Reason, Report};
+use crate::net::dial::dial;
+use crate::net::http::{Exchange, Unanswered};
+use crate::net::network::Network;
+use crate::net::run_recorder::{Phase, RunRecorder, Step};
+use crate::net::stream::{ReadBudget, Stream};
+use crate::net::tls::TlsClient;
 
 /// The method that is called.
 const METHOD: &str = "/grpc.health.v1.Health/Check";
@@ -35,7 +35,7 @@ pub struct GrpcCheck {
     settings: GrpcSettings,
     network: Network,
     tls: Option<TlsClient>,
-    allowance: Allowance,
+    allowance: ReadBudget,
 }
 
 impl GrpcCheck {
@@ -46,7 +46,7 @@ impl GrpcCheck {
             settings: settings.clone(),
             network: shared.network.clone(),
             tls: tls.map(|settings| TlsClient::new(settings, &[b"h2"], &shared.network.trust)),
-            allowance: Allowance::new(MAX_BYTES),
+            allowance: ReadBudget::new(MAX_BYTES),
         }
     }
 
@@ -60,14 +60,14 @@ impl GrpcCheck {
             found: Found::default(),
         };
         let Filling { report, found } = &mut filling;
-        let mut trace = Trace::new(report);
+        let mut trace = RunRecorder::new(report);
         let result = self.ask(found, &mut trace).await;
         found.has_ended = true;
         trace.end();
         result
     }
 
-    async fn ask(&mut self, found: &mut Found, trace: &mut Trace<'_>) -> Result<(), Problem> {
+    async fn ask(&mut self, found: &mut Found, trace: &mut RunRecorder<'_>) -> Result<(), Problem> {
         let service = self.settings.service.clone();
         let mut exchange = self.call(&service, found, trace).await?;
         let mut body = BytesMut::new();
@@ -103,7 +103,7 @@ impl GrpcCheck {
         &mut self,
         service: &str,
         found: &mut Found,
-        trace: &mut Trace<'_>,
+        trace: &mut RunRecorder<'_>,
     ) -> Result<Exchange, Problem> {
         self.allowance.renew();
         let outcome = match self.attempt(service, found, trace).await {
@@ -111,7 +111,7 @@ impl GrpcCheck {
                 let problem = unanswered.problem;
                 trace
                     .report
-                    .note(|| format!("the server did not process the call, retrying once: {problem}"));
+                    .log_step(|| format!("the server did not process the call, retrying once: {problem}"));
                 self.attempt(service, found, trace).await
             }
             outcome => outcome,
@@ -123,7 +123,7 @@ impl GrpcCheck {
         &mut self,
         service: &str,
         found: &mut Found,
-        trace: &mut Trace<'_>,
+        trace: &mut RunRecorder<'_>,
     ) -> Result<Exchange, Unanswered> {
         let GrpcSettings {
             address, preference, ..
@@ -185,7 +185,7 @@ impl GrpcCheck {
 /// # Errors
 /// Why it is not SERVING.
 #[doc(hidden)]
-pub fn rehearse(body: &[u8]) -> Result<(), String> {
-    let status = health::rehearse(body)?;
+pub fn fuzz_parse(body: &[u8]) -> Result<(), String> {
+    let status = health::fuzz_parse(body)?;
     health::judge(status, "").map_err(|problem| problem.to_string())
 }

@@ -178,7 +178,7 @@ fn wrong(path: &JsonPath, value: &Value, wanted: &str) -> Fault {
 /// # Errors
 /// Why it is not as asserted, or what can't be taken.
 #[doc(hidden)]
-pub fn rehearse(settings: &HttpSettings, body: &[u8]) -> Result<Vec<Sample>, String> {
+pub fn fuzz_parse(settings: &HttpSettings, body: &[u8]) -> Result<Vec<Sample>, String> {
     let judge = || judge::body(&settings.assertions, body, &Arc::new(Budget::ample()));
     // On a stack that is as large as those of the threads that judge.
     let judged = std::thread::scope(|scope| {

@@ -1,51 +1,44 @@
 //! The http check: one request on a new connection, redirects followed, and the response held against the assertions.
 //! A status, version or header that is not as expected ends the run before the body is read.
 
-mod answer_first;
 mod body;
 mod cookies;
-mod exchange;
 mod extract;
-mod frames;
-mod http2;
 mod json;
 mod judge;
 mod look;
 mod notes;
-mod probed;
+mod probe_samples;
 mod redirects;
 mod request;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::response;
 use tokio::net::TcpStream;
 
-pub(super) use self::answer_first::{AnswerFirst, is_gone};
 pub use self::body::Bodies;
 use self::body::Sink;
 use self::cookies::Cookies;
-pub(super) use self::exchange::{Driver, Exchange, MAX_HEAD_BYTES, Unanswered, drive, problem};
 #[doc(hidden)]
-pub use self::extract::rehearse;
+pub use self::extract::fuzz_parse;
 use self::extract::{EXTRACTED, VERSION_INFO};
 use self::notes::Notes;
-pub use self::probed::PROBE_FAMILIES;
-pub use self::request::authorization;
+pub use self::probe_samples::PROBE_FAMILIES;
 use self::request::{Hop, Requests, Wire};
 use super::Shared;
-use super::dial::{self, dial};
-use super::network::Network;
-use super::proxy;
-use super::tls::{CERTIFICATE_NOT_AFTER, TlsClient};
-use super::trace::{Phase, Step};
 use super::workers::Judging;
 use crate::config::address::HostPort;
 use crate::config::http::HttpSettings;
-use crate::config::probe::Refusal;
+use crate::config::probe::TargetRefusal;
 use crate::config::tls::TlsSettings;
 use crate::model::{Family, MetricType, Problem, Reason, Report, Scope, Unit};
+use crate::net::dial::{self, dial};
+use crate::net::http::{Exchange, Unanswered};
+use crate::net::network::Network;
+use crate::net::proxy;
+use crate::net::run_recorder::{Phase, Step};
+use crate::net::tls::{CERTIFICATE_NOT_AFTER, TlsClient};
 
 /// The status code of the last response.
 pub static STATUS_CODE: Family = Family {
@@ -82,6 +75,7 @@ pub struct HttpCheck {
     settings: Arc<HttpSettings>,
     requests: Requests,
     network: Network,
+    bodies: Bodies,
     tls: TlsClient,
     judging: Judging,
 }
@@ -104,7 +98,8 @@ impl HttpCheck {
             requests: Requests::new(settings.clone()),
             tls: TlsClient::new(&tls, protocols, &shared.network.trust),
             network: shared.network.clone(),
-            judging: Judging::new(&shared.network.workers),
+            bodies: shared.bodies.clone(),
+            judging: Judging::new(&shared.workers),
             settings,
         }
     }
@@ -182,7 +177,8 @@ impl HttpCheck {
             Err(unanswered) if unanswered.is_unprocessed => {
                 let problem = unanswered.problem;
                 let report = &mut notes.trace.report;
-                report.note(|| format!("the server did not process the request, retrying once: {problem}"));
+                report
+                    .log_step(|| format!("the server did not process the request, retrying once: {problem}"));
                 let again = self.attempt(hop, cookies, notes).await;
                 again.map_err(|unanswered| unanswered.problem)
             }
@@ -198,7 +194,9 @@ impl HttpCheck {
     ) -> Result<Exchange, Unanswered> {
         let trace = &mut notes.trace;
         let target = hop.url().address();
-        trace.report.note(|| format!("requesting {}", hop.url().shown()));
+        trace
+            .report
+            .log_step(|| format!("requesting {}", hop.url().shown()));
         let proxy = self
             .settings
             .proxy
@@ -277,7 +275,7 @@ impl HttpCheck {
             self.settings.compression,
             limit,
             need_body,
-            self.network.bodies.share(is_probe),
+            self.bodies.share(is_probe),
         );
         let mut received: u64 = 0;
         trace.at(Step::Reading(0));
@@ -310,7 +308,7 @@ impl HttpCheck {
     }
 }
 
-fn refused(target: &HostPort, refusal: Refusal) -> Problem {
+fn refused(target: &HostPort, refusal: TargetRefusal) -> Problem {
     Problem::new(
         Reason::Permission,
         format_args!("the guard refuses {target}: {refusal}"),
@@ -322,6 +320,3 @@ fn nodelay(stream: &TcpStream) -> Result<(), Problem> {
         .set_nodelay(true)
         .map_err(|error| dial::problem(&error, &error))
 }
-
-/// The request's body as it goes over the wire.
-type RequestBody = http_body_util::Full<Bytes>;

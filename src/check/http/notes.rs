@@ -3,16 +3,16 @@
 use http::StatusCode;
 
 use super::judge::Fault;
-use super::probed::Facts;
+use super::probe_samples::Facts;
 use super::{PHASE_DURATION, STATUS_CODE};
-use crate::check::trace::{Phase, Trace};
 use crate::model::{Problem, Report, Sample};
+use crate::net::run_recorder::{Phase, RunRecorder};
 
 /// The notes of one run, and what an http check adds to them.
 #[derive(Debug)]
 pub struct Notes<'r> {
     /// What is noted of every kind of run.
-    pub trace: Trace<'r>,
+    pub trace: RunRecorder<'r>,
     /// The status of the last response.
     pub status: Option<StatusCode>,
     /// What was taken out of the body.
@@ -26,7 +26,7 @@ impl<'r> Notes<'r> {
     /// The notes of a run that begins. `has_cel` says whether there is a CEL expression.
     pub fn new(report: &'r mut Report, has_cel: bool) -> Self {
         Self {
-            trace: Trace::new(report),
+            trace: RunRecorder::new(report),
             status: None,
             extracted: Vec::new(),
             facts: Facts::default(),

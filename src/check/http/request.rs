@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::{
     ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, HOST, LOCATION, PROXY_AUTHORIZATION, USER_AGENT,
@@ -11,15 +9,14 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version, response};
 use url::Url;
 
-use super::RequestBody;
 use super::cookies::Cookies;
 use super::redirects::{is_open, is_same_server, open, written};
-use crate::check::shortage;
-use crate::config::http::{BodySource, Credentials, HttpSettings, ProxyServer, TargetUrl};
+use crate::config::http::{BodySource, HttpSettings, ProxyServer, TargetUrl};
 use crate::config::regular_file::FileError;
-use crate::config::secret::SecretError;
 use crate::config::zone;
 use crate::model::{Problem, Reason, UsedSecrets};
+use crate::net::http::{RequestBody, authorization};
+use crate::net::shortage;
 
 const OWN_USER_AGENT: &str = concat!("upkeep_exporter/", env!("CARGO_PKG_VERSION"));
 
@@ -187,7 +184,7 @@ impl Requests {
         }
         if let Some(query) = self.url.expose().query().filter(|_| hop.trusted) {
             // With its separator a single pair is read as a query, too: of `format=json` nothing is secret.
-            UsedSecrets::note(&format!("&{query}").into());
+            UsedSecrets::record(&format!("&{query}").into());
         }
     }
 
@@ -263,40 +260,6 @@ fn invalid(url: &TargetUrl, error: &dyn std::fmt::Display) -> Problem {
         Reason::Protocol,
         format_args!("{} can't be requested: {error}", url.shown()),
     )
-}
-
-/// The value of an `Authorization` header, made from secrets as they are now.
-///
-/// # Errors
-/// With the reason `auth` when a secret can't be read, or can't be in a header.
-pub fn authorization(credentials: &Credentials) -> Result<HeaderValue, Problem> {
-    let unreadable = |error: SecretError| shortage::problem(Reason::Auth, &error, &error);
-    let text = match credentials {
-        Credentials::Basic { username, password } => {
-            let username = username.read_name().map_err(unreadable)?;
-            let password = password
-                .as_ref()
-                .map(|source| source.read_line())
-                .transpose()
-                .map_err(unreadable)?;
-            let password = password.as_ref().map_or("", |password| password.expose());
-            let pair = STANDARD.encode(format!("{}:{password}", username.unhidden()));
-            UsedSecrets::note(&pair.as_str().into());
-            format!("Basic {pair}")
-        }
-        Credentials::Scheme { scheme, credentials } => {
-            format!(
-                "{scheme} {}",
-                credentials.read_line().map_err(unreadable)?.expose()
-            )
-        }
-    };
-    let mut value = HeaderValue::try_from(text).map_err(|_| {
-        let message = "the credentials hold characters that a header can't have (line breaks, say)";
-        Problem::new(Reason::Auth, message)
-    })?;
-    value.set_sensitive(true);
-    Ok(value)
 }
 
 fn body(source: &BodySource) -> Result<Bytes, Problem> {

@@ -46,7 +46,7 @@ pub fn samples(reply: &Reply, samples: &mut Vec<Sample>) {
 }
 
 /// Tells a probe what came of it; as blackbox_exporter does, also where nothing came: then without a round trip.
-pub fn probed(report: &mut Report, reply: Option<&Reply>) {
+pub fn push_probe_samples(report: &mut Report, reply: Option<&Reply>) {
     let phases = report.phases;
     let spent = |phase| phases.spent(phase).as_secs_f64();
     let round_trip = reply.map_or(0.0, |_| spent(Phase::Processing));
@@ -55,9 +55,9 @@ pub fn probed(report: &mut Report, reply: Option<&Reply>) {
         ("setup", spent(Phase::Connect)),
         ("rtt", round_trip),
     ] {
-        report.probed(&PROBE_DURATION, vec![Cow::Borrowed(phase)], took);
+        report.push_probe_sample(&PROBE_DURATION, vec![Cow::Borrowed(phase)], took);
     }
     if let Some(hop_limit) = reply.and_then(|reply| reply.hop_limit) {
-        report.probed(&PROBE_REPLY_HOP_LIMIT, Vec::new(), f64::from(hop_limit));
+        report.push_probe_sample(&PROBE_REPLY_HOP_LIMIT, Vec::new(), f64::from(hop_limit));
     }
 }

@@ -10,14 +10,14 @@ use self::families::Reply;
 pub use self::families::{FAMILIES, PROBE_FAMILIES};
 use self::packet::Echo;
 #[doc(hidden)]
-pub use self::packet::rehearse;
+pub use self::packet::fuzz_parse;
 use self::socket::EchoSocket;
 use super::Shared;
-use super::dial;
-use super::network::Network;
-use super::trace::{Phase, Step, Trace};
 use crate::config::icmp::IcmpSettings;
 use crate::model::{Problem, Report};
+use crate::net::dial;
+use crate::net::network::Network;
+use crate::net::run_recorder::{Phase, RunRecorder, Step};
 
 /// The sequence number of the next request. Checks share it, so that two of them with one id differ in it.
 static SEQUENCE: AtomicU16 = AtomicU16::new(0);
@@ -31,14 +31,14 @@ pub struct IcmpCheck {
 
 /// A run. However it ends, a probe is told what there was until then.
 struct Run<'r> {
-    trace: Trace<'r>,
+    trace: RunRecorder<'r>,
     reply: Option<Reply>,
 }
 
 impl Drop for Run<'_> {
     fn drop(&mut self) {
         self.trace.leave();
-        families::probed(self.trace.report, self.reply.as_ref());
+        families::push_probe_samples(self.trace.report, self.reply.as_ref());
     }
 }
 
@@ -57,7 +57,7 @@ impl IcmpCheck {
     /// The problem that made it fail.
     pub async fn run(&mut self, report: &mut Report) -> Result<(), Problem> {
         let mut run = Run {
-            trace: Trace::new(report),
+            trace: RunRecorder::new(report),
             reply: None,
         };
         let result = self.ping(&mut run).await;

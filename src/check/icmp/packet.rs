@@ -89,7 +89,7 @@ pub fn behind_ip_header(packet: &[u8]) -> Option<&[u8]> {
 
 /// Whether a packet of arbitrary bytes passes for the reply to a request. For tests.
 #[doc(hidden)]
-pub fn rehearse(packet: &[u8]) -> bool {
+pub fn fuzz_parse(packet: &[u8]) -> bool {
     let echo = Echo::new(1, 40);
     let inner = behind_ip_header(packet).unwrap_or_default();
     let is_reply = |version| echo.is_answered_by(inner, version, true);

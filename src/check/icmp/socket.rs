@@ -17,9 +17,9 @@ use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
 use super::packet::{Echo, Version, behind_ip_header};
-use crate::check::{dial, shortage};
 use crate::config::icmp::IcmpSettings;
 use crate::model::{Problem, Reason};
+use crate::net::{dial, shortage};
 
 /// Room for a packet with its header: 65535 bytes at most.
 const MAX_PACKET: usize = 1 << 16;

@@ -10,14 +10,14 @@ use tokio_postgres::{Config, NoTls};
 use super::fault::{self, Doing};
 use super::session::Session;
 use super::watched::Watched;
-use crate::check::dial::{self, dial};
-use crate::check::network::Network;
-use crate::check::stream::{Allowance, Stream};
-use crate::check::tls::TlsClient;
-use crate::check::trace::{Phase, Step, Trace};
 use crate::config::postgres::{PostgresSettings, ServerAddress, SslMode};
 use crate::config::secret::Secret;
 use crate::model::{Problem, Reason};
+use crate::net::dial::{self, dial};
+use crate::net::network::Network;
+use crate::net::run_recorder::{Phase, RunRecorder, Step};
+use crate::net::stream::{ReadBudget, Stream};
+use crate::net::tls::TlsClient;
 
 /// How much a run may read, in bytes: a login brings about 500, the statistics 200, and a query one row.
 const MAX_ANSWER_BYTES: u64 = 256 << 10;
@@ -53,7 +53,7 @@ pub struct Connector {
     settings: Arc<PostgresSettings>,
     network: Network,
     tls: TlsClient,
-    allowance: Allowance,
+    allowance: ReadBudget,
     target: String,
 }
 
@@ -64,7 +64,7 @@ impl Connector {
             settings: settings.clone(),
             network: network.clone(),
             tls: TlsClient::new(&settings.url.tls, &[], &network.trust),
-            allowance: Allowance::new(MAX_ANSWER_BYTES),
+            allowance: ReadBudget::new(MAX_ANSWER_BYTES),
             target: settings.target(),
         }
     }
@@ -87,7 +87,7 @@ impl Connector {
     pub async fn connect(
         &mut self,
         password: Option<&Secret>,
-        trace: &mut Trace<'_>,
+        trace: &mut RunRecorder<'_>,
     ) -> Result<Session, Problem> {
         trace.certificates = None;
         let (first, second) = match (&self.settings.url.address, self.settings.url.ssl_mode) {
@@ -116,7 +116,7 @@ impl Connector {
         &mut self,
         way: Way,
         password: Option<&Secret>,
-        trace: &mut Trace<'_>,
+        trace: &mut RunRecorder<'_>,
     ) -> Result<Session, Refusal> {
         let stream = self.stream(way, trace).await?;
         trace.enter(Phase::Processing);
@@ -142,7 +142,7 @@ impl Connector {
         }
     }
 
-    async fn stream(&mut self, way: Way, trace: &mut Trace<'_>) -> Result<Stream, Refusal> {
+    async fn stream(&mut self, way: Way, trace: &mut RunRecorder<'_>) -> Result<Stream, Refusal> {
         let address = match &self.settings.url.address {
             ServerAddress::Host(address) => address,
             ServerAddress::Unix { folder, port } => {

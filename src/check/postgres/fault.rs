@@ -8,9 +8,9 @@ use tokio_postgres::Error;
 use tokio_postgres::error::{DbError, Severity};
 
 use super::watched::NotPostgres;
-use crate::check::stream::TooMuch;
-use crate::check::{dial, shortage, tls};
 use crate::model::{Problem, Reason};
+use crate::net::stream::TooMuch;
+use crate::net::{dial, shortage, tls};
 
 /// How much of what the server says is quoted, in characters.
 const MAX_QUOTED: usize = 200;

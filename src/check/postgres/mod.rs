@@ -16,12 +16,12 @@ use self::fault::Doing;
 use self::session::{Row, Session};
 use self::statistics::{Memory, Statistics, sample};
 use super::Shared;
-use super::shortage;
-use super::tls::CERTIFICATE_NOT_AFTER;
-use super::trace::{Phase, Step, Trace};
 use crate::config::postgres::{PostgresSettings, QuerySettings, SessionAttributes, StatisticsSettings};
 use crate::config::secret::Secret;
 use crate::model::{Family, Problem, Reason, Report, Sample};
+use crate::net::run_recorder::{Phase, RunRecorder, Step};
+use crate::net::shortage;
+use crate::net::tls::CERTIFICATE_NOT_AFTER;
 
 /// The families of postgres checks.
 pub const FAMILIES: &[&Family] = &[
@@ -71,13 +71,13 @@ impl PostgresCheck {
     /// # Errors
     /// The problem that made it fail.
     pub async fn run(&mut self, report: &mut Report) -> Result<(), Problem> {
-        let mut trace = Trace::new(report);
+        let mut trace = RunRecorder::new(report);
         let result = self.ask(&mut trace).await;
         trace.end();
         result
     }
 
-    async fn ask(&mut self, trace: &mut Trace<'_>) -> Result<(), Problem> {
+    async fn ask(&mut self, trace: &mut RunRecorder<'_>) -> Result<(), Problem> {
         self.connector.begin();
         if let Some(limits) = &self.settings.statistics {
             let samples = &mut trace.report.samples;
@@ -108,7 +108,7 @@ impl PostgresCheck {
     }
 
     /// The kept session, where it still says what a new one would; else it is ended.
-    async fn usable(&mut self, password: Option<&Secret>, trace: &mut Trace<'_>) -> Option<Session> {
+    async fn usable(&mut self, password: Option<&Secret>, trace: &mut RunRecorder<'_>) -> Option<Session> {
         let kept = self.kept.take()?;
         if kept.is_current(password) {
             return Some(kept);
@@ -122,7 +122,7 @@ impl PostgresCheck {
     async fn converse(
         &mut self,
         mut session: Session,
-        trace: &mut Trace<'_>,
+        trace: &mut RunRecorder<'_>,
         is_kept: bool,
     ) -> Option<Result<(), Problem>> {
         trace.certificates = session.certificates();
@@ -146,7 +146,7 @@ impl PostgresCheck {
     async fn answers(
         &mut self,
         session: &mut Session,
-        trace: &mut Trace<'_>,
+        trace: &mut RunRecorder<'_>,
     ) -> Result<Result<(), Problem>, (Error, Doing)> {
         let settings = self.settings.clone();
         let attributes = settings.url.session;
@@ -224,7 +224,7 @@ impl PostgresCheck {
         &mut self,
         found: Option<&Statistics>,
         limits: Option<&StatisticsSettings>,
-        trace: &mut Trace<'_>,
+        trace: &mut RunRecorder<'_>,
     ) {
         if let Some(limits) = limits {
             let report = &mut *trace.report;

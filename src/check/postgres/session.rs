@@ -13,9 +13,9 @@ use tokio_postgres::tls::NoTlsStream;
 use tokio_postgres::{Client, Connection, Error, SimpleQueryMessage, SimpleQueryStream};
 
 use super::watched::Watched;
-use crate::check::stream::MAX_CONNECTION_AGE;
-use crate::check::tls::Recorder;
 use crate::config::secret::Secret;
+use crate::net::stream::MAX_CONNECTION_AGE;
+use crate::net::tls::CertificateRecorder;
 
 /// How long the server may take to end a session that is to be replaced.
 const MAX_FAREWELL: Duration = Duration::from_millis(500);
@@ -32,7 +32,7 @@ pub struct Session {
     client: Option<Client>,
     wire: Option<Wire>,
     password: Option<Secret>,
-    certificates: Option<Arc<Recorder>>,
+    certificates: Option<Arc<CertificateRecorder>>,
     since: Instant,
     /// Whether the server refused to show its statistics.
     pub refuses_statistics: bool,
@@ -49,7 +49,7 @@ impl Session {
     pub fn new(
         (client, wire): (Client, Wire),
         password: Option<Secret>,
-        certificates: Option<Arc<Recorder>>,
+        certificates: Option<Arc<CertificateRecorder>>,
     ) -> Self {
         Self {
             client: Some(client),
@@ -67,7 +67,7 @@ impl Session {
     }
 
     /// The certificates shown at its beginning.
-    pub fn certificates(&self) -> Option<Arc<Recorder>> {
+    pub fn certificates(&self) -> Option<Arc<CertificateRecorder>> {
         self.certificates.clone()
     }
 

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::check::stream::Stream;
+use crate::net::stream::Stream;
 
 /// A message's type and length (PostgreSQL's documentation, "Message Formats").
 const HEADER_BYTES: usize = 5;

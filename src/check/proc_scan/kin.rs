@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use super::files::{ProcRoot, ProcessPath};
 use super::parse::{descent, ids};
 use super::scan::{Buffers, read_command_line};
-use crate::check::shortage::of_errno;
+use crate::net::shortage::of_errno;
 
 /// The most ancestors that are followed; pid namespaces and shells nest a few deep.
 const MAX_ANCESTORS: usize = 64;

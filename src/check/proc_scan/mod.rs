@@ -152,7 +152,7 @@ fn checked_scan(
 /// Reads what files below /proc hold: the name of a process, which is what its owner wishes, and its limit of open files.
 /// For tests with arbitrary input.
 #[doc(hidden)]
-pub fn rehearse(bytes: &[u8]) -> (Option<&[u8]>, bool, usize) {
+pub fn fuzz_parse(bytes: &[u8]) -> (Option<&[u8]>, bool, usize) {
     let name = parse::Stat::parse(bytes).map(|stat| stat.name);
     let length = parse::join_arguments(&mut bytes.to_vec());
     (name, parse::max_open_files(bytes).is_some(), length)

@@ -18,7 +18,7 @@ use super::files::{ProcRoot, ProcessPath};
 use super::kin::Kin;
 use super::parse::{SoftLimit, Stat, join_arguments, max_open_files};
 use super::progress::Progress;
-use crate::check::shortage::of_errno;
+use crate::net::shortage::of_errno;
 
 /// The most of a command line that is looked at, in bytes: the longest that one argument can be (Linux's
 /// `MAX_ARG_STRLEN`), since what tells one Java service from another can stand behind a long class path.

@@ -1,7 +1,7 @@
 //! Users by name.
 
-use crate::check::shortage;
 use crate::model::{Problem, Reason};
+use crate::net::shortage;
 
 /// Where users are listed. Users from elsewhere (a directory service, systemd's dynamic ones) are given by number:
 /// asking for them by name takes the C library's plug-ins, which can block for as long as the network does.

@@ -6,16 +6,16 @@ use std::time::Duration;
 use super::families::{QUEUE_CONSUMERS, QUEUE_MESSAGES_READY, VERSION_INFO, push};
 use super::warnings::{Warnings, Weight};
 use crate::check::amqp::{AmqpError, Connection, Credentials, Login, QueueState};
-use crate::check::dial::dial;
-use crate::check::network::Network;
-use crate::check::shortage;
-use crate::check::stream::{Allowance, MAX_CONNECTION_AGE, Stream};
-use crate::check::tls::{Recorder, TlsClient};
-use crate::check::trace::{Phase, Step, Trace};
 use crate::config::address::{AddressPreference, HostPort};
 use crate::config::rabbitmq::{BrokerLogin, QueueSettings, RabbitmqSettings};
 use crate::config::secret::Secret;
 use crate::model::{Problem, Reason};
+use crate::net::dial::dial;
+use crate::net::network::Network;
+use crate::net::run_recorder::{Phase, RunRecorder, Step};
+use crate::net::shortage;
+use crate::net::stream::{MAX_CONNECTION_AGE, ReadBudget, Stream};
+use crate::net::tls::{CertificateRecorder, TlsClient};
 
 /// How long the close of a connection that is replaced or not kept is waited for.
 const PARTING: Duration = Duration::from_secs(1);
@@ -32,7 +32,7 @@ pub struct Broker {
     is_reusing: bool,
     tls: Option<TlsClient>,
     network: Network,
-    allowance: Allowance,
+    allowance: ReadBudget,
     kept: Option<Session>,
 }
 
@@ -42,7 +42,7 @@ pub struct Session {
     connection: Connection,
     /// None where the login is by a certificate.
     password: Option<Secret>,
-    certificates: Option<Arc<Recorder>>,
+    certificates: Option<Arc<CertificateRecorder>>,
 }
 
 impl Broker {
@@ -57,7 +57,7 @@ impl Broker {
             is_reusing: settings.reuse_connection,
             tls: tls.map(|settings| TlsClient::new(settings, &[], &network.trust)),
             network: network.clone(),
-            allowance: Allowance::new(MAX_BYTES),
+            allowance: ReadBudget::new(MAX_BYTES),
             kept: None,
         }
     }
@@ -67,7 +67,7 @@ impl Broker {
     pub async fn look(
         &mut self,
         queues: &[QueueSettings],
-        trace: &mut Trace<'_>,
+        trace: &mut RunRecorder<'_>,
         warnings: &mut Warnings,
     ) -> Result<(Vec<String>, Session), Problem> {
         self.allowance.renew();
@@ -87,7 +87,7 @@ impl Broker {
     }
 
     /// After a clean run: keeps the connection, or closes it.
-    pub async fn rest(&mut self, session: Session, trace: &mut Trace<'_>) {
+    pub async fn rest(&mut self, session: Session, trace: &mut RunRecorder<'_>) {
         if self.is_reusing {
             self.kept = Some(session);
         } else {
@@ -96,7 +96,7 @@ impl Broker {
     }
 
     /// A connection with an open channel: the kept one, where it still is one, or a new one.
-    async fn session(&mut self, trace: &mut Trace<'_>) -> Result<Session, Problem> {
+    async fn session(&mut self, trace: &mut RunRecorder<'_>) -> Result<Session, Problem> {
         let kept = self.kept.take();
         let password = self.password()?;
         if let Some(mut session) = kept {
@@ -132,7 +132,11 @@ impl Broker {
         }
     }
 
-    async fn connect(&mut self, password: Option<Secret>, trace: &mut Trace<'_>) -> Result<Session, Problem> {
+    async fn connect(
+        &mut self,
+        password: Option<Secret>,
+        trace: &mut RunRecorder<'_>,
+    ) -> Result<Session, Problem> {
         let Self { address, network, .. } = &*self;
         let (stream, peer) = dial(&network.resolver, address, self.preference, trace).await?;
         let stream = match &mut self.tls {
@@ -164,7 +168,7 @@ impl Broker {
         &self,
         connection: &mut Connection,
         queues: &[QueueSettings],
-        trace: &mut Trace<'_>,
+        trace: &mut RunRecorder<'_>,
         warnings: &mut Warnings,
     ) -> Result<Vec<String>, AmqpError> {
         let mut existing = Vec::new();
@@ -196,7 +200,7 @@ impl Broker {
         &self,
         queue: &QueueSettings,
         state: &QueueState,
-        trace: &mut Trace<'_>,
+        trace: &mut RunRecorder<'_>,
         warnings: &mut Warnings,
     ) {
         let name = &queue.name;
@@ -225,7 +229,7 @@ impl Broker {
 }
 
 /// Closes a connection before another one is made, so that there is one at a time; a broker that does not answer is left.
-async fn part(session: Session, trace: &mut Trace<'_>) {
+async fn part(session: Session, trace: &mut RunRecorder<'_>) {
     trace.at(Step::Doing("closing the connection".into()));
     let _ = tokio::time::timeout(PARTING, session.connection.close()).await;
 }

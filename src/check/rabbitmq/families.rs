@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use crate::check::tls::CERTIFICATE_NOT_AFTER;
 use crate::model::{Family, MetricType, Report, Sample, Scope, Unit};
+use crate::net::tls::CERTIFICATE_NOT_AFTER;
 
 /// The families of rabbitmq checks.
 pub const FAMILIES: &[&Family] = &[

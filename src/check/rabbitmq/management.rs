@@ -12,13 +12,13 @@ use serde::de::DeserializeOwned;
 
 use super::families::{ALARM, NODE_UP, QUEUE_MESSAGES_UNACKNOWLEDGED, push};
 use super::warnings::{Warnings, Weight};
-use crate::check::api_client::{Answer, ApiClient, Endpoint};
-use crate::check::http::authorization;
-use crate::check::network::Network;
-use crate::check::tls::TlsClient;
-use crate::check::trace::{Step, Trace};
 use crate::config::rabbitmq::{ManagementSettings, RabbitmqSettings, escaped};
 use crate::model::{Problem, Reason, Report};
+use crate::net::api_client::{Answer, ApiClient, Endpoint};
+use crate::net::http::authorization;
+use crate::net::network::Network;
+use crate::net::run_recorder::{RunRecorder, Step};
+use crate::net::tls::TlsClient;
 
 /// The largest answer, in bytes: 32 nodes take 4 kB.
 const MAX_ANSWER_BYTES: usize = 64 << 10;
@@ -79,13 +79,13 @@ impl Management {
     }
 
     /// Asks for everything; what is wrong is a warning. `queues` are those that exist.
-    pub async fn look(&mut self, queues: &[String], trace: &mut Trace<'_>, warnings: &mut Warnings) {
+    pub async fn look(&mut self, queues: &[String], trace: &mut RunRecorder<'_>, warnings: &mut Warnings) {
         let address = self.settings.address.to_string();
         let timeout = trace.within(self.settings.timeout);
         trace.at(Step::Doing(format!("asking the management at {address}").into()));
         // Notes of its own: the certificate and the phases reported are those of the broker.
         let mut notes = Report::default();
-        let mut side = Trace::new(&mut notes);
+        let mut side = RunRecorder::new(&mut notes);
         let asking = self.ask(queues, &mut side, trace.report, warnings);
         let asked = tokio::time::timeout(timeout, asking).await;
         drop(side);
@@ -110,7 +110,7 @@ impl Management {
     async fn ask(
         &mut self,
         queues: &[String],
-        side: &mut Trace<'_>,
+        side: &mut RunRecorder<'_>,
         report: &mut Report,
         warnings: &mut Warnings,
     ) -> Result<(), Problem> {
@@ -148,7 +148,7 @@ impl Management {
     /// The alarms of the cluster; whether the broker has this health check (from 3.8.10 on).
     async fn alarms(
         &mut self,
-        side: &mut Trace<'_>,
+        side: &mut RunRecorder<'_>,
         report: &mut Report,
         warnings: &mut Warnings,
     ) -> Result<bool, Problem> {
@@ -199,7 +199,7 @@ impl Management {
     async fn nodes(
         &mut self,
         are_alarms_known: bool,
-        side: &mut Trace<'_>,
+        side: &mut RunRecorder<'_>,
         report: &mut Report,
         warnings: &mut Warnings,
     ) -> Result<(), Problem> {
@@ -230,7 +230,7 @@ impl Management {
         Ok(())
     }
 
-    async fn get(&mut self, path: &str, doing: &str, side: &mut Trace<'_>) -> Result<Answer, Problem> {
+    async fn get(&mut self, path: &str, doing: &str, side: &mut RunRecorder<'_>) -> Result<Answer, Problem> {
         side.at(Step::Doing(doing.to_owned().into()));
         let request = Request::get(format!("{}{path}", self.settings.prefix))
             .header(http::header::HOST, self.settings.address.authority())

@@ -15,9 +15,9 @@ use self::families::{QUEUE_CONSUMERS_MINIMUM, QUEUE_MESSAGES_LIMIT, push};
 use self::management::Management;
 use self::warnings::Warnings;
 use super::Shared;
-use super::trace::Trace;
 use crate::config::rabbitmq::{QueueSettings, RabbitmqSettings};
 use crate::model::{Problem, Report};
+use crate::net::run_recorder::RunRecorder;
 
 /// A rabbitmq check.
 #[derive(Debug)]
@@ -43,13 +43,13 @@ impl RabbitmqCheck {
     /// # Errors
     /// The problem that made it fail.
     pub async fn run(&mut self, report: &mut Report) -> Result<(), Problem> {
-        let mut trace = Trace::new(report);
+        let mut trace = RunRecorder::new(report);
         let result = self.look(&mut trace).await;
         trace.end();
         result
     }
 
-    async fn look(&mut self, trace: &mut Trace<'_>) -> Result<(), Problem> {
+    async fn look(&mut self, trace: &mut RunRecorder<'_>) -> Result<(), Problem> {
         for queue in &self.queues {
             let limits = [
                 (&QUEUE_MESSAGES_LIMIT, queue.max_messages),

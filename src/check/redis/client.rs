@@ -5,15 +5,15 @@ use redis::Value;
 use tokio::time::Instant;
 
 use super::session::{Command, Reply, Session};
-use crate::check::dial::dial;
-use crate::check::network::Network;
-use crate::check::shortage;
-use crate::check::stream::{Allowance, MAX_CONNECTION_AGE, Stream};
-use crate::check::tls::TlsClient;
-use crate::check::trace::{Phase, Step, Trace};
 use crate::config::redis::server::{RedisEndpoint, RedisServer};
 use crate::config::secret::Secret;
 use crate::model::{Problem, Reason};
+use crate::net::dial::dial;
+use crate::net::network::Network;
+use crate::net::run_recorder::{Phase, RunRecorder, Step};
+use crate::net::shortage;
+use crate::net::stream::{MAX_CONNECTION_AGE, ReadBudget, Stream};
+use crate::net::tls::TlsClient;
 
 /// The client of one server.
 #[derive(Debug)]
@@ -22,13 +22,13 @@ pub struct RedisClient {
     network: Network,
     tls: Option<TlsClient>,
     is_reusing: bool,
-    allowance: Allowance,
-    kept: Option<Kept>,
+    allowance: ReadBudget,
+    kept: Option<IdleConnection>,
 }
 
 /// A connection between runs.
 #[derive(Debug)]
-struct Kept {
+struct IdleConnection {
     session: Session,
     /// The password that it was made with.
     password: Option<Secret>,
@@ -58,7 +58,7 @@ impl RedisClient {
             network: network.clone(),
             tls,
             is_reusing,
-            allowance: Allowance::new(most_bytes),
+            allowance: ReadBudget::new(most_bytes),
             kept: None,
         }
     }
@@ -69,7 +69,11 @@ impl RedisClient {
     ///
     /// # Errors
     /// Why there is no connection, or no answer.
-    pub async fn open(&mut self, commands: &[Command], trace: &mut Trace<'_>) -> Result<Opened, Problem> {
+    pub async fn open(
+        &mut self,
+        commands: &[Command],
+        trace: &mut RunRecorder<'_>,
+    ) -> Result<Opened, Problem> {
         self.allowance.renew();
         let kept = self.kept.take();
         let password = match &self.server.password {
@@ -79,7 +83,7 @@ impl RedisClient {
                 Err(error) => return Err(shortage::problem(Reason::Auth, &error, &error)),
             },
         };
-        if let Some(Kept {
+        if let Some(IdleConnection {
             session,
             password: old,
             made,
@@ -114,7 +118,7 @@ impl RedisClient {
         mut session: Session,
         password: Option<&Secret>,
         commands: &[Command],
-        trace: &mut Trace<'_>,
+        trace: &mut RunRecorder<'_>,
     ) -> Result<(Session, Reply), Problem> {
         let mut greeting = self.greeting(password);
         let greetings = greeting.len();
@@ -155,7 +159,7 @@ impl RedisClient {
             ..
         } = opened;
         if self.is_reusing && session.is_answered() {
-            self.kept = Some(Kept {
+            self.kept = Some(IdleConnection {
                 session,
                 password,
                 made,
@@ -178,7 +182,7 @@ impl RedisClient {
         commands
     }
 
-    async fn connect(&mut self, trace: &mut Trace<'_>) -> Result<Stream, Problem> {
+    async fn connect(&mut self, trace: &mut RunRecorder<'_>) -> Result<Stream, Problem> {
         let (address, preference) = match &self.server.endpoint {
             RedisEndpoint::Unix(path) => {
                 trace.at(Step::Doing(format!("connecting to {}", path.display()).into()));
@@ -205,7 +209,7 @@ impl RedisClient {
 async fn reuse(
     mut session: Session,
     commands: &[Command],
-    trace: &mut Trace<'_>,
+    trace: &mut RunRecorder<'_>,
 ) -> Option<Result<(Session, Reply), Problem>> {
     if !session.is_idle().await {
         return None;
@@ -282,7 +286,7 @@ mod tests {
     async fn ping(client: &mut RedisClient) -> Result<Reply, Problem> {
         let mut report = Report::default();
         let opened = client
-            .open(&[Command::new("PING")], &mut Trace::new(&mut report))
+            .open(&[Command::new("PING")], &mut RunRecorder::new(&mut report))
             .await?;
         let first = opened.first.clone();
         client.keep(opened);
@@ -425,8 +429,8 @@ mod tests {
         let path = dir.path().join("redis.sock");
         let listener = UnixListener::bind(&path).unwrap();
         let mut report = Report::default();
-        let mut trace = Trace::new(&mut report);
-        let stream = Stream::unix(&path, &Allowance::new(99)).await.unwrap();
+        let mut trace = RunRecorder::new(&mut report);
+        let stream = Stream::unix(&path, &ReadBudget::new(99)).await.unwrap();
         let (mut theirs, _) = listener.accept().await.unwrap();
         let mut session = Session::new(stream, "x".to_owned());
         session

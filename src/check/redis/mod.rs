@@ -16,9 +16,9 @@ use self::info::{ClusterInfo, Info};
 use self::judge::Beside;
 use self::session::{Command, Session};
 use super::Shared;
-use super::trace::Trace;
 use crate::config::redis::RedisSettings;
 use crate::model::{Problem, Reason, Report, Sample};
+use crate::net::run_recorder::RunRecorder;
 
 /// The most bytes that a run reads: INFO has about 5 kB, with a thousand databases or masters about 100 kB.
 const MAX_BYTES: u64 = 1 << 20;
@@ -50,13 +50,13 @@ impl RedisCheck {
     /// # Errors
     /// The problem that made it fail.
     pub async fn run(&mut self, report: &mut Report) -> Result<(), Problem> {
-        let mut trace = Trace::new(report);
+        let mut trace = RunRecorder::new(report);
         let result = self.ask(&mut trace).await;
         trace.end();
         result
     }
 
-    async fn ask(&mut self, trace: &mut Trace<'_>) -> Result<(), Problem> {
+    async fn ask(&mut self, trace: &mut RunRecorder<'_>) -> Result<(), Problem> {
         if let Some(share) = self.settings.max_memory_share {
             trace.report.samples.push(Sample {
                 family: &families::MEMORY_RATIO_LIMIT,
@@ -84,7 +84,7 @@ impl RedisCheck {
     }
 
     /// Takes the answer to INFO.
-    async fn inform(&self, session: &mut Session, trace: &mut Trace<'_>) -> Result<(), Problem> {
+    async fn inform(&self, session: &mut Session, trace: &mut RunRecorder<'_>) -> Result<(), Problem> {
         let info = match session.reply(trace).await? {
             Ok(info) => text(&info).map(|text| Info::parse(&text)),
             Err(error) => {
@@ -110,7 +110,7 @@ impl RedisCheck {
     }
 
     /// Without INFO there are no metrics, which is no fault; but a limit was to be watched.
-    fn uninformed(&self, session: &Session, error: &ServerError, trace: &mut Trace<'_>) {
+    fn uninformed(&self, session: &Session, error: &ServerError, trace: &mut RunRecorder<'_>) {
         if self.settings.max_memory_share.is_some() {
             trace.report.warning = Some(session.refused("INFO", error));
         }
@@ -122,7 +122,7 @@ impl RedisCheck {
 async fn min_replicas(
     info: &Info,
     session: &mut Session,
-    trace: &mut Trace<'_>,
+    trace: &mut RunRecorder<'_>,
 ) -> Result<Option<u64>, Problem> {
     if info.good_replicas.is_none() {
         return Ok(None);
@@ -145,7 +145,7 @@ async fn min_replicas(
 }
 
 /// What the node says of its cluster. Where the user may not ask, there are no such metrics.
-async fn cluster(session: &mut Session, trace: &mut Trace<'_>) -> Result<Option<ClusterInfo>, Problem> {
+async fn cluster(session: &mut Session, trace: &mut RunRecorder<'_>) -> Result<Option<ClusterInfo>, Problem> {
     let command = Command::new("CLUSTER").arg("INFO");
     let Ok(answer) = session.command(command, trace).await? else {
         return Ok(None);
@@ -178,7 +178,7 @@ fn unexpected(session: &Session, name: &str) -> Problem {
 /// # Errors
 /// What is wrong with the server.
 #[doc(hidden)]
-pub fn rehearse(settings: &RedisSettings, answer: &str) -> Result<Vec<Sample>, String> {
+pub fn fuzz_parse(settings: &RedisSettings, answer: &str) -> Result<Vec<Sample>, String> {
     let info = Info::parse(answer);
     let mut samples = Vec::new();
     judge::samples(&info, 0, &mut samples);

@@ -11,11 +11,11 @@ use redis::{Cmd, Parser, ServerError, ToRedisArgs, Value};
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 
 use super::fault;
-use crate::check::dial;
-use crate::check::stream::Stream;
-use crate::check::tls;
-use crate::check::trace::{Step, Trace};
 use crate::model::{Problem, Reason};
+use crate::net::dial;
+use crate::net::run_recorder::{RunRecorder, Step};
+use crate::net::stream::Stream;
+use crate::net::tls;
 
 /// A command, and its name for messages.
 #[derive(Clone)]
@@ -94,7 +94,7 @@ impl Session {
     ///
     /// # Errors
     /// When the connection is broken.
-    pub async fn send(&mut self, commands: &[Command], trace: &mut Trace<'_>) -> Result<(), Problem> {
+    pub async fn send(&mut self, commands: &[Command], trace: &mut RunRecorder<'_>) -> Result<(), Problem> {
         let Some(first) = commands.first() else {
             return Ok(());
         };
@@ -124,7 +124,7 @@ impl Session {
     ///
     /// # Errors
     /// Why there is none: the connection is broken, or what came is not in the protocol.
-    pub async fn reply(&mut self, trace: &mut Trace<'_>) -> Result<Reply, Problem> {
+    pub async fn reply(&mut self, trace: &mut RunRecorder<'_>) -> Result<Reply, Problem> {
         let name = self.pending.front().copied().unwrap_or("nothing");
         trace.at(Step::Doing(
             format!("waiting for {}'s answer to {name}", self.at).into(),
@@ -171,7 +171,7 @@ impl Session {
     ///
     /// # Errors
     /// Why there is no answer.
-    pub async fn command(&mut self, command: Command, trace: &mut Trace<'_>) -> Result<Reply, Problem> {
+    pub async fn command(&mut self, command: Command, trace: &mut RunRecorder<'_>) -> Result<Reply, Problem> {
         self.send(&[command], trace).await?;
         self.reply(trace).await
     }

@@ -6,10 +6,10 @@ use std::time::SystemTime;
 use http::StatusCode;
 
 use super::clock;
-use super::document::{self, Document};
 use super::request::{LIFETIME, Store};
-use crate::check::api_client::Answer;
+use super::xml::{self, Document};
 use crate::model::{Problem, Reason};
+use crate::net::api_client::Answer;
 
 /// The header in which S3 names the region of a bucket.
 const REGION_HEADER: &str = "x-amz-bucket-region";
@@ -42,7 +42,7 @@ pub fn judge(answer: &Answer, store: &Store, bucket: Option<&str>, doing: &str) 
     let refused = |(reason, what): (Reason, String)| Verdict::Refused(store.problem(reason, doing, &what));
     let status = answer.status;
     let roots = bucket.map_or(BUCKETS, |_| LOCATION);
-    let read = document::read(&answer.body);
+    let read = xml::read(&answer.body);
     let (code, region) = match read {
         Some(Document::Other(found)) if status.is_success() && roots.contains(&found) => {
             return Verdict::Accepted;
@@ -62,7 +62,7 @@ pub fn judge(answer: &Answer, store: &Store, bucket: Option<&str>, doing: &str) 
                 .headers
                 .get(REGION_HEADER)
                 .and_then(|region| region.to_str().ok());
-            let region = region.or_else(|| header.and_then(document::word));
+            let region = region.or_else(|| header.and_then(xml::word));
             refused(error(status, code, region, &store.region))
         }
     }

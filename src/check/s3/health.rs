@@ -4,9 +4,9 @@ use http::StatusCode;
 use http::header::SERVER;
 
 use super::request::Store;
-use crate::check::api_client::{Answer, ApiClient};
-use crate::check::trace::Trace;
 use crate::model::{Family, MetricType, Problem, Reason, Sample, Scope, Unit};
+use crate::net::api_client::{Answer, ApiClient};
+use crate::net::run_recorder::RunRecorder;
 
 /// Whether the server is live.
 pub static LIVE: Family = Family {
@@ -65,7 +65,7 @@ pub async fn ask(
     client: &mut ApiClient,
     store: &Store,
     is_sure: bool,
-    trace: &mut Trace<'_>,
+    trace: &mut RunRecorder<'_>,
 ) -> Result<(), Problem> {
     let mut result = Ok(());
     for question in &QUESTIONS {

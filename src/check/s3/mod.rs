@@ -3,19 +3,19 @@
 
 mod answer;
 mod clock;
-mod document;
 mod health;
 mod request;
+mod xml;
 
 use self::answer::Verdict;
 use self::health::{CLUSTER_HEALTHY, LIVE};
 use self::request::{Keys, Store};
 use super::Shared;
-use super::api_client::{Answer, ApiClient, Endpoint};
-use super::tls::{CERTIFICATE_NOT_AFTER, TlsClient};
-use super::trace::Trace;
 use crate::config::s3::{Health, S3Settings};
 use crate::model::{Family, MetricType, Problem, Reason, Report, Sample, Scope, Unit};
+use crate::net::api_client::{Answer, ApiClient, Endpoint};
+use crate::net::run_recorder::RunRecorder;
+use crate::net::tls::{CERTIFICATE_NOT_AFTER, TlsClient};
 
 /// Whether a bucket exists.
 pub static BUCKET_PRESENT: Family = Family {
@@ -77,7 +77,7 @@ impl S3Check {
     /// # Errors
     /// The problem that made it fail.
     pub async fn run(&mut self, report: &mut Report) -> Result<(), Problem> {
-        let mut trace = Trace::new(report);
+        let mut trace = RunRecorder::new(report);
         self.client.begin();
         let result = self.ask(&mut trace).await;
         if result.is_err() {
@@ -87,7 +87,7 @@ impl S3Check {
         result
     }
 
-    async fn ask(&mut self, trace: &mut Trace<'_>) -> Result<(), Problem> {
+    async fn ask(&mut self, trace: &mut RunRecorder<'_>) -> Result<(), Problem> {
         let keys = Keys::read(&self.settings)?;
         let mut seen = Seen::default();
         let asked = match self.settings.buckets.is_empty() {
@@ -109,7 +109,12 @@ impl S3Check {
     }
 
     /// Lists all buckets: the request whose success depends on no bucket.
-    async fn list(&mut self, keys: &Keys, seen: &mut Seen, trace: &mut Trace<'_>) -> Result<(), Problem> {
+    async fn list(
+        &mut self,
+        keys: &Keys,
+        seen: &mut Seen,
+        trace: &mut RunRecorder<'_>,
+    ) -> Result<(), Problem> {
         let doing = "listing the buckets";
         let answer = self.signed(None, keys, doing, seen, trace).await?;
         match answer::judge(&answer, &self.store, None, doing) {
@@ -124,7 +129,12 @@ impl S3Check {
     }
 
     /// Asks for each bucket.
-    async fn look(&mut self, keys: &Keys, seen: &mut Seen, trace: &mut Trace<'_>) -> Result<(), Problem> {
+    async fn look(
+        &mut self,
+        keys: &Keys,
+        seen: &mut Seen,
+        trace: &mut RunRecorder<'_>,
+    ) -> Result<(), Problem> {
         let (mut missing, mut denied) = (Vec::new(), Vec::new());
         let buckets = self.settings.buckets.clone();
         for bucket in &buckets {
@@ -178,7 +188,7 @@ impl S3Check {
         keys: &Keys,
         doing: &str,
         seen: &mut Seen,
-        trace: &mut Trace<'_>,
+        trace: &mut RunRecorder<'_>,
     ) -> Result<Answer, Problem> {
         seen.is_answered = false;
         let request = self.store.signed(bucket, keys, doing)?;
@@ -200,9 +210,9 @@ fn named(buckets: &[&str]) -> String {
 
 /// The name of a document's outermost element, or the code of an error. For tests with arbitrary input.
 #[doc(hidden)]
-pub fn rehearse(body: &[u8]) -> Option<&str> {
-    match document::read(body)? {
-        document::Document::Error { code, .. } => Some(code),
-        document::Document::Other(name) => Some(name),
+pub fn fuzz_parse(body: &[u8]) -> Option<&str> {
+    match xml::read(body)? {
+        xml::Document::Error { code, .. } => Some(code),
+        xml::Document::Other(name) => Some(name),
     }
 }

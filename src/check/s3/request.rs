@@ -10,11 +10,11 @@ use rusty_s3::Method;
 use rusty_s3::signing::sign;
 use url::Url;
 
-use crate::check::shortage;
 use crate::config::address::HostPort;
 use crate::config::s3::S3Settings;
 use crate::config::secret::{Secret, SecretSource};
 use crate::model::{Problem, Reason, UsedSecrets};
+use crate::net::shortage;
 
 /// How long a signature is good for, in seconds: what S3 lets clocks differ by. A shorter life would fail where the clients
 /// that sign the headers of their requests, which is most of them, still work.
@@ -135,7 +135,7 @@ impl Store {
 fn note_signature(url: &Url) {
     let signature = url.query_pairs().find(|(name, _)| name == "X-Amz-Signature");
     if let Some((_, signature)) = signature {
-        UsedSecrets::note(&signature.as_ref().into());
+        UsedSecrets::record(&signature.as_ref().into());
     }
 }
 

@@ -11,9 +11,9 @@ use tokio::time::Instant;
 use super::table::{GRACE, Link, Table};
 use super::unit::Unit;
 use super::watch;
-use crate::check::dbus;
 use crate::config::systemd::BusAddress;
 use crate::model::{Problem, Shortage};
+use crate::net::dbus;
 
 /// How often all units are listed although no signal asked for it, in case one was lost.
 const RESYNC_INTERVAL: Duration = Duration::from_secs(150);

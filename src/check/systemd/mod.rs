@@ -18,9 +18,9 @@ use self::hub::{Facts, Subscription};
 use self::session::CALL_TIMEOUT;
 use self::unit::Unit;
 use super::Shared;
-use super::trace::Trace;
 use crate::config::systemd::{SystemdSettings, UnitState};
 use crate::model::{Family, MetricType, Problem, Report, Sample, Scope, Unit as MetricUnit};
+use crate::net::run_recorder::RunRecorder;
 
 pub use self::hub::Hub;
 
@@ -80,7 +80,7 @@ impl SystemdCheck {
     /// The problem that made it fail.
     pub async fn run(&mut self, report: &mut Report) -> Result<(), Problem> {
         let wait = {
-            let mut trace = Trace::new(report);
+            let mut trace = RunRecorder::new(report);
             trace.end();
             trace.within(CALL_TIMEOUT)
         };

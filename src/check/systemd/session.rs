@@ -17,9 +17,9 @@ use zbus::message::Type;
 
 use super::calls::Call;
 use super::table::Table;
-use crate::check::dbus;
 use crate::config::systemd::BusAddress;
 use crate::model::{Problem, Reason};
+use crate::net::dbus;
 
 /// How long systemd and the bus may take to answer a call.
 pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(10);

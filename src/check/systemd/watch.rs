@@ -11,8 +11,8 @@ use zbus::{Connection, MessageStream};
 use super::hub::Bus;
 use super::session::{CALL_TIMEOUT, Session};
 use super::table::Link;
-use crate::check::dbus::{self, Backoff};
 use crate::model::Problem;
+use crate::net::dbus::{self, Backoff};
 
 /// Waits between attempts to connect. Local sockets are cheap to try, so healing is quick.
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));

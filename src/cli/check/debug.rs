@@ -4,10 +4,15 @@ use std::fmt::Write;
 
 use crate::cli::show::{clean, latency};
 use crate::config::CheckSettings;
-use crate::model::{CheckId, Conclusion, Journal, Outcome, Phase};
+use crate::model::{CheckId, Conclusion, DebugLog, Outcome, Phase};
 
 /// The steps of a run with their times, its phases and its samples, as indented lines below a title.
-pub fn run(id: &CheckId, settings: &CheckSettings, outcome: &Outcome, journal: Option<&Journal>) -> String {
+pub fn run(
+    id: &CheckId,
+    settings: &CheckSettings,
+    outcome: &Outcome,
+    debug_log: Option<&DebugLog>,
+) -> String {
     let kind = settings.kind.kind();
     let conclusion = match &outcome.conclusion {
         Conclusion::Success => "success".to_owned(),
@@ -16,7 +21,7 @@ pub fn run(id: &CheckId, settings: &CheckSettings, outcome: &Outcome, journal: O
         Conclusion::Inconclusive(problem) => format!("inconclusive: {problem}"),
     };
     let mut lines = vec![format!("{id} ({kind} {}): {conclusion}", settings.kind.target())];
-    for (at, step) in journal.map_or(&[][..], Journal::lines) {
+    for (at, step) in debug_log.map_or(&[][..], DebugLog::lines) {
         lines.push(format!("  {:>9}  {step}", latency(at.as_secs_f64())));
     }
     lines.push(format!("  {:>9}  end", latency(outcome.duration.as_secs_f64())));

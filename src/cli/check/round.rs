@@ -14,8 +14,8 @@ use super::progress::Progress;
 use crate::check::{Check, Shared};
 use crate::cli::show::Document;
 use crate::config::{CheckSettings, Config};
-use crate::model::{CheckId, Clock, Journal, LostTime, Outcome, SystemClock};
-use crate::schedule::{Conditions, attempt_noting, beat, quieten};
+use crate::model::{CheckId, Clock, DebugLog, LostTime, Outcome, SystemClock};
+use crate::schedule::{Conditions, attempt_noting, beat, install_panic_hook};
 use crate::store::{CheckHandle, Run, StateDirError, Store};
 
 /// How many runs are under way at once, at most.
@@ -54,13 +54,13 @@ struct Ended {
     check: Option<Check>,
     run: Run,
     outcome: Outcome,
-    journal: Option<Journal>,
+    debug_log: Option<DebugLog>,
 }
 
 impl Rounds {
     /// No round yet.
     pub fn new(config: Config, procfs: PathBuf, is_debugging: bool) -> Self {
-        quieten();
+        install_panic_hook();
         Self {
             config,
             clock: Arc::new(SystemClock::new()),
@@ -91,7 +91,12 @@ impl Rounds {
             let Ok(ended) = ended else { continue };
             progress.ended(&ended.id.to_string());
             if self.is_debugging {
-                let text = debug::run(&ended.id, &ended.settings, &ended.outcome, ended.journal.as_ref());
+                let text = debug::run(
+                    &ended.id,
+                    &ended.settings,
+                    &ended.outcome,
+                    ended.debug_log.as_ref(),
+                );
                 progress.print(&text);
             }
             self.kept.insert(ended.id, ended.check);
@@ -114,14 +119,14 @@ impl Rounds {
             // The semaphore is never closed.
             let _permit = limit.acquire().await;
             let started = Instant::now();
-            let journal = is_debugging.then(Journal::new);
+            let debug_log = is_debugging.then(DebugLog::new);
             let build = |settings: &Arc<CheckSettings>| Check::new(settings, &shared);
-            let (outcome, journal) = {
+            let (outcome, debug_log) = {
                 let conditions = Conditions {
                     lost: &lost,
                     discarded: 0,
                 };
-                attempt_noting(&mut check, &build, &settings, started, conditions, journal).await
+                attempt_noting(&mut check, &build, &settings, started, conditions, debug_log).await
             };
             let run = Run {
                 started: clock.moment(started),
@@ -134,7 +139,7 @@ impl Rounds {
                 check,
                 run,
                 outcome,
-                journal,
+                debug_log,
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Showing statuses: the flags for it, and the three forms of output.
 
-mod document;
+mod report;
 mod rows;
 mod screen;
 mod table;
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
-pub use document::{CheckRow, Document, ServiceRow};
+pub use report::{CheckRow, Document, ServiceRow};
 pub use screen::{Failed, repeat};
 pub use texts::{clean, latency};
 

@@ -1,6 +1,6 @@
 //! The same as CSV: one row a check, as RFC 4180 has it.
 
-use super::document::Document;
+use super::report::Document;
 
 const HEADER: [&str; 14] = [
     "generated_at",

@@ -7,7 +7,7 @@ use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::MissedTickBehavior;
 
-use super::document::Document;
+use super::report::Document;
 use super::table::table;
 use super::texts::clean;
 use super::{Form, MAX_PAUSE, ShowFlags, now, rows};

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use anstyle::{AnsiColor, Style};
 use textwrap::WordSplitter;
 
-use super::document::{CheckRow, Document, ServiceRow};
+use super::report::{CheckRow, Document, ServiceRow};
 use super::texts::{age, fit, latency, width};
 use crate::model::Status;
 

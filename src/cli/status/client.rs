@@ -11,10 +11,6 @@ use http::{Request, StatusCode};
 use http_body_util::Full;
 
 use super::StatusFlags;
-use crate::check::api_client::{ApiClient, Endpoint};
-use crate::check::network::Network;
-use crate::check::tls::TlsClient;
-use crate::check::trace::Trace;
 use crate::cli::show::clean;
 use crate::config::address::AddressPreference;
 use crate::config::duration::DurationText;
@@ -22,6 +18,10 @@ use crate::config::http::TargetUrl;
 use crate::config::secret::{Secret, SecretSource};
 use crate::config::tls::{PemSource, TlsSettings};
 use crate::model::{Reason, Report};
+use crate::net::api_client::{ApiClient, Endpoint};
+use crate::net::network::Network;
+use crate::net::run_recorder::RunRecorder;
+use crate::net::tls::TlsClient;
 
 /// The longest document that is read: 100,000 checks fit.
 const MAX_BYTES: usize = 64 << 20;
@@ -122,7 +122,7 @@ impl Client {
 
     async fn ask(&mut self, report: &mut Report) -> Result<Bytes, String> {
         let request = self.request()?;
-        let mut trace = Trace::new(report);
+        let mut trace = RunRecorder::new(report);
         self.api.begin();
         let answer = self
             .api

@@ -45,7 +45,7 @@ impl BodySource {
                     cause,
                 })?;
                 let beginning = &body[..body.len().min(MAX_HIDDEN_BYTES)];
-                UsedSecrets::note(&String::from_utf8_lossy(beginning).into());
+                UsedSecrets::record(&String::from_utf8_lossy(beginning).into());
                 Ok(body)
             }
         }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::config::budget::{Budget, Exhausted};
-use crate::config::compilation::Compilation;
+use crate::config::pattern_cache::Compilation;
 
 #[track_caller]
 fn is(expression: &str, matches: &[&[u8]], others: &[&[u8]]) {

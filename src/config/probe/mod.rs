@@ -1,9 +1,9 @@
 //! What `/probe` may do: the modules by name, and the guard.
 
-mod aim;
 mod guard;
 mod hide;
 mod modules;
+mod with_target;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,9 +17,9 @@ use super::place::{Invalid, Place};
 use super::settings::KindSettings;
 use super::yaml::{Node, read};
 
-pub use aim::{Aimed, Endpoint, MAX_TARGET_BYTES};
-pub use guard::{AddressClass, AllowOptions, Guard, Refusal};
+pub use guard::{AddressClass, AllowOptions, GuardRules, TargetRefusal};
 pub use modules::{ModuleOptions, properties};
+pub use with_target::{Endpoint, MAX_TARGET_BYTES, TargetedModule};
 
 /// How many probes may be under way at once where the file does not say.
 pub const DEFAULT_MAX_CONCURRENT: u32 = 256;
@@ -43,7 +43,7 @@ pub struct ProbeSettings {
     /// The modules by name; without any there is no `/probe`.
     pub modules: BTreeMap<String, Arc<Module>>,
     /// What may be probed.
-    pub guard: Arc<Guard>,
+    pub guard: Arc<GuardRules>,
     /// How many probes may be under way at once.
     pub max_concurrent: u32,
 }
@@ -96,7 +96,7 @@ impl ProbeOptions {
                 "{other} is out of range: write a number from 1 to {LARGEST_MAX_CONCURRENT}"
             ))),
         };
-        let guard = Guard::resolve(self.allow, &place.field("allow"));
+        let guard = GuardRules::resolve(self.allow, &place.field("allow"));
         Ok(ProbeSettings {
             modules,
             guard: Arc::new(guard?),

@@ -10,12 +10,12 @@ use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
 
 use super::{Module, Timeout, hide};
+use crate::config::key_split::{Pieces, split};
 use crate::config::kinds;
-use crate::config::later;
-use crate::config::pieces::{Pieces, split};
 use crate::config::place::Place;
 use crate::config::settings::KindSettings;
 use crate::config::suggest;
+use crate::config::unsupported;
 use crate::config::yaml::{Entry, Node, Value, fields, read};
 use crate::model::CheckKind;
 
@@ -213,7 +213,7 @@ impl Prober {
                 let known = kinds::keys(self.kind).iter().copied();
                 let known = known.filter(|key| *key != self.target && !NOT_FOR_MODULES.contains(key));
                 let unknown = || suggest::unknown_key(&entry.key, known);
-                field.error_at_key(later::key(&entry.key).unwrap_or_else(unknown));
+                field.error_at_key(unsupported::key(&entry.key).unwrap_or_else(unknown));
             } else {
                 // A key that nothing follows is not set, as in blackbox_exporter: people leave some over commented-out values.
                 let is_empty = matches!(&entry.value.value, Value::Text(text) if text.is_empty());

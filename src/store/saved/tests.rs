@@ -27,7 +27,7 @@ impl crate::model::Clock for At {
 }
 
 /// What is kept of a check after these runs.
-fn kept(runs: &[(u8, bool)]) -> Kept {
+fn kept(runs: &[(u8, bool)]) -> SavedState {
     let rules = Rules {
         thresholds: None,
         severity: crate::model::Severity::Critical,
@@ -43,12 +43,12 @@ fn kept(runs: &[(u8, bool)]) -> Kept {
         },
         counts_from: None,
     };
-    let mut check = KeptCheck {
+    let mut check = SavedCheck {
         fingerprint: 0xfedc_ba98_7654_3210,
         problem: Some(Arc::new(Problem::new(Reason::Tls, "\"quoted\" \u{e9}"))),
-        ..KeptCheck::default()
+        ..SavedCheck::default()
     };
-    let mut service = KeptService::default();
+    let mut service = SavedService::default();
     for ((grade, is_slow), second) in runs.iter().zip(1..) {
         // Each tenth run comes so late that its check was not watched.
         let moment = Moment::from_nanos((second + second / 10) * 1_234_567_891);
@@ -73,7 +73,7 @@ fn kept(runs: &[(u8, bool)]) -> Kept {
         service.status_since = Some(moment);
         service.has_verdict = true;
     }
-    Kept {
+    SavedState {
         services: vec![(
             ServiceKey::new("api"),
             service,

@@ -4,7 +4,7 @@ use super::*;
 use crate::model::Shortage;
 
 /// Records a run that found no descriptor left.
-fn spoilt(bench: &Bench, second: i64) -> Advice {
+fn spoilt(bench: &Bench, second: i64) -> NextRun {
     let problem = Problem::from_shortage(
         Shortage::Descriptors,
         "opening a socket: no file descriptor is left",
@@ -21,7 +21,7 @@ fn an_inconclusive_run_is_counted_and_changes_no_verdict() {
     let bench = Bench::new(&config(vec![("api", vec![check("http")])]));
     bench.run("api/http", 5, None);
     for second in [20, 35] {
-        assert_eq!(spoilt(&bench, second), Advice { recheck: false });
+        assert_eq!(spoilt(&bench, second), NextRun { recheck: false });
     }
     let service = bench.service();
     let check = &service.checks[0];
@@ -48,7 +48,7 @@ fn an_outage_outlasts_inconclusive_runs_and_is_rechecked() {
     let bench = Bench::new(&config(vec![("api", vec![check("http")])]));
     bench.run("api/http", 5, REFUSED);
     let since = bench.down();
-    assert_eq!(spoilt(&bench, 20), Advice { recheck: true });
+    assert_eq!(spoilt(&bench, 20), NextRun { recheck: true });
     assert_eq!((bench.down(), bench.service().status), (since, Status::Down));
 }
 
@@ -68,5 +68,5 @@ fn a_check_of_a_long_interval_makes_up_for_an_inconclusive_run() {
     rare.interval = Duration::from_secs(300);
     let bench = Bench::new(&config(vec![("api", vec![rare])]));
     bench.run("api/http", 5, None);
-    assert_eq!(spoilt(&bench, 305), Advice { recheck: true });
+    assert_eq!(spoilt(&bench, 305), NextRun { recheck: true });
 }

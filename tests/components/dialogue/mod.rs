@@ -5,7 +5,7 @@ mod servers;
 
 use std::time::{Duration, Instant};
 
-use upkeep_exporter::model::{Journal, Report};
+use upkeep_exporter::model::{DebugLog, Report};
 
 use crate::common::ran::{LONG, Ran, SHORT, check};
 
@@ -13,7 +13,7 @@ use crate::common::ran::{LONG, Ran, SHORT, check};
 async fn within(limit: Duration, keys: &str) -> Ran {
     let mut check = check(keys);
     let mut report = Report {
-        journal: Some(Journal::new()),
+        debug_log: Some(DebugLog::new()),
         probe: Some(Vec::new()),
         ..Report::default()
     };
@@ -66,8 +66,8 @@ fn found(ran: &Ran) -> Vec<String> {
         .collect()
 }
 
-/// The steps that the journal tells.
+/// The steps that the debug_log tells.
 fn told(ran: &Ran) -> Vec<String> {
-    let lines = ran.report.journal.as_ref().unwrap().lines();
+    let lines = ran.report.debug_log.as_ref().unwrap().lines();
     lines.iter().map(|(_, line)| line.clone()).collect()
 }

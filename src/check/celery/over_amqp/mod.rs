@@ -12,15 +12,15 @@ use super::judge::Length;
 use super::message::{MAX_REPLY_BYTES, Ping, Reply};
 use super::{Finished, Received};
 use crate::check::amqp::{AmqpError, Connection, Credentials, Login};
-use crate::check::dial::dial;
-use crate::check::network::Network;
-use crate::check::shortage;
-use crate::check::stream::{Allowance, MAX_CONNECTION_AGE, Stream};
-use crate::check::tls::{Recorder, TlsClient};
-use crate::check::trace::{Step, Trace};
 use crate::config::celery::{AmqpServer, CelerySettings, MAX_WORKERS, Serializer};
 use crate::config::secret::Secret;
 use crate::model::{Problem, Reason};
+use crate::net::dial::dial;
+use crate::net::network::Network;
+use crate::net::run_recorder::{RunRecorder, Step};
+use crate::net::shortage;
+use crate::net::stream::{MAX_CONNECTION_AGE, ReadBudget, Stream};
+use crate::net::tls::{CertificateRecorder, TlsClient};
 
 /// The most that is read in one run, in bytes: as many answers as there may be, with their properties.
 const ALLOWED: u64 = 2 * (MAX_WORKERS * MAX_REPLY_BYTES) as u64;
@@ -38,24 +38,24 @@ pub struct Link {
     network: Network,
     tls: Option<TlsClient>,
     is_reusing: bool,
-    allowance: Allowance,
+    allowance: ReadBudget,
     /// What answers are routed by; the queue for them is named after it.
     name: String,
-    kept: Option<Kept>,
+    kept: Option<IdleConnection>,
 }
 
 /// A connection, the password it was made with, and the certificates of its handshake: what a run over the kept connection
 /// knows of them.
 #[derive(Debug)]
-struct Kept {
+struct IdleConnection {
     connection: Connection,
     password: Secret,
-    certificates: Option<Arc<Recorder>>,
+    certificates: Option<Arc<CertificateRecorder>>,
 }
 
 /// A connection with a ping sent over it.
 pub struct Session {
-    kept: Kept,
+    kept: IdleConnection,
     at: String,
     /// Whether there is an exchange that a worker could listen at: the first one that starts makes it.
     is_heard: bool,
@@ -70,7 +70,7 @@ impl Link {
             network: network.clone(),
             tls: tls.map(|settings| TlsClient::new(settings, &[], &network.trust)),
             is_reusing: settings.reuse_connection,
-            allowance: Allowance::new(ALLOWED),
+            allowance: ReadBudget::new(ALLOWED),
             name: name.to_owned(),
             kept: None,
         }
@@ -83,7 +83,7 @@ impl Link {
     pub async fn publish(
         &mut self,
         ping: &mut Ping,
-        trace: &mut Trace<'_>,
+        trace: &mut RunRecorder<'_>,
     ) -> Result<(Session, Option<usize>), Problem> {
         self.allowance.renew();
         ping.routing_key.clone_from(&self.name);
@@ -103,7 +103,7 @@ impl Link {
         }
         let connection = self.connect(&password, trace).await?;
         let certificates = trace.certificates.clone().filter(|_| self.tls.is_some());
-        let mut kept = Kept {
+        let mut kept = IdleConnection {
             connection,
             password,
             certificates,
@@ -114,7 +114,11 @@ impl Link {
         }
     }
 
-    async fn connect(&mut self, password: &Secret, trace: &mut Trace<'_>) -> Result<Connection, Problem> {
+    async fn connect(
+        &mut self,
+        password: &Secret,
+        trace: &mut RunRecorder<'_>,
+    ) -> Result<Connection, Problem> {
         let AmqpServer {
             address,
             preference,
@@ -146,7 +150,7 @@ impl Link {
     }
 }
 
-fn session(kept: Kept, at: String, is_heard: bool) -> (Session, Option<usize>) {
+fn session(kept: IdleConnection, at: String, is_heard: bool) -> (Session, Option<usize>) {
     let listening = (!is_heard).then_some(0);
     (Session { kept, at, is_heard }, listening)
 }
@@ -212,7 +216,7 @@ impl Session {
         &mut self,
         settings: &CelerySettings,
         silent: &[String],
-        trace: &mut Trace<'_>,
+        trace: &mut RunRecorder<'_>,
     ) -> Result<Finished, Problem> {
         let mut lengths = Vec::with_capacity(settings.queues.len());
         for queue in &settings.queues {

@@ -7,7 +7,7 @@ use amq_protocol::types::{AMQPValue, FieldTable};
 
 use crate::check::amqp::{AmqpError, Connection, short};
 use crate::check::celery::message::Ping;
-use crate::check::trace::{Step, Trace};
+use crate::net::run_recorder::{RunRecorder, Step};
 
 /// How long a ping may wait in the mailbox of a worker that is stopped, and our queue for us: nobody reads it later.
 const EXPIRY: Duration = Duration::from_secs(10);
@@ -17,7 +17,7 @@ const EXPIRY: Duration = Duration::from_secs(10);
 pub async fn send(
     connection: &mut Connection,
     ping: &Ping,
-    trace: &mut Trace<'_>,
+    trace: &mut RunRecorder<'_>,
 ) -> Result<bool, (AmqpError, &'static str)> {
     let mut begin = |doing: &'static str| {
         trace.at(Step::Doing(doing.into()));

@@ -13,13 +13,13 @@ use self::mailbox::{Mailbox, PREFIX};
 use super::judge::Length;
 use super::message::{MAX_REPLY_BYTES, Ping, Reply};
 use super::{Finished, Received};
-use crate::check::network::Network;
 use crate::check::redis::client::{Opened, RedisClient};
 use crate::check::redis::session::{Command, Session as Connection};
-use crate::check::trace::Trace;
 use crate::config::celery::{CelerySettings, MAX_WORKERS, RedisKeys};
 use crate::config::redis::server::RedisServer;
 use crate::model::{Problem, Reason, Report};
+use crate::net::network::Network;
+use crate::net::run_recorder::RunRecorder;
 
 /// The most that is read in one run, in bytes: as many answers as there may be, with what Redis writes around them.
 const ALLOWED: u64 = 2 * (MAX_WORKERS * MAX_REPLY_BYTES) as u64;
@@ -88,7 +88,7 @@ impl Link {
     pub async fn publish(
         &mut self,
         ping: &mut Ping,
-        trace: &mut Trace<'_>,
+        trace: &mut RunRecorder<'_>,
     ) -> Result<(Session, Option<usize>), Problem> {
         ping.routing_key = self.mailbox.routing_key(unix_now());
         let binding = self.mailbox.binding(&ping.routing_key);
@@ -175,7 +175,7 @@ impl Session {
     ///
     /// # Errors
     /// Why that was not possible.
-    pub async fn ping_again(&mut self, ping: &Ping, trace: &mut Trace<'_>) -> Result<(), Problem> {
+    pub async fn ping_again(&mut self, ping: &Ping, trace: &mut RunRecorder<'_>) -> Result<(), Problem> {
         let command = publish(&self.mailbox, ping);
         self.connection().send(&[command], trace).await?;
         self.expect("PUBLISH", trace).await?;
@@ -187,7 +187,7 @@ impl Session {
     }
 
     /// The value that the next outstanding command gives.
-    async fn expect(&mut self, name: &'static str, trace: &mut Trace<'_>) -> Result<Value, Problem> {
+    async fn expect(&mut self, name: &'static str, trace: &mut RunRecorder<'_>) -> Result<Value, Problem> {
         let reply = self.connection().reply(trace).await?;
         reply.map_err(|error| self.opened.session.refused(name, &error))
     }
@@ -199,7 +199,7 @@ impl Session {
     pub async fn receive(
         &mut self,
         until: Instant,
-        trace: &mut Trace<'_>,
+        trace: &mut RunRecorder<'_>,
     ) -> Result<Option<Received>, Problem> {
         let wait = until.saturating_duration_since(Instant::now());
         if wait < Duration::from_millis(1) {
@@ -210,7 +210,7 @@ impl Session {
             .arg(wait.as_secs_f64());
         // The step that the caller has set says more than that of a single command.
         let mut unseen = Report::default();
-        let mut unseen = Trace::new(&mut unseen);
+        let mut unseen = RunRecorder::new(&mut unseen);
         self.connection().send(&[command], &mut unseen).await?;
         let reply = match timeout_at(until + GRACE, self.connection().reply(&mut unseen)).await {
             Ok(reply) => reply?,
@@ -234,7 +234,7 @@ impl Session {
     pub async fn finish(
         &mut self,
         settings: &CelerySettings,
-        trace: &mut Trace<'_>,
+        trace: &mut RunRecorder<'_>,
     ) -> Result<Finished, Problem> {
         let mut commands = Vec::new();
         let mut counts = Vec::new();

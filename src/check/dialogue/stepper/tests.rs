@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::check::dialogue::rehearse;
+use crate::check::dialogue::fuzz_parse;
 use crate::config::pattern::Pattern;
 use crate::config::secret::Secret;
 
@@ -164,21 +164,21 @@ const TEXT: &str = "address: \"a:1\"\nquery_response: [{expect: '(\\w+) (.*)', s
                     value: $1}]}, {expect_bytes: ab}, {starttls: true}, {expect: '^c+$', send: d}]";
 
 #[test]
-fn a_rehearsal_reads_the_configuration_as_a_run_does() {
+fn fuzz_parse_reads_the_configuration_as_a_run_does() {
     assert_eq!(
-        rehearse(TEXT, b"x y\nab"),
+        fuzz_parse(TEXT, b"x y\nab"),
         Err("it closed the connection; waiting for a line that matches /^c+$/, nothing came".to_owned())
     );
     let steps = TEXT.replace("{starttls: true}", "{send: e}");
-    assert_eq!(rehearse(&steps, b"x y\nabccc").unwrap(), b"y x\ne\nd\n");
-    let wrong = rehearse("address: \"a:1\"\nquery_response: [{expect: '('}]", b"").unwrap_err();
+    assert_eq!(fuzz_parse(&steps, b"x y\nabccc").unwrap(), b"y x\ne\nd\n");
+    let wrong = fuzz_parse("address: \"a:1\"\nquery_response: [{expect: '('}]", b"").unwrap_err();
     assert_eq!(wrong, "\"(\" is not a regular expression: unclosed group");
 }
 
 proptest! {
     #[test]
     fn no_server_makes_it_panic_or_go_on_for_ever(server in proptest::collection::vec(any::<u8>(), 0..2000)) {
-        let _ = rehearse(TEXT, &server);
+        let _ = fuzz_parse(TEXT, &server);
     }
 
     #[test]

@@ -22,21 +22,21 @@ use crate::config::zone;
 
 /// What may be connected to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Guard {
+pub struct GuardRules {
     /// `None`: everything that is not special.
     rules: Option<Vec<Rule>>,
 }
 
 /// Why a connection is refused; the words are the values of the label `reason`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Refusal {
+pub enum TargetRefusal {
     /// No entry of the allow-list fits.
     NotAllowed,
     /// The address is special, and no entry names its network.
     Special(AddressClass),
 }
 
-impl Guard {
+impl GuardRules {
     /// Reads the list at `place`.
     pub(super) fn resolve(written: Option<Vec<AllowOptions>>, place: &Place<'_>) -> Result<Self, Invalid> {
         let Some(written) = written else {
@@ -57,22 +57,22 @@ impl Guard {
     ///
     /// # Errors
     /// Why it is refused.
-    pub fn judge(&self, host: &str, address: IpAddr, port: Option<u16>) -> Result<(), Refusal> {
+    pub fn judge(&self, host: &str, address: IpAddr, port: Option<u16>) -> Result<(), TargetRefusal> {
         let host = zone::without(host);
         let address = canonical(address);
         let class = AddressClass::of(address);
         let Some(rules) = &self.rules else {
-            return class.map_or(Ok(()), |class| Err(Refusal::Special(class)));
+            return class.map_or(Ok(()), |class| Err(TargetRefusal::Special(class)));
         };
         let mut fitting = rules.iter().filter(|rule| rule.fits(host, port)).peekable();
         let Some(class) = class else {
             return match fitting.any(|rule| rule.networks.is_empty() || rule.has(address)) {
                 true => Ok(()),
-                false => Err(Refusal::NotAllowed),
+                false => Err(TargetRefusal::NotAllowed),
             };
         };
         if fitting.peek().is_none() {
-            return Err(Refusal::NotAllowed);
+            return Err(TargetRefusal::NotAllowed);
         }
         // "Everything" does not mean these: the network has to lie within theirs.
         let named = |network: &IpNet| {
@@ -81,7 +81,7 @@ impl Guard {
         };
         match fitting.any(|rule| rule.networks.iter().any(named)) {
             true => Ok(()),
-            false => Err(Refusal::Special(class)),
+            false => Err(TargetRefusal::Special(class)),
         }
     }
 
@@ -89,14 +89,14 @@ impl Guard {
     ///
     /// # Errors
     /// Why it is refused.
-    pub fn judge_request(&self, host: &str, port: Option<u16>) -> Result<(), Refusal> {
+    pub fn judge_request(&self, host: &str, port: Option<u16>) -> Result<(), TargetRefusal> {
         // An address is what it is at every interface.
         let host = zone::without(host);
         if let Ok(address) = host.parse() {
             return self.judge(host, address, port);
         }
         match &self.rules {
-            Some(rules) if !rules.iter().any(|rule| rule.fits(host, port)) => Err(Refusal::NotAllowed),
+            Some(rules) if !rules.iter().any(|rule| rule.fits(host, port)) => Err(TargetRefusal::NotAllowed),
             _ => Ok(()),
         }
     }
@@ -106,17 +106,17 @@ impl Guard {
     ///
     /// # Errors
     /// Why it is refused.
-    pub fn judge_proxied(&self, host: &str, port: u16) -> Result<(), Refusal> {
+    pub fn judge_proxied(&self, host: &str, port: u16) -> Result<(), TargetRefusal> {
         let host = zone::without(host);
         if let Ok(address) = host.parse() {
             return self.judge(host, address, Some(port));
         }
         if let Some(class) = AddressClass::of_name(host) {
-            return Err(Refusal::Special(class));
+            return Err(TargetRefusal::Special(class));
         }
         let fits = |rule: &Rule| rule.networks.is_empty() && rule.fits(host, Some(port));
         match &self.rules {
-            Some(rules) if !rules.iter().any(fits) => Err(Refusal::NotAllowed),
+            Some(rules) if !rules.iter().any(fits) => Err(TargetRefusal::NotAllowed),
             _ => Ok(()),
         }
     }
@@ -125,17 +125,17 @@ impl Guard {
     ///
     /// # Errors
     /// Why it is refused.
-    pub fn judge_path(&self, path: &str) -> Result<(), Refusal> {
+    pub fn judge_path(&self, path: &str) -> Result<(), TargetRefusal> {
         let is_plain = rule::is_plain(path);
         let patterns = self.rules.iter().flatten().flat_map(|rule| &rule.paths);
         match is_plain && patterns.clone().any(|pattern| path_fits(pattern, path)) {
             true => Ok(()),
-            false => Err(Refusal::NotAllowed),
+            false => Err(TargetRefusal::NotAllowed),
         }
     }
 }
 
-impl Refusal {
+impl TargetRefusal {
     /// All of them.
     pub const ALL: [Self; 5] = [
         Self::NotAllowed,
@@ -154,7 +154,7 @@ impl Refusal {
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for TargetRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotAllowed => f.write_str(

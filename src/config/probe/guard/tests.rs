@@ -6,13 +6,13 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn guard(allow: serde_json::Value) -> Guard {
+fn guard(allow: serde_json::Value) -> GuardRules {
     let findings = RefCell::default();
     let allow = serde_json::from_value(allow).unwrap();
-    Guard::resolve(Some(allow), &Place::root(&findings)).unwrap_or_else(|Invalid| panic!("{findings:?}"))
+    GuardRules::resolve(Some(allow), &Place::root(&findings)).unwrap_or_else(|Invalid| panic!("{findings:?}"))
 }
 
-fn verdict(guard: &Guard, host: &str, address: &str, port: u16) -> &'static str {
+fn verdict(guard: &GuardRules, host: &str, address: &str, port: u16) -> &'static str {
     match guard.judge(host, address.parse().unwrap(), Some(port)) {
         Ok(()) => "allowed",
         Err(refusal) => refusal.as_str(),
@@ -71,7 +71,7 @@ fn without_a_list_special_addresses_are_refused_in_every_disguise() {
         ("ff02::1", "multicast"),
     ] {
         assert_eq!(
-            verdict(&Guard::default(), "x", address, 80),
+            verdict(&GuardRules::default(), "x", address, 80),
             expected,
             "{address}"
         );
@@ -106,11 +106,11 @@ fn an_entry_allows_what_fits_all_of_its_keys() {
     assert_eq!(guard.judge_request("a.example.org", Some(80)), Ok(()));
     assert_eq!(
         guard.judge_request("a.example.org", Some(81)),
-        Err(Refusal::NotAllowed)
+        Err(TargetRefusal::NotAllowed)
     );
     assert_eq!(
         guard.judge_request("a.example.org", None),
-        Err(Refusal::NotAllowed)
+        Err(TargetRefusal::NotAllowed)
     );
 }
 
@@ -128,11 +128,11 @@ fn everything_does_not_mean_special_addresses() {
 
 #[test]
 fn a_rule_of_networks_admits_no_name_behind_a_proxy() {
-    let proxied = |guard: &Guard, host: &str, port: u16| match guard.judge_proxied(host, port) {
+    let proxied = |guard: &GuardRules, host: &str, port: u16| match guard.judge_proxied(host, port) {
         Ok(()) => "allowed",
         Err(refusal) => refusal.as_str(),
     };
-    let open = Guard::default();
+    let open = GuardRules::default();
     let networks = guard(serde_json::json!([
         { "networks": ["127.0.0.0/8"], "ports": [8080] },
         { "networks": ["10.0.0.0/8"] },
@@ -196,8 +196,8 @@ proptest! {
 #[test]
 fn unix_sockets_are_allowed_by_name_only() {
     assert_eq!(
-        Guard::default().judge_path("/run/a.sock"),
-        Err(Refusal::NotAllowed)
+        GuardRules::default().judge_path("/run/a.sock"),
+        Err(TargetRefusal::NotAllowed)
     );
     let guard = guard(serde_json::json!([{ "paths": ["/run/*.sock", "/a/*/b*c*d"] }]));
     for (path, is_allowed) in [
@@ -224,16 +224,16 @@ fn unix_sockets_are_allowed_by_name_only() {
 
 #[test]
 fn an_interface_changes_nothing() {
-    let closed = Guard::default();
+    let closed = GuardRules::default();
     assert_eq!(verdict(&closed, "fe80::1%eth0", "fe80::1", 80), "link_local");
-    let reason = |guard: &Guard, host: &str| match guard.judge_request(host, Some(80)) {
+    let reason = |guard: &GuardRules, host: &str| match guard.judge_request(host, Some(80)) {
         Ok(()) => "allowed",
         Err(refusal) => refusal.as_str(),
     };
     assert_eq!(reason(&closed, "fe80::1%eth0"), "link_local");
     assert_eq!(
         closed.judge_proxied("fe80::1%eth0", 80),
-        Err(Refusal::Special(AddressClass::LinkLocal))
+        Err(TargetRefusal::Special(AddressClass::LinkLocal))
     );
     let open = guard(serde_json::json!([{ "networks": ["fe80::/10"], "hosts": ["fe80::1"] }]));
     assert_eq!(reason(&open, "fe80::1%eth0"), "allowed");
@@ -250,7 +250,7 @@ fn faults_are_told_with_what_would_be_right() {
         {},
     ]);
     let allow = serde_json::from_value(allow).unwrap();
-    Guard::resolve(Some(allow), &Place::root(&findings).field("allow")).unwrap_err();
+    GuardRules::resolve(Some(allow), &Place::root(&findings).field("allow")).unwrap_err();
     let told: Vec<String> = findings
         .take()
         .iter()

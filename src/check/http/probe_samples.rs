@@ -1,0 +1,228 @@
+//! What an http run tells a probe, with blackbox_exporter's names and meanings.
+
+use http::header::{CONTENT_LENGTH, LAST_MODIFIED, TRANSFER_ENCODING};
+use http::{HeaderMap, Version, response};
+use jiff::fmt::strtime::BrokenDownTime;
+use jiff::tz::Offset;
+
+use super::judge::Blame;
+use crate::model::{Family, Phase, Report};
+use crate::net::tls;
+
+static STATUS_CODE: Family = Family::probe(
+    "probe_http_status_code",
+    &[],
+    "Status code of the final response, 0 where there was none.",
+);
+static CONTENT_LENGTH_FAMILY: Family = Family::probe(
+    "probe_http_content_length",
+    &[],
+    "Length of the final response's body as its head tells it, -1 where it does not.",
+);
+static REDIRECTS: Family = Family::probe("probe_http_redirects", &[], "Redirects that were followed.");
+static SSL: Family = Family::probe("probe_http_ssl", &[], "1 if the final response came over TLS.");
+static VERSION: Family = Family::probe("probe_http_version", &[], "HTTP version of the final response.");
+static UNCOMPRESSED: Family = Family::probe(
+    "probe_http_uncompressed_body_length",
+    &[],
+    "Bytes of the final response's body, without its compression.",
+);
+static LAST_MODIFIED_FAMILY: Family = Family::probe(
+    "probe_http_last_modified_timestamp_seconds",
+    &[],
+    "Unix time of the final response's Last-Modified.",
+);
+static DURATION: Family = Family::probe(
+    "probe_http_duration_seconds",
+    &["phase"],
+    "Duration of each part of the request, redirects added up.",
+);
+static FAILED_BY_REGEX: Family = Family::probe(
+    "probe_failed_due_to_regex",
+    &[],
+    "1 if a regular expression about the body or a header made the probe fail.",
+);
+static FAILED_BY_CEL: Family = Family::probe(
+    "probe_failed_due_to_cel",
+    &[],
+    "1 if a CEL expression about the body made the probe fail; only where there is one.",
+);
+
+/// The families of http probes.
+pub const PROBE_FAMILIES: &[&Family] = &[
+    &STATUS_CODE,
+    &CONTENT_LENGTH_FAMILY,
+    &REDIRECTS,
+    &SSL,
+    &VERSION,
+    &UNCOMPRESSED,
+    &LAST_MODIFIED_FAMILY,
+    &DURATION,
+    &FAILED_BY_REGEX,
+    &FAILED_BY_CEL,
+];
+
+/// What was seen of the responses.
+#[derive(Debug, Default)]
+pub struct Facts {
+    status: u16,
+    content_length: f64,
+    redirects: u32,
+    is_tls: bool,
+    version: f64,
+    last_modified: Option<f64>,
+    /// Bytes of the body without its compression.
+    pub uncompressed: u64,
+    /// What the run failed for, where that is an assertion on the content.
+    pub blame: Option<Blame>,
+}
+
+impl Facts {
+    /// Notes the head of a response, which replaces that of the one before.
+    pub fn head(&mut self, head: &response::Parts, is_tls: bool) {
+        self.status = head.status.as_u16();
+        self.is_tls = is_tls;
+        self.content_length = content_length(head);
+        self.version = match head.version {
+            Version::HTTP_09 => 0.9,
+            Version::HTTP_10 => 1.0,
+            Version::HTTP_11 => 1.1,
+            Version::HTTP_2 => 2.0,
+            _ => 3.0,
+        };
+        self.last_modified = last_modified(&head.headers);
+    }
+
+    /// Forgets the response before, whose redirect is followed.
+    pub fn next(&mut self) {
+        *self = Self {
+            redirects: self.redirects,
+            ..Self::default()
+        };
+    }
+
+    /// Notes a redirect.
+    pub fn redirect(&mut self) {
+        self.redirects += 1;
+    }
+
+    /// Tells a probe. `has_cel` says whether there is a CEL expression.
+    pub fn tell(&self, report: &mut Report, has_cel: bool) {
+        if report.probe.is_none() {
+            return;
+        }
+        // What a handshake told belongs to a response over TLS; an earlier hop's, or one without a response, does not.
+        if !self.is_tls {
+            tls::probe_samples::forget(report);
+        }
+        let flag = |is_set: bool| f64::from(u8::from(is_set));
+        let connected = Phase::ALL
+            .iter()
+            .any(|phase| *phase != Phase::Resolve && !report.phases.spent(*phase).is_zero());
+        for &phase in Phase::ALL {
+            // A target without an address has no other phase.
+            if phase != Phase::Resolve && !connected {
+                continue;
+            }
+            let seconds = report.phases.spent(phase).as_secs_f64();
+            report.push_probe_sample(&DURATION, vec![phase.as_str().into()], seconds);
+        }
+        let body = self.uncompressed as f64;
+        for (family, value) in [
+            (&STATUS_CODE, f64::from(self.status)),
+            (&CONTENT_LENGTH_FAMILY, self.content_length),
+            (&REDIRECTS, f64::from(self.redirects)),
+            (&SSL, flag(self.is_tls)),
+            (&VERSION, self.version),
+            (&UNCOMPRESSED, body),
+            (&FAILED_BY_REGEX, flag(self.blame == Some(Blame::Regex))),
+        ] {
+            report.push_probe_sample(family, Vec::new(), value);
+        }
+        if has_cel {
+            report.push_probe_sample(&FAILED_BY_CEL, Vec::new(), flag(self.blame == Some(Blame::Cel)));
+        }
+        if let Some(time) = self.last_modified {
+            report.push_probe_sample(&LAST_MODIFIED_FAMILY, Vec::new(), time);
+        }
+    }
+}
+
+/// What the head says; -1 where the length is only known at the end.
+fn content_length(head: &response::Parts) -> f64 {
+    let told = head.headers.get(CONTENT_LENGTH);
+    let told = told.and_then(|value| value.to_str().ok()?.trim().parse::<u64>().ok());
+    let has_no_body = matches!(head.status.as_u16(), 100..=199 | 204 | 304);
+    match told {
+        _ if has_no_body => 0.0,
+        // RFC 9112, section 6.3: it overrides the length.
+        _ if head.headers.contains_key(TRANSFER_ENCODING) => -1.0,
+        Some(length) => length as f64,
+        None => -1.0,
+    }
+}
+
+/// The forms of a date in RFC 9110, section 5.6.7: IMF-fixdate, and the obsolete ones of RFC 850 and of asctime.
+const DATES: [&str; 3] = [
+    "%a, %d %b %Y %H:%M:%S GMT",
+    "%A, %d-%b-%y %H:%M:%S GMT",
+    "%a %b %e %H:%M:%S %Y",
+];
+
+fn last_modified(headers: &HeaderMap) -> Option<f64> {
+    let text = headers.get(LAST_MODIFIED)?.to_str().ok()?;
+    DATES.iter().find_map(|form| {
+        let mut time = BrokenDownTime::parse(form, text).ok()?;
+        // Which day of the week that was is not asked.
+        time.set_weekday(None);
+        time.set_offset(Some(Offset::UTC));
+        Some(time.to_timestamp().ok()?.as_second() as f64)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Response;
+
+    use super::*;
+
+    #[test]
+    fn the_last_head_counts() {
+        let head = |status: u16, headers: &[(&str, &str)]| {
+            let mut response = Response::builder().status(status);
+            for (name, value) in headers {
+                response = response.header(*name, *value);
+            }
+            response.body(()).unwrap().into_parts().0
+        };
+        let mut facts = Facts::default();
+        let date = [
+            ("last-modified", "Sun, 06 Nov 1994 08:49:37 GMT"),
+            ("content-length", "5"),
+        ];
+        facts.head(&head(302, &date), true);
+        assert_eq!(
+            (facts.last_modified, facts.content_length),
+            (Some(784_111_777.0), 5.0)
+        );
+        facts.redirect();
+        facts.head(&head(200, &[("last-modified", "yesterday")]), false);
+        assert_eq!((facts.last_modified, facts.content_length), (None, -1.0));
+        let mut report = Report {
+            probe: Some(Vec::new()),
+            ..Report::default()
+        };
+        facts.tell(&mut report, false);
+        let value = |name: &str| {
+            let samples = report.probe.as_ref().unwrap().iter();
+            samples
+                .clone()
+                .find(|sample| sample.family.name == name)
+                .map(|sample| sample.value)
+        };
+        assert_eq!(value("probe_http_redirects"), Some(1.0));
+        assert_eq!(value("probe_http_ssl"), Some(0.0));
+        assert_eq!(value("probe_http_status_code"), Some(200.0));
+        assert_eq!(value("probe_failed_due_to_cel"), None);
+    }
+}

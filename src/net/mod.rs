@@ -1,0 +1,17 @@
+//! The transport layer of all checks: names, connections, TLS, proxies and HTTP exchanges, and the guard that judges the
+//! addresses of probes. Nothing here knows a kind of check.
+
+pub mod api_client;
+pub mod dbus;
+pub mod dial;
+pub mod dns_exchange;
+pub mod guard;
+pub mod http;
+pub mod network;
+pub mod probe_samples;
+pub mod proxy;
+pub mod resolve;
+pub mod run_recorder;
+pub mod shortage;
+pub mod stream;
+pub mod tls;

@@ -1,0 +1,25 @@
+//! What all connections share.
+
+use std::sync::Arc;
+
+use super::resolve::{Resolver, ResolverFiles};
+use super::tls::SystemTrust;
+
+/// Name resolution and the system's certificate authorities. Clones share both.
+#[derive(Clone, Debug, Default)]
+pub struct Network {
+    /// Resolves names.
+    pub resolver: Arc<Resolver>,
+    /// The authorities that the system trusts.
+    pub trust: Arc<SystemTrust>,
+}
+
+impl Network {
+    /// A network that resolves names with these files.
+    pub fn new(files: ResolverFiles) -> Self {
+        Self {
+            resolver: Arc::new(Resolver::new(files)),
+            ..Self::default()
+        }
+    }
+}

@@ -1,0 +1,403 @@
+//! Resolves names as the system's resolver (glibc) does, without getaddrinfo, which blocks a thread and outlives deadlines.
+//! Nothing is cached, so that an outage of the DNS shows at once; the files are read again when they change.
+
+mod answer;
+mod conf;
+mod hosts;
+mod servers;
+
+use std::fmt;
+use std::io::Read;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use hickory_proto::rr::{Name, RecordType};
+use tokio::time::Instant;
+
+use self::answer::{Answer, Verdict};
+use self::conf::{Environment, ResolvConf};
+use self::hosts::{Hosts, MAX_HOSTS_BYTES};
+use self::servers::Servers;
+use super::dns_exchange;
+use super::guard::ProbeGuard;
+use super::shortage;
+use crate::config::address::{AddressPreference, IpProtocol};
+use crate::config::stamp::Stamp;
+use crate::model::{Problem, Reason};
+
+/// The longest resolv.conf that is read, in bytes.
+const MAX_RESOLV_CONF_BYTES: u64 = 1 << 20;
+
+/// Where the system's configuration of name resolution is.
+#[derive(Clone, Debug)]
+pub struct ResolverFiles {
+    /// The name servers and search domains, resolv.conf(5).
+    pub resolv_conf: PathBuf,
+    /// The hosts file.
+    pub hosts: PathBuf,
+    /// The port of the name servers.
+    pub port: u16,
+}
+
+impl Default for ResolverFiles {
+    fn default() -> Self {
+        Self {
+            resolv_conf: "/etc/resolv.conf".into(),
+            hosts: "/etc/hosts".into(),
+            port: 53,
+        }
+    }
+}
+
+/// Resolves names. A clone shares what was read.
+#[derive(Clone, Default)]
+pub struct Resolver {
+    inner: Arc<Inner>,
+    gate: Option<Arc<ProbeGuard>>,
+}
+
+#[derive(Default)]
+struct Inner {
+    files: ResolverFiles,
+    state: Mutex<State>,
+}
+
+/// What was made from the files, with the stamps they had.
+#[derive(Default)]
+struct State {
+    hosts: Option<(Stamp, Arc<Hosts>)>,
+    servers: Option<(Stamp, Arc<Servers>)>,
+}
+
+impl Resolver {
+    /// A resolver that takes its configuration from these files.
+    pub fn new(files: ResolverFiles) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                files,
+                state: Mutex::default(),
+            }),
+            gate: None,
+        }
+    }
+
+    /// The same for runs that have to pass a gate, or that need not.
+    #[must_use]
+    pub fn gated(&self, gate: Option<Arc<ProbeGuard>>) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            gate,
+        }
+    }
+
+    /// The gate of the runs that this resolves for.
+    pub fn gate(&self) -> Option<&ProbeGuard> {
+        self.gate.as_deref()
+    }
+
+    /// The addresses of a host that may be connected to, in their order; at least one. `port` is what will be connected to,
+    /// where there are ports. `deadline` is the run's: name servers are waited for no longer than leaves time for the rest.
+    ///
+    /// # Errors
+    /// With the reason `dns`, whose message says what was asked, and with the reason `permission` where the gate refuses all addresses.
+    /// A shortage where this machine lacks what it takes to ask.
+    pub async fn resolve_for(
+        &self,
+        host: &str,
+        port: Option<u16>,
+        preference: AddressPreference,
+        deadline: Option<Instant>,
+    ) -> Result<Vec<IpAddr>, Problem> {
+        let addresses = self.inner.resolve(host, preference, deadline).await?;
+        match &self.gate {
+            Some(gate) => gate.admit(host, addresses, port),
+            None => Ok(addresses),
+        }
+    }
+}
+
+impl Inner {
+    /// The addresses of a host, in their order; at least one.
+    ///
+    /// # Errors
+    /// A problem with the reason `dns`, whose message says what was asked.
+    async fn resolve(
+        &self,
+        host: &str,
+        preference: AddressPreference,
+        deadline: Option<Instant>,
+    ) -> Result<Vec<IpAddr>, Problem> {
+        let found = match known(host) {
+            Some(addresses) if addresses.len() > 1 => self.listed(host, addresses)?,
+            Some(addresses) => addresses,
+            None => match self.hosts()?.get(host) {
+                Some(addresses) => addresses.to_vec(),
+                None => self.ask(host, preference, deadline).await?,
+            },
+        };
+        let ordered = preference.order(&found);
+        if ordered.is_empty() {
+            let wanted = protocol_name(preference.preferred);
+            let message = format!("{host} has no {wanted} address, and ip_protocol_fallback is off");
+            return Err(Problem::new(Reason::Dns, message));
+        }
+        Ok(ordered)
+    }
+
+    /// Those addresses of this machine that the hosts file lists for this name of it; all where it lists none. Others that it
+    /// lists are not local, and so none of a local name (RFC 6761, section 6.3).
+    fn listed(&self, host: &str, local: Vec<IpAddr>) -> Result<Vec<IpAddr>, Problem> {
+        let hosts = self.hosts()?;
+        let listed = hosts.get(host).unwrap_or_default();
+        let both: Vec<IpAddr> = local
+            .iter()
+            .filter(|address| listed.contains(address))
+            .copied()
+            .collect();
+        Ok(if both.is_empty() { local } else { both })
+    }
+
+    /// Asks the name servers for what the name may stand for, one name after the other, as glibc does.
+    async fn ask(
+        &self,
+        host: &str,
+        preference: AddressPreference,
+        deadline: Option<Instant>,
+    ) -> Result<Vec<IpAddr>, Problem> {
+        let servers = self.servers()?;
+        let failed =
+            |what: &dyn fmt::Display| Problem::new(Reason::Dns, format_args!("resolving {host}: {what}"));
+        let records = records(preference, servers.conf.no_aaaa);
+        if records.is_empty() {
+            return Err(failed(
+                &"only IPv6 addresses are wanted, and resolv.conf has the option no-aaaa",
+            ));
+        }
+        let mut fault: Option<String> = None;
+        let mut is_known = false;
+        let mut is_searching = true;
+        for candidate in servers.conf.candidates(host) {
+            if candidate.is_searched && !is_searching {
+                continue;
+            }
+            let name = match Name::from_str_relaxed(&candidate.name) {
+                Ok(name) => name,
+                // With a search domain it is too long.
+                Err(_) if candidate.is_searched => continue,
+                Err(error) => return Err(failed(&error)),
+            };
+            let verdict = servers.ask(&name, &records, deadline).await;
+            match verdict.map_err(|lack| prefixed(host, lack))? {
+                Verdict::Found(addresses) => return Ok(addresses),
+                Verdict::Absent { is_known: known } => is_known |= known,
+                Verdict::Failed(failure) => {
+                    is_searching &= !candidate.is_searched || failure.is_servfail;
+                    fault.get_or_insert_with(|| match candidate.is_searched {
+                        true => format!("asking for {name}: {}", failure.text),
+                        false => failure.text,
+                    });
+                }
+            }
+        }
+        Err(match fault {
+            Some(fault) => failed(&fault),
+            None if is_known => failed(&"the name has no address"),
+            None => failed(&"there is no such name (NXDOMAIN)"),
+        })
+    }
+
+    fn hosts(&self) -> Result<Arc<Hosts>, Problem> {
+        let stamp = Stamp::of(&self.files.hosts);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        match &state.hosts {
+            Some((known, hosts)) if *known == stamp => Ok(hosts.clone()),
+            _ => {
+                let text = read(&self.files.hosts, MAX_HOSTS_BYTES)?;
+                let hosts = Arc::new(Hosts::parse(&String::from_utf8_lossy(&text)));
+                state.hosts = Some((stamp, hosts.clone()));
+                Ok(hosts)
+            }
+        }
+    }
+
+    fn servers(&self) -> Result<Arc<Servers>, Problem> {
+        let stamp = Stamp::of(&self.files.resolv_conf);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        match &state.servers {
+            Some((known, servers)) if *known == stamp => Ok(servers.clone()),
+            _ => {
+                let text = read(&self.files.resolv_conf, MAX_RESOLV_CONF_BYTES)?;
+                let conf = ResolvConf::parse(&String::from_utf8_lossy(&text), &environment());
+                let servers = Arc::new(Servers::new(conf, self.files.port));
+                state.servers = Some((stamp, servers.clone()));
+                Ok(servers)
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Resolver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Resolver")
+            .field("files", &self.inner.files)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The addresses of what needs no lookup: an address, or `localhost` and what is below it (RFC 6761, section 6.3).
+fn known(host: &str) -> Option<Vec<IpAddr>> {
+    if let Ok(address) = host.parse() {
+        return Some(vec![address]);
+    }
+    let name = host.strip_suffix('.').unwrap_or(host).as_bytes();
+    let start = name.len().checked_sub("localhost".len())?;
+    let local = name[start..].eq_ignore_ascii_case(b"localhost") && (start == 0 || name[start - 1] == b'.');
+    local.then(|| vec![Ipv6Addr::LOCALHOST.into(), Ipv4Addr::LOCALHOST.into()])
+}
+
+/// The records that are asked for, the preferred ones first.
+fn records(preference: AddressPreference, no_aaaa: bool) -> Vec<RecordType> {
+    let mut records = match preference.preferred {
+        IpProtocol::Ip6 => vec![RecordType::AAAA, RecordType::A],
+        IpProtocol::Ip4 => vec![RecordType::A, RecordType::AAAA],
+    };
+    if !preference.fallback {
+        records.truncate(1);
+    }
+    records.retain(|record| !no_aaaa || *record != RecordType::AAAA);
+    records
+}
+
+/// The problem with the name that was resolved.
+fn prefixed(host: &str, lack: Problem) -> Problem {
+    let message = format!("resolving {host}: {}", lack.message());
+    match lack.shortage {
+        Some(shortage) => Problem::from_shortage(shortage, message),
+        None => Problem::new(lack.reason, message),
+    }
+}
+
+/// What decides beside resolv.conf.
+fn environment() -> Environment {
+    let variable = |name: &str| std::env::var(name).ok();
+    Environment {
+        local_domain: variable("LOCALDOMAIN"),
+        options: variable("RES_OPTIONS"),
+        host_name: rustix::system::uname()
+            .nodename()
+            .to_str()
+            .ok()
+            .map(str::to_owned),
+    }
+}
+
+const fn protocol_name(protocol: IpProtocol) -> &'static str {
+    match protocol {
+        IpProtocol::Ip4 => "IPv4",
+        IpProtocol::Ip6 => "IPv6",
+    }
+}
+
+/// The beginning of a file; empty where there is none that can be read.
+///
+/// # Errors
+/// What this process lacks to read it. As an empty file it would be remembered until it changes.
+fn read(path: &Path, most: u64) -> Result<Vec<u8>, Problem> {
+    let mut text = Vec::new();
+    let read = std::fs::File::open(path).and_then(|file| file.take(most).read_to_end(&mut text));
+    match read {
+        Err(error) if shortage::of(&error).is_some() => {
+            let message = format_args!("reading {}: {error}", path.display());
+            Err(shortage::problem(Reason::Dns, &error, message))
+        }
+        _ => Ok(text),
+    }
+}
+
+/// Reads a message as a server's answer to both questions about example.org. For tests with arbitrary input.
+///
+/// # Errors
+/// Why it is no message, or holds no address.
+#[doc(hidden)]
+pub fn fuzz_parse(message: &[u8]) -> Result<Vec<IpAddr>, String> {
+    let server = Ipv4Addr::LOCALHOST.into();
+    let message =
+        dns_exchange::parse(SocketAddr::new(server, 53), message).map_err(|problem| problem.to_string())?;
+    let name = Name::from_ascii("example.org.").map_err(|error| error.to_string())?;
+    let read = |record| (record, Answer::read(&message, &name, record));
+    match answer::judge(server, &[read(RecordType::AAAA), read(RecordType::A)]) {
+        Verdict::Found(addresses) => Ok(addresses),
+        Verdict::Absent { .. } => Err("there is no address".to_owned()),
+        Verdict::Failed(failure) => Err(failure.text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_and_localhost_need_no_lookup() {
+        let known = |host| {
+            known(host).map(|found| {
+                found
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>()
+                    .join(" ")
+            })
+        };
+        assert_eq!(known("192.0.2.1"), Some("192.0.2.1".to_owned()));
+        assert_eq!(known("::1"), Some("::1".to_owned()));
+        for local in ["localhost", "LOCALHOST.", "db.localhost"] {
+            assert_eq!(known(local), Some("::1 127.0.0.1".to_owned()), "{local}");
+        }
+        for other in ["notlocalhost", "localhost.example.org", "", "h\u{e9}localhost1"] {
+            assert_eq!(known(other), None, "{other}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_hosts_file_says_which_addresses_of_this_machine_count() {
+        for (lines, expected) in [
+            ("127.0.0.1 localhost", "127.0.0.1"),
+            ("::1 localhost", "::1"),
+            (
+                "127.0.0.1 localhost\n::1 localhost ip6-localhost",
+                "::1 127.0.0.1",
+            ),
+            ("192.0.2.1 localhost", "::1 127.0.0.1"),
+            ("192.0.2.1 localhost\n127.0.0.1 localhost", "127.0.0.1"),
+            ("127.0.0.1 other", "::1 127.0.0.1"),
+        ] {
+            let hosts = tempfile::NamedTempFile::new().unwrap();
+            std::fs::write(hosts.path(), lines).unwrap();
+            let resolver = Resolver::new(ResolverFiles {
+                hosts: hosts.path().to_owned(),
+                ..ResolverFiles::default()
+            });
+            let preference = AddressPreference::new(None, None);
+            let found = resolver
+                .resolve_for("localhost", None, preference, None)
+                .await
+                .unwrap();
+            let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+            assert_eq!(found.join(" "), expected, "{lines}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_address_of_the_other_protocol_is_no_address() {
+        let preference = AddressPreference::new(Some(IpProtocol::Ip6), Some(false));
+        let problem = Resolver::default()
+            .resolve_for("127.0.0.1", None, preference, None)
+            .await
+            .unwrap_err();
+        assert_eq!(problem.reason, Reason::Dns);
+        assert_eq!(
+            problem.message(),
+            "127.0.0.1 has no IPv6 address, and ip_protocol_fallback is off"
+        );
+    }
+}

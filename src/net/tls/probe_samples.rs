@@ -1,0 +1,211 @@
+//! What a TLS handshake tells a probe, with blackbox_exporter's names and meanings.
+
+use std::fmt::Write;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use rustls::{CommonState, ProtocolVersion};
+use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+use x509_parser::x509::X509Name;
+
+use super::CertificateRecorder;
+use crate::model::{Family, Report, cut};
+
+static EARLIEST_EXPIRY: Family = Family::probe(
+    "probe_ssl_earliest_cert_expiry",
+    &[],
+    "Unix time of the earliest end of validity of the certificates that the server presented.",
+);
+static CHAIN_EXPIRY: Family = Family::probe(
+    "probe_ssl_last_chain_expiry_timestamp_seconds",
+    &[],
+    "Unix time of the earliest end of validity in the chain that was verified, its root included; of several chains that of \
+     the last one to end, and that of the year 1 where nothing was verified.",
+);
+static CHAIN_INFO: Family = Family::probe(
+    "probe_ssl_last_chain_info",
+    &["fingerprint_sha256", "subject", "issuer", "subjectalternative"],
+    "The server's own certificate.",
+);
+static VERSION_INFO: Family = Family::probe(
+    "probe_tls_version_info",
+    &["version"],
+    "Version of TLS that was agreed on.",
+);
+static CIPHER_INFO: Family = Family::probe(
+    "probe_tls_cipher_info",
+    &["cipher"],
+    "Cipher suite that was agreed on.",
+);
+
+/// The families of probes over TLS.
+pub const PROBE_FAMILIES: &[&Family] = &[
+    &EARLIEST_EXPIRY,
+    &CHAIN_EXPIRY,
+    &CHAIN_INFO,
+    &VERSION_INFO,
+    &CIPHER_INFO,
+];
+
+/// The zero of Go's time, which stands for a chain that was not verified.
+const NOT_VERIFIED: f64 = -62_135_596_800.0;
+/// The longest label value, in bytes: certificates come from the target.
+const MAX_LABEL_BYTES: usize = 1024;
+
+/// Tells a probe of a handshake; what was told of the one before (a redirect) goes.
+pub fn secured(report: &mut Report, connection: &CommonState, recorder: &CertificateRecorder) {
+    forget(report);
+    if report.probe.is_none() {
+        return;
+    }
+    let certificates = connection.peer_certificates().unwrap_or_default();
+    let parsed: Vec<X509Certificate<'_>> = certificates
+        .iter()
+        .filter_map(|certificate| Some(X509Certificate::from_der(certificate).ok()?.1))
+        .collect();
+    let ends = parsed
+        .iter()
+        .map(|certificate| certificate.validity().not_after.timestamp());
+    if let Some(end) = ends.min() {
+        let chain_end = recorder.seen().verified_until;
+        report.push_probe_sample(&EARLIEST_EXPIRY, Vec::new(), end as f64);
+        let chain_end = chain_end.map_or(NOT_VERIFIED, |end| end as f64);
+        report.push_probe_sample(&CHAIN_EXPIRY, Vec::new(), chain_end);
+    }
+    if let (Some(own), Some(bytes)) = (parsed.first(), certificates.first()) {
+        let labels = [
+            hex(digest(&SHA256, bytes).as_ref()),
+            name(own.subject()),
+            name(own.issuer()),
+            alternatives(own),
+        ];
+        let labels = labels.map(|text| bounded(text).into()).to_vec();
+        report.push_probe_sample(&CHAIN_INFO, labels, 1.0);
+    }
+    if let Some(version) = connection.protocol_version() {
+        let version = match version {
+            ProtocolVersion::TLSv1_2 => "TLS 1.2",
+            ProtocolVersion::TLSv1_3 => "TLS 1.3",
+            _ => "unknown",
+        };
+        report.push_probe_sample(&VERSION_INFO, vec![version.into()], 1.0);
+    }
+    if let Some(suite) = connection.negotiated_cipher_suite() {
+        // The registry's name (RFC 8446, appendix B.4) has no version in it.
+        let name = format!("{:?}", suite.suite()).replacen("TLS13_", "TLS_", 1);
+        report.push_probe_sample(&CIPHER_INFO, vec![name.into()], 1.0);
+    }
+}
+
+/// Takes back what was told of a handshake: the final response came without TLS.
+pub fn forget(report: &mut Report) {
+    if let Some(samples) = &mut report.probe {
+        samples.retain(|sample| !PROBE_FAMILIES.contains(&sample.family));
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// A distinguished name as RFC 4514 writes it, with the short names that Go knows.
+fn name(name: &X509Name<'_>) -> String {
+    let mut sets: Vec<String> = name
+        .iter()
+        .map(|set| {
+            let attributes = set.iter().map(|attribute| {
+                let key = match attribute.attr_type().to_id_string().as_str() {
+                    "2.5.4.3" => "CN".to_owned(),
+                    "2.5.4.5" => "SERIALNUMBER".to_owned(),
+                    "2.5.4.6" => "C".to_owned(),
+                    "2.5.4.7" => "L".to_owned(),
+                    "2.5.4.8" => "ST".to_owned(),
+                    "2.5.4.9" => "STREET".to_owned(),
+                    "2.5.4.10" => "O".to_owned(),
+                    "2.5.4.11" => "OU".to_owned(),
+                    "2.5.4.17" => "POSTALCODE".to_owned(),
+                    other => other.to_owned(),
+                };
+                format!("{key}={}", escaped(attribute.as_str().unwrap_or_default()))
+            });
+            attributes.collect::<Vec<_>>().join("+")
+        })
+        .collect();
+    sets.reverse();
+    sets.join(",")
+}
+
+/// RFC 4514, section 2.4.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    let last = text.chars().count().saturating_sub(1);
+    for (position, character) in text.chars().enumerate() {
+        let is_special = ",+\"\\<>;".contains(character)
+            || (position == 0 && matches!(character, '#' | ' '))
+            || (position == last && character == ' ');
+        if is_special {
+            escaped.push('\\');
+        }
+        escaped.push(character);
+    }
+    escaped
+}
+
+/// The DNS names that a certificate is for.
+fn alternatives(certificate: &X509Certificate<'_>) -> String {
+    let extension = certificate.subject_alternative_name().ok().flatten();
+    let names = extension
+        .iter()
+        .flat_map(|extension| &extension.value.general_names);
+    let names: Vec<&str> = names
+        .filter_map(|name| match name {
+            GeneralName::DNSName(name) => Some(*name),
+            _ => None,
+        })
+        .collect();
+    names.join(",")
+}
+
+fn bounded(mut text: String) -> String {
+    cut(&mut text, MAX_LABEL_BYTES);
+    text
+}
+
+/// The labels of a certificate that a server presents. For tests with arbitrary input.
+#[doc(hidden)]
+pub fn fuzz_parse(der: &[u8]) -> Option<[String; 3]> {
+    let (_, certificate) = X509Certificate::from_der(der).ok()?;
+    let _ = certificate.validity().not_after.timestamp();
+    let labels = [
+        name(certificate.subject()),
+        name(certificate.issuer()),
+        alternatives(&certificate),
+    ];
+    Some(labels.map(bounded))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_written_as_go_writes_them() {
+        let mut parameters =
+            rcgen::CertificateParams::new(["a.example".to_owned(), "b.example".to_owned()]).unwrap();
+        parameters.distinguished_name = rcgen::DistinguishedName::new();
+        for (kind, text) in [
+            (rcgen::DnType::CountryName, "DE"),
+            (rcgen::DnType::OrganizationName, "A, B"),
+            (rcgen::DnType::CommonName, "#x "),
+        ] {
+            parameters.distinguished_name.push(kind, text);
+        }
+        let key = rcgen::KeyPair::generate().unwrap();
+        let der = parameters.self_signed(&key).unwrap();
+        let (_, certificate) = X509Certificate::from_der(der.der()).unwrap();
+        assert_eq!(name(certificate.subject()), "CN=\\#x\\ ,O=A\\, B,C=DE");
+        assert_eq!(alternatives(&certificate), "a.example,b.example");
+    }
+}
