@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs, upgrades or removes the exporter as a systemd service. Running it again changes only what differs.
+# Installs, upgrades or removes the exporter as a systemd service. A second run changes only what differs.
 set -eu
 
 usage() {
@@ -7,17 +7,17 @@ usage() {
 Usage: deploy/install.sh [--process-details] [--ping] [BINARY]
        deploy/install.sh --uninstall [--purge]
 
-Installs BINARY (default: target/release/upkeep_exporter) as a systemd service with a user of its own, starts it at once
-and at every boot. A configuration that exists is kept.
+Installs BINARY (default: target/release/upkeep_exporter) as a systemd service with its own user. Starts it now and at
+every boot. Does not overwrite an existing configuration.
 
-  --process-details  let process checks see the executables of other users' processes (two capabilities more)
-  --ping             let icmp checks send pings (a capability more)
-  --uninstall        stop and remove it; the configuration and the state stay
-  --purge            with --uninstall: remove these, and the user, too
+  --process-details  allow process checks to see the executables of other users' processes (adds two capabilities)
+  --ping             allow icmp checks to send pings (adds one capability)
+  --uninstall        stop and remove the service; keep configuration, state and user
+  --purge            with --uninstall: also remove configuration, state and user
 
 Environment:
-  PREFIX   where the binary goes: $PREFIX/bin (default: /usr/local)
-  DESTDIR  install below this directory and touch nothing else, to build a package
+  PREFIX   install the binary in $PREFIX/bin (default: /usr/local)
+  DESTDIR  install below this directory and change nothing else, to build a package
 USAGE
 }
 
@@ -52,13 +52,13 @@ while [ $# -gt 0 ]; do
             fail "unknown option $1"
             ;;
         *)
-            [ -z "$source" ] || fail "only one binary can be installed, not $source and $1"
+            [ -z "$source" ] || fail "cannot install both $source and $1: give one binary"
             source=$1
             ;;
     esac
     shift
 done
-[ "$purge" = no ] || [ "$action" = uninstall ] || fail "--purge goes with --uninstall"
+[ "$purge" = no ] || [ "$action" = uninstall ] || fail "--purge requires --uninstall"
 case $prefix in
     /*) ;;
     *) fail "PREFIX must be an absolute path, not $prefix" ;;
@@ -77,7 +77,7 @@ zsh_completion=$share/zsh/site-functions/_$name
 manuals=$share/man/man1
 changed=no
 
-# put SOURCE TARGET MODE: replaces TARGET unless it is the same already; at once, so that nobody sees half a file.
+# put SOURCE TARGET MODE: replaces TARGET atomically, unless content and mode are already the same.
 put() {
     if [ -f "$2" ] && cmp -s "$1" "$2" && [ "$(stat -c %a "$2")" = "$3" ]; then
         return
@@ -90,7 +90,7 @@ put() {
     echo "installed $2"
 }
 
-# generated TARGET ARGUMENT...: what the binary prints when it is called with the arguments.
+# generated TARGET ARGUMENT...: writes to TARGET what the binary prints with these arguments.
 generated() {
     target=$1
     shift
@@ -98,10 +98,10 @@ generated() {
     put "$scratch/generated" "$target" 644
 }
 
-# Completions and manual pages, which the binary brings along.
+# Installs completions and manual pages, which the binary prints.
 install_helps() {
     if ! "$source" --version >/dev/null 2>&1; then
-        echo "left out completions and manual pages: $source does not run on this machine"
+        echo "skipped completions and manual pages: $source does not run on this machine"
         return
     fi
     before=$changed
@@ -112,14 +112,14 @@ install_helps() {
     for command in check status check-config completions man; do
         generated "$manuals/$name-$command.1" man "$command"
     done
-    # None of them is a reason to restart the service.
+    # These files do not require a restart of the service.
     changed=$before
 }
 
 require_systemd() {
     [ "$(id -u)" = 0 ] || fail "run as root (sudo $0), or set DESTDIR to build a package"
-    command -v systemctl >/dev/null || fail "systemctl is missing: this installs a systemd service"
-    [ -d /run/systemd/system ] || fail "systemd does not run on this machine (is it a container?): start the binary by other means"
+    command -v systemctl >/dev/null || fail "systemctl not found: a systemd service needs systemd"
+    [ -d /run/systemd/system ] || fail "systemd is not running on this machine (is it a container?): start the binary in another way"
 }
 
 install_files() {
@@ -133,48 +133,48 @@ install_files() {
     [ "$details" = no ] || put "$here/systemd/allow-process-details.conf" "$dropins/process-details.conf" 644
     [ "$ping" = no ] || put "$here/systemd/allow-ping.conf" "$dropins/ping.conf" 644
     if [ ! -e "$arguments" ]; then
-        echo '# Further arguments of the exporter; see `upkeep_exporter --help`.' >"$scratch/arguments"
+        echo '# Additional arguments of the exporter; see `upkeep_exporter --help`.' >"$scratch/arguments"
         echo 'ARGS=' >>"$scratch/arguments"
         put "$scratch/arguments" "$arguments" 644
     fi
     if [ ! -e "$config" ]; then
         for initial in "$root/config/default.yml" "$root/config/upkeep.example.yml"; do
             if [ -f "$initial" ]; then
-                # It may come to hold secrets.
+                # The file may contain secrets later.
                 put "$initial" "$config" 640
                 break
             fi
         done
-        [ -e "$config" ] || fail "there is no $config, and no config/default.yml to begin with: write one"
+        [ -e "$config" ] || fail "$config does not exist, and there is no config/default.yml to copy: create $config"
     fi
 }
 
 start_service() {
     systemd-sysusers "$sysusers"
-    # Readable for the exporter, writable for root only; files that are added later inherit the group.
+    # The exporter can read it, only root can write it. New files inherit the group.
     if [ "$(stat -c %G "$(dirname "$config")")" != "$name" ]; then
         chgrp -R "$name" "$(dirname "$config")"
         chmod 2750 "$(dirname "$config")"
     fi
-    # A file with an error in it would end the exporter that runs.
+    # A restart with an invalid file would stop the running exporter.
     "$binary" check-config "$config" >"$scratch/check" 2>&1 ||
-        fail "$config has errors, so the service was not started:
+        fail "$config has errors; the service was not started:
 $(cat "$scratch/check")"
     [ "$changed" = no ] || systemctl daemon-reload
     systemctl is-enabled --quiet $name.service 2>/dev/null || systemctl --quiet enable $name.service
     if [ "$changed" = yes ] || ! systemctl is-active --quiet $name.service; then
         systemctl restart $name.service || {
             systemctl --no-pager --full status $name.service >&2 || :
-            fail "the service does not start; \`journalctl -u $name\` tells why"
+            fail "the service does not start: see \`journalctl -u $name\`"
         }
     else
         echo "nothing to change"
     fi
     cat <<DONE
-$name runs: http://localhost:10100/ shows what it sees, http://localhost:10100/metrics is for Prometheus.
-What it checks:   $config   (after a change: systemctl reload $name)
-Its arguments:    $arguments
-Its log:          journalctl -u $name
+$name is running. Status page: http://localhost:10100/. Metrics: http://localhost:10100/metrics
+Configuration:  $config   (after a change: systemctl reload $name)
+Arguments:      $arguments
+Log:            journalctl -u $name
 DONE
 }
 
@@ -194,7 +194,7 @@ uninstall() {
         if [ -z "$dest" ] && getent passwd $name >/dev/null; then
             userdel $name
         fi
-        echo "removed $name, its configuration, its state and its user"
+        echo "removed $name, its configuration, state and user"
     else
         echo "removed $name; kept $config, $arguments, $dest/var/lib/$name and the user (--purge removes them)"
     fi
@@ -207,12 +207,12 @@ if [ "$action" = uninstall ]; then
 fi
 if [ -z "$source" ]; then
     source=$root/target/release/$name
-    [ -f "$source" ] || fail "$source is missing: run \`cargo build --release\` first, or give the path of a binary"
+    [ -f "$source" ] || fail "$source not found: run \`cargo build --release\` first, or give the path of a binary"
 fi
 [ -f "$source" ] && [ -x "$source" ] || fail "$source is not an executable file: give the path of the exporter's binary"
 install_files
 if [ -z "$dest" ]; then
     start_service
 else
-    echo "files are below $dest; on the target: systemd-sysusers && systemctl daemon-reload && systemctl enable --now $name"
+    echo "installed files below $dest; on the target machine run: systemd-sysusers && systemctl daemon-reload && systemctl enable --now $name"
 fi

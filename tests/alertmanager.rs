@@ -1,4 +1,4 @@
-//! The shipped Alertmanager configuration: accepted, every alert routed where it should be, texts as they should read.
+//! The shipped Alertmanager configuration: it is valid, routes every alert to the right receiver, and renders the right texts.
 
 use serde_json::{Value, json};
 
@@ -68,7 +68,7 @@ fn every_alert_reaches_its_receiver() {
 }
 
 #[test]
-fn alerts_of_other_people_reach_somebody_too() {
+fn alerts_from_other_rules_reach_a_receiver() {
     for (severity, tier) in [
         ("critical", "critical"),
         ("warning", "critical"),
@@ -101,7 +101,7 @@ fn routes(route: &Value) -> Vec<&Value> {
 }
 
 #[test]
-fn what_belongs_to_one_service_is_told_together() {
+fn alerts_are_grouped_by_service() {
     let config = config();
     assert_eq!(config["route"]["group_by"], json!(["job", "instance", "service"]));
     for route in routes(&config["route"]).into_iter().skip(1) {
@@ -111,7 +111,7 @@ fn what_belongs_to_one_service_is_told_together() {
 }
 
 #[test]
-fn the_routes_that_stand_for_the_replaced_systems_name_their_cooldowns() {
+fn routes_of_replaced_rules_have_a_comment_with_the_old_cooldown() {
     let text = read(&repo(CONFIG));
     for (matcher, was) in [
         ("severity = critical", "# was 5m (300 s)"),
@@ -132,7 +132,7 @@ fn the_routes_that_stand_for_the_replaced_systems_name_their_cooldowns() {
 }
 
 #[test]
-fn every_receiver_tells_recoveries_and_no_secret_stands_in_the_file() {
+fn every_receiver_sends_recoveries_and_secrets_come_from_files() {
     let config = config();
     for receiver in list(&config, "receivers") {
         let fields = receiver.as_object().expect("a receiver is a map");
@@ -185,14 +185,14 @@ fn every_receiver_tells_recoveries_and_no_secret_stands_in_the_file() {
         let inline = secret.iter().any(|word| key.ends_with(word));
         assert!(
             !inline,
-            "line {}: {key} stands in the file; use {key}_file",
+            "line {}: {key} is in the file; use {key}_file",
             number + 1
         );
     }
 }
 
 #[test]
-fn what_pages_is_never_inhibited() {
+fn alerts_that_page_are_never_inhibited() {
     let config = config();
     let paging: Vec<String> = alerts()
         .iter()
@@ -201,9 +201,9 @@ fn what_pages_is_never_inhibited() {
         .collect();
     assert_eq!(paging.len(), 4);
     let rules = list(&config, "inhibit_rules");
-    assert_eq!(rules.len(), 1, "a new inhibition needs its own expectations here");
+    assert_eq!(rules.len(), 1, "add assertions for a new inhibition rule");
     assert_eq!(rules[0]["equal"], json!(["job", "instance", "service"]));
-    // An exact name, which is not one of those that page.
+    // An exact name of an alert that does not page.
     assert_eq!(
         rules[0]["target_matchers"],
         json!(["alertname = UpkeepServiceSlow"])
@@ -215,10 +215,9 @@ fn what_pages_is_never_inhibited() {
     );
 }
 
-/// They explain what UpkeepServiceDown pages for, so they page nobody themselves; whoever was paged wants to read them, so
-/// nothing mutes them either.
+/// They explain a page of UpkeepServiceDown, so they do not page. The person who was paged needs them, so they are not inhibited.
 #[test]
-fn alerts_about_components_neither_page_nor_are_muted() {
+fn alerts_on_components_neither_page_nor_are_inhibited() {
     let groups = yaml(&repo("rules/components.yml"));
     let rules = list(&list(&groups, "groups")[0], "rules");
     let names: Vec<&str> = rules.iter().filter_map(|rule| rule["alert"].as_str()).collect();

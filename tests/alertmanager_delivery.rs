@@ -1,4 +1,4 @@
-//! A real Alertmanager with the shipped configuration delivers: every integration, recoveries, repetitions, inhibition.
+//! Deliveries of a real Alertmanager with the shipped configuration: all integrations, recoveries, repetitions, inhibition.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ mod sinks;
 #[path = "rules/tools.rs"]
 #[expect(
     dead_code,
-    reason = "shared with the tests of the rules, which need more of it"
+    reason = "shared with the tests of the rules, which use more of it"
 )]
 mod tools;
 
@@ -43,8 +43,8 @@ fn json_of(delivery: &Delivery) -> Value {
     serde_json::from_str(&delivery.body).unwrap_or_else(|error| panic!("{error} in {delivery:?}"))
 }
 
-/// The last notification to `to`, once there is one whose text contains `part`.
-fn told(sinks: &Sinks, to: &str, part: &str) -> Delivery {
+/// Waits until the last notification to `to` contains `part`, and returns it.
+fn delivered(sinks: &Sinks, to: &str, part: &str) -> Delivery {
     let found = sinks.wait(to, PATIENCE, |all| {
         all.last().is_some_and(|delivery| delivery.body.contains(part))
     });
@@ -57,7 +57,7 @@ fn a_page_and_its_recovery_reach_every_integration() {
     let alertmanager = Alertmanager::start(&sinks, "1h");
     alertmanager.post(&json!([alert("UpkeepServiceDown", "critical", "api", None)]));
 
-    let slack = json_of(&told(&sinks, "/slack", "CRITICAL"));
+    let slack = json_of(&delivered(&sinks, "/slack", "CRITICAL"));
     assert_eq!(slack["channel"], "#alerts");
     assert_eq!(
         slack["attachments"][0]["title"],
@@ -65,7 +65,7 @@ fn a_page_and_its_recovery_reach_every_integration() {
     );
     assert_eq!(slack["attachments"][0]["color"], "danger");
 
-    let pagerduty = json_of(&told(&sinks, "/pagerduty", "trigger"));
+    let pagerduty = json_of(&delivered(&sinks, "/pagerduty", "trigger"));
     assert_eq!(pagerduty["routing_key"], "pagerduty-secret");
     assert_eq!(pagerduty["payload"]["severity"], "critical");
     assert_eq!(
@@ -77,14 +77,14 @@ fn a_page_and_its_recovery_reach_every_integration() {
         "https://runbooks.example/UpkeepServiceDown.md"
     );
 
-    let sms = told(&sinks, "/sms", "firing");
+    let sms = delivered(&sinks, "/sms", "firing");
     assert_eq!(sms.credentials, "Bearer sms-secret");
     assert_eq!(
         json_of(&sms)["alerts"][0]["annotations"]["summary"],
         "UpkeepServiceDown of api"
     );
 
-    let mail = told(&sinks, "mail", "[CRITICAL]");
+    let mail = delivered(&sinks, "mail", "[CRITICAL]");
     assert!(mail.body.contains("To: oncall@example.org"), "{}", mail.body);
     let credentials = base64::engine::general_purpose::STANDARD
         .decode(&mail.credentials)
@@ -98,15 +98,15 @@ fn a_page_and_its_recovery_reach_every_integration() {
         Some("2026-01-01T00:05:00Z")
     )]));
     assert_eq!(
-        json_of(&told(&sinks, "/slack", "RESOLVED"))["attachments"][0]["color"],
+        json_of(&delivered(&sinks, "/slack", "RESOLVED"))["attachments"][0]["color"],
         "good"
     );
     assert_eq!(
-        json_of(&told(&sinks, "/pagerduty", "\"event_action\":\"resolve\""))["event_action"],
+        json_of(&delivered(&sinks, "/pagerduty", "\"event_action\":\"resolve\""))["event_action"],
         "resolve"
     );
-    assert_eq!(json_of(&told(&sinks, "/sms", "resolved"))["status"], "resolved");
-    told(&sinks, "mail", "[RESOLVED]");
+    assert_eq!(json_of(&delivered(&sinks, "/sms", "resolved"))["status"], "resolved");
+    delivered(&sinks, "mail", "[RESOLVED]");
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn a_page_is_repeated_after_its_cooldown_and_no_sooner() {
     alertmanager.post(&json!([alert("UpkeepServiceDown", "critical", "api", None)]));
     let pages = sinks.wait("/sms", PATIENCE, |all| all.len() >= 2);
     let cooldown = pages[1].at - pages[0].at;
-    // Alertmanager's clock for this starts when the first was delivered, which is a little after it was received.
+    // The Alertmanager counts from the end of the first delivery, which is slightly later than its receipt.
     assert!(
         cooldown >= Duration::from_millis(3900),
         "repeated after {cooldown:?}"
@@ -124,7 +124,7 @@ fn a_page_is_repeated_after_its_cooldown_and_no_sooner() {
 }
 
 #[test]
-fn slowness_is_not_told_of_while_the_service_is_down() {
+fn slowness_is_inhibited_while_the_service_is_down() {
     let sinks = Sinks::start();
     let alertmanager = Alertmanager::start(&sinks, "1h");
     alertmanager.post(&json!([
@@ -132,9 +132,9 @@ fn slowness_is_not_told_of_while_the_service_is_down() {
         alert("UpkeepServiceSlow", "warning", "api", None),
         alert("UpkeepServiceSlow", "warning", "web", None),
     ]));
-    told(&sinks, "/sms", "UpkeepServiceDown of api");
-    told(&sinks, "/alerts", "UpkeepServiceSlow of web");
-    // What joins the conversation about api later brings everything along that is not inhibited.
+    delivered(&sinks, "/sms", "UpkeepServiceDown of api");
+    delivered(&sinks, "/alerts", "UpkeepServiceSlow of web");
+    // A later alert of the group of api sends all alerts of the group that are not inhibited.
     alertmanager.post(&json!([alert("UpkeepServiceDegraded", "warning", "api", None)]));
     let all = sinks.wait("/alerts", PATIENCE, |all| {
         all.iter()
@@ -146,7 +146,7 @@ fn slowness_is_not_told_of_while_the_service_is_down() {
         "{all:#?}"
     );
 
-    // Up again, but still slow: now it is worth telling.
+    // Up again, but still slow: now it is sent.
     alertmanager.post(&json!([alert(
         "UpkeepServiceDown",
         "critical",
@@ -159,16 +159,16 @@ fn slowness_is_not_told_of_while_the_service_is_down() {
 }
 
 #[test]
-fn the_watchdog_reaches_its_switch_and_nobody_else() {
+fn the_watchdog_reaches_only_its_switch() {
     let sinks = Sinks::start();
     let alertmanager = Alertmanager::start(&sinks, "1h");
     alertmanager.post(&json!([
         alert("UpkeepWatchdog", "none", "", None),
         alert("UpkeepServiceDown", "critical", "api", None)
     ]));
-    let switch = told(&sinks, "/deadman", "UpkeepWatchdog");
+    let switch = delivered(&sinks, "/deadman", "UpkeepWatchdog");
     assert_eq!(json_of(&switch)["alerts"].as_array().map(Vec::len), Some(1));
-    told(&sinks, "/sms", "UpkeepServiceDown of api");
+    delivered(&sinks, "/sms", "UpkeepServiceDown of api");
     assert!(
         sinks
             .wait("/slack", PATIENCE, |all| !all.is_empty())

@@ -1,4 +1,4 @@
-//! The service as it is shipped: installed, upgraded and removed on a real systemd.
+//! The shipped service: installed, upgraded and removed with a real systemd.
 
 mod common;
 
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use common::systemd::Machine;
 
-/// Where the machine sees the project.
+/// The project directory on the test machine.
 const PROJECT: &str = "/run/shared/upkeep";
 
 fn project() -> &'static Path {
@@ -22,7 +22,7 @@ fn text(output: &Output) -> String {
     String::from_utf8_lossy(&all).into_owned()
 }
 
-/// A machine with what of the project is needed to install it.
+/// A machine with the files that the install script needs.
 fn machine() -> Machine {
     let machine = Machine::boot();
     let copy = machine.shared_directory().join("upkeep");
@@ -52,7 +52,7 @@ fn main_pid(machine: &Machine) -> u32 {
     shown.trim().parse().expect("a PID")
 }
 
-/// Everything on the machine whose name tells that it belongs to the exporter.
+/// Files, user and group of the exporter on the machine.
 fn traces(machine: &Machine) -> Vec<String> {
     let found = machine.run(
         "find /etc /opt /run /usr /var -xdev -name '*upkeep_exporter*' | sort; getent passwd upkeep_exporter || :; getent group upkeep_exporter || :",
@@ -60,7 +60,7 @@ fn traces(machine: &Machine) -> Vec<String> {
     found.lines().map(str::to_owned).collect()
 }
 
-/// What the exporter answers, once it does.
+/// Waits until the response for `path` contains `wanted`, and returns the response.
 fn get(machine: &Machine, path: &str, wanted: &str) -> String {
     let began = Instant::now();
     loop {
@@ -74,7 +74,7 @@ fn get(machine: &Machine, path: &str, wanted: &str) -> String {
         let journal = || machine.run("journalctl -u upkeep_exporter --no-pager");
         assert!(
             began.elapsed() < Duration::from_secs(30),
-            "{path} does not show {wanted}:\n{answer}\n{}",
+            "{path} does not contain {wanted}:\n{answer}\n{}",
             journal()
         );
         sleep(Duration::from_millis(100));
@@ -86,10 +86,10 @@ fn it_is_installed_upgraded_and_removed() {
     let machine = machine();
     let before = traces(&machine);
 
-    let said = install(&machine, "");
+    let output = install(&machine, "");
     assert!(
-        said.contains("upkeep_exporter runs: http://localhost:10100/"),
-        "{said}"
+        output.contains("upkeep_exporter is running. Status page: http://localhost:10100/"),
+        "{output}"
     );
     machine.run("systemctl is-active upkeep_exporter && systemctl is-enabled upkeep_exporter");
     machine.run("systemd-analyze verify /etc/systemd/system/upkeep_exporter.service 2>&1 | grep upkeep_exporter && exit 1 || :");
@@ -109,26 +109,26 @@ fn it_is_installed_upgraded_and_removed() {
         "root upkeep_exporter 640"
     );
 
-    let said = install(&machine, "");
-    assert!(said.contains("nothing to change"), "{said}");
-    assert!(!said.contains("installed "), "{said}");
+    let output = install(&machine, "");
+    assert!(output.contains("nothing to change"), "{output}");
+    assert!(!output.contains("installed "), "{output}");
     assert_eq!(
         main_pid(&machine),
         pid,
-        "an install that changes nothing restarts nothing"
+        "an install without changes does not restart the service"
     );
 
-    let said = install(&machine, "--uninstall");
-    assert!(said.contains("kept /etc/upkeep_exporter/upkeep.yml"), "{said}");
+    let output = install(&machine, "--uninstall");
+    assert!(output.contains("kept /etc/upkeep_exporter/upkeep.yml"), "{output}");
     machine.run("test -d /var/lib/upkeep_exporter && test -f /etc/upkeep_exporter/upkeep.yml");
     machine.run("! systemctl cat upkeep_exporter && ! test -e /usr/local/bin/upkeep_exporter");
     install(&machine, "--uninstall --purge");
     assert_eq!(traces(&machine), before);
 }
 
-/// As its own user, and hardened as it is, the exporter sees what it is for.
+/// As its own user and with all hardening, the exporter sees units and processes.
 #[test]
-fn it_sees_units_and_processes_and_lives_through_reload_and_death() {
+fn it_sees_units_and_processes_and_survives_reload_and_kill() {
     let machine = machine();
     let config = machine.path("/etc/upkeep_exporter/upkeep.yml");
     let folder = config.parent().expect("a folder");
@@ -144,7 +144,7 @@ fn it_sees_units_and_processes_and_lives_through_reload_and_death() {
          \x20     - { kind: process, match: [dbus-daemon] }\n",
     )
     .expect("a configuration");
-    // The bus is started when it is first used; the process check may run before that.
+    // systemd starts the bus on first use, but the process check may run before that.
     machine.run("systemctl start dbus.service");
     install(&machine, "");
     let unit = "check=\"systemd\",unit=\"dbus.service\",state=\"active\"} 1";
@@ -166,19 +166,19 @@ fn it_sees_units_and_processes_and_lives_through_reload_and_death() {
     while matches!(main_pid(&machine), 0) || main_pid(&machine) == pid {
         assert!(
             began.elapsed() < Duration::from_secs(30),
-            "it is not started again"
+            "systemd did not restart it"
         );
         sleep(Duration::from_millis(100));
     }
     get(&machine, "/metrics", unit);
 
-    // A configuration with an error in it ends neither the install nor the exporter that runs badly.
+    // An invalid configuration fails the install and does not stop the running exporter.
     let pid = main_pid(&machine);
     fs::write(&config, "services: 5\n").expect("a configuration");
     let refused = machine.try_run(&format!("{PROJECT}/deploy/install.sh --process-details"));
     assert!(!refused.status.success());
     assert!(
-        text(&refused).contains("has errors, so the service was not started"),
+        text(&refused).contains("has errors; the service was not started"),
         "{}",
         text(&refused)
     );
@@ -199,9 +199,9 @@ fn it_sees_units_and_processes_and_lives_through_reload_and_death() {
     );
 }
 
-/// With the drop-ins the exporter has what each of them gives, and pings where ping sockets are for nobody.
+/// The drop-ins add their capabilities. With them the exporter pings even if nobody may use ping sockets.
 #[test]
-fn it_pings_where_it_was_allowed_to() {
+fn it_pings_with_the_drop_in() {
     let machine = machine();
     let config = machine.path("/etc/upkeep_exporter/upkeep.yml");
     fs::create_dir_all(config.parent().expect("a folder")).expect("a folder");
@@ -210,7 +210,7 @@ fn it_pings_where_it_was_allowed_to() {
         "services: [{ key: here, checks: [{ kind: icmp, host: 127.0.0.1, interval: 1s }] }]\n",
     )
     .expect("a configuration");
-    // In a network namespace of its own they are, until somebody says otherwise.
+    // The default in a new network namespace: nobody may use ping sockets.
     let range = machine.run("cat /proc/sys/net/ipv4/ping_group_range");
     assert_eq!(range.split_whitespace().collect::<Vec<_>>(), ["1", "0"]);
 
@@ -238,15 +238,15 @@ fn it_pings_where_it_was_allowed_to() {
 }
 
 #[test]
-fn mistakes_are_told_with_what_to_do() {
+fn errors_say_what_to_do() {
     let machine = machine();
     let script = format!("{PROJECT}/deploy/install.sh");
     for (command, message) in [
         (format!("{script} --instal"), "unknown option --instal"),
-        (format!("{script} --purge"), "--purge goes with --uninstall"),
+        (format!("{script} --purge"), "--purge requires --uninstall"),
         (
             format!("{script} a b"),
-            "only one binary can be installed, not a and b",
+            "cannot install both a and b: give one binary",
         ),
         (
             format!("{script} /etc/passwd"),

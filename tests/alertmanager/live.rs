@@ -1,4 +1,4 @@
-//! A real Alertmanager with the shipped configuration, of which only addresses and waiting times are replaced.
+//! A real Alertmanager with the shipped configuration. Only addresses and times are replaced.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -12,10 +12,10 @@ use tempfile::TempDir;
 use super::sinks::Sinks;
 use super::tools::{read, repo};
 
-/// How long anything may take before a test gives up.
+/// How long a test waits for anything before it fails.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A running Alertmanager; it ends with this value.
+/// A running Alertmanager, killed on drop.
 pub struct Alertmanager {
     process: Child,
     port: u16,
@@ -23,7 +23,7 @@ pub struct Alertmanager {
 }
 
 impl Alertmanager {
-    /// Starts one that delivers to these sinks, with a repetition of critical alerts after `repeat`.
+    /// Starts an Alertmanager that delivers to `sinks` and repeats critical alerts after `repeat`.
     pub fn start(sinks: &Sinks, repeat: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary directory can be made");
         let port = free_port();
@@ -57,13 +57,13 @@ impl Alertmanager {
         this
     }
 
-    /// Hands it alerts, as Prometheus does.
+    /// Posts alerts, as Prometheus does.
     pub fn post(&self, alerts: &Value) {
-        let answer = self.request("POST", "/api/v2/alerts", &alerts.to_string());
-        assert!(answer.is_some(), "the Alertmanager refuses {alerts}");
+        let response = self.request("POST", "/api/v2/alerts", &alerts.to_string());
+        assert!(response.is_some(), "the Alertmanager rejects {alerts}");
     }
 
-    /// The answer to a request, if its status is 200.
+    /// The response to a request, if its status is 200.
     fn request(&self, method: &str, path: &str, body: &str) -> Option<String> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
         let length = body.len();
@@ -72,9 +72,9 @@ impl Alertmanager {
             "{method} {path} HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
         )
         .ok()?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).ok()?;
-        answer.lines().next()?.contains(" 200 ").then_some(answer)
+        let mut response = String::new();
+        stream.read_to_string(&mut response).ok()?;
+        response.lines().next()?.contains(" 200 ").then_some(response)
     }
 }
 
@@ -85,7 +85,7 @@ impl Drop for Alertmanager {
     }
 }
 
-/// A port that was free a moment ago; the Alertmanager cannot be asked which one it has taken.
+/// A port that was free a moment ago. The Alertmanager does not report the port that it binds.
 fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
     listener

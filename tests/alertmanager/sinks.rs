@@ -1,4 +1,4 @@
-//! What notifications are delivered to: a web server and a mail server that write down what they get.
+//! Receivers of notifications: a web server and a mail server that record all deliveries.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -14,13 +14,13 @@ pub struct Delivery {
     pub credentials: String,
     /// The request's body, or the mail with its header.
     pub body: String,
-    /// When it was there.
+    /// When it arrived.
     pub at: Instant,
 }
 
 type Inbox = Arc<(Mutex<Vec<Delivery>>, Condvar)>;
 
-/// Both servers, on ports of their own.
+/// Both servers, each on its own port.
 pub struct Sinks {
     pub http: u16,
     pub smtp: u16,
@@ -38,7 +38,7 @@ impl Sinks {
     /// Waits until deliveries to `to` satisfy `enough`, and returns all of them.
     ///
     /// # Panics
-    /// If that has not happened within `patience`.
+    /// If that does not happen within `patience`.
     pub fn wait(&self, to: &str, patience: Duration, enough: impl Fn(&[Delivery]) -> bool) -> Vec<Delivery> {
         let (inbox, arrived) = &*self.inbox;
         let deadline = Instant::now() + patience;
@@ -58,7 +58,7 @@ impl Sinks {
     }
 }
 
-/// Serves each connection in a thread of its own; the threads end with the test program.
+/// Serves every connection in its own thread. The threads end with the test program.
 fn serve(inbox: Inbox, receive: fn(TcpStream, &dyn Fn(Delivery)) -> std::io::Result<()>) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
     let port = listener
@@ -73,7 +73,7 @@ fn serve(inbox: Inbox, receive: fn(TcpStream, &dyn Fn(Delivery)) -> std::io::Res
                     inbox.0.lock().expect("no receiver panics").push(delivery);
                     inbox.1.notify_all();
                 };
-                // A connection that the client breaks delivers nothing; the test that waits for it says so.
+                // A broken connection delivers nothing; then the waiting test fails.
                 let _ = receive(stream, &deliver);
             });
         }
@@ -113,7 +113,7 @@ fn receive_request(stream: TcpStream, deliver: &dyn Fn(Delivery)) -> std::io::Re
         .write_all(b"HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
 }
 
-/// As much of SMTP (RFC 5321, AUTH of RFC 4954) as one client needs that does everything right.
+/// The part of SMTP (RFC 5321, AUTH of RFC 4954) that a correct client needs.
 fn receive_mail(stream: TcpStream, deliver: &dyn Fn(Delivery)) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream);
     reader.get_mut().write_all(b"220 ready\r\n")?;
@@ -126,13 +126,13 @@ fn receive_mail(stream: TcpStream, deliver: &dyn Fn(Delivery)) -> std::io::Resul
             .unwrap_or_default()
             .to_ascii_uppercase();
         let answer = match verb.as_str() {
-            "EHLO" => "250-here\r\n250 AUTH PLAIN\r\n",
+            "EHLO" => "250-localhost\r\n250 AUTH PLAIN\r\n",
             "AUTH" => {
                 credentials = line.split_whitespace().last().unwrap_or_default().to_owned();
-                "235 welcome\r\n"
+                "235 authenticated\r\n"
             }
             "DATA" => {
-                reader.get_mut().write_all(b"354 go on\r\n")?;
+                reader.get_mut().write_all(b"354 continue\r\n")?;
                 let body = read_mail(&mut reader)?;
                 deliver(Delivery {
                     to: "mail".to_owned(),
@@ -140,10 +140,10 @@ fn receive_mail(stream: TcpStream, deliver: &dyn Fn(Delivery)) -> std::io::Resul
                     body,
                     at: Instant::now(),
                 });
-                "250 taken\r\n"
+                "250 accepted\r\n"
             }
             "QUIT" => "221 bye\r\n",
-            _ => "250 fine\r\n",
+            _ => "250 ok\r\n",
         };
         reader.get_mut().write_all(answer.as_bytes())?;
         line.clear();

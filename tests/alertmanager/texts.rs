@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::path;
 use super::tools::run;
 
-/// What Alertmanager hands to a template: one group with these alerts.
+/// The data that the Alertmanager passes to a template: one group with these alerts.
 fn group(status: &str, alerts: &[Value]) -> Value {
     json!({
         "receiver": "team", "status": status, "alerts": alerts, "externalURL": "http://am.example",
@@ -48,7 +48,7 @@ fn render(folder: &Path, template: &str, data: &Value) -> String {
 }
 
 #[test]
-fn notifications_read_as_they_should() {
+fn notifications_have_the_expected_texts() {
     let folder = tempfile::tempdir().expect("a temporary directory can be made");
     let down = alert(
         "UpkeepServiceDown",
@@ -59,10 +59,10 @@ fn notifications_read_as_they_should() {
     let mut known = down.clone();
     known["annotations"]["since"] = json!("2026-03-01 01:02:29 UTC");
     let known = group("firing", &[known]);
-    let mut over_known = alert("UpkeepServiceDown", "critical", "resolved", "API is down");
-    over_known["annotations"]["since"] = json!("2026-03-01 01:02:29 UTC");
-    let over_known = group("resolved", &[over_known]);
-    let over = alert(
+    let mut resolved_known = alert("UpkeepServiceDown", "critical", "resolved", "API is down");
+    resolved_known["annotations"]["since"] = json!("2026-03-01 01:02:29 UTC");
+    let resolved_known = group("resolved", &[resolved_known]);
+    let ended = alert(
         "UpkeepServiceDegraded",
         "warning",
         "resolved",
@@ -75,8 +75,8 @@ fn notifications_read_as_they_should() {
         "api <b>responds</b> too slowly",
     );
     let firing = group("firing", std::slice::from_ref(&down));
-    let mixed = group("firing", &[over.clone(), slow.clone(), down]);
-    let resolved = group("resolved", &[over]);
+    let mixed = group("firing", &[ended.clone(), slow.clone(), down]);
+    let resolved = group("resolved", &[ended]);
     let warning = group("firing", &[slow]);
     let cases: &[(&str, &Value, &str)] = &[
         ("upkeep.title", &firing, "[CRITICAL] api is down (g, web1:10100)"),
@@ -106,7 +106,7 @@ fn notifications_read_as_they_should() {
             "UpkeepServiceDown: api is down (g, web1:10100)\n  Down for 35s. Checks with a problem: http (timeout).\n  \
              Since: 2026-03-01 01:03:04 UTC\n  Runbook: https://runbooks.example/UpkeepServiceDown.md",
         ),
-        // The exporter's since-time, where the alert tells it, and not the alert's start.
+        // The since-time of the exporter, if the alert has it, not the start of the alert.
         (
             "upkeep.text",
             &known,
@@ -115,13 +115,13 @@ fn notifications_read_as_they_should() {
         ),
         (
             "upkeep.text",
-            &over_known,
-            "UpkeepServiceDown: API is down\n  Over. From 2026-03-01 01:02:29 UTC to 2026-03-01 01:33:04 UTC",
+            &resolved_known,
+            "UpkeepServiceDown: API is down\n  Resolved. From 2026-03-01 01:02:29 UTC to 2026-03-01 01:33:04 UTC",
         ),
         (
             "upkeep.text",
             &resolved,
-            "UpkeepServiceDegraded: api is degraded (g, web1:10100)\n  Over. From 2026-03-01 01:03:04 UTC to 2026-03-01 01:33:04 UTC",
+            "UpkeepServiceDegraded: api is degraded (g, web1:10100)\n  Resolved. From 2026-03-01 01:03:04 UTC to 2026-03-01 01:33:04 UTC",
         ),
         (
             "upkeep.slack.text",
@@ -132,7 +132,7 @@ fn notifications_read_as_they_should() {
         (
             "upkeep.slack.text",
             &resolved,
-            ":white_check_mark: *UpkeepServiceDegraded* is over: api is degraded (g, web1:10100)\n\
+            ":white_check_mark: *UpkeepServiceDegraded* resolved: api is degraded (g, web1:10100)\n\
              2026-03-01 01:03:04 UTC to 2026-03-01 01:33:04 UTC",
         ),
     ];
@@ -148,7 +148,7 @@ fn notifications_read_as_they_should() {
         "<h3 style=\"margin-bottom: 0\">api is down (g, web1:10100)</h3>",
         "UpkeepServiceDown, critical, tier critical, since 2026-03-01 01:03:04 UTC.",
         "<a href=\"http://prometheus.example/graph?a=1&amp;b=2\">graph</a>",
-        "Over: api is degraded (g, web1:10100)",
+        "Resolved: api is degraded (g, web1:10100)",
         "api &lt;b&gt;responds&lt;/b&gt; too slowly",
     ] {
         assert!(html.contains(part), "{part} is missing in\n{html}");
