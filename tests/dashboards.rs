@@ -1,5 +1,5 @@
-//! The shipped Grafana dashboards, checked against Grafana's model (schema version 39) and this project's own rules:
-//! they look alike, link to each other, never show missing data as health, and hold only queries that Prometheus parses.
+//! Checks the shipped Grafana dashboards against Grafana's model (schema version 39) and the rules of this project:
+//! they look alike, link to each other, never show missing data as healthy, and contain only queries that Prometheus parses.
 
 mod common;
 #[path = "dashboards/faults.rs"]
@@ -19,7 +19,7 @@ use std::collections::BTreeSet;
 
 use common::dashboards::{Dashboard, load};
 
-/// Everything that is wrong with one dashboard.
+/// Returns everything that is wrong with one dashboard.
 fn complaints(dashboard: &Dashboard) -> Vec<String> {
     let mut found = model::complaints(dashboard);
     found.extend(panels::complaints(dashboard));
@@ -33,7 +33,7 @@ fn shipped_dashboards_follow_the_model() {
 }
 
 #[test]
-fn the_five_dashboards_are_there_once_each() {
+fn the_five_dashboards_exist_once() {
     let uids: Vec<String> = load()
         .iter()
         .map(|dashboard| dashboard.uid().to_owned())
@@ -77,7 +77,7 @@ fn every_dashboard_links_to_all_others() {
 }
 
 #[test]
-fn provisioning_files_name_what_grafana_expects() {
+fn provisioning_files_have_the_keys_that_grafana_expects() {
     let read = |path: &str| {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
         let text = std::fs::read_to_string(&path)
@@ -99,6 +99,6 @@ fn provisioning_files_name_what_grafana_expects() {
         std::fs::read_to_string(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("grafana/README.md"));
     assert!(
         readme.expect("grafana/README.md").contains(path),
-        "grafana/README.md does not name {path}"
+        "grafana/README.md does not contain {path}"
     );
 }

@@ -1,4 +1,4 @@
-//! The checks themselves, tried: each fault is put into a shipped dashboard and has to be found.
+//! Tests of the checks themselves: every fault, put into a shipped dashboard, must be found.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::complaints;
 
 type Fault = (&'static str, fn(&mut Value), &'static str);
 
-/// What is wrong, how to make the overview so, and a part of the complaint.
+/// Name of the fault, how to put it into the overview, and a part of the expected complaint.
 const FAULTS: [Fault; 27] = [
     (
         "other schema",
@@ -29,7 +29,7 @@ const FAULTS: [Fault; 27] = [
         "one or many",
     ),
     (
-        "link astray",
+        "link to elsewhere",
         |m| m["links"][0]["url"] = json!("/d/other"),
         "does not lead",
     ),
@@ -135,7 +135,7 @@ fn list(value: &mut Value) -> &mut Vec<Value> {
 }
 
 #[test]
-fn each_fault_is_found() {
+fn every_fault_is_found() {
     let overview = load()
         .into_iter()
         .find(|dashboard| dashboard.stem == "overview")
@@ -143,7 +143,7 @@ fn each_fault_is_found() {
     assert_eq!(
         complaints(&overview),
         Vec::<String>::new(),
-        "the overview is sound before"
+        "the overview has no fault before"
     );
     for (name, spoil, expected) in FAULTS {
         let mut spoilt: Dashboard = overview.clone();

@@ -1,4 +1,4 @@
-//! What holds for each panel: fields, place, units, queries.
+//! Checks of every panel: fields, position, units, queries.
 
 use std::collections::BTreeSet;
 
@@ -27,10 +27,10 @@ const KINDS: [&str; 17] = [
     "trend",
     "xychart",
 ];
-/// Grafana divides a dashboard's width into so many columns.
+/// Number of columns of a Grafana dashboard.
 const COLUMNS: u64 = 24;
 
-/// What is wrong with the dashboard's panels.
+/// Returns everything that is wrong with the panels of a dashboard.
 pub fn complaints(dashboard: &Dashboard) -> Vec<String> {
     let panels = dashboard.panels();
     let mut found = distinct(&panels, "id");
@@ -147,7 +147,7 @@ fn content(panel: &Value, dashboard: &Dashboard) -> Vec<String> {
             .any(|each| each["name"] == variable);
         if !multi {
             found.push(format!(
-                "repeats by {variable:?}, which is no variable with several values"
+                "repeats by {variable:?}, which is not a variable with several values"
             ));
         }
     }
@@ -158,7 +158,7 @@ fn content(panel: &Value, dashboard: &Dashboard) -> Vec<String> {
             .any(|id| transformation["id"] == **id)
         {
             found.push(format!(
-                "transformation {} is not checked here; teach the test",
+                "transformation {} has no check; add it to this test",
                 transformation["id"]
             ));
         }
@@ -187,7 +187,7 @@ fn queries(panel: &Value) -> Vec<String> {
             found.push(format!("query {letter}: no datasource"));
         }
         if target["instant"].as_bool() == target["range"].as_bool() {
-            found.push(format!("query {letter}: has to be either instant or range"));
+            found.push(format!("query {letter}: must be either instant or range"));
         }
         // A table shows labels as columns, everything else shows series.
         let format = if panel["type"] == "table" {

@@ -1,4 +1,4 @@
-//! The dashboards' queries: every one parses, asks only for what is selected, and may be empty only with a reason.
+//! The queries of the dashboards: all parse, select only by the variables, and may be empty only with a reason.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -14,7 +14,7 @@ const OF_A_SERVICE: [&str; 12] = [
     "docker",
 ];
 
-/// Asks promtool about the expressions, as recording rules of one file (JSON is YAML).
+/// Checks the expressions with promtool, as recording rules of one file (JSON is YAML).
 fn promtool(expressions: &[&str]) -> Result<(), String> {
     let rules: Vec<Value> = expressions
         .iter()
@@ -48,7 +48,7 @@ fn promtool(expressions: &[&str]) -> Result<(), String> {
 
 #[test]
 fn every_query_parses() {
-    // The second is what Grafana makes of two selected services.
+    // The second is the value that Grafana inserts for two selected services.
     for service in [".*", r"(api|orders\\.v2)"] {
         let all = queries(&selection(service));
         assert!(all.len() > 70, "only {} queries were found", all.len());
@@ -58,13 +58,13 @@ fn every_query_parses() {
 }
 
 #[test]
-fn promtool_refuses_what_does_not_parse() {
+fn promtool_rejects_invalid_queries() {
     let text = promtool(&["up", "sum by (service) (up"]).expect_err("an open parenthesis");
     assert!(text.contains("parse error"), "{text}");
 }
 
 #[test]
-fn variables_are_replaced_and_unknown_ones_refused() {
+fn variables_are_replaced_and_unknown_ones_rejected() {
     let values = selection(".*");
     let text = r#"label_replace(rate(a{job=~"$job", s=~"${service:regex}|"}[$__rate_interval]), "x", "$1 ms", "y", "(.+)")"#;
     let expected = r#"label_replace(rate(a{job=~".*", s=~".*|"}[1m]), "x", "$1 ms", "y", "(.+)")"#;
@@ -74,7 +74,7 @@ fn variables_are_replaced_and_unknown_ones_refused() {
 }
 
 #[test]
-fn queries_ask_only_for_what_is_selected() {
+fn queries_filter_by_the_variables() {
     let series = Regex::new(r"\b(upkeep_\w+)(\{[^}]*\})?").expect("a valid regular expression");
     let labels =
         Regex::new(r"(?:by|on|group_left|group_right) \([^)]*\)").expect("a valid regular expression");
@@ -115,7 +115,7 @@ fn queries_ask_only_for_what_is_selected() {
 }
 
 #[test]
-fn whatever_may_be_empty_exists_and_has_a_reason() {
+fn panels_that_may_be_empty_exist_and_have_a_reason() {
     let all = queries(&selection(".*"));
     let mut seen = BTreeSet::new();
     let list = may_be_empty();
@@ -134,7 +134,7 @@ fn whatever_may_be_empty_exists_and_has_a_reason() {
         );
         assert!(
             reason.split_whitespace().count() >= 5,
-            "{place}: the reason {reason:?} says too little"
+            "{place}: the reason {reason:?} is too short"
         );
         assert!(seen.insert(place.clone()), "{place} is listed twice");
     }

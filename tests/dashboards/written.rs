@@ -1,4 +1,4 @@
-//! The queries of the Infrastructure dashboard, run by promtool on written series: one server of every kind of component.
+//! Runs the queries of the Infrastructure dashboard with promtool on the series of written.yml, which has one server of every kind.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use crate::common::dashboards::{Query, queries, selection, written_series};
 
-/// What promtool says when each of `queries` is to return something on `series`, five minutes in.
+/// Checks with promtool that all `queries` return data for `series` after five minutes. The error is promtool's output.
 fn promtool(queries: &[Query], series: &[Value]) -> Result<(), String> {
-    // What is absent is 1, what is there is nothing; so one expectation fits all, whatever a query returns.
+    // absent() returns nothing if the query returns data, so one expectation fits all queries.
     let cases: Vec<Value> = queries
         .iter()
         .map(|query| json!({ "expr": format!("absent({})", query.expr), "eval_time": "5m", "exp_samples": [] }))
