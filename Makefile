@@ -1,4 +1,4 @@
-# Every step that decides whether the project is sound is a target here; `make test` runs them all.
+# Every check of the project is a target here; `make test` runs all of them.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 export CARGO_TERM_COLOR ?= auto
@@ -15,7 +15,7 @@ HELPS := target/helps
 EXPORTER := target/release/upkeep_exporter
 
 .PHONY: helps
-helps: ## Write the shells' completions and the manual pages to target/helps
+helps: ## Write shell completions and manual pages to target/helps
 	cargo build --locked --release
 	@mkdir -p $(HELPS)
 	@$(EXPORTER) completions bash >$(HELPS)/upkeep_exporter
@@ -28,7 +28,7 @@ helps: ## Write the shells' completions and the manual pages to target/helps
 	@ls $(HELPS)
 
 .PHONY: test
-test: setup fmt clippy doc licences unit ## Install what the tests need, then run every check and every test
+test: setup fmt clippy doc licences unit ## Install the test tools, then run all checks and tests
 
 .PHONY: setup
 setup: ## Install the servers and tools that the tests start (Debian packages, as root)
@@ -39,41 +39,41 @@ fmt: ## Check the formatting
 	cargo fmt --check
 
 .PHONY: clippy
-clippy: ## Lint everything, warnings are errors
+clippy: ## Lint all targets; warnings are errors
 	cargo clippy --locked --all-targets -- -D warnings
 
 .PHONY: doc
-doc: ## Build the documentation, warnings are errors
+doc: ## Build the documentation; warnings are errors
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 
 .PHONY: licences
-licences: ## Check licences, bans and sources, and advisories where their data is at hand
+licences: ## Check licences, bans and sources, and advisories if their database exists
 	tests/licences.sh
 
 .PHONY: unit
-unit: ## Run the unit and integration tests, those with real servers included
+unit: ## Run all unit and integration tests, including those with real servers
 	cargo test --locked --no-fail-fast
 
 .PHONY: conformance
-conformance: ## Build the real MinIO with Go and run the tests of s3 checks against it
+conformance: ## Build MinIO with Go and run the tests of s3 checks against it
 	tests/conformance.sh
 
 .PHONY: update
-update: ## Rewrite the generated files: golden outputs, docs/METRICS.md, the JSON Schema
+update: ## Regenerate golden outputs, docs/METRICS.md and the JSON Schema
 	UPDATE=1 cargo test --locked --test metrics --test config --test cli
 
 .PHONY: soak
-soak: setup ## Put random faults on every component for ten minutes
+soak: setup ## Inject random faults into all components for ten minutes
 	UPKEEP_SOAK_SECONDS=600 cargo test --locked --test faults soak -- --nocapture
 
 .PHONY: campaign
-campaign: setup ## Make services fail at random for ten minutes and hold the pages against it (UPKEEP_CAMPAIGN_SEED)
+campaign: setup ## Inject random service failures for ten minutes and check the pages (UPKEEP_CAMPAIGN_SEED)
 	UPKEEP_CAMPAIGN_SECONDS=$${UPKEEP_CAMPAIGN_SECONDS:-600} cargo test --locked --test campaign -- --nocapture
 
 .PHONY: fuzz
-fuzz: ## Fuzz the parsers of untrusted input, a minute each (FUZZ_SECONDS)
+fuzz: ## Fuzz the parsers of untrusted input, one minute per target (FUZZ_SECONDS)
 	fuzz/run.sh
 
 .PHONY: bench
-bench: setup ## Measure ours beside the peers and print the table
+bench: setup ## Run the benchmarks against other exporters and print a table
 	cargo bench --locked --bench budgets

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# cargo-deny on deny.toml: licences, bans and sources always, advisories where their database is at hand.
+# Runs cargo-deny with deny.toml: licences, bans and sources always, advisories if their database exists.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -13,10 +13,10 @@ fi
 
 cargo fetch --locked --quiet
 cargo deny --offline check licenses bans sources
-# The reasons in deny.toml for advisories that are ignored say so.
+# deny.toml ignores advisories of these crates because only tests use them.
 for crate in quick-xml bincode; do
   if [ -n "$(cargo tree --offline --locked --quiet --edges normal,build --invert "$crate" 2>/dev/null)" ]; then
-    echo "$crate has advisories that deny.toml ignores for tests only, and the exporter links it"
+    echo "licences.sh: the exporter links $crate, but deny.toml ignores its advisories for tests only: remove the dependency"
     exit 1
   fi
 done
@@ -24,5 +24,5 @@ database=${CARGO_HOME:-$HOME/.cargo}/advisory-dbs
 if [ -d "$database" ] && [ -n "$(ls -A "$database")" ]; then
   cargo deny --offline check advisories
 else
-  echo "advisories: not checked, no database in $database (cargo deny fetch gets it)"
+  echo "licences.sh: advisories not checked: no database in $database; run cargo deny fetch"
 fi

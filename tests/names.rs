@@ -1,5 +1,4 @@
-//! What rules, dashboards and runbooks name exists: no alert and no panel may wait for a metric or a label that nobody
-//! exports.
+//! Rules, dashboards and documents name only metrics and labels that exist.
 
 #![allow(clippy::unwrap_used)]
 
@@ -19,7 +18,7 @@ use upkeep_exporter::model::MetricType;
 /// Labels that Prometheus attaches to every series it scrapes.
 const TARGET_LABELS: [&str; 2] = ["job", "instance"];
 
-/// Metrics that Prometheus makes itself; their labels are those of alerts and targets.
+/// Metrics of Prometheus itself, with the labels of alerts and targets.
 const OF_PROMETHEUS: [&str; 6] = [
     "ALERTS",
     "ALERTS_FOR_STATE",
@@ -69,7 +68,7 @@ fn rules() -> Vec<Rule> {
     rules
 }
 
-/// Every series name that the exporter's table makes, with its labels.
+/// All series names of the exporter's metric table, with their labels.
 fn exported() -> BTreeMap<String, BTreeSet<&'static str>> {
     let mut names = BTreeMap::new();
     for family in metrics::families() {
@@ -92,13 +91,13 @@ fn exported() -> BTreeMap<String, BTreeSet<&'static str>> {
     names
 }
 
-/// What one expression names: selectors with the labels they match by, and the labels that it groups or joins by, and
-/// those that it makes itself.
+/// The names in one expression: selectors with their label matchers, labels to group or join by, and labels that the expression
+/// creates.
 #[derive(Default)]
 struct Named {
     selectors: Vec<(String, Vec<String>)>,
     labels: Vec<String>,
-    made: Vec<String>,
+    created: Vec<String>,
 }
 
 impl ExprVisitor for Named {
@@ -109,9 +108,9 @@ impl ExprVisitor for Named {
             Expr::VectorSelector(selector) => Some(selector),
             Expr::MatrixSelector(matrix) => Some(&matrix.vs),
             Expr::Aggregate(aggregate) => {
-                // count_values("total", ...) makes the label `total`.
-                if let Some(Expr::StringLiteral(made)) = aggregate.param.as_deref() {
-                    self.made.push(made.val.clone());
+                // count_values("total", ...) creates the label `total`.
+                if let Some(Expr::StringLiteral(created)) = aggregate.param.as_deref() {
+                    self.created.push(created.val.clone());
                 }
                 self.labels.extend(
                     aggregate
@@ -136,8 +135,8 @@ impl ExprVisitor for Named {
                 None
             }
             Expr::Call(call) if call.func.name.starts_with("label_") => {
-                if let Some(Expr::StringLiteral(made)) = call.args.args.get(1).map(AsRef::as_ref) {
-                    self.made.push(made.val.clone());
+                if let Some(Expr::StringLiteral(created)) = call.args.args.get(1).map(AsRef::as_ref) {
+                    self.created.push(created.val.clone());
                 }
                 None
             }
@@ -153,7 +152,7 @@ impl ExprVisitor for Named {
     }
 }
 
-/// What in `expression` nobody exports.
+/// Returns the metrics and labels in `expression` that do not exist.
 fn unknown_names(expression: &str, recorded: &BTreeSet<String>) -> Vec<String> {
     let parsed = parser::parse(expression).unwrap_or_else(|error| panic!("{error}: {expression}"));
     let mut named = Named::default();
@@ -165,7 +164,7 @@ fn unknown_names(expression: &str, recorded: &BTreeSet<String>) -> Vec<String> {
         .copied()
         .chain(TARGET_LABELS)
         .chain(OF_ALERTS)
-        .chain(named.made.iter().map(String::as_str))
+        .chain(named.created.iter().map(String::as_str))
         .collect();
     let mut unknown = Vec::new();
     for (name, labels) in &named.selectors {
@@ -230,9 +229,9 @@ fn dashboards_name_only_what_exists() {
     }
 }
 
-/// The dashboard of components is tried on written series, so those have to be what is exported.
+/// The series for the tests of the Infrastructure dashboard must match the exported metrics.
 #[test]
-fn written_series_are_what_is_exported() {
+fn written_series_match_the_exported_metrics() {
     let (exported, none) = (exported(), BTreeSet::new());
     for series in dashboards::written_series() {
         let selector = series["series"].as_str().unwrap();
@@ -267,7 +266,7 @@ fn documents_name_only_what_exists() {
     }
 }
 
-/// Every word of `text` that looks like one of our metrics is one, or the beginning of one (`upkeep_process_...`).
+/// Asserts that every word that looks like a metric of the exporter is one, or a prefix of one (`upkeep_process_...`).
 fn assert_words_exist(text: &str, recorded: &BTreeSet<String>) {
     let exported = exported();
     let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
@@ -283,7 +282,7 @@ fn assert_words_exist(text: &str, recorded: &BTreeSet<String>) {
             || metrics::families().any(|family| family.name == word);
         assert!(
             known,
-            "{word} is named, but not exported: {}",
+            "{word} is not an exported metric: {}",
             text.lines().find(|l| l.contains(word)).unwrap()
         );
     }

