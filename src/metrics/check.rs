@@ -16,7 +16,7 @@ pub(super) static ROWS: &[Row] = &[
         Fill::Check(|view, series| {
             series.push_with(&[view.settings.kind.kind().as_str(), &view.target], 1_u64)
         }),
-        "A configured check with its kind and what it looks at.",
+        "A configured check, with its kind and target.",
     )
     .with_labels(&["kind", "target"]),
     Row::new(
@@ -26,13 +26,13 @@ pub(super) static ROWS: &[Row] = &[
             Some(run) => series.push(!matches!(run.outcome.conclusion, Conclusion::Failure(_))),
             None => Ok(()),
         }),
-        "1 if the last run succeeded, with a warning or slowly included, 0 if it failed.",
+        "1 if the last run succeeded, even slowly or with a warning; 0 if it failed.",
     ),
     Row::new(
         "upkeep_check_problem_info",
         Info,
         Fill::Check(problem),
-        "Why the check is not up; present only while it is degraded or down.",
+        "Reason why the check is degraded or down. Absent otherwise.",
     )
     .with_labels(&["reason"]),
     Row::new(
@@ -46,7 +46,7 @@ pub(super) static ROWS: &[Row] = &[
             }
             None => Ok(()),
         }),
-        "Response time of the last run, or how long the run took where nothing answered.",
+        "Response time of the last run, or the run's duration if there was no response.",
     )
     .in_unit(Unit::Seconds),
     Row::new(
@@ -56,7 +56,7 @@ pub(super) static ROWS: &[Row] = &[
             Some(times) => series.push_histogram(times),
             None => Ok(()),
         }),
-        "Response times of answered runs, and of timeouts at their deadline.",
+        "Response times of runs. A timeout counts with its deadline.",
     )
     .in_unit(Unit::Seconds),
     Row::new(
@@ -70,7 +70,7 @@ pub(super) static ROWS: &[Row] = &[
             series.push_with(&[Status::Degraded.as_str()], thresholds.degraded.as_secs_f64())?;
             series.push_with(&[Status::Down.as_str()], thresholds.down.as_secs_f64())
         }),
-        "Response time from which the check is degraded or down, as configured.",
+        "Configured response time from which the check is degraded or down.",
     )
     .with_labels(&["threshold"])
     .in_unit(Unit::Seconds),
@@ -78,31 +78,33 @@ pub(super) static ROWS: &[Row] = &[
         "upkeep_check_runs_total",
         Counter,
         Fill::Check(|view, series| series.push(view.runs)),
-        "Runs of the check that ended.",
+        "Completed runs of the check.",
     ),
     Row::new(
         "upkeep_check_failures_total",
         Counter,
         Fill::Check(|view, series| series.push(view.failures)),
-        "Runs of the check that failed.",
+        "Failed runs of the check.",
     ),
     Row::new(
         "upkeep_check_inconclusive_runs_total",
         Counter,
         Fill::Check(|view, series| series.push(view.inconclusive_runs)),
-        "Runs that the exporter's own lack of time, descriptors, memory or ports spoilt; they change no status.",
+        "Runs without a result because the exporter lacked CPU time, file descriptors, memory, ports or threads, or \
+         because the service manager had not answered. They do not change the status.",
     ),
     Row::new(
         "upkeep_check_consecutive_inconclusive_runs",
         Gauge,
         Fill::Check(|view, series| series.push(view.consecutive_inconclusive_runs)),
-        "Inconclusive runs in a row, up to now. After five in a row for lack of time the next failure counts.",
+        "Inconclusive runs in a row, up to now. After five in a row for lack of CPU time, failures count until a run \
+         succeeds.",
     ),
     Row::new(
         "upkeep_check_missed_runs_total",
         Counter,
         Fill::Check(|view, series| series.push(view.missed_runs)),
-        "Ticks at which the run before was still under way.",
+        "Runs skipped because the previous run was still in progress.",
     ),
     Row::new(
         "upkeep_check_consecutive_failures",
@@ -111,7 +113,7 @@ pub(super) static ROWS: &[Row] = &[
             Some(_) => series.push(view.consecutive_failures),
             None => Ok(()),
         }),
-        "Failures in a row up to the last run.",
+        "Failed runs in a row, up to the last run.",
     ),
     Row::new(
         "upkeep_check_last_run_timestamp_seconds",
@@ -120,7 +122,7 @@ pub(super) static ROWS: &[Row] = &[
             Some(ended) => series.push(ended),
             None => Ok(()),
         }),
-        "Unix time at which the last run ended, before a restart of the exporter included.",
+        "Unix time when the last run ended. Survives a restart of the exporter.",
     )
     .in_unit(Unit::Seconds),
     Row::new(
@@ -130,14 +132,14 @@ pub(super) static ROWS: &[Row] = &[
             Some(ended) => series.push(ended),
             None => Ok(()),
         }),
-        "Unix time at which the last successful run ended, before a restart of the exporter included.",
+        "Unix time when the last successful run ended. Survives a restart of the exporter.",
     )
     .in_unit(Unit::Seconds),
     Row::new(
         "upkeep_check_stale_after_seconds",
         Gauge,
         Fill::Check(|view, series| series.push(view.settings.stale_after().as_secs_f64())),
-        "Age of the last result from which the check's status is unknown.",
+        "Age of the last result from which the status of the check is unknown.",
     )
     .in_unit(Unit::Seconds),
 ];

@@ -1,4 +1,4 @@
-//! docs/METRICS.md, made out of the table.
+//! Generates docs/METRICS.md from the table of metrics.
 
 use std::fmt::Write;
 
@@ -10,27 +10,27 @@ use crate::model::{CheckKind, Condition, Family, MetricType, Reason, Scope, Stat
 const OPENING: &str = "\
 # Metrics
 
-<!-- Made out of the metric table in src/metrics: `UPDATE=1 cargo test --test metrics` writes it anew. -->
+<!-- Generated from the metric table in src/metrics. To update: `UPDATE=1 cargo test --test metrics`. -->
 
-The exporter serves its metrics at `/metrics`: in OpenMetrics 1.0 where the scraper asks for it, in the classic text
-format (0.0.4) otherwise, compressed with gzip where accepted. A scrape never waits for a check: it shows what the
-exporter knew when the scrape arrived.
+The exporter serves its metrics at `/metrics`: in OpenMetrics 1.0 if the scraper accepts it, otherwise in the classic text
+format (0.0.4). Responses are compressed with gzip if the scraper accepts it. A scrape never waits for a check. It returns
+the state at the time of the scrape.
 
-Where a label named `service` would be attached to the target too (Prometheus Operator's ServiceMonitor), set
-`honorLabels: true`: `service` here is what your users call it.
+Every series of a service has the label `service`. If your scraper also attaches a target label of that name (such as the
+ServiceMonitor of the Prometheus Operator), set `honorLabels: true`.
 
-## What is absent, and what is zero
+## Absent and zero
 
-- Counters, histograms, tolerances and thresholds exist from the start, with their zero.
-- Gauges of a run are absent before the check's first run, and `upkeep_service_up` while nothing is known.
-- What could not be read (for lack of privileges, say) is absent, never 0.
-- What left the configuration leaves no series.
-- Every label comes from the configuration, so the number of series is known before the start: `check-config` prints it.
+- Counters, histograms, tolerances and thresholds exist from the start. Counters and histograms start at zero.
+- Gauges of a run are absent before the first run of the check. `upkeep_service_up` is absent while the status is unknown.
+- Values that can't be read, for example for lack of privileges, are absent, never 0.
+- Services and checks that are removed from the configuration have no series.
+- The configuration limits the number of series. `check-config` prints the maximum.
 
 In the classic format a family of type info is a gauge whose value is always 1.
 ";
 
-/// The whole document.
+/// Renders the document.
 pub fn markdown() -> String {
     let mut text = String::from(OPENING);
     let sections = [
@@ -60,7 +60,7 @@ pub fn markdown() -> String {
         "exporter",
         &common(Scope::Exporter),
     );
-    text.push_str("\n## Values of labels\n\n| label | values |\n| --- | --- |\n");
+    text.push_str("\n## Label values\n\n| label | values |\n| --- | --- |\n");
     words(&mut text, "status", Status::ALL.iter().map(|word| word.as_str()));
     words(
         &mut text,
@@ -86,17 +86,14 @@ fn common(scope: Scope) -> Vec<&'static Family> {
         .collect()
 }
 
-// Writing to a string does not fail, so the results are dropped.
+// Writing to a string can't fail, so the results are ignored.
 fn section(text: &mut String, title: &str, scope: Scope, subject: &str, families: &[&Family]) {
     let _ = write!(text, "\n## {title}\n\n");
     if !scope.labels().is_empty() {
         let labels = list(scope.labels());
-        let _ = write!(
-            text,
-            "Every {subject} has these; their labels begin with {labels}.\n\n"
-        );
+        let _ = write!(text, "Series per {subject}. The first labels are {labels}.\n\n");
     }
-    text.push_str("| metric | type | unit | further labels | meaning |\n| --- | --- | --- | --- | --- |\n");
+    text.push_str("| metric | type | unit | other labels | meaning |\n| --- | --- | --- | --- | --- |\n");
     for family in families {
         let Family {
             name,

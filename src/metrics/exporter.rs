@@ -17,27 +17,27 @@ pub(super) static ROWS: &[Row] = &[
         "upkeep_build_info",
         Info,
         Fill::Exporter(|_, series| series.push_with(&[env!("CARGO_PKG_VERSION"), REVISION], 1_u64)),
-        "The version of the exporter and the revision it was built from.",
+        "Version of the exporter and the revision it was built from.",
     )
     .with_labels(&["version", "revision"]),
     Row::new(
         "upkeep_clock_timestamp_seconds",
         Gauge,
         Fill::Exporter(|exposed, series| series.push(exposed.snapshot.taken)),
-        "Unix time on the exporter's clock, which the since-times are of.",
+        "Current Unix time of the exporter.",
     )
     .in_unit(Unit::Seconds),
     Row::new(
         "upkeep_config_last_reload_successful",
         Gauge,
         Fill::Exporter(|exposed, series| series.push(exposed.snapshot.exporter.last_reload_successful)),
-        "1 if the last attempt to load the configuration succeeded, 0 if it failed.",
+        "1 if the last load of the configuration succeeded, 0 if it failed.",
     ),
     Row::new(
         "upkeep_config_last_reload_success_timestamp_seconds",
         Gauge,
         Fill::Exporter(|exposed, series| series.push(exposed.snapshot.exporter.last_reload_success)),
-        "Unix time at which the configuration was last loaded.",
+        "Unix time when the configuration was last loaded successfully.",
     )
     .in_unit(Unit::Seconds),
     Row::new(
@@ -47,8 +47,8 @@ pub(super) static ROWS: &[Row] = &[
             Some(web) => series.push(web.last_reload_successful),
             None => Ok(()),
         }),
-        "1 if the web configuration was loaded as it is on disk, 0 if it is broken and the one before is in use; absent \
-         without one.",
+        "1 if the last load of the web configuration succeeded, 0 if it failed and the previous one stays in use. \
+         Absent without a web configuration.",
     ),
     Row::new(
         "upkeep_web_refused_requests_total",
@@ -58,8 +58,8 @@ pub(super) static ROWS: &[Row] = &[
             let mut refused = web.flat_map(|web| &web.refused);
             refused.try_for_each(|(reason, count)| series.push_with(&[reason], *count))
         }),
-        "Requests refused by the web configuration, by reason: unauthorized, too_many_failures, rate_limit or busy. Absent \
-         without a web configuration.",
+        "Requests refused because of the web configuration, by reason: unauthorized, too_many_failures, rate_limit \
+         or busy. Absent without a web configuration.",
     )
     .with_labels(&["reason"]),
     Row::new(
@@ -69,7 +69,7 @@ pub(super) static ROWS: &[Row] = &[
             Some(is_saved) => series.push(is_saved),
             None => Ok(()),
         }),
-        "1 if what lasts beyond a restart was saved, 0 if that failed; absent without a state directory.",
+        "1 if the last save of the state file succeeded, 0 if it failed. Absent without a state directory.",
     ),
     Row::new(
         "upkeep_status_file_last_write_successful",
@@ -78,7 +78,7 @@ pub(super) static ROWS: &[Row] = &[
             Some(file) => series.push(file.is_written),
             None => Ok(()),
         }),
-        "1 if the status file was written, 0 if that failed; absent without --status.file.",
+        "1 if the last write of the status file succeeded, 0 if it failed. Absent without --status.file.",
     ),
     Row::new(
         "upkeep_status_file_last_write_timestamp_seconds",
@@ -87,29 +87,29 @@ pub(super) static ROWS: &[Row] = &[
             Some(file) => series.push(file.last_written),
             None => Ok(()),
         }),
-        "Unix time at which the status file was last written, 0 before that; absent without --status.file.",
+        "Unix time when the status file was last written, 0 before the first write. Absent without --status.file.",
     )
     .in_unit(Unit::Seconds),
     Row::new(
         "upkeep_scheduler_lag_seconds",
         Histogram,
         Fill::Exporter(|exposed, series| series.push_histogram(&exposed.snapshot.exporter.scheduler_lag)),
-        "Time from the planned to the actual start of runs.",
+        "Delay from the planned to the actual start of a run.",
     )
     .in_unit(Unit::Seconds),
     Row::new(
         "upkeep_exporter_lost_seconds_total",
         Counter,
         Fill::Exporter(|exposed, series| series.push(exposed.snapshot.exporter.lost.as_secs_f64())),
-        "Time that the runtime of the checks stood still: the process was frozen, throttled or short of CPU time. It is not \
-         counted as response time, and extends deadlines.",
+        "Time in which checks could not run because the exporter was frozen, throttled or short of CPU time. It \
+         extends deadlines and does not count as response time.",
     )
     .in_unit(Unit::Seconds),
     Row::new(
         "upkeep_runs_in_flight",
         Gauge,
         Fill::Exporter(|exposed, series| series.push(exposed.snapshot.exporter.runs_in_flight)),
-        "Runs under way.",
+        "Runs in progress.",
     ),
     Row::new(
         "upkeep_probe_requests_total",
@@ -118,7 +118,7 @@ pub(super) static ROWS: &[Row] = &[
             Some(probes) => series.push(probes.runs),
             None => Ok(()),
         }),
-        "Probes made for /probe; absent without modules.",
+        "Probes run for /probe. Absent without modules.",
     ),
     Row::new(
         "upkeep_probe_failures_total",
@@ -127,7 +127,7 @@ pub(super) static ROWS: &[Row] = &[
             Some(probes) => series.push(probes.failures),
             None => Ok(()),
         }),
-        "Probes made for /probe that failed; absent without modules.",
+        "Failed probes of /probe. Absent without modules.",
     ),
     Row::new(
         "upkeep_probe_inconclusive_total",
@@ -136,8 +136,8 @@ pub(super) static ROWS: &[Row] = &[
             Some(probes) => series.push(probes.inconclusive),
             None => Ok(()),
         }),
-        "Probes made for /probe that the exporter's own lack of time, descriptors, memory or ports spoilt; they are \
-         answered with 503. Absent without modules.",
+        "Probes without a result because the exporter lacked CPU time, file descriptors, memory, ports or threads. \
+         The response is 503. Absent without modules.",
     ),
     Row::new(
         "upkeep_probe_refused_total",
@@ -147,7 +147,7 @@ pub(super) static ROWS: &[Row] = &[
             let mut refused = probes.flat_map(|probes| &probes.refused);
             refused.try_for_each(|(reason, count)| series.push_with(&[reason], *count))
         }),
-        "Requests and connections of /probe that were refused, by reason.",
+        "Requests to /probe and connections of probes that were refused, by reason. Absent without modules.",
     )
     .with_labels(&["reason"]),
     Row::new(
@@ -157,6 +157,6 @@ pub(super) static ROWS: &[Row] = &[
             Some(probes) => series.push(probes.in_flight),
             None => Ok(()),
         }),
-        "Probes under way.",
+        "Probes in progress. Absent without modules.",
     ),
 ];

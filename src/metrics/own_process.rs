@@ -106,7 +106,7 @@ pub(super) static ROWS: &[Row] = &[
         "process_max_fds",
         Gauge,
         None,
-        "Limit of open file descriptors of the exporter.",
+        "Maximum number of open file descriptors of the exporter.",
         |process| process.max_fds
     ),
     row!(
@@ -120,7 +120,7 @@ pub(super) static ROWS: &[Row] = &[
         "process_start_time_seconds",
         Gauge,
         Seconds,
-        "Unix time at which the exporter started.",
+        "Unix time when the exporter started.",
         |process| Some(process.start_time)
     ),
 ];

@@ -10,7 +10,7 @@ pub(super) static ROWS: &[Row] = &[
         "upkeep_service_info",
         Info,
         Fill::Service(|view, series| series.push_with(&[&view.service.name], 1_u64)),
-        "A configured service with its display name; count services by this.",
+        "A configured service, with its display name. Count services with this metric.",
     )
     .with_labels(&["name"]),
     Row::new(
@@ -21,7 +21,7 @@ pub(super) static ROWS: &[Row] = &[
             Status::Down => series.push(0_u64),
             Status::Unknown => Ok(()),
         }),
-        "1 while the service is up or degraded, 0 while it is down; absent while unknown.",
+        "1 while the service is up or degraded, 0 while it is down. Absent while unknown.",
     ),
     Row::new(
         "upkeep_service_status",
@@ -43,7 +43,7 @@ pub(super) static ROWS: &[Row] = &[
                 .zip(view.conditions.iter().flatten())
                 .try_for_each(|(condition, since)| series.push_with(&[condition.as_str()], *since))
         }),
-        "Unix time since which the condition holds, 0 while it does not; absent before the first verdict.",
+        "Unix time since when the condition holds, 0 while it does not. Absent before the first status.",
     )
     .with_labels(&["condition"])
     .in_unit(Unit::Seconds),
@@ -56,7 +56,7 @@ pub(super) static ROWS: &[Row] = &[
                 series.push_with(&[condition.as_str()], tolerance.as_secs_f64())
             })
         }),
-        "How long the condition is borne before its alert fires, as configured.",
+        "Configured time that the condition may last before its alert fires.",
     )
     .with_labels(&["condition"])
     .in_unit(Unit::Seconds),
@@ -69,19 +69,20 @@ pub(super) static ROWS: &[Row] = &[
                 .zip(view.confirmed.iter().flatten())
                 .try_for_each(|(condition, confirmed)| series.push_with(&[condition.as_str()], *confirmed))
         }),
-        "1 once runs have seen the condition for its tolerance less one recheck interval, until it ends; else 0.",
+        "1 once runs confirmed the condition for its tolerance minus one recheck interval, until it ends; 0 \
+         otherwise.",
     )
     .with_labels(&["condition"]),
     Row::new(
         "upkeep_service_maintenance",
         Gauge,
         Fill::Service(|_, series| series.push(0_u64)),
-        "1 while the service is in a maintenance window, during which alerts leave it out.",
+        "1 while the service is in a maintenance window, in which its alerts do not fire.",
     ),
     Row::new(
         "upkeep_service_status_changes_total",
         Counter,
         Fill::Service(|view, series| series.push(view.status_changes)),
-        "Changes of the service's status.",
+        "Changes of the status of the service.",
     ),
 ];

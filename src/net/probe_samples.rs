@@ -10,19 +10,19 @@ use crate::model::{Family, Report, Sample};
 pub static DNS_LOOKUP_TIME: Family = Family::probe(
     "probe_dns_lookup_time_seconds",
     &[],
-    "Duration of finding the addresses of the target's name, in seconds.",
+    "Duration of the name resolution in seconds.",
 );
 /// The protocol of the address that was taken.
 pub static IP_PROTOCOL: Family = Family::probe(
     "probe_ip_protocol",
     &[],
-    "IP version of the address that was taken: 4 or 6.",
+    "IP version of the address used: 4 or 6.",
 );
 /// Tells one address from another without being one.
 pub static IP_ADDR_HASH: Family = Family::probe(
     "probe_ip_addr_hash",
     &[],
-    "Hash of the address that was taken; it changes when the address does.",
+    "Hash of the address used. It changes when the address changes.",
 );
 
 /// The families that a probe of any kind with an address has.

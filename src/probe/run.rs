@@ -16,11 +16,7 @@ use crate::model::{
 };
 
 static SUCCESS: Family = Family::probe("probe_success", &[], "1 if the probe succeeded, 0 if it failed.");
-static DURATION: Family = Family::probe(
-    "probe_duration_seconds",
-    &[],
-    "Duration of the probe, in seconds.",
-);
+static DURATION: Family = Family::probe("probe_duration_seconds", &[], "Duration of the probe in seconds.");
 
 /// The part of its deadline that a probe may lose without that explaining a timeout: one in this many.
 const SMALL_PART: u32 = 10;

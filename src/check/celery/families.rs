@@ -10,32 +10,30 @@ use crate::net::tls::CERTIFICATE_NOT_AFTER;
 static WORKERS: Family = Family::gauge(
     "upkeep_celery_workers",
     &[],
-    "Celery workers that answered the ping of the last run.",
+    "Workers that responded to the ping of the last run.",
 );
-static MIN_WORKERS: Family = Family::gauge(
-    "upkeep_celery_min_workers",
-    &[],
-    "The fewest workers that are enough, as configured.",
-);
+static MIN_WORKERS: Family =
+    Family::gauge("upkeep_celery_min_workers", &[], "Configured minimum of workers.");
 static EXPECTED_WORKERS: Family = Family::gauge(
     "upkeep_celery_expected_workers",
     &[],
-    "How many workers there should be, as configured; absent where nothing is.",
+    "Configured number of expected workers. Absent if not configured.",
 );
 static WORKER_UP: Family = Family::gauge(
     "upkeep_celery_worker_up",
     &["worker"],
-    "1 for a worker that answered the last ping, 0 for one that answered within the last hour but not now; at most 100 workers, names cut at 64 bytes.",
+    "1 if the worker responded to the last ping, 0 if it only responded within the last hour. At most 100 workers, \
+     names cut at 64 bytes.",
 );
 static QUEUE_MESSAGES: Family = Family::gauge(
     "upkeep_celery_queue_messages",
     &["queue"],
-    "Messages that wait in a configured queue, all its priorities together.",
+    "Messages waiting in a configured queue, summed over priorities.",
 );
 static QUEUE_MESSAGES_LIMIT: Family = Family::gauge(
     "upkeep_celery_queue_messages_limit",
     &["queue"],
-    "The most messages that are not too many, as configured (max_messages); absent where nothing is.",
+    "Configured maximum of waiting messages (max_messages). Absent if not configured.",
 );
 
 /// The families of celery checks.

@@ -10,20 +10,20 @@ use crate::model::{Family, Report};
 pub static FAILED_DUE_TO_REGEX: Family = Family::probe(
     "probe_failed_due_to_regex",
     &[],
-    "1 where the target's answer did not match a regular expression, otherwise 0.",
+    "1 if the probe failed because the response did not match a regular expression, otherwise 0.",
 );
 /// Whether other bytes came.
 pub static FAILED_DUE_TO_BYTES: Family = Family::probe(
     "probe_failed_due_to_bytes",
     &[],
-    "1 where the target's answer was not the expected bytes, otherwise 0.",
+    "1 if the probe failed because the response was not the expected bytes, otherwise 0.",
 );
 /// What was found in lines. The configuration names the labels: each sample points at a declaration of its own, with this
 /// name and help.
 pub static EXPECT_INFO: Family = Family::probe(
     "probe_expect_info",
     &[],
-    "1; the labels are those that the configuration takes out of the target's answer.",
+    "Always 1. The labels are extracted from the response, as configured.",
 );
 
 /// The families that a dialogue has.

@@ -10,17 +10,17 @@ use crate::net::tls::CERTIFICATE_NOT_AFTER;
 static RESPONSE_CODE: Family = Family::gauge(
     "upkeep_dns_response_code",
     &[],
-    "The response code of the name server's answer: 0 is NOERROR, 2 SERVFAIL, 3 NXDOMAIN, 5 REFUSED.",
+    "Response code of the name server: 0 is NOERROR, 2 SERVFAIL, 3 NXDOMAIN, 5 REFUSED.",
 );
 static RECORDS: Family = Family::gauge(
     "upkeep_dns_records",
     &["section"],
-    "Records in a section of the name server's answer.",
+    "Records in this section of the response.",
 );
 static SOA_SERIAL: Family = Family::gauge(
     "upkeep_dns_soa_serial",
     &[],
-    "The serial number of the zone; only where SOA records are asked for.",
+    "Serial number of the zone. Only for queries of type SOA.",
 );
 
 /// The families of dns checks.
@@ -29,7 +29,7 @@ pub const FAMILIES: &[&Family] = &[&RESPONSE_CODE, &RECORDS, &SOA_SERIAL, &CERTI
 static PROBE_DURATION: Family = Family::probe(
     "probe_dns_duration_seconds",
     &["phase"],
-    "How long each part of the question took, in seconds.",
+    "Duration of each phase of the query in seconds.",
 );
 static PROBE_ANSWER_RRS: Family =
     Family::probe("probe_dns_answer_rrs", &[], "Records in the answer section.");
@@ -46,9 +46,9 @@ static PROBE_ADDITIONAL_RRS: Family = Family::probe(
 static PROBE_QUERY_SUCCEEDED: Family = Family::probe(
     "probe_dns_query_succeeded",
     &[],
-    "1 where the name server answered, whatever it said.",
+    "1 if the name server responded, with any response code; otherwise 0.",
 );
-static PROBE_SERIAL: Family = Family::probe("probe_dns_serial", &[], "The serial number of the zone.");
+static PROBE_SERIAL: Family = Family::probe("probe_dns_serial", &[], "Serial number of the zone.");
 
 /// The families that a probe of a name server has, beside those of every probe.
 pub const PROBE_FAMILIES: &[&Family] = &[

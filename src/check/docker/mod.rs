@@ -39,7 +39,7 @@ pub static STATE: Family = Family {
     unit: Unit::None,
     scope: Scope::Check,
     labels: &["state"],
-    help: "State of the container: 1 for the current one, 0 for the others; absent while unknown.",
+    help: "State of the container: 1 for the current state, 0 for the others. Absent while unknown.",
 };
 
 /// One-hot over what a health check says.
@@ -49,7 +49,8 @@ pub static HEALTH: Family = Family {
     unit: Unit::None,
     scope: Scope::Check,
     labels: &["health"],
-    help: "Health of the running container: 1 for the current one, 0 for the others; absent where it has no health check.",
+    help: "Health of the running container: 1 for the current health, 0 for the others. Absent without a health \
+           check.",
 };
 
 /// The engine's count.
@@ -69,7 +70,7 @@ pub static EXIT_CODE: Family = Family {
     unit: Unit::None,
     scope: Scope::Check,
     labels: &[],
-    help: "Exit code of the container that ended or is being restarted; absent while it runs and before it ever did.",
+    help: "Exit code of the container. Absent while it runs and before its first run.",
 };
 
 /// When it was started.
@@ -79,7 +80,7 @@ pub static STARTED: Family = Family {
     unit: Unit::Seconds,
     scope: Scope::Check,
     labels: &[],
-    help: "Unix time at which the container was last started; absent where it never was.",
+    help: "Unix time when the container was last started. Absent if it never was.",
 };
 
 /// The longest answer: one with five entries of the health log and many labels has some 50 kB.

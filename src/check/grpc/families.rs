@@ -8,7 +8,7 @@ use crate::net::tls::CERTIFICATE_NOT_AFTER;
 pub static STATUS_CODE: Family = Family::gauge(
     "upkeep_grpc_status_code",
     &[],
-    "gRPC status code of the last run's call, as a client sees it: 0 is OK. Absent where there was no answer.",
+    "gRPC status code of the call: 0 is OK. Absent if there was no response.",
 );
 
 /// The families of grpc checks.
@@ -18,25 +18,26 @@ pub const FAMILIES: &[&Family] = &[&STATUS_CODE, &CERTIFICATE_NOT_AFTER];
 pub static PROBE_STATUS_CODE: Family = Family::probe(
     "probe_grpc_status_code",
     &[],
-    "gRPC status code of the health check; 14 (UNAVAILABLE) where there was no answer, 4 where its deadline passed.",
+    "gRPC status code of the health check; 14 (UNAVAILABLE) if there was no response, 4 (DEADLINE_EXCEEDED) after a \
+     timeout.",
 );
 /// How long each part took.
 pub static PROBE_DURATION: Family = Family::probe(
     "probe_grpc_duration_seconds",
     &["phase"],
-    "Duration of each part of the health check, in seconds; 0 for parts that were not reached.",
+    "Duration of each phase of the health check in seconds; 0 for phases that were not reached.",
 );
 /// What the server said.
 pub static PROBE_RESPONSE: Family = Family::probe(
     "probe_grpc_healthcheck_response",
     &["serving_status"],
-    "1 for the serving status that the target told, 0 for the others.",
+    "1 for the serving status that the target reported, 0 for the others.",
 );
 /// Whether TLS was spoken.
 pub static PROBE_SSL: Family = Family::probe(
     "probe_grpc_ssl",
     &[],
-    "1 where the connection was over TLS, otherwise 0.",
+    "1 if the connection used TLS, otherwise 0.",
 );
 
 /// The families that a probe has beside those of every address.

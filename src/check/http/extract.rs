@@ -20,7 +20,7 @@ pub static EXTRACTED: Family = Family {
     unit: Unit::None,
     scope: Scope::Check,
     labels: &["name", "unit"],
-    help: "Number taken out of the JSON body of the last run's response, in the unit that the configuration names.",
+    help: "Number extracted from the JSON body of the response, in the configured unit.",
 };
 
 /// The version that the body tells.
@@ -30,7 +30,7 @@ pub static VERSION_INFO: Family = Family {
     unit: Unit::None,
     scope: Scope::Check,
     labels: &["version"],
-    help: "Version of what answers, taken out of the JSON body of the last run's response.",
+    help: "Version of the service, extracted from the JSON body of the response.",
 };
 
 /// The longest version, in characters; more is cut.

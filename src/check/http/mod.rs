@@ -47,7 +47,7 @@ pub static STATUS_CODE: Family = Family {
     unit: Unit::None,
     scope: Scope::Check,
     labels: &[],
-    help: "Status code of the last run's final response, 0 where there was none.",
+    help: "Status code of the final response, 0 if there was none.",
 };
 
 /// How long each part of the last run took.
@@ -57,7 +57,7 @@ pub static PHASE_DURATION: Family = Family {
     unit: Unit::Seconds,
     scope: Scope::Check,
     labels: &["phase"],
-    help: "Duration of each part of the last run, redirects added up; 0 for parts that were not reached.",
+    help: "Duration of each phase of the last run, summed over redirects; 0 for phases that were not reached.",
 };
 
 /// The families of http checks.

@@ -12,40 +12,44 @@ use crate::net::tls;
 static STATUS_CODE: Family = Family::probe(
     "probe_http_status_code",
     &[],
-    "Status code of the final response, 0 where there was none.",
+    "Status code of the final response, 0 if there was none.",
 );
 static CONTENT_LENGTH_FAMILY: Family = Family::probe(
     "probe_http_content_length",
     &[],
-    "Length of the final response's body as its head tells it, -1 where it does not.",
+    "Content-Length of the final response, -1 if it has none.",
 );
-static REDIRECTS: Family = Family::probe("probe_http_redirects", &[], "Redirects that were followed.");
-static SSL: Family = Family::probe("probe_http_ssl", &[], "1 if the final response came over TLS.");
+static REDIRECTS: Family = Family::probe("probe_http_redirects", &[], "Number of redirects followed.");
+static SSL: Family = Family::probe(
+    "probe_http_ssl",
+    &[],
+    "1 if the final response came over TLS, otherwise 0.",
+);
 static VERSION: Family = Family::probe("probe_http_version", &[], "HTTP version of the final response.");
 static UNCOMPRESSED: Family = Family::probe(
     "probe_http_uncompressed_body_length",
     &[],
-    "Bytes of the final response's body, without its compression.",
+    "Length of the uncompressed body of the final response in bytes.",
 );
 static LAST_MODIFIED_FAMILY: Family = Family::probe(
     "probe_http_last_modified_timestamp_seconds",
     &[],
-    "Unix time of the final response's Last-Modified.",
+    "Last-Modified header of the final response, as a Unix time.",
 );
 static DURATION: Family = Family::probe(
     "probe_http_duration_seconds",
     &["phase"],
-    "Duration of each part of the request, redirects added up.",
+    "Duration of each phase of the request in seconds, summed over redirects.",
 );
 static FAILED_BY_REGEX: Family = Family::probe(
     "probe_failed_due_to_regex",
     &[],
-    "1 if a regular expression about the body or a header made the probe fail.",
+    "1 if the probe failed because of a regular expression for the body or a header, otherwise 0.",
 );
 static FAILED_BY_CEL: Family = Family::probe(
     "probe_failed_due_to_cel",
     &[],
-    "1 if a CEL expression about the body made the probe fail; only where there is one.",
+    "1 if the probe failed because of a CEL expression for the body, otherwise 0. Only if one is configured.",
 );
 
 /// The families of http probes.

@@ -7,7 +7,7 @@ use crate::model::{Family, Phase, Report, Sample};
 static REPLY_HOP_LIMIT: Family = Family::gauge(
     "upkeep_icmp_reply_hop_limit",
     &[],
-    "Hop limit (TTL for IPv4) that the echo reply arrived with; it changes when the way back does.",
+    "Hop limit (TTL for IPv4) of the echo reply. It changes when the return path changes.",
 );
 
 /// The families of icmp checks.
@@ -16,7 +16,7 @@ pub const FAMILIES: &[&Family] = &[&REPLY_HOP_LIMIT];
 static PROBE_DURATION: Family = Family::probe(
     "probe_icmp_duration_seconds",
     &["phase"],
-    "How long each part of the ping took, in seconds.",
+    "Duration of each phase of the ping in seconds.",
 );
 static PROBE_REPLY_HOP_LIMIT: Family = Family::probe(
     "probe_icmp_reply_hop_limit",

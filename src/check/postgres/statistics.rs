@@ -20,56 +20,56 @@ pub static VERSION_INFO: Family = Family {
     ..family(
         "upkeep_postgres_version_info",
         Unit::None,
-        "Version of the server, as in version 15.14.",
+        "Version of the server, such as 15.14.",
     )
 };
 /// Whether it replays what another server wrote.
 pub static IN_RECOVERY: Family = family(
     "upkeep_postgres_in_recovery",
     Unit::None,
-    "Whether the server is in recovery: 1 for a standby, 0 for a primary.",
+    "1 if the server is in recovery (a standby), 0 if it is a primary.",
 );
 /// Sessions of clients.
 pub static CONNECTIONS: Family = family(
     "upkeep_postgres_connections",
     Unit::None,
-    "Sessions of clients, this check's own included.",
+    "Client sessions, including the one of this check.",
 );
 /// The most there can be.
 pub static MAX_CONNECTIONS: Family = family(
     "upkeep_postgres_max_connections",
     Unit::None,
-    "The server's max_connections.",
+    "Value of the server setting max_connections.",
 );
 /// The configured limit of the share.
 pub static CONNECTION_RATIO_LIMIT: Family = family(
     "upkeep_postgres_connection_ratio_limit",
     Unit::None,
-    "Configured share of max_connections in use from which on the check warns.",
+    "Configured ratio of used connections to max_connections from which the check warns.",
 );
 /// How far a standby is behind.
 pub static REPLICATION_LAG: Family = family(
     "upkeep_postgres_replication_lag_seconds",
     Unit::Seconds,
-    "Of a standby: how long it has not caught up with what it replays; of a primary with standbys: their largest lag.",
+    "On a standby, time since it last caught up with the replay; on a primary, the largest lag of its standbys.",
 );
 /// The configured limit of the lag.
 pub static REPLICATION_LAG_LIMIT: Family = family(
     "upkeep_postgres_replication_lag_limit_seconds",
     Unit::Seconds,
-    "Configured replication lag from which on the check warns.",
+    "Configured replication lag from which the check warns.",
 );
 /// The size of the database.
 pub static DATABASE_SIZE: Family = family(
     "upkeep_postgres_database_size_bytes",
     Unit::Bytes,
-    "Size of the database on disk, measured each 60 seconds at most.",
+    "Size of the database on disk, measured at most every 60 seconds.",
 );
 /// The oldest transaction.
 pub static OLDEST_TRANSACTION: Family = family(
     "upkeep_postgres_oldest_transaction_seconds",
     Unit::Seconds,
-    "Age of the oldest open transaction of a client, 0 where none is open.",
+    "Age of the oldest open client transaction, 0 if there is none.",
 );
 
 /// A sample of a family without labels of its own.

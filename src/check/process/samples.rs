@@ -34,7 +34,7 @@ pub static PROCESSES: Family = family(
     "upkeep_processes",
     MetricType::Gauge,
     Unit::None,
-    "Matching processes; zombies, the exporter and the processes of its own command left out.",
+    "Matching processes, without zombies, the exporter and the processes of its own command.",
 );
 
 /// CPU time.
@@ -42,7 +42,7 @@ pub static CPU: Family = family(
     "upkeep_process_cpu_seconds_total",
     MetricType::Counter,
     Unit::Seconds,
-    "CPU time in user and kernel mode of the processes that match or matched; does not fall when one of them ends.",
+    "User and system CPU time of the processes that match or matched. Does not fall when one of them ends.",
 );
 
 /// Memory.
@@ -50,7 +50,7 @@ pub static RESIDENT_MEMORY: Family = family(
     "upkeep_process_resident_memory_bytes",
     MetricType::Gauge,
     Unit::Bytes,
-    "Resident memory of the matching processes, pages that they share counted for each.",
+    "Resident memory of the matching processes. Shared pages count once per process.",
 );
 
 /// Descriptors.
@@ -58,7 +58,7 @@ pub static OPEN_FDS: Family = family(
     "upkeep_process_open_fds",
     MetricType::Gauge,
     Unit::None,
-    "Open file descriptors of the matching processes; absent when not all of them can be read.",
+    "Open file descriptors of the matching processes. Absent if some of them can't be read.",
 );
 
 /// The limit of descriptors.
@@ -66,7 +66,7 @@ pub static MAX_FDS: Family = family(
     "upkeep_process_max_fds",
     MetricType::Gauge,
     Unit::None,
-    "The smallest soft limit of open file descriptors among the matching processes.",
+    "Lowest soft limit of open file descriptors among the matching processes.",
 );
 
 /// Threads.
@@ -82,7 +82,7 @@ pub static START_TIME: Family = family(
     "upkeep_process_start_time_seconds",
     MetricType::Gauge,
     Unit::Seconds,
-    "When the oldest of the matching processes started, as a Unix time.",
+    "Unix time when the oldest matching process started.",
 );
 
 fn sample(family: &'static Family, value: f64) -> Sample {

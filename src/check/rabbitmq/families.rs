@@ -32,7 +32,7 @@ pub static VERSION_INFO: Family = Family {
 pub static ALARM: Family = Family::gauge(
     "upkeep_rabbitmq_alarm",
     &["alarm"],
-    "1 while this alarm (memory or disk) is in effect on a node of the cluster and publishers are blocked; asked of the \
+    "1 while this alarm (memory or disk) is in effect on a node and blocks publishers, otherwise 0. From the \
      management API.",
 );
 
@@ -40,42 +40,42 @@ pub static ALARM: Family = Family::gauge(
 pub static NODE_UP: Family = Family::gauge(
     "upkeep_rabbitmq_node_up",
     &["node"],
-    "1 while this node of the cluster runs; asked of the management API.",
+    "1 while this node of the cluster runs, otherwise 0. From the management API.",
 );
 
 /// Messages ready in a named queue.
 pub static QUEUE_MESSAGES_READY: Family = Family::gauge(
     "upkeep_rabbitmq_queue_messages_ready",
     &["queue"],
-    "Messages that wait in a named queue.",
+    "Messages ready for delivery in a configured queue.",
 );
 
 /// Messages delivered from a named queue.
 pub static QUEUE_MESSAGES_UNACKNOWLEDGED: Family = Family::gauge(
     "upkeep_rabbitmq_queue_messages_unacknowledged",
     &["queue"],
-    "Messages of a named queue that were delivered and not acknowledged yet; asked of the management API.",
+    "Messages of a configured queue that were delivered but not yet acknowledged. From the management API.",
 );
 
 /// Consumers of a named queue.
 pub static QUEUE_CONSUMERS: Family = Family::gauge(
     "upkeep_rabbitmq_queue_consumers",
     &["queue"],
-    "Consumers of a named queue.",
+    "Consumers of a configured queue.",
 );
 
 /// The configured limit.
 pub static QUEUE_MESSAGES_LIMIT: Family = Family::gauge(
     "upkeep_rabbitmq_queue_messages_limit",
     &["queue"],
-    "The most messages that may wait in a named queue, as configured.",
+    "Configured maximum of ready messages in a queue.",
 );
 
 /// The configured minimum.
 pub static QUEUE_CONSUMERS_MINIMUM: Family = Family::gauge(
     "upkeep_rabbitmq_queue_consumers_minimum",
     &["queue"],
-    "The fewest consumers that a named queue needs, as configured.",
+    "Configured minimum of consumers of a queue.",
 );
 
 /// Reports a value of a family with at most one label.

@@ -10,28 +10,28 @@ pub static VERSION: Family = Family {
     unit: Unit::None,
     scope: Scope::Check,
     labels: &["server", "version"],
-    help: "Product (redis, valkey) and version of the server.",
+    help: "Product (redis or valkey) and version of the server.",
 };
 
 /// Its role.
 pub static ROLE: Family = Family::gauge(
     "upkeep_redis_role",
     &["role"],
-    "Role of the server: 1 for the current one of master, replica, sentinel.",
+    "Role of the server (master, replica or sentinel): 1 for the current role.",
 );
 
 /// Clients.
 pub static CONNECTED_CLIENTS: Family = Family::gauge(
     "upkeep_redis_connected_clients",
     &[],
-    "Clients connected, replicas left out.",
+    "Connected clients, without replicas.",
 );
 
 /// How many clients there may be.
 pub static MAX_CLIENTS: Family = Family::gauge(
     "upkeep_redis_max_clients",
     &[],
-    "Clients that may be connected (maxclients).",
+    "Maximum number of connected clients (maxclients).",
 );
 
 /// Memory.
@@ -40,7 +40,7 @@ pub static MEMORY_USED: Family = Family {
     ..Family::gauge(
         "upkeep_redis_memory_used_bytes",
         &[],
-        "Memory that the server has allocated.",
+        "Memory allocated by the server.",
     )
 };
 
@@ -50,7 +50,7 @@ pub static MEMORY_LIMIT: Family = Family {
     ..Family::gauge(
         "upkeep_redis_memory_limit_bytes",
         &[],
-        "Memory that the server may use (maxmemory); absent where there is no limit.",
+        "Memory limit of the server (maxmemory). Absent without a limit.",
     )
 };
 
@@ -58,28 +58,28 @@ pub static MEMORY_LIMIT: Family = Family {
 pub static MEMORY_RATIO_LIMIT: Family = Family::gauge(
     "upkeep_redis_memory_ratio_limit",
     &[],
-    "Share of the memory limit from which on the check warns (max_memory_share); absent where not configured.",
+    "Configured ratio of used memory to the limit from which the check warns. Absent if not configured.",
 );
 
 /// A replica's link.
 pub static LINK_UP: Family = Family::gauge(
     "upkeep_redis_replication_link_up",
     &[],
-    "Whether the link to the master is up; replicas only.",
+    "1 if the link to the master is up, otherwise 0. Replicas only.",
 );
 
 /// A master's replicas.
 pub static CONNECTED_REPLICAS: Family = Family::gauge(
     "upkeep_redis_connected_replicas",
     &[],
-    "Replicas connected; masters only.",
+    "Connected replicas. Masters only.",
 );
 
 /// The replicas that a master requires to accept writes.
 pub static MIN_REPLICAS: Family = Family::gauge(
     "upkeep_redis_min_replicas_to_write",
     &[],
-    "Replicas that the master requires to accept writes (min-replicas-to-write); absent where it requires none, or \
+    "Replicas that the master requires to accept writes (min-replicas-to-write). Absent if it requires none, or if \
      the user may not read the setting.",
 );
 
@@ -87,43 +87,43 @@ pub static MIN_REPLICAS: Family = Family::gauge(
 pub static GOOD_REPLICAS: Family = Family::gauge(
     "upkeep_redis_good_replicas",
     &[],
-    "Replicas that count for min-replicas-to-write; absent where the master requires none.",
+    "Replicas that count for min-replicas-to-write. Absent if the master requires none.",
 );
 
 /// The last save.
 pub static LAST_SAVE: Family = Family::gauge(
     "upkeep_redis_last_save_successful",
     &[],
-    "Whether the last save of all data (RDB) in the background succeeded.",
+    "1 if the last background save (RDB) succeeded, otherwise 0.",
 );
 
 /// Keys.
 pub static KEYS: Family = Family::gauge(
     "upkeep_redis_keys",
     &["db"],
-    "Keys by number of the database: that of the check and the lowest others with keys, 64 at most.",
+    "Keys by database number: the database of the check and the lowest others with keys, at most 64.",
 );
 
 /// A cluster's state.
 pub static CLUSTER_OK: Family = Family::gauge(
     "upkeep_redis_cluster_ok",
     &[],
-    "Whether the node finds its cluster able to serve queries; cluster nodes only.",
+    "1 if the node reports that its cluster can serve queries, otherwise 0. Cluster nodes only.",
 );
 
 /// A cluster's slots.
 pub static CLUSTER_SLOTS: Family = Family::gauge(
     "upkeep_redis_cluster_slots",
     &["state"],
-    "Hash slots by state, as the node sees them: ok, pfail (their node does not answer this one), fail (most masters \
-     find their node failed), unassigned; cluster nodes only.",
+    "Hash slots by state, as this node sees them: ok, pfail (this node gets no response), fail (a majority of \
+     masters agrees), unassigned. Cluster nodes only.",
 );
 
 /// A sentinel's masters.
 pub static SENTINEL_MASTER_OK: Family = Family::gauge(
     "upkeep_redis_sentinel_master_ok",
     &["master"],
-    "Whether the sentinel finds a master ok, by the master's name, 32 at most; sentinels only.",
+    "1 if the sentinel reports the master as ok, otherwise 0, by name of the master; at most 32. Sentinels only.",
 );
 
 /// All of them.

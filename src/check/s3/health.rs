@@ -15,7 +15,7 @@ pub static LIVE: Family = Family {
     unit: Unit::None,
     scope: Scope::Check,
     labels: &[],
-    help: "Whether MinIO's /minio/health/live says that the server is live; absent where it is not asked.",
+    help: "1 if MinIO reports that the server is live (/minio/health/live), otherwise 0. Absent if not queried.",
 };
 
 /// Whether the cluster can take writes.
@@ -25,7 +25,7 @@ pub static CLUSTER_HEALTHY: Family = Family {
     unit: Unit::None,
     scope: Scope::Check,
     labels: &[],
-    help: "Whether MinIO's /minio/health/cluster says that the cluster has write quorum; absent where it is not asked.",
+    help: "1 if MinIO reports write quorum (/minio/health/cluster), otherwise 0. Absent if not queried.",
 };
 
 struct Question {

@@ -24,7 +24,7 @@ pub static BUCKET_PRESENT: Family = Family {
     unit: Unit::None,
     scope: Scope::Check,
     labels: &["bucket"],
-    help: "Whether the bucket exists; absent where the key may not ask.",
+    help: "1 if the bucket exists, 0 if not. Absent if the key may not query it.",
 };
 
 /// The families of s3 checks.

@@ -34,7 +34,7 @@ pub static UNIT_STATE: Family = Family {
     unit: MetricUnit::None,
     scope: Scope::Check,
     labels: &["unit", "state"],
-    help: "State of the systemd unit: 1 for the current one, 0 for the others; absent while unknown.",
+    help: "State of the systemd unit: 1 for the current state, 0 for the others. Absent while unknown.",
 };
 
 /// The manager's NRestarts.
@@ -54,7 +54,7 @@ pub static UNIT_ACTIVE_ENTER: Family = Family {
     unit: MetricUnit::Seconds,
     scope: Scope::Check,
     labels: &["unit"],
-    help: "Unix time at which the systemd unit last became active.",
+    help: "Unix time when the systemd unit last became active.",
 };
 
 /// A systemd check.

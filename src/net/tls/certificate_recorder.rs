@@ -21,8 +21,8 @@ pub static CERTIFICATE_NOT_AFTER: Family = Family {
     unit: Unit::Seconds,
     scope: Scope::Check,
     labels: &[],
-    help: "Unix time of the earliest end of validity in the chain that was verified, its root included, and of the presented \
-           certificates where none was.",
+    help: "Unix time when the first certificate of the verified chain expires, root included; without a verified \
+           chain, of the presented certificates.",
 };
 
 /// What a handshake showed.

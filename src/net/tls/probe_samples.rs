@@ -13,29 +13,22 @@ use crate::model::{Family, Report, cut};
 static EARLIEST_EXPIRY: Family = Family::probe(
     "probe_ssl_earliest_cert_expiry",
     &[],
-    "Unix time of the earliest end of validity of the certificates that the server presented.",
+    "Unix time when the first of the presented certificates expires.",
 );
 static CHAIN_EXPIRY: Family = Family::probe(
     "probe_ssl_last_chain_expiry_timestamp_seconds",
     &[],
-    "Unix time of the earliest end of validity in the chain that was verified, its root included; of several chains that of \
-     the last one to end, and that of the year 1 where nothing was verified.",
+    "Unix time when the first certificate of the verified chain expires, root included; of several chains, the last \
+     to expire. A time in the year 1 if no chain was verified.",
 );
 static CHAIN_INFO: Family = Family::probe(
     "probe_ssl_last_chain_info",
     &["fingerprint_sha256", "subject", "issuer", "subjectalternative"],
-    "The server's own certificate.",
+    "Leaf certificate of the server.",
 );
-static VERSION_INFO: Family = Family::probe(
-    "probe_tls_version_info",
-    &["version"],
-    "Version of TLS that was agreed on.",
-);
-static CIPHER_INFO: Family = Family::probe(
-    "probe_tls_cipher_info",
-    &["cipher"],
-    "Cipher suite that was agreed on.",
-);
+static VERSION_INFO: Family =
+    Family::probe("probe_tls_version_info", &["version"], "Negotiated TLS version.");
+static CIPHER_INFO: Family = Family::probe("probe_tls_cipher_info", &["cipher"], "Negotiated cipher suite.");
 
 /// The families of probes over TLS.
 pub const PROBE_FAMILIES: &[&Family] = &[
