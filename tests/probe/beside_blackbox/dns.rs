@@ -11,7 +11,7 @@ use crate::exposition::family;
 /// Where we differ in dns probes alone.
 pub const DIFFERENCES: &[Difference] = &[
     Difference {
-        name: "A question is no answer",
+        name: "A DNS query is not a response",
         explains: |case, series, theirs, ours| {
             let told = match series {
                 "probe_success" | "probe_dns_query_succeeded" => (Some(1.0), Some(0.0)),
@@ -22,26 +22,26 @@ pub const DIFFERENCES: &[Difference] = &[
         },
     },
     Difference {
-        name: "A name server's certificate is told",
+        name: "The certificate of a name server is reported",
         explains: |case, series, theirs, ours| {
             case.starts_with("over_tls") && is_of_tls(family(series)) && theirs.is_none() && ours.is_some()
         },
     },
     Difference {
-        name: "An answer of DNS keeps to its own numbers",
+        name: "Malformed DNS responses are a failure",
         explains: |case, series, theirs, ours| {
             matches!(case, "two_edns" | "fewer" | "twice") && is_of_success(series) && theirs > ours
         },
     },
     Difference {
-        name: "A response code has each of its names",
+        name: "Both names of response code 16 are valid",
         explains: |case, series, theirs, ours| {
             let told = (series, theirs, ours);
             case == "badvers_wanted" && told == ("probe_success", Some(0.0), Some(1.0))
         },
     },
     Difference {
-        name: "A datagram of DNS may be longer than 512 bytes",
+        name: "A DNS datagram may be longer than 512 bytes",
         explains: |case, series, theirs, ours| case == "large" && is_of_success(series) && ours > theirs,
     },
 ];

@@ -25,11 +25,11 @@ pub const DIFFERENCES: &[Difference] = &[
         explains: |case, _, _, _| case == "without options",
     },
     Difference {
-        name: "The parameter hostname counts for TLS too",
+        name: "The parameter hostname also applies to TLS",
         explains: |case, _, _, _| case == "TLS, called otherwise",
     },
     Difference {
-        name: "Every part and every status of a grpc probe is told",
+        name: "grpc probes always report all phases and statuses",
         explains: |_, series, theirs, ours| match family(series) {
             "probe_grpc_duration_seconds" => theirs.is_none() && ours.is_some(),
             "probe_grpc_healthcheck_response" => theirs.is_none() && ours == Some(0.0),
@@ -37,19 +37,19 @@ pub const DIFFERENCES: &[Difference] = &[
         },
     },
     Difference {
-        name: "Where there is no certificate, there is no end of one",
+        name: "grpc probes without TLS report no certificate expiry",
         explains: |_, series, theirs, ours| {
             series == "probe_ssl_earliest_cert_expiry" && theirs == Some(0.0) && ours.is_none()
         },
     },
     Difference {
-        name: "The end of the chain is told by grpc probes too",
+        name: "grpc probes report the expiry of the chain",
         explains: |_, series, theirs, ours| {
             series == "probe_ssl_last_chain_expiry_timestamp_seconds" && theirs.is_none() && ours.is_some()
         },
     },
     Difference {
-        name: "The status code without an answer is an error's",
+        name: "Without a response, the gRPC status code is an error",
         explains: |case, series, theirs, ours| {
             let told = match case {
                 "IPv6 wanted" | "unknown name" => (Some(0.0), Some(14.0)),
@@ -62,7 +62,7 @@ pub const DIFFERENCES: &[Difference] = &[
         },
     },
     Difference {
-        name: "A grpc answer has the HTTP status 200",
+        name: "A gRPC response must have the HTTP status 200",
         explains: |case, series, theirs, ours| {
             let code = match case {
                 "http_201" => 2.0,

@@ -8,7 +8,7 @@ use crate::common::targets::{Target, tls};
 
 /// Where we differ in HTTP/2.
 pub const DIFFERENCES: &[Difference] = &[Difference {
-    name: "Heads are as the standards have them",
+    name: "Response headers must be valid",
     explains: |case, series, theirs, ours| {
         case == "HTTP/2 with a Connection" && outcome(series, theirs, ours, (1.0, 0.0))
     },

@@ -8,7 +8,7 @@ use crate::common::targets::{Target, ok};
 /// Where we differ in such answers.
 pub const DIFFERENCES: &[Difference] = &[
     Difference {
-        name: "Bodies are bounded",
+        name: "Bodies and expressions have limits",
         explains: |case, series, theirs, ours| {
             let told = match series {
                 "probe_success" => (Some(1.0), Some(0.0)),
@@ -19,7 +19,7 @@ pub const DIFFERENCES: &[Difference] = &[
         },
     },
     Difference {
-        name: "Deflate is of either format",
+        name: "Both formats of deflate are accepted",
         explains: |case, series, theirs, ours| {
             let told = match series {
                 "probe_success" => (Some(0.0), Some(1.0)),
@@ -30,13 +30,13 @@ pub const DIFFERENCES: &[Difference] = &[
         },
     },
     Difference {
-        name: "An answer without a body is not compressed",
+        name: "A response without a body needs no compression",
         explains: |case, series, theirs, ours| {
             case == "gzip, HEAD" && series == "probe_success" && (theirs, ours) == (Some(0.0), Some(1.0))
         },
     },
     Difference {
-        name: "A body that broke off is not held against an expression",
+        name: "An incomplete body is not matched",
         explains: |case, series, theirs, ours| {
             case == "cut off, as asserted"
                 && series == "probe_failed_due_to_regex"
@@ -44,13 +44,13 @@ pub const DIFFERENCES: &[Difference] = &[
         },
     },
     Difference {
-        name: "Heads are bounded",
+        name: "Response headers have limits",
         explains: |case, series, theirs, ours| {
             case.starts_with("a long head:") && outcome(series, theirs, ours, (1.0, 0.0))
         },
     },
     Difference {
-        name: "Heads are as the standards have them",
+        name: "Response headers must be valid",
         explains: |case, series, theirs, ours| {
             let odd = [
                 "a space in a name",
@@ -63,13 +63,13 @@ pub const DIFFERENCES: &[Difference] = &[
         },
     },
     Difference {
-        name: "What comes before an answer is passed over",
+        name: "Blank lines and interim responses are skipped",
         explains: |case, series, theirs, ours| {
             case.starts_with("before the answer:") && outcome(series, theirs, ours, (0.0, 1.0))
         },
     },
     Difference {
-        name: "A proxy resolves the name",
+        name: "The proxy resolves the name",
         explains: |case, series, theirs, ours| match case {
             "proxy, a name without an address" => outcome(series, theirs, ours, (0.0, 1.0)),
             "proxy, not resolved" => {

@@ -10,27 +10,27 @@ use crate::common::targets::{Target, ok, read_request, tls};
 /// Where we differ in redirects.
 pub const DIFFERENCES: &[Difference] = &[
     Difference {
-        name: "The program has its own name",
+        name: "The User-Agent has our name",
         explains: |case, series, theirs, ours| {
             case == "their User-Agent wanted" && outcome(series, theirs, ours, (1.0, 0.0))
         },
     },
     Difference {
-        name: "The name of the target holds at the same place",
+        name: "`server_name` and `hostname` also apply to redirects to the target itself",
         explains: |case, series, theirs, ours| {
             case == "TLS by name, called otherwise, and again by its whole address"
                 && outcome(series, theirs, ours, (0.0, 1.0))
         },
     },
     Difference {
-        name: "Cookies go back to the name",
+        name: "Cookies follow the target's name",
         explains: |case, series, theirs, ours| {
             case == "cookie of a name, and again by its whole address"
                 && outcome(series, theirs, ours, (0.0, 1.0))
         },
     },
     Difference {
-        name: "More redirects than are followed are a failure",
+        name: "Too many redirects are a failure",
         explains: |case, series, theirs, ours| {
             case == "11 redirects, 302 is fine"
                 && series == "probe_success"
@@ -38,7 +38,7 @@ pub const DIFFERENCES: &[Difference] = &[
         },
     },
     Difference {
-        name: "A redirect that can't be followed is an answer",
+        name: "A redirect that can't be followed is reported as the response",
         explains: |case, series, theirs, ours| {
             let told = match series {
                 "probe_http_status_code" => (0.0, 302.0),
@@ -51,13 +51,13 @@ pub const DIFFERENCES: &[Difference] = &[
         },
     },
     Difference {
-        name: "Credentials stay with the target",
+        name: "Credentials are sent to the target only",
         explains: |case, series, theirs, ours| {
             case.starts_with("credentials:") && outcome(series, theirs, ours, (1.0, 0.0))
         },
     },
     Difference {
-        name: "Redirects tell nothing of where they come from",
+        name: "Redirects send no Referer",
         explains: |case, series, theirs, ours| {
             case == "Referer wanted" && outcome(series, theirs, ours, (1.0, 0.0))
         },

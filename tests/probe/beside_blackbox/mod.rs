@@ -71,7 +71,7 @@ struct Difference {
 
 /// Where we differ in probes of several kinds.
 const DIFFERENCES: &[Difference] = &[Difference {
-    name: "The cipher is told",
+    name: "The cipher is reported",
     explains: |_, series, theirs, ours| {
         family(series) == "probe_tls_cipher_info" && theirs.is_none() && ours == Some(1.0)
     },
@@ -183,7 +183,7 @@ async fn compare_all(modules: &str, cases: &[Case], own: &'static [Difference]) 
 fn the_document_lists_the_differences_and_no_others() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/BLACKBOX-DIFFERENCES.md");
     let document = fs::read_to_string(path).unwrap();
-    let (_, answered) = document.split_once("## In what is answered\n").unwrap();
+    let (_, answered) = document.split_once("## Differences in responses\n").unwrap();
     let (answered, _) = answered.split_once("\n## ").unwrap_or((answered, ""));
     let documented: BTreeSet<&str> = answered
         .lines()

@@ -13,13 +13,13 @@ use crate::exposition::family;
 /// Where we differ in tcp probes alone.
 pub const DIFFERENCES: &[Difference] = &[
     Difference {
-        name: "Whether other bytes came is told",
+        name: "`expect_bytes` has a failure metric",
         explains: |_, series, theirs, ours| {
             series == "probe_failed_due_to_bytes" && theirs.is_none() && ours == Some(0.0)
         },
     },
     Difference {
-        name: "The parameter hostname counts for TLS too",
+        name: "The parameter hostname also applies to TLS",
         explains: |case, series, theirs, ours| {
             let is_told = match family(series) {
                 "probe_success" => theirs == Some(0.0) && ours == Some(1.0),
@@ -29,7 +29,7 @@ pub const DIFFERENCES: &[Difference] = &[
         },
     },
     Difference {
-        name: "An authority whose own certificate has ended still vouches",
+        name: "An expired root certificate is accepted",
         explains: |case, series, theirs, ours| {
             let is_told = match family(series) {
                 "probe_success" => theirs == Some(0.0) && ours == Some(1.0),
