@@ -105,7 +105,10 @@ fn a_page_and_its_recovery_reach_every_integration() {
         json_of(&delivered(&sinks, "/pagerduty", "\"event_action\":\"resolve\""))["event_action"],
         "resolve"
     );
-    assert_eq!(json_of(&delivered(&sinks, "/sms", "resolved"))["status"], "resolved");
+    assert_eq!(
+        json_of(&delivered(&sinks, "/sms", "resolved"))["status"],
+        "resolved"
+    );
     delivered(&sinks, "mail", "[RESOLVED]");
 }
 

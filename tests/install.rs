@@ -119,7 +119,10 @@ fn it_is_installed_upgraded_and_removed() {
     );
 
     let output = install(&machine, "--uninstall");
-    assert!(output.contains("kept /etc/upkeep_exporter/upkeep.yml"), "{output}");
+    assert!(
+        output.contains("kept /etc/upkeep_exporter/upkeep.yml"),
+        "{output}"
+    );
     machine.run("test -d /var/lib/upkeep_exporter && test -f /etc/upkeep_exporter/upkeep.yml");
     machine.run("! systemctl cat upkeep_exporter && ! test -e /usr/local/bin/upkeep_exporter");
     install(&machine, "--uninstall --purge");

@@ -15,7 +15,7 @@ mod timelines;
 #[path = "rules/tools.rs"]
 mod tools;
 
-use timelines::{Pace, Timeline};
+use timelines::{Intervals, Timeline};
 use tools::{alerts, files, list, read, repo, run, text, yaml};
 
 /// All alerts with their severities.
@@ -135,9 +135,9 @@ fn alerts_whose_series_vanish_in_a_restart_keep_firing_for_two_minutes() {
     for alert in alerts() {
         let (name, severity) = (text(&alert, "alert"), text(&alert["labels"], "severity"));
         let held = text(&alert, "expr").contains(":held");
-        let kept = alert["keep_firing_for"] == "2m";
+        let keeps_firing = alert["keep_firing_for"] == "2m";
         let expected = ["warning", "info"].contains(&severity) && !held;
-        assert_eq!(kept, expected, "{name}");
+        assert_eq!(keeps_firing, expected, "{name}");
     }
 }
 
@@ -290,23 +290,30 @@ fn every_alert_has_tests_that_it_fires_on_time_stays_silent_and_recovers() {
 
 /// Runs every timeline with this many seconds between scrapes and between evaluations.
 fn timelines_at(scrape: u32, evaluation: u32) {
-    let pace = pace(scrape, evaluation);
+    let intervals = intervals(scrape, evaluation);
     let (with_exporter, others): (Vec<_>, Vec<_>) = scenarios::all()
         .into_iter()
         .partition(|timeline| timeline.needs_exporter_rules());
     let conditions = repo("rules/conditions.yml");
-    run_timelines(pace, &[&conditions], &others);
-    run_timelines(pace, &[&conditions, &repo("rules/exporter.yml")], &with_exporter);
+    run_timelines(intervals, &[&conditions], &others);
+    run_timelines(
+        intervals,
+        &[&conditions, &repo("rules/exporter.yml")],
+        &with_exporter,
+    );
 }
 
-fn run_timelines(pace: Pace, rule_files: &[&PathBuf], timelines: &[Timeline]) {
-    let tests: Vec<Value> = timelines.iter().map(|timeline| timeline.test(pace)).collect();
-    run_tests(pace, rule_files, &tests);
+fn run_timelines(intervals: Intervals, rule_files: &[&PathBuf], timelines: &[Timeline]) {
+    let tests: Vec<Value> = timelines
+        .iter()
+        .map(|timeline| timeline.test(intervals))
+        .collect();
+    run_tests(intervals, rule_files, &tests);
 }
 
-fn run_tests(pace: Pace, rule_files: &[&PathBuf], tests: &[Value]) {
+fn run_tests(intervals: Intervals, rule_files: &[&PathBuf], tests: &[Value]) {
     assert!(!tests.is_empty());
-    let evaluation = format!("{}s", pace.evaluation);
+    let evaluation = format!("{}s", intervals.evaluation);
     let file = json!({ "rule_files": rule_files, "evaluation_interval": evaluation, "tests": tests });
     let folder = tempfile::tempdir().expect("a temporary directory can be made");
     let path = folder.path().join("timelines.yml");
@@ -314,8 +321,8 @@ fn run_tests(pace: Pace, rule_files: &[&PathBuf], tests: &[Value]) {
     promtool(&["test".into(), "rules".into(), path]);
 }
 
-fn pace(scrape: u32, evaluation: u32) -> Pace {
-    Pace {
+fn intervals(scrape: u32, evaluation: u32) -> Intervals {
+    Intervals {
         scrape,
         evaluation,
         left_open: timelines::ranges_are_left_open(),
@@ -325,12 +332,12 @@ fn pace(scrape: u32, evaluation: u32) -> Pace {
 /// Tests the alerts of all conditions with the series that a real store makes of runs. A short failure never pages, even if
 /// Prometheus or the exporter is down meanwhile. An outage, and alternating runs, page once.
 fn evidence_at(scrape: u32, evaluation: u32) {
-    let pace = pace(scrape, evaluation);
+    let intervals = intervals(scrape, evaluation);
     let tests: Vec<Value> = evidence::KINDS
         .into_iter()
-        .map(|kind| evidence::test(kind, pace))
+        .map(|kind| evidence::test(kind, intervals))
         .collect();
-    run_tests(pace, &[&repo("rules/conditions.yml")], &tests);
+    run_tests(intervals, &[&repo("rules/conditions.yml")], &tests);
 }
 
 #[test]

@@ -1,48 +1,48 @@
-//! Whether what was told fits what happened: pure, from faults, outages and notifications to a verdict.
+//! Judges whether the notifications fit the faults. Pure: from faults, outages and notifications to a verdict.
 //!
-//! All times are seconds since the campaign began.
+//! All times are seconds since the start of the campaign.
 
 use std::collections::BTreeMap;
 
-use crate::plan::{Blow, Victim};
-use crate::terms::Terms;
+use crate::plan::{OutageKind, Victim};
+use crate::timing::Timing;
 
 #[cfg(test)]
 mod tests;
 
-/// What happens to a service.
+/// How a service fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
-    /// It answers 503, or another greeting than it should.
+pub enum FaultKind {
+    /// It responds with 503, or with a problem greeting.
     Status,
-    /// It accepts and says nothing.
+    /// It accepts connections and does not respond.
     Hang,
-    /// Nobody listens.
+    /// Nothing listens on the port.
     Refuse,
     /// It resets every connection.
     Reset,
-    /// It answers 2 s late, above the threshold for degraded and below that for down.
+    /// It responds after 2 s, above the degraded threshold and below the down threshold.
     Slow,
-    /// Its process is gone.
+    /// Its process was killed.
     Dead,
 }
 
 /// How long a fault lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Class {
-    /// Shorter than any tolerance, less one recheck interval.
+pub enum FaultLength {
+    /// Shorter than any tolerance minus one recheck interval.
     Short,
-    /// Long enough to be told.
+    /// Long enough for a notification.
     Long,
 }
 
-impl Class {
+impl FaultLength {
     /// The shortest long fault, in seconds.
     const LONG: f64 = 90.0;
 
-    /// Of a fault that lasts so many seconds.
+    /// The class of a fault that lasts `seconds`.
     pub fn of(seconds: f64) -> Self {
-        // A long fault that ends with the campaign may be a little shorter.
+        // A long fault that ends with the campaign may be slightly shorter.
         if seconds > Self::LONG - 1.0 {
             Self::Long
         } else {
@@ -54,13 +54,13 @@ impl Class {
 /// A service's tier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Tier {
-    /// It wakes somebody.
+    /// It pages.
     Critical,
-    /// It can wait.
+    /// It does not page.
     Tolerant,
 }
 
-/// The alerts about conditions.
+/// The alerts on conditions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Alert {
     /// `UpkeepServiceDown`.
@@ -74,7 +74,7 @@ pub enum Alert {
 }
 
 impl Alert {
-    /// By its name.
+    /// The alert with this name.
     pub fn from_name(name: &str) -> Option<Self> {
         match name {
             "UpkeepServiceDown" => Some(Self::Down),
@@ -86,32 +86,32 @@ impl Alert {
     }
 }
 
-/// Something that happened to a service.
+/// A failure of a service.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fault {
     pub service: String,
     pub tier: Tier,
-    pub kind: Kind,
+    pub kind: FaultKind,
     pub begun: f64,
-    /// Infinite where it outlasts the campaign.
+    /// Infinite if the fault lasts until the end of the campaign.
     pub ended: f64,
 }
 
 impl Fault {
-    /// The alert that tells it.
+    /// The alert that must fire for it.
     pub fn expected(&self) -> Alert {
         match (self.kind, self.tier) {
-            (Kind::Slow, _) => Alert::Degraded,
+            (FaultKind::Slow, _) => Alert::Degraded,
             (_, Tier::Critical) => Alert::Down,
             (_, Tier::Tolerant) => Alert::DownTolerated,
         }
     }
 
-    /// Whether an alert is true of it. What is down is not fully up either, and what hangs is slow.
-    fn is_told_by(&self, alert: Alert) -> bool {
+    /// Whether `alert` may fire for it. A service that is down is also degraded, and a service that hangs is also slow.
+    fn allows(&self, alert: Alert) -> bool {
         alert == self.expected()
-            || (self.kind != Kind::Slow && alert == Alert::Degraded)
-            || (self.kind == Kind::Hang && alert == Alert::Slow)
+            || (self.kind != FaultKind::Slow && alert == Alert::Degraded)
+            || (self.kind == FaultKind::Hang && alert == Alert::Slow)
     }
 
     pub fn lasts(&self) -> f64 {
@@ -119,122 +119,128 @@ impl Fault {
     }
 }
 
-/// A time in which the exporter or Prometheus did not work, until it answered again.
+/// A time in which the exporter or Prometheus was down, until it responded again.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Outage {
     pub victim: Victim,
-    pub blow: Blow,
+    pub kind: OutageKind,
     pub begun: f64,
     pub ended: f64,
 }
 
 /// One alert about a service in a notification.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Told {
+pub struct Notification {
     pub at: f64,
     pub service: String,
     pub alert: Alert,
-    /// Else it tells the recovery.
+    /// Firing, or resolved.
     pub is_firing: bool,
 }
 
-/// What is wrong.
+/// A kind of problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Wrong {
-    /// A fault lasted past its bound and was not told within it.
+pub enum Problem {
+    /// A fault lasted past its bound, and no notification arrived within the bound.
     Missed,
-    /// Something was told that was not so, or not for long enough.
+    /// A notification without a matching fault, or for a fault that was too short.
     False,
-    /// A recovery was told while the fault went on.
+    /// A recovery notification during the fault.
     Early,
-    /// A fault was told again.
+    /// A second notification for a fault.
     Repeated,
-    /// What was told has ended, and that was never told.
-    Unended,
+    /// The fault ended without a recovery notification.
+    Unresolved,
 }
 
-/// One thing that is wrong.
+/// One problem.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Finding {
-    pub wrong: Wrong,
+    pub problem: Problem,
     pub service: String,
-    /// When it was told; for what was not told, when it should have been.
+    /// When the notification arrived or, if it is missing, when it should have arrived.
     pub at: f64,
-    /// The fault it belongs to, where there is one.
+    /// The fault it belongs to, if any.
     pub fault: Option<Fault>,
 }
 
-/// What came of the faults of one kind and class.
+/// The results for faults of one kind and length.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Row {
     pub faults: usize,
-    /// That had to be told.
+    /// Faults that required a notification.
     pub due: usize,
-    /// That were told, rightly.
-    pub told: usize,
-    pub wrongs: BTreeMap<Wrong, usize>,
-    /// From the fault to the first notification, in seconds, of those told rightly.
+    /// Faults with a correct notification.
+    pub notified: usize,
+    pub problems: BTreeMap<Problem, usize>,
+    /// Seconds from the fault to the first correct notification.
     pub delays: Vec<f64>,
 }
 
-/// What came of a campaign.
+/// The result of a campaign.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Verdict {
-    pub rows: BTreeMap<(Kind, Class), Row>,
+    pub rows: BTreeMap<(FaultKind, FaultLength), Row>,
     pub findings: Vec<Finding>,
-    /// From the fault to the page, in seconds, of every `UpkeepServiceDown`; and of those that no outage disturbed.
+    /// Seconds from the fault to the page, of every `UpkeepServiceDown`; and of those without an outage.
     pub pages: Vec<f64>,
     pub undisturbed: Vec<f64>,
 }
 
-/// Judges a campaign of which the notifications were watched until `until`. Outages are in their order; so are the faults of
-/// each service, and none of them begins before the page of the one before it has ended.
-pub fn judge(terms: &Terms, faults: &[Fault], outages: &[Outage], told: &[Told], until: f64) -> Verdict {
-    let mut by_service: BTreeMap<&str, (Vec<&Fault>, Vec<&Told>)> = BTreeMap::new();
+/// Judges a campaign whose notifications were recorded until `until`. Outages are in chronological order, and so are the faults
+/// of every service. A fault begins only after the page of the previous fault has ended.
+pub fn judge(
+    timing: &Timing,
+    faults: &[Fault],
+    outages: &[Outage],
+    notifications: &[Notification],
+    until: f64,
+) -> Verdict {
+    let mut by_service: BTreeMap<&str, (Vec<&Fault>, Vec<&Notification>)> = BTreeMap::new();
     for fault in faults {
         by_service.entry(&fault.service).or_default().0.push(fault);
     }
-    for one in told {
+    for one in notifications {
         by_service.entry(&one.service).or_default().1.push(one);
     }
     let mut verdict = Verdict::default();
-    for (faults, told) in by_service.into_values() {
-        let mut own: Vec<Vec<&Told>> = vec![Vec::new(); faults.len()];
-        for one in told {
-            match place(terms, &faults, one) {
+    for (faults, notifications) in by_service.into_values() {
+        let mut own: Vec<Vec<&Notification>> = vec![Vec::new(); faults.len()];
+        for one in notifications {
+            match find_fault(timing, &faults, one) {
                 Some(number) => own[number].push(one),
-                None if one.is_firing => verdict.find(Wrong::False, &one.service, one.at, None),
-                // The end of what was found already.
+                None if one.is_firing => verdict.add_finding(Problem::False, &one.service, one.at, None),
+                // The recovery of an alert that is already a finding.
                 None => {}
             }
         }
-        for (fault, told) in faults.iter().zip(own) {
-            verdict.take(terms, fault, outages, &told, until);
+        for (fault, notifications) in faults.iter().zip(own) {
+            verdict.judge_fault(timing, fault, outages, &notifications, until);
         }
     }
     verdict
 }
 
-/// The fault that a notification is about: the latest one that had begun. What is told sooner than that fault may be told is
-/// about the one before it.
-fn place(terms: &Terms, faults: &[&Fault], told: &Told) -> Option<usize> {
+/// The fault of a notification: the latest one that had begun. A notification that is too early for that fault belongs to the
+/// previous one.
+fn find_fault(timing: &Timing, faults: &[&Fault], notification: &Notification) -> Option<usize> {
     faults.iter().rposition(|fault| {
-        let earliest = if told.is_firing {
-            terms.shortest(told.alert, fault.tier)
+        let earliest = if notification.is_firing {
+            timing.min_duration(notification.alert, fault.tier)
         } else {
             0.0
         };
-        fault.begun + earliest <= told.at
+        fault.begun + earliest <= notification.at
     })
 }
 
 impl Verdict {
-    fn find(&mut self, wrong: Wrong, service: &str, at: f64, fault: Option<&Fault>) {
+    fn add_finding(&mut self, problem: Problem, service: &str, at: f64, fault: Option<&Fault>) {
         if let Some(fault) = fault {
-            *self.row(fault).wrongs.entry(wrong).or_default() += 1;
+            *self.row(fault).problems.entry(problem).or_default() += 1;
         }
         self.findings.push(Finding {
-            wrong,
+            problem,
             service: service.to_owned(),
             at,
             fault: fault.cloned(),
@@ -243,54 +249,60 @@ impl Verdict {
 
     fn row(&mut self, fault: &Fault) -> &mut Row {
         self.rows
-            .entry((fault.kind, Class::of(fault.lasts())))
+            .entry((fault.kind, FaultLength::of(fault.lasts())))
             .or_default()
     }
 
-    /// Takes in one fault, and what was told of it.
-    fn take(&mut self, terms: &Terms, fault: &Fault, outages: &[Outage], told: &[&Told], until: f64) {
+    /// Judges one fault and its notifications.
+    fn judge_fault(
+        &mut self,
+        timing: &Timing,
+        fault: &Fault,
+        outages: &[Outage],
+        notifications: &[&Notification],
+        until: f64,
+    ) {
         let mut firing: BTreeMap<Alert, bool> = BTreeMap::new();
         let mut first = None;
-        for one in told {
-            let wrong = |wrong| Some((wrong, one.at));
+        for one in notifications {
             let before = firing.insert(one.alert, one.is_firing);
             let is_true =
-                fault.is_told_by(one.alert) && fault.lasts() >= terms.shortest(one.alert, fault.tier);
-            let found = match (one.is_firing, before) {
-                (true, _) if !is_true => wrong(Wrong::False),
-                (true, Some(_)) => wrong(Wrong::Repeated),
+                fault.allows(one.alert) && fault.lasts() >= timing.min_duration(one.alert, fault.tier);
+            let problem = match (one.is_firing, before) {
+                (true, _) if !is_true => Some(Problem::False),
+                (true, Some(_)) => Some(Problem::Repeated),
                 (true, None) => None,
-                (false, _) if one.at < fault.ended => wrong(Wrong::Early),
+                (false, _) if one.at < fault.ended => Some(Problem::Early),
                 (false, _) => None,
             };
             if one.is_firing && is_true && one.alert == fault.expected() {
                 first = first.or(Some(one.at));
             }
-            if let Some((wrong, at)) = found {
-                self.find(wrong, &fault.service, at, Some(fault));
+            if let Some(problem) = problem {
+                self.add_finding(problem, &fault.service, one.at, Some(fault));
             }
         }
-        let bound = terms.bound(fault, outages);
-        // One that goes on when the campaign ends was seen for as long as the campaign went on.
+        let bound = timing.bound(fault, outages);
+        // A fault that lasts until the end of the campaign counts until then.
         let is_due = fault.ended.min(until) >= bound;
         if is_due && first.is_none_or(|at| at > bound) {
-            self.find(Wrong::Missed, &fault.service, bound, Some(fault));
+            self.add_finding(Problem::Missed, &fault.service, bound, Some(fault));
         }
-        let over = terms.recovery_bound(fault, outages);
+        let over = timing.recovery_bound(fault, outages);
         if over <= until && firing.values().any(|is_firing| *is_firing) {
-            self.find(Wrong::Unended, &fault.service, over, Some(fault));
+            self.add_finding(Problem::Unresolved, &fault.service, over, Some(fault));
         }
         let row = self.row(fault);
         row.faults += 1;
         row.due += usize::from(is_due);
         let Some(at) = first else { return };
         let delay = at - fault.begun;
-        row.told += 1;
+        row.notified += 1;
         row.delays.push(delay);
         if fault.expected() == Alert::Down {
             self.pages.push(delay);
             let is_disturbed =
-                |outage: &Outage| outage.begun < at && outage.ended + terms.scrape > fault.begun;
+                |outage: &Outage| outage.begun < at && outage.ended + timing.scrape > fault.begun;
             if !outages.iter().any(is_disturbed) {
                 self.undisturbed.push(delay);
             }
@@ -298,7 +310,7 @@ impl Verdict {
     }
 }
 
-/// The median; `None` of nothing.
+/// The median; `None` if `values` is empty.
 pub fn median(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);

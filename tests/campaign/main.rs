@@ -1,21 +1,21 @@
-//! A campaign of random faults, with the truth known: more than sixty services with real sockets and processes, the exporter's
-//! binary, the real Prometheus and Alertmanager with the shipped rules, and the first two killed, terminated and frozen
-//! meanwhile. Every fault that lasts past its bound is told, once, until it is over; nothing else is.
+//! A campaign of random faults: more than sixty services with real sockets and processes, the exporter's binary, and a real
+//! Prometheus and Alertmanager with the shipped rules. Meanwhile the exporter and Prometheus are killed, terminated and frozen.
+//! Every fault that lasts past its bound must cause exactly one notification and one recovery. No other notification may arrive.
 //!
-//! `make campaign` takes ten minutes, and the table below is what it prints. `UPKEEP_CAMPAIGN_SECONDS`,
-//! `UPKEEP_CAMPAIGN_SEED` and `UPKEEP_CAMPAIGN_SCRAPE` (the scrape interval in seconds) change it.
+//! `make campaign` runs for ten minutes and prints a table. `UPKEEP_CAMPAIGN_SECONDS`, `UPKEEP_CAMPAIGN_SEED` and
+//! `UPKEEP_CAMPAIGN_SCRAPE` (the scrape interval in seconds) change it.
 
 #![allow(clippy::unwrap_used)]
 
 #[path = "../common/mod.rs"]
 mod common;
 mod judge;
-mod news;
+mod notifications;
 mod plan;
 mod stack;
 mod table;
 mod targets;
-mod terms;
+mod timing;
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -26,29 +26,29 @@ use tokio::time::sleep;
 
 use common::servers::eventually;
 use judge::{Fault, Outage, Verdict};
-use news::news;
+use notifications::new_notifications;
 use plan::{Faults, Service};
 use stack::Stack;
 use targets::Target;
-use terms::Terms;
+use timing::Timing;
 
-/// About three minutes, so that it has its place among the other tests.
+/// Three minutes, which is acceptable among the other tests.
 const DEFAULT_SECONDS: u64 = 180;
 const DEFAULT_SEED: u64 = 1;
-/// The longest scrape interval that is recommended, and the one at which a gap costs most.
+/// The longest recommended scrape interval, at which a failed scrape delays most.
 const DEFAULT_SCRAPE: u64 = 15;
 
-/// The services' interval; the rest are the defaults of the exporter and of what is shipped.
+/// The interval of all services. All other settings are defaults.
 const DEFAULTS: &str = "defaults: { interval: 5s }\nservices:\n";
 
-/// The most that the median from fault to page may be, in seconds, where there are pages enough for one. Of pages that no outage
-/// delayed: how long an outage takes is the campaign's own choice, and the bound of each fault allows for it.
+/// Upper limit of the median time from fault to page, in seconds, if there are enough pages. It applies to pages without an
+/// outage, because the campaign chooses the length of outages, and the bound of a fault includes them.
 const MEDIAN_LIMIT: f64 = 45.0;
 const ENOUGH_PAGES: usize = 10;
 
-/// The settings above, those of `deploy/`, and what a machine that is busy with other things may add.
-fn terms(scrape: Duration, has_lost_alerts: bool) -> Terms {
-    Terms {
+/// The settings above, those of `deploy/`, and slack for a busy machine.
+fn timing(scrape: Duration, has_lost_alerts: bool) -> Timing {
+    Timing {
         interval: 5.0,
         recheck: 5.0,
         deadline: 10.0,
@@ -70,7 +70,7 @@ fn setting(name: &str, default: u64) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn faults_are_told_when_they_last_and_only_then() {
+async fn only_lasting_faults_cause_notifications() {
     let length = Duration::from_secs(setting("UPKEEP_CAMPAIGN_SECONDS", DEFAULT_SECONDS));
     let seed = setting("UPKEEP_CAMPAIGN_SEED", DEFAULT_SEED);
     let scrape = Duration::from_secs(setting("UPKEEP_CAMPAIGN_SCRAPE", DEFAULT_SCRAPE));
@@ -81,7 +81,7 @@ async fn faults_are_told_when_they_last_and_only_then() {
     let mut targets = Vec::new();
     for (number, service) in services.into_iter().enumerate() {
         let target = Target::start(&service, number);
-        config += &target.stanza(&service);
+        config += &target.service_yaml(&service);
         targets.push((service, target));
     }
     let stack = Stack::start(&config, scrape).await;
@@ -91,7 +91,7 @@ async fn faults_are_told_when_they_last_and_only_then() {
     })
     .await;
 
-    stack.forgive_lost().await;
+    stack.ignore_lost_so_far().await;
     let begun = Instant::now();
     let wall = SystemTime::now()
         .duration_since(UNIX_EPOCH)
@@ -101,32 +101,45 @@ async fn faults_are_told_when_they_last_and_only_then() {
         .into_iter()
         .enumerate()
         .map(|(number, (service, target))| {
-            let faults = Faults::new(seed, number, service.nature, length);
-            tokio::spawn(befall(service, target, faults, stack.clone(), begun, length))
+            let faults = Faults::new(seed, number, service.kind, length);
+            tokio::spawn(inject_faults(
+                service,
+                target,
+                faults,
+                stack.clone(),
+                begun,
+                length,
+            ))
         })
         .collect();
-    let outages = disturb(&stack, seed, begun, length).await;
-    let (mut faults, mut kept) = (Vec::new(), Vec::new());
+    let outages = inject_outages(&stack, seed, begun, length).await;
+    let (mut faults, mut running) = (Vec::new(), Vec::new());
     for task in tasks {
         let (of_service, target) = task.await.unwrap();
         faults.extend(of_service);
-        // A target that ends is a fault, too.
-        kept.push(target);
+        // Dropping a target would be a fault.
+        running.push(target);
     }
     let until = begun.elapsed().as_secs_f64();
-    let news = news(&stack.webhook.notices(|_| true), begun);
+    let found = new_notifications(&stack.webhook.notices(|_| true), begun);
     stack.count_lost().await;
     let lost = stack.lost.load(Ordering::SeqCst);
-    let verdict = judge::judge(&terms(scrape, lost > 0), &faults, &outages, &news.told, until);
+    let verdict = judge::judge(
+        &timing(scrape, lost > 0),
+        &faults,
+        &outages,
+        &found.notifications,
+        until,
+    );
 
     eprintln!(
-        "\ncampaign of seed {seed}: {until:.0} s, {count} services at interval 5s, scrape {scrape:?}\n{}{}other alerts: {:?}; alerts that Prometheus failed to hand over: {lost}",
+        "\ncampaign of seed {seed}: {until:.0} s, {count} services at interval 5s, scrape {scrape:?}\n{}{}other alerts: {:?}; alerts that Prometheus failed to send: {lost}",
         table::outages(&outages),
         table::table(&verdict),
-        news.others
+        found.others
     );
-    let found = findings(&verdict, &outages, &stack, wall).await;
-    assert!(found.is_empty(), "{} are wrong:\n{found}", verdict.findings.len());
+    let text = findings(&verdict, &outages, &stack, wall).await;
+    assert!(text.is_empty(), "{} findings:\n{text}", verdict.findings.len());
     let median = judge::median(&verdict.undisturbed).unwrap_or_default();
     assert!(
         verdict.undisturbed.len() < ENOUGH_PAGES || median <= MEDIAN_LIMIT,
@@ -134,9 +147,8 @@ async fn faults_are_told_when_they_last_and_only_then() {
     );
 }
 
-/// Makes one service fail again and again until the campaign is over, and says when it did. Gives back the target as well,
-/// which goes on.
-async fn befall(
+/// Injects faults into one service until the end of the campaign. Returns the faults and the target, which keeps running.
+async fn inject_faults(
     service: Service,
     mut target: Target,
     mut planned: Faults,
@@ -147,8 +159,8 @@ async fn befall(
     let mut faults = Vec::new();
     loop {
         let left = length.saturating_sub(begun.elapsed());
-        sleep(planned.quiet().min(left)).await;
-        // What is told later than a fault begins would count for that fault.
+        sleep(planned.pause().min(left)).await;
+        // A notification that arrives after the start of a fault would count for that fault.
         while is_open(&stack, &service, begun) && begun.elapsed() < length {
             sleep(Duration::from_secs(1)).await;
         }
@@ -160,7 +172,7 @@ async fn befall(
         let since = begun.elapsed();
         target.set(Some(fault.kind)).await;
         sleep(fault.lasts).await;
-        // The campaign ends with it: it goes on for as long as anybody looks.
+        // The last fault lasts until the end of the campaign.
         let is_last = begun.elapsed() >= length;
         let ended = begun.elapsed();
         if !is_last {
@@ -184,11 +196,11 @@ fn is_open(stack: &Stack, service: &Service, begun: Instant) -> bool {
     let notices = stack
         .webhook
         .notices(|notice| notice.label("service") == service.key);
-    news(&notices, begun).is_open(&service.key)
+    new_notifications(&notices, begun).is_open(&service.key)
 }
 
-/// Kills, terminates and freezes exporter and Prometheus until the campaign is over.
-async fn disturb(stack: &Stack, seed: u64, begun: Instant, length: Duration) -> Vec<Outage> {
+/// Kills, terminates and freezes the exporter and Prometheus until the end of the campaign.
+async fn inject_outages(stack: &Stack, seed: u64, begun: Instant, length: Duration) -> Vec<Outage> {
     let mut outages = Vec::new();
     for outage in plan::outages(seed) {
         let left = length.saturating_sub(begun.elapsed());
@@ -196,19 +208,19 @@ async fn disturb(stack: &Stack, seed: u64, begun: Instant, length: Duration) -> 
             break;
         }
         sleep(outage.after).await;
-        outages.push(stack.suffer(outage, begun).await);
+        outages.push(stack.inject_outage(outage, begun).await);
     }
     outages
 }
 
-/// Everything that is wrong, with what is known of it.
+/// All findings, with outages, series and log lines.
 async fn findings(verdict: &Verdict, outages: &[Outage], stack: &Stack, wall: f64) -> String {
     let mut text = String::new();
     for found in &verdict.findings {
         writeln!(
             text,
             "  {:?}: {} at {:.1} s, fault {:?}",
-            found.wrong, found.service, found.at, found.fault
+            found.problem, found.service, found.at, found.fault
         )
         .unwrap();
         let from = found.fault.as_ref().map_or(found.at - 120.0, |fault| fault.begun);

@@ -1,39 +1,38 @@
-//! What happens, by seed: which services there are, what befalls each of them and for how long, and what befalls the
-//! exporter and Prometheus meanwhile.
+//! The plan of a campaign, derived from a seed: services, their faults, and outages of the exporter and Prometheus.
 
 use std::time::Duration;
 
-use crate::judge::{Class, Kind, Tier};
+use crate::judge::{FaultKind, FaultLength, Tier};
 
-/// Services by what they are. Sixty at least, so that faults overlap in every way.
+/// Number of services of every kind. At least sixty in total, so that faults overlap.
 const HTTP: usize = 36;
 const TCP: usize = 20;
 const PROCESSES: usize = 8;
-/// Each so-manieth service of a kind is of tier tolerant.
+/// Every `TOLERANT`-th service of a kind has tier tolerant.
 const TOLERANT: usize = 6;
 
-/// How long the first fault of a service waits: up to such a part of the campaign, so that the services do not fail in step.
-const FIRST: f64 = 0.25;
-/// How long a service is left alone after a fault, in seconds. A page for the fault, and its recovery, come within that
-/// time; where outages delay them, the next fault waits longer.
-const QUIET: [f64; 2] = [100.0, 150.0];
-/// How long faults last, in seconds. The short ones are over before any tolerance, less one recheck interval.
+/// The first fault of a service begins within this ratio of the campaign, so that services do not fail simultaneously.
+const FIRST_FAULT: f64 = 0.25;
+/// Pause of a service after a fault, in seconds. The page and the recovery arrive within the pause. If outages delay them, the
+/// next fault waits longer.
+const PAUSE: [f64; 2] = [100.0, 150.0];
+/// Duration of faults, in seconds. Short faults end before any tolerance minus one recheck interval.
 const SHORT: [f64; 2] = [2.0, 18.0];
 const LONG: [f64; 2] = [90.0, 160.0];
-/// How many faults of a hundred are long ones.
-const LONG_SHARE: u64 = 35;
-/// For how long the notifications are watched after a short fault, at least: a page that it must not raise comes within.
-const WATCHED_AFTER: Duration = Duration::from_secs(75);
+/// Percentage of long faults.
+const LONG_PERCENT: u64 = 35;
+/// Minimum time to record notifications after a short fault. A problem page would arrive within this time.
+const RECORDED_AFTER: Duration = Duration::from_secs(75);
 
-/// How long exporter and Prometheus are left alone between two outages, and how long an outage takes, in seconds.
-const UNDISTURBED: [f64; 2] = [40.0, 90.0];
+/// Pause between two outages, and duration of an outage, in seconds.
+const OUTAGE_PAUSE: [f64; 2] = [40.0, 90.0];
 const OUTAGE: [f64; 2] = [1.0, 25.0];
 
-/// Numbers that look random and are the same for the same seed (splitmix64).
+/// Pseudorandom numbers, reproducible by seed (splitmix64).
 pub struct Random(u64);
 
 impl Random {
-    /// The numbers of a seed; another `stream` of it has other ones.
+    /// The numbers of a seed. Every `stream` has different numbers.
     pub fn new(seed: u64, stream: u64) -> Self {
         let mut random = Self(seed);
         random.0 = random.next() ^ stream;
@@ -58,40 +57,37 @@ impl Random {
     }
 }
 
-/// What a service is.
+/// The kind of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Nature {
-    /// A web server, asked by an http check.
+pub enum ServiceKind {
+    /// A web server with an http check.
     Http,
-    /// A server that greets, asked by a tcp check.
+    /// A server with a greeting and a tcp check.
     Tcp,
-    /// A process, looked for by a process check.
+    /// A process with a process check.
     Process,
 }
 
 /// A service.
 #[derive(Clone, Debug)]
 pub struct Service {
-    /// Its key.
     pub key: String,
-    /// What it is.
-    pub nature: Nature,
-    /// Its tier.
+    pub kind: ServiceKind,
     pub tier: Tier,
 }
 
 /// All services.
 pub fn services() -> Vec<Service> {
     [
-        ("http", Nature::Http, HTTP),
-        ("tcp", Nature::Tcp, TCP),
-        ("process", Nature::Process, PROCESSES),
+        ("http", ServiceKind::Http, HTTP),
+        ("tcp", ServiceKind::Tcp, TCP),
+        ("process", ServiceKind::Process, PROCESSES),
     ]
     .into_iter()
-    .flat_map(|(name, nature, count)| {
+    .flat_map(|(name, kind, count)| {
         (0..count).map(move |number| Service {
             key: format!("{name}-{number:02}"),
-            nature,
+            kind,
             tier: if number % TOLERANT == TOLERANT - 1 {
                 Tier::Tolerant
             } else {
@@ -105,68 +101,73 @@ pub fn services() -> Vec<Service> {
 /// The next fault of a service.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Fault {
-    /// What happens.
-    pub kind: Kind,
-    /// For how long.
+    pub kind: FaultKind,
     pub lasts: Duration,
 }
 
 /// The faults of one service.
 pub struct Faults {
     random: Random,
-    nature: Nature,
-    /// The length of the campaign, in seconds, before the first fault.
+    kind: ServiceKind,
+    /// The length of the campaign in seconds; `None` after the first fault.
     first: Option<f64>,
 }
 
 impl Faults {
-    /// Of the service with this number, in a campaign of this `length`.
-    pub fn new(seed: u64, number: usize, nature: Nature, length: Duration) -> Self {
+    /// The faults of service `number` in a campaign of this `length`.
+    pub fn new(seed: u64, number: usize, kind: ServiceKind, length: Duration) -> Self {
         Self {
             random: Random::new(seed, 1 + number as u64),
-            nature,
+            kind,
             first: Some(length.as_secs_f64()),
         }
     }
 
-    /// For how long the service is left alone now.
-    pub fn quiet(&mut self) -> Duration {
-        let range = self.first.take().map_or(QUIET, |length| [1.0, FIRST * length]);
+    /// The pause before the next fault.
+    pub fn pause(&mut self) -> Duration {
+        let range = self
+            .first
+            .take()
+            .map_or(PAUSE, |length| [1.0, FIRST_FAULT * length]);
         self.random.between(range)
     }
 
-    /// The next fault, so that it and what comes of it fit into what is `left` of the campaign; `None` where none does.
+    /// The next fault whose notifications fit into the time `left`; `None` if no fault fits.
     pub fn next(&mut self, left: Duration) -> Option<Fault> {
-        let kinds: &[Kind] = match self.nature {
-            Nature::Process => &[Kind::Dead],
-            _ => &[Kind::Status, Kind::Hang, Kind::Refuse, Kind::Reset, Kind::Slow],
+        let kinds: &[FaultKind] = match self.kind {
+            ServiceKind::Process => &[FaultKind::Dead],
+            _ => &[
+                FaultKind::Status,
+                FaultKind::Hang,
+                FaultKind::Refuse,
+                FaultKind::Reset,
+                FaultKind::Slow,
+            ],
         };
         let kind = kinds[self.random.below(kinds.len())];
-        let is_long = self.random.next() % 100 < LONG_SHARE;
+        let is_long = self.random.next() % 100 < LONG_PERCENT;
         let (short, long) = (self.random.between(SHORT), self.random.between(LONG));
-        let fits = |lasts: &Duration| Class::of(lasts.as_secs_f64()) == Class::Long;
+        let fits = |lasts: &Duration| FaultLength::of(lasts.as_secs_f64()) == FaultLength::Long;
         let long = Some(long.min(left)).filter(fits);
-        let short = Some(short).filter(|short| *short + WATCHED_AFTER <= left);
+        let short = Some(short).filter(|short| *short + RECORDED_AFTER <= left);
         let lasts = if is_long { long.or(short) } else { short };
         lasts.map(|lasts| Fault { kind, lasts })
     }
 }
 
-/// Whom an outage befalls.
+/// The server that has an outage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Victim {
-    /// The exporter.
     Exporter,
-    /// Prometheus.
     Prometheus,
 }
 
-/// What an outage is.
+/// The kind of an outage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Blow {
-    /// SIGKILL, and started again.
+pub enum OutageKind {
+    /// SIGKILL, then a new start.
     Killed,
-    /// SIGTERM, and started again.
+    /// SIGTERM, then a new start.
     Terminated,
     /// SIGSTOP, then SIGCONT.
     Frozen,
@@ -175,33 +176,30 @@ pub enum Blow {
 /// One outage, after a pause.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Outage {
-    /// How long all is well before.
+    /// Pause before the outage.
     pub after: Duration,
-    /// Who.
     pub victim: Victim,
-    /// What.
-    pub blow: Blow,
-    /// For how long.
+    pub kind: OutageKind,
     pub lasts: Duration,
 }
 
-/// The outages of a campaign, one after the other, without end.
+/// An endless sequence of outages.
 pub fn outages(seed: u64) -> impl Iterator<Item = Outage> {
     let mut random = Random::new(seed, 0);
     std::iter::repeat_with(move || Outage {
-        after: random.between(UNDISTURBED),
+        after: random.between(OUTAGE_PAUSE),
         victim: [Victim::Exporter, Victim::Prometheus][random.below(2)],
-        blow: [Blow::Killed, Blow::Terminated, Blow::Frozen][random.below(3)],
+        kind: [OutageKind::Killed, OutageKind::Terminated, OutageKind::Frozen][random.below(3)],
         lasts: random.between(OUTAGE),
     })
 }
 
 #[test]
-fn a_seed_makes_the_same_campaign_again_and_another_one_another() {
+fn the_seed_determines_the_campaign() {
     let of = |seed| -> Vec<_> {
         let left = Duration::from_secs(500);
-        let mut faults = Faults::new(seed, 3, Nature::Http, left);
-        (0..20).map(|_| (faults.quiet(), faults.next(left))).collect()
+        let mut faults = Faults::new(seed, 3, ServiceKind::Http, left);
+        (0..20).map(|_| (faults.pause(), faults.next(left))).collect()
     };
     assert_eq!(of(1), of(1));
     assert_ne!(of(1), of(2));
@@ -217,12 +215,12 @@ fn there_are_sixty_services_and_faults_of_every_kind_and_length() {
     let mut seen = std::collections::BTreeSet::new();
     for (number, service) in services.iter().enumerate() {
         let length = Duration::from_secs(1000);
-        let mut faults = Faults::new(1, number, service.nature, length);
+        let mut faults = Faults::new(1, number, service.kind, length);
         for _ in 0..9 {
             let fault = faults.next(length).unwrap();
             let lasts = fault.lasts.as_secs_f64();
             assert!((2.0..=18.0).contains(&lasts) || (90.0..=160.0).contains(&lasts));
-            seen.insert((fault.kind, Class::of(lasts)));
+            seen.insert((fault.kind, FaultLength::of(lasts)));
         }
         assert_eq!(faults.next(Duration::from_secs(60)), None);
     }

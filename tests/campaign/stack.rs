@@ -1,4 +1,4 @@
-//! The exporter's binary, Prometheus and Alertmanager with the shipped configurations and rules, and what befalls the first two.
+//! The exporter's binary, Prometheus and Alertmanager with the shipped configurations and rules, and outages of the first two.
 
 use std::fs;
 use std::path::PathBuf;
@@ -16,15 +16,15 @@ use crate::common::servers::{Server, eventually, free_port, get, tool};
 use crate::common::shipped::{alertmanager_config, prometheus_config};
 use crate::common::webhook::Webhook;
 use crate::judge;
-use crate::plan::{self, Blow, Victim};
+use crate::plan::{self, OutageKind, Victim};
 
-/// How long a server may take to start or to end on a busy machine.
+/// Time limit for a server to start or stop on a busy machine.
 const LONG: Duration = Duration::from_secs(60);
 
-/// How soon a Prometheus that was started knows the Alertmanager.
+/// Time until a new Prometheus knows the Alertmanager.
 const ALERTMANAGER_KNOWN: Duration = Duration::from_secs(10);
 
-/// What runs.
+/// The running servers.
 pub struct Stack {
     dir: TempDir,
     pub webhook: Webhook,
@@ -33,13 +33,13 @@ pub struct Stack {
     exporter: Mutex<Option<Server>>,
     prometheus: Mutex<Option<Server>>,
     _alertmanager: Server,
-    /// Alerts that Prometheus failed to hand to Alertmanager, as counted by [`Stack::count_lost`].
+    /// Alerts that Prometheus failed to send to the Alertmanager, as counted by [`Stack::count_lost`].
     pub lost: AtomicU64,
-    forgiven: AtomicU64,
+    ignored: AtomicU64,
 }
 
 impl Stack {
-    /// Starts all of it; Prometheus scrapes each `scrape`.
+    /// Starts all servers. Prometheus scrapes every `scrape`.
     pub async fn start(config: &str, scrape: Duration) -> Arc<Self> {
         let dir = tempfile::tempdir().unwrap();
         let webhook = Webhook::start().await;
@@ -73,7 +73,7 @@ impl Stack {
             exporter: Mutex::default(),
             prometheus: Mutex::default(),
             lost: AtomicU64::default(),
-            forgiven: AtomicU64::default(),
+            ignored: AtomicU64::default(),
         };
         for victim in [Victim::Exporter, Victim::Prometheus] {
             *stack.server(victim).lock().await = Some(stack.launch(victim));
@@ -93,7 +93,7 @@ impl Stack {
         self.dir.path().join(name)
     }
 
-    /// Starts one of the two; each keeps its data from one start to the next.
+    /// Starts the exporter or Prometheus. Their data survives restarts.
     fn launch(&self, victim: Victim) -> Server {
         let (name, mut command) = match victim {
             Victim::Exporter => {
@@ -113,12 +113,12 @@ impl Stack {
                 ("prometheus", command)
             }
         };
-        // Two cores are enough for everything, other tests included.
+        // Leave CPU time for the other servers and tests.
         command.env("GOMAXPROCS", "2");
         Server::start(name, command, self.dir.path())
     }
 
-    /// Waits until one of the two answers.
+    /// Waits until the exporter or Prometheus responds.
     async fn ready(&self, victim: Victim) {
         let url = match victim {
             Victim::Exporter => format!("http://127.0.0.1:{}/-/healthy", self.exporter_port),
@@ -127,45 +127,45 @@ impl Stack {
         eventually(&url, LONG, || get(&url)).await;
     }
 
-    /// Does to one of the two what is planned, and brings it back.
-    pub async fn suffer(&self, outage: plan::Outage, begun: Instant) -> judge::Outage {
+    /// Runs one planned outage, and waits until the server is ready again.
+    pub async fn inject_outage(&self, outage: plan::Outage, begun: Instant) -> judge::Outage {
         let plan::Outage {
-            victim, blow, lasts, ..
+            victim, kind, lasts, ..
         } = outage;
-        if victim == Victim::Prometheus && blow != Blow::Frozen {
-            // It forgets the count.
+        if victim == Victim::Prometheus && kind != OutageKind::Frozen {
+            // The restart resets the counter.
             self.count_lost().await;
         }
         let since = begun.elapsed().as_secs_f64();
         let mut place = self.server(victim).lock().await;
         let server = place.as_mut().expect("it runs");
-        tokio::task::block_in_place(|| match blow {
-            Blow::Killed => server.kill(),
-            Blow::Terminated => {
+        tokio::task::block_in_place(|| match kind {
+            OutageKind::Killed => server.kill(),
+            OutageKind::Terminated => {
                 server.terminate(LONG);
             }
-            Blow::Frozen => server.signal(Signal::STOP),
+            OutageKind::Frozen => server.signal(Signal::STOP),
         });
         tokio::time::sleep(lasts).await;
-        match blow {
-            Blow::Frozen => server.signal(Signal::CONT),
-            Blow::Killed | Blow::Terminated => *server = self.launch(victim),
+        match kind {
+            OutageKind::Frozen => server.signal(Signal::CONT),
+            OutageKind::Killed | OutageKind::Terminated => *server = self.launch(victim),
         }
         self.ready(victim).await;
         let ended = begun.elapsed().as_secs_f64();
-        if victim == Victim::Prometheus && blow != Blow::Frozen {
+        if victim == Victim::Prometheus && kind != OutageKind::Frozen {
             tokio::time::sleep(ALERTMANAGER_KNOWN).await;
-            self.forgive_lost().await;
+            self.ignore_lost_so_far().await;
         }
         judge::Outage {
             victim,
-            blow,
+            kind,
             begun: since,
             ended,
         }
     }
 
-    /// The result of an instant query; `None` while Prometheus does not answer.
+    /// The result of an instant query; `None` if Prometheus does not respond.
     pub async fn query(&self, expression: &str, at: Option<f64>) -> Option<Vec<Value>> {
         let mut url =
             url::Url::parse(&format!("http://127.0.0.1:{}/api/v1/query", self.prometheus_port)).unwrap();
@@ -177,7 +177,7 @@ impl Stack {
         Some(body["data"]["result"].as_array()?.clone())
     }
 
-    /// What Prometheus knew of a service in the three minutes up to a Unix time, for whoever looks for the cause of a finding.
+    /// The series of a service in the three minutes before a Unix time, to investigate a finding.
     pub async fn history(&self, service: &str, at: f64) -> String {
         let names =
             "upkeep_service_condition_since_timestamp_seconds|upkeep_service_condition_confirmed|ALERTS";
@@ -201,7 +201,7 @@ impl Stack {
         text
     }
 
-    /// How many alerts Prometheus has failed to hand to Alertmanager since it was started last.
+    /// Number of alerts that Prometheus has failed to send since its last start.
     async fn dropped(&self) -> u64 {
         let metrics = get(&format!("http://127.0.0.1:{}/metrics", self.prometheus_port)).await;
         let metrics = metrics.unwrap_or_default();
@@ -212,19 +212,19 @@ impl Stack {
         count as u64
     }
 
-    /// Takes what was lost so far as lost by the start: before it knows the Alertmanager, Prometheus loses everything.
-    pub async fn forgive_lost(&self) {
-        self.forgiven.store(self.dropped().await, Ordering::SeqCst);
+    /// Ignores the alerts lost so far: after its start Prometheus loses all alerts until it knows the Alertmanager.
+    pub async fn ignore_lost_so_far(&self) {
+        self.ignored.store(self.dropped().await, Ordering::SeqCst);
     }
 
-    /// Counts what was lost since.
+    /// Counts the alerts lost since then.
     pub async fn count_lost(&self) {
-        let forgiven = self.forgiven.load(Ordering::SeqCst);
-        let lost = self.dropped().await.saturating_sub(forgiven);
+        let ignored = self.ignored.load(Ordering::SeqCst);
+        let lost = self.dropped().await.saturating_sub(ignored);
         self.lost.fetch_add(lost, Ordering::SeqCst);
     }
 
-    /// The lines of the exporter's log about a service.
+    /// The log lines of the exporter that contain the service.
     pub async fn log(&self, service: &str) -> String {
         let place = self.exporter.lock().await;
         let log = place.as_ref().map(Server::log).unwrap_or_default();
@@ -233,7 +233,7 @@ impl Stack {
     }
 }
 
-/// A configuration of Prometheus with another scrape interval.
+/// The Prometheus configuration with another scrape interval.
 fn with_scrape_interval(config: &str, scrape: Duration) -> String {
     let mut found = 0;
     let lines = config.lines().map(|line| {
@@ -249,6 +249,9 @@ fn with_scrape_interval(config: &str, scrape: Duration) -> String {
         format!("{indent}{name}: {}s\n", value.as_secs())
     });
     let text = lines.collect();
-    assert_eq!(found, 2, "the shipped configuration has both once:\n{config}");
+    assert_eq!(
+        found, 2,
+        "the shipped configuration has scrape_interval and scrape_timeout once:\n{config}"
+    );
     text
 }

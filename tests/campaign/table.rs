@@ -1,41 +1,41 @@
-//! The table of a campaign.
+//! The table of results.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use crate::judge::{Class, Outage, Row, Verdict, Wrong, median};
-use crate::plan::{Blow, Victim};
+use crate::judge::{FaultLength, Outage, Problem, Row, Verdict, median};
+use crate::plan::{OutageKind, Victim};
 
-const WRONGS: [Wrong; 5] = [
-    Wrong::Missed,
-    Wrong::False,
-    Wrong::Early,
-    Wrong::Repeated,
-    Wrong::Unended,
+const PROBLEMS: [Problem; 5] = [
+    Problem::Missed,
+    Problem::False,
+    Problem::Early,
+    Problem::Repeated,
+    Problem::Unresolved,
 ];
 
-/// The faults by kind and length, and what was told of them.
+/// Faults and notifications by kind and length of the fault.
 pub fn table(verdict: &Verdict) -> String {
     let mut text = format!(
         "{:8} {:>8} {:>6} {:>4} {:>5}",
-        "fault", "lasts", "faults", "due", "told"
+        "fault", "lasts", "faults", "due", "sent"
     );
-    for wrong in WRONGS {
-        write!(text, " {:>8}", format!("{wrong:?}").to_lowercase()).unwrap();
+    for problem in PROBLEMS {
+        write!(text, " {:>8}", format!("{problem:?}").to_lowercase()).unwrap();
     }
     writeln!(text, " {:>8} {:>8}", "median", "worst").unwrap();
     let mut sum = Row::default();
-    for ((kind, class), row) in &verdict.rows {
-        let lasts = match class {
-            Class::Short => "2-18 s",
-            Class::Long => "90-160 s",
+    for ((kind, length_class), row) in &verdict.rows {
+        let lasts = match length_class {
+            FaultLength::Short => "2-18 s",
+            FaultLength::Long => "90-160 s",
         };
         line(&mut text, &format!("{kind:?}").to_lowercase(), lasts, row);
         sum.faults += row.faults;
         sum.due += row.due;
-        sum.told += row.told;
-        for (wrong, count) in &row.wrongs {
-            *sum.wrongs.entry(*wrong).or_default() += count;
+        sum.notified += row.notified;
+        for (problem, count) in &row.problems {
+            *sum.problems.entry(*problem).or_default() += count;
         }
         sum.delays.extend(&row.delays);
     }
@@ -43,11 +43,11 @@ pub fn table(verdict: &Verdict) -> String {
     let stray = stray.count();
     if stray > 0 {
         let row = Row {
-            wrongs: BTreeMap::from([(Wrong::False, stray)]),
+            problems: BTreeMap::from([(Problem::False, stray)]),
             ..Row::default()
         };
         line(&mut text, "none", "", &row);
-        *sum.wrongs.entry(Wrong::False).or_default() += stray;
+        *sum.problems.entry(Problem::False).or_default() += stray;
     }
     line(&mut text, "all", "", &sum);
     for (what, delays) in [
@@ -69,18 +69,18 @@ fn line(text: &mut String, kind: &str, lasts: &str, row: &Row) {
     write!(
         text,
         "{kind:8} {lasts:>8} {:>6} {:>4} {:>5}",
-        row.faults, row.due, row.told
+        row.faults, row.due, row.notified
     )
     .unwrap();
-    for wrong in WRONGS {
-        let count = row.wrongs.get(&wrong).copied().unwrap_or_default();
+    for problem in PROBLEMS {
+        let count = row.problems.get(&problem).copied().unwrap_or_default();
         write!(text, " {count:>8}").unwrap();
     }
     let (median, worst) = ends(&row.delays);
     writeln!(text, " {median:>8} {worst:>8}").unwrap();
 }
 
-/// Median and greatest, in seconds.
+/// Median and maximum, in seconds.
 fn ends(delays: &[f64]) -> (String, String) {
     let shown = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.1}"));
     (
@@ -89,15 +89,15 @@ fn ends(delays: &[f64]) -> (String, String) {
     )
 }
 
-/// What befell exporter and Prometheus.
+/// Number of outages of the exporter and Prometheus.
 pub fn outages(outages: &[Outage]) -> String {
-    let count = |victim, blow| {
-        let of = |outage: &&Outage| outage.victim == victim && outage.blow == blow;
+    let count = |victim, kind| {
+        let of = |outage: &&Outage| outage.victim == victim && outage.kind == kind;
         outages.iter().filter(of).count()
     };
     let of = |name, victim| {
         let [killed, terminated, frozen] =
-            [Blow::Killed, Blow::Terminated, Blow::Frozen].map(|blow| count(victim, blow));
+            [OutageKind::Killed, OutageKind::Terminated, OutageKind::Frozen].map(|kind| count(victim, kind));
         format!("{name} killed {killed}, terminated {terminated}, frozen {frozen} times")
     };
     format!(

@@ -1,4 +1,4 @@
-//! What the exporter watches: sockets that this process serves, and processes, each of which can be made to fail.
+//! Targets of the checks that can fail on demand: sockets served by this process, and child processes.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Child, Command, Stdio};
@@ -9,13 +9,13 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::judge::{Kind, Tier};
-use crate::plan::{Nature, Service};
+use crate::judge::{FaultKind, Tier};
+use crate::plan::{Service, ServiceKind};
 
-/// How late a slow target answers.
+/// Response time of a slow target.
 const LATE: Duration = Duration::from_secs(2);
 
-/// What a client that is not answered may have to wait for in the queue of a listener.
+/// Length of the accept queue of a listener.
 const BACKLOG: u32 = 64;
 
 /// One target.
@@ -25,19 +25,19 @@ pub enum Target {
 }
 
 impl Target {
-    /// Starts what `service` is; `number` is its own.
+    /// Starts the target of `service`. `number` is unique.
     pub fn start(service: &Service, number: usize) -> Self {
-        match service.nature {
-            Nature::Process => Self::Process(Process::start(number)),
-            nature => Self::Socket(Socket::start(nature)),
+        match service.kind {
+            ServiceKind::Process => Self::Process(Process::start(number)),
+            kind => Self::Socket(Socket::start(kind)),
         }
     }
 
-    /// Its service as the exporter's configuration has it.
-    pub fn stanza(&self, service: &Service) -> String {
-        let check = match (self, service.nature) {
+    /// The service in the form of the exporter's configuration.
+    pub fn service_yaml(&self, service: &Service) -> String {
+        let check = match (self, service.kind) {
             (Self::Process(process), _) => format!("kind: process, match: '{}'", process.mark),
-            (Self::Socket(socket), Nature::Http) => {
+            (Self::Socket(socket), ServiceKind::Http) => {
                 format!("kind: http, url: 'http://{}/'", socket.address)
             }
             (Self::Socket(socket), _) => format!(
@@ -55,8 +55,8 @@ impl Target {
         )
     }
 
-    /// Makes it fail, or be well again.
-    pub async fn set(&mut self, fault: Option<Kind>) {
+    /// Sets or clears the fault.
+    pub async fn set(&mut self, fault: Option<FaultKind>) {
         match self {
             Self::Socket(socket) => socket.set(fault).await,
             Self::Process(process) if fault.is_some() => process.kill(),
@@ -65,23 +65,22 @@ impl Target {
     }
 }
 
-/// A server on a port of its own.
+/// A server on its own port.
 pub struct Socket {
     address: SocketAddr,
-    fault: watch::Sender<Option<Kind>>,
-    /// Whether it listens.
+    fault: watch::Sender<Option<FaultKind>>,
     listens: watch::Receiver<bool>,
     task: JoinHandle<()>,
 }
 
 impl Socket {
-    fn start(nature: Nature) -> Self {
-        // Bound and never listening, it keeps the port while nobody listens there.
+    fn start(kind: ServiceKind) -> Self {
+        // A bound socket that never listens reserves the port while the listener is closed.
         let keeper = reusable(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
         let address = keeper.local_addr().unwrap();
         let (fault, of_task) = watch::channel(None);
         let (listening, listens) = watch::channel(false);
-        let task = tokio::spawn(serve(keeper, nature, of_task, listening));
+        let task = tokio::spawn(serve(keeper, kind, of_task, listening));
         Self {
             address,
             fault,
@@ -90,9 +89,9 @@ impl Socket {
         }
     }
 
-    async fn set(&mut self, fault: Option<Kind>) {
+    async fn set(&mut self, fault: Option<FaultKind>) {
         self.fault.send_replace(fault);
-        let should_listen = fault != Some(Kind::Refuse);
+        let should_listen = fault != Some(FaultKind::Refuse);
         self.listens
             .wait_for(|listens| *listens == should_listen)
             .await
@@ -115,21 +114,21 @@ fn reusable(address: SocketAddr) -> TcpSocket {
 
 async fn serve(
     keeper: TcpSocket,
-    nature: Nature,
-    mut fault: watch::Receiver<Option<Kind>>,
+    kind: ServiceKind,
+    mut fault: watch::Receiver<Option<FaultKind>>,
     listening: watch::Sender<bool>,
 ) {
     let address = keeper.local_addr().unwrap();
     loop {
-        if *fault.borrow_and_update() != Some(Kind::Refuse) {
+        if *fault.borrow_and_update() != Some(FaultKind::Refuse) {
             let listener = reusable(address).listen(BACKLOG).unwrap();
             listening.send_replace(true);
-            accept(&listener, nature, &mut fault).await;
+            accept(&listener, kind, &mut fault).await;
         }
-        // The listener is closed now.
+        // The listener is closed here.
         listening.send_replace(false);
         if fault
-            .wait_for(|fault| *fault != Some(Kind::Refuse))
+            .wait_for(|fault| *fault != Some(FaultKind::Refuse))
             .await
             .is_err()
         {
@@ -138,61 +137,61 @@ async fn serve(
     }
 }
 
-/// Accepts until nobody shall listen any more.
-async fn accept(listener: &TcpListener, nature: Nature, fault: &mut watch::Receiver<Option<Kind>>) {
+/// Accepts connections until the fault is `Refuse`.
+async fn accept(listener: &TcpListener, kind: ServiceKind, fault: &mut watch::Receiver<Option<FaultKind>>) {
     loop {
         let of_client = fault.clone();
         tokio::select! {
-            _ = fault.wait_for(|fault| *fault == Some(Kind::Refuse)) => return,
+            _ = fault.wait_for(|fault| *fault == Some(FaultKind::Refuse)) => return,
             accepted = listener.accept() => {
-                // What a client that went away leaves behind is no connection.
+                // Ignore clients that have already disconnected.
                 if let Ok((stream, _)) = accepted {
-                    tokio::spawn(answer(stream, nature, of_client));
+                    tokio::spawn(answer(stream, kind, of_client));
                 }
             }
         }
     }
 }
 
-/// Answers one client as the fault of this moment has it.
-async fn answer(mut stream: TcpStream, nature: Nature, mut fault: watch::Receiver<Option<Kind>>) {
+/// Responds to one client, according to the current fault.
+async fn answer(mut stream: TcpStream, kind: ServiceKind, mut fault: watch::Receiver<Option<FaultKind>>) {
     let present = *fault.borrow();
     match present {
-        Some(Kind::Reset) => {
-            // The connection is reset when it is dropped.
+        Some(FaultKind::Reset) => {
+            // Dropping the stream resets the connection.
             stream.set_zero_linger().unwrap();
             return;
         }
-        // As a process that was stopped does, it answers when it can again.
-        Some(Kind::Hang) => {
-            let is_over = |fault: &Option<Kind>| *fault != Some(Kind::Hang);
+        // Like a stopped process, it responds when the fault is over.
+        Some(FaultKind::Hang) => {
+            let is_over = |fault: &Option<FaultKind>| *fault != Some(FaultKind::Hang);
             if fault.wait_for(is_over).await.is_err() {
                 return;
             }
         }
-        Some(Kind::Slow) => tokio::time::sleep(LATE).await,
+        Some(FaultKind::Slow) => tokio::time::sleep(LATE).await,
         _ => {}
     }
-    let is_well = present != Some(Kind::Status);
-    let text = match (nature, is_well) {
-        (Nature::Http, true) => "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok",
-        (Nature::Http, false) => {
+    let is_well = present != Some(FaultKind::Status);
+    let text = match (kind, is_well) {
+        (ServiceKind::Http, true) => "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok",
+        (ServiceKind::Http, false) => {
             "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
         }
         (_, true) => "220 ready\r\n",
         (_, false) => "421 not now\r\n",
     };
-    if nature == Nature::Http {
+    if kind == ServiceKind::Http {
         let mut request = [0; 4096];
         let Ok(1..) = stream.read(&mut request).await else {
             return;
         };
     }
-    // The other side may have given up by now.
+    // The client may have closed the connection.
     let _ = stream.write_all(text.as_bytes()).await;
 }
 
-/// A process that sleeps. Its argument, found nowhere else, is what a check looks for.
+/// A sleeping process. The check searches for its unique argument.
 pub struct Process {
     mark: String,
     child: Child,
@@ -200,7 +199,7 @@ pub struct Process {
 
 impl Process {
     fn start(number: usize) -> Self {
-        // Years, in seconds, with this process's id and a number of its own.
+        // Many years in seconds, unique by process id and number.
         let mark = format!("9{:09}.{number:03}", std::process::id());
         Self {
             child: Self::spawn(&mark),
@@ -215,7 +214,7 @@ impl Process {
     }
 
     fn kill(&mut self) {
-        // It runs until it is killed here, and its end is waited for, so that no zombie is left.
+        // Wait for the end of the process, so that no zombie remains.
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
@@ -223,7 +222,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may be dead already.
+        // It may already be dead.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

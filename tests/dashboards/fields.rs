@@ -1,5 +1,5 @@
-//! What holds for the values a panel shows: missing data never looks like health, each state has a text and a colour,
-//! overrides match something, links lead somewhere.
+//! Checks of the values in panels: missing data never looks healthy, every state has a text and a colour, overrides match
+//! something, links lead to a dashboard.
 
 use std::collections::BTreeSet;
 
@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 
 use crate::model::leads_to_a_dashboard;
 
-/// What is wrong with a panel's `fieldConfig`.
+/// Returns everything that is wrong with the `fieldConfig` of a panel.
 pub fn complaints(panel: &Value) -> Vec<String> {
     [missing_data(panel), overrides(panel), data_links(panel)].concat()
 }
 
-/// Null has to be grey and say so. Grafana paints a null in the colour of the first threshold, unless a mapping catches it.
+/// Null must be grey, with text. Grafana uses the colour of the first threshold for null, unless a mapping matches it.
 fn missing_data(panel: &Value) -> Vec<String> {
     let defaults = &panel["fieldConfig"]["defaults"];
     let overrides = panel["fieldConfig"]["overrides"].as_array().into_iter().flatten();
@@ -98,7 +98,7 @@ fn overrides(panel: &Value) -> Vec<String> {
         let fits = match matcher["id"].as_str() {
             Some("byName") => panel["type"] != "table" || columns.contains(what),
             Some("byFrameRefID") => letters.contains(what),
-            // Grafana takes the slashes of a JavaScript regular expression.
+            // Grafana expects the slashes of a JavaScript regular expression.
             Some("byRegexp") => Regex::new(what.trim_matches('/')).is_ok(),
             _ => false,
         };
@@ -113,7 +113,7 @@ fn overrides(panel: &Value) -> Vec<String> {
         .filter_map(|sort| sort["displayName"].as_str())
     {
         if !columns.contains(column) {
-            found.push(format!("sorted by {column:?}, which is no column"));
+            found.push(format!("sorted by {column:?}, which is not a column"));
         }
     }
     found
@@ -130,17 +130,17 @@ fn data_links(panel: &Value) -> Vec<String> {
         .flat_map(|list| list.as_array().into_iter().flatten());
     let bad = all.filter(|link| {
         let url = link["url"].as_str().unwrap_or_default();
-        let kept = ["datasource", "job", "instance", "group"]
+        let keeps_variables = ["datasource", "job", "instance", "group"]
             .iter()
             .all(|name| url.contains(&format!("${{{name}:queryparam}}")));
         link["title"].as_str().is_none_or(str::is_empty)
             || !leads_to_a_dashboard(url)
-            || !kept
+            || !keeps_variables
             || !url.contains("${__url_time_range}")
     });
     bad.map(|link| {
         format!(
-            "the link {} does not lead to a dashboard with variables and time kept",
+            "the link {} does not lead to a dashboard with the same variables and time range",
             link["url"]
         )
     })

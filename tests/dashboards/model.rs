@@ -1,4 +1,4 @@
-//! What holds for a dashboard as a whole: fields, variables, links, data sources, colours.
+//! Checks of a dashboard as a whole: fields, variables, links, data sources, colours.
 
 use serde_json::{Value, json};
 
@@ -13,8 +13,8 @@ const UIDS: [&str; 5] = [
 ];
 const VARIABLES: [&str; 5] = ["datasource", "job", "instance", "group", "service"];
 
-/// Okabe and Ito's palette, which people with any common colour blindness can tell apart, and two greys; its orange is
-/// lightened (#E69F00), since Grafana would write white on it. The last is Grafana's own annotation colour.
+/// The palette of Okabe and Ito, which people with common forms of colour blindness can distinguish, and two greys. The orange
+/// (#E69F00) is lighter, because Grafana would use white text on it. The last is Grafana's annotation colour.
 const COLOURS: [&str; 10] = [
     "#0072B2",
     "#56B4E9",
@@ -28,7 +28,7 @@ const COLOURS: [&str; 10] = [
     "rgba(0, 211, 255, 1)",
 ];
 
-/// What is wrong with the dashboard, its panels left out.
+/// Returns everything that is wrong with a dashboard, except its panels.
 pub fn complaints(dashboard: &Dashboard) -> Vec<String> {
     let model = &dashboard.model;
     let mut found = fields(dashboard);
@@ -156,13 +156,13 @@ fn variables(model: &Value) -> Vec<String> {
                 "variable {name}: not a query that runs when the dashboard loads"
             ));
         }
-        // The page of one service shows one service; everywhere else nothing selected means everything.
+        // The Service dashboard shows one service. In the others, no selection means all.
         let one = name == "service" && model["uid"] == "upkeep-service";
         if variable["multi"] != json!(!one)
             || variable["includeAll"] != json!(!one)
             || (!one && variable["allValue"] != ".*")
         {
-            found.push(format!("variable {name}: wrong choice of one or many"));
+            found.push(format!("variable {name}: wrong choice of one or many values"));
         }
     }
     found
@@ -179,14 +179,14 @@ fn links(model: &Value) -> Vec<String> {
     });
     bad.map(|link| {
         format!(
-            "link {} does not lead to a dashboard with variables and time kept",
+            "link {} does not lead to a dashboard with the same variables and time range",
             link["title"]
         )
     })
     .collect()
 }
 
-/// What holds for a value wherever it stands.
+/// Checks a value anywhere in the dashboard.
 fn anywhere(path: &str, value: &Value) -> Option<String> {
     let key = path.rsplit('.').next().unwrap_or_default();
     let built_in = path == ".annotations.list[0].datasource";

@@ -1,13 +1,12 @@
-//! The main job, end to end and with the shipped settings: exporter, real Prometheus, real Alertmanager, a webhook. Faults
-//! set at known moments become notifications within the bounds that the settings give, and restarts in between neither
-//! resolve nor repeat one.
+//! End-to-end test with the shipped settings: exporter, real Prometheus, real Alertmanager, a webhook. Faults at known times
+//! cause notifications within the bounds of the settings. Restarts neither resolve nor repeat them.
 
 #![allow(clippy::unwrap_used)]
 
 #[path = "../common/mod.rs"]
 mod common;
+mod services;
 mod stack;
-mod watched;
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -15,37 +14,37 @@ use std::time::{Duration, Instant};
 use common::dashboards;
 use common::servers::tool;
 use common::webhook::Notice;
+use services::Services;
 use stack::Stack;
-use watched::Watched;
 
-/// As the configuration below says.
+/// From the configuration below.
 const INTERVAL: Duration = Duration::from_secs(5);
 /// The default.
 const RECHECK: Duration = Duration::from_secs(5);
-/// As deploy/prometheus/prometheus.yml says.
+/// From deploy/prometheus/prometheus.yml.
 const SCRAPE: Duration = Duration::from_secs(5);
 const EVALUATION: Duration = Duration::from_secs(5);
-/// As deploy/alertmanager/alertmanager.yml says of warnings; what is critical does not wait.
+/// From deploy/alertmanager/alertmanager.yml, for warnings. Critical alerts do not wait.
 const GROUP_WAIT: Duration = Duration::from_secs(10);
 const GROUP_INTERVAL: Duration = Duration::from_secs(30);
-/// How long everything may take to start: the first runs, Prometheus with its targets, a scrape.
+/// Time limit to start everything: the first runs, Prometheus with its targets, a scrape.
 const START: Duration = Duration::from_secs(60);
-/// What a loaded machine may add: to spawn, to switch, to post.
+/// Extra time for a busy machine.
 const SLACK: Duration = Duration::from_secs(4);
-/// The design's default tolerances.
+/// The default tolerances.
 const DOWN: Duration = Duration::from_secs(30);
 const DEGRADED: Duration = Duration::from_secs(60);
 const SLOW: Duration = Duration::from_secs(120);
 const TOLERANT_DOWN: Duration = Duration::from_secs(120);
 
-/// From a fault to the notification: the next run sees it, a run that ends past the tolerance less one recheck interval
-/// confirms it, a scrape and an evaluation find that, and Alertmanager waits for the group.
-fn latest(tolerance: Duration, answer: Duration) -> Duration {
-    let evidence = tolerance - RECHECK + RECHECK.max(answer);
+/// The longest time from a fault to its notification: the next run sees it, a run that ends after the tolerance minus one recheck
+/// interval confirms it, then follow a scrape, an evaluation and `group_wait`.
+fn latest(tolerance: Duration, response_time: Duration) -> Duration {
+    let evidence = tolerance - RECHECK + RECHECK.max(response_time);
     INTERVAL + evidence + SCRAPE + EVALUATION + GROUP_WAIT + SLACK
 }
 
-/// From the recovery to its notification: two good runs, a scrape, an evaluation, the group's interval.
+/// The longest time from a recovery to its notification: two successful runs, a scrape, an evaluation, `group_interval`.
 fn latest_recovery() -> Duration {
     2 * INTERVAL + SCRAPE + EVALUATION + GROUP_INTERVAL + SLACK
 }
@@ -71,11 +70,11 @@ fn assert_on_time(notice: &Notice, fault: Instant, earliest: Duration, latest: D
     );
 }
 
-/// One scenario after the other would take half an hour; they run at once, on services of their own.
+/// Sequential scenarios would take half an hour, so they run concurrently, each with its own service.
 #[tokio::test(flavor = "multi_thread")]
 async fn from_a_fault_to_its_notification_and_back() {
-    let mut watched = Watched::start().await;
-    let config = watched.config(&tool("prometheus", "prometheus"));
+    let mut services = Services::start().await;
+    let config = services.config(&tool("prometheus", "prometheus"));
     let mut stack = Stack::start(&config).await;
     stack
         .wait_for(
@@ -85,11 +84,11 @@ async fn from_a_fault_to_its_notification_and_back() {
         .await;
 
     let fault = Instant::now();
-    watched.stopped.stop().await;
-    watched.tolerated.stop().await;
-    watched.crash();
-    watched.degraded.slow_by(Duration::from_secs(2));
-    watched.slow.slow_by(Duration::from_secs(6));
+    services.stopped.stop().await;
+    services.tolerated.stop().await;
+    services.crash();
+    services.degraded.slow_by(Duration::from_secs(2));
+    services.slow.slow_by(Duration::from_secs(6));
 
     let page = stack
         .notice(
@@ -120,9 +119,9 @@ async fn from_a_fault_to_its_notification_and_back() {
         .await;
     assert_on_time(&crashed, fault, DOWN, latest(DOWN, Duration::ZERO));
 
-    // Restarts in an outage: the exporter's state is kept, the last values are held during the gap.
+    // Restart the exporter during an outage. Its state survives, and the rules hold the last values.
     stack.exporters[0].terminate(Duration::from_secs(2));
-    // Some scrapes find nobody.
+    // Let some scrapes fail.
     tokio::time::sleep(3 * SCRAPE).await;
     stack.exporters[0] = stack.exporter(0);
     let degraded = stack
@@ -195,17 +194,17 @@ async fn from_a_fault_to_its_notification_and_back() {
             .webhook
             .notices(|notice| notice.label("alertname") == "UpkeepWatchdog")
             .is_empty(),
-        "no dead man's switch"
+        "no notification of UpkeepWatchdog"
     );
 
     every_dashboard_query_runs(&stack).await;
 
     let recovery = Instant::now();
-    watched.stopped.start_again().await;
-    watched.tolerated.start_again().await;
-    watched.start_crashed();
-    watched.degraded.slow_by(Duration::ZERO);
-    watched.slow.slow_by(Duration::ZERO);
+    services.stopped.start_again().await;
+    services.tolerated.start_again().await;
+    services.start_crashed();
+    services.degraded.slow_by(Duration::ZERO);
+    services.slow.slow_by(Duration::ZERO);
     for (alert, service) in [
         ("UpkeepServiceDown", "stopped"),
         ("UpkeepServiceDown", "crashing"),
@@ -213,7 +212,7 @@ async fn from_a_fault_to_its_notification_and_back() {
         ("UpkeepServiceSlow", "slow"),
         ("UpkeepServiceDownTolerated", "tolerated"),
     ] {
-        let told = stack
+        let notice = stack
             .notice(
                 alert,
                 service,
@@ -222,14 +221,14 @@ async fn from_a_fault_to_its_notification_and_back() {
             )
             .await;
         assert_on_time(
-            &told,
+            &notice,
             recovery,
             Duration::ZERO,
             latest_recovery() + Duration::from_secs(6),
         );
     }
 
-    // Nothing watches any more: the exporter's own alert.
+    // The exporter is down: its own alert fires.
     stack.exporters[0].kill();
     stack
         .notice("UpkeepExporterDown", "", "firing", Duration::from_secs(120))
@@ -242,7 +241,7 @@ async fn from_a_fault_to_its_notification_and_back() {
     );
 }
 
-/// Every query of every dashboard runs, and returns data for some service or is on the short list that says why it may not.
+/// Runs every query of every dashboard. Each returns data for some service, or may_be_empty.yml lists it.
 async fn every_dashboard_query_runs(stack: &Stack) {
     let excused = dashboards::may_be_empty();
     let is_excused = |query: &dashboards::Query| {
@@ -252,7 +251,7 @@ async fn every_dashboard_query_runs(stack: &Stack) {
     };
     let mut empty = BTreeSet::new();
     let mut with_data = BTreeSet::new();
-    for service in Watched::KEYS {
+    for service in Services::KEYS {
         for query in dashboards::queries(&dashboards::selection(service)) {
             let name = format!("{} / {} / {}", query.dashboard, query.panel, query.ref_id);
             let result = stack

@@ -12,7 +12,7 @@ use crate::common::servers::{Server, eventually, free_port, get, tool};
 use crate::common::shipped::{alertmanager_config, prometheus_config};
 use crate::common::webhook::{Notice, Webhook};
 
-/// What runs.
+/// The running servers.
 pub struct Stack {
     dir: TempDir,
     pub webhook: Webhook,
@@ -25,7 +25,7 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Starts two exporters of `config`, and what watches them.
+    /// Starts two exporters with `config`, Prometheus and the Alertmanager.
     pub async fn start(config: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("upkeep.yml"), config).unwrap();
@@ -68,7 +68,7 @@ impl Stack {
             .push(Server::start("alertmanager", command, self.dir.path()));
     }
 
-    /// Starts an exporter; it keeps its state from one start to the next.
+    /// Starts an exporter. Its state survives restarts.
     pub fn exporter(&self, number: usize) -> Server {
         let mut command = Command::new(env!("CARGO_BIN_EXE_upkeep_exporter"));
         command
@@ -88,7 +88,7 @@ impl Stack {
         Server::start(&format!("exporter{number}"), command, self.dir.path())
     }
 
-    /// Starts Prometheus; it keeps its data from one start to the next.
+    /// Starts Prometheus. Its data survives restarts.
     pub fn start_prometheus(&mut self) {
         let config = self.path("prometheus.yml");
         fs::write(
@@ -104,7 +104,7 @@ impl Stack {
         self.prometheus = Some(Server::start("prometheus", command, self.dir.path()));
     }
 
-    /// The result of an instant query; `None` while Prometheus does not answer.
+    /// The result of an instant query; `None` if Prometheus does not respond.
     pub async fn query(&self, expression: &str) -> Option<Vec<Value>> {
         let mut url =
             url::Url::parse(&format!("http://127.0.0.1:{}/api/v1/query", self.prometheus_port)).unwrap();
@@ -113,7 +113,7 @@ impl Stack {
         Some(body["data"]["result"].as_array()?.clone())
     }
 
-    /// The result of an instant query, once there is one.
+    /// Waits until an instant query returns data, and returns it.
     pub async fn wait_for(&self, expression: &str, limit: Duration) -> Vec<Value> {
         eventually(expression, limit, || async {
             self.query(expression).await.filter(|result| !result.is_empty())
@@ -121,7 +121,7 @@ impl Stack {
         .await
     }
 
-    /// The first notice of an alert about a service by the first exporter.
+    /// Waits for the first notice of an alert on a service of the first exporter.
     pub async fn notice(&self, alert: &str, service: &str, status: &str, limit: Duration) -> Notice {
         let what = format!("{alert} of {service} {status}");
         eventually(&what, limit, || async {
@@ -130,7 +130,7 @@ impl Stack {
         .await
     }
 
-    /// How often a rule could not be evaluated since Prometheus started; it tells so itself.
+    /// Number of failed rule evaluations since the start of Prometheus.
     pub async fn rule_failures(&self) -> f64 {
         let metrics = get(&format!("http://127.0.0.1:{}/metrics", self.prometheus_port))
             .await
@@ -143,12 +143,12 @@ impl Stack {
             .collect();
         assert!(
             !counts.is_empty(),
-            "Prometheus does not count failures of rules:\n{metrics}"
+            "Prometheus exports no count of failed rule evaluations:\n{metrics}"
         );
         counts.iter().sum()
     }
 
-    /// The notices of an alert about a service by the first exporter.
+    /// The notices of an alert on a service of the first exporter.
     pub fn notices(&self, alert: &str, service: &str, status: &str) -> Vec<Notice> {
         let instance = format!("127.0.0.1:{}", self.exporter_ports[0]);
         self.webhook.notices(|notice| {

@@ -1,5 +1,5 @@
-//! Faults as an exporter's runs see them, at every phase of scrape and evaluation: what the store makes of the runs, and
-//! what the rules make of the scrapes. The store is the real one with a clock of the test's own; promtool has the rules.
+//! Faults at every phase of scrapes and evaluations. A real store with a test clock records the runs, and promtool evaluates the
+//! rules on the resulting series.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,19 +11,19 @@ use upkeep_exporter::config::parse;
 use upkeep_exporter::model::{Clock, Conclusion, Condition, Moment, Outcome, Problem, Reason};
 use upkeep_exporter::store::{Run, Store};
 
-use super::timelines::{Edge, Expect, Pace};
+use super::timelines::{Edge, Expect, Intervals};
 
 const SECOND: i64 = 1_000_000_000;
 const TOLERANCE: i64 = 40;
 const INTERVAL: i64 = 15;
 const RECHECK: i64 = 5;
-/// The shortest fault that may page is longer than this.
+/// Only faults longer than this may page.
 const BLIP: i64 = TOLERANCE - RECHECK;
-/// When faults begin, and when timelines end; in between is time for two tolerances, a gap and the recovery.
+/// Start of the faults, and end of the timelines. There is time for two tolerances, a gap and the recovery.
 const FAULT: i64 = 60;
 const END: i64 = 330;
 
-/// One of the four alerts of conditions, and the runs that lead to it.
+/// One of the four alerts on conditions.
 #[derive(Clone, Copy)]
 pub struct Kind {
     pub alert: &'static str,
@@ -54,18 +54,18 @@ pub const KINDS: [Kind; 4] = [
     },
 ];
 
-/// A fault, and what happens to those who watch. Times are seconds.
+/// A fault, and outages of the exporter and Prometheus. Times are seconds.
 #[derive(Clone, Copy, Debug, Default)]
-struct Story {
+struct Case {
     name: &'static str,
     fault: (i64, i64),
-    /// Runs fail and succeed in turn during the fault.
+    /// Runs alternately fail and succeed during the fault.
     alternates: bool,
-    /// The exporter is killed, and started again with its state.
+    /// The exporter is killed, then starts with its state.
     killed: Option<(i64, i64)>,
-    /// The exporter is frozen: a run under way ends when that does.
+    /// The exporter is frozen: a run in progress ends after the freeze.
     frozen: Option<(i64, i64)>,
-    /// Prometheus is away: it neither scrapes nor evaluates.
+    /// Prometheus is down: it neither scrapes nor evaluates.
     blind: Option<(i64, i64)>,
     pages: bool,
 }
@@ -74,54 +74,54 @@ fn within(span: Option<(i64, i64)>, second: i64) -> bool {
     span.is_some_and(|(from, to)| (from..to).contains(&second))
 }
 
-/// The stories, with a fault that begins `phase` seconds later.
-fn stories(phase: i64) -> Vec<Story> {
+/// All cases, with a fault that begins `phase` seconds later.
+fn cases(phase: i64) -> Vec<Case> {
     let from = FAULT + phase;
-    let story = |name, length, pages| Story {
+    let case = |name, length, pages| Case {
         name,
         fault: (from, from + length),
         pages,
-        ..Story::default()
+        ..Case::default()
     };
     let outage = 2 * TOLERANCE + 60;
     vec![
-        story("a blip", BLIP - 1, false),
-        Story {
+        case("a blip", BLIP - 1, false),
+        Case {
             killed: Some((from + 10, from + 10 + TOLERANCE)),
-            ..story("a blip, and the exporter is killed in it", 12, false)
+            ..case("a blip, during which the exporter is killed", 12, false)
         },
-        Story {
+        Case {
             frozen: Some((from + 1, from + 1 + 60)),
-            ..story("a blip, and the exporter is frozen in it", 20, false)
+            ..case("a blip, during which the exporter is frozen", 20, false)
         },
-        Story {
+        Case {
             blind: Some((from + 10, from + 10 + 120)),
-            ..story("a blip, and Prometheus is away after it", BLIP - 1, false)
+            ..case("a blip, after which Prometheus is down", BLIP - 1, false)
         },
-        story("an outage", outage, true),
-        Story {
+        case("an outage", outage, true),
+        Case {
             alternates: true,
-            ..story("every other run fails", outage, true)
+            ..case("every other run fails", outage, true)
         },
-        Story {
+        Case {
             killed: Some((from + 12, from + 32)),
-            ..story(
+            ..case(
                 "an outage, and the exporter is killed before the page",
                 outage,
                 true,
             )
         },
-        Story {
+        Case {
             killed: Some((from + 90, from + 115)),
-            ..story(
+            ..case(
                 "an outage, and the exporter is killed after the page",
                 outage,
                 true,
             )
         },
-        Story {
+        Case {
             blind: Some((from + 90, from + 135)),
-            ..story("an outage, and Prometheus is away after the page", outage, true)
+            ..case("an outage, and Prometheus is down after the page", outage, true)
         },
     ]
 }
@@ -143,10 +143,10 @@ impl Clock for TestClock {
     }
 }
 
-/// An exporter that watches one service.
+/// An exporter that monitors one service.
 struct Exporter {
     store: Arc<Store>,
-    /// The run under way, or the next one: its start and its end.
+    /// Start and end of the run in progress, or of the next run.
     next: (i64, i64),
     failed_last: bool,
 }
@@ -159,7 +159,8 @@ impl Exporter {
             kind.tier
         );
         let loaded = parse(&text, "test.yml").unwrap_or_else(|error| panic!("{error}"));
-        let (store, notices) = Store::open(clock.clone(), Some(dir.to_owned())).expect("nobody else uses it");
+        let (store, notices) =
+            Store::open(clock.clone(), Some(dir.to_owned())).expect("no other process uses it");
         assert_eq!(notices, [""; 0]);
         store.apply(&loaded.config);
         Self {
@@ -184,13 +185,13 @@ impl Exporter {
         }
     }
 
-    /// Lives through this second: starts and ends runs.
-    fn live(&mut self, kind: Kind, story: &Story, second: i64) {
+    /// Advances to this second: ends and starts runs.
+    fn advance(&mut self, kind: Kind, case: &Case, second: i64) {
         let (started, ended) = self.next;
         if second < ended {
             return;
         }
-        let fails = within(Some(story.fault), started) && !(story.alternates && self.failed_last);
+        let fails = within(Some(case.fault), started) && !(case.alternates && self.failed_last);
         self.failed_last = fails;
         let run = Run {
             started: Moment::from_nanos(started * SECOND),
@@ -203,13 +204,13 @@ impl Exporter {
         self.next = (start, start + 1);
     }
 
-    /// Since-time, and whether it is confirmed, as a scrape shows them.
+    /// The since-time in a scrape, and whether the condition is confirmed.
     fn scrape(&self, kind: Kind) -> Sample {
         self.store.sweep();
         let view = self.store.snapshot().services.remove(0);
         let condition = kind.condition as usize;
         view.conditions.map(|since| {
-            let confirmed = view.confirmed.expect("it comes with the since-time");
+            let confirmed = view.confirmed.expect("it exists with the since-time");
             (since[condition], confirmed[condition])
         })
     }
@@ -218,34 +219,34 @@ impl Exporter {
 /// The condition in a scrape; `None` before the first verdict.
 type Sample = Option<(f64, bool)>;
 
-/// What Prometheus gets each second: nothing, or a scrape, which fails while the exporter does not answer.
-fn scrapes(kind: Kind, story: &Story, scrape: i64, first: i64) -> Vec<Option<Result<Sample, ()>>> {
+/// The scrape of every second: none, a result, or an error while the exporter does not respond.
+fn scrapes(kind: Kind, case: &Case, scrape: i64, first: i64) -> Vec<Option<Result<Sample, ()>>> {
     let dir = tempfile::tempdir().expect("a temporary directory can be made");
     let clock = Arc::new(TestClock::default());
     let mut exporter = None;
     (0..END)
         .map(|second| {
             clock.0.store(second * SECOND, Ordering::SeqCst);
-            if within(story.killed, second) {
+            if within(case.killed, second) {
                 exporter = None;
             } else {
                 let exporter =
                     exporter.get_or_insert_with(|| Exporter::start(kind, &clock, dir.path(), second));
-                if !within(story.frozen, second) {
-                    exporter.live(kind, story, second);
+                if !within(case.frozen, second) {
+                    exporter.advance(kind, case, second);
                 }
             }
-            let is_due = (second - first).rem_euclid(scrape) == 0 && !within(story.blind, second);
+            let is_due = (second - first).rem_euclid(scrape) == 0 && !within(case.blind, second);
             is_due.then(|| match &exporter {
-                Some(exporter) if !within(story.frozen, second) => Ok(exporter.scrape(kind)),
+                Some(exporter) if !within(case.frozen, second) => Ok(exporter.scrape(kind)),
                 _ => Err(()),
             })
         })
         .collect()
 }
 
-/// When the alert fires, by the definition: from the last scrape that succeeded on, the condition is set, confirmed, and
-/// older than its tolerance.
+/// The evaluations at which the alert must fire: in the last successful scrape the condition is set, confirmed, and older than
+/// its tolerance.
 fn firing(scrapes: &[Option<Result<Sample, ()>>], step: i64) -> Vec<i64> {
     let mut last = None;
     let mut firing = Vec::new();
@@ -266,7 +267,7 @@ fn firing(scrapes: &[Option<Result<Sample, ()>>], step: i64) -> Vec<i64> {
     firing
 }
 
-/// The evaluations as spans without a gap.
+/// Joins consecutive evaluations into spans.
 fn spans(firing: &[i64], step: i64) -> Vec<(i64, i64)> {
     let mut spans: Vec<(i64, i64)> = Vec::new();
     for second in firing {
@@ -278,18 +279,18 @@ fn spans(firing: &[i64], step: i64) -> Vec<(i64, i64)> {
     spans
 }
 
-/// What the pages must be like, whatever the phases.
-fn judge(story: &Story, spans: &[(i64, i64)], pace: Pace, what: &str) {
-    if !story.pages {
+/// Asserts the number and the times of pages.
+fn assert_pages(case: &Case, spans: &[(i64, i64)], intervals: Intervals, what: &str) {
+    if !case.pages {
         assert!(spans.is_empty(), "{what}: paged at {spans:?}");
         return;
     }
     let [(begins, ends)] = spans else {
-        panic!("{what}: not one page but {spans:?}");
+        panic!("{what}: expected one page, got {spans:?}");
     };
-    let seen = i64::from(pace.scrape) + i64::from(pace.evaluation);
-    let away = story.killed.map_or(0, |(from, to)| to - from + INTERVAL);
-    let (from, to) = story.fault;
+    let seen = i64::from(intervals.scrape) + i64::from(intervals.evaluation);
+    let away = case.killed.map_or(0, |(from, to)| to - from + INTERVAL);
+    let (from, to) = case.fault;
     assert!(
         *begins > from + TOLERANCE && *begins <= from + TOLERANCE + 2 * INTERVAL + RECHECK + seen + away,
         "{what}: fault {from}, page {begins}"
@@ -300,7 +301,7 @@ fn judge(story: &Story, spans: &[(i64, i64)], pace: Pace, what: &str) {
     );
 }
 
-/// promtool's notation of a series with a sample a scrape and none between scrapes.
+/// The notation of promtool for a series with one sample per scrape and none between scrapes.
 fn notation(scrapes: &[Option<Result<Sample, ()>>], value: impl Fn(Sample) -> Option<f64>) -> String {
     let mut was_there = false;
     let words = scrapes.iter().map(|scrape| {
@@ -319,23 +320,23 @@ fn notation(scrapes: &[Option<Result<Sample, ()>>], value: impl Fn(Sample) -> Op
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// One promtool test of all stories at several phases, each with an exporter of its own.
-pub fn test(kind: Kind, pace: Pace) -> Value {
-    let (scrape, step) = (i64::from(pace.scrape), i64::from(pace.evaluation));
+/// Renders one promtool test of all cases at several phases, each with its own exporter.
+pub fn test(kind: Kind, intervals: Intervals) -> Value {
+    let (scrape, step) = (i64::from(intervals.scrape), i64::from(intervals.evaluation));
     let mut series = Vec::new();
     let mut checks = Vec::new();
-    // With a scrape each second there is only one phase of scrapes.
+    // With a scrape every second there is only one phase of scrapes.
     let phases: &[i64] = if scrape == 1 { &[0, 8] } else { &[0, 4, 8, 13] };
     for (number, &phase) in phases.iter().enumerate() {
         let first = [0, scrape / 2, scrape - 1, scrape / 3][number];
-        for (place, story) in stories(phase).iter().enumerate() {
-            let scrapes = scrapes(kind, story, scrape, first);
+        for (place, case) in cases(phase).iter().enumerate() {
+            let scrapes = scrapes(kind, case, scrape, first);
             let spans = spans(&firing(&scrapes, step), step);
             let what = format!(
-                "{} at phase {phase}, scrapes each {scrape} s from {first}: {}",
-                kind.alert, story.name
+                "{} at phase {phase}, scrapes every {scrape} s from {first}: {}",
+                kind.alert, case.name
             );
-            judge(story, &spans, pace, &what);
+            assert_pages(case, &spans, intervals, &what);
             let target = format!("job=\"upkeep\",instance=\"{number}-{place}\"");
             let labels = format!(
                 "{target},service=\"api\",group=\"g\",tier=\"{}\",condition=\"{}\"",
@@ -374,11 +375,11 @@ pub fn test(kind: Kind, pace: Pace) -> Value {
             );
             let spans = spans.iter().map(|(from, to)| (edge(*from), edge(*to)));
             let expect = Expect::new(&selector, spans.collect());
-            checks.extend(expect.checks(pace, u32::try_from(END - 1).expect("it is positive")));
+            checks.extend(expect.checks(intervals, u32::try_from(END - 1).expect("it is positive")));
         }
     }
     json!({
-        "name": format!("{} with scrapes each {scrape} s", kind.alert),
+        "name": format!("{} with scrapes every {scrape} s", kind.alert),
         "interval": "1s",
         "input_series": series,
         "promql_expr_test": checks,

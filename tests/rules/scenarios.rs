@@ -1,4 +1,4 @@
-//! The timelines that the rules for conditions must survive.
+//! Timelines for the rules on conditions.
 
 use super::timelines::Edge::{After, At, HoldEnds, Seen};
 use super::timelines::{NEVER, Timeline};
@@ -10,13 +10,13 @@ const SLOW: &str = "UpkeepServiceSlow";
 
 const ONE: [&str; 3] = ["web1", "critical", "down"];
 const ONE_DEGRADED: [&str; 3] = ["web1", "critical", "degraded"];
-/// `up` of an exporter that answers all the time.
+/// `up` of an exporter that always responds.
 const ALWAYS: &[(u32, Option<f64>)] = &[(0, Some(1.0))];
 const SINCE: &str = "upkeep:service_condition_since:held";
 const CONFIRMED: &str = "upkeep:service_condition_confirmed:held";
 const TOLERANCE: &str = "upkeep:service_condition_tolerance:held";
 
-/// `up` of an exporter that does not answer from the first of these moments to the second.
+/// `up` of an exporter that does not respond between these times.
 fn gap(from: u32, to: u32) -> [(u32, Option<f64>); 3] {
     [(0, Some(1.0)), (from, Some(0.0)), (to, Some(1.0))]
 }
@@ -39,12 +39,12 @@ pub fn all() -> Vec<Timeline> {
 fn exact() -> Vec<Timeline> {
     let down = &[(0, Some(0.0)), (60, Some(52.0)), (300, Some(0.0))];
     vec![
-        Timeline::new("down, told of after its tolerance, counted from the first failing run, and up again")
+        Timeline::new("down, fires after its tolerance, counted from the first failing run, and up again")
             .up("web1", ALWAYS)
             .condition(ONE, down, &[(0, 30.0)])
             .fires(DOWN, &[(After(82), At(300))])
             .silent(TOLERATED),
-        Timeline::new("down for exactly as long as tolerated")
+        Timeline::new("down for exactly its tolerance")
             .up("web1", ALWAYS)
             .condition(
                 ONE,
@@ -74,7 +74,7 @@ fn exact() -> Vec<Timeline> {
                 &[(0, 30.0)],
             )
             .fires(DOWN, &[(After(85), At(300))]),
-        Timeline::new("the exporter's clock is set, and its since-times move a little")
+        Timeline::new("the clock of the exporter is set, and its since-times change slightly")
             .up("web1", ALWAYS)
             .condition(
                 ONE,
@@ -101,13 +101,13 @@ fn gaps() -> Vec<Timeline> {
         (600, Some(0.0)),
     ];
     vec![
-        Timeline::new("a gap of three minutes in an outage; also the exporter restarted with its state kept")
+        Timeline::new("a gap of three minutes in an outage; the exporter restarts with its state")
             .up("web1", &gap(300, 480))
             .condition(ONE, through, &[(0, 30.0)])
             .exists(SINCE, &[(At(60), At(600))])
             .exists(TOLERANCE, &[(At(60), At(600))])
             .fires(DOWN, &[(After(90), At(600))]),
-        Timeline::new("the exporter restarts for one scrape, its state kept")
+        Timeline::new("the exporter restarts with its state, and one scrape fails")
             .up("web1", &gap(300, 330))
             .condition(
                 ONE,
@@ -121,7 +121,7 @@ fn gaps() -> Vec<Timeline> {
                 &[(0, 30.0)],
             )
             .fires(DOWN, &[(After(90), At(600))]),
-        Timeline::new("the exporter restarts without its state, and begins to measure anew")
+        Timeline::new("the exporter restarts without its state, and the since-time starts again")
             .up("web1", &gap(300, 330))
             .condition(
                 ONE,
@@ -181,7 +181,7 @@ fn gaps() -> Vec<Timeline> {
                 &[(0, 30.0)],
             )
             .silent(DOWN),
-        Timeline::new("the exporter answers every other minute only")
+        Timeline::new("the exporter responds only every other minute")
             .up(
                 "web1",
                 &[
@@ -209,18 +209,20 @@ fn gaps() -> Vec<Timeline> {
                 &[(0, 30.0)],
             )
             .fires(DOWN, &[(After(90), At(600))]),
-        Timeline::new("the exporter is killed for good: held ten minutes, and the exporter's own alert")
-            .up("web1", &[(0, Some(1.0)), (300, Some(0.0))])
-            .other_job_up("web1")
-            .condition(
-                ONE,
-                &[(0, Some(0.0)), (60, Some(60.0)), (300, None)],
-                &[(0, 30.0)],
-            )
-            .exists(SINCE, &[(At(60), HoldEnds(300))])
-            .exists(TOLERANCE, &[(At(60), HoldEnds(300))])
-            .fires(DOWN, &[(After(90), HoldEnds(300))])
-            .fires("UpkeepExporterDown", &[(At(360), NEVER)]),
+        Timeline::new(
+            "the exporter stays down: the alert is held for ten minutes, and UpkeepExporterDown fires",
+        )
+        .up("web1", &[(0, Some(1.0)), (300, Some(0.0))])
+        .other_job_up("web1")
+        .condition(
+            ONE,
+            &[(0, Some(0.0)), (60, Some(60.0)), (300, None)],
+            &[(0, 30.0)],
+        )
+        .exists(SINCE, &[(At(60), HoldEnds(300))])
+        .exists(TOLERANCE, &[(At(60), HoldEnds(300))])
+        .fires(DOWN, &[(After(90), HoldEnds(300))])
+        .fires("UpkeepExporterDown", &[(At(360), NEVER)]),
         Timeline::new("the target vanishes with its `up`")
             .up("web1", &[(0, Some(1.0)), (300, None)])
             .condition(
@@ -256,14 +258,14 @@ fn removals() -> Vec<Timeline> {
     ];
     vec![
         Timeline::new(
-            "the service leaves the configuration, and does not rise from the dead at later restarts",
+            "the service is removed from the configuration, and does not fire again at later restarts",
         )
         .up("web1", later)
         .condition(ONE, removed, &[(0, 30.0)])
         .exists(SINCE, &[(At(60), At(300))])
         .exists(TOLERANCE, &[(At(60), At(300))])
         .fires(DOWN, &[(After(90), At(300))]),
-        Timeline::new("the service leaves the configuration in a gap, and does not rise at later restarts")
+        Timeline::new("the service is removed in a gap, and does not fire again at later restarts")
             .up(
                 "web1",
                 &[
@@ -279,7 +281,7 @@ fn removals() -> Vec<Timeline> {
             .exists(SINCE, &[(At(60), At(480))])
             .exists(TOLERANCE, &[(At(60), At(480))])
             .fires(DOWN, &[(After(90), At(480))]),
-        Timeline::new("the service leaves the configuration and comes back, still down")
+        Timeline::new("the service is removed from the configuration and added again, still down")
             .up("web1", ALWAYS)
             .condition(
                 ONE,
@@ -294,14 +296,14 @@ fn exporters() -> Vec<Timeline> {
     let two = ["web2", "critical", "down"];
     let long = &[(0, Some(0.0)), (60, Some(60.0)), (900, Some(0.0))];
     vec![
-        Timeline::new("two exporters watch the service and disagree")
+        Timeline::new("two exporters monitor the service with different results")
             .up("web1", ALWAYS)
             .up("web2", ALWAYS)
             .condition(ONE, &[(0, Some(0.0))], &[(0, 30.0)])
             .condition(two, long, &[(0, 60.0)])
             .fires("UpkeepServiceDown,instance=\"web2\"", &[(After(120), At(900))])
             .silent("UpkeepServiceDown,instance=\"web1\""),
-        Timeline::new("two exporters watch the service, and one of them is killed")
+        Timeline::new("two exporters monitor the service, and one of them is killed")
             .up("web1", &[(0, Some(1.0)), (300, Some(0.0))])
             .up("web2", ALWAYS)
             .condition(
@@ -324,7 +326,7 @@ fn edits() -> Vec<Timeline> {
     let tolerant = ["web1", "tolerant", "down"];
     let long = &[(0, Some(0.0)), (60, Some(60.0)), (900, Some(0.0))];
     vec![
-        Timeline::new("the tier changes in an outage")
+        Timeline::new("the tier changes during an outage")
             .up("web1", ALWAYS)
             .condition(
                 ONE,
@@ -352,11 +354,11 @@ fn edits() -> Vec<Timeline> {
             )
             .fires(TOLERATED, &[(After(180), At(480))])
             .fires(DOWN, &[(At(480), At(600))]),
-        Timeline::new("the tolerance is raised in an outage that has been told of")
+        Timeline::new("the tolerance is raised while the alert fires")
             .up("web1", ALWAYS)
             .condition(ONE, long, &[(0, 30.0), (150, 300.0)])
             .fires(DOWN, &[(After(90), At(150)), (After(360), At(900))]),
-        Timeline::new("the tolerance is lowered in an outage that has not been told of")
+        Timeline::new("the tolerance is lowered before the alert fires")
             .up("web1", ALWAYS)
             .condition(ONE, long, &[(0, 600.0), (240, 60.0)])
             .fires(DOWN, &[(At(240), At(900))]),
@@ -379,19 +381,19 @@ fn edits() -> Vec<Timeline> {
 
 fn degraded() -> Vec<Timeline> {
     vec![
-        Timeline::new("degraded, then down, then up: told of once, with no recovery when it gets worse, also over a gap")
+        Timeline::new("degraded, then down, then up: degraded fires once and does not end when it gets worse, even over a gap")
             .up("web1", &gap(300, 480))
             .condition(ONE_DEGRADED, &[(0, Some(0.0)), (60, Some(60.0)), (300, None), (480, Some(60.0)), (900, Some(0.0))], &[(0, 60.0)])
             .condition(ONE, &[(0, Some(0.0)), (180, Some(180.0)), (300, None), (480, Some(180.0)), (600, Some(0.0))], &[(0, 30.0)])
             .fires(DEGRADED, &[(After(120), At(900))])
             .fires(DOWN, &[(After(210), At(600))]),
-        Timeline::new("down at once, then degraded: told of when it is no longer down, also over a gap")
+        Timeline::new("down immediately, then degraded: degraded fires when the service is no longer down, even over a gap")
             .up("web1", &gap(300, 480))
             .condition(ONE_DEGRADED, &[(0, Some(0.0)), (60, Some(60.0)), (300, None), (480, Some(60.0)), (900, Some(0.0))], &[(0, 60.0)])
             .condition(ONE, &[(0, Some(0.0)), (60, Some(60.0)), (300, None), (480, Some(60.0)), (600, Some(0.0))], &[(0, 30.0)])
             .fires(DOWN, &[(After(90), At(600))])
             .fires(DEGRADED, &[(At(600), At(900))]),
-        Timeline::new("one exporter sees it down, which does not silence what the other one sees")
+        Timeline::new("down on one exporter does not silence degraded on the other")
             .up("web1", ALWAYS)
             .up("web2", ALWAYS)
             .condition(ONE_DEGRADED, &[(0, Some(0.0)), (60, Some(60.0)), (900, Some(0.0))], &[(0, 60.0)])
@@ -415,7 +417,7 @@ fn degraded() -> Vec<Timeline> {
     ]
 }
 
-/// Conditions that last, and whose evidence comes late or never.
+/// Conditions whose evidence is late or missing.
 fn confirmed() -> Vec<Timeline> {
     let lasting = &[(0, Some(0.0)), (60, Some(60.0)), (600, Some(0.0))];
     let through = &[
@@ -427,7 +429,7 @@ fn confirmed() -> Vec<Timeline> {
     ];
     let unconfirmed = &[(0, Some(0.0)), (90, None), (270, Some(0.0))];
     vec![
-        Timeline::new("a condition lasts, and nobody sees it again: no page, however long it is")
+        Timeline::new("a condition lasts, and no further run sees it: no page")
             .up("web1", ALWAYS)
             .evidence(ONE, lasting, &[(0, 30.0)], &[(0, Some(0.0))])
             .exists(CONFIRMED, &[(At(60), At(600))])
@@ -448,7 +450,7 @@ fn confirmed() -> Vec<Timeline> {
             .up("web1", ALWAYS)
             .evidence(["web1", "critical", "slow"], lasting, &[(0, 30.0)], &[(0, Some(0.0)), (240, Some(1.0)), (600, Some(0.0))])
             .fires(SLOW, &[(At(240), At(600))]),
-        Timeline::new("the exporter is killed after one failed run: held without a page, and it has recovered in the gap")
+        Timeline::new("the exporter is killed after one failed run, and the service recovers in the gap: held without a page")
             .up("web1", &gap(90, 270))
             .evidence(
                 ONE,
@@ -459,7 +461,7 @@ fn confirmed() -> Vec<Timeline> {
             .exists(SINCE, &[(At(60), At(270))])
             .exists(CONFIRMED, &[(At(60), At(270))])
             .silent(DOWN),
-        Timeline::new("the exporter is killed after one failed run, for good: held without a page")
+        Timeline::new("the exporter stays down after one failed run: held without a page")
             .up("web1", &[(0, Some(1.0)), (90, Some(0.0))])
             .evidence(
                 ONE,
@@ -470,11 +472,11 @@ fn confirmed() -> Vec<Timeline> {
             .exists(SINCE, &[(At(60), HoldEnds(90))])
             .exists(CONFIRMED, &[(At(60), HoldEnds(90))])
             .silent(DOWN),
-        Timeline::new("the exporter is killed after one failed run, and confirms the outage when it is back")
+        Timeline::new("the exporter is killed after one failed run, and confirms the outage after its restart")
             .up("web1", &gap(90, 270))
             .evidence(ONE, through, &[(0, 30.0)], &[(0, Some(0.0)), (90, None), (270, Some(0.0)), (300, Some(1.0)), (600, Some(0.0))])
             .fires(DOWN, &[(At(300), At(600))]),
-        Timeline::new("confirmed is held over a gap, and the page with it")
+        Timeline::new("confirmed is held over a gap, and so is the page")
             .up("web1", &gap(300, 480))
             .evidence(
                 ONE,
@@ -483,7 +485,7 @@ fn confirmed() -> Vec<Timeline> {
                 &[(0, Some(0.0)), (120, Some(1.0)), (300, None), (480, Some(1.0)), (600, Some(0.0))],
             )
             .fires(DOWN, &[(At(120), At(600))]),
-        Timeline::new("confirmed is missing in one scrape, which is no recovery")
+        Timeline::new("confirmed is missing in one scrape, which is not a recovery")
             .up("web1", ALWAYS)
             .evidence(
                 ONE,
@@ -492,7 +494,7 @@ fn confirmed() -> Vec<Timeline> {
                 &[(0, Some(0.0)), (120, Some(1.0)), (300, None), (330, Some(1.0)), (600, Some(0.0))],
             )
             .fires(DOWN, &[(At(120), At(600))]),
-        Timeline::new("a new condition in a gap has to be confirmed anew")
+        Timeline::new("a new condition in a gap must be confirmed again")
             .up("web1", &gap(300, 480))
             .evidence(
                 ONE,

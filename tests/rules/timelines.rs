@@ -1,20 +1,20 @@
-//! What happens to services and exporters over time, and which alerts must fire when, at any scrape interval.
+//! Timelines of services and exporters, with the alerts that must fire, at any scrape interval.
 //!
-//! All times are seconds and all changes fall on multiples of 30, so that scrapes at 1, 15 and 30 s see them at the same
-//! moment. An expectation covers every evaluation: its edges are asserted one by one, and the total by counting, so that an
-//! alert that flickers in between is found.
+//! All times are seconds. All changes happen at multiples of 30, so that scrapes every 1, 15 and 30 s see them at the same time.
+//! An expectation covers every evaluation. It asserts every edge, and the total number of evaluations, to find alerts that
+//! flicker.
 
 use serde_json::{Value, json};
 
-/// How long after the last change a timeline goes on.
+/// Duration of a timeline after its last change.
 const REST: u32 = 60;
 
-/// For an alert or a series that goes on to the end of its timeline.
+/// The end of an alert or a series that lasts until the end of the timeline.
 pub const NEVER: Edge = Edge::At(u32::MAX / 2);
 
 /// Seconds between scrapes, and between evaluations.
 #[derive(Clone, Copy)]
-pub struct Pace {
+pub struct Intervals {
     pub scrape: u32,
     pub evaluation: u32,
     /// See [`ranges_are_left_open`].
@@ -24,38 +24,38 @@ pub struct Pace {
 /// The first evaluation that differs from the ones before it.
 #[derive(Clone, Copy)]
 pub enum Edge {
-    /// At this moment or, if none falls on it, after it.
+    /// At this time or, without an evaluation at this time, the next one.
     At(u32),
-    /// Strictly after this moment: a condition that lasted exactly as long as tolerated is no alert.
+    /// Strictly after this time: a condition that lasts exactly its tolerance does not fire.
     After(u32),
-    /// Ten minutes after the last scrape before this moment, at which the exporter stopped answering.
+    /// Ten minutes after the last scrape before this time, at which the exporter stopped responding.
     HoldEnds(u32),
-    /// At the first scrape at this moment or after it: what the exporter shows from this moment on.
+    /// At the first scrape at or after this time: the exporter serves the change from this time on.
     Seen(u32),
 }
 
 impl Edge {
-    fn tick(self, pace: Pace) -> u32 {
-        let step = pace.evaluation;
+    fn tick(self, intervals: Intervals) -> u32 {
+        let step = intervals.evaluation;
         match self {
             Self::At(t) => t.div_ceil(step) * step,
             Self::After(t) => (t / step + 1) * step,
-            Self::HoldEnds(t) if pace.left_open => Self::At(t - pace.scrape + 600).tick(pace),
-            Self::HoldEnds(t) => Self::After(t - pace.scrape + 600).tick(pace),
-            Self::Seen(t) => Self::At(t.div_ceil(pace.scrape) * pace.scrape).tick(pace),
+            Self::HoldEnds(t) if intervals.left_open => Self::At(t - intervals.scrape + 600).tick(intervals),
+            Self::HoldEnds(t) => Self::After(t - intervals.scrape + 600).tick(intervals),
+            Self::Seen(t) => Self::At(t.div_ceil(intervals.scrape) * intervals.scrape).tick(intervals),
         }
     }
 }
 
-/// A series as the exporter would show it: from each moment on a value, or absent.
+/// A series as the exporter serves it: from every time on a value, or absent.
 pub struct Series {
     name: String,
     steps: Vec<(u32, Option<f64>)>,
 }
 
 impl Series {
-    /// promtool's notation: one word a scrape. What vanishes gets a staleness marker, as Prometheus writes it.
-    fn notation(&self, pace: Pace, end: u32) -> String {
+    /// The notation of promtool, with one word per scrape. A series that vanishes gets a staleness marker, as in Prometheus.
+    fn notation(&self, intervals: Intervals, end: u32) -> String {
         let at = |t: u32| {
             self.steps
                 .iter()
@@ -65,15 +65,15 @@ impl Series {
         };
         let word = |t: u32| match at(t) {
             Some(value) => value.to_string(),
-            None if t >= pace.scrape && at(t - pace.scrape).is_some() => "stale".to_owned(),
+            None if t >= intervals.scrape && at(t - intervals.scrape).is_some() => "stale".to_owned(),
             None => "_".to_owned(),
         };
-        let words: Vec<String> = (0..=end).step_by(pace.scrape as usize).map(word).collect();
+        let words: Vec<String> = (0..=end).step_by(intervals.scrape as usize).map(word).collect();
         words.join(" ")
     }
 }
 
-/// promtool's ranges are open at their left end since 3.0: a sample as old as the range is long does not count any more.
+/// Whether ranges are left-open, as since promtool 3.0: a sample exactly as old as the range does not count.
 pub fn ranges_are_left_open() -> bool {
     let version = super::promtool(&["--version".into()]);
     !version.contains("version 2.")
@@ -85,7 +85,7 @@ pub struct Expect {
     spans: Vec<(Edge, Edge)>,
 }
 
-/// A timeline and what must come of it.
+/// A timeline with its expected alerts and series.
 pub struct Timeline {
     name: &'static str,
     series: Vec<Series>,
@@ -101,7 +101,7 @@ impl Timeline {
         }
     }
 
-    /// `up` of the exporter on this machine.
+    /// Adds `up` of the exporter on this machine.
     pub fn up(mut self, instance: &str, steps: &[(u32, Option<f64>)]) -> Self {
         let name = format!("up{{job=\"upkeep\",instance=\"{instance}\"}}");
         self.series.push(Series {
@@ -111,7 +111,7 @@ impl Timeline {
         self
     }
 
-    /// `up` of something else on this machine, with the same instance label, that answers all the time.
+    /// Adds `up` of another job on this machine, with the same instance label, which is always 1.
     pub fn other_job_up(mut self, instance: &str) -> Self {
         let name = format!("up{{job=\"node\",instance=\"{instance}\"}}");
         self.series.push(Series {
@@ -121,8 +121,8 @@ impl Timeline {
         self
     }
 
-    /// Since-time and tolerance of a condition of the service `api`; `labels` are `instance`, `tier` and `condition`. Where
-    /// the since-time is absent the tolerance is, because both come with the service. It is confirmed all the time.
+    /// Adds since-time and tolerance of a condition of the service `api`, which is always confirmed. `labels` are `instance`, `tier`
+    /// and `condition`. If the since-time is absent, the tolerance is absent too, because the service has both or none.
     pub fn condition(
         self,
         labels: [&str; 3],
@@ -136,7 +136,7 @@ impl Timeline {
         self.evidence(labels, since, tolerance, &confirmed)
     }
 
-    /// The same, and whether it is confirmed.
+    /// Like [`Self::condition`], with the times at which the condition is confirmed.
     pub fn evidence(
         mut self,
         labels: [&str; 3],
@@ -187,7 +187,7 @@ impl Timeline {
         self
     }
 
-    /// Fires in these spans and at no other evaluation. `alert` may go on with label matchers: `UpkeepServiceDown,tier="..."`.
+    /// Fires in these spans and at no other evaluation. `alert` may have label matchers appended: `UpkeepServiceDown,tier="..."`.
     pub fn fires(self, alert: &str, spans: &[(Edge, Edge)]) -> Self {
         let (name, matchers) = alert.split_once(',').unwrap_or((alert, ""));
         let selector = format!("ALERTS{{alertname=\"{name}\",alertstate=\"firing\",{matchers}}}");
@@ -205,15 +205,15 @@ impl Timeline {
         self.fires(alert, &[])
     }
 
-    /// Whether the rules about exporters are needed to judge it.
+    /// Whether the expectations need the rules on exporters.
     pub fn needs_exporter_rules(&self) -> bool {
         self.expect
             .iter()
             .any(|expect| expect.selector.contains("UpkeepExporter"))
     }
 
-    /// When nothing changes any more.
-    fn end(&self, pace: Pace) -> u32 {
+    /// The end of the timeline, after all changes.
+    fn end(&self, intervals: Intervals) -> u32 {
         let changes = self
             .series
             .iter()
@@ -223,27 +223,27 @@ impl Timeline {
             .iter()
             .flat_map(|expect| expect.spans.iter().flat_map(|span| [span.0, span.1]));
         let edges = edges
-            .map(|edge| edge.tick(pace))
-            .filter(|t| *t < NEVER.tick(pace));
+            .map(|edge| edge.tick(intervals))
+            .filter(|t| *t < NEVER.tick(intervals));
         changes.chain(edges).max().unwrap_or_default() + REST
     }
 
-    /// As one test of a promtool file.
-    pub fn test(&self, pace: Pace) -> Value {
-        let end = self.end(pace);
+    /// Renders one test of a promtool file.
+    pub fn test(&self, intervals: Intervals) -> Value {
+        let end = self.end(intervals);
         let series: Vec<Value> = self
             .series
             .iter()
-            .map(|s| json!({ "series": s.name, "values": s.notation(pace, end) }))
+            .map(|s| json!({ "series": s.name, "values": s.notation(intervals, end) }))
             .collect();
         let checks: Vec<Value> = self
             .expect
             .iter()
-            .flat_map(|expect| expect.checks(pace, end))
+            .flat_map(|expect| expect.checks(intervals, end))
             .collect();
         json!({
             "name": self.name,
-            "interval": format!("{}s", pace.scrape),
+            "interval": format!("{}s", intervals.scrape),
             "input_series": series,
             "promql_expr_test": checks,
         })
@@ -258,13 +258,13 @@ impl Expect {
         }
     }
 
-    pub fn checks(&self, pace: Pace, end: u32) -> Vec<Value> {
+    pub fn checks(&self, intervals: Intervals, end: u32) -> Vec<Value> {
         let spans: Vec<(u32, u32)> = self
             .spans
             .iter()
-            .map(|(from, to)| (from.tick(pace), to.tick(pace)))
+            .map(|(from, to)| (from.tick(intervals), to.tick(intervals)))
             .collect();
-        let step = pace.evaluation;
+        let step = intervals.evaluation;
         let fires = |t: u32| spans.iter().any(|(from, to)| (*from..*to).contains(&t));
         let last = end / step * step;
         let mut moments: Vec<u32> = spans

@@ -1,4 +1,4 @@
-//! Runs the programs that judge rules and notifications, and reads the YAML files they judge. Shared by two test programs.
+//! Runs promtool and amtool, and reads the YAML files that they check. Shared by several test programs.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -11,10 +11,10 @@ pub fn repo(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// Standard output of `program`, which must end with code 0.
+/// Runs `program`, which must exit with code 0, and returns its standard output.
 ///
 /// # Panics
-/// If the program is missing (with how to install it) or fails (with what it printed).
+/// If the program is not installed (with the package to install) or fails (with its output).
 pub fn run<A: AsRef<OsStr>>(program: &str, package: &str, args: &[A]) -> String {
     let output = Command::new(program).args(args).output().unwrap_or_else(|error| {
         panic!("cannot run {program}: {error}; install it: apt-get install {package}");
@@ -30,18 +30,18 @@ pub fn run<A: AsRef<OsStr>>(program: &str, package: &str, args: &[A]) -> String 
     stdout
 }
 
-/// A file of the checkout as text.
+/// Reads a file as text.
 pub fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_else(|error| panic!("cannot read {}: {error}", path.display()))
 }
 
-/// A YAML file as a tree.
+/// Parses a YAML file.
 pub fn yaml(path: &Path) -> Value {
     serde_yaml::from_str(&read(path))
         .unwrap_or_else(|error| panic!("cannot parse {}: {error}", path.display()))
 }
 
-/// The files of a folder whose names end so, sorted.
+/// The files of a folder with this suffix, sorted.
 pub fn files(folder: &str, suffix: &str) -> Vec<PathBuf> {
     let folder = repo(folder);
     let entries = std::fs::read_dir(&folder)
@@ -55,18 +55,18 @@ pub fn files(folder: &str, suffix: &str) -> Vec<PathBuf> {
     found
 }
 
-/// The elements of a list that must be there.
+/// The elements of a list that must exist.
 pub fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {
     value[key]
         .as_array()
-        .unwrap_or_else(|| panic!("{key} is no list in {value}"))
+        .unwrap_or_else(|| panic!("{key} is not a list in {value}"))
 }
 
-/// A text that must be there.
+/// A string that must exist.
 pub fn text<'a>(value: &'a Value, key: &str) -> &'a str {
     value[key]
         .as_str()
-        .unwrap_or_else(|| panic!("{key} is no text in {value}"))
+        .unwrap_or_else(|| panic!("{key} is not a string in {value}"))
 }
 
 /// Every alerting rule of the shipped rule files.

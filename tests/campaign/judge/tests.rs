@@ -1,8 +1,8 @@
-//! The judge finds each kind of wrong, and nothing in what is right.
+//! The judge finds every kind of problem, and none in correct campaigns.
 
 use super::*;
 
-const TERMS: Terms = Terms {
+const TIMING: Timing = Timing {
     interval: 5.0,
     recheck: 5.0,
     deadline: 10.0,
@@ -15,10 +15,10 @@ const TERMS: Terms = Terms {
     has_lost_alerts: false,
 };
 
-/// Long after everything.
+/// Long after all faults.
 const UNTIL: f64 = 1000.0;
 
-fn fault(kind: Kind, begun: f64, ended: f64) -> Fault {
+fn fault(kind: FaultKind, begun: f64, ended: f64) -> Fault {
     Fault {
         service: "api".to_owned(),
         tier: Tier::Critical,
@@ -28,15 +28,15 @@ fn fault(kind: Kind, begun: f64, ended: f64) -> Fault {
     }
 }
 
-fn tolerant(kind: Kind, begun: f64, ended: f64) -> Fault {
+fn tolerant(kind: FaultKind, begun: f64, ended: f64) -> Fault {
     Fault {
         tier: Tier::Tolerant,
         ..fault(kind, begun, ended)
     }
 }
 
-fn fires(alert: Alert, at: f64) -> Told {
-    Told {
+fn fires(alert: Alert, at: f64) -> Notification {
+    Notification {
         at,
         service: "api".to_owned(),
         alert,
@@ -44,8 +44,8 @@ fn fires(alert: Alert, at: f64) -> Told {
     }
 }
 
-fn ends(alert: Alert, at: f64) -> Told {
-    Told {
+fn ends(alert: Alert, at: f64) -> Notification {
+    Notification {
         is_firing: false,
         ..fires(alert, at)
     }
@@ -54,33 +54,36 @@ fn ends(alert: Alert, at: f64) -> Told {
 fn outage(begun: f64, ended: f64) -> Outage {
     Outage {
         victim: Victim::Prometheus,
-        blow: Blow::Frozen,
+        kind: OutageKind::Frozen,
         begun,
         ended,
     }
 }
 
-fn wrongs(faults: &[Fault], outages: &[Outage], told: &[Told]) -> Vec<Wrong> {
-    let verdict = judge(&TERMS, faults, outages, told, UNTIL);
-    let in_rows: usize = verdict.rows.values().flat_map(|row| row.wrongs.values()).sum();
+fn problems(faults: &[Fault], outages: &[Outage], notifications: &[Notification]) -> Vec<Problem> {
+    let verdict = judge(&TIMING, faults, outages, notifications, UNTIL);
+    let in_rows: usize = verdict.rows.values().flat_map(|row| row.problems.values()).sum();
     let of_faults = verdict.findings.iter().filter(|found| found.fault.is_some());
     assert_eq!(in_rows, of_faults.count(), "rows and findings differ");
-    verdict.findings.iter().map(|found| found.wrong).collect()
+    verdict.findings.iter().map(|found| found.problem).collect()
 }
 
 #[test]
-fn what_is_right_is_right() {
+fn correct_notifications_have_no_findings() {
     use Alert::{Degraded, Down, DownTolerated, Slow};
-    for (faults, told) in [
+    for (faults, notifications) in [
         (vec![], vec![]),
-        (vec![fault(Kind::Refuse, 10.0, 28.0)], vec![]),
+        (vec![fault(FaultKind::Refuse, 10.0, 28.0)], vec![]),
         (
-            vec![fault(Kind::Refuse, 10.0, 110.0)],
+            vec![fault(FaultKind::Refuse, 10.0, 110.0)],
             vec![fires(Down, 52.0), ends(Down, 150.0)],
         ),
         // Two faults of one service, each with its own page.
         (
-            vec![fault(Kind::Dead, 10.0, 110.0), fault(Kind::Dead, 300.0, 400.0)],
+            vec![
+                fault(FaultKind::Dead, 10.0, 110.0),
+                fault(FaultKind::Dead, 300.0, 400.0),
+            ],
             vec![
                 fires(Down, 52.0),
                 ends(Down, 150.0),
@@ -89,12 +92,12 @@ fn what_is_right_is_right() {
             ],
         ),
         (
-            vec![fault(Kind::Slow, 10.0, 150.0)],
+            vec![fault(FaultKind::Slow, 10.0, 150.0)],
             vec![fires(Degraded, 90.0), ends(Degraded, 190.0)],
         ),
-        // What is down is not fully up, and what hangs is slow.
+        // A service that is down is also degraded, and a service that hangs is also slow.
         (
-            vec![fault(Kind::Hang, 10.0, 170.0)],
+            vec![fault(FaultKind::Hang, 10.0, 170.0)],
             vec![
                 fires(Down, 52.0),
                 fires(Degraded, 80.0),
@@ -105,108 +108,124 @@ fn what_is_right_is_right() {
             ],
         ),
         (
-            vec![tolerant(Kind::Reset, 10.0, 170.0)],
+            vec![tolerant(FaultKind::Reset, 10.0, 170.0)],
             vec![fires(DownTolerated, 160.0), ends(DownTolerated, 210.0)],
         ),
-        // Too short to be due, long enough to be told: both are right.
-        (vec![fault(Kind::Status, 10.0, 60.0)], vec![]),
+        // Too short to require a notification, long enough to allow one: both are correct.
+        (vec![fault(FaultKind::Status, 10.0, 60.0)], vec![]),
         (
-            vec![fault(Kind::Status, 10.0, 60.0)],
+            vec![fault(FaultKind::Status, 10.0, 60.0)],
             vec![fires(Down, 62.0), ends(Down, 100.0)],
         ),
-        // It goes on when the campaign ends.
+        // It lasts until the end of the campaign.
         (
-            vec![fault(Kind::Status, 10.0, f64::INFINITY)],
+            vec![fault(FaultKind::Status, 10.0, f64::INFINITY)],
             vec![fires(Down, 52.0)],
         ),
     ] {
-        assert_eq!(wrongs(&faults, &[], &told), [], "{faults:?} {told:?}");
+        assert_eq!(
+            problems(&faults, &[], &notifications),
+            [],
+            "{faults:?} {notifications:?}"
+        );
     }
 }
 
 #[test]
-fn a_fault_that_is_never_told_or_too_late_is_missed() {
-    let faults = [fault(Kind::Refuse, 10.0, 110.0)];
-    assert_eq!(wrongs(&faults, &[], &[]), [Wrong::Missed]);
-    // 5 to the next run, 45 for evidence and a scrape, 5 to an evaluation, 1 for the group, 4 to spare.
+fn a_fault_without_a_notification_in_time_is_missed() {
+    let faults = [fault(FaultKind::Refuse, 10.0, 110.0)];
+    assert_eq!(problems(&faults, &[], &[]), [Problem::Missed]);
+    // 5 to the next run, 45 for evidence and a scrape, 5 to an evaluation, 1 for the group, 4 of slack.
     let at = |at| [fires(Alert::Down, at), ends(Alert::Down, 150.0)];
-    assert_eq!(wrongs(&faults, &[], &at(69.9)), []);
-    assert_eq!(wrongs(&faults, &[], &at(70.1)), [Wrong::Missed]);
-    // The alert of another tier, or about less, does not tell it.
-    let told = [fires(Alert::Degraded, 80.0), ends(Alert::Degraded, 150.0)];
-    assert_eq!(wrongs(&faults, &[], &told), [Wrong::Missed]);
-    // A hanging target's runs end ten seconds apart.
-    let hanging = [fault(Kind::Hang, 10.0, 110.0)];
-    assert_eq!(wrongs(&hanging, &[], &at(74.9)), []);
-    assert_eq!(wrongs(&hanging, &[], &at(75.1)), [Wrong::Missed]);
+    assert_eq!(problems(&faults, &[], &at(69.9)), []);
+    assert_eq!(problems(&faults, &[], &at(70.1)), [Problem::Missed]);
+    // The alert of another condition does not count.
+    let notifications = [fires(Alert::Degraded, 80.0), ends(Alert::Degraded, 150.0)];
+    assert_eq!(problems(&faults, &[], &notifications), [Problem::Missed]);
+    // The runs of a hanging target end ten seconds apart.
+    let hanging = [fault(FaultKind::Hang, 10.0, 110.0)];
+    assert_eq!(problems(&hanging, &[], &at(74.9)), []);
+    assert_eq!(problems(&hanging, &[], &at(75.1)), [Problem::Missed]);
 }
 
 #[test]
-fn a_fault_that_the_campaign_cut_short_is_not_missed() {
-    let faults = [fault(Kind::Refuse, 10.0, f64::INFINITY)];
-    assert_eq!(judge(&TERMS, &faults, &[], &[], 69.0).findings, []);
-    assert_eq!(judge(&TERMS, &faults, &[], &[], 71.0).findings.len(), 1);
+fn a_fault_cut_off_by_the_end_of_the_campaign_is_not_missed() {
+    let faults = [fault(FaultKind::Refuse, 10.0, f64::INFINITY)];
+    assert_eq!(judge(&TIMING, &faults, &[], &[], 69.0).findings, []);
+    assert_eq!(judge(&TIMING, &faults, &[], &[], 71.0).findings.len(), 1);
 }
 
 #[test]
 fn outages_excuse_what_they_delay_and_no_more() {
-    let faults = [fault(Kind::Refuse, 10.0, 170.0)];
+    let faults = [fault(FaultKind::Refuse, 10.0, 170.0)];
     let at = |at| [fires(Alert::Down, at), ends(Alert::Down, 220.0)];
-    // The scrape that would bring the evidence is due until 60.
+    // The scrape with the evidence is due until 60.
     let one = [outage(50.0, 60.0)];
-    assert_eq!(wrongs(&faults, &one, &at(84.9)), []);
-    assert_eq!(wrongs(&faults, &one, &at(85.1)), [Wrong::Missed]);
+    assert_eq!(problems(&faults, &one, &at(84.9)), []);
+    assert_eq!(problems(&faults, &one, &at(85.1)), [Problem::Missed]);
     let others = [outage(-60.0, -40.0), outage(80.0, 90.0)];
-    assert_eq!(wrongs(&faults, &others, &at(70.1)), [Wrong::Missed]);
+    assert_eq!(problems(&faults, &others, &at(70.1)), [Problem::Missed]);
 }
 
 #[test]
-fn a_page_for_what_was_short_is_false() {
-    // 30 s of tolerance less a recheck interval of 5 s.
-    let told = [fires(Alert::Down, 50.0), ends(Alert::Down, 80.0)];
+fn a_page_for_a_short_fault_is_false() {
+    // A tolerance of 30 s minus a recheck interval of 5 s.
+    let notifications = [fires(Alert::Down, 50.0), ends(Alert::Down, 80.0)];
     assert_eq!(
-        wrongs(&[fault(Kind::Hang, 10.0, 34.9)], &[], &told),
-        [Wrong::False]
+        problems(&[fault(FaultKind::Hang, 10.0, 34.9)], &[], &notifications),
+        [Problem::False]
     );
-    assert_eq!(wrongs(&[fault(Kind::Hang, 10.0, 35.1)], &[], &told), []);
-    // What 160 s of tolerance bear: a tolerant service, and slowness.
-    let told = [
+    assert_eq!(
+        problems(&[fault(FaultKind::Hang, 10.0, 35.1)], &[], &notifications),
+        []
+    );
+    // Longer tolerances: a tolerant service, and degraded.
+    let notifications = [
         fires(Alert::DownTolerated, 140.0),
         ends(Alert::DownTolerated, 170.0),
     ];
     assert_eq!(
-        wrongs(&[tolerant(Kind::Dead, 10.0, 120.0)], &[], &told),
-        [Wrong::False]
+        problems(&[tolerant(FaultKind::Dead, 10.0, 120.0)], &[], &notifications),
+        [Problem::False]
     );
-    let told = [fires(Alert::Degraded, 75.0), ends(Alert::Degraded, 100.0)];
+    let notifications = [fires(Alert::Degraded, 75.0), ends(Alert::Degraded, 100.0)];
     assert_eq!(
-        wrongs(&[fault(Kind::Slow, 10.0, 64.0)], &[], &told),
-        [Wrong::False]
+        problems(&[fault(FaultKind::Slow, 10.0, 64.0)], &[], &notifications),
+        [Problem::False]
     );
 }
 
 #[test]
 fn a_page_without_a_fault_is_false() {
-    assert_eq!(wrongs(&[], &[], &[fires(Alert::Down, 50.0)]), [Wrong::False]);
-    // Before the fault began, or so soon after that it can't be about it.
-    let faults = [fault(Kind::Refuse, 100.0, 118.0)];
-    assert_eq!(wrongs(&faults, &[], &[fires(Alert::Down, 90.0)]), [Wrong::False]);
-    assert_eq!(wrongs(&faults, &[], &[fires(Alert::Down, 110.0)]), [Wrong::False]);
+    assert_eq!(problems(&[], &[], &[fires(Alert::Down, 50.0)]), [Problem::False]);
+    // Before the fault began, or too soon after.
+    let faults = [fault(FaultKind::Refuse, 100.0, 118.0)];
+    assert_eq!(
+        problems(&faults, &[], &[fires(Alert::Down, 90.0)]),
+        [Problem::False]
+    );
+    assert_eq!(
+        problems(&faults, &[], &[fires(Alert::Down, 110.0)]),
+        [Problem::False]
+    );
 }
 
 #[test]
-fn a_page_that_is_too_soon_for_its_fault_belongs_to_the_one_before() {
-    let faults = [fault(Kind::Refuse, 10.0, 20.0), fault(Kind::Refuse, 150.0, 250.0)];
-    let told = [
+fn a_page_too_early_for_a_fault_belongs_to_the_previous_one() {
+    let faults = [
+        fault(FaultKind::Refuse, 10.0, 20.0),
+        fault(FaultKind::Refuse, 150.0, 250.0),
+    ];
+    let notifications = [
         fires(Alert::Down, 160.0),
         fires(Alert::Down, 195.0),
         ends(Alert::Down, 290.0),
     ];
-    let verdict = judge(&TERMS, &faults, &[], &told, UNTIL);
+    let verdict = judge(&TIMING, &faults, &[], &notifications, UNTIL);
     let false_ones: Vec<_> = verdict
         .findings
         .iter()
-        .filter(|found| found.wrong == Wrong::False)
+        .filter(|found| found.problem == Problem::False)
         .collect();
     assert_eq!(false_ones.len(), 1);
     assert_eq!(false_ones[0].fault.as_ref(), Some(&faults[0]));
@@ -214,89 +233,95 @@ fn a_page_that_is_too_soon_for_its_fault_belongs_to_the_one_before() {
 }
 
 #[test]
-fn a_page_that_says_what_is_not_so_is_false() {
-    // A service that is slow is not down, and a service that refuses is not slow.
+fn a_page_for_another_condition_is_false() {
+    // A slow service is not down, and a service that refuses connections is not slow.
     let down = [fires(Alert::Down, 60.0), fires(Alert::Degraded, 90.0)];
-    assert!(wrongs(&[fault(Kind::Slow, 10.0, 150.0)], &[], &down).contains(&Wrong::False));
+    assert!(problems(&[fault(FaultKind::Slow, 10.0, 150.0)], &[], &down).contains(&Problem::False));
     let slow = [fires(Alert::Down, 52.0), fires(Alert::Slow, 140.0)];
-    assert!(wrongs(&[fault(Kind::Refuse, 10.0, 160.0)], &[], &slow).contains(&Wrong::False));
+    assert!(problems(&[fault(FaultKind::Refuse, 10.0, 160.0)], &[], &slow).contains(&Problem::False));
     let other_tier = [fires(Alert::Down, 60.0)];
-    assert!(wrongs(&[tolerant(Kind::Dead, 10.0, 100.0)], &[], &other_tier).contains(&Wrong::False));
+    assert!(problems(&[tolerant(FaultKind::Dead, 10.0, 100.0)], &[], &other_tier).contains(&Problem::False));
 }
 
 #[test]
-fn a_recovery_during_the_fault_is_early_and_the_page_after_it_repeated() {
-    let faults = [fault(Kind::Refuse, 10.0, 150.0)];
-    let told = [
+fn a_recovery_during_a_fault_is_early_and_the_next_page_is_repeated() {
+    let faults = [fault(FaultKind::Refuse, 10.0, 150.0)];
+    let notifications = [
         fires(Alert::Down, 52.0),
         ends(Alert::Down, 90.0),
         fires(Alert::Down, 100.0),
         ends(Alert::Down, 190.0),
     ];
-    assert_eq!(wrongs(&faults, &[], &told), [Wrong::Early, Wrong::Repeated]);
+    assert_eq!(
+        problems(&faults, &[], &notifications),
+        [Problem::Early, Problem::Repeated]
+    );
     // Outages excuse neither.
     assert_eq!(
-        wrongs(&faults, &[outage(60.0, 85.0)], &told),
-        [Wrong::Early, Wrong::Repeated]
+        problems(&faults, &[outage(60.0, 85.0)], &notifications),
+        [Problem::Early, Problem::Repeated]
     );
 }
 
 #[test]
 fn the_same_page_twice_is_repeated() {
-    let faults = [fault(Kind::Refuse, 10.0, 150.0)];
-    let told = [
+    let faults = [fault(FaultKind::Refuse, 10.0, 150.0)];
+    let notifications = [
         fires(Alert::Down, 52.0),
         fires(Alert::Down, 53.0),
         ends(Alert::Down, 190.0),
     ];
-    assert_eq!(wrongs(&faults, &[], &told), [Wrong::Repeated]);
-    // Also after the fault's end, and after its recovery.
-    let told = [
+    assert_eq!(problems(&faults, &[], &notifications), [Problem::Repeated]);
+    // Also after the end of the fault and its recovery.
+    let notifications = [
         fires(Alert::Down, 52.0),
         ends(Alert::Down, 170.0),
         fires(Alert::Down, 180.0),
         ends(Alert::Down, 230.0),
     ];
-    assert_eq!(wrongs(&faults, &[], &told), [Wrong::Repeated]);
+    assert_eq!(problems(&faults, &[], &notifications), [Problem::Repeated]);
 }
 
 #[test]
-fn a_page_that_does_not_end_is_found() {
-    let faults = [fault(Kind::Refuse, 10.0, 110.0)];
+fn a_page_without_a_recovery_is_unresolved() {
+    let faults = [fault(FaultKind::Refuse, 10.0, 110.0)];
     assert_eq!(
-        wrongs(&faults, &[], &[fires(Alert::Down, 52.0)]),
-        [Wrong::Unended]
+        problems(&faults, &[], &[fires(Alert::Down, 52.0)]),
+        [Problem::Unresolved]
     );
 }
 
 #[test]
-fn services_are_judged_apart() {
-    let mut other = fault(Kind::Refuse, 10.0, 110.0);
+fn services_are_judged_separately() {
+    let mut other = fault(FaultKind::Refuse, 10.0, 110.0);
     other.service = "web".to_owned();
-    let told = [fires(Alert::Down, 52.0), ends(Alert::Down, 150.0)];
-    assert_eq!(wrongs(&[other], &[], &told), [Wrong::False, Wrong::Missed]);
+    let notifications = [fires(Alert::Down, 52.0), ends(Alert::Down, 150.0)];
+    assert_eq!(
+        problems(&[other], &[], &notifications),
+        [Problem::False, Problem::Missed]
+    );
 }
 
 #[test]
-fn rows_count_and_pages_that_an_outage_disturbed_are_kept_apart() {
+fn rows_count_faults_and_pages_with_outages_are_separate() {
     let faults = [
-        fault(Kind::Refuse, 10.0, 110.0),
-        fault(Kind::Refuse, 300.0, 400.0),
-        fault(Kind::Refuse, 600.0, 610.0),
-        fault(Kind::Slow, 700.0, 710.0),
+        fault(FaultKind::Refuse, 10.0, 110.0),
+        fault(FaultKind::Refuse, 300.0, 400.0),
+        fault(FaultKind::Refuse, 600.0, 610.0),
+        fault(FaultKind::Slow, 700.0, 710.0),
     ];
-    let told = [
+    let notifications = [
         fires(Alert::Down, 50.0),
         ends(Alert::Down, 150.0),
         fires(Alert::Down, 360.0),
         ends(Alert::Down, 440.0),
     ];
-    let verdict = judge(&TERMS, &faults, &[outage(310.0, 320.0)], &told, UNTIL);
-    let long = &verdict.rows[&(Kind::Refuse, Class::Long)];
-    assert_eq!((long.faults, long.due, long.told), (2, 2, 2));
+    let verdict = judge(&TIMING, &faults, &[outage(310.0, 320.0)], &notifications, UNTIL);
+    let long = &verdict.rows[&(FaultKind::Refuse, FaultLength::Long)];
+    assert_eq!((long.faults, long.due, long.notified), (2, 2, 2));
     assert_eq!(long.delays, [40.0, 60.0]);
-    assert_eq!(verdict.rows[&(Kind::Refuse, Class::Short)].faults, 1);
-    assert_eq!(verdict.rows[&(Kind::Slow, Class::Short)].faults, 1);
+    assert_eq!(verdict.rows[&(FaultKind::Refuse, FaultLength::Short)].faults, 1);
+    assert_eq!(verdict.rows[&(FaultKind::Slow, FaultLength::Short)].faults, 1);
     assert_eq!(
         (verdict.pages, verdict.undisturbed),
         (vec![40.0, 60.0], vec![40.0])

@@ -1,4 +1,4 @@
-//! The services that the exporters watch.
+//! The services that the exporters monitor.
 
 use std::path::Path;
 
@@ -6,8 +6,8 @@ use crate::common::switchable::Switchable;
 use crate::common::systemd::Machine;
 use crate::common::targets::{Target, tls};
 
-/// One service a scenario, so that all of them can run at once.
-pub struct Watched {
+/// One service per scenario, so that all scenarios run concurrently.
+pub struct Services {
     pub stopped: Switchable,
     pub degraded: Switchable,
     pub slow: Switchable,
@@ -16,8 +16,8 @@ pub struct Watched {
     steady: Target,
 }
 
-impl Watched {
-    /// Starts all of them.
+impl Services {
+    /// Starts all services.
     pub async fn start() -> Self {
         let machine = Machine::boot();
         for unit in ["crashing", "steady"] {

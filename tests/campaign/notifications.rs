@@ -1,29 +1,29 @@
-//! What a notification says that the one before it did not.
+//! Finds the alerts of a notification that differ from the previous notification of the group.
 //!
-//! Alertmanager sends a group of alerts as a whole whenever one of them changes, so an alert that fires already comes again with
-//! every other one of its service. That is no second page.
+//! The Alertmanager sends a whole group when one of its alerts changes. So a firing alert arrives again with every other alert of
+//! its service. That is not a second page.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
 
 use crate::common::webhook::Notice;
-use crate::judge::{Alert, Told};
+use crate::judge::{Alert, Notification};
 
-/// Everything that was news, in the order it came in.
-pub struct News {
-    /// About the conditions of services.
-    pub told: Vec<Told>,
-    /// How often every other alert began to be told, by its name.
+/// All new or changed alerts, in order of arrival.
+pub struct NewNotifications {
+    /// Alerts on the conditions of services.
+    pub notifications: Vec<Notification>,
+    /// Number of firing notifications of all other alerts, by name.
     pub others: BTreeMap<String, usize>,
 }
 
-/// One alert of a notification, as far as it can be the same as before.
+/// The part of an alert that is compared with the previous notification.
 type Entry = (String, String, String);
 
-/// What is news in `notices`, which are in the order they came in.
-pub fn news(notices: &[Notice], begun: Instant) -> News {
-    let mut news = News {
-        told: Vec::new(),
+/// Finds the new or changed alerts in `notices`, which are in order of arrival.
+pub fn new_notifications(notices: &[Notice], begun: Instant) -> NewNotifications {
+    let mut found = NewNotifications {
+        notifications: Vec::new(),
         others: BTreeMap::new(),
     };
     let mut last: HashMap<&str, Vec<Entry>> = HashMap::new();
@@ -32,15 +32,15 @@ pub fn news(notices: &[Notice], begun: Instant) -> News {
         let before = last
             .insert(&notification[0].group, entries.clone())
             .unwrap_or_default();
-        // The same once more was sent for its own sake.
+        // The same group again is a repetition by the Alertmanager.
         let is_repetition = before == entries;
         for (notice, entry) in notification.iter().zip(&entries) {
             if is_repetition || !before.contains(entry) {
-                news.take(notice, begun);
+                found.add(notice, begun);
             }
         }
     }
-    news
+    found
 }
 
 fn entry(notice: &Notice) -> Entry {
@@ -51,12 +51,12 @@ fn entry(notice: &Notice) -> Entry {
     )
 }
 
-impl News {
-    fn take(&mut self, notice: &Notice, begun: Instant) {
+impl NewNotifications {
+    fn add(&mut self, notice: &Notice, begun: Instant) {
         let name = notice.label("alertname");
         let is_firing = notice.status == "firing";
         match Alert::from_name(name) {
-            Some(alert) => self.told.push(Told {
+            Some(alert) => self.notifications.push(Notification {
                 at: notice.at.saturating_duration_since(begun).as_secs_f64(),
                 service: notice.label("service").to_owned(),
                 alert,
@@ -67,18 +67,18 @@ impl News {
         }
     }
 
-    /// Whether something was told of a service and has not ended.
+    /// Whether an alert on this service has fired and not resolved.
     pub fn is_open(&self, service: &str) -> bool {
         let mut open = BTreeMap::new();
-        for told in self.told.iter().filter(|told| told.service == service) {
-            open.insert(told.alert, told.is_firing);
+        for one in self.notifications.iter().filter(|one| one.service == service) {
+            open.insert(one.alert, one.is_firing);
         }
         open.values().any(|is_firing| *is_firing)
     }
 }
 
 #[test]
-fn what_a_group_says_again_is_no_news_unless_it_says_nothing_else() {
+fn only_changed_alerts_of_a_group_and_whole_repetitions_count() {
     let begun = Instant::now();
     let notice = |notification, alert: &str, status: &str| Notice {
         at: begun,
@@ -99,9 +99,9 @@ fn what_a_group_says_again_is_no_news_unless_it_says_nothing_else() {
         notice(2, "UpkeepProcessMissing", "resolved"),
         notice(2, slow, "firing"),
     ];
-    let found = news(&notices, begun);
-    let told: Vec<_> = found.told.iter().map(|told| told.alert).collect();
-    assert_eq!(told, [Alert::Degraded, Alert::Slow]);
+    let found = new_notifications(&notices, begun);
+    let alerts: Vec<_> = found.notifications.iter().map(|one| one.alert).collect();
+    assert_eq!(alerts, [Alert::Degraded, Alert::Slow]);
     assert_eq!(
         found.others,
         BTreeMap::from([("UpkeepProcessMissing".to_owned(), 1)])
@@ -113,9 +113,13 @@ fn what_a_group_says_again_is_no_news_unless_it_says_nothing_else() {
         notification: 3,
         ..one
     }));
-    assert_eq!(news(&notices, begun).told.len(), 4, "sent for its own sake");
+    assert_eq!(
+        new_notifications(&notices, begun).notifications.len(),
+        4,
+        "a whole repetition counts"
+    );
 
     notices.push(notice(4, degraded, "resolved"));
     notices.push(notice(4, slow, "resolved"));
-    assert!(!news(&notices, begun).is_open("api"));
+    assert!(!new_notifications(&notices, begun).is_open("api"));
 }
