@@ -126,7 +126,7 @@ pub async fn run(
         reloader: reload::reloader(setup.load, Arc::clone(&store), take_over),
         is_lifecycle_enabled: setup.enable_lifecycle,
         allowed_hosts: setup.allowed_hosts,
-        live: web::Live::new(
+        event_hub: web::EventHub::new(
             {
                 let store = Arc::clone(&store);
                 move |service| store.recent_runs(service)
@@ -137,17 +137,17 @@ pub async fn run(
             },
         ),
         telemetry_path: setup.telemetry_path,
-        bodies: web::Bodies::default(),
+        bodies: web::BodyCache::default(),
     });
     let (stop, stopped) = watch::channel(());
     let mut servers = JoinSet::new();
-    let front = web::Front::of_several(Arc::clone(&setup.web_config), setup.listeners.len());
+    let auth_layer = web::AuthLayer::of_several(Arc::clone(&setup.web_config), setup.listeners.len());
     for listener in setup.listeners {
         let mut stopped = stopped.clone();
         // The sender's end is as good a sign as its message.
         let stopped = async move { drop(stopped.changed().await) };
         servers.spawn(web::serve_behind(
-            Arc::clone(&front),
+            Arc::clone(&auth_layer),
             listener,
             Arc::clone(&state),
             stopped,

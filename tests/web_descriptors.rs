@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::{sleep, timeout};
 use upkeep_exporter::metrics::Renderer;
-use upkeep_exporter::web::{Bodies, Live, Reloader, State, serve};
+use upkeep_exporter::web::{BodyCache, EventHub, Reloader, State, serve};
 
 const HEALTHY: &[u8] = b"GET /-/healthy HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
 
@@ -42,9 +42,9 @@ async fn the_server_outlives_a_lack_of_descriptors() {
         reloader: Reloader::new(|| Box::pin(async { Ok(()) })),
         is_lifecycle_enabled: false,
         allowed_hosts: upkeep_exporter::web::AllowedHosts::default(),
-        live: Live::without_store(),
+        event_hub: EventHub::without_store(),
         telemetry_path: "/metrics".into(),
-        bodies: Bodies::default(),
+        bodies: BodyCache::default(),
     };
     tokio::spawn(serve(listener, Arc::new(state), std::future::pending()));
 

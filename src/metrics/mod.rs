@@ -1,6 +1,5 @@
 //! The metric table and what is made of it: the exposition formats, the documentation, the number of series.
 
-mod body;
 mod check;
 mod classic;
 mod count;
@@ -14,12 +13,11 @@ mod series;
 mod service;
 mod table;
 
-pub use body::{Ledger, RenderedBody, Revoked};
 pub use classic::to_classic;
 pub use count::series_count;
 pub use docs::markdown;
 pub use encode::to_openmetrics;
 pub use own_process::OwnProcess;
 pub use probe::probe_text;
-pub use renderer::{Encoding, Format, RenderError, Renderer, Variant, gzip};
+pub use renderer::{Format, Renderer};
 pub use table::families;

@@ -1,6 +1,7 @@
 //! What a client accepts: `Accept` and `Accept-Encoding` (RFC 9110, sections 12.4.2 and 12.5).
 
-use crate::metrics::{Encoding, Format};
+use super::encoding::Encoding;
+use crate::metrics::Format;
 
 /// The most elements of a list that are looked at; real clients send fewer than ten.
 const MAX_ELEMENTS: usize = 64;

@@ -7,16 +7,15 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use http::header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, VARY};
+use http::header::{ACCEPT_ENCODING, CACHE_CONTROL, VARY};
 use http::{HeaderMap, StatusCode};
 
 use super::body::Content;
 use super::query::{parameters, quoted};
 use super::reply::Reply;
-use super::single_flight::NoBody;
+use super::single_flight::FlightError;
 use super::{State, accept};
 use crate::config::suggest;
-use crate::metrics::Encoding;
 use crate::status;
 use crate::store::Snapshot;
 
@@ -142,18 +141,16 @@ pub(super) async fn json(
     let source = Arc::clone(state);
     let body = state
         .bodies
+        .documents
         .get(what, encoding, move || make(&(source.snapshot)()));
     let document = body.await.map_err(|error| match error {
-        NoBody::Refused(refusal) => refusal,
-        NoBody::Failed => internal("making the answer failed inside the exporter; its log says why"),
+        FlightError::Render(refusal) => refusal,
+        FlightError::Failed => internal("making the answer failed inside the exporter; its log says why"),
     })?;
-    let reply = Reply::json(StatusCode::OK, Content::Rendered(document))
+    Ok(Reply::json(StatusCode::OK, Content::Rendered(document))
+        .encoded(encoding)
         .with(VARY.as_str(), "accept-encoding")
-        .with(CACHE_CONTROL.as_str(), "no-store");
-    Ok(match encoding {
-        Encoding::Gzip => reply.with(CONTENT_ENCODING.as_str(), "gzip"),
-        Encoding::Identity => reply,
-    })
+        .with(CACHE_CONTROL.as_str(), "no-store"))
 }
 
 /// The group, if one is asked for.

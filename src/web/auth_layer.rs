@@ -37,7 +37,7 @@ fn most_connections(limit: Option<u64>, listeners: usize) -> usize {
 
 /// What stands before every page, on every listener.
 #[derive(Debug)]
-pub struct Front {
+pub struct AuthLayer {
     config: Arc<WebConfig>,
     authenticator: Arc<Authenticator>,
     wrong_passwords: LogThrottle,
@@ -46,7 +46,7 @@ pub struct Front {
     wrong_hosts: LogThrottle,
 }
 
-impl Front {
+impl AuthLayer {
     /// Does what `config` says.
     pub fn new(config: Arc<WebConfig>) -> Arc<Self> {
         Self::of_several(config, 1)

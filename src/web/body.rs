@@ -9,7 +9,7 @@ use hyper::body::{Body, Frame, SizeHint};
 
 use super::connections::Activity;
 use super::event_stream::EventStream;
-use crate::metrics::{RenderedBody, Revoked};
+use super::rendered_body::{RenderedBody, Revoked};
 
 /// How much is handed to hyper at once, in bytes. For a client that does not read, it holds about as much again over HTTP/2,
 /// and 32 kB over HTTP/1.1.

@@ -17,9 +17,9 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::State;
 use super::event_stream::EventStream;
+use super::html;
 use super::row_diff::Rows;
 use super::throttle::Peer;
-use super::{Bodies, html};
 use crate::slots::Slots;
 use crate::store::{RecentRuns, StatusEvent};
 
@@ -38,14 +38,12 @@ type Subscribe = dyn Fn() -> broadcast::Receiver<StatusEvent> + Send + Sync;
 type Recent = dyn Fn(&str) -> Option<Vec<RecentRuns>> + Send + Sync;
 
 /// What the page and its events need beside snapshots.
-pub struct Live {
+pub struct EventHub {
     subscribe: Box<Subscribe>,
     recent_runs: Box<Recent>,
     /// Names this process in the ids of events, which begin anew with each.
     epoch: u64,
     streams: Mutex<Streams>,
-    /// The pages that are being sent.
-    pub(super) pages: Bodies,
 }
 
 struct Streams {
@@ -68,7 +66,7 @@ struct Senders {
     updates: broadcast::Sender<Bytes>,
 }
 
-impl Live {
+impl EventHub {
     /// What `recent_runs` and `subscribe` of the store give.
     pub fn new(
         recent_runs: impl Fn(&str) -> Option<Vec<RecentRuns>> + Send + Sync + 'static,
@@ -90,7 +88,6 @@ impl Live {
             }),
             subscribe: Box::new(subscribe),
             recent_runs: Box::new(recent_runs),
-            pages: Bodies::default(),
         })
     }
 
@@ -112,20 +109,20 @@ impl Live {
         last_event_id: Option<&str>,
         wants_updates: bool,
     ) -> Option<EventStream> {
-        let live = &state.live;
-        let mut streams = live.streams();
+        let hub = &state.event_hub;
+        let mut streams = hub.streams();
         // Nothing is sent between this and the subscription, for both happen under the lock.
-        live.tell_changes(&mut streams);
+        hub.tell_changes(&mut streams);
         let senders = streams.senders.as_ref()?;
         let changes = senders.changes.subscribe();
         let updates = wants_updates.then(|| senders.updates.subscribe());
         let (id, evicted) = streams.places.take(peer.origin(), wants_updates, MAX_STREAMS)?;
-        let first = live.missed(&streams, last_event_id);
+        let first = hub.missed(&streams, last_event_id);
         if !std::mem::replace(&mut streams.is_driven, true) {
             tokio::spawn(drive(Arc::clone(state)));
         }
         let slot = Slot {
-            live: Arc::clone(live),
+            hub: Arc::clone(hub),
             id,
         };
         Some(EventStream::new(first.into(), changes, updates, evicted, slot))
@@ -217,9 +214,9 @@ fn lost(events: u64) -> String {
     format!("event: lost\ndata: {{\"events\":{events}}}\n\n")
 }
 
-impl fmt::Debug for Live {
+impl fmt::Debug for EventHub {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Live")
+        f.debug_struct("EventHub")
             .field("epoch", &self.epoch)
             .finish_non_exhaustive()
     }
@@ -227,20 +224,20 @@ impl fmt::Debug for Live {
 
 /// A stream's place among the few that there are.
 pub(super) struct Slot {
-    live: Arc<Live>,
+    hub: Arc<EventHub>,
     id: u64,
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.live.streams().places.give_back(self.id);
+        self.hub.streams().places.give_back(self.id);
     }
 }
 
 /// Tells changes as they come and updates each second, until nobody listens.
 async fn drive(state: Arc<State>) {
-    let live = &state.live;
-    let mut changes = (live.subscribe)();
+    let hub = &state.event_hub;
+    let mut changes = (hub.subscribe)();
     let mut has_changes = true;
     let mut seconds = interval(UPDATE_INTERVAL);
     seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -249,11 +246,11 @@ async fn drive(state: Arc<State>) {
         tokio::select! {
             change = changes.recv(), if has_changes => {
                 has_changes = !matches!(change, Err(RecvError::Closed));
-                live.tell_changes(&mut live.streams());
+                hub.tell_changes(&mut hub.streams());
             }
             _ = seconds.tick() => {
                 let wants_updates = {
-                    let mut streams = live.streams();
+                    let mut streams = hub.streams();
                     if streams.places.taken() == 0 || streams.senders.is_none() {
                         streams.is_driven = false;
                         return;
@@ -272,7 +269,7 @@ async fn drive(state: Arc<State>) {
                 // A panic is logged by the hook; the next second tries again.
                 let (kept, text) = rendered.await.map_or_else(|_| (Rows::default(), None), |(rows, text)| (rows, Some(text)));
                 rows = kept;
-                if let (Some(text), Some(senders)) = (text, &live.streams().senders) {
+                if let (Some(text), Some(senders)) = (text, &hub.streams().senders) {
                     let _ = senders.updates.send(text.into());
                 }
             }
@@ -305,13 +302,13 @@ mod tests {
             reloader: Reloader::new(|| Box::pin(async { Ok(()) })),
             is_lifecycle_enabled: false,
             allowed_hosts: crate::web::AllowedHosts::default(),
-            live: Live::without_store(),
+            event_hub: EventHub::without_store(),
             telemetry_path: "/metrics".into(),
             prober: Arc::new(crate::probe::Prober::new(
                 Shared::new("/proc".into()),
                 Duration::ZERO,
             )),
-            bodies: Bodies::default(),
+            bodies: crate::web::BodyCache::default(),
         })
     }
 
@@ -324,7 +321,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_silent_stream_shows_that_it_lives() {
         let state = state();
-        let mut stream = Live::open(&state, Peer::Local, None, false).unwrap();
+        let mut stream = EventHub::open(&state, Peer::Local, None, false).unwrap();
         let mut first = Vec::new();
         while !first.ends_with(b"\n\n") {
             let piece = piece(&mut stream).await.unwrap();
@@ -341,9 +338,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_stream_that_lags_ends_and_no_stream_no_work() {
         let state = state();
-        let mut stream = Live::open(&state, Peer::Local, None, true).unwrap();
+        let mut stream = EventHub::open(&state, Peer::Local, None, true).unwrap();
         for number in 0..=MAX_UPDATES_BEHIND {
-            let streams = state.live.streams();
+            let streams = state.event_hub.streams();
             let updates = &streams.senders.as_ref().unwrap().updates;
             updates.send(Bytes::from(number.to_string())).unwrap();
         }
@@ -352,10 +349,10 @@ mod tests {
             pieces += 1;
             assert!(pieces < 10, "it goes on");
         }
-        assert!(state.live.streams().is_driven);
+        assert!(state.event_hub.streams().is_driven);
         drop(stream);
         sleep(Duration::from_secs(3)).await;
-        let streams = state.live.streams();
+        let streams = state.event_hub.streams();
         assert!(streams.places.taken() == 0 && !streams.is_driven);
     }
 }

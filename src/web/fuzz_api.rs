@@ -3,8 +3,8 @@
 
 use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
 
+use super::encoding::Encoding;
 use super::{accept, auth, html, query};
-use crate::metrics::Encoding;
 
 /// The values of the parameters `a` and `b` of a query.
 ///

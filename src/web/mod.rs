@@ -1,9 +1,9 @@
 //! The web server: metrics, probes, the status page and its events, status as JSON, health, reload.
 //!
-//! `server` accepts connections from what `socket` listens on and bounds their number, `tls` does the handshake, `stream`
-//! bounds every wait for a client, `front` asks who it is and whom it asks (`auth`, `throttle`, `hosts`), `pages` lists what there is and `routes`
-//! answers it: `page` renders the status page, `live` tells what happens to those who have `places`, `api` makes the JSON.
-//! `config` reads the web configuration file, `watched_config` reads it again when it changes.
+//! `server` accepts connections from the listeners of `socket` and bounds their number. `tls` does the handshake. `stream` bounds
+//! every wait for a client. `auth_layer` admits a request (`hosts`, `auth`, `throttle`), `endpoints` finds what its path names,
+//! and `routes` answers it: `html` renders the pages, `api` the JSON, `event_hub` sends events. `body_cache` holds all rendered
+//! bodies. `config` reads the web configuration file, and `watched_config` reloads it when it changes.
 
 mod accept;
 mod api;
@@ -11,8 +11,10 @@ mod auth;
 mod auth_error;
 mod auth_layer;
 mod body;
+mod body_cache;
 pub mod config;
 mod connections;
+mod encoding;
 mod endpoints;
 mod event_hub;
 mod event_stream;
@@ -24,6 +26,7 @@ mod probe;
 mod protocol;
 mod query;
 mod reload;
+mod rendered_body;
 mod reply;
 mod routes;
 mod row_diff;
@@ -39,9 +42,10 @@ mod watched_config;
 use std::fmt;
 use std::sync::Arc;
 
-pub use auth_layer::{Front, MAX_CONNECTIONS};
+pub use auth_layer::{AuthLayer, MAX_CONNECTIONS};
+pub use body_cache::BodyCache;
 pub use endpoints::is_taken;
-pub use event_hub::{Live, MAX_STREAMS};
+pub use event_hub::{EventHub, MAX_STREAMS};
 pub use hosts::{AllowedHost, AllowedHosts};
 pub use reload::{ReloadFuture, Reloader};
 pub use server::{serve, serve_behind};
@@ -52,7 +56,6 @@ pub use watched_config::WebConfig;
 use crate::metrics::Renderer;
 use crate::probe::Prober;
 use crate::store::Snapshot;
-pub use single_flight::Bodies;
 
 /// What the server answers from.
 pub struct State {
@@ -70,12 +73,12 @@ pub struct State {
     pub is_lifecycle_enabled: bool,
     /// The hosts that requests may name (`--web.allowed-hosts`).
     pub allowed_hosts: AllowedHosts,
-    /// What the page and its events need beside snapshots.
-    pub live: Arc<Live>,
+    /// Sends events to pages and other clients.
+    pub event_hub: Arc<EventHub>,
     /// Where the metrics are (`--web.telemetry-path`); begins with a slash.
     pub telemetry_path: String,
-    /// The bodies that are made of snapshots.
-    pub bodies: Bodies,
+    /// The rendered bodies of metrics, pages and JSON.
+    pub bodies: BodyCache,
 }
 
 impl fmt::Debug for State {

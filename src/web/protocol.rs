@@ -16,7 +16,7 @@ use super::connections::Activity;
 use super::socket::Handle;
 use super::stream::{Limited, Protocol};
 use super::throttle::Peer;
-use super::{Front, State};
+use super::{AuthLayer, State};
 
 /// The longest head of a request, in bytes, and the most header fields in it.
 const MAX_HEAD_BYTES: u16 = 16 * 1024;
@@ -33,7 +33,7 @@ const MAX_WINDOW_BYTES: u32 = 64 * 1024;
 
 /// What answers the requests of a connection.
 pub(super) struct Answerer {
-    pub front: Arc<Front>,
+    pub auth_layer: Arc<AuthLayer>,
     pub state: Arc<State>,
     pub client: Client,
     pub activity: Arc<Activity>,
@@ -54,8 +54,8 @@ impl Answerer {
         // From now on, not from when the future is first polled, the connection is busy.
         let answering = Answering::new(&self.activity);
         request.extensions_mut().insert(self.client.clone());
-        let (front, state) = (Arc::clone(&self.front), Arc::clone(&self.state));
-        front.answer(self.client.clone(), state, request, answering)
+        let (auth_layer, state) = (Arc::clone(&self.auth_layer), Arc::clone(&self.state));
+        auth_layer.answer(self.client.clone(), state, request, answering)
     }
 }
 

@@ -1,10 +1,11 @@
 //! An answer before it becomes a response.
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
 use super::body::{Answering, Content, ResponseBody};
+use super::encoding::Encoding;
 
 /// An answer before it becomes a response.
 pub(super) struct Reply {
@@ -45,6 +46,14 @@ impl Reply {
         self.headers
             .insert(HeaderName::from_static(name), HeaderValue::from_static(value));
         self
+    }
+
+    /// The same with the `Content-Encoding` of its content.
+    pub fn encoded(self, encoding: Encoding) -> Self {
+        match encoding {
+            Encoding::Gzip => self.with(CONTENT_ENCODING.as_str(), "gzip"),
+            Encoding::Identity => self,
+        }
     }
 
     /// The response; `answering` lasts as long as its body.

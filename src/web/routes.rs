@@ -5,9 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use http::header::{
-    ACCEPT, ACCEPT_ENCODING, ALLOW, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, HOST, VARY,
-};
+use http::header::{ACCEPT, ACCEPT_ENCODING, ALLOW, CONNECTION, CONTENT_LENGTH, HOST, VARY};
 use http::{HeaderMap, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 
@@ -18,8 +16,7 @@ use super::html::{Filter, Wanted};
 use super::protocol::Client;
 use super::reply::Reply;
 use super::throttle::Peer;
-use super::{Live, State, accept, api, html, probe, query};
-use crate::metrics::{Encoding, Variant};
+use super::{EventHub, State, accept, api, html, probe, query};
 
 /// The longest request body that is borne with, in bytes; none is read.
 const MAX_REQUEST_BODY: u64 = 64 * 1024;
@@ -148,7 +145,7 @@ fn events(state: &Arc<State>, request: &Request<Incoming>) -> Reply {
     };
     let last = last.and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty());
     let peer = client(request).map_or(Peer::Local, |client| client.peer);
-    match Live::open(state, peer, last, wants_updates) {
+    match EventHub::open(state, peer, last, wants_updates) {
         Some(stream) => Reply::new(StatusCode::OK, "text/event-stream", Content::Events(stream))
             .with("cache-control", "no-store")
             .with("x-accel-buffering", "no"),
@@ -173,24 +170,19 @@ async fn metrics(state: &State, headers: &HeaderMap) -> Reply {
     };
     let media_type = accept::media_type(values(ACCEPT));
     let encoding = accept::encoding(values(ACCEPT_ENCODING));
-    let variant = Variant {
-        format: media_type.format(),
-        encoding,
+    let format = media_type.format();
+    let renderer = Arc::clone(&state.renderer);
+    let rendering = state
+        .bodies
+        .metrics
+        .get(format!("{format:?}"), encoding, move || renderer.render(format));
+    let Ok(body) = rendering.await else {
+        let text = "500 Internal Server Error: rendering the metrics failed; see the exporter's log\n";
+        return Reply::text(StatusCode::INTERNAL_SERVER_ERROR, text);
     };
-    let document = match state.renderer.render(variant).await {
-        Ok(document) => document,
-        Err(error) => return Reply::text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
-    };
-    let reply = Reply::new(
-        StatusCode::OK,
-        media_type.content_type(),
-        Content::Rendered(document),
-    )
-    .with(VARY.as_str(), "accept, accept-encoding");
-    match encoding {
-        Encoding::Gzip => reply.with(CONTENT_ENCODING.as_str(), "gzip"),
-        Encoding::Identity => reply,
-    }
+    Reply::new(StatusCode::OK, media_type.content_type(), Content::Rendered(body))
+        .encoded(encoding)
+        .with(VARY.as_str(), "accept, accept-encoding")
 }
 
 async fn reload(state: &State) -> Reply {

@@ -14,7 +14,7 @@ use super::connections::{Activity, Connections, Phase};
 use super::protocol::{Answerer, Client, http1, http2};
 use super::socket::{Listener, Socket};
 use super::throttle::Peer;
-use super::{Front, State, WebConfig, tls};
+use super::{AuthLayer, State, WebConfig, tls};
 use crate::log_throttle::LogThrottle;
 
 /// How long answers under way may take once the server stops.
@@ -24,19 +24,25 @@ const ACCEPT_BACKOFF: [Duration; 2] = [Duration::from_millis(10), Duration::from
 
 /// Serves plain HTTP to everybody until `shutdown` completes; see [`serve_behind`].
 pub async fn serve(listener: impl Into<Listener>, state: Arc<State>, shutdown: impl Future<Output = ()>) {
-    serve_behind(Front::new(WebConfig::none()), listener.into(), state, shutdown).await;
+    serve_behind(
+        AuthLayer::new(WebConfig::none()),
+        listener.into(),
+        state,
+        shutdown,
+    )
+    .await;
 }
 
-/// Serves behind `front` until `shutdown` completes, then lets answers under way come to their end, but not for longer than
+/// Serves behind `auth_layer` until `shutdown` completes, then lets answers under way come to their end, but not for longer than
 /// 1.5 s.
 pub async fn serve_behind(
-    front: Arc<Front>,
+    auth_layer: Arc<AuthLayer>,
     listener: Listener,
     state: Arc<State>,
     shutdown: impl Future<Output = ()>,
 ) {
     let connections = Arc::new(Connections::default());
-    let live = Arc::clone(&state.live);
+    let event_hub = Arc::clone(&state.event_hub);
     let (stop, stopping) = watch::channel(false);
     let mut tasks = JoinSet::new();
     let mut shutdown = std::pin::pin!(shutdown);
@@ -50,9 +56,9 @@ pub async fn serve_behind(
         };
         let activity = Activity::new();
         let id = ids.next().unwrap_or_default();
-        let registration = connections.register(id, peer, &activity, front.most_connections());
+        let registration = connections.register(id, peer, &activity, auth_layer.most_connections());
         let answerer = Answerer {
-            front: Arc::clone(&front),
+            auth_layer: Arc::clone(&auth_layer),
             state: Arc::clone(&state),
             client: Client {
                 peer,
@@ -68,7 +74,7 @@ pub async fn serve_behind(
     }
     drop(listener);
     // Streams of events have no end of their own.
-    live.close();
+    event_hub.close();
     stop.send_replace(true);
     let ended = timeout(GRACE, async { while tasks.join_next().await.is_some() {} }).await;
     if ended.is_err() {
@@ -103,7 +109,7 @@ async fn accept(listener: &Listener, connections: &Connections, failures: &LogTh
 
 async fn serve_connection(socket: Socket, answerer: Answerer, mut stopping: watch::Receiver<bool>) {
     let activity = Arc::clone(&answerer.activity);
-    let Some(config) = answerer.front.in_use().settings.tls.clone() else {
+    let Some(config) = answerer.auth_layer.in_use().settings.tls.clone() else {
         return drive(http1(socket, answerer), &activity, stopping).await;
     };
     // Until its first request a connection is new, so that the handshake is part of the time for that.

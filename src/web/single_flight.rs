@@ -1,123 +1,168 @@
-//! Bodies made of a snapshot, for many requests: one at a time, off the runtime's workers, and one for all that wait for the
-//! same.
+//! Rendering once for all requests that wait for the same body.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::metrics::{Encoding, Ledger, RenderedBody, gzip};
+use super::encoding::Encoding;
+use super::rendered_body::{Ledger, RenderedBody};
 
-/// Which body: what was asked for, and how it is compressed.
+/// Identifies a body: the name of the document, and its encoding.
 type Key = (String, Encoding);
 
-/// A body that may still be of use.
+/// A body that waiting requests may share.
 #[derive(Debug)]
-struct Made {
+struct Flight {
     key: Key,
-    /// When its making began; what it says is no older.
+    /// When its rendering began; its content is at least as new.
     began: Instant,
-    document: Weak<RenderedBody>,
+    body: Arc<RenderedBody>,
 }
 
-/// Makes bodies, and bounds the memory they take together.
-#[derive(Debug, Default)]
-pub struct Bodies {
-    made: Arc<Mutex<Vec<Made>>>,
+/// Renders one body at a time, off the runtime's workers.
+#[derive(Debug)]
+pub(super) struct SingleFlight {
+    /// Locked while a body is rendered. Requests wait for the lock, and get it in the order in which they came.
+    flights: Arc<Mutex<Vec<Flight>>>,
+    /// How many requests wait or render.
+    pending: Arc<AtomicUsize>,
     ledger: Arc<Ledger>,
 }
 
 /// Why there is no body.
 #[derive(Debug)]
-pub(super) enum NoBody<E> {
-    /// What was asked for can't be answered.
-    Refused(E),
-    /// The making panicked, or the runtime ends.
+pub(super) enum FlightError<E> {
+    /// The rendering returned an error.
+    Render(E),
+    /// The rendering panicked, or the runtime shuts down.
     Failed,
 }
 
-impl Bodies {
-    /// The body that `make` returns for `what`, or one that another request made after this call. Once begun it is made to its
-    /// end, also when nobody waits any more: clients that come and go can't have it made many times at once.
-    pub(super) async fn get<E: Send + 'static>(
+impl SingleFlight {
+    /// Creates one whose bodies count toward the memory budget of `ledger`.
+    pub fn new(ledger: Arc<Ledger>) -> Self {
+        Self {
+            flights: Arc::default(),
+            pending: Arc::default(),
+            ledger,
+        }
+    }
+
+    /// Returns the body that `render` makes of the document `name`, or one whose rendering another request began after this
+    /// call. A rendering always runs to its end, so that clients that connect and leave can't start many of them.
+    ///
+    /// # Errors
+    /// When `render` fails or panics.
+    pub async fn get<E: Send + 'static>(
         &self,
-        what: String,
+        name: String,
         encoding: Encoding,
-        make: impl FnOnce() -> Result<Vec<u8>, E> + Send + 'static,
-    ) -> Result<Arc<RenderedBody>, NoBody<E>> {
-        let asked = Instant::now();
-        let key = (what, encoding);
-        let mut made = Arc::clone(&self.made).lock_owned().await;
-        made.retain(|made| made.document.strong_count() > 0);
-        let fresh = made.iter().find(|made| made.key == key && made.began >= asked);
-        if let Some(document) = fresh.and_then(|made| made.document.upgrade()) {
-            return Ok(document);
+        render: impl FnOnce() -> Result<Vec<u8>, E> + Send + 'static,
+    ) -> Result<Arc<RenderedBody>, FlightError<E>> {
+        let requested = Instant::now();
+        let key = (name, encoding);
+        let pending = Pending::new(self);
+        let mut flights = Arc::clone(&self.flights).lock_owned().await;
+        // Older bodies are of no use to the requests that still wait either: these came later.
+        flights.retain(|flight| flight.began >= requested && !flight.body.is_revoked());
+        if let Some(flight) = flights.iter().find(|flight| flight.key == key) {
+            return Ok(Arc::clone(&flight.body));
         }
         let ledger = Arc::clone(&self.ledger);
-        let making = tokio::task::spawn_blocking(move || {
+        let rendering = tokio::task::spawn_blocking(move || {
+            // Dropped after the lock.
+            let _pending = pending;
+            let mut flights = flights;
             let began = Instant::now();
-            let body = make()?;
-            let document = ledger.add(match encoding {
-                Encoding::Identity => body,
-                Encoding::Gzip => gzip(&body),
-            });
-            made.push(Made {
+            let body = ledger.add(encoding.encode(render()?));
+            flights.push(Flight {
                 key,
                 began,
-                document: Arc::downgrade(&document),
+                body: Arc::clone(&body),
             });
-            Ok(document)
+            Ok(body)
         });
-        match making.await {
-            Ok(result) => result.map_err(NoBody::Refused),
-            // The panic itself is logged by the hook.
-            Err(_) => Err(NoBody::Failed),
+        match rendering.await {
+            Ok(result) => result.map_err(FlightError::Render),
+            // The panic hook logs the panic itself.
+            Err(_) => Err(FlightError::Failed),
+        }
+    }
+}
+
+/// Counts a request as pending until it is dropped. The last one drops the bodies, since nobody waits for them.
+struct Pending {
+    flights: Arc<Mutex<Vec<Flight>>>,
+    count: Arc<AtomicUsize>,
+}
+
+impl Pending {
+    fn new(single_flight: &SingleFlight) -> Self {
+        single_flight.pending.fetch_add(1, Ordering::SeqCst);
+        Self {
+            flights: Arc::clone(&single_flight.flights),
+            count: Arc::clone(&single_flight.pending),
+        }
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        let is_last = self.count.fetch_sub(1, Ordering::SeqCst) == 1;
+        // Whoever holds the lock by now is a later request.
+        if let (true, Ok(mut flights)) = (is_last, self.flights.try_lock()) {
+            flights.clear();
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
 
     use super::*;
 
+    fn single_flight() -> SingleFlight {
+        SingleFlight::new(Arc::default())
+    }
+
     #[tokio::test]
-    async fn those_who_wait_for_the_same_share_it() {
-        let bodies = Arc::new(Bodies::default());
-        let made = Arc::new(AtomicUsize::new(0));
+    async fn requests_that_wait_for_the_same_body_share_it() {
+        let flights = Arc::new(single_flight());
+        let rendered = Arc::new(AtomicUsize::new(0));
         let requests = (0..50).map(|number| {
-            let (bodies, made) = (Arc::clone(&bodies), Arc::clone(&made));
+            let (flights, rendered) = (Arc::clone(&flights), Arc::clone(&rendered));
             tokio::spawn(async move {
-                let what = if number % 2 == 0 { "even" } else { "odd" };
-                let make = move || {
-                    made.fetch_add(1, Ordering::Relaxed);
-                    std::thread::sleep(std::time::Duration::from_millis(20));
-                    Ok::<_, ()>(what.into())
+                let name = if number % 2 == 0 { "even" } else { "odd" };
+                let render = move || {
+                    rendered.fetch_add(1, Ordering::Relaxed);
+                    std::thread::sleep(Duration::from_millis(20));
+                    Ok::<_, ()>(name.into())
                 };
-                let document = bodies
-                    .get(what.to_owned(), Encoding::Identity, make)
+                let body = flights
+                    .get(name.to_owned(), Encoding::Identity, render)
                     .await
                     .unwrap();
-                let body = document.chunk(0, 10).unwrap();
-                // Held until all have theirs.
-                tokio::time::sleep(std::time::Duration::from_millis(500)).await;
-                assert_eq!(body, what);
-                document
+                assert_eq!(body.chunk(0, 10).unwrap(), name);
             })
         });
         for request in requests.collect::<Vec<_>>() {
             request.await.unwrap();
         }
-        // The very first one began before the others asked.
-        assert!((2..=4).contains(&made.load(Ordering::Relaxed)), "{made:?}");
+        // The very first rendering began before the other requests.
+        assert!(
+            (2..=4).contains(&rendered.load(Ordering::Relaxed)),
+            "{rendered:?}"
+        );
     }
 
     #[tokio::test]
-    async fn what_was_made_before_is_not_served() {
-        let bodies = Bodies::default();
+    async fn an_older_body_is_not_served() {
+        let flights = single_flight();
         let get = |text: &'static str| {
-            bodies.get("x".to_owned(), Encoding::Identity, move || {
+            flights.get("x".to_owned(), Encoding::Identity, move || {
                 Ok::<_, ()>(text.into())
             })
         };
@@ -130,15 +175,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_harms_no_later_request() {
-        let bodies = Bodies::default();
-        let failed = bodies.get("x".to_owned(), Encoding::Identity, || -> Result<_, ()> {
+    async fn a_panic_fails_no_later_request() {
+        let flights = single_flight();
+        let failed = flights.get("x".to_owned(), Encoding::Identity, || -> Result<_, ()> {
             panic!("on purpose")
         });
-        assert!(matches!(failed.await, Err(NoBody::Failed)));
-        let refused = bodies.get("x".to_owned(), Encoding::Identity, || Err(7));
-        assert!(matches!(refused.await, Err(NoBody::Refused(7))));
-        let made = bodies.get("x".to_owned(), Encoding::Gzip, || Ok::<_, ()>(b"x".to_vec()));
-        assert!(made.await.unwrap().length() > 1);
+        assert!(matches!(failed.await, Err(FlightError::Failed)));
+        let failed = flights.get("x".to_owned(), Encoding::Identity, || Err(7));
+        assert!(matches!(failed.await, Err(FlightError::Render(7))));
+        let rendered = flights.get("x".to_owned(), Encoding::Gzip, || Ok::<_, ()>(b"x".to_vec()));
+        assert!(rendered.await.unwrap().length() > 1);
     }
 }

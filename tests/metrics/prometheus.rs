@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use upkeep_exporter::metrics::{Renderer, to_classic};
-use upkeep_exporter::web::{Bodies, Live, Reloader, State, serve};
+use upkeep_exporter::web::{BodyCache, EventHub, Reloader, State, serve};
 
 use crate::openmetrics;
 use crate::parser::{Dialect, parse};
@@ -132,9 +132,9 @@ async fn a_real_prometheus_scrapes_openmetrics() {
         reloader: Reloader::new(|| Box::pin(async { Ok(()) })),
         is_lifecycle_enabled: false,
         allowed_hosts: upkeep_exporter::web::AllowedHosts::default(),
-        live: Live::without_store(),
+        event_hub: EventHub::without_store(),
         telemetry_path: "/metrics".into(),
-        bodies: Bodies::default(),
+        bodies: BodyCache::default(),
     };
     tokio::spawn(serve(listener, Arc::new(state), std::future::pending()));
     let prometheus = Prometheus::start(target);

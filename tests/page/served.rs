@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use upkeep_exporter::metrics::Renderer;
 use upkeep_exporter::store::{RecentRun, RecentRuns, Snapshot};
-use upkeep_exporter::web::{Live, Reloader, State, serve};
+use upkeep_exporter::web::{EventHub, Reloader, State, serve};
 
 use crate::common::snapshots::NOW;
 
@@ -22,14 +22,14 @@ pub async fn served(snapshot: impl Fn() -> Snapshot + Clone + Send + Sync + 'sta
             upkeep_exporter::check::Shared::new("/proc".into()),
             std::time::Duration::ZERO,
         )),
-        bodies: upkeep_exporter::web::Bodies::default(),
+        bodies: upkeep_exporter::web::BodyCache::default(),
         snapshot: Box::new(snapshot.clone()),
         renderer: Renderer::new(snapshot),
         is_ready: Box::new(|| true),
         reloader: Reloader::new(|| Box::pin(async { Ok(()) })),
         is_lifecycle_enabled: false,
         allowed_hosts: upkeep_exporter::web::AllowedHosts::default(),
-        live: Live::new(runs, move || events.subscribe()),
+        event_hub: EventHub::new(runs, move || events.subscribe()),
         telemetry_path: "/metrics".into(),
     };
     tokio::spawn(serve(listener, Arc::new(state), std::future::pending()));

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use upkeep_exporter::metrics::Renderer;
 use upkeep_exporter::store::Snapshot;
-use upkeep_exporter::web::{Bodies, Live, Reloader, State, serve};
+use upkeep_exporter::web::{BodyCache, EventHub, Reloader, State, serve};
 
 /// Nothing here takes longer, or it hangs.
 pub const DEADLINE: Duration = Duration::from_secs(30);
@@ -40,9 +40,9 @@ pub fn state(source: impl Fn() -> Snapshot + Send + Sync + 'static) -> State {
         reloader: Reloader::new(|| Box::pin(async { Ok(()) })),
         is_lifecycle_enabled: false,
         allowed_hosts: upkeep_exporter::web::AllowedHosts::default(),
-        live: Live::without_store(),
+        event_hub: EventHub::without_store(),
         telemetry_path: "/metrics".into(),
-        bodies: Bodies::default(),
+        bodies: BodyCache::default(),
     }
 }
 

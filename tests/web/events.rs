@@ -11,7 +11,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::broadcast;
 use upkeep_exporter::model::{CheckName, Problem, Reason, ServiceKey, Status};
 use upkeep_exporter::store::{Snapshot, StatusEvent};
-use upkeep_exporter::web::{Live, MAX_CONNECTIONS, MAX_STREAMS, State};
+use upkeep_exporter::web::{EventHub, MAX_CONNECTIONS, MAX_STREAMS, State};
 
 use crate::client::{Server, state, within};
 use crate::snapshots::{NOW, every_status, many};
@@ -21,7 +21,7 @@ fn changeable(buffer: usize) -> (State, broadcast::Sender<StatusEvent>) {
     let changes = broadcast::Sender::new(buffer);
     let source = changes.clone();
     let mut state = state(every_status);
-    state.live = Live::new(|_| None, move || source.subscribe());
+    state.event_hub = EventHub::new(|_| None, move || source.subscribe());
     (state, changes)
 }
 

@@ -4,19 +4,18 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, VARY};
+use http::header::{ACCEPT_ENCODING, CACHE_CONTROL, VARY};
 use http::{HeaderMap, StatusCode};
 
 use super::{
     CONTENT_SECURITY_POLICY, Filter, WIDGET_SECURITY_POLICY, asset, overview, service, unknown, widget,
 };
-use crate::metrics::Encoding;
 use crate::web::State;
 use crate::web::accept::encoding;
 use crate::web::body::Content;
 use crate::web::query::quoted;
 use crate::web::reply::Reply;
-use crate::web::single_flight::NoBody;
+use crate::web::single_flight::FlightError;
 
 const HTML: &str = "text/html; charset=utf-8";
 
@@ -38,19 +37,13 @@ pub(in crate::web) async fn page(state: &Arc<State>, headers: &HeaderMap, wanted
     let is_widget = matches!(wanted, Wanted::Widget(_));
     let source = Arc::clone(state);
     let made = state
-        .live
-        .pages
+        .bodies
+        .documents
         .get(format!("{wanted:?}"), encoding, move || render(&source, &wanted));
     let reply = match made.await {
-        Ok(document) => {
-            let reply = Reply::new(StatusCode::OK, HTML, Content::Rendered(document));
-            match encoding {
-                Encoding::Gzip => reply.with(CONTENT_ENCODING.as_str(), "gzip"),
-                Encoding::Identity => reply,
-            }
-        }
-        Err(NoBody::Refused(text)) => Reply::typed(StatusCode::NOT_FOUND, HTML, text),
-        Err(NoBody::Failed) => {
+        Ok(body) => Reply::new(StatusCode::OK, HTML, Content::Rendered(body)).encoded(encoding),
+        Err(FlightError::Render(text)) => Reply::typed(StatusCode::NOT_FOUND, HTML, text),
+        Err(FlightError::Failed) => {
             let text = "500 Internal Server Error: rendering the page failed; the exporter's log says why\n";
             return Reply::text(StatusCode::INTERNAL_SERVER_ERROR, text);
         }
@@ -91,7 +84,7 @@ fn render(state: &State, wanted: &Wanted) -> Result<Vec<u8>, String> {
             let Some(view) = services.find(|view| view.service.key.as_str() == key) else {
                 return Err(unknown(Some(state), &snapshot, "No service has this key"));
             };
-            let runs = state.live.recent_runs(key).unwrap_or_default();
+            let runs = state.event_hub.recent_runs(key).unwrap_or_default();
             service(state, &snapshot, view, &runs)
         }
     };
