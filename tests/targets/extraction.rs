@@ -183,7 +183,7 @@ async fn documents_that_are_too_large_are_a_warning_and_searches_end() {
     warned(
         &ran,
         Reason::Limit,
-        "is not looked for, the searches would visit more than 2000000 values",
+        "is not looked up: the searches would visit more than 2000000 values",
     );
     assert_eq!(series(&ran, VERSION), [("2".to_owned(), 1.0)]);
 }

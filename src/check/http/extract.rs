@@ -35,7 +35,7 @@ pub static VERSION_INFO: Family = Family {
 
 /// The longest version, in characters; more is cut.
 const MAX_VERSION: usize = 64;
-/// How many values the searches of a run may visit together: about a second.
+/// The number of values that the searches of a run may visit together: about a second of processor time.
 const MAX_VISITS: u64 = 2_000_000;
 
 /// What a body yields.
@@ -50,16 +50,21 @@ pub struct Extracted {
 /// Why a value can't be taken: a reason, and what is wrong.
 type Fault = (Reason, String);
 
-/// How many of the paths don't name a place, but look for one.
+/// The number of paths that search: those that don't name one place.
 fn searches(extraction: &Extraction) -> u64 {
     extraction.paths().filter(|path| !path.is_singular()).count() as u64
 }
 
-/// Takes all out of a body that can be taken; may take up to seconds.
-pub fn extract(extraction: &Extraction, bytes: &[u8]) -> Extracted {
+/// Extracts every value that is there. Reading the body and following one path visit each value of the body a few times, and
+/// can't be interrupted; the budget is checked before each.
+///
+/// # Errors
+/// When the budget is exhausted.
+pub fn extract(extraction: &Extraction, bytes: &[u8], budget: &Budget) -> Result<Extracted, Exhausted> {
     if extraction.is_empty() {
-        return Extracted::default();
+        return Ok(Extracted::default());
     }
+    budget.step()?;
     let document = match json::read::<Value>(bytes) {
         Ok(document) => document,
         Err(error) => {
@@ -67,10 +72,10 @@ pub fn extract(extraction: &Extraction, bytes: &[u8]) -> Extracted {
                 "nothing can be extracted, the body is not JSON: {error}; it begins {}",
                 quoted(bytes)
             );
-            return Extracted {
+            return Ok(Extracted {
                 samples: Vec::new(),
                 warning: Some(Problem::new(Reason::Assertion, message)),
-            };
+            });
         }
     };
     let may_search = searches(extraction).saturating_mul(document.values) <= MAX_VISITS;
@@ -78,6 +83,7 @@ pub fn extract(extraction: &Extraction, bytes: &[u8]) -> Extracted {
     let mut faults = Vec::new();
     for value in &extraction.values {
         let labels = || vec![Cow::Owned(value.name.clone()), Cow::Owned(value.unit.clone())];
+        budget.step()?;
         match one(&value.path, &document, may_search).and_then(|found| number(&value.path, found)) {
             Ok(number) => samples.push(Sample {
                 family: &EXTRACTED,
@@ -88,6 +94,7 @@ pub fn extract(extraction: &Extraction, bytes: &[u8]) -> Extracted {
         }
     }
     if let Some(path) = &extraction.version {
+        budget.step()?;
         match one(path, &document, may_search).and_then(|found| version(path, found)) {
             Ok(version) => samples.push(Sample {
                 family: &VERSION_INFO,
@@ -101,7 +108,7 @@ pub fn extract(extraction: &Extraction, bytes: &[u8]) -> Extracted {
         let all: Vec<&str> = faults.iter().map(|(_, text)| text.as_str()).collect();
         Problem::new(*reason, format_args!("in the body, {}", all.join("; ")))
     });
-    Extracted { samples, warning }
+    Ok(Extracted { samples, warning })
 }
 
 /// The one value that a path leads to.
@@ -109,7 +116,7 @@ fn one<'d>(path: &JsonPath, document: &'d Document<Value>, may_search: bool) -> 
     let source = path.as_str();
     if !may_search && !path.is_singular() {
         let message =
-            format!("{source} is not looked for, the searches would visit more than {MAX_VISITS} values");
+            format!("{source} is not looked up: the searches would visit more than {MAX_VISITS} values");
         return Err((Reason::Limit, message));
     }
     match path.find(&document.value)[..] {
@@ -190,7 +197,8 @@ pub fn fuzz_parse(settings: &HttpSettings, body: &[u8]) -> Result<Vec<Sample>, S
     });
     let judged = judged?.map_err(|Exhausted| "it takes too much memory".to_owned())?;
     judged.map_err(|fault| fault.problem.to_string())?;
-    let Extracted { samples, warning } = extract(&settings.extraction, body);
+    let extracted = extract(&settings.extraction, body, &Budget::ample());
+    let Extracted { samples, warning } = extracted.unwrap_or_default();
     warning.map_or(Ok(samples), |problem| Err(problem.to_string()))
 }
 
@@ -209,7 +217,8 @@ mod tests {
 
     /// The labels and values, and the warning.
     fn taken(keys: &str, body: &str) -> (Vec<(String, f64)>, Option<String>) {
-        let Extracted { samples, warning } = extract(&extraction(keys), body.as_bytes());
+        let Extracted { samples, warning } =
+            extract(&extraction(keys), body.as_bytes(), &Budget::ample()).unwrap();
         let samples = samples
             .into_iter()
             .map(|sample| (sample.labels.join(","), sample.value));
@@ -275,6 +284,21 @@ mod tests {
             let expected = format!("assertion: in the body, $.v leads to {found}, not to a version");
             assert_eq!(version(value), (Vec::new(), Some(expected)));
         }
+    }
+
+    #[test]
+    fn an_extraction_ends_when_its_budget_does() {
+        let body = format!("[{} 0]", "{\"a\": {\"b\": 1}},".repeat(60_000));
+        let path = |index: usize| format!("{{ path: \"$..[?@.a.b == {index}].none\", name: n{index} }}");
+        let paths: Vec<String> = (2..12).map(path).collect();
+        let extraction = extraction(&format!("extract: [{}]", paths.join(", ")));
+        let extract = |milliseconds| {
+            let time = std::time::Duration::from_millis(milliseconds);
+            extract(&extraction, body.as_bytes(), &Budget::new(time, Arc::default()))
+        };
+        assert_eq!(extract(10), Err(Exhausted));
+        let missing = extract(60_000).unwrap().warning.unwrap();
+        assert_eq!(missing.reason, Reason::Missing);
     }
 
     #[test]

@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::response;
+use tokio::time::Instant;
 
 use super::HttpCheck;
 use super::body::KeptBody;
 use super::extract::{self, Extracted};
 use super::judge::{self, Fault};
 use crate::config::budget::Budget;
+use crate::model::Reason;
 
 /// Longer than any run; the judging is waited for as long as there is time.
 pub(super) const LONG: Duration = Duration::from_secs(3600);
@@ -33,18 +35,30 @@ impl HttpCheck {
         self.judging.judge(length, wait, work).await?
     }
 
-    /// What is to be taken out of a body, after it was held against the assertions.
+    /// Judges a body by the assertions, then extracts values from it. Each may use what is left of the run's processor time. An
+    /// extraction that needs more is a warning: the response was as asserted.
     pub(super) async fn look_at(&self, body: KeptBody, wait: Duration) -> Result<Extracted, Fault> {
-        let settings = self.settings.clone();
-        let length = match settings.assertions.is_deep() {
-            // The threads that judge have the stack for it.
+        let (begun, body) = (Instant::now(), Arc::new(body));
+        let length = match self.settings.assertions.is_deep() {
+            // The worker threads have the stack for it.
             true => usize::MAX,
             false => body.len(),
         };
-        let work = move |budget: &Arc<Budget>| {
-            let judged = judge::body(&settings.assertions, body.bytes(), budget)?;
-            Ok(judged.map(|()| extract::extract(&settings.extraction, body.bytes())))
-        };
-        self.judging.judge(length, wait, work).await?
+        let (settings, judged) = (self.settings.clone(), body.clone());
+        let work = move |budget: &Arc<Budget>| judge::body(&settings.assertions, judged.bytes(), budget);
+        self.judging.judge(length, wait, work).await??;
+        let settings = self.settings.clone();
+        if settings.extraction.is_empty() {
+            return Ok(Extracted::default());
+        }
+        let (length, wait) = (body.len(), wait.saturating_sub(begun.elapsed()));
+        let work = move |budget: &Arc<Budget>| extract::extract(&settings.extraction, body.bytes(), budget);
+        match self.judging.judge(length, wait, work).await {
+            Err(problem) if problem.reason == Reason::Limit && problem.shortage.is_none() => Ok(Extracted {
+                samples: Vec::new(),
+                warning: Some(problem),
+            }),
+            extracted => Ok(extracted?),
+        }
     }
 }
