@@ -1,15 +1,21 @@
 //! The shipped rules: Prometheus accepts them, every alert is complete and tested, and the timelines hold at every scrape
 //! interval.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
+#[path = "rules/conditions.rs"]
+mod conditions;
+#[path = "rules/coverage.rs"]
+mod coverage;
 #[path = "rules/evidence.rs"]
 mod evidence;
 #[path = "rules/scenarios.rs"]
 mod scenarios;
+#[path = "rules/simulation.rs"]
+mod simulation;
 #[path = "rules/timelines.rs"]
 mod timelines;
 #[path = "rules/tools.rs"]
@@ -210,89 +216,12 @@ fn check_rules(file: &Value) {
     promtool(&["check".into(), "rules".into(), path]);
 }
 
-/// Seconds at which the unit tests expect an alert to fire, and at which they expect it to be silent.
-#[derive(Default)]
-struct Expected {
-    firing: BTreeSet<u64>,
-    silent: BTreeSet<u64>,
-}
-
-fn expectations() -> BTreeMap<String, Vec<(u64, Expected)>> {
-    let mut found: BTreeMap<String, Vec<(u64, Expected)>> = BTreeMap::new();
-    for file in files("rules/tests", ".test.yml") {
-        let file = yaml(&file);
-        let step = seconds(text(&file, "evaluation_interval"));
-        for test in list(&file, "tests") {
-            let mut by_alert: BTreeMap<&str, Expected> = BTreeMap::new();
-            for case in test["alert_rule_test"].as_array().into_iter().flatten() {
-                let expected = by_alert.entry(text(case, "alertname")).or_default();
-                let fires = !list(case, "exp_alerts").is_empty();
-                let moments = if fires {
-                    &mut expected.firing
-                } else {
-                    &mut expected.silent
-                };
-                moments.insert(seconds(text(case, "eval_time")));
-            }
-            for (alert, expected) in by_alert {
-                found.entry(alert.to_owned()).or_default().push((step, expected));
-            }
-        }
-    }
-    found
-}
-
-fn seconds(duration: &str) -> u64 {
-    let (number, factor) = match duration.strip_suffix('m') {
-        Some(minutes) => (minutes, 60),
-        None => (duration.strip_suffix('s').unwrap_or(duration), 1),
-    };
-    factor
-        * number
-            .parse::<u64>()
-            .unwrap_or_else(|_| panic!("{duration} is not a number of seconds or minutes"))
-}
-
-#[test]
-fn every_alert_has_tests_that_it_fires_on_time_stays_silent_and_recovers() {
-    let found = expectations();
-    let names: BTreeSet<&str> = found.keys().map(String::as_str).collect();
-    assert_eq!(
-        names,
-        EXPECTED.iter().map(|(name, _)| *name).collect(),
-        "alerts with tests, and all alerts"
-    );
-    for (alert, tests) in found.iter().filter(|(alert, _)| *alert != "UpkeepWatchdog") {
-        let on_time = tests.iter().any(|(step, e)| {
-            e.firing
-                .iter()
-                .any(|t| *t >= *step && e.silent.contains(&(t - step)))
-        });
-        assert!(
-            on_time,
-            "no test has {alert} silent one evaluation before it fires"
-        );
-        let recovers = tests
-            .iter()
-            .any(|(_, e)| e.firing.first().is_some_and(|t| e.silent.last() > Some(t)));
-        assert!(recovers, "no test has {alert} recover");
-        let silent = tests.iter().any(|(_, e)| e.firing.is_empty());
-        assert!(silent, "no test has {alert} silent throughout");
-    }
-    let watchdog = &found["UpkeepWatchdog"];
-    assert!(
-        watchdog
-            .iter()
-            .all(|(_, e)| e.silent.is_empty() && e.firing.contains(&0)),
-        "the watchdog always fires"
-    );
-}
-
 /// Runs every timeline with this many seconds between scrapes and between evaluations.
 fn timelines_at(scrape: u32, evaluation: u32) {
     let intervals = intervals(scrape, evaluation);
     let (with_exporter, others): (Vec<_>, Vec<_>) = scenarios::all()
         .into_iter()
+        .chain(conditions::all())
         .partition(|timeline| timeline.needs_exporter_rules());
     let conditions = repo("rules/conditions.yml");
     run_timelines(intervals, &[&conditions], &others);
