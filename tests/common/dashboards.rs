@@ -1,4 +1,4 @@
-//! The shipped Grafana dashboards as data: the files, and every query in them with Grafana's variables replaced.
+//! Reads the shipped Grafana dashboards, and all their queries with Grafana's variables replaced.
 #![allow(dead_code, reason = "each test that includes this module uses a part of it")]
 
 use std::collections::BTreeMap;
@@ -23,7 +23,7 @@ impl Dashboard {
         self.model["uid"].as_str().unwrap_or_default()
     }
 
-    /// The panels, those inside collapsed rows included.
+    /// All panels, including those inside collapsed rows.
     pub fn panels(&self) -> Vec<&Value> {
         let top = self.model["panels"].as_array().into_iter().flatten();
         top.flat_map(|panel| std::iter::once(panel).chain(panel["panels"].as_array().into_iter().flatten()))
@@ -36,21 +36,21 @@ impl Dashboard {
 pub struct Query {
     /// The dashboard's uid.
     pub dashboard: String,
-    /// The panel's title; `NAME (variable)` and `NAME (annotation)` for queries that belong to no panel.
+    /// The title of the panel; `NAME (variable)` and `NAME (annotation)` for queries without a panel.
     pub panel: String,
     /// The query's letter within the panel.
     pub ref_id: String,
-    /// The PromQL expression, without any variable of Grafana's. For a variable's `label_values(SELECTOR, LABEL)` this is
+    /// The PromQL expression, without Grafana's variables. For a variable's `label_values(SELECTOR, LABEL)` this is
     /// `group by (LABEL) (SELECTOR)`.
     pub expr: String,
 }
 
-/// Where the dashboards are.
+/// The directory of the dashboards.
 pub fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("grafana/dashboards")
 }
 
-/// Reads all dashboards, sorted by file name. Panics with the file's name when one cannot be read.
+/// Reads all dashboards, sorted by file name. Panics with the file name if reading fails.
 pub fn load() -> Vec<Dashboard> {
     let files = std::fs::read_dir(directory()).expect("grafana/dashboards can be listed");
     let mut paths: Vec<PathBuf> = files
@@ -76,8 +76,8 @@ fn read(path: &Path) -> Dashboard {
     }
 }
 
-/// Values for Grafana's variables and macros: one service, everything else is selected, the time range is five minutes.
-/// `service` is its key; the dashboard of one service matches it exactly, the others take a regular expression.
+/// Values for Grafana's variables and macros: one service, all other variables match everything, a time range of five minutes.
+/// `service` is its key. The Service dashboard matches it exactly; the others use a regular expression.
 pub fn selection(service: &str) -> BTreeMap<String, String> {
     let values = [
         ("job", ".*"),
@@ -94,7 +94,7 @@ pub fn selection(service: &str) -> BTreeMap<String, String> {
         .into()
 }
 
-/// `tests/dashboards/may_be_empty.yml`: panels whose queries need not return data, and why.
+/// An entry of `tests/dashboards/may_be_empty.yml`: a panel whose queries may return no data.
 #[derive(Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MayBeEmpty {
@@ -106,7 +106,7 @@ pub struct MayBeEmpty {
     pub reason: String,
 }
 
-/// Reads that list. Panics when it cannot be read.
+/// Reads `tests/dashboards/may_be_empty.yml`. Panics if that fails.
 pub fn may_be_empty() -> Vec<MayBeEmpty> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/dashboards/may_be_empty.yml");
     let text =
@@ -114,8 +114,8 @@ pub fn may_be_empty() -> Vec<MayBeEmpty> {
     serde_yaml::from_str(&text).unwrap_or_else(|error| panic!("parsing {}: {error}", path.display()))
 }
 
-/// `tests/dashboards/written.yml`: series of one server of every kind of component, as promtool takes them. Panics when
-/// it cannot be read.
+/// Reads `tests/dashboards/written.yml`: series of one server of every kind of component, in promtool's format. Panics if that
+/// fails.
 pub fn written_series() -> Vec<Value> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/dashboards/written.yml");
     let text =
@@ -127,10 +127,10 @@ static VARIABLE: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"\$(?:\{(\w+)(?::\w+)?\}|([A-Za-z_]\w*))").expect("a valid regular expression")
 });
 
-/// Replaces `$name`, `${name}` and `${name:format}` in `text`. `$1` stays: it is `label_replace`'s, not Grafana's.
+/// Replaces `$name`, `${name}` and `${name:format}` in `text`. `$1` stays, because it belongs to `label_replace`.
 ///
 /// # Errors
-/// The first variable that `values` does not have.
+/// The first variable without a value in `values`.
 pub fn substitute(text: &str, values: &BTreeMap<String, String>) -> Result<String, String> {
     let mut missing = None;
     let replaced = VARIABLE.replace_all(text, |found: &Captures<'_>| {
@@ -146,8 +146,8 @@ pub fn substitute(text: &str, values: &BTreeMap<String, String>) -> Result<Strin
     })
 }
 
-/// Every query of every dashboard: panels, variables and annotations. Panics with the place of a query that uses a variable
-/// without a value, or that has a form not known here.
+/// All queries of all dashboards: panels, variables and annotations. Panics with the location of a query that uses a variable
+/// without a value or has an unknown form.
 pub fn queries(values: &BTreeMap<String, String>) -> Vec<Query> {
     load()
         .iter()
@@ -155,7 +155,7 @@ pub fn queries(values: &BTreeMap<String, String>) -> Vec<Query> {
         .collect()
 }
 
-/// The queries of one dashboard, as [`queries`] gives them.
+/// The queries of one dashboard, as in [`queries`].
 pub fn queries_of(dashboard: &Dashboard, values: &BTreeMap<String, String>) -> Vec<Query> {
     let query = |panel: String, ref_id: &Value, expr: &str| {
         let expr =
@@ -210,7 +210,7 @@ pub fn queries_of(dashboard: &Dashboard, values: &BTreeMap<String, String>) -> V
     found
 }
 
-/// Turns Grafana's `label_values(SELECTOR, LABEL)` into PromQL that gives one series per value.
+/// Turns Grafana's `label_values(SELECTOR, LABEL)` into PromQL that returns one series per value.
 fn label_values(text: &str) -> Option<String> {
     let inner = text.strip_prefix("label_values(")?.strip_suffix(')')?;
     let (selector, label) = inner.rsplit_once(',')?;

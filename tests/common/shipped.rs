@@ -1,4 +1,4 @@
-//! The configurations that `deploy/` ships, with the addresses of a test's own servers in place of theirs.
+//! The configurations from `deploy/`, with the addresses of the test's servers.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The shipped Alertmanager configuration with the same routes, whose receivers all post to `webhook`.
+/// The shipped Alertmanager configuration. All its receivers post to `webhook`.
 pub fn alertmanager_config(webhook: &Webhook) -> String {
     let shipped = fs::read_to_string(root().join("deploy/alertmanager/alertmanager.yml")).unwrap();
     let (routes, receivers) = shipped.split_once("\nreceivers:\n").unwrap();
@@ -40,7 +40,7 @@ pub fn prometheus_config(alertmanager: u16, exporters: &[u16]) -> String {
         .replace("127.0.0.1:10100", &targets.join(", "));
     assert!(
         replaced.contains(&targets[0]),
-        "the shipped configuration names no exporter"
+        "the shipped configuration has no exporter as a target"
     );
     replaced
 }

@@ -1,4 +1,4 @@
-//! A receiver of Alertmanager's webhooks that remembers when each notification came.
+//! A receiver of the Alertmanager's webhooks that records all notifications with their times.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,17 +16,17 @@ use tokio::net::TcpListener;
 /// One alert of one notification.
 #[derive(Clone, Debug)]
 pub struct Notice {
-    /// When the notification came.
+    /// When the notification arrived.
     pub at: Instant,
     /// The receiver it was sent to: the last part of the webhook's path.
     pub receiver: String,
-    /// The number of the notification it came in, from 0.
+    /// The number of the notification that contained it, from 0.
     pub notification: usize,
     /// The group of alerts it belongs to.
     pub group: String,
     /// `firing` or `resolved`.
     pub status: String,
-    /// Since when the alert fires, as Alertmanager says it.
+    /// The start of the alert, as reported by the Alertmanager.
     pub starts_at: String,
     /// The alert's labels.
     pub labels: Value,
@@ -35,7 +35,7 @@ pub struct Notice {
 }
 
 impl Notice {
-    /// A label's value; empty where there is none.
+    /// The value of a label, or the empty string.
     pub fn label(&self, name: &str) -> &str {
         self.labels[name].as_str().unwrap_or("")
     }
@@ -44,7 +44,7 @@ impl Notice {
 /// The receiver.
 #[derive(Clone)]
 pub struct Webhook {
-    /// Where it listens.
+    /// The address it listens on.
     pub address: SocketAddr,
     notices: Arc<Mutex<Vec<Notice>>>,
     notifications: Arc<AtomicUsize>,
@@ -66,9 +66,9 @@ impl Webhook {
                 tokio::spawn(async move {
                     let service = service_fn(move |request| {
                         let shared = shared.clone();
-                        async move { shared.take(request).await }
+                        async move { shared.receive(request).await }
                     });
-                    // A client that goes away is no concern of the receiver's.
+                    // Ignore clients that disconnect.
                     let _ = hyper::server::conn::http1::Builder::new()
                         .serve_connection(TokioIo::new(stream), service)
                         .await;
@@ -78,7 +78,7 @@ impl Webhook {
         webhook
     }
 
-    async fn take(&self, request: Request<Incoming>) -> Result<Response<Empty<Bytes>>, hyper::Error> {
+    async fn receive(&self, request: Request<Incoming>) -> Result<Response<Empty<Bytes>>, hyper::Error> {
         let at = Instant::now();
         let receiver = request
             .uri()
@@ -104,7 +104,7 @@ impl Webhook {
         Ok(Response::new(Empty::new()))
     }
 
-    /// Every notice so far that `wanted` takes.
+    /// All notices so far for which `wanted` is true.
     pub fn notices(&self, wanted: impl Fn(&Notice) -> bool) -> Vec<Notice> {
         self.notices
             .lock()
