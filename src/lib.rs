@@ -16,6 +16,7 @@ pub mod net;
 pub mod notify;
 pub mod probe;
 pub mod reload;
+pub mod runner;
 pub mod schedule;
 pub mod slots;
 pub mod status;
@@ -91,7 +92,7 @@ pub async fn run(
     ));
     let lost = Arc::clone(scheduler.lost_time());
     let prober = probe::Prober::new(shared, setup.probe_timeout_offset);
-    let prober = Arc::new(prober.on(checks, Arc::clone(&lost)));
+    let prober = Arc::new(prober.with_runtime(checks, Arc::clone(&lost)));
     let take_over = {
         let (scheduler, prober) = (Arc::clone(&scheduler), Arc::clone(&prober));
         move |config: &config::Config| {

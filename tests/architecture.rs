@@ -15,11 +15,12 @@ const EDGES: &[(&str, &[&str])] = &[
     ("config", &["model"]),
     ("net", &["config", "model"]),
     ("check", &["config", "model", "net"]),
+    ("runner", &["check", "config", "model", "net"]),
     ("verdict", &["model"]),
     ("store", &["config", "model", "verdict"]),
     (
         "schedule",
-        &["check", "config", "model", "net", "log_throttle", "store"],
+        &["check", "config", "log_throttle", "model", "runner", "store"],
     ),
     ("metrics", &["check", "config", "model", "store"]),
     ("status", &["config", "model", "store"]),
@@ -31,6 +32,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "net",
             "metrics",
             "model",
+            "runner",
             "slots",
             "log_throttle",
             "store",
@@ -57,7 +59,8 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "check", "config", "log", "model", "net", "reload", "schedule", "status", "store", "web", "lib",
+            "check", "config", "log", "model", "net", "reload", "runner", "schedule", "status", "store",
+            "web", "lib",
         ],
     ),
     (

@@ -16,7 +16,8 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
 use upkeep_exporter::config::{CheckSettings, Config};
 use upkeep_exporter::model::{Conclusion, Problem, Reason, Report, Status};
-use upkeep_exporter::schedule::{Runnable, Scheduler};
+use upkeep_exporter::runner::Runnable;
+use upkeep_exporter::schedule::Scheduler;
 use upkeep_exporter::store::{CheckView, Snapshot, Store};
 
 /// What one run does.

@@ -1,5 +1,5 @@
-//! `/probe`: one run of a module against the target of a request, behind a guard, with blackbox_exporter's metrics as the
-//! answer. The run itself is that of the check kind of the same name.
+//! `/probe`: runs a module once against the target of a request, and responds with the metrics of blackbox_exporter. A guard decides
+//! which targets are allowed. The check kind with the name of the prober does the run.
 
 pub mod request;
 mod run;
@@ -13,35 +13,36 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
-use crate::check::Shared;
+use crate::check::{Check, Shared};
 use crate::config::KindSettings;
 use crate::config::probe::{Endpoint, Module, ProbeSettings, TargetRefusal, TargetedModule};
 use crate::config::suggest;
 use crate::log_throttle::LogThrottle;
 use crate::metrics;
-use crate::model::{DebugLog, LostTime};
+use crate::model::{DebugLog, LostTime, Problem, Reason};
 use crate::net::guard::{ProbeGuard, Refusals};
 use crate::slots::Slots;
 use crate::store::ProbeView;
 use request::ProbeRequest;
-use run::Probed;
+use run::ProbeResult;
 
-/// Answers requests to `/probe`.
+/// Handles requests to `/probe`.
 #[derive(Debug)]
 pub struct Prober {
     settings: RwLock<Arc<ProbeSettings>>,
     shared: Shared,
-    /// The runtime that probes run on; `None` for the one that answers the request.
+    /// The runtime that probes run on; `None` for the one that handles the request.
     checks: Option<Handle>,
-    /// What that runtime loses of its time.
+    /// The lost time of that runtime.
     lost: Arc<LostTime>,
-    /// What is taken off the scraper's deadline.
+    /// Subtracted from the scrape timeout.
     offset: Duration,
     refusals: Arc<Refusals>,
     counts: Arc<Counts>,
-    /// Of probes under way, those of older configurations included.
-    places: Mutex<Slots<Option<IpAddr>>>,
-    refused: LogThrottle,
+    /// The slots of running probes, including probes of older configurations.
+    slots: Mutex<Slots<Option<IpAddr>>>,
+    refusal_log: LogThrottle,
+    bug_log: LogThrottle,
 }
 
 #[derive(Debug, Default)]
@@ -52,27 +53,27 @@ struct Counts {
     too_many: AtomicU64,
 }
 
-/// How a request is answered.
+/// The response to a request.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Answer {
     /// The metrics of a probe, in the classic text format.
     Metrics(String),
-    /// What the probe did, for a person.
+    /// The steps and the result of the probe, for a person.
     Debug(String),
-    /// The request is wrong: 400.
-    Wrong(String),
+    /// The request is invalid: 400.
+    BadRequest(String),
     /// The guard refuses the target: 403.
     Refused(String),
     /// There are no modules: 404.
     NoModules,
-    /// Too many probes are under way: 429.
+    /// Too many probes are running: 429.
     TooMany(String),
-    /// The exporter lacked something itself, so nothing is known of the target: 503.
+    /// The exporter lacked a resource, so the state of the target is unknown: 503.
     Inconclusive(String),
 }
 
 impl Prober {
-    /// A prober of nothing yet. `offset` is taken off the scraper's deadline, for the way back.
+    /// A prober without modules. `offset` is subtracted from the scrape timeout.
     pub fn new(shared: Shared, offset: Duration) -> Self {
         Self {
             settings: RwLock::default(),
@@ -82,14 +83,15 @@ impl Prober {
             offset,
             refusals: Arc::default(),
             counts: Arc::default(),
-            places: Mutex::default(),
-            refused: LogThrottle::default(),
+            slots: Mutex::default(),
+            refusal_log: LogThrottle::default(),
+            bug_log: LogThrottle::default(),
         }
     }
 
-    /// The same with probes on the runtime of the checks, which loses `lost` of its time.
+    /// Runs probes on the runtime of the checks; `lost` is its lost time.
     #[must_use]
-    pub fn on(self, checks: Handle, lost: Arc<LostTime>) -> Self {
+    pub fn with_runtime(self, checks: Handle, lost: Arc<LostTime>) -> Self {
         Self {
             checks: Some(checks),
             lost,
@@ -97,7 +99,7 @@ impl Prober {
         }
     }
 
-    /// Takes over a configuration. Probes under way end as they began.
+    /// Applies a configuration. Running probes keep the old one.
     pub fn apply(&self, settings: &ProbeSettings) {
         *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings.clone());
     }
@@ -106,7 +108,7 @@ impl Prober {
         Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// What was counted until now; `None` while there are no modules.
+    /// The current counters; `None` without modules.
     pub fn counts(&self) -> Option<ProbeView> {
         if self.settings().modules.is_empty() {
             return None;
@@ -118,37 +120,62 @@ impl Prober {
             runs: get(&self.counts.runs),
             failures: get(&self.counts.failures),
             inconclusive: get(&self.counts.inconclusive),
-            in_flight: self.places().taken() as u64,
+            in_flight: self.slots().taken() as u64,
             refused,
         })
     }
 
-    fn places(&self) -> MutexGuard<'_, Slots<Option<IpAddr>>> {
-        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    fn slots(&self) -> MutexGuard<'_, Slots<Option<IpAddr>>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place for a probe of `client`, and what tells that it has to be given up to another client; `None` where as many are
-    /// under way as may be, and no other client has more of them.
-    fn enter(&self, client: Option<IpAddr>, most: u32) -> Option<(UnderWay<'_>, Arc<Notify>)> {
-        let most = usize::try_from(most).unwrap_or(usize::MAX);
-        let (id, evicted) = self.places().take(client, (), most)?;
-        Some((UnderWay { prober: self, id }, evicted))
+    /// Takes a slot for a probe of `client`. The [`Notify`] fires when the slot is taken away for another client. `None` if all `max`
+    /// slots are in use and no other client has more of them.
+    fn take_slot(&self, client: Option<IpAddr>, max: u32) -> Option<(Slot<'_>, Arc<Notify>)> {
+        let max = usize::try_from(max).unwrap_or(usize::MAX);
+        let (id, evicted) = self.slots().take(client, (), max)?;
+        Some((Slot { prober: self, id }, evicted))
     }
 
-    fn too_many(&self, error: String) -> Answer {
+    fn reject(&self, error: String) -> Answer {
         self.counts.too_many.fetch_add(1, Ordering::Relaxed);
         Answer::TooMany(error)
     }
 
-    /// Logs what may be somebody's mistake, or an attempt.
-    fn tell_refusal(&self, message: &str) {
-        if let Some(more) = self.refused.turn() {
-            tracing::warn!(problem = message, more, "refused a probe");
+    /// Logs a refused target: it may be a mistake or an attack.
+    fn log_refusal(&self, message: &str) {
+        if let Some(suppressed) = self.refusal_log.allow() {
+            tracing::warn!(problem = message, suppressed, "refused a probe");
         }
     }
 
-    /// Answers a request with this query of a client at an address; `None` stands for all clients of Unix sockets. `timeout` is
-    /// the value of [`request::TIMEOUT_HEADER`].
+    /// Counts and logs a probe that did not succeed.
+    fn record_failure(&self, module: &str, target: &str, problem: &Problem) {
+        let count = match problem.shortage {
+            Some(_) => &self.counts.inconclusive,
+            None => &self.counts.failures,
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+        if problem.reason == Reason::Internal
+            && problem.shortage.is_none()
+            && let Some(suppressed) = self.bug_log.allow()
+        {
+            tracing::error!(
+                module,
+                target,
+                problem = problem.message(),
+                suppressed,
+                "probe failed because of an internal error"
+            );
+        }
+        tracing::debug!(
+            module, target, reason = %problem.reason,
+            problem = problem.message(), "probe failed"
+        );
+    }
+
+    /// Handles a request. A `client` of `None` stands for all clients of Unix sockets. `timeout` is the value of
+    /// [`request::TIMEOUT_HEADER`].
     pub async fn answer(&self, query: &str, timeout: Option<&str>, client: Option<IpAddr>) -> Answer {
         let settings = self.settings();
         if settings.modules.is_empty() {
@@ -156,70 +183,62 @@ impl Prober {
         }
         let request = match request::parse(query) {
             Ok(request) => request,
-            Err(error) => return Answer::Wrong(error),
+            Err(error) => return Answer::BadRequest(error),
         };
         let Some(module) = settings.modules.get(&*request.module) else {
             let known = settings.modules.keys().map(String::as_str);
-            return Answer::Wrong(suggest::unknown("module", &request.module, known));
+            return Answer::BadRequest(suggest::unknown("module", &request.module, known));
         };
         let deadline = request::deadline(timeout, module.timeout, self.offset);
-        let aimed = deadline.and_then(|deadline| {
-            let aimed = module.with_target(&request.target, request.hostname.as_deref());
-            let aimed = aimed.map_err(|error| format!("the target can't be probed: {error}"));
-            Ok((deadline, aimed?))
+        let targeted = deadline.and_then(|deadline| {
+            let targeted = module.with_target(&request.target, request.hostname.as_deref());
+            let targeted = targeted.map_err(|error| format!("can't probe the target: {error}"));
+            Ok((deadline, targeted?))
         });
-        let (deadline, aimed) = match aimed {
-            Ok(aimed) => aimed,
-            Err(error) => return Answer::Wrong(error),
+        let (deadline, targeted) = match targeted {
+            Ok(targeted) => targeted,
+            Err(error) => return Answer::BadRequest(error),
         };
-        let gate = Arc::new(ProbeGuard::new(settings.guard.clone(), self.refusals.clone()));
-        if let Err(refusal) = judge(&aimed, &gate) {
-            let message = format!("{} is no target here: {refusal}", aimed.settings.target());
-            self.tell_refusal(&message);
+        let guard = Arc::new(ProbeGuard::new(settings.guard.clone(), self.refusals.clone()));
+        if let Err(refusal) = check_target(&targeted, &guard) {
+            let message = format!("probing {} is not allowed: {refusal}", targeted.settings.target());
+            self.log_refusal(&message);
             return Answer::Refused(message);
         }
-        let Some((under_way, evicted)) = self.enter(client, settings.max_concurrent) else {
-            return self.too_many(format!(
-                "{} probes are under way, as many as probe.max_concurrent allows",
+        let Some((slot, evicted)) = self.take_slot(client, settings.max_concurrent) else {
+            return self.reject(format!(
+                "too many probes: {} are running, the limit set by probe.max_concurrent",
                 settings.max_concurrent
             ));
         };
         let mut shared = self.shared.clone();
-        shared.network.resolver = Arc::new(shared.network.resolver.gated(Some(gate.clone())));
-        let target = aimed.settings.target();
-        let probe = run::probe(aimed, shared, deadline, request.debug, Arc::clone(&self.lost));
-        let probed = tokio::select! {
-            probed = run::on(self.checks.as_ref(), probe) => probed,
+        shared.network.resolver = Arc::new(shared.network.resolver.gated(Some(guard.clone())));
+        let target = targeted.settings.target();
+        let build = move |settings: &KindSettings| Check::of(settings, &shared);
+        let lost = Arc::clone(&self.lost);
+        let probe = run::probe(targeted.settings, build, deadline, request.debug, lost);
+        let result = tokio::select! {
+            result = run::run_on(self.checks.as_ref(), probe) => result,
             () = evicted.notified() => {
-                return self.too_many(format!(
-                    "{} probes are under way, as many as probe.max_concurrent allows, and most of them are of this client: \
-                     this one was cancelled for another client's",
+                return self.reject(format!(
+                    "too many probes: {} are running, the limit set by probe.max_concurrent, and this client has most of them; \
+                     this probe was cancelled in favor of another client",
                     settings.max_concurrent
                 ));
             }
         };
-        drop(under_way);
+        drop(slot);
         self.counts.runs.fetch_add(1, Ordering::Relaxed);
-        if let Err(problem) = &probed.result {
-            let count = match problem.shortage {
-                Some(_) => &self.counts.inconclusive,
-                None => &self.counts.failures,
-            };
-            count.fetch_add(1, Ordering::Relaxed);
-        }
-        if let Err(problem) = &probed.result {
-            if gate.has_refused() {
-                self.tell_refusal(problem.message());
+        if let Err(problem) = &result.result {
+            if guard.has_refused() {
+                self.log_refusal(problem.message());
             }
-            tracing::debug!(
-                module = &*request.module, %target, reason = %problem.reason,
-                problem = problem.message(), "probe failed"
-            );
+            self.record_failure(&request.module, &target, problem);
         }
-        let text = metrics::probe_text(&probed.samples);
-        match (request.debug, &probed.result) {
-            (true, _) => Answer::Debug(told(&request, module, &probed, &text)),
-            // `probe_success 0` would say that the target is down.
+        let text = metrics::probe_text(&result.samples);
+        match (request.debug, &result.result) {
+            (true, _) => Answer::Debug(render_debug(&request, module, &result, &text)),
+            // `probe_success 0` would mean that the target is down.
             (false, Err(problem)) if problem.shortage.is_some() => {
                 Answer::Inconclusive(problem.message().to_owned())
             }
@@ -228,41 +247,41 @@ impl Prober {
     }
 }
 
-/// Judges what the request itself asks for. Where a name or a redirect leads is judged by the gate, when it is known.
-fn judge(aimed: &TargetedModule, gate: &ProbeGuard) -> Result<(), TargetRefusal> {
-    match (&aimed.endpoint, &aimed.settings) {
+/// Checks the target in the request. The resolver and the redirects check the addresses that follow from it.
+fn check_target(targeted: &TargetedModule, guard: &ProbeGuard) -> Result<(), TargetRefusal> {
+    match (&targeted.endpoint, &targeted.settings) {
         (Endpoint::Host(host, Some(port)), KindSettings::Http(settings))
             if settings
                 .proxy
                 .as_ref()
                 .is_some_and(|proxies| proxies.for_url(&settings.url).is_some()) =>
         {
-            gate.judge_proxied(host, *port)
+            guard.judge_proxied(host, *port)
         }
-        (Endpoint::Host(host, port), _) => gate.judge_request(host, *port),
-        (Endpoint::Path(path), _) => gate.judge_path(path),
+        (Endpoint::Host(host, port), _) => guard.judge_request(host, *port),
+        (Endpoint::Path(path), _) => guard.judge_path(path),
     }
 }
 
-/// A probe's place until this is dropped, also when its client goes away.
-struct UnderWay<'p> {
+/// The slot of a running probe. Dropping it frees the slot, also when the client disconnects.
+struct Slot<'p> {
     prober: &'p Prober,
     id: u64,
 }
 
-impl Drop for UnderWay<'_> {
+impl Drop for Slot<'_> {
     fn drop(&mut self) {
-        self.prober.places().give_back(self.id);
+        self.prober.slots().give_back(self.id);
     }
 }
 
-/// What a person sees who debugs: the steps, the result, the metrics and the module.
-fn told(request: &ProbeRequest<'_>, module: &Module, probed: &Probed, metrics: &str) -> String {
+/// The response with `debug=true`: the steps, the result, the metrics and the module.
+fn render_debug(request: &ProbeRequest<'_>, module: &Module, result: &ProbeResult, metrics: &str) -> String {
     let mut text = String::from("Steps of the probe:\n");
-    for (at, line) in probed.debug_log.iter().flat_map(DebugLog::lines) {
+    for (at, line) in result.debug_log.iter().flat_map(DebugLog::lines) {
         let _ = writeln!(text, "{:>10.3} ms  {line}", at.as_secs_f64() * 1000.0);
     }
-    let _ = match &probed.result {
+    let _ = match &result.result {
         Ok(()) => writeln!(text, "\nThe probe succeeded.\n"),
         Err(problem) => writeln!(text, "\nThe probe failed: {problem}\n"),
     };

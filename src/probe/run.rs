@@ -1,93 +1,75 @@
-//! One run of a module for a request: under its deadline, with its panics caught.
+//! One run of a module for a request to `/probe`.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
-use crate::check::{Check, Shared};
-use crate::config::probe::TargetedModule;
-use crate::model::{
-    DebugLog, Family, LostSince, LostTime, Problem, Reason, Report, Sample, Shortage, UsedSecrets,
-};
+use crate::config::KindSettings;
+use crate::model::{Conclusion, DebugLog, Family, LostTime, Problem, Reason, Sample};
+use crate::runner::{Attempt, DeadlinePolicy, Runnable};
 
 static SUCCESS: Family = Family::probe("probe_success", &[], "1 if the probe succeeded, 0 if it failed.");
 static DURATION: Family = Family::probe("probe_duration_seconds", &[], "Duration of the probe in seconds.");
 
-/// The part of its deadline that a probe may lose without that explaining a timeout: one in this many.
-const SMALL_PART: u32 = 10;
-
-/// What came of a probe.
-pub struct Probed {
+/// The result of a probe.
+#[derive(Debug)]
+pub struct ProbeResult {
+    /// Why the probe failed, if it did.
     pub result: Result<(), Problem>,
+    /// The samples of the response.
     pub samples: Vec<Sample>,
+    /// The steps of the probe, if requested.
     pub debug_log: Option<DebugLog>,
 }
 
-/// Runs `probe` on the runtime of the checks, where there is one. Whoever drops the future cancels it.
-pub async fn on(checks: Option<&Handle>, probe: impl Future<Output = Probed> + Send + 'static) -> Probed {
+/// Runs `probe` on the runtime of the checks, if there is one. Dropping the future cancels the probe.
+pub async fn run_on(
+    checks: Option<&Handle>,
+    probe: impl Future<Output = ProbeResult> + Send + 'static,
+) -> ProbeResult {
     let Some(checks) = checks else {
         return probe.await;
     };
     let mut task = JoinSet::new();
     task.spawn_on(probe, checks);
     match task.join_next().await {
-        Some(Ok(probed)) => probed,
+        Some(Ok(result)) => result,
         // Panics are caught in the probe, so the runtime has ended.
-        _ => Probed {
-            result: Err(Problem::new(Reason::Internal, "the exporter stops")),
+        _ => ProbeResult {
+            result: Err(Problem::new(Reason::Internal, "the exporter is shutting down")),
             samples: Vec::new(),
             debug_log: None,
         },
     }
 }
 
-/// Runs the check of a module once. `lost` is what this process loses of its time.
-pub async fn probe(
-    aimed: TargetedModule,
-    shared: Shared,
-    deadline: Duration,
-    debug: bool,
+/// Runs the check that `build` makes once. `lost` is the time that this process loses.
+pub async fn probe<R: Runnable>(
+    kind: KindSettings,
+    build: impl FnOnce(&KindSettings) -> R + Send,
+    timeout: Duration,
+    is_debug: bool,
     lost: Arc<LostTime>,
-) -> Probed {
-    let lost = LostSince::now(&lost);
-    let started = Instant::now();
-    let ends = started + deadline;
-    let mut report = Report {
-        deadline: Some(ends),
-        probe: Some(Vec::with_capacity(24)),
-        debug_log: debug.then(DebugLog::new),
-        ..Report::default()
+) -> ProbeResult {
+    let attempt = Attempt {
+        kind: &kind,
+        started: Instant::now(),
+        timeout,
+        deadline_policy: DeadlinePolicy::Fixed,
+        lost: &lost,
+        is_debug,
+        is_probe: true,
     };
-    let mut check = Check::of(&aimed.settings, &shared);
-    // As large as the largest kind's: boxed, it is neither moved again nor part of each connection's task.
-    let secrets = UsedSecrets::default();
-    let run = AssertUnwindSafe(Box::pin(secrets.scope(check.run(&mut report)))).catch_unwind();
-    let mut result = match timeout_at(ends, run).await {
-        Ok(Ok(result)) => result,
-        Ok(Err(_)) => Err(Problem::new(
-            Reason::Internal,
-            "the probe panicked; the log says more",
-        )),
-        Err(_) => Err(timed_out(deadline, &report.step, lost.lost())),
+    let run = attempt.run(&mut None, || build(&kind)).await;
+    let result = match run.outcome.conclusion {
+        // blackbox_exporter has no warnings.
+        Conclusion::Success | Conclusion::Warning(_) => Ok(()),
+        Conclusion::Failure(problem) | Conclusion::Inconclusive(problem) => Err(problem),
     };
-    let mut samples = report.probe.take().unwrap_or_default();
-    let mut debug_log = report.debug_log;
-    if (result.is_err() || debug_log.is_some() || samples.iter().any(Sample::has_texts))
-        && let Some(scrubber) = secrets.scrubber(|| aimed.settings.target())
-    {
-        if let Err(problem) = &mut result {
-            problem.scrub(&scrubber);
-        }
-        Sample::scrub(&mut samples, &scrubber);
-        debug_log
-            .iter_mut()
-            .for_each(|debug_log| debug_log.scrub(&scrubber));
-    }
+    let mut samples = run.probe_samples;
     let mut push = |family, value| {
         samples.push(Sample {
             family,
@@ -96,23 +78,71 @@ pub async fn probe(
         });
     };
     push(&SUCCESS, f64::from(u8::from(result.is_ok())));
-    push(&DURATION, started.elapsed().as_secs_f64());
-    Probed {
+    push(&DURATION, run.outcome.duration.as_secs_f64());
+    ProbeResult {
         result,
         samples,
-        debug_log,
+        debug_log: run.debug_log,
     }
 }
 
-/// The problem of a probe that did not end in time. The scraper waits no longer, so what was lost is not made up for.
-fn timed_out(deadline: Duration, step: &str, lost: Duration) -> Problem {
-    let text = format!("timed out after {} s while {step}", deadline.as_secs_f64());
-    if lost <= deadline / SMALL_PART {
-        return Problem::new(Reason::Timeout, text);
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use tokio::sync::Notify;
+
+    use super::*;
+    use crate::config::tests_support::check;
+    use crate::model::Report;
+
+    struct Panicking;
+
+    impl Runnable for Panicking {
+        async fn run(&mut self, _: &mut Report) -> Result<(), Problem> {
+            panic!("as scripted");
+        }
+
+        fn wakeup(&self) -> Option<Arc<Notify>> {
+            None
+        }
     }
-    let lost = lost.as_secs_f64();
-    let message = format_args!(
-        "{text} (the exporter itself stood still for {lost:.1} s of that: give it more CPU time)"
-    );
-    Problem::from_shortage(Shortage::Time, message)
+
+    /// Runs itself again in a child process, so that the output of a panic can be checked.
+    #[test]
+    fn a_panic_fails_the_probe_and_prints_nothing() {
+        const CHILD: &str = "UPKEEP_TEST_PANICKING_PROBE";
+        if std::env::var_os(CHILD).is_some() {
+            return probe_with_panic();
+        }
+        let output = Command::new(std::env::current_exe().unwrap())
+            .args([
+                "--exact",
+                "probe::run::tests::a_panic_fails_the_probe_and_prints_nothing",
+                "--nocapture",
+            ])
+            .env(CHILD, "1")
+            .output()
+            .unwrap();
+        let printed = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{printed}");
+        assert_eq!(printed, "");
+    }
+
+    #[tokio::main(flavor = "current_thread")]
+    async fn probe_with_panic() {
+        let settings = check("kind: tcp, address: \"127.0.0.1:1\"");
+        let lost = Arc::<LostTime>::default();
+        let result = probe(settings.kind, |_| Panicking, Duration::from_secs(5), true, lost).await;
+        let problem = result.result.unwrap_err();
+        assert_eq!((problem.reason, problem.shortage), (Reason::Internal, None));
+        assert!(problem.message().contains("as scripted"), "{problem}");
+        assert!(problem.message().contains("src/probe/run.rs:"), "{problem}");
+        let success = result
+            .samples
+            .iter()
+            .find(|sample| sample.family.name == "probe_success");
+        assert_eq!(success.map(|sample| sample.value), Some(0.0));
+        assert!(result.debug_log.is_some());
+    }
 }

@@ -1,31 +1,31 @@
-//! Measures the time that the runtime of the checks loses: a beat each 20 ms, which is late by what is lost.
+//! Measures the time that the runtime of the checks loses: a beat is due every 20 ms, and the time by which it is late was lost.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-use super::gate::turn;
+use super::gate::wait_one_turn;
 use crate::model::LostTime;
 
-/// From one beat to the next one's due time. Short beside deadlines, so that little of a freeze is missed; 50 wakeups a second
+/// The time between two beats. It is short compared with deadlines, so that little of a freeze is missed. 50 wakeups per second
 /// take less than a thousandth of a core.
 const BEAT: Duration = Duration::from_millis(20);
 
-/// Beats for as long as it is polled.
-pub async fn beat(clock: Arc<LostTime>) {
+/// Beats as long as it is polled.
+pub async fn measure_lost_time(clock: Arc<LostTime>) {
     let _end = End(&clock);
     loop {
         let now = Instant::now();
         let next = now + BEAT;
         clock.beat(now, next);
         sleep_until(next).await;
-        // What waits longer than a beat before it is polled lost that time too.
-        turn().await;
+        // A runtime that polls this task late has lost that time too.
+        wait_one_turn().await;
     }
 }
 
-/// Ends the measurement: when the beats end, nothing is late any more.
+/// Ends the measurement when the beats end: from then on nothing counts as late.
 struct End<'c>(&'c LostTime);
 
 impl Drop for End<'_> {
@@ -39,9 +39,9 @@ mod tests {
     use super::*;
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-    async fn a_loop_that_stands_still_loses_time_and_an_idle_one_does_not() {
+    async fn a_blocked_runtime_loses_time_and_an_idle_one_does_not() {
         let clock = Arc::new(LostTime::default());
-        let beats = tokio::spawn(beat(Arc::clone(&clock)));
+        let beats = tokio::spawn(measure_lost_time(Arc::clone(&clock)));
         tokio::time::sleep(Duration::from_millis(300)).await;
         let stall = Duration::from_millis(700);
         let before = clock.total();
@@ -50,7 +50,7 @@ mod tests {
             .unwrap();
         tokio::time::sleep(Duration::from_millis(100)).await;
         let lost = clock.total() - before;
-        // All but the rest of one beat. A busy machine adds what it takes from the test itself.
+        // At most the rest of one beat is missed. A busy machine may lose more time.
         assert!(lost >= stall - BEAT - Duration::from_millis(10), "{lost:?}");
         beats.abort();
         let _ = beats.await;

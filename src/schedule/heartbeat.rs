@@ -1,4 +1,4 @@
-//! Proof that the scheduler's machinery turns: timers fire, tasks are polled, the store can be locked.
+//! A heartbeat shows that the scheduler works: timers fire, tasks are polled, and the store can be locked.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,29 +10,29 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use crate::store::Store;
 
-/// From one beat to the next.
+/// The time between two beats.
 const BEAT: Duration = Duration::from_secs(1);
 
-/// How late a beat may be. Far above what load causes, so that only a machinery that stands still exceeds it.
+/// How late a beat may be. Load causes much smaller delays, so only a stalled scheduler exceeds this.
 const MAX_DELAY: Duration = Duration::from_secs(5);
 
-/// Whether the scheduler's machinery turns.
+/// Whether the scheduler works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Liveness {
-    /// How long the last beat is ago; one is due each second.
+    /// The time since the last beat. One is due every second.
     pub since_beat: Duration,
     /// How late the last beat was.
     pub lag: Duration,
 }
 
 impl Liveness {
-    /// Whether a watchdog may be told that all is well.
+    /// Whether the watchdog may be pinged.
     pub fn is_alive(&self) -> bool {
         self.since_beat <= BEAT + MAX_DELAY && self.lag <= MAX_DELAY
     }
 }
 
-/// A task that runs on the same timers, runtime and store as every check's.
+/// A task on the same timers, runtime and store as the tasks of checks.
 #[derive(Debug)]
 pub struct Heartbeat {
     started: Instant,
@@ -40,7 +40,7 @@ pub struct Heartbeat {
     task: JoinHandle<()>,
 }
 
-/// The last beat, in nanoseconds.
+/// The last beat: when it happened and how late it was, in nanoseconds.
 #[derive(Debug, Default)]
 struct Beat {
     at: AtomicU64,
@@ -52,7 +52,7 @@ fn nanos(duration: Duration) -> u64 {
 }
 
 impl Heartbeat {
-    /// Starts it on this runtime. Each beat also has the store find out what the passing of time changed.
+    /// Starts the heartbeat on this runtime. Each beat also lets the store update what depends on the time.
     pub fn start(handle: &Handle, store: Arc<Store>) -> Self {
         let started = Instant::now();
         let beat = Arc::new(Beat::default());
@@ -71,7 +71,7 @@ impl Heartbeat {
         Self { started, beat, task }
     }
 
-    /// The last beat, seen from now.
+    /// The state of the heartbeat now.
     pub fn liveness(&self) -> Liveness {
         let at = Duration::from_nanos(self.beat.at.load(Ordering::Acquire));
         Liveness {
@@ -80,7 +80,7 @@ impl Heartbeat {
         }
     }
 
-    /// Ends it.
+    /// Stops the heartbeat.
     pub fn stop(&self) {
         self.task.abort();
     }

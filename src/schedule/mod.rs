@@ -1,66 +1,41 @@
-//! When checks run. One task a check: it sleeps until the check is due, runs it under its deadline, records the result.
+//! The scheduler. Each check has a task that sleeps until the check is due, runs it, and records the result.
 //!
-//! Runs pass a gate before they start, so that overload makes them late instead of failed. What the process loses of its
-//! time is measured, and added to the deadlines of the runs that it spoils.
+//! Runs pass a gate before they start, so that overload makes runs late instead of failing them. The time that the process loses
+//! is measured and added to the deadlines of the affected runs.
 //!
-//! The scheduler owns interval, deadline, recheck and concurrency; a check only knows how to run once. Nothing waits for
-//! a check but its own task, so targets that hang cost memory, not punctuality.
+//! The scheduler owns intervals, rechecks and concurrency; a check only knows how to run once. Only its own task waits for a
+//! check, so a hanging target delays no other check.
 
-mod attempt;
 mod beat;
-mod deadline;
+mod check_task;
 mod gate;
 mod heartbeat;
-mod panics;
-mod runner;
 mod timetable;
 
 use std::collections::HashMap;
-use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-pub(crate) use attempt::{Conditions, attempt_noting};
-pub(crate) use beat::beat;
+pub(crate) use beat::measure_lost_time;
 pub use heartbeat::Liveness;
-pub(crate) use panics::install_panic_hook;
 
 use crate::check::{Check, Shared};
 use crate::config::{CheckSettings, Config};
 use crate::log_throttle::LogThrottle;
-use crate::model::{CheckId, Clock, LostTime, Problem, Report};
+use crate::model::{CheckId, Clock, LostTime};
+use crate::runner::Runnable;
 use crate::store::{CheckHandle, Store};
+use check_task::CheckTask;
 use gate::Gate;
 use heartbeat::Heartbeat;
-use runner::Runner;
 use timetable::Timetable;
 
-/// The longest that [`Scheduler::stop`] waits for runs that do not yield.
-const STOP_LIMIT: Duration = Duration::from_secs(1);
-
-/// What can be run: in production a [`Check`].
-pub trait Runnable: Send + 'static {
-    /// Runs once; see [`Check::run`].
-    fn run(&mut self, report: &mut Report) -> impl Future<Output = Result<(), Problem>> + Send;
-
-    /// Notified, by `notify_one`, when there is reason to run before the next tick.
-    fn wakeup(&self) -> Option<Arc<Notify>>;
-}
-
-impl Runnable for Check {
-    fn run(&mut self, report: &mut Report) -> impl Future<Output = Result<(), Problem>> + Send {
-        Self::run(self, report)
-    }
-
-    fn wakeup(&self) -> Option<Arc<Notify>> {
-        Self::wakeup(self)
-    }
-}
+/// How long [`Scheduler::stop`] waits for runs that do not yield.
+const STOP_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Starts the task of one check.
 type Spawn = Box<dyn Fn(CheckHandle, Arc<CheckSettings>, Timetable) -> JoinHandle<()> + Send + Sync>;
@@ -68,67 +43,66 @@ type Spawn = Box<dyn Fn(CheckHandle, Arc<CheckSettings>, Timetable) -> JoinHandl
 /// Runs every configured check when it is due.
 pub struct Scheduler {
     store: Arc<Store>,
-    /// The origin of every tick.
+    /// The origin of all ticks.
     zero: Instant,
     spawn: Spawn,
     tasks: Mutex<HashMap<CheckHandle, JoinHandle<()>>>,
     heartbeat: Heartbeat,
-    /// Lets runs start, and measures what is lost.
+    /// The tasks of the gate and of the measurement of lost time.
     own_tasks: Vec<JoinHandle<()>>,
     lost: Arc<LostTime>,
 }
 
 impl Scheduler {
-    /// A scheduler without checks; [`Scheduler::apply`] brings them. They run on the runtime of `handle`, and what that loses of
-    /// its time is measured.
+    /// Starts a scheduler without checks; [`Scheduler::apply`] adds them. Checks run on the runtime of `handle`, whose lost time is
+    /// measured.
     pub fn start(handle: &Handle, store: Arc<Store>, shared: Shared, clock: Arc<dyn Clock>) -> Self {
         let build = move |settings: &Arc<CheckSettings>| Check::new(settings, &shared);
-        let mut scheduler = Self::on(handle, store, clock, build);
-        let beats = handle.spawn(beat(Arc::clone(&scheduler.lost)));
+        let mut scheduler = Self::new(handle, store, clock, build);
+        let beats = handle.spawn(measure_lost_time(Arc::clone(&scheduler.lost)));
         scheduler.own_tasks.push(beats);
         scheduler
     }
 
-    /// The same with what `build` makes in place of checks, on the runtime that this is called on, and without measuring its time.
-    /// What it makes is built anew after a panic.
+    /// Like [`Scheduler::start`], for tests: `build` makes the checks, they run on the current runtime, and lost time is not measured.
+    /// A check that panics is built again.
     pub fn with<R: Runnable>(
         store: Arc<Store>,
         clock: Arc<dyn Clock>,
         build: impl Fn(&Arc<CheckSettings>) -> R + Send + Sync + 'static,
     ) -> Self {
-        Self::on(&Handle::current(), store, clock, build)
+        Self::new(&Handle::current(), store, clock, build)
     }
 
-    fn on<R: Runnable>(
+    fn new<R: Runnable>(
         handle: &Handle,
         store: Arc<Store>,
         clock: Arc<dyn Clock>,
         build: impl Fn(&Arc<CheckSettings>) -> R + Send + Sync + 'static,
     ) -> Self {
-        install_panic_hook();
         let build = Arc::new(build);
-        let of_tasks = store.clone();
+        let task_store = store.clone();
         let gate = Arc::<Gate>::default();
         let lost = Arc::<LostTime>::default();
-        let told = Arc::<LogThrottle>::default();
-        let (of_checks, of_gate, lost_by_all) = (handle.clone(), Arc::clone(&gate), Arc::clone(&lost));
+        let log_throttle = Arc::<LogThrottle>::default();
+        let (runtime, served_gate, scheduler_lost) = (handle.clone(), Arc::clone(&gate), Arc::clone(&lost));
         let spawn: Spawn = Box::new(move |handle, settings, timetable| {
-            let runner = Runner {
-                store: of_tasks.clone(),
+            let task = CheckTask {
+                store: task_store.clone(),
                 clock: clock.clone(),
                 handle,
                 settings,
                 timetable,
                 gate: Arc::clone(&gate),
                 lost: Arc::clone(&lost),
-                told: Arc::clone(&told),
+                log_throttle: Arc::clone(&log_throttle),
             };
-            of_checks.spawn(runner.run(build.clone()))
+            runtime.spawn(task.run(build.clone()))
         });
         Self {
             heartbeat: Heartbeat::start(handle, store.clone()),
-            own_tasks: vec![handle.spawn(async move { of_gate.serve().await })],
-            lost: lost_by_all,
+            own_tasks: vec![handle.spawn(async move { served_gate.serve().await })],
+            lost: scheduler_lost,
             store,
             zero: Instant::now(),
             spawn,
@@ -136,8 +110,8 @@ impl Scheduler {
         }
     }
 
-    /// Hands the configuration to the store, at the start and at a reload, and brings the tasks in line. Checks that did
-    /// not change keep task, phase and connection; those that are gone end at once; changed ones are built anew.
+    /// Applies a configuration, at the start and at a reload, to the store and the tasks. Unchanged checks keep their task, phase and
+    /// connection. Removed checks stop at once, changed ones start again.
     pub fn apply(&self, config: &Config) {
         self.store.apply(config);
         let now = Instant::now();
@@ -172,17 +146,17 @@ impl Scheduler {
         (self.spawn)(handle, settings, timetable)
     }
 
-    /// The time that the runtime of the checks loses.
+    /// The lost time of the runtime of the checks.
     pub const fn lost_time(&self) -> &Arc<LostTime> {
         &self.lost
     }
 
-    /// Whether the scheduler's own machinery turns.
+    /// Whether the scheduler works.
     pub fn liveness(&self) -> Liveness {
         self.heartbeat.liveness()
     }
 
-    /// Ends every run at once, and waits (a second at most) until their sockets are closed. Nothing runs afterwards.
+    /// Stops all runs at once and waits, for a second at most, until their sockets are closed. No check runs afterwards.
     pub async fn stop(&self) {
         self.stop_own_tasks();
         let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
@@ -191,12 +165,12 @@ impl Scheduler {
         }
         let ended = async {
             for task in tasks.into_values() {
-                // It was cancelled; that is its result.
+                // The result of a cancelled task is that it was cancelled.
                 let _ = task.await;
             }
         };
-        if tokio::time::timeout(STOP_LIMIT, ended).await.is_err() {
-            tracing::warn!("runs that do not yield are left behind");
+        if tokio::time::timeout(STOP_TIMEOUT, ended).await.is_err() {
+            tracing::warn!("some runs did not stop in time");
         }
     }
 }

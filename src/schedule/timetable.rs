@@ -1,4 +1,4 @@
-//! When one check is due: pure arithmetic on instants.
+//! Calculates when a check is due. Pure.
 
 use std::time::Duration;
 
@@ -8,23 +8,23 @@ use crate::config::CheckSettings;
 use crate::model::{CheckId, CheckKind};
 use crate::store::Fnv;
 
-/// The very first runs are spread over this time, or over the interval where that is shorter.
+/// The first runs are spread over this time, or over the interval if that is shorter.
 const FIRST_RUNS: Duration = Duration::from_secs(5);
 
-/// The ticks of one check, and what its runs make of them.
+/// The ticks of one check and its interval.
 #[derive(Clone, Copy, Debug)]
 pub struct Timetable {
-    /// A tick; all others are whole intervals away, so nothing drifts.
+    /// One tick. All others are whole intervals away, so ticks do not drift.
     tick: Instant,
     interval: Duration,
     recheck_interval: Duration,
-    /// When the very first run is due.
+    /// When the first run is due.
     pub first: Instant,
 }
 
 impl Timetable {
-    /// The timetable of a check that is new at `now`. Its phase depends on its identity and its interval only, so that
-    /// ticks counted from `zero` are the same after a reload.
+    /// The timetable of a check that is added at `now`. The phase depends only on the check's identity and interval, so that
+    /// its ticks, counted from `zero`, stay the same after a reload.
     pub fn new(zero: Instant, now: Instant, id: &CheckId, settings: &CheckSettings) -> Self {
         let interval = settings.interval.max(Duration::from_millis(1));
         let phase = phase(id, settings);
@@ -36,7 +36,7 @@ impl Timetable {
         }
     }
 
-    /// The first tick that is later than `planned`, and not over at `now`.
+    /// The first tick after `planned` that is not before `now`.
     fn tick_after(&self, planned: Instant, now: Instant) -> Instant {
         let from = now.max(planned + Duration::from_nanos(1));
         let since = from.saturating_duration_since(self.tick).as_nanos();
@@ -46,11 +46,11 @@ impl Timetable {
         self.tick + Duration::from_nanos(ahead)
     }
 
-    /// When the next run is due after one that was planned for `planned`, `started` a little later and `ended`: at the next
-    /// tick, or `recheck_interval` after that one's start, or at once where that is over.
+    /// When the next run is due: at the next tick, or for a recheck `recheck_interval` after the start of the last run. A recheck
+    /// that is overdue starts at once.
     ///
-    /// Rechecks count from the start, not from the plan: then so many of them last so many recheck intervals at least, and
-    /// the run that is to confirm a condition does not end a millisecond too early because the first one started late.
+    /// Rechecks count from the actual start, not from the planned one. Otherwise a first run that starts late could make the
+    /// confirming run end a millisecond too early.
     pub fn next(&self, planned: Instant, started: Instant, ended: Instant, recheck: bool) -> Instant {
         if recheck {
             ended.max(started + self.recheck_interval)
@@ -59,15 +59,15 @@ impl Timetable {
         }
     }
 
-    /// How many ticks a run missed for its check: whole intervals that went by after the run was planned, up to just
-    /// before its end.
+    /// How many ticks were missed because of this run: the whole intervals from its planned start to just before its end.
     pub fn missed(&self, planned: Instant, ended: Instant) -> u64 {
-        let under_way = ended.saturating_duration_since(planned).as_nanos();
-        u64::try_from(under_way.saturating_sub(1) / self.interval.as_nanos()).unwrap_or(u64::MAX)
+        let elapsed = ended.saturating_duration_since(planned).as_nanos();
+        u64::try_from(elapsed.saturating_sub(1) / self.interval.as_nanos()).unwrap_or(u64::MAX)
     }
 }
 
-/// A check's place in its interval, from 0 up to 1. Process checks of one interval share a place, and so one scan.
+/// The phase of a check within its interval, from 0 to 1. Process checks with the same interval share a phase, and so one scan
+/// of /proc.
 fn phase(id: &CheckId, settings: &CheckSettings) -> f64 {
     let mut hash = Fnv::new();
     match settings.kind.kind() {
@@ -81,7 +81,7 @@ fn phase(id: &CheckId, settings: &CheckSettings) -> f64 {
             hash.write(id.check.as_str().as_bytes());
         }
     }
-    // FNV's upper bits hardly differ between names that differ in their last character: mix (splitmix64's finalizer).
+    // The upper bits of FNV hardly differ between names that differ only in the last character. Mix them (splitmix64).
     let mut bits = hash.finish();
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_run_is_on_a_tick_or_a_recheck_after_the_start() {
+    fn the_next_run_is_due_at_a_tick_or_one_recheck_interval_after_the_start() {
         let zero = Instant::now();
         let table = table(zero);
         let milli = |milliseconds| zero + Duration::from_millis(milliseconds);
@@ -150,7 +150,7 @@ mod tests {
             assert_eq!(table.next(planned, planned, ended, recheck), milli(next));
             assert_eq!(table.missed(planned, ended), missed);
         }
-        // A run that started late is followed a whole recheck interval later; ticks stay where they are.
+        // A recheck follows a whole recheck interval after a late start. Ticks do not move.
         let (planned, started, ended) = (milli(0), milli(7), milli(200));
         assert_eq!(table.next(planned, started, ended, true), milli(5_007));
         assert_eq!(table.next(planned, started, ended, false), milli(15_000));

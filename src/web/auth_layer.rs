@@ -106,7 +106,7 @@ impl AuthLayer {
     /// Refuses a request for a host that is not this one (RFC 9110, section 15.5.20), and logs it: somebody may have forgotten a
     /// name of it.
     fn misdirected(&self, host: &str, peer: Peer, request: &Request<Incoming>) -> Reply {
-        if let Some(more) = self.wrong_hosts.turn() {
+        if let Some(more) = self.wrong_hosts.allow() {
             let host = quoted(host);
             tracing::warn!(client = %peer, host, more, "refused a request for a host that --web.allowed-hosts does not list");
         }
@@ -122,7 +122,7 @@ impl AuthLayer {
             AuthError::TooMany(_) => true,
             AuthError::TooFast(_) | AuthError::Busy => false,
         };
-        if let (true, Some(more)) = (is_login, self.wrong_passwords.turn()) {
+        if let (true, Some(more)) = (is_login, self.wrong_passwords.allow()) {
             tracing::warn!(client = %peer, more, "refused a wrong user or password");
         }
     }

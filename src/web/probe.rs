@@ -41,7 +41,9 @@ pub(super) async fn probe(prober: &Prober, uri: &Uri, headers: &HeaderMap, clien
     match answer {
         Answer::Metrics(text) => Reply::typed(StatusCode::OK, CLASSIC, text),
         Answer::Debug(text) => Reply::text(StatusCode::OK, text),
-        Answer::Wrong(error) => Reply::text(StatusCode::BAD_REQUEST, format!("400 Bad Request: {error}\n")),
+        Answer::BadRequest(error) => {
+            Reply::text(StatusCode::BAD_REQUEST, format!("400 Bad Request: {error}\n"))
+        }
         Answer::Refused(error) => Reply::text(StatusCode::FORBIDDEN, format!("403 Forbidden: {error}\n")),
         Answer::NoModules => {
             let text = "404 Not Found: no modules are configured, so there is nothing to probe with\n";

@@ -93,7 +93,7 @@ async fn accept(listener: &Listener, connections: &Connections, failures: &LogTh
         match listener.accept().await {
             Ok(accepted) => return accepted,
             Err(error) => {
-                if let Some(more) = failures.turn() {
+                if let Some(more) = failures.allow() {
                     tracing::warn!(%error, more, "accepting a connection failed; trying again");
                 }
                 let errno = Errno::from_io_error(&error);

@@ -15,7 +15,8 @@ use crate::check::{Check, Shared};
 use crate::cli::show::Document;
 use crate::config::{CheckSettings, Config};
 use crate::model::{CheckId, Clock, DebugLog, LostTime, Outcome, SystemClock};
-use crate::schedule::{Conditions, attempt_noting, beat, install_panic_hook};
+use crate::runner::{Attempt, DeadlinePolicy};
+use crate::schedule::measure_lost_time;
 use crate::store::{CheckHandle, Run, StateDirError, Store};
 
 /// How many runs are under way at once, at most.
@@ -60,7 +61,6 @@ struct Ended {
 impl Rounds {
     /// No round yet.
     pub fn new(config: Config, procfs: PathBuf, is_debugging: bool) -> Self {
-        install_panic_hook();
         Self {
             config,
             clock: Arc::new(SystemClock::new()),
@@ -81,7 +81,7 @@ impl Rounds {
         let mut progress = Progress::new(handles.iter().map(|(id, ..)| id.to_string()));
         // Ends with this round.
         let mut beats = JoinSet::new();
-        beats.spawn(beat(Arc::clone(&self.lost)));
+        beats.spawn(measure_lost_time(Arc::clone(&self.lost)));
         let mut runs = JoinSet::new();
         for (id, handle, settings) in handles {
             runs.spawn(self.run(id, handle, settings));
@@ -119,15 +119,16 @@ impl Rounds {
             // The semaphore is never closed.
             let _permit = limit.acquire().await;
             let started = Instant::now();
-            let debug_log = is_debugging.then(DebugLog::new);
-            let build = |settings: &Arc<CheckSettings>| Check::new(settings, &shared);
-            let (outcome, debug_log) = {
-                let conditions = Conditions {
-                    lost: &lost,
-                    discarded: 0,
-                };
-                attempt_noting(&mut check, &build, &settings, started, conditions, debug_log).await
+            let attempt = Attempt {
+                kind: &settings.kind,
+                started,
+                timeout: settings.timeout,
+                deadline_policy: DeadlinePolicy::Extend { discarded: 0 },
+                lost: &lost,
+                is_debug: is_debugging,
+                is_probe: false,
             };
+            let result = attempt.run(&mut check, || Check::new(&settings, &shared)).await;
             let run = Run {
                 started: clock.moment(started),
                 ended: clock.moment(Instant::now()),
@@ -138,8 +139,8 @@ impl Rounds {
                 settings,
                 check,
                 run,
-                outcome,
-                debug_log,
+                outcome: result.outcome,
+                debug_log: result.debug_log,
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Panics of checks: caught, told once, as the failure of the run they happened in.
+//! Catches panics of checks: each fails the run in which it happens, and prints nothing.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -12,32 +12,32 @@ use crate::model::{Problem, Reason};
 use crate::net::shortage;
 
 thread_local! {
-    /// Whether a check is being polled on this thread.
-    static IS_GUARDED: Cell<bool> = const { Cell::new(false) };
-    /// Where the last panic of a check on this thread happened.
-    static PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
+    /// Whether this thread is polling a check.
+    static IS_CATCHING: Cell<bool> = const { Cell::new(false) };
+    /// The source location of the last panic of a check on this thread.
+    static LOCATION: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Keeps the panics of checks off standard error, where one would be printed a run, backtrace included. Those of all
-/// other code are printed as before.
+/// Keeps panics of checks off standard error: a check that panics would print a backtrace on every run. Panics of other code are
+/// printed as usual.
 pub fn install_panic_hook() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        let others = std::panic::take_hook();
+        let default_hook = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
-            if IS_GUARDED.get() {
-                PLACE.set(info.location().map(ToString::to_string));
+            if IS_CATCHING.get() {
+                LOCATION.set(info.location().map(ToString::to_string));
             } else {
-                others(info);
+                default_hook(info);
             }
         }));
     });
 }
 
-/// A panic of a check; displayed with its message and its place in the source.
+/// A caught panic, displayed with its message and source location.
 pub struct Panic {
     payload: Box<dyn Any + Send>,
-    place: Option<String>,
+    location: Option<String>,
 }
 
 impl fmt::Display for Panic {
@@ -48,49 +48,49 @@ impl fmt::Display for Panic {
         ) {
             (Some(text), _) => text,
             (None, Some(text)) => text.as_str(),
-            (None, None) => "(no text)",
+            (None, None) => "(no message)",
         };
-        let place = self.place.as_deref().unwrap_or("an unknown place");
+        let location = self.location.as_deref().unwrap_or("an unknown location");
         write!(
             f,
-            "the check panicked at {place}, which is a bug in the exporter: {text}"
+            "the check panicked at {location}, which is a bug in the exporter: {text}"
         )
     }
 }
 
 impl Panic {
     /// The problem of the run that panicked.
-    pub fn problem(&self) -> Problem {
+    pub fn into_problem(self) -> Problem {
         let text = self.payload.downcast_ref::<String>();
         match text.and_then(|text| shortage::of_panic(text).map(|shortage| (shortage, text))) {
             Some((shortage, text)) => shortage::found(Some(shortage), Reason::Internal, text),
-            None => Problem::new(Reason::Internal, self),
+            None => Problem::new(Reason::Internal, &self),
         }
     }
 }
 
-/// Calls foreign code; a panic in it is an error.
+/// Calls a function and returns its panic as an error.
 pub fn catch<T>(call: impl FnOnce() -> T) -> Result<T, Panic> {
-    IS_GUARDED.set(true);
+    IS_CATCHING.set(true);
     let result = catch_unwind(AssertUnwindSafe(call));
-    IS_GUARDED.set(false);
+    IS_CATCHING.set(false);
     result.map_err(|payload| Panic {
         payload,
-        place: PLACE.take(),
+        location: LOCATION.take(),
     })
 }
 
-/// A future that yields a panic of the one it holds as an error. After that it must not be polled again.
-pub struct Guarded<F>(F);
+/// A future that returns a panic of the inner future as an error. It must not be polled after that.
+pub struct CatchPanic<F>(F);
 
-impl<F: Future + Unpin> Guarded<F> {
-    /// Guards `future`.
+impl<F: Future + Unpin> CatchPanic<F> {
+    /// Wraps `future`.
     pub const fn new(future: F) -> Self {
         Self(future)
     }
 }
 
-impl<F: Future + Unpin> Future for Guarded<F> {
+impl<F: Future + Unpin> Future for CatchPanic<F> {
     type Output = Result<F::Output, Panic>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
