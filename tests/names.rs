@@ -288,6 +288,39 @@ fn assert_words_exist(text: &str, recorded: &BTreeSet<String>) {
     }
 }
 
+/// The runbooks search the log for messages. A reworded message must be changed there too.
+#[test]
+fn runbooks_search_the_log_for_existing_messages() {
+    let command = regex::Regex::new("journalctl -u upkeep_exporter.*grep '([^']+)'").unwrap();
+    let sources: Vec<String> = sources(&root().join("src"));
+    let mut found = 0;
+    for entry in fs::read_dir(root().join("docs/runbooks")).unwrap() {
+        let text = fs::read_to_string(entry.unwrap().path()).unwrap();
+        for message in command
+            .captures_iter(&text)
+            .map(|captures| captures[1].to_owned())
+        {
+            found += 1;
+            assert!(
+                sources.iter().any(|source| source.contains(&message)),
+                "no log message contains {message:?}"
+            );
+        }
+    }
+    assert!(found >= 2, "only {found} searches found");
+}
+
+/// The text of every source file below `folder`.
+fn sources(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries
+        .flat_map(|path| match path.is_dir() {
+            true => sources(&path),
+            false => vec![fs::read_to_string(&path).unwrap_or_default()],
+        })
+        .collect()
+}
+
 #[test]
 fn an_unknown_metric_or_label_is_found() {
     let none = BTreeSet::new();
