@@ -1,7 +1,7 @@
 //! Runs the configured checks of services in the background and serves the results as Prometheus metrics.
 //!
-//! Data goes one way: the configuration makes checks, the scheduler runs them, the store keeps what came of it and asks
-//! for the verdict, and metrics and pages are rendered from immutable snapshots of the store. [`run`] wires it all.
+//! Data flows one way: the configuration defines checks, the scheduler runs them, the store records the results and computes
+//! statuses. Metrics and pages are rendered from immutable snapshots of the store. [`run`] connects the parts.
 
 #![forbid(unsafe_code)]
 
@@ -36,124 +36,136 @@ use tracing::{info, warn};
 
 use reload::Loader;
 
-/// How long the last write of the lasting state may take.
+/// How long the last write of the state file may take.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Everything that a running exporter depends on from outside, so that tests can bind port 0 and control time.
+/// Everything that an exporter depends on from outside, so that tests can bind port 0 and control time.
 pub struct Setup {
-    /// Where to serve.
+    /// The sockets to serve on.
     pub listeners: Vec<web::Listener>,
-    /// Who is served, and whether over TLS.
+    /// The web configuration: TLS and authentication.
     pub web_config: Arc<web::WebConfig>,
-    /// The configuration to begin with.
+    /// The initial configuration.
     pub config: config::Config,
     /// Loads the configuration again.
     pub load: Arc<Loader>,
-    /// The time.
+    /// The clock.
     pub clock: Arc<dyn model::Clock>,
-    /// Where statuses and since-times are kept over a restart; `None` for in memory only.
+    /// The directory of the state file, which keeps statuses and since-times over a restart. `None` keeps them in memory.
     pub state_dir: Option<PathBuf>,
-    /// The file that the status document is kept in, if any.
+    /// The file to write the status document to.
     pub status_file: Option<PathBuf>,
-    /// Where the watched machine's proc file system is mounted.
+    /// Where the proc file system of the monitored machine is mounted.
     pub procfs: PathBuf,
     /// The path of the metrics.
     pub telemetry_path: String,
-    /// What is taken off a scraper's deadline in `/probe`.
+    /// The time to subtract from the scrape timeout in `/probe`.
     pub probe_timeout_offset: Duration,
-    /// Whether `POST /-/reload` is allowed.
+    /// Whether `POST /-/reload` is enabled.
     pub enable_lifecycle: bool,
-    /// The hosts that requests may name; any without one.
+    /// The host names that requests may use. Empty allows all.
     pub allowed_hosts: web::AllowedHosts,
-    /// The runtime that checks run on, so that they do not hold up the web; `None` for the one that [`run`] is called on.
+    /// The runtime for checks, so that they do not delay responses. `None` uses the runtime that [`run`] is called on.
     pub checks: Option<Handle>,
 }
 
-/// Runs an exporter until `shutdown` is ready; loads the configuration again whenever `hangup` says so.
+/// The settings of [`Setup`] that only the web server needs.
+struct WebSettings {
+    load: Arc<Loader>,
+    is_lifecycle_enabled: bool,
+    allowed_hosts: web::AllowedHosts,
+    telemetry_path: String,
+}
+
+/// The parts of the exporter that work in the background.
+struct Parts {
+    store: Arc<store::Store>,
+    scheduler: schedule::Scheduler,
+    prober: Arc<probe::Prober>,
+    web_config: Arc<web::WebConfig>,
+    status_file: Option<Arc<status::StatusFileState>>,
+}
+
+impl Parts {
+    /// Replaces the configuration of all parts.
+    fn apply(&self, config: &config::Config) {
+        self.scheduler.apply(config);
+        self.prober.apply(&config.probe);
+    }
+
+    fn web_state(self: &Arc<Self>, settings: WebSettings) -> web::State {
+        let parts = || Arc::clone(self);
+        let (for_snapshots, for_metrics, for_readiness) = (parts(), parts(), parts());
+        let (for_reloads, for_runs, for_events) = (parts(), parts(), parts());
+        web::State {
+            snapshot: Box::new(move || for_snapshots.store.snapshot()),
+            prober: Arc::clone(&self.prober),
+            renderer: metrics::Renderer::new(move || for_metrics.metrics_input()),
+            is_ready: Box::new(move || for_readiness.store.is_first_round_over()),
+            reloader: reload::reloader(settings.load, Arc::clone(&self.store), move |config| {
+                for_reloads.apply(config);
+            }),
+            is_lifecycle_enabled: settings.is_lifecycle_enabled,
+            allowed_hosts: settings.allowed_hosts,
+            event_hub: web::EventHub::new(
+                move |service| for_runs.store.recent_runs(service),
+                move || for_events.store.subscribe(),
+            ),
+            telemetry_path: settings.telemetry_path,
+            bodies: web::BodyCache::default(),
+        }
+    }
+
+    /// Collects what `/metrics` shows.
+    fn metrics_input(&self) -> metrics::Input {
+        metrics::Input {
+            snapshot: self.store.snapshot(),
+            views: metrics::Views {
+                lost: self.scheduler.lost_time().total(),
+                probes: self.prober.counts(),
+                web: self.web_config.view(),
+                status_file: self.status_file.as_ref().map(|state| state.view()),
+            },
+        }
+    }
+}
+
+/// Runs an exporter until `shutdown` is ready. Reloads the configuration on every message of `hangup`.
 ///
 /// # Errors
-/// When another exporter uses the same state directory.
+/// If another exporter uses the same state directory.
 pub async fn run(
     setup: Setup,
     hangup: mpsc::Receiver<()>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), store::StateDirError> {
-    let (store, notices) = store::Store::open(Arc::clone(&setup.clock), setup.state_dir)?;
-    for notice in notices {
-        warn!("{notice}");
+    let (store, warnings) = store::Store::open(Arc::clone(&setup.clock), setup.state_dir)?;
+    for warning in warnings {
+        warn!("{warning}");
     }
     let shared = check::Shared::new(setup.procfs);
     let checks = setup.checks.unwrap_or_else(Handle::current);
-    let scheduler = Arc::new(schedule::Scheduler::start(
-        &checks,
-        Arc::clone(&store),
-        shared.clone(),
-        setup.clock,
-    ));
-    let lost = Arc::clone(scheduler.lost_time());
+    let scheduler = schedule::Scheduler::start(&checks, Arc::clone(&store), shared.clone(), setup.clock);
     let prober = probe::Prober::new(shared, setup.probe_timeout_offset);
-    let prober = Arc::new(prober.with_runtime(checks, Arc::clone(&lost)));
-    let take_over = {
-        let (scheduler, prober) = (Arc::clone(&scheduler), Arc::clone(&prober));
-        move |config: &config::Config| {
-            scheduler.apply(config);
-            prober.apply(&config.probe);
-        }
-    };
-    take_over(&setup.config);
-    let snapshot = {
-        let (store, prober) = (Arc::clone(&store), Arc::clone(&prober));
-        let web_config = Arc::clone(&setup.web_config);
-        move || {
-            let mut snapshot = store.snapshot();
-            snapshot.exporter.probes = prober.counts();
-            snapshot.exporter.lost = lost.total();
-            snapshot.exporter.web = web_config.view();
-            snapshot
-        }
-    };
-    let _status_file = setup
+    let status_file = setup
         .status_file
         .map(|path| status::StatusFile::start(path, Arc::clone(&store)));
+    let parts = Arc::new(Parts {
+        prober: Arc::new(prober.with_runtime(checks, Arc::clone(scheduler.lost_time()))),
+        scheduler,
+        web_config: setup.web_config,
+        status_file: status_file.as_ref().map(status::StatusFile::state),
+        store,
+    });
+    parts.apply(&setup.config);
 
-    let state = Arc::new(web::State {
-        snapshot: Box::new(snapshot.clone()),
-        prober,
-        renderer: metrics::Renderer::new(snapshot),
-        is_ready: Box::new({
-            let store = Arc::clone(&store);
-            move || store.is_first_round_over()
-        }),
-        reloader: reload::reloader(setup.load, Arc::clone(&store), take_over),
+    let state = Arc::new(parts.web_state(WebSettings {
+        load: setup.load,
         is_lifecycle_enabled: setup.enable_lifecycle,
         allowed_hosts: setup.allowed_hosts,
-        event_hub: web::EventHub::new(
-            {
-                let store = Arc::clone(&store);
-                move |service| store.recent_runs(service)
-            },
-            {
-                let store = Arc::clone(&store);
-                move || store.subscribe()
-            },
-        ),
         telemetry_path: setup.telemetry_path,
-        bodies: web::BodyCache::default(),
-    });
-    let (stop, stopped) = watch::channel(());
-    let mut servers = JoinSet::new();
-    let auth_layer = web::AuthLayer::of_several(Arc::clone(&setup.web_config), setup.listeners.len());
-    for listener in setup.listeners {
-        let mut stopped = stopped.clone();
-        // The sender's end is as good a sign as its message.
-        let stopped = async move { drop(stopped.changed().await) };
-        servers.spawn(web::serve_behind(
-            Arc::clone(&auth_layer),
-            listener,
-            Arc::clone(&state),
-            stopped,
-        ));
-    }
+    }));
+    let servers = Servers::start(setup.listeners, &parts.web_config, &state);
 
     let summary = reload::summary(&setup.config);
     info!(%summary, "serving");
@@ -161,19 +173,53 @@ pub async fn run(
     tokio::select! {
         () = shutdown => {}
         () = reload::follow(hangup, &state.reloader) => {}
-        () = setup.web_config.follow() => {}
+        () = Arc::clone(&parts.web_config).follow() => {}
         () = log::report_left_out() => {}
-        () = notify::feed_watchdog(|| scheduler.liveness().is_alive()) => {}
+        () = notify::feed_watchdog(|| parts.scheduler.liveness().is_alive()) => {}
     }
     notify::stopping();
-    drop(stop);
-    scheduler.stop().await;
-    while servers.join_next().await.is_some() {}
+    servers.stop_accepting();
+    parts.scheduler.stop().await;
+    servers.join().await;
     // A disk that hangs must not keep the exporter from ending.
-    let flush = tokio::task::spawn_blocking(move || store.flush());
+    let flush = tokio::task::spawn_blocking(move || parts.store.flush());
     if tokio::time::timeout(FLUSH_TIMEOUT, flush).await.is_err() {
-        warn!("the state directory does not take the state in time; what changed in the last second is lost");
+        warn!("saving the state takes too long; changes of the last second are lost");
     }
     info!("stopped");
     Ok(())
+}
+
+/// The HTTP servers, one per listener.
+struct Servers {
+    stop: watch::Sender<bool>,
+    tasks: JoinSet<()>,
+}
+
+impl Servers {
+    fn start(listeners: Vec<web::Listener>, config: &Arc<web::WebConfig>, state: &Arc<web::State>) -> Self {
+        let (stop, stopped) = watch::channel(false);
+        let mut tasks = JoinSet::new();
+        let auth_layer = web::AuthLayer::of_several(Arc::clone(config), listeners.len());
+        for listener in listeners {
+            let mut stopped = stopped.clone();
+            let stopped = async move { drop(stopped.wait_for(|stop| *stop).await) };
+            tasks.spawn(web::serve_behind(
+                Arc::clone(&auth_layer),
+                listener,
+                Arc::clone(state),
+                stopped,
+            ));
+        }
+        Self { stop, tasks }
+    }
+
+    /// Lets requests in progress complete, and accepts no more.
+    fn stop_accepting(&self) {
+        self.stop.send_replace(true);
+    }
+
+    async fn join(mut self) {
+        while self.tasks.join_next().await.is_some() {}
+    }
 }

@@ -23,7 +23,7 @@ const EDGES: &[(&str, &[&str])] = &[
         &["check", "config", "log_throttle", "model", "runner", "store"],
     ),
     ("metrics", &["check", "config", "model", "store"]),
-    ("status", &["config", "model", "store"]),
+    ("status", &["config", "metrics", "model", "store"]),
     (
         "probe",
         &[

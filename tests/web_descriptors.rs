@@ -11,6 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::{sleep, timeout};
 use upkeep_exporter::metrics::Renderer;
+use upkeep_exporter::store::Snapshot;
 use upkeep_exporter::web::{BodyCache, EventHub, Reloader, State, serve};
 
 const HEALTHY: &[u8] = b"GET /-/healthy HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
@@ -33,7 +34,7 @@ async fn the_server_outlives_a_lack_of_descriptors() {
     let address = listener.local_addr().unwrap();
     let state = State {
         snapshot: Box::new(|| unreachable!("no results are asked for")),
-        renderer: Renderer::new(|| unreachable!("no metrics are asked for")),
+        renderer: Renderer::new(|| -> Snapshot { unreachable!("the test requests no metrics") }),
         prober: Arc::new(upkeep_exporter::probe::Prober::new(
             upkeep_exporter::check::Shared::new("/proc".into()),
             Duration::ZERO,

@@ -1,9 +1,7 @@
-//! The families that checks of every kind have.
+//! The families of checks of every kind.
 
-use std::fmt;
-
-use super::series::Series;
 use super::table::{Fill, Row};
+use super::writer::Series;
 use crate::model::MetricType::{Counter, Gauge, Histogram, Info};
 use crate::model::{Conclusion, Status, Unit};
 use crate::store::CheckView;
@@ -14,7 +12,7 @@ pub(super) static ROWS: &[Row] = &[
         "upkeep_check_info",
         Info,
         Fill::Check(|view, series| {
-            series.push_with(&[view.settings.kind.kind().as_str(), &view.target], 1_u64)
+            series.push_with(&[view.settings.kind.kind().as_str(), &view.target], 1_u64);
         }),
         "A configured check, with its kind and target.",
     )
@@ -22,9 +20,9 @@ pub(super) static ROWS: &[Row] = &[
     Row::new(
         "upkeep_check_success",
         Gauge,
-        Fill::Check(|view, series| match &view.last_run {
-            Some(run) => series.push(!matches!(run.outcome.conclusion, Conclusion::Failure(_))),
-            None => Ok(()),
+        Fill::Check(|view, series| {
+            let run = view.last_run.as_ref();
+            series.push_some(run.map(|run| !matches!(run.outcome.conclusion, Conclusion::Failure(_))));
         }),
         "1 if the last run succeeded, even slowly or with a warning; 0 if it failed.",
     ),
@@ -38,13 +36,12 @@ pub(super) static ROWS: &[Row] = &[
     Row::new(
         "upkeep_check_last_duration_seconds",
         Gauge,
-        Fill::Check(|view, series| match &view.last_run {
-            Some(run) => {
-                let outcome = &run.outcome;
-                let shown = outcome.response_time.unwrap_or(outcome.duration);
-                series.push(shown.as_secs_f64())
-            }
-            None => Ok(()),
+        Fill::Check(|view, series| {
+            let time = view.last_run.as_ref().map(|run| {
+                let time = run.outcome.response_time.unwrap_or(run.outcome.duration);
+                time.as_secs_f64()
+            });
+            series.push_some(time);
         }),
         "Response time of the last run, or the run's duration if there was no response.",
     )
@@ -52,9 +49,10 @@ pub(super) static ROWS: &[Row] = &[
     Row::new(
         "upkeep_check_duration_seconds",
         Histogram,
-        Fill::Check(|view, series| match &view.response_times {
-            Some(times) => series.push_histogram(times),
-            None => Ok(()),
+        Fill::Check(|view, series| {
+            if let Some(times) = &view.response_times {
+                series.push_histogram(times);
+            }
         }),
         "Response times of runs. A timeout counts with its deadline.",
     )
@@ -63,12 +61,11 @@ pub(super) static ROWS: &[Row] = &[
         "upkeep_check_threshold_seconds",
         Gauge,
         Fill::Check(|view, series| {
-            if !view.settings.kind.kind().is_timed() {
-                return Ok(());
+            if view.settings.kind.kind().is_timed() {
+                let thresholds = &view.settings.thresholds;
+                series.push_with(&[Status::Degraded.as_str()], thresholds.degraded.as_secs_f64());
+                series.push_with(&[Status::Down.as_str()], thresholds.down.as_secs_f64());
             }
-            let thresholds = &view.settings.thresholds;
-            series.push_with(&[Status::Degraded.as_str()], thresholds.degraded.as_secs_f64())?;
-            series.push_with(&[Status::Down.as_str()], thresholds.down.as_secs_f64())
         }),
         "Configured response time from which the check is degraded or down.",
     )
@@ -109,29 +106,22 @@ pub(super) static ROWS: &[Row] = &[
     Row::new(
         "upkeep_check_consecutive_failures",
         Gauge,
-        Fill::Check(|view, series| match &view.last_run {
-            Some(_) => series.push(view.consecutive_failures),
-            None => Ok(()),
+        Fill::Check(|view, series| {
+            series.push_some(view.last_run.as_ref().map(|_| view.consecutive_failures));
         }),
         "Failed runs in a row, up to the last run.",
     ),
     Row::new(
         "upkeep_check_last_run_timestamp_seconds",
         Gauge,
-        Fill::Check(|view, series| match view.last_ended {
-            Some(ended) => series.push(ended),
-            None => Ok(()),
-        }),
+        Fill::Check(|view, series| series.push_some(view.last_ended)),
         "Unix time when the last run ended. Survives a restart of the exporter.",
     )
     .in_unit(Unit::Seconds),
     Row::new(
         "upkeep_check_last_success_timestamp_seconds",
         Gauge,
-        Fill::Check(|view, series| match view.last_success {
-            Some(ended) => series.push(ended),
-            None => Ok(()),
-        }),
+        Fill::Check(|view, series| series.push_some(view.last_success)),
         "Unix time when the last successful run ended. Survives a restart of the exporter.",
     )
     .in_unit(Unit::Seconds),
@@ -144,13 +134,10 @@ pub(super) static ROWS: &[Row] = &[
     .in_unit(Unit::Seconds),
 ];
 
-/// The reason for the status, which need not be that of the last run: while a recovery is being confirmed, that one
-/// succeeded.
-fn problem(view: &CheckView, series: &mut Series<'_, '_>) -> fmt::Result {
-    match (view.status, &view.problem) {
-        (Status::Degraded | Status::Down, Some(problem)) => {
-            series.push_with(&[problem.reason.as_str()], 1_u64)
-        }
-        (Status::Degraded | Status::Down, None) | (Status::Up | Status::Unknown, _) => Ok(()),
+/// Writes the reason for the status. It may differ from that of the last run: a run that succeeds may still wait for another one
+/// to confirm the recovery.
+fn problem(view: &CheckView, series: &mut Series<'_>) {
+    if let (Status::Degraded | Status::Down, Some(problem)) = (view.status, &view.problem) {
+        series.push_with(&[problem.reason.as_str()], 1_u64);
     }
 }

@@ -1,11 +1,13 @@
-//! The families of the exporter's own work.
+//! The families of the exporter itself.
 
+use super::Exposition;
 use super::table::{Fill, Row};
-use crate::model::MetricType::Counter;
-use crate::model::MetricType::{Gauge, Histogram, Info};
+use super::views::ProbeView;
+use super::writer::Series;
+use crate::model::MetricType::{Counter, Gauge, Histogram, Info};
 use crate::model::Unit;
 
-/// The source revision that the binary was built from, where the build was told.
+/// The source revision that the binary was built from, if the build set it.
 const REVISION: &str = match option_env!("UPKEEP_REVISION") {
     Some(revision) => revision,
     None => "unknown",
@@ -23,29 +25,29 @@ pub(super) static ROWS: &[Row] = &[
     Row::new(
         "upkeep_clock_timestamp_seconds",
         Gauge,
-        Fill::Exporter(|exposed, series| series.push(exposed.snapshot.taken)),
+        Fill::Exporter(|shown, series| series.push(shown.snapshot.taken)),
         "Current Unix time of the exporter.",
     )
     .in_unit(Unit::Seconds),
     Row::new(
         "upkeep_config_last_reload_successful",
         Gauge,
-        Fill::Exporter(|exposed, series| series.push(exposed.snapshot.exporter.last_reload_successful)),
+        Fill::Exporter(|shown, series| series.push(shown.snapshot.exporter.last_reload_successful)),
         "1 if the last load of the configuration succeeded, 0 if it failed.",
     ),
     Row::new(
         "upkeep_config_last_reload_success_timestamp_seconds",
         Gauge,
-        Fill::Exporter(|exposed, series| series.push(exposed.snapshot.exporter.last_reload_success)),
+        Fill::Exporter(|shown, series| series.push(shown.snapshot.exporter.last_reload_success)),
         "Unix time when the configuration was last loaded successfully.",
     )
     .in_unit(Unit::Seconds),
     Row::new(
         "upkeep_web_config_last_reload_successful",
         Gauge,
-        Fill::Exporter(|exposed, series| match &exposed.snapshot.exporter.web {
-            Some(web) => series.push(web.last_reload_successful),
-            None => Ok(()),
+        Fill::Exporter(|shown, series| {
+            let web = shown.views.web.as_ref();
+            series.push_some(web.map(|web| web.last_reload_successful));
         }),
         "1 if the last load of the web configuration succeeded, 0 if it failed and the previous one stays in use. \
          Absent without a web configuration.",
@@ -53,10 +55,10 @@ pub(super) static ROWS: &[Row] = &[
     Row::new(
         "upkeep_web_refused_requests_total",
         Counter,
-        Fill::Exporter(|exposed, series| {
-            let web = exposed.snapshot.exporter.web.iter();
-            let mut refused = web.flat_map(|web| &web.refused);
-            refused.try_for_each(|(reason, count)| series.push_with(&[reason], *count))
+        Fill::Exporter(|shown, series| {
+            if let Some(web) = &shown.views.web {
+                push_by_reason(&web.refused, series);
+            }
         }),
         "Requests refused because of the web configuration, by reason: unauthorized, too_many_failures, rate_limit \
          or busy. Absent without a web configuration.",
@@ -65,27 +67,22 @@ pub(super) static ROWS: &[Row] = &[
     Row::new(
         "upkeep_state_last_save_successful",
         Gauge,
-        Fill::Exporter(|exposed, series| match exposed.snapshot.exporter.state_saved {
-            Some(is_saved) => series.push(is_saved),
-            None => Ok(()),
-        }),
+        Fill::Exporter(|shown, series| series.push_some(shown.snapshot.exporter.state_saved)),
         "1 if the last save of the state file succeeded, 0 if it failed. Absent without a state directory.",
     ),
     Row::new(
         "upkeep_status_file_last_write_successful",
         Gauge,
-        Fill::Exporter(|exposed, series| match exposed.snapshot.exporter.status_file {
-            Some(file) => series.push(file.is_written),
-            None => Ok(()),
+        Fill::Exporter(|shown, series| {
+            series.push_some(shown.views.status_file.map(|file| file.is_written));
         }),
         "1 if the last write of the status file succeeded, 0 if it failed. Absent without --status.file.",
     ),
     Row::new(
         "upkeep_status_file_last_write_timestamp_seconds",
         Gauge,
-        Fill::Exporter(|exposed, series| match exposed.snapshot.exporter.status_file {
-            Some(file) => series.push(file.last_written),
-            None => Ok(()),
+        Fill::Exporter(|shown, series| {
+            series.push_some(shown.views.status_file.map(|file| file.last_written));
         }),
         "Unix time when the status file was last written, 0 before the first write. Absent without --status.file.",
     )
@@ -93,14 +90,14 @@ pub(super) static ROWS: &[Row] = &[
     Row::new(
         "upkeep_scheduler_lag_seconds",
         Histogram,
-        Fill::Exporter(|exposed, series| series.push_histogram(&exposed.snapshot.exporter.scheduler_lag)),
+        Fill::Exporter(|shown, series| series.push_histogram(&shown.snapshot.exporter.scheduler_lag)),
         "Delay from the planned to the actual start of a run.",
     )
     .in_unit(Unit::Seconds),
     Row::new(
         "upkeep_exporter_lost_seconds_total",
         Counter,
-        Fill::Exporter(|exposed, series| series.push(exposed.snapshot.exporter.lost.as_secs_f64())),
+        Fill::Exporter(|shown, series| series.push(shown.views.lost.as_secs_f64())),
         "Time in which checks could not run because the exporter was frozen, throttled or short of CPU time. It \
          extends deadlines and does not count as response time.",
     )
@@ -108,44 +105,35 @@ pub(super) static ROWS: &[Row] = &[
     Row::new(
         "upkeep_runs_in_flight",
         Gauge,
-        Fill::Exporter(|exposed, series| series.push(exposed.snapshot.exporter.runs_in_flight)),
+        Fill::Exporter(|shown, series| series.push(shown.snapshot.exporter.runs_in_flight)),
         "Runs in progress.",
     ),
     Row::new(
         "upkeep_probe_requests_total",
         Counter,
-        Fill::Exporter(|exposed, series| match &exposed.snapshot.exporter.probes {
-            Some(probes) => series.push(probes.runs),
-            None => Ok(()),
-        }),
+        Fill::Exporter(|shown, series| push_probes(shown, series, |probes| probes.runs)),
         "Probes run for /probe. Absent without modules.",
     ),
     Row::new(
         "upkeep_probe_failures_total",
         Counter,
-        Fill::Exporter(|exposed, series| match &exposed.snapshot.exporter.probes {
-            Some(probes) => series.push(probes.failures),
-            None => Ok(()),
-        }),
+        Fill::Exporter(|shown, series| push_probes(shown, series, |probes| probes.failures)),
         "Failed probes of /probe. Absent without modules.",
     ),
     Row::new(
         "upkeep_probe_inconclusive_total",
         Counter,
-        Fill::Exporter(|exposed, series| match &exposed.snapshot.exporter.probes {
-            Some(probes) => series.push(probes.inconclusive),
-            None => Ok(()),
-        }),
+        Fill::Exporter(|shown, series| push_probes(shown, series, |probes| probes.inconclusive)),
         "Probes without a result because the exporter lacked CPU time, file descriptors, memory, ports or threads. \
          The response is 503. Absent without modules.",
     ),
     Row::new(
         "upkeep_probe_refused_total",
         Counter,
-        Fill::Exporter(|exposed, series| {
-            let probes = exposed.snapshot.exporter.probes.iter();
-            let mut refused = probes.flat_map(|probes| &probes.refused);
-            refused.try_for_each(|(reason, count)| series.push_with(&[reason], *count))
+        Fill::Exporter(|shown, series| {
+            if let Some(probes) = &shown.views.probes {
+                push_by_reason(&probes.refused, series);
+            }
         }),
         "Requests to /probe and connections of probes that were refused, by reason. Absent without modules.",
     )
@@ -153,10 +141,17 @@ pub(super) static ROWS: &[Row] = &[
     Row::new(
         "upkeep_probes_in_flight",
         Gauge,
-        Fill::Exporter(|exposed, series| match &exposed.snapshot.exporter.probes {
-            Some(probes) => series.push(probes.in_flight),
-            None => Ok(()),
-        }),
+        Fill::Exporter(|shown, series| push_probes(shown, series, |probes| probes.in_flight)),
         "Probes in progress. Absent without modules.",
     ),
 ];
+
+fn push_probes(shown: &Exposition, series: &mut Series<'_>, count: fn(&ProbeView) -> u64) {
+    series.push_some(shown.views.probes.as_ref().map(count));
+}
+
+fn push_by_reason(counts: &[(&'static str, u64)], series: &mut Series<'_>) {
+    for (reason, count) in counts {
+        series.push_with(&[reason], *count);
+    }
+}

@@ -1,23 +1,26 @@
-//! The metric table and what is made of it: the exposition formats, the documentation, the number of series.
+//! The table of metrics, and what is generated from it: the expositions, the documentation, the number of series.
 
 mod check;
-mod classic;
 mod count;
 mod docs;
-mod encode;
 mod exporter;
+mod exposition;
+mod labels;
+mod number;
 mod own_process;
 mod probe;
 mod renderer;
-mod series;
 mod service;
 mod table;
+mod views;
+mod writer;
 
-pub use classic::to_classic;
 pub use count::series_count;
 pub use docs::markdown;
-pub use encode::to_openmetrics;
+pub use exposition::Exposition;
 pub use own_process::OwnProcess;
 pub use probe::probe_text;
-pub use renderer::{Format, Renderer};
+pub use renderer::Renderer;
 pub use table::families;
+pub use views::{Input, ProbeView, StatusFileView, Views, WebView};
+pub use writer::Format;

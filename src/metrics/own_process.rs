@@ -1,4 +1,4 @@
-//! The exporter's own process, under the names that every Prometheus client library uses.
+//! The exporter's own process, with the metric names of the Prometheus client libraries.
 
 use procfs::process::{LimitValue, Process};
 use procfs::{ProcError, boot_time_secs, page_size, ticks_per_second};
@@ -7,7 +7,7 @@ use super::table::{Fill, Row};
 use crate::model::MetricType::{Counter, Gauge};
 use crate::model::Unit;
 
-/// What /proc says about the exporter itself at one moment.
+/// The state of the exporter's own process, read from /proc.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OwnProcess {
     /// User and system time, in seconds.
@@ -18,7 +18,7 @@ pub struct OwnProcess {
     pub virtual_bytes: u64,
     /// Open file descriptors.
     pub open_fds: u64,
-    /// The limit of open file descriptors; `None` where there is none.
+    /// The limit of open file descriptors. `None` if unlimited.
     pub max_fds: Option<u64>,
     /// Threads.
     pub threads: u64,
@@ -30,9 +30,8 @@ impl OwnProcess {
     /// Reads `/proc/self`.
     ///
     /// # Errors
-    /// When /proc is not mounted or not readable.
-    // The casts are of numbers far below 2^52.
-    #[allow(clippy::cast_precision_loss)]
+    /// If /proc is not mounted or can't be read.
+    #[allow(clippy::cast_precision_loss, reason = "the numbers are far below 2^52")]
     pub fn read() -> Result<Self, ProcError> {
         let process = Process::myself()?;
         let stat = process.stat()?;
@@ -53,18 +52,15 @@ impl OwnProcess {
     }
 }
 
-/// A row whose value is absent where /proc could not be read.
+/// A row whose value is absent if /proc can't be read.
 macro_rules! row {
     ($name:literal, $type:ident, $unit:ident, $help:literal, |$process:ident| $value:expr) => {
         Row::new(
             $name,
             $type,
-            Fill::Exporter(|exposed, series| {
+            Fill::Exporter(|shown, series| {
                 let value = |$process: &OwnProcess| $value;
-                match exposed.process.as_ref().and_then(value) {
-                    Some(value) => series.push(value),
-                    None => Ok(()),
-                }
+                series.push_some(shown.process.as_ref().and_then(value));
             }),
             $help,
         )
@@ -132,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_itself() {
+    fn it_reads_its_own_process() {
         let own = OwnProcess::read().unwrap();
         assert!(own.resident_bytes > 100_000 && own.virtual_bytes > own.resident_bytes);
         assert!(own.open_fds >= 3 && own.max_fds.is_none_or(|max| max >= own.open_fds));

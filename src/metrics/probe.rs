@@ -1,49 +1,23 @@
-//! The answer to a request to `/probe`: the samples of one run in the classic text format, which is what blackbox_exporter
-//! serves, whatever is asked for.
+//! The response of `/probe`: the samples of one run, in the classic text format, as blackbox_exporter returns them.
 
-use std::fmt::Write;
-
-use super::series::escape_into;
+use super::writer::{Format, Writer};
 use crate::model::Sample;
 
-/// Renders samples, families sorted by name. Gauges all, as in blackbox_exporter.
+/// An estimate of the length of a sample with its metadata, in bytes.
+const SAMPLE_BYTES: usize = 160;
+
+/// Renders the samples, families sorted by name.
 pub fn probe_text(samples: &[Sample]) -> String {
     let mut sorted: Vec<&Sample> = samples.iter().collect();
     sorted.sort_by_key(|sample| sample.family.name);
-    let mut text = String::with_capacity(samples.len() * 160);
-    let mut family = "";
-    for sample in sorted {
-        if sample.family.name != family {
-            family = sample.family.name;
-            for part in [
-                "# HELP ",
-                family,
-                " ",
-                sample.family.help,
-                "\n# TYPE ",
-                family,
-                " gauge\n",
-            ] {
-                text.push_str(part);
-            }
+    let mut writer = Writer::new(Format::Classic, samples.len() * SAMPLE_BYTES);
+    for of_family in sorted.chunk_by(|a, b| a.family.name == b.family.name) {
+        let mut series = writer.family(of_family[0].family);
+        for sample in of_family {
+            series.push_sample(sample);
         }
-        text.push_str(family);
-        let mut separator = '{';
-        for (name, value) in sample.family.labels.iter().zip(&sample.labels) {
-            text.push(separator);
-            separator = ',';
-            text.push_str(name);
-            text.push_str("=\"");
-            escape_into(&mut text, value);
-            text.push('"');
-        }
-        if separator == ',' {
-            text.push('}');
-        }
-        // Writing to a string does not fail.
-        let _ = writeln!(text, " {}", sample.value);
     }
-    text
+    writer.finish()
 }
 
 #[cfg(test)]
@@ -52,6 +26,7 @@ mod tests {
     use crate::model::Family;
 
     static A: Family = Family::probe("probe_a", &["x", "y"], "About a.");
+    static ALSO_A: Family = Family::probe("probe_a", &["z"], "About a.");
     static B: Family = Family::probe("probe_b", &[], "About b.");
 
     #[test]
@@ -64,12 +39,14 @@ mod tests {
         let samples = [
             sample(&B, &[], 1.5),
             sample(&A, &["1", "a\"\\\nb"], 3_668_918_509.0),
+            sample(&ALSO_A, &["2"], 1.0),
             sample(&A, &["2", "\0"], -62_135_596_800.0),
         ];
         assert_eq!(
             probe_text(&samples),
             "# HELP probe_a About a.\n# TYPE probe_a gauge\nprobe_a{x=\"1\",y=\"a\\\"\\\\\\nb\"} 3668918509\n\
-             probe_a{x=\"2\",y=\"\u{fffd}\"} -62135596800\n# HELP probe_b About b.\n# TYPE probe_b gauge\nprobe_b 1.5\n"
+             probe_a{z=\"2\"} 1\nprobe_a{x=\"2\",y=\"\u{fffd}\"} -62135596800\n\
+             # HELP probe_b About b.\n# TYPE probe_b gauge\nprobe_b 1.5\n"
         );
     }
 }

@@ -4,48 +4,31 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{OwnProcess, to_classic, to_openmetrics};
-use crate::store::Snapshot;
+use super::{Exposition, Format, Input, OwnProcess};
 
-/// An exposition format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// OpenMetrics 1.0.
-    OpenMetrics,
-    /// The classic text format, 0.0.4.
-    Classic,
-}
-
-/// Renders the current snapshot.
+/// Renders the current state.
 pub struct Renderer {
-    source: Box<dyn Fn() -> Snapshot + Send + Sync>,
-    /// An estimate of the next text's length in bytes: that of the last one, and some more.
+    source: Box<dyn Fn() -> Input + Send + Sync>,
+    /// An estimate of the length of the next text in bytes: that of the last text, and some more.
     capacity: AtomicUsize,
 }
 
 impl Renderer {
-    /// Creates a renderer that takes one snapshot from `source` per rendering.
-    pub fn new(source: impl Fn() -> Snapshot + Send + Sync + 'static) -> Arc<Self> {
+    /// Creates a renderer that calls `source` once per rendering.
+    pub fn new<I: Into<Input>>(source: impl Fn() -> I + Send + Sync + 'static) -> Arc<Self> {
         Arc::new(Self {
-            source: Box::new(source),
+            source: Box::new(move || source().into()),
             capacity: AtomicUsize::new(0),
         })
     }
 
-    /// Renders a snapshot taken now. Blocks while it takes the snapshot and reads `/proc`.
-    ///
-    /// # Errors
-    /// When a value can't be formatted.
-    pub fn render(&self, format: Format) -> Result<Vec<u8>, fmt::Error> {
-        let capacity = self.capacity.load(Ordering::Relaxed);
-        let text = to_openmetrics((self.source)(), OwnProcess::read().ok(), capacity)?;
+    /// Renders the state at the time of the call. Blocks while it collects the state and reads `/proc`.
+    pub fn render(&self, format: Format) -> Vec<u8> {
+        let exposition = Exposition::new((self.source)(), OwnProcess::read().ok());
+        let text = exposition.to_text(format, self.capacity.load(Ordering::Relaxed));
         self.capacity
             .store(text.len() + text.len() / 16, Ordering::Relaxed);
-        Ok(match format {
-            Format::OpenMetrics => text,
-            Format::Classic => to_classic(&text),
-        }
-        .into_bytes())
+        text.into_bytes()
     }
 }
 

@@ -16,10 +16,12 @@ pub(super) static ROWS: &[Row] = &[
     Row::new(
         "upkeep_service_up",
         Gauge,
-        Fill::Service(|view, series| match view.status {
-            Status::Up | Status::Degraded => series.push(1_u64),
-            Status::Down => series.push(0_u64),
-            Status::Unknown => Ok(()),
+        Fill::Service(|view, series| {
+            series.push_some(match view.status {
+                Status::Up | Status::Degraded => Some(true),
+                Status::Down => Some(false),
+                Status::Unknown => None,
+            });
         }),
         "1 while the service is up or degraded, 0 while it is down. Absent while unknown.",
     ),
@@ -27,9 +29,9 @@ pub(super) static ROWS: &[Row] = &[
         "upkeep_service_status",
         Gauge,
         Fill::Service(|view, series| {
-            Status::ALL
-                .iter()
-                .try_for_each(|status| series.push_with(&[status.as_str()], *status == view.status))
+            for status in Status::ALL {
+                series.push_with(&[status.as_str()], *status == view.status);
+            }
         }),
         "1 for the current status of the service, 0 for the others.",
     )
@@ -38,10 +40,9 @@ pub(super) static ROWS: &[Row] = &[
         "upkeep_service_condition_since_timestamp_seconds",
         Gauge,
         Fill::Service(|view, series| {
-            Condition::ALL
-                .iter()
-                .zip(view.conditions.iter().flatten())
-                .try_for_each(|(condition, since)| series.push_with(&[condition.as_str()], *since))
+            for (condition, since) in Condition::ALL.iter().zip(view.conditions.iter().flatten()) {
+                series.push_with(&[condition.as_str()], *since);
+            }
         }),
         "Unix time since when the condition holds, 0 while it does not. Absent before the first status.",
     )
@@ -51,10 +52,10 @@ pub(super) static ROWS: &[Row] = &[
         "upkeep_service_condition_tolerance_seconds",
         Gauge,
         Fill::Service(|view, series| {
-            Condition::ALL.iter().try_for_each(|condition| {
+            for condition in Condition::ALL {
                 let tolerance = view.service.tolerance.of(*condition);
-                series.push_with(&[condition.as_str()], tolerance.as_secs_f64())
-            })
+                series.push_with(&[condition.as_str()], tolerance.as_secs_f64());
+            }
         }),
         "Configured time that the condition may last before its alert fires.",
     )
@@ -64,10 +65,9 @@ pub(super) static ROWS: &[Row] = &[
         "upkeep_service_condition_confirmed",
         Gauge,
         Fill::Service(|view, series| {
-            Condition::ALL
-                .iter()
-                .zip(view.confirmed.iter().flatten())
-                .try_for_each(|(condition, confirmed)| series.push_with(&[condition.as_str()], *confirmed))
+            for (condition, confirmed) in Condition::ALL.iter().zip(view.confirmed.iter().flatten()) {
+                series.push_with(&[condition.as_str()], *confirmed);
+            }
         }),
         "1 once runs confirmed the condition for its tolerance minus one recheck interval, until it ends; 0 \
          otherwise.",

@@ -1,39 +1,37 @@
-//! The one table of all metric families: those declared in this module's files, and the ones that kinds of checks bring.
+//! The table of all metric families: those declared in this folder, and those of the kinds of checks.
 
-use std::fmt;
 use std::sync::LazyLock;
 
-use super::encode::Exposed;
-use super::series::Series;
-use super::{check, exporter, own_process, service};
+use super::writer::Series;
+use super::{Exposition, check, exporter, own_process, service};
 use crate::check::families as families_of;
 use crate::model::{CheckKind, Family, MetricType, Scope, Unit};
 use crate::store::{CheckView, ServiceView};
 
-/// Where the series of a family come from. The functions push nothing where a value is absent.
+/// Where the series of a family come from. The functions write nothing if a value is absent.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Fill {
     /// Called once.
-    Exporter(fn(&Exposed, &mut Series<'_, '_>) -> fmt::Result),
+    Exporter(fn(&Exposition, &mut Series<'_>)),
     /// Called for every service.
-    Service(fn(&ServiceView, &mut Series<'_, '_>) -> fmt::Result),
+    Service(fn(&ServiceView, &mut Series<'_>)),
     /// Called for every check.
-    Check(fn(&CheckView, &mut Series<'_, '_>) -> fmt::Result),
+    Check(fn(&CheckView, &mut Series<'_>)),
     /// The samples of this family in the last run of each check.
     Samples,
 }
 
-/// A family with where its series come from.
+/// A family and the source of its series.
 #[derive(Debug)]
 pub(super) struct Row {
     /// The declaration.
     pub family: Family,
-    /// How it is filled.
+    /// The source of its series.
     pub fill: Fill,
 }
 
 impl Row {
-    /// A row without a unit and without labels beyond those of its scope.
+    /// A row without a unit, and without labels other than those of its scope.
     pub const fn new(name: &'static str, metric_type: MetricType, fill: Fill, help: &'static str) -> Self {
         let scope = match fill {
             Fill::Exporter(_) => Scope::Exporter,
@@ -53,13 +51,13 @@ impl Row {
         }
     }
 
-    /// The same in `unit`.
+    /// Sets the unit.
     pub const fn in_unit(mut self, unit: Unit) -> Self {
         self.family.unit = unit;
         self
     }
 
-    /// The same with these labels after those of the scope.
+    /// Sets the labels that follow those of the scope.
     pub const fn with_labels(mut self, labels: &'static [&'static str]) -> Self {
         self.family.labels = labels;
         self
@@ -71,7 +69,7 @@ impl Row {
 pub(super) struct Entry {
     /// The declaration.
     pub family: &'static Family,
-    /// How it is filled.
+    /// The source of its series.
     pub fill: Fill,
 }
 
@@ -95,37 +93,32 @@ static TABLE: LazyLock<Vec<Entry>> = LazyLock::new(|| {
         )
         .collect();
     table.sort_by_key(|entry| entry.family.name);
-    // Kinds may share a family (that of the certificate, say).
+    // Kinds may share a family, such as that of the certificate.
     table.dedup_by(|later, earlier| later.family == earlier.family);
     table
 });
 
-/// Every family with its fill, sorted by name.
+/// Every family and the source of its series, sorted by name.
 pub(super) fn entries() -> &'static [Entry] {
     &TABLE
 }
 
-/// Every family that the exporter may expose, sorted by name.
+/// Every family of `/metrics`, sorted by name.
 pub fn families() -> impl ExactSizeIterator<Item = &'static Family> {
     entries().iter().map(|entry| entry.family)
 }
 
-/// The name without what the exposition formats append: `_total`, `_info` and the unit.
-pub(super) fn base_name(family: &Family) -> &'static str {
+/// The name in the metadata of OpenMetrics: without `_total` and `_info`.
+pub(super) fn metadata_name(family: &Family) -> &'static str {
     let suffix = match family.metric_type {
         MetricType::Counter => "_total",
         MetricType::Info => "_info",
         MetricType::Gauge | MetricType::Histogram => "",
     };
-    let name = family.name.strip_suffix(suffix).unwrap_or(family.name);
-    let stripped = match unit_name(family.unit) {
-        Some(unit) => name.strip_suffix(unit).and_then(|rest| rest.strip_suffix('_')),
-        None => None,
-    };
-    stripped.unwrap_or(name)
+    family.name.strip_suffix(suffix).unwrap_or(family.name)
 }
 
-/// The word for a unit in names and in the documentation.
+/// The name of a unit in metric names, metadata and documentation.
 pub(super) const fn unit_name(unit: Unit) -> Option<&'static str> {
     match unit {
         Unit::None => None,
@@ -148,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_unique_and_sorted_and_ours() {
+    fn names_are_unique_sorted_and_prefixed() {
         let names: Vec<_> = families().map(|family| family.name).collect();
         assert!(names.is_sorted_by(|a, b| a < b), "{names:?}");
         for name in names {
@@ -161,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn names_bear_their_type_and_unit() {
+    fn names_end_with_unit_and_type() {
         for family in families() {
             let Family { name, .. } = family;
             assert_eq!(
@@ -169,22 +162,21 @@ mod tests {
                 family.metric_type == MetricType::Counter,
                 "{name}"
             );
-            // upkeep_build_info and the like; process_... has none.
             assert_eq!(
                 name.ends_with("_info"),
                 family.metric_type == MetricType::Info,
                 "{name}"
             );
-            let base = base_name(family);
+            let name_and_unit = metadata_name(family);
             match unit_name(family.unit) {
                 Some(unit) => assert!(
-                    name.strip_prefix(base)
-                        .and_then(|rest| rest.strip_prefix('_'))
-                        .is_some_and(|rest| rest.starts_with(unit)),
+                    name_and_unit.ends_with(&format!("_{unit}")),
                     "{name} lacks _{unit}"
                 ),
                 None => assert!(
-                    !["_seconds", "_bytes"].iter().any(|unit| base.ends_with(unit)),
+                    !["_seconds", "_bytes"]
+                        .iter()
+                        .any(|unit| name_and_unit.ends_with(unit)),
                     "{name} has an undeclared unit"
                 ),
             }
@@ -221,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn kinds_bring_families_of_checks() {
+    fn families_of_kinds_are_of_checks() {
         for family in CheckKind::ALL.into_iter().flat_map(families_of) {
             assert_eq!(family.scope, Scope::Check, "{}", family.name);
             assert!(

@@ -18,11 +18,10 @@ use crate::config::KindSettings;
 use crate::config::probe::{Endpoint, Module, ProbeSettings, TargetRefusal, TargetedModule};
 use crate::config::suggest;
 use crate::log_throttle::LogThrottle;
-use crate::metrics;
+use crate::metrics::{self, ProbeView};
 use crate::model::{DebugLog, LostTime, Problem, Reason};
 use crate::net::guard::{ProbeGuard, Refusals};
 use crate::slots::Slots;
-use crate::store::ProbeView;
 use request::ProbeRequest;
 use run::ProbeResult;
 

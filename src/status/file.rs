@@ -1,38 +1,39 @@
-//! The status document in a file (`--status.file`), for readers without HTTP. A thread of its own writes it, so that a disk that
-//! hangs or is full delays nothing else.
+//! Writes the status document to a file (`--status.file`) for readers without HTTP. A thread of its own writes it, so that a
+//! slow or full disk delays nothing else.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tracing::{info, warn};
 
 use super::{document, host_name};
+use crate::metrics::StatusFileView;
 use crate::store::Store;
 
-/// How often to look whether a status changed.
+/// How often the thread checks whether a status changed.
 const TICK: Duration = Duration::from_millis(200);
 
-/// The least time from one write to the next: what changes together is written together.
+/// The minimum time between two writes, so that simultaneous changes need one write.
 const GAP: Duration = Duration::from_millis(400);
 
-/// How old the file may become while nothing changes.
+/// The maximum age of the file while nothing changes.
 const REFRESH: Duration = Duration::from_secs(5);
 
-/// How long a failed write waits for the next attempt.
+/// The pause after a failed write.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// How long the first write waits for the first round of runs, after which the document has something to say.
+/// How long the first write waits for the first round of runs. Before that, every status is unknown.
 const FIRST_ROUND: Duration = Duration::from_secs(8);
 
-/// Everybody may read it.
+/// Every user may read the file.
 const MODE: u32 = 0o644;
 
-/// Why the file could not be written.
+/// A file operation failed.
 #[derive(Debug, thiserror::Error)]
 #[error("{attempt} {}: {cause}", path.display())]
 pub struct WriteError {
@@ -42,44 +43,70 @@ pub struct WriteError {
     cause: io::Error,
 }
 
-/// Keeps the file until it is dropped. Nothing waits for the thread: a write that hangs may hang.
+/// Writes the file until it is dropped. Dropping does not wait for a write in progress.
 #[derive(Debug)]
 pub struct StatusFile {
+    state: Arc<StatusFileState>,
     _alive: mpsc::Sender<()>,
 }
 
+/// Whether and when the file was written.
+#[derive(Debug)]
+pub struct StatusFileState(Mutex<StatusFileView>);
+
+impl StatusFileState {
+    /// The state of the last write, for `/metrics`.
+    pub fn view(&self) -> StatusFileView {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Records a write, and the Unix time of its content if it succeeded.
+    fn record(&self, written: Option<f64>) {
+        let mut view = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        view.is_written = written.is_some();
+        view.last_written = written.unwrap_or(view.last_written);
+    }
+}
+
 impl StatusFile {
-    /// Starts to keep the document of `store` in the file at `path`.
+    /// Starts writing the document of `store` to the file at `path`.
     pub fn start(path: PathBuf, store: Arc<Store>) -> Self {
         let (alive, ended) = mpsc::channel();
-        store.status_file_wanted();
+        let state = Arc::new(StatusFileState(Mutex::new(StatusFileView {
+            is_written: true,
+            last_written: 0.0,
+        })));
         let writer = Writer {
             path,
-            store: Arc::clone(&store),
-            was_written: true,
+            store,
+            state: Arc::clone(&state),
         };
         let spawned = std::thread::Builder::new()
             .name("status-file".to_owned())
             .spawn(move || writer.run(&ended));
         if let Err(error) = spawned {
-            warn!(%error, "starting the thread that writes the status file failed; it is not written");
-            store.status_file_written(false);
+            warn!(%error, "starting the thread that writes the status file failed; the file is not written");
+            state.record(None);
         }
-        Self { _alive: alive }
+        Self { state, _alive: alive }
+    }
+
+    /// The state of the writes.
+    pub fn state(&self) -> Arc<StatusFileState> {
+        Arc::clone(&self.state)
     }
 }
 
 struct Writer {
     path: PathBuf,
     store: Arc<Store>,
-    /// Whether the last attempt succeeded.
-    was_written: bool,
+    state: Arc<StatusFileState>,
 }
 
 impl Writer {
-    fn run(mut self, ended: &mpsc::Receiver<()>) {
+    fn run(self, ended: &mpsc::Receiver<()>) {
         let started = Instant::now();
-        // When the last write ended, and when the next one may begin.
+        // The end of the last write, and the minimum pause after it.
         let mut last: Option<(Instant, Duration)> = None;
         let mut written = 0;
         while matches!(ended.recv_timeout(TICK), Err(RecvTimeoutError::Timeout)) {
@@ -94,17 +121,18 @@ impl Writer {
             if !is_due {
                 continue;
             }
-            let begun = Instant::now();
+            let started_write = Instant::now();
             let is_written = self.attempt();
-            // Of a slow disk, or for a very large document, no more than a quarter of the time is taken.
-            let pause = GAP.max(begun.elapsed() * 3);
+            // Writing takes at most a quarter of the time, even to a slow disk.
+            let pause = GAP.max(started_write.elapsed() * 3);
             last = Some((Instant::now(), if is_written { pause } else { RETRY }));
             written = changes;
         }
     }
 
-    /// Writes once, and tells of the first failure and of the end of failures; whether it is written.
-    fn attempt(&mut self) -> bool {
+    /// Writes the file once and returns whether that succeeded. Logs the first failure and the first success after it.
+    fn attempt(&self) -> bool {
+        let was_written = self.state.view().is_written;
         let snapshot = self.store.snapshot();
         let host = host_name();
         let result = write(&self.path, |file| {
@@ -112,25 +140,24 @@ impl Writer {
             file.write_all(b"\n")
         });
         match &result {
-            Err(error) if self.was_written => {
-                warn!(%error, "writing the status file failed; trying again each 5 s");
+            Err(error) if was_written => {
+                warn!(%error, "writing the status file failed; retrying every 5 s");
             }
-            Ok(()) if !self.was_written => {
+            Ok(()) if !was_written => {
                 info!(file = %self.path.display(), "the status file is written again")
             }
             _ => {}
         }
-        self.was_written = result.is_ok();
-        self.store.status_file_written(self.was_written);
-        self.was_written
+        self.state.record(result.is_ok().then_some(snapshot.taken));
+        result.is_ok()
     }
 }
 
-/// Replaces the file at `path` by what `fill` writes, whole or not at all. It is not forced to the disk: after a crash of the
-/// machine it is old in any case, and its readers look at its age.
+/// Atomically replaces the file at `path` with what `fill` writes. Does not sync it to the disk: after a crash of the machine it
+/// is too old in any case, and readers check its age.
 ///
 /// # Errors
-/// When the file system refuses; the file that was there stays.
+/// If a file operation fails. The previous file stays.
 fn write(path: &Path, fill: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> Result<(), WriteError> {
     let mut name = std::ffi::OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
@@ -140,7 +167,7 @@ fn write(path: &Path, fill: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>)
         let path = path.to_owned();
         move |cause| WriteError { attempt, path, cause }
     };
-    // What an earlier process left. It is not opened: in a folder of everybody's it may lead somewhere else.
+    // An earlier process may have left it. Opening it is unsafe: in a directory that everybody may write to, it may be a link.
     match fs::remove_file(&temporary) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             return Err(failed("removing", &temporary)(error));
@@ -151,7 +178,7 @@ fn write(path: &Path, fill: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>)
     let file = options.write(true).create_new(true).mode(MODE).open(&temporary);
     let file = file.map_err(failed("creating", &temporary))?;
     let filled = (|| {
-        // Whatever the umask says.
+        // Regardless of the umask.
         file.set_permissions(Permissions::from_mode(MODE))?;
         let mut file = BufWriter::new(file);
         fill(&mut file)?;
@@ -162,7 +189,7 @@ fn write(path: &Path, fill: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>)
         Err(error) => Err(failed("writing", &temporary)(error)),
     };
     if result.is_err() {
-        // It may hold what the disk has no room for; that it can't be removed is no news.
+        // Free the space. If that fails too, the first error says enough.
         let _ = fs::remove_file(&temporary);
     }
     result
@@ -184,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_replaced_and_readable_and_alone() {
+    fn a_write_replaces_the_file_and_leaves_no_other() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("status.json");
         for text in ["first, longer", "second"] {
@@ -196,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fails_leaves_the_file_before_it() {
+    fn a_failed_write_keeps_the_previous_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("status.json");
         put(&path, "before").unwrap();
@@ -214,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_planted_link_leads_nowhere() {
+    fn a_planted_link_is_not_followed() {
         let folder = tempfile::tempdir().unwrap();
         let (path, victim) = (folder.path().join("status.json"), folder.path().join("victim"));
         fs::write(&victim, "mine").unwrap();
@@ -225,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_folder_and_a_folder_in_the_way_are_told() {
+    fn a_missing_directory_and_a_directory_at_the_path_are_errors() {
         let folder = tempfile::tempdir().unwrap();
         let missing = put(&folder.path().join("a/status.json"), "x")
             .unwrap_err()

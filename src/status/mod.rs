@@ -13,6 +13,6 @@ pub mod schema;
 mod targets;
 
 pub use build::{document, groups, host_name, overall, service};
-pub use file::StatusFile;
+pub use file::{StatusFile, StatusFileState};
 pub use schema::{Document, ServiceStatus};
 pub use targets::{PROBED_KINDS, TargetGroup, targets};

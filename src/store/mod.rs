@@ -32,10 +32,7 @@ pub use file::StateDirError;
 pub use fingerprint::Fnv;
 pub use histogram::{LAGS, RESPONSE_TIMES};
 pub use recent::{RECENT_RUNS, RecentRun, RecentRuns};
-pub use snapshot::{
-    CheckView, ExporterView, HistogramView, LastRun, ProbeView, ServiceView, Snapshot, StatusFileView,
-    WebView,
-};
+pub use snapshot::{CheckView, ExporterView, HistogramView, LastRun, ServiceView, Snapshot};
 pub use state::NextRun;
 pub use walltime::UtcTime;
 
@@ -47,7 +44,7 @@ use events::Event;
 use histogram::Lags;
 use saved::SavedState;
 use saver::Saver;
-use state::{State, StatusFileState};
+use state::State;
 use walltime::WallAnchor;
 
 /// What is known of every configured check and service.
@@ -214,17 +211,10 @@ impl Store {
             exporter: ExporterView {
                 last_reload_successful: state.last_reload_successful,
                 last_reload_success: wall.seconds(state.last_reload_success),
-                web: None,
-                lost: Duration::ZERO,
                 scheduler_lag: self.shared.lags.view(),
                 runs_in_flight: self.shared.in_flight.load(Ordering::Relaxed),
                 is_first_round_over: state.is_first_round_over(),
-                probes: None,
                 state_saved: self.saver.as_ref().map(Saver::is_saved),
-                status_file: state.status_file.map(|file| StatusFileView {
-                    is_written: file.is_written,
-                    last_written: file.last_written.map_or(0.0, |moment| wall.seconds(moment)),
-                }),
             },
         }
     }
@@ -261,25 +251,6 @@ impl Store {
     /// Changes whenever the configuration, a service's status or a check's problem did.
     pub fn changes(&self) -> u64 {
         self.shared.changes.load(Ordering::Acquire)
-    }
-
-    /// Notes that the status document is to be kept in a file.
-    pub fn status_file_wanted(&self) {
-        self.shared.state().status_file = Some(StatusFileState::default());
-        self.shared.touch();
-    }
-
-    /// Notes what came of an attempt to write that file.
-    pub fn status_file_written(&self, is_written: bool) {
-        let now = self.shared.clock.now();
-        let mut state = self.shared.state();
-        let known = state.status_file.unwrap_or_default();
-        state.status_file = Some(StatusFileState {
-            is_written,
-            last_written: if is_written { Some(now) } else { known.last_written },
-        });
-        drop(state);
-        self.shared.touch();
     }
 
     /// Writes what lasts, if there is anything new; waits for the disk. Call it at the end.

@@ -109,55 +109,14 @@ pub struct ExporterView {
     pub last_reload_successful: bool,
     /// When it last succeeded.
     pub last_reload_success: f64,
-    /// The web configuration; `None` without one, and in what the store itself makes, for it does not know.
-    pub web: Option<WebView>,
     /// From the planned to the actual start of runs.
     pub scheduler_lag: HistogramView,
-    /// The time that the runtime of the checks has lost since the exporter started.
-    pub lost: Duration,
     /// Runs under way.
     pub runs_in_flight: u64,
     /// Whether every check has run at least once; stays true when checks are added later.
     pub is_first_round_over: bool,
-    /// Probes; nothing without modules.
-    pub probes: Option<ProbeView>,
     /// Whether the last attempt to save the lasting state succeeded; `None` where it is kept in memory only.
     pub state_saved: Option<bool>,
-    /// How keeping the status document in a file goes; `None` where it is not kept.
-    pub status_file: Option<StatusFileView>,
-}
-
-/// How keeping the status document in a file goes.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct StatusFileView {
-    /// Whether the last attempt succeeded; true before the first one.
-    pub is_written: bool,
-    /// When an attempt last succeeded; 0 before that.
-    pub last_written: f64,
-}
-
-/// How the web configuration fares.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct WebView {
-    /// Whether the last attempt to load it succeeded.
-    pub last_reload_successful: bool,
-    /// Requests that were refused since the exporter started, by reason.
-    pub refused: Vec<(&'static str, u64)>,
-}
-
-/// What was counted of requests to `/probe` since the exporter started.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ProbeView {
-    /// Probes that were made.
-    pub runs: u64,
-    /// Those of them that failed.
-    pub failures: u64,
-    /// Those of them that the exporter's own lack of something spoilt.
-    pub inconclusive: u64,
-    /// Probes under way.
-    pub in_flight: u64,
-    /// Requests and connections that were refused, by reason.
-    pub refused: Vec<(&'static str, u64)>,
 }
 
 impl ServiceView {

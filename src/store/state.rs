@@ -21,8 +21,6 @@ pub struct State {
     pub services: Vec<ServiceState>,
     pub last_reload_successful: bool,
     pub last_reload_success: Moment,
-    /// Whether the status document is kept in a file, and how that goes.
-    pub status_file: Option<StatusFileState>,
     /// Something that lasts changed since it was collected last.
     pub needs_saving: bool,
     /// A run was recorded since what lasts was collected last.
@@ -35,24 +33,6 @@ pub struct State {
     is_first_round_over: bool,
     /// When the passing of time was last looked at.
     last_sweep: Moment,
-}
-
-/// How writing the status document to a file goes.
-#[derive(Clone, Copy, Debug)]
-pub struct StatusFileState {
-    /// Whether the last attempt succeeded; true before the first one.
-    pub is_written: bool,
-    /// When an attempt last succeeded.
-    pub last_written: Option<Moment>,
-}
-
-impl Default for StatusFileState {
-    fn default() -> Self {
-        Self {
-            is_written: true,
-            last_written: None,
-        }
-    }
 }
 
 /// What the scheduler learns from recording a run.
@@ -73,7 +53,6 @@ impl State {
             services: Vec::new(),
             last_reload_successful: true,
             last_reload_success: now,
-            status_file: None,
             needs_saving: false,
             has_new_runs: false,
             positions: HashMap::new(),

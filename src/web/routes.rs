@@ -175,7 +175,9 @@ async fn metrics(state: &State, headers: &HeaderMap) -> Reply {
     let rendering = state
         .bodies
         .metrics
-        .get(format!("{format:?}"), encoding, move || renderer.render(format));
+        .get(format!("{format:?}"), encoding, move || {
+            Ok::<_, Infallible>(renderer.render(format))
+        });
     let Ok(body) = rendering.await else {
         let text = "500 Internal Server Error: rendering the metrics failed; see the exporter's log\n";
         return Reply::text(StatusCode::INTERNAL_SERVER_ERROR, text);

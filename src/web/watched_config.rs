@@ -13,7 +13,7 @@ use super::config::{Stamps, WebSettings, load_stamped, whole};
 use super::throttle::Bucket;
 use crate::config::ConfigError;
 use crate::config::stamp::Stamp;
-use crate::store::WebView;
+use crate::metrics::WebView;
 
 /// How often the files are looked at.
 const LOOK_EACH: Duration = Duration::from_secs(1);

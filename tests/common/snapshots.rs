@@ -5,11 +5,9 @@ use std::time::Duration;
 
 use super::config;
 use upkeep_exporter::config::{CheckSettings, KindSettings, Service};
+use upkeep_exporter::metrics::{Input, ProbeView, StatusFileView, Views, WebView};
 use upkeep_exporter::model::{CheckName, Conclusion, Outcome, Problem, Reason, ServiceKey, Status, Tier};
-use upkeep_exporter::store::{
-    CheckView, ExporterView, HistogramView, LastRun, ProbeView, ServiceView, Snapshot, StatusFileView,
-    WebView,
-};
+use upkeep_exporter::store::{CheckView, ExporterView, HistogramView, LastRun, ServiceView, Snapshot};
 
 /// The buckets of response times.
 const BOUNDS: &[f64] = &[0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -161,30 +159,37 @@ pub fn snapshot(services: Vec<ServiceView>) -> Snapshot {
         taken: NOW,
         services,
         exporter: ExporterView {
-            probes: Some(ProbeView {
-                runs: 7,
-                failures: 2,
-                inconclusive: 1,
-                in_flight: 1,
-                refused: vec![("loopback", 3), ("too_many", 0)],
-            }),
             last_reload_successful: true,
             last_reload_success: NOW - 3600.0,
-            web: Some(WebView {
-                last_reload_successful: true,
-                refused: vec![("unauthorized", 4), ("rate_limit", 0)],
-            }),
-            lost: Duration::from_millis(1250),
             scheduler_lag: histogram(&[0.001, 0.002]),
             runs_in_flight: 1,
             is_first_round_over: true,
             state_saved: Some(true),
-            status_file: Some(StatusFileView {
-                is_written: true,
-                last_written: NOW - 3.0,
-            }),
         },
     }
+}
+
+/// A snapshot with the state of all other parts.
+pub fn input(snapshot: Snapshot) -> Input {
+    let views = Views {
+        lost: Duration::from_millis(1250),
+        probes: Some(ProbeView {
+            runs: 7,
+            failures: 2,
+            inconclusive: 1,
+            in_flight: 1,
+            refused: vec![("loopback", 3), ("too_many", 0)],
+        }),
+        web: Some(WebView {
+            last_reload_successful: true,
+            refused: vec![("unauthorized", 4), ("rate_limit", 0)],
+        }),
+        status_file: Some(StatusFileView {
+            is_written: true,
+            last_written: NOW - 3.0,
+        }),
+    };
+    Input { snapshot, views }
 }
 
 /// One service of every status.

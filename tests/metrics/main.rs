@@ -1,4 +1,4 @@
-//! What `/metrics` says: against golden files, strict parsers and the reference implementations.
+//! Tests `/metrics` against golden files, strict parsers and the reference implementations.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 #[path = "../common/mod.rs"]
@@ -11,10 +11,10 @@ mod rendering;
 use std::path::Path;
 
 use common::snapshots;
-use upkeep_exporter::metrics::{OwnProcess, markdown, to_classic, to_openmetrics};
+use upkeep_exporter::metrics::{Exposition, Format, OwnProcess, markdown};
 use upkeep_exporter::store::Snapshot;
 
-/// The exporter's own process as golden files have it.
+/// The exporter's own process in golden files.
 fn own_process() -> OwnProcess {
     OwnProcess {
         cpu_seconds: 1.25,
@@ -27,11 +27,11 @@ fn own_process() -> OwnProcess {
     }
 }
 
-fn openmetrics(snapshot: Snapshot) -> String {
-    to_openmetrics(snapshot, Some(own_process()), 0).unwrap()
+fn text(snapshot: Snapshot, format: Format) -> String {
+    Exposition::new(snapshots::input(snapshot), Some(own_process())).to_text(format, 0)
 }
 
-/// Compares with a file of the project, or with `UPDATE=1` in the environment writes it.
+/// Compares `text` with a file of the repository. With `UPDATE=1` in the environment, writes the file first.
 fn assert_file(path: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     if std::env::var_os("UPDATE").is_some_and(|value| value == "1") {
@@ -44,28 +44,29 @@ fn assert_file(path: &str, text: &str) {
         assert_eq!(
             known,
             new,
-            "{}:{line} differs; UPDATE=1 writes it anew",
+            "{}:{line} differs; UPDATE=1 updates it",
             path.display()
         );
     }
     assert_eq!(
         known.len(),
         text.len(),
-        "{} differs; UPDATE=1 writes it anew",
+        "{} differs; UPDATE=1 updates it",
         path.display()
     );
 }
 
 #[test]
-fn both_formats_are_as_in_the_golden_files() {
+fn both_formats_match_the_golden_files() {
     let version = format!("version=\"{}\"", env!("CARGO_PKG_VERSION"));
-    let text = openmetrics(snapshots::every_status());
-    let golden = text.replace(&version, "version=\"VERSION\"");
-    assert_file("tests/golden/metrics.openmetrics.txt", &golden);
-    assert_file("tests/golden/metrics.classic.txt", &to_classic(&golden));
+    for (format, name) in [(Format::OpenMetrics, "openmetrics"), (Format::Classic, "classic")] {
+        let text = text(snapshots::every_status(), format);
+        let golden = text.replace(&version, "version=\"VERSION\"");
+        assert_file(&format!("tests/golden/metrics.{name}.txt"), &golden);
+    }
 }
 
 #[test]
-fn the_documentation_is_as_the_table() {
+fn the_documentation_matches_the_table() {
     assert_file("docs/METRICS.md", &markdown());
 }

@@ -1,13 +1,8 @@
-//! Strict readers of both exposition formats: what is not exactly as the specification has it is an error.
+//! Strict parsers of both exposition formats. Every deviation from the specification is an error.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Dialect {
-    OpenMetrics,
-    Classic,
-}
+use upkeep_exporter::metrics::Format;
 
 #[derive(Clone, Debug, Default)]
 pub struct ParsedFamily {
@@ -27,42 +22,42 @@ pub struct ParsedSample {
 
 type Parsed<T> = Result<T, String>;
 
-/// Reads a whole exposition.
-pub fn parse(text: &str, dialect: Dialect) -> Parsed<Vec<ParsedFamily>> {
-    let body = match dialect {
-        Dialect::OpenMetrics => text.strip_suffix("# EOF\n").ok_or("no EOF mark at the end")?,
-        Dialect::Classic => text,
+/// Parses a whole exposition.
+pub fn parse(text: &str, format: Format) -> Parsed<Vec<ParsedFamily>> {
+    let body = match format {
+        Format::OpenMetrics => text.strip_suffix("# EOF\n").ok_or("no EOF mark at the end")?,
+        Format::Classic => text,
     };
     if !body.is_empty() && !body.ends_with('\n') {
         return Err("the last line has no line feed".into());
     }
     let mut families: Vec<ParsedFamily> = Vec::new();
     for line in body.split_terminator('\n') {
-        parse_line(line, dialect, &mut families).map_err(|error| format!("{error}: {line}"))?;
+        parse_line(line, format, &mut families).map_err(|error| format!("{error}: {line}"))?;
     }
     let mut names = BTreeSet::new();
     for family in &families {
         if !names.insert(&family.name) {
-            return Err(format!("{} comes twice", family.name));
+            return Err(format!("{} is repeated", family.name));
         }
-        check_family(family, dialect).map_err(|error| format!("{}: {error}", family.name))?;
+        check_family(family, format).map_err(|error| format!("{}: {error}", family.name))?;
     }
     Ok(families)
 }
 
-fn parse_line(line: &str, dialect: Dialect, families: &mut Vec<ParsedFamily>) -> Parsed<()> {
+fn parse_line(line: &str, format: Format, families: &mut Vec<ParsedFamily>) -> Parsed<()> {
     let Some(metadata) = line.strip_prefix("# ") else {
         let family = families.last_mut().ok_or("a sample before any family")?;
-        let sample = parse_sample(line, dialect)?;
+        let sample = parse_sample(line, format)?;
         let suffix = sample
             .name
             .strip_prefix(family.name.as_str())
             .ok_or("not of its family")?;
-        let allowed: &[&str] = match (family.metric_type.as_str(), dialect) {
-            ("counter", Dialect::OpenMetrics) => &["_total"],
-            ("info", Dialect::OpenMetrics) => &["_info"],
+        let allowed: &[&str] = match (family.metric_type.as_str(), format) {
+            ("counter", Format::OpenMetrics) => &["_total"],
+            ("info", Format::OpenMetrics) => &["_info"],
             ("histogram", _) => &["_bucket", "_sum", "_count"],
-            ("gauge", _) | ("counter", Dialect::Classic) => &[""],
+            ("gauge", _) | ("counter", Format::Classic) => &[""],
             (other, _) => return Err(format!("type {other:?}")),
         };
         if !allowed.contains(&suffix) {
@@ -88,9 +83,9 @@ fn parse_line(line: &str, dialect: Dialect, families: &mut Vec<ParsedFamily>) ->
     if family.name != name || !family.samples.is_empty() {
         return Err("metadata apart from its family".into());
     }
-    match (keyword, dialect) {
+    match (keyword, format) {
         ("TYPE", _) if family.metric_type.is_empty() => family.metric_type = rest.into(),
-        ("UNIT", Dialect::OpenMetrics) if name.ends_with(&format!("_{rest}")) => {
+        ("UNIT", Format::OpenMetrics) if name.ends_with(&format!("_{rest}")) => {
             family.unit = Some(rest.into())
         }
         _ => return Err("unknown or repeated metadata".into()),
@@ -106,7 +101,7 @@ fn check_name(name: &str) -> Parsed<&str> {
     }
 }
 
-fn parse_sample(line: &str, dialect: Dialect) -> Parsed<ParsedSample> {
+fn parse_sample(line: &str, format: Format) -> Parsed<ParsedSample> {
     let end = line.find(['{', ' ']).ok_or("no value")?;
     let (name, mut rest) = line.split_at(end);
     let mut labels = BTreeMap::new();
@@ -117,7 +112,7 @@ fn parse_sample(line: &str, dialect: Dialect) -> Parsed<ParsedSample> {
     if value.contains([' ', '#']) {
         return Err("something after the value".into());
     }
-    let number = match (value, dialect) {
+    let number = match (value, format) {
         ("inf" | "+Inf", _) => f64::INFINITY,
         ("-inf" | "-Inf", _) => f64::NEG_INFINITY,
         ("NaN", _) => f64::NAN,
@@ -133,7 +128,7 @@ fn parse_sample(line: &str, dialect: Dialect) -> Parsed<ParsedSample> {
     })
 }
 
-/// Reads labels up to and with the closing brace; returns what follows.
+/// Parses labels up to the closing brace, and returns the rest of the line.
 fn parse_labels<'a>(mut rest: &'a str, labels: &mut BTreeMap<String, String>) -> Parsed<&'a str> {
     loop {
         let (name, tail) = rest.split_once("=\"").ok_or("a label without a value")?;
@@ -162,23 +157,22 @@ fn parse_labels<'a>(mut rest: &'a str, labels: &mut BTreeMap<String, String>) ->
     }
 }
 
-fn check_family(family: &ParsedFamily, dialect: Dialect) -> Parsed<()> {
+fn check_family(family: &ParsedFamily, format: Format) -> Parsed<()> {
     if family.metric_type.is_empty() || family.help.is_empty() || family.samples.is_empty() {
         return Err("without type, help or samples".into());
     }
     let mut seen = BTreeSet::new();
     for sample in &family.samples {
         if !seen.insert((&sample.name, &sample.labels)) {
-            return Err(format!("{sample:?} comes twice"));
+            return Err(format!("{sample:?} is repeated"));
         }
         if family.metric_type == "counter" && !(sample.value >= 0.0 && sample.value.is_finite()) {
-            return Err(format!("{sample:?} counts what can't be counted"));
+            return Err(format!("{sample:?} is not a valid count"));
         }
         if family.metric_type == "info" && sample.value != 1.0 {
             return Err(format!("{sample:?} is not 1"));
         }
-        if dialect == Dialect::Classic && family.metric_type == "counter" && !family.name.ends_with("_total")
-        {
+        if format == Format::Classic && family.metric_type == "counter" && !family.name.ends_with("_total") {
             return Err("a counter without _total".into());
         }
     }
@@ -188,7 +182,7 @@ fn check_family(family: &ParsedFamily, dialect: Dialect) -> Parsed<()> {
     }
 }
 
-/// Buckets rise, end at infinity, and agree with the count.
+/// Checks that buckets increase, end at infinity, and match the count.
 fn check_histogram(family: &ParsedFamily) -> Parsed<()> {
     let mut buckets: BTreeMap<BTreeMap<String, String>, Vec<(f64, f64)>> = BTreeMap::new();
     let mut counts = BTreeMap::new();

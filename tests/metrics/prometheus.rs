@@ -1,4 +1,4 @@
-//! The reference implementations: promtool's linter, and a real Prometheus that scrapes.
+//! Tests with the reference implementations: the linter of promtool, and a real Prometheus that scrapes.
 
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use upkeep_exporter::metrics::{Renderer, to_classic};
+use upkeep_exporter::metrics::{Format, Renderer};
 use upkeep_exporter::web::{BodyCache, EventHub, Reloader, State, serve};
 
-use crate::openmetrics;
-use crate::parser::{Dialect, parse};
-use crate::snapshots::{NOW, every_status, many};
+use crate::parser::parse;
+use crate::snapshots::{NOW, every_status, input, many};
+use crate::text;
 
-const INSTALL: &str = "is Debian's package prometheus installed? (apt-get install prometheus)";
+const INSTALL: &str = "install the Debian package prometheus (apt-get install prometheus)";
 
 fn promtool_lint(text: &str) -> Output {
     let mut promtool = Command::new("promtool")
@@ -29,23 +29,23 @@ fn promtool_lint(text: &str) -> Output {
 }
 
 #[test]
-fn promtool_has_nothing_to_say_about_the_classic_format() {
+fn promtool_accepts_the_classic_format() {
     for snapshot in [every_status(), many(3), many(0)] {
-        let output = promtool_lint(&to_classic(&openmetrics(snapshot)));
-        let said =
+        let output = promtool_lint(&text(snapshot, Format::Classic));
+        let printed =
             String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success() && said.is_empty(), "{said}");
+        assert!(output.status.success() && printed.is_empty(), "{printed}");
     }
 }
 
 #[test]
-fn promtool_notices_a_fault() {
-    let classic = to_classic(&openmetrics(every_status()));
+fn promtool_rejects_a_wrong_type() {
+    let classic = text(every_status(), Format::Classic);
     let output = promtool_lint(&classic.replacen("counter", "gauge", 1));
     assert!(!output.status.success());
 }
 
-/// A Prometheus on a free port, ended with the test.
+/// A Prometheus on a free port. It ends with the test.
 struct Prometheus {
     child: Child,
     address: SocketAddr,
@@ -53,7 +53,7 @@ struct Prometheus {
 }
 
 impl Prometheus {
-    /// Starts one that scrapes `target` each second.
+    /// Starts a Prometheus that scrapes `target` every second.
     fn start(target: SocketAddr) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let config = directory.path().join("prometheus.yml");
@@ -82,16 +82,16 @@ impl Prometheus {
         }
     }
 
-    /// The result of an instant query; `None` while it can't be reached.
+    /// The result of an instant query. `None` while Prometheus can't be reached.
     async fn query(&self, query: &str) -> Option<Vec<Value>> {
         let url = format!("http://{}/api/v1/query", self.address);
         let url = url::Url::parse_with_params(&url, [("query", query)]).unwrap();
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        let answer = client.get(url).send().await.ok()?.json::<Value>().await.ok()?;
-        Some(answer["data"]["result"].as_array()?.clone())
+        let response = client.get(url).send().await.ok()?.json::<Value>().await.ok()?;
+        Some(response["data"]["result"].as_array()?.clone())
     }
 
-    /// Asks again until there is a result.
+    /// Repeats the query until it has a result.
     async fn wait_for(&self, query: &str) -> Vec<Value> {
         let deadline = Instant::now() + Duration::from_secs(60);
         loop {
@@ -123,7 +123,7 @@ async fn a_real_prometheus_scrapes_openmetrics() {
     let target = listener.local_addr().unwrap();
     let state = State {
         snapshot: Box::new(every_status),
-        renderer: Renderer::new(every_status),
+        renderer: Renderer::new(|| input(every_status())),
         prober: Arc::new(upkeep_exporter::probe::Prober::new(
             upkeep_exporter::check::Shared::new("/proc".into()),
             Duration::ZERO,
@@ -140,7 +140,7 @@ async fn a_real_prometheus_scrapes_openmetrics() {
     let prometheus = Prometheus::start(target);
     assert_eq!(number(&prometheus.wait_for("up{job=\"upkeep\"} == 1").await), 1.0);
 
-    let rendered = parse(&openmetrics(every_status()), Dialect::OpenMetrics).unwrap();
+    let rendered = parse(&text(every_status(), Format::OpenMetrics), Format::OpenMetrics).unwrap();
     let series: usize = rendered.iter().map(|family| family.samples.len()).sum();
     let scraped = prometheus.wait_for("scrape_samples_scraped").await;
     assert_eq!(number(&scraped), series as f64);
@@ -176,11 +176,11 @@ async fn a_real_prometheus_scrapes_openmetrics() {
     ] {
         assert_eq!(number(&prometheus.wait_for(query).await), expected, "{query}");
     }
-    // The exact moment survives the way through the text.
+    // Prometheus reads the exact time.
     let since = "upkeep_service_condition_since_timestamp_seconds{service=\"restored\",condition=\"down\"}";
     assert_eq!(number(&prometheus.wait_for(since).await), NOW - 600.5);
 
-    // It took the types from OpenMetrics.
+    // Prometheus knows the types of OpenMetrics.
     let url = format!("http://{}/api/v1/metadata", prometheus.address);
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let metadata = client
@@ -196,8 +196,8 @@ async fn a_real_prometheus_scrapes_openmetrics() {
         ("upkeep_service", "info"),
         ("upkeep_check_duration_seconds", "histogram"),
     ] {
-        let said = &metadata["data"][family][0];
-        assert_eq!(said["type"], metric_type, "{family}: {said}");
+        let found = &metadata["data"][family][0];
+        assert_eq!(found["type"], metric_type, "{family}: {found}");
     }
     assert_eq!(
         metadata["data"]["upkeep_check_duration_seconds"][0]["unit"],

@@ -1,4 +1,4 @@
-//! Arbitrary snapshots render to texts that strict parsers read.
+//! Property: strict parsers accept the text of any snapshot.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -8,7 +8,7 @@ use upkeep_exporter::store::{CheckView, ServiceView};
 use crate::rendering::parsed;
 use crate::snapshots::{aimed, answered, check, failed, process, service, snapshot, tcp};
 
-/// Any text at all; what the formats escape is frequent in it.
+/// Any text, in which escaped characters are frequent.
 fn any_text() -> impl Strategy<Value = String> {
     let character = prop_oneof![
         any::<char>(),
@@ -58,7 +58,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
 
     #[test]
-    fn any_snapshot_renders_to_what_parsers_read(services in vec(any_service(), 0..5)) {
+    fn parsers_accept_any_snapshot(services in vec(any_service(), 0..5)) {
         let mut snapshot = snapshot(services);
         // The configuration keeps keys and names unique.
         for (number, view) in snapshot.services.iter_mut().enumerate() {

@@ -1,25 +1,25 @@
-//! What is there, what is absent, and in which order.
+//! Tests which series are present, which are absent, and their order.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use upkeep_exporter::check::families as families_of;
 use upkeep_exporter::config::Config;
-use upkeep_exporter::metrics::{series_count, to_classic};
+use upkeep_exporter::metrics::{Format, series_count};
 use upkeep_exporter::model::{Reason, Sample, Status, Tier};
 use upkeep_exporter::store::Snapshot;
 
-use crate::openmetrics;
-use crate::parser::{Dialect, ParsedFamily, ParsedSample, parse};
+use crate::parser::{ParsedFamily, ParsedSample, parse};
 use crate::snapshots::{
     self, NOW, aimed, answered, check, every_status, failed, process, service, snapshot, tcp,
 };
+use crate::text;
 
-/// Reads both formats, which must say the same, and returns the families.
+/// Parses both formats, which must have the same content, and returns the families of OpenMetrics.
 pub fn parsed(snapshot: Snapshot) -> Vec<ParsedFamily> {
-    let text = openmetrics(snapshot);
-    let families = parse(&text, Dialect::OpenMetrics).unwrap_or_else(|error| panic!("{error}"));
-    let classic = parse(&to_classic(&text), Dialect::Classic).unwrap_or_else(|error| panic!("{error}"));
+    let [families, classic] = [Format::OpenMetrics, Format::Classic].map(|format| {
+        parse(&text(snapshot.clone(), format), format).unwrap_or_else(|error| panic!("{error}"))
+    });
     assert_eq!(families.len(), classic.len());
     for (family, classic) in families.iter().zip(&classic) {
         let same = |samples: &[ParsedSample]| format!("{samples:?}");
@@ -53,7 +53,7 @@ fn value(families: &[ParsedFamily], name: &str, labels: &[(&str, &str)]) -> Opti
 #[test]
 fn families_are_sorted_and_series_in_the_order_of_the_configuration() {
     let families = parsed(every_status());
-    let classic = parse(&to_classic(&openmetrics(every_status())), Dialect::Classic).unwrap();
+    let classic = parse(&text(every_status(), Format::Classic), Format::Classic).unwrap();
     assert!(classic.is_sorted_by(|a, b| a.name < b.name));
     let info = find(&families, "upkeep_service_info", &[]);
     let keys: Vec<_> = info
@@ -120,7 +120,7 @@ fn conditions_are_absent_before_the_first_verdict_only() {
 }
 
 #[test]
-fn before_the_first_run_there_are_counters_and_settings_and_nothing_else() {
+fn before_the_first_run_only_counters_and_settings_are_present() {
     let families = parsed(snapshot(vec![service(
         "a",
         "A",
@@ -166,7 +166,7 @@ fn before_the_first_run_there_are_counters_and_settings_and_nothing_else() {
 }
 
 #[test]
-fn a_problem_is_told_while_the_check_is_not_up_and_known() {
+fn a_problem_is_present_while_the_check_is_degraded_or_down() {
     let families = parsed(every_status());
     let reasons: Vec<_> = find(&families, "upkeep_check_problem_info", &[])
         .into_iter()
@@ -181,7 +181,7 @@ fn a_problem_is_told_while_the_check_is_not_up_and_known() {
         reasons,
         [("slow", "slow"), ("api", "refused"), ("api", "missing")]
     );
-    // Up with a failure not yet believed; unknown with an old problem.
+    // One check is up with an unconfirmed failure; the other is unknown with an old problem.
     let mut checks = [
         failed(check("a", tcp("h")), Reason::Tls),
         failed(check("b", tcp("h")), Reason::Tls),
@@ -199,7 +199,7 @@ fn a_problem_is_told_while_the_check_is_not_up_and_known() {
 }
 
 #[test]
-fn kinds_without_response_times_have_no_histogram_and_no_thresholds() {
+fn kinds_without_response_times_have_no_histogram_and_thresholds() {
     let families = parsed(every_status());
     let process = [("service", "web"), ("check", "process")];
     assert_eq!(
@@ -231,7 +231,7 @@ fn kinds_without_response_times_have_no_histogram_and_no_thresholds() {
 }
 
 #[test]
-fn labels_of_any_content_arrive_as_they_are() {
+fn labels_with_any_text_read_back_unchanged() {
     for text in [
         "",
         "\"",
@@ -268,7 +268,7 @@ fn labels_of_any_content_arrive_as_they_are() {
 }
 
 #[test]
-fn a_nul_that_prometheus_cannot_read_is_replaced() {
+fn nul_is_replaced() {
     let view = service(
         "key",
         "a\0b",
@@ -284,7 +284,7 @@ fn a_nul_that_prometheus_cannot_read_is_replaced() {
 }
 
 #[test]
-fn what_a_kind_measures_is_shown_in_its_own_families() {
+fn samples_of_a_kind_are_in_its_own_families() {
     for kind in [tcp("h"), process("p")] {
         let own = families_of(kind.kind());
         let mut view = answered(check("c", kind), 0.001);
@@ -308,17 +308,18 @@ fn what_a_kind_measures_is_shown_in_its_own_families() {
 }
 
 #[test]
-fn what_left_the_configuration_leaves_no_series() {
+fn a_removed_service_has_no_series() {
     let mut snapshot = every_status();
     snapshot
         .services
         .retain(|view| view.service.key.as_str() != "api");
-    assert!(!openmetrics(snapshot).contains("\"api\""));
+    assert!(!text(snapshot, Format::OpenMetrics).contains("\"api\""));
 }
 
 #[test]
-fn a_rendering_is_stable() {
-    assert_eq!(openmetrics(every_status()), openmetrics(every_status()));
+fn rendering_is_deterministic() {
+    let rendered = || text(every_status(), Format::OpenMetrics);
+    assert_eq!(rendered(), rendered());
 }
 
 #[test]
@@ -342,8 +343,8 @@ fn the_predicted_number_of_series_bounds_the_rendered_one() {
     for counts in [&none, &many, &count(snapshots::many(3))] {
         assert!(counts["rendered"] <= counts["predicted"], "{counts:?}");
     }
-    // Of 50 services with two checks each, what is predicted beyond the exporter's own is nearly what is rendered:
-    // only the problem of the check that is up is absent, and what kinds of their own would add.
+    // For 50 services with two checks each, the prediction without the exporter's own series is almost exact. Only the problem of
+    // the check that is up is absent, and the series of the kinds.
     let [predicted, rendered] = ["predicted", "rendered"].map(|which| (many[which] - none[which]) / 50);
     let of_kind: u64 = upkeep_exporter::check::families(upkeep_exporter::model::CheckKind::Tcp)
         .iter()

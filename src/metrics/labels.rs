@@ -1,0 +1,74 @@
+//! Labels of series, and how their values are escaped.
+
+/// Labels that several series start with, already escaped: `service="api",group="web"`.
+#[derive(Debug)]
+pub(super) struct SharedLabels(String);
+
+impl SharedLabels {
+    /// Escapes the values. There are as many as names.
+    pub fn new(names: &[&str], values: &[&str]) -> Self {
+        debug_assert_eq!(names.len(), values.len());
+        let mut text = String::new();
+        for (name, value) in names.iter().zip(values) {
+            if !text.is_empty() {
+                text.push(',');
+            }
+            push_label(&mut text, name, value);
+        }
+        Self(text)
+    }
+
+    /// The labels without braces.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Appends one label: `name="value"`.
+pub(super) fn push_label(text: &mut String, name: &str, value: &str) {
+    text.push_str(name);
+    text.push_str("=\"");
+    push_escaped(text, value, true);
+    text.push('"');
+}
+
+/// Appends `value` with backslashes and line feeds escaped, and double quotes if `escapes_quotes`. Both formats escape quotes in
+/// label values; in help texts, only OpenMetrics does. NUL can't be escaped, so it is replaced.
+pub(super) fn push_escaped(text: &mut String, value: &str, escapes_quotes: bool) {
+    let mut start = 0;
+    for (position, byte) in value.bytes().enumerate() {
+        let escaped = match byte {
+            b'\\' => "\\\\",
+            b'\n' => "\\n",
+            b'"' if escapes_quotes => "\\\"",
+            0 => "\u{fffd}",
+            _ => continue,
+        };
+        text.push_str(&value[start..position]);
+        text.push_str(escaped);
+        start = position + 1;
+    }
+    text.push_str(&value[start..]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shared_labels_are_escaped() {
+        let labels = SharedLabels::new(&["a", "b", "c"], &["x\\\"\n", "", "\0é"]);
+        assert_eq!(labels.as_str(), "a=\"x\\\\\\\"\\n\",b=\"\",c=\"\u{fffd}é\"");
+    }
+
+    #[test]
+    fn quotes_of_help_texts_are_escaped_on_request() {
+        let escaped = |escapes_quotes| {
+            let mut text = String::new();
+            push_escaped(&mut text, "a \"b\"\n\\", escapes_quotes);
+            text
+        };
+        assert_eq!(escaped(true), r#"a \"b\"\n\\"#);
+        assert_eq!(escaped(false), r#"a "b"\n\\"#);
+    }
+}

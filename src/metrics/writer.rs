@@ -1,0 +1,200 @@
+//! Writes OpenMetrics 1.0 and the classic text format (0.0.4) from families, label values and numbers.
+//!
+//! `/metrics` and `/probe` both use it. The names of the types and the end mark come from prometheus-client, and a test compares
+//! the output with that of its encoder. The encoder itself is not used, for three reasons:
+//! - It can't write the classic format.
+//! - It encodes all labels again for every series, and for every bucket of a histogram. Here the labels that the series of a
+//!   check share are escaped once per scrape ([`SharedLabels`]).
+//! - It writes NUL as it is, and the lexer of Prometheus reads NUL as the end of the input.
+
+use std::fmt::Write;
+
+use prometheus_client::encoding::text::encode_eof;
+use prometheus_client::metrics::MetricType as TypeName;
+
+use super::labels::{SharedLabels, push_escaped, push_label};
+use super::number::Number;
+use super::table::{metadata_name, unit_name};
+use crate::model::{Family, MetricType, Sample};
+use crate::store::HistogramView;
+
+/// An exposition format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Format {
+    /// OpenMetrics 1.0.
+    OpenMetrics,
+    /// The classic text format, 0.0.4.
+    Classic,
+}
+
+/// Writes one exposition.
+#[derive(Debug)]
+pub(super) struct Writer {
+    text: String,
+    format: Format,
+}
+
+impl Writer {
+    /// Creates a writer. `capacity` is an estimate of the length of the text in bytes.
+    pub fn new(format: Format, capacity: usize) -> Self {
+        Self {
+            text: String::with_capacity(capacity),
+            format,
+        }
+    }
+
+    /// Starts a family. Its metadata is written with its first series; a family without series is omitted.
+    pub const fn family(&mut self, family: &'static Family) -> Series<'_> {
+        Series {
+            writer: self,
+            family,
+            shared_labels: None,
+            has_metadata: false,
+            bounds: Vec::new(),
+        }
+    }
+
+    /// Ends the exposition and returns its text.
+    pub fn finish(mut self) -> String {
+        if self.format == Format::OpenMetrics {
+            // Writing to a string can't fail.
+            let _ = encode_eof(&mut self.text);
+        }
+        self.text
+    }
+
+    fn push_metadata(&mut self, family: &Family) {
+        let is_classic = self.format == Format::Classic;
+        let (name, type_name) = match family.metric_type {
+            // The classic format has no type info, and its metadata has the names of the series.
+            MetricType::Info if is_classic => (family.name, TypeName::Gauge),
+            _ if is_classic => (family.name, type_name(family.metric_type)),
+            _ => (metadata_name(family), type_name(family.metric_type)),
+        };
+        self.push_parts(&["# HELP ", name, " "]);
+        push_escaped(&mut self.text, family.help, !is_classic);
+        self.push_parts(&["\n# TYPE ", name, " ", type_name.as_str(), "\n"]);
+        if let (Some(unit), false) = (unit_name(family.unit), is_classic) {
+            self.push_parts(&["# UNIT ", name, " ", unit, "\n"]);
+        }
+    }
+
+    fn push_parts(&mut self, parts: &[&str]) {
+        for part in parts {
+            self.text.push_str(part);
+        }
+    }
+}
+
+const fn type_name(metric_type: MetricType) -> TypeName {
+    match metric_type {
+        MetricType::Counter => TypeName::Counter,
+        MetricType::Gauge => TypeName::Gauge,
+        MetricType::Histogram => TypeName::Histogram,
+        MetricType::Info => TypeName::Info,
+    }
+}
+
+/// Writes the series of one family.
+#[derive(Debug)]
+pub(super) struct Series<'w> {
+    writer: &'w mut Writer,
+    family: &'static Family,
+    /// The labels of the service or check whose series follow. `None` for series of the exporter itself.
+    pub shared_labels: Option<&'w SharedLabels>,
+    has_metadata: bool,
+    /// The `le` labels of the family's histograms.
+    bounds: Vec<String>,
+}
+
+impl Series<'_> {
+    /// Writes one value of a family without labels of its own.
+    pub fn push(&mut self, value: impl Into<Number>) {
+        self.push_with::<&str>(&[], value);
+    }
+
+    /// Writes a value, if there is one.
+    pub fn push_some(&mut self, value: Option<impl Into<Number>>) {
+        if let Some(value) = value {
+            self.push(value);
+        }
+    }
+
+    /// Writes one value with the values of the family's own labels, in the order of their declaration.
+    pub fn push_with<T: AsRef<str>>(&mut self, labels: &[T], value: impl Into<Number>) {
+        self.push_line(self.family.labels, labels, value.into());
+    }
+
+    /// Writes a sample. Its labels are those of its own family: all `probe_expect_info` have one name and different labels.
+    pub fn push_sample(&mut self, sample: &Sample) {
+        self.push_line(sample.family.labels, &sample.labels, sample.value.into());
+    }
+
+    fn push_line<T: AsRef<str>>(&mut self, names: &[&str], values: &[T], value: Number) {
+        debug_assert_eq!(names.len(), values.len(), "{}", self.family.name);
+        self.ensure_metadata();
+        let text = &mut self.writer.text;
+        text.push_str(self.family.name);
+        let mut separator = '{';
+        if let Some(labels) = self.shared_labels {
+            text.push(separator);
+            text.push_str(labels.as_str());
+            separator = ',';
+        }
+        for (name, value) in names.iter().zip(values) {
+            text.push(separator);
+            push_label(text, name, value.as_ref());
+            separator = ',';
+        }
+        text.push_str(if separator == ',' { "} " } else { " " });
+        match self.family.metric_type {
+            // OpenMetrics 1.0: the value of an info series is always 1.
+            MetricType::Info => text.push('1'),
+            _ => value.push_to(text),
+        }
+        text.push('\n');
+    }
+
+    /// Writes one histogram. The family has no labels of its own, and all of its histograms have the same bounds.
+    pub fn push_histogram(&mut self, histogram: &HistogramView) {
+        self.ensure_metadata();
+        self.push_histogram_name("_sum", None);
+        // The sum of no values is -0 in Rust; adding 0 makes it 0.
+        let _ = writeln!(self.writer.text, "{:?}", histogram.sum + 0.0);
+        self.push_histogram_name("_count", None);
+        let _ = writeln!(self.writer.text, "{}", histogram.count());
+        let mut bounds = std::mem::take(&mut self.bounds);
+        if bounds.is_empty() {
+            // The canonical form of OpenMetrics has a decimal point, as has Rust's `Debug`.
+            bounds.extend(histogram.bounds.iter().map(|bound| format!("le=\"{bound:?}\"")));
+            bounds.push("le=\"+Inf\"".to_owned());
+        }
+        let mut count = 0;
+        for (bound, in_bucket) in bounds.iter().zip(&histogram.counts) {
+            count += in_bucket;
+            self.push_histogram_name("_bucket", Some(bound));
+            let _ = writeln!(self.writer.text, "{count}");
+        }
+        self.bounds = bounds;
+    }
+
+    fn push_histogram_name(&mut self, suffix: &str, bound: Option<&str>) {
+        let labels = self.shared_labels.map(SharedLabels::as_str);
+        self.writer.push_parts(&[self.family.name, suffix]);
+        match (bound, labels) {
+            (Some(bound), Some(labels)) => self.writer.push_parts(&["{", bound, ",", labels, "} "]),
+            (Some(only), None) | (None, Some(only)) => self.writer.push_parts(&["{", only, "} "]),
+            (None, None) => self.writer.push_parts(&[" "]),
+        }
+    }
+
+    fn ensure_metadata(&mut self) {
+        if !self.has_metadata {
+            self.has_metadata = true;
+            self.writer.push_metadata(self.family);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
