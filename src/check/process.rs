@@ -142,7 +142,7 @@ fn scan_problem(error: &ScanError) -> Problem {
         }
         ScanError::Panicked => (None, Reason::Internal),
     };
-    shortage::found(shortage, reason, error)
+    shortage::problem_or(shortage, reason, error)
 }
 
 /// Whether the number found is right. The message names no process by its command line, which may hold secrets.

@@ -5,11 +5,9 @@ use super::Shared;
 use super::dialogue::{self, Speaker};
 use crate::config::tcp::TcpSettings;
 use crate::model::{Family, Problem, Report};
-use crate::net::dial::dial_from;
-use crate::net::network::Network;
+use crate::net::certificates::CERTIFICATE_NOT_AFTER;
+use crate::net::endpoint::HostEndpoint;
 use crate::net::run_recorder::RunRecorder;
-use crate::net::stream::Stream;
-use crate::net::tls::CERTIFICATE_NOT_AFTER;
 
 /// The families of tcp checks.
 pub const FAMILIES: &[&Family] = &[&CERTIFICATE_NOT_AFTER];
@@ -19,17 +17,16 @@ pub const PROBE_FAMILIES: &[&Family] = dialogue::PROBE_FAMILIES;
 /// A tcp check.
 #[derive(Debug)]
 pub struct TcpCheck {
-    settings: TcpSettings,
-    network: Network,
+    endpoint: HostEndpoint,
     speaker: Speaker,
 }
 
 impl TcpCheck {
     /// A check with these settings.
     pub fn new(settings: &TcpSettings, shared: &Shared) -> Self {
+        let endpoint = HostEndpoint::new(&shared.network, &settings.address, settings.preference);
         Self {
-            settings: settings.clone(),
-            network: shared.network.clone(),
+            endpoint: endpoint.with_source(settings.source),
             speaker: Speaker::new(&settings.conversation, shared),
         }
     }
@@ -46,19 +43,11 @@ impl TcpCheck {
     }
 
     async fn speak(&mut self, trace: &mut RunRecorder<'_>) -> Result<(), Problem> {
-        let TcpSettings {
-            address,
-            preference,
-            source,
-            ..
-        } = &self.settings;
-        let allowance = self.speaker.begin(trace.report);
-        let resolver = &self.network.resolver;
-        let (stream, peer) = dial_from(resolver, address, *preference, *source, trace).await?;
-        let stream = Stream::tcp(stream, &allowance)?;
-        self.speaker
-            .speak(stream, &peer.to_string(), &address.host, trace)
-            .await?;
+        let read_budget = self.speaker.begin(trace.report);
+        // The dialogue decides when TLS begins.
+        let (stream, peer) = self.endpoint.connect(&read_budget, trace).await?;
+        let host = &self.endpoint.address().host;
+        self.speaker.speak(stream, &peer.to_string(), host, trace).await?;
         trace.answered();
         Ok(())
     }

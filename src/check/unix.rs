@@ -4,9 +4,9 @@ use super::Shared;
 use super::dialogue::{self, Speaker};
 use crate::config::unix::UnixSettings;
 use crate::model::{Family, Problem, Report};
-use crate::net::run_recorder::{Phase, RunRecorder, Step};
-use crate::net::stream::Stream;
-use crate::net::tls::CERTIFICATE_NOT_AFTER;
+use crate::net::certificates::CERTIFICATE_NOT_AFTER;
+use crate::net::endpoint::connect_unix;
+use crate::net::run_recorder::RunRecorder;
 
 /// What a certificate is asked for where no name is configured and none is verified; TLS needs one.
 const NO_HOST: &str = "localhost";
@@ -44,11 +44,9 @@ impl UnixCheck {
     }
 
     async fn speak(&mut self, trace: &mut RunRecorder<'_>) -> Result<(), Problem> {
-        let allowance = self.speaker.begin(trace.report);
+        let read_budget = self.speaker.begin(trace.report);
+        let stream = connect_unix(&self.settings.path, &read_budget, trace).await?;
         let peer = self.settings.target();
-        trace.enter(Phase::Connect);
-        trace.at(Step::Doing(format!("connecting to {peer}").into()));
-        let stream = Stream::unix(&self.settings.path, &allowance).await?;
         self.speaker.speak(stream, &peer, NO_HOST, trace).await?;
         trace.answered();
         Ok(())

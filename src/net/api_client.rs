@@ -1,10 +1,5 @@
-//! Requests to the HTTP interfaces of servers (a broker's management, an object store, a container engine): one kept
-//! connection a check, over TCP, TLS or a Unix socket, and answers of bounded size. A kept connection is replaced when the
-//! server closed it, and when it is [`MAX_CONNECTION_AGE`] old.
-
-use std::fmt::Display;
-use std::path::PathBuf;
-use std::sync::Arc;
+//! A client of the HTTP API of a server, such as the management of a broker or a container engine. It reuses one connection
+//! over TCP, TLS or a Unix socket, and bounds the size of responses.
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Request, StatusCode};
@@ -12,51 +7,25 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use tokio::time::Instant;
 
-use super::dial::dial;
-use super::http::{AnswerFirst, Driver, MAX_HEAD_BYTES, drive, problem};
-use super::network::Network;
+use super::endpoint::Endpoint;
+use super::http::{Driver, EarlyResponse, MAX_HEAD_BYTES, drive, problem};
+use super::read_budget::ReadBudget;
+use super::reusable::Reusable;
 use super::run_recorder::{Phase, RunRecorder, Step};
-use super::stream::{MAX_CONNECTION_AGE, ReadBudget, Stream};
-use super::tls::{CertificateRecorder, TlsClient};
-use crate::config::address::{AddressPreference, HostPort};
 use crate::model::{Problem, Reason};
 
-/// Where an interface is served.
-#[derive(Debug)]
-pub enum Endpoint {
-    /// At a host, behind TLS where there is a client for it.
-    Host {
-        /// The host.
-        address: HostPort,
-        /// Which of its addresses.
-        preference: AddressPreference,
-        /// The TLS side.
-        tls: Option<Box<TlsClient>>,
-    },
-    /// At a Unix socket.
-    Unix(PathBuf),
-}
+/// How many responses of the largest size a run may read.
+const MAX_LARGEST_RESPONSES: u64 = 4;
 
-impl Display for Endpoint {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Host { address, .. } => address.fmt(f),
-            Self::Unix(path) => path.display().fmt(f),
-        }
-    }
-}
-
-/// A client of one interface.
+/// A client of one API.
 pub struct ApiClient {
     endpoint: Endpoint,
-    network: Network,
-    /// Whether the connection is kept between requests of different runs.
+    /// Whether later runs reuse the connection.
     is_reusing: bool,
     max_body_bytes: usize,
-    allowance: ReadBudget,
-    connection: Option<Connection>,
+    read_budget: ReadBudget,
+    connection: Option<Reusable<Connection>>,
 }
 
 impl std::fmt::Debug for ApiClient {
@@ -70,93 +39,88 @@ impl std::fmt::Debug for ApiClient {
 struct Connection {
     sender: http1::SendRequest<Full<Bytes>>,
     driver: Option<Driver>,
-    made: Instant,
-    /// The certificates of its handshake: what a run over the kept connection knows of them.
-    certificates: Option<Arc<CertificateRecorder>>,
 }
 
-/// A whole answer.
+/// A complete response.
 #[derive(Debug)]
 pub struct Answer {
-    /// Its status.
+    /// The status.
     pub status: StatusCode,
-    /// Its header.
+    /// The header.
     pub headers: HeaderMap,
-    /// Its body.
+    /// The body.
     pub body: Bytes,
 }
 
 impl ApiClient {
-    /// A client of `endpoint`, which takes bodies of at most `max_body_bytes` and whose connection is kept between runs
-    /// where `is_reusing`.
-    pub fn new(endpoint: Endpoint, network: &Network, is_reusing: bool, max_body_bytes: usize) -> Self {
+    /// A client that accepts bodies of at most `max_body_bytes`. If `is_reusing`, later runs reuse its connection.
+    pub fn new(endpoint: Endpoint, is_reusing: bool, max_body_bytes: usize) -> Self {
         Self {
             endpoint,
-            network: network.clone(),
             is_reusing,
             max_body_bytes,
-            // What all requests of a run may bring; the single bodies are bounded closer.
-            allowance: ReadBudget::new(4 * (max_body_bytes + MAX_HEAD_BYTES) as u64),
+            read_budget: ReadBudget::new(MAX_LARGEST_RESPONSES * (max_body_bytes + MAX_HEAD_BYTES) as u64),
             connection: None,
         }
     }
 
-    /// Begins a run.
+    /// Begins a run. Closes the connection if it may not be reused.
     pub fn begin(&mut self) {
-        self.allowance.renew();
+        self.read_budget.renew();
         let is_reusing = self.is_reusing;
         self.connection
-            .take_if(|kept| !is_reusing || kept.made.elapsed() >= MAX_CONNECTION_AGE);
+            .take_if(|connection| !is_reusing || !connection.is_current(None));
     }
 
-    /// Closes the connection: the next request makes a new one.
+    /// Closes the connection. The next request opens a new one.
     pub fn close(&mut self) {
         self.connection = None;
     }
 
-    /// Requests, and takes the whole answer. The request has a path and a `Host`; `doing` says in messages what it is for,
-    /// as in "asking for the nodes". Where the server closed a kept connection meanwhile, a new one is made, once.
+    /// Sends a request, and reads the complete response. The request needs a path and a `Host`. Messages contain `doing`,
+    /// such as "asking for the nodes". If the server closed the reused connection, the request is retried once.
     ///
     /// # Errors
-    /// Why there is no whole answer. An answer of any status is one.
+    /// Why there is no complete response. A response with any status is not an error.
     pub async fn request(
         &mut self,
         request: Request<Full<Bytes>>,
         doing: &str,
-        trace: &mut RunRecorder<'_>,
+        recorder: &mut RunRecorder<'_>,
     ) -> Result<Answer, Problem> {
-        // What is cancelled here is not kept: the connection goes back only after a whole answer.
-        if let Some(kept) = self.connection.take()
-            && let Some(result) = self.exchange(kept, request.clone(), doing, trace, true).await
+        // The connection is put back after a complete response only, so cancelling the run closes it.
+        if let Some(reused) = self.connection.take()
+            && let Some(result) = self
+                .exchange(reused, request.clone(), doing, recorder, true)
+                .await
         {
             return result;
         }
-        let new = self.connect(trace).await?;
-        self.exchange(new, request, doing, trace, false)
+        let new = self.connect(recorder).await?;
+        self.exchange(new, request, doing, recorder, false)
             .await
-            .unwrap_or_else(|| Err(Problem::new(Reason::Closed, self.closed(doing))))
+            .unwrap_or_else(|| {
+                let message = format_args!(
+                    "{}, {doing}: it closed the connection before the end",
+                    self.endpoint
+                );
+                Err(Problem::new(Reason::Closed, message))
+            })
     }
 
-    fn closed(&self, doing: &str) -> String {
-        format!(
-            "{}, {doing}: it closed the connection before the end",
-            self.endpoint
-        )
-    }
-
-    /// One exchange; `None` where a kept connection turns out to be closed before any of the answer came.
+    /// Sends one request. `None` if the server closed a reused connection before it sent any of the response.
     async fn exchange(
         &mut self,
-        mut connection: Connection,
+        mut connection: Reusable<Connection>,
         request: Request<Full<Bytes>>,
         doing: &str,
-        trace: &mut RunRecorder<'_>,
-        is_kept: bool,
+        recorder: &mut RunRecorder<'_>,
+        is_reused: bool,
     ) -> Option<Result<Answer, Problem>> {
-        trace.enter(Phase::Processing);
-        trace.at(Step::Doing(format!("{doing} at {}", self.endpoint).into()));
+        recorder.enter(Phase::Processing);
+        recorder.at(Step::Doing(format!("{doing} at {}", self.endpoint).into()));
         let failed = |error: &hyper::Error| Err(problem(error, &self.endpoint, doing));
-        let Connection { sender, driver, .. } = &mut connection;
+        let Connection { sender, driver } = &mut *connection;
         let response = async {
             sender.ready().await?;
             sender.send_request(request).await
@@ -164,11 +128,11 @@ impl ApiClient {
         let response = match drive(driver, response).await {
             Ok(response) => response,
             Err(error) => {
-                let is_stale = problem(&error, &self.endpoint, doing).reason == Reason::Closed;
-                return (!(is_kept && is_stale)).then(|| failed(&error));
+                let is_closed = problem(&error, &self.endpoint, doing).reason == Reason::Closed;
+                return (!(is_reused && is_closed)).then(|| failed(&error));
             }
         };
-        trace.enter(Phase::Transfer);
+        recorder.enter(Phase::Transfer);
         let (head, body) = response.into_parts();
         let body = match read(driver, body, self.max_body_bytes).await {
             Ok(Some(body)) => body,
@@ -181,10 +145,8 @@ impl ApiClient {
             }
             Err(error) => return Some(failed(&error)),
         };
-        trace.leave();
-        if trace.certificates.is_none() {
-            trace.certificates.clone_from(&connection.certificates);
-        }
+        recorder.leave();
+        connection.record_certificates(recorder);
         if connection.driver.is_some() {
             self.connection = Some(connection);
         }
@@ -195,43 +157,24 @@ impl ApiClient {
         }))
     }
 
-    async fn connect(&mut self, trace: &mut RunRecorder<'_>) -> Result<Connection, Problem> {
-        let allowance = &self.allowance;
-        let is_tls = matches!(&self.endpoint, Endpoint::Host { tls: Some(_), .. });
-        let stream = match &mut self.endpoint {
-            Endpoint::Unix(path) => Stream::unix(path, allowance).await?,
-            Endpoint::Host {
-                address,
-                preference,
-                tls,
-            } => {
-                let (stream, peer) = dial(&self.network.resolver, address, *preference, trace).await?;
-                match tls {
-                    None => Stream::tcp(stream, allowance)?,
-                    Some(tls) => Stream::tls(
-                        tls.handshake(stream, peer, &address.host, trace).await?,
-                        allowance,
-                    ),
-                }
-            }
-        };
+    async fn connect(&mut self, recorder: &mut RunRecorder<'_>) -> Result<Reusable<Connection>, Problem> {
+        let stream = self.endpoint.connect(&self.read_budget, recorder).await?;
         let handshake = http1::Builder::new()
             .max_buf_size(MAX_HEAD_BYTES)
             .max_header_size(MAX_HEAD_BYTES)
-            .handshake(TokioIo::new(AnswerFirst::new(stream)));
+            .handshake(TokioIo::new(EarlyResponse::new(stream)));
         let (sender, connection) = handshake
             .await
             .map_err(|error| problem(&error, &self.endpoint, "connecting"))?;
-        Ok(Connection {
+        let connection = Connection {
             sender,
             driver: Some(Box::pin(connection)),
-            made: Instant::now(),
-            certificates: trace.certificates.clone().filter(|_| is_tls),
-        })
+        };
+        Ok(Reusable::new(connection, None, recorder))
     }
 }
 
-/// The whole body; `None` where it is longer than `most`.
+/// Reads the whole body; `None` if it is longer than `most`.
 async fn read(
     driver: &mut Option<Driver>,
     mut body: Incoming,
@@ -259,7 +202,7 @@ mod tests {
     use super::*;
     use crate::model::Report;
 
-    /// Answers each connection's requests with these, then closes it.
+    /// Sends these responses on each connection, then closes it.
     fn serve(path: &std::path::Path, connections: Vec<Vec<&'static str>>) {
         let listener = UnixListener::bind(path).unwrap();
         tokio::spawn(async move {
@@ -275,22 +218,17 @@ mod tests {
     }
 
     fn client(path: &std::path::Path, is_reusing: bool) -> ApiClient {
-        ApiClient::new(
-            Endpoint::Unix(path.to_owned()),
-            &Network::default(),
-            is_reusing,
-            8,
-        )
+        ApiClient::new(Endpoint::Unix(path.to_owned()), is_reusing, 8)
     }
 
     async fn get(client: &mut ApiClient) -> Result<String, Problem> {
         let mut report = Report::default();
-        let mut trace = RunRecorder::new(&mut report);
+        let mut recorder = RunRecorder::new(&mut report);
         let request = Request::get("/")
             .header("Host", "localhost")
             .body(Full::default());
         client.begin();
-        let answer = client.request(request.unwrap(), "asking", &mut trace).await?;
+        let answer = client.request(request.unwrap(), "asking", &mut recorder).await?;
         Ok(format!(
             "{} {}",
             answer.status.as_u16(),
@@ -302,7 +240,7 @@ mod tests {
     const LONG: &str = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n123456789";
 
     #[tokio::test]
-    async fn a_connection_is_kept_and_replaced_when_the_server_closed_it() {
+    async fn a_connection_is_reused_and_replaced_when_the_server_closed_it() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("api.sock");
         serve(&path, vec![vec![FINE, FINE], vec![FINE, "garbage\r\n\r\n"]]);
@@ -316,7 +254,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_is_kept_for_a_minute() {
+    async fn a_connection_is_reused_for_a_minute() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("api.sock");
         serve(&path, vec![vec![FINE, FINE], vec![LONG]]);
@@ -325,13 +263,13 @@ mod tests {
             client
                 .connection
                 .iter_mut()
-                .for_each(|kept| kept.made -= Duration::from_secs(age));
+                .for_each(|connection| connection.make_older(Duration::from_secs(age)));
             assert_eq!(get(&mut client).await, Ok("200 fine".to_owned()));
         }
         client
             .connection
             .iter_mut()
-            .for_each(|kept| kept.made -= Duration::from_secs(1));
+            .for_each(|connection| connection.make_older(Duration::from_secs(1)));
         assert_eq!(
             get(&mut client).await.unwrap_err().reason,
             Reason::Limit,
@@ -340,7 +278,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_fresh_connection_each_run_where_that_is_asked_for() {
+    async fn without_reuse_every_run_opens_a_connection() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("api.sock");
         serve(&path, vec![vec![FINE], vec![FINE], vec![]]);
@@ -352,7 +290,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_is_bounded() {
+    async fn a_response_is_bounded() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("api.sock");
         serve(&path, vec![vec![LONG]]);
@@ -367,7 +305,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_before_the_request_is_an_answer() {
+    async fn a_response_before_the_request_is_accepted() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("api.sock");
         let listener = UnixListener::bind(&path).unwrap();

@@ -76,7 +76,7 @@ impl From<ConnectError> for Problem {
             ConnectError::Io { cause, .. } => (shortage::of(cause), Reason::Unreachable),
             _ => (None, Reason::Unreachable),
         };
-        shortage::found(shortage, reason, error)
+        shortage::problem_or(shortage, reason, error)
     }
 }
 

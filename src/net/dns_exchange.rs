@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest};
 use tokio::net::UdpSocket;
 
 use crate::model::{Problem, Reason};
-use crate::net::{dial, shortage, tls};
+use crate::net::{io_error, shortage, tls};
 
 /// The longest message there is: over connections, two bytes tell its length (RFC 1035, section 4.2.2).
 pub const MAX_MESSAGE: usize = u16::MAX as usize;
@@ -39,7 +39,7 @@ pub async fn udp(peer: SocketAddr, source: Option<IpAddr>) -> Result<UdpSocket, 
     let from = source.unwrap_or(any);
     let socket = UdpSocket::bind(SocketAddr::new(from, 0))
         .await
-        .map_err(|error| dial::unbound(from, error))
+        .map_err(|error| io_error::explain_bind(from, error))
         .and_then(shortage::keep_reserve)
         .map_err(|error| failed(peer, &error))?;
     let connected = socket.connect(peer).await;
@@ -153,7 +153,7 @@ fn answers(answer: &Message, question: &Message) -> bool {
 
 /// The problem of a socket for datagrams.
 fn failed(peer: SocketAddr, error: &io::Error) -> Problem {
-    dial::problem_at(peer, error, format_args!("asking {peer} in a datagram: {error}"))
+    io_error::connect_problem(peer, error, format_args!("asking {peer} in a datagram: {error}"))
 }
 
 /// The problem of a connection.
@@ -164,13 +164,13 @@ pub fn broken(peer: SocketAddr, error: &io::Error) -> Problem {
     match fault {
         Some(fault) => Problem::new(
             Reason::Tls,
-            format_args!("asking {peer}: {}", tls::fault_text(fault)),
+            format_args!("asking {peer}: {}", tls::error_text(fault)),
         ),
         None if error.kind() == io::ErrorKind::UnexpectedEof => {
             let message =
                 format_args!("asking {peer}: it closed the connection before the answer was complete");
             Problem::new(Reason::Closed, message)
         }
-        None => dial::problem_at(peer, error, format_args!("asking {peer}: {error}")),
+        None => io_error::connect_problem(peer, error, format_args!("asking {peer}: {error}")),
     }
 }

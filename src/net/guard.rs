@@ -1,5 +1,4 @@
-//! The guard of `/probe` where connections are made: every address of a gated run is judged before it is connected to, that
-//! of a redirect too, and refusals are counted.
+//! The guard of `/probe`: judges every address of a probe before it is connected to, redirects included, and counts refusals.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -8,12 +7,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::config::probe::{GuardRules, TargetRefusal};
 use crate::model::{Problem, Reason};
 
-/// Number of refusals by reason, shared by all gates of an exporter.
+/// The number of refusals by reason, shared by all guards of an exporter.
 #[derive(Debug, Default)]
 pub struct Refusals([AtomicU64; TargetRefusal::ALL.len()]);
 
 impl Refusals {
-    /// Counts one.
+    /// Counts a refusal.
     pub fn count(&self, refusal: TargetRefusal) {
         let position = TargetRefusal::ALL.iter().position(|known| *known == refusal);
         if let Some(count) = position.and_then(|position| self.0.get(position)) {
@@ -21,7 +20,7 @@ impl Refusals {
         }
     }
 
-    /// The reasons with their counts.
+    /// Every reason with its count.
     pub fn all(&self) -> Vec<(&'static str, u64)> {
         let counts = self.0.iter().map(|count| count.load(Ordering::Relaxed));
         TargetRefusal::ALL
@@ -32,57 +31,58 @@ impl Refusals {
     }
 }
 
-/// What the run of a probe has to pass.
+/// The guard of one probe.
 #[derive(Debug)]
 pub struct ProbeGuard {
-    guard: Arc<GuardRules>,
+    rules: Arc<GuardRules>,
     refusals: Arc<Refusals>,
     has_refused: AtomicBool,
 }
 
 impl ProbeGuard {
-    /// A gate with this guard.
-    pub fn new(guard: Arc<GuardRules>, refusals: Arc<Refusals>) -> Self {
+    /// A guard with these rules.
+    pub fn new(rules: Arc<GuardRules>, refusals: Arc<Refusals>) -> Self {
         Self {
-            guard,
+            rules,
             refusals,
             has_refused: AtomicBool::new(false),
         }
     }
 
-    /// Whether it refused something that the run can't do without. The system's refusals have the same reason, `permission`.
+    /// Whether the guard refused a target that the run needs. The reason `permission` does not show it, since the system's
+    /// refusals have the same one.
     pub fn has_refused(&self) -> bool {
         self.has_refused.load(Ordering::Relaxed)
     }
 
-    /// Judges what a request asks for, before anything is resolved.
+    /// Judges the target of a request, before it is resolved.
     ///
     /// # Errors
-    /// Why it is refused; it was counted.
+    /// Why it is refused. The refusal is counted.
     pub fn judge_request(&self, host: &str, port: Option<u16>) -> Result<(), TargetRefusal> {
-        self.counted(self.guard.judge_request(host, port))
+        self.count_refusal(self.rules.judge_request(host, port))
     }
 
-    /// Judges what a proxy is asked for.
+    /// Judges the target that a proxy connects to.
     ///
     /// # Errors
-    /// Why it is refused; it was counted.
+    /// Why it is refused. The refusal is counted.
     pub fn judge_proxied(&self, host: &str, port: u16) -> Result<(), TargetRefusal> {
-        self.counted(self.guard.judge_proxied(host, port))
+        self.count_refusal(self.rules.judge_proxied(host, port))
     }
 
     /// Judges the path of a Unix socket.
     ///
     /// # Errors
-    /// Why it is refused; it was counted.
+    /// Why it is refused. The refusal is counted.
     pub fn judge_path(&self, path: &str) -> Result<(), TargetRefusal> {
-        self.counted(self.guard.judge_path(path))
+        self.count_refusal(self.rules.judge_path(path))
     }
 
-    /// The addresses of a host that may be connected to.
+    /// Keeps the addresses of a host that may be connected to.
     ///
     /// # Errors
-    /// A problem with the reason `permission` where there is none; it was counted.
+    /// A problem with the reason `permission` if there is none. The refusal is counted.
     pub fn admit(
         &self,
         host: &str,
@@ -90,7 +90,7 @@ impl ProbeGuard {
         port: Option<u16>,
     ) -> Result<Vec<IpAddr>, Problem> {
         let mut refused = None;
-        addresses.retain(|address| match self.guard.judge(host, *address, port) {
+        addresses.retain(|address| match self.rules.judge(host, *address, port) {
             Ok(()) => true,
             Err(refusal) => {
                 refused.get_or_insert((*address, refusal));
@@ -112,7 +112,7 @@ impl ProbeGuard {
         }
     }
 
-    fn counted(&self, verdict: Result<(), TargetRefusal>) -> Result<(), TargetRefusal> {
+    fn count_refusal(&self, verdict: Result<(), TargetRefusal>) -> Result<(), TargetRefusal> {
         if let Err(refusal) = verdict {
             self.count(refusal);
         }
@@ -130,14 +130,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn allowed_addresses_are_taken_and_a_refusal_is_counted_once() {
+    fn allowed_addresses_are_kept_and_a_refusal_is_counted_once() {
         let refusals = Arc::new(Refusals::default());
-        let gate = ProbeGuard::new(Arc::default(), refusals.clone());
+        let guard = ProbeGuard::new(Arc::default(), refusals.clone());
         let open: IpAddr = "192.0.2.1".parse().unwrap();
         let local: IpAddr = "127.0.0.1".parse().unwrap();
-        assert_eq!(gate.admit("x", vec![local, open], Some(80)), Ok(vec![open]));
-        assert!(!gate.has_refused());
-        let problem = gate
+        assert_eq!(guard.admit("x", vec![local, open], Some(80)), Ok(vec![open]));
+        assert!(!guard.has_refused());
+        let problem = guard
             .admit("x", vec![local, "::1".parse().unwrap()], Some(80))
             .unwrap_err();
         assert_eq!(
@@ -151,6 +151,6 @@ mod tests {
             .filter(|(_, count)| *count > 0)
             .collect();
         assert_eq!(counted, [("loopback", 1)]);
-        assert!(gate.has_refused());
+        assert!(guard.has_refused());
     }
 }

@@ -2,15 +2,21 @@
 //! addresses of probes. Nothing here knows a kind of check.
 
 pub mod api_client;
+pub mod certificates;
+pub mod connect;
 pub mod dbus;
 pub mod dial;
 pub mod dns_exchange;
+pub mod endpoint;
 pub mod guard;
 pub mod http;
+pub mod io_error;
 pub mod network;
 pub mod probe_samples;
 pub mod proxy;
+pub mod read_budget;
 pub mod resolve;
+pub mod reusable;
 pub mod run_recorder;
 pub mod shortage;
 pub mod stream;

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use super::certificates::SystemTrust;
 use super::resolve::{Resolver, ResolverFiles};
-use super::tls::SystemTrust;
 
 /// Name resolution and the system's certificate authorities. Clones share both.
 #[derive(Clone, Debug, Default)]

@@ -30,7 +30,7 @@ pub const FAMILIES: &[&Family] = &[&DNS_LOOKUP_TIME, &IP_PROTOCOL, &IP_ADDR_HASH
 
 /// Tells which address of the target is taken, and how long finding it took. Of a run that resolves several names
 /// (redirects), the first one counts; says whether this was it.
-pub fn resolved(report: &mut Report, address: IpAddr, lookup: Duration) -> bool {
+pub fn record_resolved(report: &mut Report, address: IpAddr, lookup: Duration) -> bool {
     let is_told = |samples: &Vec<Sample>| samples.iter().any(|sample| sample.family == &IP_PROTOCOL);
     if report.probe.as_ref().is_none_or(is_told) {
         return false;
@@ -42,7 +42,7 @@ pub fn resolved(report: &mut Report, address: IpAddr, lookup: Duration) -> bool 
 }
 
 /// Tells that the target has no address, and how long finding that out took.
-pub fn unresolved(report: &mut Report, lookup: Duration) {
+pub fn record_unresolved(report: &mut Report, lookup: Duration) {
     let is_told = |samples: &Vec<Sample>| samples.iter().any(|sample| sample.family == &IP_PROTOCOL);
     if report.probe.as_ref().is_some_and(|samples| !is_told(samples)) {
         report.push_probe_sample(&DNS_LOOKUP_TIME, Vec::new(), lookup.as_secs_f64());
@@ -52,7 +52,7 @@ pub fn unresolved(report: &mut Report, lookup: Duration) {
 }
 
 /// Tells that of several addresses this one answered.
-pub fn connected(report: &mut Report, address: IpAddr) {
+pub fn record_connected(report: &mut Report, address: IpAddr) {
     for sample in report.probe.iter_mut().flatten() {
         if sample.family == &IP_PROTOCOL {
             sample.value = protocol(address);
@@ -84,12 +84,12 @@ mod tests {
     fn only_a_probe_is_told_and_only_of_the_first_address() {
         let (v4, v6): (IpAddr, IpAddr) = ([127, 0, 0, 1].into(), "::1".parse().unwrap());
         let mut report = Report::default();
-        assert!(!resolved(&mut report, v4, Duration::ZERO));
+        assert!(!record_resolved(&mut report, v4, Duration::ZERO));
         assert!(report.probe.is_none());
         report.probe = Some(Vec::new());
-        assert!(resolved(&mut report, v6, Duration::from_millis(2)));
-        assert!(!resolved(&mut report, v6, Duration::from_millis(3)));
-        connected(&mut report, v4);
+        assert!(record_resolved(&mut report, v6, Duration::from_millis(2)));
+        assert!(!record_resolved(&mut report, v6, Duration::from_millis(3)));
+        record_connected(&mut report, v4);
         let values: Vec<f64> = report.probe.unwrap().iter().map(|sample| sample.value).collect();
         // The hash is the one that blackbox_exporter 0.23 shows for this address.
         assert_eq!(values, [0.002, 4.0, 3_668_918_509.0]);

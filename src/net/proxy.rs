@@ -6,8 +6,8 @@ use http::HeaderName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::dial;
 use super::http::{authorization, is_gone};
+use super::io_error;
 use crate::config::address::HostPort;
 use crate::config::http::ProxyServer;
 use crate::config::secret::Secret;
@@ -45,7 +45,7 @@ pub async fn tunnel(
     };
     let broken = |error: std::io::Error| {
         let address = &proxy.address;
-        dial::problem(
+        io_error::problem(
             &error,
             format_args!("asking the proxy {address} for {target}: {error}"),
         )

@@ -1,5 +1,5 @@
-//! What a network run writes down while it runs, so that a run that is cancelled at its deadline still says where it
-//! hung and how long each part took: a [`RunRecorder`] fills the report when it is dropped, however that happens.
+//! Records what a run does while it runs. The records reach the report when the run ends, also when it is cancelled at its
+//! deadline, so the report shows where the run stopped and how long each phase took.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,23 +9,23 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::tls::CertificateRecorder;
+use super::certificates::CertificateRecorder;
 pub use crate::model::Phase;
 use crate::model::Report;
 
-/// What a run needs at the end, beside waiting, on a machine that is busy.
+/// The time that a run needs after its last wait, on a busy machine.
 const REST: Duration = Duration::from_millis(200);
 
-/// What a run is doing; shown where it is cancelled, and in its journal.
+/// What a run is doing. Shown in the message of a timeout and in the debug log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Nothing yet.
     Starting,
-    /// Asking for the addresses of a name.
+    /// Resolving a name.
     Resolving(String),
     /// Connecting to an address.
     Connecting(SocketAddr),
-    /// Asking a proxy for a connection to a target.
+    /// Waiting for a proxy to connect to a target.
     Tunnelling(String),
     /// In the TLS handshake with an address.
     Handshake(SocketAddr),
@@ -33,9 +33,9 @@ pub enum Step {
     Waiting,
     /// Reading the body, this many bytes so far.
     Reading(u64),
-    /// Looking at the body.
+    /// Evaluating the body.
     Judging,
-    /// What a kind does that no other one does, as in "asking for the queue jobs".
+    /// A step of one kind, such as "asking for the queue jobs".
     Doing(Cow<'static, str>),
 }
 
@@ -49,28 +49,28 @@ impl fmt::Display for Step {
             Self::Handshake(peer) => write!(f, "in the TLS handshake with {peer} (is it a port with TLS?)"),
             Self::Waiting => f.write_str("waiting for the response"),
             Self::Reading(bytes) => write!(f, "reading the body, {bytes} bytes so far"),
-            Self::Judging => f.write_str("looking at the body"),
+            Self::Judging => f.write_str("evaluating the body"),
             Self::Doing(what) => f.write_str(what),
         }
     }
 }
 
-/// The notes of one run.
+/// Records the steps, phases and certificates of one run.
 #[derive(Debug)]
 pub struct RunRecorder<'r> {
-    /// Where they end up.
+    /// The report of the run.
     pub report: &'r mut Report,
-    /// The start of the run.
+    /// The start of the response time.
     pub started: Instant,
     step: Step,
     /// The certificates of the last TLS handshake.
     pub certificates: Option<Arc<CertificateRecorder>>,
     current: Option<(Phase, Instant)>,
-    ended: bool,
+    has_ended: bool,
 }
 
 impl<'r> RunRecorder<'r> {
-    /// Starts the notes of a run.
+    /// Starts to record a run.
     pub fn new(report: &'r mut Report) -> Self {
         Self {
             report,
@@ -78,11 +78,11 @@ impl<'r> RunRecorder<'r> {
             step: Step::Starting,
             certificates: None,
             current: None,
-            ended: false,
+            has_ended: false,
         }
     }
 
-    /// Notes what is being done from here on.
+    /// Begins a step, and adds it to the debug log.
     pub fn at(&mut self, step: Step) {
         let is_progress = matches!((&self.step, &step), (Step::Reading(_), Step::Reading(_)));
         if !is_progress {
@@ -91,24 +91,24 @@ impl<'r> RunRecorder<'r> {
         self.step = step;
     }
 
-    /// Says more about what is being done, without another line in the journal.
-    pub fn still(&mut self, step: Step) {
+    /// Updates the current step without another line in the debug log.
+    pub fn update_step(&mut self, step: Step) {
         self.step = step;
     }
 
-    /// What is being done.
+    /// The current step.
     pub fn step(&self) -> &Step {
         &self.step
     }
 
-    /// Ends the current phase, if there is one, and begins this one.
+    /// Ends the current phase, if there is one, and begins this one. Returns the current time.
     pub fn enter(&mut self, phase: Phase) -> Instant {
         let now = self.leave();
         self.current = Some((phase, now));
         now
     }
 
-    /// Ends the current phase; the moment of that.
+    /// Ends the current phase. Returns the current time.
     pub fn leave(&mut self) -> Instant {
         let now = Instant::now();
         if let Some((phase, since)) = self.current.take() {
@@ -117,7 +117,7 @@ impl<'r> RunRecorder<'r> {
         now
     }
 
-    /// Notes that the target has answered up to here. What this process lost meanwhile is not the target's time.
+    /// Records the response time: until now, without the time that this process lost.
     pub fn answered(&mut self) {
         let now = self.leave();
         let lost = self.report.lost.lost();
@@ -129,35 +129,72 @@ impl<'r> RunRecorder<'r> {
         self.report.phases.spent(phase)
     }
 
-    /// How long to wait for what may not come: `wait`, but no longer than leaves a tenth of the time before the deadline for
-    /// the rest of the run, so that the run itself says what did not come. Of a short time it leaves up to a quarter: a
-    /// machine under load is away for longer than a tenth of it.
+    /// How long to wait for something that may not come: `wait`, or less if the deadline is near. A tenth of the time before
+    /// the deadline is left, so that the run can report what did not come. Of a short time up to a quarter is left, since a
+    /// busy machine may pause a run for longer than a tenth of it.
     pub fn within(&self, wait: Duration) -> Duration {
         let Some(deadline) = self.report.deadline else {
             return wait;
         };
         let left = deadline.saturating_duration_since(Instant::now());
         let rest = (left / 10).max(REST.min(left / 4));
-        // Whole milliseconds, for messages that tell it.
+        // Whole milliseconds, since messages show it.
         let most = (left - rest).as_millis();
         wait.min(Duration::from_millis(u64::try_from(most).unwrap_or(u64::MAX)))
     }
 
-    /// Notes that the run came to its end by itself, so that the step is of no interest.
+    /// Marks the run as complete. The report of a run that is not complete shows its last step.
     pub fn end(&mut self) {
-        self.ended = true;
+        self.has_ended = true;
+    }
+
+    /// Whether the run is complete.
+    pub fn has_ended(&self) -> bool {
+        self.has_ended
     }
 }
 
 impl Drop for RunRecorder<'_> {
     fn drop(&mut self) {
         self.leave();
-        if !self.ended {
+        if !self.has_ended {
             self.report.step = self.step.to_string().into();
         }
         if let Some(sample) = self.certificates.as_ref().and_then(|recorder| recorder.sample()) {
             self.report.samples.push(sample);
         }
+    }
+}
+
+/// What a run of one kind finds out, in addition to what every run records.
+pub trait Findings {
+    /// Adds the findings to the report. Called once, when the run ends or is cancelled. All phases are complete then.
+    fn record(&mut self, recorder: &mut RunRecorder<'_>);
+}
+
+/// A run with findings. They reach the report when this is dropped.
+#[derive(Debug)]
+pub struct RecordedRun<'r, F: Findings> {
+    /// The recorder of the run.
+    pub recorder: RunRecorder<'r>,
+    /// What the run has found out so far.
+    pub findings: F,
+}
+
+impl<'r, F: Findings> RecordedRun<'r, F> {
+    /// Starts to record a run.
+    pub fn new(report: &'r mut Report, findings: F) -> Self {
+        Self {
+            recorder: RunRecorder::new(report),
+            findings,
+        }
+    }
+}
+
+impl<F: Findings> Drop for RecordedRun<'_, F> {
+    fn drop(&mut self) {
+        self.recorder.leave();
+        self.findings.record(&mut self.recorder);
     }
 }
 
@@ -187,21 +224,44 @@ mod tests {
     }
 
     #[test]
-    fn a_cancelled_run_says_where_it_hung() {
+    fn the_report_of_a_cancelled_run_shows_its_last_step() {
         let pause = Duration::from_millis(2);
         let mut report = Report::default();
-        let mut trace = RunRecorder::new(&mut report);
-        trace.enter(Phase::Connect);
+        let mut recorder = RunRecorder::new(&mut report);
+        recorder.enter(Phase::Connect);
         std::thread::sleep(pause);
-        let entered = trace.enter(Phase::Processing);
-        trace.at(Step::Reading(17));
+        let entered = recorder.enter(Phase::Processing);
+        recorder.at(Step::Reading(17));
         std::thread::sleep(pause);
-        let left = trace.leave();
-        assert!(trace.spent(Phase::Connect) >= pause);
-        assert_eq!(trace.spent(Phase::Processing), left - entered);
-        assert_eq!(trace.spent(Phase::Tls), Duration::ZERO);
-        drop(trace);
+        let left = recorder.leave();
+        assert!(recorder.spent(Phase::Connect) >= pause);
+        assert_eq!(recorder.spent(Phase::Processing), left - entered);
+        assert_eq!(recorder.spent(Phase::Tls), Duration::ZERO);
+        drop(recorder);
         assert_eq!(report.step, "reading the body, 17 bytes so far");
         assert_eq!(report.response_time, None);
+    }
+
+    struct LastPhase(Phase);
+
+    impl Findings for LastPhase {
+        fn record(&mut self, recorder: &mut RunRecorder<'_>) {
+            let spent = recorder.spent(self.0);
+            recorder.report.log_step(|| format!("{} {spent:?}", self.0));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn findings_are_recorded_after_the_last_phase() {
+        let mut report = Report {
+            debug_log: Some(crate::model::DebugLog::new()),
+            ..Report::default()
+        };
+        let mut run = RecordedRun::new(&mut report, LastPhase(Phase::Connect));
+        run.recorder.enter(Phase::Connect);
+        tokio::time::advance(Duration::from_millis(5)).await;
+        drop(run);
+        assert_eq!(report.debug_log.unwrap().lines()[0].1, "connect 5ms");
+        assert_eq!(report.step, "starting");
     }
 }

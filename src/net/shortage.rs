@@ -22,7 +22,7 @@ const RESERVED_PART: u64 = 8;
 const MAX_RESERVED: u64 = 64;
 
 /// What the system lacks where it answers with this error; `None` where the error has another cause. What an error means
-/// depends on the call for some: [`at`] knows those of connections, [`of_thread`] those of threads.
+/// depends on the call for some: [`of_connect`] knows those of connections, [`of_thread`] those of threads.
 pub fn of_errno(error: Errno) -> Option<Shortage> {
     match error {
         // ENOSPC is what registering a socket for events answers beyond fs.epoll.max_user_watches (epoll_ctl(2)).
@@ -40,7 +40,7 @@ pub fn of_thread(error: &io::Error) -> Shortage {
 }
 
 /// What is lacking where a socket could not be connected to `peer`.
-pub fn at(peer: SocketAddr, error: &io::Error) -> Option<Shortage> {
+pub fn of_connect(peer: SocketAddr, error: &io::Error) -> Option<Shortage> {
     match Errno::from_io_error(error) {
         // No local port is left, or this machine has no address to send from (IPv6 is switched off, say).
         Some(Errno::ADDRNOTAVAIL) => has_address_for(peer).then_some(Shortage::Ports),
@@ -95,11 +95,11 @@ pub fn of_panic(text: &str) -> Option<Shortage> {
 
 /// The problem that `error` is: one of this process where that is the cause, else one with this reason.
 pub fn problem(reason: Reason, error: &(dyn Error + 'static), message: impl Display) -> Problem {
-    found(of(error), reason, message)
+    problem_or(of(error), reason, message)
 }
 
 /// The problem where `shortage` is what was found to be lacking.
-pub fn found(shortage: Option<Shortage>, reason: Reason, message: impl Display) -> Problem {
+pub fn problem_or(shortage: Option<Shortage>, reason: Reason, message: impl Display) -> Problem {
     match shortage {
         Some(shortage) => Problem::from_shortage(shortage, format_args!("{message} ({})", remedy(shortage))),
         None => Problem::new(reason, message),
@@ -170,13 +170,16 @@ mod tests {
     #[test]
     fn a_connection_that_gets_no_port_lacks_ports() {
         let here = "127.0.0.1:1".parse().unwrap();
-        assert_eq!(at(here, &error(Errno::ADDRNOTAVAIL)), Some(Shortage::Ports));
-        assert_eq!(at(here, &error(Errno::AGAIN)), Some(Shortage::Ports));
-        assert_eq!(at(here, &error(Errno::CONNREFUSED)), None);
+        assert_eq!(
+            of_connect(here, &error(Errno::ADDRNOTAVAIL)),
+            Some(Shortage::Ports)
+        );
+        assert_eq!(of_connect(here, &error(Errno::AGAIN)), Some(Shortage::Ports));
+        assert_eq!(of_connect(here, &error(Errno::CONNREFUSED)), None);
         // Most machines have no route to an address of the documentation (RFC 3849).
         let nowhere = "[2001:db8::1]:1".parse().unwrap();
         if !has_address_for(nowhere) {
-            assert_eq!(at(nowhere, &error(Errno::ADDRNOTAVAIL)), None);
+            assert_eq!(of_connect(nowhere, &error(Errno::ADDRNOTAVAIL)), None);
         }
     }
 

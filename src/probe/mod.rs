@@ -211,7 +211,7 @@ impl Prober {
             ));
         };
         let mut shared = self.shared.clone();
-        shared.network.resolver = Arc::new(shared.network.resolver.gated(Some(guard.clone())));
+        shared.network.resolver = Arc::new(shared.network.resolver.with_guard(Some(guard.clone())));
         let target = targeted.settings.target();
         let build = move |settings: &KindSettings| Check::of(settings, &shared);
         let lost = Arc::clone(&self.lost);

@@ -63,7 +63,7 @@ impl Panic {
     pub fn into_problem(self) -> Problem {
         let text = self.payload.downcast_ref::<String>();
         match text.and_then(|text| shortage::of_panic(text).map(|shortage| (shortage, text))) {
-            Some((shortage, text)) => shortage::found(Some(shortage), Reason::Internal, text),
+            Some((shortage, text)) => shortage::problem_or(Some(shortage), Reason::Internal, text),
             None => Problem::new(Reason::Internal, &self),
         }
     }

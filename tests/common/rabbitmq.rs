@@ -16,8 +16,9 @@ use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 use upkeep_exporter::check::amqp::{Connection, Credentials, Login};
 use upkeep_exporter::config::secret::Secret;
 use upkeep_exporter::model::Report;
+use upkeep_exporter::net::read_budget::ReadBudget;
 use upkeep_exporter::net::run_recorder::RunRecorder;
-use upkeep_exporter::net::stream::{ReadBudget, Stream};
+use upkeep_exporter::net::stream::Stream;
 
 use super::servers::{Server, eventually, free_port, tool};
 use super::targets::tls::{Authority, Identity};

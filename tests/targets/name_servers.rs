@@ -96,7 +96,7 @@ async fn resolve(
 ) -> Result<BTreeSet<String>, Problem> {
     let deadline = deadline.map(|left| Instant::now() + left);
     let found = resolver
-        .resolve_for(name, None, AddressPreference::default(), deadline)
+        .resolve(name, None, AddressPreference::default(), deadline)
         .await?;
     Ok(found.iter().map(ToString::to_string).collect())
 }
@@ -419,7 +419,7 @@ async fn the_message_says_what_went_wrong() {
     let only_ip6 = AddressPreference::new(Some(IpProtocol::Ip6), Some(false));
     let problem = two
         .resolver
-        .resolve_for("m.good.good", None, only_ip6, None)
+        .resolve("m.good.good", None, only_ip6, None)
         .await
         .unwrap_err();
     assert_eq!(

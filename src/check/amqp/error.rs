@@ -6,7 +6,7 @@ use std::io;
 use amq_protocol::protocol::{channel, connection};
 
 use crate::model::{Problem, Reason};
-use crate::net::{dial, shortage, tls};
+use crate::net::{io_error, shortage, tls};
 
 /// Why the broker closed a channel or the connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,7 +58,7 @@ impl AmqpError {
     /// to make a new one before judging.
     pub fn is_stale(&self) -> bool {
         match self {
-            Self::Socket(error) => dial::reason(error) == Reason::Closed,
+            Self::Socket(error) => io_error::reason(error) == Reason::Closed,
             Self::Ended => true,
             // What the broker finds wrong with what we asked is told by this connection as well as by a new one.
             Self::ConnectionClosed(reply) => reply.code == CONNECTION_FORCED,
@@ -78,7 +78,7 @@ impl AmqpError {
     pub fn reason(&self) -> Reason {
         match self {
             Self::Socket(error) if rustls_fault(error).is_some() => Reason::Tls,
-            Self::Socket(error) => dial::reason(error),
+            Self::Socket(error) => io_error::reason(error),
             Self::Ended | Self::NoGreeting => Reason::Closed,
             Self::ConnectionClosed(reply) | Self::ChannelClosed(reply) => reply.reason,
             Self::ConsumerCancelled(_) => Reason::Missing,
@@ -98,7 +98,7 @@ impl AmqpError {
             Self::Socket(error) => shortage::of(error),
             _ => None,
         };
-        shortage::found(
+        shortage::problem_or(
             shortage,
             self.reason(),
             format_args!("{server}, {doing}: {self}{advice}"),
@@ -195,7 +195,7 @@ fn rustls_fault(error: &io::Error) -> Option<&rustls::Error> {
 
 fn socket_text(error: &io::Error) -> String {
     match rustls_fault(error) {
-        Some(fault) => tls::fault_text(fault),
+        Some(fault) => tls::error_text(fault),
         None => error.to_string(),
     }
 }

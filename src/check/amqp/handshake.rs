@@ -4,7 +4,6 @@ use amq_protocol::frame::{AMQPFrame, ProtocolVersion};
 use amq_protocol::protocol::connection::{AMQPMethod, Open, Start, StartOk, Tune, TuneOk};
 use amq_protocol::protocol::{AMQPClass, constants::FRAME_MIN_SIZE};
 use amq_protocol::types::{AMQPValue, FieldTable};
-use tokio::time::Instant;
 
 use super::error::AmqpError;
 use super::frames::Frames;
@@ -90,7 +89,6 @@ impl Connection {
     ) -> Result<Self, AmqpError> {
         let mut connection = Self {
             frames: Frames::new(stream),
-            opened: Instant::now(),
             product: String::new(),
             version: String::new(),
             blocked: None,

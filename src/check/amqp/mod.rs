@@ -26,7 +26,6 @@ mod tests;
 use amq_protocol::frame::AMQPFrame;
 use amq_protocol::protocol::{AMQPClass, basic, channel as channels, connection};
 use amq_protocol::types::ShortString;
-use tokio::time::Instant;
 
 pub use self::channel::QueueState;
 pub use self::error::{AmqpError, Reply};
@@ -42,8 +41,6 @@ const CHANNEL: u16 = 1;
 #[derive(Debug)]
 pub struct Connection {
     frames: Frames,
-    /// When it was made.
-    pub opened: Instant,
     /// The broker's name for itself, "RabbitMQ"; empty where it has none.
     pub product: String,
     /// Its version; empty where it tells none.

@@ -12,8 +12,9 @@ use tokio::net::{UnixListener, UnixStream};
 use super::*;
 use crate::config::secret::Secret;
 use crate::model::{Reason, Report};
+use crate::net::read_budget::ReadBudget;
 use crate::net::run_recorder::RunRecorder;
-use crate::net::stream::{ReadBudget, Stream};
+use crate::net::stream::Stream;
 
 /// What the peer sends, each piece after it read something.
 type Script = Vec<Vec<u8>>;

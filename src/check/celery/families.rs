@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::judge::Length;
 use crate::config::celery::{CelerySettings, MAX_NAMED};
 use crate::model::{Family, Report, Sample};
-use crate::net::tls::CERTIFICATE_NOT_AFTER;
+use crate::net::certificates::CERTIFICATE_NOT_AFTER;
 
 static WORKERS: Family = Family::gauge(
     "upkeep_celery_workers",

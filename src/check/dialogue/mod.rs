@@ -26,9 +26,10 @@ use crate::config::place::Place;
 use crate::config::tcp::TcpOptions;
 use crate::config::yaml;
 use crate::model::{Problem, Reason, Report};
-use crate::net::dial;
+use crate::net::io_error;
+use crate::net::read_budget::ReadBudget;
 use crate::net::run_recorder::{Phase, RunRecorder, Step};
-use crate::net::stream::{ReadBudget, Stream};
+use crate::net::stream::Stream;
 use crate::net::tls::TlsClient;
 
 /// The most bytes that a run reads, TLS included.
@@ -51,7 +52,7 @@ pub struct Speaker {
     conversation: Conversation,
     tls: Option<TlsClient>,
     labels: Vec<Option<ExpectInfo>>,
-    allowance: ReadBudget,
+    read_budget: ReadBudget,
     judging: Judging,
 }
 
@@ -67,17 +68,17 @@ impl Speaker {
             conversation: conversation.clone(),
             tls: tls.map(|settings| TlsClient::new(settings, &[], &shared.network.trust)),
             labels: labels.collect(),
-            allowance: ReadBudget::new(MAX_BYTES),
+            read_budget: ReadBudget::new(MAX_BYTES),
             judging: Judging::new(&shared.workers),
         }
     }
 
     /// What the bytes of a connection count against. Begins a run, for a probe's answer too.
     pub fn begin(&self, report: &mut Report) -> ReadBudget {
-        self.allowance.renew();
+        self.read_budget.renew();
         report.push_probe_sample(&FAILED_DUE_TO_REGEX, Vec::new(), 0.0);
         report.push_probe_sample(&FAILED_DUE_TO_BYTES, Vec::new(), 0.0);
-        self.allowance.clone()
+        self.read_budget.clone()
     }
 
     /// Holds the dialogue with `peer`, whose certificate has to be for `host`.
@@ -116,7 +117,7 @@ impl Speaker {
                         trace.at(Step::Doing(waiting.clone().into()));
                         noted = Some(number);
                     }
-                    trace.still(Step::Doing(format!("{waiting}; {}", stepper.instead()).into()));
+                    trace.update_step(Step::Doing(format!("{waiting}; {}", stepper.instead()).into()));
                     let mut chunk = [0; CHUNK_BYTES];
                     match carrier.read(&mut chunk).await {
                         Ok(0) => stepper.close(),
@@ -200,12 +201,12 @@ async fn secured(
     };
     let doing = format!("in the TLS handshake with {peer} (is it a port with TLS?)");
     trace.at(Step::Doing(doing.into()));
-    Ok(Box::new(tls.secure(carrier, &peer, host, trace).await?))
+    Ok(Box::new(tls.handshake_over(carrier, &peer, host, trace).await?))
 }
 
 /// The problem of a connection that broke.
 fn broken(error: &io::Error, peer: &str, doing: &str) -> Problem {
-    dial::problem(error, format_args!("{peer}, {doing}: {error}"))
+    io_error::problem(error, format_args!("{peer}, {doing}: {error}"))
 }
 
 /// Holds the dialogue of a tcp check that is written in `text`, as YAML, with a server that sends `bytes` whatever it hears:

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::judge::Section;
 use crate::model::{Family, Phase, Report, Sample};
-use crate::net::tls::CERTIFICATE_NOT_AFTER;
+use crate::net::certificates::CERTIFICATE_NOT_AFTER;
 
 static RESPONSE_CODE: Family = Family::gauge(
     "upkeep_dns_response_code",

@@ -18,13 +18,13 @@ use super::workers::Judging;
 use crate::config::budget::Budget;
 use crate::config::dns::{DnsSettings, Transport, Validators};
 use crate::model::{Problem, Report};
+use crate::net::connect::ZoneIndex;
 use crate::net::dial;
-use crate::net::dial::dial_from;
 use crate::net::dns_exchange;
+use crate::net::endpoint::HostEndpoint;
 use crate::net::network::Network;
-use crate::net::run_recorder::{Phase, RunRecorder, Step};
-use crate::net::stream::{ReadBudget, Stream};
-use crate::net::tls::TlsClient;
+use crate::net::read_budget::ReadBudget;
+use crate::net::run_recorder::{Findings, Phase, RecordedRun, RunRecorder, Step};
 
 /// The most bytes that a run reads from a connection: one message, and its length.
 const MAX_BYTES: u64 = 2 + dns_exchange::MAX_MESSAGE as u64;
@@ -37,37 +37,39 @@ const LONG: Duration = Duration::from_secs(3600);
 pub struct DnsCheck {
     settings: Arc<DnsSettings>,
     network: Network,
-    tls: Option<TlsClient>,
-    allowance: ReadBudget,
+    endpoint: HostEndpoint,
+    read_budget: ReadBudget,
     judging: Judging,
 }
 
-/// A run. However it ends, a probe is told what there was until then.
-struct Run<'r> {
-    trace: RunRecorder<'r>,
+/// What a run has found out.
+#[derive(Default)]
+struct Found {
     numbers: Option<Numbers>,
 }
 
-impl Drop for Run<'_> {
-    fn drop(&mut self) {
-        self.trace.leave();
-        families::push_probe_samples(self.trace.report, self.numbers.as_ref());
+impl Findings for Found {
+    fn record(&mut self, recorder: &mut RunRecorder<'_>) {
+        families::push_probe_samples(recorder.report, self.numbers.as_ref());
     }
 }
 
 impl DnsCheck {
     /// A check with these settings.
     pub fn new(settings: &DnsSettings, shared: &Shared) -> Self {
-        let tls = match &settings.query.transport {
-            Transport::Tls(tls) => Some(TlsClient::new(tls, &[], &shared.network.trust)),
+        let DnsSettings { server, query } = settings;
+        let tls = match &query.transport {
+            Transport::Tls(tls) => Some(&**tls),
             Transport::Udp | Transport::Tcp => None,
         };
         Self {
+            endpoint: HostEndpoint::new(&shared.network, server, query.preference)
+                .with_source(query.source)
+                .with_tls(tls, &[]),
             settings: Arc::new(settings.clone()),
             judging: Judging::new(&shared.workers),
             network: shared.network.clone(),
-            tls,
-            allowance: ReadBudget::new(MAX_BYTES),
+            read_budget: ReadBudget::new(MAX_BYTES),
         }
     }
 
@@ -76,29 +78,27 @@ impl DnsCheck {
     /// # Errors
     /// The problem that made it fail.
     pub async fn run(&mut self, report: &mut Report) -> Result<(), Problem> {
-        let mut run = Run {
-            trace: RunRecorder::new(report),
-            numbers: None,
-        };
+        let mut run = RecordedRun::new(report, Found::default());
         let result = self.ask(&mut run).await;
-        run.trace.end();
+        run.recorder.end();
         result
     }
 
-    async fn ask(&mut self, run: &mut Run<'_>) -> Result<(), Problem> {
+    async fn ask(&mut self, run: &mut RecordedRun<'_, Found>) -> Result<(), Problem> {
         let question = self.question();
         let packed = dns_exchange::pack(&question)?;
         let answer = match self.settings.query.transport {
-            Transport::Udp => self.in_a_datagram(&question, &packed, &mut run.trace).await?,
+            Transport::Udp => self.in_a_datagram(&question, &packed, &mut run.recorder).await?,
             Transport::Tcp | Transport::Tls(_) => {
-                self.over_a_connection(&question, &packed, &mut run.trace).await?
+                self.over_a_connection(&question, &packed, &mut run.recorder)
+                    .await?
             }
         };
-        run.trace.answered();
+        run.recorder.answered();
         let query = &self.settings.query;
         let numbers = judge::numbers(&answer, query);
-        run.numbers = Some(numbers);
-        families::samples(&numbers, &mut run.trace.report.samples);
+        run.findings.numbers = Some(numbers);
+        families::samples(&numbers, &mut run.recorder.report.samples);
         let demands = query
             .validators
             .iter()
@@ -110,7 +110,7 @@ impl DnsCheck {
         // Its length is not known any more; texts are longer than what they are made of.
         let length = answer.to_vec().map_or(usize::MAX, |message| message.len());
         let settings = Arc::clone(&self.settings);
-        let wait = run.trace.within(LONG);
+        let wait = run.recorder.within(LONG);
         let judged = self.judging.judge(length, wait, move |budget| {
             judge::judge(&answer, &settings.query, budget)
         });
@@ -136,9 +136,9 @@ impl DnsCheck {
     ) -> Result<Message, Problem> {
         let DnsSettings { server, query } = &*self.settings;
         let resolver = &self.network.resolver;
-        let (addresses, _) =
-            dial::addresses(resolver, &server.host, Some(server.port), query.preference, trace).await?;
-        let peer = dial::Place::of(&server.host, server.port)?.at(addresses[0]);
+        let (host, port) = (&server.host, server.port);
+        let addresses = dial::resolve(resolver, host, Some(port), query.preference, trace).await?;
+        let peer = ZoneIndex::of(host)?.socket_addr(addresses.all[0], port);
         let socket = dns_exchange::udp(peer, query.source).await?;
         trace.enter(Phase::Processing);
         let step = format!("waiting for the answer of {peer}");
@@ -157,17 +157,8 @@ impl DnsCheck {
         packed: &[u8],
         trace: &mut RunRecorder<'_>,
     ) -> Result<Message, Problem> {
-        let DnsSettings { server, query } = &*self.settings;
-        self.allowance.renew();
-        let resolver = &self.network.resolver;
-        let (stream, peer) = dial_from(resolver, server, query.preference, query.source, trace).await?;
-        let mut stream = match &mut self.tls {
-            None => Stream::tcp(stream, &self.allowance)?,
-            Some(tls) => Stream::tls(
-                tls.handshake(stream, peer, &server.host, trace).await?,
-                &self.allowance,
-            ),
-        };
+        self.read_budget.renew();
+        let (mut stream, peer) = self.endpoint.connect(&self.read_budget, trace).await?;
         trace.enter(Phase::Processing);
         trace.at(Step::Doing(format!("waiting for the answer of {peer}").into()));
         dns_exchange::over_stream(&mut stream, peer, question, packed).await

@@ -18,9 +18,10 @@ use super::Shared;
 use crate::config::address::AddressPreference;
 use crate::config::docker::{DockerSettings, EngineHost};
 use crate::model::{Family, MetricType, Problem, Reason, Report, Sample, Scope, Unit};
-use crate::net::api_client::{Answer, ApiClient, Endpoint};
+use crate::net::api_client::{Answer, ApiClient};
+use crate::net::certificates::CERTIFICATE_NOT_AFTER;
+use crate::net::endpoint::{Endpoint, HostEndpoint};
 use crate::net::run_recorder::{RunRecorder, Step};
-use crate::net::tls::{CERTIFICATE_NOT_AFTER, TlsClient};
 
 /// The families of docker checks.
 pub const FAMILIES: &[&Family] = &[
@@ -97,19 +98,16 @@ pub struct DockerCheck {
 impl DockerCheck {
     /// A check with these settings.
     pub fn new(settings: &DockerSettings, shared: &Shared) -> Self {
-        let network = &shared.network;
         let endpoint = match &settings.host {
             EngineHost::Unix(path) => Endpoint::Unix(path.clone()),
-            EngineHost::Tcp { address, tls } => Endpoint::Host {
-                address: address.clone(),
-                preference: AddressPreference::default(),
-                tls: tls
-                    .as_ref()
-                    .map(|tls| Box::new(TlsClient::new(tls, &[], &network.trust))),
-            },
+            EngineHost::Tcp { address, tls } => {
+                HostEndpoint::new(&shared.network, address, AddressPreference::default())
+                    .with_tls(tls.as_ref(), &[])
+                    .into()
+            }
         };
         Self {
-            client: ApiClient::new(endpoint, network, settings.reuse_connection, MAX_ANSWER_BYTES),
+            client: ApiClient::new(endpoint, settings.reuse_connection, MAX_ANSWER_BYTES),
             settings: settings.clone(),
             restarts: Restarts::default(),
         }

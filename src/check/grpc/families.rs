@@ -1,8 +1,9 @@
 //! What a grpc check measures, and what it tells a probe: whatever the run came to, at its end or at its deadline.
 
 use super::health::{DEADLINE_EXCEEDED, SERVING_STATUSES, UNAVAILABLE};
-use crate::model::{Family, Phase, Report, Sample};
-use crate::net::tls::CERTIFICATE_NOT_AFTER;
+use crate::model::{Family, Phase, Sample};
+use crate::net::certificates::CERTIFICATE_NOT_AFTER;
+use crate::net::run_recorder::{Findings, RunRecorder};
 
 /// The status code of the call.
 pub static STATUS_CODE: Family = Family::gauge(
@@ -60,49 +61,33 @@ pub struct Found {
     pub serving: Option<i32>,
     /// Whether TLS was spoken.
     pub is_tls: bool,
-    /// Whether the run came to its end by itself.
-    pub has_ended: bool,
 }
 
-/// A report that is filled with what was found when this is dropped, however that happens.
-#[derive(Debug)]
-pub struct Filling<'r> {
-    /// The report.
-    pub report: &'r mut Report,
-    /// What was found.
-    pub found: Found,
-}
-
-impl Drop for Filling<'_> {
-    fn drop(&mut self) {
-        let Found {
-            code,
-            serving,
-            is_tls,
-            has_ended,
-        } = self.found;
-        if let Some(code) = code {
-            self.report.samples.push(Sample {
+impl Findings for Found {
+    fn record(&mut self, recorder: &mut RunRecorder<'_>) {
+        let unanswered = match recorder.has_ended() {
+            true => UNAVAILABLE,
+            false => DEADLINE_EXCEEDED,
+        };
+        let report = &mut *recorder.report;
+        if let Some(code) = self.code {
+            report.samples.push(Sample {
                 family: &STATUS_CODE,
                 labels: Vec::new(),
                 value: f64::from(code),
             });
         }
-        let unanswered = if has_ended { UNAVAILABLE } else { DEADLINE_EXCEEDED };
-        let code = code.unwrap_or(unanswered);
-        self.report
-            .push_probe_sample(&PROBE_STATUS_CODE, Vec::new(), f64::from(code));
-        self.report
-            .push_probe_sample(&PROBE_SSL, Vec::new(), f64::from(u8::from(is_tls)));
+        let code = f64::from(self.code.unwrap_or(unanswered));
+        report.push_probe_sample(&PROBE_STATUS_CODE, Vec::new(), code);
+        let is_tls = f64::from(u8::from(self.is_tls));
+        report.push_probe_sample(&PROBE_SSL, Vec::new(), is_tls);
         for (label, phase) in PHASES {
-            let spent = self.report.phases.spent(phase).as_secs_f64();
-            self.report
-                .push_probe_sample(&PROBE_DURATION, vec![label.into()], spent);
+            let spent = report.phases.spent(phase).as_secs_f64();
+            report.push_probe_sample(&PROBE_DURATION, vec![label.into()], spent);
         }
         for (number, status) in (0_i32..).zip(SERVING_STATUSES) {
-            let is_it = f64::from(u8::from(serving == Some(number)));
-            self.report
-                .push_probe_sample(&PROBE_RESPONSE, vec![status.into()], is_it);
+            let is_it = f64::from(u8::from(self.serving == Some(number)));
+            report.push_probe_sample(&PROBE_RESPONSE, vec![status.into()], is_it);
         }
     }
 }

@@ -9,18 +9,16 @@ use http::header::{CONTENT_TYPE, HeaderValue, TE, USER_AGENT};
 use http::{Method, Request};
 use http_body_util::Full;
 
+use self::families::Found;
 pub use self::families::{FAMILIES, PROBE_FAMILIES};
-use self::families::{Filling, Found};
 use self::health::Failure;
 use super::Shared;
 use crate::config::grpc::GrpcSettings;
 use crate::model::{Problem, Reason, Report};
-use crate::net::dial::dial;
+use crate::net::endpoint::HostEndpoint;
 use crate::net::http::{Exchange, Unanswered};
-use crate::net::network::Network;
-use crate::net::run_recorder::{Phase, RunRecorder, Step};
-use crate::net::stream::{ReadBudget, Stream};
-use crate::net::tls::TlsClient;
+use crate::net::read_budget::ReadBudget;
+use crate::net::run_recorder::{Phase, RecordedRun, Step};
 
 /// The method that is called.
 const METHOD: &str = "/grpc.health.v1.Health/Check";
@@ -33,20 +31,18 @@ const MAX_BYTES: u64 = 1 << 20;
 #[derive(Debug)]
 pub struct GrpcCheck {
     settings: GrpcSettings,
-    network: Network,
-    tls: Option<TlsClient>,
-    allowance: ReadBudget,
+    endpoint: HostEndpoint,
+    read_budget: ReadBudget,
 }
 
 impl GrpcCheck {
     /// A check with these settings.
     pub fn new(settings: &GrpcSettings, shared: &Shared) -> Self {
-        let tls = settings.tls.as_ref();
+        let endpoint = HostEndpoint::new(&shared.network, &settings.address, settings.preference);
         Self {
             settings: settings.clone(),
-            network: shared.network.clone(),
-            tls: tls.map(|settings| TlsClient::new(settings, &[b"h2"], &shared.network.trust)),
-            allowance: ReadBudget::new(MAX_BYTES),
+            endpoint: endpoint.with_tls(settings.tls.as_deref(), &[b"h2"]),
+            read_budget: ReadBudget::new(MAX_BYTES),
         }
     }
 
@@ -55,21 +51,19 @@ impl GrpcCheck {
     /// # Errors
     /// The problem that made it fail.
     pub async fn run(&mut self, report: &mut Report) -> Result<(), Problem> {
-        let mut filling = Filling {
-            report,
-            found: Found::default(),
-        };
-        let Filling { report, found } = &mut filling;
-        let mut trace = RunRecorder::new(report);
-        let result = self.ask(found, &mut trace).await;
-        found.has_ended = true;
-        trace.end();
+        let mut run = RecordedRun::new(report, Found::default());
+        let result = self.ask(&mut run).await;
+        run.recorder.end();
         result
     }
 
-    async fn ask(&mut self, found: &mut Found, trace: &mut RunRecorder<'_>) -> Result<(), Problem> {
+    async fn ask(&mut self, run: &mut RecordedRun<'_, Found>) -> Result<(), Problem> {
         let service = self.settings.service.clone();
-        let mut exchange = self.call(&service, found, trace).await?;
+        let mut exchange = self.call(&service, run).await?;
+        let RecordedRun {
+            recorder: trace,
+            findings: found,
+        } = run;
         let mut body = BytesMut::new();
         loop {
             let data = exchange.data().await.inspect_err(|problem| {
@@ -99,20 +93,15 @@ impl GrpcCheck {
 
     /// Calls, until the head of the response is there. Where the server says that it has not processed the call (it shuts
     /// down, say), it is asked once more, on a new connection.
-    async fn call(
-        &mut self,
-        service: &str,
-        found: &mut Found,
-        trace: &mut RunRecorder<'_>,
-    ) -> Result<Exchange, Problem> {
-        self.allowance.renew();
-        let outcome = match self.attempt(service, found, trace).await {
+    async fn call(&mut self, service: &str, run: &mut RecordedRun<'_, Found>) -> Result<Exchange, Problem> {
+        self.read_budget.renew();
+        let outcome = match self.attempt(service, run).await {
             Err(unanswered) if unanswered.is_unprocessed => {
                 let problem = unanswered.problem;
-                trace
+                run.recorder
                     .report
                     .log_step(|| format!("the server did not process the call, retrying once: {problem}"));
-                self.attempt(service, found, trace).await
+                self.attempt(service, run).await
             }
             outcome => outcome,
         };
@@ -122,25 +111,17 @@ impl GrpcCheck {
     async fn attempt(
         &mut self,
         service: &str,
-        found: &mut Found,
-        trace: &mut RunRecorder<'_>,
+        run: &mut RecordedRun<'_, Found>,
     ) -> Result<Exchange, Unanswered> {
-        let GrpcSettings {
-            address, preference, ..
-        } = &self.settings;
-        let (stream, peer) = dial(&self.network.resolver, address, *preference, trace).await?;
-        let stream = match &mut self.tls {
-            None => Stream::tcp(stream, &self.allowance)?,
-            Some(tls) => {
-                let secured = tls.handshake(stream, peer, &address.host, trace).await?;
-                found.is_tls = true;
-                if secured.connection().alpn_protocol() != Some(b"h2") {
-                    let what = "it does not offer HTTP/2 (ALPN h2), which gRPC needs";
-                    return Err(Problem::new(Reason::Protocol, format_args!("{peer}: {what}")).into());
-                }
-                Stream::tls(secured, &self.allowance)
+        let trace = &mut run.recorder;
+        let (stream, peer) = self.endpoint.connect(&self.read_budget, trace).await?;
+        if stream.is_tls() {
+            run.findings.is_tls = true;
+            if stream.alpn_protocol() != Some(b"h2") {
+                let what = "it does not offer HTTP/2 (ALPN h2), which gRPC needs";
+                return Err(Problem::new(Reason::Protocol, format_args!("{peer}: {what}")).into());
             }
-        };
+        }
         trace.enter(Phase::Processing);
         trace.at(Step::Doing(match service {
             "" => "asking for the health of the server".into(),
@@ -157,7 +138,7 @@ impl GrpcCheck {
     }
 
     fn request(&self, service: &str) -> Result<Request<Full<Bytes>>, Problem> {
-        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        let scheme = if self.endpoint.is_tls() { "https" } else { "http" };
         Request::builder()
             .method(Method::POST)
             .uri(format!(

@@ -4,10 +4,10 @@
 mod body;
 mod cookies;
 mod extract;
+mod found;
 mod json;
 mod judge;
 mod look;
-mod notes;
 mod probe_samples;
 mod redirects;
 mod request;
@@ -23,7 +23,7 @@ use self::cookies::Cookies;
 #[doc(hidden)]
 pub use self::extract::fuzz_parse;
 use self::extract::{EXTRACTED, VERSION_INFO};
-use self::notes::Notes;
+use self::found::{Found, Run};
 pub use self::probe_samples::PROBE_FAMILIES;
 use self::request::{Hop, Requests, Wire};
 use super::Shared;
@@ -33,12 +33,14 @@ use crate::config::http::HttpSettings;
 use crate::config::probe::TargetRefusal;
 use crate::config::tls::TlsSettings;
 use crate::model::{Family, MetricType, Problem, Reason, Report, Scope, Unit};
-use crate::net::dial::{self, dial};
+use crate::net::certificates::CERTIFICATE_NOT_AFTER;
+use crate::net::dial::dial;
 use crate::net::http::{Exchange, Unanswered};
+use crate::net::io_error;
 use crate::net::network::Network;
 use crate::net::proxy;
 use crate::net::run_recorder::{Phase, Step};
-use crate::net::tls::{CERTIFICATE_NOT_AFTER, TlsClient};
+use crate::net::tls::TlsClient;
 
 /// The status code of the last response.
 pub static STATUS_CODE: Family = Family {
@@ -110,27 +112,27 @@ impl HttpCheck {
     /// The problem that made it fail.
     pub async fn run(&mut self, report: &mut Report) -> Result<(), Problem> {
         self.judging.begin();
-        let mut notes = Notes::new(report, self.settings.assertions.has_cel());
-        let result = self.follow(&mut notes).await;
-        notes.trace.end();
+        let mut run = Run::new(report, Found::new(self.settings.assertions.has_cel()));
+        let result = self.follow(&mut run).await;
+        run.recorder.end();
         result
     }
 
     /// Requests the URL and what it redirects to.
-    async fn follow(&mut self, notes: &mut Notes<'_>) -> Result<(), Problem> {
+    async fn follow(&mut self, run: &mut Run<'_>) -> Result<(), Problem> {
         let mut hop = self.requests.first();
         let mut redirects = 0;
         let mut cookies = Cookies::default();
         loop {
-            notes.status = None;
-            notes.facts.next();
-            let mut exchange = self.exchange(&hop, &cookies, notes).await?;
+            run.findings.status = None;
+            run.findings.facts.next();
+            let mut exchange = self.exchange(&hop, &cookies, run).await?;
             let head = exchange.head();
-            notes.status = Some(head.status);
+            run.findings.status = Some(head.status);
             // Only a probe asks for it, and reading dates costs checks at each run.
-            let is_probe = notes.trace.report.probe.is_some();
+            let is_probe = run.recorder.report.probe.is_some();
             if is_probe {
-                notes.facts.head(head, hop.url().is_https());
+                run.findings.facts.head(head, hop.url().is_https());
             }
             let next = match self.settings.max_redirects {
                 Some(_) => hop.redirect(head, self.settings.url.expose())?,
@@ -140,18 +142,18 @@ impl HttpCheck {
                             .redirect(head, self.settings.url.expose())
                             .is_ok_and(|next| next.is_some())
                     {
-                        notes.facts.redirect();
+                        run.findings.facts.redirect();
                     }
                     None
                 }
             };
             let Some(next) = next else {
-                return self.judge(&hop, &mut exchange, notes).await;
+                return self.judge(&hop, &mut exchange, run).await;
             };
             redirects += 1;
-            notes.facts.redirect();
+            run.findings.facts.redirect();
             if self.settings.max_redirects.is_some_and(|limit| redirects > limit) {
-                notes.trace.answered();
+                run.recorder.answered();
                 let message = format!(
                     "more than {} redirects, the last one from {} to {}",
                     redirects - 1,
@@ -171,15 +173,15 @@ impl HttpCheck {
         &mut self,
         hop: &Hop,
         cookies: &Cookies,
-        notes: &mut Notes<'_>,
+        run: &mut Run<'_>,
     ) -> Result<Exchange, Problem> {
-        match self.attempt(hop, cookies, notes).await {
+        match self.attempt(hop, cookies, run).await {
             Err(unanswered) if unanswered.is_unprocessed => {
                 let problem = unanswered.problem;
-                let report = &mut notes.trace.report;
+                let report = &mut run.recorder.report;
                 report
                     .log_step(|| format!("the server did not process the request, retrying once: {problem}"));
-                let again = self.attempt(hop, cookies, notes).await;
+                let again = self.attempt(hop, cookies, run).await;
                 again.map_err(|unanswered| unanswered.problem)
             }
             outcome => outcome.map_err(|unanswered| unanswered.problem),
@@ -190,9 +192,9 @@ impl HttpCheck {
         &mut self,
         hop: &Hop,
         cookies: &Cookies,
-        notes: &mut Notes<'_>,
+        run: &mut Run<'_>,
     ) -> Result<Exchange, Unanswered> {
-        let trace = &mut notes.trace;
+        let trace = &mut run.recorder;
         let target = hop.url().address();
         trace
             .report
@@ -203,18 +205,18 @@ impl HttpCheck {
             .as_ref()
             .and_then(|proxies| proxies.for_url(hop.url()));
         let address = proxy.map_or(&target, |proxy| &proxy.address);
-        let resolver = &self.network.resolver;
-        let (mut stream, peer) = match proxy {
-            None => dial(resolver, address, self.settings.preference, trace).await?,
-            Some(_) => {
-                // The proxy is ours to choose, what it connects to is not.
-                if let Some(gate) = resolver.gate() {
-                    gate.judge_proxied(&target.host, target.port)
-                        .map_err(|refusal| refused(&target, refusal))?;
-                }
-                dial(&resolver.gated(None), address, self.settings.preference, trace).await?
-            }
-        };
+        let mut resolver = self.network.resolver.clone();
+        // The guard does not judge a configured proxy, but what it connects to.
+        if proxy.is_some()
+            && let Some(guard) = resolver.guard()
+        {
+            guard
+                .judge_proxied(&target.host, target.port)
+                .map_err(|refusal| refused(&target, refusal))?;
+            resolver = Arc::new(resolver.with_guard(None));
+        }
+        let preference = self.settings.preference;
+        let (mut stream, peer) = dial(&resolver, address, preference, None, trace).await?;
         if !hop.url().is_https() {
             let wire = Wire { http2: false, proxy };
             let request = self.requests.build(hop, cookies, wire)?;
@@ -250,8 +252,8 @@ impl HttpCheck {
     }
 
     /// Holds the final response against the assertions, and takes out of it what is asked for.
-    async fn judge(&self, hop: &Hop, exchange: &mut Exchange, notes: &mut Notes<'_>) -> Result<(), Problem> {
-        let trace = &mut notes.trace;
+    async fn judge(&self, hop: &Hop, exchange: &mut Exchange, run: &mut Run<'_>) -> Result<(), Problem> {
+        let trace = &mut run.recorder;
         let assertions = &self.settings.assertions;
         // What judging the head takes is not the target's time.
         let head_came = trace.leave();
@@ -265,7 +267,7 @@ impl HttpCheck {
         // A probe tells the length of a body, whatever its head is like, and what regular expressions find in it.
         if !is_probe && (verdict.is_err() || way.is_err()) {
             trace.answered();
-            notes.blamed(verdict)?;
+            run.findings.blame(verdict)?;
             return way;
         }
         let may_miss = hop.has_no_body(head.status);
@@ -288,22 +290,22 @@ impl HttpCheck {
             Ok(())
         };
         let read: Result<(), Problem> = read.await;
-        notes.facts.uncompressed = limit.map_or(sink.total(), |limit| sink.total().min(limit));
+        run.findings.facts.uncompressed = limit.map_or(sink.total(), |limit| sink.total().min(limit));
         let read = read.and_then(|()| sink.finish(may_miss));
         trace.answered();
-        notes.blamed(verdict)?;
+        run.findings.blame(verdict)?;
         let body = read?;
-        notes.facts.uncompressed = body.total();
+        run.findings.facts.uncompressed = body.total();
         if !need_body {
             return way;
         }
-        notes.trace.at(Step::Judging);
-        let wait = notes.trace.within(look::LONG);
+        run.recorder.at(Step::Judging);
+        let wait = run.recorder.within(look::LONG);
         let looked = self.look_at(body, wait).await;
-        let extracted = notes.blamed(looked)?;
+        let extracted = run.findings.blame(looked)?;
         way?;
-        notes.trace.report.warning = extracted.warning;
-        notes.extracted = extracted.samples;
+        run.recorder.report.warning = extracted.warning;
+        run.findings.extracted = extracted.samples;
         Ok(())
     }
 }
@@ -318,5 +320,5 @@ fn refused(target: &HostPort, refusal: TargetRefusal) -> Problem {
 fn nodelay(stream: &TcpStream) -> Result<(), Problem> {
     stream
         .set_nodelay(true)
-        .map_err(|error| dial::problem(&error, &error))
+        .map_err(|error| io_error::problem(&error, &error))
 }

@@ -110,8 +110,8 @@ impl Facts {
         self.redirects += 1;
     }
 
-    /// Tells a probe. `has_cel` says whether there is a CEL expression.
-    pub fn tell(&self, report: &mut Report, has_cel: bool) {
+    /// Adds the samples of a probe. `has_cel` says whether the check has a CEL expression.
+    pub fn push_probe_samples(&self, report: &mut Report, has_cel: bool) {
         if report.probe.is_none() {
             return;
         }
@@ -216,7 +216,7 @@ mod tests {
             probe: Some(Vec::new()),
             ..Report::default()
         };
-        facts.tell(&mut report, false);
+        facts.push_probe_samples(&mut report, false);
         let value = |name: &str| {
             let samples = report.probe.as_ref().unwrap().iter();
             samples

@@ -15,9 +15,10 @@ use self::socket::EchoSocket;
 use super::Shared;
 use crate::config::icmp::IcmpSettings;
 use crate::model::{Problem, Report};
+use crate::net::connect::ZoneIndex;
 use crate::net::dial;
 use crate::net::network::Network;
-use crate::net::run_recorder::{Phase, RunRecorder, Step};
+use crate::net::run_recorder::{Findings, Phase, RecordedRun, RunRecorder, Step};
 
 /// The sequence number of the next request. Checks share it, so that two of them with one id differ in it.
 static SEQUENCE: AtomicU16 = AtomicU16::new(0);
@@ -29,16 +30,15 @@ pub struct IcmpCheck {
     network: Network,
 }
 
-/// A run. However it ends, a probe is told what there was until then.
-struct Run<'r> {
-    trace: RunRecorder<'r>,
+/// What a run has found out.
+#[derive(Default)]
+struct Found {
     reply: Option<Reply>,
 }
 
-impl Drop for Run<'_> {
-    fn drop(&mut self) {
-        self.trace.leave();
-        families::push_probe_samples(self.trace.report, self.reply.as_ref());
+impl Findings for Found {
+    fn record(&mut self, recorder: &mut RunRecorder<'_>) {
+        families::push_probe_samples(recorder.report, self.reply.as_ref());
     }
 }
 
@@ -56,34 +56,31 @@ impl IcmpCheck {
     /// # Errors
     /// The problem that made it fail.
     pub async fn run(&mut self, report: &mut Report) -> Result<(), Problem> {
-        let mut run = Run {
-            trace: RunRecorder::new(report),
-            reply: None,
-        };
+        let mut run = RecordedRun::new(report, Found::default());
         let result = self.ping(&mut run).await;
-        run.trace.end();
+        run.recorder.end();
         result
     }
 
-    async fn ping(&mut self, run: &mut Run<'_>) -> Result<(), Problem> {
+    async fn ping(&mut self, run: &mut RecordedRun<'_, Found>) -> Result<(), Problem> {
         let settings = &self.settings;
-        let trace = &mut run.trace;
+        let trace = &mut run.recorder;
         let resolver = &self.network.resolver;
-        let (addresses, _) =
-            dial::addresses(resolver, &settings.host, None, settings.preference, trace).await?;
-        let peer = dial::Place::of(&settings.host, 0)?.at(addresses[0]);
+        let addresses = dial::resolve(resolver, &settings.host, None, settings.preference, trace).await?;
+        let address = addresses.all[0];
+        let peer = ZoneIndex::of(&settings.host)?.socket_addr(address, 0);
         trace.at(Step::Doing("opening a socket for ICMP".into()));
         let socket = EchoSocket::open(peer, settings)?;
         let echo = Echo::new(SEQUENCE.fetch_add(1, Ordering::Relaxed), settings.payload_size);
         trace.enter(Phase::Processing);
         trace.at(Step::Doing(
-            format!("waiting for the echo reply of {}", addresses[0]).into(),
+            format!("waiting for the echo reply of {address}").into(),
         ));
         let hop_limit = socket.exchange(&echo).await?;
         trace.answered();
         let reply = Reply { hop_limit };
         families::samples(&reply, &mut trace.report.samples);
-        run.reply = Some(reply);
+        run.findings.reply = Some(reply);
         Ok(())
     }
 }

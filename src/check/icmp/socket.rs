@@ -19,7 +19,7 @@ use tokio::net::UdpSocket;
 use super::packet::{Echo, Version, behind_ip_header};
 use crate::config::icmp::IcmpSettings;
 use crate::model::{Problem, Reason};
-use crate::net::{dial, shortage};
+use crate::net::{io_error, shortage};
 
 /// Room for a packet with its header: 65535 bytes at most.
 const MAX_PACKET: usize = 1 << 16;
@@ -174,7 +174,7 @@ fn set_up(socket: &OwnedFd, version: Version, is_raw: bool, settings: &IcmpSetti
 fn bind_to(socket: &OwnedFd, source: Option<IpAddr>) -> io::Result<()> {
     let Some(source) = source else { return Ok(()) };
     let address = SockaddrStorage::from(SocketAddr::new(source, 0));
-    bind(socket.as_raw_fd(), &address).map_err(|error| dial::unbound(source, error.into()))
+    bind(socket.as_raw_fd(), &address).map_err(|error| io_error::explain_bind(source, error.into()))
 }
 
 fn receive(socket: RawFd, packet: &mut [u8]) -> io::Result<(usize, Option<u8>)> {
@@ -207,7 +207,7 @@ fn failed(peer: IpAddr, error: &io::Error) -> Problem {
         }
         _ => "",
     };
-    dial::problem_at(
+    io_error::connect_problem(
         SocketAddr::new(peer, 0),
         error,
         format_args!("pinging {peer}: {error}{advice}"),

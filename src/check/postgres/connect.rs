@@ -13,10 +13,14 @@ use super::watched::Watched;
 use crate::config::postgres::{PostgresSettings, ServerAddress, SslMode};
 use crate::config::secret::Secret;
 use crate::model::{Problem, Reason};
-use crate::net::dial::{self, dial};
+use crate::net::dial::dial;
+use crate::net::endpoint::connect_unix;
+use crate::net::io_error;
 use crate::net::network::Network;
+use crate::net::read_budget::ReadBudget;
+use crate::net::reusable::Reusable;
 use crate::net::run_recorder::{Phase, RunRecorder, Step};
-use crate::net::stream::{ReadBudget, Stream};
+use crate::net::stream::Stream;
 use crate::net::tls::TlsClient;
 
 /// How much a run may read, in bytes: a login brings about 500, the statistics 200, and a query one row.
@@ -53,7 +57,7 @@ pub struct Connector {
     settings: Arc<PostgresSettings>,
     network: Network,
     tls: TlsClient,
-    allowance: ReadBudget,
+    read_budget: ReadBudget,
     target: String,
 }
 
@@ -64,14 +68,14 @@ impl Connector {
             settings: settings.clone(),
             network: network.clone(),
             tls: TlsClient::new(&settings.url.tls, &[], &network.trust),
-            allowance: ReadBudget::new(MAX_ANSWER_BYTES),
+            read_budget: ReadBudget::new(MAX_ANSWER_BYTES),
             target: settings.target(),
         }
     }
 
     /// Begins a run.
     pub fn begin(&self) {
-        self.allowance.renew();
+        self.read_budget.renew();
     }
 
     /// What is connected to, for messages.
@@ -88,7 +92,7 @@ impl Connector {
         &mut self,
         password: Option<&Secret>,
         trace: &mut RunRecorder<'_>,
-    ) -> Result<Session, Problem> {
+    ) -> Result<Reusable<Session>, Problem> {
         trace.certificates = None;
         let (first, second) = match (&self.settings.url.address, self.settings.url.ssl_mode) {
             (ServerAddress::Unix { .. }, _) | (_, SslMode::Disable) => (Way::Plain, None),
@@ -117,7 +121,7 @@ impl Connector {
         way: Way,
         password: Option<&Secret>,
         trace: &mut RunRecorder<'_>,
-    ) -> Result<Session, Refusal> {
+    ) -> Result<Reusable<Session>, Refusal> {
         let stream = self.stream(way, trace).await?;
         trace.enter(Phase::Processing);
         trace.at(Step::Doing(format!("logging in to {}", self.target).into()));
@@ -130,11 +134,7 @@ impl Connector {
         // TLS is done by now, below what the library sees.
         config.ssl_mode(tokio_postgres::config::SslMode::Disable);
         match config.connect_raw(Watched::new(stream), NoTls).await {
-            Ok(session) => Ok(Session::new(
-                session,
-                password.cloned(),
-                trace.certificates.clone(),
-            )),
+            Ok(session) => Ok(Reusable::new(Session::new(session), password.cloned(), trace)),
             Err(error) => Err(Refusal {
                 problem: fault::problem(&error, &self.target, Doing::Login),
                 depends_on_tls: fault::is_turned_away(&error),
@@ -147,15 +147,13 @@ impl Connector {
             ServerAddress::Host(address) => address,
             ServerAddress::Unix { folder, port } => {
                 let path = folder.join(format!(".s.PGSQL.{port}"));
-                trace.enter(Phase::Connect);
-                trace.at(Step::Doing(format!("connecting to {}", path.display()).into()));
-                return Ok(Stream::unix(&path, &self.allowance).await?);
+                return Ok(connect_unix(&path, &self.read_budget, trace).await?);
             }
         };
-        let (mut stream, peer) =
-            dial(&self.network.resolver, address, self.settings.preference, trace).await?;
+        let (resolver, preference) = (&self.network.resolver, self.settings.preference);
+        let (mut stream, peer) = dial(resolver, address, preference, None, trace).await?;
         if way == Way::Plain {
-            return Ok(Stream::tcp(stream, &self.allowance)?);
+            return Ok(Stream::tcp(stream, &self.read_budget)?);
         }
         trace.at(Step::Doing(
             format!(
@@ -172,9 +170,9 @@ impl Connector {
                 );
                 Err(Problem::new(Reason::Tls, message).into())
             }
-            (false, _) => Ok(Stream::tcp(stream, &self.allowance)?),
+            (false, _) => Ok(Stream::tcp(stream, &self.read_budget)?),
             (true, _) => match self.tls.handshake(stream, peer, &address.host, trace).await {
-                Ok(secured) => Ok(Stream::tls(secured, &self.allowance)),
+                Ok(secured) => Ok(Stream::tls(secured, &self.read_budget)),
                 Err(problem) => Err(Refusal {
                     depends_on_tls: problem.reason == Reason::Tls,
                     problem: fault::of_tls(&problem),
@@ -195,9 +193,9 @@ async fn offers_tls(stream: &mut TcpStream, peer: SocketAddr) -> Result<bool, Pr
         stream.read_exact(&mut answer).await
     };
     match asked.await {
-        Err(error) => Err(match dial::reason(&error) {
+        Err(error) => Err(match io_error::reason(&error) {
             Reason::Closed => at(Reason::Closed, &"it closed the connection instead of answering"),
-            _ => dial::problem(&error, format_args!("asking {peer} whether it does TLS: {error}")),
+            _ => io_error::problem(&error, format_args!("asking {peer} whether it does TLS: {error}")),
         }),
         Ok(_) => match answer {
             [b'S'] => Ok(true),

@@ -9,8 +9,8 @@ use tokio_postgres::error::{DbError, Severity};
 
 use super::watched::NotPostgres;
 use crate::model::{Problem, Reason};
-use crate::net::stream::TooMuch;
-use crate::net::{dial, shortage, tls};
+use crate::net::read_budget::ReadLimitExceeded;
+use crate::net::{io_error, shortage, tls};
 
 /// How much of what the server says is quoted, in characters.
 const MAX_QUOTED: usize = 200;
@@ -98,7 +98,7 @@ fn of_io(error: &io::Error, doing: Doing) -> (Reason, String) {
     if cause.is_some_and(|cause| cause.is::<NotPostgres>()) {
         return (Reason::Protocol, error.to_string());
     }
-    if cause.is_some_and(|cause| cause.is::<TooMuch>()) {
+    if cause.is_some_and(|cause| cause.is::<ReadLimitExceeded>()) {
         let advice = match doing {
             Doing::Query => ": let the query return one row, with LIMIT 1",
             _ => "",
@@ -106,7 +106,7 @@ fn of_io(error: &io::Error, doing: Doing) -> (Reason, String) {
         return (Reason::Limit, format!("{error}{advice}"));
     }
     if let Some(fault) = cause.and_then(|cause| cause.downcast_ref::<rustls::Error>()) {
-        return (Reason::Tls, in_libpq_words(tls::fault_text(fault)));
+        return (Reason::Tls, in_libpq_words(tls::error_text(fault)));
     }
     match error.kind() {
         io::ErrorKind::UnexpectedEof => (
@@ -122,7 +122,7 @@ fn of_io(error: &io::Error, doing: Doing) -> (Reason, String) {
             Reason::Protocol,
             format!("it does not speak PostgreSQL's protocol as it should ({error})"),
         ),
-        _ => (dial::reason(error), error.to_string()),
+        _ => (io_error::reason(error), error.to_string()),
     }
 }
 

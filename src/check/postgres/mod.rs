@@ -19,9 +19,10 @@ use super::Shared;
 use crate::config::postgres::{PostgresSettings, QuerySettings, SessionAttributes, StatisticsSettings};
 use crate::config::secret::Secret;
 use crate::model::{Family, Problem, Reason, Report, Sample};
+use crate::net::certificates::CERTIFICATE_NOT_AFTER;
+use crate::net::reusable::Reusable;
 use crate::net::run_recorder::{Phase, RunRecorder, Step};
 use crate::net::shortage;
-use crate::net::tls::CERTIFICATE_NOT_AFTER;
 
 /// The families of postgres checks.
 pub const FAMILIES: &[&Family] = &[
@@ -50,7 +51,7 @@ const LOOKS_AFTER_CLIENT: u32 = 14;
 pub struct PostgresCheck {
     settings: Arc<PostgresSettings>,
     connector: Connector,
-    kept: Option<Session>,
+    idle: Option<Reusable<Session>>,
     memory: Memory,
 }
 
@@ -61,7 +62,7 @@ impl PostgresCheck {
         Self {
             connector: Connector::new(&settings, &shared.network),
             settings,
-            kept: None,
+            idle: None,
             memory: Memory::default(),
         }
     }
@@ -96,9 +97,9 @@ impl PostgresCheck {
                     .map_err(|error| shortage::problem(Reason::Auth, &error, &error))?,
             ),
         };
-        // What is cancelled or fails from here on is not kept: a session goes back only after a clean run.
-        if let Some(kept) = self.usable(password.as_ref(), trace).await
-            && let Some(result) = self.converse(kept, trace, true).await
+        // A session is put back after a successful run only.
+        if let Some(session) = self.usable(password.as_ref(), trace).await
+            && let Some(result) = self.converse(session, trace, true).await
         {
             return result;
         }
@@ -107,29 +108,33 @@ impl PostgresCheck {
         result.unwrap_or_else(|| Err(Problem::new(Reason::Closed, self.connector.target())))
     }
 
-    /// The kept session, where it still says what a new one would; else it is ended.
-    async fn usable(&mut self, password: Option<&Secret>, trace: &mut RunRecorder<'_>) -> Option<Session> {
-        let kept = self.kept.take()?;
-        if kept.is_current(password) {
-            return Some(kept);
+    /// Takes the session of the previous run, if it may be reused. Ends it otherwise.
+    async fn usable(
+        &mut self,
+        password: Option<&Secret>,
+        trace: &mut RunRecorder<'_>,
+    ) -> Option<Reusable<Session>> {
+        let session = self.idle.take()?;
+        if session.is_current(password) {
+            return Some(session);
         }
         trace.at(Step::Doing("ending the session of the runs before".into()));
-        kept.close().await;
+        session.into_inner().close().await;
         None
     }
 
-    /// Asks everything, and judges the answers. `None` where a kept session turns out to have ended.
+    /// Asks everything, and judges the answers. `None` if a reused session has ended.
     async fn converse(
         &mut self,
-        mut session: Session,
+        mut session: Reusable<Session>,
         trace: &mut RunRecorder<'_>,
-        is_kept: bool,
+        is_reused: bool,
     ) -> Option<Result<(), Problem>> {
-        trace.certificates = session.certificates();
+        session.record_certificates(trace);
         trace.enter(Phase::Processing);
         let judged = match self.answers(&mut session, trace).await {
             Err((error, _))
-                if is_kept && fault::has_ended(&error) && trace.report.response_time.is_none() =>
+                if is_reused && fault::has_ended(&error) && trace.report.response_time.is_none() =>
             {
                 return None;
             }
@@ -137,7 +142,7 @@ impl PostgresCheck {
             Ok(judged) => judged,
         };
         if judged.is_ok() && self.settings.reuse_connection {
-            self.kept = Some(session);
+            self.idle = Some(session);
         }
         Some(judged)
     }

@@ -3,19 +3,14 @@
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use tokio::time::Instant;
 use tokio_postgres::tls::NoTlsStream;
 use tokio_postgres::{Client, Connection, Error, SimpleQueryMessage, SimpleQueryStream};
 
 use super::watched::Watched;
-use crate::config::secret::Secret;
-use crate::net::stream::MAX_CONNECTION_AGE;
-use crate::net::tls::CertificateRecorder;
 
 /// How long the server may take to end a session that is to be replaced.
 const MAX_FAREWELL: Duration = Duration::from_millis(500);
@@ -31,9 +26,6 @@ pub type Pending = Pin<Box<SimpleQueryStream>>;
 pub struct Session {
     client: Option<Client>,
     wire: Option<Wire>,
-    password: Option<Secret>,
-    certificates: Option<Arc<CertificateRecorder>>,
-    since: Instant,
     /// Whether the server refused to show its statistics.
     pub refuses_statistics: bool,
 }
@@ -45,30 +37,13 @@ impl std::fmt::Debug for Session {
 }
 
 impl Session {
-    /// A session that was logged in to with this password, over a handshake with these certificates.
-    pub fn new(
-        (client, wire): (Client, Wire),
-        password: Option<Secret>,
-        certificates: Option<Arc<CertificateRecorder>>,
-    ) -> Self {
+    /// A new session.
+    pub fn new((client, wire): (Client, Wire)) -> Self {
         Self {
             client: Some(client),
             wire: Some(wire),
-            password,
-            certificates,
-            since: Instant::now(),
             refuses_statistics: false,
         }
-    }
-
-    /// Whether it still says what a new one would.
-    pub fn is_current(&self, password: Option<&Secret>) -> bool {
-        self.since.elapsed() < MAX_CONNECTION_AGE && self.password.as_ref() == password
-    }
-
-    /// The certificates shown at its beginning.
-    pub fn certificates(&self) -> Option<Arc<CertificateRecorder>> {
-        self.certificates.clone()
     }
 
     /// The server's version, as it calls it.

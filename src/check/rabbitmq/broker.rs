@@ -1,21 +1,20 @@
 //! The AMQP side of a rabbitmq check.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::families::{QUEUE_CONSUMERS, QUEUE_MESSAGES_READY, VERSION_INFO, push};
 use super::warnings::{Warnings, Weight};
 use crate::check::amqp::{AmqpError, Connection, Credentials, Login, QueueState};
-use crate::config::address::{AddressPreference, HostPort};
+use crate::config::address::HostPort;
 use crate::config::rabbitmq::{BrokerLogin, QueueSettings, RabbitmqSettings};
 use crate::config::secret::Secret;
 use crate::model::{Problem, Reason};
-use crate::net::dial::dial;
+use crate::net::endpoint::HostEndpoint;
 use crate::net::network::Network;
+use crate::net::read_budget::ReadBudget;
+use crate::net::reusable::Reusable;
 use crate::net::run_recorder::{Phase, RunRecorder, Step};
 use crate::net::shortage;
-use crate::net::stream::{MAX_CONNECTION_AGE, ReadBudget, Stream};
-use crate::net::tls::{CertificateRecorder, TlsClient};
 
 /// How long the close of a connection that is replaced or not kept is waited for.
 const PARTING: Duration = Duration::from_secs(1);
@@ -26,39 +25,29 @@ const MAX_BYTES: u64 = 1 << 20;
 #[derive(Debug)]
 pub struct Broker {
     address: HostPort,
-    preference: AddressPreference,
+    endpoint: HostEndpoint,
     login: BrokerLogin,
     vhost: String,
     is_reusing: bool,
-    tls: Option<TlsClient>,
-    network: Network,
-    allowance: ReadBudget,
-    kept: Option<Session>,
+    read_budget: ReadBudget,
+    idle: Option<Session>,
 }
 
-/// A connection, and what it was made with.
-#[derive(Debug)]
-pub struct Session {
-    connection: Connection,
-    /// None where the login is by a certificate.
-    password: Option<Secret>,
-    certificates: Option<Arc<CertificateRecorder>>,
-}
+/// A connection that later runs may reuse.
+pub type Session = Reusable<Connection>;
 
 impl Broker {
     /// The broker of these settings.
     pub fn new(settings: &RabbitmqSettings, network: &Network) -> Self {
-        let tls = settings.tls.as_ref();
+        let endpoint = HostEndpoint::new(network, &settings.address, settings.preference);
         Self {
             address: settings.address.clone(),
-            preference: settings.preference,
+            endpoint: endpoint.with_tls(settings.tls.as_ref(), &[]),
             login: settings.login.clone(),
             vhost: settings.vhost.clone(),
             is_reusing: settings.reuse_connection,
-            tls: tls.map(|settings| TlsClient::new(settings, &[], &network.trust)),
-            network: network.clone(),
-            allowance: ReadBudget::new(MAX_BYTES),
-            kept: None,
+            read_budget: ReadBudget::new(MAX_BYTES),
+            idle: None,
         }
     }
 
@@ -70,16 +59,16 @@ impl Broker {
         trace: &mut RunRecorder<'_>,
         warnings: &mut Warnings,
     ) -> Result<(Vec<String>, Session), Problem> {
-        self.allowance.renew();
+        self.read_budget.renew();
         let mut session = self.session(trace).await?;
-        let version = &session.connection.version;
+        let version = &session.version;
         if !version.is_empty() {
             push(trace.report, &VERSION_INFO, version.clone().into(), 1.0);
         }
         trace.enter(Phase::Processing);
-        let looked = self.ask(&mut session.connection, queues, trace, warnings).await;
+        let looked = self.ask(&mut session, queues, trace, warnings).await;
         let existing = looked.map_err(|error| error.problem(&self.address, trace.step()))?;
-        if let Some(why) = session.connection.blocked() {
+        if let Some(why) = session.blocked() {
             let message = format!("{}: the broker blocks publishers: {why}", self.address);
             warnings.add(Weight::Alarm, Problem::new(Reason::State, message));
         }
@@ -89,7 +78,7 @@ impl Broker {
     /// After a clean run: keeps the connection, or closes it.
     pub async fn rest(&mut self, session: Session, trace: &mut RunRecorder<'_>) {
         if self.is_reusing {
-            self.kept = Some(session);
+            self.idle = Some(session);
         } else {
             part(session, trace).await;
         }
@@ -97,16 +86,16 @@ impl Broker {
 
     /// A connection with an open channel: the kept one, where it still is one, or a new one.
     async fn session(&mut self, trace: &mut RunRecorder<'_>) -> Result<Session, Problem> {
-        let kept = self.kept.take();
+        let idle = self.idle.take();
         let password = self.password()?;
-        if let Some(mut session) = kept {
-            if session.password != password || session.connection.opened.elapsed() >= MAX_CONNECTION_AGE {
+        if let Some(mut session) = idle {
+            if !session.is_current(password.as_ref()) {
                 part(session, trace).await;
             } else {
                 trace.at(Step::Doing("opening a channel on the connection kept".into()));
-                trace.certificates.clone_from(&session.certificates);
+                session.record_certificates(trace);
                 trace.enter(Phase::Processing);
-                match session.connection.open_channel().await {
+                match session.open_channel().await {
                     Ok(()) => return Ok(session),
                     // The broker was restarted, or somebody closed the connection: the broker that is there now counts.
                     Err(error) if error.is_stale() => {}
@@ -116,7 +105,7 @@ impl Broker {
         }
         let mut session = self.connect(password, trace).await?;
         trace.at(Step::Doing("opening a channel".into()));
-        match session.connection.open_channel().await {
+        match session.open_channel().await {
             Ok(()) => Ok(session),
             Err(error) => Err(error.problem(&self.address, trace.step())),
         }
@@ -137,15 +126,7 @@ impl Broker {
         password: Option<Secret>,
         trace: &mut RunRecorder<'_>,
     ) -> Result<Session, Problem> {
-        let Self { address, network, .. } = &*self;
-        let (stream, peer) = dial(&network.resolver, address, self.preference, trace).await?;
-        let stream = match &mut self.tls {
-            None => Stream::tcp(stream, &self.allowance)?,
-            Some(tls) => {
-                let secured = tls.handshake(stream, peer, &self.address.host, trace).await?;
-                Stream::tls(secured, &self.allowance)
-            }
-        };
+        let (stream, _) = self.endpoint.connect(&self.read_budget, trace).await?;
         let credentials = match (&self.login, &password) {
             (BrokerLogin::Plain { user, .. }, Some(password)) => Credentials::Plain { user, password },
             _ => Credentials::External,
@@ -156,11 +137,7 @@ impl Broker {
         };
         let opened = Connection::open(stream, &login, trace).await;
         let connection = opened.map_err(|error| error.problem(&self.address, trace.step()))?;
-        Ok(Session {
-            connection,
-            password,
-            certificates: trace.certificates.clone(),
-        })
+        Ok(Reusable::new(connection, password, trace))
     }
 
     /// Asks for each queue, then closes the channel.
@@ -231,5 +208,5 @@ impl Broker {
 /// Closes a connection before another one is made, so that there is one at a time; a broker that does not answer is left.
 async fn part(session: Session, trace: &mut RunRecorder<'_>) {
     trace.at(Step::Doing("closing the connection".into()));
-    let _ = tokio::time::timeout(PARTING, session.connection.close()).await;
+    let _ = tokio::time::timeout(PARTING, session.into_inner().close()).await;
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::model::{Family, MetricType, Report, Sample, Scope, Unit};
-use crate::net::tls::CERTIFICATE_NOT_AFTER;
+use crate::net::certificates::CERTIFICATE_NOT_AFTER;
 
 /// The families of rabbitmq checks.
 pub const FAMILIES: &[&Family] = &[

@@ -14,11 +14,11 @@ use super::families::{ALARM, NODE_UP, QUEUE_MESSAGES_UNACKNOWLEDGED, push};
 use super::warnings::{Warnings, Weight};
 use crate::config::rabbitmq::{ManagementSettings, RabbitmqSettings, escaped};
 use crate::model::{Problem, Reason, Report};
-use crate::net::api_client::{Answer, ApiClient, Endpoint};
+use crate::net::api_client::{Answer, ApiClient};
+use crate::net::endpoint::HostEndpoint;
 use crate::net::http::authorization;
 use crate::net::network::Network;
 use crate::net::run_recorder::{RunRecorder, Step};
-use crate::net::tls::TlsClient;
 
 /// The largest answer, in bytes: 32 nodes take 4 kB.
 const MAX_ANSWER_BYTES: usize = 64 << 10;
@@ -65,14 +65,10 @@ struct Node {
 impl Management {
     /// The management of these settings.
     pub fn new(api: &ManagementSettings, settings: &RabbitmqSettings, network: &Network) -> Self {
-        let tls = api.tls.as_ref();
-        let endpoint = Endpoint::Host {
-            address: api.address.clone(),
-            preference: api.preference,
-            tls: tls.map(|settings| Box::new(TlsClient::new(settings, &[b"http/1.1"], &network.trust))),
-        };
+        let endpoint = HostEndpoint::new(network, &api.address, api.preference)
+            .with_tls(api.tls.as_ref(), &[b"http/1.1"]);
         Self {
-            client: ApiClient::new(endpoint, network, settings.reuse_connection, MAX_ANSWER_BYTES),
+            client: ApiClient::new(endpoint.into(), settings.reuse_connection, MAX_ANSWER_BYTES),
             settings: api.clone(),
             vhost: settings.vhost.clone(),
         }

@@ -1,65 +1,57 @@
-//! A check's one connection to a Redis server: made, authenticated, kept between runs, and made anew where it has become
-//! stale or what it rests on has changed.
+//! A check's one connection to a Redis server. It is authenticated, reused by later runs, and replaced when it is closed or
+//! outdated.
 
 use redis::Value;
-use tokio::time::Instant;
 
 use super::session::{Command, Reply, Session};
 use crate::config::redis::server::{RedisEndpoint, RedisServer};
 use crate::config::secret::Secret;
 use crate::model::{Problem, Reason};
-use crate::net::dial::dial;
+use crate::net::endpoint::{Endpoint, HostEndpoint};
 use crate::net::network::Network;
-use crate::net::run_recorder::{Phase, RunRecorder, Step};
+use crate::net::read_budget::ReadBudget;
+use crate::net::reusable::Reusable;
+use crate::net::run_recorder::{Phase, RunRecorder};
 use crate::net::shortage;
-use crate::net::stream::{MAX_CONNECTION_AGE, ReadBudget, Stream};
-use crate::net::tls::TlsClient;
 
 /// The client of one server.
 #[derive(Debug)]
 pub struct RedisClient {
     server: RedisServer,
-    network: Network,
-    tls: Option<TlsClient>,
+    endpoint: Endpoint,
     is_reusing: bool,
-    allowance: ReadBudget,
-    kept: Option<IdleConnection>,
-}
-
-/// A connection between runs.
-#[derive(Debug)]
-struct IdleConnection {
-    session: Session,
-    /// The password that it was made with.
-    password: Option<Secret>,
-    made: Instant,
+    read_budget: ReadBudget,
+    idle: Option<Reusable<Session>>,
 }
 
 /// A connection that has answered in this run.
 #[derive(Debug)]
 pub struct Opened {
     /// The connection; it has the answers to all commands but the first.
-    pub session: Session,
+    pub session: Reusable<Session>,
     /// The answer to the first command.
     pub first: Reply,
-    password: Option<Secret>,
-    made: Instant,
 }
 
 impl RedisClient {
-    /// A client that reads at most `most_bytes` a run, and keeps its connection between runs where `is_reusing`.
-    pub fn new(server: &RedisServer, network: &Network, is_reusing: bool, most_bytes: u64) -> Self {
-        let tls = match &server.endpoint {
-            RedisEndpoint::Host { tls: Some(tls), .. } => Some(TlsClient::new(tls, &[], &network.trust)),
-            _ => None,
+    /// A client that reads at most `max_bytes` per run. If `is_reusing`, later runs reuse its connection.
+    pub fn new(server: &RedisServer, network: &Network, is_reusing: bool, max_bytes: u64) -> Self {
+        let endpoint = match &server.endpoint {
+            RedisEndpoint::Unix(path) => Endpoint::Unix(path.clone()),
+            RedisEndpoint::Host {
+                address,
+                preference,
+                tls,
+            } => HostEndpoint::new(network, address, *preference)
+                .with_tls(tls.as_ref(), &[])
+                .into(),
         };
         Self {
             server: server.clone(),
-            network: network.clone(),
-            tls,
+            endpoint,
             is_reusing,
-            allowance: ReadBudget::new(most_bytes),
-            kept: None,
+            read_budget: ReadBudget::new(max_bytes),
+            idle: None,
         }
     }
 
@@ -74,8 +66,8 @@ impl RedisClient {
         commands: &[Command],
         trace: &mut RunRecorder<'_>,
     ) -> Result<Opened, Problem> {
-        self.allowance.renew();
-        let kept = self.kept.take();
+        self.read_budget.renew();
+        let idle = self.idle.take();
         let password = match &self.server.password {
             None => None,
             Some(source) => match source.read() {
@@ -83,33 +75,18 @@ impl RedisClient {
                 Err(error) => return Err(shortage::problem(Reason::Auth, &error, &error)),
             },
         };
-        if let Some(IdleConnection {
-            session,
-            password: old,
-            made,
-        }) = kept
-            && old == password
-            && made.elapsed() < MAX_CONNECTION_AGE
+        if let Some(session) = idle
+            && session.is_current(password.as_ref())
             && let Some(result) = reuse(session, commands, trace).await
         {
-            let (session, first) = result?;
-            return Ok(Opened {
-                session,
-                first,
-                password,
-                made,
-            });
+            return result;
         }
-        let made = Instant::now();
-        let stream = self.connect(trace).await?;
+        let stream = self.endpoint.connect(&self.read_budget, trace).await?;
+        trace.enter(Phase::Processing);
         let session = Session::new(stream, self.server.endpoint.to_string());
         let (session, first) = self.greet(session, password.as_ref(), commands, trace).await?;
-        Ok(Opened {
-            session,
-            first,
-            password,
-            made,
-        })
+        let session = Reusable::new(session, password, trace);
+        Ok(Opened { session, first })
     }
 
     /// Makes a new connection ours, and takes the first answer on it.
@@ -152,18 +129,8 @@ impl RedisClient {
 
     /// Keeps the connection for the next run, where connections are kept and no answer is outstanding.
     pub fn keep(&mut self, opened: Opened) {
-        let Opened {
-            session,
-            password,
-            made,
-            ..
-        } = opened;
-        if self.is_reusing && session.is_answered() {
-            self.kept = Some(IdleConnection {
-                session,
-                password,
-                made,
-            });
+        if self.is_reusing && opened.session.is_answered() {
+            self.idle = Some(opened.session);
         }
     }
 
@@ -181,36 +148,15 @@ impl RedisClient {
         }
         commands
     }
-
-    async fn connect(&mut self, trace: &mut RunRecorder<'_>) -> Result<Stream, Problem> {
-        let (address, preference) = match &self.server.endpoint {
-            RedisEndpoint::Unix(path) => {
-                trace.at(Step::Doing(format!("connecting to {}", path.display()).into()));
-                return Stream::unix(path, &self.allowance).await;
-            }
-            RedisEndpoint::Host {
-                address, preference, ..
-            } => (address, *preference),
-        };
-        let (stream, peer) = dial(&self.network.resolver, address, preference, trace).await?;
-        let stream = match &mut self.tls {
-            None => Stream::tcp(stream, &self.allowance)?,
-            Some(tls) => Stream::tls(
-                tls.handshake(stream, peer, &address.host, trace).await?,
-                &self.allowance,
-            ),
-        };
-        trace.enter(Phase::Processing);
-        Ok(stream)
-    }
 }
 
-/// The first answer on a kept connection; `None` where that has been closed, or is not what it was.
+/// Sends the commands on a reused connection, and waits for the first answer. `None` if the connection is closed, or if
+/// something unexpected came on it.
 async fn reuse(
-    mut session: Session,
+    mut session: Reusable<Session>,
     commands: &[Command],
     trace: &mut RunRecorder<'_>,
-) -> Option<Result<(Session, Reply), Problem>> {
+) -> Option<Result<Opened, Problem>> {
     if !session.is_idle().await {
         return None;
     }
@@ -219,7 +165,10 @@ async fn reuse(
         session.reply(trace).await
     };
     match first.await {
-        Ok(first) => Some(Ok((session, first))),
+        Ok(first) => {
+            session.record_certificates(trace);
+            Some(Ok(Opened { session, first }))
+        }
         Err(problem) if problem.reason == Reason::Closed => None,
         Err(problem) => Some(Err(problem)),
     }
@@ -248,6 +197,8 @@ mod tests {
     use super::*;
     use crate::config::secret::SecretSource;
     use crate::model::Report;
+    use crate::net::reusable::MAX_CONNECTION_AGE;
+    use crate::net::stream::Stream;
 
     /// Answers the requests of each connection in turn with these, in pieces of `piece` bytes, and then closes it. What
     /// was asked for is returned.
@@ -301,7 +252,7 @@ mod tests {
     const PING: &str = "*1\r\n$4\r\nPING\r\n";
 
     #[tokio::test]
-    async fn a_connection_is_kept_and_replaced_where_the_server_closed_it() {
+    async fn a_connection_is_reused_and_replaced_if_the_server_closed_it() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("redis.sock");
         let fine = || PONG.to_vec();
@@ -316,7 +267,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_is_not_kept_where_what_it_rests_on_changed() {
+    async fn an_outdated_connection_is_replaced() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("redis.sock");
         let auth = || vec![b"+OK\r\n+PONG\r\n".to_vec()];
@@ -326,15 +277,15 @@ mod tests {
         let mut client = client(&path, None);
         client.server.password = Some(SecretSource::File(secret.clone()));
         assert_eq!(ping(&mut client).await, pong());
-        let first = client.kept.as_ref().unwrap().made;
+        let first = client.idle.as_ref().unwrap().opened();
         std::fs::write(&secret, "two\n").unwrap();
         assert_eq!(ping(&mut client).await, pong());
-        let kept = client.kept.as_mut().unwrap();
-        assert!(kept.made > first && kept.password == Some(Secret::new("two")));
-        kept.made -= MAX_CONNECTION_AGE;
-        let second = kept.made;
+        let idle = client.idle.as_mut().unwrap();
+        assert!(idle.opened() > first && idle.is_current(Some(&Secret::new("two"))));
+        idle.make_older(MAX_CONNECTION_AGE);
+        let second = idle.opened();
         assert_eq!(ping(&mut client).await, pong());
-        assert!(client.kept.as_ref().unwrap().made - second > MAX_CONNECTION_AGE);
+        assert!(client.idle.as_ref().unwrap().opened() - second > MAX_CONNECTION_AGE);
         std::fs::remove_file(secret).unwrap();
         assert_eq!(ping(&mut client).await.unwrap_err().reason, Reason::Auth);
     }
@@ -397,7 +348,7 @@ mod tests {
                 problem.message().starts_with(&start) && problem.message().contains(text),
                 "{problem}"
             );
-            assert!(client.kept.is_none());
+            assert!(client.idle.is_none());
         }
     }
 

@@ -1,7 +1,7 @@
 //! The metric families of redis checks.
 
 use crate::model::{Family, MetricType, Scope, Unit};
-use crate::net::tls::CERTIFICATE_NOT_AFTER;
+use crate::net::certificates::CERTIFICATE_NOT_AFTER;
 
 /// Product and version.
 pub static VERSION: Family = Family {

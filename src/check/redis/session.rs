@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 
 use super::fault;
 use crate::model::{Problem, Reason};
-use crate::net::dial;
+use crate::net::io_error;
 use crate::net::run_recorder::{RunRecorder, Step};
 use crate::net::stream::Stream;
 use crate::net::tls;
@@ -210,8 +210,8 @@ impl Session {
             .get_ref()
             .and_then(|cause| cause.downcast_ref::<rustls::Error>())
         {
-            Some(fault) => Problem::new(Reason::Tls, format_args!("{doing}: {}", tls::fault_text(fault))),
-            None => dial::problem(error, format_args!("{doing}: {error}")),
+            Some(fault) => Problem::new(Reason::Tls, format_args!("{doing}: {}", tls::error_text(fault))),
+            None => io_error::problem(error, format_args!("{doing}: {error}")),
         }
     }
 }

@@ -13,9 +13,10 @@ use self::request::{Keys, Store};
 use super::Shared;
 use crate::config::s3::{Health, S3Settings};
 use crate::model::{Family, MetricType, Problem, Reason, Report, Sample, Scope, Unit};
-use crate::net::api_client::{Answer, ApiClient, Endpoint};
+use crate::net::api_client::{Answer, ApiClient};
+use crate::net::certificates::CERTIFICATE_NOT_AFTER;
+use crate::net::endpoint::HostEndpoint;
 use crate::net::run_recorder::RunRecorder;
-use crate::net::tls::{CERTIFICATE_NOT_AFTER, TlsClient};
 
 /// Whether a bucket exists.
 pub static BUCKET_PRESENT: Family = Family {
@@ -54,20 +55,15 @@ struct Seen {
 impl S3Check {
     /// A check with these settings.
     pub fn new(settings: &S3Settings, shared: &Shared) -> Self {
-        let tls = settings.tls.as_ref();
-        let tls = tls.map(|tls| TlsClient::new(tls, &[b"http/1.1"], &shared.network.trust));
-        let endpoint = Endpoint::Host {
-            address: settings.address.clone(),
-            preference: settings.preference,
-            tls: tls.map(Box::new),
-        };
+        let endpoint = HostEndpoint::new(&shared.network, &settings.address, settings.preference)
+            .with_tls(settings.tls.as_ref(), &[b"http/1.1"]);
         let most = match settings.buckets.is_empty() {
             true => MAX_LIST_BYTES,
             false => MAX_BODY_BYTES,
         };
         Self {
             store: Store::new(settings),
-            client: ApiClient::new(endpoint, &shared.network, settings.is_reusing, most),
+            client: ApiClient::new(endpoint.into(), settings.is_reusing, most),
             settings: settings.clone(),
         }
     }

@@ -18,10 +18,10 @@ use crate::config::http::TargetUrl;
 use crate::config::secret::{Secret, SecretSource};
 use crate::config::tls::{PemSource, TlsSettings};
 use crate::model::{Reason, Report};
-use crate::net::api_client::{ApiClient, Endpoint};
+use crate::net::api_client::ApiClient;
+use crate::net::endpoint::{Endpoint, HostEndpoint};
 use crate::net::network::Network;
 use crate::net::run_recorder::RunRecorder;
-use crate::net::tls::TlsClient;
 
 /// The longest document that is read: 100,000 checks fit.
 const MAX_BYTES: usize = 64 << 20;
@@ -46,14 +46,13 @@ impl Client {
     /// # Errors
     /// What is wrong with the URL.
     pub fn new(flags: &StatusFlags) -> Result<Self, String> {
-        let network = Network::default();
         let password = match (&flags.password_file, &flags.password_env) {
             (Some(path), _) => Some(SecretSource::File(path.clone())),
             (None, Some(name)) => Some(SecretSource::Env(name.clone())),
             (None, None) => None,
         };
         let client = |endpoint, host: &str, path: &str, shown: String| Self {
-            api: ApiClient::new(endpoint, &network, true, MAX_BYTES),
+            api: ApiClient::new(endpoint, true, MAX_BYTES),
             host: host.to_owned(),
             path: format!("{}/api/status", base(path)),
             shown,
@@ -76,22 +75,16 @@ impl Client {
                            give --user, and --password-file or --password-env";
             return Err(message.to_owned());
         }
-        let tls = url.is_https().then(|| {
-            let settings = TlsSettings {
-                ca: flags.ca_file.clone().map(PemSource::File),
-                insecure_skip_verify: flags.insecure,
-                ..TlsSettings::default()
-            };
-            Box::new(TlsClient::new(&settings, &[b"http/1.1"], &network.trust))
+        let tls = url.is_https().then(|| TlsSettings {
+            ca: flags.ca_file.clone().map(PemSource::File),
+            insecure_skip_verify: flags.insecure,
+            ..TlsSettings::default()
         });
-        let endpoint = Endpoint::Host {
-            address: url.address(),
-            preference: AddressPreference::default(),
-            tls,
-        };
+        let endpoint = HostEndpoint::new(&Network::default(), &url.address(), AddressPreference::default())
+            .with_tls(tls.as_ref(), &[b"http/1.1"]);
         let shown = url.shown();
         Ok(client(
-            endpoint,
+            endpoint.into(),
             url.authority(),
             url.expose().path(),
             base(&shown).to_owned(),

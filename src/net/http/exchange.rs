@@ -18,12 +18,11 @@ use hyper::client::conn::{http1, http2};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::RequestBody;
-use super::answer_first::AnswerFirst;
-use super::frames::Watched;
-use super::http2::{Driven, Tasks};
+use super::early_response::EarlyResponse;
+use super::frames::FrameReader;
+use super::http2_driver::{Http2Driver, Tasks};
 use crate::model::{Problem, Reason};
-use crate::net::{dial, tls};
+use crate::net::{io_error, tls};
 
 /// The longest head of a response, in bytes.
 pub const MAX_HEAD_BYTES: usize = 64 << 10;
@@ -37,6 +36,9 @@ const MAX_HEADER_LIST_BYTES: u32 = 256 << 10;
 
 /// How much of a body is sent by HTTP/2 without leave (RFC 9113, section 6.9.2).
 const HTTP2_WINDOW: u64 = (1 << 16) - 1;
+
+/// The body of a request, in memory.
+pub type RequestBody = http_body_util::Full<Bytes>;
 
 /// What moves the bytes of a connection.
 pub type Driver = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
@@ -91,7 +93,7 @@ impl Exchange {
             // RFC 9112, section 5.2: a user agent takes it for a space; and section 5.1, of proxies.
             .allow_obsolete_multiline_headers_in_responses(true)
             .allow_spaces_after_header_name_in_responses(true)
-            .handshake(TokioIo::new(AnswerFirst::new(stream)));
+            .handshake(TokioIo::new(EarlyResponse::new(stream)));
         let (mut sender, connection) = handshake
             .await
             .map_err(|error| problem(&error, peer, "answering"))?;
@@ -128,7 +130,7 @@ impl Exchange {
     {
         let length = request.body().size_hint().lower();
         let tasks = Tasks::default();
-        let (stream, frames) = Watched::new(AnswerFirst::new(stream));
+        let (stream, frames) = FrameReader::new(EarlyResponse::new(stream));
         let handshake = http2::Builder::new(tasks.clone())
             .max_header_list_size(MAX_HEADER_LIST_BYTES)
             .handshake(TokioIo::new(stream));
@@ -136,7 +138,7 @@ impl Exchange {
             .await
             .map_err(|error| problem(&error, peer, "answering"))?;
         let response = sender.send_request(request);
-        let driver: Driver = Box::pin(Driven::new(connection, tasks));
+        let driver: Driver = Box::pin(Http2Driver::new(connection, tasks));
         let mut driver = Some(driver);
         let response = drive(&mut driver, response).await;
         let response = response.map_err(|error| {
@@ -265,16 +267,16 @@ pub fn problem(error: &hyper::Error, peer: impl Display, doing: &str) -> Problem
                 .get_ref()
                 .and_then(|cause| cause.downcast_ref::<rustls::Error>())
             {
-                Some(fault) => at(Reason::Tls, &tls::fault_text(fault)),
+                Some(fault) => at(Reason::Tls, &tls::error_text(fault)),
                 None if io.kind() == io::ErrorKind::UnexpectedEof => {
                     at(Reason::Closed, &"it closed the connection before the end")
                 }
                 // What hyper itself finds wrong with a body has no number of the system's.
-                None if io.raw_os_error().is_none() && dial::reason(io) != Reason::Closed => at(
+                None if io.raw_os_error().is_none() && io_error::reason(io) != Reason::Closed => at(
                     Reason::Protocol,
                     &format_args!("it does not speak HTTP as it should ({io})"),
                 ),
-                None => dial::problem(io, format_args!("{peer}, {doing}: {io}")),
+                None => io_error::problem(io, format_args!("{peer}, {doing}: {io}")),
             };
         }
         cause = inner.source();

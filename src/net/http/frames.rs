@@ -107,12 +107,12 @@ fn number(bytes: &[u8]) -> u32 {
 
 /// A stream that is watched.
 #[derive(Debug)]
-pub struct Watched<S> {
+pub struct FrameReader<S> {
     inner: S,
     frames: Arc<Mutex<Frames>>,
 }
 
-impl<S> Watched<S> {
+impl<S> FrameReader<S> {
     /// The stream, and what it will have seen.
     pub fn new(inner: S) -> (Self, Arc<Mutex<Frames>>) {
         let frames = Arc::default();
@@ -124,7 +124,7 @@ impl<S> Watched<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for FrameReader<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = into.filled().len();
@@ -135,7 +135,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for FrameReader<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.inner).poll_write(cx, bytes)
     }

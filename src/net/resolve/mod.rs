@@ -54,7 +54,7 @@ impl Default for ResolverFiles {
 #[derive(Clone, Default)]
 pub struct Resolver {
     inner: Arc<Inner>,
-    gate: Option<Arc<ProbeGuard>>,
+    guard: Option<Arc<ProbeGuard>>,
 }
 
 #[derive(Default)]
@@ -78,31 +78,31 @@ impl Resolver {
                 files,
                 state: Mutex::default(),
             }),
-            gate: None,
+            guard: None,
         }
     }
 
-    /// The same for runs that have to pass a gate, or that need not.
+    /// The same resolver with this guard, or without one.
     #[must_use]
-    pub fn gated(&self, gate: Option<Arc<ProbeGuard>>) -> Self {
+    pub fn with_guard(&self, guard: Option<Arc<ProbeGuard>>) -> Self {
         Self {
             inner: self.inner.clone(),
-            gate,
+            guard,
         }
     }
 
-    /// The gate of the runs that this resolves for.
-    pub fn gate(&self) -> Option<&ProbeGuard> {
-        self.gate.as_deref()
+    /// The guard that judges the addresses of a probe.
+    pub fn guard(&self) -> Option<&ProbeGuard> {
+        self.guard.as_deref()
     }
 
     /// The addresses of a host that may be connected to, in their order; at least one. `port` is what will be connected to,
     /// where there are ports. `deadline` is the run's: name servers are waited for no longer than leaves time for the rest.
     ///
     /// # Errors
-    /// With the reason `dns`, whose message says what was asked, and with the reason `permission` where the gate refuses all addresses.
+    /// With the reason `dns`, whose message says what was asked, and with the reason `permission` where the guard refuses all addresses.
     /// A shortage where this machine lacks what it takes to ask.
-    pub async fn resolve_for(
+    pub async fn resolve(
         &self,
         host: &str,
         port: Option<u16>,
@@ -110,8 +110,8 @@ impl Resolver {
         deadline: Option<Instant>,
     ) -> Result<Vec<IpAddr>, Problem> {
         let addresses = self.inner.resolve(host, preference, deadline).await?;
-        match &self.gate {
-            Some(gate) => gate.admit(host, addresses, port),
+        match &self.guard {
+            Some(guard) => guard.admit(host, addresses, port),
             None => Ok(addresses),
         }
     }
@@ -379,7 +379,7 @@ mod tests {
             });
             let preference = AddressPreference::new(None, None);
             let found = resolver
-                .resolve_for("localhost", None, preference, None)
+                .resolve("localhost", None, preference, None)
                 .await
                 .unwrap();
             let found: Vec<String> = found.iter().map(ToString::to_string).collect();
@@ -391,7 +391,7 @@ mod tests {
     async fn an_address_of_the_other_protocol_is_no_address() {
         let preference = AddressPreference::new(Some(IpProtocol::Ip6), Some(false));
         let problem = Resolver::default()
-            .resolve_for("127.0.0.1", None, preference, None)
+            .resolve("127.0.0.1", None, preference, None)
             .await
             .unwrap_err();
         assert_eq!(problem.reason, Reason::Dns);

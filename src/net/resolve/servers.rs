@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::answer::{Answer, Failure, Verdict, judge};
 use super::conf::{ResolvConf, ServerAddress};
 use crate::model::Problem;
-use crate::net::dial;
+use crate::net::connect::connect;
 use crate::net::dns_exchange;
 
 /// How long the other protocol's addresses are awaited once the preferred one's are there (RFC 8305, section 3).
@@ -214,7 +214,7 @@ impl Servers {
                 return Ok(answer);
             }
         }
-        let connected = dial::connect(server, None).await;
+        let connected = connect(server, None).await;
         let mut stream = connected.map_err(|error| dns_exchange::broken(server, &error))?;
         dns_exchange::over_stream(&mut stream, server, &question, &packed).await
     }

@@ -7,8 +7,8 @@ use rustls::{CommonState, ProtocolVersion};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 use x509_parser::x509::X509Name;
 
-use super::CertificateRecorder;
 use crate::model::{Family, Report, cut};
+use crate::net::certificates::CertificateRecorder;
 
 static EARLIEST_EXPIRY: Family = Family::probe(
     "probe_ssl_earliest_cert_expiry",
@@ -45,7 +45,7 @@ const NOT_VERIFIED: f64 = -62_135_596_800.0;
 const MAX_LABEL_BYTES: usize = 1024;
 
 /// Tells a probe of a handshake; what was told of the one before (a redirect) goes.
-pub fn secured(report: &mut Report, connection: &CommonState, recorder: &CertificateRecorder) {
+pub fn record_handshake(report: &mut Report, connection: &CommonState, recorder: &CertificateRecorder) {
     forget(report);
     if report.probe.is_none() {
         return;
@@ -59,7 +59,7 @@ pub fn secured(report: &mut Report, connection: &CommonState, recorder: &Certifi
         .iter()
         .map(|certificate| certificate.validity().not_after.timestamp());
     if let Some(end) = ends.min() {
-        let chain_end = recorder.seen().verified_until;
+        let chain_end = recorder.presented().chain_expiry;
         report.push_probe_sample(&EARLIEST_EXPIRY, Vec::new(), end as f64);
         let chain_end = chain_end.map_or(NOT_VERIFIED, |end| end as f64);
         report.push_probe_sample(&CHAIN_EXPIRY, Vec::new(), chain_end);

@@ -3,8 +3,6 @@
 
 mod ping;
 
-use std::sync::Arc;
-
 use amq_protocol::types::AMQPValue;
 use tokio::time::{Instant, timeout_at};
 
@@ -15,12 +13,12 @@ use crate::check::amqp::{AmqpError, Connection, Credentials, Login};
 use crate::config::celery::{AmqpServer, CelerySettings, MAX_WORKERS, Serializer};
 use crate::config::secret::Secret;
 use crate::model::{Problem, Reason};
-use crate::net::dial::dial;
+use crate::net::endpoint::HostEndpoint;
 use crate::net::network::Network;
+use crate::net::read_budget::ReadBudget;
+use crate::net::reusable::Reusable;
 use crate::net::run_recorder::{RunRecorder, Step};
 use crate::net::shortage;
-use crate::net::stream::{MAX_CONNECTION_AGE, ReadBudget, Stream};
-use crate::net::tls::{CertificateRecorder, TlsClient};
 
 /// The most that is read in one run, in bytes: as many answers as there may be, with their properties.
 const ALLOWED: u64 = 2 * (MAX_WORKERS * MAX_REPLY_BYTES) as u64;
@@ -35,27 +33,17 @@ const MAX_QUOTED: usize = 120;
 #[derive(Debug)]
 pub struct Link {
     server: AmqpServer,
-    network: Network,
-    tls: Option<TlsClient>,
+    endpoint: HostEndpoint,
     is_reusing: bool,
-    allowance: ReadBudget,
+    read_budget: ReadBudget,
     /// What answers are routed by; the queue for them is named after it.
     name: String,
-    kept: Option<IdleConnection>,
-}
-
-/// A connection, the password it was made with, and the certificates of its handshake: what a run over the kept connection
-/// knows of them.
-#[derive(Debug)]
-struct IdleConnection {
-    connection: Connection,
-    password: Secret,
-    certificates: Option<Arc<CertificateRecorder>>,
+    idle: Option<Reusable<Connection>>,
 }
 
 /// A connection with a ping sent over it.
 pub struct Session {
-    kept: IdleConnection,
+    connection: Reusable<Connection>,
     at: String,
     /// Whether there is an exchange that a worker could listen at: the first one that starts makes it.
     is_heard: bool,
@@ -64,15 +52,14 @@ pub struct Session {
 impl Link {
     /// The link of the check with this name.
     pub fn new(settings: &CelerySettings, server: &AmqpServer, name: &str, network: &Network) -> Self {
-        let tls = server.tls.as_ref();
+        let endpoint = HostEndpoint::new(network, &server.address, server.preference);
         Self {
             server: server.clone(),
-            network: network.clone(),
-            tls: tls.map(|settings| TlsClient::new(settings, &[], &network.trust)),
+            endpoint: endpoint.with_tls(server.tls.as_ref(), &[]),
             is_reusing: settings.reuse_connection,
-            allowance: ReadBudget::new(ALLOWED),
+            read_budget: ReadBudget::new(ALLOWED),
             name: name.to_owned(),
-            kept: None,
+            idle: None,
         }
     }
 
@@ -85,31 +72,24 @@ impl Link {
         ping: &mut Ping,
         trace: &mut RunRecorder<'_>,
     ) -> Result<(Session, Option<usize>), Problem> {
-        self.allowance.renew();
+        self.read_budget.renew();
         ping.routing_key.clone_from(&self.name);
+        let idle = self.idle.take();
         let password = self.server.password.read();
         let password = password.map_err(|error| shortage::problem(Reason::Auth, &error, &error))?;
-        let kept = self.kept.take().filter(|kept| {
-            kept.password == password && kept.connection.opened.elapsed() < MAX_CONNECTION_AGE
-        });
         let at = self.server.address.to_string();
-        if let Some(mut kept) = kept {
-            trace.certificates.clone_from(&kept.certificates);
-            match ping::send(&mut kept.connection, ping, trace).await {
-                Ok(is_heard) => return Ok(session(kept, at, is_heard)),
+        if let Some(mut connection) = idle.filter(|idle| idle.is_current(Some(&password))) {
+            connection.record_certificates(trace);
+            match ping::send(&mut connection, ping, trace).await {
+                Ok(is_heard) => return Ok(session(connection, at, is_heard)),
                 Err((error, _)) if error.is_stale() => {}
                 Err((error, doing)) => return Err(error.problem(at, doing)),
             }
         }
         let connection = self.connect(&password, trace).await?;
-        let certificates = trace.certificates.clone().filter(|_| self.tls.is_some());
-        let mut kept = IdleConnection {
-            connection,
-            password,
-            certificates,
-        };
-        match ping::send(&mut kept.connection, ping, trace).await {
-            Ok(is_heard) => Ok(session(kept, at, is_heard)),
+        let mut connection = Reusable::new(connection, Some(password), trace);
+        match ping::send(&mut connection, ping, trace).await {
+            Ok(is_heard) => Ok(session(connection, at, is_heard)),
             Err((error, doing)) => Err(error.problem(at, doing)),
         }
     }
@@ -121,19 +101,11 @@ impl Link {
     ) -> Result<Connection, Problem> {
         let AmqpServer {
             address,
-            preference,
             user,
             virtual_host,
             ..
         } = &self.server;
-        let (stream, peer) = dial(&self.network.resolver, address, *preference, trace).await?;
-        let stream = match &mut self.tls {
-            None => Stream::tcp(stream, &self.allowance)?,
-            Some(tls) => Stream::tls(
-                tls.handshake(stream, peer, &address.host, trace).await?,
-                &self.allowance,
-            ),
-        };
+        let (stream, _) = self.endpoint.connect(&self.read_budget, trace).await?;
         let login = Login {
             credentials: Credentials::Plain { user, password },
             vhost: virtual_host,
@@ -145,14 +117,19 @@ impl Link {
     /// Keeps the connection of a run that went well.
     pub fn keep(&mut self, session: Session) {
         if self.is_reusing {
-            self.kept = Some(session.kept);
+            self.idle = Some(session.connection);
         }
     }
 }
 
-fn session(kept: IdleConnection, at: String, is_heard: bool) -> (Session, Option<usize>) {
+fn session(connection: Reusable<Connection>, at: String, is_heard: bool) -> (Session, Option<usize>) {
     let listening = (!is_heard).then_some(0);
-    (Session { kept, at, is_heard }, listening)
+    let session = Session {
+        connection,
+        at,
+        is_heard,
+    };
+    (session, listening)
 }
 
 impl Session {
@@ -164,7 +141,7 @@ impl Session {
         if !self.is_heard {
             return Ok(None);
         }
-        let Ok(message) = timeout_at(until, self.kept.connection.next_message()).await else {
+        let Ok(message) = timeout_at(until, self.connection.next_message()).await else {
             return Ok(None);
         };
         let message = message.map_err(|error| error.problem(&self.at, "waiting for answers of workers"))?;
@@ -192,13 +169,13 @@ impl Session {
         if !self.is_heard {
             return Ok(());
         }
-        let published = ping::publish(&mut self.kept.connection, ping).await;
+        let published = ping::publish(&mut self.connection, ping).await;
         published.map_err(|error| error.problem(&self.at, ping::PUBLISHING))
     }
 
     /// Why the broker takes no messages, where it said so: then it does not read on from who publishes.
     pub fn blocked(&self) -> Option<Problem> {
-        let why = self.kept.connection.blocked()?;
+        let why = self.connection.blocked()?;
         let why: String = why.chars().take(MAX_QUOTED).collect();
         let message = format_args!(
             "{}: the broker takes no messages at present ({why}): free memory or disk space there",
@@ -241,7 +218,7 @@ impl Session {
             }
         }
         trace.at(Step::Doing("closing the channel".into()));
-        let connection = &mut self.kept.connection;
+        let connection = &mut self.connection;
         if connection.is_channel_open() {
             let closed = connection.close_channel().await;
             closed.map_err(|error| error.problem(&self.at, "closing the channel"))?;
@@ -254,7 +231,7 @@ impl Session {
 
     /// The messages and consumers of a queue, or why the broker does not tell them.
     async fn inspect(&mut self, name: &str) -> Result<Result<(u32, u32), String>, Problem> {
-        let connection = &mut self.kept.connection;
+        let connection = &mut self.connection;
         let inspected = async {
             if !connection.is_channel_open() {
                 connection.open_channel().await?;

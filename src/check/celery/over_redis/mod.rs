@@ -107,7 +107,7 @@ impl Link {
         };
         let mut listening = None;
         for command in &commands[1..] {
-            let value = session.expect(command.name(), trace).await?;
+            let value = session.read_value(command.name(), trace).await?;
             match (command.name(), value) {
                 ("PUBLISH", Value::Int(receivers)) => listening = usize::try_from(receivers).ok(),
                 ("SSCAN", value) => session.abandoned = self.swept(value),
@@ -178,7 +178,7 @@ impl Session {
     pub async fn ping_again(&mut self, ping: &Ping, trace: &mut RunRecorder<'_>) -> Result<(), Problem> {
         let command = publish(&self.mailbox, ping);
         self.connection().send(&[command], trace).await?;
-        self.expect("PUBLISH", trace).await?;
+        self.read_value("PUBLISH", trace).await?;
         Ok(())
     }
 
@@ -186,8 +186,12 @@ impl Session {
         &mut self.opened.session
     }
 
-    /// The value that the next outstanding command gives.
-    async fn expect(&mut self, name: &'static str, trace: &mut RunRecorder<'_>) -> Result<Value, Problem> {
+    /// Reads the value of the next outstanding command.
+    async fn read_value(
+        &mut self,
+        name: &'static str,
+        trace: &mut RunRecorder<'_>,
+    ) -> Result<Value, Problem> {
         let reply = self.connection().reply(trace).await?;
         reply.map_err(|error| self.opened.session.refused(name, &error))
     }
@@ -265,7 +269,7 @@ impl Session {
             lengths.push(length);
         }
         for _ in 0..tidying {
-            self.expect("DEL", trace).await?;
+            self.read_value("DEL", trace).await?;
         }
         Ok(Finished {
             lengths,

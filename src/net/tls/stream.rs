@@ -1,5 +1,5 @@
-//! A stream after its handshake. However it ends, it says so: the peer gets a close_notify (RFC 8446, section 6.1), without
-//! which it can't tell the end from an attack that cut the connection off.
+//! A TLS stream after its handshake. It always ends with a close_notify (RFC 8446, section 6.1). Without one the peer can't
+//! distinguish the end from an attack that cut the connection.
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
@@ -10,36 +10,36 @@ use rustls::ClientConnection;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::task::unconstrained;
-use tokio_rustls::client::TlsStream;
+use tokio_rustls::client;
 
-/// A stream after its handshake.
+/// A TLS stream after its handshake.
 #[derive(Debug)]
-pub struct Secured<S = TcpStream>(TlsStream<S>)
+pub struct TlsStream<S = TcpStream>(client::TlsStream<S>)
 where
     S: AsyncRead + AsyncWrite + Unpin;
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Secured<S> {
-    pub(super) fn new(stream: TlsStream<S>) -> Self {
+impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
+    pub(super) fn new(stream: client::TlsStream<S>) -> Self {
         Self(stream)
     }
 
-    /// What was agreed on.
+    /// The negotiated parameters.
     pub fn connection(&self) -> &ClientConnection {
         self.0.get_ref().1
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Drop for Secured<S> {
-    /// Sends the close_notify as far as that goes without waiting: what the system does not take at once is left. After a
-    /// shutdown, or a fatal alert, the library has nothing more to say.
+impl<S: AsyncRead + AsyncWrite + Unpin> Drop for TlsStream<S> {
+    /// Sends the close_notify without waiting. It is lost if the system does not accept it at once. After a shutdown or a
+    /// fatal alert the library sends nothing.
     fn drop(&mut self) {
         self.0.get_mut().1.send_close_notify();
-        let farewell = poll_fn(|cx| Pin::new(&mut self.0).poll_flush(cx));
-        let _ = pin!(unconstrained(farewell)).poll(&mut Context::from_waker(Waker::noop()));
+        let flush = poll_fn(|cx| Pin::new(&mut self.0).poll_flush(cx));
+        let _ = pin!(unconstrained(flush)).poll(&mut Context::from_waker(Waker::noop()));
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Secured<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -49,7 +49,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Secured<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Secured<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.0).poll_write(cx, bytes)
     }

@@ -27,13 +27,13 @@ where
 }
 
 /// A connection with the tasks that belong to it.
-pub struct Driven<C> {
+pub struct Http2Driver<C> {
     connection: Option<Pin<Box<C>>>,
     incoming: Tasks,
     running: Vec<Task>,
 }
 
-impl<C> Driven<C> {
+impl<C> Http2Driver<C> {
     /// Drives a connection that was made with these tasks.
     pub fn new(connection: C, incoming: Tasks) -> Self {
         Self {
@@ -44,7 +44,7 @@ impl<C> Driven<C> {
     }
 }
 
-impl<C: Future<Output = hyper::Result<()>>> Future for Driven<C> {
+impl<C: Future<Output = hyper::Result<()>>> Future for Http2Driver<C> {
     type Output = hyper::Result<()>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {

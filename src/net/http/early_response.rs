@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 /// A stream of bytes that holds back two things: what comes before the request is written, which hyper takes for an error, and
 /// errors of writing to a peer that is gone, until all that came from it has been read.
 #[derive(Debug)]
-pub struct AnswerFirst<S> {
+pub struct EarlyResponse<S> {
     inner: S,
     /// Whether writing has begun.
     has_asked: bool,
@@ -21,7 +21,7 @@ pub struct AnswerFirst<S> {
     lost: Option<io::Error>,
 }
 
-impl<S> AnswerFirst<S> {
+impl<S> EarlyResponse<S> {
     /// Over a new connection on which the client speaks first.
     pub fn new(inner: S) -> Self {
         Self {
@@ -60,7 +60,7 @@ pub fn is_gone(error: &io::Error) -> bool {
     )
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for AnswerFirst<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for EarlyResponse<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if !this.has_asked {
@@ -82,7 +82,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for AnswerFirst<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for AnswerFirst<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for EarlyResponse<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         this.ask();
@@ -140,11 +140,11 @@ mod tests {
 
     use super::*;
 
-    async fn pair() -> (AnswerFirst<TcpStream>, TcpStream) {
+    async fn pair() -> (EarlyResponse<TcpStream>, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (ours, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
-        (AnswerFirst::new(ours.unwrap()), accepted.unwrap().0)
+        (EarlyResponse::new(ours.unwrap()), accepted.unwrap().0)
     }
 
     #[tokio::test]

@@ -7,9 +7,10 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible, PeerMisbehaved};
 use x509_parser::prelude::{ASN1Time, FromDer, GeneralName, X509Certificate};
 
-use super::{CertificateRecorder, weakness};
+use super::weakness;
 use crate::model::{Problem, Reason};
-use crate::net::dial;
+use crate::net::certificates::CertificateRecorder;
+use crate::net::io_error;
 
 /// How many names of a certificate a message quotes.
 const MAX_NAMES: usize = 5;
@@ -19,7 +20,7 @@ const NEEDED: &str = "it needs the key exchange ECDHE (not RSA), a cipher with A
      groups X25519, P-256 and P-384 (not P-521), and signatures with SHA-256 or above (not SHA-1)";
 
 /// The problem of a handshake that failed.
-pub fn problem(
+pub fn of_handshake(
     error: &io::Error,
     recorder: &CertificateRecorder,
     peer: &dyn Display,
@@ -30,25 +31,25 @@ pub fn problem(
     let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<Error>());
     match cause {
         Some(Error::InvalidCertificate(fault)) => {
-            let refused = recorder.seen().refused;
+            let refused = recorder.presented().rejected;
             let own = refused.first().and_then(parsed);
             let text = match recorder.no_authorities() {
                 Some(why) => why.to_owned(),
-                None => unsupported(fault, &refused, recorder.named())
+                None => unsupported(fault, &refused, recorder.pinned())
                     .unwrap_or_else(|| certificate_fault(fault, own.as_ref(), name)),
             };
             at(Reason::Tls, &text)
         }
-        Some(fault) => at(Reason::Tls, &fault_text(fault)),
+        Some(fault) => at(Reason::Tls, &error_text(fault)),
         None if error.kind() == io::ErrorKind::UnexpectedEof => {
             at(Reason::Closed, &"the peer closed the connection in the handshake")
         }
-        None => dial::problem(error, format_args!("TLS handshake with {peer}: {error}")),
+        None => io_error::problem(error, format_args!("TLS handshake with {peer}: {error}")),
     }
 }
 
 /// What a fault of TLS means that is not the certificate's.
-pub fn fault_text(fault: &Error) -> String {
+pub fn error_text(fault: &Error) -> String {
     match fault {
         Error::InvalidMessage(_) => "the peer does not speak TLS (plain text on this port?)".to_owned(),
         Error::AlertReceived(alert) => alert_text(*alert),

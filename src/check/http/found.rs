@@ -1,32 +1,32 @@
-//! What is noted in the course of one run. It is told when the run ends, also where that is because its time is over.
+//! What an http run finds out.
 
 use http::StatusCode;
 
 use super::judge::Fault;
 use super::probe_samples::Facts;
 use super::{PHASE_DURATION, STATUS_CODE};
-use crate::model::{Problem, Report, Sample};
-use crate::net::run_recorder::{Phase, RunRecorder};
+use crate::model::{Problem, Sample};
+use crate::net::run_recorder::{Findings, Phase, RecordedRun, RunRecorder};
 
-/// The notes of one run, and what an http check adds to them.
+/// A run with its findings.
+pub type Run<'r> = RecordedRun<'r, Found>;
+
+/// What a run has found out so far.
 #[derive(Debug)]
-pub struct Notes<'r> {
-    /// What is noted of every kind of run.
-    pub trace: RunRecorder<'r>,
+pub struct Found {
     /// The status of the last response.
     pub status: Option<StatusCode>,
-    /// What was taken out of the body.
+    /// The samples extracted from the body.
     pub extracted: Vec<Sample>,
-    /// What a probe tells.
+    /// The facts for the samples of a probe.
     pub facts: Facts,
     has_cel: bool,
 }
 
-impl<'r> Notes<'r> {
-    /// The notes of a run that begins. `has_cel` says whether there is a CEL expression.
-    pub fn new(report: &'r mut Report, has_cel: bool) -> Self {
+impl Found {
+    /// Nothing yet. `has_cel` says whether the check has a CEL expression.
+    pub fn new(has_cel: bool) -> Self {
         Self {
-            trace: RunRecorder::new(report),
             status: None,
             extracted: Vec::new(),
             facts: Facts::default(),
@@ -34,11 +34,11 @@ impl<'r> Notes<'r> {
         }
     }
 
-    /// The same verdict, after its cause was noted.
+    /// Records the cause of a fault, and returns its problem.
     ///
     /// # Errors
     /// The problem of the verdict.
-    pub fn blamed<T>(&mut self, verdict: Result<T, Fault>) -> Result<T, Problem> {
+    pub fn blame<T>(&mut self, verdict: Result<T, Fault>) -> Result<T, Problem> {
         verdict.map_err(|fault| {
             self.facts.blame = fault.blame;
             fault.problem
@@ -46,9 +46,8 @@ impl<'r> Notes<'r> {
     }
 }
 
-impl Drop for Notes<'_> {
-    fn drop(&mut self) {
-        self.trace.leave();
+impl Findings for Found {
+    fn record(&mut self, recorder: &mut RunRecorder<'_>) {
         let sample = |family, labels, value| Sample {
             family,
             labels,
@@ -58,12 +57,12 @@ impl Drop for Notes<'_> {
         let mut samples = Vec::with_capacity(Phase::ALL.len() + 2);
         samples.push(sample(&STATUS_CODE, Vec::new(), status));
         for &phase in Phase::ALL {
-            let seconds = self.trace.spent(phase).as_secs_f64();
+            let seconds = recorder.spent(phase).as_secs_f64();
             samples.push(sample(&PHASE_DURATION, vec![phase.as_str().into()], seconds));
         }
         samples.append(&mut self.extracted);
-        self.facts.tell(self.trace.report, self.has_cel);
-        // Nothing else has written samples yet; the trace adds its own after this.
-        self.trace.report.samples = samples;
+        self.facts.push_probe_samples(recorder.report, self.has_cel);
+        // No other samples are there yet. The recorder adds its own after this.
+        recorder.report.samples = samples;
     }
 }

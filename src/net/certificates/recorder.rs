@@ -1,0 +1,282 @@
+//! A certificate verifier that records the certificates it is shown and its verdict. Verification itself is delegated.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use aws_lc_rs::digest::{Context, SHA256};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::verify_server_name;
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use super::authorities::not_after;
+use super::trust::Trust;
+use crate::model::{Family, MetricType, Sample, Scope, Unit};
+
+/// When the first certificate of the chain expires.
+pub static CERTIFICATE_NOT_AFTER: Family = Family {
+    name: "upkeep_tls_certificate_not_after_timestamp_seconds",
+    metric_type: MetricType::Gauge,
+    unit: Unit::Seconds,
+    scope: Scope::Check,
+    labels: &[],
+    help: "Unix time when the first certificate of the verified chain expires, root included; without a verified \
+           chain, of the presented certificates.",
+};
+
+/// The certificates of a handshake.
+#[derive(Clone, Debug, Default)]
+pub struct Presented {
+    /// When the first presented certificate expires, as Unix time.
+    pub expiry: Option<i64>,
+    /// When the verified chain expires, as Unix time. Absent if nothing was verified.
+    pub chain_expiry: Option<i64>,
+    /// All presented certificates, the server's own first. Empty unless one was rejected.
+    pub rejected: Vec<CertificateDer<'static>>,
+}
+
+/// The expiry of a verified chain. It is cached, since finding it takes as long as the verification. It changes only with
+/// the certificates: every set of authorities has a recorder of its own.
+#[derive(Debug)]
+struct CachedExpiry {
+    /// The hash of the certificates.
+    hash: Vec<u8>,
+    chain_expiry: Option<i64>,
+}
+
+/// The verifier of one check. Its runs do not overlap, so it records one handshake at a time.
+#[derive(Debug)]
+pub struct CertificateRecorder {
+    trust: Trust,
+    /// The certificates that the configuration trusts directly.
+    pinned: Vec<CertificateDer<'static>>,
+    /// Whether a certificate for another name is accepted.
+    chain_only: bool,
+    provider: Arc<CryptoProvider>,
+    presented: Mutex<Presented>,
+    cached_expiry: Mutex<Option<CachedExpiry>>,
+}
+
+impl CertificateRecorder {
+    /// A verifier with this trust. `pinned` certificates are trusted directly. `chain_only` accepts a certificate for
+    /// another name.
+    pub fn new(
+        trust: Trust,
+        pinned: Vec<CertificateDer<'static>>,
+        chain_only: bool,
+        provider: Arc<CryptoProvider>,
+    ) -> Self {
+        Self {
+            trust,
+            pinned,
+            chain_only,
+            provider,
+            presented: Mutex::default(),
+            cached_expiry: Mutex::default(),
+        }
+    }
+
+    /// Verifies a pinned certificate: it must be valid now, for servers, and for this name. It needs no issuer, as in
+    /// OpenSSL, Go and curl. `None` if the certificate is not pinned.
+    fn verify_pinned(
+        &self,
+        own: &CertificateDer<'_>,
+        name: &ServerName<'_>,
+        now: UnixTime,
+    ) -> Option<Result<ServerCertVerified, Error>> {
+        if !self.pinned.iter().any(|pinned| pinned == own) {
+            return None;
+        }
+        let (_, parsed) = X509Certificate::from_der(own).ok()?;
+        // A certificate that can't be parsed in full (another version, an unknown critical extension) is not accepted.
+        let certificate = ParsedCertificate::try_from(own).ok()?;
+        let now = i64::try_from(now.as_secs()).ok()?;
+        let validity = parsed.validity();
+        let usage = parsed.extended_key_usage().ok()?;
+        Some(if now < validity.not_before.timestamp() {
+            Err(CertificateError::NotValidYet.into())
+        } else if now > validity.not_after.timestamp() {
+            Err(CertificateError::Expired.into())
+        } else if usage.is_some_and(|usage| !usage.value.server_auth && !usage.value.any) {
+            Err(CertificateError::InvalidPurpose.into())
+        } else if self.chain_only {
+            Ok(ServerCertVerified::assertion())
+        } else {
+            verify_server_name(&certificate, name).map(|()| ServerCertVerified::assertion())
+        })
+    }
+
+    fn verify(
+        &self,
+        own: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let authorities = match &self.trust {
+            Trust::Authorities(authorities) => authorities,
+            Trust::NoAuthorities(_) => return Err(CertificateError::UnknownIssuer.into()),
+            Trust::Unverified => return Ok(ServerCertVerified::assertion()),
+        };
+        if let Some(verdict) = self.verify_pinned(own, name, now) {
+            return verdict;
+        }
+        let verifier = authorities.verifier();
+        match verifier.verify_server_cert(own, others, name, ocsp_response, now) {
+            // The name is verified last, so the chain is valid.
+            Err(Error::InvalidCertificate(
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+            )) if self.chain_only => Ok(ServerCertVerified::assertion()),
+            verdict => verdict,
+        }
+    }
+
+    /// When the verified chain expires, as Unix time. `None` if nothing was verified.
+    fn chain_expiry(
+        &self,
+        own: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Option<i64> {
+        let authorities = match &self.trust {
+            // A pinned certificate is a chain by itself.
+            Trust::Authorities(_) if self.pinned.contains(own) => return not_after(own),
+            Trust::Authorities(authorities) => authorities,
+            Trust::NoAuthorities(_) | Trust::Unverified => return None,
+        };
+        let mut hash = Context::new(&SHA256);
+        for certificate in std::iter::once(own).chain(others) {
+            hash.update(&certificate.len().to_le_bytes());
+            hash.update(certificate);
+        }
+        let hash = hash.finish().as_ref().to_vec();
+        let mut cached = self.cached_expiry.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_over = |expiry: i64| u64::try_from(expiry).is_ok_and(|expiry| expiry <= now.as_secs());
+        if let Some(cached) = &*cached
+            && cached.hash == hash
+            // After the expiry of this chain another one may be valid.
+            && !cached.chain_expiry.is_some_and(is_over)
+        {
+            return cached.chain_expiry;
+        }
+        let chain_expiry = authorities.chain_expiry(own, others, now);
+        *cached = Some(CachedExpiry { hash, chain_expiry });
+        chain_expiry
+    }
+
+    /// Forgets the previous handshake.
+    pub fn reset(&self) {
+        *self.lock() = Presented::default();
+    }
+
+    /// The certificates of the last handshake.
+    pub fn presented(&self) -> Presented {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Presented> {
+        self.presented.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Records that the signature of the handshake does not match the accepted certificate.
+    fn reject(&self, own: &CertificateDer<'_>) {
+        let mut presented = self.lock();
+        presented.rejected = vec![own.clone().into_owned()];
+        presented.chain_expiry = None;
+    }
+
+    /// The certificates that the configuration trusts directly.
+    pub fn pinned(&self) -> &[CertificateDer<'static>] {
+        &self.pinned
+    }
+
+    /// Why nothing can be verified, if there are no authorities.
+    pub fn no_authorities(&self) -> Option<&str> {
+        match &self.trust {
+            Trust::NoAuthorities(why) => Some(why),
+            Trust::Authorities(_) | Trust::Unverified => None,
+        }
+    }
+
+    /// The metric, if the server presented a certificate.
+    #[allow(clippy::cast_precision_loss)] // Exact for the next 285 million years.
+    pub fn sample(&self) -> Option<Sample> {
+        let presented = self.lock();
+        let not_after = presented.chain_expiry.or(presented.expiry)?;
+        Some(Sample {
+            family: &CERTIFICATE_NOT_AFTER,
+            labels: Vec::new(),
+            value: not_after as f64,
+        })
+    }
+}
+
+impl ServerCertVerifier for CertificateRecorder {
+    fn verify_server_cert(
+        &self,
+        own: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let verdict = self.verify(own, others, name, ocsp_response, now);
+        let all = std::iter::once(own).chain(others);
+        let expiry = all.clone().filter_map(|certificate| not_after(certificate)).min();
+        let presented = match &verdict {
+            Ok(_) => Presented {
+                expiry,
+                chain_expiry: self.chain_expiry(own, others, now),
+                rejected: Vec::new(),
+            },
+            Err(_) => Presented {
+                expiry,
+                chain_expiry: None,
+                rejected: all.map(|certificate| certificate.clone().into_owned()).collect(),
+            },
+        };
+        *self.lock() = presented;
+        verdict
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        match self.trust {
+            Trust::Unverified => Ok(HandshakeSignatureValid::assertion()),
+            Trust::Authorities(_) | Trust::NoAuthorities(_) => {
+                let algorithms = &self.provider.signature_verification_algorithms;
+                verify_tls12_signature(message, certificate, signed, algorithms)
+                    .inspect_err(|_| self.reject(certificate))
+            }
+        }
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        match self.trust {
+            Trust::Unverified => Ok(HandshakeSignatureValid::assertion()),
+            Trust::Authorities(_) | Trust::NoAuthorities(_) => {
+                let algorithms = &self.provider.signature_verification_algorithms;
+                verify_tls13_signature(message, certificate, signed, algorithms)
+                    .inspect_err(|_| self.reject(certificate))
+            }
+        }
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
+}
