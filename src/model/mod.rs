@@ -24,6 +24,6 @@ pub use phase::{Phase, Phases};
 pub use scrubber::Scrubber;
 pub(crate) use status::words;
 pub use status::{Condition, Severity, Status, Thresholds, Tier, Tolerance};
-pub use text::{cut, is_unseen, visible};
+pub use text::{cut, is_unseen, prefix, visible};
 pub use time::{Clock, Moment, SystemClock};
 pub use used_secrets::UsedSecrets;

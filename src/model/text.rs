@@ -1,12 +1,17 @@
 //! Texts that come from elsewhere, bounded and seen as what they are.
 
-/// Cuts a text to at most this many bytes, between two characters.
-pub fn cut(text: &mut String, most: usize) {
-    let mut end = most.min(text.len());
+/// The longest prefix of at most `max_bytes` bytes that ends between two characters.
+pub fn prefix(text: &str, max_bytes: usize) -> &str {
+    let mut end = max_bytes.min(text.len());
     while !text.is_char_boundary(end) {
         end -= 1;
     }
-    text.truncate(end);
+    &text[..end]
+}
+
+/// Truncates a text to at most this many bytes, between two characters.
+pub fn cut(text: &mut String, most: usize) {
+    text.truncate(prefix(text, most).len());
 }
 
 /// Whether a character is not seen, and may change how the others are: control characters, separators of lines, and those

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use super::servers::{Server, eventually, tool};
 
-/// How long a worker may take to start on a busy machine: it is Python.
+/// How long a worker, which is written in Python, may take to start on a busy machine.
 pub const START: Duration = Duration::from_secs(60);
 
-/// The application of workers and client: a task that takes its time, and the configuration that the test gives.
+/// The application of workers and client: a task that sleeps, and the test's configuration.
 const TASKS: &str = r#"
 import json, os, time
 from celery import Celery
@@ -21,7 +21,7 @@ def nap(seconds):
     time.sleep(seconds)
 "#;
 
-/// An application: where its broker is, and how it is configured.
+/// An application: its broker and its configuration.
 pub struct App {
     dir: tempfile::TempDir,
     broker: String,
@@ -32,12 +32,12 @@ pub struct App {
 pub struct Worker {
     /// The process.
     pub server: Server,
-    /// Its node name, as in metrics.
+    /// Its node name, as in the metrics.
     pub name: String,
 }
 
 impl App {
-    /// An application at this broker, with this configuration in JSON.
+    /// An application that uses this broker, with this configuration in JSON.
     pub fn new(broker: &str, conf: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("tasks.py"), TASKS).unwrap();
@@ -48,7 +48,7 @@ impl App {
         }
     }
 
-    /// Debian's interpreter: another one on the path does not find its Celery.
+    /// Debian's interpreter. Another one in the path would not find Debian's Celery.
     fn python(&self) -> Command {
         tool("celery", "celery");
         let mut command = Command::new("/usr/bin/python3");
@@ -61,8 +61,8 @@ impl App {
         command
     }
 
-    /// Starts a worker `NAME@test` without waiting for it. Its pool is in its own process: it runs one task at a time, and
-    /// meanwhile nothing else.
+    /// Starts a worker `NAME@test` without waiting for it. It has a solo pool: it runs one task at a time, and does nothing else
+    /// during a task.
     pub fn worker(&self, name: &str) -> Worker {
         let mut command = self.python();
         command.args([
@@ -70,7 +70,7 @@ impl App {
         ]);
         command.args(["--without-gossip", "--without-mingle", "--without-heartbeat"]);
         command.args(["-n", &format!("{name}@test")]);
-        // What an earlier worker of this name wrote would look like this one's.
+        // The log of an earlier worker with this name would be mistaken for this one's.
         let _ = std::fs::remove_file(self.dir.path().join(format!("{name}.log")));
         Worker {
             server: Server::start(name, command, self.dir.path()),
@@ -78,14 +78,14 @@ impl App {
         }
     }
 
-    /// Starts a worker and waits until it takes tasks.
+    /// Starts a worker and waits until it accepts tasks.
     pub async fn ready_worker(&self, name: &str) -> Worker {
         let worker = self.worker(name);
         worker.ready().await;
         worker
     }
 
-    /// Runs lines of Python with `app` and `nap` at hand.
+    /// Runs lines of Python that can use `app` and `nap`.
     pub fn client(&self, lines: &str) -> String {
         let program = format!("from tasks import app, nap\n{lines}\n");
         let output = self.python().args(["-c", &program]).output().unwrap();
@@ -96,14 +96,14 @@ impl App {
 }
 
 impl Worker {
-    /// Waits until it takes tasks; panics with what it said where it does not.
+    /// Waits until it accepts tasks. Panics with its log if it does not.
     pub async fn ready(&self) {
-        let said = format!("{} ready.", self.name);
-        let is_ready = || async { self.server.log().contains(&said).then_some(()) };
+        let line = format!("{} ready.", self.name);
+        let is_ready = || async { self.server.log().contains(&line).then_some(()) };
         eventually(&format!("worker {}", self.name), START, is_ready).await;
     }
 
-    /// Waits until it has begun a task: its log tells of each one it got.
+    /// Waits until it has started a task, as its log shows.
     pub async fn got_task(&self) {
         let got = || async { self.server.log().contains("received").then_some(()) };
         eventually("a task begins", START, got).await;

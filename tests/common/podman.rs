@@ -1,5 +1,5 @@
-//! Debian's podman as a container engine: it serves the Docker Engine API at a Unix socket. Its storage, its image (busybox
-//! alone) and its containers live in a temporary directory, and are gone in the end.
+//! Debian's podman as a container engine. It serves the Docker Engine API at a Unix socket. Its storage, its image (only
+//! busybox) and its containers are in a temporary directory, and are removed at the end.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -11,14 +11,14 @@ use tempfile::TempDir;
 
 use super::servers::{Server, eventually, tool};
 
-/// What an operation of podman may take on a busy machine.
+/// How long an operation of podman may take on a busy machine.
 const LONG: Duration = Duration::from_secs(20);
-/// The commands that the image has.
+/// The commands in the image.
 const COMMANDS: [&str; 5] = ["sh", "sleep", "cat", "touch", "rm"];
 
 /// A container engine.
 pub struct Podman {
-    /// The process that serves the API; killed and started again by tests.
+    /// The process that serves the API. Tests kill and restart it.
     pub server: Server,
     dir: TempDir,
 }
@@ -50,19 +50,19 @@ impl Podman {
         .await;
     }
 
-    /// Serves again, after a kill.
+    /// Starts the API again after a kill.
     pub async fn serve_again(&mut self) {
         self.server = Self::serve(self.dir.path());
         self.is_serving().await;
     }
 
-    /// Where the API is served.
+    /// The path of the API's socket.
     pub fn socket(&self) -> PathBuf {
         self.dir.path().join("api.sock")
     }
 
-    /// How many clients are connected to the engine, by the kernel's list: a server's end of a connection has the path of
-    /// the socket that it came in at, and 03 as its state (`SS_CONNECTED`).
+    /// The number of clients connected to the engine, from the kernel's list: the server's end of a connection has the path of
+    /// the socket, and the state 03 (`SS_CONNECTED`).
     pub fn connections(&self) -> usize {
         let (list, path) = (fs::read_to_string("/proc/net/unix").unwrap(), self.socket());
         let ends = list.lines().filter(|line| line.ends_with(path.to_str().unwrap()));
@@ -78,7 +78,7 @@ impl Podman {
         .await;
     }
 
-    /// The keys of a docker check of this container, as in a flow mapping.
+    /// The keys of a docker check of this container, as a flow mapping.
     pub fn keys(&self, container: &str) -> String {
         format!(
             "kind: docker, container: {container}, host: \"unix://{}\"",
@@ -86,7 +86,7 @@ impl Podman {
         )
     }
 
-    /// Runs podman's own command line beside the engine; its output.
+    /// Runs a command of podman independently of the API, and returns its output.
     pub fn cli(&self, arguments: &[&str]) -> String {
         let output = podman(self.dir.path()).args(arguments).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -94,7 +94,7 @@ impl Podman {
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
-    /// Runs a container with these options of `podman run`, in which a shell runs `script`; its id.
+    /// Runs a container with these options of `podman run`, in which a shell runs `script`. Returns its id.
     pub fn run(&self, name: &str, options: &[&str], script: &str) -> String {
         let limits = ["--ulimit", "nofile=20000:20000", "--ulimit", "nproc=4096:4096"];
         let parent = format!("--cgroup-parent={}", cgroup(self.dir.path()));
@@ -109,20 +109,20 @@ impl Podman {
     pub fn run_with_health(&self, name: &str) {
         let options = [
             "--health-cmd=cat /healthy",
-            // Timers of systemd would start it; `probe` does.
+            // Timers of systemd would run it. Here, `probe` does.
             "--health-interval=disable",
             "--health-retries=1",
         ];
         self.run(name, &options, "sleep 1000");
     }
 
-    /// Makes the health check of a container pass or fail, and does it.
+    /// Makes the health check of a container pass or fail, and runs it.
     pub fn probe(&self, name: &str, is_healthy: bool) {
         match is_healthy {
             true => self.cli(&["exec", name, "/bin/touch", "/healthy"]),
             false => self.cli(&["exec", name, "/bin/rm", "-f", "/healthy"]),
         };
-        // Its exit code is the health.
+        // The exit code is the result of the health check.
         let output = podman(self.dir.path())
             .args(["healthcheck", "run", name])
             .output()
@@ -147,7 +147,7 @@ impl Drop for Podman {
     }
 }
 
-/// podman with everything that it keeps in `dir`. Its working directory too: conmon leaves a file there.
+/// podman with all its data in `dir`, and with `dir` as working directory, because conmon leaves a file there.
 fn podman(dir: &Path) -> Command {
     tool("runc", "runc");
     let mut command = Command::new(tool("podman", "podman"));
@@ -161,7 +161,7 @@ fn podman(dir: &Path) -> Command {
     command
 }
 
-/// Imports an image that holds busybox and nothing else.
+/// Imports an image with only busybox.
 fn import_image(dir: &Path) {
     let (image, busybox) = (dir.join("image"), tool("busybox", "busybox-static"));
     fs::create_dir_all(image.join("bin")).unwrap();
@@ -186,12 +186,12 @@ fn import_image(dir: &Path) {
     assert!(output.status.success(), "podman import: {said}");
 }
 
-/// The control group that the containers of the engine in `dir` are in.
+/// The cgroup of the containers of the engine in `dir`.
 fn cgroup(dir: &Path) -> String {
     format!("/upkeep{}", dir.file_name().unwrap().to_str().unwrap())
 }
 
-/// Control groups outlive what was in them, and conmon the container that it watched, a little.
+/// Removes cgroups. They briefly outlive their processes, and conmon briefly outlives its container.
 fn remove_cgroups(dir: &Path) {
     let hierarchies = fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten();
     let roots = hierarchies

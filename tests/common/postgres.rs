@@ -1,5 +1,5 @@
-//! PostgreSQL servers: started on free ports with their data in a temporary directory, frozen, killed, restarted, copied
-//! to standbys. The server refuses to run as root, so it runs as the user that its package makes.
+//! PostgreSQL servers on free ports, with their data in a temporary directory. Tests freeze, kill and restart them, and create
+//! standbys. The server refuses to run as root, so it runs as the user that its package creates.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -14,12 +14,12 @@ use super::servers::{Server, free_port, tool};
 
 /// The superuser's password.
 const PASSWORD: &str = "superuser-password";
-/// How long a server may take to start or to end.
+/// How long a server may take to start or to stop.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// A server with its data. It is ended when it is dropped.
+/// A server with its data. Dropping it stops the server.
 pub struct Postgres {
-    /// Where it listens, at 127.0.0.1 and at a Unix socket in `folder()`.
+    /// The port at 127.0.0.1, and of the Unix socket in `folder()`.
     pub port: u16,
     server: Option<Server>,
     dir: TempDir,
@@ -27,8 +27,8 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Starts a server with these lines in its configuration. Logins need a password (SCRAM-SHA-256). It has the database
-    /// and role `app` with the password `app-password`, which has no privileges beyond its own.
+    /// Starts a server with these lines in its configuration. Logins require a password (SCRAM-SHA-256). The server has the
+    /// database `app` and its owner, the role `app` with the password `app-password` and no other privileges.
     pub fn start(config: &str) -> Self {
         let postgres = Self::prepared(config);
         postgres.sql("CREATE ROLE app LOGIN PASSWORD 'app-password'");
@@ -71,7 +71,7 @@ impl Postgres {
         postgres
     }
 
-    /// A standby of this server, which follows it; with these lines in its configuration.
+    /// Creates a standby of this server with these lines in its configuration.
     pub fn standby(&self, config: &str) -> Self {
         let mut standby = Self::empty();
         let mut basebackup = standby.command("pg_basebackup");
@@ -106,23 +106,23 @@ impl Postgres {
         self.path("data")
     }
 
-    /// A URL of the database `app`, with its password where it is given.
+    /// A URL of the database `app`, with the password if it is not empty.
     pub fn url(&self, user: &str, password: &str) -> String {
         let colon = if password.is_empty() { "" } else { ":" };
         format!("postgres://{user}{colon}{password}@127.0.0.1:{}/app", self.port)
     }
 
-    /// The usual URL.
+    /// The URL of the role `app`.
     pub fn app(&self) -> String {
         self.url("app", "app-password")
     }
 
-    /// The same with the superuser's role, which may see everything.
+    /// The URL of the superuser, who sees everything.
     pub fn superuser(&self) -> String {
         self.url("postgres", PASSWORD)
     }
 
-    /// Writes a file that the server can read, and nobody else.
+    /// Writes a file that only the server can read.
     pub fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.path(name);
         fs::write(&path, text).unwrap();
@@ -131,7 +131,7 @@ impl Postgres {
         path
     }
 
-    /// Adds lines to its configuration; [`Self::restart`] or [`Self::reload`] makes it read them.
+    /// Adds lines to its configuration. They apply after [`Self::restart`] or [`Self::reload`].
     pub fn configure(&self, config: &str) {
         let own = format!(
             "listen_addresses = '127.0.0.1'\nport = {}\nunix_socket_directories = '{}'\nfsync = off\n\
@@ -144,20 +144,20 @@ impl Postgres {
         fs::write(path, text + &own).unwrap();
     }
 
-    /// Says who may log in, in the lines of pg_hba.conf, and lets the server read them.
+    /// Replaces pg_hba.conf, and makes the server read it.
     pub fn allow(&self, lines: &str) {
         fs::write(self.data().join("pg_hba.conf"), lines).unwrap();
         self.reload();
     }
 
-    /// Lets it read its configuration again.
+    /// Makes it read its configuration again.
     pub fn reload(&self) {
         self.sql_as_owner("SELECT pg_reload_conf()");
-        // The postmaster reads it a moment after it was told to.
+        // The postmaster reads it a moment after the request.
         std::thread::sleep(Duration::from_millis(200));
     }
 
-    /// Starts it on the same port with the same data, however it ended before. Ends it where it runs.
+    /// Starts it on the same port with the same data, however it stopped. If it is running, stops it first.
     pub fn restart(&mut self) {
         self.stop(Signal::INT);
         let mut command = self.command("postgres");
@@ -167,7 +167,7 @@ impl Postgres {
         loop {
             let mut ready = Command::new(self.bin.join("pg_isready"));
             ready.args(["-q", "-h", "127.0.0.1", "-p", &self.port.to_string()]);
-            // 1 is a server that answers and lets nobody in, as one without hot_standby does.
+            // 1 means that the server responds but accepts nobody, like one without hot_standby.
             if matches!(ready.status().unwrap().code(), Some(0))
                 || self.log().contains("is not accepting connections")
             {
@@ -182,13 +182,13 @@ impl Postgres {
         }
     }
 
-    /// Ends it: INT for a fast shutdown, QUIT for an immediate one.
+    /// Stops it: INT for a fast shutdown, QUIT for an immediate one.
     pub fn stop(&mut self, signal: Signal) {
         let Some(mut server) = self.server.take() else {
             return;
         };
         server.signal(signal);
-        // It removes this file as the last thing but one; a killed one has left it.
+        // The server removes this file almost last. A killed server leaves it.
         let pid_file = self.data().join("postmaster.pid");
         let begun = Instant::now();
         while pid_file.exists() && begun.elapsed() < LIMIT {
@@ -197,7 +197,7 @@ impl Postgres {
         server.kill();
     }
 
-    /// Kills it with all its processes. They are stopped before, so that none can tell its clients of another one's end.
+    /// Kills all its processes. They are frozen first, so that none can notify its clients of another one's end.
     pub fn kill(&mut self) {
         self.freeze();
         let processes = self.processes();
@@ -213,8 +213,8 @@ impl Postgres {
         self.free_memory();
     }
 
-    /// Gives back the piece of the system's shared memory that a killed server leaves behind, and that only its next start
-    /// would remove. Its key and id are in the seventh line of this file.
+    /// Removes the shared memory that a killed server leaves, and that otherwise only its next start would remove. Its key and
+    /// id are in the seventh line of this file.
     fn free_memory(&self) {
         let file = fs::read_to_string(self.data().join("postmaster.pid")).unwrap_or_default();
         let id = file
@@ -228,22 +228,22 @@ impl Postgres {
         }
     }
 
-    /// Sends the server itself a signal.
+    /// Sends a signal to the main process.
     pub fn signal(&self, signal: Signal) {
         self.server.as_ref().expect("it runs").signal(signal);
     }
 
-    /// Stops it with all its processes: connections stay, nothing is answered.
+    /// Stops all its processes: connections stay open, and nothing responds.
     pub fn freeze(&self) {
         signal(&self.processes(), Signal::STOP);
     }
 
-    /// Lets it go on.
+    /// Continues all its processes.
     pub fn thaw(&self) {
         signal(&self.processes(), Signal::CONT);
     }
 
-    /// The server's processes, itself first.
+    /// The server's processes, the main one first.
     pub fn processes(&self) -> Vec<u32> {
         let Some(server) = &self.server else {
             return Vec::new();
@@ -255,22 +255,22 @@ impl Postgres {
         std::iter::once(own).chain(children).collect()
     }
 
-    /// What it has logged.
+    /// Its log.
     pub fn log(&self) -> String {
         self.server.as_ref().map(Server::log).unwrap_or_default()
     }
 
-    /// Runs statements as the superuser in the database `postgres`, and returns the values, one row a line.
+    /// Runs statements as the superuser in the database `postgres`. Returns the values, one row per line.
     pub fn sql(&self, statements: &str) -> String {
         self.sql_in("127.0.0.1", "postgres", statements)
     }
 
-    /// The same in another database.
+    /// Runs statements as the superuser in another database.
     pub fn sql_in_database(&self, database: &str, statements: &str) -> String {
         self.sql_in("127.0.0.1", database, statements)
     }
 
-    /// The same over the Unix socket as the system's user of the server, for when nobody else is let in.
+    /// Runs statements over the Unix socket as the server's system user, for when no other login is allowed.
     fn sql_as_owner(&self, statements: &str) -> String {
         self.sql_in(&self.dir.path().display().to_string(), "postgres", statements)
     }
@@ -296,7 +296,7 @@ impl Postgres {
         run(psql)
     }
 
-    /// How many sessions the server counts that a check has opened.
+    /// The number of sessions of checks, as the server counts them.
     pub fn sessions(&self) -> usize {
         let count = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'upkeep_exporter'";
         self.sql(count).parse().unwrap()
@@ -315,7 +315,7 @@ impl Postgres {
         self.dir.path().join(name)
     }
 
-    /// A program of the server's package, run as the server's user.
+    /// A program of the server's package that runs as the server's user.
     fn command(&self, name: &str) -> Command {
         let program = self.bin.join(name);
         let mut command = match rustix::process::geteuid().is_root() {
@@ -338,7 +338,7 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        // An immediate shutdown also removes what it holds of the system's shared memory; killing it does not.
+        // Unlike a kill, an immediate shutdown also removes its shared memory.
         self.thaw();
         self.stop(Signal::QUIT);
     }
@@ -347,7 +347,7 @@ impl Drop for Postgres {
 fn signal(processes: &[u32], signal: Signal) {
     for pid in processes {
         let pid = rustix::process::Pid::from_raw((*pid).cast_signed()).unwrap();
-        // It may have ended by itself.
+        // It may have exited already.
         let _ = rustix::process::kill_process(pid, signal);
     }
 }
@@ -357,7 +357,7 @@ fn is_alive(pid: u32) -> bool {
     !stat.is_empty() && !stat.contains(") Z ")
 }
 
-/// Runs a program to its end, and returns what it wrote.
+/// Runs a program to its end, and returns its output.
 fn run(mut command: Command) -> String {
     let output = command
         .output()
@@ -372,7 +372,7 @@ fn run(mut command: Command) -> String {
     text
 }
 
-/// The folder of the newest installed version's programs.
+/// The folder with the programs of the newest installed version.
 fn bin() -> PathBuf {
     let versions = fs::read_dir("/usr/lib/postgresql")
         .into_iter()
@@ -388,7 +388,7 @@ fn bin() -> PathBuf {
     })
 }
 
-/// The user and group that the package has made.
+/// The user and group that the package has created.
 fn owner() -> (u32, u32) {
     let users = fs::read_to_string("/etc/passwd").unwrap();
     let line = users.lines().find(|line| line.starts_with("postgres:"));

@@ -1,4 +1,4 @@
-//! A RabbitMQ broker with its management API and TLS, started by a test; its port mapper (epmd) is one of its own.
+//! A RabbitMQ broker with its management API and TLS. It has its own port mapper (epmd).
 
 use std::fs;
 use std::io::Write;
@@ -27,19 +27,19 @@ use super::targets::tls::{Authority, Identity};
 const START: Duration = Duration::from_secs(180);
 /// Debian's script, without the wrapper that changes the user.
 const SCRIPT: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
-/// A client of the Erlang node that starts in milliseconds, where rabbitmqctl takes seconds.
+/// A client of the Erlang node. It starts in milliseconds, while rabbitmqctl takes seconds.
 const ERL_CALL: &str = "/usr/lib/erlang/bin/erl_call";
 const NODE: &str = "upkeep@localhost";
 
-/// A running broker. Ended when dropped.
+/// A running broker. Dropping it kills the broker.
 pub struct RabbitMq {
-    /// Where it speaks AMQP.
+    /// The AMQP port.
     pub port: u16,
-    /// Where it speaks AMQP over TLS, with a certificate that has expired.
+    /// The port of AMQP over TLS. Its certificate has expired.
     pub tls_port: u16,
-    /// Where it serves the management API.
+    /// The port of the management API.
     pub management_port: u16,
-    /// Whom its TLS side trusts and is trusted by.
+    /// The authority of the broker's certificate and of client certificates.
     pub authority: Authority,
     broker: Mutex<Server>,
     _epmd: Server,
@@ -49,7 +49,7 @@ pub struct RabbitMq {
 }
 
 impl RabbitMq {
-    /// Starts one and waits until it serves.
+    /// Starts a broker and waits until it serves.
     pub async fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let authority = Authority::new("upkeep test");
@@ -119,7 +119,7 @@ impl RabbitMq {
         .await;
     }
 
-    /// What it logged.
+    /// Its log.
     pub fn log(&self) -> String {
         self.broker.lock().unwrap().log()
     }
@@ -139,7 +139,7 @@ impl RabbitMq {
         self.broker.lock().unwrap().kill();
     }
 
-    /// Starts it again, after [`Self::kill`], where it was.
+    /// Starts it again with the same ports and data, after [`Self::kill`].
     pub async fn restart(&self) {
         let starts = self.log().matches("Server startup complete").count();
         let command = command(&self.dir, self.epmd_port, self.dist_port);
@@ -147,11 +147,11 @@ impl RabbitMq {
         self.serves(starts + 1).await;
     }
 
-    /// Evaluates Erlang in the broker, as `rabbitmqctl eval` does; what came of it.
+    /// Evaluates Erlang in the broker, as `rabbitmqctl eval` does, and returns the result.
     pub fn eval(&self, erlang: &str) -> String {
         assert!(PathBuf::from(ERL_CALL).is_file(), "install erlang-base");
         let cookie = fs::read_to_string(self.dir.path().join(".erlang.cookie")).unwrap();
-        // Two clients of one name would disturb each other.
+        // Two clients with the same name would disturb each other.
         static CALLS: AtomicUsize = AtomicUsize::new(0);
         let own = format!(
             "test{}_{}",
@@ -176,7 +176,7 @@ impl RabbitMq {
         }
     }
 
-    /// Makes a user that may do everything in a virtual host of its own, which bears its name.
+    /// Creates a user with all permissions in its own virtual host, which has the same name.
     pub fn tenant(&self, name: &str, password: &str, tag: &str) {
         self.eval(&format!(
             "rabbit_vhost:add(<<\"{name}\">>, <<\"test\">>), \
@@ -187,7 +187,7 @@ impl RabbitMq {
         ));
     }
 
-    /// Gives a user another password.
+    /// Changes a user's password.
     pub fn set_password(&self, user: &str, password: &str) {
         let answer = self.eval(&format!(
             "rabbit_auth_backend_internal:change_password(<<\"{user}\">>, <<\"{password}\">>, <<\"test\">>)"
@@ -211,7 +211,7 @@ impl RabbitMq {
         .await;
     }
 
-    /// How many connections the broker has in a virtual host, once it has this many; panics when it never does.
+    /// Waits until the broker has this many connections in a virtual host. Panics if it never does.
     pub async fn connections(&self, vhost: &str, expected: usize) {
         let list = format!(
             "length([P || P <- rabbit_networking:connections(), \
@@ -233,7 +233,7 @@ impl RabbitMq {
         ));
     }
 
-    /// A connection of the test's own, with an open channel, as a tenant.
+    /// Opens a connection of the test itself as a tenant, with an open channel.
     pub async fn connect(&self, name: &str, password: &str) -> Connection {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))
             .await
@@ -254,7 +254,7 @@ impl RabbitMq {
         connection
     }
 
-    /// A certificate that its TLS side takes for the user "target".
+    /// A client certificate that the broker accepts for the user "target".
     pub fn client(&self) -> Identity {
         self.authority.issue(&["target"], 2099)
     }
@@ -267,7 +267,7 @@ fn command(dir: &TempDir, epmd_port: u16, dist_port: u16) -> Command {
     );
     let at = |name: &str| dir.path().join(name);
     let mut command = Command::new(SCRIPT);
-    // With this variable the script becomes the broker, so that the process id is the broker's.
+    // With this variable, the script is replaced by the broker, so the process id is that of the broker.
     command.arg("-noinput").env("RABBITMQ_ALLOW_INPUT", "1");
     command
         .env("HOME", dir.path())
@@ -285,12 +285,12 @@ fn command(dir: &TempDir, epmd_port: u16, dist_port: u16) -> Command {
     command
 }
 
-/// The one broker that tests share, and who uses it.
+/// The broker that tests share, and the locks of its users.
 static SHARED: LazyLock<Mutex<Weak<RabbitMq>>> = LazyLock::new(Mutex::default);
 static STARTING: LazyLock<tokio::sync::Mutex<()>> = LazyLock::new(Default::default);
 static USERS: LazyLock<Arc<RwLock<()>>> = LazyLock::new(Arc::default);
 
-/// The shared broker, ended with its last user.
+/// Returns the shared broker. It ends with its last user.
 async fn shared() -> Arc<RabbitMq> {
     let _starting = STARTING.lock().await;
     let running = SHARED.lock().unwrap().upgrade();
@@ -304,14 +304,14 @@ async fn shared() -> Arc<RabbitMq> {
     }
 }
 
-/// The shared broker, for a test that keeps to a tenant of its own.
-pub async fn beside_others() -> (OwnedRwLockReadGuard<()>, Arc<RabbitMq>) {
+/// The shared broker, for a test that only uses its own tenant.
+pub async fn shared_broker() -> (OwnedRwLockReadGuard<()>, Arc<RabbitMq>) {
     let broker = shared().await;
     (USERS.clone().read_owned().await, broker)
 }
 
-/// The shared broker, for a test that others would notice.
-pub async fn alone() -> (OwnedRwLockWriteGuard<()>, Arc<RabbitMq>) {
+/// The shared broker, for a test that would disturb others.
+pub async fn exclusive_broker() -> (OwnedRwLockWriteGuard<()>, Arc<RabbitMq>) {
     let broker = shared().await;
     (USERS.clone().write_owned().await, broker)
 }

@@ -1,4 +1,4 @@
-//! Real Redis servers, replicas, sentinels and cluster nodes, on free ports with their data in a temporary directory.
+//! Real Redis servers, replicas, sentinels and cluster nodes on free ports, with their data in a temporary directory.
 
 use std::fs;
 use std::path::PathBuf;
@@ -12,13 +12,13 @@ use super::servers::{Server, eventually, free_port, tool};
 /// How long a server may take to start on a busy machine.
 const START_LIMIT: Duration = Duration::from_secs(20);
 
-/// A running server. It ends when it is dropped.
+/// A running server. Dropping it kills the server.
 pub struct Redis {
     server: Server,
     program: &'static str,
     dir: TempDir,
     port: u16,
-    /// What `redis-cli` authenticates as: `[--user U] --pass P`.
+    /// The credentials of `redis-cli`: `[--user U] --pass P`.
     admin: Vec<String>,
 }
 
@@ -37,7 +37,7 @@ impl Redis {
         redis
     }
 
-    /// Starts a sentinel that watches this master by this name, and finds it down after 300 ms.
+    /// Starts a sentinel that watches this master under this name, and considers it down after 300 ms.
     pub async fn sentinel(name: &str, master: &Self) -> Self {
         let watched = [
             format!("sentinel monitor {name} 127.0.0.1 {} 1", master.port),
@@ -80,7 +80,7 @@ impl Redis {
         }
     }
 
-    /// Waits until it answers, be it with an error.
+    /// Waits until it responds, even if with an error.
     pub async fn answers(&self) {
         eventually(self.program, START_LIMIT, || async {
             Some(self.cli(&["PING"]))
@@ -89,7 +89,7 @@ impl Redis {
         .await;
     }
 
-    /// Kills it, as a crash does.
+    /// Kills it, like a crash.
     pub fn kill(&mut self) {
         self.server.kill();
     }
@@ -100,7 +100,7 @@ impl Redis {
         self.answers().await;
     }
 
-    /// Starts it again, without waiting for it.
+    /// Starts it again without waiting.
     pub fn restart_only(&mut self) {
         self.server.kill();
         self.server = launch(self.program, &self.dir);
@@ -118,7 +118,7 @@ impl Redis {
         self.server.signal(signal);
     }
 
-    /// The password that [`Self::cli`] uses from now on.
+    /// Sets the password that [`Self::cli`] uses.
     pub fn authenticate(&mut self, password: &str) {
         self.admin = vec!["--pass".to_owned(), password.to_owned()];
     }
@@ -133,24 +133,24 @@ impl Redis {
         self.port
     }
 
-    /// A folder for files of the test; the server's data is in `data` in it.
+    /// A folder for files of the test. Its subfolder `data` contains the server's data.
     pub fn dir(&self) -> PathBuf {
         self.dir.path().to_owned()
     }
 
-    /// `redis://` with this in front of the host (`:password@`, or nothing), and the database.
+    /// The URL with this text before the host (`:password@`, or nothing), and this database.
     pub fn url(&self, user: &str, database: u32) -> String {
         format!("redis://{user}127.0.0.1:{}/{database}", self.port)
     }
 
-    /// What redis-cli prints for a command; its own failures too.
+    /// The output of redis-cli for a command, including its errors.
     pub fn cli(&self, command: &[&str]) -> String {
         let output = self.cli_command(command).output().unwrap();
         let text = [output.stdout, output.stderr].concat();
         String::from_utf8_lossy(&text).trim_end().to_owned()
     }
 
-    /// A call of redis-cli, to be started.
+    /// A redis-cli command that is not started yet.
     pub fn cli_command(&self, command: &[&str]) -> Command {
         let mut cli = Command::new(tool("redis-cli", "redis-tools"));
         cli.arg("-p")
@@ -161,13 +161,13 @@ impl Redis {
         cli
     }
 
-    /// Runs a command that has to succeed.
+    /// Runs a command that must succeed.
     #[track_caller]
     pub fn ok(&self, command: &[&str]) {
         assert_eq!(self.cli(command), "OK", "{command:?}");
     }
 
-    /// How many clients it has, the one that asks left out; replicas and sentinels too.
+    /// The number of clients, including replicas and sentinels, without the one that lists them.
     pub fn clients(&self) -> usize {
         let list = self.cli(&["CLIENT", "LIST"]);
         let lines: Vec<&str> = list.lines().filter(|line| line.starts_with("id=")).collect();

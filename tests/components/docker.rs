@@ -1,4 +1,4 @@
-//! The docker check against podman, which serves the same API, and against what is no engine.
+//! The docker check against podman, which serves the same API, and against servers that are not engines.
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
@@ -21,7 +21,7 @@ const RESTARTS: &str = "upkeep_docker_container_restarts_total";
 const EXIT_CODE: &str = "upkeep_docker_container_exit_code";
 const STARTED: &str = "upkeep_docker_container_started_timestamp_seconds";
 
-/// Succeeded without a warning, and without a response time: the engine's says nothing of the container.
+/// Asserts success without a warning or a response time: the engine's time says nothing about the container.
 #[track_caller]
 fn up(ran: &Ran) -> &Ran {
     assert_eq!(ran.result, Some(Ok(())), "step {}", ran.report.step);
@@ -29,7 +29,7 @@ fn up(ran: &Ran) -> &Ran {
     ran.unanswered()
 }
 
-/// Succeeded with a warning about the state, which holds this text.
+/// Asserts that the run succeeded with a warning about the state that contains the text.
 #[track_caller]
 fn warned<'r>(ran: &'r Ran, text: &str) -> &'r Ran {
     assert_eq!(ran.result, Some(Ok(())), "step {}", ran.report.step);
@@ -39,7 +39,7 @@ fn warned<'r>(ran: &'r Ran, text: &str) -> &'r Ran {
     ran
 }
 
-/// The label of the current one of a one-hot family; all others are 0.
+/// The label whose series is 1, while all others are 0.
 fn current(ran: &Ran, family: &str) -> Option<String> {
     let series = ran
         .report
@@ -54,7 +54,7 @@ fn current(ran: &Ran, family: &str) -> Option<String> {
     set.first().map(|sample| sample.labels[0].to_string())
 }
 
-/// Runs until the state is this one.
+/// Repeats runs until the container has this state.
 async fn until(check: &mut Check, state: &str) -> Ran {
     for _ in 0..400 {
         let ran = run!(check, LONG);
@@ -107,31 +107,31 @@ async fn a_running_container_is_up_over_one_connection() {
     .await;
     drop(fresh);
 
-    // By its id as well; but not by a beginning that only happens to fit.
+    // An id is accepted too, but not a short prefix that happens to match.
     up(&run!(check(&podman.keys(&id)), LONG));
     up(&run!(check(&podman.keys(&format!("\"{}\"", &id[..12]))), LONG));
     let ran = run!(check(&podman.keys(&format!("\"{}\"", &id[..4]))), LONG);
-    ran.failed(Reason::Missing, "the beginning of the id of web (");
+    ran.failed(Reason::Missing, "the start of the id of web (");
     assert_eq!(ran.report.samples, []);
     podman.has_connections(0).await;
 }
 
 #[tokio::test]
-async fn health_decides_where_there_is_a_health_check() {
+async fn the_health_check_decides() {
     let podman = Podman::start().await;
     podman.run_with_health("db");
     let mut db = check(&podman.keys("db"));
     let ran = run!(db, LONG);
-    warned(&ran, "the health check of db has not passed yet, ");
+    warned(&ran, "the health check of db has not passed ");
     assert_eq!(current(&ran, HEALTH).as_deref(), Some("starting"));
     let mut strict = check(&format!("{}, start_grace: 0s", podman.keys("db")));
-    run!(strict, LONG).failed(Reason::State, "0 s are allowed (start_grace)");
+    run!(strict, LONG).failed(Reason::State, "the limit is 0 s (start_grace)");
 
     podman.probe("db", false);
     let ran = run!(db, LONG);
     ran.failed(
         Reason::State,
-        "db is unhealthy: its health check failed 1 times in a row; the last time it ended with 1 and said \
+        "db is unhealthy: its health check failed 1 times in a row; the last probe exited with 1 and printed \
          \"cat: can't open '/healthy': No such file or directory\"",
     );
     assert_eq!(current(&ran, HEALTH).as_deref(), Some("unhealthy"));
@@ -150,51 +150,51 @@ async fn health_decides_where_there_is_a_health_check() {
     );
     podman.cli(&["kill", "db"]);
     let ran = until(&mut db, "exited").await;
-    assert_eq!(ran.value(HEALTH, None), None, "it has no health without a life");
+    assert_eq!(ran.value(HEALTH, None), None, "an exited container has no health");
 }
 
 #[tokio::test]
-async fn a_container_that_does_not_run_is_down() {
+async fn a_container_that_is_not_running_is_down() {
     let podman = Podman::start().await;
     podman.run("once", &[], "exit 3");
     let ran = until(&mut check(&podman.keys("once")), "exited").await;
-    ran.failed(
-        Reason::State,
-        "once has exited, with exit code 3; `docker logs once` tells more",
-    );
+    ran.failed(Reason::State, "once exited, exit code 3; see `docker logs once`");
     assert_eq!(ran.value(EXIT_CODE, None), Some(3.0));
     assert!(ran.value(STARTED, None).is_some());
 
     podman.run("again", &["--restart=on-failure:3"], "exit 4");
     let mut again = check(&podman.keys("again"));
     let ran = loop {
-        // Each time that it ends it is restarted, three times.
+        // The policy restarts it three times.
         let ran = until(&mut again, "exited").await;
         if ran.value(RESTARTS, None) == Some(3.0) {
             break ran;
         }
     };
-    ran.failed(Reason::State, "again has exited, with exit code 4");
+    ran.failed(Reason::State, "again exited, exit code 4");
 
     podman.run("web", &[], "sleep 1000");
     let mut web = check(&podman.keys("web"));
     up(&run!(web, LONG));
     podman.cli(&["pause", "web"]);
     let ran = run!(web, LONG);
-    ran.failed(Reason::State, "web is paused: `docker unpause web` lets it go on");
+    ran.failed(
+        Reason::State,
+        "web is paused: resume it with `docker unpause web`",
+    );
     assert_eq!(current(&ran, STATE).as_deref(), Some("paused"));
     podman.cli(&["unpause", "web"]);
     up(&run!(web, LONG));
     podman.cli(&["kill", "web"]);
     let ran = until(&mut web, "exited").await;
-    ran.failed(Reason::State, "web has exited, with exit code 137 (SIGKILL)");
+    ran.failed(Reason::State, "web exited, exit code 137 (SIGKILL)");
     podman.cli(&["start", "web"]);
     up(&run!(web, LONG));
     podman.cli(&["rm", "--force", "--time=0", "web"]);
     let ran = run!(web, LONG);
     ran.failed(
         Reason::Missing,
-        "has no container web: `docker ps --all` shows what there is",
+        "has no container web: list containers with `docker ps --all`",
     );
     assert_eq!(ran.report.samples, []);
 
@@ -209,7 +209,7 @@ async fn a_container_that_does_not_run_is_down() {
     let ran = run!(check(&podman.keys("new")), LONG);
     ran.failed(
         Reason::State,
-        "new was created, but never started: `docker start new` starts it",
+        "new was created but never started: start it with `docker start new`",
     );
     assert_eq!(
         (ran.value(STARTED, None), ran.value(EXIT_CODE, None)),
@@ -218,7 +218,7 @@ async fn a_container_that_does_not_run_is_down() {
 }
 
 #[tokio::test]
-async fn a_container_in_a_restart_loop_is_down_until_it_lasts() {
+async fn a_container_in_a_restart_loop_is_down_until_it_is_stable() {
     let podman = Podman::start().await;
     let shared = tempfile::tempdir().unwrap();
     let volume = format!("--volume={}:/shared", shared.path().display());
@@ -240,7 +240,7 @@ async fn a_container_in_a_restart_loop_is_down_until_it_lasts() {
         assert!(begun.elapsed() < LONG, "{:?}", ran.result);
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    // Whatever it is doing when it is looked at, and whoever looks for the first time.
+    // In every state, for a check with a history and for a new one.
     for _ in 0..20 {
         let ran = run!(check_kept, LONG);
         assert!(matches!(ran.result, Some(Err(_))), "{:?}", ran.report.warning);
@@ -248,7 +248,7 @@ async fn a_container_in_a_restart_loop_is_down_until_it_lasts() {
         assert!(matches!(ran.result, Some(Err(_))), "{:?}", ran.report.warning);
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    // Once the cause is mended it is up again, by itself.
+    // When the cause is fixed, it becomes up again.
     std::fs::write(shared.path().join("fixed"), "").unwrap();
     let mended = Instant::now();
     loop {
@@ -269,7 +269,7 @@ async fn a_container_in_a_restart_loop_is_down_until_it_lasts() {
 #[tokio::test]
 async fn a_container_that_was_restarted_once_is_not_down() {
     let podman = Podman::start().await;
-    // Its second run lasts.
+    // Its second run continues.
     podman.run(
         "once",
         &["--restart=always"],
@@ -283,14 +283,14 @@ async fn a_container_that_was_restarted_once_is_not_down() {
     })
     .await;
     warned(&ran, "once was restarted by its policy ");
-    warned(&run!(once, LONG), "it counts as up once it has run for 10 s");
-    // By hand: podman keeps the count of its policy's restarts, or resets it, and starts it anew.
+    warned(&run!(once, LONG), "it counts as up after it has run for 10 s");
+    // A manual restart: podman keeps the count of restarts, or resets it.
     podman.cli(&["restart", "--time=0", "once"]);
     up(&run!(once, LONG));
 }
 
 #[tokio::test]
-async fn an_engine_that_is_gone_or_hangs_has_its_reason_and_comes_back() {
+async fn an_engine_that_is_gone_or_hangs_has_its_reason_and_recovers() {
     let mut podman = Podman::start().await;
     podman.run("web", &[], "sleep 1000");
     let mut web = check(&podman.keys("web"));
@@ -298,10 +298,10 @@ async fn an_engine_that_is_gone_or_hangs_has_its_reason_and_comes_back() {
 
     podman.server.signal(Signal::STOP);
     let ran = run!(web, SHORT);
-    ran.hung("asking for web at /");
+    ran.hung("inspecting web at /");
     // A new connection waits in the engine's queue.
     let ran = run!(web, SHORT);
-    ran.hung("asking for web at /");
+    ran.hung("inspecting web at /");
     podman.server.signal(Signal::CONT);
     up(&run!(web, LONG));
     podman.has_connections(1).await;
@@ -309,10 +309,10 @@ async fn an_engine_that_is_gone_or_hangs_has_its_reason_and_comes_back() {
     podman.server.kill();
     let ran = run!(web, LONG);
     ran.failed(Reason::Refused, "Connection refused")
-        .failed(Reason::Refused, "does the engine run (");
+        .failed(Reason::Refused, "check that the engine is running (");
     podman.serve_again().await;
     up(&run!(web, LONG));
-    // The kept connection ended with the engine that it led to; that shows only in the run in which it is needed.
+    // The engine closed the reused connection, which the next run notices.
     podman.server.kill();
     podman.serve_again().await;
     up(&run!(web, LONG));
@@ -329,7 +329,7 @@ async fn an_engine_that_is_gone_or_hangs_has_its_reason_and_comes_back() {
 }
 
 #[tokio::test]
-async fn an_engine_at_a_port_is_asked_there() {
+async fn an_engine_at_a_tcp_port_is_supported() {
     let podman = Podman::start().await;
     podman.run("web", &[], "sleep 1000");
     let socket = podman.socket();
@@ -360,7 +360,7 @@ async fn an_engine_at_a_port_is_asked_there() {
     port.freed().await;
 }
 
-/// A check of the container web of an engine at this port.
+/// A check of the container web on an engine at this port.
 fn at(target: &Target) -> Check {
     check(&format!(
         "kind: docker, container: web, host: \"tcp://{}\"",
@@ -369,7 +369,7 @@ fn at(target: &Target) -> Check {
 }
 
 #[tokio::test]
-async fn what_is_no_engine_has_its_reason() {
+async fn servers_that_are_not_engines_have_reasons() {
     let answer =
         |head: &str, body: &str| format!("HTTP/1.1 {head}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
     for (answer, reason, text) in [
@@ -391,12 +391,12 @@ async fn what_is_no_engine_has_its_reason() {
         (
             answer("200 OK", r#"{"Id": "1", "Name": "/web", "State": {}}"#),
             Reason::Protocol,
-            "names no state",
+            "has no state",
         ),
         (
             answer("404 Not Found", "page not found"),
             Reason::Status,
-            "answered 404 Not Found: \"page not found\"",
+            "with 404 Not Found: \"page not found\"",
         ),
         (
             answer("403 Forbidden", "no"),
@@ -422,11 +422,11 @@ async fn what_is_no_engine_has_its_reason() {
     }
     for reset in [false, true] {
         let target = Target::closing(reset).await;
-        run!(at(&target), LONG).failed(Reason::Closed, "asking for web: ");
+        run!(at(&target), LONG).failed(Reason::Closed, "inspecting web: ");
         target.freed().await;
     }
     let silent = Target::silent().await;
-    run!(at(&silent), SHORT).hung(&format!("asking for web at {}", silent.address));
+    run!(at(&silent), SHORT).hung(&format!("inspecting web at {}", silent.address));
     silent.freed().await;
     let endless = Target::endless("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffffff\r\n").await;
     run!(at(&endless), LONG).failed(Reason::Limit, "the answer has more than");
@@ -435,7 +435,7 @@ async fn what_is_no_engine_has_its_reason() {
     run!(at(&full), SHORT).hung("connecting to 127.0.0.1");
     let nobody = Target::refusing().await;
     let mut refused = check(&format!("kind: docker, container: web, host: \"tcp://{nobody}\""));
-    run!(refused, LONG).failed(Reason::Refused, "does the engine run");
+    run!(refused, LONG).failed(Reason::Refused, "check that the engine is running");
     let mut unknown = check("kind: docker, container: web, host: \"tcp://engine.invalid:2375\"");
     run!(unknown, LONG).failed(Reason::Dns, "engine.invalid");
 }
@@ -448,7 +448,7 @@ async fn certificates_of_engines_are_verified() {
     std::fs::write(&ca, authority.pem()).unwrap();
     for (until, reason, text) in [
         (2021, Reason::Tls, "the certificate expired on Fri, 01 Jan 2021"),
-        // The server is no engine, but one is asked there.
+        // The server is not an engine, but the TLS handshake succeeds.
         (2099, Reason::Protocol, "is not the JSON of a container"),
     ] {
         let target = tls::serve(&authority.issue(&["127.0.0.1"], until), &[], None).await;
@@ -463,22 +463,22 @@ async fn certificates_of_engines_are_verified() {
     }
 }
 
-/// Set for the inner half of the test below, which is run as nobody: the socket.
+/// The socket for the inner part of the test below, which runs as nobody.
 const SOCKET: &str = "UPKEEP_TEST_SOCKET";
 
 #[tokio::test]
-async fn a_socket_that_may_not_be_opened_is_told_with_what_to_do() {
-    const NAME: &str = "docker::a_socket_that_may_not_be_opened_is_told_with_what_to_do";
+async fn a_socket_without_permission_has_advice() {
+    const NAME: &str = "docker::a_socket_without_permission_has_advice";
     if let Ok(socket) = std::env::var(SOCKET) {
         let mut web = check(&format!(
             "kind: docker, container: web, host: \"unix://{socket}\""
         ));
         run!(web, LONG)
             .failed(Reason::Permission, "Permission denied")
-            .failed(Reason::Permission, "add that user to the group docker");
+            .failed(Reason::Permission, "add the user to the group docker");
         return;
     }
-    // What a program may do depends on its user, so this test starts itself again; its file may be where nobody looks.
+    // Permissions depend on the user, so the test starts itself again as nobody, from a folder that nobody can read.
     let dir = tempfile::tempdir().unwrap();
     let (program, socket) = (dir.path().join("test"), dir.path().join("engine.sock"));
     std::fs::copy(std::env::current_exe().unwrap(), &program).unwrap();

@@ -1,4 +1,4 @@
-//! A component as faults see it: a real server, one check of it, and what can be done to it.
+//! The components on which tests inflict faults: a real server, its check, and the actions on it.
 
 use std::path::{Path, PathBuf};
 
@@ -12,21 +12,21 @@ use crate::common::redis::Redis;
 use crate::common::s3;
 use crate::common::servers::family;
 
-/// What is done to a component, or to what its check is told.
+/// A fault of a component, or of its check's secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Its processes stand still: connections are taken, nothing is answered.
+    /// Its processes are stopped (SIGSTOP): the kernel accepts connections, and nothing responds.
     Frozen,
     /// Its processes are killed (SIGKILL).
     Killed,
-    /// Its port takes no packets any more.
+    /// Its port drops all packets.
     Blocked,
-    /// The file that its check reads the secret from holds something else.
+    /// The file with the check's secret has wrong content.
     WrongSecret,
 }
 
 impl Fault {
-    /// All of them.
+    /// All faults.
     pub const ALL: [Self; 4] = [Self::Frozen, Self::Killed, Self::Blocked, Self::WrongSecret];
 }
 
@@ -36,29 +36,29 @@ pub enum Servers {
     Redis(Redis),
     Rabbitmq(Box<RabbitMq>),
     S3(Box<s3::Store>),
-    /// A worker, its broker, and what starts it again.
+    /// A worker, its broker, and the application that starts the worker again.
     Celery(Box<(Worker, Redis, App)>),
     /// An engine with the container `web`.
     Docker(Podman),
 }
 
-/// A running component with the check of it.
+/// A running component and its check.
 pub struct Component {
-    /// The kind of its check, which is the key of its service too.
+    /// The kind of its check, which is also the key of its service.
     pub kind: &'static str,
-    /// The keys of its check beside the kind, as in a flow mapping.
+    /// The keys of its check without the kind, as a flow mapping.
     pub keys: String,
-    /// The TCP port that its check connects to; none for a Unix socket.
+    /// The TCP port that its check connects to; `None` for a Unix socket.
     pub port: Option<u16>,
-    /// The file that its check reads the secret from, and the right secret.
+    /// The file with the check's secret, and the right secret.
     pub secret: Option<(PathBuf, String)>,
-    /// What it is made of.
+    /// Its servers.
     pub servers: Servers,
 }
 
 impl Component {
-    /// Whether the fault can be put on it: a Unix socket has no port, an engine no password.
-    pub fn takes(&self, fault: Fault) -> bool {
+    /// Whether the fault is possible: a Unix socket has no port, an engine has no password.
+    pub fn supports(&self, fault: Fault) -> bool {
         match fault {
             Fault::Frozen | Fault::Killed => true,
             Fault::Blocked => self.port.is_some(),
@@ -66,19 +66,19 @@ impl Component {
         }
     }
 
-    /// The reasons that the fault has to be told with; the status is down.
+    /// The reasons that the check may report for the fault.
     pub fn reasons(&self, fault: Fault) -> &'static [&'static str] {
         match (fault, &self.servers) {
-            // The worker is what is frozen and killed; its broker goes on.
+            // The worker is frozen or killed, while its broker continues.
             (Fault::Frozen | Fault::Killed, Servers::Celery(_)) => &["missing"],
             (Fault::Frozen | Fault::Blocked, _) => &["timeout"],
-            // A connection that is cut off while the process dies is closed rather than refused.
+            // A connection that is open while the process dies is closed instead of refused.
             (Fault::Killed, _) => &["refused", "closed"],
             (Fault::WrongSecret, _) => &["auth"],
         }
     }
 
-    /// Lets it accept connections, but answer nothing.
+    /// Stops its processes.
     pub fn freeze(&self) {
         match &self.servers {
             Servers::Postgres(server) => server.freeze(),
@@ -90,7 +90,7 @@ impl Component {
         }
     }
 
-    /// Lets it answer again.
+    /// Continues its processes.
     pub fn thaw(&self) {
         match &self.servers {
             Servers::Postgres(server) => server.thaw(),
@@ -102,7 +102,7 @@ impl Component {
         }
     }
 
-    /// Kills it at once.
+    /// Kills its processes.
     pub async fn kill(&mut self) {
         match &mut self.servers {
             Servers::Postgres(server) => server.kill(),
@@ -114,7 +114,7 @@ impl Component {
         }
     }
 
-    /// Starts it again with the same data at the same place, and waits until it serves.
+    /// Starts it again with the same data and address, and waits until it serves.
     pub async fn start_again(&mut self) {
         match &mut self.servers {
             Servers::Postgres(server) => server.restart(),
@@ -129,7 +129,7 @@ impl Component {
         }
     }
 
-    /// How many connections checks have to it, where its server counts them.
+    /// The number of connections from checks, if its server counts them.
     pub fn connections(&self) -> Option<usize> {
         match &self.servers {
             Servers::Postgres(server) => Some(server.sessions()),
@@ -140,7 +140,7 @@ impl Component {
         }
     }
 
-    /// Puts a text into the file of the secret, as a rotation does it: the file is replaced.
+    /// Writes the secret file as a rotation does: replaces the file.
     pub fn write_secret(&self, text: &str) {
         let (path, _) = self.secret.as_ref().unwrap();
         let new = path.with_extension("new");
@@ -149,16 +149,16 @@ impl Component {
     }
 }
 
-/// Signals a process and all that descends from it.
+/// Signals a process and all its descendants.
 fn signal_all(root: u32, signal: Signal) {
     for id in family(root) {
         let pid = i32::try_from(id).ok().and_then(Pid::from_raw).unwrap();
-        // A child may have ended meanwhile.
+        // A child may have exited already.
         let _ = kill_process(pid, signal);
     }
 }
 
-/// A file with a secret in `dir`.
+/// Creates a file with a secret in `dir`.
 pub fn secret_file(dir: &Path, name: &str, secret: &str) -> (PathBuf, String) {
     let path = dir.join(name);
     std::fs::write(&path, secret).unwrap();

@@ -1,5 +1,5 @@
-//! All kinds of components at an interval of one second, each a real server, and what people see when something happens to
-//! them. Each test has a network, mounts and processes of its own.
+//! Faults of real servers, one for each kind of component, with checks every second: what metrics show, and when. Each test
+//! has its own network, mounts and processes.
 
 #![allow(clippy::unwrap_used)]
 

@@ -1,4 +1,4 @@
-//! Each fault on each component in turn, with a check each second: status, reason, and the time until the metrics say so.
+//! Every fault on every component in turn: status, reason, and the time until metrics show them.
 
 use std::time::{Duration, Instant};
 
@@ -8,10 +8,10 @@ use crate::component::{Component, Fault};
 use crate::stack::Stack;
 use crate::watch::becomes;
 
-/// From the fault to the metric: an interval of 1 s and a deadline of 0.8 s leave 0.2 s for the rest.
+/// From the fault to the metrics: an interval of 1 s and a deadline of 0.8 s leave 0.2 s for the rest.
 const TO_METRIC: Duration = Duration::from_secs(2);
 
-/// From the end of the fault to the metric: two runs a second apart, after the one that was under way.
+/// From the end of the fault to the metrics: two runs a second apart, after the run in progress.
 pub const TO_RECOVERY: Duration = Duration::from_secs(5);
 
 #[tokio::test(flavor = "multi_thread")]
@@ -26,11 +26,11 @@ async fn every_fault_shows_within_two_seconds_and_ends() {
     }
     for component in &mut stack.components {
         for fault in Fault::ALL {
-            if component.takes(fault) {
+            if component.supports(fault) {
                 let (shown, recovered) = inflict(component, fault, &exporter).await;
                 let kind = component.kind;
                 eprintln!(
-                    "{kind}, {fault:?}: shown after {shown:.1?}, up again {recovered:.1?} after its end"
+                    "{kind}, {fault:?}: visible after {shown:.1?}, up again {recovered:.1?} after its end"
                 );
             }
         }
@@ -40,8 +40,7 @@ async fn every_fault_shows_within_two_seconds_and_ends() {
     }
 }
 
-/// Puts the fault on the component until the metrics show it, and takes it away until they show that. How long the one and
-/// the other took.
+/// Inflicts a fault until the metrics show it, and ends it until the metrics show the recovery. Returns both durations.
 pub async fn inflict(component: &mut Component, fault: Fault, exporter: &Exporter) -> (Duration, Duration) {
     let begun = Instant::now();
     let mut blocked = None;

@@ -1,4 +1,4 @@
-//! What happens to single kinds only: a container dies, a broker is in alarm, a bucket goes, the disk is full.
+//! Faults of single kinds: a container is killed, a broker has an alarm, the disk is full.
 
 use std::time::Duration;
 
@@ -6,17 +6,17 @@ use crate::common::stage::{FullDisk, is_on_stage};
 use crate::component::Servers;
 use crate::matrix::TO_RECOVERY;
 use crate::stack::Stack;
-use crate::watch::{becomes, said};
+use crate::watch::{becomes, state_of};
 
-/// From the fault to the metric, where the server tells at once.
+/// From the fault to the metrics, if the server reports it at once.
 const TO_METRIC: Duration = Duration::from_secs(2);
 
-/// RabbitMQ looks at its disk every ten seconds at least, and oftener the fuller it is.
+/// RabbitMQ checks its disk at least every ten seconds, and more often the fuller it is.
 const TO_DISK_ALARM: Duration = Duration::from_secs(15);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_happens_to_single_kinds_shows_too() {
-    if !is_on_stage("own::what_happens_to_single_kinds_shows_too") {
+async fn faults_of_single_kinds_show_too() {
+    if !is_on_stage("own::faults_of_single_kinds_show_too") {
         return;
     }
     let mut stack = Stack::start().await;
@@ -32,7 +32,7 @@ async fn what_happens_to_single_kinds_shows_too() {
     let shown = becomes(&exporter, "docker", "down", &["state"], TO_METRIC).await;
     engine.cli(&["start", "web"]);
     becomes(&exporter, "docker", "up", &[], TO_RECOVERY).await;
-    eprintln!("docker, container killed: shown after {shown:.1?}");
+    eprintln!("docker, container killed: visible after {shown:.1?}");
 
     let Servers::Rabbitmq(broker) = &stack.of("rabbitmq").servers else {
         panic!("a broker")
@@ -41,10 +41,10 @@ async fn what_happens_to_single_kinds_shows_too() {
     let shown = becomes(&exporter, "rabbitmq", "degraded", &["state"], TO_METRIC).await;
     broker.alarm("memory", false).await;
     becomes(&exporter, "rabbitmq", "up", &[], TO_RECOVERY).await;
-    eprintln!("rabbitmq, alarm: shown after {shown:.1?}");
+    eprintln!("rabbitmq, alarm: visible after {shown:.1?}");
 
     let disk = FullDisk::fill();
-    // Redis notices when it saves. It would refuse writes from then on if it were configured to save by itself.
+    // Redis notices a full disk when it saves. This one is not configured to refuse writes then.
     for kind in ["redis", "celery"] {
         match &stack.of(kind).servers {
             Servers::Redis(server) => server.cli(&["BGSAVE"]),
@@ -54,13 +54,13 @@ async fn what_happens_to_single_kinds_shows_too() {
     }
     becomes(&exporter, "redis", "degraded", &["state"], TO_METRIC).await;
     becomes(&exporter, "rabbitmq", "degraded", &["state"], TO_DISK_ALARM).await;
-    // What needs no space goes on.
+    // Components that need no disk space continue.
     let metrics = exporter.metrics().await;
     for kind in ["postgres", "s3", "celery", "docker"] {
         assert!(
-            said(&metrics, kind).is("up", &[]),
+            state_of(&metrics, kind).is("up", &[]),
             "{kind}: {:?}",
-            said(&metrics, kind)
+            state_of(&metrics, kind)
         );
     }
     drop(disk);

@@ -1,4 +1,4 @@
-//! Random faults on all components for a while: no wrong status, no connection too many, memory that stays what it is.
+//! Random faults on all components for a while: no wrong status, no leaked connection, no growing memory.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -9,13 +9,13 @@ use crate::common::stage::is_on_stage;
 use crate::component::Fault;
 use crate::matrix::inflict;
 use crate::stack::Stack;
-use crate::watch::{becomes, said};
+use crate::watch::{becomes, state_of};
 
-/// How long it goes on, in seconds, where the variable does not say otherwise. `make soak` makes it ten minutes.
+/// The duration in seconds, if the variable does not set another one. `make soak` sets ten minutes.
 const DEFAULT_SECONDS: u64 = 45;
 const SECONDS: &str = "UPKEEP_SOAK_SECONDS";
 
-/// By how much resident memory may have grown since everything had run once, in bytes: what an allocator keeps back.
+/// How much resident memory may grow after every fault has occurred once, in bytes: memory that the allocator retains.
 const MAX_GROWTH: u64 = 8 << 20;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -27,7 +27,7 @@ async fn random_faults_leave_nothing_behind() {
     let mut stack = Stack::start().await;
     let exporter = stack.exporter().await;
     let mut random = Random(0x5eed);
-    // Each fault once somewhere, so that every path has been taken before memory is looked at.
+    // Inflicts every fault somewhere first, so that every path has run before memory is measured.
     for (index, fault) in Fault::ALL
         .into_iter()
         .cycle()
@@ -36,7 +36,7 @@ async fn random_faults_leave_nothing_behind() {
     {
         let count = stack.components.len();
         let component = &mut stack.components[index % count];
-        if component.takes(fault) {
+        if component.supports(fault) {
             inflict(component, fault, &exporter).await;
         }
     }
@@ -48,7 +48,7 @@ async fn random_faults_leave_nothing_behind() {
         let count = stack.components.len();
         let component = &mut stack.components[random.below(count)];
         let fault = Fault::ALL[random.below(Fault::ALL.len())];
-        if !component.takes(fault) {
+        if !component.supports(fault) {
             continue;
         }
         let kind = component.kind;
@@ -56,10 +56,10 @@ async fn random_faults_leave_nothing_behind() {
         inflicted += 1;
         let metrics = exporter.metrics().await;
         for other in stack.components.iter() {
-            let said = said(&metrics, other.kind);
+            let state = state_of(&metrics, other.kind);
             assert!(
-                said.is("up", &[]),
-                "{fault:?} on {kind}: {} is {said:?}\n{}",
+                state.is("up", &[]),
+                "{fault:?} on {kind}: {} is {state:?}\n{}",
                 other.kind,
                 exporter.server.log()
             );
@@ -73,7 +73,7 @@ async fn random_faults_leave_nothing_behind() {
     for component in &stack.components {
         becomes(&exporter, component.kind, "up", &[], Duration::from_secs(10)).await;
     }
-    // The connections of the scrapes themselves close a moment later.
+    // The connections of the scrapes close a moment later.
     let what = format!("no more than {sockets_before} sockets");
     let now = eventually(&what, Duration::from_secs(10), || async {
         Some(sockets(&exporter)).filter(|now| *now <= sockets_before)
@@ -88,7 +88,7 @@ async fn random_faults_leave_nothing_behind() {
         );
     }
     eprintln!(
-        "{inflicted} faults in {:.0?}: memory {} kB at first, {} kB at most, {} kB at last; {now} sockets",
+        "{inflicted} faults in {:.0?}: memory {} kB at the start, {} kB at most, {} kB at the end; {now} sockets",
         begun.elapsed(),
         memory / 1024,
         most / 1024,
@@ -106,7 +106,7 @@ fn resident(exporter: &Exporter) -> u64 {
     1024 * line.trim().trim_end_matches(" kB").parse::<u64>().unwrap()
 }
 
-/// The sockets it has open.
+/// The number of its open sockets.
 fn sockets(exporter: &Exporter) -> usize {
     let folder = fs::read_dir(format!("/proc/{}/fd", exporter.server.pid())).unwrap();
     folder
@@ -115,7 +115,7 @@ fn sockets(exporter: &Exporter) -> usize {
         .count()
 }
 
-/// Numbers that look random and are the same in each run (xorshift).
+/// A pseudorandom sequence that is the same in every run (xorshift).
 struct Random(u64);
 
 impl Random {

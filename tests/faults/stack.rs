@@ -1,4 +1,4 @@
-//! One component of each kind, and an exporter that asks each of them each second.
+//! One component of each kind, and an exporter that checks each every second.
 
 use std::fmt::Write;
 
@@ -13,13 +13,13 @@ use crate::common::redis::Redis;
 use crate::common::s3;
 use crate::component::{Component, Servers, secret_file};
 
-/// An interval of one second, and a deadline below it, so that a run that hangs ends before the next one is due.
+/// An interval of one second, and a deadline below it, so that a hanging run ends before the next one is due.
 const DEFAULTS: &str = "defaults: { interval: 1s, timeout: 800ms, recheck_interval: 1s, \
     thresholds: { degraded: 700ms, down: 800ms } }\nservices:\n";
 
-/// The components, each running.
+/// The running components.
 pub struct Stack {
-    /// One a kind.
+    /// One component of each kind.
     pub components: Vec<Component>,
     dir: TempDir,
 }
@@ -42,7 +42,7 @@ impl Stack {
             .unwrap()
     }
 
-    /// An exporter with one service a component, once all of them are up.
+    /// An exporter with one service for each component.
     pub async fn exporter(&self) -> Exporter {
         let mut config = DEFAULTS.to_owned();
         for Component { kind, keys, .. } in &self.components {
@@ -97,7 +97,7 @@ async fn rabbitmq(dir: &TempDir) -> Component {
     Component {
         kind: "rabbitmq",
         keys: format!(
-            // Only the management tells of an alarm to those who do not publish.
+            // Connections that do not publish learn of an alarm only from the management API.
             "url: \"amqp://app@127.0.0.1:{}/app\", password_file: {}, management_url: \"http://127.0.0.1:{}\"",
             server.port,
             secret.0.display(),
@@ -135,7 +135,7 @@ async fn celery(dir: &TempDir) -> Component {
     Component {
         kind: "celery",
         keys: format!(
-            // The built-in reply_timeout is longer than the deadline; that workers are missing is told all the same.
+            // The default reply_timeout is longer than the deadline. Missing workers are reported nevertheless.
             "broker_url: \"redis://127.0.0.1:{}/1\", password_file: {}",
             broker.port(),
             secret.0.display()

@@ -1,23 +1,23 @@
-//! What a running exporter says of its services, read from its metrics as Prometheus does.
+//! The state of an exporter's services, read from its metrics as Prometheus does.
 
 use std::time::{Duration, Instant};
 
 use crate::common::exporter::Exporter;
 
-/// How often the metrics are looked at.
+/// How often the metrics are read.
 const PAUSE: Duration = Duration::from_millis(25);
 
-/// What is said of one service: its status, and the reasons of its checks.
+/// The state of a service: its status, and the reasons of its checks.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Said {
+pub struct ServiceState {
     /// The status.
     pub status: String,
     /// The reasons, sorted.
     pub reasons: Vec<String>,
 }
 
-impl Said {
-    /// Whether it is this status, for one of these reasons; for none where there are none.
+impl ServiceState {
+    /// Whether the service has this status, with at least one and only these reasons; or none if `reasons` is empty.
     pub fn is(&self, status: &str, reasons: &[&str]) -> bool {
         let is_expected = match reasons {
             [] => self.reasons.is_empty(),
@@ -33,8 +33,8 @@ impl Said {
     }
 }
 
-/// What `metrics` say of a service.
-pub fn said(metrics: &str, service: &str) -> Said {
+/// The state of a service in `metrics`.
+pub fn state_of(metrics: &str, service: &str) -> ServiceState {
     let of_service = format!("{{service=\"{service}\",");
     let lines = |family: &'static str| {
         let start = format!("{family}{of_service}");
@@ -47,19 +47,19 @@ pub fn said(metrics: &str, service: &str) -> Said {
         .filter_map(|line| label(line, "reason"))
         .collect();
     reasons.sort();
-    Said {
+    ServiceState {
         status: status.unwrap_or_default(),
         reasons,
     }
 }
 
-/// The value of a label in a line of metrics.
+/// The value of a label in a metrics line.
 pub fn label(line: &str, name: &str) -> Option<String> {
     let (_, rest) = line.split_once(&format!("{name}=\""))?;
     Some(rest.split_once('"')?.0.to_owned())
 }
 
-/// Waits until `service` has the status, for one of the reasons; how long that took.
+/// Waits until `service` has the status with one of the reasons. Returns how long that took.
 pub async fn becomes(
     exporter: &Exporter,
     service: &str,
@@ -70,7 +70,7 @@ pub async fn becomes(
     let begun = Instant::now();
     loop {
         let metrics = exporter.metrics().await;
-        let now = said(&metrics, service);
+        let now = state_of(&metrics, service);
         if now.is(status, reasons) {
             return begun.elapsed();
         }
@@ -83,7 +83,7 @@ pub async fn becomes(
     }
 }
 
-/// The last lines of a log that name the service.
+/// The last log lines that name the service.
 fn tail(log: &str, service: &str) -> String {
     let lines: Vec<&str> = log.lines().filter(|line| line.contains(service)).collect();
     lines[lines.len().saturating_sub(8)..].join("\n")

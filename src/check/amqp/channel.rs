@@ -1,26 +1,27 @@
-//! What can be done on the channel: look at queues, declare, bind, publish, consume.
+//! Operations on the channel: inspect, declare and bind queues, publish, consume.
 
 use amq_protocol::frame::{AMQPContentHeader, AMQPFrame};
 use amq_protocol::protocol::{AMQPClass, BasicProperties, basic, exchange, queue};
 
+use super::connection::{CHANNEL, Connection, Event, short_string, unexpected};
 use super::error::AmqpError;
-use super::{CHANNEL, Connection, Event, Message, short, unexpected};
+use super::message::Message;
 
-/// The class of messages.
+/// The class id of messages.
 const BASIC: u16 = 60;
 
 /// A queue as the broker describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueState {
-    /// Its name, the broker's choice where none was given.
+    /// Its name; chosen by the broker if the declaration has none.
     pub name: String,
-    /// The messages ready to be delivered; those delivered and not acknowledged are not counted.
+    /// Messages ready for delivery, without those that are delivered but not acknowledged.
     pub messages: u32,
-    /// The consumers.
+    /// Number of consumers.
     pub consumers: u32,
 }
 
-/// Asks, and takes the answer out of the variant that is to come.
+/// Sends a method and returns the content of the expected reply.
 macro_rules! call {
     ($connection:expr, $class:ident, $module:ident, $method:ident($content:expr) -> $answer:ident) => {{
         let method = AMQPClass::$class($module::AMQPMethod::$method($content));
@@ -28,22 +29,22 @@ macro_rules! call {
             .frames
             .send(&[AMQPFrame::Method(CHANNEL, method)])
             .await?;
-        match $connection.answer().await? {
+        match $connection.next_method().await? {
             AMQPClass::$class($module::AMQPMethod::$answer(answer)) => answer,
             other => return Err(unexpected(&other)),
         }
     }};
 }
 
-/// A channel has to be open for these. `nowait` of what is declared must be false: an answer is waited for.
+/// All of these need an open channel. `nowait` must be false in declarations, because they wait for the reply.
 impl Connection {
-    /// The queue of this name as it is. Where there is none the broker closes the channel with 404.
+    /// Returns the state of the queue with this name. If it does not exist, the broker closes the channel with code 404.
     ///
     /// # Errors
-    /// Why the broker does not tell.
+    /// Why the broker refuses.
     pub async fn inspect_queue(&mut self, name: &str) -> Result<QueueState, AmqpError> {
         self.declare_queue(queue::Declare {
-            queue: short(name)?,
+            queue: short_string(name)?,
             passive: true,
             ..queue::Declare::default()
         })
@@ -72,13 +73,13 @@ impl Connection {
         Ok(())
     }
 
-    /// Deletes a queue, if there is one.
+    /// Deletes a queue if it exists.
     ///
     /// # Errors
     /// Why the broker refuses.
     pub async fn delete_queue(&mut self, name: &str) -> Result<(), AmqpError> {
         let delete = queue::Delete {
-            queue: short(name)?,
+            queue: short_string(name)?,
             ..queue::Delete::default()
         };
         call!(self, Queue, queue, Delete(delete) -> DeleteOk);
@@ -94,10 +95,10 @@ impl Connection {
         Ok(())
     }
 
-    /// Publishes a message. The broker does not answer: what it finds wrong closes the channel later on.
+    /// Publishes a message. The broker does not confirm it: if something is wrong, it closes the channel later.
     ///
     /// # Errors
-    /// When the connection fails.
+    /// The connection fails.
     pub async fn publish(
         &mut self,
         exchange: &str,
@@ -106,8 +107,8 @@ impl Connection {
         body: &[u8],
     ) -> Result<(), AmqpError> {
         let publish = basic::Publish {
-            exchange: short(exchange)?,
-            routing_key: short(routing_key)?,
+            exchange: short_string(exchange)?,
+            routing_key: short_string(routing_key)?,
             ..basic::Publish::default()
         };
         let publish = AMQPClass::Basic(basic::AMQPMethod::Publish(publish));
@@ -120,12 +121,12 @@ impl Connection {
             AMQPFrame::Method(CHANNEL, publish),
             AMQPFrame::Header(CHANNEL, header),
         ];
-        let pieces = body.chunks(self.frames.most_payload());
+        let pieces = body.chunks(self.frames.max_payload());
         frames.extend(pieces.map(|piece| AMQPFrame::Body(CHANNEL, piece.to_vec())));
         self.frames.send(&frames).await
     }
 
-    /// Begins to consume; the consumer's tag. Messages come by [`Self::next_message`].
+    /// Starts a consumer and returns its tag. [`Self::next_message`] returns the messages.
     ///
     /// # Errors
     /// Why the broker refuses.
@@ -134,47 +135,47 @@ impl Connection {
         Ok(consuming.consumer_tag.into())
     }
 
-    /// Ends a consumer. Messages that came before may still be taken.
+    /// Ends a consumer. Messages that have already arrived can still be read.
     ///
     /// # Errors
     /// Why the broker refuses.
     pub async fn cancel(&mut self, consumer_tag: &str) -> Result<(), AmqpError> {
         let cancel = basic::Cancel {
-            consumer_tag: short(consumer_tag)?,
+            consumer_tag: short_string(consumer_tag)?,
             nowait: false,
         };
         call!(self, Basic, basic, Cancel(cancel) -> CancelOk);
         Ok(())
     }
 
-    /// The next message, waited for as long as it takes. May be cancelled and called again.
+    /// Waits for the next message, without a limit. May be cancelled and called again.
     ///
     /// # Errors
-    /// When the connection fails, or the broker closes it, the channel or the consumer.
+    /// The connection fails, or the broker closes it, the channel or the consumer.
     pub async fn next_message(&mut self) -> Result<Message, AmqpError> {
         loop {
             if let Some(message) = self.inbox.take() {
                 return Ok(message);
             }
-            if let Event::Method(other) = self.event().await? {
+            if let Event::Method(other) = self.next_event().await? {
                 return Err(unexpected(&other));
             }
         }
     }
 
-    /// The first message of a queue; none where it is empty.
+    /// Gets the first message of a queue; `None` if the queue is empty.
     ///
     /// # Errors
     /// Why the broker refuses.
     pub async fn get(&mut self, name: &str, no_ack: bool) -> Result<Option<Message>, AmqpError> {
         let get = basic::Get {
-            queue: short(name)?,
+            queue: short_string(name)?,
             no_ack,
         };
         let get = AMQPClass::Basic(basic::AMQPMethod::Get(get));
         self.frames.send(&[AMQPFrame::Method(CHANNEL, get)]).await?;
         loop {
-            match self.event().await? {
+            match self.next_event().await? {
                 Event::Method(AMQPClass::Basic(basic::AMQPMethod::GetEmpty(_))) => return Ok(None),
                 Event::Method(other) => return Err(unexpected(&other)),
                 Event::Message => {
@@ -186,10 +187,10 @@ impl Connection {
         }
     }
 
-    /// Acknowledges a message. The broker does not answer.
+    /// Acknowledges a message. The broker does not confirm it.
     ///
     /// # Errors
-    /// When the connection fails.
+    /// The connection fails.
     pub async fn ack(&mut self, delivery_tag: u64) -> Result<(), AmqpError> {
         let ack = basic::Ack {
             delivery_tag,

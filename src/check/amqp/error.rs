@@ -1,4 +1,4 @@
-//! What can go wrong on an AMQP connection, and what it means for a check.
+//! Errors of an AMQP connection, and the problems that checks make of them.
 
 use std::fmt::{self, Display};
 use std::io;
@@ -10,12 +10,12 @@ use crate::net::{io_error, shortage, tls};
 
 /// Why the broker closed a channel or the connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reply {
-    /// Its code: 404, say.
+pub struct CloseReason {
+    /// The reply code, such as 404.
     pub code: u16,
-    /// Its text: "NOT_FOUND - no queue 'jobs' in vhost '/'".
+    /// The reply text, such as "NOT_FOUND - no queue 'jobs' in vhost '/'".
     pub text: String,
-    /// The reason it gives.
+    /// The reason that the problem of a check has.
     pub reason: Reason,
     /// What to do about it.
     advice: &'static str,
@@ -27,40 +27,42 @@ pub enum AmqpError {
     /// The socket failed.
     #[error("{}", socket_text(.0))]
     Socket(#[from] io::Error),
-    /// The broker closed the connection without a word.
-    #[error("it closed the connection")]
+    /// The server closed the connection without giving a reason.
+    #[error("the server closed the connection")]
     Ended,
-    /// It closed the connection instead of greeting.
-    #[error("it closed the connection without one: is this the port of AMQP (5672, for TLS 5671)?")]
+    /// The server closed the connection before its greeting.
+    #[error(
+        "the server closed the connection without a greeting: is this the AMQP port (5672, with TLS 5671)?"
+    )]
     NoGreeting,
-    /// The broker closed the connection, and said why.
+    /// The broker closed the connection and gave a reason.
     #[error("the broker closed the connection: {0}")]
-    ConnectionClosed(Reply),
-    /// The broker closed the channel, and said why. The connection goes on.
-    #[error("the broker refused it: {0}")]
-    ChannelClosed(Reply),
-    /// The broker ended a consumer, whose queue is gone.
+    ConnectionClosed(CloseReason),
+    /// The broker closed the channel and gave a reason. The connection stays open.
+    #[error("the broker refused the request: {0}")]
+    ChannelClosed(CloseReason),
+    /// The broker cancelled a consumer because its queue was deleted.
     #[error("the broker cancelled the consumer {0}: its queue was deleted")]
     ConsumerCancelled(String),
-    /// What came is no AMQP 0-9-1, or not what was to come.
-    #[error("it does not speak AMQP 0-9-1 as it should ({0})")]
+    /// The server sent something that is not AMQP 0-9-1, or not what the protocol allows here.
+    #[error("not a valid AMQP 0-9-1 response ({0})")]
     Protocol(String),
-    /// The login can't be tried.
+    /// The login can't be attempted.
     #[error("{0}")]
     Login(String),
-    /// More came, or is to be sent, than is allowed.
+    /// Something is larger than the limit.
     #[error("{0}")]
     Limit(String),
 }
 
 impl AmqpError {
-    /// Whether a connection kept from an earlier run was closed meanwhile, by a restart of the broker, say: reason enough
-    /// to make a new one before judging.
+    /// Whether a connection of an earlier run was closed since, for example by a broker restart. The run then opens a new
+    /// connection before it judges.
     pub fn is_stale(&self) -> bool {
         match self {
             Self::Socket(error) => io_error::reason(error) == Reason::Closed,
             Self::Ended => true,
-            // What the broker finds wrong with what we asked is told by this connection as well as by a new one.
+            // If the broker rejects our request, it rejects it on a new connection too.
             Self::ConnectionClosed(reply) => reply.code == CONNECTION_FORCED,
             _ => false,
         }
@@ -74,7 +76,7 @@ impl AmqpError {
         }
     }
 
-    /// The reason it is.
+    /// The reason of the problem.
     pub fn reason(&self) -> Reason {
         match self {
             Self::Socket(error) if rustls_fault(error).is_some() => Reason::Tls,
@@ -88,7 +90,7 @@ impl AmqpError {
         }
     }
 
-    /// The problem of a check that talked to `server`; `doing` says what it was after, as in "logging in".
+    /// The problem of a check of `server`; `doing` is what it attempted, such as "logging in".
     pub fn problem(&self, server: impl Display, doing: impl Display) -> Problem {
         let advice = match self {
             Self::ConnectionClosed(reply) | Self::ChannelClosed(reply) => reply.advice,
@@ -106,18 +108,18 @@ impl AmqpError {
     }
 }
 
-/// The broker ends the connection: an operator closed it, or it shuts down.
+/// The broker ends the connection: an operator closed it, or the broker shuts down.
 const CONNECTION_FORCED: u16 = 320;
 
-impl Reply {
-    /// The broker's reply with this code and text.
+impl CloseReason {
+    /// The reason with this code and text.
     pub fn new(code: u16, text: impl Into<String>) -> Self {
-        Self::naming(code, text, &[])
+        Self::quoting(code, text, &[])
     }
 
-    /// The same, where the text may quote these names (a user, a virtual host), which others chose: they do not take part
-    /// in deciding the reason.
-    pub fn naming(code: u16, text: impl Into<String>, names: &[&str]) -> Self {
+    /// Like [`Self::new`], but for a text that may quote these names (a user, a virtual host). Names are chosen by others,
+    /// so they must not influence the reason.
+    pub fn quoting(code: u16, text: impl Into<String>, names: &[&str]) -> Self {
         let text = text.into();
         let words = without_names(&text, names);
         let reason = reason(code, &words);
@@ -130,8 +132,8 @@ impl Reply {
     }
 }
 
-/// The text without the names that it quotes, in the forms of rabbit_reader.erl: `'app'`, and `vhost app ` for one that it
-/// does not find.
+/// Removes the names that the text quotes, in the forms of rabbit_reader.erl: `'app'`, and `vhost app ` for a virtual host
+/// that does not exist.
 fn without_names(text: &str, names: &[&str]) -> String {
     names.iter().fold(text.to_owned(), |text, name| {
         let unquoted = text.replacen(&format!("'{name}'"), "", 1);
@@ -139,7 +141,7 @@ fn without_names(text: &str, names: &[&str]) -> String {
     })
 }
 
-/// A limit and a missing virtual host have the code 530 too, and only their text tells them apart (rabbit_reader.erl).
+/// Limits and missing virtual hosts have code 530 too; only the text distinguishes them (rabbit_reader.erl).
 fn reason(code: u16, words: &str) -> Reason {
     match code {
         CONNECTION_FORCED => Reason::Closed,
@@ -161,7 +163,7 @@ fn advice(code: u16, words: &str, reason: Reason) -> &'static str {
         Reason::Auth if words.contains("vhost") => {
             " (give the user permissions on the virtual host: rabbitmqctl set_permissions)"
         }
-        Reason::Auth => " (are user and password right, and may the user log in from this host?)",
+        Reason::Auth => " (check the user, the password, and whether the user may log in from this host)",
         Reason::Limit => " (raise the limit of the virtual host, the user or the broker)",
         Reason::Missing if code == 530 || code == 402 => {
             " (create the virtual host, or correct the path of the URL)"
@@ -170,20 +172,20 @@ fn advice(code: u16, words: &str, reason: Reason) -> &'static str {
     }
 }
 
-impl Display for Reply {
+impl Display for CloseReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Texts begin with the code's name, "ACCESS_REFUSED - ", and may go on for lines.
+        // The text begins with the name of the code, such as "ACCESS_REFUSED - ", and may have several lines.
         write!(f, "{} {}", self.code, self.text.trim_end())
     }
 }
 
-impl From<&connection::Close> for Reply {
+impl From<&connection::Close> for CloseReason {
     fn from(close: &connection::Close) -> Self {
         Self::new(close.reply_code, close.reply_text.to_string())
     }
 }
 
-impl From<&channel::Close> for Reply {
+impl From<&channel::Close> for CloseReason {
     fn from(close: &channel::Close) -> Self {
         Self::new(close.reply_code, close.reply_text.to_string())
     }
@@ -205,7 +207,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn replies_have_reasons() {
+    fn codes_and_texts_map_to_reasons() {
         for (code, text, reason) in [
             (
                 403,
@@ -231,11 +233,11 @@ mod tests {
             ),
             (501, "FRAME_ERROR", Reason::Protocol),
         ] {
-            assert_eq!(Reply::new(code, text).reason, reason, "{text}");
+            assert_eq!(CloseReason::new(code, text).reason, reason, "{text}");
         }
     }
 
-    /// People may call users and virtual hosts what they like.
+    /// Users and virtual hosts can have any name.
     #[test]
     fn names_do_not_decide_the_reason() {
         for name in [
@@ -267,7 +269,7 @@ mod tests {
                     Reason::State,
                 ),
             ] {
-                let reply = Reply::naming(530, text.as_str(), &[name, name]);
+                let reply = CloseReason::quoting(530, text.as_str(), &[name, name]);
                 assert_eq!(reply.reason, reason, "{text}");
                 assert_eq!(reply.text, text);
             }
@@ -275,8 +277,8 @@ mod tests {
     }
 
     #[test]
-    fn a_problem_says_who_what_and_what_to_do() {
-        let error = AmqpError::ConnectionClosed(Reply::new(530, "NOT_ALLOWED - vhost nope not found"));
+    fn a_problem_names_server_attempt_cause_and_advice() {
+        let error = AmqpError::ConnectionClosed(CloseReason::new(530, "NOT_ALLOWED - vhost nope not found"));
         assert_eq!(
             error.problem("mq:5672", "opening the virtual host").message(),
             "mq:5672, opening the virtual host: the broker closed the connection: 530 NOT_ALLOWED - vhost nope not \

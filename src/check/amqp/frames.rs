@@ -1,4 +1,4 @@
-//! Frames on the wire: whole ones, one after the other, none longer than agreed.
+//! Frames on the wire: reads and writes whole frames up to the negotiated size.
 
 use std::io;
 use std::pin::Pin;
@@ -14,49 +14,49 @@ use super::error::AmqpError;
 use super::nesting::{is_header_safe, is_method_safe};
 use crate::net::stream::Stream;
 
-/// Type, channel and size before a frame's payload.
+/// Type, channel and size in front of a frame's payload.
 const HEAD_BYTES: usize = 7;
-/// What a frame has beside its payload: the head and the end mark.
-pub const AROUND_PAYLOAD: usize = HEAD_BYTES + 1;
-/// How much is kept allocated while nothing is under way.
-const KEPT_BYTES: usize = 4 << 10;
+/// The bytes of a frame in addition to its payload: the head and the end marker.
+pub const OVERHEAD_BYTES: usize = HEAD_BYTES + 1;
+/// How large the receive buffer stays between frames.
+const IDLE_BUFFER_BYTES: usize = 4 << 10;
 
-/// The two directions of a connection. Shows nothing of what goes over it.
+/// Both directions of a connection. `Debug` shows none of the transferred data.
 pub struct Frames {
     stream: Stream,
-    /// What came and is no whole frame yet.
+    /// Received bytes that are not a whole frame yet.
     received: Vec<u8>,
-    /// The longest frame, all of it counted.
-    most: usize,
-    /// A frame was begun and not ended: nothing else can be sent any more.
+    /// The longest frame, including its overhead.
+    max_frame: usize,
+    /// A write has started and not finished. If it was cancelled, nothing else can be sent.
     is_sending: bool,
 }
 
 impl Frames {
-    /// Over a new connection. Until another size is agreed, frames have the smallest size that everybody must take.
+    /// Wraps a new connection. Until another size is negotiated, frames have the smallest size that every peer accepts.
     pub fn new(stream: Stream) -> Self {
         Self {
             stream,
             received: Vec::new(),
-            most: FRAME_MIN_SIZE as usize,
+            max_frame: FRAME_MIN_SIZE as usize,
             is_sending: false,
         }
     }
 
-    /// From now on frames of this size come and go.
-    pub fn agree(&mut self, most: usize) {
-        self.most = most;
+    /// Sets the negotiated maximum size of frames.
+    pub fn set_max_frame(&mut self, max_frame: usize) {
+        self.max_frame = max_frame;
     }
 
-    /// The longest payload of a frame.
-    pub fn most_payload(&self) -> usize {
-        self.most - AROUND_PAYLOAD
+    /// The longest payload of a frame, in bytes.
+    pub fn max_payload(&self) -> usize {
+        self.max_frame - OVERHEAD_BYTES
     }
 
-    /// Sends bytes that are no frame.
+    /// Sends raw bytes.
     ///
     /// # Errors
-    /// When the socket fails.
+    /// The socket fails.
     pub async fn send_bytes(&mut self, bytes: &[u8]) -> Result<(), AmqpError> {
         if self.is_sending {
             return Err(AmqpError::Ended);
@@ -68,21 +68,21 @@ impl Frames {
         Ok(())
     }
 
-    /// Sends frames. When this is cancelled the connection is of no more use.
+    /// Sends frames. If this is cancelled, the connection can't be used any more.
     ///
     /// # Errors
-    /// When the socket fails.
+    /// The socket fails.
     pub async fn send(&mut self, frames: &[AMQPFrame]) -> Result<(), AmqpError> {
         let mut bytes = Vec::new();
         for frame in frames {
-            bytes = written(frame, bytes)?;
+            bytes = encode(frame, bytes)?;
         }
         self.send_bytes(&bytes).await
     }
 
-    /// Hands a frame to the system at once, if it takes it: for the moment in which a connection is dropped.
-    pub fn send_parting(&mut self, frame: &AMQPFrame) {
-        let Ok(bytes) = written(frame, Vec::new()) else {
+    /// Sends a frame without waiting, if the system takes it at once. For use when a connection is dropped.
+    pub fn try_send_last(&mut self, frame: &AMQPFrame) {
+        let Ok(bytes) = encode(frame, Vec::new()) else {
             return;
         };
         if self.is_sending {
@@ -91,24 +91,24 @@ impl Frames {
         let mut context = Context::from_waker(Waker::noop());
         let mut stream = Pin::new(&mut self.stream);
         if let Poll::Ready(Ok(_)) = stream.as_mut().poll_write(&mut context, &bytes) {
-            // Whether it goes out is not to be waited for.
+            // Nothing waits for the result.
             let _ = stream.as_mut().poll_flush(&mut context);
             let _ = stream.poll_shutdown(&mut context);
         }
     }
 
-    /// The next frame. May be cancelled and called again.
+    /// Waits for the next frame. May be cancelled and called again.
     ///
     /// # Errors
-    /// When the socket fails or ends, or what comes is no frame that a server sends.
+    /// The socket fails or ends, or the bytes are not a frame that a server sends.
     pub async fn receive(&mut self) -> Result<AMQPFrame, AmqpError> {
         loop {
-            let most = self.most_payload();
-            if let Some(frame) = parse(&mut self.received, most)? {
+            let max_payload = self.max_payload();
+            if let Some(frame) = parse(&mut self.received, max_payload)? {
                 return Ok(frame);
             }
-            if self.received.is_empty() && self.received.capacity() > KEPT_BYTES {
-                self.received = Vec::with_capacity(KEPT_BYTES);
+            if self.received.is_empty() && self.received.capacity() > IDLE_BUFFER_BYTES {
+                self.received = Vec::with_capacity(IDLE_BUFFER_BYTES);
             }
             if self.stream.read_buf(&mut self.received).await? == 0 {
                 return Err(AmqpError::Ended);
@@ -117,23 +117,23 @@ impl Frames {
     }
 }
 
-/// Takes a frame with a payload of at most `most` bytes off what came, if it is whole.
-pub(super) fn parse(received: &mut Vec<u8>, most: usize) -> Result<Option<AMQPFrame>, AmqpError> {
+/// Removes the first frame from `received` if it is complete. Its payload may have at most `max_payload` bytes.
+pub(super) fn parse(received: &mut Vec<u8>, max_payload: usize) -> Result<Option<AMQPFrame>, AmqpError> {
     let Some(&kind) = received.first() else {
         return Ok(None);
     };
     if !matches!(kind, FRAME_METHOD | FRAME_HEADER | FRAME_BODY | FRAME_HEARTBEAT) {
-        return foreign(received);
+        return explain_foreign(received);
     }
     let Some(head) = received.first_chunk::<HEAD_BYTES>() else {
         return Ok(None);
     };
     let size = u32::from_be_bytes([head[3], head[4], head[5], head[6]]) as usize;
-    if size > most {
-        let what = format!("a frame of {size} bytes, where {most} is the most");
+    if size > max_payload {
+        let what = format!("a frame has {size} bytes, the limit is {max_payload}");
         return Err(AmqpError::Protocol(what));
     }
-    let Some(whole) = received.get(..size + AROUND_PAYLOAD) else {
+    let Some(whole) = received.get(..size + OVERHEAD_BYTES) else {
         return Ok(None);
     };
     let payload = &whole[HEAD_BYTES..HEAD_BYTES + size];
@@ -151,33 +151,35 @@ pub(super) fn parse(received: &mut Vec<u8>, most: usize) -> Result<Option<AMQPFr
         Ok(([], frame)) => frame,
         _ => return Err(malformed()),
     };
-    received.drain(..size + AROUND_PAYLOAD);
+    received.drain(..size + OVERHEAD_BYTES);
     Ok(Some(frame))
 }
 
-/// What begins with no frame: a server that speaks another version answers with the header of that one, all others
-/// with what they speak.
-fn foreign(received: &[u8]) -> Result<Option<AMQPFrame>, AmqpError> {
+/// Explains bytes that are not a frame. A server that speaks another AMQP version answers with that version's header;
+/// any other server answers in its own protocol.
+fn explain_foreign(received: &[u8]) -> Result<Option<AMQPFrame>, AmqpError> {
     let begun = &received[..received.len().min(4)];
     let what = match received {
         [b'A', b'M', b'Q', b'P', id, major, minor, revision, ..] => match [*id, *major, *minor, *revision] {
-            [0, 0, 9, 1] => "it only sent our protocol header back".to_owned(),
+            [0, 0, 9, 1] => "the server echoes our protocol header".to_owned(),
             [id, major, minor, revision] => {
-                format!("it wants version {major}.{minor}.{revision}, protocol {id}")
+                format!("the server requires version {major}.{minor}.{revision}, protocol {id}")
             }
         },
         _ if begun == &b"AMQP"[..begun.len()] => return Ok(None),
-        [b'H', b'T', b'T', b'P', ..] => "it answered in HTTP: is this the port of the management?".to_owned(),
+        [b'H', b'T', b'T', b'P', ..] => {
+            "the server answered with HTTP: is this the management port?".to_owned()
+        }
         _ if begun == &b"HTTP"[..begun.len()] => return Ok(None),
         // A TLS alert.
-        [0x15, ..] => "it speaks TLS: use amqps://".to_owned(),
-        _ => "its answer is no frame".to_owned(),
+        [0x15, ..] => "the server uses TLS: use amqps://".to_owned(),
+        _ => "the data is not a frame".to_owned(),
     };
     Err(AmqpError::Protocol(what))
 }
 
-/// `bytes` with the frame after them.
-fn written(frame: &AMQPFrame, bytes: Vec<u8>) -> Result<Vec<u8>, AmqpError> {
+/// Appends the encoded frame to `bytes`.
+fn encode(frame: &AMQPFrame, bytes: Vec<u8>) -> Result<Vec<u8>, AmqpError> {
     match gen_frame(frame)(bytes.into()) {
         Ok(context) => Ok(context.into_inner().0),
         Err(error) => Err(AmqpError::Socket(io::Error::other(error.to_string()))),

@@ -1,4 +1,4 @@
-//! Messages that come: each one a method, a header, and bodies until its size is reached.
+//! Incoming messages: a method, a header, and bodies until the announced size is reached.
 
 use std::collections::VecDeque;
 
@@ -10,23 +10,23 @@ use super::error::AmqpError;
 
 /// The largest message, in bytes.
 pub const MAX_MESSAGE_BYTES: usize = 1 << 20;
-/// How much of messages that nobody has taken yet is held, in bytes.
-const MAX_HELD_BYTES: usize = 4 << 20;
-/// How many messages that nobody has taken yet are held.
-const MAX_HELD: usize = 10_000;
+/// The maximum size of all queued messages, in bytes.
+const MAX_QUEUED_BYTES: usize = 4 << 20;
+/// The maximum number of queued messages.
+const MAX_QUEUED: usize = 10_000;
 
 /// A message from the broker.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Message {
-    /// The consumer it is for; `None` where it was asked for.
+    /// The consumer that receives it; `None` for the reply to a get.
     pub consumer_tag: Option<String>,
-    /// What to acknowledge it by.
+    /// The tag that acknowledges it.
     pub delivery_tag: u64,
     /// Whether it was delivered before.
     pub redelivered: bool,
     /// The exchange it was published to.
     pub exchange: String,
-    /// With this key.
+    /// Its routing key.
     pub routing_key: String,
     /// Its properties.
     pub properties: BasicProperties,
@@ -34,24 +34,24 @@ pub struct Message {
     pub body: Vec<u8>,
 }
 
-/// Messages that have come, and the one that is coming.
+/// Messages that have arrived, and the one that is incomplete.
 #[derive(Debug, Default)]
 pub struct Inbox {
     ready: VecDeque<Message>,
     ready_bytes: usize,
-    coming: Option<Coming>,
+    incomplete: Option<Incomplete>,
 }
 
 #[derive(Debug)]
-struct Coming {
+struct Incomplete {
     message: Message,
-    /// The size of its body; unknown until the header is there.
+    /// The size of its body; unknown until the header arrives.
     size: Option<usize>,
 }
 
 impl Inbox {
-    /// A message for a consumer begins.
-    pub fn deliver(&mut self, deliver: Deliver) -> Result<(), AmqpError> {
+    /// Starts a message for a consumer.
+    pub fn start_delivery(&mut self, deliver: Deliver) -> Result<(), AmqpError> {
         self.begin(Message {
             consumer_tag: Some(deliver.consumer_tag.into()),
             delivery_tag: deliver.delivery_tag,
@@ -63,8 +63,8 @@ impl Inbox {
         })
     }
 
-    /// A message that was asked for begins.
-    pub fn got(&mut self, got: GetOk) -> Result<(), AmqpError> {
+    /// Starts the message of a get.
+    pub fn start_get(&mut self, got: GetOk) -> Result<(), AmqpError> {
         self.begin(Message {
             consumer_tag: None,
             delivery_tag: got.delivery_tag,
@@ -77,67 +77,74 @@ impl Inbox {
     }
 
     fn begin(&mut self, message: Message) -> Result<(), AmqpError> {
-        if self.coming.is_some() {
+        if self.incomplete.is_some() {
             return Err(out_of_place());
         }
-        self.coming = Some(Coming { message, size: None });
+        self.incomplete = Some(Incomplete { message, size: None });
         Ok(())
     }
 
-    /// Its header; whether the message is whole now.
-    pub fn header(&mut self, header: AMQPContentHeader) -> Result<bool, AmqpError> {
-        let Some(coming) = self.coming.as_mut().filter(|coming| coming.size.is_none()) else {
+    /// Adds the header. Returns whether the message is complete.
+    pub fn add_header(&mut self, header: AMQPContentHeader) -> Result<bool, AmqpError> {
+        let Some(incomplete) = self
+            .incomplete
+            .as_mut()
+            .filter(|incomplete| incomplete.size.is_none())
+        else {
             return Err(out_of_place());
         };
         let size = usize::try_from(header.body_size).unwrap_or(usize::MAX);
         if size > MAX_MESSAGE_BYTES {
-            let what = format!("a message has {size} bytes, where {MAX_MESSAGE_BYTES} are the most");
+            let what = format!("a message has {size} bytes, the limit is {MAX_MESSAGE_BYTES}");
             return Err(AmqpError::Limit(what));
         }
-        coming.size = Some(size);
-        coming.message.properties = header.properties;
+        incomplete.size = Some(size);
+        incomplete.message.properties = header.properties;
         self.end_if_whole()
     }
 
-    /// Some of its body; whether the message is whole now.
-    pub fn body(&mut self, body: &[u8]) -> Result<bool, AmqpError> {
-        let Some(Coming {
+    /// Adds a part of the body. Returns whether the message is complete.
+    pub fn add_body(&mut self, body: &[u8]) -> Result<bool, AmqpError> {
+        let Some(Incomplete {
             message,
             size: Some(size),
-        }) = &mut self.coming
+        }) = &mut self.incomplete
         else {
             return Err(out_of_place());
         };
         if body.len() > *size - message.body.len() {
-            return Err(AmqpError::Protocol("a message is longer than it said".to_owned()));
+            return Err(AmqpError::Protocol(
+                "a message is longer than its header states".to_owned(),
+            ));
         }
         message.body.extend_from_slice(body);
         self.end_if_whole()
     }
 
     fn end_if_whole(&mut self) -> Result<bool, AmqpError> {
-        let is_whole = |coming: &Coming| coming.size == Some(coming.message.body.len());
-        let Some(Coming { message, .. }) = self.coming.take_if(|coming| is_whole(coming)) else {
+        let is_whole = |incomplete: &Incomplete| incomplete.size == Some(incomplete.message.body.len());
+        let Some(Incomplete { message, .. }) = self.incomplete.take_if(|incomplete| is_whole(incomplete))
+        else {
             return Ok(false);
         };
         self.ready_bytes += message.body.len();
         self.ready.push_back(message);
-        if self.ready.len() > MAX_HELD || self.ready_bytes > MAX_HELD_BYTES {
+        if self.ready.len() > MAX_QUEUED || self.ready_bytes > MAX_QUEUED_BYTES {
             return Err(AmqpError::Limit(format!(
-                "more than {MAX_HELD} messages or {MAX_HELD_BYTES} bytes of them came at once"
+                "more than {MAX_QUEUED} messages or {MAX_QUEUED_BYTES} bytes of messages are waiting"
             )));
         }
         Ok(true)
     }
 
-    /// Takes the oldest message.
+    /// Removes the oldest message.
     pub fn take(&mut self) -> Option<Message> {
         let message = self.ready.pop_front()?;
         self.ready_bytes -= message.body.len();
         Some(message)
     }
 
-    /// Takes the message that was asked for, if it is there.
+    /// Removes the message of a get.
     pub fn take_got(&mut self) -> Option<Message> {
         let at = self
             .ready
@@ -148,14 +155,14 @@ impl Inbox {
         Some(message)
     }
 
-    /// Forgets everything.
+    /// Drops all messages.
     pub fn clear(&mut self) {
         *self = Self::default();
     }
 }
 
 fn out_of_place() -> AmqpError {
-    AmqpError::Protocol("a part of a message out of place".to_owned())
+    AmqpError::Protocol("an unexpected part of a message".to_owned())
 }
 
 #[cfg(test)]
@@ -171,19 +178,19 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_put_together() {
+    fn a_message_is_assembled() {
         let mut inbox = Inbox::default();
         inbox
-            .deliver(Deliver {
+            .start_delivery(Deliver {
                 consumer_tag: "me".into(),
                 ..Deliver::default()
             })
             .unwrap();
-        assert!(!inbox.header(header(5)).unwrap());
-        assert!(!inbox.body(b"abc").unwrap());
-        assert!(inbox.body(b"de").unwrap());
-        inbox.got(GetOk::default()).unwrap();
-        assert!(inbox.header(header(0)).unwrap());
+        assert!(!inbox.add_header(header(5)).unwrap());
+        assert!(!inbox.add_body(b"abc").unwrap());
+        assert!(inbox.add_body(b"de").unwrap());
+        inbox.start_get(GetOk::default()).unwrap();
+        assert!(inbox.add_header(header(0)).unwrap());
         assert_eq!(inbox.take_got().unwrap().body, b"");
         let message = inbox.take().unwrap();
         assert_eq!((message.body.as_slice(), inbox.ready_bytes), (&b"abcde"[..], 0));
@@ -195,27 +202,27 @@ mod tests {
     }
 
     #[test]
-    fn parts_come_in_order_and_within_bounds() {
+    fn parts_must_come_in_order_and_within_limits() {
         let mut inbox = Inbox::default();
-        assert!(inbox.body(b"a").is_err());
-        assert!(inbox.header(header(1)).is_err());
-        inbox.deliver(Deliver::default()).unwrap();
-        assert!(inbox.deliver(Deliver::default()).is_err());
-        assert!(inbox.body(b"a").is_err());
-        let error = inbox.header(header(u64::MAX)).unwrap_err();
+        assert!(inbox.add_body(b"a").is_err());
+        assert!(inbox.add_header(header(1)).is_err());
+        inbox.start_delivery(Deliver::default()).unwrap();
+        assert!(inbox.start_delivery(Deliver::default()).is_err());
+        assert!(inbox.add_body(b"a").is_err());
+        let error = inbox.add_header(header(u64::MAX)).unwrap_err();
         assert!(matches!(error, AmqpError::Limit(_)), "{error}");
-        inbox.header(header(1)).unwrap();
-        assert!(inbox.body(b"ab").is_err());
+        inbox.add_header(header(1)).unwrap();
+        assert!(inbox.add_body(b"ab").is_err());
     }
 
     #[test]
-    fn what_nobody_takes_is_bounded() {
+    fn queued_messages_are_bounded() {
         let mut inbox = Inbox::default();
         let mut one = || {
-            inbox.deliver(Deliver::default())?;
-            inbox.header(header(0))
+            inbox.start_delivery(Deliver::default())?;
+            inbox.add_header(header(0))
         };
-        assert!((0..MAX_HELD).all(|_| one().is_ok()));
+        assert!((0..MAX_QUEUED).all(|_| one().is_ok()));
         assert!(matches!(one(), Err(AmqpError::Limit(_))));
     }
 }

@@ -1,11 +1,11 @@
-//! Looks at a frame's payload before the codec does: the codec parses tables within tables by recursion without a limit,
-//! so that a hostile peer could exhaust the stack with a single frame.
+//! Checks how deep a frame's payload is nested before the codec parses it. The codec parses nested tables recursively
+//! without a limit, so a hostile peer could exhaust the stack with a single frame.
 
-/// How deep tables and lists may lie within each other. Brokers use three levels.
+/// The maximum nesting of tables and lists. Brokers use three levels.
 const MAX_DEPTH: usize = 16;
 
-/// Whether the payload of a method frame may be parsed. Of the methods that a server sends, only the first one bears a
-/// table; those that only clients send are none to expect.
+/// Whether the codec may parse the payload of a method frame. Of the methods that a server sends, only Start contains a
+/// table. Methods that only clients send are rejected.
 pub fn is_method_safe(payload: &[u8]) -> bool {
     let Some((&[class_high, class_low, method_high, method_low], rest)) = payload.split_first_chunk() else {
         return false;
@@ -14,7 +14,9 @@ pub fn is_method_safe(payload: &[u8]) -> bool {
     let method = u16::from_be_bytes([method_high, method_low]);
     match (class, method) {
         // Start: two bytes of version, then the server's properties.
-        (10, 10) => rest.get(2..).is_some_and(|rest| table(&mut &*rest, 0).is_some()),
+        (10, 10) => rest
+            .get(2..)
+            .is_some_and(|rest| skip_table(&mut &*rest, 0).is_some()),
         (10, 30 | 41 | 50 | 51 | 60 | 61) => true,
         (20, 11 | 20 | 40 | 41) => true,
         (40, 11 | 21) => true,
@@ -24,51 +26,51 @@ pub fn is_method_safe(payload: &[u8]) -> bool {
     }
 }
 
-/// Whether the payload of a content header may be parsed: its third property is a table.
+/// Whether the codec may parse the payload of a content header: its third property is a table.
 pub fn is_header_safe(payload: &[u8]) -> bool {
-    headers(payload).is_some()
+    skip_properties(payload).is_some()
 }
 
-fn headers(mut payload: &[u8]) -> Option<()> {
+fn skip_properties(mut payload: &[u8]) -> Option<()> {
     // Class, weight and size of the body.
     take(&mut payload, 12)?;
-    let flags = number(&mut payload, 2)?;
+    let flags = take_number(&mut payload, 2)?;
     for flag in [15, 14] {
         if flags & (1 << flag) != 0 {
-            let length = number(&mut payload, 1)?;
+            let length = take_number(&mut payload, 1)?;
             take(&mut payload, length)?;
         }
     }
     match flags & (1 << 13) {
         0 => Some(()),
-        _ => table(&mut payload, 0),
+        _ => skip_table(&mut payload, 0),
     }
 }
 
-fn table(input: &mut &[u8], depth: usize) -> Option<()> {
-    let mut fields = long(input)?;
+fn skip_table(input: &mut &[u8], depth: usize) -> Option<()> {
+    let mut fields = take_long(input)?;
     while !fields.is_empty() {
-        let length = number(&mut fields, 1)?;
+        let length = take_number(&mut fields, 1)?;
         take(&mut fields, length)?;
-        value(&mut fields, depth)?;
+        skip_value(&mut fields, depth)?;
     }
     Some(())
 }
 
-fn value(input: &mut &[u8], depth: usize) -> Option<()> {
+fn skip_value(input: &mut &[u8], depth: usize) -> Option<()> {
     if depth == MAX_DEPTH {
         return None;
     }
-    match number(input, 1)? as u8 {
-        b'F' => table(input, depth + 1),
+    match take_number(input, 1)? as u8 {
+        b'F' => skip_table(input, depth + 1),
         b'A' => {
-            let mut items = long(input)?;
+            let mut items = take_long(input)?;
             while !items.is_empty() {
-                value(&mut items, depth + 1)?;
+                skip_value(&mut items, depth + 1)?;
             }
             Some(())
         }
-        b'S' | b'x' => long(input).map(drop),
+        b'S' | b'x' => take_long(input).map(drop),
         b'V' => Some(()),
         b't' | b'b' | b'B' => take(input, 1).map(drop),
         b's' | b'U' | b'u' => take(input, 2).map(drop),
@@ -79,12 +81,12 @@ fn value(input: &mut &[u8], depth: usize) -> Option<()> {
     }
 }
 
-fn long<'a>(input: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let length = number(input, 4)?;
+fn take_long<'a>(input: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let length = take_number(input, 4)?;
     take(input, length)
 }
 
-fn number(input: &mut &[u8], bytes: usize) -> Option<usize> {
+fn take_number(input: &mut &[u8], bytes: usize) -> Option<usize> {
     let digits = take(input, bytes)?;
     Some(
         digits
@@ -103,7 +105,7 @@ fn take<'a>(input: &mut &'a [u8], count: usize) -> Option<&'a [u8]> {
 mod tests {
     use super::*;
 
-    /// Lists within each other.
+    /// Lists in lists.
     fn nested(levels: usize) -> Vec<u8> {
         let mut inner = vec![b'V'];
         for _ in 0..levels {
@@ -119,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn tables_lie_in_each_other_a_few_times_only() {
+    fn nesting_of_tables_is_bounded() {
         assert!(is_method_safe(&start(&nested(MAX_DEPTH - 1))));
         assert!(!is_method_safe(&start(&nested(MAX_DEPTH))));
         assert!(!is_method_safe(&start(&nested(20_000))));
@@ -133,10 +135,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_short_or_not_a_servers_is_refused() {
+    fn truncated_and_client_methods_are_rejected() {
         assert!(!is_method_safe(&[0, 10, 0]));
         assert!(!is_method_safe(&start(&[0, 0, 0, 9, 1, b'k'])));
-        // Queue.Declare is a client's.
+        // Only clients send Queue.Declare.
         assert!(!is_method_safe(&[0, 50, 0, 10]));
         assert!(is_method_safe(&[0, 50, 0, 11]));
         assert!(!is_header_safe(&[0; 13]));

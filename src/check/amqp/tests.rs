@@ -1,4 +1,4 @@
-//! A connection against a scripted peer: what a real broker does not do, or not at will.
+//! A connection to a scripted peer: behaviour that a real broker does not show, or not on demand.
 
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use amq_protocol::types::{AMQPValue, FieldTable};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 
+use super::connection::close_method;
 use super::*;
 use crate::config::secret::Secret;
 use crate::model::{Reason, Report};
@@ -16,7 +17,7 @@ use crate::net::read_budget::ReadBudget;
 use crate::net::run_recorder::RunRecorder;
 use crate::net::stream::Stream;
 
-/// What the peer sends, each piece after it read something.
+/// What the peer sends; each item after it has read something.
 type Script = Vec<Vec<u8>>;
 
 fn bytes(frames: &[AMQPFrame]) -> Vec<u8> {
@@ -51,7 +52,7 @@ fn tune(frame_max: u32) -> Vec<u8> {
     bytes(&[on_connection(AMQPMethod::Tune(tune))])
 }
 
-/// A whole login, then the channel.
+/// A complete login, then the channel.
 fn welcome() -> Script {
     let open_ok = bytes(&[on_connection(AMQPMethod::OpenOk(OpenOk {}))]);
     let channel_ok = channel::AMQPMethod::OpenOk(channel::OpenOk {});
@@ -60,25 +61,25 @@ fn welcome() -> Script {
 }
 
 async fn play(mut stream: UnixStream, script: Script) -> Vec<u8> {
-    let mut heard = Vec::new();
+    let mut received = Vec::new();
     for piece in script {
-        // TuneOk and Open come in two writes that may be read as one: each answer waits for an end mark.
-        while heard.is_empty() || (heard.len() > 8 && heard.last() != Some(&206)) {
-            if stream.read_buf(&mut heard).await.unwrap() == 0 {
-                return heard;
+        // TuneOk and Open may arrive in one read or in two, so wait for an end marker.
+        while received.is_empty() || (received.len() > 8 && received.last() != Some(&206)) {
+            if stream.read_buf(&mut received).await.unwrap() == 0 {
+                return received;
             }
         }
-        let before = heard.len();
+        let before = received.len();
         stream.write_all(&piece).await.unwrap();
         if piece.is_empty() {
             break;
         }
-        while heard.len() == before && stream.read_buf(&mut heard).await.unwrap_or(0) > 0 {}
+        while received.len() == before && stream.read_buf(&mut received).await.unwrap_or(0) > 0 {}
     }
-    heard
+    received
 }
 
-/// Logs in at a peer with this script, by a task that gives what it heard.
+/// Logs in to a peer with this script. The task returns what the peer received.
 async fn open(script: Script) -> (Result<Connection, AmqpError>, tokio::task::JoinHandle<Vec<u8>>) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("amqp.sock");
@@ -104,45 +105,48 @@ async fn refused(script: Script) -> crate::model::Problem {
 }
 
 #[tokio::test]
-async fn a_login_is_a_greeting_the_sizes_and_a_virtual_host() {
+async fn a_login_negotiates_sizes_and_opens_the_virtual_host() {
     let (opened, peer) = open(welcome()).await;
     let mut connection = opened.unwrap();
     assert_eq!(
         (connection.product.as_str(), connection.version.as_str()),
         ("RabbitMQ", "3.10.8")
     );
-    assert_eq!(connection.frames.most_payload(), 4096 - 8);
+    assert_eq!(connection.frames.max_payload(), 4096 - 8);
     connection.open_channel().await.unwrap();
     assert!(connection.is_channel_open());
     assert!(!format!("{connection:?}").contains("pa55word"));
     drop(connection);
-    let heard = peer.await.unwrap();
-    assert!(heard.starts_with(b"AMQP\0\0\x09\x01"));
-    let close = bytes(&[AMQPFrame::Method(0, parting())]);
-    assert!(heard.ends_with(&close), "the parting word is missing");
+    let received = peer.await.unwrap();
+    assert!(received.starts_with(b"AMQP\0\0\x09\x01"));
+    let close = bytes(&[AMQPFrame::Method(0, close_method())]);
+    assert!(received.ends_with(&close), "the close frame is missing");
 }
 
 #[tokio::test]
-async fn what_is_no_broker_is_told() {
-    for (answer, told) in [
-        (&b"AMQP\0\0\x09\x01"[..], "it only sent our protocol header back"),
-        (b"AMQP\x03\x01\0\0", "it wants version 1.0.0, protocol 3"),
+async fn a_server_that_is_not_a_broker_is_described() {
+    for (answer, expected) in [
+        (&b"AMQP\0\0\x09\x01"[..], "the server echoes our protocol header"),
+        (
+            b"AMQP\x03\x01\0\0",
+            "the server requires version 1.0.0, protocol 3",
+        ),
         (
             b"HTTP/1.1 400 Bad Request\r\n",
-            "it answered in HTTP: is this the port of the management?",
+            "the server answered with HTTP: is this the management port?",
         ),
-        (b"\x15\x03\x01\0\x02\x02\x16", "it speaks TLS: use amqps://"),
-        (b"-ERR unknown command\r\n", "its answer is no frame"),
+        (b"\x15\x03\x01\0\x02\x02\x16", "the server uses TLS: use amqps://"),
+        (b"-ERR unknown command\r\n", "the data is not a frame"),
         (
             b"\x01\0\0\x7f\xff\xff\xff",
-            "a frame of 2147483647 bytes, where 8184 is the most",
+            "a frame has 2147483647 bytes, the limit is 8184",
         ),
         (b"\x01\0\0\0\0\0\x04\0\x0a\0\x0a\xce", "a malformed frame"),
         (b"\x01\0\0\0\0\0\x04\0\x0a\0\x33\0", "a malformed frame"),
     ] {
         let problem = refused(vec![answer.to_vec()]).await;
         assert_eq!(problem.reason, Reason::Protocol);
-        let expected = format!("mq:5672, connecting: it does not speak AMQP 0-9-1 as it should ({told})");
+        let expected = format!("mq:5672, connecting: not a valid AMQP 0-9-1 response ({expected})");
         assert_eq!(problem.message(), expected);
     }
     let problem = refused(vec![]).await;
@@ -150,10 +154,10 @@ async fn what_is_no_broker_is_told() {
 }
 
 #[tokio::test]
-async fn a_login_that_can_not_be_tried_or_is_refused() {
+async fn logins_that_are_impossible_or_refused_are_auth_problems() {
     let problem = refused(vec![start("EXTERNAL")]).await;
     assert_eq!(problem.reason, Reason::Auth);
-    assert!(problem.message().ends_with("by PLAIN, only by: EXTERNAL"));
+    assert!(problem.message().ends_with("with PLAIN; it offers: EXTERNAL"));
     let problem = refused(vec![start("PLAIN"), tune(100)]).await;
     assert_eq!(problem.reason, Reason::Protocol);
     let close = |text: &str| {
@@ -169,14 +173,14 @@ async fn a_login_that_can_not_be_tried_or_is_refused() {
     assert!(
         problem
             .message()
-            .contains("closed the connection: 403 ACCESS_REFUSED - no (are user and password right")
+            .contains("closed the connection: 403 ACCESS_REFUSED - no (check the user, the password")
     );
     let problem = refused(vec![start("PLAIN"), close("you sent pa55word")]).await;
     assert!(!problem.message().contains("pa55word"), "{problem}");
 }
 
 #[tokio::test]
-async fn answers_find_who_asked_whatever_comes_between() {
+async fn replies_are_found_between_messages_and_notifications() {
     let deliver = basic::AMQPMethod::Deliver(basic::Deliver {
         consumer_tag: "me".into(),
         ..basic::Deliver::default()
@@ -221,7 +225,7 @@ async fn answers_find_who_asked_whatever_comes_between() {
 }
 
 #[tokio::test]
-async fn waiting_may_be_cut_off_and_taken_up_again() {
+async fn waiting_can_be_cancelled_and_resumed() {
     let (opened, _peer) = open(welcome()).await;
     let mut connection = opened.unwrap();
     connection.open_channel().await.unwrap();
@@ -229,5 +233,5 @@ async fn waiting_may_be_cut_off_and_taken_up_again() {
     assert!(wait.await.is_err());
     let long = "n".repeat(256);
     let error = connection.inspect_queue(&long).await.unwrap_err();
-    assert_eq!(error.to_string(), "a name of 256 bytes, where 255 are the most");
+    assert_eq!(error.to_string(), "a name has 256 bytes, the limit is 255");
 }

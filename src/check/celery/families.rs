@@ -1,8 +1,8 @@
-//! The families of celery checks, and what a run reports in them.
+//! The metric families of celery checks, and the functions that report them.
 
 use std::borrow::Cow;
 
-use super::judge::Length;
+use super::judge::QueueLength;
 use crate::config::celery::{CelerySettings, MAX_NAMED};
 use crate::model::{Family, Report, Sample};
 use crate::net::certificates::CERTIFICATE_NOT_AFTER;
@@ -63,7 +63,7 @@ fn number(count: u64) -> f64 {
     count as f64
 }
 
-/// Reports what is configured: known whatever the broker does.
+/// Reports the configured limits. They do not depend on the broker.
 pub fn configured(settings: &CelerySettings, report: &mut Report) {
     push(report, &MIN_WORKERS, None, number(settings.min_workers as u64));
     if let Some(expected) = settings.expected_workers {
@@ -76,7 +76,7 @@ pub fn configured(settings: &CelerySettings, report: &mut Report) {
     }
 }
 
-/// Reports the workers: how many answered, and of the known ones which.
+/// Reports how many workers answered, and which of the known workers did.
 pub fn workers<'a>(answered: usize, known: impl Iterator<Item = (&'a str, bool)>, report: &mut Report) {
     push(report, &WORKERS, None, number(answered as u64));
     for (name, is_up) in known.take(MAX_NAMED) {
@@ -84,10 +84,10 @@ pub fn workers<'a>(answered: usize, known: impl Iterator<Item = (&'a str, bool)>
     }
 }
 
-/// Reports the lengths of queues, as far as they are known.
-pub fn queues(settings: &CelerySettings, lengths: &[Length], report: &mut Report) {
+/// Reports the lengths of queues that are known.
+pub fn queues(settings: &CelerySettings, lengths: &[QueueLength], report: &mut Report) {
     for (queue, length) in settings.queues.iter().zip(lengths) {
-        if let Length::Messages(found) = length {
+        if let QueueLength::Messages(found) = length {
             push(report, &QUEUE_MESSAGES, Some(&queue.name), number(*found));
         }
     }

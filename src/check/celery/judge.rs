@@ -1,4 +1,4 @@
-//! What the answers and the lengths of queues mean: pure.
+//! Judges the answers of workers and the lengths of queues. Pure.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -8,71 +8,79 @@ use super::roster::label;
 use crate::config::celery::{CelerySettings, Serializer};
 use crate::model::{Problem, Reason};
 
-/// How many names a message lists.
+/// The maximum number of names in a message.
 const MAX_LISTED: usize = 5;
 
-/// What came of one ping.
+/// The result of a ping.
 #[derive(Debug, Default)]
-pub struct Tally {
-    /// Who answered it.
+pub struct PingResult {
+    /// The workers that answered.
     pub workers: BTreeSet<String>,
-    /// What was wrong with the first answer that could not be read.
+    /// What was wrong with the first unreadable answer.
     pub unreadable: Option<String>,
-    /// How many seem to have got it, where the broker shows that.
+    /// How many workers listen for pings, if the broker reports it.
     pub listening: Option<usize>,
-    /// How long answers were waited for, where that is known.
+    /// How long the run waited for answers, if known.
     pub waited: Option<Duration>,
-    /// Labels of workers that are known and did not answer.
+    /// Labels of known workers that did not answer.
     pub silent: Vec<String>,
-    /// The serializers in which pings were sent.
-    pub asked_in: Vec<Serializer>,
+    /// The serializers of the pings.
+    pub serializers: Vec<Serializer>,
 }
 
-impl Tally {
-    fn asked_in(&self) -> String {
-        let names: Vec<String> = self.asked_in.iter().map(ToString::to_string).collect();
+impl PingResult {
+    fn serializer_names(&self) -> String {
+        let names: Vec<String> = self.serializers.iter().map(ToString::to_string).collect();
         names.join(", ")
     }
 }
 
-/// What is known of a queue.
+/// The length of a queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Length {
-    /// So many messages wait in it.
+pub enum QueueLength {
+    /// The number of messages in it.
     Messages(u64),
-    /// It is not there, or not a queue: why.
+    /// It is unknown, for this cause.
     Unknown(String),
 }
 
-/// Judges a run: a failure, or a warning, or neither.
+/// The facts that a run reads after the answers.
+pub struct FinalFacts {
+    /// The lengths of the configured queues, in their order.
+    pub lengths: Vec<QueueLength>,
+    /// How many workers that did not answer still have a mailbox, if the broker reports it.
+    pub silent: Option<usize>,
+}
+
+/// Judges a run. Returns a warning, if there is one.
 ///
 /// # Errors
-/// The failure.
+/// The problem that makes the run fail.
 pub fn judge(
     settings: &CelerySettings,
-    tally: &Tally,
-    lengths: &[Length],
+    pinged: &PingResult,
+    lengths: &[QueueLength],
 ) -> Result<Option<Problem>, Problem> {
-    let answered = tally.workers.len();
+    let answered = pinged.workers.len();
     if answered < settings.min_workers {
-        return Err(too_few(settings, tally));
+        return Err(too_few(settings, pinged));
     }
     let mut warnings = Vec::new();
     if let Some(expected) = settings.expected_workers.filter(|expected| answered < *expected) {
         let message = format!(
             "{answered} of {expected} expected workers answered the ping{}{}",
-            listed(" (", tally.workers.iter().map(|name| label(name)), ")"),
-            silence(tally)
+            join_names(" (", pinged.workers.iter().map(|name| label(name)), ")"),
+            describe_silent(pinged)
         );
         warnings.push((Reason::Missing, message));
     }
-    if let Some(why) = &tally.unreadable {
+    if let Some(why) = &pinged.unreadable {
         warnings.push((
             Reason::Protocol,
-            format!("an answer to the ping is not counted: {why}"),
+            format!("an unreadable answer to the ping was ignored: {why}"),
         ));
     }
-    warnings.extend(queues(settings, lengths));
+    warnings.extend(queue_warnings(settings, lengths));
     let Some((reason, _)) = warnings.first() else {
         return Ok(None);
     };
@@ -80,52 +88,52 @@ pub fn judge(
     Ok(Some(Problem::new(*reason, texts.join("; "))))
 }
 
-fn too_few(settings: &CelerySettings, tally: &Tally) -> Problem {
-    let within = seconds(tally.waited.unwrap_or(settings.reply_timeout));
-    let mut message = match tally.workers.len() {
+fn too_few(settings: &CelerySettings, pinged: &PingResult) -> Problem {
+    let within = seconds(pinged.waited.unwrap_or(settings.reply_timeout));
+    let mut message = match pinged.workers.len() {
         0 => format!("no worker answered the ping within {within}"),
         answered => format!(
             "{answered} of at least {} workers answered the ping within {within}{}",
             settings.min_workers,
-            listed(" (", tally.workers.iter().map(|name| label(name)), ")")
+            join_names(" (", pinged.workers.iter().map(|name| label(name)), ")")
         ),
     };
-    if let Some(why) = &tally.unreadable {
+    if let Some(why) = &pinged.unreadable {
         // Writing to a string does not fail.
-        let _ = write!(message, "; an answer is not counted: {why}");
+        let _ = write!(message, "; an unreadable answer was ignored: {why}");
         return Problem::new(Reason::Protocol, message);
     }
-    message += &silence(tally);
-    if tally.listening == Some(0) {
+    message += &describe_silent(pinged);
+    if pinged.listening == Some(0) {
         let _ = write!(
             message,
-            "; nobody listens at {}.pidbox: start a worker on this broker, with remote control on",
+            "; no worker listens on {}.pidbox: start a worker on this broker with remote control enabled",
             settings.control_exchange
         );
     } else {
         let _ = write!(
             message,
-            "; a worker that is stopped or hangs, that runs a task in a solo pool, or that does not accept {} \
-             (accept_content) does not answer: look at its log",
-            tally.asked_in()
+            "; check the worker's log: a worker does not answer if it is stopped, hangs, runs a task in a solo pool, \
+             or does not accept {} (accept_content)",
+            pinged.serializer_names()
         );
     }
     Problem::new(Reason::Missing, message)
 }
 
-/// Who did not answer, as far as that is known.
-fn silence(tally: &Tally) -> String {
-    let names = listed("; not answering: ", tally.silent.iter().map(String::as_str), "");
-    match tally.listening {
-        Some(listening) if listening > tally.workers.len() => {
-            format!("{names}; {listening} listen at the broker")
+/// Describes which workers did not answer, if known.
+fn describe_silent(pinged: &PingResult) -> String {
+    let names = join_names("; not answering: ", pinged.silent.iter().map(String::as_str), "");
+    match pinged.listening {
+        Some(listening) if listening > pinged.workers.len() => {
+            format!("{names}; listening workers: {listening}")
         }
         _ => names,
     }
 }
 
-/// The first of these names between two texts; nothing where there is none.
-fn listed<'a>(before: &str, names: impl Iterator<Item = &'a str>, after: &str) -> String {
+/// The first names, enclosed in two texts; empty if there are no names.
+fn join_names<'a>(before: &str, names: impl Iterator<Item = &'a str>, after: &str) -> String {
     let names: Vec<&str> = names.collect();
     if names.is_empty() {
         return String::new();
@@ -140,25 +148,27 @@ fn listed<'a>(before: &str, names: impl Iterator<Item = &'a str>, after: &str) -
     format!("{before}{shown}{more}{after}")
 }
 
-/// The queues that are not as they should be.
-fn queues<'a>(
+/// The warnings about queues.
+fn queue_warnings<'a>(
     settings: &'a CelerySettings,
-    lengths: &'a [Length],
+    lengths: &'a [QueueLength],
 ) -> impl Iterator<Item = (Reason, String)> + 'a {
     settings
         .queues
         .iter()
         .zip(lengths)
         .filter_map(|(queue, length)| match (length, queue.max_messages) {
-            (Length::Messages(found), Some(most)) if *found > most => Some((
+            (QueueLength::Messages(found), Some(most)) if *found > most => Some((
                 Reason::Limit,
                 format!(
-                    "the queue {} has {found} messages, at most {most} are allowed",
+                    "the queue {} has {found} messages, the limit (max_messages) is {most}",
                     queue.name
                 ),
             )),
-            (Length::Messages(_), _) => None,
-            (Length::Unknown(why), _) => Some((Reason::Missing, format!("the queue {}: {why}", queue.name))),
+            (QueueLength::Messages(_), _) => None,
+            (QueueLength::Unknown(why), _) => {
+                Some((Reason::Missing, format!("the queue {}: {why}", queue.name)))
+            }
         })
 }
 
@@ -179,14 +189,14 @@ mod tests {
         }
     }
 
-    fn tally(workers: &[&str], listening: Option<usize>, silent: &[&str]) -> Tally {
-        Tally {
+    fn pinged(workers: &[&str], listening: Option<usize>, silent: &[&str]) -> PingResult {
+        PingResult {
             workers: workers.iter().map(|name| (*name).to_owned()).collect(),
             unreadable: None,
             listening,
             silent: silent.iter().map(|name| (*name).to_owned()).collect(),
             waited: None,
-            asked_in: vec![Serializer::Json],
+            serializers: vec![Serializer::Json],
         }
     }
 
@@ -198,59 +208,59 @@ mod tests {
         }
     }
 
-    const HINT: &str = "a worker that is stopped or hangs, that runs a task in a solo pool, or that does not accept json \
-                        (accept_content) does not answer: look at its log";
+    const HINT: &str = "check the worker's log: a worker does not answer if it is stopped, hangs, runs a task in a solo \
+                        pool, or does not accept json (accept_content)";
 
     #[test]
-    fn enough_workers_are_fine_and_fewer_than_expected_a_warning() {
+    fn fewer_workers_than_expected_are_a_warning() {
         let settings = settings(", min_workers: 1, expected_workers: 2");
-        let result = judge(&settings, &tally(&["a", "b"], Some(2), &[]), &[]);
+        let result = judge(&settings, &pinged(&["a", "b"], Some(2), &[]), &[]);
         assert_eq!(text(result), "fine");
-        let result = judge(&settings, &tally(&["a"], Some(2), &["b"]), &[]);
+        let result = judge(&settings, &pinged(&["a"], Some(2), &["b"]), &[]);
         assert_eq!(
             text(result),
-            "warning missing: 1 of 2 expected workers answered the ping (a); not answering: b; 2 listen at the broker"
+            "warning missing: 1 of 2 expected workers answered the ping (a); not answering: b; listening workers: 2"
         );
     }
 
     #[test]
-    fn too_few_workers_are_a_failure_that_says_what_to_do() {
+    fn too_few_workers_are_a_failure() {
         let two = settings(", min_workers: 2, reply_timeout: 500ms");
-        let result = judge(&two, &tally(&["a"], None, &[]), &[]);
+        let result = judge(&two, &pinged(&["a"], None, &[]), &[]);
         assert_eq!(
             text(result),
             format!("missing: 1 of at least 2 workers answered the ping within 500ms (a); {HINT}")
         );
         let one = settings("");
-        let result = judge(&one, &tally(&[], Some(1), &["a"]), &[]);
+        let result = judge(&one, &pinged(&[], Some(1), &["a"]), &[]);
         assert_eq!(
             text(result),
             format!(
-                "missing: no worker answered the ping within 1s; not answering: a; 1 listen at the broker; {HINT}"
+                "missing: no worker answered the ping within 1s; not answering: a; listening workers: 1; {HINT}"
             )
         );
-        let result = judge(&one, &tally(&[], Some(0), &[]), &[]);
+        let result = judge(&one, &pinged(&[], Some(0), &[]), &[]);
         assert_eq!(
             text(result),
-            "missing: no worker answered the ping within 1s; nobody listens at celery.pidbox: start a worker on this \
-             broker, with remote control on"
+            "missing: no worker answered the ping within 1s; no worker listens on celery.pidbox: start a worker on this \
+             broker with remote control enabled"
         );
     }
 
     #[test]
-    fn an_answer_that_can_t_be_read_is_told() {
-        let mut tally = tally(&[], Some(1), &[]);
-        tally.unreadable = Some("it is no JSON object".to_owned());
-        let result = judge(&settings(""), &tally, &[]);
+    fn unreadable_answers_are_reported() {
+        let mut pinged = pinged(&[], Some(1), &[]);
+        pinged.unreadable = Some("not an object in json".to_owned());
+        let result = judge(&settings(""), &pinged, &[]);
         assert_eq!(
             text(result),
-            "protocol: no worker answered the ping within 1s; an answer is not counted: it is no JSON object"
+            "protocol: no worker answered the ping within 1s; an unreadable answer was ignored: not an object in json"
         );
-        tally.workers.insert("a".to_owned());
-        let result = judge(&settings(""), &tally, &[]);
+        pinged.workers.insert("a".to_owned());
+        let result = judge(&settings(""), &pinged, &[]);
         assert_eq!(
             text(result),
-            "warning protocol: an answer to the ping is not counted: it is no JSON object"
+            "warning protocol: an unreadable answer to the ping was ignored: not an object in json"
         );
     }
 
@@ -258,22 +268,25 @@ mod tests {
     fn queues_above_their_limits_and_missing_ones_are_warnings() {
         let settings = settings(", queues: [{ name: a, max_messages: 2 }, b, c]");
         let lengths = [
-            Length::Messages(3),
-            Length::Unknown("there is no such queue".to_owned()),
-            Length::Messages(1000),
+            QueueLength::Messages(3),
+            QueueLength::Unknown("not found on the broker".to_owned()),
+            QueueLength::Messages(1000),
         ];
-        let result = judge(&settings, &tally(&["w"], None, &[]), &lengths);
+        let result = judge(&settings, &pinged(&["w"], None, &[]), &lengths);
         assert_eq!(
             text(result),
-            "warning limit: the queue a has 3 messages, at most 2 are allowed; the queue b: there is no such queue"
+            "warning limit: the queue a has 3 messages, the limit (max_messages) is 2; the queue b: not found on the broker"
         );
-        let result = judge(&settings, &tally(&["w"], None, &[]), &[Length::Messages(2)]);
+        let result = judge(&settings, &pinged(&["w"], None, &[]), &[QueueLength::Messages(2)]);
         assert_eq!(text(result), "fine");
     }
 
     #[test]
-    fn a_message_lists_a_few_names() {
+    fn long_lists_of_names_are_shortened() {
         let names = ["a", "b", "c", "d", "e", "f", "g"];
-        assert_eq!(listed("(", names.into_iter(), ")"), "(a, b, c, d, e and 2 more)");
+        assert_eq!(
+            join_names("(", names.into_iter(), ")"),
+            "(a, b, c, d, e and 2 more)"
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! The messages of Celery's remote control (kombu's pidbox), as they go over a broker: the ping that asks every worker, and
-//! their answers. Pure; what was learnt of the format is pinned by messages captured from the real one.
+//! The messages of Celery's remote control (kombu's pidbox): the ping to all workers, and their answers. Pure. Tests compare
+//! the format with messages captured from Celery.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -11,29 +11,29 @@ use uuid::Uuid;
 
 use crate::config::celery::Serializer;
 
-/// The longest answer that is read, in bytes. One to a ping has about 60, its envelope on Redis about 500.
+/// The maximum size of an answer, in bytes. An answer to a ping has about 60; with its envelope on Redis, about 500.
 pub const MAX_REPLY_BYTES: usize = 4096;
 
 /// A ping to all workers of a namespace.
 #[derive(Clone, Debug)]
 pub struct Ping {
-    /// How it is written.
+    /// The format of the message.
     pub serializer: Serializer,
-    /// What every answer repeats.
+    /// An id that every answer repeats.
     pub ticket: String,
-    /// The exchange that workers listen at.
+    /// The exchange on which workers listen.
     pub exchange: String,
-    /// The exchange that they answer to.
+    /// The exchange to which workers send their answers.
     pub reply_exchange: String,
-    /// The routing key that leads their answers to us.
+    /// The routing key of the answers.
     pub routing_key: String,
-    /// When the answers are of no interest any more, as Unix time.
+    /// When workers should ignore the ping, as Unix time.
     pub expires: f64,
 }
 
 impl Ping {
-    /// A ping of which answers are of interest for so long. How they are routed is the broker's business.
-    pub fn new(namespace: &str, interest: Duration, serializer: Serializer) -> Self {
+    /// A ping that expires after `lifetime`. The caller sets the routing key, which depends on the broker.
+    pub fn new(namespace: &str, lifetime: Duration, serializer: Serializer) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {
             serializer,
@@ -41,12 +41,12 @@ impl Ping {
             exchange: format!("{namespace}.pidbox"),
             reply_exchange: format!("reply.{namespace}.pidbox"),
             routing_key: String::new(),
-            expires: (now + interest).as_secs_f64(),
+            expires: (now + lifetime).as_secs_f64(),
         }
     }
 
-    /// The same ping in another serializer, with a ticket of its own.
-    pub fn written_as(&self, serializer: Serializer) -> Self {
+    /// The same ping with another serializer, and with a new ticket.
+    pub fn with_serializer(&self, serializer: Serializer) -> Self {
         Self {
             serializer,
             ticket: Uuid::new_v4().to_string(),
@@ -54,7 +54,7 @@ impl Ping {
         }
     }
 
-    /// What the message says: AMQP's body.
+    /// The body of the message.
     pub fn body(&self) -> Vec<u8> {
         let body = json!({
             "method": "ping",
@@ -68,13 +68,13 @@ impl Ping {
         self.serializer.write(&body)
     }
 
-    /// The message in the envelope that stands for AMQP's properties where the broker is none.
+    /// The message in the envelope that Celery's transport uses for brokers without AMQP's properties.
     pub fn envelope(&self) -> String {
         json!({
             "body": STANDARD.encode(self.body()),
             "content-encoding": self.serializer.content_encoding(),
             "content-type": self.serializer.content_type(),
-            // Every worker sets its logical clock past the largest one it sees; this one moves none.
+            // Workers advance their logical clocks to the largest value they see. This value advances none.
             "headers": { "clock": 1, "expires": self.expires },
             "properties": {
                 "delivery_mode": 1,
@@ -88,29 +88,32 @@ impl Ping {
     }
 }
 
-/// A message that came to where answers go.
+/// A message in the queue for answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
-    /// Which ping it answers.
+    /// The ticket of the ping that it answers.
     pub ticket: Option<String>,
-    /// How the body is written.
+    /// The format of the body.
     pub content_type: String,
-    /// What it says.
+    /// The body.
     pub body: Vec<u8>,
 }
 
-/// What a message turned out to be.
+/// A message from the broker, or why it is not valid.
+pub type Received = Result<Reply, String>;
+
+/// What a reply means for a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// This worker answers one of these pings, which was written so.
+pub enum ReplyKind {
+    /// This worker answered the ping that had this serializer.
     Worker(String, Serializer),
-    /// It answers another ping.
+    /// The reply belongs to another ping.
     Stale,
-    /// It can't be understood: why.
+    /// The reply can't be read, for this cause.
     Unreadable(String),
 }
 
-/// What of the envelope is looked at.
+/// The fields of the envelope that are needed.
 #[derive(Deserialize)]
 struct Envelope {
     body: String,
@@ -123,16 +126,16 @@ struct Envelope {
 }
 
 impl Reply {
-    /// Takes a message out of its envelope.
+    /// Parses a message with its envelope.
     ///
     /// # Errors
-    /// Why it is none.
+    /// The message is not valid.
     pub fn from_envelope(bytes: &[u8]) -> Result<Self, String> {
         if bytes.len() > MAX_REPLY_BYTES {
             return Err(too_long(bytes.len()));
         }
-        let envelope: Envelope = serde_json::from_slice(bytes)
-            .map_err(|_| "it is not in the envelope of Celery's Redis transport")?;
+        let envelope: Envelope =
+            serde_json::from_slice(bytes).map_err(|_| "not a valid message of Celery's Redis transport")?;
         let is_encoded = envelope
             .properties
             .get("body_encoding")
@@ -140,7 +143,7 @@ impl Reply {
         let body = if is_encoded {
             STANDARD
                 .decode(&envelope.body)
-                .map_err(|_| "its body is no base64")?
+                .map_err(|_| "the body is not valid base64")?
         } else {
             envelope.body.into_bytes()
         };
@@ -157,15 +160,15 @@ impl Reply {
         })
     }
 
-    /// Judges the message as an answer to one of these pings. One without a ticket answers the first.
-    pub fn answer(&self, pings: &[Ping]) -> Answer {
+    /// Matches the reply with these pings. A reply without a ticket belongs to the first.
+    pub fn classify(&self, pings: &[Ping]) -> ReplyKind {
         let is_answered = |ping: &&Ping| self.ticket.as_ref().is_none_or(|ticket| *ticket == ping.ticket);
         let Some(ping) = pings.iter().find(is_answered) else {
-            return Answer::Stale;
+            return ReplyKind::Stale;
         };
         match self.worker() {
-            Ok(worker) => Answer::Worker(worker, ping.serializer),
-            Err(why) => Answer::Unreadable(why),
+            Ok(worker) => ReplyKind::Worker(worker, ping.serializer),
+            Err(why) => ReplyKind::Unreadable(why),
         }
     }
 
@@ -174,38 +177,38 @@ impl Reply {
         let Some(serializer) = Serializer::from_content_type(&self.content_type) else {
             let content_type: String = self.content_type.chars().take(60).collect();
             return Err(format!(
-                "it has the content type {content_type}, which is not supported: set task_serializer to json in Celery"
+                "the content type {content_type} is not supported: set task_serializer to json in Celery"
             ));
         };
         if self.body.len() > MAX_REPLY_BYTES {
             return Err(too_long(self.body.len()));
         }
         let Value::Object(answers) = serializer.read(&self.body)? else {
-            return Err(format!("it is not an object in {serializer}"));
+            return Err(format!("not an object in {serializer}"));
         };
-        // One worker answers for itself only.
+        // A worker answers only for itself.
         let mut answers = answers.into_iter();
         match (answers.next(), answers.next()) {
             (Some((worker, answer)), None) if !worker.is_empty() => match answer.get("ok") {
                 Some(_) => Ok(worker),
-                None => Err("the worker answered the ping with an error: look at its log".to_owned()),
+                None => Err("the worker answered the ping with an error: check its log".to_owned()),
             },
-            _ => Err("it does not name one worker".to_owned()),
+            _ => Err("it does not name exactly one worker".to_owned()),
         }
     }
 }
 
 fn too_long(bytes: usize) -> String {
-    format!("it has {bytes} bytes, and at most {MAX_REPLY_BYTES} are read")
+    format!("it has {bytes} bytes, the limit is {MAX_REPLY_BYTES}")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// What `celery inspect ping` of Celery 5.2 published on Redis.
+    /// Published on Redis by `celery inspect ping` of Celery 5.2.
     const PING: &str = include_str!("captured/ping.json");
-    /// What a worker of Celery 5.2 answered to it.
+    /// The answer of a Celery 5.2 worker.
     const PONG: &str = include_str!("captured/pong.json");
 
     const JSON: &str = "application/json";
@@ -233,7 +236,7 @@ mod tests {
         assert_eq!(decoded(&ours), decoded(&theirs));
         for envelope in [&mut theirs, &mut ours] {
             envelope["body"].take();
-            // Ours need not outlive a restart of the broker; the tag is anything unique.
+            // Our ping need not survive a restart of the broker. The tag is any unique text.
             envelope["properties"]["delivery_mode"].take();
             assert!(envelope["properties"]["delivery_tag"].take().is_string());
         }
@@ -241,75 +244,75 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_understood() {
+    fn an_answer_is_matched_with_its_ping() {
         let reply = Reply::from_envelope(PONG.trim().as_bytes()).unwrap();
         assert_eq!(
-            reply.answer(&[ping()]),
-            Answer::Worker("one@host".to_owned(), Serializer::Json)
+            reply.classify(&[ping()]),
+            ReplyKind::Worker("one@host".to_owned(), Serializer::Json)
         );
-        let another = ping().written_as(Serializer::Pickle);
-        assert_eq!(reply.answer(std::slice::from_ref(&another)), Answer::Stale);
+        let another = ping().with_serializer(Serializer::Pickle);
+        assert_eq!(reply.classify(std::slice::from_ref(&another)), ReplyKind::Stale);
         assert_eq!(
-            reply.answer(&[another, ping()]),
-            Answer::Worker("one@host".to_owned(), Serializer::Json)
+            reply.classify(&[another, ping()]),
+            ReplyKind::Worker("one@host".to_owned(), Serializer::Json)
         );
     }
 
-    fn answer(content_type: &str, body: &str) -> Answer {
+    fn answer(content_type: &str, body: &str) -> ReplyKind {
         let reply = Reply {
             ticket: None,
             content_type: content_type.to_owned(),
             body: body.as_bytes().to_vec(),
         };
-        reply.answer(&[ping()])
+        reply.classify(&[ping()])
     }
 
     #[test]
-    fn what_is_no_answer_says_why() {
+    fn unreadable_answers_have_causes() {
         let huge = format!("{{\"{}\": {{}}}}", "x".repeat(5000));
         for (content_type, body, why) in [
             (
                 "application/x-avro",
                 "",
-                "it has the content type application/x-avro, which is not supported: set task_serializer to json in Celery",
+                "the content type application/x-avro is not supported: set task_serializer to json in Celery",
             ),
-            ("application/x-python-serialize", "cos", "it is not valid pickle"),
-            (JSON, "pong", "it is not valid json"),
-            (JSON, "[]", "it is not an object in json"),
-            (JSON, "{}", "it does not name one worker"),
-            (JSON, "{\"\": {\"ok\": 1}}", "it does not name one worker"),
+            ("application/x-python-serialize", "cos", "not valid pickle"),
+            (JSON, "pong", "not valid json"),
+            (JSON, "[]", "not an object in json"),
+            (JSON, "{}", "it does not name exactly one worker"),
+            (JSON, "{\"\": {\"ok\": 1}}", "it does not name exactly one worker"),
             (
                 JSON,
                 "{\"a\": {\"ok\": 1}, \"b\": {\"ok\": 1}}",
-                "it does not name one worker",
+                "it does not name exactly one worker",
             ),
             (
                 JSON,
                 "{\"a\": {\"error\": \"KeyError('ping')\"}}",
-                "the worker answered the ping with an error: look at its log",
+                "the worker answered the ping with an error: check its log",
             ),
-            (JSON, &huge, "it has 5008 bytes, and at most 4096 are read"),
+            (JSON, &huge, "it has 5008 bytes, the limit is 4096"),
         ] {
-            assert_eq!(answer(content_type, body), Answer::Unreadable(why.to_owned()));
+            assert_eq!(answer(content_type, body), ReplyKind::Unreadable(why.to_owned()));
         }
         let without_ticket = Reply {
             ticket: None,
             content_type: JSON.to_owned(),
             body: b"{\"a\": {\"ok\": \"pong\"}}".to_vec(),
         };
-        let expected = Answer::Worker("a".to_owned(), Serializer::Json);
-        assert_eq!(without_ticket.answer(&[ping()]), expected);
+        let expected = ReplyKind::Worker("a".to_owned(), Serializer::Json);
+        assert_eq!(without_ticket.classify(&[ping()]), expected);
     }
 
     #[test]
-    fn what_is_no_envelope_says_why() {
-        let no_envelope = "it is not in the envelope of Celery's Redis transport";
+    fn invalid_envelopes_are_errors() {
+        let no_envelope = "not a valid message of Celery's Redis transport";
         for (bytes, why) in [
             ("", no_envelope),
             ("{\"body\": 1}", no_envelope),
             (
                 "{\"body\": \"?\", \"properties\": {\"body_encoding\": \"base64\"}}",
-                "its body is no base64",
+                "the body is not valid base64",
             ),
         ] {
             assert_eq!(Reply::from_envelope(bytes.as_bytes()), Err(why.to_owned()));
@@ -317,7 +320,7 @@ mod tests {
         let long = vec![b' '; 4097];
         assert_eq!(
             Reply::from_envelope(&long),
-            Err("it has 4097 bytes, and at most 4096 are read".to_owned())
+            Err("it has 4097 bytes, the limit is 4096".to_owned())
         );
         let plain = Reply::from_envelope(b"{\"body\": \"{}\"}").unwrap();
         assert_eq!((plain.body.as_slice(), plain.ticket), (b"{}".as_slice(), None));

@@ -1,6 +1,7 @@
-//! The celery check: asks all workers over their broker whether they are there, as `celery inspect ping` does, and counts
-//! the messages that wait in queues. The response time is that of the answer which makes them enough.
+//! The celery check pings all workers through their broker, as `celery inspect ping` does, and counts the messages in queues.
+//! The response time ends with the answer that completes `min_workers`.
 
+mod broker;
 mod families;
 mod judge;
 mod message;
@@ -14,12 +15,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use self::broker::{BrokerClient, BrokerSession};
 pub use self::families::FAMILIES;
-use self::judge::{Length, Tally};
-use self::message::{Answer, Ping, Reply};
+use self::judge::{FinalFacts, PingResult};
+use self::message::{Ping, Reply, ReplyKind};
 use self::roster::Roster;
 use super::Shared;
-use crate::config::celery::{Broker, CelerySettings, MAX_WORKERS, Serializer};
+use crate::config::celery::{CelerySettings, MAX_WORKERS, Serializer};
 use crate::model::{Problem, Report};
 use crate::net::run_recorder::{RunRecorder, Step};
 
@@ -27,60 +29,27 @@ use crate::net::run_recorder::{RunRecorder, Step};
 #[derive(Debug)]
 pub struct CeleryCheck {
     settings: CelerySettings,
-    link: Link,
+    broker: BrokerClient,
     roster: Roster,
-    /// How pings are written: as configured, or as the workers last answered.
+    /// The serializer of pings: as configured, or that of the last answer.
     serializer: Serializer,
-    /// When the other serializers were last tried in vain.
+    /// When a run last tried the other serializers without success.
     tried_others: Option<Instant>,
 }
 
-/// How often a run in which nobody answers tries the other serializers: each worker that refuses one logs that.
+/// How often a run without answers tries the other serializers. Each worker that rejects one logs it.
 const TRY_OTHERS_INTERVAL: Duration = Duration::from_secs(60);
 
-/// The least time for answers that is worth trying them.
+/// The other serializers are tried only if at least this much time is left for answers.
 const MIN_WAIT_FOR_OTHERS: Duration = Duration::from_millis(500);
-
-/// What is kept of a broker between runs.
-#[derive(Debug)]
-enum Link {
-    Redis(Box<over_redis::Link>),
-    Amqp(Box<over_amqp::Link>),
-}
-
-/// A connection to a broker during a run. It is the run's own, so that a cancelled run closes it.
-enum Session {
-    Redis(Box<over_redis::Session>),
-    Amqp(Box<over_amqp::Session>),
-}
-
-/// What is known when the answers are in.
-struct Finished {
-    /// The lengths of the configured queues, in their order.
-    lengths: Vec<Length>,
-    /// How many of the workers that did not answer still have a mailbox, where the broker tells that only now.
-    silent: Option<usize>,
-}
-
-/// What a broker hands over, or why that is no message.
-type Received = Result<Reply, String>;
 
 impl CeleryCheck {
     /// A check with these settings.
     pub fn new(settings: &CelerySettings, shared: &Shared) -> Self {
-        // One name for all runs of a check, so that nothing grows in the broker.
+        // All runs of a check use the same name, so the broker's data does not grow.
         let name = format!("upkeep-{}", Uuid::new_v4());
-        let network = &shared.network;
-        let link = match &settings.broker {
-            Broker::Redis { server, keys } => Link::Redis(Box::new(over_redis::Link::new(
-                settings, server, keys, &name, network,
-            ))),
-            Broker::Amqp(server) => {
-                Link::Amqp(Box::new(over_amqp::Link::new(settings, server, &name, network)))
-            }
-        };
         Self {
-            link,
+            broker: BrokerClient::new(settings, &name, &shared.network),
             settings: settings.clone(),
             roster: Roster::default(),
             serializer: settings.serializer.unwrap_or_default(),
@@ -88,78 +57,85 @@ impl CeleryCheck {
         }
     }
 
-    /// Runs once.
+    /// Runs the check once.
     ///
     /// # Errors
-    /// The problem that made it fail.
+    /// The problem that makes the run fail.
     pub async fn run(&mut self, report: &mut Report) -> Result<(), Problem> {
         let mut trace = RunRecorder::new(report);
         families::configured(&self.settings, trace.report);
-        let result = self.ask(&mut trace).await;
+        let result = self.ping_workers(&mut trace).await;
         trace.end();
         result
     }
 
-    async fn ask(&mut self, trace: &mut RunRecorder<'_>) -> Result<(), Problem> {
+    async fn ping_workers(&mut self, trace: &mut RunRecorder<'_>) -> Result<(), Problem> {
         let CelerySettings {
             control_exchange,
             reply_timeout,
             ..
         } = &self.settings;
         let mut ping = Ping::new(control_exchange, *reply_timeout, self.serializer);
-        let (mut session, listening) = self.link.publish(&mut ping, trace).await?;
+        let (mut session, listening) = self.broker.publish(&mut ping, trace).await?;
         let mut pings = vec![ping];
-        let mut tally = Tally {
+        let mut pinged = PingResult {
             listening,
-            ..Tally::default()
+            ..PingResult::default()
         };
-        self.collect(&mut session, &pings, &mut tally, trace).await?;
-        if tally.workers.is_empty() && self.is_to_try_others(&tally, &session, trace) {
+        self.collect(&mut session, &pings, &mut pinged, trace).await?;
+        if pinged.workers.is_empty() && self.should_try_others(&pinged, &session, trace) {
             let others = Serializer::ALL.into_iter();
             let others = others.filter(|serializer| *serializer != self.serializer);
-            let others: Vec<Ping> = others.map(|serializer| pings[0].written_as(serializer)).collect();
-            // What nobody could read took no worker any time.
+            let others: Vec<Ping> = others
+                .map(|serializer| pings[0].with_serializer(serializer))
+                .collect();
+            // The time that the unreadable pings took is not the workers' response time.
             trace.started = Instant::now();
             for ping in &others {
-                session.ping_again(ping, trace).await?;
+                session.send_another(ping, trace).await?;
             }
             pings.extend(others);
-            self.collect(&mut session, &pings, &mut tally, trace).await?;
-            self.tried_others = tally.workers.is_empty().then_some(trace.started);
+            self.collect(&mut session, &pings, &mut pinged, trace).await?;
+            self.tried_others = pinged.workers.is_empty().then_some(trace.started);
         }
-        tally.asked_in = pings.iter().map(|ping| ping.serializer).collect();
+        pinged.serializers = pings.iter().map(|ping| ping.serializer).collect();
         let now = trace.started;
         let silent = self.roster.workers(now).filter(|(_, is_up)| !is_up);
-        tally.silent = silent.map(|(name, _)| name.to_owned()).collect();
+        pinged.silent = silent.map(|(name, _)| name.to_owned()).collect();
         if let Some(blocked) = session.blocked() {
-            // It would not answer anything further on this connection either.
-            if tally.workers.len() < self.settings.min_workers {
+            // A broker that blocks the connection does not answer anything else on it.
+            if pinged.workers.len() < self.settings.min_workers {
                 return Err(blocked);
             }
-            families::workers(tally.workers.len(), self.roster.workers(now), trace.report);
+            families::workers(pinged.workers.len(), self.roster.workers(now), trace.report);
             trace.report.warning = Some(blocked);
             return Ok(());
         }
-        // Only an answer of the broker proves that no more answers of workers are on their way.
-        let Finished { lengths, silent } = session.finish(&self.settings, &tally.silent, trace).await?;
+        // Only a response of the broker proves that no further answers of workers are in transit.
+        let FinalFacts { lengths, silent } = session.finish(&self.settings, &pinged.silent, trace).await?;
         if let Some(silent) = silent {
-            self.roster.still_listening(silent);
-            tally.listening = (silent > 0)
-                .then_some(tally.workers.len() + silent)
-                .or(tally.listening);
+            self.roster.set_silent(silent);
+            pinged.listening = (silent > 0)
+                .then_some(pinged.workers.len() + silent)
+                .or(pinged.listening);
         }
-        self.link.keep(session);
-        families::workers(tally.workers.len(), self.roster.workers(now), trace.report);
+        self.broker.put_back(session);
+        families::workers(pinged.workers.len(), self.roster.workers(now), trace.report);
         families::queues(&self.settings, &lengths, trace.report);
-        trace.report.warning = judge::judge(&self.settings, &tally, &lengths)?;
+        trace.report.warning = judge::judge(&self.settings, &pinged, &lengths)?;
         Ok(())
     }
 
-    /// Whether to ask once more in the serializers that the configuration leaves open: a worker that does not accept the
-    /// content type of a ping says nothing.
-    fn is_to_try_others(&self, tally: &Tally, session: &Session, trace: &RunRecorder<'_>) -> bool {
+    /// Whether to try the serializers that the configuration leaves open: a worker that does not accept the content type of
+    /// a ping does not answer.
+    fn should_try_others(
+        &self,
+        pinged: &PingResult,
+        session: &BrokerSession,
+        trace: &RunRecorder<'_>,
+    ) -> bool {
         self.settings.serializer.is_none()
-            && tally.listening != Some(0)
+            && pinged.listening != Some(0)
             && session.blocked().is_none()
             && self
                 .tried_others
@@ -168,12 +144,12 @@ impl CeleryCheck {
                 >= MIN_WAIT_FOR_OTHERS.min(self.settings.reply_timeout)
     }
 
-    /// Takes answers until enough came or the time for them is over.
+    /// Collects answers until enough have arrived or the time is over.
     async fn collect(
         &mut self,
-        session: &mut Session,
+        session: &mut BrokerSession,
         pings: &[Ping],
-        tally: &mut Tally,
+        pinged: &mut PingResult,
         trace: &mut RunRecorder<'_>,
     ) -> Result<(), Problem> {
         let CelerySettings {
@@ -184,42 +160,44 @@ impl CeleryCheck {
         } = self.settings;
         let begun = Instant::now();
         let reply_timeout = trace.within(reply_timeout);
-        tally.waited = Some(reply_timeout);
+        pinged.waited = Some(reply_timeout);
         let wanted = min_workers.max(expected_workers.unwrap_or(0));
-        let hint = tally.listening.unwrap_or_else(|| self.roster.heard());
-        let is_looking_around = tally.listening.is_none() && self.roster.is_to_look_around(trace.started);
+        let hint = pinged
+            .listening
+            .unwrap_or_else(|| self.roster.expected_listeners());
+        let is_discovery = pinged.listening.is_none() && self.roster.start_discovery(trace.started);
         let target = self.roster.target(wanted, hint, trace.started);
         let mut until = begun + reply_timeout;
         let mut messages = 0;
         loop {
-            let answered = tally.workers.len();
+            let answered = pinged.workers.len();
             trace.at(Step::Doing(
-                format!("waiting for answers of workers: {answered} of at least {min_workers} so far").into(),
+                format!("waiting for workers: {answered} of at least {min_workers} have answered").into(),
             ));
             let Some(received) = session.receive(until, trace).await? else {
                 break;
             };
             messages += 1;
-            match received.map(|reply| reply.answer(pings)) {
-                Ok(Answer::Worker(name, serializer)) => {
+            match received.map(|reply| reply.classify(pings)) {
+                Ok(ReplyKind::Worker(name, serializer)) => {
                     self.serializer = serializer;
-                    tally.workers.insert(name);
+                    pinged.workers.insert(name);
                 }
-                Ok(Answer::Stale) => {}
-                Ok(Answer::Unreadable(why)) | Err(why) => {
-                    tally.unreadable.get_or_insert(why);
+                Ok(ReplyKind::Stale) => {}
+                Ok(ReplyKind::Unreadable(why)) | Err(why) => {
+                    pinged.unreadable.get_or_insert(why);
                 }
             }
-            let is_new = tally.workers.len() > answered;
-            if is_new && tally.workers.len() == min_workers {
+            let is_new = pinged.workers.len() > answered;
+            if is_new && pinged.workers.len() == min_workers {
                 trace.answered();
             }
-            if is_new && tally.workers.len() == target {
-                let linger = match tally.listening {
-                    // Nobody else has got it.
+            if is_new && pinged.workers.len() == target {
+                let linger = match pinged.listening {
+                    // No other worker has received the ping.
                     Some(listening) if listening <= target => Duration::ZERO,
-                    None if is_looking_around => reply_timeout / 2,
-                    _ => roster::linger(begun.elapsed()),
+                    None if is_discovery => reply_timeout / 2,
+                    _ => roster::extra_wait(begun.elapsed()),
                 };
                 until = until.min(Instant::now() + linger);
             }
@@ -227,90 +205,22 @@ impl CeleryCheck {
                 break;
             }
         }
-        self.roster.record(&tally.workers, target, hint, trace.started);
+        self.roster.record(&pinged.workers, target, hint, trace.started);
         Ok(())
     }
 }
 
-impl Link {
-    async fn publish(
-        &mut self,
-        ping: &mut Ping,
-        trace: &mut RunRecorder<'_>,
-    ) -> Result<(Session, Option<usize>), Problem> {
-        match self {
-            Self::Redis(link) => {
-                let (session, listening) = link.publish(ping, trace).await?;
-                Ok((Session::Redis(Box::new(session)), listening))
-            }
-            Self::Amqp(link) => {
-                let (session, listening) = link.publish(ping, trace).await?;
-                Ok((Session::Amqp(Box::new(session)), listening))
-            }
-        }
-    }
-
-    fn keep(&mut self, session: Session) {
-        match (self, session) {
-            (Self::Redis(link), Session::Redis(session)) => link.keep(*session),
-            (Self::Amqp(link), Session::Amqp(session)) => link.keep(*session),
-            // A link makes sessions of its own kind only.
-            _ => {}
-        }
-    }
-}
-
-impl Session {
-    /// Why the broker takes no messages, where it said so.
-    fn blocked(&self) -> Option<Problem> {
-        match self {
-            Self::Redis(_) => None,
-            Self::Amqp(session) => session.blocked(),
-        }
-    }
-
-    async fn ping_again(&mut self, ping: &Ping, trace: &mut RunRecorder<'_>) -> Result<(), Problem> {
-        match self {
-            Self::Redis(session) => session.ping_again(ping, trace).await,
-            Self::Amqp(session) => session.ping_again(ping).await,
-        }
-    }
-
-    async fn receive(
-        &mut self,
-        until: Instant,
-        trace: &mut RunRecorder<'_>,
-    ) -> Result<Option<Received>, Problem> {
-        match self {
-            Self::Redis(session) => session.receive(until, trace).await,
-            Self::Amqp(session) => session.receive(until).await,
-        }
-    }
-
-    async fn finish(
-        &mut self,
-        settings: &CelerySettings,
-        silent: &[String],
-        trace: &mut RunRecorder<'_>,
-    ) -> Result<Finished, Problem> {
-        match self {
-            Self::Redis(session) => session.finish(settings, trace).await,
-            Self::Amqp(session) => session.finish(settings, silent, trace).await,
-        }
-    }
-}
-
-/// The worker that a message of Celery's Redis transport is of. For tests with arbitrary input.
+/// Returns the worker that sent this message of Celery's Redis transport. For tests with arbitrary input.
 ///
 /// # Errors
-/// Why it is of none.
+/// The message is not an answer of a worker.
 #[doc(hidden)]
 pub fn fuzz_parse(envelope: &[u8]) -> Result<String, String> {
     let mut ping = Ping::new("celery", Duration::ZERO, Serializer::Json);
     "ticket".clone_into(&mut ping.ticket);
-    match Reply::from_envelope(envelope)?.answer(&[ping]) {
-        Answer::Worker(name, _) => Ok(roster::label(&name).to_owned()),
-        Answer::Stale => Err("it answers another ping".to_owned()),
-        Answer::Unreadable(why) => Err(why),
+    match Reply::from_envelope(envelope)?.classify(&[ping]) {
+        ReplyKind::Worker(name, _) => Ok(roster::label(&name).to_owned()),
+        ReplyKind::Stale => Err("the answer belongs to another ping".to_owned()),
+        ReplyKind::Unreadable(why) => Err(why),
     }
 }

@@ -6,80 +6,81 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::config::celery::MAX_NAMED;
+use crate::model::prefix;
 
-/// How long a worker that answers no more is remembered.
-const MEMORY: Duration = Duration::from_secs(3600);
+/// How long a worker that no longer answers stays known.
+const REMEMBERED_FOR: Duration = Duration::from_secs(3600);
 
-/// The longest name of a worker in a label, in bytes.
+/// The maximum length of a worker's name in a label, in bytes.
 pub const MAX_NAME_BYTES: usize = 64;
 
-/// How long a hint that proved wrong is not followed again.
-const DISAPPOINTMENT: Duration = Duration::from_secs(30);
+/// How long a run ignores a number of listeners that turned out to be too high.
+const IGNORE_HINT_FOR: Duration = Duration::from_secs(30);
 
-/// How often a run looks out longer for workers that nobody knows.
-const LOOK_AROUND: Duration = Duration::from_secs(30);
+/// How often a run waits longer in order to discover unknown workers.
+const DISCOVERY_INTERVAL: Duration = Duration::from_secs(30);
 
-/// The least time that further answers are waited for after those that are enough: a worker that the last run did not
-/// know answers in the same moment as the others.
-const MIN_LINGER: Duration = Duration::from_millis(10);
+/// How long a run waits at least for further answers after it has enough: an unknown worker answers at about the same time
+/// as the others.
+const MIN_EXTRA_WAIT: Duration = Duration::from_millis(10);
 
-/// What is remembered of the workers between runs.
+/// What a check knows about workers between runs.
 #[derive(Debug, Default)]
 pub struct Roster {
-    /// When each of them answered last, by the name in its label.
+    /// When each worker last answered, by the name in its label.
     seen: BTreeMap<String, Instant>,
     /// How many answered in the last run.
     last: usize,
-    /// How many more have a mailbox at the broker, as far as that was looked at.
+    /// How many others have a mailbox at the broker, if a run looked for it.
     silent: usize,
-    /// When a run last looked out for workers that nobody knows.
-    looked_around: Option<Instant>,
-    /// The hint that more workers listen than the last run heard of, and when it was followed in vain.
-    disappointed: Option<(usize, Instant)>,
+    /// When a run last waited for unknown workers.
+    discovered: Option<Instant>,
+    /// The last number of listeners that was too high, and when a run waited for it.
+    vain_hint: Option<(usize, Instant)>,
 }
 
 impl Roster {
-    /// How many workers are to answer before a run stops waiting. `wanted` is what the configuration asks for; `listening`
-    /// is how many seem to have got the ping, as far as the broker shows it. A listener that never answers would make
-    /// every run as long as `reply_timeout`, so it is waited for only now and then.
+    /// How many workers a run waits for. `wanted` is the configured number; `listening` is how many seem to have received the
+    /// ping, according to the broker. A listener that never answers would extend every run to `reply_timeout`, so a run
+    /// waits for it only every [`IGNORE_HINT_FOR`].
     pub fn target(&self, wanted: usize, listening: usize, now: Instant) -> usize {
-        let is_in_vain = self
-            .disappointed
-            .is_some_and(|(hint, at)| hint == listening && now - at < DISAPPOINTMENT);
-        let hint = if is_in_vain { 0 } else { listening };
+        let is_ignored = self
+            .vain_hint
+            .is_some_and(|(hint, at)| hint == listening && now - at < IGNORE_HINT_FOR);
+        let hint = if is_ignored { 0 } else { listening };
         wanted.max(self.last).max(hint)
     }
 
-    /// How many workers seem to listen, where the broker does not show it: those that answered, and those that did not but
-    /// still have a mailbox.
-    pub fn heard(&self) -> usize {
+    /// How many workers seem to listen, for brokers that do not report it: those that answered in the last run, and silent
+    /// ones that still have a mailbox.
+    pub fn expected_listeners(&self) -> usize {
         self.last + self.silent
     }
 
-    /// Notes how many of those that did not answer still have a mailbox.
-    pub fn still_listening(&mut self, silent: usize) {
+    /// Sets how many silent workers still have a mailbox.
+    pub fn set_silent(&mut self, silent: usize) {
         self.silent = silent;
     }
 
-    /// Whether a run is to look out longer for workers that nobody knows, where the broker does not show how many there
-    /// are. Notes that it does.
-    pub fn is_to_look_around(&mut self, now: Instant) -> bool {
-        let is_due = self.looked_around.is_none_or(|at| now - at >= LOOK_AROUND);
+    /// Whether this run should wait longer for unknown workers. If so, the next such run is due after
+    /// [`DISCOVERY_INTERVAL`]. For brokers that do not report the number of workers.
+    pub fn start_discovery(&mut self, now: Instant) -> bool {
+        let is_due = self.discovered.is_none_or(|at| now - at >= DISCOVERY_INTERVAL);
         if is_due {
-            self.looked_around = Some(now);
+            self.discovered = Some(now);
         }
         is_due
     }
 
-    /// Notes who answered in a run that waited for as many as `target` said.
+    /// Records the workers that answered in a run that waited for `target` workers.
     pub fn record(&mut self, answered: &BTreeSet<String>, target: usize, listening: usize, now: Instant) {
         if answered.len() < listening && listening <= target {
-            self.disappointed = Some((listening, now));
+            self.vain_hint = Some((listening, now));
         } else if answered.len() >= listening {
-            self.disappointed = None;
+            self.vain_hint = None;
         }
         self.last = answered.len();
-        self.seen.retain(|_, at| now - *at < MEMORY);
+        self.seen.retain(|_, at| now - *at < REMEMBERED_FOR);
         let mut new = Vec::new();
         for name in answered.iter().map(|name| label(name)) {
             match self.seen.get_mut(name) {
@@ -94,7 +95,7 @@ impl Roster {
         }
     }
 
-    /// Makes room by forgetting the worker that has not answered for longest; those that answered `now` stay.
+    /// Forgets the worker that has been silent for longest, but none that answered at `now`. Returns whether it forgot one.
     fn forget_one(&mut self, now: Instant) -> bool {
         let oldest = self.seen.iter().min_by_key(|(_, at)| **at);
         let Some(name) = oldest.filter(|(_, at)| **at < now).map(|(name, _)| name.clone()) else {
@@ -103,7 +104,7 @@ impl Roster {
         self.seen.remove(&name).is_some()
     }
 
-    /// The known workers, and whether they answered in the run recorded at `now`.
+    /// The known workers, each with whether it answered in the run recorded at `now`.
     pub fn workers(&self, now: Instant) -> impl Iterator<Item = (&str, bool)> {
         self.seen
             .iter()
@@ -111,18 +112,14 @@ impl Roster {
     }
 }
 
-/// How long further answers are waited for when enough came within `took`.
-pub fn linger(took: Duration) -> Duration {
-    MIN_LINGER.max(took * 2)
+/// How long a run waits for further answers after the wanted number arrived within `took`.
+pub fn extra_wait(took: Duration) -> Duration {
+    MIN_EXTRA_WAIT.max(took * 2)
 }
 
-/// A worker's name as it is in its label.
+/// A worker's name, truncated for its label.
 pub fn label(name: &str) -> &str {
-    let mut end = name.len().min(MAX_NAME_BYTES);
-    while !name.is_char_boundary(end) {
-        end -= 1;
-    }
-    &name[..end]
+    prefix(name, MAX_NAME_BYTES)
 }
 
 #[cfg(test)]
@@ -138,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn as_many_are_waited_for_as_are_wanted_or_answered_before() {
+    fn a_run_waits_for_as_many_as_are_wanted_or_answered_before() {
         let (mut roster, now) = (Roster::default(), Instant::now());
         assert_eq!(roster.target(1, 0, now), 1);
         roster.record(&names(&["a", "b"]), 1, 0, now);
@@ -149,14 +146,14 @@ mod tests {
     }
 
     #[test]
-    fn a_listener_that_never_answers_is_waited_for_now_and_then() {
+    fn a_listener_that_never_answers_is_waited_for_occasionally() {
         let (mut roster, now) = (Roster::default(), Instant::now());
         let target = roster.target(1, 2, now);
         assert_eq!(target, 2);
         roster.record(&names(&["a"]), target, 2, now);
         let later = now + Duration::from_secs(29);
         assert_eq!(roster.target(1, 2, later), 1);
-        // A run that did not wait for it proves nothing new.
+        // A run that did not wait for it does not renew the interval.
         roster.record(&names(&["a"]), 1, 2, later);
         assert_eq!(roster.target(1, 3, later), 3);
         assert_eq!(roster.target(1, 2, now + Duration::from_secs(30)), 2);
@@ -166,20 +163,20 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_that_still_has_a_mailbox_is_waited_for() {
+    fn a_silent_worker_with_a_mailbox_is_waited_for() {
         let (mut roster, now) = (Roster::default(), Instant::now());
         roster.record(&names(&["a"]), 1, 1, now);
-        roster.still_listening(1);
-        assert_eq!(roster.target(1, roster.heard(), now), 2);
-        roster.still_listening(0);
-        assert_eq!(roster.target(1, roster.heard(), now), 1);
-        assert!(roster.is_to_look_around(now));
-        assert!(!roster.is_to_look_around(now + Duration::from_secs(29)));
-        assert!(roster.is_to_look_around(now + Duration::from_secs(30)));
+        roster.set_silent(1);
+        assert_eq!(roster.target(1, roster.expected_listeners(), now), 2);
+        roster.set_silent(0);
+        assert_eq!(roster.target(1, roster.expected_listeners(), now), 1);
+        assert!(roster.start_discovery(now));
+        assert!(!roster.start_discovery(now + Duration::from_secs(29)));
+        assert!(roster.start_discovery(now + Duration::from_secs(30)));
     }
 
     #[test]
-    fn a_worker_that_answers_no_more_is_remembered_for_an_hour() {
+    fn a_silent_worker_stays_known_for_an_hour() {
         let (mut roster, now) = (Roster::default(), Instant::now());
         roster.record(&names(&["a", "b"]), 1, 0, now);
         assert_eq!(workers(&roster, now), [("a", true), ("b", true)]);
@@ -192,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_bounded_and_those_known_stay() {
+    fn known_workers_and_names_are_bounded() {
         let (mut roster, now) = (Roster::default(), Instant::now());
         let many: BTreeSet<String> = (0..100).map(|number| format!("m{number:03}")).collect();
         roster.record(&many, 1, 0, now);
@@ -201,7 +198,7 @@ mod tests {
         roster.record(&more, 1, 0, now);
         assert_eq!(roster.seen.len(), MAX_NAMED);
         assert!(!roster.seen.contains_key("a"));
-        // One that is gone makes room.
+        // A silent worker makes room.
         more.remove("m050");
         roster.record(&more, 1, 0, now + Duration::from_secs(1));
         assert_eq!(roster.seen.len(), MAX_NAMED);
@@ -211,8 +208,8 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_answer_makes_room_for_slower_ones() {
-        assert_eq!(linger(Duration::from_millis(1)), Duration::from_millis(10));
-        assert_eq!(linger(Duration::from_millis(200)), Duration::from_millis(400));
+    fn the_extra_wait_follows_the_response_time() {
+        assert_eq!(extra_wait(Duration::from_millis(1)), Duration::from_millis(10));
+        assert_eq!(extra_wait(Duration::from_millis(200)), Duration::from_millis(400));
     }
 }

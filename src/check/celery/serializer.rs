@@ -1,6 +1,6 @@
-//! How Celery's messages are written: the serializers of kombu, as far as remote control needs them. Pure.
+//! The serializers of kombu, as far as remote control needs them. Pure.
 //!
-//! Only plain data goes out and comes in: objects, texts, numbers. What is read is bounded by the length of a reply.
+//! Only plain data is written and read: objects, texts, numbers. The length of a reply bounds what is read.
 
 mod pickle;
 
@@ -9,11 +9,11 @@ use serde_json::Value;
 
 use crate::config::celery::Serializer;
 
-/// The deepest nesting that is read: a reply nests three objects.
+/// The maximum nesting when reading. A reply has three levels.
 const MAX_DEPTH: usize = 16;
 
 impl Serializer {
-    /// The content type that names it (kombu.serialization).
+    /// Its content type (kombu.serialization).
     pub const fn content_type(self) -> &'static str {
         match self {
             Self::Json => "application/json",
@@ -23,14 +23,14 @@ impl Serializer {
         }
     }
 
-    /// The serializer of a content type.
+    /// The serializer with this content type.
     pub fn from_content_type(content_type: &str) -> Option<Self> {
         Self::ALL
             .into_iter()
             .find(|serializer| serializer.content_type() == content_type)
     }
 
-    /// The content encoding that kombu gives with it.
+    /// The content encoding that kombu sends with it.
     pub const fn content_encoding(self) -> &'static str {
         match self {
             Self::Json | Self::Yaml => "utf-8",
@@ -38,21 +38,21 @@ impl Serializer {
         }
     }
 
-    /// Writes a value.
+    /// Serializes a value.
     pub fn write(self, value: &Value) -> Vec<u8> {
         match self {
-            // JSON is YAML, too (YAML 1.2, section 1.3), and PyYAML reads what is written here.
+            // JSON is also YAML (YAML 1.2, section 1.3), and PyYAML reads this output.
             Self::Json | Self::Yaml => value.to_string().into_bytes(),
-            // Writing to memory does not fail, and JSON values have a form in MessagePack.
+            // Writing to memory does not fail, and MessagePack can represent every JSON value.
             Self::Msgpack => rmp_serde::to_vec(value).unwrap_or_default(),
             Self::Pickle => pickle::write(value),
         }
     }
 
-    /// Reads a value.
+    /// Deserializes a value.
     ///
     /// # Errors
-    /// Why that is not possible.
+    /// The bytes are not valid.
     pub fn read(self, bytes: &[u8]) -> Result<Value, String> {
         let value = match self {
             Self::Json => serde_json::from_slice(bytes).ok(),
@@ -66,7 +66,7 @@ impl Serializer {
             }
             Self::Pickle => pickle::read(bytes),
         };
-        value.ok_or_else(|| format!("it is not valid {self}"))
+        value.ok_or_else(|| format!("not valid {self}"))
     }
 }
 
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_can_be_read() {
+    fn written_values_can_be_read() {
         let value = json!({ "method": "ping", "arguments": {}, "destination": null, "nested": { "é": ["a", 1, true] } });
         for serializer in Serializer::ALL {
             let read = serializer.read(&serializer.write(&value));
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn anchors_do_not_multiply() {
+    fn yaml_aliases_do_not_multiply() {
         let mut text = String::from("a: &a [x, x, x, x, x, x, x, x, x]\n");
         for (next, last) in ('b'..='i').zip('a'..='h') {
             text += &format!("{next}: &{next} [{}]\n", vec![format!("*{last}"); 9].join(", "));

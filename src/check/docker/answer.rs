@@ -1,4 +1,4 @@
-//! What an engine says of a container: the part of its answer that is of interest, read with care.
+//! Parses an engine's description of a container.
 
 use std::fmt;
 
@@ -12,29 +12,29 @@ words! {
     State {
         /// It was never started.
         Created = "created",
-        /// It runs.
+        /// It is running.
         Running = "running",
         /// Its processes are frozen.
         Paused = "paused",
-        /// It ended, and is about to be started again.
+        /// It exited, and waits for its restart.
         Restarting = "restarting",
         /// It is being removed.
         Removing = "removing",
-        /// It ended.
+        /// It exited.
         Exited = "exited",
-        /// It could not be removed entirely.
+        /// It could not be removed completely.
         Dead = "dead",
     }
 }
 
 words! {
-    /// What a container's health check says.
+    /// The result of a container's health check.
     Health {
         /// It has not passed yet.
         Starting = "starting",
-        /// It passes.
+        /// It passed.
         Healthy = "healthy",
-        /// It fails.
+        /// It failed.
         Unhealthy = "unhealthy",
     }
 }
@@ -42,33 +42,33 @@ words! {
 /// A container.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Container {
-    /// Its whole id.
+    /// Its full id.
     pub id: String,
     /// Its name.
     pub name: String,
-    /// The state's word.
+    /// The state as the engine names it.
     pub status: String,
-    /// The state; absent where the word is none of Docker's.
+    /// The state; absent if it is unknown to Docker.
     pub state: Option<State>,
-    /// The word of its health; empty where it has no health check.
+    /// The health as the engine names it; empty without a health check.
     pub health_word: String,
-    /// Its health; absent also where the word is none of Docker's.
+    /// The health; absent without a health check, or if it is unknown to Docker.
     pub health: Option<Health>,
     /// How often its health check failed in a row.
     pub failing_streak: u32,
-    /// What the last health check ended with, and printed.
+    /// The last run of its health check.
     pub last_probe: Option<Probe>,
-    /// How often its policy has restarted it.
+    /// How often its restart policy has restarted it.
     pub restarts: Option<u32>,
-    /// Whether it ended for lack of memory.
+    /// Whether it was killed for lack of memory.
     pub oom_killed: bool,
-    /// What the engine says went wrong when it started it.
+    /// The engine's error when it started the container.
     pub error: String,
     /// When it was last started, in Unix time.
     pub started: Option<f64>,
-    /// When it last ended, in Unix time.
+    /// When it last exited, in Unix time.
     pub finished: Option<f64>,
-    /// How its health check is set up, where it has one and the engine says so.
+    /// The settings of its health check, if the engine reports them.
     pub health_check: Option<HealthCheck>,
     pub(super) exit_code: Option<i32>,
 }
@@ -77,13 +77,13 @@ pub struct Container {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Probe {
-    /// What it ended with.
+    /// Its exit code.
     pub exit_code: i32,
-    /// What it printed.
+    /// Its output.
     pub output: String,
 }
 
-/// How a health check is set up (the Engine API's `Config.Healthcheck`): times in nanoseconds, 0 for the engine's default.
+/// The settings of a health check (the Engine API's `Config.Healthcheck`). Times are in nanoseconds; 0 is the default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct HealthCheck {
@@ -94,8 +94,8 @@ pub struct HealthCheck {
 }
 
 impl HealthCheck {
-    /// For how long after the start it may say neither healthy nor unhealthy, in seconds: until as many probes have failed,
-    /// after the start period, as make the container unhealthy. The defaults are Docker's (`docker run --help`).
+    /// How long after the start the health may be `starting`, in seconds: the start period, and then the time in which enough
+    /// probes fail to make the container unhealthy. The defaults are Docker's (`docker run --help`).
     pub fn start_grace(&self) -> f64 {
         let or = |value: i64, default: i64| if value > 0 { value } else { default } as f64 / 1e9;
         let (interval, timeout) = (
@@ -108,40 +108,40 @@ impl HealthCheck {
     }
 }
 
-/// The longest that a health check may be starting, in seconds, whatever the engine says: a day.
+/// The upper limit for [`HealthCheck::start_grace`], in seconds: a day.
 const MAX_START_GRACE: f64 = 86_400.0;
 
-/// Why an answer can't be used.
+/// Why a response can't be parsed.
 #[derive(Debug, thiserror::Error)]
 pub enum AnswerError {
-    /// It is not JSON, or not of this form.
-    #[error("the answer is not the JSON of a container ({0}): is this a Docker engine?")]
+    /// It is not JSON, or has another structure.
+    #[error("the response is not the JSON of a container ({0}): is this a Docker engine?")]
     Form(serde_json::Error),
-    /// It names no state.
-    #[error("the answer names no state of the container: is this a Docker engine?")]
+    /// It has no state.
+    #[error("the response has no state of the container: is this a Docker engine?")]
     NoState,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Written {
+struct RawContainer {
     id: String,
     name: String,
     restart_count: Option<u32>,
-    state: WrittenState,
+    state: RawState,
     #[serde(default)]
-    config: Option<WrittenConfig>,
+    config: Option<RawConfig>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct WrittenConfig {
+struct RawConfig {
     healthcheck: Option<HealthCheck>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct WrittenState {
+struct RawState {
     status: Option<String>,
     exit_code: Option<i32>,
     #[serde(rename = "OOMKilled", default)]
@@ -149,24 +149,24 @@ struct WrittenState {
     error: Option<String>,
     started_at: Option<String>,
     finished_at: Option<String>,
-    health: Option<WrittenHealth>,
+    health: Option<RawHealth>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-struct WrittenHealth {
+struct RawHealth {
     status: String,
     failing_streak: u32,
     log: Option<Vec<Probe>>,
 }
 
 impl Container {
-    /// Reads an answer.
+    /// Parses a response.
     ///
     /// # Errors
-    /// When it is not about a container.
-    pub fn read(body: &[u8]) -> Result<Self, AnswerError> {
-        let Written {
+    /// It does not describe a container.
+    pub fn parse(body: &[u8]) -> Result<Self, AnswerError> {
+        let RawContainer {
             id,
             name,
             restart_count,
@@ -178,14 +178,14 @@ impl Container {
             .filter(|status| !status.is_empty())
             .ok_or(AnswerError::NoState)?;
         let mut health = state.health.unwrap_or_default();
-        // A container without a health check has no health with Docker, "none" with some versions, "" with podman.
+        // Without a health check, Docker has no health, or "none" in some versions; podman has "".
         if health.status == "none" {
             health.status.clear();
         }
         Ok(Self {
             id,
             name: name.trim_start_matches('/').to_owned(),
-            state: named(&status),
+            state: parse_state(&status),
             status,
             health: Health::from_word(&health.status),
             health_word: health.status,
@@ -201,7 +201,7 @@ impl Container {
         })
     }
 
-    /// What it ended with. Docker says 0 of one that runs, or never did; that is not an end.
+    /// The exit code of a container that has exited. Docker reports 0 for one that is running, or was never started.
     pub fn exit_code(&self) -> Option<i32> {
         let has_ended = matches!(self.state, Some(State::Exited | State::Dead | State::Restarting));
         self.exit_code.filter(|_| has_ended)
@@ -214,8 +214,8 @@ impl fmt::Display for Container {
     }
 }
 
-/// podman has words of its own for some of Docker's states.
-fn named(status: &str) -> Option<State> {
+/// Parses a state. podman has other words for some of Docker's states.
+fn parse_state(status: &str) -> Option<State> {
     match status {
         "configured" | "initialized" => Some(State::Created),
         "stopped" => Some(State::Exited),
@@ -223,7 +223,7 @@ fn named(status: &str) -> Option<State> {
     }
 }
 
-/// From RFC 3339 to Unix time. Engines say the year 1 of what never happened.
+/// Converts RFC 3339 to Unix time. Engines report the year 1 for events that have not happened.
 fn unix_time(text: &str) -> Option<f64> {
     let seconds = text.parse::<Timestamp>().ok()?.as_duration().as_secs_f64();
     (seconds > 0.0).then_some(seconds)
@@ -234,13 +234,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_docker_and_podman_say_is_understood() {
-        // As Docker 24 answers, shortened.
+    fn responses_of_docker_and_podman_are_parsed() {
+        // A response of Docker 24, shortened.
         let docker = br#"{"Id": "4f66ad9a0b2e", "Name": "/web", "RestartCount": 2, "State": {"Status": "exited",
             "Running": false, "OOMKilled": true, "ExitCode": 137, "Error": "", "StartedAt": "2026-01-02T03:04:05.5Z",
             "Health": {"Status": "unhealthy", "FailingStreak": 3, "Log": [
                 {"Start": "x", "ExitCode": 0, "Output": "fine"}, {"Start": "x", "ExitCode": 1, "Output": "gone"}]}}}"#;
-        let container = Container::read(docker).unwrap();
+        let container = Container::parse(docker).unwrap();
         assert_eq!(
             (container.name.as_str(), container.state),
             ("web", Some(State::Exited))
@@ -257,10 +257,10 @@ mod tests {
         assert_eq!(container.last_probe.as_ref().unwrap().output, "gone");
         assert_eq!(container.to_string(), "web (4f66ad9a0b2e)");
 
-        // As podman 4.3 answers, shortened.
+        // A response of podman 4.3, shortened.
         let podman = br#"{"Id": "1", "Name": "/a", "RestartCount": 0, "State": {"Status": "running", "ExitCode": 0,
             "StartedAt": "2026-11-24T16:43:37.376540959+01:00", "Health": {"Status": "", "FailingStreak": 0, "Log": null}}}"#;
-        let container = Container::read(podman).unwrap();
+        let container = Container::parse(podman).unwrap();
         assert_eq!((container.state, container.health), (Some(State::Running), None));
         assert_eq!(
             (container.health_word.as_str(), container.exit_code()),
@@ -270,12 +270,12 @@ mod tests {
     }
 
     #[test]
-    fn a_health_check_has_the_time_that_its_own_settings_give_it() {
+    fn the_start_grace_follows_from_the_settings_of_the_health_check() {
         let grace = |config: &str| {
             let text = format!(
                 r#"{{"Id": "1", "Name": "/a", "State": {{"Status": "running"}}, "Config": {config}}}"#
             );
-            let container = Container::read(text.as_bytes()).unwrap();
+            let container = Container::parse(text.as_bytes()).unwrap();
             container.health_check.map(|check| check.start_grace())
         };
         assert_eq!(grace("null"), None);
@@ -298,26 +298,26 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_absent() {
-        let read = |status: &str, rest: &str| {
+    fn unknown_values_are_absent() {
+        let parse = |status: &str, rest: &str| {
             let text = format!(
                 r#"{{"Id": "1", "Name": "/a", "State": {{"Status": "{status}", "ExitCode": 0 {rest}}}}}"#
             );
-            Container::read(text.as_bytes()).unwrap()
+            Container::parse(text.as_bytes()).unwrap()
         };
-        assert_eq!(read("initialized", "").state, Some(State::Created));
-        assert_eq!(read("stopping", "").state, None);
-        assert_eq!(read("created", "").exit_code(), None);
+        assert_eq!(parse("initialized", "").state, Some(State::Created));
+        assert_eq!(parse("stopping", "").state, None);
+        assert_eq!(parse("created", "").exit_code(), None);
         assert_eq!(
-            read("running", r#", "StartedAt": "0001-01-01T00:00:00Z""#).started,
+            parse("running", r#", "StartedAt": "0001-01-01T00:00:00Z""#).started,
             None
         );
-        assert_eq!(read("running", r#", "StartedAt": "yesterday""#).started, None);
+        assert_eq!(parse("running", r#", "StartedAt": "yesterday""#).started, None);
         assert_eq!(
-            read("running", r#", "Health": {"Status": "none"}"#).health_word,
+            parse("running", r#", "Health": {"Status": "none"}"#).health_word,
             ""
         );
-        assert_eq!(read("running", r#", "Health": null"#), read("running", ""));
+        assert_eq!(parse("running", r#", "Health": null"#), parse("running", ""));
         for text in [
             "",
             "[]",
@@ -325,7 +325,7 @@ mod tests {
             r#"{"Id": "1", "Name": "/a", "State": {"Status": 1}}"#,
         ] {
             assert!(
-                matches!(Container::read(text.as_bytes()), Err(AnswerError::Form(_))),
+                matches!(Container::parse(text.as_bytes()), Err(AnswerError::Form(_))),
                 "{text}"
             );
         }

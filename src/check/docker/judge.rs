@@ -1,92 +1,101 @@
-//! Whether a container is as it should be. Pure: the engine's answer and settings in, verdict out.
+//! Judges a container. Pure: takes the engine's description and the settings, returns the result.
 
 use http::StatusCode;
 use serde::Deserialize;
 
 use super::answer::{Container, Health, State};
-use super::restarts::{Course, PROVEN, WINDOW};
+use super::restarts::{STABLE_AFTER, Stability, WINDOW};
 use crate::config::docker::DockerSettings;
 use crate::model::{Problem, Reason};
 use crate::net::api_client::Answer;
 
-/// How much a message quotes of what the engine or a health check says, in characters.
+/// How much of the engine's text or of a health check's output a message quotes, in characters.
 const MAX_QUOTED: usize = 200;
-/// The shortest beginning of an id that names a container: what `docker ps` shows.
+/// The shortest prefix of an id that identifies a container: what `docker ps` shows.
 const SHORT_ID: usize = 12;
 
-/// For how long a health check may be starting, in seconds, where the engine does not say how it is set up.
+/// How long the health may be `starting` if the engine does not report the settings of the health check, in seconds.
 const DEFAULT_START_GRACE: f64 = 45.0;
 
-/// Success, success with a warning, or failure. `now` is the engine's time.
+/// Returns success, a warning, or a failure. `now` is the engine's time.
 pub fn judge(
     container: &Container,
     settings: &DockerSettings,
-    course: Course,
+    stability: Stability,
     now: f64,
 ) -> Result<Option<Problem>, Problem> {
     let name = &settings.container;
     let state = |message: String| Problem::new(Reason::State, message);
-    let logs = format!("`docker logs {name}` tells more");
-    let (code, error) = (how_it_ended(container), why(container));
+    let logs = format!("see `docker logs {name}`");
+    let (exit, error) = (exit_details(container), engine_error(container));
     match container.state {
-        // Whatever it is doing now, it does not serve for long.
-        Some(State::Running | State::Restarting) if matches!(course, Course::Looping { .. }) => {
-            Err(state(format!("{}{code}{error}; {logs}", in_a_loop(name, course))))
-        }
-        Some(State::Running) => match (running(container, settings, now)?, course) {
-            (None, Course::Restarted(age)) if container.health.is_none() => Ok(Some(state(format!(
-                "{name} was restarted by its policy {age:.0} s ago; it counts as up once it has run for {PROVEN} s; {logs}"
+        // In a restart loop, the current state does not last.
+        Some(State::Running | State::Restarting) if matches!(stability, Stability::Looping { .. }) => Err(
+            state(format!("{}{exit}{error}; {logs}", describe_loop(name, stability))),
+        ),
+        Some(State::Running) => match (judge_running(container, settings, now)?, stability) {
+            (None, Stability::Restarted(age)) if container.health.is_none() => Ok(Some(state(format!(
+                "{name} was restarted by its policy {age:.0} s ago; it counts as up after it has run for {STABLE_AFTER} s; \
+                 {logs}"
             )))),
             (warning, _) => Ok(warning),
         },
-        // As a unit of systemd in auto-restart.
+        // Like a systemd unit in auto-restart.
         Some(State::Restarting) => {
             let restarts = container.restarts.unwrap_or_default();
             Err(state(format!(
-                "{name} has ended and waits to be restarted, as it did {restarts} times{code}{error}; {logs}"
+                "{name} exited and waits for its restart after {restarts} restarts{exit}{error}; {logs}"
             )))
         }
         Some(State::Created) => Err(state(format!(
-            "{name} was created, but never started{error}: `docker start {name}` starts it"
+            "{name} was created but never started{error}: start it with `docker start {name}`"
         ))),
         Some(State::Paused) => Err(state(format!(
-            "{name} is paused: `docker unpause {name}` lets it go on"
+            "{name} is paused: resume it with `docker unpause {name}`"
         ))),
-        Some(State::Exited) => Err(state(format!("{name} has exited{code}{error}; {logs}"))),
+        Some(State::Exited) => Err(state(format!("{name} exited{exit}{error}; {logs}"))),
         Some(State::Removing) => Err(state(format!("{name} is being removed{error}"))),
         Some(State::Dead) => Err(state(format!(
-            "{name} is dead, which is to say it could not be removed{code}{error}: `docker rm {name}`"
+            "{name} is dead, because it could not be removed{exit}{error}: remove it with `docker rm {name}`"
         ))),
         None => Err(state(format!(
-            "{name} is in the state {}",
+            "{name} is in the unknown state {}",
             quoted(&container.status)
         ))),
     }
 }
 
-fn in_a_loop(name: &str, course: Course) -> String {
-    let Course::Looping { restarts, proof } = course else {
+fn describe_loop(name: &str, stability: Stability) -> String {
+    let Stability::Looping {
+        restarts,
+        stable_after,
+    } = stability
+    else {
         return name.to_owned();
     };
     let minutes = WINDOW / 60.0;
     format!(
-        "{name} is in a restart loop: its policy restarted it {restarts} times within {minutes} min; it counts as up once it \
-         has run for {proof:.0} s"
+        "{name} is in a restart loop: its policy restarted it {restarts} times within {minutes} min; it counts as up after \
+         it has run for {stable_after:.0} s"
     )
 }
 
-fn running(container: &Container, settings: &DockerSettings, now: f64) -> Result<Option<Problem>, Problem> {
+fn judge_running(
+    container: &Container,
+    settings: &DockerSettings,
+    now: f64,
+) -> Result<Option<Problem>, Problem> {
     let name = &settings.container;
     let state = |message: String| Problem::new(Reason::State, message);
     let probe = container.last_probe.as_ref().map(|probe| {
         let output = probe.output.trim();
-        let said = if output.is_empty() {
+        let output = if output.is_empty() {
             "nothing".to_owned()
         } else {
             quoted(output)
         };
         format!(
-            "; the last time it ended with {} and said {said}",
+            "; the last probe exited with {} and printed {output}",
             probe.exit_code
         )
     });
@@ -101,7 +110,7 @@ fn running(container: &Container, settings: &DockerSettings, now: f64) -> Result
             let since = container.started.map_or(0.0, |started| (now - started).max(0.0));
             let (grace, source) = start_grace(container, settings);
             let problem = state(format!(
-                "the health check of {name} has not passed yet, {since:.0} s after its start; {grace} s are allowed ({source}){probe}"
+                "the health check of {name} has not passed {since:.0} s after the start, the limit is {grace} s ({source}){probe}"
             ));
             if since < grace {
                 Ok(Some(problem))
@@ -110,29 +119,28 @@ fn running(container: &Container, settings: &DockerSettings, now: f64) -> Result
             }
         }
         (None, word) => Ok(Some(state(format!(
-            "the health of {name} is {}, which this exporter does not know; is there a newer one?",
+            "the health of {name} is {}, which this exporter does not know: check for a newer version",
             quoted(word)
         )))),
     }
 }
 
-/// For how long its health check may be starting, and what says so.
+/// How long the health may be `starting`, and where this limit comes from.
 fn start_grace(container: &Container, settings: &DockerSettings) -> (f64, &'static str) {
     match (settings.start_grace, container.health_check) {
         (Some(grace), _) => (grace.as_secs_f64(), "start_grace"),
         (None, Some(check)) => (
             check.start_grace(),
-            "by the start period, interval, timeout and retries of the health check",
+            "from the start period, interval, timeout and retries of the health check",
         ),
         (None, None) => (DEFAULT_START_GRACE, "start_grace"),
     }
 }
 
-fn how_it_ended(container: &Container) -> String {
-    let code = container
-        .exit_code()
-        .map(|code| format!(", with exit code {code}"));
-    // 128 and the number of the signal, as in a shell.
+/// The exit code, the signal and the lack of memory.
+fn exit_details(container: &Container) -> String {
+    let code = container.exit_code().map(|code| format!(", exit code {code}"));
+    // As in a shell: 128 plus the number of the signal.
     let signal = match container.exit_code() {
         Some(137) => " (SIGKILL)",
         Some(143) => " (SIGTERM)",
@@ -146,68 +154,70 @@ fn how_it_ended(container: &Container) -> String {
     format!("{}{signal}{memory}", code.unwrap_or_default())
 }
 
-fn why(container: &Container) -> String {
+fn engine_error(container: &Container) -> String {
     match container.error.trim() {
         "" => String::new(),
         error => format!(" ({})", quoted(error)),
     }
 }
 
-/// Engines take the beginning of an id for a name too, however short. What was configured as a name must not be answered
-/// for by another container, just because the one that is meant is gone.
+/// Checks that the engine found the configured container. Engines also treat any prefix of an id as a name. If the configured
+/// container is gone, another one must not pass for it.
 ///
 /// # Errors
-/// With the reason `missing` where the engine found another one.
-pub fn is_meant(container: &Container, settings: &DockerSettings) -> Result<(), Problem> {
+/// The engine found another container (reason `missing`).
+pub fn check_identity(container: &Container, settings: &DockerSettings) -> Result<(), Problem> {
     let wanted = settings.container.as_str();
     let is_id = wanted.len() >= SHORT_ID && container.id.starts_with(wanted);
     if container.name == wanted || is_id {
         return Ok(());
     }
     let message = format!(
-        "no container is named {wanted}; the engine took it for the beginning of the id of {container}, of which at least \
-         {SHORT_ID} digits are to be written"
+        "no container is named {wanted}; the engine treats it as the start of the id of {container}: use at least \
+         {SHORT_ID} digits of an id"
     );
     Err(Problem::new(Reason::Missing, message))
 }
 
 #[derive(Deserialize)]
-struct Refusal {
+struct ErrorBody {
     message: String,
 }
 
-/// The problem of an answer that is no success.
-pub fn refusal(answer: &Answer, settings: &DockerSettings) -> Problem {
+/// The problem of a response that is not a success.
+pub fn error_response(answer: &Answer, settings: &DockerSettings) -> Problem {
     let DockerSettings { container, host, .. } = settings;
-    let said = serde_json::from_slice::<Refusal>(&answer.body).ok();
-    let is_engine = said.is_some();
-    let message = said.map_or_else(
+    let body = serde_json::from_slice::<ErrorBody>(&answer.body).ok();
+    let is_engine = body.is_some();
+    let message = body.map_or_else(
         || String::from_utf8_lossy(&answer.body).into(),
-        |said| said.message,
+        |body| body.message,
     );
     let message = quoted(message.trim());
     match answer.status {
         StatusCode::NOT_FOUND if is_engine => Problem::new(
             Reason::Missing,
             format_args!(
-                "the engine at {host} has no container {container}: `docker ps --all` shows what there is ({message})"
+                "the engine at {host} has no container {container}: list containers with `docker ps --all` ({message})"
             ),
         ),
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Problem::new(
             Reason::Auth,
             format_args!(
-                "the engine at {host}, or a proxy before it, refuses GET /containers/{container}/json: allow it ({} {message})",
+                "the engine at {host}, or a proxy in front of it, refuses GET /containers/{container}/json: allow it ({} {message})",
                 answer.status.as_u16()
             ),
         ),
         status => Problem::new(
             Reason::Status,
-            format_args!("the engine at {host}, asked for {container}, answered {status}: {message}"),
+            format_args!(
+                "the engine at {host} responded to the request for {container} with {status}: {message}"
+            ),
         ),
     }
 }
 
-/// A bounded piece of what somebody said.
+/// Quotes a text, truncated.
 fn quoted(text: &str) -> String {
     let piece: String = text.chars().take(MAX_QUOTED).collect();
     let more = if piece.len() < text.len() { "\u{2026}" } else { "" };

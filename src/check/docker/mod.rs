@@ -1,6 +1,6 @@
-//! The docker check: whether a container runs and, where it has a health check, is healthy, as its engine says. Asked is
-//! the Docker Engine API (docs.docker.com/reference/api/engine, `GET /containers/{id}/json`), which podman serves too. The
-//! path has no version, so that every engine answers in its own: old versions are refused by new engines.
+//! The docker check asks the engine whether a container runs and, if it has a health check, is healthy. It uses the Docker
+//! Engine API (docs.docker.com/reference/api/engine, `GET /containers/{id}/json`), which podman supports too. The path has no
+//! version, so that every engine uses its own: new engines refuse old versions.
 
 mod answer;
 mod judge;
@@ -21,6 +21,7 @@ use crate::model::{Family, MetricType, Problem, Reason, Report, Sample, Scope, U
 use crate::net::api_client::{Answer, ApiClient};
 use crate::net::certificates::CERTIFICATE_NOT_AFTER;
 use crate::net::endpoint::{Endpoint, HostEndpoint};
+use crate::net::http::date;
 use crate::net::run_recorder::{RunRecorder, Step};
 
 /// The families of docker checks.
@@ -33,7 +34,7 @@ pub const FAMILIES: &[&Family] = &[
     &CERTIFICATE_NOT_AFTER,
 ];
 
-/// One-hot over the states.
+/// The state, with one series for each state.
 pub static STATE: Family = Family {
     name: "upkeep_docker_container_state",
     metric_type: MetricType::Gauge,
@@ -43,7 +44,7 @@ pub static STATE: Family = Family {
     help: "State of the container: 1 for the current state, 0 for the others. Absent while unknown.",
 };
 
-/// One-hot over what a health check says.
+/// The health, with one series for each health.
 pub static HEALTH: Family = Family {
     name: "upkeep_docker_container_health",
     metric_type: MetricType::Gauge,
@@ -54,7 +55,7 @@ pub static HEALTH: Family = Family {
            check.",
 };
 
-/// The engine's count.
+/// The engine's count of restarts.
 pub static RESTARTS: Family = Family {
     name: "upkeep_docker_container_restarts_total",
     metric_type: MetricType::Counter,
@@ -64,7 +65,7 @@ pub static RESTARTS: Family = Family {
     help: "Restarts of the container by its restart policy, as counted by the engine.",
 };
 
-/// How it ended.
+/// The exit code.
 pub static EXIT_CODE: Family = Family {
     name: "upkeep_docker_container_exit_code",
     metric_type: MetricType::Gauge,
@@ -74,7 +75,7 @@ pub static EXIT_CODE: Family = Family {
     help: "Exit code of the container. Absent while it runs and before its first run.",
 };
 
-/// When it was started.
+/// The time of the last start.
 pub static STARTED: Family = Family {
     name: "upkeep_docker_container_started_timestamp_seconds",
     metric_type: MetricType::Gauge,
@@ -84,7 +85,7 @@ pub static STARTED: Family = Family {
     help: "Unix time when the container was last started. Absent if it never was.",
 };
 
-/// The longest answer: one with five entries of the health log and many labels has some 50 kB.
+/// The maximum size of a response. One with five entries in the health log and many labels has about 50 kB.
 const MAX_ANSWER_BYTES: usize = 1 << 20;
 
 /// A docker check.
@@ -113,10 +114,10 @@ impl DockerCheck {
         }
     }
 
-    /// Runs once.
+    /// Runs the check once.
     ///
     /// # Errors
-    /// The problem that made it fail.
+    /// The problem that makes the run fail.
     pub async fn run(&mut self, report: &mut Report) -> Result<(), Problem> {
         let mut trace = RunRecorder::new(report);
         let result = self.inspect(&mut trace).await;
@@ -133,28 +134,28 @@ impl DockerCheck {
         let request = self.request()?;
         let answer = self
             .client
-            .request(request, &format!("asking for {name}"), trace)
+            .request(request, &format!("inspecting {name}"), trace)
             .await;
         let answer = answer.map_err(|problem| self.advise(problem))?;
         if !answer.status.is_success() {
-            return Err(judge::refusal(&answer, &self.settings));
+            return Err(judge::error_response(&answer, &self.settings));
         }
-        let container = Container::read(&answer.body).map_err(|wrong| {
+        let container = Container::parse(&answer.body).map_err(|error| {
             Problem::new(
                 Reason::Protocol,
-                format_args!("{}, asking for {name}: {wrong}", self.settings.host),
+                format_args!("{}, inspecting {name}: {error}", self.settings.host),
             )
         })?;
-        judge::is_meant(&container, &self.settings)?;
+        judge::check_identity(&container, &self.settings)?;
         push_samples(&container, &mut trace.report.samples);
         let now = engine_time(&answer);
-        let course = self.restarts.look(&container, now);
-        trace.report.warning = judge::judge(&container, &self.settings, course, now)?;
+        let stability = self.restarts.observe(&container, now);
+        trace.report.warning = judge::judge(&container, &self.settings, stability, now)?;
         Ok(())
     }
 
     fn request(&self) -> Result<Request<Full<Bytes>>, Problem> {
-        // A client at a socket has no host to name, but HTTP/1.1 wants one (RFC 9112, section 3.2).
+        // A Unix socket has no host name, but HTTP/1.1 requires a Host header (RFC 9112, section 3.2).
         let host = match &self.settings.host {
             EngineHost::Unix(_) => "docker".to_owned(),
             EngineHost::Tcp { address, .. } => address.authority(),
@@ -165,39 +166,31 @@ impl DockerCheck {
             .map_err(|error| Problem::new(Reason::Internal, error))
     }
 
-    /// What to do about an engine that does not answer.
+    /// Adds advice to the problem of an engine that does not respond.
     fn advise(&self, problem: Problem) -> Problem {
         let is_socket = matches!(self.settings.host, EngineHost::Unix(_));
         let advice = match problem.reason {
             Reason::Permission if is_socket => {
-                "the exporter's user may not open it: add that user to the group docker, or set host to a socket of its own"
+                "the exporter's user may not open it: add the user to the group docker, or set host to a socket that it may open"
             }
             Reason::Unreachable if is_socket => {
-                "is the engine installed (podman: systemctl enable --now podman.socket), and the socket mounted into the \
-                 exporter's container, if it runs in one?"
+                "install the engine (podman: systemctl enable --now podman.socket), or mount the socket into the exporter's \
+                 container"
             }
-            Reason::Refused => "does the engine run (systemctl status docker)?",
+            Reason::Refused => "check that the engine is running (systemctl status docker)",
             _ => return problem,
         };
         problem.with_message(format_args!("{}; {advice}", problem.message()))
     }
 }
 
-/// The time by the engine's clock, which its header `Date` tells, so that a clock that differs from ours does not matter.
+/// The time on the engine's clock, from the `Date` header, so that a difference between clocks does not matter.
 fn engine_time(answer: &Answer) -> f64 {
-    let date = answer
-        .headers
-        .get(http::header::DATE)
-        .and_then(|date| date.to_str().ok());
-    let theirs = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
-    let ours = || {
-        SystemTime::now()
+    match date(&answer.headers) {
+        Some(date) => date.as_duration().as_secs_f64(),
+        None => SystemTime::now()
             .duration_since(SystemTime::UNIX_EPOCH)
-            .map(|since| since.as_secs_f64())
-    };
-    match theirs {
-        Some(date) => date.timestamp().as_duration().as_secs_f64(),
-        None => ours().unwrap_or_default(),
+            .map_or(0.0, |since| since.as_secs_f64()),
     }
 }
 
@@ -235,20 +228,20 @@ fn push_samples(container: &Container, samples: &mut Vec<Sample>) {
     }
 }
 
-/// Judges what an engine answers about a container, as a run does. For tests with arbitrary input.
+/// Judges an engine's response about a container, as a run does. For tests with arbitrary input.
 ///
 /// # Errors
-/// Why it can't be used, or what is wrong with the container.
+/// The response can't be parsed, or the problem of the container.
 #[doc(hidden)]
 pub fn fuzz_parse(settings: &DockerSettings, body: &[u8]) -> Result<Vec<Sample>, String> {
-    let container = Container::read(body).map_err(|error| {
-        // As in a run: a problem bounds what it quotes.
+    let container = Container::parse(body).map_err(|error| {
+        // As in a run: a problem truncates what it quotes.
         Problem::new(Reason::Protocol, error).to_string()
     })?;
     let mut samples = Vec::new();
     push_samples(&container, &mut samples);
-    let course = Restarts::default().look(&container, 0.0);
-    match judge::judge(&container, settings, course, 0.0) {
+    let stability = Restarts::default().observe(&container, 0.0);
+    match judge::judge(&container, settings, stability, 0.0) {
         Ok(warning) => Ok(warning.map_or(samples, |_| Vec::new())),
         Err(problem) => Err(problem.to_string()),
     }
@@ -266,7 +259,7 @@ mod tests {
     use crate::config::KindSettings;
     use crate::config::tests_support::check;
 
-    /// An engine at `path` that has the container web, and reports this date; it counts its connections.
+    /// An engine at `path` with the container web. It reports this date, and counts its connections.
     fn serve(path: &std::path::Path, date: &'static str) -> Arc<AtomicUsize> {
         let (listener, count) = (UnixListener::bind(path).unwrap(), Arc::<AtomicUsize>::default());
         let accepted = count.clone();
@@ -300,12 +293,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_grace_counts_by_the_clock_of_the_engine() {
+    async fn the_start_grace_uses_the_engines_clock() {
         let dir = tempfile::tempdir().unwrap();
         for (file, date, is_within) in [
             ("a", "Date: Mon, 01 Jan 2001 00:00:10 GMT\r\n", true),
             ("b", "Date: Mon, 01 Jan 2001 00:00:45 GMT\r\n", false),
-            // By ours, which is decades later.
+            // On this machine's clock, which is decades ahead.
             ("c", "Date: soon\r\n", false),
             ("d", "", false),
         ] {

@@ -1,4 +1,4 @@
-//! From a URL to a session: connects, does TLS as `sslmode` says, logs in.
+//! Opens sessions: connects, negotiates TLS according to `sslmode`, and logs in.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,9 +7,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_postgres::{Config, NoTls};
 
-use super::fault::{self, Doing};
+use super::checked_stream::CheckedStream;
+use super::fault::{self, Operation};
 use super::session::Session;
-use super::watched::Watched;
 use crate::config::postgres::{PostgresSettings, ServerAddress, SslMode};
 use crate::config::secret::Secret;
 use crate::model::{Problem, Reason};
@@ -23,26 +23,26 @@ use crate::net::run_recorder::{Phase, RunRecorder, Step};
 use crate::net::stream::Stream;
 use crate::net::tls::TlsClient;
 
-/// How much a run may read, in bytes: a login brings about 500, the statistics 200, and a query one row.
+/// The maximum number of bytes that a run reads. A login has about 500, the statistics 200, and a query one row.
 const MAX_ANSWER_BYTES: u64 = 256 << 10;
-/// SSLRequest (PostgreSQL's documentation, "Message Formats"): its length, and 80877103.
+/// The SSLRequest message (PostgreSQL's documentation, "Message Formats"): its length, and the code 80877103.
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
 
-/// One way to connect.
+/// Whether a connection attempt uses TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
+enum Encryption {
     Plain,
     TlsIfOffered,
     Tls,
 }
 
-/// Why one way did not lead to a session, and whether another one may.
-struct Refusal {
+/// Why a connection attempt failed, and whether one with another encryption may succeed.
+struct LoginError {
     problem: Problem,
     depends_on_tls: bool,
 }
 
-impl From<Problem> for Refusal {
+impl From<Problem> for LoginError {
     fn from(problem: Problem) -> Self {
         Self {
             problem,
@@ -51,7 +51,7 @@ impl From<Problem> for Refusal {
     }
 }
 
-/// Makes sessions.
+/// Opens sessions.
 #[derive(Debug)]
 pub struct Connector {
     settings: Arc<PostgresSettings>,
@@ -62,7 +62,7 @@ pub struct Connector {
 }
 
 impl Connector {
-    /// Makes sessions with these settings.
+    /// A connector with these settings.
     pub fn new(settings: &Arc<PostgresSettings>, network: &Network) -> Self {
         Self {
             settings: settings.clone(),
@@ -73,18 +73,18 @@ impl Connector {
         }
     }
 
-    /// Begins a run.
+    /// Starts a run.
     pub fn begin(&self) {
         self.read_budget.renew();
     }
 
-    /// What is connected to, for messages.
+    /// The server's URL without secrets, for messages.
     pub fn target(&self) -> &str {
         &self.target
     }
 
-    /// Connects and logs in. Where `sslmode` leaves it open, the second way is tried as libpq does: when the first was
-    /// turned away before a password was asked for, or its handshake failed.
+    /// Connects and logs in. If `sslmode` allows both with and without TLS, tries the second as libpq does: when the server
+    /// rejected the first before it requested a password, or when the TLS handshake failed.
     ///
     /// # Errors
     /// Why there is no session.
@@ -95,34 +95,34 @@ impl Connector {
     ) -> Result<Reusable<Session>, Problem> {
         trace.certificates = None;
         let (first, second) = match (&self.settings.url.address, self.settings.url.ssl_mode) {
-            (ServerAddress::Unix { .. }, _) | (_, SslMode::Disable) => (Way::Plain, None),
-            (_, SslMode::Allow) => (Way::Plain, Some(Way::Tls)),
-            (_, SslMode::Prefer) => (Way::TlsIfOffered, Some(Way::Plain)),
-            (_, SslMode::Require) => (Way::Tls, None),
+            (ServerAddress::Unix { .. }, _) | (_, SslMode::Disable) => (Encryption::Plain, None),
+            (_, SslMode::Allow) => (Encryption::Plain, Some(Encryption::Tls)),
+            (_, SslMode::Prefer) => (Encryption::TlsIfOffered, Some(Encryption::Plain)),
+            (_, SslMode::Require) => (Encryption::Tls, None),
         };
-        let refusal = match self.login(first, password, trace).await {
+        let error = match self.login(first, password, trace).await {
             Ok(session) => return Ok(session),
-            Err(refusal) => refusal,
+            Err(error) => error,
         };
-        let Some(second) = second.filter(|_| refusal.depends_on_tls) else {
-            return Err(refusal.problem);
+        let Some(second) = second.filter(|_| error.depends_on_tls) else {
+            return Err(error.problem);
         };
         self.login(second, password, trace)
             .await
             .map_err(|again| match again.depends_on_tls {
-                // Neither way is open: what was wrong with the one that counts more.
-                true => refusal.problem,
+                // Both attempts failed because of TLS. The first one is preferred, so its problem is reported.
+                true => error.problem,
                 false => again.problem,
             })
     }
 
     async fn login(
         &mut self,
-        way: Way,
+        encryption: Encryption,
         password: Option<&Secret>,
         trace: &mut RunRecorder<'_>,
-    ) -> Result<Reusable<Session>, Refusal> {
-        let stream = self.stream(way, trace).await?;
+    ) -> Result<Reusable<Session>, LoginError> {
+        let stream = self.stream(encryption, trace).await?;
         trace.enter(Phase::Processing);
         trace.at(Step::Doing(format!("logging in to {}", self.target).into()));
         let url = &self.settings.url;
@@ -131,18 +131,22 @@ impl Connector {
         url.database.as_ref().map(|database| config.dbname(database));
         url.options.as_ref().map(|options| config.options(options));
         password.map(|password| config.password(password.expose()));
-        // TLS is done by now, below what the library sees.
+        // TLS is already established below the library.
         config.ssl_mode(tokio_postgres::config::SslMode::Disable);
-        match config.connect_raw(Watched::new(stream), NoTls).await {
+        match config.connect_raw(CheckedStream::new(stream), NoTls).await {
             Ok(session) => Ok(Reusable::new(Session::new(session), password.cloned(), trace)),
-            Err(error) => Err(Refusal {
-                problem: fault::problem(&error, &self.target, Doing::Login),
-                depends_on_tls: fault::is_turned_away(&error),
+            Err(error) => Err(LoginError {
+                problem: fault::problem(&error, &self.target, Operation::Login),
+                depends_on_tls: fault::is_rejected_before_password(&error),
             }),
         }
     }
 
-    async fn stream(&mut self, way: Way, trace: &mut RunRecorder<'_>) -> Result<Stream, Refusal> {
+    async fn stream(
+        &mut self,
+        encryption: Encryption,
+        trace: &mut RunRecorder<'_>,
+    ) -> Result<Stream, LoginError> {
         let address = match &self.settings.url.address {
             ServerAddress::Host(address) => address,
             ServerAddress::Unix { folder, port } => {
@@ -152,20 +156,18 @@ impl Connector {
         };
         let (resolver, preference) = (&self.network.resolver, self.settings.preference);
         let (mut stream, peer) = dial(resolver, address, preference, None, trace).await?;
-        if way == Way::Plain {
+        if encryption == Encryption::Plain {
             return Ok(Stream::tcp(stream, &self.read_budget)?);
         }
         trace.at(Step::Doing(
-            format!(
-                "waiting for {peer} to say whether it does TLS (does PostgreSQL listen there, does it hang?)"
-            )
-            .into(),
+            format!("waiting for {peer} to report TLS support (is it a PostgreSQL server, does it hang?)")
+                .into(),
         ));
-        match (offers_tls(&mut stream, peer).await?, way) {
-            (false, Way::Tls) => {
+        match (request_tls(&mut stream, peer).await?, encryption) {
+            (false, Encryption::Tls) => {
                 let message = format!(
-                    "{}: the server does not do TLS: set ssl = on there, or write sslmode=disable where the \
-                     network can be trusted",
+                    "{}: the server does not support TLS: set ssl = on on the server, or use sslmode=disable in a \
+                     trusted network",
                     self.target
                 );
                 Err(Problem::new(Reason::Tls, message).into())
@@ -173,19 +175,20 @@ impl Connector {
             (false, _) => Ok(Stream::tcp(stream, &self.read_budget)?),
             (true, _) => match self.tls.handshake(stream, peer, &address.host, trace).await {
                 Ok(secured) => Ok(Stream::tls(secured, &self.read_budget)),
-                Err(problem) => Err(Refusal {
+                Err(problem) => Err(LoginError {
                     depends_on_tls: problem.reason == Reason::Tls,
-                    problem: fault::of_tls(&problem),
+                    problem: fault::tls_problem(&problem),
                 }),
             },
         }
     }
 }
 
-/// Asks for TLS. What comes after the one byte of the answer belongs to the handshake, so no more is read.
-async fn offers_tls(stream: &mut TcpStream, peer: SocketAddr) -> Result<bool, Problem> {
+/// Requests TLS, and returns whether the server supports it. Reads only the one byte of the response: what follows belongs to
+/// the handshake.
+async fn request_tls(stream: &mut TcpStream, peer: SocketAddr) -> Result<bool, Problem> {
     let at = |reason, what: &dyn std::fmt::Display| {
-        Problem::new(reason, format_args!("asking {peer} whether it does TLS: {what}"))
+        Problem::new(reason, format_args!("requesting TLS from {peer}: {what}"))
     };
     let mut answer = [0];
     let asked = async {
@@ -194,19 +197,22 @@ async fn offers_tls(stream: &mut TcpStream, peer: SocketAddr) -> Result<bool, Pr
     };
     match asked.await {
         Err(error) => Err(match io_error::reason(&error) {
-            Reason::Closed => at(Reason::Closed, &"it closed the connection instead of answering"),
-            _ => io_error::problem(&error, format_args!("asking {peer} whether it does TLS: {error}")),
+            Reason::Closed => at(
+                Reason::Closed,
+                &"the server closed the connection without a response",
+            ),
+            _ => io_error::problem(&error, format_args!("requesting TLS from {peer}: {error}")),
         }),
         Ok(_) => match answer {
             [b'S'] => Ok(true),
             [b'N'] => Ok(false),
             [b'E'] => Err(at(
                 Reason::Status,
-                &"it answers with an error, as a server does that can't serve anybody: look into its log",
+                &"the server responds with an error and probably serves no clients: check its log",
             )),
             _ => Err(at(
                 Reason::Protocol,
-                &"it does not speak PostgreSQL's protocol: is another service listening there?",
+                &"not a valid PostgreSQL response: is another service listening there?",
             )),
         },
     }

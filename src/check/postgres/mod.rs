@@ -1,22 +1,23 @@
-//! The postgres check: a login, and a statement that is answered. All statements of a run go out together, so that a run
-//! over a kept connection takes one round trip.
+//! The postgres check logs in and runs a statement. It sends all statements of a run together, so a run on a reused
+//! connection takes one round trip.
 
+mod checked_stream;
 mod connect;
 mod fault;
+mod query;
 mod session;
 mod statistics;
-mod watched;
 
 use std::sync::Arc;
 
 use tokio_postgres::Error;
 
 use self::connect::Connector;
-use self::fault::Doing;
+use self::fault::Operation;
 use self::session::{Row, Session};
-use self::statistics::{Memory, Statistics, sample};
+use self::statistics::{History, Statistics, sample};
 use super::Shared;
-use crate::config::postgres::{PostgresSettings, QuerySettings, SessionAttributes, StatisticsSettings};
+use crate::config::postgres::{PostgresSettings, SessionAttributes, StatisticsSettings};
 use crate::config::secret::Secret;
 use crate::model::{Family, Problem, Reason, Report, Sample};
 use crate::net::certificates::CERTIFICATE_NOT_AFTER;
@@ -38,13 +39,12 @@ pub const FAMILIES: &[&Family] = &[
     &CERTIFICATE_NOT_AFTER,
 ];
 
-/// The longest version that becomes a label, in bytes.
+/// The maximum length of the version in its label, in bytes.
 const MAX_VERSION_BYTES: usize = 64;
-/// What is asked where nothing of the session's state matters, and where it does.
+/// The statement if the session's state does not matter.
 const PROBE: &str = "SELECT 1";
+/// The statement that returns the session's state, for `target_session_attrs`.
 const STATE_PROBE: &str = "SELECT pg_is_in_recovery(), current_setting('default_transaction_read_only')";
-/// From this version on a server on Linux can look whether its client is still there while it works.
-const LOOKS_AFTER_CLIENT: u32 = 14;
 
 /// A postgres check.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ pub struct PostgresCheck {
     settings: Arc<PostgresSettings>,
     connector: Connector,
     idle: Option<Reusable<Session>>,
-    memory: Memory,
+    history: History,
 }
 
 impl PostgresCheck {
@@ -63,22 +63,22 @@ impl PostgresCheck {
             connector: Connector::new(&settings, &shared.network),
             settings,
             idle: None,
-            memory: Memory::default(),
+            history: History::default(),
         }
     }
 
-    /// Runs once.
+    /// Runs the check once.
     ///
     /// # Errors
-    /// The problem that made it fail.
+    /// The problem that makes the run fail.
     pub async fn run(&mut self, report: &mut Report) -> Result<(), Problem> {
         let mut trace = RunRecorder::new(report);
-        let result = self.ask(&mut trace).await;
+        let result = self.query(&mut trace).await;
         trace.end();
         result
     }
 
-    async fn ask(&mut self, trace: &mut RunRecorder<'_>) -> Result<(), Problem> {
+    async fn query(&mut self, trace: &mut RunRecorder<'_>) -> Result<(), Problem> {
         self.connector.begin();
         if let Some(limits) = &self.settings.statistics {
             let samples = &mut trace.report.samples;
@@ -97,19 +97,19 @@ impl PostgresCheck {
                     .map_err(|error| shortage::problem(Reason::Auth, &error, &error))?,
             ),
         };
-        // A session is put back after a successful run only.
-        if let Some(session) = self.usable(password.as_ref(), trace).await
-            && let Some(result) = self.converse(session, trace, true).await
+        // The session is put back only after a successful run.
+        if let Some(session) = self.take_reusable(password.as_ref(), trace).await
+            && let Some(result) = self.run_session(session, trace, true).await
         {
             return result;
         }
         let new = self.connector.connect(password.as_ref(), trace).await?;
-        let result = self.converse(new, trace, false).await;
+        let result = self.run_session(new, trace, false).await;
         result.unwrap_or_else(|| Err(Problem::new(Reason::Closed, self.connector.target())))
     }
 
-    /// Takes the session of the previous run, if it may be reused. Ends it otherwise.
-    async fn usable(
+    /// Takes the session of the previous run if it may be reused. Otherwise closes it.
+    async fn take_reusable(
         &mut self,
         password: Option<&Secret>,
         trace: &mut RunRecorder<'_>,
@@ -118,13 +118,13 @@ impl PostgresCheck {
         if session.is_current(password) {
             return Some(session);
         }
-        trace.at(Step::Doing("ending the session of the runs before".into()));
+        trace.at(Step::Doing("closing the previous session".into()));
         session.into_inner().close().await;
         None
     }
 
-    /// Asks everything, and judges the answers. `None` if a reused session has ended.
-    async fn converse(
+    /// Runs all statements and judges the results. `None` if a reused session turns out to be closed.
+    async fn run_session(
         &mut self,
         mut session: Reusable<Session>,
         trace: &mut RunRecorder<'_>,
@@ -132,7 +132,7 @@ impl PostgresCheck {
     ) -> Option<Result<(), Problem>> {
         session.record_certificates(trace);
         trace.enter(Phase::Processing);
-        let judged = match self.answers(&mut session, trace).await {
+        let judged = match self.run_statements(&mut session, trace).await {
             Err((error, _))
                 if is_reused && fault::has_ended(&error) && trace.report.response_time.is_none() =>
             {
@@ -147,12 +147,12 @@ impl PostgresCheck {
         Some(judged)
     }
 
-    /// Sends all statements, and takes their answers in turn. The outer error is one of the connection.
-    async fn answers(
+    /// Sends all statements, and reads their results in order. The outer error is a broken connection.
+    async fn run_statements(
         &mut self,
         session: &mut Session,
         trace: &mut RunRecorder<'_>,
-    ) -> Result<Result<(), Problem>, (Error, Doing)> {
+    ) -> Result<Result<(), Problem>, (Error, Operation)> {
         let settings = self.settings.clone();
         let attributes = settings.url.session;
         let probe = match attributes {
@@ -164,13 +164,13 @@ impl PostgresCheck {
             .statistics
             .as_ref()
             .filter(|_| !session.refuses_statistics);
-        let is_size_due = limits.is_some() && self.memory.is_size_due();
+        let is_size_due = limits.is_some() && self.history.is_size_due();
 
-        trace.at(Step::Doing("waiting for the answer to SELECT 1".into()));
+        trace.at(Step::Doing("waiting for the response to SELECT 1".into()));
         let sent = async {
             let probe = session.send(probe).await?;
             let query = match &settings.query {
-                Some(query) => session.send(&query_message(query, version.as_deref())).await?,
+                Some(query) => session.send(&query::message(query, version.as_deref())).await?,
                 None => None,
             };
             let statistics = match limits {
@@ -183,13 +183,13 @@ impl PostgresCheck {
             };
             Ok((probe, query, statistics, size))
         };
-        let (probe, query, statistics, size) = sent.await.map_err(|error| (error, Doing::Probe))?;
+        let (probe, query, statistics, size) = sent.await.map_err(|error| (error, Operation::Probe))?;
 
         let state = session
             .first_row(probe, 0)
             .await
-            .map_err(|error| (error, Doing::Probe))?;
-        let mut result = fits(attributes, state.as_ref(), self.connector.target());
+            .map_err(|error| (error, Operation::Probe))?;
+        let mut result = check_attributes(attributes, state.as_ref(), self.connector.target());
         if let Some(version) = version {
             trace.report.samples.push(Sample {
                 labels: vec![version.into()],
@@ -197,16 +197,18 @@ impl PostgresCheck {
             });
         }
         if let Some(asked) = &settings.query {
-            trace.at(Step::Doing("waiting for the answer to the query".into()));
-            let others = others_of_query(session.version());
-            match session.first_row(query, others).await {
-                Ok(row) => result = result.and_then(|()| is_expected(asked, row, self.connector.target())),
-                // The statements are transactions of their own: an error of this one ends no other.
+            trace.at(Step::Doing("waiting for the response to the query".into()));
+            let preceding = query::statements_before(session.version());
+            match session.first_row(query, preceding).await {
+                Ok(row) => {
+                    result = result.and_then(|()| query::check_result(asked, row, self.connector.target()));
+                }
+                // Each message is its own transaction, so an error of the query does not affect the others.
                 Err(error) if error.as_db_error().is_some() && !fault::has_ended(&error) => {
-                    let failed = Err(fault::problem(&error, self.connector.target(), Doing::Query));
+                    let failed = Err(fault::problem(&error, self.connector.target(), Operation::Query));
                     result = result.and(failed);
                 }
-                Err(error) => return Err((error, Doing::Query)),
+                Err(error) => return Err((error, Operation::Query)),
             }
         }
         trace.answered();
@@ -214,12 +216,14 @@ impl PostgresCheck {
         trace.at(Step::Doing("reading the statistics".into()));
         let mut found = None;
         if limits.is_some() {
-            found = Statistics::read(readable(session.first_row(statistics, statistics::OTHERS).await)?);
+            found = Statistics::parse(allow_refusal(
+                session.first_row(statistics, statistics::STATEMENTS_BEFORE).await,
+            )?);
             session.refuses_statistics = found.is_none();
         }
         if is_size_due {
-            let row = readable(session.first_row(size, statistics::OTHERS).await)?;
-            self.memory.keep_size(row);
+            let row = allow_refusal(session.first_row(size, statistics::STATEMENTS_BEFORE).await)?;
+            self.history.store_size(row);
         }
         self.judge(found.as_ref(), settings.statistics.as_ref(), trace);
         Ok(result)
@@ -233,8 +237,8 @@ impl PostgresCheck {
     ) {
         if let Some(limits) = limits {
             let report = &mut *trace.report;
-            report.warning = self.memory.judge(found, limits, &mut report.samples);
-            let size = self.memory.size();
+            report.warning = self.history.judge(found, limits, &mut report.samples);
+            let size = self.history.size();
             report
                 .samples
                 .extend(size.map(|bytes| sample(&statistics::DATABASE_SIZE, bytes)));
@@ -242,43 +246,17 @@ impl PostgresCheck {
     }
 }
 
-/// Statistics that the server refuses are absent; a connection that ended is a failure.
-fn readable(answer: Result<Option<Row>, Error>) -> Result<Option<Row>, (Error, Doing)> {
+/// If the server refuses the statistics, they are absent. A closed connection is an error.
+fn allow_refusal(answer: Result<Option<Row>, Error>) -> Result<Option<Row>, (Error, Operation)> {
     match answer {
         Err(error) if error.as_db_error().is_none() || fault::has_ended(&error) => {
-            Err((error, Doing::Statistics))
+            Err((error, Operation::Statistics))
         }
         answer => Ok(answer.ok().flatten()),
     }
 }
 
-/// The query as a message: a transaction of its own that only reads, and ends when the client is gone, so that what a
-/// cancelled run leaves behind does not pile up.
-fn query_message(query: &QuerySettings, version: Option<&str>) -> String {
-    let looks = match looks_after_client(version) {
-        true => {
-            "SELECT set_config('client_connection_check_interval', '500', true) WHERE version() LIKE '%linux%';"
-        }
-        false => "",
-    };
-    format!(
-        "SET LOCAL transaction_read_only = on; SET LOCAL statement_timeout = {};{looks}\n{}",
-        query.timeout.as_millis(),
-        query.statement
-    )
-}
-
-/// How many statements come before the query in its message.
-fn others_of_query(version: Option<&str>) -> usize {
-    2 + usize::from(looks_after_client(version))
-}
-
-fn looks_after_client(version: Option<&str>) -> bool {
-    let major = version.and_then(|version| version.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok());
-    major.is_some_and(|major: u32| major >= LOOKS_AFTER_CLIENT)
-}
-
-/// "15.14" of "15.14 (Debian 15.14-0+deb12u1)".
+/// Shortens "15.14 (Debian 15.14-0+deb12u1)" to "15.14".
 fn short_version(version: &str) -> String {
     let word = version.split_whitespace().next().unwrap_or_default();
     word.chars()
@@ -287,8 +265,8 @@ fn short_version(version: &str) -> String {
         .collect()
 }
 
-/// Whether the session is what `target_session_attrs` asks for; libpq decides by the same two values.
-fn fits(attributes: SessionAttributes, state: Option<&Row>, target: &str) -> Result<(), Problem> {
+/// Checks that the session has the state that `target_session_attrs` requires. libpq decides by the same two values.
+fn check_attributes(attributes: SessionAttributes, state: Option<&Row>, target: &str) -> Result<(), Problem> {
     let value = |index: usize| state.and_then(|row| row.get(index)?.as_deref());
     let in_recovery = value(0) == Some("t");
     let is_read_only = in_recovery || value(1) == Some("on");
@@ -304,39 +282,21 @@ fn fits(attributes: SessionAttributes, state: Option<&Row>, target: &str) -> Res
     }
     let (wanted, advice) = match attributes {
         SessionAttributes::ReadWrite | SessionAttributes::Primary => (
-            "a primary that can be written to",
-            "was it failed over? Promote it, or let the URL name the primary",
+            "a writable primary",
+            "was there a failover? Promote the server, or use the primary in the URL",
         ),
         _ => (
             "a read-only standby",
-            "was it promoted? Let the URL name a standby",
+            "was the server promoted? Use a standby in the URL",
         ),
     };
     let found = match (in_recovery, is_read_only) {
         (true, _) => "a standby (in recovery)",
         (false, true) => "a primary with default_transaction_read_only",
-        (false, false) => "a primary that can be written to",
+        (false, false) => "a writable primary",
     };
-    let message = format_args!("{target} is {found}, and target_session_attrs asks for {wanted}: {advice}");
+    let message = format_args!("{target} is {found}, but target_session_attrs requires {wanted}: {advice}");
     Err(Problem::new(Reason::State, message))
-}
-
-/// Whether the query's answer is the expected one.
-fn is_expected(query: &QuerySettings, row: Option<Row>, target: &str) -> Result<(), Problem> {
-    let Some(expected) = &query.expect else {
-        return Ok(());
-    };
-    let found = match row.map(|row| row.into_iter().next().flatten()) {
-        Some(Some(value)) if value == *expected => return Ok(()),
-        Some(Some(value)) => format!("\"{}\"", fault::bounded(&value)),
-        Some(None) => "NULL".to_owned(),
-        None => "no row".to_owned(),
-    };
-    let message = format_args!(
-        "{target}: the query returned {found}, expected is \"{}\": mend what it asks for, or expect",
-        fault::bounded(expected)
-    );
-    Err(Problem::new(Reason::Assertion, message))
 }
 
 #[cfg(test)]
@@ -349,11 +309,5 @@ mod tests {
         assert_eq!(short_version("17beta1"), "17beta1");
         assert_eq!(short_version(&"9".repeat(1000)).len(), MAX_VERSION_BYTES);
         assert_eq!(short_version(""), "");
-        for (version, looks) in [(None, false), (Some("9.6.24"), false), (Some("13.1"), false)] {
-            assert_eq!(looks_after_client(version), looks);
-        }
-        for version in ["14.0", "15.14 (Debian)", "17beta1"] {
-            assert!(looks_after_client(Some(version)), "{version}");
-        }
     }
 }

@@ -1,5 +1,5 @@
-//! A session of a database: statements go out together and are answered in their order, and the connection is polled
-//! beside them, in the same task.
+//! A database session. Statements are sent together and answered in order. The connection is polled in the same task while a
+//! response is awaited.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -10,23 +10,23 @@ use futures_util::StreamExt;
 use tokio_postgres::tls::NoTlsStream;
 use tokio_postgres::{Client, Connection, Error, SimpleQueryMessage, SimpleQueryStream};
 
-use super::watched::Watched;
+use super::checked_stream::CheckedStream;
 
-/// How long the server may take to end a session that is to be replaced.
-const MAX_FAREWELL: Duration = Duration::from_millis(500);
+/// How long to wait until the server ends a session that is replaced.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// What moves the bytes.
-pub type Wire = Connection<Watched, NoTlsStream>;
-/// The first row of an answer; a value is absent where it is NULL or no UTF-8.
+/// The connection. It transfers data only while it is polled.
+pub type Wire = Connection<CheckedStream, NoTlsStream>;
+/// The first row of a result. A value is absent if it is NULL or not UTF-8.
 pub type Row = Vec<Option<String>>;
-/// The answer to a statement that was sent.
+/// The response to a statement that was sent.
 pub type Pending = Pin<Box<SimpleQueryStream>>;
 
 /// A session.
 pub struct Session {
     client: Option<Client>,
     wire: Option<Wire>,
-    /// Whether the server refused to show its statistics.
+    /// Whether the server refused access to its statistics.
     pub refuses_statistics: bool,
 }
 
@@ -46,19 +46,19 @@ impl Session {
         }
     }
 
-    /// The server's version, as it calls it.
+    /// The server's version, as reported by the server.
     pub fn version(&self) -> Option<&str> {
         self.wire.as_ref()?.parameter("server_version")
     }
 
-    /// Sends statements as one message of the simple protocol, together with what else is sent before the next answer is
-    /// waited for.
+    /// Queues statements as one message of the simple protocol. They go out with everything that is queued before the next
+    /// response is awaited.
     ///
     /// # Errors
-    /// When the connection has ended.
+    /// The connection is closed.
     pub async fn send(&mut self, statements: &str) -> Result<Option<Pending>, Error> {
         match &self.client {
-            // This only puts the message into a queue.
+            // This only queues the message.
             Some(client) => client
                 .simple_query_raw(statements)
                 .await
@@ -67,26 +67,30 @@ impl Session {
         }
     }
 
-    /// Waits for the whole answer to what was sent, and returns the first row of its last statement, which comes after
-    /// `others` other ones.
+    /// Waits for the complete response. Returns the first row of its last statement, which `preceding` other statements
+    /// precede.
     ///
     /// # Errors
-    /// What the server says is wrong, or why there is no answer.
-    pub async fn first_row(&mut self, answer: Option<Pending>, others: usize) -> Result<Option<Row>, Error> {
+    /// The server's error, or why there is no response.
+    pub async fn first_row(
+        &mut self,
+        answer: Option<Pending>,
+        preceding: usize,
+    ) -> Result<Option<Row>, Error> {
         let Some(mut answer) = answer else {
             return Ok(None);
         };
         let mut first = None;
-        let mut ended = 0;
+        let mut completed = 0;
         let reading = async {
             while let Some(message) = answer.next().await {
                 match message? {
-                    SimpleQueryMessage::CommandComplete(_) => ended += 1,
-                    SimpleQueryMessage::Row(row) if ended == others && first.is_none() => {
+                    SimpleQueryMessage::CommandComplete(_) => completed += 1,
+                    SimpleQueryMessage::Row(row) if completed == preceding && first.is_none() => {
                         let value = |index| row.try_get(index).ok().flatten().map(str::to_owned);
                         first = Some((0..row.len()).map(value).collect());
                     }
-                    // The rest is read and dropped, as far as a run may read.
+                    // The remaining rows are read and dropped, up to the read budget.
                     _ => {}
                 }
             }
@@ -95,19 +99,18 @@ impl Session {
         drive(&mut self.wire, reading).await
     }
 
-    /// Ends the session, and waits until the server has ended it too, so that the next one does not meet it.
+    /// Closes the session, and waits until the server has closed it too, so that they do not count together with the next.
     pub async fn close(mut self) {
         self.client = None;
         if let Some(wire) = self.wire.take() {
-            // Where it does not end, dropping it ends our side.
-            let _ = tokio::time::timeout(MAX_FAREWELL, wire).await;
+            // After the timeout, dropping the connection closes our side.
+            let _ = tokio::time::timeout(CLOSE_TIMEOUT, wire).await;
         }
     }
 }
 
 impl Drop for Session {
-    /// Says goodbye, as far as that does not take waiting. A server that only sees the connection end notes in its log
-    /// that a client was lost.
+    /// Sends Terminate, if that is possible without waiting. Otherwise the server logs a lost client.
     fn drop(&mut self) {
         self.client = None;
         if let Some(wire) = &mut self.wire {
@@ -116,7 +119,7 @@ impl Drop for Session {
     }
 }
 
-/// Waits for an answer while the connection is driven. What made the connection end is told instead of the mere fact.
+/// Waits for a response while polling the connection. If the connection fails, returns its error.
 async fn drive<T>(
     wire: &mut Option<Wire>,
     answer: impl Future<Output = Result<T, Error>>,
@@ -129,12 +132,12 @@ async fn drive<T>(
         }
         while let Some(connection) = wire {
             match connection.poll_message(cx) {
-                // Notices, which are bounded by what a run may read.
+                // Notices. The read budget bounds them.
                 Poll::Ready(Some(Ok(_))) => {}
                 Poll::Pending => break,
                 Poll::Ready(ended) => {
                     fault = ended.and_then(Result::err);
-                    // What waits for the rest of an answer learns of the end by this.
+                    // This ends the wait for the rest of the response.
                     *wire = None;
                 }
             }

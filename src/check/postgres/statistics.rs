@@ -1,4 +1,4 @@
-//! What the server's statistics say: one statement for those that cost nothing, one for the size of the database.
+//! The server's statistics: one statement for those that are cheap, one for the size of the database.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ const fn family(name: &'static str, unit: Unit, help: &'static str) -> Family {
     Family::gauge(name, &[], help).in_unit(unit)
 }
 
-/// The server's version.
+/// Version of the server.
 pub static VERSION_INFO: Family = Family {
     metric_type: MetricType::Info,
     labels: &["version"],
@@ -23,31 +23,31 @@ pub static VERSION_INFO: Family = Family {
         "Version of the server, such as 15.14.",
     )
 };
-/// Whether it replays what another server wrote.
+/// Whether the server is a standby.
 pub static IN_RECOVERY: Family = family(
     "upkeep_postgres_in_recovery",
     Unit::None,
     "1 if the server is in recovery (a standby), 0 if it is a primary.",
 );
-/// Sessions of clients.
+/// Client sessions.
 pub static CONNECTIONS: Family = family(
     "upkeep_postgres_connections",
     Unit::None,
     "Client sessions, including the one of this check.",
 );
-/// The most there can be.
+/// The limit of sessions.
 pub static MAX_CONNECTIONS: Family = family(
     "upkeep_postgres_max_connections",
     Unit::None,
     "Value of the server setting max_connections.",
 );
-/// The configured limit of the share.
+/// The configured limit of sessions in use.
 pub static CONNECTION_RATIO_LIMIT: Family = family(
     "upkeep_postgres_connection_ratio_limit",
     Unit::None,
     "Configured ratio of used connections to max_connections from which the check warns.",
 );
-/// How far a standby is behind.
+/// The lag of a standby.
 pub static REPLICATION_LAG: Family = family(
     "upkeep_postgres_replication_lag_seconds",
     Unit::Seconds,
@@ -72,7 +72,7 @@ pub static OLDEST_TRANSACTION: Family = family(
     "Age of the oldest open client transaction, 0 if there is none.",
 );
 
-/// A sample of a family without labels of its own.
+/// A sample of a family without labels.
 pub const fn sample(family: &'static Family, value: f64) -> Sample {
     Sample {
         family,
@@ -81,12 +81,12 @@ pub const fn sample(family: &'static Family, value: f64) -> Sample {
     }
 }
 
-/// How many statements come before those whose row counts: the one that sets the timeout.
-pub const OTHERS: usize = 1;
+/// How many statements precede the one that returns the row: the one that sets the timeout.
+pub const STATEMENTS_BEFORE: usize = 1;
 
-/// The statistics that cost nothing. The functions under the views are asked, which saves planning the views' joins. A
-/// role without pg_read_all_stats sees that others' sessions exist, but neither their kind nor their times: then
-/// `backend_type` is NULL, and sessions of a user in a database are counted. It does not see a standby's state either.
+/// The cheap statistics. It calls the functions under the views, which avoids planning the views' joins. A role without
+/// pg_read_all_stats sees that sessions of others exist, but not their kind, their times or a standby's state. For such a
+/// role `backend_type` is NULL, and sessions of a user in a database are counted.
 pub const STATEMENT: &str = "SET LOCAL statement_timeout = 500; \
     SELECT pg_is_in_recovery(), current_setting('max_connections'), a.used, a.oldest, \
     pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() \
@@ -102,13 +102,13 @@ pub const STATEMENT: &str = "SET LOCAL statement_timeout = 500; \
     extract(epoch FROM max(coalesce(replay_lag, CASE WHEN replay_lsn >= sent_lsn THEN interval '0' END)) \
     FILTER (WHERE state IN ('streaming', 'catchup'))) AS lag FROM pg_stat_get_wal_senders()) s";
 
-/// The size, which looks at every file of the database.
+/// The size of the database. The server reads the size of every file.
 pub const SIZE_STATEMENT: &str = "SET LOCAL statement_timeout = 500; \
     SELECT pg_database_size(current_database())";
-/// How long a size is served.
-pub const SIZE_LASTS: Duration = Duration::from_secs(60);
+/// How long a measured size is reported before it is measured again.
+pub const SIZE_MAX_AGE: Duration = Duration::from_secs(60);
 
-/// What [`STATEMENT`] returned. What the role may not see is absent.
+/// The result of [`STATEMENT`]. Values that the role may not see are absent.
 #[derive(Debug, Default, PartialEq)]
 pub struct Statistics {
     in_recovery: bool,
@@ -122,13 +122,13 @@ pub struct Statistics {
 }
 
 impl Statistics {
-    /// Reads a row of [`STATEMENT`].
-    pub fn read(row: Option<Row>) -> Option<Self> {
+    /// Parses a row of [`STATEMENT`].
+    pub fn parse(row: Option<Row>) -> Option<Self> {
         let [recovery, max, used, oldest, caught_up, behind, hidden, lag]: [Option<String>; 8] =
             row?.try_into().ok()?;
         let is_true = |value: Option<String>| value.as_deref() == Some("t");
         let number = |value: Option<String>| value?.parse().ok().filter(|number: &f64| number.is_finite());
-        // The clocks of two servers differ.
+        // Clocks of two servers may differ, so a lag may be negative.
         let seconds = |value| number(value).map(|seconds| seconds.max(0.0));
         Some(Self {
             in_recovery: is_true(recovery),
@@ -143,35 +143,35 @@ impl Statistics {
     }
 }
 
-/// What is remembered between runs.
+/// What a check remembers between runs.
 #[derive(Debug, Default)]
-pub struct Memory {
-    /// When a standby was last seen to have replayed all it had received.
+pub struct History {
+    /// When a standby had last replayed everything that it had received.
     caught_up: Option<Instant>,
-    /// The size of the database, and when it was asked for.
+    /// The size of the database, and when it was measured.
     size: Option<(Instant, Option<f64>)>,
 }
 
-impl Memory {
-    /// Whether the size is to be asked for again.
+impl History {
+    /// Whether the size should be measured again.
     pub fn is_size_due(&self) -> bool {
-        self.size.is_none_or(|(at, _)| at.elapsed() >= SIZE_LASTS)
+        self.size.is_none_or(|(at, _)| at.elapsed() >= SIZE_MAX_AGE)
     }
 
-    /// Keeps a size; none where the server did not tell it, which is not asked again at once either.
-    pub fn keep_size(&mut self, row: Option<Row>) {
+    /// Stores a measured size. If the server did not report one, it is not measured again at once either.
+    pub fn store_size(&mut self, row: Option<Row>) {
         let bytes = row.and_then(|row| row.into_iter().next()??.parse().ok());
         self.size = Some((Instant::now(), bytes));
     }
 
-    /// The size, where it is known.
+    /// The last measured size.
     pub fn size(&self) -> Option<f64> {
         self.size?.1
     }
 
-    /// The lag. While nothing is written, the last transaction that a standby replayed grows old without a lag, and a piece
-    /// of the log that arrives meanwhile makes it look behind by all that time: so it is behind for no longer than
-    /// since it was seen to have caught up.
+    /// The replication lag. While the primary writes nothing, the age of a standby's last replayed transaction grows without
+    /// a lag. When new log data then arrives, the standby seems to lag by that whole age. So the lag is at most the time
+    /// since the standby had caught up.
     fn lag(&mut self, found: &Statistics) -> Option<f64> {
         if !found.in_recovery {
             self.caught_up = None;
@@ -187,7 +187,7 @@ impl Memory {
             .map(|behind| since.map_or(behind, |since| behind.min(since)))
     }
 
-    /// Adds what was found to `samples`, and says what of it is too much. `found` is absent where the server refuses.
+    /// Adds samples, and returns a warning if a limit is exceeded. `found` is absent if the server refuses the statistics.
     pub fn judge(
         &mut self,
         found: Option<&Statistics>,
@@ -214,16 +214,16 @@ impl Memory {
                 && used >= max * limits.max_connection_share
             {
                 warnings.push(format!(
-                    "{used} of {max} connections are in use, the limit is a share of {}: raise max_connections, \
-                     or find out who holds so many (pg_stat_activity)",
+                    "{used} of {max} connections are in use, the limit (max_connection_share) is {}: raise \
+                     max_connections, or find out which clients use them (pg_stat_activity)",
                     limits.max_connection_share
                 ));
             }
         }
         match (limits.max_replication_lag, lag) {
             (Some(limit), Some(lag)) if lag >= limit.as_secs_f64() => warnings.push(format!(
-                "the replication lag is {lag:.1} s, the limit is {}: look at the standby's log and load, and at \
-                 the network between the servers",
+                "the replication lag is {lag:.1} s, the limit is {}: check the standby's log and load, and the \
+                 network between the servers",
                 DurationText(limit)
             )),
             (Some(_), None) if found.is_none_or(|found| found.hides_standbys && !found.in_recovery) => {
@@ -231,7 +231,8 @@ impl Memory {
                     reason = Reason::Permission;
                 }
                 warnings.push(
-                    "the replication lag has a limit, but the role may not read it: GRANT pg_monitor to it".to_owned(),
+                    "the replication lag has a limit, but the role may not read the lag: GRANT pg_monitor to the role"
+                        .to_owned(),
                 );
             }
             _ => {}
@@ -259,27 +260,27 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_standby_is_behind_for_no_longer_than_since_it_had_caught_up() {
-        let mut memory = Memory::default();
-        assert_eq!(memory.lag(&standby(false, 3600.0)), Some(3600.0));
-        assert_eq!(memory.lag(&standby(true, 3600.0)), Some(0.0));
+    async fn the_lag_is_at_most_the_time_since_the_standby_caught_up() {
+        let mut history = History::default();
+        assert_eq!(history.lag(&standby(false, 3600.0)), Some(3600.0));
+        assert_eq!(history.lag(&standby(true, 3600.0)), Some(0.0));
         tokio::time::advance(Duration::from_secs(2)).await;
-        assert_eq!(memory.lag(&standby(false, 3602.0)), Some(2.0));
-        assert_eq!(memory.lag(&standby(false, 0.5)), Some(0.5));
+        assert_eq!(history.lag(&standby(false, 3602.0)), Some(2.0));
+        assert_eq!(history.lag(&standby(false, 0.5)), Some(0.5));
         tokio::time::advance(Duration::from_secs(8)).await;
-        assert_eq!(memory.lag(&standby(false, 3610.0)), Some(10.0));
-        // As a primary it forgets; nothing is known of its standbys, or all.
-        assert_eq!(memory.lag(&Statistics::default()), None);
-        assert_eq!(memory.lag(&standby(false, 3610.0)), Some(3610.0));
+        assert_eq!(history.lag(&standby(false, 3610.0)), Some(10.0));
+        // A primary discards the time, and does not report standbys here.
+        assert_eq!(history.lag(&Statistics::default()), None);
+        assert_eq!(history.lag(&standby(false, 3610.0)), Some(3610.0));
     }
 
     #[test]
-    fn rows_are_read_and_what_is_not_told_is_absent() {
+    fn rows_are_parsed_and_hidden_values_are_absent() {
         let row = |values: [&str; 8]| -> Row {
             let value = |text: &str| (text != "-").then(|| text.to_owned());
             values.map(value).into()
         };
-        let found = Statistics::read(Some(row(["t", "100", "7", "-", "f", "-1.5", "f", "-"]))).unwrap();
+        let found = Statistics::parse(Some(row(["t", "100", "7", "-", "f", "-1.5", "f", "-"]))).unwrap();
         let expected = Statistics {
             in_recovery: true,
             max_connections: Some(100.0),
@@ -288,17 +289,17 @@ mod tests {
             ..Statistics::default()
         };
         assert_eq!(found, expected);
-        assert_eq!(Statistics::read(None), None);
-        assert_eq!(Statistics::read(Some(Vec::new())), None);
-        let strange = Statistics::read(Some(row(["x", "NaN", "inf", "y", "-", "-", "-", "-"])));
-        assert_eq!(strange, Some(Statistics::default()));
+        assert_eq!(Statistics::parse(None), None);
+        assert_eq!(Statistics::parse(Some(Vec::new())), None);
+        let invalid = Statistics::parse(Some(row(["x", "NaN", "inf", "y", "-", "-", "-", "-"])));
+        assert_eq!(invalid, Some(Statistics::default()));
     }
 
     #[test]
-    fn limits_are_judged_together_and_what_can_t_be_judged_is_told() {
+    fn exceeded_and_unreadable_limits_are_warnings() {
         let judge = |found: Option<&Statistics>| {
             let mut samples = Vec::new();
-            let warning = Memory::default().judge(found, &LIMITS, &mut samples);
+            let warning = History::default().judge(found, &LIMITS, &mut samples);
             (warning.map(|warning| warning.to_string()), samples.len())
         };
         let full = Statistics {
@@ -309,7 +310,9 @@ mod tests {
         let (warning, samples) = judge(Some(&full));
         let warning = warning.unwrap();
         assert!(
-            warning.starts_with("limit: 9 of 10 connections are in use, the limit is a share of 0.9"),
+            warning.starts_with(
+                "limit: 9 of 10 connections are in use, the limit (max_connection_share) is 0.9"
+            ),
             "{warning}"
         );
         assert!(

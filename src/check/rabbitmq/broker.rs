@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::families::{QUEUE_CONSUMERS, QUEUE_MESSAGES_READY, VERSION_INFO, push};
-use super::warnings::{Warnings, Weight};
+use super::warnings::{Severity, Warnings};
 use crate::check::amqp::{AmqpError, Connection, Credentials, Login, QueueState};
 use crate::config::address::HostPort;
 use crate::config::rabbitmq::{BrokerLogin, QueueSettings, RabbitmqSettings};
@@ -16,12 +16,12 @@ use crate::net::reusable::Reusable;
 use crate::net::run_recorder::{Phase, RunRecorder, Step};
 use crate::net::shortage;
 
-/// How long the close of a connection that is replaced or not kept is waited for.
-const PARTING: Duration = Duration::from_secs(1);
-/// What the broker may send in a run: a login has about 1 kB, a queue 300 bytes.
+/// How long a run waits for the close of a connection that it does not reuse.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+/// The maximum number of bytes that a run reads. A login has about 1 kB, a queue 300 bytes.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// The broker, and the connection to it between runs.
+/// The broker, and its connection between runs.
 #[derive(Debug)]
 pub struct Broker {
     address: HostPort,
@@ -37,7 +37,7 @@ pub struct Broker {
 pub type Session = Reusable<Connection>;
 
 impl Broker {
-    /// The broker of these settings.
+    /// The broker with these settings.
     pub fn new(settings: &RabbitmqSettings, network: &Network) -> Self {
         let endpoint = HostEndpoint::new(network, &settings.address, settings.preference);
         Self {
@@ -51,9 +51,9 @@ impl Broker {
         }
     }
 
-    /// Opens a channel, looks at the queues, closes the channel. The names of the queues that exist, and the connection for
-    /// [`Self::rest`].
-    pub async fn look(
+    /// Opens a channel, inspects the queues, and closes the channel. Returns the names of the queues that exist, and the
+    /// session for [`Self::store_or_close`].
+    pub async fn inspect(
         &mut self,
         queues: &[QueueSettings],
         trace: &mut RunRecorder<'_>,
@@ -66,38 +66,38 @@ impl Broker {
             push(trace.report, &VERSION_INFO, version.clone().into(), 1.0);
         }
         trace.enter(Phase::Processing);
-        let looked = self.ask(&mut session, queues, trace, warnings).await;
-        let existing = looked.map_err(|error| error.problem(&self.address, trace.step()))?;
+        let inspected = self.inspect_queues(&mut session, queues, trace, warnings).await;
+        let existing = inspected.map_err(|error| error.problem(&self.address, trace.step()))?;
         if let Some(why) = session.blocked() {
             let message = format!("{}: the broker blocks publishers: {why}", self.address);
-            warnings.add(Weight::Alarm, Problem::new(Reason::State, message));
+            warnings.add(Severity::Alarm, Problem::new(Reason::State, message));
         }
         Ok((existing, session))
     }
 
-    /// After a clean run: keeps the connection, or closes it.
-    pub async fn rest(&mut self, session: Session, trace: &mut RunRecorder<'_>) {
+    /// Ends a successful run: stores the connection for the next run, or closes it.
+    pub async fn store_or_close(&mut self, session: Session, trace: &mut RunRecorder<'_>) {
         if self.is_reusing {
             self.idle = Some(session);
         } else {
-            part(session, trace).await;
+            close(session, trace).await;
         }
     }
 
-    /// A connection with an open channel: the kept one, where it still is one, or a new one.
+    /// Returns a connection with an open channel. Reuses the stored one if it is still valid.
     async fn session(&mut self, trace: &mut RunRecorder<'_>) -> Result<Session, Problem> {
         let idle = self.idle.take();
         let password = self.password()?;
         if let Some(mut session) = idle {
             if !session.is_current(password.as_ref()) {
-                part(session, trace).await;
+                close(session, trace).await;
             } else {
-                trace.at(Step::Doing("opening a channel on the connection kept".into()));
+                trace.at(Step::Doing("opening a channel on the reused connection".into()));
                 session.record_certificates(trace);
                 trace.enter(Phase::Processing);
                 match session.open_channel().await {
                     Ok(()) => return Ok(session),
-                    // The broker was restarted, or somebody closed the connection: the broker that is there now counts.
+                    // The broker has restarted or closed the connection, so a new connection decides.
                     Err(error) if error.is_stale() => {}
                     Err(error) => return Err(error.problem(&self.address, trace.step())),
                 }
@@ -140,8 +140,8 @@ impl Broker {
         Ok(Reusable::new(connection, password, trace))
     }
 
-    /// Asks for each queue, then closes the channel.
-    async fn ask(
+    /// Inspects each queue, then closes the channel.
+    async fn inspect_queues(
         &self,
         connection: &mut Connection,
         queues: &[QueueSettings],
@@ -150,7 +150,7 @@ impl Broker {
     ) -> Result<Vec<String>, AmqpError> {
         let mut existing = Vec::new();
         for queue in queues {
-            trace.at(Step::Doing(format!("asking for the queue {}", queue.name).into()));
+            trace.at(Step::Doing(format!("inspecting the queue {}", queue.name).into()));
             if !connection.is_channel_open() {
                 connection.open_channel().await?;
             }
@@ -159,9 +159,9 @@ impl Broker {
                     existing.push(queue.name.clone());
                     self.judge(queue, &state, trace, warnings);
                 }
-                // A refusal (404: there is no such queue) costs the channel, not the connection.
+                // If the broker refuses, for example with 404, it closes the channel but not the connection.
                 Err(error @ AmqpError::ChannelClosed(_)) => {
-                    warnings.add(Weight::Queue, error.problem(&self.address, trace.step()));
+                    warnings.add(Severity::Queue, error.problem(&self.address, trace.step()));
                 }
                 Err(error) => return Err(error),
             }
@@ -190,23 +190,23 @@ impl Broker {
         }
         if let Some(most) = queue.max_messages.filter(|most| state.messages > *most) {
             let message = format!(
-                "{}: {} messages wait in the queue {name}, more than max_messages ({most}): are its consumers too slow?",
+                "{}: the queue {name} has {} ready messages, the limit (max_messages) is {most}: check its consumers",
                 self.address, state.messages
             );
-            warnings.add(Weight::Limit, Problem::new(Reason::Limit, message));
+            warnings.add(Severity::Limit, Problem::new(Reason::Limit, message));
         }
         if let Some(fewest) = queue.min_consumers.filter(|fewest| state.consumers < *fewest) {
             let message = format!(
-                "{}: the queue {name} has {} consumers, fewer than min_consumers ({fewest}): start its workers",
+                "{}: the queue {name} has {} consumers, the minimum (min_consumers) is {fewest}: start more consumers",
                 self.address, state.consumers
             );
-            warnings.add(Weight::Limit, Problem::new(Reason::Missing, message));
+            warnings.add(Severity::Limit, Problem::new(Reason::Missing, message));
         }
     }
 }
 
-/// Closes a connection before another one is made, so that there is one at a time; a broker that does not answer is left.
-async fn part(session: Session, trace: &mut RunRecorder<'_>) {
+/// Closes a connection before another one is opened, so that a check never has two. Gives up if the broker does not respond.
+async fn close(session: Session, trace: &mut RunRecorder<'_>) {
     trace.at(Step::Doing("closing the connection".into()));
-    let _ = tokio::time::timeout(PARTING, session.into_inner().close()).await;
+    let _ = tokio::time::timeout(CLOSE_TIMEOUT, session.into_inner().close()).await;
 }

@@ -18,7 +18,7 @@ pub const FAMILIES: &[&Family] = &[
     &CERTIFICATE_NOT_AFTER,
 ];
 
-/// The broker's version.
+/// Version of the broker.
 pub static VERSION_INFO: Family = Family {
     name: "upkeep_rabbitmq_version_info",
     metric_type: MetricType::Info,
@@ -78,7 +78,7 @@ pub static QUEUE_CONSUMERS_MINIMUM: Family = Family::gauge(
     "Configured minimum of consumers of a queue.",
 );
 
-/// Reports a value of a family with at most one label.
+/// Reports a value of a family with one label.
 pub fn push(report: &mut Report, family: &'static Family, label: Cow<'static, str>, value: f64) {
     report.samples.push(Sample {
         family,

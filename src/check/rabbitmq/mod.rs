@@ -1,8 +1,8 @@
-//! The rabbitmq check: log in at the broker, or use the connection of the run before, open a channel, look at the named
-//! queues, close the channel. Then, where there is one, the management API is asked for what AMQP does not tell; what is
-//! wrong there is a warning, for the broker works.
+//! The rabbitmq check opens a channel on a new or reused connection, inspects the configured queues, and closes the channel.
+//! Then it queries the management API, if configured, for facts that AMQP does not provide. Problems of the API are warnings,
+//! because the broker works.
 //!
-//! It has at most one AMQP connection and one HTTP connection, to the management.
+//! A check has at most one AMQP connection, and one HTTP connection to the management API.
 
 mod broker;
 mod families;
@@ -38,18 +38,18 @@ impl RabbitmqCheck {
         }
     }
 
-    /// Runs once.
+    /// Runs the check once.
     ///
     /// # Errors
-    /// The problem that made it fail.
+    /// The problem that makes the run fail.
     pub async fn run(&mut self, report: &mut Report) -> Result<(), Problem> {
         let mut trace = RunRecorder::new(report);
-        let result = self.look(&mut trace).await;
+        let result = self.query(&mut trace).await;
         trace.end();
         result
     }
 
-    async fn look(&mut self, trace: &mut RunRecorder<'_>) -> Result<(), Problem> {
+    async fn query(&mut self, trace: &mut RunRecorder<'_>) -> Result<(), Problem> {
         for queue in &self.queues {
             let limits = [
                 (&QUEUE_MESSAGES_LIMIT, queue.max_messages),
@@ -62,14 +62,14 @@ impl RabbitmqCheck {
             }
         }
         let mut warnings = Warnings::default();
-        // Held here until the end, so that a run that is cut off frees the socket.
-        let (existing, session) = self.broker.look(&self.queues, trace, &mut warnings).await?;
+        // The run owns the session until the end, so that a cancelled run closes the socket.
+        let (existing, session) = self.broker.inspect(&self.queues, trace, &mut warnings).await?;
         trace.answered();
         if let Some(management) = &mut self.management {
-            management.look(&existing, trace, &mut warnings).await;
+            management.query(&existing, trace, &mut warnings).await;
         }
-        trace.report.warning = warnings.together();
-        self.broker.rest(session, trace).await;
+        trace.report.warning = warnings.combine();
+        self.broker.store_or_close(session, trace).await;
         Ok(())
     }
 }

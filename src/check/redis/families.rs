@@ -3,7 +3,7 @@
 use crate::model::{Family, MetricType, Scope, Unit};
 use crate::net::certificates::CERTIFICATE_NOT_AFTER;
 
-/// Product and version.
+/// Product and version of the server.
 pub static VERSION: Family = Family {
     name: "upkeep_redis_version_info",
     metric_type: MetricType::Info,
@@ -13,28 +13,28 @@ pub static VERSION: Family = Family {
     help: "Product (redis or valkey) and version of the server.",
 };
 
-/// Its role.
+/// The server's role.
 pub static ROLE: Family = Family::gauge(
     "upkeep_redis_role",
     &["role"],
     "Role of the server (master, replica or sentinel): 1 for the current role.",
 );
 
-/// Clients.
+/// Connected clients.
 pub static CONNECTED_CLIENTS: Family = Family::gauge(
     "upkeep_redis_connected_clients",
     &[],
     "Connected clients, without replicas.",
 );
 
-/// How many clients there may be.
+/// The limit of clients.
 pub static MAX_CLIENTS: Family = Family::gauge(
     "upkeep_redis_max_clients",
     &[],
     "Maximum number of connected clients (maxclients).",
 );
 
-/// Memory.
+/// Used memory.
 pub static MEMORY_USED: Family = Family {
     unit: Unit::Bytes,
     ..Family::gauge(
@@ -44,7 +44,7 @@ pub static MEMORY_USED: Family = Family {
     )
 };
 
-/// Its limit.
+/// The memory limit.
 pub static MEMORY_LIMIT: Family = Family {
     unit: Unit::Bytes,
     ..Family::gauge(
@@ -54,14 +54,14 @@ pub static MEMORY_LIMIT: Family = Family {
     )
 };
 
-/// The configured share.
+/// The configured limit of the used share.
 pub static MEMORY_RATIO_LIMIT: Family = Family::gauge(
     "upkeep_redis_memory_ratio_limit",
     &[],
     "Configured ratio of used memory to the limit from which the check warns. Absent if not configured.",
 );
 
-/// A replica's link.
+/// A replica's link to its master.
 pub static LINK_UP: Family = Family::gauge(
     "upkeep_redis_replication_link_up",
     &[],
@@ -83,7 +83,7 @@ pub static MIN_REPLICAS: Family = Family::gauge(
      the user may not read the setting.",
 );
 
-/// Those that count for it.
+/// The replicas that count towards that number.
 pub static GOOD_REPLICAS: Family = Family::gauge(
     "upkeep_redis_good_replicas",
     &[],
@@ -97,7 +97,7 @@ pub static LAST_SAVE: Family = Family::gauge(
     "1 if the last background save (RDB) succeeded, otherwise 0.",
 );
 
-/// Keys.
+/// Number of keys.
 pub static KEYS: Family = Family::gauge(
     "upkeep_redis_keys",
     &["db"],
@@ -119,14 +119,14 @@ pub static CLUSTER_SLOTS: Family = Family::gauge(
      masters agrees), unassigned. Cluster nodes only.",
 );
 
-/// A sentinel's masters.
+/// The masters of a sentinel.
 pub static SENTINEL_MASTER_OK: Family = Family::gauge(
     "upkeep_redis_sentinel_master_ok",
     &["master"],
     "1 if the sentinel reports the master as ok, otherwise 0, by name of the master; at most 32. Sentinels only.",
 );
 
-/// All of them.
+/// All families of redis checks.
 pub const FAMILIES: &[&Family] = &[
     &VERSION,
     &ROLE,

@@ -1,4 +1,4 @@
-//! What the errors mean that a Redis server answers with. The first word, in capitals, is the error's kind.
+//! Maps error replies of a Redis server to problems. The first word of a reply, in capitals, is the error's kind.
 
 use std::fmt::Display;
 
@@ -6,10 +6,10 @@ use redis::ServerError;
 
 use crate::model::{Problem, Reason};
 
-/// How much of the server's own text a message quotes, in characters.
+/// How much of the server's text a message quotes, in characters.
 const MAX_QUOTED: usize = 120;
 
-/// The problem of an error that the server `at` answered to the command `name`.
+/// The problem for an error with which the server `at` replied to the command `name`.
 pub fn problem(at: &dyn Display, name: &str, error: &ServerError) -> Problem {
     let code = error.code();
     let detail = error.details().unwrap_or_default();
@@ -22,66 +22,66 @@ pub fn problem(at: &dyn Display, name: &str, error: &ServerError) -> Problem {
 }
 
 fn meaning(name: &str, code: &str, detail: &str) -> (Reason, &'static str) {
-    let says = |text: &str| detail.to_ascii_lowercase().contains(text);
+    let contains = |text: &str| detail.to_ascii_lowercase().contains(text);
     match code {
         "NOAUTH" => (
             Reason::Auth,
-            "the server wants a password: set password_file or password_env",
+            "the server requires a password: set password_file or password_env",
         ),
         "WRONGPASS" => (
             Reason::Auth,
-            "the server refuses the password, or does not know the user",
+            "the server rejects the password or does not know the user",
         ),
         "NOPERM" => (
             Reason::Auth,
-            "the user may not do that: allow the command with ACL SETUSER",
+            "the user lacks permission: allow the command with ACL SETUSER",
         ),
         "DENIED" => (
             Reason::Auth,
-            "the server is in protected mode, where only its own machine may connect: give it a password, or bind it \
-             to the interfaces meant",
+            "the server is in protected mode and accepts only local clients: set a password on it, or bind it to the \
+             intended interfaces",
         ),
-        "LOADING" => (
-            Reason::State,
-            "the server is loading its data and does not serve yet",
-        ),
+        "LOADING" => (Reason::State, "the server is still loading its data"),
         "BUSY" => (
             Reason::State,
-            "a script has kept the server busy for too long: end it with SCRIPT KILL",
+            "a script blocks the server: end it with SCRIPT KILL",
         ),
         "MASTERDOWN" => (
             Reason::State,
-            "the replica has lost its master and serves no stale data",
+            "the replica lost its master and does not serve stale data",
         ),
-        "READONLY" => (Reason::State, "the server is a replica and takes no writes"),
+        "READONLY" => (
+            Reason::State,
+            "the server is a replica and does not accept writes",
+        ),
         "MISCONF" => (
             Reason::State,
-            "the server refuses writes, since it can't save its data: look at its log and its disk",
+            "the server refuses writes because it can't save its data: check its log and its disk",
         ),
         "CLUSTERDOWN" => (Reason::State, "the cluster does not serve queries"),
         "NOREPLICAS" => (
             Reason::State,
-            "the server refuses writes, since too few replicas follow it",
+            "the server refuses writes because it has too few replicas",
         ),
         "OOM" => (
             Reason::Limit,
-            "the server's memory is used up: raise maxmemory, or let it evict keys",
+            "the server is out of memory: raise maxmemory, or let it evict keys",
         ),
-        "ERR" if says("max number of clients") => (
+        "ERR" if contains("max number of clients") => (
             Reason::Limit,
-            "the server has no room for another client: raise maxclients, or find who holds them",
+            "the server has reached its client limit: raise maxclients, or close unneeded connections",
         ),
-        // Also of servers before Redis 6, which know no users.
-        "ERR" if name == "AUTH" && (says("without any password") || says("no password is set")) => (
+        // Servers before Redis 6 know no users, and word it differently.
+        "ERR" if name == "AUTH" && (contains("without any password") || contains("no password is set")) => (
             Reason::Auth,
-            "a password is configured here, but the server has none: remove it here, or set it there",
+            "the check has a password, but the server has none: remove it from the check, or set it on the server",
         ),
-        "ERR" if name == "AUTH" => (Reason::Auth, "the server refuses the password"),
+        "ERR" if name == "AUTH" => (Reason::Auth, "the server rejects the password"),
         "ERR" if name == "SELECT" => (
             Reason::Missing,
-            "the server has no database of that number, or does not let it be chosen",
+            "the server has no database with this number, or does not allow selecting it",
         ),
-        _ => (Reason::Status, "the server answers with an error"),
+        _ => (Reason::Status, "the server responds with an error"),
     }
 }
 
@@ -91,7 +91,7 @@ mod tests {
 
     use super::*;
 
-    fn told(name: &str, line: &str) -> Problem {
+    fn problem_of(name: &str, line: &str) -> Problem {
         match redis::parse_redis_value(format!("-{line}\r\n").as_bytes()) {
             Ok(Value::ServerError(error)) => problem(&"cache:6379", name, &error),
             other => panic!("{other:?}"),
@@ -169,7 +169,7 @@ mod tests {
             ("INFO", "ERR unknown command", Reason::Status),
             ("INFO", "WHATEVER", Reason::Status),
         ] {
-            let problem = told(name, line);
+            let problem = problem_of(name, line);
             assert_eq!(problem.reason, reason, "{problem}");
             assert!(
                 problem.message().starts_with(&format!("cache:6379, {name}: ")),
@@ -179,17 +179,17 @@ mod tests {
     }
 
     #[test]
-    fn the_servers_own_words_are_quoted_in_part() {
+    fn part_of_the_servers_text_is_quoted() {
         assert_eq!(
-            told(
+            problem_of(
                 "AUTH",
                 "WRONGPASS invalid username-password pair or user is disabled."
             )
             .message(),
-            "cache:6379, AUTH: the server refuses the password, or does not know the user \
+            "cache:6379, AUTH: the server rejects the password or does not know the user \
              (WRONGPASS invalid username-password pair or user is disabled.)"
         );
-        let long = told("PING", &format!("X {}", "y".repeat(9_000)));
+        let long = problem_of("PING", &format!("X {}", "y".repeat(9_000)));
         assert!(long.message().len() < 250, "{long}");
     }
 }

@@ -1,16 +1,18 @@
-//! What INFO says, read from its text: lines of `key:value` under headings. Pure, and whatever the text, no panic.
+//! Parses the text of INFO: lines of `key:value` under headings. Pure; no text makes it panic.
 
-/// The most databases that have their numbers kept.
+use crate::model::prefix;
+
+/// The maximum number of databases whose keys are reported.
 pub const MAX_DATABASES: usize = 64;
-/// The most masters of a sentinel that are kept.
+/// The maximum number of masters that are read from a sentinel.
 pub const MAX_MASTERS: usize = 32;
-/// The longest text that is kept of what becomes a label or is quoted, in bytes.
+/// The maximum length of a text that becomes a label or is quoted, in bytes.
 const MAX_TEXT_BYTES: usize = 64;
 
-/// What a server is to the others.
+/// The role of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Takes writes.
+    /// Accepts writes.
     Master,
     /// Follows a master.
     Replica,
@@ -19,7 +21,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// All of them.
+    /// All roles.
     pub const ALL: [Self; 3] = [Self::Master, Self::Replica, Self::Sentinel];
 
     /// The label's value.
@@ -41,7 +43,7 @@ pub struct Link {
     pub host: String,
     /// The master's port.
     pub port: String,
-    /// For how long it has been down.
+    /// How long the link has been down.
     pub down_seconds: Option<u64>,
     /// Whether the replica is copying all of the master's data.
     pub is_copying: bool,
@@ -50,49 +52,49 @@ pub struct Link {
 /// A master that a sentinel watches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Master {
-    /// Its name there.
+    /// Its name in the sentinel.
     pub name: String,
-    /// `ok`, `sdown` (this sentinel finds it down) or `odown` (enough of them do).
+    /// `ok`, `sdown` (this sentinel considers it down) or `odown` (enough sentinels do).
     pub status: String,
 }
 
-/// What INFO says. What it does not say, or not as expected, is absent.
+/// The values of INFO. A value that is missing or has an unexpected form is absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Info {
-    /// The product's own name: `valkey`, say. Redis does not give one.
+    /// The product's name, such as `valkey`. Redis does not report one.
     server_name: Option<String>,
     redis_version: Option<String>,
     valkey_version: Option<String>,
-    /// What it is to others.
+    /// The server's role.
     pub role: Option<Role>,
-    /// The clients connected, replicas left out.
+    /// Connected clients, without replicas.
     pub connected_clients: Option<u64>,
-    /// How many there may be.
+    /// The limit of clients.
     pub max_clients: Option<u64>,
-    /// The memory used, in bytes.
+    /// Used memory, in bytes.
     pub memory_used: Option<u64>,
-    /// How much may be used (maxmemory); absent where there is no limit.
+    /// The memory limit (maxmemory), in bytes; absent if there is none.
     pub memory_limit: Option<u64>,
-    /// How the last save of all data went.
+    /// Whether the last save of all data succeeded.
     pub is_last_save_ok: Option<bool>,
     /// A replica's link to its master.
     pub link: Link,
-    /// The replicas connected.
+    /// Connected replicas.
     pub connected_replicas: Option<u64>,
-    /// The replicas that count for `min-replicas-to-write`; absent where nothing is required.
+    /// The replicas that count for `min-replicas-to-write`; absent if the setting requires none.
     pub good_replicas: Option<u64>,
-    /// Whether it is a node of a cluster.
+    /// Whether the server is a cluster node.
     pub is_cluster_node: bool,
-    /// Whether it tells about its databases at all: one without keys has no line.
+    /// Whether INFO has a section about databases. A database without keys has no line in it.
     pub has_keyspace: bool,
-    /// The number of keys by the number of the database, ascending.
+    /// The number of keys by database number, ascending.
     pub keys: Vec<(u32, u64)>,
-    /// The masters that it watches as a sentinel.
+    /// The masters that a sentinel watches.
     pub masters: Vec<Master>,
 }
 
 impl Info {
-    /// Reads the text.
+    /// Parses the text.
     pub fn parse(text: &str) -> Self {
         let mut info = Self::default();
         for line in text.lines() {
@@ -118,7 +120,7 @@ impl Info {
             "server_name" => self.server_name = word(value),
             "redis_version" => self.redis_version = word(value),
             "valkey_version" => self.valkey_version = word(value),
-            // Sentinels have no role line; Valkey calls the mode so.
+            // Sentinels have no role line; Valkey names the mode differently.
             "redis_mode" | "server_mode" if value == "sentinel" => self.role = Some(Role::Sentinel),
             "role" => {
                 self.role = match value {
@@ -133,8 +135,8 @@ impl Info {
             "used_memory" => self.memory_used = number(),
             "maxmemory" => self.memory_limit = number().filter(|bytes| *bytes > 0),
             "rdb_last_bgsave_status" => self.is_last_save_ok = is("ok", "err"),
-            "master_host" => self.link.host = bounded(value),
-            "master_port" => self.link.port = bounded(value),
+            "master_host" => self.link.host = truncate(value),
+            "master_port" => self.link.port = truncate(value),
             "master_link_status" => self.link.is_up = is("up", "down"),
             "master_link_down_since_seconds" => self.link.down_seconds = number(),
             "master_sync_in_progress" => self.link.is_copying = value == "1",
@@ -161,12 +163,12 @@ impl Info {
             && self.masters.len() < MAX_MASTERS
             && self.masters.iter().all(|known| known.name != name)
         {
-            let status = bounded(status);
+            let status = truncate(status);
             self.masters.push(Master { name, status });
         }
     }
 
-    /// The product and its version. Valkey gives Redis's version too, as that which it is compatible with.
+    /// The product and its version. Valkey also reports the Redis version it is compatible with.
     pub fn product(&self) -> Option<(&str, &str)> {
         if let Some(version) = &self.valkey_version {
             return Some((self.server_name.as_deref().unwrap_or("valkey"), version));
@@ -175,7 +177,7 @@ impl Info {
         Some((self.server_name.as_deref().unwrap_or("redis"), version))
     }
 
-    /// The numbers of keys of at most [`MAX_DATABASES`] databases: that of `own`, with or without keys, and the lowest.
+    /// The number of keys of at most [`MAX_DATABASES`] databases: `own`, even if it has no keys, and the lowest others.
     pub fn keys_with(&self, own: u32) -> Vec<(u32, u64)> {
         let of_own = self.keys.iter().find(|(database, _)| *database == own);
         let mut kept = Vec::new();
@@ -187,29 +189,29 @@ impl Info {
         kept
     }
 
-    /// The share of the memory allowed that is used.
+    /// The used share of the memory limit.
     pub fn memory_share(&self) -> Option<f64> {
         Some(self.memory_used? as f64 / self.memory_limit? as f64)
     }
 }
 
-/// What CLUSTER INFO says about the node.
+/// The values of CLUSTER INFO.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClusterInfo {
-    /// Whether the cluster serves queries, as far as this node knows.
+    /// Whether the cluster serves queries, as this node sees it.
     pub is_ok: bool,
-    /// How many of the 16384 slots belong to a node.
+    /// How many of the 16384 slots are assigned to a node.
     pub slots_assigned: Option<u64>,
-    /// How many of them belong to a node that answers.
+    /// How many are assigned to a node that responds.
     pub slots_ok: Option<u64>,
-    /// How many belong to a node that does not answer this node (PFAIL).
+    /// How many are assigned to a node that does not respond to this node (PFAIL).
     pub slots_pfail: Option<u64>,
-    /// How many belong to a node that most masters find failed (FAIL).
+    /// How many are assigned to a node that most masters consider failed (FAIL).
     pub slots_fail: Option<u64>,
 }
 
 impl ClusterInfo {
-    /// Reads the text; `None` where it does not say.
+    /// Parses the text; `None` if it has no valid state.
     pub fn parse(text: &str) -> Option<Self> {
         let field = |name: &str| {
             let mut fields = text.lines().filter_map(|line| line.trim_end().split_once(':'));
@@ -231,17 +233,13 @@ impl ClusterInfo {
     }
 }
 
-/// The text, bounded, where there is one.
+/// The text, truncated; `None` if it is empty.
 fn word(text: &str) -> Option<String> {
-    Some(bounded(text)).filter(|text| !text.is_empty())
+    Some(truncate(text)).filter(|text| !text.is_empty())
 }
 
-fn bounded(text: &str) -> String {
-    let mut end = text.len().min(MAX_TEXT_BYTES);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text[..end]
+fn truncate(text: &str) -> String {
+    prefix(text, MAX_TEXT_BYTES)
         .chars()
         .filter(|character| !character.is_control())
         .collect()

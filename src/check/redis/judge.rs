@@ -1,4 +1,4 @@
-//! What INFO means: the values that become metrics, and what is worth a warning. Pure.
+//! Judges INFO: which values become metrics, and what causes a warning. Pure.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use super::info::{ClusterInfo, Info, Role};
 use crate::config::redis::RedisSettings;
 use crate::model::{Family, Problem, Reason, Sample};
 
-/// How many slots a cluster has.
+/// The number of hash slots of a cluster.
 const SLOTS: u64 = 16_384;
 
 /// The samples of INFO.
@@ -67,20 +67,21 @@ fn number(number: u64) -> f64 {
     number as f64
 }
 
-/// What the server says of itself beside INFO, as far as it was asked and may be read.
+/// What the server reports in addition to INFO, if it was queried and the user may read it.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Beside<'a> {
+pub struct Extra<'a> {
     /// The setting `min-replicas-to-write`.
     pub min_replicas: Option<u64>,
     /// CLUSTER INFO of a cluster node.
     pub cluster: Option<&'a ClusterInfo>,
 }
 
-/// What works but should not be so; of several the first one's reason, and all their texts.
-pub fn warning(info: &Info, beside: Beside<'_>, settings: &RedisSettings) -> Option<Problem> {
+/// The warning for everything that is wrong while the server works. It has the texts of all causes and the reason of the
+/// first one.
+pub fn warning(info: &Info, extra: Extra<'_>, settings: &RedisSettings) -> Option<Problem> {
     let warnings = [
-        refused_writes(info, beside.min_replicas),
-        lost_slots(beside.cluster),
+        refused_writes(info, extra.min_replicas),
+        lost_slots(extra.cluster),
         lost_link(info),
         failed_save(info),
         lost_masters(info),
@@ -95,28 +96,28 @@ pub fn warning(info: &Info, beside: Beside<'_>, settings: &RedisSettings) -> Opt
     ))
 }
 
-/// A master with too few replicas refuses every write (NOREPLICAS). INFO counts those that are good; how many it requires
-/// is a setting that the user may not be allowed to read, and then only none at all is surely too few.
+/// A master with too few good replicas refuses every write (NOREPLICAS). If the user may not read how many the master
+/// requires, only zero good replicas are certainly too few.
 fn refused_writes(info: &Info, min_replicas: Option<u64>) -> Option<(Reason, String)> {
     let good = info.good_replicas.filter(|_| info.role == Some(Role::Master))?;
     let required = min_replicas.unwrap_or(1);
     (good < required).then(|| {
         let at_least = if min_replicas.is_some() { "" } else { "at least " };
         let text = format!(
-            "the master refuses writes (NOREPLICAS): {good} replicas are connected and in time, \
-             min-replicas-to-write requires {at_least}{required}: bring the replicas back"
+            "the master refuses writes (NOREPLICAS): it has {good} good replicas, and min-replicas-to-write requires \
+             {at_least}{required}: bring the replicas back"
         );
         (Reason::State, text)
     })
 }
 
-/// A cluster that is configured to serve with slots missing (cluster-require-full-coverage no) refuses their keys.
+/// A cluster that serves although slots are missing (cluster-require-full-coverage no) refuses the keys of those slots.
 fn lost_slots(cluster: Option<&ClusterInfo>) -> Option<(Reason, String)> {
     let cluster = cluster.filter(|cluster| cluster.is_ok)?;
     let served = cluster.slots_ok.filter(|served| *served < SLOTS)?;
     let parts = [
-        (cluster.slots_fail, "on nodes that failed"),
-        (cluster.slots_pfail, "on nodes that do not answer this one"),
+        (cluster.slots_fail, "on failed nodes"),
+        (cluster.slots_pfail, "on nodes that do not respond to this one"),
         (unassigned(cluster), "on no node"),
     ];
     let parts: Vec<String> = parts
@@ -124,7 +125,7 @@ fn lost_slots(cluster: Option<&ClusterInfo>) -> Option<(Reason, String)> {
         .filter_map(|(slots, place)| Some(format!("{} {place}", slots.filter(|slots| *slots > 0)?)))
         .collect();
     let text = format!(
-        "the cluster serves {served} of {SLOTS} slots and refuses keys of the others ({}): look at CLUSTER NODES",
+        "the cluster serves {served} of {SLOTS} slots and refuses keys in the others ({}): check CLUSTER NODES",
         parts.join(", ")
     );
     Some((Reason::State, text))
@@ -150,15 +151,15 @@ fn lost_link(info: &Info) -> Option<(Reason, String)> {
     }
     text += match link.is_copying {
         true => ": it is copying the master's data",
-        false => ": is the master up, and are masteruser and masterauth right?",
+        false => ": check that the master is up, and that masteruser and masterauth are right",
     };
     Some((Reason::State, text))
 }
 
 fn failed_save(info: &Info) -> Option<(Reason, String)> {
     (info.is_last_save_ok == Some(false)).then(|| {
-        let text = "its last save of all data (RDB) failed: look at its log and the free space of its disk; the data \
-                    since the last good save is lost when it stops";
+        let text = "the last save of all data (RDB) failed: check the log and the free disk space; if the server stops, it \
+                    loses the changes since the last good save";
         (Reason::State, text.to_owned())
     })
 }
@@ -168,11 +169,11 @@ fn lost_masters(info: &Info) -> Option<(Reason, String)> {
     let first = lost.next()?;
     let more = match lost.count() {
         0 => String::new(),
-        count => format!(", and {count} more are not ok"),
+        count => format!(", and {count} more masters are not ok"),
     };
     let meaning = match first.status.as_str() {
-        "sdown" => " (this sentinel finds it down, and waits for the others to agree)",
-        "odown" => " (enough sentinels find it down for a failover)",
+        "sdown" => " (this sentinel considers it down and waits for the others to agree)",
+        "odown" => " (enough sentinels consider it down for a failover)",
         _ => "",
     };
     let text = format!("the master {} is {}{meaning}{more}", first.name, first.status);
@@ -183,17 +184,17 @@ fn full_memory(info: &Info, settings: &RedisSettings) -> Option<(Reason, String)
     let limit = settings.max_memory_share?;
     let share = info.memory_share().filter(|share| *share >= limit)?;
     let text = format!(
-        "{:.1} % of maxmemory are used, the limit is {:.1} %: raise maxmemory, or look for what fills it",
+        "{:.1} % of maxmemory is used, the limit is {:.1} %: raise maxmemory, or find out what uses the memory",
         share * 100.0,
         limit * 100.0
     );
     Some((Reason::Limit, text))
 }
 
-/// A cluster that does not serve is a failure: its nodes refuse queries.
+/// Fails if the cluster does not serve, because its nodes then refuse queries.
 ///
 /// # Errors
-/// Where it does not.
+/// The cluster is in the state fail.
 pub fn cluster(cluster: &ClusterInfo, settings: &RedisSettings) -> Result<(), Problem> {
     if cluster.is_ok {
         return Ok(());
@@ -203,14 +204,14 @@ pub fn cluster(cluster: &ClusterInfo, settings: &RedisSettings) -> Result<(), Pr
         None => String::new(),
     };
     let message = format_args!(
-        "{}: the node finds its cluster in state fail and serves no queries{slots}: look at CLUSTER NODES for masters \
-         that are down, and at CLUSTER SHARDS for slots that nobody serves",
+        "{}: the node reports its cluster in state fail and serves no queries{slots}: check CLUSTER NODES for masters \
+         that are down, and CLUSTER SHARDS for slots that no node serves",
         settings.server.endpoint
     );
     Err(Problem::new(Reason::State, message))
 }
 
-/// The samples of a cluster node.
+/// The samples of CLUSTER INFO.
 pub fn cluster_samples(cluster: &ClusterInfo) -> impl Iterator<Item = Sample> {
     let state = Sample {
         family: &family::CLUSTER_OK,
@@ -233,7 +234,7 @@ pub fn cluster_samples(cluster: &ClusterInfo) -> impl Iterator<Item = Sample> {
     std::iter::once(state).chain(slots)
 }
 
-/// The sample of the setting `min-replicas-to-write`.
+/// The sample for the setting `min-replicas-to-write`.
 pub fn min_replicas_sample(min_replicas: u64) -> Sample {
     Sample {
         family: &family::MIN_REPLICAS,

@@ -1,5 +1,5 @@
-//! The redis check: PING on an authenticated connection, and INFO in the same round trip. For Redis, Valkey, sentinels and
-//! cluster nodes.
+//! The redis check sends PING and INFO in one round trip on an authenticated connection. It supports Redis, Valkey,
+//! sentinels and cluster nodes.
 
 pub(in crate::check) mod client;
 mod families;
@@ -13,14 +13,14 @@ use redis::ServerError;
 use self::client::{Opened, RedisClient, text};
 pub use self::families::FAMILIES;
 use self::info::{ClusterInfo, Info};
-use self::judge::Beside;
+use self::judge::Extra;
 use self::session::{Command, Session};
 use super::Shared;
 use crate::config::redis::RedisSettings;
 use crate::model::{Problem, Reason, Report, Sample};
 use crate::net::run_recorder::RunRecorder;
 
-/// The most bytes that a run reads: INFO has about 5 kB, with a thousand databases or masters about 100 kB.
+/// The maximum number of bytes that a run reads. INFO has about 5 kB; with a thousand databases or masters, about 100 kB.
 const MAX_BYTES: u64 = 1 << 20;
 
 /// A redis check.
@@ -45,18 +45,18 @@ impl RedisCheck {
         }
     }
 
-    /// Runs once.
+    /// Runs the check once.
     ///
     /// # Errors
-    /// The problem that made it fail.
+    /// The problem that makes the run fail.
     pub async fn run(&mut self, report: &mut Report) -> Result<(), Problem> {
         let mut trace = RunRecorder::new(report);
-        let result = self.ask(&mut trace).await;
+        let result = self.query(&mut trace).await;
         trace.end();
         result
     }
 
-    async fn ask(&mut self, trace: &mut RunRecorder<'_>) -> Result<(), Problem> {
+    async fn query(&mut self, trace: &mut RunRecorder<'_>) -> Result<(), Problem> {
         if let Some(share) = self.settings.max_memory_share {
             trace.report.samples.push(Sample {
                 family: &families::MEMORY_RATIO_LIMIT,
@@ -72,23 +72,23 @@ impl RedisCheck {
         trace.answered();
         let pong = pong(&opened);
         if self.settings.metrics {
-            // A server that refuses PING, while it loads its data, say, may tell more in INFO.
-            let told = self.inform(&mut opened.session, trace).await;
+            // A server that refuses PING, for example while it loads its data, may still answer INFO.
+            let judged = self.judge_info(&mut opened.session, trace).await;
             pong?;
-            told?;
+            judged?;
         } else {
             pong?;
         }
-        self.client.keep(opened);
+        self.client.put_back(opened);
         Ok(())
     }
 
-    /// Takes the answer to INFO.
-    async fn inform(&self, session: &mut Session, trace: &mut RunRecorder<'_>) -> Result<(), Problem> {
+    /// Reads the reply to INFO, and judges it.
+    async fn judge_info(&self, session: &mut Session, trace: &mut RunRecorder<'_>) -> Result<(), Problem> {
         let info = match session.reply(trace).await? {
             Ok(info) => text(&info).map(|text| Info::parse(&text)),
             Err(error) => {
-                self.uninformed(session, &error, trace);
+                self.warn_without_info(session, &error, trace);
                 return Ok(());
             }
         };
@@ -101,24 +101,24 @@ impl RedisCheck {
             true => cluster(session, trace).await?,
             false => None,
         };
-        let beside = Beside {
+        let extra = Extra {
             min_replicas,
             cluster: cluster.as_ref(),
         };
-        trace.report.warning = judge::warning(&info, beside, &self.settings);
+        trace.report.warning = judge::warning(&info, extra, &self.settings);
         cluster.map_or(Ok(()), |cluster| judge::cluster(&cluster, &self.settings))
     }
 
-    /// Without INFO there are no metrics, which is no fault; but a limit was to be watched.
-    fn uninformed(&self, session: &Session, error: &ServerError, trace: &mut RunRecorder<'_>) {
+    /// Without INFO there are no metrics. That is a warning only if the configuration sets a limit on one of them.
+    fn warn_without_info(&self, session: &Session, error: &ServerError, trace: &mut RunRecorder<'_>) {
         if self.settings.max_memory_share.is_some() {
             trace.report.warning = Some(session.refused("INFO", error));
         }
     }
 }
 
-/// How many replicas the master requires to accept writes. INFO counts the good ones only where it requires some; where the
-/// user may not read the setting, there is no such metric.
+/// Reads how many replicas the master requires to accept writes. INFO counts good replicas only if the master requires some.
+/// Returns `None`, without a metric, if the user may not read the setting.
 async fn min_replicas(
     info: &Info,
     session: &mut Session,
@@ -127,7 +127,7 @@ async fn min_replicas(
     if info.good_replicas.is_none() {
         return Ok(None);
     }
-    // The name that all versions know; newer ones have it as an alias.
+    // All versions know this name; newer ones have it as an alias.
     let command = Command::new("CONFIG").arg("GET").arg("min-slaves-to-write");
     let Ok(setting) = session.command(command, trace).await? else {
         return Ok(None);
@@ -144,7 +144,7 @@ async fn min_replicas(
     Ok(required)
 }
 
-/// What the node says of its cluster. Where the user may not ask, there are no such metrics.
+/// Reads the node's view of its cluster. Returns `None`, without metrics, if the user may not run CLUSTER INFO.
 async fn cluster(session: &mut Session, trace: &mut RunRecorder<'_>) -> Result<Option<ClusterInfo>, Problem> {
     let command = Command::new("CLUSTER").arg("INFO");
     let Ok(answer) = session.command(command, trace).await? else {
@@ -167,16 +167,16 @@ fn pong(opened: &Opened) -> Result<(), Problem> {
 
 fn unexpected(session: &Session, name: &str) -> Problem {
     let message = format_args!(
-        "{}, {name}: the answer is none that Redis gives to it",
+        "{}, {name}: the response is not valid for this Redis command",
         session.at()
     );
     Problem::new(Reason::Protocol, message)
 }
 
-/// Judges what a server answers to INFO and to CLUSTER INFO, as a run does. For tests with arbitrary input.
+/// Judges a server's replies to INFO and CLUSTER INFO, as a run does. For tests with arbitrary input.
 ///
 /// # Errors
-/// What is wrong with the server.
+/// The problem of the server.
 #[doc(hidden)]
 pub fn fuzz_parse(settings: &RedisSettings, answer: &str) -> Result<Vec<Sample>, String> {
     let info = Info::parse(answer);
@@ -187,9 +187,9 @@ pub fn fuzz_parse(settings: &RedisSettings, answer: &str) -> Result<Vec<Sample>,
         samples.extend(judge::cluster_samples(cluster));
         judge::cluster(cluster, settings).map_err(|problem| problem.to_string())?;
     }
-    let beside = Beside {
+    let extra = Extra {
         min_replicas: None,
         cluster: cluster.as_ref(),
     };
-    judge::warning(&info, beside, settings).map_or(Ok(samples), |problem| Err(problem.to_string()))
+    judge::warning(&info, extra, settings).map_or(Ok(samples), |problem| Err(problem.to_string()))
 }

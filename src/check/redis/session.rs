@@ -1,5 +1,5 @@
-//! Commands and their answers on one connection to a Redis server. The redis crate writes and parses them (RESP2); the
-//! parser is fed in the task of the run, so that cancelling the run ends all of it.
+//! Commands and replies on one connection to a Redis server. The redis crate encodes and parses them (RESP2). The parser runs
+//! in the task of the run, so cancelling the run ends everything.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -33,12 +33,12 @@ impl Command {
         }
     }
 
-    /// The name.
+    /// The name of the command.
     pub fn name(&self) -> &'static str {
         self.name
     }
 
-    /// The command with one more argument (or several, as the type has it).
+    /// Adds an argument (or several, depending on the type).
     #[must_use]
     pub fn arg(mut self, argument: impl ToRedisArgs) -> Self {
         self.command.arg(argument);
@@ -46,23 +46,23 @@ impl Command {
     }
 }
 
-/// Shows no argument, which may be a password.
+/// `Debug` shows no arguments, because they may contain a password.
 impl std::fmt::Debug for Command {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Command").field(&self.name).finish()
     }
 }
 
-/// What the server answers to a command: a value, or an error that names its kind in a first word in capitals.
+/// A server's reply to a command: a value, or an error whose first word, in capitals, is its kind.
 pub type Reply = Result<Value, ServerError>;
 
-/// A connection on which commands are sent and answered in order.
+/// A connection that sends commands and receives replies in order.
 pub struct Session {
     stream: Stream,
     parser: Parser,
-    /// Where the server is, for messages.
+    /// The server's address, for messages.
     at: String,
-    /// The names of the commands whose answers have not been read.
+    /// The names of the commands whose replies have not been read yet.
     pending: VecDeque<&'static str>,
 }
 
@@ -75,7 +75,7 @@ impl std::fmt::Debug for Session {
 }
 
 impl Session {
-    /// A session over a new connection.
+    /// Starts a session on a new connection.
     pub fn new(stream: Stream, at: String) -> Self {
         Self {
             stream,
@@ -85,15 +85,15 @@ impl Session {
         }
     }
 
-    /// Where the server is.
+    /// The server's address.
     pub fn at(&self) -> &str {
         &self.at
     }
 
-    /// Sends commands in one packet; each of them has an answer to be read, in the same order.
+    /// Sends commands in one packet. Each has a reply that must be read with [`Self::reply`], in the same order.
     ///
     /// # Errors
-    /// When the connection is broken.
+    /// The connection is broken.
     pub async fn send(&mut self, commands: &[Command], trace: &mut RunRecorder<'_>) -> Result<(), Problem> {
         let Some(first) = commands.first() else {
             return Ok(());
@@ -112,7 +112,7 @@ impl Session {
         };
         match sent.await {
             Ok(()) => Ok(()),
-            // A server that turns a client away says why before it closes.
+            // A server that rejects a client gives the reason before it closes the connection.
             Err(error) => match self.reply(trace).await {
                 Ok(Err(error)) => Err(self.refused(first.name, &error)),
                 _ => Err(self.broken(first.name, &error)),
@@ -120,14 +120,14 @@ impl Session {
         }
     }
 
-    /// The next answer. Where this is cancelled, what was read of it is kept, and it can be waited for again.
+    /// Waits for the next reply. If this is cancelled, a partly read reply is not lost: call it again.
     ///
     /// # Errors
-    /// Why there is none: the connection is broken, or what came is not in the protocol.
+    /// The connection is broken, or the data is not the Redis protocol.
     pub async fn reply(&mut self, trace: &mut RunRecorder<'_>) -> Result<Reply, Problem> {
         let name = self.pending.front().copied().unwrap_or("nothing");
         trace.at(Step::Doing(
-            format!("waiting for {}'s answer to {name}", self.at).into(),
+            format!("waiting for the response of {} to {name}", self.at).into(),
         ));
         let (stream, parser) = (&mut self.stream, &mut self.parser);
         let received = poll_fn(|cx| {
@@ -152,14 +152,16 @@ impl Session {
             }
             Err(Stopped::Broken(error)) => Err(self.broken(name, &error)),
             Err(Stopped::AtEnd) => {
-                let message =
-                    format_args!("{}: it closed the connection before the answer", self.doing(name));
+                let message = format_args!(
+                    "{}: the server closed the connection before its response",
+                    self.doing(name)
+                );
                 Err(Problem::new(Reason::Closed, message))
             }
             Err(Stopped::AtGarbage | Stopped::ToWait) => {
                 let message = format_args!(
-                    "{}: what came is not the Redis protocol: is this the port of another service, or of TLS \
-                     (then write rediss://)?",
+                    "{}: the response is not the Redis protocol: is this the port of another service, or a TLS port \
+                     (use rediss://)?",
                     self.doing(name)
                 );
                 Err(Problem::new(Reason::Protocol, message))
@@ -167,27 +169,27 @@ impl Session {
         }
     }
 
-    /// Sends one command and waits for its answer. No other answer may be outstanding.
+    /// Sends one command and waits for its reply. No other reply may be outstanding.
     ///
     /// # Errors
-    /// Why there is no answer.
+    /// Why there is no reply.
     pub async fn command(&mut self, command: Command, trace: &mut RunRecorder<'_>) -> Result<Reply, Problem> {
         self.send(&[command], trace).await?;
         self.reply(trace).await
     }
 
-    /// What an error that the server answered to a command means.
+    /// Converts the server's error reply to a problem.
     pub fn refused(&self, name: &'static str, error: &ServerError) -> Problem {
         fault::problem(&self.at, name, error)
     }
 
-    /// Whether every answer has been read.
+    /// Whether all replies have been read.
     pub fn is_answered(&self) -> bool {
         self.pending.is_empty()
     }
 
-    /// Whether every answer has been read, and nothing else has come since: a server that is still there says nothing
-    /// unasked. What the parser may have read too far is dropped.
+    /// Whether all replies have been read and nothing else has arrived: a server sends nothing unasked unless it closes the
+    /// connection. Drops bytes that the parser has read ahead.
     pub async fn is_idle(&mut self) -> bool {
         self.parser = Parser::new();
         let mut byte = [0];
@@ -216,19 +218,19 @@ impl Session {
     }
 }
 
-/// Why the parser got no more to read.
+/// Why the parser stopped reading.
 enum Stopped {
-    /// It did not ask for more: what it has is not the protocol.
+    /// It needs no more data: what it has is not the Redis protocol.
     AtGarbage,
-    /// Nothing more is there now.
+    /// No more data is available yet.
     ToWait,
     /// The server closed the connection.
     AtEnd,
-    /// The connection is broken, or more came than is allowed.
+    /// The connection is broken, or the read budget is exceeded.
     Broken(io::Error),
 }
 
-/// What is there of the stream now, for a parser that reads synchronously.
+/// Feeds available data of the stream to a parser that reads synchronously.
 struct Feed<'s, 'c, 'w> {
     stream: &'s mut Stream,
     cx: &'c mut Context<'w>,
@@ -246,7 +248,7 @@ impl Read for Feed<'_, '_, '_> {
         };
         match self.stopped {
             Stopped::AtGarbage => Ok(into.filled().len()),
-            // An error leaves what was parsed so far in the parser.
+            // After an error, the parser keeps what it has parsed so far.
             _ => Err(io::ErrorKind::WouldBlock.into()),
         }
     }

@@ -1,4 +1,4 @@
-//! What `MinIO` says about itself: whether the server is live, and whether its cluster has enough drives to take writes.
+//! `MinIO`'s health endpoints: whether the server is live, and whether its cluster has enough drives for writes.
 
 use http::StatusCode;
 use http::header::SERVER;
@@ -18,7 +18,7 @@ pub static LIVE: Family = Family {
     help: "1 if MinIO reports that the server is live (/minio/health/live), otherwise 0. Absent if not queried.",
 };
 
-/// Whether the cluster can take writes.
+/// Whether the cluster accepts writes.
 pub static CLUSTER_HEALTHY: Family = Family {
     name: "upkeep_s3_cluster_healthy",
     metric_type: MetricType::Gauge,
@@ -28,67 +28,70 @@ pub static CLUSTER_HEALTHY: Family = Family {
     help: "1 if MinIO reports write quorum (/minio/health/cluster), otherwise 0. Absent if not queried.",
 };
 
-struct Question {
+struct HealthEndpoint {
     path: &'static str,
     family: &'static Family,
     doing: &'static str,
-    no: &'static str,
+    /// The problem if the response is not 200.
+    failure: &'static str,
 }
 
-const QUESTIONS: [Question; 2] = [
-    Question {
+const ENDPOINTS: [HealthEndpoint; 2] = [
+    HealthEndpoint {
         path: "/minio/health/live",
         family: &LIVE,
-        doing: "asking MinIO whether it is live",
-        no: "it is not: see its log",
+        doing: "requesting MinIO's liveness",
+        failure: "the server is not live: check its log",
     },
-    Question {
+    HealthEndpoint {
         path: "/minio/health/cluster",
         family: &CLUSTER_HEALTHY,
-        doing: "asking MinIO for the health of its cluster",
-        no: "it has no write quorum: bring its missing drives or servers back",
+        doing: "requesting the health of MinIO's cluster",
+        failure: "the cluster has no write quorum: bring its missing drives or servers back",
     },
 ];
 
-/// Whether a server says that it is `MinIO`.
+/// Whether the server identifies itself as `MinIO`.
 pub fn is_minio(answer: &Answer) -> bool {
     let server = answer.headers.get(SERVER);
     server.is_some_and(|server| server.as_bytes().starts_with(b"MinIO"))
 }
 
-/// Asks both questions. Where it `is_sure` that this is `MinIO`, not to find the answers is a failure; else a proxy may keep
-/// them from us.
+/// Queries both endpoints. If `is_required`, a missing endpoint is a failure. Otherwise it is ignored, because a proxy may
+/// block it.
 ///
 /// # Errors
-/// The first bad answer, or why there is none.
-pub async fn ask(
+/// The first problem that an endpoint reports, or why there is no response.
+pub async fn query(
     client: &mut ApiClient,
     store: &Store,
-    is_sure: bool,
+    is_required: bool,
     trace: &mut RunRecorder<'_>,
 ) -> Result<(), Problem> {
     let mut result = Ok(());
-    for question in &QUESTIONS {
-        let Question { doing, family, .. } = question;
-        let Some(request) = store.plain(question.path) else {
+    for endpoint in &ENDPOINTS {
+        let HealthEndpoint { doing, family, .. } = endpoint;
+        let Some(request) = store.plain(endpoint.path) else {
             return Err(store.problem(Reason::Internal, doing, "the request could not be made"));
         };
         let status = client.request(request, doing, trace).await?.status;
         let problem = match status {
-            StatusCode::NOT_FOUND | StatusCode::FORBIDDEN | StatusCode::METHOD_NOT_ALLOWED if !is_sure => {
+            StatusCode::NOT_FOUND | StatusCode::FORBIDDEN | StatusCode::METHOD_NOT_ALLOWED
+                if !is_required =>
+            {
                 continue;
             }
             StatusCode::NOT_FOUND | StatusCode::FORBIDDEN | StatusCode::METHOD_NOT_ALLOWED => {
                 let what = format!(
-                    "{} answered {status}: let it through where a proxy stands before MinIO, or write health: none",
-                    question.path
+                    "{} responded with {status}: allow it in the proxy in front of MinIO, or set health: none",
+                    endpoint.path
                 );
                 result = result.and(Err(store.problem(Reason::Status, doing, &what)));
                 continue;
             }
             StatusCode::OK => None,
             status => {
-                let what = format!("{} ({} answered {status})", question.no, question.path);
+                let what = format!("{} ({} responded with {status})", endpoint.failure, endpoint.path);
                 Some(store.problem(Reason::State, doing, &what))
             }
         };

@@ -1,5 +1,5 @@
-//! The s3 check: does an object store accept a signed request, are the buckets there, and what does `MinIO` say about its own
-//! health. The response time lasts until the first answer to a signed request.
+//! The s3 check sends signed requests to an object store: for its buckets, or for the list of all buckets. It also queries
+//! `MinIO`'s health endpoints. The response time ends with the first response to a signed request.
 
 mod answer;
 mod clock;
@@ -31,10 +31,11 @@ pub static BUCKET_PRESENT: Family = Family {
 /// The families of s3 checks.
 pub const FAMILIES: &[&Family] = &[&BUCKET_PRESENT, &LIVE, &CLUSTER_HEALTHY, &CERTIFICATE_NOT_AFTER];
 
-/// The longest answer taken, in bytes.
+/// The maximum size of a response, in bytes.
 const MAX_BODY_BYTES: usize = 64 << 10;
-/// The longest list of all buckets taken, in bytes: some thousand buckets.
+/// The maximum size of the list of all buckets, in bytes: some thousand buckets.
 const MAX_LIST_BYTES: usize = 1 << 20;
+
 /// An s3 check.
 #[derive(Debug)]
 pub struct S3Check {
@@ -43,12 +44,12 @@ pub struct S3Check {
     client: ApiClient,
 }
 
-/// What the answers of a run have told beside what was asked.
+/// What the responses of a run show about the server.
 #[derive(Debug, Default)]
-struct Seen {
-    /// Whether the last request was answered at all.
-    is_answered: bool,
-    /// Whether the server says that it is `MinIO`.
+struct ServerFacts {
+    /// Whether the server responded to the last request.
+    has_responded: bool,
+    /// Whether the server identifies itself as `MinIO`.
     is_minio: bool,
 }
 
@@ -57,25 +58,25 @@ impl S3Check {
     pub fn new(settings: &S3Settings, shared: &Shared) -> Self {
         let endpoint = HostEndpoint::new(&shared.network, &settings.address, settings.preference)
             .with_tls(settings.tls.as_ref(), &[b"http/1.1"]);
-        let most = match settings.buckets.is_empty() {
+        let max_bytes = match settings.buckets.is_empty() {
             true => MAX_LIST_BYTES,
             false => MAX_BODY_BYTES,
         };
         Self {
             store: Store::new(settings),
-            client: ApiClient::new(endpoint.into(), settings.is_reusing, most),
+            client: ApiClient::new(endpoint.into(), settings.is_reusing, max_bytes),
             settings: settings.clone(),
         }
     }
 
-    /// Runs once.
+    /// Runs the check once.
     ///
     /// # Errors
-    /// The problem that made it fail.
+    /// The problem that makes the run fail.
     pub async fn run(&mut self, report: &mut Report) -> Result<(), Problem> {
         let mut trace = RunRecorder::new(report);
         self.client.begin();
-        let result = self.ask(&mut trace).await;
+        let result = self.query(&mut trace).await;
         if result.is_err() {
             self.client.close();
         }
@@ -83,59 +84,59 @@ impl S3Check {
         result
     }
 
-    async fn ask(&mut self, trace: &mut RunRecorder<'_>) -> Result<(), Problem> {
+    async fn query(&mut self, trace: &mut RunRecorder<'_>) -> Result<(), Problem> {
         let keys = Keys::read(&self.settings)?;
-        let mut seen = Seen::default();
-        let asked = match self.settings.buckets.is_empty() {
-            true => self.list(&keys, &mut seen, trace).await,
-            false => self.look(&keys, &mut seen, trace).await,
+        let mut facts = ServerFacts::default();
+        let result = match self.settings.buckets.is_empty() {
+            true => self.list_buckets(&keys, &mut facts, trace).await,
+            false => self.check_buckets(&keys, &mut facts, trace).await,
         };
-        let asks_health = match self.settings.health {
-            Health::Auto => seen.is_minio,
+        let queries_health = match self.settings.health {
+            Health::Auto => facts.is_minio,
             Health::Minio => true,
             Health::None => false,
         };
-        // A store that refuses requests may say here why; one that did not answer is not asked again.
-        if !asks_health || !seen.is_answered {
-            return asked;
+        // A store that refuses requests may report the cause here. A server that did not respond is not queried again.
+        if !queries_health || !facts.has_responded {
+            return result;
         }
-        let is_sure = self.settings.health == Health::Minio;
-        let health = health::ask(&mut self.client, &self.store, is_sure, trace).await;
-        asked.and(health)
+        let is_required = self.settings.health == Health::Minio;
+        let health = health::query(&mut self.client, &self.store, is_required, trace).await;
+        result.and(health)
     }
 
-    /// Lists all buckets: the request whose success depends on no bucket.
-    async fn list(
+    /// Lists all buckets. The success of this request depends on no single bucket.
+    async fn list_buckets(
         &mut self,
         keys: &Keys,
-        seen: &mut Seen,
+        facts: &mut ServerFacts,
         trace: &mut RunRecorder<'_>,
     ) -> Result<(), Problem> {
         let doing = "listing the buckets";
-        let answer = self.signed(None, keys, doing, seen, trace).await?;
+        let answer = self.send_signed(None, keys, doing, facts, trace).await?;
         match answer::judge(&answer, &self.store, None, doing) {
             Verdict::Accepted => Ok(()),
             Verdict::Refused(problem) => Err(problem),
             Verdict::NoBucket | Verdict::Denied => Err(self.store.problem(
                 Reason::Auth,
                 doing,
-                "the key may not do that (AccessDenied): allow it s3:ListAllMyBuckets, or write the buckets it is for under buckets",
+                "the key lacks permission (AccessDenied): allow it s3:ListAllMyBuckets, or list its buckets under buckets",
             )),
         }
     }
 
-    /// Asks for each bucket.
-    async fn look(
+    /// Checks that each configured bucket exists.
+    async fn check_buckets(
         &mut self,
         keys: &Keys,
-        seen: &mut Seen,
+        facts: &mut ServerFacts,
         trace: &mut RunRecorder<'_>,
     ) -> Result<(), Problem> {
         let (mut missing, mut denied) = (Vec::new(), Vec::new());
         let buckets = self.settings.buckets.clone();
         for bucket in &buckets {
-            let doing = format!("asking for the bucket {bucket}");
-            let answer = self.signed(Some(bucket), keys, &doing, seen, trace).await?;
+            let doing = format!("requesting the bucket {bucket}");
+            let answer = self.send_signed(Some(bucket), keys, &doing, facts, trace).await?;
             let is_present = match answer::judge(&answer, &self.store, Some(bucket), &doing) {
                 Verdict::Accepted => 1.0,
                 Verdict::NoBucket => {
@@ -155,20 +156,20 @@ impl S3Check {
             });
         }
         let not_allowed = format!(
-            "the key may not ask for the {} (AccessDenied): allow it s3:GetBucketLocation",
-            named(&denied)
+            "the key lacks permission for the {} (AccessDenied): allow it s3:GetBucketLocation",
+            bucket_names(&denied)
         );
-        let warn = |reason, what: &str| Some(self.store.problem(reason, "asking for the buckets", what));
+        let warn = |reason, what: &str| Some(self.store.problem(reason, "requesting the buckets", what));
         if denied.len() == buckets.len() {
-            // Nothing was accepted, so nothing shows that the key is good for anything.
+            // No request was accepted, so nothing shows that the keys are valid.
             return Err(self
                 .store
-                .problem(Reason::Auth, "asking for the buckets", &not_allowed));
+                .problem(Reason::Auth, "requesting the buckets", &not_allowed));
         }
         if !missing.is_empty() {
             let what = format!(
-                "it lacks the {}: make what is missing, or correct buckets",
-                named(&missing)
+                "the store does not have the {}: create what is missing, or correct buckets",
+                bucket_names(&missing)
             );
             trace.report.warning = warn(Reason::Missing, &what);
         } else if !denied.is_empty() {
@@ -177,34 +178,34 @@ impl S3Check {
         Ok(())
     }
 
-    /// A signed request for a bucket, or for all of them, and its answer.
-    async fn signed(
+    /// Sends a signed request for a bucket, or for the list of all, and returns the response.
+    async fn send_signed(
         &mut self,
         bucket: Option<&str>,
         keys: &Keys,
         doing: &str,
-        seen: &mut Seen,
+        facts: &mut ServerFacts,
         trace: &mut RunRecorder<'_>,
     ) -> Result<Answer, Problem> {
-        seen.is_answered = false;
+        facts.has_responded = false;
         let request = self.store.signed(bucket, keys, doing)?;
         let answer = self.client.request(request, doing, trace).await?;
         if trace.report.response_time.is_none() {
             trace.answered();
         }
-        seen.is_answered = true;
-        seen.is_minio = health::is_minio(&answer);
+        facts.has_responded = true;
+        facts.is_minio = health::is_minio(&answer);
         Ok(answer)
     }
 }
 
-/// `bucket a` or `buckets a, b`. The length of a message is bounded where it is made.
-fn named(buckets: &[&str]) -> String {
+/// `bucket a` or `buckets a, b`. [`Problem`] bounds the length of the message.
+fn bucket_names(buckets: &[&str]) -> String {
     let word = if buckets.len() == 1 { "bucket" } else { "buckets" };
     format!("{word} {}", buckets.join(", "))
 }
 
-/// The name of a document's outermost element, or the code of an error. For tests with arbitrary input.
+/// Returns the name of a document's root element, or the code of an error. For tests with arbitrary input.
 #[doc(hidden)]
 pub fn fuzz_parse(body: &[u8]) -> Option<&str> {
     match xml::read(body)? {

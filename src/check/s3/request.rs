@@ -16,21 +16,21 @@ use crate::config::secret::{Secret, SecretSource};
 use crate::model::{Problem, Reason, UsedSecrets};
 use crate::net::shortage;
 
-/// How long a signature is good for, in seconds: what S3 lets clocks differ by. A shorter life would fail where the clients
-/// that sign the headers of their requests, which is most of them, still work.
+/// The lifetime of a signature in seconds: the difference between clocks that S3 tolerates. With a shorter lifetime, this check
+/// would fail where most clients, which sign headers, still work.
 pub const LIFETIME: u64 = 15 * 60;
 
-/// Where requests go.
+/// The store to which requests are sent.
 #[derive(Clone, Debug)]
 pub struct Store {
     endpoint: Url,
     address: HostPort,
-    /// The region that requests are signed for.
+    /// The region in the signature.
     pub region: String,
     path_style: bool,
 }
 
-/// The keys as they are at one run. Without `Debug`, since they are secret.
+/// The keys of a run. Without `Debug`, because they are secret.
 pub struct Keys {
     access: Secret,
     secret: Secret,
@@ -38,10 +38,10 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// Reads them.
+    /// Reads the keys.
     ///
     /// # Errors
-    /// When one can't be read.
+    /// A key can't be read, or is empty.
     pub fn read(settings: &S3Settings) -> Result<Self, Problem> {
         let read = |name: &str, source: &SecretSource| match source.read_line() {
             Ok(secret) if secret.expose().is_empty() => Err(Problem::new(
@@ -65,7 +65,7 @@ impl Keys {
 }
 
 impl Store {
-    /// The store of these settings.
+    /// The store with these settings.
     pub fn new(settings: &S3Settings) -> Self {
         Self {
             endpoint: settings.endpoint.clone(),
@@ -75,16 +75,16 @@ impl Store {
         }
     }
 
-    /// A problem with the store.
+    /// A problem of the store.
     pub fn problem(&self, reason: Reason, doing: &str, what: &str) -> Problem {
         Problem::new(reason, format_args!("{}, {doing}: {what}", self.address))
     }
 
-    /// The request for a bucket's location, whose answer says cheaply whether it is there and, unlike that to a HEAD, why
-    /// not; or, without a bucket, for the list of all.
+    /// A signed request for a bucket's location, or for the list of all buckets. The location is cheap, and unlike a HEAD
+    /// request its response has an error code.
     ///
     /// # Errors
-    /// When it can't be made, which settings that were resolved do not lead to.
+    /// The request can't be created, which valid settings do not cause.
     pub fn signed(
         &self,
         bucket: Option<&str>,
@@ -92,9 +92,9 @@ impl Store {
         doing: &str,
     ) -> Result<Request<Full<Bytes>>, Problem> {
         self.signed_at(SystemTime::now(), bucket, keys)
-            .inspect(note_signature)
+            .inspect(record_signature)
             .and_then(|url| request(&url))
-            .ok_or_else(|| self.problem(Reason::Internal, doing, "the request could not be made"))
+            .ok_or_else(|| self.problem(Reason::Internal, doing, "the request could not be created"))
     }
 
     /// A request without a signature.
@@ -131,8 +131,8 @@ impl Store {
     }
 }
 
-/// Notes what a signature allows to whom sees it, for as long as it is good: the store may give it back.
-fn note_signature(url: &Url) {
+/// Records the signature as a secret. Whoever has it can use it until it expires, and the store may repeat it in an error.
+fn record_signature(url: &Url) {
     let signature = url.query_pairs().find(|(name, _)| name == "X-Amz-Signature");
     if let Some((_, signature)) = signature {
         UsedSecrets::record(&signature.as_ref().into());
@@ -141,7 +141,7 @@ fn note_signature(url: &Url) {
 
 fn request(url: &Url) -> Option<Request<Full<Bytes>>> {
     let host = url.host_str()?;
-    // The scheme's own port is left out, as it is in what is signed.
+    // The scheme's default port is omitted, as in the signature.
     let host = match url.port() {
         Some(port) => format!("{host}:{port}"),
         None => host.to_owned(),
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bucket_is_named_in_the_path_or_in_the_host() {
+    fn a_bucket_is_in_the_path_or_in_the_host() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_369_353_600);
         let url = |style| {
             let store = store("https://s3.example.org", style);
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn the_host_is_what_was_signed() {
+    fn the_host_header_matches_the_signature() {
         for (endpoint, host) in [
             ("http://minio:9000", "minio:9000"),
             ("http://minio:80", "minio"),

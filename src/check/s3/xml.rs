@@ -1,9 +1,9 @@
-//! What of a store's XML is of interest: the name of the outermost element and, of an error, its code and the region that the
-//! store is in. Other texts of an error may repeat the request with its signature, so they are not read.
+//! Parses a store's XML: the name of the root element and, for an error, its code and the region. Other texts of an error are
+//! ignored, because they may repeat the request with its signature.
 
 use xmlparser::{ElementEnd, Token, Tokenizer};
 
-/// The longest code or region, in bytes.
+/// The maximum length of a code or region, in bytes.
 const MAX_WORD: usize = 64;
 
 /// A document.
@@ -11,16 +11,16 @@ const MAX_WORD: usize = 64;
 pub enum Document<'x> {
     /// An error.
     Error {
-        /// Such as `NoSuchBucket`.
+        /// The code, such as `NoSuchBucket`.
         code: &'x str,
-        /// Where the store or the bucket is, if the error says so.
+        /// The region of the store or the bucket, if the error names it.
         region: Option<&'x str>,
     },
-    /// Anything else, by the name of its outermost element.
+    /// Any other document, by the name of its root element.
     Other(&'x str),
 }
 
-/// Reads a document; `None` where it is no XML, or an error without a code.
+/// Parses a document; `None` if it is not XML, or an error without a code.
 pub fn read(body: &[u8]) -> Option<Document<'_>> {
     let text = std::str::from_utf8(body).ok()?;
     let mut tokens = Tokenizer::from(text);
@@ -28,7 +28,7 @@ pub fn read(body: &[u8]) -> Option<Document<'_>> {
         match tokens.next()?.ok()? {
             Token::ElementStart { local, .. } => break local.as_str(),
             Token::Declaration { .. } | Token::Comment { .. } | Token::ProcessingInstruction { .. } => {}
-            // S3 has no document types, and a web page begins with one.
+            // S3 sends no document types, but web pages start with one.
             _ => return None,
         }
     };
@@ -57,7 +57,7 @@ pub fn read(body: &[u8]) -> Option<Document<'_>> {
     Some(Document::Error { code: code?, region })
 }
 
-/// A text that is a word, and may be shown.
+/// The text if it is a word that is safe to show.
 pub fn word(text: &str) -> Option<&str> {
     let text = text.trim();
     let is_word = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn errors_as_stores_write_them() {
+    fn errors_of_real_stores_are_parsed() {
         let minio = br#"<?xml version="1.0" encoding="UTF-8"?>
 <Error><Code>NoSuchBucket</Code><Message>The specified bucket does not exist</Message><BucketName>raw</BucketName></Error>"#;
         let code = |code| Document::Error { code, region: None };
@@ -82,7 +82,7 @@ mod tests {
             region: Some("eu-west-1"),
         };
         assert_eq!(read(aws), Some(expected));
-        // Only the error's own code counts.
+        // A nested code is ignored.
         let nested = b"<Error><Code>A</Code><Inner><Code>B</Code></Inner><Empty/></Error>";
         assert_eq!(read(nested), Some(code("A")));
         assert_eq!(
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_document_of_s3() {
+    fn other_texts_are_not_documents() {
         for text in [
             "",
             "fine",

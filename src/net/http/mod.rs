@@ -2,11 +2,13 @@
 //! proxies share.
 
 mod authorization;
+mod date;
 mod early_response;
 mod exchange;
 mod frames;
 mod http2_driver;
 
 pub use self::authorization::authorization;
+pub use self::date::date;
 pub use self::early_response::{EarlyResponse, is_gone};
 pub use self::exchange::{Driver, Exchange, MAX_HEAD_BYTES, RequestBody, Unanswered, drive, problem};

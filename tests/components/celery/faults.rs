@@ -1,4 +1,4 @@
-//! What is no broker, and what is no worker.
+//! Servers that are not brokers, and answers that do not come from workers.
 
 use std::time::Duration;
 
@@ -14,14 +14,14 @@ use crate::common::redis::Redis;
 use crate::common::targets::Target;
 
 #[tokio::test]
-async fn what_is_no_broker() {
+async fn servers_that_are_not_brokers() {
     for scheme in ["redis", "amqp"] {
         let at = |address: &dyn std::fmt::Display| format!("{scheme}://me:s3cret@{address}");
         let run_at = async |address: &dyn std::fmt::Display| {
             let mut check = celery(&at(address), "");
             let ran = run!(check, DEADLINE);
-            let said = format!("{:?} {:?} {check:?}", ran.result, ran.report);
-            assert!(!said.contains("s3cret"), "{said}");
+            let shown = format!("{:?} {:?} {check:?}", ran.result, ran.report);
+            assert!(!shown.contains("s3cret"), "{shown}");
             assert_eq!(ran.workers(), None);
             assert_eq!(ran.value("upkeep_celery_min_workers", None), Some(1.0));
             ran
@@ -67,7 +67,7 @@ async fn what_is_no_broker() {
     endless.freed().await;
 }
 
-/// The message that pushes an answer as a worker would, by way of the broker's own client.
+/// An answer to a ping as a worker would send it.
 fn answer(ping: &Value, worker: &str) -> String {
     let body = json!({ worker: { "ok": "pong" } }).to_string();
     let envelope = json!({
@@ -79,7 +79,7 @@ fn answer(ping: &Value, worker: &str) -> String {
     envelope.to_string()
 }
 
-/// Waits for a ping and pushes these answers, and another one that never ends where asked for.
+/// Waits for a ping and sends these answers, and an additional message if given.
 fn impostor(redis: &Redis, names: Vec<String>, extra: Vec<String>) -> std::thread::JoinHandle<()> {
     let client = redis::Client::open(redis.url("", 1)).unwrap();
     let mut listening = client.get_connection().unwrap();
@@ -107,7 +107,7 @@ fn impostor(redis: &Redis, names: Vec<String>, extra: Vec<String>) -> std::threa
 }
 
 #[tokio::test]
-async fn what_claims_to_be_workers_is_bounded() {
+async fn answers_and_names_of_workers_are_bounded() {
     let redis = Redis::start(&[]).await;
     let long = "x".repeat(200);
     let names: Vec<String> = (0..1500).map(|number| format!("w{number:04}@{long}")).collect();
@@ -129,7 +129,7 @@ async fn what_claims_to_be_workers_is_bounded() {
 }
 
 #[tokio::test]
-async fn answers_that_are_none_do_not_count() {
+async fn invalid_answers_do_not_count() {
     let redis = Redis::start(&[]).await;
     let huge = format!("{{\"body\": \"{}\"}}", "x".repeat(5000));
     let stale =
@@ -137,13 +137,13 @@ async fn answers_that_are_none_do_not_count() {
     for (extra, told) in [
         (
             huge,
-            "an answer is not counted: it has 5012 bytes, and at most 4096 are read",
+            "an unreadable answer was ignored: it has 5012 bytes, the limit is 4096",
         ),
         (
             "PONG".to_owned(),
-            "it is not in the envelope of Celery's Redis transport",
+            "not a valid message of Celery's Redis transport",
         ),
-        (stale, "1 listen at the broker"),
+        (stale, "listening workers: 1"),
     ] {
         let mut check = celery(&redis.url("", 1), ", reply_timeout: 300ms");
         let thread = impostor(&redis, Vec::new(), vec![extra.clone()]);
@@ -152,7 +152,7 @@ async fn answers_that_are_none_do_not_count() {
         assert_eq!(ran.workers(), Some(0.0));
         let problem = ran.result.unwrap().unwrap_err();
         assert!(problem.message().contains(told), "{problem}");
-        // One that is right counts beside it.
+        // A valid answer counts in addition to the invalid one.
         let thread = impostor(&redis, vec!["new@test".to_owned()], vec![extra]);
         let ran = run!(check, DEADLINE);
         thread.join().unwrap();
@@ -179,5 +179,5 @@ async fn a_monitor_needs_few_permissions() {
     assert_eq!(ran.messages("celery"), Some(0.0));
     allow("+select +del +sadd +srem +sscan +brpop +llen");
     let ran = run!(celery(&url, ""), Duration::from_secs(5));
-    ran.failed(Reason::Auth, "PUBLISH: the user may not do that");
+    ran.failed(Reason::Auth, "PUBLISH: the user lacks permission");
 }

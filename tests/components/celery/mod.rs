@@ -16,15 +16,15 @@ use crate::common::ran::{Ran, check, run};
 /// A run's deadline: the default one.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// How long a worker may take to come back to its broker: it waits longer after each attempt.
+/// How long a worker may take to reconnect to its broker: it waits longer after each attempt.
 const RECONNECT: Duration = Duration::from_secs(60);
 
-/// A check of the broker at `url` with more keys.
+/// A check of the broker at `url` with additional keys.
 fn celery(url: &str, more: &str) -> Check {
     check(&format!("kind: celery, broker_url: \"{url}\"{more}"))
 }
 
-/// How many connections to this local port the checks have: the workers' are those of other processes.
+/// The number of connections from this process to a local port. Workers are other processes.
 fn connections_to(port: u16) -> usize {
     let links = std::fs::read_dir("/proc/self/fd").unwrap();
     let sockets: HashSet<String> = links
@@ -49,7 +49,7 @@ fn connections_to(port: u16) -> usize {
         .count()
 }
 
-/// Runs until that succeeds.
+/// Repeats runs until one succeeds.
 async fn succeeds(check: &mut Check, what: &str) -> Ran {
     let begun = std::time::Instant::now();
     loop {
@@ -67,7 +67,7 @@ impl Ran {
         self.value("upkeep_celery_workers", None)
     }
 
-    /// Whether this worker answered; absent where it is not known.
+    /// Whether this worker answered; `None` if it is not known.
     fn is_up(&self, worker: &str) -> Option<f64> {
         self.value("upkeep_celery_worker_up", Some(worker))
     }
@@ -76,7 +76,7 @@ impl Ran {
         self.value("upkeep_celery_queue_messages", Some(queue))
     }
 
-    /// Was cut off while it did this.
+    /// Asserts that the run was cancelled during this step.
     #[track_caller]
     fn step(&self, step: &str) -> &Self {
         assert_eq!(self.result, None);
@@ -84,7 +84,7 @@ impl Ran {
         self
     }
 
-    /// Succeeded with a warning of this reason, which says this.
+    /// Asserts that the run succeeded with a warning of this reason that contains the text.
     #[track_caller]
     fn warned(&self, reason: Reason, text: &str) -> &Self {
         self.succeeded();
@@ -94,7 +94,7 @@ impl Ran {
         self
     }
 
-    /// Succeeded without a warning.
+    /// Asserts that the run succeeded without a warning.
     #[track_caller]
     fn fine(&self) -> &Self {
         self.succeeded();

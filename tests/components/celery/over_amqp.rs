@@ -1,4 +1,4 @@
-//! Over RabbitMQ, each test in a virtual host of its own.
+//! Celery checks over RabbitMQ. Each test has its own virtual host.
 
 use std::time::Duration;
 
@@ -7,19 +7,19 @@ use upkeep_exporter::model::Reason;
 
 use super::{DEADLINE, celery, succeeds};
 use crate::common::celery::App;
-use crate::common::rabbitmq::{RabbitMq, alone, beside_others};
+use crate::common::rabbitmq::{RabbitMq, exclusive_broker, shared_broker};
 use crate::common::ran::{SHORT, run};
 use crate::common::servers::eventually;
 
 /// The password of tenants.
 const PASSWORD: &str = "s3cret";
 
-/// The broker as a user sees it, at this virtual host.
+/// The URL of the broker for this user and virtual host.
 fn at(broker: &RabbitMq, user: &str, password: &str, vhost: &str) -> String {
     format!("amqp://{user}:{password}@127.0.0.1:{}/{vhost}", broker.port)
 }
 
-/// Makes a tenant; the broker as it sees it.
+/// Creates a tenant and returns its URL.
 fn url(broker: &RabbitMq, tenant: &str) -> String {
     broker.tenant(tenant, PASSWORD, "");
     at(broker, tenant, PASSWORD, tenant)
@@ -34,16 +34,16 @@ fn queues(broker: &RabbitMq, vhost: &str) -> String {
 
 #[tokio::test]
 async fn workers_answer_come_and_go() {
-    let (_use, broker) = beside_others().await;
+    let (_use, broker) = shared_broker().await;
     let tenant = "celery_workers";
     let url = url(&broker, tenant);
     let keys = ", expected_workers: 2, queues: [celery, { name: slow, max_messages: 1 }]";
     let mut check = celery(&url, keys);
-    // No worker was ever there: nothing is made in the broker for it, and nothing to wait for.
+    // No worker has ever run: the check creates nothing in the broker and does not wait.
     let ran = run!(check, DEADLINE);
     ran.failed(
         Reason::Missing,
-        "no worker answered the ping within 1s; nobody listens at celery.pidbox",
+        "no worker answered the ping within 1s; no worker listens on celery.pidbox",
     )
     .unanswered();
     assert_eq!(ran.workers(), Some(0.0));
@@ -55,10 +55,7 @@ async fn workers_answer_come_and_go() {
     two.ready().await;
     let before = queues(&broker, tenant);
     let ran = run!(check, DEADLINE);
-    ran.warned(
-        Reason::Missing,
-        "the queue slow: there is no such queue at the broker",
-    );
+    ran.warned(Reason::Missing, "the queue slow: not found on the broker");
     assert_eq!(ran.workers(), Some(2.0));
     assert_eq!(
         (ran.is_up("one@test"), ran.is_up("two@test")),
@@ -70,7 +67,7 @@ async fn workers_answer_come_and_go() {
     let ran = run!(check, DEADLINE);
     ran.warned(
         Reason::Limit,
-        "the queue slow has 2 messages, at most 1 are allowed",
+        "the queue slow has 2 messages, the limit (max_messages) is 1",
     );
     assert_eq!(ran.messages("slow"), Some(2.0));
 
@@ -78,7 +75,7 @@ async fn workers_answer_come_and_go() {
     let ran = run!(check, DEADLINE);
     ran.warned(
         Reason::Missing,
-        "1 of 2 expected workers answered the ping (one@test); not answering: two@test; 2 listen at the broker",
+        "1 of 2 expected workers answered the ping (one@test); not answering: two@test; listening workers: 2",
     );
     assert_eq!(
         (ran.is_up("one@test"), ran.is_up("two@test")),
@@ -105,8 +102,8 @@ async fn workers_answer_come_and_go() {
 }
 
 #[tokio::test]
-async fn two_workers_are_asked_each_second_at_little_cost() {
-    let (_use, broker) = beside_others().await;
+async fn pings_every_second_are_fast() {
+    let (_use, broker) = shared_broker().await;
     let tenant = "celery_often";
     let url = url(&broker, tenant);
     let app = App::new(&url, "{}");
@@ -116,18 +113,18 @@ async fn two_workers_are_asked_each_second_at_little_cost() {
     let before = queues(&broker, tenant);
     let mut check = celery(&url, "");
     let mut took = Duration::ZERO;
-    // Nothing says that there are two: the first run looks around and hears of both.
+    // The broker does not report how many workers there are: the first run discovers both.
     for run in 0..20 {
         let ran = run!(check, DEADLINE);
         ran.fine();
         assert_eq!(ran.workers(), Some(2.0), "run {run}");
         took += ran.took;
     }
-    // Far less than the second that answers are collected for at most; a busy machine may delay single ones.
+    // Far below the second for which a run collects answers at most. A busy machine may delay single runs.
     assert!(took < Duration::from_secs(5), "{took:?} for 20 runs");
     assert_eq!(queues(&broker, tenant), before);
     drop((one, two));
-    // The connection of the check alone.
+    // Only the connection of the check is left.
     broker.connections(tenant, 1).await;
     let mut fresh = celery(&url, ", reuse_connection: false, reply_timeout: 100ms");
     run!(fresh, DEADLINE).failed(Reason::Missing, "no worker answered");
@@ -137,7 +134,7 @@ async fn two_workers_are_asked_each_second_at_little_cost() {
 
 #[tokio::test]
 async fn a_cancelled_run_leaves_nothing() {
-    let (_use, broker) = beside_others().await;
+    let (_use, broker) = shared_broker().await;
     let tenant = "celery_cancelled";
     let url = url(&broker, tenant);
     let app = App::new(&url, "{}");
@@ -147,8 +144,7 @@ async fn a_cancelled_run_leaves_nothing() {
     let before = queues(&broker, tenant);
     worker.server.signal(Signal::STOP);
     for _ in 0..3 {
-        run!(check, Duration::from_millis(700))
-            .step("waiting for answers of workers: 0 of at least 1 so far");
+        run!(check, Duration::from_millis(700)).step("waiting for workers: 0 of at least 1 have answered");
     }
     eventually(
         "the connection is closed, and its queue with it",
@@ -157,13 +153,13 @@ async fn a_cancelled_run_leaves_nothing() {
     )
     .await;
     worker.server.signal(Signal::CONT);
-    succeeds(&mut check, "the worker goes on").await;
+    succeeds(&mut check, "the worker continues").await;
     assert_eq!(queues(&broker, tenant), before);
 }
 
 #[tokio::test]
 async fn a_monitor_needs_few_permissions() {
-    let (_use, broker) = beside_others().await;
+    let (_use, broker) = shared_broker().await;
     let tenant = "celery_monitor";
     let url = url(&broker, tenant);
     let app = App::new(&url, "{}");
@@ -192,15 +188,15 @@ async fn a_monitor_needs_few_permissions() {
 }
 
 #[tokio::test]
-async fn a_broker_that_fails_has_its_own_reasons() {
-    let (_use, broker) = alone().await;
+async fn failures_of_the_broker_have_their_own_reasons() {
+    let (_use, broker) = exclusive_broker().await;
     let tenant = "celery_faults";
     let url = url(&broker, tenant);
     let mut wrong = celery(&at(&broker, tenant, "wr0ng", tenant), "");
     let ran = run!(wrong, DEADLINE);
     ran.failed(Reason::Auth, "403 ACCESS_REFUSED").unanswered();
-    let said = format!("{:?} {:?} {wrong:?}", ran.result, ran.report);
-    assert!(!said.contains("wr0ng"), "{said}");
+    let shown = format!("{:?} {:?} {wrong:?}", ran.result, ran.report);
+    assert!(!shown.contains("wr0ng"), "{shown}");
     assert_eq!(ran.workers(), None);
     let nowhere = at(&broker, tenant, PASSWORD, "nowhere");
     run!(celery(&nowhere, ""), DEADLINE).failed(Reason::Missing, "vhost nowhere not found");
@@ -223,11 +219,11 @@ async fn a_broker_that_fails_has_its_own_reasons() {
     for _ in 0..2 {
         let ran = run!(secured, DEADLINE);
         ran.fine();
-        assert!(ran.not_after().is_some(), "over the kept connection too");
+        assert!(ran.not_after().is_some(), "also on a reused connection");
     }
     broker.alarm("memory", true).await;
     let ran = run!(check, Duration::from_secs(4));
-    ran.failed(Reason::State, "the broker takes no messages at present");
+    ran.failed(Reason::State, "the broker currently accepts no messages");
     assert_eq!(ran.workers(), None);
     broker.alarm("memory", false).await;
     succeeds(&mut check, "the alarm is over").await;
@@ -236,7 +232,7 @@ async fn a_broker_that_fails_has_its_own_reasons() {
     run!(check, SHORT).hung("opening a channel");
     run!(check, SHORT).hung("waiting for the broker's greeting");
     broker.signal(Signal::CONT);
-    succeeds(&mut check, "the broker goes on").await;
+    succeeds(&mut check, "the broker continues").await;
 
     broker.kill();
     run!(check, DEADLINE)
@@ -245,7 +241,7 @@ async fn a_broker_that_fails_has_its_own_reasons() {
     broker.restart().await;
     succeeds(&mut check, "the worker is back after the broker").await;
     drop(worker);
-    // Restarted between two runs: the one that answers now is asked.
+    // The broker restarted between two runs, so the run uses a new connection.
     broker.kill();
     broker.restart().await;
     run!(check, DEADLINE).failed(Reason::Missing, "no worker answered");

@@ -1,4 +1,4 @@
-//! Over Redis.
+//! Celery checks over Redis.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ fn url(redis: &Redis) -> String {
     redis.url("", 1)
 }
 
-/// Every key with what it holds, sorted.
+/// Every key with its value, sorted.
 fn keys(redis: &Redis) -> Vec<String> {
     let keys = redis.cli(&["-n", "1", "keys", "*"]);
     let mut keys: Vec<String> = keys.lines().map(str::to_owned).collect();
@@ -50,7 +50,7 @@ async fn workers_answer_come_and_go() {
     let ran = run!(check, DEADLINE);
     ran.warned(
         Reason::Missing,
-        "1 of 2 expected workers answered the ping (one@test); not answering: two@test; 2 listen",
+        "1 of 2 expected workers answered the ping (one@test); not answering: two@test; listening workers: 2",
     );
     assert_eq!(ran.workers(), Some(1.0));
     assert_eq!(
@@ -83,7 +83,7 @@ async fn workers_answer_come_and_go() {
     drop((one, two));
 
     let ran = run!(check, DEADLINE);
-    ran.failed(Reason::Missing, "no worker answered the ping within 1s; not answering: one@test, two@test; nobody listens at celery.pidbox")
+    ran.failed(Reason::Missing, "no worker answered the ping within 1s; not answering: one@test, two@test; no worker listens on celery.pidbox")
         .unanswered();
     assert_eq!(ran.workers(), Some(0.0));
     assert_eq!(ran.is_up("one@test"), Some(0.0));
@@ -91,14 +91,14 @@ async fn workers_answer_come_and_go() {
 }
 
 #[tokio::test]
-async fn two_workers_are_asked_each_second_at_little_cost() {
+async fn pings_every_second_are_fast() {
     let redis = Redis::start(&[]).await;
     let app = App::new(&url(&redis), "{}");
     let (one, two) = (app.worker("one"), app.worker("two"));
     one.ready().await;
     two.ready().await;
     let mut check = celery(&url(&redis), "");
-    // Nothing says that there are two: the first run hears of both.
+    // The configuration does not say how many workers there are: the first run waits for both.
     let mut took = Duration::ZERO;
     for run in 0..20 {
         let ran = run!(check, DEADLINE);
@@ -107,7 +107,7 @@ async fn two_workers_are_asked_each_second_at_little_cost() {
         took += ran.took;
         assert_eq!(connections_to(redis.port()), 1, "run {run}");
     }
-    // Far less than the second that answers are collected for at most; a busy machine may delay single ones.
+    // Far below the second for which a run collects answers at most. A busy machine may delay single runs.
     assert!(took < Duration::from_secs(5), "{took:?} for 20 runs");
     drop(check);
     eventually("the connection is closed", DEADLINE, || async {
@@ -118,14 +118,14 @@ async fn two_workers_are_asked_each_second_at_little_cost() {
     for _ in 0..3 {
         run!(fresh, DEADLINE).fine();
     }
-    eventually("no connection is kept", DEADLINE, || async {
+    eventually("no connection is left", DEADLINE, || async {
         (connections_to(redis.port()) == 0).then_some(())
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_solo_worker_that_runs_a_task_does_not_answer() {
+async fn a_solo_worker_does_not_answer_during_a_task() {
     let redis = Redis::start(&[]).await;
     let app = App::new(&url(&redis), "{}");
     let worker = app.ready_worker("one").await;
@@ -134,8 +134,9 @@ async fn a_solo_worker_that_runs_a_task_does_not_answer() {
     let mut check = celery(&url(&redis), ", reply_timeout: 500ms");
     run!(check, DEADLINE).failed(
         Reason::Missing,
-        "no worker answered the ping within 500ms; 1 listen at the broker; a worker that is stopped or hangs, that runs a \
-         task in a solo pool, or that does not accept json, pickle, msgpack, yaml (accept_content) does not answer",
+        "no worker answered the ping within 500ms; listening workers: 1; check the worker's log: a worker does not \
+         answer if it is stopped, hangs, runs a task in a solo pool, or does not accept json, pickle, msgpack, yaml \
+         (accept_content)",
     );
     succeeds(&mut check, "the task ends").await;
     assert!(worker.server.log().contains("succeeded"));
@@ -153,7 +154,7 @@ async fn messages_of_all_priorities_are_counted() {
     let ran = run!(check, DEADLINE);
     ran.warned(
         Reason::Limit,
-        "the queue slow has 5 messages, at most 4 are allowed",
+        "the queue slow has 5 messages, the limit (max_messages) is 4",
     );
     assert_eq!(ran.messages("slow"), Some(5.0));
     assert_eq!(
@@ -164,10 +165,10 @@ async fn messages_of_all_priorities_are_counted() {
         ran.value("upkeep_celery_queue_messages_limit", Some("slow")),
         Some(4.0)
     );
-    // A queue is long above all when nobody takes from it.
+    // Lengths are reported although no worker runs.
     drop(worker);
     let ran = run!(check, DEADLINE);
-    ran.failed(Reason::Missing, "nobody listens");
+    ran.failed(Reason::Missing, "no worker listens");
     assert_eq!(ran.messages("slow"), Some(5.0));
     redis.cli(&["-n", "1", "set", "none", "text"]);
     let ran = run!(check, DEADLINE);
@@ -175,7 +176,7 @@ async fn messages_of_all_priorities_are_counted() {
 }
 
 #[tokio::test]
-async fn transport_options_are_followed() {
+async fn transport_options_are_respected() {
     let redis = Redis::start(&[]).await;
     let conf = r#"{"control_exchange": "shopctl", "broker_transport_options":
         {"global_keyprefix": "shop:", "fanout_prefix": "/x{db}.", "sep": ":"}}"#;
@@ -187,19 +188,20 @@ async fn transport_options_are_followed() {
     ran.fine();
     assert_eq!(ran.messages("slow"), Some(1.0));
     let others = ", global_keyprefix: \"shop:\", control_exchange: shopctl, reply_timeout: 100ms";
-    run!(celery(&url(&redis), others), DEADLINE).failed(Reason::Missing, "nobody listens at shopctl.pidbox");
+    run!(celery(&url(&redis), others), DEADLINE)
+        .failed(Reason::Missing, "no worker listens on shopctl.pidbox");
 }
 
 #[tokio::test]
-async fn a_broker_that_fails_has_its_own_reasons() {
+async fn failures_of_the_broker_have_their_own_reasons() {
     let mut redis = Redis::with_password("right", &[]).await;
     let broker = redis.url(":right@", 1);
     let mut wrong = celery(&redis.url(":wr0ng@", 1), "");
     let ran = run!(wrong, DEADLINE);
-    ran.failed(Reason::Auth, "the server refuses the password")
+    ran.failed(Reason::Auth, "the server rejects the password")
         .unanswered();
-    let said = format!("{:?} {:?} {wrong:?}", ran.result, ran.report);
-    assert!(!said.contains("wr0ng"), "{said}");
+    let shown = format!("{:?} {:?} {wrong:?}", ran.result, ran.report);
+    assert!(!shown.contains("wr0ng"), "{shown}");
     assert_eq!(ran.workers(), None);
     assert_eq!(ran.value("upkeep_celery_min_workers", None), Some(1.0));
 
@@ -209,7 +211,7 @@ async fn a_broker_that_fails_has_its_own_reasons() {
     run!(check, DEADLINE).fine();
     redis.signal(Signal::STOP);
     let ran = run!(check, SHORT);
-    ran.hung("waiting for 127.0.0.1:");
+    ran.hung("waiting for the response of 127.0.0.1:");
     redis.signal(Signal::CONT);
     run!(check, DEADLINE).fine();
 
@@ -219,14 +221,14 @@ async fn a_broker_that_fails_has_its_own_reasons() {
         .unanswered();
     redis.restart().await;
     succeeds(&mut check, "the worker is back after the broker").await;
-    // Restarted between two runs: the one that answers now is asked.
+    // The broker restarted between two runs, so the run uses a new connection.
     redis.restart().await;
     drop(worker);
     run!(check, DEADLINE).failed(Reason::Missing, "no worker answered");
 }
 
 #[tokio::test]
-async fn a_broker_that_hangs_while_answers_are_awaited_times_out() {
+async fn a_broker_that_hangs_during_the_wait_for_answers_times_out() {
     let redis = Redis::start(&[]).await;
     let mut check = celery(&url(&redis), ", reply_timeout: 200ms");
     let stop = async {
@@ -235,13 +237,13 @@ async fn a_broker_that_hangs_while_answers_are_awaited_times_out() {
     };
     let (ran, ()) = tokio::join!(async { run!(check, Duration::from_secs(2)) }, stop);
     assert_eq!(ran.result, None);
-    assert!(ran.report.step.contains("answer to BRPOP"), "{}", ran.report.step);
+    assert!(ran.report.step.contains("to BRPOP"), "{}", ran.report.step);
     assert_eq!(ran.workers(), None);
     redis.signal(Signal::CONT);
 }
 
 #[tokio::test]
-async fn a_cancelled_run_leaves_nothing_that_grows() {
+async fn data_left_by_cancelled_runs_does_not_grow() {
     let redis = Redis::start(&[]).await;
     let app = App::new(&url(&redis), "{}");
     let worker = app.ready_worker("one").await;
@@ -250,14 +252,14 @@ async fn a_cancelled_run_leaves_nothing_that_grows() {
     for _ in 0..3 {
         worker.server.signal(Signal::STOP);
         let ran = run!(check, SHORT);
-        ran.hung("waiting for answers of workers: 0 of at least 1 so far");
+        ran.hung("waiting for workers: 0 of at least 1 have answered");
         worker.server.signal(Signal::CONT);
         eventually("the connection is closed", DEADLINE, || async {
             (connections_to(redis.port()) == 0).then_some(())
         })
         .await;
-        // The late answer makes a list; the set of bindings is there for it.
-        eventually("the late answer has come", DEADLINE, || async {
+        // The late answer creates a list, because the set of bindings still exists.
+        eventually("the late answer has arrived", DEADLINE, || async {
             (keys(&redis).len() == before.len() + 2).then_some(())
         })
         .await;
@@ -269,7 +271,7 @@ async fn a_cancelled_run_leaves_nothing_that_grows() {
 }
 
 #[tokio::test]
-async fn what_a_check_left_that_is_gone_is_removed_hours_later() {
+async fn data_of_deleted_checks_is_removed_hours_later() {
     let redis = Redis::start(&[]).await;
     let app = App::new(&url(&redis), "{}");
     let _worker = app.ready_worker("one").await;

@@ -1,11 +1,11 @@
-//! What servers refuse, and what is told about it.
+//! Refusals of real servers, and their messages.
 
 use rustix::process::Signal;
 
 use super::*;
 
 #[tokio::test]
-async fn every_refused_login_has_its_reason_and_keeps_its_secret() {
+async fn refused_logins_have_reasons_and_hide_secrets() {
     let server = Postgres::start("");
     let port = server.port;
     let with = |user: &str, database: &str, options: &str| {
@@ -19,7 +19,7 @@ async fn every_refused_login_has_its_reason_and_keeps_its_secret() {
             with("app:wrong-hunter2", "app", ""),
             "",
             Reason::Auth,
-            "logging in: password authentication failed for user \"app\" (SQLSTATE 28P01): check the user and its password",
+            "logging in: password authentication failed for user \"app\" (SQLSTATE 28P01): check the user and the password",
         ),
         (
             with("app", "app", ""),
@@ -34,7 +34,7 @@ async fn every_refused_login_has_its_reason_and_keeps_its_secret() {
             Reason::Auth,
             "SQLSTATE 28P01",
         ),
-        // By SCRAM a server does not tell who exists.
+        // With SCRAM, a server does not reveal which users exist.
         (
             with("nobody:wrong-hunter2", "app", ""),
             "",
@@ -45,7 +45,7 @@ async fn every_refused_login_has_its_reason_and_keeps_its_secret() {
             with("app", "app", ""),
             "",
             Reason::Auth,
-            "the server asks for a password and there is none: set password_file",
+            "the server requires a password: set password_file",
         ),
         (
             with("app:app-password", "absent", ""),
@@ -63,7 +63,7 @@ async fn every_refused_login_has_its_reason_and_keeps_its_secret() {
             with("app:app-password", "app", "").replace("disable", "require"),
             "",
             Reason::Tls,
-            "the server does not do TLS: set ssl = on",
+            "the server does not support TLS: set ssl = on",
         ),
     ] {
         let ran = once(&url, keys).await;
@@ -102,14 +102,14 @@ async fn every_refused_login_has_its_reason_and_keeps_its_secret() {
 }
 
 #[tokio::test]
-async fn a_rotated_password_needs_no_reload_and_an_old_one_is_noticed() {
+async fn a_rotated_password_needs_no_reload() {
     let server = Postgres::start("");
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "app-password\n").unwrap();
     let keys = format!("password_file: {}", file.path().display());
     let mut check = postgres(&server.url("app", ""), &keys);
     run!(check, LONG).succeeded();
-    // The role allows one session, so the old one must have ended before the new one begins.
+    // The role allows one session, so the old one must end before the new one starts.
     server.sql("ALTER ROLE app CONNECTION LIMIT 1 PASSWORD 'second'");
     for round in 0..5 {
         let password = format!("second{}", "x".repeat(round));
@@ -129,7 +129,7 @@ async fn a_rotated_password_needs_no_reload_and_an_old_one_is_noticed() {
 }
 
 #[tokio::test]
-async fn too_many_connections_are_a_warning_first_and_a_failure_then() {
+async fn too_many_connections_are_first_a_warning_and_then_a_failure() {
     let server = Postgres::start("max_connections = 8\nsuperuser_reserved_connections = 2");
     let mut checks = Vec::new();
     for count in 1..=6 {
@@ -165,13 +165,13 @@ async fn too_many_connections_are_a_warning_first_and_a_failure_then() {
 }
 
 #[tokio::test]
-async fn a_frozen_server_is_a_timeout_that_says_where_and_a_stopping_one_says_so() {
+async fn a_stopped_server_is_a_timeout_and_a_server_that_shuts_down_is_a_failure() {
     let mut server = Postgres::start("");
     let mut kept = postgres(&server.app(), "");
     run!(kept, LONG).succeeded();
     server.freeze();
-    run!(kept, SHORT).hung("waiting for the answer to SELECT 1");
-    // The system accepts for the server.
+    run!(kept, SHORT).hung("waiting for the response to SELECT 1");
+    // The kernel accepts the connection for the stopped server.
     run!(kept, SHORT).hung("waiting for 127.0.0.1:");
     let mut plain = postgres(&format!("{}?sslmode=disable", server.app()), "");
     run!(plain, SHORT).hung("logging in to postgres://127.0.0.1:");
@@ -179,10 +179,10 @@ async fn a_frozen_server_is_a_timeout_that_says_where_and_a_stopping_one_says_so
     run!(kept, LONG).succeeded();
     drop(plain);
 
-    // A smart shutdown waits for the kept session, and lets nobody in.
+    // A smart shutdown waits for the open session, and accepts no new ones.
     server.signal(Signal::TERM);
     let mut new = postgres(&server.app(), "reuse_connection: false");
-    let ran = until("it is stopping", &mut new, |ran| {
+    let ran = until("the server shuts down", &mut new, |ran| {
         matches!(ran.result, Some(Err(_)))
     })
     .await;
@@ -198,7 +198,7 @@ async fn a_frozen_server_is_a_timeout_that_says_where_and_a_stopping_one_says_so
 }
 
 #[tokio::test]
-async fn a_session_that_is_replaced_has_ended_before_the_next_one_begins() {
+async fn a_replaced_session_ends_before_the_next_one_starts() {
     let server = Postgres::start("");
     server.allow("local all all trust\nhost all all 127.0.0.1/32 trust\n");
     server.sql("ALTER ROLE app CONNECTION LIMIT 1");
@@ -206,7 +206,7 @@ async fn a_session_that_is_replaced_has_ended_before_the_next_one_begins() {
     let keys = format!("password_file: {}", file.path().display());
     let mut check = postgres(&server.url("app", ""), &keys);
     for round in 0..100 {
-        // Any password will do, but another one needs another session.
+        // The server accepts any password, but a changed one requires a new session.
         std::fs::write(file.path(), format!("{round}")).unwrap();
         run!(check, LONG).succeeded();
     }

@@ -14,7 +14,7 @@ use upkeep_exporter::model::Reason;
 use crate::common::postgres::Postgres;
 use crate::common::ran::{LONG, Ran, SHORT, check, run};
 
-/// Longer than a test may wait for what must happen soon.
+/// The time within which an expected change must happen.
 const SOON: Duration = Duration::from_secs(30);
 
 /// A check of this URL with these keys.
@@ -32,7 +32,7 @@ fn value(ran: &Ran, name: &str) -> Option<f64> {
     ran.value(&format!("upkeep_postgres_{name}"), None)
 }
 
-/// The warning's reason and text.
+/// Asserts that the run succeeded with a warning of this reason that contains the text.
 #[track_caller]
 fn warned(ran: &Ran, reason: Reason, text: &str) {
     ran.succeeded();
@@ -41,14 +41,14 @@ fn warned(ran: &Ran, reason: Reason, text: &str) {
     assert!(warning.message().contains(text), "{warning}");
 }
 
-/// No text or number that the run left holds this.
+/// Asserts that neither texts nor numbers of the run contain this.
 #[track_caller]
 fn hides(ran: &Ran, secret: &str) {
     let all = format!("{:?} {:?}", ran.result, ran.report);
     assert!(!all.contains(secret), "{all}");
 }
 
-/// Runs the check again and again until a run is as wanted.
+/// Repeats runs until one has the expected result.
 async fn until(what: &str, check: &mut Check, is_wanted: impl Fn(&Ran) -> bool) -> Ran {
     let begun = Instant::now();
     loop {

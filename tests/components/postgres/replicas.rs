@@ -1,4 +1,4 @@
-//! Standbys: their lag, and what may be asked of them.
+//! Standbys: their lag, and `target_session_attrs`.
 
 use super::*;
 
@@ -7,7 +7,7 @@ fn has_caught_up(ran: &Ran) -> bool {
 }
 
 #[tokio::test]
-async fn a_standby_tells_its_lag_and_is_none_to_write_to() {
+async fn a_standby_reports_its_lag_and_is_not_writable() {
     let mut primary = Postgres::start("wal_level = replica\nhot_standby = on");
     primary.allow("local all all trust\nhost all,replication all 127.0.0.1/32 scram-sha-256\n");
     let standby = primary.standby("wal_receiver_status_interval = 1s");
@@ -21,10 +21,10 @@ async fn a_standby_tells_its_lag_and_is_none_to_write_to() {
     let ran = run!(of_primary, LONG);
     assert_eq!(value(&ran, "in_recovery"), Some(0.0));
     assert!(value(&ran, "replication_lag_seconds").unwrap() < 1.0);
-    // A role that may not see the standbys says that it can't judge them.
+    // If the role may not see the standbys, the check warns that it can't judge the lag.
     let plain = once(&primary.app(), "max_replication_lag: 1s").await;
     assert_eq!(value(&plain, "replication_lag_seconds"), None);
-    warned(&plain, Reason::Permission, "the role may not read it");
+    warned(&plain, Reason::Permission, "the role may not read the lag");
     assert_eq!(once(&primary.app(), "").await.report.warning, None);
 
     for (server, attributes, failure) in [
@@ -37,15 +37,15 @@ async fn a_standby_tells_its_lag_and_is_none_to_write_to() {
         (
             &standby,
             "read-write",
-            Some("is a standby (in recovery), and target_session_attrs asks for a primary"),
+            Some("is a standby (in recovery), but target_session_attrs requires a writable primary"),
         ),
         (&standby, "primary", Some("is a standby (in recovery)")),
         (
             &primary,
             "standby",
-            Some("is a primary that can be written to, and target_session_attrs asks for a read-only"),
+            Some("is a writable primary, but target_session_attrs requires a read-only"),
         ),
-        (&primary, "read-only", Some("is a primary that can be written to")),
+        (&primary, "read-only", Some("is a writable primary")),
     ] {
         let url = format!("{}?target_session_attrs={attributes}", server.app());
         let ran = once(&url, "").await;
@@ -53,7 +53,7 @@ async fn a_standby_tells_its_lag_and_is_none_to_write_to() {
             None => ran.succeeded(),
             Some(text) => ran.failed(Reason::State, text),
         };
-        // What was measured is served though the run failed.
+        // Statistics are reported although the run failed.
         assert!(value(&ran, "in_recovery").is_some());
     }
     primary.sql("ALTER ROLE app SET default_transaction_read_only = on");
@@ -63,7 +63,7 @@ async fn a_standby_tells_its_lag_and_is_none_to_write_to() {
         .failed(Reason::State, "is a primary with default_transaction_read_only");
     primary.sql("ALTER ROLE app RESET default_transaction_read_only");
 
-    // Replay stops, writing goes on: the lag grows. A tenth of a second of writing is enough.
+    // The standby stops replaying while the primary writes, so the lag grows.
     standby.sql("SELECT pg_wal_replay_pause()");
     let is_warned = |ran: &Ran| {
         primary.sql("CREATE TABLE t (); DROP TABLE t");
@@ -77,7 +77,7 @@ async fn a_standby_tells_its_lag_and_is_none_to_write_to() {
     standby.sql("SELECT pg_wal_replay_resume()");
     until("the standby has caught up again", &mut check, has_caught_up).await;
 
-    // Without its primary a standby falls behind, though it has replayed all that it got.
+    // Without its primary a standby falls behind, although it has replayed everything that it received.
     drop(of_primary);
     primary.kill();
     let ran = until("the lag grows", &mut check, |ran| {
@@ -96,12 +96,12 @@ async fn a_standby_tells_its_lag_and_is_none_to_write_to() {
 }
 
 #[tokio::test]
-async fn a_standby_that_takes_no_sessions_says_so() {
+async fn a_standby_that_accepts_no_sessions_is_a_failure() {
     let primary = Postgres::start("");
     primary.allow("local all all trust\nhost all,replication all 127.0.0.1/32 scram-sha-256\n");
     let standby = primary.standby("hot_standby = off");
     let mut check = postgres(&standby.app(), "");
-    let ran = until("it answers", &mut check, |ran| {
+    let ran = until("it responds", &mut check, |ran| {
         ran.failed(Reason::State, "(SQLSTATE 57P03): wait until it has started");
         format!("{:?}", ran.result).contains("not accepting connections")
     })

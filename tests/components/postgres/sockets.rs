@@ -1,18 +1,18 @@
-//! Peers that are no PostgreSQL servers, or stop being ones.
+//! Servers that are not PostgreSQL, or stop responding properly.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
 use crate::common::targets::{Target, ok};
 
-/// A login without a password, up to where statements are taken.
+/// A login without a password, up to the point where statements are accepted.
 const WELCOME: &[u8] = b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I";
 
 fn url(target: &Target, mode: &str) -> String {
     format!("postgres://app:app-hunter2@{}/app?sslmode={mode}", target.address)
 }
 
-/// Answers the first message with this, and what follows with the rest again and again.
+/// Answers the first message with `first`, and then sends `endless` repeatedly.
 async fn answering(first: &'static [u8], endless: &'static [u8]) -> Target {
     Target::serve(move |mut stream, _, _| async move {
         let _ = stream.read(&mut [0; 4096]).await;
@@ -29,14 +29,14 @@ async fn answering(first: &'static [u8], endless: &'static [u8]) -> Target {
 }
 
 #[tokio::test]
-async fn what_is_no_postgres_says_so() {
+async fn servers_that_are_not_postgres() {
     let http = Target::answering(ok("hello")).await;
     let garbage = answering(&[0xff; 600], b"").await;
-    // A length of 2 GB, and nothing after it.
+    // A length of 2 GB without data.
     let huge = answering(b"R\x7f\xff\xff\xff", b"").await;
     let short = answering(b"R\0\0\0\x01", b"").await;
     let early = answering(b"Z\0\0\0\x05I", b"").await;
-    let text = "it does not speak PostgreSQL's protocol";
+    let text = "not a valid PostgreSQL response";
     for target in [&garbage, &huge, &short, &early] {
         for mode in ["disable", "prefer", "require"] {
             let ran = once(&url(target, mode), "").await;
@@ -53,16 +53,16 @@ async fn what_is_no_postgres_says_so() {
     let kerberos = answering(b"R\0\0\0\x08\0\0\0\x07", b"").await;
     once(&url(&kerberos, "disable"), "").await.failed(
         Reason::Auth,
-        "unsupported authentication method: the server must ask for a password",
+        "unsupported authentication method: enable password authentication on the server",
     );
     let error = answering(b"E", b"").await;
     once(&url(&error, "prefer"), "")
         .await
-        .failed(Reason::Status, "it answers with an error");
+        .failed(Reason::Status, "the server responds with an error");
 }
 
 #[tokio::test]
-async fn peers_that_refuse_close_or_say_nothing() {
+async fn servers_that_refuse_close_or_hang() {
     let address = Target::refusing().await;
     once(&format!("postgres://app@{address}/app"), "").await.failed(
         Reason::Refused,
@@ -75,7 +75,7 @@ async fn peers_that_refuse_close_or_say_nothing() {
         let closing = Target::closing(reset).await;
         once(&url(&closing, "prefer"), "")
             .await
-            .failed(Reason::Closed, "asking 127.0.0.1");
+            .failed(Reason::Closed, "requesting TLS from 127.0.0.1");
         once(&url(&closing, "disable"), "")
             .await
             .failed(Reason::Closed, "logging in");
@@ -86,7 +86,7 @@ async fn peers_that_refuse_close_or_say_nothing() {
     run!(postgres(&url(&silent, "disable"), ""), SHORT).hung("logging in to postgres://127.0.0.1:");
     silent.freed().await;
     let welcoming = answering(WELCOME, b"").await;
-    run!(postgres(&url(&welcoming, "disable"), ""), SHORT).hung("waiting for the answer to SELECT 1");
+    run!(postgres(&url(&welcoming, "disable"), ""), SHORT).hung("waiting for the response to SELECT 1");
     welcoming.freed().await;
     let full = Target::full().await;
     run!(postgres(&url(&full, "prefer"), ""), SHORT).hung("connecting to 127.0.0.1:");
@@ -104,8 +104,8 @@ async fn peers_that_refuse_close_or_say_nothing() {
 }
 
 #[tokio::test]
-async fn endless_answers_end_at_their_limit() {
-    // Parameters of the session, notices, and rows, without end.
+async fn endless_responses_end_at_the_limit() {
+    // Session parameters, notices, and rows without an end.
     let parameter = b"S\0\0\0\x08a\0b\0";
     let notice = b"N\0\0\0\x15SINFO\0C00000\0Mx\0\0";
     for (first, endless) in [
@@ -119,9 +119,8 @@ async fn endless_answers_end_at_their_limit() {
         target.freed().await;
     }
     let malformed = answering(WELCOME, b"N\0\0\0\x08SINF").await;
-    once(&url(&malformed, "disable"), "").await.failed(
-        Reason::Protocol,
-        "it does not speak PostgreSQL's protocol as it should",
-    );
+    once(&url(&malformed, "disable"), "")
+        .await
+        .failed(Reason::Protocol, "not a valid PostgreSQL response");
     malformed.freed().await;
 }

@@ -1,9 +1,9 @@
-//! What success is, what it measures, and that one session is kept, replaced and ended.
+//! Successful runs: their metrics, and how one session is reused, replaced and closed.
 
 use super::*;
 
 #[tokio::test]
-async fn a_login_and_an_answer_are_success_and_the_statistics_are_served() {
+async fn a_successful_run_reports_statistics() {
     let server = Postgres::start("max_connections = 20");
     let mut check = postgres(&server.app(), "");
     let ran = run!(check, LONG);
@@ -25,7 +25,7 @@ async fn a_login_and_an_answer_are_success_and_the_statistics_are_served() {
     assert_eq!(ran.not_after(), None);
     assert_eq!(server.sessions(), 1);
 
-    // The superuser's transaction is none of this role's business; the superuser sees it.
+    // Another role's transaction is hidden from this role. The superuser sees it.
     let mut holder = std::process::Command::new("/bin/sh")
         .args(["-c", "exec \"$0\" \"$@\"", &psql()])
         .args(["-X", "-c", "SELECT pg_sleep(60)", &server.superuser()])
@@ -41,7 +41,7 @@ async fn a_login_and_an_answer_are_success_and_the_statistics_are_served() {
     assert_eq!(
         value(&plain, "oldest_transaction_seconds"),
         None,
-        "what is not seen is absent"
+        "a hidden value is absent"
     );
     assert_eq!(value(&plain, "connections"), Some(3.0));
     holder.kill().unwrap();
@@ -66,7 +66,7 @@ fn psql() -> String {
 }
 
 #[tokio::test]
-async fn a_run_over_a_kept_session_is_one_round_trip_and_replaces_what_has_ended() {
+async fn a_reused_session_takes_one_round_trip_and_is_replaced_when_closed() {
     let mut server = Postgres::start("log_statement = all\nlog_connections = on\nlog_disconnections = on");
     server.sql("ALTER ROLE app CONNECTION LIMIT 1");
     let mut check = postgres(&server.app(), "");
@@ -76,16 +76,16 @@ async fn a_run_over_a_kept_session_is_one_round_trip_and_replaces_what_has_ended
     let logins = |server: &Postgres| server.log().matches("connection authorized: user=app").count();
     assert_eq!(logins(&server), 1);
     let sizes = |server: &Postgres| server.log().matches("pg_database_size").count();
-    // The size is not measured each time.
+    // Not every run measures the size.
     assert_eq!(sizes(&server), 1);
     assert_eq!(server.log().matches("statement: SELECT 1").count(), 5);
 
-    // An administrator ends the session: the next run makes a new one.
+    // An administrator ends the session: the next run opens a new one.
     server.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'app'");
     run!(check, LONG).succeeded();
     assert_eq!(logins(&server), 2);
 
-    // Killed and restarted: the server that answers now is up.
+    // After a crash and a restart, the server is up again.
     server.kill();
     let down = run!(check, LONG);
     down.failed(Reason::Refused, "connecting to 127.0.0.1:");
@@ -105,7 +105,7 @@ async fn a_run_over_a_kept_session_is_one_round_trip_and_replaces_what_has_ended
     drop(check);
     server.freed();
 
-    // After a minute a new one, which meets what a new client would; the size is measured again.
+    // After a minute the check opens a new session, and measures the size again.
     let mut aged = postgres(&server.app(), "");
     run!(aged, LONG).succeeded();
     let before = (logins(&server), sizes(&server));
@@ -122,7 +122,7 @@ async fn a_run_over_a_kept_session_is_one_round_trip_and_replaces_what_has_ended
     drop(aged);
     server.freed();
 
-    // Each run a session of its own; with a limit of one the server would refuse a second one at once.
+    // Every run has its own session. With a limit of one session, the server would refuse a second one at once.
     let mut fresh = postgres(&server.app(), "reuse_connection: false");
     let before = logins(&server);
     for _ in 0..3 {
@@ -134,7 +134,7 @@ async fn a_run_over_a_kept_session_is_one_round_trip_and_replaces_what_has_ended
 }
 
 #[tokio::test]
-async fn a_query_is_run_read_only_within_its_time_and_held_against_what_is_expected() {
+async fn a_query_runs_read_only_within_its_timeout_and_its_result_is_checked() {
     let server = Postgres::start("");
     let url = server.app();
     for (keys, ends) in [
@@ -153,7 +153,7 @@ async fn a_query_is_run_read_only_within_its_time_and_held_against_what_is_expec
         ),
         (
             "query: 'SELECT 42', expect: 43",
-            Some((Reason::Assertion, "the query returned \"42\", expected is \"43\"")),
+            Some((Reason::Assertion, "the query returned \"42\", expected \"43\"")),
         ),
         (
             "query: 'SELECT NULL', expect: x",
@@ -200,7 +200,7 @@ async fn a_query_is_run_read_only_within_its_time_and_held_against_what_is_expec
             "query: 'SELECT n FROM generate_series(1, 1000000) n'",
             Some((
                 Reason::Limit,
-                "it sent more than 262144 bytes: let the query return one row",
+                "it sent more than 262144 bytes: return only one row",
             )),
         ),
         (
@@ -213,7 +213,7 @@ async fn a_query_is_run_read_only_within_its_time_and_held_against_what_is_expec
             None => ran.succeeded(),
             Some((reason, text)) => ran.failed(reason, text),
         };
-        // An error of the query takes nothing from the statistics.
+        // An error of the query does not affect the statistics.
         if !matches!(ends, Some((Reason::Limit, _))) {
             assert_eq!(value(&ran, "in_recovery"), Some(0.0), "{keys}");
             assert!(ran.report.response_time.is_some());
@@ -225,18 +225,18 @@ async fn a_query_is_run_read_only_within_its_time_and_held_against_what_is_expec
         "0"
     );
 
-    // A run that is cut off leaves a query behind, and the server ends it soon.
+    // A cancelled run leaves a query behind, which the server ends soon.
     let mut check = postgres(&url, "query: 'SELECT pg_sleep(60)', statement_timeout: 50s");
     for _ in 0..2 {
         let ran = run!(check, Duration::from_secs(4));
         assert_eq!(ran.result, None);
-        assert_eq!(ran.report.step, "waiting for the answer to the query");
+        assert_eq!(ran.report.step, "waiting for the response to the query");
         server.freed();
     }
 }
 
 #[tokio::test]
-async fn statistics_can_be_left_out_and_are_absent_where_they_are_refused() {
+async fn statistics_can_be_disabled_and_are_absent_if_refused() {
     let server = Postgres::start("log_statement = all");
     let mut check = postgres(&server.app(), "metrics: false");
     let ran = run!(check, LONG);
@@ -250,7 +250,7 @@ async fn statistics_can_be_left_out_and_are_absent_where_they_are_refused() {
     assert_eq!(names, ["upkeep_postgres_version_info"]);
     assert!(!server.log().contains("pg_stat_get_activity"));
     drop(check);
-    // A server that lets nobody read its statistics; nor the size.
+    // The server lets nobody read its statistics or the size.
     server.sql_in_database(
         "app",
         "REVOKE EXECUTE ON FUNCTION pg_stat_get_activity(int) FROM PUBLIC; REVOKE CONNECT ON DATABASE app FROM PUBLIC; \
@@ -269,15 +269,15 @@ async fn statistics_can_be_left_out_and_are_absent_where_they_are_refused() {
         .log()
         .matches("permission denied for function pg_stat_get_activity")
         .count();
-    assert_eq!(refused, 1, "it is not asked again and again");
-    // What was to be watched and can't be is no silence.
+    assert_eq!(refused, 1, "the statistics are not requested again");
+    // A limit that can't be checked is a warning.
     let ran = once(&server.app(), "max_replication_lag: 5s").await;
     warned(&ran, Reason::Permission, "GRANT pg_monitor");
     server.freed();
 }
 
 #[tokio::test]
-async fn a_unix_socket_is_as_good() {
+async fn unix_sockets_are_supported() {
     let server = Postgres::start("");
     let folder = server.folder().display().to_string();
     let encoded = folder.replace('/', "%2F");

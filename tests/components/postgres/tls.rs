@@ -1,9 +1,9 @@
-//! TLS: what each sslmode accepts, and certificates of every fault.
+//! TLS: what each sslmode accepts, and invalid certificates.
 
 use super::*;
 use crate::common::targets::tls::{Authority, Identity};
 
-/// Lets the server show this certificate.
+/// Makes the server use this certificate.
 fn show(server: &Postgres, identity: &Identity) {
     let certificate = server.write("server.crt", &identity.certificate);
     let key = server.write("server.key", &identity.key);
@@ -17,7 +17,7 @@ fn show(server: &Postgres, identity: &Identity) {
 }
 
 #[tokio::test]
-async fn each_mode_accepts_what_it_does_in_libpq() {
+async fn every_sslmode_accepts_what_libpq_accepts() {
     const END_2099: f64 = 4_070_908_800.0;
     let server = Postgres::start("");
     let authority = Authority::new("test authority");
@@ -43,7 +43,7 @@ async fn each_mode_accepts_what_it_does_in_libpq() {
     once(&url("sslmode=allow"), &no).await.succeeded();
     let mut kept = postgres(&url("sslmode=require"), &yes);
     for _ in 0..3 {
-        // A kept session still tells when the certificate ends.
+        // A reused session still reports when the certificate expires.
         assert_eq!(run!(kept, LONG).succeeded().not_after(), Some(END_2099));
     }
     assert_eq!(server.sessions(), 1);
@@ -73,7 +73,7 @@ async fn each_mode_accepts_what_it_does_in_libpq() {
         ran.failed(Reason::Tls, "the certificate expired on Fri, 01 Jan 2021")
             .unanswered();
     }
-    // Where no more than a preference is asked for, libpq goes on without TLS.
+    // With sslmode=prefer, libpq continues without TLS.
     once(&url("sslmode=prefer&sslrootcert=CA"), &no).await.succeeded();
     show(&server, &stranger.issue(&["127.0.0.1"], 2099));
     for options in [
@@ -86,13 +86,13 @@ async fn each_mode_accepts_what_it_does_in_libpq() {
     }
     server.freed();
 
-    // A session that is dropped says goodbye; else the server would note that a client was lost.
+    // A dropped session sends Terminate; otherwise the server would log a lost client.
     assert!(
         !server.log().contains("could not receive data"),
         "{}",
         server.log()
     );
-    // The server decides: only with TLS, only without.
+    // The server accepts connections only with TLS, or only without.
     server.allow("local all all trust\nhostssl all app 127.0.0.1/32 scram-sha-256\nhost all postgres 127.0.0.1/32 scram-sha-256\n");
     once(&url("sslmode=allow"), &yes).await.succeeded();
     once(&url("sslmode=prefer"), &yes).await.succeeded();
@@ -108,7 +108,7 @@ async fn each_mode_accepts_what_it_does_in_libpq() {
 }
 
 #[tokio::test]
-async fn a_client_certificate_is_shown_where_it_is_wanted() {
+async fn a_client_certificate_is_sent_if_the_server_requests_it() {
     let server = Postgres::start("");
     let authority = Authority::new("test authority");
     let ca = server.write("ca.pem", &authority.pem()).display().to_string();

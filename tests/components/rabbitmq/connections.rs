@@ -1,4 +1,4 @@
-//! Connections: one at a time, kept while that tells the truth, and none left behind.
+//! Connections: one at a time, reused while they are valid, and none left behind.
 
 use std::fs;
 use std::time::Duration;
@@ -7,13 +7,13 @@ use rustix::process::Signal;
 use upkeep_exporter::model::Reason;
 
 use super::{check, check_with_management, password, up};
-use crate::common::rabbitmq::{alone, beside_others};
+use crate::common::rabbitmq::{exclusive_broker, shared_broker};
 use crate::common::ran::{self, LONG, SHORT, run};
 use crate::common::targets::Target;
 
 #[tokio::test]
-async fn a_connection_is_kept_and_closed_with_the_check() {
-    let (_others, broker) = beside_others().await;
+async fn a_connection_is_reused_and_closed_with_the_check() {
+    let (_others, broker) = shared_broker().await;
     broker.tenant("kept", &password("kept"), "monitoring");
     let mut check = check_with_management(&broker, "kept", "");
     let pids = || {
@@ -40,7 +40,7 @@ async fn a_connection_is_kept_and_closed_with_the_check() {
     assert_no_complaint(&broker.log(), "kept");
 }
 
-/// The broker logs how each connection ended, with its user and virtual host: a clean end is no warning.
+/// The broker logs how each connection ended, with its user and virtual host. A clean close causes no warning.
 #[track_caller]
 fn assert_no_complaint(log: &str, tenant: &str) {
     let complaint = log.lines().find(|line| {
@@ -50,10 +50,10 @@ fn assert_no_complaint(log: &str, tenant: &str) {
 }
 
 #[tokio::test]
-async fn a_fresh_connection_each_run_where_that_is_asked_for() {
-    let (_others, broker) = beside_others().await;
+async fn connections_are_not_reused_if_the_check_says_so() {
+    let (_others, broker) = shared_broker().await;
     broker.tenant("fresh", &password("fresh"), "none");
-    // Two at a time would be refused.
+    // The limit would refuse a second connection at the same time.
     broker.eval("rabbit_vhost_limit:set(<<\"fresh\">>, [{<<\"max-connections\">>, 1}], <<\"test\">>)");
     let mut check = check(&broker, "fresh", "reuse_connection: false");
     for _ in 0..5 {
@@ -64,13 +64,13 @@ async fn a_fresh_connection_each_run_where_that_is_asked_for() {
 }
 
 #[tokio::test]
-async fn a_connection_that_was_closed_meanwhile_is_replaced_in_the_same_run() {
-    let (_others, broker) = beside_others().await;
+async fn a_connection_that_the_broker_closed_is_replaced_in_the_same_run() {
+    let (_others, broker) = shared_broker().await;
     broker.tenant("replaced", &password("replaced"), "none");
     let mut check = check(&broker, "replaced", "");
     for _ in 0..3 {
         up(&run!(check, LONG));
-        // The broker waits for our word that its close was heard, which the next run gives.
+        // The broker waits until the client confirms the close, which the next run does.
         broker.close_connections("replaced");
         up(&run!(check, LONG));
         broker.connections("replaced", 1).await;
@@ -78,8 +78,8 @@ async fn a_connection_that_was_closed_meanwhile_is_replaced_in_the_same_run() {
 }
 
 #[tokio::test]
-async fn a_rotated_password_is_used_from_the_next_run_on() {
-    let (_others, broker) = beside_others().await;
+async fn a_rotated_password_is_used_in_the_next_run() {
+    let (_others, broker) = shared_broker().await;
     broker.tenant("rotated", "first-hush", "none");
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("password");
@@ -93,7 +93,7 @@ async fn a_rotated_password_is_used_from_the_next_run_on() {
     up(&run!(check, LONG));
     broker.set_password("rotated", "second-hush");
     fs::write(&file, "third-hush\n").unwrap();
-    // The connection still lives, but a new one would not: the file changed.
+    // The connection is still open, but the file has changed, so the run logs in again.
     let ran = run!(check, LONG);
     ran.failed(
         Reason::Auth,
@@ -110,13 +110,13 @@ async fn a_rotated_password_is_used_from_the_next_run_on() {
 
 #[tokio::test]
 async fn an_old_connection_is_replaced_so_that_changes_are_noticed() {
-    let (_others, broker) = beside_others().await;
+    let (_others, broker) = shared_broker().await;
     broker.tenant("old", &password("old"), "none");
     broker.eval("rabbit_vhost_limit:set(<<\"old\">>, [{<<\"max-connections\">>, 1}], <<\"test\">>)");
     let mut check = check(&broker, "old", "");
     up(&run!(check, LONG));
     pass(Duration::from_secs(61)).await;
-    // There is one at a time: a second one would be refused.
+    // The limit would refuse a second connection at the same time.
     up(&run!(check, LONG));
     broker.connections("old", 1).await;
     broker.set_password("old", "changed-hush");
@@ -126,7 +126,7 @@ async fn an_old_connection_is_replaced_so_that_changes_are_noticed() {
     assert_no_complaint(&broker.log(), "old");
 }
 
-/// Lets time go by.
+/// Advances the paused clock.
 async fn pass(time: Duration) {
     tokio::time::pause();
     tokio::time::advance(time).await;
@@ -134,14 +134,14 @@ async fn pass(time: Duration) {
 }
 
 #[tokio::test]
-async fn a_broker_that_is_stopped_hangs_and_one_that_is_restarted_is_up() {
-    let (_alone, broker) = alone().await;
+async fn a_stopped_broker_hangs_and_a_restarted_one_is_up() {
+    let (_alone, broker) = exclusive_broker().await;
     broker.tenant("restarted", &password("restarted"), "none");
     let mut kept = check(&broker, "restarted", "");
     let mut fresh = check(&broker, "restarted", "");
     up(&run!(kept, LONG));
     broker.signal(Signal::STOP);
-    run!(kept, SHORT).hung("opening a channel on the connection kept");
+    run!(kept, SHORT).hung("opening a channel on the reused connection");
     run!(kept, SHORT).hung("waiting for the broker's greeting");
     run!(fresh, SHORT).hung("waiting for the broker's greeting");
     broker.signal(Signal::CONT);
@@ -153,7 +153,7 @@ async fn a_broker_that_is_stopped_hangs_and_one_that_is_restarted_is_up() {
     up(&run!(kept, LONG));
     broker.kill();
     broker.restart().await;
-    // It was away between two runs, which nobody has to know.
+    // The broker restarted between two runs.
     up(&run!(kept, LONG));
     broker.connections("restarted", 1).await;
     drop(kept);
@@ -161,17 +161,19 @@ async fn a_broker_that_is_stopped_hangs_and_one_that_is_restarted_is_up() {
 }
 
 #[tokio::test]
-async fn a_run_that_is_cut_off_leaves_no_connection() {
-    let (_others, broker) = beside_others().await;
+async fn a_cancelled_run_leaves_no_connection() {
+    let (_others, broker) = shared_broker().await;
     broker.tenant("cut", &password("cut"), "none");
     let api = Target::silent().await;
     let more = format!("management_url: \"http://{}\"", api.address);
     let mut cut = check(&broker, "cut", &more);
-    // On a machine so busy that the login takes this long too, it would be cut off there.
+    // On a very busy machine, the login may take this long too, and the run would be cancelled there.
     let ran = run!(cut, SHORT * 3);
     assert_eq!(ran.result, None);
     assert!(
-        ran.report.step.starts_with("asking the management at 127.0.0.1"),
+        ran.report
+            .step
+            .starts_with("querying the management API at 127.0.0.1"),
         "{}",
         ran.report.step
     );

@@ -1,4 +1,4 @@
-//! What keeps a broker from being up: logins, virtual hosts, limits, TLS, and peers that are no broker.
+//! Failures of a broker: logins, virtual hosts, limits, TLS, and servers that are not brokers.
 
 use std::fs;
 
@@ -6,11 +6,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use upkeep_exporter::model::Reason;
 
 use super::{check, password, up};
-use crate::common::rabbitmq::{RabbitMq, beside_others};
+use crate::common::rabbitmq::{RabbitMq, shared_broker};
 use crate::common::ran::{self, LONG, Ran, SHORT, run};
 use crate::common::targets::Target;
 
-/// A peer that sends this once it was spoken to.
+/// A peer that sends this after it has received something.
 async fn answering(answer: &[u8]) -> Target {
     let answer = answer.to_vec();
     Target::serve(move |mut stream, _, _| {
@@ -24,7 +24,7 @@ async fn answering(answer: &[u8]) -> Target {
     .await
 }
 
-/// Runs once as this user at this virtual host.
+/// Runs a check once as this user on this virtual host.
 async fn as_user(broker: &RabbitMq, user: &str, password: &str, vhost: &str) -> Ran {
     let port = broker.port;
     let mut check = ran::check(&format!(
@@ -39,8 +39,8 @@ async fn as_user(broker: &RabbitMq, user: &str, password: &str, vhost: &str) -> 
 }
 
 #[tokio::test]
-async fn a_login_that_is_refused_says_what_to_do() {
-    let (_others, broker) = beside_others().await;
+async fn a_refused_login_has_advice() {
+    let (_others, broker) = shared_broker().await;
     broker.tenant("login", &password("login"), "none");
     broker.tenant("elsewhere", &password("elsewhere"), "none");
     as_user(&broker, "login", "wrong-hush", "login").await.failed(
@@ -50,7 +50,7 @@ async fn a_login_that_is_refused_says_what_to_do() {
     );
     as_user(&broker, "nobody", "hush", "login")
         .await
-        .failed(Reason::Auth, "(are user and password right");
+        .failed(Reason::Auth, "(check the user, the password");
     as_user(&broker, "login", "hush-login", "elsewhere").await.failed(
         Reason::Auth,
         "opening the virtual host: the broker closed the connection: 530 NOT_ALLOWED",
@@ -64,10 +64,10 @@ async fn a_login_that_is_refused_says_what_to_do() {
     broker.connections("login", 0).await;
 }
 
-/// The broker quotes the names of users and virtual hosts in texts that else tell a limit from a refusal.
+/// The broker quotes names of users and virtual hosts in the texts that distinguish limits from refusals.
 #[tokio::test]
-async fn the_reason_does_not_depend_on_what_people_call_things() {
-    let (_others, broker) = beside_others().await;
+async fn names_do_not_influence_the_reason() {
+    let (_others, broker) = shared_broker().await;
     for name in ["limit", "max", "not found", "is down"] {
         broker.tenant(name, "hush", "none");
         broker.tenant(&format!("{name} of others"), "hush", "none");
@@ -78,7 +78,7 @@ async fn the_reason_does_not_depend_on_what_people_call_things() {
         as_user(&broker, &written, "hush", &format!("no%20{written}"))
             .await
             .failed(Reason::Missing, "(create the virtual host");
-        // The password is hidden where a reply quotes it, and decides nothing either.
+        // The password is hidden if a reply quotes it, and does not influence the reason either.
         broker.set_password(name, name);
         let port = broker.port;
         let mut check = ran::check(&format!(
@@ -89,8 +89,8 @@ async fn the_reason_does_not_depend_on_what_people_call_things() {
 }
 
 #[tokio::test]
-async fn limits_of_the_broker_are_told_as_such() {
-    let (_others, broker) = beside_others().await;
+async fn limits_of_the_broker_have_the_reason_limit() {
+    let (_others, broker) = shared_broker().await;
     broker.tenant("full", &password("full"), "none");
     broker.eval("rabbit_vhost_limit:set(<<\"full\">>, [{<<\"max-connections\">>, 0}], <<\"test\">>)");
     let mut check = check(&broker, "full", "");
@@ -105,7 +105,7 @@ async fn limits_of_the_broker_are_told_as_such() {
     limit("{\\\"max-channels\\\": 0}");
     run!(check, LONG).failed(
         Reason::Limit,
-        "opening a channel on the connection kept: the broker closed the connection: 530 NOT_ALLOWED",
+        "opening a channel on the reused connection: the broker closed the connection: 530 NOT_ALLOWED",
     );
     limit("{\\\"max-channels\\\": -1}");
     up(&run!(check, LONG));
@@ -113,7 +113,7 @@ async fn limits_of_the_broker_are_told_as_such() {
 
 #[tokio::test]
 async fn tls_is_verified_and_a_certificate_can_log_in() {
-    let (_others, broker) = beside_others().await;
+    let (_others, broker) = shared_broker().await;
     broker.tenant("secure", &password("secure"), "none");
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str, text: &str| {
@@ -139,15 +139,15 @@ async fn tls_is_verified_and_a_certificate_can_log_in() {
         assert_eq!(
             ran.not_after(),
             Some(1_609_459_200.0),
-            "also on a kept connection"
+            "also on a reused connection"
         );
     }
-    // The wrong way round: TLS to a plain port, and plain to one with TLS.
+    // Mixed up: TLS on the plain port, and plain on the TLS port.
     let port = broker.port;
     let wrong = format!("kind: rabbitmq, url: \"amqps://127.0.0.1:{port}\"");
     run!(ran::check(&wrong), LONG).failed(Reason::Tls, "TLS");
     let wrong = format!("kind: rabbitmq, url: \"amqp://127.0.0.1:{}\"", broker.tls_port);
-    run!(ran::check(&wrong), LONG).failed(Reason::Protocol, "it speaks TLS: use amqps://");
+    run!(ran::check(&wrong), LONG).failed(Reason::Protocol, "the server uses TLS: use amqps://");
 
     broker.tenant("target", "unused", "none");
     let client = broker.client();
@@ -167,7 +167,7 @@ async fn tls_is_verified_and_a_certificate_can_log_in() {
 }
 
 #[tokio::test]
-async fn what_is_no_broker_has_its_reason() {
+async fn servers_that_are_not_brokers() {
     let check = |address: &str| ran::check(&format!("kind: rabbitmq, url: \"amqp://{address}\""));
     let refusing = Target::refusing().await.to_string();
     run!(check(&refusing), LONG)
@@ -175,10 +175,16 @@ async fn what_is_no_broker_has_its_reason() {
         .unanswered();
     run!(check("nowhere.invalid"), LONG).failed(Reason::Dns, "nowhere.invalid");
     for (answer, text) in [
-        (&b"AMQP\0\0\x09\x01"[..], "it only sent our protocol header back"),
-        (b"AMQP\x00\x01\0\0", "it wants version 1.0.0, protocol 0"),
-        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "it answered in HTTP"),
-        (b"220 mail ESMTP\r\n", "its answer is no frame"),
+        (&b"AMQP\0\0\x09\x01"[..], "the server echoes our protocol header"),
+        (
+            b"AMQP\x00\x01\0\0",
+            "the server requires version 1.0.0, protocol 0",
+        ),
+        (
+            b"HTTP/1.1 400 Bad Request\r\n\r\n",
+            "the server answered with HTTP",
+        ),
+        (b"220 mail ESMTP\r\n", "the data is not a frame"),
     ] {
         let target = answering(answer).await;
         run!(check(&target.address.to_string()), LONG).failed(Reason::Protocol, text);
@@ -191,7 +197,7 @@ async fn what_is_no_broker_has_its_reason() {
     }
     let target = answering(b"\x08\0\0\0\0\0\0xxx").await;
     run!(check(&target.address.to_string()), LONG).failed(Reason::Protocol, "a malformed frame");
-    // Frames that are right, without an end.
+    // Valid frames without an end.
     let heartbeats = b"\x08\0\0\0\0\0\0\xce".repeat(200_000);
     let target = answering(&heartbeats).await;
     run!(check(&target.address.to_string()), LONG).failed(Reason::Limit, "it sent more than 1048576 bytes");
@@ -200,13 +206,12 @@ async fn what_is_no_broker_has_its_reason() {
 }
 
 #[tokio::test]
-async fn the_port_of_the_management_is_told() {
-    let (_others, broker) = beside_others().await;
+async fn the_management_port_is_recognized() {
+    let (_others, broker) = shared_broker().await;
     let mut check = ran::check(&format!(
         "kind: rabbitmq, url: \"amqp://127.0.0.1:{}\"",
         broker.management_port
     ));
-    let text =
-        "waiting for the broker's greeting: it closed the connection without one: is this the port of AMQP";
+    let text = "waiting for the broker's greeting: the server closed the connection without a greeting: is this the AMQP port";
     run!(check, LONG).failed(Reason::Closed, text);
 }

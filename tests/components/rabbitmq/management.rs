@@ -1,4 +1,4 @@
-//! What comes of the management API, and what its faults mean while the broker works.
+//! The management API: what it reports, and what its failures mean while the broker works.
 
 use std::time::Duration;
 
@@ -6,20 +6,20 @@ use amq_protocol::protocol::BasicProperties;
 use upkeep_exporter::model::Reason;
 
 use super::{ALARM, NODE_UP, VERSION, check, check_with_management, password, up, warned};
-use crate::common::rabbitmq::{alone, beside_others};
+use crate::common::rabbitmq::{exclusive_broker, shared_broker};
 use crate::common::ran::{LONG, run};
 use crate::common::targets::Target;
 
 #[tokio::test]
-async fn an_alarm_degrades_at_once_and_ends_at_once() {
-    let (_alone, broker) = alone().await;
+async fn an_alarm_is_a_warning_while_it_lasts() {
+    let (_alone, broker) = exclusive_broker().await;
     broker.tenant("alarm", &password("alarm"), "monitoring");
     let mut check = check_with_management(&broker, "alarm", "");
     up(&run!(check, LONG));
     for (resource, other) in [("memory", "disk"), ("disk", "memory")] {
         broker.alarm(resource, true).await;
         let ran = run!(check, LONG);
-        let text = format!("the {resource} alarm is in effect on upkeep@localhost, publishers are blocked");
+        let text = format!("the {resource} alarm is active on upkeep@localhost and publishers are blocked");
         warned(&ran, Reason::State, &text);
         assert_eq!(ran.value(ALARM, Some(resource)), Some(1.0));
         assert_eq!(ran.value(ALARM, Some(other)), Some(0.0));
@@ -31,8 +31,8 @@ async fn an_alarm_degrades_at_once_and_ends_at_once() {
 }
 
 #[tokio::test]
-async fn a_publisher_hears_of_an_alarm_over_amqp() {
-    let (_alone, broker) = alone().await;
+async fn a_publisher_is_notified_of_an_alarm_over_amqp() {
+    let (_alone, broker) = exclusive_broker().await;
     broker.tenant("publisher", &password("publisher"), "none");
     let mut mine = broker.connect("publisher", &password("publisher")).await;
     let mut check = check(&broker, "publisher", "");
@@ -44,7 +44,7 @@ async fn a_publisher_hears_of_an_alarm_over_amqp() {
     let hear = tokio::time::timeout(Duration::from_secs(1), mine.next_message()).await;
     assert!(hear.is_err());
     assert_eq!(mine.blocked(), Some("low on memory"));
-    // The check publishes nothing, so the broker does not tell it: only the management does.
+    // The check publishes nothing, so the broker does not notify it. Only the management API reports the alarm.
     up(&run!(check, LONG));
     broker.alarm("memory", false).await;
     let hear = tokio::time::timeout(Duration::from_secs(1), mine.next_message()).await;
@@ -53,8 +53,8 @@ async fn a_publisher_hears_of_an_alarm_over_amqp() {
 }
 
 #[tokio::test]
-async fn a_management_that_does_not_answer_is_a_warning() {
-    let (_others, broker) = beside_others().await;
+async fn a_failing_management_api_is_a_warning() {
+    let (_others, broker) = shared_broker().await;
     broker.tenant("silent", &password("silent"), "none");
     let refusing = Target::refusing().await;
     let silent = Target::silent().await;
@@ -68,18 +68,18 @@ async fn a_management_that_does_not_answer_is_a_warning() {
         (
             silent.address,
             Reason::Timeout,
-            "did not answer within management_timeout (0.3s): asking for alarms",
+            "did not respond within management_timeout (0.3s): reading the alarms",
         ),
-        (foreign.address, Reason::Protocol, "asking for alarms"),
+        (foreign.address, Reason::Protocol, "reading the alarms"),
         (
             html.address,
             Reason::Protocol,
-            "asking for alarms: the answer is not RabbitMQ's",
+            "reading the alarms: the response is not valid for RabbitMQ",
         ),
         (
             broken.address,
             Reason::Status,
-            "asking for alarms: the management answered 500",
+            "reading the alarms: the management API responded with 500",
         ),
         (endless.address, Reason::Limit, "more than 65536 bytes"),
         (closing.address, Reason::Closed, "it closed the connection"),
@@ -93,7 +93,7 @@ async fn a_management_that_does_not_answer_is_a_warning() {
             assert_eq!(ran.value(VERSION, None), Some(1.0));
             assert_eq!(ran.value(ALARM, None), None);
         }
-        // The broker's connection was kept all the same.
+        // The AMQP connection is reused nevertheless.
         broker.connections("silent", 1).await;
         drop(check);
         broker.connections("silent", 0).await;
@@ -101,8 +101,8 @@ async fn a_management_that_does_not_answer_is_a_warning() {
 }
 
 #[tokio::test]
-async fn a_management_that_lets_nobody_in_is_a_warning() {
-    let (_others, broker) = beside_others().await;
+async fn a_management_api_that_refuses_the_login_is_a_warning() {
+    let (_others, broker) = shared_broker().await;
     broker.tenant("guarded", &password("guarded"), "management");
     let more = format!(
         "management_url: \"http://127.0.0.1:{}\", management_username: guarded, management_password: wrong-hush",
@@ -112,13 +112,13 @@ async fn a_management_that_lets_nobody_in_is_a_warning() {
     warned(
         &ran,
         Reason::Auth,
-        "asking for alarms: the management answered 401 Unauthorized (is the password right",
+        "reading the alarms: the management API responded with 401 Unauthorized (check the password",
     );
     assert!(!format!("{:?}", ran.report).contains("hush"));
-    // Alarms are told to everybody who may use the management, nodes are not.
+    // Every user of the management API may read alarms, but not nodes.
     let mut check = check_with_management(&broker, "guarded", "");
     let ran = run!(check, LONG);
-    warned(&ran, Reason::Auth, "asking for the nodes");
+    warned(&ran, Reason::Auth, "reading the nodes");
     assert_eq!(ran.value(ALARM, Some("memory")), Some(0.0));
     assert_eq!(ran.value(NODE_UP, None), None);
     broker.eval("rabbit_auth_backend_internal:set_tags(<<\"guarded\">>, [monitoring], <<\"test\">>)");
@@ -126,8 +126,8 @@ async fn a_management_that_lets_nobody_in_is_a_warning() {
 }
 
 #[tokio::test]
-async fn an_alarm_of_another_sort_is_told_too() {
-    let (_others, broker) = beside_others().await;
+async fn an_unknown_alarm_is_reported() {
+    let (_others, broker) = shared_broker().await;
     broker.tenant("another", &password("another"), "none");
     let body =
         "{\"status\":\"failed\",\"alarms\":[{\"node\":\"rabbit@a\",\"resource\":\"file descriptor limit\"}]}";
@@ -142,14 +142,14 @@ async fn an_alarm_of_another_sort_is_told_too() {
     warned(
         &ran,
         Reason::State,
-        "the alarm file descriptor limit is in effect on rabbit@a",
+        "the alarm file descriptor limit is active on rabbit@a",
     );
     assert_eq!(ran.value(ALARM, Some("disk")), Some(0.0));
 }
 
 #[tokio::test]
-async fn an_older_broker_tells_alarms_by_its_nodes_and_nodes_are_bounded() {
-    let (_others, broker) = beside_others().await;
+async fn without_the_health_check_alarms_are_read_from_nodes_which_are_bounded() {
+    let (_others, broker) = shared_broker().await;
     broker.tenant("older", &password("older"), "none");
     let node = |name: &str, more: &str| format!("{{\"name\":\"{name}\",{more}}}");
     let mut nodes = vec![
@@ -171,22 +171,26 @@ async fn an_older_broker_tells_alarms_by_its_nodes_and_nodes_are_bounded() {
     let api = Target::answering_each(vec![missing.into(), nodes.into()]).await;
     let more = format!("management_url: \"http://{}\"", api.address);
     let ran = run!(check(&broker, "older", &more), LONG);
-    let warning = warned(&ran, Reason::State, "the disk alarm is in effect on rabbit@a");
+    let warning = warned(&ran, Reason::State, "the disk alarm is active on rabbit@a");
     let text = warning.report.warning.as_ref().unwrap();
     assert!(
-        text.message().contains("the node rabbit@b does not run"),
+        text.message().contains("the node rabbit@b is not running"),
         "{text}"
     );
     assert_eq!(ran.value(ALARM, Some("disk")), Some(1.0));
     assert_eq!(ran.value(ALARM, Some("memory")), Some(0.0));
     assert_eq!(ran.value(NODE_UP, Some("rabbit@b")), Some(0.0));
-    let told = ran
+    let reported = ran
         .report
         .samples
         .iter()
         .filter(|sample| sample.family.name == NODE_UP);
-    assert_eq!(told.clone().count(), 31, "two names are one when cut");
-    assert!(told.clone().all(|sample| sample.labels[0].len() <= 64));
+    assert_eq!(
+        reported.clone().count(),
+        31,
+        "two names are equal after truncation"
+    );
+    assert!(reported.clone().all(|sample| sample.labels[0].len() <= 64));
     let asked = api.received();
     assert!(asked[0].starts_with("GET /api/health/checks/alarms HTTP/1.1\r\n"));
     assert!(asked[1].starts_with("GET /api/nodes?columns=name,running,mem_alarm,disk_free_alarm HTTP/1.1"));

@@ -1,4 +1,4 @@
-//! The rabbitmq check against a real broker, and against what is none.
+//! The rabbitmq check against a real broker, and against other servers.
 
 mod connections;
 mod failures;
@@ -8,7 +8,7 @@ mod queues;
 use upkeep_exporter::check::Check;
 use upkeep_exporter::model::Reason;
 
-use crate::common::rabbitmq::{RabbitMq, beside_others};
+use crate::common::rabbitmq::{RabbitMq, shared_broker};
 use crate::common::ran::{self, LONG, Ran, run};
 
 const VERSION: &str = "upkeep_rabbitmq_version_info";
@@ -25,7 +25,7 @@ fn password(tenant: &str) -> String {
     format!("hush-{tenant}")
 }
 
-/// A tenant's check with these keys beside the URL, where there are any.
+/// A tenant's check with these keys in addition to the URL.
 fn check(broker: &RabbitMq, tenant: &str, more: &str) -> Check {
     let (port, password) = (broker.port, password(tenant));
     ran::check(&format!(
@@ -34,7 +34,7 @@ fn check(broker: &RabbitMq, tenant: &str, more: &str) -> Check {
     ))
 }
 
-/// A check that asks the management too.
+/// A check that also queries the management API.
 fn check_with_management(broker: &RabbitMq, tenant: &str, more: &str) -> Check {
     let url = format!(
         "management_url: \"http://127.0.0.1:{}\"{}{more}",
@@ -44,7 +44,7 @@ fn check_with_management(broker: &RabbitMq, tenant: &str, more: &str) -> Check {
     check(broker, tenant, &url)
 }
 
-/// Succeeded, with nothing to complain about.
+/// Asserts that the run succeeded without a warning.
 #[track_caller]
 fn up(ran: &Ran) -> &Ran {
     ran.succeeded();
@@ -52,7 +52,7 @@ fn up(ran: &Ran) -> &Ran {
     ran
 }
 
-/// Succeeded with a warning of this reason, whose text holds this.
+/// Asserts that the run succeeded with a warning of this reason that contains the text.
 #[track_caller]
 fn warned<'r>(ran: &'r Ran, reason: Reason, text: &str) -> &'r Ran {
     ran.succeeded();
@@ -63,8 +63,8 @@ fn warned<'r>(ran: &'r Ran, reason: Reason, text: &str) -> &'r Ran {
 }
 
 #[tokio::test]
-async fn a_broker_is_up_with_all_that_it_tells() {
-    let (_others, broker) = beside_others().await;
+async fn a_broker_is_up_with_all_its_metrics() {
+    let (_others, broker) = shared_broker().await;
     broker.tenant("whole", &password("whole"), "monitoring");
     let mut mine = broker.connect("whole", &password("whole")).await;
     queues::declare(&mut mine, "jobs").await;

@@ -1,26 +1,26 @@
-//! Queues that are too long, without consumers, or not there; and what the client can do beside, for other kinds.
+//! Queues that are too long, without consumers, or missing, and the parts of the AMQP client that only other kinds use.
 
 use amq_protocol::protocol::{BasicProperties, basic, exchange, queue};
-use upkeep_exporter::check::amqp::{Connection, short};
+use upkeep_exporter::check::amqp::{Connection, short_string};
 use upkeep_exporter::model::Reason;
 
 use super::{
     CONSUMERS, MESSAGES_LIMIT, READY, UNACKNOWLEDGED, check, check_with_management, password, up, warned,
 };
-use crate::common::rabbitmq::beside_others;
+use crate::common::rabbitmq::shared_broker;
 use crate::common::ran::{LONG, run};
 use crate::common::servers::eventually;
 
-/// Makes a queue.
+/// Declares a queue.
 pub async fn declare(connection: &mut Connection, name: &str) {
     let declare = queue::Declare {
-        queue: short(name).unwrap(),
+        queue: short_string(name).unwrap(),
         ..queue::Declare::default()
     };
     connection.declare_queue(declare).await.unwrap();
 }
 
-/// Puts messages into a queue, and waits until they are there.
+/// Publishes messages to a queue, and waits until they are in it.
 pub async fn fill(connection: &mut Connection, name: &str, count: u32) {
     for _ in 0..count {
         let published = connection.publish("", name, BasicProperties::default(), b"work");
@@ -29,42 +29,46 @@ pub async fn fill(connection: &mut Connection, name: &str, count: u32) {
     let there = async { while connection.inspect_queue(name).await.unwrap().messages < count {} };
     tokio::time::timeout(LONG, there)
         .await
-        .expect("the broker takes messages");
+        .expect("the broker accepts messages");
 }
 
 #[tokio::test]
 async fn a_queue_that_is_too_long_or_without_consumers_is_a_warning() {
-    let (_others, broker) = beside_others().await;
+    let (_others, broker) = shared_broker().await;
     broker.tenant("limits", &password("limits"), "none");
     let mut mine = broker.connect("limits", &password("limits")).await;
     declare(&mut mine, "a b/c").await;
     fill(&mut mine, "a b/c", 3).await;
     let queues = "queues: [{ name: a b/c, max_messages: 2 }]";
     let ran = run!(check(&broker, "limits", queues), LONG);
-    let text = "3 messages wait in the queue a b/c, more than max_messages (2): are its consumers too slow?";
+    let text = "the queue a b/c has 3 ready messages, the limit (max_messages) is 2: check its consumers";
     warned(&ran, Reason::Limit, text);
     assert_eq!(ran.value(READY, Some("a b/c")), Some(3.0));
-    assert_eq!(ran.value(UNACKNOWLEDGED, None), None, "only the management knows");
+    assert_eq!(
+        ran.value(UNACKNOWLEDGED, None),
+        None,
+        "only the management API reports it"
+    );
     let queues = "queues: [{ name: a b/c, max_messages: 3, min_consumers: 1 }]";
     let mut check = check(&broker, "limits", queues);
     let ran = run!(check, LONG);
-    let text = "the queue a b/c has 0 consumers, fewer than min_consumers (1): start its workers";
+    let text = "the queue a b/c has 0 consumers, the minimum (min_consumers) is 1: start more consumers";
     warned(&ran, Reason::Missing, text);
     let consume = basic::Consume {
-        queue: short("a b/c").unwrap(),
+        queue: short_string("a b/c").unwrap(),
         ..basic::Consume::default()
     };
     mine.consume(consume).await.unwrap();
     let ran = run!(check, LONG);
     up(&ran);
     assert_eq!(ran.value(CONSUMERS, Some("a b/c")), Some(1.0));
-    // They wait no more: the consumer has them.
+    // The messages are no longer ready, because the consumer has them.
     assert_eq!(ran.value(READY, Some("a b/c")), Some(0.0));
 }
 
 #[tokio::test]
-async fn a_missing_queue_is_a_warning_and_the_others_are_told() {
-    let (_others, broker) = beside_others().await;
+async fn a_missing_queue_is_a_warning_and_the_others_are_reported() {
+    let (_others, broker) = shared_broker().await;
     broker.tenant("missing", &password("missing"), "none");
     let mut mine = broker.connect("missing", &password("missing")).await;
     declare(&mut mine, "there").await;
@@ -75,15 +79,15 @@ async fn a_missing_queue_is_a_warning_and_the_others_are_told() {
         let warning = warned(
             &ran,
             Reason::Missing,
-            "asking for the queue gone: the broker refused it: 404 NOT_FOUND",
+            "inspecting the queue gone: the broker refused the request: 404 NOT_FOUND",
         );
         let text = warning.report.warning.as_ref().unwrap();
-        assert!(text.message().contains("asking for the queue lost"), "{text}");
+        assert!(text.message().contains("inspecting the queue lost"), "{text}");
         assert_eq!(ran.value(READY, Some("there")), Some(0.0));
         assert_eq!(ran.value(READY, Some("gone")), None);
         assert_eq!(ran.value(MESSAGES_LIMIT, Some("gone")), Some(7.0));
     }
-    // The channel was lost, the connection was not.
+    // The broker closed the channel, but not the connection.
     broker.connections("missing", 2).await;
     declare(&mut mine, "gone").await;
     declare(&mut mine, "lost").await;
@@ -91,12 +95,12 @@ async fn a_missing_queue_is_a_warning_and_the_others_are_told() {
 }
 
 #[tokio::test]
-async fn a_queue_of_somebody_alone_can_not_be_looked_at() {
-    let (_others, broker) = beside_others().await;
+async fn an_exclusive_queue_of_another_connection_is_a_warning() {
+    let (_others, broker) = shared_broker().await;
     broker.tenant("exclusive", &password("exclusive"), "none");
     let mut mine = broker.connect("exclusive", &password("exclusive")).await;
     let declare = queue::Declare {
-        queue: short("mine").unwrap(),
+        queue: short_string("mine").unwrap(),
         exclusive: true,
         ..queue::Declare::default()
     };
@@ -106,8 +110,8 @@ async fn a_queue_of_somebody_alone_can_not_be_looked_at() {
 }
 
 #[tokio::test]
-async fn unacknowledged_messages_come_from_the_management() {
-    let (_others, broker) = beside_others().await;
+async fn unacknowledged_messages_come_from_the_management_api() {
+    let (_others, broker) = shared_broker().await;
     broker.tenant("unacked", &password("unacked"), "monitoring");
     let mut mine = broker.connect("unacked", &password("unacked")).await;
     declare(&mut mine, "jobs").await;
@@ -129,13 +133,13 @@ async fn unacknowledged_messages_come_from_the_management() {
 }
 
 #[tokio::test]
-async fn what_is_published_to_an_exchange_comes_to_its_consumers() {
-    let (_others, broker) = beside_others().await;
+async fn consumers_receive_messages_published_to_an_exchange() {
+    let (_others, broker) = shared_broker().await;
     broker.tenant("exchange", &password("exchange"), "none");
     let mut mine = broker.connect("exchange", &password("exchange")).await;
     let fanout = exchange::Declare {
-        exchange: short("news").unwrap(),
-        kind: short("fanout").unwrap(),
+        exchange: short_string("news").unwrap(),
+        kind: short_string("fanout").unwrap(),
         ..exchange::Declare::default()
     };
     mine.declare_exchange(fanout).await.unwrap();
@@ -146,24 +150,24 @@ async fn what_is_published_to_an_exchange_comes_to_its_consumers() {
     };
     let name = mine.declare_queue(own).await.unwrap().name;
     let bind = queue::Bind {
-        queue: short(&name).unwrap(),
-        exchange: short("news").unwrap(),
+        queue: short_string(&name).unwrap(),
+        exchange: short_string("news").unwrap(),
         ..queue::Bind::default()
     };
     mine.bind_queue(bind).await.unwrap();
     let consume = basic::Consume {
-        queue: short(&name).unwrap(),
+        queue: short_string(&name).unwrap(),
         no_ack: true,
         ..basic::Consume::default()
     };
     let tag = mine.consume(consume).await.unwrap();
     // Longer than a frame.
     let body: Vec<u8> = (0..300_000_u32).map(|number| number as u8).collect();
-    let properties = BasicProperties::default().with_correlation_id(short("42").unwrap());
+    let properties = BasicProperties::default().with_correlation_id(short_string("42").unwrap());
     for _ in 0..2 {
         mine.publish("news", "", properties.clone(), &body).await.unwrap();
     }
-    // An answer that comes among the messages.
+    // A reply that arrives between messages.
     assert_eq!(mine.inspect_queue(&name).await.unwrap().consumers, 1);
     for _ in 0..2 {
         let message = mine.next_message().await.unwrap();

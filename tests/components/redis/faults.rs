@@ -1,4 +1,4 @@
-//! What a real server refuses, and why: passwords, users, states and limits.
+//! Refusals of a real server, with their reasons: passwords, users, states and limits.
 
 use std::fs;
 use std::net::{TcpStream, UdpSocket};
@@ -19,7 +19,7 @@ async fn a_password_is_needed_and_has_to_be_right() {
     let url = |user: &str| format!("url: \"{}\"", redis.url(user, 0));
     once(&url("")).await.failed(
         Reason::Auth,
-        "PING: the server wants a password: set password_file",
+        "PING: the server requires a password: set password_file",
     );
     once(&url(":hunter2@")).await.succeeded();
     once(&format!("{}, password: hunter2", url(""))).await.succeeded();
@@ -50,7 +50,7 @@ async fn a_password_is_needed_and_has_to_be_right() {
     let by_variable = format!("{}, username: env, password_env: CARGO_MANIFEST_DIR", url(""));
     once(&by_variable).await.succeeded();
     redis.ok(&["ACL", "SETUSER", "env", "resetpass", ">other"]);
-    let wrong = "AUTH: the server refuses the password, or does not know the user";
+    let wrong = "AUTH: the server rejects the password or does not know the user";
     for keys in [
         url(":hunter3@"),
         url("nobody:hunter3@"),
@@ -69,13 +69,13 @@ async fn a_password_is_needed_and_has_to_be_right() {
 }
 
 #[tokio::test]
-async fn a_password_that_the_server_does_not_have_is_told() {
+async fn a_password_is_refused_by_a_server_without_one() {
     let redis = Redis::start(&[]).await;
     once(&format!("url: \"{}\"", redis.url(":hunter2@", 0)))
         .await
         .failed(
             Reason::Auth,
-            "AUTH: a password is configured here, but the server has none",
+            "AUTH: the check has a password, but the server has none",
         );
 }
 
@@ -95,46 +95,46 @@ async fn a_password_is_rotated_without_a_reload() {
     run!(fresh, LONG).succeeded();
     redis.ok(&["CONFIG", "SET", "requirepass", "second"]);
     redis.authenticate("second");
-    run!(fresh, LONG).failed(Reason::Auth, "AUTH: the server refuses the password");
+    run!(fresh, LONG).failed(Reason::Auth, "AUTH: the server rejects the password");
     fs::write(&file, "second").unwrap();
     run!(fresh, LONG).succeeded();
     run!(kept, LONG).succeeded();
-    // A wrong one is noticed on a kept connection too, though the server would still serve that.
+    // A wrong password is noticed on a reused connection too, although the server would still accept that connection.
     fs::write(&file, "third").unwrap();
-    run!(kept, LONG).failed(Reason::Auth, "AUTH: the server refuses the password");
+    run!(kept, LONG).failed(Reason::Auth, "AUTH: the server rejects the password");
     fs::remove_file(&file).unwrap();
     run!(kept, LONG).failed(Reason::Auth, "reading the secret file");
     redis.left().await;
 }
 
 #[tokio::test]
-async fn users_may_not_do_everything() {
+async fn users_may_lack_permissions() {
     let redis = Redis::with_password("hunter2", &["user a on >a +ping", "user b on >b +info"]).await;
     let ran = once(&format!("url: \"{}\"", redis.url("a:a@", 0))).await;
     assert_eq!(ran.succeeded().report.warning, None);
     assert!(ran.report.samples.is_empty());
-    // The limit can't be watched: that is told.
+    // Without INFO the limit can't be checked, which is a warning.
     let ran = once(&format!(
         "url: \"{}\", max_memory_share: 0.5",
         redis.url("a:a@", 0)
     ))
     .await;
-    warned(&ran, Reason::Auth, "INFO: the user may not do that");
+    warned(&ran, Reason::Auth, "INFO: the user lacks permission");
     let ran = once(&format!("url: \"{}\"", redis.url("b:b@", 0))).await;
     ran.failed(
         Reason::Auth,
-        "PING: the user may not do that: allow the command with ACL SETUSER (NOPERM ",
+        "PING: the user lacks permission: allow the command with ACL SETUSER (NOPERM ",
     );
     assert_eq!(role(&ran), Some("master"), "INFO is allowed");
 }
 
 #[tokio::test]
-async fn a_database_that_is_not_there() {
+async fn a_missing_database_is_reported() {
     let redis = Redis::start(&["databases 4"]).await;
     once(&format!("url: \"{}\"", redis.url("", 3))).await.succeeded();
     once(&format!("url: \"{}\"", redis.url("", 4))).await.failed(
         Reason::Missing,
-        "SELECT: the server has no database of that number",
+        "SELECT: the server has no database with this number",
     );
 }
 
@@ -148,13 +148,13 @@ async fn a_server_that_loads_its_data() {
     redis.restart_only();
     let keys = format!("url: \"{}\"", redis.url("", 0));
     let loading = |ran: &crate::common::ran::Ran| matches!(&ran.result, Some(Err(problem)) if problem.reason == Reason::State);
-    let ran = until(&keys, "it is loading", loading).await;
+    let ran = until(&keys, "the server is loading", loading).await;
     ran.failed(
         Reason::State,
-        "PING: the server is loading its data and does not serve yet (LOADING ",
+        "PING: the server is still loading its data (LOADING ",
     );
-    assert_eq!(role(&ran), Some("master"), "INFO is answered meanwhile");
-    until(&keys, "it has loaded", |ran| ran.result == Some(Ok(()))).await;
+    assert_eq!(role(&ran), Some("master"), "INFO is answered while loading");
+    until(&keys, "the server has loaded", |ran| ran.result == Some(Ok(()))).await;
 }
 
 #[tokio::test]
@@ -167,9 +167,9 @@ async fn a_script_that_keeps_the_server_busy() {
         .unwrap();
     let keys = format!("url: \"{}\"", redis.url("", 0));
     let busy = |ran: &crate::common::ran::Ran| ran.result.as_ref().is_some_and(Result::is_err);
-    until(&keys, "it is busy", busy).await.failed(
+    until(&keys, "the server is busy", busy).await.failed(
         Reason::State,
-        "PING: a script has kept the server busy for too long: end it with SCRIPT KILL (BUSY ",
+        "PING: a script blocks the server: end it with SCRIPT KILL (BUSY ",
     );
     redis.ok(&["SCRIPT", "KILL"]);
     script.wait().unwrap();
@@ -187,48 +187,51 @@ async fn a_save_that_failed() {
         value(ran, "last_save_successful") == Some(0.0)
     })
     .await;
-    ran.failed(Reason::State, "PING: the server refuses writes, since it can't save its data: look at its log and its disk (MISCONF ");
-    // Where it may go on writing, it is only worth a warning.
+    ran.failed(Reason::State, "PING: the server refuses writes because it can't save its data: check its log and its disk (MISCONF ");
+    // If the server still accepts writes, it is only a warning.
     redis.ok(&["CONFIG", "SET", "stop-writes-on-bgsave-error", "no"]);
     let ran = once(&keys).await;
-    warned(&ran, Reason::State, "its last save of all data (RDB) failed");
+    warned(&ran, Reason::State, "the last save of all data (RDB) failed");
 }
 
 #[tokio::test]
-async fn a_server_without_room_for_clients() {
+async fn a_server_at_its_client_limit() {
     let redis = Redis::start(&["maxclients 3"]).await;
     let address = format!("127.0.0.1:{}", redis.port());
     let holders: Vec<TcpStream> = (0..3).map(|_| TcpStream::connect(&address).unwrap()).collect();
     for user in ["", ":hunter2@"] {
         let keys = format!("url: \"{}\"", redis.url(user, 0));
-        until(&keys, "it is full", |ran| {
+        until(&keys, "the server is full", |ran| {
             ran.result.as_ref().is_some_and(Result::is_err)
         })
         .await
         .failed(
             Reason::Limit,
-            "the server has no room for another client: raise maxclients",
+            "the server has reached its client limit: raise maxclients",
         );
     }
     drop(holders);
     let keys = format!("url: \"{}\"", redis.url("", 0));
-    until(&keys, "there is room", |ran| ran.result == Some(Ok(()))).await;
+    until(&keys, "the server accepts clients again", |ran| {
+        ran.result == Some(Ok(()))
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_server_in_protected_mode() {
-    // The mode is about clients of other machines: this one's own address counts as such.
+    // The mode affects clients from other machines. A connection to this machine's own address counts as one.
     let probe = UdpSocket::bind("0.0.0.0:0").unwrap();
     probe
         .connect("192.0.2.1:9")
-        .expect("this machine has an address beside the loopback's");
+        .expect("this machine has an address in addition to the loopback address");
     let own = probe.local_addr().unwrap().ip();
     let redis = Redis::start(&["bind 0.0.0.0", "protected-mode yes"]).await;
     once(&format!("url: \"redis://{own}:{}\"", redis.port()))
         .await
         .failed(
             Reason::Auth,
-            "the server is in protected mode, where only its own machine may connect",
+            "the server is in protected mode and accepts only local clients",
         );
     once(&format!("url: \"{}\"", redis.url("", 0))).await.succeeded();
 }
@@ -240,12 +243,12 @@ async fn a_server_that_hangs() {
     let (mut kept, mut fresh) = (check(&keys), check(&keys));
     run!(kept, LONG).succeeded();
     redis.signal(Signal::STOP);
-    let step = format!("waiting for 127.0.0.1:{}'s answer to PING", redis.port());
+    let step = format!("waiting for the response of 127.0.0.1:{} to PING", redis.port());
     run!(kept, SHORT).hung(&step);
-    // The kernel accepts for it.
+    // The kernel accepts the connection for the stopped server.
     run!(fresh, SHORT).hung(&step);
     redis.signal(Signal::CONT);
-    // The cancelled runs have kept nothing.
+    // The cancelled runs have left no connection open.
     redis.left().await;
     run!(kept, LONG).succeeded();
     eventually("one client", Duration::from_secs(5), || async {

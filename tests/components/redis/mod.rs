@@ -17,7 +17,7 @@ async fn once(keys: &str) -> Ran {
     run!(check(&format!("kind: redis, {keys}")), LONG)
 }
 
-/// Runs until the result is as wanted.
+/// Repeats runs until one has the expected result.
 async fn until(keys: &str, what: &str, is_wanted: impl Fn(&Ran) -> bool) -> Ran {
     eventually(what, Duration::from_secs(15), || async {
         Some(once(keys).await).filter(&is_wanted)
@@ -35,7 +35,7 @@ fn labelled(ran: &Ran, name: &str, label: &str) -> Option<f64> {
     ran.value(&format!("upkeep_redis_{name}"), Some(label))
 }
 
-/// The role that is 1, where just one is.
+/// The role whose series is 1, if exactly one is.
 fn role(ran: &Ran) -> Option<&'static str> {
     let roles = ["master", "replica", "sentinel"];
     let sum: f64 = roles.iter().filter_map(|role| labelled(ran, "role", role)).sum();
@@ -45,7 +45,7 @@ fn role(ran: &Ran) -> Option<&'static str> {
     current.next().filter(|_| (sum - 1.0).abs() < f64::EPSILON)
 }
 
-/// Succeeded with a warning of this reason, whose message holds the text.
+/// Asserts that the run succeeded with a warning of this reason that contains the text.
 #[track_caller]
 fn warned(ran: &Ran, reason: Reason, text: &str) {
     let problem: &Problem = ran.succeeded().report.warning.as_ref().expect("a warning");
@@ -89,7 +89,7 @@ async fn a_master_is_up_with_its_metrics() {
         assert_eq!(value(&ran, absent), None, "{absent}");
     }
     redis.left().await;
-    // Without a limit there is none; a database without keys has none.
+    // Without a limit there is no series for it. A database without keys has 0.
     redis.ok(&["CONFIG", "SET", "maxmemory", "0"]);
     let ran = once(&format!("url: \"{}\"", redis.url("", 0))).await;
     assert_eq!(
@@ -100,7 +100,7 @@ async fn a_master_is_up_with_its_metrics() {
         (None, None)
     );
     assert_eq!(labelled(&ran, "keys", "0"), Some(0.0));
-    // Only PING where that is all that is asked for.
+    // With `metrics: false`, only PING is sent.
     let ran = once(&format!("url: \"{}\", metrics: false", redis.url("", 0))).await;
     assert!(ran.succeeded().report.samples.is_empty());
 }
@@ -109,15 +109,11 @@ async fn a_master_is_up_with_its_metrics() {
 async fn memory_near_its_limit_is_a_warning() {
     let redis = Redis::start(&["maxmemory 4mb"]).await;
     let ran = once(&format!("url: \"{}\", max_memory_share: 0.1", redis.url("", 0))).await;
-    warned(
-        &ran,
-        Reason::Limit,
-        "% of maxmemory are used, the limit is 10.0 %",
-    );
+    warned(&ran, Reason::Limit, "% of maxmemory is used, the limit is 10.0 %");
 }
 
 #[tokio::test]
-async fn one_connection_is_kept_and_closed_with_the_check() {
+async fn one_connection_is_reused_and_closed_with_the_check() {
     let redis = Redis::start(&[]).await;
     let mut check = check(&format!("kind: redis, url: \"{}\"", redis.url("", 0)));
     let connection = || {
@@ -137,13 +133,13 @@ async fn one_connection_is_kept_and_closed_with_the_check() {
         run!(check, LONG).succeeded();
         assert_eq!(redis.clients(), 1);
     }
-    assert_eq!(connection(), first, "another connection");
+    assert_eq!(connection(), first, "the connection changed");
     drop(check);
     redis.left().await;
 }
 
 #[tokio::test]
-async fn a_connection_for_each_run_where_asked() {
+async fn connections_are_not_reused_if_the_check_says_so() {
     let redis = Redis::start(&[]).await;
     let mut check = check(&format!(
         "kind: redis, url: \"{}\", reuse_connection: false",
@@ -156,7 +152,7 @@ async fn a_connection_for_each_run_where_asked() {
 }
 
 #[tokio::test]
-async fn a_server_that_restarted_is_up_in_the_same_run() {
+async fn a_restarted_server_is_up_in_the_same_run() {
     let mut redis = Redis::start(&[]).await;
     let mut check = check(&format!("kind: redis, url: \"{}\"", redis.url("", 0)));
     for _ in 0..3 {
@@ -171,7 +167,7 @@ async fn a_server_that_restarted_is_up_in_the_same_run() {
 }
 
 #[tokio::test]
-async fn a_connection_that_the_server_ended_is_replaced() {
+async fn a_connection_that_the_server_closed_is_replaced() {
     let redis = Redis::start(&[]).await;
     let mut check = check(&format!("kind: redis, url: \"{}\"", redis.url("", 0)));
     run!(check, LONG).succeeded();
@@ -180,7 +176,7 @@ async fn a_connection_that_the_server_ended_is_replaced() {
 }
 
 #[tokio::test]
-async fn a_unix_socket_serves_too() {
+async fn unix_sockets_are_supported() {
     let redis = Redis::start(&["requirepass hunter2"]).await;
     let socket = redis.dir().join("redis.sock");
     for scheme in ["unix", "redis+unix"] {
@@ -189,7 +185,7 @@ async fn a_unix_socket_serves_too() {
         assert_eq!(labelled(ran.succeeded(), "keys", "2"), Some(0.0));
         once(&format!("url: \"{url}\""))
             .await
-            .failed(Reason::Auth, "redis.sock, SELECT: the server wants a password");
+            .failed(Reason::Auth, "redis.sock, SELECT: the server requires a password");
     }
     once("url: \"unix:///nonexistent/redis.sock\"")
         .await

@@ -1,4 +1,4 @@
-//! TLS, and what is no Redis server at all.
+//! TLS, and servers that are not Redis.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,7 +12,7 @@ use crate::common::servers::free_port;
 use crate::common::targets::Target;
 use crate::common::targets::tls::{Authority, Identity, self_signed};
 
-/// A server with TLS on a second port.
+/// A server with a TLS port in addition to its plain one.
 struct Secured {
     redis: Redis,
     tls_port: u16,
@@ -74,14 +74,14 @@ async fn tls_is_verified() {
         let line = server.redis.cli(&["CLIENT", "LIST"]);
         ids.insert(line.split(' ').next().unwrap().to_owned());
     }
-    assert_eq!(ids.len(), 1, "the connection is kept over TLS too");
+    assert_eq!(ids.len(), 1, "a TLS connection is reused too");
     drop(kept);
     let plain = format!("url: \"redis://127.0.0.1:{}\"", server.tls_port);
     once(&plain)
         .await
         .failed(Reason::Closed, "PING: ")
-        .failed(Reason::Closed, "if this is a port of TLS, write rediss://");
-    // Without TLS the server waits for the end of what it takes for a command, unless a random byte happens to be one.
+        .failed(Reason::Closed, "for a TLS port, use rediss://");
+    // Without TLS, the server waits for the end of a command, unless a random byte happens to end it.
     let secured = format!("kind: redis, url: \"rediss://127.0.0.1:{}\"", server.redis.port());
     let ran = run!(check(&secured), SHORT);
     match &ran.result {
@@ -92,12 +92,12 @@ async fn tls_is_verified() {
 }
 
 #[tokio::test]
-async fn certificates_that_are_not_right() {
+async fn invalid_certificates_are_reported() {
     let authority = Authority::new("authority");
     let expired = Secured::start(&authority.issue(&["127.0.0.1"], 2021), &authority, false).await;
     let ran = once(&expired.keys("rediss", "")).await;
     ran.failed(Reason::Tls, "the certificate expired on ");
-    assert!(ran.not_after().is_some(), "what is known is told");
+    assert!(ran.not_after().is_some(), "the expiry is reported anyway");
     let own = Secured::start(&self_signed(&["127.0.0.1"]), &authority, false).await;
     once(&own.keys("rediss", ""))
         .await
@@ -108,7 +108,7 @@ async fn certificates_that_are_not_right() {
 }
 
 #[tokio::test]
-async fn a_server_that_wants_a_certificate() {
+async fn a_server_that_requires_a_client_certificate() {
     let authority = Authority::new("authority");
     let server = Secured::start(&authority.issue(&["127.0.0.1"], 2099), &authority, true).await;
     once(&server.keys("rediss", "")).await.failed(
@@ -132,7 +132,7 @@ fn url(target: &Target) -> String {
 }
 
 #[tokio::test]
-async fn what_is_no_redis_server() {
+async fn servers_that_are_not_redis() {
     once(&format!("url: \"redis://{}\"", Target::refusing().await))
         .await
         .failed(Reason::Refused, "Connection refused")
@@ -150,12 +150,12 @@ async fn what_is_no_redis_server() {
             })
             .await,
             Reason::Protocol,
-            "what came is not the Redis protocol",
+            "the response is not the Redis protocol",
         ),
         (
             Target::closing(false).await,
             Reason::Closed,
-            "it closed the connection before the answer",
+            "the server closed the connection before its response",
         ),
         (Target::closing(true).await, Reason::Closed, "PING: "),
         (
@@ -177,7 +177,7 @@ async fn what_is_no_redis_server() {
             })
             .await,
             Reason::Protocol,
-            "PING: the answer is none that Redis gives to it",
+            "PING: the response is not valid for this Redis command",
         ),
     ] {
         once(&url(&target)).await.failed(reason, text);
@@ -186,10 +186,10 @@ async fn what_is_no_redis_server() {
 }
 
 #[tokio::test]
-async fn a_server_that_never_speaks() {
+async fn a_server_that_sends_nothing() {
     let target = Target::silent().await;
     for (scheme, step) in [
-        ("redis", "waiting for 127.0.0.1:"),
+        ("redis", "waiting for the response of 127.0.0.1:"),
         ("rediss", "in the TLS handshake with 127.0.0.1:"),
     ] {
         let mut check = check(&format!("kind: redis, url: \"{scheme}://{}\"", target.address));

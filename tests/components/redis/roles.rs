@@ -6,7 +6,7 @@ use super::{labelled, once, role, until, value, warned};
 use crate::common::redis::Redis;
 
 #[tokio::test]
-async fn a_replica_tells_of_its_link() {
+async fn a_replica_reports_its_link() {
     let mut master = Redis::start(&[]).await;
     let replica = Redis::start(&[
         &format!("replicaof 127.0.0.1 {}", master.port()),
@@ -39,12 +39,12 @@ async fn a_replica_tells_of_its_link() {
         master.port()
     );
     warned(&ran, Reason::State, &link);
-    // A replica that must not show stale data does not answer PING then, but tells the rest.
+    // A replica that must not serve stale data does not answer PING then, but answers INFO.
     replica.ok(&["CONFIG", "SET", "replica-serve-stale-data", "no"]);
     let ran = once(&keys).await;
     ran.failed(
         Reason::State,
-        "PING: the replica has lost its master and serves no stale data (MASTERDOWN ",
+        "PING: the replica lost its master and does not serve stale data (MASTERDOWN ",
     );
     assert_eq!(
         (role(&ran), value(&ran, "replication_link_up")),
@@ -58,7 +58,7 @@ async fn a_replica_tells_of_its_link() {
 }
 
 #[tokio::test]
-async fn a_sentinel_tells_of_its_masters() {
+async fn a_sentinel_reports_its_masters() {
     let mut master = Redis::start(&[]).await;
     let sentinel = Redis::sentinel("cache", &master).await;
     let keys = format!("url: \"{}\"", sentinel.url("", 0));
@@ -84,7 +84,7 @@ async fn a_sentinel_tells_of_its_masters() {
     .await;
     warned(&ran, Reason::State, "the master cache is ");
     sentinel.left().await;
-    // Sentinels know no databases.
+    // Sentinels have no databases.
     once(&format!("url: \"{}\"", sentinel.url("", 1)))
         .await
         .failed(Reason::Missing, "SELECT: ");
@@ -97,7 +97,7 @@ async fn a_cluster_node_fails_with_its_cluster() {
     let ran = once(&keys).await;
     ran.failed(
         Reason::State,
-        "the node finds its cluster in state fail and serves no queries (0 of 16384 slots are served)",
+        "the node reports its cluster in state fail and serves no queries (0 of 16384 slots are served)",
     );
     assert_eq!(
         (value(&ran, "cluster_ok"), role(&ran)),
@@ -117,12 +117,12 @@ async fn a_cluster_node_fails_with_its_cluster() {
     .failed(Reason::State, "(16379 of 16384 slots are served)");
     once(&format!("url: \"{}\"", node.url("", 1))).await.failed(
         Reason::Missing,
-        "SELECT: the server has no database of that number",
+        "SELECT: the server has no database with this number",
     );
     node.left().await;
 }
 
-/// A master with replicas of its own; both are there once the first is answered.
+/// A replica of this master that synchronizes at once.
 async fn replica_of(master: &Redis) -> Redis {
     Redis::start(&[
         &format!("replicaof 127.0.0.1 {}", master.port()),
@@ -152,10 +152,10 @@ async fn a_master_without_enough_replicas_refuses_writes() {
     warned(
         &ran,
         Reason::State,
-        "the master refuses writes (NOREPLICAS): 1 replicas are connected and in time, min-replicas-to-write requires 2",
+        "the master refuses writes (NOREPLICAS): it has 1 good replicas, and min-replicas-to-write requires 2",
     );
     assert!(master.cli(&["SET", "a", "2"]).starts_with("NOREPLICAS"));
-    // Who may not read the setting sees it once no replica is left.
+    // A user that may not read the setting gets the warning once no good replica is left.
     master.ok(&["ACL", "SETUSER", "ops", "on", ">ops", "+ping", "+info"]);
     let as_ops = format!("url: \"{}\"", master.url("ops:ops@", 0));
     let ran = once(&as_ops).await;
@@ -167,7 +167,7 @@ async fn a_master_without_enough_replicas_refuses_writes() {
     })
     .await;
     warned(&ran, Reason::State, "min-replicas-to-write requires at least 1");
-    // A server that requires none has no such metrics.
+    // A server that requires no replicas has no such series.
     master.ok(&["CONFIG", "SET", "min-replicas-to-write", "0"]);
     let ran = once(&keys).await;
     assert_eq!(ran.succeeded().report.warning, None);
@@ -175,7 +175,7 @@ async fn a_master_without_enough_replicas_refuses_writes() {
 }
 
 #[tokio::test]
-async fn a_cluster_that_serves_only_a_part_of_its_keys_is_not_up() {
+async fn a_cluster_that_serves_part_of_its_keys_has_a_warning() {
     let node = Redis::start(&[
         "cluster-enabled yes",
         "cluster-node-timeout 500",
@@ -198,13 +198,13 @@ async fn a_cluster_that_serves_only_a_part_of_its_keys_is_not_up() {
     warned(
         &ran,
         Reason::State,
-        "the cluster serves 16379 of 16384 slots and refuses keys of the others (5 on no node)",
+        "the cluster serves 16379 of 16384 slots and refuses keys in the others (5 on no node)",
     );
     assert_eq!(value(&ran, "cluster_ok"), Some(1.0));
 }
 
 #[tokio::test]
-async fn a_cluster_with_a_failed_node_is_not_up() {
+async fn a_cluster_with_a_failed_node_has_a_warning() {
     let settings = [
         "cluster-enabled yes",
         "cluster-node-timeout 500",
@@ -237,6 +237,6 @@ async fn a_cluster_with_a_failed_node_is_not_up() {
     warned(
         &ran,
         Reason::State,
-        "the cluster serves 10923 of 16384 slots and refuses keys of the others (5461 on nodes that failed)",
+        "the cluster serves 10923 of 16384 slots and refuses keys in the others (5461 on failed nodes)",
     );
 }

@@ -1,4 +1,4 @@
-//! What stores answer that the ones of the tests can't be brought to say, by scripted sockets; and clocks that differ.
+//! Responses that the stores of the tests do not send, by scripted servers; and clocks that differ.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,7 +7,7 @@ use rusty_s3::{Bucket, Credentials, S3Action, UrlStyle};
 use super::*;
 use crate::common::targets::Target;
 
-/// An answer of S3.
+/// A response of S3.
 fn answer(status: &str, headers: &str, body: &str) -> String {
     format!(
         "HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\n\r\n{body}",
@@ -21,7 +21,7 @@ fn error(code: &str, more: &str) -> String {
     )
 }
 
-/// Runs a check of a bucket against a target that answers this.
+/// Runs a check of a bucket against a server that sends this response.
 async fn asked(answer: String) -> Ran {
     let target = Target::answering(answer).await;
     let mut check = check(&format!(
@@ -47,110 +47,110 @@ async fn errors_have_reasons_and_advice() {
             "",
             error("SlowDown", ""),
             Reason::State,
-            "it has more requests than it can take, or too few drives (SlowDown)",
+            "the store is overloaded, or has too few drives (SlowDown)",
         ),
         (
             "503 Service Unavailable",
             "",
             error("XMinioServerNotInitialized", ""),
             Reason::State,
-            "it is still starting, or waits for its drives and peers (XMinioServerNotInitialized)",
+            "the store is still starting, or waits for its drives and peers (XMinioServerNotInitialized)",
         ),
         (
             "507 Insufficient Storage",
             "",
             error("XMinioStorageFull", ""),
             Reason::State,
-            "it can't answer now: 507 Insufficient Storage, XMinioStorageFull",
+            "the store is unavailable: 507 Insufficient Storage, XMinioStorageFull",
         ),
         (
             "503 Service Unavailable",
             "",
             "<html>nginx</html>".to_owned(),
             Reason::State,
-            "it answered 503 without a reason",
+            "the store responded with 503 and no S3 error",
         ),
         (
             "502 Bad Gateway",
             "",
             "<html>nginx</html>".to_owned(),
             Reason::Status,
-            "it answered 502 Bad Gateway without a reason that S3 knows",
+            "the store responded with 502 Bad Gateway and no S3 error",
         ),
         (
             "400 Bad Request",
             "",
             error("AuthorizationHeaderMalformed", region),
             Reason::Assertion,
-            "it is in the region eu-west-1, not in us-east-1 (AuthorizationHeaderMalformed): write region: eu-west-1",
+            "the store is in the region eu-west-1, not in us-east-1 (AuthorizationHeaderMalformed): set region: eu-west-1",
         ),
         (
             "400 Bad Request",
             "",
             error("AuthorizationQueryParametersError", ""),
             Reason::Assertion,
-            "it is not in the region us-east-1, or is elsewhere (AuthorizationQueryParametersError)",
+            "the region us-east-1 or the endpoint is wrong (AuthorizationQueryParametersError)",
         ),
         (
             "301 Moved Permanently",
             "x-amz-bucket-region: eu-north-1\r\n",
             error("PermanentRedirect", ""),
             Reason::Assertion,
-            "it is in the region eu-north-1, not in us-east-1 (PermanentRedirect)",
+            "the store is in the region eu-north-1, not in us-east-1 (PermanentRedirect)",
         ),
         (
             "400 Bad Request",
             "",
             error("ExpiredToken", ""),
             Reason::Auth,
-            "it does not take the session token (ExpiredToken): renew session_token",
+            "the store rejects the session token (ExpiredToken): renew session_token",
         ),
         (
             "403 Forbidden",
             "",
             error("AccountProblem", ""),
             Reason::Auth,
-            "it does not accept the keys: 403 Forbidden, AccountProblem",
+            "the store rejects the keys: 403 Forbidden, AccountProblem",
         ),
         (
             "500 Internal Server Error",
             "",
             error("InternalError", ""),
             Reason::Status,
-            "it answered 500 Internal Server Error, InternalError",
+            "the store responded with 500 Internal Server Error, InternalError",
         ),
         (
             "302 Found",
             "Location: /login\r\n",
             "<html>Sign in</html>".to_owned(),
             Reason::Protocol,
-            "it answered 302 Found, but not as S3 does: is this the S3 interface, not the console's port?",
+            "the store responded with 302 Found but not as S3 does: is this the S3 port, not the console's?",
         ),
         (
             "403 Forbidden",
             "",
             "<Error><Code>".to_owned(),
             Reason::Protocol,
-            "it answered 403 Forbidden, but not as S3 does",
+            "the store responded with 403 Forbidden but not as S3 does",
         ),
         (
             "200 OK",
             "",
             "<html>Welcome</html>".to_owned(),
             Reason::Protocol,
-            "it answered 200 OK, but without LocationConstraint: is this the S3 interface, not the console's port?",
+            "the store responded with 200 OK but without LocationConstraint: is this the S3 port, not the console's?",
         ),
         (
             "200 OK",
             "",
             error("NoSuchBucket", ""),
             Reason::Protocol,
-            "it answered 200 OK, but without LocationConstraint",
+            "the store responded with 200 OK but without LocationConstraint",
         ),
     ] {
         let ran = asked(answer(status, headers, &body)).await;
-        ran.failed(reason, &format!("asking for the bucket raw-iq: {text}"));
-        assert!(ran.report.response_time.is_some(), "it answered");
+        ran.failed(reason, &format!("requesting the bucket raw-iq: {text}"));
+        assert!(ran.report.response_time.is_some(), "no response time");
         assert_eq!(present(&ran, "raw-iq"), None);
         // The text of an error may repeat the request with its signature.
         ran.failed(reason, "");
@@ -167,7 +167,7 @@ async fn errors_have_reasons_and_advice() {
 }
 
 #[tokio::test]
-async fn an_error_in_the_midst_keeps_what_was_learnt() {
+async fn results_before_an_error_are_reported() {
     let answers = [
         answer("200 OK", "Connection: close\r\n", "<LocationConstraint/>"),
         answer(
@@ -182,12 +182,12 @@ async fn an_error_in_the_midst_keeps_what_was_learnt() {
         target.url("")
     ));
     let ran = run!(check, LONG);
-    ran.failed(Reason::State, "asking for the bucket spectra: ");
+    ran.failed(Reason::State, "requesting the bucket spectra: ");
     assert_eq!(present(&ran, "raw-iq"), Some(1.0));
     assert_eq!(present(&ran, "spectra"), None);
 }
 
-/// What the store answers to a request that was signed this long ago (or in the future), with its clock moved by the same time.
+/// The store's response to a request that was signed this long ago (or in the future), with the store's clock shifted likewise.
 async fn of_another_time(store: &Store, by: Duration, is_ahead: bool) -> String {
     let bucket = Bucket::new(
         store.url().parse().unwrap(),
@@ -198,7 +198,7 @@ async fn of_another_time(store: &Store, by: Duration, is_ahead: bool) -> String 
     .unwrap();
     let credentials = Credentials::new(ACCESS_KEY, SECRET_KEY);
     let shift = |time: SystemTime| if is_ahead { time + by } else { time - by };
-    // A clock of ours that is behind signs requests that are too old for the server, and sees a Date that is ahead.
+    // If our clock is behind, signatures are too old for the server, and its Date is ahead of our clock.
     let unshift = |time: SystemTime| if is_ahead { time - by } else { time + by };
     let mut action = bucket.get_object(Some(&credentials), "");
     action.query_mut().insert("location", "");
@@ -212,7 +212,7 @@ async fn of_another_time(store: &Store, by: Duration, is_ahead: bool) -> String 
     answer(&status, &format!("Server: MinIO\r\nDate: {date}\r\n"), &body)
 }
 
-/// A date as in a header, by date(1).
+/// A date in header format, created by date(1).
 fn date(time: SystemTime) -> String {
     let seconds = time.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
     let output = std::process::Command::new("date")
@@ -224,26 +224,26 @@ fn date(time: SystemTime) -> String {
 }
 
 #[tokio::test]
-async fn clocks_that_differ_are_told_from_keys_that_are_wrong() {
+async fn clock_differences_are_distinguished_from_wrong_keys() {
     let store = Store::start().await;
     store.make_bucket("raw-iq").await;
     let hour = Duration::from_secs(3600);
     for (is_ahead, word) in [(false, "ahead of"), (true, "behind")] {
         let ran = asked(of_another_time(&store, hour, is_ahead).await).await;
-        ran.failed(Reason::Auth, "it refuses the time of the request (");
+        ran.failed(Reason::Auth, "the store refuses the time of the request (");
         let difference =
             [3599, 3600, 3601].map(|seconds| format!("its clock is {seconds} s {word} this machine's"));
         let message = format!("{:?}", ran.result);
         assert!(difference.iter().any(|text| message.contains(text)), "{message}");
-        assert!(message.contains("set both clocks right (NTP)"), "{message}");
+        assert!(message.contains("synchronize both clocks (NTP)"), "{message}");
     }
-    // Without a date, the code alone has to do.
+    // Without a date, only the code is known.
     let ran = asked(answer("403 Forbidden", "", &error("RequestTimeTooSkewed", ""))).await;
     ran.failed(
         Reason::Auth,
-        "it refuses the time of the request (RequestTimeTooSkewed), its clock differs from this machine's: set both",
+        "the store refuses the time of the request (RequestTimeTooSkewed), its clock differs from this machine's: synchronize both",
     );
-    // And a denial by a server whose clock is right is one.
+    // If the clock is right, a denial is a denial.
     let now = date(SystemTime::now());
     let ran = asked(answer(
         "403 Forbidden",
@@ -253,6 +253,6 @@ async fn clocks_that_differ_are_told_from_keys_that_are_wrong() {
     .await;
     ran.failed(
         Reason::Auth,
-        "the key may not ask for the bucket raw-iq (AccessDenied)",
+        "the key lacks permission for the bucket raw-iq (AccessDenied)",
     );
 }

@@ -1,4 +1,4 @@
-//! Connections: kept, made anew, cut, hung, behind TLS, and none left behind.
+//! Connections: reused, replaced, closed, hanging, over TLS, and none left behind.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::common::targets::Target;
 use crate::common::targets::tls::{Authority, self_signed};
 
 #[tokio::test]
-async fn one_connection_is_kept_between_runs() {
+async fn one_connection_is_reused_between_runs() {
     let store = Store::start().await;
     let mut check = check(&store.keys(""));
     for _ in 0..5 {
@@ -19,7 +19,7 @@ async fn one_connection_is_kept_between_runs() {
 }
 
 #[tokio::test]
-async fn a_connection_of_each_run_s_own_where_so_asked() {
+async fn connections_are_not_reused_if_the_check_says_so() {
     let store = Store::start().await;
     let mut check = check(&store.keys("reuse_connection: false"));
     run!(check, LONG).succeeded();
@@ -44,7 +44,7 @@ async fn an_old_connection_is_replaced() {
 }
 
 #[tokio::test]
-async fn a_store_that_was_restarted_is_asked_anew_in_the_same_run() {
+async fn a_restarted_store_is_up_in_the_same_run() {
     let mut store = Store::start().await;
     store.make_bucket("raw-iq").await;
     let mut check = check(&store.keys("buckets: [raw-iq]"));
@@ -63,15 +63,15 @@ async fn a_store_that_was_restarted_is_asked_anew_in_the_same_run() {
 }
 
 #[tokio::test]
-async fn a_hung_store_is_left_at_the_deadline() {
+async fn a_hanging_store_is_abandoned_at_the_deadline() {
     let store = Store::start().await;
     store.make_bucket("raw-iq").await;
     let mut check = check(&store.keys("buckets: [raw-iq]"));
     run!(check, LONG).succeeded();
     store.freeze();
-    // First over the kept connection, then over a new one.
-    run!(check, SHORT).hung("asking for the bucket raw-iq");
-    run!(check, SHORT).hung("asking for the bucket raw-iq");
+    // First over the reused connection, then over a new one.
+    run!(check, SHORT).hung("requesting the bucket raw-iq");
+    run!(check, SHORT).hung("requesting the bucket raw-iq");
     store.thaw();
     store.freed().await;
     run!(check, LONG).succeeded();
@@ -80,7 +80,7 @@ async fn a_hung_store_is_left_at_the_deadline() {
 }
 
 #[tokio::test]
-async fn targets_that_are_no_store() {
+async fn servers_that_are_not_stores() {
     let endless = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffff\r\n";
     for (target, reason, text) in [
         (
@@ -117,7 +117,7 @@ async fn targets_that_are_no_store() {
     let mut named = check(&keys_of(&target, "buckets: [raw-iq]"));
     run!(named, LONG).failed(
         Reason::Limit,
-        "asking for the bucket raw-iq: the answer has more than 65536 bytes",
+        "requesting the bucket raw-iq: the answer has more than 65536 bytes",
     );
 
     let target = Target::silent().await;
@@ -127,7 +127,7 @@ async fn targets_that_are_no_store() {
 }
 
 #[tokio::test]
-async fn nobody_there_and_no_such_name() {
+async fn unreachable_addresses_and_unknown_names() {
     let address = Target::refusing().await;
     let mut refused = check(&format!(
         "kind: s3, endpoint: \"http://{address}\", access_key: a, secret_key: b"
@@ -143,7 +143,7 @@ async fn nobody_there_and_no_such_name() {
 }
 
 #[tokio::test]
-async fn certificates_are_verified_and_their_end_is_known_in_every_run() {
+async fn certificates_are_verified_and_their_expiry_is_reported_in_every_run() {
     let authority = Authority::new("authority of the tests");
     let dir = tempfile::tempdir().unwrap();
     let ca = dir.path().join("ca.pem");
@@ -184,7 +184,7 @@ async fn certificates_are_verified_and_their_end_is_known_in_every_run() {
 }
 
 #[tokio::test]
-async fn plain_and_tls_mixed_up() {
+async fn tls_to_a_plain_port_is_a_failure() {
     let store = Store::start().await;
     let mut check = check(&format!(
         "kind: s3, endpoint: \"https://127.0.0.1:{}\", access_key: a, secret_key: b",
@@ -193,7 +193,7 @@ async fn plain_and_tls_mixed_up() {
     run!(check, LONG).failed(Reason::Tls, "does not speak TLS");
 }
 
-/// The keys of a check of a target that is no store.
+/// The keys of a check of a server that is not a store.
 fn keys_of(target: &Target, more: &str) -> String {
     format!(
         "kind: s3, endpoint: \"{}\", access_key: a, secret_key: b, {more}",
@@ -201,7 +201,7 @@ fn keys_of(target: &Target, more: &str) -> String {
     )
 }
 
-/// A store of no buckets that keeps its connections.
+/// A store without buckets that keeps its connections open.
 async fn listing() -> Target {
     use tokio::io::AsyncWriteExt;
     Target::serve(|mut stream, _, _| async move {

@@ -1,4 +1,4 @@
-//! `MinIO`'s health endpoints: when they are asked, and what their answers mean.
+//! `MinIO`'s health endpoints: when they are queried, and what their responses mean.
 
 use std::sync::atomic::Ordering;
 
@@ -22,19 +22,22 @@ async fn a_cluster_without_quorum_is_a_failure() {
     let ran = run!(check, LONG);
     ran.failed(
         Reason::State,
-        "asking MinIO for the health of its cluster: it has no write quorum: bring its missing drives or servers back \
-         (/minio/health/cluster answered 503 Service Unavailable)",
+        "requesting the health of MinIO's cluster: the cluster has no write quorum: bring its missing drives or servers back \
+         (/minio/health/cluster responded with 503 Service Unavailable)",
     );
     assert_eq!((live(&ran), cluster(&ran)), (Some(1.0), Some(0.0)));
     assert_eq!(present(&ran, "raw-iq"), Some(1.0));
     assert!(
         ran.report.response_time.is_some(),
-        "it answered the signed request"
+        "no response time of the signed request"
     );
 
     store.switches().live.store(503, Ordering::SeqCst);
     let ran = run!(check, LONG);
-    ran.failed(Reason::State, "asking MinIO whether it is live: it is not");
+    ran.failed(
+        Reason::State,
+        "requesting MinIO's liveness: the server is not live",
+    );
     assert_eq!((live(&ran), cluster(&ran)), (Some(0.0), Some(0.0)));
 
     for switch in [&store.switches().live, &store.switches().cluster] {
@@ -46,7 +49,7 @@ async fn a_cluster_without_quorum_is_a_failure() {
 }
 
 #[tokio::test]
-async fn what_the_store_says_of_a_request_comes_before_its_health() {
+async fn a_refused_request_comes_before_the_health() {
     let store = Store::in_process().await;
     store.switches().cluster.store(503, Ordering::SeqCst);
     let mut check = check(&format!(
@@ -59,7 +62,7 @@ async fn what_the_store_says_of_a_request_comes_before_its_health() {
 }
 
 #[tokio::test]
-async fn other_stores_are_not_asked_for_a_health_of_minio() {
+async fn health_is_not_queried_on_other_stores() {
     let store = Store::in_process().await;
     store.switches().is_minio.store(false, Ordering::SeqCst);
     let mut auto = check(&store.keys("health: auto"));
@@ -71,7 +74,7 @@ async fn other_stores_are_not_asked_for_a_health_of_minio() {
         ["/minio/health/cluster", "/"]
     );
 
-    // A proxy hides what it is, but one knows.
+    // A proxy may hide the product, but the configuration can name it.
     let mut minio = check(&store.keys("health: minio"));
     let ran = run!(minio, LONG);
     ran.succeeded();
@@ -79,7 +82,7 @@ async fn other_stores_are_not_asked_for_a_health_of_minio() {
 }
 
 #[tokio::test]
-async fn nothing_is_asked_where_that_is_not_wanted() {
+async fn health_is_not_queried_if_disabled() {
     let store = Store::in_process().await;
     store.switches().cluster.store(503, Ordering::SeqCst);
     let mut check = check(&store.keys("health: none"));
@@ -89,7 +92,7 @@ async fn nothing_is_asked_where_that_is_not_wanted() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_keeps_the_health_back_matters_only_where_it_is_wanted() {
+async fn a_blocked_health_endpoint_is_a_failure_only_if_required() {
     let store = Store::in_process().await;
     for switch in [&store.switches().live, &store.switches().cluster] {
         switch.store(403, Ordering::SeqCst);
@@ -102,7 +105,7 @@ async fn a_proxy_that_keeps_the_health_back_matters_only_where_it_is_wanted() {
     let ran = run!(wanted, LONG);
     ran.failed(
         Reason::Status,
-        "/minio/health/live answered 403 Forbidden: let it through where a proxy stands before MinIO, or write health: none",
+        "/minio/health/live responded with 403 Forbidden: allow it in the proxy in front of MinIO, or set health: none",
     );
     assert_eq!((live(&ran), cluster(&ran)), (None, None));
 }

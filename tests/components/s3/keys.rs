@@ -1,4 +1,4 @@
-//! Keys: wrong ones, changed ones, ones that may not do all, and that nothing shows them.
+//! Keys: wrong, changed and restricted ones, and that no output shows them.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use super::*;
 use crate::common::exporter::Exporter;
 
 #[tokio::test]
-async fn a_wrong_key_and_a_wrong_secret_are_told_apart() {
+async fn wrong_access_and_secret_keys_are_distinguished() {
     let store = Store::start().await;
     let url = store.url();
     let keys = |access: &str, secret: &str| {
@@ -18,16 +18,16 @@ async fn a_wrong_key_and_a_wrong_secret_are_told_apart() {
     let ran = run!(wrong_secret, LONG);
     ran.failed(
         Reason::Auth,
-        "the secret key is not that of the access key (SignatureDoesNotMatch): correct secret_key",
+        "the secret key does not match the access key (SignatureDoesNotMatch): correct secret_key",
     );
-    assert!(ran.report.response_time.is_some(), "it answered");
-    // Nothing is known about the bucket, so nothing is said.
+    assert!(ran.report.response_time.is_some(), "no response time");
+    // Nothing is known about the bucket, so it has no series.
     assert_eq!(present(&ran, "raw-iq"), None);
-    // It is up all the same.
+    // The server is live nevertheless.
     assert_eq!(ran.value("upkeep_s3_live", None), Some(1.0));
 
     let mut wrong_key = check(&keys("somebody-else", SECRET_KEY));
-    run!(wrong_key, LONG).failed(Reason::Auth, "it does not know the access key (");
+    run!(wrong_key, LONG).failed(Reason::Auth, "the store does not know the access key (");
     let shown = format!("{wrong_secret:?} {wrong_key:?} {:?}", ran.report);
     for secret in ["not-the-secret", "somebody-else", ACCESS_KEY, SECRET_KEY] {
         assert!(!shown.contains(secret), "{secret} is in {shown}");
@@ -36,7 +36,7 @@ async fn a_wrong_key_and_a_wrong_secret_are_told_apart() {
 }
 
 #[tokio::test]
-async fn keys_that_change_in_their_files_are_used_at_once() {
+async fn changed_key_files_are_used_in_the_next_run() {
     let mut store = Store::start().await;
     store.make_bucket("raw-iq").await;
     let dir = tempfile::tempdir().unwrap();
@@ -51,9 +51,9 @@ async fn keys_that_change_in_their_files_are_used_at_once() {
     ));
     run!(check, LONG).succeeded();
     store.rotate("another-access-key", "another-secret-key").await;
-    run!(check, LONG).failed(Reason::Auth, "it does not know the access key");
+    run!(check, LONG).failed(Reason::Auth, "the store does not know the access key");
     fs::write(&access, "another-access-key").unwrap();
-    run!(check, LONG).failed(Reason::Auth, "the secret key is not that of the access key");
+    run!(check, LONG).failed(Reason::Auth, "the secret key does not match the access key");
     fs::write(&secret, "another-secret-key").unwrap();
     run!(check, LONG).succeeded();
 
@@ -66,34 +66,34 @@ async fn keys_that_change_in_their_files_are_used_at_once() {
 }
 
 #[tokio::test]
-async fn a_key_that_may_not_ask_for_a_bucket() {
+async fn a_key_without_permission_for_a_bucket() {
     let store = Store::in_process().await;
     for bucket in ["raw-iq", "secrets"] {
         store.make_bucket(bucket).await;
     }
     *store.switches().denied.lock().unwrap() = Some("secrets");
     let not_allowed =
-        "the key may not ask for the bucket secrets (AccessDenied): allow it s3:GetBucketLocation";
-    // One request was accepted: the keys are good.
+        "the key lacks permission for the bucket secrets (AccessDenied): allow it s3:GetBucketLocation";
+    // One request was accepted, so the keys are valid.
     let mut both = check(&store.keys("buckets: [raw-iq, secrets]"));
     let ran = run!(both, LONG);
     warned(&ran, Reason::Auth, not_allowed);
     assert_eq!(present(&ran, "raw-iq"), Some(1.0));
     assert_eq!(present(&ran, "secrets"), None);
-    // A missing one is worse than one that is not known.
+    // A missing bucket is worse than an unknown one.
     let mut missing = check(&store.keys("buckets: [secrets, spectra]"));
     warned(
         &run!(missing, LONG),
         Reason::Missing,
-        "it lacks the bucket spectra",
+        "the store does not have the bucket spectra",
     );
-    // None was accepted.
+    // No request was accepted.
     let mut none = check(&store.keys("buckets: [secrets]"));
     run!(none, LONG).failed(Reason::Auth, not_allowed);
 }
 
 #[tokio::test]
-async fn nothing_that_the_exporter_shows_holds_a_key() {
+async fn no_output_of_the_exporter_contains_a_key() {
     let store = Store::start().await;
     let dir = tempfile::tempdir().unwrap();
     let secret = dir.path().join("secret");
@@ -123,7 +123,7 @@ async fn nothing_that_the_exporter_shows_holds_a_key() {
         shown += &page.unwrap_or_default();
     }
     assert!(shown.contains(&format!("target=\"{url}\"")), "{shown}");
-    // The one store refuses the signature, the other one the token before it.
+    // One store refuses the signature, the other one the token before it.
     assert!(
         shown.contains("service=bad old=unknown new=down check=s3 reason=auth"),
         "{shown}"

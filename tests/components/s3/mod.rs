@@ -1,6 +1,6 @@
-//! s3 checks against a store that verifies signatures; with `make conformance` against the real `MinIO`. What one `MinIO` on
-//! one machine can't be brought to do is asked of the store in this process in both cases (`Store::in_process`), and what no
-//! store does on purpose of scripted sockets.
+//! s3 checks against a store that verifies signatures; with `make conformance`, against the real `MinIO`. In both cases, tests
+//! of what one `MinIO` on one machine does not do use a store in this process (`Store::in_process`), and tests of what no
+//! store does use scripted servers.
 
 mod answers;
 mod connections;
@@ -13,12 +13,12 @@ use upkeep_exporter::model::Reason;
 use super::common::ran::{LONG, Ran, SHORT, check, run};
 use super::common::s3::{ACCESS_KEY, SECRET_KEY, Store};
 
-/// Whether the bucket is there, as the run measured it.
+/// The series that says whether the bucket exists.
 fn present(ran: &Ran, bucket: &str) -> Option<f64> {
     ran.value("upkeep_s3_bucket_present", Some(bucket))
 }
 
-/// Succeeded, but with this warning.
+/// Asserts that the run succeeded with a warning of this reason that contains the text.
 #[track_caller]
 fn warned(ran: &Ran, reason: Reason, text: &str) {
     let warning = ran.succeeded().report.warning.as_ref().expect("a warning");
@@ -27,7 +27,7 @@ fn warned(ran: &Ran, reason: Reason, text: &str) {
 }
 
 #[tokio::test]
-async fn all_buckets_are_listed_where_none_is_named() {
+async fn all_buckets_are_listed_if_none_is_configured() {
     let store = Store::start().await;
     store.make_bucket("raw-iq").await;
     let mut check = check(&store.keys(""));
@@ -50,7 +50,7 @@ async fn a_missing_bucket_is_a_warning() {
         &ran,
         Reason::Missing,
         &format!(
-            "127.0.0.1:{port}, asking for the buckets: it lacks the buckets spectra, models: make what is missing, or correct buckets"
+            "127.0.0.1:{port}, requesting the buckets: the store does not have the buckets spectra, models: create what is missing, or correct buckets"
         ),
     );
     assert_eq!(present(&ran, "raw-iq"), Some(1.0));
@@ -61,7 +61,7 @@ async fn a_missing_bucket_is_a_warning() {
     warned(
         &run!(check, LONG),
         Reason::Missing,
-        "it lacks the bucket models: ",
+        "the store does not have the bucket models: ",
     );
     store.make_bucket("models").await;
     let ran = run!(check, LONG);
@@ -70,7 +70,7 @@ async fn a_missing_bucket_is_a_warning() {
 }
 
 #[tokio::test]
-async fn a_bucket_may_be_named_in_the_host() {
+async fn a_bucket_can_be_in_the_host_name() {
     let store = Store::start().await;
     store.make_bucket("raw-iq").await;
     let mut check = check(&format!(
@@ -79,12 +79,16 @@ async fn a_bucket_may_be_named_in_the_host() {
         store.port
     ));
     let ran = run!(check, LONG);
-    warned(&ran, Reason::Missing, "it lacks the bucket spectra: ");
+    warned(
+        &ran,
+        Reason::Missing,
+        "the store does not have the bucket spectra: ",
+    );
     assert_eq!(present(&ran, "raw-iq"), Some(1.0));
 }
 
 #[tokio::test]
-async fn as_many_buckets_as_are_allowed_are_asked_for_on_one_connection() {
+async fn the_maximum_number_of_buckets_uses_one_connection() {
     let store = Store::start().await;
     let names: Vec<String> = (0..100).map(|number| format!("bucket-{number}")).collect();
     for name in &names[..50] {

@@ -1,4 +1,4 @@
-//! Stores by others than Amazon and `MinIO`.
+//! Stores other than Amazon's and `MinIO`.
 
 use super::*;
 use crate::common::s3::other::{OtherStore, Product};
@@ -16,7 +16,11 @@ async fn serves(product: Product) {
 
     let mut missing = check(&store.keys(SECRET_KEY, "buckets: [raw-iq, spectra]"));
     let ran = run!(missing, LONG);
-    warned(&ran, Reason::Missing, "it lacks the bucket spectra: ");
+    warned(
+        &ran,
+        Reason::Missing,
+        "the store does not have the bucket spectra: ",
+    );
     assert_eq!(present(&ran, "spectra"), Some(0.0));
 
     let mut wrong = check(&store.keys("not-the-secret-key", "buckets: [raw-iq]"));

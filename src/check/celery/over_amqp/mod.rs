@@ -1,14 +1,13 @@
-//! Asks workers over AMQP, as Celery does: the ping goes to the fanout exchange that every worker's mailbox is bound to,
-//! answers come to a queue of this connection's own, which ends with the run.
+//! Pings workers over AMQP, as Celery does. The ping goes to the fanout exchange to which every worker's mailbox is bound.
+//! Answers arrive in an exclusive queue of this connection, which is deleted at the end of the run.
 
 mod ping;
 
 use amq_protocol::types::AMQPValue;
 use tokio::time::{Instant, timeout_at};
 
-use super::judge::Length;
-use super::message::{MAX_REPLY_BYTES, Ping, Reply};
-use super::{Finished, Received};
+use super::judge::{FinalFacts, QueueLength};
+use super::message::{MAX_REPLY_BYTES, Ping, Received, Reply};
 use crate::check::amqp::{AmqpError, Connection, Credentials, Login};
 use crate::config::celery::{AmqpServer, CelerySettings, MAX_WORKERS, Serializer};
 use crate::config::secret::Secret;
@@ -20,23 +19,23 @@ use crate::net::reusable::Reusable;
 use crate::net::run_recorder::{RunRecorder, Step};
 use crate::net::shortage;
 
-/// The most that is read in one run, in bytes: as many answers as there may be, with their properties.
-const ALLOWED: u64 = 2 * (MAX_WORKERS * MAX_REPLY_BYTES) as u64;
+/// The maximum number of bytes that a run reads: the maximum number of answers, with their properties.
+const MAX_BYTES: u64 = 2 * (MAX_WORKERS * MAX_REPLY_BYTES) as u64;
 
-/// How many silent workers' mailboxes are looked at in one run.
+/// The maximum number of silent workers whose mailboxes a run checks.
 const MAX_PROBED: usize = 8;
 
 /// How much of the broker's text a message about a queue quotes, in characters.
 const MAX_QUOTED: usize = 120;
 
-/// What is kept of the broker between runs.
+/// What a check stores of its broker between runs.
 #[derive(Debug)]
-pub struct Link {
+pub struct Client {
     server: AmqpServer,
     endpoint: HostEndpoint,
     is_reusing: bool,
     read_budget: ReadBudget,
-    /// What answers are routed by; the queue for them is named after it.
+    /// The routing key of answers, and the prefix of their queue's name.
     name: String,
     idle: Option<Reusable<Connection>>,
 }
@@ -45,28 +44,28 @@ pub struct Link {
 pub struct Session {
     connection: Reusable<Connection>,
     at: String,
-    /// Whether there is an exchange that a worker could listen at: the first one that starts makes it.
-    is_heard: bool,
+    /// Whether the exchange of the workers exists. The first worker that starts creates it.
+    has_exchange: bool,
 }
 
-impl Link {
-    /// The link of the check with this name.
+impl Client {
+    /// The client of a check with this name.
     pub fn new(settings: &CelerySettings, server: &AmqpServer, name: &str, network: &Network) -> Self {
         let endpoint = HostEndpoint::new(network, &server.address, server.preference);
         Self {
             server: server.clone(),
             endpoint: endpoint.with_tls(server.tls.as_ref(), &[]),
             is_reusing: settings.reuse_connection,
-            read_budget: ReadBudget::new(ALLOWED),
+            read_budget: ReadBudget::new(MAX_BYTES),
             name: name.to_owned(),
             idle: None,
         }
     }
 
-    /// Sends the ping. How many got it the broker does not tell.
+    /// Sends the ping. The broker does not report how many workers received it.
     ///
     /// # Errors
-    /// Why that was not possible.
+    /// Why the ping could not be sent.
     pub async fn publish(
         &mut self,
         ping: &mut Ping,
@@ -81,7 +80,7 @@ impl Link {
         if let Some(mut connection) = idle.filter(|idle| idle.is_current(Some(&password))) {
             connection.record_certificates(trace);
             match ping::send(&mut connection, ping, trace).await {
-                Ok(is_heard) => return Ok(session(connection, at, is_heard)),
+                Ok(has_exchange) => return Ok(session(connection, at, has_exchange)),
                 Err((error, _)) if error.is_stale() => {}
                 Err((error, doing)) => return Err(error.problem(at, doing)),
             }
@@ -89,7 +88,7 @@ impl Link {
         let connection = self.connect(&password, trace).await?;
         let mut connection = Reusable::new(connection, Some(password), trace);
         match ping::send(&mut connection, ping, trace).await {
-            Ok(is_heard) => Ok(session(connection, at, is_heard)),
+            Ok(has_exchange) => Ok(session(connection, at, has_exchange)),
             Err((error, doing)) => Err(error.problem(at, doing)),
         }
     }
@@ -114,37 +113,37 @@ impl Link {
         connection.map_err(|error| error.problem(address, trace.step().to_string()))
     }
 
-    /// Keeps the connection of a run that went well.
-    pub fn keep(&mut self, session: Session) {
+    /// Stores the connection of a successful run for the next one.
+    pub fn put_back(&mut self, session: Session) {
         if self.is_reusing {
             self.idle = Some(session.connection);
         }
     }
 }
 
-fn session(connection: Reusable<Connection>, at: String, is_heard: bool) -> (Session, Option<usize>) {
-    let listening = (!is_heard).then_some(0);
+fn session(connection: Reusable<Connection>, at: String, has_exchange: bool) -> (Session, Option<usize>) {
+    let listening = (!has_exchange).then_some(0);
     let session = Session {
         connection,
         at,
-        is_heard,
+        has_exchange,
     };
     (session, listening)
 }
 
 impl Session {
-    /// The next message in the queue for answers; `None` where none comes until then.
+    /// Waits for the next answer; `None` if none arrives before `until`.
     ///
     /// # Errors
-    /// Why there is no connection any more.
+    /// The connection is broken.
     pub async fn receive(&mut self, until: Instant) -> Result<Option<Received>, Problem> {
-        if !self.is_heard {
+        if !self.has_exchange {
             return Ok(None);
         }
         let Ok(message) = timeout_at(until, self.connection.next_message()).await else {
             return Ok(None);
         };
-        let message = message.map_err(|error| error.problem(&self.at, "waiting for answers of workers"))?;
+        let message = message.map_err(|error| error.problem(&self.at, "waiting for workers"))?;
         let properties = &message.properties;
         let headers = properties.headers().as_ref();
         let ticket = headers.and_then(|headers| match headers.inner().get("ticket") {
@@ -161,54 +160,54 @@ impl Session {
         })))
     }
 
-    /// Sends another ping, to be answered where the first one is.
+    /// Sends another ping. Answers arrive in the same place as those to the first one.
     ///
     /// # Errors
-    /// Why that was not possible.
-    pub async fn ping_again(&mut self, ping: &Ping) -> Result<(), Problem> {
-        if !self.is_heard {
+    /// Why the ping could not be sent.
+    pub async fn send_another(&mut self, ping: &Ping) -> Result<(), Problem> {
+        if !self.has_exchange {
             return Ok(());
         }
         let published = ping::publish(&mut self.connection, ping).await;
         published.map_err(|error| error.problem(&self.at, ping::PUBLISHING))
     }
 
-    /// Why the broker takes no messages, where it said so: then it does not read on from who publishes.
+    /// Why the broker accepts no messages, if it reported that. It then stops reading from publishing connections.
     pub fn blocked(&self) -> Option<Problem> {
         let why = self.connection.blocked()?;
         let why: String = why.chars().take(MAX_QUOTED).collect();
         let message = format_args!(
-            "{}: the broker takes no messages at present ({why}): free memory or disk space there",
+            "{}: the broker currently accepts no messages ({why}): free memory or disk space on it",
             self.at
         );
         Some(Problem::new(Reason::State, message))
     }
 
-    /// Asks for the lengths of the queues and for the mailboxes of workers that did not answer, and ends the queue for
-    /// answers.
+    /// Reads the lengths of the queues, checks the mailboxes of silent workers, and closes the channel, which deletes the
+    /// queue for answers.
     ///
     /// # Errors
-    /// Why there is no connection any more.
+    /// The connection is broken.
     pub async fn finish(
         &mut self,
         settings: &CelerySettings,
         silent: &[String],
         trace: &mut RunRecorder<'_>,
-    ) -> Result<Finished, Problem> {
+    ) -> Result<FinalFacts, Problem> {
         let mut lengths = Vec::with_capacity(settings.queues.len());
         for queue in &settings.queues {
             trace.at(Step::Doing(
-                format!("asking for the length of the queue {}", queue.name).into(),
+                format!("reading the length of the queue {}", queue.name).into(),
             ));
             lengths.push(match self.inspect(&queue.name).await? {
-                Ok((messages, _)) => Length::Messages(messages.into()),
-                Err(why) => Length::Unknown(why),
+                Ok((messages, _)) => QueueLength::Messages(messages.into()),
+                Err(why) => QueueLength::Unknown(why),
             });
         }
         let mut listening = 0;
         for worker in silent.iter().take(MAX_PROBED) {
             trace.at(Step::Doing(
-                "looking for the mailboxes of workers that did not answer".into(),
+                "checking the mailboxes of workers that did not answer".into(),
             ));
             let mailbox = format!("{worker}.{}.pidbox", settings.control_exchange);
             if let Ok((_, consumers)) = self.inspect(&mailbox).await?
@@ -223,13 +222,13 @@ impl Session {
             let closed = connection.close_channel().await;
             closed.map_err(|error| error.problem(&self.at, "closing the channel"))?;
         }
-        Ok(Finished {
+        Ok(FinalFacts {
             lengths,
             silent: Some(listening),
         })
     }
 
-    /// The messages and consumers of a queue, or why the broker does not tell them.
+    /// The messages and consumers of a queue, or why the broker does not report them.
     async fn inspect(&mut self, name: &str) -> Result<Result<(u32, u32), String>, Problem> {
         let connection = &mut self.connection;
         let inspected = async {
@@ -241,12 +240,12 @@ impl Session {
         match inspected.await {
             Ok(state) => Ok(Ok((state.messages, state.consumers))),
             Err(error) if error.channel_code() == Some(ping::NOT_FOUND) => {
-                Ok(Err("there is no such queue at the broker".to_owned()))
+                Ok(Err("not found on the broker".to_owned()))
             }
             Err(AmqpError::ChannelClosed(reply)) => {
                 Ok(Err(reply.to_string().chars().take(MAX_QUOTED).collect()))
             }
-            Err(error) => Err(error.problem(&self.at, format_args!("asking for the queue {name}"))),
+            Err(error) => Err(error.problem(&self.at, format_args!("inspecting the queue {name}"))),
         }
     }
 }

@@ -1,31 +1,31 @@
-//! Celery's mailboxes as its Redis transport keeps them: how keys, channels and bindings are named. Pure.
+//! The names of keys, channels and bindings of Celery's mailboxes in its Redis transport. Pure.
 //!
-//! Exchanges are sets of bindings (`_kombu.binding.NAME`, each member the routing key, an unused pattern and the queue),
-//! queues are lists, one a priority, and a fanout exchange is a channel.
+//! An exchange is a set of bindings (`_kombu.binding.NAME`; each member contains the routing key, an unused pattern and the
+//! queue). A queue is a list for each priority. A fanout exchange is a channel.
 
 use crate::config::celery::RedisKeys;
 
-/// What bindings of this exporter begin with.
+/// The prefix of this exporter's bindings.
 pub const PREFIX: &str = "upkeep-";
 
-/// How old a binding of this exporter is when nobody can wait behind it any more, in seconds: no deadline is as long, and
-/// clocks are closer together.
-const ABANDONED: u64 = 6 * 3600;
+/// Age in seconds after which no run can use a binding of this exporter any more. Deadlines, and differences between clocks,
+/// are shorter.
+const ABANDONED_AFTER: u64 = 6 * 3600;
 
-/// The names of one check's mailbox.
+/// The names of a check's mailbox.
 #[derive(Clone, Debug)]
 pub struct Mailbox {
     keys: RedisKeys,
-    /// What names this check: its answers are routed by it and the time of the run.
+    /// The check's unique name. The routing key of answers is this name and the time of the run.
     name: String,
-    /// What its queue is called after that.
+    /// The queue's name is the check's name and this suffix.
     suffix: String,
-    /// The set of bindings of the exchange for answers.
+    /// The key of the set of bindings of the exchange for answers.
     pub bindings: String,
 }
 
 impl Mailbox {
-    /// The mailbox of the check with this name in this namespace.
+    /// The mailbox of a check in a namespace.
     pub fn new(keys: &RedisKeys, namespace: &str, name: &str) -> Self {
         Self {
             keys: keys.clone(),
@@ -35,7 +35,7 @@ impl Mailbox {
         }
     }
 
-    /// The lists of a queue: that of its name, and one for each further priority.
+    /// The lists of a queue: one with its name, and one for each further priority.
     pub fn lists(&self, queue: &str) -> Vec<String> {
         let RedisKeys {
             global,
@@ -49,8 +49,8 @@ impl Mailbox {
         lists
     }
 
-    /// The lists that answers come to; the same for all runs.
-    pub fn answers(&self) -> Vec<String> {
+    /// The lists that receive answers; the same for all runs.
+    pub fn answer_lists(&self) -> Vec<String> {
         self.lists(&format!("{}{}", self.name, self.suffix))
     }
 
@@ -59,25 +59,26 @@ impl Mailbox {
         format!("{}{}{exchange}", self.keys.global, self.keys.fanout)
     }
 
-    /// What answers to a run that began at this Unix time are routed by.
+    /// The routing key of answers to a run that started at this Unix time.
     pub fn routing_key(&self, now: u64) -> String {
         format!("{}.{now}", self.name)
     }
 
-    /// The member of the set of bindings that leads answers with this routing key to the queue.
+    /// The member of the set of bindings that routes answers with this key to the queue.
     pub fn binding(&self, routing_key: &str) -> String {
         let sep = &self.keys.sep;
         format!("{routing_key}{sep}{sep}{}{}", self.name, self.suffix)
     }
 
-    /// The lists behind a binding of a check, of this exporter or another one, that ended within a run long ago.
-    pub fn abandoned(&self, binding: &str, now: u64) -> Option<Vec<String>> {
+    /// The lists of a binding that a check left behind long ago, for example because its exporter was killed. `None` if the
+    /// binding is not abandoned.
+    pub fn abandoned_lists(&self, binding: &str, now: u64) -> Option<Vec<String>> {
         let mut parts = binding.split(self.keys.sep.as_str());
         let (routing_key, _, queue) = (parts.next()?, parts.next()?, parts.next()?);
         let (name, time) = routing_key.rsplit_once('.')?;
         let time: u64 = time.parse().ok()?;
         let is_ours = name.starts_with(PREFIX) && queue.strip_prefix(name) == Some(self.suffix.as_str());
-        (is_ours && now.saturating_sub(time) >= ABANDONED).then(|| self.lists(queue))
+        (is_ours && now.saturating_sub(time) >= ABANDONED_AFTER).then(|| self.lists(queue))
     }
 }
 
@@ -95,9 +96,9 @@ mod tests {
         Mailbox::new(&keys, "celery", "upkeep-x")
     }
 
-    /// Keys and channels as `celery inspect ping` of Celery 5.2 used them.
+    /// Keys and channels that `celery inspect ping` of Celery 5.2 used.
     #[test]
-    fn names_are_celery_s_own() {
+    fn names_match_those_of_celery() {
         let plain = mailbox("", "\x06\x16");
         assert_eq!(plain.channel("celery.pidbox"), "/1.celery.pidbox");
         assert_eq!(plain.bindings, "_kombu.binding.reply.celery.pidbox");
@@ -113,19 +114,24 @@ mod tests {
         assert_eq!(prefixed.channel("celery.pidbox"), "shop:/1.celery.pidbox");
         assert_eq!(prefixed.bindings, "shop:_kombu.binding.reply.celery.pidbox");
         assert_eq!(prefixed.binding("k"), "k::upkeep-x.reply.celery.pidbox");
-        assert_eq!(prefixed.answers()[1], "shop:upkeep-x.reply.celery.pidbox:3");
+        assert_eq!(prefixed.answer_lists()[1], "shop:upkeep-x.reply.celery.pidbox:3");
     }
 
     #[test]
-    fn only_bindings_of_ours_that_are_old_are_abandoned() {
+    fn only_old_bindings_of_the_exporter_are_abandoned() {
         let mailbox = mailbox("", "\x06\x16");
         let begun = 1_000_000;
         let binding = mailbox.binding(&mailbox.routing_key(begun));
-        assert_eq!(mailbox.abandoned(&binding, begun + ABANDONED - 1), None);
-        // A clock that is behind abandons nothing.
-        assert_eq!(mailbox.abandoned(&binding, 0), None);
-        let lists = mailbox.abandoned(&binding, begun + ABANDONED).unwrap();
-        assert_eq!(lists, mailbox.answers());
+        assert_eq!(
+            mailbox.abandoned_lists(&binding, begun + ABANDONED_AFTER - 1),
+            None
+        );
+        // With a clock that is behind, nothing is abandoned.
+        assert_eq!(mailbox.abandoned_lists(&binding, 0), None);
+        let lists = mailbox
+            .abandoned_lists(&binding, begun + ABANDONED_AFTER)
+            .unwrap();
+        assert_eq!(lists, mailbox.answer_lists());
         for foreign in [
             "d5df\x06\x16\x06\x16d5df.reply.celery.pidbox",
             "upkeep-x.1\x06\x16\x06\x16celery",
@@ -134,7 +140,7 @@ mod tests {
             "upkeep-x.1",
             "",
         ] {
-            assert_eq!(mailbox.abandoned(foreign, u64::MAX), None, "{foreign}");
+            assert_eq!(mailbox.abandoned_lists(foreign, u64::MAX), None, "{foreign}");
         }
     }
 }

@@ -1,6 +1,6 @@
-//! Asks workers over Redis, as Celery's Redis transport does: the ping goes to a channel, answers come to a list that a
-//! binding names. A run removes both at its end; what a cancelled one left is removed by the next, and what a check that
-//! is gone left, by any check of the same broker some hours later.
+//! Pings workers over Redis, as Celery's Redis transport does. The ping goes to a channel; answers arrive in a list that a
+//! binding names. A run removes both at its end. The next run removes what a cancelled run left, and hours later any check of
+//! the same broker removes what a deleted check left.
 
 mod mailbox;
 
@@ -10,9 +10,8 @@ use redis::Value;
 use tokio::time::{Instant, timeout_at};
 
 use self::mailbox::{Mailbox, PREFIX};
-use super::judge::Length;
-use super::message::{MAX_REPLY_BYTES, Ping, Reply};
-use super::{Finished, Received};
+use super::judge::{FinalFacts, QueueLength};
+use super::message::{MAX_REPLY_BYTES, Ping, Received, Reply};
 use crate::check::redis::client::{Opened, RedisClient};
 use crate::check::redis::session::{Command, Session as Connection};
 use crate::config::celery::{CelerySettings, MAX_WORKERS, RedisKeys};
@@ -21,30 +20,32 @@ use crate::model::{Problem, Reason, Report};
 use crate::net::network::Network;
 use crate::net::run_recorder::RunRecorder;
 
-/// The most that is read in one run, in bytes: as many answers as there may be, with what Redis writes around them.
-const ALLOWED: u64 = 2 * (MAX_WORKERS * MAX_REPLY_BYTES) as u64;
+/// The maximum number of bytes that a run reads: the maximum number of answers, with the data that Redis adds.
+const MAX_BYTES: u64 = 2 * (MAX_WORKERS * MAX_REPLY_BYTES) as u64;
 
-/// How often abandoned bindings are looked for.
+/// How often a check searches for abandoned bindings.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
 
-/// How many bindings one run may look at on that search.
-const SWEPT: u32 = 200;
+/// How many bindings a run reads in that search.
+const SWEEP_COUNT: u32 = 200;
 
-/// The most bindings of unfinished runs that are remembered. More than one there is only while the broker is out of reach.
+/// The maximum number of bindings of unfinished runs to remember. There is more than one only while the broker is unreachable.
 const MAX_LEFT: usize = 16;
 
-/// How much later than asked for the broker may say that nothing came, before that is what the run waits for.
+/// How much later than requested the broker may report that no answer arrived. After that, the run waits for the broker
+/// instead of for workers.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// What is kept of the broker between runs.
+/// What a check stores of its broker between runs.
 #[derive(Debug)]
-pub struct Link {
+pub struct Client {
     client: RedisClient,
     mailbox: Mailbox,
     /// Bindings of runs that have not removed them.
     left: Vec<String>,
-    /// Where the search for abandoned bindings goes on, and when it begins anew.
+    /// Where the search for abandoned bindings continues.
     cursor: Option<u64>,
+    /// When the search starts again.
     next_sweep: Instant,
 }
 
@@ -57,14 +58,14 @@ pub struct Session {
     abandoned: Vec<(String, Vec<String>)>,
 }
 
-/// Seconds since 1970.
+/// The current Unix time in seconds.
 fn unix_now() -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     now.unwrap_or_default().as_secs()
 }
 
-impl Link {
-    /// The link of the check with this name.
+impl Client {
+    /// The client of a check with this name.
     pub fn new(
         settings: &CelerySettings,
         server: &RedisServer,
@@ -73,7 +74,7 @@ impl Link {
         network: &Network,
     ) -> Self {
         Self {
-            client: RedisClient::new(server, network, settings.reuse_connection, ALLOWED),
+            client: RedisClient::new(server, network, settings.reuse_connection, MAX_BYTES),
             mailbox: Mailbox::new(keys, &settings.control_exchange, name),
             left: Vec::new(),
             cursor: Some(0),
@@ -81,10 +82,10 @@ impl Link {
         }
     }
 
-    /// Sends the ping, and gives the number of those who got it.
+    /// Sends the ping. Returns the session and the number of listeners that received it.
     ///
     /// # Errors
-    /// Why that was not possible.
+    /// Why the ping could not be sent.
     pub async fn publish(
         &mut self,
         ping: &mut Ping,
@@ -93,7 +94,7 @@ impl Link {
         ping.routing_key = self.mailbox.routing_key(unix_now());
         let binding = self.mailbox.binding(&ping.routing_key);
         let commands = self.commands(ping, &binding);
-        // From here on the broker may have it, whatever becomes of this run.
+        // The broker may create the binding even if this run fails or is cancelled.
         self.left.push(binding.clone());
         let opened = self.client.open(&commands, trace).await?;
         if let Err(error) = &opened.first {
@@ -110,7 +111,7 @@ impl Link {
             let value = session.read_value(command.name(), trace).await?;
             match (command.name(), value) {
                 ("PUBLISH", Value::Int(receivers)) => listening = usize::try_from(receivers).ok(),
-                ("SSCAN", value) => session.abandoned = self.swept(value),
+                ("SSCAN", value) => session.abandoned = self.parse_sweep(value),
                 _ => {}
             }
         }
@@ -118,10 +119,10 @@ impl Link {
         Ok((session, listening))
     }
 
-    /// Removes what earlier runs left, goes on with the search for abandoned bindings, binds our queue, and pings.
+    /// The commands of a run: remove what earlier runs left, continue the search for abandoned bindings, bind our queue, ping.
     fn commands(&mut self, ping: &Ping, binding: &str) -> Vec<Command> {
         let mailbox = &self.mailbox;
-        let mut commands = vec![Command::new("DEL").arg(mailbox.answers())];
+        let mut commands = vec![Command::new("DEL").arg(mailbox.answer_lists())];
         self.left.retain(|left| left != binding);
         let surplus = self.left.len().saturating_sub(MAX_LEFT);
         self.left.drain(..surplus);
@@ -135,15 +136,15 @@ impl Link {
         if let Some(cursor) = self.cursor {
             let scan = Command::new("SSCAN").arg(&mailbox.bindings).arg(cursor);
             let scan = scan.arg("MATCH").arg(format!("{PREFIX}*"));
-            commands.push(scan.arg("COUNT").arg(SWEPT));
+            commands.push(scan.arg("COUNT").arg(SWEEP_COUNT));
         }
         commands.push(Command::new("SADD").arg(&mailbox.bindings).arg(binding));
         commands.push(publish(mailbox, ping));
         commands
     }
 
-    /// What a step of the search for abandoned bindings found.
-    fn swept(&mut self, found: Value) -> Vec<(String, Vec<String>)> {
+    /// Parses the reply to SSCAN. Returns abandoned bindings with their lists.
+    fn parse_sweep(&mut self, found: Value) -> Vec<(String, Vec<String>)> {
         self.cursor = None;
         let Ok((cursor, bindings)) = redis::from_redis_value::<(u64, Vec<String>)>(found) else {
             return Vec::new();
@@ -151,16 +152,16 @@ impl Link {
         self.cursor = Some(cursor).filter(|cursor| *cursor != 0);
         let now = unix_now();
         let abandoned = bindings.into_iter().filter_map(|binding| {
-            let lists = self.mailbox.abandoned(&binding, now)?;
+            let lists = self.mailbox.abandoned_lists(&binding, now)?;
             Some((binding, lists))
         });
         abandoned.collect()
     }
 
-    /// Keeps the connection of a run that went well.
-    pub fn keep(&mut self, session: Session) {
+    /// Stores the connection of a successful run for the next one.
+    pub fn put_back(&mut self, session: Session) {
         self.left.clear();
-        self.client.keep(session.opened);
+        self.client.put_back(session.opened);
     }
 }
 
@@ -171,11 +172,11 @@ fn publish(mailbox: &Mailbox, ping: &Ping) -> Command {
 }
 
 impl Session {
-    /// Sends another ping, to be answered where the first one is.
+    /// Sends another ping. Answers arrive in the same place as those to the first one.
     ///
     /// # Errors
-    /// Why that was not possible.
-    pub async fn ping_again(&mut self, ping: &Ping, trace: &mut RunRecorder<'_>) -> Result<(), Problem> {
+    /// Why the ping could not be sent.
+    pub async fn send_another(&mut self, ping: &Ping, trace: &mut RunRecorder<'_>) -> Result<(), Problem> {
         let command = publish(&self.mailbox, ping);
         self.connection().send(&[command], trace).await?;
         self.read_value("PUBLISH", trace).await?;
@@ -186,7 +187,7 @@ impl Session {
         &mut self.opened.session
     }
 
-    /// Reads the value of the next outstanding command.
+    /// Waits for the reply to the next outstanding command, which must not be an error.
     async fn read_value(
         &mut self,
         name: &'static str,
@@ -196,10 +197,10 @@ impl Session {
         reply.map_err(|error| self.opened.session.refused(name, &error))
     }
 
-    /// The next message in the list of answers; `None` where none comes until then.
+    /// Waits for the next answer; `None` if none arrives before `until`.
     ///
     /// # Errors
-    /// Why there is no connection any more.
+    /// The connection is broken.
     pub async fn receive(
         &mut self,
         until: Instant,
@@ -210,13 +211,13 @@ impl Session {
             return Ok(None);
         }
         let command = Command::new("BRPOP")
-            .arg(self.mailbox.answers())
+            .arg(self.mailbox.answer_lists())
             .arg(wait.as_secs_f64());
-        // The step that the caller has set says more than that of a single command.
-        let mut unseen = Report::default();
-        let mut unseen = RunRecorder::new(&mut unseen);
-        self.connection().send(&[command], &mut unseen).await?;
-        let reply = match timeout_at(until + GRACE, self.connection().reply(&mut unseen)).await {
+        // The step that the caller has set is more useful than that of a single command.
+        let mut ignored = Report::default();
+        let mut ignored = RunRecorder::new(&mut ignored);
+        self.connection().send(&[command], &mut ignored).await?;
+        let reply = match timeout_at(until + GRACE, self.connection().reply(&mut ignored)).await {
             Ok(reply) => reply?,
             Err(_) => self.connection().reply(trace).await?,
         };
@@ -225,21 +226,21 @@ impl Session {
             Value::Nil => Ok(None),
             Value::Array(parts) => match parts.as_slice() {
                 [_, Value::BulkString(message)] => Ok(Some(Reply::from_envelope(message))),
-                _ => Err(strange()),
+                _ => Err(invalid_response()),
             },
-            _ => Err(strange()),
+            _ => Err(invalid_response()),
         }
     }
 
-    /// Asks for the lengths of the queues, and removes what the run has made.
+    /// Reads the lengths of the queues, and removes what the run has created.
     ///
     /// # Errors
-    /// Why there is no connection any more.
+    /// The connection is broken.
     pub async fn finish(
         &mut self,
         settings: &CelerySettings,
         trace: &mut RunRecorder<'_>,
-    ) -> Result<Finished, Problem> {
+    ) -> Result<FinalFacts, Problem> {
         let mut commands = Vec::new();
         let mut counts = Vec::new();
         for queue in &settings.queues {
@@ -252,8 +253,8 @@ impl Session {
                 .arg(&self.mailbox.bindings)
                 .arg(&self.binding),
         );
-        commands.push(Command::new("DEL").arg(self.mailbox.answers()));
-        let tidying = 2 + 2 * self.abandoned.len();
+        commands.push(Command::new("DEL").arg(self.mailbox.answer_lists()));
+        let cleanup_count = 2 + 2 * self.abandoned.len();
         for (binding, lists) in std::mem::take(&mut self.abandoned) {
             commands.push(Command::new("SREM").arg(&self.mailbox.bindings).arg(binding));
             commands.push(Command::new("DEL").arg(lists));
@@ -261,43 +262,45 @@ impl Session {
         self.connection().send(&commands, trace).await?;
         let mut lengths = Vec::with_capacity(counts.len());
         for count in counts {
-            let mut length = Length::Messages(0);
+            let mut length = QueueLength::Messages(0);
             for _ in 0..count {
                 let reply = self.connection().reply(trace).await?;
-                length = added(length, reply.map_err(|error| error.code().to_owned()));
+                length = add_list(length, reply.map_err(|error| error.code().to_owned()));
             }
             lengths.push(length);
         }
-        for _ in 0..tidying {
+        for _ in 0..cleanup_count {
             self.read_value("DEL", trace).await?;
         }
-        Ok(Finished {
+        Ok(FinalFacts {
             lengths,
             silent: None,
         })
     }
 }
 
-/// The length of a queue with one more of its lists.
-fn added(length: Length, reply: Result<Value, String>) -> Length {
+/// Adds the length of one of a queue's lists to its total.
+fn add_list(length: QueueLength, reply: Result<Value, String>) -> QueueLength {
     match (length, reply) {
-        (Length::Messages(sum), Ok(Value::Int(more))) => {
-            Length::Messages(sum.saturating_add(u64::try_from(more).unwrap_or(0)))
+        (QueueLength::Messages(sum), Ok(Value::Int(more))) => {
+            QueueLength::Messages(sum.saturating_add(u64::try_from(more).unwrap_or(0)))
         }
-        (Length::Messages(_), Err(code)) if code == "WRONGTYPE" => {
-            Length::Unknown("the key of this name is no list".to_owned())
+        (QueueLength::Messages(_), Err(code)) if code == "WRONGTYPE" => {
+            QueueLength::Unknown("the key with this name is not a list".to_owned())
         }
-        (Length::Messages(_), Err(code)) => {
-            Length::Unknown(format!("the broker does not tell its length ({code})"))
+        (QueueLength::Messages(_), Err(code)) => {
+            QueueLength::Unknown(format!("reading its length failed ({code})"))
         }
-        (Length::Messages(_), Ok(_)) => Length::Unknown("the broker answers with no number".to_owned()),
+        (QueueLength::Messages(_), Ok(_)) => {
+            QueueLength::Unknown("the broker did not return a number".to_owned())
+        }
         (unknown, _) => unknown,
     }
 }
 
-fn strange() -> Problem {
+fn invalid_response() -> Problem {
     Problem::new(
         Reason::Protocol,
-        "BRPOP is not answered with an element of a list: is this Redis?",
+        "the response to BRPOP is not a list element: is this a Redis server?",
     )
 }

@@ -1,15 +1,15 @@
-//! Python's pickle format (the module `pickletools` of CPython documents its opcodes), reduced to plain data: dictionaries
-//! with texts for keys, lists, texts, whole numbers, booleans and None.
+//! Python's pickle format (CPython's module `pickletools` documents its opcodes), reduced to plain data: dictionaries with
+//! text keys, lists, texts, numbers, booleans and None.
 //!
-//! Not a library's: those resolve references by copying, so that a reply of 4 kB could grow without bound. Here a
-//! reference yields a text or ends the reading. Nothing is ever called or imported.
+//! Libraries resolve references by copying, so a reply of 4 kB could grow without bound. Here a reference is a text, or
+//! reading fails. Nothing is called or imported.
 
 use serde_json::{Map, Number, Value};
 
-/// The deepest nesting that is read.
+/// The maximum nesting when reading.
 const MAX_DEPTH: usize = 16;
 
-/// Writes a value by protocol 2, which every Python 3 reads.
+/// Serializes a value with protocol 2, which every Python 3 reads.
 pub fn write(value: &Value) -> Vec<u8> {
     let mut bytes = vec![0x80, 2];
     write_value(value, &mut bytes);
@@ -57,7 +57,7 @@ fn write_text(text: &str, bytes: &mut Vec<u8>) {
     bytes.extend(text.as_bytes());
 }
 
-/// Reads plain data of any protocol from 2 to 5; `None` where it is anything else.
+/// Reads plain data of protocols 2 to 5; `None` for anything else.
 pub fn read(bytes: &[u8]) -> Option<Value> {
     let mut machine = Machine {
         rest: bytes,
@@ -77,15 +77,15 @@ struct Machine<'b> {
     rest: &'b [u8],
     stack: Vec<Value>,
     marks: Vec<usize>,
-    /// What references may mean: texts, by their number.
+    /// The texts that references can refer to, by number.
     memo: Vec<Option<String>>,
 }
 
 impl Machine<'_> {
-    /// Does one opcode; the result at the last one.
+    /// Executes one opcode. Returns the result after the last one.
     fn step(&mut self) -> Option<Option<Value>> {
         match self.take(1)?[0] {
-            // PROTO and FRAME carry nothing of interest.
+            // PROTO and FRAME contain no data.
             0x80 => drop(self.take(1)?),
             0x95 => drop(self.take(8)?),
             b'N' => self.push(Value::Null)?,
@@ -159,7 +159,7 @@ impl Machine<'_> {
         self.push(Value::String(text))
     }
 
-    /// Containers are filled from the stack, so a value is nested no deeper than the stack was high.
+    /// Pushes a value. Containers take their items from the stack, so the number of containers on it bounds the nesting.
     fn push(&mut self, value: Value) -> Option<()> {
         let is_container = value.is_object() || value.is_array();
         let containers = self
@@ -174,7 +174,7 @@ impl Machine<'_> {
     }
 
     fn set_items(&mut self, from: usize) -> Option<()> {
-        let items = self.above(from)?;
+        let items = self.pop_from(from)?;
         let entries = self.stack.last_mut()?.as_object_mut()?;
         let mut items = items.into_iter();
         while let Some(key) = items.next() {
@@ -185,18 +185,18 @@ impl Machine<'_> {
     }
 
     fn append(&mut self, from: usize) -> Option<()> {
-        let items = self.above(from)?;
+        let items = self.pop_from(from)?;
         self.stack.last_mut()?.as_array_mut()?.extend(items);
         Some(())
     }
 
-    /// What lies on the stack from `from` on, taken off.
-    fn above(&mut self, from: usize) -> Option<Vec<Value>> {
+    /// Removes and returns the stack from `from` on.
+    fn pop_from(&mut self, from: usize) -> Option<Vec<Value>> {
         (from <= self.stack.len()).then(|| self.stack.split_off(from))
     }
 
-    /// Remembers the top of the stack by a number, if it is a text. Each takes at least one byte of the input, so the
-    /// numbers up to 255 bound the memory.
+    /// Stores the top of the stack under a number, if it is a text. An entry takes at least one byte of input, so input and
+    /// the largest number, 255, bound the memory.
     fn memoize(&mut self, number: usize) -> Option<()> {
         let text = self.stack.last()?.as_str().map(str::to_owned);
         if number >= self.memo.len() {
@@ -213,7 +213,7 @@ mod tests {
 
     use super::*;
 
-    /// `pickle.dumps({"one@host": {"ok": "pong"}}, protocol=N)` of CPython 3.11.
+    /// The result of `pickle.dumps({"one@host": {"ok": "pong"}}, protocol=N)` in CPython 3.11.
     #[test]
     fn a_pong_is_read() {
         let protocol_2 = b"\x80\x02}q\x00X\x08\x00\x00\x00one@hostq\x01}q\x02X\x02\x00\x00\x00okq\x03X\x04\x00\x00\x00pongq\x04ss.";
@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn references_and_nesting_are_bounded() {
-        // A list that is referred to is refused, a text is not.
+        // A reference to a list is rejected, a reference to a text is not.
         assert_eq!(read(b"\x80\x04]\x94(h\x00h\x00e."), None);
         assert_eq!(
             read(b"\x80\x04]\x94(\x8c\x01x\x94h\x01e."),
@@ -242,8 +242,8 @@ mod tests {
             read(&[b"]".repeat(2000), b"a".repeat(1999), b".".to_vec()].concat()),
             None
         );
-        for cut in [b"".as_slice(), b"\x80", b"}", b"s.", b"u.", b"X\xff\xff\xff\xff."] {
-            assert_eq!(read(cut), None);
+        for truncated in [b"".as_slice(), b"\x80", b"}", b"s.", b"u.", b"X\xff\xff\xff\xff."] {
+            assert_eq!(read(truncated), None);
         }
     }
 }

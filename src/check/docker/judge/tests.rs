@@ -1,4 +1,4 @@
-//! Each state of a container, and what is said of it.
+//! Tests of the result of every state.
 
 use super::super::answer::Probe;
 use super::*;
@@ -12,18 +12,18 @@ fn settings(keys: &str) -> DockerSettings {
     }
 }
 
-/// A container called web, of this state, which was started at the second 100 and has restarted twice.
+/// The container web in this state. It was started at second 100, and restarted twice.
 fn container(status: &str, rest: &str) -> Container {
     let text = format!(
         r#"{{"Id": "0123456789abcdef", "Name": "/web", "RestartCount": 2, "State": {{"Status": "{status}",
             "StartedAt": "1970-01-01T00:01:40Z" {rest}}}}}"#
     );
-    Container::read(text.as_bytes()).unwrap()
+    Container::parse(text.as_bytes()).unwrap()
 }
 
-/// `up`, or the kind of problem with its message.
+/// `up`, or `warning` or `failure` with the problem.
 fn verdict_at(now: f64, container: &Container) -> String {
-    match judge(container, &settings("container: web"), Course::Steady, now) {
+    match judge(container, &settings("container: web"), Stability::Steady, now) {
         Ok(None) => "up".to_owned(),
         Ok(Some(problem)) => format!("warning {problem}"),
         Err(problem) => format!("failure {problem}"),
@@ -35,7 +35,7 @@ fn verdict(status: &str, rest: &str) -> String {
 }
 
 #[test]
-fn every_state_has_its_verdict() {
+fn every_state_has_its_result() {
     let oom = r#", "ExitCode": 137, "OOMKilled": true"#;
     let error = r#", "ExitCode": 127, "Error": "exec: \"gunicorn\": executable file not found""#;
     for (status, rest, expected) in [
@@ -43,46 +43,48 @@ fn every_state_has_its_verdict() {
         (
             "restarting",
             r#", "ExitCode": 1"#,
-            "failure state: web has ended and waits to be restarted, as it did 2 times, with exit code 1; `docker logs web` \
-             tells more",
+            "failure state: web exited and waits for its restart after 2 restarts, exit code 1; see `docker logs web`",
         ),
         (
             "exited",
             r#", "ExitCode": 0"#,
-            "failure state: web has exited, with exit code 0; `docker logs web` tells more",
+            "failure state: web exited, exit code 0; see `docker logs web`",
         ),
         (
             "exited",
             oom,
-            "failure state: web has exited, with exit code 137 (SIGKILL), out of memory (OOMKilled); `docker logs web` \
-             tells more",
+            "failure state: web exited, exit code 137 (SIGKILL), out of memory (OOMKilled); see `docker logs web`",
         ),
         (
             "created",
             error,
-            "failure state: web was created, but never started (\"exec: \"gunicorn\": executable file not found\"): \
-             `docker start web` starts it",
+            "failure state: web was created but never started (\"exec: \"gunicorn\": executable file not found\"): \
+             start it with `docker start web`",
         ),
         (
             "paused",
             "",
-            "failure state: web is paused: `docker unpause web` lets it go on",
+            "failure state: web is paused: resume it with `docker unpause web`",
         ),
         ("removing", "", "failure state: web is being removed"),
         (
             "dead",
             r#", "ExitCode": 143"#,
-            "failure state: web is dead, which is to say it could not be removed, with exit code 143 (SIGTERM): \
+            "failure state: web is dead, because it could not be removed, exit code 143 (SIGTERM): remove it with \
              `docker rm web`",
         ),
-        ("stopping", "", "failure state: web is in the state \"stopping\""),
+        (
+            "stopping",
+            "",
+            "failure state: web is in the unknown state \"stopping\"",
+        ),
     ] {
         assert_eq!(verdict(status, rest), expected, "{status}");
     }
 }
 
 #[test]
-fn health_counts_while_it_runs() {
+fn health_counts_only_while_the_container_runs() {
     let health = |word: &str| format!(r#", "Health": {{"Status": "{word}", "FailingStreak": 3}}"#);
     assert_eq!(verdict("running", &health("healthy")), "up");
     assert_eq!(
@@ -91,57 +93,57 @@ fn health_counts_while_it_runs() {
     );
     assert_eq!(
         verdict("running", &health("sleepy")),
-        "warning state: the health of web is \"sleepy\", which this exporter does not know; is there a newer one?"
+        "warning state: the health of web is \"sleepy\", which this exporter does not know: check for a newer version"
     );
-    assert!(verdict("exited", &health("healthy")).starts_with("failure state: web has exited"));
+    assert!(verdict("exited", &health("healthy")).starts_with("failure state: web exited"));
 }
 
 #[test]
-fn a_loop_is_a_failure_and_one_restart_a_warning_for_a_moment() {
-    let judged = |status: &str, rest: &str, course| match judge(
+fn a_restart_loop_is_a_failure_and_a_single_restart_briefly_a_warning() {
+    let judged = |status: &str, rest: &str, stability| match judge(
         &container(status, rest),
         &settings("container: web"),
-        course,
+        stability,
         102.0,
     ) {
         Ok(None) => "up".to_owned(),
         Ok(Some(problem)) => format!("warning {problem}"),
         Err(problem) => format!("failure {problem}"),
     };
-    let looping = Course::Looping {
+    let looping = Stability::Looping {
         restarts: 4,
-        proof: 30.0,
+        stable_after: 30.0,
     };
-    let text = "failure state: web is in a restart loop: its policy restarted it 4 times within 5 min; it counts as up once \
+    let text = "failure state: web is in a restart loop: its policy restarted it 4 times within 5 min; it counts as up after \
                 it has run for 30 s";
-    let logs = "; `docker logs web` tells more";
+    let logs = "; see `docker logs web`";
     assert_eq!(judged("running", "", looping), format!("{text}{logs}"));
     let healthy = r#", "Health": {"Status": "healthy"}"#;
     assert_eq!(judged("running", healthy, looping), format!("{text}{logs}"));
     assert_eq!(
         judged("restarting", r#", "ExitCode": 3"#, looping),
-        format!("{text}, with exit code 3{logs}")
+        format!("{text}, exit code 3{logs}")
     );
-    assert!(judged("exited", "", looping).starts_with("failure state: web has exited"));
+    assert!(judged("exited", "", looping).starts_with("failure state: web exited"));
     assert_eq!(
-        judged("running", "", Course::Restarted(2.0)),
+        judged("running", "", Stability::Restarted(2.0)),
         format!(
-            "warning state: web was restarted by its policy 2 s ago; it counts as up once it has run for 10 s{logs}"
+            "warning state: web was restarted by its policy 2 s ago; it counts as up after it has run for 10 s{logs}"
         )
     );
-    assert_eq!(judged("running", healthy, Course::Restarted(2.0)), "up");
+    assert_eq!(judged("running", healthy, Stability::Restarted(2.0)), "up");
 }
 
 #[test]
-fn a_health_check_may_be_starting_as_long_as_its_own_settings_say() {
+fn the_start_grace_comes_from_the_settings_of_the_health_check() {
     let text = r#"{"Id": "1", "Name": "/web", "State": {"Status": "running", "StartedAt": "1970-01-01T00:01:40Z",
         "Health": {"Status": "starting"}},
         "Config": {"Healthcheck": {"Interval": 60000000000, "Timeout": 10000000000, "StartPeriod": 60000000000}}}"#;
-    let starting = Container::read(text.as_bytes()).unwrap();
-    let said = verdict_at(150.0, &starting);
+    let starting = Container::parse(text.as_bytes()).unwrap();
+    let result = verdict_at(150.0, &starting);
     assert_eq!(
-        said,
-        "warning state: the health check of web has not passed yet, 50 s after its start; 270 s are allowed (by the start \
+        result,
+        "warning state: the health check of web has not passed 50 s after the start, the limit is 270 s (from the start \
          period, interval, timeout and retries of the health check)"
     );
     assert!(verdict_at(369.0, &starting).starts_with("warning"));
@@ -149,32 +151,32 @@ fn a_health_check_may_be_starting_as_long_as_its_own_settings_say() {
     let own = judge(
         &starting,
         &settings("container: web, start_grace: 20s"),
-        Course::Steady,
+        Stability::Steady,
         121.0,
     );
     assert!(
         own.unwrap_err()
             .message()
-            .ends_with("20 s are allowed (start_grace)")
+            .ends_with("the limit is 20 s (start_grace)")
     );
 }
 
 #[test]
-fn a_health_check_may_be_starting_for_a_while() {
+fn a_health_check_may_be_starting_until_the_default_limit() {
     let starting = container("running", r#", "Health": {"Status": "starting"}"#);
     let text = |seconds: u32| {
         format!(
-            "state: the health check of web has not passed yet, {seconds} s after its start; 45 s are allowed (start_grace)"
+            "state: the health check of web has not passed {seconds} s after the start, the limit is 45 s (start_grace)"
         )
     };
     assert_eq!(verdict_at(130.0, &starting), format!("warning {}", text(30)));
     assert_eq!(verdict_at(145.0, &starting), format!("failure {}", text(45)));
-    // A clock that goes back is no reason.
+    // A clock that is set back causes no failure.
     assert_eq!(verdict_at(7.0, &starting), format!("warning {}", text(0)));
 }
 
 #[test]
-fn what_a_health_check_printed_is_one_bounded_line() {
+fn the_output_of_a_health_check_is_one_truncated_line() {
     let mut sick = container(
         "running",
         r#", "Health": {"Status": "unhealthy", "FailingStreak": 1}"#,
@@ -183,20 +185,20 @@ fn what_a_health_check_printed_is_one_bounded_line() {
         exit_code: 7,
         output: format!("first\nsecond {}\n", "é".repeat(5000)),
     });
-    let said = verdict_at(130.0, &sick);
+    let result = verdict_at(130.0, &sick);
     assert!(
-        said.contains("; the last time it ended with 7 and said \"first second ééé"),
-        "{said}"
+        result.contains("; the last probe exited with 7 and printed \"first second ééé"),
+        "{result}"
     );
-    assert!(said.ends_with("é\u{2026}\"") && said.len() < 512, "{said}");
+    assert!(result.ends_with("é\u{2026}\"") && result.len() < 512, "{result}");
     sick.last_probe = Some(Probe::default());
-    assert!(verdict_at(130.0, &sick).ends_with("it ended with 0 and said nothing"));
+    assert!(verdict_at(130.0, &sick).ends_with("the last probe exited with 0 and printed nothing"));
 }
 
 #[test]
-fn another_container_does_not_answer_for_the_one_that_is_meant() {
+fn another_container_is_not_mistaken_for_the_configured_one() {
     let found = container("running", "");
-    for (wanted, is_meant_too) in [
+    for (wanted, is_found) in [
         ("web", true),
         ("0123456789abcdef", true),
         ("0123456789ab", true),
@@ -204,8 +206,8 @@ fn another_container_does_not_answer_for_the_one_that_is_meant() {
         ("we", false),
         ("Web", false),
     ] {
-        let result = is_meant(&found, &settings(&format!("container: \"{wanted}\"")));
-        assert_eq!(result.is_ok(), is_meant_too, "{wanted}");
+        let result = check_identity(&found, &settings(&format!("container: \"{wanted}\"")));
+        assert_eq!(result.is_ok(), is_found, "{wanted}");
         if let Err(problem) = result {
             assert_eq!(problem.reason, Reason::Missing);
         }

@@ -1,10 +1,10 @@
-//! Tests of reading INFO: texts as the servers write them, and texts as nobody does.
+//! Tests of parsing INFO: texts as servers write them, and malformed texts.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// Of Redis 7.0, in part.
+/// From Redis 7.0, shortened.
 const REDIS: &str = "# Server\r\nredis_version:7.0.15\r\nredis_mode:standalone\r\nos:Linux x86_64\r\n\r\n\
     # Clients\r\nconnected_clients:3\r\nmaxclients:10000\r\n\r\n\
     # Memory\r\nused_memory:941664\r\nused_memory_human:919.59K\r\nmaxmemory:1048576\r\n\r\n\
@@ -13,14 +13,14 @@ const REDIS: &str = "# Server\r\nredis_version:7.0.15\r\nredis_mode:standalone\r
     slave0:ip=127.0.0.1,port=7001,state=online,offset=14,lag=1\r\n\r\n\
     # Cluster\r\ncluster_enabled:0\r\n\r\n# Keyspace\r\ndb3:keys=7,expires=1,avg_ttl=0\r\ndb0:keys=1,expires=0,avg_ttl=0\r\n";
 
-/// Of Valkey 8, in part, in the form of its INFO command's documentation.
+/// From Valkey 8, shortened, in the form that its INFO command's documentation shows.
 const VALKEY: &str = "# Server\r\nredis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:8.0.1\r\n\
     valkey_release_stage:ga\r\nserver_mode:standalone\r\n\r\n# Replication\r\nrole:slave\r\nmaster_host:10.0.0.1\r\n\
     master_port:6379\r\nmaster_link_status:down\r\nmaster_sync_in_progress:0\r\nmaster_link_down_since_seconds:12\r\n\
     connected_slaves:0\r\n\r\n# Keyspace\r\n";
 
 #[test]
-fn a_redis_master_is_read() {
+fn a_redis_master_is_parsed() {
     let info = Info::parse(REDIS);
     assert_eq!(info.product(), Some(("redis", "7.0.15")));
     assert_eq!(info.role, Some(Role::Master));
@@ -44,7 +44,7 @@ fn a_redis_master_is_read() {
 }
 
 #[test]
-fn a_valkey_replica_is_read() {
+fn a_valkey_replica_is_parsed() {
     let info = Info::parse(VALKEY);
     assert_eq!(info.product(), Some(("valkey", "8.0.1")));
     assert_eq!(info.role, Some(Role::Replica));
@@ -64,7 +64,7 @@ fn a_valkey_replica_is_read() {
 }
 
 #[test]
-fn a_sentinel_is_read() {
+fn a_sentinel_is_parsed() {
     let info = Info::parse(
         "# Server\r\nredis_version:7.0.15\r\nredis_mode:sentinel\r\n\r\n# Sentinel\r\nsentinel_masters:2\r\n\
          master0:name=cache,status=ok,address=127.0.0.1:6379,slaves=1,sentinels=3\r\n\
@@ -76,12 +76,12 @@ fn a_sentinel_is_read() {
         status: status.to_owned(),
     };
     assert_eq!(info.masters, [master("cache", "ok"), master("queue", "odown")]);
-    // It has no databases, so none of them is said to be empty.
+    // A sentinel has no databases, so none of them is reported as empty.
     assert_eq!(info.keys_with(0), []);
 }
 
 #[test]
-fn what_is_not_said_is_absent() {
+fn missing_and_malformed_values_are_absent() {
     let info = Info::parse(
         "maxmemory:0\r\nused_memory:many\r\nrole:king\r\nrdb_last_bgsave_status:\r\ndbx:keys=1\r\ndb1:keys=\r\n",
     );
@@ -119,7 +119,7 @@ fn numbers_and_lengths_are_bounded() {
 }
 
 #[test]
-fn a_cluster_says_whether_it_serves() {
+fn cluster_info_is_parsed() {
     let text = "cluster_state:fail\r\ncluster_slots_assigned:9\r\ncluster_slots_ok:1\r\n\
         cluster_slots_pfail:2\r\ncluster_slots_fail:6\r\n";
     assert_eq!(
