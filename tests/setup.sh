@@ -25,6 +25,7 @@ declare -A package_of=(
   [nginx]=nginx-light
   [redis-server]=redis-server
   [redis-sentinel]=redis-sentinel
+  [memcached]=memcached
   [rabbitmq-server]=rabbitmq-server
   [celery]=celery
   [etcd]=etcd-server

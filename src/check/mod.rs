@@ -9,6 +9,7 @@ pub mod docker;
 pub mod grpc;
 pub mod http;
 pub mod icmp;
+pub mod memcached;
 pub mod postgres;
 pub mod proc_scan;
 pub mod process;

@@ -24,6 +24,7 @@ mod key_split;
 mod kinds;
 mod levels;
 mod load;
+pub mod memcached;
 pub mod monitor;
 mod old_form;
 pub mod pattern;

@@ -36,6 +36,8 @@ macro_rules! with_kinds {
             Unix unix timed UnixOptions UnixSettings UnixCheck;
             /// A gRPC server, asked by the health checking protocol.
             Grpc grpc timed GrpcOptions GrpcSettings GrpcCheck;
+            /// A memcached server.
+            Memcached memcached timed MemcachedOptions MemcachedSettings MemcachedCheck;
         }
     };
 }

@@ -10,6 +10,7 @@ pub mod dashboards;
 pub mod exporter;
 pub mod grpc;
 pub mod knot;
+pub mod memcached;
 pub mod old_tls;
 pub mod podman;
 pub mod postgres;

@@ -12,6 +12,7 @@ mod dns;
 mod docker;
 mod grpc;
 mod icmp;
+mod memcached;
 mod postgres;
 mod rabbitmq;
 mod redis;

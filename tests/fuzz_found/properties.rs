@@ -212,6 +212,10 @@ pub fn texts(input: &[u8]) {
         Ok(worker) => assert!(!worker.is_empty() && worker.len() <= MAX_ERROR_BYTES),
         Err(error) => assert!(!error.is_empty() && error.len() <= MAX_ERROR_BYTES, "{error}"),
     }
+    let text = String::from_utf8_lossy(input);
+    if let Err(line) = twice(|| check::memcached::fuzz_parse(&text)) {
+        assert!(line.len() <= text.len());
+    }
     if let Some(word) = twice(|| check::s3::fuzz_parse(input)) {
         assert!(word.len() <= input.len());
     }

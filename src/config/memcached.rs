@@ -1,0 +1,160 @@
+//! The configuration of memcached checks.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::address::{AddressPreference, HostPort, IpProtocol};
+use super::place::{Invalid, Place};
+use super::tls::{TlsOptions, TlsSettings};
+
+/// The longest key that memcached accepts, in bytes (memcached's doc/protocol.txt, "Keys").
+const MAX_KEY_BYTES: usize = 250;
+/// What to write where the address is missing or wrong.
+const EXAMPLE: &str =
+    "write host:port or the absolute path of a Unix socket, such as address: 127.0.0.1:11211";
+
+/// The options of a memcached check, as written.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct MemcachedOptions {
+    /// The server: host:port, or the absolute path of a Unix socket.
+    pub address: Option<String>,
+    /// Use TLS (memcached --enable-ssl). Default: false.
+    pub tls: bool,
+    /// TLS settings.
+    pub tls_config: Option<TlsOptions>,
+    /// The IP protocol to try first: ip4 or ip6 (default).
+    pub preferred_ip_protocol: Option<IpProtocol>,
+    /// Try the addresses of the other protocol afterwards. Default: true.
+    pub ip_protocol_fallback: Option<bool>,
+    /// Request the statistics and export them as metrics. Default: true.
+    pub metrics: Option<bool>,
+    /// Warn if the connections reach this ratio of the server's limit, such as 0.9 for 90 %. Default: no limit.
+    pub max_connection_ratio: Option<f64>,
+    /// Write a value under this key, read it back and delete it, with meta commands (memcached 1.6 or later). Default: none.
+    pub key: Option<String>,
+}
+
+/// Where a server listens.
+#[derive(Clone, Debug, PartialEq)]
+pub enum MemcachedAddress {
+    /// At a host, with TLS if there are settings for it.
+    Host {
+        /// Host and port.
+        address: HostPort,
+        /// The addresses to prefer.
+        preference: AddressPreference,
+        /// How TLS is done.
+        tls: Option<TlsSettings>,
+    },
+    /// At a Unix socket.
+    Unix(PathBuf),
+}
+
+/// The settings of a memcached check.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MemcachedSettings {
+    /// The server.
+    pub address: MemcachedAddress,
+    /// Whether the statistics are requested.
+    pub metrics: bool,
+    /// The ratio of connections to their limit from which the check warns.
+    pub max_connection_ratio: Option<f64>,
+    /// The key to write, read and delete.
+    pub key: Option<String>,
+}
+
+impl MemcachedOptions {
+    /// Resolves the options.
+    ///
+    /// # Errors
+    /// Reported at their keys.
+    pub fn resolve(self, place: &Place<'_>) -> Result<MemcachedSettings, Invalid> {
+        let metrics = self.metrics.unwrap_or(true);
+        let ratio_place = place.field("max_connection_ratio");
+        let ratio = match self.max_connection_ratio {
+            Some(ratio) if !(ratio > 0.0 && ratio <= 1.0) => Err(ratio_place.error(format_args!(
+                "{ratio} is not a ratio: write a number above 0 and at most 1, such as 0.9 for 90 %"
+            ))),
+            Some(_) if !metrics => Err(ratio_place.error("max_connection_ratio needs metrics: true")),
+            ratio => Ok(ratio),
+        };
+        let key = match self.key {
+            Some(key) if !is_key(&key) => Err(place.field("key").error(format_args!(
+                "this is not a memcached key: write 1 to {MAX_KEY_BYTES} printable ASCII characters without spaces, \
+                 such as upkeep_check"
+            ))),
+            key => Ok(key),
+        };
+        let address = match self.address.as_deref() {
+            None => Err(place.error(format_args!("address is missing: {EXAMPLE}"))),
+            Some(path) if path.starts_with('/') => Ok(MemcachedAddress::Unix(path.into())),
+            Some(text) => HostPort::read(text)
+                .map_err(|wrong| {
+                    let wrong = wrong.split(": write ").next().unwrap_or_default();
+                    place.field("address").error(format_args!("{wrong}: {EXAMPLE}"))
+                })
+                .map(|address| MemcachedAddress::Host {
+                    address,
+                    preference: AddressPreference::new(self.preferred_ip_protocol, self.ip_protocol_fallback),
+                    tls: None,
+                }),
+        };
+        let tls = match (self.tls, self.tls_config) {
+            (true, options) => options
+                .unwrap_or_default()
+                .resolve(&place.field("tls_config"))
+                .map(Some),
+            (false, Some(_)) => Err(place.field("tls_config").error("tls_config needs tls: true")),
+            (false, None) => Ok(None),
+        };
+        let address = match (address?, tls?) {
+            (MemcachedAddress::Unix(_), Some(_)) => {
+                return Err(place
+                    .field("tls")
+                    .error("TLS is not supported over a Unix socket: remove tls"));
+            }
+            (
+                MemcachedAddress::Host {
+                    address, preference, ..
+                },
+                tls,
+            ) => MemcachedAddress::Host {
+                address,
+                preference,
+                tls,
+            },
+            (address, None) => address,
+        };
+        Ok(MemcachedSettings {
+            address,
+            metrics,
+            max_connection_ratio: ratio?,
+            key: key?,
+        })
+    }
+}
+
+/// Whether memcached accepts it, and it needs no escaping.
+fn is_key(key: &str) -> bool {
+    (1..=MAX_KEY_BYTES).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+impl MemcachedSettings {
+    /// `host:port`, or the path of the socket.
+    pub fn target(&self) -> String {
+        match &self.address {
+            MemcachedAddress::Host { address, .. } => address.to_string(),
+            MemcachedAddress::Unix(path) => path.display().to_string(),
+        }
+    }
+}
+
+impl super::KindLabels for MemcachedSettings {
+    fn values_at_once(&self, label: &str) -> Option<u64> {
+        // The operations of check/memcached.
+        (label == "result").then_some(2)
+    }
+}
