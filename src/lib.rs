@@ -98,7 +98,7 @@ impl Parts {
         let (for_snapshots, for_metrics, for_readiness) = (parts(), parts(), parts());
         let (for_reloads, for_runs, for_events) = (parts(), parts(), parts());
         web::State {
-            snapshot: Box::new(move || for_snapshots.store.snapshot()),
+            snapshot: Arc::new(move || for_snapshots.store.snapshot()),
             prober: Arc::clone(&self.prober),
             renderer: metrics::Renderer::new(move || for_metrics.metrics_input()),
             is_ready: Box::new(move || for_readiness.store.is_first_round_over()),
@@ -200,7 +200,7 @@ impl Servers {
     fn start(listeners: Vec<web::Listener>, config: &Arc<web::WebConfig>, state: &Arc<web::State>) -> Self {
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
-        let auth_layer = web::AuthLayer::of_several(Arc::clone(config), listeners.len());
+        let auth_layer = web::AuthLayer::with_listeners(Arc::clone(config), listeners.len());
         for listener in listeners {
             let mut stopped = stopped.clone();
             let stopped = async move { drop(stopped.wait_for(|stop| *stop).await) };

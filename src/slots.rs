@@ -1,4 +1,4 @@
-//! Slots that are few, and shared fairly among the origins of those who take them: streams of events, probes.
+//! A limited number of slots that clients share fairly, by origin: for event streams and probes.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-/// The slots, and who has them. `O` is an origin: clients of one origin count as one. `T` is what is known of a slot.
+/// The taken slots. `O` is an origin: all clients of an origin count as one. `T` is the data of a slot.
 #[derive(Debug)]
 pub struct Slots<O, T = ()> {
     taken: BTreeMap<u64, Slot<O, T>>,
@@ -32,17 +32,17 @@ impl<O, T> Default for Slots<O, T> {
 }
 
 impl<O: Copy + Eq + Hash, T> Slots<O, T> {
-    /// A slot for a client of `origin`: its id, and what tells when it has to be given up. Where `most` are taken, the origin
-    /// that has the most gives up its newest one to an origin that then still has less; `None` where there is none like that.
-    pub fn take(&mut self, origin: O, tag: T, most: usize) -> Option<(u64, Arc<Notify>)> {
-        if self.taken.len() >= most {
+    /// Takes a slot for a client of `origin`. Returns its id, and a notification of its eviction. If `max` slots are taken, evicts
+    /// the newest slot of the origin with the most slots, but only if `origin` then has no more of them. Otherwise returns `None`.
+    pub fn take(&mut self, origin: O, tag: T, max: usize) -> Option<(u64, Arc<Notify>)> {
+        if self.taken.len() >= max {
             let own = self.held.get(&origin).copied().unwrap_or_default();
-            let (greediest, held) = self.held.iter().max_by_key(|(_, held)| **held)?;
+            let (largest, held) = self.held.iter().max_by_key(|(_, held)| **held)?;
             if *held <= own + 1 {
                 return None;
             }
-            let greediest = *greediest;
-            let newest = self.taken.iter().rev().find(|(_, slot)| slot.origin == greediest);
+            let largest = *largest;
+            let newest = self.taken.iter().rev().find(|(_, slot)| slot.origin == largest);
             let (id, newest) = newest?;
             newest.evicted.notify_one();
             self.give_back(*id);
@@ -61,7 +61,7 @@ impl<O: Copy + Eq + Hash, T> Slots<O, T> {
         Some((self.last_id, evicted))
     }
 
-    /// Gives a slot back, if it still is one.
+    /// Releases a slot. Does nothing if it was evicted.
     pub fn give_back(&mut self, id: u64) {
         if let Some(slot) = self.taken.remove(&id)
             && let Some(held) = self.held.get_mut(&slot.origin)
@@ -73,12 +73,12 @@ impl<O: Copy + Eq + Hash, T> Slots<O, T> {
         }
     }
 
-    /// How many are taken.
+    /// Returns the number of taken slots.
     pub fn taken(&self) -> usize {
         self.taken.len()
     }
 
-    /// What is known of each slot.
+    /// Returns the data of each slot.
     pub fn tags(&self) -> impl Iterator<Item = &T> {
         self.taken.values().map(|slot| &slot.tag)
     }
@@ -89,17 +89,17 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn whoever_has_most_makes_room_for_others() {
+    async fn the_origin_with_the_most_slots_loses_one() {
         let mut slots = Slots::default();
         let greedy: Vec<_> = (0..4).map(|_| slots.take(1, "greedy", 4).unwrap()).collect();
         assert!(slots.take(1, "greedy", 4).is_none());
         let other = slots.take(2, "other", 4).unwrap();
-        // The newest one went.
+        // Its newest slot was evicted.
         greedy[3].1.notified().await;
         slots.give_back(greedy[3].0);
         let another = slots.take(2, "other", 4).unwrap();
         greedy[2].1.notified().await;
-        // Both have two now.
+        // Both origins have two slots now.
         assert!(slots.take(1, "greedy", 4).is_none() && slots.take(2, "other", 4).is_none());
         assert_eq!(slots.taken(), 4);
         for (id, _) in &greedy {
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_single_place_is_given_up_to_nobody() {
+    fn a_single_slot_is_not_evicted() {
         let mut slots = Slots::default();
         let (id, _) = slots.take(1, (), 1).unwrap();
         assert!(slots.take(2, (), 1).is_none());

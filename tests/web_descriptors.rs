@@ -33,7 +33,7 @@ async fn the_server_outlives_a_lack_of_descriptors() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     let state = State {
-        snapshot: Box::new(|| unreachable!("no results are asked for")),
+        snapshot: Arc::new(|| unreachable!("no results are asked for")),
         renderer: Renderer::new(|| -> Snapshot { unreachable!("the test requests no metrics") }),
         prober: Arc::new(upkeep_exporter::probe::Prober::new(
             upkeep_exporter::check::Shared::new("/proc".into()),

@@ -198,7 +198,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
 
 fn telemetry_path(text: &str) -> Result<String, String> {
     match text {
-        path if web::is_taken(path) => Err(format!(
+        path if web::is_reserved_path(path) => Err(format!(
             "{path} is taken by something else; take a path such as /metrics"
         )),
         path if path.starts_with('/')

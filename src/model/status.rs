@@ -48,6 +48,27 @@ words! {
     }
 }
 
+impl Status {
+    /// Every status, worst first. A known problem is worse than the lack of a verdict.
+    pub const WORST_FIRST: [Self; 4] = [Self::Down, Self::Degraded, Self::Unknown, Self::Up];
+
+    /// The position in [`Status::WORST_FIRST`]: sorting by it puts the worst first.
+    pub const fn rank(self) -> u8 {
+        match self {
+            Self::Down => 0,
+            Self::Degraded => 1,
+            Self::Unknown => 2,
+            Self::Up => 3,
+        }
+    }
+
+    /// The worst of several statuses; `Unknown` if there are none.
+    pub fn worst(statuses: impl IntoIterator<Item = Self>) -> Self {
+        let worst = statuses.into_iter().min_by_key(|status| status.rank());
+        worst.unwrap_or(Self::Unknown)
+    }
+}
+
 words! {
     /// What alerts wait for; each has a since-time and a tolerance.
     Condition {

@@ -30,7 +30,7 @@ pub fn document<'a>(
         generated_at: Time::new(snapshot.taken),
         mode: MODE,
         stale_after_seconds: STALE_AFTER_SECONDS,
-        overall: Word(overall(views().map(|view| view.status))),
+        overall: Word(Status::worst(views().map(|view| view.status))),
         groups: groups(views()),
     }
 }
@@ -39,20 +39,6 @@ pub fn document<'a>(
 pub fn host_name() -> String {
     let names = rustix::system::uname();
     names.nodename().to_string_lossy().into_owned()
-}
-
-/// The worst of these statuses; unknown where there are none. What is known to be wrong is worse than what is not known.
-pub fn overall(statuses: impl IntoIterator<Item = Status>) -> Status {
-    let badness = |status: &Status| match status {
-        Status::Up => 0,
-        Status::Unknown => 1,
-        Status::Degraded => 2,
-        Status::Down => 3,
-    };
-    statuses
-        .into_iter()
-        .max_by_key(badness)
-        .unwrap_or(Status::Unknown)
 }
 
 /// The groups of these services, in the order of their first appearance.

@@ -12,7 +12,7 @@ mod file;
 pub mod schema;
 mod targets;
 
-pub use build::{document, groups, host_name, overall, service};
+pub use build::{document, groups, host_name, service};
 pub use file::{StatusFile, StatusFileState};
 pub use schema::{Document, ServiceStatus};
 pub use targets::{PROBED_KINDS, TargetGroup, targets};

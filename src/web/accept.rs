@@ -1,9 +1,9 @@
-//! What a client accepts: `Accept` and `Accept-Encoding` (RFC 9110, sections 12.4.2 and 12.5).
+//! Content negotiation: `Accept` and `Accept-Encoding` (RFC 9110, sections 12.4.2 and 12.5).
 
 use super::encoding::Encoding;
 use crate::metrics::Format;
 
-/// The most elements of a list that are looked at; real clients send fewer than ten.
+/// The most list elements that are parsed. Real clients send fewer than ten.
 const MAX_ELEMENTS: usize = 64;
 /// A weight of one, in thousandths.
 const FULL_WEIGHT: u16 = 1000;
@@ -15,14 +15,14 @@ const OPENMETRICS: &str = "application/openmetrics-text";
 pub enum MediaType {
     /// OpenMetrics 1.0.0.
     OpenMetrics1,
-    /// OpenMetrics 0.0.1, which our texts are valid as, too.
+    /// OpenMetrics 0.0.1. OpenMetrics 1.0 texts are valid in it too.
     OpenMetrics0,
     /// The classic text format.
     Classic,
 }
 
 impl MediaType {
-    /// The format behind it.
+    /// Returns the exposition format.
     pub const fn format(self) -> Format {
         match self {
             Self::OpenMetrics1 | Self::OpenMetrics0 => Format::OpenMetrics,
@@ -30,7 +30,7 @@ impl MediaType {
         }
     }
 
-    /// The value of `Content-Type`.
+    /// Returns the value of `Content-Type`.
     pub const fn content_type(self) -> &'static str {
         match self {
             Self::OpenMetrics1 => "application/openmetrics-text; version=1.0.0; charset=utf-8",
@@ -40,9 +40,9 @@ impl MediaType {
     }
 }
 
-/// The media type to answer with. OpenMetrics is for those who name it; a client that accepts nothing of ours gets the
-/// classic format, as section 12.5.1 allows.
-pub fn media_type<'a>(accept: impl IntoIterator<Item = &'a str>) -> MediaType {
+/// Chooses the media type of a response. OpenMetrics is used only if the client names it. A client that accepts no supported
+/// type gets the classic format, as section 12.5.1 allows.
+pub fn choose_media_type<'a>(accept: impl IntoIterator<Item = &'a str>) -> MediaType {
     let mut best = (MediaType::Classic, 0);
     let mut classic = None::<(u8, u16)>;
     for range in elements(accept) {
@@ -57,7 +57,7 @@ pub fn media_type<'a>(accept: impl IntoIterator<Item = &'a str>) -> MediaType {
                     ("*/*", _) => 0,
                     _ => continue,
                 };
-                // The most specific range tells the weight.
+                // The most specific range determines the weight.
                 if classic.is_none_or(|(known, _)| specificity >= known) {
                     classic = Some((specificity, range.weight));
                 }
@@ -74,8 +74,8 @@ pub fn media_type<'a>(accept: impl IntoIterator<Item = &'a str>) -> MediaType {
     }
 }
 
-/// How to compress: with gzip where it is accepted at least as gladly as no compression.
-pub fn encoding<'a>(accept_encoding: impl IntoIterator<Item = &'a str>) -> Encoding {
+/// Chooses the encoding of a response: gzip if its weight is at least that of the identity encoding.
+pub fn choose_encoding<'a>(accept_encoding: impl IntoIterator<Item = &'a str>) -> Encoding {
     let (mut gzip, mut identity, mut any) = (None, None, None);
     for coding in elements(accept_encoding) {
         let weight = match coding.name.to_ascii_lowercase().as_str() {
@@ -105,11 +105,11 @@ fn elements<'a>(values: impl IntoIterator<Item = &'a str>) -> impl Iterator<Item
         .into_iter()
         .flat_map(|value| split(value, ','))
         .take(MAX_ELEMENTS)
-        .filter_map(element)
+        .filter_map(parse_element)
 }
 
-/// An element; one with a malformed weight is left out.
-fn element(text: &str) -> Option<Element<'_>> {
+/// Parses an element. Returns `None` if its name is empty or its weight malformed.
+fn parse_element(text: &str) -> Option<Element<'_>> {
     let mut parts = split(text, ';').map(str::trim);
     let mut element = Element {
         name: parts.next().filter(|name| !name.is_empty())?,
@@ -120,7 +120,7 @@ fn element(text: &str) -> Option<Element<'_>> {
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
         let value = value.trim().trim_matches('"');
         match name.trim().to_ascii_lowercase().as_str() {
-            "q" => element.weight = weight(value)?,
+            "q" => element.weight = parse_weight(value)?,
             "version" => element.version = Some(value),
             _ => {}
         }
@@ -128,7 +128,7 @@ fn element(text: &str) -> Option<Element<'_>> {
     Some(element)
 }
 
-/// Splits at `separator` outside of quoted strings.
+/// Splits at `separator`, except in quoted strings.
 fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
     let (mut is_quoted, mut is_escaped) = (false, false);
     text.split(move |character: char| {
@@ -142,8 +142,8 @@ fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
     })
 }
 
-/// A weight in thousandths: `0` or `1` with at most three decimals.
-fn weight(text: &str) -> Option<u16> {
+/// Parses a weight into thousandths: `0` or `1`, with at most three decimals.
+fn parse_weight(text: &str) -> Option<u16> {
     let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
     if decimals.len() > 3 || !decimals.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn openmetrics_is_for_those_who_name_it() {
+    fn openmetrics_is_used_only_if_the_client_names_it() {
         use MediaType::{Classic, OpenMetrics0, OpenMetrics1};
         let prometheus_2_42 = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;\
                                version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
@@ -200,20 +200,20 @@ mod tests {
             ("x/y;a=\"\\\",\", application/openmetrics-text", OpenMetrics1),
             (",,;;=;q=,\"", Classic),
         ] {
-            assert_eq!(media_type([accept]), expected, "{accept}");
+            assert_eq!(choose_media_type([accept]), expected, "{accept}");
         }
     }
 
     #[test]
     fn several_header_lines_are_one_list() {
         assert_eq!(
-            media_type(["text/plain;q=0.5", "application/openmetrics-text"]),
+            choose_media_type(["text/plain;q=0.5", "application/openmetrics-text"]),
             MediaType::OpenMetrics1
         );
     }
 
     #[test]
-    fn gzip_is_used_where_accepted() {
+    fn gzip_is_used_if_accepted() {
         for (accept, is_gzip) in [
             ("gzip", true),
             ("GZIP;q=0.1", true),
@@ -228,13 +228,13 @@ mod tests {
             ("br, deflate", false),
             ("", false),
         ] {
-            assert_eq!(encoding([accept]) == Encoding::Gzip, is_gzip, "{accept}");
+            assert_eq!(choose_encoding([accept]) == Encoding::Gzip, is_gzip, "{accept}");
         }
     }
 
     #[test]
-    fn a_hostile_list_costs_little() {
+    fn a_long_list_is_cut_off() {
         let many = "a/b;q=0.5,".repeat(100_000) + "application/openmetrics-text";
-        assert_eq!(media_type([many.as_str()]), MediaType::Classic);
+        assert_eq!(choose_media_type([many.as_str()]), MediaType::Classic);
     }
 }

@@ -1,8 +1,7 @@
-//! What is served as JSON: below `/api/` the status of everything, of a group, of one service, and at `/sd` targets for
-//! Prometheus. `docs/openapi.yaml` describes it.
+//! The JSON endpoints: the status of everything, of a group or of one service below `/api/`, and targets for Prometheus at
+//! `/sd`. `docs/openapi.yaml` describes them.
 //!
-//! Answers are never cached, and no other origin's scripts may read them: a browser keeps a page of another site from reading
-//! what a machine inside says of itself, unless the server allows it (CORS), and this one does not.
+//! Responses are never cached. There are no CORS header fields, so browsers keep pages of other sites from reading them.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,42 +9,22 @@ use std::sync::Arc;
 use http::header::{ACCEPT_ENCODING, CACHE_CONTROL, VARY};
 use http::{HeaderMap, StatusCode};
 
+use super::accept;
 use super::body::Content;
-use super::query::{parameters, quoted};
+use super::error_reply::ApiError;
+use super::query::{self, quote};
 use super::reply::Reply;
 use super::single_flight::FlightError;
-use super::{State, accept};
+use super::state::State;
 use crate::config::suggest;
 use crate::status;
 use crate::store::Snapshot;
 
-/// Where the answers that are JSON, errors included, begin.
-pub(super) const PREFIX: &str = "/api/";
-
-/// The description of the API, as it is in the repository.
+/// The OpenAPI description.
 const DESCRIPTION: &str = include_str!("../../docs/openapi.yaml");
 
-/// The most names that an error lists.
+/// The most names that an error message lists.
 const MAX_LISTED: usize = 40;
-
-/// A refusal: the status and what is wrong.
-pub(super) type ApiError = (StatusCode, String);
-
-/// The JSON of an error.
-#[derive(serde::Serialize)]
-struct ErrorBody<'a> {
-    error: &'a str,
-}
-
-/// An error as the clients of `path` understand it.
-pub(super) fn error(path: &str, status: StatusCode, message: &str) -> Reply {
-    if !path.starts_with(PREFIX) {
-        return Reply::text(status, format!("{status}: {message}\n"));
-    }
-    // A struct of one text always has a JSON.
-    let body = serde_json::to_vec(&ErrorBody { error: message }).unwrap_or_default();
-    Reply::json(status, Content::Text(body.into())).with(CACHE_CONTROL.as_str(), "no-store")
-}
 
 /// `/api/status`, `/api/status?group=G`.
 pub(super) async fn status(
@@ -53,14 +32,14 @@ pub(super) async fn status(
     query: Option<&str>,
     headers: &HeaderMap,
 ) -> Result<Reply, ApiError> {
-    let [group] = parameters(query, ["group"]).map_err(bad_request)?;
+    let [group] = query::parse(query, ["group"]).map_err(ApiError::bad_request)?;
     json(state, format!("status {group:?}"), headers, move |snapshot| {
-        let group = known_group(snapshot, group.as_deref())?;
+        let group = find_group(snapshot, group.as_deref())?;
         let host = status::host_name();
         let document = status::document(snapshot, &host, |view| {
             group.is_none_or(|group| view.service.group == group)
         });
-        serde_json::to_vec(&document).map_err(internal)
+        serde_json::to_vec(&document).map_err(ApiError::internal)
     })
     .await
 }
@@ -72,17 +51,18 @@ pub(super) async fn service(
     query: Option<&str>,
     headers: &HeaderMap,
 ) -> Result<Reply, ApiError> {
-    let [] = parameters(query, []).map_err(bad_request)?;
+    let [] = query::parse(query, []).map_err(ApiError::bad_request)?;
     json(state, format!("service {key}"), headers, move |snapshot| {
         let mut services = snapshot.services.iter();
         match services.find(|view| view.service.key.as_str() == key) {
-            Some(view) => serde_json::to_vec(&status::service(view)).map_err(internal),
+            Some(view) => serde_json::to_vec(&status::service(view)).map_err(ApiError::internal),
             None => {
                 let keys = snapshot.services.iter().map(|view| view.service.key.as_str());
-                Err((
-                    StatusCode::NOT_FOUND,
-                    format!("no service {}: {}", quoted(&key), advice(&key, keys)),
-                ))
+                Err(ApiError::not_found(format!(
+                    "no service {}: {}",
+                    quote(&key),
+                    suggest_key(&key, keys)
+                )))
             }
         }
     })
@@ -95,25 +75,23 @@ pub(super) async fn targets(
     query: Option<&str>,
     headers: &HeaderMap,
 ) -> Result<Reply, ApiError> {
-    let [group, kind] = parameters(query, ["group", "kind"]).map_err(bad_request)?;
+    let [group, kind] = query::parse(query, ["group", "kind"]).map_err(ApiError::bad_request)?;
     if let Some(kind) = &kind
         && !status::PROBED_KINDS.contains(&kind.as_str())
     {
         let known = status::PROBED_KINDS.join(", ");
-        return Err(bad_request(format!(
-            "no kind {}; what can be probed is {known}",
-            quoted(kind)
-        )));
+        let message = format!("kind {} can't be probed; supported: {known}", quote(kind));
+        return Err(ApiError::bad_request(message));
     }
     json(
         state,
         format!("sd {group:?} {kind:?}"),
         headers,
         move |snapshot| {
-            let group = known_group(snapshot, group.as_deref())?;
+            let group = find_group(snapshot, group.as_deref())?;
             let services = snapshot.services.iter();
             let services = services.filter(|view| group.is_none_or(|group| view.service.group == group));
-            serde_json::to_vec(&status::targets(services, kind.as_deref())).map_err(internal)
+            serde_json::to_vec(&status::targets(services, kind.as_deref())).map_err(ApiError::internal)
         },
     )
     .await
@@ -129,38 +107,37 @@ pub(super) fn description() -> Reply {
     )
 }
 
-/// The JSON that `make` makes of a snapshot taken after this call.
-pub(super) async fn json(
+/// Replies with the JSON that `render` makes of a snapshot taken after this call. `name` identifies the document.
+async fn json(
     state: &Arc<State>,
-    what: String,
+    name: String,
     headers: &HeaderMap,
-    make: impl FnOnce(&Snapshot) -> Result<Vec<u8>, ApiError> + Send + 'static,
+    render: impl FnOnce(&Snapshot) -> Result<Vec<u8>, ApiError> + Send + 'static,
 ) -> Result<Reply, ApiError> {
     let accepted = headers.get_all(ACCEPT_ENCODING).into_iter();
-    let encoding = accept::encoding(accepted.filter_map(|value| value.to_str().ok()));
+    let encoding = accept::choose_encoding(accepted.filter_map(|value| value.to_str().ok()));
     let source = Arc::clone(state);
     let body = state
         .bodies
         .documents
-        .get(what, encoding, move || make(&(source.snapshot)()));
-    let document = body.await.map_err(|error| match error {
-        FlightError::Render(refusal) => refusal,
-        FlightError::Failed => internal("making the answer failed inside the exporter; its log says why"),
+        .get(name, encoding, move || render(&(source.snapshot)()));
+    let body = body.await.map_err(|error| match error {
+        FlightError::Render(error) => error,
+        FlightError::Failed => {
+            ApiError::internal("rendering the response failed inside the exporter; see its log")
+        }
     })?;
-    Ok(Reply::json(StatusCode::OK, Content::Rendered(document))
+    Ok(Reply::json(StatusCode::OK, Content::Rendered(body))
         .encoded(encoding)
         .with(VARY.as_str(), "accept-encoding")
         .with(CACHE_CONTROL.as_str(), "no-store"))
 }
 
-/// The group, if one is asked for.
+/// Returns the group, if one is requested.
 ///
 /// # Errors
-/// When there is no such group.
-pub(super) fn known_group<'a>(
-    snapshot: &Snapshot,
-    group: Option<&'a str>,
-) -> Result<Option<&'a str>, ApiError> {
+/// When it does not exist.
+fn find_group<'a>(snapshot: &Snapshot, group: Option<&'a str>) -> Result<Option<&'a str>, ApiError> {
     let Some(group) = group else {
         return Ok(None);
     };
@@ -172,25 +149,18 @@ pub(super) fn known_group<'a>(
     if known.contains(group) {
         return Ok(Some(group));
     }
-    let mut names: Vec<_> = known.iter().take(MAX_LISTED).map(|name| quoted(name)).collect();
+    let mut names: Vec<_> = known.iter().take(MAX_LISTED).map(|name| quote(name)).collect();
     if known.len() > names.len() {
         names.push("\u{2026}".to_owned());
     }
-    let message = format!("no group {}; there are: {}", quoted(group), names.join(", "));
-    Err((StatusCode::NOT_FOUND, message))
+    let message = format!("no group {}; existing groups: {}", quote(group), names.join(", "));
+    Err(ApiError::not_found(message))
 }
 
-pub(super) fn bad_request(message: String) -> ApiError {
-    (StatusCode::BAD_REQUEST, message)
-}
-
-pub(super) fn internal(error: impl std::fmt::Display) -> ApiError {
-    (StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
-}
-
-fn advice<'a>(key: &str, known: impl Iterator<Item = &'a str>) -> String {
+/// Says how to find the right key.
+fn suggest_key<'a>(key: &str, known: impl Iterator<Item = &'a str>) -> String {
     match suggest::nearest(key, known) {
         Some(near) => format!("did you mean {near}?"),
-        None => "/api/status lists all of them".to_owned(),
+        None => "/api/status lists all services".to_owned(),
     }
 }

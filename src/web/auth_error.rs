@@ -1,4 +1,4 @@
-//! Why a request is refused before any page sees it, how that is said, and how often it was.
+//! Requests that are refused before routing: the reasons, their responses and their counts.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -6,19 +6,19 @@ use std::time::Duration;
 use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 
-use super::api;
 use super::body::{Answering, ResponseBody};
+use super::error_reply::error_reply;
 
-/// Why a request is not answered.
+/// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AuthError {
-    /// It bears no user and password, or wrong ones.
+    /// The credentials are missing or wrong.
     Unauthorized,
-    /// Its address tried too many wrong passwords; in this time it may try again.
-    TooMany(Duration),
-    /// There were too many requests; in this time there may be more.
-    TooFast(Duration),
-    /// Too many passwords are being checked.
+    /// The address sent too many wrong passwords. It may try again after this time.
+    TooManyFailures(Duration),
+    /// `rate_limit` is exceeded. The next request is allowed after this time.
+    RateLimited(Duration),
+    /// Too many passwords are being checked at once.
     Busy,
 }
 
@@ -26,37 +26,37 @@ impl AuthError {
     /// All reasons, in the order of [`AuthError::index`].
     pub const REASONS: [&str; 4] = ["unauthorized", "too_many_failures", "rate_limit", "busy"];
 
-    /// The index of its reason in [`AuthError::REASONS`].
+    /// Returns the index of the reason in [`AuthError::REASONS`].
     const fn index(self) -> usize {
         match self {
             Self::Unauthorized => 0,
-            Self::TooMany(_) => 1,
-            Self::TooFast(_) => 2,
+            Self::TooManyFailures(_) => 1,
+            Self::RateLimited(_) => 2,
             Self::Busy => 3,
         }
     }
 
-    /// The answer to a request for `path` that says so, and what would help.
+    /// Returns the response to a request for `path`.
     pub fn into_response(self, path: &str, answering: Answering) -> Response<ResponseBody> {
         let (status, text) = match self {
             Self::Unauthorized => (
                 StatusCode::UNAUTHORIZED,
-                "a user and a password of the exporter's web configuration are needed",
+                "send the name and password of a user in basic_auth_users of the web configuration",
             ),
-            Self::TooMany(_) => (
+            Self::TooManyFailures(_) => (
                 StatusCode::TOO_MANY_REQUESTS,
-                "too many wrong passwords from this address; until Retry-After a right one is refused too",
+                "too many wrong passwords from this address; even a correct one is refused until Retry-After has passed",
             ),
-            Self::TooFast(_) => (
+            Self::RateLimited(_) => (
                 StatusCode::TOO_MANY_REQUESTS,
-                "more requests than rate_limit of the web configuration allows",
+                "rate_limit of the web configuration is exceeded; try again after Retry-After",
             ),
             Self::Busy => (
                 StatusCode::SERVICE_UNAVAILABLE,
-                "too many passwords are being checked",
+                "too many passwords are being checked at once; try again after Retry-After",
             ),
         };
-        let mut response = api::error(path, status, text).into_response(answering);
+        let mut response = error_reply(path, status, text).into_response(answering);
         let headers = response.headers_mut();
         let wait = match self {
             Self::Unauthorized => {
@@ -64,27 +64,27 @@ impl AuthError {
                 headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
                 return response;
             }
-            Self::TooMany(wait) | Self::TooFast(wait) => wait,
+            Self::TooManyFailures(wait) | Self::RateLimited(wait) => wait,
             Self::Busy => Duration::from_secs(1),
         };
-        // In whole seconds (RFC 9110, section 10.2.3), none of them too short.
+        // In whole seconds (RFC 9110, section 10.2.3), rounded up.
         headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
         response
     }
 }
 
-/// Number of refused requests, by reason.
+/// The number of refused requests by reason.
 #[derive(Debug, Default)]
-pub(super) struct Refused([AtomicU64; AuthError::REASONS.len()]);
+pub(super) struct RefusalCounts([AtomicU64; AuthError::REASONS.len()]);
 
-impl Refused {
-    /// Counts one.
-    pub fn count(&self, refusal: AuthError) {
-        self.0[refusal.index()].fetch_add(1, Ordering::Relaxed);
+impl RefusalCounts {
+    /// Counts a refused request.
+    pub fn count(&self, error: AuthError) {
+        self.0[error.index()].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// All reasons with their counts.
-    pub fn all(&self) -> Vec<(&'static str, u64)> {
+    /// Returns every reason with its count.
+    pub fn by_reason(&self) -> Vec<(&'static str, u64)> {
         let counts = self.0.iter().map(|count| count.load(Ordering::Relaxed));
         AuthError::REASONS.into_iter().zip(counts).collect()
     }

@@ -11,22 +11,22 @@ use super::connections::Activity;
 use super::event_stream::EventStream;
 use super::rendered_body::{RenderedBody, Revoked};
 
-/// How much is handed to hyper at once, in bytes. For a client that does not read, it holds about as much again over HTTP/2,
-/// and 32 kB over HTTP/1.1.
+/// How many bytes hyper gets at once. If the client does not read, hyper buffers about as much again over HTTP/2, and 32 kB
+/// over HTTP/1.1.
 const CHUNK_BYTES: usize = 8 * 1024;
 
-/// What a response consists of.
+/// The content of a response.
 #[derive(Debug)]
 pub(super) enum Content {
-    /// A text that is short or always there.
+    /// A text that is short or static.
     Text(Bytes),
-    /// Rendered metrics, pages and JSON, which may be taken back.
+    /// Rendered metrics, pages and JSON, which may be revoked.
     Rendered(Arc<RenderedBody>),
-    /// Events, as they come.
+    /// A stream of events.
     Events(EventStream),
 }
 
-/// A response's body. Its connection counts as busy until it is dropped.
+/// The body of a response. Its connection is busy until the body is dropped.
 #[derive(Debug)]
 pub(super) struct ResponseBody {
     content: Content,
@@ -43,11 +43,11 @@ impl ResponseBody {
         }
     }
 
-    /// How long it is; nobody knows that of events.
+    /// Returns the length in bytes; unknown for events.
     fn length(&self) -> Option<usize> {
         match &self.content {
             Content::Text(text) => Some(text.len()),
-            Content::Rendered(document) => Some(document.length()),
+            Content::Rendered(body) => Some(body.length()),
             Content::Events(_) => None,
         }
     }
@@ -61,22 +61,22 @@ impl Body for ResponseBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Revoked>>> {
-        // Who asks for a piece took the one before.
-        self.answering.owe(false);
+        // The previous chunk has been sent when the next one is polled.
+        self.answering.set_stalled(false);
         if self.is_end_stream() {
             return Poll::Ready(None);
         }
         let sent = self.sent;
         let chunk = match &mut self.content {
             Content::Events(events) => {
-                let piece = ready!(events.poll_piece(cx, CHUNK_BYTES));
-                self.answering.owe(piece.is_some());
-                return Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))));
+                let chunk = ready!(events.poll_chunk(cx, CHUNK_BYTES));
+                self.answering.set_stalled(chunk.is_some());
+                return Poll::Ready(chunk.map(|chunk| Ok(Frame::data(chunk))));
             }
             Content::Text(text) => Ok(text.slice(sent..)),
-            Content::Rendered(document) => document.chunk(sent, CHUNK_BYTES),
+            Content::Rendered(body) => body.chunk(sent, CHUNK_BYTES),
         };
-        self.answering.owe(true);
+        self.answering.set_stalled(true);
         Poll::Ready(Some(chunk.map(|chunk| {
             self.sent += chunk.len();
             Frame::data(chunk)
@@ -95,11 +95,11 @@ impl Body for ResponseBody {
     }
 }
 
-/// Marks a connection as busy from its making to its drop.
+/// Marks a connection as busy until it is dropped.
 #[derive(Debug)]
 pub(super) struct Answering {
     activity: Arc<Activity>,
-    is_owing: bool,
+    is_stalled: bool,
 }
 
 impl Answering {
@@ -107,24 +107,24 @@ impl Answering {
         activity.begin_answer();
         Self {
             activity: Arc::clone(activity),
-            is_owing: false,
+            is_stalled: false,
         }
     }
 
-    /// Whether a piece of the answer waits for the client from now on.
-    fn owe(&mut self, is_owing: bool) {
-        match (self.is_owing, is_owing) {
-            (false, true) => self.activity.begin_owing(),
-            (true, false) => self.activity.end_owing(),
+    /// Sets whether a chunk of the response waits for the client.
+    fn set_stalled(&mut self, is_stalled: bool) {
+        match (self.is_stalled, is_stalled) {
+            (false, true) => self.activity.begin_stall(),
+            (true, false) => self.activity.end_stall(),
             _ => return,
         }
-        self.is_owing = is_owing;
+        self.is_stalled = is_stalled;
     }
 }
 
 impl Drop for Answering {
     fn drop(&mut self) {
-        self.owe(false);
+        self.set_stalled(false);
         self.activity.end_answer();
     }
 }
@@ -136,28 +136,28 @@ mod tests {
     use super::*;
     use crate::web::connections::Phase;
 
-    fn owes(activity: &Activity) -> bool {
-        activity.owes().2
+    fn is_stalled(activity: &Activity) -> bool {
+        activity.phase_and_stall().2
     }
 
     #[test]
-    fn a_piece_is_owed_until_the_next_one_is_asked_for() {
+    fn a_chunk_is_stalled_until_the_next_one_is_polled() {
         let activity = Activity::new();
         let text = Bytes::from_static(b"x");
         let mut body = ResponseBody::new(Content::Text(text), Answering::new(&activity));
         let mut cx = Context::from_waker(Waker::noop());
-        assert!(!owes(&activity));
+        assert!(!is_stalled(&activity));
         assert!(Pin::new(&mut body).poll_frame(&mut cx).is_ready());
-        assert!(owes(&activity) && activity.get().0 == Phase::Busy);
+        assert!(is_stalled(&activity) && activity.phase().0 == Phase::Busy);
         assert!(Pin::new(&mut body).poll_frame(&mut cx).is_ready());
-        assert!(!owes(&activity));
+        assert!(!is_stalled(&activity));
 
         let text = Bytes::from_static(b"x");
         let mut other = ResponseBody::new(Content::Text(text), Answering::new(&activity));
         assert!(Pin::new(&mut other).poll_frame(&mut cx).is_ready());
         drop(body);
-        assert!(owes(&activity));
+        assert!(is_stalled(&activity));
         drop(other);
-        assert!(!owes(&activity) && activity.get().0 == Phase::Finishing);
+        assert!(!is_stalled(&activity) && activity.phase().0 == Phase::Finishing);
     }
 }

@@ -1,4 +1,4 @@
-//! The connections of one listener: what each is doing, and which one has to go when there are too many.
+//! The connections of one listener: what each is doing, and which one is evicted when there are too many.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -7,37 +7,36 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::throttle::Peer;
+use super::peer::Peer;
 
-/// What a connection is doing. The order is the one in which connections are given up when there are too many.
+/// What a connection is progress. Connections are evicted in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Phase {
-    /// It has sent no request yet.
+    /// Has not sent a request yet.
     New,
-    /// It sends a request after others.
+    /// Sends a further request.
     Receiving,
-    /// It waits between requests.
+    /// Waits between requests.
     Idle,
-    /// The last of a response is on its way.
+    /// The end of a response is being sent.
     Finishing,
     /// A request is being answered.
     Busy,
 }
 
-/// What a connection is doing, in full.
+/// The details of what a connection is progress.
 #[derive(Debug)]
-struct Doing {
+struct Progress {
     phase: Phase,
-    /// When the phase began; of a busy one, when something was last written.
+    /// When the phase began. For a busy connection: when something was last written.
     since: Instant,
-    /// Requests being answered; with HTTP/2 there may be several.
+    /// The number of requests being answered. HTTP/2 allows several.
     answering: usize,
-    /// Those of them of which a piece was handed over, and no further one asked for: what is owed to the client waits for
-    /// it to read.
-    owing: usize,
+    /// How many of these have a chunk that the client has not read yet.
+    stalled: usize,
 }
 
-impl Doing {
+impl Progress {
     fn enter(&mut self, phase: Phase) {
         (self.phase, self.since) = (phase, Instant::now());
     }
@@ -46,70 +45,70 @@ impl Doing {
 /// The state of one connection, shared by its stream, its requests and the listener.
 #[derive(Debug)]
 pub(super) struct Activity {
-    state: Mutex<Doing>,
-    /// Notified when the connection has to go.
+    state: Mutex<Progress>,
+    /// Notified when the connection is evicted.
     pub evicted: Notify,
 }
 
 impl Activity {
     pub fn new() -> Arc<Self> {
         Arc::new(Self {
-            state: Mutex::new(Doing {
+            state: Mutex::new(Progress {
                 phase: Phase::New,
                 since: Instant::now(),
                 answering: 0,
-                owing: 0,
+                stalled: 0,
             }),
             evicted: Notify::new(),
         })
     }
 
-    /// The phase and since when.
-    pub fn get(&self) -> (Phase, Instant) {
-        let doing = self.lock();
-        (doing.phase, doing.since)
+    /// Returns the phase, and when it began.
+    pub fn phase(&self) -> (Phase, Instant) {
+        let progress = self.lock();
+        (progress.phase, progress.since)
     }
 
-    /// The phase, since when, and whether something waits for the client to read.
-    pub fn owes(&self) -> (Phase, Instant, bool) {
-        let doing = self.lock();
-        (doing.phase, doing.since, doing.owing > 0)
+    /// Returns the phase, when it began, and whether a chunk waits for the client to read it.
+    pub fn phase_and_stall(&self) -> (Phase, Instant, bool) {
+        let progress = self.lock();
+        (progress.phase, progress.since, progress.stalled > 0)
     }
 
-    /// Whether some answer is being made or sent that does not wait for the client to read.
+    /// Reports whether a response is in progress that does not wait for the client to read.
     fn is_answering(&self) -> bool {
-        let doing = self.lock();
-        doing.phase == Phase::Busy && doing.answering > doing.owing
+        let progress = self.lock();
+        progress.phase == Phase::Busy && progress.answering > progress.stalled
     }
 
-    /// A piece of an answer was handed over.
-    pub fn begin_owing(&self) {
-        let mut doing = self.lock();
-        if doing.owing == 0 {
-            doing.since = Instant::now();
+    /// Records that a chunk of a response waits for the client.
+    pub fn begin_stall(&self) {
+        let mut progress = self.lock();
+        if progress.stalled == 0 {
+            progress.since = Instant::now();
         }
-        doing.owing += 1;
+        progress.stalled += 1;
     }
 
-    /// The piece was taken, or the answer given up.
-    pub fn end_owing(&self) {
-        let mut doing = self.lock();
-        doing.owing = doing.owing.saturating_sub(1);
+    /// Records that the chunk was sent, or its response aborted.
+    pub fn end_stall(&self) {
+        let mut progress = self.lock();
+        progress.stalled = progress.stalled.saturating_sub(1);
     }
 
-    /// A request is being answered from now on.
+    /// Records that a request is being answered from now on.
     pub fn begin_answer(&self) {
-        let mut doing = self.lock();
-        doing.answering += 1;
-        doing.enter(Phase::Busy);
+        let mut progress = self.lock();
+        progress.answering += 1;
+        progress.enter(Phase::Busy);
     }
 
-    /// An answer came to its end. The connection is done when all did.
+    /// Records the end of a response. After the last one the connection is no longer busy.
     pub fn end_answer(&self) {
-        let mut doing = self.lock();
-        doing.answering = doing.answering.saturating_sub(1);
-        if doing.answering == 0 {
-            doing.enter(Phase::Finishing);
+        let mut progress = self.lock();
+        progress.answering = progress.answering.saturating_sub(1);
+        if progress.answering == 0 {
+            progress.enter(Phase::Finishing);
         }
     }
 
@@ -119,26 +118,26 @@ impl Activity {
         self.lock().enter(phase);
     }
 
-    /// Enters `to` if the phase is `from`.
+    /// Enters `to` if the current phase is `from`.
     pub fn advance(&self, from: Phase, to: Phase) {
-        let mut doing = self.lock();
-        if doing.phase == from {
-            doing.enter(to);
+        let mut progress = self.lock();
+        if progress.phase == from {
+            progress.enter(to);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Doing> {
+    fn lock(&self) -> MutexGuard<'_, Progress> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The connections that are open.
+/// The open connections.
 #[derive(Debug, Default)]
 pub(super) struct Connections {
     open: Mutex<HashMap<u64, Open>>,
 }
 
-/// One of them.
+/// An open connection.
 #[derive(Debug)]
 struct Open {
     origin: Peer,
@@ -146,17 +145,17 @@ struct Open {
 }
 
 impl Connections {
-    /// Registers a connection of `peer` until the guard is dropped. Where that makes more than `most`, one is closed.
+    /// Registers a connection of `peer` until the guard is dropped. If `max` are open already, evicts one.
     pub fn register(
         self: &Arc<Self>,
         id: u64,
         peer: Peer,
         activity: &Arc<Activity>,
-        most: usize,
+        max: usize,
     ) -> Registration {
         let origin = peer.origin();
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if open.len() >= most {
+        if open.len() >= max {
             evict_one(&mut open, Some(origin));
         }
         let activity = Arc::clone(activity);
@@ -167,30 +166,30 @@ impl Connections {
         }
     }
 
-    /// Closes the connection that can be missed best.
-    pub fn make_room(&self) {
+    /// Evicts the least important connection.
+    pub fn evict(&self) {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         evict_one(&mut open, None);
     }
 
-    /// How many are open.
+    /// Returns the number of open connections.
     pub fn count(&self) -> usize {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 }
 
-/// Closes the connection that can be missed best, to make room for one of `newcomer`.
+/// Evicts the least important connection, to make room for one of `newcomer`.
 fn evict_one(open: &mut HashMap<u64, Open>, newcomer: Option<Peer>) {
-    if let Some(victim) = victim(open, newcomer)
+    if let Some(victim) = choose_victim(open, newcomer)
         && let Some(victim) = open.remove(&victim)
     {
         victim.activity.evicted.notify_one();
     }
 }
 
-/// The connection that can be missed best. An origin that has more than its share loses first. Of its connections those go
-/// first that answer nothing, then in the order of their phases, the oldest first.
-fn victim(open: &HashMap<u64, Open>, newcomer: Option<Peer>) -> Option<u64> {
+/// Chooses the connection to evict. An origin with more than its share loses one first. Among its connections, those that
+/// answer nothing go first, then by phase, then the oldest.
+fn choose_victim(open: &HashMap<u64, Open>, newcomer: Option<Peer>) -> Option<u64> {
     let mut held = HashMap::<Peer, usize>::new();
     let origins = open.values().map(|one| one.origin).chain(newcomer);
     origins.for_each(|origin| *held.entry(origin).or_default() += 1);
@@ -202,11 +201,11 @@ fn victim(open: &HashMap<u64, Open>, newcomer: Option<Peer>) -> Option<u64> {
             has_its_share,
             one.activity.is_answering(),
             Reverse(held),
-            one.activity.get(),
+            one.activity.phase(),
         )
     };
     let (id, worst) = open.iter().min_by_key(|(_, one)| rank(one))?;
-    // Nobody breaks off an answer to another client who has something less important to give up.
+    // A newcomer that has a less important connection itself does not abort the response to another client.
     if worst.activity.is_answering() && newcomer != Some(worst.origin) {
         let own = open.iter().filter(|(_, one)| Some(one.origin) == newcomer);
         let own = own.min_by_key(|(_, one)| rank(one));
@@ -217,7 +216,7 @@ fn victim(open: &HashMap<u64, Open>, newcomer: Option<Peer>) -> Option<u64> {
     Some(*id)
 }
 
-/// An open connection's entry, removed when dropped.
+/// Removes the entry of an open connection when dropped.
 #[derive(Debug)]
 pub(super) struct Registration {
     connections: Arc<Connections>,
@@ -247,24 +246,24 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_is_busy_until_its_last_answer_ended() {
+    async fn a_connection_is_busy_until_its_last_response_ends() {
         let activity = Activity::new();
         activity.begin_answer();
         activity.begin_answer();
         activity.end_answer();
-        assert_eq!(activity.get().0, Phase::Busy);
+        assert_eq!(activity.phase().0, Phase::Busy);
         activity.end_answer();
-        assert_eq!(activity.get().0, Phase::Finishing);
+        assert_eq!(activity.phase().0, Phase::Finishing);
     }
 
     const fn ip(last: u8) -> Peer {
         Peer::Ip(IpAddr::V4(Ipv4Addr::new(192, 0, 2, last)))
     }
 
-    /// Connections by number, each of an origin with what it does, opened one second after the other; the last one makes one
-    /// too many. Which one has to go?
-    async fn loser(connections: &[(u8, Phase)]) -> usize {
-        let most = connections.len() - 1;
+    /// Opens connections one second apart, each with an origin and a phase. The last one is one too many. Returns the index of
+    /// the evicted one.
+    async fn evict_one_of(connections: &[(u8, Phase)]) -> usize {
+        let max = connections.len() - 1;
         let open = Arc::new(Connections::default());
         let mut held = Vec::new();
         for (id, (origin, phase)) in connections.iter().enumerate() {
@@ -273,54 +272,54 @@ mod tests {
                 Phase::Busy => activity.begin_answer(),
                 phase => activity.enter(*phase),
             }
-            held.push((open.register(id as u64, ip(*origin), &activity, most), activity));
+            held.push((open.register(id as u64, ip(*origin), &activity, max), activity));
             tokio::time::advance(Duration::from_secs(1)).await;
         }
-        let mut losers = Vec::new();
+        let mut victims = Vec::new();
         for (id, (_, activity)) in held.iter().enumerate() {
             if evicted(activity).await {
-                losers.push(id);
+                victims.push(id);
             }
         }
-        assert_eq!(losers.len(), 1, "{losers:?}");
-        losers[0]
+        assert_eq!(victims.len(), 1, "{victims:?}");
+        victims[0]
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_has_most_loses_first() {
+    async fn the_origin_with_the_most_connections_loses_one_first() {
         use Phase::{Busy, Finishing, Idle, New, Receiving};
         for (connections, expected) in [
-            // A scraper that connects, sends, or waits, beside one that has all other connections, however busy.
+            // A scraper keeps its connection while one client has all others, however busy they are.
             (vec![(1, New), (2, Busy), (2, Busy), (2, Busy), (2, New)], 1),
             (vec![(1, Receiving), (2, Busy), (2, Busy), (2, Busy), (2, New)], 1),
             (vec![(2, Busy), (1, Idle), (2, Finishing), (2, Idle), (2, New)], 3),
             // The newcomer is a scraper.
             (vec![(2, Busy), (2, Busy), (2, Busy), (2, Busy), (1, New)], 0),
-            // Nobody has more than others.
+            // No origin has more than the others.
             (vec![(1, Busy), (2, Idle), (3, New), (4, Idle), (5, New)], 2),
-            // One with many answers under way loses none of them to one that has fewer, but something to give up.
+            // A response in progress is not aborted for a newcomer with an idle connection of its own.
             (vec![(1, Busy), (1, Busy), (1, Busy), (2, Idle), (2, New)], 3),
             (vec![(1, Busy), (1, Busy), (1, Busy), (2, Busy), (2, New)], 0),
             (vec![(1, Busy), (1, Busy), (1, Idle), (2, Busy), (2, New)], 2),
         ] {
-            assert_eq!(loser(&connections).await, expected, "{connections:?}");
+            assert_eq!(evict_one_of(&connections).await, expected, "{connections:?}");
         }
     }
 
     #[tokio::test]
-    async fn who_does_not_read_is_not_being_answered() {
+    async fn a_stalled_response_does_not_count_as_being_answered() {
         let activity = Activity::new();
         assert!(!activity.is_answering());
         activity.begin_answer();
         assert!(activity.is_answering());
-        activity.begin_owing();
+        activity.begin_stall();
         assert!(!activity.is_answering());
         activity.begin_answer();
         assert!(activity.is_answering());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_never_asked_goes_first_then_who_is_idle_longest() {
+    async fn new_connections_are_evicted_first_then_the_longest_idle() {
         let connections = Arc::new(Connections::default());
         let mut held = Vec::new();
         for (id, phase) in [

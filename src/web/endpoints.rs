@@ -1,12 +1,19 @@
-//! The list of what there is, and how a path finds it.
+//! The endpoints, and which one a path names.
 
 use http::Method;
 
-use super::State;
+/// Settings that endpoints depend on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Site<'a> {
+    /// The path of the metrics.
+    pub telemetry_path: &'a str,
+    /// Whether `POST /-/reload` is allowed.
+    pub is_lifecycle_enabled: bool,
+}
 
-/// Something that can be asked for.
+/// What a request can ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Page {
+pub(super) enum Endpoint {
     Metrics,
     Index,
     Status,
@@ -24,8 +31,8 @@ pub(super) enum Page {
     Probe,
 }
 
-impl Page {
-    /// Every page. The metrics come first, since their path is configured.
+impl Endpoint {
+    /// Every endpoint. The metrics come first: their path is configurable, and takes precedence.
     pub const ALL: [Self; 15] = [
         Self::Metrics,
         Self::Index,
@@ -44,12 +51,12 @@ impl Page {
         Self::Probe,
     ];
 
-    /// Where it is. A last part in braces stands for any text without a slash.
-    pub fn path(self, state: &State) -> &str {
-        self.fixed_path().unwrap_or(&state.telemetry_path)
+    /// Returns the path. Its last segment may be a name in braces, which stands for any text without a slash.
+    pub fn path(self, site: Site<'_>) -> &str {
+        self.fixed_path().unwrap_or(site.telemetry_path)
     }
 
-    /// Where it is, unless that is configured.
+    /// Returns the path, unless it is configurable.
     const fn fixed_path(self) -> Option<&'static str> {
         Some(match self {
             Self::Metrics => return None,
@@ -70,30 +77,30 @@ impl Page {
         })
     }
 
-    /// What it is, for people.
-    pub const fn about(self) -> &'static str {
+    /// Describes the endpoint to people.
+    pub const fn description(self) -> &'static str {
         match self {
             Self::Metrics => "metrics for Prometheus",
-            Self::Index => "the status of every service",
-            Self::Service => "one service in full",
-            Self::Widget => "the services as cards, to be embedded in any page",
-            Self::WidgetScript => "the script that puts these cards into a page",
-            Self::Asset => "files of the pages",
-            Self::Events => "what happens, as server-sent events",
-            Self::Status => "the status of every service as JSON, or of a group with ?group=NAME",
-            Self::ServiceStatus => "the status of one service as JSON",
-            Self::Targets => "the checks as targets for /probe: HTTP service discovery for Prometheus",
-            Self::Description => "the description of these JSON documents (OpenAPI)",
-            Self::Healthy => "whether the exporter runs",
-            Self::Ready => "whether every check has run at least once",
+            Self::Index => "status of all services",
+            Self::Service => "one service in detail",
+            Self::Widget => "services as cards, to embed in other pages",
+            Self::WidgetScript => "script that embeds these cards",
+            Self::Asset => "files that the pages load",
+            Self::Events => "status changes and updates as server-sent events",
+            Self::Status => "status of all services as JSON; ?group=NAME selects a group",
+            Self::ServiceStatus => "status of one service as JSON",
+            Self::Targets => "checks as targets for /probe (HTTP service discovery of Prometheus)",
+            Self::Description => "OpenAPI description of the JSON",
+            Self::Healthy => "returns 200 while the exporter runs",
+            Self::Ready => "returns 200 once every check has run",
             Self::Probe => {
-                "one run of a module against a target: ?target=...&module=... (where modules are configured)"
+                "runs a module against a target: ?target=...&module=... (if modules are configured)"
             }
-            Self::Reload => "loads the configuration anew (POST, with --web.enable-lifecycle)",
+            Self::Reload => "reloads the configuration (POST, with --web.enable-lifecycle)",
         }
     }
 
-    /// Whether pages list it with a link.
+    /// Reports whether the footer of the pages lists it.
     pub const fn is_listed(self) -> bool {
         !matches!(
             self,
@@ -101,7 +108,7 @@ impl Page {
         )
     }
 
-    /// The methods it has.
+    /// Returns the value of `Allow`.
     pub const fn allow(self) -> &'static str {
         match self {
             Self::Reload => "POST",
@@ -109,36 +116,36 @@ impl Page {
         }
     }
 
-    /// Whether a request for it does more than read: pages of other sites must not cause one.
-    pub const fn acts(self) -> bool {
+    /// Reports whether a request has side effects. Pages of other sites must not cause such requests.
+    pub const fn has_side_effects(self) -> bool {
         matches!(self, Self::Reload | Self::Probe)
     }
 
-    /// The page at `path`, and the text that stands where its own path has braces, as it was sent.
-    pub fn find<'a>(state: &State, path: &'a str) -> Option<(Self, &'a str)> {
-        Self::ALL.into_iter().find_map(|page| {
-            let braces = page.path(state).split_once('{');
-            // The configured path is what it is.
-            let rest = match braces.filter(|_| page != Self::Metrics) {
-                None => (page.path(state) == path).then_some("")?,
-                Some((start, _)) => {
-                    let rest = path.strip_prefix(start)?;
-                    (!rest.is_empty() && !rest.contains('/')).then_some(rest)?
+    /// Returns the endpoint of `path`, and the segment of `path` that matches the name in braces, still percent-encoded.
+    pub fn find<'a>(site: Site<'_>, path: &'a str) -> Option<(Self, &'a str)> {
+        Self::ALL.into_iter().find_map(|endpoint| {
+            // A brace in the configured path has no special meaning.
+            let pattern = endpoint.fixed_path().and_then(|fixed| fixed.split_once('{'));
+            let segment = match pattern {
+                None => (endpoint.path(site) == path).then_some("")?,
+                Some((prefix, _)) => {
+                    let segment = path.strip_prefix(prefix)?;
+                    (!segment.is_empty() && !segment.contains('/')).then_some(segment)?
                 }
             };
-            Some((page, rest))
+            Some((endpoint, segment))
         })
     }
 
-    /// Whether it has this method.
+    /// Reports whether the endpoint supports this method.
     pub fn allows(self, method: &Method) -> bool {
         self.allow().split(", ").any(|allowed| allowed == method.as_str())
     }
 }
 
-/// Whether something else than the metrics is at `path`, or may be at a path below it.
-pub fn is_taken(path: &str) -> bool {
-    let mut fixed = Page::ALL.into_iter().filter_map(Page::fixed_path);
+/// Reports whether `path` collides with the path of an endpoint other than the metrics.
+pub fn is_reserved_path(path: &str) -> bool {
+    let mut fixed = Endpoint::ALL.into_iter().filter_map(Endpoint::fixed_path);
     path.starts_with("/-/")
         || fixed.any(|fixed| match fixed.split_once('{') {
             Some((folder, _)) => path.starts_with(folder),

@@ -1,4 +1,4 @@
-//! One client's stream of server-sent events, piece by piece.
+//! A stream of server-sent events to one client, in chunks.
 
 use std::fmt;
 use std::future::pending;
@@ -14,28 +14,26 @@ use tokio::sync::Notify;
 use tokio::sync::broadcast::Receiver;
 use tokio::time::{Instant, sleep_until};
 
-use super::event_hub::Slot;
-
-/// How long a stream is silent at most, so that neither side takes the other for gone.
+/// The longest silence on a stream. Each side can then detect that the other one is gone.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// A comment, which clients ignore.
 const COMMENT: &[u8] = b":\n\n";
 
-/// The events for one client. It ends when the server stops, when the client lags too far behind, and when its place is needed.
+/// The events for one client. Ends when the server stops, the client lags too far behind, or the stream is evicted.
 pub(super) struct EventStream {
     events: Pin<Box<dyn Stream<Item = Bytes> + Send>>,
-    /// What is left of the event that is being sent; shared with all other streams.
-    left: Bytes,
+    /// The rest of the event that is being sent. The memory is shared with all other streams.
+    rest: Bytes,
 }
 
 impl EventStream {
-    /// The stream that begins with `first`, until it is evicted.
+    /// Creates a stream that begins with `first`. Drops `slot` when it ends.
     pub fn new(
         first: Bytes,
         changes: Receiver<Bytes>,
         updates: Option<Receiver<Bytes>>,
         evicted: Arc<Notify>,
-        slot: Slot,
+        slot: impl Send + 'static,
     ) -> Self {
         let due = Instant::now() + HEARTBEAT;
         let state = (changes, updates, evicted, slot, due);
@@ -43,7 +41,7 @@ impl EventStream {
             state,
             |(mut changes, mut updates, evicted, slot, due)| async move {
                 let text = tokio::select! {
-                    // It lags, or the server stops: it ends, and its client comes back for what it missed.
+                    // An error means that the stream lags or the server stops. The client reconnects and gets what it missed.
                     text = changes.recv() => text.ok()?,
                     text = next(&mut updates) => text?,
                     () = evicted.notified() => return None,
@@ -55,24 +53,24 @@ impl EventStream {
         );
         Self {
             events: Box::pin(events),
-            left: first,
+            rest: first,
         }
     }
 
-    /// The next piece, of at most `most` bytes.
-    pub fn poll_piece(&mut self, cx: &mut Context<'_>, most: usize) -> Poll<Option<Bytes>> {
-        if self.left.is_empty() {
+    /// Returns the next chunk, of at most `max` bytes.
+    pub fn poll_chunk(&mut self, cx: &mut Context<'_>, max: usize) -> Poll<Option<Bytes>> {
+        if self.rest.is_empty() {
             match ready!(self.events.as_mut().poll_next(cx)) {
-                Some(text) => self.left = text,
+                Some(text) => self.rest = text,
                 None => return Poll::Ready(None),
             }
         }
-        let length = self.left.len().min(most);
-        Poll::Ready(Some(self.left.split_to(length)))
+        let length = self.rest.len().min(max);
+        Poll::Ready(Some(self.rest.split_to(length)))
     }
 }
 
-/// The next update, where they are wanted.
+/// Waits for the next update; forever on a stream without updates.
 async fn next(updates: &mut Option<Receiver<Bytes>>) -> Option<Bytes> {
     match updates {
         Some(updates) => updates.recv().await.ok(),
@@ -83,7 +81,7 @@ async fn next(updates: &mut Option<Receiver<Bytes>>) -> Option<Bytes> {
 impl fmt::Debug for EventStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EventStream")
-            .field("left", &self.left.len())
+            .field("rest", &self.rest.len())
             .finish_non_exhaustive()
     }
 }

@@ -1,44 +1,46 @@
-//! What the server reads of a request, as functions of texts. For tests with arbitrary input: nothing else uses them, and the
-//! parts of the server stay to themselves.
+//! What the server parses of a request, as functions of text, for tests with arbitrary input. Nothing else uses them, so the
+//! parsers stay private.
+
+use std::borrow::Cow;
 
 use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
 
 use super::encoding::Encoding;
 use super::{accept, auth, html, query};
 
-/// The values of the parameters `a` and `b` of a query.
+/// Parses a query with the parameters `a` and `b`.
 ///
 /// # Errors
-/// What is wrong, for a 400.
-pub fn parameters(text: &str) -> Result<[Option<String>; 2], String> {
-    query::parameters(Some(text), ["a", "b"])
+/// The message of a 400.
+pub fn parse_query(text: &str) -> Result<[Option<String>; 2], String> {
+    query::parse(Some(text), ["a", "b"])
 }
 
-/// A part of a path without its percent-encoding.
+/// Percent-decodes a part of a path.
 ///
 /// # Errors
-/// What is wrong with it.
-pub fn path_part(text: &str) -> Result<String, String> {
-    query::decoded(text).map(std::borrow::Cow::into_owned)
+/// The message of a 400.
+pub fn decode_path_part(text: &str) -> Result<String, String> {
+    query::decode(text).map(Cow::into_owned)
 }
 
-/// The URL of the page that shows what this query asks for, in any status; that of all where it is wrong.
-pub fn page_url(text: &str) -> String {
-    html::Filter::of_query(Some(text))
+/// Returns the URL of the overview with the groups of this query, in any status. An invalid query selects everything.
+pub fn overview_url(text: &str) -> String {
+    html::Filter::parse(Some(text))
         .unwrap_or_default()
-        .with_status(None)
+        .url_with_status(None)
 }
 
-/// The content type, and whether it is compressed, for these values of `Accept` and `Accept-Encoding`.
-pub fn accepted(text: &str) -> (&'static str, bool) {
-    let encoding = accept::encoding([text]);
+/// Returns the content type and whether the body is compressed, for these values of `Accept` and `Accept-Encoding`.
+pub fn negotiate(text: &str) -> (&'static str, bool) {
+    let encoding = accept::choose_encoding([text]);
     (
-        accept::media_type([text]).content_type(),
+        accept::choose_media_type([text]).content_type(),
         encoding == Encoding::Gzip,
     )
 }
 
-/// The user that a value of `Authorization` names.
+/// Returns the user in a value of `Authorization`.
 pub fn user(value: &[u8]) -> Option<String> {
     let mut headers = HeaderMap::new();
     headers.insert(AUTHORIZATION, HeaderValue::from_bytes(value).ok()?);

@@ -1,5 +1,5 @@
-//! What browsers say of who makes them ask: the name that they asked for, and whether a page of another site is behind a
-//! request. Other clients may say what they like; they need no browser.
+//! Protection against pages of other sites: which hosts requests may name, and whether a request is cross-origin. It relies on
+//! what browsers send. Other clients may send anything, since they need no browser to reach the exporter.
 
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -10,20 +10,20 @@ use http::{HeaderMap, HeaderName, Request, Version};
 
 use crate::status;
 
-/// By this field browsers say how the page that makes them ask is related to what they ask (W3C, Fetch Metadata). They send it
-/// over HTTPS and to this machine only.
+/// The relation between the page that causes a request and its target (W3C, Fetch Metadata). Browsers send it over HTTPS and
+/// to localhost only.
 const SEC_FETCH_SITE: &str = "sec-fetch-site";
-/// Header fields by which a proxy shows, beside `Via` and those that begin with `x-forwarded-`.
-const OF_PROXIES: [HeaderName; 2] = [
+/// Header fields that proxies add, in addition to `Via` and `X-Forwarded-*`.
+const PROXY_HEADERS: [HeaderName; 2] = [
     HeaderName::from_static("forwarded"),
     HeaderName::from_static("x-real-ip"),
 ];
 
-/// The hosts that requests may name (`--web.allowed-hosts`), against pages whose name is made to lead here (DNS rebinding).
+/// The hosts that requests may name (`--web.allowed-hosts`). A defence against DNS rebinding.
 #[derive(Clone, Debug, Default)]
 pub struct AllowedHosts(Vec<AllowedHost>);
 
-/// A name or an address, with a port where only that one is meant.
+/// A name or an address. With a port, only that port matches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AllowedHost {
     host: String,
@@ -34,17 +34,17 @@ impl FromStr for AllowedHost {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        Self::read(text.trim()).ok_or_else(|| {
-            format!("\"{text}\" is not a host: write a name or an address such as status.example.org, 192.0.2.1 or [2001:db8::1], with or without a port")
+        Self::parse(text.trim()).ok_or_else(|| {
+            format!("\"{text}\" is not a host: use a name or an address, such as status.example.org, 192.0.2.1 or [2001:db8::1], optionally with a port")
         })
     }
 }
 
 impl AllowedHost {
-    /// Reads what stands in `Host`: names in any case, without the dot at their end; addresses as they are written best.
-    fn read(text: &str) -> Option<Self> {
+    /// Parses the value of `Host`. Names become lower case, without a trailing dot. Addresses get their canonical form.
+    fn parse(text: &str) -> Option<Self> {
         let authority = Authority::from_str(text).ok()?;
-        // Somebody's name and password are no part of a host.
+        // A user and a password are not part of a host.
         let host = authority.host();
         let after = text.strip_prefix(host)?;
         let port = match after.strip_prefix(':') {
@@ -54,7 +54,7 @@ impl AllowedHost {
             None => return None,
         };
         let name = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
-        let host = match address(&name) {
+        let host = match parse_address(&name) {
             Some(address) => address.to_string(),
             None if name.is_empty() || name.starts_with('[') => return None,
             None => name,
@@ -66,7 +66,7 @@ impl AllowedHost {
         self.host.parse().ok()
     }
 
-    /// Whether it is this machine's own whatever is configured: no other machine's page can have it.
+    /// Reports whether it always refers to this machine, so that no page of another site can have it.
     fn is_loopback(&self) -> bool {
         match self.address() {
             Some(address) => address.is_loopback(),
@@ -75,13 +75,13 @@ impl AllowedHost {
         }
     }
 
-    fn fits(&self, asked: &Self) -> bool {
-        self.host == asked.host && self.port.is_none_or(|port| Some(port) == asked.port)
+    fn matches(&self, requested: &Self) -> bool {
+        self.host == requested.host && self.port.is_none_or(|port| Some(port) == requested.port)
     }
 }
 
-/// The address that a host is, in brackets where it is one of IPv6.
-fn address(host: &str) -> Option<IpAddr> {
+/// Parses a host that is an address. IPv6 addresses must be in brackets.
+fn parse_address(host: &str) -> Option<IpAddr> {
     let text = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     let address: IpAddr = text.unwrap_or(host).parse().ok()?;
     (text.is_some() == address.is_ipv6()).then(|| address.to_canonical())
@@ -94,15 +94,15 @@ impl FromIterator<AllowedHost> for AllowedHosts {
 }
 
 impl AllowedHosts {
-    /// Whether a request may be answered, by the hosts that it names. `own` is the address that its connection came to.
+    /// Checks the hosts that a request names. `local_address` is the address that its client connected to.
     ///
     /// # Errors
-    /// The host that is not allowed.
+    /// When a host is not allowed: that host.
     pub(super) fn check<B>(
         &self,
         request: &Request<B>,
         is_tls: bool,
-        own: impl Fn() -> Option<IpAddr>,
+        local_address: impl Fn() -> Option<IpAddr>,
     ) -> Result<(), String> {
         if self.0.is_empty() && !request.headers().contains_key(SEC_FETCH_SITE) {
             return Ok(());
@@ -113,14 +113,16 @@ impl AllowedHosts {
             .map(|authority| authority.as_str().as_bytes());
         let in_headers = request.headers().get_all(HOST).iter().map(|host| host.as_bytes());
         for host in in_uri.into_iter().chain(in_headers) {
-            let named = std::str::from_utf8(host).ok().and_then(AllowedHost::read);
+            let named = std::str::from_utf8(host).ok().and_then(AllowedHost::parse);
             let is_allowed = match &named {
                 _ if self.0.is_empty() => !is_rebound(request, named.as_ref(), is_tls),
                 None => false,
                 Some(named) => {
                     named.is_loopback()
-                        || self.0.iter().any(|allowed| allowed.fits(named))
-                        || named.address().is_some_and(|address| Some(address) == own())
+                        || self.0.iter().any(|allowed| allowed.matches(named))
+                        || named
+                            .address()
+                            .is_some_and(|address| Some(address) == local_address())
                 }
             };
             if !is_allowed {
@@ -131,17 +133,17 @@ impl AllowedHosts {
     }
 }
 
-/// Whether a request can only be of a page whose name was made to lead here. A browser that says where its request comes
-/// from (so it takes the exporter for HTTPS, or this machine) does not name a domain over plain HTTP, unless there is a proxy.
+/// Reports whether only DNS rebinding explains a request. A browser sends `Sec-Fetch-Site` over HTTPS or to localhost. So it does
+/// not send it over plain HTTP to a domain, unless there is a proxy.
 fn is_rebound<B>(request: &Request<B>, named: Option<&AllowedHost>, is_tls: bool) -> bool {
     let headers = request.headers();
     let is_direct = !is_tls
         && request.version() != Version::HTTP_10
         && headers.contains_key(SEC_FETCH_SITE)
-        && !is_of_proxy(headers);
+        && !is_proxied(headers);
     is_direct
         && named.is_some_and(|named| {
-            // Nobody can register a name without a dot.
+            // A name without a dot can't be registered.
             named.address().is_none()
                 && !named.is_loopback()
                 && named.host.contains('.')
@@ -149,20 +151,20 @@ fn is_rebound<B>(request: &Request<B>, named: Option<&AllowedHost>, is_tls: bool
         })
 }
 
-fn is_of_proxy(headers: &HeaderMap) -> bool {
+fn is_proxied(headers: &HeaderMap) -> bool {
     let is_forwarded = |name: &HeaderName| name.as_str().starts_with("x-forwarded-");
     headers.contains_key(VIA)
-        || OF_PROXIES.iter().any(|name| headers.contains_key(name))
+        || PROXY_HEADERS.iter().any(|name| headers.contains_key(name))
         || headers.keys().any(is_forwarded)
 }
 
-/// Whether a page of another origin makes a browser ask. Where the browser does not say so itself (old ones; all of them over
-/// plain HTTP to another machine), `Origin` does, for everything but links and what pages embed.
-pub(super) fn is_of_other_origin<B>(request: &Request<B>) -> bool {
+/// Reports whether a page of another origin causes a request. Without `Sec-Fetch-Site` (old browsers, and all browsers over plain
+/// HTTP to another machine), `Origin` shows it, except for links and embedded content.
+pub(super) fn is_cross_origin<B>(request: &Request<B>) -> bool {
     let headers = request.headers();
     if headers.contains_key(SEC_FETCH_SITE) {
         let mut sites = headers.get_all(SEC_FETCH_SITE).iter();
-        // `none`: somebody typed the address, or chose a bookmark.
+        // `none`: the user typed the address or opened a bookmark.
         return !sites.all(|site| site == "same-origin" || site == "none");
     }
     let host = headers.get(HOST).map(|host| host.as_bytes());
@@ -196,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_is_read_as_browsers_write_it() {
+    fn hosts_are_normalized() {
         for (text, host, port) in [
             ("Status.Example.ORG", "status.example.org", None),
             ("status.example.org.", "status.example.org", None),
@@ -207,8 +209,8 @@ mod tests {
             ("[::ffff:192.0.2.1]", "192.0.2.1", None),
             ("upkeep_exporter:10100", "upkeep_exporter", Some(10100)),
         ] {
-            let read = AllowedHost::read(text).unwrap();
-            assert_eq!((&*read.host, read.port), (host, port), "{text}");
+            let parsed = AllowedHost::parse(text).unwrap();
+            assert_eq!((&*parsed.host, parsed.port), (host, port), "{text}");
         }
         for wrong in [
             "",
@@ -229,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_listed_is_not_allowed() {
+    fn unlisted_hosts_are_refused() {
         let allowed = hosts(&["status.example.org", "other.example.org:8443", "[2001:db8::1]"]);
         let own = || Some(IpAddr::from([192, 0, 2, 1]));
         for (host, expected) in [
@@ -239,7 +241,7 @@ mod tests {
             ("other.example.org", false),
             ("other.example.org:80", false),
             ("[2001:db8::1]:80", true),
-            // This machine, and the address that the connection came to.
+            // This machine, and the address that the client connected to.
             ("localhost:10100", true),
             ("x.localhost", true),
             ("127.0.0.1:10100", true),
@@ -256,7 +258,7 @@ mod tests {
         ] {
             let allowed = |request| allowed.check(&request, false, own).is_ok();
             assert_eq!(allowed(request("/", &[("host", host)])), expected, "{host}");
-            // A whole URL in the request's line counts, and so does the field beside it.
+            // A full URL in the request line is checked, and so is `Host`.
             if expected && !host.is_empty() {
                 let uri = format!("http://{host}/");
                 assert!(allowed(request(&uri, &[])), "{host}");
@@ -267,17 +269,17 @@ mod tests {
                 );
             }
         }
-        // Before HTTP/1.1 nobody has to name one, and browsers always do.
+        // HTTP/1.0 does not require a host, and browsers always send one.
         assert!(allowed.check(&request("/", &[]), false, own).is_ok());
     }
 
     #[test]
-    fn without_a_list_only_what_no_proxy_explains_is_refused() {
+    fn without_a_list_only_unproxied_rebinding_is_refused() {
         let rebound = ("sec-fetch-site", "same-origin");
         for (host, is_tls, field, expected) in [
             ("attacker.example:10100", false, rebound, false),
             ("attacker.example", false, ("user-agent", "Prometheus"), true),
-            // The browser looked at the certificate.
+            // The browser has verified the certificate.
             ("status.example.org", true, rebound, true),
             ("localhost:10100", false, rebound, true),
             ("192.0.2.1", false, rebound, true),
@@ -306,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_of_other_origins_are_told_from_everybody_else() {
+    fn cross_origin_requests_are_detected() {
         let host = ("host", "upkeep.example.org:10100");
         for (field, expected) in [
             (("sec-fetch-site", "cross-site"), true),
@@ -324,21 +326,21 @@ mod tests {
             (("user-agent", "Prometheus/3.0"), false),
         ] {
             let request = request("/probe", &[host, field]);
-            assert_eq!(is_of_other_origin(&request), expected, "{field:?}");
+            assert_eq!(is_cross_origin(&request), expected, "{field:?}");
         }
         let several = [host, ("sec-fetch-site", "none"), ("sec-fetch-site", "cross-site")];
-        assert!(is_of_other_origin(&request("/probe", &several)));
-        // What the browser says itself counts, whatever a proxy made of the names.
+        assert!(is_cross_origin(&request("/probe", &several)));
+        // `Sec-Fetch-Site` wins, even if a proxy has changed the names.
         let proxied = [
             host,
             ("sec-fetch-site", "same-origin"),
             ("origin", "https://status.example.org"),
         ];
-        assert!(!is_of_other_origin(&request("/-/reload", &proxied)));
+        assert!(!is_cross_origin(&request("/-/reload", &proxied)));
         let http2 = request(
             "https://upkeep.example.org/probe",
             &[("origin", "https://upkeep.example.org")],
         );
-        assert!(!is_of_other_origin(&http2));
+        assert!(!is_cross_origin(&http2));
     }
 }

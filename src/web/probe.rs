@@ -1,52 +1,52 @@
-//! `/probe`: from a request to the prober's answer. A probe ends when its client goes away.
+//! `/probe`: passes requests to the prober. A probe is cancelled when its client disconnects.
 
 use http::header::{CONNECTION, RETRY_AFTER};
 use http::{HeaderMap, StatusCode, Uri};
 
-use super::protocol::Client;
+use super::client::Client;
 use super::reply::Reply;
 use crate::probe::request::TIMEOUT_HEADER;
 use crate::probe::{Answer, Prober};
 
-/// What a probe is served as; what blackbox_exporter serves.
-const CLASSIC: &str = "text/plain; version=0.0.4; charset=utf-8";
+/// The content type of blackbox_exporter.
+const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Answers a request of `client`.
+/// Answers a request.
 pub(super) async fn probe(prober: &Prober, uri: &Uri, headers: &HeaderMap, client: Option<&Client>) -> Reply {
     let mut timeouts = headers.get_all(TIMEOUT_HEADER).iter();
     let timeout = match (timeouts.next().map(|value| value.to_str()), timeouts.next()) {
         (None, _) => None,
         (Some(Ok(timeout)), None) => Some(timeout),
         _ => {
-            let text = format!("400 Bad Request: the header {TIMEOUT_HEADER} is no number of seconds\n");
+            let text = format!("400 Bad Request: the header {TIMEOUT_HEADER} is not a number of seconds\n");
             return Reply::text(StatusCode::BAD_REQUEST, text);
         }
     };
-    let gone = async {
+    let closed = async {
         match client {
-            Some(client) => client.socket.gone().await,
+            Some(client) => client.socket.closed_by_client().await,
             None => std::future::pending().await,
         }
     };
     let origin = client.and_then(|client| client.peer.address());
     let answer = tokio::select! {
-        // First, so that a client that is already gone makes no probe begin.
+        // Checked first, so that no probe starts for a client that has already disconnected.
         biased;
-        () = gone => {
+        () = closed => {
             let text = "400 Bad Request: the client closed its side of the connection, so the probe was cancelled\n";
             return Reply::text(StatusCode::BAD_REQUEST, text).with(CONNECTION.as_str(), "close");
         }
         answer = prober.answer(uri.query().unwrap_or_default(), timeout, origin) => answer,
     };
     match answer {
-        Answer::Metrics(text) => Reply::typed(StatusCode::OK, CLASSIC, text),
+        Answer::Metrics(text) => Reply::typed(StatusCode::OK, CONTENT_TYPE, text),
         Answer::Debug(text) => Reply::text(StatusCode::OK, text),
         Answer::BadRequest(error) => {
             Reply::text(StatusCode::BAD_REQUEST, format!("400 Bad Request: {error}\n"))
         }
         Answer::Refused(error) => Reply::text(StatusCode::FORBIDDEN, format!("403 Forbidden: {error}\n")),
         Answer::NoModules => {
-            let text = "404 Not Found: no modules are configured, so there is nothing to probe with\n";
+            let text = "404 Not Found: no modules are configured; add them under probe.modules\n";
             Reply::text(StatusCode::NOT_FOUND, text)
         }
         Answer::Inconclusive(error) => {

@@ -1,4 +1,4 @@
-//! HTTP/1.1 and HTTP/2 on a connection, with bounds to what a client can make them hold.
+//! HTTP/1.1 and HTTP/2 on a connection, with bounds on buffered data.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -11,27 +11,27 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulConnection;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::auth_layer::AuthLayer;
 use super::body::{Answering, ResponseBody};
+use super::client::Client;
 use super::connections::Activity;
-use super::socket::Handle;
+use super::state::State;
 use super::stream::{Limited, Protocol};
-use super::throttle::Peer;
-use super::{AuthLayer, State};
 
-/// The longest head of a request, in bytes, and the most header fields in it.
+/// The largest request header, in bytes, and the most fields in it.
 const MAX_HEAD_BYTES: u16 = 16 * 1024;
 const MAX_HEADERS: usize = 100;
-/// What hyper may buffer of a connection in each direction, in bytes.
+/// The most bytes that hyper buffers per connection in each direction.
 const MAX_BUFFER_BYTES: usize = 32 * 1024;
-/// The most requests of a connection that are under way at once: a browser asks for all its tabs over one connection, and a
-/// stream of events lasts. A client that does not read makes each of them hold two chunks of its body.
+/// The most concurrent requests per connection. A browser uses one connection for all its tabs, and event streams last. If the
+/// client does not read, each request holds two chunks of its body.
 const MAX_STREAMS: u32 = 16;
-/// What may wait of the body of each of them for the client to read, in bytes.
+/// The most bytes of each response body that wait for the client to read.
 const MAX_STREAM_BYTES: usize = 8 * 1024;
-/// What may come of the bodies of requests before it is read, in bytes; nothing here reads one.
+/// The most bytes of request bodies that the client may send before they are read. Nothing here reads them.
 const MAX_WINDOW_BYTES: u32 = 64 * 1024;
 
-/// What answers the requests of a connection.
+/// Answers the requests of one connection.
 pub(super) struct Answerer {
     pub auth_layer: Arc<AuthLayer>,
     pub state: Arc<State>,
@@ -39,19 +39,12 @@ pub(super) struct Answerer {
     pub activity: Arc<Activity>,
 }
 
-/// Who is at the other end of a connection; each of its requests bears it as an extension.
-#[derive(Clone, Debug)]
-pub(super) struct Client {
-    pub peer: Peer,
-    pub socket: Handle,
-}
-
 impl Answerer {
     fn answer(
         &self,
         mut request: Request<Incoming>,
     ) -> impl Future<Output = Result<Response<ResponseBody>, Infallible>> + Send + use<> {
-        // From now on, not from when the future is first polled, the connection is busy.
+        // The connection is busy from now on, not from the first poll of the future.
         let answering = Answering::new(&self.activity);
         request.extensions_mut().insert(self.client.clone());
         let (auth_layer, state) = (Arc::clone(&self.auth_layer), Arc::clone(&self.state));
@@ -59,7 +52,7 @@ impl Answerer {
     }
 }
 
-/// Speaks HTTP/1.1 over `stream`.
+/// Serves HTTP/1.1 on `stream`.
 pub(super) fn http1<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     stream: S,
     answerer: Answerer,
@@ -75,12 +68,12 @@ pub(super) fn http1<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
         .max_headers(MAX_HEADERS)
         .max_header_size(MAX_HEAD_BYTES.into())
         .max_buf_size(MAX_BUFFER_BYTES)
-        // The stream does it, and tells waiting for a request from waiting between requests.
+        // `Limited` has separate timeouts for the first byte of a request and for the rest.
         .header_read_timeout(None)
         .serve_connection(io, service)
 }
 
-/// Speaks HTTP/2 over `stream`.
+/// Serves HTTP/2 on `stream`.
 pub(super) fn http2<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     stream: S,
     answerer: Answerer,

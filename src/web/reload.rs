@@ -1,4 +1,4 @@
-//! Reloading the configuration on request.
+//! Reloads the configuration on request.
 
 use std::fmt;
 use std::pin::Pin;
@@ -6,37 +6,37 @@ use std::sync::Arc;
 
 use tokio::sync::Mutex;
 
-/// An attempt to load the configuration; the error is a text for people, all findings included.
+/// An attempt to load the configuration. Its error lists all findings for people.
 pub type ReloadFuture = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 
-/// Loads the configuration anew, one attempt at a time.
+/// Reloads the configuration, one attempt at a time.
 pub struct Reloader {
-    hook: Arc<dyn Fn() -> ReloadFuture + Send + Sync>,
-    turn: Arc<Mutex<()>>,
+    load: Arc<dyn Fn() -> ReloadFuture + Send + Sync>,
+    lock: Arc<Mutex<()>>,
 }
 
 impl Reloader {
-    /// A reloader that calls `hook`.
-    pub fn new(hook: impl Fn() -> ReloadFuture + Send + Sync + 'static) -> Self {
+    /// Creates a reloader that calls `load`.
+    pub fn new(load: impl Fn() -> ReloadFuture + Send + Sync + 'static) -> Self {
         Self {
-            hook: Arc::new(hook),
-            turn: Arc::default(),
+            load: Arc::new(load),
+            lock: Arc::default(),
         }
     }
 
-    /// Waits for attempts under way, then makes one. It runs to its end even when the caller goes away, for a reload
-    /// that stops halfway is none.
+    /// Waits for the attempt in progress, then makes another one. It runs to its end even if the caller is dropped, so no
+    /// reload stops halfway.
     ///
     /// # Errors
-    /// What is wrong with the configuration.
+    /// When the configuration has errors: all of them.
     pub async fn reload(&self) -> Result<(), String> {
-        let (hook, turn) = (Arc::clone(&self.hook), Arc::clone(&self.turn));
+        let (load, lock) = (Arc::clone(&self.load), Arc::clone(&self.lock));
         let attempt = tokio::spawn(async move {
-            let _turn = turn.lock_owned().await;
-            hook().await
+            let _guard = lock.lock_owned().await;
+            load().await
         });
         attempt.await.unwrap_or_else(|_| {
-            Err("loading the configuration failed inside the exporter; its log says why".into())
+            Err("reloading the configuration failed inside the exporter; see its log".into())
         })
     }
 }

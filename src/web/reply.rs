@@ -1,4 +1,4 @@
-//! An answer before it becomes a response.
+//! Replies: responses whose body is not yet bound to a connection.
 
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use super::body::{Answering, Content, ResponseBody};
 use super::encoding::Encoding;
 
-/// An answer before it becomes a response.
+/// A response whose body is not yet bound to a connection.
 pub(super) struct Reply {
     status: StatusCode,
     content: Content,
@@ -15,22 +15,22 @@ pub(super) struct Reply {
 }
 
 impl Reply {
-    /// A plain text.
+    /// Creates a reply with plain text.
     pub fn text(status: StatusCode, text: impl Into<Bytes>) -> Self {
         Self::new(status, "text/plain; charset=utf-8", Content::Text(text.into()))
     }
 
-    /// A text of this media type.
+    /// Creates a reply with a text of this media type.
     pub fn typed(status: StatusCode, content_type: &'static str, text: impl Into<Bytes>) -> Self {
         Self::new(status, content_type, Content::Text(text.into()))
     }
 
-    /// JSON.
+    /// Creates a reply with JSON.
     pub fn json(status: StatusCode, content: Content) -> Self {
         Self::new(status, "application/json", content)
     }
 
-    /// Any content of a media type.
+    /// Creates a reply with any content.
     pub fn new(status: StatusCode, content_type: &'static str, content: Content) -> Self {
         Self {
             status,
@@ -41,14 +41,14 @@ impl Reply {
         .with("x-content-type-options", "nosniff")
     }
 
-    /// The same with a header field, named in lower case.
+    /// Sets a header field. The name is in lower case.
     pub fn with(mut self, name: &'static str, value: &'static str) -> Self {
         self.headers
             .insert(HeaderName::from_static(name), HeaderValue::from_static(value));
         self
     }
 
-    /// The same with the `Content-Encoding` of its content.
+    /// Sets `Content-Encoding` to the encoding of the content.
     pub fn encoded(self, encoding: Encoding) -> Self {
         match encoding {
             Encoding::Gzip => self.with(CONTENT_ENCODING.as_str(), "gzip"),
@@ -56,7 +56,7 @@ impl Reply {
         }
     }
 
-    /// The response; `answering` lasts as long as its body.
+    /// Builds the response. `answering` lives as long as its body.
     pub fn into_response(self, answering: Answering) -> Response<ResponseBody> {
         let mut response = Response::new(ResponseBody::new(self.content, answering));
         *response.status_mut() = self.status;

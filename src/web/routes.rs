@@ -1,27 +1,32 @@
-//! Answers requests, whatever happens.
+//! Routes requests to endpoints, and turns panics into error responses.
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use http::header::{ACCEPT, ACCEPT_ENCODING, ALLOW, CONNECTION, CONTENT_LENGTH, HOST, VARY};
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, HOST, RETRY_AFTER, VARY,
+};
 use http::{HeaderMap, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 
 use super::body::{Answering, Content, ResponseBody};
-use super::endpoints::Page;
-use super::hosts::is_of_other_origin;
-use super::html::{Filter, Wanted};
-use super::protocol::Client;
+use super::client::Client;
+use super::endpoints::{Endpoint, Site};
+use super::error_reply::{API_PREFIX, ApiError, error_reply};
+use super::hosts::is_cross_origin;
+use super::html::Filter;
+use super::pages::{self, Page};
+use super::peer::Peer;
 use super::reply::Reply;
-use super::throttle::Peer;
-use super::{EventHub, State, accept, api, html, probe, query};
+use super::state::State;
+use super::{accept, api, probe, query};
 
-/// The longest request body that is borne with, in bytes; none is read.
+/// The longest request body that is accepted, in bytes. No endpoint reads one.
 const MAX_REQUEST_BODY: u64 = 64 * 1024;
 
-/// Answers a request, whatever happens.
+/// Answers a request. A panic becomes an error response.
 pub(super) async fn answer(
     state: Arc<State>,
     request: Request<Incoming>,
@@ -29,138 +34,161 @@ pub(super) async fn answer(
 ) -> Result<Response<ResponseBody>, Infallible> {
     let path = request.uri().path();
     let reply = AssertUnwindSafe(reply(&state, &request)).catch_unwind().await;
-    // The panic itself is logged by the hook.
+    // The panic hook logs the panic itself.
     let reply = reply.unwrap_or_else(|_| {
-        let text = "the exporter failed; its log says why";
-        api::error(path, StatusCode::INTERNAL_SERVER_ERROR, text)
+        let text = "the exporter failed; see its log";
+        error_reply(path, StatusCode::INTERNAL_SERVER_ERROR, text)
     });
     Ok(reply.into_response(answering))
 }
 
 async fn reply(state: &Arc<State>, request: &Request<Incoming>) -> Reply {
     let path = request.uri().path();
-    // RFC 9112, section 3.2; HTTP/2 has :authority in its place.
-    let is_http1 = request.version() == Version::HTTP_11;
-    if is_http1 && request.headers().get_all(HOST).iter().count() != 1 {
-        let text = "a request has one header field Host";
-        return api::error(path, StatusCode::BAD_REQUEST, text).with(CONNECTION.as_str(), "close");
+    if let Some(refusal) = refuse_malformed(request) {
+        return refusal;
     }
-    let Some((page, rest)) = Page::find(state, path) else {
-        return match path.starts_with(api::PREFIX) {
-            true => api::error(
-                path,
-                StatusCode::NOT_FOUND,
-                "there is nothing here; /api/openapi.yaml tells what there is",
-            ),
-            false => Reply::text(StatusCode::NOT_FOUND, not_found(state)),
-        };
+    let Some((endpoint, segment)) = Endpoint::find(state.site(), path) else {
+        return not_found(state.site(), path);
     };
-    if !page.allows(request.method()) {
-        let text = format!("{path} takes {}", page.allow());
-        return api::error(path, StatusCode::METHOD_NOT_ALLOWED, &text).with(ALLOW.as_str(), page.allow());
+    if let Some(refusal) = refuse_unsupported(endpoint, request) {
+        return refusal;
     }
-    if page.acts() && is_of_other_origin(request) {
-        let text =
-            "a page of another site makes the browser ask for this; open the address in a tab of its own";
-        return api::error(path, StatusCode::FORBIDDEN, text);
-    }
-    if declared_length(request.headers()) > MAX_REQUEST_BODY {
-        let text = "no request here needs a body";
-        return api::error(path, StatusCode::PAYLOAD_TOO_LARGE, text).with(CONNECTION.as_str(), "close");
-    }
-    let (query, headers) = (request.uri().query(), request.headers());
-    let refused = |(status, message): api::ApiError| api::error(path, status, &message);
-    match page {
-        Page::Metrics => metrics(state, request.headers()).await,
-        Page::Index | Page::Widget | Page::Service => match wanted(page, rest, query) {
-            Ok(wanted) => html::page(state, headers, wanted).await,
-            Err(message) => refused(api::bad_request(message)),
-        },
-        Page::Asset => html::file(rest).unwrap_or_else(|| {
-            Reply::text(StatusCode::NOT_FOUND, "404 Not Found: it was another version's\n")
-        }),
-        Page::WidgetScript => html::widget_script(),
-        Page::Events => events(state, request),
-        Page::Status => api::status(state, query, headers).await.unwrap_or_else(refused),
-        Page::ServiceStatus => match query::decoded(rest) {
-            Ok(key) => api::service(state, key.into_owned(), query, headers)
-                .await
-                .unwrap_or_else(refused),
-            Err(message) => refused(api::bad_request(message)),
-        },
-        Page::Description => match query::parameters(query, []) {
-            Ok([]) => api::description(),
-            Err(message) => refused(api::bad_request(message)),
-        },
-        Page::Targets => api::targets(state, query, headers).await.unwrap_or_else(refused),
-        Page::Healthy => Reply::text(StatusCode::OK, "The exporter is healthy.\n"),
-        Page::Ready if (state.is_ready)() => Reply::text(StatusCode::OK, "The exporter is ready.\n"),
-        Page::Ready => {
-            let text = "The exporter is not ready: not every check has run yet.\n";
-            Reply::text(StatusCode::SERVICE_UNAVAILABLE, text)
-        }
-        Page::Reload => reload(state).await,
-        Page::Probe => probe::probe(&state.prober, request.uri(), request.headers(), client(request)).await,
+    match dispatch(state, request, endpoint, segment).await {
+        Ok(reply) => reply,
+        Err(error) => error.into_reply(path),
     }
 }
 
-/// Who asks. Connections put it there.
+/// Refuses requests that violate HTTP.
+fn refuse_malformed(request: &Request<Incoming>) -> Option<Reply> {
+    // RFC 9112, section 3.2. HTTP/2 has :authority instead.
+    let is_http1 = request.version() == Version::HTTP_11;
+    (is_http1 && request.headers().get_all(HOST).iter().count() != 1).then(|| {
+        let text = "a request must have exactly one Host header field";
+        error_reply(request.uri().path(), StatusCode::BAD_REQUEST, text).with(CONNECTION.as_str(), "close")
+    })
+}
+
+/// Refuses requests that the endpoint does not accept.
+fn refuse_unsupported(endpoint: Endpoint, request: &Request<Incoming>) -> Option<Reply> {
+    let path = request.uri().path();
+    if !endpoint.allows(request.method()) {
+        let text = format!("{path} supports {}", endpoint.allow());
+        let refusal = error_reply(path, StatusCode::METHOD_NOT_ALLOWED, &text);
+        return Some(refusal.with(ALLOW.as_str(), endpoint.allow()));
+    }
+    if endpoint.has_side_effects() && is_cross_origin(request) {
+        let text = "requests from pages of other sites are not allowed; open the address in a new tab";
+        return Some(error_reply(path, StatusCode::FORBIDDEN, text));
+    }
+    (declared_length(request.headers()) > MAX_REQUEST_BODY).then(|| {
+        let text = "the request body is too large; no endpoint needs one";
+        error_reply(path, StatusCode::PAYLOAD_TOO_LARGE, text).with(CONNECTION.as_str(), "close")
+    })
+}
+
+/// Answers a request to an endpoint; `segment` is what stands for the name in its path.
+async fn dispatch(
+    state: &Arc<State>,
+    request: &Request<Incoming>,
+    endpoint: Endpoint,
+    segment: &str,
+) -> Result<Reply, ApiError> {
+    let (query, headers) = (request.uri().query(), request.headers());
+    Ok(match endpoint {
+        Endpoint::Metrics => metrics(state, headers).await,
+        Endpoint::Index | Endpoint::Widget => {
+            let filter = Filter::parse(query).map_err(ApiError::bad_request)?;
+            let page = match endpoint {
+                Endpoint::Widget => Page::Widget(filter),
+                _ => Page::Overview(filter),
+            };
+            pages::page(state, headers, page).await
+        }
+        Endpoint::Service => {
+            let [] = query::parse(query, []).map_err(ApiError::bad_request)?;
+            let key = query::decode(segment).map_err(ApiError::bad_request)?;
+            pages::page(state, headers, Page::Service(key.into_owned())).await
+        }
+        Endpoint::Asset => pages::asset(segment).unwrap_or_else(|| {
+            let text = "404 Not Found: this file belongs to another version of the exporter\n";
+            Reply::text(StatusCode::NOT_FOUND, text)
+        }),
+        Endpoint::WidgetScript => pages::widget_script(),
+        Endpoint::Events => events(state, request)?,
+        Endpoint::Status => api::status(state, query, headers).await?,
+        Endpoint::ServiceStatus => {
+            let key = query::decode(segment).map_err(ApiError::bad_request)?;
+            api::service(state, key.into_owned(), query, headers).await?
+        }
+        Endpoint::Description => {
+            let [] = query::parse(query, []).map_err(ApiError::bad_request)?;
+            api::description()
+        }
+        Endpoint::Targets => api::targets(state, query, headers).await?,
+        Endpoint::Healthy => Reply::text(StatusCode::OK, "The exporter is healthy.\n"),
+        Endpoint::Ready if (state.is_ready)() => Reply::text(StatusCode::OK, "The exporter is ready.\n"),
+        Endpoint::Ready => {
+            let text = "The exporter is not ready: some checks have not run yet.\n";
+            Reply::text(StatusCode::SERVICE_UNAVAILABLE, text)
+        }
+        Endpoint::Reload => reload(state).await,
+        Endpoint::Probe => probe::probe(&state.prober, request.uri(), headers, client(request)).await,
+    })
+}
+
+/// Returns the client of a request. Its connection adds it.
 fn client(request: &Request<Incoming>) -> Option<&Client> {
     request.extensions().get()
 }
 
-/// Which page is asked for; `rest` is the end of the path of a service's.
-fn wanted(page: Page, rest: &str, query: Option<&str>) -> Result<Wanted, String> {
-    match page {
-        Page::Service => {
-            let [] = query::parameters(query, [])?;
-            Ok(Wanted::Service(query::decoded(rest)?.into_owned()))
-        }
-        Page::Widget => Filter::of_query(query).map(Wanted::Widget),
-        _ => Filter::of_query(query).map(Wanted::Overview),
+/// Replies to a path without an endpoint. Browsers and people get a list of all endpoints.
+fn not_found(site: Site<'_>, path: &str) -> Reply {
+    if path.starts_with(API_PREFIX) {
+        let text = "no such endpoint; /api/openapi.yaml lists all of them";
+        return error_reply(path, StatusCode::NOT_FOUND, text);
     }
+    let listed = Endpoint::ALL
+        .into_iter()
+        .filter(|endpoint| *endpoint != Endpoint::Asset);
+    let lines = listed.map(|endpoint| format!("  {}  {}\n", endpoint.path(site), endpoint.description()));
+    let text = format!("404 Not Found. Endpoints:\n{}", lines.collect::<String>());
+    Reply::text(StatusCode::NOT_FOUND, text)
 }
 
-/// What to say about a path where there is nothing.
-fn not_found(state: &State) -> String {
-    let listed = Page::ALL.into_iter().filter(|page| *page != Page::Asset);
-    let lines = listed.map(|page| format!("  {}  {}\n", page.path(state), page.about()));
-    format!(
-        "404 Not Found: there is nothing here. There is\n{}",
-        lines.collect::<String>()
-    )
-}
-
-/// A stream of events; `?only=status` leaves the page's updates out.
-fn events(state: &Arc<State>, request: &Request<Incoming>) -> Reply {
-    let last = request.headers().get("last-event-id");
-    let wants_updates = match query::parameters(request.uri().query(), ["only"]) {
-        Ok([None]) => true,
-        Ok([Some(only)]) if only == "status" => false,
-        Ok(_) => {
-            let text = "the query parameter only takes the value status";
-            return api::error(request.uri().path(), StatusCode::BAD_REQUEST, text);
+/// Replies with a stream of events. `?only=status` leaves out the updates for the overview.
+fn events(state: &Arc<State>, request: &Request<Incoming>) -> Result<Reply, ApiError> {
+    let wants_updates = match query::parse(request.uri().query(), ["only"]).map_err(ApiError::bad_request)? {
+        [None] => true,
+        [Some(only)] if only == "status" => false,
+        [Some(_)] => {
+            let message = "the only supported value of the query parameter only is status";
+            return Err(ApiError::bad_request(message.to_owned()));
         }
-        Err(message) => return api::error(request.uri().path(), StatusCode::BAD_REQUEST, &message),
     };
+    let last = request.headers().get("last-event-id");
     let last = last.and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty());
     let peer = client(request).map_or(Peer::Local, |client| client.peer);
-    match EventHub::open(state, peer, last, wants_updates) {
+    let stream = state.event_hub.open(&state.snapshot, peer, last, wants_updates);
+    Ok(match stream {
         Some(stream) => Reply::new(StatusCode::OK, "text/event-stream", Content::Events(stream))
-            .with("cache-control", "no-store")
+            .with(CACHE_CONTROL.as_str(), "no-store")
             .with("x-accel-buffering", "no"),
         None => {
-            let text = "too many streams of events are open";
-            api::error(request.uri().path(), StatusCode::SERVICE_UNAVAILABLE, text).with("retry-after", "10")
+            let text = "too many event streams are open; try again later";
+            error_reply(request.uri().path(), StatusCode::SERVICE_UNAVAILABLE, text)
+                .with(RETRY_AFTER.as_str(), "10")
         }
-    }
+    })
 }
 
+/// Returns the length of the body according to `Content-Length`.
 fn declared_length(headers: &HeaderMap) -> u64 {
     let value = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     value.and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
+/// Replies with the metrics.
 async fn metrics(state: &State, headers: &HeaderMap) -> Reply {
     let values = |name| {
         headers
@@ -168,8 +196,8 @@ async fn metrics(state: &State, headers: &HeaderMap) -> Reply {
             .into_iter()
             .filter_map(|value| value.to_str().ok())
     };
-    let media_type = accept::media_type(values(ACCEPT));
-    let encoding = accept::encoding(values(ACCEPT_ENCODING));
+    let media_type = accept::choose_media_type(values(ACCEPT));
+    let encoding = accept::choose_encoding(values(ACCEPT_ENCODING));
     let format = media_type.format();
     let renderer = Arc::clone(&state.renderer);
     let rendering = state
@@ -187,16 +215,16 @@ async fn metrics(state: &State, headers: &HeaderMap) -> Reply {
         .with(VARY.as_str(), "accept, accept-encoding")
 }
 
+/// Reloads the configuration.
 async fn reload(state: &State) -> Reply {
     if !state.is_lifecycle_enabled {
-        let text = "403 Forbidden: start the exporter with --web.enable-lifecycle to reload over HTTP, or send it SIGHUP\n";
+        let text = "403 Forbidden: reloading over HTTP is disabled; start the exporter with --web.enable-lifecycle, or send it SIGHUP\n";
         return Reply::text(StatusCode::FORBIDDEN, text);
     }
     match state.reloader.reload().await {
-        Ok(()) => Reply::text(StatusCode::OK, "The configuration was loaded.\n"),
+        Ok(()) => Reply::text(StatusCode::OK, "The configuration was reloaded.\n"),
         Err(findings) => {
-            let text =
-                format!("The configuration was not loaded; the one before stays in use.\n{findings}\n");
+            let text = format!("The configuration was not reloaded; the old one stays in use.\n{findings}\n");
             Reply::text(StatusCode::INTERNAL_SERVER_ERROR, text)
         }
     }

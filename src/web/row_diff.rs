@@ -1,21 +1,24 @@
-//! What changed since the second before, for the page: the rows of the services that are shown differently now.
+//! Updates for the overview: the rows of services that changed since the last update.
 
 use std::collections::HashMap;
 
 use super::html;
 use crate::store::{Fnv, Snapshot};
 
-/// The most bytes of rows in one update. Where more changed, the page is asked for again, which can be compressed.
+/// The most bytes of rows in one update. Beyond that, the page fetches itself again, which can be compressed.
 const MAX_BYTES: usize = 512 * 1024;
 
-/// What the rows looked like, as hashes.
+/// Finds the rows that changed since the last update.
 #[derive(Default)]
-pub(super) struct Rows(Option<HashMap<String, u64>>);
+pub(super) struct RowDiff {
+    /// Hashes of the rows by service; `None` before the first update.
+    hashes: Option<HashMap<String, u64>>,
+}
 
-impl Rows {
-    /// The event that brings a page to the state of `snapshot`. The first one brings no rows and says that it is not complete:
-    /// what happened since a client asked for the page is not known.
-    pub fn update(&mut self, snapshot: &Snapshot) -> String {
+impl RowDiff {
+    /// Renders the event that brings a page to the state of `snapshot`. The first update has no rows and is marked as
+    /// incomplete: it is not known which state a client's page shows.
+    pub fn render_update(&mut self, snapshot: &Snapshot) -> String {
         let mut rows = serde_json::Map::new();
         let mut bytes = 0;
         let mut hashes = HashMap::with_capacity(snapshot.services.len());
@@ -25,7 +28,7 @@ impl Rows {
             let mut hash = Fnv::new();
             hash.write(row.as_bytes());
             let hash = hash.finish();
-            if let Some(known) = &self.0
+            if let Some(known) = &self.hashes
                 && known.get(key) != Some(&hash)
             {
                 bytes += row.len();
@@ -35,13 +38,13 @@ impl Rows {
             }
             hashes.insert(key.to_owned(), hash);
         }
-        let is_complete = self.0.replace(hashes).is_some() && bytes <= MAX_BYTES;
+        let is_complete = self.hashes.replace(hashes).is_some() && bytes <= MAX_BYTES;
         if !is_complete {
             rows.clear();
         }
         let data = serde_json::json!({
             "taken": html::rfc3339(snapshot.taken),
-            "layout": format!("{:016x}", html::layout(snapshot)),
+            "layout": format!("{:016x}", html::layout_hash(snapshot)),
             "complete": is_complete,
             "rows": rows,
         });

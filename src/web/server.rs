@@ -1,4 +1,4 @@
-//! Accepts connections, bounds their number, and stops in good order.
+//! Accepts connections, bounds their number, and shuts down gracefully.
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -10,19 +10,23 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use super::auth_layer::AuthLayer;
+use super::client::Client;
 use super::connections::{Activity, Connections, Phase};
-use super::protocol::{Answerer, Client, http1, http2};
+use super::peer::Peer;
+use super::protocol::{Answerer, http1, http2};
 use super::socket::{Listener, Socket};
-use super::throttle::Peer;
-use super::{AuthLayer, State, WebConfig, tls};
+use super::state::State;
+use super::tls;
+use super::watched_config::WebConfig;
 use crate::log_throttle::LogThrottle;
 
-/// How long answers under way may take once the server stops.
-const GRACE: Duration = Duration::from_millis(1500);
-/// How long to wait after a failed accept, at first and at most.
+/// How long responses in progress may take once the server stops.
+const GRACE_PERIOD: Duration = Duration::from_millis(1500);
+/// The pause after a failed accept: at first, and at most.
 const ACCEPT_BACKOFF: [Duration; 2] = [Duration::from_millis(10), Duration::from_secs(1)];
 
-/// Serves plain HTTP to everybody until `shutdown` completes; see [`serve_behind`].
+/// Serves plain HTTP without users until `shutdown` completes; see [`serve_behind`].
 pub async fn serve(listener: impl Into<Listener>, state: Arc<State>, shutdown: impl Future<Output = ()>) {
     serve_behind(
         AuthLayer::new(WebConfig::none()),
@@ -33,8 +37,7 @@ pub async fn serve(listener: impl Into<Listener>, state: Arc<State>, shutdown: i
     .await;
 }
 
-/// Serves behind `auth_layer` until `shutdown` completes, then lets answers under way come to their end, but not for longer than
-/// 1.5 s.
+/// Serves behind `auth_layer` until `shutdown` completes. Then waits at most 1.5 s for responses in progress.
 pub async fn serve_behind(
     auth_layer: Arc<AuthLayer>,
     listener: Listener,
@@ -56,7 +59,7 @@ pub async fn serve_behind(
         };
         let activity = Activity::new();
         let id = ids.next().unwrap_or_default();
-        let registration = connections.register(id, peer, &activity, auth_layer.most_connections());
+        let registration = connections.register(id, peer, &activity, auth_layer.max_connections());
         let answerer = Answerer {
             auth_layer: Arc::clone(&auth_layer),
             state: Arc::clone(&state),
@@ -73,32 +76,32 @@ pub async fn serve_behind(
         });
     }
     drop(listener);
-    // Streams of events have no end of their own.
+    // Event streams never end by themselves.
     event_hub.close();
     stop.send_replace(true);
-    let ended = timeout(GRACE, async { while tasks.join_next().await.is_some() {} }).await;
+    let ended = timeout(GRACE_PERIOD, async { while tasks.join_next().await.is_some() {} }).await;
     if ended.is_err() {
         tracing::warn!(
             connections = connections.count(),
-            "closing connections whose answers take too long"
+            "closing connections whose responses take too long"
         );
     }
 }
 
-/// The next connection. Errors are waited out; where no descriptor is left, the connection that can be missed best makes
-/// room, so that clients which do nothing keep no scrape out. Clients can cause errors, so few are logged.
+/// Accepts the next connection. Retries after an error, with a growing pause. If no descriptor is left, closes the least
+/// important connection, so that idle clients don't block scrapes. Clients can cause errors, so the log is throttled.
 async fn accept(listener: &Listener, connections: &Connections, failures: &LogThrottle) -> (Socket, Peer) {
     let [mut backoff, longest] = ACCEPT_BACKOFF;
     loop {
         match listener.accept().await {
             Ok(accepted) => return accepted,
             Err(error) => {
-                if let Some(more) = failures.allow() {
-                    tracing::warn!(%error, more, "accepting a connection failed; trying again");
+                if let Some(suppressed) = failures.allow() {
+                    tracing::warn!(%error, suppressed, "failed to accept a connection; retrying");
                 }
                 let errno = Errno::from_io_error(&error);
                 if matches!(errno, Some(Errno::MFILE | Errno::NFILE)) {
-                    connections.make_room();
+                    connections.evict();
                 }
                 sleep(backoff).await;
                 backoff = (backoff * 2).min(longest);
@@ -109,10 +112,10 @@ async fn accept(listener: &Listener, connections: &Connections, failures: &LogTh
 
 async fn serve_connection(socket: Socket, answerer: Answerer, mut stopping: watch::Receiver<bool>) {
     let activity = Arc::clone(&answerer.activity);
-    let Some(config) = answerer.auth_layer.in_use().settings.tls.clone() else {
+    let Some(config) = answerer.auth_layer.active().settings.tls.clone() else {
         return drive(http1(socket, answerer), &activity, stopping).await;
     };
-    // Until its first request a connection is new, so that the handshake is part of the time for that.
+    // A connection is new until its first request, so the request timeout includes the handshake.
     let secured = tokio::select! {
         secured = tls::accept(socket, config) => secured,
         () = activity.evicted.notified() => None,
@@ -126,7 +129,7 @@ async fn serve_connection(socket: Socket, answerer: Answerer, mut stopping: watc
     }
 }
 
-/// Drives a connection to its end, and to an early one when it is evicted or the server stops.
+/// Drives a connection until it ends, is evicted, or the server stops.
 async fn drive<C: GracefulConnection<Error: Display>>(
     connection: C,
     activity: &Activity,
@@ -138,16 +141,16 @@ async fn drive<C: GracefulConnection<Error: Display>>(
         tokio::select! {
             result = connection.as_mut() => {
                 if let Err(error) = result {
-                    tracing::debug!(%error, "serving a connection");
+                    tracing::debug!(%error, "connection failed");
                 }
                 return;
             }
             () = activity.evicted.notified() => {
-                tracing::debug!("closing a connection because there are too many");
+                tracing::debug!("closing a connection to make room for another one");
                 return;
             }
             _ = stopping.wait_for(|stop| *stop), if !is_stopping => {
-                if !matches!(activity.get().0, Phase::Busy | Phase::Finishing) {
+                if !matches!(activity.phase().0, Phase::Busy | Phase::Finishing) {
                     return;
                 }
                 is_stopping = true;

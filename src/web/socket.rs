@@ -13,18 +13,18 @@ use rustix::net::{Shutdown, shutdown};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
+use super::peer::Peer;
 use super::socket_file::SocketFile;
-use super::throttle::Peer;
 
-/// What the kernel holds of answers that a client has yet to read, in bytes; by itself it goes up to some megabytes for each.
+/// The most response bytes that the kernel buffers per connection. Its default is several megabytes.
 const SEND_BUFFER_BYTES: usize = 256 * 1024;
 
-/// Where connections come in.
+/// Accepts connections.
 #[derive(Debug)]
 pub enum Listener {
     /// An address and a port.
     Tcp(TcpListener),
-    /// A Unix socket, and its file where that is the exporter's own.
+    /// A Unix socket, and its file if the exporter created it.
     Unix(UnixListener, Option<SocketFile>),
 }
 
@@ -41,7 +41,7 @@ impl From<UnixListener> for Listener {
 }
 
 impl Listener {
-    /// The port, of TCP.
+    /// Returns the TCP port.
     pub fn port(&self) -> Option<u16> {
         match self {
             Self::Tcp(listener) => listener.local_addr().ok().map(|address| address.port()),
@@ -49,17 +49,17 @@ impl Listener {
         }
     }
 
-    /// The next connection, and whom it comes from.
+    /// Accepts the next connection.
     pub(super) async fn accept(&self) -> io::Result<(Socket, Peer)> {
         match self {
             Self::Tcp(listener) => {
                 let (stream, address) = listener.accept().await?;
                 if let Err(error) = stream.set_nodelay(true) {
-                    tracing::debug!(%error, "setting TCP_NODELAY");
+                    tracing::debug!(%error, "failed to set TCP_NODELAY");
                 }
-                // It is asked for half of what it takes, for it doubles that (socket(7)).
+                // The kernel doubles the value (socket(7)).
                 if let Err(error) = set_socket_send_buffer_size(&stream, SEND_BUFFER_BYTES / 2) {
-                    tracing::debug!(%error, "setting SO_SNDBUF");
+                    tracing::debug!(%error, "failed to set SO_SNDBUF");
                 }
                 Ok((Socket::new(Stream::Tcp(stream.into())), Peer::Ip(address.ip())))
             }
@@ -71,14 +71,14 @@ impl Listener {
     }
 }
 
-/// A socket that its connection shares with whoever waits for the client to go.
+/// A socket, shared by its connection and its handles.
 #[derive(Clone, Debug)]
 enum Stream {
     Tcp(Arc<TcpStream>),
     Unix(Arc<UnixStream>),
 }
 
-/// Calls a method that both kinds of sockets have.
+/// Calls a method of either kind of socket.
 macro_rules! either {
     ($stream:expr, $socket:ident => $call:expr) => {
         match $stream {
@@ -88,23 +88,23 @@ macro_rules! either {
     };
 }
 
-/// What can be known of a connection's socket while the connection is served.
+/// Observes the socket of a connection while the connection is served.
 #[derive(Clone, Debug)]
 pub(super) struct Handle(Stream);
 
 impl Handle {
-    /// Waits until the client has closed its side of the connection, whether or not what it sent before was read. A client
-    /// that closes all of it looks the same until something is sent to it, so one that still waits for an answer counts too.
-    pub async fn gone(&self) {
-        // A socket is registered for reading and writing, so nothing but the end makes it ready for this.
+    /// Waits until the client has closed its side of the connection, even if earlier data has not been read. A client that
+    /// closed only its sending side looks the same as one that closed both, so it counts too.
+    pub async fn closed_by_client(&self) {
+        // The socket is registered for reading and writing only, so it gets ready for this only when it closes.
         let ready = either!(&self.0, socket => socket.ready(Interest::PRIORITY).await);
         if !ready.is_ok_and(|ready| ready.is_read_closed()) {
             std::future::pending().await
         }
     }
 
-    /// The address of this machine that the client connected to; none for Unix sockets.
-    pub fn own_address(&self) -> Option<IpAddr> {
+    /// Returns the local address that the client connected to; `None` for Unix sockets.
+    pub fn local_address(&self) -> Option<IpAddr> {
         match &self.0 {
             Stream::Tcp(socket) => Some(socket.local_addr().ok()?.ip().to_canonical()),
             Stream::Unix(_) => None,
@@ -112,34 +112,34 @@ impl Handle {
     }
 }
 
-/// A connection, whose first byte can be looked at before it is read.
+/// A connection whose first byte can be peeked.
 #[derive(Debug)]
 pub(super) struct Socket {
     stream: Stream,
-    first: Option<u8>,
+    peeked: Option<u8>,
 }
 
 impl Socket {
     const fn new(stream: Stream) -> Self {
-        Self { stream, first: None }
+        Self { stream, peeked: None }
     }
 
-    /// What can be known of it while it is served.
+    /// Returns a handle to observe the socket with.
     pub fn handle(&self) -> Handle {
         Handle(self.stream.clone())
     }
 
-    /// Waits for the first byte, which will be read again.
+    /// Waits for the first byte, which the next read returns again.
     ///
     /// # Errors
-    /// When the connection ends before.
-    pub async fn first_byte(&mut self) -> io::Result<u8> {
+    /// When the connection ends first.
+    pub async fn peek(&mut self) -> io::Result<u8> {
         let byte = self.read_u8().await?;
-        self.first = Some(byte);
+        self.peeked = Some(byte);
         Ok(byte)
     }
 
-    /// Tries to write each time that the socket is ready for it.
+    /// Tries to write whenever the socket is ready.
     fn poll_try_write(
         &self,
         cx: &mut Context<'_>,
@@ -162,9 +162,9 @@ impl AsyncRead for Socket {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if buf.remaining() > 0
-            && let Some(first) = self.first.take()
+            && let Some(peeked) = self.peeked.take()
         {
-            buf.put_slice(&[first]);
+            buf.put_slice(&[peeked]);
             return Poll::Ready(Ok(()));
         }
         loop {
@@ -204,7 +204,7 @@ impl AsyncWrite for Socket {
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         let socket = either!(&self.stream, socket => socket.as_fd());
         Poll::Ready(match shutdown(socket, Shutdown::Write) {
-            // It was closed already, by either side.
+            // Either side has closed it already.
             Ok(()) | Err(Errno::NOTCONN) => Ok(()),
             Err(error) => Err(error.into()),
         })

@@ -1,4 +1,4 @@
-//! The file of a Unix socket: made so that nobody connects too early, and never in the place of something that lives.
+//! The file of a Unix socket. Nobody can connect before its mode is set, and it replaces only sockets that nobody listens on.
 
 use std::fs;
 use std::io;
@@ -11,28 +11,28 @@ use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with,
 };
 
-/// Who may connect: the exporter's user and its group.
+/// The mode: the exporter's user and group may connect.
 pub const MODE: u32 = 0o660;
-/// How many connections wait to be accepted; the kernel takes no more than net.core.somaxconn.
+/// How many connections may wait to be accepted. The kernel caps this at net.core.somaxconn.
 const BACKLOG: i32 = 1024;
 
-/// A socket's file. Removed when dropped, unless another one stands in its place.
+/// The file of a socket. Removed when dropped, unless another file has replaced it.
 #[derive(Debug)]
 pub struct SocketFile {
     path: PathBuf,
     identity: (u64, u64),
 }
 
-/// Why a socket could not be made.
+/// Why a socket could not be created.
 #[derive(Debug, thiserror::Error)]
 pub enum SocketError {
-    /// Another process answers there.
-    #[error("another process listens there: end it, or choose another path")]
+    /// Another process listens on the path.
+    #[error("another process listens there: stop it, or choose another path")]
     InUse,
-    /// A file that is no socket is there.
-    #[error("there is a file that is no socket: remove it, or choose another path")]
-    NoSocket,
-    /// The system refused.
+    /// The file is not a socket.
+    #[error("a file that is not a socket exists there: remove it, or choose another path")]
+    NotASocket,
+    /// A system call failed.
     #[error("{0}")]
     Io(#[from] io::Error),
 }
@@ -44,10 +44,10 @@ impl From<Errno> for SocketError {
 }
 
 impl SocketFile {
-    /// Listens at `path`, not blocking. A socket that a dead process left there is replaced.
+    /// Creates a non-blocking listener at `path`. Replaces the socket of a process that has ended.
     ///
     /// # Errors
-    /// When something else is there, or the system refuses.
+    /// When another file exists there, or a system call fails.
     pub fn bind(path: &Path) -> Result<(UnixListener, Self), SocketError> {
         remove_stale(path)?;
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
@@ -58,7 +58,7 @@ impl SocketFile {
             path: path.to_owned(),
             identity: (file.dev(), file.ino()),
         };
-        // Before it listens nobody can connect, whatever the umask left open.
+        // Nobody can connect before `listen`, whatever the umask allows.
         fs::set_permissions(path, fs::Permissions::from_mode(MODE))?;
         listen(&socket, BACKLOG)?;
         Ok((UnixListener::from(socket), own))
@@ -71,7 +71,7 @@ impl Drop for SocketFile {
             && (file.dev(), file.ino()) == self.identity
             && let Err(error) = fs::remove_file(&self.path)
         {
-            tracing::debug!(%error, path = %self.path.display(), "removing the socket");
+            tracing::debug!(%error, path = %self.path.display(), "failed to remove the socket file");
         }
     }
 }
@@ -80,15 +80,15 @@ impl Drop for SocketFile {
 fn remove_stale(path: &Path) -> Result<(), SocketError> {
     match fs::symlink_metadata(path) {
         Ok(file) if file.file_type().is_socket() => {}
-        Ok(_) => return Err(SocketError::NoSocket),
+        Ok(_) => return Err(SocketError::NotASocket),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error.into()),
     }
-    // Not blocking: the queue of a process that is stopped may be full.
+    // Non-blocking: the queue of a stopped process may be full.
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
     match connect(&socket, &SocketAddrUnix::new(path)?) {
-        // unix(7): the file is there, but nobody listens.
+        // unix(7): the file exists, but nobody listens.
         Err(Errno::CONNREFUSED) => Ok(fs::remove_file(path)?),
         Ok(()) | Err(Errno::AGAIN | Errno::PROTOTYPE) => Err(SocketError::InUse),
         Err(error) => Err(error.into()),
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_socket_is_for_the_group_and_is_removed_at_the_end() {
+    fn the_group_may_connect_and_the_file_is_removed_on_drop() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("socket");
         let (listener, file) = SocketFile::bind(&path).unwrap();
@@ -113,10 +113,10 @@ mod tests {
     }
 
     #[test]
-    fn what_a_dead_process_left_is_replaced_and_nothing_else() {
+    fn only_a_socket_without_a_listener_is_replaced() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("socket");
-        // std leaves the file behind, as a killed process does.
+        // The standard library leaves the file behind, like a killed process.
         drop(UnixListener::bind(&path).unwrap());
         let (listener, file) = SocketFile::bind(&path).unwrap();
         assert!(matches!(SocketFile::bind(&path), Err(SocketError::InUse)));
@@ -139,7 +139,7 @@ mod tests {
             let path = directory.path().join(name);
             make(&path);
             assert!(
-                matches!(SocketFile::bind(&path), Err(SocketError::NoSocket)),
+                matches!(SocketFile::bind(&path), Err(SocketError::NotASocket)),
                 "{name}"
             );
         }
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_system_refuses_is_told() {
+    fn system_errors_are_reported() {
         let long = format!("/tmp/{}", "x".repeat(200));
         for path in ["/nonexistent/socket", &long] {
             assert!(

@@ -1,4 +1,4 @@
-//! A connection's stream with a limit to every wait: for a request, between requests, and for the client to read.
+//! A stream with timeouts for every wait: for a request, between requests, and for the client to read.
 
 use std::io;
 use std::pin::Pin;
@@ -11,36 +11,36 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::connections::{Activity, Phase};
 
-/// How long a request may take to arrive, from the connection's start or its own first byte on.
+/// How long a request may take to arrive: from the start of the connection, or from its own first byte.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a connection may wait between requests; longer than usual scrape intervals.
+/// How long a connection may be idle between requests. Longer than usual scrape intervals.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long the client may take to read [`MIN_PROGRESS`] of a response.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
-/// In bytes: less than this within [`WRITE_TIMEOUT`] is no reading.
+/// The bytes that a client must read within [`WRITE_TIMEOUT`].
 const MIN_PROGRESS: usize = 16 * 1024;
 
-/// How long an answer over HTTP/2 may wait for its client: there the client may stop it without letting the socket fill up,
-/// by not opening its window (RFC 9113, section 5.2).
+/// How long an HTTP/2 response may stall. With a closed flow-control window (RFC 9113, section 5.2) a client can stall it
+/// without filling the socket.
 const STALL_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What goes over a stream.
+/// The protocol of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Protocol {
-    /// Whatever comes between requests is the next one.
+    /// Bytes between requests begin the next request.
     Http1,
-    /// Frames of other kinds come between requests.
+    /// Other frames may arrive between requests.
     Http2,
 }
 
-/// A stream that fails with `TimedOut` when its client is too slow, and keeps its connection's phase.
+/// A stream that fails with `TimedOut` when its client is too slow, and tracks the phase of its connection.
 #[derive(Debug)]
 pub(super) struct Limited<S> {
     stream: S,
     protocol: Protocol,
     activity: Arc<Activity>,
     read_deadline: Pin<Box<Sleep>>,
-    /// Runs while written bytes wait for the client.
+    /// Set while written bytes wait for the client.
     write_deadline: Option<Pin<Box<Sleep>>>,
     /// Bytes written since the write deadline was set.
     progress: usize,
@@ -58,21 +58,21 @@ impl<S> Limited<S> {
         }
     }
 
-    /// Fails when nothing came for too long. While a request is being answered nothing has to come.
+    /// Fails when nothing arrives for too long. While a request is being answered, nothing needs to arrive.
     fn poll_read_deadline(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         loop {
-            let (phase, since, owes) = self.activity.owes();
+            let (phase, since, is_stalled) = self.activity.phase_and_stall();
             let (limit, is_running) = match phase {
                 Phase::New | Phase::Receiving => (REQUEST_TIMEOUT, true),
                 Phase::Idle | Phase::Finishing => (IDLE_TIMEOUT, true),
-                // An answer may take its time, and events may be few: only the client must not keep them waiting.
-                Phase::Busy if self.protocol == Protocol::Http2 => (STALL_TIMEOUT, owes),
+                // A response may be slow and events rare. Only a client that does not read is cut off.
+                Phase::Busy if self.protocol == Protocol::Http2 => (STALL_TIMEOUT, is_stalled),
                 Phase::Busy => return Poll::Pending,
             };
             let set = self.read_deadline.deadline();
             let deadline = match is_running {
                 true => since + limit,
-                // That something is owed comes without a poll, so it is looked for now and then.
+                // The start of a stall does not wake this task, so it checks regularly.
                 false if set > Instant::now() => set,
                 false => Instant::now() + limit,
             };
@@ -81,12 +81,12 @@ impl<S> Limited<S> {
             }
             ready!(self.read_deadline.as_mut().poll(cx));
             if is_running {
-                return Poll::Ready(timed_out("nothing that was waited for came in time"));
+                return Poll::Ready(timed_out("the client did not send its request in time"));
             }
         }
     }
 
-    /// Counts what was written, or fails when the client does not read.
+    /// Counts written bytes, or fails if the client does not read.
     fn poll_progress(
         &mut self,
         cx: &mut Context<'_>,
@@ -112,8 +112,8 @@ impl<S> Limited<S> {
     }
 }
 
-fn timed_out(what: &'static str) -> io::Error {
-    io::Error::new(io::ErrorKind::TimedOut, what)
+fn timed_out(message: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, message)
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Limited<S> {
@@ -154,7 +154,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Limited<S> {
         self.stream.is_write_vectored()
     }
 
-    /// hyper flushes when it has written all it had: nothing waits for the client now.
+    /// hyper flushes when it has written everything, so nothing waits for the client.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = ready!(Pin::new(&mut self.stream).poll_flush(cx));
         self.write_deadline = None;
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn frames_of_http2_do_not_prolong_a_wait_and_answers_may_not_stand_still() {
+    async fn http2_frames_extend_no_timeout_and_stalled_responses_time_out() {
         for (phase, limit) in [
             (Phase::New, REQUEST_TIMEOUT),
             (Phase::Idle, IDLE_TIMEOUT),
@@ -194,7 +194,7 @@ mod tests {
             let (mut stream, mut theirs, activity) = pair();
             stream.protocol = Protocol::Http2;
             activity.enter(phase);
-            activity.begin_owing();
+            activity.begin_stall();
             let begun = Instant::now();
             let ping = tokio::spawn(async move {
                 while theirs.write_u8(b'x').await.is_ok() {
@@ -210,22 +210,22 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn over_http2_too_an_answer_may_take_its_time_but_its_client_may_not() {
+    async fn a_slow_http2_response_has_no_timeout_until_it_stalls() {
         let (mut stream, _theirs, activity) = pair();
         stream.protocol = Protocol::Http2;
         activity.enter(Phase::Busy);
         assert!(timeout(LONG, stream.read_u8()).await.is_err());
-        let owed = Arc::clone(&activity);
+        let stalled = Arc::clone(&activity);
         tokio::spawn(async move {
             sleep(Duration::from_secs(100)).await;
-            owed.begin_owing();
+            stalled.begin_stall();
         });
-        let waited = read_is_given_up(&mut stream).await;
+        let waited = read_timeout(&mut stream).await;
         assert_eq!(waited, 100 + STALL_TIMEOUT.as_secs());
     }
 
-    /// How long a read waits until it is given up, in whole seconds.
-    async fn read_is_given_up(stream: &mut Limited<DuplexStream>) -> u64 {
+    /// Returns after how many whole seconds a read times out.
+    async fn read_timeout(stream: &mut Limited<DuplexStream>) -> u64 {
         let begun = Instant::now();
         let error = timeout(LONG, stream.read_u8()).await.unwrap().unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
@@ -233,13 +233,13 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_first_request_is_not_waited_for_long() {
+    async fn the_first_request_has_a_timeout() {
         let (mut stream, _theirs, _) = pair();
-        assert_eq!(read_is_given_up(&mut stream).await, REQUEST_TIMEOUT.as_secs());
+        assert_eq!(read_timeout(&mut stream).await, REQUEST_TIMEOUT.as_secs());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn dripping_a_request_does_not_prolong_the_wait() {
+    async fn sending_slowly_does_not_extend_the_timeout() {
         let (mut stream, mut theirs, _) = pair();
         let begun = Instant::now();
         let drip = tokio::spawn(async move {
@@ -256,27 +256,27 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn between_requests_the_wait_is_longer_and_ends_with_the_first_byte() {
+    async fn the_idle_timeout_is_longer_and_ends_with_the_first_byte() {
         let (mut stream, mut theirs, activity) = pair();
         activity.enter(Phase::Idle);
         sleep(Duration::from_secs(100)).await;
         theirs.write_u8(b'x').await.unwrap();
         stream.read_u8().await.unwrap();
-        assert_eq!(activity.get().0, Phase::Receiving);
-        assert_eq!(read_is_given_up(&mut stream).await, REQUEST_TIMEOUT.as_secs());
+        assert_eq!(activity.phase().0, Phase::Receiving);
+        assert_eq!(read_timeout(&mut stream).await, REQUEST_TIMEOUT.as_secs());
         activity.enter(Phase::Idle);
-        assert_eq!(read_is_given_up(&mut stream).await, IDLE_TIMEOUT.as_secs());
+        assert_eq!(read_timeout(&mut stream).await, IDLE_TIMEOUT.as_secs());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn while_a_request_is_answered_nothing_has_to_come() {
+    async fn a_busy_connection_has_no_read_timeout() {
         let (mut stream, _theirs, activity) = pair();
         activity.enter(Phase::Busy);
         assert!(timeout(LONG, stream.read_u8()).await.is_err());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_that_does_not_read_is_given_up() {
+    async fn a_client_that_does_not_read_times_out() {
         let (mut stream, mut theirs, activity) = pair();
         activity.enter(Phase::Busy);
         let begun = Instant::now();
@@ -284,7 +284,7 @@ mod tests {
         let error = written.unwrap().unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         assert_eq!(begun.elapsed().as_secs(), WRITE_TIMEOUT.as_secs());
-        // Nor does it help to read a little.
+        // Reading a little does not help.
         let (mut stream, begun) = (pair_with(&mut theirs), Instant::now());
         let sip = tokio::spawn(async move {
             while theirs.read_u8().await.is_ok() {
@@ -298,7 +298,7 @@ mod tests {
         sip.abort();
     }
 
-    /// A new pair, whose other end replaces `theirs`.
+    /// Creates a busy pair, and replaces `theirs` with its other end.
     fn pair_with(theirs: &mut DuplexStream) -> Limited<DuplexStream> {
         let (stream, other, activity) = pair();
         activity.enter(Phase::Busy);
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_that_reads_steadily_gets_all() {
+    async fn a_client_that_reads_steadily_gets_everything() {
         let (mut stream, mut theirs, activity) = pair();
         activity.enter(Phase::Busy);
         let read = tokio::spawn(async move {
@@ -330,12 +330,12 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_finished_response_makes_the_connection_idle_once_flushed() {
+    async fn a_connection_is_idle_once_the_response_is_flushed() {
         let (mut stream, _theirs, activity) = pair();
         activity.enter(Phase::Finishing);
         stream.write_all(b"x").await.unwrap();
-        assert_eq!(activity.get().0, Phase::Finishing);
+        assert_eq!(activity.phase().0, Phase::Finishing);
         stream.flush().await.unwrap();
-        assert_eq!(activity.get().0, Phase::Idle);
+        assert_eq!(activity.phase().0, Phase::Idle);
     }
 }

@@ -1,68 +1,28 @@
-//! Token buckets: one, or one for each address that something has to be held against, in a table that does not grow.
+//! Token buckets: a single one, and a bounded table with one per address.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::config::Rate;
+use super::peer::Peer;
 
-/// Whom a connection comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Peer {
-    /// A client of this address.
-    Ip(IpAddr),
-    /// A process of this machine, by a Unix socket.
-    Local,
-}
-
-impl std::fmt::Display for Peer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Ip(address) => address.to_canonical().fmt(f),
-            Self::Local => f.write_str("a process of this machine"),
-        }
-    }
-}
-
-impl Peer {
-    /// The address of its origin; all processes of this machine that use a Unix socket have none.
-    pub fn address(self) -> Option<IpAddr> {
-        match self.origin() {
-            Self::Ip(address) => Some(address),
-            Self::Local => None,
-        }
-    }
-
-    /// What one client can't easily change: of IPv6, the network that it picks its addresses of (RFC 4291, section 2.5.1).
-    /// IPv4 addresses come as IPv6 ones where a socket serves both.
-    pub fn origin(self) -> Self {
-        match self {
-            Self::Local => Self::Local,
-            Self::Ip(address) => match address.to_canonical() {
-                IpAddr::V4(address) => Self::Ip(address.into()),
-                IpAddr::V6(address) => {
-                    let network = address.to_bits() & !u128::from(u64::MAX);
-                    Self::Ip(Ipv6Addr::from_bits(network).into())
-                }
-            },
-        }
-    }
-}
-
-/// A token bucket, told by the moment at which it will be full again.
+/// A token bucket, stored as the time at which it will be full again.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Bucket(Instant);
+pub(super) struct TokenBucket(Instant);
 
-impl Bucket {
-    /// A full one.
+impl TokenBucket {
+    /// Creates a full bucket.
     pub fn full() -> Self {
         Self(Instant::now())
     }
 
-    /// Takes a token, or says in what time there is one.
+    /// Takes a token.
+    ///
+    /// # Errors
+    /// When the bucket is empty: the time until the next token.
     pub fn take(&mut self, rate: Rate) -> Result<(), Duration> {
         let now = Instant::now();
         let full_again = self.0.max(now) + rate.interval;
@@ -75,47 +35,54 @@ impl Bucket {
         }
     }
 
+    /// Returns a token that was taken.
     fn give_back(&mut self, rate: Rate) {
         self.0 = self.0.checked_sub(rate.interval).unwrap_or(self.0);
     }
 }
 
-/// A bucket for each origin.
+/// One bucket per origin.
 #[derive(Debug)]
 pub(super) struct Throttle {
     rate: Rate,
-    most: usize,
-    buckets: Mutex<HashMap<Peer, Bucket>>,
+    max_origins: usize,
+    buckets: Mutex<HashMap<Peer, TokenBucket>>,
 }
 
 impl Throttle {
-    /// At most `most` origins are remembered: beyond, those are forgotten that did the least of late.
-    pub fn new(rate: Rate, most: usize) -> Self {
+    /// Creates a throttle that stores at most `max_origins` origins. Beyond that, it forgets the one with the most tokens.
+    pub fn new(rate: Rate, max_origins: usize) -> Self {
         Self {
             rate,
-            most,
+            max_origins,
             buckets: Mutex::default(),
         }
     }
 
-    /// Takes a token of the origin, or says in what time there is one.
+    /// Takes a token of the origin.
+    ///
+    /// # Errors
+    /// When its bucket is empty: the time until the next token.
     pub fn take(&self, peer: Peer) -> Result<(), Duration> {
         let origin = peer.origin();
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        if buckets.len() >= self.most && !buckets.contains_key(&origin) {
+        if buckets.len() >= self.max_origins && !buckets.contains_key(&origin) {
             let now = Instant::now();
             buckets.retain(|_, bucket| bucket.0 > now);
-            if buckets.len() >= self.most
+            if buckets.len() >= self.max_origins
                 && let Some(fullest) = buckets.iter().min_by_key(|(_, bucket)| bucket.0)
             {
                 let fullest = *fullest.0;
                 buckets.remove(&fullest);
             }
         }
-        buckets.entry(origin).or_insert_with(Bucket::full).take(self.rate)
+        buckets
+            .entry(origin)
+            .or_insert_with(TokenBucket::full)
+            .take(self.rate)
     }
 
-    /// Gives a token back to the origin.
+    /// Returns a token to the origin.
     pub fn give_back(&self, peer: Peer) {
         let origin = peer.origin();
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
@@ -130,6 +97,8 @@ impl Throttle {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv6Addr;
+
     use tokio::time::advance;
 
     use super::*;
@@ -144,8 +113,8 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_bucket_gives_its_burst_and_then_one_an_interval() {
-        let mut bucket = Bucket::full();
+    async fn a_bucket_gives_its_burst_and_then_one_token_per_interval() {
+        let mut bucket = TokenBucket::full();
         for _ in 0..3 {
             assert_eq!(bucket.take(RATE), Ok(()));
         }
@@ -157,31 +126,13 @@ mod tests {
         assert!(bucket.take(RATE).is_err());
         bucket.give_back(RATE);
         assert_eq!(bucket.take(RATE), Ok(()));
-        // However long nothing happens, there are no more than the burst.
+        // A long pause adds no more than the burst.
         advance(Duration::from_secs(3600)).await;
         assert_eq!((0..10).filter(|_| bucket.take(RATE).is_ok()).count(), 3);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_origin_is_an_ipv4_address_or_an_ipv6_network() {
-        let throttle = Throttle::new(RATE, 100);
-        for (first, same, other) in [
-            (ip("192.0.2.1"), ip("::ffff:192.0.2.1"), ip("192.0.2.2")),
-            (
-                ip("2001:db8::1"),
-                ip("2001:db8::ffff:0:0:9"),
-                ip("2001:db8:0:1::1"),
-            ),
-            (Peer::Local, Peer::Local, ip("127.0.0.1")),
-        ] {
-            assert_eq!((0..10).filter(|_| throttle.take(first).is_ok()).count(), 3);
-            assert!(throttle.take(same).is_err(), "{same:?}");
-            assert!(throttle.take(other).is_ok(), "{other:?}");
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_table_does_not_grow_and_remembers_who_did_most() {
+    async fn the_table_is_bounded_and_keeps_the_most_active_origin() {
         let throttle = Throttle::new(RATE, 50);
         let worst = ip("192.0.2.1");
         while throttle.take(worst).is_ok() {}
@@ -191,7 +142,7 @@ mod tests {
             assert!(throttle.buckets.lock().unwrap().len() <= 50);
         }
         assert!(throttle.take(worst).is_err());
-        // What is full again is forgotten for free.
+        // Full buckets are dropped.
         advance(Duration::from_secs(60)).await;
         throttle.take(Peer::Local).unwrap();
         assert_eq!(throttle.buckets.lock().unwrap().len(), 1);

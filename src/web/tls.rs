@@ -1,4 +1,4 @@
-//! The TLS handshake of a connection, within a time; and a word to clients that do not know of TLS.
+//! The TLS handshake of a connection, with a timeout. Clients that send plain HTTP get an error response.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,22 +13,21 @@ use super::socket::Socket;
 
 /// How long a handshake may take.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a client that was refused may take to hang up, and what it may send until then, in bytes. Closing while it
-/// sends would reset the connection, and the answer with it.
+/// How long to wait for a refused client to close, and how many bytes to read until then. Closing while it sends would reset
+/// the connection, and the response could be lost.
 const LINGER: Duration = Duration::from_secs(1);
 const MAX_LINGER_BYTES: u64 = 64 * 1024;
 
 const PLAIN_HTTP: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n\
-    Content-Length: 79\r\nConnection: close\r\n\r\n\
-    400 Bad Request: this port speaks HTTPS, so the URL has to begin with https://\n";
+    Content-Length: 71\r\nConnection: close\r\n\r\n\
+    400 Bad Request: this port requires HTTPS; use an https:// URL instead\n";
 
-/// Does the handshake; `None` where it fails.
+/// Does the handshake. Returns `None` if it fails.
 pub(super) async fn accept(mut socket: Socket, config: Arc<ServerConfig>) -> Option<TlsStream<Socket>> {
     let handshake = async {
-        // Every TLS connection begins with a handshake record, whose type is 22 (RFC 8446, section 5.1); a request of
-        // plain HTTP begins with its method.
-        if socket.first_byte().await?.is_ascii_uppercase() {
-            tracing::debug!("a client speaks plain HTTP to a port of HTTPS");
+        // A TLS connection begins with a record of type 22 (RFC 8446, section 5.1), plain HTTP with a method in capitals.
+        if socket.peek().await?.is_ascii_uppercase() {
+            tracing::debug!("a client sent plain HTTP to an HTTPS port");
             refuse(socket).await?;
             return Ok(None);
         }
@@ -37,16 +36,17 @@ pub(super) async fn accept(mut socket: Socket, config: Arc<ServerConfig>) -> Opt
     match timeout(HANDSHAKE_TIMEOUT, handshake).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
-            tracing::debug!(%error, "a TLS handshake failed");
+            tracing::debug!(%error, "TLS handshake failed");
             None
         }
         Err(_) => {
-            tracing::debug!("a TLS handshake took too long");
+            tracing::debug!("TLS handshake timed out");
             None
         }
     }
 }
 
+/// Sends the error response, and waits for the client to close.
 async fn refuse(mut socket: Socket) -> std::io::Result<()> {
     socket.write_all(PLAIN_HTTP).await?;
     socket.shutdown().await?;
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_refusal_is_as_long_as_it_says() {
+    fn the_content_length_of_the_error_is_correct() {
         let text = std::str::from_utf8(PLAIN_HTTP).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         assert!(

@@ -1,4 +1,4 @@
-//! The web configuration in use. Changed files count within a second or two; a broken one leaves the last good one in use.
+//! The active web configuration. Reloads it when its files change. After an error the last valid configuration stays active.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -8,196 +8,196 @@ use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, info};
 
 use super::auth::Users;
-use super::auth_error::Refused;
-use super::config::{Stamps, WebSettings, load_stamped, whole};
-use super::throttle::Bucket;
+use super::auth_error::RefusalCounts;
+use super::config::{Stamps, WebSettings, file_error, load_stamped};
+use super::throttle::TokenBucket;
 use crate::config::ConfigError;
 use crate::config::stamp::Stamp;
 use crate::metrics::WebView;
 
-/// How often the files are looked at.
-const LOOK_EACH: Duration = Duration::from_secs(1);
+/// The time between two checks for changed files.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Settings in use, with what is kept as long as they are.
+/// The active settings, and the state that depends on them.
 #[derive(Debug)]
-pub(super) struct InUse {
+pub(super) struct ActiveConfig {
     pub settings: WebSettings,
     pub users: Arc<Users>,
-    /// What is left of the rate of requests.
-    pub requests: Mutex<Bucket>,
+    /// The bucket of `rate_limit`.
+    pub requests: Mutex<TokenBucket>,
 }
 
-impl InUse {
-    fn new(settings: WebSettings, before: Option<&Self>) -> Arc<Self> {
+impl ActiveConfig {
+    fn new(settings: WebSettings, previous: Option<&Self>) -> Arc<Self> {
         Arc::new(Self {
-            users: Users::new(settings.users.clone(), before.map(|before| &*before.users)),
-            requests: Mutex::new(Bucket::full()),
+            users: Users::new(settings.users.clone(), previous.map(|previous| &*previous.users)),
+            requests: Mutex::new(TokenBucket::full()),
             settings,
         })
     }
 }
 
-/// The web configuration in use.
+/// The active web configuration.
 #[derive(Debug)]
 pub struct WebConfig {
-    in_use: RwLock<Arc<InUse>>,
+    active: RwLock<Arc<ActiveConfig>>,
     file: Option<File>,
-    /// Requests that were refused, by reason.
-    pub(super) refused: Refused,
+    /// The number of refused requests by reason.
+    pub(super) refused: RefusalCounts,
 }
 
 #[derive(Debug)]
 struct File {
     path: PathBuf,
-    seen: Mutex<Seen>,
+    watch: Mutex<Watch>,
 }
 
-/// What was seen of the files.
+/// The state of the watch on the files.
 #[derive(Debug)]
-struct Seen {
-    /// The files as they were when they were last read to an end.
+struct Watch {
+    /// The stamps of the files at the last completed attempt.
     stamps: Stamps,
-    /// The files of an attempt that failed and is not told yet: somebody may be halfway through replacing them.
-    doubtful: Option<Stamps>,
-    is_good: bool,
+    /// The stamps at a failed attempt that is not reported yet: the files may be in the middle of being replaced.
+    suspect: Option<Stamps>,
+    last_reload_successful: bool,
 }
 
 impl WebConfig {
-    /// No file: plain HTTP for everybody.
+    /// Creates a configuration without a file: plain HTTP, no users.
     pub fn none() -> Arc<Self> {
         Arc::new(Self {
-            in_use: RwLock::new(InUse::new(WebSettings::default(), None)),
+            active: RwLock::new(ActiveConfig::new(WebSettings::default(), None)),
             file: None,
-            refused: Refused::default(),
+            refused: RefusalCounts::default(),
         })
     }
 
-    /// Loads a file. This may block.
+    /// Loads a file. May block.
     ///
     /// # Errors
-    /// Everything that is wrong with it.
+    /// When the file has errors: all of them.
     pub fn open(path: PathBuf) -> Result<Arc<Self>, ConfigError> {
         let (loaded, stamps) = load_stamped(&path);
-        let seen = Mutex::new(Seen {
+        let watch = Mutex::new(Watch {
             stamps,
-            doubtful: None,
-            is_good: true,
+            suspect: None,
+            last_reload_successful: true,
         });
         Ok(Arc::new(Self {
-            in_use: RwLock::new(InUse::new(loaded?, None)),
-            file: Some(File { path, seen }),
-            refused: Refused::default(),
+            active: RwLock::new(ActiveConfig::new(loaded?, None)),
+            file: Some(File { path, watch }),
+            refused: RefusalCounts::default(),
         }))
     }
 
-    /// Whether the server speaks TLS.
+    /// Reports whether the server uses TLS.
     pub fn has_tls(&self) -> bool {
-        self.in_use().settings.tls.is_some()
+        self.active().settings.tls.is_some()
     }
 
-    /// Whether only users are answered.
+    /// Reports whether requests need a user.
     pub fn has_users(&self) -> bool {
-        !self.in_use().settings.users.is_empty()
+        !self.active().settings.users.is_empty()
     }
 
-    /// What it makes, for people: "HTTPS, 2 users".
+    /// Summarizes the configuration for people: "HTTPS, 2 users".
     pub fn summary(&self) -> String {
         let protocol = if self.has_tls() { "HTTPS" } else { "plain HTTP" };
-        match self.in_use().settings.users.len() {
-            0 => format!("{protocol}, for everybody"),
+        match self.active().settings.users.len() {
+            0 => format!("{protocol}, no users"),
             1 => format!("{protocol}, 1 user"),
             count => format!("{protocol}, {count} users"),
         }
     }
 
-    /// How it fares; `None` without a file.
+    /// Returns what `/metrics` shows; `None` without a file.
     pub fn view(&self) -> Option<WebView> {
         let file = self.file.as_ref()?;
-        let seen = file.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let watch = file.watch.lock().unwrap_or_else(PoisonError::into_inner);
         Some(WebView {
-            last_reload_successful: seen.is_good,
-            refused: self.refused.all(),
+            last_reload_successful: watch.last_reload_successful,
+            refused: self.refused.by_reason(),
         })
     }
 
-    /// The settings of the moment.
-    pub(super) fn in_use(&self) -> Arc<InUse> {
-        Arc::clone(&self.in_use.read().unwrap_or_else(PoisonError::into_inner))
+    /// Returns the active configuration.
+    pub(super) fn active(&self) -> Arc<ActiveConfig> {
+        Arc::clone(&self.active.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Takes over what changes in the files. Never returns.
+    /// Reloads the files whenever they change. Never returns.
     pub async fn follow(self: Arc<Self>) {
         if self.file.is_none() {
             return std::future::pending().await;
         }
-        let mut ticks = interval(LOOK_EACH);
+        let mut ticks = interval(POLL_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            let own = Arc::clone(&self);
-            // A file system that hangs must not hold up a worker.
-            let look = tokio::task::spawn_blocking(move || own.look());
-            drop(look.await);
+            let config = Arc::clone(&self);
+            // A file system that hangs must not block a worker.
+            drop(tokio::task::spawn_blocking(move || config.reload_if_changed()).await);
         }
     }
 
-    /// Looks whether files changed, and loads them again where they did.
-    fn look(&self) {
+    /// Reloads the files if they have changed.
+    fn reload_if_changed(&self) {
         let Some(file) = &self.file else { return };
-        let (known, doubtful) = {
-            let seen = file.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            (seen.stamps.clone(), seen.doubtful.clone())
+        let (known, suspect) = {
+            let watch = file.watch.lock().unwrap_or_else(PoisonError::into_inner);
+            (watch.stamps.clone(), watch.suspect.clone())
         };
-        if doubtful.is_none() && known.iter().all(|(path, stamp)| Stamp::of(path) == *stamp) {
+        if suspect.is_none() && known.iter().all(|(path, stamp)| Stamp::of(path) == *stamp) {
             return;
         }
         let (loaded, stamps) = load_stamped(&file.path);
-        let result = loaded.and_then(|settings| self.take_over(settings, file));
-        let mut seen = file.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = loaded.and_then(|settings| self.activate(settings, file));
+        let mut watch = file.watch.lock().unwrap_or_else(PoisonError::into_inner);
         match result {
             Ok(()) => {
-                info!(file = %file.path.display(), "web configuration loaded");
-                *seen = Seen {
+                info!(file = %file.path.display(), "reloaded the web configuration");
+                *watch = Watch {
                     stamps,
-                    doubtful: None,
-                    is_good: true,
+                    suspect: None,
+                    last_reload_successful: true,
                 };
             }
-            Err(_) if doubtful.as_ref() != Some(&stamps) => seen.doubtful = Some(stamps),
+            Err(_) if suspect.as_ref() != Some(&stamps) => watch.suspect = Some(stamps),
             Err(findings) => {
-                error!(error = %findings, "web configuration not loaded; the one before stays in force");
-                *seen = Seen {
+                error!(error = %findings, "failed to reload the web configuration; the previous one stays in use");
+                *watch = Watch {
                     stamps,
-                    doubtful: None,
-                    is_good: false,
+                    suspect: None,
+                    last_reload_successful: false,
                 };
             }
         }
     }
 
-    /// Protection is never given up while running: a file that is cut off must not open the server to everybody.
-    fn take_over(&self, settings: WebSettings, file: &File) -> Result<(), ConfigError> {
-        let before = self.in_use();
-        let given_up = before.settings.clients.given_up_in(settings.clients);
-        let refused = match (&before.settings.tls, &settings.tls, given_up) {
+    /// Activates new settings, unless they protect less than the active ones: a truncated file must not open the server.
+    fn activate(&self, settings: WebSettings, file: &File) -> Result<(), ConfigError> {
+        let previous = self.active();
+        let weakened = previous.settings.clients.weakened_in(settings.clients);
+        let refused = match (&previous.settings.tls, &settings.tls, weakened) {
             (Some(_), None, _) => {
-                Some("tls_server_config is gone: restart the exporter to serve without TLS".to_owned())
+                Some("tls_server_config was removed: restart the exporter to serve without TLS".to_owned())
             }
             (None, Some(_), _) => {
-                Some("tls_server_config is new: restart the exporter to serve with TLS".to_owned())
+                Some("tls_server_config was added: restart the exporter to serve with TLS".to_owned())
             }
             (_, _, Some(key)) => Some(format!(
-                "tls_server_config.{key} demands less of clients: restart the exporter to let them in"
+                "tls_server_config.{key} requires less of clients: restart the exporter to apply it"
             )),
-            _ if settings.users.is_empty() && !before.settings.users.is_empty() => {
-                Some("basic_auth_users is gone: restart the exporter to serve everybody".to_owned())
+            _ if settings.users.is_empty() && !previous.settings.users.is_empty() => {
+                Some("basic_auth_users was removed: restart the exporter to serve without users".to_owned())
             }
             _ => None,
         };
         if let Some(message) = refused {
-            return Err(whole(&file.path.display().to_string(), message));
+            return Err(file_error(&file.path.display().to_string(), message));
         }
-        *self.in_use.write().unwrap_or_else(PoisonError::into_inner) = InUse::new(settings, Some(&before));
+        *self.active.write().unwrap_or_else(PoisonError::into_inner) =
+            ActiveConfig::new(settings, Some(&previous));
         Ok(())
     }
 }
@@ -208,12 +208,12 @@ mod tests {
 
     const USERS: &str = "basic_auth_users: {a: $2y$04$CIdgVnrEqUrf2u3bSpTMZO3SIEmSb96sTzIVXr.Q5ZvjfLLxsiQjq}";
 
-    struct Written {
+    struct Fixture {
         directory: tempfile::TempDir,
         config: Arc<WebConfig>,
     }
 
-    impl Written {
+    impl Fixture {
         fn new(text: &str) -> Self {
             let directory = tempfile::tempdir().unwrap();
             let path = directory.path().join("web.yml");
@@ -226,55 +226,55 @@ mod tests {
             std::fs::write(self.directory.path().join("web.yml"), text).unwrap();
         }
 
-        /// What the header of the settings in use is, and whether the last attempt was good.
+        /// The number of header fields in the active settings, and whether the last reload succeeded.
         fn state(&self) -> (usize, Option<bool>) {
-            let in_use = self.config.in_use();
+            let active = self.config.active();
             (
-                in_use.settings.http.headers.len(),
+                active.settings.http.headers.len(),
                 self.config.view().map(|view| view.last_reload_successful),
             )
         }
     }
 
     #[test]
-    fn a_change_counts_and_a_broken_file_does_not() {
-        let written = Written::new("{}");
-        written.config.look();
-        assert_eq!(written.state(), (0, Some(true)));
+    fn a_change_is_loaded_and_an_invalid_file_is_not() {
+        let fixture = Fixture::new("{}");
+        fixture.config.reload_if_changed();
+        assert_eq!(fixture.state(), (0, Some(true)));
         let headers = "http_server_config: {headers: {X-Frame-Options: deny}}";
-        written.write(headers);
-        written.config.look();
-        assert_eq!(written.state(), (1, Some(true)));
-        // The first look may have met a file that is being written.
-        written.write("http_server_config: {headers: {X-Frame-Options: den");
-        written.config.look();
-        assert_eq!(written.state(), (1, Some(true)));
-        written.config.look();
-        assert_eq!(written.state(), (1, Some(false)));
-        written.write(&format!("{headers} # again"));
-        written.config.look();
-        assert_eq!(written.state(), (1, Some(true)));
-        std::fs::remove_file(written.directory.path().join("web.yml")).unwrap();
-        written.config.look();
-        written.config.look();
-        assert_eq!(written.state(), (1, Some(false)));
+        fixture.write(headers);
+        fixture.config.reload_if_changed();
+        assert_eq!(fixture.state(), (1, Some(true)));
+        // The first look may have met a file that is being fixture.
+        fixture.write("http_server_config: {headers: {X-Frame-Options: den");
+        fixture.config.reload_if_changed();
+        assert_eq!(fixture.state(), (1, Some(true)));
+        fixture.config.reload_if_changed();
+        assert_eq!(fixture.state(), (1, Some(false)));
+        fixture.write(&format!("{headers} # again"));
+        fixture.config.reload_if_changed();
+        assert_eq!(fixture.state(), (1, Some(true)));
+        std::fs::remove_file(fixture.directory.path().join("web.yml")).unwrap();
+        fixture.config.reload_if_changed();
+        fixture.config.reload_if_changed();
+        assert_eq!(fixture.state(), (1, Some(false)));
     }
 
     #[test]
-    fn protection_is_not_given_up_while_running() {
-        let written = Written::new(USERS);
+    fn protection_is_not_reduced_while_running() {
+        let fixture = Fixture::new(USERS);
         for text in [
             "",
             "{}",
             "basic_auth_users:",
             "http_server_config: {http2: false}",
         ] {
-            written.write(text);
-            written.config.look();
-            written.config.look();
-            assert!(written.config.has_users(), "{text}");
+            fixture.write(text);
+            fixture.config.reload_if_changed();
+            fixture.config.reload_if_changed();
+            assert!(fixture.config.has_users(), "{text}");
             assert_eq!(
-                written.config.view().map(|view| view.last_reload_successful),
+                fixture.config.view().map(|view| view.last_reload_successful),
                 Some(false),
                 "{text}"
             );
@@ -282,9 +282,9 @@ mod tests {
     }
 
     #[test]
-    fn without_a_file_there_is_nothing_to_tell() {
+    fn without_a_file_there_is_no_view() {
         let none = WebConfig::none();
-        none.look();
+        none.reload_if_changed();
         assert_eq!(none.view().map(|view| view.last_reload_successful), None);
         assert!(!none.has_tls() && !none.has_users());
     }

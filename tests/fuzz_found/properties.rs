@@ -118,16 +118,16 @@ pub fn request(input: &[u8]) {
     }
     let text = String::from_utf8_lossy(input);
     for error in [
-        twice(|| fuzz_api::parameters(&text)).err(),
-        twice(|| fuzz_api::path_part(&text)).err(),
+        twice(|| fuzz_api::parse_query(&text)).err(),
+        twice(|| fuzz_api::decode_path_part(&text)).err(),
     ] {
         error.iter().for_each(|error| assert_error(error));
     }
-    twice(|| fuzz_api::accepted(&text));
-    let url = fuzz_api::page_url(&text);
+    twice(|| fuzz_api::negotiate(&text));
+    let url = fuzz_api::overview_url(&text);
     assert!(url.starts_with('/') && is_printable_line(&url), "{url}");
     // What is read of a query is what the URL made of it says.
-    assert_eq!(fuzz_api::page_url(url.trim_start_matches(['/', '?'])), url);
+    assert_eq!(fuzz_api::overview_url(url.trim_start_matches(['/', '?'])), url);
 }
 
 /// The keys of a tcp check, and what a server sends.

@@ -122,7 +122,7 @@ async fn a_real_prometheus_scrapes_openmetrics() {
         .unwrap();
     let target = listener.local_addr().unwrap();
     let state = State {
-        snapshot: Box::new(every_status),
+        snapshot: Arc::new(every_status),
         renderer: Renderer::new(|| input(every_status())),
         prober: Arc::new(upkeep_exporter::probe::Prober::new(
             upkeep_exporter::check::Shared::new("/proc".into()),

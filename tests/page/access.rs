@@ -1,4 +1,5 @@
-//! What is shown, and that everybody can use it: by axe-core's rules, in both colour schemes, on a phone, without scripts.
+//! The content of the pages, and their accessibility: by the rules of axe-core, in both colour schemes, on a phone, without
+//! scripts.
 
 use std::path::Path;
 
@@ -11,14 +12,14 @@ use crate::served::served;
 
 const PAGES: [&str; 5] = ["/", "/?status=down", "/service/api", "/service/nobody", "/widget"];
 
-/// The rules that the page breaks by axe-core, in short.
+/// The violations of axe-core's rules.
 async fn broken_rules(tab: &mut Tab) -> Vec<String> {
     let path =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("target/page-tools/node_modules/axe-core/axe.min.js");
     let axe = std::fs::read_to_string(&path)
         .unwrap_or_else(|error| panic!("{}: {error}; tests/setup.sh installs it", path.display()));
     tab.eval(&format!("{axe};1")).await;
-    // Closed details hide what is in them from the rules.
+    // The rules skip the content of closed details.
     tab.eval("for (const details of document.querySelectorAll('details')) details.open = true; 1")
         .await;
     let run = "axe.run(document, { preload: false }).then((found) => [found.passes.length, found.violations.map( \
@@ -61,7 +62,7 @@ async fn every_page_is_accessible_and_fits_a_phone_in_light_and_dark() {
         }
     }
     let faults = tab.faults().await;
-    // Only that there is no such service is told on the console.
+    // The console shows only that one service does not exist.
     assert!(
         faults
             .iter()
@@ -71,7 +72,7 @@ async fn every_page_is_accessible_and_fits_a_phone_in_light_and_dark() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_old_is_grey_and_stays_readable() {
+async fn stale_data_is_grey_and_readable() {
     let address = served(every_status).await;
     let browser = Browser::start().await;
     let mut tab = browser.windows(1).await.remove(0);
@@ -84,7 +85,7 @@ async fn what_is_old_is_grey_and_stays_readable() {
         .await;
         let offline = |offline: bool| json!({ "offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1 });
         tab.call("Network.emulateNetworkConditions", offline(true)).await;
-        tab.until("document.body.classList.contains('lost')").await;
+        tab.until("document.body.classList.contains('stale')").await;
         let rules = broken_rules(&mut tab).await;
         assert!(rules.is_empty(), "{scheme}: {rules:#?}");
         assert_eq!(
@@ -92,14 +93,14 @@ async fn what_is_old_is_grey_and_stays_readable() {
                 .await,
             "grayscale(1)"
         );
-        assert!(tab.text().await.contains("Connection lost. What you see is"));
+        assert!(tab.text().await.contains("Connection lost. Data is"));
         tab.call("Network.emulateNetworkConditions", offline(false)).await;
-        tab.until("!document.body.classList.contains('lost')").await;
+        tab.until("!document.body.classList.contains('stale')").await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_row_of_a_table_is_high_for_what_is_scrolled_out_of_sight() {
+async fn rows_of_tables_are_low_while_columns_are_hidden() {
     let address = served(|| {
         let mut snapshot = every_status();
         for check in snapshot.services.iter_mut().flat_map(|view| &mut view.checks) {
@@ -130,7 +131,7 @@ async fn no_row_of_a_table_is_high_for_what_is_scrolled_out_of_sight() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_page_tells_how_everything_stands_with_what_is_wrong_first() {
+async fn the_overview_shows_problems_first() {
     let address = served(every_status).await;
     let browser = Browser::start().await;
     let mut tab = browser.tab().await;
@@ -166,7 +167,7 @@ async fn the_page_tells_how_everything_stands_with_what_is_wrong_first() {
         tab.eval("document.title").await,
         "1 down, 1 degraded, 2 unknown \u{b7} upkeep"
     );
-    // Each status has a shape of its own, whatever its colour.
+    // Every status has a shape of its own.
     let shapes = tab
         .eval("new Set([...document.querySelectorAll('.services .state i')].map((mark) => { const style = getComputedStyle(mark); \
                return style.clipPath + style.borderRadius + style.transform; })).size")
@@ -181,8 +182,8 @@ async fn the_page_tells_how_everything_stands_with_what_is_wrong_first() {
         "is down",
         "Last 10 runs",
         "192.0.2.3:80",
-        "each 15s, deadline 1s",
-        "degraded from 1s, down from 5s",
+        "every 15\u{a0}s, timeout 1\u{a0}s",
+        "degraded at 1\u{a0}s, down at 5\u{a0}s",
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }
@@ -190,7 +191,7 @@ async fn the_page_tells_how_everything_stands_with_what_is_wrong_first() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_scripts_all_is_readable_and_reloads_itself() {
+async fn the_page_works_and_reloads_without_scripts() {
     let address = served(every_status).await;
     let browser = Browser::start().await;
     let mut tab = browser.tab().await;

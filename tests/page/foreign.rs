@@ -1,4 +1,4 @@
-//! Texts of targets and of the configuration stay texts.
+//! Untrusted texts from targets and the configuration are shown as text.
 
 use std::sync::Arc;
 
@@ -45,14 +45,14 @@ fn hostile() -> Snapshot {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_that_others_wrote_is_run_or_leaves_its_place() {
+async fn untrusted_texts_inject_no_markup() {
     let address = served(hostile).await;
     let browser = Browser::start().await;
     let mut tab = browser.tab().await;
     tab.resize(360, 740).await;
     for page in ["/", "/service/bad", "/widget"] {
         tab.open(&format!("{address}{page}")).await;
-        // The script has taken the page over once more by then.
+        // The script has refreshed the page once.
         tab.until("performance.getEntriesByType('resource').some((entry) => entry.initiatorType === 'fetch' && entry.responseEnd > 0)")
             .await;
         let found = tab
@@ -74,7 +74,7 @@ async fn nothing_that_others_wrote_is_run_or_leaves_its_place() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_script_puts_the_cards_into_a_page_of_another_server() {
+async fn a_script_embeds_the_widget_in_a_page_of_another_server() {
     let address = served(hostile).await;
     let page = format!(
         "<!DOCTYPE html><title>ours</title><p>before<script src=\"{address}/widget.js\" data-group=\"a&amp;b\" data-height=\"120\"></script><p>after"
@@ -87,7 +87,7 @@ async fn one_script_puts_the_cards_into_a_page_of_another_server() {
     let browser = Browser::start().await;
     let mut tab = browser.tab().await;
     tab.open(&host.url("/")).await;
-    // The frame has loaded once it has a window of its own that can't be looked into: it is another server's.
+    // The frame has loaded once its document is not accessible: it is from another server.
     tab.until("document.querySelector('iframe')?.contentWindow && document.querySelector('iframe').contentDocument === null")
         .await;
     let frame = tab

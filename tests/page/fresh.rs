@@ -1,4 +1,4 @@
-//! The page follows what happens, and leaves alone what the reader does.
+//! The page follows changes and does not disturb the user.
 
 use std::process::Command;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::common::exporter::Exporter;
 use crate::common::servers::Server;
 use crate::common::switchable::Switchable;
 
-/// From a change to the page, at a check each half second.
+/// The most time from a change to the page, with a check every half second.
 const BUDGET: Duration = Duration::from_secs(2);
 
 /// A service that is always up, and one that is up for as long as the target answers.
@@ -21,12 +21,12 @@ pub fn config(target: &Switchable) -> String {
          thresholds: {{ degraded: 200ms, down: 300ms }} }}\n\
          services:\n\
          - {{ key: steady, name: Steady, group: one, checks: [{{ kind: process, regex: . }}] }}\n\
-         - {{ key: api, name: The API, group: two, description: told, url: 'http://{address}/' }}\n"
+         - {{ key: api, name: The API, group: two, description: described, url: 'http://{address}/' }}\n"
     )
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_change_shows_within_two_seconds_and_disturbs_nothing() {
+async fn a_change_is_shown_within_two_seconds_and_keeps_focus_and_selection() {
     let mut target = Switchable::start().await;
     let exporter = Exporter::start(&config(&target), &[]).await;
     let browser = Browser::start().await;
@@ -47,7 +47,7 @@ async fn a_change_shows_within_two_seconds_and_disturbs_nothing() {
                document.querySelector('details[data-key=runs] summary').focus(); 1",
         )
         .await;
-    // The streams stand.
+    // The streams are open.
     tab.until("performance.getEntriesByType('resource').some((entry) => entry.initiatorType === 'fetch')")
         .await;
     service
@@ -93,7 +93,7 @@ async fn a_change_shows_within_two_seconds_and_disturbs_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_page_stays_fresh_and_says_when_it_can_not() {
+async fn the_page_stays_fresh_and_is_marked_stale_without_a_server() {
     let target = Switchable::start().await;
     let mut exporter = Exporter::start(&config(&target), &[]).await;
     let browser = Browser::start().await;
@@ -109,10 +109,10 @@ async fn the_page_stays_fresh_and_says_when_it_can_not() {
         true
     );
     exporter.server.kill();
-    tab.until("/Connection lost. What you see is [5-9].s old/.test(document.getElementById('connection').innerText)")
+    tab.until("/Connection lost. Data is [5-9].s old/.test(document.getElementById('connection').innerText)")
         .await;
-    assert_eq!(tab.eval("document.body.classList.contains('lost')").await, true);
-    // It comes back when the stream has been given up.
+    assert_eq!(tab.eval("document.body.classList.contains('stale')").await, true);
+    // The server returns after the stream was closed.
     tokio::time::sleep(Duration::from_secs(8)).await;
     let port = exporter.url("").rsplit(':').next().unwrap().to_owned();
     let mut command = Command::new(env!("CARGO_BIN_EXE_upkeep_exporter"));
@@ -123,7 +123,7 @@ async fn the_page_stays_fresh_and_says_when_it_can_not() {
     let _again = Server::start("exporter", command, dir.path());
     let took = tab.until("document.getElementById('connection').hidden").await;
     assert!(took < Duration::from_secs(8), "{took:?}");
-    // Over a stream again.
+    // A stream is open again.
     tokio::time::sleep(Duration::from_secs(4)).await;
     for _ in 0..5 {
         let age = "Date.now() - new Date(document.querySelector('#taken time').dateTime)";

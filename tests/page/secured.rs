@@ -1,4 +1,4 @@
-//! An exporter that serves HTTPS, and so HTTP/2, with a certificate that it signed itself.
+//! An exporter that serves HTTPS and HTTP/2 with a self-signed certificate.
 
 use std::fs;
 use std::process::Command;

@@ -1,4 +1,4 @@
-//! A web server in the test's own process that serves a snapshot made by hand.
+//! A web server in the test's own process that serves a given snapshot.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use upkeep_exporter::web::{EventHub, Reloader, State, serve};
 
 use crate::common::snapshots::NOW;
 
-/// Serves it for as long as the test lasts; gives the address.
+/// Serves a snapshot until the test ends. Returns the URL.
 pub async fn served(snapshot: impl Fn() -> Snapshot + Clone + Send + Sync + 'static) -> String {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -23,7 +23,7 @@ pub async fn served(snapshot: impl Fn() -> Snapshot + Clone + Send + Sync + 'sta
             std::time::Duration::ZERO,
         )),
         bodies: upkeep_exporter::web::BodyCache::default(),
-        snapshot: Box::new(snapshot.clone()),
+        snapshot: Arc::new(snapshot.clone()),
         renderer: Renderer::new(snapshot),
         is_ready: Box::new(|| true),
         reloader: Reloader::new(|| Box::pin(async { Ok(()) })),
@@ -36,7 +36,7 @@ pub async fn served(snapshot: impl Fn() -> Snapshot + Clone + Send + Sync + 'sta
     format!("http://{address}")
 }
 
-/// Ten runs of each check, like its last one.
+/// Ten runs per check, each like the last one.
 fn runs(snapshot: &Snapshot, key: &str) -> Vec<RecentRuns> {
     let found = snapshot
         .services

@@ -1,4 +1,4 @@
-//! Several documents in one browser: they share its few connections, and none of them shows what is old as if it were new.
+//! Several documents in one browser. They share its few connections, and none shows stale data as fresh.
 
 use std::time::Duration;
 
@@ -14,20 +14,20 @@ use crate::secured::Secured;
 
 /// More than the connections that a browser opens to one server.
 const MANY: usize = 8;
-/// How old what a page shows may be, in seconds, without its saying so.
-const OLD: f64 = 5.0;
-/// How old what a document shows is, by the clock of this machine, and whether it says that it is old.
+/// The age in seconds from which a page marks its data as stale.
+const STALE: f64 = 5.0;
+/// The age of the data that a document shows, by the clock of this machine, and whether it is marked as stale.
 const SHOWN: &str = "[(Date.now() - new Date(document.querySelector('#taken time').dateTime)) / 1000, \
                       !document.getElementById('connection').hidden]";
 
 fn assert_fresh(shown: &Value) {
     assert!(
-        shown[0].as_f64().unwrap() < OLD && shown[1] == json!(false),
+        shown[0].as_f64().unwrap() < STALE && shown[1] == json!(false),
         "{shown}"
     );
 }
 
-/// Opens many tabs, half of them of a service, and sees each of them follow.
+/// Opens many tabs, half of them of a service, and checks that each one follows.
 async fn all_follow(target: &mut Switchable, url: impl Fn(&str) -> String, protocol: &str) {
     let browser = Browser::start().await;
     let mut tabs = browser.windows(MANY).await;
@@ -41,7 +41,7 @@ async fn all_follow(target: &mut Switchable, url: impl Fn(&str) -> String, proto
         tab.until("/services are up|is up/.test(document.querySelector('h1').textContent)")
             .await;
     }
-    // As long as it takes for pages that hold each other up to stand still.
+    // Long enough for pages that block each other to stall.
     tokio::time::sleep(Duration::from_secs(8)).await;
     target.stop().await;
     for tab in &mut tabs {
@@ -117,7 +117,7 @@ async fn many_widgets_in_a_page_follow() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn when_the_visible_tab_goes_another_one_takes_the_stream_over() {
+async fn another_tab_takes_over_the_stream_of_a_closed_one() {
     let mut target = Switchable::start().await;
     let exporter = Exporter::start(&config(&target), &[]).await;
     let browser = Browser::start().await;
@@ -126,7 +126,7 @@ async fn when_the_visible_tab_goes_another_one_takes_the_stream_over() {
         tab.open(&exporter.url("/")).await;
     }
     for _ in 0..2 {
-        // Whichever holds it.
+        // This tab may hold the stream.
         let mut first = tabs.remove(0);
         first.open("about:blank").await;
         tokio::time::sleep(Duration::from_secs(6)).await;
@@ -138,12 +138,12 @@ async fn when_the_visible_tab_goes_another_one_takes_the_stream_over() {
     let took = tabs[0]
         .until("document.querySelector('h1').textContent.includes('1 down')")
         .await;
-    // Faster than it would be without a stream.
+    // Faster than without a stream.
     assert!(took < Duration::from_secs(4), "{took:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hidden_tab_tells_by_its_title_and_icon() {
+async fn a_hidden_tab_updates_its_title_and_icon() {
     let mut target = Switchable::start().await;
     let exporter = Exporter::start(&config(&target), &[]).await;
     let browser = Browser::start().await;
@@ -167,7 +167,7 @@ async fn says(tab: &mut Tab, pattern: &str) -> Duration {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_hangs_is_told_in_each_tab_and_its_title_until_it_goes_on() {
+async fn every_tab_is_marked_stale_while_the_server_hangs() {
     let target = Switchable::start().await;
     let exporter = Exporter::start(&config(&target), &[]).await;
     let browser = Browser::start().await;
@@ -178,22 +178,22 @@ async fn a_server_that_hangs_is_told_in_each_tab_and_its_title_until_it_goes_on(
     tokio::time::sleep(Duration::from_secs(3)).await;
     exporter.server.signal(Signal::STOP);
     for tab in &mut tabs {
-        let took = says(tab, r"/What you see is \d+.s old/").await;
+        let took = says(tab, r"/Data is \d+.s old/").await;
         assert!(took < Duration::from_secs(10), "{took:?}");
-        let face = "[document.title.startsWith('(old) '), document.getElementById('icon').getAttribute('href') === document.getElementById('icon').dataset.lost]";
+        let face = "[document.title.startsWith('(stale) '), document.getElementById('icon').getAttribute('href') === document.getElementById('icon').dataset.stale]";
         assert_eq!(tab.eval(face).await, json!([true, true]));
     }
-    says(&mut tabs[0], "/No answer for 10.s/").await;
+    says(&mut tabs[0], "/No response for 10.s/").await;
     exporter.server.signal(Signal::CONT);
     for tab in &mut tabs {
-        tab.until("document.getElementById('connection').hidden && !document.title.startsWith('(old)')")
+        tab.until("document.getElementById('connection').hidden && !document.title.startsWith('(stale)')")
             .await;
         assert_fresh(&tab.eval(SHOWN).await);
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_page_that_is_refused_says_so() {
+async fn a_page_shows_why_its_requests_are_refused() {
     let target = Switchable::start().await;
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("web.yml");
@@ -206,7 +206,7 @@ async fn a_page_that_is_refused_says_so() {
     std::fs::write(&file, "rate_limit: { interval: 1h, burst: 1 }\n").unwrap();
     says(
         &mut tab,
-        r"/^The exporter answers 429. What you see is \d+.s old/",
+        r"/^The exporter returned status 429. Data is \d+.s old/",
     )
     .await;
     std::fs::write(&file, "{}\n").unwrap();

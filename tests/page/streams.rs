@@ -1,4 +1,4 @@
-//! What the page does without a stream, and with answers that come in another order than they were made in.
+//! The page without a stream, and with responses that arrive out of order.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -22,7 +22,7 @@ fn now() -> f64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn where_others_have_all_streams_the_page_asks_again_and_again() {
+async fn without_a_free_stream_the_page_polls() {
     let address = served(|| Snapshot {
         taken: now(),
         ..every_status()
@@ -53,7 +53,7 @@ async fn where_others_have_all_streams_the_page_asks_again_and_again() {
             "{shown}"
         );
     }
-    // There are places again.
+    // Streams are available again.
     drop(others);
     tab.until("Date.now() - new Date(document.querySelector('#taken time').dateTime) < 1500")
         .await;
@@ -65,7 +65,7 @@ async fn where_others_have_all_streams_the_page_asks_again_and_again() {
             return;
         }
     }
-    panic!("no stream any more: {ages:?}");
+    panic!("no stream: {ages:?}");
 }
 
 /// A service whose response time is this, in milliseconds.
@@ -80,14 +80,14 @@ fn answering_in(millis: &AtomicU32) -> Snapshot {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_page_that_comes_late_does_not_take_back_what_came_meanwhile() {
+async fn a_late_response_does_not_overwrite_newer_rows() {
     let millis = Arc::new(AtomicU32::new(111));
     let source = Arc::clone(&millis);
     let address = served(move || answering_in(&source)).await;
     let browser = Browser::start().await;
     let mut tab = browser.windows(1).await.remove(0);
     tab.open(&format!("{address}/")).await;
-    // The stream stands, and the page was asked for since.
+    // The stream is open, and the page was fetched after that.
     tokio::time::sleep(Duration::from_secs(4)).await;
     let held = json!({ "patterns": [{ "resourceType": "Fetch", "requestStage": "Response" }] });
     tab.call("Fetch.enable", held).await;

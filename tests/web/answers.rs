@@ -1,4 +1,4 @@
-//! What is answered to clients that behave.
+//! Responses to well-behaved clients.
 
 use std::io::Read;
 use std::sync::Arc;
@@ -13,14 +13,14 @@ use crate::snapshots::{every_status, many};
 const OPENMETRICS: &str =
     "Accept: application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
 
-/// A text without what changes from one moment to the next.
+/// Removes the metrics that change between scrapes.
 fn stable(text: &str) -> String {
     let lines = text.lines().filter(|line| !line.starts_with("process_"));
     lines.flat_map(|line| [line, "\n"]).collect()
 }
 
 #[tokio::test]
-async fn metrics_come_in_the_format_that_is_asked_for() {
+async fn metrics_have_the_requested_format() {
     let server = Server::start(state(every_status)).await;
     let classic = server.get("/metrics", &[]).await;
     assert_eq!(classic.status, 200);
@@ -60,7 +60,7 @@ async fn metrics_come_in_the_format_that_is_asked_for() {
 }
 
 #[tokio::test]
-async fn gzip_holds_the_same_text() {
+async fn gzip_contains_the_same_text() {
     let server = Server::start(state(|| many(200))).await;
     for format in ["Accept: */*", OPENMETRICS] {
         let plain = server.get("/metrics", &[format]).await;
@@ -115,7 +115,7 @@ async fn ready_after_the_first_round_of_runs() {
     let before = server.get("/-/ready", &[]).await;
     assert_eq!(
         (before.status, before.text()),
-        (503, "The exporter is not ready: not every check has run yet.\n")
+        (503, "The exporter is not ready: some checks have not run yet.\n")
     );
     assert_eq!(server.get("/-/healthy", &[]).await.status, 200);
     is_ready.store(true, Ordering::SeqCst);
@@ -123,7 +123,7 @@ async fn ready_after_the_first_round_of_runs() {
 }
 
 #[tokio::test]
-async fn the_overview_links_everything_and_loads_its_own_files_only() {
+async fn the_overview_links_the_endpoints_and_loads_only_its_own_files() {
     let mut state = state(every_status);
     state.telemetry_path = "/own\"<metrics>".into();
     let server = Server::start(state).await;
@@ -158,14 +158,14 @@ async fn the_overview_links_everything_and_loads_its_own_files_only() {
         );
     }
     assert_eq!(server.get("/assets/status.css", &[]).await.status, 404);
-    // Nothing inline, and nothing from elsewhere.
+    // Nothing is inline or from other servers.
     for part in [" style=", "<style", " onclick=", "//cdn", "src=\"http"] {
         assert!(!page.text().contains(part), "{part}");
     }
 }
 
 #[tokio::test]
-async fn the_widget_may_be_embedded_and_nothing_else_may() {
+async fn only_the_widget_may_be_embedded() {
     let server = Server::start(state(every_status)).await;
     let widget = server.get("/widget", &[]).await;
     assert!(
@@ -203,7 +203,7 @@ async fn the_overview_of_a_thousand_services_stays_small() {
         plain.body.len(),
         gzip.body.len()
     );
-    // All of them are down here, which is the longest that rows get.
+    // All services are down, which makes the longest rows.
     assert!(plain.body.len() < 800_000, "{}", plain.body.len());
     assert!(gzip.body.len() < 70_000, "{}", gzip.body.len());
     let mut text = String::new();
@@ -214,7 +214,7 @@ async fn the_overview_of_a_thousand_services_stays_small() {
 }
 
 #[tokio::test]
-async fn unknown_paths_and_methods_are_told_what_there_is() {
+async fn unknown_paths_list_the_endpoints_and_wrong_methods_the_allowed_ones() {
     let server = Server::start(state(every_status)).await;
     for path in [
         "/metric",
@@ -246,7 +246,7 @@ async fn unknown_paths_and_methods_are_told_what_there_is() {
 }
 
 #[tokio::test]
-async fn the_query_is_no_part_of_the_path() {
+async fn the_query_is_not_part_of_the_path() {
     let server = Server::start(state(every_status)).await;
     assert_eq!(server.get("/metrics?name[]=x", &[]).await.status, 200);
     assert_eq!(server.get("http://elsewhere:1/metrics", &[]).await.status, 200);
@@ -270,7 +270,10 @@ async fn old_and_terse_clients_are_served() {
         let reply = Reply::parse(&bytes, false).0;
         assert_eq!(
             (reply.status, reply.text()),
-            (400, r#"{"error":"a request has one header field Host"}"#),
+            (
+                400,
+                r#"{"error":"a request must have exactly one Host header field"}"#
+            ),
             "{request}"
         );
     }
@@ -301,7 +304,7 @@ async fn pipelined_requests_are_answered_in_order() {
 }
 
 #[tokio::test]
-async fn a_client_that_closes_its_half_gets_its_answer() {
+async fn a_client_that_closes_its_sending_side_gets_its_response() {
     let server = Server::start(state(|| many(100))).await;
     let mut stream = server.connect().await;
     stream
@@ -315,7 +318,7 @@ async fn a_client_that_closes_its_half_gets_its_answer() {
 }
 
 #[tokio::test]
-async fn a_panic_is_an_answer_and_no_more() {
+async fn a_panic_becomes_an_error_response() {
     let mut state = state(every_status);
     state.is_ready = Box::new(|| panic!("on purpose"));
     let server = Server::start(state).await;
@@ -325,20 +328,20 @@ async fn a_panic_is_an_answer_and_no_more() {
 }
 
 #[tokio::test]
-async fn a_slip_in_a_query_does_not_look_as_if_nothing_were_down() {
+async fn a_mistake_in_a_query_is_an_error() {
     let server = Server::start(state(every_status)).await;
     for (path, part) in [
-        ("/?status=donw", "there are up, degraded, down, unknown"),
-        ("/widget?status=", "there are up, degraded, down, unknown"),
-        ("/?grop=front", "known here: group, status"),
-        ("/widget?grop=front", "known here: group, status"),
+        ("/?status=donw", "supported: up, degraded, down, unknown"),
+        ("/widget?status=", "supported: up, degraded, down, unknown"),
+        ("/?grop=front", "supported: group, status"),
+        ("/widget?grop=front", "supported: group, status"),
         ("/?group=%FF", "not UTF-8"),
         ("/?group=%", "two hexadecimal digits"),
-        ("/service/api?x=1", "there are none here"),
+        ("/service/api?x=1", "this endpoint has none"),
         ("/service/%FF", "not UTF-8"),
-        ("/api/openapi.yaml?x=1", "there are none here"),
-        ("/api/events?only=statuses", "only takes the value status"),
-        ("/api/events?bogus=1", "known here: only"),
+        ("/api/openapi.yaml?x=1", "this endpoint has none"),
+        ("/api/events?only=statuses", "the only supported value"),
+        ("/api/events?bogus=1", "supported: only"),
         ("/api/events?only=status&only=status", "given twice"),
     ] {
         let reply = server.get(path, &[]).await;
@@ -355,9 +358,7 @@ async fn a_slip_in_a_query_does_not_look_as_if_nothing_were_down() {
         let reply = server.get(path, &[]).await;
         assert_eq!(reply.status, 404, "{path}");
         assert!(
-            reply
-                .text()
-                .contains("No service is in the group &quot;nope&quot;"),
+            reply.text().contains("No group &quot;nope&quot;"),
             "{path}: {}",
             reply.text()
         );
@@ -365,7 +366,7 @@ async fn a_slip_in_a_query_does_not_look_as_if_nothing_were_down() {
 }
 
 #[tokio::test]
-async fn a_service_is_found_by_its_key_however_the_path_is_encoded() {
+async fn the_key_of_a_service_may_be_percent_encoded() {
     let server = Server::start(state(every_status)).await;
     for path in ["/service/api", "/service/%61p%69"] {
         let reply = server.get(path, &[]).await;
@@ -384,7 +385,7 @@ async fn headline(server: &Server, path: &str) -> String {
 }
 
 #[tokio::test]
-async fn what_a_widget_leaves_out_is_in_its_headline() {
+async fn the_headline_of_a_widget_counts_hidden_services_too() {
     let server = Server::start(state(every_status)).await;
     let all = "1 down, 1 degraded, 2 unknown of 5 services";
     for path in ["/widget", "/widget?status=up", "/widget?status=down&status=up"] {
@@ -396,13 +397,7 @@ async fn what_a_widget_leaves_out_is_in_its_headline() {
     }
     let down = "/widget?group=front&status=down";
     assert_eq!(headline(&server, down).await, front);
-    assert!(
-        server
-            .get(down, &[])
-            .await
-            .text()
-            .contains("None is down at present.")
-    );
+    assert!(server.get(down, &[]).await.text().contains("No service is down."));
     let empty = server.get("/?group=front&status=down&status=unknown", &[]).await;
-    assert!(empty.text().contains("None is down or unknown at present."));
+    assert!(empty.text().contains("No service is down or unknown."));
 }

@@ -1,4 +1,4 @@
-//! `/api/status`: what it says of services in every state, to old readers and new ones.
+//! `/api/status`: services in every state, in the old fields of ChatStack and the new ones.
 
 use std::io::Read;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ pub fn sample(family: &'static Family, labels: &[&'static str], value: f64) -> S
     }
 }
 
-/// A check of these keys after a run that ended so.
+/// A check with this configuration after a run with this outcome.
 pub fn ran(keys: &str, status: Status, outcome: Outcome) -> CheckView {
     let settings = config::check(keys);
     let mut view = answered(check(settings.name.as_str(), settings.kind), 0.1);
@@ -50,7 +50,7 @@ pub fn failure(reason: Reason, message: &str) -> Conclusion {
     Conclusion::Failure(Problem::new(reason, message))
 }
 
-/// The old system's own service: a page that answers 503, an open port, an active unit and two processes.
+/// The service of the old system: a page with status 503, an open port, an active unit and two processes.
 fn chatstack() -> Snapshot {
     let mut web = Outcome {
         conclusion: failure(Reason::Status, "status 503, expected 200"),
@@ -97,7 +97,7 @@ fn chatstack() -> Snapshot {
 }
 
 #[tokio::test]
-async fn old_readers_find_what_they_know() {
+async fn the_fields_of_chatstack_are_present() {
     let server = Server::start(state(chatstack)).await;
     let document = json(&server.get("/api/status", &[]).await);
     let mut service = document["services"]["chatstack_web"].clone();
@@ -154,7 +154,7 @@ async fn old_readers_find_what_they_know() {
 }
 
 #[tokio::test]
-async fn each_problem_comes_with_what_to_do() {
+async fn every_problem_has_advice() {
     let server = Server::start(state(chatstack)).await;
     let service = json(&server.get("/api/status/chatstack_web", &[]).await);
     for (key, value) in [
@@ -178,13 +178,13 @@ async fn each_problem_comes_with_what_to_do() {
         json!([{ "metric": "upkeep_http_status_code", "labels": {}, "value": 503.0 }])
     );
     assert_eq!(service["checks"][1]["advice"], Value::Null);
-    // What has no number is left out.
+    // Values that are not numbers are left out.
     assert_eq!(service["checks"][3]["values"].as_array().unwrap().len(), 1);
     assert!(!service.to_string().contains("hunter2"));
 }
 
 #[tokio::test]
-async fn the_old_verdict_is_that_of_the_last_run_of_what_can_take_a_service_down() {
+async fn the_old_verdict_is_that_of_the_last_runs_of_critical_checks() {
     let web = "kind: http, url: \"http://127.0.0.1:1\"";
     let failed = |reason| Outcome {
         conclusion: failure(reason, "it failed"),
@@ -266,7 +266,7 @@ async fn the_old_verdict_is_that_of_the_last_run_of_what_can_take_a_service_down
 }
 
 #[tokio::test]
-async fn groups_and_the_worst_of_all_are_counted() {
+async fn groups_are_counted_and_the_worst_status_is_the_overall_one() {
     let server = Server::start(state(every_status)).await;
     let document = json(&server.get("/api/status", &[]).await);
     let keys: Vec<_> = document["services"].as_object().unwrap().keys().collect();
@@ -304,7 +304,7 @@ async fn groups_and_the_worst_of_all_are_counted() {
 }
 
 #[tokio::test]
-async fn the_services_stand_in_the_order_of_the_configuration() {
+async fn services_are_in_the_order_of_the_configuration() {
     let server = Server::start(state(every_status)).await;
     let reply = server.get("/api/status", &[]).await;
     let positions = ["web", "slow", "api", "restored", "unseen"]
@@ -313,13 +313,13 @@ async fn the_services_stand_in_the_order_of_the_configuration() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_request_is_said() {
+async fn errors_explain_what_is_wrong_with_a_request() {
     let server = Server::start(state(every_status)).await;
     for (path, status, error) in [
         (
             "/api/status?group=none",
             404,
-            r#"no group "none"; there are: "", "back", "front", "größe""#,
+            r#"no group "none"; existing groups: "", "back", "front", "größe""#,
         ),
         (
             "/api/status?group=front&group=back",
@@ -329,39 +329,39 @@ async fn what_is_wrong_with_a_request_is_said() {
         (
             "/api/status?grp=front",
             400,
-            r#"unknown query parameter "grp"; known here: group"#,
+            r#"unknown query parameter "grp"; supported: group"#,
         ),
         (
             "/api/status?group=%zz",
             400,
-            r#""%zz" is malformed: after % come two hexadecimal digits"#,
+            r#""%zz" is malformed: % must be followed by two hexadecimal digits"#,
         ),
         ("/api/status/webb", 404, r#"no service "webb": did you mean web?"#),
         (
             "/api/status/zzzzz",
             404,
-            r#"no service "zzzzz": /api/status lists all of them"#,
+            r#"no service "zzzzz": /api/status lists all services"#,
         ),
         (
             "/api/status/web?group=front",
             400,
-            r#"unknown query parameter "group"; there are none here"#,
+            r#"unknown query parameter "group"; this endpoint has none"#,
         ),
         ("/api/status/%ff", 400, r#""%ff" is malformed: it is not UTF-8"#),
         (
             "/api/status/",
             404,
-            "there is nothing here; /api/openapi.yaml tells what there is",
+            "no such endpoint; /api/openapi.yaml lists all of them",
         ),
         (
             "/api/status/web/tcp",
             404,
-            "there is nothing here; /api/openapi.yaml tells what there is",
+            "no such endpoint; /api/openapi.yaml lists all of them",
         ),
         (
             "/api/",
             404,
-            "there is nothing here; /api/openapi.yaml tells what there is",
+            "no such endpoint; /api/openapi.yaml lists all of them",
         ),
     ] {
         let reply = server.get(path, &[]).await;
@@ -375,11 +375,11 @@ async fn what_is_wrong_with_a_request_is_said() {
     }
     let reply = server.request("POST", "/api/status", &[]).await;
     assert_eq!((reply.status, reply.header("allow")), (405, Some("GET, HEAD")));
-    assert_eq!(json(&reply), json!({ "error": "/api/status takes GET, HEAD" }));
+    assert_eq!(json(&reply), json!({ "error": "/api/status supports GET, HEAD" }));
 }
 
 #[tokio::test]
-async fn answers_are_compressed_for_those_who_ask_and_cached_by_nobody() {
+async fn responses_are_compressed_on_request_and_never_cached() {
     let server = Server::start(state(|| many(200))).await;
     let plain = server.get("/api/status", &[]).await;
     let gzip = server.get("/api/status", &["Accept-Encoding: gzip"]).await;
@@ -397,14 +397,14 @@ async fn answers_are_compressed_for_those_who_ask_and_cached_by_nobody() {
         assert_eq!(reply.status, 200);
         assert_eq!(reply.header("cache-control"), Some("no-store"));
         assert_eq!(reply.header("vary"), Some("accept-encoding"));
-        // A page of another site may not read it.
+        // Pages of other sites can't read it.
         assert_eq!(reply.header("access-control-allow-origin"), None);
     }
     assert_eq!(head.header("content-length"), plain.header("content-length"));
 }
 
 #[tokio::test]
-async fn a_panic_is_an_answer_in_json() {
+async fn a_panic_becomes_a_json_error() {
     let server = Server::start(state(|| panic!("on purpose"))).await;
     let reply = server.get("/api/status", &[]).await;
     assert_eq!(reply.status, 500);
@@ -413,7 +413,7 @@ async fn a_panic_is_an_answer_in_json() {
 }
 
 #[tokio::test]
-async fn a_check_without_a_recent_result_is_told_apart() {
+async fn a_check_without_a_recent_result_is_marked() {
     let mut stale = answered(check("tcp", tcp("192.0.2.1")), 0.05);
     stale.status = Status::Unknown;
     let make = move || snapshot(vec![service("s", "S", "g", Tier::Critical, vec![stale.clone()])]);

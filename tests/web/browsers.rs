@@ -1,4 +1,4 @@
-//! Requests that pages of other sites make a browser send.
+//! Requests that pages of other sites cause a browser to send.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,7 +8,7 @@ use upkeep_exporter::web::{Reloader, State};
 use crate::client::{Reply, Server, state};
 use crate::snapshots::every_status;
 
-/// A state that counts reloads, and lets requests name these hosts.
+/// A state that counts reloads and allows these hosts.
 fn counting(hosts: &[&str]) -> (State, Arc<AtomicUsize>) {
     let reloads = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&reloads);
@@ -30,7 +30,7 @@ async fn ask(server: &Server, request: &str, host: &str, fields: &str) -> Reply 
 }
 
 #[tokio::test]
-async fn pages_of_other_sites_reload_and_probe_nothing() {
+async fn pages_of_other_sites_can_not_reload_or_probe() {
     let (state, reloads) = counting(&[]);
     let server = Server::start(state).await;
     let foreign = [
@@ -49,7 +49,7 @@ async fn pages_of_other_sites_reload_and_probe_nothing() {
                 .await;
             assert_eq!(reply.status, 403, "{field}");
         }
-        // What only reads does no harm: a page can't see the answer, and the widget is there to be embedded.
+        // Reading is allowed: a page can't see the response, and the widget may be embedded.
         for path in ["/metrics", "/widget", "/widget.js", "/api/status", "/"] {
             assert_eq!(server.get(path, &[field]).await.status, 200, "{field}: {path}");
         }
@@ -75,7 +75,7 @@ async fn pages_of_other_sites_reload_and_probe_nothing() {
 }
 
 #[tokio::test]
-async fn with_a_list_of_hosts_no_path_is_served_by_another_name() {
+async fn with_allowed_hosts_every_path_refuses_other_hosts() {
     let (state, reloads) = counting(&["status.example.org", "proxy.example.org:8443"]);
     let server = Server::start(state).await;
     let own = server.address.to_string();
@@ -118,13 +118,13 @@ async fn with_a_list_of_hosts_no_path_is_served_by_another_name() {
             "{host}"
         );
     }
-    // The request's line decides; its field may not differ.
+    // The host in the request line must be allowed too.
     let reply = ask(&server, "GET http://attacker.example/metrics", "localhost", "").await;
     assert_eq!(reply.status, 421);
 }
 
 #[tokio::test]
-async fn a_rebound_name_is_refused_where_nothing_else_explains_it() {
+async fn dns_rebinding_is_refused_unless_a_proxy_explains_the_name() {
     let (state, _) = counting(&[]);
     let server = Server::start(state).await;
     let browser = "Sec-Fetch-Site: same-origin\r\n";

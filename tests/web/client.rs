@@ -1,4 +1,4 @@
-//! A server under test, and a client that writes exactly the bytes it is told to.
+//! A server under test, and a client that sends exactly the given bytes.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use upkeep_exporter::metrics::Renderer;
 use upkeep_exporter::store::Snapshot;
 use upkeep_exporter::web::{BodyCache, EventHub, Reloader, State, serve};
 
-/// Nothing here takes longer, or it hangs.
+/// Anything that takes longer hangs.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
 /// A server on a free port.
@@ -27,7 +27,7 @@ pub struct Server {
 pub fn state(source: impl Fn() -> Snapshot + Send + Sync + 'static) -> State {
     let source = Arc::new(source);
     State {
-        snapshot: Box::new({
+        snapshot: Arc::new({
             let source = Arc::clone(&source);
             move || source()
         }),
@@ -72,7 +72,7 @@ impl Server {
         read_to_end(&mut stream).await
     }
 
-    /// One request on a connection of its own, with further header lines.
+    /// Sends one request with additional header lines on a new connection.
     pub async fn request(&self, method: &str, path: &str, headers: &[&str]) -> Reply {
         let mut request = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
         for header in headers {
@@ -99,7 +99,7 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// Takes the first response off `bytes`.
+    /// Parses the first response in `bytes`.
     pub fn parse(bytes: &[u8], is_head: bool) -> (Self, &[u8]) {
         let end = bytes.windows(4).position(|window| window == b"\r\n\r\n");
         let end = end.unwrap_or_else(|| panic!("no response: {:?}", String::from_utf8_lossy(bytes)));
@@ -138,14 +138,14 @@ impl Reply {
     }
 }
 
-/// Everything until the other side closes or resets.
+/// Reads until the other side closes or resets.
 pub async fn read_to_end(stream: &mut TcpStream) -> Vec<u8> {
     let mut bytes = Vec::new();
     let _ = within(stream.read_to_end(&mut bytes)).await;
     bytes
 }
 
-/// Waits, but not for ever.
+/// Waits with a deadline.
 pub async fn within<T>(future: impl Future<Output = T>) -> T {
     timeout(DEADLINE, future).await.expect("it hangs")
 }

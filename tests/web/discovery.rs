@@ -1,4 +1,4 @@
-//! `/sd`: the checks as targets for `/probe`, as Prometheus takes them.
+//! `/sd`: the checks as targets for `/probe`, in the format of Prometheus.
 
 use std::fs;
 use std::process::Command;
@@ -19,7 +19,7 @@ fn view(keys: &str) -> CheckView {
     check(settings.name.as_str(), settings.kind)
 }
 
-/// Two services: of one, parts of the URL are secret.
+/// Two services; the URL of one has secret parts.
 fn shop() -> Snapshot {
     snapshot(vec![
         service(
@@ -50,7 +50,7 @@ fn shop() -> Snapshot {
 async fn every_check_that_can_be_probed_is_a_target() {
     let server = Server::start(state(shop)).await;
     let reply = server.get("/sd", &[]).await;
-    // Prometheus wants exactly this.
+    // Prometheus requires exactly this.
     assert_eq!(reply.header("content-type"), Some("application/json"));
     let targets: Value = serde_json::from_slice(&reply.body).unwrap();
     openapi::assert_is("Targets", &targets);
@@ -104,23 +104,23 @@ async fn every_check_that_can_be_probed_is_a_target() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_said_in_a_line() {
+async fn errors_are_one_line_of_text() {
     let server = Server::start(state(every_status)).await;
     for (path, status, text) in [
         (
             "/sd?kind=process",
             400,
-            "400 Bad Request: no kind \"process\"; what can be probed is http, tcp, dns, icmp, grpc, unix\n",
+            "400 Bad Request: kind \"process\" can't be probed; supported: http, tcp, dns, icmp, grpc, unix\n",
         ),
         (
             "/sd?group=x",
             404,
-            "404 Not Found: no group \"x\"; there are: \"\", \"back\", \"front\", \"größe\"\n",
+            "404 Not Found: no group \"x\"; existing groups: \"\", \"back\", \"front\", \"größe\"\n",
         ),
         (
             "/sd?target=x",
             400,
-            "400 Bad Request: unknown query parameter \"target\"; known here: group, kind\n",
+            "400 Bad Request: unknown query parameter \"target\"; supported: group, kind\n",
         ),
     ] {
         let reply = server.get(path, &[]).await;
@@ -130,7 +130,7 @@ async fn what_is_wrong_is_said_in_a_line() {
 
 /// The relabelling of docs/MIGRATION-BLACKBOX.md.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_real_prometheus_takes_the_targets() {
+async fn a_real_prometheus_reads_the_targets() {
     let server = Server::start(state(shop)).await;
     let folder = tempfile::tempdir().unwrap();
     let guide = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/MIGRATION-BLACKBOX.md");
@@ -173,7 +173,7 @@ async fn a_real_prometheus_takes_the_targets() {
         })
         .collect();
     found.sort_by_key(|(labels, _)| labels.to_string());
-    // Those whose URL is shortened are left out by the example.
+    // The example drops targets whose URL is shortened.
     assert_eq!(
         found,
         [(

@@ -1,4 +1,4 @@
-//! `/api/events` as curl sees it: what is told, what is told again, and that streams take nothing away from others.
+//! `/api/events` with curl as the client: events, resumed streams, and the limits of streams.
 
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use upkeep_exporter::web::{EventHub, MAX_CONNECTIONS, MAX_STREAMS, State};
 use crate::client::{Server, state, within};
 use crate::snapshots::{NOW, every_status, many};
 
-/// A state whose changes the test makes, with a buffer for so many.
+/// A state whose changes the test sends, with a buffer of this size.
 fn changeable(buffer: usize) -> (State, broadcast::Sender<StatusEvent>) {
     let changes = broadcast::Sender::new(buffer);
     let source = changes.clone();
@@ -36,7 +36,7 @@ fn change(service: &str) -> StatusEvent {
     }
 }
 
-/// All that curl gets within the seconds.
+/// Everything that curl receives within this many seconds.
 async fn curl(server: &Server, seconds: &str, path: &str, header: &str) -> String {
     let url = format!("http://{}{path}", server.address);
     let (seconds, header) = (seconds.to_owned(), header.to_owned());
@@ -77,7 +77,7 @@ fn last_id(text: &str) -> &str {
         .unwrap()
 }
 
-/// A stream on a connection of its own, which has begun.
+/// Opens a stream on a new connection.
 async fn stream(server: &Server) -> TcpStream {
     begun(server.connect().await, "/api/events").await
 }
@@ -91,7 +91,7 @@ async fn begun(mut stream: TcpStream, path: &str) -> TcpStream {
     stream
 }
 
-/// Whether more comes within a second and a half.
+/// Reports whether anything arrives within one and a half seconds.
 async fn is_alive(stream: &mut TcpStream) -> bool {
     let mut buffer = [0; 65_536];
     let read = tokio::time::timeout(Duration::from_millis(1500), stream.read(&mut buffer)).await;
@@ -99,7 +99,7 @@ async fn is_alive(stream: &mut TcpStream) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn changes_are_told_at_once_and_updates_each_second() {
+async fn changes_are_sent_at_once_and_updates_every_second() {
     let (state, changes) = changeable(16);
     let server = Server::start(state).await;
     let sender = tokio::spawn(async move {
@@ -130,7 +130,7 @@ async fn changes_are_told_at_once_and_updates_each_second() {
     );
     let changes = sender.await.unwrap();
 
-    // Who comes back gets what it missed, once; who comes anew gets nothing old.
+    // A client that reconnects gets what it missed, once. A new client gets no earlier events.
     let known = last_id(&text).to_owned();
     changes.send(change("two")).unwrap();
     changes.send(change("three")).unwrap();
@@ -150,12 +150,11 @@ async fn changes_are_told_at_once_and_updates_each_second() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_lost_while_nobody_listens_is_told() {
+async fn changes_lost_without_a_stream_are_reported() {
     let (state, changes) = changeable(16);
     let server = Server::start(state).await;
     let first = curl(&server, "0.5", "/api/events", "X: y").await;
-    // That the client has left shows when an update is written to it. The one receiver that is left then is the buffer,
-    // which holds 16 changes here.
+    // The server detects that the client has left when it writes an update. Then only the buffer of 16 changes remains.
     within(async {
         while changes.receiver_count() > 1 {
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -172,10 +171,10 @@ async fn what_is_lost_while_nobody_listens_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_burst_of_changes_reaches_everybody_and_ends_no_stream() {
+async fn a_burst_of_changes_reaches_every_stream_and_ends_none() {
     let (state, changes) = changeable(256);
     let server = Server::start(state).await;
-    // Many at once, then many one by one, in the end more than can be kept.
+    // Many at once, then many one by one, in total more than are stored.
     let sender = tokio::spawn(async move {
         tokio::time::sleep(Duration::from_millis(1500)).await;
         for number in 0..60 {
@@ -214,13 +213,13 @@ async fn a_burst_of_changes_reaches_everybody_and_ends_no_stream() {
         );
         let lost = data(&text, "lost");
         let lost: u64 = lost.iter().map(|event| event["events"].as_u64().unwrap()).sum();
-        assert_eq!(count("flood") + lost, 2000, "{} told", count("flood"));
+        assert_eq!(count("flood") + lost, 2000, "{} received", count("flood"));
     }
     drop(sender.await.unwrap());
 }
 
 #[tokio::test]
-async fn an_id_that_was_never_given_is_no_loss() {
+async fn an_unknown_event_id_reports_no_loss() {
     let (state, _changes) = changeable(16);
     let server = Server::start(state).await;
     let first = curl(&server, "0.5", "/api/events", "X: y").await;
@@ -237,7 +236,7 @@ async fn an_id_that_was_never_given_is_no_loss() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_rendering_a_second_serves_all_streams_and_none_is_made_for_nobody() {
+async fn one_rendering_per_second_serves_all_streams() {
     let calls = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&calls);
     let server = Server::start(state(move || {
@@ -254,7 +253,7 @@ async fn one_rendering_a_second_serves_all_streams_and_none_is_made_for_nobody()
     let made = calls.load(Ordering::SeqCst);
     assert!((2..=4).contains(&made), "{made}");
     drop(streams);
-    // A stream that is left is noticed when something is written to it.
+    // The server detects a closed stream when it writes to it.
     tokio::time::sleep(Duration::from_secs(4)).await;
     let made = calls.load(Ordering::SeqCst);
     tokio::time::sleep(Duration::from_secs(2)).await;
@@ -262,7 +261,7 @@ async fn one_rendering_a_second_serves_all_streams_and_none_is_made_for_nobody()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn there_are_not_too_many_streams_and_places_become_free() {
+async fn streams_are_limited_and_closed_ones_free_their_slots() {
     let server = Server::start(state(every_status)).await;
     let mut streams = Vec::new();
     for _ in 0..MAX_STREAMS {
@@ -272,14 +271,17 @@ async fn there_are_not_too_many_streams_and_places_become_free() {
     assert_eq!((reply.status, reply.header("retry-after")), (503, Some("10")));
     assert_eq!(reply.header("content-type"), Some("application/json"));
     assert_eq!(reply.header("cache-control"), Some("no-store"));
-    assert_eq!(reply.text(), r#"{"error":"too many streams of events are open"}"#);
+    assert_eq!(
+        reply.text(),
+        r#"{"error":"too many event streams are open; try again later"}"#
+    );
     assert_eq!(server.get("/metrics", &[]).await.status, 200);
     streams.pop();
-    a_place_becomes_free(&server, Duration::from_secs(10)).await;
+    wait_for_free_slot(&server, Duration::from_secs(10)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_client_can_not_have_all_streams() {
+async fn one_client_can_not_take_all_streams() {
     let server = Server::start(state(every_status)).await;
     let mut streams = Vec::new();
     for _ in 0..MAX_STREAMS {
@@ -292,7 +294,7 @@ async fn one_client_can_not_have_all_streams() {
     };
     let mut others = [other().await, other().await];
     assert_eq!(server.get("/api/events", &[]).await.status, 503);
-    // The newest ones made room, and came to a proper end.
+    // The newest streams were evicted, and ended properly.
     for mut stream in streams.split_off(MAX_STREAMS - 2) {
         let mut rest = Vec::new();
         while !rest.ends_with(b"\r\n0\r\n\r\n") {
@@ -307,8 +309,8 @@ async fn one_client_can_not_have_all_streams() {
     }
 }
 
-/// Waits until one more stream may begin.
-async fn a_place_becomes_free(server: &Server, limit: Duration) {
+/// Waits until one more stream can be opened.
+async fn wait_for_free_slot(server: &Server, limit: Duration) {
     let begun = Instant::now();
     loop {
         let mut next = server.connect().await;
@@ -326,7 +328,7 @@ async fn a_place_becomes_free(server: &Server, limit: Duration) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn idle_connections_do_not_end_streams_and_streams_do_not_stop_scrapes() {
+async fn idle_connections_end_no_streams_and_streams_block_no_scrapes() {
     let server = Server::start(state(every_status)).await;
     let mut streams = Vec::new();
     for _ in 0..MAX_STREAMS {
@@ -349,7 +351,7 @@ async fn idle_connections_do_not_end_streams_and_streams_do_not_stop_scrapes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn streams_end_with_the_server_at_once() {
+async fn streams_end_at_once_on_shutdown() {
     let mut server = Server::start(state(every_status)).await;
     let mut streams = [stream(&server).await, stream(&server).await];
     let begun = Instant::now();
@@ -363,7 +365,7 @@ async fn streams_end_with_the_server_at_once() {
     for stream in &mut streams {
         let mut rest = Vec::new();
         within(stream.read_to_end(&mut rest)).await.unwrap();
-        // The end of the body, as HTTP/1.1 has it: nothing was cut off.
+        // The last chunk of HTTP/1.1: the body is complete.
         assert!(
             rest.ends_with(b"0\r\n\r\n"),
             "{:?}",
@@ -372,8 +374,8 @@ async fn streams_end_with_the_server_at_once() {
     }
 }
 
-/// Services each of whose rows is another one each time.
-fn restless() -> impl Fn() -> Snapshot + Send + Sync + 'static {
+/// Services whose rows change in every snapshot.
+fn changing_rows() -> impl Fn() -> Snapshot + Send + Sync + 'static {
     let step = AtomicU32::new(0);
     move || {
         let mut snapshot = many(500);
@@ -383,8 +385,8 @@ fn restless() -> impl Fn() -> Snapshot + Send + Sync + 'static {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stream_that_nobody_reads_is_dropped() {
-    let server = Server::start(state(restless())).await;
+async fn an_unread_stream_is_closed() {
+    let server = Server::start(state(changing_rows())).await;
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     let _deaf = begun(socket.connect(server.address).await.unwrap(), "/api/events").await;
@@ -393,8 +395,8 @@ async fn a_stream_that_nobody_reads_is_dropped() {
         quiet.push(begun(server.connect().await, "/api/events?only=status").await);
     }
     assert_eq!(server.get("/api/events", &[]).await.status, 503);
-    // The kernel's buffers fill first; the client then has 30 s to read on.
-    a_place_becomes_free(&server, Duration::from_secs(90)).await;
+    // The kernel's buffers fill up first. Then the client has 30 s to continue.
+    wait_for_free_slot(&server, Duration::from_secs(90)).await;
     for stream in &mut quiet {
         let mut head = [0; 4096];
         assert!(within(stream.read(&mut head)).await.unwrap() > 0);
@@ -402,8 +404,8 @@ async fn a_stream_that_nobody_reads_is_dropped() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stream_that_nobody_reads_holds_nothing_up() {
-    let mut server = Server::start(state(restless())).await;
+async fn an_unread_stream_delays_nothing() {
+    let mut server = Server::start(state(changing_rows())).await;
     let _deaf = stream(&server).await;
     let mut other = stream(&server).await;
     for _ in 0..3 {

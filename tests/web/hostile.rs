@@ -10,7 +10,7 @@ use upkeep_exporter::web::MAX_CONNECTIONS;
 use crate::client::{Reply, Server, read_to_end, state, within};
 use crate::snapshots::{every_status, many};
 
-/// A scrape must not take longer, whatever others do.
+/// The most that a scrape may take, whatever other clients do.
 const SCRAPE_BUDGET: Duration = Duration::from_millis(250);
 
 async fn assert_scrape_is_served(server: &Server) {
@@ -51,7 +51,7 @@ async fn closed(streams: &mut [TcpStream]) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_idle_connections_do_not_stop_a_scrape() {
+async fn a_thousand_idle_connections_do_not_block_a_scrape() {
     raise_descriptor_limit();
     let server = Server::start(state(every_status)).await;
     let mut idle = Vec::new();
@@ -59,7 +59,7 @@ async fn a_thousand_idle_connections_do_not_stop_a_scrape() {
         idle.push(server.connect().await);
     }
     assert_scrape_is_served(&server).await;
-    // Keep-alive connections after a request are no different.
+    // The same with keep-alive connections after a request.
     for stream in idle.iter_mut().rev().take(100) {
         stream
             .write_all(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -76,7 +76,7 @@ async fn a_thousand_idle_connections_do_not_stop_a_scrape() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn slow_headers_are_not_waited_for() {
+async fn slow_headers_time_out() {
     raise_descriptor_limit();
     let server = Server::start(state(every_status)).await;
     let mut slow = Vec::new();
@@ -135,7 +135,7 @@ async fn giant_heads_are_refused() {
 }
 
 #[tokio::test]
-async fn garbage_is_refused_and_forgotten() {
+async fn malformed_requests_are_refused() {
     let server = Server::start(state(every_status)).await;
     for garbage in [
         &b"\0\0\0\0\r\n\r\n"[..],
@@ -160,7 +160,7 @@ async fn garbage_is_refused_and_forgotten() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn clients_that_never_read_do_not_stop_a_scrape() {
+async fn clients_that_never_read_do_not_block_a_scrape() {
     raise_descriptor_limit();
     let server = Server::start(state(|| many(500))).await;
     let mut deaf = Vec::new();
@@ -180,7 +180,7 @@ async fn clients_that_never_read_do_not_stop_a_scrape() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_address_takes_no_connection_of_another_one() {
+async fn one_address_evicts_no_connection_of_another_one() {
     raise_descriptor_limit();
     let server = Server::start(state(every_status)).await;
     let connect_from = async |host: &str| {
@@ -222,7 +222,7 @@ async fn one_address_takes_no_connection_of_another_one() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn pages_are_taken_back_from_clients_that_do_not_read() {
+async fn pages_of_clients_that_do_not_read_are_revoked() {
     let server = Server::start(state(|| many(6000))).await;
     let begun = || async {
         let socket = TcpSocket::new_v4().unwrap();
@@ -292,7 +292,7 @@ async fn an_endless_body_is_not_read() {
 }
 
 #[tokio::test]
-async fn hostile_accept_headers_cost_nothing() {
+async fn long_accept_headers_are_cheap() {
     let server = Server::start(state(every_status)).await;
     let header = format!("Accept: {}", "a/b;q=0.1,".repeat(1500));
     let begun = Instant::now();

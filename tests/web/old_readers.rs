@@ -73,7 +73,7 @@ fn checks(parts: Parts, last: Last) -> Vec<CheckView> {
 }
 
 #[tokio::test]
-async fn every_field_is_there_whatever_is_configured() {
+async fn every_field_is_present_in_every_configuration() {
     for last in [Last::Never, Last::Good, Last::Bad, Last::TooOld] {
         let make = move || {
             let services = Parts::all()
@@ -141,7 +141,7 @@ async fn the_port_of_a_url_is_open_if_the_run_got_past_connecting() {
 }
 
 #[tokio::test]
-async fn a_port_reached_through_a_proxy_is_not_known() {
+async fn the_port_behind_a_proxy_is_unknown() {
     let keys = "kind: http, url: \"http://web/\", proxy_url: \"http://127.0.0.1:3128\"";
     let make = move || {
         let mut view = check("http", config::check(keys).kind);
@@ -162,7 +162,7 @@ async fn a_port_reached_through_a_proxy_is_not_known() {
 }
 
 #[tokio::test]
-async fn milliseconds_are_whole_and_the_exact_ones_stand_with_the_check() {
+async fn latencies_are_whole_milliseconds_and_exact_in_checks() {
     let outcome = Outcome {
         response_time: Some(Duration::from_micros(4_837)),
         ..Outcome::default()

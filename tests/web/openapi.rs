@@ -1,4 +1,4 @@
-//! `docs/openapi.yaml`: it is a valid description, of exactly the pages there are, and the server's answers are as it says.
+//! `docs/openapi.yaml`: it is valid, describes exactly the existing endpoints, and matches the responses.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -20,7 +20,7 @@ static DESCRIPTION: LazyLock<Value> = LazyLock::new(|| {
     serde_yaml::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 });
 
-/// The validator of one of its schemas. OpenAPI 3.1 schemas are JSON Schema, draft 2020-12.
+/// Returns the validator of one of its schemas. OpenAPI 3.1 schemas are JSON Schema, draft 2020-12.
 fn validator(schema: &str) -> Validator {
     assert!(
         DESCRIPTION["components"]["schemas"][schema].is_object(),
@@ -39,7 +39,7 @@ fn validator(schema: &str) -> Validator {
 
 static DOCUMENT: LazyLock<Validator> = LazyLock::new(|| validator("Document"));
 
-/// Fails unless `value` is as the schema says.
+/// Panics unless `value` matches the schema.
 pub fn assert_is(schema: &str, value: &Value) {
     let wrong: Vec<_> = validator(schema)
         .iter_errors(value)
@@ -88,16 +88,16 @@ fn collect_references(value: &Value, found: &mut BTreeSet<String>) {
     }
 }
 
-/// The server tells every page it has in the answer to an unknown path.
+/// The response to an unknown path lists every endpoint.
 #[tokio::test]
-async fn it_describes_the_pages_that_there_are() {
+async fn it_describes_the_existing_endpoints() {
     let server = Server::start(state(every_status)).await;
     let reply = server.get("/nothing", &[]).await;
     let lines = reply.text().lines().skip(1);
     let served: BTreeSet<&str> = lines
         .map(|line| line.split_whitespace().next().unwrap())
         .collect();
-    // Not described are what Prometheus scrapes and what people read.
+    // Endpoints for Prometheus and for people are not described.
     let served: BTreeSet<&str> = served
         .difference(&BTreeSet::from([
             "/",
@@ -117,7 +117,7 @@ async fn it_describes_the_pages_that_there_are() {
     assert_eq!(served, described);
     for (path, methods) in DESCRIPTION["paths"].as_object().unwrap() {
         let path = path.replace("{service}", "web");
-        // A stream of events has no end.
+        // An event stream does not end.
         if path == "/api/events" {
             continue;
         }
@@ -136,7 +136,7 @@ async fn the_server_serves_it() {
 }
 
 #[tokio::test]
-async fn answers_are_as_described() {
+async fn responses_match_the_description() {
     for (what, source) in [
         ("every status", every_status as fn() -> Snapshot),
         ("many", || many(20)),
@@ -157,7 +157,7 @@ async fn answers_are_as_described() {
 }
 
 #[test]
-fn the_schemas_notice_what_is_wrong() {
+fn the_schemas_reject_invalid_documents() {
     let source = every_status();
     let document = serde_json::to_value(status::document(&source, "host", |_| true)).unwrap();
     assert!(DOCUMENT.is_valid(&document));
@@ -229,7 +229,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
 
     #[test]
-    fn any_snapshot_makes_a_valid_document(services in vec(any_service(), 0..5), taken in any::<f64>()) {
+    fn every_snapshot_makes_a_valid_document(services in vec(any_service(), 0..5), taken in any::<f64>()) {
         let mut snapshot = snapshot(services);
         snapshot.taken = taken;
         for (number, view) in snapshot.services.iter_mut().enumerate() {

@@ -36,7 +36,7 @@ async fn forbidden_unless_enabled() {
 }
 
 #[tokio::test]
-async fn success_and_findings_are_told() {
+async fn success_and_errors_are_reported() {
     let reloads = Arc::new(AtomicUsize::new(0));
     let server = Server::start(reloadable(Reloader::new(move || {
         let is_first = reloads.fetch_add(1, Ordering::SeqCst) == 0;

@@ -1,4 +1,4 @@
-//! How scrapes share renderings.
+//! Scrapes share renderings.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
@@ -9,7 +9,7 @@ use upkeep_exporter::store::Snapshot;
 use crate::client::{Server, state, within};
 use crate::snapshots::{NOW, every_status, snapshot};
 
-/// A source that counts its calls, tells the number as the time, and waits at a gate.
+/// A source that counts its calls, uses the count as the time, and waits until a call is allowed.
 struct Source {
     calls: AtomicU64,
     allowed: Mutex<u64>,
@@ -52,7 +52,7 @@ impl Source {
 }
 
 #[tokio::test]
-async fn scrapes_that_wait_share_one_rendering_that_began_after_them() {
+async fn waiting_scrapes_share_a_rendering_that_began_after_them() {
     let source = Source::new();
     let called = Arc::clone(&source);
     let server = Arc::new(Server::start(state(move || called.call())).await);
@@ -83,13 +83,13 @@ async fn scrapes_that_wait_share_one_rendering_that_began_after_them() {
             assert!(!reply.text().contains(&expected(1.0)), "older than the scrape");
         }
     }
-    // One for all that arrived in time, and few for stragglers.
+    // One per variant for all that arrived in time, and a few for stragglers.
     let calls = source.calls.load(Ordering::SeqCst);
     assert!((2..10).contains(&calls), "{calls} renderings of 61 scrapes");
 }
 
 #[tokio::test]
-async fn a_panic_while_rendering_fails_its_scrapes_and_no_others() {
+async fn a_panic_while_rendering_fails_only_the_waiting_scrapes() {
     let calls = AtomicU64::new(0);
     let server = Server::start(state(move || match calls.fetch_add(1, Ordering::SeqCst) {
         0 => panic!("on purpose"),

@@ -1,4 +1,4 @@
-//! The end of the server.
+//! The shutdown of the server.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use crate::client::{Reply, Server, read_to_end, state, within};
 use crate::snapshots::{every_status, many};
 
 #[tokio::test]
-async fn idle_connections_do_not_delay_the_end() {
+async fn idle_connections_do_not_delay_the_shutdown() {
     let mut server = Server::start(state(every_status)).await;
     let silent = server.connect().await;
     let mut slow = server.connect().await;
@@ -35,7 +35,7 @@ async fn idle_connections_do_not_delay_the_end() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_answer_under_way_arrives() {
+async fn a_response_in_progress_is_completed() {
     let (sender, receiver) = std::sync::mpsc::channel::<()>();
     let receiver = std::sync::Mutex::new(receiver);
     let (begun, begins) = tokio::sync::mpsc::unbounded_channel();
@@ -53,7 +53,7 @@ async fn an_answer_under_way_arrives() {
         .unwrap();
     within(begins.recv()).await.unwrap();
     drop(server.stop.take());
-    // No connection is accepted any more, so the server knows of its end.
+    // The server accepts no more connections, so it is shutting down.
     within(async { while TcpStream::connect(server.address).await.is_ok() {} }).await;
     drop(sender);
     let bytes = read_to_end(&mut stream).await;
@@ -62,7 +62,7 @@ async fn an_answer_under_way_arrives() {
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_read_cannot_hold_it_up() {
+async fn a_client_that_does_not_read_does_not_delay_the_shutdown() {
     let mut server = Server::start(state(|| many(2000))).await;
     let mut stream = server.connect().await;
     stream

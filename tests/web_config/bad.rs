@@ -1,5 +1,5 @@
-//! One small faulty file a rule, with the exact errors beside it (`UPDATE=1` writes them anew: read the difference). They
-//! may name `good.crt`, `good.key` and `other.key`, which exist here only. And good files are good.
+//! One small faulty file per rule, next to its exact errors. `UPDATE=1` rewrites the errors: review the diff. The files may
+//! reference `good.crt`, `good.key` and `other.key`, which exist only in this test. Also tests valid files.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,7 +15,7 @@ fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bad-web-config")
 }
 
-/// The names of the files with this extension, without it.
+/// The names of the files with this extension, without the extension.
 fn names(extension: &str) -> BTreeSet<String> {
     let files = fs::read_dir(directory())
         .unwrap()
@@ -27,7 +27,7 @@ fn names(extension: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_faulty_file_is_told_exactly_what_is_wrong() {
+fn every_faulty_file_has_the_expected_errors() {
     let is_update = std::env::var_os("UPDATE").is_some();
     let (good, other) = (self_signed(&["localhost"]), self_signed(&["localhost"]));
     let read = |path: &Path| match path.to_str().unwrap() {
@@ -55,19 +55,19 @@ fn every_faulty_file_is_told_exactly_what_is_wrong() {
     }
     assert!(
         wrong.is_empty(),
-        "{}\nUPDATE=1 takes over what was found",
+        "{}\nUPDATE=1 accepts the found errors",
         wrong.join("\n")
     );
 }
 
 #[test]
-fn no_message_is_without_its_file_and_no_file_without_its_message() {
+fn every_file_has_its_errors_and_every_error_its_file() {
     assert_eq!(names("yml"), names("txt"));
     assert!(names("yml").len() >= 25);
 }
 
 #[test]
-fn a_bad_file_is_told_by_every_way_to_start_and_to_check() {
+fn every_command_reports_a_faulty_file() {
     let file = directory().join("several.yml");
     let file = file.to_str().unwrap();
     let good = concat!(env!("CARGO_MANIFEST_DIR"), "/config/default.yml");
@@ -87,12 +87,12 @@ fn a_bad_file_is_told_by_every_way_to_start_and_to_check() {
             said.contains("several.yml:3:3: tls_server_config.keyfile: unknown key"),
             "{arguments:?}: {said}"
         );
-        assert!(!said.contains("hunter2"), "a secret is told: {said}");
+        assert!(!said.contains("hunter2"), "a secret is shown: {said}");
     }
 }
 
 #[test]
-fn a_good_file_is_told_by_what_it_makes() {
+fn check_config_summarizes_a_valid_file() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("web.yml");
     fs::write(
@@ -111,7 +111,7 @@ fn a_good_file_is_told_by_what_it_makes() {
 }
 
 #[test]
-fn the_documented_file_is_good() {
+fn the_documented_file_is_valid() {
     let page = include_str!("../../docs/WEB.md");
     let (_, example) = page.split_once("```yaml\n").unwrap();
     let (example, _) = example.split_once("```").unwrap();
@@ -126,7 +126,7 @@ fn the_documented_file_is_good() {
         parse_bytes(example.as_bytes(), "WEB.md", &files).unwrap_or_else(|error| panic!("{error}"));
     assert!(settings.tls.is_some() && settings.rate_limit.is_some());
     assert_eq!((settings.users.len(), settings.http.headers.len()), (1, 5));
-    // Every key there is stands in the page.
+    // The page has every key.
     for key in [
         "cert:",
         "key:",

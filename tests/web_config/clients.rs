@@ -22,7 +22,7 @@ async fn start(keys: &str) -> Guarded {
     guarded
 }
 
-/// Whether a client with this certificate gets the metrics, by each version of TLS and HTTP alike.
+/// Reports whether a client with this certificate gets the metrics, in every version of TLS and HTTP.
 fn is_served(guarded: &Guarded, name: Option<&str>) -> bool {
     let served = ["1.2", "1.3"].map(|version| {
         let (certificate, key) = (
@@ -43,8 +43,8 @@ fn is_served(guarded: &Guarded, name: Option<&str>) -> bool {
 }
 
 #[tokio::test]
-async fn each_type_of_client_authentication_lets_in_whom_it_should() {
-    let everybody = [
+async fn every_type_of_client_authentication_admits_the_right_clients() {
+    let clients = [
         None,
         Some("good"),
         Some("other"),
@@ -52,7 +52,7 @@ async fn each_type_of_client_authentication_lets_in_whom_it_should() {
         Some("foreign"),
         Some("own"),
     ];
-    for (keys, let_in) in [
+    for (keys, admitted) in [
         ("", [true, true, true, true, true, true]),
         (
             "client_auth_type: NoClientCert",
@@ -76,14 +76,14 @@ async fn each_type_of_client_authentication_lets_in_whom_it_should() {
         ),
     ] {
         let guarded = start(&format!("  {keys}\n")).await;
-        for (client, let_in) in everybody.into_iter().zip(let_in) {
-            assert_eq!(is_served(&guarded, client), let_in, "{keys}: {client:?}");
+        for (client, admitted) in clients.into_iter().zip(admitted) {
+            assert_eq!(is_served(&guarded, client), admitted, "{keys}: {client:?}");
         }
     }
 }
 
 #[tokio::test]
-async fn clients_have_to_bear_one_of_the_allowed_names() {
+async fn clients_must_have_one_of_the_allowed_names() {
     for (names, good) in [
         ("[prometheus.example.org]", true),
         ("[somebody.example.org, 192.0.2.7]", true),
@@ -99,7 +99,7 @@ async fn clients_have_to_bear_one_of_the_allowed_names() {
             assert!(!is_served(&guarded, refused), "{names}: {refused:?}");
         }
     }
-    // The names count for certificates of any authority too.
+    // The names are checked even without an authority.
     let guarded =
         start("  client_auth_type: RequireAnyClientCert\n  client_allowed_sans: [prometheus.example.org]\n")
             .await;

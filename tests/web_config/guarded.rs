@@ -1,4 +1,4 @@
-//! An exporter with a web configuration, and curl to ask it.
+//! An exporter with a web configuration, and curl to query it.
 
 use std::fs;
 use std::io::Write;
@@ -23,10 +23,10 @@ use tokio_rustls::client::TlsStream;
 use crate::common::servers::{Server, eventually, free_port, tool};
 use crate::common::targets::tls::{Authority, Identity};
 
-/// How long anything may take on a busy machine.
+/// A timeout for a busy machine.
 pub const LONG: Duration = Duration::from_secs(20);
 
-/// The exporter has nothing to watch but a port that is closed.
+/// The exporter watches only a closed port.
 const CONFIG: &str = "services: [{key: a, checks: [{kind: tcp, address: '127.0.0.1:1'}]}]\n";
 
 /// The beginning of a web configuration with TLS.
@@ -40,7 +40,7 @@ pub struct Guarded {
     server: Option<Server>,
 }
 
-/// What curl got.
+/// The response that curl got.
 #[derive(Debug)]
 pub struct Answer {
     /// curl's own exit code.
@@ -93,7 +93,7 @@ impl Guarded {
         guarded
     }
 
-    /// A prepared one that serves.
+    /// Prepares a folder and starts the exporter.
     pub async fn start(web_config: &str) -> Self {
         let mut guarded = Self::prepare(web_config);
         guarded.launch().await;
@@ -119,7 +119,7 @@ impl Guarded {
     }
 
     pub fn write(&self, name: &str, text: &str) {
-        // As people should: replaced as a whole.
+        // Replaced atomically.
         let next = self.path("next");
         fs::write(&next, text).unwrap();
         fs::set_permissions(&next, fs::Permissions::from_mode(0o600)).unwrap();
@@ -135,7 +135,7 @@ impl Guarded {
         self.server.as_ref().unwrap().log()
     }
 
-    /// Ends the exporter; panics when that takes longer than `limit`.
+    /// Stops the exporter. Panics if that takes longer than `limit`.
     pub fn terminate(&mut self, limit: Duration) {
         self.server.as_mut().unwrap().terminate(limit);
     }
@@ -144,7 +144,7 @@ impl Guarded {
         self.server.as_ref().unwrap().pid()
     }
 
-    /// Asks for a path over HTTPS.
+    /// Requests a path over HTTPS.
     pub fn https(&self, path: &str, arguments: &[&str]) -> Answer {
         let ca = self.path("ca.crt");
         let mut all = vec!["-4", "--cacert", ca.to_str().unwrap()];
@@ -156,7 +156,7 @@ impl Guarded {
         )
     }
 
-    /// Asks for a path over plain HTTP.
+    /// Requests a path over plain HTTP.
     pub fn http(&self, path: &str, arguments: &[&str]) -> Answer {
         curl(
             &format!("http://localhost:{}{path}", self.port),
@@ -169,7 +169,7 @@ impl Guarded {
 pub type Sender = http2::SendRequest<Full<Bytes>>;
 pub type Connection = http2::Connection<TokioIo<TlsStream<TcpStream>>, Full<Bytes>, TokioExecutor>;
 
-/// A connection of hyper's client over TLS and HTTP/2, for what curl does not do.
+/// A connection of hyper's client over TLS and HTTP/2, for what curl can't do.
 pub async fn http2_client(guarded: &Guarded, builder: http2::Builder<TokioExecutor>) -> (Sender, Connection) {
     let mut roots = RootCertStore::empty();
     let authority = CertificateDer::from_pem_slice(guarded.authority.pem().as_bytes()).unwrap();

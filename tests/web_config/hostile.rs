@@ -1,4 +1,4 @@
-//! Clients that do not finish their handshakes, do not read their answers, or try passwords.
+//! Clients that do not finish their handshakes, do not read their responses, or guess passwords.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -23,7 +23,7 @@ fn resident_kilobytes(guarded: &Guarded) -> u64 {
 }
 
 #[tokio::test]
-async fn a_handshake_that_does_not_end_is_given_up() {
+async fn an_unfinished_handshake_times_out() {
     let guarded = Guarded::start(TLS).await;
     let begun = Instant::now();
     let mut streams: Vec<_> = [&[][..], HALF_A_HELLO]
@@ -51,7 +51,7 @@ async fn a_handshake_that_does_not_end_is_given_up() {
 }
 
 #[tokio::test]
-async fn scrapes_are_served_beside_a_flood_of_handshakes() {
+async fn scrapes_are_served_during_a_flood_of_handshakes() {
     let guarded = Guarded::start(TLS).await;
     let is_over = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -83,8 +83,8 @@ async fn scrapes_are_served_beside_a_flood_of_handshakes() {
     assert!(descriptors < 600, "{descriptors} descriptors");
 }
 
-/// A client over HTTP/2 that asks `count` times for the metrics and takes one byte of each answer.
-async fn asks_and_does_not_read(guarded: &Guarded, count: usize) -> impl Drop + use<> {
+/// An HTTP/2 client that requests the metrics `count` times and does not read the responses.
+async fn request_without_reading(guarded: &Guarded, count: usize) -> impl Drop + use<> {
     struct Held(tokio::task::JoinSet<()>);
     impl Drop for Held {
         fn drop(&mut self) {
@@ -102,7 +102,7 @@ async fn asks_and_does_not_read(guarded: &Guarded, count: usize) -> impl Drop + 
             let request = Request::get("https://localhost/metrics")
                 .body(Full::default())
                 .unwrap();
-            // The answer is held with its body unread.
+            // The response is held with its body unread.
             let _answer = sender.send_request(request).await;
             std::future::pending().await
         });
@@ -111,14 +111,14 @@ async fn asks_and_does_not_read(guarded: &Guarded, count: usize) -> impl Drop + 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn clients_over_http2_that_do_not_read_do_not_stop_a_scrape() {
+async fn http2_clients_that_do_not_read_do_not_block_a_scrape() {
     let guarded = Guarded::start(TLS).await;
     assert_eq!(guarded.https("/metrics", &["--http2"]).status, 200);
     let before = resident_kilobytes(&guarded);
     let mut held = Vec::new();
     for _ in 0..100 {
-        // More than a connection may have under way at once.
-        held.push(asks_and_does_not_read(&guarded, 40).await);
+        // More than a connection may have in progress.
+        held.push(request_without_reading(&guarded, 40).await);
     }
     for _ in 0..5 {
         let begun = Instant::now();
@@ -129,7 +129,7 @@ async fn clients_over_http2_that_do_not_read_do_not_stop_a_scrape() {
     let grown = resident_kilobytes(&guarded).saturating_sub(before);
 
     assert!(grown < 40_000, "{grown} kB");
-    // All of it ends with the connections.
+    // The memory is freed with the connections.
     drop(held);
     let sockets = || {
         std::fs::read_dir(format!("/proc/{}/fd", guarded.pid()))
@@ -143,7 +143,7 @@ async fn clients_over_http2_that_do_not_read_do_not_stop_a_scrape() {
 }
 
 #[tokio::test]
-async fn handshakes_and_idle_connections_do_not_delay_the_end() {
+async fn handshakes_and_idle_connections_do_not_delay_the_shutdown() {
     let mut guarded = Guarded::start(TLS).await;
     let mut silent = TcpStream::connect(("127.0.0.1", guarded.port)).unwrap();
     silent.write_all(HALF_A_HELLO).unwrap();
@@ -159,14 +159,14 @@ async fn handshakes_and_idle_connections_do_not_delay_the_end() {
     drop(connection.await.unwrap());
 }
 
-/// One attempt from a loopback address of its own.
+/// One login attempt from a loopback address.
 fn attempt(guarded: &Guarded, from: &str, number: usize) -> Answer {
     let credentials = format!("alice:{number}");
     guarded.http("/metrics", &["--interface", from, "-u", &credentials])
 }
 
 #[tokio::test]
-async fn who_tries_passwords_is_stopped_and_others_are_not_delayed() {
+async fn guessing_passwords_is_blocked_and_delays_no_other_client() {
     let guarded = Guarded::start(&format!(
         "basic_auth_users:\n  alice: {}\n  prometheus: {}\n",
         hash("wonderland", 11),
@@ -194,7 +194,7 @@ async fn who_tries_passwords_is_stopped_and_others_are_not_delayed() {
             .map(|address| {
                 let guarded = &guarded;
                 scope.spawn(move || {
-                    // Two addresses try, by two threads each.
+                    // Two addresses guess, with two threads each.
                     let from = format!("127.0.0.{}", 2 + address % 2);
                     (0..40)
                         .map(|number| attempt(guarded, &from, 100 * address + number).status)
@@ -202,7 +202,7 @@ async fn who_tries_passwords_is_stopped_and_others_are_not_delayed() {
                 })
             })
             .collect();
-        // Known clients are served at once meanwhile, from an attacker's address too where they were known there before.
+        // Meanwhile known clients are served at once, even from the address of an attacker if they logged in there before.
         for _ in 0..10 {
             let took = scrape();
             assert!(took < Duration::from_secs(2), "{took:?}");
@@ -215,7 +215,7 @@ async fn who_tries_passwords_is_stopped_and_others_are_not_delayed() {
             }
         }
     });
-    // Ten at once for each of the two addresses, and one more each six seconds.
+    // Ten at once for each of the two addresses, and one more every six seconds.
     let (tried, came_back) = (statuses[&401], begun.elapsed().as_secs() / 6 + 1);
     assert!((20..=20 + 2 * came_back).contains(&tried), "{statuses:?}");
     assert_eq!(
@@ -223,13 +223,13 @@ async fn who_tries_passwords_is_stopped_and_others_are_not_delayed() {
         [401, 429],
         "{statuses:?}"
     );
-    // An attempt may have come back meanwhile, but no more than a few.
+    // A few attempts may have become available meanwhile.
     let refused = (0..20)
         .map(|_| guarded.http("/metrics", &["--interface", "127.0.0.2", "-u", "alice:x"]))
         .find(|answer| answer.status == 429)
         .unwrap();
     assert!(refused.head.contains("retry-after: "), "{refused:?}");
-    // That somebody else has logged in as prometheus lets nobody compare a password who has no attempts left.
+    // A blocked address can't test the password of a user who has logged in elsewhere.
     eventually("an address without attempts for a second", LONG, || async {
         let refused = attempt(&guarded, "127.0.0.3", 0);
         let has_time = refused.head.lines().all(|line| line != "retry-after: 1");
@@ -254,16 +254,16 @@ async fn who_tries_passwords_is_stopped_and_others_are_not_delayed() {
     assert_eq!((counted("rate_limit"), counted("busy")), (0, 0));
     let grown = resident_kilobytes(&guarded).saturating_sub(before);
     assert!(grown < 20_000, "{grown} kB");
-    // Another address is free to log in.
+    // Another address can log in.
     let other = guarded.http(
         "/metrics",
         &["--interface", "127.0.0.9", "-u", "alice:wonderland"],
     );
     assert_eq!(other.status, 200, "{other:?}");
-    // It is logged, but an attacker does not fill the log; a known client is not in it.
+    // The log has one line about the attackers, and none about known clients.
     let log = guarded.log();
     assert_eq!(
-        log.matches("refused a wrong user or password").count(),
+        log.matches("login failed: wrong user or password").count(),
         1,
         "{log}"
     );

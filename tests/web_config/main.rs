@@ -1,4 +1,5 @@
-//! The web configuration file and the listeners beside TCP: real clients (curl, openssl, Prometheus) against the binary.
+//! Tests of the web configuration file and of listeners other than TCP: real clients (curl, openssl, Prometheus) against the
+//! binary.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod bad;

@@ -8,7 +8,7 @@ use crate::guarded::{Guarded, LONG, TLS, hash};
 
 const GAUGE: &str = "upkeep_web_config_last_reload_successful";
 
-/// Waits until the metrics say so; `flags` are what it takes to get them.
+/// Waits until the gauge has this value; `flags` are the options of curl.
 async fn gauge_becomes(guarded: &Guarded, flags: &[&str], value: u8) {
     let line = format!("\n{GAUGE} {value}\n");
     eventually(&format!("{line}\n{}", guarded.log()), LONG, || async {
@@ -26,7 +26,7 @@ async fn a_rotated_certificate_is_shown_to_the_next_connection() {
     let guarded = Guarded::start(TLS).await;
     let next = crate::common::targets::tls::Authority::new("the next authority");
     assert_eq!(guarded.https("/metrics", &[]).status, 200);
-    // One after the other: between the two they do not belong together.
+    // The files are replaced one after the other, so for a moment they do not match.
     guarded.write_identity("server", &next.issue(&["localhost"], 2099));
     guarded.write("ca.crt", &next.pem());
     eventually("the next certificate", LONG, || async {
@@ -38,38 +38,38 @@ async fn a_rotated_certificate_is_shown_to_the_next_connection() {
 }
 
 #[tokio::test]
-async fn a_broken_file_keeps_the_last_good_one_in_use_and_is_told_once() {
+async fn after_an_error_the_last_valid_file_stays_in_use_and_one_error_is_logged() {
     let guarded = Guarded::start(TLS).await;
     guarded.write("server.crt", "no certificate");
     gauge_becomes(&guarded, &[], 0).await;
     tokio::time::sleep(std::time::Duration::from_secs(3)).await;
     assert_eq!(guarded.https("/metrics", &[]).status, 200);
     let log = guarded.log();
-    let told = log.lines().filter(|line| line.contains("level=error")).count();
-    assert_eq!(told, 1, "{log}");
+    let errors = log.lines().filter(|line| line.contains("level=error")).count();
+    assert_eq!(errors, 1, "{log}");
     assert!(
         log.contains("tls_server_config.cert_file: ") && log.contains("holds no certificate"),
         "{log}"
     );
-    // Mended, though web.yml itself is as it was.
+    // Fixed, although web.yml itself did not change.
     guarded.write_identity("server", &guarded.authority.issue(&["localhost"], 2099));
     gauge_becomes(&guarded, &[], 1).await;
 }
 
 #[tokio::test]
-async fn a_user_that_is_taken_out_is_out_and_protection_stays() {
+async fn removed_users_are_refused_and_protection_stays() {
     let (alice, bob) = (hash("wonderland", 4), hash("builder", 4));
     let both = format!("{TLS}basic_auth_users:\n  alice: {alice}\n  bob: {bob}\n");
     let guarded = Guarded::start(&both).await;
     let status = |user: &str| guarded.https("/-/healthy", &["-u", user]).status;
     assert_eq!((status("alice:wonderland"), status("bob:builder")), (200, 200));
     guarded.write("web.yml", &format!("{TLS}basic_auth_users:\n  alice: {alice}\n"));
-    eventually("bob is out", LONG, || async {
+    eventually("bob is refused", LONG, || async {
         (status("bob:builder") == 401).then_some(())
     })
     .await;
     assert_eq!(status("alice:wonderland"), 200);
-    // Cut off, as by a full disk.
+    // Truncated, as by a full disk.
     for text in ["", TLS, "basic_auth_users:\n"] {
         guarded.write("web.yml", text);
         gauge_becomes(&guarded, &["-u", "alice:wonderland"], 0).await;
@@ -79,13 +79,13 @@ async fn a_user_that_is_taken_out_is_out_and_protection_stays() {
     }
     let log = guarded.log();
     assert!(
-        log.contains("basic_auth_users is gone: restart the exporter to serve everybody"),
+        log.contains("basic_auth_users was removed: restart the exporter to serve without users"),
         "{log}"
     );
 }
 
 #[tokio::test]
-async fn clients_without_a_certificate_are_not_let_in_by_a_file_that_is_cut_off() {
+async fn a_truncated_file_does_not_admit_clients_without_a_certificate() {
     let strict = format!(
         "{TLS}  client_ca_file: ca.crt\n  client_auth_type: RequireAndVerifyClientCert\n  client_allowed_sans: [prometheus.example.org]\n"
     );
@@ -112,7 +112,7 @@ async fn clients_without_a_certificate_are_not_let_in_by_a_file_that_is_cut_off(
         guarded.write("web.yml", &text);
         gauge_becomes(&guarded, &client, 0).await;
         assert_ne!(guarded.https("/-/healthy", &[]).exit, 0, "{text}");
-        let message = format!("tls_server_config.{key} demands less of clients");
+        let message = format!("tls_server_config.{key} requires less of clients");
         assert!(guarded.log().contains(&message), "{}", guarded.log());
         guarded.write("web.yml", &strict);
         gauge_becomes(&guarded, &client, 1).await;
@@ -120,7 +120,7 @@ async fn clients_without_a_certificate_are_not_let_in_by_a_file_that_is_cut_off(
 }
 
 #[tokio::test]
-async fn links_to_another_folder_are_followed() {
+async fn symbolic_links_are_followed() {
     // As Kubernetes mounts secrets.
     let mut guarded = Guarded::prepare(TLS);
     let set = |guarded: &Guarded, name: &str| {
@@ -140,8 +140,11 @@ async fn links_to_another_folder_are_followed() {
     guarded.launch().await;
     assert_eq!(guarded.https("/metrics", &[]).status, 200);
     set(&guarded, "second");
-    eventually("the web configuration is loaded again", LONG, || async {
-        guarded.log().contains("web configuration loaded").then_some(())
+    eventually("the web configuration is reloaded", LONG, || async {
+        guarded
+            .log()
+            .contains("reloaded the web configuration")
+            .then_some(())
     })
     .await;
     assert_eq!(guarded.https("/metrics", &[]).status, 200);

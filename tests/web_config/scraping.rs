@@ -43,7 +43,7 @@ async fn prometheus_scrapes_over_tls_as_a_user_with_a_certificate() {
             .unwrap()
             .to_string()
     };
-    // Several scrapes, so that the connection is used again.
+    // Several scrapes, so that the connection is reused.
     let url =
         query("count_over_time(upkeep_build_info{job='upkeep'}[1m]) >= 4 and on() up{job='nobody'} == 0");
     eventually("scrapes", Duration::from_secs(60), || async {

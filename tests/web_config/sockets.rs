@@ -1,4 +1,4 @@
-//! Unix sockets, and sockets of systemd.
+//! Unix sockets, and sockets from systemd.
 
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -44,7 +44,7 @@ fn fails(mut command: Command) -> String {
 }
 
 #[tokio::test]
-async fn a_unix_socket_is_served_beside_a_port() {
+async fn a_unix_socket_and_a_port_are_served_together() {
     let dir = tempfile::tempdir().unwrap();
     let (socket, port) = (dir.path().join("web.sock"), free_port());
     let unix = format!("unix:{}", socket.display());
@@ -58,14 +58,14 @@ async fn a_unix_socket_is_served_beside_a_port() {
     );
     let file = fs::metadata(&socket).unwrap();
     assert!(file.file_type().is_socket() && file.mode() & 0o777 == 0o660);
-    // While it lives, nobody takes its place.
+    // Nobody can replace the socket of a running process.
     let said = fails(exporter(&[&unix]));
     assert!(
-        said.contains("another process listens there: end it, or choose another path"),
+        said.contains("another process listens there: stop it, or choose another path"),
         "{said}"
     );
     assert_eq!(ask(&socket, &dir), 200);
-    // Killed, it leaves the file behind; the next one replaces it, and removes it in the end.
+    // A killed process leaves the file behind. The next one replaces it, and removes it when it stops.
     server.kill();
     assert!(socket.exists());
     let mut server = Server::start("next", exporter(&[&unix]), dir.path());
@@ -76,13 +76,13 @@ async fn a_unix_socket_is_served_beside_a_port() {
 }
 
 #[tokio::test]
-async fn what_is_no_socket_is_left_alone() {
+async fn other_files_are_not_replaced() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("kept");
     fs::write(&file, "kept").unwrap();
     let said = fails(exporter(&[&format!("unix:{}", file.display())]));
     assert!(
-        said.contains("there is a file that is no socket: remove it, or choose another path"),
+        said.contains("a file that is not a socket exists there: remove it, or choose another path"),
         "{said}"
     );
     assert_eq!(fs::read_to_string(&file).unwrap(), "kept");
@@ -92,7 +92,7 @@ async fn what_is_no_socket_is_left_alone() {
 }
 
 #[tokio::test]
-async fn sockets_that_are_handed_over_are_served() {
+async fn sockets_from_systemd_are_served() {
     let dir = tempfile::tempdir().unwrap();
     let (socket, port) = (dir.path().join("web.sock"), free_port());
     let mut command = Command::new(tool("systemd-socket-activate", "systemd"));
@@ -101,7 +101,7 @@ async fn sockets_that_are_handed_over_are_served() {
         .arg(&socket)
         .args([EXPORTER, "--web.systemd-socket"]);
     let server = Server::start("exporter", command, dir.path());
-    // It is started by the first connection.
+    // The first connection starts the exporter.
     eventually("an answer", LONG, || async {
         (ask(&socket, &dir) == 200).then_some(())
     })
@@ -118,7 +118,7 @@ async fn sockets_that_are_handed_over_are_served() {
 }
 
 #[test]
-fn what_can_not_be_served_is_told() {
+fn unusable_sockets_are_reported() {
     let mut command = Command::new(EXPORTER);
     command.arg("--web.systemd-socket");
     let said = fails(command);
@@ -126,7 +126,7 @@ fn what_can_not_be_served_is_told() {
         said.contains("no socket was handed over: start the socket unit"),
         "{said}"
     );
-    // Of another process.
+    // The sockets of another process.
     let mut command = Command::new(EXPORTER);
     command
         .arg("--web.systemd-socket")
@@ -147,7 +147,7 @@ fn what_can_not_be_served_is_told() {
 }
 
 #[test]
-fn a_real_systemd_starts_it_by_its_socket() {
+fn a_real_systemd_starts_the_exporter_on_a_connection() {
     let machine = Machine::boot();
     let binary = machine.shared_directory().join("upkeep_exporter");
     fs::copy(EXPORTER, &binary).unwrap();

@@ -1,4 +1,4 @@
-//! Users and passwords, and a rate of requests.
+//! Users and passwords, and the rate limit.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ fn users() -> String {
 }
 
 #[tokio::test]
-async fn users_with_their_passwords_get_every_page_and_nobody_else_any() {
+async fn only_users_with_their_passwords_are_served() {
     let guarded = Guarded::start(&users()).await;
     for path in ["/metrics", "/", "/-/healthy", "/-/ready", "/-/reload", "/nowhere"] {
         for arguments in [
@@ -23,7 +23,7 @@ async fn users_with_their_passwords_get_every_page_and_nobody_else_any() {
             &["-u", "carol:wonderland"],
             &["-H", "Authorization: Bearer wonderland"],
         ] {
-            // Ten wrong passwords are borne at once, and some of these requests bear none.
+            // Ten wrong passwords are allowed at once, so they are tried on one path only.
             if path != "/metrics" && arguments.first() == Some(&"-u") {
                 continue;
             }
@@ -45,7 +45,7 @@ async fn users_with_their_passwords_get_every_page_and_nobody_else_any() {
 }
 
 #[tokio::test]
-async fn tls_and_http2_change_nothing_about_users() {
+async fn users_work_over_tls_and_http2() {
     let guarded = Guarded::start(&format!("{TLS}{}", users())).await;
     assert_eq!(guarded.https("/metrics", &["--http2"]).status, 401);
     assert_eq!(guarded.https("/metrics", &["--http2", "-u", "bob:x"]).status, 401);
@@ -54,13 +54,13 @@ async fn tls_and_http2_change_nothing_about_users() {
 }
 
 #[tokio::test]
-async fn a_right_password_is_slow_once() {
+async fn a_correct_password_is_slow_only_once() {
     let guarded = Guarded::start(&format!(
         "basic_auth_users: {{alice: {}}}",
         hash("wonderland", 13)
     ))
     .await;
-    let ask = || {
+    let request = || {
         let begun = Instant::now();
         assert_eq!(
             guarded.http("/-/healthy", &["-u", "alice:wonderland"]).status,
@@ -68,8 +68,8 @@ async fn a_right_password_is_slow_once() {
         );
         begun.elapsed()
     };
-    let first = ask();
-    let others = (0..5).map(|_| ask()).max().unwrap();
+    let first = request();
+    let others = (0..5).map(|_| request()).max().unwrap();
     assert!(
         first > Duration::from_millis(150) && others < first / 2,
         "{first:?} {others:?}"
@@ -83,7 +83,7 @@ async fn an_unknown_user_takes_as_long_as_a_known_one() {
         hash("wonderland", 12)
     ))
     .await;
-    let ask = |user: &str| {
+    let request = |user: &str| {
         let begun = Instant::now();
         assert_eq!(
             guarded.http("/-/healthy", &["-u", &format!("{user}:x")]).status,
@@ -91,9 +91,9 @@ async fn an_unknown_user_takes_as_long_as_a_known_one() {
         );
         begun.elapsed()
     };
-    // The least of several: everything else on this machine only adds.
-    let known = (0..4).map(|_| ask("alice")).min().unwrap();
-    let unknown = (0..4).map(|_| ask("nobody")).min().unwrap();
+    // The minimum of several, since other load only adds time.
+    let known = (0..4).map(|_| request("alice")).min().unwrap();
+    let unknown = (0..4).map(|_| request("nobody")).min().unwrap();
     assert!(
         unknown > known / 2 && known > unknown / 2,
         "{known:?} {unknown:?}"

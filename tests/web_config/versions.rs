@@ -11,7 +11,7 @@ use hyper_util::rt::TokioExecutor;
 use crate::common::servers::tool;
 use crate::guarded::{Guarded, TLS, http2_client};
 
-/// What openssl's client says of a handshake; `None` where there was none.
+/// Returns the output of openssl's client about a handshake; `None` if it failed.
 fn handshake(guarded: &Guarded, arguments: &[&str]) -> Option<String> {
     let output = Command::new(tool("openssl", "openssl"))
         .args(["s_client", "-brief", "-connect"])
@@ -27,7 +27,7 @@ fn handshake(guarded: &Guarded, arguments: &[&str]) -> Option<String> {
 }
 
 #[tokio::test]
-async fn tls_12_and_13_and_http_1_and_2_are_spoken() {
+async fn tls_12_and_13_and_http_1_and_2_are_supported() {
     let guarded = Guarded::start(TLS).await;
     for (arguments, version) in [
         (&["--http1.1", "--tls-max", "1.2"][..], "1.1"),
@@ -59,9 +59,9 @@ async fn tls_12_and_13_and_http_1_and_2_are_spoken() {
     }
 }
 
-/// curl 7.88 does not bear an answer that comes while it sends, so hyper's client asks.
+/// curl 7.88 can't handle a response while it sends, so this uses hyper's client.
 #[tokio::test]
-async fn a_request_over_http2_is_answered_before_its_body_was_sent() {
+async fn an_http2_request_is_answered_before_its_body_is_sent() {
     let guarded = Guarded::start(TLS).await;
     let (mut sender, connection) = http2_client(&guarded, http2::Builder::new(TokioExecutor::new())).await;
     let connection = tokio::spawn(connection);
@@ -78,16 +78,16 @@ async fn a_request_over_http2_is_answered_before_its_body_was_sent() {
 }
 
 #[tokio::test]
-async fn plain_http_to_a_port_of_https_is_told_so() {
+async fn plain_http_on_an_https_port_gets_an_error_response() {
     let guarded = Guarded::start(TLS).await;
     let answer = guarded.http("/metrics", &[]);
     assert_eq!((answer.exit, answer.status), (0, 400), "{answer:?}");
-    assert!(answer.body.contains("this port speaks HTTPS"), "{answer:?}");
+    assert!(answer.body.contains("this port requires HTTPS"), "{answer:?}");
     assert!(guarded.log().contains("metrics=https://"), "{}", guarded.log());
 }
 
 #[tokio::test]
-async fn http2_can_be_switched_off() {
+async fn http2_can_be_disabled() {
     let guarded = Guarded::start(&format!("{TLS}http_server_config: {{http2: false}}\n")).await;
     let answer = guarded.https("/metrics", &["--http2"]);
     assert_eq!(
@@ -98,7 +98,7 @@ async fn http2_can_be_switched_off() {
 }
 
 #[tokio::test]
-async fn versions_can_be_narrowed() {
+async fn versions_can_be_restricted() {
     for (key, good, bad) in [
         ("min_version: TLS13", "-tls1_3", "-tls1_2"),
         ("max_version: TLS12", "-tls1_2", "-tls1_3"),
@@ -110,7 +110,7 @@ async fn versions_can_be_narrowed() {
 }
 
 #[tokio::test]
-async fn cipher_suites_and_curves_can_be_narrowed() {
+async fn cipher_suites_and_curves_can_be_restricted() {
     let suite = "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384";
     let guarded = Guarded::start(&format!(
         "{TLS}  cipher_suites: [{suite}, TLS_AES_256_GCM_SHA384]\n  curve_preferences: [CurveP384]\n"
@@ -133,7 +133,7 @@ async fn cipher_suites_and_curves_can_be_narrowed() {
 }
 
 #[tokio::test]
-async fn the_server_chooses_the_suite_unless_it_is_told_not_to() {
+async fn the_server_chooses_the_suite_by_default() {
     let both = "[TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384]";
     let asked = [
         "-tls1_2",
@@ -154,7 +154,7 @@ async fn the_server_chooses_the_suite_unless_it_is_told_not_to() {
 }
 
 #[tokio::test]
-async fn every_response_bears_the_header_fields() {
+async fn every_response_has_the_header_fields() {
     let guarded = Guarded::start(
         "http_server_config:\n  headers:\n    Content-Security-Policy: default-src 'self'\n    X-Frame-Options: \
          sameorigin\n    X-Content-Type-Options: nosniff\n    X-XSS-Protection: ''\n    Strict-Transport-Security: \

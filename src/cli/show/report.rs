@@ -128,7 +128,7 @@ impl Document {
         }
         Self {
             generated_at,
-            status: worst(services.iter().map(|service| service.status)),
+            status: Status::worst(services.iter().map(|service| service.status)),
             services,
             summary: Summary { all, groups },
         }
@@ -161,7 +161,7 @@ impl ServiceRow {
             .iter()
             .filter(|check| check.status != Status::Up)
             .collect();
-        bad.sort_by_key(|check| std::cmp::Reverse(weight(check.status)));
+        bad.sort_by_key(|check| check.status.rank());
         bad
     }
 }
@@ -186,22 +186,6 @@ impl Counts {
             Status::Unknown => self.unknown,
         }
     }
-}
-
-/// As for the checks of a service: down before degraded before unknown before up.
-const fn weight(status: Status) -> u8 {
-    match status {
-        Status::Up => 0,
-        Status::Unknown => 1,
-        Status::Degraded => 2,
-        Status::Down => 3,
-    }
-}
-
-fn worst(statuses: impl Iterator<Item = Status>) -> Status {
-    statuses
-        .max_by_key(|status| weight(*status))
-        .unwrap_or(Status::Unknown)
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]

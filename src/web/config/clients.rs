@@ -1,4 +1,4 @@
-//! Which clients may connect: how their certificates are verified, and which names these have to bear.
+//! Verification of client certificates: their issuer, and their names.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -18,18 +18,18 @@ use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 use crate::config::place::{Invalid, Place};
 use crate::config::suggest;
 
-/// What is asked of clients, by Go's names (<https://pkg.go.dev/crypto/tls#ClientAuthType>).
+/// The type of client authentication, with Go's names (<https://pkg.go.dev/crypto/tls#ClientAuthType>).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ClientAuth {
-    /// Nothing.
+    /// Requests no certificate.
     None,
-    /// A certificate of any kind, or none.
+    /// Requests any certificate, but does not require one.
     Request,
-    /// A certificate of any kind.
+    /// Requires any certificate.
     RequireAny,
-    /// A certificate of the authorities, or none.
+    /// Requests a certificate issued by a configured authority, but does not require one.
     VerifyIfGiven,
-    /// A certificate of the authorities.
+    /// Requires a certificate issued by a configured authority.
     RequireAndVerify,
 }
 
@@ -37,22 +37,22 @@ const NAMES: [(&str, ClientAuth); 6] = [
     ("NoClientCert", ClientAuth::None),
     ("RequestClientCert", ClientAuth::Request),
     ("RequireAnyClientCert", ClientAuth::RequireAny),
-    // The toolkit's former name of it.
+    // The toolkit's former name.
     ("RequireClientCert", ClientAuth::RequireAny),
     ("VerifyClientCertIfGiven", ClientAuth::VerifyIfGiven),
     ("RequireAndVerifyClientCert", ClientAuth::RequireAndVerify),
 ];
 
 impl ClientAuth {
-    /// The value of `client_auth_type`.
-    pub fn read(place: &Place<'_>, text: Option<&str>) -> Result<Self, Invalid> {
+    /// Parses the value of `client_auth_type`.
+    pub fn parse(place: &Place<'_>, text: Option<&str>) -> Result<Self, Invalid> {
         match text.unwrap_or_default() {
             "" => Ok(Self::None),
             word => match NAMES.iter().find(|(name, _)| *name == word) {
                 Some((_, auth)) => Ok(*auth),
                 None => {
                     let known = NAMES.iter().map(|(name, _)| *name);
-                    let message = suggest::unknown("type of client authentication", word, known);
+                    let message = suggest::unknown("client authentication type", word, known);
                     Err(place.field("client_auth_type").error(message))
                 }
             },
@@ -64,27 +64,27 @@ impl ClientAuth {
     }
 }
 
-/// What is demanded of clients, as far as giving it up would let somebody in.
+/// What is required of clients, as far as dropping it would admit more of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::web) struct Demand {
+pub(in crate::web) struct ClientRequirements {
     is_mandatory: bool,
     is_verified: bool,
-    is_named: bool,
+    has_names: bool,
 }
 
-impl Demand {
+impl ClientRequirements {
     pub(super) fn new(auth: ClientAuth, allowed_sans: &[String]) -> Self {
         Self {
             is_mandatory: auth.is_mandatory(),
             is_verified: matches!(auth, ClientAuth::VerifyIfGiven | ClientAuth::RequireAndVerify),
-            is_named: !allowed_sans.is_empty(),
+            has_names: !allowed_sans.is_empty(),
         }
     }
 
-    /// The key that demands less in `after`, if any does.
-    pub fn given_up_in(self, after: Self) -> Option<&'static str> {
-        let weaker = self.is_mandatory && !after.is_mandatory || self.is_verified && !after.is_verified;
-        match (weaker, self.is_named && !after.is_named) {
+    /// Returns the key that requires less in `new`, if any does.
+    pub fn weakened_in(self, new: Self) -> Option<&'static str> {
+        let is_weaker = self.is_mandatory && !new.is_mandatory || self.is_verified && !new.is_verified;
+        match (is_weaker, self.has_names && !new.has_names) {
             (true, _) => Some("client_auth_type"),
             (false, true) => Some("client_allowed_sans"),
             (false, false) => None,
@@ -92,8 +92,8 @@ impl Demand {
     }
 }
 
-/// The verifier of clients; `None` where nothing is asked of them.
-pub(super) fn verifier(
+/// Builds the verifier of clients; `None` if no certificate is requested.
+pub(super) fn build_verifier(
     place: &Place<'_>,
     auth: ClientAuth,
     authorities: Option<RootCertStore>,
@@ -102,20 +102,20 @@ pub(super) fn verifier(
 ) -> Result<Option<Arc<dyn ClientCertVerifier>>, Invalid> {
     if !allowed_sans.is_empty() && !auth.is_mandatory() {
         return Err(place.field("client_allowed_sans").error(
-            "needs client_auth_type: RequireAndVerifyClientCert (or RequireAnyClientCert), for a client without a \
+            "requires client_auth_type: RequireAndVerifyClientCert (or RequireAnyClientCert), since a client without a \
              certificate has no names",
         ));
     }
     let chain = match (auth, authorities) {
         (ClientAuth::None, None) => return Ok(None),
         (ClientAuth::None, Some(_)) => {
-            return Err(
-                place.error("authorities of clients need client_auth_type: RequireAndVerifyClientCert")
-            );
+            return Err(place.error(
+                "certificate authorities of clients require client_auth_type: RequireAndVerifyClientCert",
+            ));
         }
         (ClientAuth::Request | ClientAuth::RequireAny, Some(_)) => {
             return Err(place.field("client_auth_type").error(
-                "takes any certificate, so the authorities would mean nothing: write RequireAndVerifyClientCert or \
+                "accepts any certificate, so the certificate authorities would be ignored: use RequireAndVerifyClientCert or \
                  VerifyClientCertIfGiven",
             ));
         }
@@ -123,14 +123,14 @@ pub(super) fn verifier(
         (ClientAuth::VerifyIfGiven | ClientAuth::RequireAndVerify, None) => {
             return Err(place
                 .field("client_auth_type")
-                .error("needs the authorities of the clients: add client_ca_file"));
+                .error("requires the certificate authorities of the clients: add client_ca_file"));
         }
         (ClientAuth::VerifyIfGiven | ClientAuth::RequireAndVerify, Some(roots)) => {
             let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
             Some(builder.build().map_err(|error| place.error(error))?)
         }
     };
-    Ok(Some(Arc::new(Clients {
+    Ok(Some(Arc::new(Verifier {
         is_mandatory: auth.is_mandatory(),
         chain,
         allowed_sans,
@@ -138,18 +138,18 @@ pub(super) fn verifier(
     })))
 }
 
-/// Verifies clients at the handshake.
+/// Verifies clients during the handshake.
 #[derive(Debug)]
-struct Clients {
+struct Verifier {
     is_mandatory: bool,
-    /// Verifies who issued the certificate; without it, any certificate will do.
+    /// Verifies the issuer of the certificate. Without it, any certificate is accepted.
     chain: Option<Arc<dyn ClientCertVerifier>>,
-    /// The names of which a certificate has to bear one; any where empty.
+    /// The certificate must have one of these names. Any name is accepted if empty.
     allowed_sans: Vec<String>,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
-impl ClientCertVerifier for Clients {
+impl ClientCertVerifier for Verifier {
     fn client_auth_mandatory(&self) -> bool {
         self.is_mandatory
     }
@@ -202,7 +202,7 @@ impl ClientCertVerifier for Clients {
     }
 }
 
-/// The subject alternative names that can be listed: DNS names, e-mail addresses, IP addresses and URIs (RFC 5280, section
+/// Returns the subject alternative names of the kinds that `client_allowed_sans` supports: DNS names, e-mail addresses, IP addresses and URIs (RFC 5280, section
 /// 4.2.1.6).
 fn alternative_names(certificate: &CertificateDer<'_>) -> Vec<String> {
     let Ok((_, certificate)) = X509Certificate::from_der(certificate) else {

@@ -1,16 +1,16 @@
-//! How HTTP is spoken: the version, and the header fields that every response gets.
+//! Settings of HTTP: the version, and header fields for every response.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::written::{HeaderOptions, HttpServerOptions};
+use super::options::{HeaderOptions, HttpServerOptions};
 use crate::config::place::{Invalid, Place};
 
-/// How HTTP is spoken, resolved.
+/// The settings of HTTP.
 #[derive(Clone, Debug)]
 pub struct HttpSettings {
-    /// Whether HTTP/2 is offered to clients that come over TLS.
+    /// Whether HTTP/2 is offered over TLS.
     pub http2: bool,
-    /// The header fields that every response gets.
+    /// Header fields that are set on every response.
     pub headers: HeaderMap,
 }
 
@@ -41,7 +41,7 @@ impl HeaderOptions {
     fn resolve(self, place: &Place<'_>) -> Result<HeaderMap, Invalid> {
         let mut headers = HeaderMap::new();
         let mut result = Ok(());
-        // The values that are allowed; none for any.
+        // The last column lists the allowed values; empty allows any.
         let rows: [(&'static str, Option<String>, &[&str]); 5] = [
             ("Content-Security-Policy", self.content_security_policy, &[]),
             ("X-Frame-Options", self.x_frame_options, &["deny", "sameorigin"]),
@@ -54,18 +54,21 @@ impl HeaderOptions {
             ("Strict-Transport-Security", self.strict_transport_security, &[]),
         ];
         for (name, value, allowed) in rows {
-            // The toolkit takes an empty text for none.
+            // The toolkit treats an empty text as absent.
             let Some(value) = value.filter(|value| !value.is_empty()) else {
                 continue;
             };
             let place = place.field(name);
             if !allowed.is_empty() && !allowed.contains(&value.as_str()) {
-                result = Err(place.error(format_args!("is not known: write {}", allowed.join(" or "))));
+                result = Err(place.error(format_args!(
+                    "is not a supported value: use {}",
+                    allowed.join(" or ")
+                )));
                 continue;
             }
             match (HeaderName::try_from(name), HeaderValue::try_from(value)) {
                 (Ok(name), Ok(value)) => drop(headers.insert(name, value)),
-                _ => result = Err(place.error("can't be in a header field: write one line of text")),
+                _ => result = Err(place.error("is not a valid header value: use one line of text")),
             }
         }
         result.map(|()| headers)

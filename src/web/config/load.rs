@@ -1,4 +1,4 @@
-//! From a file to the settings of the server, or to everything that is wrong with it.
+//! Loads the web configuration file. Reports all errors at once.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -6,55 +6,55 @@ use std::sync::Arc;
 
 use rustls::ServerConfig;
 
-use super::clients::Demand;
+use super::clients::ClientRequirements;
 use super::http::HttpSettings;
+use super::options::WebOptions;
 use super::pem::Files;
 use super::rate::Rate;
 use super::users::{self, PasswordHash};
-use super::written::WebOptions;
 use crate::config::place::{self, Place};
 use crate::config::stamp::Stamp;
 use crate::config::yaml::{self, Node};
 use crate::config::{ConfigError, Located, read_document, regular_file};
 
-/// The longest file, in bytes, be it the web configuration or one that it names.
+/// The largest file, in bytes: the web configuration, and each file that it references.
 pub const MAX_FILE_BYTES: usize = 4 * 1024 * 1024;
 
-/// What to write into an empty file. It is no way to switch protection off: a file that is being written is empty too.
-const EMPTY: &str = "write {} to serve without TLS and without users, or leave --web.config.file out";
+/// The advice for an empty file. An empty file must not disable protection: a file that is being written is empty too.
+const EMPTY: &str = "write {} to serve without TLS and users, or remove --web.config.file";
 
-/// How the server is reached, resolved.
+/// The settings of the web server.
 #[derive(Clone, Debug, Default)]
 pub struct WebSettings {
-    /// How TLS is done; `None` for plain HTTP.
+    /// The TLS settings; `None` for plain HTTP.
     pub tls: Option<Arc<ServerConfig>>,
-    /// What it demands of clients.
-    pub(in crate::web) clients: Demand,
-    /// How HTTP is spoken.
+    /// What TLS requires of clients.
+    pub(in crate::web) clients: ClientRequirements,
+    /// The settings of HTTP.
     pub http: HttpSettings,
-    /// Who may ask; everybody where empty.
+    /// Users and their password hashes. Empty disables authentication.
     pub users: BTreeMap<String, PasswordHash>,
-    /// How many requests are answered; any number without it.
+    /// The rate limit of all requests; `None` for no limit.
     pub rate_limit: Option<Rate>,
 }
 
-/// The files that settings come from, as they were before they were read.
+/// The files that settings are loaded from, with their stamps before they were read.
 pub(in crate::web) type Stamps = Vec<(PathBuf, Stamp)>;
 
-/// Loads a file and those that it names. This may block.
+/// Loads a file and the files that it references. May block.
 ///
 /// # Errors
-/// When a file can't be read, or anything in it is wrong: then all that is.
+/// When a file can't be read or has errors: all errors.
 pub fn load(path: &Path) -> Result<WebSettings, ConfigError> {
     load_stamped(path).0
 }
 
-/// As [`load`], with the files that this depended on, whatever came of it.
+/// Like [`load`], but also returns the files that the result depends on.
 pub(in crate::web) fn load_stamped(path: &Path) -> (Result<WebSettings, ConfigError>, Stamps) {
     let own = Stamp::of(path);
     let stamps = std::cell::RefCell::new(vec![(path.to_owned(), own)]);
     let read = |path: &Path| {
-        // Before it is read: what is written meanwhile is read again.
+        // Taken before the file is read, so that a change during the read is detected.
         stamps.borrow_mut().push((path.to_owned(), Stamp::of(path)));
         regular_file::read(path, MAX_FILE_BYTES as u64)
     };
@@ -64,25 +64,25 @@ pub(in crate::web) fn load_stamped(path: &Path) -> (Result<WebSettings, ConfigEr
             let directory = path.parent().unwrap_or(Path::new(""));
             parse_bytes(&bytes, &name, &Files::new(directory, &read))
         }
-        Err(error) => Err(whole(
+        Err(error) => Err(file_error(
             &name,
-            format!("reading the web configuration file: {error}"),
+            format!("failed to read the web configuration file: {error}"),
         )),
     };
     (result, stamps.into_inner())
 }
 
-/// Parses a web configuration; `file_name` stands in the findings. Nothing but `files` is asked for anything.
+/// Parses a web configuration. `file_name` appears in the errors. Reads other files only through `files`.
 ///
 /// # Errors
-/// All that is wrong.
+/// When it has errors: all of them.
 pub fn parse_bytes(bytes: &[u8], file_name: &str, files: &Files<'_>) -> Result<WebSettings, ConfigError> {
     let resolve = |root: &Node, place: &Place<'_>| resolve(root, place, files);
     read_document(bytes, MAX_FILE_BYTES, file_name, EMPTY, resolve).map(|(settings, _)| settings)
 }
 
-/// An error about the file as a whole.
-pub(in crate::web) fn whole(file_name: &str, message: String) -> ConfigError {
+/// Returns an error about the file as a whole.
+pub(in crate::web) fn file_error(file_name: &str, message: String) -> ConfigError {
     let error = Located {
         is_error: true,
         file: file_name.into(),
@@ -97,7 +97,7 @@ pub(in crate::web) fn whole(file_name: &str, message: String) -> ConfigError {
     }
 }
 
-/// Resolves the tree of a web configuration. What is wrong is reported; then the settings are not complete.
+/// Resolves the tree of a web configuration. Errors are reported to `place`; the settings are then incomplete.
 fn resolve(root: &Node, place: &Place<'_>, files: &Files<'_>) -> WebSettings {
     let mut settings = WebSettings::default();
     for entry in root.entries().unwrap_or_default() {
@@ -106,35 +106,35 @@ fn resolve(root: &Node, place: &Place<'_>, files: &Files<'_>) -> WebSettings {
         if is_section && is_empty {
             place
                 .field(&entry.key)
-                .error("is empty: write what belongs there, or remove the key");
+                .error("is empty: add entries, or remove it");
         }
     }
     let reading = yaml::read::<WebOptions>(root, place);
-    let Some(written) = reading.value else {
+    let Some(options) = reading.value else {
         return settings;
     };
-    if let Some(http) = written.http_server_config
+    if let Some(http) = options.http_server_config
         && let Ok(http) = http.resolve(&place.field("http_server_config"))
     {
         settings.http = http;
     }
-    if let Some(tls) = written.tls_server_config {
+    if let Some(tls) = options.tls_server_config {
         let place = place.field("tls_server_config");
-        let is_whole = !is_faulty_within(&reading.faulty, &place)
+        let is_complete = !is_faulty_within(&reading.faulty, &place)
             && root
                 .get("tls_server_config")
                 .is_some_and(|node| !node.entries().is_some_and(<[_]>::is_empty));
-        if let Ok((config, clients)) = tls.resolve(&place, settings.http.http2, is_whole, files) {
+        if let Ok((config, clients)) = tls.resolve(&place, settings.http.http2, is_complete, files) {
             settings.tls = Some(Arc::new(config));
             settings.clients = clients;
         }
     }
-    if let Some(written) = written.basic_auth_users
-        && let Ok(users) = users::resolve(written, &place.field("basic_auth_users"))
+    if let Some(hashes) = options.basic_auth_users
+        && let Ok(users) = users::resolve(hashes, &place.field("basic_auth_users"))
     {
         settings.users = users;
     }
-    if let Some(limit) = written.rate_limit
+    if let Some(limit) = options.rate_limit
         && let Ok(rate) = limit.resolve(&place.field("rate_limit"))
     {
         settings.rate_limit = rate;
@@ -142,6 +142,7 @@ fn resolve(root: &Node, place: &Place<'_>, files: &Files<'_>) -> WebSettings {
     settings
 }
 
+/// Reports whether a value within `place` could not be read.
 fn is_faulty_within(faulty: &[place::Path], place: &Place<'_>) -> bool {
     faulty.iter().any(|path| path.is_within(place.path()))
 }

@@ -1,4 +1,4 @@
-//! The versions, cipher suites and groups of TLS, by Go's names.
+//! TLS versions, cipher suites and key exchange groups, with Go's names.
 
 use rustls::crypto::SupportedKxGroup;
 use rustls::crypto::aws_lc_rs::{ALL_CIPHER_SUITES, cipher_suite, kx_group};
@@ -8,7 +8,7 @@ use rustls::{ProtocolVersion, SupportedCipherSuite, SupportedProtocolVersion};
 use crate::config::place::{Invalid, Place};
 use crate::config::suggest;
 
-/// The cipher suites there are, by Go's names (<https://pkg.go.dev/crypto/tls#CipherSuites>).
+/// The supported cipher suites, with Go's names (<https://pkg.go.dev/crypto/tls#CipherSuites>).
 static SUITES: [(&str, SupportedCipherSuite); 9] = [
     ("TLS_AES_128_GCM_SHA256", cipher_suite::TLS13_AES_128_GCM_SHA256),
     ("TLS_AES_256_GCM_SHA384", cipher_suite::TLS13_AES_256_GCM_SHA384),
@@ -42,7 +42,7 @@ static SUITES: [(&str, SupportedCipherSuite); 9] = [
     ),
 ];
 
-/// The groups of key exchange there are, by Go's names (<https://pkg.go.dev/crypto/tls#CurveID>).
+/// The supported key exchange groups, with Go's names (<https://pkg.go.dev/crypto/tls#CurveID>).
 static CURVES: [(&str, &'static dyn SupportedKxGroup); 4] = [
     ("CurveP256", kx_group::SECP256R1),
     ("CurveP384", kx_group::SECP384R1),
@@ -54,8 +54,8 @@ static BOTH: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];
 static ONLY_12: &[&SupportedProtocolVersion] = &[&TLS12];
 static ONLY_13: &[&SupportedProtocolVersion] = &[&TLS13];
 
-/// The versions to accept.
-pub(super) fn versions(
+/// Resolves the accepted versions.
+pub(super) fn resolve_versions(
     place: &Place<'_>,
     min: Option<&str>,
     max: Option<&str>,
@@ -66,7 +66,7 @@ pub(super) fn versions(
         "TLS13" => Ok(3),
         "TLS10" | "TLS11" => Err(place
             .field(key)
-            .error("is not supported, for it is not safe (RFC 8996): write TLS12 or TLS13")),
+            .error("is not supported, since it is insecure (RFC 8996): use TLS12 or TLS13")),
         word => {
             Err(place
                 .field(key)
@@ -79,14 +79,14 @@ pub(super) fn versions(
         (3, 3) => Ok(ONLY_13),
         (3, 2) => Err(place
             .field("min_version")
-            .error("min_version is above max_version: turn them round")),
+            .error("is higher than max_version: swap them")),
         _ => Ok(BOTH),
     }
 }
 
-/// The cipher suites to accept, in order of preference. Of a version that the list names none of, TLS 1.3 has all: its
-/// suites can't be left out in Go, so lists are written for TLS 1.2 only.
-pub(super) fn cipher_suites(
+/// Resolves the accepted cipher suites, in order of preference. A list without suites of TLS 1.3 enables all of them: Go can't
+/// disable these, so lists are usually written for TLS 1.2 only.
+pub(super) fn resolve_cipher_suites(
     place: &Place<'_>,
     names: &[String],
     versions: &[&'static SupportedProtocolVersion],
@@ -94,7 +94,7 @@ pub(super) fn cipher_suites(
     if names.is_empty() {
         return Ok(ALL_CIPHER_SUITES.to_vec());
     }
-    let mut suites = listed(place, names, "cipher suite", &SUITES)?;
+    let mut suites = find_all(place, names, "cipher suite", &SUITES)?;
     let has = |suites: &[SupportedCipherSuite], version| {
         suites.iter().any(|suite| suite.version().version == version)
     };
@@ -102,26 +102,26 @@ pub(super) fn cipher_suites(
         let all = ALL_CIPHER_SUITES.iter().copied();
         suites.extend(all.filter(|suite| suite.version().version == ProtocolVersion::TLSv1_3));
     }
-    let takes_12 = versions.contains(&&TLS12);
-    if takes_12 && !has(&suites, ProtocolVersion::TLSv1_2) {
-        return Err(place.error("names no cipher suite of TLS 1.2: add one, or write min_version: TLS13"));
+    let accepts_12 = versions.contains(&&TLS12);
+    if accepts_12 && !has(&suites, ProtocolVersion::TLSv1_2) {
+        return Err(place.error("has no cipher suite of TLS 1.2: add one, or set min_version: TLS13"));
     }
     Ok(suites)
 }
 
-/// The groups of key exchange to accept, in order of preference.
-pub(super) fn curves(
+/// Resolves the accepted key exchange groups, in order of preference.
+pub(super) fn resolve_curves(
     place: &Place<'_>,
     names: &[String],
 ) -> Result<Option<Vec<&'static dyn SupportedKxGroup>>, Invalid> {
     if names.is_empty() {
         return Ok(None);
     }
-    listed(place, names, "curve", &CURVES).map(Some)
+    find_all(place, names, "curve", &CURVES).map(Some)
 }
 
-/// What `names` name; every name that is unknown is reported.
-fn listed<T: Copy>(
+/// Returns the values of `names`. Reports every unknown or repeated name.
+fn find_all<T: Copy>(
     place: &Place<'_>,
     names: &[String],
     what: &str,
@@ -132,7 +132,9 @@ fn listed<T: Copy>(
     for (index, name) in names.iter().enumerate() {
         let place = place.index(index);
         match known.iter().find(|(known, _)| known == name) {
-            Some(_) if names[..index].contains(name) => result = Err(place.error("stands here twice")),
+            Some(_) if names[..index].contains(name) => {
+                result = Err(place.error("is a duplicate: remove it"))
+            }
             Some((_, value)) => found.push(*value),
             None => {
                 let words = known.iter().map(|(known, _)| *known);

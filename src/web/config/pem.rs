@@ -1,4 +1,4 @@
-//! Certificates and keys that the web configuration holds or names.
+//! Certificates and keys in the web configuration, or in files that it references.
 
 use std::path::Path;
 
@@ -10,14 +10,14 @@ use crate::config::place::{Invalid, Place};
 use crate::config::regular_file::FileError;
 use crate::config::tls::PemError;
 
-/// Reads the files that a web configuration names.
+/// Reads the files that a web configuration references.
 pub struct Files<'a> {
     directory: &'a Path,
     read: &'a dyn Fn(&Path) -> Result<Vec<u8>, FileError>,
 }
 
 impl<'a> Files<'a> {
-    /// Paths are relative to `directory`; `read` reads a file.
+    /// Creates a reader. Paths are relative to `directory`; `read` reads a file.
     pub fn new(directory: &'a Path, read: &'a dyn Fn(&Path) -> Result<Vec<u8>, FileError>) -> Self {
         Self { directory, read }
     }
@@ -28,27 +28,27 @@ impl<'a> Files<'a> {
     }
 }
 
-/// A text in PEM format, read.
+/// A text in PEM format.
 pub(super) struct Pem {
-    /// The key that it is written at.
+    /// The configuration key.
     key: String,
-    /// What it is, for messages.
+    /// The name for messages.
     name: String,
     bytes: Vec<u8>,
 }
 
 impl Pem {
-    /// The text given by one of the keys `name` and `name_file`; `None` without either.
-    pub fn from_keys(
+    /// Loads the text from the key `name` or `name_file`; `None` without either.
+    pub fn load(
         place: &Place<'_>,
         name: &str,
         inline: Option<String>,
         file: Option<String>,
         files: &Files<'_>,
     ) -> Result<Option<Self>, Invalid> {
-        // The toolkit takes an empty text for none.
-        let given = |text: Option<String>| text.filter(|text| !text.is_empty());
-        match (given(inline), given(file)) {
+        // The toolkit treats an empty text as absent.
+        let non_empty = |text: Option<String>| text.filter(|text| !text.is_empty());
+        match (non_empty(inline), non_empty(file)) {
             (None, None) => Ok(None),
             (Some(text), None) => Ok(Some(Self {
                 key: name.to_owned(),
@@ -66,19 +66,19 @@ impl Pem {
                     Err(error) => Err(place.field(&key).error(error)),
                 }
             }
-            (Some(_), Some(_)) => {
-                Err(place.error(format_args!("give one of {name} and {name}_file, not both")))
-            }
+            (Some(_), Some(_)) => Err(place.error(format_args!(
+                "{name} and {name}_file can't be used together: remove one of them"
+            ))),
         }
     }
 
-    /// Where it stands.
+    /// Returns the place of the configuration key.
     pub fn place<'a>(&self, place: &Place<'a>) -> Place<'a> {
         place.field(&self.key)
     }
 
-    /// The certificates, at least one.
-    pub fn certificates(&self, place: &Place<'_>) -> Result<Vec<CertificateDer<'static>>, Invalid> {
+    /// Parses the certificates, at least one.
+    pub fn parse_certificates(&self, place: &Place<'_>) -> Result<Vec<CertificateDer<'static>>, Invalid> {
         match CertificateDer::pem_slice_iter(&self.bytes).collect::<Result<Vec<_>, _>>() {
             Ok(certificates) if !certificates.is_empty() => Ok(certificates),
             _ => Err(self
@@ -87,21 +87,21 @@ impl Pem {
         }
     }
 
-    /// The certificates as authorities.
-    pub fn authorities(&self, place: &Place<'_>) -> Result<RootCertStore, Invalid> {
+    /// Parses the certificates of authorities.
+    pub fn parse_authorities(&self, place: &Place<'_>) -> Result<RootCertStore, Invalid> {
         let mut roots = RootCertStore::empty();
-        for certificate in self.certificates(place)? {
+        for certificate in self.parse_certificates(place)? {
             if let Err(error) = roots.add(certificate) {
-                return Err(self
-                    .place(place)
-                    .error(format_args!("a certificate can't be an authority: {error}")));
+                return Err(self.place(place).error(format_args!(
+                    "contains a certificate that can't be an authority: {error}"
+                )));
             }
         }
         Ok(roots)
     }
 
-    /// The private key.
-    pub fn private_key(&self, place: &Place<'_>) -> Result<PrivateKeyDer<'static>, Invalid> {
+    /// Parses the private key.
+    pub fn parse_private_key(&self, place: &Place<'_>) -> Result<PrivateKeyDer<'static>, Invalid> {
         PrivateKeyDer::from_pem_slice(&self.bytes).map_err(|_| self.place(place).error(PemError::NoKey))
     }
 }

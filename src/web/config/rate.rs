@@ -1,39 +1,40 @@
-//! A rate: so many at once, then one an interval.
+//! The rate limit.
 
 use std::time::Duration;
 
-use super::written::RateLimitOptions;
+use super::options::RateLimitOptions;
 use crate::config::place::{Invalid, Place};
 
-/// The longest interval.
+/// The longest interval. A longer one is likely a mistake.
 const MAX_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A token bucket's measures: it holds `burst` tokens and gets one back each `interval`.
+/// The parameters of a token bucket: it holds `burst` tokens and regains one every `interval`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
-    /// The time in which one token comes back.
+    /// The time to regain one token.
     pub interval: Duration,
-    /// The most tokens there are.
+    /// The most tokens.
     pub burst: u32,
 }
 
 impl RateLimitOptions {
-    /// Resolves the options; `None` where there is no limit.
+    /// Resolves the options; `None` for no limit.
     pub(super) fn resolve(&self, place: &Place<'_>) -> Result<Option<Rate>, Invalid> {
         let interval = self.interval.map_or(Duration::ZERO, |interval| interval.0);
         if interval > MAX_INTERVAL {
             return Err(place
                 .field("interval")
-                .error("is longer than a day: write how long one request takes to come back, such as 1s"));
+                .error("is longer than a day: set the time per request, such as 1s"));
         }
         match (interval.is_zero(), self.burst) {
-            // The toolkit's way to switch it off.
+            // An interval of zero disables the limit, as in the toolkit.
             (true, None) => Ok(None),
             (true, Some(_)) if self.interval.is_some() => Ok(None),
-            (true, Some(_)) => Err(place
-                .error("burst needs interval: write how long one request takes to come back, such as 1s")),
+            (true, Some(_)) => {
+                Err(place.error("burst requires interval: set it to the time per request, such as 1s"))
+            }
             (false, None | Some(0)) => {
-                Err(place.error("interval needs burst, at least 1: without it no request would be answered"))
+                Err(place.error("interval requires burst: set it to at least 1, or all requests are refused"))
             }
             (false, Some(burst)) => Ok(Some(Rate { interval, burst })),
         }

@@ -8,20 +8,20 @@ use bcrypt::HashParts;
 use crate::config::place::{Invalid, Place};
 use crate::config::secret::Secret;
 
-/// The highest cost of a hash. A password is checked in 2^cost rounds; at 16 that takes seconds.
+/// The highest cost of a hash. A check takes 2^cost rounds, which is several seconds at 16.
 pub const MAX_COST: u32 = 16;
-/// The lowest cost that bcrypt has.
+/// The lowest cost of bcrypt.
 const MIN_COST: u32 = 4;
 
 /// The bcrypt hash of a password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PasswordHash {
     text: Secret,
-    /// Checking a password takes 2^cost rounds.
+    /// A check takes 2^cost rounds.
     pub cost: u32,
 }
 
-/// Shows nothing of the hash: it can be attacked.
+/// Hides the hash, since it can be attacked offline.
 impl fmt::Debug for PasswordHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PasswordHash")
@@ -31,32 +31,32 @@ impl fmt::Debug for PasswordHash {
 }
 
 impl PasswordHash {
-    /// Whether this is the hash of `password`. It takes long, and as long for a wrong password as for the right one.
-    /// bcrypt knows only the first 72 bytes of a password.
-    pub fn is_of(&self, password: &[u8]) -> bool {
+    /// Reports whether this is the hash of `password`. Slow on purpose, and equally slow for any password. bcrypt uses only the
+    /// first 72 bytes of a password.
+    pub fn matches(&self, password: &[u8]) -> bool {
         bcrypt::verify(password, self.text.expose()).unwrap_or(false)
     }
 
-    /// The hash itself, to be hashed again and shown nowhere.
+    /// Returns the hash itself, to derive keyed hashes from. It must not be shown.
     pub fn expose(&self) -> &str {
         self.text.expose()
     }
 
-    fn read(text: String, place: &Place<'_>) -> Result<Self, Invalid> {
+    fn parse(text: String, place: &Place<'_>) -> Result<Self, Invalid> {
         let Ok(parts) = text.parse::<HashParts>() else {
-            return Err(place.error(
-                "is not a bcrypt hash: make one of the password with htpasswd -nBC 10 \"\" | tr -d ':\\n'",
-            ));
+            return Err(
+                place.error("is not a bcrypt hash: generate one with htpasswd -nBC 10 \"\" | tr -d ':\\n'")
+            );
         };
         let cost = parts.get_cost();
         if cost > MAX_COST {
             return Err(place.error(format_args!(
-                "has the cost {cost}, and checking a password would take many seconds: make a hash of at most {MAX_COST}"
+                "has cost {cost}, so checking a password would take many seconds: use a cost of at most {MAX_COST}"
             )));
         }
         if cost < MIN_COST {
             return Err(place.error(format_args!(
-                "has the cost {cost}, which bcrypt does not have: make a hash of at least {MIN_COST}, better 10"
+                "has cost {cost}, which bcrypt does not support: use a cost of at least {MIN_COST}, better 10"
             )));
         }
         Ok(Self {
@@ -68,20 +68,20 @@ impl PasswordHash {
 
 /// Resolves users and their hashes.
 pub(super) fn resolve(
-    written: BTreeMap<String, String>,
+    hashes: BTreeMap<String, String>,
     place: &Place<'_>,
 ) -> Result<BTreeMap<String, PasswordHash>, Invalid> {
     let mut users = BTreeMap::new();
     let mut result = Ok(());
-    for (user, hash) in written {
+    for (user, hash) in hashes {
         let place = place.field(&user);
         // RFC 7617, section 2.
         if user.contains(':') || user.contains(char::is_control) {
-            let message = "a user's name can't hold a colon or a control character: nobody could log in";
+            let message = "a user name can't contain a colon or a control character: rename the user";
             result = Err(place.error_at_key(message));
             continue;
         }
-        match PasswordHash::read(hash, &place) {
+        match PasswordHash::parse(hash, &place) {
             Ok(hash) => drop(users.insert(user, hash)),
             Err(invalid) => result = Err(invalid),
         }

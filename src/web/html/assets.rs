@@ -1,18 +1,18 @@
-//! Styles, script and icons: files of their own, compiled in, each under a name that changes with its content, so that
-//! browsers keep them for ever and the content security policy needs no exception.
+//! Style sheet, script and icons. They are separate files, so the content security policy needs no exceptions. Their names change
+//! with their content, so browsers can cache them forever.
 
 use std::sync::LazyLock;
 
 use crate::model::Status;
 use crate::store::Fnv;
 
-/// A file that the page loads.
+/// A file that the pages load.
 pub(in crate::web) struct Asset {
-    /// Its name below `/assets/`.
+    /// The name below `/assets/`.
     pub name: String,
-    /// Its media type.
+    /// The media type.
     pub content_type: &'static str,
-    /// What is in it.
+    /// The content.
     pub body: &'static str,
 }
 
@@ -27,13 +27,13 @@ impl Asset {
         }
     }
 
-    /// Where it is.
+    /// Returns the path.
     pub fn path(&self) -> String {
         format!("/assets/{}", self.name)
     }
 }
 
-/// What the pages look like.
+/// The style sheet.
 pub(super) static STYLE: LazyLock<Asset> = LazyLock::new(|| {
     Asset::new(
         "status",
@@ -43,7 +43,7 @@ pub(super) static STYLE: LazyLock<Asset> = LazyLock::new(|| {
     )
 });
 
-/// What keeps the pages fresh.
+/// The script that refreshes the pages.
 pub(super) static SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
     Asset::new(
         "status",
@@ -63,12 +63,12 @@ static ICONS: LazyLock<[Asset; Status::ALL.len()]> = LazyLock::new(|| {
     ]
 });
 
-/// The icon of a page that says this.
+/// Returns the icon of a status.
 pub(super) fn icon(status: Status) -> &'static Asset {
     &ICONS[status as usize]
 }
 
-/// The file of this name.
+/// Returns the file with this name.
 pub(in crate::web) fn find(name: &str) -> Option<&'static Asset> {
     [&*STYLE, &*SCRIPT]
         .into_iter()
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_file_is_found_by_its_name_and_an_icon_is_its_statuses() {
+    fn every_file_is_found_by_its_name() {
         for status in Status::ALL {
             let icon = icon(*status);
             assert!(icon.name.starts_with(status.as_str()));

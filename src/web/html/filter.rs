@@ -1,15 +1,15 @@
-//! Which services a page shows: `?group=...&status=...`, each as often as wanted.
+//! Selects the services that a page shows: `?group=...&status=...`. Both parameters may be repeated.
 
 use url::form_urlencoded::Serializer;
 
 use crate::model::Status;
 use crate::store::{ServiceView, Snapshot};
-use crate::web::query::{pairs, quoted};
+use crate::web::query::{parse_pairs, quote};
 
-/// The most values, so that a query can't make each service be compared with thousands.
+/// The most values in a query, since every service is compared with each of them.
 const MAX_VALUES: usize = 32;
 
-/// Which services to show: those of any of the groups, with any of the statuses. Empty lists show all.
+/// Selects the services in any of the groups with any of the statuses. An empty list selects all.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(in crate::web) struct Filter {
     groups: Vec<String>,
@@ -17,15 +17,15 @@ pub(in crate::web) struct Filter {
 }
 
 impl Filter {
-    /// Reads the query of a URL.
+    /// Parses the query of a URL. A mistake is an error, so that it does not look as if nothing were down.
     ///
     /// # Errors
-    /// What is wrong, for a 400: a slip must not look as if nothing were down.
-    pub fn of_query(query: Option<&str>) -> Result<Self, String> {
+    /// The message of a 400.
+    pub fn parse(query: Option<&str>) -> Result<Self, String> {
         let mut filter = Self::default();
-        for (count, (position, value)) in pairs(query, &["group", "status"])?.into_iter().enumerate() {
+        for (count, (position, value)) in parse_pairs(query, &["group", "status"])?.into_iter().enumerate() {
             if count == MAX_VALUES {
-                return Err(format!("there are more than {MAX_VALUES} query parameters"));
+                return Err(format!("too many query parameters; the limit is {MAX_VALUES}"));
             }
             if position == 0 {
                 filter.groups.push(value);
@@ -33,8 +33,8 @@ impl Filter {
             }
             let status = Status::from_word(&value).ok_or_else(|| {
                 format!(
-                    "no status {}; there are up, degraded, down, unknown",
-                    quoted(&value)
+                    "unknown status {}; supported: up, degraded, down, unknown",
+                    quote(&value)
                 )
             })?;
             filter.statuses.push(status);
@@ -42,7 +42,7 @@ impl Filter {
         Ok(filter)
     }
 
-    /// A group that no service is in.
+    /// Returns a selected group that has no services.
     pub fn unknown_group(&self, snapshot: &Snapshot) -> Option<&str> {
         let is_known = |group: &String| snapshot.services.iter().any(|view| view.service.group == *group);
         self.groups
@@ -51,39 +51,39 @@ impl Filter {
             .map(String::as_str)
     }
 
-    /// What is said where no service has one of the statuses: `None is down or unknown`.
-    pub fn none(&self) -> String {
+    /// Says that no service has a selected status: `No service is down or unknown.`
+    pub fn no_match_message(&self) -> String {
         let words: Vec<_> = self.statuses.iter().map(|status| status.as_str()).collect();
-        format!("None is {} at present.", words.join(" or "))
+        format!("No service is {}.", words.join(" or "))
     }
 
-    /// Whether a service is shown.
-    pub fn takes(&self, service: &ServiceView) -> bool {
-        self.takes_group(service) && (self.statuses.is_empty() || self.has_status(service.status))
+    /// Reports whether a service is shown.
+    pub fn includes(&self, service: &ServiceView) -> bool {
+        self.includes_group(service) && (self.statuses.is_empty() || self.selects_status(service.status))
     }
 
-    /// Whether a service's group is shown.
-    pub fn takes_group(&self, service: &ServiceView) -> bool {
+    /// Reports whether the group of a service is shown.
+    pub fn includes_group(&self, service: &ServiceView) -> bool {
         self.groups.is_empty() || self.groups.contains(&service.service.group)
     }
 
-    /// Whether only some statuses are shown, and this is one of them.
-    pub fn has_status(&self, status: Status) -> bool {
+    /// Reports whether only some statuses are shown, and this is one of them.
+    pub fn selects_status(&self, status: Status) -> bool {
         self.statuses.contains(&status)
     }
 
-    /// Whether nothing is left out.
-    pub const fn is_open(&self) -> bool {
+    /// Reports whether all services are shown.
+    pub const fn shows_everything(&self) -> bool {
         self.groups.is_empty() && self.statuses.is_empty()
     }
 
-    /// Whether services of any status are shown.
-    pub const fn takes_any_status(&self) -> bool {
+    /// Reports whether services of every status are shown.
+    pub const fn shows_all_statuses(&self) -> bool {
         self.statuses.is_empty()
     }
 
-    /// The URL of the overview with this status, or any, and the same groups.
-    pub fn with_status(&self, status: Option<Status>) -> String {
+    /// Returns the URL of the overview with the same groups, and this status or all.
+    pub fn url_with_status(&self, status: Option<Status>) -> String {
         Self {
             groups: self.groups.clone(),
             statuses: status.into_iter().collect(),
@@ -91,8 +91,8 @@ impl Filter {
         .url()
     }
 
-    /// The URL of the overview of one group.
-    pub fn of_group(group: &str) -> String {
+    /// Returns the URL of the overview of one group.
+    pub fn url_of_group(group: &str) -> String {
         Self {
             groups: vec![group.to_owned()],
             statuses: Vec::new(),
@@ -101,7 +101,7 @@ impl Filter {
     }
 
     fn url(&self) -> String {
-        if self.is_open() {
+        if self.shows_everything() {
             return "/".into();
         }
         let mut query = Serializer::new(String::new());
@@ -116,27 +116,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn queries_are_read_and_written() {
-        let filter = Filter::of_query(Some("group=a%26b&status=down&status=unknown")).unwrap();
-        assert!(filter.has_status(Status::Down) && !filter.has_status(Status::Up) && !filter.is_open());
-        assert_eq!(filter.none(), "None is down or unknown at present.");
-        assert_eq!(filter.with_status(Some(Status::Up)), "/?group=a%26b&status=up");
-        assert_eq!(filter.with_status(None), Filter::of_group("a&b"));
-        assert_eq!(Filter::of_query(None).unwrap().with_status(None), "/");
+    fn queries_are_parsed_and_written() {
+        let filter = Filter::parse(Some("group=a%26b&status=down&status=unknown")).unwrap();
+        assert!(
+            filter.selects_status(Status::Down)
+                && !filter.selects_status(Status::Up)
+                && !filter.shows_everything()
+        );
+        assert_eq!(filter.no_match_message(), "No service is down or unknown.");
+        assert_eq!(
+            filter.url_with_status(Some(Status::Up)),
+            "/?group=a%26b&status=up"
+        );
+        assert_eq!(filter.url_with_status(None), Filter::url_of_group("a&b"));
+        assert_eq!(Filter::parse(None).unwrap().url_with_status(None), "/");
     }
 
     #[test]
-    fn slips_are_told() {
+    fn mistakes_are_errors() {
         for (query, part) in [
-            ("x=y", "known here: group, status"),
-            ("status=donw", "no status \"donw\"; there are up"),
+            ("x=y", "supported: group, status"),
+            ("status=donw", "unknown status \"donw\"; supported: up"),
             ("group=%FF", "not UTF-8"),
         ] {
-            let message = Filter::of_query(Some(query)).unwrap_err();
+            let message = Filter::parse(Some(query)).unwrap_err();
             assert!(message.contains(part), "{message}");
         }
         let most = "group=x&".repeat(MAX_VALUES);
-        assert!(Filter::of_query(Some(&most)).is_ok());
-        assert!(Filter::of_query(Some(&(most + "status=bogus"))).is_err());
+        assert!(Filter::parse(Some(&most)).is_ok());
+        assert!(Filter::parse(Some(&(most + "status=bogus"))).is_err());
     }
 }

@@ -1,30 +1,22 @@
-//! The status page: rendered on the server, readable without a script, kept fresh by a small one.
+//! Renders the status page on the server. It is readable without a script; a small script refreshes it.
 //!
-//! `overview`, `detail` and `widget` are the pages; `parts` has what they share, `text` how foreign texts, times and
-//! durations are written, `filter` which services are shown, `assets` the files that the pages load.
+//! `overview`, `detail` and `widget` are the pages. `parts` has what they share, `text` formats texts, times and durations,
+//! `filter` selects services, and `assets` holds the files that the pages load.
 
 mod assets;
 mod detail;
 mod filter;
 mod overview;
 mod parts;
-mod reply;
 mod text;
 mod widget;
 
+pub(super) use assets::find as find_asset;
+pub(super) use detail::{not_found, service};
 pub(super) use filter::Filter;
-pub(super) use overview::{layout, row};
-pub(super) use reply::{Wanted, file, page, widget_script};
+pub(super) use overview::{layout_hash, overview, row};
 pub(super) use text::rfc3339;
+pub(super) use widget::widget;
 
-use assets::find as asset;
-use detail::{service, unknown};
-use overview::overview;
-use widget::widget;
-
-/// Everything comes from the exporter itself; nothing is inline, and no page may embed it.
-const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; \
-     connect-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-/// The same for the widget, which any page may embed.
-const WIDGET_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; \
-     connect-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors *";
+/// The script that embeds the widget in other pages.
+pub(super) const WIDGET_SCRIPT: &str = include_str!("widget.js");

@@ -1,25 +1,27 @@
-//! The overview: how everything stands, in words; then the services by group, with what is wrong first.
+//! The overview: a headline, then the services by group, problems first.
 
 use maud::{Markup, html};
 
 use super::filter::Filter;
 use super::parts::{
-    Frame, advised, culprits, document, footer, found, name, problem, rank, runbook, slowest, state, warnings,
+    Frame, advice, display_name, document, failing_checks, footer, problem, problem_of, runbook_url, slowest,
+    status_mark, warnings,
 };
-use super::text::{PlainText, Text, age, count, zoned};
+use super::text::{PlainText, Text, count, format_age, time_with_zone};
 use crate::model::{Status, Tier};
 use crate::store::{Fnv, ServiceView, Snapshot};
-use crate::web::State;
+use crate::web::endpoints::Site;
 
-/// How many of a service's checks are told in its row; its own page has all of them.
-const MAX_CULPRITS: usize = 3;
+/// How many failing checks of a service its row shows. The page of the service shows all of them.
+const MAX_FAILING: usize = 3;
 
-/// How many services have each status, in the order of `Status::ALL`.
+/// The number of services by status, in the order of `Status::ALL`.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Tally([usize; Status::ALL.len()]);
 
 impl Tally {
-    pub fn of<'a>(services: impl IntoIterator<Item = &'a ServiceView>) -> Self {
+    /// Counts services.
+    pub fn new<'a>(services: impl IntoIterator<Item = &'a ServiceView>) -> Self {
         let mut tally = Self::default();
         for service in services {
             tally.0[service.status as usize] += 1;
@@ -27,7 +29,7 @@ impl Tally {
         tally
     }
 
-    pub const fn of_status(&self, status: Status) -> usize {
+    pub const fn count(&self, status: Status) -> usize {
         self.0[status as usize]
     }
 
@@ -35,60 +37,58 @@ impl Tally {
         self.0.iter().sum()
     }
 
-    /// The gravest status that any service has.
+    /// Returns the worst status of any service.
     pub fn worst(&self) -> Status {
-        let mut statuses = Status::ALL.to_vec();
-        statuses.sort_by_key(|status| rank(*status));
-        let found = statuses.into_iter().find(|status| self.of_status(*status) > 0);
-        found.unwrap_or(Status::Unknown)
+        let present = Status::ALL.iter().filter(|status| self.count(**status) > 0);
+        Status::worst(present.copied())
     }
 
-    /// `2 down, 1 degraded`; empty where all are up.
-    pub fn troubles(&self) -> String {
-        let troubles = [Status::Down, Status::Degraded, Status::Unknown]
+    /// Summarizes the services that are not up: `2 down, 1 degraded`; empty if all are up.
+    pub fn problems(&self) -> String {
+        let problems = [Status::Down, Status::Degraded, Status::Unknown]
             .into_iter()
-            .filter(|status| self.of_status(*status) > 0)
-            .map(|status| format!("{} {status}", self.of_status(status)));
-        troubles.collect::<Vec<_>>().join(", ")
+            .filter(|status| self.count(*status) > 0)
+            .map(|status| format!("{} {status}", self.count(status)));
+        problems.collect::<Vec<_>>().join(", ")
     }
 
-    /// How things stand, as a sentence.
-    pub fn sentence(&self) -> String {
+    /// Summarizes all services in a sentence.
+    pub fn headline(&self) -> String {
         let total = self.total();
-        match (self.troubles(), total) {
+        match (self.problems(), total) {
             (_, 0) => "No services are configured".into(),
-            (troubles, 1) if troubles.is_empty() => "The service is up".into(),
-            (troubles, _) if troubles.is_empty() => format!("All {total} services are up"),
-            (troubles, _) => format!("{troubles} of {}", count(total, "service")),
+            (problems, 1) if problems.is_empty() => "The service is up".into(),
+            (problems, _) if problems.is_empty() => format!("All {total} services are up"),
+            (problems, _) => format!("{problems} of {}", count(total, "service")),
         }
     }
 }
 
-/// The page.
-pub(in crate::web) fn overview(state: &State, snapshot: &Snapshot, filter: &Filter) -> String {
-    let tally = Tally::of(&snapshot.services);
+/// Renders the page.
+pub(in crate::web) fn overview(site: Site<'_>, snapshot: &Snapshot, filter: &Filter) -> String {
+    let tally = Tally::new(&snapshot.services);
     let top = html! {
-        h1.(tally.worst().as_str()) { i {} (tally.sentence()) }
+        h1.(tally.worst().as_str()) { i {} (tally.headline()) }
         (warnings(snapshot))
     };
-    let troubles = tally.troubles();
+    let problems = tally.problems();
     document(Frame {
-        title: match troubles.is_empty() {
-            true => format!("{} \u{b7} upkeep", tally.sentence()),
-            false => format!("{troubles} \u{b7} upkeep"),
+        title: match problems.is_empty() {
+            true => format!("{} \u{b7} upkeep", tally.headline()),
+            false => format!("{problems} \u{b7} upkeep"),
         },
         status: tally.worst(),
-        live: "rows",
-        layout: layout(snapshot),
+        refresh: "rows",
+        layout: layout_hash(snapshot),
         top,
-        main: html! { (choice(snapshot, filter)) (groups(snapshot, filter)) },
-        bottom: footer(state, snapshot),
+        main: html! { (status_filter(snapshot, filter)) (groups(snapshot, filter)) },
+        bottom: footer(site, snapshot),
         snapshot,
     })
 }
 
-/// What decides where a row is and what the heads say: when it changes, changed rows alone do not make the page.
-pub(in crate::web) fn layout(snapshot: &Snapshot) -> u64 {
+/// Hashes what determines the order of the rows and the headlines. When it changes, changed rows alone do not update the page.
+pub(in crate::web) fn layout_hash(snapshot: &Snapshot) -> u64 {
     let mut hash = Fnv::new();
     for service in &snapshot.services {
         hash.write(service.service.key.as_str().as_bytes());
@@ -106,47 +106,47 @@ pub(in crate::web) fn layout(snapshot: &Snapshot) -> u64 {
     hash.finish()
 }
 
-/// The links that choose which statuses are shown.
-fn choice(snapshot: &Snapshot, filter: &Filter) -> Markup {
-    let tally = Tally::of(
+/// Renders the links that select the shown statuses.
+fn status_filter(snapshot: &Snapshot, filter: &Filter) -> Markup {
+    let tally = Tally::new(
         snapshot
             .services
             .iter()
-            .filter(|service| filter.takes_group(service)),
+            .filter(|service| filter.includes_group(service)),
     );
     let shown = snapshot
         .services
         .iter()
-        .filter(|service| filter.takes(service))
+        .filter(|service| filter.includes(service))
         .count();
     html! {
-        nav.choice aria-label="Show" {
+        nav.filter aria-label="Filter by status" {
             ul {
-                li { a href=(filter.with_status(None)) aria-current=[filter.takes_any_status().then_some("true")] { "all " b { (tally.total()) } } }
-                @for status in [Status::Down, Status::Degraded, Status::Unknown, Status::Up] {
+                li { a href=(filter.url_with_status(None)) aria-current=[filter.shows_all_statuses().then_some("true")] { "all " b { (tally.total()) } } }
+                @for status in Status::WORST_FIRST {
                     li {
-                        a href=(filter.with_status(Some(status))) aria-current=[filter.has_status(status).then_some("true")] {
-                            (state(status)) " " b { (tally.of_status(status)) }
+                        a href=(filter.url_with_status(Some(status))) aria-current=[filter.selects_status(status).then_some("true")] {
+                            (status_mark(status)) " " b { (tally.count(status)) }
                         }
                     }
                 }
             }
-            @if !filter.is_open() {
+            @if !filter.shows_everything() {
                 p { "Showing " (shown) " of " (count(snapshot.services.len(), "service")) ". " a href="/" { "Show all" } }
             }
         }
     }
 }
 
-/// The services by group. Groups with something wrong come first, and what is wrong comes first in its group; what is
-/// alike keeps the order of the configuration.
+/// Renders the services by group. The worst groups come first, and the worst services of each group. Equals keep the order of
+/// the configuration.
 fn groups(snapshot: &Snapshot, filter: &Filter) -> Markup {
     let mut groups: Vec<(&str, Vec<&ServiceView>)> = Vec::new();
     let mut positions = std::collections::HashMap::new();
     for service in snapshot
         .services
         .iter()
-        .filter(|service| filter.takes_group(service))
+        .filter(|service| filter.includes_group(service))
     {
         let group = service.service.group.as_str();
         let position = *positions.entry(group).or_insert(groups.len());
@@ -156,93 +156,94 @@ fn groups(snapshot: &Snapshot, filter: &Filter) -> Markup {
         groups[position].1.push(service);
     }
     for (_, services) in &mut groups {
-        services.sort_by_key(|service| order(service));
+        services.sort_by_key(|service| sort_key(service));
     }
-    groups.sort_by_key(|(_, services)| services.iter().map(|service| order(service)).min());
+    groups.sort_by_key(|(_, services)| services.iter().map(|service| sort_key(service)).min());
     let taken = snapshot.taken;
     html! {
         @for (group, services) in groups {
-            @let tally = Tally::of(services.iter().copied());
-            @let shown: Vec<_> = services.into_iter().filter(|service| filter.takes(service)).collect();
+            @let tally = Tally::new(services.iter().copied());
+            @let shown: Vec<_> = services.into_iter().filter(|service| filter.includes(service)).collect();
             @if !shown.is_empty() {
                 details.group data-key={ "g-" (PlainText(group)) } open {
                     summary {
                         h2 { @if group.is_empty() { "Services without a group" } @else { (Text(group)) } }
-                        " " span.count.(tally.worst().as_str()) { (tally.of_status(Status::Up)) "/" (tally.total()) " up" }
+                        " " span.count.(tally.worst().as_str()) { (tally.count(Status::Up)) "/" (tally.total()) " up" }
                     }
                     ul.services { @for service in shown { (row(snapshot, service, taken)) } }
-                    @if filter.takes_any_status() && filter.is_open() {
-                        p.only { a href=(Filter::of_group(group)) { "Only " @if group.is_empty() { "these" } @else { (Text(group)) } } }
+                    @if filter.shows_all_statuses() && filter.shows_everything() {
+                        p.only { a href=(Filter::url_of_group(group)) { "Show only " @if group.is_empty() { "these" } @else { (Text(group)) } } }
                     }
                 }
             }
         }
-        @if snapshot.services.is_empty() { p.empty { "The configuration holds no services." } }
-        @else if !snapshot.services.iter().any(|service| filter.takes(service)) {
-            p.empty { (filter.none()) " " a href="/" { "Show all" } }
+        @if snapshot.services.is_empty() { p.empty { "No services are configured." } }
+        @else if !snapshot.services.iter().any(|service| filter.includes(service)) {
+            p.empty { (filter.no_match_message()) " " a href="/" { "Show all" } }
         }
     }
 }
 
-/// Critical services come before others that are as bad.
-fn order(service: &ServiceView) -> (u8, bool) {
+/// The worst come first; among equals, critical services come before tolerant ones.
+fn sort_key(service: &ServiceView) -> (u8, bool) {
     let is_tolerant = service.status != Status::Up && service.service.tier == Tier::Tolerant;
-    (rank(service.status), is_tolerant)
+    (service.status.rank(), is_tolerant)
 }
 
-/// One service: a line, and why it is not up. It is what the events bring when it changes.
+/// Renders the row of a service: a line, and why the service is not up. Update events contain the rows that changed.
 pub(in crate::web) fn row(snapshot: &Snapshot, view: &ServiceView, taken: f64) -> Markup {
     let service = &*view.service;
     html! {
         li id={ "s-" (service.key.as_str()) } class=(view.status.as_str()) {
-            (state(view.status))
-            a.name href={ "/service/" (service.key.as_str()) } { (Text(name(service))) }
+            (status_mark(view.status))
+            a.name href={ "/service/" (service.key.as_str()) } { (Text(display_name(service))) }
             span.latency { @if let Some(latency) = slowest(&view.checks) { (latency) } }
             (since(view, taken))
-            @if view.status != Status::Up { (why(snapshot, view)) }
+            @if view.status != Status::Up { (reasons(snapshot, view)) }
         }
     }
 }
 
-/// Since when the status is what it is.
+/// Renders since when a service has its status.
 pub(super) fn since(view: &ServiceView, taken: f64) -> Markup {
     html! {
         span.since {
-            @if let Some(since) = view.status_since { "since " (zoned(since, taken)) ", " span.age { (age(taken - since)) } }
+            @if let Some(since) = view.status_since { "since " (time_with_zone(since, taken)) ", " span.age { (format_age(taken - since)) } }
             @else { "not checked yet" }
         }
     }
 }
 
-fn why(snapshot: &Snapshot, view: &ServiceView) -> Markup {
+/// Renders why a service is not up.
+fn reasons(snapshot: &Snapshot, view: &ServiceView) -> Markup {
     let service = &*view.service;
-    let culprits = culprits(&view.checks);
-    let hidden = culprits.len().saturating_sub(MAX_CULPRITS);
-    // What it needs may be the cause.
-    let needs = snapshot
+    let failing = failing_checks(&view.checks);
+    let hidden = failing.len().saturating_sub(MAX_FAILING);
+    // A service that it depends on may be the cause.
+    let dependencies = snapshot
         .services
         .iter()
         .filter(|other| service.depends_on.contains(&other.service.key) && other.status != Status::Up);
     html! {
         div.why {
-            @for (position, check) in culprits.iter().take(MAX_CULPRITS).enumerate() {
+            @for (position, check) in failing.iter().take(MAX_FAILING).enumerate() {
                 p {
                     span.check { (Text(check.settings.name.as_str())) } " "
-                    @match found(check) {
+                    @match problem_of(check) {
                         Some(found) => { (problem(found)) },
-                        None if check.last_ended.is_some() => { "no result for too long" },
+                        None if check.last_ended.is_some() => { "the last result is stale" },
                         None => { "no result yet" },
                     }
                 }
-                // The others' advice is on the service's own page.
-                @if let (0, Some(found)) = (position, found(check)) { (advised(check.settings.kind.kind(), found)) }
+                // The advice on other checks is on the page of the service.
+                @if let (0, Some(found)) = (position, problem_of(check)) { (advice(check.settings.kind.kind(), found)) }
             }
             @if hidden > 0 { p { "and " (count(hidden, "more check")) } }
-            @for other in needs {
-                p { "needs " a href={ "/service/" (other.service.key.as_str()) } { (Text(name(&other.service))) } ", which is " (state(other.status)) }
+            @for other in dependencies {
+                p { "depends on " a href={ "/service/" (other.service.key.as_str()) } { (Text(display_name(&other.service))) } ", which is " (status_mark(other.status)) }
             }
-            @if let Some(url) = runbook(service.runbook_url.as_ref()) {
-                p { a href=(url) rel="noreferrer" { "Runbook" span.unseen { " of " (Text(name(service))) } } }
+            @if let Some(url) = runbook_url(service.runbook_url.as_ref()) {
+                p { a href=(url) rel="noreferrer" { "Runbook" span.unseen { " of " (Text(display_name(service))) } } }
             }
         }
     }
@@ -253,15 +254,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tally_is_a_sentence() {
-        for (tally, sentence) in [
+    fn headlines_summarize_the_services() {
+        for (tally, headline) in [
             ([0, 0, 0, 0], "No services are configured"),
             ([1, 0, 0, 0], "The service is up"),
             ([7, 0, 0, 0], "All 7 services are up"),
             ([7, 1, 2, 0], "2 down, 1 degraded of 10 services"),
             ([0, 0, 0, 1], "1 unknown of 1 service"),
         ] {
-            assert_eq!(Tally(tally).sentence(), sentence);
+            assert_eq!(Tally(tally).headline(), headline);
         }
         assert_eq!(Tally([5, 1, 0, 1]).worst(), Status::Degraded);
     }

@@ -1,37 +1,36 @@
-//! What several pages share: the frame around them, statuses as shape, word and colour, and problems.
+//! Parts that several pages share: the frame, the footer, warnings, statuses and problems.
 
 use maud::{DOCTYPE, Markup, html};
 
 use super::assets::{SCRIPT, STYLE, icon};
-use super::text::{PlainText, Text, full_time, latency, rfc3339};
+use super::text::{PlainText, Text, format_latency, full_time};
 use crate::config::Service;
 use crate::model::{CheckKind, Problem, Status};
 use crate::status::advice::advice_on;
 use crate::store::{CheckView, Snapshot};
-use crate::web::State;
-use crate::web::endpoints::Page;
+use crate::web::endpoints::{Endpoint, Site};
 
-/// What the frame of a page needs to know of it.
+/// The content of a page, and what its frame needs to know about it.
 pub(super) struct Frame<'a> {
-    /// The title in the browser's tab.
+    /// The title of the browser's tab.
     pub title: String,
-    /// The status that its icon shows.
+    /// The status that the icon shows.
     pub status: Status,
-    /// How the script keeps it fresh: `rows` patches changed services, `page` asks for the page again.
-    pub live: &'static str,
-    /// What changes when the page has to be asked for again; see `layout`.
+    /// How the script refreshes the page: `rows` patches changed rows, `page` fetches the page again.
+    pub refresh: &'static str,
+    /// Changes when the page has to be fetched again; see `layout_hash`.
     pub layout: u64,
-    /// The head of the page: says how things stand.
+    /// The headline.
     pub top: Markup,
-    /// The rest.
+    /// The main content.
     pub main: Markup,
-    /// What follows the content, outside of what is kept fresh.
+    /// The content below, which is not refreshed.
     pub bottom: Markup,
-    /// The snapshot all of it is made of.
+    /// The snapshot that the page shows.
     pub snapshot: &'a Snapshot,
 }
 
-/// A whole document.
+/// Renders a document.
 pub(super) fn document(frame: Frame<'_>) -> String {
     let page = html! {
         (DOCTYPE)
@@ -42,13 +41,13 @@ pub(super) fn document(frame: Frame<'_>) -> String {
                 meta name="color-scheme" content="light dark";
                 meta name="robots" content="noindex";
                 title { (PlainText(&frame.title)) }
-                link id="icon" rel="icon" type="image/svg+xml" href=(icon(frame.status).path()) data-lost=(icon(Status::Unknown).path());
+                link id="icon" rel="icon" type="image/svg+xml" href=(icon(frame.status).path()) data-stale=(icon(Status::Unknown).path());
                 link rel="stylesheet" href=(STYLE.path());
                 noscript { meta http-equiv="refresh" content="10"; }
                 script src=(SCRIPT.path()) defer {}
             }
-            body class=(frame.live) data-live=(frame.live) data-layout={ (format!("{:016x}", frame.layout)) } {
-                @if frame.live == "rows" { a.skip href="#main" { "Skip to the services" } }
+            body class=(frame.refresh) data-refresh=(frame.refresh) data-layout={ (format!("{:016x}", frame.layout)) } {
+                @if frame.refresh == "rows" { a.skip href="#main" { "Skip to the services" } }
                 header {
                     div #top { (frame.top) }
                     p.fresh {
@@ -65,115 +64,100 @@ pub(super) fn document(frame: Frame<'_>) -> String {
     page.into_string()
 }
 
-/// The links to everything else that the exporter serves.
-pub(super) fn footer(state: &State, snapshot: &Snapshot) -> Markup {
+/// Renders links to the other endpoints.
+pub(super) fn footer(site: Site<'_>, snapshot: &Snapshot) -> Markup {
     let exporter = &snapshot.exporter;
     html! {
         footer {
-            nav aria-label="The exporter" {
+            nav aria-label="Endpoints" {
                 ul {
-                    @for page in Page::ALL.into_iter().filter(|page| page.is_listed()) {
+                    @for endpoint in Endpoint::ALL.into_iter().filter(|endpoint| endpoint.is_listed()) {
                         li {
-                            @if page.allow() == "POST" || page == Page::Probe { code { (page.path(state)) } }
-                            @else { a href=(page.path(state)) { (page.path(state)) } }
-                            " " (page.about())
+                            @if endpoint.allow() == "POST" || endpoint == Endpoint::Probe { code { (endpoint.path(site)) } }
+                            @else { a href=(endpoint.path(site)) { (endpoint.path(site)) } }
+                            " " (endpoint.description())
                         }
                     }
                 }
             }
             p {
                 "upkeep_exporter " (env!("CARGO_PKG_VERSION"))
-                " \u{b7} configuration loaded " time datetime=(rfc3339(exporter.last_reload_success)) { (full_time_text(exporter.last_reload_success)) }
-                " \u{b7} SIGHUP loads it again"
-                @if !state.is_lifecycle_enabled { " (over HTTP that is not enabled)" }
+                " \u{b7} configuration loaded " (full_time(exporter.last_reload_success))
+                " \u{b7} send SIGHUP to reload it"
+                @if site.is_lifecycle_enabled { ", or use /-/reload" }
             }
         }
     }
 }
 
-fn full_time_text(at: f64) -> String {
-    let full = rfc3339(at);
-    format!("{} {} UTC", &full[..10], &full[11..19])
-}
-
-/// What the exporter has to say of itself.
+/// Renders warnings about the exporter itself.
 pub(super) fn warnings(snapshot: &Snapshot) -> Markup {
     let exporter = &snapshot.exporter;
     html! {
         @if !exporter.last_reload_successful {
             p.warning {
-                "The configuration file could not be loaded again; the one of "
-                (full_time(exporter.last_reload_success)) " is still in use. The exporter's log says what is wrong."
+                "Reloading the configuration failed. The configuration loaded at "
+                (full_time(exporter.last_reload_success)) " stays in use. See the exporter's log for the errors."
             }
         }
         @if exporter.state_saved == Some(false) {
-            p.warning { "Statuses can't be saved at present: after a restart their since-times would be wrong." }
+            p.warning { "The state file can't be written. After a restart, alerts could fire late. See the exporter's log." }
         }
         @if !exporter.is_first_round_over {
-            p.warning { "Not every check has run yet since the exporter started." }
+            p.warning { "Some checks have not run since the exporter started." }
         }
     }
 }
 
-/// A status as shape, word and colour.
-pub(super) fn state(status: Status) -> Markup {
+/// Renders a status as shape, word and colour.
+pub(super) fn status_mark(status: Status) -> Markup {
     html! { span.state.(status.as_str()) { i {} (status.as_str()) } }
 }
 
-/// What keeps a check from being up, or from being known.
-pub(super) fn found(check: &CheckView) -> Option<&Problem> {
-    let lack = check
+/// Returns why a check is not up, or why its status is unknown.
+pub(super) fn problem_of(check: &CheckView) -> Option<&Problem> {
+    let shortage = check
         .shortage
         .as_ref()
         .filter(|_| check.status == Status::Unknown);
-    check.problem.as_ref().or(lack).map(|problem| &**problem)
+    check.problem.as_ref().or(shortage).map(|problem| &**problem)
 }
 
-/// What to do about a problem of a check of this kind.
-pub(super) fn advised(kind: CheckKind, problem: &Problem) -> Markup {
+/// Renders what to do about a problem of a check of this kind.
+pub(super) fn advice(kind: CheckKind, problem: &Problem) -> Markup {
     html! { p.advice { (advice_on(kind, problem)) } }
 }
 
-/// Why a check is not up.
+/// Renders a problem.
 pub(super) fn problem(problem: &Problem) -> Markup {
     html! { b { (problem.reason.as_str()) } ": " (Text(problem.message())) }
 }
 
-/// The checks of a service that keep it from being up, the gravest first.
-pub(super) fn culprits(checks: &[CheckView]) -> Vec<&CheckView> {
-    let mut culprits: Vec<_> = checks.iter().filter(|check| check.status != Status::Up).collect();
-    culprits.sort_by_key(|check| rank(check.status));
-    culprits
+/// Returns the checks that are not up, worst first.
+pub(super) fn failing_checks(checks: &[CheckView]) -> Vec<&CheckView> {
+    let mut failing: Vec<_> = checks.iter().filter(|check| check.status != Status::Up).collect();
+    failing.sort_by_key(|check| check.status.rank());
+    failing
 }
 
-/// What a service is called; a link needs some text.
-pub(super) fn name(service: &Service) -> &str {
+/// Returns the display name of a service: its name, or its key if the name is blank.
+pub(super) fn display_name(service: &Service) -> &str {
     match service.name.trim() {
         "" => service.key.as_str(),
         name => name,
     }
 }
 
-/// How long the slowest check of a service waited for its answer.
+/// Returns the longest response time of several checks.
 pub(super) fn slowest(checks: &[CheckView]) -> Option<String> {
     let times = checks
         .iter()
         .filter_map(|check| check.last_run.as_ref()?.outcome.response_time);
-    times.max().map(latency)
+    times.max().map(format_latency)
 }
 
-/// What a person wants to see first: down, degraded, unknown, up.
-pub(super) const fn rank(status: Status) -> u8 {
-    match status {
-        Status::Down => 0,
-        Status::Degraded => 1,
-        Status::Unknown => 2,
-        Status::Up => 3,
-    }
-}
-
-/// The address of a runbook, if it is one to follow.
-pub(super) fn runbook(url: Option<&String>) -> Option<String> {
+/// Returns the URL of a runbook if it is safe to link.
+pub(super) fn runbook_url(url: Option<&String>) -> Option<String> {
     let url = url::Url::parse(url?).ok()?;
     matches!(url.scheme(), "http" | "https").then(|| url.into())
 }

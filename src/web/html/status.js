@@ -1,38 +1,39 @@
-// Keeps the page fresh. The server sends what changed; nothing else is touched, so that focus, scroll position, text
-// selection and opened details stay. Without this script the page is complete, and reloads itself each ten seconds.
+// Refreshes the page. Only what changed is touched, so focus, scroll position, text selection and opened details stay.
+// Without this script the page is complete, and reloads itself every ten seconds.
 //
-// A browser has few connections to a server, and a server few streams: the documents of one browser share one stream.
-// One that is visible holds it and passes on what comes (BroadcastChannel; Web Locks need https). Where there is no stream
-// the page is asked for again and again. Whatever the means, the page judges by the age of what it shows.
+// Browsers limit the connections to a server, and the server limits streams, so the documents of one browser share one
+// event stream. A visible document holds the stream and forwards its events (BroadcastChannel, since Web Locks need HTTPS).
+// Without a stream the page is polled. In any case, the page is marked as stale by the age of its data.
 "use strict";
 (() => {
-  // From one request for the page to the next: without a stream, while hidden, after a failure, where rows don't do.
+  // The time between two requests for the page: without a stream, while hidden, after a failure, on pages without rows.
   const POLL_MS = 10000;
   const HIDDEN_POLL_MS = 30000;
   const RETRY_MS = 5000;
   const PAGE_MS = 1500;
-  // How long a request may take. One that hangs may wait for a connection that a stream holds.
-  const ANSWER_MS = 10000;
-  const HANGS_MS = 2000;
-  // Updates come each second: a stream that is silent for so long is not followed, and closed.
+  // The timeout of a request. A slow request may wait for a connection that a stream holds.
+  const TIMEOUT_MS = 10000;
+  const SLOW_MS = 2000;
+  // Updates arrive every second. A stream that is silent for longer is ignored, and then closed.
   const SILENT_MS = 4000;
   const DEAD_MS = 8000;
-  const NEXT_STREAM_MS = 30000;
-  // What is older than this is told to be old.
-  const LATE_MS = 5000;
-  // Browsers let timers of hidden pages run once a minute.
-  const HIDDEN_LATE_MS = 150000;
-  const GONE = "Connection lost";
+  const RECONNECT_MS = 30000;
+  // Data older than this is marked stale.
+  const STALE_MS = 5000;
+  // Browsers run timers of hidden pages only once a minute.
+  const HIDDEN_STALE_MS = 150000;
+  const CONNECTION_LOST = "Connection lost";
 
   const byId = (id) => document.getElementById(id);
   const script = document.currentScript;
   const connection = byId("connection");
-  const patchesRows = document.body.dataset.live === "rows";
+  const patchesRows = document.body.dataset.refresh === "rows";
   const me = Math.random();
   let title = document.title;
   let icon = byId("icon").getAttribute("href");
-  let isLost = false;
-  // Makes `old` like `fresh` by the smallest steps. Details stay as the reader left them.
+  let isStale = false;
+
+  // Makes `old` like `fresh` with few changes. Details stay open or closed as they are.
   function morph(old, fresh) {
     for (const { name } of [...old.attributes]) {
       if (!fresh.hasAttribute(name) && !(name === "open" && old.localName === "details")) old.removeAttribute(name);
@@ -45,7 +46,7 @@
   }
 
   const keyOf = (node) => (node.nodeType === 1 ? node.id || node.dataset.key : "") || "";
-  const alike = (a, b) => a.nodeType === b.nodeType && a.nodeName === b.nodeName && keyOf(a) === keyOf(b);
+  const isSameNode = (a, b) => a.nodeType === b.nodeType && a.nodeName === b.nodeName && keyOf(a) === keyOf(b);
 
   function morphChildren(old, fresh) {
     const keyed = new Map();
@@ -54,11 +55,11 @@
     for (const want of [...fresh.childNodes]) {
       let have = place;
       const known = keyed.get(keyOf(want));
-      if (known && alike(known, want)) {
+      if (known && isSameNode(known, want)) {
         have = known;
         if (have === place) place = place.nextSibling;
         else move(old, have, place);
-      } else if (have && !keyOf(have) && alike(have, want)) {
+      } else if (have && !keyOf(have) && isSameNode(have, want)) {
         place = have.nextSibling;
       } else {
         old.insertBefore(document.importNode(want, true), place);
@@ -74,7 +75,7 @@
     }
   }
 
-  // Moving a node takes the focus from it, unless the browser can move it as it is.
+  // Restores the focus, which a node loses when it is moved, unless the browser supports moveBefore.
   function move(parent, node, before) {
     const focused = node.contains(document.activeElement) ? document.activeElement : null;
     if (parent.moveBefore) parent.moveBefore(node, before);
@@ -82,7 +83,7 @@
     if (focused && document.activeElement !== focused) focused.focus({ preventScroll: true });
   }
 
-  // Changes the page, and gives a selection back that a move took.
+  // Changes the page, and restores the selection if a move removed it.
   function change(steps) {
     const selection = getSelection();
     const { anchorNode, anchorOffset, focusNode, focusOffset, isCollapsed } = selection;
@@ -93,24 +94,24 @@
     selection.setBaseAndExtent(anchorNode, within(anchorNode, anchorOffset), focusNode, within(focusNode, focusOffset));
   }
 
-  // What is shown: the server's time of it, and since when it is that old by both clocks of the browser. One may be set
-  // anew, the other may stop while the machine sleeps.
+  // The time of the shown data on the server, and on both clocks of the browser: one may be set, the other may stop during
+  // suspend.
   let taken = byId("taken").querySelector("time").dateTime;
   let shown;
-  // By how much the browser's clock is ahead of the server's, at least.
+  // A lower bound of how far the browser's clock is ahead of the server's.
   let ahead = -Infinity;
 
-  // An answer that was asked for at `began` tells of a moment between then and now.
+  // The server time of a response to a request sent at `began` lies between then and now.
   function compareClocks(time, began) {
-    const theirs = Date.parse(time);
-    ahead = Math.max(ahead, began - theirs);
-    if (ahead > Date.now() - theirs) ahead = began - theirs;
+    const serverTime = Date.parse(time);
+    ahead = Math.max(ahead, began - serverTime);
+    if (ahead > Date.now() - serverTime) ahead = began - serverTime;
   }
 
   function showAsOf(time, at) {
     taken = time;
-    const late = Math.max(0, Date.now() - at);
-    shown = [Date.now() - late, performance.now() - late];
+    const elapsed = Math.max(0, Date.now() - at);
+    shown = [Date.now() - elapsed, performance.now() - elapsed];
     const element = byId("taken").querySelector("time");
     if (element.getAttribute("datetime") === time) return;
     element.setAttribute("datetime", time);
@@ -119,36 +120,36 @@
 
   const age = () => Math.max(Date.now() - shown[0], performance.now() - shown[1]);
 
-  // Requests for the page. `wanted` counts the reasons there were, `have` those that what is shown has heeded.
-  let wanted = 0;
-  let have = 0;
-  let asked = Date.now();
-  let isAsking = false;
+  // Refreshes of the page: how many were requested, and how many of these the shown data covers.
+  let requested = 0;
+  let covered = 0;
+  let lastFetch = Date.now();
+  let isFetching = false;
   let failure = "";
-  // Rows that came while a request was under way, whose answer may be older.
-  const later = new Map();
+  // Rows that arrive while a request is in progress. The response may be older.
+  const newerRows = new Map();
 
-  // The page as it is shown may lack something.
-  function want() {
-    wanted += 1;
-    if (!failure || Date.now() - asked >= RETRY_MS) refresh();
+  // Requests a refresh, since the shown data may be incomplete.
+  function requestRefresh() {
+    requested += 1;
+    if (!failure || Date.now() - lastFetch >= RETRY_MS) refresh();
   }
 
-  // Asks for this page again and takes over what is different. One request at a time.
+  // Fetches this page again and applies the differences. One request at a time.
   async function refresh() {
-    if (isAsking) return;
-    const heeds = wanted;
+    if (isFetching) return;
+    const covers = requested;
     const began = Date.now();
     const abort = new AbortController();
-    const timer = setTimeout(() => abort.abort(), ANSWER_MS);
-    isAsking = true;
-    asked = began;
-    later.clear();
+    const timer = setTimeout(() => abort.abort(), TIMEOUT_MS);
+    isFetching = true;
+    lastFetch = began;
+    newerRows.clear();
     try {
-      const answer = await fetch(location.href, { cache: "no-store", signal: abort.signal });
-      const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-      if (!fresh.getElementById("main") || answer.status >= 500) throw new Error("The exporter answers " + answer.status);
-      // Another version's page needs its own script and styles.
+      const response = await fetch(location.href, { cache: "no-store", signal: abort.signal });
+      const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
+      if (!fresh.getElementById("main") || response.status >= 500) throw new Error("The exporter returned status " + response.status);
+      // The page of another version needs its own script and styles.
       const newer = fresh.querySelector("script");
       if (newer && newer.getAttribute("src") !== script.getAttribute("src")) {
         location.reload();
@@ -163,25 +164,25 @@
       document.body.dataset.layout = fresh.body.dataset.layout;
       compareClocks(time, began);
       showAsOf(time, began);
-      for (const [key, news] of later) {
-        if (news.time > time) patch(key, news.html);
+      for (const [key, row] of newerRows) {
+        if (row.time > time) patch(key, row.html);
       }
-      have = heeds;
-      // The exporter is back, and its streams with it.
-      if (failure === GONE) mayConnect = Date.now() + Math.random() * 500;
+      covered = covers;
+      // The exporter is back, so streams work again.
+      if (failure === CONNECTION_LOST) connectAfter = Date.now() + Math.random() * 500;
       failure = "";
     } catch (error) {
-      failure = error instanceof TypeError ? GONE : error.message;
+      failure = error instanceof TypeError ? CONNECTION_LOST : error.message;
       if (abort.signal.aborted) {
-        failure = "No answer for " + ANSWER_MS / 1000 + "\u00a0s";
-        leave(NEXT_STREAM_MS);
+        failure = "No response for " + TIMEOUT_MS / 1000 + "\u00a0s";
+        disconnect(RECONNECT_MS);
       }
     } finally {
       clearTimeout(timer);
-      isAsking = false;
+      isFetching = false;
     }
-    judge();
-    if (!failure && have < wanted) refresh();
+    showStaleness();
+    if (!failure && covered < requested) refresh();
   }
 
   function patch(key, html) {
@@ -193,182 +194,183 @@
   }
 
   function update(text) {
-    const news = JSON.parse(text);
-    if (news.layout !== document.body.dataset.layout || !news.complete) {
-      want();
+    const event = JSON.parse(text);
+    if (event.layout !== document.body.dataset.layout || !event.complete) {
+      requestRefresh();
       return;
     }
-    // Of a page that nobody sees only the title and the icon matter: the layout tells when they change.
+    // Only the title and icon of a hidden page matter, and they change with the layout.
     if (document.hidden) return;
     if (!patchesRows) {
-      if (age() > PAGE_MS) want();
+      if (age() > PAGE_MS) requestRefresh();
       return;
     }
-    // It was under way for longer than the page.
-    if (news.taken < taken) return;
-    for (const [key, html] of Object.entries(news.rows)) {
-      if (isAsking) later.set(key, { time: news.taken, html });
+    // The event is older than the page.
+    if (event.taken < taken) return;
+    for (const [key, html] of Object.entries(event.rows)) {
+      if (isFetching) newerRows.set(key, { time: event.taken, html });
       patch(key, html);
     }
-    if (have === wanted) showAsOf(news.taken, Date.parse(news.taken) + ahead);
+    if (covered === requested) showAsOf(event.taken, Date.parse(event.taken) + ahead);
   }
 
-  // Changes of a status are read out; the rest of what changes each second is not.
+  // Screen readers announce status changes, but not the updates of every second.
   function announce(text) {
-    const news = JSON.parse(text);
-    const row = byId("s-" + news.service);
-    const name = row ? row.querySelector(".name").textContent : news.service;
+    const event = JSON.parse(text);
+    const row = byId("s-" + event.service);
+    const name = row ? row.querySelector(".name").textContent : event.service;
     const line = document.createElement("span");
-    line.textContent = name + " is " + news.new + ". ";
+    line.textContent = name + " is " + event.new + ". ";
     const log = byId("announce");
     log.append(line);
     while (log.childElementCount > 5) log.firstElementChild.remove();
-    want();
+    requestRefresh();
   }
 
-  // The stream: `source` where this document holds it, `led` when another one last said that it does.
+  // The event stream: `source` if this document holds it, and when another document last announced that it does.
   let source = null;
   let opened = 0;
-  let led = 0;
-  let heard = 0;
-  let followed = false;
-  let mayConnect = Date.now() + 200;
+  let lastAnnounced = 0;
+  let lastEvent = 0;
+  let wasFollowing = false;
+  let connectAfter = Date.now() + 200;
   let channel = null;
 
-  const follows = () => Date.now() - heard < SILENT_MS;
-  const tell = (kind, data) => channel && channel.postMessage({ from: me, kind, data });
+  const isFollowing = () => Date.now() - lastEvent < SILENT_MS;
+  const post = (kind, data) => channel && channel.postMessage({ from: me, kind, data });
 
-  // Something came over the stream.
-  function take(kind, data) {
-    const isFirst = !follows();
-    heard = Date.now();
+  // Handles an event of the stream.
+  function handle(kind, data) {
+    const isFirst = !isFollowing();
+    lastEvent = Date.now();
     if (kind === "open") failure = "";
     if (kind === "update") update(data);
     else if (kind === "status") announce(data);
-    // What happened before is in the page only.
-    if (isFirst || kind === "open" || kind === "lost") want();
+    // Earlier changes are only in the page.
+    if (isFirst || kind === "open" || kind === "lost") requestRefresh();
   }
 
   function connect() {
     const own = new EventSource("/api/events");
     source = own;
     opened = Date.now();
-    tell("mine");
+    post("mine");
     for (const kind of ["open", "update", "status", "lost"]) {
       own.addEventListener(kind, ({ data }) => {
         if (own !== source) return;
-        tell(kind, data);
-        take(kind, data);
+        post(kind, data);
+        handle(kind, data);
       });
     }
     own.addEventListener("error", () => {
       if (own !== source) return;
-      heard = 0;
-      want();
-      // After an answer that is no stream the browser gives up; the exporter may have a place later. It also gives up when
-      // this document is left, which is told next, and is no reason for others to wait.
-      if (own.readyState === EventSource.CLOSED) setTimeout(() => own === source && leave(POLL_MS), 100);
+      lastEvent = 0;
+      requestRefresh();
+      // The browser gives up after a response that is not a stream; the exporter may accept one later. It also gives up when
+      // the user leaves this document. pagehide reports that, and other documents need not wait.
+      if (own.readyState === EventSource.CLOSED) setTimeout(() => own === source && disconnect(POLL_MS), 100);
     });
   }
 
-  // Gives the stream up; nobody here is to open another one for some time.
-  function leave(wait) {
+  // Closes the stream. No document of this browser opens another one before `wait` is over.
+  function disconnect(wait) {
     if (!source) return;
     source.close();
     source = null;
-    mayConnect = Date.now() + wait;
-    tell("bye", wait);
+    connectAfter = Date.now() + wait;
+    post("bye", wait);
   }
 
-  function hear({ data: { from, kind, data } }) {
+  function receive({ data: { from, kind, data } }) {
     if (kind === "who") {
-      if (source) tell("mine");
+      if (source) post("mine");
       return;
     }
     if (kind === "bye") {
-      led = 0;
-      mayConnect = Math.max(mayConnect, Date.now() + data + Math.random() * 500);
+      lastAnnounced = 0;
+      connectAfter = Math.max(connectAfter, Date.now() + data + Math.random() * 500);
       return;
     }
-    led = Date.now();
+    lastAnnounced = Date.now();
     if (source) {
-      // Two opened one at the same time.
-      if (from > me) tell("mine");
+      // Two documents opened a stream at the same time. One of them closes it.
+      if (from > me) post("mine");
       else {
         source.close();
         source = null;
       }
     }
-    if (!source && kind !== "mine") take(kind, data);
+    if (!source && kind !== "mine") handle(kind, data);
   }
 
   function join() {
     if (!window.BroadcastChannel) return;
-    // Scripts of other versions talk among themselves.
+    // Scripts of other versions have a channel of their own.
     channel = new BroadcastChannel(script.src);
-    channel.addEventListener("message", hear);
-    tell("who");
+    channel.addEventListener("message", receive);
+    post("who");
   }
 
-  // Says that what is shown is old, if it is.
-  function judge() {
-    const late = age();
-    const hangs = isAsking && Date.now() - asked > HANGS_MS;
-    const isExpected = !failure && !hangs && (document.hidden || !follows());
-    const usual = document.hidden ? HIDDEN_LATE_MS : POLL_MS + LATE_MS;
-    isLost = late > (isExpected ? usual : LATE_MS);
-    const face = [isLost ? "(old) " + title : title, isLost ? byId("icon").dataset.lost : icon];
-    if (document.title !== face[0]) document.title = face[0];
-    if (byId("icon").getAttribute("href") !== face[1]) byId("icon").setAttribute("href", face[1]);
-    if (isLost === connection.hidden) connection.hidden = !isLost;
-    document.body.classList.toggle("lost", isLost);
-    if (!isLost) {
+  // Marks the page as stale if its data is too old.
+  function showStaleness() {
+    const elapsed = age();
+    const isSlow = isFetching && Date.now() - lastFetch > SLOW_MS;
+    const isPolling = !failure && !isSlow && (document.hidden || !isFollowing());
+    const limit = document.hidden ? HIDDEN_STALE_MS : POLL_MS + STALE_MS;
+    isStale = elapsed > (isPolling ? limit : STALE_MS);
+    const shownTitle = isStale ? "(stale) " + title : title;
+    const shownIcon = isStale ? byId("icon").dataset.stale : icon;
+    if (document.title !== shownTitle) document.title = shownTitle;
+    if (byId("icon").getAttribute("href") !== shownIcon) byId("icon").setAttribute("href", shownIcon);
+    if (isStale === connection.hidden) connection.hidden = !isStale;
+    document.body.classList.toggle("stale", isStale);
+    if (!isStale) {
       if (connection.textContent) connection.textContent = "";
       return;
     }
-    // Told to the second for the eye, once for the ear.
-    const text = (failure || GONE) + ". What you see is ";
-    let old = connection.querySelector(".age");
-    if (!old || connection.firstChild.nodeValue !== text) {
+    // The age is shown every second, but screen readers announce it only once.
+    const text = (failure || CONNECTION_LOST) + ". Data is ";
+    let seconds = connection.querySelector(".age");
+    if (!seconds || connection.firstChild.nodeValue !== text) {
       connection.textContent = text;
-      old = document.createElement("span");
-      old.className = "age";
-      old.setAttribute("aria-live", "off");
-      connection.append(old, " old. Trying again\u2026");
+      seconds = document.createElement("span");
+      seconds.className = "age";
+      seconds.setAttribute("aria-live", "off");
+      connection.append(seconds, " old. Retrying\u2026");
     }
-    old.textContent = Math.round(late / 1000) + "\u00a0s";
+    seconds.textContent = Math.round(elapsed / 1000) + "\u00a0s";
   }
 
   function tick() {
     const now = Date.now();
     if (source) {
-      tell("mine");
-      if (now - Math.max(heard, opened) > DEAD_MS) leave(NEXT_STREAM_MS);
-    } else if (!document.hidden && now >= mayConnect && now - led > SILENT_MS) {
+      post("mine");
+      if (now - Math.max(lastEvent, opened) > DEAD_MS) disconnect(RECONNECT_MS);
+    } else if (!document.hidden && now >= connectAfter && now - lastAnnounced > SILENT_MS) {
       connect();
     }
-    if (followed && !follows()) want();
-    followed = follows();
-    const isBehind = have < wanted || (follows() && age() > LATE_MS);
+    if (wasFollowing && !isFollowing()) requestRefresh();
+    wasFollowing = isFollowing();
+    const isBehind = covered < requested || (isFollowing() && age() > STALE_MS);
     const wait = document.hidden ? HIDDEN_POLL_MS : isBehind || failure ? RETRY_MS : POLL_MS;
-    if ((isBehind || !follows()) && now - asked >= wait) want();
-    judge();
+    if ((isBehind || !isFollowing()) && now - lastFetch >= wait) requestRefresh();
+    showStaleness();
   }
 
   document.addEventListener("visibilitychange", () => {
-    if (document.hidden) leave(0);
-    else want();
+    if (document.hidden) disconnect(0);
+    else requestRefresh();
   });
-  // A page that is left must not keep its place among the few streams there are.
+  // A page that the user leaves must not hold a stream, since these are limited.
   addEventListener("pagehide", () => {
-    leave(0);
+    disconnect(0);
     if (channel) channel.close();
     channel = null;
   });
   addEventListener("pageshow", (event) => {
     if (!event.persisted) return;
     join();
-    want();
+    requestRefresh();
   });
   compareClocks(taken, performance.timeOrigin);
   showAsOf(taken, performance.timeOrigin);

@@ -1,5 +1,5 @@
-//! How texts, times and durations are written on the page. What a target or the configuration says passes through
-//! [`Text`], so that it can neither leave its place nor turn its neighbours around.
+//! Formats texts, times and durations for the pages. Texts from targets and the configuration go through [`Text`], so that they
+//! can neither inject markup nor reverse the text around them.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -9,11 +9,11 @@ use maud::{Escaper, Markup, Render, html};
 use crate::model::is_unseen;
 use crate::store::UtcTime;
 
-/// The longest text that is shown in full, in characters; messages are shorter.
+/// The longest text that is shown in full, in characters. Messages are shorter.
 const MAX_CHARACTERS: usize = 600;
 
-/// A text of somebody else's: escaped, bounded, in a direction of its own, with a mark in the place of characters that
-/// are not to be seen or that turn the direction of what follows (Unicode Annex 9, section 2).
+/// An untrusted text: escaped, bounded, isolated from the direction of the text around it. Invisible characters, and those that
+/// change the text direction (Unicode Annex 9, section 2), are replaced.
 pub(super) struct Text<'a>(pub &'a str);
 
 impl Render for Text<'_> {
@@ -24,7 +24,7 @@ impl Render for Text<'_> {
     }
 }
 
-/// The same for places that take no elements: attributes and the title.
+/// The same for attributes and the title, which can't contain elements.
 pub(super) struct PlainText<'a>(pub &'a str);
 
 impl Render for PlainText<'_> {
@@ -45,7 +45,7 @@ impl Render for PlainText<'_> {
     }
 }
 
-/// A Unix time in seconds as people and browsers read it; without the date where it is the day of `now`.
+/// Renders a Unix time in seconds; without the date if it is on the same day as `now`.
 pub(super) fn time(at: f64, now: f64) -> Markup {
     let (full, today) = (rfc3339(at), rfc3339(now));
     let (date, clock) = (&full[..10], &full[11..19]);
@@ -57,29 +57,27 @@ pub(super) fn time(at: f64, now: f64) -> Markup {
     }
 }
 
-/// The same with its zone, where nothing around it tells it.
-pub(super) fn zoned(at: f64, now: f64) -> Markup {
+/// Renders a time with its zone.
+pub(super) fn time_with_zone(at: f64, now: f64) -> Markup {
     html! { (time(at, now)) " UTC" }
 }
 
-/// The same with its date.
+/// Renders a time with its date and zone.
 pub(super) fn full_time(at: f64) -> Markup {
     let full = rfc3339(at);
     html! { time datetime=(full) { (full[..10]) " " (full[11..19]) " UTC" } }
 }
 
-#[allow(
-    clippy::cast_possible_truncation,
-    reason = "a float becomes the nearest integer"
-)]
+/// Formats a Unix time in seconds as RFC 3339.
+#[allow(clippy::cast_possible_truncation, reason = "the float is clamped first")]
 pub(in crate::web) fn rfc3339(at: f64) -> String {
-    // Nanoseconds end in the year 2262, whatever a clock says.
+    // An `i64` of nanoseconds ends in the year 2262.
     let at = at.clamp(0.0, 9.2e9);
     UtcTime((at * 1e3) as i64 * 1_000_000).to_string()
 }
 
-/// How long something has lasted, in the two units that matter: `3 min`, `2 h 5 min`.
-pub(super) fn age(seconds: f64) -> String {
+/// Formats an age with at most two units: `3 min`, `2 h 5 min`.
+pub(super) fn format_age(seconds: f64) -> String {
     let seconds = Duration::try_from_secs_f64(seconds).unwrap_or_default().as_secs();
     match (seconds / 86_400, seconds / 3600, seconds / 60) {
         (0, 0, 0) => format!("{seconds}\u{a0}s"),
@@ -93,8 +91,8 @@ pub(super) fn age(seconds: f64) -> String {
     }
 }
 
-/// A response time or a part of one, to three figures.
-pub(super) fn latency(duration: Duration) -> String {
+/// Formats a response time with three digits.
+pub(super) fn format_latency(duration: Duration) -> String {
     let millis = duration.as_secs_f64() * 1e3;
     if millis < 9.995 {
         format!("{millis:.2}\u{a0}ms")
@@ -105,13 +103,30 @@ pub(super) fn latency(duration: Duration) -> String {
     } else if millis < 99_950.0 {
         format!("{:.2}\u{a0}s", millis / 1e3)
     } else {
-        age(millis / 1e3)
+        format_age(millis / 1e3)
     }
 }
 
-/// A configured duration, exactly.
-pub(super) fn configured(duration: Duration) -> String {
-    format!("{duration:?}")
+/// Formats a configured duration exactly: `500 ms`, `1.5 s`, `1 min 30 s`.
+pub(super) fn format_setting(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    if duration < Duration::from_secs(1) {
+        return format!("{}\u{a0}ms", duration.as_secs_f64() * 1e3);
+    }
+    if duration.subsec_nanos() > 0 {
+        return format!("{}\u{a0}s", duration.as_secs_f64());
+    }
+    let units = [
+        (seconds / 86_400, "d"),
+        (seconds / 3600 % 24, "h"),
+        (seconds / 60 % 60, "min"),
+        (seconds % 60, "s"),
+    ];
+    let parts = units.iter().filter(|(number, _)| *number > 0);
+    let parts: Vec<_> = parts
+        .map(|(number, unit)| format!("{number}\u{a0}{unit}"))
+        .collect();
+    parts.join(" ")
 }
 
 /// `1 service`, `2 services`.
@@ -127,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_cannot_leave_their_place() {
+    fn untrusted_texts_are_escaped_and_bounded() {
         let hostile = "<script>\"&'\0\u{202e}x\r\n\u{2066}";
         assert_eq!(
             html! { p title=(PlainText(hostile)) { (Text(hostile)) } }.into_string(),
@@ -138,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_short_where_the_day_is_known() {
+    fn times_of_today_have_no_date() {
         let text = time(1_700_000_000.25, 1_700_000_100.0).into_string();
         assert!(text.ends_with("UTC\">22:13:20</time>"), "{text}");
         assert!(text.contains("datetime=\"2023-11-14T22:13:20.250Z\""), "{text}");
@@ -150,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn ages_and_latencies_have_the_figures_that_matter() {
+    fn ages_and_latencies_are_short() {
         for (seconds, text) in [
             (f64::NAN, "0 s"),
             (-5.0, "0 s"),
@@ -161,7 +176,7 @@ mod tests {
             (100_000.0, "1 d 3 h"),
             (864_000.0, "10 d"),
         ] {
-            assert_eq!(age(seconds).replace('\u{a0}', " "), text);
+            assert_eq!(format_age(seconds).replace('\u{a0}', " "), text);
         }
         for (micros, text) in [
             (0, "0.00 ms"),
@@ -173,9 +188,24 @@ mod tests {
             (120_000_000, "2 min"),
         ] {
             assert_eq!(
-                latency(Duration::from_micros(micros)).replace('\u{a0}', " "),
+                format_latency(Duration::from_micros(micros)).replace('\u{a0}', " "),
                 text
             );
+        }
+    }
+
+    #[test]
+    fn settings_are_exact() {
+        for (millis, text) in [
+            (500, "500 ms"),
+            (1_500, "1.5 s"),
+            (30_000, "30 s"),
+            (90_000, "1 min 30 s"),
+            (3_600_000, "1 h"),
+            (90_061_000, "1 d 1 h 1 min 1 s"),
+        ] {
+            let setting = format_setting(Duration::from_millis(millis));
+            assert_eq!(setting.replace('\u{a0}', " "), text);
         }
     }
 }

@@ -1,4 +1,4 @@
-// Puts the cards where the script stands: <script src="http://HOST:PORT/widget.js" data-group="..." data-height="300"></script>
+// Replaces the script element with the cards: <script src="http://HOST:PORT/widget.js" data-group="..." data-height="300"></script>
 (() => {
   const script = document.currentScript;
   const source = new URL("widget", script.src);

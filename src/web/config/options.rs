@@ -1,4 +1,4 @@
-//! The web configuration as it is written: every key an `Option`, the names those of the exporter toolkit.
+//! The web configuration as written. Every key is optional, and has the name from the exporter toolkit.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ pub(super) struct WebOptions {
     pub rate_limit: Option<RateLimitOptions>,
 }
 
-/// How TLS is done.
+/// `tls_server_config`.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TlsServerOptions {
@@ -36,7 +36,7 @@ pub(super) struct TlsServerOptions {
     pub curve_preferences: Option<Vec<String>>,
 }
 
-/// How HTTP is spoken.
+/// `http_server_config`.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct HttpServerOptions {
@@ -44,7 +44,7 @@ pub(super) struct HttpServerOptions {
     pub headers: Option<HeaderOptions>,
 }
 
-/// The header fields that responses get.
+/// Header fields for every response.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct HeaderOptions {
@@ -60,7 +60,7 @@ pub(super) struct HeaderOptions {
     pub strict_transport_security: Option<String>,
 }
 
-/// How many requests are answered.
+/// `rate_limit`.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RateLimitOptions {

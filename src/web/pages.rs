@@ -1,0 +1,119 @@
+//! Replies with pages, and with the files that they load.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{ACCEPT_ENCODING, CACHE_CONTROL, VARY};
+use http::{HeaderMap, StatusCode};
+
+use super::accept;
+use super::body::Content;
+use super::html::{self, Filter};
+use super::query::quote;
+use super::reply::Reply;
+use super::single_flight::FlightError;
+use super::state::State;
+
+const HTML: &str = "text/html; charset=utf-8";
+const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
+
+/// Everything comes from the exporter itself, nothing is inline, and no page may embed it.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; \
+     connect-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/// The same for the widget, which any page may embed.
+const WIDGET_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; \
+     connect-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors *";
+
+/// A page.
+#[derive(Debug)]
+pub(super) enum Page {
+    /// All services.
+    Overview(Filter),
+    /// The service with this key.
+    Service(String),
+    /// The services as cards.
+    Widget(Filter),
+}
+
+/// Replies with a page.
+pub(super) async fn page(state: &Arc<State>, headers: &HeaderMap, page: Page) -> Reply {
+    let accepted = headers.get_all(ACCEPT_ENCODING).into_iter();
+    let encoding = accept::choose_encoding(accepted.filter_map(|value| value.to_str().ok()));
+    let is_widget = matches!(page, Page::Widget(_));
+    let source = Arc::clone(state);
+    let rendering = state
+        .bodies
+        .documents
+        .get(format!("{page:?}"), encoding, move || render(&source, &page));
+    let reply = match rendering.await {
+        Ok(body) => Reply::new(StatusCode::OK, HTML, Content::Rendered(body)).encoded(encoding),
+        Err(FlightError::Render(text)) => Reply::typed(StatusCode::NOT_FOUND, HTML, text),
+        Err(FlightError::Failed) => {
+            let text = "500 Internal Server Error: rendering the page failed; see the exporter's log\n";
+            return Reply::text(StatusCode::INTERNAL_SERVER_ERROR, text);
+        }
+    };
+    let policy = if is_widget {
+        WIDGET_SECURITY_POLICY
+    } else {
+        CONTENT_SECURITY_POLICY
+    };
+    let reply = reply
+        .with("content-security-policy", policy)
+        .with("referrer-policy", "no-referrer")
+        .with(CACHE_CONTROL.as_str(), "no-store")
+        .with(VARY.as_str(), "accept-encoding");
+    match is_widget {
+        true => reply,
+        false => reply.with("x-frame-options", "DENY"),
+    }
+}
+
+/// Renders a page.
+///
+/// # Errors
+/// When the service or group does not exist: the page that says so.
+fn render(state: &State, page: &Page) -> Result<Vec<u8>, String> {
+    let snapshot = (state.snapshot)();
+    let site = state.site();
+    let text = match page {
+        Page::Overview(filter) | Page::Widget(filter) => {
+            if let Some(group) = filter.unknown_group(&snapshot) {
+                let message = format!("No group {}", quote(group));
+                let is_embedded = matches!(page, Page::Widget(_));
+                return Err(html::not_found(
+                    (!is_embedded).then_some(site),
+                    &snapshot,
+                    &message,
+                ));
+            }
+            match page {
+                Page::Widget(_) => html::widget(&snapshot, filter),
+                _ => html::overview(site, &snapshot, filter),
+            }
+        }
+        Page::Service(key) => {
+            let mut services = snapshot.services.iter();
+            let Some(view) = services.find(|view| view.service.key.as_str() == key) else {
+                let message = format!("No service {}", quote(key));
+                return Err(html::not_found(Some(site), &snapshot, &message));
+            };
+            let runs = state.event_hub.recent_runs(key).unwrap_or_default();
+            html::service(site, &snapshot, view, &runs)
+        }
+    };
+    Ok(text.into_bytes())
+}
+
+/// Replies with the script that embeds the widget. Its name never changes, so it is cached for an hour only.
+pub(super) fn widget_script() -> Reply {
+    Reply::typed(StatusCode::OK, JAVASCRIPT, html::WIDGET_SCRIPT).with(CACHE_CONTROL.as_str(), "max-age=3600")
+}
+
+/// Replies with a file that the pages load. Its name changes with its content, so it is cached forever.
+pub(super) fn asset(name: &str) -> Option<Reply> {
+    let asset = html::find_asset(name)?;
+    let content = Content::Text(Bytes::from_static(asset.body.as_bytes()));
+    let forever = "public, max-age=31536000, immutable";
+    Some(Reply::new(StatusCode::OK, asset.content_type, content).with(CACHE_CONTROL.as_str(), forever))
+}
