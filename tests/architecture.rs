@@ -221,6 +221,30 @@ fn files_stay_small() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Facts about a kind belong to the kind (`config::KindFacts`), so that a new kind needs no change in these parts.
+#[test]
+fn scheduler_store_verdict_and_metrics_name_no_kind() {
+    let parts = ["metrics", "runner", "schedule", "store", "verdict"];
+    let mut wrong = Vec::new();
+    for (path, text) in sources("src") {
+        if !parts.contains(&part_of(&path).as_str()) || is_test_file(&path) {
+            continue;
+        }
+        let lines = without_tests(&text).lines();
+        let code = lines.filter(|line| !line.trim_start().starts_with("//"));
+        for line in code {
+            for kind in CheckKind::ALL {
+                for name in [format!("CheckKind::{kind:?}"), format!("KindSettings::{kind:?}")] {
+                    if line.contains(&name) {
+                        wrong.push(format!("{}: {name}", path.display()));
+                    }
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 #[test]
 fn nothing_is_left_open() {
     // Put together here, so that this file does not find itself.

@@ -207,10 +207,12 @@ fn engine(text: &str, has_tls: bool) -> Result<EngineHost, String> {
     })
 }
 
-impl super::KindLabels for DockerSettings {
+impl super::KindFacts for DockerSettings {
     fn values_at_once(&self, label: &str) -> Option<u64> {
         match label {
             "health" => Some(3),
+            // created, running, paused, restarting, removing, exited, dead
+            "state" => Some(7),
             _ => None,
         }
     }

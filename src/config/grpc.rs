@@ -94,7 +94,7 @@ impl GrpcSettings {
     }
 }
 
-impl super::KindLabels for GrpcSettings {}
+impl super::KindFacts for GrpcSettings {}
 
 #[cfg(test)]
 mod tests {

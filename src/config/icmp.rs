@@ -130,7 +130,7 @@ impl IcmpSettings {
     }
 }
 
-impl super::KindLabels for IcmpSettings {}
+impl super::KindFacts for IcmpSettings {}
 
 #[cfg(test)]
 mod tests {

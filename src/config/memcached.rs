@@ -152,9 +152,13 @@ impl MemcachedSettings {
     }
 }
 
-impl super::KindLabels for MemcachedSettings {
+impl super::KindFacts for MemcachedSettings {
     fn values_at_once(&self, label: &str) -> Option<u64> {
-        // The operations of check/memcached.
-        (label == "result").then_some(2)
+        match label {
+            // hit, miss
+            "result" => Some(2),
+            "version" => Some(1),
+            _ => None,
+        }
     }
 }

@@ -65,4 +65,4 @@ pub use load::{
     EMBEDDED_DEFAULT, Loaded, MAX_FILE_BYTES, embedded_default, embedded_default_on, load, parse,
     parse_bytes, read_document,
 };
-pub use settings::{CheckSettings, Config, KindLabels, KindSettings, Service};
+pub use settings::{CheckSettings, Config, KindFacts, KindSettings, Service};

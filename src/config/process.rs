@@ -220,7 +220,10 @@ impl ProcessSettings {
     }
 }
 
-impl super::KindLabels for ProcessSettings {}
+impl super::KindFacts for ProcessSettings {
+    /// Checks that run together share one scan of /proc.
+    const SHARES_PHASE: bool = true;
+}
 
 #[cfg(test)]
 mod tests;

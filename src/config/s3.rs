@@ -289,7 +289,7 @@ impl S3Settings {
     }
 }
 
-impl super::KindLabels for S3Settings {
+impl super::KindFacts for S3Settings {
     fn values_at_once(&self, label: &str) -> Option<u64> {
         match label {
             "bucket" => Some(self.buckets.len() as u64),

@@ -70,13 +70,24 @@ impl CheckSettings {
     }
 }
 
-/// What the settings of a kind say of the labels of the kind's own metrics.
-pub trait KindLabels {
-    /// How many values this label has at once, at most: one each for what is named in the configuration, or the bound of
-    /// what comes from the target. `None` for labels that the kind does not bring.
+/// Facts about a kind that other parts of the exporter need, so that those parts do not name kinds.
+pub trait KindFacts {
+    /// Whether checks of this kind with the same interval run at the same time, so that they share work.
+    const SHARES_PHASE: bool = false;
+
+    /// Whether a run can fail with the reason `missing` because the exporter did not run in time to receive responses.
+    const MISSES_WHEN_LATE: bool = false;
+
+    /// The maximum number of values that this label has at the same time: one per configured item, or the limit for values
+    /// from the target. `None` for labels that the kind does not have.
     fn values_at_once(&self, label: &str) -> Option<u64> {
         let _ = label;
         None
+    }
+
+    /// Whether the check uses more than its target shows, such as a query or credentials.
+    fn is_target_shortened(&self) -> bool {
+        false
     }
 }
 
@@ -103,10 +114,31 @@ macro_rules! kind_settings {
                 }
             }
 
-            /// How many values a label of the kind's own has at once, at most; see [`KindLabels`].
+            /// See [`KindFacts::SHARES_PHASE`].
+            pub const fn shares_phase(&self) -> bool {
+                match self {
+                    $(Self::$variant(_) => <super::$name::$settings as KindFacts>::SHARES_PHASE),+
+                }
+            }
+
+            /// See [`KindFacts::MISSES_WHEN_LATE`].
+            pub const fn misses_when_late(&self) -> bool {
+                match self {
+                    $(Self::$variant(_) => <super::$name::$settings as KindFacts>::MISSES_WHEN_LATE),+
+                }
+            }
+
+            /// See [`KindFacts::values_at_once`].
             pub fn values_at_once(&self, label: &str) -> Option<u64> {
                 match self {
                     $(Self::$variant(settings) => settings.values_at_once(label)),+
+                }
+            }
+
+            /// See [`KindFacts::is_target_shortened`].
+            pub fn is_target_shortened(&self) -> bool {
+                match self {
+                    $(Self::$variant(settings) => settings.is_target_shortened()),+
                 }
             }
         }

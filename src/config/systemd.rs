@@ -258,7 +258,16 @@ fn near_type(suffix: &str) -> Option<&'static str> {
         .find(|known| strsim::damerau_levenshtein(&suffix.to_lowercase(), known) <= 1)
 }
 
-impl super::KindLabels for SystemdSettings {}
+impl super::KindFacts for SystemdSettings {
+    fn values_at_once(&self, label: &str) -> Option<u64> {
+        match label {
+            "unit" => Some(1),
+            // active, reloading, refreshing, inactive, failed, activating, deactivating, maintenance
+            "state" => Some(8),
+            _ => None,
+        }
+    }
+}
 
 #[cfg(test)]
 mod tests;

@@ -98,7 +98,7 @@ impl TcpSettings {
     }
 }
 
-impl super::KindLabels for TcpSettings {}
+impl super::KindFacts for TcpSettings {}
 
 #[cfg(test)]
 mod tests {

@@ -108,7 +108,7 @@ impl UnixSettings {
     }
 }
 
-impl super::KindLabels for UnixSettings {}
+impl super::KindFacts for UnixSettings {}
 
 #[cfg(test)]
 mod tests {

@@ -1,4 +1,4 @@
-//! How many series a configuration makes.
+//! Predicts how many series a configuration has.
 
 use super::table::{self, Fill};
 use crate::check::families;
@@ -7,12 +7,12 @@ use crate::config::{Config, KindSettings};
 use crate::model::{CheckKind, Condition, Family, MetricType, Scope, Status};
 use crate::store::{LAGS, RESPONSE_TIMES};
 
-/// Series of a histogram with these bounds: a bucket each, the infinite one, sum and count.
+/// The number of series of a histogram: one per bound, `+Inf`, sum and count.
 const fn histogram_series(bounds: &[f64]) -> u64 {
     bounds.len() as u64 + 3
 }
 
-/// How many series the exporter makes of a configuration, at most: what is absent for the moment is counted too.
+/// Returns the maximum number of series of a configuration. Series that may be absent count too.
 pub fn series_count(config: &Config) -> u64 {
     let of_exporter = common(Scope::Exporter, None);
     let of_service = common(Scope::Service, None);
@@ -31,7 +31,7 @@ pub fn series_count(config: &Config) -> u64 {
     of_exporter + services.sum::<u64>()
 }
 
-/// Series of the common families of a scope, for one exporter, service or check (of `kind`).
+/// The series that an exporter, a service or a check (of `kind`) has in the families that all kinds share.
 fn common(scope: Scope, kind: Option<CheckKind>) -> u64 {
     let is_timed = kind.is_some_and(CheckKind::is_timed);
     table::entries()
@@ -47,7 +47,7 @@ fn needs_response_time(family: &Family) -> bool {
         && (family.metric_type == MetricType::Histogram || family.labels.contains(&"threshold"))
 }
 
-/// Series that one exporter, service or check (with these settings) has of a family.
+/// The series that an exporter, a service or a check (with these settings) has in one family.
 fn per_subject(family: &Family, settings: Option<&KindSettings>) -> u64 {
     match (family.metric_type, family.scope) {
         (MetricType::Histogram, Scope::Exporter) => histogram_series(LAGS),
@@ -55,32 +55,24 @@ fn per_subject(family: &Family, settings: Option<&KindSettings>) -> u64 {
         _ => family
             .labels
             .iter()
-            .map(|label| {
-                let own = settings.and_then(|settings| settings.values_at_once(label));
-                own.or_else(|| values_at_once(family.scope, label)).unwrap_or(1)
-            })
+            .map(|label| values_at_once(family.scope, label, settings).unwrap_or(1))
             .product(),
     }
 }
 
-/// How many values of a label that is not one kind's own a subject has series for at the same time.
-fn values_at_once(scope: Scope, label: &str) -> Option<u64> {
+/// The maximum number of values of a label at the same time. `None` if unknown.
+fn values_at_once(scope: Scope, label: &str, settings: Option<&KindSettings>) -> Option<u64> {
+    if let Some(settings) = settings {
+        return settings.values_at_once(label);
+    }
     match label {
         "status" => Some(Status::ALL.len() as u64),
-        // Refusals of the guard, and too_many; the web configuration has fewer.
-        "reason" if scope == Scope::Exporter => Some(TargetRefusal::ALL.len() as u64 + 1),
         "condition" => Some(Condition::ALL.len() as u64),
         // degraded, down
         "threshold" => Some(2),
-        // resolve, connect, tls, processing, transfer
-        "phase" => Some(5),
-        // active, reloading, refreshing, inactive, failed, activating, deactivating, maintenance; a container has seven
-        "state" => Some(8),
-        // master, replica, sentinel
-        "role" => Some(3),
-        // Few, as a rule; 64 and 32 at most.
-        "db" | "master" => Some(1),
-        "name" | "server" | "version" | "revision" | "kind" | "target" | "reason" | "unit" => Some(1),
+        // The refusals of the guard, and too_many. The web configuration has fewer.
+        "reason" if scope == Scope::Exporter => Some(TargetRefusal::ALL.len() as u64 + 1),
+        "name" | "version" | "revision" | "kind" | "target" | "reason" => Some(1),
         _ => None,
     }
 }
@@ -89,7 +81,7 @@ fn values_at_once(scope: Scope, label: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
-    /// The example configuration, which has a check of every kind.
+    /// Loads the example configuration, which has a check of every kind.
     fn example() -> Config {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/config/upkeep.example.yml");
         crate::config::load(path.as_ref()).unwrap().config
@@ -97,16 +89,13 @@ mod tests {
 
     #[test]
     fn the_number_of_values_of_every_label_is_known() {
-        let is_known = |scope: Scope, label: &str, settings: Option<&KindSettings>| {
-            let own = settings.and_then(|settings| settings.values_at_once(label));
-            own.or_else(|| values_at_once(scope, label)).is_some()
-        };
         for entry in table::entries() {
             let Family {
                 name, scope, labels, ..
             } = entry.family;
             if !matches!(entry.fill, Fill::Samples) {
-                assert!(labels.iter().all(|label| is_known(*scope, label, None)), "{name}");
+                let is_known = |label: &&str| values_at_once(*scope, label, None).is_some();
+                assert!(labels.iter().all(is_known), "{name}");
             }
         }
         let config = example();
@@ -117,8 +106,8 @@ mod tests {
             for Family { name, labels, .. } in families(settings.kind()) {
                 for label in *labels {
                     assert!(
-                        is_known(Scope::Check, label, Some(settings)),
-                        "{name}: say in values_at_once of the kind's settings how many values {label} has"
+                        values_at_once(Scope::Check, label, Some(settings)).is_some(),
+                        "{name}: return the number of values of {label} in values_at_once of the kind's settings"
                     );
                 }
             }
@@ -130,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_configuration_has_the_series_of_the_exporter() {
+    fn an_empty_configuration_has_only_the_series_of_the_exporter() {
         // build info, clock, two of the reload, the state, runs in flight, two of the status file, the web configuration, the
         // lost time; probes: made, failed, inconclusive, in progress, refused by reason; requests refused by reason; seven
         // of the process, the lag

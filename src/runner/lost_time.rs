@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::DeadlinePolicy;
+use crate::config::KindSettings;
 use crate::config::duration::DurationText;
-use crate::model::{CheckKind, Conclusion, Problem, Reason, Shortage};
+use crate::model::{Conclusion, Problem, Reason, Shortage};
 
 /// Lost time excuses a failure if it is more than this part of the timeout: one in this many.
 const SMALL_PART: u32 = 10;
@@ -19,13 +20,12 @@ pub fn is_much(lost: Duration, timeout: Duration) -> bool {
 }
 
 /// Whether lost time can cause this problem: the run stopped waiting too early, or the peer closed the connection meanwhile.
-pub fn can_cause(problem: &Problem, kind: CheckKind) -> bool {
+pub fn can_cause(problem: &Problem, kind: &KindSettings) -> bool {
     match problem.reason {
         Reason::Timeout | Reason::Closed | Reason::Dns => true,
         // A response is judged within a part of the remaining time.
-        Reason::Limit => kind.is_timed(),
-        // Workers that did not answer in time.
-        Reason::Missing => kind == CheckKind::Celery,
+        Reason::Limit => kind.kind().is_timed(),
+        Reason::Missing => kind.misses_when_late(),
         _ => false,
     }
 }

@@ -151,8 +151,8 @@ impl Attempt<'_> {
                 Some(problem) => Conclusion::Warning(problem),
             },
             Ok(Ok(Err(problem))) => {
-                let is_excused = lost_time::is_much(lost, self.timeout)
-                    && lost_time::can_cause(&problem, self.kind.kind());
+                let is_excused =
+                    lost_time::is_much(lost, self.timeout) && lost_time::can_cause(&problem, self.kind);
                 lost_time::conclude(problem, is_excused, lost, self.deadline_policy)
             }
             Ok(Err(panic)) => panic.into_problem().into(),

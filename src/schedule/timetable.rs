@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::config::CheckSettings;
-use crate::model::{CheckId, CheckKind};
+use crate::model::CheckId;
 use crate::store::Fnv;
 
 /// The first runs are spread over this time, or over the interval if that is shorter.
@@ -66,20 +66,17 @@ impl Timetable {
     }
 }
 
-/// The phase of a check within its interval, from 0 to 1. Process checks with the same interval share a phase, and so one scan
-/// of /proc.
+/// The phase of a check within its interval, from 0 to 1. Checks of some kinds share a phase if they have the same interval.
 fn phase(id: &CheckId, settings: &CheckSettings) -> f64 {
     let mut hash = Fnv::new();
-    match settings.kind.kind() {
-        CheckKind::Process => {
-            hash.write(b"process\0\0");
-            hash.write(&settings.interval.as_nanos().to_le_bytes());
-        }
-        _ => {
-            hash.write(id.service.as_str().as_bytes());
-            hash.write(&[0]);
-            hash.write(id.check.as_str().as_bytes());
-        }
+    if settings.kind.shares_phase() {
+        hash.write(settings.kind.kind().as_str().as_bytes());
+        hash.write(b"\0\0");
+        hash.write(&settings.interval.as_nanos().to_le_bytes());
+    } else {
+        hash.write(id.service.as_str().as_bytes());
+        hash.write(&[0]);
+        hash.write(id.check.as_str().as_bytes());
     }
     // The upper bits of FNV hardly differ between names that differ only in the last character. Mix them (splitmix64).
     let mut bits = hash.finish();

@@ -1,32 +1,36 @@
-//! The checks as targets for `/probe`: what Prometheus's HTTP service discovery reads.
+//! The checks as targets for `/probe`, in the format of Prometheus's HTTP service discovery.
 //!
-//! Prometheus, "HTTP SD": a list of groups, each with targets and labels; labels that begin with `__` are for relabelling and vanish
-//! after it.
+//! The format is a list of groups, each with targets and labels (Prometheus documentation, "HTTP SD"). Labels that start with `__`
+//! are only available for relabeling.
+
+use std::sync::LazyLock;
 
 use serde::Serialize;
 
-use crate::config::KindSettings;
+use crate::config::probe::probed_kinds;
+use crate::model::CheckKind;
 use crate::store::{CheckView, ServiceView};
 
-/// The kinds of check that `/probe` can do as well, by the names of its probers.
-pub const PROBED_KINDS: [&str; 6] = ["http", "tcp", "dns", "icmp", "grpc", "unix"];
+/// The names of the kinds that `/probe` supports.
+pub static PROBED_KINDS: LazyLock<Vec<&'static str>> =
+    LazyLock::new(|| probed_kinds().map(CheckKind::as_str).collect());
 
 /// A target with its labels.
 #[derive(Debug, Serialize)]
 pub struct TargetGroup<'a> {
-    /// The one target.
+    /// The target.
     pub targets: [&'a str; 1],
-    /// What relabelling can choose from.
+    /// Labels for relabeling.
     pub labels: TargetLabels<'a>,
 }
 
-/// What relabelling can choose from.
+/// Labels for relabeling.
 #[derive(Debug, Serialize)]
 pub struct TargetLabels<'a> {
     /// The service's key.
     #[serde(rename = "__meta_upkeep_service")]
     pub service: &'a str,
-    /// The name shown to people.
+    /// The display name of the service.
     #[serde(rename = "__meta_upkeep_name")]
     pub name: &'a str,
     /// The service's group.
@@ -44,12 +48,12 @@ pub struct TargetLabels<'a> {
     /// The check's severity.
     #[serde(rename = "__meta_upkeep_severity")]
     pub severity: &'static str,
-    /// `true` where the check asks with more than the target shows: a query, or a user and a password.
+    /// `true` if the check uses more than the target shows, such as a query or credentials.
     #[serde(rename = "__meta_upkeep_shortened")]
     pub shortened: &'static str,
 }
 
-/// The targets of the checks of `kind`, or of every kind that can be probed, of these services.
+/// The targets of these services: the checks of `kind`, or of all kinds that `/probe` supports.
 pub fn targets<'a>(
     services: impl IntoIterator<Item = &'a ServiceView>,
     kind: Option<&str>,
@@ -79,18 +83,10 @@ fn target<'a>(view: &'a ServiceView, check: &'a CheckView) -> TargetGroup<'a> {
             check: settings.name.as_str(),
             kind: settings.kind.kind().as_str(),
             severity: settings.severity.as_str(),
-            shortened: if is_shortened(&settings.kind) {
-                "true"
-            } else {
-                "false"
+            shortened: match settings.kind.is_target_shortened() {
+                true => "true",
+                false => "false",
             },
         },
-    }
-}
-
-fn is_shortened(kind: &KindSettings) -> bool {
-    match kind {
-        KindSettings::Http(http) => http.url.expose().query().is_some() || http.credentials.is_some(),
-        _ => false,
     }
 }

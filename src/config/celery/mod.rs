@@ -216,7 +216,10 @@ impl CelerySettings {
     }
 }
 
-impl super::KindLabels for CelerySettings {
+impl super::KindFacts for CelerySettings {
+    /// Workers respond within a time window. If the exporter does not run then, their responses are missing.
+    const MISSES_WHEN_LATE: bool = true;
+
     fn values_at_once(&self, label: &str) -> Option<u64> {
         match label {
             "queue" => Some(self.queues.len() as u64),

@@ -306,7 +306,7 @@ impl DnsSettings {
     }
 }
 
-impl super::KindLabels for DnsSettings {
+impl super::KindFacts for DnsSettings {
     fn values_at_once(&self, label: &str) -> Option<u64> {
         // answer, authority, additional
         (label == "section").then_some(3)

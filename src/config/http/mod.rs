@@ -150,12 +150,20 @@ pub fn version_name(version: Version) -> &'static str {
     }
 }
 
-impl crate::config::KindLabels for HttpSettings {
+impl crate::config::KindFacts for HttpSettings {
     fn values_at_once(&self, label: &str) -> Option<u64> {
         match label {
+            // resolve, connect, tls, processing, transfer
+            "phase" => Some(5),
             "name" => Some(self.extraction.values.len() as u64),
+            // Each extracted value has one unit.
+            "unit" => Some(1),
             "version" => Some(u64::from(self.extraction.version.is_some())),
             _ => None,
         }
+    }
+
+    fn is_target_shortened(&self) -> bool {
+        self.url.expose().query().is_some() || self.credentials.is_some()
     }
 }

@@ -198,7 +198,11 @@ impl PostgresOptions {
     }
 }
 
-impl super::KindLabels for PostgresSettings {}
+impl super::KindFacts for PostgresSettings {
+    fn values_at_once(&self, label: &str) -> Option<u64> {
+        (label == "version").then_some(1)
+    }
+}
 
 impl PostgresSettings {
     /// `postgres://host:port/database`.

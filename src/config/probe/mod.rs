@@ -18,7 +18,7 @@ use super::settings::KindSettings;
 use super::yaml::{Node, read};
 
 pub use guard::{AddressClass, AllowOptions, GuardRules, TargetRefusal};
-pub use modules::{ModuleOptions, properties};
+pub use modules::{ModuleOptions, probed_kinds, properties};
 pub use with_target::{Endpoint, MAX_TARGET_BYTES, TargetedModule};
 
 /// How many probes may be under way at once where the file does not say.

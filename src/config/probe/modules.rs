@@ -46,6 +46,11 @@ const PROBERS: [Prober; 6] = [
         placeholder: "target.invalid",
     },
     Prober {
+        kind: CheckKind::Icmp,
+        target: "host",
+        placeholder: "target.invalid",
+    },
+    Prober {
         kind: CheckKind::Grpc,
         target: "address",
         placeholder: "target.invalid:1",
@@ -55,12 +60,12 @@ const PROBERS: [Prober; 6] = [
         target: "path",
         placeholder: "/target",
     },
-    Prober {
-        kind: CheckKind::Icmp,
-        target: "host",
-        placeholder: "target.invalid",
-    },
 ];
+
+/// The kinds that `/probe` supports.
+pub fn probed_kinds() -> impl Iterator<Item = CheckKind> {
+    PROBERS.iter().map(|prober| prober.kind)
+}
 
 /// Keys of kinds that have no meaning for a probe, which serves no values of ours.
 const NOT_FOR_MODULES: [&str; 2] = ["extract", "extract_version"];

@@ -266,7 +266,7 @@ pub fn escaped(name: &str) -> String {
 /// How long the management may take of a run where nothing is written.
 pub const DEFAULT_MANAGEMENT_TIMEOUT: Duration = Duration::from_secs(3);
 
-impl crate::config::KindLabels for RabbitmqSettings {
+impl crate::config::KindFacts for RabbitmqSettings {
     fn values_at_once(&self, label: &str) -> Option<u64> {
         match label {
             "queue" => Some(self.queues.len() as u64),
@@ -274,6 +274,7 @@ impl crate::config::KindLabels for RabbitmqSettings {
             "alarm" => Some(2),
             // The bound of check/rabbitmq/management.rs.
             "node" => Some(32),
+            "version" => Some(1),
             _ => None,
         }
     }

@@ -109,7 +109,7 @@ impl RedisSettings {
 #[cfg(test)]
 mod tests;
 
-impl crate::config::KindLabels for RedisSettings {
+impl crate::config::KindFacts for RedisSettings {
     fn values_at_once(&self, label: &str) -> Option<u64> {
         match label {
             // master, replica, sentinel
@@ -117,7 +117,9 @@ impl crate::config::KindLabels for RedisSettings {
             // The bounds of check/redis/info.rs.
             "db" => Some(64),
             "master" => Some(32),
-            "server" => Some(1),
+            // ok, pfail, fail, unassigned
+            "state" => Some(4),
+            "server" | "version" => Some(1),
             _ => None,
         }
     }
