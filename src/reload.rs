@@ -1,4 +1,4 @@
-//! Loading the configuration again while running: a bad one changes nothing, a good one is taken over as a whole.
+//! Reloads the configuration at run time. An invalid configuration changes nothing.
 
 use std::sync::Arc;
 
@@ -10,34 +10,34 @@ use crate::store::Store;
 use crate::web::Reloader;
 use crate::{metrics, notify};
 
-/// Loads the configuration as it is now.
+/// Loads the current configuration.
 pub type Loader = dyn Fn() -> Result<Config, ConfigError> + Send + Sync;
 
-/// A reloader that hands what `load` returns to `take_over`, and tells the store of what could not be loaded.
+/// Creates a reloader that passes the loaded configuration to `apply`, and records failures in the store.
 pub fn reloader(
     load: Arc<Loader>,
     store: Arc<Store>,
-    take_over: impl Fn(&Config) + Send + Sync + 'static,
+    apply: impl Fn(&Config) + Send + Sync + 'static,
 ) -> Reloader {
-    let take_over = Arc::new(take_over);
+    let apply = Arc::new(apply);
     Reloader::new(move || {
-        let (load, store, take_over) = (Arc::clone(&load), Arc::clone(&store), Arc::clone(&take_over));
-        Box::pin(async move { reload(load, &store, &*take_over).await })
+        let (load, store, apply) = (Arc::clone(&load), Arc::clone(&store), Arc::clone(&apply));
+        Box::pin(async move { reload(load, &store, &*apply).await })
     })
 }
 
-/// Loads the configuration and takes it over. A bad one leaves the one before in force, and the metrics say so; the
-/// error holds all findings.
+/// Loads and applies the configuration. If it is invalid, the previous one stays in use, a metric shows the failure, and the
+/// error has all findings.
 async fn reload(
     load: Arc<Loader>,
     store: &Store,
-    take_over: &(dyn Fn(&Config) + Send + Sync),
+    apply: &(dyn Fn(&Config) + Send + Sync),
 ) -> Result<(), String> {
     notify::reloading();
-    // A large file takes a while to read; the checks must not wait for it.
+    // Loading a large file takes a while, and must not delay the checks.
     let result = match tokio::task::spawn_blocking(move || load()).await {
         Ok(Ok(config)) => {
-            take_over(&config);
+            apply(&config);
             Ok(summary(&config))
         }
         Ok(Err(findings)) => Err(findings.to_string()),
@@ -50,26 +50,26 @@ async fn reload(
         }
         Err(findings) => {
             store.reload_failed();
-            error!(error = %findings, "configuration not loaded; the one before stays in force");
-            notify::ready("serving; the configuration file is bad and was not loaded, see the log");
+            error!(error = %findings, "loading the configuration failed; the previous one stays in use");
+            notify::ready("serving; the last reload of the configuration failed, see the log");
         }
     }
     result.map(drop)
 }
 
-/// Loads the configuration each time `hangup` says so. Never returns.
+/// Reloads the configuration on every message of `hangup`. Never returns.
 pub async fn follow(mut hangup: mpsc::Receiver<()>, reloader: &Reloader) {
     while hangup.recv().await.is_some() {
-        // The log and the metrics tell what came of it.
+        // The log and the metrics show the result.
         let _ = reloader.reload().await;
     }
     std::future::pending().await
 }
 
-/// What a configuration makes, for people: "1 service, 7 checks, at most 142 series".
+/// Summarizes a configuration: "1 service, 7 checks, at most 142 series".
 pub fn summary(config: &Config) -> String {
     let checks: usize = config.services.iter().map(|service| service.checks.len()).sum();
-    let counted = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    let counted = |count: usize, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
     let modules = match config.probe.modules.len() {
         0 => String::new(),
         modules => format!(", {}", counted(modules, "module")),

@@ -1,5 +1,5 @@
-//! The lasting state under everything that happens to files: killed writers, torn and foreign content, disks that are
-//! full, directories that can't be written or are not there.
+//! Tests the state file with killed writers, incomplete and foreign content, full disks, and directories that are missing or can't
+//! be written.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -19,14 +19,14 @@ use upkeep_exporter::model::{Clock, Conclusion, Moment, Outcome, Problem, Reason
 use upkeep_exporter::store::{CheckHandle, Snapshot, Store};
 use upkeep_exporter::verdict::Run;
 
-/// Names the directory for a test that runs itself again in a process of its own.
+/// The environment variable with the directory for a test that runs itself in a child process.
 const CHILD_DIR: &str = "UPKEEP_TEST_STATE_DIR";
 
 fn child_dir() -> Option<PathBuf> {
     std::env::var_os(CHILD_DIR).map(PathBuf::from)
 }
 
-/// The test `name` in a process of its own, on `dir`.
+/// The command that runs the test `name` in a child process with the state directory `dir`.
 fn child(name: &str, dir: &Path) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
@@ -35,11 +35,11 @@ fn child(name: &str, dir: &Path) -> Command {
     command
 }
 
-/// A store on `dir` with the configuration of the tests applied.
+/// A store with a state directory and the configuration of the tests.
 struct Opened {
     clock: Arc<SystemClock>,
     store: Arc<Store>,
-    notices: Vec<String>,
+    warnings: Vec<String>,
 }
 
 fn two_services() -> Config {
@@ -52,11 +52,11 @@ fn two_services() -> Config {
     }
 }
 
-/// Opens a store as soon as the directory is free: a process that another test is just starting holds all files of this
-/// one open until its exec, the lock file included.
+/// Opens a store as soon as the directory is unlocked. A child process that another test starts holds the lock file open until its
+/// exec.
 fn open(clock: &Arc<dyn Clock>, dir: &Path) -> (Arc<Store>, Vec<String>) {
     let mut opened = None;
-    wait_until("the directory is free", || {
+    wait_until("the directory is unlocked", || {
         opened = Store::open(clock.clone(), Some(dir.to_owned())).ok();
         opened.is_some()
     });
@@ -70,12 +70,12 @@ impl Opened {
 
     fn with(dir: &Path, config: &Config) -> Self {
         let clock = Arc::new(SystemClock::new());
-        let (store, notices) = open(&(clock.clone() as _), dir);
+        let (store, warnings) = open(&(clock.clone() as _), dir);
         store.apply(config);
         Self {
             clock,
             store,
-            notices,
+            warnings,
         }
     }
 
@@ -134,34 +134,34 @@ fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
-/// The child: fails and recovers as fast as it can, and says before and after each write what it writes.
+/// The child process: fails and recovers as fast as possible, and prints the state before and after each write.
 fn write_until_killed(dir: &Path) {
     let opened = Opened::new(dir);
-    assert_eq!(opened.notices, [""; 0]);
+    assert_eq!(opened.warnings, [""; 0]);
     let mut out = std::io::stdout().lock();
-    let mut say = |word: &str, opened: &Opened| {
+    let mut print = |word: &str, opened: &Opened| {
         writeln!(out, "\n{word} {:?}", opened.conditions()).unwrap();
         out.flush().unwrap();
     };
-    say("found", &opened);
+    print("found", &opened);
     for id in ["api/http", "api/tcp", "db/tcp"] {
         opened.run(id, true);
     }
     for number in 0_u64.. {
-        // The failure rolls from check to check, and ends now and then.
+        // The failure moves from check to check, and ends at times.
         opened.run("api/http", number % 7 < 3);
         opened.run("api/tcp", number % 5 != 2);
         opened.run("db/tcp", number % 3 != 0);
-        say("begin", &opened);
+        print("begin", &opened);
         opened.store.flush();
-        say("done", &opened);
+        print("done", &opened);
     }
 }
 
-/// Whatever moment the process is killed at, the file holds what was written last or what was being written.
+/// If the process is killed at any time, the file has the state of the last complete write or of the current one.
 #[test]
-fn killed_at_any_moment_it_keeps_its_since_times() {
-    const NAME: &str = "killed_at_any_moment_it_keeps_its_since_times";
+fn since_times_survive_a_kill_at_any_time() {
+    const NAME: &str = "since_times_survive_a_kill_at_any_time";
     if let Some(dir) = child_dir() {
         return write_until_killed(&dir);
     }
@@ -169,7 +169,7 @@ fn killed_at_any_moment_it_keeps_its_since_times() {
     let mut allowed: Vec<String> = vec![format!("{:?}", [None::<[u64; 3]>, None])];
     let mut writes = 0_u64;
     let mut mid_write = 0;
-    // How long a child writes at most, in microseconds: longer where the disk is slow, so that some writes end.
+    // The maximum lifetime of a child in microseconds. It grows if the disk is slow, so that some writes complete.
     let mut longest = 13_000;
     for round in 0..300_u64 {
         if round % 30 == 29 && writes < round {
@@ -186,13 +186,13 @@ fn killed_at_any_moment_it_keeps_its_since_times() {
             allowed.contains(&found),
             "round {round}: found {found}, expected one of {allowed:?}"
         );
-        // In no order.
+        // In mixed order.
         std::thread::sleep(Duration::from_micros(round * 7919 % longest));
         child.kill().unwrap();
         child.wait().unwrap();
         let (mut done, mut begun) = (found, None);
         for line in lines {
-            // The last line may be torn; what it would have said is then the one before, or in the file.
+            // The last line may be incomplete. Then the file has the state of it or of the line before.
             if let Some(text) = line.strip_prefix("begin ").filter(|text| text.ends_with(']')) {
                 begun = Some(text.to_owned());
             } else if let Some(text) = line.strip_prefix("done ").filter(|text| text.ends_with(']')) {
@@ -218,7 +218,7 @@ fn killed_at_any_moment_it_keeps_its_since_times() {
     );
 }
 
-/// A directory with the state of two services, one of which is down, and the since-times in it.
+/// A directory with the state of two services, one of them down, and their since-times.
 fn prepared() -> (tempfile::TempDir, Vec<Option<[u64; 3]>>) {
     let dir = tempfile::tempdir().unwrap();
     let opened = Opened::new(dir.path());
@@ -236,23 +236,23 @@ fn state_file(dir: &Path) -> PathBuf {
 }
 
 #[test]
-fn a_file_torn_at_any_byte_is_moved_aside_and_told() {
+fn a_file_cut_at_any_byte_is_moved_aside() {
     let (dir, conditions) = prepared();
     let path = state_file(dir.path());
     let whole = fs::read(&path).unwrap();
     assert_eq!(whole.last(), Some(&b'\n'));
     for length in 0..whole.len() - 1 {
         fs::write(&path, &whole[..length]).unwrap();
-        // Without a configuration nothing is written, so this is quick.
-        let (_, notices) = open(&(Arc::new(SystemClock::new()) as _), dir.path());
-        let [notice] = notices.as_slice() else {
-            panic!("{length} bytes: {notices:?}");
+        // Without a configuration nothing is written, so this is fast.
+        let (_, warnings) = open(&(Arc::new(SystemClock::new()) as _), dir.path());
+        let [warning] = warnings.as_slice() else {
+            panic!("{length} bytes: {warnings:?}");
         };
         assert!(
-            notice.contains("it is torn") && notice.contains("state.json.broken-"),
-            "{notice}"
+            warning.contains("it is incomplete") && warning.contains("state.json.broken-"),
+            "{warning}"
         );
-        assert!(notice.contains("begins anew"), "{notice}");
+        assert!(warning.contains("start again"), "{warning}");
     }
     let opened = Opened::new(dir.path());
     assert_eq!(opened.conditions(), [None, None]);
@@ -265,18 +265,18 @@ fn a_file_torn_at_any_byte_is_moved_aside_and_told() {
     );
     let broken = fs::read_dir(dir.path()).unwrap().flatten();
     let broken = broken.filter(|entry| entry.file_name().to_string_lossy().contains("broken"));
-    assert_eq!(broken.count(), 5, "a bounded number is kept");
+    assert_eq!(broken.count(), 5, "a limited number is kept");
 }
 
 #[test]
-fn content_that_is_not_ours_is_moved_aside_and_told() {
+fn foreign_content_is_moved_aside() {
     let (dir, _) = prepared();
     let path = state_file(dir.path());
     let ours = fs::read_to_string(&path).unwrap();
     let cases = [
         (
             ours.replace("\"version\":2,", "\"version\":3,"),
-            "version 3 of the format, and this exporter reads versions 1 to 2",
+            "version 3 of the format; supported: 1 to 2",
         ),
         (
             ours.replace("upkeep_exporter state", "something else"),
@@ -286,26 +286,26 @@ fn content_that_is_not_ours_is_moved_aside_and_told() {
             "{\"services\": {}}".to_owned(),
             "not a state file of upkeep_exporter",
         ),
-        ("[1, 2, 3]".to_owned(), "it is torn or not a state file"),
-        ("\0".repeat(4096), "it is torn or not a state file"),
+        ("[1, 2, 3]".to_owned(), "it is incomplete or not a state file"),
+        ("\0".repeat(4096), "it is incomplete or not a state file"),
         (
             ours.replace("\"down\"", "\"upside down\""),
-            "the unknown word \"upside down\"",
+            "the unknown value \"upside down\"",
         ),
         (
             ours.replace("\"refused\"", "\"refusal\""),
-            "the unknown word \"refusal\"",
+            "the unknown value \"refusal\"",
         ),
-        ("[".repeat(100_000), "it is torn or not a state file"),
+        ("[".repeat(100_000), "it is incomplete or not a state file"),
     ];
     for (content, reason) in cases {
         assert_ne!(content, ours);
         fs::write(&path, &content).unwrap();
         let opened = Opened::new(dir.path());
         assert!(
-            opened.notices.len() == 1 && opened.notices[0].contains(reason),
+            opened.warnings.len() == 1 && opened.warnings[0].contains(reason),
             "{:?}",
-            opened.notices
+            opened.warnings
         );
         let newest = fs::read_dir(dir.path())
             .unwrap()
@@ -314,22 +314,22 @@ fn content_that_is_not_ours_is_moved_aside_and_told() {
         let kept = newest
             .filter_map(|path| fs::read_to_string(path).ok())
             .any(|text| text == content);
-        assert!(kept, "what could not be read is kept for a look");
+        assert!(kept, "the broken file is kept");
         assert_eq!(opened.conditions(), [None, None]);
     }
 }
 
 #[test]
-fn what_is_no_file_does_not_stop_the_start() {
+fn a_directory_or_pipe_in_place_of_the_file_is_moved_aside() {
     let dir = tempfile::tempdir().unwrap();
     let path = state_file(dir.path());
     for make in ["mkdir", "mkfifo"] {
         assert!(Command::new(make).arg(&path).status().unwrap().success());
         let opened = Opened::new(dir.path());
         assert!(
-            opened.notices[0].contains("it is not a regular file"),
+            opened.warnings[0].contains("it is not a regular file"),
             "{:?}",
-            opened.notices
+            opened.warnings
         );
         opened.store.flush();
         assert_eq!(opened.state_saved(), Some(true));
@@ -338,7 +338,7 @@ fn what_is_no_file_does_not_stop_the_start() {
     }
 }
 
-/// What an exporter does with `dir` from its start to its end; panics when that takes long.
+/// Opens the directory, saves a state, and closes it. Panics if that takes long.
 fn opened_and_saved(dir: &Path) -> (Vec<String>, Option<bool>) {
     let (dir, (done, result)) = (dir.to_owned(), std::sync::mpsc::channel());
     std::thread::spawn(move || {
@@ -346,72 +346,72 @@ fn opened_and_saved(dir: &Path) -> (Vec<String>, Option<bool>) {
         opened.run("db/tcp", false);
         opened.store.flush();
         let saved = opened.state_saved();
-        let notices = opened.notices.clone();
+        let warnings = opened.warnings.clone();
         drop(opened);
-        let _ = done.send((notices, saved));
+        let _ = done.send((warnings, saved));
     });
     let result = result.recv_timeout(Duration::from_secs(20));
-    result.expect("something in the directory blocks it")
+    result.expect("a file in the directory blocks the store")
 }
 
 #[test]
-fn a_link_in_the_directory_leads_to_no_other_file() {
+fn links_in_the_directory_are_not_followed() {
     let (other, _) = prepared();
     let victim = other.path().join("victim");
     for name in ["state.json.tmp", "state.json", "state.lock"] {
         let dir = tempfile::tempdir().unwrap();
         fs::write(&victim, "precious").unwrap();
         std::os::unix::fs::symlink(&victim, dir.path().join(name)).unwrap();
-        let (notices, saved) = opened_and_saved(dir.path());
+        let (warnings, saved) = opened_and_saved(dir.path());
         assert_eq!(fs::read_to_string(&victim).unwrap(), "precious", "{name}");
-        // What is only in the way is replaced; the lock is another process's business, so it is reported.
-        assert_eq!(saved, Some(name != "state.lock"), "{name}: {notices:?}");
-        let is_told = notices
+        // The state file and the temporary file are replaced. The lock file may belong to another process, so it stays.
+        assert_eq!(saved, Some(name != "state.lock"), "{name}: {warnings:?}");
+        let is_reported = warnings
             .iter()
-            .any(|notice| notice.contains("it is a symbolic link"));
-        assert_eq!(is_told, name != "state.json.tmp", "{name}: {notices:?}");
-        // Where nothing is at the link's end, nothing is made there.
+            .any(|warning| warning.contains("it is a symbolic link"));
+        assert_eq!(is_reported, name != "state.json.tmp", "{name}: {warnings:?}");
+        // Nothing is created at the target of the link.
         fs::remove_file(&victim).unwrap();
         opened_and_saved(dir.path());
         assert!(!victim.exists(), "{name}");
     }
-    // A state that lies elsewhere is not read through a link, however good it is.
+    // A valid state is not read through a link either.
     let dir = tempfile::tempdir().unwrap();
     std::os::unix::fs::symlink(state_file(other.path()), state_file(dir.path())).unwrap();
     assert_eq!(Opened::new(dir.path()).conditions(), [None, None]);
 }
 
 #[test]
-fn a_pipe_in_the_directory_blocks_nothing() {
+fn pipes_in_the_directory_do_not_block() {
     for name in ["state.json.tmp", "state.json", "state.lock"] {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(name);
         assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
-        // Somebody may hold it open, so that opening it succeeds.
+        // If another process holds the pipe open, opening it succeeds.
         for is_held in [false, true] {
             let held = is_held.then(|| fs::OpenOptions::new().read(true).write(true).open(&path));
-            let (notices, saved) = opened_and_saved(dir.path());
-            assert_eq!(saved, Some(name != "state.lock"), "{name}: {notices:?}");
+            let (warnings, saved) = opened_and_saved(dir.path());
+            assert_eq!(saved, Some(name != "state.lock"), "{name}: {warnings:?}");
             if name != "state.lock" {
                 break;
             }
-            let is_told = notices
+            let is_reported = warnings
                 .iter()
-                .any(|notice| notice.contains("it is not a regular file"));
-            assert!(is_told, "{notices:?}");
+                .any(|warning| warning.contains("it is not a regular file"));
+            assert!(is_reported, "{warnings:?}");
             drop(held);
         }
     }
 }
 
 #[test]
-fn a_number_that_somebody_put_there_does_not_end_the_count() {
+fn the_highest_number_of_a_broken_file_is_handled() {
     let (dir, _) = prepared();
     let largest = dir.path().join(format!("state.json.broken-{}", u64::MAX));
     fs::write(&largest, "").unwrap();
     fs::write(state_file(dir.path()), "torn").unwrap();
-    let (notices, saved) = opened_and_saved(dir.path());
-    assert_eq!(saved, Some(true), "{notices:?}");
+    let (warnings, saved) = opened_and_saved(dir.path());
+    assert_eq!(saved, Some(true), "{warnings:?}");
     assert_eq!(fs::read_to_string(&largest).unwrap(), "torn");
 }
 
@@ -420,18 +420,18 @@ fn a_directory_that_everybody_may_write_to_is_reported() {
     let (dir, conditions) = prepared();
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o1777)).unwrap();
     let opened = Opened::new(dir.path());
-    let [notice] = opened.notices.as_slice() else {
-        panic!("{:?}", opened.notices);
+    let [warning] = opened.warnings.as_slice() else {
+        panic!("{:?}", opened.warnings);
     };
     assert!(
-        notice.contains("everybody may write") && notice.contains("chmod o-w"),
-        "{notice}"
+        warning.contains("everybody may write") && warning.contains("chmod o-w"),
+        "{warning}"
     );
     assert_eq!(opened.conditions(), conditions);
 }
 
 #[test]
-fn only_what_is_still_configured_is_taken_over() {
+fn only_configured_services_are_restored() {
     let (dir, conditions) = prepared();
     let db = Config {
         services: vec![service("db", vec![tcp("tcp")])],
@@ -441,11 +441,15 @@ fn only_what_is_still_configured_is_taken_over() {
     assert_eq!(opened.conditions(), conditions[1..]);
     drop(opened);
     let opened = Opened::new(dir.path());
-    assert_eq!(opened.conditions(), [None, conditions[1]], "api was forgotten");
+    assert_eq!(
+        opened.conditions(),
+        [None, conditions[1]],
+        "the state of api was removed"
+    );
 }
 
 #[test]
-fn a_change_is_on_the_disk_within_a_second_and_a_steady_state_writes_nothing() {
+fn a_change_is_saved_within_a_second_and_unchanged_results_are_not() {
     let (dir, _) = prepared();
     let opened = Opened::new(dir.path());
     opened.run("db/tcp", true);
@@ -456,11 +460,7 @@ fn a_change_is_on_the_disk_within_a_second_and_a_steady_state_writes_nothing() {
         opened.run("db/tcp", true);
         std::thread::sleep(Duration::from_millis(10));
     }
-    assert_eq!(
-        content(),
-        quiet,
-        "runs that change nothing are no reason to write"
-    );
+    assert_eq!(content(), quiet, "runs without changes cause no write");
     let failed = Instant::now();
     opened.run("db/tcp", false);
     wait_until("a change is written", || content() != quiet);
@@ -486,8 +486,7 @@ fn two_exporters_do_not_share_a_directory() {
     Opened::new(dir.path());
 }
 
-/// Runs a test again in mount namespace of its own, where `setup` (a shell command with the directory as `$1`) has
-/// prepared the directory.
+/// Runs a test in a child process with its own mount namespace, after `setup`, a shell command that gets the directory as `$1`.
 fn in_mount_namespace(name: &str, setup: &str, dir: &Path) {
     let output = Command::new("unshare")
         .args(["--mount", "--propagation", "private", "sh", "-ec"])
@@ -500,7 +499,10 @@ fn in_mount_namespace(name: &str, setup: &str, dir: &Path) {
         .output()
         .expect("this test needs unshare (Debian: util-linux) and root");
     let text = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "as root, with mount and unshare: {text}");
+    assert!(
+        output.status.success(),
+        "run this test as root, with mount and unshare: {text}"
+    );
     assert!(
         String::from_utf8_lossy(&output.stdout).contains("1 passed"),
         "{text}"
@@ -508,8 +510,8 @@ fn in_mount_namespace(name: &str, setup: &str, dir: &Path) {
 }
 
 #[test]
-fn a_full_disk_keeps_the_old_file_and_is_tried_again() {
-    const NAME: &str = "a_full_disk_keeps_the_old_file_and_is_tried_again";
+fn a_full_disk_keeps_the_old_file_and_saving_is_retried() {
+    const NAME: &str = "a_full_disk_keeps_the_old_file_and_saving_is_retried";
     let Some(dir) = child_dir() else {
         let dir = tempfile::tempdir().unwrap();
         return in_mount_namespace(
@@ -532,29 +534,35 @@ fn a_full_disk_keeps_the_old_file_and_is_tried_again() {
     opened.run("db/tcp", false);
     opened.store.flush();
     assert_eq!(opened.state_saved(), Some(false));
-    assert_eq!(fs::read(state_file(&dir)).unwrap(), old, "the old file is whole");
+    assert_eq!(
+        fs::read(state_file(&dir)).unwrap(),
+        old,
+        "the old file is complete"
+    );
     let now = opened.conditions();
-    assert_ne!(now, before, "checking goes on");
+    assert_ne!(now, before, "checks continue");
 
-    // Another process finds the old state, and starts on the full disk.
+    // Another process starts on the full disk and restores the old state.
     drop(opened);
     let opened = Opened::new(&dir);
-    assert_eq!(opened.notices, [""; 0]);
+    assert_eq!(opened.warnings, [""; 0]);
     assert_eq!(opened.conditions(), before);
-    wait_until("the full disk is noticed", || opened.state_saved() == Some(false));
+    wait_until("the full disk is warningd", || {
+        opened.state_saved() == Some(false)
+    });
     drop(file);
     fs::remove_file(&filler).unwrap();
-    wait_until("it is tried again", || opened.state_saved() == Some(true));
+    wait_until("saving is retried", || opened.state_saved() == Some(true));
     opened.run("api/http", true);
     assert_eq!(opened.conditions(), before);
 }
 
 #[test]
-fn a_disk_that_was_full_from_the_start_is_told() {
-    const NAME: &str = "a_disk_that_was_full_from_the_start_is_told";
+fn a_full_disk_at_the_start_is_a_warning() {
+    const NAME: &str = "a_full_disk_at_the_start_is_a_warning";
     let Some(dir) = child_dir() else {
         let dir = tempfile::tempdir().unwrap();
-        // No inode is left for any file.
+        // There is no free inode for another file.
         return in_mount_namespace(
             NAME,
             "mount -t tmpfs -o size=64k,nr_inodes=1 tmpfs \"$1\"",
@@ -563,14 +571,14 @@ fn a_disk_that_was_full_from_the_start_is_told() {
     };
     let opened = Opened::new(&dir);
     assert!(
-        opened.notices[0].contains("opening the lock file"),
+        opened.warnings[0].contains("opening the lock file"),
         "{:?}",
-        opened.notices
+        opened.warnings
     );
     assert!(
-        opened.notices[0].contains("will not survive a restart"),
+        opened.warnings[0].contains("are lost on restart"),
         "{:?}",
-        opened.notices
+        opened.warnings
     );
     opened.run("db/tcp", false);
     assert_eq!(opened.store.snapshot().services[1].status, Status::Down);
@@ -579,8 +587,8 @@ fn a_disk_that_was_full_from_the_start_is_told() {
 }
 
 #[test]
-fn a_read_only_directory_is_read_and_told() {
-    const NAME: &str = "a_read_only_directory_is_read_and_told";
+fn a_read_only_directory_is_read_with_a_warning() {
+    const NAME: &str = "a_read_only_directory_is_read_with_a_warning";
     let Some(dir) = child_dir() else {
         let (dir, conditions) = prepared();
         fs::write(dir.path().join("expected"), format!("{conditions:?}")).unwrap();
@@ -593,14 +601,14 @@ fn a_read_only_directory_is_read_and_told() {
         fs::read_to_string(dir.join("expected")).unwrap()
     );
     assert!(
-        opened.notices[0].contains("Read-only file system"),
+        opened.warnings[0].contains("Read-only file system"),
         "{:?}",
-        opened.notices
+        opened.warnings
     );
     opened.run("db/tcp", false);
     opened.store.flush();
     assert_eq!(opened.state_saved(), Some(false));
-    // What can't be read can't be moved aside here either: it starts all the same.
+    // A broken file can't be moved aside here either. The store opens all the same.
     drop(opened);
     assert!(
         Command::new("mount")
@@ -622,16 +630,16 @@ fn a_read_only_directory_is_read_and_told() {
     let opened = Opened::new(&dir);
     assert!(
         opened
-            .notices
+            .warnings
             .iter()
             .any(|text| text.contains("moving it aside failed too")),
         "{:?}",
-        opened.notices
+        opened.warnings
     );
 }
 
 #[test]
-fn a_directory_that_is_missing_is_made_and_one_that_can_not_be_is_told() {
+fn a_missing_directory_is_created_or_a_warning() {
     let dir = tempfile::tempdir().unwrap();
     let inner = dir.path().join("a/b");
     let opened = Opened::new(&inner);
@@ -645,20 +653,20 @@ fn a_directory_that_is_missing_is_made_and_one_that_can_not_be_is_told() {
     fs::write(&blocked, "").unwrap();
     let opened = Opened::new(&blocked.join("c"));
     assert!(
-        opened.notices[0].contains("creating the state directory"),
+        opened.warnings[0].contains("creating the state directory"),
         "{:?}",
-        opened.notices
+        opened.warnings
     );
     opened.store.flush();
     assert_eq!(opened.state_saved(), Some(false));
 }
 
 #[test]
-fn without_a_directory_nothing_is_kept() {
-    let (store, notices) = Store::open(Arc::new(SystemClock::new()), None).unwrap();
+fn without_a_directory_nothing_is_saved() {
+    let (store, warnings) = Store::open(Arc::new(SystemClock::new()), None).unwrap();
     store.apply(&each(vec![tcp("a")]));
     store.flush();
-    assert_eq!((store.snapshot().exporter.state_saved, notices.len()), (None, 0));
+    assert_eq!((store.snapshot().exporter.state_saved, warnings.len()), (None, 0));
     assert_eq!(store.snapshot().services[0].status, Status::Unknown);
     assert!(Moment::default() <= SystemClock::new().now());
 }

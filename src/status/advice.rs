@@ -1,12 +1,12 @@
-//! What to do about a problem: one sentence or two for whoever looks at it first. The runbooks say more.
+//! Advice for problems: a few sentences on what to check first. The runbooks have the details.
 
 use crate::model::{CheckKind, Problem, Reason, Shortage};
 
-/// What to do where nothing is known: there is no problem that would have a reason.
-pub const UNKNOWN: &str = "There is no recent result: if this lasts longer than a minute after a start, look at the exporter's \
-     log and at upkeep_check_missed_runs_total.";
+/// The advice for a service or check that is unknown, so that there is no problem with a reason.
+pub const UNKNOWN: &str = "There is no recent result. If this lasts longer than a minute after a start, check the exporter's log \
+             and upkeep_check_missed_runs_total.";
 
-/// What to do about a problem of a check of this kind, which may be the exporter's own.
+/// The advice for a problem of a check of this kind. The problem may be a shortage of the exporter itself.
 pub fn advice_on(kind: CheckKind, problem: &Problem) -> &'static str {
     match problem.shortage {
         Some(shortage) => shortage_advice(shortage),
@@ -14,85 +14,88 @@ pub fn advice_on(kind: CheckKind, problem: &Problem) -> &'static str {
     }
 }
 
-/// What to do about an exporter that lacks something.
+/// The advice for a shortage of the exporter.
 const fn shortage_advice(shortage: Shortage) -> &'static str {
     match shortage {
         Shortage::Time => {
-            "The exporter lacks CPU time, so nothing is known of the target: look at the load of its machine and at its CPU \
-             limit (CPUQuota=)."
+            "The exporter lacks CPU time, so the state of the target is unknown. Check the load of its machine and \
+             its CPU limit (CPUQuota=)."
         }
         Shortage::Descriptors => {
-            "The exporter lacks file descriptors, so nothing is known of the target: raise LimitNOFILE= in its unit and restart it."
+            "The exporter lacks file descriptors, so the state of the target is unknown. Raise LimitNOFILE= in its \
+             unit and restart it."
         }
         Shortage::Memory => {
-            "The exporter or its machine lacks memory, so nothing is known of the target: look at free -m and at MemoryMax= of \
-             its unit."
+            "The exporter or its machine lacks memory, so the state of the target is unknown. Check free -m and \
+             MemoryMax= of its unit."
         }
         Shortage::Ports => {
-            "The exporter's machine lacks local ports, so nothing is known of the target: see who holds them (ss -s), and widen \
-             net.ipv4.ip_local_port_range."
+            "The exporter's machine lacks local ports, so the state of the target is unknown. Find out what uses \
+             them (ss -s), or widen net.ipv4.ip_local_port_range."
         }
         Shortage::Threads => {
-            "The exporter can't create threads, so nothing is known of the target: raise TasksMax= of its unit."
+            "The exporter can't create threads, so the state of the target is unknown. Raise TasksMax= of its unit."
         }
         Shortage::Manager => {
-            "systemd has not answered yet, so nothing is known of the target: look at systemctl status and at the load of the \
-             machine."
+            "systemd has not responded yet, so the state of the target is unknown. Check systemctl status and the \
+             load of the machine."
         }
     }
 }
 
-/// What to do about a problem of a check of this kind.
+/// The advice for a reason in a check of this kind.
 pub const fn advice(kind: CheckKind, reason: Reason) -> &'static str {
     match reason {
         Reason::Dns => {
-            "Resolve the name on the exporter's machine (getent hosts NAME), then look at its resolver and at the spelling \
-             of the name in the configuration."
+            "The name can't be resolved. Run getent hosts NAME on the exporter's machine, and check its resolver and \
+             the spelling of the name."
         }
         Reason::Refused => refused(kind),
         Reason::Unreachable => unreachable(kind),
         Reason::Timeout => timeout(kind),
         Reason::Tls => {
-            "Look at the certificate's names, its dates and who issued it (openssl s_client -connect HOST:PORT \
-             -servername HOST); renew it, or name its authority in tls_config."
+            "Check the names, dates and issuer of the certificate (openssl s_client -connect HOST:PORT -servername \
+             HOST). Renew it, or set its CA in tls_config."
         }
         Reason::Closed => {
-            "The server took the connection and dropped it: look at its log for a crash, a limit of connections or a proxy \
-             that gave up."
+            "The server accepted the connection and closed it. Check its log for a crash, a connection limit or a \
+             proxy error."
         }
         Reason::Protocol => {
-            "Something else answers there, or in another protocol: see what listens at that address, and whether it \
+            "The response does not follow the expected protocol. Check what listens at this address, and whether it \
              expects TLS."
         }
         Reason::Auth => auth(kind),
         Reason::Status => {
-            "Request the same URL with curl -i and look at the service's log: 5xx is its own failure, 4xx is mostly a wrong \
-             path or missing credentials."
+            "Request the URL with curl -i, and check the log of the service. 5xx is an error of the server, 4xx \
+             usually a wrong path or missing credentials."
         }
         Reason::Assertion => {
-            "It answers, but not what the configuration asks for: compare the answer with the check's assertions, and see \
-             what was deployed last."
+            "The response does not match the assertions of the check. Compare them, and check what was deployed \
+             last."
         }
         Reason::State => state(kind),
         Reason::Missing => missing(kind),
         Reason::Limit => limit(kind),
         Reason::Slow => {
-            "It works, but too slowly: look at load, memory and disk of its machine and at what it depends on; its phases \
-             tell where the time goes."
+            "It works, but responds too slowly. Check load, memory and disk of its machine, and its dependencies. \
+             The phases show where the time is spent."
         }
         Reason::Permission => permission(kind),
         Reason::Internal => {
-            "The exporter itself failed in this check: its log has the details; please report them."
+            "The exporter itself failed in this check. Its log has the details; please report them."
         }
     }
 }
 
 const fn refused(kind: CheckKind) -> &'static str {
     match kind {
-        CheckKind::Docker => "The engine's socket is there, but nothing listens: start the container engine.",
+        CheckKind::Docker => {
+            "The socket of the container engine exists, but nothing listens on it. Start the engine."
+        }
         _ => {
-            "Nothing listens there: see whether the service runs (systemctl status, ss -ltn), and whether host and port are \
-             the right ones; start it, then look in its log why it ended."
+            "Nothing listens at this address. Check that the service runs (systemctl status, ss -ltn) and that host \
+             and port are correct. If it has stopped, its log says why."
         }
     }
 }
@@ -100,16 +103,18 @@ const fn refused(kind: CheckKind) -> &'static str {
 const fn unreachable(kind: CheckKind) -> &'static str {
     match kind {
         CheckKind::Systemd => {
-            "The exporter can't reach systemd over D-Bus: see whether the system bus runs and its socket is there for the \
-             exporter."
+            "The exporter can't reach systemd over D-Bus. Check that the system bus runs, and that the exporter can \
+             see its socket."
         }
-        CheckKind::Process => "The exporter can't read /proc: see whether it is mounted, and --path.procfs.",
+        CheckKind::Process => {
+            "The exporter can't read /proc. Check that it is mounted, and check --path.procfs."
+        }
         CheckKind::Docker => {
-            "The container engine's socket is not there: start the engine, or set the check's host to its socket."
+            "The socket of the container engine does not exist. Start the engine, or set the check's host to its \
+             socket."
         }
         _ => {
-            "There is no way to the host: look at its network, at routes and firewalls between, and whether the machine \
-             is on."
+            "The host can't be reached. Check that the machine is on, and check its network, routes and firewalls."
         }
     }
 }
@@ -117,18 +122,19 @@ const fn unreachable(kind: CheckKind) -> &'static str {
 const fn timeout(kind: CheckKind) -> &'static str {
     match kind {
         CheckKind::Systemd | CheckKind::Docker => {
-            "The manager does not answer in time: look at the machine's load and at the manager's own log."
+            "The manager does not respond in time. Check the load of the machine and the log of the manager."
         }
         CheckKind::Process => {
-            "Reading /proc takes too long: look at the machine's load and for processes that hang in the kernel (state D)."
+            "Reading /proc takes too long. Check the load of the machine, and look for processes that hang in the \
+             kernel (state D)."
         }
         CheckKind::Celery => {
-            "No worker answered in time: see whether workers run and whether all of them are busy or stuck; a longer \
-             timeout helps only slow ones."
+            "No worker responded in time. Check that workers run, and whether all of them are busy or stuck. A \
+             longer timeout only helps slow workers."
         }
         _ => {
-            "No answer in time: the message says in which step. Connecting points to a firewall or a dead host, waiting for \
-             the answer to an overloaded or hanging service; look at its log and its load."
+            "No response in time; the message names the step. A timeout while connecting suggests a firewall or a \
+             host that is off; later, an overloaded service. Check its log and load."
         }
     }
 }
@@ -136,16 +142,16 @@ const fn timeout(kind: CheckKind) -> &'static str {
 const fn auth(kind: CheckKind) -> &'static str {
     match kind {
         CheckKind::Postgres => {
-            "The login was refused or can't be read: check user, password and pg_hba.conf, and that the exporter may read \
-             its secret file."
+            "The login was refused, or the secret can't be read. Check user, password and pg_hba.conf, and that the \
+             exporter may read the secret file."
         }
         CheckKind::S3 => {
-            "The keys were refused or can't be read: check access key, secret key and policy, and that both clocks are \
-             right."
+            "The keys were refused or can't be read. Check access key, secret key and policy, and that both clocks \
+             are right."
         }
         _ => {
-            "Credentials are missing, unreadable or refused: check the check's user and secret (its file is read again at \
-             every run), and what the server's log says."
+            "Credentials are missing, unreadable or refused. Check the user and the secret (its file is read on \
+             every run), and the log of the server."
         }
     }
 }
@@ -153,47 +159,47 @@ const fn auth(kind: CheckKind) -> &'static str {
 const fn state(kind: CheckKind) -> &'static str {
     match kind {
         CheckKind::Systemd => {
-            "See why the unit is not running: systemctl status UNIT, then journalctl -u UNIT; start it with systemctl \
-             restart UNIT once the cause is gone."
+            "Find out why the unit is not running: systemctl status UNIT, then journalctl -u UNIT. Fix the cause, \
+             then run systemctl restart UNIT."
         }
         CheckKind::Docker => {
-            "See why the container is not running or not healthy: docker ps -a, docker logs NAME, docker inspect NAME; \
-             then docker start NAME."
+            "Find out why the container is not running or not healthy: docker ps -a, docker logs NAME, docker \
+             inspect NAME. Then run docker start NAME."
         }
         CheckKind::Redis => {
-            "The server is not in the role or the state that is expected: look at INFO replication and INFO persistence."
+            "The server does not have the expected role or state. Check INFO replication and INFO persistence."
         }
         CheckKind::Postgres => {
-            "The server is not in the role or the state that is expected: look at pg_is_in_recovery() and the server's log."
+            "The server does not have the expected role or state. Check pg_is_in_recovery() and the log of the \
+             server."
         }
-        _ => "It runs, but not in the state that is expected: look at its own log and status.",
+        _ => "It runs, but does not have the expected state. Check its log and status.",
     }
 }
 
 const fn missing(kind: CheckKind) -> &'static str {
     match kind {
         CheckKind::Systemd => {
-            "The unit is not installed: check its name (systemctl list-unit-files), install it, or run systemctl \
+            "The unit is not installed. Check its name (systemctl list-unit-files), install it, or run systemctl \
              daemon-reload."
         }
         CheckKind::Process => {
-            "Fewer processes match than there should be: start the service, or compare the check's match with ps -ef."
+            "Fewer processes match than expected. Start the service, or compare the check's match with ps -ef."
         }
-        CheckKind::S3 => "The bucket does not exist: create it, or check its name in the configuration.",
+        CheckKind::S3 => "The bucket does not exist. Create it, or check its name in the configuration.",
         CheckKind::Rabbitmq => {
-            "A queue or virtual host does not exist: start what declares it, or check its name in the configuration."
+            "A queue or virtual host does not exist. Start the program that declares it, or check its name in the \
+             configuration."
         }
         CheckKind::Celery => {
-            "Fewer workers answer than are expected: start them, or look in their logs why they ended."
+            "Fewer workers respond than expected. Start them, and check their logs for why they stopped."
         }
-        CheckKind::Docker => {
-            "There is no container of that name: create it, or check the name (docker ps -a)."
-        }
+        CheckKind::Docker => "The container does not exist. Create it, or check the name (docker ps -a).",
         CheckKind::Postgres => {
-            "The database or the role does not exist: create it, or check its name in the configuration."
+            "The database or the role does not exist. Create it, or check its name in the configuration."
         }
         _ => {
-            "What the check looks for does not exist there: create it, or check its name in the configuration."
+            "The target does not have what the check looks for. Create it, or check its name in the configuration."
         }
     }
 }
@@ -201,23 +207,25 @@ const fn missing(kind: CheckKind) -> &'static str {
 const fn limit(kind: CheckKind) -> &'static str {
     match kind {
         CheckKind::Process => {
-            "More processes run than should: look for ones that were started twice or never ended (ps -ef)."
+            "More processes match than expected. Look for processes that were started twice or did not stop (ps \
+             -ef)."
         }
         CheckKind::Postgres => {
-            "The message names the limit: for connections, see who holds them (pg_stat_activity); for replication lag, \
-             look at the standby."
+            "The message names the limit. For connections, check pg_stat_activity; for replication lag, check the \
+             standby."
         }
-        CheckKind::Redis => "The message names the limit: look at memory, clients and replication in INFO.",
+        CheckKind::Redis => "The message names the limit. Check memory, clients and replication in INFO.",
         CheckKind::Rabbitmq => {
-            "The message names the limit: see whether the queue's consumers run and keep up, and look at memory and disk \
-             alarms."
+            "The message names the limit. Check that the consumers of the queue run and keep up, and check memory \
+             and disk alarms."
         }
         CheckKind::Http | CheckKind::Tcp => {
-            "The message names the number that is beyond its limit: see what it measures, or raise the limit if it is too \
-             tight."
+            "The message names the number that exceeds its limit. Check what it measures, or raise the limit if it \
+             is too low."
         }
         _ => {
-            "A number is beyond its limit; the message names both: bring it down, or raise the limit if it is too tight."
+            "A number exceeds its limit; the message names both. Reduce the number, or raise the limit if it is too \
+             low."
         }
     }
 }
@@ -225,17 +233,19 @@ const fn limit(kind: CheckKind) -> &'static str {
 const fn permission(kind: CheckKind) -> &'static str {
     match kind {
         CheckKind::Docker => {
-            "The exporter may not use the engine's socket: give its user the socket's group (SupplementaryGroups=docker)."
+            "The exporter may not use the socket of the engine. Add its user to the group of the socket \
+             (SupplementaryGroups=docker)."
         }
         CheckKind::Process => {
-            "The exporter may not look at these processes: see how /proc is mounted (hidepid), or give it \
+            "The exporter may not read these processes. Check how /proc is mounted (hidepid), or give the exporter \
              CAP_SYS_PTRACE."
         }
         CheckKind::Systemd => {
-            "The exporter may not ask systemd: look at the D-Bus policy and at the unit's sandboxing."
+            "The exporter may not query systemd. Check the D-Bus policy and the sandboxing of its unit."
         }
         _ => {
-            "The operating system does not let the exporter do this: look at its user, capabilities and sandboxing."
+            "The operating system denies this operation. Check the user, capabilities and sandboxing of the \
+             exporter."
         }
     }
 }
@@ -249,10 +259,13 @@ mod tests {
     #[test]
     fn every_problem_of_every_kind_has_advice() {
         for kind in CheckKind::ALL {
-            let mut told = HashSet::new();
+            let mut seen = HashSet::new();
             for reason in Reason::ALL {
                 let text = advice(kind, *reason);
-                assert!(told.insert(text), "{kind}: two reasons, one advice: {text}");
+                assert!(
+                    seen.insert(text),
+                    "{kind}: two reasons with the same advice: {text}"
+                );
                 assert!(
                     (40..=240).contains(&text.len()),
                     "{kind}, {reason}: {} bytes",
@@ -271,18 +284,18 @@ mod tests {
 
     #[test]
     fn every_shortage_has_advice_of_its_own() {
-        let mut told = HashSet::new();
+        let mut seen = HashSet::new();
         for shortage in Shortage::ALL {
             let problem = Problem::from_shortage(*shortage, "text");
             let text = advice_on(CheckKind::Http, &problem);
-            assert!(told.insert(text), "{shortage}: {text}");
+            assert!(seen.insert(text), "{shortage}: {text}");
             assert!(
                 (40..=240).contains(&text.len()),
                 "{shortage}: {} bytes",
                 text.len()
             );
             assert!(
-                text.contains("nothing is known of the target"),
+                text.contains("the state of the target is unknown"),
                 "{shortage}: {text}"
             );
         }
@@ -294,14 +307,14 @@ mod tests {
     }
 
     #[test]
-    fn kinds_that_differ_are_told_different_things() {
+    fn kinds_have_advice_of_their_own() {
         let kinds = [
             CheckKind::Systemd,
             CheckKind::Process,
             CheckKind::Docker,
             CheckKind::S3,
         ];
-        let told: HashSet<_> = kinds.map(|kind| advice(kind, Reason::Missing)).into();
-        assert_eq!(told.len(), kinds.len());
+        let texts: HashSet<_> = kinds.map(|kind| advice(kind, Reason::Missing)).into();
+        assert_eq!(texts.len(), kinds.len());
     }
 }

@@ -1,4 +1,4 @@
-//! From a snapshot to the document. Pure: the same snapshot makes the same document.
+//! Builds the document from a snapshot. Pure: equal snapshots give equal documents.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use super::schema::{
 use crate::model::{Outcome, Phase, Problem, Status};
 use crate::store::{CheckView, ServiceView, Snapshot};
 
-/// The document of the services of `snapshot` that `is_wanted`; `host` is the name of the exporter's machine.
+/// Builds the document of the services that `is_wanted` selects. `host` is the name of the exporter's machine.
 pub fn document<'a>(
     snapshot: &'a Snapshot,
     host: &'a str,
@@ -35,13 +35,13 @@ pub fn document<'a>(
     }
 }
 
-/// The name of this machine.
+/// Returns the name of this machine.
 pub fn host_name() -> String {
     let names = rustix::system::uname();
     names.nodename().to_string_lossy().into_owned()
 }
 
-/// The groups of these services, in the order of their first appearance.
+/// Counts the statuses of the services by group, in the order of the first service of each group.
 pub fn groups<'a>(views: impl IntoIterator<Item = &'a ServiceView>) -> Vec<GroupStatus<'a>> {
     let mut groups: Vec<GroupStatus<'a>> = Vec::new();
     let mut positions: HashMap<&str, usize> = HashMap::new();
@@ -72,7 +72,7 @@ pub fn groups<'a>(views: impl IntoIterator<Item = &'a ServiceView>) -> Vec<Group
     groups
 }
 
-/// One service.
+/// Builds the object of one service.
 pub fn service(view: &ServiceView) -> ServiceStatus<'_> {
     let service = &*view.service;
     ServiceStatus {
@@ -91,7 +91,7 @@ pub fn service(view: &ServiceView) -> ServiceStatus<'_> {
     }
 }
 
-/// The trouble of the check that makes the service's status what it is: of several, the first.
+/// The trouble of the first check that causes the status of the service.
 fn of_service(view: &ServiceView) -> Trouble<'_> {
     if view.status == Status::Up {
         return Trouble::default();
@@ -109,7 +109,7 @@ fn of_check(view: &CheckView) -> Trouble<'_> {
     match (&view.problem, view.status) {
         (_, Status::Up) => Trouble::default(),
         (Some(problem), _) => of_problem(view, problem),
-        // Nothing is known because the exporter lacks something.
+        // The status is unknown because the exporter lacks something.
         (None, _) => match &view.shortage {
             Some(lack) => of_problem(view, lack),
             None => unknown(),
@@ -141,7 +141,7 @@ fn check(view: &CheckView) -> CheckStatus<'_> {
         target: &view.target,
         severity: Word(settings.severity),
         status: Word(view.status),
-        // What the runs said before they became too old is not the status any more.
+        // The since-time of stale runs is not that of the status unknown.
         since: view
             .status_since
             .filter(|_| view.status != Status::Unknown)
@@ -169,7 +169,7 @@ fn phases(outcome: &Outcome) -> Vec<(&'static str, Milliseconds)> {
 }
 
 fn values(outcome: &Outcome) -> Vec<Value<'_>> {
-    // JSON can write neither infinity nor NaN.
+    // JSON has neither infinity nor NaN.
     let finite = outcome.samples.iter().filter(|sample| sample.value.is_finite());
     finite
         .map(|sample| Value {

@@ -1,11 +1,11 @@
-//! The fields of the ChatStack monitor's status document, for programs that read it.
+//! The fields of the ChatStack monitor in the status document, for existing readers.
 //!
 //! `http`, `port`, `systemd` and `process` are always objects with all of their fields. `ok`, `status_code`, `state` and
-//! `count` are null where the part is not configured. Where a part is configured but nothing is known (no run yet, or
-//! the last one is too old) its `ok` is false: the format has no word for it.
+//! `count` are null if the part is not configured. If a configured part has no result (no run yet, or the last one is stale),
+//! its `ok` is false, because the format has no value for unknown.
 //!
-//! The verdict `ok` of a service follows the last run of each check that can take it down: HTTP as expected, the port
-//! open, the unit active, and whatever else the service has with `severity: critical`. A slow response is no failure.
+//! The `ok` of a service depends on the last run of each check with `severity: critical`: HTTP as expected, the port open, the
+//! unit active. A slow response is not a failure.
 
 use std::time::Duration;
 
@@ -22,20 +22,20 @@ const STATUS_CODE: &str = "upkeep_http_status_code";
 const UNIT_STATE: &str = "upkeep_systemd_unit_state";
 const PROCESSES: &str = "upkeep_processes";
 
-/// The status that is expected where nothing else is configured; HTTP checks without a list of statuses accept any 2xx.
+/// The expected status if none is configured. HTTP checks without a list of statuses accept any 2xx.
 const USUAL_STATUS: u16 = 200;
 
-/// Stands in place of an error where there is no result.
+/// The error if there is no result.
 const NO_RESULT: &str = "no recent result";
 
 /// The ChatStack fields of a service.
 #[derive(Debug, Serialize)]
 pub struct ChatstackFields<'a> {
-    /// The verdict.
+    /// Whether the service is ok.
     pub ok: bool,
     /// The service's first http check.
     pub http: Http<'a>,
-    /// Its first tcp check; without one, what the first http check learned of its URL's port.
+    /// Its first tcp check. Without one, the port of its first http check.
     pub port: Port<'a>,
     /// Its first systemd check.
     pub systemd: Systemd<'a>,
@@ -52,46 +52,46 @@ pub struct ChatstackFields<'a> {
 /// An HTTP response.
 #[derive(Debug, Serialize)]
 pub struct Http<'a> {
-    /// Whether it was as expected; `None` without an http check.
+    /// Whether it was as expected. `None` without an http check.
     pub ok: Option<bool>,
-    /// Its status, if there was a response.
+    /// Its status. `None` without a response.
     pub status_code: Option<u16>,
-    /// The response time in whole milliseconds; without a response, how long the run took; 0 without a run.
+    /// The response time in whole milliseconds. Without a response, the duration of the run; 0 without a run.
     pub latency_ms: u64,
-    /// What went wrong; empty while ok.
+    /// The error; empty while ok.
     pub error: &'a str,
-    /// The expected status; of several, the first.
+    /// The first expected status.
     pub expected_status: u16,
 }
 
 /// A TCP port.
 #[derive(Debug, Default, Serialize)]
 pub struct Port<'a> {
-    /// Whether it is open; `None` where no check connects to one.
+    /// Whether it is open. `None` if no check connects to a port.
     pub ok: Option<bool>,
-    /// What went wrong; empty while ok.
+    /// The error; empty while ok.
     pub error: &'a str,
 }
 
 /// A systemd unit.
 #[derive(Debug, Default, Serialize)]
 pub struct Systemd<'a> {
-    /// Its state, `unknown` where it could not be read; `None` without a systemd check.
+    /// Its state, `unknown` if it could not be read. `None` without a systemd check.
     pub state: Option<&'a str>,
-    /// Whether it is active, or in a state that the configuration expects.
+    /// Whether it is active or in another expected state.
     pub ok: Option<bool>,
 }
 
 /// Processes.
 #[derive(Debug, Default, Serialize)]
 pub struct Process<'a> {
-    /// How many match; `None` without a process check.
+    /// How many match. `None` without a process check.
     pub count: Option<u64>,
-    /// Their ids, as far as kept.
+    /// The ids of some of them.
     pub pids: &'a [u32],
 }
 
-/// The ChatStack fields of a service.
+/// Builds the ChatStack fields of a service.
 pub fn chatstack_fields(view: &ServiceView) -> ChatstackFields<'_> {
     let first = |kind| {
         let mut checks = view.checks.iter();
@@ -127,7 +127,7 @@ pub fn chatstack_fields(view: &ServiceView) -> ChatstackFields<'_> {
     }
 }
 
-/// Whether the last run of a check was as it should.
+/// Whether the last run of a check was ok.
 fn is_ok(view: &CheckView) -> bool {
     match view.settings.kind.kind() {
         CheckKind::Systemd => systemd(view).ok == Some(true),
@@ -135,13 +135,13 @@ fn is_ok(view: &CheckView) -> bool {
     }
 }
 
-/// The last run, unless it is too old to say anything.
+/// The last run, unless it is stale.
 fn recent(view: &CheckView) -> Option<&Outcome> {
     let run = view.last_run.as_ref()?;
     (view.status != Status::Unknown).then_some(&*run.outcome)
 }
 
-/// What the last run failed with. Between a restart and the first run after it, the saved status decides.
+/// The error of the last run. Between a restart and the first run after it, the saved status decides.
 fn error(view: &CheckView) -> Option<&str> {
     match (view.status, &view.last_run) {
         (Status::Unknown, _) => Some(NO_RESULT),
@@ -190,13 +190,13 @@ fn http_settings(view: &CheckView) -> Option<&HttpSettings> {
     }
 }
 
-/// Rounded to the nearest millisecond.
+/// Rounds to the nearest millisecond.
 fn whole_milliseconds(time: Duration) -> u64 {
     let rounded = time.saturating_add(Duration::from_micros(500));
     u64::try_from(rounded.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The status of the response; the sample is 0 where there was none.
+/// The status of the response. The sample is 0 without a response.
 #[allow(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -214,8 +214,8 @@ fn port(error: Option<&str>) -> Port<'_> {
     }
 }
 
-/// The port of an http check's URL: open if the last run got past connecting, whatever came then. Through a proxy the
-/// exporter does not connect to it.
+/// The port of an http check's URL. It is open if the last run could connect, even if the run failed later. `None` with a proxy,
+/// because then the exporter does not connect to the port.
 fn port_of_url(view: &CheckView) -> Port<'_> {
     let proxies = http_settings(view).and_then(|settings| Some((settings, settings.proxy.as_ref()?)));
     if proxies.is_some_and(|(settings, proxies)| proxies.for_url(&settings.url).is_some()) {
@@ -237,7 +237,7 @@ fn systemd(view: &CheckView) -> Systemd<'_> {
     });
     let state = current.map_or("unknown", |state| state);
     let is_ok = match outcome {
-        // Expected states are a success too; a unit that still starts only a warning.
+        // Other expected states are a success, too. A unit that is still starting is a warning.
         Some(outcome) => outcome.conclusion == Conclusion::Success || state == "active",
         None => view.status == Status::Up,
     };

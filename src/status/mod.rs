@@ -1,9 +1,9 @@
-//! The status document: what is known of every service, as one JSON object for programs and people.
+//! The status document: the state of every service as one JSON object, for programs and people.
 //!
-//! It has two sets of fields. Those of the ChatStack monitor (`ok`, `http`, `port`, `systemd`, `process`) keep its readers
-//! working; ours (`status`, `reason`, `checks`) hold everything. `document` declares the types, `build` fills them from a
-//! snapshot, `chatstack` adds the monitor's fields, `advice` says what to do about a problem, `file` keeps a copy on disk, and
-//! `targets` lists the checks for Prometheus's service discovery.
+//! It has two sets of fields. The fields of the ChatStack monitor (`ok`, `http`, `port`, `systemd`, `process`) are for its existing
+//! readers. The other fields (`status`, `reason`, `checks`) are complete. `schema` declares the types, `build` fills them from a
+//! snapshot, `chatstack` fills the fields of the monitor, `advice` has the advice for problems, `file` writes the document to a
+//! file, and `targets` lists the checks for Prometheus's service discovery.
 
 pub mod advice;
 mod build;

@@ -1,5 +1,5 @@
-//! The types of the status document. The order of their fields is the order in the JSON, and `docs/openapi.yaml` describes
-//! them. They borrow from the snapshot that they are made of.
+//! The types of the status document. Their fields are in the order of the JSON, and `docs/openapi.yaml` describes them. They
+//! borrow from the snapshot.
 
 use serde::{Serialize, Serializer};
 
@@ -7,10 +7,10 @@ use super::chatstack::ChatstackFields;
 use crate::model::{CheckKind, Severity, Status, Tier};
 use crate::store::UtcTime;
 
-/// The ChatStack monitor's word for a document whose checks ran in the background.
+/// The value of `mode` that the ChatStack monitor uses for checks in the background.
 pub const MODE: &str = "production_monitoring";
 
-/// How old a document may be before a reader of the file should doubt it, in seconds: what the old readers warned at.
+/// The age in seconds from which readers of the file should treat it as stale, as readers of the ChatStack monitor do.
 pub const STALE_AFTER_SECONDS: u64 = 90;
 
 /// The status of everything, or of a group.
@@ -21,15 +21,15 @@ pub struct Document<'a> {
     pub services: Vec<ServiceStatus<'a>>,
     /// How many services are `ok`.
     pub ok_count: usize,
-    /// How many are not.
+    /// How many services are not `ok`.
     pub fail_count: usize,
-    /// How many there are.
+    /// How many services there are.
     pub total: usize,
     /// The name of the exporter's machine.
     pub host: &'a str,
     /// The exporter's version.
     pub version: &'static str,
-    /// When this was true.
+    /// The time of the snapshot.
     pub generated_at: Time,
     /// [`MODE`].
     pub mode: &'static str,
@@ -37,7 +37,7 @@ pub struct Document<'a> {
     pub stale_after_seconds: u64,
     /// The worst status of the services.
     pub overall: Word<Status>,
-    /// The groups, in the order in which the configuration first names them.
+    /// The groups, in the order of their first service in the configuration.
     pub groups: Vec<GroupStatus<'a>>,
 }
 
@@ -54,34 +54,34 @@ pub struct GroupStatus<'a> {
     pub degraded: usize,
     /// How many are down.
     pub down: usize,
-    /// Of how many nothing is known.
+    /// How many are unknown.
     pub unknown: usize,
 }
 
 /// A service.
 #[derive(Debug, Serialize)]
 pub struct ServiceStatus<'a> {
-    /// The name shown to people.
+    /// The display name.
     pub name: &'a str,
-    /// Its identity.
+    /// Its key.
     pub key: &'a str,
     /// The fields of the ChatStack monitor.
     #[serde(flatten)]
     pub chatstack: ChatstackFields<'a>,
-    /// The group it is counted in.
+    /// Its group.
     pub group: &'a str,
-    /// How loudly its failure is told.
+    /// Its tier, which decides how alerts are routed.
     pub tier: Word<Tier>,
     /// The status.
     pub status: Word<Status>,
-    /// Since when the status is what it is.
+    /// Since when the service has its status.
     pub since: Option<Time>,
-    /// Why it is not up: the reason of the check that decides, and so on.
+    /// Why it is not up: the trouble of the check that causes the status.
     #[serde(flatten)]
     pub trouble: Trouble<'a>,
-    /// What it is, for people; empty where not configured.
+    /// The description; empty if not configured.
     pub description: &'a str,
-    /// Where it is written what to do.
+    /// The URL of the runbook.
     pub runbook_url: Option<&'a str>,
     /// The keys of the services it needs.
     pub depends_on: Vec<&'a str>,
@@ -89,14 +89,14 @@ pub struct ServiceStatus<'a> {
     pub checks: Vec<CheckStatus<'a>>,
 }
 
-/// What keeps a service or a check from being up; nothing of it while it is.
+/// Why a service or a check is not up. Empty while it is up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Trouble<'a> {
-    /// The word of the `reason` label.
+    /// The value of the `reason` label.
     pub reason: Option<&'static str>,
-    /// What happened.
+    /// The message of the problem.
     pub message: Option<&'a str>,
-    /// What to do about it.
+    /// What to do about the problem.
     pub advice: Option<&'static str>,
 }
 
@@ -107,15 +107,15 @@ pub struct CheckStatus<'a> {
     pub name: &'a str,
     /// Its kind.
     pub kind: Word<CheckKind>,
-    /// What it looks at; never holds a secret.
+    /// Its target, which never contains a secret.
     pub target: &'a str,
-    /// How much its failure weighs.
+    /// Its severity.
     pub severity: Word<Severity>,
     /// The status.
     pub status: Word<Status>,
-    /// Since when the status is what it is; `None` while unknown.
+    /// Since when the check has its status. `None` while unknown.
     pub since: Option<Time>,
-    /// The response time of the last run, where its kind has one and there was an answer.
+    /// The response time of the last run. `None` for kinds without one, and without a response.
     pub latency_ms: Option<Milliseconds>,
     /// Why it is not up.
     #[serde(flatten)]
@@ -124,37 +124,37 @@ pub struct CheckStatus<'a> {
     pub last_checked: Option<Time>,
     /// When the last successful run ended.
     pub last_success: Option<Time>,
-    /// Failures in a row, up to now.
+    /// Failed runs in a row, up to now.
     pub consecutive_failures: u64,
-    /// How long the parts of the last run took, of those that it reached.
+    /// The duration of each phase that the last run reached.
     #[serde(serialize_with = "as_map")]
     pub phases_ms: Vec<(&'static str, Milliseconds)>,
-    /// What the last run measured.
+    /// The values that the last run measured.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub values: Vec<Value<'a>>,
 }
 
-/// One number that a run measured: a series of `/metrics` without the labels of its check.
+/// A value that a run measured: a series of `/metrics` without the labels of its check.
 #[derive(Debug, Serialize)]
 pub struct Value<'a> {
     /// The metric's name.
     pub metric: &'static str,
-    /// The labels of the metric's own.
+    /// The metric's own labels.
     #[serde(serialize_with = "as_map")]
     pub labels: Vec<(&'static str, &'a str)>,
-    /// The number; always finite.
+    /// The value, which is always finite.
     pub value: f64,
 }
 
-/// A moment, written as RFC 3339 has it, in UTC.
+/// A time, serialized in UTC as in RFC 3339.
 #[derive(Clone, Copy, Debug)]
 pub struct Time(UtcTime);
 
 impl Time {
-    /// The moment of a Unix time in seconds.
+    /// Creates a time from a Unix time in seconds.
     #[allow(clippy::cast_possible_truncation, reason = "it saturates, in the year 2262")]
     pub fn new(seconds: f64) -> Self {
-        // A double of our century is exact to a quarter of a microsecond; beyond that, it would cut 0.25 down to 0.249.
+        // A double is exact to a quarter of a microsecond in this century. Without rounding, 0.25 could become 0.249.
         Self(UtcTime(((seconds * 1e6).round() as i64).saturating_mul(1_000)))
     }
 }
@@ -171,7 +171,7 @@ impl Serialize for Time {
     }
 }
 
-/// A duration in milliseconds, written with the microseconds as decimals.
+/// A duration, serialized in milliseconds with three decimals.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Milliseconds(pub std::time::Duration);
 
@@ -181,7 +181,7 @@ impl Serialize for Milliseconds {
     }
 }
 
-/// A value out of a closed list, written as its word.
+/// A value of an enum, serialized as its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Word<T>(pub T);
 

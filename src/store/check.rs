@@ -1,4 +1,4 @@
-//! What the store keeps of one check.
+//! The state of one check.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,11 +12,11 @@ use crate::config::CheckSettings;
 use crate::model::{Conclusion, Moment, Outcome, Problem, Status};
 use crate::verdict::{Counts, Judgement, Rules, Run, judge};
 
-/// How long after the log told a check's problem another one of the same status is not told.
+/// The minimum time between two log lines about problems of a check with the same status.
 const PROBLEM_LOG_GAP: Duration = Duration::from_secs(60);
 
-/// Names one check with one version of its settings for as long as the exporter lives. Runs are recorded under it, so a
-/// run that outlives its check, or the settings it was made with, is recognized.
+/// Identifies a check with one version of its settings, unique within the process. So runs of removed or changed checks are
+/// recognized.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CheckHandle(pub(super) u64);
 
@@ -25,7 +25,7 @@ pub struct CheckHandle(pub(super) u64);
 pub struct CheckState {
     pub handle: CheckHandle,
     pub settings: Arc<CheckSettings>,
-    pub kept: SavedCheck,
+    pub saved: SavedCheck,
     pub recent: Recent,
     target: Arc<str>,
     rules: Rules,
@@ -35,40 +35,41 @@ pub struct CheckState {
     consecutive_failures: u64,
     inconclusive_runs: u64,
     consecutive_inconclusive_runs: u64,
-    /// Why the last run was inconclusive; `None` where it was not.
+    /// Why the last run was inconclusive. `None` if it was conclusive.
     shortage: Option<Arc<Problem>>,
     last_run: Option<(Moment, Arc<Outcome>)>,
     response_times: Option<ResponseTimes>,
-    problem_logged: Option<Moment>,
-    /// The problem that the log told last, or that an earlier process kept.
-    problem_told: Option<Arc<Problem>>,
+    /// When a problem was last logged.
+    logged_at: Option<Moment>,
+    /// The problem that was last logged, or the saved problem of an earlier process.
+    logged_problem: Option<Arc<Problem>>,
 }
 
-/// What recording a run changed.
+/// What a recorded run changed.
 #[derive(Debug)]
 pub struct Recorded {
     pub judgement: Judgement,
-    /// What lasts beyond a restart is not what it was.
+    /// The saved state changed in more than times of runs.
     pub verdict_changed: bool,
-    /// No run before it is known.
+    /// It is the first known run.
     pub is_first: bool,
-    /// The status the runs amount to is not what it was; its new since-time.
+    /// If the status from the runs changed, its new since-time.
     pub status_since: Option<Moment>,
-    /// The problem is another one than the log told last.
-    pub problem_is_news: bool,
+    /// The problem should be logged: it is not the one that was last logged.
+    pub is_new_problem: bool,
 }
 
 impl CheckState {
-    /// A check that has not run; `kept` is what is known of it from before.
-    pub fn new(handle: CheckHandle, settings: Arc<CheckSettings>, kept: SavedCheck) -> Self {
+    /// Creates a check that has not run in this process, with its `saved` state.
+    pub fn new(handle: CheckHandle, settings: Arc<CheckSettings>, saved: SavedCheck) -> Self {
         Self {
-            problem_told: kept.problem.clone(),
+            logged_problem: saved.problem.clone(),
             handle,
             target: settings.kind.target().into(),
             rules: rules(&settings),
             response_times: settings.kind.kind().is_timed().then(ResponseTimes::default),
             settings,
-            kept,
+            saved,
             recent: Recent::default(),
             runs: 0,
             failures: 0,
@@ -78,23 +79,23 @@ impl CheckState {
             consecutive_inconclusive_runs: 0,
             shortage: None,
             last_run: None,
-            problem_logged: None,
+            logged_at: None,
         }
     }
 
-    /// The same check with other settings: the status and the counters stay, what was measured goes, and the next run
-    /// decides at once.
+    /// Changes the settings. The status and the counters stay, measurements are removed, and the next run alone decides the
+    /// status.
     pub fn with_settings(
         mut self,
         handle: CheckHandle,
         settings: Arc<CheckSettings>,
         fingerprint: u64,
     ) -> Self {
-        self.kept.verdict.let_next_run_decide();
-        self.kept.verdict.forget_evidence();
-        self.kept.fingerprint = fingerprint;
+        self.saved.verdict.let_next_run_decide();
+        self.saved.verdict.forget_evidence();
+        self.saved.fingerprint = fingerprint;
         let is_same_kind = self.settings.kind.kind() == settings.kind.kind();
-        let fresh = Self::new(handle, settings, self.kept);
+        let fresh = Self::new(handle, settings, self.saved);
         Self {
             runs: self.runs,
             failures: self.failures,
@@ -111,19 +112,19 @@ impl CheckState {
         }
     }
 
-    /// Makes a result from before a restart that is too old at `now` count as such: the next run decides at once.
-    pub fn begin(&mut self, now: Moment) {
+    /// Handles the saved result after a restart: if it is stale at `now`, the next run alone decides the status.
+    pub fn restore(&mut self, now: Moment) {
         let stale_after = self.settings.stale_after();
         if self
-            .kept
+            .saved
             .last_ended
             .is_some_and(|ended| now.since(ended) > stale_after)
         {
-            self.kept.verdict.let_next_run_decide();
+            self.saved.verdict.let_next_run_decide();
         }
     }
 
-    /// Takes one run into account; `None` where it was inconclusive, and so changed nothing but counts.
+    /// Records a run. Returns `None` if it was inconclusive: then only counts change.
     pub fn record(&mut self, run: Run, outcome: Arc<Outcome>, missed: u64) -> Option<Recorded> {
         self.runs += 1;
         self.missed_runs += missed;
@@ -135,42 +136,42 @@ impl CheckState {
         let judgement = judge(&outcome, &self.rules)?;
         self.shortage = None;
         self.consecutive_inconclusive_runs = 0;
-        let before = self.kept.verdict;
-        self.kept
+        let before = self.saved.verdict;
+        self.saved
             .verdict
-            .record(&judgement, run, self.kept.last_ended, &self.rules);
+            .record(&judgement, run, self.saved.last_ended, &self.rules);
         if matches!(outcome.conclusion, Conclusion::Failure(_)) {
             self.failures += 1;
             self.consecutive_failures += 1;
         } else {
             self.consecutive_failures = 0;
-            self.kept.last_success = Some(run.ended);
+            self.saved.last_success = Some(run.ended);
         }
         if let (Some(times), Some(time)) = (&mut self.response_times, outcome.response_time) {
             times.observe(time);
         }
-        self.kept.last_ended = Some(run.ended);
-        let problem_is_news = self.take_problem(judgement.problem.as_ref(), run.ended);
-        let problem = judgement.problem.as_ref().and(self.kept.problem.clone());
+        self.saved.last_ended = Some(run.ended);
+        let is_new_problem = self.store_problem(judgement.problem.as_ref(), run.ended);
+        let problem = judgement.problem.as_ref().and(self.saved.problem.clone());
         self.recent.record(run.ended, &outcome, &judgement, problem);
         self.last_run = Some((run.ended, outcome));
-        let after = self.kept.verdict;
+        let after = self.saved.verdict;
         Some(Recorded {
             verdict_changed: after.differs(&before),
             is_first: before.grade.grade.is_none(),
             status_since: (before.grade.grade != after.grade.grade).then_some(after.grade.since),
-            problem_is_news,
+            is_new_problem,
             judgement,
         })
     }
 
-    /// Keeps the problem of the last run that had one. Says whether the log should tell it: it differs in more than
-    /// numbers (a slow answer's seconds) from the one told last, and that one was not told just now.
-    fn take_problem(&mut self, problem: Option<&Problem>, now: Moment) -> bool {
+    /// Stores the problem of a run. Returns whether it should be logged: it differs from the last logged problem in more than
+    /// numbers (such as the seconds of a slow response), and the last log line is old enough.
+    fn store_problem(&mut self, problem: Option<&Problem>, now: Moment) -> bool {
         let Some(problem) = problem else {
             return false;
         };
-        let is_other = self.problem_told.as_deref().is_none_or(|old| {
+        let is_other = self.logged_problem.as_deref().is_none_or(|old| {
             let text = |problem: &Problem| -> Vec<u8> {
                 problem
                     .message()
@@ -181,19 +182,19 @@ impl CheckState {
             old.reason != problem.reason || (old != problem && text(old) != text(problem))
         });
         let is_quiet = self
-            .problem_logged
-            .is_none_or(|told| now.since(told) >= PROBLEM_LOG_GAP);
-        self.kept.problem = Some(Arc::new(problem.clone()));
+            .logged_at
+            .is_none_or(|logged| now.since(logged) >= PROBLEM_LOG_GAP);
+        self.saved.problem = Some(Arc::new(problem.clone()));
         is_other && is_quiet
     }
 
-    /// Notes that the log has told of the check.
-    pub fn logged(&mut self, now: Moment) {
-        self.problem_logged = Some(now);
-        self.problem_told.clone_from(&self.kept.problem);
+    /// Records that the problem is logged.
+    pub fn record_logged(&mut self, now: Moment) {
+        self.logged_at = Some(now);
+        self.logged_problem.clone_from(&self.saved.problem);
     }
 
-    /// Whether it has run since the exporter started.
+    /// Whether the check has run since the exporter started.
     pub fn has_run(&self) -> bool {
         self.runs > 0
     }
@@ -201,21 +202,21 @@ impl CheckState {
     /// The status at `now`.
     pub fn status(&self, now: Moment) -> Status {
         let stale_after = self.settings.stale_after();
-        self.kept.verdict.status(self.kept.last_ended, stale_after, now)
+        self.saved.verdict.status(self.saved.last_ended, stale_after, now)
     }
 
-    /// What keeps the check from being up, where its `status` says that something does.
+    /// The problem behind a `status` of degraded or down.
     pub fn problem(&self, status: Status) -> Option<Arc<Problem>> {
         match status {
             Status::Up | Status::Unknown => None,
-            Status::Degraded | Status::Down => self.kept.problem.clone(),
+            Status::Degraded | Status::Down => self.saved.problem.clone(),
         }
     }
 
-    /// The check as it is at `now`.
+    /// The view of the check at `now`.
     pub fn view(&self, now: Moment, wall: WallAnchor) -> CheckView {
         let status = self.status(now);
-        let grade = &self.kept.verdict.grade;
+        let grade = &self.saved.verdict.grade;
         CheckView {
             settings: self.settings.clone(),
             target: self.target.clone(),
@@ -233,14 +234,14 @@ impl CheckState {
                 ended: wall.seconds(*ended),
                 outcome: outcome.clone(),
             }),
-            last_ended: self.kept.last_ended.map(|ended| wall.seconds(ended)),
-            last_success: self.kept.last_success.map(|ended| wall.seconds(ended)),
+            last_ended: self.saved.last_ended.map(|ended| wall.seconds(ended)),
+            last_success: self.saved.last_success.map(|ended| wall.seconds(ended)),
             response_times: self.response_times.as_ref().map(ResponseTimes::view),
         }
     }
 }
 
-/// The settings that runs are judged by.
+/// The rules for judging runs.
 fn rules(settings: &CheckSettings) -> Rules {
     Rules {
         thresholds: settings.kind.kind().is_timed().then_some(settings.thresholds),

@@ -1,4 +1,4 @@
-//! What the log tells: one line per status change of a service, and one per change of a check's problem.
+//! Changes to log and to send to subscribers: status changes of services, and problems of checks.
 
 use std::sync::Arc;
 
@@ -14,27 +14,27 @@ pub struct StatusChange {
     pub old: Status,
     pub new: Status,
     pub since: Moment,
-    /// It is the first verdict.
+    /// It is the first status after unknown.
     pub is_first: bool,
-    /// The check that made it so; none where it is up.
+    /// The check that causes the status. `None` while up.
     pub check: Option<CheckName>,
     pub problem: Option<Arc<Problem>>,
 }
 
-/// A change of a service's status as subscribers get it. Wall-clock values are Unix times in seconds.
+/// A status change of a service, for subscribers. Wall-clock values are Unix times in seconds.
 #[derive(Clone, Debug)]
 pub struct StatusEvent {
     /// The service.
     pub service: ServiceKey,
-    /// What it was.
+    /// The previous status.
     pub old: Status,
-    /// What it is.
+    /// The new status.
     pub new: Status,
-    /// Since when.
+    /// Since when the status is the new one.
     pub since: f64,
-    /// The check that made it so; none where it is up.
+    /// The check that causes the status. `None` while up.
     pub check: Option<CheckName>,
-    /// What keeps that check from being up.
+    /// The problem of that check.
     pub problem: Option<Arc<Problem>>,
 }
 
@@ -54,7 +54,7 @@ pub enum Event {
 }
 
 impl Event {
-    /// Writes it to the log.
+    /// Logs the event.
     pub fn log(&self, wall: WallAnchor) {
         match self {
             Self::Status(change) => change.log(wall),
@@ -74,14 +74,14 @@ impl Event {
 }
 
 impl StatusChange {
-    /// What subscribers are told. The first verdict is a change for them, too.
-    pub fn told(&self, wall: WallAnchor) -> StatusEvent {
+    /// The event for subscribers. The first status is a change for them, too.
+    pub fn to_event(&self, wall: WallAnchor) -> StatusEvent {
         StatusEvent {
             service: self.service.clone(),
             old: self.old,
             new: self.new,
             since: wall.seconds(self.since),
-            // What is up is so by all of its checks.
+            // A service is up because of all its checks.
             check: self.check.clone().filter(|_| self.new != Status::Up),
             problem: self.problem.clone(),
         }
@@ -98,7 +98,7 @@ impl StatusChange {
                 %service, %old, %new, check, reason = %problem.reason, problem = problem.message(), %since,
                 "status changed"
             ),
-            // Thousands of services that are well when the exporter starts are no news.
+            // Thousands of services may be up when the exporter starts. Their lines would hide others.
             (None, Status::Up) if self.is_first => debug!(%service, %old, %new, %since, "status changed"),
             (None, Status::Up) => info!(%service, %old, %new, %since, "status changed"),
             (None, _) => warn!(%service, %old, %new, check, %since, "status changed"),

@@ -1,5 +1,5 @@
-//! The state directory: one exporter's at a time, one file in it, replaced whole or not at all. What others put into the
-//! directory leads to no other file and blocks nothing: links are not followed, and only regular files are opened.
+//! The state directory: a lock for one exporter at a time, and the state file, which is replaced atomically. Other users may
+//! create files in the directory, so links are not followed, and only regular files are opened.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
@@ -18,25 +18,24 @@ const TEMPORARY: &str = "state.json.tmp";
 const LOCK: &str = "state.lock";
 const BROKEN: &str = "state.json.broken-";
 
-/// How many files that could not be used are kept.
+/// How many broken files are kept.
 const MAX_BROKEN: u64 = 5;
 
-/// The largest file that is read, in bytes; a hundred thousand checks need half of it.
+/// The maximum size of a state file in bytes. 100,000 checks need half of it.
 const MAX_BYTES: u64 = 128 * 1024 * 1024;
 
-/// Flags of open(2) for a file whose name somebody else may have taken: a link at its end is an error, and a pipe does not
-/// block.
+/// Flags of open(2) for a path that somebody else may have created: a symbolic link is an error, and a pipe does not block.
 const SAFELY: OFlags = OFlags::NOFOLLOW.union(OFlags::NONBLOCK);
 
-/// The mode bit by which everybody may write (inode(7)).
+/// The mode bit that lets everybody write (inode(7)).
 const OTHERS_WRITE: u32 = 0o002;
 
-/// Why the exporter does not start with a state directory.
+/// The state directory can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StateDirError {
     /// Another exporter holds the lock.
     #[error(
-        "the state directory {} is in use by another process: give each exporter a --state.dir of its own",
+        "the state directory {} is in use by another process; use a different --state.dir for each exporter",
         dir.display()
     )]
     InUse {
@@ -45,23 +44,23 @@ pub enum StateDirError {
     },
 }
 
-/// Why the state could not be saved.
+/// The state can't be saved.
 #[derive(Debug, thiserror::Error)]
 pub enum SaveError {
     /// A file operation failed.
     #[error("{attempt} {}: {cause}", path.display())]
     Io {
-        /// What was attempted.
+        /// The attempted operation.
         attempt: &'static str,
-        /// With which file.
+        /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         cause: io::Error,
     },
-    /// Another exporter has taken the directory.
+    /// Another exporter uses the directory.
     #[error(transparent)]
     InUse(#[from] StateDirError),
-    /// The state could not be written as JSON.
+    /// The state can't be encoded as JSON.
     #[error("encoding the state: {0}")]
     Encode(#[from] serde_json::Error),
 }
@@ -71,12 +70,12 @@ fn failed(attempt: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SaveE
     move |cause| SaveError::Io { attempt, path, cause }
 }
 
-/// Opens a file that is there or, where the options say so, makes it; nothing but a regular file.
+/// Opens a regular file, or creates it if the options say so.
 fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     let file = options.custom_flags(SAFELY.bits().cast_signed()).open(path);
     let file = file.map_err(|error| match Errno::from_io_error(&error) {
-        // open(2): a link at the end of the path; a pipe that nobody reads.
-        Some(Errno::LOOP) => io::Error::other("it is a symbolic link, which is not followed"),
+        // open(2): ELOOP is a link at the end of the path, ENXIO a pipe without a reader.
+        Some(Errno::LOOP) => io::Error::other("it is a symbolic link, and links are not followed"),
         Some(Errno::NXIO) => not_regular(),
         _ => error,
     })?;
@@ -90,7 +89,7 @@ fn not_regular() -> io::Error {
     io::Error::other("it is not a regular file")
 }
 
-/// The state file in its directory, and the lock on the latter.
+/// The state file and the lock of its directory.
 #[derive(Debug)]
 pub struct StateFile {
     dir: PathBuf,
@@ -98,39 +97,39 @@ pub struct StateFile {
 }
 
 impl StateFile {
-    /// Takes the directory and reads what is there. Also gives what the operator should know, one line each.
+    /// Locks the directory and reads the file. Also returns warnings for the operator.
     ///
     /// # Errors
-    /// Only when another process uses the directory.
+    /// If another process uses the directory.
     pub fn open(
         dir: PathBuf,
         wall: WallAnchor,
         now: Moment,
     ) -> Result<(Self, SavedState, Vec<String>), StateDirError> {
-        let mut notices = Vec::new();
+        let mut warnings = Vec::new();
         let mut file = Self { dir, lock: None };
         match file.take_lock() {
             Ok(()) => {}
             Err(SaveError::InUse(error)) => return Err(error),
-            Err(error) => notices.push(format!(
-                "since-times and statuses will not survive a restart until this is mended: {error}"
+            Err(error) => warnings.push(format!(
+                "statuses and since-times are lost on restart until this is fixed: {error}"
             )),
         }
         if file.is_open_to_others() {
-            notices.push(format!(
-                "everybody may write to the state directory {}, so others can change statuses and since-times: \
+            warnings.push(format!(
+                "everybody may write to the state directory {}, so other users can change statuses and since-times; \
                  run chmod o-w on it",
                 file.dir.display()
             ));
         }
-        let kept = file.read(wall, now).unwrap_or_else(|reason| {
-            notices.push(file.set_aside(&reason));
+        let saved = file.read(wall, now).unwrap_or_else(|reason| {
+            warnings.push(file.set_aside(&reason));
             SavedState::default()
         });
-        Ok((file, kept, notices))
+        Ok((file, saved, warnings))
     }
 
-    /// Makes the directory where it is missing, and locks it. The lock ends with the process, however that ends.
+    /// Creates the directory if it is missing, and locks it. The lock ends with the process, even after a crash.
     fn take_lock(&mut self) -> Result<(), SaveError> {
         if self.lock.is_some() {
             return Ok(());
@@ -153,13 +152,13 @@ impl StateFile {
         }
     }
 
-    /// Whether every user of the machine may put files into the directory.
+    /// Whether every user of the machine may create files in the directory.
     fn is_open_to_others(&self) -> bool {
         let mode = fs::metadata(&self.dir).map(|found| found.permissions().mode());
         mode.is_ok_and(|mode| mode & OTHERS_WRITE != 0)
     }
 
-    /// What the file holds; nothing where there is none.
+    /// Reads the file. A missing file is an empty state.
     fn read(&self, wall: WallAnchor, now: Moment) -> Result<SavedState, String> {
         let file = match open(&self.dir.join(FILE), OpenOptions::new().read(true)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(SavedState::default()),
@@ -174,30 +173,30 @@ impl StateFile {
         saved::decode(&text, wall, now).map_err(|error| error.to_string())
     }
 
-    /// Moves a file that can't be used aside, and says so.
+    /// Moves a broken file aside, and returns a warning.
     fn set_aside(&self, reason: &str) -> String {
         let path = self.dir.join(FILE);
         let mut numbers = self.broken();
         let next = numbers.last().map_or(1, |last| last.saturating_add(1));
         numbers.push(next);
         let aside = self.dir.join(format!("{BROKEN}{next}"));
-        let what = match fs::rename(&path, &aside) {
-            Ok(()) => format!("it is now {}", aside.display()),
-            Err(error) => format!("moving it aside failed too ({error})"),
+        let action = match fs::rename(&path, &aside) {
+            Ok(()) => format!("it was moved to {}", aside.display()),
+            Err(error) => format!("moving it aside failed too: {error}"),
         };
         let surplus = numbers.len().saturating_sub(MAX_BROKEN as usize);
         for number in &numbers[..surplus] {
-            // One file too many does no harm.
+            // A surplus file does no harm.
             let _ = fs::remove_file(self.dir.join(format!("{BROKEN}{number}")));
         }
         format!(
-            "the saved state {} can't be used: {reason}; {what}; every status and since-time begins anew, \
-             so a failure that was under way waits for its tolerance again",
+            "the saved state {} can't be used: {reason}; {action}; statuses and since-times start again, so alerts for \
+             ongoing failures wait for their tolerance again",
             path.display()
         )
     }
 
-    /// The numbers of the files that were moved aside, rising.
+    /// The numbers of the broken files, in ascending order.
     fn broken(&self) -> Vec<u64> {
         let mut numbers: Vec<u64> = fs::read_dir(&self.dir)
             .into_iter()
@@ -209,16 +208,16 @@ impl StateFile {
         numbers
     }
 
-    /// Replaces the file by one that holds `kept`; when this returns, that is on the disk. A reader, and a crash at any
-    /// moment, see the old file or the new one.
+    /// Atomically replaces the file with `state` and syncs it to the disk. After a crash at any time, the file is the old or the
+    /// new one.
     ///
     /// # Errors
-    /// Which step failed; the old file is then still there.
-    pub fn write(&mut self, kept: &SavedState, wall: WallAnchor, now: Moment) -> Result<(), SaveError> {
+    /// If a step fails. The old file stays.
+    pub fn write(&mut self, state: &SavedState, wall: WallAnchor, now: Moment) -> Result<(), SaveError> {
         self.take_lock()?;
-        let text = saved::encode(kept, wall, now)?;
+        let text = saved::encode(state, wall, now)?;
         let temporary = self.dir.join(TEMPORARY);
-        // What an earlier process left, or somebody else put there. It is not opened: it may lead somewhere else, or block.
+        // An earlier process or another user may have created it. Opening it is unsafe: it may be a link or a pipe.
         match fs::remove_file(&temporary) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(failed("removing", &temporary)(error));
@@ -230,13 +229,13 @@ impl StateFile {
         let mut file = created.map_err(failed("creating", &temporary))?;
         let written = file.write_all(&text).and_then(|()| file.sync_all());
         if let Err(cause) = written {
-            // What is left of it would take space that may be what is lacking.
+            // Free the space. If that fails too, the first error says enough.
             let _ = fs::remove_file(&temporary);
             return Err(failed("writing", &temporary)(cause));
         }
         let path = self.dir.join(FILE);
         fs::rename(&temporary, &path).map_err(failed("replacing", &path))?;
-        // Only a synced directory keeps the new name over a crash of the machine.
+        // Without syncing the directory, a crash of the machine may undo the rename.
         let mut options = OpenOptions::new();
         options
             .read(true)
@@ -247,7 +246,7 @@ impl StateFile {
             .map_err(failed("syncing", &self.dir))
     }
 
-    /// The file that is written.
+    /// The path of the file.
     pub fn path(&self) -> PathBuf {
         self.dir.join(FILE)
     }

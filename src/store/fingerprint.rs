@@ -1,4 +1,4 @@
-//! Hashes that are the same in every version of the exporter and of its compiler.
+//! Hashes that stay the same across versions of the exporter and of the compiler.
 
 use std::fmt;
 
@@ -9,12 +9,12 @@ use crate::config::CheckSettings;
 pub struct Fnv(u64);
 
 impl Fnv {
-    /// The hash of nothing.
+    /// Creates the hash of no bytes.
     pub const fn new() -> Self {
         Self(0xcbf2_9ce4_8422_2325)
     }
 
-    /// Goes on with more bytes.
+    /// Adds bytes.
     pub fn write(&mut self, bytes: &[u8]) {
         for byte in bytes {
             self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
@@ -40,11 +40,11 @@ impl fmt::Write for Fnv {
     }
 }
 
-/// What tells in the lasting state whether a check's settings are still the same. Secrets take no part: what shows a
-/// setting hides them.
+/// A hash of the settings of a check, by which the saved state shows whether they changed. Secrets are not included: `Debug` hides
+/// them.
 pub fn fingerprint(settings: &CheckSettings) -> u64 {
     let mut hash = Fnv::new();
-    // A hash accepts every text, and the Debug of plain settings does not fail.
+    // Writing to a hash can't fail, and neither can `Debug` of settings.
     let _ = fmt::write(&mut hash, format_args!("{settings:?}"));
     hash.finish()
 }
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn known_values() {
+    fn hashes_match_published_values() {
         for (text, hash) in [
             ("", 0xcbf2_9ce4_8422_2325),
             ("a", 0xaf63_dc4c_8601_ec8c),

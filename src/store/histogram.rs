@@ -1,4 +1,4 @@
-//! Histograms: of response times, under the store's lock, and of the scheduler's lag, without one.
+//! Histograms of response times (under the lock of the store) and of the scheduler's lag (lock-free).
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -11,12 +11,12 @@ pub const RESPONSE_TIMES: &[f64] = &[0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0
 /// Upper bounds for the scheduler's lag, in seconds.
 pub const LAGS: &[f64] = &[0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5];
 
-/// The position of the bucket that `seconds` belongs to; a bound belongs to its bucket.
+/// The position of the bucket for `seconds`. Bounds are inclusive.
 fn bucket(bounds: &[f64], seconds: f64) -> usize {
     bounds.partition_point(|bound| *bound < seconds)
 }
 
-/// Response times of one check.
+/// The response times of one check.
 #[derive(Clone, Debug, Default)]
 pub struct ResponseTimes {
     counts: [u64; RESPONSE_TIMES.len() + 1],
@@ -24,13 +24,13 @@ pub struct ResponseTimes {
 }
 
 impl ResponseTimes {
-    /// Counts one.
+    /// Adds an observation.
     pub fn observe(&mut self, time: Duration) {
         self.counts[bucket(RESPONSE_TIMES, time.as_secs_f64())] += 1;
         self.sum = self.sum.saturating_add(time);
     }
 
-    /// What was observed so far.
+    /// The view of all observations.
     pub fn view(&self) -> HistogramView {
         HistogramView {
             bounds: RESPONSE_TIMES,
@@ -48,14 +48,14 @@ pub struct Lags {
 }
 
 impl Lags {
-    /// Counts one.
+    /// Adds an observation.
     pub fn observe(&self, lag: Duration) {
         self.counts[bucket(LAGS, lag.as_secs_f64())].fetch_add(1, Ordering::Relaxed);
         let nanoseconds = u64::try_from(lag.as_nanos()).unwrap_or(u64::MAX);
         self.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
     }
 
-    /// What was observed so far.
+    /// The view of all observations.
     pub fn view(&self) -> HistogramView {
         HistogramView {
             bounds: LAGS,
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bound_belongs_to_its_bucket() {
+    fn bounds_are_inclusive() {
         let mut times = ResponseTimes::default();
         for milliseconds in [0, 5, 6, 10_000, 10_001, 60_000] {
             times.observe(Duration::from_millis(milliseconds));
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn lags_are_counted_alike() {
+    fn lags_are_counted_by_bucket() {
         let lags = Lags::default();
         for microseconds in [0, 1000, 1001, 3_000_000] {
             lags.observe(Duration::from_micros(microseconds));

@@ -1,7 +1,7 @@
-//! Results by check, what lasts beyond a restart, and the immutable snapshots that every face is rendered from.
+//! The results of all checks, the state file, and the immutable snapshots that metrics, pages and JSON are rendered from.
 //!
-//! One lock guards the state; recording a run holds it for microseconds, whatever the number of checks. What lasts is
-//! written by a thread of its own, so that a slow disk delays nothing.
+//! One lock guards the state. Recording a run holds it for microseconds, regardless of the number of checks. A thread of its own
+//! writes the state file, so that a slow disk delays nothing.
 
 mod check;
 mod events;
@@ -47,14 +47,14 @@ use saver::Saver;
 use state::State;
 use walltime::WallAnchor;
 
-/// What is known of every configured check and service.
+/// The state of every configured check and service.
 #[derive(Debug)]
 pub struct Store {
     shared: Arc<StoreShared>,
     saver: Option<Saver>,
 }
 
-/// What the store and the thread that saves it share.
+/// The data that the store shares with the thread that saves it.
 pub(crate) struct StoreShared {
     clock: Arc<dyn Clock>,
     state: Mutex<State>,
@@ -65,10 +65,10 @@ pub(crate) struct StoreShared {
     status_events: broadcast::Sender<StatusEvent>,
 }
 
-/// How many changes of a status a subscriber may lag behind before it loses the oldest.
+/// How many status changes a subscriber may lag behind before it loses the oldest.
 const STATUS_EVENTS: usize = 256;
 
-/// Counts a run as under way until it is dropped.
+/// Counts a run as in progress until it is dropped.
 #[derive(Debug)]
 pub struct InFlight {
     store: Arc<Store>,
@@ -82,28 +82,27 @@ impl Drop for InFlight {
 }
 
 impl Store {
-    /// A store that takes its time from `clock` and keeps what lasts in `state_dir`, or in memory only. It holds
-    /// nothing until a configuration is applied. Also gives what the operator should know of the state it found, one
-    /// line each.
+    /// Opens a store without checks; [`Store::apply`] adds them. Saves its state in `state_dir`, or not at all. Also returns
+    /// warnings about the saved state.
     ///
     /// # Errors
-    /// When another exporter uses the directory. A directory that can't be read or written is no error: the exporter
-    /// watches, says so, and tries again.
+    /// If another exporter uses the directory. A directory that can't be read or written is only a warning: checks run all
+    /// the same, and saving is retried.
     pub fn open(
         clock: Arc<dyn Clock>,
         state_dir: Option<PathBuf>,
     ) -> Result<(Arc<Self>, Vec<String>), StateDirError> {
         let wall = WallAnchor::new(&*clock);
         let now = clock.now();
-        let (file, kept, notices) = match state_dir {
+        let (file, saved, warnings) = match state_dir {
             Some(dir) => {
-                let (file, kept, notices) = file::StateFile::open(dir, wall, now)?;
-                (Some(file), kept, notices)
+                let (file, saved, warnings) = file::StateFile::open(dir, wall, now)?;
+                (Some(file), saved, warnings)
             }
             None => (None, SavedState::default(), Vec::new()),
         };
         let shared = Arc::new(StoreShared {
-            state: Mutex::new(State::new(wall, kept, now)),
+            state: Mutex::new(State::new(wall, saved, now)),
             clock,
             generation: AtomicU64::new(0),
             changes: AtomicU64::new(0),
@@ -112,10 +111,10 @@ impl Store {
             status_events: broadcast::Sender::new(STATUS_EVENTS),
         });
         let saver = file.map(|file| Saver::start(shared.clone(), file));
-        Ok((Arc::new(Self { shared, saver }), notices))
+        Ok((Arc::new(Self { shared, saver }), warnings))
     }
 
-    /// Takes over a configuration, at the start and at a reload.
+    /// Applies a configuration, at the start and on reload.
     pub fn apply(&self, config: &Config) {
         let now = self.shared.clock.now();
         let mut state = self.shared.state();
@@ -124,19 +123,18 @@ impl Store {
         self.shared.changes.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Notes that a reload failed; all else stays as it is.
+    /// Records that a reload failed.
     pub fn reload_failed(&self) {
         self.shared.state().last_reload_successful = false;
         self.shared.touch();
     }
 
-    /// Every configured check with the handle under which its runs are recorded. A check whose settings change gets a
-    /// new handle.
+    /// Every configured check with its handle, which identifies its runs. A check whose settings change gets a new handle.
     pub fn handles(&self) -> Vec<(CheckId, CheckHandle, Arc<CheckSettings>)> {
         self.shared.state().handles()
     }
 
-    /// Notes that a run starts, `lag` later than planned. It counts as under way until the result is dropped.
+    /// Records that a run starts, `lag` later than planned. The run counts as in progress until the result is dropped.
     pub fn run_started(self: &Arc<Self>, lag: Duration) -> InFlight {
         self.shared.lags.observe(lag);
         self.shared.in_flight.fetch_add(1, Ordering::Relaxed);
@@ -144,43 +142,43 @@ impl Store {
         InFlight { store: self.clone() }
     }
 
-    /// Records a run that ended, and how many ticks it made its check miss. A run whose check is gone, or was made with
-    /// other settings than the present ones, leaves no trace.
+    /// Records a completed run, and how many ticks were missed because of it. Ignores the run if its check was removed or has
+    /// other settings now.
     pub fn record(&self, handle: CheckHandle, run: Run, outcome: Outcome, missed: u64) -> NextRun {
         let outcome = Arc::new(outcome);
         let mut state = self.shared.state();
-        let Some((advice, event)) = state.record(handle, run, outcome, missed) else {
+        let Some((next_run, event)) = state.record(handle, run, outcome, missed) else {
             return NextRun { recheck: false };
         };
         self.finish(state, event);
-        advice
+        next_run
     }
 
-    /// Finds out what the passing of time changed: results that became too old, a wall clock that jumped.
+    /// Detects changes caused by time alone: results that became stale, a wall clock that jumped.
     pub fn sweep(&self) {
         let now = self.shared.clock.now();
         let mut state = self.shared.state();
-        let jumped = state.wall.follow(&*self.shared.clock);
+        let jumped = state.wall.update(&*self.shared.clock);
         state.needs_saving |= jumped;
-        state.swept(now);
+        state.record_sweep(now);
         let events = state.update_statuses(now);
         if jumped || !events.is_empty() {
             self.finish(state, events);
         }
     }
 
-    /// Tells subscribers, releases the lock, then does what must not happen under it.
+    /// Notifies subscribers and releases the lock. Then wakes the saver and logs, which must not happen under the lock.
     fn finish(&self, state: MutexGuard<'_, State>, events: impl IntoIterator<Item = Event>) {
         let wall = state.wall;
         let needs_saving = state.needs_saving;
         let events: Vec<Event> = events.into_iter().collect();
         let subscribers = &self.shared.status_events;
         if subscribers.receiver_count() > 0 {
-            // Under the lock, so that the changes of a service arrive in their order. It takes a microsecond.
+            // Under the lock, so that the changes of a service arrive in order. It takes a microsecond.
             for event in &events {
                 if let Event::Status(change) = event {
-                    // An error says that the last receiver has gone meanwhile.
-                    let _ = subscribers.send(change.told(wall));
+                    // Fails if the last receiver has gone meanwhile.
+                    let _ = subscribers.send(change.to_event(wall));
                 }
             }
         }
@@ -195,7 +193,7 @@ impl Store {
         }
     }
 
-    /// Everything that is known now.
+    /// Takes a snapshot of the current state.
     pub fn snapshot(&self) -> Snapshot {
         self.sweep();
         let now = self.shared.clock.now();
@@ -219,8 +217,8 @@ impl Store {
         }
     }
 
-    /// The last runs of each of a service's checks, in the order of the configuration; `None` where there is no such
-    /// service. They are no part of the snapshot, which is copied for every scrape.
+    /// The recent runs of each check of a service, in the order of the configuration. `None` if the service does not exist. They
+    /// are not part of snapshots, which are copied for every scrape.
     pub fn recent_runs(&self, service: &str) -> Option<Vec<RecentRuns>> {
         let state = self.shared.state();
         let wall = state.wall;
@@ -231,8 +229,8 @@ impl Store {
         Some(found.checks.iter().map(|check| check.recent.view(wall)).collect())
     }
 
-    /// Every change of a service's status from now on. A receiver that lags by more than 256 changes loses the oldest
-    /// and is told how many.
+    /// Receives every status change from now on. A receiver that lags by more than 256 changes loses the oldest, and gets
+    /// their number.
     pub fn subscribe(&self) -> broadcast::Receiver<StatusEvent> {
         self.shared.status_events.subscribe()
     }
@@ -242,18 +240,18 @@ impl Store {
         self.shared.state().is_first_round_over()
     }
 
-    /// Changes whenever a snapshot would differ from the one before in more than its time. Results that became too old
-    /// count once [`Store::sweep`] or [`Store::snapshot`] found them.
+    /// A number that changes whenever a snapshot differs from the previous one in more than its time. Stale results count once
+    /// [`Store::sweep`] or [`Store::snapshot`] detects them.
     pub fn generation(&self) -> u64 {
         self.shared.generation.load(Ordering::Acquire)
     }
 
-    /// Changes whenever the configuration, a service's status or a check's problem did.
+    /// A number that changes whenever the configuration, a status or the problem of a check changes.
     pub fn changes(&self) -> u64 {
         self.shared.changes.load(Ordering::Acquire)
     }
 
-    /// Writes what lasts, if there is anything new; waits for the disk. Call it at the end.
+    /// Saves the state if it changed, and waits for the disk. For the end of the exporter.
     pub fn flush(&self) {
         if let Some(saver) = &self.saver {
             saver.save_now();
@@ -270,7 +268,7 @@ impl std::fmt::Debug for StoreShared {
 }
 
 impl StoreShared {
-    /// The state. Nothing that is done under the lock leaves it half done, so a panic of a holder changes nothing.
+    /// Locks the state. No change under the lock can be left incomplete, so poisoning is ignored.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,4 +1,4 @@
-//! The last runs of a check, for the page that shows it: a few, kept small, for there may be 10,000 checks.
+//! The recent runs of a check, for its page. They take little memory, because there may be 10,000 checks.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,41 +8,41 @@ use super::walltime::WallAnchor;
 use crate::model::{Moment, Outcome, Phase, Phases, Problem, Reason, Status};
 use crate::verdict::Judgement;
 
-/// How many runs of a check are kept.
+/// How many runs of a check are stored.
 pub const RECENT_RUNS: usize = 10;
-/// What the texts of a check's kept runs may take, in bytes; older runs keep their reason only. With the runs
-/// themselves that makes at most 1.4 kB a check.
+/// The maximum size of the messages of a check in bytes. Older runs keep only their reasons. With the runs themselves, a check
+/// takes at most 1.4 kB.
 const MAX_TEXT_BYTES: usize = 768;
-/// What a problem takes beside its message: the counts of its `Arc`, the reason, the pointer, what the allocator adds.
+/// The size of a problem without its message: the counters of its `Arc`, the reason, the pointer, and the allocator's overhead.
 const PROBLEM_BYTES: usize = 72;
-/// Stands for no response time.
+/// Means no response time.
 const NONE: u32 = u32::MAX;
 
-/// One run as it is shown. The wall-clock time is a Unix time in seconds.
+/// A run for display. The wall-clock time is a Unix time in seconds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RecentRun {
-    /// When it ended.
+    /// When the run ended.
     pub ended: f64,
-    /// What it says of its check by itself.
+    /// The status that this run alone implies.
     pub status: Status,
-    /// Why it does not say that the check is up.
+    /// The reason, unless that status is up.
     pub reason: Option<Reason>,
-    /// The same in full; missing where so many other texts came after it that this one was let go.
+    /// The problem. `None` while up, and if newer messages took its memory.
     pub problem: Option<Arc<Problem>>,
-    /// From start to end.
+    /// The time from start to end.
     pub duration: Duration,
-    /// How long the target took to answer.
+    /// The response time of the target.
     pub response_time: Option<Duration>,
-    /// How long each part took.
+    /// The duration of each phase.
     pub phases: Phases,
 }
 
-/// The last runs of one check, the newest first.
+/// The recent runs of one check, newest first.
 pub type RecentRuns = Vec<RecentRun>;
 
-/// A run as it is kept; times in microseconds, which end at 71 minutes.
+/// A stored run. Durations are in microseconds, and at most 71 minutes.
 #[derive(Debug)]
-struct Kept {
+struct StoredRun {
     ended: Moment,
     problem: Option<Arc<Problem>>,
     duration: u32,
@@ -52,12 +52,12 @@ struct Kept {
     reason: Option<Reason>,
 }
 
-/// The last runs of one check, the oldest first. Takes no memory before the first one.
+/// The recent runs of one check, oldest first. Allocates nothing before the first run.
 #[derive(Debug, Default)]
-pub struct Recent(VecDeque<Kept>);
+pub struct Recent(VecDeque<StoredRun>);
 
 impl Recent {
-    /// Takes in a run; `problem` is the judgement's.
+    /// Adds a run. `problem` is that of the judgement.
     pub fn record(
         &mut self,
         ended: Moment,
@@ -71,7 +71,7 @@ impl Recent {
         if self.0.len() == RECENT_RUNS {
             self.0.pop_front();
         }
-        // A target that stays away fails in the same words each time.
+        // Repeated failures mostly have the same message. It is stored once.
         let last = self.0.back().and_then(|run| run.problem.as_ref());
         let problem = match (last, problem) {
             (Some(last), Some(problem)) if **last == *problem => Some(Arc::clone(last)),
@@ -82,7 +82,7 @@ impl Recent {
         for (micros, phase) in phases.iter_mut().zip(Phase::ALL) {
             *micros = spent(phase);
         }
-        self.0.push_back(Kept {
+        self.0.push_back(StoredRun {
             ended,
             reason: problem.as_ref().map(|problem| problem.reason),
             problem,
@@ -94,7 +94,7 @@ impl Recent {
         self.bound_texts();
     }
 
-    /// Lets go of the oldest texts beyond [`MAX_TEXT_BYTES`].
+    /// Removes the oldest messages beyond [`MAX_TEXT_BYTES`].
     fn bound_texts(&mut self) {
         let (mut taken, mut newer) = (0, None::<*const Problem>);
         for run in self.0.iter_mut().rev() {
@@ -110,13 +110,13 @@ impl Recent {
         }
     }
 
-    /// The runs, the newest first.
+    /// The runs, newest first.
     pub fn view(&self, wall: WallAnchor) -> RecentRuns {
         self.0.iter().rev().map(|run| run.view(wall)).collect()
     }
 }
 
-impl Kept {
+impl StoredRun {
     fn view(&self, wall: WallAnchor) -> RecentRun {
         let mut phases = Phases::default();
         for (micros, phase) in self.phases.iter().zip(Phase::ALL) {
@@ -135,7 +135,7 @@ impl Kept {
     }
 }
 
-/// At most one less than [`NONE`].
+/// Converts to microseconds, at most one less than [`NONE`].
 fn micros(duration: Duration) -> u32 {
     u32::try_from(duration.as_micros()).unwrap_or(NONE).min(NONE - 1)
 }
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_runs_are_kept_in_full() {
+    fn the_newest_runs_are_stored() {
         let mut recent = Recent::default();
         assert_eq!((view(&recent).len(), recent.0.capacity()), (0, 0));
         for second in 0..12 {
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_words_are_kept_once_and_old_texts_go() {
+    fn equal_messages_are_stored_once_and_old_messages_are_removed() {
         let mut recent = Recent::default();
         let long = "x".repeat(400);
         for second in 0..10 {
@@ -213,13 +213,13 @@ mod tests {
     }
 
     #[test]
-    fn a_check_costs_less_than_a_thousand_and_a_half_bytes() {
-        let runs = RECENT_RUNS * size_of::<Kept>();
+    fn a_check_takes_less_than_1500_bytes() {
+        let runs = RECENT_RUNS * size_of::<StoredRun>();
         assert!(size_of::<Recent>() + runs + MAX_TEXT_BYTES < 1500, "{runs}");
     }
 
     #[test]
-    fn a_run_of_hours_is_long_and_no_more() {
+    fn durations_saturate() {
         assert_eq!(micros(Duration::from_secs(7200)), NONE - 1);
     }
 }

@@ -1,6 +1,6 @@
-//! What lasts beyond a restart, and the file format it is written in.
+//! The saved state and its file format.
 //!
-//! The file is JSON. Times are Unix times in nanoseconds. A file of another format or version is not interpreted.
+//! The file is JSON. Times are Unix times in nanoseconds. Files of another format or version are rejected.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,17 +14,17 @@ use crate::verdict::{CheckVerdict, Conditions, Debounced, Grade, Level, Streak};
 const FORMAT: &str = "upkeep_exporter state";
 const VERSION: u32 = 2;
 
-/// The oldest version that is still read. Version 1 knows nothing of evidence; see [`Reader::evidence`].
+/// The oldest supported version. Version 1 has no evidence; see [`Reader::evidence`].
 const OLDEST_VERSION: u32 = 1;
 
-/// What is kept of a service.
+/// The saved state of a service.
 #[derive(Clone, Debug)]
 pub struct SavedService {
-    /// The status last seen.
+    /// The last status.
     pub status: Status,
-    /// Since when it is that.
+    /// Since when the service has that status.
     pub status_since: Option<Moment>,
-    /// Whether there ever was a status other than unknown.
+    /// Whether the service ever had a status other than unknown.
     pub has_verdict: bool,
     /// The conditions.
     pub conditions: Conditions,
@@ -41,12 +41,12 @@ impl Default for SavedService {
     }
 }
 
-/// What is kept of a check.
+/// The saved state of a check.
 #[derive(Clone, Debug, Default)]
 pub struct SavedCheck {
-    /// Of the settings; see [`super::fingerprint`].
+    /// The fingerprint of the settings; see [`super::fingerprint`].
     pub fingerprint: u64,
-    /// What its runs amount to.
+    /// The verdict of its runs.
     pub verdict: CheckVerdict,
     /// When the last run ended.
     pub last_ended: Option<Moment>,
@@ -56,33 +56,31 @@ pub struct SavedCheck {
     pub problem: Option<Arc<Problem>>,
 }
 
-/// Everything that is kept: services and their checks.
+/// The saved state of all services.
 #[derive(Clone, Debug, Default)]
 pub struct SavedState {
-    /// In no particular order; keys and names are unique.
+    /// The services with their checks, in no particular order. Keys and names are unique.
     pub services: Vec<(ServiceKey, SavedService, SavedChecks)>,
 }
 
-/// What is kept of a service's checks, by name.
+/// The saved state of the checks of a service, by name.
 pub type SavedChecks = Vec<(CheckName, SavedCheck)>;
 
-/// Why a file's content can't be used.
+/// The content of a file can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ContentError {
-    /// It is not JSON, or not of this shape.
-    #[error("it is torn or not a state file: {0}")]
-    Torn(#[from] serde_json::Error),
-    /// It says that it is something else.
+    /// It is not valid JSON, or has other fields.
+    #[error("it is incomplete or not a state file: {0}")]
+    Incomplete(#[from] serde_json::Error),
+    /// It has another format.
     #[error("it is not a state file of upkeep_exporter")]
-    Foreign,
-    /// Another version of the exporter wrote it.
-    #[error(
-        "it has version {0} of the format, and this exporter reads versions {OLDEST_VERSION} to {VERSION}"
-    )]
+    Format,
+    /// It has an unsupported version.
+    #[error("it has version {0} of the format; supported: {OLDEST_VERSION} to {VERSION}")]
     Version(u32),
-    /// A word in it is not one of ours.
-    #[error("it holds the unknown word \"{0}\"")]
-    Word(String),
+    /// It has an unknown status or reason.
+    #[error("it has the unknown value \"{0}\"")]
+    Value(String),
 }
 
 #[derive(Deserialize)]
@@ -106,7 +104,7 @@ struct ServiceEntry {
     has_verdict: bool,
     /// In the order of `Condition::ALL`.
     conditions: [Option<i64>; 3],
-    /// In the same order; since version 2.
+    /// In the same order. Since version 2.
     #[serde(default)]
     confirmed: [bool; 3],
     checks: BTreeMap<String, CheckEntry>,
@@ -119,7 +117,7 @@ struct CheckEntry {
     slowness: SeriesEntry,
     last_ended: Option<i64>,
     last_success: Option<i64>,
-    /// In the order of `Condition::ALL`; since version 2.
+    /// In the order of `Condition::ALL`. Since version 2.
     #[serde(default)]
     evidence: Option<[Option<i64>; 3]>,
     /// Since version 2.
@@ -139,12 +137,12 @@ struct SeriesEntry {
     better: [Option<(u32, i64)>; 2],
 }
 
-/// Writes what is kept as the content of a file.
+/// Encodes the state as the content of a file.
 ///
 /// # Errors
-/// Never in practice: every map has text for keys.
-pub fn encode(kept: &SavedState, wall: WallAnchor, now: Moment) -> Result<Vec<u8>, serde_json::Error> {
-    let services = kept.services.iter().map(|(key, service, checks)| {
+/// Never in practice: all keys of maps are strings.
+pub fn encode(state: &SavedState, wall: WallAnchor, now: Moment) -> Result<Vec<u8>, serde_json::Error> {
+    let services = state.services.iter().map(|(key, service, checks)| {
         let entry = ServiceEntry {
             status: service.status.as_str().to_owned(),
             status_since: service.status_since.map(|since| wall.nanos(since)),
@@ -201,10 +199,10 @@ fn series_entry(series: &Debounced, wall: WallAnchor) -> SeriesEntry {
     }
 }
 
-/// Reads the content of a file. A time later than `now` (the wall clock was set back) becomes `now`.
+/// Decodes the content of a file. Times after `now` become `now`: the wall clock was set back.
 ///
 /// # Errors
-/// When the content is torn, foreign or of another version.
+/// If the content is incomplete, or of another format or version.
 pub fn decode(text: &[u8], wall: WallAnchor, now: Moment) -> Result<SavedState, ContentError> {
     let header: Header = serde_json::from_slice(text)?;
     match header {
@@ -216,13 +214,13 @@ pub fn decode(text: &[u8], wall: WallAnchor, now: Moment) -> Result<SavedState, 
                 return Err(ContentError::Version(version));
             }
         }
-        _ => return Err(ContentError::Foreign),
+        _ => return Err(ContentError::Format),
     }
     let file: File = serde_json::from_slice(text)?;
     let reader = Reader { wall, now };
     let services = file.services.into_iter().map(|(key, entry)| {
         let service = SavedService {
-            status: word(&entry.status, Status::from_word)?,
+            status: parse_value(&entry.status, Status::from_word)?,
             status_since: reader.time(entry.status_since),
             has_verdict: entry.has_verdict,
             conditions: Conditions {
@@ -240,8 +238,8 @@ pub fn decode(text: &[u8], wall: WallAnchor, now: Moment) -> Result<SavedState, 
     })
 }
 
-fn word<T>(text: &str, find: fn(&str) -> Option<T>) -> Result<T, ContentError> {
-    find(text).ok_or_else(|| ContentError::Word(text.chars().take(40).collect()))
+fn parse_value<T>(text: &str, find: fn(&str) -> Option<T>) -> Result<T, ContentError> {
+    find(text).ok_or_else(|| ContentError::Value(text.chars().take(40).collect()))
 }
 
 struct Reader {
@@ -261,7 +259,7 @@ impl Reader {
     fn check(&self, entry: &CheckEntry) -> Result<SavedCheck, ContentError> {
         let problem = match &entry.problem {
             Some((reason, message)) => {
-                let problem = Problem::new(word(reason, Reason::from_word)?, message);
+                let problem = Problem::new(parse_value(reason, Reason::from_word)?, message);
                 Some(Arc::new(problem))
             }
             None => None,
@@ -270,7 +268,7 @@ impl Reader {
         let slowness = self.series(&entry.slowness)?;
         let evidence = self.evidence(entry, &grade, &slowness);
         Ok(SavedCheck {
-            // Zero is as good as any other value that no settings have: the check then counts as changed.
+            // No settings have the fingerprint 0, so the check counts as changed.
             fingerprint: u64::from_str_radix(&entry.settings, 16).unwrap_or(0),
             verdict: CheckVerdict {
                 grade,
@@ -284,8 +282,8 @@ impl Reader {
         })
     }
 
-    /// The evidence of a check. In version 1 it is where the last run ended, for what the streaks say that run held: so
-    /// the first start after an upgrade confirms what the runs before it do, and ends no page.
+    /// The evidence of a check. A file of version 1 has none. Then it is the end of the last run, for the conditions that the
+    /// streaks include. So an upgrade confirms what the earlier runs confirm, and does not end an alert.
     fn evidence(&self, entry: &CheckEntry, grade: &Debounced, slowness: &Debounced) -> [Option<Moment>; 3] {
         if let Some(evidence) = entry.evidence {
             return evidence.map(|until| self.time(until));
@@ -312,7 +310,7 @@ impl Reader {
             grade: entry
                 .status
                 .as_deref()
-                .map(|text| word(text, grade))
+                .map(|text| parse_value(text, grade))
                 .transpose()?,
             is_provisional: entry.provisional,
             since: self.moment(entry.since),

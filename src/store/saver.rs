@@ -1,4 +1,4 @@
-//! The thread that writes what lasts: soon after a change, seldom otherwise.
+//! The thread that saves the state: soon after a change, rarely otherwise.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -10,20 +10,20 @@ use tracing::{info, warn};
 use super::StoreShared;
 use super::file::StateFile;
 
-/// From a change to its write: what changes together is written together.
+/// The delay from a change to its write, so that simultaneous changes need one write.
 const DELAY: Duration = Duration::from_millis(100);
 
-/// From one write to the next; with the delay and a disk that is not too slow, a change is safe within a second.
+/// The minimum time between two writes. Together with the delay, a change is saved within a second unless the disk is slow.
 const GAP: Duration = Duration::from_millis(400);
 
-/// How long a failed write waits for the next attempt.
+/// The pause after a failed write.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// How old the saved times of the last runs may become while nothing else changes. Well below the least age at which a
-/// result is stale, so that after a crash and a quick restart statuses are still known.
+/// The maximum age of the saved times of runs while nothing else changes. It is well below the age at which a result is stale, so
+/// that statuses are still known after a crash and a quick restart.
 const REFRESH: Duration = Duration::from_secs(30);
 
-/// Writes what lasts. Dropping it writes once more and lets the state directory go.
+/// Saves the state. Dropping it saves once more and unlocks the state directory.
 pub struct Saver {
     inner: Arc<Inner>,
     thread: Option<JoinHandle<()>>,
@@ -37,12 +37,12 @@ struct Inner {
     changed: Condvar,
 }
 
-/// What is worth a write.
+/// Which changes cause a write.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Worth {
-    /// Something that lasts changed.
+enum Relevant {
+    /// Changes of the saved state in more than times of runs.
     Changes,
-    /// A run was recorded, even if it changed nothing but the time of the last one.
+    /// Every recorded run.
     Runs,
 }
 
@@ -53,7 +53,7 @@ struct Wanted {
 }
 
 impl Saver {
-    /// Starts the thread. Where that fails, only [`Saver::save_now`] writes.
+    /// Starts the thread. If that fails, only [`Saver::save_now`] writes.
     pub fn start(store: Arc<StoreShared>, file: StateFile) -> Self {
         let inner = Arc::new(Inner {
             store,
@@ -67,7 +67,7 @@ impl Saver {
             .name("state".to_owned())
             .spawn(move || of_thread.run());
         if let Err(error) = &spawned {
-            warn!(%error, "starting the thread that saves the state failed; it is saved at the end only");
+            warn!(%error, "starting the thread that saves the state failed; the state is only saved at the end");
         }
         Self {
             inner,
@@ -75,7 +75,7 @@ impl Saver {
         }
     }
 
-    /// Asks for a write; does not wait.
+    /// Requests a write without waiting for it.
     pub fn wake(&self) {
         let mut wanted = self.inner.wanted();
         if !wanted.save {
@@ -84,14 +84,14 @@ impl Saver {
         }
     }
 
-    /// Whether the last attempt to write succeeded; true before the first one.
+    /// Whether the last write succeeded; true before the first one.
     pub fn is_saved(&self) -> bool {
         self.inner.is_saved.load(Ordering::Acquire)
     }
 
-    /// Writes now, if there is anything new, and waits for it.
+    /// Writes now if anything changed, and waits for the write.
     pub fn save_now(&self) {
-        self.inner.save(Worth::Runs);
+        self.inner.save(Relevant::Runs);
     }
 }
 
@@ -111,7 +111,7 @@ impl Drop for Saver {
             // It panicked where this fails, and said so.
             let _ = thread.join();
         }
-        self.inner.save(Worth::Runs);
+        self.inner.save(Relevant::Runs);
     }
 }
 
@@ -124,8 +124,12 @@ impl Inner {
         while self.wait(REFRESH, |wanted| wanted.save) && self.wait(DELAY, |_| false) {
             let has_changed = std::mem::take(&mut self.wanted().save);
             let begun = Instant::now();
-            let is_safe = self.save(if has_changed { Worth::Changes } else { Worth::Runs });
-            // Of a slow disk, or of a very large state, no more than a quarter of the time is taken.
+            let is_safe = self.save(if has_changed {
+                Relevant::Changes
+            } else {
+                Relevant::Runs
+            });
+            // Writing takes at most a quarter of the time, even to a slow disk.
             let pause = GAP.max(begun.elapsed() * 3);
             let pause = if is_safe { pause } else { RETRY };
             if !self.wait(pause, |_| false) {
@@ -134,13 +138,13 @@ impl Inner {
         }
     }
 
-    /// Waits until `enough`, at most for `time`; whether to go on.
-    fn wait(&self, time: Duration, enough: fn(&Wanted) -> bool) -> bool {
+    /// Waits until `is_enough`, but at most for `time`. Returns false if the thread must stop.
+    fn wait(&self, time: Duration, is_enough: fn(&Wanted) -> bool) -> bool {
         let until = Instant::now() + time;
         let mut wanted = self.wanted();
         loop {
             let left = until.saturating_duration_since(Instant::now());
-            if wanted.stop || enough(&wanted) || left.is_zero() {
+            if wanted.stop || is_enough(&wanted) || left.is_zero() {
                 return !wanted.stop;
             }
             let woken = self.changed.wait_timeout(wanted, left);
@@ -148,22 +152,22 @@ impl Inner {
         }
     }
 
-    /// Writes if there is anything new that is `worth` it; whether all is safe now.
-    fn save(&self, worth: Worth) -> bool {
+    /// Writes if anything `relevant` changed. Returns whether everything is saved.
+    fn save(&self, relevant: Relevant) -> bool {
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        let (kept, wall) = {
+        let (state, wall) = {
             let mut state = self.store.state();
-            let is_new = match worth {
-                Worth::Changes => state.needs_saving,
-                Worth::Runs => state.needs_saving || state.has_new_runs,
+            let has_changed = match relevant {
+                Relevant::Changes => state.needs_saving,
+                Relevant::Runs => state.needs_saving || state.has_new_runs,
             };
-            if !is_new {
+            if !has_changed {
                 return true;
             }
-            (state.collect(), state.wall)
+            (state.to_saved(), state.wall)
         };
         let was_saved = self.is_saved.load(Ordering::Acquire);
-        let result = file.write(&kept, wall, self.store.clock.now());
+        let result = file.write(&state, wall, self.store.clock.now());
         match &result {
             Ok(()) if was_saved => {}
             Ok(()) => info!(file = %file.path().display(), "the state is saved again"),
@@ -171,7 +175,7 @@ impl Inner {
                 self.store.state().needs_saving = true;
                 self.wanted().save = true;
                 if was_saved {
-                    warn!(%error, "saving the state failed: what changes from now on does not survive a restart; trying again");
+                    warn!(%error, "saving the state failed; changes are lost on restart until a retry succeeds");
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! What the store keeps of one service.
+//! The state of one service.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,101 +12,102 @@ use crate::config::Service;
 use crate::model::{Condition, Moment, Status};
 use crate::verdict::{Confirmation, Holder, service_status};
 
-/// How old all results of a service are when the exporter starts for its conditions not to be told before a run
-/// confirms them: a page for what was so days ago would be wrong. It is as long as the alert rules hold what they saw
-/// last; up to then, conditions that vanish would end a page that goes on.
+/// If all results of a service are older than this at the start, its conditions are absent until a run confirms them. An alert for
+/// an old condition would be wrong. The alert rules keep an alert for the same time without data, so a shorter time would end
+/// alerts that should last.
 pub const FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
 
 /// One service's state.
 #[derive(Debug)]
 pub struct ServiceState {
     pub service: Arc<Service>,
-    pub kept: SavedService,
+    pub saved: SavedService,
     pub checks: Vec<CheckState>,
     pub status_changes: u64,
 }
 
 impl ServiceState {
-    /// Brings the conditions in line with the checks; says whether they changed.
+    /// Updates the conditions from the checks. Returns whether they changed.
     pub fn update_conditions(&mut self) -> bool {
-        let before = self.kept.conditions;
+        let before = self.saved.conditions;
         let checks = self.checks.iter().map(|check| Holder {
-            verdict: &check.kept.verdict,
+            verdict: &check.saved.verdict,
             recheck_interval: check.settings.recheck_interval,
         });
         let confirmation = Confirmation {
             tolerance: self.service.tolerance,
             counts_from: None,
         };
-        self.kept.conditions.update(checks, &confirmation);
-        before != self.kept.conditions
+        self.saved.conditions.update(checks, &confirmation);
+        before != self.saved.conditions
     }
 
-    /// Whether the check at `position` should run before its next tick: its last run is evidence for a condition that is
-    /// not confirmed, and at the next tick the tolerance would be over. A check that is only degraded keeps to its ticks
-    /// otherwise, and an interval longer than half the tolerance would delay the page much.
+    /// Whether the check at `position` should run before its next tick: its last run is evidence for an unconfirmed condition, and
+    /// the next tick is after the tolerance. A degraded check has no rechecks otherwise, so a long interval would delay the
+    /// alert.
     pub fn awaits_evidence(&self, position: usize, now: Moment) -> bool {
         let check = &self.checks[position];
         let interval = check.settings.interval;
-        let conditions = &self.kept.conditions;
+        let conditions = &self.saved.conditions;
         Condition::ALL.iter().any(|&condition| {
             let tolerance = self.service.tolerance.of(condition);
             interval * 2 > tolerance
                 && !conditions.confirmed[condition as usize]
-                && check.kept.verdict.held_until(condition).is_some()
+                && check.saved.verdict.held_until(condition).is_some()
                 && conditions
                     .since(condition)
                     .is_some_and(|since| now + interval > since + tolerance)
         })
     }
 
-    /// Brings the status in line with the checks when the exporter starts: a status that is too old by now has changed
-    /// while nobody looked, which is no change to count or to tell. `last_ended` is the end of the last run of any of
-    /// its checks; after [`FORGOTTEN_AFTER`] the service is shown as one without a verdict until its checks have run.
-    pub fn begin(&mut self, last_ended: Option<Moment>, now: Moment) {
+    /// Updates the status at the start of the exporter. A status that became stale meanwhile is not a change to count or to log.
+    /// `last_ended` is the end of the last run of any check of the service. After [`FORGOTTEN_AFTER`], the service has no
+    /// conditions until its checks have run.
+    pub fn restore(&mut self, last_ended: Option<Moment>, now: Moment) {
         for check in &mut self.checks {
-            check.begin(now);
+            check.restore(now);
         }
         let changes = self.status_changes;
         self.update_status(now, now, None);
         self.status_changes = changes;
         let is_recent = last_ended.is_some_and(|ended| now.since(ended) <= FORGOTTEN_AFTER);
-        // A check that seldom runs may have an older result that is still good.
+        // A check with a long interval may have an older result that is not stale.
         let is_known = self
             .checks
             .iter()
             .any(|check| check.status(now) != Status::Unknown);
         if !is_recent && !is_known {
-            self.kept.has_verdict = false;
+            self.saved.has_verdict = false;
             self.forget_evidence();
         }
     }
 
-    /// Lets conditions need evidence again after nobody looked for more than [`FORGOTTEN_AFTER`]: the rules held the page for
-    /// as long as that and ended it, so another one needs evidence of its own.
+    /// Discards the evidence after a time of more than [`FORGOTTEN_AFTER`] without runs. The rules have ended the alert meanwhile, so
+    /// another one needs its own evidence.
     pub fn forget_evidence(&mut self) {
-        self.kept.conditions.confirmed = [false; Condition::ALL.len()];
+        self.saved.conditions.confirmed = [false; Condition::ALL.len()];
         for check in &mut self.checks {
-            check.kept.verdict.forget_evidence();
+            check.saved.verdict.forget_evidence();
         }
     }
 
-    /// Brings the status in line with the checks, which made it what it is at `since`.
+    /// Updates the status from the checks. A new status is in effect since `since`. The check at `recorded` is preferred as the
+    /// cause.
     pub fn update_status(
         &mut self,
         now: Moment,
         since: Moment,
         recorded: Option<usize>,
     ) -> Option<StatusChange> {
-        let old = self.kept.status;
+        let old = self.saved.status;
         let new = service_status(self.checks.iter().map(|check| check.status(now)));
         if new == old {
             return None;
         }
-        let is_first = !self.kept.has_verdict;
-        self.kept.status = new;
-        self.kept.status_since = Some(since);
-        self.kept.has_verdict |= new != Status::Unknown;
+        let is_first = !self.saved.has_verdict;
+        self.saved.status = new;
+        self.saved.status_since = Some(since);
+        self.saved.has_verdict |= new != Status::Unknown;
         if !is_first {
             self.status_changes += 1;
         }
@@ -126,21 +127,21 @@ impl ServiceState {
         })
     }
 
-    /// The service as it is at `now`.
+    /// The view of the service at `now`.
     pub fn view(&self, now: Moment, wall: WallAnchor) -> ServiceView {
-        let kept = &self.kept;
+        let saved = &self.saved;
         ServiceView {
             service: self.service.clone(),
-            status: kept.status,
-            status_since: kept
+            status: saved.status,
+            status_since: saved
                 .status_since
-                .filter(|_| kept.has_verdict)
+                .filter(|_| saved.has_verdict)
                 .map(|since| wall.seconds(since)),
-            conditions: kept.has_verdict.then(|| {
+            conditions: saved.has_verdict.then(|| {
                 let unix = |since: Option<Moment>| since.map_or(0.0, |since| wall.seconds(since));
-                kept.conditions.since.map(unix)
+                saved.conditions.since.map(unix)
             }),
-            confirmed: kept.has_verdict.then_some(kept.conditions.confirmed),
+            confirmed: saved.has_verdict.then_some(saved.conditions.confirmed),
             status_changes: self.status_changes,
             checks: self.checks.iter().map(|check| check.view(now, wall)).collect(),
         }

@@ -1,4 +1,4 @@
-//! The state behind the store's lock: what is configured, what is known of it, and what a run changes.
+//! The state behind the lock of the store: the configured services and checks, and their results.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,39 +14,39 @@ use crate::config::{CheckSettings, Config, Service};
 use crate::model::{CheckId, CheckName, Moment, Outcome, ServiceKey, Status};
 use crate::verdict::Run;
 
-/// What is known, by service and check.
+/// The state of all services and checks.
 #[derive(Debug)]
 pub struct State {
     pub wall: WallAnchor,
     pub services: Vec<ServiceState>,
     pub last_reload_successful: bool,
     pub last_reload_success: Moment,
-    /// Something that lasts changed since it was collected last.
+    /// The saved state changed since the last call of [`State::to_saved`], in more than times of runs.
     pub needs_saving: bool,
-    /// A run was recorded since what lasts was collected last.
+    /// A run was recorded since that call.
     pub has_new_runs: bool,
     positions: HashMap<CheckHandle, (usize, usize)>,
     next_handle: u64,
     restored: SavedState,
-    /// Checks that have not run yet; not counted any more once the first round is over.
+    /// How many checks have not run yet. Not counted after the first round.
     awaited: usize,
     is_first_round_over: bool,
-    /// When the passing of time was last looked at.
+    /// When [`State::record_sweep`] was last called.
     last_sweep: Moment,
 }
 
-/// What the scheduler learns from recording a run.
+/// What recording a run means for the next run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NextRun {
-    /// The next run should not wait for the check's next tick.
+    /// The next run should not wait for the next tick.
     pub recheck: bool,
 }
 
-/// A check of a longer interval does not wait for its next tick after an inconclusive run.
+/// A check with a longer interval does not wait for its next tick after an inconclusive run.
 const SOON: Duration = Duration::from_secs(30);
 
 impl State {
-    /// A state without services; what was `restored` waits for the configuration.
+    /// Creates a state without services. The `restored` state is used when a configuration is applied.
     pub fn new(wall: WallAnchor, restored: SavedState, now: Moment) -> Self {
         Self {
             wall,
@@ -64,8 +64,8 @@ impl State {
         }
     }
 
-    /// Notes that the passing of time is looked at, once a second. A longer pause was a suspension or a freeze.
-    pub fn swept(&mut self, now: Moment) {
+    /// Records a sweep. There is one every second, so after a long pause the machine was suspended or the process was stopped.
+    pub fn record_sweep(&mut self, now: Moment) {
         if now.since(self.last_sweep) > FORGOTTEN_AFTER {
             self.services.iter_mut().for_each(ServiceState::forget_evidence);
             self.needs_saving = true;
@@ -73,7 +73,7 @@ impl State {
         self.last_sweep = now;
     }
 
-    /// Takes over a configuration: what did not change keeps all of its state, what is gone vanishes.
+    /// Applies a configuration. Unchanged checks keep their state, removed ones lose it.
     pub fn apply(&mut self, config: &Config, now: Moment) -> Vec<Event> {
         let mut restored: HashMap<ServiceKey, _> = std::mem::take(&mut self.restored)
             .services
@@ -89,8 +89,8 @@ impl State {
             .iter()
             .map(
                 |service| match (old.remove(&service.key), restored.remove(&service.key)) {
-                    (Some(state), _) => self.keep_service(service, state),
-                    (None, Some((kept, checks))) => self.restore_service(service, kept, checks, now),
+                    (Some(state), _) => self.update_service(service, state),
+                    (None, Some((saved, checks))) => self.restore_service(service, saved, checks, now),
                     (None, None) => self.restore_service(service, SavedService::default(), Vec::new(), now),
                 },
             )
@@ -113,12 +113,12 @@ impl State {
         self.update_statuses(now)
     }
 
-    fn handle(&mut self) -> CheckHandle {
+    fn new_handle(&mut self) -> CheckHandle {
         self.next_handle += 1;
         CheckHandle(self.next_handle)
     }
 
-    fn keep_service(&mut self, service: &Arc<Service>, old: ServiceState) -> ServiceState {
+    fn update_service(&mut self, service: &Arc<Service>, old: ServiceState) -> ServiceState {
         let mut checks: HashMap<CheckName, CheckState> = old
             .checks
             .into_iter()
@@ -129,12 +129,14 @@ impl State {
             .iter()
             .map(|settings| match checks.remove(&settings.name) {
                 Some(check) if check.settings == *settings => check,
-                Some(check) => check.with_settings(self.handle(), settings.clone(), fingerprint(settings)),
+                Some(check) => {
+                    check.with_settings(self.new_handle(), settings.clone(), fingerprint(settings))
+                }
                 None => self.new_check(settings, None),
             });
         ServiceState {
             service: service.clone(),
-            kept: old.kept,
+            saved: old.saved,
             checks: checks.collect(),
             status_changes: old.status_changes,
         }
@@ -143,38 +145,38 @@ impl State {
     fn restore_service(
         &mut self,
         service: &Arc<Service>,
-        kept: SavedService,
+        saved: SavedService,
         checks: SavedChecks,
         now: Moment,
     ) -> ServiceState {
-        // Of the checks that have left the configuration too: somebody looked at the service.
+        // Removed checks count too: the service was monitored.
         let last_ended = checks.iter().filter_map(|(_, check)| check.last_ended).max();
         let mut checks: HashMap<CheckName, SavedCheck> = checks.into_iter().collect();
         let checks = service.checks.iter().map(|settings| {
-            let kept = checks.remove(&settings.name);
-            self.new_check(settings, kept)
+            let saved = checks.remove(&settings.name);
+            self.new_check(settings, saved)
         });
         let mut state = ServiceState {
             service: service.clone(),
-            kept,
+            saved,
             checks: checks.collect(),
             status_changes: 0,
         };
-        state.begin(last_ended, now);
+        state.restore(last_ended, now);
         state
     }
 
-    fn new_check(&mut self, settings: &Arc<CheckSettings>, kept: Option<SavedCheck>) -> CheckState {
-        let mut kept = kept.unwrap_or_default();
+    fn new_check(&mut self, settings: &Arc<CheckSettings>, saved: Option<SavedCheck>) -> CheckState {
+        let mut saved = saved.unwrap_or_default();
         let fingerprint = fingerprint(settings);
-        if kept.fingerprint != fingerprint {
-            kept.fingerprint = fingerprint;
-            kept.verdict.let_next_run_decide();
+        if saved.fingerprint != fingerprint {
+            saved.fingerprint = fingerprint;
+            saved.verdict.let_next_run_decide();
         }
-        CheckState::new(self.handle(), settings.clone(), kept)
+        CheckState::new(self.new_handle(), settings.clone(), saved)
     }
 
-    /// Every check's handle and settings, in the order of the configuration.
+    /// The handle and the settings of every check, in the order of the configuration.
     pub fn handles(&self) -> Vec<(CheckId, CheckHandle, Arc<CheckSettings>)> {
         let checks = self.services.iter().flat_map(|service| {
             service.checks.iter().map(|check| {
@@ -188,7 +190,7 @@ impl State {
         checks.collect()
     }
 
-    /// Takes one run into account; `None` where its check is no longer configured as it was.
+    /// Records a run. Returns `None` if its check was removed or changed.
     pub fn record(
         &mut self,
         handle: CheckHandle,
@@ -204,24 +206,24 @@ impl State {
             self.is_first_round_over |= self.awaited == 0;
         }
         let Some(recorded) = check.record(run, outcome, missed) else {
-            // What came to nothing is made up for soon, however seldom the check runs.
-            let recheck = !check.kept.verdict.is_up() || check.settings.interval > SOON;
+            // Replace a run without a result soon, even if the interval is long.
+            let recheck = !check.saved.verdict.is_up() || check.settings.interval > SOON;
             return Some((NextRun { recheck }, None));
         };
-        let needs_recheck = check.kept.verdict.needs_recheck(&recorded.judgement);
-        let has_evidence = check.kept.verdict.evidence.iter().any(Option::is_some);
+        let needs_recheck = check.saved.verdict.needs_recheck(&recorded.judgement);
+        let has_evidence = check.saved.verdict.evidence.iter().any(Option::is_some);
         let conditions_changed = (recorded.verdict_changed || has_evidence) && service.update_conditions();
         let since = recorded.status_since.unwrap_or(run.ended);
         let change = service.update_status(run.ended, since, Some(position));
         self.has_new_runs = true;
         self.needs_saving |= recorded.verdict_changed || conditions_changed || change.is_some();
-        let advice = NextRun {
+        let next_run = NextRun {
             recheck: needs_recheck || (has_evidence && service.awaits_evidence(position, run.ended)),
         };
-        Some((advice, event(service, position, &recorded, change, run.ended)))
+        Some((next_run, event(service, position, &recorded, change, run.ended)))
     }
 
-    /// Finds out which statuses the passing of time changed.
+    /// Updates statuses that change because results became stale.
     pub fn update_statuses(&mut self, now: Moment) -> Vec<Event> {
         let changes = self
             .services
@@ -232,21 +234,21 @@ impl State {
         events
     }
 
-    /// Whether every check has run; once that was so, it stays so.
+    /// Whether every check has run at least once. Once true, it stays true.
     pub const fn is_first_round_over(&self) -> bool {
         self.is_first_round_over
     }
 
-    /// Copies what lasts.
-    pub fn collect(&mut self) -> SavedState {
+    /// Copies the state to save.
+    pub fn to_saved(&mut self) -> SavedState {
         self.needs_saving = false;
         self.has_new_runs = false;
         let services = self.services.iter().map(|service| {
             let checks = service.checks.iter();
-            let checks = checks.map(|check| (check.settings.name.clone(), check.kept.clone()));
+            let checks = checks.map(|check| (check.settings.name.clone(), check.saved.clone()));
             (
                 service.service.key.clone(),
-                service.kept.clone(),
+                service.saved.clone(),
                 checks.collect(),
             )
         });
@@ -256,7 +258,7 @@ impl State {
     }
 }
 
-/// What the log is told of a recorded run: the change of the service's status, else that of the check's.
+/// The event of a recorded run: a status change of the service, or else a change of the check.
 fn event(
     service: &mut ServiceState,
     position: usize,
@@ -267,7 +269,7 @@ fn event(
     let check = &mut service.checks[position];
     if let Some(change) = change {
         if change.check.as_ref() == Some(&check.settings.name) {
-            check.logged(now);
+            check.record_logged(now);
         }
         return Some(Event::Status(change));
     }
@@ -278,8 +280,8 @@ fn event(
         check: check.settings.name.clone(),
     };
     match check.problem(status) {
-        Some(problem) if is_change || recorded.problem_is_news => {
-            check.logged(now);
+        Some(problem) if is_change || recorded.is_new_problem => {
+            check.record_logged(now);
             Some(Event::Problem {
                 check: id,
                 status,

@@ -1,29 +1,29 @@
-//! From our own clock to the wall's and back, so that a moment has the same Unix time in every snapshot.
+//! Converts between the monotonic clock and Unix times, so that a moment has the same Unix time in every snapshot.
 
 use std::fmt;
 
 use crate::model::{Clock, Moment};
 
-/// How far the wall clock may stray from our own one before it counts as having jumped, in nanoseconds. Both are slewed
-/// alike, so only a step makes them stray.
+/// The difference between the clocks, in nanoseconds, above which the wall clock has jumped. Both are slewed alike, so only a step
+/// changes the difference.
 const JUMP: u64 = 500_000_000;
 
-/// How long reading both clocks may take for the reading to be good, in nanoseconds; without an interruption it takes
-/// less than a microsecond.
+/// The maximum duration of a precise reading of both clocks, in nanoseconds. Without an interruption it takes less than a
+/// microsecond.
 const TIGHT: u64 = 1_000_000;
 
-/// How often the clocks are read before the best reading so far has to do.
+/// The maximum number of readings. Then the best one is used.
 const READINGS: usize = 5;
 
-/// The Unix time of the moment zero. It stays what it is while the clocks run side by side, so that a since-time is
-/// the same number in every scrape, and is taken anew when the wall clock jumps, so that it is right again at once.
+/// The Unix time of moment zero. It stays the same while the clocks agree, so that a since-time is the same number in every scrape.
+/// After a jump of the wall clock it is read again, so that times are correct at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WallAnchor {
     offset: i64,
 }
 
-/// An anchor, and how long it took to read both clocks: the process may be interrupted, or stopped, in between, and the
-/// difference of two readings that are far apart says nothing.
+/// An anchor, and the time between the readings of both clocks. The process may be interrupted or stopped in between, which makes the
+/// anchor imprecise.
 struct Reading {
     anchor: WallAnchor,
     took: u64,
@@ -42,7 +42,7 @@ impl Reading {
         }
     }
 
-    /// The best of a few.
+    /// Returns the most precise of several readings.
     fn take(clock: &dyn Clock) -> Self {
         let mut best = Self::once(clock);
         for _ in 1..READINGS {
@@ -59,13 +59,13 @@ impl Reading {
 }
 
 impl WallAnchor {
-    /// An anchor taken now.
+    /// Reads the clocks.
     pub fn new(clock: &dyn Clock) -> Self {
         Reading::take(clock).anchor
     }
 
-    /// Takes the anchor anew if the wall clock has jumped; says whether it has.
-    pub fn follow(&mut self, clock: &dyn Clock) -> bool {
+    /// Reads the clocks again if the wall clock has jumped. Returns whether it has.
+    pub fn update(&mut self, clock: &dyn Clock) -> bool {
         let current = Reading::take(clock);
         let jumped = current.anchor.offset.abs_diff(self.offset) > JUMP.saturating_add(current.took);
         if jumped {
@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn utc_times_are_as_date_prints_them() {
+    fn utc_times_match_those_of_date() {
         for (seconds, text) in [
             (0, "1970-01-01T00:00:00.000Z"),
             (951_782_399, "2000-02-28T23:59:59.000Z"),

@@ -88,7 +88,7 @@ async fn curl_gets_the_status() {
         service["advice"]
             .as_str()
             .unwrap()
-            .starts_with("Nothing listens there")
+            .starts_with("Nothing listens at this address")
     );
     let code = curl(&[
         "--output",

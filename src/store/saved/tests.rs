@@ -1,4 +1,4 @@
-//! What is written is read again, and nothing else is believed.
+//! Properties of the file format: states survive encoding, and damaged files do no harm.
 
 use std::time::Duration;
 
@@ -26,8 +26,8 @@ impl crate::model::Clock for At {
     }
 }
 
-/// What is kept of a check after these runs.
-fn kept(runs: &[(u8, bool)]) -> SavedState {
+/// The saved state after these runs of a check.
+fn saved(runs: &[(u8, bool)]) -> SavedState {
     let rules = Rules {
         thresholds: None,
         severity: crate::model::Severity::Critical,
@@ -50,7 +50,7 @@ fn kept(runs: &[(u8, bool)]) -> SavedState {
     };
     let mut service = SavedService::default();
     for ((grade, is_slow), second) in runs.iter().zip(1..) {
-        // Each tenth run comes so late that its check was not watched.
+        // Every tenth run is so late that the check was unwatched before it.
         let moment = Moment::from_nanos((second + second / 10) * 1_234_567_891);
         let judgement = Judgement {
             grade: [Grade::Up, Grade::Degraded, Grade::Down][usize::from(*grade)],
@@ -83,41 +83,41 @@ fn kept(runs: &[(u8, bool)]) -> SavedState {
 }
 
 proptest! {
-    /// Encoded by one process and decoded by another, whose monotonic clock began elsewhere, it has the same Unix
-    /// times to the nanosecond.
+    /// A state that one process encodes and another one decodes has the same Unix times to the nanosecond, although their
+    /// monotonic clocks differ.
     #[test]
-    fn what_is_encoded_is_decoded(runs in prop::collection::vec((0..3_u8, any::<bool>()), 0..20), later in 0..1_i64 << 50) {
+    fn decoding_reverses_encoding(runs in prop::collection::vec((0..3_u8, any::<bool>()), 0..20), later in 0..1_i64 << 50) {
         let before = WallAnchor::new(&At(1_700_000_000_000_000_000));
         let after = WallAnchor::new(&At(1_700_000_000_000_000_000 + later));
-        let kept = kept(&runs);
-        let text = encode(&kept, before, NOW).unwrap();
+        let saved = saved(&runs);
+        let text = encode(&saved, before, NOW).unwrap();
         let decoded = decode(&text, after, NOW).unwrap();
         prop_assert_eq!(encode(&decoded, after, NOW - Duration::from_nanos(later.unsigned_abs())).unwrap(), text);
         prop_assert_eq!(decoded.services[0].2[0].1.fingerprint, 0xfedc_ba98_7654_3210);
     }
 
-    /// A file of version 1 knows nothing of evidence, and its streaks say the same.
+    /// A file of version 1 has no evidence. Its streaks give the same evidence.
     #[test]
     fn evidence_is_found_in_a_file_of_version_1(runs in prop::collection::vec((0..3_u8, any::<bool>()), 0..9)) {
         let wall = WallAnchor::new(&At(1_700_000_000_000_000_000));
-        let kept = kept(&runs);
-        let mut file: serde_json::Value = serde_json::from_slice(&encode(&kept, wall, NOW).unwrap()).unwrap();
+        let saved = saved(&runs);
+        let mut file: serde_json::Value = serde_json::from_slice(&encode(&saved, wall, NOW).unwrap()).unwrap();
         file["version"] = 1.into();
         let service = file["services"]["api"].as_object_mut().unwrap();
         service.remove("confirmed").unwrap();
         let check = service["checks"]["http"].as_object_mut().unwrap();
         check.remove("evidence").unwrap();
         let decoded = decode(file.to_string().as_bytes(), wall, NOW).unwrap();
-        prop_assert_eq!(decoded.services[0].2[0].1.verdict, kept.services[0].2[0].1.verdict);
-        prop_assert_eq!(decoded.services[0].1.conditions.since, kept.services[0].1.conditions.since);
+        prop_assert_eq!(decoded.services[0].2[0].1.verdict, saved.services[0].2[0].1.verdict);
+        prop_assert_eq!(decoded.services[0].1.conditions.since, saved.services[0].1.conditions.since);
         prop_assert_eq!(decoded.services[0].1.conditions.confirmed, [false; 3]);
     }
 
-    /// Whatever happens to single bytes, decoding gives a result or an error, never a panic, and no time beyond now.
+    /// Decoding a file with changed bytes succeeds or fails, but never panics, and no time is after now.
     #[test]
     fn damaged_content_does_no_harm(changes in prop::collection::vec((any::<prop::sample::Index>(), prop::sample::select(b"0123456789-\"[]{},:nul".to_vec())), 1..4)) {
         let wall = WallAnchor::new(&At(1_700_000_000_000_000_000));
-        let mut text = encode(&kept(&[(0, false), (2, true), (2, false), (1, true)]), wall, NOW).unwrap();
+        let mut text = encode(&saved(&[(0, false), (2, true), (2, false), (1, true)]), wall, NOW).unwrap();
         for (index, byte) in changes {
             let index = index.index(text.len());
             text[index] = byte;

@@ -1,107 +1,107 @@
-//! What a suspended machine, a stopped process and steps of the wall clock make of since-times and statuses: nothing moves
-//! forward, nothing looks fresher or older than it is.
+//! Suspended machines, stopped processes and steps of the wall clock. No since-time moves forward, and no result looks fresher or
+//! older than it is.
 
 use super::*;
 
 const HOUR: i64 = 3600;
 
-/// What a scrape shows of the first service: its since-times, less the time of the scrape.
-fn ages(bench: &Bench) -> [f64; 3] {
-    let snapshot = bench.store.snapshot();
+/// The time from the since-times of the first service to the scrape.
+fn ages(test: &TestStore) -> [f64; 3] {
+    let snapshot = test.store.snapshot();
     let conditions = snapshot.services[0].conditions.unwrap();
     conditions.map(|since| if since == 0.0 { 0.0 } else { snapshot.taken - since })
 }
 
-/// A service that is down since second 9, scraped at second 20.
-fn down() -> Bench {
-    let bench = Bench::new(&config(vec![("api", vec![check("http")])]));
-    bench.run("api/http", 5, None);
-    bench.run("api/http", 10, REFUSED);
-    bench.clock.set(20);
-    assert_eq!(ages(&bench), [11.0, 11.0, 0.0]);
-    bench
+/// A service that has been down since second 9. The time is second 20.
+fn down() -> TestStore {
+    let test = TestStore::new(&config(vec![("api", vec![check("http")])]));
+    test.run("api/http", 5, None);
+    test.run("api/http", 10, REFUSED);
+    test.clock.set(20);
+    assert_eq!(ages(&test), [11.0, 11.0, 0.0]);
+    test
 }
 
-/// Our clock goes on while the machine is suspended, or the process is stopped; so does the wall clock.
+/// Both clocks run on while the machine is suspended or the process is stopped.
 #[test]
-fn a_suspension_is_a_gap() {
-    let bench = down();
-    let since = bench.down();
-    bench.clock.set(20 + 8 * HOUR);
-    let service = bench.service();
-    assert_eq!(bench.down(), since, "no since-time moves forward");
+fn since_times_stay_over_a_suspension() {
+    let test = down();
+    let since = test.down();
+    test.clock.set(20 + 8 * HOUR);
+    let service = test.service();
+    assert_eq!(test.down(), since, "no since-time moves forward");
     assert_eq!(service.status, Status::Unknown, "the result is eight hours old");
     assert_eq!(service.checks[0].last_ended, Some(1_000_010.0));
-    // The network is not there yet: the condition goes on, with the since-time it had.
-    bench.run("api/http", 30 + 8 * HOUR, REFUSED);
-    assert_eq!((bench.service().status, bench.down()), (Status::Down, since));
-    let is_confirmed = || bench.service().confirmed.unwrap()[Condition::Down as usize];
-    assert!(!is_confirmed(), "eight hours that nobody watched are no evidence");
-    bench.run("api/http", 55 + 8 * HOUR, REFUSED);
-    assert_eq!((is_confirmed(), bench.down()), (true, since));
-    bench.run("api/http", 60 + 8 * HOUR, None);
-    bench.run("api/http", 65 + 8 * HOUR, None);
-    assert_eq!((bench.service().status, bench.down()), (Status::Up, Some(0.0)));
+    // The network is not up yet. The condition lasts, with the same since-time.
+    test.run("api/http", 30 + 8 * HOUR, REFUSED);
+    assert_eq!((test.service().status, test.down()), (Status::Down, since));
+    let is_confirmed = || test.service().confirmed.unwrap()[Condition::Down as usize];
+    assert!(!is_confirmed(), "eight hours without runs are no evidence");
+    test.run("api/http", 55 + 8 * HOUR, REFUSED);
+    assert_eq!((is_confirmed(), test.down()), (true, since));
+    test.run("api/http", 60 + 8 * HOUR, None);
+    test.run("api/http", 65 + 8 * HOUR, None);
+    assert_eq!((test.service().status, test.down()), (Status::Up, Some(0.0)));
 }
 
 #[test]
-fn a_service_that_was_up_is_unknown_after_a_suspension_and_has_no_condition() {
-    let bench = Bench::new(&config(vec![("api", vec![check("http")])]));
-    bench.run("api/http", 5, None);
-    bench.clock.set(5 + HOUR);
-    bench.store.sweep();
-    let service = bench.service();
+fn a_service_that_was_up_is_unknown_after_a_suspension() {
+    let test = TestStore::new(&config(vec![("api", vec![check("http")])]));
+    test.run("api/http", 5, None);
+    test.clock.set(5 + HOUR);
+    test.store.sweep();
+    let service = test.service();
     assert_eq!(
         (service.status, service.conditions),
         (Status::Unknown, Some([0.0; 3]))
     );
-    bench.run("api/http", 10 + HOUR, None);
-    let service = bench.service();
+    test.run("api/http", 10 + HOUR, None);
+    let service = test.service();
     assert_eq!((service.status, service.conditions), (Status::Up, Some([0.0; 3])));
 }
 
 #[test]
 fn steps_of_the_wall_clock_change_no_age() {
     for step in [HOUR, -HOUR, 2, -2, 400 * 24 * HOUR] {
-        let bench = down();
-        bench.clock.offset.fetch_add(step * SECOND, Ordering::SeqCst);
-        let snapshot = bench.store.snapshot();
+        let test = down();
+        test.clock.offset.fetch_add(step * SECOND, Ordering::SeqCst);
+        let snapshot = test.store.snapshot();
         assert_eq!(
             snapshot.taken,
             (1_000_020 + step) as f64,
             "the new wall clock's time"
         );
-        assert_eq!(ages(&bench), [11.0, 11.0, 0.0], "after a step of {step} s");
-        let service = bench.service();
+        assert_eq!(ages(&test), [11.0, 11.0, 0.0], "after a step of {step} s");
+        let service = test.service();
         assert_eq!(service.status, Status::Down, "after a step of {step} s");
         assert_eq!(service.status_since, Some((1_000_009 + step) as f64));
-        bench.run("api/http", 25, REFUSED);
-        assert_eq!(ages(&bench), [16.0, 16.0, 0.0]);
+        test.run("api/http", 25, REFUSED);
+        assert_eq!(ages(&test), [16.0, 16.0, 0.0]);
         assert_eq!(
-            bench.service().confirmed,
+            test.service().confirmed,
             Some([false; 3]),
             "a step is no evidence"
         );
-        // And back again.
-        bench.clock.offset.fetch_sub(step * SECOND, Ordering::SeqCst);
-        assert_eq!((ages(&bench), bench.down()), ([16.0, 16.0, 0.0], Some(9.0)));
+        // The step back changes no age either.
+        test.clock.offset.fetch_sub(step * SECOND, Ordering::SeqCst);
+        assert_eq!((ages(&test), test.down()), ([16.0, 16.0, 0.0], Some(9.0)));
     }
 }
 
 #[test]
-fn a_step_makes_no_healthy_service_anything_else() {
+fn a_step_of_the_wall_clock_does_not_change_a_healthy_service() {
     for step in [HOUR, -HOUR] {
-        let bench = Bench::new(&config(vec![("api", vec![check("http")])]));
-        bench.run("api/http", 5, None);
-        bench.clock.offset.fetch_add(step * SECOND, Ordering::SeqCst);
-        bench.store.sweep();
-        let service = bench.service();
+        let test = TestStore::new(&config(vec![("api", vec![check("http")])]));
+        test.run("api/http", 5, None);
+        test.clock.offset.fetch_add(step * SECOND, Ordering::SeqCst);
+        test.store.sweep();
+        let service = test.service();
         assert_eq!((service.status, service.conditions), (Status::Up, Some([0.0; 3])));
         assert_eq!(service.status_changes, 0);
     }
 }
 
-/// A clock of a process that is stopped for ten minutes between its readings of the two clocks, as often as it is asked to.
+/// The clock of a process that is stopped for ten minutes between the readings of the two clocks, `stops` times.
 struct Interrupted {
     clock: Arc<TestClock>,
     stops: AtomicI64,
@@ -127,7 +127,7 @@ impl Clock for Interrupted {
 }
 
 #[test]
-fn a_stop_between_two_readings_of_the_clocks_is_no_step() {
+fn a_stop_between_the_readings_of_both_clocks_is_not_a_step() {
     for stops in [1, 3, 100] {
         let clock = Arc::new(Interrupted {
             clock: clock(0),
@@ -141,9 +141,23 @@ fn a_stop_between_two_readings_of_the_clocks_is_no_step() {
             ended: Moment::from_nanos(10 * SECOND),
         };
         clock.clock.set(10);
-        store.record(handle, run, Bench::outcome(REFUSED, None), 0);
+        store.record(handle, run, TestStore::outcome(REFUSED, None), 0);
         clock.stops.store(stops, Ordering::SeqCst);
         let since = store.snapshot().services[0].conditions.unwrap()[0];
         assert_eq!(since, 1_000_009.0, "stopped {stops} times");
     }
+}
+
+#[test]
+fn since_times_change_only_if_the_wall_clock_jumps() {
+    let test = TestStore::new(&config(vec![("api", vec![check("http")])]));
+    test.run("api/http", 10, REFUSED);
+    test.clock.offset.fetch_add(400_000_000, Ordering::SeqCst);
+    assert_eq!(test.down(), Some(9.0));
+    let generation = test.store.generation();
+    test.clock.offset.fetch_add(3600 * SECOND, Ordering::SeqCst);
+    let snapshot = test.store.snapshot();
+    assert_ne!(test.store.generation(), generation);
+    assert_eq!(snapshot.taken, 1_003_610.4);
+    assert_eq!(snapshot.services[0].conditions.unwrap()[0], 1_003_609.4);
 }
