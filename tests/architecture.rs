@@ -35,7 +35,6 @@ const EDGES: &[(&str, &[&str])] = &[
             "runner",
             "slots",
             "log_throttle",
-            "store",
         ],
     ),
     (
