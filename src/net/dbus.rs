@@ -1,4 +1,4 @@
-//! Connecting to a D-Bus message bus, and what to tell people when that fails.
+//! Connects to a D-Bus message bus. Errors say what to do.
 
 use std::hash::{BuildHasher, RandomState};
 use std::io;
@@ -17,50 +17,48 @@ use crate::model::{Problem, Reason};
 /// How long connecting and authenticating may take. A local bus answers within milliseconds.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How many received messages may wait for us; zbus stops reading the socket beyond it.
+/// How many received messages may be queued. zbus stops reading the socket at this limit.
 const MAX_QUEUED: NonZero<usize> = NonZero::new(256).unwrap();
 
-/// Why there is no connection to a bus.
+/// Why connecting to a bus failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// The environment's address of the system bus can't be used.
+    /// The environment variable has an invalid address.
     #[error(
-        "DBUS_SYSTEM_BUS_ADDRESS holds no D-Bus address: unset it, or set unix:path=/run/dbus/system_bus_socket"
+        "DBUS_SYSTEM_BUS_ADDRESS is not a valid D-Bus address: unset it, or set it to unix:path=/run/dbus/system_bus_socket"
     )]
     Address,
-    /// There is no socket.
+    /// The socket does not exist.
     #[error(
-        "no D-Bus at {bus}: there is no such socket; install and start dbus, or, in a container, mount the host's \
+        "no D-Bus at {bus}: the socket does not exist; install and start dbus, or, in a container, mount the host's \
          socket there"
     )]
     NoSocket {
         /// The address tried.
         bus: String,
     },
-    /// The socket can't be opened by the exporter's user.
-    #[error("not allowed to connect to D-Bus at {bus}: the socket must be writable for the exporter's user")]
+    /// The exporter's user may not open the socket.
+    #[error("not allowed to connect to D-Bus at {bus}: make the socket writable for the exporter's user")]
     Permission {
         /// The address tried.
         bus: String,
     },
     /// The operating system could not connect.
-    #[error(
-        "connecting to D-Bus at {bus} failed: {cause}; is the bus running (systemctl status dbus.socket)?"
-    )]
+    #[error("connecting to D-Bus at {bus}: {cause}; is the bus running (systemctl status dbus.socket)?")]
     Io {
         /// The address tried.
         bus: String,
         /// What went wrong.
         cause: io::Error,
     },
-    /// Nothing came back in time.
-    #[error("D-Bus at {bus} took the connection but did not answer within {} s: is it hung?", CONNECT_TIMEOUT.as_secs())]
+    /// The bus did not answer in time.
+    #[error("D-Bus at {bus} accepted the connection but did not answer within {} s: does it hang?", CONNECT_TIMEOUT.as_secs())]
     Silent {
         /// The address tried.
         bus: String,
     },
-    /// What came back is not D-Bus, or the bus turned the exporter away.
-    #[error("what listens at {bus} is no D-Bus that takes the exporter's user: {cause}")]
+    /// The peer is not a D-Bus, or it rejected the exporter.
+    #[error("authenticating to D-Bus at {bus}: {cause}; is it a D-Bus that accepts the exporter's user?")]
     Handshake {
         /// The address tried.
         bus: String,
@@ -80,7 +78,7 @@ impl From<ConnectError> for Problem {
     }
 }
 
-/// The address of a bus for people.
+/// The address of a bus, for messages.
 pub fn describe(bus: &BusAddress) -> String {
     match bus {
         BusAddress::Address(address) => address.clone(),
@@ -91,10 +89,10 @@ pub fn describe(bus: &BusAddress) -> String {
     }
 }
 
-/// Connects to a bus and says Hello, within five seconds.
+/// Connects to a bus and authenticates, within [`CONNECT_TIMEOUT`].
 ///
 /// # Errors
-/// Why there is no connection.
+/// Why connecting failed.
 pub async fn connect(bus: &BusAddress) -> Result<Connection, ConnectError> {
     let address = match bus {
         BusAddress::Address(address) => address.parse(),
@@ -103,7 +101,7 @@ pub async fn connect(bus: &BusAddress) -> Result<Connection, ConnectError> {
     let address: Address = address.map_err(|_| ConnectError::Address)?;
     let name = address.to_string();
     let building = Builder::address(address).max_queued(MAX_QUEUED);
-    // zbus 6.2 panics on a peer whose first line is empty; such a peer is no D-Bus, and no reason to lose the task.
+    // zbus 6.2 panics if the first line of the peer is empty. Such a peer must not end the task.
     let building = AssertUnwindSafe(building.build()).catch_unwind();
     match tokio::time::timeout(CONNECT_TIMEOUT, building).await {
         Err(_) => Err(ConnectError::Silent { bus: name }),
@@ -112,11 +110,11 @@ pub async fn connect(bus: &BusAddress) -> Result<Connection, ConnectError> {
             cause: "its first line is empty".to_owned(),
         }),
         Ok(Ok(Ok(connection))) => Ok(connection),
-        Ok(Ok(Err(error))) => Err(refine(name, &error)),
+        Ok(Ok(Err(error))) => Err(classify(name, &error)),
     }
 }
 
-fn refine(bus: String, error: &zbus::Error) -> ConnectError {
+fn classify(bus: String, error: &zbus::Error) -> ConnectError {
     match error {
         zbus::Error::Connection(cause, _) | zbus::Error::InputOutput(cause) => match cause.kind() {
             io::ErrorKind::NotFound => ConnectError::NoSocket { bus },
@@ -135,7 +133,7 @@ fn refine(bus: String, error: &zbus::Error) -> ConnectError {
     }
 }
 
-/// How long to wait before the next attempt: doubled each time, with jitter, so that many exporters do not knock at once.
+/// The delay before the next attempt: doubled every time, with jitter, so that many exporters do not retry at once.
 #[derive(Debug)]
 pub struct Backoff {
     next: Duration,
@@ -144,7 +142,7 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Waits that begin at `first` and never exceed `longest`.
+    /// Delays that begin at `first` and never exceed `longest`.
     pub const fn new(first: Duration, longest: Duration) -> Self {
         Self {
             next: first,
@@ -153,16 +151,16 @@ impl Backoff {
         }
     }
 
-    /// The wait before the next attempt: between a half and the whole of the current step.
-    pub fn wait(&mut self) -> Duration {
+    /// The delay before the next attempt: between half and all of the current step.
+    pub fn next_delay(&mut self) -> Duration {
         let step = self.next;
         self.next = (step * 2).min(self.longest);
-        // A fresh RandomState hashes with random keys: enough randomness for jitter.
+        // A new RandomState hashes with random keys, which is random enough for jitter.
         let sixteenths = u32::from(RandomState::new().hash_one(0_u8).to_le_bytes()[0] % 9);
         step / 2 + step / 16 * sixteenths
     }
 
-    /// Begins anew, after a success.
+    /// Returns to the first delay after a success.
     pub fn reset(&mut self) {
         self.next = self.first;
     }
@@ -173,14 +171,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_grow_to_a_bound_and_start_anew() {
+    fn delays_grow_to_the_limit_and_can_be_reset() {
         let second = Duration::from_secs(1);
         let mut backoff = Backoff::new(second, 4 * second);
         for step in [second, 2 * second, 4 * second, 4 * second] {
-            let wait = backoff.wait();
-            assert!(wait >= step / 2 && wait <= step, "{wait:?} of {step:?}");
+            let delay = backoff.next_delay();
+            assert!(delay >= step / 2 && delay <= step, "{delay:?} of {step:?}");
         }
         backoff.reset();
-        assert!(backoff.wait() <= second);
+        assert!(backoff.next_delay() <= second);
     }
 }

@@ -1,5 +1,5 @@
-//! The transport layer of all checks: names, connections, TLS, proxies and HTTP exchanges, and the guard that judges the
-//! addresses of probes. Nothing here knows a kind of check.
+//! The transport layer of all checks: name resolution, connections, TLS, proxies, HTTP, and the guard of probes. Nothing here
+//! depends on a kind of check.
 
 pub mod api_client;
 pub mod certificates;

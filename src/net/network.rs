@@ -1,21 +1,21 @@
-//! What all connections share.
+//! What all connections of the exporter share.
 
 use std::sync::Arc;
 
 use super::certificates::SystemTrust;
 use super::resolve::{Resolver, ResolverFiles};
 
-/// Name resolution and the system's certificate authorities. Clones share both.
+/// The resolver and the system's certificate authorities. Clones share both.
 #[derive(Clone, Debug, Default)]
 pub struct Network {
-    /// Resolves names.
+    /// The resolver of names.
     pub resolver: Arc<Resolver>,
     /// The authorities that the system trusts.
     pub trust: Arc<SystemTrust>,
 }
 
 impl Network {
-    /// A network that resolves names with these files.
+    /// A network whose resolver reads these files.
     pub fn new(files: ResolverFiles) -> Self {
         Self {
             resolver: Arc::new(Resolver::new(files)),

@@ -1,4 +1,4 @@
-//! Asks an HTTP proxy for a tunnel: CONNECT, RFC 9110, section 9.3.6.
+//! Opens a tunnel through an HTTP proxy with CONNECT (RFC 9110, section 9.3.6).
 
 use std::fmt::Write;
 
@@ -13,13 +13,14 @@ use crate::config::http::ProxyServer;
 use crate::config::secret::Secret;
 use crate::model::{Problem, Reason};
 
-/// The longest answer of a proxy, in bytes.
-const MAX_ANSWER_BYTES: usize = 16 << 10;
+/// The longest response of a proxy, in bytes.
+const MAX_RESPONSE_BYTES: usize = 16 << 10;
 
 /// Turns a connection to a proxy into one to the target.
 ///
 /// # Errors
-/// When the proxy refuses (`auth` where it wants other credentials, else `status`), or does not answer in HTTP.
+/// If the proxy refuses, or does not respond with HTTP. The reason of a refusal is `auth` for credentials, otherwise
+/// `status`.
 pub async fn tunnel(
     mut stream: TcpStream,
     proxy: &ProxyServer,
@@ -40,32 +41,35 @@ pub async fn tunnel(
     let failed = |reason, what: &dyn std::fmt::Display| {
         Problem::new(
             reason,
-            format_args!("asking the proxy {} for {target}: {what}", proxy.address),
+            format_args!(
+                "connecting to {target} through the proxy {}: {what}",
+                proxy.address
+            ),
         )
     };
     let broken = |error: std::io::Error| {
         let address = &proxy.address;
         io_error::problem(
             &error,
-            format_args!("asking the proxy {address} for {target}: {error}"),
+            format_args!("connecting to {target} through the proxy {address}: {error}"),
         )
     };
-    // A proxy that refuses everybody may answer and close before it has read the request.
-    let lost = match stream.write_all(request.as_bytes()).await {
+    // A proxy may respond and close the connection before it has read the request.
+    let write_error = match stream.write_all(request.as_bytes()).await {
         Err(error) if is_gone(&error) => Some(error),
         sent => sent.map(|()| None).map_err(broken)?,
     };
-    let mut answer = Vec::with_capacity(512);
-    let more = loop {
-        // What says why it refuses may follow the head: a body.
-        if let Some(end) = answer.windows(4).position(|window| window == b"\r\n\r\n") {
-            break answer.len() > end + 4;
+    let mut response = Vec::with_capacity(512);
+    let has_more = loop {
+        // A refusal may have a body after the head.
+        if let Some(end) = response.windows(4).position(|window| window == b"\r\n\r\n") {
+            break response.len() > end + 4;
         }
-        if answer.len() >= MAX_ANSWER_BYTES {
+        if response.len() >= MAX_RESPONSE_BYTES {
             return Err(failed(Reason::Limit, &"its answer is too long"));
         }
-        if stream.read_buf(&mut answer).await.map_err(broken)? == 0 {
-            if let Some(error) = lost {
+        if stream.read_buf(&mut response).await.map_err(broken)? == 0 {
+            if let Some(error) = write_error {
                 return Err(broken(error));
             }
             return Err(failed(
@@ -74,22 +78,22 @@ pub async fn tunnel(
             ));
         }
     };
-    match status(&answer) {
-        // In TLS the client speaks first, so nothing may follow yet.
-        Some(200..=299) if more => Err(failed(Reason::Protocol, &"it sent more than an answer")),
+    match status(&response) {
+        // In TLS the client sends first, so nothing may follow the head.
+        Some(200..=299) if has_more => Err(failed(Reason::Protocol, &"it sent data after its answer")),
         Some(200..=299) => Ok(stream),
         Some(407) => Err(failed(
             Reason::Auth,
-            &"it refused the credentials, or wants some: 407",
+            &"it requires credentials, or refused them: 407",
         )),
         Some(code) => Err(failed(Reason::Status, &format_args!("it answered {code}"))),
         None => Err(failed(Reason::Protocol, &"it does not answer in HTTP")),
     }
 }
 
-/// The status code of an answer.
-fn status(answer: &[u8]) -> Option<u16> {
-    let rest = answer.strip_prefix(b"HTTP/1.")?.get(2..)?;
+/// The status code of a response.
+fn status(response: &[u8]) -> Option<u16> {
+    let rest = response.strip_prefix(b"HTTP/1.")?.get(2..)?;
     std::str::from_utf8(rest.get(..3)?).ok()?.parse().ok()
 }
 
@@ -98,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_status_is_found() {
+    fn the_status_is_parsed() {
         assert_eq!(status(b"HTTP/1.1 200 OK\r\n\r\n"), Some(200));
         assert_eq!(status(b"HTTP/1.0 407 \r\n\r\n"), Some(407));
         for other in [&b"HTTP/2 200"[..], b"200 OK", b"HTTP/1.1 2", b""] {

@@ -1,5 +1,5 @@
-//! Which errors say that this process or machine lacks something. Such an error is no evidence about the target, so the
-//! run that ends with it is inconclusive.
+//! Classifies errors that mean a shortage in this process or machine. Such an error says nothing about the target, so a run
+//! that fails with it is inconclusive.
 
 use std::error::Error;
 use std::fmt::Display;
@@ -13,19 +13,19 @@ use rustix::process::{Resource, getrlimit};
 
 use crate::model::{Problem, Reason, Shortage};
 
-/// How many causes of causes are searched. Libraries nest fewer than ten.
+/// How many nested causes of an error are searched. Libraries nest fewer than ten.
 const MAX_CAUSES: usize = 16;
 
-/// The part of all descriptors that checks leave free, so that files can be read and scrapes be accepted: one in this many.
+/// Checks leave one of this many descriptors free, for reading files and accepting scrapes.
 const RESERVED_PART: u64 = 8;
 /// The most descriptors that checks leave free.
 const MAX_RESERVED: u64 = 64;
 
-/// What the system lacks where it answers with this error; `None` where the error has another cause. What an error means
-/// depends on the call for some: [`of_connect`] knows those of connections, [`of_thread`] those of threads.
+/// The shortage that an error of the system means. Some errors depend on the call: use [`of_connect`] for connections and
+/// [`of_thread`] for threads.
 pub fn of_errno(error: Errno) -> Option<Shortage> {
     match error {
-        // ENOSPC is what registering a socket for events answers beyond fs.epoll.max_user_watches (epoll_ctl(2)).
+        // ENOSPC: registering a socket for events exceeds fs.epoll.max_user_watches (epoll_ctl(2)).
         Errno::MFILE | Errno::NFILE | Errno::NOSPC => Some(Shortage::Descriptors),
         Errno::NOMEM | Errno::NOBUFS => Some(Shortage::Memory),
         // All ports of an address are in use (bind(2)).
@@ -34,24 +34,24 @@ pub fn of_errno(error: Errno) -> Option<Shortage> {
     }
 }
 
-/// What is lacking where a thread or a process could not be created (pthread_create(3)).
+/// The shortage if a thread or a process could not be created (pthread_create(3)).
 pub fn of_thread(error: &io::Error) -> Shortage {
     of(error).unwrap_or(Shortage::Threads)
 }
 
-/// What is lacking where a socket could not be connected to `peer`.
+/// The shortage if a socket could not be connected to `peer`.
 pub fn of_connect(peer: SocketAddr, error: &io::Error) -> Option<Shortage> {
     match Errno::from_io_error(error) {
-        // No local port is left, or this machine has no address to send from (IPv6 is switched off, say).
+        // No local port is left, or this machine has no source address (because IPv6 is disabled, for example).
         Some(Errno::ADDRNOTAVAIL) => has_address_for(peer).then_some(Shortage::Ports),
-        // A socket for datagrams got no port (connect(2)).
+        // A datagram socket got no port (connect(2)).
         Some(Errno::AGAIN) => Some(Shortage::Ports),
         _ => of(error),
     }
 }
 
-/// Whether this machine has an address to reach `peer` from. Ports are counted by protocol, so datagrams tell. No packet
-/// is sent.
+/// Whether this machine has a source address for `peer`. Connects a datagram socket, whose ports are separate from those of
+/// TCP. Sends no packet.
 fn has_address_for(peer: SocketAddr) -> bool {
     let any = match peer {
         SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
@@ -62,7 +62,7 @@ fn has_address_for(peer: SocketAddr) -> bool {
         .is_ok()
 }
 
-/// What is lacking where `error`, or one of its causes, is an error of the system that says so.
+/// The shortage that `error` or one of its causes means.
 pub fn of(error: &(dyn Error + 'static)) -> Option<Shortage> {
     let mut next = Some(error);
     for _ in 0..MAX_CAUSES {
@@ -77,7 +77,7 @@ pub fn of(error: &(dyn Error + 'static)) -> Option<Shortage> {
         if let Some(found) = errno.and_then(of_errno) {
             return Some(found);
         }
-        // The source of such an error is that of the error in it.
+        // The source of an `io::Error` is the source of its inner error, so the inner error is next.
         next = match io.and_then(io::Error::get_ref) {
             Some(inner) => Some(inner),
             None => error.source(),
@@ -86,19 +86,18 @@ pub fn of(error: &(dyn Error + 'static)) -> Option<Shortage> {
     None
 }
 
-/// What is lacking where a run panicked with this text: the runtime panics where it can't create a thread for work that
-/// blocks (tokio's `spawn_blocking`).
+/// The shortage that the message of a panic means. tokio's `spawn_blocking` panics if it can't create a thread.
 pub fn of_panic(text: &str) -> Option<Shortage> {
     text.starts_with("OS can't spawn worker thread")
         .then_some(Shortage::Threads)
 }
 
-/// The problem that `error` is: one of this process where that is the cause, else one with this reason.
+/// The problem of an error: a shortage if the error means one, otherwise a problem with this reason.
 pub fn problem(reason: Reason, error: &(dyn Error + 'static), message: impl Display) -> Problem {
     problem_or(of(error), reason, message)
 }
 
-/// The problem where `shortage` is what was found to be lacking.
+/// The problem of a shortage if there is one, otherwise a problem with this reason.
 pub fn problem_or(shortage: Option<Shortage>, reason: Reason, message: impl Display) -> Problem {
     match shortage {
         Some(shortage) => Problem::from_shortage(shortage, format_args!("{message} ({})", remedy(shortage))),
@@ -106,7 +105,7 @@ pub fn problem_or(shortage: Option<Shortage>, reason: Reason, message: impl Disp
     }
 }
 
-/// What the exporter lacks, and what to do.
+/// The missing resource, and what to do.
 const fn remedy(shortage: Shortage) -> &'static str {
     match shortage {
         Shortage::Time => "the exporter lacks CPU time: give it more",
@@ -118,16 +117,16 @@ const fn remedy(shortage: Shortage) -> &'static str {
     }
 }
 
-/// How many of `limit` descriptors checks leave free.
+/// The number of descriptors of `limit` that checks leave free.
 fn reserved(limit: u64) -> u64 {
     (limit / RESERVED_PART).min(MAX_RESERVED)
 }
 
-/// Passes on a socket of a check, unless it is one of the last descriptors. The system hands out the lowest free number
-/// (open(2)), so a high number says that all below it are in use.
+/// Rejects a socket of a check that is one of the last descriptors. The system assigns the lowest free number (open(2)), so
+/// a high number means that all lower ones are in use.
 ///
 /// # Errors
-/// EMFILE, as if there were no more descriptors.
+/// EMFILE, as if no descriptor were left.
 pub fn keep_reserve<S: AsFd>(socket: S) -> io::Result<S> {
     let Some(limit) = getrlimit(Resource::Nofile).current else {
         return Ok(socket);
@@ -148,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_of_the_system_name_what_is_lacking() {
+    fn system_errors_map_to_shortages() {
         for (errno, expected) in [
             (Errno::MFILE, Some(Shortage::Descriptors)),
             (Errno::NFILE, Some(Shortage::Descriptors)),
@@ -168,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_gets_no_port_lacks_ports() {
+    fn a_connection_without_a_local_port_is_a_shortage_of_ports() {
         let here = "127.0.0.1:1".parse().unwrap();
         assert_eq!(
             of_connect(here, &error(Errno::ADDRNOTAVAIL)),
@@ -176,7 +175,7 @@ mod tests {
         );
         assert_eq!(of_connect(here, &error(Errno::AGAIN)), Some(Shortage::Ports));
         assert_eq!(of_connect(here, &error(Errno::CONNREFUSED)), None);
-        // Most machines have no route to an address of the documentation (RFC 3849).
+        // Most machines have no route to a documentation address (RFC 3849).
         let nowhere = "[2001:db8::1]:1".parse().unwrap();
         if !has_address_for(nowhere) {
             assert_eq!(of_connect(nowhere, &error(Errno::ADDRNOTAVAIL)), None);
@@ -188,7 +187,7 @@ mod tests {
     struct Outer(#[source] Arc<io::Error>);
 
     #[test]
-    fn causes_of_causes_are_searched() {
+    fn nested_causes_are_searched() {
         let deep = io::Error::other(Outer(Arc::new(error(Errno::MFILE))));
         assert_eq!(of(&deep), Some(Shortage::Descriptors));
         let found = problem(Reason::Auth, &deep, "reading the secret");

@@ -73,7 +73,7 @@ async fn both_kinds_of_sockets_get_replies_over_both_protocols() {
             .await
             .failed(
                 Reason::Unreachable,
-                "source_ip_address 192.0.2.1 is no address of this machine",
+                "source_ip_address 192.0.2.1 is not an address of this machine",
             );
     }
     assert_eq!(sockets(), [0, 0]);

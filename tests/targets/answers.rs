@@ -138,7 +138,7 @@ async fn what_is_no_http_is_a_protocol_fault() {
         let target = Target::answering(answer).await;
         get(target.url("/"))
             .await
-            .failed(Reason::Protocol, "it does not speak HTTP as it should");
+            .failed(Reason::Protocol, "the response is not valid HTTP");
         target.freed().await;
     }
 }
@@ -267,7 +267,7 @@ async fn a_body_that_http2_cuts_off_is_no_body() {
     let cut = http2::serve(&identity, cut).await;
     asks(&cut)
         .await
-        .failed(Reason::Closed, "it gave up before the end of the body");
+        .failed(Reason::Closed, "it reset the stream before the end of the body");
     cut.freed().await;
 }
 

@@ -20,7 +20,7 @@ async fn certificates_are_verified_and_their_end_is_known() {
         (
             authority.issue(&["other.example", "192.0.2.1"], 2099),
             END_2099,
-            Some("the certificate is not for 127.0.0.1: it is for other.example, 192.0.2.1"),
+            Some("the certificate is not valid for 127.0.0.1: it is valid for other.example, 192.0.2.1"),
         ),
         (
             stranger.issue(&["127.0.0.1"], 2099),
@@ -63,7 +63,7 @@ async fn certificates_are_verified_and_their_end_is_known() {
         .await
         .failed(
             Reason::Tls,
-            "the certificate is not for bad.example: it is for 127.0.0.1, good.example",
+            "the certificate is not valid for bad.example: it is valid for 127.0.0.1, good.example",
         );
     http(json!({"url": url, "tls_config": {"ca": ca}, "fail_if_ssl": true}))
         .await
@@ -158,11 +158,11 @@ async fn rotated_files_need_no_reload() {
     make_pipe(&path("ca"));
     run!(check, LONG).failed(Reason::Tls, "it is not a regular file");
     let without = http(json!({"url": url, "tls_config": {"ca": second.pem()}})).await;
-    without.failed(Reason::Tls, "the server wants a client certificate");
+    without.failed(Reason::Tls, "the server requires a client certificate");
 }
 
 #[tokio::test]
-async fn a_certificate_that_is_named_is_taken_though_it_is_that_of_an_authority() {
+async fn a_pinned_certificate_of_an_authority_is_accepted() {
     let own = tls::own_authority(&["127.0.0.1"]);
     let target = tls::serve(&own, &["http/1.1"], None).await;
     let url = format!("https://{}/", target.address);
@@ -170,7 +170,7 @@ async fn a_certificate_that_is_named_is_taken_though_it_is_that_of_an_authority(
     with(&own.certificate).await.succeeded();
     // Another one of the same name, and the same for another name, are not it.
     let other = tls::own_authority(&["127.0.0.1"]);
-    let authority = "the certificate (CN=target) is that of an authority, used as a server's own, and not trusted as such";
+    let authority = "the server presented the certificate of an authority (CN=target) as its own";
     with(&other.certificate).await.failed(Reason::Tls, authority);
     let elsewhere = tls::own_authority(&["192.0.2.1"]);
     let target = tls::serve(&elsewhere, &["http/1.1"], None).await;
@@ -178,7 +178,7 @@ async fn a_certificate_that_is_named_is_taken_though_it_is_that_of_an_authority(
         json!({"url": format!("https://{}/", target.address), "tls_config": {"ca": elsewhere.certificate}});
     http(options).await.failed(
         Reason::Tls,
-        "the certificate is not for 127.0.0.1: it is for 192.0.2.1",
+        "the certificate is not valid for 127.0.0.1: it is valid for 192.0.2.1",
     );
 }
 
@@ -207,11 +207,11 @@ async fn a_certificate_that_is_named_needs_nobody_to_vouch_for_it() {
         ),
         (
             authority.issue(&["192.0.2.1"], 2099),
-            "the certificate is not for 127.0.0.1: it is for 192.0.2.1",
+            "the certificate is not valid for 127.0.0.1: it is valid for 192.0.2.1",
         ),
         (
             authority.issue_for_clients(&["127.0.0.1"]),
-            "the certificate is not for servers",
+            "the certificate is not valid for servers",
         ),
     ] {
         let target = tls::serve(&identity, &["http/1.1"], None).await;

@@ -343,7 +343,7 @@ async fn options_and_search_domains_are_honoured() {
     search.rewrite("nameserver 127.0.0.1\nsearch good.y\noptions ndots:2\n");
     assert_eq!(
         search.says("api.nx", None).await,
-        "resolving api.nx: there is no such name (NXDOMAIN)"
+        "resolving api.nx: the name does not exist (NXDOMAIN)"
     );
     assert_eq!(names("api"), ["api.nx", "api.nx.good.y"]);
     search.rewrite("nameserver 127.0.0.1\nsearch servfail.x silent.y good.z\noptions timeout:1 attempts:1\n");
@@ -380,7 +380,7 @@ async fn the_message_says_what_went_wrong() {
             "AAAA: 127.0.0.1 answers SERVFAIL; A: no such record",
         ),
         ("m.empty.good", "the name has no address"),
-        ("m.empty-nx.good", "there is no such name (NXDOMAIN)"),
+        ("m.empty-nx.good", "the name does not exist (NXDOMAIN)"),
         ("m.formerr.good", "127.0.0.1 answers FORMERR"),
         (
             "m.servfail.refused",
@@ -401,11 +401,11 @@ async fn the_message_says_what_went_wrong() {
 
     let conf = format!("nameserver {CLOSED}\noptions timeout:1 attempts:1\n");
     let said = Written::new(&conf).says("gone.test", None).await;
-    let expected = format!("resolving gone.test: asking {CLOSED}:53 in a datagram: Connection refused");
+    let expected = format!("resolving gone.test: querying {CLOSED}:53 over UDP: Connection refused");
     assert!(said.starts_with(&expected), "{said}");
     let said = two.says("m.garbage.garbage", None).await;
     assert!(
-        said.contains("127.0.0.1:53: what came is no DNS message"),
+        said.contains("127.0.0.1:53: the response is not a DNS message"),
         "{said}"
     );
     let said = Written::new("nameserver 127.0.0.1\nsearch servfail.x nx.y")
@@ -415,7 +415,7 @@ async fn the_message_says_what_went_wrong() {
     let said = Written::new("nameserver 127.0.0.1\nsearch servfail.x")
         .says("m.nx", None)
         .await;
-    assert_eq!(said, "resolving m.nx: there is no such name (NXDOMAIN)");
+    assert_eq!(said, "resolving m.nx: the name does not exist (NXDOMAIN)");
     let only_ip6 = AddressPreference::new(Some(IpProtocol::Ip6), Some(false));
     let problem = two
         .resolver
@@ -459,7 +459,7 @@ async fn every_server_has_its_turn_before_a_short_deadline() {
     );
     assert_eq!(servers.servers_asked("d.slow1400.nx"), [0, 1].into());
     let said = two.says("d.silent.nx", short).await;
-    assert_eq!(said, "resolving d.silent.nx: there is no such name (NXDOMAIN)");
+    assert_eq!(said, "resolving d.silent.nx: the name does not exist (NXDOMAIN)");
     // With one server, the same question is sent once more, and the answer to the first one counts.
     let one = Written::new("nameserver 127.0.0.1\n");
     assert_eq!(one.says("slow.slow1200", short).await, "127.0.1.1");

@@ -36,7 +36,7 @@ async fn names_come_from_the_system_s_files_and_servers() {
     run!(check, LONG)
         .failed(
             Reason::Dns,
-            "resolving service.example: there is no such name (NXDOMAIN)",
+            "resolving service.example: the name does not exist (NXDOMAIN)",
         )
         .unanswered();
     server.set("service.example", here.clone());

@@ -1,4 +1,4 @@
-//! TLS as old servers speak it: what is not supported is named.
+//! TLS of old servers: messages name what is not supported.
 
 use super::*;
 use crate::common::old_tls::{OldServer, UNSUPPORTED, certificate};
@@ -31,7 +31,7 @@ async fn keys_and_signatures_that_are_not_supported_are_named() {
             "rsa:1024",
             &authority,
             &[][..],
-            "(CN=short) has an RSA key of 1024 bits, supported are 2048 to 8192 bits",
+            "(CN=short) has an RSA key of 1024 bits (supported: 2048 to 8192)",
         ),
         (
             "below",
@@ -52,7 +52,7 @@ async fn keys_and_signatures_that_are_not_supported_are_named() {
             "rsa:2048",
             &authority,
             &["-addext", "extendedKeyUsage=anyExtendedKeyUsage"],
-            "its extended key usage has no serverAuth (anyExtendedKeyUsage does not count)",
+            "issue it with serverAuth in its extended key usage (anyExtendedKeyUsage does not count)",
         ),
     ] {
         let own = certificate(dir.path(), name, key, Some(issuer), more);

@@ -89,7 +89,7 @@ async fn proxies_that_refuse_may_say_why() {
         (
             said("200 Connection established", "no TLS").await,
             Reason::Protocol,
-            "it sent more than an answer",
+            "it sent data after its answer",
         ),
     ] {
         let options = json!({"url": "https://127.0.0.1:1/", "proxy_url": proxy.url("")});

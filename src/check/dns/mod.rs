@@ -86,7 +86,7 @@ impl DnsCheck {
 
     async fn ask(&mut self, run: &mut RecordedRun<'_, Found>) -> Result<(), Problem> {
         let question = self.question();
-        let packed = dns_exchange::pack(&question)?;
+        let packed = dns_exchange::encode(&question)?;
         let answer = match self.settings.query.transport {
             Transport::Udp => self.in_a_datagram(&question, &packed, &mut run.recorder).await?,
             Transport::Tcp | Transport::Tls(_) => {
@@ -139,7 +139,7 @@ impl DnsCheck {
         let (host, port) = (&server.host, server.port);
         let addresses = dial::resolve(resolver, host, Some(port), query.preference, trace).await?;
         let peer = ZoneIndex::of(host)?.socket_addr(addresses.all[0], port);
-        let socket = dns_exchange::udp(peer, query.source).await?;
+        let socket = dns_exchange::connect_udp(peer, query.source).await?;
         trace.enter(Phase::Processing);
         let step = format!("waiting for the answer of {peer}");
         trace.at(Step::Doing(step.clone().into()));
@@ -161,7 +161,7 @@ impl DnsCheck {
         let (mut stream, peer) = self.endpoint.connect(&self.read_budget, trace).await?;
         trace.enter(Phase::Processing);
         trace.at(Step::Doing(format!("waiting for the answer of {peer}").into()));
-        dns_exchange::over_stream(&mut stream, peer, question, packed).await
+        dns_exchange::exchange_over_stream(&mut stream, peer, question, packed).await
     }
 }
 

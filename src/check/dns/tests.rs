@@ -282,7 +282,7 @@ async fn garbage_with_the_right_id_is_told() {
     for result in [answered(cut).await.0, answered(short).await.0] {
         let problem = result.unwrap().unwrap_err();
         assert_eq!(problem.reason, Reason::Protocol);
-        assert!(problem.message().contains("no DNS message"), "{problem}");
+        assert!(problem.message().contains("not a DNS message"), "{problem}");
     }
 }
 

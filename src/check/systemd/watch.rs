@@ -59,7 +59,7 @@ async fn keep(bus: &Arc<Bus>) {
         tracing::debug!(bus = %dbus::describe(&bus.address), %problem, "no link to systemd");
         bus.table().set_pending(Instant::now(), Some(problem));
         bus.progress.notify_waiters();
-        if pause(bus, backoff.wait()).await.is_some() {
+        if pause(bus, backoff.next_delay()).await.is_some() {
             return;
         }
     }

@@ -9,10 +9,10 @@ use crate::config::secret::SecretError;
 use crate::model::{Problem, Reason, UsedSecrets};
 use crate::net::shortage;
 
-/// The value of an `Authorization` header, made from secrets as they are now.
+/// Builds the value of an `Authorization` header from the current secrets.
 ///
 /// # Errors
-/// With the reason `auth` when a secret can't be read, or can't be in a header.
+/// With the reason `auth` if a secret can't be read, or is not valid in a header.
 pub fn authorization(credentials: &Credentials) -> Result<HeaderValue, Problem> {
     let unreadable = |error: SecretError| shortage::problem(Reason::Auth, &error, &error);
     let text = match credentials {
@@ -36,7 +36,8 @@ pub fn authorization(credentials: &Credentials) -> Result<HeaderValue, Problem> 
         }
     };
     let mut value = HeaderValue::try_from(text).map_err(|_| {
-        let message = "the credentials hold characters that a header can't have (line breaks, say)";
+        let message =
+            "the credentials contain characters that are not valid in a header, such as line breaks";
         Problem::new(Reason::Auth, message)
     })?;
     value.set_sensitive(true);

@@ -1,6 +1,6 @@
-//! A connection on which the answer counts, whatever became of the request. A server may answer before it has read the
-//! request, or all of it (RFC 9112, section 9.6), and then close: writing fails while a whole answer waits to be read.
-//! Without this, hyper drops such an answer.
+//! Accepts a response even if the request could not be written. A server may respond before it has read the whole request
+//! (RFC 9112, section 9.6) and then close the connection: writing fails while a complete response is ready to be read.
+//! hyper alone would drop such a response.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -8,51 +8,51 @@ use std::task::{Context, Poll, Waker, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// A stream of bytes that holds back two things: what comes before the request is written, which hyper takes for an error, and
-/// errors of writing to a peer that is gone, until all that came from it has been read.
+/// A stream that delays two things. Bytes that arrive before the request is written, since hyper treats them as an error.
+/// And write errors of a closed connection, until everything that arrived has been read.
 #[derive(Debug)]
 pub struct EarlyResponse<S> {
     inner: S,
     /// Whether writing has begun.
-    has_asked: bool,
-    /// Who waits to read until then.
+    has_written: bool,
+    /// The reader that waits until writing begins.
     reader: Option<Waker>,
-    /// Why writing failed. From then on, what is written goes nowhere.
-    lost: Option<io::Error>,
+    /// Why writing failed. Later writes are discarded.
+    write_error: Option<io::Error>,
 }
 
 impl<S> EarlyResponse<S> {
-    /// Over a new connection on which the client speaks first.
+    /// Wraps a new connection on which the client sends first.
     pub fn new(inner: S) -> Self {
         Self {
             inner,
-            has_asked: false,
+            has_written: false,
             reader: None,
-            lost: None,
+            write_error: None,
         }
     }
 
-    /// Notes that writing begins, so that reading may.
-    fn ask(&mut self) {
-        self.has_asked = true;
+    /// Begins writing, and wakes the reader.
+    fn begin_write(&mut self) {
+        self.has_written = true;
         if let Some(reader) = self.reader.take() {
             reader.wake();
         }
     }
 
-    /// The outcome of writing: where the peer is gone, `instead`, and the error is kept.
-    fn held<T>(&mut self, written: Poll<io::Result<T>>, instead: T) -> Poll<io::Result<T>> {
-        match written {
+    /// Replaces the error of a closed connection by `success`, and stores the error for the reader.
+    fn delay_error<T>(&mut self, result: Poll<io::Result<T>>, success: T) -> Poll<io::Result<T>> {
+        match result {
             Poll::Ready(Err(error)) if is_gone(&error) => {
-                self.lost = Some(error);
-                Poll::Ready(Ok(instead))
+                self.write_error = Some(error);
+                Poll::Ready(Ok(success))
             }
             other => other,
         }
     }
 }
 
-/// Whether an error of writing says that the peer does not take any more. It may still have said something.
+/// Whether a write error means that the peer closed the connection. Its response may still be ready to be read.
 pub fn is_gone(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -63,17 +63,17 @@ pub fn is_gone(error: &io::Error) -> bool {
 impl<S: AsyncRead + Unpin> AsyncRead for EarlyResponse<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if !this.has_asked {
+        if !this.has_written {
             this.reader = Some(cx.waker().clone());
             return Poll::Pending;
         }
         let before = into.filled().len();
         ready!(Pin::new(&mut this.inner).poll_read(cx, into))?;
         let is_end = into.filled().len() == before && into.remaining() > 0;
-        // The error was reported to writing, so that reading shows an end that the peer did not announce. Where it did
-        // (BrokenPipe), the end is one.
+        // The system reports a reset to the writer only. The reader then sees a regular end, so the error is returned here.
+        // After BrokenPipe the peer did close the connection regularly.
         match this
-            .lost
+            .write_error
             .take_if(|error| is_end && error.kind() != io::ErrorKind::BrokenPipe)
         {
             Some(error) => Poll::Ready(Err(error)),
@@ -85,12 +85,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for EarlyResponse<S> {
 impl<S: AsyncWrite + Unpin> AsyncWrite for EarlyResponse<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        this.ask();
-        if this.lost.is_some() {
+        this.begin_write();
+        if this.write_error.is_some() {
             return Poll::Ready(Ok(bytes.len()));
         }
         let written = Pin::new(&mut this.inner).poll_write(cx, bytes);
-        this.held(written, bytes.len())
+        this.delay_error(written, bytes.len())
     }
 
     fn poll_write_vectored(
@@ -99,13 +99,13 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for EarlyResponse<S> {
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        this.ask();
+        this.begin_write();
         let whole = pieces.iter().map(|piece| piece.len()).sum();
-        if this.lost.is_some() {
+        if this.write_error.is_some() {
             return Poll::Ready(Ok(whole));
         }
         let written = Pin::new(&mut this.inner).poll_write_vectored(cx, pieces);
-        this.held(written, whole)
+        this.delay_error(written, whole)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -114,20 +114,20 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for EarlyResponse<S> {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.lost.is_some() {
+        if this.write_error.is_some() {
             return Poll::Ready(Ok(()));
         }
         let flushed = Pin::new(&mut this.inner).poll_flush(cx);
-        this.held(flushed, ())
+        this.delay_error(flushed, ())
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.lost.is_some() {
+        if this.write_error.is_some() {
             return Poll::Ready(Ok(()));
         }
         let ended = Pin::new(&mut this.inner).poll_shutdown(cx);
-        this.held(ended, ())
+        this.delay_error(ended, ())
     }
 }
 
@@ -154,7 +154,7 @@ mod tests {
         let mut buffer = [0; 6];
         let early = tokio::time::timeout(Duration::from_millis(50), ours.read_exact(&mut buffer)).await;
         assert!(early.is_err(), "{early:?}");
-        // Who waits already is woken.
+        // A waiting reader is woken.
         let (mut reading, mut writing) = tokio::io::split(ours);
         let reading = tokio::spawn(async move { reading.read_exact(&mut [0; 6]).await.map(drop) });
         tokio::task::yield_now().await;
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_came_is_read_though_writing_fails() {
+    async fn a_response_is_read_although_writing_fails() {
         for (closes_first, is_fine) in [(true, true), (false, false)] {
             let (mut ours, mut theirs) = pair().await;
             theirs.write_all(b"answer").await.unwrap();
@@ -173,8 +173,8 @@ mod tests {
             }
             theirs.set_zero_linger().unwrap();
             drop(theirs);
-            // The reset shows at some write; until then the system takes what is written.
-            while ours.lost.is_none() {
+            // Writes succeed until the system has seen the reset.
+            while ours.write_error.is_none() {
                 ours.write_all(b"request").await.unwrap();
                 ours.flush().await.unwrap();
             }

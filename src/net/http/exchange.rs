@@ -1,4 +1,4 @@
-//! One request and its response on one connection. The connection is polled beside the request, in the same task.
+//! One request and its response on one connection. The connection is polled together with the request, in the same task.
 
 use std::error::Error;
 use std::fmt::Display;
@@ -26,21 +26,20 @@ use crate::net::{io_error, tls};
 
 /// The longest head of a response, in bytes.
 pub const MAX_HEAD_BYTES: usize = 64 << 10;
-/// The most header fields of a response; hyper's own limit, which it keeps without allocating.
+/// The most header fields of a response. This is hyper's own limit, up to which it does not allocate.
 const MAX_HEADERS: usize = 100;
 
-/// How large a head by HTTP/2 the library takes. It counts 32 bytes more for each field (RFC 9113, section 6.5.2), and its
-/// error for a head that is too large is the one for a malformed head. So it takes more than a head may have, which is
-/// measured here.
+/// The largest head that the library accepts by HTTP/2. It counts 32 more bytes for every field (RFC 9113, section 6.5.2), and
+/// reports a head that is too large as malformed. So its limit is higher than ours, and the size is measured here.
 const MAX_HEADER_LIST_BYTES: u32 = 256 << 10;
 
-/// How much of a body is sent by HTTP/2 without leave (RFC 9113, section 6.9.2).
+/// How much of a body may be sent by HTTP/2 before the server extends the window (RFC 9113, section 6.9.2).
 const HTTP2_WINDOW: u64 = (1 << 16) - 1;
 
 /// The body of a request, in memory.
 pub type RequestBody = http_body_util::Full<Bytes>;
 
-/// What moves the bytes of a connection.
+/// Reads and writes the bytes of a connection.
 pub type Driver = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
 
 /// Why there is no response.
@@ -48,7 +47,7 @@ pub type Driver = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
 pub struct Unanswered {
     /// What went wrong.
     pub problem: Problem,
-    /// Whether the server said that it has not processed the request, so that it may be asked again (RFC 9113, section 8.7).
+    /// Whether the server reported that it did not process the request, so that a retry is safe (RFC 9113, section 8.7).
     pub is_unprocessed: bool,
 }
 
@@ -68,13 +67,13 @@ pub struct Exchange {
     trailers: Option<HeaderMap>,
     driver: Option<Driver>,
     peer: SocketAddr,
-    /// Whether the request may still have been under way when the response was complete.
+    /// Whether the response may be complete before the request is sent.
     may_be_stopped: bool,
 }
 
 impl Exchange {
-    /// Requests by HTTP/1.1. At its end the stream is shut down, for TLS's close_notify, or only closed where `is_plain`:
-    /// closing sends the same FIN, with one call of the kernel less in each run.
+    /// Sends a request by HTTP/1.1. At the end the stream is shut down, for the close_notify of TLS. If `is_plain`, it is only
+    /// closed, which sends the same FIN with one system call less per run.
     ///
     /// # Errors
     /// Why there is no response.
@@ -90,7 +89,7 @@ impl Exchange {
         let handshake = http1::Builder::new()
             .max_buf_size(MAX_HEAD_BYTES)
             .max_header_size(MAX_HEAD_BYTES)
-            // RFC 9112, section 5.2: a user agent takes it for a space; and section 5.1, of proxies.
+            // A user agent treats it as a space (RFC 9112, section 5.2). Proxies remove such spaces (section 5.1).
             .allow_obsolete_multiline_headers_in_responses(true)
             .allow_spaces_after_header_name_in_responses(true)
             .handshake(TokioIo::new(EarlyResponse::new(stream)));
@@ -108,18 +107,18 @@ impl Exchange {
         let exchange = Self::of(response, driver, peer);
         match other_coding(&exchange.head.headers) {
             false => Ok(exchange),
-            // RFC 9112, section 6.1: it was not asked for, so what comes can't be read.
+            // The request did not offer another coding (RFC 9112, section 6.1), so the body can't be decoded.
             true => {
-                let what = "its Transfer-Encoding is not chunked alone";
+                let what = "its Transfer-Encoding is not only chunked";
                 Err(Problem::new(Reason::Protocol, format_args!("{peer}: {what}")))
             }
         }
     }
 
-    /// Requests by HTTP/2.
+    /// Sends a request by HTTP/2.
     ///
     /// # Errors
-    /// Why there is no response, and whether the server has processed the request.
+    /// Why there is no response, and whether the server processed the request.
     pub async fn http2<S>(
         stream: S,
         request: Request<RequestBody>,
@@ -180,12 +179,12 @@ impl Exchange {
         &self.head
     }
 
-    /// The trailers, which come after the last byte of the body.
+    /// The trailers. They arrive after the last byte of the body.
     pub fn trailers(&self) -> Option<&HeaderMap> {
         self.trailers.as_ref()
     }
 
-    /// The next bytes of the body; none after its end.
+    /// The next bytes of the body, or `None` at its end.
     ///
     /// # Errors
     /// Why the body is not complete.
@@ -194,7 +193,8 @@ impl Exchange {
             match drive(&mut self.driver, self.body.frame()).await {
                 None if self.is_whole() => return Ok(None),
                 None => {
-                    let message = format_args!("{}: it gave up before the end of the body", self.peer);
+                    let message =
+                        format_args!("{}: it reset the stream before the end of the body", self.peer);
                     return Err(Problem::new(Reason::Closed, message));
                 }
                 Some(Err(error)) => return Err(problem(&error, self.peer, "sending the body")),
@@ -206,9 +206,9 @@ impl Exchange {
         }
     }
 
-    /// Whether a body of which no more comes is whole. By HTTP/2 it need not be: hyper ends it without an error where the
-    /// stream was reset with NO_ERROR. With it a server also stops a request that is still being sent, after a complete
-    /// response (RFC 9113, section 8.1); the end of that is not seen then, only that no length says otherwise.
+    /// Whether a body without more data is complete. By HTTP/2 it may be incomplete, since hyper reports no error if the stream
+    /// was reset with NO_ERROR. A server also sends NO_ERROR after a complete response, to stop a request that is still being
+    /// sent (RFC 9113, section 8.1). Its end is not visible then, so the body is complete unless its length is larger.
     fn is_whole(&self) -> bool {
         self.head.version != Version::HTTP_2
             || self.body.is_end_stream()
@@ -216,13 +216,13 @@ impl Exchange {
     }
 }
 
-/// Whether a body comes in another transfer coding than the one that everybody has to know.
+/// Whether a body has another transfer coding than chunked, which every client has to support.
 fn other_coding(headers: &HeaderMap) -> bool {
     let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
     codings.any(|coding| !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"))
 }
 
-/// How long a head is in HTTP/1.1, which the limit is written for: status line, fields, and the blank line after them.
+/// The size that a head would have in HTTP/1.1, which the limit is defined for: status line, fields and blank line.
 fn size(headers: &HeaderMap) -> usize {
     const STATUS_AND_END: usize = "HTTP/1.1 200 \r\n\r\n".len();
     let fields = headers.iter();
@@ -238,8 +238,8 @@ fn too_large(peer: impl Display, doing: &str) -> Problem {
     Problem::new(Reason::Limit, what)
 }
 
-/// Waits for a future while the connection is driven. The future is polled before the connection, so that it can ask
-/// for more, and after it, to take what has come.
+/// Waits for a future while the connection is driven. The future is polled before the connection, to send its requests, and
+/// after it, to receive what arrived.
 pub async fn drive<F: Future>(driver: &mut Option<Driver>, future: F) -> F::Output {
     let mut future = pin!(future);
     poll_fn(|cx| {
@@ -249,7 +249,7 @@ pub async fn drive<F: Future>(driver: &mut Option<Driver>, future: F) -> F::Outp
         if let Some(connection) = driver
             && connection.as_mut().poll(cx).is_ready()
         {
-            // What failed is told to the request or the body too.
+            // The request or the body receives the error as well.
             *driver = None;
         }
         future.as_mut().poll(cx)
@@ -257,7 +257,7 @@ pub async fn drive<F: Future>(driver: &mut Option<Driver>, future: F) -> F::Outp
     .await
 }
 
-/// What an error of hyper means.
+/// The problem of an error of hyper. The message contains `doing`, such as "asking for the nodes".
 pub fn problem(error: &hyper::Error, peer: impl Display, doing: &str) -> Problem {
     let at = |reason, what: &dyn Display| Problem::new(reason, format_args!("{peer}, {doing}: {what}"));
     let mut cause = error.source();
@@ -271,10 +271,10 @@ pub fn problem(error: &hyper::Error, peer: impl Display, doing: &str) -> Problem
                 None if io.kind() == io::ErrorKind::UnexpectedEof => {
                     at(Reason::Closed, &"it closed the connection before the end")
                 }
-                // What hyper itself finds wrong with a body has no number of the system's.
+                // An error that hyper itself found in a body has no error number.
                 None if io.raw_os_error().is_none() && io_error::reason(io) != Reason::Closed => at(
                     Reason::Protocol,
-                    &format_args!("it does not speak HTTP as it should ({io})"),
+                    &format_args!("the response is not valid HTTP ({io})"),
                 ),
                 None => io_error::problem(io, format_args!("{peer}, {doing}: {io}")),
             };
@@ -293,11 +293,12 @@ pub fn problem(error: &hyper::Error, peer: impl Display, doing: &str) -> Problem
         .unwrap_or_default();
     at(
         Reason::Protocol,
-        &format_args!("it does not speak HTTP as it should ({error}{cause})"),
+        &format_args!("the response is not valid HTTP ({error}{cause})"),
     )
 }
 
-/// Whether the library gave up a server that sends too much by HTTP/2: a head of many times the limit, or in too many pieces.
+/// Whether the library closed the connection since the server sends too much by HTTP/2: a head that is far too large, or that
+/// has too many frames.
 fn is_calmed(error: &hyper::Error) -> bool {
     let mut cause = error.source();
     while let Some(inner) = cause {

@@ -1,5 +1,5 @@
-//! What a server says by HTTP/2 that the library does not pass on: whether it has processed our request, and how large the
-//! head of its answer is. Reads the frames (RFC 9113, section 4.1) beside the library; each connection has one request.
+//! Parses the HTTP/2 frames of a server (RFC 9113, section 4.1), to find out what the library does not report: whether the
+//! server processed the request, and the size of the response's head. Every connection has one request.
 
 use std::io;
 use std::pin::Pin;
@@ -10,24 +10,24 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// The stream of the only request (RFC 9113, section 5.1.1).
 const OUR_STREAM: u32 = 1;
-/// The length of a frame's head.
+/// The length of a frame's header.
 const HEAD_BYTES: usize = 9;
-/// How much of a payload is looked at: the stream and the code of a GOAWAY.
+/// How much of a payload is parsed: the stream and the code of a GOAWAY.
 const KEPT_BYTES: usize = 8;
 
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const GOAWAY: u8 = 7;
 const CONTINUATION: u8 = 9;
-/// RFC 9113, section 7.
+/// The error code REFUSED_STREAM (RFC 9113, section 7).
 const REFUSED_STREAM: u32 = 7;
 
-/// The frames of a server so far.
+/// What the frames of a server say so far.
 #[derive(Debug, Default)]
 pub struct Frames {
     head: Vec<u8>,
     payload: Vec<u8>,
-    /// How much of the payload is still to come.
+    /// How much of the payload is missing.
     left: usize,
     is_refused: bool,
     last_processed: Option<u32>,
@@ -35,19 +35,19 @@ pub struct Frames {
 }
 
 impl Frames {
-    /// Whether the server said that it has not processed the request, so that asking again is safe (RFC 9113, section 8.7).
+    /// Whether the server reported that it did not process the request, so that a retry is safe (RFC 9113, section 8.7).
     pub fn is_unprocessed(&self) -> bool {
-        let is_left_out = self.last_processed.is_some_and(|last| last < OUR_STREAM);
-        self.header_bytes == 0 && (self.is_refused || is_left_out)
+        let is_excluded = self.last_processed.is_some_and(|last| last < OUR_STREAM);
+        self.header_bytes == 0 && (self.is_refused || is_excluded)
     }
 
-    /// The bytes of the answer's head, as compressed.
+    /// The compressed size of the response's head.
     pub fn header_bytes(&self) -> usize {
         self.header_bytes
     }
 
-    /// Takes what came next.
-    pub fn take(&mut self, mut bytes: &[u8]) {
+    /// Parses the next bytes.
+    pub fn feed(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             if self.head.len() < HEAD_BYTES {
                 let (head, rest) = bytes.split_at(bytes.len().min(HEAD_BYTES - self.head.len()));
@@ -65,24 +65,24 @@ impl Frames {
             self.left -= payload.len();
             bytes = rest;
             if self.head.len() == HEAD_BYTES && self.left == 0 {
-                self.end();
+                self.end_frame();
             }
         }
     }
 
-    /// Notes what the frame says that has come to its end.
-    fn end(&mut self) {
+    /// Evaluates a complete frame.
+    fn end_frame(&mut self) {
         let length =
             usize::from(self.head[0]) << 16 | usize::from(self.head[1]) << 8 | usize::from(self.head[2]);
-        let stream = number(&self.head[5..]);
+        let stream = stream_number(&self.head[5..]);
         match self.head[3] {
             HEADERS | CONTINUATION if stream == OUR_STREAM => self.header_bytes += length,
             RST_STREAM if stream == OUR_STREAM => {
-                self.is_refused |= self.payload.len() >= 4 && number_of(&self.payload) == REFUSED_STREAM;
+                self.is_refused |= self.payload.len() >= 4 && u32_of(&self.payload) == REFUSED_STREAM;
             }
             GOAWAY if self.payload.len() == KEPT_BYTES => {
-                let last = number(&self.payload);
-                // It may be said twice, and never rises (RFC 9113, section 6.8).
+                let last = stream_number(&self.payload);
+                // GOAWAY may be repeated; the number never rises (RFC 9113, section 6.8).
                 self.last_processed = Some(self.last_processed.map_or(last, |before| before.min(last)));
             }
             _ => {}
@@ -93,19 +93,19 @@ impl Frames {
 }
 
 /// The first four bytes as a number.
-fn number_of(bytes: &[u8]) -> u32 {
+fn u32_of(bytes: &[u8]) -> u32 {
     bytes
         .iter()
         .take(4)
         .fold(0, |number, byte| number << 8 | u32::from(*byte))
 }
 
-/// The same without its first bit, which is reserved.
-fn number(bytes: &[u8]) -> u32 {
-    number_of(bytes) & 0x7fff_ffff
+/// The first four bytes as a stream number. The first bit is reserved.
+fn stream_number(bytes: &[u8]) -> u32 {
+    u32_of(bytes) & 0x7fff_ffff
 }
 
-/// A stream that is watched.
+/// A stream that parses the frames it reads.
 #[derive(Debug)]
 pub struct FrameReader<S> {
     inner: S,
@@ -113,14 +113,14 @@ pub struct FrameReader<S> {
 }
 
 impl<S> FrameReader<S> {
-    /// The stream, and what it will have seen.
+    /// Wraps a stream. Returns it with the parsed frames.
     pub fn new(inner: S) -> (Self, Arc<Mutex<Frames>>) {
         let frames = Arc::default();
-        let watched = Self {
+        let reader = Self {
             inner,
             frames: Arc::clone(&frames),
         };
-        (watched, frames)
+        (reader, frames)
     }
 }
 
@@ -130,7 +130,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for FrameReader<S> {
         let before = into.filled().len();
         ready!(Pin::new(&mut this.inner).poll_read(cx, into))?;
         let mut frames = this.frames.lock().unwrap_or_else(PoisonError::into_inner);
-        frames.take(&into.filled()[before..]);
+        frames.feed(&into.filled()[before..]);
         Poll::Ready(Ok(()))
     }
 }
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_is_unprocessed_where_the_server_says_so() {
+    fn a_request_is_unprocessed_if_the_server_reports_it() {
         let goaway = |last: u8| frame(GOAWAY, 0, &[0, 0, 0, last, 0, 0, 0, 0, b'b', b'y', b'e']);
         let graceful = frame(GOAWAY, 0, &[0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0]);
         let reset = |code: u8, stream: u8| frame(RST_STREAM, stream, &[0, 0, 0, code]);
@@ -195,26 +195,26 @@ mod tests {
             let bytes = [vec![frame(4, 0, &[])], frames].concat().concat();
             for size in [1, 4, bytes.len()] {
                 let mut seen = Frames::default();
-                bytes.chunks(size).for_each(|piece| seen.take(piece));
+                bytes.chunks(size).for_each(|piece| seen.feed(piece));
                 assert_eq!(seen.is_unprocessed(), is_unprocessed, "{bytes:?}");
             }
         }
     }
 
     #[test]
-    fn the_head_of_an_answer_is_measured() {
+    fn the_head_of_a_response_is_measured() {
         let mut seen = Frames::default();
         let continued = [frame(HEADERS, 1, &[0; 200]), frame(CONTINUATION, 1, &[0; 100])].concat();
-        seen.take(&continued);
-        seen.take(&frame(0, 1, &[0; 50]));
+        seen.feed(&continued);
+        seen.feed(&frame(0, 1, &[0; 50]));
         assert_eq!(seen.header_bytes(), 300);
     }
 
     proptest! {
         #[test]
-        fn no_bytes_make_it_panic_or_keep_much(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        fn any_bytes_are_parsed_with_bounded_memory(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let mut seen = Frames::default();
-            bytes.chunks(7).for_each(|piece| seen.take(piece));
+            bytes.chunks(7).for_each(|piece| seen.feed(piece));
             prop_assert!(seen.head.len() <= HEAD_BYTES && seen.payload.len() <= KEPT_BYTES);
         }
     }

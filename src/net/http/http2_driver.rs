@@ -1,5 +1,5 @@
-//! HTTP/2 without tasks of its own: what hyper wants to spawn is kept in a list and polled beside the connection, so
-//! that dropping the run frees everything at once.
+//! Drives an HTTP/2 connection without spawning tasks. The futures that hyper spawns are polled together with the
+//! connection, so dropping the run frees everything at once.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -10,7 +10,7 @@ use hyper::rt::Executor;
 
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Takes what hyper wants to run.
+/// Collects the futures that hyper spawns.
 #[derive(Clone, Default)]
 pub struct Tasks(Arc<Mutex<Vec<Task>>>);
 
@@ -26,7 +26,7 @@ where
     }
 }
 
-/// A connection with the tasks that belong to it.
+/// A connection with its tasks.
 pub struct Http2Driver<C> {
     connection: Option<Pin<Box<C>>>,
     incoming: Tasks,
@@ -34,7 +34,7 @@ pub struct Http2Driver<C> {
 }
 
 impl<C> Http2Driver<C> {
-    /// Drives a connection that was made with these tasks.
+    /// Drives a connection that spawns into these tasks.
     pub fn new(connection: C, incoming: Tasks) -> Self {
         Self {
             connection: Some(Box::pin(connection)),

@@ -1,5 +1,5 @@
-//! One HTTP request and its response on a connection, over HTTP/1.1 or HTTP/2: what http and grpc checks, API clients and
-//! proxies share.
+//! One HTTP request and its response on a connection, over HTTP/1.1 or HTTP/2. Used by http and grpc checks, API clients and
+//! proxies.
 
 mod authorization;
 mod date;

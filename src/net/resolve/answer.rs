@@ -1,5 +1,5 @@
-//! What the answers of a name server mean, as glibc takes them: addresses, that there are none, or a reason to ask the
-//! next server.
+//! Interprets the responses of a name server as glibc does: addresses, no addresses, or a failure after which the next server
+//! may be queried.
 
 use std::net::IpAddr;
 
@@ -8,31 +8,31 @@ use hickory_proto::rr::{DNSClass, Name, RData, RecordType};
 
 use crate::config::dns::rcode_name;
 
-/// How many aliases (CNAME records) an answer may lead through.
+/// The most aliases (CNAME records) that are followed.
 const MAX_ALIASES: usize = 16;
 
-/// What a server says to one question.
+/// The response of a server to one query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// The name has these addresses, at least one.
     Addresses(Vec<IpAddr>),
     /// The name has no record of this type.
     Empty,
-    /// There is no such name.
+    /// The name does not exist.
     NoName,
-    /// An error that counts as the server's answer.
+    /// An error that is final: no other server is queried.
     Error(ResponseCode),
-    /// It does not want to, or cannot, answer this question: another server may.
+    /// The server refuses or fails to answer. Another server may answer.
     Declined(ResponseCode),
-    /// It knows only who else may know: another server may do more.
+    /// The server only refers to other name servers. Another server may answer.
     Referral,
-    /// Nothing came that could be used; what went wrong.
+    /// There is no usable response, for this reason.
     Nothing(String),
 }
 
 impl Answer {
-    /// Reads a message that answers this question.
-    pub fn read(message: &Message, name: &Name, record: RecordType) -> Self {
+    /// Interprets a message that answers this query.
+    pub fn from_message(message: &Message, name: &Name, record: RecordType) -> Self {
         match message.metadata.response_code {
             ResponseCode::NoError => {
                 let addresses = addresses(message, name, record);
@@ -56,7 +56,7 @@ impl Answer {
         matches!(self, Self::Empty | Self::NoName)
     }
 
-    /// What went wrong, where something did.
+    /// What went wrong, if the answer is a failure.
     fn fault(&self, server: IpAddr) -> Option<String> {
         match self {
             Self::Error(code) | Self::Declined(code) => {
@@ -69,7 +69,7 @@ impl Answer {
     }
 }
 
-/// An answer that holds nothing, from a server that neither knows the zone nor asks others (glibc ignores it likewise).
+/// Whether a message is empty and comes from a server that is neither authoritative nor recursive. glibc ignores it as well.
 fn is_referral(message: &Message) -> bool {
     message.answers.is_empty()
         && message.additionals.is_empty()
@@ -77,7 +77,7 @@ fn is_referral(message: &Message) -> bool {
         && !message.metadata.recursion_available
 }
 
-/// The addresses of the name, or of what it is an alias of.
+/// The addresses of a name or of its aliases.
 fn addresses(message: &Message, name: &Name, record: RecordType) -> Vec<IpAddr> {
     let mut owner = name;
     for _ in 0..=MAX_ALIASES {
@@ -104,34 +104,34 @@ fn addresses(message: &Message, name: &Name, record: RecordType) -> Vec<IpAddr> 
     Vec::new()
 }
 
-/// What a server says about a name.
+/// The result of all queries about a name to one server.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// These are its addresses, in the order of the questions.
+pub enum Lookup {
+    /// The addresses, in the order of the queries.
     Found(Vec<IpAddr>),
-    /// It has none; whether there is such a name at all.
-    Absent {
-        /// Whether there is.
-        is_known: bool,
+    /// The name has no addresses.
+    NotFound {
+        /// Whether the name exists.
+        exists: bool,
     },
-    /// It can't be said.
+    /// The lookup failed.
     Failed(Failure),
 }
 
-/// Why a server says nothing useful.
+/// Why a lookup failed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Failure {
     /// What went wrong.
     pub text: String,
-    /// Whether the next server is asked.
-    pub moves_on: bool,
-    /// Whether the next search domain is tried (glibc does so after SERVFAIL alone).
+    /// Whether the next server is queried.
+    pub try_next_server: bool,
+    /// Whether the next search domain is tried. glibc does so after SERVFAIL only.
     pub is_servfail: bool,
 }
 
-/// Takes a server's answers to all questions about a name together, as glibc does: addresses count whatever the other answer
-/// is. Else the next server is asked where an answer is missing, or where this one declines all of them.
-pub fn judge(server: IpAddr, answers: &[(RecordType, Answer)]) -> Verdict {
+/// Combines the answers of a server to all queries about a name, as glibc does. Addresses are used, whatever the other answer
+/// is. Otherwise the next server is queried if an answer is missing, or if this server declines all queries.
+pub fn combine(server: IpAddr, answers: &[(RecordType, Answer)]) -> Lookup {
     let found: Vec<IpAddr> = answers
         .iter()
         .filter_map(|(_, answer)| match answer {
@@ -142,12 +142,12 @@ pub fn judge(server: IpAddr, answers: &[(RecordType, Answer)]) -> Verdict {
         .copied()
         .collect();
     if !found.is_empty() {
-        return Verdict::Found(found);
+        return Lookup::Found(found);
     }
     let (absences, faults): (Vec<_>, Vec<_>) = answers.iter().partition(|(_, answer)| answer.is_absence());
     if faults.is_empty() {
-        let is_known = !absences.iter().any(|(_, answer)| *answer == Answer::NoName);
-        return Verdict::Absent { is_known };
+        let exists = !absences.iter().any(|(_, answer)| *answer == Answer::NoName);
+        return Lookup::NotFound { exists };
     }
     let mut texts: Vec<String> = Vec::new();
     for (record, answer) in &faults {
@@ -168,9 +168,9 @@ pub fn judge(server: IpAddr, answers: &[(RecordType, Answer)]) -> Verdict {
     let any = |is: fn(&Answer) -> bool| faults.iter().any(|(_, answer)| is(answer));
     let is_missing = any(|answer| matches!(answer, Answer::Nothing(_)));
     let is_final = !absences.is_empty() || any(|answer| matches!(answer, Answer::Error(_)));
-    Verdict::Failed(Failure {
+    Lookup::Failed(Failure {
         text: texts.join("; "),
-        moves_on: is_missing || !is_final,
+        try_next_server: is_missing || !is_final,
         is_servfail: any(|answer| *answer == Answer::Declined(ResponseCode::ServFail)),
     })
 }
@@ -207,15 +207,18 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_those_of_the_name_and_of_its_aliases() {
-        let read =
-            |records: &[(&str, RData)]| match Answer::read(&message(records), &name("a.x."), RecordType::A) {
-                Answer::Addresses(found) => {
-                    let found: Vec<String> = found.iter().map(ToString::to_string).collect();
-                    found.join(" ")
-                }
-                other => format!("{other:?}"),
-            };
+    fn aliases_are_followed() {
+        let read = |records: &[(&str, RData)]| match Answer::from_message(
+            &message(records),
+            &name("a.x."),
+            RecordType::A,
+        ) {
+            Answer::Addresses(found) => {
+                let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+                found.join(" ")
+            }
+            other => format!("{other:?}"),
+        };
         assert_eq!(read(&[("A.X.", a(1)), ("a.x.", a(2))]), "192.0.2.1 192.0.2.2");
         assert_eq!(read(&[("b.x.", a(1))]), "Empty");
         assert_eq!(
@@ -235,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn codes_and_referrals_have_their_meaning() {
+    fn response_codes_and_referrals_are_interpreted() {
         let mut message = message(&[]);
         for (code, expected) in [
             (ResponseCode::NXDomain, Answer::NoName),
@@ -247,35 +250,42 @@ mod tests {
             (ResponseCode::NoError, Answer::Empty),
         ] {
             message.metadata.response_code = code;
-            assert_eq!(Answer::read(&message, &name("a.x."), RecordType::A), expected);
+            assert_eq!(
+                Answer::from_message(&message, &name("a.x."), RecordType::A),
+                expected
+            );
         }
         message.metadata.recursion_available = false;
         assert_eq!(
-            Answer::read(&message, &name("a.x."), RecordType::A),
+            Answer::from_message(&message, &name("a.x."), RecordType::A),
             Answer::Referral
         );
         message.metadata.authoritative = true;
         assert_eq!(
-            Answer::read(&message, &name("a.x."), RecordType::A),
+            Answer::from_message(&message, &name("a.x."), RecordType::A),
             Answer::Empty
         );
     }
 
-    /// Tried with glibc 2.36, both questions to the first of two servers.
+    /// Compared with glibc 2.36: both queries to the first of two servers.
     #[test]
-    fn the_next_server_is_asked_where_glibc_asks_it() {
+    fn the_next_server_is_queried_as_in_glibc() {
         let good = || Answer::Addresses(vec![Ipv4Addr::LOCALHOST.into()]);
         let servfail = || Answer::Declined(ResponseCode::ServFail);
         let refused = || Answer::Declined(ResponseCode::Refused);
         let formerr = || Answer::Error(ResponseCode::FormErr);
         let silent = || Answer::Nothing("192.0.2.1 does not answer".to_owned());
-        let judged = |first: Answer, second: Answer| {
+        let combined = |first: Answer, second: Answer| {
             let server = "192.0.2.1".parse().unwrap();
-            match judge(server, &[(RecordType::AAAA, first), (RecordType::A, second)]) {
-                Verdict::Found(_) => "found".to_owned(),
-                Verdict::Absent { is_known } => format!("absent, known {is_known}"),
-                Verdict::Failed(Failure { text, moves_on, .. }) => {
-                    format!("{text}{}", if moves_on { ", next" } else { "" })
+            match combine(server, &[(RecordType::AAAA, first), (RecordType::A, second)]) {
+                Lookup::Found(_) => "found".to_owned(),
+                Lookup::NotFound { exists } => format!("not found, exists {exists}"),
+                Lookup::Failed(Failure {
+                    text,
+                    try_next_server,
+                    ..
+                }) => {
+                    format!("{text}{}", if try_next_server { ", next" } else { "" })
                 }
             }
         };
@@ -287,38 +297,41 @@ mod tests {
             silent(),
             good(),
         ] {
-            assert_eq!(judged(good(), other.clone()), "found");
-            assert_eq!(judged(other, good()), "found");
+            assert_eq!(combined(good(), other.clone()), "found");
+            assert_eq!(combined(other, good()), "found");
         }
-        assert_eq!(judged(Answer::Empty, Answer::Empty), "absent, known true");
-        assert_eq!(judged(Answer::Empty, Answer::NoName), "absent, known false");
-        assert_eq!(judged(servfail(), servfail()), "192.0.2.1 answers SERVFAIL, next");
+        assert_eq!(combined(Answer::Empty, Answer::Empty), "not found, exists true");
+        assert_eq!(combined(Answer::Empty, Answer::NoName), "not found, exists false");
         assert_eq!(
-            judged(servfail(), refused()),
+            combined(servfail(), servfail()),
+            "192.0.2.1 answers SERVFAIL, next"
+        );
+        assert_eq!(
+            combined(servfail(), refused()),
             "192.0.2.1 answers SERVFAIL; 192.0.2.1 answers REFUSED, next"
         );
         assert_eq!(
-            judged(Answer::Referral, refused()),
+            combined(Answer::Referral, refused()),
             "192.0.2.1 only refers to other name servers; 192.0.2.1 answers REFUSED, next"
         );
         assert_eq!(
-            judged(formerr(), servfail()),
+            combined(formerr(), servfail()),
             "192.0.2.1 answers FORMERR; 192.0.2.1 answers SERVFAIL"
         );
         assert_eq!(
-            judged(servfail(), Answer::Empty),
+            combined(servfail(), Answer::Empty),
             "AAAA: 192.0.2.1 answers SERVFAIL; A: no such record"
         );
         assert_eq!(
-            judged(Answer::NoName, refused()),
+            combined(Answer::NoName, refused()),
             "A: 192.0.2.1 answers REFUSED; AAAA: no such record"
         );
         assert_eq!(
-            judged(Answer::Empty, silent()),
+            combined(Answer::Empty, silent()),
             "A: 192.0.2.1 does not answer; AAAA: no such record, next"
         );
         assert_eq!(
-            judged(silent(), servfail()),
+            combined(silent(), servfail()),
             "192.0.2.1 does not answer; 192.0.2.1 answers SERVFAIL, next"
         );
     }

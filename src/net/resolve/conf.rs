@@ -1,11 +1,11 @@
-//! What resolv.conf(5) says, read as glibc reads it: name servers, options, and the names that a host may stand for.
+//! Parses resolv.conf(5) as glibc does: name servers, options, and the candidate names of a host.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-/// How many name servers count (MAXNS in glibc's resolv.h). The others are ignored.
+/// The most name servers (MAXNS in glibc's resolv.h). More are ignored.
 const MAX_SERVERS: usize = 3;
-/// How many search domains count. glibc has no limit; each costs a question.
+/// The most search domains. glibc has no limit, but every domain costs a query.
 const MAX_DOMAINS: usize = 32;
 /// The largest `ndots` (RES_MAXNDOTS).
 const MAX_DOTS: u32 = 15;
@@ -16,14 +16,14 @@ const TIMEOUT: u32 = 5;
 const MAX_ATTEMPTS: u32 = 5;
 const ATTEMPTS: u32 = 2;
 
-/// What else than the file decides.
+/// The settings outside the file.
 #[derive(Clone, Debug, Default)]
 pub struct Environment {
-    /// The variable LOCALDOMAIN: search domains in place of the file's.
+    /// The variable LOCALDOMAIN: search domains that replace those of the file.
     pub local_domain: Option<String>,
-    /// The variable RES_OPTIONS: more options, which overrule the file's.
+    /// The variable RES_OPTIONS: options that override those of the file.
     pub options: Option<String>,
-    /// The machine's name: its domain is searched where nothing else says what is.
+    /// The host name of the machine. Its domain is searched if no other setting sets search domains.
     pub host_name: Option<String>,
 }
 
@@ -39,39 +39,39 @@ pub struct ServerAddress {
 /// How names are resolved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResolvConf {
-    /// The name servers in the order they are asked, at least one.
+    /// The name servers in the order in which they are queried, at least one.
     pub servers: Vec<ServerAddress>,
     /// The search domains.
     pub search: Vec<String>,
-    /// A name with at least so many dots is asked for as it is first.
+    /// A name with at least this many dots is first queried as it is.
     pub ndots: usize,
-    /// How long one server has to answer.
+    /// How long to wait for one server.
     pub timeout: Duration,
-    /// How often the list of servers is gone through.
+    /// How often all servers are tried.
     pub attempts: usize,
-    /// Each name begins with the next server.
+    /// Whether every name starts with the next server.
     pub rotate: bool,
-    /// Questions go over TCP.
+    /// Whether queries use TCP.
     pub use_vc: bool,
-    /// Questions offer room for longer answers (RFC 6891).
+    /// Whether queries accept longer responses (EDNS, RFC 6891).
     pub edns0: bool,
-    /// AAAA records are not asked for.
+    /// Whether AAAA records are not queried.
     pub no_aaaa: bool,
-    /// Names without a dot are asked for below the search domains only.
+    /// Whether names without a dot are queried in search domains only.
     pub no_tld_query: bool,
 }
 
-/// A name that a host may stand for.
+/// A candidate name of a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
-    /// The whole name, with a dot at its end.
+    /// The full name, with a dot at its end.
     pub name: String,
     /// Whether a search domain was added.
     pub is_searched: bool,
 }
 
 impl ResolvConf {
-    /// Reads the file. What is not understood is ignored, as glibc does it.
+    /// Parses the file. Ignores what is invalid, as glibc does.
     pub fn parse(text: &str, environment: &Environment) -> Self {
         let mut conf = Self {
             servers: Vec::new(),
@@ -90,7 +90,7 @@ impl ResolvConf {
         conf.search
             .extend(own_domain.filter(|own| !own.is_empty()).map(str::to_owned));
         for line in text.lines() {
-            // Keywords stand at the beginning of a line, with a blank after them.
+            // A keyword is at the start of a line, with a blank after it.
             let Some((keyword, rest)) = line.split_once([' ', '\t']) else {
                 continue;
             };
@@ -100,7 +100,7 @@ impl ResolvConf {
                 "nameserver" if conf.servers.len() < MAX_SERVERS => {
                     conf.servers.extend(words.next().and_then(server));
                 }
-                // The last one of both counts.
+                // The last line of these two takes effect.
                 "domain" => conf.search_in(words.take(1)),
                 "search" => conf.search_in(words),
                 "options" => conf.options(words),
@@ -115,7 +115,7 @@ impl ResolvConf {
             conf.options(options.split_ascii_whitespace());
         }
         if conf.servers.is_empty() {
-            // Never a public one.
+            // Never a public server.
             let ip = Ipv4Addr::LOCALHOST.into();
             conf.servers.push(ServerAddress { ip, zone: None });
         }
@@ -142,14 +142,14 @@ impl ResolvConf {
                 "edns0" => self.edns0 = true,
                 "no-aaaa" => self.no_aaaa = true,
                 "no-tld-query" => self.no_tld_query = true,
-                // Without effect here: each question has a socket of its own, whether answers are signed is not asked,
-                // and a changed file counts at once.
+                // Other options have no effect: every query has its own socket, signatures are not requested, and a changed
+                // file is always read again.
                 _ => {}
             }
         }
     }
 
-    /// The names that a host may stand for, in the order they are asked for.
+    /// The candidate names of a host, in the order in which they are queried.
     pub fn candidates(&self, host: &str) -> Vec<Candidate> {
         let bare = host.strip_suffix('.');
         let as_it_is = Candidate {
@@ -162,7 +162,7 @@ impl ResolvConf {
         let dots = host.matches('.').count();
         let below = |domain: &String| {
             let domain = domain.trim_matches('.');
-            // The root: the name as it is, at this place.
+            // The root domain: the name as it is.
             match domain.is_empty() {
                 true => as_it_is.clone(),
                 false => Candidate {
@@ -187,7 +187,7 @@ impl ResolvConf {
     }
 }
 
-/// The number at the beginning of a text, as atoi(3) reads it.
+/// The number at the start of a text, as atoi(3) parses it.
 fn number(text: &str) -> u32 {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     match text[..digits].parse() {
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn servers_are_read_as_glibc_reads_them() {
+    fn servers_are_parsed_as_in_glibc() {
         for (text, expected) in [
             ("", "127.0.0.1"),
             ("nameserver\nnameserver \nnameserver x\n", "127.0.0.1"),
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_search_or_domain_counts() {
+    fn the_last_search_or_domain_takes_effect() {
         let hosted = Environment {
             host_name: Some("web1.own.example".to_owned()),
             ..Environment::default()
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn ndots_says_whether_the_name_itself_comes_first() {
+    fn ndots_decides_whether_the_name_itself_is_first() {
         let conf = parse("search corp.example example.");
         assert_eq!(names(&conf, "db"), "db.corp.example. db.example. db.");
         assert_eq!(names(&conf, "db.x"), "db.x. db.x.corp.example. db.x.example.");

@@ -1,4 +1,4 @@
-//! The hosts file (hosts(5)): names that need no DNS.
+//! The hosts file (hosts(5)): names that are resolved without DNS.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -11,7 +11,7 @@ pub const MAX_HOSTS_BYTES: u64 = 8 << 20;
 pub struct Hosts(HashMap<String, Vec<IpAddr>>);
 
 impl Hosts {
-    /// Reads the content of a hosts file. Lines that are not understood are skipped, as the C library does it.
+    /// Parses a hosts file. Skips invalid lines, as glibc does.
     pub fn parse(text: &str) -> Self {
         let mut hosts: HashMap<String, Vec<IpAddr>> = HashMap::new();
         for line in text.lines() {

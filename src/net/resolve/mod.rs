@@ -1,5 +1,5 @@
-//! Resolves names as the system's resolver (glibc) does, without getaddrinfo, which blocks a thread and outlives deadlines.
-//! Nothing is cached, so that an outage of the DNS shows at once; the files are read again when they change.
+//! Resolves names as glibc does, but without getaddrinfo, which blocks a thread and ignores deadlines. Results are not cached,
+//! so a DNS outage shows at once. The configuration files are read again when they change.
 
 mod answer;
 mod conf;
@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use hickory_proto::rr::{Name, RecordType};
 use tokio::time::Instant;
 
-use self::answer::{Answer, Verdict};
+use self::answer::{Answer, Lookup};
 use self::conf::{Environment, ResolvConf};
 use self::hosts::{Hosts, MAX_HOSTS_BYTES};
 use self::servers::Servers;
@@ -29,12 +29,12 @@ use crate::model::{Problem, Reason};
 /// The longest resolv.conf that is read, in bytes.
 const MAX_RESOLV_CONF_BYTES: u64 = 1 << 20;
 
-/// Where the system's configuration of name resolution is.
+/// The files that configure name resolution.
 #[derive(Clone, Debug)]
 pub struct ResolverFiles {
-    /// The name servers and search domains, resolv.conf(5).
+    /// The name servers and search domains (resolv.conf(5)).
     pub resolv_conf: PathBuf,
-    /// The hosts file.
+    /// The hosts file (hosts(5)).
     pub hosts: PathBuf,
     /// The port of the name servers.
     pub port: u16,
@@ -50,7 +50,7 @@ impl Default for ResolverFiles {
     }
 }
 
-/// Resolves names. A clone shares what was read.
+/// Resolves names. Clones share the parsed files.
 #[derive(Clone, Default)]
 pub struct Resolver {
     inner: Arc<Inner>,
@@ -60,23 +60,23 @@ pub struct Resolver {
 #[derive(Default)]
 struct Inner {
     files: ResolverFiles,
-    state: Mutex<State>,
+    parsed: Mutex<Parsed>,
 }
 
-/// What was made from the files, with the stamps they had.
+/// The parsed files, with their stamps.
 #[derive(Default)]
-struct State {
+struct Parsed {
     hosts: Option<(Stamp, Arc<Hosts>)>,
     servers: Option<(Stamp, Arc<Servers>)>,
 }
 
 impl Resolver {
-    /// A resolver that takes its configuration from these files.
+    /// A resolver that reads these files.
     pub fn new(files: ResolverFiles) -> Self {
         Self {
             inner: Arc::new(Inner {
                 files,
-                state: Mutex::default(),
+                parsed: Mutex::default(),
             }),
             guard: None,
         }
@@ -96,12 +96,12 @@ impl Resolver {
         self.guard.as_deref()
     }
 
-    /// The addresses of a host that may be connected to, in their order; at least one. `port` is what will be connected to,
-    /// where there are ports. `deadline` is the run's: name servers are waited for no longer than leaves time for the rest.
+    /// Resolves a host to the addresses that may be connected to, in order, at least one. `port` is the port to connect to, for
+    /// protocols with ports. The wait for name servers leaves time for the rest of the run before its `deadline`.
     ///
     /// # Errors
-    /// With the reason `dns`, whose message says what was asked, and with the reason `permission` where the guard refuses all addresses.
-    /// A shortage where this machine lacks what it takes to ask.
+    /// With the reason `dns` if the lookup fails, with `permission` if the guard refuses all addresses, or a shortage that
+    /// prevents queries.
     pub async fn resolve(
         &self,
         host: &str,
@@ -109,7 +109,7 @@ impl Resolver {
         preference: AddressPreference,
         deadline: Option<Instant>,
     ) -> Result<Vec<IpAddr>, Problem> {
-        let addresses = self.inner.resolve(host, preference, deadline).await?;
+        let addresses = self.inner.look_up(host, preference, deadline).await?;
         match &self.guard {
             Some(guard) => guard.admit(host, addresses, port),
             None => Ok(addresses),
@@ -118,22 +118,19 @@ impl Resolver {
 }
 
 impl Inner {
-    /// The addresses of a host, in their order; at least one.
-    ///
-    /// # Errors
-    /// A problem with the reason `dns`, whose message says what was asked.
-    async fn resolve(
+    /// The addresses of a host in order, at least one.
+    async fn look_up(
         &self,
         host: &str,
         preference: AddressPreference,
         deadline: Option<Instant>,
     ) -> Result<Vec<IpAddr>, Problem> {
-        let found = match known(host) {
-            Some(addresses) if addresses.len() > 1 => self.listed(host, addresses)?,
+        let found = match without_lookup(host) {
+            Some(addresses) if addresses.len() > 1 => self.filter_local(host, addresses)?,
             Some(addresses) => addresses,
             None => match self.hosts()?.get(host) {
                 Some(addresses) => addresses.to_vec(),
-                None => self.ask(host, preference, deadline).await?,
+                None => self.query(host, preference, deadline).await?,
             },
         };
         let ordered = preference.order(&found);
@@ -145,9 +142,9 @@ impl Inner {
         Ok(ordered)
     }
 
-    /// Those addresses of this machine that the hosts file lists for this name of it; all where it lists none. Others that it
-    /// lists are not local, and so none of a local name (RFC 6761, section 6.3).
-    fn listed(&self, host: &str, local: Vec<IpAddr>) -> Result<Vec<IpAddr>, Problem> {
+    /// The loopback addresses that the hosts file lists for a local name, or all if it lists none. Other addresses in the hosts
+    /// file are ignored, since a local name has loopback addresses only (RFC 6761, section 6.3).
+    fn filter_local(&self, host: &str, local: Vec<IpAddr>) -> Result<Vec<IpAddr>, Problem> {
         let hosts = self.hosts()?;
         let listed = hosts.get(host).unwrap_or_default();
         let both: Vec<IpAddr> = local
@@ -158,8 +155,8 @@ impl Inner {
         Ok(if both.is_empty() { local } else { both })
     }
 
-    /// Asks the name servers for what the name may stand for, one name after the other, as glibc does.
-    async fn ask(
+    /// Queries the name servers for the candidate names of a host, one after the other, as glibc does.
+    async fn query(
         &self,
         host: &str,
         preference: AddressPreference,
@@ -171,11 +168,11 @@ impl Inner {
         let records = records(preference, servers.conf.no_aaaa);
         if records.is_empty() {
             return Err(failed(
-                &"only IPv6 addresses are wanted, and resolv.conf has the option no-aaaa",
+                &"the check uses IPv6 only, and resolv.conf has the option no-aaaa",
             ));
         }
         let mut fault: Option<String> = None;
-        let mut is_known = false;
+        let mut exists = false;
         let mut is_searching = true;
         for candidate in servers.conf.candidates(host) {
             if candidate.is_searched && !is_searching {
@@ -183,18 +180,21 @@ impl Inner {
             }
             let name = match Name::from_str_relaxed(&candidate.name) {
                 Ok(name) => name,
-                // With a search domain it is too long.
+                // The name is too long with this search domain.
                 Err(_) if candidate.is_searched => continue,
                 Err(error) => return Err(failed(&error)),
             };
-            let verdict = servers.ask(&name, &records, deadline).await;
-            match verdict.map_err(|lack| prefixed(host, lack))? {
-                Verdict::Found(addresses) => return Ok(addresses),
-                Verdict::Absent { is_known: known } => is_known |= known,
-                Verdict::Failed(failure) => {
+            let lookup = servers.look_up(&name, &records, deadline).await;
+            let resolving = |problem: Problem| {
+                problem.with_message(format_args!("resolving {host}: {}", problem.message()))
+            };
+            match lookup.map_err(resolving)? {
+                Lookup::Found(addresses) => return Ok(addresses),
+                Lookup::NotFound { exists: found } => exists |= found,
+                Lookup::Failed(failure) => {
                     is_searching &= !candidate.is_searched || failure.is_servfail;
                     fault.get_or_insert_with(|| match candidate.is_searched {
-                        true => format!("asking for {name}: {}", failure.text),
+                        true => format!("querying {name}: {}", failure.text),
                         false => failure.text,
                     });
                 }
@@ -202,20 +202,20 @@ impl Inner {
         }
         Err(match fault {
             Some(fault) => failed(&fault),
-            None if is_known => failed(&"the name has no address"),
-            None => failed(&"there is no such name (NXDOMAIN)"),
+            None if exists => failed(&"the name has no address"),
+            None => failed(&"the name does not exist (NXDOMAIN)"),
         })
     }
 
     fn hosts(&self) -> Result<Arc<Hosts>, Problem> {
         let stamp = Stamp::of(&self.files.hosts);
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        match &state.hosts {
+        let mut parsed = self.parsed.lock().unwrap_or_else(PoisonError::into_inner);
+        match &parsed.hosts {
             Some((known, hosts)) if *known == stamp => Ok(hosts.clone()),
             _ => {
                 let text = read(&self.files.hosts, MAX_HOSTS_BYTES)?;
                 let hosts = Arc::new(Hosts::parse(&String::from_utf8_lossy(&text)));
-                state.hosts = Some((stamp, hosts.clone()));
+                parsed.hosts = Some((stamp, hosts.clone()));
                 Ok(hosts)
             }
         }
@@ -223,14 +223,14 @@ impl Inner {
 
     fn servers(&self) -> Result<Arc<Servers>, Problem> {
         let stamp = Stamp::of(&self.files.resolv_conf);
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        match &state.servers {
+        let mut parsed = self.parsed.lock().unwrap_or_else(PoisonError::into_inner);
+        match &parsed.servers {
             Some((known, servers)) if *known == stamp => Ok(servers.clone()),
             _ => {
                 let text = read(&self.files.resolv_conf, MAX_RESOLV_CONF_BYTES)?;
                 let conf = ResolvConf::parse(&String::from_utf8_lossy(&text), &environment());
                 let servers = Arc::new(Servers::new(conf, self.files.port));
-                state.servers = Some((stamp, servers.clone()));
+                parsed.servers = Some((stamp, servers.clone()));
                 Ok(servers)
             }
         }
@@ -245,8 +245,8 @@ impl fmt::Debug for Resolver {
     }
 }
 
-/// The addresses of what needs no lookup: an address, or `localhost` and what is below it (RFC 6761, section 6.3).
-fn known(host: &str) -> Option<Vec<IpAddr>> {
+/// The addresses of a host that needs no lookup: an address, or `localhost` and its subdomains (RFC 6761, section 6.3).
+fn without_lookup(host: &str) -> Option<Vec<IpAddr>> {
     if let Ok(address) = host.parse() {
         return Some(vec![address]);
     }
@@ -256,7 +256,7 @@ fn known(host: &str) -> Option<Vec<IpAddr>> {
     local.then(|| vec![Ipv6Addr::LOCALHOST.into(), Ipv4Addr::LOCALHOST.into()])
 }
 
-/// The records that are asked for, the preferred ones first.
+/// The record types to query, the preferred one first.
 fn records(preference: AddressPreference, no_aaaa: bool) -> Vec<RecordType> {
     let mut records = match preference.preferred {
         IpProtocol::Ip6 => vec![RecordType::AAAA, RecordType::A],
@@ -269,16 +269,7 @@ fn records(preference: AddressPreference, no_aaaa: bool) -> Vec<RecordType> {
     records
 }
 
-/// The problem with the name that was resolved.
-fn prefixed(host: &str, lack: Problem) -> Problem {
-    let message = format!("resolving {host}: {}", lack.message());
-    match lack.shortage {
-        Some(shortage) => Problem::from_shortage(shortage, message),
-        None => Problem::new(lack.reason, message),
-    }
-}
-
-/// What decides beside resolv.conf.
+/// The settings of name resolution outside resolv.conf.
 fn environment() -> Environment {
     let variable = |name: &str| std::env::var(name).ok();
     Environment {
@@ -299,10 +290,10 @@ const fn protocol_name(protocol: IpProtocol) -> &'static str {
     }
 }
 
-/// The beginning of a file; empty where there is none that can be read.
+/// Reads the start of a file. A file that can't be read counts as empty.
 ///
 /// # Errors
-/// What this process lacks to read it. As an empty file it would be remembered until it changes.
+/// A shortage in this process. Otherwise an empty file would be used until it changes.
 fn read(path: &Path, most: u64) -> Result<Vec<u8>, Problem> {
     let mut text = Vec::new();
     let read = std::fs::File::open(path).and_then(|file| file.take(most).read_to_end(&mut text));
@@ -315,21 +306,21 @@ fn read(path: &Path, most: u64) -> Result<Vec<u8>, Problem> {
     }
 }
 
-/// Reads a message as a server's answer to both questions about example.org. For tests with arbitrary input.
+/// Interprets a message as the response to both queries about example.org. For tests with arbitrary input.
 ///
 /// # Errors
-/// Why it is no message, or holds no address.
+/// Why it is not a message, or has no address.
 #[doc(hidden)]
 pub fn fuzz_parse(message: &[u8]) -> Result<Vec<IpAddr>, String> {
     let server = Ipv4Addr::LOCALHOST.into();
     let message =
         dns_exchange::parse(SocketAddr::new(server, 53), message).map_err(|problem| problem.to_string())?;
     let name = Name::from_ascii("example.org.").map_err(|error| error.to_string())?;
-    let read = |record| (record, Answer::read(&message, &name, record));
-    match answer::judge(server, &[read(RecordType::AAAA), read(RecordType::A)]) {
-        Verdict::Found(addresses) => Ok(addresses),
-        Verdict::Absent { .. } => Err("there is no address".to_owned()),
-        Verdict::Failed(failure) => Err(failure.text),
+    let answer = |record| (record, Answer::from_message(&message, &name, record));
+    match answer::combine(server, &[answer(RecordType::AAAA), answer(RecordType::A)]) {
+        Lookup::Found(addresses) => Ok(addresses),
+        Lookup::NotFound { .. } => Err("the name has no address".to_owned()),
+        Lookup::Failed(failure) => Err(failure.text),
     }
 }
 
@@ -339,8 +330,8 @@ mod tests {
 
     #[test]
     fn addresses_and_localhost_need_no_lookup() {
-        let known = |host| {
-            known(host).map(|found| {
+        let found = |host| {
+            without_lookup(host).map(|found| {
                 found
                     .iter()
                     .map(ToString::to_string)
@@ -348,18 +339,18 @@ mod tests {
                     .join(" ")
             })
         };
-        assert_eq!(known("192.0.2.1"), Some("192.0.2.1".to_owned()));
-        assert_eq!(known("::1"), Some("::1".to_owned()));
+        assert_eq!(found("192.0.2.1"), Some("192.0.2.1".to_owned()));
+        assert_eq!(found("::1"), Some("::1".to_owned()));
         for local in ["localhost", "LOCALHOST.", "db.localhost"] {
-            assert_eq!(known(local), Some("::1 127.0.0.1".to_owned()), "{local}");
+            assert_eq!(found(local), Some("::1 127.0.0.1".to_owned()), "{local}");
         }
         for other in ["notlocalhost", "localhost.example.org", "", "h\u{e9}localhost1"] {
-            assert_eq!(known(other), None, "{other}");
+            assert_eq!(found(other), None, "{other}");
         }
     }
 
     #[tokio::test]
-    async fn the_hosts_file_says_which_addresses_of_this_machine_count() {
+    async fn the_hosts_file_selects_loopback_addresses() {
         for (lines, expected) in [
             ("127.0.0.1 localhost", "127.0.0.1"),
             ("::1 localhost", "::1"),
@@ -388,7 +379,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_address_of_the_other_protocol_is_no_address() {
+    async fn an_address_of_the_other_protocol_is_not_used() {
         let preference = AddressPreference::new(Some(IpProtocol::Ip6), Some(false));
         let problem = Resolver::default()
             .resolve("127.0.0.1", None, preference, None)

@@ -1,4 +1,4 @@
-//! What a TLS handshake tells a probe, with blackbox_exporter's names and meanings.
+//! The samples of a TLS handshake for probes, with the names and meanings of blackbox_exporter's.
 
 use std::fmt::Write;
 
@@ -39,12 +39,12 @@ pub const PROBE_FAMILIES: &[&Family] = &[
     &CIPHER_INFO,
 ];
 
-/// The zero of Go's time, which stands for a chain that was not verified.
+/// The zero value of Go's time. It means that no chain was verified.
 const NOT_VERIFIED: f64 = -62_135_596_800.0;
-/// The longest label value, in bytes: certificates come from the target.
+/// The longest label value, in bytes. Certificates come from the target.
 const MAX_LABEL_BYTES: usize = 1024;
 
-/// Tells a probe of a handshake; what was told of the one before (a redirect) goes.
+/// Records a handshake. Removes the samples of the previous one (before a redirect).
 pub fn record_handshake(report: &mut Report, connection: &CommonState, recorder: &CertificateRecorder) {
     forget(report);
     if report.probe.is_none() {
@@ -83,13 +83,13 @@ pub fn record_handshake(report: &mut Report, connection: &CommonState, recorder:
         report.push_probe_sample(&VERSION_INFO, vec![version.into()], 1.0);
     }
     if let Some(suite) = connection.negotiated_cipher_suite() {
-        // The registry's name (RFC 8446, appendix B.4) has no version in it.
+        // The registered name (RFC 8446, appendix B.4) does not contain the version.
         let name = format!("{:?}", suite.suite()).replacen("TLS13_", "TLS_", 1);
         report.push_probe_sample(&CIPHER_INFO, vec![name.into()], 1.0);
     }
 }
 
-/// Takes back what was told of a handshake: the final response came without TLS.
+/// Removes the samples of a handshake, for a final response without TLS.
 pub fn forget(report: &mut Report) {
     if let Some(samples) = &mut report.probe {
         samples.retain(|sample| !PROBE_FAMILIES.contains(&sample.family));
@@ -103,7 +103,7 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// A distinguished name as RFC 4514 writes it, with the short names that Go knows.
+/// Formats a distinguished name (RFC 4514) with the attribute names of Go.
 fn name(name: &X509Name<'_>) -> String {
     let mut sets: Vec<String> = name
         .iter()
@@ -130,7 +130,7 @@ fn name(name: &X509Name<'_>) -> String {
     sets.join(",")
 }
 
-/// RFC 4514, section 2.4.
+/// Escapes an attribute value (RFC 4514, section 2.4).
 fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     let last = text.chars().count().saturating_sub(1);
@@ -146,7 +146,7 @@ fn escaped(text: &str) -> String {
     escaped
 }
 
-/// The DNS names that a certificate is for.
+/// The DNS names that a certificate is valid for.
 fn alternatives(certificate: &X509Certificate<'_>) -> String {
     let extension = certificate.subject_alternative_name().ok().flatten();
     let names = extension
@@ -166,7 +166,7 @@ fn bounded(mut text: String) -> String {
     text
 }
 
-/// The labels of a certificate that a server presents. For tests with arbitrary input.
+/// The labels of a presented certificate. For tests with arbitrary input.
 #[doc(hidden)]
 pub fn fuzz_parse(der: &[u8]) -> Option<[String; 3]> {
     let (_, certificate) = X509Certificate::from_der(der).ok()?;
@@ -184,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_written_as_go_writes_them() {
+    fn names_are_formatted_as_in_go() {
         let mut parameters =
             rcgen::CertificateParams::new(["a.example".to_owned(), "b.example".to_owned()]).unwrap();
         parameters.distinguished_name = rcgen::DistinguishedName::new();

@@ -1,4 +1,4 @@
-//! Says what is wrong with a handshake so that a person can act on it.
+//! Explains why a TLS handshake failed, and what to do.
 
 use std::fmt::Display;
 use std::io;
@@ -12,14 +12,18 @@ use crate::model::{Problem, Reason};
 use crate::net::certificates::CertificateRecorder;
 use crate::net::io_error;
 
-/// How many names of a certificate a message quotes.
+/// How many names of a certificate a message shows.
 const MAX_NAMES: usize = 5;
 
-/// What a server has to have of each, and the old alternatives that it may have instead.
-const NEEDED: &str = "it needs the key exchange ECDHE (not RSA), a cipher with AES-GCM or ChaCha20-Poly1305 (not CBC), one of the \
+/// How many characters of a certificate's texts a message shows, since a message has at most
+/// [`crate::model::MAX_MESSAGE_BYTES`].
+const MAX_TEXT_CHARS: usize = 150;
+
+/// What a server has to support, with the unsupported alternatives in parentheses.
+const REQUIREMENTS: &str = "it needs the key exchange ECDHE (not RSA), a cipher with AES-GCM or ChaCha20-Poly1305 (not CBC), one of the \
      groups X25519, P-256 and P-384 (not P-521), and signatures with SHA-256 or above (not SHA-1)";
 
-/// The problem of a handshake that failed.
+/// The problem of a failed handshake.
 pub fn of_handshake(
     error: &io::Error,
     recorder: &CertificateRecorder,
@@ -41,31 +45,35 @@ pub fn of_handshake(
             at(Reason::Tls, &text)
         }
         Some(fault) => at(Reason::Tls, &error_text(fault)),
-        None if error.kind() == io::ErrorKind::UnexpectedEof => {
-            at(Reason::Closed, &"the peer closed the connection in the handshake")
-        }
+        None if error.kind() == io::ErrorKind::UnexpectedEof => at(
+            Reason::Closed,
+            &"the peer closed the connection during the handshake",
+        ),
         None => io_error::problem(error, format_args!("TLS handshake with {peer}: {error}")),
     }
 }
 
-/// What a fault of TLS means that is not the certificate's.
+/// Explains an error of TLS that is not caused by the certificate.
 pub fn error_text(fault: &Error) -> String {
     match fault {
         Error::InvalidMessage(_) => "the peer does not speak TLS (plain text on this port?)".to_owned(),
         Error::AlertReceived(alert) => alert_text(*alert),
         Error::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13) => {
-            "the server chose a version of TLS before 1.2, and 1.2 and 1.3 are supported: let it offer one of them".to_owned()
+            "the server chose a TLS version before 1.2: enable TLS 1.2 or 1.3 on the server".to_owned()
         }
-        Error::PeerIncompatible(what) => format!("no common version or cipher of TLS ({what:?})"),
+        Error::PeerIncompatible(what) => format!("no common TLS version or cipher ({what:?})"),
         Error::PeerMisbehaved(PeerMisbehaved::SelectedUnofferedCipherSuite) => {
-            format!("the server chose a cipher suite that was not offered: {NEEDED}")
+            format!("the server chose a cipher suite that was not offered: {REQUIREMENTS}")
         }
         Error::PeerMisbehaved(PeerMisbehaved::SelectedUnofferedKxGroup) => {
-            format!("the server chose a group for the key exchange that was not offered: {NEEDED}")
+            format!("the server chose a group for the key exchange that was not offered: {REQUIREMENTS}")
         }
         Error::PeerMisbehaved(
-            PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme | PeerMisbehaved::SignedKxWithWrongAlgorithm,
-        ) => format!("the server signed the handshake in a way that was not offered, with SHA-1, say: {NEEDED}"),
+            PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme
+            | PeerMisbehaved::SignedKxWithWrongAlgorithm,
+        ) => format!(
+            "the server signed the handshake with an algorithm that was not offered, such as SHA-1: {REQUIREMENTS}"
+        ),
         other => other.to_string(),
     }
 }
@@ -76,7 +84,7 @@ fn parsed<'c>(certificate: &'c CertificateDer<'_>) -> Option<X509Certificate<'c>
         .map(|(_, certificate)| certificate)
 }
 
-/// What the certificates have that is not supported, where that is what the fault comes from.
+/// The unsupported algorithm of a certificate, if it causes the fault.
 fn unsupported(
     fault: &CertificateError,
     refused: &[CertificateDer<'_>],
@@ -91,23 +99,23 @@ fn unsupported(
         return None;
     }
     let refused = refused.iter().filter_map(parsed);
-    let vouched = refused.clone().find_map(|certificate| {
-        // Who vouches for itself is trusted by other means.
-        let is_vouched = certificate.subject() != certificate.issuer();
-        let hash = weakness::of_signature(&certificate).filter(|_| is_vouched)?;
+    let weak_signature = refused.clone().find_map(|certificate| {
+        // The signature of a self-signed certificate is not verified.
+        let is_verified = certificate.subject() != certificate.issuer();
+        let hash = weakness::of_signature(&certificate).filter(|_| is_verified)?;
         let subject = bounded(&certificate.subject().to_string());
         Some(format!(
-            "the certificate ({subject}) is signed with {hash}, which is not supported: issue one that is signed with SHA-256"
+            "the certificate ({subject}) is signed with {hash}, which is not supported: sign it with SHA-256"
         ))
     });
-    vouched.or_else(|| {
+    weak_signature.or_else(|| {
         refused
             .chain(named.iter().filter_map(parsed))
             .find_map(|certificate| {
                 let key = weakness::of_key(&certificate)?;
                 let subject = bounded(&certificate.subject().to_string());
                 Some(format!(
-                    "the certificate ({subject}) has {key}: issue one with another key"
+                    "the certificate ({subject}) has {key}: issue it with another key"
                 ))
             })
     })
@@ -124,7 +132,7 @@ fn certificate_fault(
     let time = |time: ASN1Time| time.to_rfc2822().unwrap_or_else(|_| time.to_string());
     match (fault, certificate) {
         (CertificateError::Expired | CertificateError::ExpiredContext { .. }, Some(certificate)) => {
-            // The expired one may be an intermediate.
+            // The expired certificate may be an intermediate one.
             match certificate.validity().not_after {
                 end if end < ASN1Time::now() => format!("the certificate expired on {}", time(end)),
                 _ => "a certificate of the chain has expired, not the server's own".to_owned(),
@@ -142,7 +150,7 @@ fn certificate_fault(
             Some(certificate),
         ) => {
             format!(
-                "the certificate is not for {}: it is for {}",
+                "the certificate is not valid for {}: it is valid for {}",
                 name.to_str(),
                 names(certificate)
             )
@@ -156,20 +164,20 @@ fn certificate_fault(
             )
         }
         (CertificateError::UnknownIssuer | CertificateError::BadSignature, Some(certificate)) => format!(
-            "the certificate's issuer ({}) is not trusted, or an intermediate certificate is missing: set tls_config.ca_file, or let the server send its chain",
+            "the certificate's issuer ({}) is not trusted, or an intermediate certificate is missing: set tls_config.ca_file, or configure the server to send its chain",
             issuer(certificate)
         ),
         (CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. }, _) => {
-            "the certificate is not for servers: its extended key usage has no serverAuth (anyExtendedKeyUsage does not \
-             count), issue one that has it"
+            "the certificate is not valid for servers: issue it with serverAuth in its extended key usage \
+             (anyExtendedKeyUsage does not count)"
                 .to_owned()
         }
         (CertificateError::Other(_), Some(certificate)) if self_signed => format!(
-            "the certificate ({}) is that of an authority, used as a server's own, and not trusted as such: name it in tls_config.ca_file, or issue one for the server",
+            "the server presented the certificate of an authority ({}) as its own: trust it with tls_config.ca_file, or issue a certificate for the server",
             subject(certificate)
         ),
         (other, _) => format!(
-            "the certificate is refused: {}",
+            "the certificate is rejected: {}",
             Error::InvalidCertificate(other.clone())
         ),
     }
@@ -193,7 +201,7 @@ fn names(certificate: &X509Certificate<'_>) -> String {
         })
         .collect();
     match names.len() {
-        0 => "no name at all (it has no subjectAltName)".to_owned(),
+        0 => "no name (it has no subjectAltName)".to_owned(),
         1..=MAX_NAMES => bounded(&names.join(", ")),
         count => format!(
             "{} and {} more",
@@ -206,23 +214,23 @@ fn names(certificate: &X509Certificate<'_>) -> String {
 fn alert_text(alert: AlertDescription) -> String {
     match alert {
         AlertDescription::CertificateRequired => {
-            "the server wants a client certificate: set tls_config.cert_file"
+            "the server requires a client certificate: set tls_config.cert_file"
         }
         AlertDescription::UnrecognisedName => {
-            "the server does not know the name asked for: set tls_config.server_name"
+            "the server does not know the requested name: set tls_config.server_name"
         }
         AlertDescription::ProtocolVersion => {
-            "the server accepts no version of TLS that is offered (1.2, 1.3)"
+            "the server does not support the offered TLS versions (1.2, 1.3)"
         }
         AlertDescription::HandshakeFailure | AlertDescription::InsufficientSecurity => {
             return format!(
-                "the server accepts nothing of what is offered: {NEEDED}; or it wants a client certificate"
+                "the server does not support the offered parameters: {REQUIREMENTS}; or it requires a client certificate"
             );
         }
         AlertDescription::BadCertificate
         | AlertDescription::UnknownCA
         | AlertDescription::CertificateUnknown => {
-            return format!("the server refuses the client certificate ({alert:?})");
+            return format!("the server rejected the client certificate ({alert:?})");
         }
         other => return format!("the server sent the alert {other:?}"),
     }
@@ -230,5 +238,5 @@ fn alert_text(alert: AlertDescription) -> String {
 }
 
 fn bounded(text: &str) -> String {
-    text.chars().take(150).collect()
+    text.chars().take(MAX_TEXT_CHARS).collect()
 }

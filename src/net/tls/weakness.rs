@@ -1,20 +1,20 @@
-//! What certificates have that the cryptography in use does not support, in words. Such a certificate only shows as a bad
-//! signature otherwise.
+//! Finds algorithms of certificates that the cryptography in use does not support. The library reports such certificates as
+//! a bad signature only.
 
 use x509_parser::oid_registry::Oid;
 use x509_parser::prelude::X509Certificate;
 use x509_parser::public_key::PublicKey;
 
-/// The bits that an RSA key may have (rustls-webpki's algorithms, RSA_PKCS1_2048_8192_SHA256 and the like).
+/// The supported sizes of an RSA key (the algorithms of rustls-webpki, such as RSA_PKCS1_2048_8192_SHA256).
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 
-/// The curves of keys that are supported (RFC 5480, section 2.1.1.1): P-256, P-384, P-521.
+/// The supported curves of keys (RFC 5480, section 2.1.1.1): P-256, P-384, P-521.
 const CURVES: [&str; 3] = ["1.2.840.10045.3.1.7", "1.3.132.0.34", "1.3.132.0.35"];
 
 /// Ed25519 (RFC 8410, section 3).
 const ED25519: &str = "1.3.101.112";
 
-/// Signatures that are not supported, with what to call them (RFC 3279, section 2.2; RFC 5758; RFC 8410).
+/// The unsupported signature algorithms with their names (RFC 3279, section 2.2; RFC 5758; RFC 8410).
 const SIGNATURES: [(&str, &str); 8] = [
     ("1.2.840.113549.1.1.4", "MD5"),
     ("1.2.840.113549.1.1.5", "SHA-1"),
@@ -26,7 +26,7 @@ const SIGNATURES: [(&str, &str); 8] = [
     ("1.3.101.113", "Ed448"),
 ];
 
-/// Why nothing that was signed with the key of this certificate can be verified, where that is so.
+/// Describes the key of a certificate if it is not supported.
 pub fn of_key(certificate: &X509Certificate<'_>) -> Option<String> {
     let key = certificate.public_key();
     match key.parsed().ok()? {
@@ -34,29 +34,30 @@ pub fn of_key(certificate: &X509Certificate<'_>) -> Option<String> {
             let bits = rsa.key_size();
             (!RSA_BITS.contains(&bits)).then(|| {
                 let (least, most) = (RSA_BITS.start(), RSA_BITS.end());
-                format!("an RSA key of {bits} bits, supported are {least} to {most} bits")
+                format!("an RSA key of {bits} bits (supported: {least} to {most})")
             })
         }
         PublicKey::EC(_) => {
             let curve = key.algorithm.parameters.as_ref()?.as_oid().ok()?.to_id_string();
             (!CURVES.contains(&curve.as_str()))
-                .then(|| format!("a key on the curve {curve}, supported are P-256, P-384 and P-521"))
+                .then(|| format!("a key on the curve {curve} (supported: P-256, P-384, P-521)"))
         }
-        PublicKey::DSA(_) => Some("a DSA key, supported are RSA, ECDSA and Ed25519".to_owned()),
+        PublicKey::DSA(_) => Some("a DSA key (supported: RSA, ECDSA, Ed25519)".to_owned()),
         _ => {
-            let kind = key.algorithm.algorithm.to_id_string();
-            let is_known = kind == ED25519 || is_ml_dsa(&key.algorithm.algorithm);
-            (!is_known).then(|| format!("a key of the kind {kind}, supported are RSA, ECDSA and Ed25519"))
+            let algorithm = key.algorithm.algorithm.to_id_string();
+            let is_known = algorithm == ED25519 || is_ml_dsa(&key.algorithm.algorithm);
+            (!is_known)
+                .then(|| format!("a key of the algorithm {algorithm} (supported: RSA, ECDSA, Ed25519)"))
         }
     }
 }
 
 /// ML-DSA (FIPS 204), which has three sizes.
-fn is_ml_dsa(kind: &Oid<'_>) -> bool {
-    kind.to_id_string().starts_with("2.16.840.1.101.3.4.3.1")
+fn is_ml_dsa(algorithm: &Oid<'_>) -> bool {
+    algorithm.to_id_string().starts_with("2.16.840.1.101.3.4.3.1")
 }
 
-/// With what a certificate is signed, where that is not supported.
+/// The signature algorithm of a certificate if it is not supported.
 pub fn of_signature(certificate: &X509Certificate<'_>) -> Option<&'static str> {
     let algorithm = certificate.signature_algorithm.algorithm.to_id_string();
     let found = SIGNATURES.iter().find(|(known, _)| *known == algorithm);

@@ -165,7 +165,7 @@ async fn a_connection_comes_from_the_address_that_is_given() {
         .await
         .failed(
             Reason::Unreachable,
-            "source_ip_address 192.0.2.1 is no address of this machine",
+            "source_ip_address 192.0.2.1 is not an address of this machine",
         );
     once(&format!("{keys}, source_ip_address: \"::1\"")).await.failed(
         Reason::Unreachable,

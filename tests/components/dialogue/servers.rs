@@ -168,7 +168,7 @@ async fn tls_goes_over_a_unix_socket_too() {
     let wrong = once(&keys(&format!("ca: \"{ca}\", server_name: b.example"))).await;
     wrong.failed(
         Reason::Tls,
-        "app.sock: the certificate is not for b.example: it is for app.example",
+        "app.sock: the certificate is not valid for b.example: it is valid for app.example",
     );
     target.freed().await;
     relay.abort();

@@ -37,7 +37,7 @@ async fn a_server_that_is_stopped_is_silent_and_one_that_ended_refuses() {
     knot.kill();
     once(knot.address, NAME)
         .await
-        .failed(Reason::Refused, "in a datagram: Connection refused")
+        .failed(Reason::Refused, "over UDP: Connection refused")
         .unanswered();
     once(knot.address, TCP)
         .await
@@ -66,23 +66,24 @@ async fn over_a_connection_everything_else_is_a_fault() {
         let closing = Target::closing(reset).await;
         once(closing.address, TCP)
             .await
-            .failed(Reason::Closed, "asking 127.0.0.1")
+            .failed(Reason::Closed, "querying 127.0.0.1")
             .unanswered();
         closing.freed().await;
     }
     let short = answering(|_| vec![0, 3, 1, 2, 3]).await;
-    once(short.address, TCP)
-        .await
-        .failed(Reason::Protocol, "what came has 3 bytes, which is no DNS message");
+    once(short.address, TCP).await.failed(
+        Reason::Protocol,
+        "the response is not a DNS message: it has only 3 bytes",
+    );
     let incomplete = answering(|_| vec![1, 0, 1, 2, 3]).await;
     once(incomplete.address, TCP).await.failed(
         Reason::Closed,
-        "it closed the connection before the answer was complete",
+        "it closed the connection before the response was complete",
     );
     let garbage = answering(|_| [&[0, 200][..], &[0xff; 200]].concat()).await;
     once(garbage.address, TCP)
         .await
-        .failed(Reason::Protocol, "no DNS message");
+        .failed(Reason::Protocol, "not a DNS message");
     let other = answering(|mut question| {
         // Another id, in what else is an answer.
         question[0] ^= 1;
@@ -91,10 +92,9 @@ async fn over_a_connection_everything_else_is_a_fault() {
         [&length[..], &question].concat()
     })
     .await;
-    once(other.address, TCP).await.failed(
-        Reason::Protocol,
-        "what came is no answer to the question that was sent",
-    );
+    once(other.address, TCP)
+        .await
+        .failed(Reason::Protocol, "the response does not match the query");
     other.freed().await;
 }
 
@@ -105,7 +105,7 @@ async fn a_server_that_cannot_be_asked_is_told() {
             .await
             .failed(
                 Reason::Unreachable,
-                "source_ip_address 192.0.2.1 is no address of this machine",
+                "source_ip_address 192.0.2.1 is not an address of this machine",
             );
         once("127.0.0.1", &format!("{keys}, source_ip_address: \"::1\""))
             .await

@@ -61,7 +61,7 @@ async fn every_sslmode_accepts_what_libpq_accepts() {
         .succeeded();
     once(&url("sslmode=verify-full&sslrootcert=CA"), "").await.failed(
         Reason::Tls,
-        "the certificate is not for 127.0.0.1: it is for other.example",
+        "the certificate is not valid for 127.0.0.1: it is valid for other.example",
     );
     show(&server, &authority.issue(&["127.0.0.1"], 2021));
     once(&url("sslmode=require"), &yes).await.succeeded();
@@ -131,7 +131,7 @@ async fn a_client_certificate_is_sent_if_the_server_requests_it() {
     once(&url(&client), "").await.succeeded();
     once(&url(&stranger), "")
         .await
-        .failed(Reason::Tls, "the server refuses the client certificate");
+        .failed(Reason::Tls, "the server rejected the client certificate");
     let without = format!("{}?sslmode=require", server.app());
     once(&without, "")
         .await

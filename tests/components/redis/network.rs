@@ -113,7 +113,7 @@ async fn a_server_that_requires_a_client_certificate() {
     let server = Secured::start(&authority.issue(&["127.0.0.1"], 2099), &authority, true).await;
     once(&server.keys("rediss", "")).await.failed(
         Reason::Tls,
-        "the server wants a client certificate: set tls_config.cert_file",
+        "the server requires a client certificate: set tls_config.cert_file",
     );
     let client = authority.issue(&["client"], 2099);
     let path = |name: &str| server.files.path().join(name).display().to_string();

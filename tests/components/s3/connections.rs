@@ -86,7 +86,7 @@ async fn servers_that_are_not_stores() {
         (
             Target::answering("SSH-2.0-OpenSSH_9.2\r\n").await,
             Reason::Protocol,
-            "listing the buckets: it does not speak HTTP as it should",
+            "listing the buckets: the response is not valid HTTP",
         ),
         (
             Target::closing(false).await,
