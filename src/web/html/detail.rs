@@ -100,7 +100,7 @@ fn check_section(taken: f64, check: &CheckView, runs: &[RecentRun]) -> Markup {
                 } } }
                 div { dt { "Runs" } dd {
                     (check.runs) ", " (check.failures) " failed"
-                    @if check.consecutive_failures > 0 { " (the last " (check.consecutive_failures) " in a row)" }
+                    @if check.consecutive_failures > 1 { " (the last " (check.consecutive_failures) " in a row)" }
                     @if check.missed_runs > 0 { ", " (check.missed_runs) " missed" }
                     @if check.inconclusive_runs > 0 { ", " (check.inconclusive_runs) " inconclusive" }
                 } }
