@@ -1,22 +1,28 @@
-//! The configuration as its authors see it: files load to what they say, and faulty ones are told all that is wrong.
+//! Tests of whole configuration files: what valid files load to, and the messages of invalid ones.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+#[path = "config/any_input.rs"]
+mod any_input;
 #[path = "config/bad.rs"]
 mod bad;
 #[path = "config/chatstack.rs"]
 mod chatstack;
+#[path = "config/chatstack_format.rs"]
+mod chatstack_format;
+#[path = "config/expensive_files.rs"]
+mod expensive_files;
 #[path = "config/limits.rs"]
 mod limits;
-#[path = "config/meaning.rs"]
-mod meaning;
-#[path = "config/old_form.rs"]
-mod old_form;
 #[path = "config/schema.rs"]
 mod schema;
 #[path = "config/secrets.rs"]
 mod secrets;
+#[path = "config/settings.rs"]
+mod settings;
 #[path = "config/shipped.rs"]
 mod shipped;
+#[path = "config/short_form.rs"]
+mod short_form;
 #[path = "config/validate.rs"]
 mod validate;

@@ -1,4 +1,4 @@
-//! Checking configuration files without serving.
+//! The command `check-config`: validates configuration files without serving.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -11,28 +11,29 @@ use crate::config::{self, ConfigError, Loaded};
 use crate::reload;
 use crate::web::WebConfig;
 
-/// Checks each of `files` and the web configuration, and prints the findings, or what the file makes. The exit code is 1 where one is bad.
-pub fn files(files: &[PathBuf], web_config: Option<&Path>) -> anyhow::Result<ExitCode> {
-    let mut all_are_good = web(web_config)?;
+/// Validates each of `files` and the web configuration. Prints their errors and warnings, or a summary of a valid file. The
+/// exit code is 1 if any of them is invalid.
+pub fn validate_all(files: &[PathBuf], web_config: Option<&Path>) -> anyhow::Result<ExitCode> {
+    let mut are_valid = validate_web(web_config)?;
     for file in files {
-        // A bad file does not hide the findings of the next one.
-        all_are_good &= print(&file.display().to_string(), config::load(file))?;
+        // After an invalid file, the next one is validated as well.
+        are_valid &= print(&file.display().to_string(), config::load(file))?;
     }
-    Ok(exit_code(all_are_good))
+    Ok(exit_code(are_valid))
 }
 
-/// Checks `file`, or the embedded default without one, and the web configuration.
-pub fn one(file: Option<&Path>, web_config: Option<&Path>) -> anyhow::Result<ExitCode> {
-    let is_web_good = web(web_config)?;
-    let is_good = match file {
+/// Validates `file`, or the embedded default, and the web configuration.
+pub fn validate(file: Option<&Path>, web_config: Option<&Path>) -> anyhow::Result<ExitCode> {
+    let is_web_valid = validate_web(web_config)?;
+    let is_valid = match file {
         Some(file) => print(&file.display().to_string(), config::load(file)),
         None => print("embedded default", config::embedded_default()),
     };
-    is_good.map(|is_good| exit_code(is_good && is_web_good))
+    is_valid.map(|is_valid| exit_code(is_valid && is_web_valid))
 }
 
-/// Checks a web configuration and returns whether it is good.
-fn web(file: Option<&Path>) -> anyhow::Result<bool> {
+/// Validates a web configuration, and returns whether it is valid.
+fn validate_web(file: Option<&Path>) -> anyhow::Result<bool> {
     let Some(file) = file else { return Ok(true) };
     match WebConfig::open(file.to_owned()) {
         Ok(config) => {
@@ -47,20 +48,20 @@ fn web(file: Option<&Path>) -> anyhow::Result<bool> {
     }
 }
 
-fn exit_code(is_good: bool) -> ExitCode {
-    if is_good {
+fn exit_code(is_valid: bool) -> ExitCode {
+    if is_valid {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     }
 }
 
-/// Prints what came of loading `name` and returns whether it is good.
+/// Prints the result of loading `name`, and returns whether it is valid.
 fn print(name: &str, loaded: Result<Loaded, ConfigError>) -> anyhow::Result<bool> {
     match loaded {
         Ok(loaded) => {
-            for remark in &loaded.remarks {
-                tell(remark);
+            for warning in &loaded.warnings {
+                tell(warning);
             }
             let summary = reload::summary(&loaded.config);
             writeln!(std::io::stdout(), "{name}: {summary}").context("writing to standard output")?;

@@ -46,7 +46,7 @@ mod tests {
     fn every_unknown_one_is_told_with_what_may_be_meant() {
         assert_eq!(
             choose(&["qeue", "db", "xyz"]).unwrap_err(),
-            "unknown service qeue: did you mean queue?\nunknown service xyz: known here are db, queue, web"
+            "unknown service qeue: did you mean queue?\nunknown service xyz: write one of db, queue, web"
         );
     }
 }

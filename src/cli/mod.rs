@@ -234,8 +234,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::CheckConfig {
             web_config_file,
             files,
-        }) => check_config::files(&files, web_config_file.as_deref()),
-        None if arguments.serve.config_check => check_config::one(
+        }) => check_config::validate_all(&files, web_config_file.as_deref()),
+        None if arguments.serve.config_check => check_config::validate(
             arguments.serve.config_file.as_deref(),
             arguments.serve.web_config_file.as_deref(),
         ),

@@ -160,7 +160,7 @@ fn metrics_url(scheme: &str, bound: SocketAddr, telemetry_path: &str) -> String 
 }
 
 /// Loads `file`, or without one the embedded default for an exporter that listens on `port`, behind TLS or users where
-/// `is_guarded`; logs the remarks.
+/// `is_guarded`; logs the warnings.
 fn loader(file: Option<PathBuf>, port: Option<u16>, is_guarded: bool) -> Arc<Loader> {
     Arc::new(move || {
         let mut loaded = match (&file, port) {
@@ -171,8 +171,8 @@ fn loader(file: Option<PathBuf>, port: Option<u16>, is_guarded: bool) -> Arc<Loa
         if file.is_none() {
             keep_what_can_succeed(&mut loaded.config, port.is_some(), is_guarded);
         }
-        for remark in &loaded.remarks {
-            warn!(%remark, "configuration");
+        for warning in &loaded.warnings {
+            warn!(%warning, "configuration");
         }
         Ok(loaded.config)
     })

@@ -1,4 +1,4 @@
-//! Hosts, ports and the choice between IPv4 and IPv6, as the options of network checks write them.
+//! Hosts, ports and the choice between IPv4 and IPv6 in the options of network checks.
 
 use std::net::IpAddr;
 
@@ -14,12 +14,12 @@ use super::zone;
 pub enum IpProtocol {
     /// IPv4.
     Ip4,
-    /// IPv6; what blackbox_exporter prefers where nothing is said.
+    /// IPv6, the default as in blackbox_exporter.
     #[default]
     Ip6,
 }
 
-/// Which addresses of a name are tried, and in which order.
+/// The addresses of a name that are tried, and their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AddressPreference {
     /// Addresses of this protocol come first.
@@ -35,7 +35,7 @@ impl Default for AddressPreference {
 }
 
 impl AddressPreference {
-    /// What `preferred_ip_protocol` and `ip_protocol_fallback` say, with blackbox_exporter's defaults: ip6, true.
+    /// Resolves `preferred_ip_protocol` and `ip_protocol_fallback`, with blackbox_exporter's defaults: ip6, true.
     pub fn new(preferred: Option<IpProtocol>, fallback: Option<bool>) -> Self {
         Self {
             preferred: preferred.unwrap_or_default(),
@@ -43,7 +43,7 @@ impl AddressPreference {
         }
     }
 
-    /// The addresses that may be tried, in their order.
+    /// The addresses to try, in order.
     pub fn order(self, addresses: &[IpAddr]) -> Vec<IpAddr> {
         let preferred = |ip: &&IpAddr| ip.is_ipv6() == (self.preferred == IpProtocol::Ip6);
         let mut ordered: Vec<IpAddr> = addresses.iter().filter(preferred).copied().collect();
@@ -57,14 +57,14 @@ impl AddressPreference {
 /// A host with a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostPort {
-    /// A name or an address; an IPv6 address without its brackets.
+    /// A name or an address. An IPv6 address has no brackets.
     pub host: String,
     /// The port.
     pub port: u16,
 }
 
-/// The host that a text without a port names: an address, an IPv6 one with or without brackets and zone, or a name.
-pub fn host_alone(text: &str) -> Option<&str> {
+/// Parses a host without a port: a name, or an address. An IPv6 address may have brackets and a zone.
+pub fn host_without_port(text: &str) -> Option<&str> {
     let bare = text
         .strip_prefix('[')
         .and_then(|rest| rest.strip_suffix(']'))
@@ -77,12 +77,12 @@ pub fn host_alone(text: &str) -> Option<&str> {
     (zone::is_address(bare) || is_name(bare)).then_some(bare)
 }
 
-/// The address to send from, as `source_ip_address` writes it, with the choice of addresses that goes with it: only those of
-/// its protocol can be reached from it.
+/// Resolves `source_ip_address`, the address to send from. Returns the address preference as well, because only addresses of the
+/// same protocol can be reached from it.
 ///
 /// # Errors
 /// Reported at the key.
-pub fn source(
+pub fn resolve_source(
     written: Option<&str>,
     preference: AddressPreference,
     place: &Place<'_>,
@@ -93,7 +93,7 @@ pub fn source(
     let Ok(address) = text.parse::<IpAddr>() else {
         return Err(place
             .field("source_ip_address")
-            .error("is not an address: write one of this machine's addresses, such as 192.0.2.10"));
+            .error("not an IP address: write an address of this machine, such as 192.0.2.10"));
     };
     let preferred = if address.is_ipv4() {
         IpProtocol::Ip4
@@ -108,21 +108,21 @@ pub fn source(
 }
 
 impl HostPort {
-    /// Reads `host:port`, with an IPv6 address in brackets.
+    /// Resolves `host:port`, with an IPv6 address in brackets.
     ///
     /// # Errors
     /// Reported at `place`.
-    pub fn parse(place: &Place<'_>, text: &str) -> Result<Self, Invalid> {
-        Self::read(text).map_err(|message| place.error(message))
+    pub fn resolve(place: &Place<'_>, text: &str) -> Result<Self, Invalid> {
+        Self::parse(text).map_err(|message| place.error(message))
     }
 
-    /// Reads `host:port`, with an IPv6 address in brackets.
+    /// Parses `host:port`, with an IPv6 address in brackets.
     ///
     /// # Errors
-    /// What is wrong and what would be right.
-    pub fn read(text: &str) -> Result<Self, String> {
+    /// What is wrong and what to write instead.
+    pub fn parse(text: &str) -> Result<Self, String> {
         let wrong = |what: &str| {
-            // What looks like a URL may hold a password, which no message shows.
+            // A text that looks like a URL may contain a password, so it is not quoted.
             let shown = match text.contains("://") || text.contains('@') {
                 true => "this address".to_owned(),
                 false => format!("\"{text}\""),
@@ -143,9 +143,9 @@ impl HostPort {
         let host = match host.strip_prefix('[').map(|rest| rest.strip_suffix(']')) {
             Some(Some(inside)) if matches!(zone::without(inside).parse(), Ok(IpAddr::V6(_))) => inside,
             Some(Some(inside)) if inside.contains('%') => {
-                return wrong(&format!("has a wrong zone: {}", zone::WRONG));
+                return wrong(&format!("has an invalid zone: {}", zone::WRONG));
             }
-            Some(_) => return wrong("has no IPv6 address in its brackets"),
+            Some(_) => return wrong("has brackets without an IPv6 address"),
             None if host.contains(':') && !host.contains('@') => {
                 return wrong("has an IPv6 address without brackets");
             }
@@ -165,7 +165,7 @@ impl HostPort {
 }
 
 impl HostPort {
-    /// As others know it, in a `Host` header, say: without the network interface that leads to it.
+    /// The form to send to a server, such as in a `Host` header: without the zone.
     pub fn authority(&self) -> String {
         let host = zone::without(&self.host);
         let port = self.port;
@@ -188,17 +188,10 @@ impl std::fmt::Display for HostPort {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::RefCell;
-
     use super::*;
 
     fn parse(text: &str) -> Result<String, String> {
-        let findings = RefCell::default();
-        let parsed = HostPort::parse(&Place::root(&findings).field("address"), text);
-        match parsed {
-            Ok(address) => Ok(address.to_string()),
-            Err(Invalid) => Err(findings.take().remove(0).message),
-        }
+        HostPort::parse(text).map(|address| address.to_string())
     }
 
     #[test]
@@ -218,10 +211,10 @@ mod tests {
             ("localhost:0", "has no port between 1 and 65535"),
             ("localhost:65536", "has no port between 1 and 65535"),
             ("::1:80", "has an IPv6 address without brackets"),
-            ("[127.0.0.1]:80", "has no IPv6 address in its brackets"),
+            ("[127.0.0.1]:80", "has brackets without an IPv6 address"),
             (
                 "[2001:db8::1%eth0]:80",
-                "has a wrong zone: the part after % has to be a network interface of this machine, and the address before it \
+                "has an invalid zone: the part after % must be a network interface of this machine, and the address before it \
                  link-local (fe80::/10), as in [fe80::1%eth0]",
             ),
             (":80", "has no valid host"),
@@ -243,18 +236,18 @@ mod tests {
     }
 
     #[test]
-    fn others_do_not_know_the_interface() {
+    fn an_authority_has_no_zone() {
         for (text, authority) in [
             ("[fe80::1%eth0]:22", "[fe80::1]:22"),
             ("[::1]:22", "[::1]:22"),
             ("gw:22", "gw:22"),
         ] {
-            assert_eq!(HostPort::read(text).unwrap().authority(), authority);
+            assert_eq!(HostPort::parse(text).unwrap().authority(), authority);
         }
     }
 
     #[test]
-    fn a_host_alone_has_no_port() {
+    fn a_host_without_a_port_is_a_name_or_an_address() {
         for (text, host) in [
             ("192.0.2.1", Some("192.0.2.1")),
             ("::1", Some("::1")),
@@ -270,7 +263,7 @@ mod tests {
             ("[fe80::1%eth0]", Some("fe80::1%eth0")),
             ("::1%lo", None),
         ] {
-            assert_eq!(host_alone(text), host, "{text}");
+            assert_eq!(host_without_port(text), host, "{text}");
         }
     }
 

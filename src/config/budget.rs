@@ -1,4 +1,4 @@
-//! What judging a target's words may cost: expressions are the user's, what they are held against is chosen by others.
+//! The budget of evaluating expressions on a target's response: the user writes the expression, but others choose the text.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -6,63 +6,64 @@ use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// The most memory that one judgement may take for what it computes, in bytes.
+/// The most memory that one evaluation may allocate, in bytes.
 const MAX_BYTES: u64 = 64 << 20;
-/// How often the time is looked at: the thread's clock is a system call.
-const LOOK: Duration = Duration::from_millis(1);
+/// The interval of time checks: reading the thread's clock is a system call.
+const CHECK_INTERVAL: Duration = Duration::from_millis(1);
 
-/// The time of the processor and the memory that one judgement may take, and whether anyone still waits for it. Used by one thread.
+/// The CPU time and memory that one evaluation may use, and whether its result is still wanted. For use by one thread.
 #[derive(Debug)]
 pub struct Budget {
-    begun: Instant,
-    /// The time of the thread at the beginning, and how much more there is.
-    begun_thread: Duration,
+    started: Instant,
+    /// The CPU time of the thread at the start.
+    started_thread: Duration,
+    /// The CPU time that may be used from then on.
     time: Duration,
-    /// Microseconds after the beginning at which the thread's clock is looked at.
-    look: AtomicU64,
+    /// When the thread's clock is read next, in microseconds after the start.
+    next_check: AtomicU64,
     bytes: AtomicU64,
     is_spent: AtomicBool,
     is_abandoned: Arc<AtomicBool>,
 }
 
-/// The budget does not suffice, or nobody waits any longer.
+/// The budget is used up, or nobody waits for the result any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exhausted;
 
 impl Budget {
-    /// A budget of this much time of the processor. It is exhausted early when `is_abandoned` becomes true.
+    /// A budget of this much CPU time. It is exhausted early when `is_abandoned` becomes true.
     pub fn new(time: Duration, is_abandoned: Arc<AtomicBool>) -> Self {
         Self {
-            begun: Instant::now(),
-            begun_thread: thread_time(),
+            started: Instant::now(),
+            started_thread: thread_time(),
             time,
-            look: AtomicU64::new(0),
+            next_check: AtomicU64::new(0),
             bytes: AtomicU64::new(MAX_BYTES),
             is_spent: AtomicBool::new(false),
             is_abandoned,
         }
     }
 
-    /// One that suffices for everything, for texts of our own and for tests.
+    /// A budget that is never exhausted, for trusted texts and for tests.
     pub fn ample() -> Self {
         Self::new(Duration::from_secs(3600), Arc::default())
     }
 
-    /// Takes a step, of microseconds at most.
+    /// Call this before every step of at most some microseconds.
     ///
     /// # Errors
-    /// When the time is spent. It stays so.
+    /// When the time is used up, and from then on.
     pub fn step(&self) -> Result<(), Exhausted> {
         if self.is_spent.load(Ordering::Relaxed) {
             return Err(Exhausted);
         }
-        let passed = self.begun.elapsed();
+        let passed = self.started.elapsed();
         let micros = u64::try_from(passed.as_micros()).unwrap_or(u64::MAX);
-        if micros < self.look.load(Ordering::Relaxed) {
+        if micros < self.next_check.load(Ordering::Relaxed) {
             return Ok(());
         }
-        let next = passed + LOOK;
-        self.look.store(
+        let next = passed + CHECK_INTERVAL;
+        self.next_check.store(
             u64::try_from(next.as_micros()).unwrap_or(u64::MAX),
             Ordering::Relaxed,
         );
@@ -73,10 +74,10 @@ impl Budget {
         }
     }
 
-    /// Takes memory, which is not given back: what is computed lives until the end.
+    /// Subtracts memory. It is never returned, since computed values live until the end of the evaluation.
     ///
     /// # Errors
-    /// When there is not so much left, or the time is spent.
+    /// When less is left, or the time is used up.
     pub fn take(&self, bytes: u64) -> Result<(), Exhausted> {
         let left = self.bytes.load(Ordering::Relaxed);
         if bytes > left {
@@ -86,12 +87,12 @@ impl Budget {
         self.step()
     }
 
-    /// How much time of the processor was used until now.
+    /// The CPU time used so far.
     pub fn used(&self) -> Duration {
-        thread_time().saturating_sub(self.begun_thread)
+        thread_time().saturating_sub(self.started_thread)
     }
 
-    /// Whether it was exhausted at some time.
+    /// Whether the budget was ever exhausted.
     pub fn is_spent(&self) -> bool {
         self.is_spent.load(Ordering::Relaxed)
     }
@@ -113,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn time_and_memory_end_and_stay_so() {
+    fn an_exhausted_budget_stays_exhausted() {
         let budget = Budget::new(Duration::from_millis(5), Arc::default());
         let begun = Instant::now();
         while budget.step().is_ok() {
@@ -129,19 +130,19 @@ mod tests {
     }
 
     #[test]
-    fn sleeping_costs_nothing() {
+    fn sleeping_uses_no_budget() {
         let budget = Budget::new(Duration::from_millis(50), Arc::default());
         std::thread::sleep(Duration::from_millis(60));
         assert_eq!(budget.step(), Ok(()));
     }
 
     #[test]
-    fn what_nobody_waits_for_ends() {
+    fn an_abandoned_budget_is_exhausted() {
         let is_abandoned = Arc::new(AtomicBool::new(false));
         let budget = Budget::new(Duration::from_secs(9), Arc::clone(&is_abandoned));
         assert_eq!(budget.step(), Ok(()));
         is_abandoned.store(true, Ordering::Relaxed);
-        std::thread::sleep(2 * LOOK);
+        std::thread::sleep(2 * CHECK_INTERVAL);
         assert_eq!(budget.step(), Err(Exhausted));
     }
 }

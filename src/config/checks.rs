@@ -1,76 +1,77 @@
-//! The checks of a service: read, resolved and named.
+//! Resolves the checks of a service and names them.
 
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::key_split::{Pieces, split};
+use super::key_split::{SplitMapping, split_by_keys};
 use super::kinds;
+use super::options::{CheckOptions, TimingOptions};
 use super::place::{Path, Place};
 use super::settings::{CheckSettings, KindSettings};
 use super::short_form;
-use super::texts;
 use super::timings::{Level, Timings};
-use super::written::{CheckOptions, TimingOptions};
+use super::validate;
 use super::yaml::{Node, Value, fields, read};
 use crate::model::{CheckKind, CheckName, Severity};
 
 /// The most checks of one service.
 const MAX_CHECKS: usize = 1000;
 
-/// A check before all names of its service are known.
-struct Nameless {
+/// A resolved check without its final name.
+struct UnnamedCheck {
     name: Option<String>,
     severity: Severity,
     timings: Timings,
     kind: KindSettings,
 }
 
-/// Reads the checks of the service at `place`: those of the short form, whose keys `short` has, then those of `list`.
-/// `None` where something is wrong; it was reported.
+/// Resolves the checks of the service at `place`: those of the short form, whose keys are in `short`, then those of `list`.
+/// Returns `None` after an error, which was reported.
 pub fn resolve(
     short: &Node,
     list: Option<&Node>,
     place: &Place<'_>,
     timings: &Timings,
-    remarked: &RefCell<HashSet<Path>>,
+    warned: &RefCell<HashSet<Path>>,
 ) -> Option<Vec<Arc<CheckSettings>>> {
-    let (short, meant) = short_form::checks(short, place);
-    let mut checks: Vec<Nameless> = short
+    let (short, short_count) = short_form::checks(short, place);
+    let mut checks: Vec<UnnamedCheck> = short
         .into_iter()
-        .map(|check| Nameless {
+        .map(|check| UnnamedCheck {
             name: None,
             severity: check.severity,
-            timings: match check.deadline {
-                Some(deadline) => timings.with_short_deadline(deadline),
+            timings: match check.timeout {
+                Some(timeout) => timings.with_short_form_timeout(timeout),
                 None => timings.clone(),
             },
             kind: check.kind,
         })
         .collect();
-    let is_listed = listed(list, place, timings, &mut checks);
-    if meant == 0 && list.is_none_or(|list| list.is_null() || list.items().is_some_and(<[Node]>::is_empty)) {
-        place.error(
-            "the service has no check: add checks, or one of url, port, systemd, process_match, container",
-        );
+    let is_valid = read_list(list, place, timings, &mut checks);
+    let is_list_empty =
+        list.is_none_or(|list| list.is_null() || list.items().is_some_and(<[Node]>::is_empty));
+    if short_count == 0 && is_list_empty {
+        place.error("the service has no checks: add checks, url, port, systemd, process_match or container");
         return None;
     }
-    is_listed?;
+    is_valid?;
     for check in checks.iter().filter(|check| check.kind.kind().is_timed()) {
         if let Some((path, message)) = check.timings.unreachable_threshold()
-            && remarked.borrow_mut().insert(path.clone())
+            && warned.borrow_mut().insert(path.clone())
         {
-            place.elsewhere(path).remark(message);
+            place.at_path(path).warn(message);
         }
     }
-    Some(named(checks))
+    Some(assign_names(checks))
 }
 
-fn listed(
+/// Adds the checks of `list` to `checks`.
+fn read_list(
     list: Option<&Node>,
     place: &Place<'_>,
     timings: &Timings,
-    checks: &mut Vec<Nameless>,
+    checks: &mut Vec<UnnamedCheck>,
 ) -> Option<()> {
     let Some(list) = list.filter(|list| !list.is_null()) else {
         return Some(());
@@ -85,7 +86,7 @@ fn listed(
     };
     if items.len() > MAX_CHECKS {
         place.error(format_args!(
-            "{} checks are too many: a service has at most {MAX_CHECKS}",
+            "{} checks, but a service can have at most {MAX_CHECKS}: split it",
             items.len()
         ));
         return None;
@@ -94,15 +95,14 @@ fn listed(
     let mut names = HashSet::new();
     for (index, item) in items.iter().enumerate() {
         let place = place.index(index);
-        let Some(check) = one(item, &place, timings) else {
+        let Some(check) = read_check(item, &place, timings) else {
             is_complete = false;
             continue;
         };
         if let Some(name) = &check.name
             && !names.insert(name.clone())
         {
-            let message =
-                format_args!("{name} is the name of another check of this service: names are unique");
+            let message = format_args!("another check of this service is called {name}: use a unique name");
             place.field("name").error(message);
         }
         checks.push(check);
@@ -111,20 +111,20 @@ fn listed(
 }
 
 /// Reads one check of the list.
-fn one(node: &Node, place: &Place<'_>, timings: &Timings) -> Option<Nameless> {
-    let kind = kind(node, place);
+fn read_check(node: &Node, place: &Place<'_>, timings: &Timings) -> Option<UnnamedCheck> {
+    let kind = read_kind(node, place);
     let own = kind.map(kinds::keys).unwrap_or_default();
-    // The kind was read; its entry goes to a piece of its own.
+    // The first part is for the kind, which was read above.
     let parts = [
         &["kind"],
         fields::<CheckOptions>(),
         fields::<TimingOptions>(),
         own,
     ];
-    let Pieces { parts, unknown } = match kind {
-        Some(_) => split(node, place, parts)?,
-        // Without its kind, which of a check's keys are right can't be said.
-        None => split(node, &place.collecting(&RefCell::default()), parts)?,
+    let SplitMapping { parts, unknown } = match kind {
+        Some(_) => split_by_keys(node, place, parts)?,
+        // Without a kind it is unclear which keys are allowed, so no unknown keys are reported.
+        None => split_by_keys(node, &place.with_findings(&RefCell::default()), parts)?,
     };
     let [_, common, timing, own] = parts;
     let common = read::<CheckOptions>(&common, place);
@@ -133,10 +133,10 @@ fn one(node: &Node, place: &Place<'_>, timings: &Timings) -> Option<Nameless> {
     let options = common.value.unwrap_or_default();
     let name = options
         .name
-        .map(|name| texts::key(name, &place.field("name")))
+        .map(|name| validate::key(name, &place.field("name")))
         .transpose();
     let kind = kinds::resolve(kind?, &own, place, unknown)?;
-    Some(Nameless {
+    Some(UnnamedCheck {
         name: name.ok()?,
         severity: options.severity.map_or(Severity::Critical, Severity::from),
         timings,
@@ -144,12 +144,12 @@ fn one(node: &Node, place: &Place<'_>, timings: &Timings) -> Option<Nameless> {
     })
 }
 
-fn kind(node: &Node, place: &Place<'_>) -> Option<CheckKind> {
+fn read_kind(node: &Node, place: &Place<'_>) -> Option<CheckKind> {
     let known = || CheckKind::ALL.map(CheckKind::as_str).join(", ");
     match node.get("kind").map(|kind| (kind, &kind.value)) {
         None => {
             match node.entries() {
-                Some(_) => place.error(format_args!("kind is missing: one of {}", known())),
+                Some(_) => place.error(format_args!("kind is missing: write one of {}", known())),
                 None if matches!(node.value, Value::Pruned) => return None,
                 None => place.error(format_args!(
                     "expected a mapping with a kind, found {}",
@@ -159,7 +159,7 @@ fn kind(node: &Node, place: &Place<'_>) -> Option<CheckKind> {
             None
         }
         Some((kind, Value::Plain(word) | Value::Text(word))) if !kind.is_null() => {
-            kinds::named(word, &place.field("kind")).ok()
+            kinds::parse(word, &place.field("kind")).ok()
         }
         Some((kind, _)) => {
             let message = format!("expected a kind ({}), found {}", known(), kind.describe());
@@ -169,9 +169,9 @@ fn kind(node: &Node, place: &Place<'_>) -> Option<CheckKind> {
     }
 }
 
-/// Gives each check without a name that of its kind, numbered from the second one of the kind on, past names that are
-/// taken: adding a check at the end renames none.
-fn named(checks: Vec<Nameless>) -> Vec<Arc<CheckSettings>> {
+/// Names each unnamed check after its kind, with a number from the second check of the kind on. Names in use are skipped.
+/// Adding a check at the end of a service renames no other check.
+fn assign_names(checks: Vec<UnnamedCheck>) -> Vec<Arc<CheckSettings>> {
     let mut taken: HashSet<String> = checks.iter().filter_map(|check| check.name.clone()).collect();
     let mut counts = [0_usize; CheckKind::ALL.len()];
     let mut finished = Vec::with_capacity(checks.len());

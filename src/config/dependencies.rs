@@ -1,4 +1,4 @@
-//! What `depends_on` must hold to: the services exist, and none needs itself in the end.
+//! Validates `depends_on`: the services exist, and there are no cycles.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -6,107 +6,109 @@ use super::place::Place;
 use super::services::MAX_FINDINGS;
 use super::suggest;
 
-/// How many findings may be there for a slip of the pen still to be looked up among all keys.
+/// The most findings up to which similar keys are suggested: each search compares all keys.
 const SUGGEST_UP_TO: usize = 100;
 
-/// How many services of a cycle are named.
-const MAX_NAMED: usize = 10;
+/// The most services of a cycle that an error lists.
+const MAX_LISTED: usize = 10;
 
-/// A service as its dependencies see it.
+/// A node of the dependency graph.
 #[derive(Debug)]
-pub struct Named {
-    /// Its key.
+pub struct ServiceNode {
+    /// The key of the service.
     pub key: String,
-    /// Its position in the list of services.
+    /// The position in the list of services.
     pub index: usize,
-    /// The keys of the services that it needs.
+    /// The keys of the services that it depends on.
     pub depends_on: Vec<String>,
 }
 
-/// Reports what is wrong between the services of the list at `place`.
-pub fn check(services: &[Named], place: &Place<'_>) {
+/// Reports unknown, duplicate and cyclic dependencies of the services in the list at `place`.
+pub fn check(services: &[ServiceNode], place: &Place<'_>) {
     let mut positions: BTreeMap<&str, usize> = BTreeMap::new();
     for (position, service) in services.iter().enumerate() {
         positions.entry(&service.key).or_insert(position);
     }
     let mut edges = Vec::with_capacity(services.len());
     for service in services {
-        edges.push(targets(service, &positions, place));
+        edges.push(resolve_edges(service, &positions, place));
     }
     report_cycles(services, &edges, place);
 }
 
-/// The positions of the services that `service` needs, each with its index in `depends_on`.
-fn targets(service: &Named, positions: &BTreeMap<&str, usize>, place: &Place<'_>) -> Vec<(usize, usize)> {
+/// The positions of the services that `service` depends on, each with its index in `depends_on`.
+fn resolve_edges(
+    service: &ServiceNode,
+    positions: &BTreeMap<&str, usize>,
+    place: &Place<'_>,
+) -> Vec<(usize, usize)> {
     let place = place.index(service.index).field("depends_on");
     let mut seen = HashSet::new();
-    let mut targets = Vec::new();
+    let mut edges = Vec::new();
     for (index, key) in service.depends_on.iter().enumerate() {
-        if place.found() >= MAX_FINDINGS {
+        if place.finding_count() >= MAX_FINDINGS {
             break;
         }
         if !seen.insert(key) {
-            place
-                .index(index)
-                .error("names a service a second time: name each once");
+            place.index(index).error("duplicate service: remove it");
             continue;
         }
         match positions.get(key.as_str()) {
-            Some(position) => targets.push((*position, index)),
+            Some(position) => edges.push((*position, index)),
             None => {
-                let near = (place.found() < SUGGEST_UP_TO)
+                let near = (place.finding_count() < SUGGEST_UP_TO)
                     .then(|| suggest::nearest(key, positions.keys().copied()))
                     .flatten();
                 let advice = match near {
                     Some(near) => format!("did you mean {near}?"),
-                    None => "name the key of a service of this file".to_owned(),
+                    None => "write the key of a service of this file".to_owned(),
                 };
                 place
                     .index(index)
-                    .error(format_args!("there is no such service: {advice}"));
+                    .error(format_args!("unknown service: {advice}"));
             }
         }
     }
-    targets
+    edges
 }
 
 #[derive(Clone, Copy, PartialEq)]
 enum Visit {
-    Not,
-    /// On the way that is being followed, at this position.
-    Under(usize),
+    Pending,
+    /// At this position of the stack.
+    OnStack(usize),
     Done,
 }
 
-/// A depth-first search, without recursion: chains may be as long as the file.
-fn report_cycles(services: &[Named], edges: &[Vec<(usize, usize)>], place: &Place<'_>) {
-    let mut visits = vec![Visit::Not; services.len()];
+/// Depth-first search with a stack instead of recursion, since chains may be as long as the file.
+fn report_cycles(services: &[ServiceNode], edges: &[Vec<(usize, usize)>], place: &Place<'_>) {
+    let mut visits = vec![Visit::Pending; services.len()];
     for start in 0..services.len() {
-        if visits[start] != Visit::Not || place.found() >= MAX_FINDINGS {
+        if visits[start] != Visit::Pending || place.finding_count() >= MAX_FINDINGS {
             continue;
         }
-        visits[start] = Visit::Under(0);
-        let mut way = vec![(start, 0)];
-        while let Some((position, next)) = way.last_mut() {
+        visits[start] = Visit::OnStack(0);
+        let mut stack = vec![(start, 0)];
+        while let Some((position, next)) = stack.last_mut() {
             let from = *position;
             let Some((to, index)) = edges[from].get(*next).copied() else {
                 visits[from] = Visit::Done;
-                way.pop();
+                stack.pop();
                 continue;
             };
             *next += 1;
             match visits[to] {
                 Visit::Done => {}
-                Visit::Not => {
-                    visits[to] = Visit::Under(way.len());
-                    way.push((to, 0));
+                Visit::Pending => {
+                    visits[to] = Visit::OnStack(stack.len());
+                    stack.push((to, 0));
                 }
-                Visit::Under(begin) => {
-                    let cycle = way[begin..]
+                Visit::OnStack(start) => {
+                    let cycle = stack[start..]
                         .iter()
                         .map(|(position, _)| services[*position].key.as_str());
                     let place = place.index(services[from].index).field("depends_on").index(index);
-                    place.error(cycle_message(cycle.take(MAX_NAMED + 1).collect()));
+                    place.error(cycle_message(cycle.take(MAX_LISTED + 1).collect()));
                 }
             }
         }
@@ -115,13 +117,13 @@ fn report_cycles(services: &[Named], edges: &[Vec<(usize, usize)>], place: &Plac
 
 fn cycle_message(mut cycle: Vec<&str>) -> String {
     let first = cycle.first().copied().unwrap_or_default();
-    if cycle.len() > MAX_NAMED {
-        cycle.truncate(MAX_NAMED);
+    if cycle.len() > MAX_LISTED {
+        cycle.truncate(MAX_LISTED);
         cycle.push("...");
     }
     cycle.push(first);
     format!(
-        "the services need one another in a circle ({}): remove one of these",
+        "the services depend on one another in a cycle ({}): remove one of these dependencies",
         cycle.join(" -> ")
     )
 }

@@ -1,5 +1,5 @@
-//! What a check says over a connection and what it expects to hear: `query_response`, of tcp and unix checks. The options
-//! bear blackbox_exporter's names and mean what they mean there.
+//! The dialogue of tcp and unix checks with a server: `query_response`. The options have the names and meanings of
+//! blackbox_exporter's.
 
 use std::sync::Arc;
 
@@ -13,77 +13,77 @@ use super::tls::{TlsOptions, TlsSettings};
 
 /// The most steps of a dialogue.
 const MAX_STEPS: usize = 256;
-/// The most labels that a step takes out of a line.
+/// The most labels of a step.
 const MAX_LABELS: usize = 16;
 /// The most bytes that a step expects or sends.
 pub const MAX_STEP_BYTES: usize = 64 << 10;
 
-/// One step, as written.
+/// One step of a dialogue.
 #[derive(Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct StepOptions {
-    /// A regular expression: lines are read until one matches.
+    /// Regular expression. Lines are read until one matches.
     pub expect: Option<String>,
-    /// A text that has to come next, byte for byte.
+    /// Text that must be received next, byte for byte.
     pub expect_bytes: Option<String>,
-    /// Labels of probe_expect_info, taken out of the line that matched.
+    /// Labels of probe_expect_info, with values from the line that matched.
     pub labels: Option<Vec<LabelOptions>>,
-    /// A line to send, a line feed added; ${1} stands for the first group of expect.
+    /// Line to send; a line feed is added. ${1} is the first group of expect.
     pub send: Option<String>,
-    /// Go on over TLS.
+    /// Start TLS on the connection.
     pub starttls: bool,
 }
 
-/// Shows nothing of its content, which may be secret.
+/// Shows no content, which may be secret.
 impl std::fmt::Debug for StepOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("StepOptions").finish_non_exhaustive()
     }
 }
 
-/// A label of probe_expect_info, as written.
+/// A label of probe_expect_info.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LabelOptions {
-    /// The label's name.
+    /// Name of the label.
     pub name: String,
-    /// Its value; ${1} stands for the first group of expect.
+    /// Value of the label. ${1} is the first group of expect.
     pub value: String,
 }
 
 /// The steps of a dialogue. Cheap to clone.
 pub type Steps = Arc<[Step]>;
 
-/// One step of a dialogue: what is waited for, then what is sent, then the change to TLS.
+/// One resolved step of a dialogue: receive, then send, then start TLS.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Step {
-    /// What has to come.
+    /// The text to receive.
     pub expect: Option<Expect>,
-    /// What to make of the line that matched, by label.
+    /// The labels, as names and templates of values.
     pub labels: Vec<(String, String)>,
-    /// What to send; it may be a password.
+    /// The text to send, which may be a password.
     pub send: Option<Secret>,
-    /// Whether TLS begins then.
+    /// Whether to start TLS.
     pub starttls: bool,
 }
 
-/// What has to come.
+/// The text to receive.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Expect {
-    /// A line that matches; lines before it are passed over.
+    /// A line that matches. Lines before it are ignored.
     Line(Pattern),
     /// Exactly these bytes.
     Bytes(Vec<u8>),
 }
 
-/// What the keys `query_response`, `tls` and `tls_config` say together.
+/// The resolved keys `query_response`, `tls` and `tls_config`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Conversation {
-    /// The steps, none where a connection is enough.
+    /// The steps; empty if the check only connects.
     pub steps: Steps,
-    /// Whether TLS begins before the first step.
+    /// Whether TLS starts before the first step.
     pub is_tls_first: bool,
-    /// How to do TLS, where it is to be done.
+    /// The TLS settings; `None` without TLS.
     pub tls: Option<Arc<TlsSettings>>,
 }
 
@@ -103,13 +103,11 @@ impl Conversation {
         let is_tls = is_tls_first || written.iter().any(|step| step.starttls);
         let tls_place = place.field("tls_config");
         if tls_config.is_some() && !is_tls {
-            tls_place.remark(
-                "not used: neither is there tls: true nor starttls: true in a step of query_response",
-            );
+            tls_place.warn("ignored without tls: true, or starttls: true in a step of query_response");
         }
         let tls = tls_config.unwrap_or_default().resolve(&tls_place);
         if written.len() > MAX_STEPS {
-            return Err(at.error(format_args!("more than {MAX_STEPS} steps")));
+            return Err(at.error(format_args!("more than {MAX_STEPS} steps: remove some")));
         }
         let mut is_secured = is_tls_first;
         let steps = all(written.into_iter().enumerate().map(|(index, step)| {
@@ -119,7 +117,7 @@ impl Conversation {
             match is_twice {
                 true => Err(at
                     .field("starttls")
-                    .error("the connection is over TLS already: remove it")),
+                    .error("the connection already uses TLS: remove starttls")),
                 false => step,
             }
         }));
@@ -134,12 +132,12 @@ impl Conversation {
 impl StepOptions {
     fn resolve(self, place: &Place<'_>) -> Result<Step, Invalid> {
         if self.expect.is_none() && self.expect_bytes.is_none() && self.send.is_none() && !self.starttls {
-            place.remark("this step does nothing: write expect, expect_bytes, send or starttls: true");
+            place.warn("this step does nothing: add expect, expect_bytes, send or starttls: true");
         }
         let bounded = |key: &str, text: &str| match text.len() > MAX_STEP_BYTES {
             true => Err(place
                 .field(key)
-                .error(format_args!("it is longer than {MAX_STEP_BYTES} bytes"))),
+                .error(format_args!("longer than {MAX_STEP_BYTES} bytes"))),
             false => Ok(()),
         };
         let send = match self.send.filter(|text| !text.is_empty()) {
@@ -150,9 +148,10 @@ impl StepOptions {
         let expect = match (self.expect, self.expect_bytes.filter(|text| !text.is_empty())) {
             (Some(_), Some(_)) => Err(place
                 .field("expect_bytes")
-                .error("give one of expect and expect_bytes")),
+                .error("give one of expect and expect_bytes, not both")),
             (Some(source), None) => {
-                Pattern::read(&place.field("expect"), &source).map(|pattern| Some(Expect::Line(pattern)))
+                let pattern = place.field("expect").compile_pattern(&source);
+                pattern.map(|pattern| Some(Expect::Line(pattern)))
             }
             (None, Some(text)) => {
                 bounded("expect_bytes", &text).map(|()| Some(Expect::Bytes(text.into_bytes())))
@@ -175,36 +174,36 @@ fn labels(
     has_line: bool,
 ) -> Result<Vec<(String, String)>, Invalid> {
     if !written.is_empty() && !has_line {
-        return Err(place.error("labels are taken out of a line: they need expect in the same step"));
+        return Err(place.error("labels need expect in the same step"));
     }
     if written.len() > MAX_LABELS {
-        return Err(place.error(format_args!("more than {MAX_LABELS} labels")));
+        return Err(place.error(format_args!("more than {MAX_LABELS} labels: remove some")));
     }
     let mut names = Vec::new();
     all(written.into_iter().enumerate().map(|(index, label)| {
         let at = place.index(index);
         if !is_label_name(&label.name) {
             return Err(at.field("name").error(format_args!(
-                "\"{}\" is no label name: write letters, digits and _, no digit first, not __ first",
+                "\"{}\" is not a label name: write letters, digits and _, not beginning with a digit or __",
                 label.name
             )));
         }
         if names.contains(&label.name) {
             return Err(at
                 .field("name")
-                .error(format_args!("\"{}\" is given twice", label.name)));
+                .error(format_args!("duplicate label \"{}\": remove it", label.name)));
         }
         names.push(label.name.clone());
         if label.value.len() > MAX_STEP_BYTES {
             return Err(at
                 .field("value")
-                .error(format_args!("it is longer than {MAX_STEP_BYTES} bytes")));
+                .error(format_args!("longer than {MAX_STEP_BYTES} bytes")));
         }
         Ok((label.name, label.value))
     }))
 }
 
-/// Whether Prometheus takes it as a label; names with `__` in front are its own.
+/// Whether Prometheus accepts the name of a label. Names that begin with `__` are reserved.
 fn is_label_name(name: &str) -> bool {
     let is_first = |c: char| c.is_ascii_alphabetic() || c == '_';
     name.len() <= 128
@@ -215,26 +214,18 @@ fn is_label_name(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::RefCell;
-
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::config::tests_support::resolve_at_root;
 
     fn resolve(steps: Value, is_tls_first: bool) -> Result<Conversation, Vec<String>> {
-        let findings = RefCell::default();
         let written = serde_json::from_value(steps).unwrap();
-        Conversation::resolve(&Place::root(&findings), Some(written), is_tls_first, None).map_err(|Invalid| {
-            let findings = findings.take();
-            findings
-                .iter()
-                .map(|finding| format!("{}: {}", finding.path, finding.message))
-                .collect()
-        })
+        resolve_at_root(|root| Conversation::resolve(root, Some(written), is_tls_first, None))
     }
 
     #[test]
-    fn a_step_expects_then_sends_then_begins_tls() {
+    fn a_step_receives_sends_and_starts_tls() {
         let conversation = resolve(
             json!([
                 {"expect": "^220 (\\S+)", "send": "EHLO ${1}\r", "labels": [{"name": "host", "value": "${1}"}]},
@@ -255,13 +246,13 @@ mod tests {
         assert_eq!(*third, Step::default());
         assert!(
             !format!("{conversation:?}").contains("EHLO"),
-            "what is sent may be secret"
+            "the text to send may be secret"
         );
     }
 
     #[test]
-    fn faults_are_told_where_they_are() {
-        let faults = resolve(
+    fn errors_are_reported_at_their_steps() {
+        let errors = resolve(
             json!([
                 {},
                 {"expect": "(", "send": "x"},
@@ -275,24 +266,24 @@ mod tests {
         )
         .unwrap_err();
         assert_eq!(
-            faults,
+            errors,
             [
-                "query_response[0]: this step does nothing: write expect, expect_bytes, send or starttls: true",
+                "query_response[0]: this step does nothing: add expect, expect_bytes, send or starttls: true",
                 "query_response[1].expect: \"(\" is not a regular expression: unclosed group",
-                "query_response[2].expect_bytes: give one of expect and expect_bytes",
-                "query_response[3].labels: labels are taken out of a line: they need expect in the same step",
-                "query_response[4].labels[0].name: \"1a\" is no label name: write letters, digits and _, no digit \
-                 first, not __ first",
-                "query_response[4].labels[1].name: \"__a\" is no label name: write letters, digits and _, no digit \
-                 first, not __ first",
-                "query_response[4].labels[3].name: \"b\" is given twice",
-                "query_response[6].starttls: the connection is over TLS already: remove it",
+                "query_response[2].expect_bytes: give one of expect and expect_bytes, not both",
+                "query_response[3].labels: labels need expect in the same step",
+                "query_response[4].labels[0].name: \"1a\" is not a label name: write letters, digits and _, not \
+                 beginning with a digit or __",
+                "query_response[4].labels[1].name: \"__a\" is not a label name: write letters, digits and _, not \
+                 beginning with a digit or __",
+                "query_response[4].labels[3].name: duplicate label \"b\": remove it",
+                "query_response[6].starttls: the connection already uses TLS: remove starttls",
             ]
         );
-        let faults = resolve(json!([{"starttls": true}]), true).unwrap_err();
+        let errors = resolve(json!([{"starttls": true}]), true).unwrap_err();
         assert_eq!(
-            faults,
-            ["query_response[0].starttls: the connection is over TLS already: remove it"]
+            errors,
+            ["query_response[0].starttls: the connection already uses TLS: remove starttls"]
         );
     }
 }

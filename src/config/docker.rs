@@ -1,4 +1,4 @@
-//! The configuration of docker checks: a container, and the engine that knows it.
+//! The configuration of docker checks: a container, and the engine that runs it.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -13,60 +13,59 @@ use super::place::{Invalid, Place};
 use super::server_url::ServerUrl;
 use super::tls::{TlsOptions, TlsSettings};
 
-/// Where Docker's own clients look for the engine.
+/// The default socket of Docker's clients.
 const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
-/// The variable that tells Docker's own clients where the engine is.
+/// The environment variable with the engine of Docker's clients.
 const HOST_VARIABLE: &str = "DOCKER_HOST";
-/// The engine's customary ports, without TLS and with it.
+/// The customary ports of the engine, without and with TLS.
 const PORTS: (u16, u16) = (2375, 2376);
-/// The longest name of a container; Docker itself sets no limit, but the name has to be a file name.
+/// The longest name of a container. Docker has no limit, but the name must be valid as a file name.
 const MAX_NAME: usize = 255;
-/// What is written where a host is wrong.
-const RIGHT: &str = "write unix:///var/run/docker.sock or tcp://docker.example.org:2376, say";
+/// The advice for an invalid host.
+const ADVICE: &str = "write a URL such as unix:///var/run/docker.sock or tcp://docker.example.org:2376";
 
-/// A docker check as it is written: a container runs and is healthy.
+/// The options of a docker check, which expects a container to run and to be healthy.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DockerOptions {
-    /// The container's name, or its id (at least the 12 digits that `docker ps` shows).
+    /// Name or id of the container. An id has at least the 12 digits that `docker ps` shows.
     #[schemars(extend("examples" = ["chatstack-web"]))]
     pub container: Option<String>,
-    /// The engine, as Docker's clients write it: unix:///path/of/a/socket or tcp://host:port. Default: what the variable
-    /// DOCKER_HOST says, or else unix:///var/run/docker.sock. podman serves the same interface.
+    /// The engine: unix:///path/of/a/socket or tcp://host:port, as for Docker's clients. Default: the environment variable
+    /// DOCKER_HOST, or else unix:///var/run/docker.sock. Podman has the same API.
     pub host: Option<String>,
-    /// Talk TLS with an engine at tcp://, this way.
+    /// TLS options. Given, a connection to tcp:// uses TLS.
     pub tls_config: Option<TlsOptions>,
-    /// How long the container's health check may be starting, from the container's start on, before the container is down;
-    /// degraded until then. Default: as long as the health check's own settings give it, StartPeriod + Retries x (Interval +
-    /// Timeout); 45s where the engine does not say them.
+    /// How long the health check of a new container may be starting. Until then the container is degraded, then down. Default:
+    /// StartPeriod + Retries x (Interval + Timeout) of the health check, or 45s if the engine does not return these.
     pub start_grace: Option<DurationText>,
-    /// Keep the connection to the engine between runs (default), or make a new one for each.
+    /// Reuse the connection to the engine between runs. Default: true.
     pub reuse_connection: Option<bool>,
 }
 
-/// What a docker check needs, resolved.
+/// The settings of a docker check.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DockerSettings {
-    /// The container's name or id.
+    /// The name or id of the container.
     pub container: String,
-    /// Where the engine is.
+    /// The engine.
     pub host: EngineHost,
-    /// How long the container's health check may be starting; `None` for what its own settings say.
+    /// How long the health check of a new container may be starting; `None` for the duration in its own settings.
     pub start_grace: Option<Duration>,
-    /// Whether the connection is kept between runs.
+    /// Whether the connection is reused between runs.
     pub reuse_connection: bool,
 }
 
-/// Where an engine is.
+/// The endpoint of an engine.
 #[derive(Clone, Debug, PartialEq)]
 pub enum EngineHost {
-    /// At a Unix socket.
+    /// A Unix socket.
     Unix(PathBuf),
-    /// At a TCP port.
+    /// A TCP port.
     Tcp {
-        /// Which one.
+        /// The address.
         address: HostPort,
-        /// How to do TLS, where it does.
+        /// The TLS settings; `None` without TLS.
         tls: Option<TlsSettings>,
     },
 }
@@ -81,27 +80,28 @@ impl fmt::Display for EngineHost {
 }
 
 impl DockerOptions {
-    /// Fills in the defaults.
+    /// Resolves the options.
     ///
     /// # Errors
-    /// When something is wrong; all of it is reported to `place`.
+    /// Reported at their keys.
     pub fn resolve(self, place: &Place<'_>) -> Result<DockerSettings, Invalid> {
         self.resolve_with(std::env::var(HOST_VARIABLE).ok(), place)
     }
 
-    /// With this value of `DOCKER_HOST`.
+    /// Resolves the options with this value of `DOCKER_HOST`.
     fn resolve_with(self, variable: Option<String>, place: &Place<'_>) -> Result<DockerSettings, Invalid> {
         let container = match &self.container {
-            None => Err(place.error("container is missing: name it, as in container: chatstack-web")),
+            None => {
+                Err(place.error("container is missing: write its name, such as container: chatstack-web"))
+            }
             Some(name) => container_name(name, &place.field("container")),
         };
         let has_tls = self.tls_config.is_some();
         let host = match (&self.host, variable.filter(|text| !text.is_empty())) {
             (Some(text), _) => engine(text, has_tls).map_err(|wrong| place.field("host").error(wrong)),
             (None, Some(text)) => engine(&text, has_tls).map_err(|wrong| {
-                let advice = "give host, or unset it";
                 place.error(format_args!(
-                    "the environment variable {HOST_VARIABLE}: {wrong} ({advice})"
+                    "the environment variable {HOST_VARIABLE} is invalid: {wrong}; unset it, or add host"
                 ))
             }),
             (None, None) => Ok(EngineHost::Unix(DEFAULT_SOCKET.into())),
@@ -115,8 +115,9 @@ impl DockerOptions {
             (host, None) => host,
             (EngineHost::Unix(_), Some(_)) => {
                 let place = place.field("tls_config");
-                return Err(place
-                    .error("tls_config needs an engine at tcp://: add host: tcp://docker.example.org:2376"));
+                return Err(
+                    place.error("tls_config needs TCP: add a host such as tcp://docker.example.org:2376")
+                );
             }
         };
         Ok(DockerSettings {
@@ -129,7 +130,7 @@ impl DockerOptions {
 }
 
 impl DockerSettings {
-    /// The container, with the engine where that is another machine's.
+    /// The container, with the engine if it is reached by TCP.
     pub fn target(&self) -> String {
         match &self.host {
             EngineHost::Unix(_) => self.container.clone(),
@@ -138,7 +139,7 @@ impl DockerSettings {
     }
 }
 
-/// A name by the rule of the engines (`[a-zA-Z0-9][a-zA-Z0-9_.-]*`), which ids obey too.
+/// Validates the name of a container (`[a-zA-Z0-9][a-zA-Z0-9_.-]*`). An id has the same form.
 fn container_name(text: &str, place: &Place<'_>) -> Result<String, Invalid> {
     let is_named = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
     let shown: String = text.chars().take(80).collect();
@@ -155,32 +156,30 @@ fn container_name(text: &str, place: &Place<'_>) -> Result<String, Invalid> {
         || !text.starts_with(|c: char| c.is_ascii_alphanumeric())
     {
         return Err(place.error(format_args!(
-            "\"{shown}\" is not a container's name: letters, digits and _ . - may stand in one, a letter or a digit first \
-             (`docker ps --all` shows them)"
+            "\"{shown}\" is not the name of a container: write letters, digits, _, . and -, with a letter or digit first \
+             (`docker ps --all` lists the names)"
         )));
     }
     if text.len() > MAX_NAME {
         return Err(place.error(format_args!(
-            "the container's name is {} characters long: {MAX_NAME} are the limit",
+            "{} characters long: write at most {MAX_NAME}",
             text.len()
         )));
     }
     Ok(text.to_owned())
 }
 
-/// The engine that `text` names, or what is wrong with it. The text is not shown: it may hold a password.
+/// Parses the URL of an engine. Errors do not quote it: it may contain a password.
 fn engine(text: &str, has_tls: bool) -> Result<EngineHost, String> {
     if let Some(path) = text.strip_prefix("unix://") {
         return match path.starts_with('/') && !path.ends_with('/') {
             true => Ok(EngineHost::Unix(path.into())),
-            false => Err(format!(
-                "unix:// is not followed by the absolute path of a socket: {RIGHT}"
-            )),
+            false => Err(format!("the path of the socket is not absolute: {ADVICE}")),
         };
     }
     if text.starts_with('/') {
         return Err(format!(
-            "this is a path: write unix://{}",
+            "a path without unix://: write unix://{}",
             text.chars().take(80).collect::<String>()
         ));
     }
@@ -197,9 +196,7 @@ fn engine(text: &str, has_tls: bool) -> Result<EngineHost, String> {
     };
     let has_more = url.path.is_some_and(|path| !path.is_empty()) || !url.query.is_empty();
     if url.user.is_some() || url.password.is_some() || has_more {
-        return Err(format!(
-            "there is more in this URL than a host and a port: {RIGHT}"
-        ));
+        return Err(format!("the URL has more parts than a host and a port: {ADVICE}"));
     }
     Ok(EngineHost::Tcp {
         address: url.address,
@@ -220,21 +217,12 @@ impl super::KindFacts for DockerSettings {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::RefCell;
-
     use super::*;
+    use crate::config::tests_support::resolve_json;
 
     fn resolve(json: serde_json::Value, variable: Option<&str>) -> Result<DockerSettings, Vec<String>> {
-        let findings = RefCell::default();
-        let options: DockerOptions = serde_json::from_value(json).unwrap();
-        let place = Place::root(&findings).field("checks").index(0);
-        let resolved = options.resolve_with(variable.map(str::to_owned), &place);
-        resolved.map_err(|Invalid| {
-            let findings = findings.take();
-            findings
-                .iter()
-                .map(|f| format!("{}: {}", f.path, f.message))
-                .collect()
+        resolve_json(json, |options: DockerOptions, root| {
+            options.resolve_with(variable.map(str::to_owned), &root.field("checks").index(0))
         })
     }
 
@@ -247,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn the_engine_is_the_one_written_or_the_variables() {
+    fn the_engine_comes_from_the_option_or_the_variable() {
         let host = |host: Option<&str>, variable| {
             let settings = resolve(serde_json::json!({"container": "a", "host": host}), variable).unwrap();
             (settings.host.to_string(), settings.target())
@@ -261,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn tls_has_a_port_of_its_own() {
+    fn tls_has_another_default_port() {
         let json =
             serde_json::json!({"container": "a", "host": "tcp://b", "tls_config": {"server_name": "c"}});
         let settings = resolve(json, None).unwrap();
@@ -270,15 +258,14 @@ mod tests {
     }
 
     #[test]
-    fn every_fault_is_told_at_its_key() {
-        let example = "write one such as unix:///var/run/docker.sock or tcp://docker.example.org:2376";
-        let right = "write unix:///var/run/docker.sock or tcp://docker.example.org:2376, say";
-        let name = "is not a container's name: letters, digits and _ . - may stand in one, a letter or a digit first \
-                    (`docker ps --all` shows them)";
+    fn every_error_is_reported_at_its_key() {
+        let advice = "write a URL such as unix:///var/run/docker.sock or tcp://docker.example.org:2376";
+        let name = "is not the name of a container: write letters, digits, _, . and -, with a letter or digit first \
+                    (`docker ps --all` lists the names)";
         for (json, message) in [
             (
                 serde_json::json!({}),
-                ": container is missing: name it, as in container: chatstack-web".to_owned(),
+                ": container is missing: write its name, such as container: chatstack-web".to_owned(),
             ),
             (
                 serde_json::json!({"container": ""}),
@@ -298,38 +285,38 @@ mod tests {
             ),
             (
                 serde_json::json!({"container": "a".repeat(256)}),
-                ".container: the container's name is 256 characters long: 255 are the limit".to_owned(),
+                ".container: 256 characters long: write at most 255".to_owned(),
             ),
             (
                 serde_json::json!({"container": "a", "host": "/run/docker.sock"}),
-                ".host: this is a path: write unix:///run/docker.sock".to_owned(),
+                ".host: a path without unix://: write unix:///run/docker.sock".to_owned(),
             ),
             (
                 serde_json::json!({"container": "a", "host": "unix://docker.sock"}),
-                format!(".host: unix:// is not followed by the absolute path of a socket: {right}"),
+                format!(".host: the path of the socket is not absolute: {advice}"),
             ),
             (
                 serde_json::json!({"container": "a", "host": "ssh://me:secret@x"}),
-                format!(".host: the scheme of this URL is not tcp://: {example}"),
+                format!(".host: the scheme of the URL is not tcp://: {advice}"),
             ),
             (
                 serde_json::json!({"container": "a", "host": "tcp://me:secret@x"}),
-                format!(".host: there is more in this URL than a host and a port: {right}"),
+                format!(".host: the URL has more parts than a host and a port: {advice}"),
             ),
             (
                 serde_json::json!({"container": "a", "tls_config": {}}),
-                ".tls_config: tls_config needs an engine at tcp://: add host: tcp://docker.example.org:2376"
+                ".tls_config: tls_config needs TCP: add a host such as tcp://docker.example.org:2376"
                     .to_owned(),
             ),
         ] {
             assert_eq!(resolve(json, None), Err(vec![format!("checks[0]{message}")]));
         }
-        let faults = resolve(serde_json::json!({"container": "a"}), Some("ssh://me:secret@x")).unwrap_err();
-        let scheme = "the scheme of this URL is not tcp://";
+        let errors = resolve(serde_json::json!({"container": "a"}), Some("ssh://me:secret@x")).unwrap_err();
+        let scheme = "the scheme of the URL is not tcp://";
         let expected = format!(
-            "checks[0]: the environment variable DOCKER_HOST: {scheme}: {example} (give host, or unset it)"
+            "checks[0]: the environment variable DOCKER_HOST is invalid: {scheme}: {advice}; unset it, or add host"
         );
-        assert_eq!(faults, [expected]);
+        assert_eq!(errors, [expected]);
         let all = serde_json::json!({"container": "a b", "host": "x", "tls_config": {"ca": "x"}});
         assert_eq!(resolve(all, None).unwrap_err().len(), 3);
     }

@@ -1,4 +1,4 @@
-//! Durations as Prometheus writes them: `1h30m`, `45s`, `250ms`.
+//! Durations in Prometheus's notation: `1h30m`, `45s`, `250ms`.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde::de::Error;
 
-/// Units in the order in which they may follow one another, with their length in milliseconds.
+/// The units in their required order, with their length in milliseconds.
 const UNITS: [(&str, u64); 7] = [
     ("y", 31_536_000_000),
     ("w", 604_800_000),
@@ -18,12 +18,12 @@ const UNITS: [(&str, u64); 7] = [
     ("ms", 1),
 ];
 
-/// A duration in a configuration file: one or more numbers with a unit (`y w d h m s ms`), largest unit first; `1.5s`
-/// is understood too, as Go does.
+/// A duration in a configuration file: one or more numbers with a unit (`y w d h m s ms`), the largest unit first. Decimals as in
+/// Go (`1.5s`) are supported too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DurationText(pub Duration);
 
-/// Why a text is no duration.
+/// A text is not a duration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("\"{text}\" is not a duration: write a number with a unit, such as 500ms, 15s, 1m30s or 2h")]
 pub struct DurationError {
@@ -55,7 +55,7 @@ pub fn parse(text: &str) -> Result<Duration, DurationError> {
             .iter()
             .position(|(name, _)| *name == unit)
             .ok_or_else(error)?;
-        let part = scaled(number, UNITS[next_unit + position].1).ok_or_else(error)?;
+        let part = multiply(number, UNITS[next_unit + position].1).ok_or_else(error)?;
         nanoseconds = nanoseconds.checked_add(part).ok_or_else(error)?;
         next_unit += position + 1;
         rest = tail;
@@ -67,7 +67,7 @@ pub fn parse(text: &str) -> Result<Duration, DurationError> {
 }
 
 /// `number` (digits with at most nine decimals) times `milliseconds`, in nanoseconds.
-fn scaled(number: &str, milliseconds: u64) -> Option<u64> {
+fn multiply(number: &str, milliseconds: u64) -> Option<u64> {
     let (whole, decimals) = number.split_once('.').unwrap_or((number, ""));
     if whole.is_empty() || decimals.len() > 9 || (number.contains('.') && decimals.is_empty()) {
         return None;
@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_what_prometheus_and_go_write() {
+    fn parses_the_notations_of_prometheus_and_go() {
         for (text, milliseconds) in [
             ("0", 0),
             ("0s", 0),
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn display_is_read_back() {
+    fn display_can_be_parsed() {
         for text in ["0s", "1m30s", "1d2h3m4s5ms"] {
             assert_eq!(DurationText(parse(text).unwrap()).to_string(), text);
         }

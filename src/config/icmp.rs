@@ -1,5 +1,5 @@
-//! The configuration of icmp checks. The options bear blackbox_exporter's names and mean what they mean there; `host`, which
-//! is the target there, is ours.
+//! The configuration of icmp checks. The options have the names and meanings of blackbox_exporter's. `host` is new: there it is
+//! the target.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -10,46 +10,46 @@ use serde::Deserialize;
 use super::address::{self, AddressPreference, IpProtocol};
 use super::place::{Invalid, Place};
 
-/// The most bytes that an echo request carries: a packet of IPv4 has 65535, of which its header takes 20 and ICMP's 8.
+/// The largest payload of an echo request in bytes: an IPv4 packet has 65535 bytes, less 20 for its header and 8 for ICMP's.
 pub const MAX_PAYLOAD: u16 = 65507;
 
-/// What an echo request carries where nothing is said, in bytes: as much as blackbox_exporter's.
+/// The default payload of an echo request in bytes, as in blackbox_exporter.
 const DEFAULT_PAYLOAD: u16 = 28;
 
-/// The options of an icmp check, as written.
+/// The options of an icmp check.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct IcmpOptions {
-    /// Whom to ping: a name or an address, without a port.
+    /// The host to ping: a name or an address, without a port.
     pub host: Option<String>,
-    /// How many bytes the request carries (default 28), at most 65507.
+    /// Payload of the request in bytes, at most 65507. Default: 28.
     pub payload_size: Option<u32>,
-    /// Forbid the network to take the request apart where it is too large for a link.
+    /// Set the don't-fragment flag, so that a request that is too large for a link fails.
     pub dont_fragment: bool,
-    /// How many hops the request may take, 1 to 255 (default: the system's, 64 as a rule).
+    /// Maximum number of hops, 1 to 255. Default: that of the system, usually 64.
     pub ttl: Option<u32>,
-    /// The protocol whose addresses come first: ip4 or ip6 (default).
+    /// IP protocol to try first: ip4 or ip6. Default: ip6.
     pub preferred_ip_protocol: Option<IpProtocol>,
-    /// Whether the other protocol's addresses come after them (default true).
+    /// Whether to try the other IP protocol as well. Default: true.
     pub ip_protocol_fallback: Option<bool>,
-    /// The address of this machine to ping from.
+    /// Source address of requests, an address of this machine.
     pub source_ip_address: Option<String>,
 }
 
-/// What an icmp check needs, resolved.
+/// The settings of an icmp check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IcmpSettings {
-    /// Who is pinged.
+    /// The host to ping.
     pub host: Arc<str>,
-    /// How many bytes the request carries.
+    /// The payload of the request in bytes.
     pub payload_size: u16,
-    /// Whether it may not be taken apart.
+    /// Whether the request must not be fragmented.
     pub dont_fragment: bool,
-    /// How many hops it may take, where that is not the system's choice.
+    /// The maximum number of hops; `None` for that of the system.
     pub ttl: Option<u8>,
-    /// Which of the host's addresses is taken.
+    /// The addresses of the host to try.
     pub preference: AddressPreference,
-    /// The address to ping from.
+    /// The source address.
     pub source: Option<IpAddr>,
 }
 
@@ -61,9 +61,9 @@ impl IcmpOptions {
     pub fn resolve(self, place: &Place<'_>) -> Result<IcmpSettings, Invalid> {
         let host = match &self.host {
             Some(text) => host(text).map_err(|message| place.field("host").error(message)),
-            None => Err(place.error("host is missing: write whom to ping, such as host: 192.0.2.1")),
+            None => Err(place.error("host is missing: write the host to ping, such as host: 192.0.2.1")),
         };
-        // Zero means the default there.
+        // In blackbox_exporter, zero means the default.
         let payload_size = match self.payload_size {
             None | Some(0) => Ok(DEFAULT_PAYLOAD),
             Some(size) => u16::try_from(size)
@@ -71,7 +71,7 @@ impl IcmpOptions {
                 .filter(|size| *size <= MAX_PAYLOAD)
                 .ok_or_else(|| {
                     place.field("payload_size").error(format_args!(
-                        "is more than a packet holds: write at most {MAX_PAYLOAD}"
+                        "{size} is out of range: write at most {MAX_PAYLOAD}"
                     ))
                 }),
         };
@@ -80,11 +80,11 @@ impl IcmpOptions {
             Some(ttl) => u8::try_from(ttl).map(Some).map_err(|_| {
                 place
                     .field("ttl")
-                    .error("is more than a packet can say: write 1 to 255")
+                    .error(format_args!("{ttl} is out of range: write 1 to 255"))
             }),
         };
         let preference = AddressPreference::new(self.preferred_ip_protocol, self.ip_protocol_fallback);
-        let source = address::source(self.source_ip_address.as_deref(), preference, place);
+        let source = address::resolve_source(self.source_ip_address.as_deref(), preference, place);
         let (source, preference) = source?;
         Ok(IcmpSettings {
             host: host?,
@@ -97,14 +97,14 @@ impl IcmpOptions {
     }
 }
 
-/// The host that `text` names.
+/// Parses a host without a port.
 fn host(text: &str) -> Result<Arc<str>, String> {
     let shown = match text.contains("://") || text.contains('@') {
-        // What looks like a URL may hold a password, which no message shows.
+        // A text that looks like a URL may contain a password, so it is not quoted.
         true => "this".to_owned(),
         false => format!("\"{text}\""),
     };
-    address::host_alone(text).map(Arc::from).ok_or_else(|| {
+    address::host_without_port(text).map(Arc::from).ok_or_else(|| {
         format!(
             "{shown} is not a host: write a name or an address without a port, such as gw.example.org, 192.0.2.1 or \
              2001:db8::1"
@@ -118,11 +118,11 @@ impl IcmpSettings {
         self.host.to_string()
     }
 
-    /// The same for another host.
+    /// The same check of another host.
     ///
     /// # Errors
-    /// What is wrong with the target, and what would be right.
-    pub fn aimed_at(&self, target: &str) -> Result<Self, String> {
+    /// What is wrong with the target and what to write instead.
+    pub fn with_target(&self, target: &str) -> Result<Self, String> {
         Ok(Self {
             host: host(target)?,
             ..self.clone()
@@ -134,20 +134,11 @@ impl super::KindFacts for IcmpSettings {}
 
 #[cfg(test)]
 mod tests {
-    use std::cell::RefCell;
-
     use super::*;
+    use crate::config::tests_support::resolve_json;
 
     fn resolve(json: serde_json::Value) -> Result<IcmpSettings, Vec<String>> {
-        let findings = RefCell::default();
-        let options: IcmpOptions = serde_json::from_value(json).unwrap();
-        options.resolve(&Place::root(&findings)).map_err(|Invalid| {
-            let findings = findings.take();
-            findings
-                .iter()
-                .map(|f| format!("{}: {}", f.path, f.message))
-                .collect()
-        })
+        resolve_json(json, IcmpOptions::resolve)
     }
 
     #[test]
@@ -166,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_source_decides_the_protocol() {
+    fn a_source_address_selects_the_protocol() {
         let settings = resolve(serde_json::json!({"host": "gw", "source_ip_address": "192.0.2.7"})).unwrap();
         let only_ip4 = AddressPreference {
             preferred: IpProtocol::Ip4,
@@ -179,33 +170,33 @@ mod tests {
     }
 
     #[test]
-    fn all_faults_are_told_at_once() {
-        let faults =
+    fn all_errors_are_reported_at_once() {
+        let errors =
             resolve(serde_json::json!({"payload_size": 65508, "ttl": 256, "source_ip_address": "eth0"}));
         assert_eq!(
-            faults.unwrap_err(),
+            errors.unwrap_err(),
             [
-                ": host is missing: write whom to ping, such as host: 192.0.2.1",
-                "payload_size: is more than a packet holds: write at most 65507",
-                "ttl: is more than a packet can say: write 1 to 255",
-                "source_ip_address: is not an address: write one of this machine's addresses, such as 192.0.2.10",
+                ": host is missing: write the host to ping, such as host: 192.0.2.1",
+                "payload_size: 65508 is out of range: write at most 65507",
+                "ttl: 256 is out of range: write 1 to 255",
+                "source_ip_address: not an IP address: write an address of this machine, such as 192.0.2.10",
             ]
         );
     }
 
     #[test]
-    fn another_target_is_a_host() {
+    fn a_target_replaces_the_host() {
         let settings = resolve(serde_json::json!({"host": "a", "ttl": 7})).unwrap();
-        let aimed = settings.aimed_at("::1").unwrap();
-        assert_eq!((aimed.target().as_str(), aimed.ttl), ("::1", Some(7)));
+        let targeted = settings.with_target("::1").unwrap();
+        assert_eq!((targeted.target().as_str(), targeted.ttl), ("::1", Some(7)));
         assert_eq!(
-            settings.aimed_at("192.0.2.1:80").unwrap_err(),
+            settings.with_target("192.0.2.1:80").unwrap_err(),
             "\"192.0.2.1:80\" is not a host: write a name or an address without a port, such as gw.example.org, \
              192.0.2.1 or 2001:db8::1"
         );
         assert!(
             settings
-                .aimed_at("http://user:secret@gw")
+                .with_target("http://user:secret@gw")
                 .unwrap_err()
                 .starts_with("this is not a host")
         );

@@ -1,26 +1,26 @@
-//! JSON paths (RFC 9535) that lead to one value of a document. What looking one up may cost is bounded: a path visits each
-//! value of the document a few times at most, however it is written.
+//! JSON paths (RFC 9535) that lead to one value of a document. The cost of a lookup is limited: every path that is accepted
+//! visits each value of the document at most a few times.
 
 use std::fmt;
 use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::pattern_cache::{self, Attempt};
-
 /// The longest path, in bytes.
 const MAX_SOURCE_BYTES: usize = 256;
-/// The most pairs of parentheses: the parser tries several readings of each.
+/// The most pairs of parentheses: the parser tries several interpretations of each.
 const MAX_PARENTHESES: usize = 4;
 /// The most filters.
 const MAX_FILTERS: usize = 2;
+/// The cost of a path in addition to its length, in bytes of source.
+const ENTRY_COST: usize = 16;
 
-/// What the paths of one configuration may have together, in bytes of source; parsed, they take fifty times as much.
+/// The most bytes of source of all paths of one configuration. Parsed paths take fifty times as much.
 pub(super) const MAX_TOTAL_BYTES: usize = 512 << 10;
-/// What is wrong with those over it.
-pub(super) const OVER_TOTAL: &str = "the JSON paths of this file have more than 512 kB together: use fewer or shorter ones (equal ones count once)";
+/// The error for paths over it.
+pub(super) const OVER_TOTAL: &str = "the JSON paths of this file are longer than 512 kB together: use fewer or shorter ones (equal ones count once)";
 
-/// A parsed path, compared by its source.
+/// A parsed path, compared by its source. Cheap to clone.
 #[derive(Clone)]
 pub struct JsonPath {
     source: Arc<str>,
@@ -29,28 +29,33 @@ pub struct JsonPath {
 }
 
 impl JsonPath {
-    /// Parses a path.
-    ///
-    /// # Errors
-    /// What is wrong with it, on one line.
-    pub fn new(source: &str) -> Result<Self, String> {
+    /// Parses a path. Returns its cost as well, in bytes of source.
+    pub(super) fn parse(source: &str) -> (Result<Self, String>, usize) {
         if source.len() > MAX_SOURCE_BYTES {
-            return Err(format!("it is longer than {MAX_SOURCE_BYTES} bytes"));
+            return (Err(format!("longer than {MAX_SOURCE_BYTES} bytes")), 0);
         }
-        pattern_cache::json_path(source, parse)
+        let parsed = Shape::of(source).check_limits().and_then(|shape| {
+            let path = serde_json_path::JsonPath::parse(source).map_err(|error| describe(source, &error))?;
+            Ok(Self {
+                source: source.into(),
+                path: Arc::new(path),
+                is_singular: shape.is_singular(),
+            })
+        });
+        (parsed, source.len() + ENTRY_COST)
     }
 
-    /// Its source.
+    /// The source.
     pub fn as_str(&self) -> &str {
         &self.source
     }
 
-    /// Whether it names one place, so that looking it up takes no search.
+    /// Whether it has only names and indexes, so that a lookup needs no search.
     pub fn is_singular(&self) -> bool {
         self.is_singular
     }
 
-    /// The values that it leads to in `document`.
+    /// The values in `document` that match.
     pub fn find<'d>(&self, document: &'d Value) -> Vec<&'d Value> {
         self.path.query(document).all()
     }
@@ -68,35 +73,17 @@ impl PartialEq for JsonPath {
     }
 }
 
-fn parse(source: &str) -> Attempt<JsonPath> {
-    let parsed = Shape::of(source).bounded().and_then(|shape| {
-        let path = serde_json_path::JsonPath::parse(source).map_err(|error| fault(source, &error))?;
-        Ok(JsonPath {
-            source: source.into(),
-            path: Arc::new(path),
-            is_singular: shape.is_singular(),
-        })
-    });
-    Attempt {
-        result: parsed,
-        cost: source.len() + 16,
-    }
-}
-
-/// The parser's own words are "parser error" for most of what can be wrong.
-fn fault(source: &str, error: &serde_json_path::ParseError) -> String {
-    // What is called a position is how many bytes were understood.
+/// Describes a parse error. The parser itself only says "parser error" for most mistakes.
+fn describe(source: &str, error: &serde_json_path::ParseError) -> String {
+    // The position is the number of bytes that were parsed.
     match error.message() {
-        _ if !source.starts_with('$') => "it begins with $, the document".to_owned(),
-        "parser error" => format!(
-            "it can't be understood from character {} on",
-            error.position() + 1
-        ),
+        _ if !source.starts_with('$') => "a path begins with $, the document".to_owned(),
+        "parser error" => format!("syntax error at character {}", error.position() + 1),
         message => format!("at character {}, {message}", error.position() + 1),
     }
 }
 
-/// What a path has outside of its quoted names and texts: how often.
+/// The number of operators of a path, outside of quoted names and texts.
 #[derive(Default)]
 struct Shape {
     roots: usize,
@@ -107,7 +94,7 @@ struct Shape {
     commas: usize,
     parentheses: usize,
     functions: usize,
-    /// Comparisons of the document with itself, which take as long at each value.
+    /// Comparisons of the document with itself, which are repeated at each value.
     constant: usize,
 }
 
@@ -116,7 +103,7 @@ impl Shape {
         let mut shape = Self::default();
         let mut quote = None;
         let mut before = ' ';
-        // What the operand begins with that is read, and the one before an operator.
+        // The first character of the current operand, and of the one before a comparison.
         let (mut operand, mut left) = (' ', None);
         let mut characters = source.chars();
         while let Some(character) = characters.next() {
@@ -157,25 +144,25 @@ impl Shape {
         self.descents + self.wildcards + self.slices + self.filters == 0
     }
 
-    /// Refuses what could visit a value more often than a few times. RFC 9535 lets each part multiply what it is given:
+    /// Rejects paths that could visit a value many times. In RFC 9535 each part multiplies the results of the one before:
     /// `$..*..*..*` takes hours on a document of 10 MB.
-    fn bounded(self) -> Result<Self, String> {
+    fn check_limits(self) -> Result<Self, String> {
         let many = self.descents + self.wildcards + self.slices > 0 || self.filters > 1;
         let wrong = if self.functions > 0 {
             "functions, such as length() and match(), are not supported"
         } else if self.commas > 0 {
-            "several names, separated by commas, lead to several values: write one"
+            "a list of names leads to several values: write one name"
         } else if self.descents > 1 {
-            "`..` may stand in it once"
+            "more than one `..`"
         } else if self.roots > 1 && many {
-            "a filter that compares with another part of the document (`$`) goes with names and indexes only, not with `..`, \
-             `*`, slices or other filters"
+            "a filter that refers to another part of the document (`$`) can't be combined with `..`, `*`, slices or other \
+             filters: use names and indexes only"
         } else if self.constant > 0 {
-            "a filter that compares the document (`$`) with itself says the same of each value: compare with `@`"
+            "a filter compares the document (`$`) with itself: compare with `@`"
         } else if self.filters > MAX_FILTERS {
-            "it has more than 2 filters"
+            "more than 2 filters"
         } else if self.parentheses > MAX_PARENTHESES {
-            "it has more than 4 pairs of parentheses"
+            "more than 4 pairs of parentheses"
         } else {
             return Ok(self);
         };
@@ -190,7 +177,11 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::config::pattern_cache::Compilation;
+    use crate::config::pattern_cache::PatternCache;
+
+    fn parse(source: &str) -> Result<JsonPath, String> {
+        JsonPath::parse(source).0
+    }
 
     #[test]
     fn a_path_leads_to_values() {
@@ -219,26 +210,26 @@ mod tests {
                 json!([0.9]),
             ),
         ] {
-            let path = JsonPath::new(source).unwrap_or_else(|error| panic!("{source}: {error}"));
+            let path = parse(source).unwrap_or_else(|error| panic!("{source}: {error}"));
             assert_eq!(json!(path.find(&document)), expected, "{source}");
             assert_eq!(path.is_singular(), is_singular, "{source}");
         }
     }
 
     #[test]
-    fn what_is_no_path_or_costs_too_much_is_refused() {
+    fn invalid_and_expensive_paths_are_rejected() {
         for (source, wrong) in [
-            ("", "it begins with $"),
-            ("version", "it begins with $"),
-            ("$.a[", "from character 4 on"),
-            ("$.a b", "from character 4 on"),
+            ("", "a path begins with $"),
+            ("version", "a path begins with $"),
+            ("$.a[", "syntax error at character 4"),
+            ("$.a b", "syntax error at character 4"),
             ("$[?length(@.a) > 1]", "functions, such as length()"),
-            ("$['a','b']", "several names"),
-            ("$..*..*", "`..` may stand in it once"),
-            ("$..[?@..a]", "`..` may stand in it once"),
-            ("$.*[?@.a == $.b]", "goes with names and indexes only"),
-            ("$[?$.*]", "goes with names and indexes only"),
-            ("$[?$[?@.a]]", "goes with names and indexes only"),
+            ("$['a','b']", "a list of names"),
+            ("$..*..*", "more than one `..`"),
+            ("$..[?@..a]", "more than one `..`"),
+            ("$.*[?@.a == $.b]", "use names and indexes only"),
+            ("$[?$.*]", "use names and indexes only"),
+            ("$[?$[?@.a]]", "use names and indexes only"),
             ("$.items[?$.a == $.b]", "compares the document (`$`) with itself"),
             (
                 "$.items[?@.x && (@.y || $['a']!=$.b[0])]",
@@ -247,14 +238,14 @@ mod tests {
             ("$[?@.a][?@.b][?@.c]", "more than 2 filters"),
             ("$[?(((((@.a)))))]", "more than 4 pairs"),
         ] {
-            let error = JsonPath::new(source).unwrap_err();
+            let error = parse(source).unwrap_err();
             assert!(
                 error.contains(wrong) && !error.contains('\n'),
                 "{source}: {error}"
             );
         }
         assert!(
-            JsonPath::new(&format!("$.{}", "a".repeat(300)))
+            parse(&format!("$.{}", "a".repeat(300)))
                 .unwrap_err()
                 .contains("256 bytes")
         );
@@ -274,7 +265,7 @@ mod tests {
             format!("$['{}", "\\'".repeat(120)),
         ] {
             let begun = Instant::now();
-            let _ = JsonPath::new(&source);
+            let _ = parse(&source);
             assert!(
                 begun.elapsed() < Duration::from_secs(2),
                 "{source}: {:?}",
@@ -304,7 +295,7 @@ mod tests {
             "$.*.*.*.*.*.*.*",
             "$..[::-1]",
         ] {
-            let path = JsonPath::new(source).unwrap_or_else(|error| panic!("{source}: {error}"));
+            let path = parse(source).unwrap_or_else(|error| panic!("{source}: {error}"));
             for document in [&deep, &wide] {
                 let begun = Instant::now();
                 path.find(document);
@@ -318,15 +309,14 @@ mod tests {
     }
 
     #[test]
-    fn the_paths_of_one_configuration_are_bounded_together() {
-        let compilation = Compilation::begin();
-        let long = |index: usize| JsonPath::new(&format!("$.{}{index}", "a".repeat(200)));
-        let first = long(0).unwrap();
-        let error = (1..10_000).find_map(|index| long(index).err()).unwrap();
-        assert_eq!(error, OVER_TOTAL);
-        let again = long(0).expect("what is parsed already costs nothing");
+    fn the_total_size_of_a_configuration_is_bounded() {
+        let cache = PatternCache::default();
+        let long = |index: usize| format!("$.{}{index}", "a".repeat(200));
+        let first = cache.json_path(&long(0)).unwrap();
+        let mut errors = (1..10_000).filter_map(|index| cache.json_path(&long(index)).err());
+        assert_eq!(errors.next().unwrap(), OVER_TOTAL);
+        let again = cache.json_path(&long(0)).expect("a cached path costs nothing");
         assert!(Arc::ptr_eq(&first.path, &again.path));
-        drop(compilation);
-        assert!(long(10_001).is_ok());
+        assert!(parse(&long(10_001)).is_ok());
     }
 }

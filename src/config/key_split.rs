@@ -1,4 +1,4 @@
-//! Splits a mapping into the pieces of the types that share it.
+//! Splits a mapping whose keys belong to several option types into one mapping per type.
 
 use std::rc::Rc;
 
@@ -9,21 +9,21 @@ use super::{suggest, unsupported};
 /// The most unknown keys reported of one mapping.
 pub const MAX_UNKNOWN: usize = 20;
 
-/// A mapping, split.
+/// A mapping split by its keys.
 #[derive(Debug)]
-pub struct Pieces<const N: usize> {
-    /// One mapping a part, with the entries whose keys the part has.
+pub struct SplitMapping<const N: usize> {
+    /// One mapping per key list, with the entries whose keys are in that list.
     pub parts: [Node; N],
-    /// The entries whose keys no part has. They were reported.
+    /// The unknown keys. They were reported.
     pub unknown: Vec<Path>,
 }
 
-/// Splits a mapping by the keys that `parts` have. `None` where `node` is no mapping; that is reported too.
-pub fn split<const N: usize>(
+/// Splits `node` by the lists of keys in `key_lists`. Returns `None` and reports an error if `node` is not a mapping.
+pub fn split_by_keys<const N: usize>(
     node: &Node,
     place: &Place<'_>,
-    parts: [&[&'static str]; N],
-) -> Option<Pieces<N>> {
+    key_lists: [&[&'static str]; N],
+) -> Option<SplitMapping<N>> {
     let Some(entries) = node.entries() else {
         if !matches!(node.value, Value::Pruned) {
             place.error(format_args!(
@@ -33,15 +33,15 @@ pub fn split<const N: usize>(
         }
         return None;
     };
-    let mut pieces = [const { Vec::new() }; N];
+    let mut parts = [const { Vec::new() }; N];
     let mut unknown = Vec::new();
     let mut more = 0;
     for entry in entries {
-        match parts.iter().position(|part| part.contains(&&*entry.key)) {
-            Some(part) => pieces[part].push(entry.clone()),
+        match key_lists.iter().position(|keys| keys.contains(&&*entry.key)) {
+            Some(part) => parts[part].push(entry.clone()),
             None if unknown.len() < MAX_UNKNOWN => {
                 let message = unsupported::key(&entry.key).unwrap_or_else(|| {
-                    let known = parts.iter().flat_map(|part| part.iter().copied());
+                    let known = key_lists.iter().flat_map(|keys| keys.iter().copied());
                     suggest::unknown_key(&entry.key, known)
                 });
                 let place = place.field(&entry.key);
@@ -52,10 +52,10 @@ pub fn split<const N: usize>(
         }
     }
     if more > 0 {
-        place.error(format_args!("there are {more} more unknown keys here"));
+        place.error(format_args!("{more} more unknown keys in this mapping"));
     }
-    Some(Pieces {
-        parts: pieces.map(|entries| Node::new(node.mark, Value::Map(Rc::new(entries)))),
+    Some(SplitMapping {
+        parts: parts.map(|entries| Node::new(node.mark, Value::Map(Rc::new(entries)))),
         unknown,
     })
 }

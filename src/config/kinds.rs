@@ -1,5 +1,4 @@
-//! The kinds of check as the configuration sees them: from a kind's name to its written type and what that
-//! resolves to.
+//! Maps each kind of check to its option type and its settings.
 
 use std::cell::RefCell;
 
@@ -13,11 +12,11 @@ use super::yaml::{Node, fields, read};
 use super::{schema, suggest, unsupported};
 use crate::model::{CheckKind, with_kinds};
 
-/// The kind that `word`, written at `place`, names.
+/// Parses the name of a kind, written at `place`.
 ///
 /// # Errors
-/// Reported at the word.
-pub fn named(word: &str, place: &Place<'_>) -> Result<CheckKind, Invalid> {
+/// Reported at `place`.
+pub fn parse(word: &str, place: &Place<'_>) -> Result<CheckKind, Invalid> {
     CheckKind::ALL
         .into_iter()
         .find(|kind| kind.as_str() == word)
@@ -29,7 +28,7 @@ pub fn named(word: &str, place: &Place<'_>) -> Result<CheckKind, Invalid> {
 
 macro_rules! kind_options {
     ($($(#[$doc:meta])* $variant:ident $name:ident $timed:ident $options:ident $settings:ident $check:ident;)+) => {
-        /// The keys that checks of a kind have beside those of every check.
+        /// The keys of a kind, in addition to those of every check.
         pub fn keys(kind: CheckKind) -> &'static [&'static str] {
             match kind {
                 $(CheckKind::$variant => fields::<super::$name::$options>()),+
@@ -43,17 +42,17 @@ macro_rules! kind_options {
             }
         }
 
-        /// Resolves the kind's own keys, which `node` at `place` has; `unknown` are keys beside them that were reported
-        /// already. `None` where something is wrong; it was reported.
+        /// Resolves the keys of a kind, which are in `node` at `place`. `unknown` are other keys there, which were reported.
+        /// Returns `None` after an error, which was reported.
         pub fn resolve(
             kind: CheckKind,
             node: &Node,
             place: &Place<'_>,
             unknown: Vec<Path>,
         ) -> Option<KindSettings> {
-            let piece = Piece { node, place, unknown };
+            let resolver = Resolver { node, place, unknown };
             match kind {
-                $(CheckKind::$variant => piece
+                $(CheckKind::$variant => resolver
                     .resolve(super::$name::$options::resolve)
                     .map(|settings| KindSettings::$variant(Box::new(settings)))),+
             }
@@ -62,33 +61,33 @@ macro_rules! kind_options {
 }
 with_kinds!(kind_options);
 
-struct Piece<'a, 'b> {
+struct Resolver<'a, 'b> {
     node: &'a Node,
     place: &'a Place<'b>,
     unknown: Vec<Path>,
 }
 
-impl Piece<'_, '_> {
+impl Resolver<'_, '_> {
     fn resolve<O: DeserializeOwned, S>(
         self,
         resolve: impl FnOnce(O, &Place<'_>) -> Result<S, Invalid>,
     ) -> Option<S> {
         let reading = read::<O>(self.node, self.place);
-        let faulty = [self.unknown, reading.faulty].concat();
+        let invalid = [self.unknown, reading.invalid].concat();
         let found = RefCell::default();
-        let result = resolve(reading.value?, &self.place.collecting(&found));
+        let result = resolve(reading.value?, &self.place.with_findings(&found));
         let found = found.into_inner();
-        let is_told = !faulty.is_empty() || found.iter().any(|finding| finding.is_error);
+        let is_reported = !invalid.is_empty() || found.iter().any(|finding| finding.is_error);
         for finding in found {
-            // What was written wrongly is not told again as missing.
-            let is_echo = |path: &Path| finding.path.is_within(path) || path.is_within(&finding.path);
-            if !faulty.iter().any(is_echo) {
-                self.place.forward(finding);
+            // An invalid value was reported already. Do not report it as missing as well.
+            let is_repeated = |path: &Path| finding.path.is_within(path) || path.is_within(&finding.path);
+            if !invalid.iter().any(is_repeated) {
+                self.place.push(finding);
             }
         }
-        if result.is_err() && !is_told {
+        if result.is_err() && !is_reported {
             self.place.error("these options can't be used together");
         }
-        result.ok().filter(|_| faulty.is_empty())
+        result.ok().filter(|_| invalid.is_empty())
     }
 }

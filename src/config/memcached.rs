@@ -11,11 +11,11 @@ use super::tls::{TlsOptions, TlsSettings};
 
 /// The longest key that memcached accepts, in bytes (memcached's doc/protocol.txt, "Keys").
 const MAX_KEY_BYTES: usize = 250;
-/// What to write where the address is missing or wrong.
-const EXAMPLE: &str =
+/// The advice for a missing or invalid address.
+const ADVICE: &str =
     "write host:port or the absolute path of a Unix socket, such as address: 127.0.0.1:11211";
 
-/// The options of a memcached check, as written.
+/// The options of a memcached check.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct MemcachedOptions {
@@ -23,11 +23,11 @@ pub struct MemcachedOptions {
     pub address: Option<String>,
     /// Use TLS (memcached --enable-ssl). Default: false.
     pub tls: bool,
-    /// TLS settings.
+    /// TLS options.
     pub tls_config: Option<TlsOptions>,
-    /// The IP protocol to try first: ip4 or ip6 (default).
+    /// IP protocol to try first: ip4 or ip6. Default: ip6.
     pub preferred_ip_protocol: Option<IpProtocol>,
-    /// Try the addresses of the other protocol afterwards. Default: true.
+    /// Whether to try the other IP protocol as well. Default: true.
     pub ip_protocol_fallback: Option<bool>,
     /// Request the statistics and export them as metrics. Default: true.
     pub metrics: Option<bool>,
@@ -37,19 +37,19 @@ pub struct MemcachedOptions {
     pub key: Option<String>,
 }
 
-/// Where a server listens.
+/// The address of a server.
 #[derive(Clone, Debug, PartialEq)]
 pub enum MemcachedAddress {
-    /// At a host, with TLS if there are settings for it.
+    /// A host.
     Host {
         /// Host and port.
         address: HostPort,
-        /// The addresses to prefer.
+        /// The addresses of the host to try.
         preference: AddressPreference,
-        /// How TLS is done.
+        /// The TLS settings; `None` without TLS.
         tls: Option<TlsSettings>,
     },
-    /// At a Unix socket.
+    /// A Unix socket.
     Unix(PathBuf),
 }
 
@@ -76,25 +76,26 @@ impl MemcachedOptions {
         let ratio_place = place.field("max_connection_ratio");
         let ratio = match self.max_connection_ratio {
             Some(ratio) if !(ratio > 0.0 && ratio <= 1.0) => Err(ratio_place.error(format_args!(
-                "{ratio} is not a ratio: write a number above 0 and at most 1, such as 0.9 for 90 %"
+                "{ratio} is out of range: write a number above 0 and at most 1, such as 0.9 for 90 %"
             ))),
-            Some(_) if !metrics => Err(ratio_place.error("max_connection_ratio needs metrics: true")),
+            Some(_) if !metrics => Err(ratio_place
+                .error("max_connection_ratio needs statistics: remove this key, or metrics: false")),
             ratio => Ok(ratio),
         };
         let key = match self.key {
             Some(key) if !is_key(&key) => Err(place.field("key").error(format_args!(
-                "this is not a memcached key: write 1 to {MAX_KEY_BYTES} printable ASCII characters without spaces, \
+                "not a memcached key: write 1 to {MAX_KEY_BYTES} printable ASCII characters without spaces, \
                  such as upkeep_check"
             ))),
             key => Ok(key),
         };
         let address = match self.address.as_deref() {
-            None => Err(place.error(format_args!("address is missing: {EXAMPLE}"))),
+            None => Err(place.error(format_args!("address is missing: {ADVICE}"))),
             Some(path) if path.starts_with('/') => Ok(MemcachedAddress::Unix(path.into())),
-            Some(text) => HostPort::read(text)
+            Some(text) => HostPort::parse(text)
                 .map_err(|wrong| {
                     let wrong = wrong.split(": write ").next().unwrap_or_default();
-                    place.field("address").error(format_args!("{wrong}: {EXAMPLE}"))
+                    place.field("address").error(format_args!("{wrong}: {ADVICE}"))
                 })
                 .map(|address| MemcachedAddress::Host {
                     address,
@@ -137,7 +138,7 @@ impl MemcachedOptions {
     }
 }
 
-/// Whether memcached accepts it, and it needs no escaping.
+/// Whether memcached accepts the key without escaping.
 fn is_key(key: &str) -> bool {
     (1..=MAX_KEY_BYTES).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic())
 }

@@ -1,32 +1,33 @@
-//! The configuration: what was written (`*Options`, `Option`s and short forms) becomes what it resolves to
-//! (`*Settings`, no defaults left open). Only the resolved form leaves this module.
+//! The configuration. Written options (`*Options`, with optional keys and short forms) resolve to settings (`*Settings`, with
+//! all defaults filled in). Only settings leave this module.
 //!
-//! A file goes this way: [`load()`] reads it, [`yaml`] makes a tree of it that knows the place of every value, `document`
-//! takes the tree apart down to single checks, `pieces` and [`yaml::read`] make written types of the parts, and these
-//! resolve themselves. Everything found on the way is collected, located in the file, and told at once.
+//! [`load()`] reads a file, and [`yaml`] parses it to a tree that knows the position of every value. `root`, `services` and
+//! `checks` split the tree into parts with `key_split`, [`yaml::read`] deserializes the parts to option types, and these
+//! resolve themselves. Errors and warnings are collected at a [`place::Place`] and reported together, with their positions.
 
 pub mod address;
 pub mod budget;
 pub mod celery;
+mod chatstack_format;
 mod checks;
 mod dependencies;
+mod diagnostic;
 pub mod dialogue;
 pub mod dns;
 pub mod docker;
 pub mod duration;
 pub mod expression;
-mod findings;
+pub mod file_version;
 pub mod grpc;
 pub mod http;
 pub mod icmp;
 pub mod json_path;
 mod key_split;
 mod kinds;
-mod levels;
 mod load;
 pub mod memcached;
 pub mod monitor;
-mod old_form;
+pub mod options;
 pub mod pattern;
 mod pattern_cache;
 pub mod place;
@@ -45,22 +46,21 @@ mod services;
 pub mod settings;
 mod short_form;
 pub mod size;
-pub mod stamp;
 pub mod suggest;
 pub mod systemd;
 pub mod tcp;
 #[cfg(test)]
 pub mod tests_support;
-mod texts;
+mod tier_defaults;
 mod timings;
 pub mod tls;
 pub mod unix;
 mod unsupported;
-pub mod written;
+mod validate;
 pub mod yaml;
 pub mod zone;
 
-pub use findings::{ConfigError, Located, MAX_SHOWN};
+pub use diagnostic::{ConfigError, Diagnostic, MAX_SHOWN};
 pub use load::{
     EMBEDDED_DEFAULT, Loaded, MAX_FILE_BYTES, embedded_default, embedded_default_on, load, parse,
     parse_bytes, read_document,

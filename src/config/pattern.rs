@@ -1,5 +1,5 @@
-//! Regular expressions in RE2's syntax over bytes, as blackbox_exporter (Go) has them: classes by letter are ASCII, all else is
-//! code points, and what they are matched against need not be UTF-8.
+//! Regular expressions with RE2's syntax and meaning, as in blackbox_exporter (Go): classes such as `\d` are ASCII, everything
+//! else is code points, and the text that is matched need not be UTF-8.
 
 mod class;
 mod escape;
@@ -17,49 +17,40 @@ use regex_automata::util::interpolate;
 
 use self::search::Search;
 use super::budget::{Budget, Exhausted};
-use super::pattern_cache::{self, Attempt};
-use super::place::{Invalid, Place};
 use crate::model::visible;
 
 /// The longest expression, in bytes.
 pub const MAX_PATTERN_BYTES: usize = 4096;
 
-/// What a compiled expression may take in bytes: the limits that are tried, one after the other. An expression counts
-/// with the first limit that it keeps to.
+/// The size limits that are tried in turn, in bytes of the compiled expression. The first sufficient limit is the cost of the
+/// expression.
 const SIZE_LIMITS: [usize; 5] = [4 << 10, 32 << 10, 256 << 10, 2 << 20, 8 << 20];
 
-/// What the expressions of one configuration may take together, in bytes.
+/// The most memory for all expressions of one configuration, in bytes.
 pub(super) const MAX_TOTAL_BYTES: usize = 64 << 20;
-/// What is wrong with those over it.
+/// The error for expressions over it.
 pub(super) const OVER_TOTAL: &str =
-    "the expressions of this file take too much memory together: use fewer or simpler ones";
+    "the regular expressions of this file need too much memory together: use fewer or simpler ones";
 
-/// Up to this product of the size of an expression and the length of a text the library's own search is used, which can't be
-/// ended: it takes 10 ms at most (a few nanoseconds for each state, of at least 32 bytes, and byte).
+/// The library's own search can't be cancelled. It is used up to this product of expression size and text length, which takes
+/// at most 10 ms (a few nanoseconds per byte and state; a state has at least 32 bytes).
 const MAX_UNBOUNDED: usize = 32 << 20;
-/// The same for the groups of a match, for which there is no other search: half a second.
+/// The same limit for finding groups, which only the library's search can do: half a second.
 const MAX_UNBOUNDED_GROUPS: usize = 2 << 30;
 
-/// How much of an expression an error quotes, in bytes.
-const MAX_SHOWN_BYTES: usize = 256;
-/// A part of an expression that an error names, in bytes at most.
+/// The longest part of an expression that an error quotes, in bytes.
 const MAX_PART_BYTES: usize = 32;
 
-/// A regular expression, compared by its source.
+/// A regular expression, compared by its source. Cheap to clone.
 #[derive(Clone)]
 pub struct Pattern {
-    source: String,
-    compiled: Compiled,
-}
-
-/// What an expression is compiled to.
-#[derive(Clone)]
-pub(super) struct Compiled {
+    source: Arc<str>,
     regex: Regex,
-    /// Whether it has to do with bytes that are no UTF-8.
+    /// Whether it can match bytes that are not UTF-8.
     matches_invalid: bool,
-    /// The text that the library compiles, and the limit that it keeps to.
+    /// The expression in the library's syntax.
     translated: Arc<str>,
+    /// The first sufficient size limit.
     size: usize,
     search: Search,
 }
@@ -72,96 +63,126 @@ pub struct Groups<'p, 'b> {
 }
 
 impl Pattern {
-    /// Compiles an expression.
+    /// Compiles an expression outside of a configuration, without its cache and its limit of memory.
     ///
     /// # Errors
-    /// What is wrong with it, on one line.
+    /// A description of the mistake in the expression, on one line.
     pub fn new(source: &str) -> Result<Self, String> {
+        Self::compile(source).0
+    }
+
+    /// Compiles an expression. Returns the memory that it costs as well, in bytes.
+    pub(super) fn compile(source: &str) -> (Result<Self, String>, usize) {
         if source.len() > MAX_PATTERN_BYTES {
-            return Err(format!("it is longer than {MAX_PATTERN_BYTES} bytes"));
+            return (Err(format!("longer than {MAX_PATTERN_BYTES} bytes")), 0);
         }
-        let compiled = pattern_cache::pattern(source, compile)?;
-        Ok(Self {
-            source: source.to_owned(),
-            compiled,
-        })
+        let translated = match re2::translate(source) {
+            Ok(translated) => translated,
+            Err(error) => return (Err(error), SIZE_LIMITS[0]),
+        };
+        for limit in SIZE_LIMITS {
+            let error = match RegexBuilder::new(&translated.text).size_limit(limit).build() {
+                Ok(regex) => {
+                    let pattern = Self {
+                        source: source.into(),
+                        regex,
+                        matches_invalid: translated.matches_invalid,
+                        translated: translated.text.into(),
+                        size: limit,
+                        search: Search::default(),
+                    };
+                    return (Ok(pattern), limit);
+                }
+                Err(regex::Error::CompiledTooBig(_)) => continue,
+                // The last line is the message. The lines before it draw the translated expression, not the written one.
+                Err(regex::Error::Syntax(text)) => {
+                    let last = text.lines().last().unwrap_or("");
+                    visible(last.trim_start_matches("error: "), 4 * MAX_PART_BYTES)
+                }
+                Err(other) => other.to_string(),
+            };
+            return (Err(error), limit);
+        }
+        let most = SIZE_LIMITS[SIZE_LIMITS.len() - 1];
+        let error = format!(
+            "needs more than {} MB when compiled: use smaller numbers of repetitions",
+            most >> 20
+        );
+        (Err(error), most)
     }
 
-    /// Compiles the expression at `place`.
-    ///
-    /// # Errors
-    /// Reported there.
-    pub fn read(place: &Place<'_>, source: &str) -> Result<Self, Invalid> {
-        Self::new(source).map_err(|error| {
-            let shown = visible(source, MAX_SHOWN_BYTES);
-            place.error(format_args!("\"{shown}\" is not a regular expression: {error}"))
-        })
+    /// The source of an expression that finds any of `texts`, ignoring case.
+    pub fn any_of(texts: &[String]) -> String {
+        let escaped: Vec<String> = texts.iter().map(|text| re2::escape(text)).collect();
+        format!("(?i:{})", escaped.join("|"))
     }
 
-    /// One that matches wherever one of the texts is, in any case.
-    ///
-    /// # Errors
-    /// That it is too big.
-    pub fn any_of(texts: &[String]) -> Result<Self, String> {
-        let escaped: Vec<String> = texts.iter().map(|text| re2::quoted(text)).collect();
-        Self::new(&format!("(?i:{})", escaped.join("|")))
-    }
-
-    /// Whether it matches somewhere in `bytes`.
+    /// Whether the expression matches anywhere in `bytes`. For short texts; see [`Self::finds`] for those of a target.
     pub fn is_match(&self, bytes: &[u8]) -> bool {
-        self.compiled.regex.is_match(&self.compiled.decoded(bytes))
+        self.regex.is_match(&self.replace_invalid(bytes))
     }
 
-    /// Whether it matches somewhere in `bytes`, which may be long and a target's.
+    /// Whether the expression matches anywhere in `bytes`, within a budget.
     ///
     /// # Errors
-    /// When the budget does not suffice.
+    /// When the budget is exhausted.
     pub fn finds(&self, bytes: &[u8], budget: &Budget) -> Result<bool, Exhausted> {
         budget.step()?;
-        let compiled = &self.compiled;
-        let decoded = compiled.decoded(bytes);
-        if compiled.size.saturating_mul(bytes.len()) <= MAX_UNBOUNDED {
-            return Ok(compiled.regex.is_match(&decoded));
+        let decoded = self.replace_invalid(bytes);
+        if self.size.saturating_mul(bytes.len()) <= MAX_UNBOUNDED {
+            return Ok(self.regex.is_match(&decoded));
         }
-        let Compiled { translated, size, .. } = compiled;
-        compiled.search.finds(translated, *size, &decoded, budget)
+        self.search.finds(&self.translated, self.size, &decoded, budget)
     }
 
-    /// The groups of its first match in `bytes`.
+    /// The groups of the first match in `bytes`.
     ///
     /// # Errors
-    /// When the budget does not suffice.
+    /// When the budget is exhausted.
     pub fn captures<'b>(
         &self,
         bytes: &'b [u8],
         budget: &Budget,
     ) -> Result<Option<Groups<'_, 'b>>, Exhausted> {
-        // Most lines do not match, and finding that out costs less than finding groups.
+        // Most lines do not match, and this search is cheaper than the one for groups.
         if !self.finds(bytes, budget)? {
             return Ok(None);
         }
-        if self.compiled.size.saturating_mul(bytes.len()) > MAX_UNBOUNDED_GROUPS {
+        if self.size.saturating_mul(bytes.len()) > MAX_UNBOUNDED_GROUPS {
             return Err(Exhausted);
         }
-        let regex = &self.compiled.regex;
-        let decoded = self.compiled.decoded(bytes);
-        let mut locations = regex.capture_locations();
-        let found = regex.captures_read(&mut locations, &decoded);
+        let decoded = self.replace_invalid(bytes);
+        let mut locations = self.regex.capture_locations();
+        let found = self.regex.captures_read(&mut locations, &decoded);
         Ok(found.map(|_| Groups {
-            regex,
+            regex: &self.regex,
             bytes,
             locations,
         }))
     }
 
-    /// Its source.
+    /// The source.
     pub fn as_str(&self) -> &str {
         &self.source
+    }
+
+    /// Replaces each byte that is not UTF-8 by the byte that stands for all of them; offsets do not change. A copy, where one
+    /// is needed, lives as long as one match, so there is at most one per thread.
+    fn replace_invalid<'b>(&self, bytes: &'b [u8]) -> Cow<'b, [u8]> {
+        if !self.matches_invalid || std::str::from_utf8(bytes).is_ok() {
+            return Cow::Borrowed(bytes);
+        }
+        let mut decoded = Vec::with_capacity(bytes.len());
+        for chunk in bytes.utf8_chunks() {
+            decoded.extend_from_slice(chunk.valid().as_bytes());
+            decoded.resize(decoded.len() + chunk.invalid().len(), re2::INVALID);
+        }
+        Cow::Owned(decoded)
     }
 }
 
 impl Groups<'_, '_> {
-    /// Appends a template to `text`, with `$1`, `${1}` and `${name}` replaced by what the groups hold.
+    /// Appends a template to `text`, with `$1`, `${1}` and `${name}` replaced by the contents of the groups.
     pub fn expand(&self, template: &[u8], text: &mut Vec<u8>) {
         let append = |group: usize, text: &mut Vec<u8>| {
             let found = self
@@ -175,72 +196,8 @@ impl Groups<'_, '_> {
     }
 }
 
-impl Compiled {
-    /// The bytes with each one that is no UTF-8 replaced by one that stands for all of them: the places stay the same. The
-    /// copy, where there has to be one, lives as long as one match: there are no more of them than threads.
-    fn decoded<'b>(&self, bytes: &'b [u8]) -> Cow<'b, [u8]> {
-        if !self.matches_invalid || std::str::from_utf8(bytes).is_ok() {
-            return Cow::Borrowed(bytes);
-        }
-        let mut decoded = Vec::with_capacity(bytes.len());
-        for chunk in bytes.utf8_chunks() {
-            decoded.extend_from_slice(chunk.valid().as_bytes());
-            decoded.resize(decoded.len() + chunk.invalid().len(), re2::INVALID);
-        }
-        Cow::Owned(decoded)
-    }
-}
-
-/// The compiled expression, for the limit that it keeps to.
-fn compile(source: &str) -> Attempt<Compiled> {
-    let translated = match re2::translate(source) {
-        Ok(translated) => translated,
-        Err(error) => {
-            return Attempt {
-                result: Err(error),
-                cost: SIZE_LIMITS[0],
-            };
-        }
-    };
-    for limit in SIZE_LIMITS {
-        let error = match RegexBuilder::new(&translated.text).size_limit(limit).build() {
-            Ok(regex) => {
-                return Attempt {
-                    result: Ok(Compiled {
-                        regex,
-                        matches_invalid: translated.matches_invalid,
-                        translated: translated.text.into(),
-                        size: limit,
-                        search: Search::default(),
-                    }),
-                    cost: limit,
-                };
-            }
-            Err(regex::Error::CompiledTooBig(_)) => continue,
-            // The last line says what is wrong; the ones before draw the expression, which is not the one that was written.
-            Err(regex::Error::Syntax(text)) => {
-                let last = text.lines().last().unwrap_or("");
-                visible(last.trim_start_matches("error: "), 4 * MAX_PART_BYTES)
-            }
-            Err(other) => other.to_string(),
-        };
-        return Attempt {
-            result: Err(error),
-            cost: limit,
-        };
-    }
-    let most = SIZE_LIMITS[SIZE_LIMITS.len() - 1];
-    Attempt {
-        result: Err(format!(
-            "it takes more than {} MB when compiled: lower the numbers of repetitions",
-            most >> 20
-        )),
-        cost: most,
-    }
-}
-
-/// A part of an expression, as an error names it.
-fn cut(part: &str) -> String {
+/// Shortens a part of an expression for an error message.
+fn quote(part: &str) -> String {
     visible(part, MAX_PART_BYTES)
 }
 

@@ -1,84 +1,59 @@
-//! What one load of a configuration has compiled: regular expressions, CEL expressions, JSON paths. Equal ones are shared, and
-//! all of a language together are bounded, so that no file makes the loader slow or large.
+//! The patterns that one load of a configuration has compiled: regular expressions, CEL expressions and JSON paths. Equal
+//! patterns are shared, and each language has a budget per configuration, so that no file makes the loader slow or large.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::fmt;
 
 use super::expression::{self, Expression};
 use super::json_path::{self, JsonPath};
-use super::pattern::{self, Compiled};
+use super::pattern::{self, Pattern};
 
-/// The expressions compiled while one configuration is loaded. It holds for the thread that loads, until it is dropped.
-#[derive(Debug)]
-pub struct Compilation(());
-
-/// A compiled expression or what is wrong with it, and what finding that out has cost.
-pub(super) struct Attempt<T> {
-    pub result: Result<T, String>,
-    pub cost: usize,
+/// The compiled patterns of one configuration.
+pub(super) struct PatternCache {
+    patterns: RefCell<Pool<Pattern>>,
+    expressions: RefCell<Pool<Expression>>,
+    json_paths: RefCell<Pool<JsonPath>>,
 }
 
-struct Load {
-    patterns: Pool<Compiled>,
-    expressions: Pool<Expression>,
-    json_paths: Pool<JsonPath>,
-}
-
-/// The compiled expressions of one language, by source.
+/// The compiled patterns of one language, by source.
 struct Pool<T> {
     compiled: HashMap<String, T>,
     budget: usize,
     over_budget: &'static str,
 }
 
-thread_local! {
-    static LOAD: RefCell<Option<Load>> = const { RefCell::new(None) };
-}
+impl PatternCache {
+    /// The regular expression with this source.
+    pub fn pattern(&self, source: &str) -> Result<Pattern, String> {
+        self.patterns.borrow_mut().get(source, Pattern::compile)
+    }
 
-impl Compilation {
-    /// Begins.
-    pub fn begin() -> Self {
-        let load = Load {
-            patterns: Pool::new(pattern::MAX_TOTAL_BYTES, pattern::OVER_TOTAL),
-            expressions: Pool::new(expression::MAX_TOTAL_COST, expression::OVER_TOTAL),
-            json_paths: Pool::new(json_path::MAX_TOTAL_BYTES, json_path::OVER_TOTAL),
-        };
-        LOAD.with(|current| *current.borrow_mut() = Some(load));
-        Self(())
+    /// The CEL expression with this source.
+    pub fn expression(&self, source: &str) -> Result<Expression, String> {
+        self.expressions.borrow_mut().get(source, Expression::compile)
+    }
+
+    /// The JSON path with this source.
+    pub fn json_path(&self, source: &str) -> Result<JsonPath, String> {
+        self.json_paths.borrow_mut().get(source, JsonPath::parse)
     }
 }
 
-impl Drop for Compilation {
-    fn drop(&mut self) {
-        LOAD.with(|current| *current.borrow_mut() = None);
+impl Default for PatternCache {
+    fn default() -> Self {
+        Self {
+            patterns: Pool::new(pattern::MAX_TOTAL_BYTES, pattern::OVER_TOTAL).into(),
+            expressions: Pool::new(expression::MAX_TOTAL_COST, expression::OVER_TOTAL).into(),
+            json_paths: Pool::new(json_path::MAX_TOTAL_BYTES, json_path::OVER_TOTAL).into(),
+        }
     }
 }
 
-/// The regular expression of this source, compiled by `compile` unless this load has it already.
-pub(super) fn pattern(source: &str, compile: fn(&str) -> Attempt<Compiled>) -> Result<Compiled, String> {
-    LOAD.with(|current| match current.borrow_mut().as_mut() {
-        Some(load) => load.patterns.get(source, compile),
-        None => compile(source).result,
-    })
-}
-
-/// The CEL expression of this source, compiled by `compile` unless this load has it already.
-pub(super) fn expression(
-    source: &str,
-    compile: fn(&str) -> Attempt<Expression>,
-) -> Result<Expression, String> {
-    LOAD.with(|current| match current.borrow_mut().as_mut() {
-        Some(load) => load.expressions.get(source, compile),
-        None => compile(source).result,
-    })
-}
-
-/// The JSON path of this source, parsed by `parse` unless this load has it already.
-pub(super) fn json_path(source: &str, parse: fn(&str) -> Attempt<JsonPath>) -> Result<JsonPath, String> {
-    LOAD.with(|current| match current.borrow_mut().as_mut() {
-        Some(load) => load.json_paths.get(source, parse),
-        None => parse(source).result,
-    })
+impl fmt::Debug for PatternCache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PatternCache").finish_non_exhaustive()
+    }
 }
 
 impl<T: Clone> Pool<T> {
@@ -90,15 +65,20 @@ impl<T: Clone> Pool<T> {
         }
     }
 
-    /// Faulty ones cost too: looking at them takes as long.
-    fn get(&mut self, source: &str, compile: fn(&str) -> Attempt<T>) -> Result<T, String> {
+    /// Returns the cached pattern, or compiles it and subtracts the cost from the budget. Invalid patterns cost as much as
+    /// valid ones, because they take as long to compile.
+    fn get(
+        &mut self,
+        source: &str,
+        compile: impl FnOnce(&str) -> (Result<T, String>, usize),
+    ) -> Result<T, String> {
         if let Some(compiled) = self.compiled.get(source) {
             return Ok(compiled.clone());
         }
         if self.budget == 0 {
             return Err(self.over_budget.to_owned());
         }
-        let Attempt { result, cost } = compile(source);
+        let (result, cost) = compile(source);
         self.budget = self.budget.saturating_sub(cost);
         let compiled = result?;
         self.compiled.insert(source.to_owned(), compiled.clone());
@@ -110,25 +90,26 @@ impl<T: Clone> Pool<T> {
 mod tests {
     use super::*;
 
-    fn costs_three(source: &str) -> Attempt<String> {
-        Attempt {
-            result: match source {
-                "bad" => Err("it is bad".to_owned()),
-                _ => Ok(source.to_owned()),
-            },
-            cost: 3,
-        }
+    fn compile_at_cost_three(source: &str) -> (Result<String, String>, usize) {
+        let result = match source {
+            "bad" => Err("it is bad".to_owned()),
+            _ => Ok(source.to_owned()),
+        };
+        (result, 3)
     }
 
     #[test]
-    fn equal_ones_are_compiled_once_and_faulty_ones_cost_too() {
+    fn equal_patterns_compile_once_and_invalid_ones_cost_too() {
         let mut pool = Pool::new(7, "too many");
-        assert_eq!(pool.get("a", costs_three), Ok("a".to_owned()));
-        let shared = pool.get("a", |_| unreachable!("it is there already"));
+        assert_eq!(pool.get("a", compile_at_cost_three), Ok("a".to_owned()));
+        let shared = pool.get("a", |_| unreachable!("it is cached"));
         assert_eq!(shared, Ok("a".to_owned()));
-        assert_eq!(pool.get("bad", costs_three), Err("it is bad".to_owned()));
-        assert_eq!(pool.get("b", costs_three), Ok("b".to_owned()));
-        assert_eq!(pool.get("c", costs_three), Err("too many".to_owned()));
-        assert_eq!(pool.get("a", costs_three), Ok("a".to_owned()));
+        assert_eq!(
+            pool.get("bad", compile_at_cost_three),
+            Err("it is bad".to_owned())
+        );
+        assert_eq!(pool.get("b", compile_at_cost_three), Ok("b".to_owned()));
+        assert_eq!(pool.get("c", compile_at_cost_three), Err("too many".to_owned()));
+        assert_eq!(pool.get("a", compile_at_cost_three), Ok("a".to_owned()));
     }
 }

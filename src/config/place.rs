@@ -1,13 +1,21 @@
-//! Where in a configuration something stands, and what is wrong there.
+//! Locations in a configuration. A [`Place`] is the location of one value while it is resolved: it collects the errors and
+//! warnings found there, and compiles the patterns written there.
 
 use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
 
+use super::expression::Expression;
+use super::json_path::JsonPath;
+use super::pattern::Pattern;
+use super::pattern_cache::PatternCache;
 use crate::model::visible;
 
 /// The longest message, in bytes.
 const MAX_MESSAGE: usize = 2048;
+
+/// The longest part of a regular expression that an error quotes, in bytes.
+const MAX_QUOTED_PATTERN: usize = 256;
 
 /// One step of a path into a configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -18,12 +26,12 @@ pub enum Step {
     Index(usize),
 }
 
-/// A path into a configuration; displayed as `services[3].checks[1].timeout`.
+/// A path into a configuration, displayed as `services[3].checks[1].timeout`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Path(pub Vec<Step>);
 
 impl Path {
-    /// Whether `self` is `other` or lies within it.
+    /// Whether `self` is `other` or a path below it.
     pub fn is_within(&self, other: &Self) -> bool {
         self.0.starts_with(&other.0)
     }
@@ -33,7 +41,7 @@ impl fmt::Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (position, step) in self.0.iter().enumerate() {
             match step {
-                // A key that is no word may be a text in a wrong place, even a secret.
+                // A key that is not a plain word may be a misplaced value, even a secret.
                 Step::Key(key) if !super::yaml::is_plain_key(key) => {
                     f.write_str(if position == 0 { "?" } else { ".?" })?
                 }
@@ -46,142 +54,174 @@ impl fmt::Display for Path {
     }
 }
 
-/// Something to tell the author of a configuration.
+/// An error or a warning about a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// Whether the configuration can't be used, or only deserves a remark.
+    /// Whether this is an error, so that the configuration can't be used; otherwise a warning.
     pub is_error: bool,
-    /// Where.
+    /// The path of the value.
     pub path: Path,
-    /// Whether it is about the key at the end of the path, not about its value.
+    /// Whether the finding is about the last key of the path, not about its value.
     pub at_key: bool,
-    /// What is wrong and what would be right.
+    /// What is wrong and what to write instead.
     pub message: String,
 }
 
-/// Says that what was asked for could not be made; why was reported at its [`Place`].
+/// The value is invalid. The error was reported at its [`Place`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Invalid;
 
-/// A place in a configuration under examination. Everything found is collected, so that all of it is told at once.
+/// The location of a value while it is resolved. Errors do not end the resolution: they are collected, so that one run
+/// reports all of them.
 #[derive(Clone, Debug)]
 pub struct Place<'a> {
     path: Path,
     findings: &'a RefCell<Vec<Finding>>,
+    /// Shared by all places of one configuration.
+    patterns: Rc<PatternCache>,
 }
 
 impl<'a> Place<'a> {
-    /// The root of a document, which collects into `findings`.
+    /// The root of a document. Its findings, and those of all places below it, are added to `findings`.
     pub fn root(findings: &'a RefCell<Vec<Finding>>) -> Self {
         Self {
             path: Path::default(),
             findings,
+            patterns: Rc::default(),
         }
     }
 
-    /// The value of `key` in the mapping here.
+    /// The value of `key` in this mapping.
     pub fn field(&self, key: &str) -> Self {
-        self.step(Step::Key(key.into()))
+        self.descend(&[Step::Key(key.into())])
     }
 
-    /// The element at `index` of the list here.
+    /// The element `index` of this list.
     pub fn index(&self, index: usize) -> Self {
-        self.step(Step::Index(index))
+        self.descend(&[Step::Index(index)])
     }
 
     /// The value that `steps` lead to from here.
-    pub fn at(&self, steps: &[Step]) -> Self {
+    pub fn descend(&self, steps: &[Step]) -> Self {
         let mut path = self.path.clone();
         path.0.extend_from_slice(steps);
+        self.at_path(path)
+    }
+
+    /// The place at `path` of the same configuration.
+    pub fn at_path(&self, path: Path) -> Self {
         Self {
             path,
             findings: self.findings,
+            patterns: self.patterns.clone(),
         }
     }
 
-    /// Another place of the same configuration.
-    pub fn elsewhere(&self, path: Path) -> Self {
-        Self {
-            path,
-            findings: self.findings,
-        }
-    }
-
-    fn step(&self, step: Step) -> Self {
-        let mut path = self.path.clone();
-        path.0.push(step);
-        Self {
-            path,
-            findings: self.findings,
-        }
-    }
-
-    /// Where this is.
+    /// The path from the root.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The same place, for an examination that collects into `findings`.
-    pub fn collecting<'b>(&self, findings: &'b RefCell<Vec<Finding>>) -> Place<'b> {
+    /// The same place, but findings are added to `findings`.
+    pub fn with_findings<'b>(&self, findings: &'b RefCell<Vec<Finding>>) -> Place<'b> {
         Place {
             path: self.path.clone(),
             findings,
+            patterns: self.patterns.clone(),
         }
     }
 
-    /// Takes over what an examination of its own found.
-    pub fn forward(&self, finding: Finding) {
+    /// Adds a finding that was collected elsewhere.
+    pub fn push(&self, finding: Finding) {
         self.findings.borrow_mut().push(finding);
     }
 
-    /// How many findings there are, of the whole configuration.
-    pub fn found(&self) -> usize {
+    /// The number of findings in the whole configuration so far.
+    pub fn finding_count(&self) -> usize {
         self.findings.borrow().len()
     }
 
-    /// Reports an error here. The message says what is wrong and what would be right.
+    /// Reports an error about this value. The message says what is wrong and what to write instead.
     pub fn error(&self, message: impl fmt::Display) -> Invalid {
         self.report(true, false, message);
         Invalid
     }
 
-    /// Reports an error about the key here: it is unknown, or should not be there.
+    /// Reports an error about this key: it is unknown or not allowed.
     pub fn error_at_key(&self, message: impl fmt::Display) -> Invalid {
         self.report(true, true, message);
         Invalid
     }
 
-    /// Reports a remark here.
-    pub fn remark(&self, message: impl fmt::Display) {
+    /// Reports a warning about this value.
+    pub fn warn(&self, message: impl fmt::Display) {
         self.report(false, false, message);
     }
 
-    /// Reports a remark about the key here.
-    pub fn remark_at_key(&self, message: impl fmt::Display) {
+    /// Reports a warning about this key.
+    pub fn warn_at_key(&self, message: impl fmt::Display) {
         self.report(false, true, message);
     }
 
     fn report(&self, is_error: bool, at_key: bool, message: impl fmt::Display) {
-        let finding = Finding {
+        self.push(Finding {
             is_error,
             path: self.path.clone(),
             at_key,
-            // Some quote what was written, which may be anything.
+            // Some messages quote the written value, which may hold anything.
             message: visible(&message.to_string(), MAX_MESSAGE),
-        };
-        self.findings.borrow_mut().push(finding);
+        });
+    }
+
+    /// Compiles the regular expression written here.
+    ///
+    /// # Errors
+    /// Reported here.
+    pub fn compile_pattern(&self, source: &str) -> Result<Pattern, Invalid> {
+        self.patterns.pattern(source).map_err(|error| {
+            let quoted = visible(source, MAX_QUOTED_PATTERN);
+            self.error(format_args!("\"{quoted}\" is not a regular expression: {error}"))
+        })
+    }
+
+    /// Compiles a pattern that finds any of `texts`, ignoring case.
+    ///
+    /// # Errors
+    /// Reported here.
+    pub fn compile_any_of(&self, texts: &[String]) -> Result<Pattern, Invalid> {
+        self.patterns.pattern(&Pattern::any_of(texts)).map_err(|error| {
+            self.error(format_args!(
+                "the list is too large ({error}): write fewer or shorter strings"
+            ))
+        })
+    }
+
+    /// Compiles the CEL expression written here.
+    ///
+    /// # Errors
+    /// Reported here.
+    pub fn compile_expression(&self, source: &str) -> Result<Expression, Invalid> {
+        self.patterns
+            .expression(source)
+            .map_err(|error| self.error(format_args!("not a CEL expression: {error}")))
+    }
+
+    /// Parses the JSON path written here.
+    ///
+    /// # Errors
+    /// Reported here.
+    pub fn parse_json_path(&self, source: &str) -> Result<JsonPath, Invalid> {
+        self.patterns.json_path(source).map_err(|error| {
+            self.error(format_args!(
+                "not a JSON path to one value: {error}; write a path such as $.metrics.latency_p95_ms"
+            ))
+        })
     }
 }
 
-/// All of them, or the last error, after every one was looked at.
+/// Collects the results, or returns `Invalid` if any of them is. It consumes all of them first, so that each one reports its
+/// errors.
 pub(super) fn all<T>(results: impl Iterator<Item = Result<T, Invalid>>) -> Result<Vec<T>, Invalid> {
-    let mut valid = Ok(Vec::new());
-    for result in results {
-        match (&mut valid, result) {
-            (Ok(values), Ok(value)) => values.push(value),
-            (_, Err(Invalid)) => valid = Err(Invalid),
-            (Err(Invalid), Ok(_)) => {}
-        }
-    }
-    valid
+    let results: Vec<_> = results.collect();
+    results.into_iter().collect()
 }

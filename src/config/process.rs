@@ -1,8 +1,8 @@
 //! The configuration of process checks.
 
 mod exclude;
+mod one_or_many;
 mod pid_namespace;
-mod texts;
 mod user;
 
 use std::path::PathBuf;
@@ -11,76 +11,76 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub use exclude::Exclude;
+pub use one_or_many::OneOrMany;
 pub use pid_namespace::PidNamespace;
-pub use texts::Texts;
 pub use user::User;
 
 use super::pattern::Pattern;
 use super::place::{Invalid, Place, all};
+use crate::model::cut;
 
-/// The longest target, in bytes; a longer one is cut.
+/// The longest target, in bytes. Longer ones are truncated.
 const MAX_TARGET_BYTES: usize = 200;
 
-/// The options of a process check, as written. A process is counted when all that is given here holds for it.
+/// The options of a process check. It counts the processes that match all given criteria.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProcessOptions {
-    /// One string or a list: any of them is found, upper and lower case alike, in the process's name or its command line
-    /// (arguments separated by spaces, the first 128 KiB).
+    /// A string or a list of strings. Any of them must be in the process's name or command line, ignoring case. The command
+    /// line has its arguments separated by spaces; only the first 128 KiB are used.
     #[serde(rename = "match")]
-    pub matches: Option<Texts>,
-    /// A regular expression found in the name or in the command line; case matters, `(?i)` at its start ends that.
+    pub matches: Option<OneOrMany>,
+    /// Regular expression that must match the name or the command line. Case matters; (?i) at its start ignores case.
     pub regex: Option<String>,
-    /// The effective user: a name in /etc/passwd, or a number.
+    /// Effective user: a name in /etc/passwd, or a number.
     pub user: Option<User>,
-    /// The absolute path of the executable, or of a symbolic link to it. Looking at other users' executables needs
+    /// Absolute path of the executable, or of a symbolic link to it. To see executables of other users, the exporter needs
     /// CAP_SYS_PTRACE.
     pub exe: Option<PathBuf>,
-    /// The fewest processes that are enough; 1 by default.
+    /// Minimum number of processes. Default: 1.
     pub min: Option<u64>,
-    /// The most processes that are not too many; no limit by default.
+    /// Maximum number of processes. Default: no limit.
     pub max: Option<u64>,
-    /// One regular expression or a list: every one is found in the command line (arguments separated by spaces, the first
-    /// 128 KiB), so a process without one does not match.
-    pub cmdline_regex: Option<Texts>,
-    /// What is not counted although all else holds: one string or a list, any of which is found as by match; or a mapping
-    /// with match and regex.
+    /// A regular expression or a list of them. All must match the command line, so processes without one do not match.
+    pub cmdline_regex: Option<OneOrMany>,
+    /// Processes to ignore although they match: a string or a list of strings, as for match, or a mapping with match and
+    /// regex.
     pub exclude: Option<Exclude>,
-    /// Which processes count: any that /proc shows (default), or own, those of the pid namespace that /proc belongs to. On
-    /// a host, own leaves out what runs in containers.
+    /// Which processes count: any that /proc shows, or own for the pid namespace that /proc belongs to. On a host, own ignores
+    /// processes in containers. Default: any.
     pub pid_namespace: Option<PidNamespace>,
 }
 
-/// What a process check needs, resolved. At least one of the criteria is there.
+/// The settings of a process check, with at least one criterion.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProcessSettings {
-    /// The strings of which any is found; empty where not given.
+    /// The strings of which any must be found; empty if not given.
     pub matches: Vec<String>,
-    /// The same as an expression; there where `matches` is not empty.
+    /// The expression that finds any of `matches`, unless that is empty.
     pub any_match: Option<Pattern>,
-    /// The expression that is found.
+    /// The expression that must match.
     pub regex: Option<Pattern>,
     /// The effective user.
     pub user: Option<User>,
     /// The executable, or a symbolic link to it.
     pub exe: Option<PathBuf>,
-    /// The fewest processes that are enough.
+    /// The minimum number of processes.
     pub min: u64,
-    /// The most processes that are not too many.
+    /// The maximum number of processes.
     pub max: Option<u64>,
-    /// The expressions all of which are found in the command line.
+    /// The expressions that must all match the command line.
     pub cmdline_regex: Vec<Pattern>,
-    /// The expressions any of which keeps a process from being counted.
+    /// The expressions of which none may match.
     pub exclude: Vec<Pattern>,
     /// Which processes count.
     pub pid_namespace: PidNamespace,
 }
 
 impl ProcessOptions {
-    /// What the options at `place` resolve to.
+    /// Resolves the options at `place`.
     ///
     /// # Errors
-    /// When something is wrong with them; all of it is reported at its place.
+    /// Reported at their keys.
     pub fn resolve(self, place: &Place<'_>) -> Result<ProcessSettings, Invalid> {
         let nothing = self.matches.is_none()
             && self.regex.is_none()
@@ -88,9 +88,8 @@ impl ProcessOptions {
             && self.user.is_none()
             && self.exe.is_none();
         let criteria = if nothing {
-            Err(place.error(
-                "a process check needs something to look for: give match, regex, cmdline_regex, user or exe",
-            ))
+            Err(place
+                .error("the process check has no criteria: add match, regex, cmdline_regex, user or exe"))
         } else {
             Ok(())
         };
@@ -137,13 +136,13 @@ impl ProcessOptions {
     }
 }
 
-fn resolve_regexes(list: Texts, place: &Place<'_>) -> Result<Vec<Pattern>, Invalid> {
+fn resolve_regexes(list: OneOrMany, place: &Place<'_>) -> Result<Vec<Pattern>, Invalid> {
     match list {
-        Texts::One(source) => Ok(vec![resolve_regex(&source, place)?]),
-        Texts::Many(sources) if sources.is_empty() => {
-            Err(place.error("an empty list says nothing; give at least one regular expression"))
+        OneOrMany::One(source) => Ok(vec![resolve_regex(&source, place)?]),
+        OneOrMany::Many(sources) if sources.is_empty() => {
+            Err(place.error("empty list: write at least one regular expression, or remove this key"))
         }
-        Texts::Many(sources) => all(sources
+        OneOrMany::Many(sources) => all(sources
             .iter()
             .enumerate()
             .map(|(index, source)| resolve_regex(source, &place.index(index)))),
@@ -152,13 +151,11 @@ fn resolve_regexes(list: Texts, place: &Place<'_>) -> Result<Vec<Pattern>, Inval
 
 fn resolve_regex(source: &str, place: &Place<'_>) -> Result<Pattern, Invalid> {
     if source.is_empty() {
-        return Err(place.error("an empty regular expression matches every process; give a part of the name or of the command line"));
+        return Err(
+            place.error("empty, which matches every process: write a part of the name or command line")
+        );
     }
-    Pattern::new(source).map_err(|cause| {
-        place.error(format_args!(
-            "not a regular expression: {cause}; the syntax is RE2's"
-        ))
-    })
+    place.compile_pattern(source)
 }
 
 fn resolve_exe(path: PathBuf, place: &Place<'_>) -> Result<PathBuf, Invalid> {
@@ -166,7 +163,7 @@ fn resolve_exe(path: PathBuf, place: &Place<'_>) -> Result<PathBuf, Invalid> {
         return Ok(path);
     }
     Err(place.error(format_args!(
-        "\"{}\" is not an absolute path; give the executable's whole path, such as /usr/sbin/nginx, or use match",
+        "\"{}\" is not an absolute path: write the whole path, such as /usr/sbin/nginx, or use match",
         path.display()
     )))
 }
@@ -178,19 +175,15 @@ fn resolve_limits(
 ) -> Result<(u64, Option<u64>), Invalid> {
     match (min.unwrap_or(1), max) {
         (lower, Some(upper)) if lower > upper => {
-            let hint = if min.is_none() {
-                "; min is 1 where it is not given"
-            } else {
-                ""
-            };
+            let hint = if min.is_none() { ", the default" } else { "" };
             Err(place.field("max").error(format_args!(
-                "max ({upper}) is less than min ({lower}), so that no number of processes is right{hint}"
+                "{upper} is less than min ({lower}{hint}): write at least {lower}, or set min"
             )))
         }
         (0, None) => {
             place
                 .field("min")
-                .remark("with min 0 and no max every number of processes is right: this check only measures");
+                .warn("with min: 0 and no max, this check never fails: it only exports metrics");
             Ok((0, None))
         }
         limits => Ok(limits),
@@ -198,7 +191,7 @@ fn resolve_limits(
 }
 
 impl ProcessSettings {
-    /// What is looked for, in at most 200 bytes.
+    /// The criteria, in at most 200 bytes.
     pub fn target(&self) -> String {
         let mut parts = Vec::new();
         if !self.matches.is_empty() {
@@ -211,9 +204,7 @@ impl ProcessSettings {
         parts.extend(self.exe.iter().map(|path| format!("exe={}", path.display())));
         let mut target = parts.join(" ");
         if target.len() > MAX_TARGET_BYTES {
-            let longest = MAX_TARGET_BYTES - '\u{2026}'.len_utf8();
-            let end = (0..=longest).rev().find(|&end| target.is_char_boundary(end));
-            target.truncate(end.unwrap_or(0));
+            cut(&mut target, MAX_TARGET_BYTES - '\u{2026}'.len_utf8());
             target.push('\u{2026}');
         }
         target

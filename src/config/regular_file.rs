@@ -1,4 +1,4 @@
-//! Reads the files that a configuration names. Only regular files: a pipe can block, a device may have no end.
+//! Reads the files that a configuration names. It reads regular files only: a pipe can block, and a device may have no end.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
@@ -8,27 +8,27 @@ use std::path::Path;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-/// Why a file could not be read. Holds neither its name nor its content.
+/// A file can't be read. Contains neither its name nor its content.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    /// The system refused.
+    /// The system reported an error.
     #[error("{0}")]
     Io(#[from] io::Error),
     /// It is a pipe, a socket, a device or a directory.
-    #[error("it is not a regular file")]
+    #[error("not a regular file")]
     NotRegular,
     /// It has more than this many bytes.
-    #[error("it is longer than {0} bytes")]
+    #[error("longer than {0} bytes")]
     TooLong(u64),
-    /// It is no text.
-    #[error("it is not UTF-8 text")]
+    /// It is not text.
+    #[error("not UTF-8 text")]
     NotText,
 }
 
 /// Reads a regular file of at most `most` bytes. Symbolic links are followed.
 ///
 /// # Errors
-/// When it can't be read, is no regular file or is longer.
+/// When it can't be read, is not a regular file, or is longer.
 pub fn read(path: &Path, most: u64) -> Result<Vec<u8>, FileError> {
     let mut bytes = Vec::new();
     open(path)?.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
@@ -41,13 +41,13 @@ pub fn read(path: &Path, most: u64) -> Result<Vec<u8>, FileError> {
 /// Reads a regular file of at most `most` bytes of UTF-8.
 ///
 /// # Errors
-/// As [`read`], and when it is not UTF-8.
+/// As for [`read`], and when it is not UTF-8.
 pub fn read_text(path: &Path, most: u64) -> Result<String, FileError> {
     String::from_utf8(read(path, most)?).map_err(|_| FileError::NotText)
 }
 
-/// Looks at what was opened, not at what the name meant before: it may mean something else by then. Opening does not
-/// wait for a pipe's writer, nor make a terminal ours.
+/// Opens a file, and then checks its type: the file of that name could change between a check and the opening. Opening does
+/// not wait for the writer of a pipe, and does not acquire a controlling terminal.
 fn open(path: &Path) -> Result<File, FileError> {
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let opened = OpenOptions::new()
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_block_or_never_ends_is_refused() {
+    fn pipes_sockets_devices_and_directories_are_rejected() {
         let directory = tempfile::tempdir().unwrap();
         let (pipe, socket) = (directory.path().join("pipe"), directory.path().join("socket"));
         mknodat(CWD, &pipe, FileType::Fifo, 0o600.into(), 0).unwrap();

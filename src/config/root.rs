@@ -1,34 +1,32 @@
-//! The document: its parts, read one after the other.
+//! Resolves the root of a configuration: its sections, one after the other.
 
-use super::key_split::split;
-use super::levels::Levels;
+use super::chatstack_format;
+use super::key_split::split_by_keys;
 use super::monitor;
-use super::old_form;
+use super::options::RootOptions;
 use super::place::Place;
 use super::probe;
 use super::services;
 use super::settings::Config;
-use super::written::DocumentOptions;
+use super::tier_defaults::TierDefaults;
 use super::yaml::{Node, fields};
 
-/// Resolves the tree of a document. What is wrong is reported; then the configuration is not complete.
+/// Resolves the tree of a document. If it reports errors, the result is incomplete.
 pub fn resolve(root: &Node, place: &Place<'_>) -> Config {
-    let root = &old_form::relax(root, place);
-    let Some(pieces) = split(root, place, [fields::<DocumentOptions>()]) else {
+    let root = &chatstack_format::relax(root, place);
+    let Some(split) = split_by_keys(root, place, [fields::<RootOptions>()]) else {
         return Config::default();
     };
-    let [document] = &pieces.parts;
+    let [document] = &split.parts;
     let probe = probe::resolve(document.get("modules"), document.get("probe"), place);
-    monitor::remark_logging(document.get("logging"), &place.field("logging"));
-    let levels = Levels::read(document, place);
+    monitor::warn_about_logging(document.get("logging"), &place.field("logging"));
+    let tier_defaults = TierDefaults::read(document, place);
     let services = match document.get("services").filter(|services| !services.is_null()) {
-        Some(list) => services::resolve(list, &place.field("services"), &levels),
+        Some(list) => services::resolve(list, &place.field("services"), &tier_defaults),
         None => {
             let has_modules = document.get("modules").is_some_and(|modules| !modules.is_null());
-            if pieces.unknown.is_empty() && !has_modules {
-                place.error(
-                    "services is missing: list what is to be watched (or modules for /probe), there is nothing to do without",
-                );
+            if split.unknown.is_empty() && !has_modules {
+                place.error("services is missing: list the services to check, or modules for /probe");
             }
             Vec::new()
         }

@@ -1,5 +1,5 @@
-//! The configuration of s3 checks: an object store such as MinIO, the keys that its requests are signed with, and the
-//! buckets that are to exist.
+//! The configuration of s3 checks: an object store such as MinIO, the keys to sign requests with, and the buckets that must
+//! exist.
 
 use std::path::PathBuf;
 
@@ -16,54 +16,54 @@ use super::tls::{TlsOptions, TlsSettings};
 #[cfg(test)]
 mod tests;
 
-/// The most buckets of one check. They are asked for one after another, and each is a series.
+/// The most buckets of one check. Each one needs a request per run and has its own series.
 pub const MAX_BUCKETS: usize = 100;
-/// The region where none is written; MinIO's own default.
+/// The default region, the same as MinIO's.
 const DEFAULT_REGION: &str = "us-east-1";
 /// The longest region, in bytes.
 const MAX_REGION: usize = 64;
 const SCHEMES: &[(&str, u16)] = &[("http", 80), ("https", 443)];
 const EXAMPLE: &str = "http://minio.example.org:9000";
 
-/// The options of an s3 check, as written.
+/// The options of an s3 check.
 #[derive(Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct S3Options {
-    /// Where the store is: an http or https URL without a path, such as `http://127.0.0.1:9000`.
+    /// URL of the store: http or https without a path, such as `http://127.0.0.1:9000`.
     pub endpoint: Option<String>,
-    /// The region that requests are signed for (default us-east-1).
+    /// Region to sign requests for. Default: us-east-1.
     pub region: Option<String>,
-    /// The access key.
+    /// Access key.
     pub access_key: Option<String>,
-    /// A file with the access key.
+    /// File with the access key.
     pub access_key_file: Option<PathBuf>,
-    /// An environment variable with the access key.
+    /// Environment variable with the access key.
     pub access_key_env: Option<String>,
-    /// The secret key.
+    /// Secret key.
     pub secret_key: Option<String>,
-    /// A file with the secret key.
+    /// File with the secret key.
     pub secret_key_file: Option<PathBuf>,
-    /// An environment variable with the secret key.
+    /// Environment variable with the secret key.
     pub secret_key_env: Option<String>,
-    /// The session token that goes with temporary keys.
+    /// Session token of temporary keys.
     pub session_token: Option<String>,
-    /// A file with the session token.
+    /// File with the session token.
     pub session_token_file: Option<PathBuf>,
-    /// An environment variable with the session token.
+    /// Environment variable with the session token.
     pub session_token_env: Option<String>,
-    /// The buckets that are to exist, at most 100; without them, all buckets are listed.
+    /// Buckets that must exist, at most 100. Without any, the check lists all buckets.
     pub buckets: Vec<String>,
-    /// Name a bucket in the path (default) instead of in the host.
+    /// Whether requests have the bucket in the path (true) or in the host (false). Default: true.
     pub path_style: bool,
-    /// Whether `MinIO`'s health endpoints are asked.
+    /// Whether to request `MinIO`'s health endpoints.
     pub health: Health,
-    /// Keep the connection between runs (default), or make a new one each time.
+    /// Reuse the connection between runs. Default: true.
     pub reuse_connection: bool,
-    /// How TLS is done.
+    /// TLS options.
     pub tls_config: Option<TlsOptions>,
-    /// The protocol whose addresses come first: ip4 or ip6 (default).
+    /// IP protocol to try first: ip4 or ip6. Default: ip6.
     pub preferred_ip_protocol: Option<IpProtocol>,
-    /// Whether the other protocol's addresses come after them (default true).
+    /// Whether to try the other IP protocol as well. Default: true.
     pub ip_protocol_fallback: Option<bool>,
 }
 
@@ -92,53 +92,53 @@ impl Default for S3Options {
     }
 }
 
-/// Shows nothing of its content, which may be secret.
+/// Shows no content, which may be secret.
 impl std::fmt::Debug for S3Options {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("S3Options").finish_non_exhaustive()
     }
 }
 
-/// Whether `MinIO`'s health endpoints are asked.
+/// Whether to request `MinIO`'s health endpoints.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Health {
-    /// Where the server says that it is `MinIO`.
+    /// If the `Server` header is `MinIO`'s.
     #[default]
     Auto,
-    /// Always: a proxy may hide what the server is.
+    /// Always. Use this if a proxy hides the `Server` header.
     Minio,
     /// Never.
     None,
 }
 
-/// What an s3 check needs, resolved.
+/// The settings of an s3 check.
 #[derive(Clone, Debug, PartialEq)]
 pub struct S3Settings {
-    /// The store, without user info, path or query.
+    /// The URL of the store, without user info, path or query.
     pub endpoint: Url,
-    /// What to connect to.
+    /// The address to connect to.
     pub address: HostPort,
-    /// Which of its addresses.
+    /// The addresses of the host to try.
     pub preference: AddressPreference,
-    /// How to do TLS, where the endpoint is an https one.
+    /// The TLS settings; `None` without TLS.
     pub tls: Option<TlsSettings>,
-    /// The region that requests are signed for.
+    /// The region to sign requests for.
     pub region: String,
     /// The access key.
     pub access_key: SecretSource,
     /// The secret key.
     pub secret_key: SecretSource,
-    /// The session token, where there is one.
+    /// The session token.
     pub session_token: Option<SecretSource>,
-    /// The buckets that are to exist.
+    /// The buckets that must exist.
     pub buckets: Vec<String>,
-    /// Whether a bucket is named in the path instead of in the host.
+    /// Whether requests have the bucket in the path instead of in the host.
     pub path_style: bool,
-    /// Whether `MinIO`'s health endpoints are asked.
+    /// Whether to request `MinIO`'s health endpoints.
     pub health: Health,
-    /// Whether the connection is kept between runs.
-    pub is_reusing: bool,
+    /// Whether the connection is reused between runs.
+    pub reuse_connection: bool,
 }
 
 impl S3Options {
@@ -170,14 +170,14 @@ impl S3Options {
             self.session_token_file,
             self.session_token_env,
         );
-        let access_key = access_key.and_then(|source| needed(source, "access_key", place));
-        let secret_key = secret_key.and_then(|source| needed(source, "secret_key", place));
+        let access_key = access_key.and_then(|source| require(source, "access_key", place));
+        let secret_key = secret_key.and_then(|source| require(source, "secret_key", place));
         let buckets = buckets(self.buckets, place);
         let is_https = |url: &Url| url.scheme() == "https";
         let tls = match (self.tls_config, &endpoint) {
             (Some(_), Ok((url, _))) if !is_https(url) => Err(place
                 .field("tls_config")
-                .error("tls_config needs an endpoint that begins with https://")),
+                .error("tls_config needs TLS: write https:// in endpoint")),
             (options, _) => options.unwrap_or_default().resolve(&place.field("tls_config")),
         };
         if let (false, Ok((url, _))) = (self.path_style, &endpoint)
@@ -185,7 +185,7 @@ impl S3Options {
         {
             return Err(place
                 .field("path_style")
-                .error("a bucket can't be named in front of an IP address: leave path_style out"));
+                .error("false needs a domain name in endpoint: remove path_style"));
         }
         let (endpoint, address) = endpoint?;
         Ok(S3Settings {
@@ -200,15 +200,15 @@ impl S3Options {
             buckets: buckets?,
             path_style: self.path_style,
             health: self.health,
-            is_reusing: self.reuse_connection,
+            reuse_connection: self.reuse_connection,
         })
     }
 }
 
-fn needed(source: Option<SecretSource>, name: &str, place: &Place<'_>) -> Result<SecretSource, Invalid> {
+fn require(source: Option<SecretSource>, name: &str, place: &Place<'_>) -> Result<SecretSource, Invalid> {
     source.ok_or_else(|| {
         place.error(format_args!(
-            "{name} is missing: requests are signed, so write {name}_file, {name}_env or {name}"
+            "{name} is missing: add {name}_file, {name}_env or {name}"
         ))
     })
 }
@@ -216,26 +216,24 @@ fn needed(source: Option<SecretSource>, name: &str, place: &Place<'_>) -> Result
 fn endpoint(text: Option<&str>, place: &Place<'_>) -> Result<(Url, HostPort), Invalid> {
     let Some(text) = text else {
         return Err(place.error(format_args!(
-            "endpoint is missing: write where the store is, such as endpoint: {EXAMPLE}"
+            "endpoint is missing: write the URL of the store, such as endpoint: {EXAMPLE}"
         )));
     };
     let place = place.field("endpoint");
     let parsed = ServerUrl::parse(text, SCHEMES, EXAMPLE, &place)?;
     if parsed.user.is_some() || parsed.password.is_some() {
-        return Err(place.error("keys don't belong into the URL: write access_key_file and secret_key_file"));
+        return Err(place.error("the URL contains credentials: use access_key_file and secret_key_file"));
     }
     if parsed.path.is_some_and(|path| !path.is_empty()) || !parsed.query.is_empty() {
         return Err(place.error(format_args!(
-            "a store has no path or query: write one such as {EXAMPLE}, and buckets under buckets"
+            "the URL has a path or a query: write a URL such as {EXAMPLE}, and buckets in buckets"
         )));
     }
     let address = parsed.address;
-    // Made anew of its parts: nothing else of what was written is signed or shown.
+    // Built from these parts only, so that nothing else of the written URL is signed or shown.
     match Url::parse(&format!("{}://{}", parsed.scheme, address.authority())) {
         Ok(url) => Ok((url, address)),
-        Err(error) => Err(place.error(format_args!(
-            "this is no URL ({error}): write one such as {EXAMPLE}"
-        ))),
+        Err(error) => Err(place.error(format_args!("not a URL ({error}): write a URL such as {EXAMPLE}"))),
     }
 }
 
@@ -244,18 +242,18 @@ fn region(region: Option<String>, place: &Place<'_>) -> Result<String, Invalid> 
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     if region.is_empty() || region.len() > MAX_REGION || !region.bytes().all(is_allowed) {
         return Err(place.field("region").error(format_args!(
-            "is no region: write at most {MAX_REGION} letters, digits, - and _, such as {DEFAULT_REGION}"
+            "not a region: write at most {MAX_REGION} letters, digits, - and _, such as {DEFAULT_REGION}"
         )));
     }
     Ok(region)
 }
 
-/// The rules for names are those of S3's general purpose buckets.
+/// Validates names by the rules of S3's general purpose buckets.
 fn buckets(buckets: Vec<String>, place: &Place<'_>) -> Result<Vec<String>, Invalid> {
     let place = place.field("buckets");
     if buckets.len() > MAX_BUCKETS {
         return Err(place.error(format_args!(
-            "there are {} buckets: write at most {MAX_BUCKETS}, and the others in a check of their own",
+            "{} buckets, but a check can have at most {MAX_BUCKETS}: add another check for the rest",
             buckets.len()
         )));
     }
@@ -273,10 +271,10 @@ fn buckets(buckets: Vec<String>, place: &Place<'_>) -> Result<Vec<String>, Inval
             && !name.contains("..");
         if !is_valid {
             result = Err(place.error(
-                "is no name of a bucket: it has 3 to 63 of a-z, 0-9, - and ., and begins and ends with a letter or digit",
+                "not the name of a bucket: write 3 to 63 characters of a-z, 0-9, - and ., with a letter or digit at both ends",
             ));
         } else if buckets[..index].contains(name) {
-            result = Err(place.error(format_args!("{name} is there twice: remove one")));
+            result = Err(place.error(format_args!("duplicate bucket {name}: remove it")));
         }
     }
     result.map(|()| buckets)

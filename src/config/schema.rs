@@ -1,17 +1,17 @@
-//! The JSON Schema of configuration files, for editors. It is made of the written types, the same that read the files.
+//! The JSON Schema of configuration files, for editors. It is generated from the option types, which also read the files.
 
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
 use super::kinds;
-use super::probe::{self, ProbeOptions};
-use super::written::{
-    CheckOptions, DocumentOptions, ServiceOptions, SharedServiceOptions, ShortFormOptions, TimingOptions,
+use super::options::{
+    CheckOptions, RootOptions, ServiceOptions, SharedServiceOptions, ShortFormOptions, TimingOptions,
 };
+use super::probe::{self, ProbeOptions};
 use crate::model::CheckKind;
 
-/// Keys and other identifiers.
+/// The pattern of identifiers.
 const KEY: &str = "^[a-z0-9_.-]{1,64}$";
 
 /// The schema of a configuration file.
@@ -37,13 +37,13 @@ pub fn document() -> Value {
     service["required"] = json!(["key"]);
     service["properties"]["key"]["pattern"] = json!(KEY);
     service["properties"]["checks"] = json!({
-        "description": "The checks, beside those of the short form.",
+        "description": "The checks, in addition to those of the short form.",
         "type": ["array", "null"],
         "items": { "anyOf": checks },
     });
     let module = object(&mut generator, &[probe::properties]);
     let guard = part::<ProbeOptions>(&mut generator);
-    let mut root = object(&mut generator, &[part::<DocumentOptions>]);
+    let mut root = object(&mut generator, &[part::<RootOptions>]);
     let properties = &mut root["properties"];
     set(
         &mut properties["defaults"],
@@ -75,13 +75,13 @@ pub fn document() -> Value {
     root
 }
 
-/// Replaces a property's schema, but not its description.
+/// Replaces a property's schema and keeps its description.
 fn set(property: &mut Value, mut schema: Value) {
     schema["description"] = property["description"].take();
     *property = schema;
 }
 
-/// A text, or a list of texts.
+/// The schema of a string or a list of strings.
 pub fn text_or_texts(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": ["string", "array", "null"], "items": { "type": "string" } })
 }
@@ -100,7 +100,7 @@ fn check(kind: CheckKind, generator: &mut SchemaGenerator) -> Value {
 
 type Part = fn(&mut SchemaGenerator) -> Map<String, Value>;
 
-/// The properties of a written type.
+/// The properties of an option type.
 pub fn part<T: JsonSchema>(generator: &mut SchemaGenerator) -> Map<String, Value> {
     match T::json_schema(generator).get("properties") {
         Some(Value::Object(properties)) => properties.clone(),
@@ -108,7 +108,7 @@ pub fn part<T: JsonSchema>(generator: &mut SchemaGenerator) -> Map<String, Value
     }
 }
 
-/// An object with the properties of all parts, and no others.
+/// An object with exactly the properties of all parts.
 fn object(generator: &mut SchemaGenerator, parts: &[Part]) -> Value {
     let properties: Map<String, Value> = parts.iter().flat_map(|part| part(generator)).collect();
     json!({ "type": "object", "properties": properties, "additionalProperties": false })

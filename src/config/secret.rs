@@ -1,4 +1,4 @@
-//! Secrets: where they come from, and a value that can't be shown by accident.
+//! Secrets: their sources, and a type that can't be printed by accident.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use crate::model::UsedSecrets;
 /// The longest secret read from a file, in bytes.
 const MAX_SECRET_BYTES: u64 = 64 * 1024;
 
-/// Where a secret comes from. Files and variables are read again at every run, so that a rotated secret needs no reload.
+/// The source of a secret. Files and variables are read at every run, so that a rotated secret needs no reload.
 #[derive(Clone, PartialEq, Eq)]
 pub enum SecretSource {
     /// Written in the configuration.
@@ -22,12 +22,12 @@ pub enum SecretSource {
     Env(String),
 }
 
-/// A secret value. It has no `Display` and no `Serialize`; its `Debug` hides it. What exposes it in a run of a check notes that the
-/// run uses it, so that nothing that leaves the run shows it.
+/// A secret value. It has no `Display` and no `Serialize`, and its `Debug` hides it. Exposing it in a run of a check records that
+/// the run uses it, so that the secret is removed from everything that leaves the run.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Arc<str>);
 
-/// Why a secret could not be read. Holds the source, never the secret.
+/// A secret can't be read. Contains the source, never the secret.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
     /// The file could not be read.
@@ -35,20 +35,20 @@ pub enum SecretError {
     File {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         #[source]
         cause: FileError,
     },
-    /// It holds line breaks or other control characters, which would end or garble what it is put into.
-    #[error("{what} holds a control character, such as a line break: write it as one line of text")]
+    /// The secret contains line breaks or other control characters, which would break the header it is put into.
+    #[error("{what} contains a control character, such as a line break: write it on one line")]
     NotOneLine {
-        /// Where the secret is from.
+        /// A description of the source.
         what: String,
     },
     /// The variable is not set, or not UTF-8.
     #[error("the environment variable {name} is not set (or not UTF-8)")]
     Env {
-        /// The variable.
+        /// The name of the variable.
         name: String,
     },
 }
@@ -59,27 +59,27 @@ impl Secret {
         Self(text.into().into())
     }
 
-    /// The secret itself, to be put on the wire and nowhere else.
+    /// The secret itself. Only send it to the server.
     pub fn expose(&self) -> &str {
         UsedSecrets::record(&self.0);
         &self.0
     }
 
-    /// The text of what is written in the place of a secret but is none (a `Host` header), or is not sent (a private key). It
-    /// is not hidden where the target gives it back.
+    /// The text of a value that is not secret (a `Host` header) or is never sent (a private key). It is not removed from the
+    /// texts of the target.
     pub fn unhidden(&self) -> &str {
         &self.0
     }
 
-    /// Whether it holds no control characters.
+    /// Whether it contains no control characters.
     fn is_one_line(&self) -> bool {
         !self.0.bytes().any(|byte| byte.is_ascii_control())
     }
 }
 
 impl SecretSource {
-    /// The source given by the three keys `name`, `name_file` and `name_env` of the mapping at `place`, of which at
-    /// most one may be given. It is one line; see [`SecretSource::read_line`].
+    /// Resolves the keys `name`, `name_file` and `name_env` of the mapping at `place`, of which at most one may be given. The
+    /// secret must be one line; see [`SecretSource::read_line`].
     ///
     /// # Errors
     /// Reported at the key.
@@ -107,21 +107,21 @@ impl SecretSource {
         }
     }
 
-    /// Reads a secret that is to be part of a header, as it is now. RFC 9110, section 5.5, allows no control characters
-    /// but tabs there, and RFC 7617, section 2, none at all in user names and passwords.
+    /// Reads the current value of a secret that becomes part of a header. RFC 9110, section 5.5, allows no control characters
+    /// except tabs there, and RFC 7617, section 2, none in user names and passwords.
     ///
     /// # Errors
-    /// When the file or the variable can't be read, or holds control characters.
+    /// When the file or the variable can't be read, or contains control characters.
     pub fn read_line(&self) -> Result<Secret, SecretError> {
         let secret = self.read_name()?;
         UsedSecrets::record(&secret.0);
         Ok(secret)
     }
 
-    /// Reads the name of a user, as [`Self::read_line`] does. One that is written in the configuration is no secret.
+    /// Reads a user name like [`Self::read_line`]. A name that is written in the configuration is not secret.
     ///
     /// # Errors
-    /// When the file or the variable can't be read, or holds control characters.
+    /// When the file or the variable can't be read, or contains control characters.
     pub fn read_name(&self) -> Result<Secret, SecretError> {
         let secret = self.read_unsent()?;
         if !secret.is_one_line() {
@@ -138,7 +138,7 @@ impl SecretSource {
         Ok(secret)
     }
 
-    /// Reads the secret as it is now.
+    /// Reads the current value.
     ///
     /// # Errors
     /// When the file or the variable can't be read.
@@ -148,7 +148,7 @@ impl SecretSource {
         Ok(secret)
     }
 
-    /// Reads a secret that is not sent, such as a private key, so that nobody can give it back.
+    /// Reads a secret that is never sent, such as a private key, so that no target can return it.
     ///
     /// # Errors
     /// When the file or the variable can't be read.

@@ -1,29 +1,29 @@
-//! The services: each read with its checks, and all of them with what holds between them.
+//! Resolves the services: each one with its checks, then the rules between services.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::checks;
-use super::dependencies::{self, Named};
-use super::key_split::{Pieces, split};
-use super::levels::Levels;
+use super::dependencies::{self, ServiceNode};
+use super::key_split::{SplitMapping, split_by_keys};
+use super::options::{ServiceOptions, SharedServiceOptions, ShortFormOptions, TimingOptions};
 use super::place::{Path, Place};
 use super::settings::Service;
-use super::texts::{self, MAX_DESCRIPTION, MAX_NAME};
+use super::tier_defaults::TierDefaults;
 use super::timings::Level;
-use super::written::{ServiceOptions, SharedServiceOptions, ShortFormOptions, TimingOptions};
+use super::validate::{self, MAX_DESCRIPTION, MAX_NAME};
 use super::yaml::{Node, fields, read};
 use crate::model::{ServiceKey, Tier};
 
-/// The group of services that name none.
+/// The default group.
 pub const DEFAULT_GROUP: &str = "default";
 
-/// The most findings of one file: reading ends there.
+/// The most findings of one file. Loading stops there.
 pub const MAX_FINDINGS: usize = 10_000;
 
-/// Reads the list of services at `place`. What is wrong is reported; then the list is not complete.
-pub fn resolve(list: &Node, place: &Place<'_>, levels: &Levels) -> Vec<Arc<Service>> {
+/// Resolves the list of services at `place`. If it reports errors, the result is incomplete.
+pub fn resolve(list: &Node, place: &Place<'_>, tier_defaults: &TierDefaults) -> Vec<Arc<Service>> {
     let Some(items) = list.items() else {
         place.error(format_args!(
             "expected a list of services, found {}",
@@ -32,54 +32,55 @@ pub fn resolve(list: &Node, place: &Place<'_>, levels: &Levels) -> Vec<Arc<Servi
         return Vec::new();
     };
     if items.is_empty() {
-        place.error("the list is empty: add at least one service, there is nothing to watch");
+        place.error("the list is empty: add at least one service");
     }
     let mut services = Vec::with_capacity(items.len());
-    let mut named: Vec<Named> = Vec::with_capacity(items.len());
+    let mut nodes: Vec<ServiceNode> = Vec::with_capacity(items.len());
     let mut indices: HashMap<String, usize> = HashMap::new();
-    let remarked = RefCell::default();
+    let warned = RefCell::default();
     for (index, item) in items.iter().enumerate() {
-        if place.found() >= MAX_FINDINGS {
+        if place.finding_count() >= MAX_FINDINGS {
             break;
         }
         let place = place.index(index);
         let reader = Reader {
             item,
             place: &place,
-            levels,
-            remarked: &remarked,
+            tier_defaults,
+            warned: &warned,
         };
-        let Some((name, service)) = reader.read() else {
+        let Some((node, service)) = reader.read() else {
             continue;
         };
-        if let Some(name) = name {
-            if let Some(first) = indices.get(&name.key) {
+        if let Some(node) = node {
+            if let Some(first) = indices.get(&node.key) {
                 let line = items[*first].locate(&Path::default(), false).line;
                 place.field("key").error(format_args!(
-                    "{} is the key of services[{first}] too, in line {line}: keys are unique",
-                    name.key
+                    "{} is also the key of services[{first}] in line {line}: use a unique key",
+                    node.key
                 ));
             } else {
-                indices.insert(name.key.clone(), index);
+                indices.insert(node.key.clone(), index);
             }
-            named.push(Named { index, ..name });
+            nodes.push(ServiceNode { index, ..node });
         }
         services.extend(service);
     }
-    dependencies::check(&named, place);
+    dependencies::check(&nodes, place);
     services
 }
 
 struct Reader<'a, 'b> {
     item: &'a Node,
     place: &'a Place<'b>,
-    levels: &'a Levels,
-    remarked: &'a RefCell<HashSet<Path>>,
+    tier_defaults: &'a TierDefaults,
+    /// The settings that were warned about, so that a default is reported once, not per service.
+    warned: &'a RefCell<HashSet<Path>>,
 }
 
 impl Reader<'_, '_> {
-    /// The service as far as its key is right, and the whole of it where all is.
-    fn read(&self) -> Option<(Option<Named>, Option<Arc<Service>>)> {
+    /// Returns the service's key and dependencies if the key is valid, and the service if it is valid as a whole.
+    fn read(&self) -> Option<(Option<ServiceNode>, Option<Arc<Service>>)> {
         let place = self.place;
         let parts = [
             fields::<ServiceOptions>(),
@@ -88,50 +89,53 @@ impl Reader<'_, '_> {
             fields::<ShortFormOptions>(),
             &["checks"],
         ];
-        let Pieces { parts, unknown } = split(self.item, place, parts)?;
+        let SplitMapping { parts, unknown } = split_by_keys(self.item, place, parts)?;
         let [own, timing, shared, short, list] = parts;
         let reading = read::<ServiceOptions>(&own, place);
         let options = reading.value.unwrap_or_default();
         let tier = options.tier.map_or(Tier::Critical, Tier::from);
         let timing = read::<TimingOptions>(&timing, place).value.unwrap_or_default();
-        let timings = self.levels.timings(tier).with(&timing, Level::Service, place);
+        let timings = self
+            .tier_defaults
+            .timings(tier)
+            .with(&timing, Level::Service, place);
         let shared = read::<SharedServiceOptions>(&shared, place)
             .value
             .unwrap_or_default();
-        let tolerance = Levels::tolerance_with(self.levels.tolerance(tier), &shared);
+        let tolerance = TierDefaults::tolerance_with(self.tier_defaults.tolerance(tier), &shared);
         let is_misspelt = !unknown.is_empty() && list.entries().is_some_and(<[_]>::is_empty);
         let list = list.get("checks");
         let checks = if is_misspelt && short.entries().is_some_and(<[_]>::is_empty) {
-            // Which of the unknown keys was meant to be the checks can't be said.
+            // One of the unknown keys may be the misspelt checks, so do not report that there are none.
             None
         } else {
-            checks::resolve(&short, list, place, &timings, self.remarked)
+            checks::resolve(&short, list, place, &timings, self.warned)
         };
         let key = match options.key {
-            Some(key) => texts::key(key, &place.field("key")).ok(),
+            Some(key) => validate::key(key, &place.field("key")).ok(),
             None => {
                 let key = place.field("key");
-                if !reading.faulty.contains(key.path()) {
-                    place.error("key is missing: give the service a short, unique word");
+                if !reading.invalid.contains(key.path()) {
+                    place.error("key is missing: write a short, unique word");
                 }
                 None
             }
         };
         let depends_on = options.depends_on.unwrap_or_default();
         let text = |text: Option<String>, key: &str| {
-            text.map(|text| texts::line(text, MAX_NAME, &place.field(key)))
+            text.map(|text| validate::line(text, MAX_NAME, &place.field(key)))
                 .transpose()
                 .ok()
         };
         let name = text(options.name, "name");
         let group = text(options.group, "group");
         let description = options.description.unwrap_or_default();
-        let description = texts::paragraph(description, MAX_DESCRIPTION, &place.field("description")).ok();
+        let description = validate::paragraph(description, MAX_DESCRIPTION, &place.field("description")).ok();
         let runbook_url = options
             .runbook_url
-            .map(|url| texts::page_url(url, &place.field("runbook_url")));
+            .map(|url| validate::page_url(url, &place.field("runbook_url")));
         let runbook_url = runbook_url.transpose().ok();
-        let named = key.clone().map(|key| Named {
+        let node = key.clone().map(|key| ServiceNode {
             key,
             index: 0,
             depends_on: depends_on.clone(),
@@ -150,6 +154,6 @@ impl Reader<'_, '_> {
                 key: ServiceKey::new(key),
             }))
         };
-        Some((named, complete()))
+        Some((node, complete()))
     }
 }

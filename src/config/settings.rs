@@ -1,4 +1,4 @@
-//! The resolved configuration, as the rest of the exporter sees it.
+//! The resolved configuration, as the rest of the exporter uses it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,63 +6,63 @@ use std::time::Duration;
 use super::probe::ProbeSettings;
 use crate::model::{CheckKind, CheckName, ServiceKey, Severity, Thresholds, Tier, Tolerance, with_kinds};
 
-/// A whole configuration, valid and complete.
+/// A valid and complete configuration.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Config {
     /// The services, in the order of the file.
     pub services: Vec<Arc<Service>>,
-    /// What `/probe` may do.
+    /// The modules and limits of `/probe`.
     pub probe: ProbeSettings,
 }
 
 /// A service with its checks.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Service {
-    /// Its identity.
+    /// The unique key.
     pub key: ServiceKey,
-    /// The name shown to people.
+    /// The display name.
     pub name: String,
-    /// The group it is shown and counted in.
+    /// The group on the status page and in metrics.
     pub group: String,
-    /// How loudly its failure is told.
+    /// The tier, which decides the severity of its alerts.
     pub tier: Tier,
-    /// What it is, for people; empty where not given.
+    /// The description for people; empty if not given.
     pub description: String,
-    /// What to do when it fails.
+    /// The URL of instructions for when the service fails.
     pub runbook_url: Option<String>,
-    /// Keys of the services it needs; they exist, and there is no cycle.
+    /// The keys of the services that this service depends on. They exist and form no cycle.
     pub depends_on: Vec<ServiceKey>,
-    /// How long each condition is borne.
+    /// How long each condition must last before its alert fires.
     pub tolerance: Tolerance,
-    /// Its checks, at least one.
+    /// The checks, at least one.
     pub checks: Vec<Arc<CheckSettings>>,
 }
 
-/// One check's settings: what every kind has, and the kind's own.
+/// The settings of a check: those of every check, and those of its kind.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CheckSettings {
-    /// Its name within the service.
+    /// The name, unique in the service.
     pub name: CheckName,
-    /// How much its failure weighs.
+    /// The effect of a failure on the service.
     pub severity: Severity,
-    /// From one run's start to the next one's.
+    /// The time from the start of a run to the start of the next one.
     pub interval: Duration,
-    /// A run's deadline, name resolution included.
+    /// The deadline of a run, including name resolution.
     pub timeout: Duration,
-    /// Start to start while the check fails or its recovery is being confirmed; at most `interval`.
+    /// The interval while the check fails or its recovery is being confirmed; at most `interval`.
     pub recheck_interval: Duration,
-    /// Limits of the response time; kinds without one ignore them.
+    /// The limits of the response time. Kinds without a response time ignore them.
     pub thresholds: Thresholds,
-    /// Runs in a row that it takes to change the status for the worse; at least 1.
+    /// The consecutive runs that change the status for the worse; at least 1.
     pub failures_before_down: u32,
-    /// Runs in a row that it takes to change the status for the better; at least 1.
+    /// The consecutive runs that change the status for the better; at least 1.
     pub successes_before_up: u32,
-    /// What the kind itself needs.
+    /// The settings of the kind.
     pub kind: KindSettings,
 }
 
 impl CheckSettings {
-    /// How old a result may be before the check's status is unknown: max(90 s, 3 intervals, interval + 2 deadlines).
+    /// The age from which on a result is stale and the status unknown: max(90 s, 3 intervals, interval + 2 timeouts).
     pub fn stale_after(&self) -> Duration {
         Duration::from_secs(90)
             .max(self.interval * 3)
@@ -100,14 +100,14 @@ macro_rules! kind_settings {
         }
 
         impl KindSettings {
-            /// Which kind it is.
+            /// The kind.
             pub const fn kind(&self) -> CheckKind {
                 match self {
                     $(Self::$variant(_) => CheckKind::$variant),+
                 }
             }
 
-            /// What is looked at, for the `target` label and for people; never holds a secret.
+            /// The target, for the `target` label and for people. Never contains a secret.
             pub fn target(&self) -> String {
                 match self {
                     $(Self::$variant(settings) => settings.target()),+

@@ -1,5 +1,5 @@
-//! The short form of a service, as ChatStack's files have it: `url`, `port`, `systemd`, `process_match` and `container` each
-//! stand for a check, which is rewritten here into the keys of its kind.
+//! The short form of a service, as in ChatStack's files: the keys `url`, `port`, `systemd`, `process_match` and `container`
+//! each stand for a check. They are translated to the options of a kind.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -8,17 +8,17 @@ use std::time::Duration;
 use url::Url;
 
 use super::kinds;
+use super::options::ShortFormOptions;
 use super::place::{Path, Place, Step};
 use super::settings::KindSettings;
-use super::written::ShortFormOptions;
 use super::yaml::{Entry, Mark, Node, Value, fields, read};
 use crate::model::{CheckKind, Severity};
 
-/// The deadline of the short form's http check.
-const HTTP_DEADLINE: Duration = Duration::from_secs(3);
+/// The timeout of the http check.
+const HTTP_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The deadline of the short form's port check.
-const PORT_DEADLINE: Duration = Duration::from_secs(1);
+/// The timeout of the tcp check.
+const TCP_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The suffixes of units (systemd.unit(5)).
 const UNIT_SUFFIXES: [&str; 11] = [
@@ -35,40 +35,40 @@ const UNIT_SUFFIXES: [&str; 11] = [
     ".scope",
 ];
 
-/// A check that the short form stands for.
+/// A check of the short form.
 #[derive(Debug)]
 pub struct ShortCheck {
-    /// Its deadline, where the short form has one of its own.
-    pub deadline: Option<Duration>,
-    /// How much its failure weighs.
+    /// The timeout, if it differs from that of other checks.
+    pub timeout: Option<Duration>,
+    /// The effect of a failure on the service.
     pub severity: Severity,
-    /// What the kind needs.
+    /// The settings of the kind.
     pub kind: KindSettings,
 }
 
-/// The checks that the short form's keys of a service, which `node` at `place` has, stand for. What is wrong is reported
-/// at those keys. The second part is how many checks were meant.
+/// Resolves the short form of a service, whose keys are in `node` at `place`. Errors are reported at those keys. Also returns
+/// the number of keys, which counts invalid ones too.
 pub fn checks(node: &Node, place: &Place<'_>) -> (Vec<ShortCheck>, usize) {
     let node = &without_empty(node, place);
-    let reading = read::<ShortFormOptions>(&with_list(node), place);
-    let meant = node
+    let reading = read::<ShortFormOptions>(&match_as_list(node), place);
+    let count = node
         .entries()
         .unwrap_or_default()
         .iter()
         .filter(|entry| !entry.value.is_null())
         .count();
     let Some(options) = reading.value else {
-        return (Vec::new(), meant);
+        return (Vec::new(), count);
     };
-    let rewritten = Rewriter { node, place }.all(&options);
-    let checks = rewritten
+    let drafts = Translator { node, place }.translate(&options);
+    let checks = drafts
         .iter()
         .filter_map(|draft| draft.resolve(node, place))
         .collect();
-    (checks, meant)
+    (checks, count)
 }
 
-/// What is there but empty was as good as absent to the old monitor; it deserves a remark.
+/// Removes empty values, with a warning each: ChatStack's monitor ignored them.
 fn without_empty(node: &Node, place: &Place<'_>) -> Node {
     let mut node = node.clone();
     let known = fields::<ShortFormOptions>();
@@ -86,15 +86,15 @@ fn without_empty(node: &Node, place: &Place<'_>) -> Node {
         for entry in entries.iter().filter(|entry| is_empty(entry)) {
             place
                 .field(&entry.key)
-                .remark("is empty, so nothing is checked by it: remove the key");
+                .warn("ignored because it is empty: remove the key");
         }
         Rc::make_mut(entries).retain(|entry| !is_empty(entry));
     }
     node
 }
 
-/// `process_match` may be one text.
-fn with_list(node: &Node) -> Node {
+/// Turns a single text of `process_match` into a list.
+fn match_as_list(node: &Node) -> Node {
     let mut node = node.clone();
     if let Value::Map(entries) = &mut node.value {
         for entry in Rc::make_mut(entries) {
@@ -109,11 +109,12 @@ fn with_list(node: &Node) -> Node {
     node
 }
 
-/// A check in the keys of its kind, each with the key of the short form that it comes from.
+/// A check with the options of its kind.
 struct Draft {
     kind: CheckKind,
+    /// The options, each with the key of the short form that it comes from.
     keys: Vec<(&'static str, Value, &'static str)>,
-    deadline: Option<Duration>,
+    timeout: Option<Duration>,
     severity: Severity,
 }
 
@@ -126,19 +127,19 @@ impl Draft {
         });
         let keys = Node::new(node.mark, Value::Map(Rc::new(entries.collect())));
         let found = RefCell::default();
-        let kind = kinds::resolve(self.kind, &keys, &place.collecting(&found), Vec::new());
+        let kind = kinds::resolve(self.kind, &keys, &place.with_findings(&found), Vec::new());
         for mut finding in found.into_inner() {
             finding.path = self.short_path(&finding.path, place.path());
-            place.forward(finding);
+            place.push(finding);
         }
         Some(ShortCheck {
-            deadline: self.deadline,
+            timeout: self.timeout,
             severity: self.severity,
             kind: kind?,
         })
     }
 
-    /// The place in the short form of what was found at `path`.
+    /// The path in the short form for a finding at `path`.
     fn short_path(&self, path: &Path, service: &Path) -> Path {
         let mut short = service.clone();
         if let Some(Step::Key(found)) = path.0.get(service.0.len())
@@ -150,13 +151,13 @@ impl Draft {
     }
 }
 
-struct Rewriter<'a, 'b> {
+struct Translator<'a, 'b> {
     node: &'a Node,
     place: &'a Place<'b>,
 }
 
-impl Rewriter<'_, '_> {
-    fn all(&self, options: &ShortFormOptions) -> Vec<Draft> {
+impl Translator<'_, '_> {
+    fn translate(&self, options: &ShortFormOptions) -> Vec<Draft> {
         [
             self.http(options),
             self.tcp(options),
@@ -169,12 +170,12 @@ impl Rewriter<'_, '_> {
         .collect()
     }
 
-    /// Success means exactly the expected status.
+    /// Only the expected status code is a success.
     fn http(&self, options: &ShortFormOptions) -> Option<Draft> {
         let Some(url) = &options.url else {
             if options.expected_http.is_some() {
                 let place = self.place.field("expected_http");
-                place.error_at_key("is given without url: add the URL that has to answer with it");
+                place.error_at_key("expected_http needs url: add url, or remove this key");
             }
             return None;
         };
@@ -188,7 +189,7 @@ impl Rewriter<'_, '_> {
                 "expected_http",
             ),
         ];
-        // Who expects a redirect can't mean the page behind it.
+        // An expected redirect must not be followed.
         if (300..400).contains(&expected) {
             let no = Value::Plain("false".into());
             keys.push(("follow_redirects", no, "expected_http"));
@@ -196,12 +197,12 @@ impl Rewriter<'_, '_> {
         Some(Draft {
             kind: CheckKind::Http,
             keys,
-            deadline: Some(HTTP_DEADLINE),
+            timeout: Some(HTTP_TIMEOUT),
             severity: Severity::Critical,
         })
     }
 
-    /// The port is checked where `port` or `host` is given; the other one comes from the URL.
+    /// The port is checked if `port` or `host` is given. The other one comes from the URL.
     fn tcp(&self, options: &ShortFormOptions) -> Option<Draft> {
         if options.port.is_none() && options.host.is_none() {
             return None;
@@ -209,15 +210,17 @@ impl Rewriter<'_, '_> {
         let url = options.url.as_deref().and_then(|url| Url::parse(url).ok());
         let url_host = url.as_ref().and_then(|url| url.host_str());
         let Some(port) = options.port.or_else(|| url.as_ref()?.port_or_known_default()) else {
-            // A faulty port or URL is reported where it stands.
+            // An invalid port or URL was reported already.
             if self.node.get("port").is_none() && options.url.is_none() {
                 let place = self.place.field("host");
-                place.error_at_key("is given without port or url: add the port that has to be open");
+                place.error_at_key("host needs port or url: add the port to connect to");
             }
             return None;
         };
         if port == 0 {
-            self.place.field("port").error("0 is no port: write 1 to 65535");
+            self.place
+                .field("port")
+                .error("0 is not a valid port: write 1 to 65535");
             return None;
         }
         let host = options.host.as_deref().or(url_host).unwrap_or("127.0.0.1");
@@ -231,7 +234,7 @@ impl Rewriter<'_, '_> {
         Some(Draft {
             kind: CheckKind::Tcp,
             keys: vec![("address", text(&address), origin)],
-            deadline: Some(PORT_DEADLINE),
+            timeout: Some(TCP_TIMEOUT),
             severity: Severity::Critical,
         })
     }
@@ -247,7 +250,7 @@ impl Rewriter<'_, '_> {
         Some(Draft {
             kind: CheckKind::Systemd,
             keys: vec![("unit", text(&unit), "systemd")],
-            deadline: None,
+            timeout: None,
             severity: Severity::Critical,
         })
     }
@@ -258,22 +261,22 @@ impl Rewriter<'_, '_> {
         Some(Draft {
             kind: CheckKind::Process,
             keys: vec![("match", Value::List(Rc::new(texts)), "process_match")],
-            deadline: None,
+            timeout: None,
             severity: Severity::Warning,
         })
     }
 
-    /// ChatStack's monitor never looked at the container, so its failure does not take a service down.
+    /// ChatStack's monitor never checked the container, so a failure only degrades the service.
     fn docker(&self, options: &ShortFormOptions) -> Option<Draft> {
         let container = options.container.as_ref()?;
-        self.place.field("container").remark(
-            "a docker check of severity warning: it degrades the service, and does not take it down; for that, list a check of \
-             kind docker under checks",
+        self.place.field("container").warn(
+            "this check has severity warning, so a failure only degrades the service: for severity critical, add a check of \
+             kind docker to checks",
         );
         Some(Draft {
             kind: CheckKind::Docker,
             keys: vec![("container", text(container), "container")],
-            deadline: None,
+            timeout: None,
             severity: Severity::Warning,
         })
     }

@@ -1,4 +1,4 @@
-//! Sizes in bytes, written as a number or with a unit: `10MB`, `512KiB`.
+//! Sizes in bytes: a number with or without a unit, such as `10MB` or `512KiB`.
 
 use std::fmt;
 
@@ -6,11 +6,11 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer};
 
-/// A number of bytes. Units are powers of 1024 with and without the `i`, as blackbox_exporter reads them.
+/// A number of bytes. Units are powers of 1024 with or without the `i`, as in blackbox_exporter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SizeText(pub u64);
 
-/// Why a text is no size.
+/// A text is not a size.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "\"{text}\" is not a size: write a number of bytes, or a whole number with a unit, such as 512KB or 10MB"
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_and_texts_are_read() {
+    fn deserializes_numbers_and_texts() {
         let read = |json: &str| serde_json::from_str::<SizeText>(json);
         assert_eq!(read("1024").unwrap(), SizeText(1024));
         assert_eq!(read("\"1KB\"").unwrap(), SizeText(1024));

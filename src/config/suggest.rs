@@ -1,17 +1,17 @@
-//! "Did you mean": the nearest of the words that would be right.
+//! "Did you mean": suggests a known word for an unknown one.
 
 use super::yaml::is_plain_key;
 
-/// How many words are listed where none is near.
+/// The most known words that are listed if none is similar.
 const MAX_LISTED: usize = 40;
 
-/// The message for an unknown key: the nearest of the known ones, or all of them. The key itself is in the path.
+/// The message for an unknown key: the most similar known key, or all of them. The key itself is in the path.
 pub fn unknown_key<'a>(key: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
     format!("unknown key: {}", advice(key, known))
 }
 
-/// The message for a word that is none of `known`: the nearest of them, or all of them. A word that does not have the
-/// form of a key is not quoted: it may be a secret in a wrong place.
+/// The message for a word that is not in `known`: the most similar known word, or all of them. A word that does not look like
+/// a key is not quoted: it may be a misplaced secret.
 pub fn unknown<'a>(what: &str, word: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
     let quoted = if is_plain_key(word) {
         format!(" {word}")
@@ -27,16 +27,16 @@ fn advice<'a>(word: &str, known: impl Iterator<Item = &'a str> + Clone) -> Strin
         None => {
             let mut words: Vec<_> = known.take(MAX_LISTED).collect();
             words.sort_unstable();
-            // Every check has a key "kind", and so does each piece of it.
+            // "kind" is in several lists of keys.
             words.dedup();
-            format!("known here are {}", words.join(", "))
+            format!("write one of {}", words.join(", "))
         }
     }
 }
 
-/// The word of `known` that `word` most probably was meant to be.
+/// The most similar known word, if any is similar.
 pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    // Long words are no slips of the pen, and comparing takes the square of the length.
+    // Long words are not misspelt keys, and the time of a comparison is quadratic in the length.
     if !is_plain_key(word) {
         return None;
     }
@@ -59,7 +59,7 @@ mod tests {
     const KNOWN: [&str; 5] = ["interval", "timeout", "thresholds", "recheck_interval", "url"];
 
     #[test]
-    fn slips_are_recognized_and_strange_words_are_not() {
+    fn misspelt_words_are_recognized_and_other_words_are_not() {
         for (word, near) in [
             ("tiemout", Some("timeout")),
             ("recheck-interval", Some("recheck_interval")),
@@ -77,7 +77,7 @@ mod tests {
         let message = unknown("value", "password hunter2", KNOWN.into_iter());
         assert_eq!(
             message,
-            "unknown value: known here are interval, recheck_interval, thresholds, timeout, url"
+            "unknown value: write one of interval, recheck_interval, thresholds, timeout, url"
         );
     }
 }

@@ -6,38 +6,39 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
 use super::duration::DurationText;
-use super::place::{Invalid, Place};
+use super::place::{Invalid, Place, all};
+use super::suggest;
 use crate::model::words;
 
 words! {
     /// The `ActiveState` of a unit.
     UnitState {
-        /// It runs, or did what it had to (`RemainAfterExit=`).
+        /// Running, or finished successfully with `RemainAfterExit=`.
         Active = "active",
-        /// It runs, and reads its configuration again.
+        /// Running, and reloading its configuration.
         Reloading = "reloading",
-        /// It runs, and its mounts are being refreshed.
+        /// Running, and its mounts are being refreshed.
         Refreshing = "refreshing",
-        /// It does not run.
+        /// Not running.
         Inactive = "inactive",
-        /// It ended badly.
+        /// Ended with an error.
         Failed = "failed",
-        /// It is being started.
+        /// Starting.
         Activating = "activating",
-        /// It is being stopped.
+        /// Stopping.
         Deactivating = "deactivating",
-        /// An operation on it is under way during which it can't be used.
+        /// Not available because of a maintenance operation in progress.
         Maintenance = "maintenance",
     }
 }
 
-/// How long a unit may take to start before it is down.
+/// The default time for a unit to start.
 const DEFAULT_START_GRACE: Duration = Duration::from_secs(45);
 
 /// systemd.unit(5): "unit names ... must not exceed 255 characters".
 const MAX_UNIT_NAME: usize = 255;
 
-/// The types of units, which are the suffixes of their names. systemd.unit(5), "Description".
+/// The types of units, which are the suffixes of their names (systemd.unit(5), "Description").
 const UNIT_TYPES: [&str; 11] = [
     "service",
     "socket",
@@ -52,21 +53,21 @@ const UNIT_TYPES: [&str; 11] = [
     "scope",
 ];
 
-/// A systemd check as it is written: the state of a unit.
+/// The options of a systemd check, which checks the state of a unit.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SystemdOptions {
-    /// The unit: `nginx.service`, `backup.timer`, `worker@2.service`. Without a suffix it is a service.
+    /// The unit: `nginx.service`, `backup.timer`, `worker@2.service`. The suffix .service is added if there is none.
     #[schemars(extend("examples" = ["nginx.service", "backup.timer"]))]
     pub unit: Option<String>,
-    /// States that are as they should be, instead of the usual judgement (`active` and what goes with it). A oneshot
-    /// that a timer starts: `[inactive, activating]`.
+    /// Expected states, such as `[inactive, activating]` for a oneshot service that a timer starts. Default: the unit must be
+    /// running.
     #[schemars(schema_with = "states_schema")]
     pub expect: Option<Vec<String>>,
-    /// How long the unit may be starting (`activating`) before it is down; degraded until then. 45s by default.
+    /// How long the unit may be starting (`activating`). Until then it is degraded, then down. Default: 45s.
     pub start_grace: Option<DurationText>,
-    /// The D-Bus address of the bus that systemd is on: by default the system bus (the environment variable
-    /// `DBUS_SYSTEM_BUS_ADDRESS` overrides it). A user's manager: `unix:path=/run/user/1000/bus`.
+    /// D-Bus address of the bus of systemd, such as `unix:path=/run/user/1000/bus` for a user's manager. Default: the
+    /// environment variable `DBUS_SYSTEM_BUS_ADDRESS`, or else the system bus.
     pub bus_address: Option<String>,
 }
 
@@ -79,25 +80,25 @@ fn states_schema(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
-/// What a systemd check needs, resolved.
+/// The settings of a systemd check.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SystemdSettings {
-    /// The unit's name with its suffix, valid as systemd.unit(5) has it.
+    /// The name of the unit with its suffix, valid by the rules of systemd.unit(5).
     pub unit: String,
-    /// Which states are as they should be.
+    /// The expected states.
     pub expect: Expect,
     /// How long the unit may be activating.
     pub start_grace: Duration,
-    /// Where systemd is found.
+    /// The bus of systemd.
     pub bus: BusAddress,
 }
 
-/// Which states of a unit are as they should be.
+/// The expected states of a unit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Expect {
-    /// The usual judgement: the unit runs.
+    /// The unit is running.
     Running,
-    /// Any of these, at least one.
+    /// Any of these states, at least one.
     States(Vec<UnitState>),
 }
 
@@ -111,13 +112,13 @@ pub enum BusAddress {
 }
 
 impl SystemdOptions {
-    /// Fills in the defaults.
+    /// Resolves the options.
     ///
     /// # Errors
-    /// When something is wrong; all of it is reported to `place`.
+    /// Reported at their keys.
     pub fn resolve(self, place: &Place<'_>) -> Result<SystemdSettings, Invalid> {
         let unit = match self.unit {
-            None => Err(place.error("`unit` is missing: name the unit to watch, such as nginx.service")),
+            None => Err(place.error("unit is missing: write the unit to check, such as unit: nginx.service")),
             Some(unit) => unit_name(&unit).map_err(|wrong| place.field("unit").error(wrong)),
         };
         let expect = match self.expect {
@@ -138,7 +139,7 @@ impl SystemdOptions {
 }
 
 impl SystemdSettings {
-    /// The unit's name.
+    /// The name of the unit.
     pub fn target(&self) -> String {
         self.unit.clone()
     }
@@ -147,71 +148,52 @@ impl SystemdSettings {
 fn expected_states(words: &[String], place: &Place<'_>) -> Result<Expect, Invalid> {
     if words.is_empty() {
         return Err(place.error(format!(
-            "an empty list expects nothing: leave it out, or name states out of {}",
-            all_states()
+            "empty list: remove this key, or write states out of {}",
+            all_states().collect::<Vec<_>>().join(", ")
         )));
     }
-    let mut states = Vec::new();
-    let mut result = Ok(());
-    for (index, word) in words.iter().enumerate() {
-        match UnitState::from_word(word) {
-            Some(state) => states.push(state),
-            None => result = Err(place.index(index).error(unknown_state(word))),
-        }
-    }
-    result.map(|()| Expect::States(states))
+    all(words.iter().enumerate().map(|(index, word)| {
+        UnitState::from_word(word).ok_or_else(|| {
+            let message = suggest::unknown("unit state", word, all_states());
+            place.index(index).error(message)
+        })
+    }))
+    .map(Expect::States)
 }
 
-fn all_states() -> String {
-    let words: Vec<&str> = UnitState::ALL.iter().map(|state| state.as_str()).collect();
-    words.join(", ")
-}
-
-fn unknown_state(word: &str) -> String {
-    let lower = word.to_lowercase();
-    let near = UnitState::ALL
-        .iter()
-        .map(|state| (strsim::damerau_levenshtein(&lower, state.as_str()), state))
-        .min()
-        .filter(|(distance, _)| *distance <= 2);
-    let shown: String = word.chars().take(40).collect();
-    match near {
-        Some((_, state)) => format!("\"{shown}\" is not a unit's state: did you mean \"{state}\"?"),
-        None => format!(
-            "\"{shown}\" is not a unit's state: use some of {} (what `systemctl is-active` prints)",
-            all_states()
-        ),
-    }
+fn all_states() -> impl Iterator<Item = &'static str> + Clone {
+    UnitState::ALL.iter().map(|state| state.as_str())
 }
 
 fn bus_address(address: String, place: &Place<'_>) -> Result<BusAddress, Invalid> {
-    let right = "write unix:path=/run/dbus/system_bus_socket, say, or unix:path=/run/user/1000/bus";
+    let advice =
+        "write an address such as unix:path=/run/dbus/system_bus_socket or unix:path=/run/user/1000/bus";
     if address.contains(';') {
-        return Err(place.error(format!("only one D-Bus address can be given: {right}")));
+        return Err(place.error(format!("more than one D-Bus address: {advice}")));
     }
     match address.parse::<zbus::Address>() {
         Ok(_) => Ok(BusAddress::Address(address)),
         Err(_) => Err(place.error(format!(
-            "\"{}\" is not a D-Bus address: {right}",
+            "\"{}\" is not a D-Bus address: {advice}",
             address.chars().take(80).collect::<String>()
         ))),
     }
 }
 
-/// The full name of the unit that `written` names, checked by the rules of systemd.unit(5); or what is wrong with it.
+/// Validates the name of a unit by the rules of systemd.unit(5), and adds a missing suffix.
 fn unit_name(written: &str) -> Result<String, String> {
     let shown: String = written.chars().take(80).collect();
     if written.is_empty() {
-        return Err("the unit's name is empty: write nginx.service, say".to_owned());
+        return Err("empty: write the name of a unit, such as nginx.service".to_owned());
     }
     if let Some(wrong) = written.chars().find(|c| !is_name_char(*c)) {
-        let right = match wrong {
-            '/' => "the unit of a path is named by `systemd-escape --path --suffix=mount PATH`",
-            '*' | '?' | '[' | ']' => "a pattern can't be watched, give each unit its own check",
-            _ => "letters, digits and : - _ . \\ @ may stand in one; `systemd-escape` escapes the rest",
+        let advice = match wrong {
+            '/' => "for the unit of a path, use the output of `systemd-escape --path --suffix=mount PATH`",
+            '*' | '?' | '[' | ']' => "patterns are not supported, add one check per unit",
+            _ => "use letters, digits and : - _ . \\ @, and escape others with `systemd-escape`",
         };
         return Err(format!(
-            "\"{shown}\" is not a unit's name, because of '{wrong}': {right}"
+            "\"{shown}\" is not the name of a unit because of '{wrong}': {advice}"
         ));
     }
     let name = match written.rsplit_once('.') {
@@ -219,7 +201,7 @@ fn unit_name(written: &str) -> Result<String, String> {
         Some((stem, suffix)) => match near_type(suffix) {
             Some(meant) => {
                 return Err(format!(
-                    "\"{shown}\" ends in no type of unit: did you mean \"{stem}.{meant}\"?"
+                    "\"{shown}\" has an unknown suffix: did you mean \"{stem}.{meant}\"?"
                 ));
             }
             None => format!("{written}.service"),
@@ -228,20 +210,20 @@ fn unit_name(written: &str) -> Result<String, String> {
     };
     if name.len() > MAX_UNIT_NAME {
         return Err(format!(
-            "the unit's name is {} characters long: systemd allows {MAX_UNIT_NAME}",
+            "{} characters long: systemd allows {MAX_UNIT_NAME}",
             name.len()
         ));
     }
     let stem = name.rsplit_once('.').map_or(name.as_str(), |(stem, _)| stem);
     match stem.split_once('@') {
         _ if stem.is_empty() => Err(format!(
-            "\"{shown}\" is only a suffix: write the unit's whole name"
+            "\"{shown}\" is only a suffix: write the whole name of the unit"
         )),
         Some(("", _)) => Err(format!(
-            "\"{shown}\" has nothing before its @: write the template's name there"
+            "\"{shown}\" has no name before the @: write the name of the template"
         )),
         Some((template, "")) => Err(format!(
-            "\"{shown}\" is a template, which has no state: name an instance of it, such as {template}@1{}",
+            "\"{shown}\" is a template, which has no state: write an instance of it, such as {template}@1{}",
             &name[stem.len()..]
         )),
         _ => Ok(name),

@@ -1,4 +1,4 @@
-//! The configuration of tcp checks. The options bear blackbox_exporter's names and mean what they mean there.
+//! The configuration of tcp checks. The options have the names and meanings of blackbox_exporter's.
 
 use std::net::IpAddr;
 
@@ -10,36 +10,36 @@ use super::dialogue::{Conversation, StepOptions};
 use super::place::{Invalid, Place};
 use super::tls::TlsOptions;
 
-/// The options of a tcp check, as written.
+/// The options of a tcp check.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TcpOptions {
-    /// What to connect to: host:port, an IPv6 address in brackets.
+    /// Address to connect to: host:port, with an IPv6 address in brackets.
     pub address: Option<String>,
-    /// Do a TLS handshake after connecting.
+    /// Start TLS after connecting.
     pub tls: bool,
-    /// How TLS is done.
+    /// TLS options.
     pub tls_config: Option<TlsOptions>,
-    /// What to say and what to hear, step by step.
+    /// Steps of a dialogue with the server.
     pub query_response: Option<Vec<StepOptions>>,
-    /// The address of this machine to connect from.
+    /// Source address of the connection, an address of this machine.
     pub source_ip_address: Option<String>,
-    /// The protocol whose addresses come first: ip4 or ip6 (default).
+    /// IP protocol to try first: ip4 or ip6. Default: ip6.
     pub preferred_ip_protocol: Option<IpProtocol>,
-    /// Whether the other protocol's addresses come after them (default true).
+    /// Whether to try the other IP protocol as well. Default: true.
     pub ip_protocol_fallback: Option<bool>,
 }
 
-/// What a tcp check needs, resolved.
+/// The settings of a tcp check.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TcpSettings {
-    /// What to connect to.
+    /// The address to connect to.
     pub address: HostPort,
-    /// Which of its addresses.
+    /// The addresses of the host to try.
     pub preference: AddressPreference,
-    /// Where to connect from, where that matters.
+    /// The source address.
     pub source: Option<IpAddr>,
-    /// What is said and heard then, with or without TLS.
+    /// The dialogue after connecting, with or without TLS.
     pub conversation: Conversation,
 }
 
@@ -49,12 +49,12 @@ impl TcpOptions {
     /// # Errors
     /// Reported at their keys.
     pub fn resolve(self, place: &Place<'_>) -> Result<TcpSettings, Invalid> {
-        let address =
-            match &self.address {
-                Some(text) => HostPort::parse(&place.field("address"), text),
-                None => Err(place
-                    .error("address is missing: write what to connect to, such as address: 127.0.0.1:5432")),
-            };
+        let address = match &self.address {
+            Some(text) => HostPort::resolve(&place.field("address"), text),
+            None => Err(place.error(
+                "address is missing: write the address to connect to, such as address: 127.0.0.1:5432",
+            )),
+        };
         let source = source(
             &place.field("source_ip_address"),
             self.source_ip_address.as_deref(),
@@ -74,7 +74,7 @@ fn source(place: &Place<'_>, written: Option<&str>) -> Result<Option<IpAddr>, In
         None | Some("") => Ok(None),
         Some(text) => text.parse().map(Some).map_err(|_| {
             place.error(format_args!(
-                "\"{text}\" is no IP address: write one of this machine's, such as 192.0.2.1"
+                "\"{text}\" is not an IP address: write an address of this machine, such as 192.0.2.10"
             ))
         }),
     }
@@ -86,13 +86,13 @@ impl TcpSettings {
         self.address.to_string()
     }
 
-    /// The same for another target, `host:port`.
+    /// The same check of another target, `host:port`.
     ///
     /// # Errors
-    /// What is wrong with the target, and what would be right.
-    pub fn aimed_at(&self, target: &str) -> Result<Self, String> {
+    /// What is wrong with the target and what to write instead.
+    pub fn with_target(&self, target: &str) -> Result<Self, String> {
         Ok(Self {
-            address: HostPort::read(target)?,
+            address: HostPort::parse(target)?,
             ..self.clone()
         })
     }
@@ -102,22 +102,13 @@ impl super::KindFacts for TcpSettings {}
 
 #[cfg(test)]
 mod tests {
-    use std::cell::RefCell;
-
     use super::*;
+    use crate::config::tests_support::resolve_json;
 
     fn resolve(json: serde_json::Value) -> Result<TcpSettings, Vec<String>> {
-        let findings = RefCell::default();
-        let options: TcpOptions = serde_json::from_value(json).unwrap();
-        options
-            .resolve(&Place::root(&findings).field("checks").index(0))
-            .map_err(|Invalid| {
-                let findings = findings.take();
-                findings
-                    .iter()
-                    .map(|f| format!("{}: {}", f.path, f.message))
-                    .collect()
-            })
+        resolve_json(json, |options: TcpOptions, root| {
+            options.resolve(&root.field("checks").index(0))
+        })
     }
 
     #[test]
@@ -130,32 +121,32 @@ mod tests {
     }
 
     #[test]
-    fn a_target_takes_the_place_of_the_address() {
+    fn a_target_replaces_the_address() {
         let written =
             serde_json::json!({"address": "a:80", "tls": true, "query_response": [{"expect": "x"}]});
         let settings = resolve(written).unwrap();
-        let aimed = settings.aimed_at("[::1]:25").unwrap();
-        assert_eq!(aimed.target(), "[::1]:25");
+        let targeted = settings.with_target("[::1]:25").unwrap();
+        assert_eq!(targeted.target(), "[::1]:25");
         assert!(std::ptr::eq(
-            &*aimed.conversation.steps,
+            &*targeted.conversation.steps,
             &*settings.conversation.steps
         ));
         assert_eq!(
-            settings.aimed_at("mail").unwrap_err(),
+            settings.with_target("mail").unwrap_err(),
             "\"mail\" has no port: write host:port, such as 127.0.0.1:5432, db.example.org:5432 or [::1]:5432"
         );
     }
 
     #[test]
-    fn all_faults_are_told_at_once() {
-        let faults = resolve(serde_json::json!({"tls_config": {}, "source_ip_address": "here"})).unwrap_err();
+    fn all_errors_are_reported_at_once() {
+        let errors = resolve(serde_json::json!({"tls_config": {}, "source_ip_address": "here"})).unwrap_err();
         assert_eq!(
-            faults,
+            errors,
             [
-                "checks[0]: address is missing: write what to connect to, such as address: 127.0.0.1:5432",
-                "checks[0].source_ip_address: \"here\" is no IP address: write one of this machine's, such as \
-                 192.0.2.1",
-                "checks[0].tls_config: not used: neither is there tls: true nor starttls: true in a step of query_response",
+                "checks[0]: address is missing: write the address to connect to, such as address: 127.0.0.1:5432",
+                "checks[0].source_ip_address: \"here\" is not an IP address: write an address of this machine, such as \
+                 192.0.2.10",
+                "checks[0].tls_config: ignored without tls: true, or starttls: true in a step of query_response",
             ]
         );
         assert!(serde_json::from_value::<TcpOptions>(serde_json::json!({"adress": "x"})).is_err());

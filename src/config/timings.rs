@@ -1,23 +1,23 @@
-//! The timing settings on their way through the levels: built in, defaults, tier, service, check. Each level overrides
-//! what it names, and is checked where it does, so that one wrong default is one error and not one a check.
+//! Timing settings and their levels: built-in, defaults, tier, service, check. Each level overrides the ones before. A value is
+//! validated at the level that sets it, so that a wrong default is one error, not one per check.
 
 use std::time::Duration;
 
 use super::duration::DurationText;
+use super::options::{ThresholdOptions, TimingOptions};
 use super::place::{Path, Place};
-use super::written::{ThresholdOptions, TimingOptions};
 use crate::model::Thresholds;
 
-/// The shortest interval and recheck interval: what is shorter says nothing that a longer one does not.
+/// The shortest interval and recheck interval. Shorter ones would not detect failures earlier in practice.
 pub const MIN_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The longest interval and deadline.
+/// The longest interval and timeout.
 pub const MAX_INTERVAL: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// The most runs in a row that a change of status may take.
+/// The most consecutive runs that can be required for a change of status.
 const MAX_RUNS: u32 = 1000;
 
-/// Where a setting was written. Later ones are nearer to the check.
+/// The level that a setting was written at. Later levels override earlier ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
     /// Not written anywhere.
@@ -28,7 +28,7 @@ pub enum Level {
     Defaults,
     /// In the tier.
     Tier,
-    /// The short form's own deadline.
+    /// The built-in timeout of the short form.
     ShortForm,
     /// In the service.
     Service,
@@ -41,7 +41,7 @@ impl Level {
         match self {
             Self::BuiltIn => "built in",
             Self::Monitor => "from monitor",
-            Self::Defaults => "from the defaults",
+            Self::Defaults => "from defaults",
             Self::Tier => "from the tier",
             Self::ShortForm => "of the short form",
             Self::Service => "from the service",
@@ -50,7 +50,7 @@ impl Level {
     }
 }
 
-/// A setting, where it was written, and its place there.
+/// A setting with the level and the path that it was written at.
 #[derive(Clone, Debug)]
 pub struct Setting<T> {
     /// The value.
@@ -69,7 +69,7 @@ impl Setting<Duration> {
         }
     }
 
-    fn told(&self) -> String {
+    fn describe(&self) -> String {
         format!("{}, {}", DurationText(self.value), self.level.name())
     }
 }
@@ -87,7 +87,7 @@ pub struct Timings {
 }
 
 impl Timings {
-    /// What holds where nothing is written.
+    /// The built-in settings.
     pub fn built_in() -> Self {
         Self {
             interval: Setting::built_in(15_000),
@@ -100,8 +100,7 @@ impl Timings {
         }
     }
 
-    /// The settings of the next level, where `options` are written at `place`. What is impossible is reported and left
-    /// out.
+    /// Applies the `options` of the next level, which are at `place`. Reports invalid values and ignores them.
     pub fn with(&self, options: &TimingOptions, level: Level, place: &Place<'_>) -> Self {
         let mut new = self.clone();
         let intervals = MIN_INTERVAL..=MAX_INTERVAL;
@@ -132,7 +131,7 @@ impl Timings {
             } else {
                 let (from, to) = (DurationText(*range.start()), DurationText(*range.end()));
                 place.error(format_args!(
-                    "{} is impossible: write {from} to {to}",
+                    "{} is out of range: write {from} to {to}",
                     DurationText(value)
                 ));
             }
@@ -153,9 +152,9 @@ impl Timings {
                 None => {}
                 Some(count @ 1..=MAX_RUNS) => *setting = count,
                 Some(count) => {
-                    place
-                        .field(key)
-                        .error(format_args!("{count} is impossible: write 1 to {MAX_RUNS} runs"));
+                    place.field(key).error(format_args!(
+                        "{count} is out of range: write 1 to {MAX_RUNS} runs"
+                    ));
                 }
             }
         }
@@ -163,12 +162,12 @@ impl Timings {
         new
     }
 
-    /// The same with the deadline that a check of the short form has, unless its service says otherwise.
-    pub fn with_short_deadline(&self, deadline: Duration) -> Self {
+    /// Applies the timeout of a check of the short form, unless the service sets one.
+    pub fn with_short_form_timeout(&self, timeout: Duration) -> Self {
         let mut new = self.clone();
         if new.timeout.level < Level::ShortForm {
             new.timeout = Setting {
-                value: deadline,
+                value: timeout,
                 level: Level::ShortForm,
                 path: Path::default(),
             };
@@ -176,14 +175,14 @@ impl Timings {
         new
     }
 
-    /// Reports pairs of which at least one was written at `level` and that contradict one another.
+    /// Reports contradictory pairs of settings, if at least one of them was written at `level`.
     fn check_pairs(&mut self, level: Level, place: &Place<'_>) {
         let (recheck, interval) = (&self.recheck_interval, &self.interval);
         if recheck.level == level && recheck.value > interval.value {
             place.field("recheck_interval").error(format_args!(
-                "{} is longer than the interval ({}): write at most the interval",
+                "{} is longer than the interval ({}): write a shorter one",
                 DurationText(recheck.value),
-                interval.told()
+                interval.describe()
             ));
             self.recheck_interval = self.interval.clone();
         }
@@ -191,23 +190,23 @@ impl Timings {
             let within = place.field("thresholds");
             if self.degraded.level == level {
                 within.field("degraded").error(format_args!(
-                    "{} is longer than thresholds.down ({}): write at most that",
+                    "{} is longer than thresholds.down ({}): write a shorter one",
                     DurationText(self.degraded.value),
-                    self.down.told()
+                    self.down.describe()
                 ));
             } else {
                 within.field("down").error(format_args!(
-                    "{} is shorter than thresholds.degraded ({}): lower that too",
+                    "{} is shorter than thresholds.degraded ({}): lower that as well",
                     DurationText(self.down.value),
-                    self.degraded.told()
+                    self.degraded.describe()
                 ));
             }
             self.degraded = self.down.clone();
         }
     }
 
-    /// What deserves a remark: a threshold that no answer in time can reach. Told at the nearer one of the two, unless
-    /// the deadline is the short form's own.
+    /// A warning if no response can reach `thresholds.down` before the timeout. It is reported at the setting with the later
+    /// level. The built-in timeout of the short form causes no warning.
     pub fn unreachable_threshold(&self) -> Option<(Path, String)> {
         if self.down.value < self.timeout.value || self.timeout.level == Level::ShortForm {
             return None;
@@ -218,24 +217,24 @@ impl Timings {
             &self.timeout
         };
         let message = format!(
-            "thresholds.down ({}) is not below the timeout ({}): slowness can't be told from silence",
-            self.down.told(),
-            self.timeout.told()
+            "thresholds.down ({}) is not below the timeout ({}): slow responses will fail with a timeout",
+            self.down.describe(),
+            self.timeout.describe()
         );
         (nearer.level != Level::BuiltIn).then(|| (nearer.path.clone(), message))
     }
 
-    /// From one run's start to the next one's.
+    /// The interval.
     pub fn interval(&self) -> Duration {
         self.interval.value
     }
 
-    /// A run's deadline.
+    /// The timeout.
     pub fn timeout(&self) -> Duration {
         self.timeout.value
     }
 
-    /// The recheck interval: where only the interval was made shorter, the interval.
+    /// The recheck interval, limited to the interval.
     pub fn recheck_interval(&self) -> Duration {
         self.recheck_interval.value.min(self.interval.value)
     }
@@ -248,7 +247,7 @@ impl Timings {
         }
     }
 
-    /// Runs in a row for the worse and for the better.
+    /// `failures_before_down` and `successes_before_up`.
     pub fn runs(&self) -> (u32, u32) {
         (self.failures_before_down, self.successes_before_up)
     }

@@ -1,4 +1,4 @@
-//! TLS options of network checks, with blackbox_exporter's names.
+//! The TLS options of network checks, with blackbox_exporter's names.
 
 use std::path::PathBuf;
 
@@ -11,43 +11,43 @@ use super::place::{Invalid, Place};
 use super::regular_file::{self, FileError};
 use super::secret::{Secret, SecretSource};
 
-/// The longest PEM file read, in bytes: a bundle of all public authorities has about 230 kB.
+/// The longest PEM file, in bytes. A bundle of all public authorities has about 230 kB.
 const MAX_PEM_BYTES: u64 = 4 * 1024 * 1024;
 
-/// How TLS is done, as written.
+/// TLS options.
 #[derive(Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TlsOptions {
-    /// Certificates (PEM) of the authorities to trust instead of the system's.
+    /// Trusted certificate authorities (PEM). Default: those of the system.
     pub ca: Option<String>,
-    /// A file with such certificates; read again when it changes.
+    /// File with the trusted certificate authorities. Reloaded when it changes.
     pub ca_file: Option<PathBuf>,
-    /// The client's certificate with its chain (PEM).
+    /// Client certificate with its chain (PEM).
     pub cert: Option<String>,
-    /// A file with the client's certificate; read again when it changes.
+    /// File with the client certificate. Reloaded when it changes.
     pub cert_file: Option<PathBuf>,
-    /// The client certificate's private key (PEM).
+    /// Private key of the client certificate (PEM).
     pub key: Option<String>,
-    /// A file with the private key; read again when it changes.
+    /// File with the private key. Reloaded when it changes.
     pub key_file: Option<PathBuf>,
-    /// The name to ask for (SNI) and to verify, where it is not the target's.
+    /// Server name to send (SNI) and to verify. Default: the host of the target.
     pub server_name: Option<String>,
     /// Accept any certificate.
     pub insecure_skip_verify: bool,
-    /// The oldest version of TLS to accept: TLS12 or TLS13.
+    /// Lowest TLS version: TLS12 or TLS13.
     pub min_version: Option<String>,
-    /// The newest version of TLS to offer: TLS12 or TLS13.
+    /// Highest TLS version: TLS12 or TLS13.
     pub max_version: Option<String>,
 }
 
-/// Shows nothing of its content, which may be secret.
+/// Shows no content, which may be secret.
 impl std::fmt::Debug for TlsOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("TlsOptions").finish_non_exhaustive()
     }
 }
 
-/// Where PEM text comes from.
+/// The source of a PEM text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PemSource {
     /// Written in the configuration.
@@ -56,7 +56,7 @@ pub enum PemSource {
     File(PathBuf),
 }
 
-/// A certificate that the check shows to the server, with its key.
+/// A client certificate with its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientCertificate {
     /// The certificate and its chain.
@@ -65,24 +65,24 @@ pub struct ClientCertificate {
     pub key: SecretSource,
 }
 
-/// How TLS is done, resolved.
+/// Resolved TLS options.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsSettings {
-    /// The authorities to trust; the system's where absent.
+    /// The trusted authorities; `None` for those of the system.
     pub ca: Option<PemSource>,
-    /// The certificate to show, if asked for one.
+    /// The client certificate.
     pub client: Option<ClientCertificate>,
-    /// The name to ask for and to verify instead of the target's.
+    /// The server name to send and to verify; `None` for the host of the target.
     pub server_name: Option<ServerName<'static>>,
-    /// Accept any certificate.
+    /// Whether any certificate is accepted.
     pub insecure_skip_verify: bool,
-    /// Verify who issued a certificate, but not for which name.
+    /// Whether the certificate chain is verified, but not the server name.
     pub chain_only: bool,
-    /// The versions to offer.
+    /// The TLS versions.
     pub versions: TlsVersions,
 }
 
-/// Versions of TLS; 1.2 and 1.3 are supported.
+/// The TLS versions to use. Only 1.2 and 1.3 are supported.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TlsVersions {
     /// 1.2 and 1.3.
@@ -94,7 +94,7 @@ pub enum TlsVersions {
     Only13,
 }
 
-/// Why a certificate or a key can't be used.
+/// A certificate or a key can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum PemError {
     /// The file could not be read.
@@ -102,23 +102,23 @@ pub enum PemError {
     File {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         #[source]
         cause: FileError,
     },
-    /// The text has no usable PEM section.
-    #[error("{0} holds no certificate: a PEM section \"BEGIN CERTIFICATE\" is needed")]
+    /// The text has no valid PEM section.
+    #[error("{0} contains no certificate: a PEM section \"BEGIN CERTIFICATE\" is needed")]
     NoCertificate(String),
     /// The text has no private key.
-    #[error("the private key is not in PEM format (PKCS#8, PKCS#1 or SEC1, without a passphrase)")]
+    #[error("the private key is not in PEM format: write PKCS#8, PKCS#1 or SEC1 without a passphrase")]
     NoKey,
-    /// The key could not be read.
+    /// The key can't be read.
     #[error("{0}")]
     Secret(#[from] super::secret::SecretError),
 }
 
 impl PemSource {
-    /// The file, where it is one.
+    /// The path, if the source is a file.
     pub fn path(&self) -> Option<&PathBuf> {
         match self {
             Self::File(path) => Some(path),
@@ -136,10 +136,10 @@ impl PemSource {
         }
     }
 
-    /// Reads the certificates as they are now; at least one.
+    /// Reads the current certificates, at least one.
     ///
     /// # Errors
-    /// When the file can't be read or holds no certificate.
+    /// When the file can't be read or contains no certificate.
     pub fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, PemError> {
         let text = self.text()?;
         match CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>() {
@@ -152,16 +152,16 @@ impl PemSource {
     }
 }
 
-/// Reads a private key as it is now.
+/// Reads the current private key.
 ///
 /// # Errors
-/// When the file can't be read or holds no key.
+/// When the file can't be read or contains no key.
 pub fn private_key(source: &SecretSource) -> Result<PrivateKeyDer<'static>, PemError> {
     PrivateKeyDer::from_pem_slice(source.read_unsent()?.unhidden().as_bytes()).map_err(|_| PemError::NoKey)
 }
 
 impl TlsOptions {
-    /// Resolves the options; files are read to see that they can be.
+    /// Resolves the options. It reads the files to validate them.
     ///
     /// # Errors
     /// Reported at their keys.
@@ -179,7 +179,7 @@ impl TlsOptions {
             None => Ok(None),
             Some(name) => ServerName::try_from(name.clone()).map(Some).map_err(|_| {
                 let place = place.field("server_name");
-                place.error(format_args!("\"{name}\" is no DNS name and no IP address"))
+                place.error(format_args!("\"{name}\" is neither a DNS name nor an IP address"))
             }),
         };
         let versions = versions(place, self.min_version.as_deref(), self.max_version.as_deref());
@@ -196,7 +196,7 @@ impl TlsOptions {
 
 type Keyed = Option<(String, PemSource)>;
 
-/// Empty ones are not set, as in blackbox_exporter.
+/// Resolves two keys of which at most one may be given. Empty values count as not given, as in blackbox_exporter.
 fn one_of(
     place: &Place<'_>,
     name: &str,
@@ -247,19 +247,16 @@ fn client(
 }
 
 fn versions(place: &Place<'_>, min: Option<&str>, max: Option<&str>) -> Result<TlsVersions, Invalid> {
-    let number = |key: &str, text: Option<&str>, default: u8| {
-        match text.unwrap_or_default() {
+    let number = |key: &str, text: Option<&str>, default: u8| match text.unwrap_or_default() {
         "" => Ok(default),
         "TLS12" => Ok(2),
         "TLS13" => Ok(3),
         old @ ("TLS10" | "TLS11") if key == "min_version" => Err(place.field(key).error(format_args!(
-            "{old} is not supported: leave it out, or write TLS12, the oldest version there is; a target that speaks older \
-             ones only fails"
+            "{old} is not supported: remove min_version, or write TLS12; targets without TLS 1.2 or 1.3 fail"
         ))),
         other => Err(place
             .field(key)
             .error(format_args!("\"{other}\" is not supported: write TLS12 or TLS13"))),
-    }
     };
     let (min, max) = (number("min_version", min, 2), number("max_version", max, 3));
     match (min?, max?) {
@@ -267,42 +264,33 @@ fn versions(place: &Place<'_>, min: Option<&str>, max: Option<&str>) -> Result<T
         (3, 3) => Ok(TlsVersions::Only13),
         (3, 2) => Err(place
             .field("min_version")
-            .error("min_version is above max_version")),
+            .error("min_version is higher than max_version: lower it")),
         _ => Ok(TlsVersions::Both),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::cell::RefCell;
-
     use super::*;
+    use crate::config::tests_support::resolve_json;
 
     fn resolve(json: serde_json::Value) -> Result<TlsSettings, Vec<String>> {
-        let findings = RefCell::default();
-        let options: TlsOptions = serde_json::from_value(json).unwrap();
-        options
-            .resolve(&Place::root(&findings).field("tls_config"))
-            .map_err(|Invalid| {
-                let findings = findings.take();
-                findings
-                    .iter()
-                    .map(|f| format!("{}: {}", f.path, f.message))
-                    .collect()
-            })
+        resolve_json(json, |options: TlsOptions, root| {
+            options.resolve(&root.field("tls_config"))
+        })
     }
 
     #[test]
-    fn nothing_written_is_the_default() {
+    fn no_options_resolve_to_the_defaults() {
         assert_eq!(resolve(serde_json::json!({})), Ok(TlsSettings::default()));
     }
 
     #[test]
-    fn every_fault_is_told_at_its_key() {
+    fn every_error_is_reported_at_its_key() {
         for (json, message) in [
             (
                 serde_json::json!({"ca": "x"}),
-                "tls_config.ca: the text holds no certificate: a PEM section \"BEGIN CERTIFICATE\" is needed",
+                "tls_config.ca: the text contains no certificate: a PEM section \"BEGIN CERTIFICATE\" is needed",
             ),
             (
                 serde_json::json!({"ca_file": "/nonexistent/ca.pem"}),
@@ -310,7 +298,7 @@ mod tests {
             ),
             (
                 serde_json::json!({"ca_file": "/dev/zero"}),
-                "tls_config.ca_file: reading /dev/zero: it is not a regular file",
+                "tls_config.ca_file: reading /dev/zero: not a regular file",
             ),
             (
                 serde_json::json!({"ca": "x", "ca_file": "y"}),
@@ -326,7 +314,7 @@ mod tests {
             ),
             (
                 serde_json::json!({"server_name": "a b"}),
-                "tls_config.server_name: \"a b\" is no DNS name and no IP address",
+                "tls_config.server_name: \"a b\" is neither a DNS name nor an IP address",
             ),
             (
                 serde_json::json!({"max_version": "TLS11"}),
@@ -334,7 +322,7 @@ mod tests {
             ),
             (
                 serde_json::json!({"min_version": "TLS13", "max_version": "TLS12"}),
-                "tls_config.min_version: min_version is above max_version",
+                "tls_config.min_version: min_version is higher than max_version: lower it",
             ),
         ] {
             assert_eq!(resolve(json), Err(vec![message.to_owned()]));

@@ -1,5 +1,5 @@
-//! The configuration of unix checks: the dialogue of a tcp check over a Unix socket. The options bear blackbox_exporter's
-//! names and mean what they mean there.
+//! The configuration of unix checks: the dialogue of a tcp check over a Unix socket. The options have the names and meanings of
+//! blackbox_exporter's.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,29 +11,29 @@ use super::dialogue::{Conversation, StepOptions};
 use super::place::{Invalid, Place};
 use super::tls::TlsOptions;
 
-/// The longest path of a socket (unix(7): sun_path has 108 bytes, the last of them 0).
+/// The longest path of a socket (unix(7): sun_path has 108 bytes, the last one 0).
 const MAX_PATH_BYTES: usize = 107;
 
-/// The options of a unix check, as written.
+/// The options of a unix check.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct UnixOptions {
-    /// The socket: an absolute path.
+    /// Absolute path of the socket.
     pub path: Option<String>,
-    /// Do a TLS handshake after connecting.
+    /// Start TLS after connecting.
     pub tls: bool,
-    /// How TLS is done.
+    /// TLS options.
     pub tls_config: Option<TlsOptions>,
-    /// What to say and what to hear, step by step.
+    /// Steps of a dialogue with the server.
     pub query_response: Option<Vec<StepOptions>>,
 }
 
-/// What a unix check needs, resolved.
+/// The settings of a unix check.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UnixSettings {
-    /// The socket.
+    /// The path of the socket.
     pub path: Arc<PathBuf>,
-    /// What is said and heard then, with or without TLS.
+    /// The dialogue after connecting, with or without TLS.
     pub conversation: Conversation,
 }
 
@@ -51,11 +51,11 @@ impl UnixOptions {
             };
         let conversation = Conversation::resolve(place, self.query_response, self.tls, self.tls_config);
         let conversation = conversation.and_then(|conversation| {
-            // A path is no name that a certificate could be for.
+            // A certificate can't be verified for a path.
             match &conversation.tls {
                 Some(tls) if tls.server_name.is_none() && !tls.insecure_skip_verify => {
                     Err(place.field("tls_config").error(
-                        "a socket has no host name that the certificate could be for: set server_name, or \
+                        "a Unix socket has no host name to verify the certificate with: set server_name, or \
                          insecure_skip_verify: true",
                     ))
                 }
@@ -69,23 +69,23 @@ impl UnixOptions {
     }
 }
 
-/// An absolute path, or `unix://` with one.
+/// Parses an absolute path, or `unix://` with one.
 fn socket(text: &str) -> Result<Arc<PathBuf>, String> {
-    let right = "write the absolute path of a socket, such as /run/app/app.sock";
+    let advice = "write the absolute path of a socket, such as /run/app/app.sock";
     let path = text.strip_prefix("unix://").unwrap_or(text);
-    // What looks like a URL may hold a password, which no message shows.
+    // A text that looks like a URL may contain a password, so it is not quoted.
     let shown = match text.contains("://") || text.contains('@') {
         true => "this path".to_owned(),
         false => format!("\"{text}\""),
     };
     if !path.starts_with('/') {
-        return Err(format!("{shown} is not absolute: {right}"));
+        return Err(format!("{shown} is not absolute: {advice}"));
     }
     if path.len() > MAX_PATH_BYTES {
-        return Err(format!("{shown} is longer than {MAX_PATH_BYTES} bytes: {right}"));
+        return Err(format!("{shown} is longer than {MAX_PATH_BYTES} bytes: {advice}"));
     }
     if path.contains('\0') {
-        return Err(format!("{shown} holds a NUL character: {right}"));
+        return Err(format!("{shown} contains a NUL character: {advice}"));
     }
     Ok(Arc::new(path.into()))
 }
@@ -96,11 +96,11 @@ impl UnixSettings {
         self.path.display().to_string()
     }
 
-    /// The same for another target, a path or `unix://` with one.
+    /// The same check of another target, a path or `unix://` with one.
     ///
     /// # Errors
-    /// What is wrong with the target, and what would be right.
-    pub fn aimed_at(&self, target: &str) -> Result<Self, String> {
+    /// What is wrong with the target and what to write instead.
+    pub fn with_target(&self, target: &str) -> Result<Self, String> {
         Ok(Self {
             path: socket(target)?,
             conversation: self.conversation.clone(),
@@ -112,22 +112,13 @@ impl super::KindFacts for UnixSettings {}
 
 #[cfg(test)]
 mod tests {
-    use std::cell::RefCell;
-
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::config::tests_support::resolve_json;
 
     fn resolve(json: Value) -> Result<UnixSettings, Vec<String>> {
-        let findings = RefCell::default();
-        let options: UnixOptions = serde_json::from_value(json).unwrap();
-        options.resolve(&Place::root(&findings)).map_err(|Invalid| {
-            let findings = findings.take();
-            findings
-                .iter()
-                .map(|finding| format!("{}: {}", finding.path, finding.message))
-                .collect()
-        })
+        resolve_json(json, UnixOptions::resolve)
     }
 
     #[test]
@@ -135,31 +126,33 @@ mod tests {
         let settings = resolve(json!({"path": "/run/a.sock"})).unwrap();
         assert_eq!(settings.target(), "/run/a.sock");
         for target in ["/run/b.sock", "unix:///run/b.sock"] {
-            assert_eq!(settings.aimed_at(target).unwrap().target(), "/run/b.sock");
+            assert_eq!(settings.with_target(target).unwrap().target(), "/run/b.sock");
         }
         for (target, wrong) in [
             ("run/b.sock", "\"run/b.sock\" is not absolute"),
             ("unix://run", "this path is not absolute"),
             ("http://user:word@host/", "this path is not absolute"),
             ("", "\"\" is not absolute"),
-            ("/a\0", "\"/a\0\" holds a NUL character"),
+            ("/a\0", "\"/a\0\" contains a NUL character"),
         ] {
-            let error = settings.aimed_at(target).unwrap_err();
-            let right = "write the absolute path of a socket, such as /run/app/app.sock";
-            assert_eq!(error, format!("{wrong}: {right}"));
+            let error = settings.with_target(target).unwrap_err();
+            let advice = "write the absolute path of a socket, such as /run/app/app.sock";
+            assert_eq!(error, format!("{wrong}: {advice}"));
         }
-        assert!(settings.aimed_at(&format!("/{}", "a".repeat(106))).is_ok());
-        let long = settings.aimed_at(&format!("/{}", "a".repeat(107))).unwrap_err();
+        assert!(settings.with_target(&format!("/{}", "a".repeat(106))).is_ok());
+        let long = settings
+            .with_target(&format!("/{}", "a".repeat(107)))
+            .unwrap_err();
         assert!(long.contains("is longer than 107 bytes"), "{long}");
     }
 
     #[test]
-    fn faults_are_told_at_once() {
+    fn all_errors_are_reported_at_once() {
         assert_eq!(
             resolve(json!({"tls": true})).unwrap_err(),
             [
                 ": path is missing: write the path of a socket, such as path: /run/app/app.sock",
-                "tls_config: a socket has no host name that the certificate could be for: set server_name, or \
+                "tls_config: a Unix socket has no host name to verify the certificate with: set server_name, or \
                  insecure_skip_verify: true",
             ]
         );

@@ -1,12 +1,12 @@
-//! What bears another name here, is to come, or belongs to the systems replaced, but is not supported by this version: told by
-//! name instead of as a slip of the pen.
+//! Known names that this version does not support: other names of a kind, planned features, and features of other monitors.
+//! They get a message of their own instead of "unknown key".
 
 use crate::model::CheckKind;
 
-/// Kinds of check that this version does not have.
+/// Kinds of check that are not supported.
 const KINDS: &[&str] = &["port", "python", "node", "api_key", "resources"];
 
-/// Other names of kinds, with the kind.
+/// Other names of kinds.
 const ALIASES: [(&str, CheckKind); 9] = [
     ("minio", CheckKind::S3),
     ("postgresql", CheckKind::Postgres),
@@ -19,33 +19,33 @@ const ALIASES: [(&str, CheckKind); 9] = [
     ("unit", CheckKind::Systemd),
 ];
 
-/// Keys that this version does not have, with what to do.
+/// Keys that are not supported, with advice.
 const KEYS: [(&str, &str); 4] = [
-    ("enable_http3", "HTTP/3 is not spoken: leave it out"),
-    ("heal", "restarting units is not possible yet: remove it"),
-    ("auto_restart", "restarting units is not possible yet: remove it"),
+    ("enable_http3", "there is no HTTP/3: remove this key"),
+    ("heal", "units can't be restarted: remove this key"),
+    ("auto_restart", "units can't be restarted: remove this key"),
     (
         "maintenance",
-        "maintenance windows do not exist yet: silence alerts in Alertmanager",
+        "there are no maintenance windows: silence alerts in Alertmanager",
     ),
 ];
 
-/// The message for another name of a kind, and for a kind of a later version.
+/// The message for another name of a kind or an unsupported kind.
 pub fn kind(word: &str) -> Option<String> {
     if let Some((_, kind)) = ALIASES.iter().find(|(alias, _)| *alias == word) {
-        return Some(format!("there is no kind {word}: write kind: {kind}"));
+        return Some(format!("unknown kind {word}: write kind: {kind}"));
     }
     KINDS.contains(&word).then(|| {
         let known = CheckKind::ALL.map(CheckKind::as_str);
         format!(
-            "the kind {word} is not supported by this version: it has {}",
+            "the kind {word} is not supported: write one of {}",
             known.join(", ")
         )
     })
 }
 
-/// The message for a key of a later version.
+/// The message for an unsupported key.
 pub fn key(word: &str) -> Option<String> {
     let (_, advice) = KEYS.iter().find(|(key, _)| *key == word)?;
-    Some(format!("not supported by this version: {advice}"))
+    Some(format!("not supported: {advice}"))
 }

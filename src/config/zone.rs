@@ -1,26 +1,26 @@
-//! Link-local addresses with the network interface that leads to them (RFC 4007, section 11): `fe80::1%eth0`, and
-//! `[fe80::1%25eth0]` in URLs (RFC 6874). The interface means something to this machine alone, so no server is told it.
+//! Link-local addresses with a zone, which is a network interface (RFC 4007, section 11): `fe80::1%eth0`, and
+//! `[fe80::1%25eth0]` in URLs (RFC 6874). A zone has a meaning on this machine only, so it is never sent to a server.
 
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv6Addr};
 
 use percent_encoding::percent_decode_str;
 
-/// The longest name of an interface (Linux: IFNAMSIZ, less the zero byte at its end).
+/// The longest name of an interface (Linux: IFNAMSIZ without the zero byte at the end).
 const MAX_ZONE_BYTES: usize = 15;
 
-/// What is wrong with a zone, and what would be right.
-pub const WRONG: &str = "the part after % has to be a network interface of this machine, and the address before it link-local \
+/// The error for an invalid zone.
+pub const WRONG: &str = "the part after % must be a network interface of this machine, and the address before it link-local \
      (fe80::/10), as in [fe80::1%eth0]";
 
-/// The address and the zone of a host that has both.
+/// Splits a host into its address and zone, if it has both.
 pub fn split(host: &str) -> Option<(Ipv6Addr, &str)> {
     let (address, zone) = host.split_once('%')?;
     let address: Ipv6Addr = address.parse().ok()?;
     (address.is_unicast_link_local() && is_zone(zone)).then_some((address, zone))
 }
 
-/// The host without its zone, as others know it.
+/// The host without its zone, to send to a server.
 pub fn without(host: &str) -> &str {
     match split(host) {
         Some(_) => host.split('%').next().unwrap_or(host),
@@ -28,21 +28,21 @@ pub fn without(host: &str) -> &str {
     }
 }
 
-/// Whether a host is an address, with a zone or without one.
+/// Whether a host is an address, with or without a zone.
 pub fn is_address(host: &str) -> bool {
     without(host).parse::<IpAddr>().is_ok()
 }
 
-/// The text of a URL without the zone of its host, and the zone. The parser of URLs knows none.
+/// Removes the zone from the host of a URL, and returns both. The URL parser does not support zones.
 ///
 /// # Errors
-/// What is wrong with the zone, without quoting the URL.
+/// A description of the invalid zone, which does not quote the URL.
 pub fn take(url: &str) -> Result<(Cow<'_, str>, Option<String>), String> {
     let start = url.find("://").map_or(0, |end| end + "://".len());
     let end = url[start..]
         .find(['/', '?', '#', '\\'])
         .map_or(url.len(), |end| start + end);
-    // After user info, which may hold anything but an @.
+    // The user info may contain anything but an @.
     let host = url[start..end].rfind('@').map_or(start, |at| start + at + 1);
     let inside = url[host..end]
         .strip_prefix('[')
@@ -53,7 +53,7 @@ pub fn take(url: &str) -> Result<(Cow<'_, str>, Option<String>), String> {
     let Some((address, zone)) = inside.split_once('%') else {
         return Ok((Cow::Borrowed(url), None));
     };
-    // The percent sign itself is encoded in a URL, and often is not.
+    // The percent sign should be encoded in a URL, but often is not.
     let zone = zone
         .strip_prefix("25")
         .filter(|rest| !rest.is_empty())
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_zone_is_of_a_link_local_address() {
+    fn only_link_local_addresses_have_zones() {
         for (host, zone, plain) in [
             ("fe80::1%eth0", Some("eth0"), "fe80::1"),
             ("fe80::1%3", Some("3"), "fe80::1"),
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_zone_is_taken_out_of_a_url() {
+    fn take_removes_the_zone_from_a_url() {
         for (url, plain, zone) in [
             (
                 "http://[fe80::1%25eth0]:80/a?b",

@@ -143,7 +143,7 @@ mod tests {
         assert_eq!(
             problem.to_string(),
             "permission: the guard refuses 127.0.0.1 of x: a loopback address is refused unless probe.allow names its network \
-             (and then all else that is to be probed: docs/PROBE.md)"
+             (together with all other targets: docs/PROBE.md)"
         );
         let counted: Vec<_> = refusals
             .all()

@@ -9,10 +9,10 @@ use tracing::{error, info};
 
 use super::auth::Users;
 use super::auth_error::RefusalCounts;
-use super::config::{Stamps, WebSettings, file_error, load_stamped};
+use super::config::{FileVersions, WebSettings, file_error, load_with_versions};
 use super::throttle::TokenBucket;
 use crate::config::ConfigError;
-use crate::config::stamp::Stamp;
+use crate::config::file_version::FileVersion;
 use crate::metrics::WebView;
 
 /// The time between two checks for changed files.
@@ -55,10 +55,10 @@ struct File {
 /// The state of the watch on the files.
 #[derive(Debug)]
 struct Watch {
-    /// The stamps of the files at the last completed attempt.
-    stamps: Stamps,
-    /// The stamps at a failed attempt that is not reported yet: the files may be in the middle of being replaced.
-    suspect: Option<Stamps>,
+    /// The versions of the files at the last completed attempt.
+    versions: FileVersions,
+    /// The versions at a failed attempt that is not reported yet: the files may be in the middle of being replaced.
+    suspect: Option<FileVersions>,
     last_reload_successful: bool,
 }
 
@@ -77,9 +77,9 @@ impl WebConfig {
     /// # Errors
     /// When the file has errors: all of them.
     pub fn open(path: PathBuf) -> Result<Arc<Self>, ConfigError> {
-        let (loaded, stamps) = load_stamped(&path);
+        let (loaded, versions) = load_with_versions(&path);
         let watch = Mutex::new(Watch {
-            stamps,
+            versions,
             suspect: None,
             last_reload_successful: true,
         });
@@ -145,28 +145,32 @@ impl WebConfig {
         let Some(file) = &self.file else { return };
         let (known, suspect) = {
             let watch = file.watch.lock().unwrap_or_else(PoisonError::into_inner);
-            (watch.stamps.clone(), watch.suspect.clone())
+            (watch.versions.clone(), watch.suspect.clone())
         };
-        if suspect.is_none() && known.iter().all(|(path, stamp)| Stamp::of(path) == *stamp) {
+        if suspect.is_none()
+            && known
+                .iter()
+                .all(|(path, version)| FileVersion::of(path) == *version)
+        {
             return;
         }
-        let (loaded, stamps) = load_stamped(&file.path);
+        let (loaded, versions) = load_with_versions(&file.path);
         let result = loaded.and_then(|settings| self.activate(settings, file));
         let mut watch = file.watch.lock().unwrap_or_else(PoisonError::into_inner);
         match result {
             Ok(()) => {
                 info!(file = %file.path.display(), "reloaded the web configuration");
                 *watch = Watch {
-                    stamps,
+                    versions,
                     suspect: None,
                     last_reload_successful: true,
                 };
             }
-            Err(_) if suspect.as_ref() != Some(&stamps) => watch.suspect = Some(stamps),
+            Err(_) if suspect.as_ref() != Some(&versions) => watch.suspect = Some(versions),
             Err(findings) => {
                 error!(error = %findings, "failed to reload the web configuration; the previous one stays in use");
                 *watch = Watch {
-                    stamps,
+                    versions,
                     suspect: None,
                     last_reload_successful: false,
                 };

@@ -41,10 +41,7 @@ fn wrong_usage_and_bad_configurations_are_64() {
             &["databse"][..],
             "unknown service databse: did you mean database?",
         ),
-        (
-            &["web", "xyz"],
-            "unknown service xyz: known here are database, web",
-        ),
+        (&["web", "xyz"], "unknown service xyz: write one of database, web"),
         (&["--watch=0"], "--watch"),
         (
             &["--watch", "30"],

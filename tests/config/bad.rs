@@ -1,4 +1,4 @@
-//! One small faulty file a rule, with the exact errors beside it (`UPDATE=1` writes them anew: read the difference).
+//! One small invalid file per rule, each with a file of its exact errors. `UPDATE=1` rewrites those: review the diff.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,7 +10,7 @@ fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bad-config")
 }
 
-/// The names of the files with this extension, without it.
+/// The names of the files with this extension.
 fn names(extension: &str) -> BTreeSet<String> {
     let files = fs::read_dir(directory())
         .unwrap()
@@ -22,7 +22,7 @@ fn names(extension: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_faulty_file_is_told_exactly_what_is_wrong() {
+fn every_invalid_file_has_exactly_these_errors() {
     let is_update = std::env::var_os("UPDATE").is_some();
     let mut wrong = Vec::new();
     for name in names("yml") {
@@ -42,13 +42,13 @@ fn every_faulty_file_is_told_exactly_what_is_wrong() {
     }
     assert!(
         wrong.is_empty(),
-        "{}\nUPDATE=1 takes over what was found",
+        "{}\nUPDATE=1 accepts the found errors",
         wrong.join("\n")
     );
 }
 
 #[test]
-fn no_message_is_without_its_file_and_no_file_without_its_message() {
+fn every_file_has_its_errors_and_the_other_way_round() {
     assert_eq!(names("yml"), names("txt"));
     assert!(names("yml").len() >= 50);
 }

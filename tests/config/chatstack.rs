@@ -1,4 +1,4 @@
-//! A whole configuration file of the ChatStack monitor loads as it is.
+//! A whole configuration file of ChatStack's monitor loads unchanged.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use upkeep_exporter::config::{Config, KindSettings, load, parse, schema};
 
-use super::validate::faults;
+use super::validate::validate;
 
 fn file() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config/chatstack.yml")
@@ -64,7 +64,7 @@ fn every_service_has_the_checks_it_had() {
 }
 
 #[test]
-fn it_is_watched_at_its_pace() {
+fn its_timing_settings_are_equivalent() {
     let loaded = load(&file()).unwrap();
     for service in &loaded.config.services {
         // The third failure in a row comes two intervals after the first.
@@ -79,7 +79,7 @@ fn it_is_watched_at_its_pace() {
 }
 
 #[test]
-fn what_has_no_meaning_is_a_remark_and_check_config_prints_it() {
+fn check_config_prints_warnings_about_ignored_keys() {
     let output = Command::new(env!("CARGO_BIN_EXE_upkeep_exporter"))
         .args(["check-config".as_ref(), file().as_os_str()])
         .output()
@@ -88,11 +88,11 @@ fn what_has_no_meaning_is_a_remark_and_check_config_prints_it() {
     assert_eq!(
         String::from_utf8(output.stderr).unwrap(),
         format!(
-            "{name}:8:28: remark: monitor.alerts.recovery_notification: has no effect here: recoveries are told where a receiver \
-             of the Alertmanager has send_resolved: true, as the shipped ones do\n\
-             {name}:11:3: remark: logging: has no effect here: use the flags --log.level and --log.format\n\
-             {name}:32:16: remark: services[2].container: a docker check of severity warning: it degrades the service, and \
-             does not take it down; for that, list a check of kind docker under checks\n"
+            "{name}:8:28: warning: monitor.alerts.recovery_notification: ignored: set send_resolved: true in a receiver of \
+             Alertmanager, as the shipped configuration does\n\
+             {name}:11:3: warning: logging: ignored: use the flags --log.level and --log.format\n\
+             {name}:32:16: warning: services[2].container: this check has severity warning, so a failure only degrades the \
+             service: for severity critical, add a check of kind docker to checks\n"
         )
     );
     assert!(String::from_utf8(output.stdout).unwrap().starts_with(&name));
@@ -100,15 +100,15 @@ fn what_has_no_meaning_is_a_remark_and_check_config_prints_it() {
 }
 
 #[test]
-fn editors_have_nothing_to_say_about_it() {
+fn it_conforms_to_the_schema() {
     use upkeep_exporter::config::yaml;
     let text = std::fs::read_to_string(file()).unwrap();
     let tree = yaml::from_node(&yaml::parse(&text).0.unwrap()).unwrap();
-    assert_eq!(faults(&schema::document(), &tree), Vec::<String>::new());
+    assert_eq!(validate(&schema::document(), &tree), Vec::<String>::new());
 }
 
 #[test]
-fn each_key_of_the_monitor_stands_for_a_setting() {
+fn each_key_of_monitor_has_an_equivalent_setting() {
     for (old, new) in [
         ("monitor:", "defaults: {}"),
         ("monitor: { check_interval: 60 }", "defaults: { interval: 60s }"),
@@ -145,7 +145,7 @@ fn each_key_of_the_monitor_stands_for_a_setting() {
             "monitor: { alerts: { consecutive_failures: 5 } }",
             "defaults: { tolerance: { down: 1m } }",
         ),
-        // What is nearer to the check has the say.
+        // A tier overrides monitor.
         (
             "monitor: { check_interval: 60 }\ntiers: { critical: { interval: 5s } }",
             "tiers: { critical: { interval: 5s } }",
@@ -160,7 +160,7 @@ fn each_key_of_the_monitor_stands_for_a_setting() {
 }
 
 #[test]
-fn what_is_said_twice_is_refused() {
+fn a_key_of_monitor_conflicts_with_its_equivalent() {
     for (text, key, setting) in [
         (
             "monitor: { check_interval: 60 }\ndefaults: { interval: 60s }",
@@ -184,33 +184,31 @@ fn what_is_said_twice_is_refused() {
         ),
     ] {
         let message = error(text);
-        let expected = format!(
-            "monitor.{key}: says the same as defaults.{setting}, which is given too: keep one of them"
-        );
+        let expected = format!("monitor.{key}: conflicts with defaults.{setting}: remove one of the two");
         assert!(message.contains(&expected), "{text}\n{message}");
     }
 }
 
 #[test]
-fn numbers_without_a_unit_are_seconds_there_only() {
+fn only_monitor_has_numbers_without_a_unit() {
     assert!(error("defaults: { interval: 30 }").contains("not a duration"));
     assert!(error("monitor: { check_interval: 30s }").contains("monitor.check_interval"));
 }
 
 #[test]
-fn keys_of_the_monitor_without_a_meaning_are_told_by_name_and_slips_are_errors() {
+fn unsupported_keys_of_monitor_are_warnings_and_misspelt_keys_are_errors() {
     let text = "monitor: { check_interval: 60, auto_restart: true, alerts: { cooldown: 300, consecutive_failures: 2 }, \
                 status_file: /var/lib/chatstack/status.json }\nservices: [{ key: a, port: 1 }]";
     let loaded = parse(text, "old.yml").unwrap();
-    let told: Vec<String> = loaded.remarks.iter().map(ToString::to_string).collect();
+    let warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
     assert_eq!(
-        told,
+        warnings,
         [
-            "old.yml:1:46: remark: monitor.auto_restart: has no effect here: what has one in monitor is check_interval, \
+            "old.yml:1:46: warning: monitor.auto_restart: ignored: the supported keys of monitor are check_interval, \
              retry_attempts, retry_delay, alerts",
-            "old.yml:1:72: remark: monitor.alerts.cooldown: has no effect here: what has one in monitor.alerts is \
+            "old.yml:1:72: warning: monitor.alerts.cooldown: ignored: the supported keys of monitor.alerts are \
              consecutive_failures, recovery_notification",
-            "old.yml:1:117: remark: monitor.status_file: has no effect here: what has one in monitor is check_interval, \
+            "old.yml:1:117: warning: monitor.status_file: ignored: the supported keys of monitor are check_interval, \
              retry_attempts, retry_delay, alerts",
         ]
     );
@@ -218,11 +216,11 @@ fn keys_of_the_monitor_without_a_meaning_are_told_by_name_and_slips_are_errors()
     assert_eq!(service.checks[0].interval, Duration::from_secs(60));
     assert_eq!(service.tolerance.down, Duration::from_secs(60));
 
-    for (slip, meant) in [
+    for (misspelt, meant) in [
         ("chek_interval: 60", "check_interval"),
         ("alerts: { consecutive_failure: 2 }", "consecutive_failures"),
     ] {
-        let error = error(&format!("monitor: {{ {slip} }}"));
+        let error = error(&format!("monitor: {{ {misspelt} }}"));
         assert!(
             error.contains(&format!("unknown key: did you mean {meant}?")),
             "{error}"
@@ -231,13 +229,17 @@ fn keys_of_the_monitor_without_a_meaning_are_told_by_name_and_slips_are_errors()
 }
 
 #[test]
-fn what_is_empty_in_an_old_file_is_absent_and_worth_a_remark() {
+fn empty_keys_of_the_short_form_are_ignored_with_a_warning() {
     let text = "services: [{ key: a, url: http://a/, host: \"\", systemd: \"\", container: '', process_match: [] }, \
                 { key: b, url: \"\", port: 1 }]";
     let loaded = parse(text, "old.yml").unwrap();
-    let told: Vec<&str> = loaded.remarks.iter().map(|remark| remark.path.as_str()).collect();
+    let paths: Vec<&str> = loaded
+        .warnings
+        .iter()
+        .map(|warning| warning.path.as_str())
+        .collect();
     assert_eq!(
-        told,
+        paths,
         [
             "services[0].host",
             "services[0].systemd",
@@ -274,7 +276,7 @@ fn an_expected_redirect_is_not_followed() {
 }
 
 #[test]
-fn the_tolerance_reckons_with_the_pace_of_the_file() {
+fn consecutive_failures_are_multiplied_by_the_interval_of_the_file() {
     let monitor = "monitor: { alerts: { consecutive_failures: 3 } }";
     for (defaults, expected) in [
         ("", 30),
@@ -291,7 +293,7 @@ fn the_tolerance_reckons_with_the_pace_of_the_file() {
 }
 
 #[test]
-fn words_of_old_yaml_are_truth_values_where_one_is_wanted() {
+fn words_of_yaml_1_1_are_booleans_where_one_is_expected() {
     let config = config("monitor: { alerts: { recovery_notification: yes } }");
     assert_eq!(config.services.len(), 1);
     let text = "services: [{ key: a, name: yes, checks: [{ kind: http, url: http://a/, fail_if_ssl: on }] }]";
@@ -300,14 +302,14 @@ fn words_of_old_yaml_are_truth_values_where_one_is_wanted() {
 }
 
 #[test]
-fn what_is_no_url_is_told() {
+fn invalid_urls_are_errors() {
     for (url, message) in [
-        ("/health", "this is no URL (empty host)"),
+        ("/health", "not a URL (empty host)"),
         (
             "'${API_URL}'",
-            "the host holds one of $ { }: was a variable not replaced?",
+            "the host contains $, { or }: replace the variable by its value",
         ),
-        ("'http://{{ host }}/'", "this is no URL"),
+        ("'http://{{ host }}/'", "not a URL"),
     ] {
         let text = format!("services: [{{ key: a, url: {url} }}]");
         let error = parse(&text, "old.yml").unwrap_err().to_string();

@@ -1,4 +1,4 @@
-//! The schema that editors use is the one of the types, and what is shipped and tested keeps to it.
+//! The shipped schema is that of the option types, and the shipped and tested files conform to it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use serde_json::Value;
 use upkeep_exporter::config::schema;
 use upkeep_exporter::config::yaml::{self, Node};
 
-use super::validate::faults;
+use super::validate::validate;
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -27,7 +27,7 @@ fn the_shipped_schema_is_that_of_the_types() {
     );
 }
 
-/// The value of a tree as an editor sees it.
+/// Converts a tree to the value that an editor sees.
 fn json(node: &Node) -> Value {
     yaml::from_node(node).unwrap()
 }
@@ -37,14 +37,14 @@ fn tree(path: &Path) -> Value {
 }
 
 #[test]
-fn what_is_shipped_keeps_to_the_schema() {
+fn shipped_files_conform_to_the_schema() {
     for file in [
         "config/upkeep.example.yml",
         "config/heimdall.example.yml",
         "config/default.yml",
     ] {
         assert_eq!(
-            faults(&schema::document(), &tree(&root().join(file))),
+            validate(&schema::document(), &tree(&root().join(file))),
             Vec::<String>::new(),
             "{file}"
         );
@@ -52,11 +52,11 @@ fn what_is_shipped_keeps_to_the_schema() {
 }
 
 #[test]
-fn what_the_loader_takes_keeps_to_the_schema() {
-    for text in super::meaning::VALID {
+fn valid_files_conform_to_the_schema() {
+    for text in super::settings::VALID {
         let value = json(&yaml::parse(text).0.unwrap());
         assert_eq!(
-            faults(&schema::document(), &value),
+            validate(&schema::document(), &value),
             Vec::<String>::new(),
             "{text}"
         );
@@ -64,16 +64,16 @@ fn what_the_loader_takes_keeps_to_the_schema() {
 }
 
 #[test]
-fn modules_that_the_loader_takes_keep_to_the_schema() {
+fn valid_modules_conform_to_the_schema() {
     let mut count = 0;
     for entry in fs::read_dir(root().join("tests/probe/corpus")).unwrap() {
         let path = entry.unwrap().path();
         let text = fs::read_to_string(&path).unwrap();
         if text.contains("# editors object: ") {
-            assert_ne!(faults(&schema::document(), &tree(&path)), Vec::<String>::new());
+            assert_ne!(validate(&schema::document(), &tree(&path)), Vec::<String>::new());
         } else if !text.contains("# ours refuses: ") {
-            let faults = faults(&schema::document(), &tree(&path));
-            assert_eq!(faults, Vec::<String>::new(), "{}", path.display());
+            let errors = validate(&schema::document(), &tree(&path));
+            assert_eq!(errors, Vec::<String>::new(), "{}", path.display());
             count += 1;
         }
     }
@@ -81,7 +81,7 @@ fn modules_that_the_loader_takes_keep_to_the_schema() {
 }
 
 #[test]
-fn editors_see_many_faults_too() {
+fn the_schema_rejects_invalid_files() {
     for file in [
         "unknown-key-root",
         "unknown-key-service",
@@ -93,7 +93,7 @@ fn editors_see_many_faults_too() {
     ] {
         let path = root().join(format!("tests/bad-config/{file}.yml"));
         assert_ne!(
-            faults(&schema::document(), &tree(&path)),
+            validate(&schema::document(), &tree(&path)),
             Vec::<String>::new(),
             "{file}"
         );
@@ -115,7 +115,7 @@ fn property_names(schema: &Value, names: &mut Vec<String>) {
 }
 
 #[test]
-fn every_key_stands_in_the_example_and_in_the_documentation() {
+fn every_key_is_in_the_example_and_in_the_documentation() {
     let mut names = Vec::new();
     property_names(&schema::document(), &mut names);
     names.sort();

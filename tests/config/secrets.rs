@@ -1,4 +1,4 @@
-//! Secrets are shown nowhere: not by Debug, not by an error about them or beside them.
+//! Neither Debug output nor errors show secrets.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use upkeep_exporter::config::{KindSettings, parse};
 
 const SECRET: &str = "hunter2";
 
-/// A service with one http check that has these lines too.
+/// A service with one http check with these additional lines.
 fn with(lines: &str) -> String {
     let indented: String = lines.lines().map(|line| format!("        {line}\n")).collect();
     format!(
@@ -107,10 +107,7 @@ fn a_secret_file_that_cannot_be_read_is_an_error_at_its_key() {
     )
     .unwrap();
     let error = parse(&text, "a.yml").unwrap_err();
-    assert!(
-        error.errors[0].message.ends_with("is not a regular file"),
-        "{error}"
-    );
+    assert!(error.errors[0].message.ends_with("not a regular file"), "{error}");
 }
 
 #[test]
@@ -126,7 +123,7 @@ fn a_variable_that_is_not_set_is_an_error_at_its_key() {
 }
 
 #[test]
-fn a_secret_that_no_header_can_have_is_an_error_at_its_key() {
+fn a_secret_that_is_not_valid_in_a_header_is_an_error_at_its_key() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("secret");
     fs::write(&file, "hunter2\nhunter2\n").unwrap();

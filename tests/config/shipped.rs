@@ -1,4 +1,4 @@
-//! The files that are shipped load, and say what they should.
+//! The shipped configuration files load to the expected settings.
 
 use std::fs;
 use std::path::Path;
@@ -8,26 +8,23 @@ use upkeep_exporter::config::{KindSettings, embedded_default, embedded_default_o
 use upkeep_exporter::model::CheckKind;
 
 #[test]
-fn the_example_loads_without_a_remark() {
+fn the_example_loads_without_warnings() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/upkeep.example.yml");
     let loaded = load(&path).unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(loaded.remarks, []);
+    assert_eq!(loaded.warnings, []);
     let checks = loaded.config.services.iter().flat_map(|service| &service.checks);
     let kinds: Vec<CheckKind> = checks.map(|check| check.kind.kind()).collect();
     for kind in CheckKind::ALL {
-        assert!(
-            kinds.contains(&kind),
-            "the example has no check of the kind {kind}"
-        );
+        assert!(kinds.contains(&kind), "the example has no {kind} check");
     }
 }
 
-/// The three groups of Heimdall, with the kinds and the pace that each has there.
+/// The three groups of Heimdall have the expected kinds and intervals.
 #[test]
-fn the_example_of_a_whole_stack_loads_without_a_remark() {
+fn the_example_of_a_whole_stack_loads_without_warnings() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/heimdall.example.yml");
     let loaded = load(&path).unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(loaded.remarks, []);
+    assert_eq!(loaded.warnings, []);
     let of = |group: &str| {
         let services = loaded.config.services.iter();
         services
@@ -62,7 +59,7 @@ fn the_example_of_a_whole_stack_loads_without_a_remark() {
 }
 
 #[test]
-fn what_the_example_calls_built_in_is_built_in() {
+fn the_built_in_values_in_the_example_are_right() {
     let example =
         fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("config/upkeep.example.yml")).unwrap();
     let services = &example[example.find("services:\n").unwrap()..];
@@ -73,9 +70,9 @@ fn what_the_example_calls_built_in_is_built_in() {
 }
 
 #[test]
-fn the_embedded_default_watches_the_exporter_and_the_machine() {
+fn the_embedded_default_checks_the_exporter_and_the_machine() {
     let loaded = embedded_default().unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(loaded.remarks, []);
+    assert_eq!(loaded.warnings, []);
     let targets: Vec<_> = loaded
         .config
         .services
@@ -93,7 +90,7 @@ fn the_embedded_default_watches_the_exporter_and_the_machine() {
     };
     assert_eq!(
         processes.min, 0,
-        "a container may hold no process but the exporter"
+        "a container may have no process but the exporter"
     );
 }
 

@@ -1,8 +1,8 @@
-//! As much of JSON Schema as the schema of the configuration uses. A keyword beyond that is a fault, not passed over.
+//! A validator for the part of JSON Schema that the schema of the configuration uses. Other keywords are errors.
 
 use serde_json::Value;
 
-/// Keywords that only describe.
+/// Keywords without an effect on validation.
 const ANNOTATIONS: [&str; 9] = [
     "$schema",
     "title",
@@ -15,11 +15,11 @@ const ANNOTATIONS: [&str; 9] = [
     "$comment",
 ];
 
-/// What is wrong with `value`, with its path.
-pub fn faults(schema: &Value, value: &Value) -> Vec<String> {
-    let mut faults = Vec::new();
-    Validator { root: schema }.check(schema, value, "", &mut faults);
-    faults
+/// The errors of `value`, with their paths.
+pub fn validate(schema: &Value, value: &Value) -> Vec<String> {
+    let mut errors = Vec::new();
+    Validator { root: schema }.check(schema, value, "", &mut errors);
+    errors
 }
 
 struct Validator<'a> {
@@ -28,15 +28,15 @@ struct Validator<'a> {
 
 impl Validator<'_> {
     fn is_valid(&self, schema: &Value, value: &Value) -> bool {
-        let mut faults = Vec::new();
-        self.check(schema, value, "", &mut faults);
-        faults.is_empty()
+        let mut errors = Vec::new();
+        self.check(schema, value, "", &mut errors);
+        errors.is_empty()
     }
 
-    fn check(&self, schema: &Value, value: &Value, path: &str, faults: &mut Vec<String>) {
+    fn check(&self, schema: &Value, value: &Value, path: &str, errors: &mut Vec<String>) {
         let Value::Object(keywords) = schema else {
             if schema == &Value::Bool(false) {
-                faults.push(format!("{path}: not allowed"));
+                errors.push(format!("{path}: not allowed"));
             }
             return;
         };
@@ -44,24 +44,24 @@ impl Validator<'_> {
             let holds = match keyword.as_str() {
                 "$ref" => {
                     let pointer = argument.as_str().unwrap().trim_start_matches('#');
-                    self.check(self.root.pointer(pointer).unwrap(), value, path, faults);
+                    self.check(self.root.pointer(pointer).unwrap(), value, path, errors);
                     true
                 }
                 "properties" => {
                     for (key, schema) in argument.as_object().unwrap() {
                         if let Some(value) = value.get(key) {
-                            self.check(schema, value, &format!("{path}.{key}"), faults);
+                            self.check(schema, value, &format!("{path}.{key}"), errors);
                         }
                     }
                     true
                 }
                 "items" => {
                     for (index, item) in value.as_array().into_iter().flatten().enumerate() {
-                        self.check(argument, item, &format!("{path}[{index}]"), faults);
+                        self.check(argument, item, &format!("{path}[{index}]"), errors);
                     }
                     true
                 }
-                "additionalProperties" => self.additional(keywords, argument, value, path, faults),
+                "additionalProperties" => self.additional(keywords, argument, value, path, errors),
                 "anyOf" => argument
                     .as_array()
                     .unwrap()
@@ -112,7 +112,7 @@ impl Validator<'_> {
                 other => ANNOTATIONS.contains(&other),
             };
             if !holds {
-                faults.push(format!("{path}: {keyword} {argument} does not hold"));
+                errors.push(format!("{path}: {keyword} {argument} does not hold"));
             }
         }
     }
@@ -123,12 +123,12 @@ impl Validator<'_> {
         argument: &Value,
         value: &Value,
         path: &str,
-        faults: &mut Vec<String>,
+        errors: &mut Vec<String>,
     ) -> bool {
         let known = keywords.get("properties").and_then(Value::as_object);
         for (key, value) in value.as_object().into_iter().flatten() {
             if known.is_none_or(|known| !known.contains_key(key)) {
-                self.check(argument, value, &format!("{path}.{key}"), faults);
+                self.check(argument, value, &format!("{path}.{key}"), errors);
             }
         }
         true

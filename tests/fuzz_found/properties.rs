@@ -95,10 +95,10 @@ pub fn probe(input: &[u8]) {
     let settings = &settings().0;
     for module in settings.modules.values() {
         match twice(|| module.with_target(&asked.target, asked.hostname.as_deref())) {
-            Ok(aimed) => {
-                assert_eq!(aimed.settings.kind(), module.prober.kind());
-                assert!(!aimed.settings.target().contains(char::is_control));
-                let verdict = match &aimed.endpoint {
+            Ok(targeted) => {
+                assert_eq!(targeted.settings.kind(), module.prober.kind());
+                assert!(!targeted.settings.target().contains(char::is_control));
+                let verdict = match &targeted.endpoint {
                     Endpoint::Host(host, port) => settings.guard.judge_request(host, *port),
                     Endpoint::Path(path) => settings.guard.judge_path(path),
                 };
@@ -166,8 +166,8 @@ pub fn config(input: &[u8]) {
     }
     match twice(|| config::parse_bytes(input, "any.yml")) {
         Ok(loaded) => {
-            let remarks = loaded.remarks.iter().map(ToString::to_string);
-            remarks.for_each(|remark| assert_error(&remark));
+            let warnings = loaded.warnings.iter().map(ToString::to_string);
+            warnings.for_each(|remark| assert_error(&remark));
             let mut checks = loaded.config.services.iter().flat_map(|service| &service.checks);
             assert!(checks.all(|check| !check.timeout.is_zero() && !check.interval.is_zero()));
         }

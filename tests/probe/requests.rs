@@ -18,7 +18,7 @@ async fn what_is_wrong_with_a_request_is_told_with_a_4xx() {
         ("?target=%ff", "UTF-8"),
         ("?target=ftp://127.0.0.1/", "write http:// or https://"),
         ("?target=127.0.0.1&module=tcp", "has no port"),
-        ("?target=http://a%20b/", "no URL"),
+        ("?target=http://a%20b/", "not a URL"),
         ("?target=http://127.0.0.1&hostname=a%20b", "hostname"),
     ] {
         let (status, answer) = ask(&exporter.url(&format!("/probe{query}")), &[]).await;

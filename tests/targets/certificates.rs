@@ -156,7 +156,7 @@ async fn rotated_files_need_no_reload() {
     std::fs::remove_file(path("ca")).unwrap();
     run!(check, LONG).failed(Reason::Tls, "No such file or directory");
     make_pipe(&path("ca"));
-    run!(check, LONG).failed(Reason::Tls, "it is not a regular file");
+    run!(check, LONG).failed(Reason::Tls, "not a regular file");
     let without = http(json!({"url": url, "tls_config": {"ca": second.pem()}})).await;
     without.failed(Reason::Tls, "the server requires a client certificate");
 }

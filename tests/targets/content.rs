@@ -228,7 +228,7 @@ async fn requests_are_what_was_asked_for() {
     std::fs::remove_file(&body).unwrap();
     make_pipe(&body);
     run!(check, LONG)
-        .failed(Reason::Internal, "it is not a regular file")
+        .failed(Reason::Internal, "not a regular file")
         .unanswered();
     std::fs::remove_file(&token).unwrap();
     run!(check, LONG)

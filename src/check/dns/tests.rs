@@ -184,7 +184,7 @@ fn the_response_code_is_judged_first_and_by_name() {
 async fn answered(datagrams: impl Fn(&Message) -> Vec<Vec<u8>>) -> (Option<Result<(), Problem>>, Report) {
     let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let target = server.local_addr().unwrap().to_string();
-    let settings = settings("query_type: A").aimed_at(&target).unwrap();
+    let settings = settings("query_type: A").with_target(&target).unwrap();
     let mut check = DnsCheck::new(&settings, &Shared::new("/proc".into()));
     let mut report = Report {
         probe: Some(Vec::new()),

@@ -229,7 +229,7 @@ impl Hop {
         let joined = self.url.expose().join(&written(location.as_bytes()));
         let next = joined.map_err(|error| failed(&error)).and_then(|joined| {
             let (next, _) = TargetUrl::new(joined).map_err(|error| failed(&error))?;
-            Ok(next.beside(&self.url))
+            Ok(next.with_zone_of(&self.url))
         })?;
         let trusted = self.trusted && is_same_server(configured, next.expose());
         let with_body = self.with_body && keeps_method;

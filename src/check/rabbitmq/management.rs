@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use super::families::{ALARM, NODE_UP, QUEUE_MESSAGES_UNACKNOWLEDGED, push};
 use super::warnings::{Severity, Warnings};
-use crate::config::rabbitmq::{ManagementSettings, RabbitmqSettings, escaped};
+use crate::config::rabbitmq::{ManagementSettings, RabbitmqSettings, encode_segment};
 use crate::model::{Problem, Reason, Report, prefix};
 use crate::net::api_client::{Answer, ApiClient};
 use crate::net::endpoint::HostEndpoint;
@@ -118,8 +118,8 @@ impl Management {
         for name in queues {
             let path = format!(
                 "/api/queues/{}/{}?columns=messages_unacknowledged",
-                escaped(&self.vhost),
-                escaped(name)
+                encode_segment(&self.vhost),
+                encode_segment(name)
             );
             let doing = format!("reading the queue {name}");
             let answer = self.get(&path, &doing, side).await?;

@@ -64,7 +64,7 @@ impl S3Check {
         };
         Self {
             store: Store::new(settings),
-            client: ApiClient::new(endpoint.into(), settings.is_reusing, max_bytes),
+            client: ApiClient::new(endpoint.into(), settings.reuse_connection, max_bytes),
             settings: settings.clone(),
         }
     }

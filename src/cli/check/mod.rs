@@ -50,7 +50,7 @@ pub fn check(flags: CheckFlags) -> anyhow::Result<ExitCode> {
     };
     let mut config = match loaded {
         Ok(loaded) => {
-            loaded.remarks.iter().for_each(|remark| tell(remark));
+            loaded.warnings.iter().for_each(|warning| tell(warning));
             loaded.config
         }
         Err(findings) => {

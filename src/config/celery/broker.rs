@@ -1,4 +1,4 @@
-//! The broker of a celery check: what its URL says, and the options that only one kind of broker has.
+//! The broker of a celery check: its URL, and the options that only one type of broker has.
 
 use std::fmt;
 
@@ -9,12 +9,12 @@ use serde::de::{Deserializer, Error, Visitor};
 use super::CeleryOptions;
 use crate::config::address::{AddressPreference, HostPort};
 use crate::config::place::{Invalid, Place};
-use crate::config::redis::server::{RedisServer, Written};
+use crate::config::redis::server::{RedisServer, ServerOptions};
 use crate::config::secret::{Secret, SecretSource};
 use crate::config::server_url::ServerUrl;
 use crate::config::tls::TlsSettings;
 
-/// The schemes of AMQP brokers, with the ports that Celery's own transport assumes.
+/// The schemes of AMQP brokers, with the default ports of Celery's transport.
 const AMQP_SCHEMES: [(&str, u16); 2] = [("amqp", 5672), ("amqps", 5671)];
 
 /// The schemes of Redis brokers; the last one is a Unix socket.
@@ -22,34 +22,34 @@ const REDIS_SCHEMES: [&str; 3] = ["redis", "rediss", "redis+socket"];
 
 const EXAMPLE: &str = "redis://cache:6379/1, rediss://cache:6379/1, amqp://mq:5672/ or amqps://mq:5671/";
 
-/// What stands between a queue's name and a priority where nothing is said.
+/// The default separator between the name of a queue and a priority.
 const SEP: &str = "\x06\x16";
 
-/// The priorities that have a list of their own where nothing is said.
+/// The default priorities with their own list.
 const PRIORITY_STEPS: [u8; 4] = [0, 3, 6, 9];
 
-/// Which broker it is.
+/// A broker.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Broker {
-    /// Redis, or what speaks like it.
+    /// Redis or a compatible server.
     Redis {
-        /// Where it is, and who asks.
+        /// The server and its credentials.
         server: RedisServer,
-        /// How its keys are named.
+        /// The names of keys.
         keys: RedisKeys,
     },
-    /// RabbitMQ, or what speaks AMQP 0-9-1 like it.
+    /// RabbitMQ or another server with AMQP 0-9-1.
     Amqp(AmqpServer),
 }
 
 /// An AMQP broker.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AmqpServer {
-    /// Where it is.
+    /// The address.
     pub address: HostPort,
-    /// Which of its addresses.
+    /// The addresses of the host to try.
     pub preference: AddressPreference,
-    /// How to do TLS, where it is to be done.
+    /// The TLS settings; `None` without TLS.
     pub tls: Option<TlsSettings>,
     /// The user.
     pub user: String,
@@ -59,33 +59,35 @@ pub struct AmqpServer {
     pub virtual_host: String,
 }
 
-/// How the keys and channels of Celery's Redis transport are named.
+/// The names of keys and channels in Celery's Redis transport.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RedisKeys {
-    /// What every key and channel begins with.
+    /// The prefix of every key and channel.
     pub global: String,
-    /// What channels begin with after that.
+    /// The prefix of channels, after the global one.
     pub fanout: String,
-    /// The priorities that have a list of their own, rising.
+    /// The priorities with their own list, in ascending order.
     pub priority_steps: Vec<u8>,
-    /// What stands between the parts of a name.
+    /// The separator between the parts of a name.
     pub sep: String,
 }
 
-/// Whether channels have a prefix: `true`, `false`, or the prefix itself.
+/// The prefix of channels: `true`, `false`, or the prefix itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FanoutPrefix {
-    /// The usual one, which names the database, or none.
-    Usual(bool),
-    /// This one, in which `{db}` stands for the number of the database.
+    /// Whether there is the default prefix, which contains the number of the database.
+    Default(bool),
+    /// This prefix, with `{db}` for the number of the database.
     Text(String),
 }
 
-/// Resolves what is about the broker.
+/// Resolves the options of the broker.
 pub(super) fn resolve(options: CeleryOptions, place: &Place<'_>) -> Result<Broker, Invalid> {
     let at_url = place.field("broker_url");
     let Some(text) = options.broker_url.clone() else {
-        return Err(place.error(format_args!("broker_url is missing: write one such as {EXAMPLE}")));
+        return Err(place.error(format_args!(
+            "broker_url is missing: write a URL such as {EXAMPLE}"
+        )));
     };
     let scheme = text.split_once("://").map_or("", |(scheme, _)| scheme);
     if REDIS_SCHEMES.contains(&scheme) {
@@ -93,9 +95,9 @@ pub(super) fn resolve(options: CeleryOptions, place: &Place<'_>) -> Result<Broke
     } else if AMQP_SCHEMES.iter().any(|(known, _)| *known == scheme) {
         amqp(options, &text, place).map(Broker::Amqp)
     } else {
-        // It is not quoted: it may hold a password.
+        // The URL is not quoted: it may contain a password.
         Err(at_url.error(format_args!(
-            "this is no URL of a broker that is supported: write one such as {EXAMPLE}"
+            "not the URL of a supported broker: write a URL such as {EXAMPLE}"
         )))
     }
 }
@@ -106,7 +108,7 @@ fn redis(options: CeleryOptions, text: &str, place: &Place<'_>) -> Result<Broker
     if sep.is_empty() {
         result = Err(place
             .field("sep")
-            .error("is empty: leave it out for Celery's own"));
+            .error("empty: remove this key to use Celery's default"));
     }
     let mut priority_steps = options.priority_steps.unwrap_or(PRIORITY_STEPS.to_vec());
     priority_steps.sort_unstable();
@@ -114,9 +116,9 @@ fn redis(options: CeleryOptions, text: &str, place: &Place<'_>) -> Result<Broker
     if priority_steps.is_empty() || priority_steps.last().is_some_and(|last| *last > 9) {
         result = Err(place
             .field("priority_steps")
-            .error("Celery's priorities are 0 to 9: write those that have a step, such as [0, 3, 6, 9]"));
+            .error("not a list of priorities from 0 to 9: write a list such as [0, 3, 6, 9]"));
     }
-    let written = Written {
+    let server = ServerOptions {
         url: without_default_query(text),
         username: None,
         password: options.password,
@@ -126,12 +128,12 @@ fn redis(options: CeleryOptions, text: &str, place: &Place<'_>) -> Result<Broker
         preferred_ip_protocol: options.preferred_ip_protocol,
         ip_protocol_fallback: options.ip_protocol_fallback,
     };
-    let server = RedisServer::resolve(written, "broker_url", place)?;
+    let server = RedisServer::resolve(server, "broker_url", place)?;
     result?;
     let database = server.database;
-    let fanout = match options.fanout_prefix.unwrap_or(FanoutPrefix::Usual(true)) {
-        FanoutPrefix::Usual(true) => format!("/{database}."),
-        FanoutPrefix::Usual(false) => String::new(),
+    let fanout = match options.fanout_prefix.unwrap_or(FanoutPrefix::Default(true)) {
+        FanoutPrefix::Default(true) => format!("/{database}."),
+        FanoutPrefix::Default(false) => String::new(),
         FanoutPrefix::Text(text) => text.replace("{db}", &database.to_string()),
     };
     let keys = RedisKeys {
@@ -143,7 +145,7 @@ fn redis(options: CeleryOptions, text: &str, place: &Place<'_>) -> Result<Broker
     Ok(Broker::Redis { server, keys })
 }
 
-/// The URL without the option that Celery wants in every rediss:// URL, where it asks for what is done anyway.
+/// Removes the option that Celery requires in every rediss:// URL, if it has the value that is the default here.
 fn without_default_query(text: &str) -> String {
     match text.split_once('?') {
         Some((url, "ssl_cert_reqs=required" | "ssl_cert_reqs=CERT_REQUIRED")) => url.to_owned(),
@@ -161,7 +163,7 @@ fn amqp(options: CeleryOptions, text: &str, place: &Place<'_>) -> Result<AmqpSer
         ("sep", options.sep.is_some()),
     ] {
         if is_given {
-            let message = format_args!("{key} is an option of Redis brokers: remove it");
+            let message = format_args!("{key} is supported for Redis only: remove this key");
             result = Err(place.field(key).error(message));
         }
     }
@@ -184,19 +186,18 @@ fn amqp(options: CeleryOptions, text: &str, place: &Place<'_>) -> Result<AmqpSer
         result = Err(place.field("tls_config").error(message));
     }
     if !url.query.is_empty() {
-        // Some clients take credentials there: it is not quoted.
+        // The query is not quoted: some clients accept credentials there.
         result =
-            Err(at_url
-                .error("the URL's query is not understood: leave it out, options are keys of the check"));
+            Err(at_url.error("the query of the URL is not supported: remove it, and use keys of the check"));
     }
     let password = match (url.password, given?) {
-        (Some(_), Some(_)) => Err(at_url.error("the password is given twice: leave it out of the URL")),
+        (Some(_), Some(_)) => Err(at_url.error("the password is given twice: remove it from the URL")),
         (Some(password), None) => Ok(SecretSource::Inline(password)),
-        // RabbitMQ's default user, whom Celery assumes too.
+        // RabbitMQ's default user, which is Celery's default too.
         (None, given) => Ok(given.unwrap_or_else(|| SecretSource::Inline(Secret::new("guest")))),
     };
     result?;
-    // As Celery reads it: nothing is the virtual host "/".
+    // As in Celery, an empty path is the virtual host "/".
     let virtual_host = url.path.filter(|path| !path.is_empty());
     Ok(AmqpServer {
         address: url.address,
@@ -219,7 +220,7 @@ impl AmqpServer {
     }
 }
 
-// Serde's untagged enums would answer a mistake with "data did not match any variant".
+// The error of an untagged enum would be "data did not match any variant".
 impl<'de> Deserialize<'de> for FanoutPrefix {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct PrefixVisitor;
@@ -231,8 +232,8 @@ impl<'de> Deserialize<'de> for FanoutPrefix {
                 f.write_str("true, false, or a prefix such as \"/{db}.\"")
             }
 
-            fn visit_bool<E: Error>(self, is_usual: bool) -> Result<FanoutPrefix, E> {
-                Ok(FanoutPrefix::Usual(is_usual))
+            fn visit_bool<E: Error>(self, has_default: bool) -> Result<FanoutPrefix, E> {
+                Ok(FanoutPrefix::Default(has_default))
             }
 
             fn visit_str<E: Error>(self, text: &str) -> Result<FanoutPrefix, E> {

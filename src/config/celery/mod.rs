@@ -1,5 +1,5 @@
-//! The configuration of celery checks: the broker that the workers are asked over, how many are to answer, and the queues
-//! whose lengths are looked at. Options of Celery's own bear its names.
+//! The configuration of celery checks: the broker, the number of workers that must reply to a ping, and the queues whose lengths
+//! are checked. Options that Celery has too have the same names.
 
 mod broker;
 mod queues;
@@ -17,19 +17,19 @@ use super::duration::DurationText;
 use super::place::{Invalid, Place};
 use super::tls::TlsOptions;
 
-/// How long answers are collected where nothing is said; the same as Celery's own `inspect ping`.
+/// The default time to wait for replies, the same as that of Celery's `inspect ping`.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The longest that answers may be collected: a check that waits longer tells nothing new.
+/// The longest time to wait for replies. A worker that replies later is not healthy.
 const MAX_REPLY_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The most workers that can be asked for: as many answers are read in one run.
+/// The most workers that can be expected. A run reads this many replies.
 pub const MAX_WORKERS: usize = 1000;
 
-/// The most workers that have a series of their own.
+/// The most workers with their own series.
 pub const MAX_NAMED: usize = 100;
 
-/// The longest name of a control exchange, in bytes: the names made of it stay short strings of AMQP.
+/// The longest name of a control exchange, in bytes. Names derived from it must be short strings of AMQP.
 const MAX_EXCHANGE: usize = 128;
 
 /// A serializer of Celery's messages.
@@ -48,7 +48,7 @@ pub enum Serializer {
 }
 
 impl Serializer {
-    /// All of them, the usual ones first.
+    /// All serializers, the most common ones first.
     pub const ALL: [Self; 4] = [Self::Json, Self::Pickle, Self::Msgpack, Self::Yaml];
 }
 
@@ -63,72 +63,72 @@ impl std::fmt::Display for Serializer {
     }
 }
 
-/// The options of a celery check, as written.
+/// The options of a celery check.
 #[derive(Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CeleryOptions {
-    /// The broker, as Celery's `broker_url`: redis://, rediss://, amqp:// or amqps://.
+    /// URL of the broker, like Celery's broker_url: redis://, rediss://, amqp:// or amqps://.
     pub broker_url: Option<String>,
-    /// The broker's password, where the URL has none.
+    /// Password of the broker, if the URL has none.
     pub password: Option<String>,
-    /// A file with the password.
+    /// File with the password.
     pub password_file: Option<PathBuf>,
-    /// An environment variable with the password.
+    /// Environment variable with the password.
     pub password_env: Option<String>,
-    /// How TLS is done; needs rediss:// or amqps://.
+    /// TLS options. Needs rediss:// or amqps://.
     pub tls_config: Option<TlsOptions>,
-    /// The protocol whose addresses come first: ip4 or ip6 (default).
+    /// IP protocol to try first: ip4 or ip6. Default: ip6.
     pub preferred_ip_protocol: Option<IpProtocol>,
-    /// Whether the other protocol's addresses come after them (default true).
+    /// Whether to try the other IP protocol as well. Default: true.
     pub ip_protocol_fallback: Option<bool>,
-    /// Keep the connection between runs (default true).
+    /// Reuse the connection between runs. Default: true.
     pub reuse_connection: Option<bool>,
-    /// The fewest workers that are enough (default 1).
+    /// Minimum number of workers. With fewer, the run fails. Default: 1.
     pub min_workers: Option<usize>,
-    /// How many workers there should be: fewer are a warning.
+    /// Expected number of workers. With fewer, the run has a warning.
     pub expected_workers: Option<usize>,
-    /// Queues whose lengths are looked at: names, or mappings with name and max_messages.
+    /// Queues whose lengths are checked: names, or mappings with name and max_messages.
     pub queues: Vec<QueueOptions>,
-    /// How long answers are collected (default 1s).
+    /// Time to wait for replies. Default: 1s.
     pub reply_timeout: Option<DurationText>,
-    /// How pings are written, one that the workers' `accept_content` has: json, yaml, msgpack or pickle. By default json,
-    /// and the others where nobody answers.
+    /// Serializer of pings: json, yaml, msgpack or pickle. It must be in the workers' accept_content. Default: json, then the
+    /// others if no worker replies.
     pub serializer: Option<Serializer>,
-    /// Celery's `control_exchange` (default celery).
+    /// Celery's control_exchange. Default: celery.
     pub control_exchange: Option<String>,
-    /// The `global_keyprefix` of Celery's `broker_transport_options` (Redis only).
+    /// global_keyprefix of Celery's broker_transport_options. Redis only.
     pub global_keyprefix: Option<String>,
-    /// Their `fanout_prefix` (Redis only, default true).
+    /// fanout_prefix of Celery's broker_transport_options. Redis only. Default: true.
     pub fanout_prefix: Option<FanoutPrefix>,
-    /// Their `priority_steps` (Redis only, default 0, 3, 6, 9).
+    /// priority_steps of Celery's broker_transport_options. Redis only. Default: [0, 3, 6, 9].
     pub priority_steps: Option<Vec<u8>>,
-    /// Their `sep` (Redis only).
+    /// sep of Celery's broker_transport_options. Redis only.
     pub sep: Option<String>,
 }
 
-/// Shows nothing of its content, which may be secret.
+/// Shows no content, which may be secret.
 impl std::fmt::Debug for CeleryOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("CeleryOptions").finish_non_exhaustive()
     }
 }
 
-/// What a celery check needs, resolved.
+/// The settings of a celery check.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CelerySettings {
     /// The broker.
     pub broker: Broker,
-    /// Whether the connection is kept between runs.
+    /// Whether the connection is reused between runs.
     pub reuse_connection: bool,
-    /// The fewest workers that are enough; at least 1.
+    /// The minimum number of workers; at least 1.
     pub min_workers: usize,
-    /// How many there should be, where that is said; at least `min_workers`.
+    /// The expected number of workers; at least `min_workers`.
     pub expected_workers: Option<usize>,
-    /// The queues to look at.
+    /// The queues to check.
     pub queues: Vec<QueueSettings>,
-    /// How long answers are collected.
+    /// The time to wait for replies.
     pub reply_timeout: Duration,
-    /// How pings are written; `None` to find out.
+    /// The serializer of pings; `None` to try all.
     pub serializer: Option<Serializer>,
     /// The namespace of the workers' mailboxes.
     pub control_exchange: String,
@@ -160,15 +160,13 @@ impl CeleryOptions {
         })
     }
 
-    /// The fewest workers and the expected ones.
+    /// The minimum and the expected number of workers.
     fn workers(&self, place: &Place<'_>) -> Result<(usize, Option<usize>), Invalid> {
         let at_most = |key: &str, number: usize| match number {
-            0 => Err(place
-                .field(key)
-                .error("0 workers are always there: write at least 1")),
+            0 => Err(place.field(key).error("0 is out of range: write at least 1")),
             1..=MAX_WORKERS => Ok(()),
             _ => Err(place.field(key).error(format_args!(
-                "{number} is too many: at most {MAX_WORKERS} answers are read in one run"
+                "{number} is out of range: write at most {MAX_WORKERS}"
             ))),
         };
         let min = self.min_workers.unwrap_or(1);
@@ -177,7 +175,7 @@ impl CeleryOptions {
             at_most("expected_workers", expected).and(checked)?;
             if expected < min {
                 return Err(place.field("expected_workers").error(format_args!(
-                    "{expected} is fewer than min_workers ({min}), of which fewer are a failure: write at least {min}"
+                    "{expected} is less than min_workers ({min}): write at least {min}"
                 )));
             }
         }
@@ -190,7 +188,10 @@ fn reply_timeout(written: Option<DurationText>, place: &Place<'_>) -> Result<Dur
     match written {
         None => Ok(REPLY_TIMEOUT),
         Some(DurationText(timeout)) if timeout < Duration::from_millis(10) || timeout > MAX_REPLY_TIMEOUT => {
-            Err(place.error("answers are collected for at least 10ms and at most 1m"))
+            Err(place.error(format_args!(
+                "{} is out of range: write 10ms to 1m",
+                DurationText(timeout)
+            )))
         }
         Some(DurationText(timeout)) => Ok(timeout),
     }
@@ -200,14 +201,14 @@ fn exchange(written: Option<String>, place: &Place<'_>) -> Result<String, Invali
     let name = written.unwrap_or_else(|| "celery".to_owned());
     if name.is_empty() || name.len() > MAX_EXCHANGE || name.chars().any(char::is_control) {
         return Err(place.error(format_args!(
-            "the control exchange is one line of 1 to {MAX_EXCHANGE} bytes, as Celery's control_exchange: celery"
+            "not a name of a control exchange: write one line of 1 to {MAX_EXCHANGE} bytes, such as celery"
         )));
     }
     Ok(name)
 }
 
 impl CelerySettings {
-    /// The broker, without who asks.
+    /// The URL of the broker, without credentials.
     pub fn target(&self) -> String {
         match &self.broker {
             Broker::Redis { server, .. } => server.target(),
@@ -223,7 +224,7 @@ impl super::KindFacts for CelerySettings {
     fn values_at_once(&self, label: &str) -> Option<u64> {
         match label {
             "queue" => Some(self.queues.len() as u64),
-            // As many as are expected, and some that are remembered; the bound is far above.
+            // Up to as many as are expected, and as many workers that are remembered after they stopped.
             "worker" => Some(2 * self.expected_workers.unwrap_or(self.min_workers).min(MAX_NAMED) as u64),
             _ => None,
         }

@@ -1,4 +1,4 @@
-//! The queues whose lengths a celery check looks at.
+//! The queues whose lengths a celery check checks.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -13,29 +13,29 @@ use crate::config::place::{Invalid, Place};
 /// The most queues of one check.
 const MAX_QUEUES: usize = 100;
 
-/// The longest name of a queue, in bytes: a short string of AMQP.
+/// The longest name of a queue, in bytes, as of a short string of AMQP.
 const MAX_NAME: usize = 255;
 
-/// A queue, as written: its name, or a mapping.
+/// The options of a queue: its name, or a mapping.
 #[derive(Clone, Debug)]
 pub struct QueueOptions(NamedQueue);
 
-/// A queue, as written in a mapping.
+/// The options of a queue as a mapping.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct NamedQueue {
-    /// The queue's name.
+    /// Name of the queue.
     name: Option<String>,
-    /// The most messages that are not too many; more are a warning.
+    /// Maximum number of messages. With more, the run has a warning.
     max_messages: Option<u64>,
 }
 
-/// A queue to look at.
+/// A queue to check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueSettings {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// The most messages that are not too many.
+    /// The maximum number of messages.
     pub max_messages: Option<u64>,
 }
 
@@ -43,7 +43,7 @@ pub struct QueueSettings {
 pub(super) fn resolve(written: Vec<QueueOptions>, place: &Place<'_>) -> Result<Vec<QueueSettings>, Invalid> {
     if written.len() > MAX_QUEUES {
         return Err(place.error(format_args!(
-            "{} queues are too many: a check has at most {MAX_QUEUES}",
+            "{} queues, but a check can have at most {MAX_QUEUES}: remove some",
             written.len()
         )));
     }
@@ -54,12 +54,13 @@ pub(super) fn resolve(written: Vec<QueueOptions>, place: &Place<'_>) -> Result<V
         let name = queue.name.unwrap_or_default();
         let wrong = if name.is_empty() || name.len() > MAX_NAME {
             Some(format!(
-                "a queue has a name of 1 to {MAX_NAME} bytes, such as name: celery"
+                "the name of the queue has {} bytes: write 1 to {MAX_NAME}, such as name: celery",
+                name.len()
             ))
         } else if name.chars().any(char::is_control) {
-            Some("the name of a queue holds no control characters".to_owned())
+            Some("the name of the queue contains control characters: remove them".to_owned())
         } else if !names.insert(name.clone()) {
-            Some(format!("the queue {name} is given twice: name it once"))
+            Some(format!("duplicate queue {name}: remove it"))
         } else {
             None
         };
@@ -76,7 +77,7 @@ pub(super) fn resolve(written: Vec<QueueOptions>, place: &Place<'_>) -> Result<V
     queues
 }
 
-// Serde's untagged enums would answer a mistake with "data did not match any variant".
+// The error of an untagged enum would be "data did not match any variant".
 impl<'de> Deserialize<'de> for QueueOptions {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct QueueVisitor;
@@ -85,7 +86,7 @@ impl<'de> Deserialize<'de> for QueueOptions {
             type Value = QueueOptions;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("the name of a queue, or a mapping with its name and max_messages")
+                f.write_str("the name of a queue, or a mapping with name and max_messages")
             }
 
             fn visit_str<E: Error>(self, text: &str) -> Result<QueueOptions, E> {

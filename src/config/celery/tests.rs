@@ -1,22 +1,13 @@
-//! Tests of the configuration of celery checks: what it resolves to, and the exact messages.
-
-use std::cell::RefCell;
+//! Tests of the options of celery checks and their errors.
 
 use serde_json::json;
 
 use super::*;
 use crate::config::secret::{Secret, SecretSource};
+use crate::config::tests_support::resolve_json;
 
 fn resolve(json: serde_json::Value) -> Result<CelerySettings, Vec<String>> {
-    let findings = RefCell::default();
-    let options: CeleryOptions = serde_json::from_value(json).unwrap();
-    options.resolve(&Place::root(&findings)).map_err(|Invalid| {
-        let findings = findings.take();
-        findings
-            .iter()
-            .map(|f| format!("{}: {}", f.path, f.message))
-            .collect()
-    })
+    resolve_json(json, CeleryOptions::resolve)
 }
 
 fn keys(settings: CelerySettings) -> RedisKeys {
@@ -43,7 +34,7 @@ fn a_url_suffices() {
 }
 
 #[test]
-fn urls_mean_what_celery_makes_of_them() {
+fn urls_have_the_same_meaning_as_in_celery() {
     for (url, target) in [
         ("redis://:secret@cache:1/", "redis://cache:1/0"),
         (
@@ -106,55 +97,54 @@ fn queues_are_names_or_mappings() {
 }
 
 #[test]
-fn all_faults_are_told_at_once() {
-    let faults = resolve(json!({
+fn all_errors_are_reported_at_once() {
+    let errors = resolve(json!({
         "broker_url": "redis://:secret@cache/one", "password": "other", "tls_config": {},
         "min_workers": 3, "expected_workers": 2, "reply_timeout": "0", "control_exchange": "",
         "priority_steps": [10], "sep": "", "queues": ["a", "a", {"max_messages": 1}, "b\n"],
     }));
     assert_eq!(
-        faults.unwrap_err(),
+        errors.unwrap_err(),
         [
-            "queues[1]: the queue a is given twice: name it once",
-            "queues[2]: a queue has a name of 1 to 255 bytes, such as name: celery",
-            "queues[3]: the name of a queue holds no control characters",
-            "expected_workers: 2 is fewer than min_workers (3), of which fewer are a failure: write at least 3",
-            "reply_timeout: answers are collected for at least 10ms and at most 1m",
-            "control_exchange: the control exchange is one line of 1 to 128 bytes, as Celery's control_exchange: celery",
-            "sep: is empty: leave it out for Celery's own",
-            "priority_steps: Celery's priorities are 0 to 9: write those that have a step, such as [0, 3, 6, 9]",
-            "broker_url: the database is not a number: write it after the host, as in redis://cache:6379/0",
+            "queues[1]: duplicate queue a: remove it",
+            "queues[2]: the name of the queue has 0 bytes: write 1 to 255, such as name: celery",
+            "queues[3]: the name of the queue contains control characters: remove them",
+            "expected_workers: 2 is less than min_workers (3): write at least 3",
+            "reply_timeout: 0s is out of range: write 10ms to 1m",
+            "control_exchange: not a name of a control exchange: write one line of 1 to 128 bytes, such as celery",
+            "sep: empty: remove this key to use Celery's default",
+            "priority_steps: not a list of priorities from 0 to 9: write a list such as [0, 3, 6, 9]",
+            "broker_url: the database is not a number: write a number after the host, such as redis://cache:6379/0",
             "tls_config: tls_config needs TLS: write rediss:// (or valkeys://) in broker_url",
         ]
     );
 }
 
 #[test]
-fn each_broker_has_options_of_its_own() {
-    let faults = resolve(
+fn options_of_the_other_broker_are_rejected() {
+    let errors = resolve(
         json!({"broker_url": "amqp://mq", "fanout_prefix": true, "sep": ":",
         "min_workers": 0, "expected_workers": 1001}),
     );
     assert_eq!(
-        faults.unwrap_err(),
+        errors.unwrap_err(),
         [
-            "min_workers: 0 workers are always there: write at least 1",
-            "expected_workers: 1001 is too many: at most 1000 answers are read in one run",
-            "fanout_prefix: fanout_prefix is an option of Redis brokers: remove it",
-            "sep: sep is an option of Redis brokers: remove it",
+            "min_workers: 0 is out of range: write at least 1",
+            "expected_workers: 1001 is out of range: write at most 1000",
+            "fanout_prefix: fanout_prefix is supported for Redis only: remove this key",
+            "sep: sep is supported for Redis only: remove this key",
         ]
     );
-    let example =
-        "write one such as redis://cache:6379/1, rediss://cache:6379/1, amqp://mq:5672/ or amqps://mq:5671/";
-    for (keys, fault) in [
+    let example = "write a URL such as redis://cache:6379/1, rediss://cache:6379/1, amqp://mq:5672/ or amqps://mq:5671/";
+    for (keys, error) in [
         (json!({}), format!(": broker_url is missing: {example}")),
         (
             json!({"broker_url": "sqs://a:secret@b"}),
-            format!("broker_url: this is no URL of a broker that is supported: {example}"),
+            format!("broker_url: not the URL of a supported broker: {example}"),
         ),
         (
             json!({"broker_url": "amqp://a:secret@b", "password": "other"}),
-            "broker_url: the password is given twice: leave it out of the URL".to_owned(),
+            "broker_url: the password is given twice: remove it from the URL".to_owned(),
         ),
         (
             json!({"broker_url": "amqp://b", "tls_config": {}}),
@@ -162,14 +152,15 @@ fn each_broker_has_options_of_its_own() {
         ),
         (
             json!({"broker_url": "amqp://b/?heartbeat=secret"}),
-            "broker_url: the URL's query is not understood: leave it out, options are keys of the check".to_owned(),
+            "broker_url: the query of the URL is not supported: remove it, and use keys of the check"
+                .to_owned(),
         ),
         (
             json!({"broker_url": "rediss://b?ssl_cert_reqs=none"}),
-            "broker_url: the URL's query is not understood: it may have db only; options are keys of the check"
+            "broker_url: the query of the URL is not supported: use db only, and keys of the check"
                 .to_owned(),
         ),
     ] {
-        assert_eq!(resolve(keys).unwrap_err(), [fault]);
+        assert_eq!(resolve(keys).unwrap_err(), [error]);
     }
 }

@@ -1,10 +1,9 @@
-//! The configuration of dns checks. The options bear blackbox_exporter's names and mean what they mean there; `server`,
-//! which is the target there, is ours.
+//! The configuration of dns checks. The options have the names and meanings of blackbox_exporter's. `server` is new: there it is
+//! the target.
 
 mod name;
 mod validators;
 
-use std::cell::RefCell;
 use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -18,97 +17,97 @@ use super::address::{self, AddressPreference, HostPort, IpProtocol};
 use super::place::{Invalid, Place};
 use super::tls::{TlsOptions, TlsSettings};
 
-/// What carries a question.
+/// The transport protocol of a query.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TransportProtocol {
-    /// One datagram there, one back.
+    /// UDP.
     #[default]
     Udp,
-    /// A connection.
+    /// TCP.
     Tcp,
 }
 
-/// The options of a dns check, as written.
+/// The options of a dns check.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DnsOptions {
-    /// The name server: a host, or host:port. Default port: 53, with dns_over_tls 853.
+    /// The name server: host or host:port. Default port: 53, or 853 with dns_over_tls.
     pub server: Option<String>,
-    /// The name to ask for.
+    /// Name to query.
     pub query_name: Option<String>,
-    /// The type of record to ask for (default ANY, which many servers answer with one record only).
+    /// Record type to query. Default: ANY, for which many servers return only one record.
     pub query_type: Option<String>,
-    /// The class to ask in (default IN).
+    /// Query class. Default: IN.
     pub query_class: Option<String>,
-    /// Whether the server shall ask others for what it does not know itself (default true).
+    /// Whether to request recursion. Default: true.
     pub recursion_desired: Option<bool>,
-    /// udp (default) or tcp.
+    /// Transport protocol: udp or tcp. Default: udp.
     pub transport_protocol: Option<TransportProtocol>,
-    /// Ask over TLS (RFC 7858); needs transport_protocol: tcp.
+    /// Query over TLS (RFC 7858). Needs transport_protocol: tcp.
     pub dns_over_tls: bool,
-    /// How TLS is done.
+    /// TLS options.
     pub tls_config: Option<TlsOptions>,
-    /// The response codes that are fine (default NOERROR).
+    /// Accepted response codes. Default: NOERROR.
     pub valid_rcodes: Vec<String>,
-    /// What the answer's records must be like.
+    /// Conditions for the records of the answer section.
     pub validate_answer_rrs: Option<ValidatorOptions>,
-    /// What the records of the authority section must be like.
+    /// Conditions for the records of the authority section.
     pub validate_authority_rrs: Option<ValidatorOptions>,
-    /// What the additional records must be like.
+    /// Conditions for the records of the additional section.
     pub validate_additional_rrs: Option<ValidatorOptions>,
-    /// The protocol whose addresses come first: ip4 or ip6 (default).
+    /// IP protocol to try first: ip4 or ip6. Default: ip6.
     pub preferred_ip_protocol: Option<IpProtocol>,
-    /// Whether the other protocol's addresses come after them (default true).
+    /// Whether to try the other IP protocol as well. Default: true.
     pub ip_protocol_fallback: Option<bool>,
-    /// The address of this machine to ask from.
+    /// Source address of queries, an address of this machine.
     pub source_ip_address: Option<String>,
 }
 
-/// What a dns check needs, resolved.
+/// The settings of a dns check.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DnsSettings {
-    /// Who is asked.
+    /// The name server.
     pub server: HostPort,
-    /// What is asked, and what the answer must be like.
+    /// The query and the conditions for its response.
     pub query: Arc<DnsQuery>,
 }
 
-/// How a question gets to its server.
+/// The transport of a query.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Transport {
-    /// In a datagram.
+    /// UDP.
     Udp,
-    /// Over a connection.
+    /// TCP.
     Tcp,
-    /// Over a connection with TLS.
+    /// TLS.
     Tls(Box<TlsSettings>),
 }
 
-/// A question, and what its answer must be like.
+/// A query and the conditions for its response.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DnsQuery {
-    /// The name, fully qualified.
+    /// The fully qualified name.
     pub name: Name,
-    /// The type of record.
+    /// The record type.
     pub record_type: RecordType,
     /// The class.
     pub class: DNSClass,
-    /// Whether the server shall ask others.
+    /// Whether recursion is requested.
     pub recursion_desired: bool,
-    /// How it gets there.
+    /// The transport.
     pub transport: Transport,
-    /// Which of the server's addresses are asked.
+    /// The addresses of the server to try.
     pub preference: AddressPreference,
-    /// The address to ask from.
+    /// The source address.
     pub source: Option<IpAddr>,
-    /// The response codes that are fine, at least one.
+    /// The accepted response codes, at least one.
     pub rcodes: Vec<u16>,
-    /// What the records of each section must be like, in the order of a message.
+    /// The conditions for the records of each section, in the order of a message.
     pub validators: [Validators; 3],
 }
 
-/// The response codes that have a name (RFC 6895, section 2.3). NOTIMPL is what older blackbox_exporters call NOTIMP.
+/// The names of response codes (RFC 6895, section 2.3). Older versions of blackbox_exporter call NOTIMP NOTIMPL.
 const RCODES: [(&str, u16); 22] = [
     ("NOERROR", 0),
     ("FORMERR", 1),
@@ -151,14 +150,14 @@ impl DnsOptions {
             match &self.server {
                 Some(text) => server(text, is_tls).map_err(|message| place.field("server").error(message)),
                 None => Err(place
-                    .error("server is missing: write the name server to ask, such as server: 192.0.2.53")),
+                    .error("server is missing: write the name server to query, such as server: 192.0.2.53")),
             };
         let name = self.name(place);
         let record_type = self.record_type(place);
         let class = self.class(place);
         let rcodes = self.rcodes(place);
         let preference = AddressPreference::new(self.preferred_ip_protocol, self.ip_protocol_fallback);
-        let source = address::source(self.source_ip_address.as_deref(), preference, place);
+        let source = address::resolve_source(self.source_ip_address.as_deref(), preference, place);
         let protocol = self.transport_protocol.unwrap_or_default();
         let transport = transport(protocol, is_tls, self.tls_config, place);
         let validate =
@@ -186,12 +185,12 @@ impl DnsOptions {
     fn name(&self, place: &Place<'_>) -> Result<Name, Invalid> {
         let Some(text) = &self.query_name else {
             return Err(place
-                .error("query_name is missing: write the name to ask for, such as query_name: example.org"));
+                .error("query_name is missing: write the name to query, such as query_name: example.org"));
         };
         let place = place.field("query_name");
         name::parse(text).ok_or_else(|| {
             place.error(
-                "is not a name: write one of labels with at most 63 characters between dots, such as www.example.org",
+                "not a domain name: write labels of at most 63 characters with dots between them, such as www.example.org",
             )
         })
     }
@@ -201,13 +200,13 @@ impl DnsOptions {
             return Ok(RecordType::ANY);
         };
         let place = place.field("query_type");
-        let right = "write A, AAAA, CAA, CNAME, MX, NS, PTR, SOA, SRV, TXT or another type of record, or ANY";
+        let advice = "write A, AAAA, CAA, CNAME, MX, NS, PTR, SOA, SRV, TXT, ANY or another record type";
         match RecordType::from_str(&text.to_ascii_uppercase()) {
             Ok(
                 RecordType::AXFR | RecordType::IXFR | RecordType::TSIG | RecordType::SIG | RecordType::OPT,
-            ) => Err(place.error(format_args!("is nothing to ask for in one question: {right}"))),
+            ) => Err(place.error(format_args!("not supported in a query: {advice}"))),
             Ok(known) => Ok(known),
-            Err(_) => Err(place.error(format_args!("is not a type of record: {right}"))),
+            Err(_) => Err(place.error(format_args!("not a record type: {advice}"))),
         }
     }
 
@@ -218,7 +217,7 @@ impl DnsOptions {
         DNSClass::from_str(&text.to_ascii_uppercase()).map_err(|_| {
             place
                 .field("query_class")
-                .error("is not a class: write IN, CH, HS, NONE or ANY")
+                .error("not a class: write IN, CH, HS, NONE or ANY")
         })
     }
 
@@ -234,7 +233,7 @@ impl DnsOptions {
                 None => {
                     let place = place.field("valid_rcodes").index(index);
                     codes = Err(place.error(
-                        "is not a response code: write NOERROR, NXDOMAIN, SERVFAIL, REFUSED or another name of one",
+                        "not a response code: write NOERROR, NXDOMAIN, SERVFAIL, REFUSED or another name",
                     ));
                 }
             }
@@ -252,7 +251,7 @@ fn transport(
     if options.is_some() && !is_tls {
         place
             .field("tls_config")
-            .remark("not used: there is no dns_over_tls: true");
+            .warn("ignored without dns_over_tls: true");
     }
     let tls = options.unwrap_or_default().resolve(&place.field("tls_config"));
     match (protocol, is_tls) {
@@ -265,24 +264,23 @@ fn transport(
     }
 }
 
-/// The name server that `text` names.
+/// Parses a name server: `host` or `host:port`.
 fn server(text: &str, is_tls: bool) -> Result<HostPort, String> {
-    if let Some(host) = address::host_alone(text) {
+    if let Some(host) = address::host_without_port(text) {
         return Ok(HostPort {
             host: host.to_owned(),
             port: if is_tls { 853 } else { 53 },
         });
     }
-    // What is wrong is told in words that fit here, where the port may be left out.
-    let findings = RefCell::default();
-    HostPort::parse(&Place::root(&findings), text).map_err(|Invalid| {
-        // What looks like a URL may hold a password, which no message shows.
+    // The error of HostPort does not fit, since the port is optional here.
+    HostPort::parse(text).map_err(|_| {
+        // A text that looks like a URL may contain a password, so it is not quoted.
         let shown = match text.contains("://") || text.contains('@') {
             true => "this".to_owned(),
             false => format!("\"{text}\""),
         };
         format!(
-            "{shown} is not a name server: write its host or host:port, such as 192.0.2.53, ns1.example.org:5353 or \
+            "{shown} is not a name server: write host or host:port, such as 192.0.2.53, ns1.example.org:5353 or \
              [2001:db8::53]:53"
         )
     })
@@ -294,11 +292,11 @@ impl DnsSettings {
         self.server.to_string()
     }
 
-    /// The same question to another server: `host` or `host:port`.
+    /// The same query to another server: `host` or `host:port`.
     ///
     /// # Errors
-    /// What is wrong with the target, and what would be right.
-    pub fn aimed_at(&self, target: &str) -> Result<Self, String> {
+    /// What is wrong with the target and what to write instead.
+    pub fn with_target(&self, target: &str) -> Result<Self, String> {
         Ok(Self {
             server: server(target, matches!(self.query.transport, Transport::Tls(_)))?,
             query: self.query.clone(),

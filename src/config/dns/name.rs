@@ -1,14 +1,13 @@
-//! The name that is asked for, as a zone file writes it (RFC 1035, section 5.1).
+//! Parses domain names in the notation of zone files (RFC 1035, section 5.1).
 
 use hickory_proto::rr::Name;
 
-/// The fully qualified name that `text` stands for, with or without a dot at its end. Other letters than ASCII's are encoded
-/// (RFC 5890).
+/// Parses a fully qualified name, with or without a dot at its end. Letters other than ASCII are encoded (RFC 5890).
 pub fn parse(text: &str) -> Option<Name> {
     let mut name = match text {
         "" => return None,
         "." => return Some(Name::root()),
-        // hickory takes the numbers in escapes for octal ones.
+        // hickory parses the numbers in escapes as octal.
         _ if text.contains('\\') => Name::from_labels(labels(text)?).ok()?,
         _ => Name::from_str_relaxed(text).ok()?,
     };
@@ -16,7 +15,7 @@ pub fn parse(text: &str) -> Option<Name> {
     Some(name)
 }
 
-/// The labels of a name with escapes: `\.` is a dot within a label, `\032` the byte with this decimal number.
+/// The labels of a name with escapes: `\.` is a dot in a label, `\032` the byte with this decimal number.
 fn labels(text: &str) -> Option<Vec<Vec<u8>>> {
     let text = text
         .strip_suffix('.')
@@ -59,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_labels_between_dots() {
+    fn a_name_is_split_into_labels() {
         let bytes = |labels: &[&[u8]]| Some(labels.iter().map(|label| label.to_vec()).collect::<Vec<_>>());
         for text in ["_a.example", "_a.example."] {
             assert_eq!(labels_of(text), bytes(&[b"_a", b"example"]));
@@ -84,6 +83,6 @@ mod tests {
         ] {
             assert_eq!(labels_of(wrong), None, "{wrong}");
         }
-        assert_eq!(labels_of(r"a\."), bytes(&[b"a."]), "the dot is the label's");
+        assert_eq!(labels_of(r"a\."), bytes(&[b"a."]), "the dot is part of the label");
     }
 }

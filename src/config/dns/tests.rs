@@ -1,19 +1,12 @@
-//! What the options of a dns check resolve to, and what is said of faulty ones.
-
-use std::cell::RefCell;
+//! Tests of the options of dns checks and their errors.
 
 use serde_json::{Value, json};
 
 use super::*;
+use crate::config::tests_support::resolve_json;
 
 fn resolve(json: Value) -> Result<DnsSettings, Vec<String>> {
-    let findings = RefCell::default();
-    let options: DnsOptions = serde_json::from_value(json).unwrap();
-    options.resolve(&Place::root(&findings)).map_err(|Invalid| {
-        let findings = findings.take();
-        let texts = findings.iter();
-        texts.map(|f| format!("{}: {}", f.path, f.message)).collect()
-    })
+    resolve_json(json, DnsOptions::resolve)
 }
 
 #[test]
@@ -30,7 +23,7 @@ fn a_server_and_a_name_suffice() {
 }
 
 #[test]
-fn the_port_is_the_one_of_the_transport() {
+fn the_default_port_depends_on_the_transport() {
     let target = |server: &str, keys: &str| {
         let keys = format!("{{\"server\": \"{server}\", \"query_name\": \"a\" {keys}}}");
         resolve(serde_json::from_str(&keys).unwrap()).unwrap().target()
@@ -45,7 +38,7 @@ fn the_port_is_the_one_of_the_transport() {
 }
 
 #[test]
-fn names_of_types_codes_and_hosts_are_understood() {
+fn parses_names_of_types_codes_and_hosts() {
     let settings = resolve(json!({
         "server": "a", "query_name": "_sip._tcp.b\u{fc}cher.example", "query_type": "srv", "query_class": "ch",
         "valid_rcodes": ["NOERROR", "nxdomain", "NOTIMPL"], "recursion_desired": false,
@@ -66,21 +59,21 @@ fn names_of_types_codes_and_hosts_are_understood() {
 }
 
 #[test]
-fn all_faults_are_told_at_once() {
-    let faults = resolve(json!({
+fn all_errors_are_reported_at_once() {
+    let errors = resolve(json!({
         "query_type": "AXFR", "query_class": "XX", "valid_rcodes": ["OK"], "dns_over_tls": true,
         "source_ip_address": "lo", "validate_answer_rrs": {"fail_if_matches_regexp": ["a", "("]},
     }));
-    let types = "write A, AAAA, CAA, CNAME, MX, NS, PTR, SOA, SRV, TXT or another type of record, or ANY";
+    let types = "write A, AAAA, CAA, CNAME, MX, NS, PTR, SOA, SRV, TXT, ANY or another record type";
     assert_eq!(
-        faults.unwrap_err(),
+        errors.unwrap_err(),
         [
-            ": server is missing: write the name server to ask, such as server: 192.0.2.53",
-            ": query_name is missing: write the name to ask for, such as query_name: example.org",
-            &format!("query_type: is nothing to ask for in one question: {types}"),
-            "query_class: is not a class: write IN, CH, HS, NONE or ANY",
-            "valid_rcodes[0]: is not a response code: write NOERROR, NXDOMAIN, SERVFAIL, REFUSED or another name of one",
-            "source_ip_address: is not an address: write one of this machine's addresses, such as 192.0.2.10",
+            ": server is missing: write the name server to query, such as server: 192.0.2.53",
+            ": query_name is missing: write the name to query, such as query_name: example.org",
+            &format!("query_type: not supported in a query: {types}"),
+            "query_class: not a class: write IN, CH, HS, NONE or ANY",
+            "valid_rcodes[0]: not a response code: write NOERROR, NXDOMAIN, SERVFAIL, REFUSED or another name",
+            "source_ip_address: not an IP address: write an address of this machine, such as 192.0.2.10",
             "dns_over_tls: dns_over_tls needs transport_protocol: tcp",
             "validate_answer_rrs.fail_if_matches_regexp[1]: \"(\" is not a regular expression: unclosed group",
         ]
@@ -88,17 +81,17 @@ fn all_faults_are_told_at_once() {
 }
 
 #[test]
-fn another_target_keeps_the_question() {
+fn another_target_keeps_the_query() {
     let keys = json!({"server": "a", "query_name": "b", "transport_protocol": "tcp", "dns_over_tls": true});
     let settings = resolve(keys).unwrap();
-    let aimed = settings.aimed_at("ns1").unwrap();
-    assert_eq!(aimed.target(), "ns1:853");
-    assert!(Arc::ptr_eq(&aimed.query, &settings.query));
+    let targeted = settings.with_target("ns1").unwrap();
+    assert_eq!(targeted.target(), "ns1:853");
+    assert!(Arc::ptr_eq(&targeted.query, &settings.query));
     assert_eq!(
-        settings.aimed_at("ns1:x").unwrap_err(),
-        "\"ns1:x\" is not a name server: write its host or host:port, such as 192.0.2.53, ns1.example.org:5353 or \
+        settings.with_target("ns1:x").unwrap_err(),
+        "\"ns1:x\" is not a name server: write host or host:port, such as 192.0.2.53, ns1.example.org:5353 or \
          [2001:db8::53]:53"
     );
-    let fault = settings.aimed_at("tls://user:secret@ns1").unwrap_err();
-    assert!(fault.starts_with("this is not a name server"), "{fault}");
+    let error = settings.with_target("tls://user:secret@ns1").unwrap_err();
+    assert!(error.starts_with("this is not a name server"), "{error}");
 }

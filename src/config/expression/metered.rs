@@ -1,9 +1,9 @@
-//! An expression that takes from a budget while it is evaluated. The interpreter can't be stopped, but it calls functions of ours:
-//! one is put around what takes time, and another one around what takes memory. They pass their argument on.
+//! Metering: makes an expression use a budget while it is evaluated. The interpreter can't be stopped, but it calls our
+//! functions: [`STEP`] wraps operations that take time, [`TAKE`] wraps values that take memory. Both return their argument.
 //!
-//! Copies are made of the elements of lists and maps, and by `+` and functions: their size is taken before or right after they
-//! are made. A loop takes a step for each round, and so does each operator. What is left between two steps is one operation on
-//! values that are in memory, which takes milliseconds.
+//! The interpreter copies the elements of lists and maps, and the results of `+` and of functions. Their size is subtracted
+//! before or right after the copy. Each round of a loop and each operator is a step. Between two steps is one operation on
+//! values in memory, which takes milliseconds.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,23 +16,23 @@ use cel::{Context, ExecutionError, FunctionContext};
 use crate::config::budget::{Budget, Exhausted};
 use crate::config::pattern::Pattern;
 
-/// The function that takes a step. Its name can't be written.
+/// The function that takes a step. CEL's syntax does not allow such a name in an expression.
 const STEP: &str = "@step";
-/// The function that takes the size of its argument.
+/// The function that subtracts the size of its argument.
 const TAKE: &str = "@take";
-/// Our own `matches`, in RE2's syntax and within the budget.
+/// `matches` in RE2's syntax and within the budget.
 const MATCHES: &str = "@matches";
-/// What a value takes beside its content, in bytes: a box, a place in a list, a key.
+/// The memory of a value in addition to its content, in bytes: a box, a slot in a list, a key.
 const VALUE_BYTES: u64 = 64;
-/// The most patterns that one evaluation keeps compiled.
+/// The most compiled patterns that one evaluation caches.
 const MAX_PATTERNS: usize = 16;
 
-/// A function of ours, as the interpreter calls it.
+/// The type of our functions.
 type Native = Box<
     dyn for<'c, 'v> Fn(&mut FunctionContext<'c, 'v>) -> Result<CowVal<'c, 'v>, ExecutionError> + Send + Sync,
 >;
 
-/// The same expression, metered.
+/// Adds metering to an expression.
 pub fn meter(expression: IdedExpr) -> IdedExpr {
     let IdedExpr { id, expr } = expression;
     let meter_by = match &expr {
@@ -43,15 +43,15 @@ pub fn meter(expression: IdedExpr) -> IdedExpr {
     };
     let expr = match expr {
         Expr::Unspecified | Expr::Literal(_) | Expr::Ident(_) => expr,
-        // A qualified name is looked up as a whole.
+        // The interpreter looks up a qualified name as a whole.
         Expr::Select(select) if is_name(&select.operand.expr) => Expr::Select(select),
         Expr::Select(mut select) => {
             select.operand = Box::new(meter(*select.operand));
             Expr::Select(select)
         }
-        Expr::Call(call) => Expr::Call(metered_call(call)),
+        Expr::Call(call) => Expr::Call(meter_call(call)),
         Expr::List(mut list) => {
-            list.elements = list.elements.into_iter().map(taken).collect();
+            list.elements = list.elements.into_iter().map(meter_value).collect();
             Expr::List(list)
         }
         Expr::Map(mut map) => {
@@ -67,28 +67,28 @@ pub fn meter(expression: IdedExpr) -> IdedExpr {
                 .for_each(|entry| meter_entry(&mut entry.expr));
             Expr::Struct(object)
         }
-        Expr::Comprehension(loop_) => Expr::Comprehension(Box::new(metered_loop(*loop_))),
+        Expr::Comprehension(loop_) => Expr::Comprehension(Box::new(meter_loop(*loop_))),
     };
     let metered = IdedExpr { id, expr };
     match meter_by {
-        Some(function) => wrapped(function, metered),
+        Some(function) => wrap(function, metered),
         None => metered,
     }
 }
 
-/// The same expression, metered, and its value taken.
-fn taken(expression: IdedExpr) -> IdedExpr {
+/// Adds metering to an expression, and subtracts the size of its value.
+fn meter_value(expression: IdedExpr) -> IdedExpr {
     match meter(expression) {
         literal @ IdedExpr {
             expr: Expr::Literal(_),
             ..
         } => literal,
         call @ IdedExpr { .. } if matches!(&call.expr, Expr::Call(call) if call.func_name == TAKE) => call,
-        other => wrapped(TAKE, other),
+        other => wrap(TAKE, other),
     }
 }
 
-fn wrapped(function: &str, expression: IdedExpr) -> IdedExpr {
+fn wrap(function: &str, expression: IdedExpr) -> IdedExpr {
     IdedExpr {
         id: expression.id,
         expr: Expr::Call(CallExpr {
@@ -101,25 +101,25 @@ fn wrapped(function: &str, expression: IdedExpr) -> IdedExpr {
 
 fn meter_entry(entry: &mut EntryExpr) {
     match entry {
-        EntryExpr::StructField(field) => field.value = taken(std::mem::take(&mut field.value)),
+        EntryExpr::StructField(field) => field.value = meter_value(std::mem::take(&mut field.value)),
         EntryExpr::MapEntry(entry) => {
-            entry.key = taken(std::mem::take(&mut entry.key));
-            entry.value = taken(std::mem::take(&mut entry.value));
+            entry.key = meter_value(std::mem::take(&mut entry.key));
+            entry.value = meter_value(std::mem::take(&mut entry.value));
         }
     }
 }
 
-fn metered_call(mut call: CallExpr) -> CallExpr {
+fn meter_call(mut call: CallExpr) -> CallExpr {
     let is_plain = is_logic(&call.func_name) || is_operator(&call.func_name);
     let part = |part: IdedExpr| match is_plain || is_name(&part.expr) && call.func_name == "size" {
         true => meter(part),
-        false => taken(part),
+        false => meter_value(part),
     };
     let args: Vec<IdedExpr> = call.args.drain(..).map(part).collect();
     let target = call.target.take().map(|target| match is_name(&target.expr) {
-        // It may be the beginning of a function's name.
+        // The target may be the beginning of a function's qualified name.
         true => *target,
-        false => taken(*target),
+        false => meter_value(*target),
     });
     if call.func_name == "matches" && args.len() + usize::from(target.is_some()) == 2 {
         let args = target.into_iter().chain(args).collect();
@@ -136,25 +136,25 @@ fn metered_call(mut call: CallExpr) -> CallExpr {
     }
 }
 
-/// A loop's rounds are taken where the interpreter still sees what kind of loop it is: `map` and `filter`, which append to a list,
-/// by the elements and by the condition of these; others by the condition to go on.
-fn metered_loop(mut loop_: ComprehensionExpr) -> ComprehensionExpr {
+/// Meters a loop without hiding from the interpreter which macro it comes from. `map` and `filter` append to a list: their
+/// elements and conditions are metered. Other loops are metered at their loop condition.
+fn meter_loop(mut loop_: ComprehensionExpr) -> ComprehensionExpr {
     loop_.iter_range = meter(loop_.iter_range);
     loop_.accu_init = meter(loop_.accu_init);
     loop_.result = meter(loop_.result);
     let accumulator = loop_.accu_var.clone();
     match loop_.loop_cond.expr {
-        Expr::Literal(_) => loop_.loop_step = metered_append(loop_.loop_step, &accumulator),
+        Expr::Literal(_) => loop_.loop_step = meter_append(loop_.loop_step, &accumulator),
         _ => {
-            loop_.loop_cond = wrapped(STEP, meter(loop_.loop_cond));
+            loop_.loop_cond = wrap(STEP, meter(loop_.loop_cond));
             loop_.loop_step = meter(loop_.loop_step);
         }
     }
     loop_
 }
 
-/// `accumulator + [element]`, or that where a condition is true.
-fn metered_append(step: IdedExpr, accumulator: &str) -> IdedExpr {
+/// Meters `accumulator + [element]`, or a conditional with it.
+fn meter_append(step: IdedExpr, accumulator: &str) -> IdedExpr {
     let is_accumulator = |part: &IdedExpr| matches!(&part.expr, Expr::Ident(name) if name == accumulator);
     match step.expr {
         Expr::Call(mut call) if call.func_name == operators::CONDITIONAL && call.args.len() == 3 => {
@@ -162,8 +162,8 @@ fn metered_append(step: IdedExpr, accumulator: &str) -> IdedExpr {
             let then = call.args.pop().unwrap_or_default();
             let condition = call.args.pop().unwrap_or_default();
             call.args = vec![
-                wrapped(STEP, meter(condition)),
-                metered_append(then, accumulator),
+                wrap(STEP, meter(condition)),
+                meter_append(then, accumulator),
                 meter(otherwise),
             ];
             IdedExpr {
@@ -184,11 +184,11 @@ fn metered_append(step: IdedExpr, accumulator: &str) -> IdedExpr {
                 expr: Expr::Call(call),
             }
         }
-        expr => taken(IdedExpr { id: step.id, expr }),
+        expr => meter_value(IdedExpr { id: step.id, expr }),
     }
 }
 
-/// Whether it is a name, or the fields of one: `a.b.c`.
+/// Whether it is a name or a field of a name: `a.b.c`.
 fn is_name(expr: &Expr) -> bool {
     match expr {
         Expr::Ident(_) => true,
@@ -197,7 +197,7 @@ fn is_name(expr: &Expr) -> bool {
     }
 }
 
-/// Whether its operands are truth values, which the interpreter looks at itself.
+/// Whether the interpreter evaluates the operands itself, as of `&&`.
 fn is_logic(function: &str) -> bool {
     [
         operators::CONDITIONAL,
@@ -212,15 +212,15 @@ fn is_logic(function: &str) -> bool {
     .contains(&function)
 }
 
-/// Whether its operands are not copied, and what it yields is not larger than these.
+/// Whether it is an operator: operands are not copied, and the result is not larger than they are.
 fn is_operator(function: &str) -> bool {
     function.starts_with(['_', '-', '@'])
 }
 
-/// Makes the functions known to an evaluation.
+/// Registers the functions for an evaluation.
 ///
 /// # Errors
-/// Where the interpreter has functions of these names.
+/// When the interpreter already has functions of these names.
 pub fn declare(context: &mut Context<'_, '_>, budget: &Arc<Budget>) -> Result<(), String> {
     let own = Arc::clone(budget);
     let step: Native = Box::new(move |call| {
@@ -277,7 +277,7 @@ pub fn declare(context: &mut Context<'_, '_>, budget: &Arc<Budget>) -> Result<()
         .map_err(|error| error.to_string())
 }
 
-/// Takes the size of a value, and of all that is in it.
+/// Subtracts the size of a value and of all its elements.
 fn take(value: &dyn Val, budget: &Budget) -> Result<(), Exhausted> {
     let own = if let Some(text) = value.downcast_ref::<CelString>() {
         text.inner().len()

@@ -1,4 +1,4 @@
-//! What an http check demands of a response.
+//! The conditions of an http check for a response.
 
 use http::{HeaderName, StatusCode, Version};
 use schemars::JsonSchema;
@@ -9,40 +9,40 @@ use crate::config::expression::Expression;
 use crate::config::pattern::Pattern;
 use crate::config::place::{Invalid, Place, all};
 
-/// A demand on a header of the response, as written.
+/// A condition for a header of the response.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HeaderAssertionOptions {
-    /// The header's name.
+    /// Name of the header.
     pub header: String,
-    /// A regular expression for its value.
+    /// Regular expression for the value.
     pub regexp: String,
-    /// Whether the response may lack the header.
+    /// Whether the header may be missing.
     #[serde(default)]
     pub allow_missing: bool,
 }
 
-/// A demand on a header of the response.
+/// A resolved condition for a header of the response.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HeaderAssertion {
-    /// The header's name.
+    /// The name of the header.
     pub header: HeaderName,
-    /// What its value must (or must not) match.
+    /// The expression that the value must, or must not, match.
     pub regexp: Pattern,
-    /// Whether the response may lack the header.
+    /// Whether the header may be missing.
     pub allow_missing: bool,
 }
 
-/// What a response must be like.
+/// The conditions for a response.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Assertions {
-    /// The expected status codes; every 2xx where empty.
+    /// The accepted status codes; empty for every 2xx.
     pub status_codes: Vec<StatusCode>,
-    /// The expected versions of HTTP; any where empty.
+    /// The accepted versions of HTTP; empty for any.
     pub versions: Vec<Version>,
-    /// Fail where the answer came over TLS.
+    /// Fail if the connection used TLS.
     pub fail_if_ssl: bool,
-    /// Fail where the answer did not come over TLS.
+    /// Fail if the connection did not use TLS.
     pub fail_if_not_ssl: bool,
     /// None of these may match the body.
     pub body_matches: Vec<Pattern>,
@@ -52,14 +52,14 @@ pub struct Assertions {
     pub header_matches: Vec<HeaderAssertion>,
     /// All of these headers must match.
     pub header_not_matches: Vec<HeaderAssertion>,
-    /// Must be false of the body.
+    /// Must be false for the body.
     pub json_matches: Option<Expression>,
-    /// Must be true of the body.
+    /// Must be true for the body.
     pub json_not_matches: Option<Expression>,
 }
 
 impl Assertions {
-    /// Whether a status code is an expected one.
+    /// Whether a status code is accepted.
     pub fn expects(&self, status: StatusCode) -> bool {
         match self.status_codes.is_empty() {
             true => status.is_success(),
@@ -67,7 +67,7 @@ impl Assertions {
         }
     }
 
-    /// Whether there is a CEL expression about the body.
+    /// Whether there is a CEL expression.
     pub fn has_cel(&self) -> bool {
         self.json_matches.is_some() || self.json_not_matches.is_some()
     }
@@ -78,7 +78,7 @@ impl Assertions {
         expressions.any(Expression::is_deep)
     }
 
-    /// Whether the body is looked at, so that it must be kept.
+    /// Whether a condition needs the body.
     pub fn need_body(&self) -> bool {
         !self.body_matches.is_empty()
             || !self.body_not_matches.is_empty()
@@ -90,11 +90,11 @@ impl Assertions {
 /// The status codes at `place`.
 pub(super) fn status_codes(place: &Place<'_>, codes: &[u16]) -> Result<Vec<StatusCode>, Invalid> {
     all(codes.iter().enumerate().map(|(index, code)| match code {
-        // Servers invent some, which are told apart all the same (RFC 9110, section 15).
+        // Codes beyond 599 are invalid (RFC 9110, section 15), but some servers use them.
         100..=999 => StatusCode::from_u16(*code).map_err(|error| place.index(index).error(error)),
-        _ => Err(place
-            .index(index)
-            .error(format_args!("{code} is no HTTP status code: they are 100 to 999"))),
+        _ => Err(place.index(index).error(format_args!(
+            "{code} is not an HTTP status code: write 100 to 999"
+        ))),
     }))
 }
 
@@ -115,7 +115,7 @@ pub(super) fn versions(place: &Place<'_>, names: &[String]) -> Result<Vec<Versio
         if wanted == "HTTP/3.0" {
             place
                 .index(index)
-                .remark("no answer has it: HTTP/3 is not spoken here");
+                .warn("no response has this version: HTTP/3 is not supported");
         }
         let known = KNOWN.into_iter().find(|version| version_name(*version) == wanted);
         known.ok_or_else(|| {
@@ -132,10 +132,10 @@ pub(super) fn patterns(place: &Place<'_>, sources: &[String]) -> Result<Vec<Patt
     all(sources
         .iter()
         .enumerate()
-        .map(|(index, source)| Pattern::read(&place.index(index), source)))
+        .map(|(index, source)| place.index(index).compile_pattern(source)))
 }
 
-/// The demands on headers at `place`.
+/// The conditions for headers at `place`.
 pub(super) fn headers(
     place: &Place<'_>,
     written: Vec<HeaderAssertionOptions>,
@@ -144,12 +144,12 @@ pub(super) fn headers(
         let place = place.index(index);
         let header = HeaderName::try_from(&options.header).map_err(|_| {
             let place = place.field("header");
-            place.error(format_args!("\"{}\" is no name of a header", options.header))
+            place.error(format_args!("\"{}\" is not a header name", options.header))
         });
         let at = place.field("regexp");
         let regexp = match options.regexp.is_empty() {
-            true => Err(at.error("it is empty, which matches everything: write an expression")),
-            false => Pattern::read(&at, &options.regexp),
+            true => Err(at.error("empty, which matches everything: write an expression")),
+            false => at.compile_pattern(&options.regexp),
         };
         Ok(HeaderAssertion {
             header: header?,
@@ -161,9 +161,5 @@ pub(super) fn headers(
 
 /// The CEL expression at `place`.
 pub(super) fn expression(place: &Place<'_>, source: Option<&str>) -> Result<Option<Expression>, Invalid> {
-    let Some(source) = source else { return Ok(None) };
-    match Expression::new(source) {
-        Ok(expression) => Ok(Some(expression)),
-        Err(error) => Err(place.error(format_args!("this is not a CEL expression: {error}"))),
-    }
+    source.map(|source| place.compile_expression(source)).transpose()
 }

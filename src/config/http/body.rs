@@ -6,33 +6,33 @@ use crate::config::regular_file::{self, FileError};
 use crate::config::secret::Secret;
 use crate::model::UsedSecrets;
 
-/// The longest body read from a file, in bytes.
+/// The longest body in a file, in bytes.
 const MAX_BODY_BYTES: u64 = 1 << 20;
-/// How much of a body from a file is hidden where the target gives it back, in bytes: logins and tokens are shorter.
+/// The first part of a body that is hidden if the target returns it, in bytes. Logins and tokens are shorter.
 const MAX_HIDDEN_BYTES: usize = 64 << 10;
 
-/// Where the request's body comes from.
+/// The source of the request's body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BodySource {
-    /// Written in the configuration; may hold secrets.
+    /// Written in the configuration; may contain secrets.
     Inline(Secret),
     /// The content of a file, read at every run.
     File(PathBuf),
 }
 
-/// Why the body could not be read.
+/// The body can't be read.
 #[derive(Debug, thiserror::Error)]
 #[error("reading {}: {cause}", path.display())]
 pub struct BodyError {
     /// The file.
     pub path: PathBuf,
-    /// Why.
+    /// The reason.
     #[source]
     pub cause: FileError,
 }
 
 impl BodySource {
-    /// Reads the body as it is now.
+    /// Reads the current body.
     ///
     /// # Errors
     /// When the file can't be read.

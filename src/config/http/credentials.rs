@@ -1,4 +1,4 @@
-//! How an http check identifies itself: user info in the URL, `basic_auth`, `authorization` or `bearer_token`.
+//! The credentials of an http check: user info in the URL, `basic_auth`, `authorization` or `bearer_token`.
 
 use std::path::PathBuf;
 
@@ -9,64 +9,64 @@ use super::target::UserInfo;
 use crate::config::place::{Invalid, Place};
 use crate::config::secret::{Secret, SecretSource};
 
-/// A user name with a password, as written.
+/// A user name with a password.
 #[derive(Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct BasicAuthOptions {
-    /// The user name.
+    /// User name.
     pub username: Option<String>,
-    /// A file with the user name.
+    /// File with the user name.
     pub username_file: Option<PathBuf>,
-    /// An environment variable with the user name.
+    /// Environment variable with the user name.
     pub username_env: Option<String>,
-    /// The password.
+    /// Password.
     pub password: Option<String>,
-    /// A file with the password.
+    /// File with the password.
     pub password_file: Option<PathBuf>,
-    /// An environment variable with the password.
+    /// Environment variable with the password.
     pub password_env: Option<String>,
 }
 
-/// Shows nothing of its content, which may be secret.
+/// Shows no content, which may be secret.
 impl std::fmt::Debug for BasicAuthOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("BasicAuthOptions").finish_non_exhaustive()
     }
 }
 
-/// An `Authorization` header, as written.
+/// An `Authorization` header.
 #[derive(Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AuthorizationOptions {
-    /// The scheme, Bearer where absent.
+    /// Scheme. Default: Bearer.
     #[serde(rename = "type")]
     pub scheme: Option<String>,
-    /// What follows the scheme.
+    /// Credentials after the scheme.
     pub credentials: Option<String>,
-    /// A file with what follows the scheme.
+    /// File with the credentials.
     pub credentials_file: Option<PathBuf>,
-    /// An environment variable with what follows the scheme.
+    /// Environment variable with the credentials.
     pub credentials_env: Option<String>,
 }
 
-/// Shows nothing of its content, which may be secret.
+/// Shows no content, which may be secret.
 impl std::fmt::Debug for AuthorizationOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("AuthorizationOptions").finish_non_exhaustive()
     }
 }
 
-/// What the `Authorization` header of a request is made from.
+/// The credentials of an `Authorization` header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Credentials {
-    /// RFC 7617.
+    /// Basic authentication (RFC 7617).
     Basic {
         /// The user name.
         username: SecretSource,
-        /// The password; empty where absent.
+        /// The password; `None` for an empty one.
         password: Option<SecretSource>,
     },
-    /// A scheme and its credentials, such as RFC 6750's Bearer.
+    /// Another scheme, such as Bearer (RFC 6750).
     Scheme {
         /// The scheme's name.
         scheme: String,
@@ -76,7 +76,7 @@ pub enum Credentials {
 }
 
 impl Credentials {
-    /// The credentials that user info of a URL means.
+    /// Converts the user info of a URL.
     pub(super) fn from_user_info((name, password): UserInfo) -> Self {
         Self::Basic {
             username: SecretSource::Inline(Secret::new(name)),
@@ -109,7 +109,7 @@ impl BasicAuthOptions {
             .is_ok_and(|name| name.unhidden().contains(':'));
         if colon {
             return Err(
-                place.error("a user name for basic authentication can't hold a colon (RFC 7617, section 2)")
+                place.error("the user name contains a colon, which basic authentication does not allow (RFC 7617, section 2)")
             );
         }
         Ok(Credentials::Basic {
@@ -133,10 +133,12 @@ impl AuthorizationOptions {
         if scheme.eq_ignore_ascii_case("basic") {
             return Err(place
                 .field("type")
-                .error("for basic authentication write basic_auth instead"));
+                .error("basic is not supported here: use basic_auth"));
         }
         if !scheme.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(place.field("type").error("the type is one word, such as Bearer"));
+            return Err(place
+                .field("type")
+                .error("not a scheme: write one word, such as Bearer"));
         }
         match credentials {
             Some(credentials) => Ok(Credentials::Scheme { scheme, credentials }),

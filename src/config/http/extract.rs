@@ -1,4 +1,4 @@
-//! What an http check takes out of a JSON body: numbers, and the version of what answers.
+//! The values that an http check extracts from a JSON body: numbers, and the version of the service.
 
 use std::collections::HashMap;
 
@@ -15,41 +15,41 @@ const MAX_NAME: usize = 64;
 /// The longest unit, in bytes.
 const MAX_UNIT: usize = 32;
 
-/// A number to take out of a JSON body, as written.
+/// A number to extract from a JSON body.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ExtractOptions {
-    /// Where it is: a JSON path (RFC 9535) that leads to one number, one truth value (1 or 0) or one text that is a number.
+    /// JSON path (RFC 9535) to one number, one boolean (1 or 0) or one text with a number.
     #[schemars(extend("examples" = ["$.metrics.latency_p95_ms"]))]
     pub path: Option<String>,
-    /// What it is called, the label `name` of upkeep_http_extracted: a-z, 0-9 and _, at most 64; unique in the check.
+    /// Label name of upkeep_http_extracted: at most 64 characters of a-z, 0-9 and _; unique in the check.
     pub name: Option<String>,
-    /// Its unit, the label `unit`, for people: ms, say. Default: none.
+    /// Label unit of upkeep_http_extracted, such as ms. Default: empty.
     pub unit: Option<String>,
 }
 
-/// What to take out of a body.
+/// The values to extract from a body.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Extraction {
-    /// Numbers.
+    /// The numbers.
     pub values: Vec<ExtractedValue>,
-    /// Where the version of what answers is.
+    /// The path of the service's version.
     pub version: Option<JsonPath>,
 }
 
-/// A number to take out of a body.
+/// A number to extract from a body.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ExtractedValue {
-    /// Where it is.
+    /// The path.
     pub path: JsonPath,
-    /// What it is called.
+    /// The name.
     pub name: String,
-    /// Its unit; empty where nothing is said.
+    /// The unit; empty without one.
     pub unit: String,
 }
 
 impl Extraction {
-    /// What the keys `extract` and `extract_version` of the mapping at `place` say.
+    /// Resolves the keys `extract` and `extract_version` of the mapping at `place`.
     ///
     /// # Errors
     /// Reported at these keys.
@@ -62,7 +62,7 @@ impl Extraction {
         let bounded = match values.len() {
             0..=MAX_VALUES => Ok(()),
             many => Err(here.error(format_args!(
-                "{many} values are too many: a check takes {MAX_VALUES} out of a body"
+                "{many} values, but a check can extract at most {MAX_VALUES}: remove some"
             ))),
         };
         let mut names = HashMap::new();
@@ -77,16 +77,15 @@ impl Extraction {
                     None => Ok(value),
                     Some(first) => {
                         let name = &value.name;
-                        let message = format_args!(
-                            "{name} is the name of extract[{first}] too: names are unique in a check"
-                        );
+                        let message =
+                            format_args!("{name} is also the name of extract[{first}]: use a unique name");
                         Err(place.field("name").error(message))
                     }
                 }
             });
         let values = all(values);
         let version = version
-            .map(|source| json_path(&place.field("extract_version"), source))
+            .map(|source| place.field("extract_version").parse_json_path(source))
             .transpose();
         bounded?;
         Ok(Self {
@@ -95,7 +94,7 @@ impl Extraction {
         })
     }
 
-    /// Whether there is nothing to take, so that the body need not be kept.
+    /// Whether there is nothing to extract, so that the body is not needed.
     pub fn is_empty(&self) -> bool {
         self.values.is_empty() && self.version.is_none()
     }
@@ -108,26 +107,24 @@ impl Extraction {
 
 impl ExtractOptions {
     fn resolve(self, place: &Place<'_>) -> Result<ExtractedValue, Invalid> {
-        let path =
-            match &self.path {
-                Some(source) => json_path(&place.field("path"), source),
-                None => Err(place
-                    .error("path is missing: say where the number is, as in path: $.metrics.latency_p95_ms")),
-            };
+        let path = match &self.path {
+            Some(source) => place.field("path").parse_json_path(source),
+            None => Err(place.error(
+                "path is missing: write the path of a number, such as path: $.metrics.latency_p95_ms",
+            )),
+        };
         let name = match self.name {
-            None => {
-                Err(place.error("name is missing: say what the number is called, as in name: latency_p95"))
-            }
+            None => Err(place.error("name is missing: write a name, such as name: latency_p95")),
             Some(name) if is_name(&name) => Ok(name),
             Some(_) => Err(place.field("name").error(format_args!(
-                "this is not a name: write a-z, 0-9 and _ only, at most {MAX_NAME}, such as latency_p95"
+                "not a name: write at most {MAX_NAME} characters of a-z, 0-9 and _, such as latency_p95"
             ))),
         };
         let unit = self.unit.unwrap_or_default();
         let unit = match unit.len() <= MAX_UNIT && unit.bytes().all(|byte| byte.is_ascii_graphic()) {
             true => Ok(unit),
             false => Err(place.field("unit").error(format_args!(
-                "this is not a unit: write at most {MAX_UNIT} ASCII characters without spaces, such as ms"
+                "not a unit: write at most {MAX_UNIT} ASCII characters without spaces, such as ms"
             ))),
         };
         Ok(ExtractedValue {
@@ -143,72 +140,56 @@ fn is_name(text: &str) -> bool {
     (1..=MAX_NAME).contains(&text.len()) && text.bytes().all(is_allowed)
 }
 
-fn json_path(place: &Place<'_>, source: &str) -> Result<JsonPath, Invalid> {
-    JsonPath::new(source).map_err(|error| {
-        place.error(format_args!(
-            "this is not a JSON path that leads to one value: {error}; write one such as $.metrics.latency_p95_ms"
-        ))
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use std::cell::RefCell;
-
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::config::tests_support::resolve_at_root;
 
     fn resolve(values: Value, version: Option<&str>) -> Result<Extraction, Vec<String>> {
-        let findings = RefCell::default();
         let values = serde_json::from_value(values).unwrap();
-        Extraction::resolve(&Place::root(&findings), values, version).map_err(|Invalid| {
-            let findings = findings.take();
-            findings
-                .iter()
-                .map(|f| format!("{}: {}", f.path, f.message))
-                .collect()
-        })
+        resolve_at_root(|root| Extraction::resolve(root, values, version))
     }
 
     #[test]
-    fn numbers_have_a_path_a_name_and_perhaps_a_unit() {
+    fn a_number_has_a_path_a_name_and_an_optional_unit() {
         let nothing = resolve(json!([]), None).unwrap();
         assert!(nothing.is_empty());
         let values = json!([{"path": "$.a", "name": "a_1", "unit": "req/s"}, {"path": "$.b", "name": "b"}]);
         let extraction = resolve(values, Some("$.version")).unwrap();
-        let told: Vec<_> = extraction
+        let resolved: Vec<_> = extraction
             .values
             .iter()
             .map(|value| (value.path.as_str(), value.name.as_str(), value.unit.as_str()))
             .collect();
-        assert_eq!(told, [("$.a", "a_1", "req/s"), ("$.b", "b", "")]);
+        assert_eq!(resolved, [("$.a", "a_1", "req/s"), ("$.b", "b", "")]);
         let paths: Vec<_> = extraction.paths().map(JsonPath::as_str).collect();
         assert_eq!(paths, ["$.a", "$.b", "$.version"]);
         assert!(!resolve(json!([]), Some("$.version")).unwrap().is_empty());
     }
 
     #[test]
-    fn every_fault_is_told_at_its_place() {
-        let right = "write one such as $.metrics.latency_p95_ms";
-        let name = "this is not a name: write a-z, 0-9 and _ only, at most 64, such as latency_p95";
-        let unit = "this is not a unit: write at most 32 ASCII characters without spaces, such as ms";
-        for (values, faults) in [
+    fn every_error_is_reported_at_its_place() {
+        let advice = "write a path such as $.metrics.latency_p95_ms";
+        let name = "not a name: write at most 64 characters of a-z, 0-9 and _, such as latency_p95";
+        let unit = "not a unit: write at most 32 ASCII characters without spaces, such as ms";
+        for (values, errors) in [
             (
                 json!([{}]),
                 vec![
-                    "extract[0]: path is missing: say where the number is, as in path: $.metrics.latency_p95_ms".to_owned(),
-                    "extract[0]: name is missing: say what the number is called, as in name: latency_p95".to_owned(),
+                    "extract[0]: path is missing: write the path of a number, such as path: $.metrics.latency_p95_ms".to_owned(),
+                    "extract[0]: name is missing: write a name, such as name: latency_p95".to_owned(),
                 ],
             ),
             (
                 json!([{"path": "$.a", "name": "a"}, {"path": "$.b", "name": "b"}, {"path": "$.c", "name": "a"}]),
-                vec!["extract[2].name: a is the name of extract[0] too: names are unique in a check".to_owned()],
+                vec!["extract[2].name: a is also the name of extract[0]: use a unique name".to_owned()],
             ),
             (
                 json!([{"path": "$..*..*", "name": "a"}]),
                 vec![format!(
-                    "extract[0].path: this is not a JSON path that leads to one value: `..` may stand in it once; {right}"
+                    "extract[0].path: not a JSON path to one value: more than one `..`; {advice}"
                 )],
             ),
             (
@@ -220,14 +201,14 @@ mod tests {
                 (0..2).map(|index| format!("extract[{index}].unit: {unit}")).collect(),
             ),
         ] {
-            assert_eq!(resolve(values, None), Err(faults));
+            assert_eq!(resolve(values, None), Err(errors));
         }
-        let faults = resolve(json!([]), Some("version")).unwrap_err();
+        let errors = resolve(json!([]), Some("version")).unwrap_err();
         assert!(
-            faults[0].starts_with(
-                "extract_version: this is not a JSON path that leads to one value: it begins with $, the document; "
+            errors[0].starts_with(
+                "extract_version: not a JSON path to one value: a path begins with $, the document; "
             ),
-            "{faults:?}"
+            "{errors:?}"
         );
         let many: Vec<_> = (0..33)
             .map(|index| json!({"path": "$.a", "name": format!("n{index}")}))
@@ -236,7 +217,7 @@ mod tests {
         assert_eq!(
             resolve(json!(many), None),
             Err(vec![
-                "extract: 33 values are too many: a check takes 32 out of a body".to_owned()
+                "extract: 33 values, but a check can extract at most 32: remove some".to_owned()
             ])
         );
     }

@@ -1,4 +1,4 @@
-//! The configuration of http checks. The options bear blackbox_exporter's names and mean what they mean there.
+//! The configuration of http checks. The options have the names and meanings of blackbox_exporter's.
 
 mod assertion;
 mod body;
@@ -27,41 +27,41 @@ use super::address::AddressPreference;
 use super::secret::Secret;
 use super::tls::TlsSettings;
 
-/// The most bytes of a response's body that are read where the configuration says nothing.
+/// The default limit of a response's body in bytes.
 pub const DEFAULT_BODY_SIZE_LIMIT: u64 = 10 << 20;
-/// How many redirects are followed where the configuration says nothing; what Go's client does.
+/// The default limit of redirects, as in Go's client.
 pub const DEFAULT_MAX_REDIRECTS: u32 = 10;
 
-/// What an http check needs, resolved.
+/// The settings of an http check.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HttpSettings {
-    /// What to request.
+    /// The URL to request.
     pub url: TargetUrl,
     /// The method.
     pub method: Method,
-    /// Headers of the request beside those that the check sets itself. Their values may be secrets.
+    /// The headers of the request, without those that the check sets itself. Their values may be secrets.
     pub headers: Vec<(HeaderName, Secret)>,
-    /// The request's body, if it has one.
+    /// The body of the request.
     pub body: Option<BodySource>,
-    /// How the exporter identifies itself to the target.
+    /// The credentials.
     pub credentials: Option<Credentials>,
-    /// How many redirects to follow; none where redirects are not followed but answers.
+    /// The maximum number of redirects; `None` to treat redirects as responses.
     pub max_redirects: Option<u32>,
-    /// How the body is compressed; it is not where absent.
+    /// The compression that the body must have; `None` for none.
     pub compression: Option<Compression>,
-    /// What the response must be like.
+    /// The conditions for the response.
     pub assertions: Assertions,
-    /// What to take out of the body.
+    /// The values to extract from the body.
     pub extraction: Extraction,
-    /// The most bytes of the (uncompressed) body; no limit where absent.
+    /// The maximum size of the uncompressed body in bytes; `None` for no limit.
     pub body_size_limit: Option<u64>,
     /// Whether HTTP/2 is offered over TLS.
     pub enable_http2: bool,
-    /// How TLS is done.
+    /// The TLS settings.
     pub tls: TlsSettings,
-    /// Which of the host's addresses.
+    /// The addresses of the host to try.
     pub preference: AddressPreference,
-    /// The proxies to use.
+    /// The proxies.
     pub proxy: Option<ProxySettings>,
 }
 
@@ -71,18 +71,18 @@ impl HttpSettings {
         self.url.shown()
     }
 
-    /// The same for another URL; `hostname` is the name to ask for in it.
+    /// The same check of another URL. `hostname` is the name for the `Host` header and for TLS.
     ///
     /// # Errors
-    /// What is wrong with the target and what would be right.
-    pub fn aimed_at(&self, target: &str, hostname: Option<&str>) -> Result<Self, String> {
+    /// What is wrong with the target and what to write instead.
+    pub fn with_target(&self, target: &str, hostname: Option<&str>) -> Result<Self, String> {
         let (url, user_info) = TargetUrl::parse(target)?;
-        let mut aimed = self.clone();
-        aimed.url = url;
-        // A header of the module comes first, as in blackbox_exporter.
+        let mut targeted = self.clone();
+        targeted.url = url;
+        // A header of the module has precedence, as in blackbox_exporter.
         let is_own = self.headers.iter().any(|(name, _)| *name == AUTHORIZATION);
         let user_info = user_info.filter(|_| !is_own).map(Credentials::from_user_info);
-        aimed.credentials = aimed.credentials.or(user_info);
+        targeted.credentials = targeted.credentials.or(user_info);
         if let Some(hostname) = hostname {
             let other = self.headers.iter().find(|(name, _)| *name == HOST);
             if other.is_some_and(|(_, value)| value.unhidden() != hostname) {
@@ -93,16 +93,16 @@ impl HttpSettings {
             let is_host = HeaderValue::from_str(hostname).is_ok();
             let name = ServerName::try_from(without_port(hostname).to_owned());
             let name = name.ok().filter(|_| is_host);
-            let name = name.ok_or("the parameter hostname is no DNS name and no IP address")?;
-            aimed.headers.retain(|(name, _)| *name != HOST);
-            aimed.headers.push((HOST, Secret::new(hostname)));
-            aimed.tls.server_name.get_or_insert(name);
+            let name = name.ok_or("the parameter hostname is neither a DNS name nor an IP address")?;
+            targeted.headers.retain(|(name, _)| *name != HOST);
+            targeted.headers.push((HOST, Secret::new(hostname)));
+            targeted.tls.server_name.get_or_insert(name);
         }
-        Ok(aimed)
+        Ok(targeted)
     }
 }
 
-/// The name that a `Host` header says, without its port (RFC 9110, section 7.2).
+/// The name of a `Host` header, without its port (RFC 9110, section 7.2).
 fn without_port(host: &str) -> &str {
     let Some((name, _)) = host
         .rsplit_once(':')
@@ -122,14 +122,14 @@ fn without_port(host: &str) -> &str {
 pub enum Compression {
     /// RFC 1952.
     Gzip,
-    /// RFC 9110, section 8.4.1.2: the zlib format; and its data alone, which many servers send.
+    /// The zlib format (RFC 9110, section 8.4.1.2), or raw deflate data, which many servers send.
     Deflate,
-    /// None, and the server is told so.
+    /// No compression, which is requested from the server.
     Identity,
 }
 
 impl Compression {
-    /// The content coding's name.
+    /// The name of the content coding.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Gzip => "gzip",
@@ -139,7 +139,7 @@ impl Compression {
     }
 }
 
-/// The name of a version of HTTP, as blackbox_exporter (and Go) writes it.
+/// The name of an HTTP version, as in blackbox_exporter and Go.
 pub fn version_name(version: Version) -> &'static str {
     match version {
         Version::HTTP_09 => "HTTP/0.9",

@@ -1,4 +1,4 @@
-//! Which proxy a request goes through: the configured one, or the environment's where that was asked for.
+//! The proxy of a request: the configured one, or that of the environment.
 
 use std::net::IpAddr;
 
@@ -14,9 +14,9 @@ use crate::config::zone;
 /// An HTTP proxy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProxyServer {
-    /// Where it is.
+    /// The address.
     pub address: HostPort,
-    /// What it wants to know of us.
+    /// The credentials for the proxy.
     pub credentials: Option<Credentials>,
 }
 
@@ -41,13 +41,11 @@ impl ProxySettings {
     }
 }
 
-/// Reads the URL of a proxy.
+/// Resolves the URL of a proxy.
 pub(super) fn server(place: &Place<'_>, text: &str) -> Result<ProxyServer, Invalid> {
     let (url, user_info) = TargetUrl::parse(text).map_err(|error| place.error(error))?;
     if url.is_https() {
-        return Err(
-            place.error("proxies that are themselves reached over TLS are not supported: write http://")
-        );
+        return Err(place.error("TLS connections to a proxy are not supported: write http://"));
     }
     Ok(ProxyServer {
         address: url.address(),
@@ -55,8 +53,8 @@ pub(super) fn server(place: &Place<'_>, text: &str) -> Result<ProxyServer, Inval
     })
 }
 
-/// The proxies that the variables `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` (or in small letters) name. Targets on the
-/// loopback are always reached directly, as Go does it.
+/// The proxies of the environment variables `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`, also in lower case. Loopback targets
+/// never use a proxy, as in Go.
 pub(super) fn from_environment(place: &Place<'_>) -> Result<ProxySettings, Invalid> {
     let variable = |name: &str| {
         let value = std::env::var(name).or_else(|_| std::env::var(name.to_ascii_lowercase()));
@@ -74,7 +72,7 @@ pub(super) fn from_environment(place: &Place<'_>) -> Result<ProxySettings, Inval
     })
 }
 
-/// Targets that are reached without the proxy.
+/// Targets that do not use the proxy.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NoProxy {
     all: bool,
@@ -84,14 +82,14 @@ pub struct NoProxy {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Exempt {
-    /// A name and what is below it; only what is below where it began with a dot.
+    /// The names below a domain, and the domain itself unless it was written with a leading dot.
     Domain { name: String, itself: bool },
-    /// Addresses with this many leading bits in common.
+    /// A network with this prefix length.
     Network(IpAddr, u8),
 }
 
 impl NoProxy {
-    /// Reads a comma-separated list of names, addresses and networks (`10.0.0.0/8`), each with an optional port.
+    /// Parses a comma-separated list of names, addresses and networks (`10.0.0.0/8`), each with an optional port.
     pub fn parse(text: &str) -> Self {
         let mut parsed = Self::default();
         for entry in text.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
@@ -109,7 +107,7 @@ impl NoProxy {
         parsed
     }
 
-    /// Whether a target is reached directly.
+    /// Whether a target does not use the proxy.
     pub fn covers(&self, target: &HostPort) -> bool {
         let host = zone::without(&target.host)
             .trim_end_matches('.')
@@ -169,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_proxy_knows_names_addresses_networks_and_ports() {
+    fn no_proxy_supports_names_addresses_networks_and_ports() {
         let list = NoProxy::parse(
             "example.org, .sub.net, *.star.net,10.0.0.0/8,192.0.2.1,[2001:db8::1]:80,2001:db8:1::/48,p.net:81",
         );

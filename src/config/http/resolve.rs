@@ -1,4 +1,4 @@
-//! From the written options of an http check to what it needs.
+//! Resolves the options of an http check.
 
 use http::{HeaderName, HeaderValue, Method};
 
@@ -11,16 +11,16 @@ use crate::config::address::AddressPreference;
 use crate::config::place::{Invalid, Place, all};
 use crate::config::secret::{Secret, SecretSource};
 
-/// Headers that describe the connection or the message's length, which are the check's own business.
+/// Headers that describe the connection. The check sets them itself.
 const OWN_HEADERS: [&str; 3] = ["connection", "te", "upgrade"];
-/// Those of them that blackbox_exporter does not send either.
+/// Headers that describe the length of the message. They are ignored, as in blackbox_exporter.
 const UNSENT_HEADERS: [&str; 2] = ["content-length", "transfer-encoding"];
 
 impl HttpOptions {
-    /// Resolves the options. Secrets and files are read to see that they can be.
+    /// Resolves the options. It reads secrets and files to validate them.
     ///
     /// # Errors
-    /// All of them, reported at their keys.
+    /// Reported at their keys.
     pub fn resolve(mut self, place: &Place<'_>) -> Result<HttpSettings, Invalid> {
         let url = self.resolve_url(place);
         let user_info = url.as_ref().ok().and_then(|(_, user_info)| user_info.clone());
@@ -62,8 +62,9 @@ impl HttpOptions {
     fn resolve_url(&self, place: &Place<'_>) -> Result<(TargetUrl, Option<UserInfo>), Invalid> {
         match &self.url {
             Some(text) => TargetUrl::parse(text).map_err(|error| place.field("url").error(error)),
-            None => Err(place
-                .error("url is missing: write what to request, such as url: http://127.0.0.1:8000/health")),
+            None => Err(place.error(
+                "url is missing: write the URL to request, such as url: http://127.0.0.1:8000/health",
+            )),
         }
     }
 
@@ -90,7 +91,7 @@ impl HttpOptions {
         let oauth2 = match &self.oauth2 {
             None => Ok(()),
             Some(_) => Err(place.field("oauth2").error(
-                "oauth2 is not supported by this version: use authorization with credentials_file and let another program renew it",
+                "oauth2 is not supported: use authorization with credentials_file, and renew the token with another program",
             )),
         };
         let mut names = self.headers.keys().chain(self.http_headers.keys());
@@ -109,15 +110,15 @@ impl HttpOptions {
             .map(|(name, _)| *name)
             .collect();
         if own && !given.is_empty() {
-            place.remark(format_args!(
-                "not used, because there is a header Authorization: {}",
+            place.warn(format_args!(
+                "ignored because of the header Authorization: {}",
                 given.join(", ")
             ));
             return Ok(None);
         }
         if given.len() > 1 {
             return Err(place.error(format_args!(
-                "give one way of authentication, not several: {}",
+                "more than one way of authentication: keep one of {}",
                 given.join(", ")
             )));
         }
@@ -139,7 +140,7 @@ impl HttpOptions {
             Ok(Method::CONNECT) | Err(_) => {
                 let place = place.field("method");
                 Err(place.error(format_args!(
-                    "\"{text}\" is no method of a request: write GET, HEAD, POST, ..."
+                    "\"{text}\" is not a request method: write GET, HEAD, POST, ..."
                 )))
             }
             Ok(method) => Ok(method),
@@ -156,7 +157,7 @@ impl HttpOptions {
         let unsupported: Vec<Invalid> = with_files
             .map(|(name, _)| {
                 let place = place.field(name).field("files");
-                place.error("not supported by this version: use values, or secrets")
+                place.error("not supported: use values or secrets")
             })
             .collect();
         let values = self.http_headers.iter().flat_map(|(name, options)| {
@@ -192,10 +193,11 @@ impl HttpOptions {
             (Some(follow), Some(no_follow)) => {
                 let place = place.field("no_follow_redirects");
                 if follow == no_follow {
-                    return Err(place
-                        .error("it says the opposite of follow_redirects, of which it is the older name"));
+                    return Err(
+                        place.error("contradicts follow_redirects, which replaces this key: remove it")
+                    );
                 }
-                place.remark("not needed: follow_redirects, of which it is the older name, says the same");
+                place.warn("not needed: follow_redirects replaces this key and has the same meaning");
                 follow
             }
             (follow, no_follow) => follow.or(no_follow.map(|no| !no)).unwrap_or(true),
@@ -207,7 +209,7 @@ impl HttpOptions {
             Some(limit @ 0..=100) => Ok(Some(limit)),
             Some(limit) => Err(place
                 .field("max_redirects")
-                .error(format_args!("{limit} is too many: at most 100"))),
+                .error(format_args!("{limit} is out of range: write at most 100"))),
             None => Ok(Some(DEFAULT_MAX_REDIRECTS).filter(|_| follow)),
         }
     }
@@ -237,7 +239,7 @@ impl HttpOptions {
             Some((_, value)) if !value.contains(compression.as_str()) && !value.contains('*') => {
                 let place = place.field("compression");
                 Err(place.error(format_args!(
-                    "the header Accept-Encoding asks for \"{value}\", not for {}",
+                    "contradicts the header Accept-Encoding \"{value}\": add {} there, or remove the header",
                     compression.as_str()
                 )))
             }
@@ -253,11 +255,11 @@ impl HttpOptions {
             (Some(_), true) => Err(place.error("give one of proxy_url and proxy_from_environment, not both")),
             (None, true) if self.no_proxy.is_some() => Err(place
                 .field("no_proxy")
-                .error("no_proxy needs proxy_url; with proxy_from_environment set NO_PROXY")),
+                .error("no_proxy needs proxy_url: with proxy_from_environment, set NO_PROXY instead")),
             (None, true) => proxy::from_environment(&place.field("proxy_from_environment")).map(Some),
-            (None, false) if self.no_proxy.is_some() => {
-                Err(place.field("no_proxy").error("no_proxy needs proxy_url"))
-            }
+            (None, false) if self.no_proxy.is_some() => Err(place
+                .field("no_proxy")
+                .error("no_proxy needs a proxy: add proxy_url")),
             (None, false) if !self.proxy_connect_header.is_empty() => Err(place
                 .field("proxy_connect_header")
                 .error("proxy_connect_header needs a proxy: add proxy_url")),
@@ -295,7 +297,7 @@ impl HttpOptions {
         let json_not_matches =
             assertion::expression(&at(key), self.fail_if_body_json_not_matches_cel.as_deref());
         if self.fail_if_ssl && self.fail_if_not_ssl {
-            place.remark("fail_if_ssl and fail_if_not_ssl together always fail: give one of them");
+            place.warn("fail_if_ssl and fail_if_not_ssl together always fail: remove one of them");
         }
         Ok(Assertions {
             status_codes: status_codes?,
@@ -312,7 +314,7 @@ impl HttpOptions {
     }
 }
 
-/// Headers of a request; values are not quoted in errors, as they may be secrets.
+/// Resolves headers of a request. Errors do not quote values, which may be secrets.
 fn headers<'h>(
     place: &Place<'_>,
     written: impl Iterator<Item = (&'h String, &'h String)>,
@@ -325,16 +327,16 @@ fn headers<'h>(
     all(written.filter_map(|(name, value)| {
         let place = place.field(name);
         if !is_sent(name) {
-            place.remark("not used: the request's body alone says this");
+            place.warn("ignored: the check sets it from the request body");
             return None;
         }
         Some(match (HeaderName::try_from(name), HeaderValue::try_from(value)) {
-            (Err(_), _) => Err(place.error(format_args!("\"{name}\" is no name of a header"))),
-            (Ok(name), _) if OWN_HEADERS.contains(&name.as_str()) => Err(place.error(format_args!(
-                "{name} is set by the check itself and can't be changed"
-            ))),
+            (Err(_), _) => Err(place.error(format_args!("\"{name}\" is not a header name"))),
+            (Ok(name), _) if OWN_HEADERS.contains(&name.as_str()) => {
+                Err(place.error(format_args!("the check itself sets {name}: remove this header")))
+            }
             (_, Err(_)) => {
-                Err(place.error("the value holds characters that a header can't have (line breaks, say)"))
+                Err(place.error("the value contains characters that headers can't have, such as line breaks"))
             }
             (Ok(name), Ok(_)) => Ok((name, Secret::new(value))),
         })

@@ -1,7 +1,8 @@
-//! The URL of a target. What it shows of itself never holds user info, query or fragment.
+//! The URL of a target. Its public form never contains user info, query or fragment.
 
 use std::fmt;
 
+use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 
 use crate::config::address::HostPort;
@@ -11,31 +12,31 @@ use crate::config::zone;
 #[derive(Clone, PartialEq, Eq)]
 pub struct TargetUrl {
     url: Url,
-    /// The network interface of a link-local address, which no server is told (RFC 6874, section 4).
+    /// The zone of a link-local address. It is never sent to a server (RFC 6874, section 4).
     zone: Option<String>,
 }
 
-/// The user name and the password out of a URL, decoded.
+/// The decoded user name and password of a URL.
 pub type UserInfo = (String, Option<String>);
 
 impl TargetUrl {
-    /// Reads a URL; where no scheme is given, it is http. User info is taken out and returned beside it.
+    /// Parses a URL. The default scheme is http. Also returns the user info, which is removed from the URL.
     ///
     /// # Errors
-    /// What is wrong, without quoting the text, which may hold a password.
+    /// What is wrong and what to write instead. The URL is not quoted, because it may contain a password.
     pub fn parse(text: &str) -> Result<(Self, Option<UserInfo>), String> {
         let (text, zone) = zone::take(text)?;
         let text = text.as_ref();
         let url = match text.contains("://") {
             true => Url::parse(text),
-            // What would be read as a host is the beginning of a path.
+            // A path without a host.
             false if text.starts_with('/') => Err(url::ParseError::EmptyHost),
-            // Without a scheme a colon comes before a port; "htp:/path" is a slip, not a host.
+            // Without a scheme, a colon precedes a port. "htp:/path" is a misspelt scheme, not a host.
             false if is_scheme_like(text) => Err(url::ParseError::RelativeUrlWithoutBase),
             false => Url::parse(&format!("http://{text}")),
         };
         let url = url.map_err(|error| {
-            format!("this is no URL ({error}): write one such as http://127.0.0.1:8000/health")
+            format!("not a URL ({error}): write a URL such as http://127.0.0.1:8000/health")
         })?;
         let (mut target, user_info) = Self::new(url)?;
         target.zone = zone;
@@ -46,17 +47,17 @@ impl TargetUrl {
             .concat()
             .contains(|letter: char| letter.is_ascii_control())
         {
-            let message = "the credentials in it hold a control character, such as a line break: \
-                           basic authentication can't carry it (RFC 7617, section 2)";
+            let message = "the credentials contain a control character, such as a line break, which basic \
+                           authentication does not allow (RFC 7617, section 2)";
             return Err(message.to_owned());
         }
         Ok((target, user_info))
     }
 
-    /// Takes a URL, without its user info, which is returned beside it.
+    /// Converts a URL. Also returns its user info, which is removed from the URL.
     ///
     /// # Errors
-    /// When it is no http or https URL with a host.
+    /// When it is not an http or https URL with a host.
     pub fn new(mut url: Url) -> Result<(Self, Option<UserInfo>), String> {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(format!(
@@ -65,29 +66,29 @@ impl TargetUrl {
             ));
         }
         if url.host_str().is_some_and(|host| host.contains(['$', '{', '}'])) {
-            return Err("the host holds one of $ { }: was a variable not replaced?".to_owned());
+            return Err("the host contains $, { or }: replace the variable by its value".to_owned());
         }
         if url.port() == Some(0) {
-            return Err("port 0 can't be connected to".to_owned());
+            return Err("port 0 is not valid: write 1 to 65535".to_owned());
         }
         let user_info = match (url.username(), url.password()) {
             ("", None) => None,
-            (name, password) => Some((decoded(name), password.map(decoded))),
+            (name, password) => Some((decode(name), password.map(decode))),
         };
-        // Both can only fail for URLs without a host, which http has none of.
+        // Both fail only for URLs without a host, which http URLs can't be.
         let stripped = url.set_username("").and_then(|()| url.set_password(None));
         stripped.map_err(|()| "the URL has no host".to_owned())?;
         url.set_fragment(None);
         let target = Self { url, zone: None };
-        // The two crates differ in what they let pass.
+        // The two crates accept different characters.
         http::Uri::try_from(target.path_and_query())
-            .map_err(|error| format!("the path can't be requested: {error}"))?;
+            .map_err(|error| format!("the path of the URL is not valid in a request: {error}"))?;
         Ok((target, user_info))
     }
 
-    /// This URL of a server that `from` leads to. What a link-local address says of another one holds at the same interface.
+    /// This URL as the location of a redirect from `from`: a link-local address is in the same zone.
     #[must_use]
-    pub fn beside(mut self, from: &Self) -> Self {
+    pub fn with_zone_of(mut self, from: &Self) -> Self {
         if let Some(Host::Ipv6(address)) = self.url.host()
             && address.is_unicast_link_local()
         {
@@ -96,7 +97,7 @@ impl TargetUrl {
         self
     }
 
-    /// The whole URL, query included: for the wire.
+    /// The whole URL with its query, to send to the server.
     pub fn expose(&self) -> &Url {
         &self.url
     }
@@ -106,7 +107,7 @@ impl TargetUrl {
         self.url.scheme() == "https"
     }
 
-    /// What to connect to.
+    /// The address to connect to.
     pub fn address(&self) -> HostPort {
         let host = match (self.url.host(), &self.zone) {
             (Some(Host::Ipv6(address)), Some(zone)) => format!("{address}%{zone}"),
@@ -118,18 +119,18 @@ impl TargetUrl {
         HostPort { host, port }
     }
 
-    /// The `Host` of a request: with the port where it is not the scheme's own.
+    /// The `Host` of a request: with the port unless it is the default of the scheme.
     pub fn authority(&self) -> &str {
         &self.url[url::Position::BeforeHost..url::Position::AfterPort]
     }
 
-    /// Path and query: the target of a request.
+    /// The path and query, which are the target of a request.
     pub fn path_and_query(&self) -> &str {
         &self.url[url::Position::BeforePath..url::Position::AfterQuery]
     }
 
-    /// The URL up to its path. Where there is an @ in the path, only up to the host: what looks like a port before it may be
-    /// the beginning of a password that was not encoded, and what follows it the rest.
+    /// The URL up to its path, for people. If the path contains an @, only up to the host: then the apparent port and path may be
+    /// parts of a password that was not encoded.
     pub fn shown(&self) -> String {
         let whole = &self.url[..url::Position::AfterPath];
         let shown = match whole.contains('@') && self.url.port().is_some() {
@@ -143,7 +144,7 @@ impl TargetUrl {
     }
 }
 
-/// Whether what stands before the first colon looks like a scheme: what follows is neither a port nor has a host after an @.
+/// Whether the text before the first colon looks like a scheme: after the colon is neither a port nor a host with an @.
 fn is_scheme_like(text: &str) -> bool {
     let before_path = text.split(['/', '?', '#']).next().unwrap_or(text);
     match before_path.split_once(':') {
@@ -154,28 +155,8 @@ fn is_scheme_like(text: &str) -> bool {
     }
 }
 
-fn decoded(text: &str) -> String {
-    let bytes: Vec<u8> = percent_decoded(text.as_bytes());
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-fn percent_decoded(text: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((first, tail)) = rest.split_first() {
-        let hex = tail.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
-        match hex.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(byte) if *first == b'%' => {
-                bytes.push(byte);
-                rest = &tail[2..];
-            }
-            _ => {
-                bytes.push(*first);
-                rest = tail;
-            }
-        }
-    }
-    bytes
+fn decode(text: &str) -> String {
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
 impl fmt::Debug for TargetUrl {
@@ -189,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn user_info_leaves_the_url() {
+    fn user_info_is_removed_from_the_url() {
         let (url, user) = TargetUrl::parse("https://us%40er:p%3Ass@example.org/a?token=x#y").unwrap();
         assert_eq!(user, Some(("us@er".to_owned(), Some("p:ss".to_owned()))));
         assert_eq!(url.shown(), "https://example.org/a");
@@ -209,7 +190,7 @@ mod tests {
             ("[::1]:80", "http://[::1]/"),
             ("http://EXAMPLE.org", "http://example.org/"),
             ("http://example.org/@me", "http://example.org/@me"),
-            // A password that was not encoded: what looks like the port and the path is a part of it.
+            // The apparent port and path are parts of a password that was not encoded.
             ("http://me:12/secret@example.org/", "http://me/\u{2026}"),
         ] {
             assert_eq!(TargetUrl::parse(text).unwrap().0.shown(), shown);
@@ -222,14 +203,14 @@ mod tests {
     }
 
     #[test]
-    fn a_zone_is_for_this_machine_alone() {
+    fn a_zone_is_not_sent_to_the_server() {
         let (url, _) = TargetUrl::parse("http://me:x@[fe80::1%25eth0]:81/a?b").unwrap();
         assert_eq!(url.address().to_string(), "[fe80::1%eth0]:81");
         assert_eq!(url.authority(), "[fe80::1]:81");
         assert_eq!(url.shown(), "http://[fe80::1%25eth0]:81/a");
         let next = |place: &str| {
             let (next, _) = TargetUrl::new(url.expose().join(place).unwrap()).unwrap();
-            next.beside(&url).address().to_string()
+            next.with_zone_of(&url).address().to_string()
         };
         assert_eq!(next("/b"), "[fe80::1%eth0]:81");
         assert_eq!(next("http://[fe80::2]/"), "[fe80::2%eth0]:80");
@@ -239,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn what_parses_can_be_requested() {
+    fn every_parsed_url_can_be_requested() {
         for path in ["/", "/a b", "/\u{e9}?\u{e9}={}|^`\\", "/%zz?%", "?x", "/\"<>"] {
             if let Ok((url, _)) = TargetUrl::parse(&format!("http://h{path}")) {
                 assert!(http::Uri::try_from(url.path_and_query()).is_ok(), "{path}");

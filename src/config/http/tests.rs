@@ -1,24 +1,17 @@
-//! Tests of the http options: the exact messages, and what is never shown.
+//! Tests of the options of http checks and their errors.
 
 use std::cell::RefCell;
 
 use serde_json::{Value, json};
 
 use super::*;
-use crate::config::place::{Invalid, Place};
+use crate::config::place::Place;
+use crate::config::tests_support::resolve_json;
 
 fn resolve(options: Value) -> Result<HttpSettings, Vec<String>> {
-    let findings = RefCell::default();
-    let options: HttpOptions = serde_json::from_value(options).unwrap();
-    options
-        .resolve(&Place::root(&findings).field("check"))
-        .map_err(|Invalid| {
-            let findings = findings.take();
-            findings
-                .iter()
-                .map(|f| format!("{}: {}", f.path, f.message))
-                .collect()
-        })
+    resolve_json(options, |options: HttpOptions, root| {
+        options.resolve(&root.field("check"))
+    })
 }
 
 fn with(mut options: Value) -> Result<HttpSettings, Vec<String>> {
@@ -42,23 +35,23 @@ fn a_url_suffices() {
 }
 
 #[test]
-fn each_fault_has_its_message() {
+fn each_error_has_its_message() {
     for (options, message) in [
         (
             json!({"method": "GE T"}),
-            "check.method: \"GE T\" is no method of a request: write GET, HEAD, POST, ...",
+            "check.method: \"GE T\" is not a request method: write GET, HEAD, POST, ...",
         ),
         (
             json!({"headers": {"a b": "x"}}),
-            "check.headers.?: \"a b\" is no name of a header",
+            "check.headers.?: \"a b\" is not a header name",
         ),
         (
             json!({"headers": {"X": "a\nb"}}),
-            "check.headers.X: the value holds characters that a header can't have (line breaks, say)",
+            "check.headers.X: the value contains characters that headers can't have, such as line breaks",
         ),
         (
             json!({"headers": {"Connection": "x"}}),
-            "check.headers.Connection: connection is set by the check itself and can't be changed",
+            "check.headers.Connection: the check itself sets connection: remove this header",
         ),
         (
             json!({"body": "a", "body_file": "b"}),
@@ -70,11 +63,11 @@ fn each_fault_has_its_message() {
         ),
         (
             json!({"body_file": "/dev/zero"}),
-            "check.body_file: reading /dev/zero: it is not a regular file",
+            "check.body_file: reading /dev/zero: not a regular file",
         ),
         (
             json!({"valid_status_codes": [200, 999, 1000]}),
-            "check.valid_status_codes[2]: 1000 is no HTTP status code: they are 100 to 999",
+            "check.valid_status_codes[2]: 1000 is not an HTTP status code: write 100 to 999",
         ),
         (
             json!({"valid_http_versions": ["1.1"]}),
@@ -82,7 +75,7 @@ fn each_fault_has_its_message() {
         ),
         (
             json!({"follow_redirects": true, "no_follow_redirects": true}),
-            "check.no_follow_redirects: it says the opposite of follow_redirects, of which it is the older name",
+            "check.no_follow_redirects: contradicts follow_redirects, which replaces this key: remove it",
         ),
         (
             json!({"follow_redirects": false, "max_redirects": 2}),
@@ -90,7 +83,7 @@ fn each_fault_has_its_message() {
         ),
         (
             json!({"max_redirects": 101}),
-            "check.max_redirects: 101 is too many: at most 100",
+            "check.max_redirects: 101 is out of range: write at most 100",
         ),
         (
             json!({"fail_if_body_matches_regexp": ["ok", "a(b"]}),
@@ -98,23 +91,23 @@ fn each_fault_has_its_message() {
         ),
         (
             json!({"fail_if_header_matches": [{"header": "X", "regexp": "["}]}),
-            "check.fail_if_header_matches[0].regexp: \"[\" is not a regular expression: a closing ] is missing: [",
+            "check.fail_if_header_matches[0].regexp: \"[\" is not a regular expression: missing closing ]: [",
         ),
         (
             json!({"fail_if_header_matches": [{"header": "X", "regexp": ""}]}),
-            "check.fail_if_header_matches[0].regexp: it is empty, which matches everything: write an expression",
+            "check.fail_if_header_matches[0].regexp: empty, which matches everything: write an expression",
         ),
         (
             json!({"headers": {"Upgrade": "websocket"}}),
-            "check.headers.Upgrade: upgrade is set by the check itself and can't be changed",
+            "check.headers.Upgrade: the check itself sets upgrade: remove this header",
         ),
         (
             json!({"fail_if_header_not_matches": [{"header": "", "regexp": "x"}]}),
-            "check.fail_if_header_not_matches[0].header: \"\" is no name of a header",
+            "check.fail_if_header_not_matches[0].header: \"\" is not a header name",
         ),
         (
             json!({"fail_if_body_json_matches_cel": "bodi.x"}),
-            "check.fail_if_body_json_matches_cel: this is not a CEL expression: there is no variable \"bodi\": the document is \"body\"",
+            "check.fail_if_body_json_matches_cel: not a CEL expression: unknown variable \"bodi\": the document is \"body\"",
         ),
         (
             json!({"compression": "br"}),
@@ -122,19 +115,19 @@ fn each_fault_has_its_message() {
         ),
         (
             json!({"compression": "gzip", "headers": {"accept-encoding": "deflate"}}),
-            "check.compression: the header Accept-Encoding asks for \"deflate\", not for gzip",
+            "check.compression: contradicts the header Accept-Encoding \"deflate\": add gzip there, or remove the header",
         ),
         (
             json!({"compression": "gzip", "http_headers": {"accept-encoding": {"values": ["deflate"]}}}),
-            "check.compression: the header Accept-Encoding asks for \"deflate\", not for gzip",
+            "check.compression: contradicts the header Accept-Encoding \"deflate\": add gzip there, or remove the header",
         ),
         (
             json!({"oauth2": {}}),
-            "check.oauth2: oauth2 is not supported by this version: use authorization with credentials_file and let another program renew it",
+            "check.oauth2: oauth2 is not supported: use authorization with credentials_file, and renew the token with another program",
         ),
         (
             json!({"no_proxy": "x"}),
-            "check.no_proxy: no_proxy needs proxy_url",
+            "check.no_proxy: no_proxy needs a proxy: add proxy_url",
         ),
         (
             json!({"proxy_url": "http://p", "proxy_from_environment": true}),
@@ -142,7 +135,7 @@ fn each_fault_has_its_message() {
         ),
         (
             json!({"proxy_url": "https://p"}),
-            "check.proxy_url: proxies that are themselves reached over TLS are not supported: write http://",
+            "check.proxy_url: TLS connections to a proxy are not supported: write http://",
         ),
         (
             json!({"proxy_connect_header": {"X": ["y"]}}),
@@ -154,31 +147,31 @@ fn each_fault_has_its_message() {
 }
 
 #[test]
-fn what_has_no_effect_is_a_remark() {
-    for (options, remark) in [
+fn options_without_effect_are_warnings() {
+    for (options, warning) in [
         (
             json!({"fail_if_ssl": true, "fail_if_not_ssl": true}),
-            "check: fail_if_ssl and fail_if_not_ssl together always fail: give one of them",
+            "check: fail_if_ssl and fail_if_not_ssl together always fail: remove one of them",
         ),
         (
             json!({"follow_redirects": false, "no_follow_redirects": true}),
-            "check.no_follow_redirects: not needed: follow_redirects, of which it is the older name, says the same",
+            "check.no_follow_redirects: not needed: follow_redirects replaces this key and has the same meaning",
         ),
         (
             json!({"headers": {"Content-Length": "3"}}),
-            "check.headers.Content-Length: not used: the request's body alone says this",
+            "check.headers.Content-Length: ignored: the check sets it from the request body",
         ),
         (
             json!({"valid_http_versions": ["HTTP/1.1", "HTTP/3"]}),
-            "check.valid_http_versions[1]: no answer has it: HTTP/3 is not spoken here",
+            "check.valid_http_versions[1]: no response has this version: HTTP/3 is not supported",
         ),
         (
             json!({"headers": {"authorization": "x"}, "authorization": {"credentials": "b"}}),
-            "check: not used, because there is a header Authorization: authorization",
+            "check: ignored because of the header Authorization: authorization",
         ),
         (
             json!({"http_headers": {"Authorization": {"secrets": ["x"]}}, "basic_auth": {"username": "b"}}),
-            "check: not used, because there is a header Authorization: basic_auth",
+            "check: ignored because of the header Authorization: basic_auth",
         ),
     ] {
         let findings = RefCell::default();
@@ -187,7 +180,7 @@ fn what_has_no_effect_is_a_remark() {
         let settings = options.resolve(&Place::root(&findings).field("check")).unwrap();
         let found: Vec<_> = findings.take();
         let [only] = &found[..] else { panic!("{found:?}") };
-        assert_eq!(format!("{}: {}", only.path, only.message), remark);
+        assert_eq!(format!("{}: {}", only.path, only.message), warning);
         assert!(!only.is_error);
         assert!(settings.credentials.is_none());
         assert!(settings.headers.iter().all(|(name, _)| name != "content-length"));
@@ -195,10 +188,10 @@ fn what_has_no_effect_is_a_remark() {
 }
 
 #[test]
-fn a_header_of_the_module_comes_before_the_user_of_a_target() {
+fn a_header_of_the_module_overrides_the_user_info_of_a_target() {
     let settings = with(json!({"headers": {"Authorization": "Token x"}})).unwrap();
     assert_eq!(
-        settings.aimed_at("http://a:b@c/", None).unwrap().credentials,
+        settings.with_target("http://a:b@c/", None).unwrap().credentials,
         None
     );
     let settings = with(json!({"authorization": {"type": "", "credentials": "b"}})).unwrap();
@@ -209,7 +202,7 @@ fn a_header_of_the_module_comes_before_the_user_of_a_target() {
 }
 
 #[test]
-fn a_hostname_may_have_a_port_which_is_no_part_of_the_name_in_tls() {
+fn the_port_of_a_hostname_is_not_part_of_the_tls_server_name() {
     let settings = with(json!({})).unwrap();
     for (hostname, name) in [
         ("b:99", "b"),
@@ -218,28 +211,28 @@ fn a_hostname_may_have_a_port_which_is_no_part_of_the_name_in_tls() {
         ("::1", "::1"),
         ("192.0.2.1:99", "192.0.2.1"),
     ] {
-        let aimed = settings.aimed_at("https://c/", Some(hostname)).unwrap();
-        assert_eq!(aimed.tls.server_name.unwrap().to_str(), name);
-        let [(_, host)] = &aimed.headers[..] else {
-            panic!("{hostname}: {:?}", aimed.headers)
+        let targeted = settings.with_target("https://c/", Some(hostname)).unwrap();
+        assert_eq!(targeted.tls.server_name.unwrap().to_str(), name);
+        let [(_, host)] = &targeted.headers[..] else {
+            panic!("{hostname}: {:?}", targeted.headers)
         };
         assert_eq!(host.expose(), hostname);
     }
     for hostname in ["b:x", "b:99999", ":99", "a b:9", "b:", "[::1", "a:b:9"] {
-        let error = settings.aimed_at("https://c/", Some(hostname)).unwrap_err();
+        let error = settings.with_target("https://c/", Some(hostname)).unwrap_err();
         assert_eq!(
-            error, "the parameter hostname is no DNS name and no IP address",
+            error, "the parameter hostname is neither a DNS name nor an IP address",
             "{hostname}"
         );
     }
 }
 
 #[test]
-fn credentials_come_from_one_place() {
+fn credentials_can_be_given_once() {
     for (options, message) in [
         (
             json!({"basic_auth": {"username": "a"}, "bearer_token": "b"}),
-            "check: give one way of authentication, not several: basic_auth, bearer_token",
+            "check: more than one way of authentication: keep one of basic_auth, bearer_token",
         ),
         (
             json!({"basic_auth": {"password": "b"}}),
@@ -247,11 +240,11 @@ fn credentials_come_from_one_place() {
         ),
         (
             json!({"basic_auth": {"username": "a:b"}}),
-            "check.basic_auth: a user name for basic authentication can't hold a colon (RFC 7617, section 2)",
+            "check.basic_auth: the user name contains a colon, which basic authentication does not allow (RFC 7617, section 2)",
         ),
         (
             json!({"authorization": {"type": "Basic", "credentials": "b"}}),
-            "check.authorization.type: for basic authentication write basic_auth instead",
+            "check.authorization.type: basic is not supported here: use basic_auth",
         ),
         (
             json!({"authorization": {}}),
@@ -272,7 +265,7 @@ fn credentials_come_from_one_place() {
     let both = resolve(json!({"url": url, "bearer_token": "x"})).unwrap_err();
     assert_eq!(
         both,
-        ["check: give one way of authentication, not several: user info in the url, bearer_token"]
+        ["check: more than one way of authentication: keep one of user info in the url, bearer_token"]
     );
     assert!(matches!(
         resolve(json!({"url": url})).unwrap().credentials,
@@ -281,18 +274,18 @@ fn credentials_come_from_one_place() {
 }
 
 #[test]
-fn all_faults_are_told_at_once() {
-    let faults = resolve(json!({
+fn all_errors_are_reported_at_once() {
+    let errors = resolve(json!({
         "url": "http://u:p@:80", "method": " ", "valid_status_codes": [1, 2], "compression": "x",
         "tls_config": {"cert": "x"}, "fail_if_body_not_matches_regexp": ["("], "basic_auth": {}, "proxy_url": "ftp://x",
     }))
     .unwrap_err();
-    assert_eq!(faults.len(), 9, "{faults:#?}");
+    assert_eq!(errors.len(), 9, "{errors:#?}");
     assert_eq!(resolve(json!({})).unwrap_err().len(), 1);
 }
 
 #[test]
-fn nothing_secret_is_shown() {
+fn debug_output_has_no_secrets() {
     let settings = resolve(json!({
         "url": "http://127.0.0.1/?key=hunter2", "headers": {"X-Key": "hunter2"}, "body": "hunter2",
         "basic_auth": {"username": "u", "password": "hunter2"}, "proxy_url": "http://u:hunter2@p:1",
@@ -303,7 +296,7 @@ fn nothing_secret_is_shown() {
 }
 
 #[test]
-fn the_short_and_the_old_names_work() {
+fn short_and_deprecated_options_work() {
     let settings = with(json!({
         "no_follow_redirects": true, "bearer_token": "t", "body_size_limit": "1KB", "valid_http_versions": ["HTTP/2"],
         "preferred_ip_protocol": "ip4", "ip_protocol_fallback": false, "compression": "identity",

@@ -1,11 +1,11 @@
-//! Classes in brackets in RE2's syntax. Nothing in them is an operator, and a bracket in them stands for itself.
+//! Character classes in RE2's syntax. They have no operators, and a bracket inside is a literal.
 
-use super::cut;
 use super::escape::{self, Item};
+use super::quote;
 
-/// Reads a class from its bracket on: the class for the regex crate, and what follows it.
-pub(super) fn read(source: &str) -> Result<(Item, &str), String> {
-    let missing = || format!("a closing ] is missing: {}", cut(source));
+/// Parses the class that `source` begins with. Returns it for the regex crate, and the rest of the source.
+pub(super) fn parse(source: &str) -> Result<(Item, &str), String> {
+    let missing = || format!("missing closing ]: {}", quote(source));
     let mut rest = source.strip_prefix('[').unwrap_or(source);
     let is_negated = rest.starts_with('^');
     rest = rest.strip_prefix('^').unwrap_or(rest);
@@ -14,7 +14,7 @@ pub(super) fn read(source: &str) -> Result<(Item, &str), String> {
         has_replacement: false,
     };
     let mut is_first = true;
-    // A bracket that comes first stands for itself.
+    // A bracket in first position is a literal.
     while is_first || !rest.starts_with(']') {
         is_first = false;
         if rest.is_empty() {
@@ -41,13 +41,13 @@ pub(super) fn read(source: &str) -> Result<(Item, &str), String> {
     ))
 }
 
-/// A class that no character is in.
+/// A class that matches no character.
 pub(super) const NOTHING: &str = r"[^\x{0}-\x{10FFFF}]";
 
 fn item<'s>(rest: &'s str, missing: &dyn Fn() -> String) -> Result<(Item, &'s str), String> {
     if let Some((name, after)) = rest.strip_prefix("[:").and_then(|named| named.split_once(":]")) {
         let class = escape::posix(name);
-        let class = class.ok_or_else(|| format!("no class has the name [:{}:]", cut(name)))?;
+        let class = class.ok_or_else(|| format!("unknown character class [:{}:]", quote(name)))?;
         return Ok((class, after));
     }
     if let Some(escaped) = rest.strip_prefix('\\') {
@@ -59,14 +59,14 @@ fn item<'s>(rest: &'s str, missing: &dyn Fn() -> String) -> Result<(Item, &'s st
         }
     }
     let (first, after) = character(rest, missing)?;
-    // A dash that comes last stands for itself.
+    // A dash in last position is a literal.
     let (last, after) = match after.strip_prefix('-') {
         Some(end) if !end.is_empty() && !end.starts_with(']') => character(end, missing)?,
         _ => (first, after),
     };
     if last < first {
         let range = &rest[..rest.len() - after.len()];
-        return Err(format!("the range {} ends before it begins", cut(range)));
+        return Err(format!("invalid character class range: {}", quote(range)));
     }
     Ok((Item::range(first, last), after))
 }

@@ -1,15 +1,15 @@
-//! What stands behind a backslash in RE2's syntax, and classes by name: as the text of a class of the regex crate.
+//! Escapes and named classes of RE2's syntax, translated to the text of a class of the regex crate.
 
 use regex::Regex;
 
-use super::cut;
+use super::quote;
 
-/// What Go's decoder makes of a byte that is no UTF-8; matching sees such bytes as `INVALID`.
+/// Go decodes a byte that is not UTF-8 to this code point; matching sees such bytes as `INVALID`.
 pub(super) const REPLACEMENT: u32 = 0xFFFD;
 /// The highest code point.
 const MAX: u32 = 0x10_FFFF;
 
-/// A part of a class: what stands between the brackets, and whether U+FFFD is in it.
+/// A part of a class: the text between the brackets, and whether it contains U+FFFD.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Item {
     pub text: String,
@@ -17,7 +17,7 @@ pub(super) struct Item {
 }
 
 impl Item {
-    /// The code points `first` to `last`. Surrogates match nothing: no UTF-8 decodes to them.
+    /// The code points `first` to `last`. Surrogates match nothing, since UTF-8 never decodes to them.
     pub fn range(first: u32, last: u32) -> Self {
         let surrogate = |code: u32| (0xD800..=0xDFFF).contains(&code);
         let first = if surrogate(first) { 0xE000 } else { first };
@@ -33,8 +33,8 @@ impl Item {
         }
     }
 
-    /// What is outside of an item, as a class within a class: folding of cases comes before the negation then, as in RE2.
-    fn negated(self) -> Self {
+    /// Everything outside of this item, as a nested class: case folding then comes before the negation, as in RE2.
+    fn negate(self) -> Self {
         let text = match self.text.is_empty() {
             true => Self::range(0, MAX).text,
             false => format!("[^{}]", self.text),
@@ -45,8 +45,8 @@ impl Item {
         }
     }
 
-    fn signed(self, is_negated: bool) -> Self {
-        if is_negated { self.negated() } else { self }
+    fn negate_if(self, is_negated: bool) -> Self {
+        if is_negated { self.negate() } else { self }
     }
 
     fn ascii(text: &str) -> Self {
@@ -57,7 +57,7 @@ impl Item {
     }
 }
 
-/// `\d` and its like. They are ASCII; `\s` has no vertical tab.
+/// `\d`, `\s`, `\w` and their negations. They are ASCII; `\s` does not contain the vertical tab.
 pub(super) fn perl(letter: char) -> Option<Item> {
     let text = match letter.to_ascii_lowercase() {
         'd' => "0-9",
@@ -65,10 +65,10 @@ pub(super) fn perl(letter: char) -> Option<Item> {
         'w' => "0-9A-Za-z_",
         _ => return None,
     };
-    Some(Item::ascii(text).signed(letter.is_ascii_uppercase()))
+    Some(Item::ascii(text).negate_if(letter.is_ascii_uppercase()))
 }
 
-/// `[:alpha:]` and its like, by what stands between the colons.
+/// POSIX classes such as `[:alpha:]`, by the name between the colons.
 pub(super) fn posix(name: &str) -> Option<Item> {
     let (name, is_negated) = match name.strip_prefix('^') {
         Some(name) => (name, true),
@@ -91,45 +91,42 @@ pub(super) fn posix(name: &str) -> Option<Item> {
         "xdigit" => "0-9A-Fa-f",
         _ => return None,
     };
-    Some(Item::ascii(text).signed(is_negated))
+    Some(Item::ascii(text).negate_if(is_negated))
 }
 
-/// What follows `\p` (`\P` where negated): a letter, or a name in braces.
+/// Parses the part after `\p` (or `\P`, which is negated): a letter, or a name in braces.
 pub(super) fn unicode(rest: &str, is_negated: bool) -> Result<(Item, &str), String> {
     let (name, after) = match rest.strip_prefix('{') {
         Some(braced) => braced
             .split_once('}')
-            .ok_or_else(|| format!("a closing brace is missing: \\p{}", cut(rest)))?,
+            .ok_or_else(|| format!("missing closing brace: \\p{}", quote(rest)))?,
         None => rest.split_at(rest.chars().next().map_or(0, char::len_utf8)),
     };
     let (name, is_negated) = match name.strip_prefix('^') {
         Some(name) => (name, !is_negated),
         None => (name, is_negated),
     };
-    Ok((property(name)?.signed(is_negated), after))
+    Ok((property(name)?.negate_if(is_negated), after))
 }
 
-/// The names that Go knows: categories by one or two letters, scripts, and Any.
+/// The names that Go knows: categories of one or two letters, scripts, and Any.
 fn property(name: &str) -> Result<Item, String> {
     const CATEGORIES: &str = " C Cc Cf Co Cs L Ll Lm Lo Lt Lu M Mc Me Mn N Nd Nl No P Pc Pd Pe Pf Pi Po Ps S Sc Sk Sm So Z Zl Zp Zs ";
     let text = match name {
         "Any" => return Ok(Item::range(0, MAX)),
-        // Without what is not assigned; and nothing that is decoded is a surrogate.
+        // Go's C does not contain unassigned code points, and surrogates are never decoded.
         "C" => r"\p{gc=Cc}\p{gc=Cf}\p{gc=Co}".to_owned(),
         "Cs" => String::new(),
         _ if name.len() <= 2 && CATEGORIES.contains(&format!(" {name} ")) => format!("\\p{{gc={name}}}"),
         _ => {
-            // The regex crate takes a script's name in any case, and with "Is" before it.
+            // The regex crate also accepts other cases of a script's name and the prefix "Is"; Go does not.
             let is_name = name.len() > 2
                 && name.starts_with(|c: char| c.is_ascii_uppercase())
                 && !name.starts_with("Is")
                 && name.chars().all(|c| c.is_ascii_alphabetic() || c == '_');
             let text = format!("\\p{{sc={name}}}");
             if !is_name || Regex::new(&text).is_err() {
-                return Err(format!(
-                    "no Unicode category or script has the name \"{}\"",
-                    cut(name)
-                ));
+                return Err(format!("unknown Unicode category or script \"{}\"", quote(name)));
             }
             text
         }
@@ -140,16 +137,16 @@ fn property(name: &str) -> Result<Item, String> {
     })
 }
 
-/// The character that an escape means, by what follows its backslash.
+/// Parses the character of an escape. `rest` follows the backslash.
 pub(super) fn character(rest: &str) -> Result<(u32, &str), String> {
     let mut letters = rest.chars();
     let Some(letter) = letters.next() else {
-        return Err("a backslash is last".to_owned());
+        return Err("trailing backslash".to_owned());
     };
     let after = letters.as_str();
     let code = match letter {
         '1'..='7' if !after.starts_with(|c| matches!(c, '0'..='7')) => {
-            return Err(format!("references back are not supported: \\{letter}"));
+            return Err(format!("backreferences are not supported: \\{letter}"));
         }
         '0'..='7' => {
             let is_octal = |byte: &u8| matches!(byte, b'0'..=b'7');
@@ -183,5 +180,5 @@ fn hexadecimal(rest: &str) -> Option<(u32, &str)> {
 }
 
 fn unknown(rest: &str) -> String {
-    format!("unknown escape sequence: \\{}", cut(rest))
+    format!("unknown escape sequence: \\{}", quote(rest))
 }

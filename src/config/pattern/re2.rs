@@ -1,15 +1,15 @@
-//! From RE2's syntax, as Go's package regexp reads it, to that of the regex crate: the same characters mean the same, or there is
-//! an error that names what does not. Source: <https://github.com/google/re2/wiki/Syntax> and Go's regexp/syntax.
+//! Translates RE2's syntax, as Go's package regexp reads it, to the syntax of the regex crate. Anything that can't keep its
+//! meaning is an error. Sources: <https://github.com/google/re2/wiki/Syntax> and Go's regexp/syntax.
 //!
-//! Every character becomes an escape, so that no operator of the regex crate's own is left. Groups keep their numbers: what is
-//! added are groups without.
+//! Every literal is escaped, so that operators that only the regex crate has can't appear. Only non-capturing groups are
+//! added, so groups keep their numbers.
 
 use std::fmt::Write;
 
 use super::escape::{self, Item};
-use super::{class, cut};
+use super::{class, quote};
 
-/// The byte that stands for each byte that is no UTF-8 while matching: no UTF-8 has it.
+/// The byte that replaces every byte that is not UTF-8 while matching. It never occurs in UTF-8.
 pub(super) const INVALID: u8 = 0xFF;
 
 /// The highest number of repetitions.
@@ -18,7 +18,7 @@ const MAX_REPEAT: u32 = 1000;
 /// An expression for the regex crate.
 pub(super) struct Translated {
     pub text: String,
-    /// Whether it has to do with bytes that are no UTF-8.
+    /// Whether it can match bytes that are not UTF-8.
     pub matches_invalid: bool,
 }
 
@@ -44,27 +44,27 @@ pub(super) fn translate(source: &str) -> Result<Translated, String> {
     }
 }
 
-/// The expression that matches this text.
-pub(super) fn quoted(text: &str) -> String {
-    let mut quoted = String::with_capacity(text.len());
+/// The expression that matches this text literally.
+pub(super) fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
     for letter in text.chars() {
         if letter.is_ascii_punctuation() {
-            quoted.push('\\');
+            escaped.push('\\');
         }
-        quoted.push(letter);
+        escaped.push(letter);
     }
-    quoted
+    escaped
 }
 
 /// The letters of the flags.
 const FLAGS: [char; 4] = ['i', 'm', 's', 'U'];
 
-/// What a repetition would repeat.
+/// The part before a repetition operator.
 #[derive(Clone, Copy)]
 enum Before<'s> {
     Nothing,
     Something,
-    /// A repetition, with the text from its operator on.
+    /// A repetition, with the source from its operator on.
     Repetition(&'s str),
 }
 
@@ -73,7 +73,7 @@ struct Translator<'s> {
     text: String,
     matches_invalid: bool,
     flags: [bool; 4],
-    /// The flags behind each group that is open.
+    /// For each open group, the flags to restore after it.
     groups: Vec<[bool; 4]>,
     before: Before<'s>,
 }
@@ -87,7 +87,7 @@ impl<'s> Translator<'s> {
         };
         match letter {
             '[' => {
-                let (item, rest) = class::read(from)?;
+                let (item, rest) = class::parse(from)?;
                 self.rest = rest;
                 self.push(&item);
                 return Ok(());
@@ -99,7 +99,7 @@ impl<'s> Translator<'s> {
                 return self.repetition(from, &letter.to_string());
             }
             '{' => {
-                if let Some((operator, rest)) = counted(from)? {
+                if let Some((operator, rest)) = counted_repetition(from)? {
                     self.rest = rest;
                     return self.repetition(from, &operator);
                 }
@@ -128,13 +128,13 @@ impl<'s> Translator<'s> {
         Ok(())
     }
 
-    /// Something that can be repeated.
+    /// Appends a part that can be repeated.
     fn put(&mut self, text: &str) {
         self.text.push_str(text);
         self.before = Before::Something;
     }
 
-    /// A class or what is like one. Go takes bytes that are no UTF-8 for U+FFFD each.
+    /// Appends a class. Go treats each byte that is not UTF-8 as U+FFFD.
     fn push(&mut self, class: &Item) {
         match class.has_replacement {
             true => {
@@ -160,25 +160,25 @@ impl<'s> Translator<'s> {
         self.before = Before::Nothing;
     }
 
-    /// What follows `(?`: a named group, or flags, with a group or for what follows.
+    /// Parses `(?`: a named group, flags of a group, or flags for the rest.
     fn group(&mut self) -> Result<(), String> {
         let inner = &self.rest[2..];
-        if let Some(named) = inner.strip_prefix("P<").or_else(|| named_shortly(inner)) {
+        if let Some(named) = inner.strip_prefix("P<").or_else(|| short_named_group(inner)) {
             let (name, rest) = named
                 .split_once('>')
-                .ok_or_else(|| format!("a group's name has no end: {}", cut(self.rest)))?;
+                .ok_or_else(|| format!("unclosed group name: {}", quote(self.rest)))?;
             let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
             if !name.chars().all(is_word) || !name.starts_with(|c: char| !c.is_ascii_digit()) {
                 return Err(format!(
-                    "\"{}\" is no name of a group: write letters, digits and _, no digit first",
-                    cut(name)
+                    "invalid group name \"{}\": write letters, digits and _, and no digit first",
+                    quote(name)
                 ));
             }
             self.rest = rest;
             self.open(&format!("(?P<{name}>"));
             return Ok(());
         }
-        let unknown = || format!("this kind of group is not supported: {}", cut(self.rest));
+        let unknown = || format!("this kind of group is not supported: {}", quote(self.rest));
         let (mut flags, mut sets, mut is_open_ended) = (self.flags, true, false);
         for (index, letter) in inner.char_indices() {
             let flag = FLAGS.iter().position(|flag| *flag == letter);
@@ -191,9 +191,9 @@ impl<'s> Translator<'s> {
                 (':' | ')', _) if !is_open_ended => {
                     self.rest = &inner[index + 1..];
                     match letter {
-                        ':' => self.open(&format!("(?{}:", written(flags))),
+                        ':' => self.open(&format!("(?{}:", render_flags(flags))),
                         _ => {
-                            let _ = write!(self.text, "(?{})", written(flags));
+                            let _ = write!(self.text, "(?{})", render_flags(flags));
                             self.before = Before::Nothing;
                         }
                     }
@@ -209,7 +209,7 @@ impl<'s> Translator<'s> {
     fn escape(&mut self) -> Result<(), String> {
         let escaped = &self.rest[1..];
         let Some(letter) = escaped.chars().next() else {
-            return Err("a backslash is last".to_owned());
+            return Err("trailing backslash".to_owned());
         };
         if let Some(item) = escape::perl(letter) {
             self.rest = &escaped[1..];
@@ -257,19 +257,16 @@ impl<'s> Translator<'s> {
         Ok(())
     }
 
-    /// A repetition that began at `from`, of which the rest may begin with the ? that makes it prefer fewer.
+    /// Appends a repetition operator that began at `from`. A `?` after it makes the repetition lazy.
     fn repetition(&mut self, from: &'s str, operator: &str) -> Result<(), String> {
         let lazy = self.rest.strip_prefix('?');
         let rest = lazy.unwrap_or(self.rest);
-        let written = |from: &'s str| cut(&from[..from.len() - rest.len()]);
+        let written = |from: &'s str| quote(&from[..from.len() - rest.len()]);
         match self.before {
             Before::Something => {}
-            Before::Nothing => return Err(format!("{} has nothing to repeat", written(from))),
+            Before::Nothing => return Err(format!("nothing to repeat before {}", written(from))),
             Before::Repetition(first) => {
-                return Err(format!(
-                    "repetitions of repetitions need a group: {}",
-                    written(first)
-                ));
+                return Err(format!("nested repetition without a group: {}", written(first)));
             }
         }
         self.text.push_str(operator);
@@ -280,15 +277,15 @@ impl<'s> Translator<'s> {
     }
 }
 
-/// The newer form of a named group, and no look-behind.
-fn named_shortly(inner: &str) -> Option<&str> {
+/// Strips the `<` of a named group's newer syntax. Look-behind is not a named group.
+fn short_named_group(inner: &str) -> Option<&str> {
     inner
         .strip_prefix('<')
         .filter(|name| !name.starts_with(['=', '!']))
 }
 
-/// All flags with their state: the regex crate allows each once.
-fn written(flags: [bool; 4]) -> String {
+/// All flags with their state. The regex crate allows each flag only once.
+fn render_flags(flags: [bool; 4]) -> String {
     let letters = |state: bool| {
         let flags = FLAGS.into_iter().zip(flags);
         flags
@@ -303,8 +300,8 @@ fn written(flags: [bool; 4]) -> String {
     text
 }
 
-/// `{n}`, `{n,}` or `{n,m}`, with what follows it. Other braces are none, but stand for themselves.
-fn counted(source: &str) -> Result<Option<(String, &str)>, String> {
+/// Parses `{n}`, `{n,}` or `{n,m}`. Returns it with the rest of the source, or `None` for other braces, which are literals.
+fn counted_repetition(source: &str) -> Result<Option<(String, &str)>, String> {
     let Some((inner, rest)) = source.strip_prefix('{').and_then(|inner| inner.split_once('}')) else {
         return Ok(None);
     };
@@ -323,8 +320,8 @@ fn counted(source: &str) -> Result<Option<(String, &str)>, String> {
     let upper = most.filter(|most| !most.is_empty()).map_or(number(least), number);
     if number(least) > MAX_REPEAT || upper > MAX_REPEAT || number(least) > upper {
         return Err(format!(
-            "{{{}}} is no repetition: at most {MAX_REPEAT} times, and the lower number first",
-            cut(inner)
+            "invalid repetition {{{}}}: write numbers up to {MAX_REPEAT}, the lower number first",
+            quote(inner)
         ));
     }
     Ok(Some((format!("{{{inner}}}"), rest)))

@@ -1,5 +1,5 @@
-//! The search for a match within a budget. It is done by a lazy DFA, byte by byte: each byte costs at most one step of
-//! determinisation, so the search can end between any two of them. The library's own search has no such places.
+//! A search that ends when its budget is exhausted. It runs a lazy DFA byte by byte: each byte costs at most one step of
+//! determinisation, and the search can end between any two bytes. The library's own search can't be ended.
 
 use std::sync::{Arc, OnceLock};
 
@@ -10,17 +10,17 @@ use regex_automata::{Input, MatchKind};
 
 use crate::config::budget::{Budget, Exhausted};
 
-/// The states of the DFA that are kept, in bytes. When there is no room they are computed anew, which takes time, not memory.
+/// The cache of DFA states, in bytes. States beyond it are computed again, which takes time but no memory.
 const CACHE_BYTES: usize = 2 << 20;
-/// After how many bytes the budget is asked. A step of determinisation takes up to 0.5 ms (an expression of 8 MB).
-const BYTES_A_STEP: usize = 16;
+/// The bytes between two checks of the budget. A step of determinisation takes up to 0.5 ms (for an expression of 8 MB).
+const BYTES_PER_STEP: usize = 16;
 
-/// The DFA of an expression, made when it is needed first. Clones share it.
+/// The DFA of an expression, built on first use. Clones share it.
 #[derive(Clone, Default)]
 pub struct Search(Arc<OnceLock<Option<DFA>>>);
 
 impl Search {
-    /// Whether the expression matches somewhere in `bytes`. `translated` is its text, which compiles within `size_limit`.
+    /// Whether the expression matches anywhere in `bytes`. `translated` is its source, which compiles within `size_limit`.
     pub fn finds(
         &self,
         translated: &str,
@@ -29,13 +29,13 @@ impl Search {
         budget: &Budget,
     ) -> Result<bool, Exhausted> {
         budget.step()?;
-        let dfa = self.0.get_or_init(|| make(translated, size_limit));
-        // What the library compiles for bytes it compiles here as well; if it does not, there is no cheap way to know.
+        let dfa = self.0.get_or_init(|| build(translated, size_limit));
+        // The library compiled this expression before, so this succeeds. If it does not, no search within a budget is possible.
         let dfa = dfa.as_ref().ok_or(Exhausted)?;
         let mut cache = dfa.create_cache();
         let start = dfa.start_state_forward(&mut cache, &Input::new(bytes));
         let mut state = start.map_err(|_| Exhausted)?;
-        for part in bytes.chunks(BYTES_A_STEP) {
+        for part in bytes.chunks(BYTES_PER_STEP) {
             budget.step()?;
             for byte in part {
                 state = dfa.next_state(&mut cache, state, *byte).map_err(|_| Exhausted)?;
@@ -54,13 +54,13 @@ impl Search {
     }
 }
 
-fn make(translated: &str, size_limit: usize) -> Option<DFA> {
+fn build(translated: &str, size_limit: usize) -> Option<DFA> {
     let nfa = thompson::Compiler::new()
         .syntax(syntax::Config::new().utf8(false))
         .configure(
             thompson::Config::new()
                 .utf8(false)
-                // The library counts what else it makes of the expression; the automaton alone fits.
+                // The limit of the library counts more than the automaton, so the automaton alone fits.
                 .nfa_size_limit(Some(size_limit))
                 .which_captures(thompson::WhichCaptures::None),
         )

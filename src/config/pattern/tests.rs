@@ -1,13 +1,13 @@
-//! What expressions mean. The expectations are blackbox_exporter's (Go's): tests/probe holds many more against it.
+//! The meaning of regular expressions. The expectations are Go's; tests/probe compares many more with blackbox_exporter.
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::config::budget::{Budget, Exhausted};
-use crate::config::pattern_cache::Compilation;
+use crate::config::pattern_cache::PatternCache;
 
 #[track_caller]
-fn is(expression: &str, matches: &[&[u8]], others: &[&[u8]]) {
+fn check(expression: &str, matches: &[&[u8]], others: &[&[u8]]) {
     let pattern = Pattern::new(expression).unwrap_or_else(|error| panic!("{expression}: {error}"));
     for (expected, texts) in [(true, matches), (false, others)] {
         for text in texts {
@@ -19,27 +19,27 @@ fn is(expression: &str, matches: &[&[u8]], others: &[&[u8]]) {
 
 #[test]
 fn classes_have_no_operators() {
-    is(
+    check(
         "status: [&&|!]down",
         &[b"status: !down", b"status: &down"],
         &[b"status: down"],
     );
-    is("^[a&&b]$", &[b"a", b"b", b"&"], &[b"ab"]);
-    is("^[+--]$", &[b"+", b",", b"-"], &[b"."]);
-    is("^[a~~b]$", &[b"a", b"~"], &[b"c"]);
-    is("^[[]$", &[b"["], &[b"]"]);
-    is("^[[a]b]$", &[b"[b]", b"ab]"], &[b"a"]);
-    is("^[]a]$", &[b"]", b"a"], &[b"[]a]"]);
-    is("^[[:alpha:]-]$", &[b"x", b"-"], &[b":"]);
+    check("^[a&&b]$", &[b"a", b"b", b"&"], &[b"ab"]);
+    check("^[+--]$", &[b"+", b",", b"-"], &[b"."]);
+    check("^[a~~b]$", &[b"a", b"~"], &[b"c"]);
+    check("^[[]$", &[b"["], &[b"]"]);
+    check("^[[a]b]$", &[b"[b]", b"ab]"], &[b"a"]);
+    check("^[]a]$", &[b"]", b"a"], &[b"[]a]"]);
+    check("^[[:alpha:]-]$", &[b"x", b"-"], &[b":"]);
 }
 
 #[test]
-fn braces_that_are_no_repetition_stand_for_themselves() {
-    is(r#"{"ok":true"#, &[br#"{"ok":true}"#], &[b"ok"]);
-    is(r#""status": {"#, &[br#"{"status": {}}"#], &[]);
-    is("^a{,3}$", &[b"a{,3}"], &[b"aa"]);
-    is("^a{01}$", &[b"a{01}"], &[b"a"]);
-    is("^a{2,3}$", &[b"aa", b"aaa"], &[b"a", b"aaaa"]);
+fn braces_that_are_not_a_repetition_are_literals() {
+    check(r#"{"ok":true"#, &[br#"{"ok":true}"#], &[b"ok"]);
+    check(r#""status": {"#, &[br#"{"status": {}}"#], &[]);
+    check("^a{,3}$", &[b"a{,3}"], &[b"aa"]);
+    check("^a{01}$", &[b"a{01}"], &[b"a"]);
+    check("^a{2,3}$", &[b"aa", b"aaa"], &[b"a", b"aaaa"]);
 }
 
 #[test]
@@ -54,28 +54,28 @@ fn any_character_is_a_code_point() {
         "^[[:^alpha:]]$",
         r"^\pL$",
     ] {
-        is(expression, &[e], &[two]);
+        check(expression, &[e], &[two]);
     }
-    is("^[\u{e4}\u{f6}\u{fc}]$", &["\u{f6}".as_bytes()], &[e]);
-    is("(?i)^B\u{dc}CHER$", &["b\u{fc}cher".as_bytes()], &[b"bucher"]);
+    check("^[\u{e4}\u{f6}\u{fc}]$", &["\u{f6}".as_bytes()], &[e]);
+    check("(?i)^B\u{dc}CHER$", &["b\u{fc}cher".as_bytes()], &[b"bucher"]);
 }
 
 #[test]
 fn classes_by_letter_are_ascii() {
-    is(r"^\d$", &[b"1"], &["\u{663}".as_bytes()]);
-    is(r"^\w+$", &[b"a_1"], &["\u{e9}".as_bytes()]);
-    is(r"^\s$", &[b" ", b"\t"], &[b"\x0b", "\u{a0}".as_bytes()]);
-    is(r"\ba", &[b"a", "\u{e9}a".as_bytes()], &[b"ba"]);
+    check(r"^\d$", &[b"1"], &["\u{663}".as_bytes()]);
+    check(r"^\w+$", &[b"a_1"], &["\u{e9}".as_bytes()]);
+    check(r"^\s$", &[b" ", b"\t"], &[b"\x0b", "\u{a0}".as_bytes()]);
+    check(r"\ba", &[b"a", "\u{e9}a".as_bytes()], &[b"ba"]);
 }
 
 #[test]
-fn a_byte_that_is_no_utf8_is_any_character() {
-    is("^caf.$", &[b"caf\xe9", b"caf\xff", b"caf\x82"], &[b"caf\xe2\x82"]);
-    is("^[^x]{2}$", &[b"\xe2\x82", b"\xed\x80"], &[b"\xe2\x82x"]);
-    is("ok", &[b"\xff\xfeok"], &[b"o\xffk"]);
-    is(r"^\x{fffd}$", &[b"\xff", "\u{fffd}".as_bytes()], &[b"?"]);
-    // In RE2 \xff is a code point, as every other character.
-    is(r"^\xff$", &["\u{ff}".as_bytes()], &[b"\xff"]);
+fn a_byte_that_is_not_utf8_is_any_character() {
+    check("^caf.$", &[b"caf\xe9", b"caf\xff", b"caf\x82"], &[b"caf\xe2\x82"]);
+    check("^[^x]{2}$", &[b"\xe2\x82", b"\xed\x80"], &[b"\xe2\x82x"]);
+    check("ok", &[b"\xff\xfeok"], &[b"o\xffk"]);
+    check(r"^\x{fffd}$", &[b"\xff", "\u{fffd}".as_bytes()], &[b"?"]);
+    // In RE2 \xff is a code point.
+    check(r"^\xff$", &["\u{ff}".as_bytes()], &[b"\xff"]);
 }
 
 #[test]
@@ -92,37 +92,37 @@ fn groups_keep_their_numbers_and_bytes() {
 }
 
 #[test]
-fn texts_are_found_in_any_case() {
+fn any_of_ignores_case() {
     let texts = ["(a&&b)#~".to_owned(), "\u{dc}-x y".to_owned()];
-    let pattern = Pattern::any_of(&texts).unwrap();
+    let pattern = Pattern::new(&Pattern::any_of(&texts)).unwrap();
     assert!(pattern.is_match(b"_(A&&B)#~_") && pattern.is_match("\u{fc}-X Y".as_bytes()));
     assert!(!pattern.is_match(b"a&b"));
 }
 
 #[test]
-fn an_error_is_one_line_that_names_what_is_wrong() {
+fn an_error_is_one_line_that_names_the_mistake() {
     for (expression, error) in [
         ("a(b", "unclosed group"),
         ("a)b", "unopened group"),
-        ("[a", "a closing ] is missing: [a"),
-        ("[b-a]", "the range b-a ends before it begins"),
-        ("[[:foo:]]", "no class has the name [:foo:]"),
-        ("a**", "repetitions of repetitions need a group: **"),
-        ("|+?", "+? has nothing to repeat"),
+        ("[a", "missing closing ]: [a"),
+        ("[b-a]", "invalid character class range: b-a"),
+        ("[[:foo:]]", "unknown character class [:foo:]"),
+        ("a**", "nested repetition without a group: **"),
+        ("|+?", "nothing to repeat before +?"),
         (
             "a{1001}",
-            "{1001} is no repetition: at most 1000 times, and the lower number first",
+            "invalid repetition {1001}: write numbers up to 1000, the lower number first",
         ),
         (r"a\C", r"single bytes are not supported: \C"),
-        (r"(a)\1", r"references back are not supported: \1"),
+        (r"(a)\1", r"backreferences are not supported: \1"),
         (r"\Zb", r"unknown escape sequence: \Zb"),
-        (r"a\", "a backslash is last"),
-        (r"\p{Foo}", "no Unicode category or script has the name \"Foo\""),
+        (r"a\", "trailing backslash"),
+        (r"\p{Foo}", "unknown Unicode category or script \"Foo\""),
         ("(?=a)b", "this kind of group is not supported: (?=a)b"),
         ("(?x)a", "this kind of group is not supported: (?x)a"),
         (
             "(?P<1>a)",
-            "\"1\" is no name of a group: write letters, digits and _, no digit first",
+            "invalid group name \"1\": write letters, digits and _, and no digit first",
         ),
         ("(?P<a>)(?P<a>)", "duplicate capture group name"),
     ] {
@@ -131,14 +131,14 @@ fn an_error_is_one_line_that_names_what_is_wrong() {
 }
 
 #[test]
-fn one_expression_is_bounded() {
+fn the_size_of_one_expression_is_bounded() {
     assert_eq!(
         Pattern::new(&"a".repeat(MAX_PATTERN_BYTES + 1)).unwrap_err(),
-        "it is longer than 4096 bytes"
+        "longer than 4096 bytes"
     );
     assert_eq!(
         Pattern::new("((a{100}){100}){100}").unwrap_err(),
-        "it takes more than 8 MB when compiled: lower the numbers of repetitions"
+        "needs more than 8 MB when compiled: use smaller numbers of repetitions"
     );
     for big in [r".{1000}", r"[^ ]{1000}", r"(?i)\pL{100}", r"(?s)^(.{10},){100}$"] {
         assert!(Pattern::new(big).is_ok(), "{big}");
@@ -150,21 +150,23 @@ fn one_expression_is_bounded() {
         r"\W+",
         r#""status": *"ok""#,
     ] {
-        assert_eq!(compile(common).cost, SIZE_LIMITS[0], "{common}");
+        assert_eq!(Pattern::compile(common).1, SIZE_LIMITS[0], "{common}");
     }
 }
 
 #[test]
-fn the_expressions_of_one_configuration_are_bounded_together() {
-    let compilation = Compilation::begin();
-    let heavy = |index: usize| Pattern::new(&format!("(a{{100}}){{100}}{index}"));
-    assert!((0..1000).any(|index| heavy(index).is_err()));
-    assert!(heavy(0).is_ok(), "what is compiled already costs nothing");
-    drop(compilation);
-    assert!(heavy(1001).is_ok());
+fn the_total_size_of_a_configuration_is_bounded() {
+    let cache = PatternCache::default();
+    let heavy = |index: usize| format!("(a{{100}}){{100}}{index}");
+    assert!((0..1000).any(|index| cache.pattern(&heavy(index)).is_err()));
+    assert!(
+        cache.pattern(&heavy(0)).is_ok(),
+        "a cached expression costs nothing"
+    );
+    assert!(Pattern::new(&heavy(1001)).is_ok());
 }
 
-/// Texts that are likely to be expressions, or nearly.
+/// Texts that are likely to be valid or nearly valid expressions.
 fn expressions() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         "[a-c\u{e9}\u{1b}\u{202e}]",
@@ -198,23 +200,23 @@ proptest! {
     }
 
     #[test]
-    fn every_text_that_is_quoted_matches_itself(text in any::<String>()) {
-        prop_assert!(Pattern::any_of(std::slice::from_ref(&text)).unwrap().is_match(text.as_bytes()));
+    fn every_escaped_text_matches_itself(text in any::<String>()) {
+        let pattern = Pattern::new(&Pattern::any_of(std::slice::from_ref(&text))).unwrap();
+        prop_assert!(pattern.is_match(text.as_bytes()));
     }
 }
 
-/// As the search within a budget does it, whatever the length.
-fn stepped(pattern: &Pattern, bytes: &[u8]) -> bool {
-    let compiled = &pattern.compiled;
-    let decoded = compiled.decoded(bytes);
-    let found = compiled
+/// Searches with the budgeted search, whatever the length.
+fn search_within_budget(pattern: &Pattern, bytes: &[u8]) -> bool {
+    let decoded = pattern.replace_invalid(bytes);
+    let found = pattern
         .search
-        .finds(&compiled.translated, compiled.size, &decoded, &Budget::ample());
+        .finds(&pattern.translated, pattern.size, &decoded, &Budget::ample());
     found.unwrap()
 }
 
 #[test]
-fn both_searches_find_the_same() {
+fn both_searches_agree() {
     for source in [
         "",
         "^",
@@ -257,7 +259,7 @@ fn both_searches_find_the_same() {
             b"_",
         ] {
             assert_eq!(
-                stepped(&pattern, text),
+                search_within_budget(&pattern, text),
                 pattern.is_match(text),
                 "{source} in {text:?}"
             );
@@ -266,7 +268,7 @@ fn both_searches_find_the_same() {
 }
 
 #[test]
-fn dear_searches_end_with_their_budget_and_long_ones_do_not() {
+fn expensive_searches_end_with_their_budget_and_long_texts_do_not() {
     let text = |words: &[&str], length: usize| {
         let mut seed = 1_u64;
         let mut text = String::new();
@@ -276,7 +278,7 @@ fn dear_searches_end_with_their_budget_and_long_ones_do_not() {
         }
         text
     };
-    let dear = text(&["error", "code", "5x", " "], 65_000);
+    let hostile = text(&["error", "code", "5x", " "], 65_000);
     let budget = || Budget::new(std::time::Duration::from_millis(200), Arc::default());
     for source in [
         "error.{0,900}code.{0,900}5[0-9][0-9]",
@@ -285,7 +287,7 @@ fn dear_searches_end_with_their_budget_and_long_ones_do_not() {
     ] {
         let pattern = Pattern::new(source).unwrap();
         let begun = std::time::Instant::now();
-        let found = pattern.finds(dear.as_bytes(), &budget());
+        let found = pattern.finds(hostile.as_bytes(), &budget());
         assert!(matches!(found, Err(Exhausted) | Ok(false)), "{source}");
         assert!(
             begun.elapsed() < std::time::Duration::from_secs(20),
@@ -296,7 +298,7 @@ fn dear_searches_end_with_their_budget_and_long_ones_do_not() {
     assert_eq!(
         Pattern::new("error.{0,900}code.{0,900}5[0-9][0-9]")
             .unwrap()
-            .finds(dear.as_bytes(), &budget()),
+            .finds(hostile.as_bytes(), &budget()),
         Err(Exhausted)
     );
     let long = text(&["all is well, ", "status ok\n"], 2_000_000);

@@ -1,4 +1,4 @@
-//! The configuration of postgres checks: a URL as libpq reads it, and what to ask the server.
+//! The configuration of postgres checks: a URL with libpq's syntax, and the query to run.
 
 mod options;
 mod query;
@@ -18,47 +18,47 @@ use super::duration::DurationText;
 use super::place::{Invalid, Place};
 use super::secret::SecretSource;
 
-/// The share of the server's connections from which on a check warns.
+/// The default share of the server's connections from which on there is a warning.
 const DEFAULT_CONNECTION_SHARE: f64 = 0.9;
-/// How long the server may work on `query`.
+/// The default timeout of `query`.
 const DEFAULT_STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
-/// What a statement timeout can be: PostgreSQL counts milliseconds in 32 bits, and 0 is none.
+/// The range of statement timeouts. PostgreSQL counts milliseconds, and 0 means no timeout.
 const STATEMENT_TIMEOUTS: std::ops::RangeInclusive<Duration> =
     Duration::from_millis(1)..=Duration::from_secs(3600);
 
-/// The options of a postgres check, as written.
+/// The options of a postgres check.
 #[derive(Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PostgresOptions {
-    /// The database, as in postgres://app@db:5432/app?sslmode=require: libpq's URL with its options.
+    /// URL of the database with libpq's options, such as postgres://app@db:5432/app?sslmode=require.
     pub url: Option<String>,
-    /// The password, where it is not in the URL.
+    /// Password, if the URL has none.
     pub password: Option<String>,
-    /// A file with the password; read again at every run.
+    /// File with the password, read at every run.
     pub password_file: Option<PathBuf>,
-    /// An environment variable with the password.
+    /// Environment variable with the password.
     pub password_env: Option<String>,
-    /// One statement to run instead of SELECT 1, in a read-only transaction.
+    /// Statement to run in a read-only transaction instead of SELECT 1.
     pub query: Option<String>,
-    /// The text that the first column of the query's first row must have.
+    /// Expected text of the first column in the first row of the query.
     pub expect: Option<String>,
-    /// How long the server may work on the query (default 5s); keep it below the check's timeout.
+    /// Timeout of the query on the server; keep it below the timeout of the check. Default: 5s.
     pub statement_timeout: Option<DurationText>,
-    /// Read the server's statistics and serve them as metrics (default true).
+    /// Read the server's statistics for metrics and warnings. Default: true.
     pub metrics: Option<bool>,
-    /// Keep the connection between runs, for at most 60 s (default true), or make a new one each time.
+    /// Reuse the connection between runs, for at most 60 s. Default: true.
     pub reuse_connection: Option<bool>,
-    /// The replication lag from which on the check warns.
+    /// Replication lag from which on the run has a warning.
     pub max_replication_lag: Option<DurationText>,
-    /// The share of max_connections in use from which on the check warns, between 0 and 1 (default 0.9).
+    /// Share of max_connections in use from which on the run has a warning, between 0 and 1. Default: 0.9.
     pub max_connection_share: Option<f64>,
-    /// The protocol whose addresses come first: ip4 or ip6 (default).
+    /// IP protocol to try first: ip4 or ip6. Default: ip6.
     pub preferred_ip_protocol: Option<IpProtocol>,
-    /// Whether the other protocol's addresses come after them (default true).
+    /// Whether to try the other IP protocol as well. Default: true.
     pub ip_protocol_fallback: Option<bool>,
 }
 
-/// Shows nothing of its content, which may be secret.
+/// Shows no content, which may be secret.
 impl std::fmt::Debug for PostgresOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("PostgresOptions").finish_non_exhaustive()
@@ -68,37 +68,37 @@ impl std::fmt::Debug for PostgresOptions {
 /// A statement to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QuerySettings {
-    /// The statement, one, without a semicolon at its end.
+    /// A single statement, without a semicolon at its end.
     pub statement: String,
-    /// What the first column of its first row must be.
+    /// The expected text of the first column in the first row.
     pub expect: Option<String>,
-    /// How long the server may work on it.
+    /// The timeout on the server.
     pub timeout: Duration,
 }
 
-/// What is read of the server's statistics, and what is too much.
+/// The limits for the server's statistics.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StatisticsSettings {
-    /// The lag from which on the check warns.
+    /// The lag from which on there is a warning.
     pub max_replication_lag: Option<Duration>,
-    /// The share of connections from which on the check warns.
+    /// The share of connections from which on there is a warning.
     pub max_connection_share: f64,
 }
 
-/// What a postgres check needs, resolved.
+/// The settings of a postgres check.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PostgresSettings {
-    /// The database and how to reach it.
+    /// The database and its connection options.
     pub url: LibpqUrl,
-    /// Where the password comes from.
+    /// The source of the password.
     pub password: Option<SecretSource>,
-    /// Which of the host's addresses.
+    /// The addresses of the host to try.
     pub preference: AddressPreference,
-    /// What to run instead of `SELECT 1`.
+    /// The query; `None` for `SELECT 1`.
     pub query: Option<QuerySettings>,
-    /// The statistics, where they are to be read.
+    /// The limits for statistics; `None` to read none.
     pub statistics: Option<StatisticsSettings>,
-    /// Whether the connection is kept between runs.
+    /// Whether the connection is reused between runs.
     pub reuse_connection: bool,
 }
 
@@ -113,17 +113,17 @@ impl PostgresOptions {
         let url = match &self.url {
             Some(text) => url::parse(text, &place.field("url")),
             None => Err(place.error(format_args!(
-                "url is missing: write the database, such as url: {}",
+                "url is missing: write the URL of the database, such as url: {}",
                 url::EXAMPLE
             ))),
         };
         let (inline, file, env) = (self.password, self.password_file, self.password_env);
         let Ok((url, parsed)) = url else {
-            // What is wrong with the password is told all the same.
+            // Report errors of the password as well.
             let _ = SecretSource::from_keys(place, "password", inline, file, env);
             return Err(Invalid);
         };
-        let password = parsed.password(place, inline, file, env);
+        let password = parsed.resolve_password(place, inline, file, env);
         Ok(PostgresSettings {
             url,
             password: password?,
@@ -138,9 +138,9 @@ impl PostgresOptions {
         let timeout = match self.statement_timeout {
             None => Ok(DEFAULT_STATEMENT_TIMEOUT),
             Some(DurationText(timeout)) if STATEMENT_TIMEOUTS.contains(&timeout) => Ok(timeout),
-            Some(_) => Err(place
+            Some(other) => Err(place
                 .field("statement_timeout")
-                .error("must be between 1ms and 1h")),
+                .error(format_args!("{other} is out of range: write 1ms to 1h"))),
         };
         let Some(text) = self.query.take() else {
             for (key, is_given) in [
@@ -150,7 +150,7 @@ impl PostgresOptions {
                 if is_given {
                     let place = place.field(key);
                     return Err(
-                        place.error_at_key(format_args!("{key} needs a query: add one, or remove it"))
+                        place.error_at_key(format_args!("{key} needs query: add query, or remove this key"))
                     );
                 }
             }
@@ -171,8 +171,7 @@ impl PostgresOptions {
                 ("max_connection_share", self.max_connection_share.is_some()),
             ] {
                 if is_given {
-                    let message =
-                        format_args!("{key} is judged by the statistics: remove it, or metrics: false");
+                    let message = format_args!("{key} needs statistics: remove this key, or metrics: false");
                     return Err(place.field(key).error_at_key(message));
                 }
             }
@@ -181,15 +180,15 @@ impl PostgresOptions {
         let max_replication_lag = match self.max_replication_lag {
             Some(DurationText(Duration::ZERO)) => Err(place
                 .field("max_replication_lag")
-                .error("must be above 0: a replica that has caught up has a lag of 0")),
+                .error("0s is out of range: write a longer duration, such as 10s")),
             lag => Ok(lag.map(|DurationText(lag)| lag)),
         };
         let share = self.max_connection_share.unwrap_or(DEFAULT_CONNECTION_SHARE);
         let max_connection_share = match share > 0.0 && share <= 1.0 {
             true => Ok(share),
-            false => Err(place
-                .field("max_connection_share")
-                .error("must be above 0 and at most 1, such as 0.9 for 90 % of max_connections")),
+            false => Err(place.field("max_connection_share").error(format_args!(
+                "{share} is out of range: write a number above 0 and at most 1, such as 0.9 for 90 %"
+            ))),
         };
         Ok(Some(StatisticsSettings {
             max_replication_lag: max_replication_lag?,

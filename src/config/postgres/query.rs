@@ -1,12 +1,12 @@
-//! The rules for the statement of a postgres check.
+//! Validates the statement of a postgres check.
 
 use crate::config::place::{Invalid, Place};
 
 /// The longest statement, in bytes.
 const MAX_QUERY_BYTES: usize = 16 << 10;
 
-/// The statement without what ends it. Only one is taken: a second one could end the read-only transaction that the
-/// first one runs in. Where a semicolon is part of a text is not looked at; `chr(59)` is one too.
+/// Returns the statement without semicolons at its end. There must be only one, because a second one could end the read-only
+/// transaction. Semicolons in string literals are rejected as well; `chr(59)` is an alternative.
 ///
 /// # Errors
 /// Reported at `place`.
@@ -15,20 +15,20 @@ pub fn single_statement(text: String, place: &Place<'_>) -> Result<String, Inval
         .trim_end_matches(|end: char| end.is_whitespace() || end == ';')
         .trim_start();
     if statement.is_empty() {
-        return Err(place.error("is empty: write a statement, or remove it to run SELECT 1"));
+        return Err(place.error("empty: write a statement, or remove this key to run SELECT 1"));
     }
     if statement.len() > MAX_QUERY_BYTES {
         return Err(place.error(format_args!(
-            "is {} bytes long: at most {MAX_QUERY_BYTES} are allowed, make a view of it",
+            "{} bytes long: write at most {MAX_QUERY_BYTES}, or create a view",
             statement.len()
         )));
     }
     if statement.contains('\0') {
-        return Err(place.error("holds a zero byte: remove it"));
+        return Err(place.error("contains a zero byte: remove it"));
     }
     if statement.contains(';') {
         return Err(place.error(
-            "must be one statement: remove what follows the semicolon (within a text, write chr(59) for one)",
+            "more than one statement: remove the text after the semicolon (write chr(59) for a semicolon in a string)",
         ));
     }
     Ok(statement.to_owned())

@@ -1,34 +1,29 @@
-//! Tests of URLs and options, with the exact messages.
-
-use std::cell::RefCell;
+//! Tests of the options of postgres checks and their errors.
 
 use serde_json::{Value, json};
 
 use super::*;
 use crate::config::secret::Secret;
+use crate::config::tests_support::resolve_json;
 use crate::config::tls::TlsSettings;
 
+/// Resolves options, and asserts that nothing shows the secret `hunter2`.
 fn resolve(options: Value) -> Result<PostgresSettings, Vec<String>> {
-    let findings = RefCell::default();
-    let options: PostgresOptions = serde_json::from_value(options).unwrap();
-    assert!(!format!("{options:?}").contains("hunter2"));
-    let resolved = options.resolve(&Place::root(&findings));
-    let findings = findings.take();
-    let told: Vec<_> = findings
-        .iter()
-        .map(|finding| format!("{}: {}", finding.path, finding.message))
-        .collect();
-    assert!(told.iter().all(|text| !text.contains("hunter2")), "{told:?}");
-    if let Ok(settings) = &resolved {
-        assert!(!format!("{settings:?} {}", settings.target()).contains("hunter2"));
+    let resolved = resolve_json(options, |options: PostgresOptions, root| {
+        assert!(!format!("{options:?}").contains("hunter2"));
+        options.resolve(root)
+    });
+    match &resolved {
+        Ok(settings) => assert!(!format!("{settings:?} {}", settings.target()).contains("hunter2")),
+        Err(errors) => assert!(!errors.join("|").contains("hunter2"), "{errors:?}"),
     }
-    resolved.map_err(|Invalid| told)
+    resolved
 }
 
 fn url(text: &str) -> Result<LibpqUrl, String> {
     resolve(json!({ "url": text }))
         .map(|settings| settings.url)
-        .map_err(|mut told| told.remove(0))
+        .map_err(|mut errors| errors.remove(0))
 }
 
 #[test]
@@ -54,7 +49,7 @@ fn a_url_suffices() {
 }
 
 #[test]
-fn every_form_of_libpq_s_urls_is_read() {
+fn every_form_of_libpq_urls_is_supported() {
     for (text, target) in [
         ("postgresql://app@db", "postgres://db:5432"),
         ("postgres://app@db/", "postgres://db:5432"),
@@ -93,7 +88,7 @@ fn every_form_of_libpq_s_urls_is_read() {
 }
 
 #[test]
-fn modes_of_tls_verify_as_much_as_in_libpq() {
+fn sslmodes_verify_as_much_as_in_libpq() {
     let ca = tempfile::NamedTempFile::new().unwrap();
     let key = rcgen::KeyPair::generate().unwrap();
     let certificate = rcgen::CertificateParams::default().self_signed(&key).unwrap();
@@ -137,11 +132,11 @@ fn modes_of_tls_verify_as_much_as_in_libpq() {
     for (options, message) in [
         (
             "sslmode=verify-ca".to_owned(),
-            "url: sslmode=verify-ca needs the authority to trust: add sslrootcert, or write verify-full",
+            "url: sslmode=verify-ca needs an authority to trust: add sslrootcert, or write verify-full",
         ),
         (
             "sslrootcert=system".to_owned(),
-            "url: sslrootcert=system needs sslmode=verify-full: anybody can get a certificate of these",
+            "url: sslrootcert=system needs sslmode=verify-full: any server can have a certificate of these authorities",
         ),
         (
             "sslrootcert=/nonexistent/ca".to_owned(),
@@ -157,7 +152,7 @@ fn modes_of_tls_verify_as_much_as_in_libpq() {
         ),
         (
             format!("sslcert={path}&sslkey={path}"),
-            "url: sslkey: the private key is not in PEM format (PKCS#8, PKCS#1 or SEC1, without a passphrase)",
+            "url: sslkey: the private key is not in PEM format: write PKCS#8, PKCS#1 or SEC1 without a passphrase",
         ),
         (
             "sslmode=verify_full".to_owned(),
@@ -169,46 +164,46 @@ fn modes_of_tls_verify_as_much_as_in_libpq() {
 }
 
 #[test]
-fn what_is_wrong_with_a_url_is_told_without_its_secrets() {
-    let example = "write one such as postgres://app@db:5432/app?sslmode=require";
+fn errors_of_a_url_do_not_show_its_secrets() {
+    let example = "write a URL such as postgres://app@db:5432/app?sslmode=require";
     for (text, message) in [
-        ("hunter2", format!("this is no URL (relative URL without a base): {example}")),
+        ("hunter2", format!("not a URL (relative URL without a base): {example}")),
         (
             "mysql://u:hunter2@db",
-            format!("the scheme of this URL is not postgres:// or postgresql://: {example}"),
+            format!("the scheme of the URL is not postgres:// or postgresql://: {example}"),
         ),
         ("postgres://db/x", format!("the URL has no user: {example}")),
         (
             "postgres://u:hunter2@/x",
-            format!("the URL has no host: {example}, or for a Unix socket postgres://app@/app?host=/run/postgresql"),
+            format!("the URL has no host: {example}, or postgres://app@/app?host=/run/postgresql for a Unix socket"),
         ),
         (
             "postgres://u:hunter2@a,b:1/x",
-            "the URL names several hosts: write one check for each server".to_owned(),
+            "the URL has several hosts: write one check per server".to_owned(),
         ),
         (
             "postgres://u@/x?host=a,b",
-            "the URL names several hosts: write one check for each server".to_owned(),
+            "the URL has several hosts: write one check per server".to_owned(),
         ),
-        ("postgres://u@db?port=0", "port must be a number between 1 and 65535".to_owned()),
+        ("postgres://u@db?port=0", "the port is not valid: write 1 to 65535".to_owned()),
         (
             "postgres://u@db?sslmod=hunter2",
-            "unknown option in the URL: sslmod: did you mean sslmode?".to_owned(),
+            "unknown option sslmod: did you mean sslmode?".to_owned(),
         ),
         (
             "postgres://u@db?hostaddr=1.2.3.4",
-            "libpq's option hostaddr is not supported: write the address as the host".to_owned(),
+            "the option hostaddr is not supported: write the address as the host".to_owned(),
         ),
         (
             "postgres://u@db?sslmode=require&sslmode=disable",
-            "the option sslmode is there twice: leave one".to_owned(),
+            "duplicate option sslmode: remove it".to_owned(),
         ),
         (
             "postgres://u@db?target_session_attrs=master",
-            "unknown target_session_attrs master: known here are any, prefer-standby, primary, read-only, read-write, standby"
+            "unknown target_session_attrs master: write one of any, prefer-standby, primary, read-only, read-write, standby"
                 .to_owned(),
         ),
-        ("postgres://u%00@db", "the URL holds a zero byte (%00): remove it".to_owned()),
+        ("postgres://u%00@db", "the URL contains a zero byte (%00): remove it".to_owned()),
     ] {
         assert_eq!(url(text), Err(format!("url: {message}")), "{text}");
     }
@@ -216,61 +211,61 @@ fn what_is_wrong_with_a_url_is_told_without_its_secrets() {
     assert_eq!(
         twice,
         Err(vec![
-            "url: the password is given twice: leave it out of the URL".to_owned()
+            "url: the password is given twice: remove it from the URL".to_owned()
         ])
     );
 }
 
 #[test]
-fn options_that_make_no_sense_are_told() {
+fn invalid_options_are_reported() {
     let with = |extra: Value| {
         let mut options = json!({"url": "postgres://u@db"});
         options
             .as_object_mut()
             .unwrap()
             .extend(extra.as_object().unwrap().clone());
-        resolve(options).map_err(|told| told.join("|"))
+        resolve(options).map_err(|errors| errors.join("|"))
     };
     for (extra, message) in [
         (
             json!({"query": " ; "}),
-            "query: is empty: write a statement, or remove it to run SELECT 1",
+            "query: empty: write a statement, or remove this key to run SELECT 1",
         ),
         (
             json!({"query": "SELECT 1; COMMIT"}),
-            "query: must be one statement: remove what follows the semicolon (within a text, write chr(59) for one)",
+            "query: more than one statement: remove the text after the semicolon (write chr(59) for a semicolon in a string)",
         ),
         (
             json!({"query": "SELECT '\u{0}'"}),
-            "query: holds a zero byte: remove it",
+            "query: contains a zero byte: remove it",
         ),
         (
             json!({"query": "x".repeat(20_000)}),
-            "query: is 20000 bytes long: at most 16384 are allowed, make a view of it",
+            "query: 20000 bytes long: write at most 16384, or create a view",
         ),
         (
             json!({"expect": "1"}),
-            "expect: expect needs a query: add one, or remove it",
+            "expect: expect needs query: add query, or remove this key",
         ),
         (
             json!({"statement_timeout": "1s"}),
-            "statement_timeout: statement_timeout needs a query: add one, or remove it",
+            "statement_timeout: statement_timeout needs query: add query, or remove this key",
         ),
         (
             json!({"query": "SELECT 1", "statement_timeout": "0"}),
-            "statement_timeout: must be between 1ms and 1h",
+            "statement_timeout: 0s is out of range: write 1ms to 1h",
         ),
         (
             json!({"metrics": false, "max_replication_lag": "1s"}),
-            "max_replication_lag: max_replication_lag is judged by the statistics: remove it, or metrics: false",
+            "max_replication_lag: max_replication_lag needs statistics: remove this key, or metrics: false",
         ),
         (
             json!({"max_connection_share": 90}),
-            "max_connection_share: must be above 0 and at most 1, such as 0.9 for 90 % of max_connections",
+            "max_connection_share: 90 is out of range: write a number above 0 and at most 1, such as 0.9 for 90 %",
         ),
         (
             json!({"max_replication_lag": "0s"}),
-            "max_replication_lag: must be above 0: a replica that has caught up has a lag of 0",
+            "max_replication_lag: 0s is out of range: write a longer duration, such as 10s",
         ),
     ] {
         assert_eq!(with(extra.clone()), Err(message.to_owned()), "{extra}");
@@ -278,7 +273,7 @@ fn options_that_make_no_sense_are_told() {
     assert_eq!(
         resolve(json!({})),
         Err(vec![
-            ": url is missing: write the database, such as url: postgres://app@db:5432/app?sslmode=require"
+            ": url is missing: write the URL of the database, such as url: postgres://app@db:5432/app?sslmode=require"
                 .to_owned()
         ])
     );

@@ -1,5 +1,5 @@
-//! The URL of a database, as libpq reads it (PostgreSQL's documentation, "Connection URIs"). An option that is not
-//! supported is an error that names it: ignored, it would mean something else than in psql.
+//! The URL of a database with libpq's syntax (PostgreSQL's documentation, "Connection URIs"). Unsupported options are errors: if
+//! they were ignored, the URL would have another meaning than in psql.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -14,21 +14,21 @@ use crate::config::secret::{Secret, SecretSource};
 use crate::config::server_url::ServerUrl;
 use crate::config::tls::{ClientCertificate, PemError, PemSource, TlsSettings, private_key};
 
-/// What is shown where a URL is wrong.
+/// An example for errors.
 pub const EXAMPLE: &str = "postgres://app@db:5432/app?sslmode=require";
 const PORT: u16 = 5432;
 const SCHEMES: &[(&str, u16)] = &[("postgres", PORT), ("postgresql", PORT)];
-/// Stands where a URL has no host, until the option `host` gives one: a URL with a user and without a host is none.
+/// The placeholder for a missing host, until the option `host` sets one. URLs with a user must have a host.
 const NO_HOST: &str = "no-host.invalid";
 
-/// Where a server listens.
+/// The address of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ServerAddress {
-    /// At a host.
+    /// A host.
     Host(HostPort),
-    /// At a Unix socket.
+    /// A Unix socket.
     Unix {
-        /// The folder that holds the socket.
+        /// The folder of the socket.
         folder: PathBuf,
         /// The number in its name.
         port: u16,
@@ -40,28 +40,28 @@ pub enum ServerAddress {
 pub enum SslMode {
     /// Never.
     Disable,
-    /// Only where the server insists.
+    /// Only if the server requires it.
     Allow,
-    /// Where the server can.
+    /// If the server supports it.
     #[default]
     Prefer,
-    /// Always. How far certificates are verified is said by the TLS settings.
+    /// Always. The TLS settings decide how certificates are verified.
     Require,
 }
 
-/// What the session must be able to do; libpq's `target_session_attrs`.
+/// The required attributes of a session; libpq's `target_session_attrs`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SessionAttributes {
-    /// Nothing special.
+    /// No requirement.
     #[default]
     Any,
-    /// Write by default.
+    /// Transactions are read-write by default.
     ReadWrite,
-    /// Not write by default.
+    /// Transactions are read-only by default.
     ReadOnly,
-    /// Talk to a server that is not in recovery.
+    /// The server is not in recovery.
     Primary,
-    /// Talk to one that is.
+    /// The server is in recovery.
     Standby,
 }
 
@@ -72,33 +72,33 @@ impl SessionAttributes {
         ("read-only", Self::ReadOnly),
         ("primary", Self::Primary),
         ("standby", Self::Standby),
-        // Of one server, a standby is preferred to nothing.
+        // With one server, there is nothing to prefer.
         ("prefer-standby", Self::Any),
     ];
 }
 
-/// A database and how to reach it.
+/// A database and its connection options.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LibpqUrl {
-    /// Where the server is.
+    /// The address of the server.
     pub address: ServerAddress,
     /// The role to log in as.
     pub user: String,
-    /// The database; the one named as the role where absent.
+    /// The database; `None` for the one with the name of the role.
     pub database: Option<String>,
     /// Whether TLS is used.
     pub ssl_mode: SslMode,
-    /// How it is done.
+    /// The TLS settings.
     pub tls: TlsSettings,
-    /// What the server's list of sessions shows.
+    /// The name in the server's list of sessions.
     pub application_name: String,
     /// Command-line options for the session.
     pub options: Option<String>,
-    /// What the session must be able to do.
+    /// The required attributes of the session.
     pub session: SessionAttributes,
 }
 
-/// Without the user and the options: nothing of it is secret.
+/// The URL without the user and the options, so without secrets.
 impl fmt::Display for LibpqUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.address {
@@ -118,14 +118,14 @@ impl fmt::Display for LibpqUrl {
     }
 }
 
-/// Reads a URL; also its parts as they are written, for the password.
+/// Parses a URL. Also returns its parts, for the password.
 ///
 /// # Errors
-/// Reported at `place`, without a value that may be secret.
+/// Reported at `place`, without values that may be secret.
 pub fn parse(text: &str, place: &Place<'_>) -> Result<(LibpqUrl, ServerUrl), Invalid> {
     let text = with_host(text, place)?;
     let mut url = ServerUrl::parse(&text, SCHEMES, EXAMPLE, place)?;
-    let mut options = Options::read(std::mem::take(&mut url.query), place)?;
+    let mut options = Options::resolve(std::mem::take(&mut url.query), place)?;
     if let Some(password) = options.take("password") {
         url.password = Some(Secret::new(password));
     }
@@ -133,8 +133,8 @@ pub fn parse(text: &str, place: &Place<'_>) -> Result<(LibpqUrl, ServerUrl), Inv
     let user = options
         .take("user")
         .or_else(|| url.user.clone())
-        .ok_or_else(|| place.error(format_args!("the URL has no user: write one such as {EXAMPLE}")));
-    let session = options.word("target_session_attrs", &SessionAttributes::WORDS, place);
+        .ok_or_else(|| place.error(format_args!("the URL has no user: write a URL such as {EXAMPLE}")));
+    let session = options.take_word("target_session_attrs", &SessionAttributes::WORDS, place);
     let tls = tls(&mut options, place);
     let (ssl_mode, tls) = tls?;
     let database = options.take("dbname").or_else(|| url.path.clone());
@@ -157,12 +157,12 @@ pub fn parse(text: &str, place: &Place<'_>) -> Result<(LibpqUrl, ServerUrl), Inv
         .chain(optional.into_iter().flatten())
         .any(|text| text.contains('\0'))
     {
-        return Err(place.error("the URL holds a zero byte (%00): remove it"));
+        return Err(place.error("the URL contains a zero byte (%00): remove it"));
     }
     Ok((parsed, url))
 }
 
-/// The same URL in a form that other parsers read alike: with a host, and with plus signs that stay plus signs.
+/// Rewrites a URL for parsers other than libpq's: adds a missing host, and encodes plus signs, which mean no space here.
 fn with_host(text: &str, place: &Place<'_>) -> Result<String, Invalid> {
     let Some((scheme, rest)) = text.split_once("://") else {
         return Ok(text.to_owned());
@@ -170,7 +170,7 @@ fn with_host(text: &str, place: &Place<'_>) -> Result<String, Invalid> {
     let (authority, tail) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
     if host.contains(',') {
-        return Err(place.error("the URL names several hosts: write one check for each server"));
+        return Err(place.error("the URL has several hosts: write one check per server"));
     }
     let host = match host.is_empty() || host.starts_with(':') {
         true => format!("{NO_HOST}{host}"),
@@ -188,7 +188,7 @@ fn address(url: &ServerUrl, options: &mut Options, place: &Place<'_>) -> Result<
     let port = match options.take("port").map(|port| port.parse()) {
         None => url.address.port,
         Some(Ok(port)) if port != 0 => port,
-        Some(_) => return Err(place.error("port must be a number between 1 and 65535")),
+        Some(_) => return Err(place.error("the port is not valid: write 1 to 65535")),
     };
     let host = options.take("host").unwrap_or_else(|| url.address.host.clone());
     if host.starts_with('/') {
@@ -197,17 +197,17 @@ fn address(url: &ServerUrl, options: &mut Options, place: &Place<'_>) -> Result<
     }
     if host == NO_HOST || host.is_empty() {
         return Err(place.error(format_args!(
-            "the URL has no host: write one such as {EXAMPLE}, or for a Unix socket \
-             postgres://app@/app?host=/run/postgresql"
+            "the URL has no host: write a URL such as {EXAMPLE}, or postgres://app@/app?host=/run/postgresql for a \
+             Unix socket"
         )));
     }
     if host.contains(',') {
-        return Err(place.error("the URL names several hosts: write one check for each server"));
+        return Err(place.error("the URL has several hosts: write one check per server"));
     }
     Ok(ServerAddress::Host(HostPort { host, port }))
 }
 
-/// What TLS is to be, of `sslmode` and the files. With authorities given, every mode verifies the chain, as libpq does.
+/// Resolves the TLS options. If certificate authorities are given, every mode verifies the chain, as in libpq.
 fn tls(options: &mut Options, place: &Place<'_>) -> Result<(SslMode, TlsSettings), Invalid> {
     const MODES: [(&str, (SslMode, bool, bool)); 6] = [
         ("prefer", (SslMode::Prefer, false, false)),
@@ -217,7 +217,7 @@ fn tls(options: &mut Options, place: &Place<'_>) -> Result<(SslMode, TlsSettings
         ("verify-ca", (SslMode::Require, true, false)),
         ("verify-full", (SslMode::Require, true, true)),
     ];
-    let mode = options.word("sslmode", &MODES, place);
+    let mode = options.take_word("sslmode", &MODES, place);
     let root = options.take("sslrootcert");
     let is_system = root.as_deref() == Some("system");
     let ca = root
@@ -245,11 +245,11 @@ fn tls(options: &mut Options, place: &Place<'_>) -> Result<(SslMode, TlsSettings
     let (mode, verifies_chain, verifies_name) = mode?;
     if is_system && !verifies_name {
         return Err(place
-            .error("sslrootcert=system needs sslmode=verify-full: anybody can get a certificate of these"));
+            .error("sslrootcert=system needs sslmode=verify-full: any server can have a certificate of these authorities"));
     }
     if verifies_chain && !verifies_name && ca.is_none() {
         return Err(place
-            .error("sslmode=verify-ca needs the authority to trust: add sslrootcert, or write verify-full"));
+            .error("sslmode=verify-ca needs an authority to trust: add sslrootcert, or write verify-full"));
     }
     ca_read?;
     let settings = TlsSettings {

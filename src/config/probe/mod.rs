@@ -1,8 +1,8 @@
-//! What `/probe` may do: the modules by name, and the guard.
+//! The configuration of `/probe`: the modules by name, and the guard.
 
 mod guard;
-mod hide;
 mod modules;
+mod redact;
 mod with_target;
 
 use std::collections::BTreeMap;
@@ -21,30 +21,30 @@ pub use guard::{AddressClass, AllowOptions, GuardRules, TargetRefusal};
 pub use modules::{ModuleOptions, probed_kinds, properties};
 pub use with_target::{Endpoint, MAX_TARGET_BYTES, TargetedModule};
 
-/// How many probes may be under way at once where the file does not say.
+/// The default limit of concurrent probes.
 pub const DEFAULT_MAX_CONCURRENT: u32 = 256;
-/// The most that may be configured: each probe holds sockets and a body.
+/// The highest limit, since each probe needs sockets and memory for a body.
 const LARGEST_MAX_CONCURRENT: u32 = 10_000;
 
-/// The key `probe`, as written.
+/// The options of the key `probe`.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ProbeOptions {
-    /// How many probes may be under way at once; one more is refused with 429. Default: 256.
+    /// Maximum number of concurrent probes. Requests beyond it get status 429. Default: 256.
     pub max_concurrent: Option<u32>,
-    /// What may be probed; each entry allows what fits all of its keys. Default: everything but special addresses (loopback,
-    /// link-local, metadata services, multicast).
+    /// Allowed targets. Each entry allows targets that match all of its keys. Default: all targets except special addresses
+    /// (loopback, link-local, metadata services, multicast).
     pub allow: Option<Vec<AllowOptions>>,
 }
 
-/// What `/probe` may do, resolved.
+/// The settings of `/probe`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProbeSettings {
-    /// The modules by name; without any there is no `/probe`.
+    /// The modules by name. Without modules, `/probe` does not exist.
     pub modules: BTreeMap<String, Arc<Module>>,
-    /// What may be probed.
+    /// The allowed targets.
     pub guard: Arc<GuardRules>,
-    /// How many probes may be under way at once.
+    /// The maximum number of concurrent probes.
     pub max_concurrent: u32,
 }
 
@@ -61,15 +61,15 @@ impl Default for ProbeSettings {
 /// A named set of check options without a target.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Module {
-    /// The longest that a probe may take, where that is said.
+    /// The longest duration of a probe, if limited by the module.
     pub timeout: Option<Duration>,
-    /// The options, aimed at a placeholder.
+    /// The options, with a placeholder as target.
     pub prober: KindSettings,
-    /// The module as it is written, with its secrets hidden: for people.
+    /// The module's YAML without its secrets, for debug output.
     pub shown: String,
 }
 
-/// Reads `modules` and `probe` of the document at `place`. What is wrong is reported.
+/// Resolves `modules` and `probe` of the document at `place`. Reports errors.
 pub fn resolve(modules: Option<&Node>, probe: Option<&Node>, place: &Place<'_>) -> ProbeSettings {
     let modules = modules
         .filter(|modules| !modules.is_null())
@@ -93,7 +93,7 @@ impl ProbeOptions {
         let max_concurrent = match self.max_concurrent.unwrap_or(DEFAULT_MAX_CONCURRENT) {
             most @ 1..=LARGEST_MAX_CONCURRENT => Ok(most),
             other => Err(place.field("max_concurrent").error(format_args!(
-                "{other} is out of range: write a number from 1 to {LARGEST_MAX_CONCURRENT}"
+                "{other} is out of range: write 1 to {LARGEST_MAX_CONCURRENT}"
             ))),
         };
         let guard = GuardRules::resolve(self.allow, &place.field("allow"));
@@ -105,5 +105,5 @@ impl ProbeOptions {
     }
 }
 
-/// A duration of a module: as elsewhere.
+/// The type of a module's timeout.
 type Timeout = Option<DurationText>;

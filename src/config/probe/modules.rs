@@ -1,5 +1,5 @@
-//! Modules in blackbox_exporter's format: a prober, a deadline, and the options of the check kind of the same name, which are
-//! read by the very code that reads checks.
+//! Modules in blackbox_exporter's format: a prober, a timeout, and the options of the check kind of the same name. The options
+//! are resolved by the same code as those of checks.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -9,8 +9,8 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
 
-use super::{Module, Timeout, hide};
-use crate::config::key_split::{Pieces, split};
+use super::{Module, Timeout, redact};
+use crate::config::key_split::{SplitMapping, split_by_keys};
 use crate::config::kinds;
 use crate::config::place::Place;
 use crate::config::settings::KindSettings;
@@ -22,10 +22,13 @@ use crate::model::CheckKind;
 /// The longest name of a module, in bytes.
 const MAX_NAME_BYTES: usize = 128;
 
-/// A prober: the check kind that does its work, that kind's key for the target, and a target to resolve the options with.
+/// A prober.
 struct Prober {
+    /// The check kind that does the probing.
     kind: CheckKind,
+    /// The kind's key of the target.
     target: &'static str,
+    /// A target to resolve the options with.
     placeholder: &'static str,
 }
 
@@ -67,10 +70,10 @@ pub fn probed_kinds() -> impl Iterator<Item = CheckKind> {
     PROBERS.iter().map(|prober| prober.kind)
 }
 
-/// Keys of kinds that have no meaning for a probe, which serves no values of ours.
+/// Options of kinds that modules can't have: `/probe` has only blackbox_exporter's metrics.
 const NOT_FOR_MODULES: [&str; 2] = ["extract", "extract_version"];
 
-/// Options that are not set where their text is empty, as in blackbox_exporter.
+/// Options that count as not given if they are empty, as in blackbox_exporter.
 const EMPTY_IS_UNSET: [&str; 10] = [
     "bearer_token",
     "bearer_token_file",
@@ -84,13 +87,13 @@ const EMPTY_IS_UNSET: [&str; 10] = [
     "transport_protocol",
 ];
 
-/// A module's own keys, as written.
+/// The keys of a module, without those of the probers.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ModuleOptions {
-    /// What does the probing: the name of a check kind.
+    /// The prober: the name of a check kind.
     pub prober: Option<String>,
-    /// The longest that a probe may take. Default: what the scraper gives it.
+    /// Timeout of a probe. Default: the scrape timeout.
     pub timeout: Timeout,
 }
 
@@ -98,7 +101,7 @@ pub struct ModuleOptions {
 pub fn properties(generator: &mut SchemaGenerator) -> Map<String, Json> {
     let mut properties = crate::config::schema::part::<ModuleOptions>(generator);
     properties["prober"] = json!({
-        "description": "What does the probing.",
+        "description": "The prober.",
         "enum": PROBERS.iter().map(|prober| prober.kind.as_str()).collect::<Vec<_>>(),
     });
     for prober in &PROBERS {
@@ -116,7 +119,7 @@ pub fn properties(generator: &mut SchemaGenerator) -> Map<String, Json> {
     properties
 }
 
-/// Lets the schema of an option hold for null, and for an empty text where that is said.
+/// Lets the schema of an option accept null, and an empty text if `is_empty_unset`.
 fn allow_unset(option: &mut Json, is_empty_unset: bool) {
     match option.get_mut("type") {
         Some(Json::Array(types)) if !types.contains(&json!("null")) => types.push(json!("null")),
@@ -128,11 +131,11 @@ fn allow_unset(option: &mut Json, is_empty_unset: bool) {
     }
 }
 
-/// Reads the modules at `place`. What is wrong is reported; then they are not complete.
+/// Resolves the modules at `place`. If it reports errors, the result is incomplete.
 pub fn resolve(node: &Node, place: &Place<'_>) -> BTreeMap<String, Arc<Module>> {
     let Some(entries) = node.entries() else {
         place.error(format_args!(
-            "expected modules by name, found {}",
+            "expected a mapping of modules by name, found {}",
             node.describe()
         ));
         return BTreeMap::new();
@@ -142,21 +145,22 @@ pub fn resolve(node: &Node, place: &Place<'_>) -> BTreeMap<String, Arc<Module>> 
         let place = place.field(&entry.key);
         if entry.key.is_empty() || entry.key.len() > MAX_NAME_BYTES {
             place.error_at_key(format_args!(
-                "a module's name has 1 to {MAX_NAME_BYTES} characters"
+                "the name of a module has {} bytes: write 1 to {MAX_NAME_BYTES}",
+                entry.key.len()
             ));
-        } else if let Some(module) = module(&entry.value, &place) {
+        } else if let Some(module) = resolve_module(&entry.value, &place) {
             modules.insert(entry.key.to_string(), Arc::new(module));
         }
     }
     modules
 }
 
-fn module(node: &Node, place: &Place<'_>) -> Option<Module> {
+fn resolve_module(node: &Node, place: &Place<'_>) -> Option<Module> {
     let names = PROBERS.each_ref().map(|prober| prober.kind.as_str());
-    let Pieces {
+    let SplitMapping {
         parts: [own, probers],
         ..
-    } = split(node, place, [fields::<ModuleOptions>(), &names])?;
+    } = split_by_keys(node, place, [fields::<ModuleOptions>(), &names])?;
     let reading = read::<ModuleOptions>(&own, place);
     let options = reading.value?;
     let chosen = match options.prober.as_deref() {
@@ -168,7 +172,7 @@ fn module(node: &Node, place: &Place<'_>) -> Option<Module> {
                 place.field("prober").error(message);
                 None
             }),
-        None if reading.faulty.is_empty() => {
+        None if reading.invalid.is_empty() => {
             place.error(format_args!(
                 "prober is missing: write one of {}",
                 names.join(", ")
@@ -184,7 +188,7 @@ fn module(node: &Node, place: &Place<'_>) -> Option<Module> {
         let written = probers.get(prober.kind.as_str());
         let place = place.field(prober.kind.as_str());
         if written.is_some() && !is_chosen {
-            place.remark(format_args!("not used: the prober is {}", chosen.kind));
+            place.warn(format_args!("ignored: the prober is {}", chosen.kind));
         }
         let options = match written {
             Some(options) if !options.is_null() => options,
@@ -199,28 +203,28 @@ fn module(node: &Node, place: &Place<'_>) -> Option<Module> {
     Some(Module {
         timeout: options.timeout.map(|timeout| timeout.0),
         prober: settings?,
-        shown: hide::shown(node),
+        shown: redact::to_yaml(node),
     })
 }
 
 impl Prober {
-    /// Resolves options, aimed at the placeholder.
+    /// Resolves options with the placeholder as target.
     fn resolve(&self, options: &Node, place: &Place<'_>) -> Option<KindSettings> {
         let mut unknown = Vec::new();
         let mut entries = Vec::new();
         for entry in options.entries().unwrap_or_default() {
             let field = place.field(&entry.key);
             if *entry.key == *self.target {
-                field.error_at_key("a module has no target: it comes with each request");
+                field.error_at_key("a module has no target, each request has one: remove this key");
             } else if NOT_FOR_MODULES.contains(&&*entry.key) {
-                field.error_at_key("a probe serves no extracted values: use a check of a service for that");
+                field.error_at_key("modules do not support this key: use a check of a service instead");
             } else if !kinds::keys(self.kind).contains(&&*entry.key) {
                 let known = kinds::keys(self.kind).iter().copied();
                 let known = known.filter(|key| *key != self.target && !NOT_FOR_MODULES.contains(key));
                 let unknown = || suggest::unknown_key(&entry.key, known);
                 field.error_at_key(unsupported::key(&entry.key).unwrap_or_else(unknown));
             } else {
-                // A key that nothing follows is not set, as in blackbox_exporter: people leave some over commented-out values.
+                // A key without a value counts as not given, as in blackbox_exporter.
                 let is_empty = matches!(&entry.value.value, Value::Text(text) if text.is_empty());
                 let is_unset = entry.value.is_null() || is_empty && EMPTY_IS_UNSET.contains(&&*entry.key);
                 if !is_unset {
@@ -239,7 +243,7 @@ impl Prober {
             mark: options.mark,
             value: Node::new(options.mark, Value::Text(self.placeholder.into())),
         });
-        let aimed = Node::new(options.mark, Value::Map(Rc::new(entries)));
-        kinds::resolve(self.kind, &aimed, place, unknown)
+        let targeted = Node::new(options.mark, Value::Map(Rc::new(entries)));
+        kinds::resolve(self.kind, &targeted, place, unknown)
     }
 }

@@ -1,4 +1,4 @@
-//! What a process check leaves out: texts, expressions, or both.
+//! The processes that a process check ignores: by strings, regular expressions, or both.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,39 +8,39 @@ use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use super::{Texts, resolve_regexes};
+use super::{OneOrMany, resolve_regexes};
 use crate::config::pattern::Pattern;
 use crate::config::place::{Invalid, Place};
 
-/// What is left out, as written.
+/// The option `exclude`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Exclude {
-    /// Written as a text or a list of texts.
-    Texts(Texts),
-    /// Written as a mapping.
+    /// A string or a list of strings.
+    OneOrMany(OneOrMany),
+    /// A mapping.
     Parts(ExcludeParts),
 }
 
-/// What is left out, as a mapping. A process is left out when any of it is found.
+/// The option `exclude` as a mapping. A process is ignored if any of these matches.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExcludeParts {
-    /// Texts, found in any case.
+    /// Strings, ignoring case.
     #[serde(rename = "match")]
-    pub matches: Option<Texts>,
-    /// Regular expressions; case matters.
-    pub regex: Option<Texts>,
+    pub matches: Option<OneOrMany>,
+    /// Regular expressions. Case matters.
+    pub regex: Option<OneOrMany>,
 }
 
 impl Exclude {
-    /// The expressions any of which leaves a process out.
+    /// Resolves to expressions. A process is ignored if any of them matches.
     pub(super) fn resolve(self, place: &Place<'_>) -> Result<Vec<Pattern>, Invalid> {
         let parts = match self {
-            Self::Texts(texts) => return Ok(vec![texts.resolve(place)?.1]),
+            Self::OneOrMany(texts) => return Ok(vec![texts.resolve(place)?.1]),
             Self::Parts(parts) => parts,
         };
         if parts == ExcludeParts::default() {
-            return Err(place.error("an empty mapping leaves nothing out: give match or regex"));
+            return Err(place.error("empty mapping: add match or regex"));
         }
         let texts = parts.matches.map(|texts| texts.resolve(&place.field("match")));
         let texts = texts.transpose();
@@ -54,7 +54,7 @@ impl Exclude {
     }
 }
 
-// Serde's untagged enums would answer a mistake with "data did not match any variant".
+// The error of an untagged enum would be "data did not match any variant".
 impl<'de> Deserialize<'de> for Exclude {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct ExcludeVisitor;
@@ -67,11 +67,11 @@ impl<'de> Deserialize<'de> for Exclude {
             }
 
             fn visit_str<E: Error>(self, text: &str) -> Result<Exclude, E> {
-                Ok(Exclude::Texts(Texts::One(text.to_owned())))
+                Ok(Exclude::OneOrMany(OneOrMany::One(text.to_owned())))
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Exclude, A::Error> {
-                Deserialize::deserialize(SeqAccessDeserializer::new(list)).map(Exclude::Texts)
+                Deserialize::deserialize(SeqAccessDeserializer::new(list)).map(Exclude::OneOrMany)
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Exclude, A::Error> {
@@ -91,7 +91,7 @@ impl JsonSchema for Exclude {
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "description": "A string, a list of strings, or a mapping with match or regex",
-            "anyOf": [generator.subschema_for::<Texts>(), generator.subschema_for::<ExcludeParts>()]
+            "anyOf": [generator.subschema_for::<OneOrMany>(), generator.subschema_for::<ExcludeParts>()]
         })
     }
 }

@@ -1,4 +1,4 @@
-//! Which pid namespaces a process check looks into.
+//! The pid namespaces whose processes a process check counts.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -7,9 +7,9 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum PidNamespace {
-    /// Only those of the namespace that /proc belongs to; on a host, what runs in containers is left out.
+    /// Only processes of the namespace that /proc belongs to. On a host, processes in containers do not count.
     Own,
-    /// All that /proc shows; on a host, what runs in containers too.
+    /// All processes that /proc shows. On a host, processes in containers count.
     #[default]
     Any,
 }

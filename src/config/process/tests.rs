@@ -1,4 +1,4 @@
-//! Tests of the process check's configuration.
+//! Tests of the options of process checks and their errors.
 
 use std::cell::RefCell;
 
@@ -20,8 +20,8 @@ fn resolved(json: &str) -> ProcessSettings {
     settings.unwrap()
 }
 
-/// What is reported about options that can't be used, as `place: message`.
-fn faults(json: &str) -> Vec<String> {
+/// The errors of invalid options, as `path: message`.
+fn errors(json: &str) -> Vec<String> {
     let (settings, findings) = resolve(json);
     assert_eq!(settings, Err(Invalid));
     assert!(findings.iter().all(|finding| finding.is_error));
@@ -48,7 +48,7 @@ fn a_string_or_a_list_and_the_defaults() {
 }
 
 #[test]
-fn any_string_is_found_in_any_case_and_taken_literally() {
+fn strings_are_literal_and_ignore_case() {
     let settings = resolved(r#"{"match": ["main:app", "a.b", "ÄRGER"]}"#);
     let pattern = settings.any_match.unwrap();
     for found in ["python MAIN:App", "xA.Bx", "ärger"] {
@@ -61,7 +61,7 @@ fn any_string_is_found_in_any_case_and_taken_literally() {
 }
 
 #[test]
-fn what_is_left_out_is_written_as_texts_or_as_expressions() {
+fn exclude_has_strings_or_expressions() {
     let sources = |exclude: &str| -> Vec<String> {
         let settings = resolved(&format!("{{\"match\": \"a\", \"exclude\": {exclude}}}"));
         settings
@@ -98,89 +98,86 @@ fn a_user_is_a_name_or_a_number() {
 }
 
 #[test]
-fn what_is_wrong_is_said_where_it_is() {
+fn errors_are_reported_at_their_keys() {
     for (json, expected) in [
         (
             "{}",
-            "check: a process check needs something to look for: give match, regex, cmdline_regex, user or exe",
+            "check: the process check has no criteria: add match, regex, cmdline_regex, user or exe",
         ),
         (
             r#"{"match": ""}"#,
-            "check.match: a blank string is found in nearly every process; give a part of the name or of the command line",
+            "check.match: blank, which matches nearly every process: write a part of the name or command line",
         ),
         (
             r#"{"match": []}"#,
-            "check.match: an empty list finds nothing; give at least one string",
+            "check.match: empty list: write at least one string, or remove this key",
         ),
         (
             r#"{"match": ["a", " "]}"#,
-            "check.match[1]: a blank string is found in nearly every process; give a part of the name or of the command line",
+            "check.match[1]: blank, which matches nearly every process: write a part of the name or command line",
         ),
         (
             r#"{"regex": ""}"#,
-            "check.regex: an empty regular expression matches every process; give a part of the name or of the command line",
+            "check.regex: empty, which matches every process: write a part of the name or command line",
         ),
         (
             r#"{"regex": "a(b"}"#,
-            "check.regex: not a regular expression: unclosed group; the syntax is RE2's",
+            "check.regex: \"a(b\" is not a regular expression: unclosed group",
         ),
         (
             r#"{"cmdline_regex": ["a", "a(b"]}"#,
-            "check.cmdline_regex[1]: not a regular expression: unclosed group; the syntax is RE2's",
+            "check.cmdline_regex[1]: \"a(b\" is not a regular expression: unclosed group",
         ),
         (
             r#"{"cmdline_regex": []}"#,
-            "check.cmdline_regex: an empty list says nothing; give at least one regular expression",
+            "check.cmdline_regex: empty list: write at least one regular expression, or remove this key",
         ),
         (
             r#"{"match": "a", "exclude": ["b", ""]}"#,
-            "check.exclude[1]: a blank string is found in nearly every process; give a part of the name or of the command \
-             line",
+            "check.exclude[1]: blank, which matches nearly every process: write a part of the name or command line",
         ),
         (
             r#"{"match": "a", "exclude": {"regex": "("}}"#,
-            "check.exclude.regex: not a regular expression: unclosed group; the syntax is RE2's",
+            "check.exclude.regex: \"(\" is not a regular expression: unclosed group",
         ),
         (
             r#"{"match": "a", "exclude": {}}"#,
-            "check.exclude: an empty mapping leaves nothing out: give match or regex",
+            "check.exclude: empty mapping: add match or regex",
         ),
         (
             r#"{"exclude": "a", "pid_namespace": "own"}"#,
-            "check: a process check needs something to look for: give match, regex, cmdline_regex, user or exe",
+            "check: the process check has no criteria: add match, regex, cmdline_regex, user or exe",
         ),
         (
             r#"{"user": ""}"#,
-            "check.user: not a user; give a name as in /etc/passwd, or a number",
+            "check.user: not a user: write a name as in /etc/passwd, or a number",
         ),
         (
             r#"{"exe": "nginx"}"#,
-            "check.exe: \"nginx\" is not an absolute path; give the executable's whole path, such as /usr/sbin/nginx, or \
-             use match",
+            "check.exe: \"nginx\" is not an absolute path: write the whole path, such as /usr/sbin/nginx, or use match",
         ),
         (
             r#"{"match": "a", "min": 3, "max": 2}"#,
-            "check.max: max (2) is less than min (3), so that no number of processes is right",
+            "check.max: 2 is less than min (3): write at least 3, or set min",
         ),
         (
             r#"{"match": "a", "max": 0}"#,
-            "check.max: max (0) is less than min (1), so that no number of processes is right; min is 1 where it is not \
-             given",
+            "check.max: 0 is less than min (1, the default): write at least 1, or set min",
         ),
     ] {
-        assert_eq!(faults(json), [expected], "{json}");
+        assert_eq!(errors(json), [expected], "{json}");
     }
 }
 
 #[test]
-fn all_faults_are_told_at_once() {
+fn all_errors_are_reported_at_once() {
     let json = r#"{"match": ["", "a", ""], "regex": "(", "user": ":", "exe": "x", "min": 2, "max": 1}"#;
-    let places: Vec<String> = faults(json)
+    let paths: Vec<String> = errors(json)
         .iter()
-        .map(|fault| fault.split(": ").next().unwrap().to_owned())
+        .map(|error| error.split(": ").next().unwrap().to_owned())
         .collect();
     assert_eq!(
-        places,
+        paths,
         [
             "check.match[0]",
             "check.match[2]",
@@ -193,13 +190,13 @@ fn all_faults_are_told_at_once() {
 }
 
 #[test]
-fn a_list_too_large_to_search_for_is_an_error() {
+fn a_list_that_is_too_large_is_an_error() {
     let json = format!("{{\"match\": [\"{}\"]}}", "x\u{fc}".repeat(200_000));
-    assert!(faults(&json)[0].starts_with("check.match: too much to look for"));
+    assert!(errors(&json)[0].starts_with("check.match: the list is too large"));
 }
 
 #[test]
-fn a_check_that_can_not_fail_is_remarked_upon() {
+fn a_check_that_never_fails_is_a_warning() {
     let (settings, findings) = resolve(r#"{"match": "a", "min": 0}"#);
     assert!(settings.is_ok());
     assert_eq!(findings[0].path.to_string(), "check.min");
@@ -207,7 +204,7 @@ fn a_check_that_can_not_fail_is_remarked_upon() {
 }
 
 #[test]
-fn other_types_and_keys_are_told_by_name() {
+fn errors_name_wrong_types_and_keys() {
     for (json, expected) in [
         (
             r#"{"match": 5}"#,
@@ -221,10 +218,13 @@ fn other_types_and_keys_are_told_by_name() {
             r#"{"user": true}"#,
             "invalid type: boolean `true`, expected a user's name or number",
         ),
-        (r#"{"user": -1}"#, "-1 is not a user's number; these begin at 0"),
+        (
+            r#"{"user": -1}"#,
+            "-1 is not the number of a user: write at least 0",
+        ),
         (
             r#"{"user": 4294967296}"#,
-            "4294967296 is not a user's number; these end at 4294967295",
+            "4294967296 is not the number of a user: write at most 4294967295",
         ),
         (
             r#"{"exclude": 5}"#,
@@ -248,12 +248,12 @@ fn other_types_and_keys_are_told_by_name() {
 }
 
 #[test]
-fn the_schema_allows_both_written_forms() {
+fn the_schema_allows_both_forms() {
     let schema = serde_json::to_value(schemars::schema_for!(ProcessOptions)).unwrap();
     assert_eq!(schema["additionalProperties"], false);
     assert!(schema["properties"]["match"].is_object());
     assert_eq!(
-        schema["$defs"]["Texts"]["anyOf"].as_array().map(Vec::len),
+        schema["$defs"]["OneOrMany"]["anyOf"].as_array().map(Vec::len),
         Some(2)
     );
 }
@@ -268,7 +268,7 @@ proptest! {
     }
 
     #[test]
-    fn a_string_is_found_within_any_text(text in "\\PC{1,20}", before in "\\PC{0,9}", behind in "\\PC{0,9}") {
+    fn a_string_is_found_in_any_text(text in "\\PC{1,20}", before in "\\PC{0,9}", behind in "\\PC{0,9}") {
         prop_assume!(!text.trim().is_empty());
         let json = serde_json::json!({ "match": text }).to_string();
         let pattern = resolved(&json).any_match.unwrap();

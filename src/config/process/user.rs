@@ -11,18 +11,18 @@ use crate::config::place::{Invalid, Place};
 /// A user, by name or by number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum User {
-    /// By name, looked up at each run, since users come and go.
+    /// By name, which is resolved at every run.
     Name(String),
     /// By number.
     Id(u32),
 }
 
 impl User {
-    /// A name that is not there is no error: the user may be made later.
+    /// Validates the form of a name. An unknown name is not an error, since the user may be created later.
     pub(super) fn resolve(self, place: &Place<'_>) -> Result<Self, Invalid> {
         match self {
             Self::Name(name) if name.is_empty() || name.contains([':', '\n', '\0']) => {
-                Err(place.error("not a user; give a name as in /etc/passwd, or a number"))
+                Err(place.error("not a user: write a name as in /etc/passwd, or a number"))
             }
             user => Ok(user),
         }
@@ -38,7 +38,7 @@ impl fmt::Display for User {
     }
 }
 
-// Serde's untagged enums would answer a mistake with "data did not match any variant".
+// The error of an untagged enum would be "data did not match any variant".
 impl<'de> Deserialize<'de> for User {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct UserVisitor;
@@ -53,7 +53,7 @@ impl<'de> Deserialize<'de> for User {
             fn visit_u64<E: Error>(self, id: u64) -> Result<User, E> {
                 u32::try_from(id).map(User::Id).map_err(|_| {
                     E::custom(format_args!(
-                        "{id} is not a user's number; these end at {}",
+                        "{id} is not the number of a user: write at most {}",
                         u32::MAX
                     ))
                 })
@@ -61,7 +61,9 @@ impl<'de> Deserialize<'de> for User {
 
             fn visit_i64<E: Error>(self, id: i64) -> Result<User, E> {
                 u64::try_from(id)
-                    .map_err(|_| E::custom(format_args!("{id} is not a user's number; these begin at 0")))
+                    .map_err(|_| {
+                        E::custom(format_args!("{id} is not the number of a user: write at least 0"))
+                    })
                     .and_then(|id| self.visit_u64(id))
             }
 

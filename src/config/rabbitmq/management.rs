@@ -1,4 +1,4 @@
-//! Where a rabbitmq check finds the broker's management API, and as whom it asks there.
+//! The options of the broker's management API.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,11 +12,11 @@ use crate::config::server_url::ServerUrl;
 use crate::config::tls::TlsSettings;
 use crate::config::zone;
 
-/// The schemes, with the ports that every URL has for them. (The plugin's own is 15672, which is to be written.)
+/// The schemes with their default ports. The plugin listens on 15672, so its URL needs a port.
 const SCHEMES: &[(&str, u16)] = &[("http", 80), ("https", 443)];
 const EXAMPLE: &str = "http://mq.example.org:15672";
 
-/// The options about it, as written.
+/// The options of the management API.
 pub struct ManagementOptions {
     pub url: Option<String>,
     pub username: Option<String>,
@@ -26,25 +26,25 @@ pub struct ManagementOptions {
     pub timeout: Option<Duration>,
 }
 
-/// The management API, resolved.
+/// The settings of the management API.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ManagementSettings {
-    /// Where it is.
+    /// The address.
     pub address: HostPort,
-    /// Which of its addresses.
+    /// The addresses of the host to try.
     pub preference: AddressPreference,
-    /// How to do TLS, where it is to be done.
+    /// The TLS settings; `None` without TLS.
     pub tls: Option<TlsSettings>,
-    /// What its paths begin with, without a slash at the end; often empty.
+    /// The prefix of its paths, without a slash at the end; often empty.
     pub prefix: String,
-    /// Who asks.
+    /// The credentials.
     pub credentials: Credentials,
-    /// How long it may take of a run.
+    /// The timeout of its requests in a run.
     pub timeout: Duration,
 }
 
 impl ManagementOptions {
-    /// Resolves them; `login` is that of the broker, where it is right.
+    /// Resolves the options. `login` is that of the broker, if it is valid.
     pub fn resolve(
         self,
         login: Option<&BrokerLogin>,
@@ -62,26 +62,25 @@ impl ManagementOptions {
         if self.timeout.is_some_and(|timeout| timeout.is_zero()) {
             return Err(place
                 .field("management_timeout")
-                .error("nothing answers in no time: write a duration such as 3s"));
+                .error("0s is out of range: write a longer duration, such as 3s"));
         }
         let Some(text) = self.url else {
             return match (self.username, password?, self.timeout) {
                 (None, None, None) => Ok(None),
                 _ => Err(place.error(format_args!(
-                    "management_url is missing: write one such as {EXAMPLE}, or leave out the other keys that begin with \
-                     management_"
+                    "management_url is missing: write a URL such as {EXAMPLE}, or remove the other management_ keys"
                 ))),
             };
         };
         let field = place.field("management_url");
         let url = ServerUrl::parse(&text, SCHEMES, EXAMPLE, &field)?;
         if url.user.is_some() || url.password.is_some() {
-            return Err(
-                field.error("write user and password as management_username and management_password_file")
-            );
+            return Err(field.error(
+                "the URL contains credentials: use management_username and management_password_file",
+            ));
         }
         if !url.query.is_empty() {
-            return Err(field.error("the URL of the management has no query"));
+            return Err(field.error("the query of the URL is not supported: remove it"));
         }
         let prefix = prefix(&text);
         let (user, password) = match (self.username, password?, login) {
@@ -91,15 +90,15 @@ impl ManagementOptions {
             }
             (Some(_), None, _) => {
                 return Err(place.field("management_username").error(
-                    "the password is missing: give management_password_file, _env or management_password",
+                    "the password is missing: add management_password_file, management_password_env or management_password",
                 ));
             }
             (None, _, Some(BrokerLogin::External)) => {
                 return Err(field.error(
-                    "give management_username and management_password_file: the login at the broker has none",
+                    "the credentials are missing: add management_username and management_password_file",
                 ));
             }
-            // What is wrong with the login is told there.
+            // The error of the login was reported.
             (None, _, None) => return Err(Invalid),
         };
         Ok(Some(ManagementSettings {
@@ -116,7 +115,7 @@ impl ManagementOptions {
     }
 }
 
-/// The path of the URL as it is written, for it goes into requests as it is.
+/// The path of the URL, still encoded, because requests need it so.
 fn prefix(url: &str) -> String {
     let url = zone::take(url)
         .ok()

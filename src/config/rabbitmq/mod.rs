@@ -1,5 +1,5 @@
-//! The configuration of rabbitmq checks: the broker's URL as RabbitMQ's clients write it, the management API beside it, and
-//! the queues that are watched by name.
+//! The configuration of rabbitmq checks: the broker's URL with the syntax of RabbitMQ's clients, the management API, and the
+//! queues to check.
 
 mod management;
 mod queues;
@@ -23,109 +23,109 @@ use super::secret::{Secret, SecretSource};
 use super::server_url::ServerUrl;
 use super::tls::{TlsOptions, TlsSettings};
 
-/// The schemes, with their ports (<https://www.rabbitmq.com/docs/uri-spec>).
+/// The schemes with their default ports (<https://www.rabbitmq.com/docs/uri-spec>).
 const SCHEMES: &[(&str, u16)] = &[("amqp", 5672), ("amqps", 5671)];
 const EXAMPLE: &str = "amqp://app@mq.example.org:5672/%2f";
-/// What RabbitMQ's clients take where a URL names no user.
+/// The default user of RabbitMQ's clients.
 const DEFAULT_USER: &str = "guest";
 /// The longest name in the protocol, in bytes.
 const MAX_NAME_BYTES: usize = 255;
-/// What a path keeps as it is (RFC 3986, section 2.3).
+/// All characters except those that need no encoding (RFC 3986, section 2.3).
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
 
-/// How a client logs in.
+/// The mechanism of a login.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AuthMechanism {
-    /// By user and password.
+    /// User and password.
     #[default]
     Plain,
-    /// By the client's certificate.
+    /// The client certificate.
     External,
 }
 
-/// The options of a rabbitmq check, as written.
+/// The options of a rabbitmq check.
 #[derive(Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RabbitmqOptions {
-    /// The broker: amqp://user@host:port/vhost, or amqps:// for TLS. The virtual host is percent-encoded (%2f for /);
-    /// without one it is /.
+    /// URL of the broker: amqp://user@host:port/vhost, or amqps:// for TLS. The virtual host is percent-encoded (%2f for /).
+    /// Default virtual host: /.
     pub url: Option<String>,
-    /// The user's password (default guest where the URL names no user).
+    /// Password of the user. Default: guest, if the URL has no user.
     pub password: Option<String>,
-    /// A file with the password; read again at every run.
+    /// File with the password, read at every run.
     pub password_file: Option<PathBuf>,
-    /// An environment variable with the password; read again at every run.
+    /// Environment variable with the password, read at every run.
     pub password_env: Option<String>,
-    /// How to log in: plain (user and password, the default) or external (the certificate of tls_config).
+    /// Login mechanism: plain for user and password, or external for the certificate of tls_config. Default: plain.
     pub auth_mechanism: Option<AuthMechanism>,
-    /// Keep the connections between runs (default true).
+    /// Reuse connections between runs. Default: true.
     pub reuse_connection: Option<bool>,
-    /// The management API, http://host:15672, for alarms, nodes and unacknowledged messages.
+    /// URL of the management API, http://host:15672, for alarms, nodes and unacknowledged messages.
     pub management_url: Option<String>,
-    /// The user there (default: the broker's).
+    /// User of the management API. Default: that of the broker.
     pub management_username: Option<String>,
-    /// That user's password (default: the broker's).
+    /// Password of that user. Default: that of the broker.
     pub management_password: Option<String>,
-    /// A file with it; read again at every run.
+    /// File with the password, read at every run.
     pub management_password_file: Option<PathBuf>,
-    /// An environment variable with it; read again at every run.
+    /// Environment variable with the password, read at every run.
     pub management_password_env: Option<String>,
-    /// How long the management may take of a run (default 3s); below the check's timeout.
+    /// Timeout of the management API in a run; keep it below the timeout of the check. Default: 3s.
     pub management_timeout: Option<DurationText>,
-    /// The queues that are watched.
+    /// Queues to check.
     pub queues: Vec<QueueOptions>,
-    /// How TLS is done, for amqps:// and https://.
+    /// TLS options for amqps:// and https://.
     pub tls_config: Option<TlsOptions>,
-    /// The protocol whose addresses come first: ip4 or ip6 (default).
+    /// IP protocol to try first: ip4 or ip6. Default: ip6.
     pub preferred_ip_protocol: Option<IpProtocol>,
-    /// Whether the other protocol's addresses come after them (default true).
+    /// Whether to try the other IP protocol as well. Default: true.
     pub ip_protocol_fallback: Option<bool>,
 }
 
-/// Shows nothing of its content, which may be secret.
+/// Shows no content, which may be secret.
 impl std::fmt::Debug for RabbitmqOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("RabbitmqOptions").finish_non_exhaustive()
     }
 }
 
-/// Who logs in.
+/// A login.
 #[derive(Clone, Debug, PartialEq)]
 pub enum BrokerLogin {
-    /// By user and password.
+    /// User and password.
     Plain {
         /// The user.
         user: String,
         /// The password.
         password: SecretSource,
     },
-    /// By the client's certificate.
+    /// The client certificate.
     External,
 }
 
-/// What a rabbitmq check needs, resolved.
+/// The settings of a rabbitmq check.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RabbitmqSettings {
-    /// Where the broker is.
+    /// The address of the broker.
     pub address: HostPort,
-    /// Which of its addresses.
+    /// The addresses of the host to try.
     pub preference: AddressPreference,
-    /// How to do TLS, where it is to be done.
+    /// The TLS settings; `None` without TLS.
     pub tls: Option<TlsSettings>,
-    /// Who logs in.
+    /// The login.
     pub login: BrokerLogin,
     /// The virtual host.
     pub vhost: String,
-    /// Whether connections are kept between runs.
+    /// Whether connections are reused between runs.
     pub reuse_connection: bool,
     /// The management API.
     pub management: Option<ManagementSettings>,
-    /// The queues that are watched.
+    /// The queues to check.
     pub queues: Vec<QueueSettings>,
 }
 
@@ -137,7 +137,7 @@ impl RabbitmqOptions {
     pub fn resolve(mut self, place: &Place<'_>) -> Result<RabbitmqSettings, Invalid> {
         let url = match &self.url {
             Some(text) => ServerUrl::parse(text, SCHEMES, EXAMPLE, &place.field("url")),
-            None => Err(place.error(format_args!("url is missing: write one such as {EXAMPLE}"))),
+            None => Err(place.error(format_args!("url is missing: write a URL such as {EXAMPLE}"))),
         };
         let queues = queues::resolve(std::mem::take(&mut self.queues), &place.field("queues"));
         let tls_options = self.tls_config.take();
@@ -159,9 +159,9 @@ impl RabbitmqOptions {
         let management = management?;
         let is_https = management.as_ref().is_some_and(|api| api.tls.is_some());
         if is_tls_given && url.scheme != "amqps" && !is_https {
-            return Err(place.field("tls_config").error(
-                "tls_config needs a URL that begins with amqps://, or a management_url with https://",
-            ));
+            return Err(place
+                .field("tls_config")
+                .error("tls_config needs TLS: write amqps:// in url, or https:// in management_url"));
         }
         Ok(RabbitmqSettings {
             address: url.address,
@@ -175,7 +175,7 @@ impl RabbitmqOptions {
         })
     }
 
-    /// Takes out what is about the management API.
+    /// Takes the options of the management API.
     fn management(&mut self) -> ManagementOptions {
         ManagementOptions {
             url: self.management_url.take(),
@@ -193,18 +193,19 @@ impl RabbitmqOptions {
         has_certificate: bool,
         place: &Place<'_>,
     ) -> Result<BrokerLogin, Invalid> {
-        let password = url.password(place, self.password, self.password_file, self.password_env)?;
+        let password = url.resolve_password(place, self.password, self.password_file, self.password_env)?;
         match self.auth_mechanism.unwrap_or_default() {
             AuthMechanism::External => {
                 let place = place.field("auth_mechanism");
                 if url.scheme != "amqps" || !has_certificate {
                     return Err(place.error(
-                        "external needs a URL that begins with amqps://, and a client's certificate in tls_config",
+                        "external needs a client certificate: write amqps:// in url, and the certificate in tls_config",
                     ));
                 }
                 if url.user.is_some() || password.is_some() {
-                    return Err(place
-                        .error("external takes the user from the certificate: leave out user and password"));
+                    return Err(
+                        place.error("external uses the user of the certificate: remove user and password")
+                    );
                 }
                 Ok(BrokerLogin::External)
             }
@@ -214,13 +215,15 @@ impl RabbitmqOptions {
                     (None, None) => SecretSource::Inline(Secret::new(DEFAULT_USER)),
                     (None, Some(_)) => {
                         return Err(place.error(
-                            "the password of the URL's user is missing: give password_file, password_env or password",
+                            "the password of the user in the URL is missing: add password_file, password_env or password",
                         ));
                     }
                 };
                 let user = url.user.as_deref().unwrap_or(DEFAULT_USER);
                 if user.chars().any(char::is_control) {
-                    return Err(place.field("url").error("the user holds a control character"));
+                    return Err(place
+                        .field("url")
+                        .error("the user contains a control character: remove it"));
                 }
                 Ok(BrokerLogin::Plain {
                     user: user.to_owned(),
@@ -231,20 +234,20 @@ impl RabbitmqOptions {
     }
 }
 
-/// The virtual host: the path, where it is not empty. A query is refused, for none of its keys would do anything.
+/// Resolves the virtual host, which is the path. Rejects a query, since its keys are not supported.
 fn vhost(url: &ServerUrl, place: &Place<'_>) -> Result<String, Invalid> {
     if let Some((key, _)) = url.query.first() {
         let known = ["auth_mechanism", "cacertfile", "certfile", "keyfile", "verify"];
         let advice = match known.contains(&key.as_str()) || key == "server_name_indication" {
-            true => "write it as a key of the check: auth_mechanism, tls_config",
-            false => "leave it out",
+            true => "use the keys auth_mechanism and tls_config",
+            false => "remove it",
         };
-        return Err(place.error(format_args!("this check takes no query in the URL: {advice}")));
+        return Err(place.error(format_args!("the query of the URL is not supported: {advice}")));
     }
     let vhost = url.path.as_deref().filter(|path| !path.is_empty()).unwrap_or("/");
     if vhost.len() > MAX_NAME_BYTES || vhost.chars().any(char::is_control) {
         return Err(place.error(format_args!(
-            "the virtual host is no text of at most {MAX_NAME_BYTES} bytes without control characters"
+            "the virtual host is not valid: write at most {MAX_NAME_BYTES} bytes without control characters"
         )));
     }
     Ok(vhost.to_owned())
@@ -254,16 +257,16 @@ impl RabbitmqSettings {
     /// `amqp://host:port/vhost`.
     pub fn target(&self) -> String {
         let scheme = if self.tls.is_some() { "amqps" } else { "amqp" };
-        format!("{scheme}://{}/{}", self.address, escaped(&self.vhost))
+        format!("{scheme}://{}/{}", self.address, encode_segment(&self.vhost))
     }
 }
 
-/// A name as one segment of a path.
-pub fn escaped(name: &str) -> String {
+/// Encodes a name as one segment of a path.
+pub fn encode_segment(name: &str) -> String {
     utf8_percent_encode(name, ESCAPED).to_string()
 }
 
-/// How long the management may take of a run where nothing is written.
+/// The default timeout of the management API in a run.
 pub const DEFAULT_MANAGEMENT_TIMEOUT: Duration = Duration::from_secs(3);
 
 impl crate::config::KindFacts for RabbitmqSettings {
@@ -272,7 +275,7 @@ impl crate::config::KindFacts for RabbitmqSettings {
             "queue" => Some(self.queues.len() as u64),
             // memory, disk
             "alarm" => Some(2),
-            // The bound of check/rabbitmq/management.rs.
+            // The limit in check/rabbitmq/management.rs.
             "node" => Some(32),
             "version" => Some(1),
             _ => None,

@@ -1,4 +1,4 @@
-//! The queues that a rabbitmq check watches by name.
+//! The queues that a rabbitmq check checks.
 
 use std::collections::HashSet;
 
@@ -8,29 +8,29 @@ use serde::Deserialize;
 use super::MAX_NAME_BYTES;
 use crate::config::place::{Invalid, Place};
 
-/// The most queues of one check: each costs a question in each run.
+/// The most queues of one check: each one needs a request per run.
 const MAX_QUEUES: usize = 100;
 
-/// A queue, as written.
+/// The options of a queue.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct QueueOptions {
-    /// Its name.
+    /// Name of the queue.
     pub name: Option<String>,
-    /// More messages ready than this are a warning (default: no limit).
+    /// Maximum number of ready messages. With more, the run has a warning. Default: no limit.
     pub max_messages: Option<u32>,
-    /// Fewer consumers than this are a warning (default: any number is enough).
+    /// Minimum number of consumers. With fewer, the run has a warning. Default: no limit.
     pub min_consumers: Option<u32>,
 }
 
-/// A queue, resolved.
+/// A queue to check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueSettings {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// The most messages ready that are not too many.
+    /// The maximum number of ready messages.
     pub max_messages: Option<u32>,
-    /// The fewest consumers that are enough.
+    /// The minimum number of consumers.
     pub min_consumers: Option<u32>,
 }
 
@@ -38,7 +38,7 @@ pub struct QueueSettings {
 pub fn resolve(queues: Vec<QueueOptions>, place: &Place<'_>) -> Result<Vec<QueueSettings>, Invalid> {
     if queues.len() > MAX_QUEUES {
         return Err(place.error(format_args!(
-            "{} queues are too many: a check has at most {MAX_QUEUES}",
+            "{} queues, but a check can have at most {MAX_QUEUES}: remove some",
             queues.len()
         )));
     }
@@ -48,16 +48,16 @@ pub fn resolve(queues: Vec<QueueOptions>, place: &Place<'_>) -> Result<Vec<Queue
     for (index, queue) in queues.into_iter().enumerate() {
         let place = place.index(index);
         let Some(name) = queue.name else {
-            result = Err(place.error("name is missing: write the queue's name, such as name: jobs"));
+            result = Err(place.error("name is missing: write the name of a queue, such as name: jobs"));
             continue;
         };
         let field = place.field("name");
         if name.is_empty() || name.len() > MAX_NAME_BYTES || name.chars().any(char::is_control) {
             result = Err(field.error(format_args!(
-                "a queue's name has 1 to {MAX_NAME_BYTES} bytes and no control characters"
+                "not the name of a queue: write 1 to {MAX_NAME_BYTES} bytes without control characters"
             )));
         } else if !names.insert(name.clone()) {
-            result = Err(field.error(format_args!("{name} is in this list already")));
+            result = Err(field.error(format_args!("duplicate queue {name}: remove it")));
         } else {
             resolved.push(QueueSettings {
                 name,

@@ -1,23 +1,16 @@
-//! What rabbitmq options resolve to, and the exact messages where they can't.
+//! Tests of the options of rabbitmq checks and their errors.
 
-use std::cell::RefCell;
 use std::time::Duration;
 
 use serde_json::json;
 
 use super::*;
 use crate::config::http::Credentials;
+use crate::config::tests_support::resolve_json;
 
 fn resolve(json: serde_json::Value) -> Result<RabbitmqSettings, Vec<String>> {
-    let findings = RefCell::default();
-    let options: RabbitmqOptions = serde_json::from_value(json).unwrap();
-    let place = Place::root(&findings).field("checks").index(0);
-    options.resolve(&place).map_err(|Invalid| {
-        let findings = findings.take();
-        findings
-            .iter()
-            .map(|f| format!("{}: {}", f.path, f.message))
-            .collect()
+    resolve_json(json, |options: RabbitmqOptions, root| {
+        options.resolve(&root.field("checks").index(0))
     })
 }
 
@@ -43,7 +36,7 @@ fn a_url_suffices() {
 }
 
 #[test]
-fn the_url_is_read_as_clients_read_it() {
+fn the_url_has_the_same_meaning_as_for_clients() {
     for (url, vhost, target) in [
         ("amqp://mq/", "/", "amqp://mq:5672/%2F"),
         ("amqp://mq/%2f", "/", "amqp://mq:5672/%2F"),
@@ -68,7 +61,7 @@ fn the_url_is_read_as_clients_read_it() {
 }
 
 #[test]
-fn the_management_is_asked_as_the_brokers_user_or_as_another() {
+fn the_management_api_uses_the_user_of_the_broker_or_its_own() {
     let settings = resolve(json!({
         "url": "amqp://app:secret@mq",
         "management_url": "https://mq:15671/rabbit/",
@@ -112,89 +105,89 @@ fn queues_have_limits() {
 }
 
 #[test]
-fn each_fault_has_its_message() {
-    const EXAMPLE: &str = "write one such as amqp://app@mq.example.org:5672/%2f";
+fn each_error_has_its_message() {
+    const EXAMPLE: &str = "write a URL such as amqp://app@mq.example.org:5672/%2f";
     let long = "q".repeat(256);
     for (json, expected) in [
         (json!({}), format!("checks[0]: url is missing: {EXAMPLE}")),
         (
             json!({"url": "http://mq"}),
-            format!("checks[0].url: the scheme of this URL is not amqp:// or amqps://: {EXAMPLE}"),
+            format!("checks[0].url: the scheme of the URL is not amqp:// or amqps://: {EXAMPLE}"),
         ),
         (
             json!({"url": "amqp://mq?heartbeat=10"}),
-            "checks[0].url: this check takes no query in the URL: leave it out".to_owned(),
+            "checks[0].url: the query of the URL is not supported: remove it".to_owned(),
         ),
         (
             json!({"url": "amqp://mq?cacertfile=x"}),
-            "checks[0].url: this check takes no query in the URL: write it as a key of the check: auth_mechanism, \
-             tls_config"
+            "checks[0].url: the query of the URL is not supported: use the keys auth_mechanism and tls_config"
                 .to_owned(),
         ),
         (
             json!({"url": "amqp://app@mq"}),
-            "checks[0]: the password of the URL's user is missing: give password_file, password_env or password"
+            "checks[0]: the password of the user in the URL is missing: add password_file, password_env or password"
                 .to_owned(),
         ),
         (
             json!({"url": "amqp://app:a@mq", "password": "b"}),
-            "checks[0].url: the password is given twice: leave it out of the URL".to_owned(),
+            "checks[0].url: the password is given twice: remove it from the URL".to_owned(),
         ),
         (
             json!({"url": format!("amqp://mq/{long}")}),
-            "checks[0].url: the virtual host is no text of at most 255 bytes without control characters".to_owned(),
+            "checks[0].url: the virtual host is not valid: write at most 255 bytes without control characters".to_owned(),
         ),
         (
             json!({"url": "amqp://mq", "tls_config": {}}),
-            "checks[0].tls_config: tls_config needs a URL that begins with amqps://, or a management_url with https://"
+            "checks[0].tls_config: tls_config needs TLS: write amqps:// in url, or https:// in management_url"
                 .to_owned(),
         ),
         (
             json!({"url": "amqps://mq", "auth_mechanism": "external"}),
-            "checks[0].auth_mechanism: external needs a URL that begins with amqps://, and a client's certificate in \
-             tls_config"
+            "checks[0].auth_mechanism: external needs a client certificate: write amqps:// in url, and the certificate \
+             in tls_config"
                 .to_owned(),
         ),
         (
             json!({"url": "amqp://mq", "management_username": "m"}),
-            "checks[0]: management_url is missing: write one such as http://mq.example.org:15672, or leave out the \
-             other keys that begin with management_"
+            "checks[0]: management_url is missing: write a URL such as http://mq.example.org:15672, or remove the other \
+             management_ keys"
                 .to_owned(),
         ),
         (
             json!({"url": "amqp://mq", "management_url": "http://me:secret@mq"}),
-            "checks[0].management_url: write user and password as management_username and management_password_file"
+            "checks[0].management_url: the URL contains credentials: use management_username and management_password_file"
                 .to_owned(),
         ),
         (
             json!({"url": "amqp://mq", "management_url": "http://mq?a=b"}),
-            "checks[0].management_url: the URL of the management has no query".to_owned(),
+            "checks[0].management_url: the query of the URL is not supported: remove it".to_owned(),
         ),
         (
             json!({"url": "amqp://mq", "management_url": "http://mq", "management_username": "m"}),
-            "checks[0].management_username: the password is missing: give management_password_file, _env or \
-             management_password"
+            "checks[0].management_username: the password is missing: add management_password_file, \
+             management_password_env or management_password"
                 .to_owned(),
         ),
         (
             json!({"url": "amqp://mq", "management_url": "http://mq", "management_timeout": "0s"}),
-            "checks[0].management_timeout: nothing answers in no time: write a duration such as 3s".to_owned(),
+            "checks[0].management_timeout: 0s is out of range: write a longer duration, such as 3s".to_owned(),
         ),
         (
             json!({"url": "amqp://mq", "queues": [{}]}),
-            "checks[0].queues[0]: name is missing: write the queue's name, such as name: jobs".to_owned(),
+            "checks[0].queues[0]: name is missing: write the name of a queue, such as name: jobs".to_owned(),
         ),
         (
             json!({"url": "amqp://mq", "queues": [{"name": long}]}),
-            "checks[0].queues[0].name: a queue's name has 1 to 255 bytes and no control characters".to_owned(),
+            "checks[0].queues[0].name: not the name of a queue: write 1 to 255 bytes without control characters"
+                .to_owned(),
         ),
         (
             json!({"url": "amqp://mq", "queues": [{"name": "a"}, {"name": "a"}]}),
-            "checks[0].queues[1].name: a is in this list already".to_owned(),
+            "checks[0].queues[1].name: duplicate queue a: remove it".to_owned(),
         ),
         (
             json!({"url": "amqp://mq", "queues": vec![json!({"name": "a"}); 101]}),
-            "checks[0].queues: 101 queues are too many: a check has at most 100".to_owned(),
+            "checks[0].queues: 101 queues, but a check can have at most 100: remove some".to_owned(),
         ),
     ] {
         assert_eq!(resolve(json.clone()), Err(vec![expected]), "{json}");
@@ -202,6 +195,6 @@ fn each_fault_has_its_message() {
 }
 
 #[test]
-fn a_queue_is_a_segment_of_a_path() {
-    assert_eq!(escaped("a/b?c=ü"), "a%2Fb%3Fc%3D%C3%BC");
+fn a_queue_name_is_encoded_as_one_segment() {
+    assert_eq!(encode_segment("a/b?c=ü"), "a%2Fb%3Fc%3D%C3%BC");
 }

@@ -7,56 +7,56 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use self::server::{RedisServer, Written};
+use self::server::{RedisServer, ServerOptions};
 use super::address::IpProtocol;
 use super::place::{Invalid, Place};
 use super::tls::TlsOptions;
 
-/// The options of a redis check, as written.
+/// The options of a redis check.
 #[derive(Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RedisOptions {
-    /// Where the server is: redis://cache:6379/0, rediss:// for TLS, unix:///run/redis/redis.sock?db=0.
+    /// URL of the server: redis://cache:6379/0, rediss:// for TLS, or unix:///run/redis/redis.sock?db=0.
     pub url: Option<String>,
-    /// The user (ACL), where the URL has none.
+    /// User (ACL), if the URL has none.
     pub username: Option<String>,
-    /// The password, where the URL has none.
+    /// Password, if the URL has none.
     pub password: Option<String>,
-    /// A file with the password, read again at every run.
+    /// File with the password, read at every run.
     pub password_file: Option<PathBuf>,
-    /// An environment variable with the password.
+    /// Environment variable with the password.
     pub password_env: Option<String>,
-    /// How TLS is done.
+    /// TLS options.
     pub tls_config: Option<TlsOptions>,
-    /// The protocol whose addresses come first: ip4 or ip6 (default).
+    /// IP protocol to try first: ip4 or ip6. Default: ip6.
     pub preferred_ip_protocol: Option<IpProtocol>,
-    /// Whether the other protocol's addresses come after them (default true).
+    /// Whether to try the other IP protocol as well. Default: true.
     pub ip_protocol_fallback: Option<bool>,
-    /// Ask for INFO and make metrics and warnings of it (default true).
+    /// Read INFO for metrics and warnings. Default: true.
     pub metrics: Option<bool>,
-    /// Warn when used memory is at or above this share of maxmemory: 0.9 for 90 % (default: no limit).
+    /// Share of maxmemory from which on the run has a warning, such as 0.9 for 90 %. Default: no limit.
     pub max_memory_share: Option<f64>,
-    /// Keep the connection between runs (default true).
+    /// Reuse the connection between runs. Default: true.
     pub reuse_connection: Option<bool>,
 }
 
-/// Shows nothing of its content, which may be secret.
+/// Shows no content, which may be secret.
 impl std::fmt::Debug for RedisOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("RedisOptions").finish_non_exhaustive()
     }
 }
 
-/// What a redis check needs, resolved.
+/// The settings of a redis check.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RedisSettings {
     /// The server.
     pub server: RedisServer,
-    /// Whether INFO is asked for.
+    /// Whether to read INFO.
     pub metrics: bool,
     /// The share of maxmemory from which on there is a warning.
     pub max_memory_share: Option<f64>,
-    /// Whether the connection is kept between runs.
+    /// Whether the connection is reused between runs.
     pub reuse_connection: bool,
 }
 
@@ -68,19 +68,21 @@ impl RedisOptions {
     pub fn resolve(self, place: &Place<'_>) -> Result<RedisSettings, Invalid> {
         let metrics = self.metrics.unwrap_or(true);
         let share_place = place.field("max_memory_share");
-        let share = match self.max_memory_share {
-            Some(share) if !(share > 0.0 && share <= 1.0) => Err(share_place.error(format_args!(
-                "{share} is no share: write a number above 0 and at most 1, such as 0.9 for 90 %"
-            ))),
-            Some(_) if !metrics => Err(share_place.error("max_memory_share needs metrics: true")),
-            share => Ok(share),
-        };
+        let share =
+            match self.max_memory_share {
+                Some(share) if !(share > 0.0 && share <= 1.0) => Err(share_place.error(format_args!(
+                    "{share} is out of range: write a number above 0 and at most 1, such as 0.9 for 90 %"
+                ))),
+                Some(_) if !metrics => Err(share_place
+                    .error("max_memory_share needs statistics: remove this key, or metrics: false")),
+                share => Ok(share),
+            };
         let Some(url) = self.url else {
             return Err(
-                place.error("url is missing: write where the server is, such as url: redis://cache:6379/0")
+                place.error("url is missing: write the URL of the server, such as url: redis://cache:6379/0")
             );
         };
-        let written = Written {
+        let options = ServerOptions {
             url,
             username: self.username,
             password: self.password,
@@ -91,7 +93,7 @@ impl RedisOptions {
             ip_protocol_fallback: self.ip_protocol_fallback,
         };
         Ok(RedisSettings {
-            server: RedisServer::resolve(written, "url", place)?,
+            server: RedisServer::resolve(options, "url", place)?,
             metrics,
             max_memory_share: share?,
             reuse_connection: self.reuse_connection.unwrap_or(true),
@@ -114,7 +116,7 @@ impl crate::config::KindFacts for RedisSettings {
         match label {
             // master, replica, sentinel
             "role" => Some(3),
-            // The bounds of check/redis/info.rs.
+            // The limits in check/redis/info.rs.
             "db" => Some(64),
             "master" => Some(32),
             // ok, pfail, fail, unassigned

@@ -1,4 +1,4 @@
-//! Where a Redis server is and who asks it, as its URL and the keys beside it say. Whatever talks to Redis shares this.
+//! The address and credentials of a Redis server, from its URL and other keys. Shared by all kinds that use Redis.
 
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
@@ -19,61 +19,61 @@ const HOST_SCHEMES: [(&str, u16); 4] = [
     ("valkey", 6379),
     ("valkeys", 6379),
 ];
-/// The schemes of Unix sockets; the last one is Celery's.
+/// The schemes of Unix sockets. The last one is Celery's.
 const UNIX_SCHEMES: [&str; 3] = ["unix", "redis+unix", "redis+socket"];
 
-/// What a faulty URL is told to be like.
+/// Examples for errors.
 const EXAMPLE: &str = "redis://cache:6379/0 (rediss:// for TLS) or unix:///run/redis/redis.sock?db=0";
 
-/// What was written about a server.
+/// The options of a server.
 #[derive(Default)]
-pub struct Written {
+pub struct ServerOptions {
     /// The URL.
     pub url: String,
-    /// The user, where the URL has none.
+    /// The user, if the URL has none.
     pub username: Option<String>,
-    /// The password, where the URL has none.
+    /// The password, if the URL has none.
     pub password: Option<String>,
-    /// A file with it.
+    /// A file with the password.
     pub password_file: Option<PathBuf>,
-    /// An environment variable with it.
+    /// An environment variable with the password.
     pub password_env: Option<String>,
-    /// How TLS is done.
+    /// The TLS options.
     pub tls_config: Option<TlsOptions>,
-    /// The protocol whose addresses come first.
+    /// The IP protocol to try first.
     pub preferred_ip_protocol: Option<IpProtocol>,
-    /// Whether the other protocol's addresses come after them.
+    /// Whether to try the other IP protocol as well.
     pub ip_protocol_fallback: Option<bool>,
 }
 
-/// A server and who asks it.
+/// A server with its credentials.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RedisServer {
-    /// The scheme, as written.
+    /// The scheme of the URL.
     pub scheme: &'static str,
-    /// Where it is.
+    /// The endpoint.
     pub endpoint: RedisEndpoint,
-    /// The user; the server's `default` where absent.
+    /// The user; `None` for the server's `default`.
     pub username: Option<String>,
-    /// The password, where one is to be sent.
+    /// The password.
     pub password: Option<SecretSource>,
     /// The number of the database.
     pub database: u32,
 }
 
-/// Where a server is.
+/// The endpoint of a server.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RedisEndpoint {
-    /// At a host.
+    /// A host.
     Host {
         /// The host.
         address: HostPort,
-        /// Which of its addresses.
+        /// The addresses of the host to try.
         preference: AddressPreference,
-        /// How to do TLS, where it is to be done.
+        /// The TLS settings; `None` without TLS.
         tls: Option<TlsSettings>,
     },
-    /// At a Unix socket.
+    /// A Unix socket.
     Unix(PathBuf),
 }
 
@@ -96,51 +96,51 @@ struct Parts {
 }
 
 impl RedisServer {
-    /// Resolves what was written; `key` of the mapping at `place` holds the URL.
+    /// Resolves the options of the mapping at `place`. `key` is the key of the URL.
     ///
     /// # Errors
     /// Reported at their keys.
-    pub fn resolve(written: Written, key: &str, place: &Place<'_>) -> Result<Self, Invalid> {
+    pub fn resolve(options: ServerOptions, key: &str, place: &Place<'_>) -> Result<Self, Invalid> {
         let at_url = place.field(key);
-        let url = parts(&written.url, &at_url);
+        let url = parse_url(&options.url, &at_url);
         let given = SecretSource::from_keys(
             place,
             "password",
-            written.password,
-            written.password_file,
-            written.password_env,
+            options.password,
+            options.password_file,
+            options.password_env,
         );
-        let tls = written
+        let tls = options
             .tls_config
             .clone()
             .unwrap_or_default()
             .resolve(&place.field("tls_config"));
         let (url, given, tls) = (url?, given?, tls?);
         let is_tls = matches!(url.scheme, "rediss" | "valkeys");
-        if written.tls_config.is_some() && !is_tls {
+        if options.tls_config.is_some() && !is_tls {
             let message = format!("tls_config needs TLS: write rediss:// (or valkeys://) in {key}");
             return Err(place.field("tls_config").error(message));
         }
-        let twice = |what| at_url.error(format_args!("the {what} is given twice: leave it out of the URL"));
+        let twice = |what| at_url.error(format_args!("the {what} is given twice: remove it from the URL"));
         let password = match (url.password, given) {
             (Some(_), Some(_)) => return Err(twice("password")),
             (url, given) => given.or(url),
         };
-        let username = match (url.username, written.username) {
+        let username = match (url.username, options.username) {
             (Some(_), Some(_)) => return Err(twice("user")),
             (url, given) => given.or(url),
         };
         if username.is_some() && password.is_none() {
-            let message = "there is a user but no password: add password_file or password_env (and where the \
-                           URL's user is meant to be the password, write redis://:password@host)";
+            let message = "the password of the user is missing: add password_file or password_env (if the user in \
+                           the URL is meant as the password, write redis://:password@host)";
             return Err(at_url.error(message));
         }
         let endpoint = match url.address {
             Ok(address) => RedisEndpoint::Host {
                 address,
                 preference: AddressPreference::new(
-                    written.preferred_ip_protocol,
-                    written.ip_protocol_fallback,
+                    options.preferred_ip_protocol,
+                    options.ip_protocol_fallback,
                 ),
                 tls: is_tls.then_some(tls),
             },
@@ -155,7 +155,7 @@ impl RedisServer {
         })
     }
 
-    /// `scheme://host:port/database`, or the Unix socket, without who asks.
+    /// `scheme://host:port/database`, or the Unix socket, without credentials.
     pub fn target(&self) -> String {
         match &self.endpoint {
             RedisEndpoint::Host { address, .. } => format!("{}://{address}/{}", self.scheme, self.database),
@@ -164,10 +164,10 @@ impl RedisServer {
     }
 }
 
-fn parts(text: &str, place: &Place<'_>) -> Result<Parts, Invalid> {
+fn parse_url(text: &str, place: &Place<'_>) -> Result<Parts, Invalid> {
     let scheme = text.split_once("://").map(|(scheme, _)| scheme);
     if let Some(scheme) = UNIX_SCHEMES.into_iter().find(|known| scheme == Some(known)) {
-        return unix(text, scheme, place);
+        return parse_unix(text, scheme, place);
     }
     let url = ServerUrl::parse(text, &HOST_SCHEMES, EXAMPLE, place)?;
     let path = url.path.as_deref().unwrap_or_default();
@@ -180,15 +180,15 @@ fn parts(text: &str, place: &Place<'_>) -> Result<Parts, Invalid> {
     })
 }
 
-fn unix(text: &str, scheme: &'static str, place: &Place<'_>) -> Result<Parts, Invalid> {
-    let wrong = |what| place.error(format_args!("{what}: write one such as {EXAMPLE}"));
-    let url = Url::parse(text).map_err(|_| wrong("this is no URL of a Unix socket"))?;
+fn parse_unix(text: &str, scheme: &'static str, place: &Place<'_>) -> Result<Parts, Invalid> {
+    let wrong = |what| place.error(format_args!("{what}: write a URL such as {EXAMPLE}"));
+    let url = Url::parse(text).map_err(|_| wrong("not the URL of a Unix socket"))?;
     if url.has_host() && !url.host_str().unwrap_or_default().is_empty() {
-        return Err(wrong("the URL of a Unix socket has no host, but three slashes"));
+        return Err(wrong("a Unix socket needs three slashes after the scheme"));
     }
     let path: Vec<u8> = percent_decode_str(url.path()).collect();
     if path.len() < 2 {
-        return Err(wrong("the URL has no path of a socket"));
+        return Err(wrong("the URL has no path"));
     }
     let query: Vec<_> = url.query_pairs().into_owned().collect();
     Ok(Parts {
@@ -200,26 +200,25 @@ fn unix(text: &str, scheme: &'static str, place: &Place<'_>) -> Result<Parts, In
     })
 }
 
-/// The number of the database, by the path or by the query's `db`.
+/// Resolves the number of the database, from the path or from `db` in the query.
 fn database(path: Option<&str>, query: &[(String, String)], place: &Place<'_>) -> Result<u32, Invalid> {
     let mut number = path;
     for (key, value) in query {
-        // What the query holds is not quoted: some clients take a password there.
+        // The query is not quoted: some clients accept a password there.
         if !matches!(key.as_str(), "db" | "virtual_host") {
-            return Err(place.error(
-                "the URL's query is not understood: it may have db only; options are keys of the check",
-            ));
+            return Err(
+                place.error("the query of the URL is not supported: use db only, and keys of the check")
+            );
         }
         if number.replace(value).is_some() {
-            return Err(place.error("the number of the database is given twice"));
+            return Err(place.error("the database is given twice: remove one of the numbers"));
         }
     }
     match number.map(str::parse) {
         None => Ok(0),
         Some(Ok(number)) => Ok(number),
-        Some(Err(_)) => {
-            Err(place
-                .error("the database is not a number: write it after the host, as in redis://cache:6379/0"))
-        }
+        Some(Err(_)) => Err(place.error(
+            "the database is not a number: write a number after the host, such as redis://cache:6379/0",
+        )),
     }
 }

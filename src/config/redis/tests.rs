@@ -1,28 +1,19 @@
-//! Tests of what redis checks accept, and of the exact messages of what they do not.
-
-use std::cell::RefCell;
+//! Tests of the options of redis checks and their errors.
 
 use super::server::RedisEndpoint;
 use super::*;
 use crate::config::secret::{Secret, SecretSource};
+use crate::config::tests_support::resolve_json;
 use crate::config::tls::TlsSettings;
 
 fn resolve(json: serde_json::Value) -> Result<RedisSettings, Vec<String>> {
-    let findings = RefCell::default();
-    let options: RedisOptions = serde_json::from_value(json).unwrap();
-    options
-        .resolve(&Place::root(&findings).field("checks").index(0))
-        .map_err(|Invalid| {
-            let findings = findings.take();
-            findings
-                .iter()
-                .map(|finding| format!("{}: {}", finding.path, finding.message))
-                .collect()
-        })
+    resolve_json(json, |options: RedisOptions, root| {
+        options.resolve(&root.field("checks").index(0))
+    })
 }
 
 fn of_url(url: &str) -> RedisSettings {
-    resolve(serde_json::json!({ "url": url })).unwrap_or_else(|faults| panic!("{url}: {faults:?}"))
+    resolve(serde_json::json!({ "url": url })).unwrap_or_else(|errors| panic!("{url}: {errors:?}"))
 }
 
 #[test]
@@ -41,7 +32,7 @@ fn a_url_suffices() {
 }
 
 #[test]
-fn every_part_of_a_url_is_read_and_no_secret_is_shown() {
+fn every_part_of_a_url_is_parsed_and_no_secret_is_shown() {
     let settings = of_url("rediss://me:p%40ss@[::1]:7000/7");
     assert_eq!(settings.target(), "rediss://[::1]:7000/7");
     assert_eq!(settings.server.username.as_deref(), Some("me"));
@@ -66,7 +57,7 @@ fn every_part_of_a_url_is_read_and_no_secret_is_shown() {
 }
 
 #[test]
-fn a_socket_is_read() {
+fn a_unix_socket_is_parsed() {
     let settings = resolve(serde_json::json!({
         "url": "unix:///run/my%20redis.sock?db=4", "username": "me", "password": "secret",
     }))
@@ -89,61 +80,61 @@ fn a_socket_is_read() {
 }
 
 #[test]
-fn every_fault_is_told_at_its_key_without_the_url() {
+fn every_error_is_reported_at_its_key_without_the_url() {
     let example =
-        "write one such as redis://cache:6379/0 (rediss:// for TLS) or unix:///run/redis/redis.sock?db=0";
+        "write a URL such as redis://cache:6379/0 (rediss:// for TLS) or unix:///run/redis/redis.sock?db=0";
     let at_url = |what: &str| format!("checks[0].url: {what}");
     for (json, message) in [
         (
             serde_json::json!({}),
-            "checks[0]: url is missing: write where the server is, such as url: redis://cache:6379/0".to_owned(),
+            "checks[0]: url is missing: write the URL of the server, such as url: redis://cache:6379/0".to_owned(),
         ),
         (
             serde_json::json!({"url": "cache:secret"}),
-            at_url(&format!("the scheme of this URL is not redis:// or rediss:// or valkey:// or valkeys://: {example}")),
+            at_url(&format!("the scheme of the URL is not redis:// or rediss:// or valkey:// or valkeys://: {example}")),
         ),
         (
             serde_json::json!({"url": "unix://run/redis.sock"}),
-            at_url(&format!("the URL of a Unix socket has no host, but three slashes: {example}")),
+            at_url(&format!("a Unix socket needs three slashes after the scheme: {example}")),
         ),
         (
             serde_json::json!({"url": "unix://:secret@/run/redis.sock"}),
-            at_url(&format!("this is no URL of a Unix socket: {example}")),
+            at_url(&format!("not the URL of a Unix socket: {example}")),
         ),
         (
             serde_json::json!({"url": "unix:///"}),
-            at_url(&format!("the URL has no path of a socket: {example}")),
+            at_url(&format!("the URL has no path: {example}")),
         ),
         (
             serde_json::json!({"url": "redis://cache/secret"}),
-            at_url("the database is not a number: write it after the host, as in redis://cache:6379/0"),
+            at_url("the database is not a number: write a number after the host, such as redis://cache:6379/0"),
         ),
         (
             serde_json::json!({"url": "redis://cache/-1"}),
-            at_url("the database is not a number: write it after the host, as in redis://cache:6379/0"),
+            at_url("the database is not a number: write a number after the host, such as redis://cache:6379/0"),
         ),
         (
             serde_json::json!({"url": "redis://cache/1?db=2"}),
-            at_url("the number of the database is given twice"),
+            at_url("the database is given twice: remove one of the numbers"),
         ),
         (
             serde_json::json!({"url": "redis://cache?password=secret"}),
-            at_url("the URL's query is not understood: it may have db only; options are keys of the check"),
+            at_url("the query of the URL is not supported: use db only, and keys of the check"),
         ),
         (
             serde_json::json!({"url": "redis://secret@cache"}),
             at_url(
-                "there is a user but no password: add password_file or password_env (and where the URL's user is \
-                 meant to be the password, write redis://:password@host)",
+                "the password of the user is missing: add password_file or password_env (if the user in the URL is \
+                 meant as the password, write redis://:password@host)",
             ),
         ),
         (
             serde_json::json!({"url": "redis://:secret@cache", "password_env": "HOME"}),
-            at_url("the password is given twice: leave it out of the URL"),
+            at_url("the password is given twice: remove it from the URL"),
         ),
         (
             serde_json::json!({"url": "redis://me:secret@cache", "username": "me"}),
-            at_url("the user is given twice: leave it out of the URL"),
+            at_url("the user is given twice: remove it from the URL"),
         ),
         (
             serde_json::json!({"url": "redis://cache", "password": "a", "password_env": "HOME"}),
@@ -160,12 +151,12 @@ fn every_fault_is_told_at_its_key_without_the_url() {
         ),
         (
             serde_json::json!({"url": "redis://cache", "max_memory_share": 90}),
-            "checks[0].max_memory_share: 90 is no share: write a number above 0 and at most 1, such as 0.9 for 90 %"
+            "checks[0].max_memory_share: 90 is out of range: write a number above 0 and at most 1, such as 0.9 for 90 %"
                 .to_owned(),
         ),
         (
             serde_json::json!({"url": "redis://cache", "max_memory_share": 0.9, "metrics": false}),
-            "checks[0].max_memory_share: max_memory_share needs metrics: true".to_owned(),
+            "checks[0].max_memory_share: max_memory_share needs statistics: remove this key, or metrics: false".to_owned(),
         ),
     ] {
         assert_eq!(resolve(json.clone()), Err(vec![message]), "{json}");
@@ -173,12 +164,12 @@ fn every_fault_is_told_at_its_key_without_the_url() {
 }
 
 #[test]
-fn several_faults_are_told_at_once() {
-    let faults = resolve(serde_json::json!({
+fn several_errors_are_reported_at_once() {
+    let errors = resolve(serde_json::json!({
         "url": "http://me:secret@cache", "max_memory_share": 0, "password_env": "UPKEEP_NOT_SET",
         "tls_config": {"cert": "x"},
     }));
-    let faults = faults.unwrap_err();
-    assert_eq!(faults.len(), 4, "{faults:?}");
-    assert!(!faults.join("").contains("secret"));
+    let errors = errors.unwrap_err();
+    assert_eq!(errors.len(), 4, "{errors:?}");
+    assert!(!errors.join("").contains("secret"));
 }

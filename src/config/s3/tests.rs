@@ -1,27 +1,18 @@
-//! Tests of the s3 check's configuration.
-
-use std::cell::RefCell;
+//! Tests of the options of s3 checks and their errors.
 
 use serde_json::{Value, json};
 
 use super::*;
 use crate::config::secret::Secret;
+use crate::config::tests_support::resolve_json;
 
 fn resolve(json: Value) -> Result<S3Settings, Vec<String>> {
-    let findings = RefCell::default();
-    let options: S3Options = serde_json::from_value(json).unwrap();
-    options
-        .resolve(&Place::root(&findings).field("check"))
-        .map_err(|Invalid| {
-            let findings = findings.take();
-            findings
-                .iter()
-                .map(|finding| format!("{}: {}", finding.path, finding.message))
-                .collect()
-        })
+    resolve_json(json, |options: S3Options, root| {
+        options.resolve(&root.field("check"))
+    })
 }
 
-/// Options with keys, and these.
+/// Valid options with these changes.
 fn with(more: Value) -> Value {
     let mut options = json!({"endpoint": "http://minio:9000", "access_key": "me", "secret_key": "secret"});
     options
@@ -39,12 +30,12 @@ fn an_endpoint_and_keys_suffice() {
     assert_eq!(settings.region, "us-east-1");
     assert_eq!(settings.secret_key, SecretSource::Inline(Secret::new("secret")));
     assert_eq!((settings.tls, settings.session_token), (None, None));
-    assert!(settings.path_style && settings.is_reusing && settings.buckets.is_empty());
+    assert!(settings.path_style && settings.reuse_connection && settings.buckets.is_empty());
     assert_eq!(settings.health, Health::Auto);
 }
 
 #[test]
-fn a_scheme_has_its_port_and_https_has_tls() {
+fn the_scheme_decides_the_default_port_and_tls() {
     for (written, target, is_tls) in [
         ("https://s3.example.org", "https://s3.example.org:443", true),
         ("http://minio/", "http://minio:80", false),
@@ -59,27 +50,27 @@ fn a_scheme_has_its_port_and_https_has_tls() {
 }
 
 #[test]
-fn what_is_wrong_is_said_where_it_is() {
-    let no_name = "is no name of a bucket: it has 3 to 63 of a-z, 0-9, - and ., and begins and ends with a letter or digit";
+fn errors_are_reported_at_their_keys() {
+    let no_name = "not the name of a bucket: write 3 to 63 characters of a-z, 0-9, - and ., with a letter or digit at both ends";
     let many: Vec<String> = (0..101).map(|number| format!("bucket-{number}")).collect();
-    let example = "write one such as http://minio.example.org:9000";
+    let example = "write a URL such as http://minio.example.org:9000";
     for (options, expected) in [
         (
             json!({"endpoint": "minio:9000"}),
-            format!("check.endpoint: the scheme of this URL is not http:// or https://: {example}"),
+            format!("check.endpoint: the scheme of the URL is not http:// or https://: {example}"),
         ),
         (
             json!({"endpoint": "http://me:geheim@minio"}),
-            "check.endpoint: keys don't belong into the URL: write access_key_file and secret_key_file"
+            "check.endpoint: the URL contains credentials: use access_key_file and secret_key_file"
                 .to_owned(),
         ),
         (
             json!({"endpoint": "http://minio/raw-iq"}),
-            format!("check.endpoint: a store has no path or query: {example}, and buckets under buckets"),
+            format!("check.endpoint: the URL has a path or a query: {example}, and buckets in buckets"),
         ),
         (
             json!({"region": "eu west"}),
-            "check.region: is no region: write at most 64 letters, digits, - and _, such as us-east-1"
+            "check.region: not a region: write at most 64 letters, digits, - and _, such as us-east-1"
                 .to_owned(),
         ),
         (
@@ -94,21 +85,20 @@ fn what_is_wrong_is_said_where_it_is() {
         (json!({"buckets": [".."]}), format!("check.buckets[0]: {no_name}")),
         (
             json!({"buckets": ["raw", "raw"]}),
-            "check.buckets[1]: raw is there twice: remove one".to_owned(),
+            "check.buckets[1]: duplicate bucket raw: remove it".to_owned(),
         ),
         (
             json!({"buckets": many}),
-            "check.buckets: there are 101 buckets: write at most 100, and the others in a check of their own"
+            "check.buckets: 101 buckets, but a check can have at most 100: add another check for the rest"
                 .to_owned(),
         ),
         (
             json!({"tls_config": {}}),
-            "check.tls_config: tls_config needs an endpoint that begins with https://".to_owned(),
+            "check.tls_config: tls_config needs TLS: write https:// in endpoint".to_owned(),
         ),
         (
             json!({"endpoint": "http://127.0.0.1", "path_style": false}),
-            "check.path_style: a bucket can't be named in front of an IP address: leave path_style out"
-                .to_owned(),
+            "check.path_style: false needs a domain name in endpoint: remove path_style".to_owned(),
         ),
         (
             json!({"secret_key_file": "/run/secrets/s3"}),
@@ -120,13 +110,13 @@ fn what_is_wrong_is_said_where_it_is() {
 }
 
 #[test]
-fn all_that_is_missing_is_told_at_once() {
+fn all_missing_keys_are_reported_at_once() {
     assert_eq!(
         resolve(json!({})).unwrap_err(),
         [
-            "check: endpoint is missing: write where the store is, such as endpoint: http://minio.example.org:9000",
-            "check: access_key is missing: requests are signed, so write access_key_file, access_key_env or access_key",
-            "check: secret_key is missing: requests are signed, so write secret_key_file, secret_key_env or secret_key",
+            "check: endpoint is missing: write the URL of the store, such as endpoint: http://minio.example.org:9000",
+            "check: access_key is missing: add access_key_file, access_key_env or access_key",
+            "check: secret_key is missing: add secret_key_file, secret_key_env or secret_key",
         ]
     );
     assert!(serde_json::from_value::<S3Options>(json!({"bucket": "x"})).is_err());
@@ -134,7 +124,7 @@ fn all_that_is_missing_is_told_at_once() {
 }
 
 #[test]
-fn nothing_shows_a_key() {
+fn debug_output_has_no_keys() {
     let options = with(json!({"session_token": "token-geheim"}));
     let written: S3Options = serde_json::from_value(options.clone()).unwrap();
     let settings = resolve(options).unwrap();

@@ -1,19 +1,10 @@
-//! What a systemd check may be configured with, and what its author is told.
-
-use std::cell::RefCell;
+//! Tests of the options of systemd checks and their errors.
 
 use super::*;
+use crate::config::tests_support::resolve_at_root;
 
-/// Resolves, and returns what was reported as `path: message`.
-fn resolve(options: SystemdOptions) -> (Option<SystemdSettings>, Vec<String>) {
-    let findings = RefCell::new(Vec::new());
-    let settings = options.resolve(&Place::root(&findings));
-    let told = findings
-        .into_inner()
-        .iter()
-        .map(|finding| format!("{}: {}", finding.path, finding.message))
-        .collect();
-    (settings.ok(), told)
+fn resolve(options: SystemdOptions) -> Result<SystemdSettings, Vec<String>> {
+    resolve_at_root(|root| options.resolve(root))
 }
 
 fn unit(name: &str) -> SystemdOptions {
@@ -25,11 +16,9 @@ fn unit(name: &str) -> SystemdOptions {
 
 #[test]
 fn the_defaults_are_filled_in() {
-    let (settings, told) = resolve(unit("nginx"));
-    assert_eq!(told, Vec::<String>::new());
     assert_eq!(
-        settings,
-        Some(SystemdSettings {
+        resolve(unit("nginx")),
+        Ok(SystemdSettings {
             unit: "nginx.service".to_owned(),
             expect: Expect::Running,
             start_grace: Duration::from_secs(45),
@@ -39,7 +28,7 @@ fn the_defaults_are_filled_in() {
 }
 
 #[test]
-fn valid_names_are_taken_as_systemctl_takes_them() {
+fn valid_names_have_the_same_meaning_as_for_systemctl() {
     for (written, name) in [
         ("nginx.service", "nginx.service"),
         ("backup.timer", "backup.timer"),
@@ -50,60 +39,60 @@ fn valid_names_are_taken_as_systemctl_takes_them() {
         ("dev-disk-by\\x2duuid-1:2.swap", "dev-disk-by\\x2duuid-1:2.swap"),
         ("-.mount", "-.mount"),
     ] {
-        let (settings, told) = resolve(unit(written));
-        assert_eq!(settings.map(|s| s.target()).as_deref(), Some(name), "{told:?}");
+        let settings = resolve(unit(written)).unwrap();
+        assert_eq!(settings.target(), name);
     }
     let longest = format!("{}.service", "x".repeat(247));
-    assert_eq!(resolve(unit(&longest)).0.map(|s| s.unit), Some(longest));
+    assert_eq!(resolve(unit(&longest)).unwrap().unit, longest);
 }
 
 #[test]
-fn faulty_names_are_told_with_what_would_be_right() {
+fn invalid_names_are_reported_with_advice() {
     for (written, message) in [
-        ("", "unit: the unit's name is empty: write nginx.service, say"),
+        ("", "unit: empty: write the name of a unit, such as nginx.service"),
         (
             "nginx.servce",
-            "unit: \"nginx.servce\" ends in no type of unit: did you mean \"nginx.service\"?",
+            "unit: \"nginx.servce\" has an unknown suffix: did you mean \"nginx.service\"?",
         ),
         (
             "getty@.service",
-            "unit: \"getty@.service\" is a template, which has no state: name an instance of it, such as getty@1.service",
+            "unit: \"getty@.service\" is a template, which has no state: write an instance of it, such as getty@1.service",
         ),
         (
             "@1.service",
-            "unit: \"@1.service\" has nothing before its @: write the template's name there",
+            "unit: \"@1.service\" has no name before the @: write the name of the template",
         ),
         (
             ".socket",
-            "unit: \".socket\" is only a suffix: write the unit's whole name",
+            "unit: \".socket\" is only a suffix: write the whole name of the unit",
         ),
         (
             "/home",
-            "unit: \"/home\" is not a unit's name, because of '/': the unit of a path is named by \
+            "unit: \"/home\" is not the name of a unit because of '/': for the unit of a path, use the output of \
              `systemd-escape --path --suffix=mount PATH`",
         ),
         (
             "web*.service",
-            "unit: \"web*.service\" is not a unit's name, because of '*': a pattern can't be watched, give each unit \
-             its own check",
+            "unit: \"web*.service\" is not the name of a unit because of '*': patterns are not supported, add one check \
+             per unit",
         ),
         (
             "my app.service",
-            "unit: \"my app.service\" is not a unit's name, because of ' ': letters, digits and : - _ . \\ @ may \
-             stand in one; `systemd-escape` escapes the rest",
+            "unit: \"my app.service\" is not the name of a unit because of ' ': use letters, digits and : - _ . \\ @, \
+             and escape others with `systemd-escape`",
         ),
     ] {
-        assert_eq!(resolve(unit(written)), (None, vec![message.to_owned()]));
+        assert_eq!(resolve(unit(written)), Err(vec![message.to_owned()]));
     }
     let long = "x".repeat(248);
     assert_eq!(
-        resolve(unit(&long)).1,
-        ["unit: the unit's name is 256 characters long: systemd allows 255"]
+        resolve(unit(&long)).unwrap_err(),
+        ["unit: 256 characters long: systemd allows 255"]
     );
 }
 
 #[test]
-fn all_that_is_wrong_is_told_at_once() {
+fn all_errors_are_reported_at_once() {
     let options = SystemdOptions {
         unit: None,
         expect: Some(vec!["active".into(), "Actve".into(), "running".into()]),
@@ -111,23 +100,18 @@ fn all_that_is_wrong_is_told_at_once() {
         bus_address: Some("/run/dbus/system_bus_socket".into()),
     };
     assert_eq!(
-        resolve(options),
-        (
-            None,
-            vec![
-                ": `unit` is missing: name the unit to watch, such as nginx.service".to_owned(),
-                "expect[1]: \"Actve\" is not a unit's state: did you mean \"active\"?".to_owned(),
-                "expect[2]: \"running\" is not a unit's state: use some of active, reloading, refreshing, inactive, \
-                 failed, activating, deactivating, maintenance (what `systemctl is-active` prints)"
-                    .to_owned(),
-                "bus_address: \"/run/dbus/system_bus_socket\" is not a D-Bus address: write \
-                 unix:path=/run/dbus/system_bus_socket, say, or unix:path=/run/user/1000/bus"
-                    .to_owned(),
-            ]
-        )
+        resolve(options).unwrap_err(),
+        [
+            ": unit is missing: write the unit to check, such as unit: nginx.service",
+            "expect[1]: unknown unit state Actve: did you mean active?",
+            "expect[2]: unknown unit state running: write one of activating, active, deactivating, failed, inactive, \
+             maintenance, refreshing, reloading",
+            "bus_address: \"/run/dbus/system_bus_socket\" is not a D-Bus address: write an address such as \
+             unix:path=/run/dbus/system_bus_socket or unix:path=/run/user/1000/bus",
+        ]
     );
     let mut options = unit("a");
     options.expect = Some(Vec::new());
     options.bus_address = Some("unix:path=/a;unix:path=/b".into());
-    assert_eq!(resolve(options).1.len(), 2);
+    assert_eq!(resolve(options).unwrap_err().len(), 2);
 }

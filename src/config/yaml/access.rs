@@ -1,4 +1,4 @@
-//! Lists, mappings and words of the tree as serde walks through them.
+//! Serde's access to the lists, mappings and enum variants of the tree.
 
 use serde::de::value::StrDeserializer;
 use serde::de::{
@@ -13,8 +13,8 @@ use crate::config::place::Step;
 pub struct Items<'de>(std::iter::Enumerate<std::slice::Iter<'de, Node>>);
 
 impl<'de> Items<'de> {
-    /// Those of `items`.
-    pub fn of(items: &'de [Node]) -> Self {
+    /// Iterates over `items`.
+    pub fn new(items: &'de [Node]) -> Self {
         Self(items.iter().enumerate())
     }
 }
@@ -40,8 +40,8 @@ pub struct Entries<'de> {
 }
 
 impl<'de> Entries<'de> {
-    /// Those of `entries`.
-    pub fn of(entries: &'de [Entry]) -> Self {
+    /// Iterates over `entries`.
+    pub fn new(entries: &'de [Entry]) -> Self {
         Self {
             rest: entries.iter(),
             current: None,
@@ -62,7 +62,7 @@ impl<'de> MapAccess<'de> for Entries<'de> {
                 let key: StrDeserializer<'de, Error> = (&*entry.key).into_deserializer();
                 match seed.deserialize(key) {
                     Ok(key) => Ok(Some(key)),
-                    Err(error) => Err(error.of_key(&entry.key)),
+                    Err(error) => Err(error.at_key(&entry.key)),
                 }
             }
         }
@@ -70,7 +70,7 @@ impl<'de> MapAccess<'de> for Entries<'de> {
 
     fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, Error> {
         match self.current.take() {
-            None => Err(Error::new("a value was asked for before its key")),
+            None => Err(Error::new("a value was requested before its key")),
             Some(entry) => seed
                 .deserialize(&entry.value)
                 .map_err(|error| error.under(Step::Key(entry.key.clone()))),
@@ -78,14 +78,14 @@ impl<'de> MapAccess<'de> for Entries<'de> {
     }
 }
 
-/// A variant's name, alone or as the only key of a mapping.
+/// An enum variant: a name alone, or the only key of a mapping.
 pub struct Variant<'de> {
     name: &'de str,
     content: Option<&'de Node>,
 }
 
 impl<'de> Variant<'de> {
-    /// The variant `name`, with its content where there is one.
+    /// The variant `name`, with its content if it is a mapping.
     pub fn new(name: &'de str, content: Option<&'de Node>) -> Self {
         Self { name, content }
     }
@@ -114,7 +114,9 @@ impl<'de> VariantAccess<'de> for Variant<'de> {
     fn unit_variant(self) -> Result<(), Error> {
         match self.content {
             None => Ok(()),
-            Some(_) => Err(Error::new("this value has no options: write the word alone")),
+            Some(_) => Err(Error::new(
+                "this value has no options: write it without a mapping",
+            )),
         }
     }
 

@@ -1,5 +1,5 @@
-//! Builds the tree from the events of the YAML parser: aliases and merge keys are resolved, duplicate keys reported,
-//! and everything that could grow is bounded.
+//! Builds the tree from the events of the YAML parser. It resolves aliases and merge keys, reports duplicate keys, and limits
+//! everything that can grow.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -12,30 +12,30 @@ use super::tree::{Entry, Mark, Node, Value};
 use super::{MAX_ANCHORS, MAX_DEPTH, MAX_KEY_BYTES, MAX_VALUES, is_plain_key};
 use crate::config::place::{Path, Step};
 
-/// The most problems of one text that are kept; reading ends there.
+/// The most problems reported of one text. Parsing stops there.
 const MAX_PROBLEMS: usize = 10_000;
 
-/// Something wrong with the text as YAML.
+/// An error in the YAML of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// Where.
+    /// The position.
     pub mark: Mark,
-    /// The path to it, as far as it is known.
+    /// The path of the value, as far as it is known.
     pub path: Path,
-    /// What is wrong and what would be right.
+    /// What is wrong and what to write instead.
     pub message: String,
 }
 
-/// Parses a text. `None` where it has no tree (empty, or not YAML to its end); the problems say why. A tree may be there
-/// beside problems (duplicate keys), so that the rest of the file can be examined too.
+/// Parses a text. Returns no tree if the text is empty, or if the problems prevent parsing it to its end. Other problems, such
+/// as duplicate keys, come with a tree, so that the rest of the file can be resolved too.
 pub fn parse(text: &str) -> (Option<Node>, Vec<Problem>) {
     let mut builder = Builder::default();
-    let whole = builder.run(text).is_ok();
-    let tree = builder.root.take().filter(|_| whole);
+    let is_complete = builder.run(text).is_ok();
+    let tree = builder.root.take().filter(|_| is_complete);
     (tree, builder.problems)
 }
 
-/// Ends the reading; the reason was recorded.
+/// Parsing stopped. The problem was recorded.
 struct Stop;
 
 #[derive(Default)]
@@ -48,7 +48,7 @@ struct Builder {
     documents: usize,
 }
 
-/// A node with what it counts, aliases expanded.
+/// A node with its size and depth, aliases expanded.
 #[derive(Clone)]
 struct Anchored {
     node: Node,
@@ -85,7 +85,7 @@ impl Builder {
                     return Err(self.stop(scan_error::mark(&error, text), scan_error::message(&error)));
                 }
             };
-            self.take(event, Mark::of(&span.start))?;
+            self.take(event, Mark::from_marker(&span.start))?;
             if self.problems.len() >= MAX_PROBLEMS {
                 return Err(Stop);
             }
@@ -99,7 +99,7 @@ impl Builder {
                 self.documents += 1;
                 if self.documents > 1 {
                     let message =
-                        "a second document begins here: a configuration is one document; remove the ---";
+                        "a second document begins here: remove the ---, a file has only one document";
                     return Err(self.stop(mark, message));
                 }
             }
@@ -126,7 +126,7 @@ impl Builder {
             Event::UnresolvedAlias(_) => {
                 self.problem(
                     mark,
-                    "this alias has no anchor: define it with & before it is used with *",
+                    "this alias has no anchor: define the anchor with & before you use it with *",
                 );
                 self.add(Node::new(mark, Value::Pruned), 1, 0)?;
             }
@@ -135,20 +135,20 @@ impl Builder {
             | Event::DocumentEnd
             | Event::Anchor(..)
             | Event::Comment(..) => {}
-            // The event type is open to additions; what is not known carries no value.
+            // The event type is non-exhaustive. New events carry no values.
             _ => {}
         }
         Ok(())
     }
 
-    /// Whether the tag says that a scalar is a text. Tags beyond the core schema's are reported.
+    /// Whether the tag makes a scalar a text. Reports tags that are not of the core schema.
     fn tag(&mut self, mark: Mark, tag: Option<&Tag>) -> bool {
         let Some(tag) = tag else { return false };
         match tag.core_suffix() {
             Some(suffix) => suffix == "str",
             None if tag.handle() == "!" && tag.suffix().is_empty() => true,
             None => {
-                self.problem(mark, "tags (!name) have no meaning here: remove it");
+                self.problem(mark, "tags (!name) are not supported: remove the tag");
                 false
             }
         }
@@ -183,10 +183,10 @@ impl Builder {
         let value = match content {
             Content::List(items) => Value::List(Rc::new(items)),
             Content::Map(map) => {
-                let mut wrong = Vec::new();
-                let entries = map.merged(|mark| wrong.push(mark));
-                for mark in wrong {
-                    self.problem(mark, "<< wants a mapping, or a list of mappings, to merge");
+                let mut invalid = Vec::new();
+                let entries = map.merge(|mark| invalid.push(mark));
+                for mark in invalid {
+                    self.problem(mark, "<< can only merge a mapping or a list of mappings");
                 }
                 Value::Map(Rc::new(entries))
             }
@@ -196,7 +196,7 @@ impl Builder {
         self.add_counted(node, size, depth)
     }
 
-    /// Keeps a complete node for aliases, where it has an anchor (an id other than 0).
+    /// Stores a complete node for aliases if it has an anchor (an id other than 0).
     fn anchor(&mut self, id: usize, node: &Node, size: usize, depth: usize) -> Result<(), Stop> {
         if id == 0 {
             return Ok(());
@@ -216,14 +216,14 @@ impl Builder {
             None => {
                 self.problem(
                     mark,
-                    "this alias stands inside its own anchor: it would never end",
+                    "this alias is inside its own anchor, so it would never end: remove it",
                 );
                 self.add(Node::new(mark, Value::Pruned), 1, 0)
             }
         }
     }
 
-    /// Adds a complete value where the reading stands, and counts it.
+    /// Adds a complete value to the current frame, and counts it.
     fn add(&mut self, node: Node, size: usize, depth: usize) -> Result<(), Stop> {
         self.count(size, node.mark)?;
         self.add_counted(node, size, depth)
@@ -232,7 +232,8 @@ impl Builder {
     fn count(&mut self, size: usize, mark: Mark) -> Result<(), Stop> {
         self.values = self.values.saturating_add(size);
         if self.values > MAX_VALUES {
-            let message = format!("the file has more than {MAX_VALUES} values, aliases expanded: split it");
+            let message =
+                format!("the file has more than {MAX_VALUES} values with aliases expanded: split it");
             return Err(self.stop(mark, message));
         }
         Ok(())
@@ -258,7 +259,7 @@ impl Builder {
                     }
                 }
                 Some((key, _)) if &*key == "<<" => map.merges.push(node),
-                // The key was reported.
+                // A stand-in for an invalid key, which was reported.
                 Some((key, _)) if key.len() > MAX_KEY_BYTES => {}
                 Some((key, mark)) => match map.find(&key) {
                     None => map.push(Entry {
@@ -276,25 +277,25 @@ impl Builder {
         Ok(())
     }
 
-    /// A value in the place of a key.
+    /// Takes a value as a key.
     fn key(&mut self, node: Node) -> (Rc<str>, Mark) {
         let text = match node.value {
             Value::Plain(text) | Value::Text(text) if text.len() <= MAX_KEY_BYTES => {
                 return (text, node.mark);
             }
-            Value::Plain(_) | Value::Text(_) => "a key is longer than 1024 bytes: keys are short words",
-            _ => "a list or a mapping stands in the place of a key: a key is a word",
+            Value::Plain(_) | Value::Text(_) => "the key is longer than 1024 bytes: use a short word",
+            _ => "expected a key, found a list or a mapping: a key is a word",
         };
         self.problem(node.mark, text);
-        // Longer than a key may be: so that its value is passed over.
+        // Longer than a key may be, so that its value is ignored.
         ("?".repeat(MAX_KEY_BYTES + 1).into(), node.mark)
     }
 
     fn duplicate(&mut self, key: &str, mark: Mark, line: u32) {
         let message = if is_plain_key(key) {
-            format!("{key} is given twice, the first time in line {line}: keep one of the two")
+            format!("duplicate key {key}, first given in line {line}: remove one of the two")
         } else {
-            format!("this key is given twice, the first time in line {line}: keep one of the two")
+            format!("duplicate key, first given in line {line}: remove one of the two")
         };
         self.problem(mark, message);
     }

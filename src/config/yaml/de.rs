@@ -1,16 +1,16 @@
-//! Reads a tree with serde.
+//! Deserializes a tree with serde.
 
 use serde::de::{DeserializeOwned, Deserializer, Visitor};
 
 use super::access::{Entries, Items, Variant};
 use super::error::Error;
-use super::scalar::{boolean, integer, number, wanted_boolean};
+use super::scalar::{boolean, integer, number, yaml11_boolean};
 use super::tree::{Node, Value};
 
-/// Reads `node` as a `T`.
+/// Deserializes `node` as a `T`.
 ///
 /// # Errors
-/// The first thing that does not fit, with its path from `node`.
+/// The first mismatch, with its path from `node`.
 pub fn from_node<T: DeserializeOwned>(node: &Node) -> Result<T, Error> {
     T::deserialize(node)
 }
@@ -52,8 +52,8 @@ impl<'de> Deserializer<'de> for &'de Node {
                 (None, _, None) => visitor.visit_borrowed_str(text),
             },
             Value::Text(text) => visitor.visit_borrowed_str(text),
-            Value::List(items) => visitor.visit_seq(Items::of(items)),
-            Value::Map(entries) => visitor.visit_map(Entries::of(entries)),
+            Value::List(items) => visitor.visit_seq(Items::new(items)),
+            Value::Map(entries) => visitor.visit_map(Entries::new(entries)),
             Value::Pruned => visitor.visit_unit(),
         }
     }
@@ -80,11 +80,11 @@ impl<'de> Deserializer<'de> for &'de Node {
 
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match &self.value {
-            Value::Plain(text) => match wanted_boolean(text) {
+            Value::Plain(text) => match yaml11_boolean(text) {
                 Some(value) => visitor.visit_bool(value),
                 None => Err(Error::expected("true or false", self)),
             },
-            Value::Text(text) if wanted_boolean(text).is_some() => Err(Error::new(
+            Value::Text(text) if yaml11_boolean(text).is_some() => Err(Error::new(
                 "expected true or false, found a text: remove the quotes",
             )),
             _ => Err(Error::expected("true or false", self)),
@@ -147,7 +147,7 @@ impl<'de> Deserializer<'de> for &'de Node {
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match &self.value {
-            Value::List(items) => visitor.visit_seq(Items::of(items)),
+            Value::List(items) => visitor.visit_seq(Items::new(items)),
             _ => Err(Error::expected(
                 "a list ([a, b], or lines that begin with -)",
                 self,
@@ -170,7 +170,7 @@ impl<'de> Deserializer<'de> for &'de Node {
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match &self.value {
-            Value::Map(entries) => visitor.visit_map(Entries::of(entries)),
+            Value::Map(entries) => visitor.visit_map(Entries::new(entries)),
             _ => Err(Error::expected("a mapping (key: value)", self)),
         }
     }

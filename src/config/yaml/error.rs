@@ -1,4 +1,4 @@
-//! Why a piece of the tree can't be read. Errors know their path, and never quote a value: it may be a secret.
+//! Errors of deserializing a tree. They know their path, and never quote a value: it may be a secret.
 
 use std::fmt;
 use std::rc::Rc;
@@ -9,13 +9,13 @@ use super::tree::Node;
 use crate::config::place::Step;
 use crate::config::suggest;
 
-/// Why a tree can't be read as a type.
+/// A tree does not match a type.
 #[derive(Debug)]
 pub struct Error(Box<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    /// The steps to the value, the last one first.
+    /// The steps to the value, in reverse order.
     steps: Vec<Step>,
     at_key: bool,
     message: String,
@@ -39,12 +39,12 @@ impl Error {
         self
     }
 
-    pub(super) fn of_key(mut self, key: &Rc<str>) -> Self {
+    pub(super) fn at_key(mut self, key: &Rc<str>) -> Self {
         self.0.at_key = true;
         self.under(Step::Key(key.clone()))
     }
 
-    /// The path from the value read, whether it is about the key there, and the message.
+    /// The path from the deserialized value, whether the error is about the key there, and the message.
     pub fn into_parts(self) -> (Vec<Step>, bool, String) {
         let Inner {
             mut steps,

@@ -1,19 +1,19 @@
-//! The names of a written type's keys, asked of its `Deserialize`, so that they are written down only once.
+//! The names of an option type's keys. They come from its `Deserialize` implementation, so they need no second list.
 
 use serde::de::{DeserializeOwned, Deserializer, Error, Visitor};
 use serde::forward_to_deserialize_any;
 
-/// The keys of `T`, which derives `Deserialize` for a struct without flattened parts; none for other types.
+/// The keys of `T`, a struct that derives `Deserialize` and has no flattened fields. Empty for other types.
 pub fn fields<T: DeserializeOwned>() -> &'static [&'static str] {
     let mut names: &'static [&'static str] = &[];
-    // The probe never yields a value: it takes the names down and ends with an error.
-    let _ = T::deserialize(Probe(&mut names)).is_ok();
+    // The collector stores the names and returns an error instead of a value.
+    let _ = T::deserialize(NameCollector(&mut names)).is_ok();
     names
 }
 
-struct Probe<'a>(&'a mut &'static [&'static str]);
+struct NameCollector<'a>(&'a mut &'static [&'static str]);
 
-impl<'de> Deserializer<'de> for Probe<'_> {
+impl<'de> Deserializer<'de> for NameCollector<'_> {
     type Error = serde::de::value::Error;
 
     fn deserialize_struct<V: Visitor<'de>>(
@@ -27,7 +27,7 @@ impl<'de> Deserializer<'de> for Probe<'_> {
     }
 
     fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Self::Error> {
-        Err(Error::custom("only the names of the fields are asked for"))
+        Err(Error::custom("only field names are collected"))
     }
 
     forward_to_deserialize_any! {

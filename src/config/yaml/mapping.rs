@@ -1,11 +1,11 @@
-//! A mapping that is being read: its entries so far, and what `<<` merges into it.
+//! A mapping that is being parsed: its entries so far, and the mappings that `<<` merges into it.
 
 use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::tree::{Entry, Mark, Node, Value};
 
-/// From this many keys on, duplicates are looked up instead of searched for.
+/// From this many keys on, an index finds duplicates instead of a linear search.
 const INDEX_FROM: usize = 16;
 
 /// A mapping that is not complete yet.
@@ -29,7 +29,7 @@ impl Mapping {
         self.index.get(key).map(|position| &self.entries[*position])
     }
 
-    /// Adds an entry whose key is not there yet.
+    /// Adds an entry with a new key.
     pub fn push(&mut self, entry: Entry) {
         self.entries.push(entry);
         if self.entries.len() == INDEX_FROM {
@@ -46,10 +46,10 @@ impl Mapping {
         }
     }
 
-    /// The mapping's own entries and what `<<` brings in; the own ones win, of several sources the first wins (YAML's
-    /// merge key, <https://yaml.org/type/merge.html>). `wrong` hears of sources that can't be merged. The merged values
-    /// were counted where their source was added.
-    pub fn merged(mut self, mut wrong: impl FnMut(Mark)) -> Vec<Entry> {
+    /// Merges the sources of `<<` into the entries. The mapping's own entries have precedence, then the first source
+    /// (<https://yaml.org/type/merge.html>). Calls `report_invalid` for sources that can't be merged. The merged values were
+    /// counted when their source was added.
+    pub fn merge(mut self, mut report_invalid: impl FnMut(Mark)) -> Vec<Entry> {
         for source in std::mem::take(&mut self.merges) {
             let sources = match &source.value {
                 Value::List(items) => items.to_vec(),
@@ -65,7 +65,7 @@ impl Mapping {
                         }
                     }
                     Value::Pruned => {}
-                    _ => wrong(source.mark),
+                    _ => report_invalid(source.mark),
                 }
             }
         }

@@ -1,8 +1,12 @@
-//! YAML as this exporter reads it: a text becomes a tree that knows the place of every value; pieces of the tree are
-//! read into the written types. Nothing outside this module knows the YAML library.
+//! The YAML reader. [`parse`] turns a text into a tree that knows the position of every value; [`read`] deserializes a part of
+//! the tree into an option type. Nothing outside this module uses the YAML library.
 //!
-//! YAML 1.2's core schema applies where a type has to be guessed; where a text is expected, what is written is taken as
-//! it stands, so that `y`, `on`, `007` and `1e3` stay what they look like.
+//! Plain scalars follow YAML 1.2's core schema. Where a text is expected, a scalar is taken literally, so that `y`, `on`, `007`
+//! and `1e3` stay texts.
+//!
+//! The library is serde-saphyr, under the dependency name `serde_yaml`. This module uses its event parser (`granit_parser`)
+//! instead of its serde deserializer, because that one stops at the first error and forgets positions afterwards: it could
+//! not report every error of a file with its line and column, read a mapping into several types, or bound aliases.
 
 mod access;
 mod build;
@@ -19,17 +23,17 @@ pub use build::{Problem, parse};
 pub use de::from_node;
 pub use error::Error;
 pub use fields::fields;
-pub use read::{Reading, is_plain_key, read};
+pub use read::{PartialRead, is_plain_key, read};
 pub use tree::{Entry, Mark, Node, Value};
 
-/// The most values (scalars, lists, mappings, keys not counted) of one file, aliases and merge keys expanded.
+/// The most values (scalars, lists and mappings, but not keys) of one file, with aliases and merge keys expanded.
 pub const MAX_VALUES: usize = 1_000_000;
 
-/// How deep lists and mappings may be nested, aliases expanded.
+/// The deepest nesting of lists and mappings, with aliases expanded.
 pub const MAX_DEPTH: usize = 64;
 
 /// The most anchors of one file.
 pub const MAX_ANCHORS: usize = 10_000;
 
-/// The longest text of a key, in bytes.
+/// The longest key, in bytes.
 pub const MAX_KEY_BYTES: usize = 1024;

@@ -1,5 +1,5 @@
-//! Reads a piece of the tree so that everything wrong in it is reported at once: what does not fit is reported, pruned,
-//! and the rest is read again.
+//! Deserializes a part of the tree and reports all of its errors: each invalid value is reported and pruned, then the rest is
+//! deserialized again.
 
 use serde::de::DeserializeOwned;
 
@@ -7,19 +7,19 @@ use super::de::from_node;
 use super::tree::Node;
 use crate::config::place::{Path, Place};
 
-/// The most errors reported of one piece; a piece is a check, a service without its checks, or the like.
+/// The most errors reported of one part, such as a check, or a service without its checks.
 const MAX_ERRORS: usize = 20;
 
-/// What was read of a piece.
+/// A value without its invalid parts.
 #[derive(Debug)]
-pub struct Reading<T> {
-    /// The piece without what is faulty; `None` where nothing can be made of it.
+pub struct PartialRead<T> {
+    /// The value, or `None` if it is invalid as a whole.
     pub value: Option<T>,
-    /// What was faulty, from the root of the document. What is missing there was written, though wrongly.
-    pub faulty: Vec<Path>,
+    /// The paths of the invalid parts, from the root of the document. They were reported, so do not report them as missing.
+    pub invalid: Vec<Path>,
 }
 
-/// Whether a key may be quoted in a message: it has the form of a key, so that it is no secret in a wrong place.
+/// Whether a message may quote a key: it looks like a key, so it is not a misplaced secret.
 pub fn is_plain_key(key: &str) -> bool {
     !key.is_empty()
         && key.len() <= 64
@@ -28,31 +28,31 @@ pub fn is_plain_key(key: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'<'))
 }
 
-/// Reads `node`, which stands at `place`, as a `T`. What does not fit is reported.
-pub fn read<T: DeserializeOwned>(node: &Node, place: &Place<'_>) -> Reading<T> {
+/// Deserializes `node`, which is at `place`, as a `T`. Reports its errors.
+pub fn read<T: DeserializeOwned>(node: &Node, place: &Place<'_>) -> PartialRead<T> {
     let mut node = node.clone();
-    let mut faulty = Vec::new();
-    while faulty.len() < MAX_ERRORS {
+    let mut invalid = Vec::new();
+    while invalid.len() < MAX_ERRORS {
         let (steps, at_key, message) = match from_node(&node) {
             Ok(value) => {
-                return Reading {
+                return PartialRead {
                     value: Some(value),
-                    faulty,
+                    invalid,
                 };
             }
             Err(error) => error.into_parts(),
         };
-        let error_place = place.at(&steps);
+        let error_place = place.descend(&steps);
         if at_key {
             error_place.error_at_key(message);
         } else {
             error_place.error(message);
         }
-        faulty.push(error_place.path().clone());
+        invalid.push(error_place.path().clone());
         if steps.is_empty() {
             break;
         }
         node.prune(&steps);
     }
-    Reading { value: None, faulty }
+    PartialRead { value: None, invalid }
 }

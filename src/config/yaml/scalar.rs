@@ -1,6 +1,6 @@
-//! What plain scalars are in YAML's core schema (YAML 1.2.2, section 10.3.2).
+//! Plain scalars of YAML's core schema (YAML 1.2.2, section 10.3.2).
 
-/// The number that a plain scalar is in YAML's core schema.
+/// Parses a number.
 pub fn number(text: &str) -> Option<f64> {
     integer(text).map(|value| value as f64).or_else(|| {
         let is_decimal = text.bytes().any(|byte| byte.is_ascii_digit())
@@ -11,7 +11,7 @@ pub fn number(text: &str) -> Option<f64> {
     })
 }
 
-/// The whole number that a plain scalar is.
+/// Parses a whole number.
 pub fn integer(text: &str) -> Option<i128> {
     if let Some(digits) = text.strip_prefix("0x") {
         return unsigned(digits, 16);
@@ -26,14 +26,14 @@ pub fn integer(text: &str) -> Option<i128> {
 }
 
 fn unsigned(digits: &str, radix: u32) -> Option<i128> {
-    // from_str_radix takes a sign, which must not follow another one.
+    // from_str_radix accepts a sign, but the caller has parsed one already.
     if digits.starts_with(['+', '-']) {
         return None;
     }
     i128::from_str_radix(digits, radix).ok()
 }
 
-/// The truth value that a plain scalar is in YAML's core schema.
+/// Parses a boolean of YAML's core schema.
 pub fn boolean(text: &str) -> Option<bool> {
     match text {
         "true" | "True" | "TRUE" => Some(true),
@@ -42,9 +42,9 @@ pub fn boolean(text: &str) -> Option<bool> {
     }
 }
 
-/// The truth value that a plain scalar is where one is wanted: old files have the words of YAML 1.1
-/// (<https://yaml.org/type/bool.html>), which blackbox_exporter and Python still read so.
-pub fn wanted_boolean(text: &str) -> Option<bool> {
+/// Parses a boolean where one is expected. It also accepts the words of YAML 1.1 (<https://yaml.org/type/bool.html>), as
+/// blackbox_exporter and Python do.
+pub fn yaml11_boolean(text: &str) -> Option<bool> {
     match text {
         "yes" | "Yes" | "YES" | "on" | "On" | "ON" => Some(true),
         "no" | "No" | "NO" | "off" | "Off" | "OFF" => Some(false),
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn only_true_and_false_are_truth_values_unless_one_is_wanted() {
+    fn yes_and_no_are_booleans_only_where_one_is_expected() {
         assert_eq!(boolean("true"), Some(true));
         for text in ["y", "yes", "on", "off", "n", "1", "tRUE"] {
             assert_eq!(boolean(text), None, "{text}");
@@ -90,10 +90,10 @@ mod tests {
             ("off", false),
             ("true", true),
         ] {
-            assert_eq!(wanted_boolean(text), Some(value), "{text}");
+            assert_eq!(yaml11_boolean(text), Some(value), "{text}");
         }
         for text in ["y", "n", "1", "yEs", ""] {
-            assert_eq!(wanted_boolean(text), None, "{text}");
+            assert_eq!(yaml11_boolean(text), None, "{text}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What the YAML parser complains about, in words that say what would be right.
+//! Messages for the errors of the YAML parser, with advice.
 
 use serde_yaml::granit_parser::{ErrorKind, ScanError};
 
@@ -12,9 +12,7 @@ pub fn message(error: &ScanError) -> String {
         | ErrorKind::TabInBlockIndentation
         | ErrorKind::TabInIndentation
         | ErrorKind::TabAtBlockScalarStart
-        | ErrorKind::TabInPlainScalar => {
-            "a tab stands where YAML wants spaces: indent with spaces".to_owned()
-        }
+        | ErrorKind::TabInPlainScalar => "YAML does not allow a tab here: indent with spaces".to_owned(),
         ErrorKind::RecursionLimitExceeded => too_deep(),
         kind => match hint(kind) {
             Some(hint) => format!("not valid YAML: {kind}; {hint}"),
@@ -23,9 +21,9 @@ pub fn message(error: &ScanError) -> String {
     }
 }
 
-/// Where the error is. The parser tells tabs at the end of what it read before them: the tab itself is shown.
+/// The position of the error. The parser reports a tab at the end of the token before it; this returns the tab itself.
 pub fn mark(error: &ScanError, text: &str) -> Mark {
-    let mut mark = Mark::of(error.marker());
+    let mut mark = Mark::from_marker(error.marker());
     let Some(offset) = error.marker().byte_offset().filter(|_| is_tab(error.kind())) else {
         return mark;
     };
@@ -41,7 +39,7 @@ pub fn mark(error: &ScanError, text: &str) -> Mark {
             _ => mark.column += 1,
         }
     }
-    Mark::of(error.marker())
+    Mark::from_marker(error.marker())
 }
 
 fn is_tab(kind: &ErrorKind) -> bool {
@@ -55,15 +53,15 @@ fn is_tab(kind: &ErrorKind) -> bool {
     )
 }
 
-/// The message for too deep a nesting.
+/// The message for nesting that is too deep.
 pub fn too_deep() -> String {
-    format!("lists and mappings are nested more than {MAX_DEPTH} deep: a configuration needs about 6")
+    format!("lists and mappings are nested more than {MAX_DEPTH} levels deep: a configuration needs about 6")
 }
 
 fn hint(kind: &ErrorKind) -> Option<&'static str> {
     Some(match kind {
         ErrorKind::MappingValueNotAllowed | ErrorKind::InvalidColonPlacement => {
-            "put quotes around a text that holds \": \", and give each key a line of its own"
+            "put a text with \": \" in quotes, and each key on its own line"
         }
         ErrorKind::SimpleKeyExpected | ErrorKind::InvalidSimpleKey => {
             "write \"key: value\", with a space after the colon"
@@ -72,15 +70,15 @@ fn hint(kind: &ErrorKind) -> Option<&'static str> {
         | ErrorKind::ExpectedBlockSequenceEntry
         | ErrorKind::InvalidIndentation
         | ErrorKind::BlockSequenceEntryNotAllowed
-        | ErrorKind::MappingKeyNotAllowed => "indent what belongs together by the same number of spaces",
-        ErrorKind::UnclosedQuotedScalar => "close the quote that was opened",
+        | ErrorKind::MappingKeyNotAllowed => "indent keys of one mapping and items of one list equally",
+        ErrorKind::UnclosedQuotedScalar => "close the quote",
         ErrorKind::UnclosedFlowCollection { .. }
         | ErrorKind::UnexpectedEofFlowSequence
-        | ErrorKind::UnexpectedEofFlowMapping => "close the bracket that was opened",
+        | ErrorKind::UnexpectedEofFlowMapping => "close the bracket",
         ErrorKind::UnknownQuotedScalarEscape => {
             "write \\\\ for a backslash in double quotes, or use single quotes"
         }
-        ErrorKind::UnexpectedCharacter { .. } => "put quotes around the text",
+        ErrorKind::UnexpectedCharacter { .. } => "put the text in quotes",
         _ => return None,
     })
 }

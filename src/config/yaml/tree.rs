@@ -1,4 +1,4 @@
-//! The tree that a YAML text becomes. Every value knows its place; subtrees are shared, so an alias costs nothing.
+//! The tree of a YAML text. Every value knows its position. Subtrees are shared, so an alias costs nothing.
 
 use std::rc::Rc;
 
@@ -16,8 +16,8 @@ pub struct Mark {
 }
 
 impl Mark {
-    /// The parser's marker.
-    pub(super) fn of(marker: &Marker) -> Self {
+    /// Converts the parser's marker.
+    pub(super) fn from_marker(marker: &Marker) -> Self {
         Self {
             line: u32::try_from(marker.line()).unwrap_or(u32::MAX),
             column: u32::try_from(marker.col() + 1).unwrap_or(u32::MAX),
@@ -25,12 +25,12 @@ impl Mark {
     }
 }
 
-/// A value and where it begins. Cheap to clone.
+/// A value with its position. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Node {
-    /// Where it begins.
+    /// The start of the value.
     pub mark: Mark,
-    /// What it is.
+    /// The value.
     pub value: Value,
 }
 
@@ -39,13 +39,13 @@ pub struct Node {
 pub enum Value {
     /// A scalar without quotes: its type depends on what is expected.
     Plain(Rc<str>),
-    /// A scalar that can only be a text: quoted, a block scalar, or tagged `!!str`.
+    /// A scalar that is a text: quoted, a block scalar, or tagged `!!str`.
     Text(Rc<str>),
     /// A list.
     List(Rc<Vec<Node>>),
     /// A mapping, in the order of the text, without duplicates.
     Map(Rc<Vec<Entry>>),
-    /// A faulty value that was reported: readers pass over it.
+    /// An invalid value that was reported. Readers ignore it.
     Pruned,
 }
 
@@ -54,9 +54,9 @@ pub enum Value {
 pub struct Entry {
     /// The key.
     pub key: Rc<str>,
-    /// Where the key stands.
+    /// The start of the key.
     pub mark: Mark,
-    /// Its value.
+    /// The value.
     pub value: Node,
 }
 
@@ -66,12 +66,12 @@ impl Node {
         Self { mark, value }
     }
 
-    /// Whether it is written as nothing: empty, `~` or `null`.
+    /// Whether it is null: empty, `~` or `null`.
     pub fn is_null(&self) -> bool {
         matches!(&self.value, Value::Plain(text) if matches!(&**text, "" | "~" | "null" | "Null" | "NULL"))
     }
 
-    /// What it is, for messages. Never quotes a value: it may be a secret.
+    /// The type of the value, for messages. They never quote the value: it may be a secret.
     pub fn describe(&self) -> &'static str {
         match &self.value {
             _ if self.is_null() => "nothing",
@@ -80,11 +80,11 @@ impl Node {
             Value::Plain(_) | Value::Text(_) => "a text",
             Value::List(_) => "a list",
             Value::Map(_) => "a mapping",
-            Value::Pruned => "a faulty value",
+            Value::Pruned => "an invalid value",
         }
     }
 
-    /// The entries, where it is a mapping.
+    /// The entries of a mapping.
     pub fn entries(&self) -> Option<&[Entry]> {
         match &self.value {
             Value::Map(entries) => Some(entries),
@@ -92,7 +92,7 @@ impl Node {
         }
     }
 
-    /// The items, where it is a list.
+    /// The items of a list.
     pub fn items(&self) -> Option<&[Node]> {
         match &self.value {
             Value::List(items) => Some(items),
@@ -100,17 +100,17 @@ impl Node {
         }
     }
 
-    /// The entry of `key`, where it is a mapping that has one.
+    /// The entry of `key` in a mapping.
     pub fn entry(&self, key: &str) -> Option<&Entry> {
         self.entries()?.iter().find(|entry| *entry.key == *key)
     }
 
-    /// The value of `key`, where it is a mapping that has one.
+    /// The value of `key` in a mapping.
     pub fn get(&self, key: &str) -> Option<&Node> {
         self.entry(key).map(|entry| &entry.value)
     }
 
-    /// The position of the value at `path` (or of its key), or else of the nearest value above it that exists.
+    /// The position of the value at `path`, or of its key. If it does not exist, the position of the nearest value above it.
     pub fn locate(&self, path: &Path, at_key: bool) -> Mark {
         let mut node = self;
         let mut mark = self.mark;
@@ -140,8 +140,7 @@ impl Node {
         mark
     }
 
-    /// Takes the value at `path` out of what readers see; indices of lists stay as they are. Other trees that share
-    /// the value keep it.
+    /// Hides the value at `path` from readers. Indexes of lists do not change, and other trees that share the value keep it.
     pub fn prune(&mut self, path: &[Step]) {
         let Some((step, rest)) = path.split_first() else {
             self.value = Value::Pruned;

@@ -23,7 +23,7 @@ use super::dns_exchange;
 use super::guard::ProbeGuard;
 use super::shortage;
 use crate::config::address::{AddressPreference, IpProtocol};
-use crate::config::stamp::Stamp;
+use crate::config::file_version::FileVersion;
 use crate::model::{Problem, Reason};
 
 /// The longest resolv.conf that is read, in bytes.
@@ -63,11 +63,11 @@ struct Inner {
     parsed: Mutex<Parsed>,
 }
 
-/// The parsed files, with their stamps.
+/// The parsed files, with their versions.
 #[derive(Default)]
 struct Parsed {
-    hosts: Option<(Stamp, Arc<Hosts>)>,
-    servers: Option<(Stamp, Arc<Servers>)>,
+    hosts: Option<(FileVersion, Arc<Hosts>)>,
+    servers: Option<(FileVersion, Arc<Servers>)>,
 }
 
 impl Resolver {
@@ -208,29 +208,29 @@ impl Inner {
     }
 
     fn hosts(&self) -> Result<Arc<Hosts>, Problem> {
-        let stamp = Stamp::of(&self.files.hosts);
+        let version = FileVersion::of(&self.files.hosts);
         let mut parsed = self.parsed.lock().unwrap_or_else(PoisonError::into_inner);
         match &parsed.hosts {
-            Some((known, hosts)) if *known == stamp => Ok(hosts.clone()),
+            Some((known, hosts)) if *known == version => Ok(hosts.clone()),
             _ => {
                 let text = read(&self.files.hosts, MAX_HOSTS_BYTES)?;
                 let hosts = Arc::new(Hosts::parse(&String::from_utf8_lossy(&text)));
-                parsed.hosts = Some((stamp, hosts.clone()));
+                parsed.hosts = Some((version, hosts.clone()));
                 Ok(hosts)
             }
         }
     }
 
     fn servers(&self) -> Result<Arc<Servers>, Problem> {
-        let stamp = Stamp::of(&self.files.resolv_conf);
+        let version = FileVersion::of(&self.files.resolv_conf);
         let mut parsed = self.parsed.lock().unwrap_or_else(PoisonError::into_inner);
         match &parsed.servers {
-            Some((known, servers)) if *known == stamp => Ok(servers.clone()),
+            Some((known, servers)) if *known == version => Ok(servers.clone()),
             _ => {
                 let text = read(&self.files.resolv_conf, MAX_RESOLV_CONF_BYTES)?;
                 let conf = ResolvConf::parse(&String::from_utf8_lossy(&text), &environment());
                 let servers = Arc::new(Servers::new(conf, self.files.port));
-                parsed.servers = Some((stamp, servers.clone()));
+                parsed.servers = Some((version, servers.clone()));
                 Ok(servers)
             }
         }

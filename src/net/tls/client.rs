@@ -15,8 +15,8 @@ use tokio_rustls::TlsConnector;
 
 use super::stream::TlsStream;
 use super::{probe_samples, problem};
+use crate::config::file_version::FileVersion;
 use crate::config::secret::SecretSource;
-use crate::config::stamp::Stamp;
 use crate::config::tls::{PemError, PemSource, TlsSettings, TlsVersions, private_key};
 use crate::config::zone;
 use crate::model::{Problem, Reason};
@@ -33,12 +33,12 @@ pub struct TlsClient {
     built: Option<Built>,
 }
 
-/// A client configuration, with the stamps of the files it was built from.
+/// A client configuration, with the versions of the files it was built from.
 #[derive(Debug)]
 struct Built {
     config: Arc<ClientConfig>,
     recorder: Arc<CertificateRecorder>,
-    stamps: Vec<Stamp>,
+    versions: Vec<FileVersion>,
 }
 
 impl TlsClient {
@@ -116,9 +116,9 @@ impl TlsClient {
     }
 
     fn config(&mut self) -> Result<(Arc<ClientConfig>, Arc<CertificateRecorder>), Problem> {
-        let stamps: Vec<Stamp> = self.files().map(|path| Stamp::of(path)).collect();
+        let versions: Vec<FileVersion> = self.files().map(|path| FileVersion::of(path)).collect();
         if let Some(built) = &self.built
-            && built.stamps == stamps
+            && built.versions == versions
         {
             return Ok((built.config.clone(), built.recorder.clone()));
         }
@@ -126,7 +126,7 @@ impl TlsClient {
         self.built = Some(Built {
             config: config.clone(),
             recorder: recorder.clone(),
-            stamps,
+            versions,
         });
         Ok((config, recorder))
     }

@@ -12,10 +12,10 @@ use super::options::WebOptions;
 use super::pem::Files;
 use super::rate::Rate;
 use super::users::{self, PasswordHash};
+use crate::config::file_version::FileVersion;
 use crate::config::place::{self, Place};
-use crate::config::stamp::Stamp;
 use crate::config::yaml::{self, Node};
-use crate::config::{ConfigError, Located, read_document, regular_file};
+use crate::config::{ConfigError, Diagnostic, read_document, regular_file};
 
 /// The largest file, in bytes: the web configuration, and each file that it references.
 pub const MAX_FILE_BYTES: usize = 4 * 1024 * 1024;
@@ -38,24 +38,26 @@ pub struct WebSettings {
     pub rate_limit: Option<Rate>,
 }
 
-/// The files that settings are loaded from, with their stamps before they were read.
-pub(in crate::web) type Stamps = Vec<(PathBuf, Stamp)>;
+/// The files that settings are loaded from, with their versions before they were read.
+pub(in crate::web) type FileVersions = Vec<(PathBuf, FileVersion)>;
 
 /// Loads a file and the files that it references. May block.
 ///
 /// # Errors
 /// When a file can't be read or has errors: all errors.
 pub fn load(path: &Path) -> Result<WebSettings, ConfigError> {
-    load_stamped(path).0
+    load_with_versions(path).0
 }
 
 /// Like [`load`], but also returns the files that the result depends on.
-pub(in crate::web) fn load_stamped(path: &Path) -> (Result<WebSettings, ConfigError>, Stamps) {
-    let own = Stamp::of(path);
-    let stamps = std::cell::RefCell::new(vec![(path.to_owned(), own)]);
+pub(in crate::web) fn load_with_versions(path: &Path) -> (Result<WebSettings, ConfigError>, FileVersions) {
+    let own = FileVersion::of(path);
+    let versions = std::cell::RefCell::new(vec![(path.to_owned(), own)]);
     let read = |path: &Path| {
         // Taken before the file is read, so that a change during the read is detected.
-        stamps.borrow_mut().push((path.to_owned(), Stamp::of(path)));
+        versions
+            .borrow_mut()
+            .push((path.to_owned(), FileVersion::of(path)));
         regular_file::read(path, MAX_FILE_BYTES as u64)
     };
     let name = path.display().to_string();
@@ -69,7 +71,7 @@ pub(in crate::web) fn load_stamped(path: &Path) -> (Result<WebSettings, ConfigEr
             format!("failed to read the web configuration file: {error}"),
         )),
     };
-    (result, stamps.into_inner())
+    (result, versions.into_inner())
 }
 
 /// Parses a web configuration. `file_name` appears in the errors. Reads other files only through `files`.
@@ -83,7 +85,7 @@ pub fn parse_bytes(bytes: &[u8], file_name: &str, files: &Files<'_>) -> Result<W
 
 /// Returns an error about the file as a whole.
 pub(in crate::web) fn file_error(file_name: &str, message: String) -> ConfigError {
-    let error = Located {
+    let error = Diagnostic {
         is_error: true,
         file: file_name.into(),
         line: 0,
@@ -120,7 +122,7 @@ fn resolve(root: &Node, place: &Place<'_>, files: &Files<'_>) -> WebSettings {
     }
     if let Some(tls) = options.tls_server_config {
         let place = place.field("tls_server_config");
-        let is_complete = !is_faulty_within(&reading.faulty, &place)
+        let is_complete = !is_invalid_within(&reading.invalid, &place)
             && root
                 .get("tls_server_config")
                 .is_some_and(|node| !node.entries().is_some_and(<[_]>::is_empty));
@@ -143,6 +145,6 @@ fn resolve(root: &Node, place: &Place<'_>, files: &Files<'_>) -> WebSettings {
 }
 
 /// Reports whether a value within `place` could not be read.
-fn is_faulty_within(faulty: &[place::Path], place: &Place<'_>) -> bool {
-    faulty.iter().any(|path| path.is_within(place.path()))
+fn is_invalid_within(invalid: &[place::Path], place: &Place<'_>) -> bool {
+    invalid.iter().any(|path| path.is_within(place.path()))
 }

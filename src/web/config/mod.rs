@@ -15,8 +15,8 @@ mod rate;
 mod tls;
 mod users;
 
+pub(super) use load::{FileVersions, file_error, load_with_versions};
 pub use load::{MAX_FILE_BYTES, WebSettings, load, parse_bytes};
-pub(super) use load::{Stamps, file_error, load_stamped};
 pub use pem::Files;
 pub use rate::Rate;
 pub use users::{MAX_COST, PasswordHash};

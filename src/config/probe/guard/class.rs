@@ -1,21 +1,21 @@
-//! The addresses that are no targets unless they are named.
+//! Special addresses, which are allowed as targets only if the allow list names their network.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Addresses that are no targets unless they are named.
+/// A class of special addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum AddressClass {
-    /// This machine (RFC 1122, section 3.2.1.3; RFC 4291, section 2.5.3), `0.0.0.0` and `::`, which lead to it, included.
+    /// This machine (RFC 1122, section 3.2.1.3; RFC 4291, section 2.5.3), including `0.0.0.0` and `::`, which lead to it.
     Loopback,
-    /// The services by which clouds tell a machine its secrets.
+    /// Metadata services of clouds, which return the credentials of a machine.
     Metadata,
-    /// Neighbours without a router (RFC 3927; RFC 4291, section 2.5.6).
+    /// Link-local addresses (RFC 3927; RFC 4291, section 2.5.6).
     LinkLocal,
-    /// Groups and everybody (RFC 5771; RFC 4291, section 2.7; RFC 919).
+    /// Multicast and broadcast addresses (RFC 5771; RFC 4291, section 2.7; RFC 919).
     Multicast,
 }
 
-/// Addresses of metadata services and of others that tell a machine its credentials, each as its provider documents it.
+/// Addresses of metadata services and similar ones, as documented by each provider.
 const METADATA: [IpAddr; 11] = [
     // AWS, Google, Azure, Oracle, OpenStack and most others.
     IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)),
@@ -38,7 +38,7 @@ const METADATA: [IpAddr; 11] = [
     IpAddr::V6(Ipv6Addr::new(0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42)),
 ];
 
-/// What the hosts files of Debian and Red Hat call this machine beside `localhost`.
+/// Names of this machine in the hosts files of Debian and Red Hat, in addition to `localhost`.
 const LOCAL_NAMES: [&str; 7] = [
     "ip6-localhost",
     "ip6-loopback",
@@ -53,7 +53,7 @@ const LOCAL_NAMES: [&str; 7] = [
 const METADATA_NAMES: [&str; 2] = ["metadata.google.internal", "metadata.goog"];
 
 impl AddressClass {
-    /// The class of an address, where it is special.
+    /// The class of an address, or `None` if it is not special.
     pub fn of(address: IpAddr) -> Option<Self> {
         let mut carried = locally_translated(address);
         carried
@@ -61,7 +61,7 @@ impl AddressClass {
             .or_else(|| Self::of_plain(canonical(address)))
     }
 
-    /// The class of a name that leads to a special address wherever it is resolved.
+    /// The class of a name that resolves to a special address everywhere.
     pub fn of_name(name: &str) -> Option<Self> {
         let name = name.trim_end_matches('.').to_ascii_lowercase();
         // RFC 6761, section 6.3.
@@ -88,7 +88,7 @@ impl AddressClass {
         }
     }
 
-    /// The word in labels.
+    /// The label value.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Loopback => "loopback",
@@ -99,8 +99,8 @@ impl AddressClass {
     }
 }
 
-/// The address that packets really go to: of IPv6 forms that carry an IPv4 address (RFC 4291, section 2.5.5; RFC 2765,
-/// section 2.1; RFC 6052, section 2.1; RFC 3056, section 2) that one.
+/// The address that packets go to: the IPv4 address of IPv6 forms that embed one (RFC 4291, section 2.5.5; RFC 2765,
+/// section 2.1; RFC 6052, section 2.1; RFC 3056, section 2).
 pub fn canonical(address: IpAddr) -> IpAddr {
     let IpAddr::V6(v6) = address else {
         return address;
@@ -118,15 +118,15 @@ pub fn canonical(address: IpAddr) -> IpAddr {
     }
 }
 
-/// The IPv4 addresses that one below 64:ff9b:1::/48 may stand for. Where it is depends on how long a prefix the network's
-/// translator has (RFC 8215, section 5; RFC 6052, section 2.2), which nobody else knows: all are looked at. What begins
-/// with 0 is left out: it is what the places of the other forms hold, and no translator has a machine to send it to.
+/// The IPv4 addresses that an address in 64:ff9b:1::/48 may embed. The position depends on the prefix length of the network's
+/// translator (RFC 8215, section 5; RFC 6052, section 2.2), which is unknown, so this returns all of them. It leaves out
+/// addresses that begin with 0: those are padding of the other forms, and a translator can't send packets to them.
 fn locally_translated(address: IpAddr) -> impl Iterator<Item = Ipv4Addr> {
     let octets = match address {
         IpAddr::V6(v6) if v6.segments()[..3] == [0x64, 0xff9b, 1] => v6.octets(),
         _ => [0; 16],
     };
-    // Octet 8 is between the halves of the shorter prefixes' forms.
+    // In the forms of shorter prefixes, octet 8 separates the halves.
     let places = [[6, 7, 9, 10], [7, 9, 10, 11], [9, 10, 11, 12], [12, 13, 14, 15]];
     let carried = places.map(|place| Ipv4Addr::from(place.map(|position| octets[position])));
     carried.into_iter().filter(|address| address.octets()[0] != 0)

@@ -1,7 +1,7 @@
-//! What `/probe` may connect to. A pure judgement: from a host, an address and a port to a verdict.
+//! The guard of `/probe`: decides which hosts, addresses and ports a probe may connect to. Pure functions.
 //!
-//! Whoever may ask for probes chooses the target, so an exporter without a guard is a door into the networks it stands in.
-//! Names are judged after they were resolved, since a name can lead anywhere.
+//! Clients of `/probe` choose the target, so an exporter without a guard would give them access to its networks. Names are
+//! judged by the addresses that they resolve to, since a name can resolve to any address.
 
 mod class;
 mod rule;
@@ -12,51 +12,45 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use class::canonical;
-use rule::{Rule, path_fits};
+use rule::{Rule, path_matches};
 
 pub use class::AddressClass;
 pub use rule::AllowOptions;
 
-use crate::config::place::{Invalid, Place};
+use crate::config::place::{Invalid, Place, all};
 use crate::config::zone;
 
-/// What may be connected to.
+/// The rules for targets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GuardRules {
-    /// `None`: everything that is not special.
+    /// The allow list. `None` allows all addresses that are not special.
     rules: Option<Vec<Rule>>,
 }
 
-/// Why a connection is refused; the words are the values of the label `reason`.
+/// The reason of a refusal, a value of the label `reason`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TargetRefusal {
-    /// No entry of the allow-list fits.
+    /// No entry of the allow list matches.
     NotAllowed,
     /// The address is special, and no entry names its network.
     Special(AddressClass),
 }
 
 impl GuardRules {
-    /// Reads the list at `place`.
+    /// Resolves the allow list at `place`.
     pub(super) fn resolve(written: Option<Vec<AllowOptions>>, place: &Place<'_>) -> Result<Self, Invalid> {
         let Some(written) = written else {
             return Ok(Self::default());
         };
-        let mut rules = Ok(Vec::new());
-        for (index, options) in written.into_iter().enumerate() {
-            match (options.resolve(&place.index(index)), &mut rules) {
-                (Ok(rule), Ok(rules)) => rules.push(rule),
-                (Err(Invalid), rules) => *rules = Err(Invalid),
-                (Ok(_), Err(Invalid)) => {}
-            }
-        }
-        Ok(Self { rules: Some(rules?) })
+        let rules = written.into_iter().enumerate();
+        let rules = all(rules.map(|(index, options)| options.resolve(&place.index(index))))?;
+        Ok(Self { rules: Some(rules) })
     }
 
-    /// Judges an address of `host` before it is connected to.
+    /// Judges an address of `host` before a probe connects to it.
     ///
     /// # Errors
-    /// Why it is refused.
+    /// The reason of the refusal.
     pub fn judge(&self, host: &str, address: IpAddr, port: Option<u16>) -> Result<(), TargetRefusal> {
         let host = zone::without(host);
         let address = canonical(address);
@@ -64,48 +58,50 @@ impl GuardRules {
         let Some(rules) = &self.rules else {
             return class.map_or(Ok(()), |class| Err(TargetRefusal::Special(class)));
         };
-        let mut fitting = rules.iter().filter(|rule| rule.fits(host, port)).peekable();
+        let mut matching = rules.iter().filter(|rule| rule.matches(host, port)).peekable();
         let Some(class) = class else {
-            return match fitting.any(|rule| rule.networks.is_empty() || rule.has(address)) {
+            return match matching.any(|rule| rule.networks.is_empty() || rule.has(address)) {
                 true => Ok(()),
                 false => Err(TargetRefusal::NotAllowed),
             };
         };
-        if fitting.peek().is_none() {
+        if matching.peek().is_none() {
             return Err(TargetRefusal::NotAllowed);
         }
-        // "Everything" does not mean these: the network has to lie within theirs.
-        let named = |network: &IpNet| {
+        // A network such as 0.0.0.0/0 does not allow special addresses: the whole network must be special.
+        let is_named = |network: &IpNet| {
             let ends = [network.network(), network.broadcast()].map(AddressClass::of);
             ends == [Some(class); 2] && network.contains(&address)
         };
-        match fitting.any(|rule| rule.networks.iter().any(named)) {
+        match matching.any(|rule| rule.networks.iter().any(is_named)) {
             true => Ok(()),
             false => Err(TargetRefusal::Special(class)),
         }
     }
 
-    /// Judges what a request asks for before anything is resolved: refuses what no address could make right.
+    /// Judges the target of a request before name resolution. Refuses targets that no address could make allowed.
     ///
     /// # Errors
-    /// Why it is refused.
+    /// The reason of the refusal.
     pub fn judge_request(&self, host: &str, port: Option<u16>) -> Result<(), TargetRefusal> {
-        // An address is what it is at every interface.
+        // The zone does not matter for the guard.
         let host = zone::without(host);
         if let Ok(address) = host.parse() {
             return self.judge(host, address, port);
         }
         match &self.rules {
-            Some(rules) if !rules.iter().any(|rule| rule.fits(host, port)) => Err(TargetRefusal::NotAllowed),
+            Some(rules) if !rules.iter().any(|rule| rule.matches(host, port)) => {
+                Err(TargetRefusal::NotAllowed)
+            }
             _ => Ok(()),
         }
     }
 
-    /// Judges what a proxy is asked for. It resolves names itself, so that nobody here learns where they lead: a rule that
-    /// demands a network fits no name.
+    /// Judges the target of a request to a proxy. The proxy resolves names, so their addresses are unknown here: a rule with
+    /// networks matches no name.
     ///
     /// # Errors
-    /// Why it is refused.
+    /// The reason of the refusal.
     pub fn judge_proxied(&self, host: &str, port: u16) -> Result<(), TargetRefusal> {
         let host = zone::without(host);
         if let Ok(address) = host.parse() {
@@ -114,21 +110,21 @@ impl GuardRules {
         if let Some(class) = AddressClass::of_name(host) {
             return Err(TargetRefusal::Special(class));
         }
-        let fits = |rule: &Rule| rule.networks.is_empty() && rule.fits(host, Some(port));
+        let matches = |rule: &Rule| rule.networks.is_empty() && rule.matches(host, Some(port));
         match &self.rules {
-            Some(rules) if !rules.iter().any(fits) => Err(TargetRefusal::NotAllowed),
+            Some(rules) if !rules.iter().any(matches) => Err(TargetRefusal::NotAllowed),
             _ => Ok(()),
         }
     }
 
-    /// Judges the path of a Unix socket: these are allowed only by name.
+    /// Judges the path of a Unix socket, which is allowed only if an entry names it.
     ///
     /// # Errors
-    /// Why it is refused.
+    /// The reason of the refusal.
     pub fn judge_path(&self, path: &str) -> Result<(), TargetRefusal> {
         let is_plain = rule::is_plain(path);
         let patterns = self.rules.iter().flatten().flat_map(|rule| &rule.paths);
-        match is_plain && patterns.clone().any(|pattern| path_fits(pattern, path)) {
+        match is_plain && patterns.clone().any(|pattern| path_matches(pattern, path)) {
             true => Ok(()),
             false => Err(TargetRefusal::NotAllowed),
         }
@@ -136,7 +132,7 @@ impl GuardRules {
 }
 
 impl TargetRefusal {
-    /// All of them.
+    /// All reasons.
     pub const ALL: [Self; 5] = [
         Self::NotAllowed,
         Self::Special(AddressClass::Loopback),
@@ -145,7 +141,7 @@ impl TargetRefusal {
         Self::Special(AddressClass::Multicast),
     ];
 
-    /// The word in labels.
+    /// The label value.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::NotAllowed => "not_allowed",
@@ -157,9 +153,7 @@ impl TargetRefusal {
 impl fmt::Display for TargetRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotAllowed => f.write_str(
-                "no entry of probe.allow fits, and what no entry names is refused (docs/PROBE.md)",
-            ),
+            Self::NotAllowed => f.write_str("no entry of probe.allow matches (docs/PROBE.md)"),
             Self::Special(class) => {
                 let what = match class {
                     AddressClass::Loopback => "a loopback address",
@@ -169,7 +163,7 @@ impl fmt::Display for TargetRefusal {
                 };
                 write!(
                     f,
-                    "{what} is refused unless probe.allow names its network (and then all else that is to be probed: docs/PROBE.md)"
+                    "{what} is refused unless probe.allow names its network (together with all other targets: docs/PROBE.md)"
                 )
             }
         }

@@ -1,4 +1,4 @@
-//! An entry of the allow-list: what it allows, and how it is written.
+//! An entry of the allow list: its options and its rule.
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
@@ -7,18 +7,18 @@ use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::config::place::{Invalid, Place};
+use crate::config::place::{Invalid, Place, all};
 use crate::config::zone;
 
-/// An entry of `probe.allow`, as written. It allows what fits all of its keys.
+/// An entry of `probe.allow`. It allows targets that match all of its keys.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AllowOptions {
-    /// Hosts as they are asked for: names, `*.example.org` for all below, addresses. Default: any.
+    /// Hosts of the target: names, *.example.org for all names below example.org, or addresses. Default: any.
     pub hosts: Vec<String>,
-    /// Networks or addresses that the host's address is of: 192.0.2.0/24, 2001:db8::/32. Default: any that is not special.
+    /// Networks or addresses that the host may resolve to: 192.0.2.0/24, 2001:db8::/32. Default: any that is not special.
     pub networks: Vec<String>,
-    /// Ports: 443, "8000-8999". Default: any.
+    /// Ports: 443 or "8000-8999". Default: any.
     pub ports: Vec<PortsText>,
     /// Unix sockets: absolute paths, with * for any part of a name.
     pub paths: Vec<String>,
@@ -34,11 +34,11 @@ pub enum PortsText {
     Range(String),
 }
 
-/// An entry of the allow-list, resolved.
+/// A resolved entry of the allow list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rule {
     hosts: Vec<HostPattern>,
-    /// Networks that the address is of.
+    /// The networks of allowed addresses.
     pub networks: Vec<IpNet>,
     ports: Vec<RangeInclusive<u16>>,
     /// Patterns of Unix sockets.
@@ -48,33 +48,33 @@ pub struct Rule {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum HostPattern {
     Any,
-    /// Names below this one, which begins with a dot.
+    /// Names with this suffix, which begins with a dot.
     Below(String),
     Exactly(String),
 }
 
 impl Rule {
-    /// Whether host and port are of this rule. One that has only paths has none.
-    pub fn fits(&self, host: &str, port: Option<u16>) -> bool {
-        let is_of_paths = !self.paths.is_empty()
+    /// Whether host and port match. A rule with paths only matches none.
+    pub fn matches(&self, host: &str, port: Option<u16>) -> bool {
+        let has_only_paths = !self.paths.is_empty()
             && self.hosts.is_empty()
             && self.networks.is_empty()
             && self.ports.is_empty();
         let host = host.trim_end_matches('.').to_ascii_lowercase();
-        !is_of_paths
-            && (self.hosts.is_empty() || self.hosts.iter().any(|pattern| pattern.fits(&host)))
+        !has_only_paths
+            && (self.hosts.is_empty() || self.hosts.iter().any(|pattern| pattern.matches(&host)))
             && (self.ports.is_empty()
                 || port.is_some_and(|port| self.ports.iter().any(|range| range.contains(&port))))
     }
 
-    /// Whether a network of this rule has the address.
+    /// Whether the address is in a network of this rule.
     pub fn has(&self, address: IpAddr) -> bool {
         self.networks.iter().any(|network| network.contains(&address))
     }
 }
 
 impl HostPattern {
-    fn fits(&self, host: &str) -> bool {
+    fn matches(&self, host: &str) -> bool {
         match self {
             Self::Any => true,
             Self::Below(suffix) => host.len() > suffix.len() && host.ends_with(suffix.as_str()),
@@ -83,38 +83,37 @@ impl HostPattern {
     }
 }
 
-/// Whether a path is absolute and names each of its directories once: `*` stands for a name, and a part that is empty, `.` or
-/// `..` is none.
+/// Whether a path is absolute and has no component that is empty, `.` or `..`.
 pub fn is_plain(path: &str) -> bool {
     let is_name = |part: &str| !matches!(part, "" | "." | "..");
     path.strip_prefix('/')
         .is_some_and(|path| path.split('/').all(is_name))
 }
 
-/// Whether a path fits a pattern, in which `*` stands for any characters but slashes.
-pub fn path_fits(pattern: &str, path: &str) -> bool {
+/// Whether a path matches a pattern, in which `*` stands for any characters except slashes.
+pub fn path_matches(pattern: &str, path: &str) -> bool {
     let (mut patterns, mut parts) = (pattern.split('/'), path.split('/'));
     loop {
         match (patterns.next(), parts.next()) {
             (None, None) => return true,
-            (Some(pattern), Some(part)) if part_fits(pattern, part) => {}
+            (Some(pattern), Some(part)) if part_matches(pattern, part) => {}
             _ => return false,
         }
     }
 }
 
-fn part_fits(pattern: &str, part: &str) -> bool {
-    let mut pieces = pattern.split('*');
-    let Some(mut rest) = pieces.next().and_then(|first| part.strip_prefix(first)) else {
+fn part_matches(pattern: &str, part: &str) -> bool {
+    let mut literals = pattern.split('*');
+    let Some(mut rest) = literals.next().and_then(|first| part.strip_prefix(first)) else {
         return false;
     };
-    let mut pieces: Vec<&str> = pieces.collect();
-    let Some(last) = pieces.pop() else {
+    let mut literals: Vec<&str> = literals.collect();
+    let Some(last) = literals.pop() else {
         return rest.is_empty();
     };
-    for piece in pieces {
-        match rest.find(piece) {
-            Some(position) => rest = &rest[position + piece.len()..],
+    for literal in literals {
+        match rest.find(literal) {
+            Some(position) => rest = &rest[position + literal.len()..],
             None => return false,
         }
     }
@@ -122,26 +121,26 @@ fn part_fits(pattern: &str, part: &str) -> bool {
 }
 
 impl AllowOptions {
-    /// Reads the entry at `place`.
+    /// Resolves the entry at `place`.
     pub(super) fn resolve(self, place: &Place<'_>) -> Result<Rule, Invalid> {
         if self.hosts.is_empty() && self.networks.is_empty() && self.ports.is_empty() && self.paths.is_empty()
         {
-            return Err(place.error("an empty entry allows nothing: give hosts, networks, ports or paths"));
+            return Err(
+                place.error("the entry is empty and allows nothing: add hosts, networks, ports or paths")
+            );
         }
-        let hosts = each(&self.hosts, &place.field("hosts"), |text, place| {
-            host(text, place)
+        let hosts = resolve_each(&self.hosts, &place.field("hosts"), |text, place| {
+            parse_host(text, place)
         });
-        let networks = each(&self.networks, &place.field("networks"), |text, place| {
-            network(text, place)
+        let networks = resolve_each(&self.networks, &place.field("networks"), |text, place| {
+            parse_network(text, place)
         });
-        let ports = each(&self.ports, &place.field("ports"), |text, place| {
-            ports(text, place)
-        });
-        let paths = each(&self.paths, &place.field("paths"), |path, place| {
+        let ports = resolve_each(&self.ports, &place.field("ports"), parse_ports);
+        let paths = resolve_each(&self.paths, &place.field("paths"), |path, place| {
             match is_plain(path) {
                 true => Ok(path.clone()),
                 false => Err(place.error(
-                    "a path is absolute and has no //, . or .. in it, as no path that is asked for may: write one such as /run/*.sock",
+                    "not a plain path: write an absolute path without //, . and .., such as /run/*.sock",
                 )),
             }
         });
@@ -154,21 +153,16 @@ impl AllowOptions {
     }
 }
 
-/// All of them, or what is wrong with any.
-fn each<T, U>(
+fn resolve_each<T, U>(
     written: &[T],
     place: &Place<'_>,
-    read: impl Fn(&T, &Place<'_>) -> Result<U, Invalid>,
+    parse: impl Fn(&T, &Place<'_>) -> Result<U, Invalid>,
 ) -> Result<Vec<U>, Invalid> {
-    let read: Vec<_> = written
-        .iter()
-        .enumerate()
-        .map(|(index, text)| read(text, &place.index(index)))
-        .collect();
-    read.into_iter().collect()
+    let written = written.iter().enumerate();
+    all(written.map(|(index, text)| parse(text, &place.index(index))))
 }
 
-fn host(text: &str, place: &Place<'_>) -> Result<HostPattern, Invalid> {
+fn parse_host(text: &str, place: &Place<'_>) -> Result<HostPattern, Invalid> {
     let name = text.trim_end_matches('.').to_ascii_lowercase();
     let pattern = match name.strip_prefix('*') {
         Some("") => HostPattern::Any,
@@ -184,21 +178,21 @@ fn host(text: &str, place: &Place<'_>) -> Result<HostPattern, Invalid> {
     match is_wrong {
         false => Ok(pattern),
         true => Err(place.error(format_args!(
-            "\"{text}\" is no host: write a name, *.example.org for all names below one, or an address"
+            "\"{text}\" is not a host: write a name, an address, or *.example.org for all names below example.org"
         ))),
     }
 }
 
-fn network(text: &str, place: &Place<'_>) -> Result<IpNet, Invalid> {
+fn parse_network(text: &str, place: &Place<'_>) -> Result<IpNet, Invalid> {
     let address = text.parse().map(|address: IpAddr| IpNet::from(address));
     address.or_else(|_| text.parse()).map_err(|_| {
         place.error(format_args!(
-            "\"{text}\" is no network: write one such as 192.0.2.0/24 or 2001:db8::/32, or an address"
+            "\"{text}\" is not a network: write 192.0.2.0/24, 2001:db8::/32 or an address"
         ))
     })
 }
 
-fn ports(text: &PortsText, place: &Place<'_>) -> Result<RangeInclusive<u16>, Invalid> {
+fn parse_ports(text: &PortsText, place: &Place<'_>) -> Result<RangeInclusive<u16>, Invalid> {
     let range = match text {
         PortsText::One(port) => Some(*port..=*port),
         PortsText::Range(text) => {
@@ -214,6 +208,6 @@ fn ports(text: &PortsText, place: &Place<'_>) -> Result<RangeInclusive<u16>, Inv
     range
         .filter(|range| !range.is_empty() && *range.start() > 0)
         .ok_or_else(|| {
-            place.error("this is no port from 1 to 65535 and no range: write 443 or \"8000-8999\"")
+            place.error("not a port from 1 to 65535 or a range of ports: write 443 or \"8000-8999\"")
         })
 }

@@ -1,15 +1,13 @@
 //! Tests of the guard.
 
-use std::cell::RefCell;
-
 use proptest::prelude::*;
 
 use super::*;
+use crate::config::tests_support::resolve_at_root;
 
 fn guard(allow: serde_json::Value) -> GuardRules {
-    let findings = RefCell::default();
     let allow = serde_json::from_value(allow).unwrap();
-    GuardRules::resolve(Some(allow), &Place::root(&findings)).unwrap_or_else(|Invalid| panic!("{findings:?}"))
+    resolve_at_root(|root| GuardRules::resolve(Some(allow), root)).unwrap()
 }
 
 fn verdict(guard: &GuardRules, host: &str, address: &str, port: u16) -> &'static str {
@@ -20,7 +18,7 @@ fn verdict(guard: &GuardRules, host: &str, address: &str, port: u16) -> &'static
 }
 
 #[test]
-fn without_a_list_special_addresses_are_refused_in_every_disguise() {
+fn without_a_list_special_addresses_are_refused_in_every_form() {
     for (address, expected) in [
         ("192.0.2.1", "allowed"),
         ("10.0.0.1", "allowed"),
@@ -79,7 +77,7 @@ fn without_a_list_special_addresses_are_refused_in_every_disguise() {
 }
 
 #[test]
-fn an_entry_allows_what_fits_all_of_its_keys() {
+fn an_entry_allows_targets_that_match_all_of_its_keys() {
     let guard = guard(serde_json::json!([
         { "hosts": ["*.example.org", "db.lan"], "ports": [80, "8000-8002"] },
         { "networks": ["192.0.2.0/24"], "ports": [443] },
@@ -94,7 +92,7 @@ fn an_entry_allows_what_fits_all_of_its_keys() {
         ("192.0.2.7", "192.0.2.7", 443, "allowed"),
         ("name", "192.0.2.7", 443, "allowed"),
         ("192.0.2.7", "192.0.2.7", 80, "not_allowed"),
-        // The name fits, but it leads here.
+        // The name matches, but it resolves to a loopback address.
         ("a.example.org", "127.0.0.1", 80, "loopback"),
     ] {
         assert_eq!(
@@ -115,7 +113,7 @@ fn an_entry_allows_what_fits_all_of_its_keys() {
 }
 
 #[test]
-fn everything_does_not_mean_special_addresses() {
+fn a_network_of_all_addresses_does_not_allow_special_ones() {
     let everything = guard(serde_json::json!([{ "networks": ["0.0.0.0/0", "::/0"] }]));
     assert_eq!(verdict(&everything, "x", "198.51.100.1", 1), "allowed");
     assert_eq!(verdict(&everything, "x", "169.254.169.254", 1), "metadata");
@@ -127,7 +125,7 @@ fn everything_does_not_mean_special_addresses() {
 }
 
 #[test]
-fn a_rule_of_networks_admits_no_name_behind_a_proxy() {
+fn a_rule_with_networks_allows_no_name_behind_a_proxy() {
     let proxied = |guard: &GuardRules, host: &str, port: u16| match guard.judge_proxied(host, port) {
         Ok(()) => "allowed",
         Err(refusal) => refusal.as_str(),
@@ -163,7 +161,7 @@ fn a_rule_of_networks_admits_no_name_behind_a_proxy() {
         (&names, "a.example.org", 80, "allowed"),
         (&names, "a.example.org", 81, "not_allowed"),
         (&names, "evil.example", 80, "not_allowed"),
-        // To name it does not make it somebody else's machine.
+        // An entry with the name does not allow it: the name is of a special address.
         (&names, "localhost", 80, "loopback"),
         (&names, "metadata.google.internal", 80, "metadata"),
         (&names, "db.lan", 80, "not_allowed"),
@@ -174,7 +172,7 @@ fn a_rule_of_networks_admits_no_name_behind_a_proxy() {
 
 proptest! {
     #[test]
-    fn behind_a_proxy_nothing_is_admitted_that_is_not_without_one(
+    fn a_proxy_never_allows_more_targets(
         host in "(localhost|a\\.localhost|[a-z]{1,3}\\.example|metadata\\.goog|127\\.0\\.0\\.1|10\\.0\\.0\\.1|::1)",
         port in 79_u16..82,
         entries in proptest::collection::vec((0..4_usize, 0..4_usize, 0..2_usize), 1..4),
@@ -194,7 +192,7 @@ proptest! {
 }
 
 #[test]
-fn unix_sockets_are_allowed_by_name_only() {
+fn unix_sockets_need_an_entry_with_their_path() {
     assert_eq!(
         GuardRules::default().judge_path("/run/a.sock"),
         Err(TargetRefusal::NotAllowed)
@@ -218,12 +216,12 @@ fn unix_sockets_are_allowed_by_name_only() {
     ] {
         assert_eq!(guard.judge_path(path).is_ok(), is_allowed, "{path}");
     }
-    // An entry of paths allows no hosts.
+    // An entry with paths only allows no hosts.
     assert_eq!(verdict(&guard, "x", "198.51.100.1", 1), "not_allowed");
 }
 
 #[test]
-fn an_interface_changes_nothing() {
+fn zones_are_ignored() {
     let closed = GuardRules::default();
     assert_eq!(verdict(&closed, "fe80::1%eth0", "fe80::1", 80), "link_local");
     let reason = |guard: &GuardRules, host: &str| match guard.judge_request(host, Some(80)) {
@@ -243,21 +241,19 @@ fn an_interface_changes_nothing() {
 }
 
 #[test]
-fn faults_are_told_with_what_would_be_right() {
-    let findings = RefCell::default();
+fn every_error_is_reported_at_its_place() {
     let allow = serde_json::json!([
         { "hosts": ["a*b"], "networks": ["10.0.0.0/33"], "ports": ["9-8", 0], "paths": ["run", "/run//a", "/run/./a", "/run/.."] },
         {},
     ]);
     let allow = serde_json::from_value(allow).unwrap();
-    GuardRules::resolve(Some(allow), &Place::root(&findings).field("allow")).unwrap_err();
-    let told: Vec<String> = findings
-        .take()
+    let errors = resolve_at_root(|root| GuardRules::resolve(Some(allow), &root.field("allow"))).unwrap_err();
+    let paths: Vec<&str> = errors
         .iter()
-        .map(|finding| finding.path.to_string())
+        .map(|error| error.split(": ").next().unwrap())
         .collect();
     assert_eq!(
-        told,
+        paths,
         [
             "allow[0].hosts[0]",
             "allow[0].networks[0]",

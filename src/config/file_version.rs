@@ -1,16 +1,17 @@
-//! Noticing that a file changed.
+//! Detects that a file changed.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// What tells one content of a file from another without reading it; absent where there is no such file.
+/// The file system's data that change when a file's content does: device, inode, modification time and size. `None` if the
+/// file does not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stamp(Option<(u64, u64, i64, i64, u64)>);
+pub struct FileVersion(Option<(u64, u64, i64, i64, u64)>);
 
-impl Stamp {
-    /// The file as it is now, symbolic links followed (rotated secrets are often links to another directory).
+impl FileVersion {
+    /// The current version. Symbolic links are followed: rotated secrets are often links to another directory.
     pub fn of(path: &Path) -> Self {
-        let stamp = std::fs::metadata(path).map(|file| {
+        let version = std::fs::metadata(path).map(|file| {
             (
                 file.dev(),
                 file.ino(),
@@ -19,7 +20,7 @@ impl Stamp {
                 file.size(),
             )
         });
-        Self(stamp.ok())
+        Self(version.ok())
     }
 }
 
@@ -28,17 +29,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_replaced_file_is_another_one() {
+    fn a_replaced_file_has_another_version() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("file");
-        let absent = Stamp::of(&path);
+        let absent = FileVersion::of(&path);
         std::fs::write(&path, "1").unwrap();
-        let first = Stamp::of(&path);
+        let first = FileVersion::of(&path);
         assert_ne!(absent, first);
-        assert_eq!(first, Stamp::of(&path));
+        assert_eq!(first, FileVersion::of(&path));
         let next = directory.path().join("next");
         std::fs::write(&next, "2").unwrap();
         std::fs::rename(&next, &path).unwrap();
-        assert_ne!(first, Stamp::of(&path));
+        assert_ne!(first, FileVersion::of(&path));
     }
 }

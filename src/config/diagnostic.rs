@@ -1,36 +1,36 @@
-//! What the examination of a file found, with places that an editor can jump to.
+//! Errors and warnings about a file, with positions that an editor can jump to.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// The most errors that are printed; the rest is counted.
+/// The most errors that are printed. The others are only counted.
 pub const MAX_SHOWN: usize = 100;
 
-/// Something found in a file.
+/// An error or a warning about a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Located {
-    /// Whether the file can't be used, or only deserves a remark.
+pub struct Diagnostic {
+    /// Whether this is an error, so that the file can't be used; otherwise a warning.
     pub is_error: bool,
-    /// The file's name, as it was given.
+    /// The file's name, as given by the user.
     pub file: Arc<str>,
-    /// The line, from 1; 0 where it is about the file as a whole.
+    /// The line, from 1; 0 for the file as a whole.
     pub line: u32,
-    /// The column in characters, from 1; 0 where it is about the file as a whole.
+    /// The column in characters, from 1; 0 for the file as a whole.
     pub column: u32,
     /// The path, such as `services[3].checks[1].timeout`; may be empty.
     pub path: String,
-    /// What is wrong and what would be right.
+    /// What is wrong and what to write instead.
     pub message: String,
 }
 
-impl fmt::Display for Located {
+impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.file)?;
         if self.line > 0 {
             write!(f, ":{}:{}", self.line, self.column)?;
         }
         if !self.is_error {
-            f.write_str(": remark")?;
+            f.write_str(": warning")?;
         }
         if !self.path.is_empty() {
             write!(f, ": {}", self.path)?;
@@ -39,17 +39,17 @@ impl fmt::Display for Located {
     }
 }
 
-/// Why a configuration can't be used: everything that is wrong with it, in the order of the file.
+/// All errors of a configuration, in the order of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
     /// The errors, at least one, by position.
-    pub errors: Vec<Located>,
-    /// Whether the examination ended early because there were so many.
+    pub errors: Vec<Diagnostic>,
+    /// Whether loading stopped early because there were too many findings.
     pub is_cut: bool,
 }
 
 impl fmt::Display for ConfigError {
-    /// One line an error, at most [`MAX_SHOWN`], and a count.
+    /// One line per error, at most [`MAX_SHOWN`], and a count.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for error in self.errors.iter().take(MAX_SHOWN) {
             writeln!(f, "{error}")?;

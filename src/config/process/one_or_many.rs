@@ -1,4 +1,4 @@
-//! One string or several, looked for in any case.
+//! One string or several, to search for ignoring case.
 
 use std::fmt;
 
@@ -9,17 +9,17 @@ use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 use crate::config::pattern::Pattern;
 use crate::config::place::{Invalid, Place};
 
-/// One text, or a list of them.
+/// A string or a list of strings.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Texts {
-    /// Written as one string.
+pub enum OneOrMany {
+    /// One string.
     One(String),
-    /// Written as a list.
+    /// A list of strings.
     Many(Vec<String>),
 }
 
-impl Texts {
-    /// The strings, and an expression that any of them matches.
+impl OneOrMany {
+    /// Returns the strings, and an expression that finds any of them.
     pub(super) fn resolve(self, place: &Place<'_>) -> Result<(Vec<String>, Pattern), Invalid> {
         let texts = match self {
             Self::One(text) => {
@@ -27,7 +27,7 @@ impl Texts {
                 vec![text]
             }
             Self::Many(texts) if texts.is_empty() => {
-                return Err(place.error("an empty list finds nothing; give at least one string"));
+                return Err(place.error("empty list: write at least one string, or remove this key"));
             }
             Self::Many(texts) => {
                 let mut checked = Ok(());
@@ -38,56 +38,51 @@ impl Texts {
                 texts
             }
         };
-        match Pattern::any_of(&texts) {
-            Ok(pattern) => Ok((texts, pattern)),
-            Err(cause) => Err(place.error(format_args!(
-                "too much to look for ({cause}); give fewer or shorter strings"
-            ))),
-        }
+        let pattern = place.compile_any_of(&texts)?;
+        Ok((texts, pattern))
     }
 }
 
 fn not_blank(text: &str, place: &Place<'_>) -> Result<(), Invalid> {
     if text.trim().is_empty() {
-        return Err(place.error(
-            "a blank string is found in nearly every process; give a part of the name or of the command line",
-        ));
+        return Err(place
+            .error("blank, which matches nearly every process: write a part of the name or command line"));
     }
     Ok(())
 }
 
-// Serde's untagged enums would answer a mistake with "data did not match any variant".
-impl<'de> Deserialize<'de> for Texts {
+// The error of an untagged enum would be "data did not match any variant".
+impl<'de> Deserialize<'de> for OneOrMany {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct TextsVisitor;
+        struct OneOrManyVisitor;
 
-        impl<'de> Visitor<'de> for TextsVisitor {
-            type Value = Texts;
+        impl<'de> Visitor<'de> for OneOrManyVisitor {
+            type Value = OneOrMany;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a string or a list of strings")
             }
 
-            fn visit_str<E: Error>(self, text: &str) -> Result<Texts, E> {
-                Ok(Texts::One(text.to_owned()))
+            fn visit_str<E: Error>(self, text: &str) -> Result<OneOrMany, E> {
+                Ok(OneOrMany::One(text.to_owned()))
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Texts, A::Error> {
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<OneOrMany, A::Error> {
                 let mut texts = Vec::new();
                 while let Some(text) = list.next_element()? {
                     texts.push(text);
                 }
-                Ok(Texts::Many(texts))
+                Ok(OneOrMany::Many(texts))
             }
         }
 
-        deserializer.deserialize_any(TextsVisitor)
+        deserializer.deserialize_any(OneOrManyVisitor)
     }
 }
 
-impl JsonSchema for Texts {
+impl JsonSchema for OneOrMany {
     fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Texts".into()
+        "OneOrMany".into()
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {

@@ -1,43 +1,43 @@
-//! The levels above the services: the defaults and the two tiers.
+//! The settings that services inherit: the defaults and the two tiers.
 
 use std::time::Duration;
 
-use super::key_split::{Pieces, split};
+use super::key_split::{SplitMapping, split_by_keys};
 use super::monitor::read_monitor;
+use super::options::{SharedServiceOptions, TimingOptions};
 use super::place::Place;
 use super::timings::{Level, Timings};
-use super::written::{SharedServiceOptions, TimingOptions};
 use super::yaml::{Node, fields, read};
 use crate::model::{Tier, Tolerance};
 
-/// How long conditions are borne where nothing is written.
+/// The built-in tolerance.
 const TOLERANCE: Tolerance = Tolerance {
     down: Duration::from_secs(30),
     degraded: Duration::from_secs(60),
     slow: Duration::from_secs(120),
 };
 
-/// What the tier `tolerant` bears for `down` and `degraded` where the file does not say otherwise.
+/// The built-in tolerance of the tier `tolerant` for `down` and `degraded`.
 const TOLERANT: Duration = Duration::from_secs(120);
 
-/// The settings of both tiers, over the defaults.
+/// The settings of both tiers, with the defaults applied.
 #[derive(Debug)]
-pub struct Levels {
+pub struct TierDefaults {
     tiers: [(Timings, Tolerance); Tier::ALL.len()],
 }
 
-impl Levels {
+impl TierDefaults {
     /// Reads `monitor`, `defaults` and `tiers` of the document at `place`.
     pub fn read(document: &Node, place: &Place<'_>) -> Self {
         let (defaults, tiers) = (document.get("defaults"), document.get("tiers"));
         let base = (Timings::built_in(), TOLERANCE);
         let base = read_monitor(document.get("monitor"), defaults, place, base);
-        let defaults = one(defaults, &place.field("defaults"), Level::Defaults, base);
+        let defaults = read_level(defaults, &place.field("defaults"), Level::Defaults, base);
         let tiers_place = place.field("tiers");
         let written = tiers
             .filter(|tiers| !tiers.is_null())
-            .and_then(|tiers| split(tiers, &tiers_place, [&["critical", "tolerant"]]))
-            .map(|Pieces { parts: [tiers], .. }| tiers);
+            .and_then(|tiers| split_by_keys(tiers, &tiers_place, [&["critical", "tolerant"]]))
+            .map(|SplitMapping { parts: [tiers], .. }| tiers);
         let tier = |tier: Tier| {
             let mut base = defaults.clone();
             if tier == Tier::Tolerant {
@@ -48,7 +48,7 @@ impl Levels {
                 };
             }
             let node = written.as_ref().and_then(|tiers| tiers.get(tier.as_str()));
-            one(node, &tiers_place.field(tier.as_str()), Level::Tier, base)
+            read_level(node, &tiers_place.field(tier.as_str()), Level::Tier, base)
         };
         Self {
             tiers: [tier(Tier::Critical), tier(Tier::Tolerant)],
@@ -65,7 +65,7 @@ impl Levels {
         self.tiers[tier as usize].1
     }
 
-    /// `tolerance` with what is written on the next level.
+    /// Applies the options of the next level to `tolerance`.
     pub fn tolerance_with(tolerance: Tolerance, options: &SharedServiceOptions) -> Tolerance {
         let written = options.tolerance.clone().unwrap_or_default();
         Tolerance {
@@ -76,7 +76,8 @@ impl Levels {
     }
 }
 
-fn one(
+/// Reads one level and applies it to `base`.
+fn read_level(
     node: Option<&Node>,
     place: &Place<'_>,
     level: Level,
@@ -86,10 +87,10 @@ fn one(
         return base;
     };
     let parts = [fields::<TimingOptions>(), fields::<SharedServiceOptions>()];
-    let Some(Pieces {
+    let Some(SplitMapping {
         parts: [timing, shared],
         ..
-    }) = split(node, place, parts)
+    }) = split_by_keys(node, place, parts)
     else {
         return base;
     };
@@ -99,6 +100,6 @@ fn one(
         .unwrap_or_default();
     (
         base.0.with(&timing, level, place),
-        Levels::tolerance_with(base.1, &shared),
+        TierDefaults::tolerance_with(base.1, &shared),
     )
 }

@@ -1,25 +1,25 @@
-//! Files of ChatStack's monitor load with what that monitor tolerated; the same is an error in every other file.
+//! Files in the format of ChatStack's monitor load with warnings about mistakes that are errors in every other file.
 
 use std::process::Command;
 
 use upkeep_exporter::config::{Config, KindSettings, parse};
 use upkeep_exporter::model::Severity;
 
-/// The configuration and its warnings, without their places.
+/// The configuration and its warnings, without their positions.
 fn loaded(text: &str) -> (Config, Vec<String>) {
     let loaded = parse(text, "old.yml").unwrap_or_else(|error| panic!("{text}\n{error}"));
-    let warnings = loaded.remarks.iter();
+    let warnings = loaded.warnings.iter();
     let warnings = warnings.map(|warning| format!("{}: {}", warning.path, warning.message));
     (loaded.config, warnings.collect())
 }
 
 #[track_caller]
-fn refused(text: &str, message: &str) {
+fn assert_error(text: &str, message: &str) {
     let error = parse(text, "new.yml").expect_err(text).to_string();
     assert!(error.contains(message), "{text}\n{error}");
 }
 
-/// A whole file as people have it.
+/// A realistic file.
 const FILE: &str = r#"# ChatStack services
 monitor:
   check_interval: "30"
@@ -40,35 +40,32 @@ services:
     auto_restart: true
   - key: cron
     name: Cron
-    description: Nothing of it is checked
+    description: Has no checks
     process_match: [""]
 "#;
 
 #[test]
-fn a_whole_old_file_loads_with_a_warning_for_each_oddity() {
+fn a_whole_file_loads_with_a_warning_for_each_mistake() {
     let (config, warnings) = loaded(FILE);
     let known = "container, description, expected_http, host, key, name, port, process_match, systemd, url";
     assert_eq!(
         warnings,
         [
-            "monitor.check_interval: a text is taken as the number 30; remove the quotes".to_owned(),
-            "monitor.alerts.consecutive_failures: a text is taken as the number 3; remove the quotes".to_owned(),
-            "services[0].port: a text is taken as the number 8000; remove the quotes".to_owned(),
-            "services[0].expected_http: a text is taken as the number 200; remove the quotes".to_owned(),
-            "services[0].container: a docker check of severity warning: it degrades the service, and does not take it \
-             down; for that, list a check of kind docker under checks"
+            "monitor.check_interval: treated as the number 30: remove the quotes".to_owned(),
+            "monitor.alerts.consecutive_failures: treated as the number 3: remove the quotes".to_owned(),
+            "services[0].port: treated as the number 8000: remove the quotes".to_owned(),
+            "services[0].expected_http: treated as the number 200: remove the quotes".to_owned(),
+            "services[0].container: this check has severity warning, so a failure only degrades the service: for \
+             severity critical, add a check of kind docker to checks"
                 .to_owned(),
-            format!("services[0].icon: ignored, unknown key: known here are {known}"),
+            format!("services[0].icon: ignored, unknown key: write one of {known}"),
             "services[0].prot: ignored, unknown key: did you mean port?".to_owned(),
-            "services[1].process_match: blank texts in this list are ignored: they are found in every process; remove \
-             them"
+            "services[1].process_match: ignored the blank texts in this list: every process contains them; remove them"
                 .to_owned(),
-            "services[1].auto_restart: ignored, not supported by this version: restarting units is not possible yet: \
-             remove it"
-                .to_owned(),
-            "services[2]: ignored: nothing is left to check in this service; add url, port or systemd".to_owned(),
-            "services[2].process_match: ignored: a blank text is found in every process; give a part of the name or of \
-             the command line"
+            "services[1].auto_restart: ignored, not supported: units can't be restarted: remove this key".to_owned(),
+            "services[2]: ignored: this service has no checks left; add url, port or systemd".to_owned(),
+            "services[2].process_match: ignored: every process contains a blank text; write a part of the name or \
+             command line"
                 .to_owned(),
         ]
     );
@@ -106,18 +103,18 @@ fn check_config_prints_the_warnings_and_succeeds() {
         .args(["check-config".as_ref(), file.as_os_str()])
         .output()
         .unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.success(), "{said}");
-    assert!(said.contains("services.yml:9:11: "), "{said}");
+    let printed = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{printed}");
+    assert!(printed.contains("services.yml:9:11: "), "{printed}");
     assert!(
-        said.contains("services.yml:12:5: "),
-        "the key's own place: {said}"
+        printed.contains("services.yml:12:5: "),
+        "the position of the key: {printed}"
     );
-    assert_eq!(said.lines().count(), 11, "{said}");
+    assert_eq!(printed.lines().count(), 11, "{printed}");
 }
 
 #[test]
-fn a_container_of_the_short_form_degrades_at_most_and_says_so() {
+fn a_container_of_the_short_form_has_severity_warning() {
     for text in [
         "services: [{ key: a, url: http://a/, expected_http: 200, container: a-web }]",
         "services: [{ key: a, tier: tolerant, container: a-web }]",
@@ -127,7 +124,7 @@ fn a_container_of_the_short_form_degrades_at_most_and_says_so() {
         assert!(matches!(docker.kind, KindSettings::Docker(_)));
         assert_eq!(docker.severity, Severity::Warning);
         assert_eq!(warnings.len(), 1, "{warnings:?}");
-        assert!(warnings[0].starts_with("services[0].container: a docker check of severity warning"));
+        assert!(warnings[0].starts_with("services[0].container: this check has severity warning"));
     }
     let (config, warnings) = loaded("services: [{ key: a, checks: [{ kind: docker, container: a-web }] }]");
     assert_eq!(config.services[0].checks[0].severity, Severity::Critical);
@@ -135,7 +132,7 @@ fn a_container_of_the_short_form_degrades_at_most_and_says_so() {
 }
 
 #[test]
-fn other_files_are_read_strictly() {
+fn other_files_are_strict() {
     let quotes = "remove the quotes";
     for new in [
         "defaults: {}",
@@ -143,7 +140,7 @@ fn other_files_are_read_strictly() {
         "modules: {}",
         "monitor: { retry_delay: 1 }\ndefaults: {}",
     ] {
-        refused(
+        assert_error(
             &format!("{new}\nservices: [{{ key: a, url: http://a/, port: \"80\" }}]"),
             quotes,
         );
@@ -156,72 +153,75 @@ fn other_files_are_read_strictly() {
         "intervall: 5s",
         "\"a secret\": b",
     ] {
-        refused(
+        assert_error(
             &format!("services: [{{ key: a, url: http://a/, port: \"80\", {new} }}]"),
             quotes,
         );
-        refused(
+        assert_error(
             &format!("services: [{{ key: a, url: http://a/, expected_http: 200, icon: b, {new} }}]"),
             "unknown key",
         );
-        refused(
+        assert_error(
             &format!("services: [{{ key: a, systemd: b, process_match: [\"\"], {new} }}]"),
-            "a blank string is found in nearly every process",
+            "blank, which matches nearly every process",
         );
     }
-    // One service decides for the file: what is new anywhere makes it a new file.
-    refused(
+    // One service with a new key is enough for a file in the new format.
+    assert_error(
         "services: [{ key: a, systemd: b, icon: c }, { key: d, tier: critical, port: 1 }]",
         "services[0].icon: unknown key",
     );
-    refused(
+    assert_error(
         "services: [{ key: a, port: 80, icon: b }]",
         "services[0].icon: unknown key",
     );
 }
 
 #[test]
-fn only_numbers_are_taken_out_of_their_quotes() {
+fn only_quoted_numbers_are_accepted() {
     for text in ["eighty", "", " ", "8 0", "0x50", "-1", "1e3", "80/tcp"] {
         let file = format!("services: [{{ key: a, systemd: b, url: http://a/, expected_http: \"{text}\" }}]");
         assert_eq!(
             parse(&file, "old.yml").is_ok(),
             text.is_empty(),
-            "an empty text counts as absent: {text:?}"
+            "an empty text is ignored: {text:?}"
         );
     }
     let (_, warnings) = loaded("services: [{ key: a, systemd: b, port: \" 80 \" }]");
     assert_eq!(
         warnings,
-        ["services[0].port: a text is taken as the number 80; remove the quotes"]
+        ["services[0].port: treated as the number 80: remove the quotes"]
     );
-    refused(
+    assert_error(
         "services: [{ key: a, systemd: b, port: \"70000\" }]",
         "expected a whole number from 0 to 65535, found 70000",
     );
 }
 
 #[test]
-fn a_file_in_which_nothing_is_left_to_check_is_refused() {
-    refused(
+fn a_file_without_any_check_left_is_an_error() {
+    assert_error(
         "monitor: {}\nservices: [{ key: a, process_match: [\"\"] }, { key: b, process_match: \" \" }]",
-        "services[0]: the service has no check",
+        "services[0]: the service has no checks",
     );
-    refused(
+    assert_error(
         "services: [{ key: a, name: A }, { key: b, systemd: c }]",
-        "services[0]: the service has no check",
+        "services[0]: the service has no checks",
     );
 }
 
 #[test]
-fn warnings_are_bounded() {
+fn the_number_of_warnings_is_limited() {
     let keys: String = (0..500).map(|index| format!(", k{index}: 1")).collect();
     let (_, warnings) = loaded(&format!("services: [{{ key: a, systemd: b{keys} }}]"));
     assert_eq!(warnings.len(), 21);
-    assert_eq!(warnings[0], "services[0]: ignored: 480 more unknown keys here");
+    assert_eq!(
+        warnings[0],
+        "services[0]: ignored: 480 more unknown keys in this mapping"
+    );
     let keys: String = (0..1001).map(|index| format!(", k{index}: 1")).collect();
-    refused(
+    assert_error(
         &format!("services: [{{ key: a, systemd: b{keys} }}]"),
-        "there are 981 more unknown keys here",
+        "981 more unknown keys in this mapping",
     );
 }

@@ -1,4 +1,4 @@
-//! What a configuration says is what it resolves to.
+//! Tests of the settings that a configuration resolves to.
 
 use std::time::Duration;
 
@@ -19,15 +19,15 @@ pub const VALID: [&str; 10] = [
     "services: [{ key: a, checks: [{ kind: systemd, unit: a.timer, expect: [inactive], start_grace: 1m }] }]",
 ];
 
-fn loaded(text: &str) -> Loaded {
+pub fn loaded(text: &str) -> Loaded {
     parse(text, "a.yml").unwrap_or_else(|error| panic!("{text}\n{error}"))
 }
 
-fn service(text: &str) -> Service {
+pub fn service(text: &str) -> Service {
     Service::clone(&loaded(text).config.services[0])
 }
 
-fn check(text: &str) -> CheckSettings {
+pub fn check(text: &str) -> CheckSettings {
     CheckSettings::clone(&service(text).checks[0])
 }
 
@@ -43,7 +43,7 @@ fn unusual_files_load() {
 }
 
 #[test]
-fn what_is_not_written_is_built_in() {
+fn missing_keys_have_built_in_defaults() {
     let service = service("services: [{ key: a, checks: [{ kind: tcp, address: \"b:1\" }] }]");
     assert_eq!(
         (service.name.as_str(), service.group.as_str(), service.tier),
@@ -66,7 +66,7 @@ fn what_is_not_written_is_built_in() {
 }
 
 #[test]
-fn a_setting_is_looked_for_in_check_service_tier_defaults() {
+fn check_overrides_service_overrides_tier_overrides_defaults() {
     let levels = [
         ("defaults: { timeout: 4s }\n", ""),
         ("tiers: { critical: { timeout: 3s } }\n", ""),
@@ -95,7 +95,7 @@ fn a_setting_is_looked_for_in_check_service_tier_defaults() {
 }
 
 #[test]
-fn each_threshold_and_tolerance_is_looked_for_by_itself() {
+fn each_threshold_and_tolerance_is_inherited_separately() {
     let text = "defaults: { thresholds: { down: 4s }, tolerance: { slow: 9s } }
 tiers: { tolerant: { tolerance: { down: 7s } } }
 services: [{ key: a, tier: tolerant, tolerance: { degraded: 8s }, port: 1, thresholds: { degraded: 2s } }]";
@@ -110,7 +110,7 @@ services: [{ key: a, tier: tolerant, tolerance: { degraded: 8s }, port: 1, thres
 }
 
 #[test]
-fn the_tolerant_tier_bears_more_even_where_it_is_not_written() {
+fn the_tolerant_tier_has_longer_built_in_tolerances() {
     let tolerance = service("services: [{ key: a, tier: tolerant, port: 1 }]").tolerance;
     assert_eq!(
         seconds([tolerance.down, tolerance.degraded, tolerance.slow]),
@@ -127,7 +127,7 @@ fn a_shorter_interval_shortens_the_recheck_interval() {
 }
 
 #[test]
-fn checks_without_a_name_are_numbered_past_the_names_that_are_taken() {
+fn unnamed_checks_are_numbered_and_skip_names_in_use() {
     let text = "services:
   - key: a
     port: 9
@@ -145,95 +145,7 @@ fn checks_without_a_name_are_numbered_past_the_names_that_are_taken() {
 }
 
 #[test]
-fn the_short_form_stands_for_checks() {
-    let text = "services:
-  - key: web
-    name: Web
-    url: https://example.org/health
-    expected_http: 204
-    port: 8443
-    systemd: web
-    process_match: [gunicorn, 007]
-    container: chatstack-web
-    description: The web server";
-    let service = service(text);
-    assert_eq!(service.description, "The web server");
-    let told: Vec<_> = service
-        .checks
-        .iter()
-        .map(|check| {
-            (
-                check.name.to_string(),
-                check.kind.target(),
-                check.timeout.as_secs(),
-                check.severity,
-            )
-        })
-        .collect();
-    let told: Vec<_> = told
-        .iter()
-        .map(|(name, target, timeout, severity)| (&**name, &**target, *timeout, *severity))
-        .collect();
-    assert_eq!(
-        told[0],
-        ("http", "https://example.org/health", 3, Severity::Critical)
-    );
-    assert_eq!(told[1], ("tcp", "example.org:8443", 1, Severity::Critical));
-    assert_eq!(told[2], ("systemd", "web.service", 10, Severity::Critical));
-    assert_eq!(
-        (told[3].0, told[3].2, told[3].3),
-        ("process", 10, Severity::Warning)
-    );
-    assert_eq!(told[4], ("docker", "chatstack-web", 10, Severity::Warning));
-    let KindSettings::Process(process) = &service.checks[3].kind else {
-        panic!()
-    };
-    assert_eq!(process.matches, ["gunicorn", "007"]);
-}
-
-#[test]
-fn the_short_form_means_what_the_long_form_says() {
-    let short = "services: [{ key: a, url: http://b:81/c, host: \"::1\", systemd: d.e, process_match: f, container: g }]";
-    let long = "services:
-  - key: a
-    checks:
-      - { kind: http, url: http://b:81/c, valid_status_codes: [200], timeout: 3s }
-      - { kind: tcp, address: \"[::1]:81\", timeout: 1s }
-      - { kind: systemd, unit: d.e.service }
-      - { kind: process, match: [f], severity: warning }
-      - { kind: docker, container: g, severity: warning }";
-    assert_eq!(loaded(short).config, loaded(long).config);
-}
-
-#[test]
-fn a_port_without_host_is_that_of_the_url_or_of_this_machine() {
-    let target = |text: &str| service(text).checks.last().unwrap().kind.target();
-    assert_eq!(target("services: [{ key: a, port: 1 }]"), "127.0.0.1:1");
-    assert_eq!(
-        target("services: [{ key: a, port: 1, url: \"http://[::1]/\" }]"),
-        "[::1]:1"
-    );
-    assert_eq!(
-        target("services: [{ key: a, host: b, url: \"https://c/\" }]"),
-        "b:443"
-    );
-    assert_eq!(
-        target("services: [{ key: a, url: \"https://c/\" }]"),
-        "https://c/",
-        "no port, no host, no check of it"
-    );
-}
-
-#[test]
-fn the_short_form_keeps_its_deadlines_unless_its_service_says_otherwise() {
-    let text = "defaults: { timeout: 9s }\nservices: [{ key: a, port: 1 }]";
-    assert_eq!(check(text).timeout, Duration::from_secs(1));
-    let text = "defaults: { timeout: 9s }\nservices: [{ key: a, port: 1, timeout: 2s }]";
-    assert_eq!(check(text).timeout, Duration::from_secs(2));
-}
-
-#[test]
-fn words_and_numbers_are_texts_where_texts_are_expected() {
+fn scalars_are_literal_where_a_text_is_expected() {
     let text = "services: [{ key: 007, name: on, group: 1e3, description: 0x10, port: 0x10 }]";
     let service = service(text);
     let texts = [
@@ -264,7 +176,7 @@ fn anchors_aliases_and_merge_keys_work() {
     port: 2
   - { <<: [{ group: g }, *base], key: c, thresholds: { <<: *fast, down: 300ms } }";
     let config = loaded(text).config;
-    let told: Vec<_> = config
+    let resolved: Vec<_> = config
         .services
         .iter()
         .map(|service| {
@@ -279,32 +191,35 @@ fn anchors_aliases_and_merge_keys_work() {
         })
         .collect();
     assert_eq!(
-        told[0],
+        resolved[0],
         ("a", "default", Tier::Tolerant, "127.0.0.1:1".to_owned(), 200)
     );
     assert_eq!(
-        told[1],
+        resolved[1],
         ("b", "default", Tier::Tolerant, "127.0.0.1:2".to_owned(), 200)
     );
-    assert_eq!(told[2], ("c", "g", Tier::Tolerant, "127.0.0.1:1".to_owned(), 300));
+    assert_eq!(
+        resolved[2],
+        ("c", "g", Tier::Tolerant, "127.0.0.1:1".to_owned(), 300)
+    );
 }
 
 #[test]
-fn a_threshold_that_no_answer_in_time_reaches_is_a_remark_told_once() {
+fn a_threshold_beyond_the_timeout_is_one_warning() {
     let text = "defaults: { timeout: 2s }
 services:
   - { key: a, checks: [{ kind: tcp, address: \"b:1\" }, { kind: systemd, unit: c.service }] }
   - { key: b, checks: [{ kind: tcp, address: \"b:1\" }] }
   - { key: c, port: 1 }
   - { key: d, checks: [{ kind: systemd, unit: c.service, thresholds: { down: 3s } }] }";
-    let remarks: Vec<_> = loaded(text).remarks.iter().map(ToString::to_string).collect();
-    let expected = "a.yml:1:22: remark: defaults.timeout: thresholds.down (5s, built in) is not below the timeout (2s, from the \
-                    defaults): slowness can't be told from silence";
-    assert_eq!(remarks, [expected]);
+    let warnings: Vec<_> = loaded(text).warnings.iter().map(ToString::to_string).collect();
+    let expected = "a.yml:1:22: warning: defaults.timeout: thresholds.down (5s, built in) is not below the timeout (2s, from \
+                    defaults): slow responses will fail with a timeout";
+    assert_eq!(warnings, [expected]);
 }
 
 #[test]
-fn equal_files_are_equal_configurations_and_others_are_not() {
+fn equal_files_resolve_to_equal_configurations() {
     let text = "services: [{ key: a, port: 1 }, { key: b, depends_on: [a], url: http://c/ }]";
     assert_eq!(loaded(text).config, loaded(&text.replace(", ", ",  ")).config);
     for (from, to) in [
@@ -322,25 +237,25 @@ fn equal_files_are_equal_configurations_and_others_are_not() {
 }
 
 #[test]
-fn bytes_that_are_not_utf8_are_told_with_their_place() {
-    let told = |bytes: &[u8]| {
+fn bytes_that_are_not_utf8_are_reported_with_their_position() {
+    let error = |bytes: &[u8]| {
         upkeep_exporter::config::parse_bytes(bytes, "a.yml")
             .unwrap_err()
             .errors[0]
             .to_string()
     };
     assert_eq!(
-        told(b"a: b\nc: \xc3\xa9\xff"),
+        error(b"a: b\nc: \xc3\xa9\xff"),
         "a.yml:2:5: this byte is not UTF-8: save the file as UTF-8"
     );
     assert_eq!(
-        told(b"\xff\xfea\0"),
+        error(b"\xff\xfea\0"),
         "a.yml: the file is UTF-16: save it as UTF-8"
     );
 }
 
 #[test]
-fn a_file_that_cannot_be_read_is_told_by_its_name() {
+fn a_file_that_cannot_be_read_is_reported_by_its_name() {
     let error = upkeep_exporter::config::load("/nonexistent/upkeep.yml".as_ref())
         .unwrap_err()
         .to_string();
@@ -350,7 +265,7 @@ fn a_file_that_cannot_be_read_is_told_by_its_name() {
 }
 
 #[test]
-fn of_many_errors_the_first_hundred_are_shown_and_the_others_counted() {
+fn the_first_hundred_errors_are_shown_and_the_others_counted() {
     let text = format!("services:\n{}", "  - { key: A, port: 1 }\n".repeat(250));
     let error = parse(&text, "a.yml").unwrap_err();
     assert_eq!(error.errors.len(), 250);
@@ -377,14 +292,14 @@ fn ten_thousand_services_with_four_checks_each_load() {
             1024 + index,
         );
     }
-    // The first one must not need the last: that would be a circle.
+    // The first service must not depend on the last: that would be a cycle.
     let text = text.replacen("depends_on: [service_9999]", "depends_on: []", 1);
     let text = text.replacen("depends_on: [service_0]", "depends_on: []", 1);
-    let started = super::limits::processor_time();
+    let started = super::limits::thread_time();
     let Config { services, .. } = loaded(&text).config;
-    let took = super::limits::processor_time() - started;
+    let took = super::limits::thread_time() - started;
     println!("{} kB with 10,000 services: {took:?}", text.len() / 1000);
-    assert!(took < super::limits::MAX_TIME, "{took:?} of the processor's time");
+    assert!(took < super::limits::MAX_TIME, "{took:?} of CPU time");
     assert_eq!(services.len(), 10_000);
     assert!(services.iter().all(|service| service.checks.len() == 4));
 }

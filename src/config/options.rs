@@ -1,0 +1,174 @@
+//! The configuration as it is written: every key is an `Option`. A mapping may have keys of several of these types (a service
+//! has its own keys, the timing keys and those of the short form); it is split into one mapping per type before it is read.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::duration::DurationText;
+use super::monitor::MonitorOptions;
+use crate::model::{Severity, Tier};
+
+/// The top-level keys.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RootOptions {
+    /// Settings for all services and checks. Tiers, services and checks override them.
+    pub defaults: Option<BTreeMap<String, String>>,
+    /// Settings of the two tiers. They override the defaults; services and checks override them.
+    pub tiers: Option<BTreeMap<String, String>>,
+    /// Named sets of check options for /probe, in blackbox_exporter's format.
+    pub modules: Option<BTreeMap<String, String>>,
+    /// Limits of /probe.
+    pub probe: Option<BTreeMap<String, String>>,
+    /// Timing settings of ChatStack's monitor, for its files. New files set defaults instead.
+    pub monitor: Option<MonitorOptions>,
+    /// Log settings of ChatStack's monitor. Ignored: use the flags --log.level and --log.format.
+    pub logging: Option<BTreeMap<String, String>>,
+    /// The services to check.
+    pub services: Option<Vec<String>>,
+}
+
+/// When checks run and how their results change the status. Allowed in a check, a service, a tier or the defaults.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TimingOptions {
+    /// Time from the start of a run to the start of the next one; at least 100ms. Built in: 15s.
+    pub interval: Option<DurationText>,
+    /// Deadline of a run, including name resolution. Built in: 10s.
+    pub timeout: Option<DurationText>,
+    /// Interval while a check fails or its recovery is being confirmed; never longer than interval. Built in: 5s, or
+    /// interval if that is shorter.
+    pub recheck_interval: Option<DurationText>,
+    /// Limits of the response time. Kinds without a response time (systemd, process, docker) ignore them.
+    pub thresholds: Option<ThresholdOptions>,
+    /// Consecutive runs that change a check's status for the worse. Built in: 1.
+    pub failures_before_down: Option<u32>,
+    /// Consecutive runs that change a check's status for the better. Built in: 2.
+    pub successes_before_up: Option<u32>,
+}
+
+/// Limits of the response time.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ThresholdOptions {
+    /// From this response time on, a successful run is degraded. Built in: 1s.
+    pub degraded: Option<DurationText>,
+    /// From this response time on, a run is down and slow. Built in: 5s.
+    pub down: Option<DurationText>,
+}
+
+/// Settings of a service that are also allowed in a tier or the defaults.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SharedServiceOptions {
+    /// How long a condition must last before its alert fires.
+    pub tolerance: Option<ToleranceOptions>,
+}
+
+/// How long a condition must last before its alert fires.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ToleranceOptions {
+    /// For a service that is down. Built in: 30s; 2m in the tier tolerant.
+    pub down: Option<DurationText>,
+    /// For a service that is not fully up. Built in: 1m; 2m in the tier tolerant.
+    pub degraded: Option<DurationText>,
+    /// For a service that responds too slowly. Built in: 2m.
+    pub slow: Option<DurationText>,
+}
+
+/// The keys of a service.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceOptions {
+    /// Unique identifier of the service, also used in labels: at most 64 characters of a-z, 0-9, _, . and -.
+    pub key: Option<String>,
+    /// Display name. Default: the key.
+    pub name: Option<String>,
+    /// Group of the service on the status page and in metrics. Default: default.
+    pub group: Option<String>,
+    /// Tier: the defaults of its settings, and the severity of its alerts. Default: critical.
+    pub tier: Option<TierWord>,
+    /// Description, for people.
+    pub description: Option<String>,
+    /// Instructions for when the service fails: an http or https URL.
+    pub runbook_url: Option<String>,
+    /// Keys of the services that this service depends on.
+    pub depends_on: Option<Vec<String>>,
+}
+
+/// The short form: keys of a service that each stand for a check, as in ChatStack's files.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ShortFormOptions {
+    /// Short form of an http check with a timeout of 3s.
+    pub url: Option<String>,
+    /// The exact status code that the URL must return. Default: 200.
+    pub expected_http: Option<u16>,
+    /// Short form of a tcp check with a timeout of 1s: the port to connect to. Default if host is given: the port of the
+    /// URL.
+    pub port: Option<u16>,
+    /// The host of that port. Default: the host of the URL, or else 127.0.0.1.
+    pub host: Option<String>,
+    /// Short form of a systemd check: the unit. The suffix .service is added if there is none.
+    pub systemd: Option<String>,
+    /// Short form of a process check of severity warning: strings, of which a process must have one in its name or command
+    /// line.
+    #[schemars(schema_with = "super::schema::text_or_texts")]
+    pub process_match: Option<Vec<String>>,
+    /// Short form of a docker check of severity warning: the name or id of a container.
+    pub container: Option<String>,
+}
+
+/// The keys of every check, whatever its kind.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CheckOptions {
+    /// The kind of check.
+    pub kind: Option<String>,
+    /// Name of the check, unique in the service: at most 64 characters of a-z, 0-9, _, . and -. Default: the kind, with a
+    /// number from the second unnamed check of a kind on (http, http_2).
+    pub name: Option<String>,
+    /// Whether a failure takes the service down (critical) or degrades it (warning). Default: critical.
+    pub severity: Option<SeverityWord>,
+}
+
+/// A tier's name.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum TierWord {
+    /// Alerts page somebody.
+    Critical,
+    /// Alerts notify somebody.
+    Tolerant,
+}
+
+/// A severity's name.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SeverityWord {
+    /// A failure takes the service down.
+    Critical,
+    /// A failure degrades the service.
+    Warning,
+}
+
+impl From<TierWord> for Tier {
+    fn from(word: TierWord) -> Self {
+        match word {
+            TierWord::Critical => Self::Critical,
+            TierWord::Tolerant => Self::Tolerant,
+        }
+    }
+}
+
+impl From<SeverityWord> for Severity {
+    fn from(word: SeverityWord) -> Self {
+        match word {
+            SeverityWord::Critical => Self::Critical,
+            SeverityWord::Warning => Self::Warning,
+        }
+    }
+}
