@@ -17,7 +17,7 @@ pub use user::User;
 
 use super::pattern::Pattern;
 use super::place::{Invalid, Place, all};
-use crate::model::cut;
+use crate::model::ellipsize;
 
 /// The longest target, in bytes. Longer ones are truncated.
 const MAX_TARGET_BYTES: usize = 200;
@@ -203,10 +203,7 @@ impl ProcessSettings {
         parts.extend(self.user.iter().map(|user| format!("user={user}")));
         parts.extend(self.exe.iter().map(|path| format!("exe={}", path.display())));
         let mut target = parts.join(" ");
-        if target.len() > MAX_TARGET_BYTES {
-            cut(&mut target, MAX_TARGET_BYTES - '\u{2026}'.len_utf8());
-            target.push('\u{2026}');
-        }
+        ellipsize(&mut target, MAX_TARGET_BYTES);
         target
     }
 }

@@ -1,4 +1,4 @@
-//! The steps of one run with their times, for whoever wants to see what a check did: `check --debug`, `/probe?debug=true`.
+//! The steps of one run with their times, for `check --debug` and `/probe?debug=true`.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -6,14 +6,14 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::scrubber::Scrubber;
-use super::text::{cut, is_unseen};
+use super::text::{is_unseen, truncate};
 
-/// The most lines that a debug_log keeps; a run that redirects or asks on and on does not fill the memory.
+/// The maximum number of lines. It bounds the memory of a run with very many steps.
 const MAX_LINES: usize = 256;
-/// The longest line, in bytes.
+/// The maximum length of a line, in bytes.
 const MAX_LINE_BYTES: usize = 1024;
 
-/// What a run did, step by step.
+/// The steps of a run.
 #[derive(Clone, Debug)]
 pub struct DebugLog {
     started: Instant,
@@ -21,7 +21,7 @@ pub struct DebugLog {
 }
 
 impl DebugLog {
-    /// An empty debug_log of a run that starts now.
+    /// An empty log of a run that starts now.
     pub fn new() -> Self {
         Self {
             started: Instant::now(),
@@ -29,7 +29,7 @@ impl DebugLog {
         }
     }
 
-    /// Notes a step, as one line of printable characters.
+    /// Adds a step as one line of visible characters.
     pub fn push(&mut self, step: &str) {
         if self.lines.len() >= MAX_LINES {
             return;
@@ -38,7 +38,7 @@ impl DebugLog {
             .chars()
             .map(|character| if is_unseen(character) { ' ' } else { character })
             .collect();
-        cut(&mut line, MAX_LINE_BYTES);
+        truncate(&mut line, MAX_LINE_BYTES);
         self.lines.push((self.started.elapsed(), line));
     }
 
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_journal_is_bounded_and_printable() {
+    fn a_debug_log_is_bounded_and_printable() {
         let mut debug_log = DebugLog::new();
         debug_log.push("a\r\n\u{1b}b");
         debug_log.push(&"é".repeat(MAX_LINE_BYTES));

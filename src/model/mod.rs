@@ -1,4 +1,4 @@
-//! The words of the design as types: they depend on nothing else of ours, and everything else depends on them.
+//! The basic types of the exporter. All other modules use them; they use no other module.
 
 mod debug_log;
 mod id;
@@ -24,6 +24,8 @@ pub use phase::{Phase, Phases};
 pub use scrubber::Scrubber;
 pub(crate) use status::words;
 pub use status::{Condition, Severity, Status, Thresholds, Tier, Tolerance};
-pub use text::{cut, is_unseen, prefix, visible};
+pub use text::{
+    PercentError, USER_AGENT, ellipsize, form_decode, is_unseen, percent_decode, prefix, truncate, visible,
+};
 pub use time::{Clock, Moment, SystemClock};
 pub use used_secrets::UsedSecrets;

@@ -1,4 +1,4 @@
-//! Statuses, conditions, tiers and the settings that they are judged by.
+//! Statuses, conditions, tiers, and the settings used to judge them.
 
 use std::time::Duration;
 
@@ -35,15 +35,15 @@ macro_rules! words {
 pub(crate) use words;
 
 words! {
-    /// The status of a check or a service. The order is not one of severity: `Unknown` is the lack of a verdict.
+    /// The status of a check or a service. See [`Status::rank`] for the order of severity.
     Status {
-        /// Succeeds, in time.
+        /// Works as expected.
         Up = "up",
-        /// Works, but not as it should.
+        /// Works, but not as expected.
         Degraded = "degraded",
         /// Does not work.
         Down = "down",
-        /// Nothing is known, or what is known is too old.
+        /// There is no result, or the last one is stale.
         Unknown = "unknown",
     }
 }
@@ -70,33 +70,33 @@ impl Status {
 }
 
 words! {
-    /// What alerts wait for; each has a since-time and a tolerance.
+    /// A problem of a service that can cause an alert. Each has a since-time and a tolerance.
     Condition {
         /// The service's status is down.
         Down = "down",
         /// The service is not fully up.
         Degraded = "degraded",
-        /// A response takes at least `thresholds.down`, whether it then succeeds or not.
+        /// A response takes at least `thresholds.down`, whether it succeeds or not.
         Slow = "slow",
     }
 }
 
 words! {
-    /// How long a service's failure is borne, and how loudly it is told.
+    /// How urgent a service's failure is: it selects default tolerances and the severity of alerts.
     Tier {
-        /// The default: somebody is paged.
+        /// Failures page someone. The default.
         Critical = "critical",
-        /// Somebody is told.
+        /// Failures only notify someone.
         Tolerant = "tolerant",
     }
 }
 
 words! {
-    /// How much a check's failure weighs for its service.
+    /// What a check's failure does to its service.
     Severity {
-        /// The default: its failure takes the service down.
+        /// A failure takes the service down. The default.
         Critical = "critical",
-        /// Its failure only degrades the service.
+        /// A failure only degrades the service.
         Warning = "warning",
     }
 }
@@ -104,13 +104,13 @@ words! {
 /// Limits of the response time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Thresholds {
-    /// At or above it, a successful run is degraded.
+    /// From this response time on, a successful run is degraded.
     pub degraded: Duration,
-    /// At or above it, a run counts as down, and as slow.
+    /// From this response time on, a run is down and slow.
     pub down: Duration,
 }
 
-/// How long each condition is borne before its alert fires.
+/// How long each condition may last before its alert fires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tolerance {
     /// For [`Condition::Down`].
@@ -128,6 +128,26 @@ impl Tolerance {
             Condition::Down => self.down,
             Condition::Degraded => self.degraded,
             Condition::Slow => self.slow,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_status_is_a_known_problem_before_an_unknown_result() {
+        use Status::{Degraded, Down, Unknown, Up};
+        for (statuses, expected) in [
+            (vec![Up, Up], Up),
+            (vec![Up, Unknown], Unknown),
+            (vec![Unknown, Degraded, Up], Degraded),
+            (vec![Unknown, Degraded, Down], Down),
+            (vec![Unknown], Unknown),
+            (vec![], Unknown),
+        ] {
+            assert_eq!(Status::worst(statuses.clone()), expected, "{statuses:?}");
         }
     }
 }

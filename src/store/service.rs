@@ -10,7 +10,7 @@ use super::snapshot::ServiceView;
 use super::walltime::WallAnchor;
 use crate::config::Service;
 use crate::model::{Condition, Moment, Status};
-use crate::verdict::{Confirmation, Holder, service_status};
+use crate::verdict::{CheckInput, Confirmation};
 
 /// If all results of a service are older than this at the start, its conditions are absent until a run confirms them. An alert for
 /// an old condition would be wrong. The alert rules keep an alert for the same time without data, so a shorter time would end
@@ -29,9 +29,15 @@ pub struct ServiceState {
 impl ServiceState {
     /// Updates the conditions from the checks. Returns whether they changed.
     pub fn update_conditions(&mut self) -> bool {
+<<<<<<< HEAD
         let before = self.saved.conditions;
         let checks = self.checks.iter().map(|check| Holder {
             verdict: &check.saved.verdict,
+=======
+        let before = self.kept.conditions;
+        let checks = self.checks.iter().map(|check| CheckInput {
+            verdict: &check.kept.verdict,
+>>>>>>> bec1c85 (Keep helpers for texts, statuses and dates once)
             recheck_interval: check.settings.recheck_interval,
         });
         let confirmation = Confirmation {
@@ -99,8 +105,13 @@ impl ServiceState {
         since: Moment,
         recorded: Option<usize>,
     ) -> Option<StatusChange> {
+<<<<<<< HEAD
         let old = self.saved.status;
         let new = service_status(self.checks.iter().map(|check| check.status(now)));
+=======
+        let old = self.kept.status;
+        let new = Status::worst(self.checks.iter().map(|check| check.status(now)));
+>>>>>>> bec1c85 (Keep helpers for texts, statuses and dates once)
         if new == old {
             return None;
         }

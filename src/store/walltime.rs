@@ -100,29 +100,8 @@ pub struct UtcTime(pub i64);
 
 impl fmt::Display for UtcTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const DAY: i64 = 86_400_000;
-        let milliseconds = self.0.div_euclid(1_000_000);
-        let (day, rest) = (milliseconds.div_euclid(DAY), milliseconds.rem_euclid(DAY));
-        // Years of this count begin in March, so that the leap day is the last one: the civil calendar repeats every
-        // 400 years, which are 146,097 days, and 719,468 days lie between 1 March of the year 0 and the Unix epoch.
-        let day = day + 719_468;
-        let (era, day) = (day.div_euclid(146_097), day.rem_euclid(146_097));
-        let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-        let day = day - (365 * year + year / 4 - year / 100);
-        let month = (5 * day + 2) / 153;
-        let day = day - (153 * month + 2) / 5 + 1;
-        let (month, next) = if month < 10 {
-            (month + 3, 0)
-        } else {
-            (month - 9, 1)
-        };
-        let year = era * 400 + year + next;
-        let (hour, minute) = (rest / 3_600_000, rest / 60_000 % 60);
-        let (second, milli) = (rest / 1_000 % 60, rest % 1_000);
-        write!(
-            f,
-            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z"
-        )
+        let time = jiff::Timestamp::from_nanosecond(self.0.into()).map_err(|_| fmt::Error)?;
+        write!(f, "{time:.3}")
     }
 }
 

@@ -1,5 +1,5 @@
-//! What runs mean: how one run is graded, when a check's status follows, and what that makes of its service. Pure: no
-//! input, no output, no clock; whoever asks brings the moment.
+//! The meaning of runs: how a run is graded, when the status of a check changes, and the conditions of its service. Pure: no I/O and
+//! no clock; callers pass the current moment.
 
 mod check;
 mod debounce;
@@ -9,7 +9,7 @@ mod service;
 pub use check::{CheckVerdict, Run};
 pub use debounce::{Counts, Debounced, Level, Streak};
 pub use grade::{Grade, Judgement, Rules, judge};
-pub use service::{Conditions, Confirmation, Holder, service_status};
+pub use service::{CheckInput, Conditions, Confirmation};
 
 #[cfg(test)]
 mod properties;

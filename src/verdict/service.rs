@@ -1,57 +1,45 @@
-//! What the verdicts on its checks make of a service.
+//! The conditions of a service, from the verdicts on its checks.
 
 use std::time::Duration;
 
 use super::check::CheckVerdict;
-use crate::model::{Condition, Moment, Status, Tolerance};
+use crate::model::{Condition, Moment, Tolerance};
 
-/// A service's status: down if any check is, else degraded if any is, else unknown if any is, else up.
-pub fn service_status(checks: impl IntoIterator<Item = Status>) -> Status {
-    let weight = |status: &Status| match status {
-        Status::Up => 0,
-        Status::Unknown => 1,
-        Status::Degraded => 2,
-        Status::Down => 3,
-    };
-    checks.into_iter().max_by_key(weight).unwrap_or(Status::Unknown)
-}
-
-/// One check of a service, as far as its conditions depend on it.
+/// What the conditions of a service need to know about one of its checks.
 #[derive(Clone, Copy, Debug)]
-pub struct Holder<'a> {
-    /// What its runs amount to.
+pub struct CheckInput<'a> {
+    /// The verdict on its runs.
     pub verdict: &'a CheckVerdict,
-    /// From one run's start to the next one's while it fails.
+    /// The time between the starts of two runs while the check fails.
     pub recheck_interval: Duration,
 }
 
-/// What it takes to confirm the conditions of a service.
+/// The rules for confirming the conditions of a service.
 #[derive(Clone, Copy, Debug)]
 pub struct Confirmation {
     /// How long each condition is tolerated.
     pub tolerance: Tolerance,
-    /// Evidence from before this moment does not count: the end of the last maintenance window, or of the last outage
-    /// of a dependency.
+    /// Evidence before this moment does not count: the end of the last maintenance window or of the last outage of a dependency.
     pub counts_from: Option<Moment>,
 }
 
 /// The conditions of a service, in the order of [`Condition::ALL`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Conditions {
-    /// By condition: the start of the first run of the series that set it; `None` while it is clear.
+    /// For each condition: the start of the first run in the series that set it, or `None`.
     pub since: [Option<Moment>; 3],
-    /// By condition: whether there is evidence that it lasted; stays so until the condition ends.
+    /// For each condition: whether evidence has confirmed it. Stays set until the condition ends.
     pub confirmed: [bool; 3],
 }
 
 impl Conditions {
-    /// Brings the conditions in line with all checks of the service.
+    /// Updates the conditions from all checks of the service.
     ///
-    /// A condition that lasts keeps its since-time, whichever check holds it now. It ends when no check holds it and
-    /// every check has run: as long as one has not, its service may be as bad as before.
+    /// A condition that continues keeps its since-time, even if another check causes it now. It ends when no check causes it and every
+    /// check has run. Until then, the service may be as bad as before.
     pub fn update<'a>(
         &mut self,
-        checks: impl Iterator<Item = Holder<'a>> + Clone,
+        checks: impl Iterator<Item = CheckInput<'a>> + Clone,
         confirmation: &Confirmation,
     ) {
         let all_have_run = checks.clone().all(|check| check.verdict.grade.grade.is_some());
@@ -78,8 +66,8 @@ impl Conditions {
         }
     }
 
-    /// A service that is down is not fully up: where the series that set `down` started before the one that set
-    /// `degraded`, the latter has lasted as long.
+    /// A service that is down is also degraded. If the series that set `down` started before the one that set `degraded`, `degraded`
+    /// gets the earlier since-time.
     fn nest(&mut self) {
         let [down, degraded, _] = &mut self.since;
         if let (Some(down), Some(degraded)) = (*down, degraded) {
@@ -87,31 +75,30 @@ impl Conditions {
         }
     }
 
-    /// The since-time of one condition; `None` while it is clear.
+    /// The since-time of a condition, or `None`.
     pub const fn since(&self, condition: Condition) -> Option<Moment> {
         self.since[condition as usize]
     }
 }
 
-impl Holder<'_> {
-    /// Whether this check is evidence enough that `condition`, set at `since`, has lasted for its tolerance, less the
-    /// recheck interval in which the next run would have come.
+impl CheckInput<'_> {
+    /// Whether the evidence of this check confirms that `condition` has lasted since `since` for its tolerance, minus one recheck
+    /// interval (the time until the next run).
     ///
-    /// The evidence is the end of the check's last run, and only if that run held the condition: time that passes
-    /// without a run, or with a run that speaks against the condition, confirms nothing. Time before the check was last
-    /// not watched does not count either: what failed then may have recovered meanwhile.
+    /// The evidence is the end of the last run, and only if that run showed the condition. Time without runs, or with runs that do not
+    /// show the condition, confirms nothing. Time before a gap without runs does not count either: a failure may have ended meanwhile.
     fn confirms(&self, condition: Condition, since: Moment, confirmation: &Confirmation) -> bool {
         let from = [confirmation.counts_from, self.verdict.watched_since]
             .into_iter()
             .flatten()
             .fold(since, Moment::max);
-        let enough = confirmation
+        let required = confirmation
             .tolerance
             .of(condition)
             .saturating_sub(self.recheck_interval);
         self.verdict
             .held_until(condition)
-            .is_some_and(|until| until >= from && until.since(from) >= enough)
+            .is_some_and(|until| until >= from && until.since(from) >= required)
     }
 }
 
@@ -127,7 +114,7 @@ mod tests {
         check.slowness.record(Grade::Up, Moment::from_nanos(second), ONCE);
     }
 
-    /// Brings the conditions in line with these checks, with tolerances that no test reaches.
+    /// Updates the conditions from these checks, with tolerances that no test reaches.
     fn update(conditions: &mut Conditions, checks: &[CheckVerdict]) {
         let long = Duration::from_secs(3600);
         let confirmation = Confirmation {
@@ -138,7 +125,7 @@ mod tests {
             },
             counts_from: None,
         };
-        let checks = checks.iter().map(|verdict| Holder {
+        let checks = checks.iter().map(|verdict| CheckInput {
             verdict,
             recheck_interval: Duration::ZERO,
         });
@@ -151,22 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_service_is_as_bad_as_its_worst_check_and_unknown_only_beside_good_ones() {
-        use Status::{Degraded, Down, Unknown, Up};
-        for (checks, expected) in [
-            (vec![Up, Up], Up),
-            (vec![Up, Unknown], Unknown),
-            (vec![Unknown, Degraded, Up], Degraded),
-            (vec![Unknown, Degraded, Down], Down),
-            (vec![Unknown], Unknown),
-            (vec![], Unknown),
-        ] {
-            assert_eq!(service_status(checks.clone()), expected, "{checks:?}");
-        }
-    }
-
-    #[test]
-    fn a_failure_that_rolls_from_check_to_check_keeps_its_since_time() {
+    fn a_failure_that_moves_from_check_to_check_keeps_its_since_time() {
         let mut checks = [CheckVerdict::default(); 2];
         let mut conditions = Conditions::default();
         for (check, grade, second, expected) in [
@@ -189,7 +161,7 @@ mod tests {
         run(&mut failing, Grade::Down, 1);
         let mut conditions = Conditions::default();
         update(&mut conditions, &[failing]);
-        // The failing check leaves the configuration, and another one comes.
+        // The failing check is removed from the configuration, and another one is added.
         let mut new = CheckVerdict::default();
         update(&mut conditions, &[new]);
         assert_eq!(down(&conditions), Some(1));
@@ -200,7 +172,7 @@ mod tests {
 
     #[test]
     fn degraded_lasts_at_least_as_long_as_down() {
-        // The first check fails at 10; the second had begun to fail at 5, which took several runs to settle.
+        // The first check fails at 10. The second began to fail at 5, but it took several runs to change its status.
         let mut checks = [CheckVerdict::default(); 2];
         let mut conditions = Conditions::default();
         run(&mut checks[0], Grade::Degraded, 10);

@@ -6,7 +6,7 @@ use http::{HeaderMap, StatusCode, Uri};
 use super::client::Client;
 use super::reply::Reply;
 use crate::probe::request::TIMEOUT_HEADER;
-use crate::probe::{Answer, Prober};
+use crate::probe::{Prober, Response};
 
 /// The content type of blackbox_exporter.
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -36,24 +36,24 @@ pub(super) async fn probe(prober: &Prober, uri: &Uri, headers: &HeaderMap, clien
             let text = "400 Bad Request: the client closed its side of the connection, so the probe was cancelled\n";
             return Reply::text(StatusCode::BAD_REQUEST, text).with(CONNECTION.as_str(), "close");
         }
-        answer = prober.answer(uri.query().unwrap_or_default(), timeout, origin) => answer,
+        answer = prober.handle(uri.query().unwrap_or_default(), timeout, origin) => answer,
     };
     match answer {
-        Answer::Metrics(text) => Reply::typed(StatusCode::OK, CONTENT_TYPE, text),
-        Answer::Debug(text) => Reply::text(StatusCode::OK, text),
-        Answer::BadRequest(error) => {
+        Response::Metrics(text) => Reply::typed(StatusCode::OK, CONTENT_TYPE, text),
+        Response::Debug(text) => Reply::text(StatusCode::OK, text),
+        Response::BadRequest(error) => {
             Reply::text(StatusCode::BAD_REQUEST, format!("400 Bad Request: {error}\n"))
         }
-        Answer::Refused(error) => Reply::text(StatusCode::FORBIDDEN, format!("403 Forbidden: {error}\n")),
-        Answer::NoModules => {
+        Response::Refused(error) => Reply::text(StatusCode::FORBIDDEN, format!("403 Forbidden: {error}\n")),
+        Response::NoModules => {
             let text = "404 Not Found: no modules are configured; add them under probe.modules\n";
             Reply::text(StatusCode::NOT_FOUND, text)
         }
-        Answer::Inconclusive(error) => {
+        Response::Inconclusive(error) => {
             let text = format!("503 Service Unavailable: {error}\n");
             Reply::text(StatusCode::SERVICE_UNAVAILABLE, text).with(RETRY_AFTER.as_str(), "1")
         }
-        Answer::TooMany(error) => {
+        Response::TooMany(error) => {
             let text = format!("429 Too Many Requests: {error}\n");
             Reply::text(StatusCode::TOO_MANY_REQUESTS, text)
                 .with(RETRY_AFTER.as_str(), "1")

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use percent_encoding::percent_decode_str;
+use crate::model::{PercentError, form_decode, percent_decode};
 
 /// The most characters of a client's text that an error message repeats.
 const MAX_QUOTED: usize = 80;
@@ -38,9 +38,7 @@ pub(super) fn parse_pairs(query: Option<&str>, known: &[&str]) -> Result<Vec<(us
         .filter(|pair| !pair.is_empty())
     {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        // A plus is a space in forms (URL Standard, application/x-www-form-urlencoded), but not in a path.
-        let (name, value) = (name.replace('+', " "), value.replace('+', " "));
-        let name = decode(&name)?;
+        let name = form_decode(name).map_err(|error| malformed(name, error))?;
         let Some(position) = known.iter().position(|known| *known == name) else {
             let known = match known.len() {
                 0 => "this endpoint has none".to_owned(),
@@ -48,7 +46,8 @@ pub(super) fn parse_pairs(query: Option<&str>, known: &[&str]) -> Result<Vec<(us
             };
             return Err(format!("unknown query parameter {}; {known}", quote(&name)));
         };
-        pairs.push((position, decode(&value)?.into_owned()));
+        let value = form_decode(value).map_err(|error| malformed(value, error))?;
+        pairs.push((position, value.into_owned()));
     }
     Ok(pairs)
 }
@@ -58,19 +57,11 @@ pub(super) fn parse_pairs(query: Option<&str>, known: &[&str]) -> Result<Vec<(us
 /// # Errors
 /// The message of a 400.
 pub(super) fn decode(text: &str) -> Result<Cow<'_, str>, String> {
-    let is_encoded_wrongly = text.split('%').skip(1).any(|rest| {
-        let digits = rest.as_bytes().get(..2);
-        !digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
-    });
-    if is_encoded_wrongly {
-        return Err(format!(
-            "{} is malformed: % must be followed by two hexadecimal digits",
-            quote(text)
-        ));
-    }
-    percent_decode_str(text)
-        .decode_utf8()
-        .map_err(|_| format!("{} is malformed: it is not UTF-8", quote(text)))
+    percent_decode(text).map_err(|error| malformed(text, error))
+}
+
+fn malformed(text: &str, error: PercentError) -> String {
+    format!("{} is malformed: {error}", quote(text))
 }
 
 /// Quotes a client's text for a message: printable and short.
@@ -111,17 +102,17 @@ mod tests {
             ("a=1&a=1", "the query parameter a is given twice"),
             (
                 "a=%",
-                r#""%" is malformed: % must be followed by two hexadecimal digits"#,
+                r#""%" is malformed: % must be followed by two hexadecimal digits; write a percent sign as %25"#,
             ),
             (
                 "a=%2",
-                r#""%2" is malformed: % must be followed by two hexadecimal digits"#,
+                r#""%2" is malformed: % must be followed by two hexadecimal digits; write a percent sign as %25"#,
             ),
             (
                 "a=%é0",
-                r#""%é0" is malformed: % must be followed by two hexadecimal digits"#,
+                r#""%é0" is malformed: % must be followed by two hexadecimal digits; write a percent sign as %25"#,
             ),
-            ("a=%FF", r#""%FF" is malformed: it is not UTF-8"#),
+            ("a=%FF", r#""%FF" is malformed: the decoded text is not UTF-8"#),
         ] {
             assert_eq!(parse(Some(query), ["a", "b"]), Err(message.to_owned()));
         }

@@ -334,7 +334,7 @@ async fn errors_explain_what_is_wrong_with_a_request() {
         (
             "/api/status?group=%zz",
             400,
-            r#""%zz" is malformed: % must be followed by two hexadecimal digits"#,
+            r#""%zz" is malformed: % must be followed by two hexadecimal digits; write a percent sign as %25"#,
         ),
         ("/api/status/webb", 404, r#"no service "webb": did you mean web?"#),
         (
@@ -347,7 +347,7 @@ async fn errors_explain_what_is_wrong_with_a_request() {
             400,
             r#"unknown query parameter "group"; this endpoint has none"#,
         ),
-        ("/api/status/%ff", 400, r#""%ff" is malformed: it is not UTF-8"#),
+        ("/api/status/%ff", 400, r#""%ff" is malformed: the decoded text is not UTF-8"#),
         (
             "/api/status/",
             404,

@@ -8,6 +8,7 @@ use super::fault::Fault;
 use super::quote::Hidden;
 use crate::config::budget::{Budget, Exhausted};
 use crate::config::dialogue::{Expect, Step, Steps};
+use crate::model::truncate;
 
 /// The longest line, in bytes; blackbox_exporter's limit, too.
 pub const MAX_LINE_BYTES: usize = 64 << 10;
@@ -321,9 +322,7 @@ impl Stepper {
 /// The value of a label: bounded text.
 fn label(bytes: &[u8]) -> String {
     let mut text = String::from_utf8_lossy(bytes).into_owned();
-    let is_whole = |end: &usize| text.is_char_boundary(*end);
-    let end = (0..=text.len().min(MAX_LABEL_BYTES)).rfind(is_whole);
-    text.truncate(end.unwrap_or(0));
+    truncate(&mut text, MAX_LABEL_BYTES);
     text
 }
 

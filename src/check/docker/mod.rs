@@ -186,7 +186,7 @@ impl DockerCheck {
 
 /// The time on the engine's clock, from the `Date` header, so that a difference between clocks does not matter.
 fn engine_time(answer: &Answer) -> f64 {
-    match date(&answer.headers) {
+    match date(&answer.headers, http::header::DATE) {
         Some(date) => date.as_duration().as_secs_f64(),
         None => SystemTime::now()
             .duration_since(SystemTime::UNIX_EPOCH)

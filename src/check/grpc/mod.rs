@@ -14,7 +14,7 @@ pub use self::families::{FAMILIES, PROBE_FAMILIES};
 use self::health::Failure;
 use super::Shared;
 use crate::config::grpc::GrpcSettings;
-use crate::model::{Problem, Reason, Report};
+use crate::model::{self, Problem, Reason, Report};
 use crate::net::endpoint::HostEndpoint;
 use crate::net::http::{Exchange, Unanswered};
 use crate::net::read_budget::ReadBudget;
@@ -23,7 +23,6 @@ use crate::net::run_recorder::{Phase, RecordedRun, Step};
 /// The method that is called.
 const METHOD: &str = "/grpc.health.v1.Health/Check";
 /// Who asks.
-const OWN_USER_AGENT: &str = concat!("upkeep_exporter/", env!("CARGO_PKG_VERSION"));
 /// The most bytes that a run reads, TLS included.
 const MAX_BYTES: u64 = 1 << 20;
 
@@ -147,7 +146,7 @@ impl GrpcCheck {
             ))
             .header(CONTENT_TYPE, HeaderValue::from_static("application/grpc"))
             .header(TE, HeaderValue::from_static("trailers"))
-            .header(USER_AGENT, HeaderValue::from_static(OWN_USER_AGENT))
+            .header(USER_AGENT, HeaderValue::from_static(model::USER_AGENT))
             .body(Full::new(health::request(service)))
             .map_err(|error| {
                 let message = format_args!("{} can't be a host of HTTP/2: {error}", self.settings.address);

@@ -1,12 +1,11 @@
 //! What an http run tells a probe, with blackbox_exporter's names and meanings.
 
 use http::header::{CONTENT_LENGTH, LAST_MODIFIED, TRANSFER_ENCODING};
-use http::{HeaderMap, Version, response};
-use jiff::fmt::strtime::BrokenDownTime;
-use jiff::tz::Offset;
+use http::{Version, response};
 
 use super::judge::Blame;
 use crate::model::{Family, Phase, Report};
+use crate::net::http::date;
 use crate::net::tls;
 
 static STATUS_CODE: Family = Family::probe(
@@ -94,7 +93,7 @@ impl Facts {
             Version::HTTP_2 => 2.0,
             _ => 3.0,
         };
-        self.last_modified = last_modified(&head.headers);
+        self.last_modified = date(&head.headers, LAST_MODIFIED).map(|date| date.as_second() as f64);
     }
 
     /// Forgets the response before, whose redirect is followed.
@@ -164,24 +163,6 @@ fn content_length(head: &response::Parts) -> f64 {
         Some(length) => length as f64,
         None => -1.0,
     }
-}
-
-/// The forms of a date in RFC 9110, section 5.6.7: IMF-fixdate, and the obsolete ones of RFC 850 and of asctime.
-const DATES: [&str; 3] = [
-    "%a, %d %b %Y %H:%M:%S GMT",
-    "%A, %d-%b-%y %H:%M:%S GMT",
-    "%a %b %e %H:%M:%S %Y",
-];
-
-fn last_modified(headers: &HeaderMap) -> Option<f64> {
-    let text = headers.get(LAST_MODIFIED)?.to_str().ok()?;
-    DATES.iter().find_map(|form| {
-        let mut time = BrokenDownTime::parse(form, text).ok()?;
-        // Which day of the week that was is not asked.
-        time.set_weekday(None);
-        time.set_offset(Some(Offset::UTC));
-        Some(time.to_timestamp().ok()?.as_second() as f64)
-    })
 }
 
 #[cfg(test)]

@@ -14,11 +14,9 @@ use super::redirects::{is_open, is_same_server, open, written};
 use crate::config::http::{BodySource, HttpSettings, ProxyServer, TargetUrl};
 use crate::config::regular_file::FileError;
 use crate::config::zone;
-use crate::model::{Problem, Reason, UsedSecrets};
+use crate::model::{self, Problem, Reason, UsedSecrets};
 use crate::net::http::{RequestBody, authorization};
 use crate::net::shortage;
-
-const OWN_USER_AGENT: &str = concat!("upkeep_exporter/", env!("CARGO_PKG_VERSION"));
 
 /// One request in a row of redirects.
 #[derive(Clone, Debug)]
@@ -73,7 +71,7 @@ impl Requests {
         // What is configured takes the place of what would be said otherwise.
         headers
             .entry(USER_AGENT)
-            .or_insert(HeaderValue::from_static(OWN_USER_AGENT));
+            .or_insert(HeaderValue::from_static(model::USER_AGENT));
         if let Some(compression) = settings.compression {
             headers
                 .entry(ACCEPT_ENCODING)

@@ -3,20 +3,19 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::HeaderMap;
+use http::header::DATE;
 
 use crate::net::http::date;
 
 /// How many seconds the server's clock is ahead of this machine's; `None` if the response has no valid date.
 pub fn seconds_ahead(headers: &HeaderMap, now: SystemTime) -> Option<i64> {
-    let theirs = date(headers)?.as_second();
+    let theirs = date(headers, DATE)?.as_second();
     let ours = now.duration_since(UNIX_EPOCH).ok()?.as_secs();
     Some(theirs - i64::try_from(ours).ok()?)
 }
 
 #[cfg(test)]
 mod tests {
-    use http::header::DATE;
-
     use super::*;
 
     #[test]

@@ -17,7 +17,7 @@ use crate::config::duration::DurationText;
 use crate::config::http::TargetUrl;
 use crate::config::secret::{Secret, SecretSource};
 use crate::config::tls::{PemSource, TlsSettings};
-use crate::model::{Reason, Report};
+use crate::model::{self, Reason, Report};
 use crate::net::api_client::ApiClient;
 use crate::net::endpoint::{Endpoint, HostEndpoint};
 use crate::net::network::Network;
@@ -152,7 +152,7 @@ impl Client {
         let mut request = Request::get(&self.path)
             .header(HOST, &self.host)
             .header(ACCEPT, "application/json")
-            .header(USER_AGENT, concat!("upkeep_exporter/", env!("CARGO_PKG_VERSION")));
+            .header(USER_AGENT, model::USER_AGENT);
         if let Some(user) = &self.user {
             let password = match &self.password {
                 // Read at each round, so that a long watch follows a password that changes.

@@ -1,34 +1,36 @@
-//! What to look for in a text: the forms of secrets, and the parts of those that are made of several.
+//! The texts to search for: the encoded forms of secrets and of their parts.
 //!
-//! A secret of several words (a header with its scheme, a line of a dialogue) is hidden as a whole and word by word. One that is a
-//! document (the body of a request, a query) is hidden as a whole, line by line, and by those of its values that look
-//! secret: their name says so, or they have both letters and digits.
+//! A secret of several words (a header with its scheme, a line of a dialogue) is hidden as a whole and word by word. A document (a
+//! request body, a query) is hidden as a whole, line by line, and in those values that look secret: by their name, or because they
+//! contain both letters and digits.
 
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 
-use super::reading::seen;
+use super::reading::to_visible;
+use crate::model::text::prefix;
 
-/// The most needles of one run.
+/// The maximum number of needles of one run.
 const MAX_NEEDLES: usize = 256;
-/// How much of a secret is looked for, in bytes: no text that leaves a run is longer.
+/// The maximum length of a searched secret, in bytes. No text of a result is longer.
 const MAX_LENGTH: usize = 2048;
-/// How much of a document is searched for values, in bytes.
+/// The maximum size of a document that is searched for values, in bytes.
 const MAX_DOCUMENT_BYTES: usize = 64 << 10;
-/// A shorter secret is hidden only where it is a word of its own: everywhere else is chance. So are the words of a secret.
+/// A shorter secret is hidden only where it is a whole word, because it may appear by chance elsewhere. Shorter words of a secret are
+/// not hidden at all.
 const MIN_ANYWHERE: usize = 4;
-/// The shortest secret that is hidden, in characters: a text without its letters "a" says nothing.
+/// The shortest secret that is hidden, in characters. Hiding single letters would make texts unreadable.
 const MIN_SECRET: usize = 2;
-/// The shortest value that is hidden for what it looks like, and the shortest line of a document.
+/// The shortest value that is hidden because it looks secret, and the shortest line of a document.
 const MIN_VALUE: usize = 8;
-/// Below this many characters base64 is looked for in its own case only.
+/// Base64 that is shorter than this is searched case-sensitively.
 const MIN_BASE64_ANY_CASE: usize = 8;
 
-/// Secrets that everyone knows: RabbitMQ's user and password from its documentation, which Celery presumes as well.
+/// Well-known secrets: the default user and password of RabbitMQ, which Celery uses as well.
 const WELL_KNOWN: [&str; 1] = ["guest"];
-/// Words of secrets that are none: schemes of authentication (RFC 9110, section 11) and commands of protocols.
+/// Words in secrets that are not secret: authentication schemes (RFC 9110, section 11) and commands of protocols.
 const OPEN_WORDS: [&str; 27] = [
     "apikey",
     "auth",
@@ -58,17 +60,17 @@ const OPEN_WORDS: [&str; 27] = [
     "true",
     "user",
 ];
-/// What names of secret values have in them.
+/// Parts of the names of secret values.
 const SECRET_NAMES: [&str; 12] = [
     "auth", "code", "cred", "key", "login", "otp", "pass", "pin", "pwd", "secret", "sig", "token",
 ];
 
-/// One text to look for.
+/// A text to search for.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Needle {
-    /// Its characters, in lower case where that is of no matter.
+    /// Its characters, in lower case if the case does not matter.
     pub characters: Vec<char>,
-    /// Whether it is found only where it is a word of its own.
+    /// Whether it is found only as a whole word.
     pub is_word: bool,
     kind: Kind,
 }
@@ -76,14 +78,14 @@ pub struct Needle {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Text,
-    /// Base64 in this case, or in any.
+    /// Base64, in this letter case or in any.
     Base64 {
         any_case: bool,
     },
 }
 
 impl Needle {
-    /// Whether a character of a text is one of the needle.
+    /// Whether a character of a text matches a character of the needle.
     pub fn is_same(&self, wanted: char, character: char) -> bool {
         let character = match self.kind {
             Kind::Base64 { .. } if character == '-' => '+',
@@ -94,14 +96,14 @@ impl Needle {
         wanted == character
     }
 
-    /// Where the needle was found, with what holds a part of it as well: in base64 the characters beside it, and the padding.
-    pub fn widened(&self, text: &str, start: usize, end: usize) -> (usize, usize) {
+    /// Extends the range of a match. In base64 the neighboring characters contain a part of the secret, and the padding belongs to it.
+    pub fn widen(&self, text: &str, start: usize, end: usize) -> (usize, usize) {
         if self.kind == Kind::Text {
             return (start, end);
         }
         let bytes = text.as_bytes();
-        let before = usize::from(start > 0 && super::is_base64(bytes[start - 1]));
-        let mut end = end + usize::from(bytes.get(end).is_some_and(|byte| super::is_base64(*byte)));
+        let before = usize::from(start > 0 && is_base64(bytes[start - 1]));
+        let mut end = end + usize::from(bytes.get(end).is_some_and(|byte| is_base64(*byte)));
         while bytes.get(end) == Some(&b'=') {
             end += 1;
         }
@@ -109,11 +111,11 @@ impl Needle {
     }
 }
 
-/// The needles of these secrets, the longest first.
-pub fn of<'s>(secrets: impl Iterator<Item = &'s str>, target: &str) -> Vec<Needle> {
+/// The needles for these secrets.
+pub fn needles<'s>(secrets: impl Iterator<Item = &'s str>, target: &str) -> Vec<Needle> {
     let target = target.to_lowercase();
-    let mut found = Found {
-        needles: Vec::new(),
+    let mut found = Needles {
+        list: Vec::new(),
         open: target
             .split(|c: char| !c.is_alphanumeric() && c != '-' && c != '_')
             .map(str::to_owned)
@@ -131,36 +133,40 @@ pub fn of<'s>(secrets: impl Iterator<Item = &'s str>, target: &str) -> Vec<Needl
             }
         }
     }
-    found.needles
+    found.list
 }
 
-/// Whether a text says nothing of a secret that it is a word of.
+/// Whether a byte is a digit of base64, in any alphabet.
+pub const fn is_base64(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_')
+}
+
+/// Whether a word of a secret is not secret itself.
 pub fn is_open_word(text: &str) -> bool {
     OPEN_WORDS.contains(&text.to_lowercase().as_str())
 }
 
-struct Found {
-    needles: Vec<Needle>,
-    /// What the target says in public, word by word.
+struct Needles {
+    list: Vec<Needle>,
+    /// The public words of the target.
     open: Vec<String>,
 }
 
-impl Found {
-    /// Adds the forms of a secret.
+impl Needles {
+    /// Adds all forms of a secret.
     fn add(&mut self, secret: &str) {
         let secret = secret.trim_matches(|c: char| c.is_whitespace() || c.is_control());
-        let mut end = secret.len().min(MAX_LENGTH);
-        while !secret.is_char_boundary(end) {
-            end -= 1;
-        }
-        let secret = &secret[..end];
+        let secret = prefix(secret, MAX_LENGTH);
         let length = secret.chars().count();
         let is_open = WELL_KNOWN.contains(&secret) || self.open.contains(&secret.to_lowercase());
         if length < MIN_SECRET || is_open {
             return;
         }
         let text = |text: &str| Needle {
-            characters: text.chars().map(|character| lower(seen(character))).collect(),
+            characters: text
+                .chars()
+                .map(|character| lower(to_visible(character)))
+                .collect(),
             is_word: length < MIN_ANYWHERE,
             kind: Kind::Text,
         };
@@ -182,8 +188,8 @@ impl Found {
     }
 
     fn push(&mut self, needle: Needle) {
-        if self.needles.len() < MAX_NEEDLES && !self.needles.contains(&needle) {
-            self.needles.push(needle);
+        if self.list.len() < MAX_NEEDLES && !self.list.contains(&needle) {
+            self.list.push(needle);
         }
     }
 }
@@ -192,7 +198,7 @@ fn lower(character: char) -> char {
     character.to_lowercase().next().unwrap_or(character)
 }
 
-/// How the bytes look in base64 after 0, 1 or 2 others: the characters that depend on them alone.
+/// The base64 of the bytes after 0, 1 or 2 other bytes: only the characters that depend on these bytes alone.
 fn base64_cores(bytes: &[u8]) -> Vec<String> {
     let cores = (0..3).map(|before| {
         let mut padded = vec![0; before];
@@ -204,7 +210,7 @@ fn base64_cores(bytes: &[u8]) -> Vec<String> {
     cores.filter(|core| core.len() >= MIN_ANYWHERE).collect()
 }
 
-/// The parts of a secret that are secrets themselves.
+/// The parts of a secret that are secret themselves.
 fn parts(secret: &str) -> Vec<String> {
     let secret = secret.trim();
     let is_document =
@@ -213,17 +219,17 @@ fn parts(secret: &str) -> Vec<String> {
         true => document_parts(secret),
         false => words(secret),
     };
-    if let Some(decoded) = decoded(secret) {
+    if let Some(decoded) = decode(secret) {
         parts.extend(words(&decoded).into_iter().chain([decoded]));
     }
-    let more: Vec<String> = parts.iter().filter_map(|part| decoded(part)).collect();
+    let more: Vec<String> = parts.iter().filter_map(|part| decode(part)).collect();
     for decoded in more {
         parts.extend(words(&decoded).into_iter().chain([decoded]));
     }
     parts
 }
 
-/// The words of a line, and the values in it, such as the `b` of `a=b`.
+/// The words of a line and the values in it, such as `b` in `a=b`.
 fn words(line: &str) -> Vec<String> {
     let mut words = Vec::new();
     for word in line.split(|c: char| c.is_whitespace() || c.is_control()) {
@@ -236,13 +242,9 @@ fn words(line: &str) -> Vec<String> {
     words
 }
 
-/// The lines of a document, and its values that look secret.
+/// The lines of a document and its values that look secret.
 fn document_parts(document: &str) -> Vec<String> {
-    let mut end = document.len().min(MAX_DOCUMENT_BYTES);
-    while !document.is_char_boundary(end) {
-        end -= 1;
-    }
-    let document = &document[..end];
+    let document = prefix(document, MAX_DOCUMENT_BYTES);
     let lines = document
         .lines()
         .map(str::trim)
@@ -253,36 +255,37 @@ fn document_parts(document: &str) -> Vec<String> {
     for word in document.split(is_end).filter(|word| !word.is_empty()) {
         let is_named = SECRET_NAMES.iter().any(|part| name.contains(part));
         let has = |kind: fn(char) -> bool| word.contains(kind);
-        let looks_so = word.len() >= MIN_VALUE && has(|c| c.is_ascii_digit()) && has(|c| c.is_alphabetic());
-        if is_named || looks_so {
+        let looks_secret =
+            word.len() >= MIN_VALUE && has(|c| c.is_ascii_digit()) && has(|c| c.is_alphabetic());
+        if is_named || looks_secret {
             parts.push(word.to_owned());
         }
         name = word.to_lowercase();
     }
     if let Ok(json) = serde_json::from_str(document) {
-        named_texts(&json, "", &mut parts);
+        collect_named(&json, "", &mut parts);
     }
     parts
 }
 
-/// The texts of a JSON document whose names look secret, also such as hold quotes or spaces.
-fn named_texts(json: &serde_json::Value, name: &str, parts: &mut Vec<String>) {
+/// The strings of a JSON document whose names look secret. They may contain quotes and spaces.
+fn collect_named(json: &serde_json::Value, name: &str, parts: &mut Vec<String>) {
     match json {
         serde_json::Value::String(text) if SECRET_NAMES.iter().any(|part| name.contains(part)) => {
             parts.push(text.clone());
         }
         serde_json::Value::Object(entries) => {
             for (name, value) in entries {
-                named_texts(value, &name.to_lowercase(), parts);
+                collect_named(value, &name.to_lowercase(), parts);
             }
         }
-        serde_json::Value::Array(values) => values.iter().for_each(|value| named_texts(value, name, parts)),
+        serde_json::Value::Array(values) => values.iter().for_each(|value| collect_named(value, name, parts)),
         _ => {}
     }
 }
 
-/// What a secret that is itself encoded stands for: a target may tell it decoded.
-fn decoded(text: &str) -> Option<String> {
+/// Decodes a secret that is itself encoded: a target may return it decoded.
+fn decode(text: &str) -> Option<String> {
     const ANY_PADDING: GeneralPurposeConfig =
         GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
     if text.contains('%') {

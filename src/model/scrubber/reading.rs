@@ -1,11 +1,13 @@
-//! A text as it may be read: character by character, each as it is or as what it encodes.
+//! All ways to read a text character by character: each character as it is, or as the encoded character that begins there.
 
 use std::cell::OnceCell;
 
-/// A character with the place after it.
+use crate::model::text::is_unseen;
+
+/// A character and the position after it.
 type Read = (char, usize);
 
-/// Entities of HTML that have names in every version of it, and XML's.
+/// The named entities of every version of HTML, and of XML.
 const ENTITIES: [(&str, char); 6] = [
     ("amp", '&'),
     ("lt", '<'),
@@ -17,18 +19,18 @@ const ENTITIES: [(&str, char); 6] = [
 /// The longest entity, `&#x10ffff;`.
 const MAX_ENTITY_BYTES: usize = 10;
 
-/// The ways to read a text from each of its places on.
+/// The readings of a text at each position, computed when needed.
 pub struct Reading<'t> {
     text: &'t str,
-    places: Vec<OnceCell<Vec<Read>>>,
+    positions: Vec<OnceCell<Vec<Read>>>,
 }
 
 impl<'t> Reading<'t> {
-    /// Those of this text.
+    /// The readings of this text.
     pub fn new(text: &'t str) -> Self {
-        let mut places = Vec::new();
-        places.resize_with(text.len() + 1, OnceCell::new);
-        Self { text, places }
+        let mut positions = Vec::new();
+        positions.resize_with(text.len() + 1, OnceCell::new);
+        Self { text, positions }
     }
 
     /// The text.
@@ -36,15 +38,15 @@ impl<'t> Reading<'t> {
         self.text
     }
 
-    /// The places where characters begin.
+    /// The positions where characters begin.
     pub fn starts(&self) -> impl Iterator<Item = usize> {
         self.text.char_indices().map(|(start, _)| start)
     }
 
-    /// What can be read at a place.
-    pub fn at(&self, place: usize) -> &[Read] {
-        match self.places.get(place) {
-            Some(read) => read.get_or_init(|| read_at(self.text, place)),
+    /// The characters that can be read at a position.
+    pub fn at(&self, position: usize) -> &[Read] {
+        match self.positions.get(position) {
+            Some(read) => read.get_or_init(|| read_at(self.text, position)),
             None => &[],
         }
     }
@@ -60,35 +62,35 @@ fn read_at(text: &str, start: usize) -> Vec<Read> {
     match first {
         '+' => push(Some((' ', 1))),
         '%' => {
-            push(percent_encoded(rest, "%"));
+            push(read_percent(rest, "%"));
             // Encoded twice.
-            push(percent_encoded(rest, "%25"));
+            push(read_percent(rest, "%25"));
         }
-        '\\' => push(escaped(rest)),
-        '&' => push(entity(rest)),
+        '\\' => push(read_escape(rest)),
+        '&' => push(read_entity(rest)),
         _ => {}
     }
     read
 }
 
-/// A character of UTF-8 whose bytes are two hexadecimal digits each, after a mark.
-fn percent_encoded(text: &str, mark: &str) -> Option<(char, usize)> {
+/// Reads a UTF-8 character whose bytes are two hexadecimal digits each, after a mark.
+fn read_percent(text: &str, mark: &str) -> Option<(char, usize)> {
     let mut bytes = Vec::with_capacity(4);
     let mut rest = text;
     while bytes.len() < 4 {
         rest = rest.strip_prefix(mark)?;
-        bytes.push(hexadecimal(rest.get(..2)?)?);
+        bytes.push(parse_hex(rest.get(..2)?)?);
         rest = &rest[2..];
         if let Ok(character) = std::str::from_utf8(&bytes) {
             let character = character.chars().next()?;
-            return Some((seen(character), text.len() - rest.len()));
+            return Some((to_visible(character), text.len() - rest.len()));
         }
     }
     None
 }
 
-/// What a backslash and what follows it stand for, in JSON, C, Rust or Python.
-fn escaped(text: &str) -> Option<(char, usize)> {
+/// Reads a backslash escape of JSON, C, Rust or Python.
+fn read_escape(text: &str) -> Option<(char, usize)> {
     let after = text.strip_prefix('\\')?;
     let kind = after.chars().next()?;
     let digits = |from: usize, count: usize| {
@@ -102,8 +104,8 @@ fn escaped(text: &str) -> Option<(char, usize)> {
     let (character, length) = match kind {
         'n' | 'r' | 't' | 'b' | 'f' | '0' => (' ', 2),
         'x' if digits(1, 2).is_some() => {
-            // A byte, of one character with others.
-            return percent_encoded(text, "\\x").or_else(|| percent_encoded(text, "\\X"));
+            // One byte of a character.
+            return read_percent(text, "\\x").or_else(|| read_percent(text, "\\X"));
         }
         'u' if after[1..].starts_with('{') => {
             let end = after.find('}').filter(|end| *end <= 8)?;
@@ -113,10 +115,10 @@ fn escaped(text: &str) -> Option<(char, usize)> {
         other if other.is_ascii_punctuation() => (other, 2),
         _ => return None,
     };
-    Some((seen(character), length))
+    Some((to_visible(character), length))
 }
 
-fn entity(text: &str) -> Option<(char, usize)> {
+fn read_entity(text: &str) -> Option<(char, usize)> {
     let end = text
         .bytes()
         .take(MAX_ENTITY_BYTES)
@@ -137,17 +139,17 @@ fn entity(text: &str) -> Option<(char, usize)> {
                 .1
         }
     };
-    Some((seen(character), end + 1))
+    Some((to_visible(character), end + 1))
 }
 
-fn hexadecimal(digits: &str) -> Option<u8> {
+fn parse_hex(digits: &str) -> Option<u8> {
     let is_number = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
     u8::from_str_radix(digits, 16).ok().filter(|_| is_number)
 }
 
-/// Messages and journals show a space in place of what is not seen.
-pub fn seen(character: char) -> char {
-    match super::super::is_unseen(character) {
+/// Replaces an invisible character by a space, as messages and debug logs do.
+pub fn to_visible(character: char) -> char {
+    match is_unseen(character) {
         true => ' ',
         false => character,
     }

@@ -1,4 +1,4 @@
-//! Every form of a secret is hidden, also where a text is cut; everything else stays.
+//! Every form of a secret is hidden, even in truncated texts. Everything else stays.
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
@@ -88,7 +88,7 @@ fn base64_is_hidden_wherever_the_secret_begins_in_it() {
                     if encoded == encoded.to_lowercase() {
                         continue;
                     }
-                    // What is left of a longer text holds none of the secret.
+                    // The rest of a longer text contains nothing of the secret.
                     let left = scrubbed.trim_start_matches("Basic ").split('<').next().unwrap();
                     let bytes = STANDARD_NO_PAD
                         .decode(&left[..left.len() / 4 * 4])
@@ -105,15 +105,15 @@ fn base64_is_hidden_wherever_the_secret_begins_in_it() {
 }
 
 #[test]
-fn the_beginning_of_a_secret_is_hidden_where_a_text_is_cut() {
+fn the_beginning_of_a_secret_is_hidden_in_a_truncated_text() {
     let encoded = STANDARD.encode("u:hunter2-s3cret");
     let percent = percent_encode(SECRET.as_bytes(), NON_ALPHANUMERIC).to_string();
-    for (form, least) in [
+    for (form, min) in [
         ("hunter2-s3cret", 3),
         (encoded.as_str(), 6),
         (percent.as_str(), 3),
     ] {
-        for length in least..form.len() {
+        for length in min..form.len() {
             let scrubbed = scrub(
                 &["hunter2-s3cret", SECRET],
                 &format!("got \"{}\u{2026}\"", &form[..length]),
@@ -133,7 +133,7 @@ fn the_beginning_of_a_secret_is_hidden_where_a_text_is_cut() {
 }
 
 #[test]
-fn words_of_a_secret_are_hidden_but_those_that_are_none() {
+fn words_of_a_secret_are_hidden_except_public_words() {
     for (secret, text, expected) in [
         ("Bearer s3cret-token", "bearer s3cret-token", "<secret>"),
         ("Bearer s3cret-token", "a bearer s3cret-token", "a <secret>"),
@@ -161,7 +161,7 @@ fn words_of_a_secret_are_hidden_but_those_that_are_none() {
 }
 
 #[test]
-fn documents_are_hidden_as_a_whole_and_by_what_looks_secret_in_them() {
+fn documents_are_hidden_as_a_whole_and_by_values_that_look_secret() {
     let json = r#"{"jsonrpc": "2.0", "method": "status", "params": {"password": "p a ss", "apiKey": "swordfish"}, "id": "a1b2c3d4e5"}"#;
     for (secret, text, expected) in [
         (json, json, "<secret>"),
@@ -185,7 +185,7 @@ fn documents_are_hidden_as_a_whole_and_by_what_looks_secret_in_them() {
 }
 
 #[test]
-fn short_secrets_are_hidden_as_words_and_single_letters_not() {
+fn short_secrets_are_hidden_as_whole_words_and_single_letters_are_not() {
     assert_eq!(
         scrub(&["abc"], "abc and \"ABC\", abcd"),
         "<secret> and \"<secret>\", abcd"
@@ -203,7 +203,7 @@ fn short_secrets_are_hidden_as_words_and_single_letters_not() {
 }
 
 #[test]
-fn proofs_of_passwords_are_hidden() {
+fn password_proofs_are_hidden() {
     let (md5, proof) = ("0123456789abcdef0123456789ABCDEF", STANDARD.encode([7; 32]));
     for (text, expected) in [
         (
@@ -220,7 +220,7 @@ fn proofs_of_passwords_are_hidden() {
 }
 
 #[test]
-fn hostile_texts_take_little_time() {
+fn hostile_texts_do_not_take_long() {
     let secrets: Vec<String> = (0..4)
         .map(|index| format!("{}{index}", "%25".repeat(100)))
         .collect();

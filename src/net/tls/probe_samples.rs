@@ -7,7 +7,7 @@ use rustls::{CommonState, ProtocolVersion};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 use x509_parser::x509::X509Name;
 
-use crate::model::{Family, Report, cut};
+use crate::model::{Family, Report, truncate};
 use crate::net::certificates::CertificateRecorder;
 
 static EARLIEST_EXPIRY: Family = Family::probe(
@@ -162,7 +162,7 @@ fn alternatives(certificate: &X509Certificate<'_>) -> String {
 }
 
 fn bounded(mut text: String) -> String {
-    cut(&mut text, MAX_LABEL_BYTES);
+    truncate(&mut text, MAX_LABEL_BYTES);
     text
 }
 

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::Tolerance;
-use crate::verdict::{Confirmation, Counts, Holder, Judgement, Rules, Run};
+use crate::verdict::{CheckInput, Confirmation, Counts, Judgement, Rules, Run};
 
 const NOW: Moment = Moment::from_nanos(1_000_000_000_000);
 
@@ -64,11 +64,11 @@ fn saved(runs: &[(u8, bool)]) -> SavedState {
         };
         check.verdict.record(&judgement, run, check.last_ended, &rules);
         check.last_ended = Some(moment);
-        let holder = Holder {
+        let input = CheckInput {
             verdict: &check.verdict,
             recheck_interval: Duration::from_secs(1),
         };
-        service.conditions.update(std::iter::once(holder), &confirmation);
+        service.conditions.update(std::iter::once(input), &confirmation);
         service.status = check.verdict.grade.grade.map_or(Status::Unknown, Status::from);
         service.status_since = Some(moment);
         service.has_verdict = true;
