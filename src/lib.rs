@@ -175,7 +175,7 @@ pub async fn run(
         () = reload::follow(hangup, &state.reloader) => {}
         () = Arc::clone(&parts.web_config).follow() => {}
         () = log::report_left_out() => {}
-        () = notify::feed_watchdog(|| parts.scheduler.liveness().is_alive()) => {}
+        () = notify::ping_watchdog(|| parts.scheduler.liveness().is_alive()) => {}
     }
     notify::stopping();
     servers.stop_accepting();

@@ -1,4 +1,4 @@
-//! The `upkeep_exporter` binary: all of it is in the library.
+//! The `upkeep_exporter` binary. All code is in the library.
 
 #![forbid(unsafe_code)]
 

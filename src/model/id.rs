@@ -1,4 +1,4 @@
-//! The identities that labels, logs and lasting state are keyed by.
+//! The identities of services and checks in labels, logs and the saved state.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ pub struct CheckName(Arc<str>);
 macro_rules! text_id {
     ($($name:ident),+) => {$(
         impl $name {
-            /// Takes the text as it is; the configuration has checked it.
+            /// Wraps the text without checking it; the configuration has checked it.
             pub fn new(text: impl Into<Arc<str>>) -> Self {
                 Self(text.into())
             }
@@ -35,7 +35,7 @@ macro_rules! text_id {
 
 text_id!(ServiceKey, CheckName);
 
-/// What identifies a check across reloads and restarts: its service's key and its own name.
+/// Identifies a check across reloads and restarts: the key of its service and its own name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CheckId {
     /// The service the check belongs to.

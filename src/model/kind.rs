@@ -1,16 +1,16 @@
-//! The kinds of check there are: one row a kind, of which the enums and matches over kinds are made.
+//! The table of check kinds, one row per kind. Macros generate the enums and matches over kinds from it.
 
 use std::fmt;
 
-/// Hands the table of kinds to the macro `$then`. A row is a kind's documentation, its variant, its name (the same in the
-/// configuration, in labels, and of the modules `config::NAME` and `check::NAME`), whether its runs are `timed`, and the
-/// types of these modules: what was written, what it resolves to, and the check.
+/// Passes the table of kinds to the macro `$then`. A row contains the documentation, the variant, the name, whether runs are
+/// `timed`, and the types of options, settings and check. The name is used in the configuration, in labels, and for the modules
+/// `config::NAME` and `check::NAME`.
 macro_rules! with_kinds {
     ($then:ident) => {
         $then! {
             /// An HTTP request and its response.
             Http http timed HttpOptions HttpSettings HttpCheck;
-            /// A TCP connection, with TLS where asked.
+            /// A TCP connection, optionally with TLS.
             Tcp tcp timed TcpOptions TcpSettings TcpCheck;
             /// The state of a systemd unit.
             Systemd systemd untimed SystemdOptions SystemdSettings SystemdCheck;
@@ -24,17 +24,17 @@ macro_rules! with_kinds {
             Rabbitmq rabbitmq timed RabbitmqOptions RabbitmqSettings RabbitmqCheck;
             /// An object store: signed requests, and MinIO's health.
             S3 s3 timed S3Options S3Settings S3Check;
-            /// Celery workers, asked over their broker.
+            /// Celery workers, pinged over their broker.
             Celery celery timed CeleryOptions CelerySettings CeleryCheck;
-            /// A container, as its engine sees it.
+            /// A container, as reported by its engine.
             Docker docker untimed DockerOptions DockerSettings DockerCheck;
-            /// A question to a name server.
+            /// A query to a name server.
             Dns dns timed DnsOptions DnsSettings DnsCheck;
             /// An echo request (ping).
             Icmp icmp timed IcmpOptions IcmpSettings IcmpCheck;
-            /// A dialogue over a Unix socket, with TLS where asked.
+            /// A dialogue over a Unix socket, optionally with TLS.
             Unix unix timed UnixOptions UnixSettings UnixCheck;
-            /// A gRPC server, asked by the health checking protocol.
+            /// A gRPC server with the health checking protocol.
             Grpc grpc timed GrpcOptions GrpcSettings GrpcCheck;
             /// A memcached server.
             Memcached memcached timed MemcachedOptions MemcachedSettings MemcachedCheck;
@@ -56,14 +56,14 @@ macro_rules! is_timed {
 macro_rules! kinds {
     ($($(#[$doc:meta])* $variant:ident $name:ident $timed:ident $options:ident $settings:ident $check:ident;)+) => {
         /// A kind of check. The name is the same in the configuration (`kind: http`), in labels (`kind="http"`) and in
-        /// the names of the files that implement it.
+        /// the file names of the implementation.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum CheckKind {
             $($(#[$doc])* $variant),+
         }
 
         impl CheckKind {
-            /// Every kind, in the order of the documentation.
+            /// All kinds, in the order of the documentation.
             pub const ALL: [Self; [$(stringify!($name)),+].len()] = [$(Self::$variant),+];
 
             /// The name in configuration and labels.

@@ -1,15 +1,15 @@
-//! Time that this process did not get: it was frozen, or the cores were full. A beat that is due each few milliseconds
-//! measures it; what a beat is late was lost.
+//! Time that this process lost: it was frozen, or all cores were busy. A beat that is due every few milliseconds measures it: the
+//! time by which a beat is late was lost.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How late a beat may be before that counts: timers fire at full milliseconds, and a turn of a busy loop takes some more.
+/// A beat that is less late than this does not count: timers fire at full milliseconds, and a turn of a busy runtime takes a few more.
 const GRACE: Duration = Duration::from_millis(10);
 
-/// How much time was lost since the start. Without beats it is none.
+/// How much time was lost since the start. Without beats it is zero.
 #[derive(Debug, Default)]
 pub struct LostTime {
     state: Mutex<Measured>,
@@ -17,9 +17,9 @@ pub struct LostTime {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Measured {
-    /// What was lost before the beat that is due next.
+    /// The time lost before the next beat.
     before: Duration,
-    /// When the next beat is due; `None` while nobody measures.
+    /// When the next beat is due; `None` while there are no beats.
     due: Option<Instant>,
 }
 
@@ -31,21 +31,21 @@ impl Measured {
 }
 
 impl LostTime {
-    /// Notes that the beat which was due came at `now`, and when the next one is due. Whatever it was late counts once.
+    /// Records a beat at `now`. Its delay counts once. The next beat is due at `next`.
     pub fn beat(&self, now: Instant, next: Instant) {
         let mut state = self.lock();
         state.before = state.at(now);
         state.due = Some(next);
     }
 
-    /// Ends the measurement: what comes from now on is not counted.
+    /// Ends the measurement. Later delays do not count.
     pub fn end(&self) {
         let mut state = self.lock();
         state.before = state.at(Instant::now());
         state.due = None;
     }
 
-    /// What was lost up to now. A beat that is overdue counts already, so that whoever is first to run after a freeze knows of it.
+    /// The time lost until now. An overdue beat counts too, so that the first task that runs after a freeze sees it.
     pub fn total(&self) -> Duration {
         self.lock().at(Instant::now())
     }
@@ -55,7 +55,7 @@ impl LostTime {
     }
 }
 
-/// What is lost from one moment on: during a run, say.
+/// The time lost since a moment, such as the start of a run.
 #[derive(Clone, Debug, Default)]
 pub struct LostSince {
     clock: Arc<LostTime>,
@@ -71,7 +71,7 @@ impl LostSince {
         }
     }
 
-    /// What was lost since then.
+    /// The time lost since then.
     pub fn lost(&self) -> Duration {
         self.clock.total().saturating_sub(self.before)
     }
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn nothing_is_lost_while_beats_are_on_time_or_nobody_measures() {
+    async fn no_time_is_lost_while_beats_are_on_time_or_there_are_none() {
         let clock = Arc::new(LostTime::default());
         advance(ms(60_000)).await;
         assert_eq!(clock.total(), Duration::ZERO);
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_a_beat_is_late_counts_once_whoever_looks_first() {
+    async fn the_delay_of_a_beat_counts_once() {
         let clock = Arc::new(LostTime::default());
         beat(&clock);
         let during = LostSince::now(&clock);

@@ -1,49 +1,49 @@
-//! What a metric family is declared with, and one measured value of a family.
+//! Declarations of metric families, and the samples of a family.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use super::scrubber::Scrubber;
 
-/// The type of a family, as the exposition formats name it.
+/// The type of a family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MetricType {
-    /// Only rises, except when the exporter starts anew; the name ends in `_total`.
+    /// Only increases, except at a restart. The name ends in `_total`.
     Counter,
-    /// Rises and falls.
+    /// Increases and decreases.
     Gauge,
     /// Buckets, sum and count of observations.
     Histogram,
-    /// Always 1; what it says is in its labels; the name ends in `_info`.
+    /// Always 1, with its information in labels. The name ends in `_info`.
     Info,
 }
 
-/// The base unit of a family. Where there is one, the name bears it (before `_total`).
+/// The base unit of a family. The name ends with it (before `_total`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
     /// A plain number.
     None,
-    /// Seconds, Unix times included.
+    /// Seconds, including Unix times.
     Seconds,
     /// Bytes.
     Bytes,
 }
 
-/// What a family has one series (or set of series) for; it decides the leading labels.
+/// The objects that a family has series for. It determines the first labels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// The exporter itself; no leading labels.
+    /// The exporter itself: no leading labels.
     Exporter,
     /// A service: labels `service, group, tier`.
     Service,
     /// A check: labels `service, group, check`.
     Check,
-    /// One request to `/probe`; no leading labels, and never part of `/metrics`.
+    /// One request to `/probe`: no leading labels, and not part of `/metrics`.
     Probe,
 }
 
 impl Scope {
-    /// The labels that every family of this scope begins with.
+    /// The first labels of every family of this scope.
     pub const fn labels(self) -> &'static [&'static str] {
         match self {
             Self::Exporter | Self::Probe => &[],
@@ -56,17 +56,17 @@ impl Scope {
 /// The declaration of one metric family: a row of the metric table.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Family {
-    /// The name as queries use it, unit and `_total`/`_info` included, without `_bucket`, `_sum`, `_count`.
+    /// The name in queries: with unit and `_total` or `_info`, without `_bucket`, `_sum` and `_count`.
     pub name: &'static str,
     /// Its type.
     pub metric_type: MetricType,
     /// Its unit.
     pub unit: Unit,
-    /// What it has a series for.
+    /// What it has series for.
     pub scope: Scope,
-    /// The labels that follow those of the scope.
+    /// The labels after those of the scope.
     pub labels: &'static [&'static str],
-    /// One sentence of help: printable ASCII without backslash, double quote or line break.
+    /// One sentence of help. It must be printable ASCII without backslashes, double quotes and line breaks.
     pub help: &'static str,
 }
 
@@ -83,7 +83,7 @@ impl Family {
         }
     }
 
-    /// A gauge that `/probe` serves. The name, and whether it bears a unit, are blackbox_exporter's, so its unit is not declared.
+    /// A gauge of `/probe`. Names follow blackbox_exporter, with or without a unit, so no unit is declared.
     pub const fn probe(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Self {
         Self {
             name,
@@ -95,7 +95,7 @@ impl Family {
         }
     }
 
-    /// The same in this unit.
+    /// Sets the unit.
     #[must_use]
     pub const fn in_unit(mut self, unit: Unit) -> Self {
         self.unit = unit;
@@ -103,25 +103,25 @@ impl Family {
     }
 }
 
-/// One value of a kind's own family, measured by one run. It lasts until the check's next run ends. In a probe's answer the
-/// family is of scope [`Scope::Probe`].
+/// A value that a run measured. It is exported until the next run of the check ends. In a response of `/probe` the family has the
+/// scope [`Scope::Probe`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
     /// The family, of scope [`Scope::Check`] or [`Scope::Probe`].
     pub family: &'static Family,
-    /// The values of `family.labels`, in that order. What comes from a target is bounded by the check.
+    /// The values of `family.labels`, in that order. The check bounds values that come from a target.
     pub labels: Vec<Cow<'static, str>>,
     /// The value in the family's unit.
     pub value: f64,
 }
 
 impl Sample {
-    /// Whether it has labels that may be a target's.
+    /// Whether labels may contain text from a target.
     pub fn has_texts(&self) -> bool {
         self.labels.iter().any(|label| matches!(label, Cow::Owned(_)))
     }
 
-    /// Hides secrets in the labels. Of several samples that are the same series then, the first one stays.
+    /// Hides secrets in the labels. If several samples become the same series, the first one stays.
     pub fn scrub(samples: &mut Vec<Self>, scrubber: &Scrubber) {
         let mut has_changed = false;
         for label in samples.iter_mut().flat_map(|sample| &mut sample.labels) {

@@ -1,4 +1,4 @@
-//! What a run of a check yields: a conclusion with its reason, a response time, and the values it measured.
+//! The result of a run: a conclusion with its reason, a response time, and measured values.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,37 +15,37 @@ use super::status::words;
 use super::text::is_unseen;
 
 words! {
-    /// Why a check is not up: the closed list of values of the `reason` label.
+    /// Why a check is not up: the values of the label `reason`.
     Reason {
         /// The name could not be resolved.
         Dns = "dns",
         /// The peer refused the connection.
         Refused = "refused",
-        /// No route, no such socket, no bus: the peer could not be reached.
+        /// The peer could not be reached: no route, no such socket, no bus.
         Unreachable = "unreachable",
-        /// The deadline passed.
+        /// The run did not end before its deadline.
         Timeout = "timeout",
-        /// The TLS handshake or the certificate's verification failed.
+        /// The TLS handshake or the verification of the certificate failed.
         Tls = "tls",
-        /// The peer closed or reset the connection before the answer was complete.
+        /// The peer closed or reset the connection before the response was complete.
         Closed = "closed",
         /// The peer does not speak the protocol.
         Protocol = "protocol",
         /// Credentials are missing, unreadable or refused.
         Auth = "auth",
-        /// The answer's status is not an expected one.
+        /// The status of the response is not an expected one.
         Status = "status",
-        /// The answer's content is not as asserted.
+        /// The content of the response does not match an assertion.
         Assertion = "assertion",
-        /// The state looked at (of a unit, a container) is not an expected one.
+        /// The state of the unit or container is not an expected one.
         State = "state",
-        /// What is looked for does not exist.
+        /// The object to check does not exist.
         Missing = "missing",
-        /// A number is beyond a configured or a built-in limit.
+        /// A value exceeds a configured or built-in limit.
         Limit = "limit",
         /// The run succeeded, but took too long.
         Slow = "slow",
-        /// The operating system does not let the exporter look.
+        /// The operating system denies access.
         Permission = "permission",
         /// The exporter itself failed.
         Internal = "internal",
@@ -53,9 +53,10 @@ words! {
 }
 
 words! {
-    /// What this process or machine lacked for a run. A run that it spoils is inconclusive: it says nothing of its target.
+    /// A resource that this process or machine lacked. A run that fails for this reason is inconclusive: it says nothing about its
+    /// target.
     Shortage {
-        /// The process did not run for much of the run's time: the cores are full, or it was frozen.
+        /// The process did not get enough CPU time, or was frozen.
         Time = "time",
         /// No file descriptor was left (EMFILE, ENFILE).
         Descriptors = "descriptors",
@@ -65,27 +66,27 @@ words! {
         Ports = "ports",
         /// No thread could be created (EAGAIN).
         Threads = "threads",
-        /// The machine's service manager (systemd) has not answered yet: it starts again, reloads, or is busy.
+        /// The service manager (systemd) has not responded yet: it is restarting, reloading or busy.
         Manager = "manager",
     }
 }
 
-/// The longest message kept, in bytes; more is cut. Messages may quote what a target sent.
+/// The maximum length of a message, in bytes. Longer messages are truncated, because they may quote a target.
 pub const MAX_MESSAGE_BYTES: usize = 512;
 
-/// Why a run failed or succeeded with a warning. The message goes to the log, the page and the API, never to a label.
+/// Why a run failed or has a warning. The message appears in the log, on the page and in the API, but never in a label.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// The label's value.
+    /// The value of the label `reason`.
     pub reason: Reason,
-    /// Set where this process or machine, not the target, is the cause: the run is then inconclusive.
+    /// Set if this process or machine, not the target, is the cause. The run is then inconclusive.
     pub shortage: Option<Shortage>,
     message: Box<str>,
 }
 
 impl Problem {
-    /// A problem whose message says what was attempted and what went wrong. The message becomes one line of printable
-    /// characters of at most [`MAX_MESSAGE_BYTES`]. What leaves a run is scrubbed of the secrets that the run used.
+    /// A problem whose message says what was attempted and what went wrong. The message becomes one line of visible characters of at
+    /// most [`MAX_MESSAGE_BYTES`]. The runner hides the secrets of the run in it.
     pub fn new(reason: Reason, message: impl fmt::Display) -> Self {
         let mut text = String::new();
         for character in message.to_string().chars() {
@@ -103,7 +104,7 @@ impl Problem {
         }
     }
 
-    /// A problem that the exporter's own lack of something caused. A run that fails with it is inconclusive.
+    /// A problem caused by a shortage of the exporter. A run that fails with it is inconclusive.
     pub fn from_shortage(shortage: Shortage, message: impl fmt::Display) -> Self {
         Self {
             shortage: Some(shortage),
@@ -120,12 +121,12 @@ impl Problem {
         }
     }
 
-    /// The full text.
+    /// The message without the reason.
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// Hides secrets in the text.
+    /// Hides secrets in the message.
     pub fn scrub(&mut self, scrubber: &Scrubber) {
         if let Cow::Owned(message) = scrubber.scrub(&self.message) {
             self.message = Self::new(self.reason, message).message;
@@ -139,41 +140,40 @@ impl fmt::Display for Problem {
     }
 }
 
-/// What a check writes while it runs. It belongs to the scheduler, so what was measured survives when the run is
-/// cancelled at its deadline.
+/// Filled by a check while it runs. The runner owns it, so that measured values survive a run that is cancelled at its deadline.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// When the run is cancelled, where that is known: what waits for several answers ends its wait before.
+    /// When the run is cancelled, if known. A check that waits for several responses stops waiting before.
     pub deadline: Option<Instant>,
-    /// What this process loses during the run, which is not the target's time.
+    /// The time that this process loses during the run. It is not part of the response time.
     pub lost: LostSince,
-    /// What the run is doing now, for the message of a timeout: "connecting to 192.0.2.1:80".
+    /// The current step, for the message of a timeout: "connecting to 192.0.2.1:80".
     pub step: Cow<'static, str>,
-    /// How long the target took to answer, as far as there was an answer; only for timed kinds.
+    /// How long the target took to respond. Only for timed kinds, and only after a response.
     pub response_time: Option<Duration>,
-    /// Set when the run succeeds, but something is not as it should be.
+    /// A problem of a run that succeeds.
     pub warning: Option<Problem>,
-    /// How long each part took, for kinds that use the network.
+    /// How long each phase took, for kinds that use the network.
     pub phases: Phases,
-    /// The matching processes, for kinds that look for some; at most [`MAX_PIDS`].
+    /// The ids of matching processes, for process checks; at most [`MAX_PIDS`].
     pub pids: Vec<u32>,
-    /// Values of the kind's own families. A repeated push of one series replaces nothing: push each once.
+    /// Values of the kind's own families. Each series must be pushed only once.
     pub samples: Vec<Sample>,
-    /// Where somebody wants to see them: the steps of the run.
+    /// The steps of the run, if requested.
     pub debug_log: Option<DebugLog>,
-    /// Where the run answers a request to `/probe`: values of blackbox_exporter's families, each series once.
+    /// Values of blackbox_exporter's families, if the run is a probe. Each series must be pushed only once.
     pub probe: Option<Vec<Sample>>,
 }
 
 impl Report {
-    /// Notes a step in the debug_log, if one is kept.
+    /// Adds a step to the debug log, if there is one.
     pub fn log_step(&mut self, step: impl FnOnce() -> String) {
         if let Some(debug_log) = &mut self.debug_log {
             debug_log.push(&step());
         }
     }
 
-    /// Adds a value to a probe's answer, if the run is one.
+    /// Adds a value to the response of a probe, if the run is one.
     pub fn push_probe_sample(&mut self, family: &'static Family, labels: Vec<Cow<'static, str>>, value: f64) {
         if let Some(samples) = &mut self.probe {
             samples.push(Sample {
@@ -185,25 +185,25 @@ impl Report {
     }
 }
 
-/// The most process ids that a run keeps.
+/// The maximum number of process ids of a run.
 pub const MAX_PIDS: usize = 64;
 
-/// How a run ended.
+/// The conclusion of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Conclusion {
-    /// All was as it should be.
+    /// Everything is as expected.
     #[default]
     Success,
-    /// It works, but something is not as it should be.
+    /// It works, but something is not as expected.
     Warning(Problem),
     /// It does not work.
     Failure(Problem),
-    /// The exporter could not find out: it lacked something itself. Such a run changes no verdict.
+    /// Unknown, because the exporter lacked a resource. Such a run does not change the verdict.
     Inconclusive(Problem),
 }
 
 impl From<Problem> for Conclusion {
-    /// How a run ended that stopped with `problem`.
+    /// The conclusion of a run that ended with `problem`.
     fn from(problem: Problem) -> Self {
         match problem.shortage {
             Some(_) => Self::Inconclusive(problem),
@@ -212,26 +212,26 @@ impl From<Problem> for Conclusion {
     }
 }
 
-/// The result of one run, as the store keeps it.
+/// The result of one run, as the store records it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Outcome {
-    /// How the run ended.
+    /// The conclusion.
     pub conclusion: Conclusion,
-    /// How long the run took, from start to end.
+    /// The duration of the run.
     pub duration: Duration,
-    /// The response time that thresholds judge and the histogram records: present for answered runs of timed kinds,
-    /// and for runs of timed kinds that timed out (then the deadline).
+    /// The response time, for thresholds and the histogram. Timed kinds have it after a response, and after a timeout (then it is the
+    /// timeout).
     pub response_time: Option<Duration>,
-    /// How long each part took, for kinds that use the network.
+    /// How long each phase took, for kinds that use the network.
     pub phases: Phases,
-    /// The matching processes, for kinds that look for some; at most [`MAX_PIDS`].
+    /// The ids of matching processes, for process checks; at most [`MAX_PIDS`].
     pub pids: Vec<u32>,
     /// Values of the kind's own families.
     pub samples: Vec<Sample>,
 }
 
 impl Outcome {
-    /// Whether it holds texts that may be a target's.
+    /// Whether it may contain texts from a target.
     pub fn has_texts(&self) -> bool {
         self.conclusion != Conclusion::Success || self.samples.iter().any(Sample::has_texts)
     }

@@ -1,31 +1,31 @@
-//! The parts of a run whose durations are told apart.
+//! The phases of a run.
 
 use std::time::Duration;
 
 use super::status::words;
 
 words! {
-    /// A part of a run; the same words as blackbox_exporter's.
+    /// A phase of a run, with the same names as in blackbox_exporter.
     Phase {
-        /// From the name to addresses.
+        /// Resolving the name to addresses.
         Resolve = "resolve",
-        /// Until the connection stands, a proxy's answer included.
+        /// Connecting, including the response of a proxy.
         Connect = "connect",
         /// The TLS handshake.
         Tls = "tls",
-        /// From the request to the response's first byte.
+        /// From the request to the first byte of the response.
         Processing = "processing",
         /// The rest of the response.
         Transfer = "transfer",
     }
 }
 
-/// How long a run spent in each phase, in the order of [`Phase::ALL`]; zero for those that it did not reach.
+/// How long a run spent in each phase, in the order of [`Phase::ALL`]. Zero for phases that it did not reach.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Phases([Duration; Phase::ALL.len()]);
 
 impl Phases {
-    /// The time spent in a phase, redirects added up.
+    /// The time spent in a phase, the sum over all redirects.
     pub const fn spent(&self, phase: Phase) -> Duration {
         self.0[phase as usize]
     }
@@ -35,7 +35,7 @@ impl Phases {
         self.0[phase as usize] += spent;
     }
 
-    /// Whether any time was told apart; kinds that do not use the network tell none.
+    /// Whether all phases are zero, as for kinds that do not use the network.
     pub fn is_empty(&self) -> bool {
         self.0.iter().all(Duration::is_zero)
     }

@@ -1,4 +1,4 @@
-//! Time inside the exporter: monotonic, with a clock that also knows the wall.
+//! The exporter's own monotonic time, and the clock that provides it and the wall clock.
 
 use std::ops::{Add, Sub};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -6,13 +6,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::time::Instant;
 
-/// A moment on the exporter's own clock: nanoseconds since it started, negative before. Time in which the machine was
-/// suspended counts.
+/// A moment on the exporter's own clock: nanoseconds since its start, negative before it. Time during a suspension of the
+/// machine counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Moment(i64);
 
 impl Moment {
-    /// A moment `nanoseconds` after the start of the exporter (before it, where negative).
+    /// The moment `nanoseconds` after the start of the exporter.
     pub const fn from_nanos(nanoseconds: i64) -> Self {
         Self(nanoseconds)
     }
@@ -22,7 +22,7 @@ impl Moment {
         self.0
     }
 
-    /// How long after `earlier` this moment is; zero where it is not after it.
+    /// The time since `earlier`; zero if this moment is not after it.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0).max(0).unsigned_abs())
     }
@@ -48,26 +48,25 @@ impl Sub<Duration> for Moment {
     }
 }
 
-/// Where the exporter takes its time from. Tests put their own in its place.
+/// The source of time. Tests use their own.
 pub trait Clock: Send + Sync + 'static {
-    /// The exporter's own clock. It never jumps: it does not follow steps of the wall clock, and it goes on while the
-    /// machine is suspended, as the wall clock does. In tests it follows [`tokio::time`], which can be paused.
+    /// The exporter's own clock. It never jumps: it ignores steps of the wall clock, and it continues while the machine is
+    /// suspended. In tests it follows [`tokio::time`], which can be paused.
     fn now(&self) -> Moment;
 
     /// The wall clock, as nanoseconds since the Unix epoch. It may jump.
     fn wall_nanos(&self) -> i64;
 
-    /// The moment of a tokio instant, measured back from now. [`Instant`] stands still while the machine is suspended, so
-    /// an instant before the last suspension becomes a moment after it: a run that was under way then counts as if it
-    /// began after it, because nobody watched in between.
+    /// The moment of a tokio instant, calculated back from now. [`Instant`] stops while the machine is suspended. So an instant
+    /// before the last suspension becomes a moment after it, and a run that was in progress counts as started after it: nothing
+    /// was observed in between.
     fn moment(&self, instant: Instant) -> Moment;
 }
 
 /// The real clock.
 ///
-/// Its moments are those of `CLOCK_BOOTTIME` (clock_gettime(2)). With `CLOCK_MONOTONIC`, which stands still while the
-/// machine is suspended, a suspension would look like a step of the wall clock: since-times would move forward by it, and
-/// results from before it would look fresh.
+/// It uses `CLOCK_BOOTTIME` (clock_gettime(2)). `CLOCK_MONOTONIC` stops while the machine is suspended. A suspension would then look
+/// like a step of the wall clock: since-times would move forward, and results from before it would look fresh.
 #[derive(Debug)]
 pub struct SystemClock {
     started: i64,
@@ -75,7 +74,7 @@ pub struct SystemClock {
 }
 
 impl SystemClock {
-    /// A clock whose zero is now.
+    /// A clock that starts now.
     pub fn new() -> Self {
         Self::of(since_boot)
     }
@@ -94,7 +93,7 @@ impl Default for SystemClock {
     }
 }
 
-/// Nanoseconds since the machine started, suspensions included.
+/// Nanoseconds since the machine started, including suspensions.
 fn since_boot() -> i64 {
     let time = clock_gettime(ClockId::Boottime);
     time.tv_sec
@@ -129,7 +128,7 @@ mod tests {
 
     use super::*;
 
-    /// For how long the machine of the tests has been suspended, in nanoseconds.
+    /// How long the machine was suspended in the tests, in nanoseconds.
     static SUSPENDED: AtomicI64 = AtomicI64::new(0);
 
     fn since_boot_here() -> i64 {
@@ -137,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_suspension_passes_on_our_clock_and_ends_no_moment_before_it() {
+    fn a_suspension_counts_and_runs_in_progress_start_after_it() {
         const EIGHT_HOURS: Duration = Duration::from_secs(8 * 3600);
         let clock = SystemClock::of(since_boot_here);
         let (before, instant) = (clock.now(), Instant::now());
@@ -147,12 +146,12 @@ mod tests {
         let of_instant = clock.moment(instant);
         assert!(
             of_instant.since(before) >= EIGHT_HOURS - Duration::from_secs(5) && of_instant <= clock.now(),
-            "a run that was under way counts from after the suspension: {of_instant:?}"
+            "a run in progress counts from after the suspension: {of_instant:?}"
         );
     }
 
     #[test]
-    fn our_clock_is_the_one_that_counts_suspensions() {
+    fn our_clock_counts_suspensions() {
         // proc_uptime(5): "the uptime of the system, including time spent in suspend".
         let uptime = std::fs::read_to_string("/proc/uptime").unwrap();
         let uptime: f64 = uptime.split(' ').next().unwrap().parse().unwrap();
@@ -161,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn instants_in_the_future_have_moments_too() {
+    fn instants_in_the_future_have_moments() {
         let clock = SystemClock::new();
         let ahead = clock.moment(Instant::now() + Duration::from_secs(100));
         let left = ahead.since(clock.now());

@@ -1,16 +1,16 @@
-//! The secrets that a run uses. `config::secret`, the only way to a secret, notes them here, so that what leaves the run can be
-//! scrubbed of those that the target gave back.
+//! The secrets that a run uses. `config::secret` records every secret that is read, so that the results of the run can be scrubbed
+//! if the target returns a secret.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::scrubber::Scrubber;
 
-/// The most secrets noted for one run; a dialogue of 256 steps and 100 headers stay below it.
-const MAX_NOTED: usize = 512;
+/// The maximum number of secrets of a run. A dialogue of 256 steps and 100 headers stay below it.
+const MAX_SECRETS: usize = 512;
 
 tokio::task_local! {
-    /// Those of the run that is being polled.
+    /// The secrets of the run that is being polled.
     static CURRENT: UsedSecrets;
 }
 
@@ -19,39 +19,39 @@ tokio::task_local! {
 pub struct UsedSecrets(Arc<Mutex<BTreeSet<Arc<str>>>>);
 
 impl UsedSecrets {
-    /// Notes a secret of the run that is being polled. Does nothing outside of runs.
+    /// Records a secret of the run that is being polled. Does nothing outside of runs.
     pub fn record(secret: &Arc<str>) {
         let _ = CURRENT.try_with(|used| used.add(secret));
     }
 
-    /// The secrets of the run that is being polled, for work that goes on elsewhere.
+    /// The secrets of the run that is being polled, for work in other threads.
     pub fn current() -> Self {
         CURRENT.try_with(Self::clone).unwrap_or_default()
     }
 
-    /// A run whose secrets are noted here.
+    /// Wraps a run so that its secrets are recorded here.
     pub fn scope<F: Future>(&self, run: F) -> impl Future<Output = F::Output> + use<F> {
         CURRENT.scope(self.clone(), run)
     }
 
     fn add(&self, secret: &Arc<str>) {
-        let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if !secret.is_empty() && noted.len() < MAX_NOTED && !noted.contains(secret) {
-            noted.insert(Arc::clone(secret));
+        let mut secrets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !secret.is_empty() && secrets.len() < MAX_SECRETS && !secrets.contains(secret) {
+            secrets.insert(Arc::clone(secret));
         }
     }
 
-    /// What hides these secrets in a text about `target`; `None` where there are none.
+    /// A scrubber for these secrets in texts about `target`; `None` if there are no secrets.
     pub fn scrubber(&self, target: impl FnOnce() -> String) -> Option<Scrubber> {
-        let noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if noted.is_empty() {
+        let secrets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if secrets.is_empty() {
             return None;
         }
-        Some(Scrubber::new(noted.iter().map(AsRef::as_ref), &target()))
+        Some(Scrubber::new(secrets.iter().map(AsRef::as_ref), &target()))
     }
 }
 
-/// Shows nothing of its content.
+/// Does not show the secrets.
 impl std::fmt::Debug for UsedSecrets {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("UsedSecrets").finish_non_exhaustive()
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn secrets_are_noted_for_the_run_that_uses_them() {
+    async fn secrets_are_recorded_for_the_run_that_uses_them() {
         let (one, two) = (UsedSecrets::default(), UsedSecrets::default());
         let use_it = |secret: &'static str| async move {
             tokio::task::yield_now().await;

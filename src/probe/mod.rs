@@ -54,7 +54,7 @@ struct Counts {
 
 /// The response to a request.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum Response {
     /// The metrics of a probe, in the classic text format.
     Metrics(String),
     /// The steps and the result of the probe, for a person.
@@ -136,9 +136,9 @@ impl Prober {
         Some((Slot { prober: self, id }, evicted))
     }
 
-    fn reject(&self, error: String) -> Answer {
+    fn reject(&self, error: String) -> Response {
         self.counts.too_many.fetch_add(1, Ordering::Relaxed);
-        Answer::TooMany(error)
+        Response::TooMany(error)
     }
 
     /// Logs a refused target: it may be a mistake or an attack.
@@ -175,53 +175,40 @@ impl Prober {
 
     /// Handles a request. A `client` of `None` stands for all clients of Unix sockets. `timeout` is the value of
     /// [`request::TIMEOUT_HEADER`].
-    pub async fn answer(&self, query: &str, timeout: Option<&str>, client: Option<IpAddr>) -> Answer {
+    pub async fn handle(&self, query: &str, timeout: Option<&str>, client: Option<IpAddr>) -> Response {
         let settings = self.settings();
         if settings.modules.is_empty() {
-            return Answer::NoModules;
+            return Response::NoModules;
         }
-        let request = match request::parse(query) {
-            Ok(request) => request,
-            Err(error) => return Answer::BadRequest(error),
+        let prepared = match self.prepare(&settings, query, timeout) {
+            Ok(prepared) => prepared,
+            Err(response) => return response,
         };
-        let Some(module) = settings.modules.get(&*request.module) else {
-            let known = settings.modules.keys().map(String::as_str);
-            return Answer::BadRequest(suggest::unknown("module", &request.module, known));
-        };
-        let deadline = request::deadline(timeout, module.timeout, self.offset);
-        let targeted = deadline.and_then(|deadline| {
-            let targeted = module.with_target(&request.target, request.hostname.as_deref());
-            let targeted = targeted.map_err(|error| format!("can't probe the target: {error}"));
-            Ok((deadline, targeted?))
-        });
-        let (deadline, targeted) = match targeted {
-            Ok(targeted) => targeted,
-            Err(error) => return Answer::BadRequest(error),
-        };
-        let guard = Arc::new(ProbeGuard::new(settings.guard.clone(), self.refusals.clone()));
-        if let Err(refusal) = check_target(&targeted, &guard) {
-            let message = format!("probing {} is not allowed: {refusal}", targeted.settings.target());
-            self.log_refusal(&message);
-            return Answer::Refused(message);
-        }
         let Some((slot, evicted)) = self.take_slot(client, settings.max_concurrent) else {
             return self.reject(format!(
                 "too many probes: {} are running, the limit set by probe.max_concurrent",
                 settings.max_concurrent
             ));
         };
+        let Prepared {
+            request,
+            module,
+            targeted,
+            timeout,
+            guard,
+        } = prepared;
         let mut shared = self.shared.clone();
         shared.network.resolver = Arc::new(shared.network.resolver.with_guard(Some(guard.clone())));
         let target = targeted.settings.target();
         let build = move |settings: &KindSettings| Check::of(settings, &shared);
         let lost = Arc::clone(&self.lost);
-        let probe = run::probe(targeted.settings, build, deadline, request.debug, lost);
+        let probe = run::probe(targeted.settings, build, timeout, request.debug, lost);
         let result = tokio::select! {
             result = run::run_on(self.checks.as_ref(), probe) => result,
             () = evicted.notified() => {
                 return self.reject(format!(
                     "too many probes: {} are running, the limit set by probe.max_concurrent, and this client has most of them; \
-                     this probe was cancelled in favor of another client",
+                     this probe was cancelled in favour of another client",
                     settings.max_concurrent
                 ));
             }
@@ -236,14 +223,55 @@ impl Prober {
         }
         let text = metrics::probe_text(&result.samples);
         match (request.debug, &result.result) {
-            (true, _) => Answer::Debug(render_debug(&request, module, &result, &text)),
+            (true, _) => Response::Debug(render_debug(&request, module, &result, &text)),
             // `probe_success 0` would mean that the target is down.
             (false, Err(problem)) if problem.shortage.is_some() => {
-                Answer::Inconclusive(problem.message().to_owned())
+                Response::Inconclusive(problem.message().to_owned())
             }
-            (false, _) => Answer::Metrics(text),
+            (false, _) => Response::Metrics(text),
         }
     }
+
+    /// Parses a request and checks that its target is allowed.
+    fn prepare<'a>(
+        &self,
+        settings: &'a ProbeSettings,
+        query: &'a str,
+        timeout: Option<&str>,
+    ) -> Result<Prepared<'a>, Response> {
+        let request = request::parse(query).map_err(Response::BadRequest)?;
+        let Some(module) = settings.modules.get(&*request.module) else {
+            let known = settings.modules.keys().map(String::as_str);
+            let message = suggest::unknown("module", &request.module, known);
+            return Err(Response::BadRequest(message));
+        };
+        let timeout = request::timeout(timeout, module.timeout, self.offset).map_err(Response::BadRequest)?;
+        let targeted = module
+            .with_target(&request.target, request.hostname.as_deref())
+            .map_err(|error| Response::BadRequest(format!("can't probe the target: {error}")))?;
+        let guard = Arc::new(ProbeGuard::new(settings.guard.clone(), self.refusals.clone()));
+        if let Err(refusal) = check_target(&targeted, &guard) {
+            let message = format!("probing {} is not allowed: {refusal}", targeted.settings.target());
+            self.log_refusal(&message);
+            return Err(Response::Refused(message));
+        }
+        Ok(Prepared {
+            request,
+            module,
+            targeted,
+            timeout,
+            guard,
+        })
+    }
+}
+
+/// A valid request for an allowed target.
+struct Prepared<'a> {
+    request: ProbeRequest<'a>,
+    module: &'a Module,
+    targeted: TargetedModule,
+    timeout: Duration,
+    guard: Arc<ProbeGuard>,
 }
 
 /// Checks the target in the request. The resolver and the redirects check the addresses that follow from it.

@@ -1,38 +1,38 @@
-//! A request to `/probe`: its query and the time that the scraper gives it. Pure: from text to what is asked for, or to what is
-//! wrong with it.
+//! Parses a request to `/probe`: the query and the scrape timeout. Pure.
 
 use std::borrow::Cow;
 use std::time::Duration;
 
-/// The module where a request names none; blackbox_exporter's.
-const DEFAULT_MODULE: &str = "http_2xx";
-/// The longest query that is looked at, in bytes.
-pub const MAX_QUERY_BYTES: usize = 8192;
-/// The header by which Prometheus tells how long it waits.
-pub const TIMEOUT_HEADER: &str = "x-prometheus-scrape-timeout-seconds";
-/// How long a probe may take where neither the scraper nor the module says; blackbox_exporter's.
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(120);
-/// The longest that a scraper may give where the module has no timeout of its own: anybody can send the header, and each probe
-/// holds one of few places.
-const LONGEST_TIMEOUT: Duration = DEFAULT_TIMEOUT;
+use crate::model::form_decode;
 
-/// What is asked for.
+/// The default module, as in blackbox_exporter.
+const DEFAULT_MODULE: &str = "http_2xx";
+/// The maximum length of a query, in bytes.
+pub const MAX_QUERY_BYTES: usize = 8192;
+/// The header in which Prometheus sends its scrape timeout.
+pub const TIMEOUT_HEADER: &str = "x-prometheus-scrape-timeout-seconds";
+/// The timeout without a scrape timeout and a timeout of the module, as in blackbox_exporter.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(120);
+/// The maximum timeout for modules without a timeout. Anyone can send the header, and every running probe uses one of few slots.
+const MAX_TIMEOUT: Duration = DEFAULT_TIMEOUT;
+
+/// A parsed request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProbeRequest<'q> {
     /// The module's name.
     pub module: Cow<'q, str>,
     /// What to probe.
     pub target: Cow<'q, str>,
-    /// What to call the target.
+    /// The host name to use for the target.
     pub hostname: Option<Cow<'q, str>>,
-    /// Whether a person wants to see what the probe does.
+    /// Whether to return the steps of the probe instead of its metrics.
     pub debug: bool,
 }
 
-/// Reads a query.
+/// Parses a query.
 ///
 /// # Errors
-/// What is wrong and what would be right.
+/// What is wrong and how to correct it.
 pub fn parse(query: &str) -> Result<ProbeRequest<'_>, String> {
     if query.len() > MAX_QUERY_BYTES {
         return Err(format!("the query is longer than {MAX_QUERY_BYTES} bytes"));
@@ -40,26 +40,27 @@ pub fn parse(query: &str) -> Result<ProbeRequest<'_>, String> {
     let [mut module, mut target, mut hostname, mut debug] = [const { None }; 4];
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let name = decoded(name)?;
-        let place = match &*name {
+        let decode = |text| form_decode(text).map_err(|error| format!("the query is malformed: {error}"));
+        let name = decode(name)?;
+        let slot = match &*name {
             "module" => &mut module,
             "target" => &mut target,
             "hostname" => &mut hostname,
             "debug" => &mut debug,
-            // blackbox_exporter passes over them, and its users may have some (a cluster's name, say).
+            // blackbox_exporter ignores unknown parameters, and some users add their own, such as the name of a cluster.
             _ => continue,
         };
-        if place.replace(decoded(value)?).is_some() {
+        if slot.replace(decode(value)?).is_some() {
             return Err(format!("the parameter {name} is given more than once"));
         }
     }
-    // Every other value is no, as in blackbox_exporter.
+    // Any other value means false, as in blackbox_exporter.
     let debug = matches!(debug.as_deref(), Some("true" | "1"));
     let target = target.filter(|target| !target.is_empty()).ok_or(
-        "the parameter target is missing: write what to probe, such as /probe?target=https://example.org&module=http_2xx",
+        "the parameter target is missing: write for example /probe?target=https://example.org&module=http_2xx",
     )?;
     if target.chars().any(char::is_control) {
-        return Err("the target holds a control character".to_owned());
+        return Err("the target contains a control character".to_owned());
     }
     Ok(ProbeRequest {
         module: module
@@ -71,45 +72,14 @@ pub fn parse(query: &str) -> Result<ProbeRequest<'_>, String> {
     })
 }
 
-/// A part of a query, as forms encode it (WHATWG URL, section 5.1).
-fn decoded(text: &str) -> Result<Cow<'_, str>, String> {
-    let bytes = text.as_bytes();
-    let mut escapes = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'%');
-    let is_hex = |position: usize| bytes.get(position).is_some_and(u8::is_ascii_hexdigit);
-    if escapes.any(|(position, _)| !is_hex(position + 1) || !is_hex(position + 2)) {
-        return Err(
-            "the query has a % that two hexadecimal digits do not follow: write %25 for the sign itself"
-                .to_owned(),
-        );
-    }
-    let text = match text.contains('+') {
-        true => Cow::Owned(text.replace('+', " ")),
-        false => Cow::Borrowed(text),
-    };
-    let undecodable = "the query is not UTF-8 once it is decoded".to_owned();
-    match text {
-        Cow::Borrowed(text) => percent_encoding::percent_decode_str(text)
-            .decode_utf8()
-            .map_err(|_| undecodable),
-        Cow::Owned(text) => percent_encoding::percent_decode_str(&text)
-            .decode_utf8()
-            .map(|text| Cow::Owned(text.into_owned()))
-            .map_err(|_| undecodable),
-    }
-}
-
-/// How long a probe may take: what the scraper gives, less `offset` for the way back, but no longer than the module says. Where
-/// the module says nothing, a scraper gives two minutes at most.
+/// The timeout of a probe: the scrape timeout minus `offset`, limited by the timeout of the module. Without a timeout of the module
+/// the limit is two minutes.
 ///
 /// # Errors
-/// What is wrong with the header's value.
-pub fn deadline(
-    header: Option<&str>,
-    module: Option<Duration>,
-    offset: Duration,
-) -> Result<Duration, String> {
+/// When the header is not a number of seconds.
+pub fn timeout(header: Option<&str>, module: Option<Duration>, offset: Duration) -> Result<Duration, String> {
     let module = module.filter(|timeout| !timeout.is_zero());
-    let longest = module.map_or(LONGEST_TIMEOUT, |_| Duration::MAX);
+    let max = module.map_or(MAX_TIMEOUT, |_| Duration::MAX);
     let given = match header {
         None | Some("") => DEFAULT_TIMEOUT,
         Some(text) => {
@@ -120,13 +90,13 @@ pub fn deadline(
                 .filter(|seconds: &f64| *seconds >= 0.0)
                 .ok_or_else(|| {
                     format!(
-                        "the header {TIMEOUT_HEADER} is no number of seconds: write one such as 10 or 2.5"
+                        "the header {TIMEOUT_HEADER} is not a number of seconds: write for example 10 or 2.5"
                     )
                 })?;
             match Duration::try_from_secs_f64(seconds) {
                 Ok(Duration::ZERO) => DEFAULT_TIMEOUT,
-                Ok(given) => given.min(longest),
-                Err(_) => longest,
+                Ok(given) => given.min(max),
+                Err(_) => max,
             }
         }
     };
@@ -134,7 +104,7 @@ pub fn deadline(
         match (given.checked_sub(offset).filter(|rest| !rest.is_zero()), module) {
             (Some(rest), Some(module)) => rest.min(module),
             (Some(rest), None) => rest,
-            // A scraper that gives less than the offset will not see the answer, but what was asked for is done in its time.
+            // If the scrape timeout is not longer than the offset, the offset is ignored.
             (None, Some(module)) => given.min(module),
             (None, None) => given,
         },
@@ -146,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_query_is_read_as_forms_write_it() {
+    fn a_query_is_parsed_as_form_data() {
         let request =
             parse("module=tcp&target=http%3A%2F%2Fa%3Fb%3Dc+d&x=%41&debug=true&hostname=h").unwrap();
         assert_eq!((&*request.module, &*request.target), ("tcp", "http://a?b=c d"));
@@ -158,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told() {
+    fn invalid_queries_are_errors() {
         for (query, part) in [
             ("", "target is missing"),
             ("target=", "target is missing"),
@@ -177,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn the_deadline_is_the_scrapers_less_the_offset_and_at_most_the_modules() {
+    fn the_timeout_is_the_scrape_timeout_minus_the_offset_limited_by_the_module() {
         let ms = |ms: u64| Duration::from_millis(ms);
         for (header, module, expected) in [
             (Some("10"), None, 9_500),
@@ -190,7 +160,7 @@ mod tests {
             (Some("0.5"), Some(5_000), 500),
             (Some("0.2"), None, 200),
             (Some("300"), Some(250_000), 250_000),
-            // Two minutes at most, or what the module says.
+            // At most two minutes, or the timeout of the module.
             (Some("119"), None, 118_500),
             (Some("300"), None, 119_500),
             (Some("3601"), None, 119_500),
@@ -200,12 +170,12 @@ mod tests {
             (Some("3600"), Some(300_000), 300_000),
             (Some("inf"), Some(300_000), 300_000),
         ] {
-            let deadline = deadline(header, module.map(ms), ms(500)).unwrap();
-            assert_eq!(deadline, ms(expected), "{header:?} {module:?}");
+            let timeout = timeout(header, module.map(ms), ms(500)).unwrap();
+            assert_eq!(timeout, ms(expected), "{header:?} {module:?}");
         }
         for header in ["x", "-1", "nan"] {
             assert!(
-                deadline(Some(header), None, ms(500))
+                timeout(Some(header), None, ms(500))
                     .unwrap_err()
                     .contains("number of seconds")
             );

@@ -95,7 +95,7 @@ impl CheckTask {
         let target = self.settings.kind.target();
         tracing::warn!(
             check = check.as_str(), %target, shortage, problem = problem.message(), suppressed,
-            "run inconclusive: the exporter lacked a resource, so the status does not change"
+            "a run was inconclusive because the exporter lacked a resource"
         );
     }
 }

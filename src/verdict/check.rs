@@ -1,4 +1,4 @@
-//! What a check's runs so far amount to.
+//! The verdict on a check: the result of all its runs so far.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use super::debounce::{Debounced, Level};
 use super::grade::{Grade, Judgement, Rules};
 use crate::model::{Condition, Moment, Status};
 
-/// When a run took place.
+/// When a run started and ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Run {
     /// When it started.
@@ -15,21 +15,21 @@ pub struct Run {
     pub ended: Moment,
 }
 
-/// What a check's runs so far amount to. It is what outlives a restart.
+/// The verdict on a check. It is saved over restarts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CheckVerdict {
-    /// How good the runs are.
+    /// The debounced grade of the runs.
     pub grade: Debounced,
-    /// Whether they are slow: [`Grade::Down`] where they are, else [`Grade::Up`].
+    /// Whether the runs are slow: [`Grade::Down`] if they are, otherwise [`Grade::Up`].
     pub slowness: Debounced,
-    /// By condition: the end of the last run where that run held it, `None` where it spoke against it.
+    /// For each condition: the end of the last run if that run showed the condition, otherwise `None`.
     pub evidence: [Option<Moment>; 3],
-    /// The start of the first run after the last time that the check was not watched: its result before was stale.
+    /// The start of the first run after the last gap in which the result became stale.
     pub watched_since: Option<Moment>,
 }
 
 impl CheckVerdict {
-    /// Takes one run into account; `last_ended` is the end of the run before it, as far as known.
+    /// Records a run. `last_ended` is the end of the run before it, if known.
     pub fn record(&mut self, judgement: &Judgement, run: Run, last_ended: Option<Moment>, rules: &Rules) {
         self.grade.record(judgement.grade, run.started, rules.counts);
         let slowness = if judgement.is_slow { Grade::Down } else { Grade::Up };
@@ -37,37 +37,38 @@ impl CheckVerdict {
         if last_ended.is_some_and(|ended| run.started.since(ended) > rules.stale_after) {
             self.watched_since = Some(run.started);
         }
-        // A process that was frozen during a run records it late. No run is evidence beyond its deadline.
+        // A process that was frozen during a run records it late. A run is evidence only up to its deadline.
         let until = run.ended.min(run.started + rules.deadline);
         for (&condition, evidence) in Condition::ALL.iter().zip(&mut self.evidence) {
-            *evidence = judgement.holds(condition).then_some(until);
+            *evidence = judgement.shows(condition).then_some(until);
         }
     }
 
-    /// Forgets the evidence for conditions: it was found with other settings, or long ago.
+    /// Removes the evidence for conditions: it is old, or from other settings.
     pub fn forget_evidence(&mut self) {
         self.evidence = [None; 3];
     }
 
-    /// The end of the last run, if the check holds its service in `condition` and that run held it too.
+    /// The end of the last run, if the check keeps its service in `condition` and that run showed it.
     pub fn held_until(&self, condition: Condition) -> Option<Moment> {
         self.holds_since(condition).and(self.evidence[condition as usize])
     }
 
-    /// Whether the two differ in anything that matters later. Evidence that only goes on is not worth a write: the next
-    /// run after a restart brings it up to date.
+    /// Whether the verdicts differ in a way that matters later. New evidence for the same state needs no write: the next run after a
+    /// restart updates it.
     pub fn differs(&self, other: &Self) -> bool {
-        self.grade.essence() != other.grade.essence() || self.slowness.essence() != other.slowness.essence()
+        self.grade.normalized() != other.grade.normalized()
+            || self.slowness.normalized() != other.slowness.normalized()
     }
 
-    /// Lets the next run decide at once, as the very first does: what is known is of other settings, or of long ago. It
-    /// stays until then.
+    /// Lets the next run decide at once, like the first one, because the verdict is old or from other settings. The verdict stays until
+    /// then.
     pub fn let_next_run_decide(&mut self) {
         self.grade.is_provisional = self.grade.grade.is_some();
         self.slowness.is_provisional = self.slowness.grade.is_some();
     }
 
-    /// The check's status at `now`, its last run having ended at `last_ended`.
+    /// The status of the check at `now`. `last_ended` is the end of its last run.
     pub fn status(&self, last_ended: Option<Moment>, stale_after: Duration, now: Moment) -> Status {
         match (self.grade.grade, last_ended) {
             (Some(grade), Some(ended)) if now.since(ended) <= stale_after => grade.into(),
@@ -75,19 +76,19 @@ impl CheckVerdict {
         }
     }
 
-    /// Whether the next run should not wait for the check's next tick: `last`, its last run, failed, or was better than
-    /// the status, so that a recovery is to be confirmed. A check that is steadily degraded keeps to its ticks.
+    /// Whether the next run should start before the next tick: the run `last` failed, or it was better than the status, so a recovery
+    /// must be confirmed. A check that stays degraded runs at its ticks.
     pub fn needs_recheck(&self, last: &Judgement) -> bool {
         last.is_failing || self.grade.grade.is_some_and(|status| last.grade < status)
     }
 
-    /// Whether the runs so far say that the check is up.
+    /// Whether the check is up according to its runs.
     pub fn is_up(&self) -> bool {
         self.grade.grade == Some(Grade::Up)
     }
 
-    /// Since when the check holds its service in `condition`; `None` where it does not. Age does not matter: it takes a
-    /// run to end a condition.
+    /// Since when the check keeps its service in `condition`; `None` if it does not. A stale result does not matter: only a run ends a
+    /// condition.
     pub const fn holds_since(&self, condition: Condition) -> Option<Moment> {
         match condition {
             Condition::Down => self.grade.since_at_least(Level::Down),

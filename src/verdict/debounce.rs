@@ -1,18 +1,18 @@
-//! A grade that follows the runs only after several of them agree.
+//! Debouncing: a grade changes only after several runs agree.
 
 use super::grade::Grade;
 use crate::model::Moment;
 
-/// Runs in a row that it takes to change a status; at least 1 each.
+/// The number of runs in a row that change a status; at least 1 each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counts {
-    /// For the worse (`failures_before_down`).
+    /// To a worse status (`failures_before_down`).
     pub worse: u32,
-    /// For the better (`successes_before_up`).
+    /// To a better status (`successes_before_up`).
     pub better: u32,
 }
 
-/// What a debounced grade can be at least.
+/// A minimum badness of a debounced grade.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
     /// Degraded or down.
@@ -32,40 +32,39 @@ impl Level {
     }
 }
 
-/// Runs in a row that have something in common. It counts no further than it takes, so that a lasting state looks the
-/// same after every run.
+/// Counts runs in a row with a common property. It stops at the required number, so that a constant state looks the same after every
+/// run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Streak {
-    /// How many.
+    /// The number of runs.
     pub count: u32,
-    /// When the first of them started; meaningless while there are none.
+    /// The start of the first run; meaningless if the count is zero.
     pub start: Moment,
 }
 
 impl Streak {
-    fn record(&mut self, continues: bool, start: Moment, enough: u32) {
+    fn record(&mut self, continues: bool, start: Moment, required: u32) {
         match (continues, self.count) {
             (false, _) => *self = Self::default(),
             (true, 0) => *self = Self { count: 1, start },
-            (true, count) => self.count = count.saturating_add(1).min(enough.max(1)),
+            (true, count) => self.count = count.saturating_add(1).min(required.max(1)),
         }
     }
 }
 
-/// A grade that changes for the worse or the better only after [`Counts`] runs in a row, and then no further than all
-/// of them support. The very first run decides at once.
+/// A grade that changes only after [`Counts`] runs in a row, and only as far as all of them support. The first run decides at once.
 ///
-/// Four streaks are enough for that: runs at least as bad as degraded and as down, and runs at least as good as
-/// degraded and as up. A streak that is long enough moves the grade to its bound, the further bound first.
+/// Four streaks are enough: runs at least as bad as degraded, at least as bad as down, at least as good as degraded, and as good as up.
+/// A streak that is long enough moves the grade to its bound. The further bound is tried first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Debounced {
     /// The grade; `None` before the first run.
     pub grade: Option<Grade>,
-    /// The next run decides at once, as the very first does: what is known is of other settings, or of long ago.
+    /// The next run decides at once, like the first one, because the grade is old or from other settings.
     pub is_provisional: bool,
-    /// The start of the first run of the series that set the grade; meaningless before the first run.
+    /// The start of the first run in the series that set the grade; meaningless before the first run.
     pub since: Moment,
-    /// By [`Level`]: since when the grade is at least that bad; `None` while it is not.
+    /// For each [`Level`]: since when the grade is at least that bad, or `None`.
     pub held: [Option<Moment>; 2],
     /// Runs at least as bad as [`Grade::Degraded`], as [`Grade::Down`].
     pub worse: [Streak; 2],
@@ -74,7 +73,7 @@ pub struct Debounced {
 }
 
 impl Debounced {
-    /// Takes one run into account.
+    /// Records a run.
     pub fn record(&mut self, grade: Grade, start: Moment, counts: Counts) {
         let decides = self.is_provisional || self.grade.is_none();
         if decides {
@@ -107,8 +106,8 @@ impl Debounced {
         }
     }
 
-    /// Where the streaks lead from `current`, and when the one that leads there began. At most one direction has a
-    /// streak beyond `current`.
+    /// The new grade that the streaks lead to from `current`, and the start of that streak. At most one direction has a streak beyond
+    /// `current`.
     fn follow(&self, current: Grade, counts: Counts) -> Option<(Grade, Moment)> {
         let worse = [Grade::Down, Grade::Degraded]
             .into_iter()
@@ -121,9 +120,10 @@ impl Debounced {
         worse.or(better).map(|(bound, streak)| (bound, streak.start))
     }
 
-    /// The same without the streaks that lead nowhere from the present grade; a run that ends it also ends them, so they
-    /// never matter. Two that are equal so have the same future.
-    pub fn essence(mut self) -> Self {
+    /// Clears the streaks that can't change the current grade. A run that ends the grade also ends them, so they never matter. Two equal
+    /// normalized values have the same future.
+    #[must_use]
+    pub fn normalized(mut self) -> Self {
         for (streak, bound) in self.worse.iter_mut().zip([Grade::Degraded, Grade::Down]) {
             if Some(bound) <= self.grade {
                 *streak = Streak::default();
@@ -137,7 +137,7 @@ impl Debounced {
         self
     }
 
-    /// Since when the grade is at least that of `level`; `None` while it is not.
+    /// Since when the grade is at least as bad as `level`, or `None`.
     pub const fn since_at_least(&self, level: Level) -> Option<Moment> {
         self.held[level as usize]
     }
@@ -148,7 +148,7 @@ mod tests {
     use super::*;
     use Grade::{Degraded, Down, Up};
 
-    /// The grades after each of `runs`, the first of which starts at 1 s, the next one at 2 s.
+    /// The grade after each run. The first run starts at 1 s, the next one at 2 s.
     fn grades(worse: u32, better: u32, runs: &[Grade]) -> (Vec<Grade>, Debounced) {
         let mut debounced = Debounced::default();
         let counts = Counts { worse, better };
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn of_mixed_runs_the_mildest_change_counts() {
+    fn mixed_runs_cause_the_mildest_change() {
         let (after, last) = grades(2, 2, &[Up, Down, Degraded]);
         assert_eq!(after, [Up, Up, Degraded]);
         assert_eq!(
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_change_of_settings_the_next_run_decides_and_since_stays() {
+    fn after_a_change_of_settings_the_next_run_decides_and_the_since_time_stays() {
         let (_, mut last) = grades(1, 3, &[Up, Down]);
         let counts = Counts { worse: 1, better: 3 };
         last.is_provisional = true;
@@ -244,17 +244,17 @@ mod tests {
     }
 
     #[test]
-    fn a_grade_that_is_confirmed_is_no_news() {
+    fn another_run_with_the_same_grade_changes_nothing() {
         let (_, first) = grades(2, 3, &[Up]);
         let (_, second) = grades(2, 3, &[Up, Up]);
         assert_ne!(first, second);
-        assert_eq!(first.essence(), second.essence());
+        assert_eq!(first.normalized(), second.normalized());
         let (_, pending) = grades(2, 3, &[Up, Up, Down]);
-        assert_ne!(pending.essence(), second.essence());
+        assert_ne!(pending.normalized(), second.normalized());
     }
 
     #[test]
-    fn a_lasting_state_looks_the_same_after_every_run() {
+    fn a_constant_state_looks_the_same_after_every_run() {
         let (_, one) = grades(2, 3, &[Up, Up, Up]);
         let (_, many) = grades(2, 3, &[Up; 50]);
         assert_eq!(one, many);

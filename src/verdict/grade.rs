@@ -1,4 +1,4 @@
-//! How one run is graded.
+//! Grades a run.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use crate::model::{Conclusion, Condition, Outcome, Problem, Reason, Severity, St
 
 use super::debounce::Counts;
 
-/// What one run says, mildest first.
+/// The grade of a run, mildest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Grade {
-    /// All is as it should be.
+    /// Everything is as expected.
     Up,
-    /// It works, but not as it should.
+    /// It works, but not as expected.
     Degraded,
     /// It does not work.
     Down,
@@ -27,37 +27,37 @@ impl From<Grade> for Status {
     }
 }
 
-/// The settings that a check's runs are judged by.
+/// The settings for judging the runs of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rules {
-    /// Limits of the response time; `None` for kinds without one.
+    /// Limits of the response time; `None` for kinds without a response time.
     pub thresholds: Option<Thresholds>,
-    /// How much a failure weighs.
+    /// What a failure does to the service.
     pub severity: Severity,
-    /// Runs in a row that it takes to change the status.
+    /// The number of runs in a row that change the status.
     pub counts: Counts,
-    /// How long a run may take: what ends later was held up by the exporter, not by the target.
+    /// How long a run may take. A run that ends later was delayed by the exporter, not by the target.
     pub deadline: Duration,
-    /// How old a result is when it does not count any more.
+    /// The age from which a result no longer counts.
     pub stale_after: Duration,
 }
 
-/// What one run says about its check.
+/// The judgement of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Judgement {
-    /// How good it was.
+    /// The grade.
     pub grade: Grade,
-    /// Whether the response time was at or over `thresholds.down`, whether the run then succeeded or not.
+    /// Whether the response time was at least `thresholds.down`, whether the run succeeded or not.
     pub is_slow: bool,
-    /// Whether it did not do what it should, its severity aside: it failed, or took at least `thresholds.down`.
+    /// Whether the run failed or took at least `thresholds.down`, regardless of the check's severity.
     pub is_failing: bool,
-    /// What kept it from being up; `None` exactly when the grade is [`Grade::Up`].
+    /// Why the run is not up; `None` if and only if the grade is [`Grade::Up`].
     pub problem: Option<Problem>,
 }
 
 impl Judgement {
-    /// Whether the run holds its service in `condition`, if the check does.
-    pub fn holds(&self, condition: Condition) -> bool {
+    /// Whether the run shows `condition`.
+    pub fn shows(&self, condition: Condition) -> bool {
         match condition {
             Condition::Down => self.grade >= Grade::Down,
             Condition::Degraded => self.grade >= Grade::Degraded,
@@ -66,12 +66,15 @@ impl Judgement {
     }
 }
 
-/// Judges one run; `None` where it was inconclusive.
+/// Judges a run; `None` if it was inconclusive.
 pub fn judge(outcome: &Outcome, rules: &Rules) -> Option<Judgement> {
     let over = |limit: fn(&Thresholds) -> Duration| match (&rules.thresholds, outcome.response_time) {
         (Some(thresholds), Some(time)) if time >= limit(thresholds) => Some(Problem::new(
             Reason::Slow,
-            format_args!("answered after {time:.1?}; the limit is {:?}", limit(thresholds)),
+            format_args!(
+                "response time {time:.1?} is over the limit of {:?}",
+                limit(thresholds)
+            ),
         )),
         _ => None,
     };
@@ -130,9 +133,9 @@ mod tests {
         Problem::new(reason, "text")
     }
 
-    /// The table of statuses in the design, row by row, for both severities.
+    /// All rows of the table of statuses in the documentation, for both severities.
     #[test]
-    fn runs_are_graded_as_the_design_says() {
+    fn runs_are_graded_as_documented() {
         use Conclusion::{Failure, Success, Warning};
         use Grade::{Degraded, Down, Up};
         let refused = || Failure(problem(Reason::Refused));
@@ -205,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_answer_says_how_slow() {
+    fn a_slow_response_has_a_problem_with_its_response_time() {
         let judged = judge(
             &outcome(Conclusion::Success, Some(2345)),
             &rules(Severity::Critical),
@@ -213,7 +216,7 @@ mod tests {
         .unwrap();
         assert_eq!(
             judged.problem.unwrap().message(),
-            "answered after 2.3s; the limit is 1s"
+            "response time 2.3s is over the limit of 1s"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! The verdicts against a naive model that looks at the whole history, over random runs of several checks.
+//! Compares the verdicts with a naive model that keeps the whole history, over random runs of several checks.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ struct Event {
     is_slow: bool,
 }
 
-/// One check of the naive model: its rules and every run it ever made.
+/// A check in the naive model: its rules and all of its runs.
 #[derive(Clone, Debug)]
 struct Naive {
     counts: Counts,
@@ -43,7 +43,7 @@ impl Naive {
         }
     }
 
-    /// The definition: of the last n runs, if all are worse (better) than the status, the mildest decides.
+    /// The definition: if all of the last n runs are worse (better) than the status, the mildest one decides.
     fn record(&mut self, grade: Grade, start: Moment) {
         self.runs.push((grade, start));
         let last = |count: u32| {
@@ -101,11 +101,11 @@ fn rules(worse: u32, better: u32) -> Rules {
     }
 }
 
-/// Every run of every check so far: whose, what it said, and when.
+/// All runs of all checks: the check, the judgement, and the time.
 type History = Vec<(usize, Judgement, Run)>;
 
-/// How long the evidence for a condition of one check reaches, counted from `from`: by the definition, over all of its
-/// runs. `None` where its last run speaks against the condition.
+/// How far the evidence of a check for a condition reaches after `from`, by the definition over all of its runs. `None` if the last run
+/// does not show the condition.
 fn naive_evidence(history: &History, check: usize, condition: Condition, from: Moment) -> Option<i64> {
     let runs: Vec<_> = history.iter().filter(|(whose, ..)| *whose == check).collect();
     let (_, last, run) = runs.last()?;
@@ -140,17 +140,17 @@ proptest! {
             let start = Moment::from_nanos(second);
             naive.record(run, start);
             ours.record(run, start, counts);
-            // What leads nowhere may be forgotten at any time: across a restart, say.
-            ours = ours.essence();
+            // Normalizing at any time changes nothing.
+            ours = ours.normalized();
             prop_assert_eq!(ours.grade, naive.status);
             prop_assert_eq!(ours.since_at_least(Level::Degraded), naive.degraded_since);
             prop_assert_eq!(ours.since_at_least(Level::Down), naive.down_since);
         }
     }
 
-    /// Several checks whose runs end in any order make one service.
+    /// A service has several checks, whose runs end in any order.
     #[test]
-    fn conditions_hold_what_the_design_promises(
+    fn conditions_follow_the_definition(
         worse in 1..4_u32,
         better in 1..4_u32,
         tolerances in (0..60_u64, 0..60_u64, 0..60_u64),
@@ -177,7 +177,7 @@ proptest! {
         for event in events {
             now = now + Duration::from_nanos(event.pause.unsigned_abs());
             let before = conditions;
-            // A check's runs do not overlap.
+            // Runs of a check do not overlap.
             let began = Moment::from_nanos(now.as_nanos() - event.lasts);
             let started = ended[event.check].map_or(began, |end| began.max(end));
             let judgement = Judgement {
@@ -190,7 +190,7 @@ proptest! {
             checks[event.check].record(&judgement, run, ended[event.check], &rules);
             ended[event.check] = Some(now);
             history.push((event.check, judgement, run));
-            let holders = checks.iter().zip(rechecks).map(|(verdict, recheck_interval)| Holder {
+            let holders = checks.iter().zip(rechecks).map(|(verdict, recheck_interval)| CheckInput {
                 verdict,
                 recheck_interval,
             });
@@ -207,10 +207,10 @@ proptest! {
                 let from = confirmation.counts_from.map_or(since, |from| from.max(since));
                 *naive |= (0..3).any(|check| {
                     let tolerance = confirmation.tolerance.of(condition).as_nanos() as i64;
-                    let enough = (tolerance - rechecks[check].as_nanos() as i64).max(0);
+                    let required = (tolerance - rechecks[check].as_nanos() as i64).max(0);
                     let evidence = naive_evidence(&history, check, condition, from);
                     checks[check].holds_since(condition).is_some()
-                        && evidence.is_some_and(|evidence| evidence >= enough)
+                        && evidence.is_some_and(|evidence| evidence >= required)
                 });
             }
             prop_assert_eq!(conditions.confirmed, naive_confirmed);
@@ -235,7 +235,7 @@ proptest! {
                 .zip(ended)
                 .map(|(check, ended)| check.status(ended, STALE_AFTER, now))
                 .collect();
-            match service_status(statuses.iter().copied()) {
+            match Status::worst(statuses.iter().copied()) {
                 Status::Down => prop_assert!(down.is_some()),
                 Status::Degraded => prop_assert!(degraded.is_some()),
                 Status::Up => prop_assert_eq!(conditions, Conditions::default()),
@@ -244,7 +244,7 @@ proptest! {
         }
     }
 
-    /// Whatever a run yields, its judgement is in itself consistent.
+    /// The judgement of any run is consistent.
     #[test]
     fn a_judgement_is_consistent(
         kind in 0..3_u8,

@@ -157,7 +157,7 @@ struct Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.hub.lock().slots.release(self.id);
+        self.hub.lock().slots.give_back(self.id);
     }
 }
 

@@ -83,7 +83,7 @@ pub fn probe(input: &[u8]) {
     let (query, header) = halves(input);
     let (query, header) = (String::from_utf8_lossy(query), String::from_utf8_lossy(header));
     let offset = Duration::from_millis(500);
-    match twice(|| request::deadline(Some(&header), Some(Duration::from_secs(5)), offset)) {
+    match twice(|| request::timeout(Some(&header), Some(Duration::from_secs(5)), offset)) {
         Ok(deadline) => assert!(!deadline.is_zero() && deadline <= Duration::from_secs(5)),
         Err(error) => assert_error(&error),
     }
