@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
-use super::tell;
+use super::exit::print_error;
 use crate::config::{self, ConfigError, Loaded};
 use crate::reload;
 use crate::web::WebConfig;
@@ -42,7 +42,7 @@ fn validate_web(file: Option<&Path>) -> anyhow::Result<bool> {
             Ok(true)
         }
         Err(findings) => {
-            tell(&findings);
+            print_error(&findings);
             Ok(false)
         }
     }
@@ -61,14 +61,14 @@ fn print(name: &str, loaded: Result<Loaded, ConfigError>) -> anyhow::Result<bool
     match loaded {
         Ok(loaded) => {
             for warning in &loaded.warnings {
-                tell(warning);
+                print_error(warning);
             }
             let summary = reload::summary(&loaded.config);
             writeln!(std::io::stdout(), "{name}: {summary}").context("writing to standard output")?;
             Ok(true)
         }
         Err(findings) => {
-            tell(&findings);
+            print_error(&findings);
             Ok(false)
         }
     }

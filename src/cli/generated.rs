@@ -1,20 +1,20 @@
-//! What is made of the definition of the command line: completions for shells, and manual pages.
+//! Shell completions and manual pages, generated from the definition of the command line.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::CommandFactory;
+use clap::Command;
 use clap_complete::Shell;
 use clap_mangen::Man;
 
-use super::{Arguments, WRONG_USAGE, tell};
+use super::exit::{WRONG_USAGE, print_error};
 use crate::config::suggest::unknown;
 
 /// The flags of `completions`.
 #[derive(Debug, clap::Args)]
 pub struct CompletionsFlags {
-    /// The shell
+    /// Shell
     #[arg(value_enum)]
     shell: Shell,
 }
@@ -22,14 +22,14 @@ pub struct CompletionsFlags {
 /// The flags of `man`.
 #[derive(Debug, clap::Args)]
 pub struct ManFlags {
-    /// The command whose page to print; without one, the program's
+    /// Command to describe; default: the whole program
     #[arg(value_name = "COMMAND")]
     command: Option<String>,
 }
 
-/// Finds the command in what was typed, for fish. The generated function leaves that to fish's `argparse`, which takes no
-/// names of flags with a dot, so that nothing would be completed at all. Flags of serving and commands exclude one another:
-/// only the first word can be a command.
+/// Finds the command on a typed command line, for fish. The generated function uses fish's `argparse`, which does not support dots in
+/// flag names, so nothing would be completed. Flags of the server and commands exclude each other, so only the first word can be a
+/// command.
 const FISH_NEEDS_COMMAND: &str = "function __fish_upkeep_exporter_needs_command
     set -l cmd (commandline -opc)
     set -e cmd[1]
@@ -41,21 +41,20 @@ const FISH_NEEDS_COMMAND: &str = "function __fish_upkeep_exporter_needs_command
 end
 ";
 
-/// Prints the script that makes a shell complete this command line.
-pub fn completions(flags: &CompletionsFlags) -> anyhow::Result<ExitCode> {
-    let mut command = Arguments::command();
+/// Prints a completion script for this command line.
+pub fn completions(flags: &CompletionsFlags, mut command: Command) -> anyhow::Result<ExitCode> {
     let name = command.get_name().to_owned();
     let mut script = Vec::new();
     clap_complete::generate(flags.shell, &mut command, name, &mut script);
     if flags.shell == Shell::Fish {
-        let text = String::from_utf8(script).context("making the script")?;
-        script = for_fish(text).into_bytes();
+        let text = String::from_utf8(script).context("generating the script")?;
+        script = fix_fish(text).into_bytes();
     }
     print(&script)
 }
 
-/// The script for fish with [`FISH_NEEDS_COMMAND`] in the place of the function of that name.
-fn for_fish(mut script: String) -> String {
+/// Replaces the function of the same name with [`FISH_NEEDS_COMMAND`].
+fn fix_fish(mut script: String) -> String {
     const END: &str = "\nend\n";
     let title = FISH_NEEDS_COMMAND.lines().next().unwrap_or_default();
     if let Some(start) = script.find(title)
@@ -67,16 +66,16 @@ fn for_fish(mut script: String) -> String {
 }
 
 /// Prints a manual page in roff.
-pub fn man(flags: &ManFlags) -> anyhow::Result<ExitCode> {
-    let mut command = Arguments::command().disable_help_subcommand(true);
-    // Names and usages of the commands become those of the whole program.
+pub fn man(flags: &ManFlags, command: Command) -> anyhow::Result<ExitCode> {
+    let mut command = command.disable_help_subcommand(true);
+    // Names and usages of the commands then include the name of the program.
     command.build();
     let command = match &flags.command {
         None => command,
         Some(name) => {
             let Some(found) = command.find_subcommand(name) else {
-                let known: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
-                tell(&unknown("command", name, known.into_iter()));
+                let known: Vec<&str> = command.get_subcommands().map(Command::get_name).collect();
+                print_error(&unknown("command", name, known.into_iter()));
                 return Ok(WRONG_USAGE.into());
             };
             found.clone()
@@ -87,14 +86,14 @@ pub fn man(flags: &ManFlags) -> anyhow::Result<ExitCode> {
         .source(concat!("upkeep_exporter ", env!("CARGO_PKG_VERSION")))
         .manual("User Commands")
         .render(&mut page)
-        .context("making the manual page")?;
+        .context("generating the manual page")?;
     print(&page)
 }
 
 fn print(text: &[u8]) -> anyhow::Result<ExitCode> {
     let mut out = io::stdout().lock();
     match out.write_all(text).and_then(|()| out.flush()) {
-        // `| head` has seen enough.
+        // The reader, such as `head`, has closed the pipe.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(error).context("writing to standard output")
         }

@@ -1,4 +1,4 @@
-//! Completions in a real shell, manual pages in a real formatter, and the help.
+//! Completions in real shells, manual pages in a real formatter, and the help.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -52,7 +52,7 @@ fn fish_loads_the_completions_and_completes() {
             .unwrap();
         ends_with(0, &output);
         assert_eq!(errors(&output), "");
-        // A word, and after a tab what it means.
+        // A word, then a tab and its description.
         let words = out(&output)
             .lines()
             .map(|line| line.split('\t').next().unwrap().to_owned());
@@ -144,7 +144,7 @@ fn every_manual_page_is_formatted_without_a_warning() {
 }
 
 #[test]
-fn the_help_has_commands_first_then_groups_then_examples() {
+fn the_help_has_commands_then_groups_then_examples() {
     for flag in ["-h", "--help"] {
         let help = upkeep(&[flag]).output().unwrap();
         ends_with(0, &help);
@@ -177,7 +177,7 @@ fn the_help_has_commands_first_then_groups_then_examples() {
 }
 
 #[test]
-fn a_reader_that_has_seen_enough_ends_it_quietly() {
+fn a_closed_pipe_is_not_an_error() {
     for arguments in [&["completions", "zsh"][..], &["man"]] {
         let mut child = upkeep(arguments)
             .stdout(Stdio::piped())

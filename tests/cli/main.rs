@@ -1,13 +1,13 @@
-//! The commands `check`, `status`, `completions` and `man`, run as people and scripts run them.
+//! The commands `check`, `status`, `completions` and `man`, run as child processes.
 
 #![allow(clippy::unwrap_used)]
 
-mod asking;
 #[path = "../common/mod.rs"]
 mod common;
 mod generated;
 mod output;
 mod rounds;
+mod status;
 mod terminal;
 mod verdicts;
 
@@ -18,10 +18,10 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
-/// Where nothing listens; a number that is the same in every output.
+/// An address where nothing listens. It is fixed, so that outputs can be compared.
 const REFUSING: &str = "127.0.0.1:1";
 
-/// The binary with these arguments, without what the caller's environment says of output.
+/// The binary with these arguments, without variables of the environment that change the output.
 fn upkeep(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_upkeep_exporter"));
     command.args(arguments).stdin(Stdio::null());
@@ -32,7 +32,7 @@ fn upkeep(arguments: &[&str]) -> Command {
     command
 }
 
-/// A configuration file of a test's own.
+/// A temporary configuration file.
 struct Services {
     _dir: TempDir,
     file: PathBuf,
@@ -55,7 +55,7 @@ impl Services {
         Self { _dir: dir, file }
     }
 
-    /// `check` of this file, with further arguments.
+    /// `check` with this file and more arguments.
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = upkeep(&["check", "--config.file", self.file.to_str().unwrap()]);
         command.args(arguments);
@@ -67,7 +67,7 @@ impl Services {
     }
 }
 
-/// A service with one tcp check of this address.
+/// A service with a tcp check of this address.
 fn tcp(key: &str, address: SocketAddr) -> String {
     format!("key: {key}, checks: [{{ kind: tcp, address: \"{address}\" }}]")
 }
@@ -76,7 +76,7 @@ fn refused(key: &str) -> String {
     tcp(key, REFUSING.parse().unwrap())
 }
 
-/// A service whose only check fails, but weighs little.
+/// A service whose only check fails with severity warning.
 fn degraded(key: &str) -> String {
     format!("key: {key}, checks: [{{ kind: tcp, address: \"{REFUSING}\", severity: warning }}]")
 }

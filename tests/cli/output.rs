@@ -1,4 +1,4 @@
-//! The three forms of output, field by field.
+//! The three output formats, field by field.
 
 use std::fs;
 use std::path::Path;
@@ -10,9 +10,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::common::targets::{Target, ok};
 use crate::{REFUSING, Services, degraded, ends_with, errors, out, refused, tcp};
 
-/// Compares with a file of the project, or with `UPDATE=1` in the environment writes it.
+/// Compares with a golden file; `UPDATE=1` in the environment writes it.
 #[track_caller]
-fn is_golden(name: &str, text: &str) {
+fn assert_golden(name: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/golden")
         .join(name);
@@ -20,16 +20,16 @@ fn is_golden(name: &str, text: &str) {
         fs::write(&path, text).unwrap();
     }
     let golden = fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(text, golden, "{name} differs; UPDATE=1 writes it anew");
+    assert_eq!(text, golden, "{name} differs; UPDATE=1 updates it");
 }
 
-/// The text with another latency, as no two runs have the same.
+/// Replaces the latencies, which differ in every run.
 fn without_latencies(text: &str) -> String {
     let latency = Regex::new(r"(?m)  [ \d.]{5} ms$").unwrap();
     latency.replace_all(text, "    0.4 ms").into_owned()
 }
 
-/// Services of every kind of trouble; `address` answers.
+/// Services with all kinds of problems. Only `target` answers.
 fn mixed(target: &Target) -> Services {
     let down = format!("kind: tcp, address: \"{REFUSING}\"");
     Services::of(&[
@@ -57,11 +57,11 @@ async fn the_table_fits_into_eighty_columns() {
         let columns = unicode_width::UnicodeWidthStr::width(line);
         assert!(columns <= 80, "{columns}: {line}");
     }
-    is_golden("check.txt", &without_latencies(out(&output)));
+    assert_golden("check.txt", &without_latencies(out(&output)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_no_terminal_reads_is_neither_wrapped_nor_coloured() {
+async fn output_to_a_pipe_is_neither_wrapped_nor_coloured() {
     let target = Target::answering(ok("fine")).await;
     let services = mixed(&target);
     let output = services.check(&[]);
@@ -157,7 +157,7 @@ async fn the_json_document_is_complete() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn csv_has_a_row_a_check_that_no_spreadsheet_computes() {
+async fn csv_has_a_row_per_check_and_escapes_formulas() {
     let target = Target::answering(ok("fine")).await;
     let services = Services::of(&[
         format!(
@@ -198,12 +198,12 @@ async fn csv_has_a_row_a_check_that_no_spreadsheet_computes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_target_says_does_nothing_to_a_terminal() {
+async fn output_from_targets_can_not_control_a_terminal() {
     let evil = "-ERR \u{1b}]0;owned\u{7}\u{1b}[2J\u{9b}31m\u{202e}evil\r\n";
     let target = Target::serve(move |mut stream, _, _| async move {
         let mut request = [0; 1024];
         while let Ok(1..) = stream.read(&mut request).await {
-            // It may have asked two things at once.
+            // It may have sent two commands at once.
             stream.write_all(evil.repeat(2).as_bytes()).await.ok()?;
         }
         Some(stream)
@@ -226,7 +226,7 @@ async fn what_a_target_says_does_nothing_to_a_terminal() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn debug_tells_the_steps_the_phases_and_the_samples() {
+async fn debug_shows_the_steps_the_phases_and_the_samples() {
     let target = Target::answering(ok("fine")).await;
     let service = format!(
         "key: a, checks: [{{ kind: http, url: \"http://localhost:{}/x\" }}]",

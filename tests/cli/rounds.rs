@@ -1,4 +1,4 @@
-//! `--watch`: round after round, until somebody or something ends it.
+//! `--watch`: rounds until interrupted.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Stdio};
@@ -14,8 +14,8 @@ use crate::{Services, ends_with, errors, refused, tcp};
 
 const LONG: Duration = Duration::from_secs(20);
 
-/// Waits for its end, for a while.
-async fn code(child: &mut Child) -> Option<i32> {
+/// Waits for the exit code.
+async fn exit_code(child: &mut Child) -> Option<i32> {
     let status = eventually("the end", LONG, || {
         let ended = child.try_wait().unwrap();
         async move { ended }
@@ -28,7 +28,7 @@ fn interrupt(child: &Child) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rounds_follow_a_target_and_the_last_one_gives_the_exit_code() {
+async fn rounds_follow_a_target_and_the_last_one_sets_the_exit_code() {
     let mut target = Switchable::start().await;
     let services = Services::of(&[tcp("a", target.address)]);
     let mut child = services
@@ -49,15 +49,15 @@ async fn rounds_follow_a_target_and_the_last_one_gives_the_exit_code() {
         assert!(begun.elapsed() < LONG);
     }
     interrupt(&child);
-    assert_eq!(code(&mut child).await, Some(2));
+    assert_eq!(exit_code(&mut child).await, Some(2));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rounds_are_blocks_of_a_table_and_rows_under_one_header() {
+async fn rounds_are_separate_tables_or_rows_under_one_header() {
     let target = Target::answering(ok("")).await;
     let services = Services::of(&[tcp("a", target.address)]);
     for (form, marks) in [
-        ("table", ["each 0.2 s", "1 service: 1 up"]),
+        ("table", ["every 0.2 s", "1 service: 1 up"]),
         ("csv", ["Z,default,a,", ",up,"]),
     ] {
         let mut child = services
@@ -72,17 +72,20 @@ async fn rounds_are_blocks_of_a_table_and_rows_under_one_header() {
             assert!(reader.read_line(&mut text).unwrap() > 0, "{text}");
         }
         interrupt(&child);
-        assert_eq!(code(&mut child).await, Some(0));
+        assert_eq!(exit_code(&mut child).await, Some(0));
         reader.read_to_string(&mut text).unwrap();
         assert!(text.matches(marks[0]).count() >= 3, "{text}");
-        assert!(!text.contains('\u{1b}'), "it is no screen");
+        assert!(
+            !text.contains('\u{1b}'),
+            "output to a pipe has no escape sequences"
+        );
         let headers = text.matches("generated_at").count();
         assert_eq!(headers, usize::from(form == "csv"), "{text}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn checks_are_kept_from_round_to_round() {
+async fn connections_are_reused_from_round_to_round() {
     let redis = Redis::start(&[]).await;
     let connections = || -> u64 {
         let info = redis.cli(&["info", "stats"]);
@@ -106,14 +109,14 @@ async fn checks_are_kept_from_round_to_round() {
         let round = lines.next().unwrap().unwrap();
         assert!(round.contains("\"status\":\"up\""), "{round}");
     }
-    // One is the question itself.
+    // One connection is that of redis-cli.
     assert_eq!(connections() - before - 1, 1, "in four rounds");
     interrupt(&child);
-    assert_eq!(code(&mut child).await, Some(0));
+    assert_eq!(exit_code(&mut child).await, Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn interrupted_before_anything_is_known_is_unknown() {
+async fn an_interrupt_before_the_first_result_is_unknown() {
     let silent = Target::silent().await;
     let services = Services::of(&[format!(
         "key: a, checks: [{{ kind: http, url: \"{}\", timeout: 30s }}]",
@@ -132,13 +135,13 @@ async fn interrupted_before_anything_is_known_is_unknown() {
         .await;
         interrupt(&child);
         let begun = Instant::now();
-        assert_eq!(code(&mut child).await, Some(3));
+        assert_eq!(exit_code(&mut child).await, Some(3));
         assert!(begun.elapsed() < Duration::from_secs(3));
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reader_that_goes_away_ends_it_quietly() {
+async fn a_closed_pipe_ends_the_command_quietly() {
     let services = Services::of(&[refused("a")]);
     for arguments in [&["--watch=0.1"][..], &[]] {
         let mut child = services
@@ -148,7 +151,7 @@ async fn a_reader_that_goes_away_ends_it_quietly() {
             .spawn()
             .unwrap();
         drop(child.stdout.take());
-        assert_eq!(code(&mut child).await, Some(2));
+        assert_eq!(exit_code(&mut child).await, Some(2));
         let output = child.wait_with_output().unwrap();
         ends_with(2, &output);
         assert_eq!(errors(&output), "");

@@ -1,4 +1,4 @@
-//! On a real pseudo-terminal: colours, progress, the width.
+//! Output on a real pseudo-terminal: colours, progress, width.
 
 use std::process::{Command, Stdio};
 
@@ -6,8 +6,8 @@ use crate::common::servers::tool;
 use crate::common::targets::{Target, ok};
 use crate::{Services, refused, tcp};
 
-/// What a terminal of this many columns gets to see of the command, and its exit code.
-fn on_terminal(columns: u16, command: &Command, variables: &[(&str, &str)]) -> (String, i32) {
+/// Runs a command on a terminal with this many columns. Returns the output and the exit code.
+fn run_on_terminal(columns: u16, command: &Command, variables: &[(&str, &str)]) -> (String, i32) {
     let quoted = |text: &std::ffi::OsStr| format!("'{}'", text.to_str().unwrap());
     let mut line = format!(
         "stty cols {columns} rows 24; exec {}",
@@ -37,7 +37,7 @@ fn on_terminal(columns: u16, command: &Command, variables: &[(&str, &str)]) -> (
 async fn statuses_are_coloured_and_lines_are_as_wide_as_the_terminal() {
     let target = Target::answering(ok("")).await;
     let services = Services::of(&[tcp("good", target.address), refused("bad")]);
-    let (seen, code) = on_terminal(40, &services.command(&[]), &[]);
+    let (seen, code) = run_on_terminal(40, &services.command(&[]), &[]);
     assert_eq!(code, 2);
     assert!(
         seen.contains("\u{1b}[32mup") && seen.contains("\u{1b}[31mdown"),
@@ -53,15 +53,15 @@ async fn statuses_are_coloured_and_lines_are_as_wide_as_the_terminal() {
         assert!(line.trim_end().chars().count() <= 40, "{line}");
     }
     for (arguments, variables) in [(&["--color=never"][..], &[][..]), (&[], &[("NO_COLOR", "1")])] {
-        let (seen, _) = on_terminal(80, &services.command(arguments), variables);
+        let (seen, _) = run_on_terminal(80, &services.command(arguments), variables);
         assert!(!seen.contains("\u{1b}[3"), "{seen:?}");
     }
-    let forced = on_terminal(80, &services.command(&["--color=always"]), &[("NO_COLOR", "1")]).0;
+    let forced = run_on_terminal(80, &services.command(&["--color=always"]), &[("NO_COLOR", "1")]).0;
     assert!(forced.contains("\u{1b}[31mdown"), "{forced:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn progress_tells_what_is_waited_for_and_is_erased() {
+async fn progress_names_running_checks_and_is_erased() {
     let silent = Target::silent().await;
     let services = Services::of(&[
         refused("quick"),
@@ -71,17 +71,17 @@ async fn progress_tells_what_is_waited_for_and_is_erased() {
             silent.url("/")
         ),
     ]);
-    let (seen, code) = on_terminal(80, &services.command(&[]), &[]);
+    let (seen, code) = run_on_terminal(80, &services.command(&[]), &[]);
     assert_eq!(code, 2);
     let progress = seen.rfind("1 of 2 checks").expect(&seen);
     assert!(seen[progress..].contains("waiting for stuck/http"), "{seen:?}");
-    let left = left_on_screen(&seen);
+    let left = final_screen(&seen);
     assert!(left.starts_with("default\n  down "), "{left}\n{seen:?}");
     assert!(!left.contains("waiting for stuck"), "{left}");
 }
 
-/// What a terminal shows in the end of lines that are overwritten and erased (ECMA-48: CR, EL, SGR).
-fn left_on_screen(seen: &str) -> String {
+/// The final content of a terminal after lines were overwritten and erased (ECMA-48: CR, EL, SGR).
+fn final_screen(seen: &str) -> String {
     let mut lines = vec![String::new()];
     let mut column = 0;
     let mut rest = seen.chars();
@@ -98,7 +98,7 @@ fn left_on_screen(seen: &str) -> String {
                     .by_ref()
                     .take_while(|letter| !letter.is_alphabetic())
                     .collect();
-                // The final letter is gone with the search for it; only EL has these parameters here.
+                // The final letter is already consumed. Only EL has these parameters here.
                 if sequence == "[2" || sequence == "[" {
                     line.clear();
                 }
@@ -116,19 +116,19 @@ fn left_on_screen(seen: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_round_takes_the_place_of_the_one_before() {
+async fn each_round_replaces_the_previous_one() {
     let target = Target::answering(ok("")).await;
     let services = Services::of(&[tcp("good", target.address)]);
     let command = services.command(&["--watch=0.1"]);
-    // `timeout` ends it as Ctrl-C does.
+    // `timeout` sends SIGINT, as Ctrl-C does.
     let mut timed = Command::new("timeout");
     timed
         .args(["--preserve-status", "--signal=INT", "2"])
         .arg(command.get_program())
         .args(command.get_args());
-    let (seen, code) = on_terminal(80, &timed, &[]);
+    let (seen, code) = run_on_terminal(80, &timed, &[]);
     assert_eq!(code, 0, "{seen}");
     let rounds = seen.matches("\u{1b}[H\u{1b}[2J").count();
     assert!(rounds >= 3, "{seen:?}");
-    assert_eq!(seen.matches("each 0.1 s; Ctrl-C ends").count(), rounds);
+    assert_eq!(seen.matches("every 0.1 s; press Ctrl-C to stop").count(), rounds);
 }

@@ -1,4 +1,4 @@
-//! What one run of `check` finds, and the exit code that tells it.
+//! The results of `check` and its exit codes.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use crate::common::targets::{Target, ok};
 use crate::{REFUSING, Services, degraded, ends_with, errors, out, refused, tcp, upkeep};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_exit_code_is_that_of_the_worst_service() {
+async fn the_exit_code_is_the_worst_status() {
     let target = Target::answering(ok("fine")).await;
     let up = tcp("good", target.address);
     for (services, code, summary) in [
@@ -29,12 +29,12 @@ async fn the_exit_code_is_that_of_the_worst_service() {
         let output = Services::of(&services).check(&[]);
         ends_with(code, &output);
         assert_eq!(out(&output).lines().last(), Some(summary));
-        assert_eq!(errors(&output), "", "no progress, it is no terminal");
+        assert_eq!(errors(&output), "", "no progress without a terminal");
     }
 }
 
 #[test]
-fn wrong_usage_and_bad_configurations_are_64() {
+fn wrong_usage_and_invalid_configurations_are_64() {
     let services = Services::of(&[refused("database"), refused("web")]);
     for (arguments, said) in [
         (
@@ -43,10 +43,7 @@ fn wrong_usage_and_bad_configurations_are_64() {
         ),
         (&["web", "xyz"], "unknown service xyz: write one of database, web"),
         (&["--watch=0"], "--watch"),
-        (
-            &["--watch", "30"],
-            "\nthe pause between rounds is written as --watch=30\n",
-        ),
+        (&["--watch", "30"], "\nto set the interval, write --watch=30\n"),
         (&["--output=xml"], "possible values: table, json, csv"),
         (&["--no-such-flag"], "--no-such-flag"),
     ] {
@@ -68,7 +65,8 @@ fn wrong_usage_and_bad_configurations_are_64() {
     let output = modules.check(&[]);
     ends_with(64, &output);
     assert!(
-        errors(&output).contains("there is no service in this file to check; modules are for /probe"),
+        errors(&output)
+            .contains("the configuration has no services to check; modules are used by /probe only"),
         "{}",
         errors(&output)
     );
@@ -81,7 +79,7 @@ fn wrong_usage_and_bad_configurations_are_64() {
 }
 
 #[test]
-fn a_verdict_that_nobody_can_read_is_unknown() {
+fn a_result_that_can_not_be_written_is_unknown() {
     let full = fs::File::options().write(true).open("/dev/full").unwrap();
     let services = Services::of(&[degraded("a")]);
     let output = services.command(&[]).stdout(full).output().unwrap();
@@ -108,14 +106,14 @@ async fn only_the_named_services_are_checked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_run_decides_however_many_the_configuration_asks_for() {
+async fn one_run_decides_whatever_failures_before_down_is() {
     let service =
         format!("key: a, failures_before_down: 5, checks: [{{ kind: tcp, address: \"{REFUSING}\" }}]");
     ends_with(2, &Services::of(&[service]).check(&[]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn hanging_targets_end_at_their_own_deadlines() {
+async fn each_hanging_target_has_its_own_deadline() {
     let silent = Target::silent().await;
     let hanging = |key: &str, timeout: &str| {
         format!(
@@ -144,11 +142,11 @@ async fn hanging_targets_end_at_their_own_deadlines() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_thousand_services_are_checked_but_not_at_once() {
+async fn a_thousand_services_are_checked_with_bounded_concurrency() {
     const RUN: Duration = Duration::from_millis(100);
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    // A connection that finds no room in a backlog is tried again a second later.
+    // The kernel retries a connection a second later if the backlog is full.
     let listener = socket.listen(1_024).unwrap();
     let address = listener.local_addr().unwrap();
     let open = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
@@ -177,14 +175,14 @@ async fn a_thousand_services_are_checked_but_not_at_once() {
     let took = begun.elapsed();
     ends_with(0, &output);
     assert!(out(&output).ends_with("1000 services: 1000 up\n"));
-    // One after the other they would take 100 s.
+    // Sequentially, they would take 100 s.
     assert!(took < Duration::from_secs(30), "{took:?}");
     let most = most.load(std::sync::atomic::Ordering::Relaxed);
     assert!((100..=256).contains(&most), "{most} at once");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn few_descriptors_make_it_slower_not_wrong() {
+async fn few_descriptors_make_check_slower_not_wrong() {
     let target = Target::slow(Duration::from_millis(200)).await;
     let services: Vec<String> = (0..150)
         .map(|number| {
@@ -209,7 +207,7 @@ async fn few_descriptors_make_it_slower_not_wrong() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_real_redis_is_up_and_then_it_is_not() {
+async fn a_real_redis_is_up_until_it_is_killed() {
     let mut redis = Redis::start(&[]).await;
     let services = Services::of(&[format!(
         "key: cache, name: Redis, group: Infrastructure, checks: [{{ kind: redis, url: \"redis://127.0.0.1:{}\" }}]",

@@ -123,7 +123,7 @@ fn unusable_sockets_are_reported() {
     command.arg("--web.systemd-socket");
     let said = fails(command);
     assert!(
-        said.contains("no socket was handed over: start the socket unit"),
+        said.contains("systemd passed no socket: start the socket unit"),
         "{said}"
     );
     // The sockets of another process.
@@ -132,7 +132,7 @@ fn unusable_sockets_are_reported() {
         .arg("--web.systemd-socket")
         .env("LISTEN_PID", "1")
         .env("LISTEN_FDS", "1");
-    assert!(fails(command).contains("no socket was handed over"));
+    assert!(fails(command).contains("systemd passed no socket"));
     let mut command = Command::new(EXPORTER);
     command.args(["--web.systemd-socket", "--web.listen-address=:1"]);
     assert_eq!(command.output().unwrap().status.code(), Some(64));

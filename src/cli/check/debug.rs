@@ -1,4 +1,4 @@
-//! What one run did, for whoever looks for the reason of what it found.
+//! Formats a run for `check --debug`.
 
 use std::fmt::Write;
 
@@ -6,8 +6,8 @@ use crate::cli::show::{clean, latency};
 use crate::config::CheckSettings;
 use crate::model::{CheckId, Conclusion, DebugLog, Outcome, Phase};
 
-/// The steps of a run with their times, its phases and its samples, as indented lines below a title.
-pub fn run(
+/// Formats the steps of a run with their times, its phases and its samples, as indented lines below a title.
+pub fn format_run(
     id: &CheckId,
     settings: &CheckSettings,
     outcome: &Outcome,

@@ -1,31 +1,32 @@
-//! `upkeep_exporter check`: every check once, and the verdict of that one run.
+//! `upkeep_exporter check`: runs every check once and judges the results.
 
 mod debug;
-mod judged;
 mod progress;
+mod report;
 mod round;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::chosen::chosen;
-use super::show::{Failed, ShowFlags, repeat};
-use super::{WRONG_USAGE, serve, tell};
+use super::exit::{WRONG_USAGE, print_error};
+use super::runtime;
+use super::select::select;
+use super::show::{RoundError, ShowFlags, repeat};
 use crate::config::{self, Config};
 use round::Rounds;
 
 /// The flags of `check`.
 #[derive(Debug, clap::Args)]
 pub struct CheckFlags {
-    /// The services to check, by key or name; without any, all
+    /// Services to check, by key or name; default: all
     #[arg(value_name = "SERVICE")]
     services: Vec<String>,
 
-    /// The configuration file; without it, the embedded default
+    /// Configuration file; default: the embedded configuration
     #[arg(long = "config.file", value_name = "PATH", help_heading = "Configuration")]
     config_file: Option<PathBuf>,
 
-    /// Where the proc file system of the watched machine is mounted
+    /// Mount point of the proc file system
     #[arg(
         long = "path.procfs",
         value_name = "PATH",
@@ -34,7 +35,7 @@ pub struct CheckFlags {
     )]
     procfs: PathBuf,
 
-    /// Print the steps of each run with their times, its phases and what it measured, to standard error
+    /// Print the steps of every run with their times, its phases and its metrics to standard error
     #[arg(long, help_heading = "Output")]
     debug: bool,
 
@@ -50,31 +51,34 @@ pub fn check(flags: CheckFlags) -> anyhow::Result<ExitCode> {
     };
     let mut config = match loaded {
         Ok(loaded) => {
-            loaded.warnings.iter().for_each(|warning| tell(warning));
+            loaded
+                .warnings
+                .iter()
+                .for_each(|warning| print_error(warning));
             loaded.config
         }
         Err(findings) => {
-            tell(&findings);
+            print_error(&findings);
             return Ok(WRONG_USAGE.into());
         }
     };
     if config.services.is_empty() {
-        tell(&"there is no service in this file to check; modules are for /probe");
+        print_error(&"the configuration has no services to check; modules are used by /probe only");
         return Ok(WRONG_USAGE.into());
     }
-    if let Err(message) = choose(&mut config, &flags.services) {
-        tell(&format_args!("{message}{}", flags.show.hint(&flags.services)));
+    if let Err(message) = retain_selected(&mut config, &flags.services) {
+        print_error(&format_args!("{message}{}", flags.show.hint(&flags.services)));
         return Ok(WRONG_USAGE.into());
     }
-    serve::raise_open_files();
-    let runtime = super::runtime()?;
+    runtime::raise_open_files();
+    let runtime = runtime::start("checks", None)?;
     let result = runtime.block_on(async {
         let mut rounds = Rounds::new(config, flags.procfs, flags.debug);
         repeat(&flags.show, async || {
             rounds
                 .next()
                 .await
-                .map_err(|error| Failed::Unknown(error.to_string()))
+                .map_err(|error| RoundError::Unknown(error.to_string()))
         })
         .await
     });
@@ -83,13 +87,13 @@ pub fn check(flags: CheckFlags) -> anyhow::Result<ExitCode> {
     result
 }
 
-/// Leaves of the configuration's services those that are asked for.
-fn choose(config: &mut Config, asked: &[String]) -> Result<(), String> {
+/// Removes the services that are not named in `words`.
+fn retain_selected(config: &mut Config, words: &[String]) -> Result<(), String> {
     let named = config
         .services
         .iter()
         .map(|service| (service.key.as_str(), service.name.as_str()));
-    let mut is_chosen = chosen(named, asked)?.into_iter();
-    config.services.retain(|_| is_chosen.next().unwrap_or_default());
+    let mut selected = select(named, words)?.into_iter();
+    config.services.retain(|_| selected.next().unwrap_or_default());
     Ok(())
 }

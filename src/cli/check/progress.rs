@@ -1,4 +1,4 @@
-//! How far a round is, on a terminal's last line of standard error: shown where a round takes a while, erased afterwards.
+//! The progress of a long round, on the last line of a terminal on standard error. It is erased at the end.
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -7,14 +7,14 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::time::Instant;
 
+use crate::cli::exit::print_error;
 use crate::cli::show::clean;
-use crate::cli::tell;
 
-/// Rounds that end before show nothing: a line that only flashes up helps nobody.
+/// Shorter rounds show no progress, because nobody could read it.
 const SHOWN_AFTER: Duration = Duration::from_millis(200);
-/// How often the time in the line moves on.
+/// How often the line is updated.
 const TICK: Duration = Duration::from_millis(200);
-/// How many of those still under way are named; the line is cut at the width of the terminal anyway.
+/// How many running checks are named. The line is truncated to the width of the terminal anyway.
 const NAMED: usize = 8;
 
 /// The progress of one round.
@@ -26,10 +26,10 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Nothing has ended yet of what these are called.
+    /// The progress of a round with checks of these names.
     pub fn new(names: impl Iterator<Item = String>) -> Self {
         let waiting: BTreeSet<String> = names.map(|name| clean(&name)).collect();
-        // What is not a terminal is never drawn on.
+        // Nothing is drawn unless standard error is a terminal.
         let bar = ProgressBar::with_draw_target(Some(waiting.len() as u64), ProgressDrawTarget::hidden());
         let style = ProgressStyle::with_template("{pos} of {len} checks, {elapsed}: waiting for {wide_msg}");
         if let Ok(style) = style {
@@ -43,8 +43,8 @@ impl Progress {
         }
     }
 
-    /// What the future gives; the line appears meanwhile when it is time.
-    pub async fn until<T>(&mut self, future: impl Future<Output = T>) -> T {
+    /// Waits for a future and shows the line when it is time.
+    pub async fn wait_for<T>(&mut self, future: impl Future<Output = T>) -> T {
         let mut future = std::pin::pin!(future);
         if !self.is_shown {
             tokio::select! {
@@ -58,42 +58,42 @@ impl Progress {
 
     fn show(&mut self) {
         self.is_shown = true;
-        self.bar.set_message(self.named());
+        self.bar.set_message(self.names());
         self.bar.set_draw_target(ProgressDrawTarget::stderr());
         self.bar.enable_steady_tick(TICK);
     }
 
-    fn named(&self) -> String {
-        let mut named: Vec<&str> = self.waiting.iter().take(NAMED).map(String::as_str).collect();
+    fn names(&self) -> String {
+        let mut names: Vec<&str> = self.waiting.iter().take(NAMED).map(String::as_str).collect();
         if self.waiting.len() > NAMED {
-            named.push("\u{2026}");
+            names.push("\u{2026}");
         }
-        named.join(", ")
+        names.join(", ")
     }
 
-    /// Notes that this one has ended.
-    pub fn ended(&mut self, name: &str) {
+    /// Records that a check has ended.
+    pub fn record_end(&mut self, name: &str) {
         self.waiting.remove(name);
         self.bar.inc(1);
         if self.is_shown {
-            self.bar.set_message(self.named());
+            self.bar.set_message(self.names());
         }
     }
 
-    /// Writes to standard error without garbling the line.
+    /// Prints to standard error without garbling the line.
     pub fn print(&self, text: &str) {
-        self.bar.suspend(|| tell(&text));
+        self.bar.suspend(|| print_error(&text));
     }
 
     /// Erases the line.
-    pub fn end(&self) {
+    pub fn clear(&self) {
         self.bar.finish_and_clear();
     }
 }
 
 impl Drop for Progress {
-    /// A round that is interrupted leaves no line behind either.
+    /// Also erases the line of an interrupted round.
     fn drop(&mut self) {
-        self.end();
+        self.clear();
     }
 }

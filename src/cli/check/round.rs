@@ -1,4 +1,4 @@
-//! Rounds of runs: all checks at the same time, each under its own deadline, but only so many at once.
+//! Rounds of runs: all checks at the same time, each with its own deadline, up to a limit.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -8,47 +8,47 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::debug;
-use super::judged::judged;
+use super::debug::format_run;
 use super::progress::Progress;
+use super::report::report;
 use crate::check::{Check, Shared};
-use crate::cli::show::Document;
+use crate::cli::show::StatusReport;
 use crate::config::{CheckSettings, Config};
 use crate::model::{CheckId, Clock, DebugLog, LostTime, Outcome, SystemClock};
 use crate::runner::{Attempt, DeadlinePolicy};
 use crate::schedule::measure_lost_time;
 use crate::store::{CheckHandle, Run, StateDirError, Store};
 
-/// How many runs are under way at once, at most.
-const MAX_AT_ONCE: usize = 256;
-/// How many files and sockets a run may hold, and how many the rest of the process does: where the system allows few, fewer
-/// runs are under way.
-const FILES_OF_A_RUN: u64 = 3;
-const FILES_OF_THE_REST: u64 = 32;
+/// The maximum number of runs at the same time.
+const MAX_RUNS: usize = 256;
+/// How many descriptors a run may need. If the limit on open files is low, fewer runs are made at the same time.
+const FILES_PER_RUN: u64 = 3;
+/// How many descriptors the rest of the process needs.
+const OTHER_FILES: u64 = 32;
 
-/// The checks of a configuration, kept from round to round with what they keep themselves: a connection does not cost a
-/// login each round, and what grows between two runs can be told.
+/// The checks of a configuration. They are reused in every round, so that connections stay open and growth between two runs can be
+/// measured.
 pub struct Rounds {
     config: Config,
     clock: Arc<dyn Clock>,
     shared: Shared,
     limit: Arc<Semaphore>,
-    kept: HashMap<CheckId, Option<Check>>,
-    is_debugging: bool,
-    /// The time that the process loses.
+    checks: HashMap<CheckId, Option<Check>>,
+    is_debug: bool,
+    /// The time that this process loses.
     lost: Arc<LostTime>,
 }
 
-/// How many runs may be under way.
-fn at_once() -> usize {
+/// How many runs may be made at the same time.
+fn max_runs() -> usize {
     use rustix::process::{Resource, getrlimit};
     let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    let runs = files.saturating_sub(FILES_OF_THE_REST) / FILES_OF_A_RUN;
-    usize::try_from(runs).map_or(MAX_AT_ONCE, |runs| runs.clamp(1, MAX_AT_ONCE))
+    let runs = files.saturating_sub(OTHER_FILES) / FILES_PER_RUN;
+    usize::try_from(runs).map_or(MAX_RUNS, |runs| runs.clamp(1, MAX_RUNS))
 }
 
-/// A run that ended.
-struct Ended {
+/// A finished run.
+struct FinishedRun {
     id: CheckId,
     handle: CheckHandle,
     settings: Arc<CheckSettings>,
@@ -59,39 +59,38 @@ struct Ended {
 }
 
 impl Rounds {
-    /// No round yet.
-    pub fn new(config: Config, procfs: PathBuf, is_debugging: bool) -> Self {
+    /// Prepares rounds of the checks in `config`.
+    pub fn new(config: Config, procfs: PathBuf, is_debug: bool) -> Self {
         Self {
             config,
             clock: Arc::new(SystemClock::new()),
             shared: Shared::new(procfs),
-            limit: Arc::new(Semaphore::new(at_once())),
-            kept: HashMap::new(),
+            limit: Arc::new(Semaphore::new(max_runs())),
+            checks: HashMap::new(),
             lost: Arc::default(),
-            is_debugging,
+            is_debug,
         }
     }
 
-    /// Runs every check once. Each round is judged by itself: how often a check has to fail before it counts is for those
-    /// who are woken by it.
-    pub async fn next(&mut self) -> Result<Document, StateDirError> {
+    /// Runs every check once. Each round is judged on its own: one failure is enough, because debouncing is for alerts.
+    pub async fn next(&mut self) -> Result<StatusReport, StateDirError> {
         let (store, _) = Store::open(Arc::clone(&self.clock), None)?;
         store.apply(&self.config);
         let handles = store.handles();
         let mut progress = Progress::new(handles.iter().map(|(id, ..)| id.to_string()));
-        // Ends with this round.
+        // Stops at the end of the round.
         let mut beats = JoinSet::new();
         beats.spawn(measure_lost_time(Arc::clone(&self.lost)));
         let mut runs = JoinSet::new();
         for (id, handle, settings) in handles {
             runs.spawn(self.run(id, handle, settings));
         }
-        while let Some(ended) = progress.until(runs.join_next()).await {
-            // Panics of checks are caught in the run, so it ended with a result unless the runtime ends.
+        while let Some(ended) = progress.wait_for(runs.join_next()).await {
+            // Panics of checks are caught, so a task fails only if the runtime shuts down.
             let Ok(ended) = ended else { continue };
-            progress.ended(&ended.id.to_string());
-            if self.is_debugging {
-                let text = debug::run(
+            progress.record_end(&ended.id.to_string());
+            if self.is_debug {
+                let text = format_run(
                     &ended.id,
                     &ended.settings,
                     &ended.outcome,
@@ -99,11 +98,11 @@ impl Rounds {
                 );
                 progress.print(&text);
             }
-            self.kept.insert(ended.id, ended.check);
+            self.checks.insert(ended.id, ended.check);
             store.record(ended.handle, ended.run, ended.outcome, 0);
         }
-        progress.end();
-        Ok(judged(&store.snapshot()))
+        progress.clear();
+        Ok(report(&store.snapshot()))
     }
 
     fn run(
@@ -111,10 +110,10 @@ impl Rounds {
         id: CheckId,
         handle: CheckHandle,
         settings: Arc<CheckSettings>,
-    ) -> impl Future<Output = Ended> + Send + use<> {
-        let mut check = self.kept.remove(&id).flatten();
+    ) -> impl Future<Output = FinishedRun> + Send + use<> {
+        let mut check = self.checks.remove(&id).flatten();
         let (shared, clock, limit) = (self.shared.clone(), self.clock.clone(), self.limit.clone());
-        let (is_debugging, lost) = (self.is_debugging, Arc::clone(&self.lost));
+        let (is_debug, lost) = (self.is_debug, Arc::clone(&self.lost));
         async move {
             // The semaphore is never closed.
             let _permit = limit.acquire().await;
@@ -125,7 +124,7 @@ impl Rounds {
                 timeout: settings.timeout,
                 deadline_policy: DeadlinePolicy::Extend { discarded: 0 },
                 lost: &lost,
-                is_debug: is_debugging,
+                is_debug,
                 is_probe: false,
             };
             let result = attempt.run(&mut check, || Check::new(&settings, &shared)).await;
@@ -133,7 +132,7 @@ impl Rounds {
                 started: clock.moment(started),
                 ended: clock.moment(Instant::now()),
             };
-            Ended {
+            FinishedRun {
                 id,
                 handle,
                 settings,

@@ -1,4 +1,4 @@
-//! What is shown of services, wherever it comes from: made by a run of all checks, or read from a running exporter.
+//! The report about services that `check` and `status` show.
 
 use std::time::Duration;
 
@@ -6,17 +6,17 @@ use serde::{Serialize, Serializer};
 
 use crate::model::{Status, Tier};
 
-/// All that is shown. Every text in it has gone through `clean`.
+/// A report about services. All texts are safe for terminals, see [`super::clean`].
 #[derive(Debug, Serialize)]
-pub struct Document {
-    /// When it was true: RFC 3339, UTC.
+pub struct StatusReport {
+    /// The time of the report: RFC 3339, UTC.
     pub generated_at: String,
-    /// The worst of the services' statuses.
-    #[serde(serialize_with = "word")]
+    /// The worst status of the services.
+    #[serde(serialize_with = "serialize_status")]
     pub status: Status,
     /// The services, in the order of the configuration.
     pub services: Vec<ServiceRow>,
-    /// How many of them are how.
+    /// The number of services with each status.
     pub summary: Summary,
 }
 
@@ -29,19 +29,19 @@ pub struct ServiceRow {
     pub name: String,
     /// Its group.
     pub group: String,
-    /// How loudly its failure is told, where known.
-    #[serde(serialize_with = "tier_word")]
+    /// Its tier, if known.
+    #[serde(serialize_with = "serialize_tier")]
     pub tier: Option<Tier>,
     /// Its status.
-    #[serde(serialize_with = "word")]
+    #[serde(serialize_with = "serialize_status")]
     pub status: Status,
-    /// Since when: RFC 3339; absent after a single run, which can't know it.
+    /// Since when it has this status: RFC 3339. Absent after a single run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<String>,
-    /// How long that is.
+    /// How long it has had this status.
     #[serde(skip)]
     pub age: Option<Duration>,
-    /// What to do about it, where the exporter says so.
+    /// What to do about it, if known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub advice: Option<String>,
     /// Its checks, in the order of the configuration.
@@ -55,26 +55,26 @@ pub struct CheckRow {
     pub name: String,
     /// Its kind.
     pub kind: String,
-    /// What it looks at.
+    /// Its target.
     pub target: String,
     /// Its status.
-    #[serde(serialize_with = "word")]
+    #[serde(serialize_with = "serialize_status")]
     pub status: Status,
-    /// Since when: RFC 3339; absent after a single run.
+    /// Since when it has this status: RFC 3339. Absent after a single run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<String>,
-    /// How long the answer took, for kinds that have a response time.
+    /// The response time, for kinds that have one.
     pub latency_seconds: Option<f64>,
     /// Why it is not up.
     pub reason: Option<String>,
-    /// The same in words.
+    /// The message of the problem.
     pub message: Option<String>,
-    /// How many seconds each part of the run took, for kinds that use the network.
-    #[serde(serialize_with = "entries")]
+    /// The duration of each phase in seconds, for kinds that use the network.
+    #[serde(serialize_with = "serialize_phases")]
     pub phases: Vec<(&'static str, f64)>,
 }
 
-/// How many services are how.
+/// The number of services with each status.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
     /// All.
@@ -92,10 +92,10 @@ pub struct Counts {
 /// The counts of all services and of each group.
 #[derive(Debug, Serialize)]
 pub struct Summary {
-    /// Of all services.
+    /// The counts of all services.
     #[serde(flatten)]
     pub all: Counts,
-    /// Of each group, in the order in which they first appear.
+    /// The counts of each group, in the order of first appearance.
     pub groups: Vec<Group>,
 }
 
@@ -109,8 +109,8 @@ pub struct Group {
     pub counts: Counts,
 }
 
-impl Document {
-    /// The document of these services.
+impl StatusReport {
+    /// A report about these services.
     pub fn new(generated_at: String, services: Vec<ServiceRow>) -> Self {
         let mut all = Counts::default();
         let mut groups: Vec<Group> = Vec::new();
@@ -134,7 +134,7 @@ impl Document {
         }
     }
 
-    /// 0 all up, 1 degraded, 2 down, 3 unknown.
+    /// The exit code: 0 all up, 1 degraded, 2 down, 3 unknown.
     pub const fn exit_code(&self) -> u8 {
         match self.status {
             Status::Up => 0,
@@ -146,7 +146,7 @@ impl Document {
 }
 
 impl ServiceRow {
-    /// The slowest answer of its checks.
+    /// The slowest response time of its checks.
     pub fn latency(&self) -> Option<f64> {
         self.checks
             .iter()
@@ -154,15 +154,15 @@ impl ServiceRow {
             .max_by(f64::total_cmp)
     }
 
-    /// The checks that keep it from being up, the worst first.
-    pub fn troubles(&self) -> Vec<&CheckRow> {
-        let mut bad: Vec<_> = self
+    /// The checks that are not up, worst first.
+    pub fn failing_checks(&self) -> Vec<&CheckRow> {
+        let mut failing: Vec<_> = self
             .checks
             .iter()
             .filter(|check| check.status != Status::Up)
             .collect();
-        bad.sort_by_key(|check| check.status.rank());
-        bad
+        failing.sort_by_key(|check| check.status.rank());
+        failing
     }
 }
 
@@ -177,7 +177,7 @@ impl Counts {
         } += 1;
     }
 
-    /// The count of one status.
+    /// The number of services with a status.
     pub const fn of(&self, status: Status) -> usize {
         match status {
             Status::Up => self.up,
@@ -189,15 +189,15 @@ impl Counts {
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
-fn word<S: Serializer>(status: &Status, serializer: S) -> Result<S::Ok, S::Error> {
+fn serialize_status<S: Serializer>(status: &Status, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(status.as_str())
 }
 
 #[allow(clippy::ref_option, reason = "serde passes references")]
-fn tier_word<S: Serializer>(tier: &Option<Tier>, serializer: S) -> Result<S::Ok, S::Error> {
+fn serialize_tier<S: Serializer>(tier: &Option<Tier>, serializer: S) -> Result<S::Ok, S::Error> {
     tier.map(Tier::as_str).serialize(serializer)
 }
 
-fn entries<S: Serializer>(phases: &[(&'static str, f64)], serializer: S) -> Result<S::Ok, S::Error> {
+fn serialize_phases<S: Serializer>(phases: &[(&'static str, f64)], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(phases.iter().copied())
 }

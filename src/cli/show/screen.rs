@@ -1,4 +1,4 @@
-//! One round, or one after the other until somebody ends it, and what each leaves on standard output.
+//! Runs one round, or repeats rounds until interrupted, and prints each.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -7,38 +7,39 @@ use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::MissedTickBehavior;
 
-use super::report::Document;
-use super::table::table;
-use super::texts::clean;
-use super::{Form, MAX_PAUSE, ShowFlags, now, rows};
-use crate::cli::{UNKNOWN, WRONG_USAGE, tell};
+use super::csv::format_csv;
+use super::flags::{Format, MAX_INTERVAL, ShowFlags};
+use super::report::StatusReport;
+use super::table::format_table;
+use super::texts::{clean, now};
+use crate::cli::exit::{UNKNOWN, WRONG_USAGE, print_error};
 
-/// Clears the screen and goes to its beginning; what was scrolled away stays.
+/// Clears the screen and moves the cursor to its beginning. The scrollback stays.
 const CLEAR: &str = "\u{1b}[H\u{1b}[2J";
 
-/// Why a round has nothing to show.
+/// Why a round failed.
 #[derive(Debug)]
-pub enum Failed {
-    /// The command line asks for what there is not: no round will be better.
+pub enum RoundError {
+    /// The command line is wrong, so every round would fail.
     Usage(String),
-    /// Nothing is known; the next round may be better.
+    /// The status is unknown; the next round may succeed.
     Unknown(String),
 }
 
-/// Shows what `round` gives, again and again where the flags say so, and returns the last round's exit code.
+/// Prints the report of a round, repeatedly with `--watch`, and returns the exit code of the last round.
 ///
 /// # Errors
-/// When standard output can't be written. A reader that went away is none.
+/// When standard output can't be written. A closed pipe is not an error.
 pub async fn repeat(
     flags: &ShowFlags,
-    mut round: impl AsyncFnMut() -> Result<Document, Failed>,
+    mut round: impl AsyncFnMut() -> Result<StatusReport, RoundError>,
 ) -> anyhow::Result<ExitCode> {
     let mut interrupt = signal(SignalKind::interrupt()).context("listening to SIGINT")?;
     let mut terminate = signal(SignalKind::terminate()).context("listening to SIGTERM")?;
-    let mut ticks = tokio::time::interval(flags.watch.unwrap_or(MAX_PAUSE));
+    let mut ticks = tokio::time::interval(flags.watch.unwrap_or(MAX_INTERVAL));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut screen = Screen { flags, rounds: 0 };
-    // Until a round has ended nothing is known.
+    // The status is unknown until the first round ends.
     let mut code = UNKNOWN;
     loop {
         let result = tokio::select! {
@@ -51,21 +52,21 @@ pub async fn repeat(
             } => result,
         };
         match result {
-            Ok(document) => {
-                code = document.exit_code();
-                match screen.show(&document) {
+            Ok(report) => {
+                code = report.exit_code();
+                match screen.show(&report) {
                     Err(error) if error.kind() == io::ErrorKind::BrokenPipe => break,
                     shown => shown.context("writing to standard output")?,
                 }
             }
-            Err(Failed::Usage(message)) => {
-                tell(&message);
+            Err(RoundError::Usage(message)) => {
+                print_error(&message);
                 return Ok(WRONG_USAGE.into());
             }
-            Err(Failed::Unknown(message)) => {
+            Err(RoundError::Unknown(message)) => {
                 code = UNKNOWN;
                 screen.clear().context("writing to standard output")?;
-                tell(&clean(&message));
+                print_error(&clean(&message));
             }
         }
         if flags.watch.is_none() {
@@ -81,29 +82,29 @@ struct Screen<'f> {
 }
 
 impl Screen<'_> {
-    fn show(&mut self, document: &Document) -> io::Result<()> {
+    fn show(&mut self, report: &StatusReport) -> io::Result<()> {
         self.rounds += 1;
         let text = match self.flags.output {
-            Form::Table => self.block(document),
-            Form::Json if self.flags.watch.is_some() => serde_json::to_string(document)? + "\n",
-            Form::Json => serde_json::to_string_pretty(document)? + "\n",
-            Form::Csv => rows::rows(document, self.rounds == 1).map_err(io::Error::other)?,
+            Format::Table => self.table(report),
+            Format::Json if self.flags.watch.is_some() => serde_json::to_string(report)? + "\n",
+            Format::Json => serde_json::to_string_pretty(report)? + "\n",
+            Format::Csv => format_csv(report, self.rounds == 1).map_err(io::Error::other)?,
         };
         write(&text)
     }
 
-    /// The table; with a title where there are several, which are one screen or one block each.
-    fn block(&self, document: &Document) -> String {
-        let table = table(document, self.flags.look());
-        let Some(pause) = self.flags.watch else {
+    /// The table. With `--watch` it has a title.
+    fn table(&self, report: &StatusReport) -> String {
+        let table = format_table(report, self.flags.look());
+        let Some(interval) = self.flags.watch else {
             return table;
         };
         let title = format!(
-            "{}, each {} s; Ctrl-C ends",
-            document.generated_at,
-            pause.as_secs_f64()
+            "{}, every {} s; press Ctrl-C to stop",
+            report.generated_at,
+            interval.as_secs_f64()
         );
-        if self.flags.is_clearing() {
+        if self.flags.clears_screen() {
             format!("{CLEAR}{title}\n\n{table}")
         } else {
             let gap = if self.rounds > 1 { "\n" } else { "" };
@@ -112,14 +113,14 @@ impl Screen<'_> {
     }
 
     fn clear(&self) -> io::Result<()> {
-        if self.flags.is_clearing() {
+        if self.flags.clears_screen() {
             write(&format!("{CLEAR}{}\n\n", now()))?;
         }
         Ok(())
     }
 }
 
-/// All at once, so that a screen does not flicker and a reader sees whole rounds.
+/// Writes all at once, so that the screen does not flicker and readers get whole rounds.
 fn write(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;

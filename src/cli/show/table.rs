@@ -1,82 +1,83 @@
-//! The table: services by group, what is wrong below each one that is not up, and a summary.
+//! Formats a report as a table: services by group, problems below each service that is not up, and a summary.
 
 use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
 use textwrap::WordSplitter;
 
-use super::report::{CheckRow, Document, ServiceRow};
+use super::report::{CheckRow, ServiceRow, StatusReport};
 use super::texts::{age, fit, latency, width};
 use crate::model::Status;
 
-/// The column in which what is wrong begins.
+/// The indent of problems.
 const INDENT: &str = "            ";
-/// What a row has beside the name: two spaces before it, the status, the latency, and the gaps.
-const BESIDE_NAME: usize = 2 + STATUS + 2 + 2 + LATENCY;
+/// The width of a row without the name: indent, status, latency and gaps.
+const OTHER_COLUMNS: usize = 2 + STATUS + 2 + 2 + LATENCY;
 const STATUS: usize = 8;
 const LATENCY: usize = 8;
-/// The widest age, `59m 59s`, with its gap and "for".
+/// The width of the longest age, `59m 59s`, with its gap and "for".
 const AGE: usize = 2 + 4 + 7;
-/// A name keeps this many columns, however narrow the terminal is.
+/// The minimum width of names, even on narrow terminals.
 const MIN_NAME: usize = 8;
-/// A message keeps this many, likewise.
+/// The minimum width of messages, even on narrow terminals.
 const MIN_MESSAGE: usize = 20;
 
-/// How a table is to look.
+/// The look of a table.
 #[derive(Clone, Copy, Debug)]
 pub struct Look {
-    /// The columns that a line may take; `None` for as many as it needs.
+    /// The maximum width of a line; `None` for no limit.
     pub width: Option<usize>,
-    /// Whether to colour.
+    /// Whether to use colours.
     pub is_coloured: bool,
 }
 
-/// The whole table, with a line break at its end.
-pub fn table(document: &Document, look: Look) -> String {
+/// Formats the whole table, with a line break at the end.
+pub fn format_table(report: &StatusReport, look: Look) -> String {
     let mut out = String::new();
-    let has_ages = document.services.iter().any(|service| service.age.is_some());
-    let beside = BESIDE_NAME + if has_ages { AGE } else { 0 };
-    let widest = document.services.iter().map(|service| width(&service.name)).max();
-    let most = look
-        .width
-        .map_or(usize::MAX, |width| width.saturating_sub(beside));
-    let name = widest.unwrap_or(0).min(most).max(MIN_NAME);
-    for group in &document.summary.groups {
+    let has_ages = report.services.iter().any(|service| service.age.is_some());
+    let other = OTHER_COLUMNS + if has_ages { AGE } else { 0 };
+    let widest = report.services.iter().map(|service| width(&service.name)).max();
+    let max = look.width.map_or(usize::MAX, |width| width.saturating_sub(other));
+    let name_width = widest.unwrap_or(0).min(max).max(MIN_NAME);
+    for group in &report.summary.groups {
         let _ = writeln!(out, "{}", look.paint(Style::new().bold(), &group.name));
-        for service in &document.services {
+        for service in &report.services {
             if service.group == group.name {
-                row(&mut out, service, name, look);
+                write_row(&mut out, service, name_width, look);
             }
         }
         out.push('\n');
     }
-    summary(&mut out, document, look);
+    write_summary(&mut out, report, look);
     out
 }
 
-fn row(out: &mut String, service: &ServiceRow, name: usize, look: Look) {
+fn write_row(out: &mut String, service: &ServiceRow, name_width: usize, look: Look) {
     let status = look.paint(
         style(service.status),
         &format!("{:<STATUS$}", service.status.as_str()),
     );
-    let took = service.latency().map_or_else(|| "-".to_owned(), latency);
-    let mut line = format!("  {status}  {}  {took:>LATENCY$}", fit(&service.name, name));
-    if let Some(lasts) = service.age {
-        let _ = write!(line, "  for {}", age(lasts));
+    let latency = service.latency().map_or_else(|| "-".to_owned(), latency);
+    let mut line = format!(
+        "  {status}  {}  {latency:>LATENCY$}",
+        fit(&service.name, name_width)
+    );
+    if let Some(duration) = service.age {
+        let _ = write!(line, "  for {}", age(duration));
     }
     let _ = writeln!(out, "{line}");
     if service.status == Status::Up {
         return;
     }
-    for check in service.troubles() {
-        wrapped(out, &trouble(check), look);
+    for check in service.failing_checks() {
+        write_wrapped(out, &describe_problem(check), look);
     }
     if let Some(advice) = &service.advice {
-        wrapped(out, &format!("advice: {advice}"), look);
+        write_wrapped(out, &format!("advice: {advice}"), look);
     }
 }
 
-fn trouble(check: &CheckRow) -> String {
+fn describe_problem(check: &CheckRow) -> String {
     match (&check.reason, &check.message) {
         (Some(reason), Some(message)) => format!("{}: {reason}: {message}", check.name),
         (Some(text), None) | (None, Some(text)) => format!("{}: {text}", check.name),
@@ -85,8 +86,8 @@ fn trouble(check: &CheckRow) -> String {
     }
 }
 
-/// Lines below a row. A message may hold one long word (a URL), which is broken where it must be.
-fn wrapped(out: &mut String, text: &str, look: Look) {
+/// Writes indented lines below a row. Long words in a message, such as URLs, are broken if necessary.
+fn write_wrapped(out: &mut String, text: &str, look: Look) {
     let Some(columns) = look.width else {
         let _ = writeln!(out, "{INDENT}{text}");
         return;
@@ -101,8 +102,8 @@ fn wrapped(out: &mut String, text: &str, look: Look) {
     }
 }
 
-fn summary(out: &mut String, document: &Document, look: Look) {
-    let groups: Vec<String> = document
+fn write_summary(out: &mut String, report: &StatusReport, look: Look) {
+    let groups: Vec<String> = report
         .summary
         .groups
         .iter()
@@ -116,7 +117,7 @@ fn summary(out: &mut String, document: &Document, look: Look) {
     for line in lines {
         let _ = writeln!(out, "{line}");
     }
-    let all = &document.summary.all;
+    let all = &report.summary.all;
     let counts: Vec<String> = Status::ALL
         .iter()
         .filter(|status| all.of(**status) > 0)

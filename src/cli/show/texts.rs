@@ -1,12 +1,11 @@
-//! Texts for people: what a target sent made harmless, durations, widths.
+//! Formats texts for people: texts from targets, times, durations and widths.
 
 use std::time::Duration;
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// The text as one line that does nothing to a terminal: control characters become spaces, and those that turn the
-/// direction of writing (Unicode Standard Annex 9, explicit formatting characters) go, since they could make a line look
-/// like another one.
+/// Makes a text safe for a terminal, as one line: control characters become spaces. Characters that change the writing direction
+/// (Unicode Standard Annex 9, explicit formatting characters) are removed, because they could make a line look like another one.
 pub fn clean(text: &str) -> String {
     text.chars()
         .filter(|letter| {
@@ -20,9 +19,9 @@ pub fn clean(text: &str) -> String {
         .collect()
 }
 
-/// How long an answer took: `0.4 ms`, `250 ms`, `5.03 s`.
+/// A response time: `0.4 ms`, `250 ms`, `5.03 s`.
 pub fn latency(seconds: f64) -> String {
-    // From where on one form would round to the next one's.
+    // The limits are where rounding would reach the next form.
     if seconds < 0.099_95 {
         format!("{:.1} ms", seconds * 1e3)
     } else if seconds < 0.999_5 {
@@ -32,7 +31,7 @@ pub fn latency(seconds: f64) -> String {
     }
 }
 
-/// How long a status lasts, in its two largest units: `12s`, `5m 12s`, `3d 4h`.
+/// The age of a status in its two largest units: `12s`, `5m 12s`, `3d 4h`.
 pub fn age(age: Duration) -> String {
     let seconds = age.as_secs();
     let (minutes, hours, days) = (seconds / 60, seconds / 3_600, seconds / 86_400);
@@ -44,12 +43,12 @@ pub fn age(age: Duration) -> String {
     }
 }
 
-/// How many columns a text takes.
+/// The width of a text in columns.
 pub fn width(text: &str) -> usize {
     text.width()
 }
 
-/// The text in exactly `columns` columns: filled up with spaces, or cut with an ellipsis.
+/// Pads a text with spaces to `columns` columns, or truncates it with an ellipsis.
 pub fn fit(text: &str, columns: usize) -> String {
     let taken = text.width();
     if taken <= columns {
@@ -69,19 +68,30 @@ pub fn fit(text: &str, columns: usize) -> String {
     format!("{cut}{}", " ".repeat(columns.saturating_sub(taken + 1)))
 }
 
+/// The current time in RFC 3339, UTC, with milliseconds.
+pub fn now() -> String {
+    format!("{:.3}", jiff::Timestamp::now())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn nothing_reaches_a_terminal_but_text() {
+    fn the_current_time_is_rfc_3339() {
+        let now = now();
+        assert!(now.len() == 24 && now.ends_with('Z'), "{now}");
+    }
+
+    #[test]
+    fn control_characters_are_removed() {
         assert_eq!(clean("a\r\n\u{1b}[31mb\u{9b}c\u{7f}"), "a   [31mb c ");
         assert_eq!(clean("pay\u{202e}lla\u{2066}x\u{2028}y"), "paylla\u{0078} y");
         assert_eq!(clean("Zürich 東京 🚀"), "Zürich 東京 🚀");
     }
 
     #[test]
-    fn durations_are_short() {
+    fn durations_are_formatted_in_short_units() {
         for (seconds, text) in [
             (0.000_04, "0.0 ms"),
             (0.001_23, "1.2 ms"),
@@ -104,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_cut_by_columns_not_by_letters() {
+    fn a_text_is_truncated_by_columns_not_by_characters() {
         assert_eq!(fit("abc", 5), "abc  ");
         assert_eq!(fit("abcdef", 4), "abc…");
         assert_eq!(fit("東京都庁", 5), "東京…");

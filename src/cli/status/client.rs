@@ -1,4 +1,4 @@
-//! Asking a running exporter for its `/api/status`.
+//! Requests `/api/status` from a running exporter.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use http::header::{ACCEPT, AUTHORIZATION, HOST, HeaderValue, USER_AGENT};
 use http::{Request, StatusCode};
 use http_body_util::Full;
 
-use super::StatusFlags;
+use super::flags::StatusFlags;
 use crate::cli::show::clean;
 use crate::config::address::AddressPreference;
 use crate::config::duration::DurationText;
@@ -23,11 +23,11 @@ use crate::net::endpoint::{Endpoint, HostEndpoint};
 use crate::net::network::Network;
 use crate::net::run_recorder::RunRecorder;
 
-/// The longest document that is read: 100,000 checks fit.
+/// The maximum size of a response; enough for 100,000 checks.
 const MAX_BYTES: usize = 64 << 20;
 
-/// As much of another answer is told, in bytes.
-const MAX_SAID: usize = 300;
+/// How much of an error response is shown, in bytes.
+const MAX_DETAIL: usize = 300;
 
 /// A client of one exporter.
 pub struct Client {
@@ -41,10 +41,10 @@ pub struct Client {
 }
 
 impl Client {
-    /// The client that the flags describe.
+    /// Creates a client from the flags.
     ///
     /// # Errors
-    /// What is wrong with the URL.
+    /// When the URL is invalid.
     pub fn new(flags: &StatusFlags) -> Result<Self, String> {
         let password = match (&flags.password_file, &flags.password_env) {
             (Some(path), _) => Some(SecretSource::File(path.clone())),
@@ -61,18 +61,18 @@ impl Client {
             timeout: flags.timeout,
         };
         if let Some(path) = flags.url.strip_prefix("unix:") {
-            // unix:/path and unix:///path are the same.
+            // unix:/path and unix:///path are equivalent.
             let path = path.strip_prefix("//").unwrap_or(path);
             let endpoint = Endpoint::Unix(Path::new(path).to_owned());
             return Ok(client(endpoint, "localhost", "", format!("unix:{path}")));
         }
         let (url, user_info) = TargetUrl::parse(&flags.url).map_err(|error| format!("--url: {error}"))?;
         if url.expose().query().is_some() {
-            return Err("--url: a query has no meaning here: leave out what begins with ?".to_owned());
+            return Err("--url: a query is not supported: remove the part from ? on".to_owned());
         }
         if user_info.is_some() {
-            let message = "--url: a password on the command line can be read by everybody on this machine: \
-                           give --user, and --password-file or --password-env";
+            let message = "--url: other users can read a password on the command line: \
+                           use --user with --password-file or --password-env";
             return Err(message.to_owned());
         }
         let tls = url.is_https().then(|| TlsSettings {
@@ -96,72 +96,72 @@ impl Client {
         &self.shown
     }
 
-    /// The document as it is now.
+    /// Requests the current status and returns the body of the response.
     ///
     /// # Errors
-    /// Why there is none, for a person.
+    /// When the request fails.
     pub async fn get(&mut self) -> Result<Bytes, String> {
         let mut report = Report::default();
-        let result = tokio::time::timeout(self.timeout, self.ask(&mut report)).await;
+        let result = tokio::time::timeout(self.timeout, self.request_status(&mut report)).await;
         let timeout = DurationText(self.timeout);
         result.unwrap_or_else(|_| {
             let step = match &*report.step {
                 "" => String::new(),
                 step => format!(" while {step}"),
             };
-            Err(format!("no answer from {} within {timeout}{step}", self.shown))
+            Err(format!("no response from {} within {timeout}{step}", self.shown))
         })
     }
 
-    async fn ask(&mut self, report: &mut Report) -> Result<Bytes, String> {
-        let request = self.request()?;
+    async fn request_status(&mut self, report: &mut Report) -> Result<Bytes, String> {
+        let request = self.build_request()?;
         let mut trace = RunRecorder::new(report);
         self.api.begin();
         let answer = self
             .api
-            .request(request, "asking for the status", &mut trace)
+            .request(request, "requesting the status", &mut trace)
             .await
             .map_err(|problem| {
                 let advice = match problem.reason {
                     Reason::Tls => {
-                        "if it speaks plain HTTP, ask http://; else name its certificate, or its authority's, by --ca-file, or give --insecure"
+                        "for a server with plain HTTP, use http://; otherwise set --ca-file to a trusted certificate, or --insecure"
                     }
-                    _ => "does an exporter run there?",
+                    _ => "is an exporter running there?",
                 };
-                format!("no status from {}: {}; {advice}", self.shown, problem.message())
+                format!("can't get the status from {}: {}; {advice}", self.shown, problem.message())
             })?;
         match answer.status {
             StatusCode::OK => Ok(answer.body),
             StatusCode::UNAUTHORIZED => Err(format!(
-                "{} asks for a login, or does not take this one: give --user, and --password-file or --password-env",
+                "{} requires a login, or rejected this one: set --user, and --password-file or --password-env",
                 self.shown
             )),
             StatusCode::NOT_FOUND => Err(format!(
-                "{} has no /api/status: is it an upkeep_exporter, and not an older one?",
+                "{} has no /api/status: is it an upkeep_exporter?",
                 self.shown
             )),
             other => Err(format!(
-                "{} answered {other} instead of its status{}",
+                "{} responded with {other}{}",
                 self.shown,
-                said(&answer.body)
+                error_detail(&answer.body)
             )),
         }
     }
 
-    fn request(&self) -> Result<Request<Full<Bytes>>, String> {
+    fn build_request(&self) -> Result<Request<Full<Bytes>>, String> {
         let mut request = Request::get(&self.path)
             .header(HOST, &self.host)
             .header(ACCEPT, "application/json")
             .header(USER_AGENT, model::USER_AGENT);
         if let Some(user) = &self.user {
             let password = match &self.password {
-                // Read at each round, so that a long watch follows a password that changes.
+                // Read in every round, so that a changed password is used.
                 Some(source) => source.read_line().map_err(|error| error.to_string())?,
                 None => Secret::new(""),
             };
             let pair = STANDARD.encode(format!("{user}:{}", password.expose()));
             let mut value = HeaderValue::try_from(format!("Basic {pair}"))
-                .map_err(|_| "--user: this can't be sent as a name".to_owned())?;
+                .map_err(|_| "--user: the name contains characters that can't be sent".to_owned())?;
             value.set_sensitive(true);
             request = request.header(AUTHORIZATION, value);
         }
@@ -171,7 +171,7 @@ impl Client {
     }
 }
 
-/// A URL or its path without what is asked for there anyway.
+/// A URL or path without a trailing `/api/status`.
 fn base(url: &str) -> &str {
     let url = url.trim_end_matches('/');
     url.strip_suffix("/api/status")
@@ -179,19 +179,19 @@ fn base(url: &str) -> &str {
         .trim_end_matches('/')
 }
 
-/// What an answer says for itself, after a colon: the error of a JSON, or else the first line.
-fn said(body: &[u8]) -> String {
+/// The error in a response, after a colon: the field `error` of a JSON document, or the first line.
+fn error_detail(body: &[u8]) -> String {
     #[derive(serde::Deserialize)]
-    struct Told {
+    struct ErrorResponse {
         error: String,
     }
     let text = match serde_json::from_slice(body) {
-        Ok(Told { error }) => error,
-        Err(_) => String::from_utf8_lossy(&body[..body.len().min(MAX_SAID)]).into_owned(),
+        Ok(ErrorResponse { error }) => error,
+        Err(_) => String::from_utf8_lossy(&body[..body.len().min(MAX_DETAIL)]).into_owned(),
     };
     let line: String = clean(text.lines().next().unwrap_or_default())
         .chars()
-        .take(MAX_SAID)
+        .take(MAX_DETAIL)
         .collect();
     match line.is_empty() || line.contains('<') {
         true => String::new(),

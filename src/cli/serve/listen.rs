@@ -1,4 +1,4 @@
-//! Listen addresses as exporters take them: `:10100`, `127.0.0.1:10100`, `[::1]:10100`, `localhost:10100`; and Unix sockets:
+//! Parses and opens listen addresses: `:10100`, `127.0.0.1:10100`, `[::1]:10100`, `localhost:10100`, and
 //! `unix:/run/upkeep_exporter/web.sock`.
 
 use std::io;
@@ -8,17 +8,17 @@ use std::str::FromStr;
 
 use crate::web::{Listener, SocketError, SocketFile};
 
-/// Where to listen.
+/// An address to listen on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ListenAddress {
-    /// A port of an address.
+    /// A TCP port.
     Tcp {
-        /// A name or an address without brackets; `None` for every address of the machine.
+        /// A name, or an address without brackets. `None` for all addresses of the machine.
         host: Option<String>,
         /// The port.
         port: u16,
     },
-    /// A Unix socket with this file.
+    /// The path of a Unix socket.
     Unix(PathBuf),
 }
 
@@ -31,7 +31,7 @@ impl FromStr for ListenAddress {
                 Ok(Self::Unix(path.into()))
             } else {
                 Err(format!(
-                    "\"{text}\" has no absolute path; write unix:/run/upkeep_exporter/web.sock"
+                    "\"{text}\" is not an absolute path; write for example unix:/run/upkeep_exporter/web.sock"
                 ))
             };
         }
@@ -58,10 +58,10 @@ impl FromStr for ListenAddress {
 }
 
 impl ListenAddress {
-    /// Opens the socket in the runtime that calls.
+    /// Opens the socket in the current runtime.
     ///
     /// # Errors
-    /// When the name does not resolve, the address can't be bound, or something stands at the path of a Unix socket.
+    /// When the name does not resolve, the address can't be bound, or the path of a Unix socket is in use.
     pub fn bind(&self) -> Result<Listener, SocketError> {
         match self {
             Self::Tcp { host, port } => {
@@ -80,7 +80,7 @@ impl ListenAddress {
     }
 }
 
-/// Without a host: both IP versions where the machine has both.
+/// Binds a TCP socket. Without a host, it serves both IP versions if the machine has both.
 fn bind_tcp(host: Option<&str>, port: u16) -> io::Result<TcpListener> {
     match host {
         Some(host) => TcpListener::bind(&*(host, port).to_socket_addrs()?.collect::<Vec<_>>()),
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_what_exporters_take_and_writes_it_back() {
+    fn addresses_are_parsed_and_displayed() {
         for text in [
             ":10100",
             "127.0.0.1:1",
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn says_what_would_be_right() {
+    fn errors_show_a_valid_address() {
         for text in ["", "10100", "::1:1", "[::1]", "[x]:1", "a b:1", ":65536", ":-1"] {
             assert!(
                 text.parse::<ListenAddress>()
@@ -137,7 +137,7 @@ mod tests {
             assert!(
                 text.parse::<ListenAddress>()
                     .unwrap_err()
-                    .contains("write unix:/"),
+                    .contains("write for example unix:/"),
                 "{text}"
             );
         }

@@ -1,6 +1,8 @@
-//! The same as CSV: one row a check, as RFC 4180 has it.
+//! Formats a report as CSV (RFC 4180), one row per check.
 
-use super::report::Document;
+use csv::{Error, Terminator, WriterBuilder};
+
+use super::report::StatusReport;
 
 const HEADER: [&str; 14] = [
     "generated_at",
@@ -19,31 +21,31 @@ const HEADER: [&str; 14] = [
     "message",
 ];
 
-/// The rows, after a header where `with_header`.
+/// Formats the rows, with a header if requested.
 ///
 /// # Errors
-/// None: the writer is memory, and every row has as many fields as the header.
-pub fn rows(document: &Document, with_header: bool) -> Result<String, csv::Error> {
-    let mut writer = csv::WriterBuilder::new()
-        .terminator(csv::Terminator::CRLF)
+/// None in practice: it writes to memory, and all rows have the same number of fields.
+pub fn format_csv(report: &StatusReport, with_header: bool) -> Result<String, Error> {
+    let mut writer = WriterBuilder::new()
+        .terminator(Terminator::CRLF)
         .from_writer(Vec::new());
     if with_header {
         writer.write_record(HEADER)?;
     }
-    for service in &document.services {
+    for service in &report.services {
         for check in &service.checks {
             let latency = check.latency_seconds.map(|seconds| seconds.to_string());
-            let text = |text: &Option<String>| text.as_deref().map(harmless).unwrap_or_default();
+            let text = |text: &Option<String>| text.as_deref().map(escape_formula).unwrap_or_default();
             writer.write_record([
-                harmless(&document.generated_at),
-                harmless(&service.group),
-                harmless(&service.key),
-                harmless(&service.name),
+                escape_formula(&report.generated_at),
+                escape_formula(&service.group),
+                escape_formula(&service.key),
+                escape_formula(&service.name),
                 service.tier.map(|tier| tier.to_string()).unwrap_or_default(),
                 service.status.to_string(),
-                harmless(&check.name),
-                harmless(&check.kind),
-                harmless(&check.target),
+                escape_formula(&check.name),
+                escape_formula(&check.kind),
+                escape_formula(&check.target),
                 check.status.to_string(),
                 text(&check.since),
                 latency.unwrap_or_default(),
@@ -56,9 +58,8 @@ pub fn rows(document: &Document, with_header: bool) -> Result<String, csv::Error
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// A text that a spreadsheet does not take for a formula (OWASP, "CSV Injection"): where it begins as one, an apostrophe
-/// comes before it.
-fn harmless(text: &str) -> String {
+/// Puts an apostrophe in front of a text that a spreadsheet could treat as a formula (OWASP, "CSV Injection").
+fn escape_formula(text: &str) -> String {
     if text.trim_start().starts_with(['=', '+', '-', '@']) {
         format!("'{text}")
     } else {

@@ -1,12 +1,12 @@
-//! From what the store knows after a round to what is shown.
+//! Turns the snapshot after a round into a report.
 
-use crate::cli::show::{CheckRow, Document, ServiceRow, clean, now};
+use crate::cli::show::{CheckRow, ServiceRow, StatusReport, clean, now};
 use crate::model::Phase;
 use crate::store::{CheckView, ServiceView, Snapshot};
 
-/// The document of a snapshot. What a single run can't know is left out: since when a status lasts.
-pub fn judged(snapshot: &Snapshot) -> Document {
-    Document::new(now(), snapshot.services.iter().map(service).collect())
+/// The report of a snapshot. It has no since-times, because a single run does not know them.
+pub fn report(snapshot: &Snapshot) -> StatusReport {
+    StatusReport::new(now(), snapshot.services.iter().map(service).collect())
 }
 
 fn service(view: &ServiceView) -> ServiceRow {
@@ -42,8 +42,8 @@ fn check(view: &CheckView) -> CheckRow {
         message: problem.map(|problem| clean(problem.message())),
         phases: phases
             .map(|phases| {
-                let each = |phase: &Phase| (phase.as_str(), phases.spent(*phase).as_secs_f64());
-                Phase::ALL.iter().map(each).collect()
+                let entry = |phase: &Phase| (phase.as_str(), phases.spent(*phase).as_secs_f64());
+                Phase::ALL.iter().map(entry).collect()
             })
             .unwrap_or_default(),
     }

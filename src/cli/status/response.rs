@@ -1,4 +1,4 @@
-//! Reading what `/api/status` serves: leniently, since the exporter may be older or newer than this program.
+//! Parses the response of `/api/status`. Unknown and missing fields are accepted, because the exporter may be older or newer.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -7,24 +7,24 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
-use crate::cli::show::{CheckRow, Document, ServiceRow, clean, now};
+use crate::cli::show::{CheckRow, ServiceRow, StatusReport, clean, now};
 use crate::model::{Phase, Status, Tier};
 
 #[derive(serde::Deserialize)]
-struct Served {
+struct StatusResponse {
     generated_at: Option<String>,
     services: Services,
 }
 
-/// The services by key, in the order in which they are served.
-struct Services(Vec<(String, ServedService)>);
+/// The services by key, in the order of the response.
+struct Services(Vec<(String, ServiceResponse)>);
 
 #[derive(serde::Deserialize)]
-struct ServedService {
+struct ServiceResponse {
     name: Option<String>,
     group: Option<String>,
     tier: Option<String>,
-    /// What documents of the monitors before us say instead of a status.
+    /// What older monitors send instead of a status.
     ok: Option<bool>,
     status: Option<String>,
     since: Option<String>,
@@ -32,11 +32,11 @@ struct ServedService {
     message: Option<String>,
     advice: Option<String>,
     #[serde(default)]
-    checks: Vec<ServedCheck>,
+    checks: Vec<CheckResponse>,
 }
 
 #[derive(serde::Deserialize)]
-struct ServedCheck {
+struct CheckResponse {
     name: Option<String>,
     kind: Option<String>,
     target: Option<String>,
@@ -73,26 +73,26 @@ impl<'de> Deserialize<'de> for Services {
     }
 }
 
-/// What is shown of a served document.
+/// Parses a response.
 ///
 /// # Errors
 /// When it is not the status of an exporter.
-pub fn document(body: &[u8]) -> Result<Document, String> {
-    let served: Served = serde_json::from_slice(body).map_err(|error| {
+pub fn parse(body: &[u8]) -> Result<StatusReport, String> {
+    let response: StatusResponse = serde_json::from_slice(body).map_err(|error| {
         format!(
-            "what it serves at /api/status is not the status of an exporter: {}",
+            "the response of /api/status is not the status of an exporter: {}",
             clean(&error.to_string())
         )
     })?;
-    let generated_at = served.generated_at.as_deref().map_or_else(now, clean);
+    let generated_at = response.generated_at.as_deref().map_or_else(now, clean);
     let at = generated_at.parse().ok();
-    let services = served.services.0.into_iter();
+    let services = response.services.0.into_iter();
     let services = services.map(|(key, one)| service(&key, one, at)).collect();
-    Ok(Document::new(generated_at, services))
+    Ok(StatusReport::new(generated_at, services))
 }
 
-fn service(key: &str, served: ServedService, at: Option<Timestamp>) -> ServiceRow {
-    let since = cleaned(served.since);
+fn service(key: &str, served: ServiceResponse, at: Option<Timestamp>) -> ServiceRow {
+    let since = clean_text(served.since);
     let status = match (served.status.as_deref(), served.ok) {
         (Some(word), _) => status(Some(word)),
         (None, Some(true)) => Status::Up,
@@ -110,11 +110,11 @@ fn service(key: &str, served: ServedService, at: Option<Timestamp>) -> ServiceRo
         status,
         age: since.as_deref().and_then(|since| age(since, at?)),
         since,
-        advice: cleaned(served.advice),
+        advice: clean_text(served.advice),
         checks: served.checks.into_iter().map(check).collect(),
     };
-    // Where no check tells what is wrong, the service may.
-    if row.troubles().is_empty() && (served.reason.is_some() || served.message.is_some()) {
+    // If no check has a problem, the service may have one.
+    if row.failing_checks().is_empty() && (served.reason.is_some() || served.message.is_some()) {
         row.checks.push(CheckRow {
             name: row.key.clone(),
             kind: String::new(),
@@ -122,31 +122,31 @@ fn service(key: &str, served: ServedService, at: Option<Timestamp>) -> ServiceRo
             status,
             since: None,
             latency_seconds: None,
-            reason: cleaned(served.reason),
-            message: cleaned(served.message),
+            reason: clean_text(served.reason),
+            message: clean_text(served.message),
             phases: Vec::new(),
         });
     }
     row
 }
 
-/// In whole nanoseconds, without what the division leaves behind them.
+/// Converts to seconds, rounded to whole nanoseconds.
 fn seconds(milliseconds: f64) -> f64 {
     let seconds = milliseconds / 1e3;
     Duration::try_from_secs_f64(seconds).map_or(seconds, |duration| duration.as_secs_f64())
 }
 
-fn check(served: ServedCheck) -> CheckRow {
-    let text = |text: Option<String>| cleaned(text).unwrap_or_default();
+fn check(served: CheckResponse) -> CheckRow {
+    let text = |text: Option<String>| clean_text(text).unwrap_or_default();
     CheckRow {
         name: text(served.name),
         kind: text(served.kind),
         target: text(served.target),
         status: status(served.status.as_deref()),
-        since: cleaned(served.since),
+        since: clean_text(served.since),
         latency_seconds: served.latency_ms.map(seconds),
-        reason: cleaned(served.reason),
-        message: cleaned(served.message),
+        reason: clean_text(served.reason),
+        message: clean_text(served.message),
         phases: Phase::ALL
             .iter()
             .filter_map(|phase| {
@@ -157,13 +157,13 @@ fn check(served: ServedCheck) -> CheckRow {
     }
 }
 
-/// Statuses that a newer exporter may come to know are unknown to us.
+/// A status that only a newer exporter knows is treated as unknown.
 fn status(word: Option<&str>) -> Status {
     word.and_then(Status::from_word).unwrap_or(Status::Unknown)
 }
 
-/// What is empty is as good as absent.
-fn cleaned(text: Option<String>) -> Option<String> {
+/// Makes a text safe for terminals. An empty text is treated as absent.
+fn clean_text(text: Option<String>) -> Option<String> {
     text.filter(|text| !text.is_empty()).map(|text| clean(&text))
 }
 
@@ -177,28 +177,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_document_of_little_is_read() {
-        let read = document(br#"{"services": {"b": {"ok": true, "new": []}, "a": {"ok": false}}}"#).unwrap();
+    fn a_minimal_response_is_parsed() {
+        let read = parse(br#"{"services": {"b": {"ok": true, "new": []}, "a": {"ok": false}}}"#).unwrap();
         let keys: Vec<_> = read.services.iter().map(|one| (&*one.key, one.status)).collect();
         assert_eq!(keys, [("b", Status::Up), ("a", Status::Down)]);
         assert_eq!(read.exit_code(), 2);
     }
 
     #[test]
-    fn what_is_wrong_is_told_by_the_service_where_no_check_does() {
+    fn the_problem_of_a_service_is_shown_if_no_check_has_one() {
         let text =
             br#"{"services": {"a": {"status": "degraded", "reason": "slow", "message": "late\u001b[2J",
             "checks": [{"name": "http", "status": "up", "latency_ms": 1500}]}}}"#;
-        let read = document(text).unwrap();
-        let trouble = read.services[0].troubles()[0];
+        let read = parse(text).unwrap();
+        let trouble = read.services[0].failing_checks()[0];
         assert_eq!(trouble.message.as_deref(), Some("late [2J"));
         assert_eq!(read.services[0].latency(), Some(1.5));
     }
 
     #[test]
-    fn what_is_no_status_is_told() {
+    fn other_responses_are_errors() {
         for text in [&b"<html>"[..], b"[]", b"{}", br#"{"services": []}"#, b""] {
-            let error = document(text).unwrap_err();
+            let error = parse(text).unwrap_err();
             assert!(error.contains("not the status of an exporter"), "{error}");
         }
     }

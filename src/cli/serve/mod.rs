@@ -1,4 +1,9 @@
-//! Serving: from flags to a running exporter, and the signals that it listens to.
+//! Runs the server: from flags to a running exporter, and the signals that it handles.
+
+mod activation;
+mod flags;
+mod listen;
+mod own_checks;
 
 use std::ffi::OsStr;
 use std::future::Future;
@@ -9,62 +14,58 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
-use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
-use super::ServeFlags;
-use super::activation::{self, Handed};
-use super::listen::ListenAddress;
-use super::own_check::keep_what_can_succeed;
+use super::runtime;
 use crate::config::ConfigError;
 use crate::model::SystemClock;
 use crate::reload::Loader;
 use crate::web::{Listener, WebConfig};
 use crate::{Setup, config, log};
+use activation::InheritedSocket;
+pub use flags::ServeFlags;
+use listen::ListenAddress;
+use own_checks::remove_failing_checks;
+
+/// The maximum number of threads that handle requests, in addition to those that render. Requests are few. Checks have a thread
+/// per core.
+const MAX_WEB_THREADS: usize = 4;
 
 /// Serves until SIGTERM or SIGINT.
 pub fn serve(flags: ServeFlags) -> anyhow::Result<ExitCode> {
-    // First of all: the log and the runtime have threads.
-    let handed = if flags.systemd_socket {
-        activation::take()?
+    // This comes first: it must run before the log and the runtimes start threads.
+    let inherited = if flags.systemd_socket {
+        activation::take_sockets()?
     } else {
         Vec::new()
     };
-    let _flushed_at_the_end = log::start(flags.log_level, flags.log_format);
-    raise_open_files();
-    let mut of_web = Builder::new_multi_thread();
-    if let Ok(cores) = std::thread::available_parallelism() {
-        of_web.worker_threads(cores.get().min(WEB_THREADS));
-    }
-    let of_web = runtime(&mut of_web, "web")?;
-    let of_checks = runtime(&mut Builder::new_multi_thread(), "checks")?;
-    let result = of_web.block_on(until_terminated(flags, handed, of_checks.handle().clone()));
-    // A thread that hangs in the kernel (a file or a command line being read) must not delay the end.
-    of_web.shutdown_background();
-    of_checks.shutdown_background();
+    // Dropping the guard flushes the log.
+    let _log_guard = log::start(flags.log_level, flags.log_format);
+    runtime::raise_open_files();
+    // Two runtimes, so that checks that use all of their threads do not delay scrapes.
+    let web_runtime = runtime::start("web", Some(MAX_WEB_THREADS))?;
+    let check_runtime = runtime::start("checks", None)?;
+    let checks = check_runtime.handle().clone();
+    let result = web_runtime.block_on(run_until_terminated(flags, inherited, checks));
+    // A thread that hangs in the kernel, such as one that reads a file, must not delay the end.
+    web_runtime.shutdown_background();
+    check_runtime.shutdown_background();
     result.map(|()| ExitCode::SUCCESS)
 }
 
-/// The most threads that serve requests, beside those that render. Requests are few; checks have as many as there are cores.
-const WEB_THREADS: usize = 4;
-
-/// A runtime of its own for the web and for the checks: checks that saturate their threads hold up no scrape.
-fn runtime(builder: &mut Builder, name: &'static str) -> anyhow::Result<Runtime> {
-    builder
-        .thread_name(name)
-        .enable_all()
-        .build()
-        .with_context(|| format!("starting the runtime of the {name}"))
-}
-
-async fn until_terminated(flags: ServeFlags, handed: Vec<Handed>, checks: Handle) -> anyhow::Result<()> {
-    let hangup = hangups()?;
-    let mut shutdown = std::pin::pin!(terminated()?);
-    // A large configuration takes seconds, one on a file system that hangs forever: ended all the same.
+async fn run_until_terminated(
+    flags: ServeFlags,
+    inherited: Vec<InheritedSocket>,
+    checks: Handle,
+) -> anyhow::Result<()> {
+    let hangup = handle_hangups()?;
+    let mut shutdown = std::pin::pin!(handle_termination()?);
+    // Loading a large configuration takes seconds, and a file system may hang. Both can be terminated.
     let setup = tokio::select! {
-        setup = setup(flags, handed, checks) => setup?,
+        setup = setup(flags, inherited, checks) => setup?,
         () = &mut shutdown => return Ok(()),
     };
     crate::run(setup, hangup, shutdown)
@@ -72,24 +73,24 @@ async fn until_terminated(flags: ServeFlags, handed: Vec<Handed>, checks: Handle
         .context("opening the state directory")
 }
 
-async fn setup(flags: ServeFlags, handed: Vec<Handed>, checks: Handle) -> anyhow::Result<Setup> {
+async fn setup(flags: ServeFlags, inherited: Vec<InheritedSocket>, checks: Handle) -> anyhow::Result<Setup> {
     let web_config = match flags.web_config_file.clone() {
         Some(file) => tokio::task::spawn_blocking(move || WebConfig::open(file))
             .await
             .context("loading the web configuration")?
-            .map_err(|findings| anyhow::anyhow!("the web configuration can't be used:\n{findings}"))?,
+            .map_err(|findings| anyhow::anyhow!("invalid web configuration:\n{findings}"))?,
         None => WebConfig::none(),
     };
-    let listeners = listeners(&flags, handed)?;
+    let listeners = open_listeners(&flags, inherited)?;
     let port = listeners.iter().find_map(Listener::port);
     let is_guarded = web_config.has_tls() || web_config.has_users();
     let load = loader(flags.config_file, port, is_guarded);
-    let first = Arc::clone(&load);
-    let config = tokio::task::spawn_blocking(move || first())
+    let first_load = Arc::clone(&load);
+    let config = tokio::task::spawn_blocking(move || first_load())
         .await
         .context("loading the configuration")?
-        .map_err(unusable)?;
-    announce(&listeners, &web_config, &flags.telemetry_path)?;
+        .map_err(invalid)?;
+    log_listeners(&listeners, &web_config, &flags.telemetry_path)?;
     Ok(Setup {
         listeners,
         web_config,
@@ -109,29 +110,30 @@ async fn setup(flags: ServeFlags, handed: Vec<Handed>, checks: Handle) -> anyhow
     })
 }
 
-/// The findings stand on lines of their own, each with its place.
-fn unusable(findings: ConfigError) -> anyhow::Error {
-    anyhow::anyhow!("the configuration can't be used:\n{findings}")
+/// The error of an invalid configuration. Each finding is on its own line.
+fn invalid(findings: ConfigError) -> anyhow::Error {
+    anyhow::anyhow!("invalid configuration:\n{findings}")
 }
 
-/// What to listen on: what systemd handed over, or else the addresses.
-fn listeners(flags: &ServeFlags, handed: Vec<Handed>) -> anyhow::Result<Vec<Listener>> {
+/// Opens the listeners: the inherited sockets, or the addresses if there are none.
+fn open_listeners(flags: &ServeFlags, inherited: Vec<InheritedSocket>) -> anyhow::Result<Vec<Listener>> {
     let open = |address: &ListenAddress| {
         address.bind().with_context(|| {
             format!("listening on {address} (choose another address with --web.listen-address)")
         })
     };
-    if handed.is_empty() {
+    if inherited.is_empty() {
         return flags.listen_addresses.iter().map(open).collect();
     }
-    let taken = handed.into_iter().map(Handed::into_listener);
-    taken
+    inherited
+        .into_iter()
+        .map(InheritedSocket::into_listener)
         .collect::<Result<_, _>>()
-        .context("taking over systemd's sockets")
+        .context("using the sockets from systemd (--web.systemd-socket)")
 }
 
-/// Logs what is listened on, once nothing stands in the way of serving.
-fn announce(listeners: &[Listener], web_config: &WebConfig, telemetry_path: &str) -> anyhow::Result<()> {
+/// Logs the addresses of the listeners.
+fn log_listeners(listeners: &[Listener], web_config: &WebConfig, telemetry_path: &str) -> anyhow::Result<()> {
     let scheme = if web_config.has_tls() { "https" } else { "http" };
     for listener in listeners {
         match listener {
@@ -150,7 +152,7 @@ fn announce(listeners: &[Listener], web_config: &WebConfig, telemetry_path: &str
     Ok(())
 }
 
-/// Where to look: the URL of the metrics, for a browser or a scraper on this machine.
+/// The URL of the metrics for a client on this machine.
 fn metrics_url(scheme: &str, bound: SocketAddr, telemetry_path: &str) -> String {
     if bound.ip().is_unspecified() {
         format!("{scheme}://localhost:{}{telemetry_path}", bound.port())
@@ -159,8 +161,8 @@ fn metrics_url(scheme: &str, bound: SocketAddr, telemetry_path: &str) -> String 
     }
 }
 
-/// Loads `file`, or without one the embedded default for an exporter that listens on `port`, behind TLS or users where
-/// `is_guarded`; logs the warnings.
+/// A function that loads the configuration and logs its warnings. Without a file, it loads the embedded default for an exporter that
+/// listens on `port`. `is_guarded` says that the server uses TLS or authentication.
 fn loader(file: Option<PathBuf>, port: Option<u16>, is_guarded: bool) -> Arc<Loader> {
     Arc::new(move || {
         let mut loaded = match (&file, port) {
@@ -169,7 +171,7 @@ fn loader(file: Option<PathBuf>, port: Option<u16>, is_guarded: bool) -> Arc<Loa
             (None, None) => config::embedded_default()?,
         };
         if file.is_none() {
-            keep_what_can_succeed(&mut loaded.config, port.is_some(), is_guarded);
+            remove_failing_checks(&mut loaded.config, port.is_some(), is_guarded);
         }
         for warning in &loaded.warnings {
             warn!(%warning, "configuration");
@@ -178,30 +180,15 @@ fn loader(file: Option<PathBuf>, port: Option<u16>, is_guarded: bool) -> Arc<Loa
     })
 }
 
-/// systemd separates several state directories by colons; the first one is ours.
+/// The first of several state directories, which systemd separates by colons.
 fn first_directory(directories: &OsStr) -> Option<PathBuf> {
     let first = directories.as_bytes().split(|byte| *byte == b':').next()?;
     (!first.is_empty()).then(|| OsStr::from_bytes(first).into())
 }
 
-/// Each run holds a socket, so as many as the system allows. Where it can't be raised, what there is must do.
-pub fn raise_open_files() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    if let Err(error) = setrlimit(
-        Resource::Nofile,
-        Rlimit {
-            current: limit.maximum,
-            maximum: limit.maximum,
-        },
-    ) {
-        warn!(%error, "raising the limit of open files");
-    }
-}
-
-fn hangups() -> anyhow::Result<mpsc::Receiver<()>> {
+fn handle_hangups() -> anyhow::Result<mpsc::Receiver<()>> {
     let mut hangup = signal(SignalKind::hangup()).context("listening to SIGHUP")?;
-    // One place: hangups that come while a reload is under way are one more reload, not many.
+    // Several signals during a reload cause only one more reload.
     let (sender, receiver) = mpsc::channel(1);
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
@@ -211,7 +198,7 @@ fn hangups() -> anyhow::Result<mpsc::Receiver<()>> {
     Ok(receiver)
 }
 
-fn terminated() -> anyhow::Result<impl Future<Output = ()>> {
+fn handle_termination() -> anyhow::Result<impl Future<Output = ()>> {
     let mut interrupt = signal(SignalKind::interrupt()).context("listening to SIGINT")?;
     let mut terminate = signal(SignalKind::terminate()).context("listening to SIGTERM")?;
     Ok(async move {
@@ -227,7 +214,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_log_tells_where_to_look() {
+    fn the_logged_url_works_on_this_machine() {
         for (bound, expected) in [
             ("[::]:10100", "http://localhost:10100/m"),
             ("0.0.0.0:1", "http://localhost:1/m"),
@@ -239,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_state_directories_the_first_is_ours() {
+    fn the_first_of_several_state_directories_is_used() {
         for (variable, expected) in [
             ("", None),
             (":/b", None),

@@ -1,4 +1,4 @@
-//! `status`: asking a running exporter. What it serves is here served by the test.
+//! `status`: requests to a running exporter, which the tests mostly simulate.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use crate::common::targets::tls::{self, Authority};
 use crate::common::targets::{Target, ok, read_request};
 use crate::{ends_with, errors, out, upkeep};
 
-/// As the exporter serves it.
+/// A response of the exporter.
 const SERVED: &str = r#"{
   "host": "monitor1", "version": "0.1.0", "generated_at": "2026-11-24T12:00:00.000Z", "mode": "production_monitoring",
   "ok_count": 1, "fail_count": 2, "total": 3, "overall": "down",
@@ -49,7 +49,7 @@ Infrastructure 1/2, default 0/1
 ";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_shows_what_a_running_exporter_serves() {
+async fn it_shows_the_response_of_a_running_exporter() {
     let exporter = Target::answering(ok(SERVED)).await;
     let url = exporter.url("/");
     let output = upkeep(&["status", "--url", &url]).output().unwrap();
@@ -86,17 +86,17 @@ async fn it_shows_what_a_running_exporter_serves() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_status_is_unknown_and_told() {
+async fn other_responses_are_unknown_with_an_error() {
     let refusing = format!("http://{}", Target::refusing().await);
     let output = upkeep(&["status", "--url", &refusing]).output().unwrap();
     ends_with(3, &output);
     assert!(
         errors(&output).contains("Connection refused")
-            && errors(&output).contains("does an exporter run there?"),
+            && errors(&output).contains("is an exporter running there?"),
         "{}",
         errors(&output)
     );
-    for (answer, said) in [
+    for (response, message) in [
         (ok("<html>"), "not the status of an exporter"),
         (
             b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_vec(),
@@ -104,33 +104,33 @@ async fn what_is_no_status_is_unknown_and_told() {
         ),
         (
             b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n".to_vec(),
-            "give --user",
+            "set --user",
         ),
         (
             b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n".to_vec(),
-            "answered 503",
+            "responded with 503",
         ),
         (
             b"HTTP/1.1 400 Bad Request\r\nContent-Length: 23\r\n\r\nthis port speaks HTTPS\n".to_vec(),
-            "answered 400 Bad Request instead of its status: this port speaks HTTPS",
+            "responded with 400 Bad Request: this port speaks HTTPS",
         ),
         (
             b"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 27\r\n\r\n{\"error\":\"wrong passwords\"}"
                 .to_vec(),
-            "its status: wrong passwords",
+            "Too Many Requests: wrong passwords",
         ),
-        (b"SSH-2.0-OpenSSH_9.2\r\n".to_vec(), "no status from"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n".to_vec(), "can't get the status from"),
     ] {
-        let exporter = Target::answering(answer).await;
+        let exporter = Target::answering(response).await;
         let output = upkeep(&["status", "--url", &exporter.url("")]).output().unwrap();
         ends_with(3, &output);
-        assert!(errors(&output).contains(said), "{}", errors(&output));
+        assert!(errors(&output).contains(message), "{}", errors(&output));
         assert_eq!(out(&output), "");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_is_bounded_in_time_and_size() {
+async fn a_response_is_bounded_in_time_and_size() {
     let silent = Target::silent().await;
     let begun = Instant::now();
     let output = upkeep(&["status", "--timeout=300ms", "--url", &silent.url("")])
@@ -139,7 +139,7 @@ async fn an_answer_is_bounded_in_time_and_size() {
     ends_with(3, &output);
     assert!(begun.elapsed() < Duration::from_secs(5));
     assert!(
-        errors(&output).contains("within 300ms while asking for the status"),
+        errors(&output).contains("within 300ms while requesting the status"),
         "{}",
         errors(&output)
     );
@@ -156,7 +156,7 @@ async fn an_answer_is_bounded_in_time_and_size() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_password_comes_from_a_file_or_a_variable_only() {
+async fn a_password_comes_only_from_a_file_or_a_variable() {
     let exporter = Target::answering(ok(SERVED)).await;
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("password");
@@ -199,7 +199,7 @@ async fn a_password_comes_from_a_file_or_a_variable_only() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn certificates_are_verified_unless_that_is_switched_off() {
+async fn certificates_are_verified_unless_disabled() {
     let authority = Authority::new("ours");
     let exporter = tls::serve(&authority.issue(&["localhost"], 2100), &[], None).await;
     let dir = tempfile::tempdir().unwrap();
@@ -213,10 +213,10 @@ async fn certificates_are_verified_unless_that_is_switched_off() {
     };
     let said = ask(&[]);
     assert!(
-        said.contains("certificate") && said.contains("no status from"),
+        said.contains("certificate") && said.contains("can't get the status from"),
         "{said}"
     );
-    // It answers "ok", which is no status, but comes through TLS.
+    // The response "ok" is not a status, but it arrives over TLS.
     for flags in [
         ["--ca-file", ca.to_str().unwrap()],
         ["--insecure", "--timeout=10s"],
@@ -227,14 +227,14 @@ async fn certificates_are_verified_unless_that_is_switched_off() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_exporter_behind_a_unix_socket_or_a_path_is_asked_too() {
+async fn a_unix_socket_or_a_path_prefix_works() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("exporter.sock");
     let listener = UnixListener::bind(&path).unwrap();
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             read_request(&mut stream).await;
-            // The reader may be gone.
+            // The client may have disconnected.
             let _ = stream.write_all(&ok(SERVED)).await;
         }
     });
@@ -263,9 +263,9 @@ async fn an_exporter_behind_a_unix_socket_or_a_path_is_asked_too() {
     for (arguments, message) in [
         (
             ["--url", "http://127.0.0.1:1/?group=x"],
-            "leave out what begins with ?",
+            "remove the part from ? on",
         ),
-        (["--timeout", "0s"], "write one such as 10s"),
+        (["--timeout", "0s"], "such as 10s"),
     ] {
         let output = upkeep(&["status"]).args(arguments).output().unwrap();
         ends_with(64, &output);
@@ -274,8 +274,8 @@ async fn an_exporter_behind_a_unix_socket_or_a_path_is_asked_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn plain_http_asked_for_tls_is_told_so() {
-    // As a server of HTTP does when it gets a handshake.
+async fn an_https_url_of_a_plain_http_server_has_a_helpful_error() {
+    // An HTTP server responds like this to a TLS handshake.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("https://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {
@@ -289,14 +289,14 @@ async fn plain_http_asked_for_tls_is_told_so() {
     let output = upkeep(&["status", "--url", &url]).output().unwrap();
     ends_with(3, &output);
     assert!(
-        errors(&output).contains("if it speaks plain HTTP, ask http://"),
+        errors(&output).contains("for a server with plain HTTP, use http://"),
         "{}",
         errors(&output)
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rounds_outlive_an_exporter_that_does_not_answer() {
+async fn rounds_continue_after_an_error() {
     let broken = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n".to_vec();
     let exporter = Target::answering_each(vec![ok(SERVED), broken, ok(SERVED)]).await;
     let output = std::process::Command::new("timeout")
@@ -308,7 +308,7 @@ async fn rounds_outlive_an_exporter_that_does_not_answer() {
     ends_with(2, &output);
     assert!(out(&output).lines().count() >= 2, "{}", out(&output));
     assert_eq!(
-        errors(&output).matches("answered 503").count(),
+        errors(&output).matches("responded with 503").count(),
         1,
         "{}",
         errors(&output)
@@ -316,7 +316,7 @@ async fn rounds_outlive_an_exporter_that_does_not_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn against_a_running_exporter() {
+async fn it_works_with_a_real_exporter() {
     let target = Target::answering(ok("fine")).await;
     let config = format!(
         "services:\n  - {{ {} }}\n  - {{ {} }}\n",

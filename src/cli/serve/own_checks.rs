@@ -1,16 +1,15 @@
-//! The embedded configuration's checks of the exporter itself, as far as they can succeed.
+//! Adjusts the embedded configuration's checks of the exporter itself to the flags of the server.
 
 use std::sync::Arc;
 
 use crate::config::{CheckSettings, Config};
 use crate::model::CheckKind;
 
-/// The service that watches the exporter itself.
+/// The service that monitors the exporter itself.
 const OWN: &str = "upkeep_exporter";
 
-/// Leaves out what would always fail: without a port every check, and behind TLS or users the one that asks by plain HTTP
-/// as nobody.
-pub fn keep_what_can_succeed(config: &mut Config, has_port: bool, is_guarded: bool) {
+/// Removes checks that would always fail: all of them without a port, and the plain HTTP check with TLS or authentication.
+pub fn remove_failing_checks(config: &mut Config, has_port: bool, is_guarded: bool) {
     let can_succeed =
         |check: &CheckSettings| has_port && !(is_guarded && check.kind.kind() == CheckKind::Http);
     for service in &mut config.services {
@@ -27,7 +26,7 @@ mod tests {
     use crate::config::embedded_default;
 
     #[test]
-    fn what_would_always_fail_is_left_out() {
+    fn checks_that_would_always_fail_are_removed() {
         for (has_port, is_guarded, own) in [
             (true, false, 2),
             (true, true, 1),
@@ -36,7 +35,7 @@ mod tests {
         ] {
             let mut config = embedded_default().unwrap().config;
             let others = config.services.len() - 1;
-            keep_what_can_succeed(&mut config, has_port, is_guarded);
+            remove_failing_checks(&mut config, has_port, is_guarded);
             let found = config.services.iter().find(|service| service.key.as_str() == OWN);
             assert_eq!(found.map_or(0, |service| service.checks.len()), own);
             assert_eq!(config.services.len(), others + usize::from(own > 0));

@@ -1,0 +1,152 @@
+//! The flags of the server.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::listen::ListenAddress;
+use crate::{log, web};
+
+/// The flags of the server.
+#[derive(Debug, clap::Args)]
+pub struct ServeFlags {
+    /// Configuration file; default: the embedded configuration
+    #[arg(help_heading = "Configuration", long = "config.file", value_name = "PATH")]
+    pub config_file: Option<PathBuf>,
+
+    /// Check the configuration and exit: 0 if it is valid, 1 if not
+    #[arg(help_heading = "Configuration", long = "config.check")]
+    pub config_check: bool,
+
+    /// Address to listen on: HOST:PORT, :PORT for all addresses, or unix:/PATH. Can be repeated
+    #[arg(
+        help_heading = "Web",
+        long = "web.listen-address",
+        value_name = "ADDRESS",
+        default_value = ":10100"
+    )]
+    pub listen_addresses: Vec<ListenAddress>,
+
+    /// Use the sockets that systemd passes instead of --web.listen-address
+    #[arg(
+        help_heading = "Web",
+        long = "web.systemd-socket",
+        conflicts_with = "listen_addresses"
+    )]
+    pub systemd_socket: bool,
+
+    /// Web configuration file: TLS and authentication, see docs/WEB.md
+    #[arg(help_heading = "Web", long = "web.config.file", value_name = "PATH")]
+    pub web_config_file: Option<PathBuf>,
+
+    /// Path of the metrics
+    #[arg(help_heading = "Web", long = "web.telemetry-path", value_name = "PATH", default_value = "/metrics", value_parser = telemetry_path)]
+    pub telemetry_path: String,
+
+    /// Seconds to subtract from the scrape timeout of /probe
+    #[arg(
+        help_heading = "Web",
+        long = "probe.timeout-offset",
+        alias = "timeout-offset",
+        value_name = "SECONDS",
+        default_value = "0.5",
+        value_parser = seconds
+    )]
+    pub probe_timeout_offset: Duration,
+
+    /// Enable reloads by POST /-/reload
+    #[arg(help_heading = "Web", long = "web.enable-lifecycle")]
+    pub enable_lifecycle: bool,
+
+    /// Accept only requests for these hosts, as protection against DNS rebinding, see docs/WEB.md
+    #[arg(
+        help_heading = "Web",
+        long = "web.allowed-hosts",
+        value_name = "HOST[:PORT]",
+        value_delimiter = ','
+    )]
+    pub allowed_hosts: Vec<web::AllowedHost>,
+
+    /// Directory for state that survives restarts; default: $STATE_DIRECTORY from systemd, otherwise none
+    #[arg(help_heading = "State", long = "state.dir", value_name = "PATH")]
+    pub state_dir: Option<PathBuf>,
+
+    /// Write the status as JSON to this file, at least every 10 s
+    #[arg(help_heading = "State", long = "status.file", value_name = "PATH")]
+    pub status_file: Option<PathBuf>,
+
+    /// Mount point of the proc file system
+    #[arg(
+        help_heading = "Configuration",
+        long = "path.procfs",
+        value_name = "PATH",
+        default_value = "/proc"
+    )]
+    pub procfs: PathBuf,
+
+    /// Minimum level of log lines
+    #[arg(
+        help_heading = "Logging",
+        long = "log.level",
+        value_name = "LEVEL",
+        value_enum,
+        default_value = "info"
+    )]
+    pub log_level: log::Level,
+
+    /// Format of log lines
+    #[arg(
+        help_heading = "Logging",
+        long = "log.format",
+        value_name = "FORMAT",
+        value_enum,
+        default_value = "logfmt"
+    )]
+    pub log_format: log::Format,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: Option<f64> = text.parse().ok();
+    let duration = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    duration.ok_or_else(|| "write a number of seconds, such as 0.5".to_owned())
+}
+
+fn telemetry_path(text: &str) -> Result<String, String> {
+    match text {
+        path if web::is_reserved_path(path) => Err(format!(
+            "{path} is already in use; choose another path, such as /metrics"
+        )),
+        path if path.starts_with('/')
+            && path
+                .bytes()
+                .all(|byte| byte.is_ascii_graphic() && !b"?#".contains(&byte)) =>
+        {
+            Ok(path.to_owned())
+        }
+        _ => Err("a path must begin with / and must not contain spaces, ? or #".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_telemetry_path_is_checked() {
+        assert_eq!(telemetry_path("/metrics").unwrap(), "/metrics");
+        for wrong in [
+            "",
+            "metrics",
+            "/",
+            "/-/x",
+            "/a b",
+            "/a?b",
+            "/ä",
+            "/probe",
+            "/api/status",
+            "/api/status/x",
+            "/assets/x",
+        ] {
+            assert!(telemetry_path(wrong).is_err(), "{wrong}");
+        }
+    }
+}
