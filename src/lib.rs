@@ -174,7 +174,7 @@ pub async fn run(
         () = shutdown => {}
         () = reload::follow(hangup, &state.reloader) => {}
         () = Arc::clone(&parts.web_config).follow() => {}
-        () = log::report_left_out() => {}
+        () = log::report_suppressed() => {}
         () = notify::ping_watchdog(|| parts.scheduler.liveness().is_alive()) => {}
     }
     notify::stopping();

@@ -1,5 +1,5 @@
-//! Log output: logfmt or JSON on standard error, written by a thread of its own, so that a reader that stalls can't
-//! stall the checks. What does not fit in its queue is dropped rather than waited for.
+//! Log output: logfmt or JSON on standard error. A separate thread writes it, so that a slow reader can't block the checks. If its
+//! queue is full, lines are dropped.
 
 mod limit;
 
@@ -11,30 +11,30 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use limit::LibraryLimit;
-pub use limit::report_left_out;
+pub use limit::report_suppressed;
 
-/// Lines that may wait to be written.
+/// The maximum number of queued lines.
 const QUEUED_LINES: usize = 10_000;
 
-/// The least severe level that is written.
+/// The minimum level of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Level {
-    /// Also services that are up from the start, and what happens to clients and the bus.
+    /// Also first statuses, and events of clients and of the system bus
     Debug,
-    /// Changes and what an operator asked for.
+    /// Changes of status, and actions of operators
     Info,
-    /// What deserves a look.
+    /// Possible problems
     Warn,
-    /// What does not work.
+    /// Failures
     Error,
 }
 
-/// How a line looks.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
     /// `ts=... level=info message="..." key=value`
     Logfmt,
-    /// One JSON object a line.
+    /// One JSON object per line
     Json,
 }
 
@@ -49,7 +49,7 @@ impl From<Level> for LevelFilter {
     }
 }
 
-/// Starts logging. Lines are written until the guard is dropped, which flushes them.
+/// Starts logging. Dropping the guard flushes the log and stops it.
 ///
 /// # Panics
 /// When called twice in a process.
@@ -72,7 +72,7 @@ pub fn start(level: Level, format: Format) -> WorkerGuard {
             .with_writer(writer)
             .boxed(),
     };
-    // Libraries write warnings and errors, and few of them: their chatter would bury a status change.
+    // Only warnings and errors of libraries are logged: their other lines would hide changes of status.
     let filter = tracing_subscriber::filter::Targets::new()
         .with_default(LevelFilter::WARN.min(level.into()))
         .with_target("upkeep_exporter", LevelFilter::from(level));

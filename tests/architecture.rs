@@ -1,7 +1,9 @@
-//! Keeps the rules of ARCHITECTURE.md: which part may use which, how files open, how long they are, and that one thing
-//! bears one name everywhere.
+//! Tests the rules of ARCHITECTURE.md: which parts may use which, headers and sizes of files, and names of kinds.
 
 #![allow(clippy::unwrap_used)]
+
+#[path = "architecture/circles.rs"]
+mod circles;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -9,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use upkeep_exporter::model::CheckKind;
 
-/// Which parts a part may use, beside itself. Data goes one way: config, schedule, check, store, metrics, web.
+/// Which parts a part may use. Data flows in one direction: config, schedule, check, store, metrics, web.
 const EDGES: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("config", &["model"]),
@@ -72,7 +74,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
 ];
 
-/// The longest a file may be, in lines, without the tests at its end.
+/// The maximum length of a file in lines, without the tests at its end.
 const MAX_LINES: usize = 350;
 
 fn root() -> &'static Path {
@@ -98,7 +100,7 @@ fn sources(below: &str) -> Vec<(PathBuf, String)> {
     found
 }
 
-/// The text of a file up to its unit tests.
+/// The text of a file before its unit tests.
 fn without_tests(text: &str) -> &str {
     text.split("#[cfg(test)]\nmod tests {").next().unwrap_or(text)
 }
@@ -111,14 +113,14 @@ fn is_test_file(path: &Path) -> bool {
     })
 }
 
-/// The part a file below `src` belongs to: the folder or the file right below it.
+/// The part of a file below `src`: the folder or file directly below it.
 fn part_of(path: &Path) -> String {
     let below = path.strip_prefix("src").unwrap();
     let first = below.components().next().unwrap().as_os_str().to_str().unwrap();
     first.trim_end_matches(".rs").to_owned()
 }
 
-/// The parts that a text names by `crate::` or, in the binary, by the library's name.
+/// The parts that a text uses with `crate::` or, in the binary, with the name of the library.
 fn parts_used(text: &str) -> BTreeSet<String> {
     let code: String = text
         .lines()
@@ -162,7 +164,7 @@ fn parts_use_only_what_the_design_allows() {
             );
         };
         for used in parts_used(without_tests(&text)) {
-            // What the library root itself exports (`run` and its arguments) counts as `lib`.
+            // Items of the library root (`run` and its arguments) count as `lib`.
             let used = if parts.contains(used.as_str()) {
                 used
             } else {
@@ -187,7 +189,7 @@ fn the_table_of_parts_has_no_cycle() {
             .collect();
         assert!(
             !free.is_empty(),
-            "these parts use one another in a circle: {:?}",
+            "these parts use each other in a circle: {:?}",
             left.keys()
         );
         left.retain(|part, _| !free.contains(part));
@@ -195,11 +197,11 @@ fn the_table_of_parts_has_no_cycle() {
 }
 
 #[test]
-fn every_file_says_what_it_is_for() {
+fn every_file_has_a_header() {
     for (path, text) in sources("src").into_iter().chain(sources("tests")) {
         assert!(
             text.starts_with("//! "),
-            "{} must open with a `//!` header that says what it is for",
+            "{} must start with a `//!` header that says what it is for",
             path.display()
         );
     }
@@ -212,7 +214,7 @@ fn files_stay_small() {
         let lines = without_tests(&text).lines().count();
         if lines > MAX_LINES && !is_test_file(&path) {
             wrong.push(format!(
-                "{}: {lines} lines without tests, {MAX_LINES} at most; two things in one?",
+                "{}: {lines} lines without tests, more than {MAX_LINES}: split it",
                 path.display()
             ));
         }
@@ -245,8 +247,8 @@ fn scheduler_store_verdict_and_metrics_name_no_kind() {
 }
 
 #[test]
-fn nothing_is_left_open() {
-    // Put together here, so that this file does not find itself.
+fn there_are_no_open_tasks() {
+    // Joined here, so that the test does not find itself.
     let marks = [
         "TO".to_owned() + "DO",
         "FIX".to_owned() + "ME",

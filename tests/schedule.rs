@@ -1,4 +1,4 @@
-//! The scheduler under paused time, with checks that do what a test tells them.
+//! The scheduler with paused time and scripted checks.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -20,12 +20,12 @@ use upkeep_exporter::runner::Runnable;
 use upkeep_exporter::schedule::Scheduler;
 use upkeep_exporter::store::{CheckView, Snapshot, Store};
 
-/// What one run does.
+/// What a scripted run does.
 #[derive(Clone, Copy, Debug)]
 enum Act {
     /// Succeeds after this time, which is its response time.
     Answer(Duration),
-    /// Is refused after this time.
+    /// Fails after this time.
     Refuse(Duration),
     Hang,
     Panic,
@@ -41,12 +41,12 @@ const QUICK: Act = Act::Answer(ms(2));
 
 type Plan = dyn Fn(usize) -> Act + Send + Sync;
 
-/// One check's script, and what became of it.
+/// The script of a check, and a record of its runs.
 struct Script {
     plan: Box<Plan>,
     starts: Mutex<Vec<Instant>>,
     built: AtomicUsize,
-    under_way: AtomicUsize,
+    running: AtomicUsize,
     has_overlapped: AtomicBool,
     wakeup: Arc<Notify>,
 }
@@ -56,15 +56,15 @@ impl Script {
         self.starts.lock().unwrap().clone()
     }
 
-    /// The times from one start to the next.
+    /// The times between starts.
     fn gaps(&self) -> Vec<Duration> {
         self.starts().windows(2).map(|pair| pair[1] - pair[0]).collect()
     }
 }
 
-struct UnderWay<'a>(&'a AtomicUsize);
+struct Running<'a>(&'a AtomicUsize);
 
-impl Drop for UnderWay<'_> {
+impl Drop for Running<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::SeqCst);
     }
@@ -87,10 +87,10 @@ impl Runnable for Scripted {
             starts.push(Instant::now());
             starts.len() - 1
         };
-        // The scheduler would take an assertion here for the check's own failure.
-        let others = self.0.under_way.fetch_add(1, Ordering::SeqCst);
+        // A failed assertion here would count as a failure of the check.
+        let others = self.0.running.fetch_add(1, Ordering::SeqCst);
         self.0.has_overlapped.fetch_or(others > 0, Ordering::SeqCst);
-        let _under_way = UnderWay(&self.0.under_way);
+        let _running = Running(&self.0.running);
         report.step = "waiting for the answer".into();
         match (self.0.plan)(number) {
             Act::Answer(time) => {
@@ -133,7 +133,7 @@ impl Stage {
                     plan,
                     starts: Mutex::default(),
                     built: AtomicUsize::new(0),
-                    under_way: AtomicUsize::new(0),
+                    running: AtomicUsize::new(0),
                     has_overlapped: AtomicBool::new(false),
                     wakeup: Arc::default(),
                 };
@@ -160,7 +160,7 @@ impl Stage {
         }
     }
 
-    /// One check with this plan, under way.
+    /// A running scheduler with one check.
     fn one(check: CheckSettings, plan: impl Fn(usize) -> Act + Send + Sync + 'static) -> Self {
         let stage = Self::new(vec![(check.name.as_str(), Box::new(plan))]);
         stage.scheduler.apply(&each(vec![check]));
@@ -199,7 +199,7 @@ impl Drop for Stage {
 const HOUR: Duration = Duration::from_secs(3600);
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Tokio's timers fire at the next full millisecond.
+/// The resolution of tokio's timers.
 const GRAIN: Duration = ms(1);
 
 #[track_caller]
@@ -212,7 +212,7 @@ fn assert_near(measured: Duration, expected: Duration) {
 
 #[tokio::test(start_paused = true)]
 async fn ticks_do_not_drift() {
-    // Runs of very different length, and a tick that falls on no full millisecond.
+    // Runs of very different length, and ticks that are not at full milliseconds.
     let stage = Stage::one(tcp("a"), |run| {
         Act::Answer(Duration::from_micros((run as u64 * 7919) % 900_000))
     });
@@ -264,7 +264,7 @@ async fn ten_thousand_checks_are_spread_and_none_is_missed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn ten_thousand_hanging_targets_delay_nobody_and_stop_at_once() {
+async fn ten_thousand_hanging_targets_delay_no_other_check_and_stop_at_once() {
     let names: Vec<String> = (0..10_000).map(|number| format!("service-{number}")).collect();
     let mut scripts: Vec<(&str, Box<Plan>)> = names
         .iter()
@@ -293,8 +293,8 @@ async fn ten_thousand_hanging_targets_delay_nobody_and_stop_at_once() {
     assert_eq!(lag.counts[0], lag.count());
     stage.scheduler.stop().await;
     assert_eq!(stage.snapshot().exporter.runs_in_flight, 0);
-    let under_way = |script: &Arc<Script>| script.under_way.load(Ordering::SeqCst);
-    assert_eq!(stage.scripts.values().map(under_way).sum::<usize>(), 0);
+    let running = |script: &Arc<Script>| script.running.load(Ordering::SeqCst);
+    assert_eq!(stage.scripts.values().map(running).sum::<usize>(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -331,7 +331,7 @@ async fn kinds_without_response_time_have_none_at_their_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn ticks_that_find_a_run_under_way_are_missed() {
+async fn ticks_during_a_run_are_missed() {
     let mut check = tcp("a");
     check.timeout = 100 * SECOND;
     check.thresholds.degraded = 200 * SECOND;
@@ -347,7 +347,7 @@ async fn ticks_that_find_a_run_under_way_are_missed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failing_check_is_looked_at_more_often_until_its_recovery_is_confirmed() {
+async fn a_failing_check_runs_more_often_until_its_recovery_is_confirmed() {
     let stage = Stage::one(tcp("a"), |run| match run {
         3..=6 => Act::Refuse(ms(300)),
         _ => Act::Answer(ms(300)),
@@ -360,14 +360,14 @@ async fn a_failing_check_is_looked_at_more_often_until_its_recovery_is_confirmed
     for gap in &gaps[3..8] {
         assert_near(*gap, 5 * SECOND);
     }
-    // Back on its ticks, which are where they were.
+    // The check is back on its ticks, which have not moved.
     let back = (starts[9] - starts[1]).as_millis() % 15_000;
     assert!(!(2..14_999).contains(&back), "{back} ms off the tick");
     assert_near(gaps[9], 15 * SECOND);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_degraded_check_keeps_to_its_ticks() {
+async fn a_degraded_check_runs_at_its_ticks() {
     let stage = Stage::one(tcp("a"), |_| Act::Answer(2 * SECOND));
     stage.until(120 * SECOND).await;
     assert_eq!(stage.check().status, Status::Degraded);
@@ -377,19 +377,19 @@ async fn a_degraded_check_keeps_to_its_ticks() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_check_runs_early_when_it_asks_for_it_but_not_too_often() {
+async fn a_check_runs_early_on_request_but_not_too_often() {
     let mut check = process("a");
     check.interval = 60 * SECOND;
     let stage = Stage::one(check, |_| QUICK);
     let script = stage.script("a");
     stage.until(121 * SECOND).await;
     let before = script.starts().len();
-    let asked = Instant::now();
+    let requested = Instant::now();
     script.wakeup.notify_one();
     sleep(ms(5)).await;
-    assert_near(script.starts()[before] - asked, Duration::ZERO);
+    assert_near(script.starts()[before] - requested, Duration::ZERO);
 
-    // A storm of a second: a run each 50 ms, and one after the last request.
+    // Many requests for a second: a run every 50 ms, and one after the last request.
     let mut last = Instant::now();
     for _ in 0..200 {
         last = Instant::now();
@@ -407,7 +407,7 @@ async fn a_check_runs_early_when_it_asks_for_it_but_not_too_often() {
     let early = &starts[before..];
     assert!(early.windows(2).all(|pair| pair[1] - pair[0] >= ms(49)));
 
-    // The ticks are where they were.
+    // The ticks have not moved.
     stage.until(250 * SECOND).await;
     let later = script.starts()[starts.len()..].to_vec();
     let off = (later[0] - starts[1]).as_millis() % 60_000;
@@ -416,7 +416,7 @@ async fn a_check_runs_early_when_it_asks_for_it_but_not_too_often() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_during_a_run_is_met_after_it() {
+async fn a_request_during_a_run_causes_a_run_after_it() {
     let mut check = process("a");
     check.interval = 600 * SECOND;
     let stage = Stage::one(check, |_| Act::Answer(SECOND));
@@ -425,17 +425,17 @@ async fn a_request_during_a_run_is_met_after_it() {
         sleep(ms(100)).await;
     }
     sleep(ms(500)).await;
-    assert_eq!(script.under_way.load(Ordering::SeqCst), 1);
+    assert_eq!(script.running.load(Ordering::SeqCst), 1);
     script.wakeup.notify_one();
     sleep(2 * SECOND).await;
     assert_eq!(script.starts().len(), 3);
     assert_near(script.gaps()[1], SECOND);
     sleep(60 * SECOND).await;
-    assert_eq!(script.starts().len(), 3, "one request is met once");
+    assert_eq!(script.starts().len(), 3, "one request causes one run");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reload_disturbs_no_check_that_did_not_change() {
+async fn a_reload_does_not_affect_unchanged_checks() {
     let quick = || Box::new(|_| QUICK) as Box<Plan>;
     let stage = Stage::new(vec![
         ("same", quick()),
@@ -447,15 +447,15 @@ async fn a_reload_disturbs_no_check_that_did_not_change() {
         .scheduler
         .apply(&each(vec![tcp("same"), tcp("edited"), tcp("gone")]));
     stage.until(Duration::from_millis(100_250)).await;
-    let under_way = || stage.script("gone").under_way.load(Ordering::SeqCst);
-    assert_eq!(under_way(), 1);
+    let running = || stage.script("gone").running.load(Ordering::SeqCst);
+    assert_eq!(running(), 1);
     let mut edited = tcp("edited");
     edited.interval = 20 * SECOND;
     stage
         .scheduler
         .apply(&each(vec![tcp("new"), edited, tcp("same")]));
     sleep(GRAIN).await;
-    assert_eq!((under_way(), stage.snapshot().exporter.runs_in_flight), (0, 0));
+    assert_eq!((running(), stage.snapshot().exporter.runs_in_flight), (0, 0));
     stage.until(200 * SECOND).await;
     for gap in &stage.script("same").gaps()[1..] {
         assert_near(*gap, 15 * SECOND);
@@ -501,7 +501,7 @@ async fn process_checks_of_one_interval_run_together() {
     assert_eq!(stage.script("a").starts(), stage.script("b").starts());
 }
 
-/// Runs itself again in a process of its own, so that what a panic prints can be seen.
+/// Runs itself again in a child process, so that the output of a panic can be checked.
 #[test]
 fn a_panic_is_the_failure_of_one_run_and_prints_nothing() {
     const CHILD: &str = "UPKEEP_TEST_PANICKING_CHILD";
@@ -540,11 +540,7 @@ fn panicking_check() {
         assert!(problem.message().contains("tests/schedule.rs:"), "{problem}");
         sleep(60 * SECOND).await;
         assert_eq!(stage.check().status, Status::Up);
-        assert_eq!(
-            stage.script("a").built.load(Ordering::SeqCst),
-            2,
-            "built anew once"
-        );
+        assert_eq!(stage.script("a").built.load(Ordering::SeqCst), 2, "rebuilt once");
 
         for (name, act, reason) in [
             ("hard_to_build", QUICK, Reason::Internal),
@@ -564,7 +560,7 @@ fn panicking_check() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_heartbeat_proves_that_the_machinery_turns() {
+async fn the_heartbeat_detects_a_stopped_scheduler() {
     let stage = Stage::one(tcp("a"), |_| Act::Hang);
     stage.until(30 * SECOND).await;
     assert!(stage.scheduler.liveness().is_alive());
@@ -577,10 +573,10 @@ async fn the_heartbeat_proves_that_the_machinery_turns() {
     );
 }
 
-/// What one run takes of its thread, in each of its steps.
+/// The CPU time of each step of a run.
 const STEP: Duration = Duration::from_micros(150);
 
-/// A run that has several steps with a wait between, as one that talks to a server.
+/// A run with several steps and waits between them, like one that talks to a server.
 struct Busy;
 
 impl Runnable for Busy {
@@ -607,7 +603,7 @@ async fn overload_makes_runs_late_instead_of_failing_them() {
     let clock = TokioClock::new();
     let (store, _) = Store::open(clock.clone(), None).unwrap();
     let scheduler = Scheduler::with(store.clone(), clock, |_: &Arc<CheckSettings>| Busy);
-    // More than one thread can run in a second, and than it can run before their deadline if all are let in.
+    // More runs than one thread can do in a second, and more than it could finish before their deadlines if all started at once.
     let checks = (0..4000).map(|number| {
         let mut check = tcp(&format!("service-{number}"));
         check.interval = SECOND;
@@ -625,9 +621,9 @@ async fn overload_makes_runs_late_instead_of_failing_them() {
         let fewest = checks().map(|check| check.runs).min().unwrap();
         let most = checks().map(|check| check.runs).max().unwrap();
         let runs: u64 = checks().map(|check| check.runs).sum();
-        // A machine that is busy with something else may fail some; without a gate nearly all fail.
+        // On a busy machine some may fail. Without a gate nearly all fail.
         assert!(failures * 20 <= runs, "{failures} of {runs} runs failed");
-        // In planned order, nobody is left out.
+        // Runs start in planned order, so no check is starved.
         assert!(most <= fewest + 2, "{fewest} to {most} runs each");
         let elapsed = begun.elapsed();
         if fewest >= 2 && elapsed >= 5 * SECOND {

@@ -1,5 +1,5 @@
-//! A limit to the lines of libraries: what a peer sends must not fill the log. Of each place in a library's code one line is
-//! written a minute; how many were left out is counted.
+//! Limits the log lines of libraries, because peers can cause them: at most one line per minute for each place in the code. The number
+//! of suppressed lines is logged.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -13,46 +13,47 @@ use tracing::level_filters::LevelFilter;
 use tracing::{Event, Metadata};
 use tracing_subscriber::layer::{Context, Filter};
 
-/// How long after a line of a place another one is left out.
+/// The minimum time between two lines of a place.
 const GAP: Duration = Duration::from_secs(60);
-/// How many places are remembered. All libraries together have fewer; beyond, lines are left out.
+/// The maximum number of remembered places. All libraries together have fewer. Lines of further places are suppressed.
 const MAX_PLACES: usize = 1024;
-/// Where our own lines come from; those that others can cause have a limit of their own.
-const OURS: &str = "upkeep_exporter";
+/// The target of our own lines. They have their own limit, see `log_throttle`.
+const OUR_TARGET: &str = "upkeep_exporter";
 
-/// How many lines were left out and not reported yet.
-static LEFT_OUT: AtomicU64 = AtomicU64::new(0);
+/// The number of suppressed lines that were not reported yet.
+static SUPPRESSED: AtomicU64 = AtomicU64::new(0);
 
-/// Reports once a minute how many lines were left out, if there are any. Never returns.
-pub async fn report_left_out() {
+/// Logs once per minute how many lines were suppressed, if any. Never returns.
+pub async fn report_suppressed() {
     loop {
         tokio::time::sleep(GAP).await;
-        let lines = LEFT_OUT.swap(0, Ordering::Relaxed);
+        let lines = SUPPRESSED.swap(0, Ordering::Relaxed);
         if lines > 0 {
-            tracing::warn!(lines, "left out repeated log lines of libraries");
+            tracing::warn!(lines, "suppressed repeated log lines of libraries");
         }
     }
 }
 
-/// A filter that lets one event a minute through of each place in a library's code.
+/// A filter that allows one event per minute for each place in the code of a library.
 #[derive(Debug, Default)]
 pub struct LibraryLimit {
     last: Mutex<HashMap<Place, Instant>>,
 }
 
-/// The name of an event's metadata, which has its file and line. Those of the crate `log` share one; the hash tells them apart.
+/// A place in the code: the name in an event's metadata, which includes file and line, and a hash. All events of the crate `log` have
+/// the same name; the hash distinguishes them.
 type Place = (&'static str, u64);
 
 impl LibraryLimit {
-    /// Whether a line of `place` is written at `now`.
+    /// Whether to write a line of `place` at `now`.
     fn allows(&self, place: Place, now: Instant) -> bool {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_young = |last: &Instant| now.saturating_duration_since(*last) < GAP;
-        if last.get(&place).is_some_and(is_young) {
+        let is_recent = |last: &Instant| now.saturating_duration_since(*last) < GAP;
+        if last.get(&place).is_some_and(is_recent) {
             return false;
         }
         if last.len() >= MAX_PLACES {
-            last.retain(|_, last| is_young(last));
+            last.retain(|_, last| is_recent(last));
         }
         if last.len() >= MAX_PLACES {
             return false;
@@ -82,18 +83,18 @@ impl<S> Filter<S> for LibraryLimit {
         }
         let is_allowed = self.allows((metadata.name(), origin.0.finish()), Instant::now());
         if !is_allowed {
-            LEFT_OUT.fetch_add(1, Ordering::Relaxed);
+            SUPPRESSED.fetch_add(1, Ordering::Relaxed);
         }
         is_allowed
     }
 }
 
 fn is_ours(target: &str) -> bool {
-    let rest = target.strip_prefix(OURS);
+    let rest = target.strip_prefix(OUR_TARGET);
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
 }
 
-/// Where an event of the crate `log` comes from: `tracing-log` puts that into fields.
+/// A hash of the origin of an event of the crate `log`. `tracing-log` puts the origin into fields.
 #[derive(Default)]
 struct Origin(DefaultHasher);
 
@@ -122,7 +123,7 @@ mod tests {
 
     use super::*;
 
-    /// Counts what passes.
+    /// Records the events that pass.
     #[derive(Clone, Default)]
     struct Passed(Arc<Mutex<Vec<String>>>);
 
@@ -133,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn of_each_place_in_a_library_one_line_is_written() {
+    fn one_line_is_written_for_each_place_in_a_library() {
         let passed = Passed::default();
         let filter = LibraryLimit::default();
         let subscriber = tracing_subscriber::registry().with(passed.clone().with_filter(filter));
@@ -147,11 +148,11 @@ mod tests {
         let passed = passed.0.lock().unwrap();
         let count = |target: &str| passed.iter().filter(|passed| *passed == target).count();
         assert_eq!((count("h2::proto"), count("upkeep_exporter::store")), (2, 100));
-        assert!(LEFT_OUT.load(Ordering::Relaxed) >= 198);
+        assert!(SUPPRESSED.load(Ordering::Relaxed) >= 198);
     }
 
     #[test]
-    fn a_place_has_another_line_a_minute_later_and_the_table_does_not_grow() {
+    fn a_place_may_log_again_after_a_minute_and_the_table_is_bounded() {
         let (limit, begun) = (LibraryLimit::default(), Instant::now());
         assert!(limit.allows(("a", 0), begun));
         assert!(!limit.allows(("a", 0), begun + GAP / 2));

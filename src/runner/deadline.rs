@@ -15,6 +15,18 @@ const MAX_EXTENSIONS: u32 = 4;
 /// How long a run continues after a freeze that was longer than any extension, so that it can read what arrived meanwhile.
 const LAST_CHANCE: Duration = Duration::from_millis(100);
 
+/// What happens to the deadline when this process loses time.
+#[derive(Clone, Copy, Debug)]
+pub enum DeadlinePolicy {
+    /// The lost time is added to the deadline, within bounds.
+    Extend {
+        /// How many runs of this check in a row were discarded because of lost time, see [`super::count_discarded`].
+        discarded: u32,
+    },
+    /// The deadline stays: the scraper that requested the run waits no longer.
+    Fixed,
+}
+
 /// A run did not end in time.
 #[derive(Debug, PartialEq, Eq)]
 pub struct TimedOut {

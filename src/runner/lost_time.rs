@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::DeadlinePolicy;
+use super::deadline::DeadlinePolicy;
 use crate::config::KindSettings;
 use crate::config::duration::DurationText;
 use crate::model::{Conclusion, Problem, Reason, Shortage};

@@ -18,6 +18,7 @@ use crate::config::duration::DurationText;
 use crate::model::{
     Conclusion, DebugLog, LostSince, LostTime, Outcome, Problem, Reason, Report, Sample, UsedSecrets,
 };
+pub use deadline::DeadlinePolicy;
 use deadline::{TimedOut, run_until_deadline};
 pub use lost_time::count_discarded;
 use panics::{CatchPanic, Panic, catch, install_panic_hook};
@@ -42,18 +43,6 @@ impl Runnable for Check {
     fn wakeup(&self) -> Option<Arc<Notify>> {
         Self::wakeup(self)
     }
-}
-
-/// What happens to the deadline when this process loses time.
-#[derive(Clone, Copy, Debug)]
-pub enum DeadlinePolicy {
-    /// The lost time is added to the deadline, within bounds.
-    Extend {
-        /// How many runs of this check in a row were discarded because of lost time, see [`count_discarded`].
-        discarded: u32,
-    },
-    /// The deadline stays: the scraper that requested the run waits no longer.
-    Fixed,
 }
 
 /// The parameters of one run.

@@ -29,15 +29,9 @@ pub struct ServiceState {
 impl ServiceState {
     /// Updates the conditions from the checks. Returns whether they changed.
     pub fn update_conditions(&mut self) -> bool {
-<<<<<<< HEAD
         let before = self.saved.conditions;
-        let checks = self.checks.iter().map(|check| Holder {
-            verdict: &check.saved.verdict,
-=======
-        let before = self.kept.conditions;
         let checks = self.checks.iter().map(|check| CheckInput {
-            verdict: &check.kept.verdict,
->>>>>>> bec1c85 (Keep helpers for texts, statuses and dates once)
+            verdict: &check.saved.verdict,
             recheck_interval: check.settings.recheck_interval,
         });
         let confirmation = Confirmation {
@@ -105,13 +99,8 @@ impl ServiceState {
         since: Moment,
         recorded: Option<usize>,
     ) -> Option<StatusChange> {
-<<<<<<< HEAD
         let old = self.saved.status;
-        let new = service_status(self.checks.iter().map(|check| check.status(now)));
-=======
-        let old = self.kept.status;
         let new = Status::worst(self.checks.iter().map(|check| check.status(now)));
->>>>>>> bec1c85 (Keep helpers for texts, statuses and dates once)
         if new == old {
             return None;
         }

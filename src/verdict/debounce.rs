@@ -1,16 +1,7 @@
 //! Debouncing: a grade changes only after several runs agree.
 
-use super::grade::Grade;
+use super::grade::{Counts, Grade};
 use crate::model::Moment;
-
-/// The number of runs in a row that change a status; at least 1 each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Counts {
-    /// To a worse status (`failures_before_down`).
-    pub worse: u32,
-    /// To a better status (`successes_before_up`).
-    pub better: u32,
-}
 
 /// A minimum badness of a debounced grade.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

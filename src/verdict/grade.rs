@@ -4,8 +4,6 @@ use std::time::Duration;
 
 use crate::model::{Conclusion, Condition, Outcome, Problem, Reason, Severity, Status, Thresholds};
 
-use super::debounce::Counts;
-
 /// The grade of a run, mildest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Grade {
@@ -25,6 +23,15 @@ impl From<Grade> for Status {
             Grade::Down => Self::Down,
         }
     }
+}
+
+/// The number of runs in a row that change a status; at least 1 each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counts {
+    /// To a worse status (`failures_before_down`).
+    pub worse: u32,
+    /// To a better status (`successes_before_up`).
+    pub better: u32,
 }
 
 /// The settings for judging the runs of a check.

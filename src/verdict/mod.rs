@@ -7,8 +7,8 @@ mod grade;
 mod service;
 
 pub use check::{CheckVerdict, Run};
-pub use debounce::{Counts, Debounced, Level, Streak};
-pub use grade::{Grade, Judgement, Rules, judge};
+pub use debounce::{Debounced, Level, Streak};
+pub use grade::{Counts, Grade, Judgement, Rules, judge};
 pub use service::{CheckInput, Conditions, Confirmation};
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What readers of the ChatStack monitor's document rely on: every field, with its type, whatever is configured.
+//! The fields that readers of the ChatStack monitor's document rely on, with their types, for every configuration.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 /// Which parts of a service are configured.
 #[derive(Clone, Copy, Debug)]
 pub struct Parts {
-    /// An http check, and with it the port of its URL.
+    /// An http check, and so the port of its URL.
     pub http: bool,
     /// A tcp check.
     pub tcp: bool,
@@ -18,7 +18,7 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// Every combination, that of none included.
+    /// Every combination, including the empty one.
     pub fn all() -> impl Iterator<Item = Self> {
         (0..16_u8).map(|bits| Self {
             http: bits & 1 != 0,
@@ -52,7 +52,7 @@ fn keys(value: &Value) -> BTreeSet<&str> {
     object.keys().map(String::as_str).collect()
 }
 
-/// Fails unless the service has every field of the old document with its type.
+/// Asserts that the service has every field of the old document with its type.
 pub fn assert_readable(service: &Value, parts: Parts) {
     let what = format!("{parts:?}: {service:#}");
     for key in ["name", "key", "last_checked"] {
@@ -126,7 +126,7 @@ pub fn assert_readable(service: &Value, parts: Parts) {
     assert!(pids.is_empty() || parts.process, "process.pids of {what}");
 }
 
-/// Fails unless the document's own fields are those of the old one.
+/// Asserts that the document has the fields of the old one.
 pub fn assert_document(document: &Value) {
     for count in ["ok_count", "fail_count", "total"] {
         assert!(document[count].is_u64(), "{count}: {document:#}");

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use tokio::time::Instant;
 use upkeep_exporter::model::{Clock, Moment};
 
-/// A clock whose monotonic and wall time both follow tokio's, which a test may pause.
+/// A clock whose monotonic and wall time follow tokio's time, which a test may pause.
 pub struct TokioClock {
     zero: Instant,
 }
 
 impl TokioClock {
-    /// A clock whose zero is now, at the Unix time 1,700,000,000.
+    /// A clock that starts now, at the Unix time 1,700,000,000.
     pub fn new() -> Arc<Self> {
         Arc::new(Self { zero: Instant::now() })
     }

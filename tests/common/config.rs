@@ -1,10 +1,10 @@
-//! Settings of checks and services out of a line of YAML.
+//! Settings of checks and services from a line of YAML.
 
 use std::sync::Arc;
 
 use upkeep_exporter::config::{CheckSettings, Config, Service, parse};
 
-/// The check with these keys, written as in a flow mapping; the rest are the defaults.
+/// A check with these keys, written as in a flow mapping. The other keys have their defaults.
 pub fn check(keys: &str) -> CheckSettings {
     CheckSettings::clone(&one_service(&format!("key: s, checks: [{{ {keys} }}]")).checks[0])
 }
@@ -19,7 +19,7 @@ pub fn process(name: &str) -> CheckSettings {
     check(&format!("kind: process, name: {name}, regex: {name}"))
 }
 
-/// The service with these keys, written as in a flow mapping; the rest are the defaults.
+/// A service with these keys, written as in a flow mapping. The other keys have their defaults.
 pub fn one_service(keys: &str) -> Service {
     let text = format!("services: [{{ {keys} }}]");
     let loaded = parse(&text, "test.yml").unwrap_or_else(|error| panic!("{text}\n{error}"));
@@ -34,7 +34,7 @@ pub fn service(key: &str, checks: Vec<CheckSettings>) -> Arc<Service> {
     })
 }
 
-/// A configuration of one service a check, each named as its check is.
+/// A configuration with one service per check, named like the check.
 pub fn each(checks: Vec<CheckSettings>) -> Config {
     let services = checks.into_iter().map(|check| {
         let key = check.name.as_str().to_owned();

@@ -1,4 +1,4 @@
-//! The exporter's binary, started by a test with a configuration of its own.
+//! The exporter's binary with a configuration of the test.
 
 use std::fs;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::servers::{Server, eventually, free_port, get};
 
-/// How long anything may take on a busy machine.
+/// The time limit of any step, long enough for a busy machine.
 pub const LONG: Duration = Duration::from_secs(20);
 
 /// A running exporter with a configuration file.
@@ -26,7 +26,7 @@ impl Exporter {
         Self::start_with(config, flags, &[]).await
     }
 
-    /// Starts it with further environment variables, and waits until every check has run.
+    /// Starts it with more environment variables, and waits until every check has run.
     pub async fn start_with(config: &str, flags: &[&str], variables: &[(&str, &str)]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let port = free_port();
@@ -56,7 +56,7 @@ impl Exporter {
         get(&self.url("/metrics")).await.expect("metrics are served")
     }
 
-    /// The value of the series whose text is `series`, if it is there.
+    /// The value of the series with the text `series`, if it exists.
     pub async fn value(&self, series: &str) -> Option<f64> {
         let metrics = self.metrics().await;
         let line = metrics
@@ -65,12 +65,12 @@ impl Exporter {
         Some(line.parse().unwrap())
     }
 
-    /// As [`Self::value`], with a text of its own.
+    /// Like [`Self::value`], with a text that was read before.
     pub async fn value_owned(&self, series: String) -> Option<f64> {
         self.value(&series).await
     }
 
-    /// Waits until the series has the value.
+    /// Waits until the series has this value.
     pub async fn becomes(&self, series: &str, value: f64, limit: Duration) {
         let what = format!("{series} {value}\n{}", self.server.log());
         eventually(&what, limit, || async {

@@ -1,4 +1,4 @@
-//! Real gRPC servers: etcd, whose health service is Go's, and Python's grpcio, which says what a test wants.
+//! Real gRPC servers: etcd, with Go's health service, and Python's grpcio, which responds as a test requires.
 
 use std::fs;
 use std::path::Path;
@@ -11,11 +11,11 @@ use tokio::net::TcpStream;
 use super::servers::{Server, eventually, free_port, tool};
 use super::targets::tls::Identity;
 
-/// How long a server may take to start on a busy machine.
+/// The time limit for the start, long enough for a busy machine.
 const START_LIMIT: Duration = Duration::from_secs(30);
 
-/// A server with a health service, unless its first argument is "without". What it says of a service depends on its name. Messages
-/// of the protocol are short enough to be written by hand: field 1 of the request is the name, of the response the status.
+/// A server with a health service, unless its first argument is "without". The response depends on the name of the service. The
+/// messages are written by hand: field 1 of the request is the name, field 1 of the response is the status.
 const PYTHON: &str = r#"
 import sys, time
 from concurrent import futures
@@ -52,7 +52,7 @@ server.start()
 server.wait_for_termination()
 "#;
 
-/// A running server. It ends when it is dropped.
+/// A running server. Dropping it stops the server.
 pub struct Grpc {
     _server: Server,
     port: u16,
@@ -60,7 +60,7 @@ pub struct Grpc {
 }
 
 impl Grpc {
-    /// etcd, over TLS where it has a certificate.
+    /// etcd, with TLS if there is a certificate.
     pub async fn etcd(identity: Option<&Identity>) -> Self {
         let (dir, files) = files(identity);
         let (port, peers) = (free_port(), free_port());
@@ -83,7 +83,7 @@ impl Grpc {
         Self::start("etcd", command, port, dir).await
     }
 
-    /// Python's server, over TLS where it has a certificate.
+    /// Python's server, with TLS if there is a certificate.
     pub async fn python(identity: Option<&Identity>) -> Self {
         Self::python_as("with", identity).await
     }

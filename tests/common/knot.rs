@@ -1,4 +1,4 @@
-//! A real name server (Knot DNS) on a free port, with a zone of all the types of records that checks know.
+//! A real name server (Knot DNS) on a free port, with a zone of all record types that checks support.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -9,10 +9,10 @@ use tempfile::TempDir;
 
 use super::servers::{Server, eventually, free_port, tool};
 
-/// How long it may take to start on a busy machine.
+/// The time limit for the start, long enough for a busy machine.
 const START_LIMIT: Duration = Duration::from_secs(20);
 
-/// The zone example.org. The answer about `big` does not fit into a datagram.
+/// The zone example.org. The response for `big` does not fit into a datagram.
 const ZONE: &str = r#"$ORIGIN example.org.
 $TTL 300
 @ SOA ns1 hostmaster 2024010203 3600 600 86400 60
@@ -39,7 +39,7 @@ child NS ns1
 child DS 12345 13 2 aabbccddeeff00112233445566778899aabbccddeeff00112233445566778899
 "#;
 
-/// A running name server. It ends when it is dropped.
+/// A running name server. Dropping it stops the server.
 pub struct Knot {
     server: Server,
     _dir: TempDir,
@@ -47,7 +47,7 @@ pub struct Knot {
 }
 
 impl Knot {
-    /// Starts one with the zones example.org and broken.test, of which the latter has no file.
+    /// Starts it with the zones example.org and broken.test. The file of the latter is missing.
     pub async fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().display();
@@ -82,12 +82,12 @@ impl Knot {
         }
     }
 
-    /// Sends it a signal.
+    /// Sends a signal.
     pub fn signal(&self, signal: rustix::process::Signal) {
         self.server.signal(signal);
     }
 
-    /// Kills it, as a crash does.
+    /// Kills it, like a crash.
     pub fn kill(&mut self) {
         self.server.kill();
     }

@@ -1,4 +1,4 @@
-//! What several integration tests share. Each of them is a program of its own and uses only a part.
+//! Helpers shared by the integration tests. Each test binary uses only some of them.
 
 #![allow(dead_code, clippy::unwrap_used)]
 
@@ -28,7 +28,7 @@ pub mod talkers;
 pub mod targets;
 pub mod webhook;
 
-/// Makes a named pipe without a writer: opening it to read waits forever.
+/// Makes a named pipe without a writer: opening it for reading blocks forever.
 pub fn make_pipe(path: &std::path::Path) {
     use rustix::fs::{CWD, FileType, mknodat};
     mknodat(CWD, path, FileType::Fifo, 0o600.into(), 0).unwrap();

@@ -1,4 +1,4 @@
-//! OpenSSL's own server, made to speak what old servers do, and certificates of every kind.
+//! OpenSSL's server, configured like old servers, and certificates of every kind.
 
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -14,8 +14,8 @@ pub struct Certificate {
     pub key: PathBuf,
 }
 
-/// A certificate for 127.0.0.1 and localhost with a key of this kind (rsa:1024, say); signed by itself where there is no
-/// issuer. `more` are further arguments of `openssl req`.
+/// A certificate for 127.0.0.1 and localhost with a key of this kind, such as rsa:1024. Without an issuer it is self-signed. `more` are
+/// further arguments of `openssl req`.
 pub fn certificate(
     dir: &Path,
     name: &str,
@@ -59,7 +59,7 @@ pub fn certificate(
     made
 }
 
-/// A server that answers requests by HTTP with a page about itself. It ends when it is dropped.
+/// An HTTP server that responds with a page about itself. Dropping it stops the server.
 pub struct OldServer {
     _server: Server,
     pub port: u16,
@@ -98,7 +98,7 @@ impl OldServer {
     }
 }
 
-/// What is not supported: what it is called, the arguments of its server, and what the message of a failure names.
+/// Unsupported features: the name, the arguments of the server, and a part of the expected error.
 pub const UNSUPPORTED: [(&str, &[&str], &str); 4] = [
     (
         "key exchange with RSA",

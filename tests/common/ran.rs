@@ -1,4 +1,4 @@
-//! One run of a check, as the scheduler does it, and what tests ask of it.
+//! Runs a check once, like the scheduler, and asserts its result.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,28 +6,28 @@ use std::time::Duration;
 use upkeep_exporter::check::{Check, Shared};
 use upkeep_exporter::model::{Problem, Reason, Report};
 
-/// Longer than any run takes that is not cut off.
+/// A deadline that no run reaches, unless it hangs.
 pub const LONG: Duration = Duration::from_secs(20);
-/// Where a run is to be cut off.
+/// The deadline of a run that is expected to time out.
 pub const SHORT: Duration = Duration::from_millis(300);
 
-/// A check of these keys, written as in a flow mapping, with what it shares with no other one.
+/// A check with these keys, written as in a flow mapping. It shares nothing with other checks.
 pub fn check(keys: &str) -> Check {
     let settings = Arc::new(super::config::check(keys));
     Check::new(&settings, &Shared::new("/proc".into()))
 }
 
-/// How a run ended.
+/// The result of a run.
 pub struct Ran {
-    /// Absent where the deadline passed.
+    /// Absent after a timeout.
     pub result: Option<Result<(), Problem>>,
-    /// What the check wrote down.
+    /// The report of the check.
     pub report: Report,
-    /// How long it took.
+    /// The duration of the run.
     pub took: Duration,
 }
 
-/// Runs as the scheduler does: the future is dropped at the deadline.
+/// Runs like the scheduler: the future is dropped at the deadline.
 #[allow(unused_macros)] // Not every program that shares this file runs checks.
 macro_rules! run {
     ($check:expr, $deadline:expr) => {{
@@ -49,7 +49,7 @@ macro_rules! run {
 pub(crate) use run;
 
 impl Ran {
-    /// The value of the family's sample, with this label where the family has one.
+    /// The value of the family's sample, with this label if the family has one.
     pub fn value(&self, family: &str, label: Option<&str>) -> Option<f64> {
         let mut found = self.report.samples.iter().filter(|sample| {
             sample.family.name == family && label.is_none_or(|label| sample.labels == [label.to_owned()])
@@ -73,12 +73,12 @@ impl Ran {
             .unwrap()
     }
 
-    /// When the certificate ends.
+    /// When the certificate expires.
     pub fn not_after(&self) -> Option<f64> {
         self.value("upkeep_tls_certificate_not_after_timestamp_seconds", None)
     }
 
-    /// Succeeded, with a response time.
+    /// Asserts that the run succeeded with a response time.
     #[track_caller]
     pub fn succeeded(&self) -> &Self {
         assert_eq!(self.result, Some(Ok(())), "step {}", self.report.step);
@@ -86,7 +86,7 @@ impl Ran {
         self
     }
 
-    /// Failed with this reason, and a message that holds this text.
+    /// Asserts that the run failed with this reason, and a message that contains this text.
     #[track_caller]
     pub fn failed(&self, reason: Reason, text: &str) -> &Self {
         match &self.result {
@@ -99,14 +99,14 @@ impl Ran {
         self
     }
 
-    /// Had no answer, so that there is no response time.
+    /// Asserts that there was no response, so that there is no response time.
     #[track_caller]
     pub fn unanswered(&self) -> &Self {
         assert_eq!(self.report.response_time, None);
         self
     }
 
-    /// Was cancelled at the deadline while it did this.
+    /// Asserts that the run was cancelled at the deadline in this step.
     #[track_caller]
     pub fn hung(&self, step: &str) -> &Self {
         assert_eq!(self.result, None);

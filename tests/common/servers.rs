@@ -1,4 +1,4 @@
-//! Real servers that the tests start on free ports, with their data in a temporary directory, and end again.
+//! Real servers that tests start on free ports, with their data in a temporary directory.
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpListener};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// A running server. Ended when dropped, by its id.
+/// A running server. Dropping it kills the process by its id.
 pub struct Server {
     child: Child,
     name: String,
@@ -14,7 +14,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts `command`, with its output in `dir`.
+    /// Starts `command` with its output in `dir`.
     pub fn start(name: &str, mut command: Command, dir: &Path) -> Self {
         let log = dir.join(format!("{name}.log"));
         let output = File::options().create(true).append(true).open(&log).unwrap();
@@ -32,7 +32,7 @@ impl Server {
         }
     }
 
-    /// What it wrote so far.
+    /// Its output so far.
     pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
@@ -42,7 +42,7 @@ impl Server {
         self.child.id()
     }
 
-    /// Sends it a signal; one that stops it has stopped all its threads then.
+    /// Sends a signal. After SIGSTOP, it waits until all threads are stopped.
     pub fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, signal)
@@ -70,12 +70,12 @@ impl Server {
 
     /// Kills it and waits for its end.
     pub fn kill(&mut self) {
-        // It may have ended by itself; both calls then do nothing.
+        // If it has ended already, both calls do nothing.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
-    /// Asks it to end and returns how long that took; panics when it takes more than `limit`.
+    /// Terminates it and returns how long that took. Panics if it takes longer than `limit`.
     pub fn terminate(&mut self, limit: Duration) -> Duration {
         let begun = Instant::now();
         self.signal(rustix::process::Signal::TERM);
@@ -111,7 +111,7 @@ impl Drop for Server {
     }
 }
 
-/// The path of a tool; panics with how to install it where it is missing.
+/// The path of a tool. Panics with an installation hint if it is missing.
 pub fn tool(name: &str, package: &str) -> PathBuf {
     let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
     path.split(':')
@@ -122,7 +122,7 @@ pub fn tool(name: &str, package: &str) -> PathBuf {
         })
 }
 
-/// A TCP port of the loopback address that nobody listens on.
+/// A TCP port of the loopback address on which nothing listens.
 pub fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .unwrap()
@@ -131,7 +131,7 @@ pub fn free_port() -> u16 {
         .port()
 }
 
-/// Asks `ready` each 20 ms until it gives something, for at most `limit`.
+/// Polls `ready` every 20 ms until it returns something, for at most `limit`.
 pub async fn eventually<T, F: Future<Output = Option<T>>>(
     what: &str,
     limit: Duration,
@@ -166,13 +166,13 @@ pub async fn get(url: &str) -> Option<String> {
         .ok()
 }
 
-/// A process with all that descends from it.
+/// A process and all its descendants.
 pub fn family(root: u32) -> Vec<u32> {
     let mut found = vec![root];
     let mut next = 0;
     while let Some(&parent) = found.get(next) {
         next += 1;
-        // Each thread lists the children it made (proc_pid_task(5)).
+        // Each thread lists its own children (proc_pid_task(5)).
         let Ok(threads) = fs::read_dir(format!("/proc/{parent}/task")) else {
             continue;
         };

@@ -1,4 +1,4 @@
-//! Snapshots made by hand.
+//! Snapshots built by hand.
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -11,19 +11,19 @@ use upkeep_exporter::store::{CheckView, ExporterView, HistogramView, LastRun, Se
 
 /// The buckets of response times.
 const BOUNDS: &[f64] = &[0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
-/// When all of this happens.
+/// The time of all snapshots.
 pub const NOW: f64 = 1_700_000_000.25;
 
-/// What the services and their checks have in common.
+/// Common values of the services and checks.
 static USUAL: LazyLock<Service> =
     LazyLock::new(|| config::one_service("key: s, port: 1, tolerance: { slow: 1500ms }"));
 
-/// The settings of a timed kind.
+/// Settings of a timed kind.
 pub fn tcp(host: &str) -> KindSettings {
     config::check(&format!("kind: tcp, address: \"{host}:80\"")).kind
 }
 
-/// The settings of a kind without response times.
+/// Settings of a kind without response times.
 pub fn process(name: &str) -> KindSettings {
     config::process(name).kind
 }
@@ -67,13 +67,13 @@ pub fn check(name: &str, kind: KindSettings) -> CheckView {
     }
 }
 
-/// The same with any text for a target.
+/// Replaces the target by any text.
 pub fn aimed(mut check: CheckView, target: &str) -> CheckView {
     check.target = target.into();
     check
 }
 
-/// The same after its runs: the last one answered after `seconds`.
+/// Adds runs; the last one has a response time of `seconds`.
 pub fn answered(mut check: CheckView, seconds: f64) -> CheckView {
     check.status = Status::Up;
     check.runs += 3;
@@ -99,7 +99,7 @@ pub fn answered(mut check: CheckView, seconds: f64) -> CheckView {
     check
 }
 
-/// The same after a run that failed.
+/// Adds a failed run.
 pub fn failed(check: CheckView, reason: Reason) -> CheckView {
     let problem = Problem::new(reason, "connecting to 192.0.2.1:80: something went wrong");
     let mut check = answered(check, 0.002);
@@ -169,7 +169,7 @@ pub fn snapshot(services: Vec<ServiceView>) -> Snapshot {
     }
 }
 
-/// A snapshot with the state of all other parts.
+/// A snapshot that includes the state of all other parts.
 pub fn input(snapshot: Snapshot) -> Input {
     let views = Views {
         lost: Duration::from_millis(1250),
@@ -192,18 +192,18 @@ pub fn input(snapshot: Snapshot) -> Input {
     Input { snapshot, views }
 }
 
-/// One service of every status.
+/// One service for every status.
 pub fn every_status() -> Snapshot {
     let up = answered(check("tcp", tcp("192.0.2.1")), 0.05);
     let mut slow = answered(check("tcp", tcp("192.0.2.2")), 1.25);
     slow.status = Status::Degraded;
     slow.problem = Some(Arc::new(Problem::new(Reason::Slow, "answered after 1.25 s")));
-    // Its recovery is being confirmed: the last run succeeded, the status is still down.
+    // The last run succeeded, but the status is still down until the recovery is confirmed.
     let mut recovering = failed(check("process", process("worker")), Reason::Missing);
     recovering.consecutive_failures = 0;
     recovering.last_run = answered(check("process", process("worker")), 0.001).last_run;
     let refused = failed(check("tcp", tcp("192.0.2.3")), Reason::Refused);
-    // Its status survived a restart; it has not run since.
+    // The status survived a restart, and the check has not run since.
     let mut restored = service("restored", "", "", Tier::Critical, vec![]);
     restored.status = Status::Unknown;
     restored.conditions = Some([NOW - 600.5, NOW - 600.5, 0.0]);
@@ -242,7 +242,7 @@ pub fn every_status() -> Snapshot {
     ])
 }
 
-/// `services` services of one tcp and one process check each.
+/// This many services, each with a tcp check and a process check.
 pub fn many(services: usize) -> Snapshot {
     let kind = tcp("192.0.2.1");
     let services = (0..services).map(|number| {

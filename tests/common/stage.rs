@@ -1,5 +1,5 @@
-//! A stage of a test's own: its program runs the test again in private network, mount, IPC and process namespaces, where it may
-//! block ports and fill the disk that its temporary files are on, and where nothing that it started outlives it.
+//! A stage: the program runs the test again in private network, mount, IPC and process namespaces. There it may block ports and fill
+//! the disk of its temporary files, and all its processes end with it.
 
 use std::fs::File;
 use std::io::Write;
@@ -7,22 +7,22 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
-/// Set where the test already runs on its stage, to the folder of its disk.
+/// The folder of the stage's disk. Set only on the stage.
 const ON_STAGE: &str = "UPKEEP_TEST_ON_STAGE";
 
 static TURN: Mutex<()> = Mutex::new(());
 
-/// The size of the stage's disk, which is in memory.
+/// The size of the stage's disk in memory.
 const DISK: &str = "size=1g,mode=1777";
 
-/// Whether this is the stage. Where it is not, the test called `name` was run there, and has passed.
+/// Whether this process is on the stage. If not, runs the test `name` there, which must pass.
 pub fn is_on_stage(name: &str) -> bool {
     if let Ok(disk) = std::env::var(ON_STAGE) {
         run("ip", &["link", "set", "lo", "up"]);
         run("mount", &["-t", "tmpfs", "-o", DISK, "tmpfs", &disk]);
         return true;
     }
-    // One play at a time: what happens on a stage is timed. One that failed does not keep the next one from its turn.
+    // One test at a time, because tests on a stage measure time. A failed test does not block the next one.
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let disk = tempfile::tempdir().unwrap();
     let output = Command::new("unshare")
@@ -48,14 +48,14 @@ pub fn is_on_stage(name: &str) -> bool {
         output.status.success() && text.contains("1 passed"),
         "in namespaces of its own (this needs root):\n{text}{errors}"
     );
-    // What the test had to tell, without the test runner's own lines.
+    // The output of the test, without the lines of the test runner.
     for line in errors.lines() {
         eprintln!("{line}");
     }
     false
 }
 
-/// Drops what comes for these TCP ports, until it is dropped itself.
+/// Blocks packets to these TCP ports until it is dropped.
 pub struct Blocked;
 
 impl Blocked {
@@ -84,7 +84,7 @@ impl Drop for Blocked {
     }
 }
 
-/// Takes all that is left of the disk, until it is dropped.
+/// Fills the rest of the disk until it is dropped.
 pub struct FullDisk(PathBuf);
 
 impl FullDisk {
@@ -105,12 +105,12 @@ impl FullDisk {
 
 impl Drop for FullDisk {
     fn drop(&mut self) {
-        // The mount ends with the stage.
+        // The mount is removed with the stage.
         let _ = std::fs::remove_file(&self.0);
     }
 }
 
-/// Runs a command that has to succeed.
+/// Runs a command that must succeed.
 pub fn run(program: &str, arguments: &[&str]) {
     let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
     let output = Command::new(program)

@@ -1,4 +1,4 @@
-//! An HTTP target that a test can stop, start again and slow down.
+//! An HTTP target that a test can stop, restart and slow down.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -9,9 +9,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-/// The target. It answers `200 ok` after a delay for as long as it is not stopped.
+/// The target. While it runs, it responds with `200 ok` after a delay.
 pub struct Switchable {
-    /// Where it listens while it is not stopped.
+    /// The address on which it listens while it runs.
     pub address: SocketAddr,
     delay: Arc<AtomicU64>,
     server: Option<JoinHandle<()>>,
@@ -40,21 +40,21 @@ impl Switchable {
         }));
     }
 
-    /// Makes it answer this late from now on.
+    /// Sets the delay of responses.
     pub fn slow_by(&self, delay: Duration) {
         self.delay
             .store(u64::try_from(delay.as_millis()).unwrap(), Ordering::Relaxed);
     }
 
-    /// Stops it: connections are refused when this returns.
+    /// Stops it. Connections are refused after this returns.
     pub async fn stop(&mut self) {
         let server = self.server.take().expect("the target runs");
         server.abort();
-        // An aborted task ends with an error by design; the listener is closed then.
+        // The result of an aborted task is an error. The listener is closed now.
         let _ = server.await;
     }
 
-    /// Starts it again on the same port.
+    /// Restarts it on the same port.
     pub async fn start_again(&mut self) {
         let listener = TcpListener::bind(self.address).await.unwrap();
         self.serve(listener);
@@ -75,7 +75,7 @@ async fn answer(mut stream: TcpStream, delay: Duration) {
         return;
     };
     tokio::time::sleep(delay).await;
-    // The other side may have given up by now.
+    // The client may have disconnected.
     let _ = stream
         .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
         .await;

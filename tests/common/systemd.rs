@@ -1,5 +1,5 @@
-//! A real systemd as PID 1 of private namespaces, over a copy-on-write view of this machine's root. Needs root and the
-//! packages systemd, dbus and util-linux; takes about a second and a half to boot; leaves nothing behind.
+//! A real systemd as PID 1 in private namespaces, on a copy-on-write view of this machine's root. It needs root and the packages
+//! systemd, dbus and util-linux, boots in about 1.5 s, and leaves nothing behind.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 use std::fs;
@@ -10,11 +10,10 @@ use std::sync::OnceLock;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// How long booting, and any command inside, may take on a busy machine.
+/// The time limit for the boot and for each command, long enough for a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A booted machine. It ends when dropped, and when the test's process ends in whatever way, for it then reads the end of
-/// its standard input.
+/// A booted machine. It stops when it is dropped, and when the test's process ends in any way, because its standard input then ends.
 pub struct Machine {
     directory: PathBuf,
     pid: u32,
@@ -22,7 +21,7 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Boots a machine of its own.
+    /// Boots a new machine.
     pub fn boot() -> Self {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/systemd.sh");
         let directory = tempfile::Builder::new()
@@ -37,7 +36,7 @@ impl Machine {
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(fs::File::create(&log).expect("the machine's log"))
-            // Ctrl-C on the test must not end the keeper before it has cleaned up.
+            // Ctrl-C must not stop the keeper before it has cleaned up.
             .process_group(0)
             .spawn()
             .expect("sh starts");
@@ -50,7 +49,7 @@ impl Machine {
         machine
     }
 
-    /// The machine that the tests of this process share. It ends with the process.
+    /// The machine that the tests of this process share. It stops with the process.
     pub fn shared() -> &'static Self {
         static SHARED: OnceLock<Machine> = OnceLock::new();
         SHARED.get_or_init(Self::boot)
@@ -79,7 +78,7 @@ impl Machine {
         }
     }
 
-    /// Its systemd, as this machine numbers it.
+    /// The process id of its systemd on this machine.
     pub fn pid(&self) -> u32 {
         self.pid
     }
@@ -94,17 +93,17 @@ impl Machine {
         self.directory.join("bus/system_bus_socket")
     }
 
-    /// A directory that is `/run/shared` inside.
+    /// A directory that is `/run/shared` in the machine.
     pub fn shared_directory(&self) -> PathBuf {
         self.directory.join("shared")
     }
 
-    /// A path of the machine, as this process reaches it.
+    /// A path in the machine, as seen by this process.
     pub fn path(&self, inside: &str) -> PathBuf {
         PathBuf::from(format!("/proc/{}/root{inside}", self.pid))
     }
 
-    /// Runs a shell command inside, and returns what it wrote to standard output.
+    /// Runs a shell command in the machine and returns its standard output.
     ///
     /// # Panics
     /// When it fails.
@@ -120,7 +119,7 @@ impl Machine {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
-    /// Runs a shell command inside.
+    /// Runs a shell command in the machine.
     pub fn try_run(&self, command: &str) -> Output {
         Command::new("nsenter")
             .args([
@@ -152,7 +151,7 @@ impl Machine {
             .expect("nsenter runs (apt-get install util-linux)")
     }
 
-    /// Writes a unit file. systemd reads it when the unit is first asked for, or after `systemctl daemon-reload`.
+    /// Writes a unit file. systemd reads it when the unit is first used, or after `systemctl daemon-reload`.
     pub fn write_unit(&self, name: &str, text: &str) {
         let path = self.path("/etc/systemd/system").join(name);
         fs::write(&path, text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -166,7 +165,7 @@ impl Drop for Machine {
         while matches!(self.keeper.try_wait(), Ok(None)) && began.elapsed() < PATIENCE {
             sleep(Duration::from_millis(10));
         }
-        // Kills the machine too, by the parent-death signal; only reached when the keeper hangs.
+        // Only if the keeper hangs. The parent-death signal kills the machine too.
         let _ = self.keeper.kill();
         let _ = self.keeper.wait();
     }

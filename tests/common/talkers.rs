@@ -1,4 +1,4 @@
-//! Real servers that talk in lines: aiosmtpd, and OpenSSH's sshd.
+//! Real servers with line-based protocols: aiosmtpd and OpenSSH's sshd.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use super::servers::{Server, eventually, free_port, tool};
 use super::targets::tls::Identity;
 
-/// A mail server that offers STARTTLS, and AUTH after it, for anybody but with any password refused.
+/// A mail server that offers STARTTLS and then AUTH. It rejects every password.
 const MAIL: &str = r#"
 import asyncio, ssl, sys
 from aiosmtpd.handlers import Sink
@@ -30,7 +30,7 @@ loop.run_until_complete(loop.create_server(server, "127.0.0.1", int(port)))
 loop.run_forever()
 "#;
 
-/// A running server. It ends when it is dropped.
+/// A running server. Dropping it stops the server.
 pub struct Talker {
     server: Server,
     port: u16,
@@ -58,7 +58,7 @@ impl Talker {
         Self::start("aiosmtpd", command, port, dir).await
     }
 
-    /// A secure shell server.
+    /// An SSH server.
     pub async fn ssh() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let key = dir.path().join("host_key");
@@ -67,7 +67,7 @@ impl Talker {
             .arg(&key)
             .status();
         assert!(made.unwrap().success());
-        // Where root starts it, it wants this folder, which Debian's unit makes.
+        // As root it needs this folder, which Debian's unit creates.
         let _ = fs::create_dir_all("/run/sshd");
         let port = free_port();
         let config = dir.path().join("sshd_config");
@@ -99,7 +99,7 @@ impl Talker {
         self.port
     }
 
-    /// What it wrote so far.
+    /// Its output so far.
     pub fn log(&self) -> String {
         self.server.log()
     }

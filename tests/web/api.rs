@@ -347,7 +347,11 @@ async fn errors_explain_what_is_wrong_with_a_request() {
             400,
             r#"unknown query parameter "group"; this endpoint has none"#,
         ),
-        ("/api/status/%ff", 400, r#""%ff" is malformed: the decoded text is not UTF-8"#),
+        (
+            "/api/status/%ff",
+            400,
+            r#""%ff" is malformed: the decoded text is not UTF-8"#,
+        ),
         (
             "/api/status/",
             404,

@@ -9,7 +9,7 @@ pub use self::families::FAMILIES;
 use self::protocol::{Connection, Statistics};
 use super::Shared;
 use crate::config::memcached::{MemcachedAddress, MemcachedSettings};
-use crate::model::{Family, Problem, Reason, Report, Sample, cut};
+use crate::model::{Family, Problem, Reason, Report, Sample, truncate};
 use crate::net::endpoint::{Endpoint, HostEndpoint};
 use crate::net::read_budget::ReadBudget;
 use crate::net::run_recorder::{Phase, RunRecorder};
@@ -76,7 +76,7 @@ impl MemcachedCheck {
         };
         recorder.answered();
         let mut version = version.to_owned();
-        cut(&mut version, MAX_VERSION_BYTES);
+        truncate(&mut version, MAX_VERSION_BYTES);
         recorder.report.samples.push(Sample {
             family: &families::VERSION_INFO,
             labels: vec![Cow::Owned(version)],

@@ -51,10 +51,7 @@ pub fn check(flags: CheckFlags) -> anyhow::Result<ExitCode> {
     };
     let mut config = match loaded {
         Ok(loaded) => {
-            loaded
-                .warnings
-                .iter()
-                .for_each(|warning| print_error(warning));
+            loaded.warnings.iter().for_each(|warning| print_error(warning));
             loaded.config
         }
         Err(findings) => {

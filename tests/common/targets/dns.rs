@@ -1,4 +1,4 @@
-//! A tiny name server on UDP that knows a few names, and counts what it is asked.
+//! A small name server on UDP that knows a few names and counts queries.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -7,15 +7,15 @@ use std::sync::{Arc, Mutex};
 use tokio::net::UdpSocket;
 use tokio::task::JoinHandle;
 
-/// What is answered for a name.
+/// The response for a name.
 #[derive(Clone)]
 pub enum Answer {
     Addresses(Vec<IpAddr>),
     /// SERVFAIL.
     Failure,
-    /// Nothing at all.
+    /// No response.
     Silence,
-    /// These where IPv4 addresses are asked for, and nothing at all to any other question.
+    /// These addresses for queries of IPv4 addresses, and no response to other queries.
     SilenceButForIp4(Vec<IpAddr>),
 }
 
@@ -67,7 +67,7 @@ impl Drop for NameServer {
     }
 }
 
-/// The name and the type asked for (RFC 1035, section 4.1.2).
+/// The name and type of a query (RFC 1035, section 4.1.2).
 pub fn question(query: &[u8]) -> (String, u16) {
     let (mut at, mut labels) = (12, Vec::new());
     while query[at] != 0 {
@@ -81,7 +81,7 @@ pub fn question(query: &[u8]) -> (String, u16) {
     )
 }
 
-/// The reply: the question again, and what is known (section 4.1.1). A name that is not known does not exist.
+/// The response: the question and the answer (section 4.1.1). Unknown names do not exist.
 fn reply(query: &[u8], record: u16, answer: Option<Answer>) -> Option<Vec<u8>> {
     let end = 12 + query[12..].iter().position(|byte| *byte == 0)? + 5;
     let (code, addresses) = match answer {

@@ -1,4 +1,4 @@
-//! A server whose HTTP/2 is written frame by frame.
+//! An HTTP/2 server that sends scripted frames.
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
@@ -21,13 +21,13 @@ pub const END_HEADERS: u8 = 4;
 /// `:status: 200` (RFC 7541, appendix A).
 pub const STATUS_200: u8 = 0x88;
 
-/// A header field as a literal that is not indexed (RFC 7541, section 6.2.2).
+/// A literal header field without indexing (RFC 7541, section 6.2.2).
 pub fn field(name: &str, value: &str) -> Vec<u8> {
     let text = |text: &str| [length(text.len()), text.as_bytes().to_vec()].concat();
     [vec![0], text(name), text(value)].concat()
 }
 
-/// A length of seven bits, or more (RFC 7541, section 5.1).
+/// A length with a prefix of seven bits (RFC 7541, section 5.1).
 fn length(mut length: usize) -> Vec<u8> {
     if length < 127 {
         return vec![length as u8];
@@ -45,15 +45,15 @@ fn length(mut length: usize) -> Vec<u8> {
 /// What the server sends on one connection.
 #[derive(Clone, Default)]
 pub struct Script {
-    /// Before it has seen a request.
+    /// Frames to send before a request.
     pub greeting: Vec<u8>,
-    /// When it has.
+    /// Frames to send after a request.
     pub answer: Vec<u8>,
-    /// Whether it closes its side then.
+    /// Whether it then closes its side.
     pub is_closing: bool,
 }
 
-/// Answers the first request by HTTP/2 with these frames.
+/// Responds to the first HTTP/2 request with these frames.
 pub async fn serve(identity: &tls::Identity, frames: Vec<Vec<u8>>) -> Target {
     let script = Script {
         answer: frames.concat(),
@@ -62,7 +62,7 @@ pub async fn serve(identity: &tls::Identity, frames: Vec<Vec<u8>>) -> Target {
     serve_each(Some(identity), vec![script]).await
 }
 
-/// Follows one script a connection, the last one again and again; over TLS where there is an identity.
+/// Follows one script per connection; the last one is repeated. Uses TLS if there is an identity.
 pub async fn serve_each(identity: Option<&tls::Identity>, scripts: Vec<Script>) -> Target {
     let acceptor = identity.map(|identity| tls::acceptor(identity, &["h2"], None));
     Target::serve(move |stream, number, _| {

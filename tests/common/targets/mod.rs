@@ -1,7 +1,6 @@
-//! Real servers on the loopback that misbehave in every way one can name.
+//! Servers on the loopback interface that misbehave in many ways.
 
-// A harness may stop where it can't work; clippy.toml allows that only inside of #[test] functions. No test binary uses
-// all of it.
+// Test helpers may panic; clippy.toml allows that only in #[test] functions. No test binary uses all of them.
 #![allow(clippy::unwrap_used, dead_code, missing_docs)]
 
 pub mod dns;
@@ -21,12 +20,12 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-/// A server. It ends when it is dropped.
+/// A server. Dropping it stops the server.
 pub struct Target {
     pub address: SocketAddr,
     state: Arc<TargetState>,
     tasks: Vec<JoinHandle<()>>,
-    /// Connections that keep a backlog full.
+    /// Connections that keep the backlog full.
     _fillers: Vec<TcpStream>,
 }
 
@@ -38,7 +37,7 @@ pub struct TargetState {
 }
 
 impl TargetState {
-    /// Keeps a request for [`Target::received`].
+    /// Stores a request for [`Target::received`].
     pub fn record(&self, request: &[u8]) {
         self.received
             .lock()
@@ -48,7 +47,7 @@ impl TargetState {
 }
 
 impl Target {
-    /// Handles each connection (numbered from 0) with `handler`, and then waits for the client to close it.
+    /// Handles each connection (numbered from 0) with `handler`, then waits until the client closes it.
     pub async fn serve<H, F>(handler: H) -> Self
     where
         H: Fn(TcpStream, usize, Arc<TargetState>) -> F + Send + Sync + 'static,
@@ -81,12 +80,12 @@ impl Target {
         }
     }
 
-    /// Reads a request, sends this, and closes its side.
+    /// Reads a request, sends this response, and closes its side.
     pub async fn answering(answer: impl Into<Vec<u8>>) -> Self {
         Self::answering_each(vec![answer.into()]).await
     }
 
-    /// Sends the answers one after the other, one a connection; the last one again and again.
+    /// Sends one response per connection, in order. The last one is repeated.
     pub async fn answering_each(answers: Vec<Vec<u8>>) -> Self {
         Self::serve(move |mut stream, number, state| {
             let answer = answers[number.min(answers.len() - 1)].clone();
@@ -100,7 +99,7 @@ impl Target {
         .await
     }
 
-    /// Sends an answer after a pause.
+    /// Sends a response after a delay.
     pub async fn slow(pause: Duration) -> Self {
         Self::serve(move |mut stream, _, _| async move {
             read_request(&mut stream).await;
@@ -111,7 +110,7 @@ impl Target {
         .await
     }
 
-    /// Sends one piece after the other, with a pause before each.
+    /// Sends pieces with a delay before each.
     pub async fn dripping(pieces: Vec<Vec<u8>>, pause: Duration) -> Self {
         Self::serve(move |mut stream, _, _| {
             let pieces = pieces.clone();
@@ -130,7 +129,7 @@ impl Target {
         .await
     }
 
-    /// Sends a head and then the same bytes for as long as the client reads.
+    /// Sends a head, and then the same bytes as long as the client reads.
     pub async fn endless(head: &'static str) -> Self {
         Self::serve(move |mut stream, _, _| async move {
             read_request(&mut stream).await;
@@ -141,12 +140,12 @@ impl Target {
         .await
     }
 
-    /// Accepts, and never says anything.
+    /// Accepts connections and never responds.
     pub async fn silent() -> Self {
         Self::serve(|stream, _, _| async move { Some(stream) }).await
     }
 
-    /// Reads something, and closes; with a reset where so asked.
+    /// Reads something and closes the connection, with a reset if requested.
     pub async fn closing(reset: bool) -> Self {
         Self::serve(move |mut stream, _, _| async move {
             let _ = stream.read(&mut [0; 4096]).await;
@@ -167,7 +166,7 @@ impl Target {
             .unwrap()
     }
 
-    /// Listens, but accepts nothing, and its backlog is full: a connection is neither made nor refused.
+    /// Listens with a full backlog and accepts nothing: connections are neither established nor refused.
     pub async fn full() -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -196,12 +195,12 @@ impl Target {
         format!("http://{}{path}", self.address)
     }
 
-    /// How many connections were accepted.
+    /// The number of accepted connections.
     pub fn accepted(&self) -> usize {
         self.state.accepted.load(Ordering::SeqCst)
     }
 
-    /// The requests read so far.
+    /// The received requests.
     pub fn received(&self) -> Vec<String> {
         self.state.received.lock().unwrap().clone()
     }
@@ -225,12 +224,12 @@ impl Drop for Target {
     }
 }
 
-/// A complete answer with status 200.
+/// A complete response with status 200.
 pub fn ok(body: &str) -> Vec<u8> {
     format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
 }
 
-/// Reads the head of a request, and its body where it has a Content-Length.
+/// Reads the head of a request, and its body if it has a Content-Length.
 pub async fn read_request(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> Vec<u8> {
     let mut request = Vec::new();
     loop {

@@ -1,6 +1,6 @@
-//! Three name servers on port 53 of 127.0.0.1 to 127.0.0.3, over UDP and TCP. How each of them misbehaves stands in the name
-//! that is asked for: its second label is for the first server, the third one for the second, and so on. They need a network
-//! of their own ([`crate::common::stage`]).
+//! Three name servers on port 53 of 127.0.0.1 to 127.0.0.3, over UDP and TCP. The queried name says how each of them misbehaves: the
+//! second label is for the first server, the third label for the second server, and so on. They need a private network
+//! ([`crate::common::stage`]).
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -11,15 +11,15 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::task::JoinHandle;
 
-/// How many there are.
+/// The number of name servers.
 pub const COUNT: usize = 3;
-/// An address where no name server is: its port is closed.
+/// An address without a name server; its port is closed.
 pub const CLOSED: &str = "127.0.0.99";
 
 const A: u16 = 1;
 const AAAA: u16 = 28;
 
-/// A question that came.
+/// A received query.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Asked {
     /// The server, counted from 0.
@@ -31,7 +31,7 @@ pub struct Asked {
     pub has_edns: bool,
 }
 
-/// The servers. They end when this is dropped.
+/// The servers. Dropping this stops them.
 pub struct NameServers {
     asked: Arc<Mutex<Vec<Asked>>>,
     tasks: Vec<JoinHandle<()>>,
@@ -64,14 +64,14 @@ impl NameServers {
         Self { asked, tasks }
     }
 
-    /// Everything that was asked about names that begin with this label.
+    /// All queries for names that begin with this label.
     pub fn asked_by(&self, who: &str) -> Vec<Asked> {
         let asked = self.asked.lock().unwrap();
         let is_of = |asked: &&Asked| asked.name.split('.').next() == Some(who);
         asked.iter().filter(is_of).cloned().collect()
     }
 
-    /// Which servers were asked about a name.
+    /// The servers that received a query for a name.
     pub fn servers_asked(&self, name: &str) -> BTreeSet<usize> {
         let asked = self.asked.lock().unwrap();
         let of_name = asked.iter().filter(|asked| asked.name == name);
@@ -85,15 +85,15 @@ impl Drop for NameServers {
     }
 }
 
-/// The address of a server, and the one it tells of a name that it knows.
+/// The address of a server, and the address in its responses.
 pub fn address(server: usize) -> String {
     format!("127.0.0.{}", server + 1)
 }
 
-/// What a server does about a question.
+/// How a server handles a query.
 enum Reply {
     Nothing,
-    /// This code, with its address where that is `good`.
+    /// A response with this code, and with the address if the code is `good`.
     Code(u8, bool),
     Truncated,
     Garbage,
@@ -115,7 +115,7 @@ fn reply(how: &str, is_tcp: bool) -> Reply {
     }
 }
 
-/// The message that answers a question, after its time; nothing where the server is silent.
+/// The response to a query and its delay; `None` if the server is silent.
 async fn answer(server: usize, query: &[u8], is_tcp: bool, log: &Mutex<Vec<Asked>>) -> Option<Vec<u8>> {
     let (name, record) = super::dns::question(query);
     log.lock().unwrap().push(Asked {
@@ -126,7 +126,7 @@ async fn answer(server: usize, query: &[u8], is_tcp: bool, log: &Mutex<Vec<Asked
         has_edns: query[11] == 1,
     });
     let label = name.split('.').nth(server + 1).unwrap_or("good");
-    // Of two, the first one is for A records.
+    // If there are two, the first one is for A records.
     let how = match label.split_once('-') {
         Some((first, _)) if record == A => first,
         Some((_, second)) => second,
@@ -146,7 +146,7 @@ async fn answer(server: usize, query: &[u8], is_tcp: bool, log: &Mutex<Vec<Asked
             message.extend(&query[12..end]);
         }
         Reply::Code(code, is_known) => {
-            // The words for both families say so; else a name has an IPv4 address alone.
+            // A name has only an IPv4 address, unless the word is for both families.
             let is_known = is_known && (record == A || (record == AAAA && label.contains('-')));
             message.extend(head(0, code, is_known.into()));
             message.extend(&query[12..end]);
@@ -183,7 +183,7 @@ async fn over_a_connection(mut stream: TcpStream, server: usize, log: &Mutex<Vec
         if stream.read_exact(&mut query).await.is_err() {
             return;
         }
-        // A server that has nothing to say over TCP closes the connection.
+        // A server without a response over TCP closes the connection.
         let Some(message) = answer(server, &query, true, log).await else {
             return;
         };

@@ -1,11 +1,11 @@
-//! A small HTTP proxy: it forwards one request in absolute form, or makes a tunnel.
+//! A small HTTP proxy: it forwards one request in absolute form, or opens a tunnel.
 
 use tokio::io::{AsyncWriteExt, copy_bidirectional};
 use tokio::net::TcpStream;
 
 use super::{Target, read_request};
 
-/// A proxy that wants this `Proxy-Authorization`, where one is given.
+/// A proxy that requires this `Proxy-Authorization`, if given.
 pub async fn serve(wanted: Option<&'static str>) -> Target {
     Target::serve(move |mut stream, _, state| async move {
         let request = read_request(&mut stream).await;

@@ -1,4 +1,4 @@
-//! Certificates of every kind of fault, and a server that shows them.
+//! Certificates with all kinds of faults, and a server that uses them.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -21,7 +21,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::Target;
 
-/// An authority.
+/// A certificate authority.
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 /// A certificate with its key, in PEM.
@@ -32,7 +32,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// The same, presented with these certificates.
+    /// Adds certificates to the chain.
     pub fn with(mut self, others: &[String]) -> Self {
         self.certificate.extend(others.iter().map(String::as_str));
         self
@@ -50,14 +50,14 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(authority(name), KeyPair::generate().unwrap()).unwrap())
     }
 
-    /// One whose certificate is valid until the end of `until`'s year began.
+    /// An authority whose certificate is valid until the beginning of the year `until`.
     pub fn until(name: &str, until: i32) -> Self {
         let mut params = authority(name);
         params.not_after = date_time_ymd(until, 1, 1);
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
-    /// One that this one vouches for until the end of `until`'s year began, with this key in PEM.
+    /// An authority signed by this one, valid until the beginning of the year `until`, with this key in PEM.
     pub fn below(&self, name: &str, key: &str, until: i32) -> Self {
         let mut params = authority(name);
         params.not_after = date_time_ymd(until, 1, 1);
@@ -65,7 +65,7 @@ impl Authority {
         Self(CertifiedIssuer::signed_by(params, key, &self.0).unwrap())
     }
 
-    /// One with this key in PEM, that nobody else vouches for.
+    /// A self-signed authority with this key in PEM.
     pub fn with_key(name: &str, key: &str, until: i32) -> Self {
         let mut params = authority(name);
         params.not_after = date_time_ymd(until, 1, 1);
@@ -76,7 +76,7 @@ impl Authority {
         self.0.pem()
     }
 
-    /// A certificate for these names that no server may have.
+    /// A certificate for these names that is not valid for servers.
     pub fn issue_for_clients(&self, names: &[&str]) -> Identity {
         let mut params = parameters(names, 2099);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
@@ -88,7 +88,7 @@ impl Authority {
         }
     }
 
-    /// A certificate for these names that is valid until the end of `until`'s year began.
+    /// A certificate for these names that is valid until the beginning of the year `until`.
     pub fn issue(&self, names: &[&str], until: i32) -> Identity {
         let params = parameters(names, until);
         let key = KeyPair::generate().unwrap();
@@ -125,7 +125,7 @@ fn parameters(names: &[&str], until: i32) -> CertificateParams {
     params
 }
 
-/// A certificate that nobody but itself vouches for.
+/// A self-signed certificate.
 pub fn self_signed(names: &[&str]) -> Identity {
     let key = KeyPair::generate().unwrap();
     let certificate = parameters(names, 2099).self_signed(&key).unwrap();
@@ -135,7 +135,7 @@ pub fn self_signed(names: &[&str]) -> Identity {
     }
 }
 
-/// The same as an authority's, as `openssl req -x509` makes it.
+/// A self-signed certificate with the flags of an authority, like those of `openssl req -x509`.
 pub fn own_authority(names: &[&str]) -> Identity {
     let mut params = parameters(names, 2099);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -147,7 +147,7 @@ pub fn own_authority(names: &[&str]) -> Identity {
     }
 }
 
-/// The server's side of handshakes. With `clients` it wants certificates of that authority.
+/// The server side of handshakes. With `clients` it requires client certificates of that authority.
 pub fn acceptor(identity: &Identity, protocols: &[&str], clients: Option<&Authority>) -> TlsAcceptor {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ServerConfig::builder_with_provider(provider.clone())
@@ -175,8 +175,8 @@ pub fn acceptor(identity: &Identity, protocols: &[&str], clients: Option<&Author
     TlsAcceptor::from(Arc::new(config))
 }
 
-/// A server that answers `200 ok` over TLS; by HTTP/2 where that is offered and `protocols` has it. With `clients` it
-/// wants certificates of that authority.
+/// A server that responds with `200 ok` over TLS, with HTTP/2 if the client offers it and `protocols` includes it. With `clients` it
+/// requires client certificates of that authority.
 pub async fn serve(identity: &Identity, protocols: &[&str], clients: Option<&Authority>) -> Target {
     let acceptor = acceptor(identity, protocols, clients);
     Target::serve(move |stream, _, state| {
@@ -210,7 +210,7 @@ pub async fn serve(identity: &Identity, protocols: &[&str], clients: Option<&Aut
     .await
 }
 
-/// A server that does TLS in front of a server without, on the same machine.
+/// A TLS server in front of a server without TLS, on the same machine.
 pub async fn in_front_of(identity: &Identity, server: SocketAddr) -> Target {
     let acceptor = acceptor(identity, &[], None);
     Target::serve(move |stream, _, _| {
