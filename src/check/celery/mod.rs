@@ -84,19 +84,8 @@ impl CeleryCheck {
         };
         self.collect(&mut session, &pings, &mut pinged, trace).await?;
         if pinged.workers.is_empty() && self.should_try_others(&pinged, &session, trace) {
-            let others = Serializer::ALL.into_iter();
-            let others = others.filter(|serializer| *serializer != self.serializer);
-            let others: Vec<Ping> = others
-                .map(|serializer| pings[0].with_serializer(serializer))
-                .collect();
-            // The time that the unreadable pings took is not the workers' response time.
-            trace.started = Instant::now();
-            for ping in &others {
-                session.send_another(ping, trace).await?;
-            }
-            pings.extend(others);
-            self.collect(&mut session, &pings, &mut pinged, trace).await?;
-            self.tried_others = pinged.workers.is_empty().then_some(trace.started);
+            self.try_others(&mut session, &mut pings, &mut pinged, trace)
+                .await?;
         }
         pinged.serializers = pings.iter().map(|ping| ping.serializer).collect();
         let now = trace.started;
@@ -142,6 +131,30 @@ impl CeleryCheck {
                 .is_none_or(|at| trace.started - at >= TRY_OTHERS_INTERVAL)
             && trace.within(self.settings.reply_timeout)
                 >= MIN_WAIT_FOR_OTHERS.min(self.settings.reply_timeout)
+    }
+
+    /// Pings in all other serializers, and collects the answers.
+    async fn try_others(
+        &mut self,
+        session: &mut BrokerSession,
+        pings: &mut Vec<Ping>,
+        pinged: &mut PingResult,
+        trace: &mut RunRecorder<'_>,
+    ) -> Result<(), Problem> {
+        let others = Serializer::ALL.into_iter();
+        let others = others.filter(|serializer| *serializer != self.serializer);
+        let others: Vec<Ping> = others
+            .map(|serializer| pings[0].with_serializer(serializer))
+            .collect();
+        // The time that the unreadable pings took is not the workers' response time.
+        trace.started = Instant::now();
+        for ping in &others {
+            session.send_another(ping, trace).await?;
+        }
+        pings.extend(others);
+        self.collect(session, pings, pinged, trace).await?;
+        self.tried_others = pinged.workers.is_empty().then_some(trace.started);
+        Ok(())
     }
 
     /// Collects answers until enough have arrived or the time is over.

@@ -14,10 +14,10 @@ use tokio_postgres::Error;
 
 use self::connect::Connector;
 use self::fault::Operation;
-use self::session::{Row, Session};
+use self::session::{Pending, Row, Session};
 use self::statistics::{History, Statistics, sample};
 use super::Shared;
-use crate::config::postgres::{PostgresSettings, SessionAttributes, StatisticsSettings};
+use crate::config::postgres::{PostgresSettings, QuerySettings, SessionAttributes, StatisticsSettings};
 use crate::config::secret::Secret;
 use crate::model::{Family, Problem, Reason, Report, Sample};
 use crate::net::certificates::CERTIFICATE_NOT_AFTER;
@@ -138,7 +138,7 @@ impl PostgresCheck {
             {
                 return None;
             }
-            Err((error, doing)) => Err(fault::problem(&error, self.connector.target(), doing)),
+            Err((error, operation)) => Err(fault::problem(&error, self.connector.target(), operation)),
             Ok(judged) => judged,
         };
         if judged.is_ok() && self.settings.reuse_connection {
@@ -154,76 +154,41 @@ impl PostgresCheck {
         trace: &mut RunRecorder<'_>,
     ) -> Result<Result<(), Problem>, (Error, Operation)> {
         let settings = self.settings.clone();
-        let attributes = settings.url.session;
-        let probe = match attributes {
-            SessionAttributes::Any => PROBE,
-            _ => STATE_PROBE,
-        };
-        let version = session.version().map(short_version);
-        let limits = settings
-            .statistics
-            .as_ref()
-            .filter(|_| !session.refuses_statistics);
-        let is_size_due = limits.is_some() && self.history.is_size_due();
+        let reads_statistics = settings.statistics.is_some() && !session.refuses_statistics;
+        let reads_size = reads_statistics && self.history.is_size_due();
 
         trace.at(Step::Doing("waiting for the response to SELECT 1".into()));
-        let sent = async {
-            let probe = session.send(probe).await?;
-            let query = match &settings.query {
-                Some(query) => session.send(&query::message(query, version.as_deref())).await?,
-                None => None,
-            };
-            let statistics = match limits {
-                Some(_) => session.send(statistics::STATEMENT).await?,
-                None => None,
-            };
-            let size = match is_size_due {
-                true => session.send(statistics::SIZE_STATEMENT).await?,
-                false => None,
-            };
-            Ok((probe, query, statistics, size))
-        };
-        let (probe, query, statistics, size) = sent.await.map_err(|error| (error, Operation::Probe))?;
+        let sent = send_statements(session, &settings, reads_statistics, reads_size).await;
+        let sent = sent.map_err(|error| (error, Operation::Probe))?;
 
-        let state = session
-            .first_row(probe, 0)
-            .await
-            .map_err(|error| (error, Operation::Probe))?;
-        let mut result = check_attributes(attributes, state.as_ref(), self.connector.target());
-        if let Some(version) = version {
+        let state = session.first_row(sent.probe, 0).await;
+        let state = state.map_err(|error| (error, Operation::Probe))?;
+        let mut result = check_attributes(settings.url.session, state.as_ref(), self.connector.target());
+        if let Some(version) = session.version().map(short_version) {
             trace.report.samples.push(Sample {
                 labels: vec![version.into()],
                 ..sample(&statistics::VERSION_INFO, 1.0)
             });
         }
-        if let Some(asked) = &settings.query {
+        if let Some(query) = &settings.query {
             trace.at(Step::Doing("waiting for the response to the query".into()));
-            let preceding = query::statements_before(session.version());
-            match session.first_row(query, preceding).await {
-                Ok(row) => {
-                    result = result.and_then(|()| query::check_result(asked, row, self.connector.target()));
-                }
-                // Each message is its own transaction, so an error of the query does not affect the others.
-                Err(error) if error.as_db_error().is_some() && !fault::has_ended(&error) => {
-                    let failed = Err(fault::problem(&error, self.connector.target(), Operation::Query));
-                    result = result.and(failed);
-                }
-                Err(error) => return Err((error, Operation::Query)),
-            }
+            let queried = read_query(session, query, sent.query, self.connector.target()).await?;
+            result = result.and(queried);
         }
         trace.answered();
 
         trace.at(Step::Doing("reading the statistics".into()));
         let mut found = None;
-        if limits.is_some() {
-            found = Statistics::parse(allow_refusal(
-                session.first_row(statistics, statistics::STATEMENTS_BEFORE).await,
-            )?);
+        if reads_statistics {
+            let row = session
+                .first_row(sent.statistics, statistics::STATEMENTS_BEFORE)
+                .await;
+            found = Statistics::parse(allow_refusal(row)?);
             session.refuses_statistics = found.is_none();
         }
-        if is_size_due {
-            let row = allow_refusal(session.first_row(size, statistics::STATEMENTS_BEFORE).await)?;
-            self.history.store_size(row);
+        if reads_size {
+            let row = session.first_row(sent.size, statistics::STATEMENTS_BEFORE).await;
+            self.history.store_size(allow_refusal(row)?);
         }
         self.judge(found.as_ref(), settings.statistics.as_ref(), trace);
         Ok(result)
@@ -243,6 +208,61 @@ impl PostgresCheck {
                 .samples
                 .extend(size.map(|bytes| sample(&statistics::DATABASE_SIZE, bytes)));
         }
+    }
+}
+
+/// The statements of a run that were sent. Those that were not sent are absent.
+struct Sent {
+    probe: Option<Pending>,
+    query: Option<Pending>,
+    statistics: Option<Pending>,
+    size: Option<Pending>,
+}
+
+/// Sends the statements of a run together.
+async fn send_statements(
+    session: &mut Session,
+    settings: &PostgresSettings,
+    reads_statistics: bool,
+    reads_size: bool,
+) -> Result<Sent, Error> {
+    let probe = match settings.url.session {
+        SessionAttributes::Any => PROBE,
+        _ => STATE_PROBE,
+    };
+    let version = session.version().map(short_version);
+    Ok(Sent {
+        probe: session.send(probe).await?,
+        query: match &settings.query {
+            Some(query) => session.send(&query::message(query, version.as_deref())).await?,
+            None => None,
+        },
+        statistics: match reads_statistics {
+            true => session.send(statistics::STATEMENT).await?,
+            false => None,
+        },
+        size: match reads_size {
+            true => session.send(statistics::SIZE_STATEMENT).await?,
+            false => None,
+        },
+    })
+}
+
+/// Reads the result of the configured query, and checks it. The outer error is a broken connection.
+async fn read_query(
+    session: &mut Session,
+    query: &QuerySettings,
+    sent: Option<Pending>,
+    target: &str,
+) -> Result<Result<(), Problem>, (Error, Operation)> {
+    let preceding = query::statements_before(session.version());
+    match session.first_row(sent, preceding).await {
+        Ok(row) => Ok(query::check_result(query, row, target)),
+        // Each message is its own transaction, so an error of the query does not affect the others.
+        Err(error) if error.as_db_error().is_some() && !fault::has_ended(&error) => {
+            Ok(Err(fault::problem(&error, target, Operation::Query)))
+        }
+        Err(error) => Err((error, Operation::Query)),
     }
 }
 
