@@ -164,7 +164,7 @@ impl Inner {
             if !has_changed {
                 return true;
             }
-            (state.to_saved(), state.wall)
+            (state.begin_save(), state.wall)
         };
         let was_saved = self.is_saved.load(Ordering::Acquire);
         let result = file.write(&state, wall, self.store.clock.now());

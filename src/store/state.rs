@@ -21,7 +21,7 @@ pub struct State {
     pub services: Vec<ServiceState>,
     pub last_reload_successful: bool,
     pub last_reload_success: Moment,
-    /// The saved state changed since the last call of [`State::to_saved`], in more than times of runs.
+    /// The saved state changed since the last call of [`State::begin_save`], in more than times of runs.
     pub needs_saving: bool,
     /// A run was recorded since that call.
     pub has_new_runs: bool,
@@ -239,8 +239,8 @@ impl State {
         self.is_first_round_over
     }
 
-    /// Copies the state to save.
-    pub fn to_saved(&mut self) -> SavedState {
+    /// Copies the state to save, and marks it as saved.
+    pub fn begin_save(&mut self) -> SavedState {
         self.needs_saving = false;
         self.has_new_runs = false;
         let services = self.services.iter().map(|service| {
