@@ -23,12 +23,8 @@ const KNOWN: &[(&str, &[&str])] = &[
     ("src/config", &["dependencies", "services"]),
     (
         "src/config",
-        &["expression", "json_path", "pattern", "pattern_cache"],
-    ),
-    (
-        "src/config",
         &[
-            "kinds", "monitor", "probe", "schema", "settings", "timings", "written",
+            "kinds", "monitor", "options", "probe", "schema", "settings", "timings",
         ],
     ),
     ("src/config", &["place", "suggest", "yaml"]),
