@@ -1,4 +1,4 @@
-//! Systemd checks against a real systemd.
+//! Tests of systemd checks with a real systemd.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

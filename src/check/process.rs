@@ -1,8 +1,7 @@
-//! The process check: are as many processes there as there should be, and what do they use?
+//! The process check. It compares the number of matching processes with `min` and `max`, and measures what they use.
 //!
-//! Counted is every process that meets all criteria, kernel threads (which have a name only) included. Not counted are
-//! the exporter itself, its ancestors and whatever else belongs to the command that started it (see
-//! [`super::proc_scan`]), and processes that have ended but were not reaped (zombies).
+//! It counts every process that meets all criteria, including kernel threads, which only have a name. It does not count
+//! zombies, the exporter, its ancestors, and other processes of the command that started it (see [`super::proc_scan`]).
 
 mod cpu;
 mod samples;
@@ -14,7 +13,7 @@ use std::sync::Arc;
 use rustix::io::Errno;
 
 use super::Shared;
-use super::proc_scan::{Answer, Criteria, ScanError, Scanner};
+use super::proc_scan::{Criteria, ScanError, ScanResult, Scanner};
 use crate::config::process::{PidNamespace, ProcessSettings, User};
 use crate::model::{MAX_PIDS, Problem, Reason, Report};
 use crate::net::shortage;
@@ -27,13 +26,13 @@ pub use samples::{CPU, FAMILIES, MAX_FDS, OPEN_FDS, PROCESSES, RESIDENT_MEMORY, 
 pub struct ProcessCheck {
     settings: ProcessSettings,
     scanner: Scanner,
-    /// What needs no looking up.
+    /// The criteria without the user and the executable, which every run resolves.
     criteria: Arc<Criteria>,
     cpu: CpuCounter,
 }
 
 impl ProcessCheck {
-    /// A check with these settings.
+    /// Creates a check with these settings.
     pub fn new(settings: &ProcessSettings, shared: &Shared) -> Self {
         let criteria = Criteria {
             patterns: settings
@@ -58,30 +57,29 @@ impl ProcessCheck {
     /// Runs once.
     ///
     /// # Errors
-    /// `missing` and `limit` for too few and too many processes; `permission` when there are too few, but some that the
-    /// exporter may not look at; `unreachable` and `permission` when /proc can't be listed.
+    /// `missing` if there are too few processes, `limit` if there are too many. `permission` if there are too few, but some
+    /// that the exporter may not read. `unreachable` or `permission` if /proc can't be listed.
     pub async fn run(&mut self, report: &mut Report) -> Result<(), Problem> {
         report.step = "looking up the user and the executable".into();
-        let criteria = self.look_up().await?;
-        let answer = self.scan(criteria, report).await;
-        let answer = match answer {
-            Ok(answer) => answer,
+        let criteria = self.resolve_criteria().await?;
+        let scan = match self.scan(criteria, report).await {
+            Ok(scan) => scan,
             Err(error) => {
                 report.samples.extend(samples::cpu(&self.cpu));
                 return Err(scan_problem(&error));
             }
         };
-        self.cpu.update(&answer.found.processes, &answer.survey.processes);
+        self.cpu.update(&scan.found.processes, &scan.survey.processes);
         report.samples.extend(samples::cpu(&self.cpu));
-        report.samples.extend(samples::of(&answer));
-        let processes = answer.found.processes.iter().take(MAX_PIDS);
+        report.samples.extend(samples::gauges(&scan));
+        let processes = scan.found.processes.iter().take(MAX_PIDS);
         report.pids = processes
             .filter_map(|process| u32::try_from(process.identity.0).ok())
             .collect();
-        judge(&self.settings, &answer)
+        judge(&self.settings, &scan)
     }
 
-    async fn scan(&self, criteria: Arc<Criteria>, report: &mut Report) -> Result<Answer, ScanError> {
+    async fn scan(&self, criteria: Arc<Criteria>, report: &mut Report) -> Result<ScanResult, ScanError> {
         let _step = ScanStep {
             report,
             scanner: &self.scanner,
@@ -89,8 +87,8 @@ impl ProcessCheck {
         self.scanner.scan(criteria).await
     }
 
-    /// The criteria as they are now: users and symbolic links change.
-    async fn look_up(&self) -> Result<Arc<Criteria>, Problem> {
+    /// Resolves the user and the executable for one run, because users and symbolic links can change.
+    async fn resolve_criteria(&self) -> Result<Arc<Criteria>, Problem> {
         if self.settings.user.is_none() && self.settings.exe.is_none() {
             return Ok(Arc::clone(&self.criteria));
         }
@@ -98,13 +96,13 @@ impl ProcessCheck {
         criteria.user = match &self.settings.user {
             None => None,
             Some(User::Id(id)) => Some(*id),
-            Some(User::Name(name)) => Some(user::look_up(name).await?),
+            Some(User::Name(name)) => Some(user::resolve(name).await?),
         };
         if let Some(path) = &self.settings.exe {
             let mut paths = vec![path.as_os_str().as_bytes().to_vec()];
-            // /proc shows where links end. An executable that is not there now may still be running.
-            if let Ok(end) = tokio::fs::canonicalize(path).await {
-                paths.push(end.into_os_string().into_encoded_bytes());
+            // /proc shows the targets of symbolic links. A removed executable can still be running.
+            if let Ok(target) = tokio::fs::canonicalize(path).await {
+                paths.push(target.into_os_string().into_encoded_bytes());
             }
             criteria.executables = Some(paths);
         }
@@ -112,7 +110,7 @@ impl ProcessCheck {
     }
 }
 
-/// Says, also when the run is cancelled at its deadline, how far the scan has come: which process it is stuck at.
+/// Sets the report's step to the process that the scan reads, even if the run is cancelled at its deadline.
 struct ScanStep<'a> {
     report: &'a mut Report,
     scanner: &'a Scanner,
@@ -145,9 +143,10 @@ fn scan_problem(error: &ScanError) -> Problem {
     shortage::problem_or(shortage, reason, error)
 }
 
-/// Whether the number found is right. The message names no process by its command line, which may hold secrets.
-fn judge(settings: &ProcessSettings, answer: &Answer) -> Result<(), Problem> {
-    let count = answer.found.processes.len() as u64;
+/// Compares the number of processes with the limits. The message contains no command lines, because they can contain
+/// secrets.
+fn judge(settings: &ProcessSettings, scan: &ScanResult) -> Result<(), Problem> {
+    let count = scan.found.processes.len() as u64;
     let target = settings.target();
     let found = match count {
         0 => format!("no process matches {target}"),
@@ -161,40 +160,39 @@ fn judge(settings: &ProcessSettings, answer: &Answer) -> Result<(), Problem> {
     if count >= settings.min {
         return Ok(());
     }
-    let mut message = format!("{found}; at least {} expected", settings.min);
-    if answer.found.zombies > 0 {
-        message.push_str(&format!(
-            "; {} more ended, but were not reaped by their parent",
-            answer.found.zombies
-        ));
-    }
-    if answer.found.kin > 0 {
-        message.push_str(&format!(
-            "; {} more started the exporter or belong to its command, and are not counted",
-            answer.found.kin
-        ));
-    }
-    if answer.found.excluded > 0 {
-        message.push_str(&format!(
-            "; {} more are left out by exclude",
-            answer.found.excluded
-        ));
-    }
-    if answer.found.unknown > 0 {
-        message.push_str(&format!(
-            "; {} can't be told, since what decides can't be read (for executables that takes CAP_SYS_PTRACE)",
-            answer.found.unknown
-        ));
-    }
-    if answer.survey.is_partial {
-        message.push_str(
-            "; not all processes are shown to the exporter: is /proc mounted with hidepid, or ProtectProc= set?",
-        );
-    }
-    let reason = if answer.survey.is_partial || answer.found.unknown > 0 {
+    let message = format!("{found}; at least {} expected{}", settings.min, explain(scan));
+    let reason = if scan.survey.is_partial || scan.found.unknown > 0 {
         Reason::Permission
     } else {
         Reason::Missing
     };
     Err(Problem::new(reason, message))
+}
+
+/// Why other processes were not counted.
+fn explain(scan: &ScanResult) -> String {
+    let found = &scan.found;
+    let mut text = String::new();
+    for (count, cause) in [
+        (found.zombies, "more ended, but their parent has not reaped them"),
+        (
+            found.own_command,
+            "more are not counted because they started the exporter or belong to its command",
+        ),
+        (found.excluded, "more match, but are excluded"),
+        (
+            found.unknown,
+            "more may match, but the exporter may not read them (reading executables needs CAP_SYS_PTRACE)",
+        ),
+    ] {
+        if count > 0 {
+            text.push_str(&format!("; {count} {cause}"));
+        }
+    }
+    if scan.survey.is_partial {
+        text.push_str(
+            "; the exporter does not see all processes: is /proc mounted with hidepid, or ProtectProc= set?",
+        );
+    }
+    text
 }

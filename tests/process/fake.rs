@@ -1,4 +1,4 @@
-//! Against directories that look like /proc, for what no real process shows on demand.
+//! Process checks with fake /proc directories, for content that no real process has on demand.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::support::{BOOT_TIME, FakeProc, check, run, run_once, stat};
 
 #[tokio::test]
-async fn adds_up_to_the_byte() {
+async fn sums_are_exact() {
     let fake = FakeProc::new();
     fake.process(10, "app", "app\0--serve\0");
     let young = fake.process(11, "app", "app\0--serve\0");
@@ -35,7 +35,7 @@ async fn adds_up_to_the_byte() {
 }
 
 #[tokio::test]
-async fn names_are_bytes_and_may_hold_anything() {
+async fn names_can_contain_any_bytes() {
     let fake = FakeProc::new();
     fake.process(20, b"we) S 1 (ird\n\xfe", b"\0\0");
     let shared = fake.shared();
@@ -46,7 +46,7 @@ async fn names_are_bytes_and_may_hold_anything() {
 }
 
 #[tokio::test]
-async fn kernel_threads_match_by_name_and_their_command_line_is_not_asked_for() {
+async fn kernel_threads_match_by_name_without_reading_a_command_line() {
     let fake = FakeProc::new();
     let directory = fake.process(2, "nfsd", "never read");
     fs::write(directory.join("stat"), stat(2, "nfsd", 'I', 0x0020_0040, 5)).unwrap();
@@ -62,7 +62,7 @@ async fn kernel_threads_match_by_name_and_their_command_line_is_not_asked_for() 
 }
 
 #[tokio::test]
-async fn only_processes_are_taken_for_processes() {
+async fn other_directories_are_not_treated_as_processes() {
     let fake = FakeProc::new();
     let real = fake.process(30, "app", "app");
     for name in ["030", "-30", "30a", "99999999999", "thread-self", "sys", "0"] {
@@ -77,7 +77,7 @@ async fn only_processes_are_taken_for_processes() {
 }
 
 #[tokio::test]
-async fn a_process_that_vanishes_between_two_reads_was_not_there() {
+async fn a_process_that_ends_between_two_reads_is_ignored() {
     for missing in ["stat", "cmdline", "limits", "fd"] {
         let fake = FakeProc::new();
         let directory = fake.process(40, "app", "app");
@@ -96,7 +96,7 @@ async fn a_process_that_vanishes_between_two_reads_was_not_there() {
 }
 
 #[tokio::test]
-async fn one_unreadable_value_makes_the_sum_absent_and_no_other() {
+async fn an_unreadable_value_makes_only_its_own_sum_absent() {
     let fake = FakeProc::new();
     fake.process(50, "app", "app");
     let directory = fake.process(51, "app", "app");
@@ -115,7 +115,7 @@ async fn one_unreadable_value_makes_the_sum_absent_and_no_other() {
 }
 
 #[tokio::test]
-async fn a_stat_file_of_garbage_makes_the_view_partial_and_spoils_nothing_else() {
+async fn a_malformed_stat_file_makes_the_view_partial_without_breaking_the_rest() {
     let fake = FakeProc::new();
     fake.process(60, "app", "app");
     for (id, text) in [
@@ -135,13 +135,13 @@ async fn a_stat_file_of_garbage_makes_the_view_partial_and_spoils_nothing_else()
     let (reason, message) = ran.failure();
     assert_eq!(reason, "permission");
     assert!(
-        message.starts_with("1 process matches app; at least 2 expected; 5 can't be told"),
+        message.starts_with("1 process matches app; at least 2 expected; 5 more may match"),
         "{message}"
     );
 }
 
 #[tokio::test]
-async fn an_unreadable_command_line_is_not_an_empty_one() {
+async fn an_unreadable_command_line_is_not_treated_as_empty() {
     let fake = FakeProc::new();
     let directory = fake.process(70, "app", "");
     fs::remove_file(directory.join("cmdline")).unwrap();
@@ -150,11 +150,11 @@ async fn an_unreadable_command_line_is_not_an_empty_one() {
     assert_eq!(run_once(json!({"match": "app"}), &shared).await.result, Ok(()));
     let ran = run_once(json!({"match": "other"}), &shared).await;
     assert_eq!(ran.failure().0, "permission");
-    assert!(ran.failure().1.contains("1 can't be told"), "{ran:?}");
+    assert!(ran.failure().1.contains("1 more may match"), "{ran:?}");
 }
 
 #[tokio::test]
-async fn the_counter_outlives_processes_and_a_lost_proc() {
+async fn the_cpu_counter_survives_ended_processes_and_a_missing_proc() {
     let fake = FakeProc::new();
     let directory = fake.process(80, "app", "app");
     let shared = fake.shared();
@@ -187,7 +187,7 @@ async fn the_counter_outlives_processes_and_a_lost_proc() {
 }
 
 #[tokio::test]
-async fn a_place_without_a_proc_is_told() {
+async fn a_missing_procfs_is_reported() {
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path();
     let file = root.join("file");

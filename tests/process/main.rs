@@ -1,10 +1,10 @@
-//! Process checks against real processes, against directories that look like /proc, and with few privileges.
+//! Tests of process checks: with real processes, with fake /proc directories, and with few privileges.
 
-// Helpers of tests panic like tests; clippy knows only the tests themselves.
+// Test helpers may panic. Clippy allows that only in test functions.
 #![allow(clippy::unwrap_used)]
 
 mod fake;
-mod kin;
+mod own_command;
 mod privileges;
 mod real;
 mod real_odd;

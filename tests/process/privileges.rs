@@ -1,5 +1,5 @@
-//! With few privileges. Each of these tests starts itself again as the user nobody: the outer half sets the stage, the
-//! inner one plays.
+//! Process checks with few privileges. Each test starts itself again as the user nobody. The outer run prepares the
+//! environment, the inner run does the checks.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -10,12 +10,12 @@ use upkeep_exporter::check::Shared;
 
 use crate::support::{Running, copy_program, real, run_once, run_until, unique};
 
-/// Set for the inner half: what it needs to know.
-const ROLE: &str = "UPKEEP_TEST_ROLE";
+/// The environment variable with the parameters of the inner run.
+const PARAMETERS: &str = "UPKEEP_TEST_PARAMETERS";
 
-/// Runs the test called `name` as nobody, after `stage` was run in a mount namespace of its own.
-fn again_as_nobody(name: &str, role: &str, stage: &str) {
-    // The test binary may be where nobody can't reach.
+/// Runs the test called `name` as nobody in a new mount namespace, after the shell command `setup`.
+fn rerun_as_nobody(name: &str, parameters: &str, setup: &str) {
+    // The user nobody may not be able to reach the test binary.
     let directory = tempfile::tempdir().unwrap();
     let binary = directory.path().join("test");
     copy_program(&std::env::current_exe().unwrap(), &binary);
@@ -24,12 +24,12 @@ fn again_as_nobody(name: &str, role: &str, stage: &str) {
     }
     let nobody =
         "exec setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all --bounding-set=-all";
-    let script = format!("{stage} && {nobody} \"$0\" --exact \"$1\" --nocapture --test-threads=1");
+    let script = format!("{setup} && {nobody} \"$0\" --exact \"$1\" --nocapture --test-threads=1");
     let output = Command::new("unshare")
         .args(["--mount", "sh", "-c", &script])
         .arg(&binary)
         .arg(name)
-        .env(ROLE, role)
+        .env(PARAMETERS, parameters)
         .output()
         .unwrap_or_else(|error| panic!("starting unshare: {error}; install util-linux"));
     let text = String::from_utf8_lossy(&output.stdout);
@@ -40,14 +40,15 @@ fn again_as_nobody(name: &str, role: &str, stage: &str) {
     );
 }
 
-fn role() -> Option<String> {
-    std::env::var(ROLE).ok()
+/// The parameters of the inner run; `None` in the outer run.
+fn parameters() -> Option<String> {
+    std::env::var(PARAMETERS).ok()
 }
 
 #[tokio::test]
-async fn hidden_processes_are_not_called_missing() {
-    const NAME: &str = "privileges::hidden_processes_are_not_called_missing";
-    let Some(role) = role() else {
+async fn hidden_processes_are_not_reported_as_missing() {
+    const NAME: &str = "privileges::hidden_processes_are_not_reported_as_missing";
+    let Some(parameters) = parameters() else {
         let word = unique();
         let _running = Running::sleeping(&word);
         run_until(json!({"match": word}), &real(), |ran| ran.result.is_ok()).await;
@@ -55,7 +56,7 @@ async fn hidden_processes_are_not_called_missing() {
             let directory = tempfile::tempdir().unwrap();
             std::fs::set_permissions(directory.path(), PermissionsExt::from_mode(0o755)).unwrap();
             let path = directory.path().display();
-            again_as_nobody(
+            rerun_as_nobody(
                 NAME,
                 &format!("{word} {path}"),
                 &format!("mount -t proc -o hidepid={hidepid} proc {path}"),
@@ -63,27 +64,27 @@ async fn hidden_processes_are_not_called_missing() {
         }
         return;
     };
-    let (word, path) = role.split_once(' ').unwrap();
+    let (word, path) = parameters.split_once(' ').unwrap();
     let shared = Shared::new(path.into());
     let ran = run_once(json!({"match": word}), &shared).await;
     let (reason, message) = ran.failure();
     assert_eq!((reason, ran.count()), ("permission", Some(0.0)));
     assert!(message.contains("hidepid"), "{message}");
 
-    // One's own are there.
+    // The user's own processes are visible.
     let own = unique();
     let _running = Running::sleeping(&own);
     run_until(json!({"match": own}), &shared, |ran| ran.count() == Some(1.0)).await;
 }
 
 #[tokio::test]
-async fn what_may_not_be_read_is_told_or_absent_and_the_rest_is_there() {
-    const NAME: &str = "privileges::what_may_not_be_read_is_told_or_absent_and_the_rest_is_there";
-    let Some(word) = role() else {
+async fn unreadable_values_are_reported_or_absent_and_the_rest_is_present() {
+    const NAME: &str = "privileges::unreadable_values_are_reported_or_absent_and_the_rest_is_present";
+    let Some(word) = parameters() else {
         let word = unique();
         let _running = Running::sleeping(&word);
         run_until(json!({"match": word}), &real(), |ran| ran.result.is_ok()).await;
-        again_as_nobody(NAME, &word, "true");
+        rerun_as_nobody(NAME, &word, "true");
         return;
     };
     let ran = run_once(json!({"match": word, "user": "root"}), &real()).await;
@@ -106,19 +107,19 @@ async fn what_may_not_be_read_is_told_or_absent_and_the_rest_is_there() {
     let (reason, message) = ran.failure();
     assert_eq!((reason, ran.count()), ("permission", Some(0.0)));
     assert!(
-        message.contains("1 can't be told") && message.contains("CAP_SYS_PTRACE"),
+        message.contains("1 more may match") && message.contains("CAP_SYS_PTRACE"),
         "{message}"
     );
     assert!(!message.contains("hidepid"), "{message}");
 }
 
 #[tokio::test]
-async fn a_proc_that_may_not_be_listed_is_told() {
-    const NAME: &str = "privileges::a_proc_that_may_not_be_listed_is_told";
-    let Some(path) = role() else {
+async fn a_procfs_that_may_not_be_listed_is_reported() {
+    const NAME: &str = "privileges::a_procfs_that_may_not_be_listed_is_reported";
+    let Some(path) = parameters() else {
         let directory = tempfile::tempdir().unwrap();
         std::fs::set_permissions(directory.path(), PermissionsExt::from_mode(0o700)).unwrap();
-        again_as_nobody(NAME, directory.path().to_str().unwrap(), "true");
+        rerun_as_nobody(NAME, directory.path().to_str().unwrap(), "true");
         return;
     };
     let ran = run_once(json!({"match": "x"}), &Shared::new(Path::new(&path).into())).await;

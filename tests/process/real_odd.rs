@@ -1,4 +1,4 @@
-//! Against real processes that are not as most are.
+//! Process checks with unusual real processes.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -19,7 +19,7 @@ fn own_sleep(name: &str) -> (tempfile::TempDir, std::path::PathBuf) {
     (directory, path)
 }
 
-/// The state's letter, of a process whose name has no parenthesis.
+/// The state letter of a process.
 fn state(id: u32) -> Option<u8> {
     let text = fs::read(format!("/proc/{id}/stat")).ok()?;
     let close = text.iter().rposition(|&byte| byte == b')')?;
@@ -27,7 +27,7 @@ fn state(id: u32) -> Option<u8> {
 }
 
 #[tokio::test]
-async fn zombies_are_not_counted_but_told() {
+async fn zombies_are_reported_but_not_counted() {
     let word = unique();
     let (_directory, path) = own_sleep(&word);
     let zombie = Running::start(Command::new(path).arg("0"));
@@ -35,7 +35,7 @@ async fn zombies_are_not_counted_but_told() {
     let ran = run_once(json!({"match": word}), &real()).await;
     assert_eq!(ran.count(), Some(0.0));
     let expected = format!(
-        "no process matches {word}; at least 1 expected; 1 more ended, but were not reaped by their parent"
+        "no process matches {word}; at least 1 expected; 1 more ended, but their parent has not reaped them"
     );
     assert_eq!(ran.failure(), ("missing", expected.as_str()));
 }
@@ -49,7 +49,7 @@ async fn a_process_whose_first_thread_ended_is_counted() {
         print(sys.executable, flush=True)\n\
         ctypes.CDLL(None).pthread_exit(None)";
     let mut command = Command::new("python3");
-    let mut running = Running::start_talking(command.args(["-c", program, &word]));
+    let mut running = Running::start_with_output(command.args(["-c", program, &word]));
     let mut python = String::new();
     BufReader::new(running.0.stdout.take().unwrap())
         .read_line(&mut python)
@@ -76,10 +76,10 @@ async fn finds_names_that_are_not_utf8_and_names_with_parentheses() {
 }
 
 #[tokio::test]
-async fn looks_at_the_first_128_kib_of_a_command_line() {
+async fn reads_the_first_128_kib_of_a_command_line() {
     let (early, late) = (unique(), unique());
     let mut command = Command::new("bash");
-    // read is a builtin, so this shell has no child that would outlive it.
+    // read is a builtin, so this shell has no child that could outlive it.
     command.args(["-c", "read -r line"]);
     let filler = "x".repeat(10_000);
     command.args(std::iter::repeat_n(&filler, 12)).arg(&early);
@@ -94,7 +94,7 @@ async fn looks_at_the_first_128_kib_of_a_command_line() {
 }
 
 #[tokio::test]
-async fn sees_a_command_line_that_changed_in_a_living_process() {
+async fn finds_a_changed_command_line_of_a_running_process() {
     let (before, after) = (unique(), unique());
     let mut command = Command::new("bash");
     command.args(["-c", "read -r line; exec -a \"$NAME\" sleep 1000", &before]);
@@ -127,10 +127,10 @@ async fn an_executable_is_found_by_path_by_link_and_after_its_replacement() {
 }
 
 #[tokio::test]
-async fn users_are_told_apart() {
+async fn users_are_distinguished() {
     let word = unique();
     let mut command = Command::new("sleep");
-    // Needs root, as the rest of the suite does.
+    // Needs root, like the rest of the suite.
     let _running = Running::start(command.arg("1000").arg0(&word).uid(65_534).gid(65_534));
     let shared = real();
     run_until(json!({"match": word, "user": "nobody"}), &shared, |ran| {
@@ -151,12 +151,13 @@ async fn users_are_told_apart() {
     );
 
     let ran = run_once(json!({"match": word, "user": "no-such-user"}), &shared).await;
-    let message = "no user no-such-user in /etc/passwd; users from elsewhere are given by number";
+    let message =
+        "no user no-such-user in /etc/passwd; set the numeric id of a user that is defined elsewhere";
     assert_eq!(ran.failure(), ("missing", message));
 }
 
 #[tokio::test]
-async fn processes_that_come_and_go_disturb_no_scan() {
+async fn processes_that_start_and_end_do_not_disturb_scans() {
     let word = unique();
     let _running = Running::sleeping(&word);
     let shared = real();
@@ -164,7 +165,7 @@ async fn processes_that_come_and_go_disturb_no_scan() {
     let _storm: Vec<Running> = (0..2)
         .map(|_| Running::start(Command::new("bash").args(["-c", "while :; do /bin/true; done"])))
         .collect();
-    // What matches everything reads the details of everything.
+    // An expression that matches everything reads the details of all processes.
     for _ in 0..100 {
         let ran = run_once(json!({"regex": ".", "max": 1}), &shared).await;
         assert_eq!(ran.failure().0, "limit");

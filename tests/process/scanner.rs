@@ -1,4 +1,4 @@
-//! One scan serves many, and one that is stuck spoils nothing but process checks.
+//! One scan serves many checks. A stuck scan affects only process checks.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ async fn checks_of_one_tick_share_a_scan() {
             assert_eq!((ran.count(), ran.result.is_ok()), (Some(1.0), true));
         }
     }
-    // Three, unless this thread was kept from running for longer than requests are gathered.
+    // Three, unless this thread did not run for longer than requests are gathered.
     let scans = shared.processes.scans();
     assert!((3..15).contains(&scans), "{scans} scans for 150 runs");
 }
@@ -44,8 +44,8 @@ async fn a_scan_begins_after_the_request_for_it() {
     }
 }
 
-/// A process whose command line blocks whoever opens it, as the kernel does while the process's memory is locked: until
-/// somebody opens it for writing.
+/// A process whose command line blocks its reader, as if the kernel had locked the process's memory. It blocks until the
+/// file is opened for writing.
 fn blocking_process(fake: &FakeProc, id: u32) -> PathBuf {
     let fifo = fake.process(id, "stuck", "").join("cmdline");
     std::fs::remove_file(&fifo).unwrap();
@@ -67,7 +67,7 @@ async fn run_for(check: &mut ProcessCheck, milliseconds: u64) -> (Option<Result<
 }
 
 #[tokio::test]
-async fn a_scan_that_is_stuck_ends_at_the_deadline_and_heals() {
+async fn a_stuck_scan_times_out_and_recovers() {
     let fake = FakeProc::new();
     let fifo = blocking_process(&fake, 77);
     let shared = fake.shared();
@@ -78,14 +78,14 @@ async fn a_scan_that_is_stuck_ends_at_the_deadline_and_heals() {
         let expected = format!("scanning {}, now at process 77", fake.root().display());
         assert_eq!(report.step, expected);
     }
-    // Another /proc's checks are not concerned.
+    // Checks of another /proc are not affected.
     assert_eq!(run_once(json!({"regex": "."}), &real()).await.result, Ok(()));
 
     let is_served = Arc::new(AtomicBool::new(false));
     let until = Arc::clone(&is_served);
     let writer = std::thread::spawn(move || {
         while !until.load(Ordering::Relaxed) {
-            // Lets go whoever is reading; without a reader it fails.
+            // Releases the reader; fails if there is none.
             let _ = open(&fifo, OFlags::WRONLY | OFlags::NONBLOCK, Mode::empty());
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -97,21 +97,21 @@ async fn a_scan_that_is_stuck_ends_at_the_deadline_and_heals() {
 }
 
 #[tokio::test]
-async fn one_process_that_blocks_does_not_take_other_checks_with_it_for_long() {
+async fn a_process_that_blocks_does_not_affect_other_checks_for_long() {
     let fake = FakeProc::new();
     let fifo = blocking_process(&fake, 77);
     fake.process(78, "other", "other --serve");
     let shared = fake.shared();
     let mut other = check(json!({"match": "--serve"}), &shared);
     assert_eq!(run_for(&mut other, 1_500).await.0, None);
-    // Who comes later is served by another thread. What can be told of the process without its command line is told.
+    // Another thread serves later runs. It does not read the command line of the process that blocks.
     assert_eq!(run_for(&mut other, 20_000).await.0, Some(Ok(())));
     assert_eq!(run_once(json!({"match": "stuck"}), &shared).await.result, Ok(()));
     let ran = run_once(json!({"match": "absent"}), &shared).await;
     assert_eq!(ran.failure().0, "permission");
-    assert!(ran.failure().1.contains("1 can't be told"), "{ran:?}");
+    assert!(ran.failure().1.contains("1 more may match"), "{ran:?}");
 
-    // Once the kernel lets go, the command line is read again.
+    // Once the reader is released, the command line is read again.
     std::fs::write(&fifo, "now --absent").unwrap();
     std::fs::remove_file(&fifo).unwrap();
     std::fs::write(&fifo, "now --absent").unwrap();

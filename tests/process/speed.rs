@@ -1,4 +1,4 @@
-//! What a scan costs. In release mode, with nothing beside it:
+//! The cost of a scan. Measure it on an idle machine in release mode:
 //! `cargo test --release --test process speed -- --nocapture`.
 
 use std::path::Path;
@@ -9,8 +9,8 @@ use upkeep_exporter::config::pattern::Pattern;
 
 use crate::support::{Running, unique};
 
-/// The most CPU time that a scan of 1,000 processes may take here, in milliseconds: several times what it takes on a machine
-/// that does nothing else, since caches are shared with whatever runs beside it.
+/// How much CPU time a scan of 1,000 processes may take here, in milliseconds. This is several times the cost on an idle
+/// machine, because other programs share the caches.
 const BOUND: f64 = if cfg!(debug_assertions) { 150.0 } else { 60.0 };
 
 fn milliseconds(clock: ClockId) -> f64 {
@@ -18,7 +18,7 @@ fn milliseconds(clock: ClockId) -> f64 {
     time.tv_sec as f64 * 1e3 + time.tv_nsec as f64 / 1e6
 }
 
-/// The medians of 21 scans: time on the clock, and CPU time, which other tests beside this one lengthen less.
+/// The medians of 21 scans: wall-clock time, and CPU time, which depends less on other tests.
 fn median_scan(wanted: &[&Criteria]) -> (f64, f64) {
     let clocks = [ClockId::Monotonic, ClockId::ThreadCPUTime];
     let mut times: [Vec<f64>; 2] = Default::default();

@@ -1,4 +1,4 @@
-//! Checks from JSON, their results by name, processes that end with the test, and directories that look like /proc.
+//! Checks from JSON, their samples by name, processes that end with the test, and fake /proc directories.
 
 use std::cell::RefCell;
 use std::fs;
@@ -14,7 +14,7 @@ use upkeep_exporter::config::place::Place;
 use upkeep_exporter::config::process::ProcessOptions;
 use upkeep_exporter::model::{Problem, Report};
 
-/// How long a test waits for what must come.
+/// How long a test waits before it fails.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A process check with these options.
@@ -38,7 +38,7 @@ pub struct Ran {
 }
 
 impl Ran {
-    /// The value of the family called `upkeep_` and `name`, where there is one.
+    /// The value of the family `upkeep_{name}`, if there is one.
     pub fn value(&self, name: &str) -> Option<f64> {
         let mut values = self.report.samples.iter().filter(|sample| {
             assert!(sample.labels.is_empty());
@@ -73,12 +73,12 @@ pub async fn run_once(options: serde_json::Value, shared: &Shared) -> Ran {
     run(&mut check(options, shared)).await
 }
 
-/// Runs a new check until `is_right`, and fails when that does not come.
-pub async fn run_until(options: serde_json::Value, shared: &Shared, is_right: impl Fn(&Ran) -> bool) -> Ran {
+/// Runs a new check until the result meets `condition`. Panics if it does not in time.
+pub async fn run_until(options: serde_json::Value, shared: &Shared, condition: impl Fn(&Ran) -> bool) -> Ran {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let ran = run_once(options.clone(), shared).await;
-        if is_right(&ran) {
+        if condition(&ran) {
             return ran;
         }
         assert!(Instant::now() < deadline, "still {ran:?}");
@@ -86,16 +86,16 @@ pub async fn run_until(options: serde_json::Value, shared: &Shared, is_right: im
     }
 }
 
-/// Waits until a condition holds.
-pub fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+/// Waits until a condition is true.
+pub fn wait_until(what: &str, condition: impl Fn() -> bool) {
     let deadline = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "waited in vain until {what}");
+    while !condition() {
+        assert!(Instant::now() < deadline, "timed out waiting until {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
 
-/// A word that no other process on the machine has, short enough for a process's name.
+/// Returns a word that no other process on the machine contains, short enough for a process name.
 pub fn unique() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     format!(
@@ -105,26 +105,26 @@ pub fn unique() -> String {
     )
 }
 
-/// Copies a program, so that it can be run at once. A copy made by this process would at times be "busy": other tests fork
-/// while it is open for writing.
+/// Copies a program with cp(1), so that it can be started at once. If this process copied it, other tests could fork while
+/// the file is open for writing; starting it would then fail with "text file busy".
 pub fn copy_program(from: &Path, to: &Path) {
     let copied = Command::new("cp").arg(from).arg(to).status().unwrap();
     assert!(copied.success());
 }
 
-/// A process that is killed and reaped at the end of the test.
+/// A process that is killed and reaped when it is dropped.
 pub struct Running(pub Child);
 
 impl Running {
-    /// Starts a command whose output nobody reads.
+    /// Starts a command and discards its output.
     pub fn start(command: &mut Command) -> Self {
-        let mut running = Self::start_talking(command);
+        let mut running = Self::start_with_output(command);
         running.0.stdout = None;
         running
     }
 
-    /// Starts a command whose output can be read.
-    pub fn start_talking(command: &mut Command) -> Self {
+    /// Starts a command with piped output.
+    pub fn start_with_output(command: &mut Command) -> Self {
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let program = command.get_program().to_owned();
         match command.spawn() {
@@ -135,12 +135,12 @@ impl Running {
         }
     }
 
-    /// A process that sleeps and calls itself `name`.
+    /// Starts a process that sleeps, with `name` as its first argument.
     pub fn sleeping(name: impl AsRef<std::ffi::OsStr>) -> Self {
         Self::start(Command::new("sleep").arg("1000").arg0(name))
     }
 
-    /// A Python program, with `word` among its arguments.
+    /// Starts a Python program with `word` as an argument.
     pub fn python(word: &str, program: &str) -> Self {
         Self::start(Command::new("python3").args(["-c", program, word]))
     }
@@ -157,7 +157,7 @@ impl Drop for Running {
     }
 }
 
-/// A directory that looks like /proc.
+/// A fake /proc directory.
 pub struct FakeProc {
     directory: tempfile::TempDir,
 }
@@ -166,7 +166,7 @@ pub struct FakeProc {
 pub const BOOT_TIME: u64 = 1_700_000_000;
 
 impl FakeProc {
-    /// One with process 1 only.
+    /// Creates one that contains only process 1.
     pub fn new() -> Self {
         let fake = Self {
             directory: tempfile::tempdir().unwrap(),

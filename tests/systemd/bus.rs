@@ -1,4 +1,4 @@
-//! What is said when the bus or systemd is away, hangs or is somebody else, and that it heals.
+//! Failures of the bus or of systemd: absent, stuck, or another program. The check reports them and recovers.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -36,13 +36,12 @@ async fn inside(machine: &Arc<Machine>, command: &'static str) -> String {
 }
 
 async fn up(check: &mut SystemdCheck) {
-    let said = run(check).await;
-    assert!(said.is_up(), "{said:?}");
+    let ran = run(check).await;
+    assert!(ran.is_up(), "{ran:?}");
 }
 
-/// What the check asks of systemd needs no privileges.
 #[tokio::test(flavor = "multi_thread")]
-async fn any_user_may_ask() {
+async fn the_calls_need_no_privileges() {
     let machine = machine().await;
     for call in [
         "/org/freedesktop/systemd1 org.freedesktop.systemd1.Manager Subscribe",
@@ -56,33 +55,33 @@ async fn any_user_may_ask() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_bus_may_be_gone_and_come_back() {
+async fn the_check_recovers_when_the_bus_returns() {
     let machine = machine().await;
     let mut check = check(&machine.bus_address(), "plain.service");
     up(&mut check).await;
     inside(&machine, "systemctl stop dbus.socket dbus.service").await;
-    let said = until(&mut check, "misses the bus", |said| said.result.is_err()).await;
+    let ran = until(&mut check, "misses the bus", |ran| ran.result.is_err()).await;
     assert!(
-        said.is_failure(Reason::Unreachable, &machine.bus_address()),
-        "{said:?}"
+        ran.is_failure(Reason::Unreachable, &machine.bus_address()),
+        "{ran:?}"
     );
-    assert!(said.report.samples.is_empty());
-    // What happens meanwhile is known afterwards.
+    assert!(ran.report.samples.is_empty());
+    // Changes in the meantime are found afterwards.
     inside(
         &machine,
         "systemctl kill --signal=KILL plain; systemctl start dbus.socket",
     )
     .await;
-    until(&mut check, "sees the failure", |said| {
-        said.is_failure(Reason::State, "signal 9")
+    until(&mut check, "sees the failure", |ran| {
+        ran.is_failure(Reason::State, "signal 9")
     })
     .await;
     inside(&machine, "systemctl start plain").await;
-    until(&mut check, "is up", |said| said.is_up()).await;
+    until(&mut check, "is up", |ran| ran.is_up()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn restarting_the_bus_or_systemd_is_no_failure_of_a_unit() {
+async fn restarting_the_bus_or_systemd_does_not_fail_units() {
     let machine = machine().await;
     let mut check = check(&machine.bus_address(), "plain.service");
     for command in [
@@ -98,8 +97,8 @@ async fn restarting_the_bus_or_systemd_is_no_failure_of_a_unit() {
         let mut runs = 0;
         let mut is_done = false;
         while !is_done || began.elapsed() < Duration::from_secs(3) {
-            let said = run(&mut check).await;
-            assert!(said.is_up(), "{command}: {said:?}");
+            let ran = run(&mut check).await;
+            assert!(ran.is_up(), "{command}: {ran:?}");
             runs += 1;
             tokio::select! {
                 _ = &mut doing, if !is_done => is_done = true,
@@ -108,17 +107,17 @@ async fn restarting_the_bus_or_systemd_is_no_failure_of_a_unit() {
         }
         assert!(runs > 20, "{command}: {runs} runs");
         inside(&machine, "systemctl kill --signal=KILL plain").await;
-        until(&mut check, "fails", |said| {
-            said.is_failure(Reason::State, "signal 9")
+        until(&mut check, "fails", |ran| {
+            ran.is_failure(Reason::State, "signal 9")
         })
         .await;
         inside(&machine, "systemctl start plain").await;
-        until(&mut check, "is up", |said| said.is_up()).await;
+        until(&mut check, "is up", |ran| ran.is_up()).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hung_bus_is_noticed() {
+async fn a_stuck_bus_is_detected() {
     let machine = machine().await;
     let shared = Shared {
         units: Hub::with_resync_interval(Duration::from_secs(1)),
@@ -127,20 +126,20 @@ async fn a_hung_bus_is_noticed() {
     let mut check = SystemdCheck::new(&settings(&machine.bus_address(), "plain.service"), &shared);
     up(&mut check).await;
     inside(&machine, "kill -STOP $(pidof dbus-daemon)").await;
-    until(&mut check, "notices", |said| {
-        said.is_failure(Reason::Unreachable, "no answer to ListUnitsByNames within 10 s")
-            || said.is_failure(Reason::Unreachable, "did not answer within 5 s")
+    until(&mut check, "notices", |ran| {
+        ran.is_failure(Reason::Unreachable, "no response to ListUnitsByNames within 10 s")
+            || ran.is_failure(Reason::Unreachable, "did not answer within 5 s")
     })
     .await;
     inside(&machine, "kill -CONT $(pidof dbus-daemon)").await;
-    until(&mut check, "is up", |said| said.is_up()).await;
+    until(&mut check, "is up", |ran| ran.is_up()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_happens_while_nothing_changes() {
+async fn there_is_no_traffic_while_nothing_changes() {
     let machine = machine().await;
     let proxy = Proxy::start(machine.bus_socket());
-    // Two exporters hear each other's questions about units that are not loaded.
+    // Requests for units that are not loaded cause announcements for other exporters.
     let exporters = [shared(), shared()];
     let mut checks: Vec<SystemdCheck> = Vec::new();
     for shared in &exporters {
@@ -158,16 +157,16 @@ async fn nothing_happens_while_nothing_changes() {
     }
     let traffic = || {
         (
-            proxy.seen.sent.load(Ordering::SeqCst),
-            proxy.seen.received.load(Ordering::SeqCst),
+            proxy.traffic.sent.load(Ordering::SeqCst),
+            proxy.traffic.received.load(Ordering::SeqCst),
         )
     };
-    // The machine has just booted; wait until it is quiet, and then see that it stays so while checks run.
+    // The machine has just booted. Wait until there is no traffic for a while, although checks run.
     let began = Instant::now();
     let mut before = traffic();
     let mut quiet_since = Instant::now();
     while quiet_since.elapsed() < Duration::from_secs(6) {
-        assert!(began.elapsed() < 2 * PATIENCE, "never quiet");
+        assert!(began.elapsed() < 2 * PATIENCE, "the traffic does not end");
         for check in &mut checks {
             run(check).await;
         }
@@ -178,22 +177,19 @@ async fn nothing_happens_while_nothing_changes() {
     }
     println!("bytes to and from the bus for 8 checks until all was known: {before:?}");
     assert_eq!(
-        proxy.seen.connections.load(Ordering::SeqCst),
+        proxy.traffic.connections.load(Ordering::SeqCst),
         2,
-        "one connection an exporter"
+        "one connection per exporter"
     );
     drop(checks);
-    while proxy.seen.open.load(Ordering::SeqCst) > 0 {
-        assert!(
-            began.elapsed() < 3 * PATIENCE,
-            "a connection that nobody needs stays open"
-        );
+    while proxy.traffic.open.load(Ordering::SeqCst) > 0 {
+        assert!(began.elapsed() < 3 * PATIENCE, "an unused connection stays open");
         sleep(Duration::from_millis(20)).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_signal_is_made_up_for() {
+async fn a_lost_signal_is_found_by_the_regular_list() {
     let machine = machine().await;
     let proxy = Proxy::start(machine.bus_socket());
     let shared = Shared {
@@ -202,17 +198,17 @@ async fn a_lost_signal_is_made_up_for() {
     };
     let mut check = SystemdCheck::new(&settings(&proxy.address(), "plain.service"), &shared);
     up(&mut check).await;
-    proxy.seen.loses_signals.store(true, Ordering::SeqCst);
+    proxy.traffic.drops_signals.store(true, Ordering::SeqCst);
     inside(&machine, "systemctl kill --signal=KILL plain").await;
-    until(&mut check, "fails", |said| {
-        said.is_failure(Reason::State, "signal 9")
+    until(&mut check, "fails", |ran| {
+        ran.is_failure(Reason::State, "signal 9")
     })
     .await;
-    assert_eq!(proxy.seen.connections.load(Ordering::SeqCst), 1);
+    assert_eq!(proxy.traffic.connections.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_systemd_is_believed() {
+async fn signals_of_other_clients_are_ignored() {
     let machine = machine().await;
     machine.write_unit("other.service", "[Service]\nExecStart=/bin/sleep infinity\n");
     let shared = shared();
@@ -228,12 +224,12 @@ async fn only_systemd_is_believed() {
          systemctl start other",
     )
     .await;
-    until(&mut other, "is up", |said| said.is_up()).await;
-    let said = run(&mut plain).await;
-    assert!(said.is_up(), "{said:?}");
+    until(&mut other, "is up", |ran| ran.is_up()).await;
+    let ran = run(&mut plain).await;
+    assert!(ran.is_up(), "{ran:?}");
 }
 
-/// Runs a message bus that systemd is not on, until it is dropped.
+/// A message bus without systemd. It ends when it is dropped.
 struct BareBus(Child);
 
 impl BareBus {
@@ -263,51 +259,51 @@ impl Drop for BareBus {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_bus_and_a_bus_without_systemd_are_told_and_heal() {
+async fn an_absent_bus_and_a_bus_without_systemd_are_reported_and_recover() {
     let machine = machine().await;
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("bus");
     let mut check = check(&address(&path), "plain.service");
     let began = Instant::now();
-    let said = run(&mut check).await;
+    let ran = run(&mut check).await;
     assert!(
-        said.is_failure(Reason::Unreachable, &format!("no D-Bus at {}", address(&path))),
-        "{said:?}"
+        ran.is_failure(Reason::Unreachable, &format!("no D-Bus at {}", address(&path))),
+        "{ran:?}"
     );
     assert!(
         began.elapsed() < Duration::from_secs(1),
-        "an absent socket needs no waiting"
+        "a run does not wait for an absent socket"
     );
 
     let bare = BareBus::start(directory.path());
     std::os::unix::fs::symlink(directory.path().join("bare"), &path).unwrap();
-    poll(&mut check, "finds no systemd", |said| {
-        said.is_failure(Reason::Unreachable, "systemd is not on D-Bus at")
+    poll(&mut check, "finds no systemd", |ran| {
+        ran.is_failure(Reason::Unreachable, "systemd is not on D-Bus at")
     })
     .await;
     std::fs::remove_file(&path).unwrap();
     std::os::unix::fs::symlink(machine.bus_socket(), &path).unwrap();
     drop(bare);
-    until(&mut check, "is up", |said| said.is_up()).await;
+    until(&mut check, "is up", |ran| ran.is_up()).await;
 }
 
-/// Runs the check again and again: nothing wakes it while one problem follows another.
-async fn poll(check: &mut SystemdCheck, what: &str, is_wanted: impl Fn(&crate::support::Said) -> bool) {
+/// Runs the check repeatedly. Nothing wakes it while one problem follows another.
+async fn poll(check: &mut SystemdCheck, what: &str, is_wanted: impl Fn(&crate::support::Ran) -> bool) {
     let began = Instant::now();
     loop {
-        let said = run(check).await;
-        if is_wanted(&said) {
+        let ran = run(check).await;
+        if is_wanted(&ran) {
             return;
         }
         assert!(
             began.elapsed() < PATIENCE,
-            "waiting until it {what}; last: {said:?}"
+            "waiting until it {what}; last: {ran:?}"
         );
         sleep(Duration::from_millis(50)).await;
     }
 }
 
-/// Accepts connections on `path`, says `greeting` and then, if asked to, the same byte without end.
+/// Accepts connections on `path`, sends `greeting` and then, if given, the byte `flood` endlessly.
 fn impostor(path: &Path, greeting: &'static [u8], flood: Option<u8>) -> tokio::task::JoinHandle<()> {
     let listener = UnixListener::bind(path).expect("a socket");
     tokio::spawn(async move {
@@ -328,7 +324,7 @@ fn impostor(path: &Path, greeting: &'static [u8], flood: Option<u8>) -> tokio::t
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_listens_is_survived() {
+async fn any_other_server_is_tolerated() {
     let machine = machine().await;
     for (greeting, flood) in [
         (&b""[..], None),
@@ -350,11 +346,11 @@ async fn whatever_listens_is_survived() {
         let listening = impostor(&path, greeting, flood);
         let mut check = check(&address(&path), "plain.service");
         let began = Instant::now();
-        let said = run(&mut check).await;
+        let ran = run(&mut check).await;
         let shown = String::from_utf8_lossy(greeting);
         assert!(
-            said.is_failure(Reason::Unreachable, &address(&path)),
-            "{shown:?}: {said:?}"
+            ran.is_failure(Reason::Unreachable, &address(&path)),
+            "{shown:?}: {ran:?}"
         );
         assert!(
             began.elapsed() < Duration::from_secs(8),
@@ -364,6 +360,6 @@ async fn whatever_listens_is_survived() {
         listening.abort();
         std::fs::remove_file(&path).unwrap();
         std::os::unix::fs::symlink(machine.bus_socket(), &path).unwrap();
-        until(&mut check, "is up", |said| said.is_up()).await;
+        until(&mut check, "is up", |ran| ran.is_up()).await;
     }
 }

@@ -1,13 +1,13 @@
-//! The test's own machine leaves nothing behind.
+//! The test machine leaves nothing behind.
 
 use std::fs;
 use std::time::{Duration, Instant};
 
 use crate::common::systemd::Machine;
 
-/// Dropping the machine ends its keeper's standard input, as the death of the test's process does.
+/// Dropping the machine closes the standard input of its supervisor, as the end of the test process does.
 #[test]
-fn a_machine_that_is_over_leaves_nothing() {
+fn a_dropped_machine_leaves_nothing_behind() {
     let machine = Machine::boot();
     let directory = machine
         .shared_directory()
@@ -49,7 +49,7 @@ fn a_machine_that_is_over_leaves_nothing() {
     }
 }
 
-/// Whether a folder of this name is somewhere below.
+/// Whether `folder` contains a folder of this name at any depth.
 fn holds(folder: &std::path::Path, name: &str) -> bool {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries

@@ -1,4 +1,4 @@
-//! A D-Bus connection with somebody in between, who counts and can lose signals.
+//! A proxy for D-Bus connections that counts traffic and can drop signals.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -11,48 +11,51 @@ use tokio::net::{UnixListener, UnixStream};
 /// Forwards connections to a bus.
 pub struct Proxy {
     directory: tempfile::TempDir,
-    pub seen: Arc<Seen>,
+    pub traffic: Arc<Traffic>,
 }
 
-/// What has been forwarded.
+/// The forwarded traffic.
 #[derive(Default)]
-pub struct Seen {
-    /// Connections taken, ever.
+pub struct Traffic {
+    /// All accepted connections.
     pub connections: AtomicUsize,
-    /// Connections that are open.
+    /// Open connections.
     pub open: AtomicUsize,
     /// Bytes to the bus, and from it.
     pub sent: AtomicU64,
     pub received: AtomicU64,
-    /// Whether signals are to be lost.
-    pub loses_signals: AtomicBool,
+    /// Whether to drop signals.
+    pub drops_signals: AtomicBool,
     /// The first bytes to the bus.
-    said: Mutex<Vec<u8>>,
+    requests: Mutex<Vec<u8>>,
 }
 
-/// How much of what is sent to the bus is kept.
-const MAX_SAID: usize = 4 << 20;
+/// How many bytes to the bus are recorded.
+const MAX_REQUEST_BYTES: usize = 4 << 20;
 
 impl Proxy {
-    /// Listens, for as long as the runtime lives.
+    /// Listens until the runtime ends.
     pub fn start(bus: PathBuf) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let listener = UnixListener::bind(directory.path().join("bus")).expect("a socket");
-        let seen = Arc::new(Seen::default());
-        let counter = seen.clone();
+        let traffic = Arc::new(Traffic::default());
+        let counter = traffic.clone();
         tokio::spawn(async move {
             loop {
                 let (client, _) = listener.accept().await.expect("a connection");
                 tokio::spawn(forward(client, bus.clone(), counter.clone()));
             }
         });
-        Self { directory, seen }
+        Self { directory, traffic }
     }
 
     /// How often this method was called.
     pub fn calls(&self, method: &str) -> usize {
-        let said = self.seen.said.lock().expect("no holder panics");
-        assert!(said.len() < MAX_SAID, "more was said than is kept");
+        let requests = self.traffic.requests.lock().expect("no holder panics");
+        assert!(
+            requests.len() < MAX_REQUEST_BYTES,
+            "more was sent than is recorded"
+        );
         // The header field: its signature, its length, the name, a zero (the D-Bus specification, "Message Format").
         let field = [
             &b"\x01s\x00"[..],
@@ -61,7 +64,10 @@ impl Proxy {
             &b"\0"[..],
         ]
         .concat();
-        said.windows(field.len()).filter(|bytes| *bytes == field).count()
+        requests
+            .windows(field.len())
+            .filter(|bytes| *bytes == field)
+            .count()
     }
 
     pub fn address(&self) -> String {
@@ -73,39 +79,44 @@ pub fn address(socket: &Path) -> String {
     format!("unix:path={}", socket.display())
 }
 
-async fn forward(client: UnixStream, bus: PathBuf, seen: Arc<Seen>) {
-    seen.connections.fetch_add(1, Ordering::SeqCst);
-    seen.open.fetch_add(1, Ordering::SeqCst);
+async fn forward(client: UnixStream, bus: PathBuf, traffic: Arc<Traffic>) {
+    traffic.connections.fetch_add(1, Ordering::SeqCst);
+    traffic.open.fetch_add(1, Ordering::SeqCst);
     if let Ok(bus) = UnixStream::connect(bus).await {
         let (from_client, to_client) = client.into_split();
         let (from_bus, to_bus) = bus.into_split();
         tokio::select! {
-            _ = upstream(from_client, to_bus, &seen) => {}
-            _ = downstream(from_bus, to_client, &seen) => {}
+            _ = upstream(from_client, to_bus, &traffic) => {}
+            _ = downstream(from_bus, to_client, &traffic) => {}
         }
     }
-    seen.open.fetch_sub(1, Ordering::SeqCst);
+    traffic.open.fetch_sub(1, Ordering::SeqCst);
 }
 
-async fn upstream(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, seen: &Seen) -> std::io::Result<()> {
+async fn upstream(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, traffic: &Traffic) -> std::io::Result<()> {
     let mut buffer = vec![0; 65536];
     loop {
         let length = from.read(&mut buffer).await?;
         if length == 0 {
             return Ok(());
         }
-        seen.sent.fetch_add(length as u64, Ordering::SeqCst);
+        traffic.sent.fetch_add(length as u64, Ordering::SeqCst);
         {
-            let mut said = seen.said.lock().expect("no holder panics");
-            let room = MAX_SAID.saturating_sub(said.len());
-            said.extend_from_slice(&buffer[..length.min(room)]);
+            let mut requests = traffic.requests.lock().expect("no holder panics");
+            let room = MAX_REQUEST_BYTES.saturating_sub(requests.len());
+            requests.extend_from_slice(&buffer[..length.min(room)]);
         }
         to.write_all(&buffer[..length]).await?;
     }
 }
 
-/// Message by message: the D-Bus specification's "Message Format". What comes before the first message are lines.
-async fn downstream(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, seen: &Seen) -> std::io::Result<()> {
+/// Forwards message by message (the D-Bus specification, "Message Format"). Authentication before the first message is
+/// forwarded in lines.
+async fn downstream(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    traffic: &Traffic,
+) -> std::io::Result<()> {
     loop {
         let mut message = vec![from.read_u8().await?];
         let is_signal = if message[0] == b'l' {
@@ -127,8 +138,8 @@ async fn downstream(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, seen: &Seen
             }
             false
         };
-        seen.received.fetch_add(message.len() as u64, Ordering::SeqCst);
-        if !(is_signal && seen.loses_signals.load(Ordering::SeqCst)) {
+        traffic.received.fetch_add(message.len() as u64, Ordering::SeqCst);
+        if !(is_signal && traffic.drops_signals.load(Ordering::SeqCst)) {
             to.write_all(&message).await?;
         }
     }

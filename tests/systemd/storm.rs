@@ -1,4 +1,4 @@
-//! Many units, and a systemd that starts again and again: what it has not yet said takes no unit down.
+//! Many units, and a systemd that restarts repeatedly: no unit is down because systemd has not responded yet.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +11,7 @@ use upkeep_exporter::model::{Reason, Report, Shortage};
 
 use crate::common::systemd::Machine;
 use crate::proxy::Proxy;
-use crate::support::{PATIENCE, Said, settings, shared};
+use crate::support::{PATIENCE, Ran, settings, shared};
 
 /// The deadline of a run in these tests.
 const DEADLINE: Duration = Duration::from_secs(2);
@@ -26,8 +26,8 @@ fn inside(machine: &Arc<Machine>, command: String) -> tokio::task::JoinHandle<St
     tokio::task::spawn_blocking(move || machine.run(&command))
 }
 
-/// One run under a deadline, as the scheduler does it.
-async fn run(check: &mut SystemdCheck, deadline: Duration) -> Said {
+/// One run with a deadline, as in the scheduler.
+async fn run(check: &mut SystemdCheck, deadline: Duration) -> Ran {
     let until = Instant::now() + deadline;
     let mut report = Report {
         deadline: Some(until),
@@ -35,16 +35,16 @@ async fn run(check: &mut SystemdCheck, deadline: Duration) -> Said {
     };
     let run = tokio::time::timeout_at(until, check.run(&mut report)).await;
     let result = run.expect("a run ends before its deadline");
-    Said { result, report }
+    Ran { result, report }
 }
 
-/// Whether a run found nothing out, since systemd has not answered yet.
-fn is_unanswered(said: &Said) -> bool {
-    matches!(&said.result, Err(problem) if problem.shortage == Some(Shortage::Manager))
+/// Whether a run is inconclusive because systemd has not responded yet.
+fn is_inconclusive(ran: &Ran) -> bool {
+    matches!(&ran.result, Err(problem) if problem.shortage == Some(Shortage::Manager))
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_first_look_at_thousands_of_units_is_one_call() {
+async fn one_call_lists_thousands_of_units() {
     let machine = machine().await;
     machine.write_unit(
         "crowd@.service",
@@ -65,20 +65,20 @@ async fn the_first_look_at_thousands_of_units_is_one_call() {
     let mut checks: Vec<_> = checks.collect();
     let began = Instant::now();
     let runs = checks.iter_mut().map(async |(number, check)| {
-        let said = run(check, PATIENCE).await;
-        assert_eq!(said.is_up(), *number <= 200, "crowd@{number}: {said:?}");
+        let ran = run(check, PATIENCE).await;
+        assert_eq!(ran.is_up(), *number <= 200, "crowd@{number}: {ran:?}");
     });
     futures_util::future::join_all(runs).await;
     let took = began.elapsed();
-    println!("the first look at 2,000 units, 200 of them active, took {took:?}");
+    println!("the first run for 2,000 units, 200 of them active, took {took:?}");
     assert_eq!(proxy.calls("ListUnitsByNames"), 1);
-    assert!(proxy.calls("GetAll") <= 200, "what is inactive has no details");
-    // Under two seconds where the machine does nothing else.
+    assert!(proxy.calls("GetAll") <= 200, "inactive units have no details");
+    // Takes less than two seconds on an idle machine.
     assert!(took < Duration::from_secs(10), "{took:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn several_restarts_of_systemd_in_a_row_take_no_unit_down() {
+async fn repeated_restarts_of_systemd_do_not_take_units_down() {
     const UNITS: usize = 60;
     const VICTIM: usize = 7;
     let machine = machine().await;
@@ -95,17 +95,17 @@ async fn several_restarts_of_systemd_in_a_row_take_no_unit_down() {
         tokio::spawn(async move {
             let (mut runs, mut unanswered, mut found) = (0, 0, None);
             while !is_over.load(Ordering::SeqCst) || found.is_none() {
-                let said = run(&mut check, DEADLINE).await;
+                let ran = run(&mut check, DEADLINE).await;
                 runs += 1;
-                let is_failed = said.is_failure(Reason::State, "is failed");
-                if is_unanswered(&said) {
+                let is_failed = ran.is_failure(Reason::State, "is failed");
+                if is_inconclusive(&ran) {
                     unanswered += 1;
                 } else if number == VICTIM && is_killed.load(Ordering::SeqCst) {
                     if is_failed {
                         found.get_or_insert_with(Instant::now);
                     }
                 } else {
-                    assert!(said.is_up(), "{unit}: {said:?}");
+                    assert!(ran.is_up(), "{unit}: {ran:?}");
                     found.get_or_insert_with(Instant::now);
                 }
                 sleep(Duration::from_millis(50)).await;
@@ -114,7 +114,7 @@ async fn several_restarts_of_systemd_in_a_row_take_no_unit_down() {
         })
     });
     let watchers: Vec<_> = watchers.collect();
-    // By its id: systemd can't be asked to kill it while it starts again.
+    // Killed by its id, because systemd can't do it while it restarts.
     let victim = inside(&machine, format!("systemctl show -p MainPID --value w@{VICTIM}"))
         .await
         .unwrap();
@@ -144,7 +144,7 @@ async fn several_restarts_of_systemd_in_a_row_take_no_unit_down() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_systemd_that_hangs_is_inconclusive_first_and_a_failure_in_the_end() {
+async fn a_stuck_systemd_is_inconclusive_first_and_then_a_failure() {
     let machine = machine().await;
     machine.write_unit("plain.service", "[Service]\nExecStart=/bin/sleep infinity\n");
     inside(&machine, "systemctl start plain".to_owned())
@@ -159,20 +159,20 @@ async fn a_systemd_that_hangs_is_inconclusive_first_and_a_failure_in_the_end() {
     let pid = i32::try_from(machine.pid()).ok().and_then(Pid::from_raw).unwrap();
     kill_process(pid, Signal::STOP).unwrap();
     let mut check = SystemdCheck::new(&settings(&machine.bus_address(), "plain.service"), &shared);
-    let said = run(&mut check, DEADLINE).await;
-    assert!(is_unanswered(&said), "{said:?}");
+    let ran = run(&mut check, DEADLINE).await;
+    assert!(is_inconclusive(&ran), "{ran:?}");
     let began = Instant::now();
     loop {
-        let said = run(&mut check, DEADLINE).await;
-        if said.is_failure(Reason::Unreachable, "D-Bus at") {
+        let ran = run(&mut check, DEADLINE).await;
+        if ran.is_failure(Reason::Unreachable, "D-Bus at") {
             break;
         }
-        assert!(is_unanswered(&said) && began.elapsed() < PATIENCE, "{said:?}");
+        assert!(is_inconclusive(&ran) && began.elapsed() < PATIENCE, "{ran:?}");
     }
     // It stays a failure on the next connection.
     sleep(Duration::from_secs(1)).await;
-    let said = run(&mut check, DEADLINE).await;
-    assert!(said.is_failure(Reason::Unreachable, "D-Bus at"), "{said:?}");
+    let ran = run(&mut check, DEADLINE).await;
+    assert!(ran.is_failure(Reason::Unreachable, "D-Bus at"), "{ran:?}");
     kill_process(pid, Signal::CONT).unwrap();
     let began = Instant::now();
     while !run(&mut check, DEADLINE).await.is_up() {

@@ -1,4 +1,4 @@
-//! Making checks and waiting for what they say.
+//! Creates checks and waits for their results.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use upkeep_exporter::check::systemd::SystemdCheck;
 use upkeep_exporter::config::systemd::{BusAddress, Expect, SystemdSettings, UnitState};
 use upkeep_exporter::model::{Problem, Reason, Report};
 
-/// How long anything may take on a busy machine.
+/// How long a test waits on a busy machine before it fails.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 pub fn shared() -> Shared {
@@ -35,14 +35,14 @@ pub fn check_expecting(bus_address: &str, unit: &str, states: &[UnitState]) -> S
     SystemdCheck::new(&settings, &shared())
 }
 
-/// What one run said.
+/// The result of one run.
 #[derive(Debug)]
-pub struct Said {
+pub struct Ran {
     pub result: Result<(), Problem>,
     pub report: Report,
 }
 
-impl Said {
+impl Ran {
     pub fn is_up(&self) -> bool {
         self.result.is_ok() && self.report.warning.is_none()
     }
@@ -76,24 +76,24 @@ impl Said {
     }
 }
 
-pub async fn run(check: &mut SystemdCheck) -> Said {
+pub async fn run(check: &mut SystemdCheck) -> Ran {
     let mut report = Report::default();
     let result = check.run(&mut report).await;
-    Said { result, report }
+    Ran { result, report }
 }
 
-/// Runs the check whenever it asks for it, until it says what is wanted.
-pub async fn until(check: &mut SystemdCheck, what: &str, is_wanted: impl Fn(&Said) -> bool) -> Said {
-    let wakeup = check.wakeup().expect("systemd checks ask for runs");
+/// Runs the check whenever it is woken, until the result is as wanted.
+pub async fn until(check: &mut SystemdCheck, what: &str, is_wanted: impl Fn(&Ran) -> bool) -> Ran {
+    let wakeup = check.wakeup().expect("systemd checks have a wakeup");
     let began = Instant::now();
     loop {
-        let said = run(check).await;
-        if is_wanted(&said) {
-            return said;
+        let ran = run(check).await;
+        if is_wanted(&ran) {
+            return ran;
         }
         let rest = PATIENCE.saturating_sub(began.elapsed());
         if timeout(rest, wakeup.notified()).await.is_err() {
-            panic!("waiting until it {what}; last: {said:?}");
+            panic!("waiting until it {what}; last: {ran:?}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What is said of units in all their states.
+//! The results for units in all their states.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::support::{check, check_expecting, run, settings, shared, until};
 const RESTARTS: &str = "upkeep_systemd_unit_restarts_total";
 const ACTIVE_ENTER: &str = "upkeep_systemd_unit_active_enter_timestamp_seconds";
 
-/// Runs a command inside without holding up the runtime.
+/// Runs a command in the machine without blocking the runtime.
 async fn inside(machine: &'static Machine, command: &'static str) -> String {
     tokio::task::spawn_blocking(move || machine.run(command))
         .await
@@ -21,42 +21,42 @@ async fn inside(machine: &'static Machine, command: &'static str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_that_runs_fails_and_runs_again() {
+async fn a_service_runs_fails_and_recovers() {
     let machine = Machine::shared();
     machine.write_unit("plain.service", "[Service]\nExecStart=/bin/sleep infinity\n");
     inside(machine, "systemctl start plain").await;
     let mut check = check(&machine.bus_address(), "plain.service");
-    let said = run(&mut check).await;
-    assert!(said.is_up(), "{said:?}");
-    assert_eq!(said.state(), Some("active"));
-    assert_eq!(said.value("upkeep_systemd_unit_state", "failed"), Some(0.0));
-    assert_eq!(said.value(RESTARTS, "plain.service"), Some(0.0));
-    let entered = said.value(ACTIVE_ENTER, "plain.service").unwrap();
+    let ran = run(&mut check).await;
+    assert!(ran.is_up(), "{ran:?}");
+    assert_eq!(ran.state(), Some("active"));
+    assert_eq!(ran.value("upkeep_systemd_unit_state", "failed"), Some(0.0));
+    assert_eq!(ran.value(RESTARTS, "plain.service"), Some(0.0));
+    let entered = ran.value(ACTIVE_ENTER, "plain.service").unwrap();
     let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs_f64();
     assert!((now - 60.0..=now).contains(&entered), "{entered} at {now}");
 
     inside(machine, "systemctl kill --signal=KILL plain").await;
-    let said = until(&mut check, "fails", |said| said.result.is_err()).await;
+    let ran = until(&mut check, "fails", |ran| ran.result.is_err()).await;
     assert!(
-        said.is_failure(
+        ran.is_failure(
             Reason::State,
-            "plain.service is failed: signal, main process killed by signal 9; `journalctl -u plain.service`"
+            "plain.service is failed: signal, main process killed by signal 9; see `journalctl -u plain.service`"
         ),
-        "{said:?}"
+        "{ran:?}"
     );
-    assert_eq!(said.state(), Some("failed"));
+    assert_eq!(ran.state(), Some("failed"));
 
     inside(machine, "systemctl start plain").await;
-    until(&mut check, "is up again", |said| said.is_up()).await;
+    until(&mut check, "is up again", |ran| ran.is_up()).await;
     inside(machine, "systemctl stop plain").await;
-    let said = until(&mut check, "is stopped", |said| {
-        said.is_failure(Reason::State, "plain.service is inactive (dead)")
+    let ran = until(&mut check, "is stopped", |ran| {
+        ran.is_failure(Reason::State, "plain.service is inactive (dead)")
     })
     .await;
-    assert_eq!(said.state(), Some("inactive"));
+    assert_eq!(ran.state(), Some("inactive"));
 }
 
-/// From the moment at which the process dies, not from when somebody was told.
+/// The delay counts from the end of the process.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failure_shows_within_100_ms() {
     let machine = Machine::shared();
@@ -73,10 +73,10 @@ async fn a_failure_shows_within_100_ms() {
             "systemctl reset-failed mortal || :; systemctl start mortal",
         )
         .await;
-        until(&mut check, "is up", |said| said.is_up()).await;
+        until(&mut check, "is up", |ran| ran.is_up()).await;
         let dying = tokio::spawn(inside(machine, "echo >/run/mortal"));
-        until(&mut check, "fails", |said| {
-            said.is_failure(Reason::State, "exit-code, main process exited with status 3")
+        until(&mut check, "fails", |ran| {
+            ran.is_failure(Reason::State, "exit-code, main process exited with status 3")
         })
         .await;
         let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs_f64();
@@ -86,7 +86,7 @@ async fn a_failure_shows_within_100_ms() {
     }
     delays.sort_by(f64::total_cmp);
     println!("from a unit's death to the check's verdict, in seconds: {delays:.4?}");
-    // The median, for this machine may be doing anything else meanwhile.
+    // The median, because the machine may be busy.
     assert!(delays[delays.len() / 2] < 0.1, "{delays:?}");
 }
 
@@ -99,21 +99,21 @@ async fn a_service_that_flaps_is_down_while_it_waits() {
     );
     inside(machine, "systemctl start flap").await;
     let mut check = check_expecting(&machine.bus_address(), "flap.service", &[UnitState::Activating]);
-    let said = until(&mut check, "waits", |said| {
-        said.is_failure(Reason::State, "waits to be restarted")
+    let ran = until(&mut check, "waits", |ran| {
+        ran.is_failure(Reason::State, "waits for a restart")
     })
     .await;
-    assert_eq!(said.state(), Some("activating"));
-    let before = said.value(RESTARTS, "flap.service").unwrap();
-    until(&mut check, "counts restarts", |said| {
-        said.value(RESTARTS, "flap.service").unwrap() >= before + 2.0
+    assert_eq!(ran.state(), Some("activating"));
+    let before = ran.value(RESTARTS, "flap.service").unwrap();
+    until(&mut check, "counts restarts", |ran| {
+        ran.value(RESTARTS, "flap.service").unwrap() >= before + 2.0
     })
     .await;
     inside(machine, "systemctl stop flap").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn masked_absent_and_broken_units_are_told_apart() {
+async fn masked_absent_and_broken_units_are_distinguished() {
     let machine = Machine::shared();
     let address = machine.bus_address();
     machine.write_unit("hidden.service", "[Service]\nExecStart=/bin/sleep infinity\n");
@@ -133,28 +133,28 @@ async fn masked_absent_and_broken_units_are_told_apart() {
     );
     let mut absent = check(&address, "absent.service");
 
-    let said = run(&mut hidden).await;
+    let ran = run(&mut hidden).await;
     assert!(
-        said.is_failure(Reason::State, "hidden.service is masked"),
-        "{said:?}"
+        ran.is_failure(Reason::State, "hidden.service is masked"),
+        "{ran:?}"
     );
-    let said = run(&mut absent).await;
+    let ran = run(&mut absent).await;
     assert!(
-        said.is_failure(Reason::Missing, "systemd knows no unit absent.service"),
-        "{said:?}"
+        ran.is_failure(Reason::Missing, "the unit absent.service does not exist"),
+        "{ran:?}"
     );
-    assert!(said.report.samples.is_empty(), "{said:?}");
-    let said = run(&mut broken).await;
+    assert!(ran.report.samples.is_empty(), "{ran:?}");
+    let ran = run(&mut broken).await;
     assert!(
-        said.is_failure(Reason::State, "broken.service can't be loaded: bad-setting"),
-        "{said:?}"
+        ran.is_failure(Reason::State, "broken.service can't be loaded: bad-setting"),
+        "{ran:?}"
     );
     assert!(
-        said.is_failure(Reason::State, "has a bad unit file setting"),
-        "{said:?}"
+        ran.is_failure(Reason::State, "has a bad unit file setting"),
+        "{ran:?}"
     );
 
-    // What is missing is not what was expected to be inactive; what is masked is.
+    // A masked unit counts as inactive, a missing one does not.
     let mut expecting = check_expecting(&address, "absent.service", &[UnitState::Inactive]);
     assert!(
         run(&mut expecting)
@@ -165,38 +165,38 @@ async fn masked_absent_and_broken_units_are_told_apart() {
     assert!(run(&mut expecting).await.is_up());
 
     inside(machine, "systemctl unmask hidden").await;
-    until(&mut hidden, "is no longer masked", |said| {
-        said.is_failure(Reason::State, "hidden.service is inactive")
+    until(&mut hidden, "is no longer masked", |ran| {
+        ran.is_failure(Reason::State, "hidden.service is inactive")
     })
     .await;
     inside(machine, "systemctl start hidden").await;
-    until(&mut hidden, "runs", |said| said.is_up()).await;
+    until(&mut hidden, "runs", |ran| ran.is_up()).await;
     inside(machine, "systemctl mask hidden").await;
-    until(&mut hidden, "runs although masked", |said| said.is_degraded()).await;
+    until(&mut hidden, "runs although masked", |ran| ran.is_degraded()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_unit_that_appears_later_is_seen() {
+async fn a_unit_that_appears_later_is_found() {
     let machine = Machine::shared();
     let mut check = check(&machine.bus_address(), "later.service");
     assert!(run(&mut check).await.is_failure(Reason::Missing, "later.service"));
     // Without daemon-reload: systemd notices that the directory changed.
     machine.write_unit("later.service", "[Service]\nExecStart=/bin/sleep infinity\n");
     inside(machine, "systemctl start later").await;
-    until(&mut check, "runs", |said| said.is_up()).await;
+    until(&mut check, "runs", |ran| ran.is_up()).await;
     inside(
         machine,
         "systemctl stop later; rm /etc/systemd/system/later.service; systemctl daemon-reload",
     )
     .await;
-    until(&mut check, "is gone", |said| {
-        said.is_failure(Reason::Missing, "later.service")
+    until(&mut check, "is gone", |ran| {
+        ran.is_failure(Reason::Missing, "later.service")
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_transient_unit_is_missing_when_it_is_over() {
+async fn a_transient_unit_is_missing_after_its_end() {
     let machine = Machine::shared();
     let mut check = check(&machine.bus_address(), "passing.service");
     assert!(
@@ -205,9 +205,9 @@ async fn a_transient_unit_is_missing_when_it_is_over() {
             .is_failure(Reason::Missing, "passing.service")
     );
     inside(machine, "systemd-run --unit=passing sleep 3").await;
-    until(&mut check, "runs", |said| said.is_up()).await;
-    until(&mut check, "is gone", |said| {
-        said.is_failure(Reason::Missing, "passing.service")
+    until(&mut check, "runs", |ran| ran.is_up()).await;
+    until(&mut check, "is gone", |ran| {
+        ran.is_failure(Reason::Missing, "passing.service")
     })
     .await;
 }
@@ -223,12 +223,12 @@ async fn a_slow_start_is_degraded_and_then_down() {
     let mut settings = settings(&machine.bus_address(), "slow.service");
     settings.start_grace = Duration::from_secs(3600);
     let mut patient = SystemdCheck::new(&settings, &shared());
-    let said = until(&mut patient, "is activating", |said| {
-        said.state() == Some("activating")
+    let ran = until(&mut patient, "is activating", |ran| {
+        ran.state() == Some("activating")
     })
     .await;
-    assert!(said.is_degraded(), "{said:?}");
-    let warning = said.report.warning.unwrap();
+    assert!(ran.is_degraded(), "{ran:?}");
+    let warning = ran.report.warning.unwrap();
     assert!(
         warning
             .message()
@@ -236,12 +236,12 @@ async fn a_slow_start_is_degraded_and_then_down() {
         "{warning}"
     );
 
-    // Measured from the unit's own time, not from when it was first seen.
+    // Measured by the unit's timestamps, not from when it was first seen.
     tokio::time::sleep(Duration::from_millis(1100)).await;
     settings.start_grace = Duration::from_secs(1);
     let mut impatient = SystemdCheck::new(&settings, &shared());
-    let said = run(&mut impatient).await;
-    assert!(said.is_failure(Reason::State, "1 s are allowed"), "{said:?}");
+    let ran = run(&mut impatient).await;
+    assert!(ran.is_failure(Reason::State, "start_grace: 1 s"), "{ran:?}");
     inside(machine, "systemctl stop slow").await;
 }
 
@@ -256,18 +256,18 @@ async fn a_unit_that_is_being_stopped_is_down() {
     let mut check = check(&machine.bus_address(), "lingering.service");
     assert!(run(&mut check).await.is_up());
     inside(machine, "systemctl stop --no-block lingering").await;
-    until(&mut check, "is stopping", |said| {
-        said.is_failure(Reason::State, "lingering.service is deactivating (stop)")
+    until(&mut check, "is stopping", |ran| {
+        ran.is_failure(Reason::State, "lingering.service is deactivating (stop)")
     })
     .await;
-    until(&mut check, "has stopped", |said| {
-        said.is_failure(Reason::State, "is inactive")
+    until(&mut check, "has stopped", |ran| {
+        ran.is_failure(Reason::State, "is inactive")
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn oneshots_are_judged_by_what_is_expected() {
+async fn oneshots_are_compared_with_the_expected_states() {
     let machine = Machine::shared();
     let address = machine.bus_address();
     machine.write_unit(
@@ -293,12 +293,12 @@ async fn oneshots_are_judged_by_what_is_expected() {
     );
     assert!(run(&mut job).await.is_up());
     inside(machine, "touch /run/job-fails; systemctl start job || :").await;
-    until(&mut job, "fails", |said| {
-        said.is_failure(Reason::State, "exited with status 1")
+    until(&mut job, "fails", |ran| {
+        ran.is_failure(Reason::State, "exited with status 1")
     })
     .await;
     inside(machine, "rm /run/job-fails; systemctl start job").await;
-    until(&mut job, "succeeds", |said| said.is_up()).await;
+    until(&mut job, "succeeds", |ran| ran.is_up()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -334,10 +334,10 @@ async fn timers_sockets_instances_aliases_and_targets_work() {
         "system.slice",
         "-.mount",
     ] {
-        let said = run(&mut check(&address, unit)).await;
-        assert!(said.is_up(), "{unit}: {said:?}");
+        let ran = run(&mut check(&address, unit)).await;
+        assert!(ran.is_up(), "{unit}: {ran:?}");
         assert_eq!(
-            said.value(RESTARTS, unit).is_some(),
+            ran.value(RESTARTS, unit).is_some(),
             unit.ends_with(".service"),
             "{unit}"
         );
@@ -347,12 +347,12 @@ async fn timers_sockets_instances_aliases_and_targets_work() {
     assert!(run(&mut alias).await.is_up());
     assert!(run(&mut instance).await.is_up());
     inside(machine, "systemctl kill --signal=KILL worker@1").await;
-    until(&mut alias, "fails", |said| {
-        said.is_failure(Reason::State, "helper@1.service is failed")
+    until(&mut alias, "fails", |ran| {
+        ran.is_failure(Reason::State, "helper@1.service is failed")
     })
     .await;
-    until(&mut instance, "fails", |said| {
-        said.is_failure(Reason::State, "worker@1.service is failed")
+    until(&mut instance, "fails", |ran| {
+        ran.is_failure(Reason::State, "worker@1.service is failed")
     })
     .await;
     let other = run(&mut check(&address, "worker@2.service")).await;
@@ -363,7 +363,7 @@ async fn timers_sockets_instances_aliases_and_targets_work() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn hundreds_of_units_share_a_connection() {
+async fn a_thousand_units_share_a_connection() {
     let machine = Machine::shared();
     machine.write_unit(
         "crowd@.service",
@@ -380,9 +380,9 @@ async fn hundreds_of_units_share_a_connection() {
         .collect();
     assert_eq!(shared.units.watched_units(), 1000);
     for check in &mut checks {
-        // On a busy machine a thousand units' properties may take longer than one run waits.
-        until(check, "is known", |said| {
-            said.is_failure(Reason::State, "is inactive")
+        // On a busy machine, the properties of a thousand units can take longer than one run waits.
+        until(check, "is known", |ran| {
+            ran.is_failure(Reason::State, "is inactive")
         })
         .await;
     }
@@ -393,7 +393,7 @@ async fn hundreds_of_units_share_a_connection() {
     .await;
     let began = Instant::now();
     for number in (0..100).chain(900..1000) {
-        until(&mut checks[number], "is up", |said| said.is_up()).await;
+        until(&mut checks[number], "is up", |ran| ran.is_up()).await;
     }
     println!(
         "the last of 200 units that were started showed {:?} after systemctl returned",

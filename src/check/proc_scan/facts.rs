@@ -1,15 +1,14 @@
-//! What costs more to read about a process, read when criteria ask for it.
+//! Facts about a process that are expensive to read. They are read only when criteria need them.
 
 use super::criteria::Facts;
-use super::files::{ProcRoot, ProcessPath};
-use super::parse::namespaces;
-use super::scan::has_ended;
+use super::files::{ProcRoot, ProcessPath, has_ended};
+use super::parse::count_pid_namespaces;
 
-/// The most read of a status file, in bytes: it lists up to 65,536 groups before the namespaces, but few users are in more
-/// than some hundred.
+/// How many bytes of a status file are read. It lists up to 65,536 groups before the namespaces, but few users are in more
+/// than a few hundred.
 const MAX_STATUS_BYTES: usize = 64 * 1024;
 
-/// Facts about one process, each read at most once, whoever needs it.
+/// Facts about one process. Each is read at most once per scan.
 pub struct ReadFacts<'a> {
     root: &'a ProcRoot,
     path: &'a mut ProcessPath,
@@ -19,7 +18,7 @@ pub struct ReadFacts<'a> {
 }
 
 impl<'a> ReadFacts<'a> {
-    /// Of the process whose directory `path` is.
+    /// Creates the facts of the process with the directory `path`.
     pub fn new(root: &'a ProcRoot, path: &'a mut ProcessPath) -> Self {
         Self {
             root,
@@ -56,8 +55,8 @@ impl Facts for ReadFacts<'_> {
     }
 }
 
-/// The executable's path; empty for who has none (a kernel thread, a process that is ending), `None` when it may not be
-/// read.
+/// Reads the executable's path. It is empty if there is none (a kernel thread, an ending process), `None` if it may not
+/// be read.
 fn read_executable(root: &ProcRoot, path: &mut ProcessPath) -> Option<Vec<u8>> {
     match root.link(path.file("exe")) {
         Ok(target) => Some(target),
@@ -66,13 +65,16 @@ fn read_executable(root: &ProcRoot, path: &mut ProcessPath) -> Option<Vec<u8>> {
     }
 }
 
-/// Everybody may read the status file, unlike `ns/pid`. A process in a namespace below has an id there too.
+/// Reads whether the process is in /proc's own pid namespace. All users may read `status`, unlike `ns/pid`. A process in a
+/// child namespace has an id there too.
 fn read_namespaces(root: &ProcRoot, path: &mut ProcessPath) -> Option<bool> {
     let mut text = vec![0; MAX_STATUS_BYTES];
     match root.read(path.file("status"), &mut text) {
-        // A kernel that does not say has no such namespaces, or is older than 4.1.
-        Ok(length) if length < text.len() => Some(namespaces(&text[..length]).is_none_or(|count| count == 1)),
-        Ok(_) => namespaces(&text).map(|count| count == 1),
+        // A kernel without this line has no pid namespaces, or is older than 4.1.
+        Ok(length) if length < text.len() => {
+            Some(count_pid_namespaces(&text[..length]).is_none_or(|count| count == 1))
+        }
+        Ok(_) => count_pid_namespaces(&text).map(|count| count == 1),
         Err(error) if has_ended(error) => Some(false),
         Err(_) => None,
     }

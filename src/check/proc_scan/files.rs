@@ -1,4 +1,4 @@
-//! Reads below one mounted /proc: relative to its directory's descriptor, into buffers that are used again, bounded.
+//! Bounded reads below one mounted /proc, relative to its directory's descriptor, into reused buffers.
 
 use std::ffi::CStr;
 use std::fmt::Write;
@@ -12,15 +12,16 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags, PROC_SUPER_MAGIC, RawDir, fstatfs, 
 use rustix::io::{Errno, read, retry_on_intr};
 
 use super::parse::process_id;
+use crate::net::shortage::of_errno;
 
-/// The most read of /proc/stat, in bytes; its interrupt counters can be long on large machines.
+/// How many bytes of /proc/stat are read. Its interrupt counters can be long on large machines.
 const MAX_KERNEL_STATS_BYTES: u64 = 4 * 1024 * 1024;
 
 /// A mounted /proc, or a directory that looks like one.
 #[derive(Debug)]
 pub struct ProcRoot {
     directory: OwnedFd,
-    /// Whether the size of a `fd` directory is the number of its entries, which Linux 6.2 brought.
+    /// Whether the size of a `fd` directory is the number of its entries (since Linux 6.2).
     fd_size_is_count: bool,
 }
 
@@ -29,7 +30,7 @@ impl ProcRoot {
     pub fn open(path: &Path) -> Result<Self, Errno> {
         let directory = open_directory(CWD, path)?;
         let is_procfs = fstatfs(&directory).is_ok_and(|found| found.f_type == PROC_SUPER_MAGIC);
-        // This process has at least one descriptor: the one just opened.
+        // This process has at least one descriptor, which it has just opened.
         let fd_size_is_count = is_procfs
             && statat(&directory, c"self/fd", AtFlags::empty()).is_ok_and(|found| found.st_size > 0);
         Ok(Self {
@@ -38,25 +39,25 @@ impl ProcRoot {
         })
     }
 
-    /// The exporter's own process id as this /proc's pid namespace numbers it, where it is visible at all.
+    /// The exporter's process id in the pid namespace of this /proc. `None` if the exporter is not visible there.
     pub fn own_process(&self) -> Option<i32> {
         process_id(readlinkat(&self.directory, c"self", Vec::new()).ok()?.as_bytes())
     }
 
-    /// The ids of the processes listed, in ascending order.
+    /// The ids of all listed processes, in ascending order.
     pub fn processes(&self) -> Result<Vec<i32>, Errno> {
-        // Opened anew, since a directory's descriptor has one position.
+        // Opened for every scan, because a directory's descriptor has only one position.
         let mut ids = Vec::with_capacity(256);
         each_entry(&open_directory(&self.directory, ".")?, |name| {
             ids.extend(process_id(name.to_bytes()));
         })?;
-        // As procfs lists them, but other file systems, on which tests keep what looks like one, do not.
+        // procfs lists them in order. The file systems of fake /proc directories in tests do not.
         ids.sort_unstable();
         Ok(ids)
     }
 
-    /// Reads a file's beginning, at most what `buffer` takes, and returns how much it was. One read suffices: the kernel
-    /// makes such a file's content when it is read, and gives as much of it as there is room for.
+    /// Reads the beginning of a file into `buffer` and returns its length. One call is enough: the kernel generates such a
+    /// file when it is read, and fills the buffer.
     pub fn read(&self, path: &str, buffer: &mut [u8]) -> Result<usize, Errno> {
         let file = openat(
             &self.directory,
@@ -67,17 +68,17 @@ impl ProcRoot {
         retry_on_intr(|| read(&file, &mut *buffer))
     }
 
-    /// The user that a directory of a process belongs to: the process's effective user.
+    /// The owner of a process's directory, which is the process's effective user.
     pub fn owner(&self, path: &str) -> Result<u32, Errno> {
         statat(&self.directory, path, AtFlags::empty()).map(|found| found.st_uid)
     }
 
-    /// What a symbolic link points to.
+    /// The target of a symbolic link.
     pub fn link(&self, path: &str) -> Result<Vec<u8>, Errno> {
         readlinkat(&self.directory, path, Vec::new()).map(std::ffi::CString::into_bytes)
     }
 
-    /// How many entries the `fd` directory at `path` has.
+    /// The number of entries in the `fd` directory at `path`.
     pub fn count_descriptors(&self, path: &str) -> Result<u64, Errno> {
         if self.fd_size_is_count {
             // Needs no privilege, unlike listing the directory.
@@ -110,6 +111,21 @@ impl ProcRoot {
     }
 }
 
+/// Turns an error into `None` if the value may not be read. Returns an error if the process has ended, or if the exporter
+/// lacks descriptors or memory.
+pub fn readable<T>(result: Result<T, Errno>) -> Result<Option<T>, Errno> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if has_ended(error) || of_errno(error).is_some() => Err(error),
+        Err(_) => Ok(None),
+    }
+}
+
+/// Whether an error means that the process has ended: its directory is gone, or was opened before the end.
+pub fn has_ended(error: Errno) -> bool {
+    matches!(error, Errno::NOENT | Errno::SRCH)
+}
+
 fn open_directory<F: rustix::fd::AsFd, P: rustix::path::Arg>(at: F, path: P) -> Result<OwnedFd, Errno> {
     openat(
         at,
@@ -128,7 +144,7 @@ fn each_entry(directory: &OwnedFd, mut visit: impl FnMut(&CStr)) -> Result<(), E
     Ok(())
 }
 
-/// The path of a process's directory, in a buffer that is used again for the paths of its files.
+/// The path of a process's directory, in a buffer that is reused for the paths of its files.
 #[derive(Debug, Default)]
 pub struct ProcessPath {
     text: String,
@@ -136,7 +152,7 @@ pub struct ProcessPath {
 }
 
 impl ProcessPath {
-    /// Now the directory of process `id`.
+    /// Sets the path to the directory of process `id`.
     pub fn set_process(&mut self, id: i32) {
         self.text.clear();
         // Writing to a string can't fail.
@@ -144,7 +160,7 @@ impl ProcessPath {
         self.directory = self.text.len();
     }
 
-    /// Now the directory of thread `thread` of process `id`.
+    /// Sets the path to the directory of thread `thread` of process `id`.
     pub fn set_thread(&mut self, id: i32, thread: i32) {
         self.text.clear();
         let _ = write!(self.text, "{id}/task/{thread}");
@@ -156,7 +172,7 @@ impl ProcessPath {
         &self.text[..self.directory]
     }
 
-    /// A file in the directory.
+    /// The path of a file in the directory.
     pub fn file(&mut self, name: &str) -> &str {
         self.text.truncate(self.directory);
         self.text.push('/');

@@ -1,15 +1,16 @@
-//! The scanner of /proc that all process checks share. It has a thread of its own, since reading a command line can
-//! block in the kernel for as long as the process looked at holds the lock of its memory. Then runs of process checks reach
-//! their deadlines, and the next ones are served by another thread, which leaves that command line alone.
+//! The scanner of /proc that all process checks share. It has its own thread, because reading a command line can block in
+//! the kernel as long as that process holds its memory lock. Runs of process checks then time out. Another thread serves
+//! the next runs and does not read that command line.
 
 mod criteria;
 mod facts;
 mod files;
-mod kin;
+mod own_command;
 mod parse;
 mod progress;
 mod queue;
 mod scan;
+mod texts;
 mod worker;
 
 use std::path::{Path, PathBuf};
@@ -21,20 +22,22 @@ use tokio::sync::oneshot;
 
 pub use criteria::Criteria;
 pub use parse::SoftLimit;
-pub use scan::{Found, Identity, Process, Survey};
+pub use scan::{Identity, Matches, Process, Survey};
 
 use progress::Progress;
 use queue::{Queue, Request};
-use scan::{Buffers, scan};
+use scan::scan;
+use texts::Buffers;
+use worker::Worker;
 
-/// Scans one /proc. Clones share the thread, which starts with the first request and ends with the last clone.
+/// Scans one /proc. Clones share the thread. It starts with the first request and ends with the last clone.
 #[derive(Clone, Debug)]
 pub struct Scanner {
     queue: Arc<Queue>,
     _owner: Arc<Owner>,
 }
 
-/// Ends the thread when the last clone is dropped.
+/// StandardPipes the thread when the last clone is dropped.
 #[derive(Debug)]
 struct Owner(Arc<Queue>);
 
@@ -44,45 +47,45 @@ impl Drop for Owner {
     }
 }
 
-/// What a scan found for one request.
+/// The result of a scan for one request.
 #[derive(Clone, Debug)]
-pub struct Answer {
-    /// What meets the request's criteria.
-    pub found: Found,
-    /// What the scan saw besides, shared by all whom it answered.
+pub struct ScanResult {
+    /// The processes that match the request's criteria.
+    pub found: Matches,
+    /// What is the same for all requests of the scan.
     pub survey: Arc<Survey>,
 }
 
-/// Why there was no scan.
+/// Why a scan failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ScanError {
     /// /proc can't be opened or listed.
-    #[error("listing the processes in {}: {cause}; a procfs mounted there, readable by the exporter, is needed", path.display())]
+    #[error("listing the processes in {}: {cause}; mount a procfs there that the exporter can read", path.display())]
     List {
-        /// Where it should be.
+        /// Where it should be mounted.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         cause: Errno,
     },
-    /// There is a directory, but no process in it.
-    #[error("{} lists no process; a procfs mounted there is needed", path.display())]
+    /// The directory contains no process.
+    #[error("{} lists no process; mount a procfs there", path.display())]
     Empty {
-        /// Where it should be.
+        /// Where it should be mounted.
         path: PathBuf,
     },
     /// The thread could not be started.
-    #[error("starting the thread that scans /proc: {cause}; is the limit of tasks or memory reached?")]
+    #[error("starting the thread that scans /proc: {cause}; check the limits of tasks and memory")]
     Thread {
-        /// What the system said.
+        /// The system's error.
         cause: Errno,
     },
     /// The scan panicked.
-    #[error("the scan of /proc panicked; this is a defect of the exporter")]
+    #[error("the scan of /proc panicked; this is a bug in the exporter")]
     Panicked,
 }
 
 impl Scanner {
-    /// A scanner of the /proc mounted at `root`. Nothing is read yet.
+    /// Creates a scanner of the /proc mounted at `root`. Reads nothing yet.
     pub fn new(root: PathBuf) -> Self {
         let queue = Arc::new(Queue::new(root));
         Self {
@@ -96,33 +99,34 @@ impl Scanner {
         &self.queue.root
     }
 
-    /// What a scan that begins after this call finds. Requests made within a few milliseconds share one scan.
-    /// Dropping the future withdraws the request.
+    /// Returns the result of a scan that begins after this call. Requests within a few milliseconds share one scan.
+    /// Dropping the future cancels the request.
     ///
     /// # Errors
     /// See [`ScanError`].
-    pub async fn scan(&self, criteria: Arc<Criteria>) -> Result<Answer, ScanError> {
+    pub async fn scan(&self, criteria: Arc<Criteria>) -> Result<ScanResult, ScanError> {
         let (reply, answer) = oneshot::channel();
-        self.queue.push(Request { criteria, reply })?;
+        let request = Request { criteria, reply };
+        self.queue.push(request, || Worker::start(&self.queue))?;
         answer.await.unwrap_or(Err(ScanError::Panicked))
     }
 
-    /// The process that is being read now: where a scan that does not come to its end has got stuck.
+    /// The process that is being read. A stuck scan is stuck at this process.
     pub fn current_process(&self) -> Option<i32> {
         self.queue.current_process()
     }
 
-    /// How many scans were begun.
+    /// How many scans have started.
     pub fn scans(&self) -> u64 {
         self.queue.scans.load(Ordering::Relaxed)
     }
 }
 
-/// Scans the /proc at `root` here and now, for each of `wanted`. This blocks: it is for measuring and for tools.
+/// Scans the /proc at `root` for all of `wanted`. Blocks the thread; for benchmarks and tools.
 ///
 /// # Errors
 /// See [`ScanError`].
-pub fn scan_blocking(root: &Path, wanted: &[&Criteria]) -> Result<(Vec<Found>, Survey), ScanError> {
+pub fn scan_blocking(root: &Path, wanted: &[&Criteria]) -> Result<(Vec<Matches>, Survey), ScanError> {
     checked_scan(root, wanted, &[], &Progress::default(), &mut Buffers::default())
 }
 
@@ -132,14 +136,14 @@ fn checked_scan(
     avoided: &[i32],
     progress: &Progress,
     buffers: &mut Buffers,
-) -> Result<(Vec<Found>, Survey), ScanError> {
+) -> Result<(Vec<Matches>, Survey), ScanError> {
     let path = || root.to_path_buf();
     match scan(root, wanted, avoided, progress, buffers) {
         Err(cause) => Err(ScanError::List { path: path(), cause }),
         Ok((found, survey)) if survey.processes.is_empty() && found.iter().all(|one| one.unknown == 0) => {
-            // Of a real /proc the exporter sees at least itself.
-            let own = root.join("self").symlink_metadata().is_ok();
-            if own {
+            // In a real /proc, the exporter sees at least itself.
+            let is_procfs = root.join("self").symlink_metadata().is_ok();
+            if is_procfs {
                 Ok((found, survey))
             } else {
                 Err(ScanError::Empty { path: path() })
@@ -149,8 +153,8 @@ fn checked_scan(
     }
 }
 
-/// Reads what files below /proc hold: the name of a process, which is what its owner wishes, and its limit of open files.
-/// For tests with arbitrary input.
+/// Parses `bytes` as files below /proc: the name of a process, which its owner can choose, and its limit of open files. For
+/// tests with arbitrary input.
 #[doc(hidden)]
 pub fn fuzz_parse(bytes: &[u8]) -> (Option<&[u8]>, bool, usize) {
     let name = parse::Stat::parse(bytes).map(|stat| stat.name);

@@ -1,22 +1,22 @@
-//! The texts under /proc/PID, parsed. See proc_pid_stat(5) and proc_pid_limits(5).
+//! Parsers of the files under /proc/PID. See proc_pid_stat(5) and proc_pid_limits(5).
 //!
-//! These are not the procfs crate's parsers, because those panic on truncated text, and turn a name that is not UTF-8
-//! into something else; names are matched as bytes here.
+//! The parsers of the procfs crate are not used. They panic on truncated text and change names that are not UTF-8, while
+//! names are matched as bytes here.
 
 use procfs::process::StatFlags;
 
-/// What is used of /proc/PID/stat. Everybody may read these fields, whoever owns the process.
+/// The used fields of /proc/PID/stat. All users may read these fields of all processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stat<'a> {
-    /// The name: up to 15 bytes, any but NUL (kernel threads may have longer ones).
+    /// The name: up to 15 bytes except NUL. Names of kernel threads can be longer.
     pub name: &'a [u8],
     /// The state's letter.
     pub state: u8,
-    /// Whether it is a thread of the kernel's, which has no command line.
+    /// Whether it is a kernel thread, which has no command line.
     pub is_kernel_thread: bool,
-    /// CPU time in user and kernel mode, of all its threads, in clock ticks.
+    /// CPU time of all its threads in user and kernel mode, in clock ticks.
     pub cpu_ticks: u64,
-    /// Threads, those that ended left out, but the first one always among them.
+    /// Its live threads. The first thread counts even if it has ended.
     pub threads: u64,
     /// When it started, in clock ticks after boot.
     pub start_ticks: u64,
@@ -25,13 +25,13 @@ pub struct Stat<'a> {
 }
 
 impl<'a> Stat<'a> {
-    /// Parses the content of a stat file; `None` when it is not one.
+    /// Parses the content of a stat file; `None` if it is malformed.
     pub fn parse(bytes: &'a [u8]) -> Option<Self> {
-        // The name is in parentheses and may itself hold parentheses, spaces and line breaks; nothing after it does.
+        // The name is in parentheses. It can contain parentheses, spaces and line feeds; no later field does.
         let open = bytes.iter().position(|&byte| byte == b'(')?;
         let close = bytes.iter().rposition(|&byte| byte == b')')?;
         let name = bytes.get(open + 1..close)?;
-        // Counted from zero at field 3 of the manual page, the state.
+        // Counted from zero. Field 0 is the state, field 3 of the manual page.
         let mut fields = bytes
             .get(close + 1..)?
             .split(u8::is_ascii_whitespace)
@@ -59,26 +59,26 @@ impl<'a> Stat<'a> {
         matches!(self.state, b'Z' | b'X' | b'x')
     }
 
-    /// Whether only the first thread has ended: the process lives on in others, although its state is that of a zombie.
+    /// Whether only the first thread has ended. The process still runs in other threads, although its state is zombie.
     pub const fn lives_in_other_threads(&self) -> bool {
         self.is_ended() && self.threads > 1
     }
 }
 
-/// Where a process comes from: its parent and its session, in the content of a stat file.
-pub fn descent(bytes: &[u8]) -> Option<(i32, i32)> {
+/// Parses the parent and the session from the content of a stat file.
+pub fn parent_and_session(bytes: &[u8]) -> Option<(i32, i32)> {
     let close = bytes.iter().rposition(|&byte| byte == b')')?;
     let mut fields = bytes
         .get(close + 1..)?
         .split(u8::is_ascii_whitespace)
         .filter(|field| !field.is_empty());
-    // After the state; between the two stands the process group.
+    // The fields after the name are: state, parent, process group, session.
     Some((number(fields.nth(1)?)?, number(fields.nth(1)?)?))
 }
 
-/// In how many pid namespaces a process has an id, from that of /proc on, in the content of a status file. `None` where the
-/// kernel does not say (before Linux 4.1).
-pub fn namespaces(bytes: &[u8]) -> Option<usize> {
+/// Counts the pid namespaces in which a process has an id, from that of /proc down, in the content of a status file. `None`
+/// if the kernel does not list them (before Linux 4.1).
+pub fn count_pid_namespaces(bytes: &[u8]) -> Option<usize> {
     let ids = bytes
         .split(|&byte| byte == b'\n')
         .find_map(|line| line.strip_prefix(b"NSpid:"))?;
@@ -86,7 +86,7 @@ pub fn namespaces(bytes: &[u8]) -> Option<usize> {
     Some(ids.filter(|id| !id.is_empty()).count())
 }
 
-/// The ids in the content of a `children` file.
+/// Parses the ids in the content of a `children` file.
 pub fn ids(bytes: &[u8]) -> impl Iterator<Item = i32> + '_ {
     bytes.split(u8::is_ascii_whitespace).filter_map(process_id)
 }
@@ -100,7 +100,7 @@ pub enum SoftLimit {
     Unlimited,
 }
 
-/// The soft limit of open descriptors in the content of a limits file.
+/// Parses the soft limit of open descriptors from the content of a limits file.
 pub fn max_open_files(bytes: &[u8]) -> Option<SoftLimit> {
     let rest = bytes
         .split(|&byte| byte == b'\n')
@@ -111,8 +111,7 @@ pub fn max_open_files(bytes: &[u8]) -> Option<SoftLimit> {
     }
 }
 
-/// Makes a command line printable as one text, as it is matched: arguments separated by spaces, nothing at its end.
-/// Returns its length.
+/// Joins the arguments of a command line with spaces and removes NULs at its end. Returns its length.
 pub fn join_arguments(bytes: &mut [u8]) -> usize {
     let length = bytes
         .iter()
@@ -126,7 +125,7 @@ pub fn join_arguments(bytes: &mut [u8]) -> usize {
     length
 }
 
-/// The id that a directory entry of /proc stands for, if it is a process.
+/// The process id of a directory entry of /proc; `None` if the entry is not a process.
 pub fn process_id(name: &[u8]) -> Option<i32> {
     if name.first()? == &b'0' {
         return None;

@@ -1,14 +1,14 @@
-//! Where a scan has got to, told by its thread to everybody else.
+//! The process that a scan reads right now, shared between its thread and all others.
 
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// The process that a thread is reading, and since when. The two are not read as one, but a reader that comes between
-/// them errs by one process, and the next one corrects that.
+/// The process that a thread is reading, and since when. The two are not read atomically. A reader in between sees a wrong
+/// process once; the next read is correct.
 #[derive(Debug)]
 pub struct Progress {
     origin: Instant,
-    /// 0 for none.
+    /// 0 if there is none.
     process: AtomicI32,
     /// Milliseconds after `origin`.
     since: AtomicU64,
@@ -25,13 +25,13 @@ impl Default for Progress {
 }
 
 impl Progress {
-    /// The thread begins with a process.
+    /// Records that the thread begins to read a process.
     pub fn enter(&self, process: i32) {
         self.since.store(self.elapsed(), Ordering::Relaxed);
         self.process.store(process, Ordering::Release);
     }
 
-    /// The thread reads no process any more.
+    /// Records that the thread no longer reads a process.
     pub fn leave(&self) {
         self.process.store(0, Ordering::Release);
     }
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_who_stays_too_long_is_stuck() {
+    fn a_thread_is_stuck_after_the_limit_only() {
         let progress = Progress::default();
         assert_eq!(progress.stuck_at(Duration::ZERO), None);
         progress.enter(7);

@@ -1,40 +1,37 @@
-//! The requests that wait for the next scan, and which thread serves them.
+//! The requests that wait for the next scan, and the thread that serves them.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::Duration;
 
-use rustix::io::Errno;
 use tokio::sync::oneshot;
 
 use super::criteria::Criteria;
 use super::progress::Progress;
-use super::worker::Worker;
-use super::{Answer, ScanError};
+use super::{ScanError, ScanResult};
 
-/// From how many waiting requests on those that were withdrawn are looked for.
+/// The number of waiting requests from which on cancelled ones are removed.
 const PRUNE_FROM: usize = 64;
 
-/// How long reading one process may take before it counts as stuck; it takes some 10 microseconds.
+/// How long reading one process may take before the thread counts as stuck. Usually it takes about 10 microseconds.
 const STUCK_AFTER: Duration = Duration::from_secs(1);
 
-/// The most threads that may be stuck at a time; then no other is started, and runs end at their deadlines.
+/// How many threads may be stuck at the same time. Beyond that, no other thread is started and runs time out.
 const MAX_STUCK_THREADS: usize = 4;
 
-/// A request for what the next scan finds.
+/// A request for the result of the next scan.
 #[derive(Debug)]
 pub struct Request {
     pub criteria: Arc<Criteria>,
-    pub reply: oneshot::Sender<Result<Answer, ScanError>>,
+    pub reply: oneshot::Sender<Result<ScanResult, ScanError>>,
 }
 
-/// What the scanner's handles and its thread share.
+/// The state that the scanner's handles and its thread share.
 #[derive(Debug)]
 pub struct Queue {
     pub root: PathBuf,
-    /// Scans begun.
+    /// How many scans have started.
     pub scans: AtomicU64,
     state: Mutex<State>,
     changed: Condvar,
@@ -43,13 +40,13 @@ pub struct Queue {
 #[derive(Debug, Default)]
 struct State {
     waiting: Vec<Request>,
-    /// At how many waiting requests withdrawn ones are next looked for: while a scan is stuck, checks come again and
-    /// again, and each leaves a request behind.
+    /// The number of waiting requests at which cancelled ones are removed next. While a scan is stuck, every run of a check
+    /// leaves a request behind.
     prune_at: usize,
     /// The progress of the thread that serves the queue.
     serving: Option<Arc<Progress>>,
-    /// Threads that got stuck and were replaced, with the process that each is stuck at. It comes to itself when the
-    /// kernel lets go; until then that process's command line is not read.
+    /// Threads that got stuck and were replaced, each with the process that it reads. Such a thread continues when the kernel
+    /// releases it. Until then, the process's command line is not read.
     stuck: Vec<(Arc<Progress>, i32)>,
     is_closed: bool,
 }
@@ -67,12 +64,16 @@ impl Queue {
         }
     }
 
-    /// Adds a request, and starts a thread where there is none, or only one that is stuck.
-    pub fn push(self: &Arc<Self>, request: Request) -> Result<(), ScanError> {
+    /// Adds a request. Calls `start` to start a thread if there is none or if it is stuck.
+    pub fn push(
+        &self,
+        request: Request,
+        start: impl FnOnce() -> Result<Arc<Progress>, ScanError>,
+    ) -> Result<(), ScanError> {
         let mut state = self.lock();
-        state.set_stuck_aside();
+        state.detach_stuck();
         if state.serving.is_none() {
-            state.serving = Some(self.start_worker()?);
+            state.serving = Some(start()?);
         }
         if state.waiting.len() >= state.prune_at {
             state.waiting.retain(|waiting| !waiting.reply.is_closed());
@@ -84,7 +85,7 @@ impl Queue {
         Ok(())
     }
 
-    /// Makes the thread end.
+    /// Ends the thread.
     pub fn close(&self) {
         self.lock().is_closed = true;
         self.changed.notify_all();
@@ -95,7 +96,7 @@ impl Queue {
         self.lock().serving.as_ref()?.process()
     }
 
-    /// Blocks until there is a request (true) or the thread whose progress is `mine` is no longer wanted (false).
+    /// Blocks until there is a request (true), or until the thread with the progress `mine` is no longer needed (false).
     pub fn wait_for_request(&self, mine: &Arc<Progress>) -> bool {
         let mut state = self.lock();
         while state.waiting.is_empty() && state.wants(mine) {
@@ -104,8 +105,8 @@ impl Queue {
         state.wants(mine)
     }
 
-    /// The requests to be served by the next scan, withdrawn ones left out, and the processes to be avoided. None
-    /// for a thread that is no longer wanted.
+    /// Takes the requests for the next scan, without cancelled ones, and the processes to avoid. Returns nothing to a thread
+    /// that is no longer needed.
     pub fn take(&self, mine: &Arc<Progress>) -> (Vec<Request>, Vec<i32>) {
         let mut state = self.lock();
         if !state.wants(mine) {
@@ -119,33 +120,16 @@ impl Queue {
         (batch, state.stuck.iter().map(|(_, process)| *process).collect())
     }
 
-    /// Forgets a thread that ends.
+    /// Removes a thread that ends.
     pub fn retire(&self, mine: &Arc<Progress>) {
         self.lock()
             .stuck
             .retain(|(progress, _)| !Arc::ptr_eq(progress, mine));
     }
 
-    /// The state is consistent between any two statements that change it, so a panic elsewhere does not spoil it.
+    /// Locks the state. A poisoned lock is used: the state is consistent after every statement.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn start_worker(self: &Arc<Self>) -> Result<Arc<Progress>, ScanError> {
-        let progress = Arc::new(Progress::default());
-        let worker = Worker {
-            queue: Arc::clone(self),
-            progress: Arc::clone(&progress),
-        };
-        match thread::Builder::new()
-            .name("proc-scan".to_owned())
-            .spawn(|| worker.serve())
-        {
-            Ok(_) => Ok(progress),
-            Err(error) => Err(ScanError::Thread {
-                cause: Errno::from_io_error(&error).unwrap_or(Errno::AGAIN),
-            }),
-        }
     }
 }
 
@@ -158,9 +142,9 @@ impl State {
                 .is_some_and(|serving| Arc::ptr_eq(serving, progress))
     }
 
-    /// Leaves a thread that is stuck to itself, so that another can do its work without touching what it is stuck at.
-    /// One process that the kernel keeps from being read thus takes no other service's check with it.
-    fn set_stuck_aside(&mut self) {
+    /// Detaches a stuck thread, so that another one can take over and avoid the process that blocks. One process that can't
+    /// be read does not break the checks of other services.
+    fn detach_stuck(&mut self) {
         let Some(process) = self
             .serving
             .as_ref()
@@ -169,8 +153,8 @@ impl State {
             return;
         };
         if self.stuck.len() < MAX_STUCK_THREADS {
-            let aside = self.serving.take().map(|serving| (serving, process));
-            self.stuck.extend(aside);
+            let stuck = self.serving.take().map(|serving| (serving, process));
+            self.stuck.extend(stuck);
         }
     }
 }
@@ -182,21 +166,21 @@ mod tests {
     use super::*;
     use crate::check::proc_scan::Scanner;
 
-    fn request() -> (Request, oneshot::Receiver<Result<Answer, ScanError>>) {
+    fn request() -> (Request, oneshot::Receiver<Result<ScanResult, ScanError>>) {
         let (reply, answer) = oneshot::channel();
         let criteria = Arc::default();
         (Request { criteria, reply }, answer)
     }
 
     #[test]
-    fn withdrawn_requests_do_not_pile_up() {
-        let queue = Arc::new(Queue::new("/proc".into()));
+    fn cancelled_requests_do_not_pile_up() {
+        let queue = Queue::new("/proc".into());
         // As if its thread were stuck.
         queue.lock().serving = Some(Arc::default());
         let mut waiting = Vec::new();
         for number in 0..10_000 {
             let (request, answer) = request();
-            queue.push(request).unwrap();
+            queue.push(request, || unreachable!()).unwrap();
             if number % 100 == 0 {
                 waiting.push(answer);
             }
@@ -223,7 +207,7 @@ mod tests {
         let deadline = Instant::now() + Duration::from_secs(20);
         while queue.strong_count() > 0 {
             assert!(Instant::now() < deadline, "the thread still holds the queue");
-            thread::sleep(Duration::from_millis(1));
+            std::thread::sleep(Duration::from_millis(1));
         }
     }
 }

@@ -1,37 +1,29 @@
-//! One scan of /proc for everybody who asks. Of every process the command line and the name are read; the user and the
-//! executable only where somebody's criteria get that far; what it uses only where they hold.
+//! One scan of /proc for all waiting requests. It reads the command line and the name of every process. It reads the user
+//! and the executable only if some criteria need them, and the resource usage only of matching processes.
 //!
-//! The name is read from `comm`, since making the 52 fields of `stat` takes the kernel several times as long. Whoever has
-//! a command line has a memory of its own, so it is neither a kernel thread nor a zombie; for all others `stat` says what
-//! they are.
+//! The name is read from `comm`, because the kernel needs several times as long for the 52 fields of `stat`. A process with
+//! a command line has its own memory, so it is neither a kernel thread nor a zombie. For all others, `stat` is read.
 //!
-//! A process may end between any two reads; then it was not there. A command line is read anew each time, since a
-//! process may change it, by exec too, which changes neither its id nor its start time.
+//! A process can end between two reads; then it is ignored. Command lines are not cached, because a process can change its
+//! own. After exec it still has the same id and start time.
 
 use std::path::Path;
 
 use rustix::io::Errno;
 
-use super::criteria::{Criteria, Holds};
+use super::criteria::{Criteria, MatchResult};
 use super::facts::ReadFacts;
-use super::files::{ProcRoot, ProcessPath};
-use super::kin::Kin;
-use super::parse::{SoftLimit, Stat, join_arguments, max_open_files};
+use super::files::{ProcRoot, ProcessPath, has_ended, readable};
+use super::own_command::OwnCommand;
+use super::parse::{SoftLimit, Stat, max_open_files};
 use super::progress::Progress;
+use super::texts::{Buffers, MAX_FILE_BYTES, read_command_line, read_texts};
 use crate::net::shortage::of_errno;
 
-/// The most of a command line that is looked at, in bytes: the longest that one argument can be (Linux's
-/// `MAX_ARG_STRLEN`), since what tells one Java service from another can stand behind a long class path.
-const MAX_COMMAND_LINE_BYTES: usize = 128 * 1024;
-
-/// The most read of any other file, in bytes; they are shorter.
-const MAX_FILE_BYTES: usize = 4 * 1024;
-
-/// What tells a process from every other since the machine started: its id, which is used again, and its start in clock
-/// ticks after boot.
+/// Identifies a process among all since boot: its id, which can be reused, and its start in clock ticks after boot.
 pub type Identity = (i32, u64);
 
-/// A process that meets somebody's criteria. `None` is what may not be read.
+/// A process that matches. Values that may not be read are `None`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Process {
     /// Id and start.
@@ -48,68 +40,48 @@ pub struct Process {
     pub max_fds: Option<SoftLimit>,
 }
 
-/// What was found for one set of criteria.
+/// The result of a scan for one set of criteria.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Found {
-    /// The processes for which all criteria hold, in the order of their ids.
+pub struct Matches {
+    /// The processes that match all criteria, in the order of their ids.
     pub processes: Vec<Process>,
-    /// Processes that ended and were not reaped by their parent, for whose name all criteria would hold.
+    /// Matching processes that ended and were not reaped by their parent.
     pub zombies: usize,
-    /// Processes of which it can't be told whether the criteria hold.
+    /// Processes that may match: the exporter may not read what decides.
     pub unknown: usize,
-    /// Processes for which they hold, but which are excluded.
+    /// Matching processes that are excluded.
     pub excluded: usize,
-    /// Processes for which they hold, but which started the exporter or belong to its own command.
-    pub kin: usize,
+    /// Matching processes that started the exporter or belong to its command.
+    pub own_command: usize,
 }
 
-/// What one scan saw, whoever asked.
+/// What one scan found independently of criteria.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Survey {
     /// The id of every process, in ascending order.
     pub processes: Vec<i32>,
-    /// Whether there are processes that the exporter is not allowed to see. Every pid namespace has a process 1, for as
-    /// long as it exists; where that is not shown, /proc is mounted with `hidepid`.
+    /// Whether there are processes that the exporter is not allowed to see. Every pid namespace has a process 1 as long as
+    /// it exists. If it is not listed, /proc is mounted with `hidepid`.
     pub is_partial: bool,
-    /// When the machine started, as a Unix time in seconds; read only when processes were found.
+    /// When the machine started, as a Unix time in seconds. Read only if some process matches.
     pub boot_time: Option<u64>,
 }
 
-/// Buffers that are used again from scan to scan.
-#[derive(Debug)]
-pub struct Buffers {
-    pub(super) path: ProcessPath,
-    pub(super) stat: Vec<u8>,
-    name: Vec<u8>,
-    pub(super) command_line: Vec<u8>,
-}
-
-impl Default for Buffers {
-    fn default() -> Self {
-        Self {
-            path: ProcessPath::default(),
-            stat: vec![0; MAX_FILE_BYTES],
-            name: vec![0; MAX_FILE_BYTES],
-            command_line: vec![0; MAX_COMMAND_LINE_BYTES],
-        }
-    }
-}
-
-/// Scans the /proc at `root` for each of `wanted`, without reading the command lines of the processes in `avoided`.
+/// Scans the /proc at `root` for all of `wanted`. Does not read the command lines of the processes in `avoided`.
 ///
 /// # Errors
-/// When /proc can't be opened or listed, or when descriptors or memory run out meanwhile.
+/// If /proc can't be opened or listed, or if descriptors or memory run out.
 pub fn scan(
     root: &Path,
     wanted: &[&Criteria],
     avoided: &[i32],
     progress: &Progress,
     buffers: &mut Buffers,
-) -> Result<(Vec<Found>, Survey), Errno> {
+) -> Result<(Vec<Matches>, Survey), Errno> {
     let root = ProcRoot::open(root)?;
-    let kin = Kin::find(&root, buffers)?;
+    let own_command = OwnCommand::find(&root, buffers)?;
     let ids = root.processes()?;
-    let mut found = vec![Found::default(); wanted.len()];
+    let mut found = vec![Matches::default(); wanted.len()];
     let mut survey = Survey {
         processes: Vec::with_capacity(ids.len()),
         is_partial: !ids.contains(&1),
@@ -117,14 +89,14 @@ pub fn scan(
     };
     for id in ids {
         progress.enter(id);
-        if kin.is_own(id) {
+        if own_command.is_exporter(id) {
             continue;
         }
         let is_avoided = avoided.contains(&id);
-        match look_at(&root, id, is_avoided, &kin, wanted, &mut found, buffers) {
+        match inspect(&root, id, is_avoided, &own_command, wanted, &mut found, buffers) {
             Ok(()) => survey.processes.push(id),
             Err(error) if has_ended(error) => {}
-            // What could not be read for want of descriptors or memory may be what is looked for.
+            // Without descriptors or memory, a matching process could be missed.
             Err(error) if of_errno(error).is_some() => return Err(error),
             Err(_) => {
                 survey.is_partial = true;
@@ -139,14 +111,14 @@ pub fn scan(
     Ok((found, survey))
 }
 
-/// Looks at one process for everybody.
-fn look_at(
+/// Compares one process with all criteria.
+fn inspect(
     root: &ProcRoot,
     id: i32,
     is_avoided: bool,
-    kin: &Kin,
+    own_command: &OwnCommand,
     wanted: &[&Criteria],
-    found: &mut [Found],
+    found: &mut [Matches],
     buffers: &mut Buffers,
 ) -> Result<(), Errno> {
     let Buffers {
@@ -164,7 +136,7 @@ fn look_at(
     let (name, command_line) = match texts {
         Some((name_length, length)) => (&name[..name_length], Some(&command_line[..length])),
         None => {
-            let (read, its_name) = Numbers::read(root, id, path, stat)?;
+            let (read, its_name) = StatFacts::read(root, id, path, stat)?;
             let line = match read.has_command_line {
                 false => Some(0),
                 true if is_avoided => None,
@@ -180,20 +152,20 @@ fn look_at(
     let mut facts = ReadFacts::new(root, path);
     let mut has_details = false;
     for (criteria, found) in wanted.iter().zip(found) {
-        let holds = criteria.hold(name, command_line, &mut facts);
-        if holds == Holds::No {
+        let result = criteria.matches(name, command_line, &mut facts);
+        if result == MatchResult::No {
             continue;
         }
-        if kin.contains(id, command_line) {
-            found.kin += 1;
+        if own_command.contains(id, command_line) {
+            found.own_command += 1;
             continue;
         }
-        match (criteria.exclude(name, command_line), holds) {
-            (Holds::Yes, _) => {
+        match (criteria.excludes(name, command_line), result) {
+            (MatchResult::Yes, _) => {
                 found.excluded += 1;
                 continue;
             }
-            (Holds::No, Holds::Yes) => {}
+            (MatchResult::No, MatchResult::Yes) => {}
             _ => {
                 found.unknown += 1;
                 continue;
@@ -201,7 +173,7 @@ fn look_at(
         }
         let read = match &mut numbers {
             Some(read) => read,
-            None => numbers.insert(Numbers::read(root, id, facts.path(), stat)?.0),
+            None => numbers.insert(StatFacts::read(root, id, facts.path(), stat)?.0),
         };
         if read.is_zombie {
             found.zombies += 1;
@@ -216,16 +188,16 @@ fn look_at(
     Ok(())
 }
 
-/// What `stat` says of a process.
-struct Numbers {
+/// What `stat` contains about a process.
+struct StatFacts {
     process: Process,
     is_zombie: bool,
-    /// Whether it may have one.
+    /// Whether the process can have a command line.
     has_command_line: bool,
 }
 
-impl Numbers {
-    /// Reads it, and the name.
+impl StatFacts {
+    /// Reads the values and the name.
     fn read<'a>(
         root: &ProcRoot,
         id: i32,
@@ -255,28 +227,8 @@ impl Numbers {
     }
 }
 
-/// The lengths of the name and of the command line; `None` where they do not tell enough: the command line is empty, or
-/// one of them can't be read.
-fn read_texts(
-    root: &ProcRoot,
-    path: &mut ProcessPath,
-    name: &mut [u8],
-    command_line: &mut [u8],
-) -> Result<Option<(usize, usize)>, Errno> {
-    let Some(length @ 1..) = read_command_line(root, path, command_line)? else {
-        return Ok(None);
-    };
-    let name_length = match root.read(path.file("comm"), name) {
-        Ok(length @ 1..) => length,
-        Err(error) if of_errno(error).is_some() => return Err(error),
-        _ => return Ok(None),
-    };
-    // The kernel appends one line break to the name, which may itself end in one.
-    Ok(Some((name_length - 1, length)))
-}
-
-/// Makes `path` that of a thread which still runs in a process whose first thread has ended, because the first one's
-/// directory shows neither command line nor descriptors any more. Returns the resident pages seen there.
+/// Sets `path` to a thread that still runs in a process whose first thread has ended. The first thread's directory no longer
+/// shows a command line or descriptors. Returns the resident pages found there.
 fn enter_live_thread(root: &ProcRoot, id: i32, path: &mut ProcessPath) -> Result<u64, Errno> {
     let threads = root.tasks(path.file("task"))?;
     for thread in threads.into_iter().filter(|thread| *thread != id) {
@@ -292,35 +244,11 @@ fn enter_live_thread(root: &ProcRoot, id: i32, path: &mut ProcessPath) -> Result
     Err(Errno::SRCH)
 }
 
-/// The length of the command line as it is matched; `None` when it may not be read.
-pub(super) fn read_command_line(
-    root: &ProcRoot,
-    path: &mut ProcessPath,
-    buffer: &mut [u8],
-) -> Result<Option<usize>, Errno> {
-    let length = readable(root.read(path.file("cmdline"), buffer))?;
-    Ok(length.map(|length| join_arguments(&mut buffer[..length])))
-}
-
-/// Adds what is only read of processes that somebody wants.
+/// Adds the values that are read only of matching processes.
 fn read_details(root: &ProcRoot, path: &mut ProcessPath, process: &mut Process) -> Result<(), Errno> {
     process.open_fds = readable(root.count_descriptors(path.file("fd")))?;
     let mut text = [0; MAX_FILE_BYTES];
     let length = readable(root.read(path.file("limits"), &mut text))?;
     process.max_fds = length.and_then(|length| max_open_files(&text[..length]));
     Ok(())
-}
-
-/// `None` for what may not be read; an error when the process has ended, or the exporter lacks what it takes to read.
-fn readable<T>(result: Result<T, Errno>) -> Result<Option<T>, Errno> {
-    match result {
-        Ok(value) => Ok(Some(value)),
-        Err(error) if has_ended(error) || of_errno(error).is_some() => Err(error),
-        Err(_) => Ok(None),
-    }
-}
-
-/// Whether an error says that the process is no more: its directory is gone, or was opened before it ended.
-pub(super) fn has_ended(error: Errno) -> bool {
-    matches!(error, Errno::NOENT | Errno::SRCH)
 }

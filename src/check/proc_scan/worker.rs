@@ -5,24 +5,44 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use rustix::io::Errno;
+
 use super::criteria::Criteria;
 use super::progress::Progress;
 use super::queue::{Queue, Request};
-use super::scan::Buffers;
-use super::{Answer, checked_scan};
+use super::texts::Buffers;
+use super::{ScanError, ScanResult, checked_scan};
 
-/// How long the thread waits after a first request for others of the same tick, so that one scan serves all.
+/// How long the thread waits after the first request for others of the same tick. One scan then serves all of them.
 const GATHER: Duration = Duration::from_millis(2);
 
-/// Serves a queue, until that is closed or served by another.
+/// Serves a queue until the queue is closed or another thread serves it.
 pub struct Worker {
-    pub queue: Arc<Queue>,
-    pub progress: Arc<Progress>,
+    queue: Arc<Queue>,
+    progress: Arc<Progress>,
 }
 
 impl Worker {
-    /// What the thread does.
-    pub fn serve(self) {
+    /// Starts a thread that serves `queue`, and returns its progress.
+    ///
+    /// # Errors
+    /// If the thread can't be started.
+    pub fn start(queue: &Arc<Queue>) -> Result<Arc<Progress>, ScanError> {
+        let progress = Arc::new(Progress::default());
+        let worker = Self {
+            queue: Arc::clone(queue),
+            progress: Arc::clone(&progress),
+        };
+        let thread = thread::Builder::new().name("proc-scan".to_owned());
+        match thread.spawn(|| worker.serve()) {
+            Ok(_) => Ok(progress),
+            Err(error) => Err(ScanError::Thread {
+                cause: Errno::from_io_error(&error).unwrap_or(Errno::AGAIN),
+            }),
+        }
+    }
+
+    fn serve(self) {
         let mut buffers = Buffers::default();
         while self.queue.wait_for_request(&self.progress) {
             thread::sleep(GATHER);
@@ -30,7 +50,7 @@ impl Worker {
             if batch.is_empty() {
                 continue;
             }
-            // Dropping the batch tells those who wait that the scan panicked.
+            // If the scan panics, the batch is dropped. The waiting runs then report the panic.
             let scan = AssertUnwindSafe(|| self.answer(batch, &avoided, &mut buffers));
             if catch_unwind(scan).is_err() {
                 buffers = Buffers::default();
@@ -47,8 +67,8 @@ impl Worker {
                 let survey = Arc::new(survey);
                 for (request, found) in batch.into_iter().zip(found) {
                     let survey = Arc::clone(&survey);
-                    // Who no longer waits needs no answer.
-                    let _ = request.reply.send(Ok(Answer { found, survey }));
+                    // Fails only if the run was cancelled.
+                    let _ = request.reply.send(Ok(ScanResult { found, survey }));
                 }
             }
             Err(error) => {

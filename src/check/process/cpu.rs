@@ -1,31 +1,30 @@
-//! A CPU counter over processes that come and go.
+//! A CPU counter over processes that start and end.
 
 use std::collections::HashMap;
 
 use crate::check::proc_scan::{Identity, Process};
 
-/// CPU time of all processes that ever matched. A plain sum would fall whenever one of several ends, which Prometheus
-/// would take for a restart of the counter; so what each process used since the look before is added up.
+/// CPU time of all processes that ever matched. A plain sum would fall when a process ends, and Prometheus would treat that
+/// as a counter reset. So every scan adds what each process has used since the previous scan.
 ///
-/// The first look counts what the processes have used since they started. So a restart of the exporter does not show in
-/// the counter of a service whose processes still run. What a process used between the last look at it and its end is
-/// not known, and missing.
+/// The first scan adds the CPU time since the start of the processes. So a restart of the exporter does not change the
+/// counter while the processes run. The CPU time between the last scan of a process and its end is not counted.
 #[derive(Debug, Default)]
 pub struct CpuCounter {
     total_ticks: u64,
-    /// What each process had used when it was last seen. A process that no longer matches (some write what they are doing
-    /// into their command line) is kept while its id is in use, lest it be counted twice when it matches again.
+    /// The CPU time of each process at its last scan. A process that no longer matches stays here while its id is in use, so
+    /// that it is not counted twice when it matches again. Some processes write their activity into their command line.
     last_ticks: HashMap<Identity, u64>,
     is_started: bool,
 }
 
 impl CpuCounter {
-    /// Takes note of the processes that match now, and of the ids of all that live now, in ascending order.
+    /// Adds one scan: the matching processes, and the ids of all live processes in ascending order.
     pub fn update(&mut self, matching: &[Process], living: &[i32]) {
         self.is_started = true;
         for process in matching {
             let last = self.last_ticks.entry(process.identity).or_insert(0);
-            // A multi-threaded process's sum can seem to fall by a tick between two reads.
+            // The sum of a multi-threaded process can fall by a tick between two reads.
             self.total_ticks = self
                 .total_ticks
                 .saturating_add(process.cpu_ticks.saturating_sub(*last));
@@ -35,7 +34,7 @@ impl CpuCounter {
             .retain(|(id, _), _| living.binary_search(id).is_ok());
     }
 
-    /// The counter in clock ticks; `None` before the first look.
+    /// The counter in clock ticks; `None` before the first scan.
     pub fn ticks(&self) -> Option<u64> {
         self.is_started.then_some(self.total_ticks)
     }
@@ -58,55 +57,61 @@ mod tests {
         }
     }
 
-    fn look(counter: &mut CpuCounter, matching: &[Process]) -> u64 {
+    fn update(counter: &mut CpuCounter, matching: &[Process]) -> u64 {
         let living: Vec<i32> = matching.iter().map(|process| process.identity.0).collect();
         counter.update(matching, &living);
         counter.ticks().unwrap()
     }
 
     #[test]
-    fn begins_with_what_was_used_and_adds_what_is_used() {
+    fn starts_with_the_time_used_so_far() {
         let mut counter = CpuCounter::default();
         assert_eq!(counter.ticks(), None);
-        assert_eq!(look(&mut counter, &[process(1, 1, 100), process(2, 1, 50)]), 150);
-        assert_eq!(look(&mut counter, &[process(1, 1, 110), process(2, 1, 50)]), 160);
+        assert_eq!(
+            update(&mut counter, &[process(1, 1, 100), process(2, 1, 50)]),
+            150
+        );
+        assert_eq!(
+            update(&mut counter, &[process(1, 1, 110), process(2, 1, 50)]),
+            160
+        );
     }
 
     #[test]
-    fn does_not_fall_when_a_process_ends_nor_stall_when_its_id_is_used_again() {
+    fn does_not_fall_when_a_process_ends_and_counts_a_reused_id() {
         let mut counter = CpuCounter::default();
-        look(&mut counter, &[process(1, 1, 100), process(2, 1, 50)]);
-        assert_eq!(look(&mut counter, &[process(2, 1, 60)]), 160);
-        assert_eq!(look(&mut counter, &[]), 160);
-        assert_eq!(look(&mut counter, &[process(1, 9, 5)]), 165);
+        update(&mut counter, &[process(1, 1, 100), process(2, 1, 50)]);
+        assert_eq!(update(&mut counter, &[process(2, 1, 60)]), 160);
+        assert_eq!(update(&mut counter, &[]), 160);
+        assert_eq!(update(&mut counter, &[process(1, 9, 5)]), 165);
     }
 
     #[test]
-    fn a_process_that_matches_now_and_then_is_counted_once() {
+    fn counts_a_process_once_that_matches_intermittently() {
         let mut counter = CpuCounter::default();
-        look(&mut counter, &[process(1, 1, 100)]);
+        update(&mut counter, &[process(1, 1, 100)]);
         counter.update(&[], &[1]);
-        assert_eq!(look(&mut counter, &[process(1, 1, 130)]), 130);
+        assert_eq!(update(&mut counter, &[process(1, 1, 130)]), 130);
     }
 
     #[test]
-    fn keeps_nothing_of_what_has_ended() {
+    fn drops_processes_that_have_ended() {
         let mut counter = CpuCounter::default();
-        look(&mut counter, &[process(1, 1, 100), process(2, 1, 50)]);
-        look(&mut counter, &[process(3, 1, 1)]);
+        update(&mut counter, &[process(1, 1, 100), process(2, 1, 50)]);
+        update(&mut counter, &[process(3, 1, 1)]);
         assert_eq!(counter.last_ticks.len(), 1);
     }
 
     proptest! {
         #[test]
-        fn never_falls(looks in proptest::collection::vec(
+        fn never_falls(scans in proptest::collection::vec(
             proptest::collection::btree_map((1_i32..6, 0_u64..3), 0_u64..1000, 0..5), 0..20)
         ) {
             let mut counter = CpuCounter::default();
             let mut last = 0;
-            for seen in looks {
+            for seen in scans {
                 let matching: Vec<Process> = seen.iter().map(|(id, ticks)| process(id.0, id.1, *ticks)).collect();
-                let now = look(&mut counter, &matching);
+                let now = update(&mut counter, &matching);
                 prop_assert!(now >= last);
                 last = now;
             }

@@ -1,8 +1,8 @@
-//! What a process check measures: sums over the processes that match.
+//! The samples of a process check: sums over the matching processes.
 
 use std::ops::Add;
 
-use crate::check::proc_scan::{Answer, Process, SoftLimit};
+use crate::check::proc_scan::{Process, ScanResult, SoftLimit};
 use crate::model::{Family, MetricType, Sample, Scope, Unit};
 
 use super::cpu::CpuCounter;
@@ -29,7 +29,7 @@ const fn family(name: &'static str, metric_type: MetricType, unit: Unit, help: &
     }
 }
 
-/// How many processes match.
+/// The number of matching processes.
 pub static PROCESSES: Family = family(
     "upkeep_processes",
     MetricType::Gauge,
@@ -93,15 +93,15 @@ fn sample(family: &'static Family, value: f64) -> Sample {
     }
 }
 
-/// The CPU counter, from the first scan on.
+/// The sample of the CPU counter; `None` before the first scan.
 pub fn cpu(counter: &CpuCounter) -> Option<Sample> {
     counter.ticks().map(|ticks| sample(&CPU, seconds(ticks)))
 }
 
-/// The gauges of one scan. Without a matching process there is the count alone; a value that can't be read of one of
-/// them is absent as a whole, since a part would pass for the sum.
-pub fn of(answer: &Answer) -> Vec<Sample> {
-    let processes = &answer.found.processes[..];
+/// The gauges of one scan. Without a matching process, there is only the count. If a value can't be read for one process,
+/// its sum is absent, because a partial sum would be misleading.
+pub fn gauges(scan: &ScanResult) -> Vec<Sample> {
+    let processes = &scan.found.processes[..];
     let mut samples = vec![sample(&PROCESSES, processes.len() as f64)];
     if processes.is_empty() {
         return samples;
@@ -116,7 +116,7 @@ pub fn of(answer: &Answer) -> Vec<Sample> {
     push(&MAX_FDS, smallest_limit(processes));
     push(&THREADS, sum(processes, |process| Some(process.threads)));
     let oldest = processes.iter().map(|process| process.identity.1).min();
-    let start = answer.survey.boot_time.zip(oldest);
+    let start = scan.survey.boot_time.zip(oldest);
     push(
         &START_TIME,
         start.map(|(boot, ticks)| boot as f64 + seconds(ticks)),

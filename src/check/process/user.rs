@@ -1,27 +1,28 @@
-//! Users by name.
+//! Resolves user names to ids.
 
 use crate::model::{Problem, Reason};
 use crate::net::shortage;
 
-/// Where users are listed. Users from elsewhere (a directory service, systemd's dynamic ones) are given by number:
-/// asking for them by name takes the C library's plug-ins, which can block for as long as the network does.
+/// Where users are listed. Users from elsewhere (a directory service, systemd's dynamic users) need a numeric id: the C
+/// library's plug-ins for their names can block on the network.
 const PASSWD: &str = "/etc/passwd";
 
-/// The number of the user called `name`, as /etc/passwd has it now.
+/// Looks up the id of the user called `name` in /etc/passwd.
 ///
 /// # Errors
-/// When the file can't be read, or has no such user.
-pub async fn look_up(name: &str) -> Result<u32, Problem> {
+/// If the file can't be read or does not contain the user.
+pub async fn resolve(name: &str) -> Result<u32, Problem> {
     match tokio::fs::read(PASSWD).await {
         Ok(text) => find(&text, name).ok_or_else(|| {
-            let message = format!("no user {name} in {PASSWD}; users from elsewhere are given by number");
+            let message =
+                format!("no user {name} in {PASSWD}; set the numeric id of a user that is defined elsewhere");
             Problem::new(Reason::Missing, message)
         }),
         Err(error) => Err(shortage::problem(
             Reason::Permission,
             &error,
             format_args!(
-                "reading {PASSWD} for the user {name}: {error}; give the user by number where it can't be read"
+                "reading {PASSWD} to find the user {name}: {error}; make it readable, or set the numeric id"
             ),
         )),
     }
@@ -55,8 +56,8 @@ mod tests {
 
     #[tokio::test]
     async fn an_unknown_user_is_missing() {
-        assert_eq!(look_up("root").await, Ok(0));
-        let problem = look_up("no-such-user").await.unwrap_err();
+        assert_eq!(resolve("root").await, Ok(0));
+        let problem = resolve("no-such-user").await.unwrap_err();
         assert_eq!(problem.reason, Reason::Missing);
         assert!(
             problem.message().contains("no user no-such-user in /etc/passwd"),

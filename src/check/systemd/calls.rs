@@ -1,4 +1,4 @@
-//! The D-Bus calls that are made and the signals that are understood. See org.freedesktop.systemd1(5) and the D-Bus
+//! The D-Bus calls that the check makes and the signals that it handles. See org.freedesktop.systemd1(5) and the D-Bus
 //! specification, "Message Bus Messages".
 
 use std::sync::Arc;
@@ -9,14 +9,14 @@ use zbus::message::{Body, Flags, Header};
 /// systemd's well-known name.
 const SYSTEMD: &str = "org.freedesktop.systemd1";
 
-/// The path and the interface of its manager.
+/// The path and the interface of systemd's manager object.
 const MANAGER: (&str, &str) = ("/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager");
 
-/// The bus's own name, which is its interface too, and path.
+/// The name of the bus itself, which is also its interface, and its path.
 const BUS: &str = "org.freedesktop.DBus";
 const BUS_PATH: &str = "/org/freedesktop/DBus";
 
-/// Two rules for all units, for a bus allows a connection 512 rules, and one for systemd's coming and going.
+/// Two match rules for all units, because a bus allows only 512 rules per connection, and one for changes of systemd's owner.
 const RULES: [&str; 3] = [
     "type='signal',sender='org.freedesktop.systemd1',path_namespace='/org/freedesktop/systemd1/unit',\
      interface='org.freedesktop.DBus.Properties',member='PropertiesChanged'",
@@ -29,21 +29,21 @@ const RULES: [&str; 3] = [
 /// A method call.
 #[derive(Debug)]
 pub(super) enum Call {
-    /// Asks the bus for signals.
+    /// Requests signals from the bus.
     AddMatch(&'static str),
-    /// Asks the bus for systemd's unique name.
+    /// Requests systemd's unique name from the bus.
     Owner,
-    /// Makes systemd send signals at all.
+    /// Enables signals of systemd.
     Subscribe,
-    /// Asks for the states of units, in this order.
+    /// Requests the states of units, in this order.
     List(Vec<Arc<str>>),
-    /// Asks for all properties of the unit, by its object path.
+    /// Requests all properties of the unit, by its object path.
     Details(Arc<str>, Box<str>),
 }
 
 impl Call {
-    /// What a conversation begins with.
-    pub fn opening() -> Vec<Self> {
+    /// The first calls of a session.
+    pub fn initial() -> Vec<Self> {
         RULES
             .into_iter()
             .map(Self::AddMatch)
@@ -62,14 +62,14 @@ impl Call {
         }
     }
 
-    /// The message to send.
+    /// Builds the message.
     pub fn message(&self) -> zbus::Result<Message> {
         let (path, interface, destination) = match self {
             Self::AddMatch(_) | Self::Owner => (BUS_PATH, BUS, BUS),
             Self::Subscribe | Self::List(_) => (MANAGER.0, MANAGER.1, SYSTEMD),
             Self::Details(_, path) => (&**path, "org.freedesktop.DBus.Properties", SYSTEMD),
         };
-        // Where systemd is not, the bus must not try to start it.
+        // If systemd does not run, the bus must not try to start it.
         let builder = Message::method_call(path, self.name())
             .destination(destination)
             .interface(interface)
@@ -82,27 +82,27 @@ impl Call {
                 let names: Vec<&str> = names.iter().map(|name| &**name).collect();
                 builder.build(&names)
             }
-            // The empty interface stands for all of them: one call brings the unit's and the service's properties.
+            // An empty interface means all interfaces: one call returns the properties of the unit and of the service.
             Self::Details(..) => builder.build(&""),
         }
     }
 }
 
-/// A signal of interest.
+/// A signal that the check handles.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Signal<'a> {
-    /// Properties of the unit at this path changed; the body says which.
+    /// Properties of the unit at this path changed; the body contains them.
     Changed { path: &'a str },
-    /// systemd has read all unit files again.
+    /// systemd has reloaded all unit files.
     Reloaded,
     /// A unit was loaded or unloaded.
     Announced { unit: &'a str, is_removal: bool },
-    /// systemd came (its unique name) or went (empty).
+    /// systemd appeared on the bus (its unique name) or left it (empty).
     OwnerChanged { owner: &'a str },
 }
 
 impl<'a> Signal<'a> {
-    /// The signal in a message, if it is one of interest and well-formed.
+    /// Parses a message. `None` if the signal is not handled or malformed.
     pub fn parse(header: &'a Header<'_>, body: &'a Body) -> Option<Self> {
         let interface = header.interface()?.as_str();
         match (interface, header.member()?.as_str()) {

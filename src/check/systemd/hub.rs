@@ -1,5 +1,5 @@
-//! The units that checks watch, shared by all checks: what is known of each, and who wants to hear of changes. One
-//! background task a bus keeps it true (see [`super::watch`]); a check only reads it.
+//! The watched units, shared by all checks: the known state of each, and the checks to notify of changes. One background
+//! task per bus keeps them up to date (see [`super::watch`]); checks only read them.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -15,10 +15,10 @@ use crate::config::systemd::BusAddress;
 use crate::model::{Problem, Shortage};
 use crate::net::dbus;
 
-/// How often all units are listed although no signal asked for it, in case one was lost.
+/// How often all units are listed without a signal, in case one was lost.
 const RESYNC_INTERVAL: Duration = Duration::from_secs(150);
 
-/// Every bus that some check watches units on. Cheap to clone.
+/// All buses on which checks watch units. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Hub {
     buses: Arc<Mutex<HashMap<BusAddress, Weak<Bus>>>>,
@@ -31,28 +31,28 @@ pub(super) struct Bus {
     pub address: BusAddress,
     pub resync_interval: Duration,
     table: Mutex<Table>,
-    /// Notified (permit kept) when a unit came or the last one went.
+    /// Notified (with a stored permit) when a unit is added or the last one is removed.
     pub units_changed: Notify,
-    /// Notified (all waiters) when the table got better or worse.
+    /// Notified (all waiters) when the link is synced or fails.
     pub progress: Notify,
 }
 
-/// What a check knows of its unit.
+/// What is known about a unit.
 #[derive(Clone, Debug)]
 pub(super) struct Facts {
     pub unit: Unit,
     pub activating_since: Option<Instant>,
 }
 
-/// A check's interest in one unit. Ends when dropped.
+/// A check's subscription to one unit. Ends when it is dropped.
 #[derive(Debug)]
 pub(super) struct Subscription {
     bus: Arc<Bus>,
     unit: Arc<str>,
     /// Notified when the unit's state or the link to systemd changes.
     pub changed: Arc<Notify>,
-    /// Notified (all waiters) when the unit's details come.
-    news: Arc<Notify>,
+    /// Notified (all waiters) when the unit's details arrive.
+    details_ready: Arc<Notify>,
 }
 
 impl Default for Hub {
@@ -62,7 +62,7 @@ impl Default for Hub {
 }
 
 impl Hub {
-    /// A hub that lists all units this often although no signal asked for it.
+    /// Creates a hub that lists all units at this interval, even without a signal.
     pub fn with_resync_interval(resync_interval: Duration) -> Self {
         Self {
             buses: Arc::default(),
@@ -70,7 +70,7 @@ impl Hub {
         }
     }
 
-    /// Subscribes to a unit. Nothing is connected before the first run asks for facts.
+    /// Subscribes to a unit. The first run that requests facts connects to the bus.
     pub(super) fn subscribe(&self, address: &BusAddress, unit: &str) -> Subscription {
         let mut buses = self.buses.lock().unwrap_or_else(PoisonError::into_inner);
         buses.retain(|_, bus| bus.strong_count() > 0);
@@ -81,18 +81,18 @@ impl Hub {
         });
         let unit: Arc<str> = unit.into();
         let changed = Arc::new(Notify::new());
-        let news = {
+        let details_ready = {
             let mut table = bus.table();
             let entry = table.units.entry(unit.clone()).or_default();
             entry.listeners.push(changed.clone());
-            entry.news.clone()
+            entry.details_ready.clone()
         };
         bus.units_changed.notify_one();
         Subscription {
             bus,
             unit,
             changed,
-            news,
+            details_ready,
         }
     }
 
@@ -115,8 +115,8 @@ impl Bus {
                 since: Instant::now(),
                 has_grace: false,
                 problem: None,
-                is_told: false,
-                is_felt: false,
+                is_announced: false,
+                has_failed_run: false,
             },
             is_task_running: false,
             silent_owner: None,
@@ -136,44 +136,44 @@ impl Bus {
 }
 
 impl Subscription {
-    /// What is known of the unit. Answers at once while the link is up, or known to be down; waits while it is being made,
-    /// for this long at most.
+    /// Returns what is known about the unit. Returns immediately if the link is synced or has failed. Otherwise it waits for
+    /// the link, up to `wait`.
     ///
     /// # Errors
-    /// Why nothing is known. That systemd has not answered yet is no fault of the unit, so such a run is inconclusive.
+    /// Why nothing is known. If systemd has not responded yet, the run is inconclusive, because this says nothing about the
+    /// unit.
     pub async fn facts(&self, wait: Duration) -> Result<Facts, Problem> {
         let deadline = Instant::now() + wait;
         let problem = loop {
-            // Enabled before the look at the table, so that no progress is missed in between.
-            let (progress, news) = (self.bus.progress.notified(), self.news.notified());
-            tokio::pin!(progress, news);
+            // Enabled before the table is read, so that no notification is missed.
+            let (progress, details_ready) = (self.bus.progress.notified(), self.details_ready.notified());
+            tokio::pin!(progress, details_ready);
             progress.as_mut().enable();
-            news.as_mut().enable();
+            details_ready.as_mut().enable();
             let now = Instant::now();
-            match self.look(now, now >= deadline) {
+            match self.try_facts(now, now >= deadline) {
                 Ok(facts) => return Ok(facts),
-                Err(Nothing::Because(problem)) => break problem,
-                Err(Nothing::YetUntil(_)) if now >= deadline => break self.no_answer(wait),
-                Err(Nothing::YetUntil(until)) => {
+                Err(NotReady::Failed(problem)) => break problem,
+                Err(NotReady::Until(_)) if now >= deadline => break self.no_response(wait),
+                Err(NotReady::Until(until)) => {
                     watch::ensure_running(&self.bus);
-                    // Whether it was progress or time that passed, the next look tells.
                     tokio::select! {
                         () = progress => {}
-                        () = news => {}
+                        () = details_ready => {}
                         () = tokio::time::sleep_until(until.min(deadline)) => {}
                     }
                 }
             }
         };
-        self.bus.table().feel();
+        self.bus.table().record_failed_run();
         Err(problem)
     }
 
-    /// What is known now; `is_late` where details are not waited for any longer.
-    fn look(&self, now: Instant, is_late: bool) -> Result<Facts, Nothing> {
+    /// Returns what is known now. If `is_late`, missing details are not waited for.
+    fn try_facts(&self, now: Instant, is_late: bool) -> Result<Facts, NotReady> {
         let table = self.bus.table();
         if !table.is_task_running {
-            return Err(Nothing::YetUntil(now + GRACE));
+            return Err(NotReady::Until(now + GRACE));
         }
         match &table.link {
             Link::Pending {
@@ -183,30 +183,30 @@ impl Subscription {
                 ..
             } => match problem {
                 Some(problem) if !has_grace || since.elapsed() >= GRACE => {
-                    Err(Nothing::Because(problem.clone()))
+                    Err(NotReady::Failed(problem.clone()))
                 }
-                Some(_) => Err(Nothing::YetUntil(*since + GRACE)),
-                None => Err(Nothing::YetUntil(now + GRACE)),
+                Some(_) => Err(NotReady::Until(*since + GRACE)),
+                None => Err(NotReady::Until(now + GRACE)),
             },
             Link::Synced => match table.units.get(&self.unit) {
                 Some(entry) if entry.is_known => match entry.details_until(now) {
-                    Some(until) if !is_late => Err(Nothing::YetUntil(until)),
+                    Some(until) if !is_late => Err(NotReady::Until(until)),
                     _ => Ok(Facts {
                         unit: entry.unit.clone(),
                         activating_since: entry.activating_since,
                     }),
                 },
-                _ => Err(Nothing::YetUntil(now + GRACE)),
+                _ => Err(NotReady::Until(now + GRACE)),
             },
         }
     }
 
-    fn no_answer(&self, wait: Duration) -> Problem {
+    fn no_response(&self, wait: Duration) -> Problem {
         Problem::from_shortage(
             Shortage::Manager,
             format!(
-                "asked systemd about {} over D-Bus at {}: no answer within {} ms so far, still waiting; systemd starts again, \
-                 reloads or is busy",
+                "querying systemd about {} over D-Bus at {}: no response within {} ms; systemd may be starting, reloading or \
+                 busy",
                 self.unit,
                 dbus::describe(&self.bus.address),
                 wait.as_millis()
@@ -215,12 +215,12 @@ impl Subscription {
     }
 }
 
-/// Why there are no facts.
-enum Nothing {
-    /// They may come; look again at this time at the latest.
-    YetUntil(Instant),
-    /// They will not come soon.
-    Because(Problem),
+/// Why no facts are available.
+enum NotReady {
+    /// They may arrive; try again at this time at the latest.
+    Until(Instant),
+    /// The link has failed.
+    Failed(Problem),
 }
 
 impl Drop for Subscription {

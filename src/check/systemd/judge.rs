@@ -1,4 +1,4 @@
-//! Whether a unit is as it should be. Pure: facts and settings in, verdict out.
+//! Compares a unit with the settings. Pure functions.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use super::unit::{Service, Unit};
 use crate::config::systemd::{Expect, SystemdSettings, UnitState};
 use crate::model::{Problem, Reason};
 
-/// Success, success with a warning, or failure. `activating_for` is how long the unit has been activating.
+/// Returns success, success with a warning, or a failure. `activating_for` is how long the unit has been activating.
 pub fn judge(
     unit: &Unit,
     settings: &SystemdSettings,
@@ -21,13 +21,13 @@ pub fn judge(
             (load, _) => Ok(Some(Problem::new(
                 Reason::State,
                 format!(
-                    "{} is {}, but could not be started again: its unit file is now \"{load}\"",
+                    "{} is {}, but can't be restarted: its unit file is now \"{load}\"",
                     settings.unit, unit.active
                 ),
             ))),
         };
     }
-    if is_never_loaded(unit) {
+    if is_not_loaded(unit) {
         return Err(not_loaded(unit, &settings.unit));
     }
     let problem = Problem::new(Reason::State, describe(unit, settings, activating_for));
@@ -38,8 +38,8 @@ pub fn judge(
     Err(problem)
 }
 
-/// Reloading and refreshing units do their work, so whoever expects active expects them too. A unit that waits to be
-/// restarted has failed, whatever is expected of one that is starting.
+/// Whether the settings allow this state. Reloading and refreshing units serve, so they count as active. A unit that waits
+/// for a restart has failed, even if `activating` is expected.
 fn is_expected(state: UnitState, unit: &Unit, expect: &Expect) -> bool {
     let serves = matches!(
         state,
@@ -52,13 +52,13 @@ fn is_expected(state: UnitState, unit: &Unit, expect: &Expect) -> bool {
     }
 }
 
-/// `auto-restart`, since systemd 254 also `auto-restart-queued`.
+/// Whether the unit waits for a restart: `auto-restart`, and since systemd 254 also `auto-restart-queued`.
 fn is_auto_restart(unit: &Unit) -> bool {
     unit.sub.starts_with("auto-restart")
 }
 
-/// Whether the reason for the unit's state is that it can't be loaded. One that failed tells more by its failure.
-fn is_never_loaded(unit: &Unit) -> bool {
+/// Whether the unit is inactive because it can't be loaded. For a failed unit, the failure is more useful.
+fn is_not_loaded(unit: &Unit) -> bool {
     &*unit.load != "loaded" && &*unit.load != "merged" && unit.state() == Some(UnitState::Inactive)
 }
 
@@ -70,15 +70,15 @@ fn not_loaded(unit: &Unit, name: &str) -> Problem {
     match &*unit.load {
         "not-found" => Problem::new(
             Reason::Missing,
-            format!("systemd knows no unit {name}: `systemctl list-unit-files` shows what there is"),
+            format!("the unit {name} does not exist; see `systemctl list-unit-files`"),
         ),
         "masked" => Problem::new(
             Reason::State,
-            format!("{name} is masked: `systemctl unmask {name}` lets it be started"),
+            format!("{name} is masked; to allow starting it, run `systemctl unmask {name}`"),
         ),
         load => Problem::new(
             Reason::State,
-            format!("{name} can't be loaded: {load}{because}; `systemd-analyze verify {name}` tells more"),
+            format!("{name} can't be loaded: {load}{because}; see `systemd-analyze verify {name}`"),
         ),
     }
 }
@@ -90,31 +90,31 @@ fn describe(unit: &Unit, settings: &SystemdSettings, activating_for: Duration) -
     } else {
         format!(" ({})", unit.sub)
     };
-    let ended = unit.service.as_ref().map(how_it_ended).unwrap_or_default();
-    let log = format!("`journalctl -u {name}` tells more");
+    let ended = unit.service.as_ref().map(describe_exit).unwrap_or_default();
+    let log = format!("see `journalctl -u {name}`");
     match unit.state() {
         Some(UnitState::Activating) if is_auto_restart(unit) => {
-            format!("{name} failed and waits to be restarted{ended}; {log}")
+            format!("{name} failed and waits for a restart{ended}; {log}")
         }
         Some(UnitState::Activating) => format!(
-            "{name} has been activating{sub} for {} s, {} s are allowed; {log}",
+            "{name} has been activating{sub} for {} s (start_grace: {} s); {log}",
             activating_for.as_secs(),
             settings.start_grace.as_secs()
         ),
         Some(UnitState::Failed) => format!("{name} is failed{ended}; {log}"),
         Some(UnitState::Inactive) => {
-            format!("{name} is inactive{sub}: `systemctl start {name}` starts it; {log}")
+            format!("{name} is inactive{sub}; start it with `systemctl start {name}`, or {log}")
         }
         Some(_) => format!("{name} is {}{sub}; {log}", unit.active),
         None => format!(
-            "{name} is in the state \"{}\"{sub}, which this exporter does not know; is there a newer one?",
+            "{name} is in the state \"{}\"{sub}, which this version of the exporter does not know; update the exporter",
             unit.active
         ),
     }
 }
 
-/// systemd's result, how the main process ended, and how often that was tried.
-fn how_it_ended(service: &Service) -> String {
+/// Describes systemd's result, how the main process ended, and the number of restarts.
+fn describe_exit(service: &Service) -> String {
     // CLD_EXITED, CLD_KILLED, CLD_DUMPED: siginfo's codes in bits/siginfo-consts.h.
     let process = match service.main_code {
         1 => format!(", main process exited with status {}", service.main_status),

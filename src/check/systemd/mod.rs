@@ -1,4 +1,4 @@
-//! The systemd check: the state of a unit, known by signals over D-Bus, not by polling.
+//! The systemd check: the state of a unit, received by D-Bus signals instead of polling.
 
 mod calls;
 mod hub;
@@ -27,7 +27,7 @@ pub use self::hub::Hub;
 /// The families of systemd checks.
 pub const FAMILIES: &[&Family] = &[&UNIT_STATE, &UNIT_RESTARTS, &UNIT_ACTIVE_ENTER];
 
-/// One-hot over the states.
+/// The state of the unit: one series per state.
 pub static UNIT_STATE: Family = Family {
     name: "upkeep_systemd_unit_state",
     metric_type: MetricType::Gauge,
@@ -37,7 +37,7 @@ pub static UNIT_STATE: Family = Family {
     help: "State of the systemd unit: 1 for the current state, 0 for the others. Absent while unknown.",
 };
 
-/// The manager's NRestarts.
+/// The unit's property NRestarts.
 pub static UNIT_RESTARTS: Family = Family {
     name: "upkeep_systemd_unit_restarts_total",
     metric_type: MetricType::Counter,
@@ -65,7 +65,7 @@ pub struct SystemdCheck {
 }
 
 impl SystemdCheck {
-    /// A check with these settings.
+    /// Creates a check with these settings.
     pub fn new(settings: &SystemdSettings, shared: &Shared) -> Self {
         Self {
             subscription: shared.units.subscribe(&settings.bus, &settings.unit),
@@ -73,8 +73,8 @@ impl SystemdCheck {
         }
     }
 
-    /// Runs once: reads what signals have told. Waits only while systemd has not answered yet: until shortly before the
-    /// run's deadline, and no longer than systemd has time to answer a call.
+    /// Runs once: evaluates the state received by signals. If systemd has not responded yet, it waits until shortly before the
+    /// run's deadline, but not longer than the timeout of a call.
     ///
     /// # Errors
     /// The problem that made it fail.
@@ -84,7 +84,7 @@ impl SystemdCheck {
             trace.end();
             trace.within(CALL_TIMEOUT)
         };
-        report.step = "waiting for systemd's answer over D-Bus".into();
+        report.step = "waiting for systemd's response over D-Bus".into();
         let facts = self.subscription.facts(wait).await?;
         let unit = &facts.unit;
         if unit.exists() || unit.state() != Some(UnitState::Inactive) {
@@ -94,13 +94,13 @@ impl SystemdCheck {
         Ok(())
     }
 
-    /// Notified when the unit's state changes, or the connection to systemd is lost or back.
+    /// Notified when the unit's state changes, and when the connection to systemd is lost or restored.
     pub fn wakeup(&self) -> Option<Arc<Notify>> {
         Some(self.subscription.changed.clone())
     }
 }
 
-/// By systemd's clock where that works, else since first seen.
+/// How long the unit has been activating: by systemd's timestamps if they are usable, otherwise since it was first seen so.
 fn activating_for(facts: &Facts) -> Duration {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     let now = u64::try_from(now.tv_sec)

@@ -1,7 +1,7 @@
-//! What is said on one connection: which calls to send, and what every message means. Does no input or output itself.
+//! The protocol on one connection: which calls to send, and how to handle every message. Does no I/O.
 //!
-//! Replies and signals are taken from one stream, in the order in which systemd sent them, so the last one is the truth.
-//! First the match rules, then `Subscribe`, then `ListUnitsByNames`: no change can fall in between.
+//! Replies and signals arrive in one stream, in the order in which systemd sent them, so the last one is valid. The match
+//! rules are sent first, then `Subscribe`, then `ListUnitsByNames`, so that no change is missed.
 
 mod replies;
 mod signals;
@@ -21,28 +21,28 @@ use crate::config::systemd::BusAddress;
 use crate::model::{Problem, Reason};
 use crate::net::dbus;
 
-/// How long systemd and the bus may take to answer a call.
+/// The timeout of a call to systemd or the bus.
 pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How much longer systemd may take for each unit of a list. Loading one from its file takes it some 0.3 ms on two
-/// shared cores of 2024 (measured with 2,000).
+/// The additional timeout for every unit of a list. Loading a unit from its file takes systemd about 0.3 ms on two shared
+/// cores of 2024 (measured with 2,000 units).
 const CALL_TIMEOUT_PER_UNIT: Duration = Duration::from_millis(5);
 
-/// How many units' details may be asked for at once, so that signals do not queue up behind them.
+/// How many units' details are requested at the same time. Signals must not queue up behind them.
 const DETAILS_WINDOW: usize = 16;
 
-/// How long after a restart of systemd the details of units that have not changed are asked for again. While it is
-/// restarted several times in a row, that can wait.
+/// How long after a restart of systemd the details of unchanged units are requested again. Systemd may be restarted several
+/// times in a row.
 const SETTLING: Duration = Duration::from_secs(3);
 
-/// The first wait before an announcement leads to a question. It doubles while the answers bring nothing new, for two
-/// exporters may hear each other's echoes.
-const LAZY: Duration = Duration::from_secs(1);
+/// The initial delay between the announcement of a unit and the request for its state. It doubles while the responses contain
+/// no change, because two exporters can trigger each other's announcements.
+const LAZY_DELAY: Duration = Duration::from_secs(1);
 
-/// The shortest time between questions about a unit whose signals do not fit what is known.
-const URGENT: Duration = Duration::from_millis(50);
+/// The delay before a unit is listed again because its signals are not enough.
+const URGENT_DELAY: Duration = Duration::from_millis(50);
 
-/// The state of the conversation on one connection.
+/// The state of the protocol on one connection.
 #[derive(Debug)]
 pub(super) struct Session {
     bus: String,
@@ -53,34 +53,34 @@ pub(super) struct Session {
     /// Units to list at `due`.
     wanted: BTreeSet<Arc<str>>,
     due: Option<Instant>,
-    lazy: Duration,
-    /// Units whose properties are to be asked for, since runs may wait for them.
+    lazy_delay: Duration,
+    /// Units whose details to request next, because runs may wait for them.
     details: VecDeque<Arc<str>>,
-    /// Those for which that can wait, and until when.
-    later: VecDeque<Arc<str>>,
-    later_at: Instant,
+    /// Units whose details to request after `deferred_until`.
+    deferred: VecDeque<Arc<str>>,
+    deferred_until: Instant,
     by_path: HashMap<Box<str>, Vec<Arc<str>>>,
     resync_at: Instant,
     resync_interval: Duration,
-    /// Whether systemd has not yet told about every unit since it came.
+    /// Whether systemd has not sent the states of all units since it appeared.
     is_new: bool,
     has_progress: bool,
 }
 
 impl Session {
-    /// A conversation that begins now.
+    /// Creates the state of a new connection.
     pub fn new(address: &BusAddress, resync_interval: Duration, now: Instant) -> Self {
         Self {
             bus: dbus::describe(address),
             owner: None,
-            calls: Call::opening().into(),
+            calls: Call::initial().into(),
             in_flight: HashMap::new(),
             wanted: BTreeSet::new(),
             due: None,
-            lazy: LAZY,
+            lazy_delay: LAZY_DELAY,
             details: VecDeque::new(),
-            later: VecDeque::new(),
-            later_at: now,
+            deferred: VecDeque::new(),
+            deferred_until: now,
             by_path: HashMap::new(),
             resync_at: now + resync_interval,
             resync_interval,
@@ -93,18 +93,21 @@ impl Session {
     pub fn lost(&self, why: &str) -> Problem {
         Problem::new(
             Reason::Unreachable,
-            format!("lost systemd on D-Bus at {}: {why}; connecting again", self.bus),
+            format!(
+                "lost the connection to systemd on D-Bus at {}: {why}; reconnecting",
+                self.bus
+            ),
         )
     }
 
-    /// Whether something happened that runs may be waiting for, since the last question.
+    /// Whether something happened since the last call that runs may wait for.
     pub fn take_progress(&mut self) -> bool {
         std::mem::take(&mut self.has_progress)
     }
 
     /// The next message to send, if any is due.
     pub fn next_call(&mut self, table: &mut Table, now: Instant) -> Result<Option<Message>, Problem> {
-        let Some(call) = self.pick(table, now) else {
+        let Some(call) = self.next_due(table, now) else {
             return Ok(None);
         };
         let message = call.message().map_err(|error| self.lost(&error.to_string()))?;
@@ -118,7 +121,7 @@ impl Session {
         Ok(Some(message))
     }
 
-    fn pick(&mut self, table: &mut Table, now: Instant) -> Option<Call> {
+    fn next_due(&mut self, table: &mut Table, now: Instant) -> Option<Call> {
         if let Some(call) = self.calls.pop_front() {
             return Some(call);
         }
@@ -130,33 +133,34 @@ impl Session {
                 .filter(|name| table.units.contains_key(name))
                 .collect();
             if !names.is_empty() {
-                note_asked(table, &names, now);
+                mark_requested(table, &names, now);
                 return Some(Call::List(names));
             }
         }
         while self.has_room() {
             let name = match self.details.pop_front() {
                 Some(name) => name,
-                None if self.later_at <= now => self.later.pop_front()?,
+                None if self.deferred_until <= now => self.deferred.pop_front()?,
                 None => return None,
             };
             if let Some(entry) = table.units.get_mut(&name)
                 && let Some(path) = entry.path.clone()
             {
-                entry.asked = Some(now);
+                entry.requested_at = Some(now);
                 return Some(Call::Details(name, path));
             }
         }
         None
     }
 
-    /// Whether another unit's details may be asked for.
+    /// Whether the details of another unit may be requested.
     fn has_room(&self) -> bool {
         let details = |(call, _): &&(Call, Instant)| matches!(call, Call::Details(..));
         self.in_flight.values().filter(details).count() < DETAILS_WINDOW
     }
 
-    /// One list at a time, so that an earlier answer never overwrites a later one's plan.
+    /// Whether units may be listed. Only one list is requested at a time, so that an older response never overrides a newer
+    /// request.
     fn can_list(&self) -> bool {
         self.owner.is_some()
             && !self
@@ -165,76 +169,76 @@ impl Session {
                 .any(|(call, _)| matches!(call, Call::List(_)))
     }
 
-    /// When [`Self::tick`] is to be called, unless something else happens.
+    /// When to call [`Self::tick`] at the latest.
     pub fn deadline(&self, table: &Table) -> Instant {
         let due = self.due.filter(|_| self.can_list());
         let timeout = self.in_flight.values().map(|(_, deadline)| *deadline).min();
-        let later = (!self.later.is_empty()).then_some(self.later_at);
+        let later = (!self.deferred.is_empty()).then_some(self.deferred_until);
         let later = later.filter(|_| self.owner.is_some() && self.has_room());
-        [due, timeout, later, table.tell_at()]
+        [due, timeout, later, table.notify_at()]
             .into_iter()
             .flatten()
             .fold(self.resync_at, Instant::min)
     }
 
-    /// Does what is due.
+    /// Handles timeouts and schedules the regular list.
     pub fn tick(&mut self, table: &mut Table, now: Instant) -> Result<(), Problem> {
-        table.tell(now);
+        table.notify_overdue(now);
         if let Some((call, _)) = self.in_flight.values().find(|(_, deadline)| *deadline <= now) {
             let seconds = CALL_TIMEOUT.as_secs();
             table.silent_owner.clone_from(&self.owner);
-            return Err(self.lost(&format!("no answer to {} within {seconds} s", call.name())));
+            return Err(self.lost(&format!("no response to {} within {seconds} s", call.name())));
         }
         if self.resync_at <= now {
-            self.want_all(table, now);
+            self.schedule_all(table, now);
         }
         Ok(())
     }
 
-    fn want_all(&mut self, table: &Table, now: Instant) {
+    fn schedule_all(&mut self, table: &Table, now: Instant) {
         self.resync_at = now + self.resync_interval;
         self.wanted.extend(table.units.keys().cloned());
         self.due = Some(now);
     }
 
-    fn want(&mut self, name: &Arc<str>, at: Instant) {
+    fn schedule(&mut self, name: &Arc<str>, at: Instant) {
         self.wanted.insert(name.clone());
         self.due = Some(self.due.map_or(at, |due| due.min(at)));
     }
 
-    /// Asks about units that came while the conversation was going on.
-    pub fn ask_unknown(&mut self, table: &Table) {
+    /// Schedules the listing of units that were added after the connection was made.
+    pub fn schedule_unknown(&mut self, table: &Table) {
         for (name, entry) in &table.units {
-            if !entry.is_known && entry.asked.is_none() {
-                self.want(name, Instant::now());
+            if !entry.is_known && entry.requested_at.is_none() {
+                self.schedule(name, Instant::now());
             }
         }
     }
 
-    /// Takes a message: a reply to one of the calls, or a signal.
+    /// Handles a message: a reply to one of the calls, or a signal.
     pub fn receive(&mut self, message: &Message, table: &mut Table, now: Instant) -> Result<(), Problem> {
         match message.message_type() {
-            Type::Signal => self.signal(message, table, now),
+            Type::Signal => self.handle_signal(message, table, now),
             Type::MethodReturn | Type::Error => {
                 let serial = message.header().reply_serial();
                 let Some((call, _)) = serial.and_then(|serial| self.in_flight.remove(&serial)) else {
                     return Ok(());
                 };
                 if message.message_type() == Type::Error {
-                    self.refused(call, message, table, now)?;
+                    self.handle_error(call, message, table, now)?;
                 } else {
-                    self.answered(call, message, table, now)
+                    self.handle_reply(call, message, table, now)
                         .map_err(|error| self.lost(&error.to_string()))?;
                 }
             }
             Type::MethodCall => {}
         }
-        self.conclude(table);
+        self.finish_sync(table);
         Ok(())
     }
 
-    /// Whether every unit is known now.
-    fn conclude(&mut self, table: &mut Table) {
+    /// Marks the link as synced once all units are known.
+    fn finish_sync(&mut self, table: &mut Table) {
         if self.is_new
             && self.owner.is_some()
             && self.calls.is_empty()
@@ -246,12 +250,12 @@ impl Session {
         }
     }
 
-    /// systemd is on the bus under this unique name, or (empty) is not.
+    /// Records that systemd is on the bus under this unique name, or (empty) that it is not.
     fn set_owner(&mut self, owner: &str, table: &mut Table, now: Instant) {
         self.in_flight
             .retain(|_, (call, _)| matches!(call, Call::AddMatch(_) | Call::Owner));
         self.details.clear();
-        self.later.clear();
+        self.deferred.clear();
         self.wanted.clear();
         self.due = None;
         self.calls
@@ -262,8 +266,8 @@ impl Session {
             let problem = Problem::new(
                 Reason::Unreachable,
                 format!(
-                    "systemd is not on D-Bus at {}: does systemd run here (in a container, give `bus_address` or mount \
-                     the host's bus)?",
+                    "systemd is not on D-Bus at {}: check that systemd runs here; in a container, set `bus_address` or mount \
+                     the host's bus",
                     self.bus
                 ),
             );
@@ -276,19 +280,19 @@ impl Session {
                 entry.is_known = false;
                 is_first &= !entry.has_details;
             }
-            self.later_at = if is_first { now } else { now + SETTLING };
-            table.set_asking(now, owner);
+            self.deferred_until = if is_first { now } else { now + SETTLING };
+            table.set_querying(now, owner);
             self.calls.push_back(Call::Subscribe);
-            self.want_all(table, now);
+            self.schedule_all(table, now);
         }
     }
 }
 
-fn note_asked(table: &mut Table, names: &[Arc<str>], now: Instant) {
+fn mark_requested(table: &mut Table, names: &[Arc<str>], now: Instant) {
     for name in names {
         if let Some(entry) = table.units.get_mut(name) {
-            entry.asked = Some(now);
-            entry.listed = Some(now);
+            entry.requested_at = Some(now);
+            entry.listed_at = Some(now);
             entry.has_changed = false;
         }
     }

@@ -1,4 +1,4 @@
-//! What is known of a unit, taken from the properties that systemd publishes. See org.freedesktop.systemd1(5).
+//! The known state of a unit, from the properties that systemd publishes. See org.freedesktop.systemd1(5).
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -7,68 +7,68 @@ use zbus::Variant;
 
 use crate::config::systemd::UnitState;
 
-/// The longest word (a state, a result) kept, in bytes. systemd's are at most 20 long.
+/// The maximum length of a stored word (a state, a result), in bytes. systemd's words have at most 20.
 const MAX_WORD: usize = 64;
 
-/// The longest load error kept, in bytes.
+/// The maximum length of a stored load error, in bytes.
 const MAX_LOAD_ERROR: usize = 240;
 
-/// Properties by name, as `GetAll` and `PropertiesChanged` carry them.
+/// Properties by name, as in `GetAll` and `PropertiesChanged`.
 pub type Properties<'a> = HashMap<&'a str, Variant<'a>>;
 
-/// A unit as systemd last told it.
+/// The state of a unit as last received from systemd.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Unit {
     /// `LoadState`: loaded, not-found, masked, bad-setting, error, ...
     pub load: Box<str>,
-    /// `LoadError`'s message, where the unit could not be loaded.
+    /// The message of `LoadError`, if the unit could not be loaded.
     pub load_error: Box<str>,
     /// `ActiveState`.
     pub active: Box<str>,
-    /// `SubState`, whose words depend on the unit's type.
+    /// `SubState`. Its values depend on the unit's type.
     pub sub: Box<str>,
-    /// `ActiveEnterTimestamp`: Unix time in microseconds, 0 if it never was active.
+    /// `ActiveEnterTimestamp`: Unix time in microseconds, 0 if the unit was never active.
     pub active_enter: u64,
     /// `InactiveExitTimestampMonotonic`, in microseconds.
     inactive_exit: u64,
     /// `ActiveExitTimestampMonotonic`, in microseconds.
     active_exit: u64,
-    /// What only services have.
+    /// The properties of a service.
     pub service: Option<Service>,
 }
 
-/// What is known of a service beyond what every unit has.
+/// The properties that only services have.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Service {
-    /// `NRestarts`: automatic restarts since it was started by hand.
+    /// `NRestarts`: automatic restarts since the service was last started manually.
     pub restarts: u32,
     /// `Result`: success, exit-code, signal, core-dump, timeout, oom-kill, start-limit-hit, ...
     pub result: Box<str>,
-    /// `ExecMainCode`: a CLD_ value of waitid(2), how the main process ended.
+    /// `ExecMainCode`: how the main process ended, a CLD_ value of waitid(2).
     pub main_code: i32,
-    /// `ExecMainStatus`: its exit status or the signal that ended it.
+    /// `ExecMainStatus`: the exit status, or the signal that ended the main process.
     pub main_status: i32,
 }
 
 impl Unit {
-    /// Takes the values of one row of `ListUnitsByNames`.
+    /// Sets the values of one row of `ListUnitsByNames`.
     pub fn apply_row(&mut self, load: &str, active: &str, sub: &str) {
         set(&mut self.load, load, MAX_WORD);
         set(&mut self.active, active, MAX_WORD);
         set(&mut self.sub, sub, MAX_WORD);
     }
 
-    /// Whether a row of `ListUnitsByNames` says what is known already.
+    /// Whether the state equals the values of a row of `ListUnitsByNames`.
     pub fn is_in(&self, load: &str, active: &str, sub: &str) -> bool {
         *self.load == *load && *self.active == *active && *self.sub == *sub
     }
 
-    /// Takes the text of why the unit can't be loaded.
+    /// Sets the reason why the unit can't be loaded.
     pub fn set_load_error(&mut self, text: &str) {
         set(&mut self.load_error, text, MAX_LOAD_ERROR);
     }
 
-    /// Takes what `properties` hold of interest; the rest stays as it was.
+    /// Sets the values that `properties` contain. The others do not change.
     pub fn apply(&mut self, properties: &Properties<'_>) {
         set_word(&mut self.load, properties, "LoadState");
         set_word(&mut self.active, properties, "ActiveState");
@@ -85,7 +85,7 @@ impl Unit {
             "InactiveExitTimestampMonotonic",
         );
         set_u64(&mut self.active_exit, properties, "ActiveExitTimestampMonotonic");
-        // Sockets, mounts and others have a `Result` too; only services count restarts.
+        // Sockets, mounts and others also have a `Result`; only services count restarts.
         if let Some(Variant::U32(restarts)) = properties.get("NRestarts") {
             self.service.get_or_insert_default().restarts = *restarts;
         }
@@ -100,19 +100,19 @@ impl Unit {
         }
     }
 
-    /// The state, if it is one of those known.
+    /// The state; `None` if it is not a known one.
     pub fn state(&self) -> Option<UnitState> {
         UnitState::from_word(&self.active)
     }
 
-    /// Whether there is such a unit.
+    /// Whether the unit exists.
     pub fn exists(&self) -> bool {
         &*self.load != "not-found"
     }
 
-    /// How long it has been activating, by systemd's own clock, when CLOCK_MONOTONIC shows `now` microseconds; `None`
-    /// where systemd's times make no sense there. With `RestartMode=direct` a unit goes from active to activating
-    /// without having been inactive, so the later of the two exits is its start.
+    /// How long the unit has been activating, by systemd's timestamps. `now` is CLOCK_MONOTONIC in microseconds. `None` if the
+    /// timestamps are unusable. With `RestartMode=direct`, a unit goes from active to activating without becoming inactive,
+    /// so it starts at the later of the two exits.
     pub fn activating_for(&self, now: u64) -> Option<Duration> {
         match self.inactive_exit.max(self.active_exit) {
             0 => None,
@@ -120,9 +120,10 @@ impl Unit {
         }
     }
 
-    /// Whether the difference to `other` is worth a run of the check: a restart is, a timestamp alone is not.
+    /// Whether the difference from `other` needs a run of the check: a different state or a restart does, a timestamp alone
+    /// does not.
     pub fn differs(&self, other: &Self) -> bool {
-        // Details that say that nothing happened are no news.
+        // A unit without details counts as one without restarts.
         let restarts = |unit: &Self| unit.service.as_ref().map_or(0, |service| service.restarts);
         !self.is_in(&other.load, &other.active, &other.sub) || restarts(self) != restarts(other)
     }
@@ -156,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_was_sent_changes_and_lengths_are_bounded() {
+    fn only_received_values_change_and_lengths_are_bounded() {
         let mut unit = Unit::default();
         unit.apply_row("loaded", "active", "running");
         let long = "é".repeat(100);

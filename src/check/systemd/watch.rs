@@ -1,5 +1,5 @@
-//! The background task of a bus: connects, moves messages between the connection and the [`Session`], and begins anew
-//! when the connection is lost. Ends when nobody watches a unit any more.
+//! The background task of a bus. It connects, passes messages between the connection and the [`Session`], and reconnects
+//! when the connection is lost. It ends when no unit is watched.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,10 +14,10 @@ use super::table::Link;
 use crate::model::Problem;
 use crate::net::dbus::{self, Backoff};
 
-/// Waits between attempts to connect. Local sockets are cheap to try, so healing is quick.
+/// The delays between attempts to connect. They are short because connecting to a local socket is cheap.
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
 
-/// Starts the task of a bus unless it runs.
+/// Starts the task of a bus if it does not run.
 pub(super) fn ensure_running(bus: &Arc<Bus>) {
     let mut table = bus.table();
     if table.is_task_running {
@@ -28,10 +28,10 @@ pub(super) fn ensure_running(bus: &Arc<Bus>) {
         *since = Instant::now();
     }
     let running = Running(bus.clone());
-    tokio::spawn(async move { keep(&running.0).await });
+    tokio::spawn(async move { watch(&running.0).await });
 }
 
-/// Marks the task as ended however it ends: a runtime that is shut down or a panic included.
+/// Marks the task as ended when it is dropped, also after a panic or a shutdown of the runtime.
 struct Running(Arc<Bus>);
 
 impl Drop for Running {
@@ -40,13 +40,13 @@ impl Drop for Running {
         table.is_task_running = false;
         table.set_pending(Instant::now(), None);
         drop(table);
-        // A run that waits starts the task anew.
+        // A waiting run starts the task again.
         self.0.progress.notify_waiters();
     }
 }
 
-/// Keeps a bus's table true until nobody watches anything on it.
-async fn keep(bus: &Arc<Bus>) {
+/// Keeps a bus's table up to date until no unit is watched on it.
+async fn watch(bus: &Arc<Bus>) {
     let mut backoff = BACKOFF;
     loop {
         let problem = match dbus::connect(&bus.address).await {
@@ -59,17 +59,17 @@ async fn keep(bus: &Arc<Bus>) {
         tracing::debug!(bus = %dbus::describe(&bus.address), %problem, "no link to systemd");
         bus.table().set_pending(Instant::now(), Some(problem));
         bus.progress.notify_waiters();
-        if pause(bus, backoff.next_delay()).await.is_some() {
+        if wait_to_reconnect(bus, backoff.next_delay()).await.is_some() {
             return;
         }
     }
 }
 
-/// Nobody watches a unit any more.
+/// No unit is watched any more.
 struct Unused;
 
-/// Waits, and wakes the checks meanwhile when it is time to.
-async fn pause(bus: &Bus, wait: Duration) -> Option<Unused> {
+/// Waits before the next attempt. Wakes the checks if the link does not recover in time.
+async fn wait_to_reconnect(bus: &Bus, wait: Duration) -> Option<Unused> {
     let end = Instant::now() + wait;
     loop {
         let until = {
@@ -77,8 +77,8 @@ async fn pause(bus: &Bus, wait: Duration) -> Option<Unused> {
             if table.units.is_empty() {
                 return Some(Unused);
             }
-            table.tell(Instant::now());
-            table.tell_at().map_or(end, |at| at.min(end))
+            table.notify_overdue(Instant::now());
+            table.notify_at().map_or(end, |at| at.min(end))
         };
         tokio::select! {
             () = tokio::time::sleep_until(until) => if Instant::now() >= end { return None },
@@ -87,7 +87,7 @@ async fn pause(bus: &Bus, wait: Duration) -> Option<Unused> {
     }
 }
 
-/// Works on one connection until it is lost or not needed any more.
+/// Serves one connection until it is lost or no longer needed.
 async fn serve(bus: &Bus, connection: Connection, backoff: &mut Backoff) -> Result<Unused, Problem> {
     let mut messages = MessageStream::from(&connection);
     let mut session = Session::new(&bus.address, bus.resync_interval, Instant::now());
@@ -99,7 +99,7 @@ async fn serve(bus: &Bus, connection: Connection, backoff: &mut Backoff) -> Resu
             let next = session.next_call(&mut bus.table(), Instant::now())?;
             let Some(message) = next else { break };
             let sent = tokio::time::timeout(CALL_TIMEOUT, connection.send(&message)).await;
-            sent.map_err(|_| session.lost("the bus takes no more messages"))?
+            sent.map_err(|_| session.lost("the bus accepts no more messages"))?
                 .map_err(|error| session.lost(&error.to_string()))?;
         }
         let deadline = session.deadline(&bus.table());
@@ -109,7 +109,7 @@ async fn serve(bus: &Bus, connection: Connection, backoff: &mut Backoff) -> Resu
                 Some(Err(error)) => return Err(session.lost(&error.to_string())),
                 None => return Err(session.lost("the bus closed the connection")),
             },
-            () = bus.units_changed.notified() => session.ask_unknown(&bus.table()),
+            () = bus.units_changed.notified() => session.schedule_unknown(&bus.table()),
             () = tokio::time::sleep_until(deadline) => session.tick(&mut bus.table(), Instant::now())?,
         }
         if session.take_progress() {

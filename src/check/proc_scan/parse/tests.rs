@@ -4,13 +4,13 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// As the kernel writes it, with a name that tries to look like the end of the name.
+/// A line as the kernel writes it, with a name that imitates the following fields.
 const LINE: &[u8] =
     b"42 (a) Z 1 (\n\xff) S 1 42 42 0 -1 4194304 100 0 0 0 250 50 9 9 20 0 7 0 117115 3133440 378 \
 18446744073709551615 1 1 1 0 0 0 0 0 0 0 0 0 17 0 0 0 0 0 0 1 1 1 1 1 1 1 0\n";
 
 #[test]
-fn reads_the_fields_behind_any_name() {
+fn parses_the_fields_after_any_name() {
     let expected = Stat {
         name: b"a) Z 1 (\n\xff",
         state: b'S',
@@ -24,26 +24,30 @@ fn reads_the_fields_behind_any_name() {
 }
 
 #[test]
-fn reads_where_a_process_comes_from() {
-    assert_eq!(descent(LINE), Some((1, 42)));
+fn parses_parent_and_session() {
+    assert_eq!(parent_and_session(LINE), Some((1, 42)));
     let text = std::fs::read("/proc/self/stat").unwrap();
     let parent = std::os::unix::process::parent_id();
-    assert_eq!(descent(&text).map(|found| found.0), i32::try_from(parent).ok());
+    let found = parent_and_session(&text).map(|found| found.0);
+    assert_eq!(found, i32::try_from(parent).ok());
     for text in ["", "1 (a)", "1 (a) S", "1 (a) S x 1 1", "1 (a) S 1 1"] {
-        assert_eq!(descent(text.as_bytes()), None, "{text}");
+        assert_eq!(parent_and_session(text.as_bytes()), None, "{text}");
     }
 }
 
 #[test]
 fn counts_pid_namespaces_and_lists_children() {
-    assert_eq!(namespaces(b"Name:\ta\nNStgid:\t7\t1\nNSpid:\t7\t1\nx"), Some(2));
-    assert_eq!(namespaces(b"NSpid:\t7"), Some(1));
-    assert_eq!(namespaces(b"Name:\tNSpid: 1\n"), None);
+    assert_eq!(
+        count_pid_namespaces(b"Name:\ta\nNStgid:\t7\t1\nNSpid:\t7\t1\nx"),
+        Some(2)
+    );
+    assert_eq!(count_pid_namespaces(b"NSpid:\t7"), Some(1));
+    assert_eq!(count_pid_namespaces(b"Name:\tNSpid: 1\n"), None);
     assert_eq!(ids(b"12 13  x 014 15 ").collect::<Vec<_>>(), [12, 13, 15]);
 }
 
 #[test]
-fn reads_its_own_process_as_the_kernel_tells_it() {
+fn parses_the_stat_file_of_the_running_kernel() {
     let text = std::fs::read("/proc/self/stat").unwrap();
     let stat = Stat::parse(&text).unwrap();
     assert!(stat.threads >= 2, "the test's thread and the first one: {stat:?}");
@@ -52,10 +56,10 @@ fn reads_its_own_process_as_the_kernel_tells_it() {
 }
 
 #[test]
-fn knows_kernel_threads_by_their_flag() {
+fn recognizes_kernel_threads_by_their_flag() {
     let text = std::fs::read("/proc/2/stat").unwrap_or_default();
     match Stat::parse(&text) {
-        // In a private pid namespace there are none.
+        // A private pid namespace has none.
         Some(stat) if stat.name == b"kthreadd" => assert!(stat.is_kernel_thread),
         _ => {
             let line = b"2 (kthreadd) S 0 0 0 0 -1 2129984 0 0 0 0 0 3 0 0 20 0 1 0 4 0 0 1";
@@ -65,7 +69,7 @@ fn knows_kernel_threads_by_their_flag() {
 }
 
 #[test]
-fn truncated_text_is_no_stat() {
+fn rejects_truncated_text() {
     let resident_ends = LINE.windows(4).position(|window| window == b" 378").unwrap() + 2;
     for length in 0..resident_ends {
         assert_eq!(Stat::parse(&LINE[..length]), None, "{length} bytes");
@@ -73,14 +77,14 @@ fn truncated_text_is_no_stat() {
 }
 
 #[test]
-fn a_first_thread_that_ended_is_no_zombie_while_others_run() {
+fn a_process_whose_first_thread_ended_is_not_a_zombie_while_others_run() {
     let line = |threads: u32| format!("7 (x) Z 1 7 7 0 -1 0 0 0 0 0 1 1 0 0 20 0 {threads} 0 5 0 0 1");
     assert!(!Stat::parse(line(1).as_bytes()).unwrap().lives_in_other_threads());
     assert!(Stat::parse(line(2).as_bytes()).unwrap().lives_in_other_threads());
 }
 
 #[test]
-fn finds_the_soft_limit() {
+fn parses_the_soft_limit() {
     let text = b"Limit                     Soft Limit           Hard Limit           Units\n\
         Max processes             96365                96365                processes\n\
         Max open files            1024                 524288               files\n";
@@ -103,7 +107,7 @@ fn joins_arguments_with_spaces() {
 }
 
 #[test]
-fn only_plain_numbers_are_processes() {
+fn only_plain_numbers_are_process_ids() {
     assert_eq!(process_id(b"1"), Some(1));
     assert_eq!(process_id(b"4194304"), Some(4_194_304));
     for name in [
@@ -124,7 +128,7 @@ fn only_plain_numbers_are_processes() {
 
 proptest! {
     #[test]
-    fn arbitrary_bytes_make_no_parser_panic(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
+    fn no_parser_panics_on_arbitrary_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
         let _ = Stat::parse(&bytes);
         let _ = max_open_files(&bytes);
         let _ = process_id(&bytes);
@@ -133,7 +137,7 @@ proptest! {
     }
 
     #[test]
-    fn almost_right_text_makes_no_parser_panic(
+    fn no_parser_panics_on_almost_valid_text(
         text in "[0-9]{0,3} ?[(]?[a-z) (]{0,6}[)]? ?[A-Z]?( -?[0-9]{1,22}){0,30}",
         limit in "Max open files *[0-9a-z]{0,25}[ \n]?[0-9]*"
     ) {
@@ -142,7 +146,7 @@ proptest! {
     }
 
     #[test]
-    fn every_name_is_read_back(name in proptest::collection::vec(1_u8.., 0..16)) {
+    fn parses_any_name(name in proptest::collection::vec(1_u8.., 0..16)) {
         let mut line = b"1 (".to_vec();
         line.extend_from_slice(&name);
         line.extend_from_slice(b") R 0 0 0 0 0 0 0 0 0 0 3 4 0 0 20 0 1 0 9 0 5");

@@ -1,4 +1,4 @@
-//! Every state, as it is judged usually and against an expectation.
+//! The verdict on every state, with and without expected states.
 
 use super::*;
 use crate::check::systemd::unit::Properties;
@@ -40,7 +40,7 @@ fn message(unit: &Unit, activating_for: Duration) -> String {
 }
 
 #[test]
-fn the_usual_judgement() {
+fn without_expected_states_a_unit_must_serve() {
     let brief = Duration::from_secs(44);
     for (active, sub, expected) in [
         ("active", "running", "up"),
@@ -69,7 +69,7 @@ fn the_usual_judgement() {
 }
 
 #[test]
-fn an_expectation_overrules_it() {
+fn expected_states_replace_the_default() {
     use UnitState::{Activating, Active, Failed, Inactive};
     let zero = Duration::ZERO;
     for (active, sub, expect, expected) in [
@@ -92,7 +92,7 @@ fn an_expectation_overrules_it() {
 }
 
 #[test]
-fn how_it_is_loaded_matters_where_it_does_not_run() {
+fn the_load_state_matters_if_the_unit_does_not_run() {
     let zero = Duration::ZERO;
     let inactive = &[UnitState::Inactive][..];
     for (load, active, expect, expected) in [
@@ -115,7 +115,7 @@ fn how_it_is_loaded_matters_where_it_does_not_run() {
 }
 
 #[test]
-fn messages_say_what_happened_and_what_to_do() {
+fn messages_contain_the_cause_and_the_next_step() {
     let zero = Duration::ZERO;
     let mut failed = unit("loaded", "failed", "failed");
     for (code, status, restarts, expected) in [
@@ -142,7 +142,7 @@ fn messages_say_what_happened_and_what_to_do() {
         ]));
         assert_eq!(
             message(&failed, zero),
-            format!("x.service is failed: {expected}; `journalctl -u x.service` tells more")
+            format!("x.service is failed: {expected}; see `journalctl -u x.service`")
         );
     }
     for (load, active, sub, expected) in [
@@ -150,37 +150,38 @@ fn messages_say_what_happened_and_what_to_do() {
             "loaded",
             "failed",
             "failed",
-            "x.service is failed; `journalctl -u x.service` tells more",
+            "x.service is failed; see `journalctl -u x.service`",
         ),
         (
             "loaded",
             "activating",
             "start-pre",
-            "x.service has been activating (start-pre) for 7 s, 45 s are allowed; `journalctl -u x.service` tells more",
+            "x.service has been activating (start-pre) for 7 s (start_grace: 45 s); see `journalctl -u x.service`",
         ),
         (
             "loaded",
             "inactive",
             "dead",
-            "x.service is inactive (dead): `systemctl start x.service` starts it; `journalctl -u x.service` tells more",
+            "x.service is inactive (dead); start it with `systemctl start x.service`, or see `journalctl -u x.service`",
         ),
         (
             "masked",
             "inactive",
             "dead",
-            "x.service is masked: `systemctl unmask x.service` lets it be started",
+            "x.service is masked; to allow starting it, run `systemctl unmask x.service`",
         ),
         (
             "masked",
             "active",
             "running",
-            "x.service is active, but could not be started again: its unit file is now \"masked\"",
+            "x.service is active, but can't be restarted: its unit file is now \"masked\"",
         ),
         (
             "loaded",
             "levitating",
             "high",
-            "x.service is in the state \"levitating\" (high), which this exporter does not know; is there a newer one?",
+            "x.service is in the state \"levitating\" (high), which this version of the exporter does not know; update the \
+             exporter",
         ),
     ] {
         assert_eq!(

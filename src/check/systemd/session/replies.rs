@@ -1,4 +1,4 @@
-//! What the replies to our calls mean.
+//! Handles the replies to calls.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use zbus::Message;
 use super::super::calls::Call;
 use super::super::table::Table;
 use super::super::unit::{Properties, Unit};
-use super::{LAZY, Session, URGENT, note_asked};
+use super::{LAZY_DELAY, Session, URGENT_DELAY, mark_requested};
 use crate::model::{Problem, Reason};
 
 /// A `ListUnitsByNames` row: name, description, load, active, sub, following, path, job, job type, job path.
@@ -26,7 +26,7 @@ pub(super) type Row<'a> = (
 );
 
 impl Session {
-    pub(super) fn answered(
+    pub(super) fn handle_reply(
         &mut self,
         call: Call,
         message: &Message,
@@ -39,24 +39,24 @@ impl Session {
             Call::Owner => self.set_owner(body.deserialize()?, table, now),
             Call::List(names) => {
                 let rows: Vec<Row<'_>> = body.deserialize()?;
-                self.rows(&names, &rows, table, now);
+                self.handle_rows(&names, &rows, table, now);
             }
             Call::Details(name, _) => {
                 let properties: Properties<'_> = body.deserialize()?;
                 if let Some(entry) = table.units.get_mut(&name) {
                     entry.unit.apply(&properties);
-                    entry.finish_details(now);
+                    entry.set_details_known(now);
                 }
             }
         }
         Ok(())
     }
 
-    fn rows(&mut self, names: &[Arc<str>], rows: &[Row<'_>], table: &mut Table, now: Instant) {
-        // An alias is answered under the name of what it stands for, so the order says which row is whose; systemd leaves
-        // out names that it thinks invalid.
+    fn handle_rows(&mut self, names: &[Arc<str>], rows: &[Row<'_>], table: &mut Table, now: Instant) {
+        // The row of an alias contains the name of its unit, so rows are assigned by their order. Systemd leaves out names that
+        // it considers invalid.
         let is_complete = names.len() == rows.len();
-        let mut has_news = false;
+        let mut has_changes = false;
         for (index, name) in names.iter().enumerate() {
             let row = if is_complete {
                 rows.get(index)
@@ -69,9 +69,9 @@ impl Session {
             let (load, active, sub) =
                 row.map_or(("not-found", "inactive", "dead"), |row| (row.2, row.3, row.4));
             let (was_known, is_same) = (entry.is_known, entry.unit.is_in(load, active, sub));
-            has_news |= !was_known || !is_same;
+            has_changes |= !was_known || !is_same;
             if *entry.unit.active != *active {
-                // How it ended belongs to another state.
+                // The service's result belongs to the previous state.
                 entry.unit.service = None;
             }
             if load == "not-found" && active == "inactive" {
@@ -79,24 +79,24 @@ impl Session {
             }
             entry.unit.apply_row(load, active, sub);
             entry.path = row.map(|row| row.6.as_str().into());
-            // A unit that is inactive has little to tell, and asking may mean loading it once more: 5 ms of systemd's time.
+            // An inactive unit has hardly any details, and the request may make systemd load it again, which takes 5 ms.
             if active == "inactive" && matches!(load, "loaded" | "masked" | "not-found") {
                 entry.has_details = true;
             } else {
                 entry.has_details &= is_same;
                 match (entry.has_details, active) {
-                    // Each answer takes systemd about a millisecond; first those that say why a unit is not up.
+                    // A request takes systemd about a millisecond. Units that are not up come first.
                     (false, "active" | "reloading" | "refreshing") => self.details.push_back(name.clone()),
                     (false, _) => self.details.push_front(name.clone()),
-                    (true, _) if !was_known => self.later.push_back(name.clone()),
+                    (true, _) if !was_known => self.deferred.push_back(name.clone()),
                     (true, _) => {}
                 }
             }
-            entry.finish(now);
+            entry.set_known(now);
         }
         self.has_progress = true;
-        if has_news {
-            self.lazy = LAZY;
+        if has_changes {
+            self.lazy_delay = LAZY_DELAY;
         }
         self.by_path.clear();
         for (name, entry) in &table.units {
@@ -106,7 +106,7 @@ impl Session {
         }
     }
 
-    pub(super) fn refused(
+    pub(super) fn handle_error(
         &mut self,
         call: Call,
         message: &Message,
@@ -134,16 +134,16 @@ impl Session {
                     ),
                 ));
             }
-            // systemd is leaving the bus, and will be announced when it is back.
+            // Systemd is leaving the bus. A signal announces its return.
             Call::List(names) if is_gone => {
                 for name in &names {
-                    self.want(name, now + URGENT * 10);
+                    self.schedule(name, now + URGENT_DELAY * 10);
                 }
             }
-            Call::Details(name, _) if is_gone => self.want(&name, now + URGENT * 10),
+            Call::Details(name, _) if is_gone => self.schedule(&name, now + URGENT_DELAY * 10),
             Call::List(names) if names.len() > 1 => {
-                note_asked(table, &names, now);
-                // One faulty unit spoils the whole list: halves find it in few calls.
+                mark_requested(table, &names, now);
+                // One faulty unit fails the whole list. Halving the list finds it with few calls.
                 let (one, other) = names.split_at(names.len() / 2);
                 self.calls
                     .extend([one, other].map(|half| Call::List(half.to_vec())));
@@ -154,18 +154,18 @@ impl Session {
                         entry.unit.apply_row("error", "inactive", "dead");
                         entry.unit.set_load_error(text);
                         entry.has_details = true;
-                        entry.finish(now);
+                        entry.set_known(now);
                     }
                 }
                 self.has_progress = true;
             }
             Call::Details(name, _) => {
                 if let Some(entry) = table.units.get_mut(&name) {
-                    entry.finish_details(now);
+                    entry.set_details_known(now);
                 }
             }
             Call::AddMatch(_) | Call::Owner | Call::Subscribe => {
-                return Err(self.lost(&format!("{} was refused: {error}: {text}", call.name())));
+                return Err(self.lost(&format!("{} failed: {error}: {text}", call.name())));
             }
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! What signals mean.
+//! Handles signals.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,17 +9,17 @@ use zbus::Message;
 use super::super::calls::Signal;
 use super::super::table::{Entry, Table};
 use super::super::unit::Properties;
-use super::{LAZY, Session, URGENT};
+use super::{LAZY_DELAY, Session, URGENT_DELAY};
 
-/// Asking about a unit that nothing refers to loads and unloads it, which is announced as if somebody else did it.
-/// Announcements this soon after a question are taken for its echo.
+/// Announcements this soon after a request for the unit are ignored as its echo: the request makes systemd load and unload a
+/// unit that nothing refers to.
 const ECHO: Duration = Duration::from_secs(2);
 
 impl Session {
-    pub(super) fn signal(&mut self, message: &Message, table: &mut Table, now: Instant) {
+    pub(super) fn handle_signal(&mut self, message: &Message, table: &mut Table, now: Instant) {
         let header = message.header();
         let sender = header.sender().map(|name| name.as_str());
-        // Anybody on a bus may send anybody a signal, but only the bus itself fills in the sender.
+        // Any client of a bus can send signals to any other, but the bus itself sets the sender.
         let is_bus = sender == Some("org.freedesktop.DBus");
         if !is_bus && (sender.is_none() || sender != self.owner.as_deref()) {
             return;
@@ -38,17 +38,19 @@ impl Session {
                         body.deserialize::<(&str, Properties<'_>, Vec<&str>)>()
                 {
                     for name in &names {
-                        self.changed(name, interface, &properties, table, now);
+                        self.handle_properties(name, interface, &properties, table, now);
                     }
                 }
             }
-            Some(Signal::Reloaded) => self.want_all(table, now),
-            Some(Signal::Announced { unit, is_removal }) => self.announced(unit, is_removal, table, now),
+            Some(Signal::Reloaded) => self.schedule_all(table, now),
+            Some(Signal::Announced { unit, is_removal }) => {
+                self.handle_announcement(unit, is_removal, table, now)
+            }
             Some(Signal::OwnerChanged { .. }) | None => {}
         }
     }
 
-    fn changed(
+    fn handle_properties(
         &mut self,
         name: &Arc<str>,
         interface: &str,
@@ -62,36 +64,36 @@ impl Session {
         let before = entry.unit.active.clone();
         entry.unit.apply(properties);
         entry.has_changed |= before != entry.unit.active;
-        // systemd sends what the unit's type has first and what all units have last, "clients may rely on this order"
-        // (its dbus-unit.c): only then is the picture whole.
+        // Systemd sends the properties of the unit's type first and those of all units last: "clients may rely on this order"
+        // (dbus-unit.c). The state is complete only then.
         if interface == "org.freedesktop.systemd1.Unit" {
-            self.lazy = LAZY;
+            self.lazy_delay = LAZY_DELAY;
             if entry.is_known {
-                entry.finish(now);
+                entry.set_known(now);
             }
-            // How a unit is loaded is not among what signals carry.
+            // Signals do not contain the load state.
             if &*entry.unit.load != "loaded" && &*entry.unit.active != "inactive" {
-                self.want(name, now + URGENT);
+                self.schedule(name, now + URGENT_DELAY);
             }
         }
     }
 
-    /// Somebody loaded the unit, or it was unloaded. A unit that runs is loaded, and tells by itself what happens to it.
-    fn announced(&mut self, unit: &str, is_removal: bool, table: &Table, now: Instant) {
+    /// Handles the loading or unloading of a unit. A running unit is always loaded and sends its own signals.
+    fn handle_announcement(&mut self, unit: &str, is_removal: bool, table: &Table, now: Instant) {
         let Some((name, entry)) = table.units.get_key_value(unit) else {
             return;
         };
         let name = name.clone();
         if is_removal && entry.has_changed {
-            // Its file may have been a transient one.
-            self.want(&name, now + URGENT);
+            // It may have been a transient unit.
+            self.schedule(&name, now + URGENT_DELAY);
         } else if entry.is_known && &*entry.unit.active == "inactive" && !is_echo(entry, now) {
-            self.want(&name, now + self.lazy);
-            self.lazy = (self.lazy * 2).min(self.resync_interval);
+            self.schedule(&name, now + self.lazy_delay);
+            self.lazy_delay = (self.lazy_delay * 2).min(self.resync_interval);
         }
     }
 }
 
 fn is_echo(entry: &Entry, now: Instant) -> bool {
-    entry.asked.is_some_and(|asked| now.duration_since(asked) < ECHO)
+    entry.requested_at.is_some_and(|at| now.duration_since(at) < ECHO)
 }

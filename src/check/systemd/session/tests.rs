@@ -1,4 +1,4 @@
-//! The conversation, held with messages made here. What a real systemd says is in tests/systemd.rs.
+//! Tests of the session with generated messages. tests/systemd.rs tests it with a real systemd.
 
 use std::collections::HashMap;
 
@@ -28,8 +28,8 @@ impl Talk {
                 since: now,
                 has_grace: false,
                 problem: None,
-                is_told: false,
-                is_felt: false,
+                is_announced: false,
+                has_failed_run: false,
             },
             is_task_running: true,
             silent_owner: None,
@@ -38,7 +38,7 @@ impl Talk {
         Self { session, table, now }
     }
 
-    /// The calls that are to be sent now.
+    /// The calls to send now.
     fn calls(&mut self) -> Vec<Message> {
         std::iter::from_fn(|| self.session.next_call(&mut self.table, self.now).unwrap()).collect()
     }
@@ -47,7 +47,7 @@ impl Talk {
         self.session.receive(message, &mut self.table, self.now).unwrap();
     }
 
-    /// Opens the conversation, up to the calls made once systemd's name is known.
+    /// Opens the session. Returns the calls that follow once systemd's name is known.
     fn open(&mut self) -> Vec<Message> {
         for call in self.calls() {
             match name(&call).as_str() {
@@ -95,7 +95,7 @@ fn changed(sender: &'static str, active: &str) -> Message {
 }
 
 #[test]
-fn rules_come_first_and_the_table_is_true_when_all_is_answered() {
+fn match_rules_come_first_and_the_table_is_synced_after_all_replies() {
     let mut talk = Talk::new(&["x.service"]);
     let opening = talk.calls();
     assert_eq!(
@@ -108,11 +108,11 @@ fn rules_come_first_and_the_table_is_true_when_all_is_answered() {
     talk.receive(&reply(&calls[0]).build(&()).unwrap());
     let rows = vec![row("x.service", "loaded", "active", "running")];
     talk.receive(&reply(&calls[1]).build(&rows).unwrap());
-    assert!(talk.is_synced(), "the list says every state");
+    assert!(talk.is_synced(), "the list contains every state");
     let entry = &talk.table.units["x.service"];
-    let until = entry.details_until(talk.now).expect("details are waited for");
+    let until = entry.details_until(talk.now).expect("runs wait for details");
     assert!(until <= talk.now + Duration::from_secs(1));
-    assert_eq!(entry.details_until(until), None, "but not for long");
+    assert_eq!(entry.details_until(until), None, "only for a limited time");
     let details = talk.calls();
     assert_eq!(names(&details), ["GetAll"]);
     let properties = HashMap::from([("NRestarts", Variant::from(3_u32))]);
@@ -125,23 +125,23 @@ fn rules_come_first_and_the_table_is_true_when_all_is_answered() {
     talk.receive(&changed(":1.66", "failed"));
     assert_eq!(
         &*talk.table.units["x.service"].unit.active, "active",
-        "a signal of somebody else"
+        "a signal of another client"
     );
     talk.receive(&changed(SYSTEMD, "failed"));
     assert_eq!(&*talk.table.units["x.service"].unit.active, "failed");
-    assert!(talk.calls().is_empty(), "a signal says it all");
+    assert!(talk.calls().is_empty(), "a signal needs no further call");
 }
 
 #[test]
-fn one_faulty_unit_does_not_spoil_the_others() {
+fn one_faulty_unit_does_not_affect_the_others() {
     let mut talk = Talk::new(&["x.service", "y.service"]);
     let calls = talk.open();
     talk.receive(&refusal(&calls[1], "org.freedesktop.systemd1.LoadFailed"));
     let singles = talk.calls();
     assert_eq!(names(&singles), ["ListUnitsByNames", "ListUnitsByNames"]);
     talk.receive(&refusal(&singles[0], "org.freedesktop.systemd1.LoadFailed"));
-    let asked: Vec<String> = singles[1].body().deserialize().unwrap();
-    let rows = vec![row(&asked[0], "loaded", "inactive", "dead")];
+    let requested: Vec<String> = singles[1].body().deserialize().unwrap();
+    let rows = vec![row(&requested[0], "loaded", "inactive", "dead")];
     talk.receive(&reply(&singles[1]).build(&rows).unwrap());
     assert!(talk.is_synced());
     let mut loads: Vec<&str> = talk.table.units.values().map(|entry| &*entry.unit.load).collect();
@@ -150,7 +150,7 @@ fn one_faulty_unit_does_not_spoil_the_others() {
 }
 
 #[test]
-fn announcements_lead_to_ever_rarer_questions() {
+fn announcements_are_followed_up_at_growing_intervals() {
     let mut talk = Talk::new(&["x.service"]);
     let calls = talk.open();
     let rows = vec![row("x.service", "not-found", "inactive", "dead")];
@@ -165,12 +165,12 @@ fn announcements_lead_to_ever_rarer_questions() {
     .build(&("x.service", ObjectPath::try_from("/unit/x").unwrap()))
     .unwrap();
     talk.receive(&announcement);
-    assert!(talk.session.due.is_none(), "an echo of our own question");
+    assert!(talk.session.due.is_none(), "an echo of our own request");
     let mut waits = Vec::new();
     for _ in 0..9 {
         talk.now += Duration::from_secs(5);
         talk.receive(&announcement);
-        let due = talk.session.due.expect("a question is planned");
+        let due = talk.session.due.expect("a request is scheduled");
         waits.push(due.duration_since(talk.now).as_secs());
         talk.now = due;
         let calls = talk.calls();
@@ -181,13 +181,13 @@ fn announcements_lead_to_ever_rarer_questions() {
 }
 
 #[test]
-fn thousands_of_units_are_known_after_one_call() {
+fn one_call_lists_thousands_of_units() {
     let units: Vec<String> = (0..2000).map(|number| format!("u{number}.service")).collect();
     let mut talk = Talk::new(&units.iter().map(String::as_str).collect::<Vec<_>>());
     let calls = talk.open();
     assert_eq!(names(&calls), ["Subscribe", "ListUnitsByNames"]);
-    let asked: Vec<String> = calls[1].body().deserialize().unwrap();
-    assert_eq!(asked.len(), 2000);
+    let requested: Vec<String> = calls[1].body().deserialize().unwrap();
+    assert_eq!(requested.len(), 2000);
     let state = |name: &str| {
         if name == "u7.service" {
             ("failed", "failed")
@@ -195,13 +195,13 @@ fn thousands_of_units_are_known_after_one_call() {
             ("active", "running")
         }
     };
-    let rows = |asked: &[String]| -> Vec<(String, &'static str, &'static str)> {
-        let rows = asked.iter();
+    let rows = |requested: &[String]| -> Vec<(String, &'static str, &'static str)> {
+        let rows = requested.iter();
         rows.map(|name| (name.clone(), state(name).0, state(name).1))
             .collect()
     };
     let answer = |talk: &mut Talk, call: &Message| {
-        let asked: Vec<String> = call.body().deserialize().unwrap();
+        let requested: Vec<String> = call.body().deserialize().unwrap();
         let rows = rows(&asked);
         let rows: Vec<_> = rows
             .iter()
@@ -217,7 +217,7 @@ fn thousands_of_units_are_known_after_one_call() {
         .iter()
         .map(|call| call.header().path().unwrap().to_string())
         .collect();
-    assert_eq!(paths[0], "/unit/u7", "first the one that says why it is not up");
+    assert_eq!(paths[0], "/unit/u7", "units that are not up come first");
     let mut count = 0;
     while let Some(call) = details.pop() {
         let is_last_of_window = details.is_empty();
@@ -229,7 +229,7 @@ fn thousands_of_units_are_known_after_one_call() {
     }
     assert_eq!(count, 2000);
 
-    // systemd is restarted again and again: each time one call, and the details wait until it is calm.
+    // Every restart of systemd causes one call. The details wait until the restarts end.
     for owner in [":1.7", ":1.8", ":1.9"] {
         talk.receive(&owner_changed(""));
         talk.receive(&owner_changed(owner));
@@ -252,14 +252,14 @@ fn thousands_of_units_are_known_after_one_call() {
 }
 
 #[test]
-fn a_systemd_that_does_not_answer_is_told_until_another_one_comes() {
+fn a_systemd_that_does_not_respond_is_a_problem_until_another_one_appears() {
     let mut talk = Talk::new(&["x.service"]);
     talk.open();
     let problem = |talk: &Talk| match &talk.table.link {
         Link::Pending { problem, .. } => problem.is_some(),
         Link::Synced => false,
     };
-    assert!(!problem(&talk), "it is being asked");
+    assert!(!problem(&talk), "it is being queried");
     talk.now += 2 * CALL_TIMEOUT;
     let lost = talk.session.tick(&mut talk.table, talk.now).unwrap_err();
     talk.table.set_pending(talk.now, Some(lost));
@@ -270,7 +270,7 @@ fn a_systemd_that_does_not_answer_is_told_until_another_one_comes() {
     talk.receive(&owner_changed(""));
     assert!(problem(&talk));
     talk.receive(&owner_changed(":1.99"));
-    assert!(!problem(&talk), "one that has just come may take its time");
+    assert!(!problem(&talk), "a new systemd gets its grace time");
 }
 
 fn owner_changed(owner: &'static str) -> Message {
@@ -285,7 +285,7 @@ fn owner_changed(owner: &'static str) -> Message {
 }
 
 #[test]
-fn silence_and_refusals_end_the_conversation() {
+fn timeouts_and_denials_end_the_session() {
     let mut talk = Talk::new(&["x.service"]);
     let calls = talk.open();
     talk.now += CALL_TIMEOUT;
@@ -300,13 +300,16 @@ fn silence_and_refusals_end_the_conversation() {
 }
 
 #[test]
-fn a_systemd_that_leaves_is_pending_until_it_is_back() {
+fn the_link_is_pending_while_systemd_is_away() {
     let mut talk = Talk::new(&[]);
     talk.open();
     talk.receive(&owner_changed(""));
     assert!(!talk.is_synced());
     assert!(talk.calls().is_empty());
-    assert_eq!(talk.table.tell_at(), Some(talk.now + super::super::table::GRACE));
+    assert_eq!(
+        talk.table.notify_at(),
+        Some(talk.now + super::super::table::GRACE)
+    );
     talk.receive(&owner_changed(":1.99"));
     assert_eq!(names(&talk.calls()), ["Subscribe"]);
 }

@@ -1,4 +1,4 @@
-//! What belongs to the exporter's own command names what is looked for, and is not counted; its neighbours are.
+//! Processes of the exporter's own command are not counted, although their command lines match. Their siblings are.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::support::{Running, real, run_until, unique};
 
-/// A configuration with one service, called `word`, of which so many processes are right.
+/// A configuration with one service called `word`, which expects exactly `count` processes.
 struct Setup {
     directory: tempfile::TempDir,
     word: String,
@@ -27,14 +27,14 @@ impl Setup {
         self.directory.path().join("upkeep.yml")
     }
 
-    /// The command that checks the service, which names it.
+    /// The command that checks the service. Its command line contains the service's name.
     fn command(&self) -> String {
         let program = env!("CARGO_BIN_EXE_upkeep_exporter");
         let Self { word, .. } = self;
         format!("{program} check --config.file={} {word}", self.config().display())
     }
 
-    /// Runs a command of bash, in which `$CHECK` is the command above, `$WORD` the service, `$DIR` a directory.
+    /// Runs a bash command. `$CHECK` is the command above, `$WORD` the service, `$DIR` a directory.
     fn bash(&self, command: &str) -> Output {
         let Self { word, directory } = self;
         let text = command
@@ -49,12 +49,12 @@ impl Setup {
 }
 
 #[track_caller]
-fn is_up(output: &Output) {
+fn assert_up(output: &Output) {
     assert_eq!(output.status.code(), Some(0), "{output:?}");
 }
 
 #[test]
-fn who_started_the_exporter_is_not_counted() {
+fn ancestors_and_the_pipeline_are_not_counted() {
     let none = Setup::new(0);
     let fifo = none.directory.path().join(format!("{}.fifo", none.word));
     assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
@@ -68,26 +68,26 @@ fn who_started_the_exporter_is_not_counted() {
         "set +o pipefail; exec 9<>$DIR/$WORD.fifo; timeout 5 cat $DIR/$WORD.fifo | $CHECK",
         "setsid --wait timeout 60 $CHECK | tee $DIR/$WORD.log",
     ] {
-        is_up(&none.bash(command));
+        assert_up(&none.bash(command));
     }
 }
 
 #[test]
-fn who_runs_beside_the_exporter_is_counted() {
+fn siblings_of_the_exporter_are_counted() {
     let one = Setup::new(1);
     for command in [
-        // In the same process group, as a container's entrypoint starts them.
+        // In the same process group, as if a container's entrypoint had started them.
         "(exec -a $WORD sleep 1000) & sleep 0.3; $CHECK; code=$?; kill $!; exit $code",
         "(exec -a $WORD sleep 1000) & sleep 0.3; $CHECK | tee $DIR/$WORD.log; code=$?; kill $!; exit $code",
-        // Writing into the same pipe makes it no part of the pipeline.
+        // A process that writes into the same pipe is not a part of the pipeline.
         "{ (exec -a $WORD sleep 1000) & sleep 0.3; $CHECK; code=$?; kill $!; exit $code; } | cat",
     ] {
-        is_up(&one.bash(command));
+        assert_up(&one.bash(command));
     }
 }
 
 #[test]
-fn who_quotes_the_exporters_arguments_is_not_counted() {
+fn processes_with_all_arguments_of_the_exporter_are_not_counted() {
     let (none, one) = (Setup::new(0), Setup::new(1));
     for (setup, is_whole) in [(&none, true), (&one, false)] {
         let mut command = Command::new("bash");
@@ -103,18 +103,18 @@ fn who_quotes_the_exporters_arguments_is_not_counted() {
         crate::support::wait_until("it runs", || {
             std::fs::read(&line).is_ok_and(|line| line.windows(6).any(|part| part == b"remote"))
         });
-        is_up(&setup.bash("$CHECK"));
+        assert_up(&setup.bash("$CHECK"));
     }
 }
 
 #[test]
-fn a_failure_says_that_more_match() {
+fn a_failure_reports_uncounted_processes() {
     let one = Setup::new(1);
     let output = one.bash("timeout 60 $CHECK --output=json");
-    let said = String::from_utf8_lossy(&output.stdout);
+    let text = String::from_utf8_lossy(&output.stdout);
     assert!(
-        said.contains("more started the exporter or belong to its command, and are not counted"),
-        "{said}"
+        text.contains("more are not counted because they started the exporter or belong to its command"),
+        "{text}"
     );
 }
 
@@ -139,12 +139,12 @@ async fn excluded_processes_are_not_counted() {
     }
     let options = json!({"match": word, "exclude": "1000"});
     let ran = run_until(options, &shared, |ran| ran.result.is_err()).await;
-    let message = format!("no process matches {word}; at least 1 expected; 3 more are left out by exclude");
+    let message = format!("no process matches {word}; at least 1 expected; 3 more match, but are excluded");
     assert_eq!(ran.failure(), ("missing", message.as_str()));
 }
 
 #[tokio::test]
-async fn every_expression_must_hold_in_the_command_line() {
+async fn every_expression_must_match_the_command_line() {
     let word = unique();
     let _running = ["web", "web2"].map(|end| Running::sleeping(format!("{word} -Dapp={end}")));
     let shared = real();
@@ -153,7 +153,7 @@ async fn every_expression_must_hold_in_the_command_line() {
         (json!([format!("^{word} "), "-Dapp=web( |$)"]), 1.0),
         (json!([format!("^{word} "), "-Dapp=", " 1000$"]), 2.0),
         (json!([format!("^{word} "), "-Dapp=other"]), 0.0),
-        // The name is no part of the command line.
+        // The name is not part of the command line.
         (json!([format!("^{word} "), "^sleep$"]), 0.0),
     ] {
         let options = json!({"cmdline_regex": expressions, "min": 0});
@@ -162,11 +162,11 @@ async fn every_expression_must_hold_in_the_command_line() {
 }
 
 #[tokio::test]
-async fn processes_in_a_pid_namespace_below_count_unless_own_is_wanted() {
+async fn processes_in_a_child_pid_namespace_count_unless_own_is_set() {
     let word = unique();
     let script = format!("exec -a {word} sleep 1000");
     let mut command = Command::new("unshare");
-    // Needs root, as the rest of the suite does.
+    // Needs root, like the rest of the suite.
     command.args(["--pid", "--fork", "--kill-child", "bash", "-c", &script]);
     let _inner = Running::start(&mut command);
     let _outer = Running::sleeping(&word);

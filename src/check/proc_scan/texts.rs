@@ -1,0 +1,64 @@
+//! The name and the command line of a process, read into reused buffers.
+
+use rustix::io::Errno;
+
+use super::files::{ProcRoot, ProcessPath, readable};
+use super::parse::join_arguments;
+use crate::net::shortage::of_errno;
+
+/// How many bytes of a command line are read: the maximum length of one argument (Linux's `MAX_ARG_STRLEN`). The argument
+/// that identifies a Java service can follow a long class path.
+const MAX_COMMAND_LINE_BYTES: usize = 128 * 1024;
+
+/// How many bytes of any other file are read; they are shorter.
+pub const MAX_FILE_BYTES: usize = 4 * 1024;
+
+/// Buffers that are reused from scan to scan.
+#[derive(Debug)]
+pub struct Buffers {
+    pub path: ProcessPath,
+    pub stat: Vec<u8>,
+    pub name: Vec<u8>,
+    pub command_line: Vec<u8>,
+}
+
+impl Default for Buffers {
+    fn default() -> Self {
+        Self {
+            path: ProcessPath::default(),
+            stat: vec![0; MAX_FILE_BYTES],
+            name: vec![0; MAX_FILE_BYTES],
+            command_line: vec![0; MAX_COMMAND_LINE_BYTES],
+        }
+    }
+}
+
+/// Returns the lengths of the name and of the command line. `None` if the command line is empty or one of them can't be
+/// read.
+pub fn read_texts(
+    root: &ProcRoot,
+    path: &mut ProcessPath,
+    name: &mut [u8],
+    command_line: &mut [u8],
+) -> Result<Option<(usize, usize)>, Errno> {
+    let Some(length @ 1..) = read_command_line(root, path, command_line)? else {
+        return Ok(None);
+    };
+    let name_length = match root.read(path.file("comm"), name) {
+        Ok(length @ 1..) => length,
+        Err(error) if of_errno(error).is_some() => return Err(error),
+        _ => return Ok(None),
+    };
+    // The kernel appends one line feed to the name. The name may itself end in one.
+    Ok(Some((name_length - 1, length)))
+}
+
+/// Reads the command line and joins its arguments with spaces. Returns its length; `None` if it may not be read.
+pub fn read_command_line(
+    root: &ProcRoot,
+    path: &mut ProcessPath,
+    buffer: &mut [u8],
+) -> Result<Option<usize>, Errno> {
+    let length = readable(root.read(path.file("cmdline"), buffer))?;
+    Ok(length.map(|length| join_arguments(&mut buffer[..length])))
+}
