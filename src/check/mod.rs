@@ -1,5 +1,5 @@
-//! What a check is, and the one enum over its kinds. A check knows how to run once; when it runs, for how long, and
-//! what its result means is the business of others.
+//! Checks, and the one enum over their kinds. A check knows how to run once. Other parts decide when it runs, for how long, and
+//! what its result means.
 
 pub mod amqp;
 pub mod celery;
@@ -30,7 +30,7 @@ use crate::config::{CheckSettings, KindSettings};
 use crate::model::{CheckKind, Family, Problem, Report, with_kinds};
 use crate::net::network::Network;
 
-/// What the checks of one exporter share: made once, handed to every check. Survives reloads.
+/// What all checks of one exporter share. Created once; survives reloads.
 #[derive(Clone, Debug)]
 pub struct Shared {
     /// Where /proc is mounted.
@@ -39,7 +39,7 @@ pub struct Shared {
     pub processes: proc_scan::Scanner,
     /// What all connections share.
     pub network: Network,
-    /// Bounds the memory that all bodies kept for assertions take together.
+    /// The memory budget of all stored bodies.
     pub bodies: http::Bodies,
     /// The threads that evaluate the expressions of checks.
     pub workers: workers::Workers,
@@ -48,7 +48,7 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// The shared parts, with /proc at `procfs`.
+    /// Creates the shared parts, with /proc mounted at `procfs`.
     pub fn new(procfs: PathBuf) -> Self {
         Self {
             processes: proc_scan::Scanner::new(procfs.clone()),
@@ -63,30 +63,30 @@ impl Shared {
 
 macro_rules! checks {
     ($($(#[$doc:meta])* $variant:ident $name:ident $timed:ident $options:ident $settings:ident $check:ident;)+) => {
-        /// A check that can be run. It owns what it keeps between its runs; after a panic it is built anew.
+        /// A check that can be run. It owns its state between runs. After a panic, it is replaced by a new one.
         #[derive(Debug)]
         pub enum Check {
             $($(#[$doc])* $variant(Box<$name::$check>)),+
         }
 
         impl Check {
-            /// Builds a check. This neither blocks nor talks to a target.
+            /// Creates a check. Neither blocks nor connects to a target.
             pub fn new(settings: &Arc<CheckSettings>, shared: &Shared) -> Self {
                 Self::of(&settings.kind, shared)
             }
 
-            /// Builds what these settings of a kind ask for. This neither blocks nor talks to a target.
+            /// Creates a check from the settings of its kind. Neither blocks nor connects to a target.
             pub fn of(settings: &KindSettings, shared: &Shared) -> Self {
                 match settings {
                     $(KindSettings::$variant(own) => Self::$variant(Box::new($name::$check::new(own, shared)))),+
                 }
             }
 
-            /// Runs once. The caller sets the deadline by dropping the future, which frees every socket at once; `report`
-            /// keeps what was measured until then.
+            /// Runs once. To enforce a deadline, drop the future: this closes all sockets at once, and `report` contains what
+            /// was measured so far.
             ///
             /// # Errors
-            /// The one problem that made the run a failure.
+            /// The problem that made the run fail.
             pub async fn run(&mut self, report: &mut Report) -> Result<(), Problem> {
                 match self {
                     $(Self::$variant(check) => check.run(report).await),+
@@ -94,7 +94,7 @@ macro_rules! checks {
             }
         }
 
-        /// The metric families of a kind's own, beside those that every check has.
+        /// The metric families of a kind, in addition to those that every check has.
         pub const fn families(kind: CheckKind) -> &'static [&'static Family] {
             match kind {
                 $(CheckKind::$variant => $name::FAMILIES),+
@@ -105,7 +105,7 @@ macro_rules! checks {
 with_kinds!(checks);
 
 impl Check {
-    /// Notified when the check has reason to be run before its next tick (a D-Bus signal, say).
+    /// Notified when the check should run before its next tick, for example after a D-Bus signal.
     pub fn wakeup(&self) -> Option<Arc<Notify>> {
         match self {
             Self::Systemd(check) => check.wakeup(),

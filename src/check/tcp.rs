@@ -1,8 +1,7 @@
-//! The tcp check: a connection, a TLS handshake where asked, and a dialogue where one is configured. The response time lasts
-//! until all of it is done.
+//! The tcp check: a connection, and a TLS handshake and a dialogue if configured. The response time includes all of them.
 
 use super::Shared;
-use super::dialogue::{self, Speaker};
+use super::dialogue::{self, DialogueClient};
 use crate::config::tcp::TcpSettings;
 use crate::model::{Family, Problem, Report};
 use crate::net::certificates::CERTIFICATE_NOT_AFTER;
@@ -11,44 +10,46 @@ use crate::net::run_recorder::RunRecorder;
 
 /// The families of tcp checks.
 pub const FAMILIES: &[&Family] = &[&CERTIFICATE_NOT_AFTER];
-/// The families that a probe has beside those of every address.
+/// The families of a probe, in addition to those of every address.
 pub const PROBE_FAMILIES: &[&Family] = dialogue::PROBE_FAMILIES;
 
 /// A tcp check.
 #[derive(Debug)]
 pub struct TcpCheck {
     endpoint: HostEndpoint,
-    speaker: Speaker,
+    dialogue: DialogueClient,
 }
 
 impl TcpCheck {
-    /// A check with these settings.
+    /// Creates a check with these settings.
     pub fn new(settings: &TcpSettings, shared: &Shared) -> Self {
         let endpoint = HostEndpoint::new(&shared.network, &settings.address, settings.preference);
         Self {
             endpoint: endpoint.with_source(settings.source),
-            speaker: Speaker::new(&settings.conversation, shared),
+            dialogue: DialogueClient::new(&settings.conversation, shared),
         }
     }
 
     /// Runs once.
     ///
     /// # Errors
-    /// The problem that made it fail.
+    /// The problem that made the run fail.
     pub async fn run(&mut self, report: &mut Report) -> Result<(), Problem> {
-        let mut trace = RunRecorder::new(report);
-        let result = self.speak(&mut trace).await;
-        trace.end();
+        let mut recorder = RunRecorder::new(report);
+        let result = self.attempt(&mut recorder).await;
+        recorder.end();
         result
     }
 
-    async fn speak(&mut self, trace: &mut RunRecorder<'_>) -> Result<(), Problem> {
-        let read_budget = self.speaker.begin(trace.report);
-        // The dialogue decides when TLS begins.
-        let (stream, peer) = self.endpoint.connect(&read_budget, trace).await?;
+    async fn attempt(&mut self, recorder: &mut RunRecorder<'_>) -> Result<(), Problem> {
+        let read_budget = self.dialogue.begin(recorder.report);
+        // The dialogue decides when TLS starts.
+        let (stream, peer) = self.endpoint.connect(&read_budget, recorder).await?;
         let host = &self.endpoint.address().host;
-        self.speaker.speak(stream, &peer.to_string(), host, trace).await?;
-        trace.answered();
+        self.dialogue
+            .run(stream, &peer.to_string(), host, recorder)
+            .await?;
+        recorder.answered();
         Ok(())
     }
 }

@@ -1,54 +1,54 @@
-//! The unix check: the dialogue of a tcp check over a Unix socket. The response time lasts until all of it is done.
+//! The unix check: the dialogue of a tcp check over a Unix socket. The response time includes all of it.
 
 use super::Shared;
-use super::dialogue::{self, Speaker};
+use super::dialogue::{self, DialogueClient};
 use crate::config::unix::UnixSettings;
 use crate::model::{Family, Problem, Report};
 use crate::net::certificates::CERTIFICATE_NOT_AFTER;
 use crate::net::endpoint::connect_unix;
 use crate::net::run_recorder::RunRecorder;
 
-/// What a certificate is asked for where no name is configured and none is verified; TLS needs one.
+/// The host name for TLS, which needs one. Used only if no name is configured, so certificates are not verified.
 const NO_HOST: &str = "localhost";
 
 /// The families of unix checks.
 pub const FAMILIES: &[&Family] = &[&CERTIFICATE_NOT_AFTER];
-/// The families that a probe has.
+/// The families of a probe.
 pub const PROBE_FAMILIES: &[&Family] = dialogue::PROBE_FAMILIES;
 
 /// A unix check.
 #[derive(Debug)]
 pub struct UnixCheck {
     settings: UnixSettings,
-    speaker: Speaker,
+    dialogue: DialogueClient,
 }
 
 impl UnixCheck {
-    /// A check with these settings.
+    /// Creates a check with these settings.
     pub fn new(settings: &UnixSettings, shared: &Shared) -> Self {
         Self {
             settings: settings.clone(),
-            speaker: Speaker::new(&settings.conversation, shared),
+            dialogue: DialogueClient::new(&settings.conversation, shared),
         }
     }
 
     /// Runs once.
     ///
     /// # Errors
-    /// The problem that made it fail.
+    /// The problem that made the run fail.
     pub async fn run(&mut self, report: &mut Report) -> Result<(), Problem> {
-        let mut trace = RunRecorder::new(report);
-        let result = self.speak(&mut trace).await;
-        trace.end();
+        let mut recorder = RunRecorder::new(report);
+        let result = self.attempt(&mut recorder).await;
+        recorder.end();
         result
     }
 
-    async fn speak(&mut self, trace: &mut RunRecorder<'_>) -> Result<(), Problem> {
-        let read_budget = self.speaker.begin(trace.report);
-        let stream = connect_unix(&self.settings.path, &read_budget, trace).await?;
+    async fn attempt(&mut self, recorder: &mut RunRecorder<'_>) -> Result<(), Problem> {
+        let read_budget = self.dialogue.begin(recorder.report);
+        let stream = connect_unix(&self.settings.path, &read_budget, recorder).await?;
         let peer = self.settings.target();
-        self.speaker.speak(stream, &peer, NO_HOST, trace).await?;
-        trace.answered();
+        self.dialogue.run(stream, &peer, NO_HOST, recorder).await?;
+        recorder.answered();
         Ok(())
     }
 }

@@ -1,5 +1,5 @@
-//! The icmp check against the system's own replies, in network namespaces of the tests' own, where what is allowed, what
-//! answers and how far packets come is decided by the test.
+//! Tests of the icmp check with the kernel's own replies. Every test has its own network namespace and controls which sockets
+//! are allowed, what replies, and how far packets get.
 
 use std::fs;
 
@@ -18,19 +18,19 @@ fn hop_limit(ran: &Ran) -> Option<f64> {
     ran.value("upkeep_icmp_reply_hop_limit", None)
 }
 
-/// Which groups may have ping sockets: "1 0" is none.
+/// Sets the groups that may open ping sockets: "1 0" is none.
 fn allow_groups(range: &str) {
     fs::write("/proc/sys/net/ipv4/ping_group_range", range).unwrap();
 }
 
-/// Lets this thread have raw sockets, or not.
+/// Sets whether this thread may open raw sockets.
 fn allow_raw(is_allowed: bool) {
     let mut sets = capabilities(None).unwrap();
     sets.effective.set(CapabilitySet::NET_RAW, is_allowed);
     set_capabilities(None, sets).unwrap();
 }
 
-/// How many sockets for ICMP there are in this namespace: raw ones and ping sockets, of both protocols.
+/// Counts the ICMP sockets in this namespace, of both protocols: raw sockets and ping sockets.
 fn sockets() -> [usize; 2] {
     let count = |names: [&str; 2]| {
         let lines = names.map(|name| {
@@ -42,7 +42,7 @@ fn sockets() -> [usize; 2] {
     [count(["raw", "raw6"]), count(["icmp", "icmp6"])]
 }
 
-/// Sets up the stage's network, with raw sockets allowed and ping sockets not; both are tried.
+/// The settings that allow only raw sockets, and those that allow only ping sockets.
 const KINDS_OF_SOCKETS: [(&str, bool); 2] = [("1 0", true), ("0 2147483647", false)];
 
 #[tokio::test]
@@ -80,8 +80,8 @@ async fn both_kinds_of_sockets_get_replies_over_both_protocols() {
 }
 
 #[tokio::test]
-async fn without_leave_the_message_says_what_to_set() {
-    if !is_on_stage("icmp::without_leave_the_message_says_what_to_set") {
+async fn without_permission_the_message_contains_the_settings() {
+    if !is_on_stage("icmp::without_permission_the_message_contains_the_settings") {
         return;
     }
     allow_groups("1 0");
@@ -95,8 +95,8 @@ async fn without_leave_the_message_says_what_to_set() {
 }
 
 #[tokio::test]
-async fn a_host_that_does_not_answer_hangs_the_run_and_its_end_frees_the_socket() {
-    if !is_on_stage("icmp::a_host_that_does_not_answer_hangs_the_run_and_its_end_frees_the_socket") {
+async fn a_cancelled_run_closes_the_socket_of_a_host_that_does_not_reply() {
+    if !is_on_stage("icmp::a_cancelled_run_closes_the_socket_of_a_host_that_does_not_reply") {
         return;
     }
     fs::write("/proc/sys/net/ipv4/icmp_echo_ignore_all", "1").unwrap();
@@ -120,8 +120,8 @@ async fn a_host_that_does_not_answer_hangs_the_run_and_its_end_frees_the_socket(
 }
 
 #[tokio::test]
-async fn what_routers_say_ends_the_run() {
-    if !is_on_stage("icmp::what_routers_say_ends_the_run") {
+async fn errors_from_routers_end_the_run() {
+    if !is_on_stage("icmp::errors_from_routers_end_the_run") {
         return;
     }
     command("ip", &["route", "add", "unreachable", "198.51.100.0/24"]);
@@ -144,10 +144,10 @@ async fn what_routers_say_ends_the_run() {
         once("host: 198.51.100.1")
             .await
             .failed(Reason::Unreachable, "pinging 198.51.100.1: ");
-        let told = run!(check("kind: icmp, host: 127.0.0.2"), SHORT);
+        let ran = run!(check("kind: icmp, host: 127.0.0.2"), SHORT);
         match is_raw {
-            true => told.hung("waiting for the echo reply of 127.0.0.2"),
-            false => told.failed(Reason::Unreachable, "pinging 127.0.0.2: No route to host"),
+            true => ran.hung("waiting for the echo reply of 127.0.0.2"),
+            false => ran.failed(Reason::Unreachable, "pinging 127.0.0.2: No route to host"),
         };
         run!(check("kind: icmp, host: 127.0.0.3"), SHORT).hung("waiting for the echo reply");
         once("host: 127.0.0.3, ttl: 7").await.succeeded();
@@ -156,15 +156,15 @@ async fn what_routers_say_ends_the_run() {
             once(&large).await.succeeded();
             once(&format!("{large}, dont_fragment: true"))
                 .await
-                .failed(Reason::Limit, "too large for a link on the way");
+                .failed(Reason::Limit, "too large for a link on the path");
         }
     }
 }
 
-/// Raw sockets are shown everybody's replies: each run has to find its own.
+/// A raw socket receives the replies to all requests. Every run must find its own.
 #[tokio::test]
-async fn many_runs_at_once_each_find_their_reply() {
-    if !is_on_stage("icmp::many_runs_at_once_each_find_their_reply") {
+async fn concurrent_runs_find_their_own_replies() {
+    if !is_on_stage("icmp::concurrent_runs_find_their_own_replies") {
         return;
     }
     for (groups, is_raw) in KINDS_OF_SOCKETS {
@@ -178,8 +178,8 @@ async fn many_runs_at_once_each_find_their_reply() {
 }
 
 #[tokio::test]
-async fn a_probe_is_told_what_blackbox_exporter_tells() {
-    if !is_on_stage("icmp::a_probe_is_told_what_blackbox_exporter_tells") {
+async fn a_probe_has_the_samples_of_blackbox_exporter() {
+    if !is_on_stage("icmp::a_probe_has_the_samples_of_blackbox_exporter") {
         return;
     }
     let probed = async || {

@@ -1,4 +1,4 @@
-//! What a dialogue tells a probe. The families bear blackbox_exporter's names and mean what they mean there.
+//! The samples that a dialogue adds to a probe. The families have blackbox_exporter's names and meanings.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -6,19 +6,19 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 
 use crate::model::{Family, Report};
 
-/// Whether a line did not come.
+/// Whether an expected line was not received.
 pub static FAILED_DUE_TO_REGEX: Family = Family::probe(
     "probe_failed_due_to_regex",
     &[],
     "1 if the probe failed because the response did not match a regular expression, otherwise 0.",
 );
-/// Whether other bytes came.
+/// Whether other bytes than expected were received.
 pub static FAILED_DUE_TO_BYTES: Family = Family::probe(
     "probe_failed_due_to_bytes",
     &[],
     "1 if the probe failed because the response was not the expected bytes, otherwise 0.",
 );
-/// What was found in lines. The configuration names the labels: each sample points at a declaration of its own, with this
+/// Labels extracted from lines. The configuration names the labels, so every set of labels has its own declaration with this
 /// name and help.
 pub static EXPECT_INFO: Family = Family::probe(
     "probe_expect_info",
@@ -26,11 +26,11 @@ pub static EXPECT_INFO: Family = Family::probe(
     "Always 1. The labels are extracted from the response, as configured.",
 );
 
-/// The families that a dialogue has.
+/// The families of a dialogue.
 pub const PROBE_FAMILIES: &[&Family] = &[&FAILED_DUE_TO_REGEX, &FAILED_DUE_TO_BYTES, &EXPECT_INFO];
 
-/// Declarations by their labels. A family lasts as long as the process, so there is one for equal labels: a configuration that
-/// is loaded again, and each request of a probe, finds it here.
+/// Declarations by their labels. A declaration lasts as long as the process. Reloaded configurations and further probe requests
+/// with the same labels reuse it.
 static DECLARED: LazyLock<Mutex<HashMap<Vec<String>, &'static Family>>> = LazyLock::new(Mutex::default);
 
 /// A declaration of `probe_expect_info` with labels.
@@ -38,7 +38,7 @@ static DECLARED: LazyLock<Mutex<HashMap<Vec<String>, &'static Family>>> = LazyLo
 pub struct ExpectInfo(&'static Family);
 
 impl ExpectInfo {
-    /// With these labels; none where there are no labels.
+    /// The declaration with these labels; `None` if there are none.
     pub fn new(labels: &[(String, String)]) -> Option<Self> {
         if labels.is_empty() {
             return None;
@@ -58,22 +58,22 @@ impl ExpectInfo {
         Some(Self(family))
     }
 
-    /// Tells a probe the values.
-    pub fn tell(self, values: Vec<String>, report: &mut Report) {
+    /// Adds a sample with these label values to the probe.
+    pub fn record(self, values: Vec<String>, report: &mut Report) {
         let labels: Vec<Cow<'static, str>> = values.into_iter().map(Cow::Owned).collect();
-        let is_told = |samples: &Vec<_>| {
+        let is_present = |samples: &Vec<_>| {
             let mut samples = samples.iter();
             samples.any(|sample: &crate::model::Sample| sample.family == self.0 && sample.labels == labels)
         };
-        // Two steps may find the same.
-        if !report.probe.as_ref().is_some_and(is_told) {
+        // Two steps can extract the same values.
+        if !report.probe.as_ref().is_some_and(is_present) {
             report.push_probe_sample(self.0, labels, 1.0);
         }
     }
 }
 
-/// Changes a probe's value that was told before.
-pub fn set(family: &'static Family, value: f64, report: &mut Report) {
+/// Changes the value of a probe sample that was added before.
+pub fn set_probe_sample(family: &'static Family, value: f64, report: &mut Report) {
     let mut samples = report.probe.iter_mut().flatten();
     if let Some(sample) = samples.find(|sample| sample.family == family) {
         sample.value = value;
@@ -100,7 +100,7 @@ mod tests {
             ..Report::default()
         };
         for value in ["1", "1", "2"] {
-            first.tell(vec![value.to_owned(), String::new()], &mut report);
+            first.record(vec![value.to_owned(), String::new()], &mut report);
         }
         assert_eq!(report.probe.unwrap().len(), 2);
     }

@@ -1,68 +1,67 @@
-//! What can be wrong with a dialogue, and what that means for the run.
+//! Why a dialogue failed, and the problem that the run reports.
 
 use super::families::{self, FAILED_DUE_TO_BYTES, FAILED_DUE_TO_REGEX};
-use super::stepper::MAX_SENT_BYTES;
 use crate::config::budget::Exhausted;
 use crate::model::{Problem, Reason, Report};
 
-/// Why a dialogue failed. The texts are fit to be shown.
+/// Why a dialogue failed. The messages contain no secrets.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
     /// The server closed the connection, and no line matched.
-    #[error("no line matched /{pattern}/ before it closed the connection: {instead}")]
+    #[error("no line matched /{pattern}/ before the server closed the connection: {received}")]
     NoMatch {
-        /// What was waited for.
+        /// The expected pattern.
         pattern: String,
-        /// What came.
-        instead: String,
+        /// What was received.
+        received: String,
     },
-    /// Other bytes came.
-    #[error("{found} came instead of {expected}")]
+    /// Other bytes were received.
+    #[error("received {found} instead of {expected}")]
     OtherBytes {
-        /// What came, quoted.
+        /// The received bytes, quoted.
         found: String,
-        /// What was waited for, quoted.
+        /// The expected bytes, quoted.
         expected: String,
     },
-    /// The server closed the connection before what was waited for could be there.
-    #[error("it closed the connection; {waiting}, {instead}")]
+    /// The server closed the connection too early.
+    #[error("the server closed the connection; {expectation}, {received}")]
     Closed {
-        /// What was waited for.
-        waiting: String,
-        /// What came.
-        instead: String,
-        /// Whether a line was waited for.
+        /// What was expected.
+        expectation: String,
+        /// What was received.
+        received: String,
+        /// Whether a line was expected.
         is_line: bool,
     },
-    /// A line is too long, or there are too many.
-    #[error("it sent {0}")]
+    /// A line is too long, or there are too many lines.
+    #[error("the server sent {0}")]
     TooMuch(String),
-    /// A line takes more than the budget; no fault of the dialogue.
-    #[error("a line takes too long to be looked at")]
-    TooDear(Exhausted),
-    /// What is to be sent became too long.
-    #[error("the line to send is longer than {MAX_SENT_BYTES} bytes with what the server sent in it")]
-    TooLong,
+    /// A line needs more than the budget. The caller may try again with another budget.
+    #[error("evaluating a line takes too long")]
+    BudgetExhausted(Exhausted),
+    /// The line to send is longer than this many bytes.
+    #[error("the line to send, with the text from the server inserted, is longer than {0} bytes")]
+    TooLong(usize),
 }
 
-/// The problem of a dialogue that is not as it should be; a probe is told which kind it is.
+/// Converts a fault of step `number` to a problem. Sets the probe's samples about the cause.
 pub fn problem(fault: &Fault, peer: &str, number: usize, report: &mut Report) -> Problem {
     let reason = match fault {
         Fault::NoMatch { .. } => {
-            families::set(&FAILED_DUE_TO_REGEX, 1.0, report);
+            families::set_probe_sample(&FAILED_DUE_TO_REGEX, 1.0, report);
             Reason::Assertion
         }
         Fault::OtherBytes { .. } => {
-            families::set(&FAILED_DUE_TO_BYTES, 1.0, report);
+            families::set_probe_sample(&FAILED_DUE_TO_BYTES, 1.0, report);
             Reason::Assertion
         }
         Fault::Closed { is_line, .. } => {
             if *is_line {
-                families::set(&FAILED_DUE_TO_REGEX, 1.0, report);
+                families::set_probe_sample(&FAILED_DUE_TO_REGEX, 1.0, report);
             }
             Reason::Closed
         }
-        Fault::TooMuch(_) | Fault::TooLong | Fault::TooDear(_) => Reason::Limit,
+        Fault::TooMuch(_) | Fault::TooLong(_) | Fault::BudgetExhausted(_) => Reason::Limit,
     };
     Problem::new(reason, format_args!("{peer}, query_response[{number}]: {fault}"))
 }

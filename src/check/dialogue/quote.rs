@@ -1,16 +1,16 @@
-//! How a message shows a line that a server sent: in quotes, bounded, and without what was sent to the server before, which
-//! may be a password that the server gives back.
+//! Quotes lines from a server for messages. Quotes are bounded. Texts that were sent to the server are redacted, because
+//! they can be a password that the server sends back.
 
 use crate::config::dialogue::Step;
 use crate::model::is_unseen;
 
-/// The most bytes of a line that are shown.
+/// How many bytes of a line are shown.
 const MAX_SHOWN_BYTES: usize = 120;
-/// Where more is sent than this, lines are not shown: looking for all of it in each line would take long.
-const MAX_HIDDEN_BYTES: usize = 2 << 10;
-/// Shorter words are no secrets, and are common in what servers say.
+/// If a dialogue sends more bytes than this, lines are not shown, because searching every line for all of them takes long.
+const MAX_REDACTED_BYTES: usize = 2 << 10;
+/// Shorter words are not redacted: they are common and not secret.
 const MIN_WORD_BYTES: usize = 4;
-/// What servers repeat of a dialogue that is no secret.
+/// Words that are not secret, although dialogues send them.
 const COMMANDS: [&str; 14] = [
     "AUTH",
     "AUTHENTICATE",
@@ -28,16 +28,16 @@ const COMMANDS: [&str; 14] = [
     "USER",
 ];
 
-/// The texts of a dialogue that no message shows: what it sends, and each word of that.
+/// Redacts the texts that a dialogue sends, and every word of them.
 #[derive(Clone, Debug)]
-pub struct Hidden {
+pub struct Redactor {
     texts: Vec<String>,
     is_too_much: bool,
 }
 
-impl Hidden {
-    /// Those of these steps.
-    pub fn of(steps: &[Step]) -> Self {
+impl Redactor {
+    /// Redacts the texts of these steps.
+    pub fn new(steps: &[Step]) -> Self {
         let sent = steps
             .iter()
             .filter_map(|step| step.send.as_ref())
@@ -46,27 +46,27 @@ impl Hidden {
             .flat_map(|text| std::iter::once(text).chain(text.split_whitespace()))
             .filter(|text| text.len() >= MIN_WORD_BYTES && !COMMANDS.contains(text))
             .collect();
-        // The longest first: a word of a text is part of it.
+        // The longest first, because a text contains its words.
         texts.sort_by_key(|text| (std::cmp::Reverse(text.len()), *text));
         texts.dedup();
         Self {
-            is_too_much: texts.iter().map(|text| text.len()).sum::<usize>() > MAX_HIDDEN_BYTES,
+            is_too_much: texts.iter().map(|text| text.len()).sum::<usize>() > MAX_REDACTED_BYTES,
             texts: texts.into_iter().map(str::to_owned).collect(),
         }
     }
 
-    /// A line as a message shows it.
+    /// Quotes a line for a message.
     pub fn quote(&self, line: &[u8]) -> String {
         if self.is_too_much {
             return format!("<{} bytes>", line.len());
         }
-        // What is cut off could be the half of a hidden text, so this looks at more than is shown.
+        // The end of the shown part can be half of a redacted text, so more is searched than shown.
         let longest = self.texts.first().map_or(0, String::len);
-        let seen = &line[..line.len().min(MAX_SHOWN_BYTES + longest)];
-        let mut text = String::from_utf8_lossy(seen).into_owned();
-        for hidden in &self.texts {
-            if text.contains(hidden.as_str()) {
-                text = text.replace(hidden.as_str(), "<sent>");
+        let searched = &line[..line.len().min(MAX_SHOWN_BYTES + longest)];
+        let mut text = String::from_utf8_lossy(searched).into_owned();
+        for redacted in &self.texts {
+            if text.contains(redacted.as_str()) {
+                text = text.replace(redacted.as_str(), "<sent>");
             }
         }
         let mut shown = String::from("\"");
@@ -82,7 +82,7 @@ impl Hidden {
                 other => shown.push(other),
             }
         }
-        let is_cut = shown.len() > MAX_SHOWN_BYTES || seen.len() < line.len();
+        let is_cut = shown.len() > MAX_SHOWN_BYTES || searched.len() < line.len();
         shown.push('"');
         if is_cut {
             shown.push('\u{2026}');
@@ -105,9 +105,9 @@ mod tests {
     }
 
     #[test]
-    fn what_was_sent_is_not_shown() {
+    fn sent_texts_are_redacted() {
         let steps = steps(&["AUTH PLAIN AGEAaHVudGVyMg==\r", "hunter2", "EHLO prober\r", "x"]);
-        let hidden = Hidden::of(&steps);
+        let hidden = Redactor::new(&steps);
         for (line, shown) in [
             ("535 no such user", "\"535 no such user\""),
             ("500 AUTH PLAIN AGEAaHVudGVyMg== ?", "\"500 <sent> ?\""),
@@ -117,7 +117,7 @@ mod tests {
         ] {
             assert_eq!(hidden.quote(line.as_bytes()), shown);
         }
-        // The secret stands where the line is cut.
+        // The secret is at the end of the shown part.
         for before in 90..130 {
             let line = format!("{}hunter2{}", "a".repeat(before), "b".repeat(500));
             let shown = hidden.quote(line.as_bytes());
@@ -126,15 +126,15 @@ mod tests {
     }
 
     #[test]
-    fn where_very_much_is_sent_nothing_is_shown() {
-        let sent = "word ".repeat(MAX_HIDDEN_BYTES);
+    fn nothing_is_shown_if_the_dialogue_sends_too_much() {
+        let sent = "word ".repeat(MAX_REDACTED_BYTES);
         let steps = steps(&[&sent]);
-        assert_eq!(Hidden::of(&steps).quote(b"wor"), "<3 bytes>");
+        assert_eq!(Redactor::new(&steps).quote(b"wor"), "<3 bytes>");
     }
 
     #[test]
-    fn any_bytes_are_shown_on_one_bounded_line() {
-        let hidden = Hidden::of(&[]);
+    fn any_bytes_are_quoted_in_one_bounded_line() {
+        let hidden = Redactor::new(&[]);
         assert_eq!(
             hidden.quote(b"a\t\x1b[31m\xff\r"),
             "\"a\\t\\u{1b}[31m\u{fffd}\\r\""

@@ -1,61 +1,61 @@
-//! The dialogue itself, without a connection: it is given what the server sent, and says what to do next. Lines are as
-//! blackbox_exporter reads them: without their line feed and a carriage return before it, and what the server sent last counts
-//! as a line without any.
+//! The dialogue as a state machine without a connection. It takes what the server sent and returns the next action. Lines are
+//! split as in blackbox_exporter: without the line feed and a carriage return before it. The rest at the end of the connection
+//! counts as a line.
 
 use std::ops::Range;
 
 use super::fault::Fault;
-use super::quote::Hidden;
+use super::quote::Redactor;
 use crate::config::budget::{Budget, Exhausted};
 use crate::config::dialogue::{Expect, Step, Steps};
 use crate::model::truncate;
 
-/// The longest line, in bytes; blackbox_exporter's limit, too.
+/// The maximum length of a line, in bytes. Also blackbox_exporter's limit.
 pub const MAX_LINE_BYTES: usize = 64 << 10;
-/// The most lines of a run that are passed over.
+/// How many lines a run may receive.
 pub const MAX_LINES: usize = 10_000;
-/// The most lines that a journal is told of at once.
-const MAX_HEARD: usize = 32;
-/// The most bytes of a line to send, after groups were put in.
-pub const MAX_SENT_BYTES: usize = 64 << 10;
-/// The longest value of a label, in bytes.
+/// How many lines are added to the debug log at once.
+const MAX_LOG_LINES: usize = 32;
+/// The maximum length of a line to send, with groups inserted, in bytes.
+const MAX_SENT_BYTES: usize = 64 << 10;
+/// The maximum length of a label value, in bytes.
 const MAX_LABEL_BYTES: usize = 256;
 
-/// What to do next.
+/// The next action.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Read, and hand over what came.
+    /// Read, and pass what was received to [`Stepper::receive`].
     Read,
     /// Send these bytes.
     Send(Vec<u8>),
-    /// Begin TLS.
+    /// Start TLS.
     StartTls,
-    /// These values of labels were found, by the step of this number.
+    /// Record these label values, extracted by the step of this number.
     Found(usize, Vec<String>),
     /// All steps are done.
     End,
 }
 
-/// Where a dialogue is.
+/// The state of a dialogue.
 #[derive(Debug)]
 pub struct Stepper {
     steps: Steps,
-    hidden: Hidden,
-    /// The step of this number is being done.
+    redactor: Redactor,
+    /// The number of the current step.
     at: usize,
     part: Part,
-    /// What came and is not looked at yet.
+    /// Received bytes that were not evaluated yet.
     buffer: Vec<u8>,
-    /// How much of the buffer was searched for the end of a line.
+    /// How much of the buffer was searched for a line feed.
     searched: usize,
     is_closed: bool,
-    /// Of the line that matched in this step.
+    /// The templates of this step, expanded with the line that matched.
     expanded: Option<Expanded>,
-    /// Lines that came in this step, and in the run; the last one, quoted.
+    /// How many lines were received in this step and in the run, and the last one, quoted.
     lines: usize,
     all_lines: usize,
     last: Option<String>,
-    heard: Vec<String>,
+    log: Vec<String>,
 }
 
 /// The part of a step that comes next.
@@ -67,7 +67,7 @@ enum Part {
     StartTls,
 }
 
-/// What a step says of the line that matched.
+/// The templates of a step, expanded with the line that matched.
 #[derive(Debug, Default)]
 struct Expanded {
     send: Vec<u8>,
@@ -75,11 +75,11 @@ struct Expanded {
 }
 
 impl Stepper {
-    /// At the beginning of these steps.
+    /// Starts with the first of these steps.
     pub fn new(steps: &Steps) -> Self {
         Self {
             steps: steps.clone(),
-            hidden: Hidden::of(steps),
+            redactor: Redactor::new(steps),
             at: 0,
             part: Part::Expect,
             buffer: Vec::new(),
@@ -89,22 +89,22 @@ impl Stepper {
             lines: 0,
             all_lines: 0,
             last: None,
-            heard: Vec::new(),
+            log: Vec::new(),
         }
     }
 
-    /// Takes what the server sent.
-    pub fn take(&mut self, bytes: &[u8]) {
+    /// Adds bytes received from the server.
+    pub fn receive(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// Takes note that the server closed the connection.
+    /// Records that the server closed the connection.
     pub fn close(&mut self) {
         self.is_closed = true;
     }
 
-    /// How many bytes the next step judges, at most.
-    pub fn weight(&self) -> usize {
+    /// How many bytes the next call of [`Self::advance`] evaluates at most.
+    pub fn pending_bytes(&self) -> usize {
         let has_line = || self.buffer[self.searched.min(self.buffer.len())..].contains(&b'\n');
         match self.is_closed || has_line() {
             true => self.buffer.len(),
@@ -117,47 +117,50 @@ impl Stepper {
         self.at
     }
 
-    /// What is waited for.
-    pub fn waiting(&self) -> String {
+    /// Describes what the current step waits for.
+    pub fn expectation(&self) -> String {
         match self.steps.get(self.at).and_then(|step| step.expect.as_ref()) {
             Some(Expect::Line(pattern)) => format!("waiting for a line that matches /{}/", pattern.as_str()),
-            Some(Expect::Bytes(bytes)) => format!("waiting for {}", self.hidden.quote(bytes)),
+            Some(Expect::Bytes(bytes)) => format!("waiting for {}", self.redactor.quote(bytes)),
             None => "waiting for nothing".to_owned(),
         }
     }
 
-    /// What came instead so far.
-    pub fn instead(&self) -> String {
+    /// Describes what was received in the current step so far.
+    pub fn received(&self) -> String {
         match &self.last {
-            Some(last) if self.lines == 1 => format!("one line came: {last}"),
-            Some(last) => format!("{} lines came, the last was {last}", self.lines),
-            None if self.buffer.is_empty() => "nothing came".to_owned(),
-            None => format!("{} came, without a line feed", self.hidden.quote(&self.buffer)),
+            Some(last) if self.lines == 1 => format!("received one line: {last}"),
+            Some(last) => format!("received {} lines, the last was {last}", self.lines),
+            None if self.buffer.is_empty() => "received nothing".to_owned(),
+            None => format!(
+                "received {} without a line feed",
+                self.redactor.quote(&self.buffer)
+            ),
         }
     }
 
-    /// What was heard since this was last asked, for a journal.
-    pub fn heard(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.heard)
+    /// Takes the lines for the debug log since the last call.
+    pub fn take_log(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.log)
     }
 
-    /// Drops what came before TLS began: whoever is on the way could have put it there (RFC 3207, section 4.2). How many
-    /// bytes that were.
-    pub fn forget(&mut self) -> usize {
+    /// Discards the bytes received before TLS: an attacker could have inserted them (RFC 3207, section 4.2). Returns their
+    /// number.
+    pub fn discard_input(&mut self) -> usize {
         self.searched = 0;
         std::mem::take(&mut self.buffer).len()
     }
 
-    /// What to do next; to be called again when that is done.
+    /// Returns the next action. Call it again when that is done.
     ///
     /// # Errors
-    /// Why the dialogue is not as it should be. Where the budget does not suffice, it can be called again with another one.
+    /// Why the dialogue failed. After [`Fault::BudgetExhausted`], it can be called again with another budget.
     pub fn advance(&mut self, budget: &Budget) -> Result<Action, Fault> {
         let steps = self.steps.clone();
         while let Some(step) = steps.get(self.at) {
             match self.part {
                 Part::Expect => {
-                    if !self.hear(step, budget)? {
+                    if !self.expect(step, budget)? {
                         return Ok(Action::Read);
                     }
                     self.part = Part::Found;
@@ -174,10 +177,10 @@ impl Stepper {
                     self.part = Part::StartTls;
                     let plain = || step.send.as_ref().map(|send| send.expose().as_bytes().to_vec());
                     let expanded = self.expanded.take().map(|expanded| expanded.send);
-                    // Without a line that matched, `$` is nothing special.
+                    // `$` is special only in a step that expects a line.
                     let mut line = expanded.or_else(plain).unwrap_or_default();
                     if line.len() > MAX_SENT_BYTES {
-                        return Err(Fault::TooLong);
+                        return Err(Fault::TooLong(MAX_SENT_BYTES));
                     }
                     if !line.is_empty() {
                         line.push(b'\n');
@@ -197,39 +200,39 @@ impl Stepper {
         Ok(Action::End)
     }
 
-    /// Whether what the step waits for has come.
-    fn hear(&mut self, step: &Step, budget: &Budget) -> Result<bool, Fault> {
+    /// Whether the step has received what it expects.
+    fn expect(&mut self, step: &Step, budget: &Budget) -> Result<bool, Fault> {
         match &step.expect {
             None => Ok(true),
             Some(Expect::Bytes(expected)) => {
-                let come = self.buffer.len().min(expected.len());
-                if self.buffer[..come] != expected[..come] {
+                let length = self.buffer.len().min(expected.len());
+                if self.buffer[..length] != expected[..length] {
                     return Err(Fault::OtherBytes {
-                        found: self.hidden.quote(&self.buffer[..come]),
-                        expected: self.hidden.quote(expected),
+                        found: self.redactor.quote(&self.buffer[..length]),
+                        expected: self.redactor.quote(expected),
                     });
                 }
-                if come < expected.len() {
-                    return self.more();
+                if length < expected.len() {
+                    return self.wait_for_more();
                 }
-                self.buffer.drain(..come);
+                self.buffer.drain(..length);
                 self.searched = 0;
-                self.tell(format!("heard {}", self.hidden.quote(expected)));
+                self.log(format!("received {}", self.redactor.quote(expected)));
                 Ok(true)
             }
             Some(Expect::Line(pattern)) => {
                 let mut start = 0;
                 let found = loop {
-                    let Some((line, end)) = self.line(start)? else {
+                    let Some((line, end)) = self.next_line(start)? else {
                         break None;
                     };
                     let line = &self.buffer[line];
                     let Ok(found) = pattern.captures(line, budget) else {
-                        // The line was not looked at.
+                        // The line was not evaluated.
                         (self.lines, self.all_lines) = (self.lines - 1, self.all_lines - 1);
                         self.buffer.drain(..start);
                         self.searched = 0;
-                        return Err(Fault::TooDear(Exhausted));
+                        return Err(Fault::BudgetExhausted(Exhausted));
                     };
                     if let Some(captures) = found {
                         let expand = |template: &str| {
@@ -245,11 +248,11 @@ impl Stepper {
                                 send: send.unwrap_or_default(),
                                 labels: labels.collect(),
                             },
-                            self.hidden.quote(line),
+                            self.redactor.quote(line),
                         ));
                     }
-                    let quoted = self.hidden.quote(line);
-                    self.tell(format!("heard {quoted}"));
+                    let quoted = self.redactor.quote(line);
+                    self.log(format!("received {quoted}"));
                     self.last = Some(quoted);
                     start = end;
                 };
@@ -257,7 +260,7 @@ impl Stepper {
                     self.buffer.drain(..end);
                     self.searched = 0;
                     self.expanded = Some(expanded);
-                    self.tell(format!("heard {line}, which matches /{}/", pattern.as_str()));
+                    self.log(format!("received {line}, which matches /{}/", pattern.as_str()));
                     return Ok(true);
                 }
                 self.buffer.drain(..start);
@@ -265,34 +268,35 @@ impl Stepper {
                 if self.is_closed && self.last.is_some() {
                     return Err(Fault::NoMatch {
                         pattern: pattern.as_str().to_owned(),
-                        instead: self.instead(),
+                        received: self.received(),
                     });
                 }
-                self.more()
+                self.wait_for_more()
             }
         }
     }
 
-    fn tell(&mut self, note: String) {
-        if self.heard.len() < MAX_HEARD {
-            self.heard.push(note);
+    fn log(&mut self, note: String) {
+        if self.log.len() < MAX_LOG_LINES {
+            self.log.push(note);
         }
     }
 
-    /// More is to be read, if there can be more.
-    fn more(&self) -> Result<bool, Fault> {
+    /// Returns that more must be read. Fails if the connection is closed.
+    fn wait_for_more(&self) -> Result<bool, Fault> {
         match self.is_closed {
             true => Err(Fault::Closed {
-                waiting: self.waiting(),
-                instead: self.instead(),
+                expectation: self.expectation(),
+                received: self.received(),
                 is_line: matches!(self.steps[self.at].expect, Some(Expect::Line(_))),
             }),
             false => Ok(false),
         }
     }
 
-    /// The line that begins at `start` of the buffer, without its end, and where the next one begins.
-    fn line(&mut self, start: usize) -> Result<Option<(Range<usize>, usize)>, Fault> {
+    /// Finds the line that begins at `start` of the buffer. Returns its range without the line end, and the start of the next
+    /// line.
+    fn next_line(&mut self, start: usize) -> Result<Option<(Range<usize>, usize)>, Fault> {
         let from = self.searched.max(start);
         let feed = self.buffer[from..].iter().position(|byte| *byte == b'\n');
         let (end, next) = match feed {
@@ -303,7 +307,7 @@ impl Stepper {
         if end - start > MAX_LINE_BYTES {
             return Err(Fault::TooMuch(format!(
                 "a line of more than {MAX_LINE_BYTES} bytes that begins with {}",
-                self.hidden.quote(&self.buffer[start..])
+                self.redactor.quote(&self.buffer[start..])
             )));
         }
         if next == start {
@@ -319,7 +323,7 @@ impl Stepper {
     }
 }
 
-/// The value of a label: bounded text.
+/// Converts bytes to a label value of bounded length.
 fn label(bytes: &[u8]) -> String {
     let mut text = String::from_utf8_lossy(bytes).into_owned();
     truncate(&mut text, MAX_LABEL_BYTES);

@@ -1,9 +1,9 @@
-//! The families of dns checks, and of probes of them, which bear blackbox_exporter's names.
+//! The families of dns checks and of their probes. Those of probes have blackbox_exporter's names.
 
 use std::borrow::Cow;
 use std::time::Duration;
 
-use super::judge::Section;
+use super::summary::{Section, Summary};
 use crate::model::{Family, Phase, Report, Sample};
 use crate::net::certificates::CERTIFICATE_NOT_AFTER;
 
@@ -50,7 +50,7 @@ static PROBE_QUERY_SUCCEEDED: Family = Family::probe(
 );
 static PROBE_SERIAL: Family = Family::probe("probe_dns_serial", &[], "Serial number of the zone.");
 
-/// The families that a probe of a name server has, beside those of every probe.
+/// The families of a probe of a name server, in addition to those of every probe.
 pub const PROBE_FAMILIES: &[&Family] = &[
     &PROBE_DURATION,
     &PROBE_ANSWER_RRS,
@@ -60,21 +60,8 @@ pub const PROBE_FAMILIES: &[&Family] = &[
     &PROBE_SERIAL,
 ];
 
-/// What an answer is told of in numbers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Numbers {
-    /// The response code.
-    pub rcode: u16,
-    /// How many records each section has.
-    pub records: [usize; 3],
-    /// Whether SOA records are asked for.
-    pub asks_for_soa: bool,
-    /// The zone's serial number, where they are and one came.
-    pub serial: Option<u32>,
-}
-
-/// Adds the samples of an answer.
-pub fn samples(numbers: &Numbers, samples: &mut Vec<Sample>) {
+/// Adds the samples of a response.
+pub fn push_samples(summary: &Summary, samples: &mut Vec<Sample>) {
     let mut push = |family, labels, value| {
         samples.push(Sample {
             family,
@@ -82,20 +69,20 @@ pub fn samples(numbers: &Numbers, samples: &mut Vec<Sample>) {
             value,
         });
     };
-    push(&RESPONSE_CODE, Vec::new(), f64::from(numbers.rcode));
-    for (section, count) in Section::ALL.iter().zip(numbers.records) {
+    push(&RESPONSE_CODE, Vec::new(), f64::from(summary.rcode));
+    for (section, count) in Section::ALL.iter().zip(summary.records) {
         push(&RECORDS, vec![section.as_str().into()], number(count));
     }
-    if let Some(serial) = numbers.serial {
+    if let Some(serial) = summary.serial {
         push(&SOA_SERIAL, Vec::new(), f64::from(serial));
     }
 }
 
-/// Tells a probe what came of it; as blackbox_exporter does, also where nothing came.
-pub fn push_probe_samples(report: &mut Report, numbers: Option<&Numbers>) {
+/// Adds the samples of a probe. As in blackbox_exporter, they are also present without a response.
+pub fn push_probe_samples(report: &mut Report, summary: Option<&Summary>) {
     let spent =
         |phases: &[Phase]| -> Duration { phases.iter().map(|phase| report.phases.spent(*phase)).sum() };
-    // The TLS handshake is part of connecting there.
+    // In blackbox_exporter, connecting includes the TLS handshake.
     let phases = [
         ("resolve", spent(&[Phase::Resolve])),
         ("connect", spent(&[Phase::Connect, Phase::Tls])),
@@ -104,15 +91,15 @@ pub fn push_probe_samples(report: &mut Report, numbers: Option<&Numbers>) {
     for (phase, took) in phases {
         report.push_probe_sample(&PROBE_DURATION, vec![Cow::Borrowed(phase)], took.as_secs_f64());
     }
-    let [answer, authority, additional] = numbers.map_or([0; 3], |numbers| numbers.records);
+    let [answer, authority, additional] = summary.map_or([0; 3], |summary| summary.records);
     report.push_probe_sample(&PROBE_ANSWER_RRS, Vec::new(), number(answer));
     report.push_probe_sample(&PROBE_AUTHORITY_RRS, Vec::new(), number(authority));
     report.push_probe_sample(&PROBE_ADDITIONAL_RRS, Vec::new(), number(additional));
-    let has_answer = f64::from(u8::from(numbers.is_some()));
+    let has_answer = f64::from(u8::from(summary.is_some()));
     report.push_probe_sample(&PROBE_QUERY_SUCCEEDED, Vec::new(), has_answer);
-    if let Some(numbers) = numbers.filter(|numbers| numbers.asks_for_soa) {
-        // 0 where no record came, as blackbox_exporter has it.
-        let serial = numbers.serial.unwrap_or_default();
+    if let Some(summary) = summary.filter(|summary| summary.is_soa_query) {
+        // 0 without a record, as in blackbox_exporter.
+        let serial = summary.serial.unwrap_or_default();
         report.push_probe_sample(&PROBE_SERIAL, Vec::new(), f64::from(serial));
     }
 }

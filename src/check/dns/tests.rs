@@ -1,4 +1,4 @@
-//! The text of records, the demands on them, and answers that are none, byte by byte.
+//! Tests of the texts of records, of validators, and of messages that are not valid responses.
 
 use std::net::Ipv4Addr;
 use std::str::FromStr;
@@ -25,7 +25,7 @@ fn record(data: RData) -> Record {
 
 /// The texts are those that blackbox_exporter logs for these records.
 #[test]
-fn records_look_as_blackbox_exporter_shows_them() {
+fn texts_of_records_equal_blackbox_exporters() {
     let mut critical = CAA::new_issue(true, Some(name("ca.example.net.")), Vec::new());
     critical.reserved_flags = 0;
     let unknown = RData::Unknown {
@@ -95,9 +95,9 @@ fn settings(keys: &str) -> DnsSettings {
     }
 }
 
-/// How an answer with A records of these last bytes is judged.
-fn judged(demands: &str, last_bytes: &[u8]) -> Result<(), String> {
-    let settings = settings(&format!("query_type: A, validate_answer_rrs: {{ {demands} }}"));
+/// The verdict on a response with A records that end in these bytes.
+fn judged(validators: &str, last_bytes: &[u8]) -> Result<(), String> {
+    let settings = settings(&format!("query_type: A, validate_answer_rrs: {{ {validators} }}"));
     let mut answer = Message::query();
     for last in last_bytes {
         answer.add_answer(record(RData::A(A(Ipv4Addr::new(192, 0, 2, *last)))));
@@ -114,7 +114,7 @@ fn judged(demands: &str, last_bytes: &[u8]) -> Result<(), String> {
 }
 
 #[test]
-fn demands_on_records_mean_what_they_mean_there() {
+fn validators_mean_the_same_as_in_blackbox_exporter() {
     let shown = |last: u8| format!("\"example.org. 300 IN A 192.0.2.{last}\"");
     let matches = "fail_if_matches_regexp: ['[.]8$', '[.]9$']";
     assert_eq!(judged(matches, &[]), Ok(()));
@@ -126,7 +126,7 @@ fn demands_on_records_mean_what_they_mean_there() {
     assert_eq!(judged(not, &[1, 2]), Ok(()));
     assert_eq!(
         judged(not, &[]),
-        Err("there is no record, which fail_if_not_matches_regexp needs".to_owned())
+        Err("there are no records, but fail_if_not_matches_regexp needs at least one".to_owned())
     );
     let fault = format!("{} does not match /1$/ of fail_if_not_matches_regexp", shown(2));
     assert_eq!(judged("fail_if_not_matches_regexp: ['1$']", &[1, 2]), Err(fault));
@@ -137,7 +137,7 @@ fn demands_on_records_mean_what_they_mean_there() {
     assert!(
         judged(all, &[1, 2])
             .unwrap_err()
-            .contains("has to match every record")
+            .contains("must match every record")
     );
 
     let none = "fail_if_none_matches_regexp: ['1$', '2$']";
@@ -162,7 +162,7 @@ fn the_response_code_is_judged_first_and_by_name() {
         .unwrap_err();
     assert_eq!(
         problem.to_string(),
-        "status: example.org. TXT: the answer is NXDOMAIN, not NOERROR"
+        "status: example.org. TXT: the response code is NXDOMAIN, expected NOERROR"
     );
     let fine = settings("valid_rcodes: [NXDOMAIN, REFUSED]");
     assert_eq!(
@@ -176,11 +176,11 @@ fn the_response_code_is_judged_first_and_by_name() {
     assert!(
         problem
             .message()
-            .ends_with("the answer is NOERROR, not NXDOMAIN or REFUSED")
+            .ends_with("the response code is NOERROR, expected NXDOMAIN or REFUSED")
     );
 }
 
-/// What a server that sends these, made of the question it got, leads to.
+/// Runs a check against a server that sends these datagrams, made from the query that it received.
 async fn answered(datagrams: impl Fn(&Message) -> Vec<Vec<u8>>) -> (Option<Result<(), Problem>>, Report) {
     let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let target = server.local_addr().unwrap().to_string();
@@ -210,7 +210,7 @@ fn reply(question: &Message, change: impl FnOnce(&mut Message)) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn datagrams_that_answer_something_else_do_not_count() {
+async fn datagrams_that_do_not_match_the_query_are_ignored() {
     let others = |question: &Message| {
         vec![
             reply(question, |answer| answer.metadata.id ^= 1),
@@ -220,9 +220,9 @@ async fn datagrams_that_answer_something_else_do_not_count() {
             reply(question, |answer| {
                 answer.queries[0].set_query_type(RecordType::AAAA);
             }),
-            // Without a question, which only errors may be.
+            // Only errors may omit the query.
             reply(question, |answer| answer.queries.clear()),
-            // The question itself, which is no answer.
+            // The query itself is not a response.
             question.to_vec().unwrap(),
             b"\x00".to_vec(),
             b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(),
@@ -233,7 +233,7 @@ async fn datagrams_that_answer_something_else_do_not_count() {
     assert!(
         report
             .step
-            .ends_with("7 datagrams that came do not answer this question"),
+            .ends_with("7 received datagrams do not match the query"),
         "{}",
         report.step
     );
@@ -258,7 +258,7 @@ async fn datagrams_that_answer_something_else_do_not_count() {
 }
 
 #[tokio::test]
-async fn a_refusal_need_not_repeat_the_question() {
+async fn an_error_may_omit_the_query() {
     let (result, _) = answered(|question| {
         vec![reply(question, |answer| {
             answer.queries.clear();
@@ -270,7 +270,7 @@ async fn a_refusal_need_not_repeat_the_question() {
 }
 
 #[tokio::test]
-async fn garbage_with_the_right_id_is_told() {
+async fn garbage_with_the_right_id_is_a_failure() {
     let cut = |question: &Message| {
         let mut answer = reply(question, |answer| {
             answer.add_answer(record(RData::A(A::new(192, 0, 2, 1))));
@@ -297,8 +297,8 @@ fn numbers_count_pseudo_records_and_take_the_serial_of_a_zone() {
         .add_answer(soa(7))
         .add_authority(soa(9))
         .set_edns(Default::default());
-    let numbers = judge::numbers(&answer, &settings("query_type: SOA").query);
-    assert_eq!((numbers.records, numbers.serial), ([1, 1, 1], Some(7)));
-    let other = judge::numbers(&answer, &settings("query_type: NS").query);
+    let summary = Summary::new(&answer, &settings("query_type: SOA").query);
+    assert_eq!((summary.records, summary.serial), ([1, 1, 1], Some(7)));
+    let other = Summary::new(&answer, &settings("query_type: NS").query);
     assert_eq!(other.serial, None);
 }

@@ -1,11 +1,11 @@
-//! A record as a line of text, as blackbox_exporter (by miekg/dns) writes it: expressions are held against that.
+//! Formats a record as a line of text, exactly like blackbox_exporter (with miekg/dns). Expressions match this text.
 
 use std::fmt::Write;
 
 use hickory_proto::op::Edns;
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 
-/// `example.org.<tab>300<tab>IN<tab>A<tab>192.0.2.1`.
+/// Formats a record: `example.org.<tab>300<tab>IN<tab>A<tab>192.0.2.1`.
 pub fn record(record: &Record) -> String {
     let mut text = String::new();
     name(&mut text, &record.name);
@@ -21,7 +21,7 @@ pub fn record(record: &Record) -> String {
     text
 }
 
-/// The pseudo-record of EDNS (RFC 6891, section 6.1) among the additional records, without its options.
+/// Formats the pseudo-record of EDNS (RFC 6891, section 6.1) in the additional section, without its options.
 pub fn edns(edns: &Edns) -> String {
     let mut text = format!("\n;; OPT PSEUDOSECTION:\n; EDNS: version {}; ", edns.version());
     text.push_str(match edns.flags().dnssec_ok {
@@ -64,17 +64,17 @@ fn data(text: &mut String, data: &RData) {
                 if index > 0 {
                     text.push(' ');
                 }
-                quoted(text, string);
+                push_quoted(text, string);
             }
         }
         RData::HINFO(host) => {
-            quoted(text, &host.cpu);
+            push_quoted(text, &host.cpu);
             text.push(' ');
-            quoted(text, &host.os);
+            push_quoted(text, &host.os);
         }
         RData::CAA(rule) => {
             push(text, format_args!("{} {} ", rule.flags(), rule.tag));
-            quoted(text, &rule.value);
+            push_quoted(text, &rule.value);
         }
         RData::SSHFP(fingerprint) => text.push_str(&fingerprint.to_string().to_uppercase()),
         RData::Unknown {
@@ -90,7 +90,7 @@ fn data(text: &mut String, data: &RData) {
                 push(text, format_args!("{byte:02x}"));
             }
         }
-        // The pseudo-record of EDNS is not among the records of a message: see `edns`.
+        // The records of a message do not contain the pseudo-record of EDNS; see `edns`.
         RData::OPT(_) => {}
         other => push(text, format_args!("{other}")),
     }
@@ -105,29 +105,30 @@ fn delegation_signer(text: &mut String, data: &[u8]) {
     }
 }
 
-/// A name with the dot of the root at its end.
+/// Appends a name with the final dot of the root.
 fn name(text: &mut String, name: &Name) {
     if name.is_root() {
         text.push('.');
     }
     for label in name.iter() {
         for byte in label {
-            escaped(text, *byte, b". '@;()\"\\");
+            push_escaped(text, *byte, b". '@;()\"\\");
         }
         text.push('.');
     }
 }
 
-fn quoted(text: &mut String, string: &[u8]) {
+/// Appends a string in quotes.
+fn push_quoted(text: &mut String, string: &[u8]) {
     text.push('"');
     for byte in string {
-        escaped(text, *byte, b"\"\\");
+        push_escaped(text, *byte, b"\"\\");
     }
     text.push('"');
 }
 
-/// A byte of a label or a string, in the way of zone files (RFC 1035, section 5.1).
-fn escaped(text: &mut String, byte: u8, special: &[u8]) {
+/// Appends a byte of a label or a string, escaped as in zone files (RFC 1035, section 5.1).
+fn push_escaped(text: &mut String, byte: u8, special: &[u8]) {
     if special.contains(&byte) {
         text.push('\\');
     }
@@ -138,6 +139,6 @@ fn escaped(text: &mut String, byte: u8, special: &[u8]) {
 }
 
 fn push(text: &mut String, what: std::fmt::Arguments<'_>) {
-    // Writing to a text can't fail.
+    // Writing to a string can't fail.
     let _ = text.write_fmt(what);
 }

@@ -48,7 +48,7 @@ impl GrpcCheck {
     /// Runs once.
     ///
     /// # Errors
-    /// The problem that made it fail.
+    /// The problem that made the run fail.
     pub async fn run(&mut self, report: &mut Report) -> Result<(), Problem> {
         let mut run = RecordedRun::new(report, Found::default());
         let result = self.ask(&mut run).await;
@@ -60,7 +60,7 @@ impl GrpcCheck {
         let service = self.settings.service.clone();
         let mut exchange = self.call(&service, run).await?;
         let RecordedRun {
-            recorder: trace,
+            recorder,
             findings: found,
         } = run;
         let mut body = BytesMut::new();
@@ -79,7 +79,7 @@ impl GrpcCheck {
             }
             body.extend_from_slice(&data);
         }
-        trace.answered();
+        recorder.answered();
         let outcome = health::outcome(exchange.head(), &body, exchange.trailers(), &service);
         let serving = outcome.map_err(|Failure { code, problem }| {
             found.code = Some(code);
@@ -112,8 +112,8 @@ impl GrpcCheck {
         service: &str,
         run: &mut RecordedRun<'_, Found>,
     ) -> Result<Exchange, Unanswered> {
-        let trace = &mut run.recorder;
-        let (stream, peer) = self.endpoint.connect(&self.read_budget, trace).await?;
+        let recorder = &mut run.recorder;
+        let (stream, peer) = self.endpoint.connect(&self.read_budget, recorder).await?;
         if stream.is_tls() {
             run.findings.is_tls = true;
             if stream.alpn_protocol() != Some(b"h2") {
@@ -121,8 +121,8 @@ impl GrpcCheck {
                 return Err(Problem::new(Reason::Protocol, format_args!("{peer}: {what}")).into());
             }
         }
-        trace.enter(Phase::Processing);
-        trace.at(Step::Doing(match service {
+        recorder.enter(Phase::Processing);
+        recorder.at(Step::Doing(match service {
             "" => "asking for the health of the server".into(),
             service => format!("asking for the health of the service \"{service}\"").into(),
         }));

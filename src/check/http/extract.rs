@@ -193,7 +193,7 @@ pub fn fuzz_parse(settings: &HttpSettings, body: &[u8]) -> Result<Vec<Sample>, S
         let thread = thread
             .spawn_scoped(scope, judge)
             .map_err(|error| error.to_string())?;
-        thread.join().map_err(|_| "judging it panicked".to_owned())
+        thread.join().map_err(|_| "evaluating it panicked".to_owned())
     });
     let judged = judged?.map_err(|Exhausted| "it takes too much memory".to_owned())?;
     judged.map_err(|fault| fault.problem.to_string())?;

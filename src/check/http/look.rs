@@ -13,9 +13,6 @@ use super::judge::{self, Fault};
 use crate::config::budget::Budget;
 use crate::model::Reason;
 
-/// Longer than any run; the judging is waited for as long as there is time.
-pub(super) const LONG: Duration = Duration::from_secs(3600);
-
 impl HttpCheck {
     /// Holds a head against the assertions.
     pub(super) async fn look_at_head(
@@ -32,7 +29,7 @@ impl HttpCheck {
         let length = head.headers.values().map(http::HeaderValue::len).sum();
         let (settings, headers) = (self.settings.clone(), head.headers.clone());
         let work = move |budget: &Arc<Budget>| judge::headers(&settings.assertions, &headers, budget);
-        self.judging.judge(length, wait, work).await?
+        self.evaluator.evaluate(length, wait, work).await?
     }
 
     /// Judges a body by the assertions, then extracts values from it. Each may use what is left of the run's processor time. An
@@ -46,14 +43,14 @@ impl HttpCheck {
         };
         let (settings, judged) = (self.settings.clone(), body.clone());
         let work = move |budget: &Arc<Budget>| judge::body(&settings.assertions, judged.bytes(), budget);
-        self.judging.judge(length, wait, work).await??;
+        self.evaluator.evaluate(length, wait, work).await??;
         let settings = self.settings.clone();
         if settings.extraction.is_empty() {
             return Ok(Extracted::default());
         }
         let (length, wait) = (body.len(), wait.saturating_sub(begun.elapsed()));
         let work = move |budget: &Arc<Budget>| extract::extract(&settings.extraction, body.bytes(), budget);
-        match self.judging.judge(length, wait, work).await {
+        match self.evaluator.evaluate(length, wait, work).await {
             Err(problem) if problem.reason == Reason::Limit && problem.shortage.is_none() => Ok(Extracted {
                 samples: Vec::new(),
                 warning: Some(problem),

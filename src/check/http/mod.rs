@@ -27,7 +27,7 @@ use self::found::{Found, Run};
 pub use self::probe_samples::PROBE_FAMILIES;
 use self::request::{Hop, Requests, Wire};
 use super::Shared;
-use super::workers::Judging;
+use super::workers::{Evaluator, MAX_WAIT};
 use crate::config::address::HostPort;
 use crate::config::http::HttpSettings;
 use crate::config::probe::TargetRefusal;
@@ -79,7 +79,7 @@ pub struct HttpCheck {
     network: Network,
     bodies: Bodies,
     tls: TlsClient,
-    judging: Judging,
+    evaluator: Evaluator,
 }
 
 impl HttpCheck {
@@ -101,7 +101,7 @@ impl HttpCheck {
             tls: TlsClient::new(&tls, protocols, &shared.network.trust),
             network: shared.network.clone(),
             bodies: shared.bodies.clone(),
-            judging: Judging::new(&shared.workers),
+            evaluator: Evaluator::new(&shared.workers),
             settings,
         }
     }
@@ -109,9 +109,9 @@ impl HttpCheck {
     /// Runs once.
     ///
     /// # Errors
-    /// The problem that made it fail.
+    /// The problem that made the run fail.
     pub async fn run(&mut self, report: &mut Report) -> Result<(), Problem> {
-        self.judging.begin();
+        self.evaluator.begin_run();
         let mut run = Run::new(report, Found::new(self.settings.assertions.has_cel()));
         let result = self.follow(&mut run).await;
         run.recorder.end();
@@ -194,9 +194,9 @@ impl HttpCheck {
         cookies: &Cookies,
         run: &mut Run<'_>,
     ) -> Result<Exchange, Unanswered> {
-        let trace = &mut run.recorder;
+        let recorder = &mut run.recorder;
         let target = hop.url().address();
-        trace
+        recorder
             .report
             .log_step(|| format!("requesting {}", hop.url().shown()));
         let proxy = self
@@ -216,19 +216,19 @@ impl HttpCheck {
             resolver = Arc::new(resolver.with_guard(None));
         }
         let preference = self.settings.preference;
-        let (mut stream, peer) = dial(&resolver, address, preference, None, trace).await?;
+        let (mut stream, peer) = dial(&resolver, address, preference, None, recorder).await?;
         if !hop.url().is_https() {
             let wire = Wire { http2: false, proxy };
             let request = self.requests.build(hop, cookies, wire)?;
             if self.settings.body.is_some() {
                 nodelay(&stream)?;
             }
-            trace.enter(Phase::Processing);
-            trace.at(Step::Waiting);
+            recorder.enter(Phase::Processing);
+            recorder.at(Step::Waiting);
             return Ok(Exchange::http1(stream, request, peer, true).await?);
         }
         if let Some(proxy) = proxy {
-            trace.at(Step::Tunnelling(target.to_string()));
+            recorder.at(Step::Tunnelling(target.to_string()));
             let headers = self
                 .settings
                 .proxy
@@ -238,13 +238,13 @@ impl HttpCheck {
         }
         let secured = self
             .tls
-            .handshake(stream, peer, &self.requests.tls_host(hop), trace)
+            .handshake(stream, peer, &self.requests.tls_host(hop), recorder)
             .await?;
         let http2 = secured.connection().alpn_protocol() == Some(b"h2");
         let wire = Wire { http2, proxy: None };
         let request = self.requests.build(hop, cookies, wire)?;
-        trace.enter(Phase::Processing);
-        trace.at(Step::Waiting);
+        recorder.enter(Phase::Processing);
+        recorder.at(Step::Waiting);
         match http2 {
             true => Exchange::http2(secured, request, peer).await,
             false => Ok(Exchange::http1(secured, request, peer, false).await?),
@@ -253,20 +253,20 @@ impl HttpCheck {
 
     /// Holds the final response against the assertions, and takes out of it what is asked for.
     async fn judge(&self, hop: &Hop, exchange: &mut Exchange, run: &mut Run<'_>) -> Result<(), Problem> {
-        let trace = &mut run.recorder;
+        let recorder = &mut run.recorder;
         let assertions = &self.settings.assertions;
-        // What judging the head takes is not the target's time.
-        let head_came = trace.leave();
+        // The response time does not include the evaluation of the head.
+        let head_came = recorder.leave();
         let head: &response::Parts = exchange.head();
         let known = self.requests.sends_credentials(hop);
-        let verdict = self.look_at_head(head, known, trace.within(look::LONG)).await;
-        trace.started += head_came.elapsed();
-        trace.enter(Phase::Transfer);
+        let verdict = self.look_at_head(head, known, recorder.within(MAX_WAIT)).await;
+        recorder.started += head_came.elapsed();
+        recorder.enter(Phase::Transfer);
         let way = judge::way(assertions, head.version, hop.url().is_https());
-        let is_probe = trace.report.probe.is_some();
+        let is_probe = recorder.report.probe.is_some();
         // A probe tells the length of a body, whatever its head is like, and what regular expressions find in it.
         if !is_probe && (verdict.is_err() || way.is_err()) {
-            trace.answered();
+            recorder.answered();
             run.findings.blame(verdict)?;
             return way;
         }
@@ -280,11 +280,11 @@ impl HttpCheck {
             self.bodies.share(is_probe),
         );
         let mut received: u64 = 0;
-        trace.at(Step::Reading(0));
+        recorder.at(Step::Reading(0));
         let read = async {
             while let Some(data) = exchange.data().await? {
                 received += data.len() as u64;
-                trace.at(Step::Reading(received));
+                recorder.at(Step::Reading(received));
                 sink.write(&data)?;
             }
             Ok(())
@@ -292,7 +292,7 @@ impl HttpCheck {
         let read: Result<(), Problem> = read.await;
         run.findings.facts.uncompressed = limit.map_or(sink.total(), |limit| sink.total().min(limit));
         let read = read.and_then(|()| sink.finish(may_miss));
-        trace.answered();
+        recorder.answered();
         run.findings.blame(verdict)?;
         let body = read?;
         run.findings.facts.uncompressed = body.total();
@@ -300,7 +300,7 @@ impl HttpCheck {
             return way;
         }
         run.recorder.at(Step::Judging);
-        let wait = run.recorder.within(look::LONG);
+        let wait = run.recorder.within(MAX_WAIT);
         let looked = self.look_at(body, wait).await;
         let extracted = run.findings.blame(looked)?;
         way?;

@@ -1,4 +1,4 @@
-//! The families of icmp checks, and of probes of them, which bear blackbox_exporter's names.
+//! The families of icmp checks and of their probes. Those of probes have blackbox_exporter's names.
 
 use std::borrow::Cow;
 
@@ -24,18 +24,18 @@ static PROBE_REPLY_HOP_LIMIT: Family = Family::probe(
     "Hop limit (TTL for IPv4) of the reply.",
 );
 
-/// The families that a probe by ping has, beside those of every probe.
+/// The families of a probe by ping, in addition to those of every probe.
 pub const PROBE_FAMILIES: &[&Family] = &[&PROBE_DURATION, &PROBE_REPLY_HOP_LIMIT];
 
-/// What came back.
+/// An echo reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reply {
-    /// The hop limit it arrived with, where the system tells it.
+    /// The hop limit with which it arrived, if the system reports it.
     pub hop_limit: Option<u8>,
 }
 
 /// Adds the samples of a reply.
-pub fn samples(reply: &Reply, samples: &mut Vec<Sample>) {
+pub fn push_samples(reply: &Reply, samples: &mut Vec<Sample>) {
     if let Some(hop_limit) = reply.hop_limit {
         samples.push(Sample {
             family: &REPLY_HOP_LIMIT,
@@ -45,7 +45,7 @@ pub fn samples(reply: &Reply, samples: &mut Vec<Sample>) {
     }
 }
 
-/// Tells a probe what came of it; as blackbox_exporter does, also where nothing came: then without a round trip.
+/// Adds the samples of a probe. As in blackbox_exporter, they are also present without a reply; the round trip is 0 then.
 pub fn push_probe_samples(report: &mut Report, reply: Option<&Reply>) {
     let phases = report.phases;
     let spent = |phase| phases.spent(phase).as_secs_f64();

@@ -1,4 +1,4 @@
-//! The icmp check: one echo request and its reply. The response time lasts from the start of the run until the reply is there.
+//! The icmp check: one echo request and its reply. The response time ends when the reply has arrived.
 
 mod families;
 mod packet;
@@ -20,7 +20,7 @@ use crate::net::dial;
 use crate::net::network::Network;
 use crate::net::run_recorder::{Findings, Phase, RecordedRun, RunRecorder, Step};
 
-/// The sequence number of the next request. Checks share it, so that two of them with one id differ in it.
+/// The sequence number of the next request. All checks share it, so that requests with the same id differ.
 static SEQUENCE: AtomicU16 = AtomicU16::new(0);
 
 /// An icmp check.
@@ -30,20 +30,20 @@ pub struct IcmpCheck {
     network: Network,
 }
 
-/// What a run has found out.
+/// The findings of a run.
 #[derive(Default)]
-struct Found {
+struct IcmpFindings {
     reply: Option<Reply>,
 }
 
-impl Findings for Found {
+impl Findings for IcmpFindings {
     fn record(&mut self, recorder: &mut RunRecorder<'_>) {
         families::push_probe_samples(recorder.report, self.reply.as_ref());
     }
 }
 
 impl IcmpCheck {
-    /// A check with these settings.
+    /// Creates a check with these settings.
     pub fn new(settings: &IcmpSettings, shared: &Shared) -> Self {
         Self {
             settings: settings.clone(),
@@ -54,32 +54,32 @@ impl IcmpCheck {
     /// Runs once.
     ///
     /// # Errors
-    /// The problem that made it fail.
+    /// The problem that made the run fail.
     pub async fn run(&mut self, report: &mut Report) -> Result<(), Problem> {
-        let mut run = RecordedRun::new(report, Found::default());
+        let mut run = RecordedRun::new(report, IcmpFindings::default());
         let result = self.ping(&mut run).await;
         run.recorder.end();
         result
     }
 
-    async fn ping(&mut self, run: &mut RecordedRun<'_, Found>) -> Result<(), Problem> {
+    async fn ping(&mut self, run: &mut RecordedRun<'_, IcmpFindings>) -> Result<(), Problem> {
         let settings = &self.settings;
-        let trace = &mut run.recorder;
+        let recorder = &mut run.recorder;
         let resolver = &self.network.resolver;
-        let addresses = dial::resolve(resolver, &settings.host, None, settings.preference, trace).await?;
+        let addresses = dial::resolve(resolver, &settings.host, None, settings.preference, recorder).await?;
         let address = addresses.all[0];
         let peer = ZoneIndex::of(&settings.host)?.socket_addr(address, 0);
-        trace.at(Step::Doing("opening a socket for ICMP".into()));
+        recorder.at(Step::Doing("opening a socket for ICMP".into()));
         let socket = EchoSocket::open(peer, settings)?;
         let echo = Echo::new(SEQUENCE.fetch_add(1, Ordering::Relaxed), settings.payload_size);
-        trace.enter(Phase::Processing);
-        trace.at(Step::Doing(
+        recorder.enter(Phase::Processing);
+        recorder.at(Step::Doing(
             format!("waiting for the echo reply of {address}").into(),
         ));
         let hop_limit = socket.exchange(&echo).await?;
-        trace.answered();
+        recorder.answered();
         let reply = Reply { hop_limit };
-        families::samples(&reply, &mut trace.report.samples);
+        families::push_samples(&reply, &mut recorder.report.samples);
         run.findings.reply = Some(reply);
         Ok(())
     }

@@ -4,10 +4,10 @@ use uuid::Uuid;
 
 /// The header of an echo message: type, code, checksum, id, sequence number.
 const HEADER: usize = 8;
-/// The bytes of a payload that nobody can guess: a forged reply would have to.
+/// How many bytes of a payload are random, so that replies can't be forged.
 const TOKEN: usize = 16;
 
-/// The types of messages, which differ between the protocols.
+/// The protocol, which determines the types of messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
     /// ICMP over IPv4.
@@ -16,7 +16,7 @@ pub enum Version {
     V6,
 }
 
-/// What one request carries, and its reply has to repeat.
+/// The content of a request, which its reply must repeat.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Echo {
     id: u16,
@@ -25,7 +25,7 @@ pub struct Echo {
 }
 
 impl Echo {
-    /// A request of its own: its id and the start of its payload are random.
+    /// Creates a request. Its id and the start of its payload are random.
     pub fn new(sequence: u16, payload_size: u16) -> Self {
         let (token, id) = (Uuid::new_v4().into_bytes(), Uuid::new_v4().into_bytes());
         let mut payload = vec![0; usize::from(payload_size)];
@@ -38,8 +38,8 @@ impl Echo {
         }
     }
 
-    /// The request's packet. The system puts its own id into it where the socket is not a raw one, and the checksum where it
-    /// is one of IPv6.
+    /// Builds the packet of the request. If the socket is not a raw one, the system replaces the id. For IPv6, it sets the
+    /// checksum.
     pub fn request(&self, version: Version) -> Vec<u8> {
         let kind = match version {
             Version::V4 => 8,
@@ -54,16 +54,16 @@ impl Echo {
         packet
     }
 
-    /// Whether a packet is the reply to this request. `is_own_id` says whether the id is the request's, which it is not where
-    /// the system chose one and keeps others' replies away.
-    pub fn is_answered_by(&self, packet: &[u8], version: Version, is_own_id: bool) -> bool {
+    /// Whether a packet is the reply to this request. Set `checks_id` for raw sockets only: for others, the system chooses the
+    /// id and filters replies to other requests.
+    pub fn matches_reply(&self, packet: &[u8], version: Version, checks_id: bool) -> bool {
         let kind = match version {
             Version::V4 => 0,
             Version::V6 => 129,
         };
         packet.len() == HEADER + self.payload.len()
             && packet[..2] == [kind, 0]
-            && (!is_own_id || packet[4..6] == self.id.to_be_bytes())
+            && (!checks_id || packet[4..6] == self.id.to_be_bytes())
             && packet[6..8] == self.sequence.to_be_bytes()
             && packet[HEADER..] == self.payload
     }
@@ -81,18 +81,18 @@ fn checksum(packet: &[u8]) -> u16 {
     !u16::try_from(sum).unwrap_or(0)
 }
 
-/// The ICMP part of what a raw socket of IPv4 receives, behind the packet's header (RFC 791, section 3.1).
-pub fn behind_ip_header(packet: &[u8]) -> Option<&[u8]> {
+/// Returns the ICMP message in a packet from a raw IPv4 socket: the part after the IP header (RFC 791, section 3.1).
+pub fn skip_ip_header(packet: &[u8]) -> Option<&[u8]> {
     let words = usize::from(packet.first()? & 0x0f);
     packet.get(words * 4..)
 }
 
-/// Whether a packet of arbitrary bytes passes for the reply to a request. For tests.
+/// Whether arbitrary bytes match the reply to a request. For tests.
 #[doc(hidden)]
 pub fn fuzz_parse(packet: &[u8]) -> bool {
     let echo = Echo::new(1, 40);
-    let inner = behind_ip_header(packet).unwrap_or_default();
-    let is_reply = |version| echo.is_answered_by(inner, version, true);
+    let inner = skip_ip_header(packet).unwrap_or_default();
+    let is_reply = |version| echo.matches_reply(inner, version, true);
     is_reply(Version::V4) || is_reply(Version::V6)
 }
 
@@ -101,14 +101,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reply_repeats_everything() {
+    fn a_reply_must_repeat_the_request() {
         let echo = Echo::new(7, 40);
         let mut reply = echo.request(Version::V4);
         assert_eq!(reply.len(), 48);
-        assert!(!echo.is_answered_by(&reply, Version::V4, true), "it is a request");
+        assert!(!echo.matches_reply(&reply, Version::V4, true), "it is a request");
         reply[0] = 0;
-        assert!(echo.is_answered_by(&reply, Version::V4, true));
-        assert!(!echo.is_answered_by(&reply, Version::V6, true));
+        assert!(echo.matches_reply(&reply, Version::V4, true));
+        assert!(!echo.matches_reply(&reply, Version::V6, true));
         for (at, what) in [
             (1, "code"),
             (5, "id"),
@@ -118,20 +118,20 @@ mod tests {
         ] {
             let mut other = reply.clone();
             other[at] ^= 1;
-            assert!(!echo.is_answered_by(&other, Version::V4, true), "{what}");
+            assert!(!echo.matches_reply(&other, Version::V4, true), "{what}");
             assert_eq!(
-                echo.is_answered_by(&other, Version::V4, false),
+                echo.matches_reply(&other, Version::V4, false),
                 what == "id",
                 "{what}"
             );
         }
-        assert!(!echo.is_answered_by(&reply[..47], Version::V4, true));
-        assert!(!echo.is_answered_by(&[], Version::V4, true));
+        assert!(!echo.matches_reply(&reply[..47], Version::V4, true));
+        assert!(!echo.matches_reply(&[], Version::V4, true));
         assert_ne!(Echo::new(7, 40), echo);
     }
 
     #[test]
-    fn the_checksum_is_the_one_of_the_rfc() {
+    fn the_checksum_equals_the_example_of_the_rfc() {
         // The example of RFC 1071, section 3.
         assert_eq!(
             checksum(&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7]),
@@ -147,14 +147,14 @@ mod tests {
     }
 
     #[test]
-    fn the_header_of_a_packet_is_as_long_as_it_says() {
+    fn the_length_of_the_ip_header_is_read_from_the_packet() {
         let mut packet = vec![0x46; 30];
         packet[24] = 9;
         assert_eq!(
-            behind_ip_header(&packet).map(|rest| (rest.len(), rest[0])),
+            skip_ip_header(&packet).map(|rest| (rest.len(), rest[0])),
             Some((6, 9))
         );
-        assert_eq!(behind_ip_header(&packet[..20]), None);
-        assert_eq!(behind_ip_header(&[]), None);
+        assert_eq!(skip_ip_header(&packet[..20]), None);
+        assert_eq!(skip_ip_header(&[]), None);
     }
 }

@@ -77,7 +77,7 @@ impl SystemdCheck {
     /// run's deadline, but not longer than the timeout of a call.
     ///
     /// # Errors
-    /// The problem that made it fail.
+    /// The problem that made the run fail.
     pub async fn run(&mut self, report: &mut Report) -> Result<(), Problem> {
         let wait = {
             let mut trace = RunRecorder::new(report);

@@ -1,4 +1,4 @@
-//! The dialogues of tcp and unix checks with real servers, and with ones that misbehave.
+//! Tests of the dialogues of tcp and unix checks with real servers and with servers that misbehave.
 
 mod faults;
 mod servers;
@@ -9,7 +9,7 @@ use upkeep_exporter::model::{DebugLog, Report};
 
 use crate::common::ran::{LONG, Ran, SHORT, check};
 
-/// One run of a new check with these keys, as a probe that is shown does it.
+/// Runs a new check with these keys once, like a probe with a debug log.
 async fn within(limit: Duration, keys: &str) -> Ran {
     let mut check = check(keys);
     let mut report = Report {
@@ -34,7 +34,7 @@ async fn shortly(keys: &str) -> Ran {
     within(SHORT, keys).await
 }
 
-/// The value of a family of a probe without labels.
+/// The value of a probe sample without labels.
 #[track_caller]
 fn probed(ran: &Ran, name: &str) -> f64 {
     let samples = ran.report.probe.as_ref().unwrap().iter();
@@ -43,7 +43,7 @@ fn probed(ran: &Ran, name: &str) -> f64 {
     found[0].value
 }
 
-/// Whether a line, or other bytes, made it fail.
+/// Whether the probe failed because of a line, and because of other bytes.
 #[track_caller]
 fn failed_due_to(ran: &Ran) -> (f64, f64) {
     (
@@ -52,7 +52,7 @@ fn failed_due_to(ran: &Ran) -> (f64, f64) {
     )
 }
 
-/// The labels of `probe_expect_info`, a line each.
+/// The labels of every sample of `probe_expect_info`.
 fn found(ran: &Ran) -> Vec<String> {
     let samples = ran.report.probe.as_ref().unwrap().iter();
     samples
@@ -66,8 +66,8 @@ fn found(ran: &Ran) -> Vec<String> {
         .collect()
 }
 
-/// The steps that the debug_log tells.
-fn told(ran: &Ran) -> Vec<String> {
+/// The lines of the debug log.
+fn debug_log(ran: &Ran) -> Vec<String> {
     let lines = ran.report.debug_log.as_ref().unwrap().lines();
     lines.iter().map(|(_, line)| line.clone()).collect()
 }

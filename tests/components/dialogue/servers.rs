@@ -1,15 +1,15 @@
-//! With servers as they should be: mail, secure shell, Redis, TLS over a Unix socket.
+//! Dialogues with well-behaved servers: mail, SSH, Redis, TLS over a Unix socket.
 
 use tokio::net::{TcpStream, UnixListener};
 use upkeep_exporter::model::Reason;
 
-use super::{failed_due_to, found, once, probed, shortly, told};
+use super::{debug_log, failed_due_to, found, once, probed, shortly};
 use crate::common::redis::Redis;
 use crate::common::talkers::Talker;
 use crate::common::targets::tls::{Authority, serve};
 
 #[tokio::test]
-async fn a_mail_server_is_asked_over_tls() {
+async fn a_dialogue_with_a_mail_server_starts_tls() {
     let authority = Authority::new("authority");
     let mail = Talker::mail(&authority.issue(&["127.0.0.1"], 2099)).await;
     let keys = |more: &str, ca: &str| {
@@ -36,21 +36,18 @@ async fn a_mail_server_is_asked_over_tls() {
     assert_eq!(found(&ran), ["host=mail.test"]);
     assert_eq!(failed_due_to(&ran), (0.0, 0.0));
     assert!(probed(&ran, "probe_ip_protocol") > 3.0);
-    let told = told(&ran);
+    let log = debug_log(&ran);
     for step in [
         "query_response[0]: waiting for a line that matches /^220 ([^ ]+) (.+)$/",
-        "heard \"220 mail.test Python SMTP ",
-        "query_response[1]: sending its line",
-        "heard \"250-STARTTLS\", which matches /^250-STARTTLS/",
+        "received \"220 mail.test Python SMTP ",
+        "query_response[1]: sending a line",
+        "received \"250-STARTTLS\", which matches /^250-STARTTLS/",
         "in the TLS handshake with 127.0.0.1:",
     ] {
-        assert!(
-            told.iter().any(|line| line.starts_with(step)),
-            "{step}: {told:#?}"
-        );
+        assert!(log.iter().any(|line| line.starts_with(step)), "{step}: {log:#?}");
     }
 
-    // What is sent is shown nowhere, not even where the server refuses it.
+    // Sent lines are never shown, not even if the server rejects them.
     let secret = "AGFub255bW91cwBodW50ZXIy";
     let login = format!(
         "{{ send: \"AUTH PLAIN {secret}\\r\" }}, {{ expect: '^5(.*)', send: \"NOPE {secret}\\r\" }},"
@@ -58,14 +55,14 @@ async fn a_mail_server_is_asked_over_tls() {
     let ran = once(&keys(&login, &authority.pem()).replace("^221", "^299")).await;
     ran.failed(
         Reason::Assertion,
-        "no line matched /^299/ before it closed the connection: 2 lines came, the last was \"221 Bye\"",
+        "no line matched /^299/ before the server closed the connection: received 2 lines, the last was \"221 Bye\"",
     );
     let all = format!("{:?} {:?}", ran.result, ran.report);
-    assert!(all.contains("heard") && !all.contains(secret), "{all}");
+    assert!(all.contains("received") && !all.contains(secret), "{all}");
 }
 
 #[tokio::test]
-async fn a_certificate_is_verified_after_starttls_too() {
+async fn a_certificate_is_verified_after_starttls() {
     let authority = Authority::new("authority");
     let mail = Talker::mail(&authority.issue(&["127.0.0.1"], 2099)).await;
     let ran = once(&format!(
@@ -83,7 +80,7 @@ async fn a_certificate_is_verified_after_starttls_too() {
 }
 
 #[tokio::test]
-async fn a_secure_shell_tells_its_version() {
+async fn the_version_of_an_ssh_server_becomes_a_label() {
     let ssh = Talker::ssh().await;
     let address = format!("kind: tcp, address: \"127.0.0.1:{}\"", ssh.port());
     let ran = once(&format!(
@@ -97,10 +94,12 @@ async fn a_secure_shell_tells_its_version() {
         found[0].starts_with("ssh_version=OpenSSH_") && found[0].contains(",comments="),
         "{found:?}"
     );
-    // It waits for the client's version for two minutes.
+    // The server waits two minutes for the client's version.
     let keys = format!("{address}, query_response: [{{ expect: '^SSH-1.99-' }}]");
     let ran = shortly(&keys).await;
-    ran.hung("query_response[0]: waiting for a line that matches /^SSH-1.99-/; one line came: \"SSH-2.0-");
+    ran.hung(
+        "query_response[0]: waiting for a line that matches /^SSH-1.99-/; received one line: \"SSH-2.0-",
+    );
     once(&format!(
         "{address}, query_response: [{{ send: GET }}, {{ expect: '^HTTP' }}]"
     ))
@@ -109,7 +108,7 @@ async fn a_secure_shell_tells_its_version() {
 }
 
 #[tokio::test]
-async fn redis_answers_a_line_over_both_kinds_of_socket() {
+async fn a_dialogue_with_redis_works_over_tcp_and_a_unix_socket() {
     let redis = Redis::with_password("hunter2hunter2", &[]).await;
     let socket = redis.dir().join("redis.sock");
     let at = [
@@ -128,18 +127,18 @@ async fn redis_answers_a_line_over_both_kinds_of_socket() {
             "{at}, query_response: [{{ send: PING }}, {{ expect_bytes: \"+PONG\" }}]"
         ))
         .await;
-        ran.failed(Reason::Assertion, "\"-NOAU\" came instead of \"+PONG\"")
+        ran.failed(Reason::Assertion, "received \"-NOAU\" instead of \"+PONG\"")
             .unanswered();
         assert_eq!(failed_due_to(&ran), (0.0, 1.0));
         redis.left().await;
-        // An empty dialogue is a connection.
+        // An empty dialogue only connects.
         once(&format!("{at}, query_response: []")).await.succeeded();
         redis.left().await;
     }
 }
 
 #[tokio::test]
-async fn tls_goes_over_a_unix_socket_too() {
+async fn tls_works_over_a_unix_socket() {
     let authority = Authority::new("authority");
     let target = serve(&authority.issue(&["app.example"], 2099), &[], None).await;
     let dir = tempfile::tempdir().unwrap();
@@ -149,7 +148,7 @@ async fn tls_goes_over_a_unix_socket_too() {
     let relay = tokio::spawn(async move {
         while let Ok((mut near, _)) = listener.accept().await {
             let mut far = TcpStream::connect(address).await.unwrap();
-            // Either side may end it.
+            // Either side may close the connection.
             let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
         }
     });

@@ -1,4 +1,4 @@
-//! Name servers that are gone, silent, or speak something else.
+//! Name servers that are stopped, silent, or use another protocol.
 
 use rustix::process::Signal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -12,7 +12,7 @@ use crate::common::targets::Target;
 const NAME: &str = "query_name: example.org, query_type: SOA";
 const TCP: &str = "query_name: example.org, query_type: SOA, transport_protocol: tcp";
 
-/// A check of this server, to be cut off.
+/// Runs a check of this server and cancels it after a short time.
 macro_rules! cut_off {
     ($server:expr, $keys:expr) => {
         run!(
@@ -23,10 +23,10 @@ macro_rules! cut_off {
 }
 
 #[tokio::test]
-async fn a_server_that_is_stopped_is_silent_and_one_that_ended_refuses() {
+async fn a_stopped_server_times_out_and_an_ended_one_refuses() {
     let mut knot = Knot::start().await;
     knot.signal(Signal::STOP);
-    let waiting = format!("waiting for the answer of {}", knot.address);
+    let waiting = format!("waiting for the response of {}", knot.address);
     for keys in [NAME, TCP] {
         cut_off!(knot.address, keys).hung(&waiting);
     }
@@ -45,7 +45,7 @@ async fn a_server_that_is_stopped_is_silent_and_one_that_ended_refuses() {
         .unanswered();
 }
 
-/// Reads a question over a connection, sends what `answer` makes of it, and closes its side.
+/// A server that reads a query over a connection, sends the result of `answer`, and closes its side.
 async fn answering(answer: fn(Vec<u8>) -> Vec<u8>) -> Target {
     Target::serve(move |mut stream, _, _| async move {
         let mut question = vec![0; usize::from(stream.read_u16().await.ok()?)];
@@ -58,9 +58,9 @@ async fn answering(answer: fn(Vec<u8>) -> Vec<u8>) -> Target {
 }
 
 #[tokio::test]
-async fn over_a_connection_everything_else_is_a_fault() {
+async fn over_a_connection_any_other_message_is_a_failure() {
     let silent = Target::silent().await;
-    cut_off!(silent.address, TCP).hung("waiting for the answer of 127.0.0.1");
+    cut_off!(silent.address, TCP).hung("waiting for the response of 127.0.0.1");
     silent.freed().await;
     for reset in [false, true] {
         let closing = Target::closing(reset).await;
@@ -85,7 +85,7 @@ async fn over_a_connection_everything_else_is_a_fault() {
         .await
         .failed(Reason::Protocol, "not a DNS message");
     let other = answering(|mut question| {
-        // Another id, in what else is an answer.
+        // Another id, in an otherwise valid response.
         question[0] ^= 1;
         question[2] |= 0x80;
         let length = u16::try_from(question.len()).unwrap().to_be_bytes();
@@ -99,7 +99,7 @@ async fn over_a_connection_everything_else_is_a_fault() {
 }
 
 #[tokio::test]
-async fn a_server_that_cannot_be_asked_is_told() {
+async fn unusable_source_addresses_are_reported() {
     for keys in [NAME, TCP] {
         once("127.0.0.1", &format!("{keys}, source_ip_address: 192.0.2.1"))
             .await
@@ -113,9 +113,8 @@ async fn a_server_that_cannot_be_asked_is_told() {
     }
 }
 
-/// The sockets of cancelled runs do not wait for anything.
 #[tokio::test]
-async fn a_cancelled_run_frees_its_socket() {
+async fn a_cancelled_run_closes_its_socket() {
     let silent = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let address = silent.local_addr().unwrap();
     let clients = |address: std::net::SocketAddr| {

@@ -1,4 +1,4 @@
-//! The dns check against a real name server, and servers that misbehave.
+//! Tests of the dns check with a real name server and with servers that misbehave.
 
 mod faults;
 mod reference;
@@ -10,12 +10,12 @@ use crate::common::knot::Knot;
 use crate::common::ran::{LONG, Ran, check, run};
 use crate::common::targets::tls;
 
-/// One run of a new check of this server with these keys.
+/// Runs a new check of this server with these keys once.
 async fn once(server: impl std::fmt::Display, keys: &str) -> Ran {
     run!(check(&format!("kind: dns, server: \"{server}\", {keys}")), LONG)
 }
 
-/// The records that each section of the answer has.
+/// The number of records in each section of the response.
 fn records(ran: &Ran) -> [f64; 3] {
     ["answer", "authority", "additional"]
         .map(|section| ran.value("upkeep_dns_records", Some(section)).unwrap())
@@ -29,7 +29,7 @@ fn serial(ran: &Ran) -> Option<f64> {
     ran.value("upkeep_dns_soa_serial", None)
 }
 
-/// A probe with these keys: its result, and its values with their labels.
+/// Runs a probe with these keys. Returns its result, and its values with their labels.
 async fn probed(keys: &str) -> (Result<(), Problem>, Vec<(String, f64)>) {
     let settings = std::sync::Arc::new(crate::common::config::check(keys));
     let mut check = Check::new(&settings, &Shared::new("/proc".into()));
@@ -46,7 +46,7 @@ async fn probed(keys: &str) -> (Result<(), Problem>, Vec<(String, f64)>) {
 }
 
 #[tokio::test]
-async fn each_transport_brings_the_answer() {
+async fn every_transport_delivers_the_response() {
     let knot = Knot::start().await;
     let authority = tls::Authority::new("dns");
     let front = tls::in_front_of(&authority.issue(&["localhost"], 2099), knot.address).await;
@@ -103,17 +103,17 @@ async fn the_response_code_decides() {
         let ran = once(knot.address, &keys).await;
         ran.failed(
             Reason::Status,
-            &format!("{name}. A: the answer is {word}, not NOERROR"),
+            &format!("{name}. A: the response code is {word}, expected NOERROR"),
         );
         assert_eq!(rcode(&ran), Some(code));
-        assert!(ran.report.response_time.is_some(), "it answered");
+        assert!(ran.report.response_time.is_some(), "it responded");
         let fine = format!("{keys}, valid_rcodes: [NOERROR, {word}]");
         once(knot.address, &fine).await.succeeded();
     }
 }
 
 #[tokio::test]
-async fn demands_hold_for_the_records_of_their_section() {
+async fn validators_apply_to_the_records_of_their_section() {
     let knot = Knot::start().await;
     let mx = "query_name: example.org, query_type: MX";
     for (key, expression, fault) in [
@@ -135,7 +135,7 @@ async fn demands_hold_for_the_records_of_their_section() {
         (
             "validate_authority_rrs: { fail_if_none_matches_regexp",
             "a",
-            Some("authority section: there is no record"),
+            Some("authority section: there are no records"),
         ),
     ] {
         let ran = once(knot.address, &format!("{mx}, {key}: ['{expression}'] }}")).await;
@@ -147,9 +147,9 @@ async fn demands_hold_for_the_records_of_their_section() {
     }
 }
 
-/// In the form of RFC 3597, or hickory's.
+/// In the format of RFC 3597, or hickory's.
 #[tokio::test]
-async fn records_of_other_types_have_a_text_too() {
+async fn records_of_other_types_have_a_text() {
     let knot = Knot::start().await;
     for (kind, name, text) in [
         (
@@ -175,7 +175,7 @@ async fn records_of_other_types_have_a_text_too() {
 }
 
 #[tokio::test]
-async fn an_answer_that_was_cut_counts_as_it_is() {
+async fn a_truncated_response_is_evaluated_as_received() {
     let knot = Knot::start().await;
     let big = "query_name: big.example.org, query_type: TXT";
     let ran = once(knot.address, big).await;
@@ -183,13 +183,13 @@ async fn an_answer_that_was_cut_counts_as_it_is() {
     let demand = "validate_answer_rrs: { fail_if_none_matches_regexp: ['\"3a'] }";
     once(knot.address, &format!("{big}, {demand}"))
         .await
-        .failed(Reason::Assertion, "cut to fit into a datagram");
+        .failed(Reason::Assertion, "truncated to fit into a datagram");
     let ran = once(knot.address, &format!("{big}, {demand}, transport_protocol: tcp")).await;
     assert_eq!(records(ran.succeeded()), [4.0, 0.0, 0.0]);
 }
 
 #[tokio::test]
-async fn a_probe_is_told_what_blackbox_exporter_tells() {
+async fn a_probe_has_the_samples_of_blackbox_exporter() {
     let knot = Knot::start().await;
     let keys = format!("kind: dns, server: \"{}\", query_name: example.org", knot.address);
     let names =

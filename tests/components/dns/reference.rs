@@ -1,4 +1,4 @@
-//! The texts of records are blackbox_exporter's: what it logs for each record of a real server is what our expressions see.
+//! Compares the texts of records with those that blackbox_exporter logs for the records of a real server.
 
 use std::fs;
 use std::process::Command;
@@ -28,16 +28,16 @@ const QUESTIONS: [(&str, &str); 17] = [
     ("DS", "child.example.org"),
 ];
 
-/// The records that it looked at, of what `debug=true` shows.
+/// The records that blackbox_exporter validated, from the output with `debug=true`.
 fn records(page: &str) -> Vec<String> {
     let lines = page.lines().filter(|line| line.contains("msg=\"Validating RR\""));
     let quoted = lines.map(|line| line.split_once(" rr=").unwrap().1);
-    // Go's quoting of these texts is JSON's too.
+    // Go quotes these texts like JSON.
     quoted.map(|text| serde_json::from_str(text).unwrap()).collect()
 }
 
 #[tokio::test]
-async fn expressions_see_what_blackbox_exporter_sees() {
+async fn expressions_match_the_same_texts_as_in_blackbox_exporter() {
     let knot = Knot::start().await;
     let dir = tempfile::tempdir().unwrap();
     let modules: String = QUESTIONS
@@ -70,7 +70,7 @@ async fn expressions_see_what_blackbox_exporter_sees() {
         let probe = format!("{url}/probe?target={}&module=m{index}&debug=true", knot.address);
         let texts = records(&get(&probe).await.unwrap());
         seen += texts.len();
-        // One of the texts for each record, whatever its section; and each text for one of the records.
+        // Every record has one of the texts, in any section. The counts below must be equal.
         let any: Vec<String> = texts
             .iter()
             .map(|text| format!("^{}$", regex::escape(text)))

@@ -21,24 +21,24 @@ fn answering(pattern: &str, send: &str) -> Step {
     }
 }
 
-/// What the steps say where the server says all this at once and closes.
-fn said(steps: &[Step], server: &[u8]) -> Result<String, Fault> {
+/// What the steps send if the server sends these bytes at once and closes.
+fn sent(steps: &[Step], server: &[u8]) -> Result<String, Fault> {
     let mut stepper = Stepper::new(&steps.to_vec().into());
-    let mut said = String::new();
-    stepper.take(server);
+    let mut sent = String::new();
+    stepper.receive(server);
     loop {
         match stepper.advance(&Budget::ample())? {
             Action::Read => stepper.close(),
-            Action::Send(line) => said += &String::from_utf8(line).unwrap(),
-            Action::StartTls => said += "<tls>",
-            Action::Found(step, values) => said += &format!("<{step}: {}>", values.join("|")),
-            Action::End => return Ok(said),
+            Action::Send(line) => sent += &String::from_utf8(line).unwrap(),
+            Action::StartTls => sent += "<tls>",
+            Action::Found(step, values) => sent += &format!("<{step}: {}>", values.join("|")),
+            Action::End => return Ok(sent),
         }
     }
 }
 
 #[test]
-fn lines_are_passed_over_until_one_matches() {
+fn lines_are_skipped_until_one_matches() {
     let steps = [
         answering("^220 (?P<host>\\S+)", "EHLO ${host}$$ ${1}x $1x${9}\r"),
         expecting("^250 "),
@@ -50,17 +50,17 @@ fn lines_are_passed_over_until_one_matches() {
     ];
     let server = b"noise\r\n220 mail ready\r\n250-A\r\n250 B";
     assert_eq!(
-        said(&steps, server).unwrap(),
+        sent(&steps, server).unwrap(),
         "EHLO mail$ mailx \r\nBYE ${1}\n<tls>"
     );
 }
 
 #[test]
-fn a_match_is_looked_for_without_the_ends_of_lines() {
+fn lines_are_matched_without_their_ends() {
     for server in [&b"abc\r\n"[..], b"abc\n", b"abc", b"abc\r"] {
-        said(&[expecting("^abc$")], server).unwrap();
+        sent(&[expecting("^abc$")], server).unwrap();
     }
-    said(
+    sent(
         &[expecting("^$"), expecting("^\r$"), expecting("^x.$")],
         b"\n\r\r\nx\xff\n",
     )
@@ -68,84 +68,84 @@ fn a_match_is_looked_for_without_the_ends_of_lines() {
 }
 
 #[test]
-fn labels_come_before_what_is_sent() {
+fn labels_are_found_before_the_line_is_sent() {
     let mut step = answering("^SSH-([0-9.]+)-(.*)$", "QUIT");
     step.labels = vec![
         ("version".to_owned(), "${1}".to_owned()),
         ("software".to_owned(), "is $2".to_owned()),
     ];
     let long = "é".repeat(200);
-    let found = said(&[step], format!("SSH-2.0-{long}\n").as_bytes()).unwrap();
+    let found = sent(&[step], format!("SSH-2.0-{long}\n").as_bytes()).unwrap();
     assert_eq!(found, format!("<0: 2.0|is {}>QUIT\n", "é".repeat(126)));
 }
 
 #[test]
-fn bytes_are_exact_and_lines_go_on_behind_them() {
+fn bytes_must_be_equal_and_lines_continue_after_them() {
     let bytes = |text: &str| Step {
         expect: Some(Expect::Bytes(text.into())),
         ..Step::default()
     };
     let steps = [expecting("a"), bytes("S\n"), expecting("^b$")];
-    said(&steps, b"a\nS\nb\n").unwrap();
-    let fault = said(&steps, b"a\nT").unwrap_err();
-    assert_eq!(fault.to_string(), "\"T\" came instead of \"S\\n\"");
-    let fault = said(&steps, b"a\nS").unwrap_err();
+    sent(&steps, b"a\nS\nb\n").unwrap();
+    let fault = sent(&steps, b"a\nT").unwrap_err();
+    assert_eq!(fault.to_string(), "received \"T\" instead of \"S\\n\"");
+    let fault = sent(&steps, b"a\nS").unwrap_err();
     assert_eq!(
         fault.to_string(),
-        "it closed the connection; waiting for \"S\\n\", \"S\" came, without a line feed"
+        "the server closed the connection; waiting for \"S\\n\", received \"S\" without a line feed"
     );
 }
 
 #[test]
-fn what_did_not_come_is_said_with_what_came() {
+fn faults_contain_what_was_expected_and_received() {
     let steps = [answering("^220", "hunter2"), expecting("^250")];
-    let fault = said(&steps, b"220\n500 hunter2?\n501 hunter2!\n").unwrap_err();
+    let fault = sent(&steps, b"220\n500 hunter2?\n501 hunter2!\n").unwrap_err();
     assert_eq!(
         fault.to_string(),
-        "no line matched /^250/ before it closed the connection: 2 lines came, the last was \"501 <sent>!\""
+        "no line matched /^250/ before the server closed the connection: received 2 lines, the last was \"501 <sent>!\""
     );
-    let fault = said(&steps, b"220\n").unwrap_err();
+    let fault = sent(&steps, b"220\n").unwrap_err();
     assert_eq!(
         fault.to_string(),
-        "it closed the connection; waiting for a line that matches /^250/, nothing came"
+        "the server closed the connection; waiting for a line that matches /^250/, received nothing"
     );
     let mut stepper = Stepper::new(&steps.to_vec().into());
-    stepper.take(b"22");
+    stepper.receive(b"22");
     assert!(stepper.advance(&Budget::ample()).unwrap() == Action::Read);
-    assert_eq!(stepper.instead(), "\"22\" came, without a line feed");
-    stepper.take(b"1\n22");
+    assert_eq!(stepper.received(), "received \"22\" without a line feed");
+    stepper.receive(b"1\n22");
     assert!(stepper.advance(&Budget::ample()).unwrap() == Action::Read);
-    assert_eq!(stepper.instead(), "one line came: \"221\"");
-    assert_eq!(stepper.heard(), ["heard \"221\""]);
+    assert_eq!(stepper.received(), "received one line: \"221\"");
+    assert_eq!(stepper.take_log(), ["received \"221\""]);
 }
 
 #[test]
 fn lines_are_bounded_in_length_and_number() {
     let steps = [expecting("^x")];
     let long = "a".repeat(MAX_LINE_BYTES);
-    said(&steps, format!("{long}\nx").as_bytes()).unwrap();
-    let fault = said(&steps, format!("{long}a\nx").as_bytes()).unwrap_err();
+    sent(&steps, format!("{long}\nx").as_bytes()).unwrap();
+    let fault = sent(&steps, format!("{long}a\nx").as_bytes()).unwrap_err();
     assert!(
         fault
             .to_string()
-            .starts_with("it sent a line of more than 65536 bytes that begins with \"aaa"),
+            .starts_with("the server sent a line of more than 65536 bytes that begins with \"aaa"),
         "{fault}"
     );
     let mut stepper = Stepper::new(&steps.to_vec().into());
-    stepper.take(format!("{long}a").as_bytes());
+    stepper.receive(format!("{long}a").as_bytes());
     assert!(
         matches!(stepper.advance(&Budget::ample()), Err(Fault::TooMuch(_))),
         "also without its end"
     );
-    said(&steps, format!("{}x", "\n".repeat(MAX_LINES - 1)).as_bytes()).unwrap();
-    let fault = said(&steps, format!("{}x", "\n".repeat(MAX_LINES)).as_bytes()).unwrap_err();
-    assert_eq!(fault.to_string(), "it sent more than 10000 lines");
-    let fault = said(&[answering(".*", "${0}${0}")], "a".repeat(40_000).as_bytes()).unwrap_err();
-    assert_eq!(fault, Fault::TooLong);
+    sent(&steps, format!("{}x", "\n".repeat(MAX_LINES - 1)).as_bytes()).unwrap();
+    let fault = sent(&steps, format!("{}x", "\n".repeat(MAX_LINES)).as_bytes()).unwrap_err();
+    assert_eq!(fault.to_string(), "the server sent more than 10000 lines");
+    let fault = sent(&[answering(".*", "${0}${0}")], "a".repeat(40_000).as_bytes()).unwrap_err();
+    assert_eq!(fault, Fault::TooLong(MAX_SENT_BYTES));
 }
 
 #[test]
-fn what_came_before_tls_is_dropped() {
+fn input_before_tls_is_discarded() {
     let steps = [
         Step {
             starttls: true,
@@ -154,9 +154,9 @@ fn what_came_before_tls_is_dropped() {
         expecting("^250"),
     ];
     let mut stepper = Stepper::new(&steps.to_vec().into());
-    stepper.take(b"220 go\r\n250 injected\r\n");
+    stepper.receive(b"220 go\r\n250 injected\r\n");
     assert!(stepper.advance(&Budget::ample()).unwrap() == Action::StartTls);
-    assert_eq!(stepper.forget(), 14);
+    assert_eq!(stepper.discard_input(), 14);
     assert!(stepper.advance(&Budget::ample()).unwrap() == Action::Read);
 }
 
@@ -164,10 +164,13 @@ const TEXT: &str = "address: \"a:1\"\nquery_response: [{expect: '(\\w+) (.*)', s
                     value: $1}]}, {expect_bytes: ab}, {starttls: true}, {expect: '^c+$', send: d}]";
 
 #[test]
-fn fuzz_parse_reads_the_configuration_as_a_run_does() {
+fn fuzz_parse_uses_the_configuration_like_a_run() {
     assert_eq!(
         fuzz_parse(TEXT, b"x y\nab"),
-        Err("it closed the connection; waiting for a line that matches /^c+$/, nothing came".to_owned())
+        Err(
+            "the server closed the connection; waiting for a line that matches /^c+$/, received nothing"
+                .to_owned()
+        )
     );
     let steps = TEXT.replace("{starttls: true}", "{send: e}");
     assert_eq!(fuzz_parse(&steps, b"x y\nabccc").unwrap(), b"y x\ne\nd\n");
@@ -177,21 +180,21 @@ fn fuzz_parse_reads_the_configuration_as_a_run_does() {
 
 proptest! {
     #[test]
-    fn no_server_makes_it_panic_or_go_on_for_ever(server in proptest::collection::vec(any::<u8>(), 0..2000)) {
+    fn no_server_causes_a_panic_or_an_endless_loop(server in proptest::collection::vec(any::<u8>(), 0..2000)) {
         let _ = fuzz_parse(TEXT, &server);
     }
 
     #[test]
     fn lines_may_be_cut_anywhere(server in "[a-c \r\n]{0,60}", cut in 0_usize..60) {
         let steps = [answering("(a+)b", "${1}"), expecting("^c? ?$"), answering("c", "x$0")];
-        let whole = said(&steps, server.as_bytes());
+        let whole = sent(&steps, server.as_bytes());
         let mut stepper = Stepper::new(&steps.to_vec().into());
         let mut pieces = vec![&server.as_bytes()[cut.min(server.len())..], &server.as_bytes()[..cut.min(server.len())]];
         let mut text = String::new();
         let in_pieces = loop {
             match stepper.advance(&Budget::ample()) {
                 Ok(Action::Read) => match pieces.pop() {
-                    Some(piece) => stepper.take(piece),
+                    Some(piece) => stepper.receive(piece),
                     None => stepper.close(),
                 },
                 Ok(Action::Send(line)) => text += &String::from_utf8(line).unwrap(),
@@ -205,19 +208,22 @@ proptest! {
 }
 
 #[test]
-fn a_dear_line_is_looked_at_again_with_another_budget() {
+fn an_expensive_line_is_evaluated_again_with_another_budget() {
     let steps = [expecting("^x.{0,900}y.{0,900}z"), expecting("^end$")];
     let mut stepper = Stepper::new(&steps.to_vec().into());
-    let dear = format!("x{}", "xy ".repeat(20_000));
-    stepper.take(format!("one\ntwo\n{dear}\nxyz\nend\n").as_bytes());
+    let expensive = format!("x{}", "xy ".repeat(20_000));
+    stepper.receive(format!("one\ntwo\n{expensive}\nxyz\nend\n").as_bytes());
     let none = Budget::new(std::time::Duration::ZERO, std::sync::Arc::default());
     std::thread::sleep(std::time::Duration::from_millis(2));
     for _ in 0..3 {
-        assert_eq!(stepper.advance(&none).err(), Some(Fault::TooDear(Exhausted)));
+        assert_eq!(
+            stepper.advance(&none).err(),
+            Some(Fault::BudgetExhausted(Exhausted))
+        );
     }
-    assert!(stepper.weight() > dear.len());
+    assert!(stepper.pending_bytes() > expensive.len());
     assert!(stepper.advance(&Budget::ample()).unwrap() == Action::End);
     assert_eq!(stepper.all_lines, 5);
-    let heard = stepper.heard();
-    assert_eq!((heard.len(), heard[0].as_str()), (5, "heard \"one\""));
+    let log = stepper.take_log();
+    assert_eq!((log.len(), log[0].as_str()), (5, "received \"one\""));
 }

@@ -202,7 +202,7 @@ fn one_call_lists_thousands_of_units() {
     };
     let answer = |talk: &mut Talk, call: &Message| {
         let requested: Vec<String> = call.body().deserialize().unwrap();
-        let rows = rows(&asked);
+        let rows = rows(&requested);
         let rows: Vec<_> = rows
             .iter()
             .map(|(name, active, sub)| row(name, "loaded", active, sub))
