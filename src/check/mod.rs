@@ -39,8 +39,8 @@ pub struct Shared {
     pub processes: proc_scan::Scanner,
     /// What all connections share.
     pub network: Network,
-    /// The memory budget of all stored bodies.
-    pub bodies: http::Bodies,
+    /// The memory budgets for stored bodies.
+    pub bodies: http::BodyBudgets,
     /// The threads that evaluate the expressions of checks.
     pub workers: workers::Workers,
     /// The systemd units that checks watch.
@@ -53,7 +53,7 @@ impl Shared {
         Self {
             processes: proc_scan::Scanner::new(procfs.clone()),
             network: Network::default(),
-            bodies: http::Bodies::default(),
+            bodies: http::BodyBudgets::default(),
             workers: workers::Workers::default(),
             units: systemd::Hub::default(),
             procfs,

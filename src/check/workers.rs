@@ -8,7 +8,7 @@
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -21,7 +21,8 @@ use crate::model::{Problem, Reason, Shortage};
 
 /// Texts up to this length are evaluated in the run's own task.
 const INLINE_BYTES: usize = 4 << 10;
-/// The processor time for such a text, because other tasks wait. If it is not enough, the work moves to the threads.
+/// The processor time for such a text. It is short because other tasks wait. If it is not enough, the work moves to the
+/// threads.
 const INLINE_TIME: Duration = Duration::from_millis(1);
 /// The processor time on the quick thread. It is enough for a simple expression and 10 MB of text.
 const QUICK_TIME: Duration = Duration::from_millis(50);
@@ -46,11 +47,10 @@ pub struct Workers {
     slow: Arc<Worker>,
 }
 
-/// One thread with its queue. `pending` counts the work in the queue and on the thread.
+/// One thread with its queue.
 #[derive(Default)]
 struct Worker {
     queue: Mutex<Option<SyncSender<Job>>>,
-    pending: Arc<AtomicUsize>,
 }
 
 /// Evaluates the data of one check on the threads.
@@ -184,15 +184,6 @@ impl Drop for AbandonGuard {
     }
 }
 
-/// Counts a piece of work as pending until it is dropped.
-struct Pending(Arc<AtomicUsize>);
-
-impl Drop for Pending {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 impl Worker {
     /// Adds a job to the queue. Starts the thread if necessary.
     fn push(&self, job: Job) -> Result<(), Problem> {
@@ -212,12 +203,7 @@ impl Worker {
                 queue.insert(jobs)
             }
         };
-        self.pending.fetch_add(1, Ordering::Relaxed);
-        let pending = Pending(Arc::clone(&self.pending));
-        let job = Box::new(move || {
-            let _pending = pending;
-            job();
-        });
+
         jobs.try_send(job).map_err(|error| {
             let message = match error {
                 TrySendError::Full(_) => "evaluating the response: too many responses wait for evaluation",

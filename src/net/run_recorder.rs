@@ -34,7 +34,7 @@ pub enum Step {
     /// Reading the body, this many bytes so far.
     Reading(u64),
     /// Evaluating the body.
-    Judging,
+    Evaluating,
     /// A step of one kind, such as "asking for the queue jobs".
     Doing(Cow<'static, str>),
 }
@@ -49,7 +49,7 @@ impl fmt::Display for Step {
             Self::Handshake(peer) => write!(f, "in the TLS handshake with {peer} (is it a port with TLS?)"),
             Self::Waiting => f.write_str("waiting for the response"),
             Self::Reading(bytes) => write!(f, "reading the body, {bytes} bytes so far"),
-            Self::Judging => f.write_str("evaluating the body"),
+            Self::Evaluating => f.write_str("evaluating the body"),
             Self::Doing(what) => f.write_str(what),
         }
     }

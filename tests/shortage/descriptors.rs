@@ -1,4 +1,4 @@
-//! Too few descriptors: through clients that do nothing, and through checks that hang.
+//! Too few descriptors, because of clients that do nothing or checks that hang.
 
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use crate::limited::{Limited, check_once};
 const HEAD: &str = "defaults: { interval: 1s, recheck_interval: 1s, timeout: 900ms, \
                     thresholds: { degraded: 500ms, down: 800ms } }";
 
-/// `count` services that ask `url`.
+/// `count` services with an http check of `url`.
 fn http(prefix: &str, count: usize, url: &str) -> Vec<String> {
     (0..count)
         .map(|number| {
@@ -24,9 +24,9 @@ async fn silent_clients_take_no_service_down() {
     let exporter = Limited::start("ulimit -n 128", HEAD, &http("good", 20, &good.url("/")));
     exporter.until_up(20).await;
     let mut silent = Vec::new();
-    let begun = Instant::now();
-    while begun.elapsed() < Duration::from_secs(6) {
-        // Those that are turned away come again.
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_secs(6) {
+        // Rejected clients connect again.
         silent.truncate(75);
         while silent.len() < 150 {
             silent.push(TcpStream::connect(exporter.address()).unwrap());
@@ -39,7 +39,7 @@ async fn silent_clients_take_no_service_down() {
     }
     let metrics = exporter.metrics().await;
     assert_eq!(metrics.sum("upkeep_check_failures_total"), 0.0);
-    // Checks have descriptors of their own.
+    // Checks have their own share of the descriptors.
     let log = exporter.server.log();
     assert!(!log.contains("lacks file descriptors"), "{log}");
 }
@@ -57,11 +57,11 @@ async fn too_many_hanging_targets_take_no_healthy_service_down() {
         "modules: {{ http_2xx: {{ prober: http }} }}\nprobe: {{ allow: [{{ networks: [127.0.0.0/8] }}] }}\n{HEAD}"
     );
     let exporter = Limited::start("ulimit -n 64", &head, &services);
-    let begun = Instant::now();
+    let started = Instant::now();
     let mut statuses = Vec::new();
     let mut is_down = false;
-    while begun.elapsed() < Duration::from_secs(8) || !is_down {
-        // Each scrape finds a descriptor.
+    while started.elapsed() < Duration::from_secs(8) || !is_down {
+        // Every scrape gets a descriptor.
         let scraped = Instant::now();
         let metrics = exporter.metrics().await;
         assert!(
@@ -75,7 +75,7 @@ async fn too_many_hanging_targets_take_no_healthy_service_down() {
             "{down:?}\n{}",
             exporter.server.log()
         );
-        // What hangs is still found.
+        // Targets that hang must still be found.
         is_down |= !down.is_empty();
         let probe = exporter.url(&format!("/probe?module=http_2xx&target={}", good.url("/")));
         let answer = reqwest::get(probe).await.unwrap();
@@ -88,8 +88,8 @@ async fn too_many_hanging_targets_take_no_healthy_service_down() {
         );
         statuses.push(status);
         assert!(
-            begun.elapsed() < Duration::from_secs(60),
-            "nothing that hangs is down"
+            started.elapsed() < Duration::from_secs(60),
+            "no target that hangs is down"
         );
     }
     assert!(statuses.contains(&503), "{statuses:?}");
@@ -108,7 +108,7 @@ async fn too_many_hanging_targets_take_no_healthy_service_down() {
 
 #[test]
 fn a_check_without_a_descriptor_is_unknown_on_the_command_line() {
-    // Nobody listens on the discard port, so a run that gets a socket is refused.
+    // The discard port is closed, so a run that gets a socket is refused.
     let service = http("a", 1, "http://127.0.0.1:9/");
     let runs: Vec<_> = (8..=12)
         .map(|limit| check_once(&format!("ulimit -n {limit}"), HEAD, &service))

@@ -1,4 +1,4 @@
-//! An exporter that runs within limits, and what it says of its services.
+//! An exporter that runs with limited resources, and its metrics.
 
 use std::fs;
 use std::path::Path;
@@ -10,10 +10,10 @@ use tempfile::TempDir;
 
 use crate::common::servers::{Server, free_port, get};
 
-/// Held while an exporter runs: some of them fill the cores, and the others are judged by the clock.
+/// Locked while an exporter runs: some tests use all cores, others depend on time.
 static CORES: Mutex<()> = Mutex::new(());
 
-/// A running exporter. There is one at a time.
+/// A running exporter. Only one runs at a time.
 pub struct Limited {
     pub server: Server,
     port: u16,
@@ -21,7 +21,7 @@ pub struct Limited {
     _cores: MutexGuard<'static, ()>,
 }
 
-/// The binary, started by a shell after it has run `before` (`ulimit -n 64`, say). The shell becomes the exporter.
+/// A command that runs the shell command `before` (such as `ulimit -n 64`) and then the exporter in the same process.
 fn command(before: &str) -> Command {
     let mut command = Command::new("sh");
     command
@@ -30,7 +30,7 @@ fn command(before: &str) -> Command {
     command
 }
 
-/// Writes a configuration of these services, one line each.
+/// Writes a configuration with these services, one per line. Returns the flag for it.
 fn write(dir: &Path, head: &str, services: &[String]) -> String {
     let file = dir.join("upkeep.yml");
     fs::write(&file, format!("{head}\nservices:\n{}\n", services.join("\n"))).unwrap();
@@ -38,7 +38,7 @@ fn write(dir: &Path, head: &str, services: &[String]) -> String {
 }
 
 impl Limited {
-    /// Starts it after the shell command `before`.
+    /// Starts the exporter after the shell command `before`.
     pub fn start(before: &str, head: &str, services: &[String]) -> Self {
         let cores = CORES.lock().unwrap_or_else(PoisonError::into_inner);
         let dir = tempfile::tempdir().unwrap();
@@ -63,16 +63,20 @@ impl Limited {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
-    /// Waits until so many services are up.
+    /// Waits until `count` services are up.
     pub async fn until_up(&self, count: usize) {
-        let begun = Instant::now();
+        let started = Instant::now();
         while self.metrics().await.services("up").len() < count {
-            assert!(begun.elapsed() < Duration::from_secs(60), "{}", self.server.log());
+            assert!(
+                started.elapsed() < Duration::from_secs(60),
+                "{}",
+                self.server.log()
+            );
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
 
-    /// What it exports, once it serves.
+    /// Waits until the exporter serves, and returns its metrics.
     pub async fn metrics(&self) -> Metrics {
         let url = self.url("/metrics");
         let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
@@ -90,7 +94,7 @@ impl Limited {
     }
 }
 
-/// Runs `check` once, after the shell command `before`: its exit code and what it printed.
+/// Runs the command `check` after the shell command `before`. Returns its exit code and output.
 pub fn check_once(before: &str, head: &str, services: &[String]) -> (Option<i32>, String) {
     let dir = tempfile::tempdir().unwrap();
     let config = write(dir.path(), head, services);
@@ -102,7 +106,7 @@ pub fn check_once(before: &str, head: &str, services: &[String]) -> (Option<i32>
     )
 }
 
-/// What one scrape said.
+/// The metrics of one scrape.
 pub struct Metrics(pub String);
 
 impl Metrics {

@@ -1,5 +1,5 @@
-//! What the exporter lacks itself is no news of its targets: descriptors, ports, time. Real limits of the system, and targets
-//! that are well or hang throughout.
+//! A lack of descriptors, ports or time in the exporter says nothing about its targets. These tests use real limits of the
+//! system, and targets that are healthy or hang all the time.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -25,7 +25,7 @@ async fn a_run_without_a_local_port_is_inconclusive() {
     let head = "defaults: { interval: 2s, timeout: 1s, thresholds: { degraded: 500ms, down: 800ms } }";
     let exporter = Limited::start("true", head, &services);
     exporter.metrics().await;
-    // All connections go to one address, so each needs a port of its own; sockets that were closed keep theirs for a while.
+    // All connections go to one address, so each needs its own port. Closed sockets occupy theirs for a while.
     fs::write("/proc/sys/net/ipv4/ip_local_port_range", "50000 50005").unwrap();
     let begun = Instant::now();
     loop {

@@ -1,4 +1,4 @@
-//! Too little time: the exporter is stopped for a while, or gets a twentieth of a core.
+//! Too little time: the exporter is stopped for a while, or gets only a twentieth of a core.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use crate::common::targets::{Target, ok};
 use crate::limited::{Limited, Metrics};
 
-/// Services that ask `url`.
+/// Services with an http check of `url`.
 fn http(prefix: &str, count: usize, url: &str) -> Vec<String> {
     (0..count)
         .map(|number| {
@@ -18,8 +18,8 @@ fn http(prefix: &str, count: usize, url: &str) -> Vec<String> {
         .collect()
 }
 
-/// Fails where a service that is well is down, and says whether the one that hangs is.
-fn is_hanging_found(metrics: &Metrics, exporter: &Limited) -> bool {
+/// Returns whether the target that hangs is down. Panics if a healthy service is down.
+fn is_hanging_down(metrics: &Metrics, exporter: &Limited) -> bool {
     let down = metrics.services("down");
     let good: Vec<_> = down
         .iter()
@@ -47,10 +47,10 @@ async fn a_freeze_takes_no_service_down() {
         exporter.server.signal(Signal::CONT);
         let begun = Instant::now();
         while begun.elapsed() < Duration::from_secs(3) {
-            is_found |= is_hanging_found(&exporter.metrics().await, &exporter);
+            is_found |= is_hanging_down(&exporter.metrics().await, &exporter);
         }
     }
-    assert!(is_found, "what hangs is found all the same");
+    assert!(is_found, "the target that hangs must be found");
     let after = exporter.metrics().await;
     let grown = |family: &str| after.sum(family) - before.sum(family);
     assert!(
@@ -67,11 +67,11 @@ async fn a_freeze_takes_no_service_down() {
     assert_eq!(failures, 0.0, "{}", exporter.server.log());
 }
 
-/// A group of processes that gets a part of a core. Removed when dropped; what is in it has to have ended.
+/// A CPU cgroup that gets a part of a core. Removed when it is dropped; its processes must have ended.
 struct CpuGroup(PathBuf);
 
 impl CpuGroup {
-    /// A group with this part of a core, in percent.
+    /// Creates a group with this share of a core, in percent.
     fn new(percent: u64) -> Self {
         let name = format!("upkeep-test-{}", std::process::id());
         let (old, new) = (Path::new("/sys/fs/cgroup/cpu"), Path::new("/sys/fs/cgroup"));
@@ -85,7 +85,7 @@ impl CpuGroup {
                 ],
             )
         } else {
-            // Where it is on already this changes nothing.
+            // Changes nothing if the controller is already enabled.
             let _ = fs::write(new.join("cgroup.subtree_control"), "+cpu");
             (new, vec![("cpu.max", format!("{} 100000", percent * 1000))])
         };
@@ -97,7 +97,7 @@ impl CpuGroup {
         });
         made.unwrap_or_else(|error| {
             panic!(
-                "making the CPU cgroup {}: {error}: the test needs root and a writable cgroup file system (v1 or v2) with the \
+                "creating the CPU cgroup {}: {error}: the test needs root and a writable cgroup file system (v1 or v2) with the \
                  controller cpu",
                 group.0.display()
             )
@@ -105,7 +105,8 @@ impl CpuGroup {
         group
     }
 
-    fn take(&self, process: u32) {
+    /// Moves a process into the group.
+    fn add(&self, process: u32) {
         fs::write(self.0.join("cgroup.procs"), process.to_string()).unwrap();
     }
 }
@@ -117,8 +118,8 @@ impl Drop for CpuGroup {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_starved_exporter_takes_no_service_down_and_says_so() {
-    // Dropped last, when nobody is in it any more.
+async fn a_starved_exporter_takes_no_service_down_and_reports_it() {
+    // Dropped last, when the group is empty.
     let group = CpuGroup::new(5);
     let good = Target::answering(ok("hello")).await;
     let silent = Target::silent().await;
@@ -128,14 +129,14 @@ async fn a_starved_exporter_takes_no_service_down_and_says_so() {
                 thresholds: { degraded: 600ms, down: 1s } }";
     let exporter = Limited::start("true", head, &services);
     exporter.until_up(100).await;
-    // Found again from the start: a status that was there before tells nothing.
+    // The failures must grow from here; the previous status does not count.
     let before = exporter.metrics().await;
-    group.take(exporter.server.pid());
+    group.add(exporter.server.pid());
     let begun = Instant::now();
     let mut hangs = false;
     loop {
         let metrics = exporter.metrics().await;
-        hangs |= is_hanging_found(&metrics, &exporter);
+        hangs |= is_hanging_down(&metrics, &exporter);
         let failures = |metrics: &Metrics| {
             let all = metrics.all("upkeep_check_failures_total");
             let hanging = all.iter().find(|(labels, _)| labels.contains("hanging0"));

@@ -140,7 +140,7 @@ async fn repeated_restarts_of_systemd_do_not_take_units_down() {
             println!("the unit that was killed was down {found:?} later");
         }
     }
-    println!("{runs} runs, of which {unanswered} got no answer");
+    println!("{runs} runs, {unanswered} of them inconclusive");
 }
 
 #[tokio::test(flavor = "multi_thread")]

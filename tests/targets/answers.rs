@@ -1,10 +1,10 @@
-//! Connections that are refused, hang or end, and answers that are slow, wrong or no HTTP.
+//! Connections that are refused, hang or end, and responses that are slow, wrong or not HTTP.
 
 use super::*;
 use crate::common::targets::http2::{self, DATA, END_HEADERS, END_STREAM, HEADERS, RESET, STATUS_200, frame};
 
 #[tokio::test]
-async fn a_good_answer_is_a_success() {
+async fn a_valid_response_is_a_success() {
     let target = Target::answering(ok("hello")).await;
     let ran = get(target.url("/health?x=1#y")).await;
     ran.succeeded();
@@ -28,7 +28,7 @@ async fn a_good_answer_is_a_success() {
 }
 
 #[tokio::test]
-async fn nobody_listens() {
+async fn a_closed_port_refuses() {
     let address = Target::refusing().await;
     let ran = get(format!("http://{address}/")).await;
     ran.failed(
@@ -43,7 +43,7 @@ async fn nobody_listens() {
 }
 
 #[tokio::test]
-async fn hangs_end_at_the_deadline_and_say_where() {
+async fn runs_that_hang_time_out_and_report_the_step() {
     let shared = Shared::new("/proc".into());
     let full = Target::full().await;
     let ran = run!(http_check(json!({"url": full.url("/")}), &shared), SHORT);
@@ -125,7 +125,7 @@ async fn connections_that_end_too_early_are_closed() {
 }
 
 #[tokio::test]
-async fn what_is_no_http_is_a_protocol_fault() {
+async fn other_protocols_are_a_protocol_failure() {
     for answer in [
         "SSH-2.0-OpenSSH_9.2\r\n",
         "HTTP/9.9 200 OK\r\n\r\n",
@@ -168,7 +168,7 @@ async fn statuses_are_judged() {
         (
             "500 Internal Server Error",
             Reason::Status,
-            "the status is 500 Internal Server Error, expected is 2xx",
+            "the status is 500 Internal Server Error, expected 2xx",
         ),
         ("503 x", Reason::Status, "the status is 503 Service Unavailable"),
         ("404 Not Found", Reason::Status, "the status is 404"),
@@ -176,13 +176,13 @@ async fn statuses_are_judged() {
         ("401 Unauthorized", Reason::Status, "the status is 401"),
         ("599 Odd", Reason::Status, "the status is 599, expected"),
     ] {
-        // The length lies: what the head decides does not wait for the body.
+        // The body is shorter than announced. The status decides without waiting for the body.
         let target = Target::answering(format!("HTTP/1.1 {answer}\r\nContent-Length: 9\r\n\r\n")).await;
         let ran = get(target.url("/")).await;
         ran.failed(reason, text);
         assert!(
             ran.report.response_time.is_some(),
-            "an answer with a wrong status is an answer"
+            "a response with a wrong status has a response time"
         );
         assert_eq!(ran.status(), answer[..3].parse().ok());
         target.freed().await;
@@ -199,11 +199,11 @@ async fn statuses_are_judged() {
         .succeeded();
     http(json!({"url": teapot.url("/"), "valid_status_codes": [200, 204]}))
         .await
-        .failed(Reason::Status, "expected is 200 or 204");
+        .failed(Reason::Status, "expected 200 or 204");
 }
 
 #[tokio::test]
-async fn answers_without_a_body_are_complete() {
+async fn responses_without_a_body_are_complete() {
     for answer in [
         &b"HTTP/1.1 204 No Content\r\n\r\n"[..],
         b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
@@ -222,7 +222,7 @@ async fn answers_without_a_body_are_complete() {
 }
 
 #[tokio::test]
-async fn slow_targets_are_waited_for() {
+async fn slow_targets_succeed() {
     let (two, six) = tokio::join!(
         Target::slow(Duration::from_secs(2)),
         Target::slow(Duration::from_secs(6))
@@ -237,7 +237,7 @@ async fn slow_targets_are_waited_for() {
 }
 
 #[tokio::test]
-async fn a_flapping_target_is_seen_each_time() {
+async fn every_change_of_a_flapping_target_is_found() {
     let bad = b"HTTP/1.1 500 x\r\nContent-Length: 0\r\n\r\n".to_vec();
     let target = Target::answering_each(vec![ok("1"), bad.clone(), ok("2"), bad, ok("3")]).await;
     let mut check = http_check(json!({"url": target.url("/")}), &Shared::new("/proc".into()));
@@ -245,34 +245,34 @@ async fn a_flapping_target_is_seen_each_time() {
         let ran = run!(check, LONG);
         assert_eq!(ran.result.unwrap().is_ok(), success);
     }
-    assert_eq!(target.accepted(), 5, "every run connects anew");
+    assert_eq!(target.accepted(), 5, "every run makes a new connection");
     target.freed().await;
 }
 
 #[tokio::test]
-async fn a_body_that_http2_cuts_off_is_no_body() {
+async fn an_incomplete_http2_body_is_a_failure() {
     let authority = tls::Authority::new("test authority");
     let identity = authority.issue(&["127.0.0.1"], 2099);
     let head = || frame(HEADERS, END_HEADERS, 1, &[STATUS_200]);
-    let asks = |target: &Target| {
+    let request = |target: &Target| {
         http(
             json!({"url": format!("https://{}/", target.address), "tls_config": {"ca": authority.pem()},
             "fail_if_body_not_matches_regexp": ["fine"]}),
         )
     };
     let whole = http2::serve(&identity, vec![head(), frame(DATA, END_STREAM, 1, b"fine")]).await;
-    asks(&whole).await.succeeded();
-    // RST_STREAM with NO_ERROR: what came until then is as asserted.
+    request(&whole).await.succeeded();
+    // RST_STREAM with NO_ERROR. The received part of the body would match.
     let cut = vec![head(), frame(DATA, 0, 1, b"fine"), frame(RESET, 0, 1, &[0; 4])];
     let cut = http2::serve(&identity, cut).await;
-    asks(&cut)
+    request(&cut)
         .await
         .failed(Reason::Closed, "it reset the stream before the end of the body");
     cut.freed().await;
 }
 
 #[tokio::test]
-async fn redirects_bring_cookies_and_what_is_configured_is_sent_once() {
+async fn cookies_of_redirects_are_sent_and_configured_headers_only_once() {
     let moved = |cookie: &str| {
         let head = format!(
             "HTTP/1.1 302 Found\r\nLocation: /in\r\nSet-Cookie: {cookie}\r\nContent-Length: 0\r\n\r\n"

@@ -1,9 +1,9 @@
-//! TLS: certificates of every fault, HTTP/2, files that are rotated.
+//! TLS: all kinds of invalid certificates, HTTP/2, and rotated files.
 
 use super::*;
 
 #[tokio::test]
-async fn certificates_are_verified_and_their_end_is_known() {
+async fn certificates_are_verified_and_their_expiry_is_exported() {
     const END_2021: f64 = 1_609_459_200.0;
     const END_2099: f64 = 4_070_908_800.0;
     let authority = tls::Authority::new("test authority");
@@ -72,7 +72,7 @@ async fn certificates_are_verified_and_their_end_is_known() {
 }
 
 #[tokio::test]
-async fn what_is_no_tls_says_so() {
+async fn servers_without_tls_are_a_failure() {
     for answer in [
         ok("plain"),
         b"\x15\x03\x01\x00\x02\x02\x28".to_vec(),
@@ -101,7 +101,7 @@ async fn what_is_no_tls_says_so() {
 }
 
 #[tokio::test]
-async fn http2_is_used_where_it_is_offered() {
+async fn http2_is_used_if_offered() {
     let authority = tls::Authority::new("test authority");
     let identity = authority.issue(&["127.0.0.1"], 2099);
     let target = tls::serve(&identity, &["h2", "http/1.1"], None).await;
@@ -162,13 +162,13 @@ async fn rotated_files_need_no_reload() {
 }
 
 #[tokio::test]
-async fn a_pinned_certificate_of_an_authority_is_accepted() {
+async fn a_configured_certificate_is_trusted_even_if_it_is_an_authority() {
     let own = tls::own_authority(&["127.0.0.1"]);
     let target = tls::serve(&own, &["http/1.1"], None).await;
     let url = format!("https://{}/", target.address);
     let with = |ca: &str| http(json!({"url": url, "tls_config": {"ca": ca}}));
     with(&own.certificate).await.succeeded();
-    // Another one of the same name, and the same for another name, are not it.
+    // Another certificate with the same name, or one for another name, is not trusted.
     let other = tls::own_authority(&["127.0.0.1"]);
     let authority = "the server presented the certificate of an authority (CN=target) as its own";
     with(&other.certificate).await.failed(Reason::Tls, authority);
@@ -183,7 +183,7 @@ async fn a_pinned_certificate_of_an_authority_is_accepted() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_is_named_needs_nobody_to_vouch_for_it() {
+async fn a_configured_certificate_needs_no_issuer() {
     let authority = tls::Authority::new("private authority");
     let own = authority.issue(&["127.0.0.1"], 2099);
     let target = tls::serve(&own, &["http/1.1"], None).await;
@@ -192,10 +192,10 @@ async fn a_certificate_that_is_named_needs_nobody_to_vouch_for_it() {
     };
     let ran = with(&target, &own.certificate).await;
     assert_eq!(ran.succeeded().not_after(), Some(4_070_908_800.0));
-    // Beside others, and in whatever order.
+    // Together with others, in any order.
     let both = format!("{}{}", tls::Authority::new("other").pem(), own.certificate);
     with(&target, &both).await.succeeded();
-    // Nothing wider: another certificate of the same authority, or of the same key and name, is not named.
+    // Another certificate of the same authority, or with the same key and name, is not trusted.
     let another = authority.issue(&["127.0.0.1"], 2098);
     with(&target, &another.certificate)
         .await
@@ -222,7 +222,7 @@ async fn a_certificate_that_is_named_needs_nobody_to_vouch_for_it() {
 }
 
 #[tokio::test]
-async fn the_end_that_counts_is_that_of_what_was_verified() {
+async fn the_exported_expiry_is_that_of_the_verified_chain() {
     const END_2024: f64 = 1_704_067_200.0;
     const END_2080: f64 = 3_471_292_800.0;
     const END_2090: f64 = 3_786_912_000.0;
@@ -241,9 +241,9 @@ async fn the_end_that_counts_is_that_of_what_was_verified() {
         (json!({"ca": new.pem()}), END_2080, true),
         (json!({"ca": both[0]}), END_2080, true),
         (json!({"ca": both[1]}), END_2080, true),
-        // The certificate itself is all that is relied on.
+        // Only the certificate itself is needed.
         (json!({"ca": leaf.certificate}), END_2090, true),
-        // Nothing was verified: all that was presented.
+        // Nothing was verified, so all presented certificates count.
         (json!({"insecure_skip_verify": true}), END_2024, true),
         (
             json!({"ca": new.pem(), "server_name": "other.example"}),
@@ -263,7 +263,7 @@ async fn the_end_that_counts_is_that_of_what_was_verified() {
             json!({"address": address, "tls": true, "tls_config": settings}),
             &shared,
         );
-        // The second run has what was found out in the first.
+        // The second run reuses what the first one verified.
         for _ in 0..2 {
             for ran in [run!(by_http, LONG), run!(by_tcp, LONG)] {
                 assert_eq!(
@@ -278,8 +278,8 @@ async fn the_end_that_counts_is_that_of_what_was_verified() {
     }
 }
 
-/// A server that notes how each connection ends: whether the client said so.
-async fn ending(
+/// A server that records how connections end: "close_notify" or "cut off".
+async fn recording_end(
     protocols: &'static [&'static str],
     answer: Option<&'static [u8]>,
 ) -> (tls::Authority, Target) {
@@ -295,7 +295,7 @@ async fn ending(
             }
             let mut rest = Vec::new();
             let end = tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut rest).await;
-            state.record(if end.is_ok() { b"farewell" } else { b"cut off" });
+            state.record(if end.is_ok() { b"close_notify" } else { b"cut off" });
             None
         }
     })
@@ -315,15 +315,15 @@ async fn the_end_of_a_connection_is_announced() {
         (&["http/1.1"], None),
         (&["h2"], None),
     ] {
-        let (authority, target) = ending(protocols, answer).await;
+        let (authority, target) = recording_end(protocols, answer).await;
         let url = format!("https://{}/", target.address);
         let mut check = http_check(json!({"url": url, "tls_config": of(&authority)}), &shared);
-        // Where there is no answer, the run is cut off.
+        // Without a response, the run is cancelled.
         let _ = run!(check, SHORT);
         target.freed().await;
-        assert_eq!(target.received(), ["farewell"], "{protocols:?}, {answer:?}");
+        assert_eq!(target.received(), ["close_notify"], "{protocols:?}, {answer:?}");
     }
-    let (authority, target) = ending(&[], None).await;
+    let (authority, target) = recording_end(&[], None).await;
     let address = target.address.to_string();
     let steps = json!([{"expect": "x"}]);
     let options = json!({"address": address, "tls": true, "tls_config": of(&authority)});
@@ -332,5 +332,5 @@ async fn the_end_of_a_connection_is_announced() {
     let _ = run!(tcp_check(options, &shared), LONG);
     let _ = run!(tcp_check(with_steps, &shared), SHORT);
     target.freed().await;
-    assert_eq!(target.received(), ["farewell"; 2]);
+    assert_eq!(target.received(), ["close_notify"; 2]);
 }

@@ -1,4 +1,4 @@
-//! What is asked for and what comes back: redirects, bodies, assertions, and their limits.
+//! Requests and responses: redirects, bodies, assertions, and their limits.
 
 use super::*;
 
@@ -46,7 +46,7 @@ async fn redirects_are_followed_within_the_limit() {
 }
 
 #[tokio::test]
-async fn bodies_and_headers_are_held_against_the_assertions() {
+async fn assertions_apply_to_headers_and_bodies() {
     let body = r#"{"status": "ok", "queue": 12, "items": [1, 2, 3]}"#;
     let answer = format!(
         "HTTP/1.1 200 OK\r\nServer: demo/1.2\r\nContent-Length: {}\r\n\r\n{body}",
@@ -75,7 +75,7 @@ async fn bodies_and_headers_are_held_against_the_assertions() {
         (
             "fail_if_header_matches",
             header("x", false),
-            Some("the answer has no header x-none"),
+            Some("the response has no header x-none"),
         ),
         ("fail_if_header_matches", header("x", true), None),
         (
@@ -91,7 +91,7 @@ async fn bodies_and_headers_are_held_against_the_assertions() {
         (
             "fail_if_body_json_matches_cel",
             json!("body.queue > 10"),
-            Some("is true of the body"),
+            Some("is true for the body"),
         ),
         ("fail_if_body_json_matches_cel", json!("body.queue > 20"), None),
         (
@@ -102,7 +102,7 @@ async fn bodies_and_headers_are_held_against_the_assertions() {
         (
             "fail_if_body_json_not_matches_cel",
             json!("body.status == 'fine'"),
-            Some("is not true of the body"),
+            Some("is not true for the body"),
         ),
         (
             "fail_if_body_json_not_matches_cel",
@@ -118,7 +118,7 @@ async fn bodies_and_headers_are_held_against_the_assertions() {
         (
             "valid_http_versions",
             json!(["HTTP/2.0"]),
-            Some("the answer is HTTP/1.1, expected is HTTP/2.0"),
+            Some("the HTTP version is HTTP/1.1, expected HTTP/2.0"),
         ),
         ("fail_if_not_ssl", json!(true), Some("did not come over TLS")),
         ("fail_if_ssl", json!(true), None),
@@ -134,11 +134,11 @@ async fn bodies_and_headers_are_held_against_the_assertions() {
     let options = json!({"url": html.url("/"), "fail_if_body_json_matches_cel": "body.x == 1"});
     http(options)
         .await
-        .failed(Reason::Assertion, "the body is not the JSON asked for");
+        .failed(Reason::Assertion, "the body can't be read as JSON");
 }
 
 #[tokio::test]
-async fn costly_documents_are_refused() {
+async fn expensive_documents_fail_with_limit() {
     let many = format!("[{}0]", "0,".repeat(5000));
     let target = Target::answering(ok(&many)).await;
     let nested = "body.all(x, body.all(y, x == y))";
@@ -185,7 +185,7 @@ async fn bodies_are_bounded() {
 }
 
 #[tokio::test]
-async fn requests_are_what_was_asked_for() {
+async fn requests_are_as_configured() {
     let echo = Target::answering(ok("")).await;
     let directory = tempfile::tempdir().unwrap();
     let (token, body) = (directory.path().join("token"), directory.path().join("body"));
@@ -214,7 +214,7 @@ async fn requests_are_what_was_asked_for() {
     assert!(received[0].contains("authorization: Bearer first\r\n"));
     assert!(
         received[1].contains("authorization: Bearer second\r\n"),
-        "a rotated secret is read again"
+        "a rotated secret is reloaded"
     );
     std::fs::write(&token, "third\r\nX-Other: fourth").unwrap();
     let ran = run!(check, LONG);
@@ -237,15 +237,15 @@ async fn requests_are_what_was_asked_for() {
 }
 
 #[tokio::test]
-async fn the_status_is_that_of_the_last_answer() {
-    let nobody = Target::refusing().await;
-    let answer = format!("HTTP/1.1 302 x\r\nLocation: http://{nobody}/\r\nContent-Length: 0\r\n\r\n");
+async fn the_status_is_that_of_the_final_response() {
+    let refusing = Target::refusing().await;
+    let answer = format!("HTTP/1.1 302 x\r\nLocation: http://{refusing}/\r\nContent-Length: 0\r\n\r\n");
     let target = Target::answering(answer).await;
     let ran = get(target.url("/")).await;
     ran.failed(Reason::Refused, "").unanswered();
     assert_eq!(
         ran.status(),
         Some(0.0),
-        "the final answer is missing, not a redirect"
+        "the final response is missing; a redirect does not count"
     );
 }

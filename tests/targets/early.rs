@@ -1,24 +1,24 @@
-//! Answers that come before the request was read, or sent. Health scripts behind xinetd, socat or nc answer as soon as
-//! somebody connects, and close.
+//! Responses that arrive before the request was read or sent. Health scripts behind xinetd, socat or nc respond as soon as a
+//! client connects, and then close the connection.
 
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use super::*;
 
-/// How often each is tried: the faults of this kind show now and then.
+/// How often every case is tried, because such faults occur only sometimes.
 const TRIES: usize = 40;
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok";
 
-/// How a server ends that does not read.
+/// How a server that does not read ends the connection.
 #[derive(Clone, Copy, Debug)]
 enum End {
-    /// It closes its side, and the rest later.
+    /// It closes its side first, and the other side later.
     HalfClosed,
-    /// It closes, so that what comes later is answered with a reset.
+    /// It closes both sides, so that later data causes a reset.
     Closed,
-    /// It resets the connection when the request begins to come.
+    /// It resets the connection when the request begins to arrive.
     Reset,
 }
 
@@ -30,7 +30,7 @@ async fn end(mut stream: TcpStream, end: End) -> Option<TcpStream> {
         }
         End::Closed => {}
         End::Reset => {
-            // Before the request comes, the client may not know yet that there is a connection.
+            // Before the request arrives, the client may not know yet that it is connected.
             let _ = stream.peek(&mut [0]).await;
             stream.set_zero_linger().unwrap();
         }
@@ -38,24 +38,28 @@ async fn end(mut stream: TcpStream, end: End) -> Option<TcpStream> {
     None
 }
 
-/// Answers after a pause, without reading anything.
-async fn deaf(pause: Duration, way: End) -> Target {
+/// A server that responds after a pause without reading anything.
+async fn without_reading(pause: Duration, ending: End) -> Target {
     Target::serve(move |mut stream, _, _| async move {
         tokio::time::sleep(pause).await;
         let _ = stream.write_all(ANSWER).await;
-        end(stream, way).await
+        end(stream, ending).await
     })
     .await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_answer_before_the_request_is_an_answer_every_time() {
-    for way in [End::HalfClosed, End::Closed, End::Reset] {
+async fn a_response_before_the_request_counts_every_time() {
+    for ending in [End::HalfClosed, End::Closed, End::Reset] {
         for pause in [Duration::ZERO, Duration::from_millis(5)] {
-            let target = deaf(pause, way).await;
+            let target = without_reading(pause, ending).await;
             for number in 0..TRIES {
                 let ran = get(target.url("/")).await;
-                assert_eq!(ran.result, Some(Ok(())), "{way:?} after {pause:?}, run {number}");
+                assert_eq!(
+                    ran.result,
+                    Some(Ok(())),
+                    "{ending:?} after {pause:?}, run {number}"
+                );
                 assert_eq!(ran.status(), Some(200.0));
             }
         }
@@ -63,17 +67,17 @@ async fn an_answer_before_the_request_is_an_answer_every_time() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_answer_before_the_request_was_sent_whole_is_an_answer() {
-    // More than the system's buffers take, so that sending it fails or waits.
+async fn a_response_before_the_request_was_sent_completely_counts() {
+    // Larger than the system's buffers, so that sending it fails or blocks.
     let body = "x".repeat(16 << 20);
-    for way in [End::HalfClosed, End::Closed, End::Reset] {
-        let target = deaf(Duration::from_millis(5), way).await;
+    for ending in [End::HalfClosed, End::Closed, End::Reset] {
+        let target = without_reading(Duration::from_millis(5), ending).await;
         for _ in 0..5 {
             let ran = http(json!({"url": target.url("/"), "method": "POST", "body": body})).await;
-            assert_eq!(ran.result, Some(Ok(())), "{way:?}");
+            assert_eq!(ran.result, Some(Ok(())), "{ending:?}");
         }
     }
-    // One that keeps the connection open, and never reads.
+    // A server that keeps the connection open and never reads.
     let target = Target::serve(|mut stream, _, _| async move {
         let _ = stream.write_all(ANSWER).await;
         tokio::time::sleep(LONG).await;
@@ -85,7 +89,7 @@ async fn an_answer_before_the_request_was_sent_whole_is_an_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_answer_before_the_request_is_an_answer_over_tls() {
+async fn a_response_before_the_request_counts_over_tls() {
     let authority = tls::Authority::new("test authority");
     let acceptor = tls::acceptor(&authority.issue(&["127.0.0.1"], 2099), &[], None);
     let target = Target::serve(move |stream, _, _| {
@@ -106,7 +110,7 @@ async fn an_answer_before_the_request_is_an_answer_over_tls() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_body_that_a_reset_cut_off_is_not_whole() {
+async fn a_body_that_ends_with_a_reset_is_incomplete() {
     let target = Target::serve(|mut stream, _, _| async move {
         let _ = stream
             .write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhalf")
@@ -125,7 +129,7 @@ async fn a_body_that_a_reset_cut_off_is_not_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_proxy_that_refuses_before_it_reads_has_refused() {
+async fn a_refusal_of_a_proxy_before_the_request_counts() {
     let proxy = Target::serve(|mut stream, _, _| async move {
         let _ = stream
             .write_all(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")

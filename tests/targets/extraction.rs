@@ -1,11 +1,11 @@
-//! What is taken out of a response's body: numbers and the version, on every way that a body may come.
+//! Extraction of numbers and the version from bodies of responses, in every encoding of a body.
 
 use super::*;
 
 const EXTRACTED: &str = "upkeep_http_extracted";
 const VERSION: &str = "upkeep_service_version_info";
 
-/// Such a document as Heimdall's, about a model.
+/// A document about a model, as Heimdall returns it.
 const MODEL_INFO: &str = r#"{"active_version": "v7", "version": "2.4.1", "uptime_seconds": 86400, "models": [
     {"version": "v6", "accuracy": 0.91, "predictions_total": 900},
     {"version": "v7", "accuracy": "0.94", "predictions_total": 120}],
@@ -45,7 +45,7 @@ fn options(url: String) -> Value {
 }
 
 #[tokio::test]
-async fn numbers_and_the_version_come_out_of_the_body() {
+async fn numbers_and_the_version_are_extracted() {
     let expected = [
         ("latency_p95,ms", 12.5),
         ("cache_hit_rate,", 0.8),
@@ -66,7 +66,7 @@ async fn numbers_and_the_version_come_out_of_the_body() {
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{MODEL_INFO}\r\n0\r\n\r\n",
         MODEL_INFO.len()
     );
-    // Large ones are looked at elsewhere.
+    // Large bodies are evaluated on a worker thread.
     let padded = format!("{}{MODEL_INFO}", " ".repeat(100_000));
     for (answer, extra) in [
         (ok(MODEL_INFO), json!({})),
@@ -101,35 +101,31 @@ async fn numbers_and_the_version_come_out_of_the_body() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_a_warning_and_the_rest_is_taken() {
+async fn a_missing_value_is_a_warning_and_the_others_are_extracted() {
     let without = MODEL_INFO.replace("latency_p95_ms", "p95");
     let target = Target::answering(ok(&without)).await;
     let ran = http(options(target.url("/"))).await;
-    warned(&ran, Reason::Missing, "$.metrics.latency_p95_ms leads to nothing");
+    warned(&ran, Reason::Missing, "$.metrics.latency_p95_ms matches nothing");
     assert_eq!(series(&ran, EXTRACTED).len(), 5);
     assert_eq!(series(&ran, VERSION).len(), 1);
     let twice = MODEL_INFO.replace("\"v6\"", "\"v7\"");
     let target = Target::answering(ok(&twice)).await;
     let ran = http(options(target.url("/"))).await;
-    warned(
-        &ran,
-        Reason::Missing,
-        "accuracy leads to 2 values, which should be one",
-    );
+    warned(&ran, Reason::Missing, "accuracy matches 2 values instead of one");
     for body in ["<html>", "", "{\"a\": "] {
         let target = Target::answering(ok(body)).await;
         let ran = http(options(target.url("/"))).await;
         warned(
             &ran,
             Reason::Assertion,
-            "nothing can be extracted, the body is not JSON",
+            "nothing can be extracted because the body can't be read as JSON",
         );
         assert_eq!(series(&ran, EXTRACTED), []);
     }
 }
 
 #[tokio::test]
-async fn a_run_that_fails_takes_nothing() {
+async fn a_failed_run_extracts_nothing() {
     let answer = format!(
         "HTTP/1.1 500 x\r\nContent-Length: {}\r\n\r\n{MODEL_INFO}",
         MODEL_INFO.len()
@@ -163,10 +159,10 @@ async fn a_run_that_fails_takes_nothing() {
 }
 
 #[tokio::test]
-async fn documents_that_are_too_large_are_a_warning_and_searches_end() {
+async fn large_documents_are_a_warning_and_searches_are_bounded() {
     let many = Target::answering(ok(&format!("[{}0]", "0,".repeat(300_000)))).await;
     let ran = http(json!({"url": many.url("/"), "extract_version": "$[0]"})).await;
-    warned(&ran, Reason::Assertion, "it holds more than 200000 values");
+    warned(&ran, Reason::Assertion, "it has more than 200000 values");
     let items = "{\"a\": {\"b\": 1}},".repeat(60_000);
     let wide = format!("{{\"version\": 2, \"items\": [{items} {{\"last\": \"1.0\"}}]}}");
     let wide = Target::answering(ok(&wide)).await;
@@ -177,13 +173,13 @@ async fn documents_that_are_too_large_are_a_warning_and_searches_end() {
         http(json!({"url": wide.url("/"), "extract": searches, "extract_version": version})).await
     };
     let ran = searching(5, "$..last").await;
-    warned(&ran, Reason::Missing, "leads to nothing");
+    warned(&ran, Reason::Missing, "matches nothing");
     assert_eq!(series(&ran, VERSION), [("1.0".to_owned(), 1.0)]);
     let ran = searching(32, "$.version").await;
     warned(
         &ran,
         Reason::Limit,
-        "is not looked up: the searches would visit more than 2000000 values",
+        "is not evaluated: the searches would visit more than 2000000 values",
     );
     assert_eq!(series(&ran, VERSION), [("2".to_owned(), 1.0)]);
 }

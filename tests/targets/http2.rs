@@ -1,4 +1,4 @@
-//! HTTP/2: requests that the server did not process, and heads of every size.
+//! HTTP/2: requests that the server did not process, and headers of many sizes.
 
 use super::*;
 use crate::common::targets::http2::{
@@ -6,7 +6,7 @@ use crate::common::targets::http2::{
     serve, serve_each,
 };
 
-/// A whole answer.
+/// A complete response.
 fn fine() -> Script {
     let frames = [
         frame(HEADERS, END_HEADERS, 1, &[STATUS_200]),
@@ -18,12 +18,12 @@ fn fine() -> Script {
     }
 }
 
-/// A farewell: the last stream that was processed, and why.
+/// A GOAWAY frame with the last processed stream and an error code.
 fn goaway(last: u8, code: u8) -> Vec<u8> {
     frame(GOAWAY, 0, 0, &[0, 0, 0, last, 0, 0, 0, code])
 }
 
-fn answering(answer: Vec<u8>, is_closing: bool) -> Script {
+fn responding(answer: Vec<u8>, is_closing: bool) -> Script {
     Script {
         answer,
         is_closing,
@@ -32,7 +32,7 @@ fn answering(answer: Vec<u8>, is_closing: bool) -> Script {
 }
 
 #[tokio::test]
-async fn a_request_that_was_not_processed_is_asked_once_more() {
+async fn a_request_that_was_not_processed_is_retried_once() {
     let authority = tls::Authority::new("test authority");
     let identity = authority.issue(&["127.0.0.1"], 2099);
     let refused = frame(RESET, 0, 1, &[0, 0, 0, 7]);
@@ -47,12 +47,12 @@ async fn a_request_that_was_not_processed_is_asked_once_more() {
         goaway(0, 0),
     ];
     let unprocessed = [
-        ("a farewell, and the end", answering(goaway(0, 0), true)),
-        ("a farewell alone", answering(goaway(0, 0), false)),
-        ("a farewell in two steps", answering(graceful.concat(), true)),
-        ("a farewell before the request", greeting),
-        ("refused", answering(refused.clone(), false)),
-        ("refused, and the end", answering(refused, true)),
+        ("GOAWAY and close", responding(goaway(0, 0), true)),
+        ("GOAWAY only", responding(goaway(0, 0), false)),
+        ("GOAWAY in two steps", responding(graceful.concat(), true)),
+        ("GOAWAY before the request", greeting),
+        ("refused", responding(refused.clone(), false)),
+        ("refused and close", responding(refused, true)),
     ];
     let https = |target: &Target| json!({"url": format!("https://{}/", target.address), "method": "POST", "body": "x", "tls_config": {"ca": authority.pem()}});
     for (what, script) in unprocessed {
@@ -61,20 +61,20 @@ async fn a_request_that_was_not_processed_is_asked_once_more() {
         assert_eq!(ran.result, Some(Ok(())), "{what}");
         assert_eq!((ran.status(), target.accepted()), (Some(200.0), 2), "{what}");
         target.freed().await;
-        // Once, not for ever.
+        // Only one retry.
         let target = serve_each(Some(&identity), vec![script]).await;
         let ran = http(https(&target)).await;
         assert!(matches!(ran.result, Some(Err(_))), "{what}: {:?}", ran.result);
         assert_eq!(target.accepted(), 2, "{what}");
         target.freed().await;
     }
-    // What may have been processed is not asked again.
+    // A request that may have been processed is not retried.
     let begun = [frame(HEADERS, END_HEADERS, 1, &[STATUS_200]), goaway(0, 0)];
     for (what, script) in [
-        ("a farewell after the request", answering(goaway(1, 0), true)),
-        ("cancelled", answering(cancelled, false)),
-        ("the end", answering(Vec::new(), true)),
-        ("an answer that breaks off", answering(begun.concat(), true)),
+        ("GOAWAY after the request", responding(goaway(1, 0), true)),
+        ("cancelled", responding(cancelled, false)),
+        ("close", responding(Vec::new(), true)),
+        ("an incomplete response", responding(begun.concat(), true)),
     ] {
         let target = serve_each(Some(&identity), vec![script, fine()]).await;
         let ran = http(https(&target)).await;
@@ -83,7 +83,7 @@ async fn a_request_that_was_not_processed_is_asked_once_more() {
     }
 }
 
-/// The same head by both versions of HTTP.
+/// The same headers over HTTP/1.1 and HTTP/2.
 async fn both(identity: &tls::Identity, fields: &[(String, String)]) -> [Target; 2] {
     let lines: Vec<String> = fields
         .iter()
@@ -108,7 +108,7 @@ async fn both(identity: &tls::Identity, fields: &[(String, String)]) -> [Target;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_limits_of_a_head_are_the_same_by_both_versions() {
+async fn the_limits_of_headers_are_the_same_in_both_versions() {
     let authority = tls::Authority::new("test authority");
     let identity = authority.issue(&["127.0.0.1"], 2099);
     let fields = |count: usize, length: usize| -> Vec<(String, String)> {

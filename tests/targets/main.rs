@@ -1,7 +1,7 @@
-//! Http and tcp checks against real servers that misbehave: each fault has its reason, its message, its samples and
-//! its time, and leaves no socket behind.
+//! Tests of http and tcp checks with servers that misbehave. Every fault has a reason, a message, samples and a duration, and
+//! leaves no socket open.
 
-// Helpers of tests are not #[test] functions, for which clippy.toml allows it.
+// clippy.toml allows unwrap in #[test] functions only, not in their helpers.
 #![allow(clippy::unwrap_used)]
 
 mod answers;

@@ -1,5 +1,5 @@
-//! Several name servers, each good or broken in every way, in every place of resolv.conf: beside the real resolver of the
-//! system (getent, glibc), for the resolver, for checks and for `/probe`. Each test has a network and mounts of its own.
+//! Compares the resolver, checks and `/probe` with the system's resolver (getent, glibc), with several name servers that work
+//! or fail in every way, in every order in resolv.conf. Every test has its own network and mounts.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -20,7 +20,7 @@ use super::common::stage;
 use super::common::targets::name_servers::{CLOSED, NameServers, address};
 use super::*;
 
-/// What a name server may be.
+/// The kinds of name servers.
 const KINDS: [&str; 9] = [
     "good",
     "nx",
@@ -33,18 +33,18 @@ const KINDS: [&str; 9] = [
     "closed",
 ];
 
-/// How many names of one resolv.conf are resolved at a time: more make servers lose datagrams.
-const AT_A_TIME: usize = 16;
-/// Of how many files.
-const FILES_AT_A_TIME: usize = 4;
+/// How many names of one resolv.conf are resolved at the same time. With more, servers lose datagrams.
+const CONCURRENT_NAMES: usize = 16;
+/// How many files are used at the same time.
+const CONCURRENT_FILES: usize = 4;
 
-/// The servers of one resolv.conf, and the labels of names that make them what they are to be.
+/// The servers of one resolv.conf, and the labels of names that control their behaviour.
 struct Setting {
     conf: PathBuf,
     labels: Vec<String>,
 }
 
-/// All settings of so many servers. Which ports are closed is up to the file, all else to the names.
+/// All settings with this number of servers. The file determines the closed ports, the names determine everything else.
 fn settings(folder: &Path, servers: usize) -> Vec<Setting> {
     let mut settings: Vec<Setting> = Vec::new();
     for number in 0..KINDS.len().pow(u32::try_from(servers).unwrap()) {
@@ -101,14 +101,14 @@ async fn resolve(
     Ok(found.iter().map(ToString::to_string).collect())
 }
 
-/// What getent says of these names with this resolv.conf.
+/// The addresses that getent returns for these names with this resolv.conf.
 async fn getent(conf: &Path, names: &[String]) -> Vec<BTreeSet<String>> {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("nsswitch.conf"), "hosts: files dns\n").unwrap();
     fs::write(folder.path().join("names"), names.join("\n")).unwrap();
     let script = format!(
         "mount --bind \"$1\" /etc/resolv.conf && mount --bind \"$2/nsswitch.conf\" /etc/nsswitch.conf || exit 1\n\
-         cd \"$2\"; xargs -P {AT_A_TIME} -n 1 sh -c 'getent ahosts \"$0\" >\"$0\" || true' <names"
+         cd \"$2\"; xargs -P {CONCURRENT_NAMES} -n 1 sh -c 'getent ahosts \"$0\" >\"$0\" || true' <names"
     );
     let run = Command::new("unshare")
         .args(["--mount", "--propagation=private", "sh", "-c", &script, "sh"])
@@ -128,16 +128,16 @@ async fn getent(conf: &Path, names: &[String]) -> Vec<BTreeSet<String>> {
     found.collect()
 }
 
-fn names(who: &str, labels: &[String]) -> Vec<String> {
+fn names(prefix: &str, labels: &[String]) -> Vec<String> {
     labels
         .iter()
-        .map(|labels| format!("{who}.{labels}.test"))
+        .map(|labels| format!("{prefix}.{labels}.test"))
         .collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn any_servers_in_any_place_are_asked_as_glibc_asks_them() {
-    if !stage::is_on_stage("name_servers::any_servers_in_any_place_are_asked_as_glibc_asks_them") {
+async fn servers_are_queried_in_the_same_order_as_by_glibc() {
+    if !stage::is_on_stage("name_servers::servers_are_queried_in_the_same_order_as_by_glibc") {
         return;
     }
     let servers = NameServers::start().await;
@@ -148,7 +148,7 @@ async fn any_servers_in_any_place_are_asked_as_glibc_asks_them() {
         81 + 729
     );
     let mut wrong = differences(&servers, &settings, 1).await;
-    // On a busy machine a server may seem to be silent: what differs is tried once more.
+    // On a busy machine, a server can seem to be silent. So differences are tried again.
     if !wrong.is_empty() {
         let again: Vec<Setting> = wrong.into_iter().map(|(setting, _)| setting).collect();
         wrong = differences(&servers, &again, 2).await;
@@ -157,7 +157,7 @@ async fn any_servers_in_any_place_are_asked_as_glibc_asks_them() {
     assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), texts.join("\n"));
 }
 
-/// Where glibc and we do not find the same addresses, or do not ask the same servers.
+/// Finds the settings for which glibc and the resolver return different addresses or query different servers.
 async fn differences(servers: &NameServers, settings: &[Setting], round: usize) -> Vec<(Setting, String)> {
     let (them, us) = (&format!("theirs{round}"), &format!("ours{round}"));
     let compared = settings.iter().map(|setting| async move {
@@ -165,21 +165,21 @@ async fn differences(servers: &NameServers, settings: &[Setting], round: usize) 
         let (theirs, ours) = (names(them, &setting.labels), names(us, &setting.labels));
         let theirs = getent(&setting.conf, &theirs);
         let ours = ours.iter().map(|name| resolve(&resolver, name, None));
-        let ours = futures_util::stream::iter(ours).buffered(AT_A_TIME);
+        let ours = futures_util::stream::iter(ours).buffered(CONCURRENT_NAMES);
         let (theirs, ours) = tokio::join!(theirs, ours.collect::<Vec<_>>());
         let mut wrong = Vec::new();
         for ((labels, theirs), ours) in setting.labels.iter().zip(theirs).zip(ours) {
-            let asked = |who: &str| servers.servers_asked(&format!("{who}.{labels}.test"));
-            let (they_ask, we_ask) = (asked(them), asked(us));
+            let queried = |prefix: &str| servers.servers_asked(&format!("{prefix}.{labels}.test"));
+            let (their_servers, our_servers) = (queried(them), queried(us));
             let is_equal = match &ours {
                 Ok(found) => *found == theirs,
                 Err(problem) => {
                     theirs.is_empty() && problem.reason == Reason::Dns && problem.shortage.is_none()
                 }
             };
-            if !is_equal || they_ask != we_ask {
+            if !is_equal || their_servers != our_servers {
                 let text = format!(
-                    "{labels}: glibc asks {they_ask:?}, finds {theirs:?}; we ask {we_ask:?}: {ours:?}"
+                    "{labels}: glibc queries {their_servers:?}, finds {theirs:?}; the resolver queries {our_servers:?}: {ours:?}"
                 );
                 let (conf, labels) = (setting.conf.clone(), vec![labels.clone()]);
                 wrong.push((Setting { conf, labels }, text));
@@ -187,13 +187,13 @@ async fn differences(servers: &NameServers, settings: &[Setting], round: usize) 
         }
         wrong
     });
-    let wrong = futures_util::stream::iter(compared).buffered(FILES_AT_A_TIME);
+    let wrong = futures_util::stream::iter(compared).buffered(CONCURRENT_FILES);
     wrong.collect::<Vec<_>>().await.into_iter().flatten().collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn checks_and_probes_reach_what_getent_finds() {
-    if !stage::is_on_stage("name_servers::checks_and_probes_reach_what_getent_finds") {
+async fn checks_and_probes_connect_to_the_addresses_of_getent() {
+    if !stage::is_on_stage("name_servers::checks_and_probes_connect_to_the_addresses_of_getent") {
         return;
     }
     let _servers = NameServers::start().await;
@@ -209,7 +209,7 @@ async fn checks_and_probes_reach_what_getent_finds() {
     let exporter = Exporter::start(config, &[]).await;
     let mut wrong = Vec::new();
     for setting in settings(folder.path(), 2) {
-        // The exporter notices that the file changed.
+        // The exporter reloads the changed file.
         fs::write(&system, fs::read(&setting.conf).unwrap()).unwrap();
         let mut shared = Shared::new("/proc".into());
         shared.network = Network::new(files(&setting.conf));
@@ -241,13 +241,13 @@ async fn checks_and_probes_reach_what_getent_finds() {
     assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), wrong.join("\n"));
 }
 
-/// A resolver of its own file, in its own folder.
-struct Written {
+/// A resolver with its own resolv.conf.
+struct TestResolver {
     resolver: Resolver,
     folder: tempfile::TempDir,
 }
 
-impl Written {
+impl TestResolver {
     fn new(conf: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("resolv.conf");
@@ -262,8 +262,8 @@ impl Written {
         fs::write(self.folder.path().join("resolv.conf"), conf).unwrap();
     }
 
-    /// The addresses, or the message.
-    async fn says(&self, name: &str, deadline: Option<Duration>) -> String {
+    /// Returns the addresses or the message of the problem.
+    async fn result(&self, name: &str, deadline: Option<Duration>) -> String {
         match resolve(&self.resolver, name, deadline).await {
             Ok(found) => found.into_iter().collect::<Vec<_>>().join(" "),
             Err(problem) => problem.message().to_owned(),
@@ -274,18 +274,18 @@ impl Written {
 const TWO: &str = "nameserver 127.0.0.1\nnameserver 127.0.0.2\n";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn options_and_search_domains_are_honoured() {
-    if !stage::is_on_stage("name_servers::options_and_search_domains_are_honoured") {
+async fn options_and_search_domains_are_supported() {
+    if !stage::is_on_stage("name_servers::options_and_search_domains_are_supported") {
         return;
     }
     let servers = NameServers::start().await;
-    let one = Written::new("nameserver 127.0.0.1\noptions use-vc timeout:1 attempts:1\n");
-    assert_eq!(one.says("vc.good.test", None).await, "127.0.1.1");
+    let one = TestResolver::new("nameserver 127.0.0.1\noptions use-vc timeout:1 attempts:1\n");
+    assert_eq!(one.result("vc.good.test", None).await, "127.0.1.1");
     assert!(servers.asked_by("vc").iter().all(|asked| asked.is_tcp));
     assert_eq!(servers.asked_by("vc").len(), 2);
 
     one.rewrite("nameserver 127.0.0.1\noptions edns0\n");
-    assert_eq!(one.says("edns.good.test", None).await, "127.0.1.1");
+    assert_eq!(one.result("edns.good.test", None).await, "127.0.1.1");
     assert!(
         servers
             .asked_by("edns")
@@ -293,7 +293,7 @@ async fn options_and_search_domains_are_honoured() {
             .all(|asked| asked.has_edns && !asked.is_tcp)
     );
     assert_eq!(
-        one.says("old.formerr.test", None).await,
+        one.result("old.formerr.test", None).await,
         "resolving old.formerr.test: 127.0.0.1 answers FORMERR"
     );
     let without: Vec<_> = servers
@@ -301,71 +301,72 @@ async fn options_and_search_domains_are_honoured() {
         .into_iter()
         .filter(|asked| !asked.has_edns)
         .collect();
-    assert_eq!(without.len(), 2, "each question once more without EDNS");
+    assert_eq!(without.len(), 2, "every query is retried without EDNS");
 
     one.rewrite("nameserver 127.0.0.1\noptions no-aaaa\n");
-    assert_eq!(one.says("four.good-good.test", None).await, "127.0.1.1");
+    assert_eq!(one.result("four.good-good.test", None).await, "127.0.1.1");
     one.rewrite("nameserver 127.0.0.1\n");
-    assert_eq!(one.says("both.good-good.test", None).await, "127.0.1.1 fd00::1");
+    assert_eq!(one.result("both.good-good.test", None).await, "127.0.1.1 fd00::1");
 
-    let two = Written::new(&format!("{TWO}options rotate\n"));
+    let two = TestResolver::new(&format!("{TWO}options rotate\n"));
     let turns = [
-        two.says("turn.good.good", None).await,
-        two.says("turn.good.good", None).await,
+        two.result("turn.good.good", None).await,
+        two.result("turn.good.good", None).await,
     ];
     assert_eq!(turns, ["127.0.1.1", "127.0.1.2"]);
 
     two.rewrite(&format!("{TWO}options timeout:1 attempts:3\n"));
     let started = std::time::Instant::now();
-    let said = two.says("again.silent.servfail", None).await;
+    let result = two.result("again.silent.servfail", None).await;
     let expected =
         "resolving again.silent.servfail: 127.0.0.1 does not answer within 1s; 127.0.0.2 answers SERVFAIL";
-    assert_eq!(said, expected);
+    assert_eq!(result, expected);
     let took = started.elapsed();
     assert!((3.0..6.0).contains(&took.as_secs_f64()), "{took:?}");
     assert_eq!(servers.asked_by("again").len(), 2 * 2 * 3);
 
-    // The first label is looked for; the others of a searched name say what the server does.
-    let search =
-        Written::new("nameserver 127.0.0.1\nsearch nx.x good.y silent.z\noptions timeout:1 attempts:1\n");
-    assert_eq!(search.says("db", None).await, "127.0.1.1");
-    let names = |who: &str| -> Vec<String> {
+    // The first label is the name. The labels of the search domains control the server's behaviour.
+    let search = TestResolver::new(
+        "nameserver 127.0.0.1\nsearch nx.x good.y silent.z\noptions timeout:1 attempts:1\n",
+    );
+    assert_eq!(search.result("db", None).await, "127.0.1.1");
+    let names = |prefix: &str| -> Vec<String> {
         let names: BTreeSet<String> = servers
-            .asked_by(who)
+            .asked_by(prefix)
             .into_iter()
             .map(|asked| asked.name)
             .collect();
         names.into_iter().collect()
     };
     assert_eq!(names("db"), ["db.good.y", "db.nx.x"]);
-    assert_eq!(search.says("www.good", None).await, "127.0.1.1");
+    assert_eq!(search.result("www.good", None).await, "127.0.1.1");
     assert_eq!(names("www"), ["www.good"]);
     search.rewrite("nameserver 127.0.0.1\nsearch good.y\noptions ndots:2\n");
     assert_eq!(
-        search.says("api.nx", None).await,
+        search.result("api.nx", None).await,
         "resolving api.nx: the name does not exist (NXDOMAIN)"
     );
     assert_eq!(names("api"), ["api.nx", "api.nx.good.y"]);
     search.rewrite("nameserver 127.0.0.1\nsearch servfail.x silent.y good.z\noptions timeout:1 attempts:1\n");
     assert_eq!(
-        search.says("far", None).await,
+        search.result("far", None).await,
         "127.0.1.1",
-        "as it is, the server knows it"
+        "the server knows the name without a search domain"
     );
     assert_eq!(
         names("far"),
         ["far", "far.servfail.x", "far.silent.y"],
-        "silence ends the search"
+        "a silent server ends the search"
     );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_message_says_what_went_wrong() {
-    if !stage::is_on_stage("name_servers::the_message_says_what_went_wrong") {
+async fn the_message_contains_the_cause() {
+    if !stage::is_on_stage("name_servers::the_message_contains_the_cause") {
         return;
     }
     let servers = NameServers::start().await;
-    let two = Written::new(&format!("{TWO}options timeout:1 attempts:1\n"));
+    let two = TestResolver::new(&format!("{TWO}options timeout:1 attempts:1\n"));
     for (name, expected) in [
         (
             "m.servfail-empty.good",
@@ -388,34 +389,34 @@ async fn the_message_says_what_went_wrong() {
         ),
     ] {
         assert_eq!(
-            two.says(name, None).await,
+            two.result(name, None).await,
             format!("resolving {name}: {expected}")
         );
     }
-    // One family is enough, and the other server need not be asked.
-    assert_eq!(two.says("one.good-servfail.good", None).await, "127.0.1.1");
-    assert_eq!(two.says("one.silent-good.good", None).await, "fd00::1");
+    // One address family is enough. The other server is not queried.
+    assert_eq!(two.result("one.good-servfail.good", None).await, "127.0.1.1");
+    assert_eq!(two.result("one.silent-good.good", None).await, "fd00::1");
     assert_eq!(servers.servers_asked("one.good-servfail.good"), [0].into());
     assert_eq!(servers.servers_asked("one.silent-good.good"), [0].into());
-    assert_eq!(two.says("one.silent-empty.good", None).await, "127.0.1.2");
+    assert_eq!(two.result("one.silent-empty.good", None).await, "127.0.1.2");
 
     let conf = format!("nameserver {CLOSED}\noptions timeout:1 attempts:1\n");
-    let said = Written::new(&conf).says("gone.test", None).await;
+    let result = TestResolver::new(&conf).result("gone.test", None).await;
     let expected = format!("resolving gone.test: querying {CLOSED}:53 over UDP: Connection refused");
-    assert!(said.starts_with(&expected), "{said}");
-    let said = two.says("m.garbage.garbage", None).await;
+    assert!(result.starts_with(&expected), "{result}");
+    let result = two.result("m.garbage.garbage", None).await;
     assert!(
-        said.contains("127.0.0.1:53: the response is not a DNS message"),
-        "{said}"
+        result.contains("127.0.0.1:53: the response is not a DNS message"),
+        "{result}"
     );
-    let said = Written::new("nameserver 127.0.0.1\nsearch servfail.x nx.y")
-        .says("m", None)
+    let result = TestResolver::new("nameserver 127.0.0.1\nsearch servfail.x nx.y")
+        .result("m", None)
         .await;
-    assert_eq!(said, "127.0.1.1", "the name as it is comes last");
-    let said = Written::new("nameserver 127.0.0.1\nsearch servfail.x")
-        .says("m.nx", None)
+    assert_eq!(result, "127.0.1.1", "the name without a search domain comes last");
+    let result = TestResolver::new("nameserver 127.0.0.1\nsearch servfail.x")
+        .result("m.nx", None)
         .await;
-    assert_eq!(said, "resolving m.nx: the name does not exist (NXDOMAIN)");
+    assert_eq!(result, "resolving m.nx: the name does not exist (NXDOMAIN)");
     let only_ip6 = AddressPreference::new(Some(IpProtocol::Ip6), Some(false));
     let problem = two
         .resolver
@@ -429,71 +430,74 @@ async fn the_message_says_what_went_wrong() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_server_has_its_turn_before_a_short_deadline() {
-    if !stage::is_on_stage("name_servers::every_server_has_its_turn_before_a_short_deadline") {
+async fn every_server_is_queried_before_a_short_deadline() {
+    if !stage::is_on_stage("name_servers::every_server_is_queried_before_a_short_deadline") {
         return;
     }
     let servers = NameServers::start().await;
-    // Five seconds a server, as resolv.conf has it where it says nothing.
-    let two = Written::new(TWO);
+    // Five seconds per server, the default of resolv.conf.
+    let two = TestResolver::new(TWO);
     let short = Some(Duration::from_secs(2));
     let started = std::time::Instant::now();
-    assert_eq!(two.says("d.silent.good", short).await, "127.0.1.2");
+    assert_eq!(two.result("d.silent.good", short).await, "127.0.1.2");
     assert!(
         started.elapsed() < Duration::from_secs(2),
         "{:?}",
         started.elapsed()
     );
-    let three = Written::new(&format!("{TWO}nameserver 127.0.0.3\n"));
+    let three = TestResolver::new(&format!("{TWO}nameserver 127.0.0.3\n"));
     assert_eq!(
         three
-            .says("d.silent.silent.good", Some(Duration::from_secs(2)))
+            .result("d.silent.silent.good", Some(Duration::from_secs(2)))
             .await,
         "127.0.1.3"
     );
 
-    // The first server is slow, and the second one, which knows no such name, does not overrule it.
+    // The first server is slow. The second one, which does not know the name, does not override it.
     assert_eq!(
-        two.says("d.slow1400.nx", Some(Duration::from_secs(3))).await,
+        two.result("d.slow1400.nx", Some(Duration::from_secs(3))).await,
         "127.0.1.1"
     );
     assert_eq!(servers.servers_asked("d.slow1400.nx"), [0, 1].into());
-    let said = two.says("d.silent.nx", short).await;
-    assert_eq!(said, "resolving d.silent.nx: the name does not exist (NXDOMAIN)");
-    // With one server, the same question is sent once more, and the answer to the first one counts.
-    let one = Written::new("nameserver 127.0.0.1\n");
-    assert_eq!(one.says("slow.slow1200", short).await, "127.0.1.1");
-    // All servers are silent: the run has time left to say so.
+    let result = two.result("d.silent.nx", short).await;
+    assert_eq!(
+        result,
+        "resolving d.silent.nx: the name does not exist (NXDOMAIN)"
+    );
+    // With one server, the query is sent twice, and the response to the first one counts.
+    let one = TestResolver::new("nameserver 127.0.0.1\n");
+    assert_eq!(one.result("slow.slow1200", short).await, "127.0.1.1");
+    // All servers are silent. The run has enough time left to report it.
     let started = std::time::Instant::now();
-    let said = two.says("d.silent.silent", short).await;
+    let result = two.result("d.silent.silent", short).await;
     let parts = [
         "127.0.0.1 does not answer within ",
         "127.0.0.2 does not answer within ",
     ];
-    assert!(parts.iter().all(|part| said.contains(part)), "{said}");
+    assert!(parts.iter().all(|part| result.contains(part)), "{result}");
     assert!(
         started.elapsed() < Duration::from_secs(2),
         "{:?}",
         started.elapsed()
     );
-    // A server that never answers questions for AAAA records costs no more than a part of its turn.
-    assert_eq!(two.says("half.good-silent.nx", short).await, "127.0.1.1");
+    // A server that never responds to AAAA queries uses only a part of its time.
+    assert_eq!(two.result("half.good-silent.nx", short).await, "127.0.1.1");
     assert_eq!(servers.servers_asked("half.good-silent.nx"), [0].into());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_lack_of_descriptors_is_no_answer_of_the_name_server() {
+async fn a_lack_of_descriptors_is_a_shortage_and_not_a_failed_resolution() {
     use rustix::process::{Resource, getrlimit, setrlimit};
-    if !stage::is_on_stage("name_servers::a_lack_of_descriptors_is_no_answer_of_the_name_server") {
+    if !stage::is_on_stage("name_servers::a_lack_of_descriptors_is_a_shortage_and_not_a_failed_resolution") {
         return;
     }
     let servers = NameServers::start().await;
-    let two = Written::new(TWO);
-    assert_eq!(two.says("before.good.good", None).await, "127.0.1.1");
-    // Nothing has read its files yet.
-    let fresh = Written::new(TWO);
+    let two = TestResolver::new(TWO);
+    assert_eq!(two.result("before.good.good", None).await, "127.0.1.1");
+    // A resolver that has not read its files yet.
+    let fresh = TestResolver::new(TWO);
     let limits = getrlimit(Resource::Nofile);
-    // The next descriptor would be the one that this file has for a moment.
+    // The next descriptor will have the number of this file, which is closed at once.
     let next = fs::File::open("/dev/null").unwrap().as_raw_fd();
     let mut tight = limits;
     tight.current = Some(u64::try_from(next).unwrap());
@@ -510,6 +514,6 @@ async fn a_lack_of_descriptors_is_no_answer_of_the_name_server() {
     assert_eq!(servers.asked_by("lack"), []);
     let problem = unread.unwrap_err();
     assert_eq!(problem.shortage, Some(Shortage::Descriptors), "{problem}");
-    // What could not be read is not remembered as empty.
-    assert_eq!(fresh.says("after.good.good", None).await, "127.0.1.1");
+    // A file that could not be read is not cached as empty.
+    assert_eq!(fresh.result("after.good.good", None).await, "127.0.1.1");
 }

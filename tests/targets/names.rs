@@ -1,8 +1,8 @@
-//! Names: the system's files and name servers, and both protocols.
+//! Name resolution with the system's files and name servers, over both IP protocols.
 
 use super::*;
 
-/// A network whose names come from this name server, with these hosts.
+/// Shared parts that resolve names with this name server and these files.
 fn shared_with(server: &NameServer, hosts: &std::path::Path, resolv_conf: &std::path::Path) -> Shared {
     let mut shared = Shared::new("/proc".into());
     shared.network = Network::new(ResolverFiles {
@@ -14,7 +14,7 @@ fn shared_with(server: &NameServer, hosts: &std::path::Path, resolv_conf: &std::
 }
 
 #[tokio::test]
-async fn names_come_from_the_system_s_files_and_servers() {
+async fn names_are_resolved_with_the_systems_files_and_servers() {
     let server = NameServer::start().await;
     let target = Target::answering(ok("")).await;
     let port = target.address.port();
@@ -60,20 +60,24 @@ async fn names_come_from_the_system_s_files_and_servers() {
     )
     .succeeded();
 
-    let asked = server.asked().len();
+    let queries = server.asked().len();
     let mut check = http_check(url("inthefile"), &shared);
     run!(check, LONG).failed(Reason::Dns, "NXDOMAIN");
-    assert!(server.asked().len() > asked);
+    assert!(server.asked().len() > queries);
     std::fs::write(&hosts, "127.0.0.1 inthefile\n").unwrap();
-    let asked = server.asked().len();
+    let queries = server.asked().len();
     run!(check, LONG).succeeded();
     run!(http_check(url("localhost"), &shared), LONG).succeeded();
     run!(http_check(url("127.0.0.1"), &shared), LONG).succeeded();
-    assert_eq!(server.asked().len(), asked, "none of these needs the name server");
+    assert_eq!(
+        server.asked().len(),
+        queries,
+        "none of these needs the name server"
+    );
 }
 
 #[tokio::test]
-async fn both_protocols_of_a_name_are_tried() {
+async fn addresses_of_both_protocols_are_tried() {
     let server = NameServer::start().await;
     let target = Target::answering(ok("")).await;
     let directory = tempfile::tempdir().unwrap();
@@ -81,7 +85,7 @@ async fn both_protocols_of_a_name_are_tried() {
         directory.path().join("hosts"),
         directory.path().join("resolv.conf"),
     );
-    // No resolv.conf at all: then the name server is the one on this machine.
+    // Without resolv.conf, the name server on this machine is used.
     let shared = shared_with(&server, &hosts, &resolv_conf);
     let both = vec!["::1".parse().unwrap(), "127.0.0.1".parse().unwrap()];
     server.set("both.example", Answer::Addresses(both));
@@ -124,7 +128,7 @@ async fn both_protocols_of_a_name_are_tried() {
 }
 
 #[tokio::test]
-async fn a_name_server_that_drops_questions_for_the_preferred_protocol_does_no_harm() {
+async fn a_name_server_that_drops_queries_for_the_preferred_protocol_is_tolerated() {
     let server = NameServer::start().await;
     let target = Target::answering(ok("")).await;
     let directory = tempfile::tempdir().unwrap();

@@ -1,10 +1,10 @@
-//! TLS of old servers: messages name what is not supported.
+//! TLS with old servers: messages name the unsupported feature.
 
 use super::*;
 use crate::common::old_tls::{OldServer, UNSUPPORTED, certificate};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_not_supported_is_named() {
+async fn unsupported_versions_and_ciphers_are_named() {
     let dir = tempfile::tempdir().unwrap();
     let own = certificate(dir.path(), "own", "rsa:2048", None, &[]);
     for (what, arguments, named) in UNSUPPORTED {
@@ -21,7 +21,7 @@ async fn what_is_not_supported_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn keys_and_signatures_that_are_not_supported_are_named() {
+async fn unsupported_keys_and_signatures_are_named() {
     let dir = tempfile::tempdir().unwrap();
     let authority = certificate(dir.path(), "authority", "rsa:2048", None, &[]);
     let weak = certificate(dir.path(), "weak", "rsa:1024", None, &[]);

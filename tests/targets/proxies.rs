@@ -1,4 +1,4 @@
-//! Proxies.
+//! Http checks through proxies.
 
 use super::*;
 
@@ -23,7 +23,7 @@ async fn proxies_are_used_where_configured() {
     with(target.url("/"), &plain, json!({"no_proxy": "127.0.0.0/8"}))
         .await
         .succeeded();
-    assert_eq!(plain.accepted(), 1, "no_proxy goes there directly");
+    assert_eq!(plain.accepted(), 1, "no_proxy connects directly");
 
     let authority = tls::Authority::new("test authority");
     let secure = tls::serve(&authority.issue(&["127.0.0.1"], 2099), &["h2"], None).await;
@@ -58,8 +58,8 @@ async fn proxies_are_used_where_configured() {
     with(target.url("/"), &strict, json!({"proxy_url": proxy_url}))
         .await
         .succeeded();
-    let nobody = format!("http://{}", Target::refusing().await);
-    with(target.url("/"), &plain, json!({"proxy_url": nobody}))
+    let refusing = format!("http://{}", Target::refusing().await);
+    with(target.url("/"), &plain, json!({"proxy_url": refusing}))
         .await
         .failed(Reason::Refused, "connecting to");
     plain.freed().await;
@@ -67,8 +67,8 @@ async fn proxies_are_used_where_configured() {
 }
 
 #[tokio::test]
-async fn proxies_that_refuse_may_say_why() {
-    let said = |status: &str, body: &str| {
+async fn refusals_of_proxies_have_reasons() {
+    let responding = |status: &str, body: &str| {
         let answer = format!(
             "HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
@@ -77,17 +77,17 @@ async fn proxies_that_refuse_may_say_why() {
     };
     for (proxy, reason, message) in [
         (
-            said("407 Proxy Authentication Required", "<p>log in</p>").await,
+            responding("407 Proxy Authentication Required", "<p>log in</p>").await,
             Reason::Auth,
             "407",
         ),
         (
-            said("403 Forbidden", "<p>not there</p>").await,
+            responding("403 Forbidden", "<p>not there</p>").await,
             Reason::Status,
             "it answered 403",
         ),
         (
-            said("200 Connection established", "no TLS").await,
+            responding("200 Connection established", "no TLS").await,
             Reason::Protocol,
             "it sent data after its answer",
         ),

@@ -1,15 +1,15 @@
-//! Redirects: what is sent to where they lead, and places that are written as no standard has it.
+//! Redirects: what is sent to their targets, and locations that violate the standards.
 
 use tokio::io::AsyncWriteExt;
 
 use super::*;
 use crate::common::targets::read_request;
 
-/// What must not leave the configured server.
+/// A secret that must be sent to the configured server only.
 const SECRET: &str = "hunter2";
 
-/// Leads to another place with this status, or answers where the path is `/end`; keeps the requests.
-async fn leading(status: u16, location: impl Into<Vec<u8>>) -> Target {
+/// A server that redirects to `location` with this status, and responds with 200 for `/end`. It records the requests.
+async fn redirecting(status: u16, location: impl Into<Vec<u8>>) -> Target {
     let location = location.into();
     Target::serve(move |mut stream, _, state| {
         let location = location.clone();
@@ -33,8 +33,8 @@ async fn leading(status: u16, location: impl Into<Vec<u8>>) -> Target {
     .await
 }
 
-/// A request with secrets of every kind but a body.
-fn known(url: &str, extra: &Value) -> Value {
+/// The options of a request with all kinds of secrets except a body.
+fn with_secrets(url: &str, extra: &Value) -> Value {
     let mut options = json!({
         "url": url.replace("://", &format!("://user:{SECRET}@")), "tls_config": {"insecure_skip_verify": true},
         "headers": {"Cookie": format!("s={SECRET}"), "X-Api-Key": SECRET, "Accept": "text/plain", "User-Agent": "mine"},
@@ -47,7 +47,7 @@ fn known(url: &str, extra: &Value) -> Value {
     options
 }
 
-/// Whether a request has all the secrets, or none.
+/// Whether a request contains the secrets. It must contain all of them or none.
 fn has_secrets(request: &str) -> bool {
     let request = request.to_ascii_lowercase();
     let names = [
@@ -73,14 +73,14 @@ async fn secrets_stay_with_the_configured_server() {
     let end = Target::answering(ok("")).await;
     let secure_end = tls::in_front_of(&identity, end.address).await;
     let (here, port) = ("127.0.0.1", end.address.port());
-    // To another host, and to another port of the same one.
+    // To another host, and to another port of the same host.
     for place in [
         format!("http://localhost:{port}/x"),
         format!("http://{here}:{port}/x"),
     ] {
         for status in [301, 302, 303, 307, 308] {
-            let target = leading(status, place.clone()).await;
-            http(known(&target.url("/"), &json!({}))).await.succeeded();
+            let target = redirecting(status, place.clone()).await;
+            http(with_secrets(&target.url("/"), &json!({}))).await.succeeded();
             assert!(has_secrets(&target.received()[0]));
             assert!(
                 !has_secrets(&end.received().pop().unwrap()),
@@ -89,13 +89,13 @@ async fn secrets_stay_with_the_configured_server() {
         }
     }
     // From http to https on the same host, as from port 8080 to 8443.
-    let target = leading(307, format!("https://{}/x", secure_end.address)).await;
-    http(known(&target.url("/"), &json!({}))).await.succeeded();
+    let target = redirecting(307, format!("https://{}/x", secure_end.address)).await;
+    http(with_secrets(&target.url("/"), &json!({}))).await.succeeded();
     assert!(has_secrets(&end.received().pop().unwrap()));
-    // To the same server: by its path, and by its whole address.
+    // To the same server, with a path and with a full URL.
     for place in ["/end", "http://127.0.0.1:PORT/end"] {
-        let target = leading(307, place).await;
-        http(known(&target.url("/"), &json!({}))).await.succeeded();
+        let target = redirecting(307, place).await;
+        http(with_secrets(&target.url("/"), &json!({}))).await.succeeded();
         assert!(
             target.received().iter().all(|request| has_secrets(request)),
             "{place}"
@@ -104,12 +104,12 @@ async fn secrets_stay_with_the_configured_server() {
 }
 
 #[tokio::test]
-async fn secrets_are_not_sent_again_after_a_detour() {
+async fn secrets_are_not_sent_after_a_redirect_through_another_server() {
     let target = Target::serve(|mut stream, number, state| async move {
         let request = String::from_utf8_lossy(&read_request(&mut stream).await).into_owned();
         state.record(request.as_bytes());
         let port = stream.local_addr().unwrap().port();
-        // The same server by another name is another server.
+        // The same server under another name counts as another server.
         let place = match number {
             0 => format!("http://localhost:{port}/detour"),
             _ => format!("http://127.0.0.1:{port}/back"),
@@ -123,7 +123,7 @@ async fn secrets_are_not_sent_again_after_a_detour() {
         Some(stream)
     })
     .await;
-    http(known(&target.url("/"), &json!({}))).await.succeeded();
+    http(with_secrets(&target.url("/"), &json!({}))).await.succeeded();
     let sent: Vec<bool> = target
         .received()
         .iter()
@@ -138,42 +138,42 @@ async fn a_body_stays_with_the_configured_server() {
     let elsewhere = format!("http://localhost:{}/x", end.address.port());
     let with_body = json!({"method": "POST", "body": SECRET});
     for status in [307, 308] {
-        let target = leading(status, elsewhere.clone()).await;
-        let ran = http(known(&target.url("/"), &with_body)).await;
+        let target = redirecting(status, elsewhere.clone()).await;
+        let ran = http(with_secrets(&target.url("/"), &with_body)).await;
         ran.failed(
             Reason::Protocol,
-            &format!("{status} asks for the body of the request to be sent to {elsewhere}, and another server does not get it"),
+            &format!("{status} would send the request's body to {elsewhere}, which is another server"),
         );
         assert_eq!((ran.status(), end.accepted()), (Some(f64::from(status)), 0));
         // The same server gets it, with the method.
-        let target = leading(status, "/end").await;
-        http(known(&target.url("/"), &with_body)).await.succeeded();
+        let target = redirecting(status, "/end").await;
+        http(with_secrets(&target.url("/"), &with_body)).await.succeeded();
         let second = target.received().pop().unwrap();
         assert!(
             second.starts_with("POST /end") && second.ends_with(SECRET),
             "{second}"
         );
     }
-    // Others change the method, so that no body is asked for.
+    // Other redirects change the method, so no body is sent.
     for status in [301, 302, 303] {
-        let target = leading(status, elsewhere.clone()).await;
-        http(known(&target.url("/"), &with_body)).await.succeeded();
+        let target = redirecting(status, elsewhere.clone()).await;
+        http(with_secrets(&target.url("/"), &with_body)).await.succeeded();
         let second = end.received().pop().unwrap();
         assert!(
             second.starts_with("GET /x") && !second.contains(SECRET),
             "{second}"
         );
     }
-    // Without a body there is nothing to keep.
-    let target = leading(307, elsewhere.clone()).await;
-    http(known(&target.url("/"), &json!({"method": "POST"})))
+    // Without a body, the redirect is followed.
+    let target = redirecting(307, elsewhere.clone()).await;
+    http(with_secrets(&target.url("/"), &json!({"method": "POST"})))
         .await
         .succeeded();
     assert!(end.received().pop().unwrap().starts_with("POST /x"));
 }
 
 #[tokio::test]
-async fn a_location_is_followed_as_it_was_meant() {
+async fn malformed_locations_are_followed_as_in_browsers() {
     for (location, path) in [
         (&b"/a b/end"[..], "/a%20b/end"),
         ("/caf\u{e9}/end".as_bytes(), "/caf%C3%A9/end"),
@@ -190,7 +190,7 @@ async fn a_location_is_followed_as_it_was_meant() {
         (b"http:/end", "/end"),
         (b"/end#part of \xe9", "/end"),
     ] {
-        let target = leading(302, location).await;
+        let target = redirecting(302, location).await;
         let ran = get(target.url("/start")).await;
         let shown = String::from_utf8_lossy(location);
         assert_eq!(ran.result, Some(Ok(())), "{shown}");
@@ -200,7 +200,7 @@ async fn a_location_is_followed_as_it_was_meant() {
 }
 
 #[tokio::test]
-async fn other_bytes_in_a_head_do_no_harm() {
+async fn other_bytes_in_headers_are_tolerated() {
     let head = b"HTTP/1.1 200 Sch\xf6n\r\nContent-Length: 2\r\nServer: \xe9\xff\r\nSet-Cookie: a=\xe9\r\nX: caf\xc3\xa9\r\n\r\nok";
     let target = Target::answering(&head[..]).await;
     let matching = json!([{"header": "X", "regexp": "caf\u{e9}"}, {"header": "Server", "regexp": "."}]);

@@ -1,4 +1,4 @@
-//! Link-local addresses, which need their network interface named (RFC 4007).
+//! Link-local addresses, which need the name of their network interface (RFC 4007).
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use crate::common::stage::{is_on_stage, run as command};
 use crate::common::targets::read_request;
 use upkeep_exporter::check::Check;
 
-/// The link-local address of an interface; it takes a moment until it may be used.
+/// Waits for the link-local address of an interface to become usable.
 async fn address(interface: &str) -> String {
     let deadline = tokio::time::Instant::now() + LONG;
     loop {
@@ -18,7 +18,7 @@ async fn address(interface: &str) -> String {
         let mut lines = known
             .lines()
             .map(|line| line.split_whitespace().collect::<Vec<_>>());
-        // Not tentative (0x40) any more.
+        // No longer tentative (0x40).
         let found = lines.find(|line| line[5] == interface && line[3] == "20" && line[4] == "80");
         if let Some(line) = found {
             let groups = line[0]
@@ -37,8 +37,8 @@ async fn once(check: &mut Check) -> Ran {
 }
 
 #[tokio::test]
-async fn a_link_local_address_is_reached_at_its_interface() {
-    if !is_on_stage("zones::a_link_local_address_is_reached_at_its_interface") {
+async fn link_local_addresses_are_reached_through_their_interface() {
+    if !is_on_stage("zones::link_local_addresses_are_reached_through_their_interface") {
         return;
     }
     for words in [
@@ -79,7 +79,7 @@ async fn a_link_local_address_is_reached_at_its_interface() {
     ] {
         once(&mut common::ran::check(&keys)).await.succeeded();
     }
-    // The server is not told the interface.
+    // The Host header does not contain the interface.
     let request = received.recv().await.unwrap();
     let host = request
         .lines()

@@ -181,7 +181,7 @@ fn the_response_code_is_judged_first_and_by_name() {
 }
 
 /// Runs a check against a server that sends these datagrams, made from the query that it received.
-async fn answered(datagrams: impl Fn(&Message) -> Vec<Vec<u8>>) -> (Option<Result<(), Problem>>, Report) {
+async fn run_with(datagrams: impl Fn(&Message) -> Vec<Vec<u8>>) -> (Option<Result<(), Problem>>, Report) {
     let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let target = server.local_addr().unwrap().to_string();
     let settings = settings("query_type: A").with_target(&target).unwrap();
@@ -228,7 +228,7 @@ async fn datagrams_that_do_not_match_the_query_are_ignored() {
             b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(),
         ]
     };
-    let (result, report) = answered(others).await;
+    let (result, report) = run_with(others).await;
     assert_eq!((result, report.response_time), (None, None));
     assert!(
         report
@@ -252,14 +252,14 @@ async fn datagrams_that_do_not_match_the_query_are_ignored() {
         }));
         datagrams
     };
-    let (result, report) = answered(fine).await;
+    let (result, report) = run_with(fine).await;
     assert_eq!(result, Some(Ok(())), "names are equal in any case");
     assert_eq!(succeeded(&report), 1.0);
 }
 
 #[tokio::test]
 async fn an_error_may_omit_the_query() {
-    let (result, _) = answered(|question| {
+    let (result, _) = run_with(|question| {
         vec![reply(question, |answer| {
             answer.queries.clear();
             answer.metadata.response_code = ResponseCode::FormErr;
@@ -279,7 +279,7 @@ async fn garbage_with_the_right_id_is_a_failure() {
         vec![answer]
     };
     let short = |question: &Message| vec![reply(question, |_| {})[..6].to_vec()];
-    for result in [answered(cut).await.0, answered(short).await.0] {
+    for result in [run_with(cut).await.0, run_with(short).await.0] {
         let problem = result.unwrap().unwrap_err();
         assert_eq!(problem.reason, Reason::Protocol);
         assert!(problem.message().contains("not a DNS message"), "{problem}");

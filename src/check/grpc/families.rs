@@ -1,6 +1,7 @@
-//! What a grpc check measures, and what it tells a probe: whatever the run came to, at its end or at its deadline.
+//! The families of grpc checks and of their probes, and the findings of a run.
 
-use super::health::{DEADLINE_EXCEEDED, SERVING_STATUSES, UNAVAILABLE};
+use super::health::SERVING_STATUSES;
+use super::status::{DEADLINE_EXCEEDED, UNAVAILABLE};
 use crate::model::{Family, Phase, Sample};
 use crate::net::certificates::CERTIFICATE_NOT_AFTER;
 use crate::net::run_recorder::{Findings, RunRecorder};
@@ -15,36 +16,36 @@ pub static STATUS_CODE: Family = Family::gauge(
 /// The families of grpc checks.
 pub const FAMILIES: &[&Family] = &[&STATUS_CODE, &CERTIFICATE_NOT_AFTER];
 
-/// The same for a probe.
+/// The status code of the call in a probe.
 pub static PROBE_STATUS_CODE: Family = Family::probe(
     "probe_grpc_status_code",
     &[],
     "gRPC status code of the health check; 14 (UNAVAILABLE) if there was no response, 4 (DEADLINE_EXCEEDED) after a \
      timeout.",
 );
-/// How long each part took.
+/// The duration of every phase.
 pub static PROBE_DURATION: Family = Family::probe(
     "probe_grpc_duration_seconds",
     &["phase"],
     "Duration of each phase of the health check in seconds; 0 for phases that were not reached.",
 );
-/// What the server said.
+/// The serving status.
 pub static PROBE_RESPONSE: Family = Family::probe(
     "probe_grpc_healthcheck_response",
     &["serving_status"],
     "1 for the serving status that the target reported, 0 for the others.",
 );
-/// Whether TLS was spoken.
+/// Whether the connection used TLS.
 pub static PROBE_SSL: Family = Family::probe(
     "probe_grpc_ssl",
     &[],
     "1 if the connection used TLS, otherwise 0.",
 );
 
-/// The families that a probe has beside those of every address.
+/// The families of a probe, in addition to those of every address.
 pub const PROBE_FAMILIES: &[&Family] = &[&PROBE_STATUS_CODE, &PROBE_DURATION, &PROBE_RESPONSE, &PROBE_SSL];
 
-/// The parts of a run, by their labels. What comes after the connection is the check.
+/// The phases of a run by their labels. The phase after connecting is called "check".
 const PHASES: [(&str, Phase); 4] = [
     ("resolve", Phase::Resolve),
     ("connect", Phase::Connect),
@@ -52,18 +53,18 @@ const PHASES: [(&str, Phase); 4] = [
     ("check", Phase::Processing),
 ];
 
-/// What a run found out.
+/// The findings of a run.
 #[derive(Debug, Default)]
-pub struct Found {
-    /// The status code of the call, where there was an answer.
+pub struct GrpcFindings {
+    /// The status code of the call, if there was a response.
     pub code: Option<u32>,
-    /// The serving status in it.
+    /// The serving status in the response.
     pub serving: Option<i32>,
-    /// Whether TLS was spoken.
+    /// Whether the connection used TLS.
     pub is_tls: bool,
 }
 
-impl Findings for Found {
+impl Findings for GrpcFindings {
     fn record(&mut self, recorder: &mut RunRecorder<'_>) {
         let unanswered = match recorder.has_ended() {
             true => UNAVAILABLE,
@@ -86,8 +87,8 @@ impl Findings for Found {
             report.push_probe_sample(&PROBE_DURATION, vec![label.into()], spent);
         }
         for (number, status) in (0_i32..).zip(SERVING_STATUSES) {
-            let is_it = f64::from(u8::from(self.serving == Some(number)));
-            report.push_probe_sample(&PROBE_RESPONSE, vec![status.into()], is_it);
+            let is_current = f64::from(u8::from(self.serving == Some(number)));
+            report.push_probe_sample(&PROBE_RESPONSE, vec![status.into()], is_current);
         }
     }
 }

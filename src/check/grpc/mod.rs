@@ -1,17 +1,19 @@
-//! The grpc check: one call of the health checking protocol (grpc.health.v1.Health/Check) on a new connection. HTTP/2 is
-//! driven in the run's own task, so that a cancelled run frees its socket at once.
+//! The grpc check: one call of the health checking protocol (grpc.health.v1.Health/Check) on a new connection. HTTP/2 runs in
+//! the task of the run, so that a cancelled run closes its socket at once.
 
 mod families;
 mod health;
+mod message;
+mod status;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_TYPE, HeaderValue, TE, USER_AGENT};
 use http::{Method, Request};
 use http_body_util::Full;
 
-use self::families::Found;
+use self::families::GrpcFindings;
 pub use self::families::{FAMILIES, PROBE_FAMILIES};
-use self::health::Failure;
+use self::status::Failure;
 use super::Shared;
 use crate::config::grpc::GrpcSettings;
 use crate::model::{self, Problem, Reason, Report};
@@ -22,8 +24,7 @@ use crate::net::run_recorder::{Phase, RecordedRun, Step};
 
 /// The method that is called.
 const METHOD: &str = "/grpc.health.v1.Health/Check";
-/// Who asks.
-/// The most bytes that a run reads, TLS included.
+/// How many bytes a run reads, including TLS.
 const MAX_BYTES: u64 = 1 << 20;
 
 /// A grpc check.
@@ -35,7 +36,7 @@ pub struct GrpcCheck {
 }
 
 impl GrpcCheck {
-    /// A check with these settings.
+    /// Creates a check with these settings.
     pub fn new(settings: &GrpcSettings, shared: &Shared) -> Self {
         let endpoint = HostEndpoint::new(&shared.network, &settings.address, settings.preference);
         Self {
@@ -50,49 +51,50 @@ impl GrpcCheck {
     /// # Errors
     /// The problem that made the run fail.
     pub async fn run(&mut self, report: &mut Report) -> Result<(), Problem> {
-        let mut run = RecordedRun::new(report, Found::default());
-        let result = self.ask(&mut run).await;
+        let mut run = RecordedRun::new(report, GrpcFindings::default());
+        let result = self.check(&mut run).await;
         run.recorder.end();
         result
     }
 
-    async fn ask(&mut self, run: &mut RecordedRun<'_, Found>) -> Result<(), Problem> {
+    async fn check(&mut self, run: &mut RecordedRun<'_, GrpcFindings>) -> Result<(), Problem> {
         let service = self.settings.service.clone();
         let mut exchange = self.call(&service, run).await?;
-        let RecordedRun {
-            recorder,
-            findings: found,
-        } = run;
+        let RecordedRun { recorder, findings } = run;
         let mut body = BytesMut::new();
         loop {
             let data = exchange.data().await.inspect_err(|problem| {
-                // A call that was reset, say.
+                // For example, the server reset the call.
                 if problem.reason == Reason::Protocol {
-                    found.code = Some(health::INTERNAL);
+                    findings.code = Some(status::INTERNAL);
                 }
             })?;
             let Some(data) = data else { break };
             if body.len() + data.len() > health::MAX_BODY_BYTES {
-                found.code = Some(health::RESOURCE_EXHAUSTED);
-                let message = format_args!("the answer has more than {} bytes", health::MAX_BODY_BYTES);
-                return Err(self.at(&Problem::new(Reason::Limit, message)));
+                findings.code = Some(status::RESOURCE_EXHAUSTED);
+                let message = format_args!("the response has more than {} bytes", health::MAX_BODY_BYTES);
+                return Err(self.with_address(&Problem::new(Reason::Limit, message)));
             }
             body.extend_from_slice(&data);
         }
         recorder.answered();
-        let outcome = health::outcome(exchange.head(), &body, exchange.trailers(), &service);
-        let serving = outcome.map_err(|Failure { code, problem }| {
-            found.code = Some(code);
-            self.at(&problem)
+        let serving = health::evaluate(exchange.head(), &body, exchange.trailers(), &service);
+        let serving = serving.map_err(|Failure { code, problem }| {
+            findings.code = Some(code);
+            self.with_address(&problem)
         })?;
-        found.code = Some(0);
-        found.serving = Some(serving);
-        health::judge(serving, &service).map_err(|problem| self.at(&problem))
+        findings.code = Some(0);
+        findings.serving = Some(serving);
+        health::judge(serving, &service).map_err(|problem| self.with_address(&problem))
     }
 
-    /// Calls, until the head of the response is there. Where the server says that it has not processed the call (it shuts
-    /// down, say), it is asked once more, on a new connection.
-    async fn call(&mut self, service: &str, run: &mut RecordedRun<'_, Found>) -> Result<Exchange, Problem> {
+    /// Calls, and waits for the head of the response. If the server did not process the call (for example, because it shuts
+    /// down), the call is retried once on a new connection.
+    async fn call(
+        &mut self,
+        service: &str,
+        run: &mut RecordedRun<'_, GrpcFindings>,
+    ) -> Result<Exchange, Problem> {
         self.read_budget.renew();
         let outcome = match self.attempt(service, run).await {
             Err(unanswered) if unanswered.is_unprocessed => {
@@ -110,26 +112,26 @@ impl GrpcCheck {
     async fn attempt(
         &mut self,
         service: &str,
-        run: &mut RecordedRun<'_, Found>,
+        run: &mut RecordedRun<'_, GrpcFindings>,
     ) -> Result<Exchange, Unanswered> {
         let recorder = &mut run.recorder;
         let (stream, peer) = self.endpoint.connect(&self.read_budget, recorder).await?;
         if stream.is_tls() {
             run.findings.is_tls = true;
             if stream.alpn_protocol() != Some(b"h2") {
-                let what = "it does not offer HTTP/2 (ALPN h2), which gRPC needs";
+                let what = "the server does not offer HTTP/2 (ALPN h2), which gRPC needs";
                 return Err(Problem::new(Reason::Protocol, format_args!("{peer}: {what}")).into());
             }
         }
         recorder.enter(Phase::Processing);
         recorder.at(Step::Doing(match service {
-            "" => "asking for the health of the server".into(),
-            service => format!("asking for the health of the service \"{service}\"").into(),
+            "" => "requesting the health of the server".into(),
+            service => format!("requesting the health of the service \"{service}\"").into(),
         }));
         let exchange = Exchange::http2(stream, self.request(service)?, peer).await;
         exchange.map_err(|mut unanswered| {
             if unanswered.problem.reason == Reason::Protocol {
-                let message = format_args!("{} (is it a port of gRPC?)", unanswered.problem.message());
+                let message = format_args!("{} (is it a gRPC port?)", unanswered.problem.message());
                 unanswered.problem = Problem::new(Reason::Protocol, message);
             }
             unanswered
@@ -147,25 +149,28 @@ impl GrpcCheck {
             .header(CONTENT_TYPE, HeaderValue::from_static("application/grpc"))
             .header(TE, HeaderValue::from_static("trailers"))
             .header(USER_AGENT, HeaderValue::from_static(model::USER_AGENT))
-            .body(Full::new(health::request(service)))
+            .body(Full::new(message::request(service)))
             .map_err(|error| {
-                let message = format_args!("{} can't be a host of HTTP/2: {error}", self.settings.address);
+                let message = format_args!(
+                    "{} is not a valid host for HTTP/2: {error}",
+                    self.settings.address
+                );
                 Problem::new(Reason::Protocol, message)
             })
     }
 
-    /// The problem with the server that has it.
-    fn at(&self, problem: &Problem) -> Problem {
+    /// Adds the server's address to a problem.
+    fn with_address(&self, problem: &Problem) -> Problem {
         problem.with_message(format_args!("{}: {}", self.settings.address, problem.message()))
     }
 }
 
-/// Judges the body that a server answers with. For tests with arbitrary input.
+/// Evaluates a body of a response. For tests with arbitrary input.
 ///
 /// # Errors
-/// Why it is not SERVING.
+/// If it is malformed or not SERVING.
 #[doc(hidden)]
 pub fn fuzz_parse(body: &[u8]) -> Result<(), String> {
-    let status = health::fuzz_parse(body)?;
+    let status = message::fuzz_parse(body)?;
     health::judge(status, "").map_err(|problem| problem.to_string())
 }

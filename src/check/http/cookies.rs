@@ -1,28 +1,28 @@
-//! The cookies of one run: what a redirect sets is sent to where it leads, as RFC 6265 has it. Without them a page that
-//! sets a cookie and redirects to itself does so for ever.
+//! The cookies of one run, as in RFC 6265: cookies that a redirect sets are sent to its target. Without them, a page that sets
+//! a cookie and redirects to itself would redirect endlessly.
 
 use cookie_store::{CookieStore, RawCookie};
 use http::header::{COOKIE, SET_COOKIE};
 use http::{HeaderMap, HeaderValue};
 use url::Url;
 
-/// The most bytes of cookies that a run takes; more are passed over. A browser takes 4096 bytes of each of 50 and more
-/// (RFC 6265, section 6.1), but servers refuse the heads that this would make.
+/// How many bytes of cookies a run stores; others are ignored. Browsers store at least 50 cookies of 4096 bytes (RFC 6265,
+/// section 6.1), but servers reject headers of that size.
 const MAX_BYTES: usize = 64 << 10;
 
 /// The cookies that the redirects of a run have set.
 #[derive(Debug, Default)]
 pub struct Cookies {
     store: CookieStore,
-    taken: usize,
+    received: usize,
 }
 
 impl Cookies {
-    /// Takes those that a response of this URL sets.
-    pub fn take(&mut self, headers: &HeaderMap, url: &Url) {
+    /// Stores the cookies that a response from this URL sets.
+    pub fn store(&mut self, headers: &HeaderMap, url: &Url) {
         for value in headers.get_all(SET_COOKIE) {
-            self.taken += value.len();
-            if self.taken > MAX_BYTES {
+            self.received += value.len();
+            if self.received > MAX_BYTES {
                 return;
             }
             let parsed = std::str::from_utf8(value.as_bytes()).ok();
@@ -30,22 +30,23 @@ impl Cookies {
                 continue;
             };
             let domain = cookie.domain().map(|domain| domain.trim_start_matches('.'));
-            // For all of a top-level domain; there is no list of public suffixes here.
+            // Cookies for a whole top-level domain are ignored. There is no list of public suffixes here.
             if domain.is_some_and(|domain| !domain.contains('.') && Some(domain) != url.host_str()) {
                 continue;
             }
-            // What is not the URL's to set is refused, and then there is no such cookie.
+            // The store rejects cookies that this URL must not set; they are ignored.
             let _ = self.store.insert_raw(&cookie, url);
         }
     }
 
-    /// Adds those for this URL to the header that the configuration may have given; of one name, the one set counts.
+    /// Adds the cookies for this URL to the configured `Cookie` header. A stored cookie replaces a configured one of the same
+    /// name.
     pub fn add_to(&self, headers: &mut HeaderMap, url: &Url) {
-        if self.taken == 0 {
+        if self.received == 0 {
             return;
         }
         let mut found = self.store.matches(url);
-        // The store takes the loopback for secure, as browsers do; RFC 6265 and Go do not.
+        // The store treats loopback addresses as secure, like browsers. RFC 6265 and Go do not.
         found.retain(|cookie| url.scheme() == "https" || cookie.secure() != Some(true));
         if found.is_empty() {
             return;
@@ -58,13 +59,13 @@ impl Cookies {
             found.iter().any(|(set, _)| *set == name)
         };
         let mut pairs: Vec<String> = Vec::with_capacity(found.len());
-        for own in headers.get_all(COOKIE) {
-            let text = String::from_utf8_lossy(own.as_bytes());
-            let own = text.split(';').map(str::trim);
-            pairs.extend(own.filter(|pair| !is_set(pair)).map(str::to_owned));
+        for configured in headers.get_all(COOKIE) {
+            let text = String::from_utf8_lossy(configured.as_bytes());
+            let configured = text.split(';').map(str::trim);
+            pairs.extend(configured.filter(|pair| !is_set(pair)).map(str::to_owned));
         }
         pairs.extend(found.iter().map(|(name, value)| format!("{name}={value}")));
-        // The parts came in headers, so this only fails where a value holds a character that was let pass there.
+        // The values come from headers, so this fails only if a value has a character that was accepted there.
         if let Ok(mut value) = HeaderValue::try_from(pairs.join("; ")) {
             value.set_sensitive(true);
             headers.insert(COOKIE, value);
@@ -78,14 +79,14 @@ mod tests {
 
     use super::*;
 
-    /// The header that goes to `to` after these were set by `from`; `own` is the configuration's.
+    /// The header sent to `to` after `from` has set these cookies. `own` is the configured header.
     fn sent(from: &str, set: &[&str], own: Option<&str>, to: &str) -> Option<String> {
         let mut response = HeaderMap::new();
         for text in set {
             response.append(SET_COOKIE, HeaderValue::from_str(text).unwrap());
         }
         let mut cookies = Cookies::default();
-        cookies.take(&response, &Url::parse(from).unwrap());
+        cookies.store(&response, &Url::parse(from).unwrap());
         let mut request = HeaderMap::new();
         if let Some(own) = own {
             request.insert(COOKIE, HeaderValue::from_str(own).unwrap());
@@ -98,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn cookies_go_back_to_where_they_come_from() {
+    fn cookies_are_sent_back_where_they_belong() {
         for (from, set, to, wanted) in [
             ("http://a.test/in", "s=1", "http://a.test/", Some("s=1")),
             ("http://a.test/in", "s=1", "http://a.test:81/", Some("s=1")),
@@ -112,7 +113,7 @@ mod tests {
                 "http://a.test/",
                 Some("s=\"1 2\""),
             ),
-            // The domain: its own, and no other's.
+            // Domains: only the own domain is allowed.
             (
                 "http://x.a.test/",
                 "s=1; Domain=a.test",
@@ -140,17 +141,17 @@ mod tests {
                 "http://127.0.0.1/",
                 None,
             ),
-            // The path.
+            // Paths.
             ("http://a.test/a/b", "s=1", "http://a.test/a/c", Some("s=1")),
             ("http://a.test/a/b", "s=1", "http://a.test/c", None),
             ("http://a.test/", "s=1; Path=/a", "http://a.test/a/b", Some("s=1")),
             ("http://a.test/", "s=1; Path=/a", "http://a.test/ab", None),
-            // The scheme.
+            // Schemes.
             ("https://a.test/", "s=1; Secure", "https://a.test/", Some("s=1")),
             ("https://a.test/", "s=1; Secure", "http://a.test/", None),
             ("http://127.0.0.1/", "s=1; Secure", "http://127.0.0.1/", None),
             ("https://a.test/", "s=1", "http://a.test/", Some("s=1")),
-            // The time.
+            // Lifetimes.
             ("http://a.test/", "s=1; Max-Age=60", "http://a.test/", Some("s=1")),
             ("http://a.test/", "s=1; Max-Age=0", "http://a.test/", None),
             (
@@ -165,7 +166,7 @@ mod tests {
                 "http://a.test/",
                 None,
             ),
-            // No cookies.
+            // Invalid cookies.
             ("http://a.test/", "", "http://a.test/", None),
             ("http://a.test/", "nonsense", "http://a.test/", None),
             ("http://a.test/", "=1", "http://a.test/", None),
@@ -193,9 +194,9 @@ mod tests {
     }
 
     proptest! {
-        // They come from the target.
+        // Cookies come from the target, so they are untrusted.
         #[test]
-        fn any_cookies_are_borne(
+        fn any_cookies_are_tolerated(
             set in proptest::collection::vec("[ -~\u{80}-\u{ff}\t]{0,40}|s=1; *(Domain|Path|Expires|Max-Age)=[ -~\u{e9}]{0,20}", 0..5),
             host in "a\\.test|\\[::1\\]|127\\.0\\.0\\.1|localhost|test",
             path in "[a-z/%.]{0,8}",
@@ -208,7 +209,7 @@ mod tests {
                 }
             }
             let mut cookies = Cookies::default();
-            cookies.take(&response, &url);
+            cookies.store(&response, &url);
             let mut request = HeaderMap::new();
             cookies.add_to(&mut request, &url);
             prop_assert!(request.len() <= 1);
@@ -216,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn more_than_fits_is_passed_over() {
+    fn cookies_beyond_the_limit_are_ignored() {
         let many: Vec<String> = (0..100)
             .map(|number| format!("c{number}={}", "x".repeat(1000)))
             .collect();

@@ -1,4 +1,5 @@
-//! Takes numbers and the version out of a JSON body. Pure. What is not there is a warning: the target answered as it had to.
+//! Extracts numbers and the version from a JSON body. Pure functions. A missing value is only a warning, because the response
+//! met the assertions.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -6,14 +7,14 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::json::{self, Document};
-use super::judge::{self, quoted};
+use super::judge::{self, quote};
 use crate::config::budget::{Budget, Exhausted};
 use crate::config::expression::STACK_BYTES;
 use crate::config::http::{Extraction, HttpSettings};
 use crate::config::json_path::JsonPath;
 use crate::model::{Family, MetricType, Problem, Reason, Sample, Scope, Unit};
 
-/// Numbers taken out of the body.
+/// Numbers extracted from the body.
 pub static EXTRACTED: Family = Family {
     name: "upkeep_http_extracted",
     metric_type: MetricType::Gauge,
@@ -23,7 +24,7 @@ pub static EXTRACTED: Family = Family {
     help: "Number extracted from the JSON body of the response, in the configured unit.",
 };
 
-/// The version that the body tells.
+/// The version extracted from the body.
 pub static VERSION_INFO: Family = Family {
     name: "upkeep_service_version_info",
     metric_type: MetricType::Info,
@@ -33,33 +34,33 @@ pub static VERSION_INFO: Family = Family {
     help: "Version of the service, extracted from the JSON body of the response.",
 };
 
-/// The longest version, in characters; more is cut.
+/// The maximum length of a version, in characters. Longer ones are truncated.
 const MAX_VERSION: usize = 64;
 /// The number of values that the searches of a run may visit together: about a second of processor time.
 const MAX_VISITS: u64 = 2_000_000;
 
-/// What a body yields.
+/// The result of an extraction.
 #[derive(Debug, Default, PartialEq)]
 pub struct Extracted {
-    /// The values that were there.
+    /// The extracted values.
     pub samples: Vec<Sample>,
-    /// What was not, or can't be taken: the reason is that of the first.
+    /// All values that could not be extracted. The reason is that of the first one.
     pub warning: Option<Problem>,
 }
 
-/// Why a value can't be taken: a reason, and what is wrong.
+/// Why a value can't be extracted: the reason and the message.
 type Fault = (Reason, String);
 
-/// The number of paths that search: those that don't name one place.
-fn searches(extraction: &Extraction) -> u64 {
+/// Counts the paths that search, which are those that do not name a single location.
+fn count_searches(extraction: &Extraction) -> u64 {
     extraction.paths().filter(|path| !path.is_singular()).count() as u64
 }
 
-/// Extracts every value that is there. Reading the body and following one path visit each value of the body a few times, and
-/// can't be interrupted; the budget is checked before each.
+/// Extracts all values. Reading the body and following one path visit every value of the body a few times and can't be
+/// interrupted, so the budget is checked before each of them.
 ///
 /// # Errors
-/// When the budget is exhausted.
+/// If the budget is exhausted.
 pub fn extract(extraction: &Extraction, bytes: &[u8], budget: &Budget) -> Result<Extracted, Exhausted> {
     if extraction.is_empty() {
         return Ok(Extracted::default());
@@ -69,8 +70,8 @@ pub fn extract(extraction: &Extraction, bytes: &[u8], budget: &Budget) -> Result
         Ok(document) => document,
         Err(error) => {
             let message = format!(
-                "nothing can be extracted, the body is not JSON: {error}; it begins {}",
-                quoted(bytes)
+                "nothing can be extracted because the body can't be read as JSON: {error}; it begins with {}",
+                quote(bytes)
             );
             return Ok(Extracted {
                 samples: Vec::new(),
@@ -78,13 +79,13 @@ pub fn extract(extraction: &Extraction, bytes: &[u8], budget: &Budget) -> Result
             });
         }
     };
-    let may_search = searches(extraction).saturating_mul(document.values) <= MAX_VISITS;
+    let may_search = count_searches(extraction).saturating_mul(document.values) <= MAX_VISITS;
     let mut samples = Vec::new();
     let mut faults = Vec::new();
     for value in &extraction.values {
         let labels = || vec![Cow::Owned(value.name.clone()), Cow::Owned(value.unit.clone())];
         budget.step()?;
-        match one(&value.path, &document, may_search).and_then(|found| number(&value.path, found)) {
+        match find_one(&value.path, &document, may_search).and_then(|found| number(&value.path, found)) {
             Ok(number) => samples.push(Sample {
                 family: &EXTRACTED,
                 labels: labels(),
@@ -95,7 +96,7 @@ pub fn extract(extraction: &Extraction, bytes: &[u8], budget: &Budget) -> Result
     }
     if let Some(path) = &extraction.version {
         budget.step()?;
-        match one(path, &document, may_search).and_then(|found| version(path, found)) {
+        match find_one(path, &document, may_search).and_then(|found| version(path, found)) {
             Ok(version) => samples.push(Sample {
                 family: &VERSION_INFO,
                 labels: vec![version.into()],
@@ -111,22 +112,26 @@ pub fn extract(extraction: &Extraction, bytes: &[u8], budget: &Budget) -> Result
     Ok(Extracted { samples, warning })
 }
 
-/// The one value that a path leads to.
-fn one<'d>(path: &JsonPath, document: &'d Document<Value>, may_search: bool) -> Result<&'d Value, Fault> {
+/// Finds the one value that a path matches.
+fn find_one<'d>(
+    path: &JsonPath,
+    document: &'d Document<Value>,
+    may_search: bool,
+) -> Result<&'d Value, Fault> {
     let source = path.as_str();
     if !may_search && !path.is_singular() {
         let message =
-            format!("{source} is not looked up: the searches would visit more than {MAX_VISITS} values");
+            format!("{source} is not evaluated: the searches would visit more than {MAX_VISITS} values");
         return Err((Reason::Limit, message));
     }
     match path.find(&document.value)[..] {
         [value] => Ok(value),
-        [] => Err((Reason::Missing, format!("{source} leads to nothing"))),
+        [] => Err((Reason::Missing, format!("{source} matches nothing"))),
         ref several => {
             let count = several.len();
             Err((
                 Reason::Missing,
-                format!("{source} leads to {count} values, which should be one"),
+                format!("{source} matches {count} values instead of one"),
             ))
         }
     }
@@ -139,7 +144,7 @@ fn number(path: &JsonPath, value: &Value) -> Result<f64, Fault> {
         Value::String(text) => text.trim().parse().ok(),
         Value::Null | Value::Array(_) | Value::Object(_) => None,
     };
-    // Rust reads "inf" and "nan" as numbers; here they are words.
+    // Rust parses "inf" and "nan" as numbers; here they are texts.
     number
         .filter(|number| number.is_finite())
         .ok_or_else(|| wrong(path, value, "a number"))
@@ -170,24 +175,24 @@ fn wrong(path: &JsonPath, value: &Value, wanted: &str) -> Fault {
         Value::Null => "null".to_owned(),
         Value::Bool(truth) => truth.to_string(),
         Value::Number(number) => number.to_string(),
-        Value::String(text) => format!("the text {}", quoted(text.as_bytes())),
+        Value::String(text) => format!("the text {}", quote(text.as_bytes())),
         Value::Array(_) => "a list".to_owned(),
         Value::Object(_) => "an object".to_owned(),
     };
     (
         Reason::Assertion,
-        format!("{} leads to {found}, not to {wanted}", path.as_str()),
+        format!("{} is {found}, not {wanted}", path.as_str()),
     )
 }
 
-/// Judges a body and takes values out of it, as a run does. For tests with arbitrary input.
+/// Evaluates a body and extracts values from it, like a run. For tests with arbitrary input.
 ///
 /// # Errors
-/// Why it is not as asserted, or what can't be taken.
+/// If it does not meet the assertions, or if a value can't be extracted.
 #[doc(hidden)]
 pub fn fuzz_parse(settings: &HttpSettings, body: &[u8]) -> Result<Vec<Sample>, String> {
     let judge = || judge::body(&settings.assertions, body, &Arc::new(Budget::ample()));
-    // On a stack that is as large as those of the threads that judge.
+    // On a stack that is as large as that of the worker threads.
     let judged = std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().stack_size(STACK_BYTES);
         let thread = thread
@@ -216,7 +221,7 @@ mod tests {
     }
 
     /// The labels and values, and the warning.
-    fn taken(keys: &str, body: &str) -> (Vec<(String, f64)>, Option<String>) {
+    fn extracted(keys: &str, body: &str) -> (Vec<(String, f64)>, Option<String>) {
         let Extracted { samples, warning } =
             extract(&extraction(keys), body.as_bytes(), &Budget::ample()).unwrap();
         let samples = samples
@@ -227,7 +232,7 @@ mod tests {
 
     fn one_number(value: &str) -> Result<f64, String> {
         let body = format!(r#"{{"a": {value}}}"#);
-        match taken("extract: [{ path: $.a, name: a }]", &body) {
+        match extracted("extract: [{ path: $.a, name: a }]", &body) {
             (values, None) => Ok(values[0].1),
             (values, Some(warning)) if values.is_empty() => Err(warning),
             other => panic!("{other:?}"),
@@ -235,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_truth_values_and_texts_that_are_numbers_are_taken() {
+    fn numbers_booleans_and_numeric_texts_are_extracted() {
         for (value, expected) in [
             ("12", 12.0),
             ("-0.5e3", -500.0),
@@ -254,40 +259,40 @@ mod tests {
             ("[1]", "a list"),
             ("{\"b\": 1}", "an object"),
         ] {
-            let expected = format!("assertion: in the body, $.a leads to {found}, not to a number");
+            let expected = format!("assertion: in the body, $.a is {found}, not a number");
             assert_eq!(one_number(value), Err(expected), "{value}");
         }
     }
 
     #[test]
-    fn what_is_there_is_taken_beside_what_is_not() {
+    fn existing_values_are_extracted_although_others_are_missing() {
         let keys = "extract: [{ path: $.none, name: x }, { path: $.a, name: a, unit: ms }, { path: \"$.list[*]\", name: y }], \
                     extract_version: $.none.version";
-        let (values, warning) = taken(keys, r#"{"a": 1, "list": [1, 2, 3]}"#);
+        let (values, warning) = extracted(keys, r#"{"a": 1, "list": [1, 2, 3]}"#);
         assert_eq!(values, [("a,ms".to_owned(), 1.0)]);
         assert_eq!(
             warning.unwrap(),
-            "missing: in the body, $.none leads to nothing; $.list[*] leads to 3 values, which should be one; \
-             $.none.version leads to nothing"
+            "missing: in the body, $.none matches nothing; $.list[*] matches 3 values instead of one; $.none.version matches \
+             nothing"
         );
     }
 
     #[test]
     fn versions_are_short_printable_texts() {
-        let version = |value: &str| taken("extract_version: $.v", &format!(r#"{{"v": {value}}}"#));
+        let version = |value: &str| extracted("extract_version: $.v", &format!(r#"{{"v": {value}}}"#));
         let label = |value: &str| version(value).0.remove(0).0;
         assert_eq!(version("\"1.2.3\""), (vec![("1.2.3".to_owned(), 1.0)], None));
         assert_eq!(label("3"), "3");
         assert_eq!(label(r#""a\nb""#), "a\u{fffd}b");
         assert_eq!(label(&format!("\"{}\"", "é".repeat(100))), "é".repeat(64));
         for (value, found) in [("\" \"", "the text \" \""), ("true", "true"), ("{}", "an object")] {
-            let expected = format!("assertion: in the body, $.v leads to {found}, not to a version");
+            let expected = format!("assertion: in the body, $.v is {found}, not a version");
             assert_eq!(version(value), (Vec::new(), Some(expected)));
         }
     }
 
     #[test]
-    fn an_extraction_ends_when_its_budget_does() {
+    fn an_extraction_ends_with_its_budget() {
         let body = format!("[{} 0]", "{\"a\": {\"b\": 1}},".repeat(60_000));
         let path = |index: usize| format!("{{ path: \"$..[?@.a.b == {index}].none\", name: n{index} }}");
         let paths: Vec<String> = (2..12).map(path).collect();
@@ -302,21 +307,22 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_is_no_json_yields_nothing_but_a_warning() {
-        let (values, warning) = taken("extract_version: $.v", "<html>");
+    fn a_body_that_is_not_json_is_a_warning() {
+        let (values, warning) = extracted("extract_version: $.v", "<html>");
         let warning = warning.unwrap();
         assert!(values.is_empty());
         assert!(
-            warning.starts_with("assertion: nothing can be extracted, the body is not JSON: "),
+            warning
+                .starts_with("assertion: nothing can be extracted because the body can't be read as JSON: "),
             "{warning}"
         );
-        assert!(warning.ends_with("it begins \"<html>\""), "{warning}");
-        let (_, warning) = taken("extract_version: $.v", &format!("[{}0]", "0,".repeat(200_000)));
+        assert!(warning.ends_with("it begins with \"<html>\""), "{warning}");
+        let (_, warning) = extracted("extract_version: $.v", &format!("[{}0]", "0,".repeat(200_000)));
         assert!(warning.unwrap().contains("more than 200000 values"));
         assert_eq!(
-            taken("method: GET", "<html>"),
+            extracted("method: GET", "<html>"),
             (Vec::new(), None),
-            "nobody asked for JSON"
+            "nothing is to be extracted"
         );
     }
 }

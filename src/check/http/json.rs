@@ -1,5 +1,5 @@
-//! Reads a JSON document, with a bound on the number of its values: a document of 10 MB can hold five million. It becomes
-//! values of CEL for expressions, or of serde_json for JSON paths.
+//! Reads a JSON document with a limited number of values: a document of 10 MB can contain five million. The result are CEL
+//! values for expressions, or serde_json values for JSON paths.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -7,10 +7,10 @@ use std::marker::PhantomData;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-/// The most values of a document.
+/// How many values a document may have.
 pub const MAX_VALUES: u64 = 200_000;
 
-/// A document, and how many values it holds.
+/// A document and the number of its values.
 #[derive(Debug)]
 pub struct Document<V> {
     /// The document.
@@ -19,32 +19,32 @@ pub struct Document<V> {
     pub values: u64,
 }
 
-/// Values that a document can become.
+/// A type of values that can be built from a document.
 pub trait Build: Sized {
-    /// What an object becomes.
+    /// The entries of an object.
     type Entries: Default;
     /// `null`.
     const NULL: Self;
-    /// A truth value.
+    /// A boolean.
     fn truth(value: bool) -> Self;
-    /// A number that is a whole one below 0.
+    /// A negative integer.
     fn negative(value: i64) -> Self;
-    /// A number that is a whole one from 0 on.
+    /// An integer from 0 on.
     fn natural(value: u64) -> Self;
     /// Another number.
     fn float(value: f64) -> Self;
-    /// A text.
+    /// A string.
     fn text(value: &str) -> Self;
     /// An array.
     fn list(values: Vec<Self>) -> Self;
-    /// Adds an entry to an object; of several with one key the last one counts.
+    /// Adds an entry to an object. Replaces an earlier entry with the same key.
     fn insert(map: &mut Self::Entries, key: String, value: Self);
     /// An object.
     fn map(map: Self::Entries) -> Self;
 }
 
-/// Numbers are doubles, as in blackbox_exporter's expressions; `body.count == 3` is true of 3.0.
-#[allow(clippy::cast_precision_loss)] // What JSON numbers are in the expressions that this follows.
+/// Numbers are doubles, as in blackbox_exporter's expressions: `body.count == 3` is true for 3.0.
+#[allow(clippy::cast_precision_loss)] // As in blackbox_exporter.
 impl Build for cel::Value {
     type Entries = HashMap<String, Self>;
     const NULL: Self = Self::Null;
@@ -122,7 +122,7 @@ impl Build for serde_json::Value {
 /// Reads a document.
 ///
 /// # Errors
-/// When it is no JSON, is nested more than 128 deep, or holds more than [`MAX_VALUES`] values.
+/// If the text is not valid JSON, is nested more than 128 levels deep, or has more than [`MAX_VALUES`] values.
 pub fn read<V: Build>(text: &[u8]) -> Result<Document<V>, serde_json::Error> {
     let mut values = 0;
     let mut deserializer = serde_json::Deserializer::from_slice(text);
@@ -131,7 +131,7 @@ pub fn read<V: Build>(text: &[u8]) -> Result<Document<V>, serde_json::Error> {
     Ok(Document { value, values })
 }
 
-/// Counts the values.
+/// Builds values and counts them.
 struct Seed<'c, V>(&'c mut u64, PhantomData<V>);
 
 impl<'c, V> Seed<'c, V> {
@@ -147,7 +147,7 @@ impl<'de, V: Build> DeserializeSeed<'de> for Seed<'_, V> {
         *self.0 += 1;
         match *self.0 > MAX_VALUES {
             true => Err(D::Error::custom(format_args!(
-                "it holds more than {MAX_VALUES} values"
+                "it has more than {MAX_VALUES} values"
             ))),
             false => deserializer.deserialize_any(self),
         }
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn both_sorts_of_values_are_those_of_the_document() {
+    fn serde_json_values_equal_the_document() {
         let text = br#"{"a": [1, -2, 2.5, true, null, "x"], "b": {"c": 18446744073709551615}, "b": {}}"#;
         let document = read::<serde_json::Value>(text).unwrap();
         assert_eq!(
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_much_or_no_json_is_an_error() {
+    fn large_and_invalid_documents_are_errors() {
         let many = format!("[{}0]", "0,".repeat(200_000));
         assert!(
             read::<cel::Value>(many.as_bytes())

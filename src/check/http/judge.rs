@@ -1,4 +1,4 @@
-//! Holds a response against the assertions. Pure: from what came to a verdict.
+//! Compares a response with the assertions. Pure functions.
 
 use http::{HeaderMap, StatusCode, Version};
 
@@ -10,47 +10,47 @@ use crate::config::http::{Assertions, version_name};
 use crate::model::{Problem, Reason};
 use cel::Value;
 
-/// How much of a value a message quotes.
+/// How many bytes of a value a message quotes.
 const MAX_QUOTED: usize = 100;
 
-/// What part of the content a run failed for.
+/// The kind of assertion about the content that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Blame {
+pub enum Cause {
     /// A regular expression about a header or the body.
     Regex,
     /// A CEL expression.
     Cel,
 }
 
-/// Why a response is not as demanded.
+/// Why a response does not meet the assertions.
 #[derive(Debug)]
 pub struct Fault {
-    /// What the run's conclusion says.
+    /// The problem of the run.
     pub problem: Problem,
-    /// The assertion on the content, where it was one.
-    pub blame: Option<Blame>,
+    /// The kind of assertion about the content, if one failed.
+    pub cause: Option<Cause>,
 }
 
 impl Fault {
-    fn of(blame: Blame, message: impl std::fmt::Display) -> Self {
+    fn of(cause: Cause, message: impl std::fmt::Display) -> Self {
         Self {
             problem: Problem::new(Reason::Assertion, message),
-            blame: Some(blame),
+            cause: Some(cause),
         }
     }
 }
 
 impl From<Problem> for Fault {
     fn from(problem: Problem) -> Self {
-        Self { problem, blame: None }
+        Self { problem, cause: None }
     }
 }
 
-/// Judges how a response came: its version, and whether over TLS.
+/// Judges the HTTP version of a response, and whether it came over TLS.
 ///
 /// # Errors
 /// With the reason `assertion`.
-pub fn way(assertions: &Assertions, version: Version, is_tls: bool) -> Result<(), Problem> {
+pub fn protocol(assertions: &Assertions, version: Version, is_tls: bool) -> Result<(), Problem> {
     let failed = |message: String| Err(Problem::new(Reason::Assertion, message));
     if !assertions.versions.is_empty() && !assertions.versions.contains(&version) {
         let expected: Vec<&str> = assertions
@@ -60,39 +60,39 @@ pub fn way(assertions: &Assertions, version: Version, is_tls: bool) -> Result<()
             .collect();
         let version = version_name(version);
         return failed(format!(
-            "the answer is {version}, expected is {}",
+            "the HTTP version is {version}, expected {}",
             expected.join(" or ")
         ));
     }
     if is_tls && assertions.fail_if_ssl {
-        return failed("the answer came over TLS, and fail_if_ssl is set".to_owned());
+        return failed("the response came over TLS, but fail_if_ssl is set".to_owned());
     }
     if !is_tls && assertions.fail_if_not_ssl {
-        return failed("the answer did not come over TLS, and fail_if_not_ssl is set".to_owned());
+        return failed("the response did not come over TLS, but fail_if_not_ssl is set".to_owned());
     }
     Ok(())
 }
 
-/// Judges the status of a response; `known` tells whether the request had credentials.
+/// Judges the status of a response.
 ///
 /// # Errors
-/// With the reason `auth` where they were refused, else `status`.
-pub fn status(assertions: &Assertions, status: StatusCode, known: bool) -> Result<(), Fault> {
+/// With the reason `auth` if sent credentials were rejected, otherwise `status`.
+pub fn status(assertions: &Assertions, status: StatusCode, sent_credentials: bool) -> Result<(), Fault> {
     match assertions.expects(status) {
         true => Ok(()),
-        false => Err(unexpected(assertions, status, known).into()),
+        false => Err(unexpected(assertions, status, sent_credentials).into()),
     }
 }
 
-/// What came of a judgement within a budget.
-pub type Judged<T> = Result<Result<T, Fault>, Exhausted>;
+/// The result of an evaluation with a budget.
+pub type Evaluation<T> = Result<Result<T, Fault>, Exhausted>;
 
 /// Judges the headers of a response. The inner error has the reason `assertion`.
 ///
 /// # Errors
-/// When the budget does not suffice.
-pub fn headers(assertions: &Assertions, headers: &HeaderMap, budget: &Budget) -> Judged<()> {
-    let mismatch = |message: String| Ok(Err(Fault::of(Blame::Regex, message)));
+/// If the budget is exhausted.
+pub fn headers(assertions: &Assertions, headers: &HeaderMap, budget: &Budget) -> Evaluation<()> {
+    let mismatch = |message: String| Ok(Err(Fault::of(Cause::Regex, message)));
     for (wanted, header) in assertions
         .header_matches
         .iter()
@@ -105,9 +105,7 @@ pub fn headers(assertions: &Assertions, headers: &HeaderMap, budget: &Budget) ->
             if header.allow_missing {
                 continue;
             }
-            return mismatch(format!(
-                "the answer has no header {name}, which is to be held against \"{regexp}\""
-            ));
+            return mismatch(format!("the response has no header {name} to match \"{regexp}\""));
         }
         let mut matching = None;
         for value in values {
@@ -118,7 +116,7 @@ pub fn headers(assertions: &Assertions, headers: &HeaderMap, budget: &Budget) ->
         }
         match (wanted, matching) {
             (false, Some(value)) => {
-                let value = quoted(value.as_bytes());
+                let value = quote(value.as_bytes());
                 return mismatch(format!("the header {name}, {value}, matches \"{regexp}\""));
             }
             (true, None) => return mismatch(format!("no header {name} matches \"{regexp}\"")),
@@ -128,20 +126,20 @@ pub fn headers(assertions: &Assertions, headers: &HeaderMap, budget: &Budget) ->
     Ok(Ok(()))
 }
 
-fn unexpected(assertions: &Assertions, status: StatusCode, known: bool) -> Problem {
+fn unexpected(assertions: &Assertions, status: StatusCode, sent_credentials: bool) -> Problem {
     let name = status
         .canonical_reason()
         .map(|name| format!(" {name}"))
         .unwrap_or_default();
     let code = status.as_u16();
     match status {
-        StatusCode::UNAUTHORIZED if known => Problem::new(
+        StatusCode::UNAUTHORIZED if sent_credentials => Problem::new(
             Reason::Auth,
             format_args!("the target refused the credentials: {code}{name}"),
         ),
         StatusCode::PROXY_AUTHENTICATION_REQUIRED => Problem::new(
             Reason::Auth,
-            format_args!("the proxy refused the credentials, or wants some: {code}{name}"),
+            format_args!("the proxy refused the credentials, or requires some: {code}{name}"),
         ),
         _ => {
             let expected: Vec<String> = assertions
@@ -156,7 +154,7 @@ fn unexpected(assertions: &Assertions, status: StatusCode, known: bool) -> Probl
             };
             Problem::new(
                 Reason::Status,
-                format_args!("the status is {code}{name}, expected is {expected}"),
+                format_args!("the status is {code}{name}, expected {expected}"),
             )
         }
     }
@@ -165,38 +163,38 @@ fn unexpected(assertions: &Assertions, status: StatusCode, known: bool) -> Probl
 /// Judges a body. The inner error has the reason `assertion`.
 ///
 /// # Errors
-/// When the budget does not suffice.
-pub fn body(assertions: &Assertions, bytes: &[u8], budget: &Arc<Budget>) -> Judged<()> {
+/// If the budget is exhausted.
+pub fn body(assertions: &Assertions, bytes: &[u8], budget: &Arc<Budget>) -> Evaluation<()> {
     match patterns(assertions, bytes, budget)? {
         Ok(()) => json(assertions, bytes, budget),
         faulty => Ok(faulty),
     }
 }
 
-fn patterns(assertions: &Assertions, bytes: &[u8], budget: &Budget) -> Judged<()> {
+fn patterns(assertions: &Assertions, bytes: &[u8], budget: &Budget) -> Evaluation<()> {
     for pattern in &assertions.body_matches {
         if pattern.finds(bytes, budget)? {
             let message = format!(
                 "the body matches \"{}\" (fail_if_body_matches_regexp)",
                 pattern.as_str()
             );
-            return Ok(Err(Fault::of(Blame::Regex, message)));
+            return Ok(Err(Fault::of(Cause::Regex, message)));
         }
     }
     for pattern in &assertions.body_not_matches {
         if !pattern.finds(bytes, budget)? {
             let message = format!(
-                "the body does not match \"{}\" (fail_if_body_not_matches_regexp); it begins {}",
+                "the body does not match \"{}\" (fail_if_body_not_matches_regexp); it begins with {}",
                 pattern.as_str(),
-                quoted(bytes)
+                quote(bytes)
             );
-            return Ok(Err(Fault::of(Blame::Regex, message)));
+            return Ok(Err(Fault::of(Cause::Regex, message)));
         }
     }
     Ok(Ok(()))
 }
 
-fn json(assertions: &Assertions, bytes: &[u8], budget: &Arc<Budget>) -> Judged<()> {
+fn json(assertions: &Assertions, bytes: &[u8], budget: &Arc<Budget>) -> Evaluation<()> {
     let cases = [
         (&assertions.json_matches, false),
         (&assertions.json_not_matches, true),
@@ -212,30 +210,30 @@ fn json(assertions: &Assertions, bytes: &[u8], budget: &Arc<Budget>) -> Judged<(
         Ok(document) => document,
         Err(error) => {
             let message = format!(
-                "the body is not the JSON asked for: {error}; it begins {}",
-                quoted(bytes)
+                "the body can't be read as JSON: {error}; it begins with {}",
+                quote(bytes)
             );
-            return Ok(Err(Fault::of(Blame::Cel, message)));
+            return Ok(Err(Fault::of(Cause::Cel, message)));
         }
     };
     for (expression, wanted) in cases {
         let source = expression.as_str();
         let failed = |what: &str| {
             let message = format_args!("the CEL expression {source}{what}");
-            Ok(Err(Fault::of(Blame::Cel, message)))
+            Ok(Err(Fault::of(Cause::Cel, message)))
         };
         match expression.evaluate(document.value.clone(), budget)? {
             Ok(verdict) if verdict == wanted => {}
-            Ok(true) => return failed(" is true of the body (fail_if_body_json_matches_cel)"),
-            Ok(false) => return failed(" is not true of the body (fail_if_body_json_not_matches_cel)"),
+            Ok(true) => return failed(" is true for the body (fail_if_body_json_matches_cel)"),
+            Ok(false) => return failed(" is not true for the body (fail_if_body_json_not_matches_cel)"),
             Err(error) => return failed(&format!(" fails: {error}")),
         }
     }
     Ok(Ok(()))
 }
 
-/// The beginning of what a target sent.
-pub(super) fn quoted(bytes: &[u8]) -> String {
+/// Quotes the beginning of what a target sent.
+pub(super) fn quote(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_QUOTED)]);
     let more = if bytes.len() > MAX_QUOTED { "\u{2026}" } else { "" };
     format!("\"{text}{more}\"")

@@ -1,13 +1,14 @@
-//! The http check: one request on a new connection, redirects followed, and the response held against the assertions.
-//! A status, version or header that is not as expected ends the run before the body is read.
+//! The http check: one request on a new connection. It follows redirects and compares the response with the assertions. A
+//! wrong status, version or header ends the run before the body is read.
 
 mod body;
+mod body_budget;
 mod cookies;
+mod evaluate;
 mod extract;
-mod found;
+mod findings;
 mod json;
 mod judge;
-mod look;
 mod probe_samples;
 mod redirects;
 mod request;
@@ -17,13 +18,13 @@ use std::sync::Arc;
 use http::response;
 use tokio::net::TcpStream;
 
-pub use self::body::Bodies;
-use self::body::Sink;
+use self::body::BodyDecoder;
+pub use self::body_budget::BodyBudgets;
 use self::cookies::Cookies;
 #[doc(hidden)]
 pub use self::extract::fuzz_parse;
 use self::extract::{EXTRACTED, VERSION_INFO};
-use self::found::{Found, Run};
+use self::findings::{HttpFindings, Run};
 pub use self::probe_samples::PROBE_FAMILIES;
 use self::request::{Hop, Requests, Wire};
 use super::Shared;
@@ -42,7 +43,7 @@ use crate::net::proxy;
 use crate::net::run_recorder::{Phase, Step};
 use crate::net::tls::TlsClient;
 
-/// The status code of the last response.
+/// The status code of the final response.
 pub static STATUS_CODE: Family = Family {
     name: "upkeep_http_status_code",
     metric_type: MetricType::Gauge,
@@ -52,7 +53,7 @@ pub static STATUS_CODE: Family = Family {
     help: "Status code of the final response, 0 if there was none.",
 };
 
-/// How long each part of the last run took.
+/// The duration of every phase of the last run.
 pub static PHASE_DURATION: Family = Family {
     name: "upkeep_http_phase_duration_seconds",
     metric_type: MetricType::Gauge,
@@ -71,22 +72,22 @@ pub const FAMILIES: &[&Family] = &[
     &VERSION_INFO,
 ];
 
-/// A http check.
+/// An http check.
 #[derive(Debug)]
 pub struct HttpCheck {
     settings: Arc<HttpSettings>,
     requests: Requests,
     network: Network,
-    bodies: Bodies,
+    bodies: BodyBudgets,
     tls: TlsClient,
     evaluator: Evaluator,
 }
 
 impl HttpCheck {
-    /// A check with these settings.
+    /// Creates a check with these settings.
     pub fn new(settings: &HttpSettings, shared: &Shared) -> Self {
         let settings = Arc::new(settings.clone());
-        // Which name it is for depends on the hop, so it is given with each handshake.
+        // The name of the certificate depends on the request, so it is set with every handshake.
         let tls = TlsSettings {
             server_name: None,
             ..settings.tls.clone()
@@ -112,27 +113,27 @@ impl HttpCheck {
     /// The problem that made the run fail.
     pub async fn run(&mut self, report: &mut Report) -> Result<(), Problem> {
         self.evaluator.begin_run();
-        let mut run = Run::new(report, Found::new(self.settings.assertions.has_cel()));
+        let mut run = Run::new(report, HttpFindings::new(self.settings.assertions.has_cel()));
         let result = self.follow(&mut run).await;
         run.recorder.end();
         result
     }
 
-    /// Requests the URL and what it redirects to.
+    /// Requests the URL and follows redirects.
     async fn follow(&mut self, run: &mut Run<'_>) -> Result<(), Problem> {
         let mut hop = self.requests.first();
         let mut redirects = 0;
         let mut cookies = Cookies::default();
         loop {
             run.findings.status = None;
-            run.findings.facts.next();
+            run.findings.facts.clear_response();
             let mut exchange = self.exchange(&hop, &cookies, run).await?;
             let head = exchange.head();
             run.findings.status = Some(head.status);
-            // Only a probe asks for it, and reading dates costs checks at each run.
+            // Only for probes, because parsing dates costs time in every run.
             let is_probe = run.recorder.report.probe.is_some();
             if is_probe {
-                run.findings.facts.head(head, hop.url().is_https());
+                run.findings.facts.record_head(head, hop.url().is_https());
             }
             let next = match self.settings.max_redirects {
                 Some(_) => hop.redirect(head, self.settings.url.expose())?,
@@ -142,7 +143,7 @@ impl HttpCheck {
                             .redirect(head, self.settings.url.expose())
                             .is_ok_and(|next| next.is_some())
                     {
-                        run.findings.facts.redirect();
+                        run.findings.facts.record_redirect();
                     }
                     None
                 }
@@ -151,7 +152,7 @@ impl HttpCheck {
                 return self.judge(&hop, &mut exchange, run).await;
             };
             redirects += 1;
-            run.findings.facts.redirect();
+            run.findings.facts.record_redirect();
             if self.settings.max_redirects.is_some_and(|limit| redirects > limit) {
                 run.recorder.answered();
                 let message = format!(
@@ -162,13 +163,13 @@ impl HttpCheck {
                 );
                 return Err(Problem::new(Reason::Limit, message));
             }
-            cookies.take(&exchange.head().headers, hop.url().expose());
+            cookies.store(&exchange.head().headers, hop.url().expose());
             hop = next;
         }
     }
 
-    /// Connects and requests, until the head of the response is there. Where the server says that it has not processed the
-    /// request (it shuts down, say), it is asked once more, on a new connection.
+    /// Connects, sends the request, and waits for the head of the response. If the server did not process the request (for
+    /// example, because it shuts down), the request is retried once on a new connection.
     async fn exchange(
         &mut self,
         hop: &Hop,
@@ -181,8 +182,8 @@ impl HttpCheck {
                 let report = &mut run.recorder.report;
                 report
                     .log_step(|| format!("the server did not process the request, retrying once: {problem}"));
-                let again = self.attempt(hop, cookies, run).await;
-                again.map_err(|unanswered| unanswered.problem)
+                let retried = self.attempt(hop, cookies, run).await;
+                retried.map_err(|unanswered| unanswered.problem)
             }
             outcome => outcome.map_err(|unanswered| unanswered.problem),
         }
@@ -206,7 +207,7 @@ impl HttpCheck {
             .and_then(|proxies| proxies.for_url(hop.url()));
         let address = proxy.map_or(&target, |proxy| &proxy.address);
         let mut resolver = self.network.resolver.clone();
-        // The guard does not judge a configured proxy, but what it connects to.
+        // The guard checks the target of a configured proxy, not the proxy itself.
         if proxy.is_some()
             && let Some(guard) = resolver.guard()
         {
@@ -251,33 +252,35 @@ impl HttpCheck {
         }
     }
 
-    /// Holds the final response against the assertions, and takes out of it what is asked for.
+    /// Compares the final response with the assertions and extracts values from it.
     async fn judge(&self, hop: &Hop, exchange: &mut Exchange, run: &mut Run<'_>) -> Result<(), Problem> {
         let recorder = &mut run.recorder;
         let assertions = &self.settings.assertions;
         // The response time does not include the evaluation of the head.
-        let head_came = recorder.leave();
+        let received_head = recorder.leave();
         let head: &response::Parts = exchange.head();
-        let known = self.requests.sends_credentials(hop);
-        let verdict = self.look_at_head(head, known, recorder.within(MAX_WAIT)).await;
-        recorder.started += head_came.elapsed();
+        let sent_credentials = self.requests.sends_credentials(hop);
+        let verdict = self
+            .evaluate_head(head, sent_credentials, recorder.within(MAX_WAIT))
+            .await;
+        recorder.started += received_head.elapsed();
         recorder.enter(Phase::Transfer);
-        let way = judge::way(assertions, head.version, hop.url().is_https());
+        let protocol = judge::protocol(assertions, head.version, hop.url().is_https());
         let is_probe = recorder.report.probe.is_some();
-        // A probe tells the length of a body, whatever its head is like, and what regular expressions find in it.
-        if !is_probe && (verdict.is_err() || way.is_err()) {
+        // A probe reads the body in any case, because it has samples about the length of the body and about regular expressions.
+        if !is_probe && (verdict.is_err() || protocol.is_err()) {
             recorder.answered();
-            run.findings.blame(verdict)?;
-            return way;
+            run.findings.record_fault(verdict)?;
+            return protocol;
         }
-        let may_miss = hop.has_no_body(head.status);
+        let may_be_missing = hop.has_no_body(head.status);
         let limit = self.settings.body_size_limit;
         let need_body = verdict.is_ok() && (assertions.need_body() || !self.settings.extraction.is_empty());
-        let mut sink = Sink::new(
+        let mut decoder = BodyDecoder::new(
             self.settings.compression,
             limit,
             need_body,
-            self.bodies.share(is_probe),
+            self.bodies.budget(is_probe),
         );
         let mut received: u64 = 0;
         recorder.at(Step::Reading(0));
@@ -285,25 +288,25 @@ impl HttpCheck {
             while let Some(data) = exchange.data().await? {
                 received += data.len() as u64;
                 recorder.at(Step::Reading(received));
-                sink.write(&data)?;
+                decoder.write(&data)?;
             }
             Ok(())
         };
         let read: Result<(), Problem> = read.await;
-        run.findings.facts.uncompressed = limit.map_or(sink.total(), |limit| sink.total().min(limit));
-        let read = read.and_then(|()| sink.finish(may_miss));
+        run.findings.facts.uncompressed = limit.map_or(decoder.total(), |limit| decoder.total().min(limit));
+        let read = read.and_then(|()| decoder.finish(may_be_missing));
         recorder.answered();
-        run.findings.blame(verdict)?;
+        run.findings.record_fault(verdict)?;
         let body = read?;
         run.findings.facts.uncompressed = body.total();
         if !need_body {
-            return way;
+            return protocol;
         }
-        run.recorder.at(Step::Judging);
+        run.recorder.at(Step::Evaluating);
         let wait = run.recorder.within(MAX_WAIT);
-        let looked = self.look_at(body, wait).await;
-        let extracted = run.findings.blame(looked)?;
-        way?;
+        let evaluated = self.evaluate_body(body, wait).await;
+        let extracted = run.findings.record_fault(evaluated)?;
+        protocol?;
         run.recorder.report.warning = extracted.warning;
         run.findings.extracted = extracted.samples;
         Ok(())

@@ -1,9 +1,9 @@
-//! What an http run tells a probe, with blackbox_exporter's names and meanings.
+//! The samples of an http probe, with blackbox_exporter's names and meanings.
 
 use http::header::{CONTENT_LENGTH, LAST_MODIFIED, TRANSFER_ENCODING};
 use http::{Version, response};
 
-use super::judge::Blame;
+use super::judge::Cause;
 use crate::model::{Family, Phase, Report};
 use crate::net::http::date;
 use crate::net::tls;
@@ -65,7 +65,7 @@ pub const PROBE_FAMILIES: &[&Family] = &[
     &FAILED_BY_CEL,
 ];
 
-/// What was seen of the responses.
+/// Facts about the final response and the redirects.
 #[derive(Debug, Default)]
 pub struct Facts {
     status: u16,
@@ -74,15 +74,15 @@ pub struct Facts {
     is_tls: bool,
     version: f64,
     last_modified: Option<f64>,
-    /// Bytes of the body without its compression.
+    /// The length of the uncompressed body, in bytes.
     pub uncompressed: u64,
-    /// What the run failed for, where that is an assertion on the content.
-    pub blame: Option<Blame>,
+    /// The kind of assertion about the content that failed.
+    pub cause: Option<Cause>,
 }
 
 impl Facts {
-    /// Notes the head of a response, which replaces that of the one before.
-    pub fn head(&mut self, head: &response::Parts, is_tls: bool) {
+    /// Records the head of a response. It replaces that of the previous response.
+    pub fn record_head(&mut self, head: &response::Parts, is_tls: bool) {
         self.status = head.status.as_u16();
         self.is_tls = is_tls;
         self.content_length = content_length(head);
@@ -96,25 +96,25 @@ impl Facts {
         self.last_modified = date(&head.headers, LAST_MODIFIED).map(|date| date.as_second() as f64);
     }
 
-    /// Forgets the response before, whose redirect is followed.
-    pub fn next(&mut self) {
+    /// Clears the facts about a response whose redirect is followed.
+    pub fn clear_response(&mut self) {
         *self = Self {
             redirects: self.redirects,
             ..Self::default()
         };
     }
 
-    /// Notes a redirect.
-    pub fn redirect(&mut self) {
+    /// Counts a redirect.
+    pub fn record_redirect(&mut self) {
         self.redirects += 1;
     }
 
-    /// Adds the samples of a probe. `has_cel` says whether the check has a CEL expression.
+    /// Adds the samples of a probe. `has_cel` is whether the check has a CEL expression.
     pub fn push_probe_samples(&self, report: &mut Report, has_cel: bool) {
         if report.probe.is_none() {
             return;
         }
-        // What a handshake told belongs to a response over TLS; an earlier hop's, or one without a response, does not.
+        // The samples of a TLS handshake are only kept if the final response came over TLS.
         if !self.is_tls {
             tls::probe_samples::forget(report);
         }
@@ -123,7 +123,7 @@ impl Facts {
             .iter()
             .any(|phase| *phase != Phase::Resolve && !report.phases.spent(*phase).is_zero());
         for &phase in Phase::ALL {
-            // A target without an address has no other phase.
+            // Without an address, there are no other phases.
             if phase != Phase::Resolve && !connected {
                 continue;
             }
@@ -138,12 +138,12 @@ impl Facts {
             (&SSL, flag(self.is_tls)),
             (&VERSION, self.version),
             (&UNCOMPRESSED, body),
-            (&FAILED_BY_REGEX, flag(self.blame == Some(Blame::Regex))),
+            (&FAILED_BY_REGEX, flag(self.cause == Some(Cause::Regex))),
         ] {
             report.push_probe_sample(family, Vec::new(), value);
         }
         if has_cel {
-            report.push_probe_sample(&FAILED_BY_CEL, Vec::new(), flag(self.blame == Some(Blame::Cel)));
+            report.push_probe_sample(&FAILED_BY_CEL, Vec::new(), flag(self.cause == Some(Cause::Cel)));
         }
         if let Some(time) = self.last_modified {
             report.push_probe_sample(&LAST_MODIFIED_FAMILY, Vec::new(), time);
@@ -151,14 +151,14 @@ impl Facts {
     }
 }
 
-/// What the head says; -1 where the length is only known at the end.
+/// The length of the body according to the head; -1 if it is not announced.
 fn content_length(head: &response::Parts) -> f64 {
-    let told = head.headers.get(CONTENT_LENGTH);
-    let told = told.and_then(|value| value.to_str().ok()?.trim().parse::<u64>().ok());
+    let announced = head.headers.get(CONTENT_LENGTH);
+    let announced = announced.and_then(|value| value.to_str().ok()?.trim().parse::<u64>().ok());
     let has_no_body = matches!(head.status.as_u16(), 100..=199 | 204 | 304);
-    match told {
+    match announced {
         _ if has_no_body => 0.0,
-        // RFC 9112, section 6.3: it overrides the length.
+        // RFC 9112, section 6.3: Transfer-Encoding overrides the length.
         _ if head.headers.contains_key(TRANSFER_ENCODING) => -1.0,
         Some(length) => length as f64,
         None => -1.0,
@@ -172,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_head_counts() {
+    fn the_final_head_counts() {
         let head = |status: u16, headers: &[(&str, &str)]| {
             let mut response = Response::builder().status(status);
             for (name, value) in headers {
@@ -185,13 +185,13 @@ mod tests {
             ("last-modified", "Sun, 06 Nov 1994 08:49:37 GMT"),
             ("content-length", "5"),
         ];
-        facts.head(&head(302, &date), true);
+        facts.record_head(&head(302, &date), true);
         assert_eq!(
             (facts.last_modified, facts.content_length),
             (Some(784_111_777.0), 5.0)
         );
-        facts.redirect();
-        facts.head(&head(200, &[("last-modified", "yesterday")]), false);
+        facts.record_redirect();
+        facts.record_head(&head(200, &[("last-modified", "yesterday")]), false);
         assert_eq!((facts.last_modified, facts.content_length), (None, -1.0));
         let mut report = Report {
             probe: Some(Vec::new()),

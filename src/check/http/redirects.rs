@@ -1,4 +1,4 @@
-//! What a redirect may take along, and how its `Location` is read.
+//! Which headers may follow a redirect to another server, and how a `Location` is parsed.
 
 use http::header::{
     ACCEPT, ACCEPT_CHARSET, ACCEPT_ENCODING, ACCEPT_LANGUAGE, CACHE_CONTROL, CONNECTION, HOST, PRAGMA,
@@ -8,8 +8,8 @@ use http::{HeaderMap, HeaderName};
 use percent_encoding::percent_encode_byte;
 use url::Url;
 
-/// The headers that go to other hosts too. They say what is accepted, and hold no secrets; any other one may.
-const OPEN_HEADERS: [HeaderName; 8] = [
+/// The headers that are also sent to other servers. They do not contain secrets; any other header may.
+const SHAREABLE_HEADERS: [HeaderName; 8] = [
     ACCEPT,
     ACCEPT_CHARSET,
     ACCEPT_ENCODING,
@@ -20,24 +20,24 @@ const OPEN_HEADERS: [HeaderName; 8] = [
     USER_AGENT,
 ];
 
-/// Whether a header holds no secret.
-pub fn is_open(name: &HeaderName) -> bool {
-    OPEN_HEADERS.contains(name) || *name == HOST
+/// Whether a header contains no secret.
+pub fn is_shareable(name: &HeaderName) -> bool {
+    SHAREABLE_HEADERS.contains(name) || *name == HOST
 }
 
-/// The headers that another server may have.
-pub fn open(headers: HeaderMap) -> HeaderMap {
-    let mut open = HeaderMap::with_capacity(headers.len());
-    for name in headers.keys().filter(|name| is_open(name)) {
+/// Returns the headers that may be sent to another server.
+pub fn shareable_headers(headers: HeaderMap) -> HeaderMap {
+    let mut shareable = HeaderMap::with_capacity(headers.len());
+    for name in headers.keys().filter(|name| is_shareable(name)) {
         for value in headers.get_all(name) {
-            open.append(name.clone(), value.clone());
+            shareable.append(name.clone(), value.clone());
         }
     }
-    open
+    shareable
 }
 
-/// Whether a URL leads to the configured server: to its host and port, or from http to https on its host, as servers redirect
-/// from port 8080 to 8443. On another port of the same scheme there may be another program, whose it is nobody knows.
+/// Whether a URL belongs to the configured server: the same host and port, or https instead of http on the same host, such as
+/// a redirect from port 8080 to 8443. On another port with the same scheme, there may be another program.
 pub fn is_same_server(configured: &Url, next: &Url) -> bool {
     let (here, there) = (configured.port_or_known_default(), next.port_or_known_default());
     let is_same = configured.scheme() == next.scheme() && here == there;
@@ -45,9 +45,9 @@ pub fn is_same_server(configured: &Url, next: &Url) -> bool {
     configured.host() == next.host() && (is_same || is_upgrade)
 }
 
-/// A `Location` as a URL: bytes that are no ASCII are percent-encoded as they are, in whatever encoding they were meant, as
-/// browsers and curl do it. The parser of URLs sees to blanks.
-pub fn written(location: &[u8]) -> String {
+/// Converts a `Location` to a URL. Bytes that are not ASCII are percent-encoded without decoding them, as in browsers and curl.
+/// The URL parser handles spaces.
+pub fn decode_location(location: &[u8]) -> String {
     let location = location.trim_ascii();
     let mut url = String::with_capacity(location.len());
     for byte in location {

@@ -1,4 +1,4 @@
-//! The requests of an http check: the first one and those that redirects lead to.
+//! The requests of an http check: the first one and those after redirects.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version, re
 use url::Url;
 
 use super::cookies::Cookies;
-use super::redirects::{is_open, is_same_server, open, written};
+use super::redirects::{decode_location, is_same_server, is_shareable, shareable_headers};
 use crate::config::http::{BodySource, HttpSettings, ProxyServer, TargetUrl};
 use crate::config::regular_file::FileError;
 use crate::config::zone;
@@ -18,46 +18,45 @@ use crate::model::{self, Problem, Reason, UsedSecrets};
 use crate::net::http::{RequestBody, authorization};
 use crate::net::shortage;
 
-/// One request in a row of redirects.
+/// One request in a chain of redirects.
 #[derive(Clone, Debug)]
 pub struct Hop {
     url: Arc<TargetUrl>,
     method: Method,
     with_body: bool,
-    /// Whether it goes to the server of the configuration, and no other one has had a say in that, so that it may be given
-    /// secrets.
+    /// Whether the request goes to the configured server and no other server has redirected it. Only then it gets secrets.
     trusted: bool,
 }
 
-/// How a request travels.
+/// How a request is sent.
 #[derive(Clone, Copy, Debug)]
 pub struct Wire<'s> {
-    /// By HTTP/2.
+    /// Whether over HTTP/2.
     pub http2: bool,
-    /// To a proxy, which connects on our behalf.
+    /// The proxy that forwards a plain HTTP request.
     pub proxy: Option<&'s ProxyServer>,
 }
 
-/// Makes the requests of one check.
+/// Builds the requests of one check.
 #[derive(Debug)]
 pub struct Requests {
     settings: Arc<HttpSettings>,
     url: Arc<TargetUrl>,
-    /// The headers of every request to the configured host but those that hold secrets read at each run.
+    /// The headers of every request to the configured host, without those whose secrets every run reads.
     headers: HeaderMap,
     own_host: Option<HeaderValue>,
 }
 
 impl Requests {
-    /// The requests that these settings ask for.
+    /// Prepares the requests for these settings.
     pub fn new(settings: Arc<HttpSettings>) -> Self {
         let mut headers = HeaderMap::with_capacity(8);
-        // The connection is not used again. Saying so makes the server close first, so that the ports in TIME_WAIT
-        // (RFC 9293, section 3.6.1) are not ours, of which a busy exporter would run out.
+        // The connection is not reused. With this header, the server closes first. So the ports in TIME_WAIT (RFC 9293,
+        // section 3.6.1) are on the server, and a busy exporter does not run out of ports.
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
         let mut own_host = None;
         for (name, value) in &settings.headers {
-            // The configuration was refused if a value could not be one.
+            // The configuration rejects invalid values.
             let Ok(mut value) = HeaderValue::from_str(value.unhidden()) else {
                 continue;
             };
@@ -68,7 +67,7 @@ impl Requests {
             value.set_sensitive(true);
             headers.append(name.clone(), value);
         }
-        // What is configured takes the place of what would be said otherwise.
+        // Configured headers replace the defaults.
         headers
             .entry(USER_AGENT)
             .or_insert(HeaderValue::from_static(model::USER_AGENT));
@@ -95,8 +94,8 @@ impl Requests {
         }
     }
 
-    /// The name that a certificate must be for. What the configuration calls the target is not the name of where it
-    /// redirects to.
+    /// The name that the certificate must be for. The configured name applies only to the configured host, not to the targets
+    /// of redirects.
     pub fn tls_host(&self, hop: &Hop) -> String {
         let is_own = self.is_own(hop);
         if let Some(name) = self.settings.tls.server_name.as_ref().filter(|_| is_own) {
@@ -116,15 +115,15 @@ impl Requests {
         }
     }
 
-    /// Whether a request says who we are.
+    /// Whether a request contains credentials.
     pub fn sends_credentials(&self, hop: &Hop) -> bool {
         hop.trusted && (self.settings.credentials.is_some() || self.headers.contains_key(AUTHORIZATION))
     }
 
-    /// Makes a request.
+    /// Builds a request.
     ///
     /// # Errors
-    /// When a secret or the body's file can't be read.
+    /// If a secret or the body's file can't be read.
     pub fn build(
         &self,
         hop: &Hop,
@@ -132,7 +131,7 @@ impl Requests {
         wire: Wire<'_>,
     ) -> Result<Request<RequestBody>, Problem> {
         let url = &hop.url;
-        self.note_secrets(hop);
+        self.record_secrets(hop);
         let mut request = Request::new(RequestBody::new(Bytes::new()));
         let mut headers = self.headers.clone();
         let own_host = self.own_host.as_ref().filter(|_| self.is_own(hop));
@@ -160,7 +159,7 @@ impl Requests {
                 headers.insert(AUTHORIZATION, authorization(credentials)?);
             }
             (_, true) => {}
-            (_, false) => headers = open(headers),
+            (_, false) => headers = shareable_headers(headers),
         }
         cookies.add_to(&mut headers, url.expose());
         if let Some(credentials) = wire.proxy.and_then(|proxy| proxy.credentials.as_ref()) {
@@ -174,14 +173,14 @@ impl Requests {
         Ok(request)
     }
 
-    /// Notes the secrets that were put into headers once, and what may be one in the URL: the target may give them back.
-    fn note_secrets(&self, hop: &Hop) {
+    /// Records the secrets in headers and in the URL as used, because the target may return them.
+    fn record_secrets(&self, hop: &Hop) {
         let headers = self.settings.headers.iter();
-        for (_, value) in headers.filter(|(name, _)| !is_open(name)) {
+        for (_, value) in headers.filter(|(name, _)| !is_shareable(name)) {
             value.expose();
         }
         if let Some(query) = self.url.expose().query().filter(|_| hop.trusted) {
-            // With its separator a single pair is read as a query, too: of `format=json` nothing is secret.
+            // With the separator, a single pair is parsed as a query, too. Nothing in `format=json` is secret.
             UsedSecrets::record(&format!("&{query}").into());
         }
     }
@@ -192,7 +191,7 @@ impl Requests {
 }
 
 impl Hop {
-    /// What is requested.
+    /// The URL of the request.
     pub fn url(&self) -> &TargetUrl {
         &self.url
     }
@@ -202,10 +201,10 @@ impl Hop {
         self.method == Method::HEAD || matches!(status.as_u16(), 100..=199 | 204 | 304)
     }
 
-    /// The request that a response redirects to (RFC 9110, section 15.4), if it does.
+    /// The next request if the response redirects (RFC 9110, section 15.4).
     ///
     /// # Errors
-    /// When the `Location` leads nowhere.
+    /// If the `Location` can't be followed.
     pub fn redirect(&self, head: &response::Parts, configured: &Url) -> Result<Option<Self>, Problem> {
         let keeps_method = match head.status {
             StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND | StatusCode::SEE_OTHER => false,
@@ -213,7 +212,7 @@ impl Hop {
             _ => return Ok(None),
         };
         let location = head.headers.get(LOCATION);
-        // An empty one says as little as none; followed, it would lead here again.
+        // An empty location counts as none. Following it would request the same URL again.
         let Some(location) = location.filter(|location| !location.is_empty()) else {
             return Ok(None);
         };
@@ -224,7 +223,7 @@ impl Hop {
             );
             Problem::new(Reason::Protocol, message)
         };
-        let joined = self.url.expose().join(&written(location.as_bytes()));
+        let joined = self.url.expose().join(&decode_location(location.as_bytes()));
         let next = joined.map_err(|error| failed(&error)).and_then(|joined| {
             let (next, _) = TargetUrl::new(joined).map_err(|error| failed(&error))?;
             Ok(next.with_zone_of(&self.url))
@@ -233,8 +232,7 @@ impl Hop {
         let with_body = self.with_body && keeps_method;
         if with_body && !trusted {
             return Err(failed(&format_args!(
-                "{} asks for the body of the request to be sent to {}, and another server does not get it: set url to that, if it is \
-                 meant",
+                "{} would send the request's body to {}, which is another server: to allow this, set url to it",
                 head.status.as_u16(),
                 next.shown()
             )));

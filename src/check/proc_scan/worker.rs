@@ -51,7 +51,7 @@ impl Worker {
                 continue;
             }
             // If the scan panics, the batch is dropped. The waiting runs then report the panic.
-            let scan = AssertUnwindSafe(|| self.answer(batch, &avoided, &mut buffers));
+            let scan = AssertUnwindSafe(|| self.serve_batch(batch, &avoided, &mut buffers));
             if catch_unwind(scan).is_err() {
                 buffers = Buffers::default();
             }
@@ -60,7 +60,7 @@ impl Worker {
         self.queue.retire(&self.progress);
     }
 
-    fn answer(&self, batch: Vec<Request>, avoided: &[i32], buffers: &mut Buffers) {
+    fn serve_batch(&self, batch: Vec<Request>, avoided: &[i32], buffers: &mut Buffers) {
         let wanted: Vec<&Criteria> = batch.iter().map(|request| &*request.criteria).collect();
         match checked_scan(&self.queue.root, &wanted, avoided, &self.progress, buffers) {
             Ok((found, survey)) => {

@@ -1,4 +1,4 @@
-//! With servers that are none of gRPC, that hang, and that send what they should not.
+//! Grpc checks with servers that are not gRPC, hang, or send malformed responses.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -20,12 +20,12 @@ use crate::common::targets::http2::{
 use crate::common::targets::tls::{Authority, serve};
 use crate::common::targets::{Target, ok};
 
-/// A server of HTTP/2 in the clear that answers with this body and status of gRPC; without a status it never answers.
-async fn answering(body: &'static [u8], status: Option<&'static str>) -> Target {
+/// A plain HTTP/2 server that responds with this body and gRPC status. Without a status, it never responds.
+async fn responding(body: &'static [u8], status: Option<&'static str>) -> Target {
     Target::serve(move |stream, _, state| async move {
         let service = service_fn(move |request: Request<Incoming>| {
-            let seen = format!("{} {} {:?}", request.method(), request.uri(), request.headers());
-            state.record(seen.as_bytes());
+            let received = format!("{} {} {:?}", request.method(), request.uri(), request.headers());
+            state.record(received.as_bytes());
             async move {
                 let Some(status) = status else { pending().await };
                 let trailers =
@@ -38,7 +38,7 @@ async fn answering(body: &'static [u8], status: Option<&'static str>) -> Target 
                 Ok::<_, Infallible>(response.unwrap())
             }
         });
-        // How it ends is the client's affair.
+        // The client may end the connection in any way.
         let _ = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
             .serve_connection(TokioIo::new(stream), service)
             .await;
@@ -52,11 +52,10 @@ fn at(target: &Target) -> String {
 }
 
 #[tokio::test]
-async fn what_is_no_grpc_server_says_so() {
+async fn other_servers_are_a_protocol_failure() {
     let http1 = Target::answering(ok("hello")).await;
     let ran = once(&at(&http1)).await;
-    ran.failed(Reason::Protocol, "(is it a port of gRPC?)")
-        .unanswered();
+    ran.failed(Reason::Protocol, "(is it a gRPC port?)").unanswered();
     assert_eq!(
         (code(&ran), probed(&ran, "probe_grpc_status_code", "")),
         (None, 14.0)
@@ -76,14 +75,14 @@ async fn what_is_no_grpc_server_says_so() {
     let ran = once(&format!("{}, {}", at(&web), trusting(&authority))).await;
     ran.failed(
         Reason::Protocol,
-        "it answers by HTTP/2, but not by gRPC: there is no content type",
+        "the server responds with HTTP/2, but not gRPC: there is no content type",
     );
     web.freed().await;
     let old = serve(&identity, &[], None).await;
     let ran = once(&format!("{}, {}", at(&old), trusting(&authority))).await;
     ran.failed(
         Reason::Protocol,
-        "it does not offer HTTP/2 (ALPN h2), which gRPC needs",
+        "the server does not offer HTTP/2 (ALPN h2), which gRPC needs",
     );
     old.freed().await;
     let old = serve(&identity, &["http/1.1"], None).await;
@@ -93,45 +92,45 @@ async fn what_is_no_grpc_server_says_so() {
 }
 
 #[tokio::test]
-async fn answers_are_bounded_and_looked_at() {
-    let target = answering(b"\0\0\0\0\x02\x08\x01", Some("0")).await;
+async fn responses_are_bounded_and_validated() {
+    let target = responding(b"\0\0\0\0\x02\x08\x01", Some("0")).await;
     once(&at(&target)).await.succeeded();
-    let seen = target.received().concat();
+    let received = target.received().concat();
     for part in [
         "POST http://127.0.0.1:",
         "/grpc.health.v1.Health/Check",
         "\"content-type\": \"application/grpc\"",
         "\"te\": \"trailers\"",
     ] {
-        assert!(seen.contains(part), "{part}: {seen}");
+        assert!(received.contains(part), "{part}: {received}");
     }
     target.freed().await;
     for (body, reason, text) in [
         (
             &b"\0\0"[..],
             Reason::Protocol,
-            "its answer ends with 2 bytes, which are no message",
+            "the response ends with 2 bytes, which are not a message",
         ),
-        (b"\x01\0\0\0\0", Reason::Protocol, "its answer is compressed"),
+        (b"\x01\0\0\0\0", Reason::Protocol, "the response is compressed"),
         (
             b"\0\0\0\0\x01\x08",
             Reason::Protocol,
-            "its answer is no HealthCheckResponse",
+            "the response is not a HealthCheckResponse",
         ),
-        (&[0; 5000], Reason::Limit, "the answer has more than 4096 bytes"),
+        (&[0; 5000], Reason::Limit, "the response has more than 4096 bytes"),
     ] {
-        let target = answering(body, Some("0")).await;
+        let target = responding(body, Some("0")).await;
         once(&at(&target)).await.failed(reason, text);
         target.freed().await;
     }
 }
 
 #[tokio::test]
-async fn one_that_hangs_or_floods_is_left_at_once() {
+async fn servers_that_hang_or_flood_are_disconnected() {
     let authority = Authority::new("authority");
     for (target, step) in [
-        (answering(b"", None).await, "asking for the health of the server"),
-        (Target::silent().await, "asking for the health of the server"),
+        (responding(b"", None).await, "requesting the health of the server"),
+        (Target::silent().await, "requesting the health of the server"),
     ] {
         let ran = shortly(&at(&target)).await;
         ran.hung(step);
@@ -151,7 +150,7 @@ async fn one_that_hangs_or_floods_is_left_at_once() {
     let ran = once(&format!("address: \"{refusing}\"")).await;
     ran.failed(Reason::Refused, "Connection refused");
     assert_eq!(probed(&ran, "probe_grpc_status_code", ""), 14.0);
-    // Settings, and then pings without an end: frames of type 6 with eight bytes (RFC 9113, section 6.7).
+    // Sends settings and then endless pings: frames of type 6 with eight bytes (RFC 9113, section 6.7).
     let flooding = Target::serve(|mut stream, _, _| async move {
         let _ = stream.write_all(b"\0\0\0\x04\0\0\0\0\0").await;
         let ping = b"\0\0\x08\x06\0\0\0\0\0abcdefgh";
@@ -170,7 +169,7 @@ async fn one_that_hangs_or_floods_is_left_at_once() {
 }
 
 #[tokio::test]
-async fn a_call_that_was_not_processed_is_asked_once_more() {
+async fn a_call_that_was_not_processed_is_retried_once() {
     let head = [vec![STATUS_200], field("content-type", "application/grpc")].concat();
     let serving = [
         frame(HEADERS, END_HEADERS, 1, &head),
@@ -184,11 +183,11 @@ async fn a_call_that_was_not_processed_is_asked_once_more() {
     };
     let goaway = |last: u8| frame(GOAWAY, 0, 0, &[0, 0, 0, last, 0, 0, 0, 0]);
     let refused = frame(RESET, 0, 1, &[0, 0, 0, 7]);
-    for (answer, is_asked_again) in [(goaway(0), true), (refused, true), (goaway(1), false)] {
+    for (answer, is_retried) in [(goaway(0), true), (refused, true), (goaway(1), false)] {
         let target = serve_each(None, vec![script(answer), script(serving.concat())]).await;
         let ran = once(&at(&target)).await;
-        assert_eq!(ran.result == Some(Ok(())), is_asked_again, "{:?}", ran.result);
-        assert_eq!(target.accepted(), if is_asked_again { 2 } else { 1 });
+        assert_eq!(ran.result == Some(Ok(())), is_retried, "{:?}", ran.result);
+        assert_eq!(target.accepted(), if is_retried { 2 } else { 1 });
         target.freed().await;
     }
 }

@@ -1,4 +1,4 @@
-//! The grpc check against real gRPC servers, and against what is none.
+//! Tests of the grpc check with real gRPC servers and with other servers.
 
 mod faults;
 
@@ -11,7 +11,7 @@ use crate::common::ran::{LONG, Ran, SHORT, check};
 use crate::common::servers::eventually;
 use crate::common::targets::tls::Authority;
 
-/// One run of a new check with these keys, as a probe does it.
+/// Runs a new check with these keys once, like a probe.
 async fn within(limit: Duration, keys: &str) -> Ran {
     let mut check = check(&format!("kind: grpc, {keys}"));
     let mut report = Report {
@@ -35,12 +35,12 @@ async fn shortly(keys: &str) -> Ran {
     within(SHORT, keys).await
 }
 
-/// The status code, for checks.
+/// The status code in the samples of the check.
 fn code(ran: &Ran) -> Option<f64> {
     ran.value("upkeep_grpc_status_code", None)
 }
 
-/// A value for probes.
+/// The value of a probe sample.
 #[track_caller]
 fn probed(ran: &Ran, name: &str, label: &str) -> f64 {
     let samples = ran.report.probe.as_ref().unwrap().iter();
@@ -51,19 +51,19 @@ fn probed(ran: &Ran, name: &str, label: &str) -> f64 {
     found[0].value
 }
 
-/// The serving status that a probe is told.
+/// The serving status in the samples of the probe.
 #[track_caller]
 fn serving(ran: &Ran) -> Option<&'static str> {
     let statuses = ["UNKNOWN", "SERVING", "NOT_SERVING", "SERVICE_UNKNOWN"];
-    let mut told = statuses
+    let mut reported = statuses
         .into_iter()
         .filter(|status| probed(ran, "probe_grpc_healthcheck_response", status) > 0.0);
-    let first = told.next();
-    assert_eq!(told.next(), None);
+    let first = reported.next();
+    assert_eq!(reported.next(), None);
     first
 }
 
-/// The keys of TLS with this authority.
+/// The TLS keys that trust this authority.
 fn trusting(authority: &Authority) -> String {
     let ca = authority.pem().replace('\n', "\\n");
     format!("tls: true, tls_config: {{ ca: \"{ca}\" }}")
@@ -77,7 +77,7 @@ async fn etcd_serves_with_and_without_tls() {
         let etcd = Grpc::etcd(identity).await;
         let tls = identity.map_or(String::new(), |_| format!(", {}", trusting(&authority)));
         let keys = format!("address: \"{}\"{tls}", etcd.address());
-        // It listens before it serves.
+        // etcd listens before it serves.
         let ran = eventually("etcd serves", LONG, || async {
             Some(once(&keys).await).filter(|ran| ran.result == Some(Ok(())))
         })
@@ -94,7 +94,7 @@ async fn etcd_serves_with_and_without_tls() {
         ran.failed(
             Reason::Missing,
             &format!(
-                "{}: NOT_FOUND: unknown service (the server knows no service \"a.B\")",
+                "{}: NOT_FOUND: unknown service (the server does not know the service \"a.B\")",
                 etcd.address()
             ),
         );
@@ -104,13 +104,13 @@ async fn etcd_serves_with_and_without_tls() {
 }
 
 #[tokio::test]
-async fn each_status_and_code_has_its_reason() {
+async fn every_status_and_code_has_a_reason() {
     let server = Grpc::python(None).await;
     let about = |service: &str| format!("address: \"{}\", service: \"{service}\"", server.address());
     for service in ["", "up"] {
         once(&about(service)).await.succeeded();
     }
-    for (service, reason, text, told, number) in [
+    for (service, reason, text, status, number) in [
         (
             "down",
             Reason::State,
@@ -152,11 +152,11 @@ async fn each_status_and_code_has_its_reason() {
     ] {
         let ran = once(&about(service)).await;
         ran.failed(reason, text);
-        assert_eq!((serving(&ran), code(&ran)), (told, Some(number)), "{service}");
+        assert_eq!((serving(&ran), code(&ran)), (status, Some(number)), "{service}");
         assert_eq!(probed(&ran, "probe_grpc_status_code", ""), number);
     }
     let ran = shortly(&about("hang")).await;
-    ran.hung("asking for the health of the service \"hang\"");
+    ran.hung("requesting the health of the service \"hang\"");
     assert_eq!(
         (code(&ran), probed(&ran, "probe_grpc_status_code", "")),
         (None, 4.0)
@@ -186,7 +186,7 @@ async fn tls_is_verified() {
     let ran = once(&address).await;
     assert!(
         matches!(ran.result, Some(Err(_))),
-        "in the clear to a port with TLS"
+        "a plain connection to a TLS port"
     );
     let plain = Grpc::python(None).await;
     let ran = once(&format!(
@@ -195,6 +195,6 @@ async fn tls_is_verified() {
         trusting(&authority)
     ))
     .await;
-    assert!(matches!(ran.result, Some(Err(_))), "TLS to a port without");
+    assert!(matches!(ran.result, Some(Err(_))), "TLS to a plain port");
     assert_eq!(probed(&ran, "probe_grpc_ssl", ""), 0.0);
 }

@@ -1,4 +1,4 @@
-//! What an http run finds out.
+//! The findings of an http run.
 
 use http::StatusCode;
 
@@ -9,11 +9,11 @@ use crate::model::{Problem, Sample};
 use crate::net::run_recorder::{Findings, Phase, RecordedRun, RunRecorder};
 
 /// A run with its findings.
-pub type Run<'r> = RecordedRun<'r, Found>;
+pub type Run<'r> = RecordedRun<'r, HttpFindings>;
 
-/// What a run has found out so far.
+/// The findings of a run so far.
 #[derive(Debug)]
-pub struct Found {
+pub struct HttpFindings {
     /// The status of the last response.
     pub status: Option<StatusCode>,
     /// The samples extracted from the body.
@@ -23,8 +23,8 @@ pub struct Found {
     has_cel: bool,
 }
 
-impl Found {
-    /// Nothing yet. `has_cel` says whether the check has a CEL expression.
+impl HttpFindings {
+    /// Creates empty findings. `has_cel` is whether the check has a CEL expression.
     pub fn new(has_cel: bool) -> Self {
         Self {
             status: None,
@@ -34,19 +34,19 @@ impl Found {
         }
     }
 
-    /// Records the cause of a fault, and returns its problem.
+    /// Records the cause of a fault and returns its problem.
     ///
     /// # Errors
-    /// The problem of the verdict.
-    pub fn blame<T>(&mut self, verdict: Result<T, Fault>) -> Result<T, Problem> {
-        verdict.map_err(|fault| {
-            self.facts.blame = fault.blame;
+    /// The problem of the fault.
+    pub fn record_fault<T>(&mut self, result: Result<T, Fault>) -> Result<T, Problem> {
+        result.map_err(|fault| {
+            self.facts.cause = fault.cause;
             fault.problem
         })
     }
 }
 
-impl Findings for Found {
+impl Findings for HttpFindings {
     fn record(&mut self, recorder: &mut RunRecorder<'_>) {
         let sample = |family, labels, value| Sample {
             family,

@@ -1,4 +1,4 @@
-//! Holds a response against the assertions where that costs nobody else anything: see `workers`.
+//! Evaluates a response on the worker threads, so that expensive assertions do not delay other checks (see `workers`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,22 +7,22 @@ use http::response;
 use tokio::time::Instant;
 
 use super::HttpCheck;
-use super::body::KeptBody;
+use super::body_budget::StoredBody;
 use super::extract::{self, Extracted};
 use super::judge::{self, Fault};
 use crate::config::budget::Budget;
 use crate::model::Reason;
 
 impl HttpCheck {
-    /// Holds a head against the assertions.
-    pub(super) async fn look_at_head(
+    /// Evaluates the assertions about the status and the headers.
+    pub(super) async fn evaluate_head(
         &self,
         head: &response::Parts,
-        known: bool,
+        sent_credentials: bool,
         wait: Duration,
     ) -> Result<(), Fault> {
         let assertions = &self.settings.assertions;
-        judge::status(assertions, head.status, known)?;
+        judge::status(assertions, head.status, sent_credentials)?;
         if assertions.header_matches.is_empty() && assertions.header_not_matches.is_empty() {
             return Ok(());
         }
@@ -32,23 +32,23 @@ impl HttpCheck {
         self.evaluator.evaluate(length, wait, work).await?
     }
 
-    /// Judges a body by the assertions, then extracts values from it. Each may use what is left of the run's processor time. An
-    /// extraction that needs more is a warning: the response was as asserted.
-    pub(super) async fn look_at(&self, body: KeptBody, wait: Duration) -> Result<Extracted, Fault> {
-        let (begun, body) = (Instant::now(), Arc::new(body));
+    /// Evaluates the assertions about the body, then extracts values from it. Each may use the rest of the run's processor time.
+    /// An extraction that needs more is only a warning, because the response met the assertions.
+    pub(super) async fn evaluate_body(&self, body: StoredBody, wait: Duration) -> Result<Extracted, Fault> {
+        let (started, body) = (Instant::now(), Arc::new(body));
         let length = match self.settings.assertions.is_deep() {
-            // The worker threads have the stack for it.
+            // Only the worker threads have enough stack.
             true => usize::MAX,
             false => body.len(),
         };
-        let (settings, judged) = (self.settings.clone(), body.clone());
-        let work = move |budget: &Arc<Budget>| judge::body(&settings.assertions, judged.bytes(), budget);
+        let (settings, evaluated) = (self.settings.clone(), body.clone());
+        let work = move |budget: &Arc<Budget>| judge::body(&settings.assertions, evaluated.bytes(), budget);
         self.evaluator.evaluate(length, wait, work).await??;
         let settings = self.settings.clone();
         if settings.extraction.is_empty() {
             return Ok(Extracted::default());
         }
-        let (length, wait) = (body.len(), wait.saturating_sub(begun.elapsed()));
+        let (length, wait) = (body.len(), wait.saturating_sub(started.elapsed()));
         let work = move |budget: &Arc<Budget>| extract::extract(&settings.extraction, body.bytes(), budget);
         match self.evaluator.evaluate(length, wait, work).await {
             Err(problem) if problem.reason == Reason::Limit && problem.shortage.is_none() => Ok(Extracted {
