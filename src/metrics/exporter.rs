@@ -7,7 +7,7 @@ use super::writer::Series;
 use crate::model::MetricType::{Counter, Gauge, Histogram, Info};
 use crate::model::Unit;
 
-/// The source revision that the binary was built from, if the build set it.
+/// The source revision that the binary was built from; `build.rs` sets it.
 const REVISION: &str = match option_env!("UPKEEP_REVISION") {
     Some(revision) => revision,
     None => "unknown",

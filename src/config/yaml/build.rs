@@ -130,11 +130,7 @@ impl Builder {
                 );
                 self.add(Node::new(mark, Value::Pruned), 1, 0)?;
             }
-            Event::StreamStart
-            | Event::StreamEnd
-            | Event::DocumentEnd
-            | Event::Anchor(..)
-            | Event::Comment(..) => {}
+            Event::StreamStart | Event::StreamEnd | Event::DocumentEnd | Event::Anchor(..) => {}
             // The event type is non-exhaustive. New events carry no values.
             _ => {}
         }
