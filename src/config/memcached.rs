@@ -31,8 +31,8 @@ pub struct MemcachedOptions {
     pub ip_protocol_fallback: Option<bool>,
     /// Request the statistics and export them as metrics. Default: true.
     pub metrics: Option<bool>,
-    /// Warn if the connections reach this ratio of the server's limit, such as 0.9 for 90 %. Default: no limit.
-    pub max_connection_ratio: Option<f64>,
+    /// Warn if the connections reach this share of the server's limit, such as 0.9 for 90 %. Default: no limit.
+    pub max_connection_share: Option<f64>,
     /// Write a value under this key, read it back and delete it, with meta commands (memcached 1.6 or later). Default: none.
     pub key: Option<String>,
 }
@@ -60,8 +60,8 @@ pub struct MemcachedSettings {
     pub address: MemcachedAddress,
     /// Whether the statistics are requested.
     pub metrics: bool,
-    /// The ratio of connections to their limit from which the check warns.
-    pub max_connection_ratio: Option<f64>,
+    /// The share of connections to their limit from which the check warns.
+    pub max_connection_share: Option<f64>,
     /// The key to write, read and delete.
     pub key: Option<String>,
 }
@@ -73,14 +73,14 @@ impl MemcachedOptions {
     /// Reported at their keys.
     pub fn resolve(self, place: &Place<'_>) -> Result<MemcachedSettings, Invalid> {
         let metrics = self.metrics.unwrap_or(true);
-        let ratio_place = place.field("max_connection_ratio");
-        let ratio = match self.max_connection_ratio {
-            Some(ratio) if !(ratio > 0.0 && ratio <= 1.0) => Err(ratio_place.error(format_args!(
-                "{ratio} is out of range: write a number above 0 and at most 1, such as 0.9 for 90 %"
+        let share_place = place.field("max_connection_share");
+        let share = match self.max_connection_share {
+            Some(share) if !(share > 0.0 && share <= 1.0) => Err(share_place.error(format_args!(
+                "{share} is out of range: write a number above 0 and at most 1, such as 0.9 for 90 %"
             ))),
-            Some(_) if !metrics => Err(ratio_place
-                .error("max_connection_ratio needs statistics: remove this key, or metrics: false")),
-            ratio => Ok(ratio),
+            Some(_) if !metrics => Err(share_place
+                .error("max_connection_share needs statistics: remove this key, or metrics: false")),
+            share => Ok(share),
         };
         let key = match self.key {
             Some(key) if !is_key(&key) => Err(place.field("key").error(format_args!(
@@ -132,7 +132,7 @@ impl MemcachedOptions {
         Ok(MemcachedSettings {
             address,
             metrics,
-            max_connection_ratio: ratio?,
+            max_connection_share: share?,
             key: key?,
         })
     }

@@ -133,7 +133,7 @@ async fn connections_near_their_limit_are_a_warning_and_beyond_it_a_failure() {
         stream.read_exact(&mut response).await.unwrap();
         held.push(stream);
     }
-    let ran = once(&server.address, ", max_connection_ratio: 0.5").await;
+    let ran = once(&server.address, ", max_connection_share: 0.5").await;
     let warning = ran.succeeded().report.warning.as_ref().unwrap();
     assert_eq!(warning.reason, Reason::Limit, "{warning}");
     assert!(

@@ -575,7 +575,7 @@ fn every_key_that_may_hold_a_secret_is_reflected() {
 }
 
 /// Keys that hold no secret, or one that is not sent: the private key of a certificate (`key`). `oauth2` is not supported.
-const OPEN: [&str; 136] = [
+const OPEN: [&str; 135] = [
     "address",
     "allow_missing",
     "auth_mechanism",
@@ -639,7 +639,6 @@ const OPEN: [&str; 136] = [
     "management_username",
     "match",
     "max",
-    "max_connection_ratio",
     "max_connection_share",
     "max_memory_share",
     "max_messages",

@@ -61,7 +61,7 @@ impl MemcachedCheck {
     }
 
     async fn query(&mut self, recorder: &mut RunRecorder<'_>) -> Result<(), Problem> {
-        if let Some(ratio) = self.settings.max_connection_ratio {
+        if let Some(ratio) = self.settings.max_connection_share {
             push(recorder, &families::CONNECTION_RATIO_LIMIT, ratio);
         }
         self.read_budget.renew();
@@ -209,7 +209,7 @@ fn warning(statistics: &Statistics, settings: &MemcachedSettings) -> Option<Prob
         );
         return Some(Problem::new(Reason::Limit, message));
     }
-    let limit = settings.max_connection_ratio?;
+    let limit = settings.max_connection_share?;
     let (used, most) = (statistics.connections?, statistics.max_connections?);
     let ratio = used as f64 / most as f64;
     (most > 0 && ratio >= limit).then(|| {
@@ -226,11 +226,11 @@ fn warning(statistics: &Statistics, settings: &MemcachedSettings) -> Option<Prob
 mod tests {
     use super::*;
 
-    fn settings(max_connection_ratio: Option<f64>) -> MemcachedSettings {
+    fn settings(max_connection_share: Option<f64>) -> MemcachedSettings {
         MemcachedSettings {
             address: MemcachedAddress::Unix("/run/m.sock".into()),
             metrics: true,
-            max_connection_ratio,
+            max_connection_share,
             key: None,
         }
     }
