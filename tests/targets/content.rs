@@ -220,7 +220,7 @@ async fn requests_are_as_configured() {
     let ran = run!(check, LONG);
     ran.failed(
         Reason::Auth,
-        "token holds a control character, such as a line break",
+        "token contains a control character, such as a line break",
     )
     .unanswered();
     assert!(!format!("{:?}", ran.result).contains("third"));
