@@ -112,7 +112,7 @@ pub(super) static ROWS: &[Row] = &[
         "upkeep_probe_requests_total",
         Counter,
         Fill::Exporter(|shown, series| push_probes(shown, series, |probes| probes.runs)),
-        "Probes run for /probe. Absent without modules.",
+        "Requests to /probe that were run; rejected ones are not counted. Absent without modules.",
     ),
     Row::new(
         "upkeep_probe_failures_total",

@@ -44,7 +44,7 @@ pub(super) static ROWS: &[Row] = &[
                 series.push_with(&[condition.as_str()], *since);
             }
         }),
-        "Unix time since when the condition holds, 0 while it does not. Absent before the first status.",
+        "Unix time when the condition began, 0 while it does not hold. Absent before the first status.",
     )
     .with_labels(&["condition"])
     .in_unit(Unit::Seconds),

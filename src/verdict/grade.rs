@@ -79,7 +79,7 @@ pub fn judge(outcome: &Outcome, rules: &Rules) -> Option<Judgement> {
         (Some(thresholds), Some(time)) if time >= limit(thresholds) => Some(Problem::new(
             Reason::Slow,
             format_args!(
-                "response time {time:.1?} is over the limit of {:?}",
+                "response time {time:.1?} is at or above the threshold of {:?}",
                 limit(thresholds)
             ),
         )),
@@ -223,7 +223,7 @@ mod tests {
         .unwrap();
         assert_eq!(
             judged.problem.unwrap().message(),
-            "response time 2.3s is over the limit of 1s"
+            "response time 2.3s is at or above the threshold of 1s"
         );
     }
 }
