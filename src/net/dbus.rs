@@ -89,7 +89,7 @@ pub fn describe(bus: &BusAddress) -> String {
     }
 }
 
-/// Connects to a bus and authenticates, within [`CONNECT_TIMEOUT`].
+/// Connects to a bus and authenticates, within `CONNECT_TIMEOUT`.
 ///
 /// # Errors
 /// Why connecting failed.

@@ -1,4 +1,4 @@
-//! The YAML reader. [`parse`] turns a text into a tree that knows the position of every value; [`read`] deserializes a part of
+//! The YAML reader. [`parse`] turns a text into a tree that knows the position of every value; [`read()`] deserializes a part of
 //! the tree into an option type. Nothing outside this module uses the YAML library.
 //!
 //! Plain scalars follow YAML 1.2's core schema. Where a text is expected, a scalar is taken literally, so that `y`, `on`, `007`
