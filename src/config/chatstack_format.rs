@@ -11,8 +11,8 @@ use std::rc::Rc;
 
 use super::key_split::MAX_UNKNOWN;
 use super::options::{ServiceOptions, SharedServiceOptions, ShortFormOptions, TimingOptions};
+use super::place::MAX_FINDINGS;
 use super::place::Place;
-use super::services::MAX_FINDINGS;
 use super::yaml::{Entry, Node, Value, fields, is_plain_key};
 use super::{suggest, unsupported};
 

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use super::place::MAX_FINDINGS;
 use super::place::Place;
-use super::services::MAX_FINDINGS;
 use super::suggest;
 
 /// The most findings up to which similar keys are suggested: each search compares all keys.

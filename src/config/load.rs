@@ -7,9 +7,9 @@ use std::path::Path as FilePath;
 use std::sync::Arc;
 
 use super::diagnostic::{ConfigError, Diagnostic};
+use super::place::MAX_FINDINGS;
 use super::place::{Finding, Place};
 use super::root;
-use super::services::MAX_FINDINGS;
 use super::settings::Config;
 use super::yaml::{self, Mark, Node};
 

@@ -27,6 +27,7 @@ mod kinds;
 mod load;
 pub mod memcached;
 pub mod monitor;
+pub mod monitor_options;
 pub mod options;
 pub mod pattern;
 mod pattern_cache;

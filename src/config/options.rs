@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::duration::DurationText;
-use super::monitor::MonitorOptions;
+use super::monitor_options::MonitorOptions;
 use crate::model::{Severity, Tier};
 
 /// The top-level keys.

@@ -8,7 +8,7 @@ use super::checks;
 use super::dependencies::{self, ServiceNode};
 use super::key_split::{SplitMapping, split_by_keys};
 use super::options::{ServiceOptions, SharedServiceOptions, ShortFormOptions, TimingOptions};
-use super::place::{Path, Place};
+use super::place::{MAX_FINDINGS, Path, Place};
 use super::settings::Service;
 use super::tier_defaults::TierDefaults;
 use super::timings::Level;
@@ -18,9 +18,6 @@ use crate::model::{ServiceKey, Tier};
 
 /// The default group.
 pub const DEFAULT_GROUP: &str = "default";
-
-/// The most findings of one file. Loading stops there.
-pub const MAX_FINDINGS: usize = 10_000;
 
 /// Resolves the list of services at `place`. If it reports errors, the result is incomplete.
 pub fn resolve(list: &Node, place: &Place<'_>, tier_defaults: &TierDefaults) -> Vec<Arc<Service>> {

@@ -1,6 +1,6 @@
 //! The families of checks of every kind.
 
-use super::table::{Fill, Row};
+use super::row::{Fill, Row};
 use super::writer::Series;
 use crate::model::MetricType::{Counter, Gauge, Histogram, Info};
 use crate::model::{Conclusion, Status, Unit};

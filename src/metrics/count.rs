@@ -1,6 +1,7 @@
 //! Predicts how many series a configuration has.
 
-use super::table::{self, Fill};
+use super::row::Fill;
+use super::table;
 use crate::check::families;
 use crate::config::probe::TargetRefusal;
 use crate::config::{Config, KindSettings};

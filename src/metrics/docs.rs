@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 
-use super::table::{self, Fill, unit_name};
+use super::names::unit_name;
+use super::row::Fill;
+use super::table;
 use crate::check::families as families_of;
 use crate::config::probe::TargetRefusal;
 use crate::model::{CheckKind, Condition, Family, MetricType, Reason, Scope, Status};

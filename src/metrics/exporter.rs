@@ -1,8 +1,7 @@
 //! The families of the exporter itself.
 
-use super::Exposition;
-use super::table::{Fill, Row};
-use super::views::ProbeView;
+use super::row::{Fill, Row};
+use super::views::{ProbeView, ScrapeData};
 use super::writer::Series;
 use crate::model::MetricType::{Counter, Gauge, Histogram, Info};
 use crate::model::Unit;
@@ -146,7 +145,7 @@ pub(super) static ROWS: &[Row] = &[
     ),
 ];
 
-fn push_probes(shown: &Exposition, series: &mut Series<'_>, count: fn(&ProbeView) -> u64) {
+fn push_probes(shown: &ScrapeData, series: &mut Series<'_>, count: fn(&ProbeView) -> u64) {
     series.push_some(shown.views.probes.as_ref().map(count));
 }
 

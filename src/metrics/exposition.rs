@@ -2,22 +2,18 @@
 
 use super::OwnProcess;
 use super::labels::SharedLabels;
-use super::table::{self, Entry, Fill};
-use super::views::{Input, Views};
+use super::row::Fill;
+use super::table::{self, Entry};
+use super::views::{Input, ScrapeData};
 use super::writer::{Format, Series, Writer};
 use crate::check::families;
 use crate::model::{CheckKind, Family, Scope};
-use crate::store::{CheckView, LastRun, ServiceView, Snapshot};
+use crate::store::{CheckView, LastRun, ServiceView};
 
 /// What one scrape shows.
 #[derive(Debug)]
 pub struct Exposition {
-    /// The results of the checks.
-    pub(super) snapshot: Snapshot,
-    /// The state of the parts of the exporter.
-    pub(super) views: Views,
-    /// The exporter's own process; `None` if /proc can't be read.
-    pub(super) process: Option<OwnProcess>,
+    data: ScrapeData,
     /// The labels that the series of each service share.
     labels: Vec<ServiceLabels>,
 }
@@ -48,9 +44,11 @@ impl Exposition {
         let Input { snapshot, views } = input.into();
         Self {
             labels: snapshot.services.iter().map(ServiceLabels::new).collect(),
-            snapshot,
-            views,
-            process,
+            data: ScrapeData {
+                snapshot,
+                views,
+                process,
+            },
         }
     }
 
@@ -66,9 +64,9 @@ impl Exposition {
 
     fn push_family<'a>(&'a self, entry: &Entry, series: &mut Series<'a>) {
         match entry.fill {
-            Fill::Exporter(fill) => fill(self, series),
+            Fill::Exporter(fill) => fill(&self.data, series),
             Fill::Service(fill) => {
-                for (service, labels) in self.snapshot.services.iter().zip(&self.labels) {
+                for (service, labels) in self.data.snapshot.services.iter().zip(&self.labels) {
                     series.shared_labels = Some(&labels.service);
                     fill(service, series);
                 }
@@ -86,7 +84,7 @@ impl Exposition {
     }
 
     fn push_checks<'a>(&'a self, series: &mut Series<'a>, fill: impl Fn(&CheckView, &mut Series<'a>)) {
-        for (service, labels) in self.snapshot.services.iter().zip(&self.labels) {
+        for (service, labels) in self.data.snapshot.services.iter().zip(&self.labels) {
             for (check, labels) in service.checks.iter().zip(&labels.checks) {
                 series.shared_labels = Some(labels);
                 fill(check, series);

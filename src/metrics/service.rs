@@ -1,6 +1,6 @@
 //! The families of services.
 
-use super::table::{Fill, Row};
+use super::row::{Fill, Row};
 use crate::model::MetricType::{Counter, Gauge, Info};
 use crate::model::{Condition, Status, Unit};
 

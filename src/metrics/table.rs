@@ -2,67 +2,10 @@
 
 use std::sync::LazyLock;
 
-use super::writer::Series;
-use super::{Exposition, check, exporter, own_process, service};
+use super::row::Fill;
+use super::{check, exporter, own_process_rows, service};
 use crate::check::families as families_of;
-use crate::model::{CheckKind, Family, MetricType, Scope, Unit};
-use crate::store::{CheckView, ServiceView};
-
-/// Where the series of a family come from. The functions write nothing if a value is absent.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Fill {
-    /// Called once.
-    Exporter(fn(&Exposition, &mut Series<'_>)),
-    /// Called for every service.
-    Service(fn(&ServiceView, &mut Series<'_>)),
-    /// Called for every check.
-    Check(fn(&CheckView, &mut Series<'_>)),
-    /// The samples of this family in the last run of each check.
-    Samples,
-}
-
-/// A family and the source of its series.
-#[derive(Debug)]
-pub(super) struct Row {
-    /// The declaration.
-    pub family: Family,
-    /// The source of its series.
-    pub fill: Fill,
-}
-
-impl Row {
-    /// A row without a unit, and without labels other than those of its scope.
-    pub const fn new(name: &'static str, metric_type: MetricType, fill: Fill, help: &'static str) -> Self {
-        let scope = match fill {
-            Fill::Exporter(_) => Scope::Exporter,
-            Fill::Service(_) => Scope::Service,
-            Fill::Check(_) | Fill::Samples => Scope::Check,
-        };
-        Self {
-            family: Family {
-                name,
-                metric_type,
-                unit: Unit::None,
-                scope,
-                labels: &[],
-                help,
-            },
-            fill,
-        }
-    }
-
-    /// Sets the unit.
-    pub const fn in_unit(mut self, unit: Unit) -> Self {
-        self.family.unit = unit;
-        self
-    }
-
-    /// Sets the labels that follow those of the scope.
-    pub const fn with_labels(mut self, labels: &'static [&'static str]) -> Self {
-        self.family.labels = labels;
-        self
-    }
-}
+use crate::model::{CheckKind, Family};
 
 /// An entry of the whole table.
 #[derive(Clone, Copy, Debug)]
@@ -74,7 +17,7 @@ pub(super) struct Entry {
 }
 
 static TABLE: LazyLock<Vec<Entry>> = LazyLock::new(|| {
-    let own = [exporter::ROWS, own_process::ROWS, service::ROWS, check::ROWS];
+    let own = [exporter::ROWS, own_process_rows::ROWS, service::ROWS, check::ROWS];
     let mut table: Vec<Entry> = own
         .into_iter()
         .flatten()
@@ -108,28 +51,11 @@ pub fn families() -> impl ExactSizeIterator<Item = &'static Family> {
     entries().iter().map(|entry| entry.family)
 }
 
-/// The name in the metadata of OpenMetrics: without `_total` and `_info`.
-pub(super) fn metadata_name(family: &Family) -> &'static str {
-    let suffix = match family.metric_type {
-        MetricType::Counter => "_total",
-        MetricType::Info => "_info",
-        MetricType::Gauge | MetricType::Histogram => "",
-    };
-    family.name.strip_suffix(suffix).unwrap_or(family.name)
-}
-
-/// The name of a unit in metric names, metadata and documentation.
-pub(super) const fn unit_name(unit: Unit) -> Option<&'static str> {
-    match unit {
-        Unit::None => None,
-        Unit::Seconds => Some("seconds"),
-        Unit::Bytes => Some("bytes"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::names::{metadata_name, unit_name};
+    use crate::model::{MetricType, Scope};
 
     fn is_name(text: &str) -> bool {
         text.starts_with(|c: char| c.is_ascii_lowercase())

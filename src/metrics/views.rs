@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::own_process::OwnProcess;
 use crate::store::Snapshot;
 
 /// Everything that one scrape shows, except the exporter's own process.
@@ -20,6 +21,17 @@ impl From<Snapshot> for Input {
             views: Views::default(),
         }
     }
+}
+
+/// Everything that one scrape shows.
+#[derive(Debug)]
+pub(super) struct ScrapeData {
+    /// The results of the checks.
+    pub snapshot: Snapshot,
+    /// The state of the other parts.
+    pub views: Views,
+    /// The exporter's own process; `None` if /proc can't be read.
+    pub process: Option<OwnProcess>,
 }
 
 /// The state of the parts of the exporter that the store does not know. What is `None` has no series.

@@ -13,8 +13,8 @@ use prometheus_client::encoding::text::encode_eof;
 use prometheus_client::metrics::MetricType as TypeName;
 
 use super::labels::{SharedLabels, push_escaped, push_label};
+use super::names::{metadata_name, unit_name};
 use super::number::Number;
-use super::table::{metadata_name, unit_name};
 use crate::model::{Family, MetricType, Sample};
 use crate::store::HistogramView;
 

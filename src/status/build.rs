@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use super::advice::{UNKNOWN, advice_on};
 use super::chatstack::chatstack_fields;
 use super::schema::{
-    CheckStatus, Document, GroupStatus, MODE, Milliseconds, STALE_AFTER_SECONDS, ServiceStatus, Time,
-    Trouble, Value, Word,
+    CheckStatus, Document, GroupStatus, MODE, Milliseconds, STALE_AFTER_SECONDS, ServiceStatus, Trouble,
+    Value, Word,
 };
+use super::time::Time;
 use crate::model::{Outcome, Phase, Problem, Status};
 use crate::store::{CheckView, ServiceView, Snapshot};
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::schema::Time;
+use super::time::Time;
 use crate::config::KindSettings;
 use crate::config::http::HttpSettings;
 use crate::model::{CheckKind, Conclusion, Outcome, Phase, Sample, Severity, Status};

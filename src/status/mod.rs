@@ -11,6 +11,7 @@ mod chatstack;
 mod file;
 pub mod schema;
 mod targets;
+mod time;
 
 pub use build::{document, groups, host_name, service};
 pub use file::{StatusFile, StatusFileState};

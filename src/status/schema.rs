@@ -4,8 +4,8 @@
 use serde::{Serialize, Serializer};
 
 use super::chatstack::ChatstackFields;
+use super::time::Time;
 use crate::model::{CheckKind, Severity, Status, Tier};
-use crate::store::UtcTime;
 
 /// The value of `mode` that the ChatStack monitor uses for checks in the background.
 pub const MODE: &str = "production_monitoring";
@@ -144,31 +144,6 @@ pub struct Value<'a> {
     pub labels: Vec<(&'static str, &'a str)>,
     /// The value, which is always finite.
     pub value: f64,
-}
-
-/// A time, serialized in UTC as in RFC 3339.
-#[derive(Clone, Copy, Debug)]
-pub struct Time(UtcTime);
-
-impl Time {
-    /// Creates a time from a Unix time in seconds.
-    #[allow(clippy::cast_possible_truncation, reason = "it saturates, in the year 2262")]
-    pub fn new(seconds: f64) -> Self {
-        // A double is exact to a quarter of a microsecond in this century. Without rounding, 0.25 could become 0.249.
-        Self(UtcTime(((seconds * 1e6).round() as i64).saturating_mul(1_000)))
-    }
-}
-
-impl std::fmt::Display for Time {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl Serialize for Time {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
 }
 
 /// A duration, serialized in milliseconds with three decimals.
