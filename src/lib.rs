@@ -181,7 +181,7 @@ pub async fn run(
     servers.stop_accepting();
     parts.scheduler.stop().await;
     servers.join().await;
-    // A disk that hangs must not keep the exporter from ending.
+    // A disk that hangs must not delay the end of the exporter.
     let flush = tokio::task::spawn_blocking(move || parts.store.flush());
     if tokio::time::timeout(FLUSH_TIMEOUT, flush).await.is_err() {
         warn!("saving the state takes too long; changes of the last second are lost");

@@ -30,14 +30,14 @@ use crate::config::{CheckSettings, KindSettings};
 use crate::model::{CheckKind, Family, Problem, Report, with_kinds};
 use crate::net::network::Network;
 
-/// What all checks of one exporter share. Created once; survives reloads.
+/// The resources that all checks of one exporter share. Created once; survives reloads.
 #[derive(Clone, Debug)]
 pub struct Shared {
     /// Where /proc is mounted.
     pub procfs: PathBuf,
     /// The scanner of `procfs`, for process checks.
     pub processes: proc_scan::Scanner,
-    /// What all connections share.
+    /// The resources that all connections share.
     pub network: Network,
     /// The memory budgets for stored bodies.
     pub bodies: http::BodyBudgets,

@@ -149,7 +149,7 @@ impl Evaluator {
             }
             let budget = Arc::new(Budget::new(time, is_abandoned));
             let done = work(&budget);
-            // Free what the work holds, such as a body, before the run continues.
+            // Free the memory of the work, such as a body, before the run continues.
             drop(work);
             let _ = sender.send((done, budget.used()));
         }))?;

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// The most memory that one evaluation may allocate, in bytes.
+/// The maximum memory that one evaluation may allocate, in bytes.
 const MAX_BYTES: u64 = 64 << 20;
-/// The interval of time checks: reading the thread's clock is a system call.
+/// The time between two readings of the thread's clock, which need a system call each.
 const CHECK_INTERVAL: Duration = Duration::from_millis(1);
 
 /// The CPU time and memory that one evaluation may use, and whether its result is still wanted. For use by one thread.
@@ -26,7 +26,7 @@ pub struct Budget {
     is_abandoned: Arc<AtomicBool>,
 }
 
-/// The budget is used up, or nobody waits for the result any more.
+/// The budget is used up, or the result is no longer needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exhausted;
 

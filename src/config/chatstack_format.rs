@@ -28,7 +28,7 @@ const NUMBERS: [&str; 2] = ["port", "expected_http"];
 /// Keys of `monitor` whose values are numbers.
 const MONITOR_NUMBERS: [&str; 3] = ["check_interval", "retry_attempts", "retry_delay"];
 
-/// The most unknown keys that are compared with known ones. A file with more does not have this format.
+/// The maximum number of unknown keys that are compared with known ones. A file with more does not have this format.
 const MAX_COMPARED: usize = 1000;
 
 /// Returns the document in this exporter's format. If it has the format of ChatStack's monitor, replaces what only that

@@ -15,7 +15,7 @@ use super::validate;
 use super::yaml::{Node, Value, fields, read};
 use crate::model::{CheckKind, CheckName, Severity};
 
-/// The most checks of one service.
+/// The maximum number of checks of one service.
 const MAX_CHECKS: usize = 1000;
 
 /// A resolved check without its final name.

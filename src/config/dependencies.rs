@@ -6,10 +6,10 @@ use super::place::MAX_FINDINGS;
 use super::place::Place;
 use super::suggest;
 
-/// The most findings up to which similar keys are suggested: each search compares all keys.
+/// After this many findings, no similar keys are suggested, because each search compares all keys.
 const SUGGEST_UP_TO: usize = 100;
 
-/// The most services of a cycle that an error lists.
+/// The maximum number of services of a cycle that an error lists.
 const MAX_LISTED: usize = 10;
 
 /// A node of the dependency graph.

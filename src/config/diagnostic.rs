@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-/// The most errors that are printed. The others are only counted.
+/// The maximum number of errors that are printed. The others are only counted.
 pub const MAX_SHOWN: usize = 100;
 
 /// An error or a warning about a file.

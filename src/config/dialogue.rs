@@ -11,11 +11,11 @@ use super::place::{Invalid, Place, all};
 use super::secret::Secret;
 use super::tls::{TlsOptions, TlsSettings};
 
-/// The most steps of a dialogue.
+/// The maximum number of steps of a dialogue.
 const MAX_STEPS: usize = 256;
-/// The most labels of a step.
+/// The maximum number of labels of a step.
 const MAX_LABELS: usize = 16;
-/// The most bytes that a step expects or sends.
+/// The maximum number of bytes that a step expects or sends.
 pub const MAX_STEP_BYTES: usize = 64 << 10;
 
 /// One step of a dialogue.

@@ -23,8 +23,8 @@ pub const STACK_BYTES: usize = 64 << 20;
 /// The parser recurses before the depth is known, a dozen frames per bracket.
 const PARSER_STACK_BYTES: usize = 32 << 20;
 
-/// The most bytes of source of all expressions of one configuration. Compiling takes at most 7 us per byte (measured in a
-/// test build), so less than 3 s together.
+/// The maximum number of bytes of source of all expressions of one configuration. Compiling takes at most 7 us per byte
+/// (measured in a test build), so less than 3 s together.
 pub(super) const MAX_TOTAL_COST: usize = 384 << 10;
 /// The cost of the thread that compiles an expression, in bytes of source.
 const THREAD_COST: usize = 16;

@@ -1,5 +1,5 @@
-//! The configuration of icmp checks. The options have the names and meanings of blackbox_exporter's. `host` is new: there it is
-//! the target.
+//! The configuration of icmp checks. The options have the names and meanings of blackbox_exporter's. In
+//! blackbox_exporter, the target takes the place of `host`.
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -8,16 +8,16 @@ use serde_json::Value;
 
 /// The longest path, in bytes.
 const MAX_SOURCE_BYTES: usize = 256;
-/// The most pairs of parentheses: the parser tries several interpretations of each.
+/// The maximum number of pairs of parentheses: the parser tries several interpretations of each.
 const MAX_PARENTHESES: usize = 4;
-/// The most filters.
+/// The maximum number of filters.
 const MAX_FILTERS: usize = 2;
 /// The cost of a path in addition to its length, in bytes of source.
 const ENTRY_COST: usize = 16;
 
-/// The most bytes of source of all paths of one configuration. Parsed paths take fifty times as much.
+/// The maximum number of bytes of source of all paths of one configuration. Parsed paths take fifty times as much.
 pub(super) const MAX_TOTAL_BYTES: usize = 512 << 10;
-/// The error for paths over it.
+/// The error for paths that exceed it.
 pub(super) const OVER_TOTAL: &str = "the JSON paths of this file are longer than 512 kB together: use fewer or shorter ones (equal ones count once)";
 
 /// A parsed path, compared by its source. Cheap to clone.

@@ -6,7 +6,7 @@ use super::place::{Path, Place};
 use super::yaml::{Node, Value};
 use super::{suggest, unsupported};
 
-/// The most unknown keys reported of one mapping.
+/// The maximum number of unknown keys reported of one mapping.
 pub const MAX_UNKNOWN: usize = 20;
 
 /// A mapping split by its keys.

@@ -26,9 +26,9 @@ pub const MAX_PATTERN_BYTES: usize = 4096;
 /// expression.
 const SIZE_LIMITS: [usize; 5] = [4 << 10, 32 << 10, 256 << 10, 2 << 20, 8 << 20];
 
-/// The most memory for all expressions of one configuration, in bytes.
+/// The maximum memory for all expressions of one configuration, in bytes.
 pub(super) const MAX_TOTAL_BYTES: usize = 64 << 20;
-/// The error for expressions over it.
+/// The error for expressions that exceed it.
 pub(super) const OVER_TOTAL: &str =
     "the regular expressions of this file need too much memory together: use fewer or simpler ones";
 

@@ -11,7 +11,7 @@ use super::pattern::Pattern;
 use super::pattern_cache::PatternCache;
 use crate::model::visible;
 
-/// The most findings of one file. Loading stops there.
+/// The maximum number of findings of one file. Loading stops there.
 pub const MAX_FINDINGS: usize = 10_000;
 
 /// The longest message, in bytes.

@@ -16,7 +16,7 @@ use super::tls::{TlsOptions, TlsSettings};
 #[cfg(test)]
 mod tests;
 
-/// The most buckets of one check. Each one needs a request per run and has its own series.
+/// The maximum number of buckets of one check. Each one needs a request per run and has its own series.
 pub const MAX_BUCKETS: usize = 100;
 /// The default region, the same as MinIO's.
 const DEFAULT_REGION: &str = "us-east-1";

@@ -2,7 +2,7 @@
 
 use super::yaml::is_plain_key;
 
-/// The most known words that are listed if none is similar.
+/// The maximum number of known words that are listed if none is similar.
 const MAX_LISTED: usize = 40;
 
 /// The message for an unknown key: the most similar known key, or all of them. The key itself is in the path.
@@ -36,7 +36,7 @@ fn advice<'a>(word: &str, known: impl Iterator<Item = &'a str> + Clone) -> Strin
 
 /// The most similar known word, if any is similar.
 pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    // Long words are not misspelt keys, and the time of a comparison is quadratic in the length.
+    // A long word is not a misspelt key, and the time of a comparison grows with the square of the length.
     if !is_plain_key(word) {
         return None;
     }

@@ -14,7 +14,7 @@ pub const MIN_INTERVAL: Duration = Duration::from_millis(100);
 /// The longest interval and timeout.
 pub const MAX_INTERVAL: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// The most consecutive runs that can be required for a change of status.
+/// The maximum number of consecutive runs that can be required for a change of status.
 const MAX_RUNS: u32 = 1000;
 
 /// The level that a setting was written at. Later levels override earlier ones.

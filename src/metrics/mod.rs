@@ -1,4 +1,4 @@
-//! The table of metrics, and what is generated from it: the expositions, the documentation, the number of series.
+//! The table of metrics. The expositions, the documentation and the number of series are generated from it.
 
 mod check;
 mod count;

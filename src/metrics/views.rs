@@ -1,4 +1,4 @@
-//! What `/metrics` shows: the snapshot of the store, and the state of the parts of the exporter that the store does not know.
+//! The data that `/metrics` shows: the snapshot of the store, and the state of the parts that the store does not know.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ pub(super) struct ScrapeData {
     pub process: Option<OwnProcess>,
 }
 
-/// The state of the parts of the exporter that the store does not know. What is `None` has no series.
+/// The state of the parts of the exporter that the store does not know. A part that is `None` has no series.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Views {
     /// How long checks could not run since the exporter started, because it was frozen, throttled or short of CPU time.
@@ -72,7 +72,7 @@ pub struct ProbeView {
     pub runs: u64,
     /// Probes that failed.
     pub failures: u64,
-    /// Probes without a result because the exporter lacked something.
+    /// Probes without a result because the exporter lacked a resource.
     pub inconclusive: u64,
     /// Probes in progress.
     pub in_flight: u64,

@@ -108,7 +108,7 @@ pub(super) struct Series<'w> {
 }
 
 impl Series<'_> {
-    /// Writes one value of a family without labels of its own.
+    /// Writes one value of a family that declares no labels.
     pub fn push(&mut self, value: impl Into<Number>) {
         self.push_with::<&str>(&[], value);
     }
@@ -120,12 +120,13 @@ impl Series<'_> {
         }
     }
 
-    /// Writes one value with the values of the family's own labels, in the order of their declaration.
+    /// Writes one value with the values of the labels that the family declares, in that order.
     pub fn push_with<T: AsRef<str>>(&mut self, labels: &[T], value: impl Into<Number>) {
         self.push_line(self.family.labels, labels, value.into());
     }
 
-    /// Writes a sample. Its labels are those of its own family: all `probe_expect_info` have one name and different labels.
+    /// Writes a sample with the labels that its family declares. Families can share a name but differ in labels, such as
+    /// `probe_expect_info`.
     pub fn push_sample(&mut self, sample: &Sample) {
         self.push_line(sample.family.labels, &sample.labels, sample.value.into());
     }
@@ -155,7 +156,7 @@ impl Series<'_> {
         text.push('\n');
     }
 
-    /// Writes one histogram. The family has no labels of its own, and all of its histograms have the same bounds.
+    /// Writes one histogram. The family declares no labels, and all of its histograms have the same bounds.
     pub fn push_histogram(&mut self, histogram: &HistogramView) {
         self.ensure_metadata();
         self.push_histogram_name("_sum", None);

@@ -17,7 +17,7 @@ pub struct LostTime {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Measured {
-    /// The time lost before the next beat.
+    /// The time lost up to the last beat.
     before: Duration,
     /// When the next beat is due; `None` while there are no beats.
     due: Option<Instant>,
@@ -59,6 +59,7 @@ impl LostTime {
 #[derive(Clone, Debug, Default)]
 pub struct LostSince {
     clock: Arc<LostTime>,
+    /// The time that was lost before that moment.
     before: Duration,
 }
 

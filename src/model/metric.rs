@@ -62,7 +62,7 @@ pub struct Family {
     pub metric_type: MetricType,
     /// Its unit.
     pub unit: Unit,
-    /// What it has series for.
+    /// The objects that it has series for.
     pub scope: Scope,
     /// The labels after those of the scope.
     pub labels: &'static [&'static str],

@@ -1,10 +1,10 @@
-//! Texts from other systems: bounded, decoded, and shown as what they are.
+//! Texts from other systems: truncates and decodes them, and makes invisible characters visible.
 
 use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-/// How the exporter names itself to servers.
+/// The value of the `User-Agent` header that the exporter sends.
 pub const USER_AGENT: &str = concat!("upkeep_exporter/", env!("CARGO_PKG_VERSION"));
 
 /// The beginning of a text, at most this many bytes, cut between two characters.
@@ -30,7 +30,7 @@ pub fn ellipsize(text: &mut String, max_bytes: usize) {
     }
 }
 
-/// Whether a character is invisible and may change how others look: control characters, line separators, and characters that
+/// Whether a character is invisible or changes how others look: control characters, line separators, and characters that
 /// have no width or change the writing direction (Unicode Standard Annex 9). Such characters can make a text look like another.
 pub fn is_unseen(character: char) -> bool {
     character.is_control()
@@ -47,7 +47,7 @@ pub fn visible(text: &str, max_bytes: usize) -> String {
             false => shown.push(character),
         }
         if shown.len() > max_bytes {
-            // An escape is not cut through.
+            // Do not cut an escape in two.
             shown.truncate(start);
             let ellipsis = '\u{2026}';
             truncate(&mut shown, max_bytes.saturating_sub(ellipsis.len_utf8()));

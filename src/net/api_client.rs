@@ -78,7 +78,7 @@ impl ApiClient {
     }
 
     /// Sends a request, and reads the complete response. The request needs a path and a `Host`. Messages contain `doing`,
-    /// such as "asking for the nodes". If the server closed the reused connection, the request is retried once.
+    /// such as "listing the buckets". If the server closed the reused connection, the request is retried once.
     ///
     /// # Errors
     /// Why there is no complete response. A response with any status is not an error.

@@ -12,7 +12,7 @@ use crate::config::address::{AddressPreference, HostPort};
 use crate::config::zone;
 use crate::model::{Problem, Reason};
 
-/// The most addresses of a name that are tried.
+/// The maximum number of addresses of a name that are tried.
 const MAX_ADDRESSES: usize = 8;
 
 /// The addresses of a host, at least one.
@@ -25,7 +25,7 @@ pub struct Addresses {
 }
 
 /// Connects to a host, from the address `source` of this machine if there is one. Records the phases resolve and connect.
-/// The phase connect is left open for the answer of a proxy.
+/// The phase connect stays open for the response of a proxy.
 ///
 /// # Errors
 /// Why the name could not be resolved, or why none of its addresses could be connected to.
@@ -72,7 +72,7 @@ pub async fn resolve(
     recorder: &mut RunRecorder<'_>,
 ) -> Result<Addresses, Problem> {
     recorder.enter(Phase::Resolve);
-    // Only this machine knows its interfaces. Which addresses may be connected to does not depend on them.
+    // A zone names an interface of this machine. It does not change which addresses the host has or the guard allows.
     let host = zone::without(host);
     if host.parse::<IpAddr>().is_err() {
         recorder.at(Step::Resolving(host.to_owned()));

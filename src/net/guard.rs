@@ -79,10 +79,10 @@ impl ProbeGuard {
         self.count_refusal(self.rules.judge_path(path))
     }
 
-    /// Keeps the addresses of a host that may be connected to.
+    /// Removes the addresses of a host that the guard refuses.
     ///
     /// # Errors
-    /// A problem with the reason `permission` if there is none. The refusal is counted.
+    /// A problem with the reason `permission` if no address is left. The refusal is counted.
     pub fn admit(
         &self,
         host: &str,

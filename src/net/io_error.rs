@@ -53,7 +53,7 @@ pub fn connect_problem_of_all(errors: &[(SocketAddr, io::Error)]) -> Problem {
     shortage::problem_or(shortage, reason.unwrap_or(Reason::Unreachable), parts.join("; "))
 }
 
-/// What an error of a socket says about the peer. Use [`problem`] where the cause may be this machine.
+/// The reason for an error of a socket that the peer caused. Use [`problem`] if this machine may be the cause.
 pub fn reason(error: &io::Error) -> Reason {
     let cause = error.get_ref();
     if cause.is_some_and(|cause| cause.is::<ReadLimitExceeded>()) {

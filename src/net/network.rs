@@ -1,4 +1,4 @@
-//! What all connections of the exporter share.
+//! The resources that all connections of the exporter share.
 
 use std::sync::Arc;
 

@@ -16,7 +16,7 @@ use crate::config::secret::Secret;
 /// How long a connection is reused. A new one notices changes of the server's names, certificates, credentials and limits.
 pub const MAX_CONNECTION_AGE: Duration = Duration::from_secs(60);
 
-/// A connection with what decides whether another run may use it.
+/// A connection with the data that decides whether another run may use it.
 #[derive(Debug)]
 pub struct Reusable<T> {
     connection: T,

@@ -16,7 +16,7 @@ use crate::model::Report;
 /// The time that a run needs after its last wait, on a busy machine.
 const REST: Duration = Duration::from_millis(200);
 
-/// What a run is doing. Shown in the message of a timeout and in the debug log.
+/// The current step of a run. Shown in the message of a timeout and in the debug log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Nothing yet.
@@ -35,7 +35,7 @@ pub enum Step {
     Reading(u64),
     /// Evaluating the body.
     Evaluating,
-    /// A step of one kind, such as "asking for the queue jobs".
+    /// A step of one kind, such as "reading the statistics".
     Doing(Cow<'static, str>),
 }
 
@@ -130,7 +130,7 @@ impl<'r> RunRecorder<'r> {
     }
 
     /// How long to wait for something that may not come: `wait`, or less if the deadline is near. A tenth of the time before
-    /// the deadline is left, so that the run can report what did not come. Of a short time up to a quarter is left, since a
+    /// the deadline is left, so that the run can report what is missing. If the time is short, up to a quarter is left, since a
     /// busy machine may pause a run for longer than a tenth of it.
     pub fn within(&self, wait: Duration) -> Duration {
         let Some(deadline) = self.report.deadline else {
@@ -166,7 +166,7 @@ impl Drop for RunRecorder<'_> {
     }
 }
 
-/// What a run of one kind finds out, in addition to what every run records.
+/// The results of a run of one kind, in addition to those that every run records.
 pub trait Findings {
     /// Adds the findings to the report. Called once, when the run ends or is cancelled. All phases are complete then.
     fn record(&mut self, recorder: &mut RunRecorder<'_>);
@@ -177,7 +177,7 @@ pub trait Findings {
 pub struct RecordedRun<'r, F: Findings> {
     /// The recorder of the run.
     pub recorder: RunRecorder<'r>,
-    /// What the run has found out so far.
+    /// The findings so far.
     pub findings: F,
 }
 

@@ -16,9 +16,9 @@ use crate::model::{Problem, Reason, Shortage};
 /// How many nested causes of an error are searched. Libraries nest fewer than ten.
 const MAX_CAUSES: usize = 16;
 
-/// Checks leave one of this many descriptors free, for reading files and accepting scrapes.
+/// Checks leave a part of the descriptors free, for reading files and accepting scrapes: the limit divided by this.
 const RESERVED_PART: u64 = 8;
-/// The most descriptors that checks leave free.
+/// The maximum number of descriptors that checks leave free.
 const MAX_RESERVED: u64 = 64;
 
 /// The shortage that an error of the system means. Some errors depend on the call: use [`of_connect`] for connections and

@@ -23,7 +23,7 @@ pub enum DeadlinePolicy {
         /// How many runs of this check in a row were discarded because of lost time, see [`super::count_discarded`].
         discarded: u32,
     },
-    /// The deadline stays: the scraper that requested the run waits no longer.
+    /// The deadline stays, because the scraper that requested the run does not wait longer.
     Fixed,
 }
 

@@ -1,4 +1,4 @@
-//! What a failure means when this process lost time during the run: the failure is discarded, but only a few times in a row.
+//! Judges failures of runs during which this process lost time. Such a failure is discarded, but only a few times in a row.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::config::KindSettings;
 use crate::config::duration::DurationText;
 use crate::model::{Conclusion, Problem, Reason, Shortage};
 
-/// Lost time excuses a failure if it is more than this part of the timeout: one in this many.
+/// Lost time excuses a failure if it exceeds the timeout divided by this.
 const SMALL_PART: u32 = 10;
 
 /// How many runs of a check in a row are discarded because of lost time. The next failure counts: otherwise an exporter that
@@ -23,7 +23,7 @@ pub fn is_much(lost: Duration, timeout: Duration) -> bool {
 pub fn can_cause(problem: &Problem, kind: &KindSettings) -> bool {
     match problem.reason {
         Reason::Timeout | Reason::Closed | Reason::Dns => true,
-        // A response is judged within a part of the remaining time.
+        // The evaluation of a response gets only a part of the remaining time, so lost time can end it.
         Reason::Limit => kind.kind().is_timed(),
         Reason::Missing => kind.misses_when_late(),
         _ => false,
@@ -58,8 +58,8 @@ pub fn conclude(problem: Problem, is_excused: bool, lost: Duration, policy: Dead
     Problem::from_shortage(Shortage::Time, message).into()
 }
 
-/// How many runs in a row were discarded because of lost time, after one with this conclusion. Once failures count, they count
-/// until a run succeeds, because a condition needs more evidence than one run.
+/// How many runs in a row were discarded because of lost time: `discarded` before this one, which had this conclusion. Once
+/// failures count, they count until a run succeeds, because a condition needs evidence of more than one run.
 pub fn count_discarded(discarded: u32, conclusion: &Conclusion) -> u32 {
     match conclusion {
         Conclusion::Inconclusive(problem) => discarded + u32::from(problem.shortage == Some(Shortage::Time)),

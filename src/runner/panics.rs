@@ -12,7 +12,7 @@ use crate::model::{Problem, Reason};
 use crate::net::shortage;
 
 thread_local! {
-    /// Whether this thread is polling a check.
+    /// Whether this thread is polling or dropping a check.
     static IS_CATCHING: Cell<bool> = const { Cell::new(false) };
     /// The source location of the last panic of a check on this thread.
     static LOCATION: RefCell<Option<String>> = const { RefCell::new(None) };

@@ -165,7 +165,7 @@ impl Scheduler {
         }
         let ended = async {
             for task in tasks.into_values() {
-                // The result of a cancelled task is that it was cancelled.
+                // The result of a cancelled task only says that it was cancelled.
                 let _ = task.await;
             }
         };

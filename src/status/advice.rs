@@ -2,7 +2,7 @@
 
 use crate::model::{CheckKind, Problem, Reason, Shortage};
 
-/// The advice for a service or check that is unknown, so that there is no problem with a reason.
+/// The advice for a service or check whose status is unknown without a problem.
 pub const UNKNOWN: &str = "There is no recent result. If this lasts longer than a minute after a start, check the exporter's log \
              and upkeep_check_missed_runs_total.";
 

@@ -110,7 +110,7 @@ fn of_check(view: &CheckView) -> Trouble<'_> {
     match (&view.problem, view.status) {
         (_, Status::Up) => Trouble::default(),
         (Some(problem), _) => of_problem(view, problem),
-        // The status is unknown because the exporter lacks something.
+        // The status is unknown because the exporter lacks a resource.
         (None, _) => match &view.shortage {
             Some(lack) => of_problem(view, lack),
             None => unknown(),

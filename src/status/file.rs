@@ -1,4 +1,4 @@
-//! Writes the status document to a file (`--status.file`) for readers without HTTP. A thread of its own writes it, so that a
+//! Writes the status document to a file (`--status.file`) for readers without HTTP. A separate thread writes it, so that a
 //! slow or full disk delays nothing else.
 
 use std::fs::{self, File, OpenOptions, Permissions};
@@ -189,7 +189,7 @@ fn write(path: &Path, fill: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>)
         Err(error) => Err(failed("writing", &temporary)(error)),
     };
     if result.is_err() {
-        // Free the space. If that fails too, the first error says enough.
+        // Free the space. If that fails too, report only the first one.
         let _ = fs::remove_file(&temporary);
     }
     result

@@ -45,17 +45,17 @@ pub struct CheckState {
     logged_problem: Option<Arc<Problem>>,
 }
 
-/// What a recorded run changed.
+/// The changes that a recorded run causes.
 #[derive(Debug)]
 pub struct Recorded {
     pub judgement: Judgement,
-    /// The saved state changed in more than times of runs.
+    /// The verdict changed in a way that must be saved soon; see [`crate::verdict::CheckVerdict::differs`].
     pub verdict_changed: bool,
     /// It is the first known run.
     pub is_first: bool,
     /// If the status from the runs changed, its new since-time.
     pub status_since: Option<Moment>,
-    /// The problem should be logged: it is not the one that was last logged.
+    /// The problem should be logged.
     pub is_new_problem: bool,
 }
 

@@ -18,7 +18,7 @@ const TEMPORARY: &str = "state.json.tmp";
 const LOCK: &str = "state.lock";
 const BROKEN: &str = "state.json.broken-";
 
-/// How many broken files are kept.
+/// The maximum number of broken files. Older ones are removed.
 const MAX_BROKEN: u64 = 5;
 
 /// The maximum size of a state file in bytes. 100,000 checks need half of it.
@@ -229,7 +229,7 @@ impl StateFile {
         let mut file = created.map_err(failed("creating", &temporary))?;
         let written = file.write_all(&text).and_then(|()| file.sync_all());
         if let Err(cause) = written {
-            // Free the space. If that fails too, the first error says enough.
+            // Free the space. If that fails too, report only the first one.
             let _ = fs::remove_file(&temporary);
             return Err(failed("writing", &temporary)(cause));
         }

@@ -1,4 +1,4 @@
-//! Hashes that stay the same across versions of the exporter and of the compiler.
+//! Hashes that stay the same across processes and versions of the compiler.
 
 use std::fmt;
 

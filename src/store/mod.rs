@@ -1,6 +1,6 @@
 //! The results of all checks, the state file, and the immutable snapshots that metrics, pages and JSON are rendered from.
 //!
-//! One lock guards the state. Recording a run holds it for microseconds, regardless of the number of checks. A thread of its own
+//! One lock guards the state. Recording a run holds it for microseconds, regardless of the number of checks. A separate thread
 //! writes the state file, so that a slow disk delays nothing.
 
 mod check;

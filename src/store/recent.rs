@@ -27,7 +27,7 @@ pub struct RecentRun {
     pub status: Status,
     /// The reason, unless that status is up.
     pub reason: Option<Reason>,
-    /// The problem. `None` while up, and if newer messages took its memory.
+    /// The problem. `None` while up, and if it was removed to make room for newer ones.
     pub problem: Option<Arc<Problem>>,
     /// The time from start to end.
     pub duration: Duration,

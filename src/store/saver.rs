@@ -40,7 +40,7 @@ struct Inner {
 /// Which changes cause a write.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Relevant {
-    /// Changes of the saved state in more than times of runs.
+    /// Changes of the saved state, apart from the times of runs.
     Changes,
     /// Every recorded run.
     Runs,
@@ -108,7 +108,7 @@ impl Drop for Saver {
         self.inner.wanted().stop = true;
         self.inner.changed.notify_all();
         if let Some(thread) = self.thread.take() {
-            // It panicked where this fails, and said so.
+            // This fails only if the thread panicked. The panic was printed then.
             let _ = thread.join();
         }
         self.inner.save(Relevant::Runs);

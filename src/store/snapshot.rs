@@ -60,17 +60,17 @@ pub struct CheckView {
     pub missed_runs: u64,
     /// Failed runs in a row, up to now.
     pub consecutive_failures: u64,
-    /// Runs without a result because the exporter lacked something.
+    /// Runs without a result because the exporter lacked a resource.
     pub inconclusive_runs: u64,
     /// Inconclusive runs in a row, up to now.
     pub consecutive_inconclusive_runs: u64,
-    /// What the exporter lacked in the last run. `None` if that run was conclusive.
+    /// Why the last run was inconclusive. `None` if it was conclusive.
     pub shortage: Option<Arc<Problem>>,
     /// The last conclusive run since the exporter started, with these settings. `None` before the first one.
     pub last_run: Option<LastRun>,
     /// When the last run ended. Runs of an earlier process or with earlier settings count too.
     pub last_ended: Option<f64>,
-    /// When the last successful run ended. The same runs count.
+    /// When the last successful run ended. Runs of an earlier process or with earlier settings count too.
     pub last_success: Option<f64>,
     /// Response times. Only for timed kinds.
     pub response_times: Option<HistogramView>,

@@ -21,7 +21,7 @@ pub struct State {
     pub services: Vec<ServiceState>,
     pub last_reload_successful: bool,
     pub last_reload_success: Moment,
-    /// The saved state changed since the last call of [`State::begin_save`], in more than times of runs.
+    /// The saved state, apart from the times of runs, changed since the last call of [`State::begin_save`].
     pub needs_saving: bool,
     /// A run was recorded since that call.
     pub has_new_runs: bool,
@@ -35,14 +35,14 @@ pub struct State {
     last_sweep: Moment,
 }
 
-/// What recording a run means for the next run.
+/// When the next run should start, as decided by the recorded run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NextRun {
     /// The next run should not wait for the next tick.
     pub recheck: bool,
 }
 
-/// A check with a longer interval does not wait for its next tick after an inconclusive run.
+/// After an inconclusive run, a check with a longer interval runs again before its next tick.
 const SOON: Duration = Duration::from_secs(30);
 
 impl State {

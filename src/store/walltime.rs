@@ -94,7 +94,7 @@ impl WallAnchor {
     }
 }
 
-/// A Unix time in nanoseconds, displayed as RFC 3339 has it, in UTC, with milliseconds.
+/// A Unix time in nanoseconds, displayed in the format of RFC 3339, in UTC, with milliseconds.
 #[derive(Clone, Copy, Debug)]
 pub struct UtcTime(pub i64);
 

@@ -46,7 +46,7 @@ impl Streak {
 /// A grade that changes only after [`Counts`] runs in a row, and only as far as all of them support. The first run decides at once.
 ///
 /// Four streaks are enough: runs at least as bad as degraded, at least as bad as down, at least as good as degraded, and as good as up.
-/// A streak that is long enough moves the grade to its bound. The further bound is tried first.
+/// A streak that is long enough moves the grade to its bound. If both streaks of a direction are, the further bound counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Debounced {
     /// The grade; `None` before the first run.
@@ -97,8 +97,8 @@ impl Debounced {
         }
     }
 
-    /// The new grade that the streaks lead to from `current`, and the start of that streak. At most one direction has a streak beyond
-    /// `current`.
+    /// The new grade that the streaks cause, and the start of the decisive streak; `None` if `current` stays. At most one
+    /// direction has a streak beyond `current`.
     fn follow(&self, current: Grade, counts: Counts) -> Option<(Grade, Moment)> {
         let worse = [Grade::Down, Grade::Degraded]
             .into_iter()

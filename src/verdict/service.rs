@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::check::CheckVerdict;
 use crate::model::{Condition, Moment, Tolerance};
 
-/// What the conditions of a service need to know about one of its checks.
+/// The data of one check that determines the conditions of its service.
 #[derive(Clone, Copy, Debug)]
 pub struct CheckInput<'a> {
     /// The verdict on its runs.

@@ -3,7 +3,7 @@
 use super::encoding::Encoding;
 use crate::metrics::Format;
 
-/// The most list elements that are parsed. Real clients send fewer than ten.
+/// The maximum number of list elements that are parsed. Real clients send fewer than ten.
 const MAX_ELEMENTS: usize = 64;
 /// A weight of one, in thousandths.
 const FULL_WEIGHT: u16 = 1000;

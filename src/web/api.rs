@@ -23,7 +23,7 @@ use crate::store::Snapshot;
 /// The OpenAPI description.
 const DESCRIPTION: &str = include_str!("../../docs/openapi.yaml");
 
-/// The most names that an error message lists.
+/// The maximum number of names that an error message lists.
 const MAX_LISTED: usize = 40;
 
 /// `/api/status`, `/api/status?group=G`.

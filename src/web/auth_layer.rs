@@ -21,11 +21,12 @@ use super::state::State;
 use super::watched_config::{ActiveConfig, WebConfig};
 use crate::log_throttle::LogThrottle;
 
-/// The most connections of one listener. For one more, a connection of the client with the most connections is closed.
+/// The maximum number of connections of one listener. Beyond that, a connection of the client with the most connections is
+/// closed.
 pub const MAX_CONNECTIONS: usize = 512;
 /// The minimum, even if the descriptor limit is low: enough for a scraper, a browser and some more.
 const MIN_CONNECTIONS: usize = 8;
-/// Client connections may use one descriptor in this many. The others are left for checks.
+/// Client connections may use a part of the descriptors: the limit divided by this. The others are left for checks.
 const CLIENT_SHARE: u64 = 4;
 
 /// Returns how many connections each of `listeners` may have in a process with `limit` descriptors.

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::peer::Peer;
 
-/// What a connection is progress. Connections are evicted in this order.
+/// The phase of a connection. Connections are evicted in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Phase {
     /// Has not sent a request yet.
@@ -24,7 +24,7 @@ pub(super) enum Phase {
     Busy,
 }
 
-/// The details of what a connection is progress.
+/// The phase of a connection with its details.
 #[derive(Debug)]
 struct Progress {
     phase: Phase,
@@ -205,7 +205,8 @@ fn choose_victim(open: &HashMap<u64, Open>, newcomer: Option<Peer>) -> Option<u6
         )
     };
     let (id, worst) = open.iter().min_by_key(|(_, one)| rank(one))?;
-    // A newcomer that has a less important connection itself does not abort the response to another client.
+    // If the origin of the newcomer has a less important connection, evict that instead of aborting the response to another
+    // client.
     if worst.activity.is_answering() && newcomer != Some(worst.origin) {
         let own = open.iter().filter(|(_, one)| Some(one.origin) == newcomer);
         let own = own.min_by_key(|(_, one)| rank(one));
@@ -297,7 +298,7 @@ mod tests {
             (vec![(2, Busy), (2, Busy), (2, Busy), (2, Busy), (1, New)], 0),
             // No origin has more than the others.
             (vec![(1, Busy), (2, Idle), (3, New), (4, Idle), (5, New)], 2),
-            // A response in progress is not aborted for a newcomer with an idle connection of its own.
+            // A response in progress is not aborted for a newcomer that has an idle connection.
             (vec![(1, Busy), (1, Busy), (1, Busy), (2, Idle), (2, New)], 3),
             (vec![(1, Busy), (1, Busy), (1, Busy), (2, Busy), (2, New)], 0),
             (vec![(1, Busy), (1, Busy), (1, Idle), (2, Busy), (2, New)], 2),

@@ -11,7 +11,7 @@ pub(super) struct Site<'a> {
     pub is_lifecycle_enabled: bool,
 }
 
-/// What a request can ask for.
+/// An endpoint of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Endpoint {
     Metrics,

@@ -19,7 +19,7 @@ use super::row_diff::RowDiff;
 use crate::slots::Slots;
 use crate::store::{RecentRuns, Snapshot, StatusEvent};
 
-/// The most streams at once.
+/// The maximum number of streams at once.
 pub const MAX_STREAMS: usize = 64;
 /// How many updates a stream may lag behind before it is closed. Its client then reconnects. An update may have many rows.
 const MAX_UPDATES_BEHIND: usize = 16;
@@ -49,7 +49,7 @@ struct Streams {
     is_driven: bool,
 }
 
-/// Sends encoded events to every stream. Changes and updates have separate buffers, so that neither displace the other: when a
+/// Sends encoded events to every stream. Changes and updates have separate buffers, so that neither displaces the other: when a
 /// machine fails, many short changes come at once.
 struct Senders {
     changes: broadcast::Sender<Bytes>,

@@ -60,7 +60,7 @@ impl EventLog {
         lost_event(count)
     }
 
-    /// Renders the beginning of a stream: what the client missed since the event with the id that it sends.
+    /// Renders the beginning of a stream: the changes since `last_event_id`, the last event that the client received.
     pub fn render_missed(&self, last_event_id: Option<&str>) -> String {
         let last = self.last_number;
         let of_this_process = last_event_id.and_then(|id| {

@@ -18,17 +18,17 @@ use super::connections::Activity;
 use super::state::State;
 use super::stream::{Limited, Protocol};
 
-/// The largest request header, in bytes, and the most fields in it.
+/// The largest request header, in bytes, and the maximum number of fields in it.
 const MAX_HEAD_BYTES: u16 = 16 * 1024;
 const MAX_HEADERS: usize = 100;
-/// The most bytes that hyper buffers per connection in each direction.
+/// The maximum number of bytes that hyper buffers per connection in each direction.
 const MAX_BUFFER_BYTES: usize = 32 * 1024;
-/// The most concurrent requests per connection. A browser uses one connection for all its tabs, and event streams last. If the
-/// client does not read, each request holds two chunks of its body.
+/// The maximum number of concurrent requests per connection. A browser uses one connection for all its tabs, and event streams
+/// last. If the client does not read, each request holds two chunks of its body.
 const MAX_STREAMS: u32 = 16;
-/// The most bytes of each response body that wait for the client to read.
+/// The maximum number of bytes of each response body that wait for the client to read.
 const MAX_STREAM_BYTES: usize = 8 * 1024;
-/// The most bytes of request bodies that the client may send before they are read. Nothing here reads them.
+/// The maximum number of bytes of request bodies that the client may send before they are read. Nothing here reads them.
 const MAX_WINDOW_BYTES: u32 = 64 * 1024;
 
 /// Answers the requests of one connection.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::model::{PercentError, form_decode, percent_decode};
 
-/// The most characters of a client's text that an error message repeats.
+/// The maximum number of characters of a client's text that an error message repeats.
 const MAX_QUOTED: usize = 80;
 
 /// Parses a query. Returns the values of the parameters `known`, in that order.

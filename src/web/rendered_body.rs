@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use bytes::Bytes;
 
-/// The most bytes that bodies take together. The newest [`MIN_LIVE`] bodies may exceed it.
+/// The maximum number of bytes that bodies take together. The newest [`MIN_LIVE`] bodies may exceed it.
 const MAX_LIVE_BYTES: usize = 64 * 1024 * 1024;
 /// How many of the newest bodies are never revoked: as many as `/metrics` has variants, by format and encoding.
 const MIN_LIVE: usize = 4;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::html;
 use crate::store::{Fnv, Snapshot};
 
-/// The most bytes of rows in one update. Beyond that, the page fetches itself again, which can be compressed.
+/// The maximum number of bytes of rows in one update. Beyond that, the page fetches itself again, which can be compressed.
 const MAX_BYTES: usize = 512 * 1024;
 
 /// Finds the rows that changed since the last update.

@@ -65,7 +65,7 @@ impl SingleFlight {
         let key = (name, encoding);
         let pending = Pending::new(self);
         let mut flights = Arc::clone(&self.flights).lock_owned().await;
-        // Older bodies are of no use to the requests that still wait either: these came later.
+        // Requests that still wait came later than this one, so they can't use older bodies either.
         flights.retain(|flight| flight.began >= requested && !flight.body.is_revoked());
         if let Some(flight) = flights.iter().find(|flight| flight.key == key) {
             return Ok(Arc::clone(&flight.body));
@@ -92,7 +92,7 @@ impl SingleFlight {
     }
 }
 
-/// Counts a request as pending until it is dropped. The last one drops the bodies, since nobody waits for them.
+/// Counts a request as pending until it is dropped. The last one drops the bodies, since no request waits for them.
 struct Pending {
     flights: Arc<Mutex<Vec<Flight>>>,
     count: Arc<AtomicUsize>,
@@ -111,7 +111,7 @@ impl Pending {
 impl Drop for Pending {
     fn drop(&mut self) {
         let is_last = self.count.fetch_sub(1, Ordering::SeqCst) == 1;
-        // Whoever holds the lock by now is a later request.
+        // If the lock is held, a later request holds it.
         if let (true, Ok(mut flights)) = (is_last, self.flights.try_lock()) {
             flights.clear();
         }

@@ -16,7 +16,7 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use super::peer::Peer;
 use super::socket_file::SocketFile;
 
-/// The most response bytes that the kernel buffers per connection. Its default is several megabytes.
+/// The maximum number of response bytes that the kernel buffers per connection. Its default is several megabytes.
 const SEND_BUFFER_BYTES: usize = 256 * 1024;
 
 /// Accepts connections.

@@ -1,4 +1,4 @@
-//! What requests are answered from.
+//! The state that request handlers share.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::metrics::Renderer;
 use crate::probe::Prober;
 use crate::store::Snapshot;
 
-/// What the server answers requests from.
+/// The data and functions that request handlers use.
 pub struct State {
     /// Takes a snapshot of all checks and services. May block.
     pub snapshot: Arc<dyn Fn() -> Snapshot + Send + Sync>,

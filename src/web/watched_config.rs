@@ -249,7 +249,7 @@ mod tests {
         fixture.write(headers);
         fixture.config.reload_if_changed();
         assert_eq!(fixture.state(), (1, Some(true)));
-        // The first look may have met a file that is being fixture.
+        // The first attempt may have read a file that was still being written.
         fixture.write("http_server_config: {headers: {X-Frame-Options: den");
         fixture.config.reload_if_changed();
         assert_eq!(fixture.state(), (1, Some(true)));

@@ -25,7 +25,7 @@ pub struct Connection {
     pub(super) is_open: bool,
 }
 
-/// What the caller may be waiting for.
+/// An event that a caller waits for.
 pub(super) enum Event {
     /// A method on the connection or the channel.
     Method(AMQPClass),

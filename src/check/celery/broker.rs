@@ -10,7 +10,7 @@ use crate::model::Problem;
 use crate::net::network::Network;
 use crate::net::run_recorder::RunRecorder;
 
-/// What a check stores of its broker between runs.
+/// The state of a check's connection to its broker between runs.
 #[derive(Debug)]
 pub enum BrokerClient {
     /// Over Redis.

@@ -102,7 +102,7 @@ pub struct Reply {
 /// A message from the broker, or why it is not valid.
 pub type Received = Result<Reply, String>;
 
-/// What a reply means for a run.
+/// The meaning of a reply for a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReplyKind {
     /// This worker answered the ping that had this serializer.

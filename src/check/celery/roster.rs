@@ -14,7 +14,7 @@ const REMEMBERED_FOR: Duration = Duration::from_secs(3600);
 /// The maximum length of a worker's name in a label, in bytes.
 pub const MAX_NAME_BYTES: usize = 64;
 
-/// How long a run ignores a number of listeners that turned out to be too high.
+/// How long runs ignore a number of listeners of which some did not answer.
 const IGNORE_HINT_FOR: Duration = Duration::from_secs(30);
 
 /// How often a run waits longer in order to discover unknown workers.
@@ -24,7 +24,7 @@ const DISCOVERY_INTERVAL: Duration = Duration::from_secs(30);
 /// as the others.
 const MIN_EXTRA_WAIT: Duration = Duration::from_millis(10);
 
-/// What a check knows about workers between runs.
+/// The workers that a check knows between runs.
 #[derive(Debug, Default)]
 pub struct Roster {
     /// When each worker last answered, by the name in its label.
@@ -35,7 +35,7 @@ pub struct Roster {
     silent: usize,
     /// When a run last waited for unknown workers.
     discovered: Option<Instant>,
-    /// The last number of listeners that was too high, and when a run waited for it.
+    /// The last number of listeners of which some did not answer, and when a run waited for them.
     vain_hint: Option<(usize, Instant)>,
 }
 

@@ -1,4 +1,4 @@
-//! The dialogue as a state machine without a connection. It takes what the server sent and returns the next action. Lines are
+//! The dialogue as a state machine without a connection. It takes the received bytes and returns the next action. Lines are
 //! split as in blackbox_exporter: without the line feed and a carriage return before it. The rest at the end of the connection
 //! counts as a line.
 

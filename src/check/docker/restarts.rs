@@ -1,5 +1,5 @@
-//! Detects restart loops. At a single observation the container may run, wait for its restart, or have just exited. So what
-//! counts is how often its policy restarted it within a window, as the engine's `RestartCount` shows over time. Pure.
+//! Detects restart loops. At a single observation the container may run, wait for its restart, or have just exited. So this
+//! counts how often its policy restarted it within a window, from changes of the engine's `RestartCount`. Pure.
 
 use std::collections::VecDeque;
 

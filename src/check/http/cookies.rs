@@ -30,7 +30,7 @@ impl Cookies {
                 continue;
             };
             let domain = cookie.domain().map(|domain| domain.trim_start_matches('.'));
-            // Cookies for a whole top-level domain are ignored. There is no list of public suffixes here.
+            // Cookies for a whole top-level domain are ignored. Longer public suffixes (`co.uk`) are not recognized.
             if domain.is_some_and(|domain| !domain.contains('.') && Some(domain) != url.host_str()) {
                 continue;
             }
@@ -65,7 +65,7 @@ impl Cookies {
             pairs.extend(configured.filter(|pair| !is_set(pair)).map(str::to_owned));
         }
         pairs.extend(found.iter().map(|(name, value)| format!("{name}={value}")));
-        // The values come from headers, so this fails only if a value has a character that was accepted there.
+        // All parts come from header values, so the result is a valid one too.
         if let Ok(mut value) = HeaderValue::try_from(pairs.join("; ")) {
             value.set_sensitive(true);
             headers.insert(COOKIE, value);

@@ -51,7 +51,7 @@ pub struct Extracted {
 /// Why a value can't be extracted: the reason and the message.
 type Fault = (Reason, String);
 
-/// Counts the paths that search, which are those that do not name a single location.
+/// Counts the paths that need a search, because they do not name a single location.
 fn count_searches(extraction: &Extraction) -> u64 {
     extraction.paths().filter(|path| !path.is_singular()).count() as u64
 }
@@ -192,7 +192,7 @@ fn wrong(path: &JsonPath, value: &Value, wanted: &str) -> Fault {
 #[doc(hidden)]
 pub fn fuzz_parse(settings: &HttpSettings, body: &[u8]) -> Result<Vec<Sample>, String> {
     let judge = || judge::body(&settings.assertions, body, &Arc::new(Budget::ample()));
-    // On a stack that is as large as that of the worker threads.
+    // Evaluation needs a stack as large as that of the worker threads.
     let judged = std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().stack_size(STACK_BYTES);
         let thread = thread

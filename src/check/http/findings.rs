@@ -62,7 +62,7 @@ impl Findings for HttpFindings {
         }
         samples.append(&mut self.extracted);
         self.facts.push_probe_samples(recorder.report, self.has_cel);
-        // No other samples are there yet. The recorder adds its own after this.
+        // The report has no other samples yet. The recorder adds its own later.
         recorder.report.samples = samples;
     }
 }

@@ -232,7 +232,7 @@ fn json(assertions: &Assertions, bytes: &[u8], budget: &Arc<Budget>) -> Evaluati
     Ok(Ok(()))
 }
 
-/// Quotes the beginning of what a target sent.
+/// Quotes the beginning of a text from a target.
 pub(super) fn quote(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_QUOTED)]);
     let more = if bytes.len() > MAX_QUOTED { "\u{2026}" } else { "" };

@@ -114,7 +114,7 @@ impl Facts {
         if report.probe.is_none() {
             return;
         }
-        // The samples of a TLS handshake are only kept if the final response came over TLS.
+        // The samples of a TLS handshake are reported only if the final response came over TLS.
         if !self.is_tls {
             tls::probe_samples::forget(report);
         }

@@ -20,14 +20,14 @@ pub static CONNECTIONS: Family = Family::gauge(
     "Open connections, the one of the check included.",
 );
 
-/// Their limit.
+/// The limit of open connections.
 pub static MAX_CONNECTIONS: Family = Family::gauge(
     "upkeep_memcached_max_connections",
     &[],
     "Maximum number of connections (-c).",
 );
 
-/// The configured ratio.
+/// The ratio of connections from which the check warns.
 pub static CONNECTION_RATIO_LIMIT: Family = Family::gauge(
     "upkeep_memcached_connection_ratio_limit",
     &[],
@@ -37,7 +37,7 @@ pub static CONNECTION_RATIO_LIMIT: Family = Family::gauge(
 /// Items.
 pub static ITEMS: Family = Family::gauge("upkeep_memcached_items", &[], "Items that the server stores.");
 
-/// Memory used by them.
+/// Memory used by items.
 pub static MEMORY_USED: Family = Family::gauge(
     "upkeep_memcached_memory_used_bytes",
     &[],
@@ -45,7 +45,7 @@ pub static MEMORY_USED: Family = Family::gauge(
 )
 .in_unit(Unit::Bytes);
 
-/// Its limit.
+/// The limit of the memory.
 pub static MEMORY_LIMIT: Family = Family::gauge(
     "upkeep_memcached_memory_limit_bytes",
     &[],
@@ -73,7 +73,7 @@ pub static GETS: Family = Family {
     help: "Requests for keys by result (hit or miss), since the start of the server.",
 };
 
-/// All of them.
+/// The families of memcached checks.
 pub const FAMILIES: &[&Family] = &[
     &VERSION_INFO,
     &CONNECTIONS,

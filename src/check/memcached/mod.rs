@@ -109,7 +109,7 @@ async fn statistics(
     Ok(statistics)
 }
 
-/// Writes a value, reads it back and deletes it. The value is a new one in every run, so an old one can't pass for it.
+/// Writes a value, reads it back and deletes it. Every run writes another value, so that an old one is an error.
 async fn write_and_read(
     connection: &mut Connection,
     key: &str,

@@ -143,7 +143,7 @@ impl Statistics {
     }
 }
 
-/// What a check remembers between runs.
+/// The values that a check stores between runs.
 #[derive(Debug, Default)]
 pub struct History {
     /// When a standby had last replayed everything that it had received.

@@ -26,7 +26,7 @@ pub enum MatchResult {
     Yes,
     /// It does not.
     No,
-    /// Unknown, because the exporter may not read what decides.
+    /// Unknown, because the exporter may not read the decisive facts.
     Unknown,
 }
 

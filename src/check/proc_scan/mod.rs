@@ -37,7 +37,7 @@ pub struct Scanner {
     _owner: Arc<Owner>,
 }
 
-/// StandardPipes the thread when the last clone is dropped.
+/// Ends the thread when the last clone is dropped.
 #[derive(Debug)]
 struct Owner(Arc<Queue>);
 
@@ -52,7 +52,7 @@ impl Drop for Owner {
 pub struct ScanResult {
     /// The processes that match the request's criteria.
     pub found: Matches,
-    /// What is the same for all requests of the scan.
+    /// The data that all requests of the scan share.
     pub survey: Arc<Survey>,
 }
 

@@ -18,7 +18,7 @@ use crate::net::shortage::of_errno;
 /// How many ancestors are followed. Pid namespaces and shells are nested only a few levels deep.
 const MAX_ANCESTORS: usize = 64;
 
-/// How many processes are examined as possible parts of the pipeline. These are the children of one shell.
+/// How many processes are examined as possible parts of the pipeline. Usually these are the children of one shell.
 const MAX_RELATIVES: usize = 256;
 
 /// How many bytes of a list of children are read.
@@ -36,7 +36,7 @@ pub struct OwnCommand {
 }
 
 impl OwnCommand {
-    /// Finds the processes. Every scan does so, because a process gets a new parent when its parent ends. Finds none if this
+    /// Finds the processes. Every scan calls this, because a process gets a new parent when its parent ends. Finds none if this
     /// /proc does not show the exporter.
     ///
     /// # Errors
@@ -105,7 +105,7 @@ impl OwnCommand {
         }
         let arguments = &self.arguments[..];
         let contains_arguments = |line: &[u8]| {
-            // Another exporter with the same arguments is a process of its own.
+            // Another exporter with the same arguments does not belong to this command.
             let is_exporter = split(line).0 == self.program;
             !is_exporter && line.windows(arguments.len()).any(|part| part == arguments)
         };

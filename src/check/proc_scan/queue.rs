@@ -11,7 +11,7 @@ use super::criteria::Criteria;
 use super::progress::Progress;
 use super::{ScanError, ScanResult};
 
-/// The number of waiting requests from which on cancelled ones are removed.
+/// Cancelled requests are removed once at least this many requests wait.
 const PRUNE_FROM: usize = 64;
 
 /// How long reading one process may take before the thread counts as stuck. Usually it takes about 10 microseconds.

@@ -135,7 +135,7 @@ impl RedisClient {
     fn login_commands(&self, password: Option<&Secret>) -> Vec<Command> {
         let mut commands = Vec::new();
         if let Some(password) = password {
-            // Servers before Redis 6 know no user names.
+            // Servers before Redis 6 do not support user names.
             let auth = Command::new("AUTH").arg(self.server.username.as_deref());
             commands.push(auth.arg(password.expose()));
         }

@@ -71,7 +71,7 @@ fn meaning(name: &str, code: &str, detail: &str) -> (Reason, &'static str) {
             Reason::Limit,
             "the server has reached its client limit: raise maxclients, or close unneeded connections",
         ),
-        // Servers before Redis 6 know no users, and word it differently.
+        // Servers before Redis 6 do not support users, and their message differs.
         "ERR" if name == "AUTH" && (contains("without any password") || contains("no password is set")) => (
             Reason::Auth,
             "the check has a password, but the server has none: remove it from the check, or set it on the server",

@@ -1,4 +1,4 @@
-//! Parses the text of INFO: lines of `key:value` under headings. Pure; no text makes it panic.
+//! Parses the text of INFO: lines of `key:value` under headings. Pure; does not panic on any text.
 
 use crate::model::prefix;
 

@@ -67,7 +67,7 @@ fn number(number: u64) -> f64 {
     number as f64
 }
 
-/// What the server reports in addition to INFO, if it was queried and the user may read it.
+/// Data of the server in addition to INFO. Absent if it was not queried, or if the user may not read it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Extra<'a> {
     /// The setting `min-replicas-to-write`.

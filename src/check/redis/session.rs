@@ -220,7 +220,7 @@ impl Session {
 
 /// Why the parser stopped reading.
 enum Stopped {
-    /// It needs no more data: what it has is not the Redis protocol.
+    /// The data is not valid in the Redis protocol.
     AtGarbage,
     /// No more data is available yet.
     ToWait,

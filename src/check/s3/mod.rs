@@ -44,7 +44,7 @@ pub struct S3Check {
     client: ApiClient,
 }
 
-/// What the responses of a run show about the server.
+/// Facts about the server, from the responses of a run.
 #[derive(Debug, Default)]
 struct ServerFacts {
     /// Whether the server responded to the last request.
@@ -105,7 +105,7 @@ impl S3Check {
         result.and(health)
     }
 
-    /// Lists all buckets. The success of this request depends on no single bucket.
+    /// Lists all buckets. This request does not depend on any single bucket.
     async fn list_buckets(
         &mut self,
         keys: &Keys,

@@ -37,7 +37,7 @@ pub(super) struct Bus {
     pub progress: Notify,
 }
 
-/// What is known about a unit.
+/// The known state of a unit.
 #[derive(Clone, Debug)]
 pub(super) struct Facts {
     pub unit: Unit,
@@ -136,11 +136,11 @@ impl Bus {
 }
 
 impl Subscription {
-    /// Returns what is known about the unit. Returns immediately if the link is synced or has failed. Otherwise it waits for
+    /// Returns the known state of the unit. Returns immediately if the link is synced or has failed. Otherwise it waits for
     /// the link, up to `wait`.
     ///
     /// # Errors
-    /// Why nothing is known. If systemd has not responded yet, the run is inconclusive, because this says nothing about the
+    /// Why no state is known. If systemd has not responded yet, the run is inconclusive, because this says nothing about the
     /// unit.
     pub async fn facts(&self, wait: Duration) -> Result<Facts, Problem> {
         let deadline = Instant::now() + wait;
@@ -169,7 +169,7 @@ impl Subscription {
         Err(problem)
     }
 
-    /// Returns what is known now. If `is_late`, missing details are not waited for.
+    /// Returns the state known now. If `is_late`, does not require details.
     fn try_facts(&self, now: Instant, is_late: bool) -> Result<Facts, NotReady> {
         let table = self.bus.table();
         if !table.is_task_running {

@@ -24,7 +24,7 @@ struct ServiceResponse {
     name: Option<String>,
     group: Option<String>,
     tier: Option<String>,
-    /// What older monitors send instead of a status.
+    /// Older monitors send this instead of a status.
     ok: Option<bool>,
     status: Option<String>,
     since: Option<String>,

@@ -23,10 +23,10 @@ const REPLY_TIMEOUT: Duration = Duration::from_secs(1);
 /// The longest time to wait for replies. A worker that replies later is not healthy.
 const MAX_REPLY_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The most workers that can be expected. A run reads this many replies.
+/// The maximum number of workers that can be expected. A run reads this many replies.
 pub const MAX_WORKERS: usize = 1000;
 
-/// The most workers with their own series.
+/// The maximum number of workers with their own series.
 pub const MAX_NAMED: usize = 100;
 
 /// The longest name of a control exchange, in bytes. Names derived from it must be short strings of AMQP.

@@ -10,7 +10,7 @@ use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
 use crate::config::place::{Invalid, Place};
 
-/// The most queues of one check.
+/// The maximum number of queues of one check.
 const MAX_QUEUES: usize = 100;
 
 /// The longest name of a queue, in bytes, as of a short string of AMQP.

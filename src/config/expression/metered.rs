@@ -24,7 +24,7 @@ const TAKE: &str = "@take";
 const MATCHES: &str = "@matches";
 /// The memory of a value in addition to its content, in bytes: a box, a slot in a list, a key.
 const VALUE_BYTES: u64 = 64;
-/// The most compiled patterns that one evaluation caches.
+/// The maximum number of compiled patterns that one evaluation caches.
 const MAX_PATTERNS: usize = 16;
 
 /// The type of our functions.

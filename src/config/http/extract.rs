@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::config::json_path::JsonPath;
 use crate::config::place::{Invalid, Place, all};
 
-/// The most numbers of one check.
+/// The maximum number of extracted numbers of one check.
 const MAX_VALUES: usize = 32;
 /// The longest name of a number, in bytes.
 const MAX_NAME: usize = 64;

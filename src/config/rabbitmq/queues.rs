@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::MAX_NAME_BYTES;
 use crate::config::place::{Invalid, Place};
 
-/// The most queues of one check: each one needs a request per run.
+/// The maximum number of queues of one check: each one needs a request per run.
 const MAX_QUEUES: usize = 100;
 
 /// The options of a queue.

@@ -12,7 +12,7 @@ use super::tree::{Entry, Mark, Node, Value};
 use super::{MAX_ANCHORS, MAX_DEPTH, MAX_KEY_BYTES, MAX_VALUES, is_plain_key};
 use crate::config::place::{Path, Step};
 
-/// The most problems reported of one text. Parsing stops there.
+/// The maximum number of problems reported of one text. Parsing stops there.
 const MAX_PROBLEMS: usize = 10_000;
 
 /// An error in the YAML of a text.

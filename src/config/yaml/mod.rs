@@ -26,13 +26,13 @@ pub use fields::fields;
 pub use read::{PartialRead, is_plain_key, read};
 pub use tree::{Entry, Mark, Node, Value};
 
-/// The most values (scalars, lists and mappings, but not keys) of one file, with aliases and merge keys expanded.
+/// The maximum number of values (scalars, lists and mappings, but not keys) of one file, with aliases and merge keys expanded.
 pub const MAX_VALUES: usize = 1_000_000;
 
 /// The deepest nesting of lists and mappings, with aliases expanded.
 pub const MAX_DEPTH: usize = 64;
 
-/// The most anchors of one file.
+/// The maximum number of anchors of one file.
 pub const MAX_ANCHORS: usize = 10_000;
 
 /// The longest key, in bytes.

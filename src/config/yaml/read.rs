@@ -7,7 +7,7 @@ use super::de::from_node;
 use super::tree::Node;
 use crate::config::place::{Path, Place};
 
-/// The most errors reported of one part, such as a check, or a service without its checks.
+/// The maximum number of errors reported of one part, such as a check, or a service without its checks.
 const MAX_ERRORS: usize = 20;
 
 /// A value without its invalid parts.

@@ -38,7 +38,7 @@ pub struct Presented {
 }
 
 /// The expiry of a verified chain. It is cached, since finding it takes as long as the verification. It changes only with
-/// the certificates: every set of authorities has a recorder of its own.
+/// the certificates: every set of authorities has its own recorder.
 #[derive(Debug)]
 struct CachedExpiry {
     /// The hash of the certificates.

@@ -44,7 +44,7 @@ impl SystemTrust {
     /// The authorities of the system.
     ///
     /// # Errors
-    /// The shortage that kept them from being read.
+    /// The shortage that prevented reading them.
     pub fn load(&self) -> Result<Trust, Problem> {
         let mut authorities = self.authorities.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(authorities) = &*authorities {

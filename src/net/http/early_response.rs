@@ -8,8 +8,8 @@ use std::task::{Context, Poll, Waker, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// A stream that delays two things. Bytes that arrive before the request is written, since hyper treats them as an error.
-/// And write errors of a closed connection, until everything that arrived has been read.
+/// A stream that delays two things: bytes that arrive before the request is written, since hyper treats them as an error, and
+/// write errors of a closed connection, until everything that arrived has been read.
 #[derive(Debug)]
 pub struct EarlyResponse<S> {
     inner: S,

@@ -26,7 +26,7 @@ use crate::net::{io_error, tls};
 
 /// The longest head of a response, in bytes.
 pub const MAX_HEAD_BYTES: usize = 64 << 10;
-/// The most header fields of a response. This is hyper's own limit, up to which it does not allocate.
+/// The maximum number of header fields of a response. This is hyper's own limit, up to which it does not allocate.
 const MAX_HEADERS: usize = 100;
 
 /// The largest head that the library accepts by HTTP/2. It counts 32 more bytes for every field (RFC 9113, section 6.5.2), and
@@ -257,7 +257,7 @@ pub async fn drive<F: Future>(driver: &mut Option<Driver>, future: F) -> F::Outp
     .await
 }
 
-/// The problem of an error of hyper. The message contains `doing`, such as "asking for the nodes".
+/// The problem of an error of hyper. The message contains `doing`, such as "listing the buckets".
 pub fn problem(error: &hyper::Error, peer: impl Display, doing: &str) -> Problem {
     let at = |reason, what: &dyn Display| Problem::new(reason, format_args!("{peer}, {doing}: {what}"));
     let mut cause = error.source();

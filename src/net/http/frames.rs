@@ -22,7 +22,7 @@ const CONTINUATION: u8 = 9;
 /// The error code REFUSED_STREAM (RFC 9113, section 7).
 const REFUSED_STREAM: u32 = 7;
 
-/// What the frames of a server say so far.
+/// The frames that a server has sent so far.
 #[derive(Debug, Default)]
 pub struct Frames {
     head: Vec<u8>,

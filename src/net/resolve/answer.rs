@@ -8,7 +8,7 @@ use hickory_proto::rr::{DNSClass, Name, RData, RecordType};
 
 use crate::config::dns::rcode_name;
 
-/// The most aliases (CNAME records) that are followed.
+/// The maximum number of aliases (CNAME records) that are followed.
 const MAX_ALIASES: usize = 16;
 
 /// The response of a server to one query.

@@ -3,9 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-/// The most name servers (MAXNS in glibc's resolv.h). More are ignored.
+/// The maximum number of name servers (MAXNS in glibc's resolv.h). More are ignored.
 const MAX_SERVERS: usize = 3;
-/// The most search domains. glibc has no limit, but every domain costs a query.
+/// The maximum number of search domains. glibc has no limit, but every domain costs a query.
 const MAX_DOMAINS: usize = 32;
 /// The largest `ndots` (RES_MAXNDOTS).
 const MAX_DOTS: u32 = 15;
@@ -90,7 +90,7 @@ impl ResolvConf {
         conf.search
             .extend(own_domain.filter(|own| !own.is_empty()).map(str::to_owned));
         for line in text.lines() {
-            // A keyword is at the start of a line, with a blank after it.
+            // A keyword starts a line and is followed by a blank.
             let Some((keyword, rest)) = line.split_once([' ', '\t']) else {
                 continue;
             };
@@ -100,7 +100,7 @@ impl ResolvConf {
                 "nameserver" if conf.servers.len() < MAX_SERVERS => {
                     conf.servers.extend(words.next().and_then(server));
                 }
-                // The last line of these two takes effect.
+                // The last `domain` or `search` line takes effect.
                 "domain" => conf.search_in(words.take(1)),
                 "search" => conf.search_in(words),
                 "options" => conf.options(words),
@@ -115,7 +115,7 @@ impl ResolvConf {
             conf.options(options.split_ascii_whitespace());
         }
         if conf.servers.is_empty() {
-            // Never a public server.
+            // The default is the local machine (resolv.conf(5)). A public server must not learn the names.
             let ip = Ipv4Addr::LOCALHOST.into();
             conf.servers.push(ServerAddress { ip, zone: None });
         }

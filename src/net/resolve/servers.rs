@@ -137,7 +137,7 @@ impl Servers {
     }
 
     /// Queries one server for all records at the same time. `wait` is how long the caller waits before it queries the next
-    /// server; this future goes on after that.
+    /// server; this future continues after that.
     async fn look_up_at(
         &self,
         server: SocketAddr,

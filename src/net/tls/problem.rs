@@ -19,7 +19,7 @@ const MAX_NAMES: usize = 5;
 /// [`crate::model::MAX_MESSAGE_BYTES`].
 const MAX_TEXT_CHARS: usize = 150;
 
-/// What a server has to support, with the unsupported alternatives in parentheses.
+/// The TLS parameters that a server has to support, with the unsupported alternatives in parentheses.
 const REQUIREMENTS: &str = "it needs the key exchange ECDHE (not RSA), a cipher with AES-GCM or ChaCha20-Poly1305 (not CBC), one of the \
      groups X25519, P-256 and P-384 (not P-521), and signatures with SHA-256 or above (not SHA-1)";
 

@@ -29,7 +29,7 @@ const FAILURES: Rate = Rate {
     interval: Duration::from_secs(6),
     burst: 10,
 };
-/// The most addresses whose failures are stored.
+/// The maximum number of addresses whose failures are stored.
 const MAX_ORIGINS: usize = 4096;
 
 /// One request's credentials, and their origin.
@@ -48,7 +48,7 @@ pub(super) fn user(headers: &HeaderMap) -> Option<String> {
 /// Authenticates the requests of all connections. Survives reloads of the configuration.
 #[derive(Debug)]
 pub(super) struct Authenticator {
-    /// Random per process: keyed hashes are of no use elsewhere.
+    /// Random per process, so that keyed hashes are useless outside of it.
     key: hmac::Key,
     checks: Arc<PasswordChecks>,
     failures: Throttle,
@@ -57,6 +57,8 @@ pub(super) struct Authenticator {
 }
 
 impl Authenticator {
+    /// Creates an authenticator with a random key.
+    ///
     /// # Panics
     /// When the system has no random numbers. TLS could not work then either.
     pub fn new() -> Arc<Self> {

@@ -70,7 +70,7 @@ impl Queue<'_> {
         self.pending.get(key).cloned()
     }
 
-    /// Starts a check in a task of its own: other requests wait for it even if the client that started it leaves.
+    /// Starts a check in a separate task: other requests wait for it even if the client that started it leaves.
     ///
     /// # Errors
     /// When too many checks wait.

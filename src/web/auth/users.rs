@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::web::config::PasswordHash;
 use crate::web::peer::Peer;
 
-/// The most addresses stored per user, about 160 bytes each. Only a correct password adds an address.
+/// The maximum number of addresses stored per user, about 160 bytes each. Only a correct password adds an address.
 pub(super) const MAX_LOGINS: usize = 1024;
 
 /// The users of one web configuration, and their logins.

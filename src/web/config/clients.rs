@@ -64,7 +64,7 @@ impl ClientAuth {
     }
 }
 
-/// What is required of clients, as far as dropping it would admit more of them.
+/// The requirements for clients. Dropping any of them would admit more clients.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::web) struct ClientRequirements {
     is_mandatory: bool,
@@ -202,8 +202,8 @@ impl ClientCertVerifier for Verifier {
     }
 }
 
-/// Returns the subject alternative names of the kinds that `client_allowed_sans` supports: DNS names, e-mail addresses, IP addresses and URIs (RFC 5280, section
-/// 4.2.1.6).
+/// Returns the subject alternative names of the kinds that `client_allowed_sans` supports: DNS names, e-mail addresses, IP
+/// addresses and URIs (RFC 5280, section 4.2.1.6).
 fn alternative_names(certificate: &CertificateDer<'_>) -> Vec<String> {
     let Ok((_, certificate)) = X509Certificate::from_der(certificate) else {
         return Vec::new();

@@ -13,7 +13,7 @@ const MAX_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 pub struct Rate {
     /// The time to regain one token.
     pub interval: Duration,
-    /// The most tokens.
+    /// The maximum number of tokens.
     pub burst: u32,
 }
 

@@ -6,7 +6,7 @@ use crate::model::Status;
 use crate::store::{ServiceView, Snapshot};
 use crate::web::query::{parse_pairs, quote};
 
-/// The most values in a query, since every service is compared with each of them.
+/// The maximum number of values in a query, since every service is compared with each of them.
 const MAX_VALUES: usize = 32;
 
 /// Selects the services in any of the groups with any of the statuses. An empty list selects all.

@@ -138,8 +138,8 @@ fn status_filter(snapshot: &Snapshot, filter: &Filter) -> Markup {
     }
 }
 
-/// Renders the services by group. The worst groups come first, and the worst services of each group. Equals keep the order of
-/// the configuration.
+/// Renders the services by group. The worst groups come first, and the worst services of each group. Equally bad ones are in the
+/// order of the configuration.
 fn groups(snapshot: &Snapshot, filter: &Filter) -> Markup {
     let mut groups: Vec<(&str, Vec<&ServiceView>)> = Vec::new();
     let mut positions = std::collections::HashMap::new();

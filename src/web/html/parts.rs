@@ -10,7 +10,7 @@ use crate::status::advice::advice_on;
 use crate::store::{CheckView, Snapshot};
 use crate::web::endpoints::{Endpoint, Site};
 
-/// The content of a page, and what its frame needs to know about it.
+/// The content of a page, and the data for its frame.
 pub(super) struct Frame<'a> {
     /// The title of the browser's tab.
     pub title: String,
@@ -30,7 +30,7 @@ pub(super) struct Frame<'a> {
     pub snapshot: &'a Snapshot,
 }
 
-/// Renders a document.
+/// Renders a page in its frame.
 pub(super) fn document(frame: Frame<'_>) -> String {
     let page = html! {
         (DOCTYPE)

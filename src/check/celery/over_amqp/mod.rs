@@ -28,7 +28,7 @@ const MAX_PROBED: usize = 8;
 /// How much of the broker's text a message about a queue quotes, in characters.
 const MAX_QUOTED: usize = 120;
 
-/// What a check stores of its broker between runs.
+/// The state of a check's connection to its broker between runs.
 #[derive(Debug)]
 pub struct Client {
     server: AmqpServer,

@@ -36,7 +36,7 @@ const MAX_LEFT: usize = 16;
 /// instead of for workers.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// What a check stores of its broker between runs.
+/// The state of a check's connection to its broker between runs.
 #[derive(Debug)]
 pub struct Client {
     client: RedisClient,
