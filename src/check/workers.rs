@@ -28,7 +28,7 @@ const INLINE_TIME: Duration = Duration::from_millis(1);
 const QUICK_TIME: Duration = Duration::from_millis(50);
 /// The processor time of all evaluations of one run.
 const MAX_TIME: Duration = Duration::from_secs(1);
-/// The maximum wait for an evaluation. Longer than any run, because the deadline of the run limits the wait.
+/// The maximum wait for an evaluation. The deadline of the run limits it further.
 pub const MAX_WAIT: Duration = Duration::from_secs(3600);
 /// How much work may wait for a thread.
 const MAX_WAITING: usize = 1024;

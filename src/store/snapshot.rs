@@ -1,7 +1,6 @@
 //! Snapshots: immutable copies of the state.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::config::{CheckSettings, Service};
 use crate::model::{Outcome, Problem, Status};
@@ -118,12 +117,4 @@ pub struct ExporterView {
     pub is_first_round_over: bool,
     /// Whether the last save of the state file succeeded. `None` without a state directory.
     pub state_saved: Option<bool>,
-}
-
-impl ServiceView {
-    /// How long the service has had its status at the time `taken`.
-    pub fn status_age(&self, taken: f64) -> Option<Duration> {
-        self.status_since
-            .and_then(|since| Duration::try_from_secs_f64(taken - since).ok())
-    }
 }

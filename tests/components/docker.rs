@@ -376,7 +376,7 @@ async fn servers_that_are_not_engines_have_reasons() {
         (
             "SSH-2.0-OpenSSH_9.2\r\n".to_owned(),
             Reason::Protocol,
-            "does not speak HTTP",
+            "the response is not valid HTTP",
         ),
         (
             answer("200 OK", "<html>"),

@@ -410,12 +410,12 @@ const ENVIRONMENT: &str = "environment";
 fn shows_none(what: &str, text: &str) {
     let text = text.to_lowercase();
     for (key, secret) in secrets() {
-        for trace in traces(&secret) {
-            let trace = trace.to_lowercase();
-            if let Some(at) = text.find(&trace) {
+        for recorder in traces(&secret) {
+            let recorder = recorder.to_lowercase();
+            if let Some(at) = text.find(&recorder) {
                 let from = text[..at].rfind('\n').map_or(0, |line| line + 1);
                 let line: String = text[from..].lines().next().unwrap().chars().take(2000).collect();
-                panic!("{what} shows the secret of {key} ({trace}): {line}");
+                panic!("{what} shows the secret of {key} ({recorder}): {line}");
             }
         }
     }

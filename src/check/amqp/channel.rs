@@ -73,19 +73,6 @@ impl Connection {
         Ok(())
     }
 
-    /// Deletes a queue if it exists.
-    ///
-    /// # Errors
-    /// Why the broker refuses.
-    pub async fn delete_queue(&mut self, name: &str) -> Result<(), AmqpError> {
-        let delete = queue::Delete {
-            queue: short_string(name)?,
-            ..queue::Delete::default()
-        };
-        call!(self, Queue, queue, Delete(delete) -> DeleteOk);
-        Ok(())
-    }
-
     /// Declares an exchange.
     ///
     /// # Errors

@@ -82,11 +82,11 @@ impl Connection {
     /// Logs in on a new stream and opens the virtual host.
     ///
     /// # Errors
-    /// Why the broker refuses, or why the server is not a broker. `trace.step()` is the step that failed.
+    /// Why the broker refuses, or why the server is not a broker. `recorder.step()` is the step that failed.
     pub async fn open(
         stream: Stream,
         login: &Login<'_>,
-        trace: &mut RunRecorder<'_>,
+        recorder: &mut RunRecorder<'_>,
     ) -> Result<Self, AmqpError> {
         let mut connection = Self {
             frames: Frames::new(stream),
@@ -97,17 +97,21 @@ impl Connection {
             is_channel_open: false,
             is_open: false,
         };
-        trace.enter(Phase::Processing);
-        let opened = connection.handshake(login, trace).await;
-        trace.leave();
+        recorder.enter(Phase::Processing);
+        let opened = connection.handshake(login, recorder).await;
+        recorder.leave();
         match opened {
             Ok(()) => Ok(connection),
             Err(error) => Err(login.sanitize(error)),
         }
     }
 
-    async fn handshake(&mut self, login: &Login<'_>, trace: &mut RunRecorder<'_>) -> Result<(), AmqpError> {
-        trace.at(Step::Doing("waiting for the broker's greeting".into()));
+    async fn handshake(
+        &mut self,
+        login: &Login<'_>,
+        recorder: &mut RunRecorder<'_>,
+    ) -> Result<(), AmqpError> {
+        recorder.at(Step::Doing("waiting for the broker's greeting".into()));
         let header = AMQPFrame::ProtocolHeader(ProtocolVersion::amqp_0_9_1());
         self.frames.send(&[header]).await?;
         let start = match self.next_method().await {
@@ -119,7 +123,7 @@ impl Connection {
         self.product = text_property(&start.server_properties, "product");
         self.version = text_property(&start.server_properties, "version");
 
-        trace.at(Step::Doing("logging in".into()));
+        recorder.at(Step::Doing("logging in".into()));
         let start_ok = AMQPMethod::StartOk(self.start_ok(&start, login)?);
         self.send_method(start_ok).await?;
         let tune = match self.next_method().await? {
@@ -137,7 +141,7 @@ impl Connection {
         self.frames.set_max_frame(tuned.frame_max as usize);
         self.send_method(AMQPMethod::TuneOk(tuned)).await?;
 
-        trace.at(Step::Doing("opening the virtual host".into()));
+        recorder.at(Step::Doing("opening the virtual host".into()));
         let virtual_host = short_string(login.vhost)?;
         self.send_method(AMQPMethod::Open(Open { virtual_host })).await?;
         match self.next_method().await? {

@@ -95,8 +95,8 @@ async fn open(script: Script) -> (Result<Connection, AmqpError>, tokio::task::Jo
         vhost: "/",
     };
     let mut report = Report::default();
-    let mut trace = RunRecorder::new(&mut report);
-    (Connection::open(stream, &login, &mut trace).await, peer)
+    let mut recorder = RunRecorder::new(&mut report);
+    (Connection::open(stream, &login, &mut recorder).await, peer)
 }
 
 async fn refused(script: Script) -> crate::model::Problem {

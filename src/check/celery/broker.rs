@@ -49,15 +49,15 @@ impl BrokerClient {
     pub async fn publish(
         &mut self,
         ping: &mut Ping,
-        trace: &mut RunRecorder<'_>,
+        recorder: &mut RunRecorder<'_>,
     ) -> Result<(BrokerSession, Option<usize>), Problem> {
         match self {
             Self::Redis(client) => {
-                let (session, listening) = client.publish(ping, trace).await?;
+                let (session, listening) = client.publish(ping, recorder).await?;
                 Ok((BrokerSession::Redis(Box::new(session)), listening))
             }
             Self::Amqp(client) => {
-                let (session, listening) = client.publish(ping, trace).await?;
+                let (session, listening) = client.publish(ping, recorder).await?;
                 Ok((BrokerSession::Amqp(Box::new(session)), listening))
             }
         }
@@ -87,9 +87,9 @@ impl BrokerSession {
     ///
     /// # Errors
     /// Why the ping could not be sent.
-    pub async fn send_another(&mut self, ping: &Ping, trace: &mut RunRecorder<'_>) -> Result<(), Problem> {
+    pub async fn send_another(&mut self, ping: &Ping, recorder: &mut RunRecorder<'_>) -> Result<(), Problem> {
         match self {
-            Self::Redis(session) => session.send_another(ping, trace).await,
+            Self::Redis(session) => session.send_another(ping, recorder).await,
             Self::Amqp(session) => session.send_another(ping).await,
         }
     }
@@ -101,10 +101,10 @@ impl BrokerSession {
     pub async fn receive(
         &mut self,
         until: Instant,
-        trace: &mut RunRecorder<'_>,
+        recorder: &mut RunRecorder<'_>,
     ) -> Result<Option<Received>, Problem> {
         match self {
-            Self::Redis(session) => session.receive(until, trace).await,
+            Self::Redis(session) => session.receive(until, recorder).await,
             Self::Amqp(session) => session.receive(until).await,
         }
     }
@@ -117,11 +117,11 @@ impl BrokerSession {
         &mut self,
         settings: &CelerySettings,
         silent: &[String],
-        trace: &mut RunRecorder<'_>,
+        recorder: &mut RunRecorder<'_>,
     ) -> Result<FinalFacts, Problem> {
         match self {
-            Self::Redis(session) => session.finish(settings, trace).await,
-            Self::Amqp(session) => session.finish(settings, silent, trace).await,
+            Self::Redis(session) => session.finish(settings, recorder).await,
+            Self::Amqp(session) => session.finish(settings, silent, recorder).await,
         }
     }
 }

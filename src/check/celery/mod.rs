@@ -62,33 +62,33 @@ impl CeleryCheck {
     /// # Errors
     /// The problem that makes the run fail.
     pub async fn run(&mut self, report: &mut Report) -> Result<(), Problem> {
-        let mut trace = RunRecorder::new(report);
-        families::configured(&self.settings, trace.report);
-        let result = self.ping_workers(&mut trace).await;
-        trace.end();
+        let mut recorder = RunRecorder::new(report);
+        families::configured(&self.settings, recorder.report);
+        let result = self.ping_workers(&mut recorder).await;
+        recorder.end();
         result
     }
 
-    async fn ping_workers(&mut self, trace: &mut RunRecorder<'_>) -> Result<(), Problem> {
+    async fn ping_workers(&mut self, recorder: &mut RunRecorder<'_>) -> Result<(), Problem> {
         let CelerySettings {
             control_exchange,
             reply_timeout,
             ..
         } = &self.settings;
         let mut ping = Ping::new(control_exchange, *reply_timeout, self.serializer);
-        let (mut session, listening) = self.broker.publish(&mut ping, trace).await?;
+        let (mut session, listening) = self.broker.publish(&mut ping, recorder).await?;
         let mut pings = vec![ping];
         let mut pinged = PingResult {
             listening,
             ..PingResult::default()
         };
-        self.collect(&mut session, &pings, &mut pinged, trace).await?;
-        if pinged.workers.is_empty() && self.should_try_others(&pinged, &session, trace) {
-            self.try_others(&mut session, &mut pings, &mut pinged, trace)
+        self.collect(&mut session, &pings, &mut pinged, recorder).await?;
+        if pinged.workers.is_empty() && self.should_try_others(&pinged, &session, recorder) {
+            self.try_others(&mut session, &mut pings, &mut pinged, recorder)
                 .await?;
         }
         pinged.serializers = pings.iter().map(|ping| ping.serializer).collect();
-        let now = trace.started;
+        let now = recorder.started;
         let silent = self.roster.workers(now).filter(|(_, is_up)| !is_up);
         pinged.silent = silent.map(|(name, _)| name.to_owned()).collect();
         if let Some(blocked) = session.blocked() {
@@ -96,12 +96,12 @@ impl CeleryCheck {
             if pinged.workers.len() < self.settings.min_workers {
                 return Err(blocked);
             }
-            families::workers(pinged.workers.len(), self.roster.workers(now), trace.report);
-            trace.report.warning = Some(blocked);
+            families::workers(pinged.workers.len(), self.roster.workers(now), recorder.report);
+            recorder.report.warning = Some(blocked);
             return Ok(());
         }
         // Only a response of the broker proves that no further answers of workers are in transit.
-        let FinalFacts { lengths, silent } = session.finish(&self.settings, &pinged.silent, trace).await?;
+        let FinalFacts { lengths, silent } = session.finish(&self.settings, &pinged.silent, recorder).await?;
         if let Some(silent) = silent {
             self.roster.set_silent(silent);
             pinged.listening = (silent > 0)
@@ -109,9 +109,9 @@ impl CeleryCheck {
                 .or(pinged.listening);
         }
         self.broker.put_back(session);
-        families::workers(pinged.workers.len(), self.roster.workers(now), trace.report);
-        families::queues(&self.settings, &lengths, trace.report);
-        trace.report.warning = judge::judge(&self.settings, &pinged, &lengths)?;
+        families::workers(pinged.workers.len(), self.roster.workers(now), recorder.report);
+        families::queues(&self.settings, &lengths, recorder.report);
+        recorder.report.warning = judge::judge(&self.settings, &pinged, &lengths)?;
         Ok(())
     }
 
@@ -121,15 +121,15 @@ impl CeleryCheck {
         &self,
         pinged: &PingResult,
         session: &BrokerSession,
-        trace: &RunRecorder<'_>,
+        recorder: &RunRecorder<'_>,
     ) -> bool {
         self.settings.serializer.is_none()
             && pinged.listening != Some(0)
             && session.blocked().is_none()
             && self
                 .tried_others
-                .is_none_or(|at| trace.started - at >= TRY_OTHERS_INTERVAL)
-            && trace.within(self.settings.reply_timeout)
+                .is_none_or(|at| recorder.started - at >= TRY_OTHERS_INTERVAL)
+            && recorder.within(self.settings.reply_timeout)
                 >= MIN_WAIT_FOR_OTHERS.min(self.settings.reply_timeout)
     }
 
@@ -139,7 +139,7 @@ impl CeleryCheck {
         session: &mut BrokerSession,
         pings: &mut Vec<Ping>,
         pinged: &mut PingResult,
-        trace: &mut RunRecorder<'_>,
+        recorder: &mut RunRecorder<'_>,
     ) -> Result<(), Problem> {
         let others = Serializer::ALL.into_iter();
         let others = others.filter(|serializer| *serializer != self.serializer);
@@ -147,13 +147,13 @@ impl CeleryCheck {
             .map(|serializer| pings[0].with_serializer(serializer))
             .collect();
         // The time that the unreadable pings took is not the workers' response time.
-        trace.started = Instant::now();
+        recorder.started = Instant::now();
         for ping in &others {
-            session.send_another(ping, trace).await?;
+            session.send_another(ping, recorder).await?;
         }
         pings.extend(others);
-        self.collect(session, pings, pinged, trace).await?;
-        self.tried_others = pinged.workers.is_empty().then_some(trace.started);
+        self.collect(session, pings, pinged, recorder).await?;
+        self.tried_others = pinged.workers.is_empty().then_some(recorder.started);
         Ok(())
     }
 
@@ -163,7 +163,7 @@ impl CeleryCheck {
         session: &mut BrokerSession,
         pings: &[Ping],
         pinged: &mut PingResult,
-        trace: &mut RunRecorder<'_>,
+        recorder: &mut RunRecorder<'_>,
     ) -> Result<(), Problem> {
         let CelerySettings {
             min_workers,
@@ -172,22 +172,22 @@ impl CeleryCheck {
             ..
         } = self.settings;
         let begun = Instant::now();
-        let reply_timeout = trace.within(reply_timeout);
+        let reply_timeout = recorder.within(reply_timeout);
         pinged.waited = Some(reply_timeout);
         let wanted = min_workers.max(expected_workers.unwrap_or(0));
         let hint = pinged
             .listening
             .unwrap_or_else(|| self.roster.expected_listeners());
-        let is_discovery = pinged.listening.is_none() && self.roster.start_discovery(trace.started);
-        let target = self.roster.target(wanted, hint, trace.started);
+        let is_discovery = pinged.listening.is_none() && self.roster.start_discovery(recorder.started);
+        let target = self.roster.target(wanted, hint, recorder.started);
         let mut until = begun + reply_timeout;
         let mut messages = 0;
         loop {
             let answered = pinged.workers.len();
-            trace.at(Step::Doing(
+            recorder.at(Step::Doing(
                 format!("waiting for workers: {answered} of at least {min_workers} have answered").into(),
             ));
-            let Some(received) = session.receive(until, trace).await? else {
+            let Some(received) = session.receive(until, recorder).await? else {
                 break;
             };
             messages += 1;
@@ -203,7 +203,7 @@ impl CeleryCheck {
             }
             let is_new = pinged.workers.len() > answered;
             if is_new && pinged.workers.len() == min_workers {
-                trace.answered();
+                recorder.answered();
             }
             if is_new && pinged.workers.len() == target {
                 let linger = match pinged.listening {
@@ -218,7 +218,8 @@ impl CeleryCheck {
                 break;
             }
         }
-        self.roster.record(&pinged.workers, target, hint, trace.started);
+        self.roster
+            .record(&pinged.workers, target, hint, recorder.started);
         Ok(())
     }
 }

@@ -119,22 +119,22 @@ impl DockerCheck {
     /// # Errors
     /// The problem that makes the run fail.
     pub async fn run(&mut self, report: &mut Report) -> Result<(), Problem> {
-        let mut trace = RunRecorder::new(report);
-        let result = self.inspect(&mut trace).await;
-        trace.end();
+        let mut recorder = RunRecorder::new(report);
+        let result = self.inspect(&mut recorder).await;
+        recorder.end();
         result
     }
 
-    async fn inspect(&mut self, trace: &mut RunRecorder<'_>) -> Result<(), Problem> {
+    async fn inspect(&mut self, recorder: &mut RunRecorder<'_>) -> Result<(), Problem> {
         let name = &self.settings.container;
-        trace.at(Step::Doing(
+        recorder.at(Step::Doing(
             format!("connecting to the engine at {}", self.settings.host).into(),
         ));
         self.client.begin();
         let request = self.request()?;
         let answer = self
             .client
-            .request(request, &format!("inspecting {name}"), trace)
+            .request(request, &format!("inspecting {name}"), recorder)
             .await;
         let answer = answer.map_err(|problem| self.advise(problem))?;
         if !answer.status.is_success() {
@@ -147,10 +147,10 @@ impl DockerCheck {
             )
         })?;
         judge::check_identity(&container, &self.settings)?;
-        push_samples(&container, &mut trace.report.samples);
+        push_samples(&container, &mut recorder.report.samples);
         let now = engine_time(&answer);
         let stability = self.restarts.observe(&container, now);
-        trace.report.warning = judge::judge(&container, &self.settings, stability, now)?;
+        recorder.report.warning = judge::judge(&container, &self.settings, stability, now)?;
         Ok(())
     }
 

@@ -91,23 +91,23 @@ impl Connector {
     pub async fn connect(
         &mut self,
         password: Option<&Secret>,
-        trace: &mut RunRecorder<'_>,
+        recorder: &mut RunRecorder<'_>,
     ) -> Result<Reusable<Session>, Problem> {
-        trace.certificates = None;
+        recorder.certificates = None;
         let (first, second) = match (&self.settings.url.address, self.settings.url.ssl_mode) {
             (ServerAddress::Unix { .. }, _) | (_, SslMode::Disable) => (Encryption::Plain, None),
             (_, SslMode::Allow) => (Encryption::Plain, Some(Encryption::Tls)),
             (_, SslMode::Prefer) => (Encryption::TlsIfOffered, Some(Encryption::Plain)),
             (_, SslMode::Require) => (Encryption::Tls, None),
         };
-        let error = match self.login(first, password, trace).await {
+        let error = match self.login(first, password, recorder).await {
             Ok(session) => return Ok(session),
             Err(error) => error,
         };
         let Some(second) = second.filter(|_| error.depends_on_tls) else {
             return Err(error.problem);
         };
-        self.login(second, password, trace)
+        self.login(second, password, recorder)
             .await
             .map_err(|again| match again.depends_on_tls {
                 // Both attempts failed because of TLS. The first one is preferred, so its problem is reported.
@@ -120,11 +120,11 @@ impl Connector {
         &mut self,
         encryption: Encryption,
         password: Option<&Secret>,
-        trace: &mut RunRecorder<'_>,
+        recorder: &mut RunRecorder<'_>,
     ) -> Result<Reusable<Session>, LoginError> {
-        let stream = self.stream(encryption, trace).await?;
-        trace.enter(Phase::Processing);
-        trace.at(Step::Doing(format!("logging in to {}", self.target).into()));
+        let stream = self.stream(encryption, recorder).await?;
+        recorder.enter(Phase::Processing);
+        recorder.at(Step::Doing(format!("logging in to {}", self.target).into()));
         let url = &self.settings.url;
         let mut config = Config::new();
         config.user(&url.user).application_name(&url.application_name);
@@ -134,7 +134,7 @@ impl Connector {
         // TLS is already established below the library.
         config.ssl_mode(tokio_postgres::config::SslMode::Disable);
         match config.connect_raw(CheckedStream::new(stream), NoTls).await {
-            Ok(session) => Ok(Reusable::new(Session::new(session), password.cloned(), trace)),
+            Ok(session) => Ok(Reusable::new(Session::new(session), password.cloned(), recorder)),
             Err(error) => Err(LoginError {
                 problem: fault::problem(&error, &self.target, Operation::Login),
                 depends_on_tls: fault::is_rejected_before_password(&error),
@@ -145,21 +145,21 @@ impl Connector {
     async fn stream(
         &mut self,
         encryption: Encryption,
-        trace: &mut RunRecorder<'_>,
+        recorder: &mut RunRecorder<'_>,
     ) -> Result<Stream, LoginError> {
         let address = match &self.settings.url.address {
             ServerAddress::Host(address) => address,
             ServerAddress::Unix { folder, port } => {
                 let path = folder.join(format!(".s.PGSQL.{port}"));
-                return Ok(connect_unix(&path, &self.read_budget, trace).await?);
+                return Ok(connect_unix(&path, &self.read_budget, recorder).await?);
             }
         };
         let (resolver, preference) = (&self.network.resolver, self.settings.preference);
-        let (mut stream, peer) = dial(resolver, address, preference, None, trace).await?;
+        let (mut stream, peer) = dial(resolver, address, preference, None, recorder).await?;
         if encryption == Encryption::Plain {
             return Ok(Stream::tcp(stream, &self.read_budget)?);
         }
-        trace.at(Step::Doing(
+        recorder.at(Step::Doing(
             format!("waiting for {peer} to report TLS support (is it a PostgreSQL server, does it hang?)")
                 .into(),
         ));
@@ -173,7 +173,7 @@ impl Connector {
                 Err(Problem::new(Reason::Tls, message).into())
             }
             (false, _) => Ok(Stream::tcp(stream, &self.read_budget)?),
-            (true, _) => match self.tls.handshake(stream, peer, &address.host, trace).await {
+            (true, _) => match self.tls.handshake(stream, peer, &address.host, recorder).await {
                 Ok(secured) => Ok(Stream::tls(secured, &self.read_budget)),
                 Err(problem) => Err(LoginError {
                     depends_on_tls: problem.reason == Reason::Tls,

@@ -72,16 +72,16 @@ impl PostgresCheck {
     /// # Errors
     /// The problem that makes the run fail.
     pub async fn run(&mut self, report: &mut Report) -> Result<(), Problem> {
-        let mut trace = RunRecorder::new(report);
-        let result = self.query(&mut trace).await;
-        trace.end();
+        let mut recorder = RunRecorder::new(report);
+        let result = self.query(&mut recorder).await;
+        recorder.end();
         result
     }
 
-    async fn query(&mut self, trace: &mut RunRecorder<'_>) -> Result<(), Problem> {
+    async fn query(&mut self, recorder: &mut RunRecorder<'_>) -> Result<(), Problem> {
         self.connector.begin();
         if let Some(limits) = &self.settings.statistics {
-            let samples = &mut trace.report.samples;
+            let samples = &mut recorder.report.samples;
             samples.push(sample(
                 &statistics::CONNECTION_RATIO_LIMIT,
                 limits.max_connection_share,
@@ -98,13 +98,13 @@ impl PostgresCheck {
             ),
         };
         // The session is put back only after a successful run.
-        if let Some(session) = self.take_reusable(password.as_ref(), trace).await
-            && let Some(result) = self.run_session(session, trace, true).await
+        if let Some(session) = self.take_reusable(password.as_ref(), recorder).await
+            && let Some(result) = self.run_session(session, recorder, true).await
         {
             return result;
         }
-        let new = self.connector.connect(password.as_ref(), trace).await?;
-        let result = self.run_session(new, trace, false).await;
+        let new = self.connector.connect(password.as_ref(), recorder).await?;
+        let result = self.run_session(new, recorder, false).await;
         result.unwrap_or_else(|| Err(Problem::new(Reason::Closed, self.connector.target())))
     }
 
@@ -112,13 +112,13 @@ impl PostgresCheck {
     async fn take_reusable(
         &mut self,
         password: Option<&Secret>,
-        trace: &mut RunRecorder<'_>,
+        recorder: &mut RunRecorder<'_>,
     ) -> Option<Reusable<Session>> {
         let session = self.idle.take()?;
         if session.is_current(password) {
             return Some(session);
         }
-        trace.at(Step::Doing("closing the previous session".into()));
+        recorder.at(Step::Doing("closing the previous session".into()));
         session.into_inner().close().await;
         None
     }
@@ -127,14 +127,14 @@ impl PostgresCheck {
     async fn run_session(
         &mut self,
         mut session: Reusable<Session>,
-        trace: &mut RunRecorder<'_>,
+        recorder: &mut RunRecorder<'_>,
         is_reused: bool,
     ) -> Option<Result<(), Problem>> {
-        session.record_certificates(trace);
-        trace.enter(Phase::Processing);
-        let judged = match self.run_statements(&mut session, trace).await {
+        session.record_certificates(recorder);
+        recorder.enter(Phase::Processing);
+        let judged = match self.run_statements(&mut session, recorder).await {
             Err((error, _))
-                if is_reused && fault::has_ended(&error) && trace.report.response_time.is_none() =>
+                if is_reused && fault::has_ended(&error) && recorder.report.response_time.is_none() =>
             {
                 return None;
             }
@@ -151,13 +151,13 @@ impl PostgresCheck {
     async fn run_statements(
         &mut self,
         session: &mut Session,
-        trace: &mut RunRecorder<'_>,
+        recorder: &mut RunRecorder<'_>,
     ) -> Result<Result<(), Problem>, (Error, Operation)> {
         let settings = self.settings.clone();
         let reads_statistics = settings.statistics.is_some() && !session.refuses_statistics;
         let reads_size = reads_statistics && self.history.is_size_due();
 
-        trace.at(Step::Doing("waiting for the response to SELECT 1".into()));
+        recorder.at(Step::Doing("waiting for the response to SELECT 1".into()));
         let sent = send_statements(session, &settings, reads_statistics, reads_size).await;
         let sent = sent.map_err(|error| (error, Operation::Probe))?;
 
@@ -165,19 +165,19 @@ impl PostgresCheck {
         let state = state.map_err(|error| (error, Operation::Probe))?;
         let mut result = check_attributes(settings.url.session, state.as_ref(), self.connector.target());
         if let Some(version) = session.version().map(short_version) {
-            trace.report.samples.push(Sample {
+            recorder.report.samples.push(Sample {
                 labels: vec![version.into()],
                 ..sample(&statistics::VERSION_INFO, 1.0)
             });
         }
         if let Some(query) = &settings.query {
-            trace.at(Step::Doing("waiting for the response to the query".into()));
+            recorder.at(Step::Doing("waiting for the response to the query".into()));
             let queried = read_query(session, query, sent.query, self.connector.target()).await?;
             result = result.and(queried);
         }
-        trace.answered();
+        recorder.answered();
 
-        trace.at(Step::Doing("reading the statistics".into()));
+        recorder.at(Step::Doing("reading the statistics".into()));
         let mut found = None;
         if reads_statistics {
             let row = session
@@ -190,7 +190,7 @@ impl PostgresCheck {
             let row = session.first_row(sent.size, statistics::STATEMENTS_BEFORE).await;
             self.history.store_size(allow_refusal(row)?);
         }
-        self.judge(found.as_ref(), settings.statistics.as_ref(), trace);
+        self.judge(found.as_ref(), settings.statistics.as_ref(), recorder);
         Ok(result)
     }
 
@@ -198,10 +198,10 @@ impl PostgresCheck {
         &mut self,
         found: Option<&Statistics>,
         limits: Option<&StatisticsSettings>,
-        trace: &mut RunRecorder<'_>,
+        recorder: &mut RunRecorder<'_>,
     ) {
         if let Some(limits) = limits {
-            let report = &mut *trace.report;
+            let report = &mut *recorder.report;
             report.warning = self.history.judge(found, limits, &mut report.samples);
             let size = self.history.size();
             report

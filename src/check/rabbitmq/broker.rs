@@ -56,18 +56,20 @@ impl Broker {
     pub async fn inspect(
         &mut self,
         queues: &[QueueSettings],
-        trace: &mut RunRecorder<'_>,
+        recorder: &mut RunRecorder<'_>,
         warnings: &mut Warnings,
     ) -> Result<(Vec<String>, Session), Problem> {
         self.read_budget.renew();
-        let mut session = self.session(trace).await?;
+        let mut session = self.session(recorder).await?;
         let version = &session.version;
         if !version.is_empty() {
-            push(trace.report, &VERSION_INFO, version.clone().into(), 1.0);
+            push(recorder.report, &VERSION_INFO, version.clone().into(), 1.0);
         }
-        trace.enter(Phase::Processing);
-        let inspected = self.inspect_queues(&mut session, queues, trace, warnings).await;
-        let existing = inspected.map_err(|error| error.problem(&self.address, trace.step()))?;
+        recorder.enter(Phase::Processing);
+        let inspected = self
+            .inspect_queues(&mut session, queues, recorder, warnings)
+            .await;
+        let existing = inspected.map_err(|error| error.problem(&self.address, recorder.step()))?;
         if let Some(why) = session.blocked() {
             let message = format!("{}: the broker blocks publishers: {why}", self.address);
             warnings.add(Severity::Alarm, Problem::new(Reason::State, message));
@@ -76,38 +78,38 @@ impl Broker {
     }
 
     /// Ends a successful run: stores the connection for the next run, or closes it.
-    pub async fn store_or_close(&mut self, session: Session, trace: &mut RunRecorder<'_>) {
+    pub async fn store_or_close(&mut self, session: Session, recorder: &mut RunRecorder<'_>) {
         if self.is_reusing {
             self.idle = Some(session);
         } else {
-            close(session, trace).await;
+            close(session, recorder).await;
         }
     }
 
     /// Returns a connection with an open channel. Reuses the stored one if it is still valid.
-    async fn session(&mut self, trace: &mut RunRecorder<'_>) -> Result<Session, Problem> {
+    async fn session(&mut self, recorder: &mut RunRecorder<'_>) -> Result<Session, Problem> {
         let idle = self.idle.take();
         let password = self.password()?;
         if let Some(mut session) = idle {
             if !session.is_current(password.as_ref()) {
-                close(session, trace).await;
+                close(session, recorder).await;
             } else {
-                trace.at(Step::Doing("opening a channel on the reused connection".into()));
-                session.record_certificates(trace);
-                trace.enter(Phase::Processing);
+                recorder.at(Step::Doing("opening a channel on the reused connection".into()));
+                session.record_certificates(recorder);
+                recorder.enter(Phase::Processing);
                 match session.open_channel().await {
                     Ok(()) => return Ok(session),
                     // The broker has restarted or closed the connection, so a new connection decides.
                     Err(error) if error.is_stale() => {}
-                    Err(error) => return Err(error.problem(&self.address, trace.step())),
+                    Err(error) => return Err(error.problem(&self.address, recorder.step())),
                 }
             }
         }
-        let mut session = self.connect(password, trace).await?;
-        trace.at(Step::Doing("opening a channel".into()));
+        let mut session = self.connect(password, recorder).await?;
+        recorder.at(Step::Doing("opening a channel".into()));
         match session.open_channel().await {
             Ok(()) => Ok(session),
-            Err(error) => Err(error.problem(&self.address, trace.step())),
+            Err(error) => Err(error.problem(&self.address, recorder.step())),
         }
     }
 
@@ -124,9 +126,9 @@ impl Broker {
     async fn connect(
         &mut self,
         password: Option<Secret>,
-        trace: &mut RunRecorder<'_>,
+        recorder: &mut RunRecorder<'_>,
     ) -> Result<Session, Problem> {
-        let (stream, _) = self.endpoint.connect(&self.read_budget, trace).await?;
+        let (stream, _) = self.endpoint.connect(&self.read_budget, recorder).await?;
         let credentials = match (&self.login, &password) {
             (BrokerLogin::Plain { user, .. }, Some(password)) => Credentials::Plain { user, password },
             _ => Credentials::External,
@@ -135,9 +137,9 @@ impl Broker {
             credentials,
             vhost: &self.vhost,
         };
-        let opened = Connection::open(stream, &login, trace).await;
-        let connection = opened.map_err(|error| error.problem(&self.address, trace.step()))?;
-        Ok(Reusable::new(connection, password, trace))
+        let opened = Connection::open(stream, &login, recorder).await;
+        let connection = opened.map_err(|error| error.problem(&self.address, recorder.step()))?;
+        Ok(Reusable::new(connection, password, recorder))
     }
 
     /// Inspects each queue, then closes the channel.
@@ -145,28 +147,28 @@ impl Broker {
         &self,
         connection: &mut Connection,
         queues: &[QueueSettings],
-        trace: &mut RunRecorder<'_>,
+        recorder: &mut RunRecorder<'_>,
         warnings: &mut Warnings,
     ) -> Result<Vec<String>, AmqpError> {
         let mut existing = Vec::new();
         for queue in queues {
-            trace.at(Step::Doing(format!("inspecting the queue {}", queue.name).into()));
+            recorder.at(Step::Doing(format!("inspecting the queue {}", queue.name).into()));
             if !connection.is_channel_open() {
                 connection.open_channel().await?;
             }
             match connection.inspect_queue(&queue.name).await {
                 Ok(state) => {
                     existing.push(queue.name.clone());
-                    self.judge(queue, &state, trace, warnings);
+                    self.judge(queue, &state, recorder, warnings);
                 }
                 // If the broker refuses, for example with 404, it closes the channel but not the connection.
                 Err(error @ AmqpError::ChannelClosed(_)) => {
-                    warnings.add(Severity::Queue, error.problem(&self.address, trace.step()));
+                    warnings.add(Severity::Queue, error.problem(&self.address, recorder.step()));
                 }
                 Err(error) => return Err(error),
             }
         }
-        trace.at(Step::Doing("closing the channel".into()));
+        recorder.at(Step::Doing("closing the channel".into()));
         if connection.is_channel_open() {
             connection.close_channel().await?;
         }
@@ -177,7 +179,7 @@ impl Broker {
         &self,
         queue: &QueueSettings,
         state: &QueueState,
-        trace: &mut RunRecorder<'_>,
+        recorder: &mut RunRecorder<'_>,
         warnings: &mut Warnings,
     ) {
         let name = &queue.name;
@@ -186,7 +188,7 @@ impl Broker {
             (&QUEUE_CONSUMERS, state.consumers),
         ];
         for (family, value) in values {
-            push(trace.report, family, name.clone().into(), value.into());
+            push(recorder.report, family, name.clone().into(), value.into());
         }
         if let Some(most) = queue.max_messages.filter(|most| state.messages > *most) {
             let message = format!(
@@ -206,7 +208,7 @@ impl Broker {
 }
 
 /// Closes a connection before another one is opened, so that a check never has two. Gives up if the broker does not respond.
-async fn close(session: Session, trace: &mut RunRecorder<'_>) {
-    trace.at(Step::Doing("closing the connection".into()));
+async fn close(session: Session, recorder: &mut RunRecorder<'_>) {
+    recorder.at(Step::Doing("closing the connection".into()));
     let _ = tokio::time::timeout(CLOSE_TIMEOUT, session.into_inner().close()).await;
 }

@@ -75,16 +75,21 @@ impl Management {
     }
 
     /// Queries everything, and adds a warning for each problem. `queues` are the queues that exist.
-    pub async fn query(&mut self, queues: &[String], trace: &mut RunRecorder<'_>, warnings: &mut Warnings) {
+    pub async fn query(
+        &mut self,
+        queues: &[String],
+        recorder: &mut RunRecorder<'_>,
+        warnings: &mut Warnings,
+    ) {
         let address = self.settings.address.to_string();
-        let timeout = trace.within(self.settings.timeout);
-        trace.at(Step::Doing(
+        let timeout = recorder.within(self.settings.timeout);
+        recorder.at(Step::Doing(
             format!("querying the management API at {address}").into(),
         ));
         // A separate report, because the run reports certificate and phases of the AMQP connection.
         let mut notes = Report::default();
         let mut side = RunRecorder::new(&mut notes);
-        let querying = self.query_all(queues, &mut side, trace.report, warnings);
+        let querying = self.query_all(queues, &mut side, recorder.report, warnings);
         let queried = tokio::time::timeout(timeout, querying).await;
         drop(side);
         match queried {

@@ -43,13 +43,13 @@ impl RabbitmqCheck {
     /// # Errors
     /// The problem that makes the run fail.
     pub async fn run(&mut self, report: &mut Report) -> Result<(), Problem> {
-        let mut trace = RunRecorder::new(report);
-        let result = self.query(&mut trace).await;
-        trace.end();
+        let mut recorder = RunRecorder::new(report);
+        let result = self.query(&mut recorder).await;
+        recorder.end();
         result
     }
 
-    async fn query(&mut self, trace: &mut RunRecorder<'_>) -> Result<(), Problem> {
+    async fn query(&mut self, recorder: &mut RunRecorder<'_>) -> Result<(), Problem> {
         for queue in &self.queues {
             let limits = [
                 (&QUEUE_MESSAGES_LIMIT, queue.max_messages),
@@ -57,19 +57,19 @@ impl RabbitmqCheck {
             ];
             for (family, limit) in limits {
                 if let Some(limit) = limit {
-                    push(trace.report, family, queue.name.clone().into(), limit.into());
+                    push(recorder.report, family, queue.name.clone().into(), limit.into());
                 }
             }
         }
         let mut warnings = Warnings::default();
         // The run owns the session until the end, so that a cancelled run closes the socket.
-        let (existing, session) = self.broker.inspect(&self.queues, trace, &mut warnings).await?;
-        trace.answered();
+        let (existing, session) = self.broker.inspect(&self.queues, recorder, &mut warnings).await?;
+        recorder.answered();
         if let Some(management) = &mut self.management {
-            management.query(&existing, trace, &mut warnings).await;
+            management.query(&existing, recorder, &mut warnings).await;
         }
-        trace.report.warning = warnings.combine();
-        self.broker.store_or_close(session, trace).await;
+        recorder.report.warning = warnings.combine();
+        self.broker.store_or_close(session, recorder).await;
         Ok(())
     }
 }

@@ -64,7 +64,7 @@ impl RedisClient {
     pub async fn open(
         &mut self,
         commands: &[Command],
-        trace: &mut RunRecorder<'_>,
+        recorder: &mut RunRecorder<'_>,
     ) -> Result<Opened, Problem> {
         self.read_budget.renew();
         let idle = self.idle.take();
@@ -77,15 +77,17 @@ impl RedisClient {
         };
         if let Some(session) = idle
             && session.is_current(password.as_ref())
-            && let Some(result) = reuse(session, commands, trace).await
+            && let Some(result) = reuse(session, commands, recorder).await
         {
             return result;
         }
-        let stream = self.endpoint.connect(&self.read_budget, trace).await?;
-        trace.enter(Phase::Processing);
+        let stream = self.endpoint.connect(&self.read_budget, recorder).await?;
+        recorder.enter(Phase::Processing);
         let session = Session::new(stream, self.server.endpoint.to_string());
-        let (session, first) = self.log_in(session, password.as_ref(), commands, trace).await?;
-        let session = Reusable::new(session, password, trace);
+        let (session, first) = self
+            .log_in(session, password.as_ref(), commands, recorder)
+            .await?;
+        let session = Reusable::new(session, password, recorder);
         Ok(Opened { session, first })
     }
 
@@ -95,19 +97,19 @@ impl RedisClient {
         mut session: Session,
         password: Option<&Secret>,
         commands: &[Command],
-        trace: &mut RunRecorder<'_>,
+        recorder: &mut RunRecorder<'_>,
     ) -> Result<(Session, Reply), Problem> {
         let mut login = self.login_commands(password);
         let login_count = login.len();
         login.extend(commands.iter().cloned());
         let first = async {
-            session.send(&login, trace).await?;
+            session.send(&login, recorder).await?;
             for command in &login[..login_count] {
-                if let Err(error) = session.reply(trace).await? {
+                if let Err(error) = session.reply(recorder).await? {
                     return Err(session.refused(command.name(), &error));
                 }
             }
-            session.reply(trace).await
+            session.reply(recorder).await
         };
         match first.await {
             Ok(first) => Ok((session, first)),
@@ -152,18 +154,18 @@ impl RedisClient {
 async fn reuse(
     mut session: Reusable<Session>,
     commands: &[Command],
-    trace: &mut RunRecorder<'_>,
+    recorder: &mut RunRecorder<'_>,
 ) -> Option<Result<Opened, Problem>> {
     if !session.is_idle().await {
         return None;
     }
     let first = async {
-        session.send(commands, trace).await?;
-        session.reply(trace).await
+        session.send(commands, recorder).await?;
+        session.reply(recorder).await
     };
     match first.await {
         Ok(first) => {
-            session.record_certificates(trace);
+            session.record_certificates(recorder);
             Some(Ok(Opened { session, first }))
         }
         Err(problem) if problem.reason == Reason::Closed => None,

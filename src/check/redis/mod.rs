@@ -50,15 +50,15 @@ impl RedisCheck {
     /// # Errors
     /// The problem that makes the run fail.
     pub async fn run(&mut self, report: &mut Report) -> Result<(), Problem> {
-        let mut trace = RunRecorder::new(report);
-        let result = self.query(&mut trace).await;
-        trace.end();
+        let mut recorder = RunRecorder::new(report);
+        let result = self.query(&mut recorder).await;
+        recorder.end();
         result
     }
 
-    async fn query(&mut self, trace: &mut RunRecorder<'_>) -> Result<(), Problem> {
+    async fn query(&mut self, recorder: &mut RunRecorder<'_>) -> Result<(), Problem> {
         if let Some(share) = self.settings.max_memory_share {
-            trace.report.samples.push(Sample {
+            recorder.report.samples.push(Sample {
                 family: &families::MEMORY_RATIO_LIMIT,
                 labels: Vec::new(),
                 value: share,
@@ -68,12 +68,12 @@ impl RedisCheck {
         if self.settings.metrics {
             commands.push(Command::new("INFO"));
         }
-        let mut opened = self.client.open(&commands, trace).await?;
-        trace.answered();
+        let mut opened = self.client.open(&commands, recorder).await?;
+        recorder.answered();
         let pong = pong(&opened);
         if self.settings.metrics {
             // A server that refuses PING, for example while it loads its data, may still answer INFO.
-            let judged = self.judge_info(&mut opened.session, trace).await;
+            let judged = self.judge_info(&mut opened.session, recorder).await;
             pong?;
             judged?;
         } else {
@@ -84,35 +84,35 @@ impl RedisCheck {
     }
 
     /// Reads the reply to INFO, and judges it.
-    async fn judge_info(&self, session: &mut Session, trace: &mut RunRecorder<'_>) -> Result<(), Problem> {
-        let info = match session.reply(trace).await? {
+    async fn judge_info(&self, session: &mut Session, recorder: &mut RunRecorder<'_>) -> Result<(), Problem> {
+        let info = match session.reply(recorder).await? {
             Ok(info) => text(&info).map(|text| Info::parse(&text)),
             Err(error) => {
-                self.warn_without_info(session, &error, trace);
+                self.warn_without_info(session, &error, recorder);
                 return Ok(());
             }
         };
         let Some(info) = info else {
             return Err(unexpected(session, "INFO"));
         };
-        judge::samples(&info, self.settings.server.database, &mut trace.report.samples);
-        let min_replicas = min_replicas(&info, session, trace).await?;
+        judge::samples(&info, self.settings.server.database, &mut recorder.report.samples);
+        let min_replicas = min_replicas(&info, session, recorder).await?;
         let cluster = match info.is_cluster_node {
-            true => cluster(session, trace).await?,
+            true => cluster(session, recorder).await?,
             false => None,
         };
         let extra = Extra {
             min_replicas,
             cluster: cluster.as_ref(),
         };
-        trace.report.warning = judge::warning(&info, extra, &self.settings);
+        recorder.report.warning = judge::warning(&info, extra, &self.settings);
         cluster.map_or(Ok(()), |cluster| judge::cluster(&cluster, &self.settings))
     }
 
     /// Without INFO there are no metrics. That is a warning only if the configuration sets a limit on one of them.
-    fn warn_without_info(&self, session: &Session, error: &ServerError, trace: &mut RunRecorder<'_>) {
+    fn warn_without_info(&self, session: &Session, error: &ServerError, recorder: &mut RunRecorder<'_>) {
         if self.settings.max_memory_share.is_some() {
-            trace.report.warning = Some(session.refused("INFO", error));
+            recorder.report.warning = Some(session.refused("INFO", error));
         }
     }
 }
@@ -122,14 +122,14 @@ impl RedisCheck {
 async fn min_replicas(
     info: &Info,
     session: &mut Session,
-    trace: &mut RunRecorder<'_>,
+    recorder: &mut RunRecorder<'_>,
 ) -> Result<Option<u64>, Problem> {
     if info.good_replicas.is_none() {
         return Ok(None);
     }
     // All versions know this name; newer ones have it as an alias.
     let command = Command::new("CONFIG").arg("GET").arg("min-slaves-to-write");
-    let Ok(setting) = session.command(command, trace).await? else {
+    let Ok(setting) = session.command(command, recorder).await? else {
         return Ok(None);
     };
     let value = match &setting {
@@ -137,7 +137,7 @@ async fn min_replicas(
         _ => None,
     };
     let required = value.and_then(|value| value.parse().ok());
-    trace
+    recorder
         .report
         .samples
         .extend(required.map(judge::min_replicas_sample));
@@ -145,15 +145,18 @@ async fn min_replicas(
 }
 
 /// Reads the node's view of its cluster. Returns `None`, without metrics, if the user may not run CLUSTER INFO.
-async fn cluster(session: &mut Session, trace: &mut RunRecorder<'_>) -> Result<Option<ClusterInfo>, Problem> {
+async fn cluster(
+    session: &mut Session,
+    recorder: &mut RunRecorder<'_>,
+) -> Result<Option<ClusterInfo>, Problem> {
     let command = Command::new("CLUSTER").arg("INFO");
-    let Ok(answer) = session.command(command, trace).await? else {
+    let Ok(answer) = session.command(command, recorder).await? else {
         return Ok(None);
     };
     let Some(cluster) = text(&answer).and_then(|text| ClusterInfo::parse(&text)) else {
         return Err(unexpected(session, "CLUSTER INFO"));
     };
-    trace.report.samples.extend(judge::cluster_samples(&cluster));
+    recorder.report.samples.extend(judge::cluster_samples(&cluster));
     Ok(Some(cluster))
 }
 

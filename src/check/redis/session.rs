@@ -94,11 +94,15 @@ impl Session {
     ///
     /// # Errors
     /// The connection is broken.
-    pub async fn send(&mut self, commands: &[Command], trace: &mut RunRecorder<'_>) -> Result<(), Problem> {
+    pub async fn send(
+        &mut self,
+        commands: &[Command],
+        recorder: &mut RunRecorder<'_>,
+    ) -> Result<(), Problem> {
         let Some(first) = commands.first() else {
             return Ok(());
         };
-        trace.at(Step::Doing(
+        recorder.at(Step::Doing(
             format!("sending {} to {}", first.name, self.at).into(),
         ));
         let mut packed = Vec::new();
@@ -113,7 +117,7 @@ impl Session {
         match sent.await {
             Ok(()) => Ok(()),
             // A server that rejects a client gives the reason before it closes the connection.
-            Err(error) => match self.reply(trace).await {
+            Err(error) => match self.reply(recorder).await {
                 Ok(Err(error)) => Err(self.refused(first.name, &error)),
                 _ => Err(self.broken(first.name, &error)),
             },
@@ -124,9 +128,9 @@ impl Session {
     ///
     /// # Errors
     /// The connection is broken, or the data is not the Redis protocol.
-    pub async fn reply(&mut self, trace: &mut RunRecorder<'_>) -> Result<Reply, Problem> {
+    pub async fn reply(&mut self, recorder: &mut RunRecorder<'_>) -> Result<Reply, Problem> {
         let name = self.pending.front().copied().unwrap_or("nothing");
-        trace.at(Step::Doing(
+        recorder.at(Step::Doing(
             format!("waiting for the response of {} to {name}", self.at).into(),
         ));
         let (stream, parser) = (&mut self.stream, &mut self.parser);
@@ -173,9 +177,13 @@ impl Session {
     ///
     /// # Errors
     /// Why there is no reply.
-    pub async fn command(&mut self, command: Command, trace: &mut RunRecorder<'_>) -> Result<Reply, Problem> {
-        self.send(&[command], trace).await?;
-        self.reply(trace).await
+    pub async fn command(
+        &mut self,
+        command: Command,
+        recorder: &mut RunRecorder<'_>,
+    ) -> Result<Reply, Problem> {
+        self.send(&[command], recorder).await?;
+        self.reply(recorder).await
     }
 
     /// Converts the server's error reply to a problem.

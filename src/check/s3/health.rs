@@ -66,7 +66,7 @@ pub async fn query(
     client: &mut ApiClient,
     store: &Store,
     is_required: bool,
-    trace: &mut RunRecorder<'_>,
+    recorder: &mut RunRecorder<'_>,
 ) -> Result<(), Problem> {
     let mut result = Ok(());
     for endpoint in &ENDPOINTS {
@@ -74,7 +74,7 @@ pub async fn query(
         let Some(request) = store.plain(endpoint.path) else {
             return Err(store.problem(Reason::Internal, doing, "the request could not be made"));
         };
-        let status = client.request(request, doing, trace).await?.status;
+        let status = client.request(request, doing, recorder).await?.status;
         let problem = match status {
             StatusCode::NOT_FOUND | StatusCode::FORBIDDEN | StatusCode::METHOD_NOT_ALLOWED
                 if !is_required =>
@@ -95,7 +95,7 @@ pub async fn query(
                 Some(store.problem(Reason::State, doing, &what))
             }
         };
-        trace.report.samples.push(Sample {
+        recorder.report.samples.push(Sample {
             family,
             labels: Vec::new(),
             value: f64::from(problem.is_none()),

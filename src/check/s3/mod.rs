@@ -74,22 +74,22 @@ impl S3Check {
     /// # Errors
     /// The problem that makes the run fail.
     pub async fn run(&mut self, report: &mut Report) -> Result<(), Problem> {
-        let mut trace = RunRecorder::new(report);
+        let mut recorder = RunRecorder::new(report);
         self.client.begin();
-        let result = self.query(&mut trace).await;
+        let result = self.query(&mut recorder).await;
         if result.is_err() {
             self.client.close();
         }
-        trace.end();
+        recorder.end();
         result
     }
 
-    async fn query(&mut self, trace: &mut RunRecorder<'_>) -> Result<(), Problem> {
+    async fn query(&mut self, recorder: &mut RunRecorder<'_>) -> Result<(), Problem> {
         let keys = Keys::read(&self.settings)?;
         let mut facts = ServerFacts::default();
         let result = match self.settings.buckets.is_empty() {
-            true => self.list_buckets(&keys, &mut facts, trace).await,
-            false => self.check_buckets(&keys, &mut facts, trace).await,
+            true => self.list_buckets(&keys, &mut facts, recorder).await,
+            false => self.check_buckets(&keys, &mut facts, recorder).await,
         };
         let queries_health = match self.settings.health {
             Health::Auto => facts.is_minio,
@@ -101,7 +101,7 @@ impl S3Check {
             return result;
         }
         let is_required = self.settings.health == Health::Minio;
-        let health = health::query(&mut self.client, &self.store, is_required, trace).await;
+        let health = health::query(&mut self.client, &self.store, is_required, recorder).await;
         result.and(health)
     }
 
@@ -110,10 +110,10 @@ impl S3Check {
         &mut self,
         keys: &Keys,
         facts: &mut ServerFacts,
-        trace: &mut RunRecorder<'_>,
+        recorder: &mut RunRecorder<'_>,
     ) -> Result<(), Problem> {
         let doing = "listing the buckets";
-        let answer = self.send_signed(None, keys, doing, facts, trace).await?;
+        let answer = self.send_signed(None, keys, doing, facts, recorder).await?;
         match answer::judge(&answer, &self.store, None, doing) {
             Verdict::Accepted => Ok(()),
             Verdict::Refused(problem) => Err(problem),
@@ -130,13 +130,15 @@ impl S3Check {
         &mut self,
         keys: &Keys,
         facts: &mut ServerFacts,
-        trace: &mut RunRecorder<'_>,
+        recorder: &mut RunRecorder<'_>,
     ) -> Result<(), Problem> {
         let (mut missing, mut denied) = (Vec::new(), Vec::new());
         let buckets = self.settings.buckets.clone();
         for bucket in &buckets {
             let doing = format!("requesting the bucket {bucket}");
-            let answer = self.send_signed(Some(bucket), keys, &doing, facts, trace).await?;
+            let answer = self
+                .send_signed(Some(bucket), keys, &doing, facts, recorder)
+                .await?;
             let is_present = match answer::judge(&answer, &self.store, Some(bucket), &doing) {
                 Verdict::Accepted => 1.0,
                 Verdict::NoBucket => {
@@ -149,7 +151,7 @@ impl S3Check {
                 }
                 Verdict::Refused(problem) => return Err(problem),
             };
-            trace.report.samples.push(Sample {
+            recorder.report.samples.push(Sample {
                 family: &BUCKET_PRESENT,
                 labels: vec![bucket.clone().into()],
                 value: is_present,
@@ -171,9 +173,9 @@ impl S3Check {
                 "the store does not have the {}: create what is missing, or correct buckets",
                 bucket_names(&missing)
             );
-            trace.report.warning = warn(Reason::Missing, &what);
+            recorder.report.warning = warn(Reason::Missing, &what);
         } else if !denied.is_empty() {
-            trace.report.warning = warn(Reason::Auth, &not_allowed);
+            recorder.report.warning = warn(Reason::Auth, &not_allowed);
         }
         Ok(())
     }
@@ -185,13 +187,13 @@ impl S3Check {
         keys: &Keys,
         doing: &str,
         facts: &mut ServerFacts,
-        trace: &mut RunRecorder<'_>,
+        recorder: &mut RunRecorder<'_>,
     ) -> Result<Answer, Problem> {
         facts.has_responded = false;
         let request = self.store.signed(bucket, keys, doing)?;
-        let answer = self.client.request(request, doing, trace).await?;
-        if trace.report.response_time.is_none() {
-            trace.answered();
+        let answer = self.client.request(request, doing, recorder).await?;
+        if recorder.report.response_time.is_none() {
+            recorder.answered();
         }
         facts.has_responded = true;
         facts.is_minio = health::is_minio(&answer);

@@ -80,9 +80,9 @@ impl SystemdCheck {
     /// The problem that made the run fail.
     pub async fn run(&mut self, report: &mut Report) -> Result<(), Problem> {
         let wait = {
-            let mut trace = RunRecorder::new(report);
-            trace.end();
-            trace.within(CALL_TIMEOUT)
+            let mut recorder = RunRecorder::new(report);
+            recorder.end();
+            recorder.within(CALL_TIMEOUT)
         };
         report.step = "waiting for systemd's response over D-Bus".into();
         let facts = self.subscription.facts(wait).await?;

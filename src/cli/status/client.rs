@@ -115,11 +115,11 @@ impl Client {
 
     async fn request_status(&mut self, report: &mut Report) -> Result<Bytes, String> {
         let request = self.build_request()?;
-        let mut trace = RunRecorder::new(report);
+        let mut recorder = RunRecorder::new(report);
         self.api.begin();
         let answer = self
             .api
-            .request(request, "requesting the status", &mut trace)
+            .request(request, "requesting the status", &mut recorder)
             .await
             .map_err(|problem| {
                 let advice = match problem.reason {

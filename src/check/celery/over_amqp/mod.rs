@@ -69,7 +69,7 @@ impl Client {
     pub async fn publish(
         &mut self,
         ping: &mut Ping,
-        trace: &mut RunRecorder<'_>,
+        recorder: &mut RunRecorder<'_>,
     ) -> Result<(Session, Option<usize>), Problem> {
         self.read_budget.renew();
         ping.routing_key.clone_from(&self.name);
@@ -78,16 +78,16 @@ impl Client {
         let password = password.map_err(|error| shortage::problem(Reason::Auth, &error, &error))?;
         let at = self.server.address.to_string();
         if let Some(mut connection) = idle.filter(|idle| idle.is_current(Some(&password))) {
-            connection.record_certificates(trace);
-            match ping::send(&mut connection, ping, trace).await {
+            connection.record_certificates(recorder);
+            match ping::send(&mut connection, ping, recorder).await {
                 Ok(has_exchange) => return Ok(session(connection, at, has_exchange)),
                 Err((error, _)) if error.is_stale() => {}
                 Err((error, doing)) => return Err(error.problem(at, doing)),
             }
         }
-        let connection = self.connect(&password, trace).await?;
-        let mut connection = Reusable::new(connection, Some(password), trace);
-        match ping::send(&mut connection, ping, trace).await {
+        let connection = self.connect(&password, recorder).await?;
+        let mut connection = Reusable::new(connection, Some(password), recorder);
+        match ping::send(&mut connection, ping, recorder).await {
             Ok(has_exchange) => Ok(session(connection, at, has_exchange)),
             Err((error, doing)) => Err(error.problem(at, doing)),
         }
@@ -96,7 +96,7 @@ impl Client {
     async fn connect(
         &mut self,
         password: &Secret,
-        trace: &mut RunRecorder<'_>,
+        recorder: &mut RunRecorder<'_>,
     ) -> Result<Connection, Problem> {
         let AmqpServer {
             address,
@@ -104,13 +104,13 @@ impl Client {
             virtual_host,
             ..
         } = &self.server;
-        let (stream, _) = self.endpoint.connect(&self.read_budget, trace).await?;
+        let (stream, _) = self.endpoint.connect(&self.read_budget, recorder).await?;
         let login = Login {
             credentials: Credentials::Plain { user, password },
             vhost: virtual_host,
         };
-        let connection = Connection::open(stream, &login, trace).await;
-        connection.map_err(|error| error.problem(address, trace.step().to_string()))
+        let connection = Connection::open(stream, &login, recorder).await;
+        connection.map_err(|error| error.problem(address, recorder.step().to_string()))
     }
 
     /// Stores the connection of a successful run for the next one.
@@ -192,11 +192,11 @@ impl Session {
         &mut self,
         settings: &CelerySettings,
         silent: &[String],
-        trace: &mut RunRecorder<'_>,
+        recorder: &mut RunRecorder<'_>,
     ) -> Result<FinalFacts, Problem> {
         let mut lengths = Vec::with_capacity(settings.queues.len());
         for queue in &settings.queues {
-            trace.at(Step::Doing(
+            recorder.at(Step::Doing(
                 format!("reading the length of the queue {}", queue.name).into(),
             ));
             lengths.push(match self.inspect(&queue.name).await? {
@@ -206,7 +206,7 @@ impl Session {
         }
         let mut listening = 0;
         for worker in silent.iter().take(MAX_PROBED) {
-            trace.at(Step::Doing(
+            recorder.at(Step::Doing(
                 "checking the mailboxes of workers that did not answer".into(),
             ));
             let mailbox = format!("{worker}.{}.pidbox", settings.control_exchange);
@@ -216,7 +216,7 @@ impl Session {
                 listening += 1;
             }
         }
-        trace.at(Step::Doing("closing the channel".into()));
+        recorder.at(Step::Doing("closing the channel".into()));
         let connection = &mut self.connection;
         if connection.is_channel_open() {
             let closed = connection.close_channel().await;

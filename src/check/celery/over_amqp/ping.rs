@@ -17,10 +17,10 @@ const EXPIRY: Duration = Duration::from_secs(10);
 pub async fn send(
     connection: &mut Connection,
     ping: &Ping,
-    trace: &mut RunRecorder<'_>,
+    recorder: &mut RunRecorder<'_>,
 ) -> Result<bool, (AmqpError, &'static str)> {
     let mut begin = |doing: &'static str| {
-        trace.at(Step::Doing(doing.into()));
+        recorder.at(Step::Doing(doing.into()));
         move |error| (error, doing)
     };
     let at = begin("opening a channel");

@@ -89,14 +89,14 @@ impl Client {
     pub async fn publish(
         &mut self,
         ping: &mut Ping,
-        trace: &mut RunRecorder<'_>,
+        recorder: &mut RunRecorder<'_>,
     ) -> Result<(Session, Option<usize>), Problem> {
         ping.routing_key = self.mailbox.routing_key(unix_now());
         let binding = self.mailbox.binding(&ping.routing_key);
         let commands = self.commands(ping, &binding);
         // The broker may create the binding even if this run fails or is cancelled.
         self.left.push(binding.clone());
-        let opened = self.client.open(&commands, trace).await?;
+        let opened = self.client.open(&commands, recorder).await?;
         if let Err(error) = &opened.first {
             return Err(opened.session.refused(commands[0].name(), error));
         }
@@ -108,7 +108,7 @@ impl Client {
         };
         let mut listening = None;
         for command in &commands[1..] {
-            let value = session.read_value(command.name(), trace).await?;
+            let value = session.read_value(command.name(), recorder).await?;
             match (command.name(), value) {
                 ("PUBLISH", Value::Int(receivers)) => listening = usize::try_from(receivers).ok(),
                 ("SSCAN", value) => session.abandoned = self.parse_sweep(value),
@@ -176,10 +176,10 @@ impl Session {
     ///
     /// # Errors
     /// Why the ping could not be sent.
-    pub async fn send_another(&mut self, ping: &Ping, trace: &mut RunRecorder<'_>) -> Result<(), Problem> {
+    pub async fn send_another(&mut self, ping: &Ping, recorder: &mut RunRecorder<'_>) -> Result<(), Problem> {
         let command = publish(&self.mailbox, ping);
-        self.connection().send(&[command], trace).await?;
-        self.read_value("PUBLISH", trace).await?;
+        self.connection().send(&[command], recorder).await?;
+        self.read_value("PUBLISH", recorder).await?;
         Ok(())
     }
 
@@ -191,9 +191,9 @@ impl Session {
     async fn read_value(
         &mut self,
         name: &'static str,
-        trace: &mut RunRecorder<'_>,
+        recorder: &mut RunRecorder<'_>,
     ) -> Result<Value, Problem> {
-        let reply = self.connection().reply(trace).await?;
+        let reply = self.connection().reply(recorder).await?;
         reply.map_err(|error| self.opened.session.refused(name, &error))
     }
 
@@ -204,7 +204,7 @@ impl Session {
     pub async fn receive(
         &mut self,
         until: Instant,
-        trace: &mut RunRecorder<'_>,
+        recorder: &mut RunRecorder<'_>,
     ) -> Result<Option<Received>, Problem> {
         let wait = until.saturating_duration_since(Instant::now());
         if wait < Duration::from_millis(1) {
@@ -219,7 +219,7 @@ impl Session {
         self.connection().send(&[command], &mut ignored).await?;
         let reply = match timeout_at(until + GRACE, self.connection().reply(&mut ignored)).await {
             Ok(reply) => reply?,
-            Err(_) => self.connection().reply(trace).await?,
+            Err(_) => self.connection().reply(recorder).await?,
         };
         let value = reply.map_err(|error| self.opened.session.refused("BRPOP", &error))?;
         match value {
@@ -239,7 +239,7 @@ impl Session {
     pub async fn finish(
         &mut self,
         settings: &CelerySettings,
-        trace: &mut RunRecorder<'_>,
+        recorder: &mut RunRecorder<'_>,
     ) -> Result<FinalFacts, Problem> {
         let mut commands = Vec::new();
         let mut counts = Vec::new();
@@ -259,18 +259,18 @@ impl Session {
             commands.push(Command::new("SREM").arg(&self.mailbox.bindings).arg(binding));
             commands.push(Command::new("DEL").arg(lists));
         }
-        self.connection().send(&commands, trace).await?;
+        self.connection().send(&commands, recorder).await?;
         let mut lengths = Vec::with_capacity(counts.len());
         for count in counts {
             let mut length = QueueLength::Messages(0);
             for _ in 0..count {
-                let reply = self.connection().reply(trace).await?;
+                let reply = self.connection().reply(recorder).await?;
                 length = add_list(length, reply.map_err(|error| error.code().to_owned()));
             }
             lengths.push(length);
         }
         for _ in 0..cleanup_count {
-            self.read_value("DEL", trace).await?;
+            self.read_value("DEL", recorder).await?;
         }
         Ok(FinalFacts {
             lengths,

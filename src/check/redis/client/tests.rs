@@ -193,26 +193,26 @@ async fn a_cancelled_wait_can_be_resumed() {
     let path = dir.path().join("redis.sock");
     let listener = UnixListener::bind(&path).unwrap();
     let mut report = Report::default();
-    let mut trace = RunRecorder::new(&mut report);
+    let mut recorder = RunRecorder::new(&mut report);
     let stream = Stream::unix(&path, &ReadBudget::new(99)).await.unwrap();
     let (mut theirs, _) = listener.accept().await.unwrap();
     let mut session = Session::new(stream, "x".to_owned());
     session
-        .send(&[Command::new("BRPOP").arg(&["a", "0"])], &mut trace)
+        .send(&[Command::new("BRPOP").arg(&["a", "0"])], &mut recorder)
         .await
         .unwrap();
     let soon = Duration::from_millis(20);
     for piece in ["*2\r\n$1\r\n", "a\r\n$3\r", "\nab"] {
         theirs.write_all(piece.as_bytes()).await.unwrap();
         assert!(
-            tokio::time::timeout(soon, session.reply(&mut trace))
+            tokio::time::timeout(soon, session.reply(&mut recorder))
                 .await
                 .is_err()
         );
         assert!(!session.is_answered());
     }
     theirs.write_all(b"c\r\n:17\r\n").await.unwrap();
-    let reply = session.reply(&mut trace).await.unwrap().unwrap();
+    let reply = session.reply(&mut recorder).await.unwrap().unwrap();
     let Value::Array(items) = reply else {
         panic!("{reply:?}")
     };
@@ -222,5 +222,8 @@ async fn a_cancelled_wait_can_be_resumed() {
     theirs.write_all(b"+").await.unwrap();
     tokio::time::sleep(soon).await;
     assert!(!session.is_idle().await);
-    assert_eq!(trace.step().to_string(), "waiting for the response of x to BRPOP");
+    assert_eq!(
+        recorder.step().to_string(),
+        "waiting for the response of x to BRPOP"
+    );
 }
