@@ -89,7 +89,7 @@ fn wrong_usage_is_64_and_help_is_0() {
     let wrong = upkeep(&["--web.allowed-hosts=status.example.org,http://x/"]);
     assert_eq!(wrong.status.code(), Some(64));
     assert!(
-        text(&wrong.stderr).contains("write a name or an address"),
+        text(&wrong.stderr).contains("use a name or an address"),
         "{wrong:?}"
     );
     assert_eq!(upkeep(&["check-config"]).status.code(), Some(64));
