@@ -48,7 +48,7 @@ async fn after_an_error_the_last_valid_file_stays_in_use_and_one_error_is_logged
     let errors = log.lines().filter(|line| line.contains("level=error")).count();
     assert_eq!(errors, 1, "{log}");
     assert!(
-        log.contains("tls_server_config.cert_file: ") && log.contains("holds no certificate"),
+        log.contains("tls_server_config.cert_file: ") && log.contains("contains no certificate"),
         "{log}"
     );
     // Fixed, although web.yml itself did not change.
