@@ -45,6 +45,7 @@ macro_rules! run {
         }
     }};
 }
+
 #[allow(unused_imports)]
 pub(crate) use run;
 

@@ -119,6 +119,7 @@ fn urls_show_no_user_info_and_no_query() {
         );
     }
 }
+
 /// The names of all keys in a schema.
 fn keys(schema: &Json, root: &Json, found: &mut BTreeSet<String>) {
     match schema {
