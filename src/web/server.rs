@@ -52,14 +52,17 @@ pub async fn serve_behind(
     let mut ids = 0..;
     let failures = LogThrottle::default();
     loop {
+        let max = auth_layer.max_connections();
+        // An evicted connection has its descriptor until its task ends, so a burst of clients must wait for that.
+        let has_room = tasks.len() <= max;
         let (socket, peer) = tokio::select! {
             () = &mut shutdown => break,
             Some(_) = tasks.join_next() => continue,
-            accepted = accept(&listener, &connections, &failures) => accepted,
+            accepted = accept(&listener, &connections, &failures), if has_room => accepted,
         };
         let activity = Activity::new();
         let id = ids.next().unwrap_or_default();
-        let registration = connections.register(id, peer, &activity, auth_layer.max_connections());
+        let registration = connections.register(id, peer, &activity, max);
         let answerer = Answerer {
             auth_layer: Arc::clone(&auth_layer),
             state: Arc::clone(&state),

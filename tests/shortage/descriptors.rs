@@ -3,6 +3,8 @@
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
+
 use crate::common::targets::{Target, ok};
 use crate::limited::{Limited, check_once};
 
@@ -42,6 +44,30 @@ async fn silent_clients_take_no_service_down() {
     // Checks have their own share of the descriptors.
     let log = exporter.server.log();
     assert!(!log.contains("lacks file descriptors"), "{log}");
+}
+
+/// Clients that connect while the exporter is stopped are all accepted at once afterwards.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_burst_of_clients_takes_no_more_than_its_share() {
+    let good = Target::answering(ok("hello")).await;
+    let exporter = Limited::start("ulimit -n 80", HEAD, &http("good", 5, &good.url("/")));
+    exporter.until_up(5).await;
+    for _ in 0..5 {
+        exporter.server.signal(Signal::STOP);
+        let clients: Vec<_> = (0..100)
+            .map(|_| TcpStream::connect(exporter.address()).unwrap())
+            .collect();
+        exporter.server.signal(Signal::CONT);
+        exporter.metrics().await;
+        drop(clients);
+    }
+    let metrics = exporter.metrics().await;
+    assert_eq!(metrics.sum("upkeep_check_failures_total"), 0.0);
+    let log = exporter.server.log();
+    assert!(
+        !log.contains("failed to accept") && !log.contains("lacks file descriptors"),
+        "{log}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
