@@ -52,7 +52,7 @@ licences: ## Check licences, bans and sources, and advisories if their database 
 
 .PHONY: unit
 unit: ## Run all unit and integration tests, including those with real servers
-	cargo test --locked --no-fail-fast
+	tests/run.sh
 
 .PHONY: conformance
 conformance: ## Build MinIO with Go and run the tests of s3 checks against it

@@ -1,9 +1,13 @@
 //! Real servers that tests start on free ports, with their data in a temporary directory.
 
 use std::fs::{self, File};
+use std::hash::{BuildHasher, RandomState};
 use std::net::{Ipv4Addr, TcpListener};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{self, Child, Command, Stdio};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// A running server. Dropping it kills the process by its id.
@@ -122,13 +126,19 @@ pub fn tool(name: &str, package: &str) -> PathBuf {
         })
 }
 
-/// A TCP port of the loopback address on which nothing listens.
+/// The ports that tests give to servers. The kernel gives none of these to clients (`net.ipv4.ip_local_port_range` starts at 32768),
+/// so nobody takes the port of a server that is down for a while.
+const PORTS: Range<u16> = 10_240..32_768;
+
+/// A TCP port of the loopback address on which nothing listens. No port is returned twice. Every process starts at another one,
+/// because test programs run side by side.
 pub fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+    static NEXT: LazyLock<AtomicUsize> =
+        LazyLock::new(|| AtomicUsize::new(RandomState::new().hash_one(process::id()) as usize % PORTS.len()));
+    (0..PORTS.len())
+        .map(|_| PORTS.start + (NEXT.fetch_add(1, Ordering::Relaxed) % PORTS.len()) as u16)
+        .find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
+        .expect("a free port")
 }
 
 /// Polls `ready` every 20 ms until it returns something, for at most `limit`.
