@@ -3,6 +3,7 @@
 
 mod class;
 mod escape;
+mod quote;
 mod re2;
 mod search;
 #[cfg(test)]
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use regex::bytes::{CaptureLocations, Regex, RegexBuilder};
 use regex_automata::util::interpolate;
 
+use self::quote::MAX_PART_BYTES;
 use self::search::Search;
 use super::budget::{Budget, Exhausted};
 use crate::model::visible;
@@ -37,9 +39,6 @@ pub(super) const OVER_TOTAL: &str =
 const MAX_UNBOUNDED: usize = 32 << 20;
 /// The same limit for finding groups, which only the library's search can do: half a second.
 const MAX_UNBOUNDED_GROUPS: usize = 2 << 30;
-
-/// The longest part of an expression that an error quotes, in bytes.
-const MAX_PART_BYTES: usize = 32;
 
 /// A regular expression, compared by its source. Cheap to clone.
 #[derive(Clone)]
@@ -194,11 +193,6 @@ impl Groups<'_, '_> {
         let number = |name: &str| self.regex.capture_names().position(|group| group == Some(name));
         interpolate::bytes(template, append, number, text);
     }
-}
-
-/// Shortens a part of an expression for an error message.
-fn quote(part: &str) -> String {
-    visible(part, MAX_PART_BYTES)
 }
 
 impl PartialEq for Pattern {

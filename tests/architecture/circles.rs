@@ -19,7 +19,6 @@ const KNOWN: &[(&str, &[&str])] = &[
     ("src/config", &["place", "suggest", "yaml"]),
     ("src/config/celery", &["broker", "mod"]),
     ("src/config/http", &["assertion", "mod"]),
-    ("src/config/pattern", &["class", "escape", "mod", "re2"]),
     ("src/config/probe", &["mod", "modules"]),
     ("src/config/process", &["exclude", "mod"]),
     ("src/config/rabbitmq", &["management", "mod", "queues"]),

@@ -1,7 +1,7 @@
 //! Character classes in RE2's syntax. They have no operators, and a bracket inside is a literal.
 
 use super::escape::{self, Item};
-use super::quote;
+use super::quote::quote;
 
 /// Parses the class that `source` begins with. Returns it for the regex crate, and the rest of the source.
 pub(super) fn parse(source: &str) -> Result<(Item, &str), String> {

@@ -2,7 +2,7 @@
 
 use regex::Regex;
 
-use super::quote;
+use super::quote::quote;
 
 /// Go decodes a byte that is not UTF-8 to this code point; matching sees such bytes as `INVALID`.
 pub(super) const REPLACEMENT: u32 = 0xFFFD;

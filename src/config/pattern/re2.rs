@@ -6,8 +6,9 @@
 
 use std::fmt::Write;
 
+use super::class;
 use super::escape::{self, Item};
-use super::{class, quote};
+use super::quote::quote;
 
 /// The byte that replaces every byte that is not UTF-8 while matching. It never occurs in UTF-8.
 pub(super) const INVALID: u8 = 0xFF;
