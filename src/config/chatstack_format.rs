@@ -11,9 +11,8 @@ use std::rc::Rc;
 
 use super::key_split::MAX_UNKNOWN;
 use super::options::{ServiceOptions, SharedServiceOptions, ShortFormOptions, TimingOptions};
-use super::place::MAX_FINDINGS;
-use super::place::Place;
-use super::yaml::{Entry, Node, Value, fields, is_plain_key};
+use super::place::{MAX_FINDINGS, Place, is_plain_key};
+use super::yaml::{Entry, Node, Value, fields};
 use super::{suggest, unsupported};
 
 /// The keys of a service that both formats have, in addition to those of the short form.

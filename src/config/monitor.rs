@@ -12,10 +12,10 @@ use serde::de::DeserializeOwned;
 use super::duration::DurationText;
 use super::monitor_options::{AlertOptions, MonitorOptions, Seconds};
 use super::options::TimingOptions;
-use super::place::Place;
+use super::place::{Place, is_plain_key};
 use super::suggest;
 use super::timings::{Level, MAX_INTERVAL, MIN_INTERVAL, Timings};
-use super::yaml::{Node, Value, fields, from_node, is_plain_key, read};
+use super::yaml::{Node, Value, fields, from_node, read};
 use crate::model::Tolerance;
 
 /// The largest number of retries or failures.

@@ -29,6 +29,15 @@ pub enum Step {
     Index(usize),
 }
 
+/// Whether a message may quote a key: it looks like a key, so it is not a misplaced secret.
+pub fn is_plain_key(key: &str) -> bool {
+    !key.is_empty()
+        && key.len() <= 64
+        && key
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'<'))
+}
+
 /// A path into a configuration, displayed as `services[3].checks[1].timeout`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Path(pub Vec<Step>);
@@ -45,7 +54,7 @@ impl fmt::Display for Path {
         for (position, step) in self.0.iter().enumerate() {
             match step {
                 // A key that is not a plain word may be a misplaced value, even a secret.
-                Step::Key(key) if !super::yaml::is_plain_key(key) => {
+                Step::Key(key) if !is_plain_key(key) => {
                     f.write_str(if position == 0 { "?" } else { ".?" })?
                 }
                 Step::Key(key) if position == 0 => f.write_str(key)?,

@@ -1,6 +1,6 @@
 //! "Did you mean": suggests a known word for an unknown one.
 
-use super::yaml::is_plain_key;
+use super::place::is_plain_key;
 
 /// The maximum number of known words that are listed if none is similar.
 const MAX_LISTED: usize = 40;

@@ -9,8 +9,8 @@ use serde_yaml::granit_parser::{Event, Parser, ScalarStyle, Tag, options};
 use super::mapping::Mapping;
 use super::scan_error;
 use super::tree::{Entry, Mark, Node, Value};
-use super::{MAX_ANCHORS, MAX_DEPTH, MAX_KEY_BYTES, MAX_VALUES, is_plain_key};
-use crate::config::place::{Path, Step};
+use super::{MAX_ANCHORS, MAX_DEPTH, MAX_KEY_BYTES, MAX_VALUES};
+use crate::config::place::{Path, Step, is_plain_key};
 
 /// The maximum number of problems reported of one text. Parsing stops there.
 const MAX_PROBLEMS: usize = 10_000;

@@ -23,7 +23,7 @@ pub use build::{Problem, parse};
 pub use de::from_node;
 pub use error::Error;
 pub use fields::fields;
-pub use read::{PartialRead, is_plain_key, read};
+pub use read::{PartialRead, read};
 pub use tree::{Entry, Mark, Node, Value};
 
 /// The maximum number of values (scalars, lists and mappings, but not keys) of one file, with aliases and merge keys expanded.

@@ -19,15 +19,6 @@ pub struct PartialRead<T> {
     pub invalid: Vec<Path>,
 }
 
-/// Whether a message may quote a key: it looks like a key, so it is not a misplaced secret.
-pub fn is_plain_key(key: &str) -> bool {
-    !key.is_empty()
-        && key.len() <= 64
-        && key
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'<'))
-}
-
 /// Deserializes `node`, which is at `place`, as a `T`. Reports its errors.
 pub fn read<T: DeserializeOwned>(node: &Node, place: &Place<'_>) -> PartialRead<T> {
     let mut node = node.clone();
