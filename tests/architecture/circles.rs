@@ -17,7 +17,6 @@ const KNOWN: &[(&str, &[&str])] = &[
     ("src/check/proc_scan", &["mod", "queue", "worker"]),
     ("src/config", &["kinds", "options", "probe", "schema", "settings"]),
     ("src/config/celery", &["broker", "mod"]),
-    ("src/config/http", &["assertion", "mod"]),
     ("src/config/probe", &["mod", "modules"]),
     ("src/config/process", &["exclude", "mod"]),
     ("src/config/rabbitmq", &["management", "mod", "queues"]),

@@ -4,7 +4,6 @@ use http::{HeaderName, StatusCode, Version};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::version_name;
 use crate::config::expression::Expression;
 use crate::config::pattern::Pattern;
 use crate::config::place::{Invalid, Place, all};
@@ -125,6 +124,17 @@ pub(super) fn versions(place: &Place<'_>, names: &[String]) -> Result<Vec<Versio
             ))
         })
     }))
+}
+
+/// The name of an HTTP version, as in blackbox_exporter and Go.
+pub fn version_name(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_09 => "HTTP/0.9",
+        Version::HTTP_10 => "HTTP/1.0",
+        Version::HTTP_11 => "HTTP/1.1",
+        Version::HTTP_2 => "HTTP/2.0",
+        _ => "HTTP/3.0",
+    }
 }
 
 /// The regular expressions at `place`.

@@ -12,10 +12,10 @@ mod target;
 mod tests;
 
 use http::header::{AUTHORIZATION, HOST};
-use http::{HeaderName, HeaderValue, Method, Version};
+use http::{HeaderName, HeaderValue, Method};
 use rustls::pki_types::ServerName;
 
-pub use assertion::{Assertions, HeaderAssertion, HeaderAssertionOptions};
+pub use assertion::{Assertions, HeaderAssertion, HeaderAssertionOptions, version_name};
 pub use body::{BodyError, BodySource};
 pub use credentials::{AuthorizationOptions, BasicAuthOptions, Credentials};
 pub use extract::{ExtractOptions, ExtractedValue, Extraction};
@@ -136,17 +136,6 @@ impl Compression {
             Self::Deflate => "deflate",
             Self::Identity => "identity",
         }
-    }
-}
-
-/// The name of an HTTP version, as in blackbox_exporter and Go.
-pub fn version_name(version: Version) -> &'static str {
-    match version {
-        Version::HTTP_09 => "HTTP/0.9",
-        Version::HTTP_10 => "HTTP/1.0",
-        Version::HTTP_11 => "HTTP/1.1",
-        Version::HTTP_2 => "HTTP/2.0",
-        _ => "HTTP/3.0",
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 
+use http::Version;
 use serde_json::{Value, json};
 
 use super::*;
