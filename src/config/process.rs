@@ -16,7 +16,7 @@ pub use pid_namespace::PidNamespace;
 pub use user::User;
 
 use super::pattern::Pattern;
-use super::place::{Invalid, Place, all};
+use super::place::{Invalid, Place};
 use crate::model::ellipsize;
 
 /// The longest target, in bytes. Longer ones are truncated.
@@ -99,7 +99,7 @@ impl ProcessOptions {
             .transpose();
         let regex = self
             .regex
-            .map(|source| resolve_regex(&source, &place.field("regex")))
+            .map(|source| one_or_many::resolve_regex(&source, &place.field("regex")))
             .transpose();
         let user = self
             .user
@@ -112,7 +112,7 @@ impl ProcessOptions {
         let limits = resolve_limits(self.min, self.max, place);
         let cmdline_regex = self
             .cmdline_regex
-            .map(|list| resolve_regexes(list, &place.field("cmdline_regex")))
+            .map(|list| list.resolve_regexes(&place.field("cmdline_regex")))
             .transpose();
         let exclude = self
             .exclude
@@ -134,28 +134,6 @@ impl ProcessOptions {
             pid_namespace: self.pid_namespace.unwrap_or_default(),
         })
     }
-}
-
-fn resolve_regexes(list: OneOrMany, place: &Place<'_>) -> Result<Vec<Pattern>, Invalid> {
-    match list {
-        OneOrMany::One(source) => Ok(vec![resolve_regex(&source, place)?]),
-        OneOrMany::Many(sources) if sources.is_empty() => {
-            Err(place.error("empty list: write at least one regular expression, or remove this key"))
-        }
-        OneOrMany::Many(sources) => all(sources
-            .iter()
-            .enumerate()
-            .map(|(index, source)| resolve_regex(source, &place.index(index)))),
-    }
-}
-
-fn resolve_regex(source: &str, place: &Place<'_>) -> Result<Pattern, Invalid> {
-    if source.is_empty() {
-        return Err(
-            place.error("empty, which matches every process: write a part of the name or command line")
-        );
-    }
-    place.compile_pattern(source)
 }
 
 fn resolve_exe(path: PathBuf, place: &Place<'_>) -> Result<PathBuf, Invalid> {

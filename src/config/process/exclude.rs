@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use super::{OneOrMany, resolve_regexes};
+use super::one_or_many::OneOrMany;
 use crate::config::pattern::Pattern;
 use crate::config::place::{Invalid, Place};
 
@@ -46,7 +46,7 @@ impl Exclude {
         let texts = texts.transpose();
         let expressions = parts
             .regex
-            .map(|list| resolve_regexes(list, &place.field("regex")));
+            .map(|list| list.resolve_regexes(&place.field("regex")));
         let (texts, expressions) = (texts?, expressions.transpose()?);
         let mut patterns = expressions.unwrap_or_default();
         patterns.extend(texts.map(|(_, pattern)| pattern));

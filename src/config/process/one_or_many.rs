@@ -1,4 +1,4 @@
-//! One string or several, to search for ignoring case.
+//! One string or several: texts to search for ignoring case, or regular expressions.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 
 use crate::config::pattern::Pattern;
-use crate::config::place::{Invalid, Place};
+use crate::config::place::{Invalid, Place, all};
 
 /// A string or a list of strings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub enum OneOrMany {
 }
 
 impl OneOrMany {
-    /// Returns the strings, and an expression that finds any of them.
+    /// Resolves the strings as texts to search for. Returns them, and an expression that finds any of them.
     pub(super) fn resolve(self, place: &Place<'_>) -> Result<(Vec<String>, Pattern), Invalid> {
         let texts = match self {
             Self::One(text) => {
@@ -41,6 +41,30 @@ impl OneOrMany {
         let pattern = place.compile_any_of(&texts)?;
         Ok((texts, pattern))
     }
+
+    /// Compiles the strings as regular expressions.
+    pub(super) fn resolve_regexes(self, place: &Place<'_>) -> Result<Vec<Pattern>, Invalid> {
+        match self {
+            Self::One(source) => Ok(vec![resolve_regex(&source, place)?]),
+            Self::Many(sources) if sources.is_empty() => {
+                Err(place.error("empty list: write at least one regular expression, or remove this key"))
+            }
+            Self::Many(sources) => all(sources
+                .iter()
+                .enumerate()
+                .map(|(index, source)| resolve_regex(source, &place.index(index)))),
+        }
+    }
+}
+
+/// Compiles a regular expression.
+pub(super) fn resolve_regex(source: &str, place: &Place<'_>) -> Result<Pattern, Invalid> {
+    if source.is_empty() {
+        return Err(
+            place.error("empty, which matches every process: write a part of the name or command line")
+        );
+    }
+    place.compile_pattern(source)
 }
 
 fn not_blank(text: &str, place: &Place<'_>) -> Result<(), Invalid> {
