@@ -18,7 +18,6 @@ const KNOWN: &[(&str, &[&str])] = &[
     ("src/config", &["kinds", "options", "probe", "schema", "settings"]),
     ("src/config/celery", &["broker", "mod"]),
     ("src/config/probe", &["mod", "modules"]),
-    ("src/config/rabbitmq", &["management", "mod", "queues"]),
     ("src/store", &["mod", "saver"]),
 ];
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{BrokerLogin, DEFAULT_MANAGEMENT_TIMEOUT};
+use super::login::BrokerLogin;
 use crate::config::address::{AddressPreference, HostPort};
 use crate::config::http::Credentials;
 use crate::config::place::{Invalid, Place};
@@ -15,6 +15,8 @@ use crate::config::zone;
 /// The schemes with their default ports. The plugin listens on 15672, so its URL needs a port.
 const SCHEMES: &[(&str, u16)] = &[("http", 80), ("https", 443)];
 const EXAMPLE: &str = "http://mq.example.org:15672";
+/// The default timeout of the management API in a run.
+pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The options of the management API.
 pub struct ManagementOptions {
@@ -110,7 +112,7 @@ impl ManagementOptions {
                 username: SecretSource::Inline(Secret::new(user)),
                 password: Some(password),
             },
-            timeout: self.timeout.unwrap_or(DEFAULT_MANAGEMENT_TIMEOUT),
+            timeout: self.timeout.unwrap_or(DEFAULT_TIMEOUT),
         }))
     }
 }

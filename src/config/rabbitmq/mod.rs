@@ -1,52 +1,38 @@
 //! The configuration of rabbitmq checks: the broker's URL with the syntax of RabbitMQ's clients, the management API, and the
 //! queues to check.
 
+mod login;
 mod management;
 mod queues;
 #[cfg(test)]
 mod tests;
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+pub use self::login::{AuthMechanism, BrokerLogin};
 use self::management::ManagementOptions;
 pub use self::management::ManagementSettings;
+use self::queues::MAX_NAME_BYTES;
 pub use self::queues::{QueueOptions, QueueSettings};
 use super::address::{AddressPreference, HostPort, IpProtocol};
 use super::duration::DurationText;
 use super::place::{Invalid, Place};
-use super::secret::{Secret, SecretSource};
 use super::server_url::ServerUrl;
 use super::tls::{TlsOptions, TlsSettings};
 
 /// The schemes with their default ports (<https://www.rabbitmq.com/docs/uri-spec>).
 const SCHEMES: &[(&str, u16)] = &[("amqp", 5672), ("amqps", 5671)];
 const EXAMPLE: &str = "amqp://app@mq.example.org:5672/%2f";
-/// The default user of RabbitMQ's clients.
-const DEFAULT_USER: &str = "guest";
-/// The longest name in the protocol, in bytes.
-const MAX_NAME_BYTES: usize = 255;
 /// All characters except those that need no encoding (RFC 3986, section 2.3).
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
-
-/// The mechanism of a login.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum AuthMechanism {
-    /// User and password.
-    #[default]
-    Plain,
-    /// The client certificate.
-    External,
-}
 
 /// The options of a rabbitmq check.
 #[derive(Clone, Default, Deserialize, JsonSchema)]
@@ -94,20 +80,6 @@ impl std::fmt::Debug for RabbitmqOptions {
     }
 }
 
-/// A login.
-#[derive(Clone, Debug, PartialEq)]
-pub enum BrokerLogin {
-    /// User and password.
-    Plain {
-        /// The user.
-        user: String,
-        /// The password.
-        password: SecretSource,
-    },
-    /// The client certificate.
-    External,
-}
-
 /// The settings of a rabbitmq check.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RabbitmqSettings {
@@ -152,7 +124,12 @@ impl RabbitmqOptions {
         let preference = AddressPreference::new(self.preferred_ip_protocol, self.ip_protocol_fallback);
         let reuse_connection = self.reuse_connection.unwrap_or(true);
         let url = url?;
-        let login = self.login(&url, has_certificate, place);
+        let login = url
+            .resolve_password(place, self.password, self.password_file, self.password_env)
+            .and_then(|password| {
+                let mechanism = self.auth_mechanism.unwrap_or_default();
+                BrokerLogin::resolve(mechanism, &url, password, has_certificate, place)
+            });
         let vhost = vhost(&url, &place.field("url"));
         let tls = tls?;
         let management = management.resolve(login.as_ref().ok(), &tls, preference, place);
@@ -184,52 +161,6 @@ impl RabbitmqOptions {
             password_file: self.management_password_file.take(),
             password_env: self.management_password_env.take(),
             timeout: self.management_timeout.map(|DurationText(timeout)| timeout),
-        }
-    }
-
-    fn login(
-        self,
-        url: &ServerUrl,
-        has_certificate: bool,
-        place: &Place<'_>,
-    ) -> Result<BrokerLogin, Invalid> {
-        let password = url.resolve_password(place, self.password, self.password_file, self.password_env)?;
-        match self.auth_mechanism.unwrap_or_default() {
-            AuthMechanism::External => {
-                let place = place.field("auth_mechanism");
-                if url.scheme != "amqps" || !has_certificate {
-                    return Err(place.error(
-                        "external needs a client certificate: write amqps:// in url, and the certificate in tls_config",
-                    ));
-                }
-                if url.user.is_some() || password.is_some() {
-                    return Err(
-                        place.error("external uses the user of the certificate: remove user and password")
-                    );
-                }
-                Ok(BrokerLogin::External)
-            }
-            AuthMechanism::Plain => {
-                let password = match (password, &url.user) {
-                    (Some(password), _) => password,
-                    (None, None) => SecretSource::Inline(Secret::new(DEFAULT_USER)),
-                    (None, Some(_)) => {
-                        return Err(place.error(
-                            "the password of the user in the URL is missing: add password_file, password_env or password",
-                        ));
-                    }
-                };
-                let user = url.user.as_deref().unwrap_or(DEFAULT_USER);
-                if user.chars().any(char::is_control) {
-                    return Err(place
-                        .field("url")
-                        .error("the user contains a control character: remove it"));
-                }
-                Ok(BrokerLogin::Plain {
-                    user: user.to_owned(),
-                    password,
-                })
-            }
         }
     }
 }
@@ -265,9 +196,6 @@ impl RabbitmqSettings {
 pub fn encode_segment(name: &str) -> String {
     utf8_percent_encode(name, ESCAPED).to_string()
 }
-
-/// The default timeout of the management API in a run.
-pub const DEFAULT_MANAGEMENT_TIMEOUT: Duration = Duration::from_secs(3);
 
 impl crate::config::KindFacts for RabbitmqSettings {
     fn values_at_once(&self, label: &str) -> Option<u64> {

@@ -5,8 +5,10 @@ use std::collections::HashSet;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::MAX_NAME_BYTES;
 use crate::config::place::{Invalid, Place};
+
+/// The longest name in the protocol, in bytes.
+pub(super) const MAX_NAME_BYTES: usize = 255;
 
 /// The maximum number of queues of one check: each one needs a request per run.
 const MAX_QUEUES: usize = 100;

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::*;
 use crate::config::http::Credentials;
+use crate::config::secret::{Secret, SecretSource};
 use crate::config::tests_support::resolve_json;
 
 fn resolve(json: serde_json::Value) -> Result<RabbitmqSettings, Vec<String>> {
@@ -86,7 +87,7 @@ fn the_management_api_uses_the_user_of_the_broker_or_its_own() {
     }));
     let api = settings.unwrap().management.unwrap();
     assert_eq!(api.credentials, basic("monitor", "other"));
-    assert_eq!((api.address.port, api.timeout), (80, DEFAULT_MANAGEMENT_TIMEOUT));
+    assert_eq!((api.address.port, api.timeout), (80, management::DEFAULT_TIMEOUT));
 }
 
 #[test]
