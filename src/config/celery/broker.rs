@@ -1,12 +1,6 @@
 //! The broker of a celery check: its URL, and the options that only one type of broker has.
 
-use std::fmt;
-
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::Deserialize;
-use serde::de::{Deserializer, Error, Visitor};
-
-use super::CeleryOptions;
+use super::options::{CeleryOptions, FanoutPrefix};
 use crate::config::address::{AddressPreference, HostPort};
 use crate::config::place::{Invalid, Place};
 use crate::config::redis::server::{RedisServer, ServerOptions};
@@ -70,15 +64,6 @@ pub struct RedisKeys {
     pub priority_steps: Vec<u8>,
     /// The separator between the parts of a name.
     pub sep: String,
-}
-
-/// The prefix of channels: `true`, `false`, or the prefix itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FanoutPrefix {
-    /// Whether there is the default prefix, which contains the number of the database.
-    Default(bool),
-    /// This prefix, with `{db}` for the number of the database.
-    Text(String),
 }
 
 /// Resolves the options of the broker.
@@ -217,43 +202,5 @@ impl AmqpServer {
             "/" => format!("{scheme}://{}", self.address),
             other => format!("{scheme}://{}/{other}", self.address),
         }
-    }
-}
-
-// The error of an untagged enum would be "data did not match any variant".
-impl<'de> Deserialize<'de> for FanoutPrefix {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct PrefixVisitor;
-
-        impl Visitor<'_> for PrefixVisitor {
-            type Value = FanoutPrefix;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("true, false, or a prefix such as \"/{db}.\"")
-            }
-
-            fn visit_bool<E: Error>(self, has_default: bool) -> Result<FanoutPrefix, E> {
-                Ok(FanoutPrefix::Default(has_default))
-            }
-
-            fn visit_str<E: Error>(self, text: &str) -> Result<FanoutPrefix, E> {
-                Ok(FanoutPrefix::Text(text.to_owned()))
-            }
-        }
-
-        deserializer.deserialize_any(PrefixVisitor)
-    }
-}
-
-impl JsonSchema for FanoutPrefix {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "FanoutPrefix".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": ["boolean", "string"],
-            "description": "Whether channels have a prefix, or the prefix itself"
-        })
     }
 }

@@ -2,20 +2,16 @@
 //! are checked. Options that Celery has too have the same names.
 
 mod broker;
+mod options;
 mod queues;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
-use schemars::JsonSchema;
-use serde::Deserialize;
-
-pub use self::broker::{AmqpServer, Broker, FanoutPrefix, RedisKeys};
+pub use self::broker::{AmqpServer, Broker, RedisKeys};
+pub use self::options::{CeleryOptions, FanoutPrefix, Serializer};
 pub use self::queues::{QueueOptions, QueueSettings};
-use super::address::IpProtocol;
 use super::duration::DurationText;
 use super::place::{Invalid, Place};
-use super::tls::TlsOptions;
 
 /// The default time to wait for replies, the same as that of Celery's `inspect ping`.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(1);
@@ -31,87 +27,6 @@ pub const MAX_NAMED: usize = 100;
 
 /// The longest name of a control exchange, in bytes. Names derived from it must be short strings of AMQP.
 const MAX_EXCHANGE: usize = 128;
-
-/// A serializer of Celery's messages.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Serializer {
-    /// JSON.
-    #[default]
-    Json,
-    /// YAML.
-    Yaml,
-    /// `MessagePack`.
-    Msgpack,
-    /// Python's pickle.
-    Pickle,
-}
-
-impl Serializer {
-    /// All serializers, the most common ones first.
-    pub const ALL: [Self; 4] = [Self::Json, Self::Pickle, Self::Msgpack, Self::Yaml];
-}
-
-impl std::fmt::Display for Serializer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Json => "json",
-            Self::Yaml => "yaml",
-            Self::Msgpack => "msgpack",
-            Self::Pickle => "pickle",
-        })
-    }
-}
-
-/// The options of a celery check.
-#[derive(Clone, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct CeleryOptions {
-    /// URL of the broker, like Celery's broker_url: redis://, rediss://, amqp:// or amqps://.
-    pub broker_url: Option<String>,
-    /// Password of the broker, if the URL has none.
-    pub password: Option<String>,
-    /// File with the password.
-    pub password_file: Option<PathBuf>,
-    /// Environment variable with the password.
-    pub password_env: Option<String>,
-    /// TLS options. Needs rediss:// or amqps://.
-    pub tls_config: Option<TlsOptions>,
-    /// IP protocol to try first: ip4 or ip6. Default: ip6.
-    pub preferred_ip_protocol: Option<IpProtocol>,
-    /// Whether to try the other IP protocol as well. Default: true.
-    pub ip_protocol_fallback: Option<bool>,
-    /// Reuse the connection between runs. Default: true.
-    pub reuse_connection: Option<bool>,
-    /// Minimum number of workers. With fewer, the run fails. Default: 1.
-    pub min_workers: Option<usize>,
-    /// Expected number of workers. With fewer, the run has a warning.
-    pub expected_workers: Option<usize>,
-    /// Queues whose lengths are checked: names, or mappings with name and max_messages.
-    pub queues: Vec<QueueOptions>,
-    /// Time to wait for replies. Default: 1s.
-    pub reply_timeout: Option<DurationText>,
-    /// Serializer of pings: json, yaml, msgpack or pickle. It must be in the workers' accept_content. Default: json, then the
-    /// others if no worker replies.
-    pub serializer: Option<Serializer>,
-    /// Celery's control_exchange. Default: celery.
-    pub control_exchange: Option<String>,
-    /// global_keyprefix of Celery's broker_transport_options. Redis only.
-    pub global_keyprefix: Option<String>,
-    /// fanout_prefix of Celery's broker_transport_options. Redis only. Default: true.
-    pub fanout_prefix: Option<FanoutPrefix>,
-    /// priority_steps of Celery's broker_transport_options. Redis only. Default: [0, 3, 6, 9].
-    pub priority_steps: Option<Vec<u8>>,
-    /// sep of Celery's broker_transport_options. Redis only.
-    pub sep: Option<String>,
-}
-
-/// Shows no content, which may be secret.
-impl std::fmt::Debug for CeleryOptions {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("CeleryOptions").finish_non_exhaustive()
-    }
-}
 
 /// The settings of a celery check.
 #[derive(Clone, Debug, PartialEq)]
