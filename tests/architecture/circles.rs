@@ -16,7 +16,6 @@ const KNOWN: &[(&str, &[&str])] = &[
     ("src/check/http", &["findings", "mod"]),
     ("src/check/proc_scan", &["mod", "queue", "worker"]),
     ("src/config", &["kinds", "options", "probe", "schema", "settings"]),
-    ("src/config/probe", &["mod", "modules"]),
     ("src/store", &["mod", "saver"]),
 ];
 

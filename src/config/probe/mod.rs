@@ -7,18 +7,15 @@ mod with_target;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::duration::DurationText;
 use super::place::{Invalid, Place};
-use super::settings::KindSettings;
 use super::yaml::{Node, read};
 
 pub use guard::{AddressClass, AllowOptions, GuardRules, TargetRefusal};
-pub use modules::{ModuleOptions, probed_kinds, properties};
+pub use modules::{Module, ModuleOptions, probed_kinds, properties};
 pub use with_target::{Endpoint, MAX_TARGET_BYTES, TargetedModule};
 
 /// The default limit of concurrent probes.
@@ -58,17 +55,6 @@ impl Default for ProbeSettings {
     }
 }
 
-/// A named set of check options without a target.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Module {
-    /// The longest duration of a probe, if limited by the module.
-    pub timeout: Option<Duration>,
-    /// The options, with a placeholder as target.
-    pub prober: KindSettings,
-    /// The module's YAML without its secrets, for debug output.
-    pub shown: String,
-}
-
 /// Resolves `modules` and `probe` of the document at `place`. Reports errors.
 pub fn resolve(modules: Option<&Node>, probe: Option<&Node>, place: &Place<'_>) -> ProbeSettings {
     let modules = modules
@@ -104,6 +90,3 @@ impl ProbeOptions {
         })
     }
 }
-
-/// The type of a module's timeout.
-type Timeout = Option<DurationText>;

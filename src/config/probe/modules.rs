@@ -4,12 +4,14 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
 
-use super::{Module, Timeout, redact};
+use super::redact;
+use crate::config::duration::DurationText;
 use crate::config::key_split::{SplitMapping, split_by_keys};
 use crate::config::kinds;
 use crate::config::place::Place;
@@ -94,7 +96,18 @@ pub struct ModuleOptions {
     /// The prober: the name of a check kind.
     pub prober: Option<String>,
     /// Timeout of a probe. Default: the scrape timeout.
-    pub timeout: Timeout,
+    pub timeout: Option<DurationText>,
+}
+
+/// A named set of check options without a target.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Module {
+    /// The longest duration of a probe, if limited by the module.
+    pub timeout: Option<Duration>,
+    /// The options, with a placeholder as target.
+    pub prober: KindSettings,
+    /// The module's YAML without its secrets, for debug output.
+    pub shown: String,
 }
 
 /// The JSON Schema of a module's properties.

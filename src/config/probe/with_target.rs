@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
 
-use super::Module;
+use super::modules::Module;
 use crate::config::address::HostPort;
 use crate::config::settings::KindSettings;
 use crate::config::tls::TlsSettings;
