@@ -5,10 +5,10 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::key_split::{SplitMapping, split_by_keys};
-use super::kinds;
+use super::kinds::{self, KindSettings};
 use super::options::{CheckOptions, TimingOptions};
 use super::place::{Path, Place};
-use super::settings::{CheckSettings, KindSettings};
+use super::settings::CheckSettings;
 use super::short_form;
 use super::timings::{Level, Timings};
 use super::validate;

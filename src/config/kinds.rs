@@ -1,4 +1,4 @@
-//! Maps each kind of check to its option type and its settings.
+//! The enum of the settings of all kinds, and the option type of every kind.
 
 use std::cell::RefCell;
 
@@ -6,11 +6,66 @@ use schemars::SchemaGenerator;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use super::kind_facts::KindFacts;
 use super::place::{Invalid, Path, Place};
-use super::settings::KindSettings;
 use super::yaml::{Node, fields, read};
-use super::{schema, suggest, unsupported};
+use super::{schema_parts, suggest, unsupported};
 use crate::model::{CheckKind, with_kinds};
+
+macro_rules! kind_settings {
+    ($($(#[$doc:meta])* $variant:ident $name:ident $timed:ident $options:ident $settings:ident $check:ident;)+) => {
+        /// The settings of one kind of check.
+        #[derive(Clone, Debug, PartialEq)]
+        pub enum KindSettings {
+            $($(#[$doc])* $variant(Box<super::$name::$settings>)),+
+        }
+
+        impl KindSettings {
+            /// The kind.
+            pub const fn kind(&self) -> CheckKind {
+                match self {
+                    $(Self::$variant(_) => CheckKind::$variant),+
+                }
+            }
+
+            /// The target, for the `target` label and for people. Never contains a secret.
+            pub fn target(&self) -> String {
+                match self {
+                    $(Self::$variant(settings) => settings.target()),+
+                }
+            }
+
+            /// See [`KindFacts::SHARES_PHASE`].
+            pub const fn shares_phase(&self) -> bool {
+                match self {
+                    $(Self::$variant(_) => <super::$name::$settings as KindFacts>::SHARES_PHASE),+
+                }
+            }
+
+            /// See [`KindFacts::MISSES_WHEN_LATE`].
+            pub const fn misses_when_late(&self) -> bool {
+                match self {
+                    $(Self::$variant(_) => <super::$name::$settings as KindFacts>::MISSES_WHEN_LATE),+
+                }
+            }
+
+            /// See [`KindFacts::values_at_once`].
+            pub fn values_at_once(&self, label: &str) -> Option<u64> {
+                match self {
+                    $(Self::$variant(settings) => settings.values_at_once(label)),+
+                }
+            }
+
+            /// See [`KindFacts::is_target_shortened`].
+            pub fn is_target_shortened(&self) -> bool {
+                match self {
+                    $(Self::$variant(settings) => settings.is_target_shortened()),+
+                }
+            }
+        }
+    };
+}
+with_kinds!(kind_settings);
 
 /// Parses the name of a kind, written at `place`.
 ///
@@ -38,7 +93,7 @@ macro_rules! kind_options {
         /// The JSON Schema of these keys.
         pub fn properties(kind: CheckKind, generator: &mut SchemaGenerator) -> Map<String, Value> {
             match kind {
-                $(CheckKind::$variant => schema::part::<super::$name::$options>(generator)),+
+                $(CheckKind::$variant => schema_parts::part::<super::$name::$options>(generator)),+
             }
         }
 

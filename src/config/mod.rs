@@ -23,6 +23,7 @@ pub mod http;
 pub mod icmp;
 pub mod json_path;
 mod key_split;
+mod kind_facts;
 mod kinds;
 mod load;
 pub mod memcached;
@@ -41,6 +42,7 @@ pub mod regular_file;
 mod root;
 pub mod s3;
 pub mod schema;
+mod schema_parts;
 pub mod secret;
 pub mod server_url;
 mod services;
@@ -62,8 +64,10 @@ pub mod yaml;
 pub mod zone;
 
 pub use diagnostic::{ConfigError, Diagnostic, MAX_SHOWN};
+pub use kind_facts::KindFacts;
+pub use kinds::KindSettings;
 pub use load::{
     EMBEDDED_DEFAULT, Loaded, MAX_FILE_BYTES, embedded_default, embedded_default_on, load, parse,
     parse_bytes, read_document,
 };
-pub use settings::{CheckSettings, Config, KindFacts, KindSettings, Service};
+pub use settings::{CheckSettings, Config, Service};

@@ -116,7 +116,7 @@ pub struct ShortFormOptions {
     pub systemd: Option<String>,
     /// Short form of a process check of severity warning: strings, of which a process must have one in its name or command
     /// line.
-    #[schemars(schema_with = "super::schema::text_or_texts")]
+    #[schemars(schema_with = "super::schema_parts::text_or_texts")]
     pub process_match: Option<Vec<String>>,
     /// Short form of a docker check of severity warning: the name or id of a container.
     pub container: Option<String>,

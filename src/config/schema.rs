@@ -1,7 +1,7 @@
 //! The JSON Schema of configuration files, for editors. It is generated from the option types, which also read the files.
 
+use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
 use super::kinds;
@@ -9,6 +9,7 @@ use super::options::{
     CheckOptions, RootOptions, ServiceOptions, SharedServiceOptions, ShortFormOptions, TimingOptions,
 };
 use super::probe::{self, ProbeOptions};
+use super::schema_parts::part;
 use crate::model::CheckKind;
 
 /// The pattern of identifiers.
@@ -81,11 +82,6 @@ fn set(property: &mut Value, mut schema: Value) {
     *property = schema;
 }
 
-/// The schema of a string or a list of strings.
-pub fn text_or_texts(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({ "type": ["string", "array", "null"], "items": { "type": "string" } })
-}
-
 fn check(kind: CheckKind, generator: &mut SchemaGenerator) -> Value {
     let mut schema = object(generator, &[part::<CheckOptions>, part::<TimingOptions>]);
     if let Value::Object(common) = &mut schema["properties"] {
@@ -99,14 +95,6 @@ fn check(kind: CheckKind, generator: &mut SchemaGenerator) -> Value {
 }
 
 type Part = fn(&mut SchemaGenerator) -> Map<String, Value>;
-
-/// The properties of an option type.
-pub fn part<T: JsonSchema>(generator: &mut SchemaGenerator) -> Map<String, Value> {
-    match T::json_schema(generator).get("properties") {
-        Some(Value::Object(properties)) => properties.clone(),
-        _ => Map::new(),
-    }
-}
 
 /// An object with exactly the properties of all parts.
 fn object(generator: &mut SchemaGenerator, parts: &[Part]) -> Value {

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::kinds::KindSettings;
 use super::probe::ProbeSettings;
-use crate::model::{CheckKind, CheckName, ServiceKey, Severity, Thresholds, Tier, Tolerance, with_kinds};
+use crate::model::{CheckName, ServiceKey, Severity, Thresholds, Tier, Tolerance};
 
 /// A valid and complete configuration.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -69,79 +70,3 @@ impl CheckSettings {
             .max(self.interval + self.timeout * 2)
     }
 }
-
-/// Facts about a kind that other parts of the exporter need, so that those parts do not name kinds.
-pub trait KindFacts {
-    /// Whether checks of this kind with the same interval run at the same time, so that they share work.
-    const SHARES_PHASE: bool = false;
-
-    /// Whether a run can fail with the reason `missing` because the exporter did not run in time to receive responses.
-    const MISSES_WHEN_LATE: bool = false;
-
-    /// The maximum number of values that this label has at the same time: one per configured item, or the limit for values
-    /// from the target. `None` for labels that the kind does not have.
-    fn values_at_once(&self, label: &str) -> Option<u64> {
-        let _ = label;
-        None
-    }
-
-    /// Whether the check uses more than its target shows, such as a query or credentials.
-    fn is_target_shortened(&self) -> bool {
-        false
-    }
-}
-
-macro_rules! kind_settings {
-    ($($(#[$doc:meta])* $variant:ident $name:ident $timed:ident $options:ident $settings:ident $check:ident;)+) => {
-        /// The settings of one kind of check.
-        #[derive(Clone, Debug, PartialEq)]
-        pub enum KindSettings {
-            $($(#[$doc])* $variant(Box<super::$name::$settings>)),+
-        }
-
-        impl KindSettings {
-            /// The kind.
-            pub const fn kind(&self) -> CheckKind {
-                match self {
-                    $(Self::$variant(_) => CheckKind::$variant),+
-                }
-            }
-
-            /// The target, for the `target` label and for people. Never contains a secret.
-            pub fn target(&self) -> String {
-                match self {
-                    $(Self::$variant(settings) => settings.target()),+
-                }
-            }
-
-            /// See [`KindFacts::SHARES_PHASE`].
-            pub const fn shares_phase(&self) -> bool {
-                match self {
-                    $(Self::$variant(_) => <super::$name::$settings as KindFacts>::SHARES_PHASE),+
-                }
-            }
-
-            /// See [`KindFacts::MISSES_WHEN_LATE`].
-            pub const fn misses_when_late(&self) -> bool {
-                match self {
-                    $(Self::$variant(_) => <super::$name::$settings as KindFacts>::MISSES_WHEN_LATE),+
-                }
-            }
-
-            /// See [`KindFacts::values_at_once`].
-            pub fn values_at_once(&self, label: &str) -> Option<u64> {
-                match self {
-                    $(Self::$variant(settings) => settings.values_at_once(label)),+
-                }
-            }
-
-            /// See [`KindFacts::is_target_shortened`].
-            pub fn is_target_shortened(&self) -> bool {
-                match self {
-                    $(Self::$variant(settings) => settings.is_target_shortened()),+
-                }
-            }
-        }
-    };
-}
-with_kinds!(kind_settings);

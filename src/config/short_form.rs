@@ -7,10 +7,9 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::kinds;
+use super::kinds::{self, KindSettings};
 use super::options::ShortFormOptions;
 use super::place::{Path, Place, Step};
-use super::settings::KindSettings;
 use super::yaml::{Entry, Mark, Node, Value, fields, read};
 use crate::model::{CheckKind, Severity};
 

@@ -15,7 +15,6 @@ const KNOWN: &[(&str, &[&str])] = &[
     ("src/check", &["http", "mod", "systemd"]),
     ("src/check/http", &["findings", "mod"]),
     ("src/check/proc_scan", &["mod", "queue", "worker"]),
-    ("src/config", &["kinds", "options", "probe", "schema", "settings"]),
     ("src/store", &["mod", "saver"]),
 ];
 

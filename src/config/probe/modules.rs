@@ -13,9 +13,9 @@ use serde_json::{Map, Value as Json, json};
 use super::redact;
 use crate::config::duration::DurationText;
 use crate::config::key_split::{SplitMapping, split_by_keys};
-use crate::config::kinds;
+use crate::config::kinds::{self, KindSettings};
 use crate::config::place::Place;
-use crate::config::settings::KindSettings;
+use crate::config::schema_parts::part;
 use crate::config::suggest;
 use crate::config::unsupported;
 use crate::config::yaml::{Entry, Node, Value, fields, read};
@@ -112,7 +112,7 @@ pub struct Module {
 
 /// The JSON Schema of a module's properties.
 pub fn properties(generator: &mut SchemaGenerator) -> Map<String, Json> {
-    let mut properties = crate::config::schema::part::<ModuleOptions>(generator);
+    let mut properties = part::<ModuleOptions>(generator);
     properties["prober"] = json!({
         "description": "The prober.",
         "enum": PROBERS.iter().map(|prober| prober.kind.as_str()).collect::<Vec<_>>(),

@@ -6,7 +6,7 @@ use rustls::pki_types::ServerName;
 
 use super::modules::Module;
 use crate::config::address::HostPort;
-use crate::config::settings::KindSettings;
+use crate::config::kinds::KindSettings;
 use crate::config::tls::TlsSettings;
 use crate::model::visible;
 
