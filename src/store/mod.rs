@@ -12,6 +12,7 @@ mod recent;
 mod saved;
 mod saver;
 mod service;
+mod shared;
 pub mod snapshot;
 mod state;
 mod walltime;
@@ -20,8 +21,8 @@ mod walltime;
 mod tests;
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::broadcast;
@@ -41,9 +42,9 @@ pub use crate::verdict::Run;
 use crate::config::{CheckSettings, Config};
 use crate::model::{CheckId, Clock, Outcome};
 use events::Event;
-use histogram::Lags;
 use saved::SavedState;
 use saver::Saver;
+use shared::StoreShared;
 use state::State;
 use walltime::WallAnchor;
 
@@ -53,20 +54,6 @@ pub struct Store {
     shared: Arc<StoreShared>,
     saver: Option<Saver>,
 }
-
-/// The data that the store shares with the thread that saves it.
-pub(crate) struct StoreShared {
-    clock: Arc<dyn Clock>,
-    state: Mutex<State>,
-    generation: AtomicU64,
-    changes: AtomicU64,
-    in_flight: AtomicU64,
-    lags: Lags,
-    status_events: broadcast::Sender<StatusEvent>,
-}
-
-/// How many status changes a subscriber may lag behind before it loses the oldest.
-const STATUS_EVENTS: usize = 256;
 
 /// Counts a run as in progress until it is dropped.
 #[derive(Debug)]
@@ -101,15 +88,7 @@ impl Store {
             }
             None => (None, SavedState::default(), Vec::new()),
         };
-        let shared = Arc::new(StoreShared {
-            state: Mutex::new(State::new(wall, saved, now)),
-            clock,
-            generation: AtomicU64::new(0),
-            changes: AtomicU64::new(0),
-            in_flight: AtomicU64::new(0),
-            lags: Lags::default(),
-            status_events: broadcast::Sender::new(STATUS_EVENTS),
-        });
+        let shared = Arc::new(StoreShared::new(clock, wall, saved, now));
         let saver = file.map(|file| Saver::start(shared.clone(), file));
         Ok((Arc::new(Self { shared, saver }), warnings))
     }
@@ -256,24 +235,5 @@ impl Store {
         if let Some(saver) = &self.saver {
             saver.save_now();
         }
-    }
-}
-
-impl std::fmt::Debug for StoreShared {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("StoreShared")
-            .field("state", &self.state)
-            .finish_non_exhaustive()
-    }
-}
-
-impl StoreShared {
-    /// Locks the state. No change under the lock can be left incomplete, so poisoning is ignored.
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn touch(&self) {
-        self.generation.fetch_add(1, Ordering::AcqRel);
     }
 }

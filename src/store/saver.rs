@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use tracing::{info, warn};
 
-use super::StoreShared;
 use super::file::StateFile;
+use super::shared::StoreShared;
 
 /// The delay from a change to its write, so that simultaneous changes need one write.
 const DELAY: Duration = Duration::from_millis(100);

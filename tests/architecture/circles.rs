@@ -15,7 +15,6 @@ const KNOWN: &[(&str, &[&str])] = &[
     ("src/check", &["http", "mod", "systemd"]),
     ("src/check/http", &["findings", "mod"]),
     ("src/check/proc_scan", &["mod", "queue", "worker"]),
-    ("src/store", &["mod", "saver"]),
 ];
 
 /// A module, as its path below `src`: `["cli", "show", "csv"]`.

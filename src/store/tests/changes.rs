@@ -1,8 +1,10 @@
 //! Log lines and events of changes.
 
 use std::io::Write;
+use std::sync::Mutex;
 
 use super::*;
+use crate::store::shared::STATUS_EVENTS;
 
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
