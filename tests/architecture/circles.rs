@@ -14,7 +14,6 @@ const SPAWNERS: &[(&str, &[&str])] = &[("src/check/systemd", &["hub", "watch"])]
 const KNOWN: &[(&str, &[&str])] = &[
     ("src/check", &["http", "mod", "systemd"]),
     ("src/check/http", &["findings", "mod"]),
-    ("src/check/proc_scan", &["mod", "queue", "worker"]),
 ];
 
 /// A module, as its path below `src`: `["cli", "show", "csv"]`.

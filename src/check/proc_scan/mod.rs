@@ -3,6 +3,7 @@
 //! the next runs and does not read that command line.
 
 mod criteria;
+mod error;
 mod facts;
 mod files;
 mod own_command;
@@ -17,12 +18,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use rustix::io::Errno;
 use tokio::sync::oneshot;
 
 pub use criteria::Criteria;
+pub use error::ScanError;
 pub use parse::SoftLimit;
-pub use scan::{Identity, Matches, Process, Survey};
+pub use scan::{Identity, Matches, Process, ScanResult, Survey};
 
 use progress::Progress;
 use queue::{Queue, Request};
@@ -45,43 +46,6 @@ impl Drop for Owner {
     fn drop(&mut self) {
         self.0.close();
     }
-}
-
-/// The result of a scan for one request.
-#[derive(Clone, Debug)]
-pub struct ScanResult {
-    /// The processes that match the request's criteria.
-    pub found: Matches,
-    /// The data that all requests of the scan share.
-    pub survey: Arc<Survey>,
-}
-
-/// Why a scan failed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ScanError {
-    /// /proc can't be opened or listed.
-    #[error("listing the processes in {}: {cause}; mount a procfs there that the exporter can read", path.display())]
-    List {
-        /// Where it should be mounted.
-        path: PathBuf,
-        /// The system's error.
-        cause: Errno,
-    },
-    /// The directory contains no process.
-    #[error("{} lists no process; mount a procfs there", path.display())]
-    Empty {
-        /// Where it should be mounted.
-        path: PathBuf,
-    },
-    /// The thread could not be started.
-    #[error("starting the thread that scans /proc: {cause}; check the limits of tasks and memory")]
-    Thread {
-        /// The system's error.
-        cause: Errno,
-    },
-    /// The scan panicked.
-    #[error("the scan of /proc panicked; this is a bug in the exporter")]
-    Panicked,
 }
 
 impl Scanner {
@@ -127,30 +91,7 @@ impl Scanner {
 /// # Errors
 /// See [`ScanError`].
 pub fn scan_blocking(root: &Path, wanted: &[&Criteria]) -> Result<(Vec<Matches>, Survey), ScanError> {
-    checked_scan(root, wanted, &[], &Progress::default(), &mut Buffers::default())
-}
-
-fn checked_scan(
-    root: &Path,
-    wanted: &[&Criteria],
-    avoided: &[i32],
-    progress: &Progress,
-    buffers: &mut Buffers,
-) -> Result<(Vec<Matches>, Survey), ScanError> {
-    let path = || root.to_path_buf();
-    match scan(root, wanted, avoided, progress, buffers) {
-        Err(cause) => Err(ScanError::List { path: path(), cause }),
-        Ok((found, survey)) if survey.processes.is_empty() && found.iter().all(|one| one.unknown == 0) => {
-            // In a real /proc, the exporter sees at least itself.
-            let is_procfs = root.join("self").symlink_metadata().is_ok();
-            if is_procfs {
-                Ok((found, survey))
-            } else {
-                Err(ScanError::Empty { path: path() })
-            }
-        }
-        Ok(complete) => Ok(complete),
-    }
+    scan(root, wanted, &[], &Progress::default(), &mut Buffers::default())
 }
 
 /// Parses `bytes` as files below /proc: the name of a process, which its owner can choose, and its limit of open files. For

@@ -8,8 +8,9 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::criteria::Criteria;
+use super::error::ScanError;
 use super::progress::Progress;
-use super::{ScanError, ScanResult};
+use super::scan::ScanResult;
 
 /// Cancelled requests are removed once at least this many requests wait.
 const PRUNE_FROM: usize = 64;

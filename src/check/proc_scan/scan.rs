@@ -8,10 +8,12 @@
 //! own. After exec it still has the same id and start time.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use rustix::io::Errno;
 
 use super::criteria::{Criteria, MatchResult};
+use super::error::ScanError;
 use super::facts::ReadFacts;
 use super::files::{ProcRoot, ProcessPath, has_ended, readable};
 use super::own_command::OwnCommand;
@@ -55,6 +57,15 @@ pub struct Matches {
     pub own_command: usize,
 }
 
+/// The result of a scan for one request.
+#[derive(Clone, Debug)]
+pub struct ScanResult {
+    /// The processes that match the request's criteria.
+    pub found: Matches,
+    /// The data that all requests of the scan share.
+    pub survey: Arc<Survey>,
+}
+
 /// What one scan found independently of criteria.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Survey {
@@ -70,8 +81,32 @@ pub struct Survey {
 /// Scans the /proc at `root` for all of `wanted`. Does not read the command lines of the processes in `avoided`.
 ///
 /// # Errors
-/// If /proc can't be opened or listed, or if descriptors or memory run out.
+/// See [`ScanError`].
 pub fn scan(
+    root: &Path,
+    wanted: &[&Criteria],
+    avoided: &[i32],
+    progress: &Progress,
+    buffers: &mut Buffers,
+) -> Result<(Vec<Matches>, Survey), ScanError> {
+    let path = || root.to_path_buf();
+    match inspect_all(root, wanted, avoided, progress, buffers) {
+        Err(cause) => Err(ScanError::List { path: path(), cause }),
+        Ok((found, survey)) if survey.processes.is_empty() && found.iter().all(|one| one.unknown == 0) => {
+            // In a real /proc, the exporter sees at least itself.
+            let is_procfs = root.join("self").symlink_metadata().is_ok();
+            if is_procfs {
+                Ok((found, survey))
+            } else {
+                Err(ScanError::Empty { path: path() })
+            }
+        }
+        Ok(complete) => Ok(complete),
+    }
+}
+
+/// Compares all processes with all criteria. Fails if /proc can't be opened or listed, or if descriptors or memory run out.
+fn inspect_all(
     root: &Path,
     wanted: &[&Criteria],
     avoided: &[i32],

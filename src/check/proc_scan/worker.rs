@@ -8,10 +8,11 @@ use std::time::Duration;
 use rustix::io::Errno;
 
 use super::criteria::Criteria;
+use super::error::ScanError;
 use super::progress::Progress;
 use super::queue::{Queue, Request};
+use super::scan::{ScanResult, scan};
 use super::texts::Buffers;
-use super::{ScanError, ScanResult, checked_scan};
 
 /// How long the thread waits after the first request for others of the same tick. One scan then serves all of them.
 const GATHER: Duration = Duration::from_millis(2);
@@ -62,7 +63,7 @@ impl Worker {
 
     fn serve_batch(&self, batch: Vec<Request>, avoided: &[i32], buffers: &mut Buffers) {
         let wanted: Vec<&Criteria> = batch.iter().map(|request| &*request.criteria).collect();
-        match checked_scan(&self.queue.root, &wanted, avoided, &self.progress, buffers) {
+        match scan(&self.queue.root, &wanted, avoided, &self.progress, buffers) {
             Ok((found, survey)) => {
                 let survey = Arc::new(survey);
                 for (request, found) in batch.into_iter().zip(found) {
