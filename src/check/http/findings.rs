@@ -2,9 +2,9 @@
 
 use http::StatusCode;
 
+use super::families::{PHASE_DURATION, STATUS_CODE};
 use super::judge::Fault;
 use super::probe_samples::Facts;
-use super::{PHASE_DURATION, STATUS_CODE};
 use crate::model::{Problem, Sample};
 use crate::net::run_recorder::{Findings, Phase, RecordedRun, RunRecorder};
 

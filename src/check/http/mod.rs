@@ -6,6 +6,7 @@ mod body_budget;
 mod cookies;
 mod evaluate;
 mod extract;
+mod families;
 mod findings;
 mod json;
 mod judge;
@@ -23,7 +24,7 @@ pub use self::body_budget::BodyBudgets;
 use self::cookies::Cookies;
 #[doc(hidden)]
 pub use self::extract::fuzz_parse;
-use self::extract::{EXTRACTED, VERSION_INFO};
+pub use self::families::{FAMILIES, PHASE_DURATION, STATUS_CODE};
 use self::findings::{HttpFindings, Run};
 pub use self::probe_samples::PROBE_FAMILIES;
 use self::request::{Hop, Requests, Wire};
@@ -33,8 +34,7 @@ use crate::config::address::HostPort;
 use crate::config::http::HttpSettings;
 use crate::config::probe::TargetRefusal;
 use crate::config::tls::TlsSettings;
-use crate::model::{Family, MetricType, Problem, Reason, Report, Scope, Unit};
-use crate::net::certificates::CERTIFICATE_NOT_AFTER;
+use crate::model::{Problem, Reason, Report};
 use crate::net::dial::dial;
 use crate::net::http::{Exchange, Unanswered};
 use crate::net::io_error;
@@ -42,35 +42,6 @@ use crate::net::network::Network;
 use crate::net::proxy;
 use crate::net::run_recorder::{Phase, Step};
 use crate::net::tls::TlsClient;
-
-/// The status code of the final response.
-pub static STATUS_CODE: Family = Family {
-    name: "upkeep_http_status_code",
-    metric_type: MetricType::Gauge,
-    unit: Unit::None,
-    scope: Scope::Check,
-    labels: &[],
-    help: "Status code of the final response, 0 if there was none.",
-};
-
-/// The duration of every phase of the last run.
-pub static PHASE_DURATION: Family = Family {
-    name: "upkeep_http_phase_duration_seconds",
-    metric_type: MetricType::Gauge,
-    unit: Unit::Seconds,
-    scope: Scope::Check,
-    labels: &["phase"],
-    help: "Duration of each phase of the last run, summed over redirects; 0 for phases that were not reached.",
-};
-
-/// The families of http checks.
-pub const FAMILIES: &[&Family] = &[
-    &STATUS_CODE,
-    &PHASE_DURATION,
-    &CERTIFICATE_NOT_AFTER,
-    &EXTRACTED,
-    &VERSION_INFO,
-];
 
 /// An http check.
 #[derive(Debug)]

@@ -1,0 +1,34 @@
+//! The metric families of http checks.
+
+use super::extract::{EXTRACTED, VERSION_INFO};
+use crate::model::{Family, MetricType, Scope, Unit};
+use crate::net::certificates::CERTIFICATE_NOT_AFTER;
+
+/// The status code of the final response.
+pub static STATUS_CODE: Family = Family {
+    name: "upkeep_http_status_code",
+    metric_type: MetricType::Gauge,
+    unit: Unit::None,
+    scope: Scope::Check,
+    labels: &[],
+    help: "Status code of the final response, 0 if there was none.",
+};
+
+/// The duration of every phase of the last run.
+pub static PHASE_DURATION: Family = Family {
+    name: "upkeep_http_phase_duration_seconds",
+    metric_type: MetricType::Gauge,
+    unit: Unit::Seconds,
+    scope: Scope::Check,
+    labels: &["phase"],
+    help: "Duration of each phase of the last run, summed over redirects; 0 for phases that were not reached.",
+};
+
+/// The families of http checks.
+pub const FAMILIES: &[&Family] = &[
+    &STATUS_CODE,
+    &PHASE_DURATION,
+    &CERTIFICATE_NOT_AFTER,
+    &EXTRACTED,
+    &VERSION_INFO,
+];
