@@ -2,6 +2,7 @@
 //! what its result means.
 
 pub mod amqp;
+mod body_budget;
 pub mod celery;
 pub mod dialogue;
 pub mod dns;
@@ -16,50 +17,21 @@ pub mod process;
 pub mod rabbitmq;
 pub mod redis;
 pub mod s3;
+mod shared;
 pub mod systemd;
 pub mod tcp;
+pub mod unit_watch;
 pub mod unix;
 pub mod workers;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::Notify;
 
+pub use self::shared::Shared;
+
 use crate::config::{CheckSettings, KindSettings};
 use crate::model::{CheckKind, Family, Problem, Report, with_kinds};
-use crate::net::network::Network;
-
-/// The resources that all checks of one exporter share. Created once; survives reloads.
-#[derive(Clone, Debug)]
-pub struct Shared {
-    /// Where /proc is mounted.
-    pub procfs: PathBuf,
-    /// The scanner of `procfs`, for process checks.
-    pub processes: proc_scan::Scanner,
-    /// The resources that all connections share.
-    pub network: Network,
-    /// The memory budgets for stored bodies.
-    pub bodies: http::BodyBudgets,
-    /// The threads that evaluate the expressions of checks.
-    pub workers: workers::Workers,
-    /// The systemd units that checks watch.
-    pub units: systemd::Hub,
-}
-
-impl Shared {
-    /// Creates the shared parts, with /proc mounted at `procfs`.
-    pub fn new(procfs: PathBuf) -> Self {
-        Self {
-            processes: proc_scan::Scanner::new(procfs.clone()),
-            network: Network::default(),
-            bodies: http::BodyBudgets::default(),
-            workers: workers::Workers::default(),
-            units: systemd::Hub::default(),
-            procfs,
-        }
-    }
-}
 
 macro_rules! checks {
     ($($(#[$doc:meta])* $variant:ident $name:ident $timed:ident $options:ident $settings:ident $check:ident;)+) => {

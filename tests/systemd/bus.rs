@@ -10,7 +10,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 use tokio::time::{Instant, sleep};
 use upkeep_exporter::check::Shared;
-use upkeep_exporter::check::systemd::{Hub, SystemdCheck};
+use upkeep_exporter::check::systemd::SystemdCheck;
+use upkeep_exporter::check::unit_watch::Hub;
 use upkeep_exporter::model::Reason;
 
 use crate::common::systemd::Machine;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use flate2::write::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 
-use super::body_budget::{BodyBudget, StoredBody};
+use crate::check::body_budget::{BodyBudget, StoredBody};
 use crate::config::http::Compression;
 use crate::model::{Problem, Reason};
 
@@ -189,7 +189,7 @@ mod tests {
     use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 
     use super::*;
-    use crate::check::http::BodyBudgets;
+    use crate::check::body_budget::BodyBudgets;
     use crate::model::Shortage;
 
     fn decode(

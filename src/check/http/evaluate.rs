@@ -7,9 +7,9 @@ use http::response;
 use tokio::time::Instant;
 
 use super::HttpCheck;
-use super::body_budget::StoredBody;
 use super::extract::{self, Extracted};
 use super::judge::{self, Fault};
+use crate::check::body_budget::StoredBody;
 use crate::config::budget::Budget;
 use crate::model::Reason;
 

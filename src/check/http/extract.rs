@@ -6,33 +6,14 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::families::{EXTRACTED, VERSION_INFO};
 use super::json::{self, Document};
 use super::judge::{self, quote};
 use crate::config::budget::{Budget, Exhausted};
 use crate::config::expression::STACK_BYTES;
 use crate::config::http::{Extraction, HttpSettings};
 use crate::config::json_path::JsonPath;
-use crate::model::{Family, MetricType, Problem, Reason, Sample, Scope, Unit};
-
-/// Numbers extracted from the body.
-pub static EXTRACTED: Family = Family {
-    name: "upkeep_http_extracted",
-    metric_type: MetricType::Gauge,
-    unit: Unit::None,
-    scope: Scope::Check,
-    labels: &["name", "unit"],
-    help: "Number extracted from the JSON body of the response, in the configured unit.",
-};
-
-/// The version extracted from the body.
-pub static VERSION_INFO: Family = Family {
-    name: "upkeep_service_version_info",
-    metric_type: MetricType::Info,
-    unit: Unit::None,
-    scope: Scope::Check,
-    labels: &["version"],
-    help: "Version of the service, extracted from the JSON body of the response.",
-};
+use crate::model::{Problem, Reason, Sample};
 
 /// The maximum length of a version, in characters. Longer ones are truncated.
 const MAX_VERSION: usize = 64;

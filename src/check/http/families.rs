@@ -1,6 +1,5 @@
 //! The metric families of http checks.
 
-use super::extract::{EXTRACTED, VERSION_INFO};
 use crate::model::{Family, MetricType, Scope, Unit};
 use crate::net::certificates::CERTIFICATE_NOT_AFTER;
 
@@ -22,6 +21,26 @@ pub static PHASE_DURATION: Family = Family {
     scope: Scope::Check,
     labels: &["phase"],
     help: "Duration of each phase of the last run, summed over redirects; 0 for phases that were not reached.",
+};
+
+/// Numbers extracted from the body.
+pub static EXTRACTED: Family = Family {
+    name: "upkeep_http_extracted",
+    metric_type: MetricType::Gauge,
+    unit: Unit::None,
+    scope: Scope::Check,
+    labels: &["name", "unit"],
+    help: "Number extracted from the JSON body of the response, in the configured unit.",
+};
+
+/// The version extracted from the body.
+pub static VERSION_INFO: Family = Family {
+    name: "upkeep_service_version_info",
+    metric_type: MetricType::Info,
+    unit: Unit::None,
+    scope: Scope::Check,
+    labels: &["version"],
+    help: "Version of the service, extracted from the JSON body of the response.",
 };
 
 /// The families of http checks.

@@ -2,7 +2,6 @@
 //! wrong status, version or header ends the run before the body is read.
 
 mod body;
-mod body_budget;
 mod cookies;
 mod evaluate;
 mod extract;
@@ -20,7 +19,6 @@ use http::response;
 use tokio::net::TcpStream;
 
 use self::body::BodyDecoder;
-pub use self::body_budget::BodyBudgets;
 use self::cookies::Cookies;
 #[doc(hidden)]
 pub use self::extract::fuzz_parse;
@@ -29,6 +27,7 @@ use self::findings::{HttpFindings, Run};
 pub use self::probe_samples::PROBE_FAMILIES;
 use self::request::{Hop, Requests, Wire};
 use super::Shared;
+use super::body_budget::BodyBudgets;
 use super::workers::{Evaluator, MAX_WAIT};
 use crate::config::address::HostPort;
 use crate::config::http::HttpSettings;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::unit::{Service, Unit};
+use crate::check::unit_watch::{Service, Unit};
 use crate::config::systemd::{Expect, SystemdSettings, UnitState};
 use crate::model::{Problem, Reason};
 

@@ -1,12 +1,6 @@
-//! The systemd check: the state of a unit, received by D-Bus signals instead of polling.
+//! The systemd check: compares the known state of a unit with the settings.
 
-mod calls;
-mod hub;
 mod judge;
-mod session;
-mod table;
-mod unit;
-mod watch;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -14,15 +8,11 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use self::hub::{Facts, Subscription};
-use self::session::CALL_TIMEOUT;
-use self::unit::Unit;
 use super::Shared;
+use super::unit_watch::{CALL_TIMEOUT, Facts, Subscription, Unit};
 use crate::config::systemd::{SystemdSettings, UnitState};
 use crate::model::{Family, MetricType, Problem, Report, Sample, Scope, Unit as MetricUnit};
 use crate::net::run_recorder::RunRecorder;
-
-pub use self::hub::Hub;
 
 /// The families of systemd checks.
 pub const FAMILIES: &[&Family] = &[&UNIT_STATE, &UNIT_RESTARTS, &UNIT_ACTIVE_ENTER];

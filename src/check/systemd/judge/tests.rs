@@ -1,7 +1,7 @@
 //! The verdict on every state, with and without expected states.
 
 use super::*;
-use crate::check::systemd::unit::Properties;
+use crate::check::unit_watch::Properties;
 use crate::config::systemd::BusAddress;
 
 const GRACE: Duration = Duration::from_secs(45);

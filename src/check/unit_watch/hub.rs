@@ -39,14 +39,14 @@ pub(super) struct Bus {
 
 /// The known state of a unit.
 #[derive(Clone, Debug)]
-pub(super) struct Facts {
+pub struct Facts {
     pub unit: Unit,
     pub activating_since: Option<Instant>,
 }
 
 /// A check's subscription to one unit. Ends when it is dropped.
 #[derive(Debug)]
-pub(super) struct Subscription {
+pub struct Subscription {
     bus: Arc<Bus>,
     unit: Arc<str>,
     /// Notified when the unit's state or the link to systemd changes.
@@ -71,7 +71,7 @@ impl Hub {
     }
 
     /// Subscribes to a unit. The first run that requests facts connects to the bus.
-    pub(super) fn subscribe(&self, address: &BusAddress, unit: &str) -> Subscription {
+    pub fn subscribe(&self, address: &BusAddress, unit: &str) -> Subscription {
         let mut buses = self.buses.lock().unwrap_or_else(PoisonError::into_inner);
         buses.retain(|_, bus| bus.strong_count() > 0);
         let bus = buses.get(address).and_then(Weak::upgrade).unwrap_or_else(|| {

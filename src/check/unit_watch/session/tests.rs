@@ -6,7 +6,7 @@ use zbus::message::Message;
 use zbus::{ObjectPath, Variant};
 
 use super::*;
-use crate::check::systemd::table::{Entry, Link};
+use crate::check::unit_watch::table::{Entry, Link};
 
 const SYSTEMD: &str = ":1.0";
 

@@ -22,7 +22,7 @@ use crate::model::{Problem, Reason};
 use crate::net::dbus;
 
 /// The timeout of a call to systemd or the bus.
-pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The additional timeout for every unit of a list. Loading a unit from its file takes systemd about 0.3 ms on two shared
 /// cores of 2024 (measured with 2,000 units).

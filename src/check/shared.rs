@@ -1,0 +1,40 @@
+//! The resources that all checks of one exporter share.
+
+use std::path::PathBuf;
+
+use super::body_budget::BodyBudgets;
+use super::proc_scan::Scanner;
+use super::unit_watch::Hub;
+use super::workers::Workers;
+use crate::net::network::Network;
+
+/// The resources that all checks of one exporter share. Created once; survives reloads.
+#[derive(Clone, Debug)]
+pub struct Shared {
+    /// Where /proc is mounted.
+    pub procfs: PathBuf,
+    /// The scanner of `procfs`, for process checks.
+    pub processes: Scanner,
+    /// The resources that all connections share.
+    pub network: Network,
+    /// The memory budgets for stored bodies.
+    pub bodies: BodyBudgets,
+    /// The threads that evaluate the expressions of checks.
+    pub workers: Workers,
+    /// The systemd units that checks watch.
+    pub units: Hub,
+}
+
+impl Shared {
+    /// Creates the shared parts, with /proc mounted at `procfs`.
+    pub fn new(procfs: PathBuf) -> Self {
+        Self {
+            processes: Scanner::new(procfs.clone()),
+            network: Network::default(),
+            bodies: BodyBudgets::default(),
+            workers: Workers::default(),
+            units: Hub::default(),
+            procfs,
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! The systemd units that checks watch. All checks of a bus share one connection, which receives changes by D-Bus signals
+//! instead of polling.
+
+mod calls;
+mod hub;
+mod session;
+mod table;
+mod unit;
+mod watch;
+
+pub use self::hub::Hub;
+pub(super) use self::hub::{Facts, Subscription};
+pub(super) use self::session::CALL_TIMEOUT;
+#[cfg(test)]
+pub(super) use self::unit::Properties;
+pub(super) use self::unit::{Service, Unit};
