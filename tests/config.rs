@@ -16,6 +16,8 @@ mod expensive_files;
 mod limits;
 #[path = "config/schema.rs"]
 mod schema;
+#[path = "common/schema_keys.rs"]
+mod schema_keys;
 #[path = "config/secrets.rs"]
 mod secrets;
 #[path = "config/settings.rs"]

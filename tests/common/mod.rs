@@ -18,6 +18,7 @@ pub mod rabbitmq;
 pub mod ran;
 pub mod redis;
 pub mod s3;
+pub mod schema_keys;
 pub mod servers;
 pub mod shipped;
 pub mod snapshots;

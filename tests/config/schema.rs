@@ -7,6 +7,7 @@ use serde_json::Value;
 use upkeep_exporter::config::schema;
 use upkeep_exporter::config::yaml::{self, Node};
 
+use super::schema_keys::schema_keys;
 use super::validate::validate;
 
 fn root() -> PathBuf {
@@ -100,26 +101,10 @@ fn the_schema_rejects_invalid_files() {
     }
 }
 
-/// The names of all properties in a schema.
-fn property_names(schema: &Value, names: &mut Vec<String>) {
-    match schema {
-        Value::Object(map) => {
-            if let Some(Value::Object(properties)) = map.get("properties") {
-                names.extend(properties.keys().cloned());
-            }
-            map.values().for_each(|value| property_names(value, names));
-        }
-        Value::Array(items) => items.iter().for_each(|value| property_names(value, names)),
-        _ => {}
-    }
-}
-
 #[test]
 fn every_key_is_in_the_example_and_in_the_documentation() {
-    let mut names = Vec::new();
-    property_names(&schema::document(), &mut names);
-    names.sort();
-    names.dedup();
+    let schema = schema::document();
+    let names = schema_keys(&schema, &schema);
     assert!(names.len() > 80, "{names:?}");
     let example = fs::read_to_string(root().join("config/upkeep.example.yml")).unwrap();
     let documentation = fs::read_to_string(root().join("docs/CONFIGURATION.md")).unwrap();

@@ -13,6 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
 
 use crate::common::redis::Redis;
+use crate::common::schema_keys::schema_keys;
 use crate::common::servers::{eventually, get};
 use crate::{Exporter, LONG};
 
@@ -520,40 +521,11 @@ async fn no_text_shows_a_secret_that_a_target_gives_back() {
     }
 }
 
-/// The names of all keys below the checks of services.
-fn keys(schema: &Value, root: &Value, found: &mut BTreeSet<String>) {
-    match schema {
-        Value::Object(parts) => {
-            for (name, part) in parts {
-                match (name.as_str(), part) {
-                    ("$ref", Value::String(pointer)) => {
-                        keys(
-                            root.pointer(pointer.trim_start_matches('#')).unwrap(),
-                            root,
-                            found,
-                        );
-                    }
-                    ("properties", Value::Object(properties)) => {
-                        for (key, part) in properties {
-                            found.insert(key.clone());
-                            keys(part, root, found);
-                        }
-                    }
-                    _ => keys(part, root, found),
-                }
-            }
-        }
-        Value::Array(parts) => parts.iter().for_each(|part| keys(part, root, found)),
-        _ => {}
-    }
-}
-
 #[test]
 fn every_key_that_may_hold_a_secret_is_reflected() {
     let text = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/config/upkeep.schema.json")).unwrap();
     let schema: Value = serde_json::from_str(&text).unwrap();
-    let mut found = BTreeSet::new();
-    keys(&schema["properties"]["services"], &schema, &mut found);
+    let found = schema_keys(&schema["properties"]["services"], &schema);
     let reflected: BTreeSet<&str> = CHECKS
         .iter()
         .flat_map(|(keys, _)| keys.split([' ', '.']))

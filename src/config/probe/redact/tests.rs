@@ -1,10 +1,10 @@
 //! Tests of redacted modules.
 
-use std::collections::BTreeSet;
-
-use serde_json::Value as Json;
+#[path = "../../../../tests/common/schema_keys.rs"]
+mod schema_keys;
 
 use super::*;
+use schema_keys::schema_keys;
 
 #[test]
 fn secrets_are_hidden_and_other_values_are_shown() {
@@ -120,39 +120,10 @@ fn urls_show_no_user_info_and_no_query() {
     }
 }
 
-/// The names of all keys in a schema.
-fn keys(schema: &Json, root: &Json, found: &mut BTreeSet<String>) {
-    match schema {
-        Json::Object(parts) => {
-            for (name, part) in parts {
-                match (name.as_str(), part) {
-                    ("$ref", Json::String(pointer)) => {
-                        keys(
-                            root.pointer(pointer.trim_start_matches('#')).unwrap(),
-                            root,
-                            found,
-                        );
-                    }
-                    ("properties", Json::Object(properties)) => {
-                        for (key, part) in properties {
-                            found.insert(key.clone());
-                            keys(part, root, found);
-                        }
-                    }
-                    _ => keys(part, root, found),
-                }
-            }
-        }
-        Json::Array(parts) => parts.iter().for_each(|part| keys(part, root, found)),
-        _ => {}
-    }
-}
-
 #[test]
 fn every_key_of_a_module_is_listed_as_open_or_secret() {
     let schema = crate::config::schema::document();
-    let mut found = BTreeSet::new();
-    keys(&schema["properties"]["modules"], &schema, &mut found);
+    let found = schema_keys(&schema["properties"]["modules"], &schema);
     let shows = |key: &&String| redacted(&format!("{key}: hunter2\n")).contains("hunter2");
     let shown: Vec<&str> = found.iter().filter(shows).map(String::as_str).collect();
     // If you add a key that can't contain a secret, add it here. Otherwise add it to the secret keys.
