@@ -5,11 +5,11 @@
 mod common;
 
 use std::collections::HashMap;
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use common::child::stderr_of_child;
 use common::clock::TokioClock;
 use common::config::{each, process, tcp};
 use tokio::sync::Notify;
@@ -501,25 +501,12 @@ async fn process_checks_of_one_interval_run_together() {
     assert_eq!(stage.script("a").starts(), stage.script("b").starts());
 }
 
-/// Runs itself again in a child process, so that the output of a panic can be checked.
 #[test]
 fn a_panic_is_the_failure_of_one_run_and_prints_nothing() {
-    const CHILD: &str = "UPKEEP_TEST_PANICKING_CHILD";
-    if std::env::var_os(CHILD).is_some() {
-        return panicking_check();
+    match stderr_of_child("a_panic_is_the_failure_of_one_run_and_prints_nothing") {
+        None => panicking_check(),
+        Some(printed) => assert!(!printed.contains("as scripted"), "{printed}"),
     }
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "a_panic_is_the_failure_of_one_run_and_prints_nothing",
-            "--nocapture",
-        ])
-        .env(CHILD, "1")
-        .output()
-        .unwrap();
-    let printed = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{printed}");
-    assert!(!printed.contains("as scripted"), "{printed}");
 }
 
 fn panicking_check() {

@@ -87,11 +87,14 @@ pub async fn probe<R: Runnable>(
 }
 
 #[cfg(test)]
-mod tests {
-    use std::process::Command;
+#[path = "../../tests/common/child.rs"]
+mod child;
 
+#[cfg(test)]
+mod tests {
     use tokio::sync::Notify;
 
+    use super::child::stderr_of_child;
     use super::*;
     use crate::config::tests_support::check;
     use crate::model::Report;
@@ -108,25 +111,12 @@ mod tests {
         }
     }
 
-    /// Runs itself again in a child process, so that the output of a panic can be checked.
     #[test]
     fn a_panic_fails_the_probe_and_prints_nothing() {
-        const CHILD: &str = "UPKEEP_TEST_PANICKING_PROBE";
-        if std::env::var_os(CHILD).is_some() {
-            return probe_with_panic();
+        match stderr_of_child("probe::run::tests::a_panic_fails_the_probe_and_prints_nothing") {
+            None => probe_with_panic(),
+            Some(printed) => assert_eq!(printed, ""),
         }
-        let output = Command::new(std::env::current_exe().unwrap())
-            .args([
-                "--exact",
-                "probe::run::tests::a_panic_fails_the_probe_and_prints_nothing",
-                "--nocapture",
-            ])
-            .env(CHILD, "1")
-            .output()
-            .unwrap();
-        let printed = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{printed}");
-        assert_eq!(printed, "");
     }
 
     #[tokio::main(flavor = "current_thread")]

@@ -4,6 +4,7 @@
 
 pub mod celery;
 pub mod chatstack;
+pub mod child;
 pub mod clock;
 pub mod config;
 pub mod dashboards;
