@@ -275,8 +275,8 @@ fn foreign_content_is_moved_aside() {
     let ours = fs::read_to_string(&path).unwrap();
     let cases = [
         (
-            ours.replace("\"version\":2,", "\"version\":3,"),
-            "version 3 of the format; supported: 1 to 2",
+            ours.replace("\"version\":3,", "\"version\":4,"),
+            "version 4 of the format; supported: 1 to 3",
         ),
         (
             ours.replace("upkeep_exporter state", "something else"),

@@ -8,6 +8,7 @@ mod events;
 mod file;
 mod fingerprint;
 mod histogram;
+mod impacts;
 mod recent;
 mod saved;
 mod saver;
@@ -15,11 +16,13 @@ mod service;
 mod shared;
 pub mod snapshot;
 mod state;
+mod suppression;
 mod walltime;
 
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
@@ -40,7 +43,7 @@ pub use walltime::UtcTime;
 pub use crate::verdict::Run;
 
 use crate::config::{CheckSettings, Config};
-use crate::model::{CheckId, Clock, Outcome};
+use crate::model::{CheckId, Clock, Outcome, ServiceKey};
 use events::Event;
 use saved::SavedState;
 use saver::Saver;
@@ -131,6 +134,17 @@ impl Store {
         };
         self.finish(state, event);
         next_run
+    }
+
+    /// Sets which services are in maintenance. While a service is, none of its conditions becomes confirmed; confirmed ones stay. When its
+    /// maintenance ends, its tolerances count from that moment. Keys of unknown services are ignored.
+    pub fn set_maintenance(&self, services: &BTreeSet<ServiceKey>) {
+        let now = self.shared.clock.now();
+        let mut state = self.shared.state();
+        if state.set_maintenance(services, now) {
+            self.finish(state, []);
+            self.shared.changes.fetch_add(1, Ordering::AcqRel);
+        }
     }
 
     /// Detects changes caused by time alone: results that became stale, a wall clock that jumped.
@@ -225,7 +239,7 @@ impl Store {
         self.shared.generation.load(Ordering::Acquire)
     }
 
-    /// A number that changes whenever the configuration, a status or the problem of a check changes.
+    /// A number that changes whenever the configuration, a status, the problem of a check or a maintenance changes.
     pub fn changes(&self) -> u64 {
         self.shared.changes.load(Ordering::Acquire)
     }

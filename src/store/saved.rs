@@ -12,7 +12,7 @@ use crate::model::{CheckName, Moment, Problem, Reason, ServiceKey, Status};
 use crate::verdict::{CheckVerdict, Conditions, Debounced, Grade, Level, Streak};
 
 const FORMAT: &str = "upkeep_exporter state";
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// The oldest supported version. Version 1 has no evidence; see [`Reader::evidence`].
 const OLDEST_VERSION: u32 = 1;
@@ -28,6 +28,10 @@ pub struct SavedService {
     pub has_verdict: bool,
     /// The conditions.
     pub conditions: Conditions,
+    /// Whether no condition becomes confirmed; see [`super::Suppression`].
+    pub is_suppressed: bool,
+    /// When the last suppression ended. Evidence before this moment confirms nothing.
+    pub counts_from: Option<Moment>,
 }
 
 impl Default for SavedService {
@@ -37,6 +41,8 @@ impl Default for SavedService {
             status_since: None,
             has_verdict: false,
             conditions: Conditions::default(),
+            is_suppressed: false,
+            counts_from: None,
         }
     }
 }
@@ -107,6 +113,12 @@ struct ServiceEntry {
     /// In the same order. Since version 2.
     #[serde(default)]
     confirmed: [bool; 3],
+    /// Since version 3.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    suppressed: bool,
+    /// Since version 3.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    counts_from: Option<i64>,
     checks: BTreeMap<String, CheckEntry>,
 }
 
@@ -152,6 +164,8 @@ pub fn encode(state: &SavedState, wall: WallAnchor, now: Moment) -> Result<Vec<u
                 .since
                 .map(|since| since.map(|since| wall.nanos(since))),
             confirmed: service.conditions.confirmed,
+            suppressed: service.is_suppressed,
+            counts_from: service.counts_from.map(|from| wall.nanos(from)),
             checks: checks
                 .iter()
                 .map(|(name, check)| (name.as_str().to_owned(), check_entry(check, wall)))
@@ -227,6 +241,8 @@ pub fn decode(text: &[u8], wall: WallAnchor, now: Moment) -> Result<SavedState, 
                 since: entry.conditions.map(|since| reader.time(since)),
                 confirmed: entry.confirmed,
             },
+            is_suppressed: entry.suppressed,
+            counts_from: reader.time(entry.counts_from),
         };
         let checks = entry.checks.into_iter();
         let checks = checks.map(|(name, check)| Ok((CheckName::new(name), reader.check(&check)?)));

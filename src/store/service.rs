@@ -7,9 +7,10 @@ use super::check::CheckState;
 use super::events::StatusChange;
 use super::saved::SavedService;
 use super::snapshot::ServiceView;
+use super::suppression::Suppression;
 use super::walltime::WallAnchor;
 use crate::config::Service;
-use crate::model::{Condition, Moment, Status};
+use crate::model::{Condition, Moment, ServiceKey, Status};
 use crate::verdict::{CheckInput, Confirmation};
 
 /// If all results of a service are older than this at the start, its conditions are absent until a run confirms them. An alert for
@@ -24,9 +25,23 @@ pub struct ServiceState {
     pub saved: SavedService,
     pub checks: Vec<CheckState>,
     pub status_changes: u64,
+    pub suppression: Suppression,
+    /// The root causes of its impact; see [`crate::verdict::Impact`].
+    pub roots: Vec<ServiceKey>,
 }
 
 impl ServiceState {
+    /// Sets the reasons why no condition becomes confirmed. Returns whether state to save changed.
+    pub fn suppress(&mut self, suppression: Suppression, now: Moment) -> bool {
+        self.suppression = suppression;
+        let is_active = suppression.is_active();
+        let was_active = std::mem::replace(&mut self.saved.is_suppressed, is_active);
+        if was_active && !is_active {
+            self.saved.counts_from = Some(now);
+        }
+        was_active != is_active
+    }
+
     /// Updates the conditions from the checks. Returns whether they changed.
     pub fn update_conditions(&mut self) -> bool {
         let before = self.saved.conditions;
@@ -36,7 +51,8 @@ impl ServiceState {
         });
         let confirmation = Confirmation {
             tolerance: self.service.tolerance,
-            counts_from: None,
+            counts_from: self.saved.counts_from,
+            is_suppressed: self.saved.is_suppressed,
         };
         self.saved.conditions.update(checks, &confirmation);
         before != self.saved.conditions
@@ -49,14 +65,18 @@ impl ServiceState {
         let check = &self.checks[position];
         let interval = check.settings.interval;
         let conditions = &self.saved.conditions;
+        if self.saved.is_suppressed {
+            return false;
+        }
         Condition::ALL.iter().any(|&condition| {
             let tolerance = self.service.tolerance.of(condition);
             interval * 2 > tolerance
                 && !conditions.confirmed[condition as usize]
                 && check.saved.verdict.held_until(condition).is_some()
-                && conditions
-                    .since(condition)
-                    .is_some_and(|since| now + interval > since + tolerance)
+                && conditions.since(condition).is_some_and(|since| {
+                    let from = self.saved.counts_from.map_or(since, |from| from.max(since));
+                    now + interval > from + tolerance
+                })
         })
     }
 
@@ -142,6 +162,9 @@ impl ServiceState {
                 saved.conditions.since.map(unix)
             }),
             confirmed: saved.has_verdict.then_some(saved.conditions.confirmed),
+            is_impacted: self.suppression.is_impacted,
+            roots: self.roots.clone(),
+            in_maintenance: self.suppression.in_maintenance,
             status_changes: self.status_changes,
             checks: self.checks.iter().map(|check| check.view(now, wall)).collect(),
         }

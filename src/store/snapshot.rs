@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::config::{CheckSettings, Service};
-use crate::model::{Outcome, Problem, Status};
+use crate::model::{Outcome, Problem, ServiceKey, Status};
 
 /// The state at one moment. Wall-clock values are Unix times in seconds.
 #[derive(Clone, Debug)]
@@ -31,6 +31,13 @@ pub struct ServiceView {
     /// Whether each condition is confirmed, in the same order: runs show that it lasted, so its alert may fire. `None` before the
     /// first status.
     pub confirmed: Option<[bool; 3]>,
+    /// Whether a service that it depends on, directly or not, is down. Then no condition becomes confirmed.
+    pub is_impacted: bool,
+    /// The services that cause the impact: they are down, and no service that they depend on is. In the order of the configuration, at
+    /// most [`crate::verdict::MAX_ROOTS`].
+    pub roots: Vec<ServiceKey>,
+    /// Whether it is in a maintenance window. Then no condition becomes confirmed.
+    pub in_maintenance: bool,
     /// The number of status changes since the exporter started.
     pub status_changes: u64,
     /// Its checks, in the order of the configuration.

@@ -1,14 +1,16 @@
 //! The state behind the lock of the store: the configured services and checks, and their results.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::check::{CheckHandle, CheckState, Recorded};
 use super::events::{Event, StatusChange};
 use super::fingerprint::fingerprint;
+use super::impacts::Impacts;
 use super::saved::{SavedCheck, SavedChecks, SavedService, SavedState};
 use super::service::{FORGOTTEN_AFTER, ServiceState};
+use super::suppression::Suppression;
 use super::walltime::WallAnchor;
 use crate::config::{CheckSettings, Config, Service};
 use crate::model::{CheckId, CheckName, Moment, Outcome, ServiceKey, Status};
@@ -26,6 +28,7 @@ pub struct State {
     /// A run was recorded since that call.
     pub has_new_runs: bool,
     positions: HashMap<CheckHandle, (usize, usize)>,
+    impacts: Impacts,
     next_handle: u64,
     restored: SavedState,
     /// How many checks have not run yet. Not counted after the first round.
@@ -56,6 +59,7 @@ impl State {
             needs_saving: false,
             has_new_runs: false,
             positions: HashMap::new(),
+            impacts: Impacts::default(),
             next_handle: 0,
             restored,
             awaited: usize::MAX,
@@ -107,10 +111,29 @@ impl State {
         self.last_reload_successful = true;
         self.last_reload_success = now;
         self.needs_saving = true;
+        self.impacts.rebuild(&mut self.services, now);
+        let events = self.update_statuses(now);
+        // After the impact, so that a dependency that the configuration adds takes effect at once.
         for service in &mut self.services {
             service.update_conditions();
         }
-        self.update_statuses(now)
+        events
+    }
+
+    /// Sets which services are in maintenance. Returns whether that changed for any service.
+    pub fn set_maintenance(&mut self, services: &BTreeSet<ServiceKey>, now: Moment) -> bool {
+        let mut has_changed = false;
+        for state in &mut self.services {
+            let suppression = Suppression {
+                in_maintenance: services.contains(&state.service.key),
+                ..state.suppression
+            };
+            if suppression != state.suppression {
+                has_changed = true;
+                self.needs_saving |= state.suppress(suppression, now);
+            }
+        }
+        has_changed
     }
 
     fn new_handle(&mut self) -> CheckHandle {
@@ -139,6 +162,8 @@ impl State {
             saved: old.saved,
             checks: checks.collect(),
             status_changes: old.status_changes,
+            suppression: old.suppression,
+            roots: Vec::new(),
         }
     }
 
@@ -161,6 +186,8 @@ impl State {
             saved,
             checks: checks.collect(),
             status_changes: 0,
+            suppression: Suppression::default(),
+            roots: Vec::new(),
         };
         state.restore(last_ended, now);
         state
@@ -220,17 +247,24 @@ impl State {
         let next_run = NextRun {
             recheck: needs_recheck || (has_evidence && service.awaits_evidence(position, run.ended)),
         };
-        Some((next_run, event(service, position, &recorded, change, run.ended)))
+        let has_status_changed = change.is_some();
+        let event = event(service, position, &recorded, change, run.ended);
+        if has_status_changed {
+            self.needs_saving |= self.impacts.update(&mut self.services, place, run.ended);
+        }
+        Some((next_run, event))
     }
 
     /// Updates statuses that change because results became stale.
     pub fn update_statuses(&mut self, now: Moment) -> Vec<Event> {
-        let changes = self
-            .services
-            .iter_mut()
-            .filter_map(|service| service.update_status(now, now, None));
-        let events: Vec<Event> = changes.map(Event::Status).collect();
-        self.needs_saving |= !events.is_empty();
+        let mut events = Vec::new();
+        for position in 0..self.services.len() {
+            if let Some(change) = self.services[position].update_status(now, now, None) {
+                self.impacts.update(&mut self.services, position, now);
+                self.needs_saving = true;
+                events.push(Event::Status(change));
+            }
+        }
         events
     }
 

@@ -7,6 +7,7 @@ mod inconclusive;
 mod reloads;
 mod restarts;
 mod statuses;
+mod suppression;
 
 use std::sync::atomic::AtomicI64;
 

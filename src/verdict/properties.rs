@@ -20,6 +20,8 @@ struct Event {
     lasts: i64,
     grade: Grade,
     is_slow: bool,
+    /// Suppression starts or ends before the run.
+    is_suppressed: Option<bool>,
 }
 
 /// A check in the naive model: its rules and all of its runs.
@@ -80,15 +82,23 @@ fn grade() -> impl Strategy<Value = Grade> {
 }
 
 fn event() -> impl Strategy<Value = Event> {
-    (0..3_usize, 0..8_i64, 0..30_i64, grade(), any::<bool>()).prop_map(
-        |(check, pause, lasts, grade, is_slow)| Event {
+    let is_suppressed = prop_oneof![8 => Just(None), 1 => Just(Some(true)), 2 => Just(Some(false))];
+    (
+        0..3_usize,
+        0..8_i64,
+        0..30_i64,
+        grade(),
+        any::<bool>(),
+        is_suppressed,
+    )
+        .prop_map(|(check, pause, lasts, grade, is_slow, is_suppressed)| Event {
             check,
             pause,
             lasts,
             grade,
             is_slow,
-        },
-    )
+            is_suppressed,
+        })
 }
 
 fn rules(worse: u32, better: u32) -> Rules {
@@ -159,13 +169,14 @@ proptest! {
         events in prop::collection::vec(event(), 1..80),
     ) {
         let rules = rules(worse, better);
-        let confirmation = Confirmation {
+        let mut confirmation = Confirmation {
             tolerance: Tolerance {
                 down: Duration::from_nanos(tolerances.0),
                 degraded: Duration::from_nanos(tolerances.1),
                 slow: Duration::from_nanos(tolerances.2),
             },
             counts_from: counts_from.map(Moment::from_nanos),
+            is_suppressed: false,
         };
         let rechecks = [rechecks.0, rechecks.1, rechecks.2].map(Duration::from_nanos);
         let mut history = History::new();
@@ -177,6 +188,12 @@ proptest! {
         for event in events {
             now = now + Duration::from_nanos(event.pause.unsigned_abs());
             let before = conditions;
+            if let Some(is_suppressed) = event.is_suppressed {
+                if confirmation.is_suppressed && !is_suppressed {
+                    confirmation.counts_from = Some(now);
+                }
+                confirmation.is_suppressed = is_suppressed;
+            }
             // Runs of a check do not overlap.
             let began = Moment::from_nanos(now.as_nanos() - event.lasts);
             let started = ended[event.check].map_or(began, |end| began.max(end));
@@ -205,7 +222,7 @@ proptest! {
                     continue;
                 };
                 let from = confirmation.counts_from.map_or(since, |from| from.max(since));
-                *naive |= (0..3).any(|check| {
+                *naive |= !confirmation.is_suppressed && (0..3).any(|check| {
                     let tolerance = confirmation.tolerance.of(condition).as_nanos() as i64;
                     let required = (tolerance - rechecks[check].as_nanos() as i64).max(0);
                     let evidence = naive_evidence(&history, check, condition, from);

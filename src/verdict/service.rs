@@ -21,6 +21,8 @@ pub struct Confirmation {
     pub tolerance: Tolerance,
     /// Evidence before this moment does not count: the end of the last maintenance window or of the last outage of a dependency.
     pub counts_from: Option<Moment>,
+    /// No condition becomes confirmed, because the service is in maintenance or a dependency is down. Confirmed ones stay.
+    pub is_suppressed: bool,
 }
 
 /// The conditions of a service, in the order of [`Condition::ALL`].
@@ -59,9 +61,10 @@ impl Conditions {
         {
             *confirmed = since.is_some_and(|since| {
                 *confirmed
-                    || checks
-                        .clone()
-                        .any(|check| check.confirms(condition, since, confirmation))
+                    || !confirmation.is_suppressed
+                        && checks
+                            .clone()
+                            .any(|check| check.confirms(condition, since, confirmation))
             });
         }
     }
@@ -124,6 +127,7 @@ mod tests {
                 slow: long,
             },
             counts_from: None,
+            is_suppressed: false,
         };
         let checks = checks.iter().map(|verdict| CheckInput {
             verdict,

@@ -148,6 +148,9 @@ pub fn service(key: &str, name: &str, group: &str, tier: Tier, checks: Vec<Check
         status_since: conditions.map(|_| since),
         conditions,
         confirmed: conditions.map(|since| since.map(|since| since > 0.0)),
+        is_impacted: false,
+        roots: Vec::new(),
+        in_maintenance: false,
         status_changes: 2,
         checks,
     }

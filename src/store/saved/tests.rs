@@ -42,6 +42,7 @@ fn saved(runs: &[(u8, bool)]) -> SavedState {
             slow: Duration::from_secs(6),
         },
         counts_from: None,
+        is_suppressed: false,
     };
     let mut check = SavedCheck {
         fingerprint: 0xfedc_ba98_7654_3210,
@@ -72,6 +73,8 @@ fn saved(runs: &[(u8, bool)]) -> SavedState {
         service.status = check.verdict.grade.grade.map_or(Status::Unknown, Status::from);
         service.status_since = Some(moment);
         service.has_verdict = true;
+        service.is_suppressed = *is_slow;
+        service.counts_from = (*grade > 0).then_some(moment);
     }
     SavedState {
         services: vec![(
@@ -105,12 +108,15 @@ proptest! {
         file["version"] = 1.into();
         let service = file["services"]["api"].as_object_mut().unwrap();
         service.remove("confirmed").unwrap();
+        service.remove("suppressed");
+        service.remove("counts_from");
         let check = service["checks"]["http"].as_object_mut().unwrap();
         check.remove("evidence").unwrap();
         let decoded = decode(file.to_string().as_bytes(), wall, NOW).unwrap();
         prop_assert_eq!(decoded.services[0].2[0].1.verdict, saved.services[0].2[0].1.verdict);
         prop_assert_eq!(decoded.services[0].1.conditions.since, saved.services[0].1.conditions.since);
         prop_assert_eq!(decoded.services[0].1.conditions.confirmed, [false; 3]);
+        prop_assert_eq!((decoded.services[0].1.is_suppressed, decoded.services[0].1.counts_from), (false, None));
     }
 
     /// Decoding a file with changed bytes succeeds or fails, but never panics, and no time is after now.
@@ -125,6 +131,7 @@ proptest! {
         if let Ok(decoded) = decode(&text, wall, NOW) {
             for (_, service, checks) in &decoded.services {
                 prop_assert!(service.conditions.since.iter().flatten().all(|since| *since <= NOW));
+                prop_assert!(service.counts_from <= Some(NOW));
                 prop_assert!(checks.iter().all(|(_, check)| check.last_ended <= Some(NOW)));
             }
             encode(&decoded, wall, NOW).unwrap();
