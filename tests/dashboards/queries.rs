@@ -9,9 +9,20 @@ use serde_json::{Value, json};
 use crate::common::dashboards::{MayBeEmpty, load, may_be_empty, queries, selection, substitute};
 
 /// What follows `upkeep_` in the names of metrics about services and their checks.
-const OF_A_SERVICE: [&str; 12] = [
-    "service", "check", "http", "tls", "systemd", "process", "postgres", "redis", "rabbitmq", "s3", "celery",
+const OF_A_SERVICE: [&str; 13] = [
+    "service",
+    "check",
+    "http",
+    "tls",
+    "systemd",
+    "process",
+    "postgres",
+    "redis",
+    "rabbitmq",
+    "s3",
+    "celery",
     "docker",
+    "memcached",
 ];
 
 /// Checks the expressions with promtool, as recording rules of one file (JSON is YAML).
