@@ -29,7 +29,7 @@ pub(super) const MAX_TOTAL_COST: usize = 384 << 10;
 /// The cost of the thread that compiles an expression, in bytes of source.
 const THREAD_COST: usize = 16;
 /// The error for expressions over [`MAX_TOTAL_COST`].
-pub(super) const OVER_TOTAL: &str = "the CEL expressions of this file are longer than 384 kB together: use fewer or shorter ones (equal ones count once)";
+pub(super) const OVER_TOTAL: &str = "the CEL expressions of this file are longer than 384 KiB together: use fewer or shorter ones (equal ones count once)";
 
 /// A compiled expression, compared by its source. Cheap to clone.
 #[derive(Clone)]

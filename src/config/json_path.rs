@@ -18,7 +18,7 @@ const ENTRY_COST: usize = 16;
 /// The maximum number of bytes of source of all paths of one configuration. Parsed paths take fifty times as much.
 pub(super) const MAX_TOTAL_BYTES: usize = 512 << 10;
 /// The error for paths that exceed it.
-pub(super) const OVER_TOTAL: &str = "the JSON paths of this file are longer than 512 kB together: use fewer or shorter ones (equal ones count once)";
+pub(super) const OVER_TOTAL: &str = "the JSON paths of this file are longer than 512 KiB together: use fewer or shorter ones (equal ones count once)";
 
 /// A parsed path, compared by its source. Cheap to clone.
 #[derive(Clone)]

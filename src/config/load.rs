@@ -79,7 +79,7 @@ pub fn read_document<T: Default>(
         let max = max_bytes / (1024 * 1024);
         return Err(file_error(
             file_name,
-            format_args!("the file is longer than {max} MB: split it"),
+            format_args!("the file is longer than {max} MiB: split it"),
         ));
     }
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {

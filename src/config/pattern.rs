@@ -104,7 +104,7 @@ impl Pattern {
         }
         let most = SIZE_LIMITS[SIZE_LIMITS.len() - 1];
         let error = format!(
-            "needs more than {} MB when compiled: use smaller numbers of repetitions",
+            "needs more than {} MiB when compiled: use smaller numbers of repetitions",
             most >> 20
         );
         (Err(error), most)

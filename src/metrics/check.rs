@@ -88,13 +88,13 @@ pub(super) static ROWS: &[Row] = &[
         Counter,
         Fill::Check(|view, series| series.push(view.inconclusive_runs)),
         "Runs without a result because the exporter lacked CPU time, file descriptors, memory, ports or threads, or \
-         because the service manager had not answered. They do not change the status.",
+         because the service manager had not responded. They do not change the status.",
     ),
     Row::new(
         "upkeep_check_consecutive_inconclusive_runs",
         Gauge,
         Fill::Check(|view, series| series.push(view.consecutive_inconclusive_runs)),
-        "Inconclusive runs in a row, up to now. After five in a row for lack of CPU time, failures count until a run \
+        "Consecutive inconclusive runs, up to now. After five for lack of CPU time, every failed run counts until a run \
          succeeds.",
     ),
     Row::new(
@@ -109,7 +109,7 @@ pub(super) static ROWS: &[Row] = &[
         Fill::Check(|view, series| {
             series.push_some(view.last_run.as_ref().map(|_| view.consecutive_failures));
         }),
-        "Failed runs in a row, up to the last run.",
+        "Consecutive failed runs, up to the last run; 0 if it succeeded.",
     ),
     Row::new(
         "upkeep_check_last_run_timestamp_seconds",
@@ -129,7 +129,7 @@ pub(super) static ROWS: &[Row] = &[
         "upkeep_check_stale_after_seconds",
         Gauge,
         Fill::Check(|view, series| series.push(view.settings.stale_after().as_secs_f64())),
-        "Age of the last result from which the status of the check is unknown.",
+        "Maximum age of the last result. If it is older, the status of the check is unknown.",
     )
     .in_unit(Unit::Seconds),
 ];

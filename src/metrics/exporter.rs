@@ -59,7 +59,7 @@ pub(super) static ROWS: &[Row] = &[
                 push_by_reason(&web.refused, series);
             }
         }),
-        "Requests refused because of the web configuration, by reason: unauthorized, too_many_failures, rate_limit \
+        "Requests rejected because of the web configuration, by reason: unauthorized, too_many_failures, rate_limit \
          or busy. Absent without a web configuration.",
     )
     .with_labels(&["reason"]),
@@ -111,7 +111,7 @@ pub(super) static ROWS: &[Row] = &[
         "upkeep_probe_requests_total",
         Counter,
         Fill::Exporter(|shown, series| push_probes(shown, series, |probes| probes.runs)),
-        "Requests to /probe that were run; rejected ones are not counted. Absent without modules.",
+        "Requests to /probe that were run, without the rejected ones. Absent without modules.",
     ),
     Row::new(
         "upkeep_probe_failures_total",
@@ -134,7 +134,7 @@ pub(super) static ROWS: &[Row] = &[
                 push_by_reason(&probes.refused, series);
             }
         }),
-        "Requests to /probe and connections of probes that were refused, by reason. Absent without modules.",
+        "Requests to /probe that were rejected, and connections that the guard blocked, by reason. Absent without modules.",
     )
     .with_labels(&["reason"]),
     Row::new(

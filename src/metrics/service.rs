@@ -69,8 +69,8 @@ pub(super) static ROWS: &[Row] = &[
                 series.push_with(&[condition.as_str()], *confirmed);
             }
         }),
-        "1 once runs confirmed the condition for its tolerance minus one recheck interval, until it ends; 0 \
-         otherwise.",
+        "1 if the condition is confirmed: runs have shown it for its tolerance minus one recheck interval, and it has not \
+         ended. Otherwise 0.",
     )
     .with_labels(&["condition"]),
     Row::new(

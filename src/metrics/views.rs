@@ -61,7 +61,7 @@ pub struct StatusFileView {
 pub struct WebView {
     /// Whether the last attempt to load it succeeded.
     pub last_reload_successful: bool,
-    /// Requests that were refused since the exporter started, by reason.
+    /// Requests that were rejected since the exporter started, by reason.
     pub refused: Vec<(&'static str, u64)>,
 }
 
@@ -76,6 +76,6 @@ pub struct ProbeView {
     pub inconclusive: u64,
     /// Probes in progress.
     pub in_flight: u64,
-    /// Requests and connections that were refused, by reason.
+    /// Rejected requests and blocked connections, by reason.
     pub refused: Vec<(&'static str, u64)>,
 }

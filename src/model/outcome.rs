@@ -31,7 +31,7 @@ words! {
         Closed = "closed",
         /// The peer does not speak the protocol.
         Protocol = "protocol",
-        /// Credentials are missing, unreadable or refused.
+        /// Credentials are missing, unreadable or rejected.
         Auth = "auth",
         /// The status of the response is not an expected one.
         Status = "status",

@@ -142,15 +142,15 @@ const fn timeout(kind: CheckKind) -> &'static str {
 const fn auth(kind: CheckKind) -> &'static str {
     match kind {
         CheckKind::Postgres => {
-            "The login was refused, or the secret can't be read. Check user, password and pg_hba.conf, and that the \
+            "The login was rejected, or the secret can't be read. Check user, password and pg_hba.conf, and that the \
              exporter may read the secret file."
         }
         CheckKind::S3 => {
-            "The keys were refused or can't be read. Check access key, secret key and policy, and that both clocks \
+            "The keys were rejected or can't be read. Check access key, secret key and policy, and that both clocks \
              are right."
         }
         _ => {
-            "Credentials are missing, unreadable or refused. Check the user and the secret (its file is read on \
+            "Credentials are missing, unreadable or rejected. Check the user and the secret (its file is read on \
              every run), and the log of the server."
         }
     }

@@ -141,7 +141,7 @@ fn a_file_that_is_too_long_is_not_parsed() {
     assert!(
         error
             .to_string()
-            .starts_with("long.yml: the file is longer than 16 MB"),
+            .starts_with("long.yml: the file is longer than 16 MiB"),
         "{error}"
     );
 }

@@ -17,7 +17,7 @@ pub static VERSION_INFO: Family = Family {
 pub static CONNECTIONS: Family = Family::gauge(
     "upkeep_memcached_connections",
     &[],
-    "Open connections, the one of the check included.",
+    "Open connections, including the one of this check.",
 );
 
 /// The limit of open connections.
@@ -60,7 +60,7 @@ pub static EVICTIONS: Family = Family {
     unit: Unit::None,
     scope: Scope::Check,
     labels: &[],
-    help: "Items that the server evicted to free memory, since its start.",
+    help: "Items that the server removed to free memory (evictions), since its start.",
 };
 
 /// Requests by result.

@@ -45,19 +45,21 @@ pub static MAX_CONNECTIONS: Family = family(
 pub static CONNECTION_RATIO_LIMIT: Family = family(
     "upkeep_postgres_connection_ratio_limit",
     Unit::None,
-    "Configured ratio of used connections to max_connections from which the check warns.",
+    "Configured ratio of used connections to max_connections from which the check warns. Absent with metrics: false.",
 );
 /// The lag of a standby.
 pub static REPLICATION_LAG: Family = family(
     "upkeep_postgres_replication_lag_seconds",
     Unit::Seconds,
-    "On a standby, time since it last caught up with the replay; on a primary, the largest lag of its standbys.",
+    "On a standby, age of the last replayed transaction, or the time since the check last saw it caught up if that is \
+     less; 0 while it is caught up. On a primary, the largest lag that its standbys report. Absent on a primary \
+     without standbys, and if the role may not read the lag.",
 );
 /// The configured limit of the lag.
 pub static REPLICATION_LAG_LIMIT: Family = family(
     "upkeep_postgres_replication_lag_limit_seconds",
     Unit::Seconds,
-    "Configured replication lag from which the check warns.",
+    "Configured replication lag from which the check warns (max_replication_lag). Absent if not configured.",
 );
 /// The size of the database.
 pub static DATABASE_SIZE: Family = family(

@@ -42,7 +42,7 @@ pub static CPU: Family = family(
     "upkeep_process_cpu_seconds_total",
     MetricType::Counter,
     Unit::Seconds,
-    "User and system CPU time of the processes that match or matched. Does not fall when one of them ends.",
+    "User and system CPU time of the matching processes, including those that matched earlier and have ended.",
 );
 
 /// Memory.

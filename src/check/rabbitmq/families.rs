@@ -68,14 +68,15 @@ pub static QUEUE_CONSUMERS: Family = Family::gauge(
 pub static QUEUE_MESSAGES_LIMIT: Family = Family::gauge(
     "upkeep_rabbitmq_queue_messages_limit",
     &["queue"],
-    "Configured maximum of ready messages in a queue.",
+    "Configured maximum of messages in a queue (max_messages). The check compares it with the ready messages. The alert \
+     UpkeepQueueBacklog adds the unacknowledged ones. Absent if not configured.",
 );
 
 /// The configured minimum.
 pub static QUEUE_CONSUMERS_MINIMUM: Family = Family::gauge(
     "upkeep_rabbitmq_queue_consumers_minimum",
     &["queue"],
-    "Configured minimum of consumers of a queue.",
+    "Configured minimum of consumers of a queue (min_consumers). Absent if not configured.",
 );
 
 /// Reports a value of a family with one label.

@@ -17,7 +17,7 @@ pub static VERSION: Family = Family {
 pub static ROLE: Family = Family::gauge(
     "upkeep_redis_role",
     &["role"],
-    "Role of the server (master, replica or sentinel): 1 for the current role.",
+    "Role of the server, as Redis names it (master is a primary): 1 for the current role, 0 for the others.",
 );
 
 /// Connected clients.
@@ -61,25 +61,25 @@ pub static MEMORY_RATIO_LIMIT: Family = Family::gauge(
     "Configured ratio of used memory to the limit from which the check warns. Absent if not configured.",
 );
 
-/// A replica's link to its master.
+/// A replica's link to its primary.
 pub static LINK_UP: Family = Family::gauge(
     "upkeep_redis_replication_link_up",
     &[],
-    "1 if the link to the master is up, otherwise 0. Replicas only.",
+    "1 if the link to the primary is up, otherwise 0. Replicas only.",
 );
 
-/// A master's replicas.
+/// A primary's replicas.
 pub static CONNECTED_REPLICAS: Family = Family::gauge(
     "upkeep_redis_connected_replicas",
     &[],
-    "Connected replicas. Masters only.",
+    "Connected replicas. Primaries only.",
 );
 
-/// The replicas that a master requires to accept writes.
+/// The replicas that a primary requires to accept writes.
 pub static MIN_REPLICAS: Family = Family::gauge(
     "upkeep_redis_min_replicas_to_write",
     &[],
-    "Replicas that the master requires to accept writes (min-replicas-to-write). Absent if it requires none, or if \
+    "Replicas that the primary requires to accept writes (min-replicas-to-write). Absent if it requires none, or if \
      the user may not read the setting.",
 );
 
@@ -87,7 +87,7 @@ pub static MIN_REPLICAS: Family = Family::gauge(
 pub static GOOD_REPLICAS: Family = Family::gauge(
     "upkeep_redis_good_replicas",
     &[],
-    "Replicas that count for min-replicas-to-write. Absent if the master requires none.",
+    "Replicas that count for min-replicas-to-write. Absent if the primary requires none.",
 );
 
 /// The last save.
@@ -101,7 +101,7 @@ pub static LAST_SAVE: Family = Family::gauge(
 pub static KEYS: Family = Family::gauge(
     "upkeep_redis_keys",
     &["db"],
-    "Keys by database number: the database of the check and the lowest others with keys, at most 64.",
+    "Keys by database number. At most 64 databases: the one of the check, and the lowest others that have keys.",
 );
 
 /// A cluster's state.
@@ -116,14 +116,14 @@ pub static CLUSTER_SLOTS: Family = Family::gauge(
     "upkeep_redis_cluster_slots",
     &["state"],
     "Hash slots by state, as this node sees them: ok, pfail (this node gets no response), fail (a majority of \
-     masters agrees), unassigned. Cluster nodes only.",
+     primaries agrees), unassigned. Cluster nodes only.",
 );
 
-/// The masters of a sentinel.
+/// The primaries that a sentinel watches.
 pub static SENTINEL_MASTER_OK: Family = Family::gauge(
     "upkeep_redis_sentinel_master_ok",
     &["master"],
-    "1 if the sentinel reports the master as ok, otherwise 0, by name of the master; at most 32. Sentinels only.",
+    "1 if the sentinel reports the primary of this name as ok, otherwise 0. At most 32 primaries. Sentinels only.",
 );
 
 /// All families of redis checks.

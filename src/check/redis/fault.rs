@@ -48,7 +48,7 @@ fn meaning(name: &str, code: &str, detail: &str) -> (Reason, &'static str) {
         ),
         "MASTERDOWN" => (
             Reason::State,
-            "the replica lost its master and does not serve stale data",
+            "the replica lost its primary and does not serve stale data",
         ),
         "READONLY" => (
             Reason::State,
@@ -56,7 +56,7 @@ fn meaning(name: &str, code: &str, detail: &str) -> (Reason, &'static str) {
         ),
         "MISCONF" => (
             Reason::State,
-            "the server refuses writes because it can't save its data: check its log and its disk",
+            "the server rejects writes because it can't save its data: check its log and its disk",
         ),
         "CLUSTERDOWN" => (Reason::State, "the cluster does not serve queries"),
         "NOREPLICAS" => (

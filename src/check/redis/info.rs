@@ -4,7 +4,7 @@ use crate::model::prefix;
 
 /// The maximum number of databases whose keys are reported.
 pub const MAX_DATABASES: usize = 64;
-/// The maximum number of masters that are read from a sentinel.
+/// The maximum number of primaries that are read from a sentinel.
 pub const MAX_MASTERS: usize = 32;
 /// The maximum length of a text that becomes a label or is quoted, in bytes.
 const MAX_TEXT_BYTES: usize = 64;
@@ -14,9 +14,9 @@ const MAX_TEXT_BYTES: usize = 64;
 pub enum Role {
     /// Accepts writes.
     Master,
-    /// Follows a master.
+    /// Follows a primary.
     Replica,
-    /// Watches masters.
+    /// Watches primaries.
     Sentinel,
 }
 
@@ -34,22 +34,22 @@ impl Role {
     }
 }
 
-/// A replica's link to its master.
+/// A replica's link to its primary.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Link {
     /// Whether it is up.
     pub is_up: Option<bool>,
-    /// The master's host.
+    /// The primary's host.
     pub host: String,
-    /// The master's port.
+    /// The primary's port.
     pub port: String,
     /// How long the link has been down.
     pub down_seconds: Option<u64>,
-    /// Whether the replica is copying all of the master's data.
+    /// Whether the replica is copying all of the primary's data.
     pub is_copying: bool,
 }
 
-/// A master that a sentinel watches.
+/// A primary that a sentinel watches. Redis calls it a master.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Master {
     /// Its name in the sentinel.
@@ -77,7 +77,7 @@ pub struct Info {
     pub memory_limit: Option<u64>,
     /// Whether the last save of all data succeeded.
     pub is_last_save_ok: Option<bool>,
-    /// A replica's link to its master.
+    /// A replica's link to its primary.
     pub link: Link,
     /// Connected replicas.
     pub connected_replicas: Option<u64>,
@@ -89,7 +89,7 @@ pub struct Info {
     pub has_keyspace: bool,
     /// The number of keys by database number, ascending.
     pub keys: Vec<(u32, u64)>,
-    /// The masters that a sentinel watches.
+    /// The primaries that a sentinel watches.
     pub masters: Vec<Master>,
 }
 
@@ -206,7 +206,7 @@ pub struct ClusterInfo {
     pub slots_ok: Option<u64>,
     /// How many are assigned to a node that does not respond to this node (PFAIL).
     pub slots_pfail: Option<u64>,
-    /// How many are assigned to a node that most masters consider failed (FAIL).
+    /// How many are assigned to a node that most primaries consider failed (FAIL).
     pub slots_fail: Option<u64>,
 }
 

@@ -80,7 +80,7 @@ pub struct Extra<'a> {
 /// first one.
 pub fn warning(info: &Info, extra: Extra<'_>, settings: &RedisSettings) -> Option<Problem> {
     let warnings = [
-        refused_writes(info, extra.min_replicas),
+        rejected_writes(info, extra.min_replicas),
         lost_slots(extra.cluster),
         lost_link(info),
         failed_save(info),
@@ -96,22 +96,22 @@ pub fn warning(info: &Info, extra: Extra<'_>, settings: &RedisSettings) -> Optio
     ))
 }
 
-/// A master with too few good replicas refuses every write (NOREPLICAS). If the user may not read how many the master
+/// A primary with too few good replicas rejects every write (NOREPLICAS). If the user may not read how many the primary
 /// requires, only zero good replicas are certainly too few.
-fn refused_writes(info: &Info, min_replicas: Option<u64>) -> Option<(Reason, String)> {
+fn rejected_writes(info: &Info, min_replicas: Option<u64>) -> Option<(Reason, String)> {
     let good = info.good_replicas.filter(|_| info.role == Some(Role::Master))?;
     let required = min_replicas.unwrap_or(1);
     (good < required).then(|| {
         let at_least = if min_replicas.is_some() { "" } else { "at least " };
         let text = format!(
-            "the master refuses writes (NOREPLICAS): it has {good} good replicas, and min-replicas-to-write requires \
+            "the primary rejects writes (NOREPLICAS): it has {good} good replicas, and min-replicas-to-write requires \
              {at_least}{required}: bring the replicas back"
         );
         (Reason::State, text)
     })
 }
 
-/// A cluster that serves although slots are missing (cluster-require-full-coverage no) refuses the keys of those slots.
+/// A cluster that serves although slots are missing (cluster-require-full-coverage no) rejects the keys of those slots.
 fn lost_slots(cluster: Option<&ClusterInfo>) -> Option<(Reason, String)> {
     let cluster = cluster.filter(|cluster| cluster.is_ok)?;
     let served = cluster.slots_ok.filter(|served| *served < SLOTS)?;
@@ -125,7 +125,7 @@ fn lost_slots(cluster: Option<&ClusterInfo>) -> Option<(Reason, String)> {
         .filter_map(|(slots, place)| Some(format!("{} {place}", slots.filter(|slots| *slots > 0)?)))
         .collect();
     let text = format!(
-        "the cluster serves {served} of {SLOTS} slots and refuses keys in the others ({}): check CLUSTER NODES",
+        "the cluster serves {served} of {SLOTS} slots and rejects keys in the others ({}): check CLUSTER NODES",
         parts.join(", ")
     );
     Some((Reason::State, text))
@@ -143,15 +143,15 @@ fn lost_link(info: &Info) -> Option<(Reason, String)> {
     }
     let link = &info.link;
     let mut text = format!(
-        "the replica's link to its master {}:{} is down",
+        "the replica's link to its primary {}:{} is down",
         link.host, link.port
     );
     if let Some(seconds) = link.down_seconds {
         text += &format!(" for {seconds} s");
     }
     text += match link.is_copying {
-        true => ": it is copying the master's data",
-        false => ": check that the master is up, and that masteruser and masterauth are right",
+        true => ": it is copying the primary's data",
+        false => ": check that the primary is up, and that masteruser and masterauth are right",
     };
     Some((Reason::State, text))
 }
@@ -169,14 +169,14 @@ fn lost_masters(info: &Info) -> Option<(Reason, String)> {
     let first = lost.next()?;
     let more = match lost.count() {
         0 => String::new(),
-        count => format!(", and {count} more masters are not ok"),
+        count => format!(", and {count} more primaries are not ok"),
     };
     let meaning = match first.status.as_str() {
         "sdown" => " (this sentinel considers it down and waits for the others to agree)",
         "odown" => " (enough sentinels consider it down for a failover)",
         _ => "",
     };
-    let text = format!("the master {} is {}{meaning}{more}", first.name, first.status);
+    let text = format!("the primary {} is {}{meaning}{more}", first.name, first.status);
     Some((Reason::State, text))
 }
 
@@ -191,7 +191,7 @@ fn full_memory(info: &Info, settings: &RedisSettings) -> Option<(Reason, String)
     Some((Reason::Limit, text))
 }
 
-/// Fails if the cluster does not serve, because its nodes then refuse queries.
+/// Fails if the cluster does not serve, because its nodes then reject queries.
 ///
 /// # Errors
 /// The cluster is in the state fail.
@@ -204,7 +204,7 @@ pub fn cluster(cluster: &ClusterInfo, settings: &RedisSettings) -> Result<(), Pr
         None => String::new(),
     };
     let message = format_args!(
-        "{}: the node reports its cluster in state fail and serves no queries{slots}: check CLUSTER NODES for masters \
+        "{}: the node reports its cluster in state fail and serves no queries{slots}: check CLUSTER NODES for primaries \
          that are down, and CLUSTER SHARDS for slots that no node serves",
         settings.server.endpoint
     );

@@ -20,7 +20,7 @@ use crate::config::redis::RedisSettings;
 use crate::model::{Problem, Reason, Report, Sample};
 use crate::net::run_recorder::RunRecorder;
 
-/// The maximum number of bytes that a run reads. INFO has about 5 kB; with a thousand databases or masters, about 100 kB.
+/// The maximum number of bytes that a run reads. INFO has about 5 kB; with a thousand databases or primaries, about 100 kB.
 const MAX_BYTES: u64 = 1 << 20;
 
 /// A redis check.
@@ -117,7 +117,7 @@ impl RedisCheck {
     }
 }
 
-/// Reads how many replicas the master requires to accept writes. INFO counts good replicas only if the master requires some.
+/// Reads how many replicas the primary requires to accept writes. INFO counts good replicas only if it requires some.
 /// Returns `None`, without a metric, if the user may not read the setting.
 async fn min_replicas(
     info: &Info,

@@ -138,7 +138,7 @@ fn the_size_of_one_expression_is_bounded() {
     );
     assert_eq!(
         Pattern::new("((a{100}){100}){100}").unwrap_err(),
-        "needs more than 8 MB when compiled: use smaller numbers of repetitions"
+        "needs more than 8 MiB when compiled: use smaller numbers of repetitions"
     );
     for big in [r".{1000}", r"[^ ]{1000}", r"(?i)\pL{100}", r"(?s)^(.{10},){100}$"] {
         assert!(Pattern::new(big).is_ok(), "{big}");

@@ -22,8 +22,8 @@ pub static CERTIFICATE_NOT_AFTER: Family = Family {
     unit: Unit::Seconds,
     scope: Scope::Check,
     labels: &[],
-    help: "Unix time when the first certificate of the verified chain expires, root included; without a verified \
-           chain, of the presented certificates.",
+    help: "Unix time of the earliest expiry in the verified certificate chain, including the root. Without a verified \
+           chain, of all certificates that the server sent.",
 };
 
 /// The certificates of a handshake.

@@ -18,8 +18,8 @@ static EARLIEST_EXPIRY: Family = Family::probe(
 static CHAIN_EXPIRY: Family = Family::probe(
     "probe_ssl_last_chain_expiry_timestamp_seconds",
     &[],
-    "Unix time when the first certificate of the verified chain expires, root included; of several chains, the last \
-     to expire. A time in the year 1 if no chain was verified.",
+    "Unix time of the earliest expiry in the verified chain, including the root. Of several chains, the one that \
+     expires last counts. A time in the year 1 if no chain was verified.",
 );
 static CHAIN_INFO: Family = Family::probe(
     "probe_ssl_last_chain_info",

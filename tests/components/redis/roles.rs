@@ -34,7 +34,7 @@ async fn a_replica_reports_its_link() {
     })
     .await;
     let link = format!(
-        "127.0.0.1:{}: the replica's link to its master 127.0.0.1:{} is down",
+        "127.0.0.1:{}: the replica's link to its primary 127.0.0.1:{} is down",
         replica.port(),
         master.port()
     );
@@ -44,7 +44,7 @@ async fn a_replica_reports_its_link() {
     let ran = once(&keys).await;
     ran.failed(
         Reason::State,
-        "PING: the replica lost its master and does not serve stale data (MASTERDOWN ",
+        "PING: the replica lost its primary and does not serve stale data (MASTERDOWN ",
     );
     assert_eq!(
         (role(&ran), value(&ran, "replication_link_up")),
@@ -62,7 +62,7 @@ async fn a_sentinel_reports_its_masters() {
     let mut master = Redis::start(&[]).await;
     let sentinel = Redis::sentinel("cache", &master).await;
     let keys = format!("url: \"{}\"", sentinel.url("", 0));
-    let ran = until(&keys, "the master is ok", |ran| {
+    let ran = until(&keys, "the primary is ok", |ran| {
         labelled(ran, "sentinel_master_ok", "cache") == Some(1.0)
     })
     .await;
@@ -78,11 +78,11 @@ async fn a_sentinel_reports_its_masters() {
     }
     assert!(value(&ran, "connected_clients").is_some());
     master.kill();
-    let ran = until(&keys, "the master is down", |ran| {
+    let ran = until(&keys, "the primary is down", |ran| {
         labelled(ran, "sentinel_master_ok", "cache") == Some(0.0)
     })
     .await;
-    warned(&ran, Reason::State, "the master cache is ");
+    warned(&ran, Reason::State, "the primary cache is ");
     sentinel.left().await;
     // Sentinels have no databases.
     once(&format!("url: \"{}\"", sentinel.url("", 1)))
@@ -152,7 +152,7 @@ async fn a_master_without_enough_replicas_refuses_writes() {
     warned(
         &ran,
         Reason::State,
-        "the master refuses writes (NOREPLICAS): it has 1 good replicas, and min-replicas-to-write requires 2",
+        "the primary rejects writes (NOREPLICAS): it has 1 good replicas, and min-replicas-to-write requires 2",
     );
     assert!(master.cli(&["SET", "a", "2"]).starts_with("NOREPLICAS"));
     // A user that may not read the setting gets the warning once no good replica is left.
