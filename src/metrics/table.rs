@@ -1,4 +1,4 @@
-//! The table of all metric families: those declared in this folder, and those of the kinds of checks.
+//! The table of all metric families: those declared in this directory, and those of the kinds of checks.
 
 use std::sync::LazyLock;
 

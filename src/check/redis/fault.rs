@@ -61,7 +61,7 @@ fn meaning(name: &str, code: &str, detail: &str) -> (Reason, &'static str) {
         "CLUSTERDOWN" => (Reason::State, "the cluster does not serve queries"),
         "NOREPLICAS" => (
             Reason::State,
-            "the server refuses writes because it has too few replicas",
+            "the server rejects writes because it has too few replicas",
         ),
         "OOM" => (
             Reason::Limit,

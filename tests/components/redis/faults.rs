@@ -69,7 +69,7 @@ async fn a_password_is_needed_and_has_to_be_right() {
 }
 
 #[tokio::test]
-async fn a_password_is_refused_by_a_server_without_one() {
+async fn a_password_is_rejected_by_a_server_without_one() {
     let redis = Redis::start(&[]).await;
     once(&format!("url: \"{}\"", redis.url(":hunter2@", 0)))
         .await
@@ -187,7 +187,7 @@ async fn a_save_that_failed() {
         value(ran, "last_save_successful") == Some(0.0)
     })
     .await;
-    ran.failed(Reason::State, "PING: the server refuses writes because it can't save its data: check its log and its disk (MISCONF ");
+    ran.failed(Reason::State, "PING: the server rejects writes because it can't save its data: check its log and its disk (MISCONF ");
     // If the server still accepts writes, it is only a warning.
     redis.ok(&["CONFIG", "SET", "stop-writes-on-bgsave-error", "no"]);
     let ran = once(&keys).await;

@@ -58,7 +58,7 @@ async fn a_replica_reports_its_link() {
 }
 
 #[tokio::test]
-async fn a_sentinel_reports_its_masters() {
+async fn a_sentinel_reports_its_primaries() {
     let mut master = Redis::start(&[]).await;
     let sentinel = Redis::sentinel("cache", &master).await;
     let keys = format!("url: \"{}\"", sentinel.url("", 0));
@@ -132,7 +132,7 @@ async fn replica_of(master: &Redis) -> Redis {
 }
 
 #[tokio::test]
-async fn a_master_without_enough_replicas_refuses_writes() {
+async fn a_primary_without_enough_replicas_rejects_writes() {
     let master = Redis::start(&["min-replicas-to-write 2", "min-replicas-max-lag 1"]).await;
     let keys = format!("url: \"{}\"", master.url("", 0));
     let first = replica_of(&master).await;
@@ -198,7 +198,7 @@ async fn a_cluster_that_serves_part_of_its_keys_has_a_warning() {
     warned(
         &ran,
         Reason::State,
-        "the cluster serves 16379 of 16384 slots and refuses keys in the others (5 on no node)",
+        "the cluster serves 16379 of 16384 slots and rejects keys in the others (5 on no node)",
     );
     assert_eq!(value(&ran, "cluster_ok"), Some(1.0));
 }
@@ -237,6 +237,6 @@ async fn a_cluster_with_a_failed_node_has_a_warning() {
     warned(
         &ran,
         Reason::State,
-        "the cluster serves 10923 of 16384 slots and refuses keys in the others (5461 on failed nodes)",
+        "the cluster serves 10923 of 16384 slots and rejects keys in the others (5461 on failed nodes)",
     );
 }
