@@ -143,10 +143,10 @@ pub async fn run(
     for warning in warnings {
         warn!("{warning}");
     }
-    let shared = check::Shared::new(setup.procfs);
+    let context = check::CheckContext::new(setup.procfs);
     let checks = setup.checks.unwrap_or_else(Handle::current);
-    let scheduler = schedule::Scheduler::start(&checks, Arc::clone(&store), shared.clone(), setup.clock);
-    let prober = probe::Prober::new(shared, setup.probe_timeout_offset);
+    let scheduler = schedule::Scheduler::start(&checks, Arc::clone(&store), context.clone(), setup.clock);
+    let prober = probe::Prober::new(context, setup.probe_timeout_offset);
     let status_file = setup
         .status_file
         .map(|path| status::StatusFile::start(path, Arc::clone(&store)));
@@ -172,8 +172,8 @@ pub async fn run(
     notify::ready(&summary);
     tokio::select! {
         () = shutdown => {}
-        () = reload::follow(hangup, &state.reloader) => {}
-        () = Arc::clone(&parts.web_config).follow() => {}
+        () = reload::reload_on_hangup(hangup, &state.reloader) => {}
+        () = Arc::clone(&parts.web_config).watch() => {}
         () = log::report_suppressed() => {}
         () = notify::ping_watchdog(|| parts.scheduler.liveness().is_alive()) => {}
     }
@@ -200,12 +200,12 @@ impl Servers {
     fn start(listeners: Vec<web::Listener>, config: &Arc<web::WebConfig>, state: &Arc<web::State>) -> Self {
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
-        let auth_layer = web::AuthLayer::with_listeners(Arc::clone(config), listeners.len());
+        let admission_layer = web::AdmissionLayer::with_listeners(Arc::clone(config), listeners.len());
         for listener in listeners {
             let mut stopped = stopped.clone();
             let stopped = async move { drop(stopped.wait_for(|stop| *stop).await) };
             tasks.spawn(web::serve_behind(
-                Arc::clone(&auth_layer),
+                Arc::clone(&admission_layer),
                 listener,
                 Arc::clone(state),
                 stopped,

@@ -58,7 +58,7 @@ async fn reload(
 }
 
 /// Reloads the configuration on every message of `hangup`. Never returns.
-pub async fn follow(mut hangup: mpsc::Receiver<()>, reloader: &Reloader) {
+pub async fn reload_on_hangup(mut hangup: mpsc::Receiver<()>, reloader: &Reloader) {
     while hangup.recv().await.is_some() {
         // The log and the metrics show the result.
         let _ = reloader.reload().await;

@@ -34,7 +34,7 @@ impl<O, T> Default for Slots<O, T> {
 impl<O: Copy + Eq + Hash, T> Slots<O, T> {
     /// Takes a slot for a client of `origin`. Returns its id, and a notification of its eviction. If `max` slots are taken, evicts
     /// the newest slot of the origin with the most slots, but only if `origin` then has no more of them. Otherwise returns `None`.
-    pub fn take(&mut self, origin: O, tag: T, max: usize) -> Option<(u64, Arc<Notify>)> {
+    pub fn acquire(&mut self, origin: O, tag: T, max: usize) -> Option<(u64, Arc<Notify>)> {
         if self.taken.len() >= max {
             let own = self.held.get(&origin).copied().unwrap_or_default();
             let (largest, held) = self.held.iter().max_by_key(|(_, held)| **held)?;
@@ -45,7 +45,7 @@ impl<O: Copy + Eq + Hash, T> Slots<O, T> {
             let newest = self.taken.iter().rev().find(|(_, slot)| slot.origin == largest);
             let (id, newest) = newest?;
             newest.evicted.notify_one();
-            self.give_back(*id);
+            self.release(*id);
         }
         self.last_id += 1;
         let evicted = Arc::new(Notify::new());
@@ -62,7 +62,7 @@ impl<O: Copy + Eq + Hash, T> Slots<O, T> {
     }
 
     /// Releases a slot. Does nothing if it was evicted.
-    pub fn give_back(&mut self, id: u64) {
+    pub fn release(&mut self, id: u64) {
         if let Some(slot) = self.taken.remove(&id)
             && let Some(held) = self.held.get_mut(&slot.origin)
         {
@@ -91,32 +91,32 @@ mod tests {
     #[tokio::test]
     async fn the_origin_with_the_most_slots_loses_one() {
         let mut slots = Slots::default();
-        let greedy: Vec<_> = (0..4).map(|_| slots.take(1, "greedy", 4).unwrap()).collect();
-        assert!(slots.take(1, "greedy", 4).is_none());
-        let other = slots.take(2, "other", 4).unwrap();
+        let greedy: Vec<_> = (0..4).map(|_| slots.acquire(1, "greedy", 4).unwrap()).collect();
+        assert!(slots.acquire(1, "greedy", 4).is_none());
+        let other = slots.acquire(2, "other", 4).unwrap();
         // Its newest slot was evicted.
         greedy[3].1.notified().await;
-        slots.give_back(greedy[3].0);
-        let another = slots.take(2, "other", 4).unwrap();
+        slots.release(greedy[3].0);
+        let another = slots.acquire(2, "other", 4).unwrap();
         greedy[2].1.notified().await;
         // Both origins have two slots now.
-        assert!(slots.take(1, "greedy", 4).is_none() && slots.take(2, "other", 4).is_none());
+        assert!(slots.acquire(1, "greedy", 4).is_none() && slots.acquire(2, "other", 4).is_none());
         assert_eq!(slots.taken(), 4);
         for (id, _) in &greedy {
-            slots.give_back(*id);
+            slots.release(*id);
         }
         assert_eq!(slots.tags().copied().collect::<Vec<_>>(), ["other"; 2]);
-        slots.give_back(other.0);
-        slots.give_back(another.0);
+        slots.release(other.0);
+        slots.release(another.0);
         assert_eq!((slots.taken(), slots.held.len()), (0, 0));
     }
 
     #[test]
     fn a_single_slot_is_not_evicted() {
         let mut slots = Slots::default();
-        let (id, _) = slots.take(1, (), 1).unwrap();
-        assert!(slots.take(2, (), 1).is_none());
-        slots.give_back(id);
-        assert!(slots.take(2, (), 1).is_some());
+        let (id, _) = slots.acquire(1, (), 1).unwrap();
+        assert!(slots.acquire(2, (), 1).is_none());
+        slots.release(id);
+        assert!(slots.acquire(2, (), 1).is_some());
     }
 }

@@ -143,7 +143,7 @@ impl Stage {
         let clock = TokioClock::new();
         let (store, _) = Store::open(clock.clone(), None).unwrap();
         let of_builder = scripts.clone();
-        let scheduler = Scheduler::with(store.clone(), clock, move |settings: &Arc<CheckSettings>| {
+        let scheduler = Scheduler::with_build(store.clone(), clock, move |settings: &Arc<CheckSettings>| {
             let script = of_builder[settings.name.as_str()].clone();
             let built = script.built.fetch_add(1, Ordering::SeqCst);
             assert!(
@@ -589,7 +589,7 @@ impl Runnable for Busy {
 async fn overload_makes_runs_late_instead_of_failing_them() {
     let clock = TokioClock::new();
     let (store, _) = Store::open(clock.clone(), None).unwrap();
-    let scheduler = Scheduler::with(store.clone(), clock, |_: &Arc<CheckSettings>| Busy);
+    let scheduler = Scheduler::with_build(store.clone(), clock, |_: &Arc<CheckSettings>| Busy);
     // More runs than one thread can do in a second, and more than it could finish before their deadlines if all started at once.
     let checks = (0..4000).map(|number| {
         let mut check = tcp(&format!("service-{number}"));

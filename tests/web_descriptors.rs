@@ -36,7 +36,7 @@ async fn the_server_outlives_a_lack_of_descriptors() {
         snapshot: Arc::new(|| unreachable!("no results are asked for")),
         renderer: Renderer::new(|| -> Snapshot { unreachable!("the test requests no metrics") }),
         prober: Arc::new(upkeep_exporter::probe::Prober::new(
-            upkeep_exporter::check::Shared::new("/proc".into()),
+            upkeep_exporter::check::CheckContext::new("/proc".into()),
             Duration::ZERO,
         )),
         is_ready: Box::new(|| true),

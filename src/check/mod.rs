@@ -4,6 +4,7 @@
 pub mod amqp;
 mod body_budget;
 pub mod celery;
+mod context;
 pub mod dialogue;
 pub mod dns;
 pub mod docker;
@@ -17,7 +18,6 @@ pub mod process;
 pub mod rabbitmq;
 pub mod redis;
 pub mod s3;
-mod shared;
 pub mod systemd;
 pub mod tcp;
 pub mod unit_watch;
@@ -28,7 +28,7 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-pub use self::shared::Shared;
+pub use self::context::CheckContext;
 
 use crate::config::{CheckSettings, KindSettings};
 use crate::model::{CheckKind, Family, Problem, Report, with_kinds};
@@ -43,14 +43,14 @@ macro_rules! checks {
 
         impl Check {
             /// Creates a check. Neither blocks nor connects to a target.
-            pub fn new(settings: &Arc<CheckSettings>, shared: &Shared) -> Self {
-                Self::of(&settings.kind, shared)
+            pub fn new(settings: &Arc<CheckSettings>, context: &CheckContext) -> Self {
+                Self::from_kind(&settings.kind, context)
             }
 
             /// Creates a check from the settings of its kind. Neither blocks nor connects to a target.
-            pub fn of(settings: &KindSettings, shared: &Shared) -> Self {
+            pub fn from_kind(settings: &KindSettings, context: &CheckContext) -> Self {
                 match settings {
-                    $(KindSettings::$variant(own) => Self::$variant(Box::new($name::$check::new(own, shared)))),+
+                    $(KindSettings::$variant(own) => Self::$variant(Box::new($name::$check::new(own, context)))),+
                 }
             }
 

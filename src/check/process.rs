@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 
-use super::Shared;
+use super::CheckContext;
 use super::proc_scan::{Criteria, ScanError, ScanResult, Scanner};
 use crate::config::process::{PidNamespace, ProcessSettings, User};
 use crate::model::{MAX_PIDS, Problem, Reason, Report};
@@ -33,7 +33,7 @@ pub struct ProcessCheck {
 
 impl ProcessCheck {
     /// Creates a check with these settings.
-    pub fn new(settings: &ProcessSettings, shared: &Shared) -> Self {
+    pub fn new(settings: &ProcessSettings, context: &CheckContext) -> Self {
         let criteria = Criteria {
             patterns: settings
                 .any_match
@@ -48,7 +48,7 @@ impl ProcessCheck {
         };
         Self {
             settings: settings.clone(),
-            scanner: shared.processes.clone(),
+            scanner: context.processes.clone(),
             criteria: Arc::new(criteria),
             cpu: CpuCounter::default(),
         }
@@ -132,11 +132,11 @@ fn scan_problem(error: &ScanError) -> Problem {
             cause: Errno::ACCESS | Errno::PERM,
             ..
         } => (None, Reason::Permission),
-        ScanError::List { cause, .. } => (shortage::of_errno(*cause), Reason::Unreachable),
+        ScanError::List { cause, .. } => (shortage::from_errno(*cause), Reason::Unreachable),
         ScanError::Empty { .. } => (None, Reason::Unreachable),
         ScanError::Thread { cause } => {
             let cause = std::io::Error::from(*cause);
-            (Some(shortage::of_thread(&cause)), Reason::Internal)
+            (Some(shortage::from_thread_error(&cause)), Reason::Internal)
         }
         ScanError::Panicked => (None, Reason::Internal),
     };

@@ -1,6 +1,6 @@
 //! The tcp check: a connection, and a TLS handshake and a dialogue if configured. The response time includes all of them.
 
-use super::Shared;
+use super::CheckContext;
 use super::dialogue::{self, DialogueClient};
 use crate::config::tcp::TcpSettings;
 use crate::model::{Family, Problem, Report};
@@ -22,11 +22,11 @@ pub struct TcpCheck {
 
 impl TcpCheck {
     /// Creates a check with these settings.
-    pub fn new(settings: &TcpSettings, shared: &Shared) -> Self {
-        let endpoint = HostEndpoint::new(&shared.network, &settings.address, settings.preference);
+    pub fn new(settings: &TcpSettings, context: &CheckContext) -> Self {
+        let endpoint = HostEndpoint::new(&context.network, &settings.address, settings.preference);
         Self {
             endpoint: endpoint.with_source(settings.source),
-            dialogue: DialogueClient::new(&settings.conversation, shared),
+            dialogue: DialogueClient::new(&settings.conversation, context),
         }
     }
 
@@ -49,7 +49,7 @@ impl TcpCheck {
         self.dialogue
             .run(stream, &peer.to_string(), host, recorder)
             .await?;
-        recorder.answered();
+        recorder.record_response_time();
         Ok(())
     }
 }

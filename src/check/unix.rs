@@ -1,6 +1,6 @@
 //! The unix check: the dialogue of a tcp check over a Unix socket. The response time includes all of it.
 
-use super::Shared;
+use super::CheckContext;
 use super::dialogue::{self, DialogueClient};
 use crate::config::unix::UnixSettings;
 use crate::model::{Family, Problem, Report};
@@ -25,10 +25,10 @@ pub struct UnixCheck {
 
 impl UnixCheck {
     /// Creates a check with these settings.
-    pub fn new(settings: &UnixSettings, shared: &Shared) -> Self {
+    pub fn new(settings: &UnixSettings, context: &CheckContext) -> Self {
         Self {
             settings: settings.clone(),
-            dialogue: DialogueClient::new(&settings.conversation, shared),
+            dialogue: DialogueClient::new(&settings.conversation, context),
         }
     }
 
@@ -48,7 +48,7 @@ impl UnixCheck {
         let stream = connect_unix(&self.settings.path, &read_budget, recorder).await?;
         let peer = self.settings.target();
         self.dialogue.run(stream, &peer, NO_HOST, recorder).await?;
-        recorder.answered();
+        recorder.record_response_time();
         Ok(())
     }
 }

@@ -64,7 +64,7 @@ pub struct Evaluator {
 }
 
 /// The result of a piece of work on a thread.
-enum Outcome<T> {
+enum WorkResult<T> {
     Done(T),
     Exhausted,
 }
@@ -105,8 +105,8 @@ impl Evaluator {
             let running = self.run_on(&self.workers.quick, QUICK_TIME, &work);
             match tokio::time::timeout_at(until, running).await {
                 Ok(outcome) => match outcome? {
-                    Outcome::Done(done) => return Ok(done),
-                    Outcome::Exhausted => {}
+                    WorkResult::Done(done) => return Ok(done),
+                    WorkResult::Exhausted => {}
                 },
                 Err(_) => {
                     let message = "evaluating the response: no thread was free before the deadline";
@@ -121,8 +121,8 @@ impl Evaluator {
         let running = self.run_on(&self.workers.slow, time.saturating_sub(spent), &work);
         match tokio::time::timeout_at(until, running).await {
             Ok(outcome) => match outcome? {
-                Outcome::Done(done) => Ok(done),
-                Outcome::Exhausted => Err(too_expensive(time)),
+                WorkResult::Done(done) => Ok(done),
+                WorkResult::Exhausted => Err(too_expensive(time)),
             },
             // Other targets or the machine can cause the delay.
             Err(_) => {
@@ -138,7 +138,7 @@ impl Evaluator {
         worker: &Worker,
         time: Duration,
         work: &Work<T>,
-    ) -> Result<Outcome<T>, Problem> {
+    ) -> Result<WorkResult<T>, Problem> {
         let guard = AbandonGuard(Arc::default());
         let is_abandoned = Arc::clone(&guard.0);
         let work = Arc::clone(work);
@@ -162,7 +162,7 @@ impl Evaluator {
         self.spent.fetch_add(micros, Ordering::Relaxed);
         self.is_expensive
             .store(used >= QUICK_TIME || done.is_err(), Ordering::Relaxed);
-        Ok(done.map_or(Outcome::Exhausted, Outcome::Done))
+        Ok(done.map_or(WorkResult::Exhausted, WorkResult::Done))
     }
 }
 

@@ -25,25 +25,27 @@ pub enum FileError {
     NotText,
 }
 
-/// Reads a regular file of at most `most` bytes. Symbolic links are followed.
+/// Reads a regular file of at most `max_bytes` bytes. Symbolic links are followed.
 ///
 /// # Errors
 /// When it can't be read, is not a regular file, or is longer.
-pub fn read(path: &Path, most: u64) -> Result<Vec<u8>, FileError> {
+pub fn read(path: &Path, max_bytes: u64) -> Result<Vec<u8>, FileError> {
     let mut bytes = Vec::new();
-    open(path)?.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > most {
-        return Err(FileError::TooLong(most));
+    open(path)?
+        .take(max_bytes.saturating_add(1))
+        .read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > max_bytes {
+        return Err(FileError::TooLong(max_bytes));
     }
     Ok(bytes)
 }
 
-/// Reads a regular file of at most `most` bytes of UTF-8.
+/// Reads a regular file of at most `max_bytes` bytes of UTF-8.
 ///
 /// # Errors
 /// As for [`read`], and when it is not UTF-8.
-pub fn read_text(path: &Path, most: u64) -> Result<String, FileError> {
-    String::from_utf8(read(path, most)?).map_err(|_| FileError::NotText)
+pub fn read_text(path: &Path, max_bytes: u64) -> Result<String, FileError> {
+    String::from_utf8(read(path, max_bytes)?).map_err(|_| FileError::NotText)
 }
 
 /// Opens a file, and then checks its type: the file of that name could change between a check and the opening. Opening does

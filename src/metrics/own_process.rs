@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_reads_its_own_process() {
+    fn it_reads_the_process_of_the_exporter() {
         let own = OwnProcess::read().unwrap();
         assert!(own.resident_bytes > 100_000 && own.virtual_bytes > own.resident_bytes);
         assert!(own.open_fds >= 3 && own.max_fds.is_none_or(|max| max >= own.open_fds));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::scrubber::Scrubber;
-use super::text::{is_unseen, truncate};
+use super::text::{is_invisible, truncate};
 
 /// The maximum number of lines. It bounds the memory of a run with very many steps.
 const MAX_LINES: usize = 256;
@@ -36,7 +36,7 @@ impl DebugLog {
         }
         let mut line: String = step
             .chars()
-            .map(|character| if is_unseen(character) { ' ' } else { character })
+            .map(|character| if is_invisible(character) { ' ' } else { character })
             .collect();
         truncate(&mut line, MAX_LINE_BYTES);
         self.lines.push((self.started.elapsed(), line));

@@ -3,7 +3,7 @@
 mod debug_log;
 mod id;
 mod kind;
-mod lost;
+mod lost_time;
 mod metric;
 mod outcome;
 mod phase;
@@ -17,7 +17,7 @@ pub use debug_log::DebugLog;
 pub use id::{CheckId, CheckName, ServiceKey};
 pub use kind::CheckKind;
 pub(crate) use kind::with_kinds;
-pub use lost::{LostSince, LostTime};
+pub use lost_time::{LostSince, LostTime};
 pub use metric::{Family, MetricType, Sample, Scope, Unit};
 pub use outcome::{Conclusion, MAX_MESSAGE_BYTES, MAX_PIDS, Outcome, Problem, Reason, Report, Shortage};
 pub use phase::{Phase, Phases};
@@ -25,7 +25,7 @@ pub use scrubber::Scrubber;
 pub(crate) use status::words;
 pub use status::{Condition, Severity, Status, Thresholds, Tier, Tolerance};
 pub use text::{
-    PercentError, USER_AGENT, ellipsize, form_decode, is_unseen, percent_decode, prefix, truncate, visible,
+    PercentError, USER_AGENT, ellipsize, form_decode, is_invisible, percent_decode, prefix, truncate, visible,
 };
 pub use time::{Clock, Moment, SystemClock};
 pub use used_secrets::UsedSecrets;

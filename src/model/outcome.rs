@@ -7,12 +7,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::debug_log::DebugLog;
-use super::lost::LostSince;
+use super::lost_time::LostSince;
 use super::metric::{Family, Sample};
 use super::phase::Phases;
 use super::scrubber::Scrubber;
 use super::status::words;
-use super::text::is_unseen;
+use super::text::is_invisible;
 
 words! {
     /// Why a check is not up: the values of the label `reason`.
@@ -90,7 +90,7 @@ impl Problem {
     pub fn new(reason: Reason, message: impl fmt::Display) -> Self {
         let mut text = String::new();
         for character in message.to_string().chars() {
-            let character = if is_unseen(character) { ' ' } else { character };
+            let character = if is_invisible(character) { ' ' } else { character };
             if text.len() + character.len_utf8() > MAX_MESSAGE_BYTES - '\u{2026}'.len_utf8() {
                 text.push('\u{2026}');
                 break;

@@ -32,7 +32,7 @@ pub fn ellipsize(text: &mut String, max_bytes: usize) {
 
 /// Whether a character is invisible or changes how others look: control characters, line separators, and characters that
 /// have no width or change the writing direction (Unicode Standard Annex 9). Such characters can make a text look like another.
-pub fn is_unseen(character: char) -> bool {
+pub fn is_invisible(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{061c}' | '\u{feff}')
 }
@@ -42,7 +42,7 @@ pub fn visible(text: &str, max_bytes: usize) -> String {
     let mut shown = String::with_capacity(text.len().min(max_bytes));
     for character in text.chars() {
         let start = shown.len();
-        match is_unseen(character) {
+        match is_invisible(character) {
             true => shown.extend(character.escape_default()),
             false => shown.push(character),
         }

@@ -43,7 +43,7 @@ struct Connection {
 
 /// A complete response.
 #[derive(Debug)]
-pub struct Answer {
+pub struct ApiResponse {
     /// The status.
     pub status: StatusCode,
     /// The header.
@@ -87,7 +87,7 @@ impl ApiClient {
         request: Request<Full<Bytes>>,
         doing: &str,
         recorder: &mut RunRecorder<'_>,
-    ) -> Result<Answer, Problem> {
+    ) -> Result<ApiResponse, Problem> {
         // The connection is put back after a complete response only, so cancelling the run closes it.
         if let Some(reused) = self.connection.take()
             && let Some(result) = self
@@ -116,7 +116,7 @@ impl ApiClient {
         doing: &str,
         recorder: &mut RunRecorder<'_>,
         is_reused: bool,
-    ) -> Option<Result<Answer, Problem>> {
+    ) -> Option<Result<ApiResponse, Problem>> {
         recorder.enter(Phase::Processing);
         recorder.at(Step::Doing(format!("{doing} at {}", self.endpoint).into()));
         let failed = |error: &hyper::Error| Err(problem(error, &self.endpoint, doing));
@@ -138,7 +138,7 @@ impl ApiClient {
             Ok(Some(body)) => body,
             Ok(None) => {
                 let message = format!(
-                    "{}, {doing}: the answer has more than {} bytes",
+                    "{}, {doing}: the response has more than {} bytes",
                     self.endpoint, self.max_body_bytes
                 );
                 return Some(Err(Problem::new(Reason::Limit, message)));
@@ -150,7 +150,7 @@ impl ApiClient {
         if connection.driver.is_some() {
             self.connection = Some(connection);
         }
-        Some(Ok(Answer {
+        Some(Ok(ApiResponse {
             status: head.status,
             headers: head.headers,
             body,
@@ -174,16 +174,16 @@ impl ApiClient {
     }
 }
 
-/// Reads the whole body; `None` if it is longer than `most`.
+/// Reads the whole body; `None` if it is longer than `max_bytes`.
 async fn read(
     driver: &mut Option<Driver>,
     mut body: Incoming,
-    most: usize,
+    max_bytes: usize,
 ) -> Result<Option<Bytes>, hyper::Error> {
     let mut whole = BytesMut::new();
     while let Some(frame) = drive(driver, body.frame()).await {
         if let Ok(data) = frame?.into_data() {
-            if whole.len() + data.len() > most {
+            if whole.len() + data.len() > max_bytes {
                 return Ok(None);
             }
             whole.extend_from_slice(&data);
@@ -206,12 +206,12 @@ mod tests {
     fn serve(path: &std::path::Path, connections: Vec<Vec<&'static str>>) {
         let listener = UnixListener::bind(path).unwrap();
         tokio::spawn(async move {
-            for answers in connections {
+            for responses in connections {
                 let (mut stream, _) = listener.accept().await.unwrap();
-                for answer in answers {
+                for response in responses {
                     let mut request = [0; 1024];
                     assert!(stream.read(&mut request).await.unwrap() > 0);
-                    stream.write_all(answer.as_bytes()).await.unwrap();
+                    stream.write_all(response.as_bytes()).await.unwrap();
                 }
             }
         });
@@ -228,11 +228,13 @@ mod tests {
             .header("Host", "localhost")
             .body(Full::default());
         client.begin();
-        let answer = client.request(request.unwrap(), "asking", &mut recorder).await?;
+        let response = client
+            .request(request.unwrap(), "requesting", &mut recorder)
+            .await?;
         Ok(format!(
             "{} {}",
-            answer.status.as_u16(),
-            String::from_utf8_lossy(&answer.body)
+            response.status.as_u16(),
+            String::from_utf8_lossy(&response.body)
         ))
     }
 
@@ -299,7 +301,7 @@ mod tests {
         assert!(
             problem
                 .message()
-                .ends_with("asking: the answer has more than 8 bytes"),
+                .ends_with("requesting: the response has more than 8 bytes"),
             "{problem}"
         );
     }

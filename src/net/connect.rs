@@ -32,7 +32,7 @@ pub async fn connect(peer: SocketAddr, source: Option<IpAddr>) -> io::Result<Tcp
     socket.connect(peer).await
 }
 
-/// Connects to the first of several addresses that answers. `on_attempt` is called with every address that is tried.
+/// Connects to the first of several addresses that accepts. Calls `on_attempt` with every address that it tries.
 ///
 /// # Errors
 /// The problem of all addresses if none could be connected to.

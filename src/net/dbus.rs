@@ -14,7 +14,7 @@ use super::shortage;
 use crate::config::systemd::BusAddress;
 use crate::model::{Problem, Reason};
 
-/// How long connecting and authenticating may take. A local bus answers within milliseconds.
+/// How long connecting and authenticating may take. A local bus responds within milliseconds.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How many received messages may be queued. zbus stops reading the socket at this limit.
@@ -51,8 +51,8 @@ pub enum ConnectError {
         /// What went wrong.
         cause: io::Error,
     },
-    /// The bus did not answer in time.
-    #[error("D-Bus at {bus} accepted the connection but did not answer within {} s: does it hang?", CONNECT_TIMEOUT.as_secs())]
+    /// The bus did not respond in time.
+    #[error("D-Bus at {bus} accepted the connection but did not respond within {} s: does it hang?", CONNECT_TIMEOUT.as_secs())]
     Silent {
         /// The address tried.
         bus: String,
@@ -71,7 +71,7 @@ impl From<ConnectError> for Problem {
     fn from(error: ConnectError) -> Self {
         let (shortage, reason) = match &error {
             ConnectError::Permission { .. } => (None, Reason::Permission),
-            ConnectError::Io { cause, .. } => (shortage::of(cause), Reason::Unreachable),
+            ConnectError::Io { cause, .. } => (shortage::from_error(cause), Reason::Unreachable),
             _ => (None, Reason::Unreachable),
         };
         shortage::problem_or(shortage, reason, error)

@@ -30,15 +30,15 @@ pub fn problem(error: &io::Error, message: impl Display) -> Problem {
 
 /// The problem of a socket that could not be connected to `peer`.
 pub fn connect_problem(peer: SocketAddr, error: &io::Error, message: impl Display) -> Problem {
-    shortage::problem_or(shortage::of_connect(peer, error), reason(error), message)
+    shortage::problem_or(shortage::from_connect_error(peer, error), reason(error), message)
 }
 
-/// The problem when none of several addresses could be connected to. An error of an address that answered takes
+/// The problem when none of several addresses could be connected to. An error of an address that responded takes
 /// precedence over one that could not be reached, since hosts without IPv6 are common.
 pub fn connect_problem_of_all(errors: &[(SocketAddr, io::Error)]) -> Problem {
     let shortage = errors
         .iter()
-        .find_map(|(peer, error)| shortage::of_connect(*peer, error));
+        .find_map(|(peer, error)| shortage::from_connect_error(*peer, error));
     let reasons = errors.iter().map(|(_, error)| reason(error));
     let reason = reasons.min_by_key(|reason| match reason {
         Reason::Refused => 1,
@@ -111,7 +111,7 @@ mod tests {
             (12, Shortage::Memory),
             (105, Shortage::Memory),
         ] {
-            // The address that was not tried might have answered.
+            // The address that was not tried might have responded.
             for errors in [
                 &[("127.0.0.1:80", code)][..],
                 &[("127.0.0.1:80", 111), ("127.0.0.1:81", code)],

@@ -66,7 +66,7 @@ pub async fn tunnel(
             break response.len() > end + 4;
         }
         if response.len() >= MAX_RESPONSE_BYTES {
-            return Err(failed(Reason::Limit, &"its answer is too long"));
+            return Err(failed(Reason::Limit, &"its response is too long"));
         }
         if stream.read_buf(&mut response).await.map_err(broken)? == 0 {
             if let Some(error) = write_error {
@@ -74,20 +74,20 @@ pub async fn tunnel(
             }
             return Err(failed(
                 Reason::Closed,
-                &"it closed the connection without an answer",
+                &"it closed the connection without a response",
             ));
         }
     };
     match status(&response) {
         // In TLS the client sends first, so nothing may follow the head.
-        Some(200..=299) if has_more => Err(failed(Reason::Protocol, &"it sent data after its answer")),
+        Some(200..=299) if has_more => Err(failed(Reason::Protocol, &"it sent data after its response")),
         Some(200..=299) => Ok(stream),
         Some(407) => Err(failed(
             Reason::Auth,
             &"it requires credentials, or refused them: 407",
         )),
-        Some(code) => Err(failed(Reason::Status, &format_args!("it answered {code}"))),
-        None => Err(failed(Reason::Protocol, &"it does not answer in HTTP")),
+        Some(code) => Err(failed(Reason::Status, &format_args!("it responded with {code}"))),
+        None => Err(failed(Reason::Protocol, &"its response is not HTTP")),
     }
 }
 

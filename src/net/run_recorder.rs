@@ -118,7 +118,7 @@ impl<'r> RunRecorder<'r> {
     }
 
     /// Records the response time: until now, without the time that this process lost.
-    pub fn answered(&mut self) {
+    pub fn record_response_time(&mut self) {
         let now = self.leave();
         let lost = self.report.lost.lost();
         self.report.response_time = Some((now - self.started).saturating_sub(lost));
@@ -139,8 +139,8 @@ impl<'r> RunRecorder<'r> {
         let left = deadline.saturating_duration_since(Instant::now());
         let rest = (left / 10).max(REST.min(left / 4));
         // Whole milliseconds, since messages show it.
-        let most = (left - rest).as_millis();
-        wait.min(Duration::from_millis(u64::try_from(most).unwrap_or(u64::MAX)))
+        let max_wait = (left - rest).as_millis();
+        wait.min(Duration::from_millis(u64::try_from(max_wait).unwrap_or(u64::MAX)))
     }
 
     /// Marks the run as complete. The report of a run that is not complete shows its last step.

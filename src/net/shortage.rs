@@ -16,14 +16,14 @@ use crate::model::{Problem, Reason, Shortage};
 /// How many nested causes of an error are searched. Libraries nest fewer than ten.
 const MAX_CAUSES: usize = 16;
 
-/// Checks leave a part of the descriptors free, for reading files and accepting scrapes: the limit divided by this.
-const RESERVED_PART: u64 = 8;
+/// Checks leave the descriptor limit divided by this free, for reading files and accepting scrapes.
+const RESERVED_DIVISOR: u64 = 8;
 /// The maximum number of descriptors that checks leave free.
 const MAX_RESERVED: u64 = 64;
 
-/// The shortage that an error of the system means. Some errors depend on the call: use [`of_connect`] for connections and
-/// [`of_thread`] for threads.
-pub fn of_errno(error: Errno) -> Option<Shortage> {
+/// The shortage that an error of the system means. Some errors depend on the call: use [`from_connect_error`] for connections and
+/// [`from_thread_error`] for threads.
+pub fn from_errno(error: Errno) -> Option<Shortage> {
     match error {
         // ENOSPC: registering a socket for events exceeds fs.epoll.max_user_watches (epoll_ctl(2)).
         Errno::MFILE | Errno::NFILE | Errno::NOSPC => Some(Shortage::Descriptors),
@@ -35,18 +35,18 @@ pub fn of_errno(error: Errno) -> Option<Shortage> {
 }
 
 /// The shortage if a thread or a process could not be created (pthread_create(3)).
-pub fn of_thread(error: &io::Error) -> Shortage {
-    of(error).unwrap_or(Shortage::Threads)
+pub fn from_thread_error(error: &io::Error) -> Shortage {
+    from_error(error).unwrap_or(Shortage::Threads)
 }
 
 /// The shortage if a socket could not be connected to `peer`.
-pub fn of_connect(peer: SocketAddr, error: &io::Error) -> Option<Shortage> {
+pub fn from_connect_error(peer: SocketAddr, error: &io::Error) -> Option<Shortage> {
     match Errno::from_io_error(error) {
         // No local port is left, or this machine has no source address (because IPv6 is disabled, for example).
         Some(Errno::ADDRNOTAVAIL) => has_address_for(peer).then_some(Shortage::Ports),
         // A datagram socket got no port (connect(2)).
         Some(Errno::AGAIN) => Some(Shortage::Ports),
-        _ => of(error),
+        _ => from_error(error),
     }
 }
 
@@ -63,7 +63,7 @@ fn has_address_for(peer: SocketAddr) -> bool {
 }
 
 /// The shortage that `error` or one of its causes means.
-pub fn of(error: &(dyn Error + 'static)) -> Option<Shortage> {
+pub fn from_error(error: &(dyn Error + 'static)) -> Option<Shortage> {
     let mut next = Some(error);
     for _ in 0..MAX_CAUSES {
         let error = next?;
@@ -74,7 +74,7 @@ pub fn of(error: &(dyn Error + 'static)) -> Option<Shortage> {
             Some(io) => Errno::from_io_error(io),
             None => error.downcast_ref::<Errno>().copied(),
         };
-        if let Some(found) = errno.and_then(of_errno) {
+        if let Some(found) = errno.and_then(from_errno) {
             return Some(found);
         }
         // The source of an `io::Error` is the source of its inner error, so the inner error is next.
@@ -87,14 +87,14 @@ pub fn of(error: &(dyn Error + 'static)) -> Option<Shortage> {
 }
 
 /// The shortage that the message of a panic means. tokio's `spawn_blocking` panics if it can't create a thread.
-pub fn of_panic(text: &str) -> Option<Shortage> {
+pub fn from_panic(text: &str) -> Option<Shortage> {
     text.starts_with("OS can't spawn worker thread")
         .then_some(Shortage::Threads)
 }
 
 /// The problem of an error: a shortage if the error means one, otherwise a problem with this reason.
 pub fn problem(reason: Reason, error: &(dyn Error + 'static), message: impl Display) -> Problem {
-    problem_or(of(error), reason, message)
+    problem_or(from_error(error), reason, message)
 }
 
 /// The problem of a shortage if there is one, otherwise a problem with this reason.
@@ -113,13 +113,13 @@ const fn remedy(shortage: Shortage) -> &'static str {
         Shortage::Memory => "the exporter or its machine lacks memory: raise MemoryMax, or free some",
         Shortage::Ports => "the machine lacks local ports: widen net.ipv4.ip_local_port_range",
         Shortage::Threads => "the exporter can't create threads: raise TasksMax",
-        Shortage::Manager => "systemd has not answered yet: see systemctl status",
+        Shortage::Manager => "systemd has not responded yet: see systemctl status",
     }
 }
 
 /// The number of descriptors of `limit` that checks leave free.
 fn reserved(limit: u64) -> u64 {
-    (limit / RESERVED_PART).min(MAX_RESERVED)
+    (limit / RESERVED_DIVISOR).min(MAX_RESERVED)
 }
 
 /// Rejects a socket of a check that is one of the last descriptors. The system assigns the lowest free number (open(2)), so
@@ -159,26 +159,29 @@ mod tests {
             (Errno::NETUNREACH, None),
             (Errno::ACCESS, None),
         ] {
-            assert_eq!(of(&error(errno)), expected, "{errno}");
-            assert_eq!(of(&errno), expected, "{errno}");
+            assert_eq!(from_error(&error(errno)), expected, "{errno}");
+            assert_eq!(from_error(&errno), expected, "{errno}");
         }
-        assert_eq!(of_thread(&error(Errno::AGAIN)), Shortage::Threads);
-        assert_eq!(of_thread(&error(Errno::NOMEM)), Shortage::Memory);
+        assert_eq!(from_thread_error(&error(Errno::AGAIN)), Shortage::Threads);
+        assert_eq!(from_thread_error(&error(Errno::NOMEM)), Shortage::Memory);
     }
 
     #[test]
     fn a_connection_without_a_local_port_is_a_shortage_of_ports() {
         let here = "127.0.0.1:1".parse().unwrap();
         assert_eq!(
-            of_connect(here, &error(Errno::ADDRNOTAVAIL)),
+            from_connect_error(here, &error(Errno::ADDRNOTAVAIL)),
             Some(Shortage::Ports)
         );
-        assert_eq!(of_connect(here, &error(Errno::AGAIN)), Some(Shortage::Ports));
-        assert_eq!(of_connect(here, &error(Errno::CONNREFUSED)), None);
+        assert_eq!(
+            from_connect_error(here, &error(Errno::AGAIN)),
+            Some(Shortage::Ports)
+        );
+        assert_eq!(from_connect_error(here, &error(Errno::CONNREFUSED)), None);
         // Most machines have no route to a documentation address (RFC 3849).
         let nowhere = "[2001:db8::1]:1".parse().unwrap();
         if !has_address_for(nowhere) {
-            assert_eq!(of_connect(nowhere, &error(Errno::ADDRNOTAVAIL)), None);
+            assert_eq!(from_connect_error(nowhere, &error(Errno::ADDRNOTAVAIL)), None);
         }
     }
 
@@ -189,7 +192,7 @@ mod tests {
     #[test]
     fn nested_causes_are_searched() {
         let deep = io::Error::other(Outer(Arc::new(error(Errno::MFILE))));
-        assert_eq!(of(&deep), Some(Shortage::Descriptors));
+        assert_eq!(from_error(&deep), Some(Shortage::Descriptors));
         let found = problem(Reason::Auth, &deep, "reading the secret");
         assert_eq!(found.shortage, Some(Shortage::Descriptors));
         assert_eq!(

@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
-use crate::check::{Check, Shared};
+use crate::check::{Check, CheckContext};
 use crate::config::KindSettings;
 use crate::config::probe::{Endpoint, Module, ProbeSettings, TargetRefusal, TargetedModule};
 use crate::config::suggest;
@@ -29,7 +29,7 @@ use run::ProbeResult;
 #[derive(Debug)]
 pub struct Prober {
     settings: RwLock<Arc<ProbeSettings>>,
-    shared: Shared,
+    context: CheckContext,
     /// The runtime that probes run on; `None` for the one that handles the request.
     checks: Option<Handle>,
     /// The lost time of that runtime.
@@ -73,10 +73,10 @@ pub enum Response {
 
 impl Prober {
     /// A prober without modules. `offset` is subtracted from the scrape timeout.
-    pub fn new(shared: Shared, offset: Duration) -> Self {
+    pub fn new(context: CheckContext, offset: Duration) -> Self {
         Self {
             settings: RwLock::default(),
-            shared,
+            context,
             checks: None,
             lost: Arc::default(),
             offset,
@@ -132,7 +132,7 @@ impl Prober {
     /// slots are in use and no other client has more of them.
     fn take_slot(&self, client: Option<IpAddr>, max: u32) -> Option<(Slot<'_>, Arc<Notify>)> {
         let max = usize::try_from(max).unwrap_or(usize::MAX);
-        let (id, evicted) = self.slots().take(client, (), max)?;
+        let (id, evicted) = self.slots().acquire(client, (), max)?;
         Some((Slot { prober: self, id }, evicted))
     }
 
@@ -197,10 +197,10 @@ impl Prober {
             timeout,
             guard,
         } = prepared;
-        let mut shared = self.shared.clone();
-        shared.network.resolver = Arc::new(shared.network.resolver.with_guard(Some(guard.clone())));
+        let mut context = self.context.clone();
+        context.network.resolver = Arc::new(context.network.resolver.with_guard(Some(guard.clone())));
         let target = targeted.settings.target();
-        let build = move |settings: &KindSettings| Check::of(settings, &shared);
+        let build = move |settings: &KindSettings| Check::from_kind(settings, &context);
         let lost = Arc::clone(&self.lost);
         let probe = run::probe(targeted.settings, build, timeout, request.debug, lost);
         let result = tokio::select! {
@@ -298,7 +298,7 @@ struct Slot<'p> {
 
 impl Drop for Slot<'_> {
     fn drop(&mut self) {
-        self.prober.slots().give_back(self.id);
+        self.prober.slots().release(self.id);
     }
 }
 

@@ -2,7 +2,7 @@
 //! `check` all run checks through [`Attempt::run`].
 
 mod deadline;
-mod lost_time;
+mod discard;
 mod panics;
 
 use std::pin::Pin;
@@ -20,7 +20,7 @@ use crate::model::{
 };
 pub use deadline::DeadlinePolicy;
 use deadline::{TimedOut, run_until_deadline};
-pub use lost_time::count_discarded;
+pub use discard::count_discarded;
 use panics::{CatchPanic, Panic, catch, install_panic_hook};
 
 /// How many samples a probe usually has; the list grows when there are more.
@@ -119,7 +119,7 @@ impl Attempt<'_> {
             DeadlinePolicy::Fixed => {
                 let result = timeout_at(self.started + self.timeout, run).await;
                 result.map_err(|_| TimedOut {
-                    had_its_time: !lost_time::is_much(lost.lost(), self.timeout),
+                    had_its_time: !discard::is_excessive(lost.lost(), self.timeout),
                 })
             }
         }
@@ -141,14 +141,14 @@ impl Attempt<'_> {
             },
             Ok(Ok(Err(problem))) => {
                 let is_excused =
-                    lost_time::is_much(lost, self.timeout) && lost_time::can_cause(&problem, self.kind);
-                lost_time::conclude(problem, is_excused, lost, self.deadline_policy)
+                    discard::is_excessive(lost, self.timeout) && discard::can_cause(&problem, self.kind);
+                discard::conclude(problem, is_excused, lost, self.deadline_policy)
             }
             Ok(Err(panic)) => panic.into_problem().into(),
             Err(TimedOut { had_its_time }) => {
                 response_time = is_timed.then_some(self.timeout);
                 let problem = timeout_problem(self.timeout, &report.step);
-                lost_time::conclude(problem, !had_its_time, lost, self.deadline_policy)
+                discard::conclude(problem, !had_its_time, lost, self.deadline_policy)
             }
         };
         let outcome = Outcome {

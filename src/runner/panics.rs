@@ -62,7 +62,7 @@ impl Panic {
     /// The problem of the run that panicked.
     pub fn into_problem(self) -> Problem {
         let text = self.payload.downcast_ref::<String>();
-        match text.and_then(|text| shortage::of_panic(text).map(|shortage| (shortage, text))) {
+        match text.and_then(|text| shortage::from_panic(text).map(|shortage| (shortage, text))) {
             Some((shortage, text)) => shortage::problem_or(Some(shortage), Reason::Internal, text),
             None => Problem::new(Reason::Internal, &self),
         }

@@ -56,7 +56,7 @@ impl Heartbeat {
     pub fn start(handle: &Handle, store: Arc<Store>) -> Self {
         let started = Instant::now();
         let beat = Arc::new(Beat::default());
-        let of_task = beat.clone();
+        let last_beat = beat.clone();
         let task = handle.spawn(async move {
             let mut ticks = interval_at(started + BEAT, BEAT);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -64,8 +64,8 @@ impl Heartbeat {
                 let planned = ticks.tick().await;
                 store.sweep();
                 let lag = planned.elapsed();
-                of_task.lag.store(nanos(lag), Ordering::Release);
-                of_task.at.store(nanos(started.elapsed()), Ordering::Release);
+                last_beat.lag.store(nanos(lag), Ordering::Release);
+                last_beat.at.store(nanos(started.elapsed()), Ordering::Release);
             }
         });
         Self { started, beat, task }

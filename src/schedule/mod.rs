@@ -6,10 +6,10 @@
 //! The scheduler owns intervals, rechecks and concurrency; a check only knows how to run once. Only its own task waits for a
 //! check, so a hanging target delays no other check.
 
-mod beat;
 mod check_task;
 mod gate;
 mod heartbeat;
+mod lost_time_timer;
 mod timetable;
 
 use std::collections::HashMap;
@@ -20,10 +20,10 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-pub(crate) use beat::measure_lost_time;
 pub use heartbeat::Liveness;
+pub(crate) use lost_time_timer::measure_lost_time;
 
-use crate::check::{Check, Shared};
+use crate::check::{Check, CheckContext};
 use crate::config::{CheckSettings, Config};
 use crate::log_throttle::LogThrottle;
 use crate::model::{CheckId, Clock, LostTime};
@@ -48,7 +48,7 @@ pub struct Scheduler {
     spawn: Spawn,
     tasks: Mutex<HashMap<CheckHandle, JoinHandle<()>>>,
     heartbeat: Heartbeat,
-    /// The tasks of the gate and of the measurement of lost time.
+    /// The tasks of the gate and of the timer that measures lost time.
     own_tasks: Vec<JoinHandle<()>>,
     lost: Arc<LostTime>,
 }
@@ -56,17 +56,17 @@ pub struct Scheduler {
 impl Scheduler {
     /// Starts a scheduler without checks; [`Scheduler::apply`] adds them. Checks run on the runtime of `handle`, whose lost time is
     /// measured.
-    pub fn start(handle: &Handle, store: Arc<Store>, shared: Shared, clock: Arc<dyn Clock>) -> Self {
-        let build = move |settings: &Arc<CheckSettings>| Check::new(settings, &shared);
+    pub fn start(handle: &Handle, store: Arc<Store>, context: CheckContext, clock: Arc<dyn Clock>) -> Self {
+        let build = move |settings: &Arc<CheckSettings>| Check::new(settings, &context);
         let mut scheduler = Self::new(handle, store, clock, build);
-        let beats = handle.spawn(measure_lost_time(Arc::clone(&scheduler.lost)));
-        scheduler.own_tasks.push(beats);
+        let timer = handle.spawn(measure_lost_time(Arc::clone(&scheduler.lost)));
+        scheduler.own_tasks.push(timer);
         scheduler
     }
 
     /// Like [`Scheduler::start`], for tests: `build` makes the checks, they run on the current runtime, and lost time is not measured.
     /// A check that panics is built again.
-    pub fn with<R: Runnable>(
+    pub fn with_build<R: Runnable>(
         store: Arc<Store>,
         clock: Arc<dyn Clock>,
         build: impl Fn(&Arc<CheckSettings>) -> R + Send + Sync + 'static,

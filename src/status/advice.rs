@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn every_shortage_has_advice_of_its_own() {
+    fn every_shortage_has_different_advice() {
         let mut seen = HashSet::new();
         for shortage in Shortage::ALL {
             let problem = Problem::from_shortage(*shortage, "text");
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn kinds_have_advice_of_their_own() {
+    fn advice_depends_on_the_kind() {
         let kinds = [
             CheckKind::Systemd,
             CheckKind::Process,

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use super::advice::{UNKNOWN, advice_on};
 use super::chatstack::chatstack_fields;
 use super::schema::{
-    CheckStatus, Document, GroupStatus, MODE, Milliseconds, STALE_AFTER_SECONDS, ServiceStatus, Trouble,
-    Value, Word,
+    CheckStatus, Document, GroupStatus, MODE, Milliseconds, ProblemDetails, STALE_AFTER_SECONDS,
+    ServiceStatus, Value, Word,
 };
 use super::time::Time;
 use crate::model::{Outcome, Phase, Problem, Status};
@@ -84,7 +84,7 @@ pub fn service(view: &ServiceView) -> ServiceStatus<'_> {
         tier: Word(service.tier),
         status: Word(view.status),
         since: view.status_since.map(Time::new),
-        trouble: of_service(view),
+        problem: service_problem(view),
         description: &service.description,
         runbook_url: service.runbook_url.as_deref(),
         depends_on: service.depends_on.iter().map(|key| key.as_str()).collect(),
@@ -92,44 +92,44 @@ pub fn service(view: &ServiceView) -> ServiceStatus<'_> {
     }
 }
 
-/// The trouble of the first check that causes the status of the service.
-fn of_service(view: &ServiceView) -> Trouble<'_> {
+/// The problem of the first check that causes the status of the service.
+fn service_problem(view: &ServiceView) -> ProblemDetails<'_> {
     if view.status == Status::Up {
-        return Trouble::default();
+        return ProblemDetails::default();
     }
     let decides = |check: &&CheckView| check.status == view.status;
     let deciding = view.checks.iter().find(decides);
     let any = || view.checks.iter().find(|check| check.problem.is_some());
     match deciding.or_else(any) {
-        Some(check) => of_check(check),
-        None => unknown(),
+        Some(check) => check_problem(check),
+        None => unknown_problem(),
     }
 }
 
-fn of_check(view: &CheckView) -> Trouble<'_> {
+fn check_problem(view: &CheckView) -> ProblemDetails<'_> {
     match (&view.problem, view.status) {
-        (_, Status::Up) => Trouble::default(),
-        (Some(problem), _) => of_problem(view, problem),
+        (_, Status::Up) => ProblemDetails::default(),
+        (Some(problem), _) => describe_problem(view, problem),
         // The status is unknown because the exporter lacks a resource.
         (None, _) => match &view.shortage {
-            Some(lack) => of_problem(view, lack),
-            None => unknown(),
+            Some(lack) => describe_problem(view, lack),
+            None => unknown_problem(),
         },
     }
 }
 
-fn of_problem<'v>(view: &CheckView, problem: &'v Problem) -> Trouble<'v> {
-    Trouble {
+fn describe_problem<'v>(view: &CheckView, problem: &'v Problem) -> ProblemDetails<'v> {
+    ProblemDetails {
         reason: Some(problem.reason.as_str()),
         message: Some(problem.message()),
         advice: Some(advice_on(view.settings.kind.kind(), problem)),
     }
 }
 
-fn unknown() -> Trouble<'static> {
-    Trouble {
+fn unknown_problem() -> ProblemDetails<'static> {
+    ProblemDetails {
         advice: Some(UNKNOWN),
-        ..Trouble::default()
+        ..ProblemDetails::default()
     }
 }
 
@@ -150,7 +150,7 @@ fn check(view: &CheckView) -> CheckStatus<'_> {
         latency_ms: outcome
             .and_then(|outcome| outcome.response_time)
             .map(Milliseconds),
-        trouble: of_check(view),
+        problem: check_problem(view),
         last_checked: view.last_ended.map(Time::new),
         last_success: view.last_success.map(Time::new),
         consecutive_failures: view.consecutive_failures,

@@ -76,9 +76,9 @@ pub struct ServiceStatus<'a> {
     pub status: Word<Status>,
     /// Since when the service has its status.
     pub since: Option<Time>,
-    /// Why it is not up: the trouble of the check that causes the status.
+    /// Why it is not up: the problem of the check that causes the status.
     #[serde(flatten)]
-    pub trouble: Trouble<'a>,
+    pub problem: ProblemDetails<'a>,
     /// The description; empty if not configured.
     pub description: &'a str,
     /// The URL of the runbook.
@@ -91,7 +91,7 @@ pub struct ServiceStatus<'a> {
 
 /// Why a service or a check is not up. Empty while it is up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Trouble<'a> {
+pub struct ProblemDetails<'a> {
     /// The value of the `reason` label.
     pub reason: Option<&'static str>,
     /// The message of the problem.
@@ -119,7 +119,7 @@ pub struct CheckStatus<'a> {
     pub latency_ms: Option<Milliseconds>,
     /// Why it is not up.
     #[serde(flatten)]
-    pub trouble: Trouble<'a>,
+    pub problem: ProblemDetails<'a>,
     /// When the last run ended.
     pub last_checked: Option<Time>,
     /// When the last successful run ended.

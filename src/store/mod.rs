@@ -48,7 +48,7 @@ use events::Event;
 use saved::SavedState;
 use saver::Saver;
 use shared::StoreShared;
-use state::State;
+use state::StoreState;
 use walltime::WallAnchor;
 
 /// The state of every configured check and service.
@@ -161,7 +161,7 @@ impl Store {
     }
 
     /// Notifies subscribers and releases the lock. Then wakes the saver and logs, which must not happen under the lock.
-    fn finish(&self, state: MutexGuard<'_, State>, events: impl IntoIterator<Item = Event>) {
+    fn finish(&self, state: MutexGuard<'_, StoreState>, events: impl IntoIterator<Item = Event>) {
         let wall = state.wall;
         let needs_saving = state.needs_saving;
         let events: Vec<Event> = events.into_iter().collect();

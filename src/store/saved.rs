@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::walltime::WallAnchor;
-use crate::model::{CheckName, Moment, Problem, Reason, ServiceKey, Status};
+use crate::model::{CheckName, Condition, Moment, Problem, Reason, ServiceKey, Status};
 use crate::verdict::{CheckVerdict, Conditions, Debounced, Grade, Level, Streak};
 
 const FORMAT: &str = "upkeep_exporter state";
@@ -109,10 +109,10 @@ struct ServiceEntry {
     status_since: Option<i64>,
     has_verdict: bool,
     /// In the order of `Condition::ALL`.
-    conditions: [Option<i64>; 3],
+    conditions: [Option<i64>; Condition::ALL.len()],
     /// In the same order. Since version 2.
     #[serde(default)]
-    confirmed: [bool; 3],
+    confirmed: [bool; Condition::ALL.len()],
     /// Since version 3.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     suppressed: bool,
@@ -131,7 +131,7 @@ struct CheckEntry {
     last_success: Option<i64>,
     /// In the order of `Condition::ALL`. Since version 2.
     #[serde(default)]
-    evidence: Option<[Option<i64>; 3]>,
+    evidence: Option<[Option<i64>; Condition::ALL.len()]>,
     /// Since version 2.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     watched_since: Option<i64>,
@@ -300,7 +300,12 @@ impl Reader {
 
     /// The evidence of a check. A file of version 1 has none. Then it is the end of the last run, for the conditions that the
     /// streaks include. So an upgrade confirms what the earlier runs confirm, and does not end an alert.
-    fn evidence(&self, entry: &CheckEntry, grade: &Debounced, slowness: &Debounced) -> [Option<Moment>; 3] {
+    fn evidence(
+        &self,
+        entry: &CheckEntry,
+        grade: &Debounced,
+        slowness: &Debounced,
+    ) -> [Option<Moment>; Condition::ALL.len()] {
         if let Some(evidence) = entry.evidence {
             return evidence.map(|until| self.time(until));
         }

@@ -8,7 +8,7 @@ use tokio::sync::broadcast;
 use super::events::StatusEvent;
 use super::histogram::Lags;
 use super::saved::SavedState;
-use super::state::State;
+use super::state::StoreState;
 use super::walltime::WallAnchor;
 use crate::model::{Clock, Moment};
 
@@ -18,7 +18,7 @@ pub const STATUS_EVENTS: usize = 256;
 /// The data that the store shares with the thread that saves it.
 pub struct StoreShared {
     pub clock: Arc<dyn Clock>,
-    state: Mutex<State>,
+    state: Mutex<StoreState>,
     /// See [`super::Store::generation`].
     pub generation: AtomicU64,
     /// See [`super::Store::changes`].
@@ -41,7 +41,7 @@ impl StoreShared {
     /// Creates the data, with the state that was saved.
     pub fn new(clock: Arc<dyn Clock>, wall: WallAnchor, saved: SavedState, now: Moment) -> Self {
         Self {
-            state: Mutex::new(State::new(wall, saved, now)),
+            state: Mutex::new(StoreState::new(wall, saved, now)),
             clock,
             generation: AtomicU64::new(0),
             changes: AtomicU64::new(0),
@@ -52,7 +52,7 @@ impl StoreShared {
     }
 
     /// Locks the state. No change under the lock can be left incomplete, so poisoning is ignored.
-    pub fn state(&self) -> MutexGuard<'_, State> {
+    pub fn state(&self) -> MutexGuard<'_, StoreState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::config::{CheckSettings, Service};
-use crate::model::{Outcome, Problem, ServiceKey, Status};
+use crate::model::{Condition, Outcome, Problem, ServiceKey, Status};
 
 /// The state at one moment. Wall-clock values are Unix times in seconds.
 #[derive(Clone, Debug)]
@@ -27,10 +27,10 @@ pub struct ServiceView {
     pub status_since: Option<f64>,
     /// The since-times of the conditions, in the order of `Condition::ALL`; 0 if a condition does not hold. `None` before the first
     /// status.
-    pub conditions: Option<[f64; 3]>,
+    pub conditions: Option<[f64; Condition::ALL.len()]>,
     /// Whether each condition is confirmed, in the same order: runs show that it lasted, so its alert may fire. `None` before the
     /// first status.
-    pub confirmed: Option<[bool; 3]>,
+    pub confirmed: Option<[bool; Condition::ALL.len()]>,
     /// Whether a service that it depends on, directly or not, is down. Then no condition becomes confirmed.
     pub is_impacted: bool,
     /// The services that cause the impact: they are down, and no service that they depend on is. In the order of the configuration, at

@@ -18,12 +18,12 @@ use crate::verdict::Run;
 
 /// The state of all services and checks.
 #[derive(Debug)]
-pub struct State {
+pub struct StoreState {
     pub wall: WallAnchor,
     pub services: Vec<ServiceState>,
     pub last_reload_successful: bool,
     pub last_reload_success: Moment,
-    /// The saved state, apart from the times of runs, changed since the last call of [`State::begin_save`].
+    /// The saved state, apart from the times of runs, changed since the last call of [`StoreState::begin_save`].
     pub needs_saving: bool,
     /// A run was recorded since that call.
     pub has_new_runs: bool,
@@ -34,7 +34,7 @@ pub struct State {
     /// How many checks have not run yet. Not counted after the first round.
     awaited: usize,
     is_first_round_over: bool,
-    /// When [`State::record_sweep`] was last called.
+    /// When [`StoreState::record_sweep`] was last called.
     last_sweep: Moment,
 }
 
@@ -48,7 +48,7 @@ pub struct NextRun {
 /// After an inconclusive run, a check with a longer interval runs again before its next tick.
 const SOON: Duration = Duration::from_secs(30);
 
-impl State {
+impl StoreState {
     /// Creates a state without services. The `restored` state is used when a configuration is applied.
     pub fn new(wall: WallAnchor, restored: SavedState, now: Moment) -> Self {
         Self {

@@ -23,7 +23,7 @@ pub struct CheckVerdict {
     /// Whether the runs are slow: [`Grade::Down`] if they are, otherwise [`Grade::Up`].
     pub slowness: Debounced,
     /// For each condition: the end of the last run if that run showed the condition, otherwise `None`.
-    pub evidence: [Option<Moment>; 3],
+    pub evidence: [Option<Moment>; Condition::ALL.len()],
     /// The start of the first run after the last gap in which the result became stale.
     pub watched_since: Option<Moment>,
 }
@@ -46,7 +46,7 @@ impl CheckVerdict {
 
     /// Removes the evidence for conditions: it is old, or from other settings.
     pub fn forget_evidence(&mut self) {
-        self.evidence = [None; 3];
+        self.evidence = [None; Condition::ALL.len()];
     }
 
     /// The end of the last run, if the check keeps its service in `condition` and that run showed it.

@@ -79,7 +79,7 @@ impl Debounced {
             streak.record(grade <= bound, start, counts.better);
         }
         let change = match self.grade {
-            Some(current) if !decides => self.follow(current, counts),
+            Some(current) if !decides => self.next_grade(current, counts),
             current => (current != Some(grade)).then_some((grade, start)),
         };
         if let Some((grade, since)) = change {
@@ -99,7 +99,7 @@ impl Debounced {
 
     /// The new grade that the streaks cause, and the start of the decisive streak; `None` if `current` stays. At most one
     /// direction has a streak beyond `current`.
-    fn follow(&self, current: Grade, counts: Counts) -> Option<(Grade, Moment)> {
+    fn next_grade(&self, current: Grade, counts: Counts) -> Option<(Grade, Moment)> {
         let worse = [Grade::Down, Grade::Degraded]
             .into_iter()
             .zip(self.worse.iter().rev())

@@ -29,9 +29,9 @@ pub struct Confirmation {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Conditions {
     /// For each condition: the start of the first run in the series that set it, or `None`.
-    pub since: [Option<Moment>; 3],
+    pub since: [Option<Moment>; Condition::ALL.len()],
     /// For each condition: whether evidence has confirmed it. Stays set until the condition ends.
-    pub confirmed: [bool; 3],
+    pub confirmed: [bool; Condition::ALL.len()],
 }
 
 impl Conditions {
@@ -134,7 +134,7 @@ mod tests {
             recheck_interval: Duration::ZERO,
         });
         conditions.update(checks, &confirmation);
-        assert_eq!(conditions.confirmed, [false; 3]);
+        assert_eq!(conditions.confirmed, [false; Condition::ALL.len()]);
     }
 
     fn down(conditions: &Conditions) -> Option<i64> {

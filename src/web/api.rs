@@ -107,7 +107,7 @@ pub(super) fn description() -> Reply {
     )
 }
 
-/// Replies with the JSON that `render` makes of a snapshot taken after this call. `name` identifies the document.
+/// Returns the JSON that `render` creates from a snapshot taken after this call. `name` identifies the document.
 async fn json(
     state: &Arc<State>,
     name: String,
@@ -157,7 +157,7 @@ fn find_group<'a>(snapshot: &Snapshot, group: Option<&'a str>) -> Result<Option<
     Err(ApiError::not_found(message))
 }
 
-/// Says how to find the right key.
+/// Suggests the nearest key, or where all keys are listed.
 fn suggest_key<'a>(key: &str, known: impl Iterator<Item = &'a str>) -> String {
     match suggest::nearest(key, known) {
         Some(near) => format!("did you mean {near}?"),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 
-use super::body::{Answering, ResponseBody};
+use super::body::{ResponseBody, ResponseInProgress};
 use super::error_reply::error_reply;
 
 /// Why a request is refused.
@@ -37,7 +37,7 @@ impl AuthError {
     }
 
     /// Returns the response to a request for `path`.
-    pub fn into_response(self, path: &str, answering: Answering) -> Response<ResponseBody> {
+    pub fn into_response(self, path: &str, in_progress: ResponseInProgress) -> Response<ResponseBody> {
         let (status, text) = match self {
             Self::Unauthorized => (
                 StatusCode::UNAUTHORIZED,
@@ -56,7 +56,7 @@ impl AuthError {
                 "too many passwords are being checked at once; try again after Retry-After",
             ),
         };
-        let mut response = error_reply(path, status, text).into_response(answering);
+        let mut response = error_reply(path, status, text).into_response(in_progress);
         let headers = response.headers_mut();
         let wait = match self {
             Self::Unauthorized => {

@@ -31,15 +31,15 @@ pub(super) enum Content {
 pub(super) struct ResponseBody {
     content: Content,
     sent: usize,
-    answering: Answering,
+    in_progress: ResponseInProgress,
 }
 
 impl ResponseBody {
-    pub const fn new(content: Content, answering: Answering) -> Self {
+    pub const fn new(content: Content, in_progress: ResponseInProgress) -> Self {
         Self {
             content,
             sent: 0,
-            answering,
+            in_progress,
         }
     }
 
@@ -62,7 +62,7 @@ impl Body for ResponseBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Revoked>>> {
         // The previous chunk has been sent when the next one is polled.
-        self.answering.set_stalled(false);
+        self.in_progress.set_stalled(false);
         if self.is_end_stream() {
             return Poll::Ready(None);
         }
@@ -70,13 +70,13 @@ impl Body for ResponseBody {
         let chunk = match &mut self.content {
             Content::Events(events) => {
                 let chunk = ready!(events.poll_chunk(cx, CHUNK_BYTES));
-                self.answering.set_stalled(chunk.is_some());
+                self.in_progress.set_stalled(chunk.is_some());
                 return Poll::Ready(chunk.map(|chunk| Ok(Frame::data(chunk))));
             }
             Content::Text(text) => Ok(text.slice(sent..)),
             Content::Rendered(body) => body.chunk(sent, CHUNK_BYTES),
         };
-        self.answering.set_stalled(true);
+        self.in_progress.set_stalled(true);
         Poll::Ready(Some(chunk.map(|chunk| {
             self.sent += chunk.len();
             Frame::data(chunk)
@@ -97,14 +97,14 @@ impl Body for ResponseBody {
 
 /// Marks a connection as busy until it is dropped.
 #[derive(Debug)]
-pub(super) struct Answering {
+pub(super) struct ResponseInProgress {
     activity: Arc<Activity>,
     is_stalled: bool,
 }
 
-impl Answering {
+impl ResponseInProgress {
     pub fn new(activity: &Arc<Activity>) -> Self {
-        activity.begin_answer();
+        activity.begin_response();
         Self {
             activity: Arc::clone(activity),
             is_stalled: false,
@@ -122,10 +122,10 @@ impl Answering {
     }
 }
 
-impl Drop for Answering {
+impl Drop for ResponseInProgress {
     fn drop(&mut self) {
         self.set_stalled(false);
-        self.activity.end_answer();
+        self.activity.end_response();
     }
 }
 
@@ -144,7 +144,7 @@ mod tests {
     fn a_chunk_is_stalled_until_the_next_one_is_polled() {
         let activity = Activity::new();
         let text = Bytes::from_static(b"x");
-        let mut body = ResponseBody::new(Content::Text(text), Answering::new(&activity));
+        let mut body = ResponseBody::new(Content::Text(text), ResponseInProgress::new(&activity));
         let mut cx = Context::from_waker(Waker::noop());
         assert!(!is_stalled(&activity));
         assert!(Pin::new(&mut body).poll_frame(&mut cx).is_ready());
@@ -153,7 +153,7 @@ mod tests {
         assert!(!is_stalled(&activity));
 
         let text = Bytes::from_static(b"x");
-        let mut other = ResponseBody::new(Content::Text(text), Answering::new(&activity));
+        let mut other = ResponseBody::new(Content::Text(text), ResponseInProgress::new(&activity));
         assert!(Pin::new(&mut other).poll_frame(&mut cx).is_ready());
         drop(body);
         assert!(is_stalled(&activity));

@@ -20,7 +20,7 @@ pub(super) enum Phase {
     Idle,
     /// The end of a response is being sent.
     Finishing,
-    /// A request is being answered.
+    /// A request is in progress.
     Busy,
 }
 
@@ -30,8 +30,8 @@ struct Progress {
     phase: Phase,
     /// When the phase began. For a busy connection: when something was last written.
     since: Instant,
-    /// The number of requests being answered. HTTP/2 allows several.
-    answering: usize,
+    /// The number of requests in progress. HTTP/2 allows several.
+    responses: usize,
     /// How many of these have a chunk that the client has not read yet.
     stalled: usize,
 }
@@ -56,7 +56,7 @@ impl Activity {
             state: Mutex::new(Progress {
                 phase: Phase::New,
                 since: Instant::now(),
-                answering: 0,
+                responses: 0,
                 stalled: 0,
             }),
             evicted: Notify::new(),
@@ -76,9 +76,9 @@ impl Activity {
     }
 
     /// Reports whether a response is in progress that does not wait for the client to read.
-    fn is_answering(&self) -> bool {
+    fn is_responding(&self) -> bool {
         let progress = self.lock();
-        progress.phase == Phase::Busy && progress.answering > progress.stalled
+        progress.phase == Phase::Busy && progress.responses > progress.stalled
     }
 
     /// Records that a chunk of a response waits for the client.
@@ -96,18 +96,18 @@ impl Activity {
         progress.stalled = progress.stalled.saturating_sub(1);
     }
 
-    /// Records that a request is being answered from now on.
-    pub fn begin_answer(&self) {
+    /// Records that a request is in progress from now on.
+    pub fn begin_response(&self) {
         let mut progress = self.lock();
-        progress.answering += 1;
+        progress.responses += 1;
         progress.enter(Phase::Busy);
     }
 
     /// Records the end of a response. After the last one the connection is no longer busy.
-    pub fn end_answer(&self) {
+    pub fn end_response(&self) {
         let mut progress = self.lock();
-        progress.answering = progress.answering.saturating_sub(1);
-        if progress.answering == 0 {
+        progress.responses = progress.responses.saturating_sub(1);
+        if progress.responses == 0 {
             progress.enter(Phase::Finishing);
         }
     }
@@ -187,8 +187,8 @@ fn evict_one(open: &mut HashMap<u64, Open>, newcomer: Option<Peer>) {
     }
 }
 
-/// Chooses the connection to evict. An origin with more than its share loses one first. Among its connections, those that
-/// answer nothing go first, then by phase, then the oldest.
+/// Chooses the connection to evict. An origin with more than its share loses one first. Among its connections, those
+/// that send no response go first, then by phase, then the oldest.
 fn choose_victim(open: &HashMap<u64, Open>, newcomer: Option<Peer>) -> Option<u64> {
     let mut held = HashMap::<Peer, usize>::new();
     let origins = open.values().map(|one| one.origin).chain(newcomer);
@@ -199,7 +199,7 @@ fn choose_victim(open: &HashMap<u64, Open>, newcomer: Option<Peer>) -> Option<u6
         let has_its_share = held <= share;
         (
             has_its_share,
-            one.activity.is_answering(),
+            one.activity.is_responding(),
             Reverse(held),
             one.activity.phase(),
         )
@@ -207,10 +207,10 @@ fn choose_victim(open: &HashMap<u64, Open>, newcomer: Option<Peer>) -> Option<u6
     let (id, worst) = open.iter().min_by_key(|(_, one)| rank(one))?;
     // If the origin of the newcomer has a less important connection, evict that instead of aborting the response to another
     // client.
-    if worst.activity.is_answering() && newcomer != Some(worst.origin) {
+    if worst.activity.is_responding() && newcomer != Some(worst.origin) {
         let own = open.iter().filter(|(_, one)| Some(one.origin) == newcomer);
         let own = own.min_by_key(|(_, one)| rank(one));
-        if let Some((id, _)) = own.filter(|(_, one)| !one.activity.is_answering()) {
+        if let Some((id, _)) = own.filter(|(_, one)| !one.activity.is_responding()) {
             return Some(*id);
         }
     }
@@ -249,11 +249,11 @@ mod tests {
     #[tokio::test]
     async fn a_connection_is_busy_until_its_last_response_ends() {
         let activity = Activity::new();
-        activity.begin_answer();
-        activity.begin_answer();
-        activity.end_answer();
+        activity.begin_response();
+        activity.begin_response();
+        activity.end_response();
         assert_eq!(activity.phase().0, Phase::Busy);
-        activity.end_answer();
+        activity.end_response();
         assert_eq!(activity.phase().0, Phase::Finishing);
     }
 
@@ -270,7 +270,7 @@ mod tests {
         for (id, (origin, phase)) in connections.iter().enumerate() {
             let activity = Activity::new();
             match phase {
-                Phase::Busy => activity.begin_answer(),
+                Phase::Busy => activity.begin_response(),
                 phase => activity.enter(*phase),
             }
             held.push((open.register(id as u64, ip(*origin), &activity, max), activity));
@@ -308,15 +308,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stalled_response_does_not_count_as_being_answered() {
+    async fn a_connection_with_a_stalled_response_is_not_responding() {
         let activity = Activity::new();
-        assert!(!activity.is_answering());
-        activity.begin_answer();
-        assert!(activity.is_answering());
+        assert!(!activity.is_responding());
+        activity.begin_response();
+        assert!(activity.is_responding());
         activity.begin_stall();
-        assert!(!activity.is_answering());
-        activity.begin_answer();
-        assert!(activity.is_answering());
+        assert!(!activity.is_responding());
+        activity.begin_response();
+        assert!(activity.is_responding());
     }
 
     #[tokio::test(start_paused = true)]

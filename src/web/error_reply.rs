@@ -9,7 +9,7 @@ use super::reply::Reply;
 /// The path prefix of the JSON API. Its errors are JSON too.
 pub(super) const API_PREFIX: &str = "/api/";
 
-/// A request that can't be answered.
+/// A request that can't be served.
 #[derive(Debug)]
 pub(super) struct ApiError {
     status: StatusCode,

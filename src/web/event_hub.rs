@@ -103,7 +103,7 @@ impl EventHub {
         let senders = streams.senders.as_ref()?;
         let changes = senders.changes.subscribe();
         let updates = wants_updates.then(|| senders.updates.subscribe());
-        let (id, evicted) = streams.slots.take(peer.origin(), wants_updates, MAX_STREAMS)?;
+        let (id, evicted) = streams.slots.acquire(peer.origin(), wants_updates, MAX_STREAMS)?;
         let missed = streams.log.render_missed(last_event_id);
         if !std::mem::replace(&mut streams.is_driven, true) {
             tokio::spawn(drive(Arc::clone(self), Arc::clone(take_snapshot)));
@@ -157,7 +157,7 @@ struct Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.hub.lock().slots.give_back(self.id);
+        self.hub.lock().slots.release(self.id);
     }
 }
 

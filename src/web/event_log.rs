@@ -63,11 +63,11 @@ impl EventLog {
     /// Renders the beginning of a stream: the changes since `last_event_id`, the last event that the client received.
     pub fn render_missed(&self, last_event_id: Option<&str>) -> String {
         let last = self.last_number;
-        let of_this_process = last_event_id.and_then(|id| {
+        let known_number = last_event_id.and_then(|id| {
             let (epoch, number) = id.split_once('-')?;
             (epoch == format!("{:x}", self.epoch)).then(|| number.parse::<u64>().ok())?
         });
-        let known = match (of_this_process, last_event_id) {
+        let known = match (known_number, last_event_id) {
             // A future number is an error of the client.
             (Some(number), _) => number.min(last),
             // From an earlier process: the client has missed everything in this one.
@@ -92,7 +92,7 @@ impl EventLog {
     }
 }
 
-/// Reports changes that are not stored any more.
+/// The event about changes that are no longer stored.
 fn lost_event(count: u64) -> String {
     format!("event: lost\ndata: {{\"events\":{count}}}\n\n")
 }

@@ -14,8 +14,8 @@ use tokio::sync::Notify;
 use tokio::sync::broadcast::Receiver;
 use tokio::time::{Instant, sleep_until};
 
-/// The longest silence on a stream. Each side can then detect that the other one is gone.
-const HEARTBEAT: Duration = Duration::from_secs(15);
+/// After this time without an event, a comment is sent, so that either side detects when the other one is gone.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
 /// A comment, which clients ignore.
 const COMMENT: &[u8] = b":\n\n";
 
@@ -35,7 +35,7 @@ impl EventStream {
         evicted: Arc<Notify>,
         slot: impl Send + 'static,
     ) -> Self {
-        let due = Instant::now() + HEARTBEAT;
+        let due = Instant::now() + KEEP_ALIVE_INTERVAL;
         let state = (changes, updates, evicted, slot, due);
         let events = unfold(
             state,
@@ -47,7 +47,7 @@ impl EventStream {
                     () = evicted.notified() => return None,
                     () = sleep_until(due) => Bytes::from_static(COMMENT),
                 };
-                let due = Instant::now() + HEARTBEAT;
+                let due = Instant::now() + KEEP_ALIVE_INTERVAL;
                 Some((text, (changes, updates, evicted, slot, due)))
             },
         );

@@ -1,15 +1,15 @@
 //! The web server: metrics, probes, the status page and its events, status as JSON, health, reload.
 //!
 //! `server` accepts connections from the listeners of `socket` and bounds their number. `tls` does the handshake. `stream` bounds
-//! every wait for a client. `auth_layer` admits a request (`hosts`, `auth`, `throttle`), `endpoints` finds what its path names,
-//! and `routes` answers it: `html` renders the pages, `api` the JSON, `event_hub` sends events. `body_cache` holds all rendered
+//! every wait for a client. `admission_layer` admits a request (`hosts`, `auth`, `throttle`), `endpoints` finds what its path names,
+//! and `routes` handles it: `html` renders the pages, `api` the JSON, `event_hub` sends events. `body_cache` holds all rendered
 //! bodies. `config` reads the web configuration file, and `watched_config` reloads it when it changes.
 
 mod accept;
+mod admission_layer;
 mod api;
 mod auth;
 mod auth_error;
-mod auth_layer;
 mod body;
 mod body_cache;
 mod client;
@@ -45,7 +45,7 @@ mod throttle;
 mod tls;
 mod watched_config;
 
-pub use auth_layer::{AuthLayer, MAX_CONNECTIONS};
+pub use admission_layer::{AdmissionLayer, MAX_CONNECTIONS};
 pub use body_cache::BodyCache;
 pub use endpoints::is_reserved_path;
 pub use event_hub::{EventHub, MAX_STREAMS};

@@ -1,4 +1,4 @@
-//! Replies with pages, and with the files that they load.
+//! The replies with pages, and with the files that they load.
 
 use std::sync::Arc;
 
@@ -35,7 +35,7 @@ pub(super) enum Page {
     Widget(Filter),
 }
 
-/// Replies with a page.
+/// Returns a page.
 pub(super) async fn page(state: &Arc<State>, headers: &HeaderMap, page: Page) -> Reply {
     let accepted = headers.get_all(ACCEPT_ENCODING).into_iter();
     let encoding = accept::choose_encoding(accepted.filter_map(|value| value.to_str().ok()));
@@ -72,7 +72,7 @@ pub(super) async fn page(state: &Arc<State>, headers: &HeaderMap, page: Page) ->
 /// Renders a page.
 ///
 /// # Errors
-/// When the service or group does not exist: the page that says so.
+/// When the service or group does not exist: the page with this error.
 fn render(state: &State, page: &Page) -> Result<Vec<u8>, String> {
     let snapshot = (state.snapshot)();
     let site = state.site();
@@ -105,12 +105,12 @@ fn render(state: &State, page: &Page) -> Result<Vec<u8>, String> {
     Ok(text.into_bytes())
 }
 
-/// Replies with the script that embeds the widget. Its name never changes, so it is cached for an hour only.
+/// Returns the script that embeds the widget. Its name never changes, so it is cached for an hour only.
 pub(super) fn widget_script() -> Reply {
     Reply::typed(StatusCode::OK, JAVASCRIPT, html::WIDGET_SCRIPT).with(CACHE_CONTROL.as_str(), "max-age=3600")
 }
 
-/// Replies with a file that the pages load. Its name changes with its content, so it is cached forever.
+/// Returns a file that the pages load. Its name changes with its content, so it is cached forever.
 pub(super) fn asset(name: &str) -> Option<Reply> {
     let asset = html::find_asset(name)?;
     let content = Content::Text(Bytes::from_static(asset.body.as_bytes()));

@@ -11,7 +11,7 @@ use crate::probe::{Prober, Response};
 /// The content type of blackbox_exporter.
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Answers a request.
+/// Handles a request.
 pub(super) async fn probe(prober: &Prober, uri: &Uri, headers: &HeaderMap, client: Option<&Client>) -> Reply {
     let mut timeouts = headers.get_all(TIMEOUT_HEADER).iter();
     let timeout = match (timeouts.next().map(|value| value.to_str()), timeouts.next()) {
@@ -29,16 +29,16 @@ pub(super) async fn probe(prober: &Prober, uri: &Uri, headers: &HeaderMap, clien
         }
     };
     let origin = client.and_then(|client| client.peer.address());
-    let answer = tokio::select! {
+    let result = tokio::select! {
         // Checked first, so that no probe starts for a client that has already disconnected.
         biased;
         () = closed => {
             let text = "400 Bad Request: the client closed its side of the connection, so the probe was cancelled\n";
             return Reply::text(StatusCode::BAD_REQUEST, text).with(CONNECTION.as_str(), "close");
         }
-        answer = prober.handle(uri.query().unwrap_or_default(), timeout, origin) => answer,
+        result = prober.handle(uri.query().unwrap_or_default(), timeout, origin) => result,
     };
-    match answer {
+    match result {
         Response::Metrics(text) => Reply::typed(StatusCode::OK, CONTENT_TYPE, text),
         Response::Debug(text) => Reply::text(StatusCode::OK, text),
         Response::BadRequest(error) => {

@@ -11,8 +11,8 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulConnection;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::auth_layer::AuthLayer;
-use super::body::{Answering, ResponseBody};
+use super::admission_layer::AdmissionLayer;
+use super::body::{ResponseBody, ResponseInProgress};
 use super::client::Client;
 use super::connections::Activity;
 use super::state::State;
@@ -31,38 +31,38 @@ const MAX_STREAM_BYTES: usize = 8 * 1024;
 /// The maximum number of bytes of request bodies that the client may send before they are read. Nothing here reads them.
 const MAX_WINDOW_BYTES: u32 = 64 * 1024;
 
-/// Answers the requests of one connection.
-pub(super) struct Answerer {
-    pub auth_layer: Arc<AuthLayer>,
+/// Handles the requests of one connection.
+pub(super) struct RequestHandler {
+    pub admission_layer: Arc<AdmissionLayer>,
     pub state: Arc<State>,
     pub client: Client,
     pub activity: Arc<Activity>,
 }
 
-impl Answerer {
-    fn answer(
+impl RequestHandler {
+    fn handle(
         &self,
         mut request: Request<Incoming>,
     ) -> impl Future<Output = Result<Response<ResponseBody>, Infallible>> + Send + use<> {
         // The connection is busy from now on, not from the first poll of the future.
-        let answering = Answering::new(&self.activity);
+        let in_progress = ResponseInProgress::new(&self.activity);
         request.extensions_mut().insert(self.client.clone());
-        let (auth_layer, state) = (Arc::clone(&self.auth_layer), Arc::clone(&self.state));
-        auth_layer.answer(self.client.clone(), state, request, answering)
+        let (admission_layer, state) = (Arc::clone(&self.admission_layer), Arc::clone(&self.state));
+        admission_layer.handle(self.client.clone(), state, request, in_progress)
     }
 }
 
 /// Serves HTTP/1.1 on `stream`.
 pub(super) fn http1<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     stream: S,
-    answerer: Answerer,
+    handler: RequestHandler,
 ) -> impl GracefulConnection<Error = hyper::Error> + Send {
     let io = TokioIo::new(Limited::new(
         stream,
         Protocol::Http1,
-        Arc::clone(&answerer.activity),
+        Arc::clone(&handler.activity),
     ));
-    let service = service_fn(move |request| answerer.answer(request));
+    let service = service_fn(move |request| handler.handle(request));
     conn::http1::Builder::new()
         .half_close(true)
         .max_headers(MAX_HEADERS)
@@ -76,14 +76,14 @@ pub(super) fn http1<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
 /// Serves HTTP/2 on `stream`.
 pub(super) fn http2<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     stream: S,
-    answerer: Answerer,
+    handler: RequestHandler,
 ) -> impl GracefulConnection<Error = hyper::Error> + Send {
     let io = TokioIo::new(Limited::new(
         stream,
         Protocol::Http2,
-        Arc::clone(&answerer.activity),
+        Arc::clone(&handler.activity),
     ));
-    let service = service_fn(move |request| answerer.answer(request));
+    let service = service_fn(move |request| handler.handle(request));
     conn::http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)

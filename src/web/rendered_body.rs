@@ -1,7 +1,7 @@
 //! Rendered bodies, and their memory budget.
 //!
 //! A body lives as long as a response sends it. Clients that read slowly could keep many bodies alive. When these exceed the
-//! budget, the oldest ones are revoked, and their responses break off.
+//! budget, the oldest ones are revoked, which aborts their responses.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};

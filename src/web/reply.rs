@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
-use super::body::{Answering, Content, ResponseBody};
+use super::body::{Content, ResponseBody, ResponseInProgress};
 use super::encoding::Encoding;
 
 /// A response whose body is not yet bound to a connection.
@@ -56,9 +56,9 @@ impl Reply {
         }
     }
 
-    /// Builds the response. `answering` lives as long as its body.
-    pub fn into_response(self, answering: Answering) -> Response<ResponseBody> {
-        let mut response = Response::new(ResponseBody::new(self.content, answering));
+    /// Builds the response. `in_progress` lives as long as its body.
+    pub fn into_response(self, in_progress: ResponseInProgress) -> Response<ResponseBody> {
+        let mut response = Response::new(ResponseBody::new(self.content, in_progress));
         *response.status_mut() = self.status;
         *response.headers_mut() = self.headers;
         response

@@ -11,7 +11,7 @@ use http::header::{
 use http::{HeaderMap, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 
-use super::body::{Answering, Content, ResponseBody};
+use super::body::{Content, ResponseBody, ResponseInProgress};
 use super::client::Client;
 use super::endpoints::{Endpoint, Site};
 use super::error_reply::{API_PREFIX, ApiError, error_reply};
@@ -26,11 +26,11 @@ use super::{accept, api, probe, query};
 /// The longest request body that is accepted, in bytes. No endpoint reads one.
 const MAX_REQUEST_BODY: u64 = 64 * 1024;
 
-/// Answers a request. A panic becomes an error response.
-pub(super) async fn answer(
+/// Handles a request. A panic becomes an error response.
+pub(super) async fn handle(
     state: Arc<State>,
     request: Request<Incoming>,
-    answering: Answering,
+    in_progress: ResponseInProgress,
 ) -> Result<Response<ResponseBody>, Infallible> {
     let path = request.uri().path();
     let reply = AssertUnwindSafe(reply(&state, &request)).catch_unwind().await;
@@ -39,7 +39,7 @@ pub(super) async fn answer(
         let text = "the exporter failed; see its log";
         error_reply(path, StatusCode::INTERNAL_SERVER_ERROR, text)
     });
-    Ok(reply.into_response(answering))
+    Ok(reply.into_response(in_progress))
 }
 
 async fn reply(state: &Arc<State>, request: &Request<Incoming>) -> Reply {
@@ -87,7 +87,7 @@ fn refuse_unsupported(endpoint: Endpoint, request: &Request<Incoming>) -> Option
     })
 }
 
-/// Answers a request to an endpoint; `segment` is what stands for the name in its path.
+/// Handles a request to an endpoint. `segment` is the part of the path that matched the placeholder, if any.
 async fn dispatch(
     state: &Arc<State>,
     request: &Request<Incoming>,

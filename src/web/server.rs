@@ -10,11 +10,11 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use super::auth_layer::AuthLayer;
+use super::admission_layer::AdmissionLayer;
 use super::client::Client;
 use super::connections::{Activity, Connections, Phase};
 use super::peer::Peer;
-use super::protocol::{Answerer, http1, http2};
+use super::protocol::{RequestHandler, http1, http2};
 use super::socket::{Listener, Socket};
 use super::state::State;
 use super::tls;
@@ -29,7 +29,7 @@ const ACCEPT_BACKOFF: [Duration; 2] = [Duration::from_millis(10), Duration::from
 /// Serves plain HTTP without users until `shutdown` completes; see [`serve_behind`].
 pub async fn serve(listener: impl Into<Listener>, state: Arc<State>, shutdown: impl Future<Output = ()>) {
     serve_behind(
-        AuthLayer::new(WebConfig::none()),
+        AdmissionLayer::new(WebConfig::none()),
         listener.into(),
         state,
         shutdown,
@@ -37,9 +37,9 @@ pub async fn serve(listener: impl Into<Listener>, state: Arc<State>, shutdown: i
     .await;
 }
 
-/// Serves behind `auth_layer` until `shutdown` completes. Then waits at most 1.5 s for responses in progress.
+/// Serves behind `admission_layer` until `shutdown` completes. Then waits at most 1.5 s for responses in progress.
 pub async fn serve_behind(
-    auth_layer: Arc<AuthLayer>,
+    admission_layer: Arc<AdmissionLayer>,
     listener: Listener,
     state: Arc<State>,
     shutdown: impl Future<Output = ()>,
@@ -52,7 +52,7 @@ pub async fn serve_behind(
     let mut ids = 0..;
     let failures = LogThrottle::default();
     loop {
-        let max = auth_layer.max_connections();
+        let max = admission_layer.max_connections();
         // An evicted connection has its descriptor until its task ends, so a burst of clients must wait for that.
         let has_room = tasks.len() <= max;
         let (socket, peer) = tokio::select! {
@@ -63,8 +63,8 @@ pub async fn serve_behind(
         let activity = Activity::new();
         let id = ids.next().unwrap_or_default();
         let registration = connections.register(id, peer, &activity, max);
-        let answerer = Answerer {
-            auth_layer: Arc::clone(&auth_layer),
+        let handler = RequestHandler {
+            admission_layer: Arc::clone(&admission_layer),
             state: Arc::clone(&state),
             client: Client {
                 peer,
@@ -74,7 +74,7 @@ pub async fn serve_behind(
         };
         let stopping = stopping.clone();
         tasks.spawn(async move {
-            serve_connection(socket, answerer, stopping).await;
+            serve_connection(socket, handler, stopping).await;
             drop(registration);
         });
     }
@@ -113,10 +113,10 @@ async fn accept(listener: &Listener, connections: &Connections, failures: &LogTh
     }
 }
 
-async fn serve_connection(socket: Socket, answerer: Answerer, mut stopping: watch::Receiver<bool>) {
-    let activity = Arc::clone(&answerer.activity);
-    let Some(config) = answerer.auth_layer.active().settings.tls.clone() else {
-        return drive(http1(socket, answerer), &activity, stopping).await;
+async fn serve_connection(socket: Socket, handler: RequestHandler, mut stopping: watch::Receiver<bool>) {
+    let activity = Arc::clone(&handler.activity);
+    let Some(config) = handler.admission_layer.active().settings.tls.clone() else {
+        return drive(http1(socket, handler), &activity, stopping).await;
     };
     // A connection is new until its first request, so the request timeout includes the handshake.
     let secured = tokio::select! {
@@ -126,9 +126,9 @@ async fn serve_connection(socket: Socket, answerer: Answerer, mut stopping: watc
     };
     let Some(stream) = secured else { return };
     if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
-        drive(http2(stream, answerer), &activity, stopping).await;
+        drive(http2(stream, handler), &activity, stopping).await;
     } else {
-        drive(http1(stream, answerer), &activity, stopping).await;
+        drive(http1(stream, handler), &activity, stopping).await;
     }
 }
 

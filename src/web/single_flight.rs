@@ -50,8 +50,8 @@ impl SingleFlight {
         }
     }
 
-    /// Returns the body that `render` makes of the document `name`, or one whose rendering another request began after this
-    /// call. A rendering always runs to its end, so that clients that connect and leave can't start many of them.
+    /// Renders the document `name`, or returns the body of a rendering that another request began after this call. A
+    /// rendering always completes, so that clients that connect and leave can't start many of them.
     ///
     /// # Errors
     /// When `render` fails or panics.
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_fails_no_later_request() {
+    async fn a_panic_does_not_affect_later_requests() {
         let flights = single_flight();
         let failed = flights.get("x".to_owned(), Encoding::Identity, || -> Result<_, ()> {
             panic!("on purpose")

@@ -16,7 +16,7 @@ use crate::store::Snapshot;
 pub struct State {
     /// Takes a snapshot of all checks and services. May block.
     pub snapshot: Arc<dyn Fn() -> Snapshot + Send + Sync>,
-    /// Answers `/probe`.
+    /// Handles `/probe`.
     pub prober: Arc<Prober>,
     /// Renders the metrics.
     pub renderer: Arc<Renderer>,

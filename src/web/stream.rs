@@ -58,7 +58,7 @@ impl<S> Limited<S> {
         }
     }
 
-    /// Fails when nothing arrives for too long. While a request is being answered, nothing needs to arrive.
+    /// Fails when nothing arrives for too long. While a request is in progress, nothing needs to arrive.
     fn poll_read_deadline(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         loop {
             let (phase, since, is_stalled) = self.activity.phase_and_stall();

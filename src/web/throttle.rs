@@ -36,7 +36,7 @@ impl TokenBucket {
     }
 
     /// Returns a token that was taken.
-    fn give_back(&mut self, rate: Rate) {
+    fn refund(&mut self, rate: Rate) {
         self.0 = self.0.checked_sub(rate.interval).unwrap_or(self.0);
     }
 }
@@ -83,11 +83,11 @@ impl Throttle {
     }
 
     /// Returns a token to the origin.
-    pub fn give_back(&self, peer: Peer) {
+    pub fn refund(&self, peer: Peer) {
         let origin = peer.origin();
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(bucket) = buckets.get_mut(&origin) {
-            bucket.give_back(self.rate);
+            bucket.refund(self.rate);
             if bucket.0 <= Instant::now() {
                 buckets.remove(&origin);
             }
@@ -124,7 +124,7 @@ mod tests {
         advance(Duration::from_millis(500)).await;
         assert_eq!(bucket.take(RATE), Ok(()));
         assert!(bucket.take(RATE).is_err());
-        bucket.give_back(RATE);
+        bucket.refund(RATE);
         assert_eq!(bucket.take(RATE), Ok(()));
         // A long pause adds no more than the burst.
         advance(Duration::from_secs(3600)).await;
@@ -146,7 +146,7 @@ mod tests {
         advance(Duration::from_secs(60)).await;
         throttle.take(Peer::Local).unwrap();
         assert_eq!(throttle.buckets.lock().unwrap().len(), 1);
-        throttle.give_back(Peer::Local);
+        throttle.refund(Peer::Local);
         assert_eq!(throttle.buckets.lock().unwrap().len(), 0);
     }
 }

@@ -22,7 +22,7 @@ const PLAIN_HTTP: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain
     Content-Length: 71\r\nConnection: close\r\n\r\n\
     400 Bad Request: this port requires HTTPS; use an https:// URL instead\n";
 
-/// Does the handshake. Returns `None` if it fails.
+/// Performs the handshake. Returns `None` if it fails.
 pub(super) async fn accept(mut socket: Socket, config: Arc<ServerConfig>) -> Option<TlsStream<Socket>> {
     let handshake = async {
         // A TLS connection begins with a record of type 22 (RFC 8446, section 5.1), plain HTTP with a method in capitals.

@@ -126,7 +126,7 @@ impl WebConfig {
     }
 
     /// Reloads the files whenever they change. Never returns.
-    pub async fn follow(self: Arc<Self>) {
+    pub async fn watch(self: Arc<Self>) {
         if self.file.is_none() {
             return std::future::pending().await;
         }
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_file_there_is_no_view() {
+    fn without_a_file_the_view_is_empty() {
         let none = WebConfig::none();
         none.reload_if_changed();
         assert_eq!(none.view().map(|view| view.last_reload_successful), None);

@@ -113,7 +113,7 @@ async fn one_run_decides_whatever_failures_before_down_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_hanging_target_has_its_own_deadline() {
+async fn every_hanging_target_has_its_own_deadline() {
     let silent = Target::silent().await;
     let hanging = |key: &str, timeout: &str| {
         format!(

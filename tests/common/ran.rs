@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use upkeep_exporter::check::{Check, Shared};
+use upkeep_exporter::check::{Check, CheckContext};
 use upkeep_exporter::model::{Problem, Reason, Report};
 
 /// A deadline that no run reaches, unless it hangs.
@@ -14,7 +14,7 @@ pub const SHORT: Duration = Duration::from_millis(300);
 /// A check with these keys, written as in a flow mapping. It shares nothing with other checks.
 pub fn check(keys: &str) -> Check {
     let settings = Arc::new(super::config::check(keys));
-    Check::new(&settings, &Shared::new("/proc".into()))
+    Check::new(&settings, &CheckContext::new("/proc".into()))
 }
 
 /// The result of a run.
@@ -102,7 +102,7 @@ impl Ran {
 
     /// Asserts that there was no response, so that there is no response time.
     #[track_caller]
-    pub fn unanswered(&self) -> &Self {
+    pub fn without_response(&self) -> &Self {
         assert_eq!(self.report.response_time, None);
         self
     }
@@ -117,6 +117,6 @@ impl Ran {
             "{:?}",
             self.took
         );
-        self.unanswered()
+        self.without_response()
     }
 }

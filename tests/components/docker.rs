@@ -26,7 +26,7 @@ const STARTED: &str = "upkeep_docker_container_started_timestamp_seconds";
 fn up(ran: &Ran) -> &Ran {
     assert_eq!(ran.result, Some(Ok(())), "step {}", ran.report.step);
     assert_eq!(ran.report.warning, None);
-    ran.unanswered()
+    ran.without_response()
 }
 
 /// Asserts that the run succeeded with a warning about the state that contains the text.
@@ -411,12 +411,12 @@ async fn servers_that_are_not_engines_have_reasons() {
         (
             answer("200 OK", &" ".repeat(2 << 20)),
             Reason::Limit,
-            "the answer has more than 1048576 bytes",
+            "the response has more than 1048576 bytes",
         ),
     ] {
         let target = Target::answering(answer).await;
         let ran = run!(at(&target), LONG);
-        ran.failed(reason, text).unanswered();
+        ran.failed(reason, text).without_response();
         assert_eq!(ran.report.samples, []);
         target.freed().await;
     }
@@ -429,7 +429,7 @@ async fn servers_that_are_not_engines_have_reasons() {
     run!(at(&silent), SHORT).hung(&format!("inspecting web at {}", silent.address));
     silent.freed().await;
     let endless = Target::endless("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffffff\r\n").await;
-    run!(at(&endless), LONG).failed(Reason::Limit, "the answer has more than");
+    run!(at(&endless), LONG).failed(Reason::Limit, "the response has more than");
     endless.freed().await;
     let full = Target::full().await;
     run!(at(&full), SHORT).hung("connecting to 127.0.0.1");

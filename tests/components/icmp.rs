@@ -4,7 +4,7 @@
 use std::fs;
 
 use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
-use upkeep_exporter::check::{Check, Shared};
+use upkeep_exporter::check::{Check, CheckContext};
 use upkeep_exporter::model::{Reason, Report};
 
 use crate::common::ran::{LONG, Ran, SHORT, check, run};
@@ -89,7 +89,7 @@ async fn without_permission_the_message_contains_the_settings() {
     for host in ["127.0.0.1", "\"::1\""] {
         let ran = once(&format!("host: {host}")).await;
         ran.failed(Reason::Permission, "net.ipv4.ping_group_range")
-            .unanswered();
+            .without_response();
         ran.failed(Reason::Permission, "AmbientCapabilities=CAP_NET_RAW");
     }
 }
@@ -188,7 +188,7 @@ async fn a_probe_has_the_samples_of_blackbox_exporter() {
             probe: Some(Vec::new()),
             ..Report::default()
         };
-        let mut pinging = Check::new(&settings, &Shared::new("/proc".into()));
+        let mut pinging = Check::new(&settings, &CheckContext::new("/proc".into()));
         let result = tokio::time::timeout(SHORT, pinging.run(&mut report)).await;
         let samples = report.probe.unwrap().into_iter().map(|sample| {
             let name = [sample.family.name, &sample.labels.join(",")].join(" ");

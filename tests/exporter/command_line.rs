@@ -22,7 +22,7 @@ fn text(bytes: &[u8]) -> &str {
 }
 
 #[test]
-fn a_good_file_tells_what_it_makes() {
+fn a_valid_file_is_summarized() {
     let example = concat!(env!("CARGO_MANIFEST_DIR"), "/config/upkeep.example.yml");
     for arguments in [
         &["check-config", example][..],
@@ -44,7 +44,7 @@ fn a_good_file_tells_what_it_makes() {
 }
 
 #[test]
-fn every_error_of_every_file_is_told_and_the_exit_code_is_1() {
+fn every_error_of_every_file_is_reported_with_exit_code_1() {
     let dir = tempfile::tempdir().unwrap();
     let (first, second) = (dir.path().join("first.yml"), dir.path().join("second.yml"));
     fs::write(
@@ -116,7 +116,7 @@ fn wrong_usage_is_64_and_help_is_0() {
 }
 
 #[test]
-fn a_full_disk_behind_the_output_is_no_panic() {
+fn a_full_disk_behind_the_output_does_not_panic() {
     let full = || fs::File::options().write(true).open("/dev/full").unwrap();
     let run = |arguments: &[&str]| {
         Command::new(env!("CARGO_BIN_EXE_upkeep_exporter"))
@@ -157,7 +157,7 @@ async fn a_colon_separates_state_directories_in_the_variable_of_systemd_only() {
 }
 
 #[test]
-fn a_taken_port_is_told_with_what_to_do() {
+fn a_port_in_use_is_reported_with_advice() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let output = upkeep(&["--web.listen-address", &address]);

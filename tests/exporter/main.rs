@@ -5,7 +5,7 @@
 mod command_line;
 #[path = "../common/mod.rs"]
 mod common;
-mod dear;
+mod expensive;
 mod faults;
 mod quiet;
 mod reflected;

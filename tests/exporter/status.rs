@@ -198,7 +198,7 @@ async fn every_field_of_the_old_document_is_in_the_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_cannot_be_written_is_told_once() {
+async fn a_file_that_cannot_be_written_is_logged_once() {
     let folder = tempfile::tempdir().unwrap();
     let inner = folder.path().join("later");
     let path = inner.join("status.json");
@@ -232,7 +232,7 @@ async fn a_file_that_cannot_be_written_is_told_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_the_flag_there_is_no_such_metric() {
+async fn without_the_flag_the_metric_is_absent() {
     let target = Switchable::start().await;
     let exporter = Exporter::start(&config(&target), &[]).await;
     assert!(!exporter.metrics().await.contains("upkeep_status_file"));

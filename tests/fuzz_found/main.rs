@@ -49,7 +49,7 @@ fn what_was_found_holds() {
 }
 
 #[test]
-fn faulty_files_are_no_trouble_either() {
+fn faulty_files_do_not_panic_either() {
     for (folder, property) in [
         ("tests/bad-config", properties::config as fn(&[u8])),
         ("tests/bad-web-config", properties::web_config),

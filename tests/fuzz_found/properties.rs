@@ -49,20 +49,20 @@ fn halves(input: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-/// Does it twice: the same must come of it.
-fn twice<T: PartialEq + Debug>(what: impl Fn() -> T) -> T {
-    let first = what();
-    assert_eq!(first, what(), "the same input gives something else");
+/// Calls `function` twice. Both results must be equal.
+fn twice<T: PartialEq + Debug>(function: impl Fn() -> T) -> T {
+    let first = function();
+    assert_eq!(first, function(), "the same input has two results");
     first
 }
 
-/// Whether a terminal shows it as one line, in the order that it is written in.
+/// Whether a terminal shows the text as one line, in its own order.
 fn is_printable_line(text: &str) -> bool {
-    let is_unseen = |character: char| {
+    let is_invisible = |character: char| {
         character.is_control()
             || matches!(character, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
-    !text.is_empty() && !text.contains(is_unseen)
+    !text.is_empty() && !text.contains(is_invisible)
 }
 
 fn assert_error(text: &str) {

@@ -125,7 +125,7 @@ async fn a_real_prometheus_scrapes_openmetrics() {
         snapshot: Arc::new(every_status),
         renderer: Renderer::new(|| input(every_status())),
         prober: Arc::new(upkeep_exporter::probe::Prober::new(
-            upkeep_exporter::check::Shared::new("/proc".into()),
+            upkeep_exporter::check::CheckContext::new("/proc".into()),
             Duration::ZERO,
         )),
         is_ready: Box::new(|| true),

@@ -19,7 +19,7 @@ pub async fn served(snapshot: impl Fn() -> Snapshot + Clone + Send + Sync + 'sta
     let events = tokio::sync::broadcast::Sender::new(1);
     let state = State {
         prober: Arc::new(upkeep_exporter::probe::Prober::new(
-            upkeep_exporter::check::Shared::new("/proc".into()),
+            upkeep_exporter::check::CheckContext::new("/proc".into()),
             std::time::Duration::ZERO,
         )),
         bodies: upkeep_exporter::web::BodyCache::default(),

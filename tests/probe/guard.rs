@@ -29,7 +29,7 @@ async fn redirecting(location: String) -> Target {
 }
 
 #[tokio::test]
-async fn this_machine_is_no_target_unless_it_is_named() {
+async fn this_machine_is_rejected_unless_it_is_allowed_by_name() {
     let exporter = Exporter::start(MODULES, &[]).await;
     let target = Target::answering(ok("fine")).await;
     for (text, reason) in [
@@ -153,7 +153,7 @@ async fn a_proxy_is_asked_for_no_name_that_only_its_network_would_admit() {
 }
 
 #[tokio::test]
-async fn what_the_system_forbids_is_no_refusal_of_the_guard() {
+async fn a_connection_that_the_system_forbids_is_not_counted_as_rejected_by_the_guard() {
     let config = format!(
         "modules: {{ dns: {{ prober: dns, timeout: 1s, dns: {{ query_name: example.org }} }} }}\n{ALLOW_LOOPBACK}"
     );

@@ -5,7 +5,7 @@ use crate::common::targets::{Target, ok};
 use crate::{ALLOW_LOOPBACK, ask, exposition, path, probe};
 
 #[tokio::test]
-async fn what_is_wrong_with_a_request_is_told_with_a_4xx() {
+async fn a_faulty_request_gets_a_4xx_with_its_error() {
     let config =
         format!("modules: {{ http_2xx: {{ prober: http }}, tcp: {{ prober: tcp }} }}\n{ALLOW_LOOPBACK}");
     let exporter = Exporter::start(&config, &[]).await;
@@ -44,7 +44,7 @@ async fn what_is_wrong_with_a_request_is_told_with_a_4xx() {
 }
 
 #[tokio::test]
-async fn without_modules_there_is_no_probe_and_a_reload_brings_and_takes_them() {
+async fn probe_needs_modules_and_a_reload_adds_and_removes_them() {
     let target = Target::answering(ok("fine")).await;
     let services = format!("services: [{{ key: a, port: {} }}]\n", target.address.port());
     let exporter = Exporter::start(&services, &["--web.enable-lifecycle"]).await;

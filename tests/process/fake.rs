@@ -17,7 +17,7 @@ async fn sums_are_exact() {
         "Max open files            unlimited  unlimited  files\n",
     )
     .unwrap();
-    let ran = run_once(json!({"match": "app --SERVE"}), &fake.shared()).await;
+    let ran = run_once(json!({"match": "app --SERVE"}), &fake.context()).await;
     assert_eq!(ran.result, Ok(()));
     let (page, ticks) = (procfs::page_size() as f64, procfs::ticks_per_second() as f64);
     for (name, value) in [
@@ -38,9 +38,9 @@ async fn sums_are_exact() {
 async fn names_can_contain_any_bytes() {
     let fake = FakeProc::new();
     fake.process(20, b"we) S 1 (ird\n\xfe", b"\0\0");
-    let shared = fake.shared();
+    let context = fake.context();
     for pattern in [r"^we\) S 1 \(ird\n\x{FFFD}$", r"\x{FFFD}$"] {
-        let ran = run_once(json!({ "regex": pattern }), &shared).await;
+        let ran = run_once(json!({ "regex": pattern }), &context).await;
         assert_eq!(ran.count(), Some(1.0), "{pattern}");
     }
 }
@@ -50,13 +50,13 @@ async fn kernel_threads_match_by_name_without_reading_a_command_line() {
     let fake = FakeProc::new();
     let directory = fake.process(2, "nfsd", "never read");
     fs::write(directory.join("stat"), stat(2, "nfsd", 'I', 0x0020_0040, 5)).unwrap();
-    let shared = fake.shared();
+    let context = fake.context();
     assert_eq!(
-        run_once(json!({"match": "nfsd"}), &shared).await.count(),
+        run_once(json!({"match": "nfsd"}), &context).await.count(),
         Some(1.0)
     );
     assert_eq!(
-        run_once(json!({"match": "never read"}), &shared).await.count(),
+        run_once(json!({"match": "never read"}), &context).await.count(),
         Some(0.0)
     );
 }
@@ -72,7 +72,7 @@ async fn other_directories_are_not_treated_as_processes() {
             fs::copy(real.join(file), directory.join(file)).unwrap();
         }
     }
-    let ran = run_once(json!({"match": "app"}), &fake.shared()).await;
+    let ran = run_once(json!({"match": "app"}), &fake.context()).await;
     assert_eq!(ran.count(), Some(1.0));
 }
 
@@ -86,7 +86,7 @@ async fn a_process_that_ends_between_two_reads_is_ignored() {
         } else {
             fs::remove_file(directory.join(missing)).unwrap();
         }
-        let ran = run_once(json!({"match": "app"}), &fake.shared()).await;
+        let ran = run_once(json!({"match": "app"}), &fake.context()).await;
         assert_eq!(
             ran.failure(),
             ("missing", "no process matches app; at least 1 expected"),
@@ -102,13 +102,13 @@ async fn an_unreadable_value_makes_only_its_own_sum_absent() {
     let directory = fake.process(51, "app", "app");
     fs::remove_dir_all(directory.join("fd")).unwrap();
     fs::write(directory.join("fd"), "no directory").unwrap();
-    let ran = run_once(json!({"match": "app"}), &fake.shared()).await;
+    let ran = run_once(json!({"match": "app"}), &fake.context()).await;
     assert_eq!((ran.count(), ran.value("process_open_fds")), (Some(2.0), None));
     assert_eq!(ran.value("process_max_fds"), Some(1024.0));
 
     fs::write(directory.join("limits"), "\u{0}garbage").unwrap();
     fs::remove_file(fake.root().join("stat")).unwrap();
-    let ran = run_once(json!({"match": "app"}), &fake.shared()).await;
+    let ran = run_once(json!({"match": "app"}), &fake.context()).await;
     assert_eq!((ran.count(), ran.value("process_max_fds")), (Some(2.0), None));
     assert_eq!(ran.value("process_start_time_seconds"), None);
     assert_eq!(ran.value("process_threads"), Some(4.0));
@@ -128,10 +128,10 @@ async fn a_malformed_stat_file_makes_the_view_partial_without_breaking_the_rest(
         let directory = fake.process(id, "app", "app");
         fs::write(directory.join("stat"), text).unwrap();
     }
-    let shared = fake.shared();
-    let ran = run_once(json!({"match": "app"}), &shared).await;
+    let context = fake.context();
+    let ran = run_once(json!({"match": "app"}), &context).await;
     assert_eq!((ran.count(), ran.result.is_ok()), (Some(1.0), true));
-    let ran = run_once(json!({"match": "app", "min": 2}), &shared).await;
+    let ran = run_once(json!({"match": "app", "min": 2}), &context).await;
     let (reason, message) = ran.failure();
     assert_eq!(reason, "permission");
     assert!(
@@ -146,9 +146,9 @@ async fn an_unreadable_command_line_is_not_treated_as_empty() {
     let directory = fake.process(70, "app", "");
     fs::remove_file(directory.join("cmdline")).unwrap();
     fs::create_dir(directory.join("cmdline")).unwrap();
-    let shared = fake.shared();
-    assert_eq!(run_once(json!({"match": "app"}), &shared).await.result, Ok(()));
-    let ran = run_once(json!({"match": "other"}), &shared).await;
+    let context = fake.context();
+    assert_eq!(run_once(json!({"match": "app"}), &context).await.result, Ok(()));
+    let ran = run_once(json!({"match": "other"}), &context).await;
     assert_eq!(ran.failure().0, "permission");
     assert!(ran.failure().1.contains("1 more may match"), "{ran:?}");
 }
@@ -157,8 +157,8 @@ async fn an_unreadable_command_line_is_not_treated_as_empty() {
 async fn the_cpu_counter_survives_ended_processes_and_a_missing_proc() {
     let fake = FakeProc::new();
     let directory = fake.process(80, "app", "app");
-    let shared = fake.shared();
-    let mut check = check(json!({"match": "app", "min": 0}), &shared);
+    let context = fake.context();
+    let mut check = check(json!({"match": "app", "min": 0}), &context);
     let seconds = 300.0 / procfs::ticks_per_second() as f64;
     assert_eq!(
         run(&mut check).await.value("process_cpu_seconds_total"),
@@ -197,8 +197,8 @@ async fn a_missing_procfs_is_reported() {
         (file, "Not a directory"),
         (root.to_path_buf(), "lists no process"),
     ] {
-        let shared = upkeep_exporter::check::Shared::new(path.clone());
-        let ran = run_once(json!({"match": "app"}), &shared).await;
+        let context = upkeep_exporter::check::CheckContext::new(path.clone());
+        let ran = run_once(json!({"match": "app"}), &context).await;
         let (reason, text) = ran.failure();
         assert_eq!(reason, "unreachable");
         assert!(

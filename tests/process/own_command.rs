@@ -122,7 +122,7 @@ fn a_failure_reports_uncounted_processes() {
 async fn excluded_processes_are_not_counted() {
     let word = unique();
     let _running = ["a", "b", "c"].map(|end| Running::sleeping(format!("{word}{end}")));
-    let shared = real();
+    let context = real();
     for (exclude, count) in [
         (json!(format!("{word}A")), 2.0),
         (json!([format!("{word}a"), format!("{word}b")]), 1.0),
@@ -135,10 +135,10 @@ async fn excluded_processes_are_not_counted() {
         (json!(format!("{word}-not")), 3.0),
     ] {
         let options = json!({"match": word, "exclude": exclude, "min": 0});
-        run_until(options, &shared, |ran| ran.count() == Some(count)).await;
+        run_until(options, &context, |ran| ran.count() == Some(count)).await;
     }
     let options = json!({"match": word, "exclude": "1000"});
-    let ran = run_until(options, &shared, |ran| ran.result.is_err()).await;
+    let ran = run_until(options, &context, |ran| ran.result.is_err()).await;
     let message = format!("no process matches {word}; at least 1 expected; 3 more match, but are excluded");
     assert_eq!(ran.failure(), ("missing", message.as_str()));
 }
@@ -147,7 +147,7 @@ async fn excluded_processes_are_not_counted() {
 async fn every_expression_must_match_the_command_line() {
     let word = unique();
     let _running = ["web", "web2"].map(|end| Running::sleeping(format!("{word} -Dapp={end}")));
-    let shared = real();
+    let context = real();
     for (expressions, count) in [
         (json!(word), 2.0),
         (json!([format!("^{word} "), "-Dapp=web( |$)"]), 1.0),
@@ -157,7 +157,7 @@ async fn every_expression_must_match_the_command_line() {
         (json!([format!("^{word} "), "^sleep$"]), 0.0),
     ] {
         let options = json!({"cmdline_regex": expressions, "min": 0});
-        run_until(options, &shared, |ran| ran.count() == Some(count)).await;
+        run_until(options, &context, |ran| ran.count() == Some(count)).await;
     }
 }
 
@@ -170,11 +170,11 @@ async fn processes_in_a_child_pid_namespace_count_unless_own_is_set() {
     command.args(["--pid", "--fork", "--kill-child", "bash", "-c", &script]);
     let _inner = Running::start(&mut command);
     let _outer = Running::sleeping(&word);
-    let shared = real();
+    let context = real();
     let options = |namespace: &str| {
         let regex = format!("^{word} 1000$");
         json!({"cmdline_regex": regex, "pid_namespace": namespace, "min": 0})
     };
-    run_until(options("any"), &shared, |ran| ran.count() == Some(2.0)).await;
-    run_until(options("own"), &shared, |ran| ran.count() == Some(1.0)).await;
+    run_until(options("any"), &context, |ran| ran.count() == Some(2.0)).await;
+    run_until(options("own"), &context, |ran| ran.count() == Some(1.0)).await;
 }

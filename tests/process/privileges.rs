@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::json;
-use upkeep_exporter::check::Shared;
+use upkeep_exporter::check::CheckContext;
 
 use crate::support::{Running, copy_program, real, run_once, run_until, unique};
 
@@ -65,8 +65,8 @@ async fn hidden_processes_are_not_reported_as_missing() {
         return;
     };
     let (word, path) = parameters.split_once(' ').unwrap();
-    let shared = Shared::new(path.into());
-    let ran = run_once(json!({"match": word}), &shared).await;
+    let context = CheckContext::new(path.into());
+    let ran = run_once(json!({"match": word}), &context).await;
     let (reason, message) = ran.failure();
     assert_eq!((reason, ran.count()), ("permission", Some(0.0)));
     assert!(message.contains("hidepid"), "{message}");
@@ -74,7 +74,7 @@ async fn hidden_processes_are_not_reported_as_missing() {
     // The user's own processes are visible.
     let own = unique();
     let _running = Running::sleeping(&own);
-    run_until(json!({"match": own}), &shared, |ran| ran.count() == Some(1.0)).await;
+    run_until(json!({"match": own}), &context, |ran| ran.count() == Some(1.0)).await;
 }
 
 #[tokio::test]
@@ -122,7 +122,7 @@ async fn a_procfs_that_may_not_be_listed_is_reported() {
         rerun_as_nobody(NAME, directory.path().to_str().unwrap(), "true");
         return;
     };
-    let ran = run_once(json!({"match": "x"}), &Shared::new(Path::new(&path).into())).await;
+    let ran = run_once(json!({"match": "x"}), &CheckContext::new(Path::new(&path).into())).await;
     assert_eq!(ran.failure().0, "permission", "{ran:?}");
     assert!(
         ran.failure()

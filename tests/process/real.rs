@@ -18,8 +18,8 @@ fn now() -> f64 {
 async fn counts_the_processes_within_its_limits() {
     let word = unique();
     let _running: Vec<Running> = (0..3).map(|_| Running::sleeping(&word)).collect();
-    let shared = real();
-    let ran = run_until(json!({"match": word}), &shared, |ran| ran.count() == Some(3.0)).await;
+    let context = real();
+    let ran = run_until(json!({"match": word}), &context, |ran| ran.count() == Some(3.0)).await;
     assert_eq!(ran.result, Ok(()));
 
     for (options, reason, message) in [
@@ -39,7 +39,7 @@ async fn counts_the_processes_within_its_limits() {
             format!("no process matches {word}-not; at least 1 expected"),
         ),
     ] {
-        let ran = run_once(options, &shared).await;
+        let ran = run_once(options, &context).await;
         assert_eq!(ran.failure(), (reason, message.as_str()));
     }
     for options in [
@@ -48,7 +48,7 @@ async fn counts_the_processes_within_its_limits() {
         json!({"match": format!("{word} 1000")}),
         json!({"match": format!("{word}-not"), "min": 0, "max": 0}),
     ] {
-        let ran = run_once(options.clone(), &shared).await;
+        let ran = run_once(options.clone(), &context).await;
         assert_eq!(ran.result, Ok(()), "{options}");
     }
 }
@@ -105,8 +105,8 @@ async fn the_cpu_counter_rises_and_does_not_fall_when_a_process_ends() {
     let word = unique();
     let busy = || Running::start(Command::new("bash").args(["-c", "while :; do :; done", &word]));
     let (one, two) = (busy(), busy());
-    let shared = real();
-    let mut check = check(json!({"match": word, "min": 0}), &shared);
+    let context = real();
+    let mut check = check(json!({"match": word, "min": 0}), &context);
     let cpu = |ran: crate::support::Ran| ran.value("process_cpu_seconds_total").unwrap();
 
     let mut last = 0.0;
@@ -139,8 +139,8 @@ async fn never_counts_the_exporter_itself() {
 async fn all_criteria_must_hold() {
     let word = unique();
     let _running = Running::sleeping(&word);
-    let shared = real();
-    run_until(json!({"match": word}), &shared, |ran| ran.result.is_ok()).await;
+    let context = real();
+    run_until(json!({"match": word}), &context, |ran| ran.result.is_ok()).await;
     for (options, count) in [
         (
             json!({"match": word, "regex": format!("^{word} 1000$"), "user": 0}),
@@ -151,7 +151,7 @@ async fn all_criteria_must_hold() {
         (json!({"match": word, "user": 54321}), 0.0),
         (json!({"match": word, "exe": "/bin/sh"}), 0.0),
     ] {
-        let ran = run_once(options.clone(), &shared).await;
+        let ran = run_once(options.clone(), &context).await;
         assert_eq!(ran.count(), Some(count), "{options}");
     }
 }

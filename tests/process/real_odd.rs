@@ -67,11 +67,11 @@ async fn finds_names_that_are_not_utf8_and_names_with_parentheses() {
     let _one = Running::sleeping(OsStr::from_bytes(&[word.as_bytes(), b"\xff\xc3("].concat()));
     let (_directory, path) = own_sleep("a) R (b");
     let _two = Running::start(Command::new(path).arg("1000").arg0(&word));
-    let shared = real();
-    run_until(json!({"match": word}), &shared, |ran| ran.count() == Some(2.0)).await;
-    let ran = run_once(json!({"regex": format!(r"{word}\x{{FFFD}}.\(")}), &shared).await;
+    let context = real();
+    run_until(json!({"match": word}), &context, |ran| ran.count() == Some(2.0)).await;
+    let ran = run_once(json!({"regex": format!(r"{word}\x{{FFFD}}.\(")}), &context).await;
     assert_eq!(ran.count(), Some(1.0));
-    let ran = run_once(json!({"match": word, "regex": r"^a\) R \(b$"}), &shared).await;
+    let ran = run_once(json!({"match": word, "regex": r"^a\) R \(b$"}), &context).await;
     assert_eq!(ran.count(), Some(1.0));
 }
 
@@ -85,10 +85,10 @@ async fn reads_the_first_128_kib_of_a_command_line() {
     command.args(std::iter::repeat_n(&filler, 12)).arg(&early);
     command.args(std::iter::repeat_n(&filler, 12)).arg(&late);
     let _running = Running::start(&mut command);
-    let shared = real();
-    run_until(json!({"match": early}), &shared, |ran| ran.result.is_ok()).await;
+    let context = real();
+    run_until(json!({"match": early}), &context, |ran| ran.result.is_ok()).await;
     assert_eq!(
-        run_once(json!({"match": late}), &shared).await.failure().0,
+        run_once(json!({"match": late}), &context).await.failure().0,
         "missing"
     );
 }
@@ -99,12 +99,12 @@ async fn finds_a_changed_command_line_of_a_running_process() {
     let mut command = Command::new("bash");
     command.args(["-c", "read -r line; exec -a \"$NAME\" sleep 1000", &before]);
     let mut running = Running::start(command.env("NAME", &after).stdin(Stdio::piped()));
-    let shared = real();
-    run_until(json!({"match": before}), &shared, |ran| ran.result.is_ok()).await;
-    assert!(run_once(json!({"match": after}), &shared).await.result.is_err());
+    let context = real();
+    run_until(json!({"match": before}), &context, |ran| ran.result.is_ok()).await;
+    assert!(run_once(json!({"match": after}), &context).await.result.is_err());
     running.0.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
-    run_until(json!({"match": after}), &shared, |ran| ran.result.is_ok()).await;
-    assert!(run_once(json!({"match": before}), &shared).await.result.is_err());
+    run_until(json!({"match": after}), &context, |ran| ran.result.is_ok()).await;
+    assert!(run_once(json!({"match": before}), &context).await.result.is_err());
 }
 
 #[tokio::test]
@@ -113,13 +113,13 @@ async fn an_executable_is_found_by_path_by_link_and_after_its_replacement() {
     let link = directory.path().join("link");
     std::os::unix::fs::symlink(&path, &link).unwrap();
     let _running = Running::start(Command::new(&path).arg("1000"));
-    let shared = real();
-    run_until(json!({"exe": path}), &shared, |ran| ran.count() == Some(1.0)).await;
-    assert_eq!(run_once(json!({"exe": link}), &shared).await.count(), Some(1.0));
+    let context = real();
+    run_until(json!({"exe": path}), &context, |ran| ran.count() == Some(1.0)).await;
+    assert_eq!(run_once(json!({"exe": link}), &context).await.count(), Some(1.0));
     fs::remove_file(&path).unwrap();
-    assert_eq!(run_once(json!({"exe": path}), &shared).await.count(), Some(1.0));
+    assert_eq!(run_once(json!({"exe": path}), &context).await.count(), Some(1.0));
     assert_eq!(
-        run_once(json!({"exe": directory.path().join("other")}), &shared)
+        run_once(json!({"exe": directory.path().join("other")}), &context)
             .await
             .count(),
         Some(0.0)
@@ -132,25 +132,25 @@ async fn users_are_distinguished() {
     let mut command = Command::new("sleep");
     // Needs root, like the rest of the suite.
     let _running = Running::start(command.arg("1000").arg0(&word).uid(65_534).gid(65_534));
-    let shared = real();
-    run_until(json!({"match": word, "user": "nobody"}), &shared, |ran| {
+    let context = real();
+    run_until(json!({"match": word, "user": "nobody"}), &context, |ran| {
         ran.result.is_ok()
     })
     .await;
     assert_eq!(
-        run_once(json!({"match": word, "user": 65_534}), &shared)
+        run_once(json!({"match": word, "user": 65_534}), &context)
             .await
             .count(),
         Some(1.0)
     );
     assert_eq!(
-        run_once(json!({"match": word, "user": "root"}), &shared)
+        run_once(json!({"match": word, "user": "root"}), &context)
             .await
             .count(),
         Some(0.0)
     );
 
-    let ran = run_once(json!({"match": word, "user": "no-such-user"}), &shared).await;
+    let ran = run_once(json!({"match": word, "user": "no-such-user"}), &context).await;
     let message =
         "no user no-such-user in /etc/passwd; set the numeric id of a user that is defined elsewhere";
     assert_eq!(ran.failure(), ("missing", message));
@@ -160,20 +160,20 @@ async fn users_are_distinguished() {
 async fn processes_that_start_and_end_do_not_disturb_scans() {
     let word = unique();
     let _running = Running::sleeping(&word);
-    let shared = real();
-    run_until(json!({"match": word}), &shared, |ran| ran.result.is_ok()).await;
+    let context = real();
+    run_until(json!({"match": word}), &context, |ran| ran.result.is_ok()).await;
     let _storm: Vec<Running> = (0..2)
         .map(|_| Running::start(Command::new("bash").args(["-c", "while :; do /bin/true; done"])))
         .collect();
     // An expression that matches everything reads the details of all processes.
     for _ in 0..100 {
-        let ran = run_once(json!({"regex": ".", "max": 1}), &shared).await;
+        let ran = run_once(json!({"regex": ".", "max": 1}), &context).await;
         assert_eq!(ran.failure().0, "limit");
         assert!(
             ran.value("process_open_fds").is_some() && ran.value("process_max_fds").is_some(),
             "{ran:?}"
         );
-        let ran = run_once(json!({"match": word, "min": 2}), &shared).await;
+        let ran = run_once(json!({"match": word, "min": 2}), &context).await;
         assert_eq!(
             ran.failure(),
             (

@@ -18,9 +18,9 @@ async fn checks_of_one_tick_share_a_scan() {
     for id in 10..60 {
         fake.process(id, format!("app{id}"), "");
     }
-    let shared = fake.shared();
+    let context = fake.context();
     let mut checks: Vec<_> = (10..60)
-        .map(|id| check(json!({"match": format!("APP{id}"), "max": 1}), &shared))
+        .map(|id| check(json!({"match": format!("APP{id}"), "max": 1}), &context))
         .collect();
     for _ in 0..3 {
         let runs = checks.iter_mut().map(crate::support::run);
@@ -29,17 +29,17 @@ async fn checks_of_one_tick_share_a_scan() {
         }
     }
     // Three, unless this thread did not run for longer than requests are gathered.
-    let scans = shared.processes.scans();
+    let scans = context.processes.scans();
     assert!((3..15).contains(&scans), "{scans} scans for 150 runs");
 }
 
 #[tokio::test]
 async fn a_scan_begins_after_the_request_for_it() {
     let fake = FakeProc::new();
-    let shared = fake.shared();
+    let context = fake.context();
     for id in 10..60 {
         fake.process(id, "app", "");
-        let ran = run_once(json!({"match": "app", "min": id - 9, "max": id - 9}), &shared).await;
+        let ran = run_once(json!({"match": "app", "min": id - 9, "max": id - 9}), &context).await;
         assert_eq!(ran.result, Ok(()));
     }
 }
@@ -70,8 +70,8 @@ async fn run_for(check: &mut ProcessCheck, milliseconds: u64) -> (Option<Result<
 async fn a_stuck_scan_times_out_and_recovers() {
     let fake = FakeProc::new();
     let fifo = blocking_process(&fake, 77);
-    let shared = fake.shared();
-    let mut stuck = check(json!({"match": "stuck"}), &shared);
+    let context = fake.context();
+    let mut stuck = check(json!({"match": "stuck"}), &context);
     for _ in 0..3 {
         let (run, report) = run_for(&mut stuck, 100).await;
         assert_eq!(run, None);
@@ -101,13 +101,13 @@ async fn a_process_that_blocks_does_not_affect_other_checks_for_long() {
     let fake = FakeProc::new();
     let fifo = blocking_process(&fake, 77);
     fake.process(78, "other", "other --serve");
-    let shared = fake.shared();
-    let mut other = check(json!({"match": "--serve"}), &shared);
+    let context = fake.context();
+    let mut other = check(json!({"match": "--serve"}), &context);
     assert_eq!(run_for(&mut other, 1_500).await.0, None);
     // Another thread serves later runs. It does not read the command line of the process that blocks.
     assert_eq!(run_for(&mut other, 20_000).await.0, Some(Ok(())));
-    assert_eq!(run_once(json!({"match": "stuck"}), &shared).await.result, Ok(()));
-    let ran = run_once(json!({"match": "absent"}), &shared).await;
+    assert_eq!(run_once(json!({"match": "stuck"}), &context).await.result, Ok(()));
+    let ran = run_once(json!({"match": "absent"}), &context).await;
     assert_eq!(ran.failure().0, "permission");
     assert!(ran.failure().1.contains("1 more may match"), "{ran:?}");
 
@@ -115,5 +115,5 @@ async fn a_process_that_blocks_does_not_affect_other_checks_for_long() {
     std::fs::write(&fifo, "now --absent").unwrap();
     std::fs::remove_file(&fifo).unwrap();
     std::fs::write(&fifo, "now --absent").unwrap();
-    run_until(json!({"match": "absent"}), &shared, |ran| ran.result.is_ok()).await;
+    run_until(json!({"match": "absent"}), &context, |ran| ran.result.is_ok()).await;
 }

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use upkeep_exporter::check::Shared;
+use upkeep_exporter::check::CheckContext;
 use upkeep_exporter::check::process::ProcessCheck;
 use upkeep_exporter::config::place::Place;
 use upkeep_exporter::config::process::ProcessOptions;
@@ -18,16 +18,16 @@ use upkeep_exporter::model::{Problem, Report};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A process check with these options.
-pub fn check(options: serde_json::Value, shared: &Shared) -> ProcessCheck {
+pub fn check(options: serde_json::Value, context: &CheckContext) -> ProcessCheck {
     let findings = RefCell::new(Vec::new());
     let options: ProcessOptions = serde_json::from_value(options).unwrap();
     let settings = options.resolve(&Place::root(&findings));
-    ProcessCheck::new(&settings.unwrap_or_else(|_| panic!("{findings:?}")), shared)
+    ProcessCheck::new(&settings.unwrap_or_else(|_| panic!("{findings:?}")), context)
 }
 
 /// The machine's /proc.
-pub fn real() -> Shared {
-    Shared::new("/proc".into())
+pub fn real() -> CheckContext {
+    CheckContext::new("/proc".into())
 }
 
 /// The result of one run.
@@ -69,15 +69,19 @@ pub async fn run(check: &mut ProcessCheck) -> Ran {
 }
 
 /// Runs a new check once.
-pub async fn run_once(options: serde_json::Value, shared: &Shared) -> Ran {
-    run(&mut check(options, shared)).await
+pub async fn run_once(options: serde_json::Value, context: &CheckContext) -> Ran {
+    run(&mut check(options, context)).await
 }
 
 /// Runs a new check until the result meets `condition`. Panics if it does not in time.
-pub async fn run_until(options: serde_json::Value, shared: &Shared, condition: impl Fn(&Ran) -> bool) -> Ran {
+pub async fn run_until(
+    options: serde_json::Value,
+    context: &CheckContext,
+    condition: impl Fn(&Ran) -> bool,
+) -> Ran {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let ran = run_once(options.clone(), shared).await;
+        let ran = run_once(options.clone(), context).await;
         if condition(&ran) {
             return ran;
         }
@@ -184,8 +188,8 @@ impl FakeProc {
         self.directory.path()
     }
 
-    pub fn shared(&self) -> Shared {
-        Shared::new(self.root().to_path_buf())
+    pub fn context(&self) -> CheckContext {
+        CheckContext::new(self.root().to_path_buf())
     }
 
     /// Adds a sleeping process with 3 descriptors, 2 threads and 10 pages, and returns its directory.

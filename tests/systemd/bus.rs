@@ -9,14 +9,14 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 use tokio::time::{Instant, sleep};
-use upkeep_exporter::check::Shared;
+use upkeep_exporter::check::CheckContext;
 use upkeep_exporter::check::systemd::SystemdCheck;
 use upkeep_exporter::check::unit_watch::Hub;
 use upkeep_exporter::model::Reason;
 
 use crate::common::systemd::Machine;
 use crate::proxy::{Proxy, address};
-use crate::support::{PATIENCE, check, run, settings, shared, until};
+use crate::support::{PATIENCE, check, context, run, settings, until};
 
 /// A machine of the test's own with a service `plain` that runs.
 async fn machine() -> Arc<Machine> {
@@ -120,16 +120,16 @@ async fn restarting_the_bus_or_systemd_does_not_fail_units() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stuck_bus_is_detected() {
     let machine = machine().await;
-    let shared = Shared {
+    let context = CheckContext {
         units: Hub::with_resync_interval(Duration::from_secs(1)),
-        ..shared()
+        ..context()
     };
-    let mut check = SystemdCheck::new(&settings(&machine.bus_address(), "plain.service"), &shared);
+    let mut check = SystemdCheck::new(&settings(&machine.bus_address(), "plain.service"), &context);
     up(&mut check).await;
     inside(&machine, "kill -STOP $(pidof dbus-daemon)").await;
     until(&mut check, "notices", |ran| {
         ran.is_failure(Reason::Unreachable, "no response to ListUnitsByNames within 10 s")
-            || ran.is_failure(Reason::Unreachable, "did not answer within 5 s")
+            || ran.is_failure(Reason::Unreachable, "did not respond within 5 s")
     })
     .await;
     inside(&machine, "kill -CONT $(pidof dbus-daemon)").await;
@@ -137,20 +137,20 @@ async fn a_stuck_bus_is_detected() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn there_is_no_traffic_while_nothing_changes() {
+async fn nothing_is_sent_while_nothing_changes() {
     let machine = machine().await;
     let proxy = Proxy::start(machine.bus_socket());
     // Requests for units that are not loaded cause announcements for other exporters.
-    let exporters = [shared(), shared()];
+    let exporters = [context(), context()];
     let mut checks: Vec<SystemdCheck> = Vec::new();
-    for shared in &exporters {
+    for context in &exporters {
         for unit in [
             "plain.service",
             "absent.service",
             "systemd-tmpfiles-clean.service",
             "absent2.socket",
         ] {
-            checks.push(SystemdCheck::new(&settings(&proxy.address(), unit), shared));
+            checks.push(SystemdCheck::new(&settings(&proxy.address(), unit), context));
         }
     }
     for check in &mut checks {
@@ -193,11 +193,11 @@ async fn there_is_no_traffic_while_nothing_changes() {
 async fn a_lost_signal_is_found_by_the_regular_list() {
     let machine = machine().await;
     let proxy = Proxy::start(machine.bus_socket());
-    let shared = Shared {
+    let context = CheckContext {
         units: Hub::with_resync_interval(Duration::from_secs(1)),
-        ..shared()
+        ..context()
     };
-    let mut check = SystemdCheck::new(&settings(&proxy.address(), "plain.service"), &shared);
+    let mut check = SystemdCheck::new(&settings(&proxy.address(), "plain.service"), &context);
     up(&mut check).await;
     proxy.traffic.drops_signals.store(true, Ordering::SeqCst);
     inside(&machine, "systemctl kill --signal=KILL plain").await;
@@ -212,9 +212,9 @@ async fn a_lost_signal_is_found_by_the_regular_list() {
 async fn signals_of_other_clients_are_ignored() {
     let machine = machine().await;
     machine.write_unit("other.service", "[Service]\nExecStart=/bin/sleep infinity\n");
-    let shared = shared();
-    let mut plain = SystemdCheck::new(&settings(&machine.bus_address(), "plain.service"), &shared);
-    let mut other = SystemdCheck::new(&settings(&machine.bus_address(), "other.service"), &shared);
+    let context = context();
+    let mut plain = SystemdCheck::new(&settings(&machine.bus_address(), "plain.service"), &context);
+    let mut other = SystemdCheck::new(&settings(&machine.bus_address(), "other.service"), &context);
     up(&mut plain).await;
     inside(
         &machine,

@@ -11,7 +11,7 @@ use upkeep_exporter::model::{Reason, Report, Shortage};
 
 use crate::common::systemd::Machine;
 use crate::proxy::Proxy;
-use crate::support::{PATIENCE, Ran, settings, shared};
+use crate::support::{PATIENCE, Ran, context, settings};
 
 /// The deadline of a run in these tests.
 const DEADLINE: Duration = Duration::from_secs(2);
@@ -54,12 +54,12 @@ async fn one_call_lists_thousands_of_units() {
         .await
         .unwrap();
     let proxy = Proxy::start(machine.bus_socket());
-    let shared = shared();
+    let context = context();
     let checks = (1..=2000).map(|number| {
         let unit = format!("crowd@{number}.service");
         (
             number,
-            SystemdCheck::new(&settings(&proxy.address(), &unit), &shared),
+            SystemdCheck::new(&settings(&proxy.address(), &unit), &context),
         )
     });
     let mut checks: Vec<_> = checks.collect();
@@ -86,11 +86,11 @@ async fn repeated_restarts_of_systemd_do_not_take_units_down() {
     inside(&machine, format!("systemctl start $(seq -f 'w@%g' 1 {UNITS})"))
         .await
         .unwrap();
-    let (shared, is_over) = (shared(), Arc::new(AtomicBool::new(false)));
+    let (context, is_over) = (context(), Arc::new(AtomicBool::new(false)));
     let is_killed = Arc::new(AtomicBool::new(false));
     let watchers = (1..=UNITS).map(|number| {
         let unit = format!("w@{number}.service");
-        let mut check = SystemdCheck::new(&settings(&machine.bus_address(), &unit), &shared);
+        let mut check = SystemdCheck::new(&settings(&machine.bus_address(), &unit), &context);
         let (is_over, is_killed) = (is_over.clone(), is_killed.clone());
         tokio::spawn(async move {
             let (mut runs, mut unanswered, mut found) = (0, 0, None);
@@ -150,15 +150,15 @@ async fn a_stuck_systemd_is_inconclusive_first_and_then_a_failure() {
     inside(&machine, "systemctl start plain".to_owned())
         .await
         .unwrap();
-    let shared = shared();
-    let mut other = SystemdCheck::new(&settings(&machine.bus_address(), "init.scope"), &shared);
+    let context = context();
+    let mut other = SystemdCheck::new(&settings(&machine.bus_address(), "init.scope"), &context);
     let began = Instant::now();
     while !run(&mut other, DEADLINE).await.is_up() {
         assert!(began.elapsed() < PATIENCE);
     }
     let pid = i32::try_from(machine.pid()).ok().and_then(Pid::from_raw).unwrap();
     kill_process(pid, Signal::STOP).unwrap();
-    let mut check = SystemdCheck::new(&settings(&machine.bus_address(), "plain.service"), &shared);
+    let mut check = SystemdCheck::new(&settings(&machine.bus_address(), "plain.service"), &context);
     let ran = run(&mut check, DEADLINE).await;
     assert!(is_inconclusive(&ran), "{ran:?}");
     let began = Instant::now();

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
-use upkeep_exporter::check::Shared;
+use upkeep_exporter::check::CheckContext;
 use upkeep_exporter::check::systemd::SystemdCheck;
 use upkeep_exporter::config::systemd::{BusAddress, Expect, SystemdSettings, UnitState};
 use upkeep_exporter::model::{Problem, Reason, Report};
@@ -12,8 +12,8 @@ use upkeep_exporter::model::{Problem, Reason, Report};
 /// How long a test waits on a busy machine before it fails.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-pub fn shared() -> Shared {
-    Shared::new(PathBuf::from("/proc"))
+pub fn context() -> CheckContext {
+    CheckContext::new(PathBuf::from("/proc"))
 }
 
 pub fn settings(bus_address: &str, unit: &str) -> SystemdSettings {
@@ -26,13 +26,13 @@ pub fn settings(bus_address: &str, unit: &str) -> SystemdSettings {
 }
 
 pub fn check(bus_address: &str, unit: &str) -> SystemdCheck {
-    SystemdCheck::new(&settings(bus_address, unit), &shared())
+    SystemdCheck::new(&settings(bus_address, unit), &context())
 }
 
 pub fn check_expecting(bus_address: &str, unit: &str, states: &[UnitState]) -> SystemdCheck {
     let mut settings = settings(bus_address, unit);
     settings.expect = Expect::States(states.to_vec());
-    SystemdCheck::new(&settings, &shared())
+    SystemdCheck::new(&settings, &context())
 }
 
 /// The result of one run.

@@ -8,7 +8,7 @@ use upkeep_exporter::config::systemd::UnitState;
 use upkeep_exporter::model::Reason;
 
 use crate::common::systemd::Machine;
-use crate::support::{check, check_expecting, run, settings, shared, until};
+use crate::support::{check, check_expecting, context, run, settings, until};
 
 const RESTARTS: &str = "upkeep_systemd_unit_restarts_total";
 const ACTIVE_ENTER: &str = "upkeep_systemd_unit_active_enter_timestamp_seconds";
@@ -62,7 +62,7 @@ async fn a_failure_shows_within_100_ms() {
     let machine = Machine::shared();
     machine.write_unit(
         "mortal.service",
-        "[Service]\nExecStart=/bin/sh -c 'cat /run/mortal; date +%%s.%%N >/run/shared/died; exit 3'\n\
+        "[Service]\nExecStart=/bin/sh -c 'cat /run/mortal; date +%%s.%%N >/run/context/died; exit 3'\n\
          ExecStartPre=/bin/sh -c 'rm -f /run/mortal; mkfifo /run/mortal'\n",
     );
     let mut check = check(&machine.bus_address(), "mortal.service");
@@ -222,7 +222,7 @@ async fn a_slow_start_is_degraded_and_then_down() {
     inside(machine, "systemctl start --no-block slow").await;
     let mut settings = settings(&machine.bus_address(), "slow.service");
     settings.start_grace = Duration::from_secs(3600);
-    let mut patient = SystemdCheck::new(&settings, &shared());
+    let mut patient = SystemdCheck::new(&settings, &context());
     let ran = until(&mut patient, "is activating", |ran| {
         ran.state() == Some("activating")
     })
@@ -239,7 +239,7 @@ async fn a_slow_start_is_degraded_and_then_down() {
     // Measured by the unit's timestamps, not from when it was first seen.
     tokio::time::sleep(Duration::from_millis(1100)).await;
     settings.start_grace = Duration::from_secs(1);
-    let mut impatient = SystemdCheck::new(&settings, &shared());
+    let mut impatient = SystemdCheck::new(&settings, &context());
     let ran = run(&mut impatient).await;
     assert!(ran.is_failure(Reason::State, "start_grace: 1 s"), "{ran:?}");
     inside(machine, "systemctl stop slow").await;
@@ -369,16 +369,16 @@ async fn a_thousand_units_share_a_connection() {
         "crowd@.service",
         "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n",
     );
-    let shared = shared();
+    let context = context();
     let mut checks: Vec<SystemdCheck> = (0..1000)
         .map(|number| {
             SystemdCheck::new(
                 &settings(&machine.bus_address(), &format!("crowd@{number}.service")),
-                &shared,
+                &context,
             )
         })
         .collect();
-    assert_eq!(shared.units.watched_units(), 1000);
+    assert_eq!(context.units.watched_units(), 1000);
     for check in &mut checks {
         // On a busy machine, the properties of a thousand units can take longer than one run waits.
         until(check, "is known", |ran| {
@@ -405,6 +405,6 @@ async fn a_thousand_units_share_a_connection() {
             .is_failure(Reason::State, "is inactive")
     );
     drop(checks);
-    assert_eq!(shared.units.watched_units(), 0);
+    assert_eq!(context.units.watched_units(), 0);
     inside(machine, "systemctl stop 'crowd@*'").await;
 }

@@ -35,28 +35,29 @@ async fn a_closed_port_refuses() {
         Reason::Refused,
         &format!("connecting to {address}: Connection refused"),
     )
-    .unanswered();
+    .without_response();
     assert_eq!(ran.status(), Some(0.0));
     assert!(ran.phase("connect") > 0.0 && ran.phase("processing") == 0.0);
     let ran = tcp(json!({"address": address.to_string()})).await;
-    ran.failed(Reason::Refused, "Connection refused").unanswered();
+    ran.failed(Reason::Refused, "Connection refused")
+        .without_response();
 }
 
 #[tokio::test]
 async fn runs_that_hang_time_out_and_report_the_step() {
-    let shared = Shared::new("/proc".into());
+    let context = CheckContext::new("/proc".into());
     let full = Target::full().await;
-    let ran = run!(http_check(json!({"url": full.url("/")}), &shared), SHORT);
+    let ran = run!(http_check(json!({"url": full.url("/")}), &context), SHORT);
     ran.hung(&format!("connecting to {}", full.address));
     assert!(ran.phase("connect") >= 0.25, "the phase that hung is measured");
     run!(
-        tcp_check(json!({"address": full.address.to_string()}), &shared),
+        tcp_check(json!({"address": full.address.to_string()}), &context),
         SHORT
     )
     .hung("connecting to");
 
     let silent = Target::silent().await;
-    let ran = run!(http_check(json!({"url": silent.url("/")}), &shared), SHORT);
+    let ran = run!(http_check(json!({"url": silent.url("/")}), &context), SHORT);
     ran.hung("waiting for the response");
     assert!(ran.phase("processing") >= 0.25);
     assert_eq!(ran.status(), Some(0.0));
@@ -64,12 +65,12 @@ async fn runs_that_hang_time_out_and_report_the_step() {
 
     let address = silent.address.to_string();
     let ran = run!(
-        tcp_check(json!({"address": address, "tls": true}), &shared),
+        tcp_check(json!({"address": address, "tls": true}), &context),
         SHORT
     );
     ran.hung(&format!("in the TLS handshake with {address}"));
     let ran = run!(
-        http_check(json!({"url": format!("https://{address}/")}), &shared),
+        http_check(json!({"url": format!("https://{address}/")}), &context),
         SHORT
     );
     ran.hung("in the TLS handshake with");
@@ -80,14 +81,14 @@ async fn runs_that_hang_time_out_and_report_the_step() {
         Vec::new(),
     ];
     let target = Target::dripping([drip, vec![Vec::new(); 20]].concat(), Duration::from_millis(50)).await;
-    let ran = run!(http_check(json!({"url": target.url("/")}), &shared), SHORT);
+    let ran = run!(http_check(json!({"url": target.url("/")}), &context), SHORT);
     ran.hung("reading the body, 1 bytes so far");
     assert_eq!(ran.status(), Some(200.0));
     target.freed().await;
 
     let endless = Target::endless("HTTP/1.1 200 OK\r\n\r\n").await;
     let options = json!({"url": endless.url("/"), "body_size_limit": 0});
-    run!(http_check(options, &shared), SHORT).hung("reading the body, ");
+    run!(http_check(options, &context), SHORT).hung("reading the body, ");
     endless.freed().await;
 
     let head = vec![b"HTTP/1.1 200 OK\r\n".to_vec(), b"X: ".to_vec()];
@@ -96,7 +97,7 @@ async fn runs_that_hang_time_out_and_report_the_step() {
         Duration::from_millis(5),
     )
     .await;
-    run!(http_check(json!({"url": target.url("/")}), &shared), SHORT).hung("waiting for the response");
+    run!(http_check(json!({"url": target.url("/")}), &context), SHORT).hung("waiting for the response");
     target.freed().await;
 }
 
@@ -107,7 +108,7 @@ async fn connections_that_end_too_early_are_closed() {
         get(target.url("/"))
             .await
             .failed(Reason::Closed, &target.address.to_string())
-            .unanswered();
+            .without_response();
     }
     let short: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nshort";
     let chunked: &[u8] = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n";
@@ -240,7 +241,10 @@ async fn slow_targets_succeed() {
 async fn every_change_of_a_flapping_target_is_found() {
     let bad = b"HTTP/1.1 500 x\r\nContent-Length: 0\r\n\r\n".to_vec();
     let target = Target::answering_each(vec![ok("1"), bad.clone(), ok("2"), bad, ok("3")]).await;
-    let mut check = http_check(json!({"url": target.url("/")}), &Shared::new("/proc".into()));
+    let mut check = http_check(
+        json!({"url": target.url("/")}),
+        &CheckContext::new("/proc".into()),
+    );
     for success in [true, false, true, false, true] {
         let ran = run!(check, LONG);
         assert_eq!(ran.result.unwrap().is_ok(), success);

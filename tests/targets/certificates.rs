@@ -43,7 +43,7 @@ async fn certificates_are_verified_and_their_expiry_is_exported() {
             assert_eq!(ran.not_after(), Some(end), "{failure:?}");
             match failure {
                 None => ran.succeeded(),
-                Some(text) => ran.failed(Reason::Tls, text).unanswered(),
+                Some(text) => ran.failed(Reason::Tls, text).without_response(),
             };
         }
         assert!(ran.phase("tls") > 0.0);
@@ -87,7 +87,7 @@ async fn servers_without_tls_are_a_failure() {
         })
         .await;
         let ran = get(format!("https://{}/", target.address)).await;
-        ran.failed(Reason::Tls, "TLS handshake with").unanswered();
+        ran.failed(Reason::Tls, "TLS handshake with").without_response();
         target.freed().await;
     }
     let closing = Target::closing(false).await;
@@ -147,7 +147,7 @@ async fn rotated_files_need_no_reload() {
     let url = format!("https://{}/", target.address);
     let mut check = http_check(
         json!({"url": url, "tls_config": files}),
-        &Shared::new("/proc".into()),
+        &CheckContext::new("/proc".into()),
     );
     run!(check, LONG).failed(Reason::Tls, "issuer (CN=second) is not trusted");
     std::fs::write(path("ca.new"), second.pem()).unwrap();
@@ -256,12 +256,12 @@ async fn the_exported_expiry_is_that_of_the_verified_chain() {
             false,
         ),
     ] {
-        let shared = Shared::new("/proc".into());
+        let context = CheckContext::new("/proc".into());
         let url = format!("https://{address}/");
-        let mut by_http = http_check(json!({"url": url, "tls_config": settings}), &shared);
+        let mut by_http = http_check(json!({"url": url, "tls_config": settings}), &context);
         let mut by_tcp = tcp_check(
             json!({"address": address, "tls": true, "tls_config": settings}),
-            &shared,
+            &context,
         );
         // The second run reuses what the first one verified.
         for _ in 0..2 {
@@ -307,7 +307,7 @@ async fn recording_end(
 async fn the_end_of_a_connection_is_announced() {
     const FINE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
     const BAD: &[u8] = b"HTTP/1.1 500 No\r\nContent-Length: 9\r\n\r\nok";
-    let shared = Shared::new("/proc".into());
+    let context = CheckContext::new("/proc".into());
     let of = |authority: &tls::Authority| json!({"ca": authority.pem()});
     for (protocols, answer) in [
         (&["http/1.1"][..], Some(FINE)),
@@ -317,7 +317,7 @@ async fn the_end_of_a_connection_is_announced() {
     ] {
         let (authority, target) = recording_end(protocols, answer).await;
         let url = format!("https://{}/", target.address);
-        let mut check = http_check(json!({"url": url, "tls_config": of(&authority)}), &shared);
+        let mut check = http_check(json!({"url": url, "tls_config": of(&authority)}), &context);
         // Without a response, the run is cancelled.
         let _ = run!(check, SHORT);
         target.freed().await;
@@ -329,8 +329,8 @@ async fn the_end_of_a_connection_is_announced() {
     let options = json!({"address": address, "tls": true, "tls_config": of(&authority)});
     let mut with_steps = options.clone();
     with_steps["query_response"] = steps;
-    let _ = run!(tcp_check(options, &shared), LONG);
-    let _ = run!(tcp_check(with_steps, &shared), SHORT);
+    let _ = run!(tcp_check(options, &context), LONG);
+    let _ = run!(tcp_check(with_steps, &context), SHORT);
     target.freed().await;
     assert_eq!(target.received(), ["close_notify"; 2]);
 }

@@ -196,7 +196,7 @@ async fn requests_are_as_configured() {
             "url": echo.url("/x"), "method": "POST", "bearer_token_file": token, "body_file": body,
             "headers": {"Host": "virtual.example", "User-Agent": "mine", "X-Key": "v"},
         }),
-        &Shared::new("/proc".into()),
+        &CheckContext::new("/proc".into()),
     );
     run!(check, LONG).succeeded();
     std::fs::write(&token, "second").unwrap();
@@ -222,18 +222,18 @@ async fn requests_are_as_configured() {
         Reason::Auth,
         "token contains a control character, such as a line break",
     )
-    .unanswered();
+    .without_response();
     assert!(!format!("{:?}", ran.result).contains("third"));
     std::fs::write(&token, "fifth").unwrap();
     std::fs::remove_file(&body).unwrap();
     make_pipe(&body);
     run!(check, LONG)
         .failed(Reason::Internal, "not a regular file")
-        .unanswered();
+        .without_response();
     std::fs::remove_file(&token).unwrap();
     run!(check, LONG)
         .failed(Reason::Auth, "reading the secret file")
-        .unanswered();
+        .without_response();
 }
 
 #[tokio::test]
@@ -242,7 +242,7 @@ async fn the_status_is_that_of_the_final_response() {
     let answer = format!("HTTP/1.1 302 x\r\nLocation: http://{refusing}/\r\nContent-Length: 0\r\n\r\n");
     let target = Target::answering(answer).await;
     let ran = get(target.url("/")).await;
-    ran.failed(Reason::Refused, "").unanswered();
+    ran.failed(Reason::Refused, "").without_response();
     assert_eq!(
         ran.status(),
         Some(0.0),

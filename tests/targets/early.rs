@@ -139,6 +139,6 @@ async fn a_refusal_of_a_proxy_before_the_request_counts() {
     .await;
     for _ in 0..TRIES {
         let ran = http(json!({"url": "https://a.test/", "proxy_url": proxy.url("")})).await;
-        ran.failed(Reason::Status, "it answered 403");
+        ran.failed(Reason::Status, "it responded with 403");
     }
 }

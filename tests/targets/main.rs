@@ -28,7 +28,7 @@ use common::ran::{LONG, Ran, SHORT, run};
 use common::targets::dns::{Answer, NameServer};
 use common::targets::{Target, ok, proxy, tls};
 use serde_json::{Value, json};
-use upkeep_exporter::check::Shared;
+use upkeep_exporter::check::CheckContext;
 use upkeep_exporter::check::http::HttpCheck;
 use upkeep_exporter::check::tcp::TcpCheck;
 use upkeep_exporter::config::http::HttpOptions;
@@ -38,22 +38,22 @@ use upkeep_exporter::model::Reason;
 use upkeep_exporter::net::network::Network;
 use upkeep_exporter::net::resolve::ResolverFiles;
 
-fn http_check(options: Value, shared: &Shared) -> HttpCheck {
+fn http_check(options: Value, context: &CheckContext) -> HttpCheck {
     let findings = RefCell::default();
     let options: HttpOptions = serde_json::from_value(options).unwrap();
     let settings = options.resolve(&Place::root(&findings));
-    HttpCheck::new(&settings.unwrap_or_else(|_| panic!("{findings:?}")), shared)
+    HttpCheck::new(&settings.unwrap_or_else(|_| panic!("{findings:?}")), context)
 }
 
-fn tcp_check(options: Value, shared: &Shared) -> TcpCheck {
+fn tcp_check(options: Value, context: &CheckContext) -> TcpCheck {
     let findings = RefCell::default();
     let options: TcpOptions = serde_json::from_value(options).unwrap();
     let settings = options.resolve(&Place::root(&findings));
-    TcpCheck::new(&settings.unwrap_or_else(|_| panic!("{findings:?}")), shared)
+    TcpCheck::new(&settings.unwrap_or_else(|_| panic!("{findings:?}")), context)
 }
 
 async fn http(options: Value) -> Ran {
-    run!(http_check(options, &Shared::new("/proc".into())), LONG)
+    run!(http_check(options, &CheckContext::new("/proc".into())), LONG)
 }
 
 async fn get(url: String) -> Ran {
@@ -61,5 +61,5 @@ async fn get(url: String) -> Ran {
 }
 
 async fn tcp(options: Value) -> Ran {
-    run!(tcp_check(options, &Shared::new("/proc".into())), LONG)
+    run!(tcp_check(options, &CheckContext::new("/proc".into())), LONG)
 }

@@ -211,12 +211,12 @@ async fn checks_and_probes_connect_to_the_addresses_of_getent() {
     for setting in settings(folder.path(), 2) {
         // The exporter reloads the changed file.
         fs::write(&system, fs::read(&setting.conf).unwrap()).unwrap();
-        let mut shared = Shared::new("/proc".into());
-        shared.network = Network::new(files(&setting.conf));
+        let mut context = CheckContext::new("/proc".into());
+        context.network = Network::new(files(&setting.conf));
         let names = names("any", &setting.labels);
         let found = getent(&setting.conf, &names);
         let checked = join_all(names.iter().map(|name| {
-            let mut check = tcp_check(json!({"address": format!("{name}:{port}")}), &shared);
+            let mut check = tcp_check(json!({"address": format!("{name}:{port}")}), &context);
             async move { run!(check, LONG).result }
         }));
         let probed = join_all(names.iter().map(|name| {
@@ -294,7 +294,7 @@ async fn options_and_search_domains_are_supported() {
     );
     assert_eq!(
         one.result("old.formerr.test", None).await,
-        "resolving old.formerr.test: 127.0.0.1 answers FORMERR"
+        "resolving old.formerr.test: 127.0.0.1 returned FORMERR"
     );
     let without: Vec<_> = servers
         .asked_by("old")
@@ -319,7 +319,7 @@ async fn options_and_search_domains_are_supported() {
     let started = std::time::Instant::now();
     let result = two.result("again.silent.servfail", None).await;
     let expected =
-        "resolving again.silent.servfail: 127.0.0.1 does not answer within 1s; 127.0.0.2 answers SERVFAIL";
+        "resolving again.silent.servfail: 127.0.0.1 did not respond within 1s; 127.0.0.2 returned SERVFAIL";
     assert_eq!(result, expected);
     let took = started.elapsed();
     assert!((3.0..6.0).contains(&took.as_secs_f64()), "{took:?}");
@@ -370,22 +370,22 @@ async fn the_message_contains_the_cause() {
     for (name, expected) in [
         (
             "m.servfail-empty.good",
-            "A: 127.0.0.1 answers SERVFAIL; AAAA: no such record",
+            "A: 127.0.0.1 returned SERVFAIL; AAAA: no such record",
         ),
         (
             "m.empty-refused.good",
-            "AAAA: 127.0.0.1 answers REFUSED; A: no such record",
+            "AAAA: 127.0.0.1 returned REFUSED; A: no such record",
         ),
         (
             "m.nx-servfail.good",
-            "AAAA: 127.0.0.1 answers SERVFAIL; A: no such record",
+            "AAAA: 127.0.0.1 returned SERVFAIL; A: no such record",
         ),
         ("m.empty.good", "the name has no address"),
         ("m.empty-nx.good", "the name does not exist (NXDOMAIN)"),
-        ("m.formerr.good", "127.0.0.1 answers FORMERR"),
+        ("m.formerr.good", "127.0.0.1 returned FORMERR"),
         (
             "m.servfail.refused",
-            "127.0.0.1 answers SERVFAIL; 127.0.0.2 answers REFUSED",
+            "127.0.0.1 returned SERVFAIL; 127.0.0.2 returned REFUSED",
         ),
     ] {
         assert_eq!(
@@ -471,8 +471,8 @@ async fn every_server_is_queried_before_a_short_deadline() {
     let started = std::time::Instant::now();
     let result = two.result("d.silent.silent", short).await;
     let parts = [
-        "127.0.0.1 does not answer within ",
-        "127.0.0.2 does not answer within ",
+        "127.0.0.1 did not respond within ",
+        "127.0.0.2 did not respond within ",
     ];
     assert!(parts.iter().all(|part| result.contains(part)), "{result}");
     assert!(

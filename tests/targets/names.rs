@@ -2,15 +2,15 @@
 
 use super::*;
 
-/// Shared parts that resolve names with this name server and these files.
-fn shared_with(server: &NameServer, hosts: &std::path::Path, resolv_conf: &std::path::Path) -> Shared {
-    let mut shared = Shared::new("/proc".into());
-    shared.network = Network::new(ResolverFiles {
+/// A context that resolves names with this name server and these files.
+fn context_with(server: &NameServer, hosts: &std::path::Path, resolv_conf: &std::path::Path) -> CheckContext {
+    let mut context = CheckContext::new("/proc".into());
+    context.network = Network::new(ResolverFiles {
         resolv_conf: resolv_conf.to_owned(),
         hosts: hosts.to_owned(),
         port: server.address.port(),
     });
-    shared
+    context
 }
 
 #[tokio::test]
@@ -28,17 +28,17 @@ async fn names_are_resolved_with_the_systems_files_and_servers() {
         "nameserver 127.0.0.1\nsearch corp.example\noptions timeout:1 attempts:1\n",
     )
     .unwrap();
-    let shared = shared_with(&server, &hosts, &resolv_conf);
+    let context = context_with(&server, &hosts, &resolv_conf);
     let here = Answer::Addresses(vec!["127.0.0.1".parse().unwrap()]);
     let url = |name: &str| json!({"url": format!("http://{name}:{port}/")});
 
-    let mut check = http_check(url("service.example"), &shared);
+    let mut check = http_check(url("service.example"), &context);
     run!(check, LONG)
         .failed(
             Reason::Dns,
             "resolving service.example: the name does not exist (NXDOMAIN)",
         )
-        .unanswered();
+        .without_response();
     server.set("service.example", here.clone());
     let ran = run!(check, LONG);
     ran.succeeded();
@@ -46,29 +46,29 @@ async fn names_are_resolved_with_the_systems_files_and_servers() {
     server.set("service.example", Answer::Failure);
     run!(check, LONG)
         .failed(Reason::Dns, "resolving service.example: ")
-        .unanswered();
+        .without_response();
     server.set("service.example", Answer::Silence);
     run!(check, SHORT).hung("resolving service.example");
     server.set("service.example", Answer::Addresses(Vec::new()));
-    let mut absolute = http_check(url("service.example."), &shared);
+    let mut absolute = http_check(url("service.example."), &context);
     run!(absolute, LONG).failed(Reason::Dns, "resolving service.example.: the name has no address");
 
     server.set("db_1.corp.example", here.clone());
     run!(
-        tcp_check(json!({"address": format!("db_1:{port}")}), &shared),
+        tcp_check(json!({"address": format!("db_1:{port}")}), &context),
         LONG
     )
     .succeeded();
 
     let queries = server.asked().len();
-    let mut check = http_check(url("inthefile"), &shared);
+    let mut check = http_check(url("inthefile"), &context);
     run!(check, LONG).failed(Reason::Dns, "NXDOMAIN");
     assert!(server.asked().len() > queries);
     std::fs::write(&hosts, "127.0.0.1 inthefile\n").unwrap();
     let queries = server.asked().len();
     run!(check, LONG).succeeded();
-    run!(http_check(url("localhost"), &shared), LONG).succeeded();
-    run!(http_check(url("127.0.0.1"), &shared), LONG).succeeded();
+    run!(http_check(url("localhost"), &context), LONG).succeeded();
+    run!(http_check(url("127.0.0.1"), &context), LONG).succeeded();
     assert_eq!(
         server.asked().len(),
         queries,
@@ -86,7 +86,7 @@ async fn addresses_of_both_protocols_are_tried() {
         directory.path().join("resolv.conf"),
     );
     // Without resolv.conf, the name server on this machine is used.
-    let shared = shared_with(&server, &hosts, &resolv_conf);
+    let context = context_with(&server, &hosts, &resolv_conf);
     let both = vec!["::1".parse().unwrap(), "127.0.0.1".parse().unwrap()];
     server.set("both.example", Answer::Addresses(both));
     let address = format!("both.example:{}", target.address.port());
@@ -96,7 +96,7 @@ async fn addresses_of_both_protocols_are_tried() {
             .as_object_mut()
             .unwrap()
             .extend(extra.as_object().unwrap().clone());
-        tcp_check(options, &shared)
+        tcp_check(options, &context)
     };
     run!(with(json!({})), LONG).succeeded();
     run!(
@@ -111,7 +111,7 @@ async fn addresses_of_both_protocols_are_tried() {
     let refused = run!(
         tcp_check(
             json!({"address": format!("two:{}", full.address.port())}),
-            &shared
+            &context
         ),
         SHORT
     );
@@ -119,7 +119,7 @@ async fn addresses_of_both_protocols_are_tried() {
     let ran = run!(
         tcp_check(
             json!({"address": format!("two:{}", target.address.port())}),
-            &shared
+            &context
         ),
         LONG
     );
@@ -133,11 +133,11 @@ async fn a_name_server_that_drops_queries_for_the_preferred_protocol_is_tolerate
     let target = Target::answering(ok("")).await;
     let directory = tempfile::tempdir().unwrap();
     let missing = directory.path().join("missing");
-    let shared = shared_with(&server, &missing, &missing);
+    let context = context_with(&server, &missing, &missing);
     let here = vec!["127.0.0.1".parse().unwrap()];
     server.set("half.example", Answer::SilenceButForIp4(here));
     let url = format!("http://half.example:{}/", target.address.port());
-    let ran = run!(http_check(json!({"url": url}), &shared), LONG);
+    let ran = run!(http_check(json!({"url": url}), &context), LONG);
     ran.succeeded();
     assert!(
         (0.5..2.0).contains(&ran.phase("resolve")),
@@ -145,5 +145,5 @@ async fn a_name_server_that_drops_queries_for_the_preferred_protocol_is_tolerate
         ran.phase("resolve")
     );
     let strict = json!({"url": url, "ip_protocol_fallback": false});
-    run!(http_check(strict, &shared), SHORT).hung("resolving half.example");
+    run!(http_check(strict, &context), SHORT).hung("resolving half.example");
 }

@@ -47,7 +47,7 @@ async fn proxies_are_used_where_configured() {
     with(url.clone(), &strict, json!({"tls_config": ca}))
         .await
         .failed(Reason::Auth, "407")
-        .unanswered();
+        .without_response();
     with(target.url("/"), &strict, json!({}))
         .await
         .failed(Reason::Auth, "the proxy refused the credentials");
@@ -84,16 +84,16 @@ async fn refusals_of_proxies_have_reasons() {
         (
             responding("403 Forbidden", "<p>not there</p>").await,
             Reason::Status,
-            "it answered 403",
+            "it responded with 403",
         ),
         (
             responding("200 Connection established", "no TLS").await,
             Reason::Protocol,
-            "it sent data after its answer",
+            "it sent data after its response",
         ),
     ] {
         let options = json!({"url": "https://127.0.0.1:1/", "proxy_url": proxy.url("")});
-        http(options).await.failed(reason, message).unanswered();
+        http(options).await.failed(reason, message).without_response();
         proxy.freed().await;
     }
 }

@@ -33,7 +33,7 @@ pub fn state(source: impl Fn() -> Snapshot + Send + Sync + 'static) -> State {
         }),
         renderer: Renderer::new(move || source()),
         prober: Arc::new(upkeep_exporter::probe::Prober::new(
-            upkeep_exporter::check::Shared::new("/proc".into()),
+            upkeep_exporter::check::CheckContext::new("/proc".into()),
             Duration::ZERO,
         )),
         is_ready: Box::new(|| true),

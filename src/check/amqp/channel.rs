@@ -23,14 +23,14 @@ pub struct QueueState {
 
 /// Sends a method and returns the content of the expected reply.
 macro_rules! call {
-    ($connection:expr, $class:ident, $module:ident, $method:ident($content:expr) -> $answer:ident) => {{
+    ($connection:expr, $class:ident, $module:ident, $method:ident($content:expr) -> $reply:ident) => {{
         let method = AMQPClass::$class($module::AMQPMethod::$method($content));
         $connection
             .frames
             .send(&[AMQPFrame::Method(CHANNEL, method)])
             .await?;
         match $connection.next_method().await? {
-            AMQPClass::$class($module::AMQPMethod::$answer(answer)) => answer,
+            AMQPClass::$class($module::AMQPMethod::$reply(reply)) => reply,
             other => return Err(unexpected(&other)),
         }
     }};

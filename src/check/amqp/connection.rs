@@ -10,6 +10,8 @@ use super::message::Inbox;
 
 /// The number of the only channel.
 pub(super) const CHANNEL: u16 = 1;
+/// The reply code of a normal close.
+const REPLY_SUCCESS: u16 = 200;
 
 /// A connection to a broker, logged in, with an open virtual host.
 #[derive(Debug)]
@@ -181,9 +183,6 @@ impl Drop for Connection {
         }
     }
 }
-
-/// The reply code of a normal close.
-const REPLY_SUCCESS: u16 = 200;
 
 pub(super) fn close_method() -> AMQPClass {
     AMQPClass::Connection(connection::AMQPMethod::Close(connection::Close {

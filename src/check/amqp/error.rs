@@ -97,7 +97,7 @@ impl AmqpError {
             _ => "",
         };
         let shortage = match self {
-            Self::Socket(error) => shortage::of(error),
+            Self::Socket(error) => shortage::from_error(error),
             _ => None,
         };
         shortage::problem_or(

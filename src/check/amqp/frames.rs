@@ -155,8 +155,8 @@ pub(super) fn parse(received: &mut Vec<u8>, max_payload: usize) -> Result<Option
     Ok(Some(frame))
 }
 
-/// Explains bytes that are not a frame. A server that speaks another AMQP version answers with that version's header;
-/// any other server answers in its own protocol.
+/// Explains bytes that are not a frame. A server that speaks another AMQP version responds with that version's
+/// header. Any other server responds in its own protocol.
 fn explain_foreign(received: &[u8]) -> Result<Option<AMQPFrame>, AmqpError> {
     let begun = &received[..received.len().min(4)];
     let what = match received {
@@ -168,7 +168,7 @@ fn explain_foreign(received: &[u8]) -> Result<Option<AMQPFrame>, AmqpError> {
         },
         _ if begun == &b"AMQP"[..begun.len()] => return Ok(None),
         [b'H', b'T', b'T', b'P', ..] => {
-            "the server answered with HTTP: is this the management port?".to_owned()
+            "the server responded with HTTP: is this the management port?".to_owned()
         }
         _ if begun == &b"HTTP"[..begun.len()] => return Ok(None),
         // A TLS alert.

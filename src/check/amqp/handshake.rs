@@ -10,7 +10,7 @@ use super::error::{AmqpError, CloseReason};
 use super::frames::Frames;
 use super::message::Inbox;
 use crate::config::secret::Secret;
-use crate::model::prefix;
+use crate::model::{is_invisible, prefix};
 use crate::net::run_recorder::{Phase, RunRecorder, Step};
 use crate::net::stream::Stream;
 
@@ -237,10 +237,10 @@ fn text_property(properties: &FieldTable, key: &str) -> String {
     }
 }
 
-/// Truncates a text of the broker, and replaces control characters.
+/// Truncates a text of the broker, and replaces invisible characters.
 fn truncate(text: &str) -> String {
     prefix(text, MAX_TEXT_BYTES)
         .chars()
-        .map(|character| if character.is_control() { ' ' } else { character })
+        .map(|character| if is_invisible(character) { ' ' } else { character })
         .collect()
 }

@@ -78,7 +78,7 @@ impl Inbox {
 
     fn begin(&mut self, message: Message) -> Result<(), AmqpError> {
         if self.incomplete.is_some() {
-            return Err(out_of_place());
+            return Err(unexpected_part());
         }
         self.incomplete = Some(Incomplete { message, size: None });
         Ok(())
@@ -91,7 +91,7 @@ impl Inbox {
             .as_mut()
             .filter(|incomplete| incomplete.size.is_none())
         else {
-            return Err(out_of_place());
+            return Err(unexpected_part());
         };
         let size = usize::try_from(header.body_size).unwrap_or(usize::MAX);
         if size > MAX_MESSAGE_BYTES {
@@ -100,7 +100,7 @@ impl Inbox {
         }
         incomplete.size = Some(size);
         incomplete.message.properties = header.properties;
-        self.end_if_whole()
+        self.finish_if_complete()
     }
 
     /// Adds a part of the body. Returns whether the message is complete.
@@ -110,7 +110,7 @@ impl Inbox {
             size: Some(size),
         }) = &mut self.incomplete
         else {
-            return Err(out_of_place());
+            return Err(unexpected_part());
         };
         if body.len() > *size - message.body.len() {
             return Err(AmqpError::Protocol(
@@ -118,12 +118,12 @@ impl Inbox {
             ));
         }
         message.body.extend_from_slice(body);
-        self.end_if_whole()
+        self.finish_if_complete()
     }
 
-    fn end_if_whole(&mut self) -> Result<bool, AmqpError> {
-        let is_whole = |incomplete: &Incomplete| incomplete.size == Some(incomplete.message.body.len());
-        let Some(Incomplete { message, .. }) = self.incomplete.take_if(|incomplete| is_whole(incomplete))
+    fn finish_if_complete(&mut self) -> Result<bool, AmqpError> {
+        let is_complete = |incomplete: &Incomplete| incomplete.size == Some(incomplete.message.body.len());
+        let Some(Incomplete { message, .. }) = self.incomplete.take_if(|incomplete| is_complete(incomplete))
         else {
             return Ok(false);
         };
@@ -161,7 +161,7 @@ impl Inbox {
     }
 }
 
-fn out_of_place() -> AmqpError {
+fn unexpected_part() -> AmqpError {
     AmqpError::Protocol("an unexpected part of a message".to_owned())
 }
 

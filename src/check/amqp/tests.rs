@@ -133,7 +133,7 @@ async fn a_server_that_is_not_a_broker_is_described() {
         ),
         (
             b"HTTP/1.1 400 Bad Request\r\n",
-            "the server answered with HTTP: is this the management port?",
+            "the server responded with HTTP: is this the management port?",
         ),
         (b"\x15\x03\x01\0\x02\x02\x16", "the server uses TLS: use amqps://"),
         (b"-ERR unknown command\r\n", "the data is not a frame"),

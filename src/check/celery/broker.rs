@@ -83,7 +83,7 @@ impl BrokerSession {
         }
     }
 
-    /// Sends another ping. Answers arrive in the same place as those to the first one.
+    /// Sends another ping. Replies arrive in the same place as those to the first one.
     ///
     /// # Errors
     /// Why the ping could not be sent.
@@ -94,7 +94,7 @@ impl BrokerSession {
         }
     }
 
-    /// Waits for the next answer; `None` if none arrives before `until`.
+    /// Waits for the next reply; `None` if none arrives before `until`.
     ///
     /// # Errors
     /// The connection is broken.
@@ -109,7 +109,7 @@ impl BrokerSession {
         }
     }
 
-    /// Reads the lengths of the queues and removes what the run has created. `silent` are the workers that did not answer.
+    /// Reads the lengths of the queues and removes what the run has created. `silent` are the workers that did not reply.
     ///
     /// # Errors
     /// The connection is broken.

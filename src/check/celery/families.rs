@@ -70,15 +70,15 @@ pub fn configured(settings: &CelerySettings, report: &mut Report) {
         push(report, &EXPECTED_WORKERS, None, number(expected as u64));
     }
     for queue in &settings.queues {
-        if let Some(most) = queue.max_messages {
-            push(report, &QUEUE_MESSAGES_LIMIT, Some(&queue.name), number(most));
+        if let Some(max) = queue.max_messages {
+            push(report, &QUEUE_MESSAGES_LIMIT, Some(&queue.name), number(max));
         }
     }
 }
 
-/// Reports how many workers answered, and which of the known workers did.
-pub fn workers<'a>(answered: usize, known: impl Iterator<Item = (&'a str, bool)>, report: &mut Report) {
-    push(report, &WORKERS, None, number(answered as u64));
+/// Reports how many workers replied, and which of the known workers did.
+pub fn workers<'a>(replied: usize, known: impl Iterator<Item = (&'a str, bool)>, report: &mut Report) {
+    push(report, &WORKERS, None, number(replied as u64));
     for (name, is_up) in known.take(MAX_NAMED) {
         push(report, &WORKER_UP, Some(name), f64::from(u8::from(is_up)));
     }

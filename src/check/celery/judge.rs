@@ -1,4 +1,4 @@
-//! Judges the answers of workers and the lengths of queues. Pure.
+//! Judges the replies of workers and the lengths of queues. Pure.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -14,15 +14,15 @@ const MAX_LISTED: usize = 5;
 /// The result of a ping.
 #[derive(Debug, Default)]
 pub struct PingResult {
-    /// The workers that answered.
+    /// The workers that replied.
     pub workers: BTreeSet<String>,
-    /// What was wrong with the first unreadable answer.
+    /// What was wrong with the first unreadable reply.
     pub unreadable: Option<String>,
     /// How many workers listen for pings, if the broker reports it.
     pub listening: Option<usize>,
-    /// How long the run waited for answers, if known.
+    /// How long the run waited for replies, if known.
     pub waited: Option<Duration>,
-    /// Labels of known workers that did not answer.
+    /// Labels of known workers that did not reply.
     pub silent: Vec<String>,
     /// The serializers of the pings.
     pub serializers: Vec<Serializer>,
@@ -40,15 +40,15 @@ impl PingResult {
 pub enum QueueLength {
     /// The number of messages in it.
     Messages(u64),
-    /// It is unknown, for this cause.
+    /// It is unknown, for this reason.
     Unknown(String),
 }
 
-/// The facts that a run reads after the answers.
+/// The facts that a run reads after the replies.
 pub struct FinalFacts {
     /// The lengths of the configured queues, in their order.
     pub lengths: Vec<QueueLength>,
-    /// How many workers that did not answer still have a mailbox, if the broker reports it.
+    /// How many workers that did not reply still have a mailbox, if the broker reports it.
     pub silent: Option<usize>,
 }
 
@@ -61,14 +61,14 @@ pub fn judge(
     pinged: &PingResult,
     lengths: &[QueueLength],
 ) -> Result<Option<Problem>, Problem> {
-    let answered = pinged.workers.len();
-    if answered < settings.min_workers {
+    let replied = pinged.workers.len();
+    if replied < settings.min_workers {
         return Err(too_few(settings, pinged));
     }
     let mut warnings = Vec::new();
-    if let Some(expected) = settings.expected_workers.filter(|expected| answered < *expected) {
+    if let Some(expected) = settings.expected_workers.filter(|expected| replied < *expected) {
         let message = format!(
-            "{answered} of {expected} expected workers answered the ping{}{}",
+            "{replied} of {expected} expected workers replied to the ping{}{}",
             join_names(" (", pinged.workers.iter().map(|name| label(name)), ")"),
             describe_silent(pinged)
         );
@@ -77,7 +77,7 @@ pub fn judge(
     if let Some(why) = &pinged.unreadable {
         warnings.push((
             Reason::Protocol,
-            format!("an unreadable answer to the ping was ignored: {why}"),
+            format!("an unreadable reply to the ping was ignored: {why}"),
         ));
     }
     warnings.extend(queue_warnings(settings, lengths));
@@ -91,16 +91,16 @@ pub fn judge(
 fn too_few(settings: &CelerySettings, pinged: &PingResult) -> Problem {
     let within = seconds(pinged.waited.unwrap_or(settings.reply_timeout));
     let mut message = match pinged.workers.len() {
-        0 => format!("no worker answered the ping within {within}"),
-        answered => format!(
-            "{answered} of at least {} workers answered the ping within {within}{}",
+        0 => format!("no worker replied to the ping within {within}"),
+        replied => format!(
+            "{replied} of at least {} workers replied to the ping within {within}{}",
             settings.min_workers,
             join_names(" (", pinged.workers.iter().map(|name| label(name)), ")")
         ),
     };
     if let Some(why) = &pinged.unreadable {
         // Writing to a string does not fail.
-        let _ = write!(message, "; an unreadable answer was ignored: {why}");
+        let _ = write!(message, "; an unreadable reply was ignored: {why}");
         return Problem::new(Reason::Protocol, message);
     }
     message += &describe_silent(pinged);
@@ -113,7 +113,7 @@ fn too_few(settings: &CelerySettings, pinged: &PingResult) -> Problem {
     } else {
         let _ = write!(
             message,
-            "; check the worker's log: a worker does not answer if it is stopped, hangs, runs a task in a solo pool, \
+            "; check the worker's log: a worker does not reply if it is stopped, hangs, runs a task in a solo pool, \
              or does not accept {} (accept_content)",
             pinged.serializer_names()
         );
@@ -121,9 +121,9 @@ fn too_few(settings: &CelerySettings, pinged: &PingResult) -> Problem {
     Problem::new(Reason::Missing, message)
 }
 
-/// Describes which workers did not answer, if known.
+/// Describes which workers did not reply, if known.
 fn describe_silent(pinged: &PingResult) -> String {
-    let names = join_names("; not answering: ", pinged.silent.iter().map(String::as_str), "");
+    let names = join_names("; not replying: ", pinged.silent.iter().map(String::as_str), "");
     match pinged.listening {
         Some(listening) if listening > pinged.workers.len() => {
             format!("{names}; listening workers: {listening}")
@@ -158,10 +158,10 @@ fn queue_warnings<'a>(
         .iter()
         .zip(lengths)
         .filter_map(|(queue, length)| match (length, queue.max_messages) {
-            (QueueLength::Messages(found), Some(most)) if *found > most => Some((
+            (QueueLength::Messages(found), Some(max)) if *found > max => Some((
                 Reason::Limit,
                 format!(
-                    "the queue {} has {found} messages, the limit (max_messages) is {most}",
+                    "the queue {} has {found} messages, the limit (max_messages) is {max}",
                     queue.name
                 ),
             )),
@@ -208,7 +208,7 @@ mod tests {
         }
     }
 
-    const HINT: &str = "check the worker's log: a worker does not answer if it is stopped, hangs, runs a task in a solo \
+    const HINT: &str = "check the worker's log: a worker does not reply if it is stopped, hangs, runs a task in a solo \
                         pool, or does not accept json (accept_content)";
 
     #[test]
@@ -219,7 +219,7 @@ mod tests {
         let result = judge(&settings, &pinged(&["a"], Some(2), &["b"]), &[]);
         assert_eq!(
             text(result),
-            "warning missing: 1 of 2 expected workers answered the ping (a); not answering: b; listening workers: 2"
+            "warning missing: 1 of 2 expected workers replied to the ping (a); not replying: b; listening workers: 2"
         );
     }
 
@@ -229,38 +229,38 @@ mod tests {
         let result = judge(&two, &pinged(&["a"], None, &[]), &[]);
         assert_eq!(
             text(result),
-            format!("missing: 1 of at least 2 workers answered the ping within 500ms (a); {HINT}")
+            format!("missing: 1 of at least 2 workers replied to the ping within 500ms (a); {HINT}")
         );
         let one = settings("");
         let result = judge(&one, &pinged(&[], Some(1), &["a"]), &[]);
         assert_eq!(
             text(result),
             format!(
-                "missing: no worker answered the ping within 1s; not answering: a; listening workers: 1; {HINT}"
+                "missing: no worker replied to the ping within 1s; not replying: a; listening workers: 1; {HINT}"
             )
         );
         let result = judge(&one, &pinged(&[], Some(0), &[]), &[]);
         assert_eq!(
             text(result),
-            "missing: no worker answered the ping within 1s; no worker listens on celery.pidbox: start a worker on this \
+            "missing: no worker replied to the ping within 1s; no worker listens on celery.pidbox: start a worker on this \
              broker with remote control enabled"
         );
     }
 
     #[test]
-    fn unreadable_answers_are_reported() {
+    fn unreadable_replies_are_reported() {
         let mut pinged = pinged(&[], Some(1), &[]);
         pinged.unreadable = Some("not an object in json".to_owned());
         let result = judge(&settings(""), &pinged, &[]);
         assert_eq!(
             text(result),
-            "protocol: no worker answered the ping within 1s; an unreadable answer was ignored: not an object in json"
+            "protocol: no worker replied to the ping within 1s; an unreadable reply was ignored: not an object in json"
         );
         pinged.workers.insert("a".to_owned());
         let result = judge(&settings(""), &pinged, &[]);
         assert_eq!(
             text(result),
-            "warning protocol: an unreadable answer to the ping was ignored: not an object in json"
+            "warning protocol: an unreadable reply to the ping was ignored: not an object in json"
         );
     }
 

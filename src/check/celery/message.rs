@@ -1,4 +1,4 @@
-//! The messages of Celery's remote control (kombu's pidbox): the ping to all workers, and their answers. Pure. Tests compare
+//! The messages of Celery's remote control (kombu's pidbox): the ping to all workers, and their replies. Pure. Tests compare
 //! the format with messages captured from Celery.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::config::celery::Serializer;
 
-/// The maximum size of an answer, in bytes. An answer to a ping has about 60; with its envelope on Redis, about 500.
+/// The maximum size of a reply, in bytes. A reply to a ping has about 60; with its envelope on Redis, about 500.
 pub const MAX_REPLY_BYTES: usize = 4096;
 
 /// A ping to all workers of a namespace.
@@ -19,13 +19,13 @@ pub const MAX_REPLY_BYTES: usize = 4096;
 pub struct Ping {
     /// The format of the message.
     pub serializer: Serializer,
-    /// An id that every answer repeats.
+    /// An id that every reply repeats.
     pub ticket: String,
     /// The exchange on which workers listen.
     pub exchange: String,
-    /// The exchange to which workers send their answers.
+    /// The exchange to which workers send their replies.
     pub reply_exchange: String,
-    /// The routing key of the answers.
+    /// The routing key of the replies.
     pub routing_key: String,
     /// When workers should ignore the ping, as Unix time.
     pub expires: f64,
@@ -88,10 +88,10 @@ impl Ping {
     }
 }
 
-/// A message in the queue for answers.
+/// A message in the queue for replies.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reply {
-    /// The ticket of the ping that it answers.
+pub struct WorkerReply {
+    /// The ticket of the ping that it replies to.
     pub ticket: Option<String>,
     /// The format of the body.
     pub content_type: String,
@@ -100,16 +100,16 @@ pub struct Reply {
 }
 
 /// A message from the broker, or why it is not valid.
-pub type Received = Result<Reply, String>;
+pub type Received = Result<WorkerReply, String>;
 
 /// The meaning of a reply for a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReplyKind {
-    /// This worker answered the ping that had this serializer.
+    /// This worker replied to the ping that had this serializer.
     Worker(String, Serializer),
     /// The reply belongs to another ping.
     Stale,
-    /// The reply can't be read, for this cause.
+    /// The reply can't be read, for this reason.
     Unreadable(String),
 }
 
@@ -125,7 +125,7 @@ struct Envelope {
     properties: Map<String, Value>,
 }
 
-impl Reply {
+impl WorkerReply {
     /// Parses a message with its envelope.
     ///
     /// # Errors
@@ -162,8 +162,8 @@ impl Reply {
 
     /// Matches the reply with these pings. A reply without a ticket belongs to the first.
     pub fn classify(&self, pings: &[Ping]) -> ReplyKind {
-        let is_answered = |ping: &&Ping| self.ticket.as_ref().is_none_or(|ticket| *ticket == ping.ticket);
-        let Some(ping) = pings.iter().find(is_answered) else {
+        let is_match = |ping: &&Ping| self.ticket.as_ref().is_none_or(|ticket| *ticket == ping.ticket);
+        let Some(ping) = pings.iter().find(is_match) else {
             return ReplyKind::Stale;
         };
         match self.worker() {
@@ -183,15 +183,15 @@ impl Reply {
         if self.body.len() > MAX_REPLY_BYTES {
             return Err(too_long(self.body.len()));
         }
-        let Value::Object(answers) = serializer.read(&self.body)? else {
+        let Value::Object(replies) = serializer.read(&self.body)? else {
             return Err(format!("not an object in {serializer}"));
         };
-        // A worker answers only for itself.
-        let mut answers = answers.into_iter();
-        match (answers.next(), answers.next()) {
-            (Some((worker, answer)), None) if !worker.is_empty() => match answer.get("ok") {
+        // A worker replies only for itself.
+        let mut replies = replies.into_iter();
+        match (replies.next(), replies.next()) {
+            (Some((worker, reply)), None) if !worker.is_empty() => match reply.get("ok") {
                 Some(_) => Ok(worker),
-                None => Err("the worker answered the ping with an error: check its log".to_owned()),
+                None => Err("the worker replied to the ping with an error: check its log".to_owned()),
             },
             _ => Err("it does not name exactly one worker".to_owned()),
         }
@@ -208,7 +208,7 @@ mod tests {
 
     /// Published on Redis by `celery inspect ping` of Celery 5.2.
     const PING: &str = include_str!("captured/ping.json");
-    /// The answer of a Celery 5.2 worker.
+    /// The reply of a Celery 5.2 worker.
     const PONG: &str = include_str!("captured/pong.json");
 
     const JSON: &str = "application/json";
@@ -244,8 +244,8 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_matched_with_its_ping() {
-        let reply = Reply::from_envelope(PONG.trim().as_bytes()).unwrap();
+    fn a_reply_is_matched_with_its_ping() {
+        let reply = WorkerReply::from_envelope(PONG.trim().as_bytes()).unwrap();
         assert_eq!(
             reply.classify(&[ping()]),
             ReplyKind::Worker("one@host".to_owned(), Serializer::Json)
@@ -258,8 +258,8 @@ mod tests {
         );
     }
 
-    fn answer(content_type: &str, body: &str) -> ReplyKind {
-        let reply = Reply {
+    fn reply(content_type: &str, body: &str) -> ReplyKind {
+        let reply = WorkerReply {
             ticket: None,
             content_type: content_type.to_owned(),
             body: body.as_bytes().to_vec(),
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn unreadable_answers_have_causes() {
+    fn unreadable_replies_have_reasons() {
         let huge = format!("{{\"{}\": {{}}}}", "x".repeat(5000));
         for (content_type, body, why) in [
             (
@@ -289,13 +289,13 @@ mod tests {
             (
                 JSON,
                 "{\"a\": {\"error\": \"KeyError('ping')\"}}",
-                "the worker answered the ping with an error: check its log",
+                "the worker replied to the ping with an error: check its log",
             ),
             (JSON, &huge, "it has 5008 bytes, the limit is 4096"),
         ] {
-            assert_eq!(answer(content_type, body), ReplyKind::Unreadable(why.to_owned()));
+            assert_eq!(reply(content_type, body), ReplyKind::Unreadable(why.to_owned()));
         }
-        let without_ticket = Reply {
+        let without_ticket = WorkerReply {
             ticket: None,
             content_type: JSON.to_owned(),
             body: b"{\"a\": {\"ok\": \"pong\"}}".to_vec(),
@@ -315,14 +315,14 @@ mod tests {
                 "the body is not valid base64",
             ),
         ] {
-            assert_eq!(Reply::from_envelope(bytes.as_bytes()), Err(why.to_owned()));
+            assert_eq!(WorkerReply::from_envelope(bytes.as_bytes()), Err(why.to_owned()));
         }
         let long = vec![b' '; 4097];
         assert_eq!(
-            Reply::from_envelope(&long),
+            WorkerReply::from_envelope(&long),
             Err("it has 4097 bytes, the limit is 4096".to_owned())
         );
-        let plain = Reply::from_envelope(b"{\"body\": \"{}\"}").unwrap();
+        let plain = WorkerReply::from_envelope(b"{\"body\": \"{}\"}").unwrap();
         assert_eq!((plain.body.as_slice(), plain.ticket), (b"{}".as_slice(), None));
     }
 }

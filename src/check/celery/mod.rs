@@ -1,5 +1,5 @@
 //! The celery check pings all workers through their broker, as `celery inspect ping` does, and counts the messages in queues.
-//! The response time ends with the answer that completes `min_workers`.
+//! The response time ends with the reply that completes `min_workers`.
 
 mod broker;
 mod families;
@@ -18,9 +18,9 @@ use uuid::Uuid;
 use self::broker::{BrokerClient, BrokerSession};
 pub use self::families::FAMILIES;
 use self::judge::{FinalFacts, PingResult};
-use self::message::{Ping, Reply, ReplyKind};
+use self::message::{Ping, ReplyKind, WorkerReply};
 use self::roster::Roster;
-use super::Shared;
+use super::CheckContext;
 use crate::config::celery::{CelerySettings, MAX_WORKERS, Serializer};
 use crate::model::{Problem, Report};
 use crate::net::run_recorder::{RunRecorder, Step};
@@ -31,25 +31,25 @@ pub struct CeleryCheck {
     settings: CelerySettings,
     broker: BrokerClient,
     roster: Roster,
-    /// The serializer of pings: as configured, or that of the last answer.
+    /// The serializer of pings: as configured, or that of the last reply.
     serializer: Serializer,
     /// When a run last tried the other serializers without success.
     tried_others: Option<Instant>,
 }
 
-/// How often a run without answers tries the other serializers. Each worker that rejects one logs it.
+/// How often a run without replies tries the other serializers. Each worker that rejects one logs it.
 const TRY_OTHERS_INTERVAL: Duration = Duration::from_secs(60);
 
-/// The other serializers are tried only if at least this much time is left for answers.
+/// The other serializers are tried only if at least this much time is left for replies.
 const MIN_WAIT_FOR_OTHERS: Duration = Duration::from_millis(500);
 
 impl CeleryCheck {
     /// A check with these settings.
-    pub fn new(settings: &CelerySettings, shared: &Shared) -> Self {
+    pub fn new(settings: &CelerySettings, context: &CheckContext) -> Self {
         // All runs of a check use the same name, so the broker's data does not grow.
         let name = format!("upkeep-{}", Uuid::new_v4());
         Self {
-            broker: BrokerClient::new(settings, &name, &shared.network),
+            broker: BrokerClient::new(settings, &name, &context.network),
             settings: settings.clone(),
             roster: Roster::default(),
             serializer: settings.serializer.unwrap_or_default(),
@@ -92,7 +92,7 @@ impl CeleryCheck {
         let silent = self.roster.workers(now).filter(|(_, is_up)| !is_up);
         pinged.silent = silent.map(|(name, _)| name.to_owned()).collect();
         if let Some(blocked) = session.blocked() {
-            // A broker that blocks the connection does not answer anything else on it.
+            // A broker that blocks the connection sends nothing else on it.
             if pinged.workers.len() < self.settings.min_workers {
                 return Err(blocked);
             }
@@ -100,7 +100,7 @@ impl CeleryCheck {
             recorder.report.warning = Some(blocked);
             return Ok(());
         }
-        // Only a response of the broker proves that no further answers of workers are in transit.
+        // Only a response of the broker proves that no further replies of workers are in transit.
         let FinalFacts { lengths, silent } = session.finish(&self.settings, &pinged.silent, recorder).await?;
         if let Some(silent) = silent {
             self.roster.set_silent(silent);
@@ -116,7 +116,7 @@ impl CeleryCheck {
     }
 
     /// Whether to try the serializers that the configuration leaves open: a worker that does not accept the content type of
-    /// a ping does not answer.
+    /// a ping does not reply.
     fn should_try_others(
         &self,
         pinged: &PingResult,
@@ -133,7 +133,7 @@ impl CeleryCheck {
                 >= MIN_WAIT_FOR_OTHERS.min(self.settings.reply_timeout)
     }
 
-    /// Pings in all other serializers, and collects the answers.
+    /// Pings in all other serializers, and collects the replies.
     async fn try_others(
         &mut self,
         session: &mut BrokerSession,
@@ -157,7 +157,7 @@ impl CeleryCheck {
         Ok(())
     }
 
-    /// Collects answers until enough have arrived or the time is over.
+    /// Collects replies until enough have arrived or the time is over.
     async fn collect(
         &mut self,
         session: &mut BrokerSession,
@@ -183,9 +183,9 @@ impl CeleryCheck {
         let mut until = begun + reply_timeout;
         let mut messages = 0;
         loop {
-            let answered = pinged.workers.len();
+            let replied = pinged.workers.len();
             recorder.at(Step::Doing(
-                format!("waiting for workers: {answered} of at least {min_workers} have answered").into(),
+                format!("waiting for workers: {replied} of at least {min_workers} have replied").into(),
             ));
             let Some(received) = session.receive(until, recorder).await? else {
                 break;
@@ -201,9 +201,9 @@ impl CeleryCheck {
                     pinged.unreadable.get_or_insert(why);
                 }
             }
-            let is_new = pinged.workers.len() > answered;
+            let is_new = pinged.workers.len() > replied;
             if is_new && pinged.workers.len() == min_workers {
-                recorder.answered();
+                recorder.record_response_time();
             }
             if is_new && pinged.workers.len() == target {
                 let linger = match pinged.listening {
@@ -227,14 +227,14 @@ impl CeleryCheck {
 /// Returns the worker that sent this message of Celery's Redis transport. For tests with arbitrary input.
 ///
 /// # Errors
-/// The message is not an answer of a worker.
+/// The message is not a reply of a worker.
 #[doc(hidden)]
 pub fn fuzz_parse(envelope: &[u8]) -> Result<String, String> {
     let mut ping = Ping::new("celery", Duration::ZERO, Serializer::Json);
     "ticket".clone_into(&mut ping.ticket);
-    match Reply::from_envelope(envelope)?.classify(&[ping]) {
+    match WorkerReply::from_envelope(envelope)?.classify(&[ping]) {
         ReplyKind::Worker(name, _) => Ok(roster::label(&name).to_owned()),
-        ReplyKind::Stale => Err("the answer belongs to another ping".to_owned()),
+        ReplyKind::Stale => Err("the reply belongs to another ping".to_owned()),
         ReplyKind::Unreadable(why) => Err(why),
     }
 }

@@ -1,4 +1,4 @@
-//! Which workers are known, and how many answers a run waits for.
+//! Which workers are known, and how many replies a run waits for.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -8,50 +8,50 @@ use tokio::time::Instant;
 use crate::config::celery::MAX_NAMED;
 use crate::model::prefix;
 
-/// How long a worker that no longer answers stays known.
+/// How long a worker that no longer replies stays known.
 const REMEMBERED_FOR: Duration = Duration::from_secs(3600);
 
 /// The maximum length of a worker's name in a label, in bytes.
 pub const MAX_NAME_BYTES: usize = 64;
 
-/// How long runs ignore a number of listeners of which some did not answer.
+/// How long runs ignore a number of listeners of which some did not reply.
 const IGNORE_HINT_FOR: Duration = Duration::from_secs(30);
 
 /// How often a run waits longer in order to discover unknown workers.
 const DISCOVERY_INTERVAL: Duration = Duration::from_secs(30);
 
-/// How long a run waits at least for further answers after it has enough: an unknown worker answers at about the same time
+/// How long a run waits at least for further replies after it has enough: an unknown worker replies at about the same time
 /// as the others.
 const MIN_EXTRA_WAIT: Duration = Duration::from_millis(10);
 
 /// The workers that a check knows between runs.
 #[derive(Debug, Default)]
 pub struct Roster {
-    /// When each worker last answered, by the name in its label.
+    /// When each worker last replied, by the name in its label.
     seen: BTreeMap<String, Instant>,
-    /// How many answered in the last run.
+    /// How many replied in the last run.
     last: usize,
     /// How many others have a mailbox at the broker, if a run looked for it.
     silent: usize,
     /// When a run last waited for unknown workers.
     discovered: Option<Instant>,
-    /// The last number of listeners of which some did not answer, and when a run waited for them.
-    vain_hint: Option<(usize, Instant)>,
+    /// The last number of listeners of which some did not reply, and when a run waited for them.
+    ignored_hint: Option<(usize, Instant)>,
 }
 
 impl Roster {
     /// How many workers a run waits for. `wanted` is the configured number; `listening` is how many seem to have received the
-    /// ping, according to the broker. A listener that never answers would extend every run to `reply_timeout`, so a run
+    /// ping, according to the broker. A listener that never replies would extend every run to `reply_timeout`, so a run
     /// waits for it only every [`IGNORE_HINT_FOR`].
     pub fn target(&self, wanted: usize, listening: usize, now: Instant) -> usize {
         let is_ignored = self
-            .vain_hint
+            .ignored_hint
             .is_some_and(|(hint, at)| hint == listening && now - at < IGNORE_HINT_FOR);
         let hint = if is_ignored { 0 } else { listening };
         wanted.max(self.last).max(hint)
     }
 
-    /// How many workers seem to listen, for brokers that do not report it: those that answered in the last run, and silent
+    /// How many workers seem to listen, for brokers that do not report it: those that replied in the last run, and silent
     /// ones that still have a mailbox.
     pub fn expected_listeners(&self) -> usize {
         self.last + self.silent
@@ -72,17 +72,17 @@ impl Roster {
         is_due
     }
 
-    /// Records the workers that answered in a run that waited for `target` workers.
-    pub fn record(&mut self, answered: &BTreeSet<String>, target: usize, listening: usize, now: Instant) {
-        if answered.len() < listening && listening <= target {
-            self.vain_hint = Some((listening, now));
-        } else if answered.len() >= listening {
-            self.vain_hint = None;
+    /// Records the workers that replied in a run that waited for `target` workers.
+    pub fn record(&mut self, replied: &BTreeSet<String>, target: usize, listening: usize, now: Instant) {
+        if replied.len() < listening && listening <= target {
+            self.ignored_hint = Some((listening, now));
+        } else if replied.len() >= listening {
+            self.ignored_hint = None;
         }
-        self.last = answered.len();
+        self.last = replied.len();
         self.seen.retain(|_, at| now - *at < REMEMBERED_FOR);
         let mut new = Vec::new();
-        for name in answered.iter().map(|name| label(name)) {
+        for name in replied.iter().map(|name| label(name)) {
             match self.seen.get_mut(name) {
                 Some(at) => *at = now,
                 None => new.push(name),
@@ -95,7 +95,7 @@ impl Roster {
         }
     }
 
-    /// Forgets the worker that has been silent for longest, but none that answered at `now`. Returns whether it forgot one.
+    /// Forgets the worker that has been silent for longest, but none that replied at `now`. Returns whether it forgot one.
     fn forget_one(&mut self, now: Instant) -> bool {
         let oldest = self.seen.iter().min_by_key(|(_, at)| **at);
         let Some(name) = oldest.filter(|(_, at)| **at < now).map(|(name, _)| name.clone()) else {
@@ -104,7 +104,7 @@ impl Roster {
         self.seen.remove(&name).is_some()
     }
 
-    /// The known workers, each with whether it answered in the run recorded at `now`.
+    /// The known workers, each with whether it replied in the run recorded at `now`.
     pub fn workers(&self, now: Instant) -> impl Iterator<Item = (&str, bool)> {
         self.seen
             .iter()
@@ -112,7 +112,7 @@ impl Roster {
     }
 }
 
-/// How long a run waits for further answers after the wanted number arrived within `took`.
+/// How long a run waits for further replies after the wanted number arrived within `took`.
 pub fn extra_wait(took: Duration) -> Duration {
     MIN_EXTRA_WAIT.max(took * 2)
 }
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_waits_for_as_many_as_are_wanted_or_answered_before() {
+    fn a_run_waits_for_as_many_as_are_wanted_or_replied_before() {
         let (mut roster, now) = (Roster::default(), Instant::now());
         assert_eq!(roster.target(1, 0, now), 1);
         roster.record(&names(&["a", "b"]), 1, 0, now);
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_listener_that_never_answers_is_waited_for_occasionally() {
+    fn a_listener_that_never_replies_is_waited_for_occasionally() {
         let (mut roster, now) = (Roster::default(), Instant::now());
         let target = roster.target(1, 2, now);
         assert_eq!(target, 2);

@@ -1,8 +1,8 @@
 //! The dialogue of tcp and unix checks: the steps of `query_response` over a connection. TLS starts at the beginning, at a
 //! step, or not at all.
 
+mod error;
 mod families;
-mod fault;
 mod quote;
 mod stepper;
 
@@ -13,11 +13,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::Instant;
 
+use self::error::{DialogueError, problem};
 use self::families::ExpectInfo;
 pub use self::families::{EXPECT_INFO, FAILED_DUE_TO_BYTES, FAILED_DUE_TO_REGEX, PROBE_FAMILIES};
-use self::fault::{Fault, problem};
 use self::stepper::{Action, Stepper};
-use super::Shared;
+use super::CheckContext;
 use super::workers::{Evaluator, MAX_WAIT};
 use crate::config::budget::Budget;
 use crate::config::dialogue::{Conversation, Steps};
@@ -55,7 +55,7 @@ pub struct DialogueClient {
 
 impl DialogueClient {
     /// Creates the client for these settings.
-    pub fn new(conversation: &Conversation, shared: &Shared) -> Self {
+    pub fn new(conversation: &Conversation, context: &CheckContext) -> Self {
         let tls = conversation.tls.as_ref();
         let labels = conversation
             .steps
@@ -63,10 +63,10 @@ impl DialogueClient {
             .map(|step| ExpectInfo::new(&step.labels));
         Self {
             conversation: conversation.clone(),
-            tls: tls.map(|settings| TlsClient::new(settings, &[], &shared.network.trust)),
+            tls: tls.map(|settings| TlsClient::new(settings, &[], &context.network.trust)),
             labels: labels.collect(),
             read_budget: ReadBudget::new(MAX_BYTES),
-            evaluator: Evaluator::new(&shared.workers),
+            evaluator: Evaluator::new(&context.workers),
         }
     }
 
@@ -105,7 +105,7 @@ impl DialogueClient {
             let number = stepper.number();
             let action = match action {
                 Ok(action) => action,
-                Err(fault) => return Err(problem(&fault, peer, number, recorder.report)),
+                Err(error) => return Err(problem(&error, peer, number, recorder.report)),
             };
             match action {
                 Action::Read => {
@@ -157,7 +157,7 @@ impl DialogueClient {
         &self,
         stepper: &mut Stepper,
         recorder: &mut RunRecorder<'_>,
-    ) -> Result<Result<Action, Fault>, Problem> {
+    ) -> Result<Result<Action, DialogueError>, Problem> {
         let started = Instant::now();
         let empty = || Stepper::new(&Steps::default());
         let length = stepper.pending_bytes();
@@ -168,7 +168,7 @@ impl DialogueClient {
             stepper.advance(budget)
         };
         let work = move |budget: &Arc<Budget>| match locked(&own, budget) {
-            Err(Fault::BudgetExhausted(exhausted)) => Err(exhausted),
+            Err(DialogueError::BudgetExhausted(exhausted)) => Err(exhausted),
             action => Ok(action),
         };
         let wait = recorder.within(MAX_WAIT);
@@ -229,9 +229,9 @@ pub fn fuzz_parse(text: &str, bytes: &[u8]) -> Result<Vec<u8>, String> {
     let mut stepper = Stepper::new(&settings.conversation.steps);
     let (mut pieces, mut sent) = (bytes.chunks(PIECE_BYTES), Vec::new());
     loop {
-        let action = stepper.advance(&Budget::ample()).map_err(|fault| {
+        let action = stepper.advance(&Budget::ample()).map_err(|error| {
             // As in a run, a problem is one bounded line.
-            Problem::new(Reason::Assertion, fault).message().to_owned()
+            Problem::new(Reason::Assertion, error).message().to_owned()
         });
         match action? {
             Action::Read => match pieces.next() {

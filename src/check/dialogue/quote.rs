@@ -2,7 +2,7 @@
 //! they can be a password that the server sends back.
 
 use crate::config::dialogue::Step;
-use crate::model::is_unseen;
+use crate::model::is_invisible;
 
 /// How many bytes of a line are shown.
 const MAX_SHOWN_BYTES: usize = 120;
@@ -78,7 +78,7 @@ impl Redactor {
                 '\t' => shown.push_str("\\t"),
                 '\r' => shown.push_str("\\r"),
                 '\n' => shown.push_str("\\n"),
-                other if is_unseen(other) => shown.extend(other.escape_unicode()),
+                other if is_invisible(other) => shown.extend(other.escape_unicode()),
                 other => shown.push(other),
             }
         }

@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use super::fault::Fault;
+use super::error::DialogueError;
 use super::quote::Redactor;
 use crate::config::budget::{Budget, Exhausted};
 use crate::config::dialogue::{Expect, Step, Steps};
@@ -154,8 +154,8 @@ impl Stepper {
     /// Returns the next action. Call it again when that is done.
     ///
     /// # Errors
-    /// Why the dialogue failed. After [`Fault::BudgetExhausted`], it can be called again with another budget.
-    pub fn advance(&mut self, budget: &Budget) -> Result<Action, Fault> {
+    /// Why the dialogue failed. After [`DialogueError::BudgetExhausted`], it can be called again with another budget.
+    pub fn advance(&mut self, budget: &Budget) -> Result<Action, DialogueError> {
         let steps = self.steps.clone();
         while let Some(step) = steps.get(self.at) {
             match self.part {
@@ -180,7 +180,7 @@ impl Stepper {
                     // `$` is special only in a step that expects a line.
                     let mut line = expanded.or_else(plain).unwrap_or_default();
                     if line.len() > MAX_SENT_BYTES {
-                        return Err(Fault::TooLong(MAX_SENT_BYTES));
+                        return Err(DialogueError::TooLong(MAX_SENT_BYTES));
                     }
                     if !line.is_empty() {
                         line.push(b'\n');
@@ -201,13 +201,13 @@ impl Stepper {
     }
 
     /// Whether the step has received what it expects.
-    fn expect(&mut self, step: &Step, budget: &Budget) -> Result<bool, Fault> {
+    fn expect(&mut self, step: &Step, budget: &Budget) -> Result<bool, DialogueError> {
         match &step.expect {
             None => Ok(true),
             Some(Expect::Bytes(expected)) => {
                 let length = self.buffer.len().min(expected.len());
                 if self.buffer[..length] != expected[..length] {
-                    return Err(Fault::OtherBytes {
+                    return Err(DialogueError::OtherBytes {
                         found: self.redactor.quote(&self.buffer[..length]),
                         expected: self.redactor.quote(expected),
                     });
@@ -232,7 +232,7 @@ impl Stepper {
                         (self.lines, self.all_lines) = (self.lines - 1, self.all_lines - 1);
                         self.buffer.drain(..start);
                         self.searched = 0;
-                        return Err(Fault::BudgetExhausted(Exhausted));
+                        return Err(DialogueError::BudgetExhausted(Exhausted));
                     };
                     if let Some(captures) = found {
                         let expand = |template: &str| {
@@ -266,7 +266,7 @@ impl Stepper {
                 self.buffer.drain(..start);
                 self.searched = self.buffer.len();
                 if self.is_closed && self.last.is_some() {
-                    return Err(Fault::NoMatch {
+                    return Err(DialogueError::NoMatch {
                         pattern: pattern.as_str().to_owned(),
                         received: self.received(),
                     });
@@ -283,9 +283,9 @@ impl Stepper {
     }
 
     /// Returns that more must be read. Fails if the connection is closed.
-    fn wait_for_more(&self) -> Result<bool, Fault> {
+    fn wait_for_more(&self) -> Result<bool, DialogueError> {
         match self.is_closed {
-            true => Err(Fault::Closed {
+            true => Err(DialogueError::Closed {
                 expectation: self.expectation(),
                 received: self.received(),
                 is_line: matches!(self.steps[self.at].expect, Some(Expect::Line(_))),
@@ -296,7 +296,7 @@ impl Stepper {
 
     /// Finds the line that begins at `start` of the buffer. Returns its range without the line end, and the start of the next
     /// line.
-    fn next_line(&mut self, start: usize) -> Result<Option<(Range<usize>, usize)>, Fault> {
+    fn next_line(&mut self, start: usize) -> Result<Option<(Range<usize>, usize)>, DialogueError> {
         let from = self.searched.max(start);
         let feed = self.buffer[from..].iter().position(|byte| *byte == b'\n');
         let (end, next) = match feed {
@@ -305,7 +305,7 @@ impl Stepper {
             None => (self.buffer.len(), start),
         };
         if end - start > MAX_LINE_BYTES {
-            return Err(Fault::TooMuch(format!(
+            return Err(DialogueError::TooMuch(format!(
                 "a line of more than {MAX_LINE_BYTES} bytes that begins with {}",
                 self.redactor.quote(&self.buffer[start..])
             )));
@@ -316,7 +316,7 @@ impl Stepper {
         self.lines += 1;
         self.all_lines += 1;
         if self.all_lines > MAX_LINES {
-            return Err(Fault::TooMuch(format!("more than {MAX_LINES} lines")));
+            return Err(DialogueError::TooMuch(format!("more than {MAX_LINES} lines")));
         }
         let is_return = end > start && self.buffer[end - 1] == b'\r';
         Ok(Some((start..end - usize::from(is_return), next)))

@@ -95,8 +95,8 @@ pub fn push_probe_samples(report: &mut Report, summary: Option<&Summary>) {
     report.push_probe_sample(&PROBE_ANSWER_RRS, Vec::new(), number(answer));
     report.push_probe_sample(&PROBE_AUTHORITY_RRS, Vec::new(), number(authority));
     report.push_probe_sample(&PROBE_ADDITIONAL_RRS, Vec::new(), number(additional));
-    let has_answer = f64::from(u8::from(summary.is_some()));
-    report.push_probe_sample(&PROBE_QUERY_SUCCEEDED, Vec::new(), has_answer);
+    let has_response = f64::from(u8::from(summary.is_some()));
+    report.push_probe_sample(&PROBE_QUERY_SUCCEEDED, Vec::new(), has_response);
     if let Some(summary) = summary.filter(|summary| summary.is_soa_query) {
         // 0 without a record, as in blackbox_exporter.
         let serial = summary.serial.unwrap_or_default();

@@ -39,13 +39,13 @@ pub fn judge(
         if *section == Section::Additional {
             texts.extend(response.edns.iter().map(text::edns));
         }
-        if let Err(fault) = validate(&texts, validators, budget)? {
+        if let Err(violation) = validate(&texts, validators, budget)? {
             let cut = match response.metadata.truncation {
                 true => " (the response was truncated to fit into a datagram: set transport_protocol to tcp)",
                 false => "",
             };
             let message = format_args!(
-                "{} {}, {} section: {fault}{cut}",
+                "{} {}, {} section: {violation}{cut}",
                 query.name,
                 query.record_type,
                 section.as_str()

@@ -13,7 +13,7 @@ use hickory_proto::op::{Message, Query};
 
 pub use self::families::{FAMILIES, PROBE_FAMILIES};
 use self::summary::Summary;
-use super::Shared;
+use super::CheckContext;
 use super::workers::{Evaluator, MAX_WAIT};
 use crate::config::budget::Budget;
 use crate::config::dns::{DnsSettings, Transport, Validators};
@@ -53,19 +53,19 @@ impl Findings for DnsFindings {
 
 impl DnsCheck {
     /// Creates a check with these settings.
-    pub fn new(settings: &DnsSettings, shared: &Shared) -> Self {
+    pub fn new(settings: &DnsSettings, context: &CheckContext) -> Self {
         let DnsSettings { server, query } = settings;
         let tls = match &query.transport {
             Transport::Tls(tls) => Some(&**tls),
             Transport::Udp | Transport::Tcp => None,
         };
         Self {
-            endpoint: HostEndpoint::new(&shared.network, server, query.preference)
+            endpoint: HostEndpoint::new(&context.network, server, query.preference)
                 .with_source(query.source)
                 .with_tls(tls, &[]),
             settings: Arc::new(settings.clone()),
-            evaluator: Evaluator::new(&shared.workers),
-            network: shared.network.clone(),
+            evaluator: Evaluator::new(&context.workers),
+            network: context.network.clone(),
             read_budget: ReadBudget::new(MAX_BYTES),
         }
     }
@@ -90,7 +90,7 @@ impl DnsCheck {
                 self.over_connection(&message, &packed, &mut run.recorder).await?
             }
         };
-        run.recorder.answered();
+        run.recorder.record_response_time();
         let query = &self.settings.query;
         let summary = Summary::new(&response, query);
         run.findings.summary = Some(summary);

@@ -36,7 +36,7 @@ pub struct Summary {
     /// The response code.
     pub rcode: u16,
     /// How many records each section has.
-    pub records: [usize; 3],
+    pub records: [usize; Section::ALL.len()],
     /// Whether the query is for SOA records.
     pub is_soa_query: bool,
     /// The serial number of the zone, if the query is for SOA records and one was received.

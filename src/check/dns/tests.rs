@@ -185,7 +185,7 @@ async fn run_with(datagrams: impl Fn(&Message) -> Vec<Vec<u8>>) -> (Option<Resul
     let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let target = server.local_addr().unwrap().to_string();
     let settings = settings("query_type: A").with_target(&target).unwrap();
-    let mut check = DnsCheck::new(&settings, &Shared::new("/proc".into()));
+    let mut check = DnsCheck::new(&settings, &CheckContext::new("/proc".into()));
     let mut report = Report {
         probe: Some(Vec::new()),
         ..Report::default()

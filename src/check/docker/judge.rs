@@ -3,11 +3,11 @@
 use http::StatusCode;
 use serde::Deserialize;
 
-use super::answer::{Container, Health, State};
+use super::response::{Container, Health, State};
 use super::restarts::{STABLE_AFTER, Stability, WINDOW};
 use crate::config::docker::DockerSettings;
 use crate::model::{Problem, Reason};
-use crate::net::api_client::Answer;
+use crate::net::api_client::ApiResponse;
 
 /// How much of the engine's text or of a health check's output a message quotes, in characters.
 const MAX_QUOTED: usize = 200;
@@ -185,16 +185,16 @@ struct ErrorBody {
 }
 
 /// The problem of a response that is not a success.
-pub fn error_response(answer: &Answer, settings: &DockerSettings) -> Problem {
+pub fn error_response(response: &ApiResponse, settings: &DockerSettings) -> Problem {
     let DockerSettings { container, host, .. } = settings;
-    let body = serde_json::from_slice::<ErrorBody>(&answer.body).ok();
+    let body = serde_json::from_slice::<ErrorBody>(&response.body).ok();
     let is_engine = body.is_some();
     let message = body.map_or_else(
-        || String::from_utf8_lossy(&answer.body).into(),
+        || String::from_utf8_lossy(&response.body).into(),
         |body| body.message,
     );
     let message = quoted(message.trim());
-    match answer.status {
+    match response.status {
         StatusCode::NOT_FOUND if is_engine => Problem::new(
             Reason::Missing,
             format_args!(
@@ -205,7 +205,7 @@ pub fn error_response(answer: &Answer, settings: &DockerSettings) -> Problem {
             Reason::Auth,
             format_args!(
                 "the engine at {host}, or a proxy in front of it, refuses GET /containers/{container}/json: allow it ({} {message})",
-                answer.status.as_u16()
+                response.status.as_u16()
             ),
         ),
         status => Problem::new(

@@ -2,8 +2,8 @@
 //! Engine API (docs.docker.com/reference/api/engine, `GET /containers/{id}/json`), which podman supports too. The path has no
 //! version, so that every engine uses its own: new engines refuse old versions.
 
-mod answer;
 mod judge;
+mod response;
 mod restarts;
 
 use std::time::SystemTime;
@@ -12,13 +12,13 @@ use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
 
-use self::answer::{Container, Health, State};
+use self::response::{Container, Health, State};
 use self::restarts::Restarts;
-use super::Shared;
+use super::CheckContext;
 use crate::config::address::AddressPreference;
 use crate::config::docker::{DockerSettings, EngineHost};
 use crate::model::{Family, MetricType, Problem, Reason, Report, Sample, Scope, Unit};
-use crate::net::api_client::{Answer, ApiClient};
+use crate::net::api_client::{ApiClient, ApiResponse};
 use crate::net::certificates::CERTIFICATE_NOT_AFTER;
 use crate::net::endpoint::{Endpoint, HostEndpoint};
 use crate::net::http::date;
@@ -98,11 +98,11 @@ pub struct DockerCheck {
 
 impl DockerCheck {
     /// A check with these settings.
-    pub fn new(settings: &DockerSettings, shared: &Shared) -> Self {
+    pub fn new(settings: &DockerSettings, context: &CheckContext) -> Self {
         let endpoint = match &settings.host {
             EngineHost::Unix(path) => Endpoint::Unix(path.clone()),
             EngineHost::Tcp { address, tls } => {
-                HostEndpoint::new(&shared.network, address, AddressPreference::default())
+                HostEndpoint::new(&context.network, address, AddressPreference::default())
                     .with_tls(tls.as_ref(), &[])
                     .into()
             }
@@ -132,15 +132,15 @@ impl DockerCheck {
         ));
         self.client.begin();
         let request = self.request()?;
-        let answer = self
+        let response = self
             .client
             .request(request, &format!("inspecting {name}"), recorder)
             .await;
-        let answer = answer.map_err(|problem| self.advise(problem))?;
-        if !answer.status.is_success() {
-            return Err(judge::error_response(&answer, &self.settings));
+        let response = response.map_err(|problem| self.advise(problem))?;
+        if !response.status.is_success() {
+            return Err(judge::error_response(&response, &self.settings));
         }
-        let container = Container::parse(&answer.body).map_err(|error| {
+        let container = Container::parse(&response.body).map_err(|error| {
             Problem::new(
                 Reason::Protocol,
                 format_args!("{}, inspecting {name}: {error}", self.settings.host),
@@ -148,7 +148,7 @@ impl DockerCheck {
         })?;
         judge::check_identity(&container, &self.settings)?;
         push_samples(&container, &mut recorder.report.samples);
-        let now = engine_time(&answer);
+        let now = engine_time(&response);
         let stability = self.restarts.observe(&container, now);
         recorder.report.warning = judge::judge(&container, &self.settings, stability, now)?;
         Ok(())
@@ -185,8 +185,8 @@ impl DockerCheck {
 }
 
 /// The time on the engine's clock, from the `Date` header, so that a difference between clocks does not matter.
-fn engine_time(answer: &Answer) -> f64 {
-    match date(&answer.headers, http::header::DATE) {
+fn engine_time(response: &ApiResponse) -> f64 {
+    match date(&response.headers, http::header::DATE) {
         Some(date) => date.as_duration().as_secs_f64(),
         None => SystemTime::now()
             .duration_since(SystemTime::UNIX_EPOCH)
@@ -270,10 +270,10 @@ mod tests {
                     let body = r#"{"Id": "1", "Name": "/web", "State": {"Status": "running", "ExitCode": 0,
                         "StartedAt": "2001-01-01T00:00:00Z", "Health": {"Status": "starting"}}}"#;
                     let length = body.len();
-                    let answer = format!("HTTP/1.1 200 OK\r\n{date}Content-Length: {length}\r\n\r\n{body}");
+                    let response = format!("HTTP/1.1 200 OK\r\n{date}Content-Length: {length}\r\n\r\n{body}");
                     let mut request = [0; 1024];
                     while stream.read(&mut request).await.is_ok_and(|read| read > 0) {
-                        stream.write_all(answer.as_bytes()).await.unwrap();
+                        stream.write_all(response.as_bytes()).await.unwrap();
                     }
                 });
             }
@@ -287,7 +287,7 @@ mod tests {
             path.display()
         );
         match check(&keys).kind {
-            KindSettings::Docker(settings) => DockerCheck::new(&settings, &Shared::new("/proc".into())),
+            KindSettings::Docker(settings) => DockerCheck::new(&settings, &CheckContext::new("/proc".into())),
             other => panic!("{other:?}"),
         }
     }

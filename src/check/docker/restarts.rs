@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use super::answer::{Container, State};
+use super::response::{Container, State};
 
 /// How long a restart counts, in seconds. Docker waits up to a minute between two restarts (moby's `restartmanager.go`), so a
 /// loop has at least four in this time.

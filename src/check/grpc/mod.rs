@@ -14,11 +14,11 @@ use http_body_util::Full;
 use self::families::GrpcFindings;
 pub use self::families::{FAMILIES, PROBE_FAMILIES};
 use self::status::Failure;
-use super::Shared;
+use super::CheckContext;
 use crate::config::grpc::GrpcSettings;
 use crate::model::{self, Problem, Reason, Report};
 use crate::net::endpoint::HostEndpoint;
-use crate::net::http::{Exchange, Unanswered};
+use crate::net::http::{Exchange, NoResponse};
 use crate::net::read_budget::ReadBudget;
 use crate::net::run_recorder::{Phase, RecordedRun, Step};
 
@@ -37,8 +37,8 @@ pub struct GrpcCheck {
 
 impl GrpcCheck {
     /// Creates a check with these settings.
-    pub fn new(settings: &GrpcSettings, shared: &Shared) -> Self {
-        let endpoint = HostEndpoint::new(&shared.network, &settings.address, settings.preference);
+    pub fn new(settings: &GrpcSettings, context: &CheckContext) -> Self {
+        let endpoint = HostEndpoint::new(&context.network, &settings.address, settings.preference);
         Self {
             settings: settings.clone(),
             endpoint: endpoint.with_tls(settings.tls.as_deref(), &[b"h2"]),
@@ -77,7 +77,7 @@ impl GrpcCheck {
             }
             body.extend_from_slice(&data);
         }
-        recorder.answered();
+        recorder.record_response_time();
         let serving = health::evaluate(exchange.head(), &body, exchange.trailers(), &service);
         let serving = serving.map_err(|Failure { code, problem }| {
             findings.code = Some(code);
@@ -113,7 +113,7 @@ impl GrpcCheck {
         &mut self,
         service: &str,
         run: &mut RecordedRun<'_, GrpcFindings>,
-    ) -> Result<Exchange, Unanswered> {
+    ) -> Result<Exchange, NoResponse> {
         let recorder = &mut run.recorder;
         let (stream, peer) = self.endpoint.connect(&self.read_budget, recorder).await?;
         if stream.is_tls() {

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::HttpCheck;
 use super::extract::{self, Extracted};
-use super::judge::{self, Fault};
+use super::judge::{self, AssertionError};
 use crate::check::body_budget::StoredBody;
 use crate::config::budget::Budget;
 use crate::model::Reason;
@@ -20,7 +20,7 @@ impl HttpCheck {
         head: &response::Parts,
         sent_credentials: bool,
         wait: Duration,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), AssertionError> {
         let assertions = &self.settings.assertions;
         judge::status(assertions, head.status, sent_credentials)?;
         if assertions.header_matches.is_empty() && assertions.header_not_matches.is_empty() {
@@ -34,7 +34,11 @@ impl HttpCheck {
 
     /// Evaluates the assertions about the body, then extracts values from it. Each may use the rest of the run's processor time.
     /// An extraction that needs more is only a warning, because the response met the assertions.
-    pub(super) async fn evaluate_body(&self, body: StoredBody, wait: Duration) -> Result<Extracted, Fault> {
+    pub(super) async fn evaluate_body(
+        &self,
+        body: StoredBody,
+        wait: Duration,
+    ) -> Result<Extracted, AssertionError> {
         let (started, body) = (Instant::now(), Arc::new(body));
         let length = match self.settings.assertions.is_deep() {
             // Only the worker threads have enough stack.

@@ -13,7 +13,7 @@ use crate::config::budget::{Budget, Exhausted};
 use crate::config::expression::STACK_BYTES;
 use crate::config::http::{Extraction, HttpSettings};
 use crate::config::json_path::JsonPath;
-use crate::model::{Problem, Reason, Sample};
+use crate::model::{Problem, Reason, Sample, is_invisible};
 
 /// The maximum length of a version, in characters. Longer ones are truncated.
 const MAX_VERSION: usize = 64;
@@ -30,7 +30,7 @@ pub struct Extracted {
 }
 
 /// Why a value can't be extracted: the reason and the message.
-type Fault = (Reason, String);
+type ExtractError = (Reason, String);
 
 /// Counts the paths that need a search, because they do not name a single location.
 fn count_searches(extraction: &Extraction) -> u64 {
@@ -62,7 +62,7 @@ pub fn extract(extraction: &Extraction, bytes: &[u8], budget: &Budget) -> Result
     };
     let may_search = count_searches(extraction).saturating_mul(document.values) <= MAX_VISITS;
     let mut samples = Vec::new();
-    let mut faults = Vec::new();
+    let mut errors = Vec::new();
     for value in &extraction.values {
         let labels = || vec![Cow::Owned(value.name.clone()), Cow::Owned(value.unit.clone())];
         budget.step()?;
@@ -72,7 +72,7 @@ pub fn extract(extraction: &Extraction, bytes: &[u8], budget: &Budget) -> Result
                 labels: labels(),
                 value: number,
             }),
-            Err(fault) => faults.push(fault),
+            Err(error) => errors.push(error),
         }
     }
     if let Some(path) = &extraction.version {
@@ -83,11 +83,11 @@ pub fn extract(extraction: &Extraction, bytes: &[u8], budget: &Budget) -> Result
                 labels: vec![version.into()],
                 value: 1.0,
             }),
-            Err(fault) => faults.push(fault),
+            Err(error) => errors.push(error),
         }
     }
-    let warning = faults.first().map(|(reason, _)| {
-        let all: Vec<&str> = faults.iter().map(|(_, text)| text.as_str()).collect();
+    let warning = errors.first().map(|(reason, _)| {
+        let all: Vec<&str> = errors.iter().map(|(_, text)| text.as_str()).collect();
         Problem::new(*reason, format_args!("in the body, {}", all.join("; ")))
     });
     Ok(Extracted { samples, warning })
@@ -98,7 +98,7 @@ fn find_one<'d>(
     path: &JsonPath,
     document: &'d Document<Value>,
     may_search: bool,
-) -> Result<&'d Value, Fault> {
+) -> Result<&'d Value, ExtractError> {
     let source = path.as_str();
     if !may_search && !path.is_singular() {
         let message =
@@ -118,7 +118,7 @@ fn find_one<'d>(
     }
 }
 
-fn number(path: &JsonPath, value: &Value) -> Result<f64, Fault> {
+fn number(path: &JsonPath, value: &Value) -> Result<f64, ExtractError> {
     let number = match value {
         Value::Bool(truth) => Some(f64::from(u8::from(*truth))),
         Value::Number(number) => number.as_f64(),
@@ -131,7 +131,7 @@ fn number(path: &JsonPath, value: &Value) -> Result<f64, Fault> {
         .ok_or_else(|| wrong(path, value, "a number"))
 }
 
-fn version(path: &JsonPath, value: &Value) -> Result<String, Fault> {
+fn version(path: &JsonPath, value: &Value) -> Result<String, ExtractError> {
     let text = match value {
         Value::String(text) => text.trim().to_owned(),
         Value::Number(number) => number.to_string(),
@@ -139,19 +139,18 @@ fn version(path: &JsonPath, value: &Value) -> Result<String, Fault> {
     };
     match text.is_empty() {
         true => Err(wrong(path, value, "a version")),
-        false => Ok(text.chars().map(printable).take(MAX_VERSION).collect()),
+        false => Ok(text.chars().map(to_visible).take(MAX_VERSION).collect()),
     }
 }
 
-fn printable(character: char) -> char {
-    if character.is_control() {
-        '\u{fffd}'
-    } else {
-        character
+fn to_visible(character: char) -> char {
+    match is_invisible(character) {
+        true => '\u{fffd}',
+        false => character,
     }
 }
 
-fn wrong(path: &JsonPath, value: &Value, wanted: &str) -> Fault {
+fn wrong(path: &JsonPath, value: &Value, wanted: &str) -> ExtractError {
     let found = match value {
         Value::Null => "null".to_owned(),
         Value::Bool(truth) => truth.to_string(),
@@ -182,7 +181,7 @@ pub fn fuzz_parse(settings: &HttpSettings, body: &[u8]) -> Result<Vec<Sample>, S
         thread.join().map_err(|_| "evaluating it panicked".to_owned())
     });
     let judged = judged?.map_err(|Exhausted| "it takes too much memory".to_owned())?;
-    judged.map_err(|fault| fault.problem.to_string())?;
+    judged.map_err(|error| error.problem.to_string())?;
     let extracted = extract(&settings.extraction, body, &Budget::ample());
     let Extracted { samples, warning } = extracted.unwrap_or_default();
     warning.map_or(Ok(samples), |problem| Err(problem.to_string()))
@@ -259,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn versions_are_short_printable_texts() {
+    fn versions_are_short_texts_without_invisible_characters() {
         let version = |value: &str| extracted("extract_version: $.v", &format!(r#"{{"v": {value}}}"#));
         let label = |value: &str| version(value).0.remove(0).0;
         assert_eq!(version("\"1.2.3\""), (vec![("1.2.3".to_owned(), 1.0)], None));

@@ -3,7 +3,7 @@
 use http::StatusCode;
 
 use super::families::{PHASE_DURATION, STATUS_CODE};
-use super::judge::Fault;
+use super::judge::AssertionError;
 use super::probe_samples::Facts;
 use crate::model::{Problem, Sample};
 use crate::net::run_recorder::{Findings, Phase, RecordedRun, RunRecorder};
@@ -34,14 +34,14 @@ impl HttpFindings {
         }
     }
 
-    /// Records the cause of a fault and returns its problem.
+    /// Records which kind of assertion failed, and returns the problem.
     ///
     /// # Errors
-    /// The problem of the fault.
-    pub fn record_fault<T>(&mut self, result: Result<T, Fault>) -> Result<T, Problem> {
-        result.map_err(|fault| {
-            self.facts.cause = fault.cause;
-            fault.problem
+    /// The problem of the error.
+    pub fn record_error<T>(&mut self, result: Result<T, AssertionError>) -> Result<T, Problem> {
+        result.map_err(|error| {
+            self.facts.failed_assertion = error.kind;
+            error.problem
         })
     }
 }

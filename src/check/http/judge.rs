@@ -15,7 +15,7 @@ const MAX_QUOTED: usize = 100;
 
 /// The kind of assertion about the content that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
+pub enum AssertionKind {
     /// A regular expression about a header or the body.
     Regex,
     /// A CEL expression.
@@ -24,25 +24,25 @@ pub enum Cause {
 
 /// Why a response does not meet the assertions.
 #[derive(Debug)]
-pub struct Fault {
+pub struct AssertionError {
     /// The problem of the run.
     pub problem: Problem,
     /// The kind of assertion about the content, if one failed.
-    pub cause: Option<Cause>,
+    pub kind: Option<AssertionKind>,
 }
 
-impl Fault {
-    fn of(cause: Cause, message: impl std::fmt::Display) -> Self {
+impl AssertionError {
+    fn of(kind: AssertionKind, message: impl std::fmt::Display) -> Self {
         Self {
             problem: Problem::new(Reason::Assertion, message),
-            cause: Some(cause),
+            kind: Some(kind),
         }
     }
 }
 
-impl From<Problem> for Fault {
+impl From<Problem> for AssertionError {
     fn from(problem: Problem) -> Self {
-        Self { problem, cause: None }
+        Self { problem, kind: None }
     }
 }
 
@@ -77,7 +77,11 @@ pub fn protocol(assertions: &Assertions, version: Version, is_tls: bool) -> Resu
 ///
 /// # Errors
 /// With the reason `auth` if sent credentials were rejected, otherwise `status`.
-pub fn status(assertions: &Assertions, status: StatusCode, sent_credentials: bool) -> Result<(), Fault> {
+pub fn status(
+    assertions: &Assertions,
+    status: StatusCode,
+    sent_credentials: bool,
+) -> Result<(), AssertionError> {
     match assertions.expects(status) {
         true => Ok(()),
         false => Err(unexpected(assertions, status, sent_credentials).into()),
@@ -85,14 +89,14 @@ pub fn status(assertions: &Assertions, status: StatusCode, sent_credentials: boo
 }
 
 /// The result of an evaluation with a budget.
-pub type Evaluation<T> = Result<Result<T, Fault>, Exhausted>;
+pub type Evaluation<T> = Result<Result<T, AssertionError>, Exhausted>;
 
 /// Judges the headers of a response. The inner error has the reason `assertion`.
 ///
 /// # Errors
 /// If the budget is exhausted.
 pub fn headers(assertions: &Assertions, headers: &HeaderMap, budget: &Budget) -> Evaluation<()> {
-    let mismatch = |message: String| Ok(Err(Fault::of(Cause::Regex, message)));
+    let mismatch = |message: String| Ok(Err(AssertionError::of(AssertionKind::Regex, message)));
     for (wanted, header) in assertions
         .header_matches
         .iter()
@@ -167,7 +171,7 @@ fn unexpected(assertions: &Assertions, status: StatusCode, sent_credentials: boo
 pub fn body(assertions: &Assertions, bytes: &[u8], budget: &Arc<Budget>) -> Evaluation<()> {
     match patterns(assertions, bytes, budget)? {
         Ok(()) => json(assertions, bytes, budget),
-        faulty => Ok(faulty),
+        failed => Ok(failed),
     }
 }
 
@@ -178,7 +182,7 @@ fn patterns(assertions: &Assertions, bytes: &[u8], budget: &Budget) -> Evaluatio
                 "the body matches \"{}\" (fail_if_body_matches_regexp)",
                 pattern.as_str()
             );
-            return Ok(Err(Fault::of(Cause::Regex, message)));
+            return Ok(Err(AssertionError::of(AssertionKind::Regex, message)));
         }
     }
     for pattern in &assertions.body_not_matches {
@@ -188,7 +192,7 @@ fn patterns(assertions: &Assertions, bytes: &[u8], budget: &Budget) -> Evaluatio
                 pattern.as_str(),
                 quote(bytes)
             );
-            return Ok(Err(Fault::of(Cause::Regex, message)));
+            return Ok(Err(AssertionError::of(AssertionKind::Regex, message)));
         }
     }
     Ok(Ok(()))
@@ -213,14 +217,14 @@ fn json(assertions: &Assertions, bytes: &[u8], budget: &Arc<Budget>) -> Evaluati
                 "the body can't be read as JSON: {error}; it begins with {}",
                 quote(bytes)
             );
-            return Ok(Err(Fault::of(Cause::Cel, message)));
+            return Ok(Err(AssertionError::of(AssertionKind::Cel, message)));
         }
     };
     for (expression, wanted) in cases {
         let source = expression.as_str();
         let failed = |what: &str| {
             let message = format_args!("the CEL expression {source}{what}");
-            Ok(Err(Fault::of(Cause::Cel, message)))
+            Ok(Err(AssertionError::of(AssertionKind::Cel, message)))
         };
         match expression.evaluate(document.value.clone(), budget)? {
             Ok(verdict) if verdict == wanted => {}

@@ -26,7 +26,7 @@ pub use self::families::{FAMILIES, PHASE_DURATION, STATUS_CODE};
 use self::findings::{HttpFindings, Run};
 pub use self::probe_samples::PROBE_FAMILIES;
 use self::request::{Hop, Requests, Wire};
-use super::Shared;
+use super::CheckContext;
 use super::body_budget::BodyBudgets;
 use super::workers::{Evaluator, MAX_WAIT};
 use crate::config::address::HostPort;
@@ -35,7 +35,7 @@ use crate::config::probe::TargetRefusal;
 use crate::config::tls::TlsSettings;
 use crate::model::{Problem, Reason, Report};
 use crate::net::dial::dial;
-use crate::net::http::{Exchange, Unanswered};
+use crate::net::http::{Exchange, NoResponse};
 use crate::net::io_error;
 use crate::net::network::Network;
 use crate::net::proxy;
@@ -55,7 +55,7 @@ pub struct HttpCheck {
 
 impl HttpCheck {
     /// Creates a check with these settings.
-    pub fn new(settings: &HttpSettings, shared: &Shared) -> Self {
+    pub fn new(settings: &HttpSettings, context: &CheckContext) -> Self {
         let settings = Arc::new(settings.clone());
         // The name of the certificate depends on the request, so it is set with every handshake.
         let tls = TlsSettings {
@@ -69,10 +69,10 @@ impl HttpCheck {
         };
         Self {
             requests: Requests::new(settings.clone()),
-            tls: TlsClient::new(&tls, protocols, &shared.network.trust),
-            network: shared.network.clone(),
-            bodies: shared.bodies.clone(),
-            evaluator: Evaluator::new(&shared.workers),
+            tls: TlsClient::new(&tls, protocols, &context.network.trust),
+            network: context.network.clone(),
+            bodies: context.bodies.clone(),
+            evaluator: Evaluator::new(&context.workers),
             settings,
         }
     }
@@ -84,13 +84,13 @@ impl HttpCheck {
     pub async fn run(&mut self, report: &mut Report) -> Result<(), Problem> {
         self.evaluator.begin_run();
         let mut run = Run::new(report, HttpFindings::new(self.settings.assertions.has_cel()));
-        let result = self.follow(&mut run).await;
+        let result = self.follow_redirects(&mut run).await;
         run.recorder.end();
         result
     }
 
     /// Requests the URL and follows redirects.
-    async fn follow(&mut self, run: &mut Run<'_>) -> Result<(), Problem> {
+    async fn follow_redirects(&mut self, run: &mut Run<'_>) -> Result<(), Problem> {
         let mut hop = self.requests.first();
         let mut redirects = 0;
         let mut cookies = Cookies::default();
@@ -124,7 +124,7 @@ impl HttpCheck {
             redirects += 1;
             run.findings.facts.record_redirect();
             if self.settings.max_redirects.is_some_and(|limit| redirects > limit) {
-                run.recorder.answered();
+                run.recorder.record_response_time();
                 let message = format!(
                     "more than {} redirects, the last one from {} to {}",
                     redirects - 1,
@@ -164,7 +164,7 @@ impl HttpCheck {
         hop: &Hop,
         cookies: &Cookies,
         run: &mut Run<'_>,
-    ) -> Result<Exchange, Unanswered> {
+    ) -> Result<Exchange, NoResponse> {
         let recorder = &mut run.recorder;
         let target = hop.url().address();
         recorder
@@ -239,8 +239,8 @@ impl HttpCheck {
         let is_probe = recorder.report.probe.is_some();
         // A probe reads the body in any case, because it has samples about the length of the body and about regular expressions.
         if !is_probe && (verdict.is_err() || protocol.is_err()) {
-            recorder.answered();
-            run.findings.record_fault(verdict)?;
+            recorder.record_response_time();
+            run.findings.record_error(verdict)?;
             return protocol;
         }
         let may_be_missing = hop.has_no_body(head.status);
@@ -265,8 +265,8 @@ impl HttpCheck {
         let read: Result<(), Problem> = read.await;
         run.findings.facts.uncompressed = limit.map_or(decoder.total(), |limit| decoder.total().min(limit));
         let read = read.and_then(|()| decoder.finish(may_be_missing));
-        recorder.answered();
-        run.findings.record_fault(verdict)?;
+        recorder.record_response_time();
+        run.findings.record_error(verdict)?;
         let body = read?;
         run.findings.facts.uncompressed = body.total();
         if !need_body {
@@ -275,7 +275,7 @@ impl HttpCheck {
         run.recorder.at(Step::Evaluating);
         let wait = run.recorder.within(MAX_WAIT);
         let evaluated = self.evaluate_body(body, wait).await;
-        let extracted = run.findings.record_fault(evaluated)?;
+        let extracted = run.findings.record_error(evaluated)?;
         protocol?;
         run.recorder.report.warning = extracted.warning;
         run.findings.extracted = extracted.samples;

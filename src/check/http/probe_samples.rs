@@ -3,7 +3,7 @@
 use http::header::{CONTENT_LENGTH, LAST_MODIFIED, TRANSFER_ENCODING};
 use http::{Version, response};
 
-use super::judge::Cause;
+use super::judge::AssertionKind;
 use crate::model::{Family, Phase, Report};
 use crate::net::http::date;
 use crate::net::tls;
@@ -77,7 +77,7 @@ pub struct Facts {
     /// The length of the uncompressed body, in bytes.
     pub uncompressed: u64,
     /// The kind of assertion about the content that failed.
-    pub cause: Option<Cause>,
+    pub failed_assertion: Option<AssertionKind>,
 }
 
 impl Facts {
@@ -116,7 +116,7 @@ impl Facts {
         }
         // The samples of a TLS handshake are reported only if the final response came over TLS.
         if !self.is_tls {
-            tls::probe_samples::forget(report);
+            tls::probe_samples::remove_from(report);
         }
         let flag = |is_set: bool| f64::from(u8::from(is_set));
         let connected = Phase::ALL
@@ -138,12 +138,19 @@ impl Facts {
             (&SSL, flag(self.is_tls)),
             (&VERSION, self.version),
             (&UNCOMPRESSED, body),
-            (&FAILED_BY_REGEX, flag(self.cause == Some(Cause::Regex))),
+            (
+                &FAILED_BY_REGEX,
+                flag(self.failed_assertion == Some(AssertionKind::Regex)),
+            ),
         ] {
             report.push_probe_sample(family, Vec::new(), value);
         }
         if has_cel {
-            report.push_probe_sample(&FAILED_BY_CEL, Vec::new(), flag(self.cause == Some(Cause::Cel)));
+            report.push_probe_sample(
+                &FAILED_BY_CEL,
+                Vec::new(),
+                flag(self.failed_assertion == Some(AssertionKind::Cel)),
+            );
         }
         if let Some(time) = self.last_modified {
             report.push_probe_sample(&LAST_MODIFIED_FAMILY, Vec::new(), time);

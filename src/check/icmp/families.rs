@@ -29,13 +29,13 @@ pub const PROBE_FAMILIES: &[&Family] = &[&PROBE_DURATION, &PROBE_REPLY_HOP_LIMIT
 
 /// An echo reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reply {
+pub struct EchoReply {
     /// The hop limit with which it arrived, if the system reports it.
     pub hop_limit: Option<u8>,
 }
 
 /// Adds the samples of a reply.
-pub fn push_samples(reply: &Reply, samples: &mut Vec<Sample>) {
+pub fn push_samples(reply: &EchoReply, samples: &mut Vec<Sample>) {
     if let Some(hop_limit) = reply.hop_limit {
         samples.push(Sample {
             family: &REPLY_HOP_LIMIT,
@@ -46,7 +46,7 @@ pub fn push_samples(reply: &Reply, samples: &mut Vec<Sample>) {
 }
 
 /// Adds the samples of a probe. As in blackbox_exporter, they are also present without a reply; the round trip is 0 then.
-pub fn push_probe_samples(report: &mut Report, reply: Option<&Reply>) {
+pub fn push_probe_samples(report: &mut Report, reply: Option<&EchoReply>) {
     let phases = report.phases;
     let spent = |phase| phases.spent(phase).as_secs_f64();
     let round_trip = reply.map_or(0.0, |_| spent(Phase::Processing));

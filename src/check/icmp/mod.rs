@@ -6,13 +6,13 @@ mod socket;
 
 use std::sync::atomic::{AtomicU16, Ordering};
 
-use self::families::Reply;
+use self::families::EchoReply;
 pub use self::families::{FAMILIES, PROBE_FAMILIES};
 use self::packet::Echo;
 #[doc(hidden)]
 pub use self::packet::fuzz_parse;
 use self::socket::EchoSocket;
-use super::Shared;
+use super::CheckContext;
 use crate::config::icmp::IcmpSettings;
 use crate::model::{Problem, Report};
 use crate::net::connect::ZoneIndex;
@@ -33,7 +33,7 @@ pub struct IcmpCheck {
 /// The findings of a run.
 #[derive(Default)]
 struct IcmpFindings {
-    reply: Option<Reply>,
+    reply: Option<EchoReply>,
 }
 
 impl Findings for IcmpFindings {
@@ -44,10 +44,10 @@ impl Findings for IcmpFindings {
 
 impl IcmpCheck {
     /// Creates a check with these settings.
-    pub fn new(settings: &IcmpSettings, shared: &Shared) -> Self {
+    pub fn new(settings: &IcmpSettings, context: &CheckContext) -> Self {
         Self {
             settings: settings.clone(),
-            network: shared.network.clone(),
+            network: context.network.clone(),
         }
     }
 
@@ -77,8 +77,8 @@ impl IcmpCheck {
             format!("waiting for the echo reply of {address}").into(),
         ));
         let hop_limit = socket.exchange(&echo).await?;
-        recorder.answered();
-        let reply = Reply { hop_limit };
+        recorder.record_response_time();
+        let reply = EchoReply { hop_limit };
         families::push_samples(&reply, &mut recorder.report.samples);
         run.findings.reply = Some(reply);
         Ok(())

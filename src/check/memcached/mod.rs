@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 pub use self::families::FAMILIES;
 use self::protocol::{Connection, Statistics};
-use super::Shared;
+use super::CheckContext;
 use crate::config::memcached::{MemcachedAddress, MemcachedSettings};
 use crate::model::{Family, Problem, Reason, Report, Sample, truncate};
 use crate::net::endpoint::{Endpoint, HostEndpoint};
@@ -31,13 +31,13 @@ pub struct MemcachedCheck {
 
 impl MemcachedCheck {
     /// A check with these settings.
-    pub fn new(settings: &MemcachedSettings, shared: &Shared) -> Self {
+    pub fn new(settings: &MemcachedSettings, context: &CheckContext) -> Self {
         let endpoint = match &settings.address {
             MemcachedAddress::Host {
                 address,
                 preference,
                 tls,
-            } => HostEndpoint::new(&shared.network, address, *preference)
+            } => HostEndpoint::new(&context.network, address, *preference)
                 .with_tls(tls.as_ref(), &[])
                 .into(),
             MemcachedAddress::Unix(path) => Endpoint::Unix(path.clone()),
@@ -74,7 +74,7 @@ impl MemcachedCheck {
         let Some(version) = line.strip_prefix("VERSION ") else {
             return Err(connection.problem("version", &line));
         };
-        recorder.answered();
+        recorder.record_response_time();
         let mut version = version.to_owned();
         truncate(&mut version, MAX_VERSION_BYTES);
         recorder.report.samples.push(Sample {
@@ -210,11 +210,11 @@ fn warning(statistics: &Statistics, settings: &MemcachedSettings) -> Option<Prob
         return Some(Problem::new(Reason::Limit, message));
     }
     let limit = settings.max_connection_share?;
-    let (used, most) = (statistics.connections?, statistics.max_connections?);
-    let ratio = used as f64 / most as f64;
-    (most > 0 && ratio >= limit).then(|| {
+    let (used, max) = (statistics.connections?, statistics.max_connections?);
+    let ratio = used as f64 / max as f64;
+    (max > 0 && ratio >= limit).then(|| {
         let message = format_args!(
-            "{target}: {used} of {most} connections are open, {:.0} %, at or above the limit of {:.0} %",
+            "{target}: {used} of {max} connections are open, {:.0} %, at or above the limit of {:.0} %",
             ratio * 100.0,
             limit * 100.0
         );

@@ -19,7 +19,7 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// A new connection to `target`, whose name is for messages.
+    /// A new connection. Messages call the server `target`.
     pub fn new(stream: Stream, target: String) -> Self {
         Self {
             stream: BufReader::new(stream),
@@ -116,7 +116,7 @@ impl Connection {
         Problem::new(Reason::Closed, message)
     }
 
-    /// The problem that a response is.
+    /// Converts an error or unexpected response to a problem.
     pub fn problem(&self, command: &str, line: &str) -> Problem {
         let (reason, meaning) = explain(command, line);
         let message = format_args!(

@@ -9,7 +9,7 @@ use tokio_postgres::{Config, NoTls};
 
 use super::checked_stream::CheckedStream;
 use super::fault::{self, Operation};
-use super::session::Session;
+use super::session::PostgresSession;
 use crate::config::postgres::{PostgresSettings, ServerAddress, SslMode};
 use crate::config::secret::Secret;
 use crate::model::{Problem, Reason};
@@ -92,7 +92,7 @@ impl Connector {
         &mut self,
         password: Option<&Secret>,
         recorder: &mut RunRecorder<'_>,
-    ) -> Result<Reusable<Session>, Problem> {
+    ) -> Result<Reusable<PostgresSession>, Problem> {
         recorder.certificates = None;
         let (first, second) = match (&self.settings.url.address, self.settings.url.ssl_mode) {
             (ServerAddress::Unix { .. }, _) | (_, SslMode::Disable) => (Encryption::Plain, None),
@@ -121,7 +121,7 @@ impl Connector {
         encryption: Encryption,
         password: Option<&Secret>,
         recorder: &mut RunRecorder<'_>,
-    ) -> Result<Reusable<Session>, LoginError> {
+    ) -> Result<Reusable<PostgresSession>, LoginError> {
         let stream = self.stream(encryption, recorder).await?;
         recorder.enter(Phase::Processing);
         recorder.at(Step::Doing(format!("logging in to {}", self.target).into()));
@@ -134,7 +134,11 @@ impl Connector {
         // TLS is already established below the library.
         config.ssl_mode(tokio_postgres::config::SslMode::Disable);
         match config.connect_raw(CheckedStream::new(stream), NoTls).await {
-            Ok(session) => Ok(Reusable::new(Session::new(session), password.cloned(), recorder)),
+            Ok(session) => Ok(Reusable::new(
+                PostgresSession::new(session),
+                password.cloned(),
+                recorder,
+            )),
             Err(error) => Err(LoginError {
                 problem: fault::problem(&error, &self.target, Operation::Login),
                 depends_on_tls: fault::is_rejected_before_password(&error),
@@ -190,10 +194,10 @@ async fn request_tls(stream: &mut TcpStream, peer: SocketAddr) -> Result<bool, P
     let at = |reason, what: &dyn std::fmt::Display| {
         Problem::new(reason, format_args!("requesting TLS from {peer}: {what}"))
     };
-    let mut answer = [0];
+    let mut response = [0];
     let asked = async {
         stream.write_all(&SSL_REQUEST).await?;
-        stream.read_exact(&mut answer).await
+        stream.read_exact(&mut response).await
     };
     match asked.await {
         Err(error) => Err(match io_error::reason(&error) {
@@ -203,7 +207,7 @@ async fn request_tls(stream: &mut TcpStream, peer: SocketAddr) -> Result<bool, P
             ),
             _ => io_error::problem(&error, format_args!("requesting TLS from {peer}: {error}")),
         }),
-        Ok(_) => match answer {
+        Ok(_) => match response {
             [b'S'] => Ok(true),
             [b'N'] => Ok(false),
             [b'E'] => Err(at(

@@ -14,9 +14,9 @@ use tokio_postgres::Error;
 
 use self::connect::Connector;
 use self::fault::Operation;
-use self::session::{Pending, Row, Session};
+use self::session::{Pending, PostgresSession, Row};
 use self::statistics::{History, Statistics, sample};
-use super::Shared;
+use super::CheckContext;
 use crate::config::postgres::{PostgresSettings, QuerySettings, SessionAttributes, StatisticsSettings};
 use crate::config::secret::Secret;
 use crate::model::{Family, Problem, Reason, Report, Sample};
@@ -51,16 +51,16 @@ const STATE_PROBE: &str = "SELECT pg_is_in_recovery(), current_setting('default_
 pub struct PostgresCheck {
     settings: Arc<PostgresSettings>,
     connector: Connector,
-    idle: Option<Reusable<Session>>,
+    idle: Option<Reusable<PostgresSession>>,
     history: History,
 }
 
 impl PostgresCheck {
     /// A check with these settings.
-    pub fn new(settings: &PostgresSettings, shared: &Shared) -> Self {
+    pub fn new(settings: &PostgresSettings, context: &CheckContext) -> Self {
         let settings = Arc::new(settings.clone());
         Self {
-            connector: Connector::new(&settings, &shared.network),
+            connector: Connector::new(&settings, &context.network),
             settings,
             idle: None,
             history: History::default(),
@@ -113,7 +113,7 @@ impl PostgresCheck {
         &mut self,
         password: Option<&Secret>,
         recorder: &mut RunRecorder<'_>,
-    ) -> Option<Reusable<Session>> {
+    ) -> Option<Reusable<PostgresSession>> {
         let session = self.idle.take()?;
         if session.is_current(password) {
             return Some(session);
@@ -126,7 +126,7 @@ impl PostgresCheck {
     /// Runs all statements and judges the results. `None` if a reused session turns out to be closed.
     async fn run_session(
         &mut self,
-        mut session: Reusable<Session>,
+        mut session: Reusable<PostgresSession>,
         recorder: &mut RunRecorder<'_>,
         is_reused: bool,
     ) -> Option<Result<(), Problem>> {
@@ -150,7 +150,7 @@ impl PostgresCheck {
     /// Sends all statements, and reads their results in order. The outer error is a broken connection.
     async fn run_statements(
         &mut self,
-        session: &mut Session,
+        session: &mut PostgresSession,
         recorder: &mut RunRecorder<'_>,
     ) -> Result<Result<(), Problem>, (Error, Operation)> {
         let settings = self.settings.clone();
@@ -175,7 +175,7 @@ impl PostgresCheck {
             let queried = read_query(session, query, sent.query, self.connector.target()).await?;
             result = result.and(queried);
         }
-        recorder.answered();
+        recorder.record_response_time();
 
         recorder.at(Step::Doing("reading the statistics".into()));
         let mut found = None;
@@ -221,7 +221,7 @@ struct Sent {
 
 /// Sends the statements of a run together.
 async fn send_statements(
-    session: &mut Session,
+    session: &mut PostgresSession,
     settings: &PostgresSettings,
     reads_statistics: bool,
     reads_size: bool,
@@ -250,7 +250,7 @@ async fn send_statements(
 
 /// Reads the result of the configured query, and checks it. The outer error is a broken connection.
 async fn read_query(
-    session: &mut Session,
+    session: &mut PostgresSession,
     query: &QuerySettings,
     sent: Option<Pending>,
     target: &str,
@@ -267,12 +267,12 @@ async fn read_query(
 }
 
 /// If the server refuses the statistics, they are absent. A closed connection is an error.
-fn allow_refusal(answer: Result<Option<Row>, Error>) -> Result<Option<Row>, (Error, Operation)> {
-    match answer {
+fn allow_refusal(result: Result<Option<Row>, Error>) -> Result<Option<Row>, (Error, Operation)> {
+    match result {
         Err(error) if error.as_db_error().is_none() || fault::has_ended(&error) => {
             Err((error, Operation::Statistics))
         }
-        answer => Ok(answer.ok().flatten()),
+        result => Ok(result.ok().flatten()),
     }
 }
 

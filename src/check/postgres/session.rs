@@ -23,20 +23,20 @@ pub type Row = Vec<Option<String>>;
 pub type Pending = Pin<Box<SimpleQueryStream>>;
 
 /// A session.
-pub struct Session {
+pub struct PostgresSession {
     client: Option<Client>,
     wire: Option<Wire>,
     /// Whether the server refused access to its statistics.
     pub refuses_statistics: bool,
 }
 
-impl std::fmt::Debug for Session {
+impl std::fmt::Debug for PostgresSession {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Session").finish_non_exhaustive()
+        f.debug_struct("PostgresSession").finish_non_exhaustive()
     }
 }
 
-impl Session {
+impl PostgresSession {
     /// A new session.
     pub fn new((client, wire): (Client, Wire)) -> Self {
         Self {
@@ -62,7 +62,7 @@ impl Session {
             Some(client) => client
                 .simple_query_raw(statements)
                 .await
-                .map(|answer| Some(Box::pin(answer))),
+                .map(|response| Some(Box::pin(response))),
             None => Ok(None),
         }
     }
@@ -74,16 +74,16 @@ impl Session {
     /// The server's error, or why there is no response.
     pub async fn first_row(
         &mut self,
-        answer: Option<Pending>,
+        response: Option<Pending>,
         preceding: usize,
     ) -> Result<Option<Row>, Error> {
-        let Some(mut answer) = answer else {
+        let Some(mut response) = response else {
             return Ok(None);
         };
         let mut first = None;
         let mut completed = 0;
         let reading = async {
-            while let Some(message) = answer.next().await {
+            while let Some(message) = response.next().await {
                 match message? {
                     SimpleQueryMessage::CommandComplete(_) => completed += 1,
                     SimpleQueryMessage::Row(row) if completed == preceding && first.is_none() => {
@@ -109,7 +109,7 @@ impl Session {
     }
 }
 
-impl Drop for Session {
+impl Drop for PostgresSession {
     /// Sends Terminate, if that is possible without waiting. Otherwise the server logs a lost client.
     fn drop(&mut self) {
         self.client = None;
@@ -122,12 +122,12 @@ impl Drop for Session {
 /// Waits for a response while polling the connection. If the connection fails, returns its error.
 async fn drive<T>(
     wire: &mut Option<Wire>,
-    answer: impl Future<Output = Result<T, Error>>,
+    response: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
-    let mut answer = pin!(answer);
+    let mut response = pin!(response);
     let mut fault = None;
     poll_fn(|cx| {
-        if let Poll::Ready(done) = answer.as_mut().poll(cx) {
+        if let Poll::Ready(done) = response.as_mut().poll(cx) {
             return Poll::Ready(done);
         }
         while let Some(connection) = wire {
@@ -142,7 +142,7 @@ async fn drive<T>(
                 }
             }
         }
-        match (answer.as_mut().poll(cx), fault.take()) {
+        match (response.as_mut().poll(cx), fault.take()) {
             (Poll::Ready(Err(error)), Some(fault)) if error.is_closed() => Poll::Ready(Err(fault)),
             (Poll::Pending, found) => {
                 fault = found;

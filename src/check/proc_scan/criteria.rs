@@ -5,15 +5,15 @@ use crate::config::pattern::Pattern;
 /// Which processes match: those that meet all criteria given here.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Criteria {
-    /// Each matches the name or the command line (arguments separated by spaces).
+    /// All of these match the name or the command line (arguments separated by spaces).
     pub patterns: Vec<Pattern>,
     /// The effective user.
     pub user: Option<u32>,
     /// The executable is one of these paths.
     pub executables: Option<Vec<Vec<u8>>>,
-    /// Each matches the command line.
+    /// All of these match the command line.
     pub command_line: Vec<Pattern>,
-    /// None matches the name or the command line.
+    /// None of these matches the name or the command line.
     pub exclude: Vec<Pattern>,
     /// The process is in /proc's own pid namespace, not in a child of it.
     pub is_own_namespace: bool,

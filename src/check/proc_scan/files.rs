@@ -12,7 +12,7 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags, PROC_SUPER_MAGIC, RawDir, fstatfs, 
 use rustix::io::{Errno, read, retry_on_intr};
 
 use super::parse::process_id;
-use crate::net::shortage::of_errno;
+use crate::net::shortage;
 
 /// How many bytes of /proc/stat are read. Its interrupt counters can be long on large machines.
 const MAX_KERNEL_STATS_BYTES: u64 = 4 * 1024 * 1024;
@@ -116,7 +116,7 @@ impl ProcRoot {
 pub fn readable<T>(result: Result<T, Errno>) -> Result<Option<T>, Errno> {
     match result {
         Ok(value) => Ok(Some(value)),
-        Err(error) if has_ended(error) || of_errno(error).is_some() => Err(error),
+        Err(error) if has_ended(error) || shortage::from_errno(error).is_some() => Err(error),
         Err(_) => Ok(None),
     }
 }

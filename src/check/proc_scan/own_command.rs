@@ -13,7 +13,7 @@ use rustix::io::Errno;
 use super::files::{ProcRoot, ProcessPath};
 use super::parse::{ids, parent_and_session};
 use super::texts::{Buffers, read_command_line};
-use crate::net::shortage::of_errno;
+use crate::net::shortage;
 
 /// How many ancestors are followed. Pid namespaces and shells are nested only a few levels deep.
 const MAX_ANCESTORS: usize = 64;
@@ -67,7 +67,7 @@ impl OwnCommand {
             path.set_process(id);
             match root.read(path.file("stat"), stat) {
                 Ok(length) => Ok(parent_and_session(&stat[..length])),
-                Err(error) if of_errno(error).is_some() => Err(error),
+                Err(error) if shortage::from_errno(error).is_some() => Err(error),
                 Err(_) => Ok(None),
             }
         };

@@ -20,7 +20,7 @@ use super::own_command::OwnCommand;
 use super::parse::{SoftLimit, Stat, max_open_files};
 use super::progress::Progress;
 use super::texts::{Buffers, MAX_FILE_BYTES, read_command_line, read_texts};
-use crate::net::shortage::of_errno;
+use crate::net::shortage;
 
 /// Identifies a process among all since boot: its id, which can be reused, and its start in clock ticks after boot.
 pub type Identity = (i32, u64);
@@ -132,7 +132,7 @@ fn inspect_all(
             Ok(()) => survey.processes.push(id),
             Err(error) if has_ended(error) => {}
             // Without descriptors or memory, a matching process could be missed.
-            Err(error) if of_errno(error).is_some() => return Err(error),
+            Err(error) if shortage::from_errno(error).is_some() => return Err(error),
             Err(_) => {
                 survey.is_partial = true;
                 found.iter_mut().for_each(|one| one.unknown += 1);

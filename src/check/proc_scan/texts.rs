@@ -4,7 +4,7 @@ use rustix::io::Errno;
 
 use super::files::{ProcRoot, ProcessPath, readable};
 use super::parse::join_arguments;
-use crate::net::shortage::of_errno;
+use crate::net::shortage;
 
 /// How many bytes of a command line are read: the maximum length of one argument (Linux's `MAX_ARG_STRLEN`). The argument
 /// that identifies a Java service can follow a long class path.
@@ -46,7 +46,7 @@ pub fn read_texts(
     };
     let name_length = match root.read(path.file("comm"), name) {
         Ok(length @ 1..) => length,
-        Err(error) if of_errno(error).is_some() => return Err(error),
+        Err(error) if shortage::from_errno(error).is_some() => return Err(error),
         _ => return Ok(None),
     };
     // The kernel appends one line feed to the name. The name may itself end in one.

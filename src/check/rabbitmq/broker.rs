@@ -30,11 +30,11 @@ pub struct Broker {
     vhost: String,
     is_reusing: bool,
     read_budget: ReadBudget,
-    idle: Option<Session>,
+    idle: Option<ReusableConnection>,
 }
 
 /// A connection that later runs may reuse.
-pub type Session = Reusable<Connection>;
+pub type ReusableConnection = Reusable<Connection>;
 
 impl Broker {
     /// The broker with these settings.
@@ -58,7 +58,7 @@ impl Broker {
         queues: &[QueueSettings],
         recorder: &mut RunRecorder<'_>,
         warnings: &mut Warnings,
-    ) -> Result<(Vec<String>, Session), Problem> {
+    ) -> Result<(Vec<String>, ReusableConnection), Problem> {
         self.read_budget.renew();
         let mut session = self.session(recorder).await?;
         let version = &session.version;
@@ -78,7 +78,7 @@ impl Broker {
     }
 
     /// Ends a successful run: stores the connection for the next run, or closes it.
-    pub async fn store_or_close(&mut self, session: Session, recorder: &mut RunRecorder<'_>) {
+    pub async fn store_or_close(&mut self, session: ReusableConnection, recorder: &mut RunRecorder<'_>) {
         if self.is_reusing {
             self.idle = Some(session);
         } else {
@@ -87,7 +87,7 @@ impl Broker {
     }
 
     /// Returns a connection with an open channel. Reuses the stored one if it is still valid.
-    async fn session(&mut self, recorder: &mut RunRecorder<'_>) -> Result<Session, Problem> {
+    async fn session(&mut self, recorder: &mut RunRecorder<'_>) -> Result<ReusableConnection, Problem> {
         let idle = self.idle.take();
         let password = self.password()?;
         if let Some(mut session) = idle {
@@ -127,7 +127,7 @@ impl Broker {
         &mut self,
         password: Option<Secret>,
         recorder: &mut RunRecorder<'_>,
-    ) -> Result<Session, Problem> {
+    ) -> Result<ReusableConnection, Problem> {
         let (stream, _) = self.endpoint.connect(&self.read_budget, recorder).await?;
         let credentials = match (&self.login, &password) {
             (BrokerLogin::Plain { user, .. }, Some(password)) => Credentials::Plain { user, password },
@@ -190,16 +190,16 @@ impl Broker {
         for (family, value) in values {
             push(recorder.report, family, name.clone().into(), value.into());
         }
-        if let Some(most) = queue.max_messages.filter(|most| state.messages > *most) {
+        if let Some(max) = queue.max_messages.filter(|max| state.messages > *max) {
             let message = format!(
-                "{}: the queue {name} has {} ready messages, the limit (max_messages) is {most}: check its consumers",
+                "{}: the queue {name} has {} ready messages, the limit (max_messages) is {max}: check its consumers",
                 self.address, state.messages
             );
             warnings.add(Severity::Limit, Problem::new(Reason::Limit, message));
         }
-        if let Some(fewest) = queue.min_consumers.filter(|fewest| state.consumers < *fewest) {
+        if let Some(min) = queue.min_consumers.filter(|min| state.consumers < *min) {
             let message = format!(
-                "{}: the queue {name} has {} consumers, the minimum (min_consumers) is {fewest}: start more consumers",
+                "{}: the queue {name} has {} consumers, the minimum (min_consumers) is {min}: start more consumers",
                 self.address, state.consumers
             );
             warnings.add(Severity::Limit, Problem::new(Reason::Missing, message));
@@ -208,7 +208,7 @@ impl Broker {
 }
 
 /// Closes a connection before another one is opened, so that a check never has two. Gives up if the broker does not respond.
-async fn close(session: Session, recorder: &mut RunRecorder<'_>) {
+async fn close(session: ReusableConnection, recorder: &mut RunRecorder<'_>) {
     recorder.at(Step::Doing("closing the connection".into()));
     let _ = tokio::time::timeout(CLOSE_TIMEOUT, session.into_inner().close()).await;
 }

@@ -14,7 +14,7 @@ use super::families::{ALARM, NODE_UP, QUEUE_MESSAGES_UNACKNOWLEDGED, push};
 use super::warnings::{Severity, Warnings};
 use crate::config::rabbitmq::{ManagementSettings, RabbitmqSettings, encode_segment};
 use crate::model::{Problem, Reason, Report, prefix};
-use crate::net::api_client::{Answer, ApiClient};
+use crate::net::api_client::{ApiClient, ApiResponse};
 use crate::net::endpoint::HostEndpoint;
 use crate::net::http::authorization;
 use crate::net::network::Network;
@@ -127,12 +127,12 @@ impl Management {
                 encode_segment(name)
             );
             let doing = format!("reading the queue {name}");
-            let answer = self.get(&path, &doing, side).await?;
-            if answer.status == StatusCode::NOT_FOUND {
+            let response = self.get(&path, &doing, side).await?;
+            if response.status == StatusCode::NOT_FOUND {
                 continue;
             }
             // A new queue has no statistics yet. The response is then an empty list.
-            let queue: serde_json::Value = self.body(&answer, StatusCode::OK, &doing)?;
+            let queue: serde_json::Value = self.body(&response, StatusCode::OK, &doing)?;
             if let Some(messages) = queue
                 .get("messages_unacknowledged")
                 .and_then(|count| count.as_f64())
@@ -156,11 +156,13 @@ impl Management {
         warnings: &mut Warnings,
     ) -> Result<bool, Problem> {
         let doing = "reading the alarms";
-        let answer = self.get("/api/health/checks/alarms", doing, side).await?;
-        let alarms: Alarms = match answer.status {
+        let response = self.get("/api/health/checks/alarms", doing, side).await?;
+        let alarms: Alarms = match response.status {
             StatusCode::NOT_FOUND => return Ok(false),
-            StatusCode::SERVICE_UNAVAILABLE => self.body(&answer, StatusCode::SERVICE_UNAVAILABLE, doing)?,
-            _ => self.body(&answer, StatusCode::OK, doing)?,
+            StatusCode::SERVICE_UNAVAILABLE => {
+                self.body(&response, StatusCode::SERVICE_UNAVAILABLE, doing)?
+            }
+            _ => self.body(&response, StatusCode::OK, doing)?,
         };
         for label in ALARMS {
             let raised = alarms
@@ -214,8 +216,8 @@ impl Management {
     ) -> Result<(), Problem> {
         let doing = "reading the nodes";
         let path = "/api/nodes?columns=name,running,mem_alarm,disk_free_alarm";
-        let answer = self.get(path, doing, side).await?;
-        let nodes: Vec<Node> = self.body(&answer, StatusCode::OK, doing)?;
+        let response = self.get(path, doing, side).await?;
+        let nodes: Vec<Node> = self.body(&response, StatusCode::OK, doing)?;
         if !are_alarms_known {
             let memory = nodes.iter().find(|node| node.mem_alarm == Some(true));
             let disk = nodes.iter().find(|node| node.disk_free_alarm == Some(true));
@@ -239,7 +241,12 @@ impl Management {
         Ok(())
     }
 
-    async fn get(&mut self, path: &str, doing: &str, side: &mut RunRecorder<'_>) -> Result<Answer, Problem> {
+    async fn get(
+        &mut self,
+        path: &str,
+        doing: &str,
+        side: &mut RunRecorder<'_>,
+    ) -> Result<ApiResponse, Problem> {
         side.at(Step::Doing(doing.to_owned().into()));
         let request = Request::get(format!("{}{path}", self.settings.prefix))
             .header(http::header::HOST, self.settings.address.authority())
@@ -258,14 +265,14 @@ impl Management {
     /// Parses the body of a response that must have this status.
     fn body<T: DeserializeOwned>(
         &self,
-        answer: &Answer,
+        response: &ApiResponse,
         expected: StatusCode,
         doing: &str,
     ) -> Result<T, Problem> {
         let address = &self.settings.address;
-        let (reason, advice) = match answer.status {
+        let (reason, advice) = match response.status {
             status if status == expected => {
-                return serde_json::from_slice(&answer.body).map_err(|error| {
+                return serde_json::from_slice(&response.body).map_err(|error| {
                     let (line, column) = (error.line(), error.column());
                     let message = format_args!(
                         "{address}, {doing}: the response is not valid for RabbitMQ (line {line}, column {column})"
@@ -281,7 +288,7 @@ impl Management {
         };
         let message = format_args!(
             "{address}, {doing}: the management API responded with {}{advice}",
-            answer.status
+            response.status
         );
         Err(Problem::new(reason, message))
     }

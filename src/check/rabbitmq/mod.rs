@@ -14,7 +14,7 @@ pub use self::families::FAMILIES;
 use self::families::{QUEUE_CONSUMERS_MINIMUM, QUEUE_MESSAGES_LIMIT, push};
 use self::management::Management;
 use self::warnings::Warnings;
-use super::Shared;
+use super::CheckContext;
 use crate::config::rabbitmq::{QueueSettings, RabbitmqSettings};
 use crate::model::{Problem, Report};
 use crate::net::run_recorder::RunRecorder;
@@ -29,12 +29,12 @@ pub struct RabbitmqCheck {
 
 impl RabbitmqCheck {
     /// A check with these settings.
-    pub fn new(settings: &RabbitmqSettings, shared: &Shared) -> Self {
+    pub fn new(settings: &RabbitmqSettings, context: &CheckContext) -> Self {
         let management = settings.management.as_ref();
         Self {
             queues: settings.queues.clone(),
-            broker: Broker::new(settings, &shared.network),
-            management: management.map(|api| Management::new(api, settings, &shared.network)),
+            broker: Broker::new(settings, &context.network),
+            management: management.map(|api| Management::new(api, settings, &context.network)),
         }
     }
 
@@ -64,7 +64,7 @@ impl RabbitmqCheck {
         let mut warnings = Warnings::default();
         // The run owns the session until the end, so that a cancelled run closes the socket.
         let (existing, session) = self.broker.inspect(&self.queues, recorder, &mut warnings).await?;
-        recorder.answered();
+        recorder.record_response_time();
         if let Some(management) = &mut self.management {
             management.query(&existing, recorder, &mut warnings).await;
         }

@@ -3,7 +3,7 @@
 
 use redis::Value;
 
-use super::session::{Command, Reply, Session};
+use super::session::{Command, RedisReply, RedisSession};
 use crate::config::redis::server::{RedisEndpoint, RedisServer};
 use crate::config::secret::Secret;
 use crate::model::{Problem, Reason};
@@ -21,16 +21,16 @@ pub struct RedisClient {
     endpoint: Endpoint,
     is_reusing: bool,
     read_budget: ReadBudget,
-    idle: Option<Reusable<Session>>,
+    idle: Option<Reusable<RedisSession>>,
 }
 
 /// A connection that has responded in this run.
 #[derive(Debug)]
 pub struct Opened {
     /// The connection. The replies to all commands but the first can be read from it.
-    pub session: Reusable<Session>,
+    pub session: Reusable<RedisSession>,
     /// The reply to the first command.
-    pub first: Reply,
+    pub first: RedisReply,
 }
 
 impl RedisClient {
@@ -83,7 +83,7 @@ impl RedisClient {
         }
         let stream = self.endpoint.connect(&self.read_budget, recorder).await?;
         recorder.enter(Phase::Processing);
-        let session = Session::new(stream, self.server.endpoint.to_string());
+        let session = RedisSession::new(stream, self.server.endpoint.to_string());
         let (session, first) = self
             .log_in(session, password.as_ref(), commands, recorder)
             .await?;
@@ -94,11 +94,11 @@ impl RedisClient {
     /// Logs in on a new connection, and waits for the first reply.
     async fn log_in(
         &self,
-        mut session: Session,
+        mut session: RedisSession,
         password: Option<&Secret>,
         commands: &[Command],
         recorder: &mut RunRecorder<'_>,
-    ) -> Result<(Session, Reply), Problem> {
+    ) -> Result<(RedisSession, RedisReply), Problem> {
         let mut login = self.login_commands(password);
         let login_count = login.len();
         login.extend(commands.iter().cloned());
@@ -152,7 +152,7 @@ impl RedisClient {
 /// Sends the commands on a reused connection, and waits for the first reply. `None` if the connection is closed, or if
 /// unexpected data has arrived on it.
 async fn reuse(
-    mut session: Reusable<Session>,
+    mut session: Reusable<RedisSession>,
     commands: &[Command],
     recorder: &mut RunRecorder<'_>,
 ) -> Option<Result<Opened, Problem>> {

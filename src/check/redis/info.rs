@@ -1,6 +1,6 @@
 //! Parses the text of INFO: lines of `key:value` under headings. Pure; does not panic on any text.
 
-use crate::model::prefix;
+use crate::model::{is_invisible, prefix};
 
 /// The maximum number of databases whose keys are reported.
 pub const MAX_DATABASES: usize = 64;
@@ -179,14 +179,14 @@ impl Info {
 
     /// The number of keys of at most [`MAX_DATABASES`] databases: `own`, even if it has no keys, and the lowest others.
     pub fn keys_with(&self, own: u32) -> Vec<(u32, u64)> {
-        let of_own = self.keys.iter().find(|(database, _)| *database == own);
-        let mut kept = Vec::new();
+        let own_entry = self.keys.iter().find(|(database, _)| *database == own);
+        let mut reported = Vec::new();
         if self.has_keyspace {
-            kept.push(of_own.copied().unwrap_or((own, 0)));
+            reported.push(own_entry.copied().unwrap_or((own, 0)));
         }
         let others = self.keys.iter().filter(|(database, _)| *database != own);
-        kept.extend(others.take(MAX_DATABASES - 1));
-        kept
+        reported.extend(others.take(MAX_DATABASES - 1));
+        reported
     }
 
     /// The used share of the memory limit.
@@ -241,7 +241,7 @@ fn word(text: &str) -> Option<String> {
 fn truncate(text: &str) -> String {
     prefix(text, MAX_TEXT_BYTES)
         .chars()
-        .filter(|character| !character.is_control())
+        .filter(|character| !is_invisible(*character))
         .collect()
 }
 

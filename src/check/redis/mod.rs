@@ -14,8 +14,8 @@ use self::client::{Opened, RedisClient, text};
 pub use self::families::FAMILIES;
 use self::info::{ClusterInfo, Info};
 use self::judge::Extra;
-use self::session::{Command, Session};
-use super::Shared;
+use self::session::{Command, RedisSession};
+use super::CheckContext;
 use crate::config::redis::RedisSettings;
 use crate::model::{Problem, Reason, Report, Sample};
 use crate::net::run_recorder::RunRecorder;
@@ -32,10 +32,10 @@ pub struct RedisCheck {
 
 impl RedisCheck {
     /// A check with these settings.
-    pub fn new(settings: &RedisSettings, shared: &Shared) -> Self {
+    pub fn new(settings: &RedisSettings, context: &CheckContext) -> Self {
         let client = RedisClient::new(
             &settings.server,
-            &shared.network,
+            &context.network,
             settings.reuse_connection,
             MAX_BYTES,
         );
@@ -69,10 +69,10 @@ impl RedisCheck {
             commands.push(Command::new("INFO"));
         }
         let mut opened = self.client.open(&commands, recorder).await?;
-        recorder.answered();
+        recorder.record_response_time();
         let pong = pong(&opened);
         if self.settings.metrics {
-            // A server that refuses PING, for example while it loads its data, may still answer INFO.
+            // A server that refuses PING, for example while it loads its data, may still respond to INFO.
             let judged = self.judge_info(&mut opened.session, recorder).await;
             pong?;
             judged?;
@@ -84,7 +84,11 @@ impl RedisCheck {
     }
 
     /// Reads the reply to INFO, and judges it.
-    async fn judge_info(&self, session: &mut Session, recorder: &mut RunRecorder<'_>) -> Result<(), Problem> {
+    async fn judge_info(
+        &self,
+        session: &mut RedisSession,
+        recorder: &mut RunRecorder<'_>,
+    ) -> Result<(), Problem> {
         let info = match session.reply(recorder).await? {
             Ok(info) => text(&info).map(|text| Info::parse(&text)),
             Err(error) => {
@@ -110,7 +114,7 @@ impl RedisCheck {
     }
 
     /// Without INFO there are no metrics. That is a warning only if the configuration sets a limit on one of them.
-    fn warn_without_info(&self, session: &Session, error: &ServerError, recorder: &mut RunRecorder<'_>) {
+    fn warn_without_info(&self, session: &RedisSession, error: &ServerError, recorder: &mut RunRecorder<'_>) {
         if self.settings.max_memory_share.is_some() {
             recorder.report.warning = Some(session.refused("INFO", error));
         }
@@ -121,7 +125,7 @@ impl RedisCheck {
 /// Returns `None`, without a metric, if the user may not read the setting.
 async fn min_replicas(
     info: &Info,
-    session: &mut Session,
+    session: &mut RedisSession,
     recorder: &mut RunRecorder<'_>,
 ) -> Result<Option<u64>, Problem> {
     if info.good_replicas.is_none() {
@@ -146,14 +150,14 @@ async fn min_replicas(
 
 /// Reads the node's view of its cluster. Returns `None`, without metrics, if the user may not run CLUSTER INFO.
 async fn cluster(
-    session: &mut Session,
+    session: &mut RedisSession,
     recorder: &mut RunRecorder<'_>,
 ) -> Result<Option<ClusterInfo>, Problem> {
     let command = Command::new("CLUSTER").arg("INFO");
-    let Ok(answer) = session.command(command, recorder).await? else {
+    let Ok(response) = session.command(command, recorder).await? else {
         return Ok(None);
     };
-    let Some(cluster) = text(&answer).and_then(|text| ClusterInfo::parse(&text)) else {
+    let Some(cluster) = text(&response).and_then(|text| ClusterInfo::parse(&text)) else {
         return Err(unexpected(session, "CLUSTER INFO"));
     };
     recorder.report.samples.extend(judge::cluster_samples(&cluster));
@@ -168,7 +172,7 @@ fn pong(opened: &Opened) -> Result<(), Problem> {
     }
 }
 
-fn unexpected(session: &Session, name: &str) -> Problem {
+fn unexpected(session: &RedisSession, name: &str) -> Problem {
     let message = format_args!(
         "{}, {name}: the response is not valid for this Redis command",
         session.at()
@@ -181,11 +185,11 @@ fn unexpected(session: &Session, name: &str) -> Problem {
 /// # Errors
 /// The problem of the server.
 #[doc(hidden)]
-pub fn fuzz_parse(settings: &RedisSettings, answer: &str) -> Result<Vec<Sample>, String> {
-    let info = Info::parse(answer);
+pub fn fuzz_parse(settings: &RedisSettings, response: &str) -> Result<Vec<Sample>, String> {
+    let info = Info::parse(response);
     let mut samples = Vec::new();
     judge::samples(&info, 0, &mut samples);
-    let cluster = ClusterInfo::parse(answer);
+    let cluster = ClusterInfo::parse(response);
     if let Some(cluster) = &cluster {
         samples.extend(judge::cluster_samples(cluster));
         judge::cluster(cluster, settings).map_err(|problem| problem.to_string())?;

@@ -54,10 +54,10 @@ impl std::fmt::Debug for Command {
 }
 
 /// A server's reply to a command: a value, or an error whose first word, in capitals, is its kind.
-pub type Reply = Result<Value, ServerError>;
+pub type RedisReply = Result<Value, ServerError>;
 
 /// A connection that sends commands and receives replies in order.
-pub struct Session {
+pub struct RedisSession {
     stream: Stream,
     parser: Parser,
     /// The server's address, for messages.
@@ -66,15 +66,15 @@ pub struct Session {
     pending: VecDeque<&'static str>,
 }
 
-impl std::fmt::Debug for Session {
+impl std::fmt::Debug for RedisSession {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Session")
+        f.debug_struct("RedisSession")
             .field("at", &self.at)
             .finish_non_exhaustive()
     }
 }
 
-impl Session {
+impl RedisSession {
     /// Starts a session on a new connection.
     pub fn new(stream: Stream, at: String) -> Self {
         Self {
@@ -128,7 +128,7 @@ impl Session {
     ///
     /// # Errors
     /// The connection is broken, or the data is not the Redis protocol.
-    pub async fn reply(&mut self, recorder: &mut RunRecorder<'_>) -> Result<Reply, Problem> {
+    pub async fn reply(&mut self, recorder: &mut RunRecorder<'_>) -> Result<RedisReply, Problem> {
         let name = self.pending.front().copied().unwrap_or("nothing");
         recorder.at(Step::Doing(
             format!("waiting for the response of {} to {name}", self.at).into(),
@@ -181,7 +181,7 @@ impl Session {
         &mut self,
         command: Command,
         recorder: &mut RunRecorder<'_>,
-    ) -> Result<Reply, Problem> {
+    ) -> Result<RedisReply, Problem> {
         self.send(&[command], recorder).await?;
         self.reply(recorder).await
     }

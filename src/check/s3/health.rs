@@ -5,7 +5,7 @@ use http::header::SERVER;
 
 use super::request::Store;
 use crate::model::{Family, MetricType, Problem, Reason, Sample, Scope, Unit};
-use crate::net::api_client::{Answer, ApiClient};
+use crate::net::api_client::{ApiClient, ApiResponse};
 use crate::net::run_recorder::RunRecorder;
 
 /// Whether the server is live.
@@ -52,8 +52,8 @@ const ENDPOINTS: [HealthEndpoint; 2] = [
 ];
 
 /// Whether the server identifies itself as `MinIO`.
-pub fn is_minio(answer: &Answer) -> bool {
-    let server = answer.headers.get(SERVER);
+pub fn is_minio(response: &ApiResponse) -> bool {
+    let server = response.headers.get(SERVER);
     server.is_some_and(|server| server.as_bytes().starts_with(b"MinIO"))
 }
 

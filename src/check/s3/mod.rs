@@ -1,19 +1,19 @@
 //! The s3 check sends signed requests to an object store: for its buckets, or for the list of all buckets. It also queries
 //! `MinIO`'s health endpoints. The response time ends with the first response to a signed request.
 
-mod answer;
 mod clock;
 mod health;
 mod request;
+mod response;
 mod xml;
 
-use self::answer::Verdict;
 use self::health::{CLUSTER_HEALTHY, LIVE};
 use self::request::{Keys, Store};
-use super::Shared;
+use self::response::Verdict;
+use super::CheckContext;
 use crate::config::s3::{Health, S3Settings};
 use crate::model::{Family, MetricType, Problem, Reason, Report, Sample, Scope, Unit};
-use crate::net::api_client::{Answer, ApiClient};
+use crate::net::api_client::{ApiClient, ApiResponse};
 use crate::net::certificates::CERTIFICATE_NOT_AFTER;
 use crate::net::endpoint::HostEndpoint;
 use crate::net::run_recorder::RunRecorder;
@@ -55,8 +55,8 @@ struct ServerFacts {
 
 impl S3Check {
     /// A check with these settings.
-    pub fn new(settings: &S3Settings, shared: &Shared) -> Self {
-        let endpoint = HostEndpoint::new(&shared.network, &settings.address, settings.preference)
+    pub fn new(settings: &S3Settings, context: &CheckContext) -> Self {
+        let endpoint = HostEndpoint::new(&context.network, &settings.address, settings.preference)
             .with_tls(settings.tls.as_ref(), &[b"http/1.1"]);
         let max_bytes = match settings.buckets.is_empty() {
             true => MAX_LIST_BYTES,
@@ -113,8 +113,8 @@ impl S3Check {
         recorder: &mut RunRecorder<'_>,
     ) -> Result<(), Problem> {
         let doing = "listing the buckets";
-        let answer = self.send_signed(None, keys, doing, facts, recorder).await?;
-        match answer::judge(&answer, &self.store, None, doing) {
+        let response = self.send_signed(None, keys, doing, facts, recorder).await?;
+        match response::judge(&response, &self.store, None, doing) {
             Verdict::Accepted => Ok(()),
             Verdict::Refused(problem) => Err(problem),
             Verdict::NoBucket | Verdict::Denied => Err(self.store.problem(
@@ -136,10 +136,10 @@ impl S3Check {
         let buckets = self.settings.buckets.clone();
         for bucket in &buckets {
             let doing = format!("requesting the bucket {bucket}");
-            let answer = self
+            let response = self
                 .send_signed(Some(bucket), keys, &doing, facts, recorder)
                 .await?;
-            let is_present = match answer::judge(&answer, &self.store, Some(bucket), &doing) {
+            let is_present = match response::judge(&response, &self.store, Some(bucket), &doing) {
                 Verdict::Accepted => 1.0,
                 Verdict::NoBucket => {
                     missing.push(bucket.as_str());
@@ -188,16 +188,16 @@ impl S3Check {
         doing: &str,
         facts: &mut ServerFacts,
         recorder: &mut RunRecorder<'_>,
-    ) -> Result<Answer, Problem> {
+    ) -> Result<ApiResponse, Problem> {
         facts.has_responded = false;
         let request = self.store.signed(bucket, keys, doing)?;
-        let answer = self.client.request(request, doing, recorder).await?;
+        let response = self.client.request(request, doing, recorder).await?;
         if recorder.report.response_time.is_none() {
-            recorder.answered();
+            recorder.record_response_time();
         }
         facts.has_responded = true;
-        facts.is_minio = health::is_minio(&answer);
-        Ok(answer)
+        facts.is_minio = health::is_minio(&response);
+        Ok(response)
     }
 }
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::Shared;
-use super::unit_watch::{CALL_TIMEOUT, Facts, Subscription, Unit};
+use super::CheckContext;
+use super::unit_watch::{CALL_TIMEOUT, Subscription, Unit, UnitFacts};
 use crate::config::systemd::{SystemdSettings, UnitState};
 use crate::model::{Family, MetricType, Problem, Report, Sample, Scope, Unit as MetricUnit};
 use crate::net::run_recorder::RunRecorder;
@@ -56,9 +56,9 @@ pub struct SystemdCheck {
 
 impl SystemdCheck {
     /// Creates a check with these settings.
-    pub fn new(settings: &SystemdSettings, shared: &Shared) -> Self {
+    pub fn new(settings: &SystemdSettings, context: &CheckContext) -> Self {
         Self {
-            subscription: shared.units.subscribe(&settings.bus, &settings.unit),
+            subscription: context.units.subscribe(&settings.bus, &settings.unit),
             settings: settings.clone(),
         }
     }
@@ -91,7 +91,7 @@ impl SystemdCheck {
 }
 
 /// How long the unit has been activating: by systemd's timestamps if they are usable, otherwise since it was first seen so.
-fn activating_for(facts: &Facts) -> Duration {
+fn activating_for(facts: &UnitFacts) -> Duration {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     let now = u64::try_from(now.tv_sec)
         .unwrap_or(0)

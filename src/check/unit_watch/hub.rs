@@ -39,7 +39,7 @@ pub(super) struct Bus {
 
 /// The known state of a unit.
 #[derive(Clone, Debug)]
-pub struct Facts {
+pub struct UnitFacts {
     pub unit: Unit,
     pub activating_since: Option<Instant>,
 }
@@ -142,7 +142,7 @@ impl Subscription {
     /// # Errors
     /// Why no state is known. If systemd has not responded yet, the run is inconclusive, because this says nothing about the
     /// unit.
-    pub async fn facts(&self, wait: Duration) -> Result<Facts, Problem> {
+    pub async fn facts(&self, wait: Duration) -> Result<UnitFacts, Problem> {
         let deadline = Instant::now() + wait;
         let problem = loop {
             // Enabled before the table is read, so that no notification is missed.
@@ -170,7 +170,7 @@ impl Subscription {
     }
 
     /// Returns the state known now. If `is_late`, does not require details.
-    fn try_facts(&self, now: Instant, is_late: bool) -> Result<Facts, NotReady> {
+    fn try_facts(&self, now: Instant, is_late: bool) -> Result<UnitFacts, NotReady> {
         let table = self.bus.table();
         if !table.is_task_running {
             return Err(NotReady::Until(now + GRACE));
@@ -191,7 +191,7 @@ impl Subscription {
             Link::Synced => match table.units.get(&self.unit) {
                 Some(entry) if entry.is_known => match entry.details_until(now) {
                     Some(until) if !is_late => Err(NotReady::Until(until)),
-                    _ => Ok(Facts {
+                    _ => Ok(UnitFacts {
                         unit: entry.unit.clone(),
                         activating_since: entry.activating_since,
                     }),

@@ -9,7 +9,7 @@ mod unit;
 mod watch;
 
 pub use self::hub::Hub;
-pub(super) use self::hub::{Facts, Subscription};
+pub(super) use self::hub::{Subscription, UnitFacts};
 pub(super) use self::session::CALL_TIMEOUT;
 #[cfg(test)]
 pub(super) use self::unit::Properties;

@@ -44,7 +44,7 @@ const URGENT_DELAY: Duration = Duration::from_millis(50);
 
 /// The state of the protocol on one connection.
 #[derive(Debug)]
-pub(super) struct Session {
+pub(super) struct BusSession {
     bus: String,
     /// The unique name of systemd's connection, while it is on the bus.
     owner: Option<String>,
@@ -67,7 +67,7 @@ pub(super) struct Session {
     has_progress: bool,
 }
 
-impl Session {
+impl BusSession {
     /// Creates the state of a new connection.
     pub fn new(address: &BusAddress, resync_interval: Duration, now: Instant) -> Self {
         Self {

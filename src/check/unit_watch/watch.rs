@@ -1,4 +1,4 @@
-//! The background task of a bus. It connects, passes messages between the connection and the [`Session`], and reconnects
+//! The background task of a bus. It connects, passes messages between the connection and the [`BusSession`], and reconnects
 //! when the connection is lost. It ends when no unit is watched.
 
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use zbus::{Connection, MessageStream};
 
 use super::hub::Bus;
-use super::session::{CALL_TIMEOUT, Session};
+use super::session::{BusSession, CALL_TIMEOUT};
 use super::table::Link;
 use crate::model::Problem;
 use crate::net::dbus::{self, Backoff};
@@ -90,7 +90,7 @@ async fn wait_to_reconnect(bus: &Bus, wait: Duration) -> Option<Unused> {
 /// Serves one connection until it is lost or no longer needed.
 async fn serve(bus: &Bus, connection: Connection, backoff: &mut Backoff) -> Result<Unused, Problem> {
     let mut messages = MessageStream::from(&connection);
-    let mut session = Session::new(&bus.address, bus.resync_interval, Instant::now());
+    let mut session = BusSession::new(&bus.address, bus.resync_interval, Instant::now());
     loop {
         if bus.table().units.is_empty() {
             return Ok(Unused);

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::debug::format_run;
 use super::progress::Progress;
 use super::report::report;
-use crate::check::{Check, Shared};
+use crate::check::{Check, CheckContext};
 use crate::cli::show::StatusReport;
 use crate::config::{CheckSettings, Config};
 use crate::model::{CheckId, Clock, DebugLog, LostTime, Outcome, SystemClock};
@@ -31,7 +31,7 @@ const OTHER_FILES: u64 = 32;
 pub struct Rounds {
     config: Config,
     clock: Arc<dyn Clock>,
-    shared: Shared,
+    context: CheckContext,
     limit: Arc<Semaphore>,
     checks: HashMap<CheckId, Option<Check>>,
     is_debug: bool,
@@ -64,7 +64,7 @@ impl Rounds {
         Self {
             config,
             clock: Arc::new(SystemClock::new()),
-            shared: Shared::new(procfs),
+            context: CheckContext::new(procfs),
             limit: Arc::new(Semaphore::new(max_runs())),
             checks: HashMap::new(),
             lost: Arc::default(),
@@ -79,8 +79,8 @@ impl Rounds {
         let handles = store.handles();
         let mut progress = Progress::new(handles.iter().map(|(id, ..)| id.to_string()));
         // Stops at the end of the round.
-        let mut beats = JoinSet::new();
-        beats.spawn(measure_lost_time(Arc::clone(&self.lost)));
+        let mut timer = JoinSet::new();
+        timer.spawn(measure_lost_time(Arc::clone(&self.lost)));
         let mut runs = JoinSet::new();
         for (id, handle, settings) in handles {
             runs.spawn(self.run(id, handle, settings));
@@ -112,7 +112,7 @@ impl Rounds {
         settings: Arc<CheckSettings>,
     ) -> impl Future<Output = FinishedRun> + Send + use<> {
         let mut check = self.checks.remove(&id).flatten();
-        let (shared, clock, limit) = (self.shared.clone(), self.clock.clone(), self.limit.clone());
+        let (context, clock, limit) = (self.context.clone(), self.clock.clone(), self.limit.clone());
         let (is_debug, lost) = (self.is_debug, Arc::clone(&self.lost));
         async move {
             // The semaphore is never closed.
@@ -127,7 +127,7 @@ impl Rounds {
                 is_debug,
                 is_probe: false,
             };
-            let result = attempt.run(&mut check, || Check::new(&settings, &shared)).await;
+            let result = attempt.run(&mut check, || Check::new(&settings, &context)).await;
             let run = Run {
                 started: clock.moment(started),
                 ended: clock.moment(Instant::now()),

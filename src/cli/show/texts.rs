@@ -4,17 +4,16 @@ use std::time::Duration;
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// Makes a text safe for a terminal, as one line: control characters become spaces. Characters that change the writing direction
-/// (Unicode Standard Annex 9, explicit formatting characters) are removed, because they could make a line look like another one.
+use crate::model::is_invisible;
+
+/// Makes a text safe for a terminal, as one line. Control characters and line separators become spaces. Other invisible
+/// characters are removed.
 pub fn clean(text: &str) -> String {
     text.chars()
-        .filter(|letter| {
-            !matches!(letter, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-        })
-        .map(|letter| match letter {
-            '\u{2028}' | '\u{2029}' => ' ',
-            letter if letter.is_control() => ' ',
-            letter => letter,
+        .filter_map(|character| match character {
+            '\u{2028}' | '\u{2029}' => Some(' '),
+            character if character.is_control() => Some(' '),
+            character => (!is_invisible(character)).then_some(character),
         })
         .collect()
 }
@@ -84,9 +83,9 @@ mod tests {
     }
 
     #[test]
-    fn control_characters_are_removed() {
+    fn invisible_characters_are_replaced_or_removed() {
         assert_eq!(clean("a\r\n\u{1b}[31mb\u{9b}c\u{7f}"), "a   [31mb c ");
-        assert_eq!(clean("pay\u{202e}lla\u{2066}x\u{2028}y"), "paylla\u{0078} y");
+        assert_eq!(clean("pay\u{202e}l\u{200b}la\u{2066}x\u{2028}y"), "payllax y");
         assert_eq!(clean("Zürich 東京 🚀"), "Zürich 東京 🚀");
     }
 

@@ -30,7 +30,7 @@ const MAX_BYTES: usize = 64 << 20;
 const MAX_DETAIL: usize = 300;
 
 /// A client of one exporter.
-pub struct Client {
+pub struct StatusClient {
     api: ApiClient,
     host: String,
     path: String,
@@ -40,7 +40,7 @@ pub struct Client {
     timeout: Duration,
 }
 
-impl Client {
+impl StatusClient {
     /// Creates a client from the flags.
     ///
     /// # Errors

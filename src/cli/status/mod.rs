@@ -10,12 +10,12 @@ use super::exit::{WRONG_USAGE, print_error};
 use super::runtime;
 use super::select::select;
 use super::show::{RoundError, StatusReport, repeat};
-use client::Client;
+use client::StatusClient;
 pub use flags::StatusFlags;
 
 /// Requests the status from the exporter, once or in rounds.
 pub fn status(flags: &StatusFlags) -> anyhow::Result<ExitCode> {
-    let mut client = match Client::new(flags) {
+    let mut client = match StatusClient::new(flags) {
         Ok(client) => client,
         Err(message) => {
             print_error(&message);

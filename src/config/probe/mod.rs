@@ -77,7 +77,7 @@ impl ProbeOptions {
         modules: BTreeMap<String, Arc<Module>>,
     ) -> Result<ProbeSettings, Invalid> {
         let max_concurrent = match self.max_concurrent.unwrap_or(DEFAULT_MAX_CONCURRENT) {
-            most @ 1..=LARGEST_MAX_CONCURRENT => Ok(most),
+            max @ 1..=LARGEST_MAX_CONCURRENT => Ok(max),
             other => Err(place.field("max_concurrent").error(format_args!(
                 "{other} is out of range: write 1 to {LARGEST_MAX_CONCURRENT}"
             ))),

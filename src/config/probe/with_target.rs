@@ -88,7 +88,10 @@ impl Module {
                 let endpoint = Endpoint::Host(settings.host.to_string(), None);
                 targeted(KindSettings::Icmp(Box::new(settings)), endpoint)
             }
-            other => Err(format!("there is no prober {}", other.kind())),
+            other => Err(format!(
+                "unknown prober {}: use dns, grpc, http, icmp, tcp or unix",
+                other.kind()
+            )),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::cell::OnceCell;
 
-use crate::model::text::is_unseen;
+use crate::model::text::is_invisible;
 
 /// A character and the position after it.
 type Read = (char, usize);
@@ -149,7 +149,7 @@ fn parse_hex(digits: &str) -> Option<u8> {
 
 /// Replaces an invisible character by a space, as messages and debug logs do.
 pub fn to_visible(character: char) -> char {
-    match is_unseen(character) {
+    match is_invisible(character) {
         true => ' ',
         false => character,
     }

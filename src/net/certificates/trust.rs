@@ -52,7 +52,10 @@ impl SystemTrust {
         }
         let loaded = rustls_native_certs::load_native_certs();
         // An incomplete set would be used from then on, so it is not stored.
-        let failed = loaded.errors.iter().find(|error| shortage::of(*error).is_some());
+        let failed = loaded
+            .errors
+            .iter()
+            .find(|error| shortage::from_error(*error).is_some());
         if let Some(error) = failed {
             let message = format_args!("reading the system's authorities: {error}");
             return Err(shortage::problem(Reason::Tls, error, message));

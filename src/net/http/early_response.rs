@@ -150,7 +150,7 @@ mod tests {
     #[tokio::test]
     async fn nothing_is_read_before_something_is_written() {
         let (mut ours, mut theirs) = pair().await;
-        theirs.write_all(b"answer").await.unwrap();
+        theirs.write_all(b"response").await.unwrap();
         let mut buffer = [0; 6];
         let early = tokio::time::timeout(Duration::from_millis(50), ours.read_exact(&mut buffer)).await;
         assert!(early.is_err(), "{early:?}");
@@ -166,7 +166,7 @@ mod tests {
     async fn a_response_is_read_although_writing_fails() {
         for (closes_first, is_fine) in [(true, true), (false, false)] {
             let (mut ours, mut theirs) = pair().await;
-            theirs.write_all(b"answer").await.unwrap();
+            theirs.write_all(b"response").await.unwrap();
             if closes_first {
                 theirs.shutdown().await.unwrap();
                 tokio::time::sleep(Duration::from_millis(20)).await;
@@ -178,9 +178,9 @@ mod tests {
                 ours.write_all(b"request").await.unwrap();
                 ours.flush().await.unwrap();
             }
-            let mut answer = Vec::new();
-            let end = ours.read_to_end(&mut answer).await;
-            assert_eq!(answer, b"answer");
+            let mut response = Vec::new();
+            let end = ours.read_to_end(&mut response).await;
+            assert_eq!(response, b"response");
             assert_eq!(end.is_ok(), is_fine, "{end:?}");
         }
     }

@@ -44,14 +44,14 @@ pub type Driver = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
 
 /// Why there is no response.
 #[derive(Debug)]
-pub struct Unanswered {
+pub struct NoResponse {
     /// What went wrong.
     pub problem: Problem,
     /// Whether the server reported that it did not process the request, so that a retry is safe (RFC 9113, section 8.7).
     pub is_unprocessed: bool,
 }
 
-impl From<Problem> for Unanswered {
+impl From<Problem> for NoResponse {
     fn from(problem: Problem) -> Self {
         Self {
             problem,
@@ -95,7 +95,7 @@ impl Exchange {
             .handshake(TokioIo::new(EarlyResponse::new(stream)));
         let (mut sender, connection) = handshake
             .await
-            .map_err(|error| problem(&error, peer, "answering"))?;
+            .map_err(|error| problem(&error, peer, "waiting for the response"))?;
         let response = sender.send_request(request);
         let driver: Driver = match is_plain {
             true => Box::pin(async { connection.without_shutdown().await.map(drop) }),
@@ -103,7 +103,7 @@ impl Exchange {
         };
         let mut driver = Some(driver);
         let response = drive(&mut driver, response).await;
-        let response = response.map_err(|error| problem(&error, peer, "answering"))?;
+        let response = response.map_err(|error| problem(&error, peer, "waiting for the response"))?;
         let exchange = Self::of(response, driver, peer);
         match other_coding(&exchange.head.headers) {
             false => Ok(exchange),
@@ -123,7 +123,7 @@ impl Exchange {
         stream: S,
         request: Request<RequestBody>,
         peer: SocketAddr,
-    ) -> Result<Self, Unanswered>
+    ) -> Result<Self, NoResponse>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -135,7 +135,7 @@ impl Exchange {
             .handshake(TokioIo::new(stream));
         let (mut sender, connection) = handshake
             .await
-            .map_err(|error| problem(&error, peer, "answering"))?;
+            .map_err(|error| problem(&error, peer, "waiting for the response"))?;
         let response = sender.send_request(request);
         let driver: Driver = Box::pin(Http2Driver::new(connection, tasks));
         let mut driver = Some(driver);
@@ -143,10 +143,10 @@ impl Exchange {
         let response = response.map_err(|error| {
             let frames = frames.lock().unwrap_or_else(PoisonError::into_inner);
             let problem = match frames.header_bytes() > MAX_HEAD_BYTES {
-                true => too_large(peer, "answering"),
-                false => problem(&error, peer, "answering"),
+                true => too_large(peer, "waiting for the response"),
+                false => problem(&error, peer, "waiting for the response"),
             };
-            Unanswered {
+            NoResponse {
                 problem,
                 is_unprocessed: frames.is_unprocessed(),
             }
@@ -154,7 +154,7 @@ impl Exchange {
         let exchange = Self::of(response, driver, peer);
         let headers = &exchange.head.headers;
         if headers.len() > MAX_HEADERS || size(headers) > MAX_HEAD_BYTES {
-            return Err(too_large(peer, "answering").into());
+            return Err(too_large(peer, "waiting for the response").into());
         }
         Ok(Self {
             may_be_stopped: length > HTTP2_WINDOW,
@@ -197,7 +197,7 @@ impl Exchange {
                         format_args!("{}: it reset the stream before the end of the body", self.peer);
                     return Err(Problem::new(Reason::Closed, message));
                 }
-                Some(Err(error)) => return Err(problem(&error, self.peer, "sending the body")),
+                Some(Err(error)) => return Err(problem(&error, self.peer, "reading the body")),
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) => return Ok(Some(data)),
                     Err(other) => self.trailers = other.into_trailers().ok().or(self.trailers.take()),

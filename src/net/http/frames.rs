@@ -177,7 +177,7 @@ mod tests {
         let goaway = |last: u8| frame(GOAWAY, 0, &[0, 0, 0, last, 0, 0, 0, 0, b'b', b'y', b'e']);
         let graceful = frame(GOAWAY, 0, &[0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0]);
         let reset = |code: u8, stream: u8| frame(RST_STREAM, stream, &[0, 0, 0, code]);
-        let answer = frame(HEADERS, 1, &[0x88]);
+        let response = frame(HEADERS, 1, &[0x88]);
         for (frames, is_unprocessed) in [
             (vec![], false),
             (vec![goaway(0)], true),
@@ -189,8 +189,8 @@ mod tests {
             (vec![goaway(1), reset(7, 1)], true),
             (vec![reset(8, 1)], false),
             (vec![reset(7, 3)], false),
-            (vec![answer.clone(), reset(7, 1)], false),
-            (vec![answer, goaway(0)], false),
+            (vec![response.clone(), reset(7, 1)], false),
+            (vec![response, goaway(0)], false),
         ] {
             let bytes = [vec![frame(4, 0, &[])], frames].concat().concat();
             for size in [1, 4, bytes.len()] {

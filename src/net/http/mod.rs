@@ -11,4 +11,4 @@ mod http2_driver;
 pub use self::authorization::authorization;
 pub use self::date::date;
 pub use self::early_response::{EarlyResponse, is_gone};
-pub use self::exchange::{Driver, Exchange, MAX_HEAD_BYTES, RequestBody, Unanswered, drive, problem};
+pub use self::exchange::{Driver, Exchange, MAX_HEAD_BYTES, NoResponse, RequestBody, drive, problem};

@@ -132,7 +132,7 @@ impl ResolvConf {
     fn options<'w>(&mut self, words: impl Iterator<Item = &'w str>) {
         for word in words {
             let (option, value) = word.split_once(':').unwrap_or((word, ""));
-            let number = |most: u32| number(value).min(most);
+            let number = |max: u32| number(value).min(max);
             match option {
                 "ndots" => self.ndots = number(MAX_DOTS) as usize,
                 "timeout" => self.timeout = Duration::from_secs(number(MAX_TIMEOUT).max(1).into()),

@@ -1,9 +1,9 @@
 //! Resolves names as glibc does, but without getaddrinfo, which blocks a thread and ignores deadlines. Results are not cached,
 //! so a DNS outage shows at once. The configuration files are read again when they change.
 
-mod answer;
 mod conf;
 mod hosts;
+mod response;
 mod servers;
 
 use std::fmt;
@@ -15,9 +15,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use hickory_proto::rr::{Name, RecordType};
 use tokio::time::Instant;
 
-use self::answer::{Answer, Lookup};
 use self::conf::{Environment, ResolvConf};
 use self::hosts::{Hosts, MAX_HOSTS_BYTES};
+use self::response::{Lookup, Response};
 use self::servers::Servers;
 use super::dns_exchange;
 use super::guard::ProbeGuard;
@@ -294,11 +294,11 @@ const fn protocol_name(protocol: IpProtocol) -> &'static str {
 ///
 /// # Errors
 /// A shortage in this process. Otherwise an empty file would be used until it changes.
-fn read(path: &Path, most: u64) -> Result<Vec<u8>, Problem> {
+fn read(path: &Path, max_bytes: u64) -> Result<Vec<u8>, Problem> {
     let mut text = Vec::new();
-    let read = std::fs::File::open(path).and_then(|file| file.take(most).read_to_end(&mut text));
+    let read = std::fs::File::open(path).and_then(|file| file.take(max_bytes).read_to_end(&mut text));
     match read {
-        Err(error) if shortage::of(&error).is_some() => {
+        Err(error) if shortage::from_error(&error).is_some() => {
             let message = format_args!("reading {}: {error}", path.display());
             Err(shortage::problem(Reason::Dns, &error, message))
         }
@@ -316,8 +316,8 @@ pub fn fuzz_parse(message: &[u8]) -> Result<Vec<IpAddr>, String> {
     let message =
         dns_exchange::parse(SocketAddr::new(server, 53), message).map_err(|problem| problem.to_string())?;
     let name = Name::from_ascii("example.org.").map_err(|error| error.to_string())?;
-    let answer = |record| (record, Answer::from_message(&message, &name, record));
-    match answer::combine(server, &[answer(RecordType::AAAA), answer(RecordType::A)]) {
+    let response = |record| (record, Response::from_message(&message, &name, record));
+    match response::combine(server, &[response(RecordType::AAAA), response(RecordType::A)]) {
         Lookup::Found(addresses) => Ok(addresses),
         Lookup::NotFound { .. } => Err("the name has no address".to_owned()),
         Lookup::Failed(failure) => Err(failure.text),

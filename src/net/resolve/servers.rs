@@ -12,8 +12,8 @@ use hickory_proto::rr::{Name, RecordType};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::answer::{Answer, Failure, Lookup, combine};
 use super::conf::{ResolvConf, ServerAddress};
+use super::response::{Failure, Lookup, Response, combine};
 use crate::model::Problem;
 use crate::net::connect::connect;
 use crate::net::dns_exchange;
@@ -148,25 +148,25 @@ impl Servers {
     ) -> Result<Lookup, Problem> {
         let query = |record| self.query(server, resend, name, record);
         let &[preferred, other] = records else {
-            let mut answers = Vec::new();
+            let mut responses = Vec::new();
             for record in records {
-                answers.push((*record, query(*record).await?));
+                responses.push((*record, query(*record).await?));
             }
-            return Ok(combine(server.ip(), &answers));
+            return Ok(combine(server.ip(), &responses));
         };
         let mut first = pin!(query(preferred));
         let mut second = pin!(query(other));
         let (first, second) = tokio::select! {
             biased;
-            answer = &mut first => {
-                let answer = answer?;
-                let delay = delay(&answer, RESOLUTION_DELAY);
-                (answer, timeout(delay, second).await.unwrap_or(Ok(Answer::Empty))?)
+            response = &mut first => {
+                let response = response?;
+                let delay = delay(&response, RESOLUTION_DELAY);
+                (response, timeout(delay, second).await.unwrap_or(Ok(Response::Empty))?)
             }
-            answer = &mut second => {
-                let answer = answer?;
-                let delay = delay(&answer, PREFERENCE_DELAY.min(wait / 2));
-                (timeout(delay, first).await.unwrap_or(Ok(Answer::Empty))?, answer)
+            response = &mut second => {
+                let response = response?;
+                let delay = delay(&response, PREFERENCE_DELAY.min(wait / 2));
+                (timeout(delay, first).await.unwrap_or(Ok(Response::Empty))?, response)
             }
         };
         Ok(combine(server.ip(), &[(preferred, first), (other, second)]))
@@ -179,17 +179,17 @@ impl Servers {
         resend: &Notify,
         name: &Name,
         record: RecordType,
-    ) -> Result<Answer, Problem> {
-        let mut answer = self.exchange(server, resend, name, record, self.conf.edns0).await;
+    ) -> Result<Response, Problem> {
+        let mut response = self.exchange(server, resend, name, record, self.conf.edns0).await;
         let is_refused = |message: &Message| message.metadata.response_code == ResponseCode::FormErr;
         // The server does not support EDNS (RFC 6891, section 7).
-        if self.conf.edns0 && answer.as_ref().is_ok_and(is_refused) {
-            answer = self.exchange(server, resend, name, record, false).await;
+        if self.conf.edns0 && response.as_ref().is_ok_and(is_refused) {
+            response = self.exchange(server, resend, name, record, false).await;
         }
-        match answer {
-            Ok(message) => Ok(Answer::from_message(&message, name, record)),
+        match response {
+            Ok(message) => Ok(Response::from_message(&message, name, record)),
             Err(problem) if problem.shortage.is_some() => Err(problem),
-            Err(problem) => Ok(Answer::Nothing(problem.message().to_owned())),
+            Err(problem) => Ok(Response::Nothing(problem.message().to_owned())),
         }
     }
 
@@ -241,10 +241,10 @@ async fn exchange_over_udp(
     }
 }
 
-/// How long to wait for the other answer after this one: without a limit if this one has no addresses.
-fn delay(answer: &Answer, after_addresses: Duration) -> Duration {
-    match answer {
-        Answer::Addresses(_) => after_addresses,
+/// How long to wait for the other response after this one: without a limit if this one has no addresses.
+fn delay(response: &Response, after_addresses: Duration) -> Duration {
+    match response {
+        Response::Addresses(_) => after_addresses,
         _ => Duration::MAX,
     }
 }
@@ -260,7 +260,7 @@ fn timed_out(server: IpAddr, wait: Duration) -> Failure {
     // Whole milliseconds, since the message shows it.
     let waited = Duration::from_millis(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
     Failure {
-        text: format!("{server} does not answer within {waited:?}"),
+        text: format!("{server} did not respond within {waited:?}"),
         try_next_server: true,
         is_servfail: false,
     }

@@ -95,7 +95,7 @@ impl TlsClient {
                 probe_samples::record_handshake(run.report, stream.connection(), &recorder);
                 Ok(stream)
             }
-            Err(error) => Err(problem::of_handshake(&error, &recorder, peer, &name)),
+            Err(error) => Err(problem::from_handshake_error(&error, &recorder, peer, &name)),
         }
     }
 

@@ -46,7 +46,7 @@ const MAX_LABEL_BYTES: usize = 1024;
 
 /// Records a handshake. Removes the samples of the previous one (before a redirect).
 pub fn record_handshake(report: &mut Report, connection: &CommonState, recorder: &CertificateRecorder) {
-    forget(report);
+    remove_from(report);
     if report.probe.is_none() {
         return;
     }
@@ -90,7 +90,7 @@ pub fn record_handshake(report: &mut Report, connection: &CommonState, recorder:
 }
 
 /// Removes the samples of a handshake, for a final response without TLS.
-pub fn forget(report: &mut Report) {
+pub fn remove_from(report: &mut Report) {
     if let Some(samples) = &mut report.probe {
         samples.retain(|sample| !PROBE_FAMILIES.contains(&sample.family));
     }

@@ -24,7 +24,7 @@ const REQUIREMENTS: &str = "it needs the key exchange ECDHE (not RSA), a cipher 
      groups X25519, P-256 and P-384 (not P-521), and signatures with SHA-256 or above (not SHA-1)";
 
 /// The problem of a failed handshake.
-pub fn of_handshake(
+pub fn from_handshake_error(
     error: &io::Error,
     recorder: &CertificateRecorder,
     peer: &dyn Display,
@@ -102,7 +102,7 @@ fn unsupported(
     let weak_signature = refused.clone().find_map(|certificate| {
         // The signature of a self-signed certificate is not verified.
         let is_verified = certificate.subject() != certificate.issuer();
-        let hash = weakness::of_signature(&certificate).filter(|_| is_verified)?;
+        let hash = weakness::weak_signature(&certificate).filter(|_| is_verified)?;
         let subject = bounded(&certificate.subject().to_string());
         Some(format!(
             "the certificate ({subject}) is signed with {hash}, which is not supported: sign it with SHA-256"
@@ -112,7 +112,7 @@ fn unsupported(
         refused
             .chain(named.iter().filter_map(parsed))
             .find_map(|certificate| {
-                let key = weakness::of_key(&certificate)?;
+                let key = weakness::weak_key(&certificate)?;
                 let subject = bounded(&certificate.subject().to_string());
                 Some(format!(
                     "the certificate ({subject}) has {key}: issue it with another key"

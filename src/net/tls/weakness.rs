@@ -27,14 +27,14 @@ const SIGNATURES: [(&str, &str); 8] = [
 ];
 
 /// Describes the key of a certificate if it is not supported.
-pub fn of_key(certificate: &X509Certificate<'_>) -> Option<String> {
+pub fn weak_key(certificate: &X509Certificate<'_>) -> Option<String> {
     let key = certificate.public_key();
     match key.parsed().ok()? {
         PublicKey::RSA(rsa) => {
             let bits = rsa.key_size();
             (!RSA_BITS.contains(&bits)).then(|| {
-                let (least, most) = (RSA_BITS.start(), RSA_BITS.end());
-                format!("an RSA key of {bits} bits (supported: {least} to {most})")
+                let (min, max) = (RSA_BITS.start(), RSA_BITS.end());
+                format!("an RSA key of {bits} bits (supported: {min} to {max})")
             })
         }
         PublicKey::EC(_) => {
@@ -58,7 +58,7 @@ fn is_ml_dsa(algorithm: &Oid<'_>) -> bool {
 }
 
 /// The signature algorithm of a certificate if it is not supported.
-pub fn of_signature(certificate: &X509Certificate<'_>) -> Option<&'static str> {
+pub fn weak_signature(certificate: &X509Certificate<'_>) -> Option<&'static str> {
     let algorithm = certificate.signature_algorithm.algorithm.to_id_string();
     let found = SIGNATURES.iter().find(|(known, _)| *known == algorithm);
     found.map(|(_, name)| *name)

@@ -36,7 +36,10 @@ fn since_times_stay_over_a_suspension() {
     test.run("api/http", 30 + 8 * HOUR, REFUSED);
     assert_eq!((test.service().status, test.down()), (Status::Down, since));
     let is_confirmed = || test.service().confirmed.unwrap()[Condition::Down as usize];
-    assert!(!is_confirmed(), "eight hours without runs are no evidence");
+    assert!(
+        !is_confirmed(),
+        "eight hours without runs do not count as evidence"
+    );
     test.run("api/http", 55 + 8 * HOUR, REFUSED);
     assert_eq!((is_confirmed(), test.down()), (true, since));
     test.run("api/http", 60 + 8 * HOUR, None);
@@ -80,7 +83,7 @@ fn steps_of_the_wall_clock_change_no_age() {
         assert_eq!(
             test.service().confirmed,
             Some([false; 3]),
-            "a step is no evidence"
+            "a clock step does not count as evidence"
         );
         // The step back changes no age either.
         test.clock.offset.fetch_sub(step * SECOND, Ordering::SeqCst);

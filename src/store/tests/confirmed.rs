@@ -121,7 +121,7 @@ fn with_several_failures_before_down_the_whole_series_counts() {
 }
 
 #[test]
-fn an_inconclusive_run_is_no_evidence() {
+fn an_inconclusive_run_does_not_count_as_evidence() {
     let test = TestStore::new(&one(check("http")));
     test.fail("api/http", &[11]);
     let problem = Problem::from_shortage(Shortage::Time, "the process was frozen");
@@ -156,7 +156,10 @@ fn a_hanging_run_is_evidence_from_its_start_to_its_deadline() {
     assert_eq!([hang(&test, 10, 20), hang(&test, 20, 30)], [false; 2]);
     assert!(hang(&test, 30, 40), "30 s since 10");
     let test = TestStore::new(&one(check("http")));
-    assert!(!hang(&test, 10, 300), "a run is no evidence after its deadline");
+    assert!(
+        !hang(&test, 10, 300),
+        "a run does not count as evidence after its deadline"
+    );
 }
 
 #[test]
@@ -247,7 +250,7 @@ fn a_restart_keeps_evidence_and_what_it_confirmed() {
 }
 
 #[test]
-fn time_without_runs_is_no_evidence() {
+fn time_without_runs_does_not_count_as_evidence() {
     const DAY: i64 = 24 * 3600;
     let dir = tempfile::tempdir().unwrap();
     let begin = |second| TestStore::with(clock(second), Some(dir.path().to_owned()), &one(check("http")));

@@ -116,18 +116,18 @@ impl Authenticator {
         if let Some(result) = queue.join(&key) {
             return Ok(result);
         }
-        // Taken before the check and given back if the password is correct, so that concurrent attempts count too.
+        // Taken before the check and refunded if the password is correct, so that concurrent attempts count too.
         self.failures.take(origin).map_err(AuthError::TooManyFailures)?;
         // A known user at a new address does not wait behind clients that guess.
         if users.is_latest(&attempt.credentials.user, &attempt.tag) {
-            self.failures.give_back(origin);
+            self.failures.refund(origin);
             users.record_login(&attempt.credentials.user, origin, attempt.tag);
             return Ok(tokio::sync::watch::channel(Some(true)).1);
         }
         let (authenticator, users) = (Arc::clone(self), Arc::clone(users));
         let check = move || authenticator.check(&users, &attempt);
         queue.start(key, check).map_err(|QueueFull| {
-            self.failures.give_back(origin);
+            self.failures.refund(origin);
             AuthError::Busy
         })
     }
@@ -144,7 +144,7 @@ impl Authenticator {
         let is_correct = hash.matches(&attempt.credentials.password) && known.is_some();
         if is_correct {
             users.record_login(user, attempt.origin, attempt.tag);
-            self.failures.give_back(attempt.origin);
+            self.failures.refund(attempt.origin);
         }
         is_correct
     }

@@ -297,8 +297,8 @@ async fn requests_with_the_same_credentials_share_one_check() {
                     .await
             }
         });
-        let answers = futures_util::future::join_all(requests).await;
-        assert_eq!(answers, vec![expected; 100], "{password}");
+        let results = futures_util::future::join_all(requests).await;
+        assert_eq!(results, vec![expected; 100], "{password}");
         assert_eq!(comparisons(&authenticator), 1, "{password}");
         assert!(authenticator.checks.is_idle());
     }

@@ -142,8 +142,8 @@ mod tests {
             let message = Filter::parse(Some(query)).unwrap_err();
             assert!(message.contains(part), "{message}");
         }
-        let most = "group=x&".repeat(MAX_VALUES);
-        assert!(Filter::parse(Some(&most)).is_ok());
-        assert!(Filter::parse(Some(&(most + "status=bogus"))).is_err());
+        let longest = "group=x&".repeat(MAX_VALUES);
+        assert!(Filter::parse(Some(&longest)).is_ok());
+        assert!(Filter::parse(Some(&(longest + "status=bogus"))).is_err());
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use maud::{Escaper, Markup, Render, html};
 
-use crate::model::is_unseen;
+use crate::model::is_invisible;
 use crate::store::UtcTime;
 
 /// The longest text that is shown in full, in characters. Messages are shorter.
@@ -36,7 +36,7 @@ impl Render for PlainText<'_> {
                 let _ = escaper.write_char('\u{2026}');
                 break;
             }
-            let _ = escaper.write_char(if is_unseen(character) {
+            let _ = escaper.write_char(if is_invisible(character) {
                 '\u{fffd}'
             } else {
                 character

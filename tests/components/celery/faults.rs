@@ -1,4 +1,4 @@
-//! Servers that are not brokers, and answers that do not come from workers.
+//! Servers that are not brokers, and replies that do not come from workers.
 
 use std::time::Duration;
 
@@ -30,11 +30,11 @@ async fn servers_that_are_not_brokers() {
         run_at(&refusing)
             .await
             .failed(Reason::Refused, "Connection refused")
-            .unanswered();
+            .without_response();
         run_at(&"nobody.invalid")
             .await
             .failed(Reason::Dns, "nobody.invalid")
-            .unanswered();
+            .without_response();
         let garbage = Target::serve(|mut stream, _, _| async move {
             let _ = stream.write_all(b"SSH-2.0-OpenSSH_9.2\r\n").await;
             Some(stream)
@@ -43,12 +43,12 @@ async fn servers_that_are_not_brokers() {
         run_at(&garbage.address)
             .await
             .failed(Reason::Protocol, "")
-            .unanswered();
+            .without_response();
         let closing = Target::closing(false).await;
         run_at(&closing.address)
             .await
             .failed(Reason::Closed, "")
-            .unanswered();
+            .without_response();
         let silent = Target::silent().await;
         let mut check = celery(&at(&silent.address), "");
         run!(check, SHORT).hung("waiting for ");
@@ -63,12 +63,12 @@ async fn servers_that_are_not_brokers() {
     })
     .await;
     let ran = run!(celery(&format!("redis://{}", endless.address), ""), DEADLINE);
-    ran.failed(Reason::Limit, "it sent more than").unanswered();
+    ran.failed(Reason::Limit, "it sent more than").without_response();
     endless.freed().await;
 }
 
-/// An answer to a ping as a worker would send it.
-fn answer(ping: &Value, worker: &str) -> String {
+/// A reply to a ping as a worker would send it.
+fn reply(ping: &Value, worker: &str) -> String {
     let body = json!({ worker: { "ok": "pong" } }).to_string();
     let envelope = json!({
         "body": STANDARD.encode(body),
@@ -79,7 +79,7 @@ fn answer(ping: &Value, worker: &str) -> String {
     envelope.to_string()
 }
 
-/// Waits for a ping and sends these answers, and an additional message if given.
+/// Waits for a ping and sends these replies, and an additional message if given.
 fn impostor(redis: &Redis, names: Vec<String>, extra: Vec<String>) -> std::thread::JoinHandle<()> {
     let client = redis::Client::open(redis.url("", 1)).unwrap();
     let mut listening = client.get_connection().unwrap();
@@ -95,10 +95,10 @@ fn impostor(redis: &Redis, names: Vec<String>, extra: Vec<String>) -> std::threa
         let ping: Value = serde_json::from_slice(&body).unwrap();
         let key = ping["reply_to"]["routing_key"].as_str().unwrap();
         let queue = format!("{}.reply.celery.pidbox", key.rsplit_once('.').unwrap().0);
-        let answers = names.iter().map(|name| answer(&ping, name)).chain(extra);
+        let replies = names.iter().map(|name| reply(&ping, name)).chain(extra);
         let mut pipe = redis::pipe();
-        for answer in answers {
-            pipe.lpush(&queue, answer).ignore();
+        for reply in replies {
+            pipe.lpush(&queue, reply).ignore();
         }
         let () = pipe.query(&mut pushing).unwrap();
     });
@@ -107,7 +107,7 @@ fn impostor(redis: &Redis, names: Vec<String>, extra: Vec<String>) -> std::threa
 }
 
 #[tokio::test]
-async fn answers_and_names_of_workers_are_bounded() {
+async fn replies_and_names_of_workers_are_bounded() {
     let redis = Redis::start(&[]).await;
     let long = "x".repeat(200);
     let names: Vec<String> = (0..1500).map(|number| format!("w{number:04}@{long}")).collect();
@@ -129,7 +129,7 @@ async fn answers_and_names_of_workers_are_bounded() {
 }
 
 #[tokio::test]
-async fn invalid_answers_do_not_count() {
+async fn invalid_replies_do_not_count() {
     let redis = Redis::start(&[]).await;
     let huge = format!("{{\"body\": \"{}\"}}", "x".repeat(5000));
     let stale =
@@ -137,7 +137,7 @@ async fn invalid_answers_do_not_count() {
     for (extra, told) in [
         (
             huge,
-            "an unreadable answer was ignored: it has 5012 bytes, the limit is 4096",
+            "an unreadable reply was ignored: it has 5012 bytes, the limit is 4096",
         ),
         (
             "PONG".to_owned(),
@@ -152,7 +152,7 @@ async fn invalid_answers_do_not_count() {
         assert_eq!(ran.workers(), Some(0.0));
         let problem = ran.result.unwrap().unwrap_err();
         assert!(problem.message().contains(told), "{problem}");
-        // A valid answer counts in addition to the invalid one.
+        // A valid reply counts in addition to the invalid one.
         let thread = impostor(&redis, vec!["new@test".to_owned()], vec![extra]);
         let ran = run!(check, DEADLINE);
         thread.join().unwrap();

@@ -67,7 +67,7 @@ impl Ran {
         self.value("upkeep_celery_workers", None)
     }
 
-    /// Whether this worker answered; `None` if it is not known.
+    /// Whether this worker replied; `None` if it is not known.
     fn is_up(&self, worker: &str) -> Option<f64> {
         self.value("upkeep_celery_worker_up", Some(worker))
     }

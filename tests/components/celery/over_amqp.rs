@@ -33,7 +33,7 @@ fn queues(broker: &RabbitMq, vhost: &str) -> String {
 }
 
 #[tokio::test]
-async fn workers_answer_come_and_go() {
+async fn workers_reply_come_and_go() {
     let (_use, broker) = shared_broker().await;
     let tenant = "celery_workers";
     let url = url(&broker, tenant);
@@ -43,9 +43,9 @@ async fn workers_answer_come_and_go() {
     let ran = run!(check, DEADLINE);
     ran.failed(
         Reason::Missing,
-        "no worker answered the ping within 1s; no worker listens on celery.pidbox",
+        "no worker replied to the ping within 1s; no worker listens on celery.pidbox",
     )
-    .unanswered();
+    .without_response();
     assert_eq!(ran.workers(), Some(0.0));
     assert_eq!(queues(&broker, tenant), "[]");
 
@@ -75,7 +75,7 @@ async fn workers_answer_come_and_go() {
     let ran = run!(check, DEADLINE);
     ran.warned(
         Reason::Missing,
-        "1 of 2 expected workers answered the ping (one@test); not answering: two@test; listening workers: 2",
+        "1 of 2 expected workers replied to the ping (one@test); not replying: two@test; listening workers: 2",
     );
     assert_eq!(
         (ran.is_up("one@test"), ran.is_up("two@test")),
@@ -84,17 +84,17 @@ async fn workers_answer_come_and_go() {
     let mut strict = celery(&url, ", min_workers: 2");
     run!(strict, DEADLINE).failed(
         Reason::Missing,
-        "1 of at least 2 workers answered the ping within 1s (one@test)",
+        "1 of at least 2 workers replied to the ping within 1s (one@test)",
     );
     two.server.signal(Signal::CONT);
-    succeeds(&mut strict, "both answer again").await;
+    succeeds(&mut strict, "both reply again").await;
     assert_eq!(run!(check, DEADLINE).is_up("two@test"), Some(1.0));
 
     two.server.kill();
     let ran = run!(check, DEADLINE);
     ran.warned(
         Reason::Missing,
-        "1 of 2 expected workers answered the ping (one@test); not answering: two@test",
+        "1 of 2 expected workers replied to the ping (one@test); not replying: two@test",
     );
     assert_eq!(ran.is_up("two@test"), Some(0.0));
     drop((check, strict, one));
@@ -120,14 +120,14 @@ async fn pings_every_second_are_fast() {
         assert_eq!(ran.workers(), Some(2.0), "run {run}");
         took += ran.took;
     }
-    // Far below the second for which a run collects answers at most. A busy machine may delay single runs.
+    // Far below the second for which a run collects replies at most. A busy machine may delay single runs.
     assert!(took < Duration::from_secs(5), "{took:?} for 20 runs");
     assert_eq!(queues(&broker, tenant), before);
     drop((one, two));
     // Only the connection of the check is left.
     broker.connections(tenant, 1).await;
     let mut fresh = celery(&url, ", reuse_connection: false, reply_timeout: 100ms");
-    run!(fresh, DEADLINE).failed(Reason::Missing, "no worker answered");
+    run!(fresh, DEADLINE).failed(Reason::Missing, "no worker replied");
     drop(check);
     broker.connections(tenant, 0).await;
 }
@@ -144,7 +144,7 @@ async fn a_cancelled_run_leaves_nothing() {
     let before = queues(&broker, tenant);
     worker.server.signal(Signal::STOP);
     for _ in 0..3 {
-        run!(check, Duration::from_millis(700)).step("waiting for workers: 0 of at least 1 have answered");
+        run!(check, Duration::from_millis(700)).step("waiting for workers: 0 of at least 1 have replied");
     }
     eventually(
         "the connection is closed, and its queue with it",
@@ -194,7 +194,7 @@ async fn failures_of_the_broker_have_their_own_reasons() {
     let url = url(&broker, tenant);
     let mut wrong = celery(&at(&broker, tenant, "wr0ng", tenant), "");
     let ran = run!(wrong, DEADLINE);
-    ran.failed(Reason::Auth, "403 ACCESS_REFUSED").unanswered();
+    ran.failed(Reason::Auth, "403 ACCESS_REFUSED").without_response();
     let shown = format!("{:?} {:?} {wrong:?}", ran.result, ran.report);
     assert!(!shown.contains("wr0ng"), "{shown}");
     assert_eq!(ran.workers(), None);
@@ -237,12 +237,12 @@ async fn failures_of_the_broker_have_their_own_reasons() {
     broker.kill();
     run!(check, DEADLINE)
         .failed(Reason::Refused, "connecting to 127.0.0.1:")
-        .unanswered();
+        .without_response();
     broker.restart().await;
     succeeds(&mut check, "the worker is back after the broker").await;
     drop(worker);
     // The broker restarted between two runs, so the run uses a new connection.
     broker.kill();
     broker.restart().await;
-    run!(check, DEADLINE).failed(Reason::Missing, "no worker answered");
+    run!(check, DEADLINE).failed(Reason::Missing, "no worker replied");
 }

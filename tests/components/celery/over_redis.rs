@@ -24,7 +24,7 @@ fn keys(redis: &Redis) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn workers_answer_come_and_go() {
+async fn workers_reply_come_and_go() {
     let redis = Redis::start(&[]).await;
     let app = App::new(&url(&redis), "{}");
     let (one, mut two) = (app.worker("one"), app.worker("two"));
@@ -50,7 +50,7 @@ async fn workers_answer_come_and_go() {
     let ran = run!(check, DEADLINE);
     ran.warned(
         Reason::Missing,
-        "1 of 2 expected workers answered the ping (one@test); not answering: two@test; listening workers: 2",
+        "1 of 2 expected workers replied to the ping (one@test); not replying: two@test; listening workers: 2",
     );
     assert_eq!(ran.workers(), Some(1.0));
     assert_eq!(
@@ -62,29 +62,29 @@ async fn workers_answer_come_and_go() {
     let ran = run!(strict, DEADLINE);
     ran.failed(
         Reason::Missing,
-        "1 of at least 2 workers answered the ping within 1s (one@test)",
+        "1 of at least 2 workers replied to the ping within 1s (one@test)",
     )
-    .unanswered();
+    .without_response();
     assert_eq!(ran.workers(), Some(1.0));
 
     two.server.signal(Signal::CONT);
     let mut both = celery(&url(&redis), ", min_workers: 2");
-    succeeds(&mut both, "both answer again").await;
+    succeeds(&mut both, "both reply again").await;
     let ran = run!(check, DEADLINE);
     ran.fine();
     assert_eq!(ran.is_up("two@test"), Some(1.0));
 
     two.server.kill();
     let ran = run!(check, DEADLINE);
-    ran.warned(Reason::Missing, "not answering: two@test");
+    ran.warned(Reason::Missing, "not replying: two@test");
     assert_eq!(ran.is_up("two@test"), Some(0.0));
     let two = app.ready_worker("two").await;
     run!(check, DEADLINE).fine();
     drop((one, two));
 
     let ran = run!(check, DEADLINE);
-    ran.failed(Reason::Missing, "no worker answered the ping within 1s; not answering: one@test, two@test; no worker listens on celery.pidbox")
-        .unanswered();
+    ran.failed(Reason::Missing, "no worker replied to the ping within 1s; not replying: one@test, two@test; no worker listens on celery.pidbox")
+        .without_response();
     assert_eq!(ran.workers(), Some(0.0));
     assert_eq!(ran.is_up("one@test"), Some(0.0));
     assert_eq!(keys(&redis), before);
@@ -107,7 +107,7 @@ async fn pings_every_second_are_fast() {
         took += ran.took;
         assert_eq!(connections_to(redis.port()), 1, "run {run}");
     }
-    // Far below the second for which a run collects answers at most. A busy machine may delay single runs.
+    // Far below the second for which a run collects replies at most. A busy machine may delay single runs.
     assert!(took < Duration::from_secs(5), "{took:?} for 20 runs");
     drop(check);
     eventually("the connection is closed", DEADLINE, || async {
@@ -125,7 +125,7 @@ async fn pings_every_second_are_fast() {
 }
 
 #[tokio::test]
-async fn a_solo_worker_does_not_answer_during_a_task() {
+async fn a_solo_worker_does_not_reply_during_a_task() {
     let redis = Redis::start(&[]).await;
     let app = App::new(&url(&redis), "{}");
     let worker = app.ready_worker("one").await;
@@ -134,8 +134,8 @@ async fn a_solo_worker_does_not_answer_during_a_task() {
     let mut check = celery(&url(&redis), ", reply_timeout: 500ms");
     run!(check, DEADLINE).failed(
         Reason::Missing,
-        "no worker answered the ping within 500ms; listening workers: 1; check the worker's log: a worker does not \
-         answer if it is stopped, hangs, runs a task in a solo pool, or does not accept json, pickle, msgpack, yaml \
+        "no worker replied to the ping within 500ms; listening workers: 1; check the worker's log: a worker does not \
+         reply if it is stopped, hangs, runs a task in a solo pool, or does not accept json, pickle, msgpack, yaml \
          (accept_content)",
     );
     succeeds(&mut check, "the task ends").await;
@@ -199,7 +199,7 @@ async fn failures_of_the_broker_have_their_own_reasons() {
     let mut wrong = celery(&redis.url(":wr0ng@", 1), "");
     let ran = run!(wrong, DEADLINE);
     ran.failed(Reason::Auth, "the server rejects the password")
-        .unanswered();
+        .without_response();
     let shown = format!("{:?} {:?} {wrong:?}", ran.result, ran.report);
     assert!(!shown.contains("wr0ng"), "{shown}");
     assert_eq!(ran.workers(), None);
@@ -218,17 +218,17 @@ async fn failures_of_the_broker_have_their_own_reasons() {
     redis.kill();
     run!(check, DEADLINE)
         .failed(Reason::Refused, "connecting to 127.0.0.1:")
-        .unanswered();
+        .without_response();
     redis.restart().await;
     succeeds(&mut check, "the worker is back after the broker").await;
     // The broker restarted between two runs, so the run uses a new connection.
     redis.restart().await;
     drop(worker);
-    run!(check, DEADLINE).failed(Reason::Missing, "no worker answered");
+    run!(check, DEADLINE).failed(Reason::Missing, "no worker replied");
 }
 
 #[tokio::test]
-async fn a_broker_that_hangs_during_the_wait_for_answers_times_out() {
+async fn a_broker_that_hangs_during_the_wait_for_replies_times_out() {
     let redis = Redis::start(&[]).await;
     let mut check = celery(&url(&redis), ", reply_timeout: 200ms");
     let stop = async {
@@ -252,14 +252,14 @@ async fn data_left_by_cancelled_runs_does_not_grow() {
     for _ in 0..3 {
         worker.server.signal(Signal::STOP);
         let ran = run!(check, SHORT);
-        ran.hung("waiting for workers: 0 of at least 1 have answered");
+        ran.hung("waiting for workers: 0 of at least 1 have replied");
         worker.server.signal(Signal::CONT);
         eventually("the connection is closed", DEADLINE, || async {
             (connections_to(redis.port()) == 0).then_some(())
         })
         .await;
-        // The late answer creates a list, because the set of bindings still exists.
-        eventually("the late answer has arrived", DEADLINE, || async {
+        // The late reply creates a list, because the set of bindings still exists.
+        eventually("the late reply has arrived", DEADLINE, || async {
             (keys(&redis).len() == before.len() + 2).then_some(())
         })
         .await;

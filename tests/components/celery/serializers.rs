@@ -25,7 +25,7 @@ fn refusals(log: &str) -> usize {
 }
 
 /// A configured serializer is the only one that is used. Without one, the check finds the one that works and keeps using it.
-async fn workers_answer(broker: &str, serializer: &str) {
+async fn workers_reply(broker: &str, serializer: &str) {
     let app = App::new(broker, &only(serializer));
     let worker = app.ready_worker("one").await;
     let mut check_as_configured = celery(broker, &format!(", serializer: {serializer}"));
@@ -39,13 +39,13 @@ async fn workers_answer(broker: &str, serializer: &str) {
     let mut check = celery(broker, "");
     let ran = run!(check, DEADLINE);
     ran.fine();
-    // The wait for an answer to the JSON ping does not count as response time.
+    // The wait for a reply to the JSON ping does not count as response time.
     let response_time = ran.report.response_time.unwrap();
     assert!(
         response_time < Duration::from_secs(1),
         "{serializer}: {response_time:?}"
     );
-    // Messages are read in order, so the worker rejected the first ping before it answered another one.
+    // Messages are read in order, so the worker rejected the first ping before it replied to another one.
     let refused = refusals(&worker.server.log());
     assert_eq!(refused > 0, serializer != "json", "{}", worker.server.log());
     for _ in 0..3 {
@@ -61,20 +61,20 @@ async fn workers_answer(broker: &str, serializer: &str) {
 }
 
 #[tokio::test]
-async fn workers_over_redis_answer_in_their_serializer() {
+async fn workers_over_redis_reply_in_their_serializer() {
     for serializer in SERIALIZERS {
         let redis = Redis::start(&[]).await;
-        workers_answer(&redis.url("", 1), serializer).await;
+        workers_reply(&redis.url("", 1), serializer).await;
     }
 }
 
 #[tokio::test]
-async fn workers_over_rabbitmq_answer_in_their_serializer() {
+async fn workers_over_rabbitmq_reply_in_their_serializer() {
     let (_others, broker) = shared_broker().await;
     let name = "serializers";
     broker.tenant(name, "s3cret", "");
     let url = format!("amqp://{name}:s3cret@127.0.0.1:{}/{name}", broker.port);
-    workers_answer(&url, "pickle").await;
+    workers_reply(&url, "pickle").await;
 }
 
 #[tokio::test]

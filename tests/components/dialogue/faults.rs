@@ -73,7 +73,7 @@ async fn closing_resetting_and_wrong_servers_are_distinguished() {
         Reason::Closed,
         "query_response[1]: the server closed the connection; waiting for a line that matches /b/",
     )
-    .unanswered();
+    .without_response();
     assert_eq!(failed_due_to(&ran), (1.0, 0.0));
     let resetting = Target::closing(true).await;
     let ran = once(&keys_for(&resetting, "{ send: a }, { expect: b }")).await;
@@ -106,7 +106,7 @@ async fn received_data_is_bounded() {
         })
         .await;
         let ran = once(&keys_for(&target, "{ expect: '^220' }")).await;
-        ran.failed(Reason::Limit, expected).unanswered();
+        ran.failed(Reason::Limit, expected).without_response();
         target.freed().await;
     }
     let lines = Target::serve(|mut stream, _, _| async move {
@@ -186,7 +186,7 @@ async fn missing_refusing_and_full_sockets_are_distinguished() {
     let keys = format!("kind: unix, path: {}", path.display());
     let ran = once(&keys).await;
     ran.failed(Reason::Unreachable, "app.sock: No such file or directory")
-        .unanswered();
+        .without_response();
     assert_eq!(failed_due_to(&ran), (0.0, 0.0));
     let socket = UnixSocket::new_stream().unwrap();
     socket.bind(&path).unwrap();

@@ -74,7 +74,7 @@ async fn a_certificate_is_verified_after_starttls() {
     ))
     .await;
     ran.failed(Reason::Tls, "issuer (CN=authority) is not trusted")
-        .unanswered();
+        .without_response();
     assert!(ran.not_after().is_some());
     assert_eq!(failed_due_to(&ran), (0.0, 0.0));
 }
@@ -128,7 +128,7 @@ async fn a_dialogue_with_redis_works_over_tcp_and_a_unix_socket() {
         ))
         .await;
         ran.failed(Reason::Assertion, "received \"-NOAU\" instead of \"+PONG\"")
-            .unanswered();
+            .without_response();
         assert_eq!(failed_due_to(&ran), (0.0, 1.0));
         redis.left().await;
         // An empty dialogue only connects.

@@ -38,11 +38,11 @@ async fn a_stopped_server_times_out_and_an_ended_one_refuses() {
     once(knot.address, NAME)
         .await
         .failed(Reason::Refused, "over UDP: Connection refused")
-        .unanswered();
+        .without_response();
     once(knot.address, TCP)
         .await
         .failed(Reason::Refused, "Connection refused")
-        .unanswered();
+        .without_response();
 }
 
 /// A server that reads a query over a connection, sends the result of `answer`, and closes its side.
@@ -67,7 +67,7 @@ async fn over_a_connection_any_other_message_is_a_failure() {
         once(closing.address, TCP)
             .await
             .failed(Reason::Closed, "querying 127.0.0.1")
-            .unanswered();
+            .without_response();
         closing.freed().await;
     }
     let short = answering(|_| vec![0, 3, 1, 2, 3]).await;

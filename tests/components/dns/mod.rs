@@ -3,7 +3,7 @@
 mod faults;
 mod reference;
 
-use upkeep_exporter::check::{Check, Shared};
+use upkeep_exporter::check::{Check, CheckContext};
 use upkeep_exporter::model::{Problem, Reason, Report};
 
 use crate::common::knot::Knot;
@@ -32,7 +32,7 @@ fn serial(ran: &Ran) -> Option<f64> {
 /// Runs a probe with these keys. Returns its result, and its values with their labels.
 async fn probed(keys: &str) -> (Result<(), Problem>, Vec<(String, f64)>) {
     let settings = std::sync::Arc::new(crate::common::config::check(keys));
-    let mut check = Check::new(&settings, &Shared::new("/proc".into()));
+    let mut check = Check::new(&settings, &CheckContext::new("/proc".into()));
     let mut report = Report {
         probe: Some(Vec::new()),
         ..Report::default()
@@ -88,7 +88,7 @@ async fn every_transport_delivers_the_response() {
     once(front.address, &format!("query_name: example.org, {untrusted}"))
         .await
         .failed(Reason::Tls, "elsewhere")
-        .unanswered();
+        .without_response();
 }
 
 #[tokio::test]

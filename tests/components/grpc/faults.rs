@@ -55,7 +55,8 @@ fn at(target: &Target) -> String {
 async fn other_servers_are_a_protocol_failure() {
     let http1 = Target::answering(ok("hello")).await;
     let ran = once(&at(&http1)).await;
-    ran.failed(Reason::Protocol, "(is it a gRPC port?)").unanswered();
+    ran.failed(Reason::Protocol, "(is it a gRPC port?)")
+        .without_response();
     assert_eq!(
         (code(&ran), probed(&ran, "probe_grpc_status_code", "")),
         (None, 14.0)
@@ -144,8 +145,8 @@ async fn servers_that_hang_or_flood_are_disconnected() {
     let closing = Target::closing(false).await;
     once(&at(&closing))
         .await
-        .failed(Reason::Closed, ", answering: ")
-        .unanswered();
+        .failed(Reason::Closed, ", waiting for the response: ")
+        .without_response();
     let refusing = Target::refusing().await;
     let ran = once(&format!("address: \"{refusing}\"")).await;
     ran.failed(Reason::Refused, "Connection refused");

@@ -182,7 +182,7 @@ async fn tls_is_verified() {
     once(&format!("{address}, tls: true"))
         .await
         .failed(Reason::Tls, "issuer (CN=authority) is not trusted")
-        .unanswered();
+        .without_response();
     let ran = once(&address).await;
     assert!(
         matches!(ran.result, Some(Err(_))),

@@ -106,5 +106,5 @@ async fn a_standby_that_accepts_no_sessions_is_a_failure() {
         format!("{:?}", ran.result).contains("not accepting connections")
     })
     .await;
-    ran.unanswered();
+    ran.without_response();
 }

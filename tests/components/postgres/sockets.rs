@@ -40,7 +40,7 @@ async fn servers_that_are_not_postgres() {
     for target in [&garbage, &huge, &short, &early] {
         for mode in ["disable", "prefer", "require"] {
             let ran = once(&url(target, mode), "").await;
-            ran.failed(Reason::Protocol, text).unanswered();
+            ran.failed(Reason::Protocol, text).without_response();
             hides(&ran, "hunter2");
             target.freed().await;
         }

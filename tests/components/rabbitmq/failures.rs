@@ -60,7 +60,7 @@ async fn a_refused_login_has_advice() {
         Reason::Missing,
         "create the virtual host, or correct the path of the URL",
     );
-    ran.unanswered();
+    ran.without_response();
     broker.connections("login", 0).await;
 }
 
@@ -129,7 +129,7 @@ async fn tls_is_verified_and_a_certificate_can_log_in() {
         ))
     };
     let ran = run!(tls(&format!("ca_file: {ca}")), LONG);
-    ran.failed(Reason::Tls, "expired").unanswered();
+    ran.failed(Reason::Tls, "expired").without_response();
     assert!(ran.not_after().is_some());
     run!(tls("server_name: other"), LONG).failed(Reason::Tls, "");
     let mut check = tls("insecure_skip_verify: true");
@@ -172,7 +172,7 @@ async fn servers_that_are_not_brokers() {
     let refusing = Target::refusing().await.to_string();
     run!(check(&refusing), LONG)
         .failed(Reason::Refused, "connecting to 127.0.0.1")
-        .unanswered();
+        .without_response();
     run!(check("nowhere.invalid"), LONG).failed(Reason::Dns, "nowhere.invalid");
     for (answer, text) in [
         (&b"AMQP\0\0\x09\x01"[..], "the server echoes our protocol header"),
@@ -182,7 +182,7 @@ async fn servers_that_are_not_brokers() {
         ),
         (
             b"HTTP/1.1 400 Bad Request\r\n\r\n",
-            "the server answered with HTTP",
+            "the server responded with HTTP",
         ),
         (b"220 mail ESMTP\r\n", "the data is not a frame"),
     ] {

@@ -193,5 +193,5 @@ async fn unix_sockets_are_supported() {
             Reason::Unreachable,
             "connecting to /nonexistent/redis.sock: No such file",
         )
-        .unanswered();
+        .without_response();
 }

@@ -136,11 +136,11 @@ async fn servers_that_are_not_redis() {
     once(&format!("url: \"redis://{}\"", Target::refusing().await))
         .await
         .failed(Reason::Refused, "Connection refused")
-        .unanswered();
+        .without_response();
     once("url: \"redis://nobody.invalid\"")
         .await
         .failed(Reason::Dns, "nobody.invalid")
-        .unanswered();
+        .without_response();
     for (target, reason, text) in [
         (
             Target::serve(|mut stream, _, _| async move {

@@ -55,7 +55,7 @@ async fn a_restarted_store_is_up_in_the_same_run() {
     store.stop().await;
     run!(check, LONG)
         .failed(Reason::Refused, "Connection refused")
-        .unanswered();
+        .without_response();
     store.start_again().await;
     let ran = run!(check, LONG);
     ran.succeeded();
@@ -101,7 +101,7 @@ async fn servers_that_are_not_stores() {
         (
             Target::endless(endless).await,
             Reason::Limit,
-            "listing the buckets: the answer has more than 1048576 bytes",
+            "listing the buckets: the response has more than 1048576 bytes",
         ),
         (
             Target::endless("HTTP/1.1 200 OK\r\nX-Long: ").await,
@@ -110,14 +110,14 @@ async fn servers_that_are_not_stores() {
         ),
     ] {
         let mut check = check(&keys_of(&target, ""));
-        run!(check, LONG).failed(reason, text).unanswered();
+        run!(check, LONG).failed(reason, text).without_response();
         target.freed().await;
     }
     let target = Target::endless(endless).await;
     let mut named = check(&keys_of(&target, "buckets: [raw-iq]"));
     run!(named, LONG).failed(
         Reason::Limit,
-        "requesting the bucket raw-iq: the answer has more than 65536 bytes",
+        "requesting the bucket raw-iq: the response has more than 65536 bytes",
     );
 
     let target = Target::silent().await;
@@ -134,12 +134,12 @@ async fn unreachable_addresses_and_unknown_names() {
     ));
     run!(refused, LONG)
         .failed(Reason::Refused, "Connection refused")
-        .unanswered();
+        .without_response();
     let mut unknown =
         check("kind: s3, endpoint: \"http://no-such-store.invalid\", access_key: a, secret_key: b");
     run!(unknown, LONG)
         .failed(Reason::Dns, "resolving no-such-store.invalid: ")
-        .unanswered();
+        .without_response();
 }
 
 #[tokio::test]
@@ -167,7 +167,7 @@ async fn certificates_are_verified_and_their_expiry_is_reported_in_every_run() {
     let mut untrusted = check(&good.keys(""));
     run!(untrusted, LONG)
         .failed(Reason::Tls, "is not trusted")
-        .unanswered();
+        .without_response();
     drop((fine, untrusted));
     good.freed().await;
 
@@ -175,7 +175,7 @@ async fn certificates_are_verified_and_their_expiry_is_reported_in_every_run() {
     let mut late = check(&expired.keys(&trusted));
     let ran = run!(late, LONG);
     ran.failed(Reason::Tls, "the certificate expired on ")
-        .unanswered();
+        .without_response();
     assert_eq!(ran.not_after(), Some(1_609_459_200.0));
 
     let alone = Store::start_tls(&self_signed(&["127.0.0.1"])).await;

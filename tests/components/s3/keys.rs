@@ -62,7 +62,7 @@ async fn changed_key_files_are_used_in_the_next_run() {
     fs::remove_file(&secret).unwrap();
     let ran = run!(check, LONG);
     ran.failed(Reason::Auth, "secret_key: reading the secret file ")
-        .unanswered();
+        .without_response();
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
 //! Pings workers over AMQP, as Celery does. The ping goes to the fanout exchange to which every worker's mailbox is bound.
-//! Answers arrive in an exclusive queue of this connection, which is deleted at the end of the run.
+//! Replies arrive in an exclusive queue of this connection, which is deleted at the end of the run.
 
 mod ping;
 
@@ -7,7 +7,7 @@ use amq_protocol::types::AMQPValue;
 use tokio::time::{Instant, timeout_at};
 
 use super::judge::{FinalFacts, QueueLength};
-use super::message::{MAX_REPLY_BYTES, Ping, Received, Reply};
+use super::message::{MAX_REPLY_BYTES, Ping, Received, WorkerReply};
 use crate::check::amqp::{AmqpError, Connection, Credentials, Login};
 use crate::config::celery::{AmqpServer, CelerySettings, MAX_WORKERS, Serializer};
 use crate::config::secret::Secret;
@@ -19,7 +19,7 @@ use crate::net::reusable::Reusable;
 use crate::net::run_recorder::{RunRecorder, Step};
 use crate::net::shortage;
 
-/// The maximum number of bytes that a run reads: the maximum number of answers, with their properties.
+/// The maximum number of bytes that a run reads: the maximum number of replies, with their properties.
 const MAX_BYTES: u64 = 2 * (MAX_WORKERS * MAX_REPLY_BYTES) as u64;
 
 /// The maximum number of silent workers whose mailboxes a run checks.
@@ -35,7 +35,7 @@ pub struct Client {
     endpoint: HostEndpoint,
     is_reusing: bool,
     read_budget: ReadBudget,
-    /// The routing key of answers, and the prefix of their queue's name.
+    /// The routing key of replies, and the prefix of their queue's name.
     name: String,
     idle: Option<Reusable<Connection>>,
 }
@@ -132,7 +132,7 @@ fn session(connection: Reusable<Connection>, at: String, has_exchange: bool) -> 
 }
 
 impl Session {
-    /// Waits for the next answer; `None` if none arrives before `until`.
+    /// Waits for the next reply; `None` if none arrives before `until`.
     ///
     /// # Errors
     /// The connection is broken.
@@ -152,7 +152,7 @@ impl Session {
             _ => None,
         });
         let content_type = properties.content_type().as_ref();
-        Ok(Some(Ok(Reply {
+        Ok(Some(Ok(WorkerReply {
             ticket,
             content_type: content_type
                 .map_or_else(|| Serializer::Json.content_type().to_owned(), ToString::to_string),
@@ -160,7 +160,7 @@ impl Session {
         })))
     }
 
-    /// Sends another ping. Answers arrive in the same place as those to the first one.
+    /// Sends another ping. Replies arrive in the same place as those to the first one.
     ///
     /// # Errors
     /// Why the ping could not be sent.
@@ -184,7 +184,7 @@ impl Session {
     }
 
     /// Reads the lengths of the queues, checks the mailboxes of silent workers, and closes the channel, which deletes the
-    /// queue for answers.
+    /// queue for replies.
     ///
     /// # Errors
     /// The connection is broken.
@@ -207,7 +207,7 @@ impl Session {
         let mut listening = 0;
         for worker in silent.iter().take(MAX_PROBED) {
             recorder.at(Step::Doing(
-                "checking the mailboxes of workers that did not answer".into(),
+                "checking the mailboxes of workers that did not reply".into(),
             ));
             let mailbox = format!("{worker}.{}.pidbox", settings.control_exchange);
             if let Ok((_, consumers)) = self.inspect(&mailbox).await?

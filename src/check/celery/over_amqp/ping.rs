@@ -1,4 +1,4 @@
-//! Sends a ping over AMQP: looks up the workers' exchange, creates the queue for answers, and publishes.
+//! Sends a ping over AMQP: looks up the workers' exchange, creates the queue for replies, and publishes.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::net::run_recorder::{RunRecorder, Step};
 /// How long a ping stays in the mailbox of a stopped worker, and our queue without us. Later, nobody reads them.
 const EXPIRY: Duration = Duration::from_secs(10);
 
-/// Opens a channel, creates a queue for answers and sends the ping. Returns whether the workers' exchange exists. An error
+/// Opens a channel, creates a queue for replies and sends the ping. Returns whether the workers' exchange exists. An error
 /// comes with the step that failed.
 pub async fn send(
     connection: &mut Connection,
@@ -30,11 +30,11 @@ pub async fn send(
         Err(error) if error.channel_code() == Some(NOT_FOUND) => return Ok(false),
         found => found.map_err(at)?,
     }
-    let at = begin("declaring the exchange for answers");
+    let at = begin("declaring the exchange for replies");
     declare_reply_exchange(connection, &ping.reply_exchange)
         .await
         .map_err(at)?;
-    let at = begin("declaring the queue for answers");
+    let at = begin("declaring the queue for replies");
     declare_reply_queue(connection, ping).await.map_err(at)?;
     let at = begin(PUBLISHING);
     publish(connection, ping).await.map_err(at)?;
@@ -63,7 +63,7 @@ async fn look_up(connection: &mut Connection, name: &str) -> Result<(), AmqpErro
     connection.declare_exchange(declare).await
 }
 
-/// Declares the exchange for answers unless it exists. Workers create it with their first answer. An existing one is not
+/// Declares the exchange for replies unless it exists. Workers create it with their first reply. An existing one is not
 /// declared, because the broker would reject other arguments.
 async fn declare_reply_exchange(connection: &mut Connection, name: &str) -> Result<(), AmqpError> {
     match look_up(connection, name).await {

@@ -16,11 +16,11 @@ const ABANDONED_AFTER: u64 = 6 * 3600;
 #[derive(Clone, Debug)]
 pub struct Mailbox {
     keys: RedisKeys,
-    /// The check's unique name. The routing key of answers is this name and the time of the run.
+    /// The check's unique name. The routing key of replies is this name and the time of the run.
     name: String,
     /// The queue's name is the check's name and this suffix.
     suffix: String,
-    /// The key of the set of bindings of the exchange for answers.
+    /// The key of the set of bindings of the exchange for replies.
     pub bindings: String,
 }
 
@@ -49,8 +49,8 @@ impl Mailbox {
         lists
     }
 
-    /// The lists that receive answers; the same for all runs.
-    pub fn answer_lists(&self) -> Vec<String> {
+    /// The lists that receive replies; the same for all runs.
+    pub fn reply_lists(&self) -> Vec<String> {
         self.lists(&format!("{}{}", self.name, self.suffix))
     }
 
@@ -59,12 +59,12 @@ impl Mailbox {
         format!("{}{}{exchange}", self.keys.global, self.keys.fanout)
     }
 
-    /// The routing key of answers to a run that started at this Unix time.
+    /// The routing key of replies to a run that started at this Unix time.
     pub fn routing_key(&self, now: u64) -> String {
         format!("{}.{now}", self.name)
     }
 
-    /// The member of the set of bindings that routes answers with this key to the queue.
+    /// The member of the set of bindings that routes replies with this key to the queue.
     pub fn binding(&self, routing_key: &str) -> String {
         let sep = &self.keys.sep;
         format!("{routing_key}{sep}{sep}{}{}", self.name, self.suffix)
@@ -114,7 +114,7 @@ mod tests {
         assert_eq!(prefixed.channel("celery.pidbox"), "shop:/1.celery.pidbox");
         assert_eq!(prefixed.bindings, "shop:_kombu.binding.reply.celery.pidbox");
         assert_eq!(prefixed.binding("k"), "k::upkeep-x.reply.celery.pidbox");
-        assert_eq!(prefixed.answer_lists()[1], "shop:upkeep-x.reply.celery.pidbox:3");
+        assert_eq!(prefixed.reply_lists()[1], "shop:upkeep-x.reply.celery.pidbox:3");
     }
 
     #[test]
@@ -131,7 +131,7 @@ mod tests {
         let lists = mailbox
             .abandoned_lists(&binding, begun + ABANDONED_AFTER)
             .unwrap();
-        assert_eq!(lists, mailbox.answer_lists());
+        assert_eq!(lists, mailbox.reply_lists());
         for foreign in [
             "d5df\x06\x16\x06\x16d5df.reply.celery.pidbox",
             "upkeep-x.1\x06\x16\x06\x16celery",

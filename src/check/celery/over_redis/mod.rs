@@ -1,4 +1,4 @@
-//! Pings workers over Redis, as Celery's Redis transport does. The ping goes to a channel; answers arrive in a list that a
+//! Pings workers over Redis, as Celery's Redis transport does. The ping goes to a channel; replies arrive in a list that a
 //! binding names. A run removes both at its end. The next run removes what a cancelled run left, and hours later any check of
 //! the same broker removes what a deleted check left.
 
@@ -11,16 +11,16 @@ use tokio::time::{Instant, timeout_at};
 
 use self::mailbox::{Mailbox, PREFIX};
 use super::judge::{FinalFacts, QueueLength};
-use super::message::{MAX_REPLY_BYTES, Ping, Received, Reply};
+use super::message::{MAX_REPLY_BYTES, Ping, Received, WorkerReply};
 use crate::check::redis::client::{Opened, RedisClient};
-use crate::check::redis::session::{Command, Session as Connection};
+use crate::check::redis::session::{Command, RedisSession};
 use crate::config::celery::{CelerySettings, MAX_WORKERS, RedisKeys};
 use crate::config::redis::server::RedisServer;
 use crate::model::{Problem, Reason, Report};
 use crate::net::network::Network;
 use crate::net::run_recorder::RunRecorder;
 
-/// The maximum number of bytes that a run reads: the maximum number of answers, with the data that Redis adds.
+/// The maximum number of bytes that a run reads: the maximum number of replies, with the data that Redis adds.
 const MAX_BYTES: u64 = 2 * (MAX_WORKERS * MAX_REPLY_BYTES) as u64;
 
 /// How often a check searches for abandoned bindings.
@@ -32,7 +32,7 @@ const SWEEP_COUNT: u32 = 200;
 /// The maximum number of bindings of unfinished runs to remember. There is more than one only while the broker is unreachable.
 const MAX_LEFT: usize = 16;
 
-/// How much later than requested the broker may report that no answer arrived. After that, the run waits for the broker
+/// How much later than requested the broker may report that no reply arrived. After that, the run waits for the broker
 /// instead of for workers.
 const GRACE: Duration = Duration::from_millis(500);
 
@@ -122,7 +122,7 @@ impl Client {
     /// The commands of a run: remove what earlier runs left, continue the search for abandoned bindings, bind our queue, ping.
     fn commands(&mut self, ping: &Ping, binding: &str) -> Vec<Command> {
         let mailbox = &self.mailbox;
-        let mut commands = vec![Command::new("DEL").arg(mailbox.answer_lists())];
+        let mut commands = vec![Command::new("DEL").arg(mailbox.reply_lists())];
         self.left.retain(|left| left != binding);
         let surplus = self.left.len().saturating_sub(MAX_LEFT);
         self.left.drain(..surplus);
@@ -172,7 +172,7 @@ fn publish(mailbox: &Mailbox, ping: &Ping) -> Command {
 }
 
 impl Session {
-    /// Sends another ping. Answers arrive in the same place as those to the first one.
+    /// Sends another ping. Replies arrive in the same place as those to the first one.
     ///
     /// # Errors
     /// Why the ping could not be sent.
@@ -183,7 +183,7 @@ impl Session {
         Ok(())
     }
 
-    fn connection(&mut self) -> &mut Connection {
+    fn connection(&mut self) -> &mut RedisSession {
         &mut self.opened.session
     }
 
@@ -197,7 +197,7 @@ impl Session {
         reply.map_err(|error| self.opened.session.refused(name, &error))
     }
 
-    /// Waits for the next answer; `None` if none arrives before `until`.
+    /// Waits for the next reply; `None` if none arrives before `until`.
     ///
     /// # Errors
     /// The connection is broken.
@@ -211,7 +211,7 @@ impl Session {
             return Ok(None);
         }
         let command = Command::new("BRPOP")
-            .arg(self.mailbox.answer_lists())
+            .arg(self.mailbox.reply_lists())
             .arg(wait.as_secs_f64());
         // The step that the caller has set is more useful than that of a single command.
         let mut ignored = Report::default();
@@ -225,7 +225,7 @@ impl Session {
         match value {
             Value::Nil => Ok(None),
             Value::Array(parts) => match parts.as_slice() {
-                [_, Value::BulkString(message)] => Ok(Some(Reply::from_envelope(message))),
+                [_, Value::BulkString(message)] => Ok(Some(WorkerReply::from_envelope(message))),
                 _ => Err(invalid_response()),
             },
             _ => Err(invalid_response()),
@@ -253,7 +253,7 @@ impl Session {
                 .arg(&self.mailbox.bindings)
                 .arg(&self.binding),
         );
-        commands.push(Command::new("DEL").arg(self.mailbox.answer_lists()));
+        commands.push(Command::new("DEL").arg(self.mailbox.reply_lists()));
         let cleanup_count = 2 + 2 * self.abandoned.len();
         for (binding, lists) in std::mem::take(&mut self.abandoned) {
             commands.push(Command::new("SREM").arg(&self.mailbox.bindings).arg(binding));

@@ -22,7 +22,7 @@ fn answering(pattern: &str, send: &str) -> Step {
 }
 
 /// What the steps send if the server sends these bytes at once and closes.
-fn sent(steps: &[Step], server: &[u8]) -> Result<String, Fault> {
+fn sent(steps: &[Step], server: &[u8]) -> Result<String, DialogueError> {
     let mut stepper = Stepper::new(&steps.to_vec().into());
     let mut sent = String::new();
     stepper.receive(server);
@@ -87,11 +87,11 @@ fn bytes_must_be_equal_and_lines_continue_after_them() {
     };
     let steps = [expecting("a"), bytes("S\n"), expecting("^b$")];
     sent(&steps, b"a\nS\nb\n").unwrap();
-    let fault = sent(&steps, b"a\nT").unwrap_err();
-    assert_eq!(fault.to_string(), "received \"T\" instead of \"S\\n\"");
-    let fault = sent(&steps, b"a\nS").unwrap_err();
+    let error = sent(&steps, b"a\nT").unwrap_err();
+    assert_eq!(error.to_string(), "received \"T\" instead of \"S\\n\"");
+    let error = sent(&steps, b"a\nS").unwrap_err();
     assert_eq!(
-        fault.to_string(),
+        error.to_string(),
         "the server closed the connection; waiting for \"S\\n\", received \"S\" without a line feed"
     );
 }
@@ -99,14 +99,14 @@ fn bytes_must_be_equal_and_lines_continue_after_them() {
 #[test]
 fn faults_contain_what_was_expected_and_received() {
     let steps = [answering("^220", "hunter2"), expecting("^250")];
-    let fault = sent(&steps, b"220\n500 hunter2?\n501 hunter2!\n").unwrap_err();
+    let error = sent(&steps, b"220\n500 hunter2?\n501 hunter2!\n").unwrap_err();
     assert_eq!(
-        fault.to_string(),
+        error.to_string(),
         "no line matched /^250/ before the server closed the connection: received 2 lines, the last was \"501 <sent>!\""
     );
-    let fault = sent(&steps, b"220\n").unwrap_err();
+    let error = sent(&steps, b"220\n").unwrap_err();
     assert_eq!(
-        fault.to_string(),
+        error.to_string(),
         "the server closed the connection; waiting for a line that matches /^250/, received nothing"
     );
     let mut stepper = Stepper::new(&steps.to_vec().into());
@@ -124,24 +124,24 @@ fn lines_are_bounded_in_length_and_number() {
     let steps = [expecting("^x")];
     let long = "a".repeat(MAX_LINE_BYTES);
     sent(&steps, format!("{long}\nx").as_bytes()).unwrap();
-    let fault = sent(&steps, format!("{long}a\nx").as_bytes()).unwrap_err();
+    let error = sent(&steps, format!("{long}a\nx").as_bytes()).unwrap_err();
     assert!(
-        fault
+        error
             .to_string()
             .starts_with("the server sent a line of more than 65536 bytes that begins with \"aaa"),
-        "{fault}"
+        "{error}"
     );
     let mut stepper = Stepper::new(&steps.to_vec().into());
     stepper.receive(format!("{long}a").as_bytes());
     assert!(
-        matches!(stepper.advance(&Budget::ample()), Err(Fault::TooMuch(_))),
+        matches!(stepper.advance(&Budget::ample()), Err(DialogueError::TooMuch(_))),
         "also without its end"
     );
     sent(&steps, format!("{}x", "\n".repeat(MAX_LINES - 1)).as_bytes()).unwrap();
-    let fault = sent(&steps, format!("{}x", "\n".repeat(MAX_LINES)).as_bytes()).unwrap_err();
-    assert_eq!(fault.to_string(), "the server sent more than 10000 lines");
-    let fault = sent(&[answering(".*", "${0}${0}")], "a".repeat(40_000).as_bytes()).unwrap_err();
-    assert_eq!(fault, Fault::TooLong(MAX_SENT_BYTES));
+    let error = sent(&steps, format!("{}x", "\n".repeat(MAX_LINES)).as_bytes()).unwrap_err();
+    assert_eq!(error.to_string(), "the server sent more than 10000 lines");
+    let error = sent(&[answering(".*", "${0}${0}")], "a".repeat(40_000).as_bytes()).unwrap_err();
+    assert_eq!(error, DialogueError::TooLong(MAX_SENT_BYTES));
 }
 
 #[test]
@@ -200,7 +200,7 @@ proptest! {
                 Ok(Action::Send(line)) => text += &String::from_utf8(line).unwrap(),
                 Ok(Action::End) => break Ok(text),
                 Ok(Action::StartTls | Action::Found(..)) => unreachable!(),
-                Err(fault) => break Err(fault),
+                Err(error) => break Err(error),
             }
         };
         prop_assert_eq!(in_pieces, whole);
@@ -218,7 +218,7 @@ fn an_expensive_line_is_evaluated_again_with_another_budget() {
     for _ in 0..3 {
         assert_eq!(
             stepper.advance(&none).err(),
-            Some(Fault::BudgetExhausted(Exhausted))
+            Some(DialogueError::BudgetExhausted(Exhausted))
         );
     }
     assert!(stepper.pending_bytes() > expensive.len());

@@ -1,6 +1,6 @@
 //! Tests of the result of every state.
 
-use super::super::answer::Probe;
+use super::super::response::Probe;
 use super::*;
 use crate::config::KindSettings;
 use crate::config::tests_support::check;

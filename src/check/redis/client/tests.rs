@@ -19,13 +19,13 @@ fn serve(path: &Path, connections: Vec<Vec<Vec<u8>>>, piece: usize) -> JoinHandl
     let listener = UnixListener::bind(path).unwrap();
     tokio::spawn(async move {
         let mut requests = Vec::new();
-        for answers in connections {
+        for responses in connections {
             let (mut stream, _) = listener.accept().await.unwrap();
-            for answer in answers {
+            for response in responses {
                 let mut request = [0; 1024];
                 let length = stream.read(&mut request).await.unwrap();
                 requests.push(String::from_utf8_lossy(&request[..length]).into_owned());
-                for piece in answer.chunks(piece) {
+                for piece in response.chunks(piece) {
                     // The client may have closed the connection.
                     let _ = stream.write_all(piece).await;
                     tokio::task::yield_now().await;
@@ -47,7 +47,7 @@ fn client(path: &Path, password: Option<&str>) -> RedisClient {
     RedisClient::new(&server, &Network::default(), true, 64 << 10)
 }
 
-async fn ping(client: &mut RedisClient) -> Result<Reply, Problem> {
+async fn ping(client: &mut RedisClient) -> Result<RedisReply, Problem> {
     let mut report = Report::default();
     let opened = client
         .open(&[Command::new("PING")], &mut RunRecorder::new(&mut report))
@@ -57,7 +57,7 @@ async fn ping(client: &mut RedisClient) -> Result<Reply, Problem> {
     Ok(first)
 }
 
-fn pong() -> Result<Reply, Problem> {
+fn pong() -> Result<RedisReply, Problem> {
     Ok(Ok(Value::SimpleString("PONG".to_owned())))
 }
 
@@ -110,7 +110,7 @@ async fn invalid_replies_are_described() {
     let endless = [b"$99999999\r\n".to_vec(), vec![b'x'; 70_000]].concat();
     let lines = vec![b'+'; 70_000];
     let many = b"*2147483647\r\n:1\r\n".to_vec();
-    for (name, answer, reason, text) in [
+    for (name, response, reason, text) in [
         (
             "http",
             b"HTTP/1.1 400 Bad Request\r\n".to_vec(),
@@ -152,7 +152,7 @@ async fn invalid_replies_are_described() {
         ),
     ] {
         let path = dir.path().join(name);
-        let _served = serve(&path, vec![vec![answer]], 4096);
+        let _served = serve(&path, vec![vec![response]], 4096);
         let mut client = client(&path, None);
         let problem = ping(&mut client).await.unwrap_err();
         assert_eq!(problem.reason, reason, "{name}: {problem}");
@@ -196,7 +196,7 @@ async fn a_cancelled_wait_can_be_resumed() {
     let mut recorder = RunRecorder::new(&mut report);
     let stream = Stream::unix(&path, &ReadBudget::new(99)).await.unwrap();
     let (mut theirs, _) = listener.accept().await.unwrap();
-    let mut session = Session::new(stream, "x".to_owned());
+    let mut session = RedisSession::new(stream, "x".to_owned());
     session
         .send(&[Command::new("BRPOP").arg(&["a", "0"])], &mut recorder)
         .await

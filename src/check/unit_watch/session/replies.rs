@@ -8,7 +8,7 @@ use zbus::Message;
 use super::super::calls::Call;
 use super::super::table::Table;
 use super::super::unit::{Properties, Unit};
-use super::{LAZY_DELAY, Session, URGENT_DELAY, mark_requested};
+use super::{BusSession, LAZY_DELAY, URGENT_DELAY, mark_requested};
 use crate::model::{Problem, Reason};
 
 /// A `ListUnitsByNames` row: name, description, load, active, sub, following, path, job, job type, job path.
@@ -25,7 +25,7 @@ pub(super) type Row<'a> = (
     zbus::ObjectPath<'a>,
 );
 
-impl Session {
+impl BusSession {
     pub(super) fn handle_reply(
         &mut self,
         call: Call,

@@ -9,13 +9,13 @@ use zbus::Message;
 use super::super::calls::Signal;
 use super::super::table::{Entry, Table};
 use super::super::unit::Properties;
-use super::{LAZY_DELAY, Session, URGENT_DELAY};
+use super::{BusSession, LAZY_DELAY, URGENT_DELAY};
 
 /// Announcements this soon after a request for the unit are ignored as its echo: the request makes systemd load and unload a
 /// unit that nothing refers to.
 const ECHO: Duration = Duration::from_secs(2);
 
-impl Session {
+impl BusSession {
     pub(super) fn handle_signal(&mut self, message: &Message, table: &mut Table, now: Instant) {
         let header = message.header();
         let sender = header.sender().map(|name| name.as_str());

@@ -11,7 +11,7 @@ use crate::check::unit_watch::table::{Entry, Link};
 const SYSTEMD: &str = ":1.0";
 
 struct Talk {
-    session: Session,
+    session: BusSession,
     table: Table,
     now: Instant,
 }
@@ -34,7 +34,7 @@ impl Talk {
             is_task_running: true,
             silent_owner: None,
         };
-        let session = Session::new(&BusAddress::System, Duration::from_secs(100), now);
+        let session = BusSession::new(&BusAddress::System, Duration::from_secs(100), now);
         Self { session, table, now }
     }
 
@@ -264,7 +264,7 @@ fn a_systemd_that_does_not_respond_is_a_problem_until_another_one_appears() {
     let lost = talk.session.tick(&mut talk.table, talk.now).unwrap_err();
     talk.table.set_pending(talk.now, Some(lost));
     // The same one, on a new connection.
-    talk.session = Session::new(&BusAddress::System, Duration::from_secs(100), talk.now);
+    talk.session = BusSession::new(&BusAddress::System, Duration::from_secs(100), talk.now);
     talk.open();
     assert!(problem(&talk));
     talk.receive(&owner_changed(""));

@@ -57,12 +57,12 @@ impl AddressClass {
     pub fn of(address: IpAddr) -> Option<Self> {
         let mut carried = locally_translated(address);
         carried
-            .find_map(|address| Self::of_plain(address.into()))
-            .or_else(|| Self::of_plain(canonical(address)))
+            .find_map(|address| Self::from_plain(address.into()))
+            .or_else(|| Self::from_plain(canonical(address)))
     }
 
     /// The class of a name that resolves to a special address everywhere.
-    pub fn of_name(name: &str) -> Option<Self> {
+    pub fn from_name(name: &str) -> Option<Self> {
         let name = name.trim_end_matches('.').to_ascii_lowercase();
         // RFC 6761, section 6.3.
         match name.strip_suffix("localhost") {
@@ -73,7 +73,7 @@ impl AddressClass {
         }
     }
 
-    fn of_plain(address: IpAddr) -> Option<Self> {
+    fn from_plain(address: IpAddr) -> Option<Self> {
         let is_this_network = matches!(address, IpAddr::V4(address) if address.octets()[0] == 0);
         match address {
             address if METADATA.contains(&address) => Some(Self::Metadata),

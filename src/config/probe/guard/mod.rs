@@ -107,7 +107,7 @@ impl GuardRules {
         if let Ok(address) = host.parse() {
             return self.judge(host, address, Some(port));
         }
-        if let Some(class) = AddressClass::of_name(host) {
+        if let Some(class) = AddressClass::from_name(host) {
             return Err(TargetRefusal::Special(class));
         }
         let matches = |rule: &Rule| rule.networks.is_empty() && rule.matches(host, Some(port));

@@ -186,7 +186,7 @@ proptest! {
         let guard = guard(entries.collect());
         if guard.judge_proxied(&host, port).is_ok() {
             prop_assert!(guard.judge_request(&host, Some(port)).is_ok());
-            prop_assert!(AddressClass::of_name(&host).is_none());
+            prop_assert!(AddressClass::from_name(&host).is_none());
         }
     }
 }

@@ -9,7 +9,7 @@ use super::clock;
 use super::request::{LIFETIME, Store};
 use super::xml::{self, Document};
 use crate::model::{Problem, Reason};
-use crate::net::api_client::Answer;
+use crate::net::api_client::ApiResponse;
 
 /// The header with the region of a bucket.
 const REGION_HEADER: &str = "x-amz-bucket-region";
@@ -38,27 +38,27 @@ pub enum Verdict {
 }
 
 /// Judges the response to a request for a bucket, or for the list of all buckets.
-pub fn judge(answer: &Answer, store: &Store, bucket: Option<&str>, doing: &str) -> Verdict {
+pub fn judge(response: &ApiResponse, store: &Store, bucket: Option<&str>, doing: &str) -> Verdict {
     let refused = |(reason, what): (Reason, String)| Verdict::Refused(store.problem(reason, doing, &what));
-    let status = answer.status;
+    let status = response.status;
     let roots = bucket.map_or(BUCKETS, |_| LOCATION);
-    let read = xml::read(&answer.body);
+    let read = xml::read(&response.body);
     let (code, region) = match read {
         Some(Document::Other(found)) if status.is_success() && roots.contains(&found) => {
             return Verdict::Accepted;
         }
-        None if bucket.is_some() && is_empty_location(answer) => return Verdict::Accepted,
+        None if bucket.is_some() && is_empty_location(response) => return Verdict::Accepted,
         Some(Document::Error { code, region }) if !status.is_success() => (code, region),
         _ => return refused(not_s3(status, roots[0])),
     };
-    let ahead = clock::seconds_ahead(&answer.headers, SystemTime::now());
+    let ahead = clock::seconds_ahead(&response.headers, SystemTime::now());
     match code {
         "NoSuchBucket" if bucket.is_some() => Verdict::NoBucket,
         "AccessDenied" if ahead.is_none_or(|ahead| ahead.unsigned_abs() + 5 < LIFETIME) => Verdict::Denied,
         // A signature that is too old, or not valid yet, may be denied with the same code.
         "AccessDenied" | "RequestTimeTooSkewed" | "RequestExpired" => refused(clock_error(code, ahead)),
         _ => {
-            let header = answer
+            let header = response
                 .headers
                 .get(REGION_HEADER)
                 .and_then(|region| region.to_str().ok());
@@ -69,10 +69,10 @@ pub fn judge(answer: &Answer, store: &Store, bucket: Option<&str>, doing: &str) 
 }
 
 /// A location without a body. Any web server may send an empty response, but only S3 sends a request id.
-fn is_empty_location(answer: &Answer) -> bool {
-    answer.status == StatusCode::OK
-        && answer.body.iter().all(u8::is_ascii_whitespace)
-        && answer.headers.contains_key(REQUEST_ID_HEADER)
+fn is_empty_location(response: &ApiResponse) -> bool {
+    response.status == StatusCode::OK
+        && response.body.iter().all(u8::is_ascii_whitespace)
+        && response.headers.contains_key(REQUEST_ID_HEADER)
 }
 
 fn not_s3(status: StatusCode, root: &str) -> (Reason, String) {

@@ -1,4 +1,4 @@
-//! Judges failures of runs during which this process lost time. Such a failure is discarded, but only a few times in a row.
+//! Discards failures that lost time may have caused, but only a few times in a row.
 
 use std::time::Duration;
 
@@ -8,15 +8,15 @@ use crate::config::duration::DurationText;
 use crate::model::{Conclusion, Problem, Reason, Shortage};
 
 /// Lost time excuses a failure if it exceeds the timeout divided by this.
-const SMALL_PART: u32 = 10;
+const TOLERATED_LOSS_DIVISOR: u32 = 10;
 
 /// How many runs of a check in a row are discarded because of lost time. The next failure counts: otherwise an exporter that
 /// never has enough CPU time would never report an outage.
 const MAX_DISCARDED: u32 = 5;
 
 /// Whether so much time was lost that it may have caused a failure.
-pub fn is_much(lost: Duration, timeout: Duration) -> bool {
-    lost > timeout / SMALL_PART
+pub fn is_excessive(lost: Duration, timeout: Duration) -> bool {
+    lost > timeout / TOLERATED_LOSS_DIVISOR
 }
 
 /// Whether lost time can cause this problem: the run stopped waiting too early, or the peer closed the connection meanwhile.

@@ -6,7 +6,7 @@ use crate::model::{Problem, Reason, Report};
 
 /// Why a dialogue failed. The messages contain no secrets.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
+pub enum DialogueError {
     /// The server closed the connection, and no line matched.
     #[error("no line matched /{pattern}/ before the server closed the connection: {received}")]
     NoMatch {
@@ -44,24 +44,26 @@ pub enum Fault {
     TooLong(usize),
 }
 
-/// Converts a fault of step `number` to a problem. Sets the probe's samples about the cause.
-pub fn problem(fault: &Fault, peer: &str, number: usize, report: &mut Report) -> Problem {
-    let reason = match fault {
-        Fault::NoMatch { .. } => {
+/// Converts the error of step `number` to a problem. Sets the probe's samples about the cause.
+pub fn problem(error: &DialogueError, peer: &str, number: usize, report: &mut Report) -> Problem {
+    let reason = match error {
+        DialogueError::NoMatch { .. } => {
             families::set_probe_sample(&FAILED_DUE_TO_REGEX, 1.0, report);
             Reason::Assertion
         }
-        Fault::OtherBytes { .. } => {
+        DialogueError::OtherBytes { .. } => {
             families::set_probe_sample(&FAILED_DUE_TO_BYTES, 1.0, report);
             Reason::Assertion
         }
-        Fault::Closed { is_line, .. } => {
+        DialogueError::Closed { is_line, .. } => {
             if *is_line {
                 families::set_probe_sample(&FAILED_DUE_TO_REGEX, 1.0, report);
             }
             Reason::Closed
         }
-        Fault::TooMuch(_) | Fault::TooLong(_) | Fault::BudgetExhausted(_) => Reason::Limit,
+        DialogueError::TooMuch(_) | DialogueError::TooLong(_) | DialogueError::BudgetExhausted(_) => {
+            Reason::Limit
+        }
     };
-    Problem::new(reason, format_args!("{peer}, query_response[{number}]: {fault}"))
+    Problem::new(reason, format_args!("{peer}, query_response[{number}]: {error}"))
 }

@@ -10,7 +10,7 @@ use rustix::process::{Resource, getrlimit};
 
 use super::auth::Authenticator;
 use super::auth_error::AuthError;
-use super::body::{Answering, ResponseBody};
+use super::body::{ResponseBody, ResponseInProgress};
 use super::client::Client;
 use super::error_reply::error_reply;
 use super::peer::Peer;
@@ -26,20 +26,20 @@ use crate::log_throttle::LogThrottle;
 pub const MAX_CONNECTIONS: usize = 512;
 /// The minimum, even if the descriptor limit is low: enough for a scraper, a browser and some more.
 const MIN_CONNECTIONS: usize = 8;
-/// Client connections may use a part of the descriptors: the limit divided by this. The others are left for checks.
-const CLIENT_SHARE: u64 = 4;
+/// Client connections may use the descriptor limit divided by this. The other descriptors are left for checks.
+const CLIENT_DESCRIPTORS_DIVISOR: u64 = 4;
 
 /// Returns how many connections each of `listeners` may have in a process with `limit` descriptors.
 fn max_connections(limit: Option<u64>, listeners: usize) -> usize {
     let all = limit.map_or(usize::MAX, |limit| {
-        usize::try_from(limit / CLIENT_SHARE).unwrap_or(usize::MAX)
+        usize::try_from(limit / CLIENT_DESCRIPTORS_DIVISOR).unwrap_or(usize::MAX)
     });
     (all / listeners).clamp(MIN_CONNECTIONS, MAX_CONNECTIONS)
 }
 
 /// Admits the requests of all listeners.
 #[derive(Debug)]
-pub struct AuthLayer {
+pub struct AdmissionLayer {
     config: Arc<WebConfig>,
     authenticator: Arc<Authenticator>,
     /// How many listeners share the descriptors of the process.
@@ -48,7 +48,7 @@ pub struct AuthLayer {
     host_log: LogThrottle,
 }
 
-impl AuthLayer {
+impl AdmissionLayer {
     /// Creates a layer for one listener.
     pub fn new(config: Arc<WebConfig>) -> Arc<Self> {
         Self::with_listeners(config, 1)
@@ -75,13 +75,13 @@ impl AuthLayer {
         self.config.active()
     }
 
-    /// Answers a request of `client`, or refuses it.
-    pub(super) async fn answer(
+    /// Handles a request of `client`, or refuses it.
+    pub(super) async fn handle(
         self: Arc<Self>,
         client: Client,
         state: Arc<State>,
         request: Request<Incoming>,
-        answering: Answering,
+        in_progress: ResponseInProgress,
     ) -> Result<Response<ResponseBody>, Infallible> {
         let active = self.active();
         let is_tls = active.settings.tls.is_some();
@@ -89,13 +89,13 @@ impl AuthLayer {
         let mut response = match state.allowed_hosts.check(&request, is_tls, local_address) {
             Err(host) => self
                 .refuse_host(&host, client.peer, &request)
-                .into_response(answering),
+                .into_response(in_progress),
             Ok(()) => match self.admit(&active, client.peer, &request).await {
-                Ok(()) => routes::answer(state, request, answering).await?,
+                Ok(()) => routes::handle(state, request, in_progress).await?,
                 Err(error) => {
                     self.config.refused.count(error);
                     self.log_failed_login(error, client.peer, &request);
-                    error.into_response(request.uri().path(), answering)
+                    error.into_response(request.uri().path(), in_progress)
                 }
             },
         };
@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn clients_get_a_part_of_the_descriptors() {
-        for (limit, listeners, most) in [
+        for (limit, listeners, expected) in [
             (Some(64), 1, 16),
             (Some(128), 1, 32),
             (Some(128), 2, 16),
@@ -158,7 +158,11 @@ mod tests {
             (Some(1 << 20), 4, MAX_CONNECTIONS),
             (None, 1, MAX_CONNECTIONS),
         ] {
-            assert_eq!(max_connections(limit, listeners), most, "{limit:?}, {listeners}");
+            assert_eq!(
+                max_connections(limit, listeners),
+                expected,
+                "{limit:?}, {listeners}"
+            );
         }
     }
 }

@@ -113,7 +113,7 @@ const MAX_START_GRACE: f64 = 86_400.0;
 
 /// Why a response can't be parsed.
 #[derive(Debug, thiserror::Error)]
-pub enum AnswerError {
+pub enum ParseError {
     /// It is not JSON, or has another structure.
     #[error("the response is not the JSON of a container ({0}): is this a Docker engine?")]
     Form(serde_json::Error),
@@ -165,18 +165,18 @@ impl Container {
     ///
     /// # Errors
     /// It does not describe a container.
-    pub fn parse(body: &[u8]) -> Result<Self, AnswerError> {
+    pub fn parse(body: &[u8]) -> Result<Self, ParseError> {
         let RawContainer {
             id,
             name,
             restart_count,
             state,
             config,
-        } = serde_json::from_slice(body).map_err(AnswerError::Form)?;
+        } = serde_json::from_slice(body).map_err(ParseError::Form)?;
         let status = state
             .status
             .filter(|status| !status.is_empty())
-            .ok_or(AnswerError::NoState)?;
+            .ok_or(ParseError::NoState)?;
         let mut health = state.health.unwrap_or_default();
         // Without a health check, Docker has no health, or "none" in some versions; podman has "".
         if health.status == "none" {
@@ -325,7 +325,7 @@ mod tests {
             r#"{"Id": "1", "Name": "/a", "State": {"Status": 1}}"#,
         ] {
             assert!(
-                matches!(Container::parse(text.as_bytes()), Err(AnswerError::Form(_))),
+                matches!(Container::parse(text.as_bytes()), Err(ParseError::Form(_))),
                 "{text}"
             );
         }

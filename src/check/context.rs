@@ -10,7 +10,7 @@ use crate::net::network::Network;
 
 /// The resources that all checks of one exporter share. Created once; survives reloads.
 #[derive(Clone, Debug)]
-pub struct Shared {
+pub struct CheckContext {
     /// Where /proc is mounted.
     pub procfs: PathBuf,
     /// The scanner of `procfs`, for process checks.
@@ -25,8 +25,8 @@ pub struct Shared {
     pub units: Hub,
 }
 
-impl Shared {
-    /// Creates the shared parts, with /proc mounted at `procfs`.
+impl CheckContext {
+    /// Creates the resources, with /proc mounted at `procfs`.
     pub fn new(procfs: PathBuf) -> Self {
         Self {
             processes: Scanner::new(procfs.clone()),

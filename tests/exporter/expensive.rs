@@ -1,4 +1,4 @@
-//! Targets that choose what is dear to judge: their own checks end with `limit` or an answer, and nothing else notices.
+//! Targets whose responses are expensive to evaluate. Their checks end with `limit` or a result. Nothing else is delayed.
 
 use std::time::{Duration, Instant};
 
@@ -10,17 +10,17 @@ use crate::common::servers::get;
 use crate::common::switchable::Switchable;
 use crate::{Exporter, LONG};
 
-/// Healthy checks beside the dear ones.
+/// How many healthy checks run in addition to the expensive ones.
 const HEALTHY: usize = 50;
-/// How long both run beside each other.
+/// How long both run at the same time.
 const WATCHED: Duration = Duration::from_secs(12);
-/// How long a scrape may take: without bounds it takes as long as the judging of a body, or does not come. The machine that
-/// tests may be busy.
+/// How long a scrape may take. Without a budget it takes as long as evaluating a body, or never completes. The machine may be
+/// busy, so this is not shorter.
 const SCRAPE: Duration = Duration::from_secs(4);
-/// The memory that the exporter may take, in kB: its own, bodies, documents and what expressions make of them.
+/// The memory that the exporter may use, in kB: for itself, bodies, documents and the values that expressions create.
 const MEMORY_KB: u64 = 700 << 10;
 
-/// Words in an order that no automaton learns.
+/// Words in a random order, so that the cache of a lazy automaton does not help.
 fn text(words: &[&str], length: usize) -> String {
     let mut seed = 7_u64;
     let mut text = String::with_capacity(length + 8);
@@ -32,8 +32,8 @@ fn text(words: &[&str], length: usize) -> String {
     text
 }
 
-/// Sends this to each who connects, after what they sent.
-async fn sending(bytes: Vec<u8>) -> String {
+/// A target that reads a request and sends these bytes to every client.
+async fn serve_bytes(bytes: Vec<u8>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let bytes: &'static [u8] = bytes.leak();
@@ -49,21 +49,21 @@ async fn sending(bytes: Vec<u8>) -> String {
     address
 }
 
-async fn answering(body: &str) -> String {
+async fn serve_body(body: &str) -> String {
     let head = format!(
         "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
         body.len()
     );
-    sending([head.as_bytes(), body.as_bytes()].concat()).await
+    serve_bytes([head.as_bytes(), body.as_bytes()].concat()).await
 }
 
-/// The dear checks, each with the reasons that it may fail for; none where it may succeed.
-async fn dear_checks() -> Vec<(String, &'static str)> {
-    let small = answering(&text(&["error", "code", "5x", " "], 65_000)).await;
-    let large = answering(&text(&["failed", "x", "4x", "5y", " ", "failed "], 9_999_999)).await;
+/// The expensive checks, each with the reason for which it usually fails.
+async fn expensive_checks() -> Vec<(String, &'static str)> {
+    let small = serve_body(&text(&["error", "code", "5x", " "], 65_000)).await;
+    let large = serve_body(&text(&["failed", "x", "4x", "5y", " ", "failed "], 9_999_999)).await;
     let (items, others): (Vec<u32>, Vec<u32>) = ((0..60_000).collect(), (60_000..120_000).collect());
-    let json = answering(&json!({ "items": items, "list": others }).to_string()).await;
-    let lines = sending(
+    let json = serve_body(&json!({ "items": items, "list": others }).to_string()).await;
+    let lines = serve_bytes(
         format!("{}\n", text(&["error", "code", "5x", " "], 60_000))
             .repeat(17)
             .into_bytes(),
@@ -73,7 +73,7 @@ async fn dear_checks() -> Vec<(String, &'static str)> {
         "HTTP/1.1 200 OK\r\nX-Long: {}\r\nContent-Length: 0\r\n\r\n",
         text(&["error", "code", "5x", "y"], 30_000)
     );
-    let headers = sending(headers.into_bytes()).await;
+    let headers = serve_bytes(headers.into_bytes()).await;
     let http = |target: &str, key: &str| format!("kind: http, url: \"http://{target}/\", {key}");
     let pattern = "error.{0,900}code.{0,900}5[0-9][0-9]";
     let mut checks = vec![
@@ -113,9 +113,9 @@ async fn dear_checks() -> Vec<(String, &'static str)> {
             "limit",
         ),
     ];
-    // Each visits nearly as many values as a run may, so extracting them takes more than a turn of the quick thread.
+    // Each visits nearly as many values as a run may, so extracting them takes longer than the fast thread may run one task.
     let nested = "{\"a\": {\"b\": 1}},".repeat(60_000);
-    let nested = answering(&format!("[{nested} 0]")).await;
+    let nested = serve_body(&format!("[{nested} 0]")).await;
     for _ in 0..5 {
         let paths: Vec<Value> = (0..10)
             .map(|index| json!({"path": format!("$..[?@.a.b == {index}].none"), "name": format!("n{index}")}))
@@ -135,7 +135,7 @@ async fn dear_checks() -> Vec<(String, &'static str)> {
     checks
 }
 
-/// The sum of a family's values, of the services whose key begins so.
+/// The sum of a family's values over the services whose key starts with `service`.
 fn sum(metrics: &str, family: &str, service: &str) -> f64 {
     let series = format!("{family}{{service=\"{service}");
     let values = metrics.lines().filter(|line| line.starts_with(&series));
@@ -145,12 +145,12 @@ fn sum(metrics: &str, family: &str, service: &str) -> f64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn dear_expressions_cost_no_other_check_and_no_scrape() {
-    let dear = dear_checks().await;
+async fn expensive_expressions_do_not_delay_other_checks_or_scrapes() {
+    let expensive = expensive_checks().await;
     let healthy = Switchable::start().await;
     let mut config = "defaults: { interval: 2s, recheck_interval: 2s, timeout: 8s, thresholds: { degraded: 4s, down: 6s } }\nservices:\n".to_owned();
-    for (index, (check, _)) in dear.iter().enumerate() {
-        config += &format!("  - {{ key: dear{index}, checks: [{{ {check} }}] }}\n");
+    for (index, (check, _)) in expensive.iter().enumerate() {
+        config += &format!("  - {{ key: expensive{index}, checks: [{{ {check} }}] }}\n");
     }
     for index in 0..HEALTHY {
         config += &format!(
@@ -159,13 +159,13 @@ async fn dear_expressions_cost_no_other_check_and_no_scrape() {
         );
     }
     let exporter = Exporter::start(&config, &[]).await;
-    let begun = Instant::now();
+    let started = Instant::now();
     let mut slowest = Duration::ZERO;
     let mut metrics = String::new();
-    while begun.elapsed() < WATCHED {
-        let asked = Instant::now();
+    while started.elapsed() < WATCHED {
+        let requested = Instant::now();
         metrics = tokio::time::timeout(LONG, exporter.metrics()).await.unwrap();
-        slowest = slowest.max(asked.elapsed());
+        slowest = slowest.max(requested.elapsed());
         tokio::time::sleep(Duration::from_millis(250)).await;
     }
     assert!(slowest < SCRAPE, "the slowest scrape took {slowest:?}");
@@ -174,23 +174,23 @@ async fn dear_expressions_cost_no_other_check_and_no_scrape() {
     assert_eq!(sum(&metrics, "upkeep_service_up", "good"), HEALTHY as f64);
     let document: Value = serde_json::from_str(&get(&exporter.url("/api/status")).await.unwrap()).unwrap();
     let mut limited = 0;
-    for (index, (check, reason)) in dear.iter().enumerate() {
-        let shown = &document["services"][format!("dear{index}")]["checks"][0];
-        // A fast machine may get to the end of the smaller ones.
-        let has_answer = shown["status"] == "up";
-        // One that waits for the others until its deadline says nothing of its target.
+    for (index, (check, reason)) in expensive.iter().enumerate() {
+        let shown = &document["services"][format!("expensive{index}")]["checks"][0];
+        // A fast machine may finish the smaller ones.
+        let has_result = shown["status"] == "up";
+        // A run that waits for the others until its deadline is inconclusive.
         let has_waited = shown["status"] == "unknown" && shown["reason"] == "internal";
         assert!(
-            has_answer || has_waited || shown["reason"] == *reason || shown["reason"] == "limit",
+            has_result || has_waited || shown["reason"] == *reason || shown["reason"] == "limit",
             "{check}: {shown}"
         );
-        limited += usize::from(!has_answer);
+        limited += usize::from(!has_result);
     }
-    assert!(limited > dear.len() / 2, "{document:#}");
+    assert!(limited > expensive.len() / 2, "{document:#}");
     let status = procfs::process::Process::new(exporter.server.pid().cast_signed())
         .unwrap()
         .status()
         .unwrap();
     let peak = status.vmhwm.unwrap();
-    assert!(peak < MEMORY_KB, "it took {peak} kB");
+    assert!(peak < MEMORY_KB, "the exporter used {peak} kB");
 }

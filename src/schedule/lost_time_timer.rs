@@ -1,4 +1,4 @@
-//! Measures the time that the runtime of the checks loses: a beat is due every 20 ms, and the time by which it is late was lost.
+//! Measures the time that the runtime of the checks loses: a timer is due every 20 ms, and the time by which it is late was lost.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,24 +8,24 @@ use tokio::time::{Instant, sleep_until};
 use super::gate::wait_one_turn;
 use crate::model::LostTime;
 
-/// The time between two beats. It is short compared with deadlines, so that little of a freeze is missed. 50 wakeups per second
+/// The period of the timer. It is short compared with deadlines, so that little of a freeze is missed. 50 wakeups per second
 /// take less than a thousandth of a core.
-const BEAT: Duration = Duration::from_millis(20);
+const PERIOD: Duration = Duration::from_millis(20);
 
-/// Beats as long as it is polled.
+/// Runs the timer for as long as this is polled.
 pub async fn measure_lost_time(clock: Arc<LostTime>) {
     let _end = End(&clock);
     loop {
         let now = Instant::now();
-        let next = now + BEAT;
-        clock.beat(now, next);
+        let next = now + PERIOD;
+        clock.record_timer(now, next);
         sleep_until(next).await;
         // A runtime that polls this task late has lost that time too.
         wait_one_turn().await;
     }
 }
 
-/// Ends the measurement when the beats end: from then on nothing counts as late.
+/// Ends the measurement when the timer ends. From then on nothing counts as late.
 struct End<'c>(&'c LostTime);
 
 impl Drop for End<'_> {
@@ -41,7 +41,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
     async fn a_blocked_runtime_loses_time_and_an_idle_one_does_not() {
         let clock = Arc::new(LostTime::default());
-        let beats = tokio::spawn(measure_lost_time(Arc::clone(&clock)));
+        let timer = tokio::spawn(measure_lost_time(Arc::clone(&clock)));
         tokio::time::sleep(Duration::from_millis(300)).await;
         let stall = Duration::from_millis(700);
         let before = clock.total();
@@ -50,10 +50,10 @@ mod tests {
             .unwrap();
         tokio::time::sleep(Duration::from_millis(100)).await;
         let lost = clock.total() - before;
-        // At most the rest of one beat is missed. A busy machine may lose more time.
-        assert!(lost >= stall - BEAT - Duration::from_millis(10), "{lost:?}");
-        beats.abort();
-        let _ = beats.await;
+        // At most the rest of one period is missed. A busy machine may lose more time.
+        assert!(lost >= stall - PERIOD - Duration::from_millis(10), "{lost:?}");
+        timer.abort();
+        let _ = timer.await;
         let total = clock.total();
         tokio::time::sleep(Duration::from_millis(100)).await;
         assert_eq!(clock.total(), total);

@@ -13,7 +13,7 @@ const MAX_ALIASES: usize = 16;
 
 /// The response of a server to one query.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum Response {
     /// The name has these addresses, at least one.
     Addresses(Vec<IpAddr>),
     /// The name has no record of this type.
@@ -22,16 +22,16 @@ pub enum Answer {
     NoName,
     /// An error that is final: no other server is queried.
     Error(ResponseCode),
-    /// The server refuses or fails to answer. Another server may answer.
+    /// The server refused or failed. Another server may have the records.
     Declined(ResponseCode),
-    /// The server only refers to other name servers. Another server may answer.
+    /// The server only refers to other name servers. Another server may have the records.
     Referral,
     /// There is no usable response, for this reason.
     Nothing(String),
 }
 
-impl Answer {
-    /// Interprets a message that answers this query.
+impl Response {
+    /// Interprets the response to this query.
     pub fn from_message(message: &Message, name: &Name, record: RecordType) -> Self {
         match message.metadata.response_code {
             ResponseCode::NoError => {
@@ -56,11 +56,11 @@ impl Answer {
         matches!(self, Self::Empty | Self::NoName)
     }
 
-    /// What went wrong, if the answer is a failure.
-    fn fault(&self, server: IpAddr) -> Option<String> {
+    /// What went wrong, if the response is a failure.
+    fn failure(&self, server: IpAddr) -> Option<String> {
         match self {
             Self::Error(code) | Self::Declined(code) => {
-                Some(format!("{server} answers {}", rcode_name((*code).into())))
+                Some(format!("{server} returned {}", rcode_name((*code).into())))
             }
             Self::Referral => Some(format!("{server} only refers to other name servers")),
             Self::Nothing(text) => Some(text.clone()),
@@ -129,13 +129,13 @@ pub struct Failure {
     pub is_servfail: bool,
 }
 
-/// Combines the answers of a server to all queries about a name, as glibc does. Addresses are used, whatever the other answer
-/// is. Otherwise the next server is queried if an answer is missing, or if this server declines all queries.
-pub fn combine(server: IpAddr, answers: &[(RecordType, Answer)]) -> Lookup {
-    let found: Vec<IpAddr> = answers
+/// Combines the responses of a server to all queries about a name, as glibc does. Addresses are used, whatever the other response
+/// is. Otherwise the next server is queried if a response is missing, or if this server declines all queries.
+pub fn combine(server: IpAddr, responses: &[(RecordType, Response)]) -> Lookup {
+    let found: Vec<IpAddr> = responses
         .iter()
-        .filter_map(|(_, answer)| match answer {
-            Answer::Addresses(addresses) => Some(addresses),
+        .filter_map(|(_, response)| match response {
+            Response::Addresses(addresses) => Some(addresses),
             _ => None,
         })
         .flatten()
@@ -144,14 +144,15 @@ pub fn combine(server: IpAddr, answers: &[(RecordType, Answer)]) -> Lookup {
     if !found.is_empty() {
         return Lookup::Found(found);
     }
-    let (absences, faults): (Vec<_>, Vec<_>) = answers.iter().partition(|(_, answer)| answer.is_absence());
+    let (absences, faults): (Vec<_>, Vec<_>) =
+        responses.iter().partition(|(_, response)| response.is_absence());
     if faults.is_empty() {
-        let exists = !absences.iter().any(|(_, answer)| *answer == Answer::NoName);
+        let exists = !absences.iter().any(|(_, response)| *response == Response::NoName);
         return Lookup::NotFound { exists };
     }
     let mut texts: Vec<String> = Vec::new();
-    for (record, answer) in &faults {
-        let text = answer.fault(server).unwrap_or_default();
+    for (record, response) in &faults {
+        let text = response.failure(server).unwrap_or_default();
         let text = match absences.is_empty() {
             true => text,
             false => format!("{record}: {text}"),
@@ -165,13 +166,13 @@ pub fn combine(server: IpAddr, answers: &[(RecordType, Answer)]) -> Lookup {
             .iter()
             .map(|(record, _)| format!("{record}: no such record")),
     );
-    let any = |is: fn(&Answer) -> bool| faults.iter().any(|(_, answer)| is(answer));
-    let is_missing = any(|answer| matches!(answer, Answer::Nothing(_)));
-    let is_final = !absences.is_empty() || any(|answer| matches!(answer, Answer::Error(_)));
+    let any = |is: fn(&Response) -> bool| faults.iter().any(|(_, response)| is(response));
+    let is_missing = any(|response| matches!(response, Response::Nothing(_)));
+    let is_final = !absences.is_empty() || any(|response| matches!(response, Response::Error(_)));
     Lookup::Failed(Failure {
         text: texts.join("; "),
         try_next_server: is_missing || !is_final,
-        is_servfail: any(|answer| *answer == Answer::Declined(ResponseCode::ServFail)),
+        is_servfail: any(|response| *response == Response::Declined(ResponseCode::ServFail)),
     })
 }
 
@@ -208,12 +209,12 @@ mod tests {
 
     #[test]
     fn aliases_are_followed() {
-        let read = |records: &[(&str, RData)]| match Answer::from_message(
+        let read = |records: &[(&str, RData)]| match Response::from_message(
             &message(records),
             &name("a.x."),
             RecordType::A,
         ) {
-            Answer::Addresses(found) => {
+            Response::Addresses(found) => {
                 let found: Vec<String> = found.iter().map(ToString::to_string).collect();
                 found.join(" ")
             }
@@ -241,41 +242,41 @@ mod tests {
     fn response_codes_and_referrals_are_interpreted() {
         let mut message = message(&[]);
         for (code, expected) in [
-            (ResponseCode::NXDomain, Answer::NoName),
-            (ResponseCode::ServFail, Answer::Declined(ResponseCode::ServFail)),
-            (ResponseCode::Refused, Answer::Declined(ResponseCode::Refused)),
-            (ResponseCode::NotImp, Answer::Declined(ResponseCode::NotImp)),
-            (ResponseCode::FormErr, Answer::Error(ResponseCode::FormErr)),
-            (ResponseCode::NotAuth, Answer::Error(ResponseCode::NotAuth)),
-            (ResponseCode::NoError, Answer::Empty),
+            (ResponseCode::NXDomain, Response::NoName),
+            (ResponseCode::ServFail, Response::Declined(ResponseCode::ServFail)),
+            (ResponseCode::Refused, Response::Declined(ResponseCode::Refused)),
+            (ResponseCode::NotImp, Response::Declined(ResponseCode::NotImp)),
+            (ResponseCode::FormErr, Response::Error(ResponseCode::FormErr)),
+            (ResponseCode::NotAuth, Response::Error(ResponseCode::NotAuth)),
+            (ResponseCode::NoError, Response::Empty),
         ] {
             message.metadata.response_code = code;
             assert_eq!(
-                Answer::from_message(&message, &name("a.x."), RecordType::A),
+                Response::from_message(&message, &name("a.x."), RecordType::A),
                 expected
             );
         }
         message.metadata.recursion_available = false;
         assert_eq!(
-            Answer::from_message(&message, &name("a.x."), RecordType::A),
-            Answer::Referral
+            Response::from_message(&message, &name("a.x."), RecordType::A),
+            Response::Referral
         );
         message.metadata.authoritative = true;
         assert_eq!(
-            Answer::from_message(&message, &name("a.x."), RecordType::A),
-            Answer::Empty
+            Response::from_message(&message, &name("a.x."), RecordType::A),
+            Response::Empty
         );
     }
 
     /// Compared with glibc 2.36: both queries to the first of two servers.
     #[test]
     fn the_next_server_is_queried_as_in_glibc() {
-        let good = || Answer::Addresses(vec![Ipv4Addr::LOCALHOST.into()]);
-        let servfail = || Answer::Declined(ResponseCode::ServFail);
-        let refused = || Answer::Declined(ResponseCode::Refused);
-        let formerr = || Answer::Error(ResponseCode::FormErr);
-        let silent = || Answer::Nothing("192.0.2.1 does not answer".to_owned());
-        let combined = |first: Answer, second: Answer| {
+        let good = || Response::Addresses(vec![Ipv4Addr::LOCALHOST.into()]);
+        let servfail = || Response::Declined(ResponseCode::ServFail);
+        let refused = || Response::Declined(ResponseCode::Refused);
+        let formerr = || Response::Error(ResponseCode::FormErr);
+        let silent = || Response::Nothing("192.0.2.1 did not respond".to_owned());
+        let combined = |first: Response, second: Response| {
             let server = "192.0.2.1".parse().unwrap();
             match combine(server, &[(RecordType::AAAA, first), (RecordType::A, second)]) {
                 Lookup::Found(_) => "found".to_owned(),
@@ -290,8 +291,8 @@ mod tests {
             }
         };
         for other in [
-            Answer::Empty,
-            Answer::NoName,
+            Response::Empty,
+            Response::NoName,
             servfail(),
             formerr(),
             silent(),
@@ -300,39 +301,45 @@ mod tests {
             assert_eq!(combined(good(), other.clone()), "found");
             assert_eq!(combined(other, good()), "found");
         }
-        assert_eq!(combined(Answer::Empty, Answer::Empty), "not found, exists true");
-        assert_eq!(combined(Answer::Empty, Answer::NoName), "not found, exists false");
+        assert_eq!(
+            combined(Response::Empty, Response::Empty),
+            "not found, exists true"
+        );
+        assert_eq!(
+            combined(Response::Empty, Response::NoName),
+            "not found, exists false"
+        );
         assert_eq!(
             combined(servfail(), servfail()),
-            "192.0.2.1 answers SERVFAIL, next"
+            "192.0.2.1 returned SERVFAIL, next"
         );
         assert_eq!(
             combined(servfail(), refused()),
-            "192.0.2.1 answers SERVFAIL; 192.0.2.1 answers REFUSED, next"
+            "192.0.2.1 returned SERVFAIL; 192.0.2.1 returned REFUSED, next"
         );
         assert_eq!(
-            combined(Answer::Referral, refused()),
-            "192.0.2.1 only refers to other name servers; 192.0.2.1 answers REFUSED, next"
+            combined(Response::Referral, refused()),
+            "192.0.2.1 only refers to other name servers; 192.0.2.1 returned REFUSED, next"
         );
         assert_eq!(
             combined(formerr(), servfail()),
-            "192.0.2.1 answers FORMERR; 192.0.2.1 answers SERVFAIL"
+            "192.0.2.1 returned FORMERR; 192.0.2.1 returned SERVFAIL"
         );
         assert_eq!(
-            combined(servfail(), Answer::Empty),
-            "AAAA: 192.0.2.1 answers SERVFAIL; A: no such record"
+            combined(servfail(), Response::Empty),
+            "AAAA: 192.0.2.1 returned SERVFAIL; A: no such record"
         );
         assert_eq!(
-            combined(Answer::NoName, refused()),
-            "A: 192.0.2.1 answers REFUSED; AAAA: no such record"
+            combined(Response::NoName, refused()),
+            "A: 192.0.2.1 returned REFUSED; AAAA: no such record"
         );
         assert_eq!(
-            combined(Answer::Empty, silent()),
-            "A: 192.0.2.1 does not answer; AAAA: no such record, next"
+            combined(Response::Empty, silent()),
+            "A: 192.0.2.1 did not respond; AAAA: no such record, next"
         );
         assert_eq!(
             combined(silent(), servfail()),
-            "192.0.2.1 does not answer; 192.0.2.1 answers SERVFAIL, next"
+            "192.0.2.1 did not respond; 192.0.2.1 returned SERVFAIL, next"
         );
     }
 }

@@ -1,15 +1,16 @@
-//! Time that this process lost: it was frozen, or all cores were busy. A beat that is due every few milliseconds measures it: the
-//! time by which a beat is late was lost.
+//! Time that this process lost: it was frozen, or all cores were busy. A timer that is due every few milliseconds measures it:
+//! the time by which it is late was lost.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// A beat that is less late than this does not count: timers fire at full milliseconds, and a turn of a busy runtime takes a few more.
+/// A timer that is less late than this does not count: timers fire at full milliseconds, and a busy runtime needs a few more to
+/// poll all its tasks.
 const GRACE: Duration = Duration::from_millis(10);
 
-/// How much time was lost since the start. Without beats it is zero.
+/// How much time was lost since the start. Without a timer it is zero.
 #[derive(Debug, Default)]
 pub struct LostTime {
     state: Mutex<Measured>,
@@ -17,9 +18,9 @@ pub struct LostTime {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Measured {
-    /// The time lost up to the last beat.
+    /// The time lost until the timer last fired.
     before: Duration,
-    /// When the next beat is due; `None` while there are no beats.
+    /// When the timer is due next; `None` while there is no timer.
     due: Option<Instant>,
 }
 
@@ -31,8 +32,8 @@ impl Measured {
 }
 
 impl LostTime {
-    /// Records a beat at `now`. Its delay counts once. The next beat is due at `next`.
-    pub fn beat(&self, now: Instant, next: Instant) {
+    /// Records that the timer fired at `now`. Its delay counts once. The timer is due again at `next`.
+    pub fn record_timer(&self, now: Instant, next: Instant) {
         let mut state = self.lock();
         state.before = state.at(now);
         state.due = Some(next);
@@ -45,7 +46,7 @@ impl LostTime {
         state.due = None;
     }
 
-    /// The time lost until now. An overdue beat counts too, so that the first task that runs after a freeze sees it.
+    /// The time lost until now. An overdue timer counts too, so that the first task that runs after a freeze sees it.
     pub fn total(&self) -> Duration {
         self.lock().at(Instant::now())
     }
@@ -84,26 +85,26 @@ mod tests {
 
     use super::*;
 
-    const BEAT: Duration = Duration::from_millis(20);
+    const PERIOD: Duration = Duration::from_millis(20);
 
     const fn ms(milliseconds: u64) -> Duration {
         Duration::from_millis(milliseconds)
     }
 
-    fn beat(clock: &LostTime) {
-        clock.beat(Instant::now(), Instant::now() + BEAT);
+    fn fire(clock: &LostTime) {
+        clock.record_timer(Instant::now(), Instant::now() + PERIOD);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn no_time_is_lost_while_beats_are_on_time_or_there_are_none() {
+    async fn no_time_is_lost_while_the_timer_is_on_time_or_there_is_none() {
         let clock = Arc::new(LostTime::default());
         advance(ms(60_000)).await;
         assert_eq!(clock.total(), Duration::ZERO);
-        beat(&clock);
+        fire(&clock);
         for late in [0, 1, 2, 10, 0, 5] {
-            advance(BEAT + ms(late)).await;
+            advance(PERIOD + ms(late)).await;
             assert_eq!(clock.total(), Duration::ZERO, "{late} ms late");
-            beat(&clock);
+            fire(&clock);
         }
         clock.end();
         advance(ms(60_000)).await;
@@ -111,20 +112,20 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_delay_of_a_beat_counts_once() {
+    async fn the_delay_of_a_timer_counts_once() {
         let clock = Arc::new(LostTime::default());
-        beat(&clock);
+        fire(&clock);
         let during = LostSince::now(&clock);
-        advance(BEAT + ms(1700)).await;
-        // Before the beat, at it, and after it.
+        advance(PERIOD + ms(1700)).await;
+        // Before the timer fires, when it fires, and afterwards.
         assert_eq!((clock.total(), during.lost()), (ms(1700), ms(1700)));
         let after = LostSince::now(&clock);
-        beat(&clock);
+        fire(&clock);
         assert_eq!((clock.total(), during.lost()), (ms(1700), ms(1700)));
         assert_eq!(after.lost(), Duration::ZERO);
-        advance(BEAT).await;
-        beat(&clock);
-        advance(BEAT + ms(100)).await;
+        advance(PERIOD).await;
+        fire(&clock);
+        advance(PERIOD + ms(100)).await;
         assert_eq!(during.lost(), ms(1800));
         assert_eq!(after.lost(), ms(100));
         clock.end();
