@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod actuator;
 pub mod check;
 pub mod cli;
 pub mod config;

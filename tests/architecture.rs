@@ -17,6 +17,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("config", &["model"]),
     ("net", &["config", "model"]),
     ("check", &["config", "model", "net"]),
+    ("actuator", &["config", "model", "net"]),
     ("runner", &["check", "config", "model", "net"]),
     ("verdict", &["model"]),
     ("store", &["config", "model", "verdict"]),

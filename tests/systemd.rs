@@ -4,6 +4,8 @@
 
 mod common;
 
+#[path = "systemd/actuator.rs"]
+mod actuator;
 #[path = "systemd/bus.rs"]
 mod bus;
 #[path = "systemd/machine.rs"]

@@ -8,6 +8,7 @@ pub mod dbus;
 pub mod dial;
 pub mod dns_exchange;
 pub mod endpoint;
+pub mod engine;
 pub mod guard;
 pub mod http;
 pub mod io_error;

@@ -6,6 +6,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod actuator;
 mod celery;
 mod dialogue;
 mod dns;

@@ -8,11 +8,10 @@ use super::restarts::{STABLE_AFTER, Stability, WINDOW};
 use crate::config::docker::DockerSettings;
 use crate::model::{Problem, Reason};
 use crate::net::api_client::ApiResponse;
+use crate::net::engine::{self, SHORT_ID};
 
 /// How much of the engine's text or of a health check's output a message quotes, in characters.
 const MAX_QUOTED: usize = 200;
-/// The shortest prefix of an id that identifies a container: what `docker ps` shows.
-const SHORT_ID: usize = 12;
 
 /// How long the health may be `starting` if the engine does not report the settings of the health check, in seconds.
 const DEFAULT_START_GRACE: f64 = 45.0;
@@ -168,8 +167,7 @@ fn engine_error(container: &Container) -> String {
 /// The engine found another container (reason `missing`).
 pub fn check_identity(container: &Container, settings: &DockerSettings) -> Result<(), Problem> {
     let wanted = settings.container.as_str();
-    let is_id = wanted.len() >= SHORT_ID && container.id.starts_with(wanted);
-    if container.name == wanted || is_id {
+    if engine::is_identified(wanted, &container.name, &container.id) {
         return Ok(());
     }
     let message = format!(

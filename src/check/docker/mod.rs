@@ -15,12 +15,11 @@ use http_body_util::Full;
 use self::response::{Container, Health, State};
 use self::restarts::Restarts;
 use super::CheckContext;
-use crate::config::address::AddressPreference;
-use crate::config::docker::{DockerSettings, EngineHost};
+use crate::config::docker::DockerSettings;
 use crate::model::{Family, MetricType, Problem, Reason, Report, Sample, Scope, Unit};
 use crate::net::api_client::{ApiClient, ApiResponse};
 use crate::net::certificates::CERTIFICATE_NOT_AFTER;
-use crate::net::endpoint::{Endpoint, HostEndpoint};
+use crate::net::engine;
 use crate::net::http::date;
 use crate::net::run_recorder::{RunRecorder, Step};
 
@@ -99,16 +98,13 @@ pub struct DockerCheck {
 impl DockerCheck {
     /// A check with these settings.
     pub fn new(settings: &DockerSettings, context: &CheckContext) -> Self {
-        let endpoint = match &settings.host {
-            EngineHost::Unix(path) => Endpoint::Unix(path.clone()),
-            EngineHost::Tcp { address, tls } => {
-                HostEndpoint::new(&context.network, address, AddressPreference::default())
-                    .with_tls(tls.as_ref(), &[])
-                    .into()
-            }
-        };
         Self {
-            client: ApiClient::new(endpoint, settings.reuse_connection, MAX_ANSWER_BYTES),
+            client: engine::client(
+                &settings.host,
+                &context.network,
+                settings.reuse_connection,
+                MAX_ANSWER_BYTES,
+            ),
             settings: settings.clone(),
             restarts: Restarts::default(),
         }
@@ -136,7 +132,7 @@ impl DockerCheck {
             .client
             .request(request, &format!("inspecting {name}"), recorder)
             .await;
-        let response = response.map_err(|problem| self.advise(problem))?;
+        let response = response.map_err(|problem| engine::advise(problem, &self.settings.host))?;
         if !response.status.is_success() {
             return Err(judge::error_response(&response, &self.settings));
         }
@@ -155,32 +151,10 @@ impl DockerCheck {
     }
 
     fn request(&self) -> Result<Request<Full<Bytes>>, Problem> {
-        // A Unix socket has no host name, but HTTP/1.1 requires a Host header (RFC 9112, section 3.2).
-        let host = match &self.settings.host {
-            EngineHost::Unix(_) => "docker".to_owned(),
-            EngineHost::Tcp { address, .. } => address.authority(),
-        };
         Request::get(format!("/containers/{}/json", self.settings.container))
-            .header(http::header::HOST, host)
+            .header(http::header::HOST, engine::authority(&self.settings.host))
             .body(Full::default())
             .map_err(|error| Problem::new(Reason::Internal, error))
-    }
-
-    /// Adds advice to the problem of an engine that does not respond.
-    fn advise(&self, problem: Problem) -> Problem {
-        let is_socket = matches!(self.settings.host, EngineHost::Unix(_));
-        let advice = match problem.reason {
-            Reason::Permission if is_socket => {
-                "the exporter's user may not open it: add the user to the group docker, or set host to a socket that it may open"
-            }
-            Reason::Unreachable if is_socket => {
-                "install the engine (podman: systemctl enable --now podman.socket), or mount the socket into the exporter's \
-                 container"
-            }
-            Reason::Refused => "check that the engine is running (systemctl status docker)",
-            _ => return problem,
-        };
-        problem.with_message(format_args!("{}; {advice}", problem.message()))
     }
 }
 
