@@ -4,7 +4,7 @@ set -eu
 
 usage() {
     cat <<'USAGE'
-Usage: deploy/install.sh [--process-details] [--ping] [BINARY]
+Usage: deploy/install.sh [--process-details] [--ping] [--heal] [BINARY]
        deploy/install.sh --uninstall [--purge]
 
 Installs BINARY (default: target/release/upkeep_exporter) as a systemd service with its own user. Starts it now and at
@@ -12,6 +12,8 @@ every boot. Does not overwrite an existing configuration.
 
   --process-details  allow process checks to see the executables of other users' processes (adds two capabilities)
   --ping             allow icmp checks to send pings (adds one capability)
+  --heal             allow the exporter to start and restart the units of the configuration's systemd checks (a polkit rule);
+                     run it again after you add or remove a unit
   --uninstall        stop and remove the service; keep configuration, state and user
   --purge            with --uninstall: also remove configuration, state and user
 
@@ -35,6 +37,7 @@ action=install
 purge=no
 details=no
 ping=no
+heal=no
 source=
 
 while [ $# -gt 0 ]; do
@@ -43,6 +46,7 @@ while [ $# -gt 0 ]; do
         --purge) purge=yes ;;
         --process-details) details=yes ;;
         --ping) ping=yes ;;
+        --heal) heal=yes ;;
         -h | --help)
             usage
             exit 0
@@ -70,12 +74,15 @@ arguments=$dest/etc/default/$name
 unit=$dest/etc/systemd/system/$name.service
 dropins=$unit.d
 sysusers=$dest/etc/sysusers.d/$name.conf
+rule=$dest/etc/polkit-1/rules.d/60-$name.rules
 share=$dest$prefix/share
 bash_completion=$share/bash-completion/completions/$name
 fish_completion=$share/fish/vendor_completions.d/$name.fish
 zsh_completion=$share/zsh/site-functions/_$name
 manuals=$share/man/man1
+# Whether the service needs a restart, and whether any file was installed.
 changed=no
+installed=no
 
 # put SOURCE TARGET MODE: replaces TARGET atomically, unless content and mode are already the same.
 put() {
@@ -87,15 +94,19 @@ put() {
     chmod "$3" "$2.new"
     mv -f "$2.new" "$2"
     changed=yes
+    installed=yes
     echo "installed $2"
 }
 
-# generated TARGET ARGUMENT...: writes to TARGET what the binary prints with these arguments.
+# generated TARGET ARGUMENT...: writes to TARGET what the binary prints with these arguments. Such files do not require a restart
+# of the service.
 generated() {
     target=$1
     shift
     "$source" "$@" >"$scratch/generated" || fail "\`$source $*\` failed"
+    before=$changed
     put "$scratch/generated" "$target" 644
+    changed=$before
 }
 
 # Installs completions and manual pages, which the binary prints.
@@ -104,16 +115,25 @@ install_helps() {
         echo "skipped completions and manual pages: $source does not run on this machine"
         return
     fi
-    before=$changed
     generated "$bash_completion" completions bash
     generated "$fish_completion" completions fish
     generated "$zsh_completion" completions zsh
     generated "$manuals/$name.1" man
-    for command in check status check-config completions man; do
+    for command in check status check-config polkit-rule completions man; do
         generated "$manuals/$name-$command.1" man "$command"
     done
-    # These files do not require a restart of the service.
-    changed=$before
+}
+
+# Installs the rule that allows the exporter to start and restart the units of its configuration. polkit loads it at once.
+install_rule() {
+    generated "$rule" polkit-rule --config.file="$config" --user=$name
+    actions=$(sed -n 's/^        "\(.*\)",\{0,1\}$/  \1/p' "$rule" | sed 's/\\\\/\\/g')
+    [ -z "$actions" ] || printf '%s allows the user %s:\n%s\n' "$rule" "$name" "$actions"
+}
+
+require_polkit() {
+    [ -f /usr/share/dbus-1/system-services/org.freedesktop.PolicyKit1.service ] ||
+        fail "polkit not found: --heal needs the package polkitd (Debian, Ubuntu) or polkit (Fedora, openSUSE, Arch)"
 }
 
 require_systemd() {
@@ -160,6 +180,7 @@ start_service() {
     "$binary" check-config "$config" >"$scratch/check" 2>&1 ||
         fail "$config has errors; the service was not started:
 $(cat "$scratch/check")"
+    [ "$heal" = no ] || install_rule
     [ "$changed" = no ] || systemctl daemon-reload
     systemctl is-enabled --quiet $name.service 2>/dev/null || systemctl --quiet enable $name.service
     if [ "$changed" = yes ] || ! systemctl is-active --quiet $name.service; then
@@ -167,7 +188,7 @@ $(cat "$scratch/check")"
             systemctl --no-pager --full status $name.service >&2 || :
             fail "the service does not start: see \`journalctl -u $name\`"
         }
-    else
+    elif [ "$installed" = no ]; then
         echo "nothing to change"
     fi
     cat <<DONE
@@ -182,7 +203,7 @@ uninstall() {
     if [ -z "$dest" ]; then
         systemctl --quiet disable --now $name.service 2>/dev/null || :
     fi
-    rm -f "$binary" "$unit" "$dropins/process-details.conf" "$dropins/ping.conf" "$sysusers" "$bash_completion" "$fish_completion" "$zsh_completion" \
+    rm -f "$binary" "$unit" "$dropins/process-details.conf" "$dropins/ping.conf" "$rule" "$sysusers" "$bash_completion" "$fish_completion" "$zsh_completion" \
         "$manuals/$name.1" "$manuals/$name"-*.1
     rmdir "$dropins" 2>/dev/null || :
     if [ -z "$dest" ]; then
@@ -210,9 +231,11 @@ if [ -z "$source" ]; then
     [ -f "$source" ] || fail "$source not found: run \`cargo build --release\` first, or give the path of a binary"
 fi
 [ -f "$source" ] && [ -x "$source" ] || fail "$source is not an executable file: give the path of the exporter's binary"
+[ "$heal" = no ] || [ -n "$dest" ] || require_polkit
 install_files
 if [ -z "$dest" ]; then
     start_service
 else
+    [ "$heal" = no ] || install_rule
     echo "installed files below $dest; on the target machine run: systemd-sysusers && systemctl daemon-reload && systemctl enable --now $name"
 fi

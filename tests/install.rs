@@ -2,6 +2,9 @@
 
 mod common;
 
+#[path = "install/heal.rs"]
+mod heal;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -281,7 +284,7 @@ fn errors_say_what_to_do() {
 fn a_package_is_built_below_destdir() {
     let destination = tempfile::tempdir().expect("a temporary directory");
     let output = Command::new(project().join("deploy/install.sh"))
-        .args(["--process-details", "--ping"])
+        .args(["--process-details", "--ping", "--heal"])
         .arg(env!("CARGO_BIN_EXE_upkeep_exporter"))
         .env("DESTDIR", destination.path())
         .env("PREFIX", "/opt/upkeep")
@@ -299,6 +302,7 @@ fn a_package_is_built_below_destdir() {
         names,
         [
             "etc/default/upkeep_exporter",
+            "etc/polkit-1/rules.d/60-upkeep_exporter.rules",
             "etc/systemd/system/upkeep_exporter.service",
             "etc/systemd/system/upkeep_exporter.service.d/ping.conf",
             "etc/systemd/system/upkeep_exporter.service.d/process-details.conf",
@@ -311,12 +315,13 @@ fn a_package_is_built_below_destdir() {
             "opt/upkeep/share/man/man1/upkeep_exporter-check.1",
             "opt/upkeep/share/man/man1/upkeep_exporter-completions.1",
             "opt/upkeep/share/man/man1/upkeep_exporter-man.1",
+            "opt/upkeep/share/man/man1/upkeep_exporter-polkit-rule.1",
             "opt/upkeep/share/man/man1/upkeep_exporter-status.1",
             "opt/upkeep/share/man/man1/upkeep_exporter.1",
             "opt/upkeep/share/zsh/site-functions/_upkeep_exporter",
         ]
     );
-    let unit = fs::read_to_string(destination.path().join(names[1])).expect("the unit");
+    let unit = fs::read_to_string(destination.path().join(names[2])).expect("the unit");
     assert!(
         unit.contains("\nExecStart=/opt/upkeep/bin/upkeep_exporter --config.file="),
         "{unit}"

@@ -15,6 +15,7 @@ declare -A package_of=(
   [prometheus-redis-exporter]=prometheus-redis-exporter
   [dbus-daemon]=dbus
   [dbus-send]=dbus-bin
+  [pkcheck]=polkitd
   [systemd-analyze]=systemd
   [nsenter]=util-linux
   [setpriv]=util-linux

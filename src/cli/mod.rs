@@ -4,6 +4,7 @@ mod check;
 mod check_config;
 mod exit;
 mod generated;
+mod polkit_rule;
 mod runtime;
 mod select;
 mod serve;
@@ -19,6 +20,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use check::CheckFlags;
 use exit::{UNKNOWN, WRONG_USAGE, print_error};
 use generated::{CompletionsFlags, ManFlags};
+use polkit_rule::PolkitRuleFlags;
 use serve::ServeFlags;
 use status::StatusFlags;
 
@@ -39,6 +41,11 @@ See docs/COMMAND-LINE.md for commands and exit codes, and docs/CONFIGURATION.md 
 /// The end of the help of `check` and `status`.
 const EXIT_CODES: &str =
     "Exit codes: 0 all up, 1 degraded, 2 down, 3 unknown, 64 wrong usage or invalid configuration.";
+
+/// The end of the help of `polkit-rule`.
+const POLKIT_HELP: &str = "\
+Write the output to /etc/polkit-1/rules.d/60-upkeep_exporter.rules; `deploy/install.sh --heal` does this.
+See docs/INSTALL.md for what the rule allows.";
 
 /// Runs health checks of services in the background and exports the results as Prometheus metrics.
 ///
@@ -77,6 +84,9 @@ enum Command {
         #[arg(required_unless_present = "web_config_file", value_name = "FILE")]
         files: Vec<PathBuf>,
     },
+    /// Print a polkit rule that allows the exporter to restart the configured units
+    #[command(after_help = POLKIT_HELP)]
+    PolkitRule(PolkitRuleFlags),
     /// Print a shell completion script
     Completions(CompletionsFlags),
     /// Print a manual page (roff)
@@ -101,6 +111,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let (result, failure) = match arguments.command {
         Some(Command::Check(flags)) => (check::check(flags), UNKNOWN.into()),
         Some(Command::Status(flags)) => (status::status(&flags), UNKNOWN.into()),
+        Some(Command::PolkitRule(flags)) => (polkit_rule::polkit_rule(&flags), ExitCode::FAILURE),
         Some(Command::Completions(flags)) => {
             let result = generated::completions(&flags, Arguments::command());
             (result, ExitCode::FAILURE)

@@ -105,7 +105,15 @@ fn every_manual_page_is_formatted_without_a_warning() {
     let groff = tool("groff", "groff-base");
     let man = tool("man", "man-db");
     let dir = tempfile::tempdir().unwrap();
-    for command in ["", "check", "status", "check-config", "completions", "man"] {
+    for command in [
+        "",
+        "check",
+        "status",
+        "check-config",
+        "polkit-rule",
+        "completions",
+        "man",
+    ] {
         let mut page = upkeep(&["man"]);
         if !command.is_empty() {
             page.arg(command);

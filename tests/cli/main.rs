@@ -1,4 +1,4 @@
-//! The commands `check`, `status`, `completions` and `man`, run as child processes.
+//! The commands `check`, `status`, `polkit-rule`, `completions` and `man`, run as child processes.
 
 #![allow(clippy::unwrap_used)]
 
@@ -6,6 +6,7 @@
 mod common;
 mod generated;
 mod output;
+mod polkit_rule;
 mod rounds;
 mod status;
 mod terminal;

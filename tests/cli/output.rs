@@ -12,7 +12,7 @@ use crate::{REFUSING, Services, degraded, ends_with, errors, out, refused, tcp};
 
 /// Compares with a golden file; `UPDATE=1` in the environment writes it.
 #[track_caller]
-fn assert_golden(name: &str, text: &str) {
+pub fn assert_golden(name: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/golden")
         .join(name);
