@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use super::key_split::{SplitMapping, split_by_keys};
 use super::kinds::{self, KindSettings};
+use super::level::Level;
 use super::options::{CheckOptions, TimingOptions};
 use super::place::{Path, Place};
 use super::settings::CheckSettings;
 use super::short_form;
-use super::timings::{Level, Timings};
+use super::timings::Timings;
 use super::validate;
 use super::yaml::{Node, Value, fields, read};
 use crate::model::{CheckKind, CheckName, Severity};

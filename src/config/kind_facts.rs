@@ -5,6 +5,9 @@ pub trait KindFacts {
     /// Whether checks of this kind with the same interval run at the same time, so that they share work.
     const SHARES_PHASE: bool = false;
 
+    /// Whether the target is a database, broker or store, which healing must not touch without permission.
+    const IS_STORE: bool = false;
+
     /// Whether a run can fail with the reason `missing` because the exporter did not run in time to receive responses.
     const MISSES_WHEN_LATE: bool = false;
 

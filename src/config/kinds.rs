@@ -42,6 +42,13 @@ macro_rules! kind_settings {
                 }
             }
 
+            /// See [`KindFacts::IS_STORE`].
+            pub const fn is_store(&self) -> bool {
+                match self {
+                    $(Self::$variant(_) => <super::$name::$settings as KindFacts>::IS_STORE),+
+                }
+            }
+
             /// See [`KindFacts::MISSES_WHEN_LATE`].
             pub const fn misses_when_late(&self) -> bool {
                 match self {

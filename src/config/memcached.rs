@@ -154,6 +154,8 @@ impl MemcachedSettings {
 }
 
 impl super::KindFacts for MemcachedSettings {
+    const IS_STORE: bool = true;
+
     fn values_at_once(&self, label: &str) -> Option<u64> {
         match label {
             // hit, miss

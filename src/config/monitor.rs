@@ -10,11 +10,12 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 
 use super::duration::DurationText;
+use super::level::Level;
 use super::monitor_options::{AlertOptions, MonitorOptions, Seconds};
 use super::options::TimingOptions;
 use super::place::{Place, is_plain_key};
 use super::suggest;
-use super::timings::{Level, MAX_INTERVAL, MIN_INTERVAL, Timings};
+use super::timings::{MAX_INTERVAL, MIN_INTERVAL, Timings};
 use super::yaml::{Node, Value, fields, from_node, read};
 use crate::model::Tolerance;
 

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::duration::DurationText;
+use super::heal::HealOptions;
 use super::monitor_options::MonitorOptions;
 use crate::model::{Severity, Tier};
 
@@ -65,6 +66,8 @@ pub struct ThresholdOptions {
 pub struct SharedServiceOptions {
     /// How long a condition must last before its alert fires.
     pub tolerance: Option<ToleranceOptions>,
+    /// What the exporter does about a service that is down.
+    pub heal: Option<HealOptions>,
 }
 
 /// How long a condition must last before its alert fires.

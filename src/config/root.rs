@@ -31,5 +31,9 @@ pub fn resolve(root: &Node, place: &Place<'_>) -> Config {
             Vec::new()
         }
     };
-    Config { services, probe }
+    Config {
+        services,
+        probe,
+        heal: tier_defaults.heal_limits(),
+    }
 }

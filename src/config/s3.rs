@@ -288,6 +288,8 @@ impl S3Settings {
 }
 
 impl super::KindFacts for S3Settings {
+    const IS_STORE: bool = true;
+
     fn values_at_once(&self, label: &str) -> Option<u64> {
         match label {
             "bucket" => Some(self.buckets.len() as u64),

@@ -6,12 +6,14 @@ use std::sync::Arc;
 
 use super::checks;
 use super::dependencies::{self, ServiceNode};
+use super::heal::{Candidates, HealSettings};
 use super::key_split::{SplitMapping, split_by_keys};
+use super::kinds::KindSettings;
+use super::level::Level;
 use super::options::{ServiceOptions, SharedServiceOptions, ShortFormOptions, TimingOptions};
 use super::place::{MAX_FINDINGS, Path, Place};
-use super::settings::Service;
+use super::settings::{CheckSettings, Service};
 use super::tier_defaults::TierDefaults;
-use super::timings::Level;
 use super::validate::{self, MAX_DESCRIPTION, MAX_NAME};
 use super::yaml::{Node, fields, read};
 use crate::model::{ServiceKey, Tier};
@@ -108,6 +110,9 @@ impl Reader<'_, '_> {
         } else {
             checks::resolve(&short, list, place, &timings, self.warned)
         };
+        let heal = checks
+            .as_ref()
+            .and_then(|checks| self.heal(&shared, tier, checks));
         let key = match options.key {
             Some(key) => validate::key(key, &place.field("key")).ok(),
             None => {
@@ -147,10 +152,37 @@ impl Reader<'_, '_> {
                 runbook_url: runbook_url?,
                 depends_on: depends_on.into_iter().map(ServiceKey::new).collect(),
                 tolerance,
+                heal,
                 checks: checks?,
                 key: ServiceKey::new(key),
             }))
         };
         Some((node, complete()))
+    }
+
+    /// The settings of healing, which depend on what the checks of the service look at.
+    fn heal(
+        &self,
+        shared: &SharedServiceOptions,
+        tier: Tier,
+        checks: &[Arc<CheckSettings>],
+    ) -> Option<HealSettings> {
+        let mut found = Candidates::default();
+        for check in checks {
+            if check.kind.is_store() && found.store.is_none() {
+                found.store = Some(check.name.as_str().to_owned());
+            }
+            match &check.kind {
+                KindSettings::Systemd(unit) => found.units.push((unit.unit.clone(), unit.bus.clone())),
+                KindSettings::Docker(container) => {
+                    found
+                        .containers
+                        .push((container.container.clone(), container.host.clone()));
+                }
+                _ => {}
+            }
+        }
+        let inherited = self.tier_defaults.heal(tier);
+        inherited.resolve(shared.heal.as_ref(), &found, self.place)
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::heal::{HealLimits, HealSettings};
 use super::kinds::KindSettings;
 use super::probe::ProbeSettings;
 use crate::model::{CheckName, ServiceKey, Severity, Thresholds, Tier, Tolerance};
@@ -14,6 +15,8 @@ pub struct Config {
     pub services: Vec<Arc<Service>>,
     /// The modules and limits of `/probe`.
     pub probe: ProbeSettings,
+    /// The limits of healing.
+    pub heal: HealLimits,
 }
 
 /// A service with its checks.
@@ -35,6 +38,8 @@ pub struct Service {
     pub depends_on: Vec<ServiceKey>,
     /// How long each condition must last before its alert fires.
     pub tolerance: Tolerance,
+    /// How the service is healed; `None` if healing is off.
+    pub heal: Option<HealSettings>,
     /// The checks, at least one.
     pub checks: Vec<Arc<CheckSettings>>,
 }

@@ -181,7 +181,10 @@ fn bus_address(address: String, place: &Place<'_>) -> Result<BusAddress, Invalid
 }
 
 /// Validates the name of a unit by the rules of systemd.unit(5), and adds a missing suffix.
-fn unit_name(written: &str) -> Result<String, String> {
+///
+/// # Errors
+/// What is wrong with the name, and what to write.
+pub fn unit_name(written: &str) -> Result<String, String> {
     let shown: String = written.chars().take(80).collect();
     if written.is_empty() {
         return Err("empty: write the name of a unit, such as nginx.service".to_owned());

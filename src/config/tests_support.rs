@@ -44,8 +44,8 @@ pub fn config(services: Vec<(&str, Vec<CheckSettings>)>) -> Config {
         })
     });
     Config {
-        probe: crate::config::probe::ProbeSettings::default(),
         services: services.collect(),
+        ..Config::default()
     }
 }
 

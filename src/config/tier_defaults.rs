@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use super::heal::{HealLimits, Inherited as InheritedHeal};
 use super::key_split::{SplitMapping, split_by_keys};
+use super::level::Level;
 use super::monitor::read_monitor;
 use super::options::{SharedServiceOptions, TimingOptions};
 use super::place::Place;
-use super::timings::{Level, Timings};
+use super::timings::Timings;
 use super::yaml::{Node, fields, read};
 use crate::model::{Tier, Tolerance};
 
@@ -23,15 +25,28 @@ const TOLERANT: Duration = Duration::from_secs(120);
 /// The settings of both tiers, with the defaults applied.
 #[derive(Debug)]
 pub struct TierDefaults {
-    tiers: [(Timings, Tolerance); Tier::ALL.len()],
+    tiers: [Inherited; Tier::ALL.len()],
+}
+
+/// What services inherit from one level.
+#[derive(Clone, Debug)]
+struct Inherited {
+    timings: Timings,
+    tolerance: Tolerance,
+    heal: InheritedHeal,
 }
 
 impl TierDefaults {
     /// Reads `monitor`, `defaults` and `tiers` of the document at `place`.
     pub fn read(document: &Node, place: &Place<'_>) -> Self {
         let (defaults, tiers) = (document.get("defaults"), document.get("tiers"));
-        let base = (Timings::built_in(), TOLERANCE);
-        let base = read_monitor(document.get("monitor"), defaults, place, base);
+        let built_in = (Timings::built_in(), TOLERANCE);
+        let (timings, tolerance) = read_monitor(document.get("monitor"), defaults, place, built_in);
+        let base = Inherited {
+            timings,
+            tolerance,
+            heal: InheritedHeal::built_in(),
+        };
         let defaults = read_level(defaults, &place.field("defaults"), Level::Defaults, base);
         let tiers_place = place.field("tiers");
         let written = tiers
@@ -41,10 +56,10 @@ impl TierDefaults {
         let tier = |tier: Tier| {
             let mut base = defaults.clone();
             if tier == Tier::Tolerant {
-                base.1 = Tolerance {
+                base.tolerance = Tolerance {
                     down: TOLERANT,
                     degraded: TOLERANT,
-                    ..base.1
+                    ..base.tolerance
                 };
             }
             let node = written.as_ref().and_then(|tiers| tiers.get(tier.as_str()));
@@ -57,12 +72,22 @@ impl TierDefaults {
 
     /// The timing settings of a tier's services.
     pub fn timings(&self, tier: Tier) -> &Timings {
-        &self.tiers[tier as usize].0
+        &self.tiers[tier as usize].timings
     }
 
     /// The tolerance of a tier's services.
     pub fn tolerance(&self, tier: Tier) -> Tolerance {
-        self.tiers[tier as usize].1
+        self.tiers[tier as usize].tolerance
+    }
+
+    /// The settings of healing of a tier's services.
+    pub fn heal(&self, tier: Tier) -> &InheritedHeal {
+        &self.tiers[tier as usize].heal
+    }
+
+    /// The limits of healing, which no tier changes.
+    pub fn heal_limits(&self) -> HealLimits {
+        self.tiers[0].heal.limits
     }
 
     /// Applies the options of the next level to `tolerance`.
@@ -77,12 +102,7 @@ impl TierDefaults {
 }
 
 /// Reads one level and applies it to `base`.
-fn read_level(
-    node: Option<&Node>,
-    place: &Place<'_>,
-    level: Level,
-    base: (Timings, Tolerance),
-) -> (Timings, Tolerance) {
+fn read_level(node: Option<&Node>, place: &Place<'_>, level: Level, base: Inherited) -> Inherited {
     let Some(node) = node.filter(|node| !node.is_null()) else {
         return base;
     };
@@ -98,8 +118,13 @@ fn read_level(
     let shared = read::<SharedServiceOptions>(&shared, place)
         .value
         .unwrap_or_default();
-    (
-        base.0.with(&timing, level, place),
-        TierDefaults::tolerance_with(base.1, &shared),
-    )
+    let heal = shared.heal.as_ref();
+    Inherited {
+        timings: base.timings.with(&timing, level, place),
+        tolerance: TierDefaults::tolerance_with(base.tolerance, &shared),
+        heal: heal.map_or_else(
+            || base.heal.clone(),
+            |options| base.heal.with(options, level, &place.field("heal")),
+        ),
+    }
 }

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::duration::DurationText;
+use super::level::Level;
 use super::options::{ThresholdOptions, TimingOptions};
 use super::place::{Path, Place};
 use crate::model::Thresholds;
@@ -16,39 +17,6 @@ pub const MAX_INTERVAL: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// The maximum number of consecutive runs that can be required for a change of status.
 const MAX_RUNS: u32 = 1000;
-
-/// The level that a setting was written at. Later levels override earlier ones.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// Not written anywhere.
-    BuiltIn,
-    /// In the key `monitor` of ChatStack's files.
-    Monitor,
-    /// In the defaults.
-    Defaults,
-    /// In the tier.
-    Tier,
-    /// The built-in timeout of the short form.
-    ShortForm,
-    /// In the service.
-    Service,
-    /// In the check.
-    Check,
-}
-
-impl Level {
-    fn name(self) -> &'static str {
-        match self {
-            Self::BuiltIn => "built in",
-            Self::Monitor => "from monitor",
-            Self::Defaults => "from defaults",
-            Self::Tier => "from the tier",
-            Self::ShortForm => "of the short form",
-            Self::Service => "from the service",
-            Self::Check => "from the check",
-        }
-    }
-}
 
 /// A setting with the level and the path that it was written at.
 #[derive(Clone, Debug)]

@@ -112,6 +112,8 @@ impl RedisSettings {
 mod tests;
 
 impl crate::config::KindFacts for RedisSettings {
+    const IS_STORE: bool = true;
+
     fn values_at_once(&self, label: &str) -> Option<u64> {
         match label {
             // master, replica, sentinel
