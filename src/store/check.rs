@@ -36,7 +36,7 @@ pub struct CheckState {
     inconclusive_runs: u64,
     consecutive_inconclusive_runs: u64,
     /// Why the last run was inconclusive. `None` if it was conclusive.
-    shortage: Option<Arc<Problem>>,
+    pub shortage: Option<Arc<Problem>>,
     last_run: Option<(Moment, Arc<Outcome>)>,
     response_times: Option<ResponseTimes>,
     /// When a problem was last logged.

@@ -7,6 +7,7 @@ mod check;
 mod events;
 mod file;
 mod fingerprint;
+mod health;
 mod histogram;
 mod impacts;
 mod recent;
@@ -16,6 +17,7 @@ mod service;
 mod shared;
 pub mod snapshot;
 mod state;
+pub mod state_dir;
 mod suppression;
 mod walltime;
 
@@ -32,12 +34,13 @@ use tokio::sync::broadcast;
 
 pub use check::CheckHandle;
 pub use events::StatusEvent;
-pub use file::StateDirError;
 pub use fingerprint::Fnv;
+pub use health::{CheckHealth, Health, ServiceHealth};
 pub use histogram::{LAGS, RESPONSE_TIMES};
 pub use recent::{RECENT_RUNS, RecentRun, RecentRuns};
 pub use snapshot::{CheckView, ExporterView, HistogramView, LastRun, ServiceView, Snapshot};
 pub use state::NextRun;
+pub use state_dir::{SaveError, StateDirError};
 pub use walltime::UtcTime;
 
 pub use crate::verdict::Run;
@@ -208,6 +211,12 @@ impl Store {
                 state_saved: self.saver.as_ref().map(Saver::is_saved),
             },
         }
+    }
+
+    /// The health of the services that can be healed.
+    pub fn health(&self) -> Health {
+        let now = self.shared.clock.now();
+        Health::of(&self.shared.state().services, now)
     }
 
     /// The recent runs of each check of a service, in the order of the configuration. `None` if the service does not exist. They

@@ -110,6 +110,12 @@ impl Recent {
         }
     }
 
+    /// The latest runs without one that was not down among them, newest first: when each started, and why it is down.
+    pub fn failed_in_a_row(&self) -> impl Iterator<Item = (Moment, Option<Reason>)> {
+        let runs = self.0.iter().rev().take_while(|run| run.status == Status::Down);
+        runs.map(|run| (run.ended - Duration::from_micros(run.duration.into()), run.reason))
+    }
+
     /// The runs, newest first.
     pub fn view(&self, wall: WallAnchor) -> RecentRuns {
         self.0.iter().rev().map(|run| run.view(wall)).collect()

@@ -3,6 +3,7 @@
 mod changes;
 mod clocks;
 mod confirmed;
+mod health;
 mod inconclusive;
 mod reloads;
 mod restarts;

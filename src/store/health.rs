@@ -1,0 +1,99 @@
+//! What healing needs to know about services, without the cost of a snapshot.
+
+use std::sync::Arc;
+
+use super::check::CheckState;
+use super::service::ServiceState;
+use crate::config::Service;
+use crate::model::{CheckName, Moment, Problem, Reason, ServiceKey, Severity, Shortage, Status};
+
+/// The health of the services at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Health {
+    /// The services that can be healed.
+    pub services: Vec<ServiceHealth>,
+    /// The number of all services.
+    pub service_count: usize,
+    /// The number of services that are down and depend on no service that is down.
+    pub down_count: usize,
+    /// A resource that the exporter lacked in the last run of any check.
+    pub shortage: Option<Shortage>,
+}
+
+/// The health of a service.
+#[derive(Clone, Debug)]
+pub struct ServiceHealth {
+    /// Its settings.
+    pub service: Arc<Service>,
+    /// Its status.
+    pub status: Status,
+    /// A service that it depends on, directly or not, and that is down.
+    pub root: Option<ServiceKey>,
+    /// Whether a maintenance window holds.
+    pub in_maintenance: bool,
+    /// Its critical checks that are down.
+    pub failing: Vec<CheckHealth>,
+}
+
+/// A critical check that is down.
+#[derive(Clone, Debug)]
+pub struct CheckHealth {
+    /// Its name.
+    pub name: CheckName,
+    /// Its latest failed runs in a row, newest first: when each started, and why it failed.
+    pub failed_runs: Vec<(Moment, Option<Reason>)>,
+    /// Why it is down.
+    pub problem: Option<Arc<Problem>>,
+}
+
+impl Health {
+    /// The health of `services` at `now`.
+    pub(super) fn of(services: &[ServiceState], now: Moment) -> Self {
+        let mut health = Self {
+            service_count: services.len(),
+            ..Self::default()
+        };
+        for service in services {
+            let is_root = service.saved.status == Status::Down && !service.suppression.is_impacted;
+            health.down_count += usize::from(is_root);
+            for check in &service.checks {
+                health.shortage = health.shortage.or_else(|| own_shortage(check));
+            }
+            if service.service.heal.is_some() {
+                health.services.push(ServiceHealth::of(service, now));
+            }
+        }
+        health
+    }
+}
+
+/// The shortage of this process or machine in the last run. A busy service manager only concerns its units.
+fn own_shortage(check: &CheckState) -> Option<Shortage> {
+    let shortage = check.shortage.as_ref()?.shortage?;
+    (shortage != Shortage::Manager).then_some(shortage)
+}
+
+impl ServiceHealth {
+    fn of(state: &ServiceState, now: Moment) -> Self {
+        let failing = state.checks.iter().filter(|check| {
+            check.settings.severity == Severity::Critical && check.status(now) == Status::Down
+        });
+        Self {
+            service: state.service.clone(),
+            status: state.saved.status,
+            root: state
+                .roots
+                .first()
+                .filter(|_| state.suppression.is_impacted)
+                .cloned(),
+            in_maintenance: state.suppression.in_maintenance,
+            failing: failing
+                .map(|check| CheckHealth {
+                    name: check.settings.name.clone(),
+                    failed_runs: check.recent.failed_in_a_row().collect(),
+                    problem: check.problem(Status::Down),
+                })
+                .collect(),
+        }
+    }
+}

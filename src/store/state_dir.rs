@@ -1,0 +1,177 @@
+//! Reads, replaces and locks files of the state directory. Other users may create files in it, so links are not followed, and only
+//! regular files are opened.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+
+/// The maximum number of broken versions of a file. Older ones are removed.
+const MAX_BROKEN: u64 = 5;
+
+/// Flags of open(2) for a path that somebody else may have created: a symbolic link is an error, and a pipe does not block.
+const SAFELY: OFlags = OFlags::NOFOLLOW.union(OFlags::NONBLOCK);
+
+/// The state directory can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StateDirError {
+    /// Another exporter holds the lock.
+    #[error(
+        "the state directory {} is in use by another process; use a different --state.dir for each exporter",
+        dir.display()
+    )]
+    InUse {
+        /// The directory.
+        dir: PathBuf,
+    },
+}
+
+/// A file can't be saved.
+#[derive(Debug, thiserror::Error)]
+pub enum SaveError {
+    /// A file operation failed.
+    #[error("{attempt} {}: {cause}", path.display())]
+    Io {
+        /// The attempted operation.
+        attempt: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The error of the system.
+        cause: io::Error,
+    },
+    /// Another exporter uses the directory.
+    #[error(transparent)]
+    InUse(#[from] StateDirError),
+    /// The content can't be encoded as JSON.
+    #[error("encoding the file: {0}")]
+    Encode(#[from] serde_json::Error),
+}
+
+/// Makes an error of the system an error of an attempt.
+fn failed(attempt: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SaveError {
+    let path = path.to_owned();
+    move |cause| SaveError::Io { attempt, path, cause }
+}
+
+/// Opens a regular file, or creates it if the options say so.
+fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    let file = options.custom_flags(SAFELY.bits().cast_signed()).open(path);
+    let file = file.map_err(|error| match Errno::from_io_error(&error) {
+        // open(2): ELOOP is a link at the end of the path, ENXIO a pipe without a reader.
+        Some(Errno::LOOP) => io::Error::other("it is a symbolic link, and links are not followed"),
+        Some(Errno::NXIO) => not_regular(),
+        _ => error,
+    })?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(not_regular()),
+    }
+}
+
+fn not_regular() -> io::Error {
+    io::Error::other("it is not a regular file")
+}
+
+/// Reads the file `name` of at most `max_bytes`. `None` if it does not exist.
+///
+/// # Errors
+/// What went wrong, for people.
+pub fn read(dir: &Path, name: &str, max_bytes: u64) -> Result<Option<Vec<u8>>, String> {
+    let file = match open(&dir.join(name), OpenOptions::new().read(true)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened.map_err(|error| error.to_string())?,
+    };
+    let mut text = Vec::new();
+    let read = file.take(max_bytes + 1).read_to_end(&mut text);
+    read.map_err(|error| error.to_string())?;
+    if text.len() as u64 > max_bytes {
+        return Err(format!("it is larger than {max_bytes} bytes"));
+    }
+    Ok(Some(text))
+}
+
+/// Creates the directory if it is missing, and locks its file `name`. The lock ends with the process, even after a crash.
+///
+/// # Errors
+/// If another process holds the lock, or a step fails.
+pub fn lock(dir: &Path, name: &str) -> Result<File, SaveError> {
+    fs::create_dir_all(dir).map_err(failed("creating the state directory", dir))?;
+    let path = dir.join(name);
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true).mode(0o600);
+    let file = open(&path, &mut options).map_err(failed("opening the lock file", &path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StateDirError::InUse { dir: dir.to_owned() }.into()),
+        Err(TryLockError::Error(cause)) => Err(failed("locking", &path)(cause)),
+    }
+}
+
+/// Atomically replaces the file `name` and syncs it to the disk. After a crash at any time, the file is the old or the new one.
+///
+/// # Errors
+/// If a step fails. The old file stays.
+pub fn replace(dir: &Path, name: &str, text: &[u8]) -> Result<(), SaveError> {
+    let temporary = dir.join(format!("{name}.tmp"));
+    // An earlier process or another user may have created it. Opening it is unsafe: it may be a link or a pipe.
+    match fs::remove_file(&temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(failed("removing", &temporary)(error));
+        }
+        _ => {}
+    }
+    let mut options = OpenOptions::new();
+    let created = options.write(true).create_new(true).mode(0o600).open(&temporary);
+    let mut file = created.map_err(failed("creating", &temporary))?;
+    let written = file.write_all(text).and_then(|()| file.sync_all());
+    if let Err(cause) = written {
+        // Free the space. If that fails too, report only the first one.
+        let _ = fs::remove_file(&temporary);
+        return Err(failed("writing", &temporary)(cause));
+    }
+    let path = dir.join(name);
+    fs::rename(&temporary, &path).map_err(failed("replacing", &path))?;
+    // Without syncing the directory, a crash of the machine may undo the rename.
+    let mut options = OpenOptions::new();
+    options
+        .read(true)
+        .custom_flags(OFlags::DIRECTORY.bits().cast_signed());
+    options
+        .open(dir)
+        .and_then(|dir| dir.sync_all())
+        .map_err(failed("syncing", dir))
+}
+
+/// Moves the broken file `name` aside. Returns what was done, for a warning.
+pub fn set_aside(dir: &Path, name: &str) -> String {
+    let prefix = format!("{name}.broken-");
+    let mut numbers = broken(dir, &prefix);
+    let next = numbers.last().map_or(1, |last| last.saturating_add(1));
+    numbers.push(next);
+    let aside = dir.join(format!("{prefix}{next}"));
+    let action = match fs::rename(dir.join(name), &aside) {
+        Ok(()) => format!("it was moved to {}", aside.display()),
+        Err(error) => format!("moving it aside failed too: {error}"),
+    };
+    let surplus = numbers.len().saturating_sub(MAX_BROKEN as usize);
+    for number in &numbers[..surplus] {
+        // A surplus file does no harm.
+        let _ = fs::remove_file(dir.join(format!("{prefix}{number}")));
+    }
+    action
+}
+
+/// The numbers of the broken files, in ascending order.
+fn broken(dir: &Path, prefix: &str) -> Vec<u64> {
+    let mut numbers: Vec<u64> = fs::read_dir(dir)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.strip_prefix(prefix)?.parse().ok())
+        .collect();
+    numbers.sort_unstable();
+    numbers
+}
