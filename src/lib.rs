@@ -9,6 +9,7 @@ pub mod actuator;
 pub mod check;
 pub mod cli;
 pub mod config;
+pub mod heal;
 pub mod log;
 pub mod log_throttle;
 pub mod metrics;

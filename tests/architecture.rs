@@ -21,6 +21,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("runner", &["check", "config", "model", "net"]),
     ("verdict", &["model"]),
     ("store", &["config", "model", "verdict"]),
+    ("heal", &["config", "model", "store"]),
     (
         "schedule",
         &["check", "config", "log_throttle", "model", "runner", "store"],

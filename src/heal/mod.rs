@@ -1,0 +1,28 @@
+//! Heals services: decides when a failed service is restarted, and never more often than its budget allows.
+//!
+//! [`policy`] decides. It is pure: a history, settings and evidence give a decision. [`history`] is what was done before, and
+//! [`HistoryFile`] saves it before every action. [`Healer`] is the loop that collects evidence and acts through a [`Control`].
+
+pub mod backoff;
+mod control;
+pub mod evidence;
+mod file;
+mod healer;
+pub mod history;
+mod log;
+mod machine;
+pub mod policy;
+pub mod record;
+mod round;
+mod shared;
+mod time_anchor;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+pub use control::{BoxFuture, Control};
+pub use file::{ContentError, HistoryFile, decode, encode};
+pub use healer::{HealSetup, Healer};
+pub use time_anchor::TimeAnchor;
+pub use view::{HealView, ServiceHealView};

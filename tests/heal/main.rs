@@ -1,0 +1,8 @@
+//! Tests of healing: the loop with a fake systemd, and the history file with killed writers.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "../common/mod.rs"]
+mod common;
+mod kills;
+mod rounds;
