@@ -105,8 +105,15 @@ fn alerts_are_grouped_by_service() {
     let config = config();
     assert_eq!(config["route"]["group_by"], json!(["job", "instance", "service"]));
     for route in routes(&config["route"]).into_iter().skip(1) {
-        let watchdog = list(route, "matchers").contains(&json!("alertname = UpkeepWatchdog"));
-        assert!(route.get("group_by").is_none() || watchdog, "{route}");
+        let is_alert = |name: &str| list(route, "matchers").contains(&json!(format!("alertname = {name}")));
+        let expected = if is_alert("UpkeepWatchdog") {
+            json!(["alertname"])
+        } else if is_alert("UpkeepServiceImpacted") {
+            json!(["job", "instance"])
+        } else {
+            Value::Null
+        };
+        assert_eq!(route["group_by"], expected, "{route}");
     }
 }
 

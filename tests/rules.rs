@@ -12,6 +12,8 @@ mod conditions;
 mod coverage;
 #[path = "rules/evidence.rs"]
 mod evidence;
+#[path = "rules/impact.rs"]
+mod impact;
 #[path = "rules/scenarios.rs"]
 mod scenarios;
 #[path = "rules/simulation.rs"]
@@ -33,6 +35,7 @@ const EXPECTED: &[(&str, &str)] = &[
     ("UpkeepCheckFailing", "info"),
     ("UpkeepServiceFlapping", "warning"),
     ("UpkeepServiceUnknown", "warning"),
+    ("UpkeepServiceImpacted", "info"),
     ("UpkeepCheckStale", "warning"),
     ("UpkeepUnitFailed", "warning"),
     ("UpkeepUnitRestarting", "warning"),
@@ -289,6 +292,16 @@ fn pages_follow_the_evidence_at_a_scrape_interval_of_15s() {
 fn pages_follow_the_evidence_at_a_scrape_interval_of_30s() {
     evidence_at(30, 5);
     evidence_at(30, 30);
+}
+
+/// Services that depend on one another: one page for the root cause, and UpkeepServiceImpacted for the others.
+#[test]
+fn only_root_causes_page() {
+    for (scrape, evaluation) in [(1, 1), (5, 5), (15, 5), (30, 30)] {
+        let intervals = intervals(scrape, evaluation);
+        let rules = [&repo("rules/conditions.yml"), &repo("rules/services.yml")];
+        run_tests(intervals, &rules, &[impact::test(intervals)]);
+    }
 }
 
 #[test]

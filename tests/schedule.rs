@@ -14,8 +14,8 @@ use common::clock::TokioClock;
 use common::config::{each, process, tcp};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
-use upkeep_exporter::config::{CheckSettings, Config};
-use upkeep_exporter::model::{Conclusion, Problem, Reason, Report, Status};
+use upkeep_exporter::config::{CheckSettings, Config, Service};
+use upkeep_exporter::model::{Conclusion, Problem, Reason, Report, ServiceKey, Status};
 use upkeep_exporter::runner::Runnable;
 use upkeep_exporter::schedule::Scheduler;
 use upkeep_exporter::store::{CheckView, Snapshot, Store};
@@ -432,6 +432,46 @@ async fn a_request_during_a_run_causes_a_run_after_it() {
     assert_near(script.gaps()[1], SECOND);
     sleep(60 * SECOND).await;
     assert_eq!(script.starts().len(), 3, "one request causes one run");
+}
+
+/// Otherwise the page of the failing service would start before the status of the root cause is known.
+#[tokio::test(start_paused = true)]
+async fn when_a_service_fails_its_dependencies_are_checked_at_once() {
+    const FAILS: usize = 10;
+    let quick = |_| QUICK;
+    let stage = Stage::new(vec![
+        ("db", Box::new(quick) as Box<Plan>),
+        ("other", Box::new(quick)),
+        ("web", Box::new(quick)),
+        (
+            "api",
+            Box::new(|run| if run < FAILS { QUICK } else { Act::Refuse(ms(1)) }),
+        ),
+    ]);
+    let rare = |name| CheckSettings {
+        interval: HOUR,
+        ..tcp(name)
+    };
+    let mut config = each(vec![rare("db"), rare("other"), rare("web"), tcp("api")]);
+    let depend = |config: &mut Config, service: usize, on: &str| {
+        config.services[service] = Arc::new(Service {
+            depends_on: vec![ServiceKey::new(on)],
+            ..Service::clone(&config.services[service])
+        });
+    };
+    depend(&mut config, 2, "db");
+    depend(&mut config, 3, "web");
+    stage.scheduler.apply(&config);
+    stage.until(600 * SECOND).await;
+    let failed = stage.script("api").starts()[FAILS] + ms(1);
+    for (name, runs) in [("web", 1), ("db", 1), ("other", 0)] {
+        let starts = stage.script(name).starts();
+        let at_once = starts
+            .iter()
+            .filter(|start| start.saturating_duration_since(failed - GRAIN) <= 2 * GRAIN);
+        let at_once = at_once.filter(|start| **start + GRAIN >= failed);
+        assert_eq!(at_once.count(), runs, "{name}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,9 +1,11 @@
 //! Validates `depends_on`: the services exist, and there are no cycles.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
-use super::place::MAX_FINDINGS;
-use super::place::Place;
+use super::duration::DurationText;
+use super::place::{MAX_FINDINGS, Place};
+use super::settings::Service;
 use super::suggest;
 
 /// After this many findings, no similar keys are suggested, because each search compares all keys.
@@ -34,6 +36,41 @@ pub fn check(services: &[ServiceNode], place: &Place<'_>) {
         edges.push(resolve_edges(service, &positions, place));
     }
     report_cycles(services, &edges, place);
+}
+
+/// Warns if the page of a service can start before the status of a dependency shows that the dependency is the cause. When a service
+/// fails, the checks of its dependencies run at once, so only slow checks are late. `indices` are the positions in the list at `place`.
+pub fn warn_of_late_detection(
+    services: &[Arc<Service>],
+    indices: &HashMap<String, usize>,
+    place: &Place<'_>,
+) {
+    let by_key: HashMap<_, _> = services.iter().map(|service| (&service.key, service)).collect();
+    for service in services {
+        for (index, key) in service.depends_on.iter().enumerate() {
+            let detections = by_key
+                .get(key)
+                .into_iter()
+                .flat_map(|service| service.critical_checks());
+            let Some(detection) = detections.map(|check| check.longest_detection()).min() else {
+                continue;
+            };
+            let tolerance = service.tolerance.down;
+            if detection <= tolerance || place.finding_count() >= MAX_FINDINGS {
+                continue;
+            }
+            let Some(position) = indices.get(service.key.as_str()) else {
+                continue;
+            };
+            let place = place.index(*position).field("depends_on").index(index);
+            place.warn(format_args!(
+                "an alert may start before {key} is known to be down: detecting that may take {}, and the tolerance is {}; \
+                 lower timeout or failures_before_down of {key}, or raise tolerance.down here",
+                DurationText(detection),
+                DurationText(tolerance)
+            ));
+        }
+    }
 }
 
 /// The positions of the services that `service` depends on, each with its index in `depends_on`.

@@ -40,6 +40,7 @@ pub mod probe;
 pub mod process;
 pub mod rabbitmq;
 pub mod redis;
+mod redundancy;
 pub mod regular_file;
 mod root;
 pub mod s3;

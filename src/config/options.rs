@@ -98,8 +98,12 @@ pub struct ServiceOptions {
     pub description: Option<String>,
     /// Instructions for when the service fails: an http or https URL.
     pub runbook_url: Option<String>,
-    /// Keys of the services that this service depends on.
+    /// Keys of the services that this service depends on. While one of them is down, no alert of this service starts.
     pub depends_on: Option<Vec<String>>,
+    /// Which of the checks of severity critical must work, so that the service is not down. any is the same as any_of: 1. Default: all.
+    pub requires: Option<RequiresWord>,
+    /// How many of the checks of severity critical must work, so that the service is not down. If fewer checks fail, it is degraded.
+    pub any_of: Option<u32>,
 }
 
 /// The short form: keys of a service that each stand for a check, as in ChatStack's files.
@@ -146,6 +150,16 @@ pub enum TierWord {
     Critical,
     /// Alerts notify somebody.
     Tolerant,
+}
+
+/// Which checks a service requires.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RequiresWord {
+    /// A failure of any critical check takes the service down.
+    All,
+    /// The service is down only if all critical checks fail.
+    Any,
 }
 
 /// A severity's name.

@@ -12,6 +12,7 @@ use super::kinds::KindSettings;
 use super::level::Level;
 use super::options::{ServiceOptions, SharedServiceOptions, ShortFormOptions, TimingOptions};
 use super::place::{MAX_FINDINGS, Path, Place};
+use super::redundancy;
 use super::settings::{CheckSettings, Service};
 use super::tier_defaults::TierDefaults;
 use super::validate::{self, MAX_DESCRIPTION, MAX_NAME};
@@ -66,6 +67,7 @@ pub fn resolve(list: &Node, place: &Place<'_>, tier_defaults: &TierDefaults) -> 
         services.extend(service);
     }
     dependencies::check(&nodes, place);
+    dependencies::warn_of_late_detection(&services, &indices, place);
     services
 }
 
@@ -137,6 +139,7 @@ impl Reader<'_, '_> {
             .runbook_url
             .map(|url| validate::page_url(url, &place.field("runbook_url")));
         let runbook_url = runbook_url.transpose().ok();
+        let any_of = redundancy::resolve(options.requires, options.any_of, checks.as_deref(), place);
         let node = key.clone().map(|key| ServiceNode {
             key,
             index: 0,
@@ -153,6 +156,7 @@ impl Reader<'_, '_> {
                 depends_on: depends_on.into_iter().map(ServiceKey::new).collect(),
                 tolerance,
                 heal,
+                any_of: any_of.ok()?,
                 checks: checks?,
                 key: ServiceKey::new(key),
             }))

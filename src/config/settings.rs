@@ -40,8 +40,27 @@ pub struct Service {
     pub tolerance: Tolerance,
     /// How the service is healed; `None` if healing is off.
     pub heal: Option<HealSettings>,
+    /// How many of its critical checks must work, so that it is not down. `None`: all of them.
+    pub any_of: Option<usize>,
     /// The checks, at least one.
     pub checks: Vec<Arc<CheckSettings>>,
+}
+
+impl Service {
+    /// The checks whose failure can take the service down.
+    pub fn critical_checks(&self) -> impl Iterator<Item = &Arc<CheckSettings>> {
+        self.checks
+            .iter()
+            .filter(|check| check.severity == Severity::Critical)
+    }
+
+    /// How many checks must be down to take the service down; at least 1.
+    pub fn checks_until_down(&self) -> usize {
+        match self.any_of {
+            Some(any_of) => (self.critical_checks().count() + 1).saturating_sub(any_of).max(1),
+            None => 1,
+        }
+    }
 }
 
 /// The settings of a check: those of every check, and those of its kind.
@@ -68,6 +87,12 @@ pub struct CheckSettings {
 }
 
 impl CheckSettings {
+    /// The longest time from the start of the first run that sees an outage to the change of the status, if the target hangs.
+    pub fn longest_detection(&self) -> Duration {
+        let step = self.recheck_interval.max(self.timeout);
+        self.timeout + step * (self.failures_before_down - 1)
+    }
+
     /// The age from which on a result is stale and the status unknown: max(90 s, 3 intervals, interval + 2 timeouts).
     pub fn stale_after(&self) -> Duration {
         Duration::from_secs(90)

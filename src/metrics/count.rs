@@ -6,7 +6,7 @@ use crate::check::families;
 use crate::config::probe::TargetRefusal;
 use crate::config::{Config, KindSettings};
 use crate::model::{CheckKind, Condition, Family, MetricType, Scope, Status};
-use crate::store::{LAGS, RESPONSE_TIMES};
+use crate::store::{LAGS, MAX_ROOTS, RESPONSE_TIMES};
 
 /// The number of series of a histogram: one per bound, `+Inf`, sum and count.
 const fn histogram_series(bounds: &[f64]) -> u64 {
@@ -27,7 +27,12 @@ pub fn series_count(config: &Config) -> u64 {
     };
     let services = config.services.iter().map(|service| {
         let checks = service.checks.iter().map(|check| of_check(&check.kind));
-        of_service + checks.sum::<u64>()
+        let roots = if service.depends_on.is_empty() {
+            0
+        } else {
+            MAX_ROOTS as u64
+        };
+        of_service + roots + checks.sum::<u64>()
     });
     of_exporter + services.sum::<u64>()
 }
@@ -73,6 +78,8 @@ fn values_at_once(scope: Scope, label: &str, settings: Option<&KindSettings>) ->
         "threshold" => Some(2),
         // The refusals of the guard, and too_many. The web configuration has fewer.
         "reason" if scope == Scope::Exporter => Some(TargetRefusal::ALL.len() as u64 + 1),
+        // Only a service with dependencies has root causes; see `series_count`.
+        "root" => Some(0),
         "name" | "version" | "revision" | "kind" | "target" | "reason" => Some(1),
         _ => None,
     }

@@ -76,9 +76,26 @@ pub(super) static ROWS: &[Row] = &[
     Row::new(
         "upkeep_service_maintenance",
         Gauge,
-        Fill::Service(|_, series| series.push(0_u64)),
+        Fill::Service(|view, series| series.push(view.in_maintenance)),
         "1 while the service is in a maintenance window, in which its alerts do not fire.",
     ),
+    Row::new(
+        "upkeep_service_impacted",
+        Gauge,
+        Fill::Service(|view, series| series.push(view.is_impacted)),
+        "1 while a service that it depends on, directly or not, is down; then its alerts do not start.",
+    ),
+    Row::new(
+        "upkeep_service_root_cause_info",
+        Info,
+        Fill::Service(|view, series| {
+            for root in &view.roots {
+                series.push_with(&[root.as_str()], 1_u64);
+            }
+        }),
+        "The services that impact this one: they are down, and nothing that they depend on is. At most 8.",
+    )
+    .with_labels(&["root"]),
     Row::new(
         "upkeep_service_status_changes_total",
         Counter,

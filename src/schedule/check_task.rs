@@ -39,8 +39,13 @@ impl CheckTask {
         let mut last_early = None;
         let mut next = self.timetable.first;
         let mut discarded = 0;
+        let of_store = self.store.wakeup(self.handle);
         loop {
-            let wakeup = check.as_ref().and_then(R::wakeup);
+            let of_check = check.as_ref().and_then(R::wakeup);
+            let wakeup = Wakeup {
+                of_check: of_check.as_deref(),
+                of_store: of_store.as_deref(),
+            };
             let planned = wait_until_due(next, wakeup, &mut last_early).await;
             self.gate.pass(planned).await;
             // Boxed, so that a task is small between runs.
@@ -100,17 +105,36 @@ impl CheckTask {
     }
 }
 
-/// Waits until a run is due: at `next`, or earlier when the check requests it. The first request is met at once, further ones
+/// What requests early runs: the check itself, and the store when a service that depends on the check's service fails.
+struct Wakeup<'a> {
+    of_check: Option<&'a Notify>,
+    of_store: Option<&'a Notify>,
+}
+
+impl Wakeup<'_> {
+    /// Waits for a request.
+    async fn notified(&self) {
+        let one = async |notify: Option<&Notify>| match notify {
+            Some(notify) => notify.notified().await,
+            None => std::future::pending().await,
+        };
+        tokio::select! {
+            () = one(self.of_check) => {}
+            () = one(self.of_store) => {}
+        }
+    }
+
+    /// Drops the requests that arrived so far.
+    fn clear(&self) {
+        for notify in [self.of_check, self.of_store].into_iter().flatten() {
+            let _ = notify.notified().now_or_never();
+        }
+    }
+}
+
+/// Waits until a run is due: at `next`, or earlier when it is requested. The first request is met at once, further ones
 /// [`EARLY_GAP`] apart. A request during a run is met after the run.
-async fn wait_until_due(
-    next: Instant,
-    wakeup: Option<Arc<Notify>>,
-    last_early: &mut Option<Instant>,
-) -> Instant {
-    let Some(wakeup) = wakeup else {
-        sleep_until(next).await;
-        return next;
-    };
+async fn wait_until_due(next: Instant, wakeup: Wakeup<'_>, last_early: &mut Option<Instant>) -> Instant {
     tokio::select! {
         biased;
         () = sleep_until(next) => {}
@@ -121,12 +145,12 @@ async fn wait_until_due(
                 sleep_until(early).await;
                 *last_early = Some(early);
                 // The run that starts now also meets requests that arrived meanwhile.
-                let _ = wakeup.notified().now_or_never();
+                wakeup.clear();
                 return early;
             }
             sleep_until(next).await;
         }
     }
-    let _ = wakeup.notified().now_or_never();
+    wakeup.clear();
     next
 }

@@ -85,6 +85,8 @@ pub fn service(view: &ServiceView) -> ServiceStatus<'_> {
         status: Word(view.status),
         since: view.status_since.map(Time::new),
         problem: service_problem(view),
+        impacted: view.is_impacted,
+        root_causes: view.roots.iter().map(|key| key.as_str()).collect(),
         description: &service.description,
         runbook_url: service.runbook_url.as_deref(),
         depends_on: service.depends_on.iter().map(|key| key.as_str()).collect(),

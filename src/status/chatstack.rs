@@ -5,7 +5,7 @@
 //! its `ok` is false, because the format has no value for unknown.
 //!
 //! The `ok` of a service depends on the last run of each check with `severity: critical`: HTTP as expected, the port open, the
-//! unit active. A slow response is not a failure.
+//! unit active. A slow response is not a failure. If only some of the checks must work (`any_of`), so many must be ok.
 
 use std::time::Duration;
 
@@ -99,11 +99,13 @@ pub fn chatstack_fields(view: &ServiceView) -> ChatstackFields<'_> {
     };
     let http_check = first(CheckKind::Http);
     let critical = |check: &&CheckView| check.settings.severity == Severity::Critical;
-    let mut counting = view.checks.iter().filter(critical).peekable();
+    let counting = view.checks.iter().filter(critical);
+    let total = counting.clone().count();
+    let required = view.service.any_of.unwrap_or(total);
     ChatstackFields {
-        ok: match counting.peek() {
-            Some(_) => counting.all(is_ok),
-            None => matches!(view.status, Status::Up | Status::Degraded),
+        ok: match total {
+            1.. => counting.filter(|check| is_ok(check)).count() >= required,
+            0 => matches!(view.status, Status::Up | Status::Degraded),
         },
         http: match http_check {
             Some(check) => http(check),

@@ -79,6 +79,10 @@ pub struct ServiceStatus<'a> {
     /// Why it is not up: the problem of the check that causes the status.
     #[serde(flatten)]
     pub problem: ProblemDetails<'a>,
+    /// Whether a service that it depends on, directly or not, is down.
+    pub impacted: bool,
+    /// The keys of the services that cause the impact.
+    pub root_causes: Vec<&'a str>,
     /// The description; empty if not configured.
     pub description: &'a str,
     /// The URL of the runbook.

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
+
 use super::histogram::ResponseTimes;
 use super::recent::Recent;
 use super::saved::SavedCheck;
@@ -43,6 +45,8 @@ pub struct CheckState {
     logged_at: Option<Moment>,
     /// The problem that was last logged, or the saved problem of an earlier process.
     logged_problem: Option<Arc<Problem>>,
+    /// Requests a run before the next tick.
+    pub wakeup: Arc<Notify>,
 }
 
 /// The changes that a recorded run causes.
@@ -80,6 +84,7 @@ impl CheckState {
             shortage: None,
             last_run: None,
             logged_at: None,
+            wakeup: Arc::default(),
         }
     }
 
@@ -192,6 +197,15 @@ impl CheckState {
     pub fn record_logged(&mut self, now: Moment) {
         self.logged_at = Some(now);
         self.logged_problem.clone_from(&self.saved.problem);
+    }
+
+    /// Requests a run at once, because a service that depends on the check's service failed. Nothing happens if the last run ended less than
+    /// a recheck interval ago: many services may fail at the same time. A check that has not run yet runs soon anyway.
+    pub fn request_run(&self, now: Moment) {
+        let is_old = |ended: Moment| now.since(ended) >= self.settings.recheck_interval;
+        if self.saved.last_ended.is_some_and(is_old) {
+            self.wakeup.notify_one();
+        }
     }
 
     /// Whether the check has run since the exporter started.

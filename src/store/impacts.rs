@@ -7,6 +7,9 @@ use super::suppression::Suppression;
 use crate::model::{Moment, ServiceKey, Status};
 use crate::verdict::Impact;
 
+/// The maximum number of services whose checks run early because a service that depends on them failed.
+const MAX_EARLY: usize = 64;
+
 /// The impact of the configured services, by their position.
 #[derive(Debug, Default)]
 pub struct Impacts {
@@ -41,6 +44,17 @@ impl Impacts {
             has_changed |= self.inform(services, affected, now);
         }
         has_changed
+    }
+
+    /// Requests runs of the checks of all services that the failing service at `position` depends on. If one of them is the root cause, its
+    /// status must show that before the tolerance of the failing service ends.
+    pub fn request_runs(&self, services: &[ServiceState], position: usize, now: Moment) {
+        for dependency in self.impact.all_dependencies(position, MAX_EARLY) {
+            let state = &services[dependency];
+            if !is_down(state) {
+                state.checks.iter().for_each(|check| check.request_run(now));
+            }
+        }
     }
 
     /// Sets the roots and the suppression of the service at `position`.

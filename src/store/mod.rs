@@ -30,7 +30,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
-use tokio::sync::broadcast;
+use tokio::sync::{Notify, broadcast};
 
 pub use check::CheckHandle;
 pub use events::StatusEvent;
@@ -43,7 +43,7 @@ pub use state::NextRun;
 pub use state_dir::{SaveError, StateDirError};
 pub use walltime::UtcTime;
 
-pub use crate::verdict::Run;
+pub use crate::verdict::{MAX_ROOTS, Run};
 
 use crate::config::{CheckSettings, Config};
 use crate::model::{CheckId, Clock, Outcome, ServiceKey};
@@ -117,6 +117,12 @@ impl Store {
     /// Every configured check with its handle, which identifies its runs. A check whose settings change gets a new handle.
     pub fn handles(&self) -> Vec<(CheckId, CheckHandle, Arc<CheckSettings>)> {
         self.shared.state().handles()
+    }
+
+    /// Notifies when a check should run before its next tick, because a service that depends on its service failed. `None` if the check was
+    /// removed or changed.
+    pub fn wakeup(&self, handle: CheckHandle) -> Option<Arc<Notify>> {
+        self.shared.state().wakeup(handle)
     }
 
     /// Records that a run starts, `lag` later than planned. The run counts as in progress until the result is dropped.

@@ -11,7 +11,7 @@ use super::suppression::Suppression;
 use super::walltime::WallAnchor;
 use crate::config::Service;
 use crate::model::{Condition, Moment, ServiceKey, Status};
-use crate::verdict::{CheckInput, Confirmation};
+use crate::verdict::{CheckInput, Confirmation, service_status};
 
 /// If all results of a service are older than this at the start, its conditions are absent until a run confirms them. An alert for
 /// an old condition would be wrong. The alert rules keep an alert for the same time without data, so a shorter time would end
@@ -54,7 +54,8 @@ impl ServiceState {
             counts_from: self.saved.counts_from,
             is_suppressed: self.saved.is_suppressed,
         };
-        self.saved.conditions.update(checks, &confirmation);
+        let until_down = self.service.checks_until_down();
+        self.saved.conditions.update(checks, until_down, &confirmation);
         before != self.saved.conditions
     }
 
@@ -120,7 +121,8 @@ impl ServiceState {
         recorded: Option<usize>,
     ) -> Option<StatusChange> {
         let old = self.saved.status;
-        let new = Status::worst(self.checks.iter().map(|check| check.status(now)));
+        let statuses = self.checks.iter().map(|check| check.status(now));
+        let new = service_status(statuses, self.service.checks_until_down());
         if new == old {
             return None;
         }
@@ -134,8 +136,10 @@ impl ServiceState {
         let cause = recorded
             .into_iter()
             .chain(0..self.checks.len())
-            .map(|position| &self.checks[position])
-            .find(|check| check.status(now) == new);
+            .map(|position| &self.checks[position]);
+        // A redundant service is degraded although its failing check is down.
+        let is_cause = |status: Status| status == new || (new == Status::Degraded && status == Status::Down);
+        let cause = cause.into_iter().find(|check| is_cause(check.status(now)));
         Some(StatusChange {
             service: self.service.key.clone(),
             old,

@@ -34,7 +34,7 @@ pub struct ServiceView {
     /// Whether a service that it depends on, directly or not, is down. Then no condition becomes confirmed.
     pub is_impacted: bool,
     /// The services that cause the impact: they are down, and no service that they depend on is. In the order of the configuration, at
-    /// most [`crate::verdict::MAX_ROOTS`].
+    /// most [`super::MAX_ROOTS`].
     pub roots: Vec<ServiceKey>,
     /// Whether it is in a maintenance window. Then no condition becomes confirmed.
     pub in_maintenance: bool,

@@ -4,6 +4,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
+
 use super::check::{CheckHandle, CheckState, Recorded};
 use super::events::{Event, StatusChange};
 use super::fingerprint::fingerprint;
@@ -217,6 +219,12 @@ impl StoreState {
         checks.collect()
     }
 
+    /// What requests early runs of a check. `None` if the check was removed or changed.
+    pub fn wakeup(&self, handle: CheckHandle) -> Option<Arc<Notify>> {
+        let (place, position) = *self.positions.get(&handle)?;
+        Some(self.services[place].checks[position].wakeup.clone())
+    }
+
     /// Records a run. Returns `None` if its check was removed or changed.
     pub fn record(
         &mut self,
@@ -247,10 +255,15 @@ impl StoreState {
         let next_run = NextRun {
             recheck: needs_recheck || (has_evidence && service.awaits_evidence(position, run.ended)),
         };
-        let has_status_changed = change.is_some();
+        let status_before = change.as_ref().map(|change| change.old);
         let event = event(service, position, &recorded, change, run.ended);
-        if has_status_changed {
+        if let Some(before) = status_before {
             self.needs_saving |= self.impacts.update(&mut self.services, place, run.ended);
+            let status = self.services[place].saved.status;
+            let is_failing = matches!(status, Status::Degraded | Status::Down);
+            if is_failing && status.rank() < before.rank() {
+                self.impacts.request_runs(&self.services, place, run.ended);
+            }
         }
         Some((next_run, event))
     }

@@ -5,6 +5,7 @@ mod clocks;
 mod confirmed;
 mod health;
 mod inconclusive;
+mod redundant;
 mod reloads;
 mod restarts;
 mod statuses;

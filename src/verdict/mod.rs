@@ -11,7 +11,7 @@ pub use check::{CheckVerdict, Run};
 pub use debounce::{Debounced, Level, Streak};
 pub use grade::{Counts, Grade, Judgement, Rules, judge};
 pub use impact::{Impact, MAX_ROOTS};
-pub use service::{CheckInput, Conditions, Confirmation};
+pub use service::{CheckInput, Conditions, Confirmation, service_status};
 
 #[cfg(test)]
 mod properties;

@@ -166,6 +166,7 @@ proptest! {
         tolerances in (0..60_u64, 0..60_u64, 0..60_u64),
         rechecks in (0..20_u64, 0..20_u64, 0..20_u64),
         counts_from in prop::option::of(100..400_i64),
+        until_down in 1..4_usize,
         events in prop::collection::vec(event(), 1..80),
     ) {
         let rules = rules(worse, better);
@@ -211,24 +212,25 @@ proptest! {
                 verdict,
                 recheck_interval,
             });
-            conditions.update(holders.clone(), &confirmation);
+            conditions.update(holders.clone(), until_down, &confirmation);
             let again = conditions;
-            conditions.update(holders, &confirmation);
+            conditions.update(holders, until_down, &confirmation);
             prop_assert_eq!(again, conditions, "nothing changes without a run");
 
+            let required = |condition| if condition == Condition::Down { until_down } else { 1 };
             for (&condition, naive) in Condition::ALL.iter().zip(&mut naive_confirmed) {
                 let Some(since) = conditions.since(condition) else {
                     *naive = false;
                     continue;
                 };
                 let from = confirmation.counts_from.map_or(since, |from| from.max(since));
-                *naive |= !confirmation.is_suppressed && (0..3).any(|check| {
+                *naive |= !confirmation.is_suppressed && (0..3).filter(|&check| {
                     let tolerance = confirmation.tolerance.of(condition).as_nanos() as i64;
-                    let required = (tolerance - rechecks[check].as_nanos() as i64).max(0);
+                    let needed = (tolerance - rechecks[check].as_nanos() as i64).max(0);
                     let evidence = naive_evidence(&history, check, condition, from);
                     checks[check].holds_since(condition).is_some()
-                        && evidence.is_some_and(|evidence| evidence >= required)
-                });
+                        && evidence.is_some_and(|evidence| evidence >= needed)
+                }).count() >= required(condition);
             }
             prop_assert_eq!(conditions.confirmed, naive_confirmed);
 
@@ -239,9 +241,14 @@ proptest! {
                     prop_assert!(since <= old, "{condition} moved forward");
                     prop_assert!(since == old || *condition == Condition::Degraded);
                 }
-                let held = checks.iter().any(|check| check.holds_since(*condition).is_some());
+                let mut holds: Vec<Moment> = checks.iter().filter_map(|check| check.holds_since(*condition)).collect();
+                holds.sort_unstable();
+                let held = holds.get(required(*condition) - 1);
+                if let (None, Some(since), Condition::Down) = (old, since, condition) {
+                    prop_assert_eq!(Some(&since), held, "down since enough checks are");
+                }
                 let all_have_run = checks.iter().all(|check| check.grade.grade.is_some());
-                prop_assert_eq!(since.is_some(), held || (old.is_some() && !all_have_run));
+                prop_assert_eq!(since.is_some(), held.is_some() || (old.is_some() && !all_have_run));
             }
             let [down, degraded, slow] = conditions.since;
             prop_assert!(down.is_none_or(|down| degraded.is_some_and(|degraded| degraded <= down)));
@@ -252,7 +259,7 @@ proptest! {
                 .zip(ended)
                 .map(|(check, ended)| check.status(ended, STALE_AFTER, now))
                 .collect();
-            match Status::worst(statuses.iter().copied()) {
+            match service_status(statuses.iter().copied(), until_down) {
                 Status::Down => prop_assert!(down.is_some()),
                 Status::Degraded => prop_assert!(degraded.is_some()),
                 Status::Up => prop_assert_eq!(conditions, Conditions::default()),

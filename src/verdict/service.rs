@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::check::CheckVerdict;
-use crate::model::{Condition, Moment, Tolerance};
+use crate::model::{Condition, Moment, Status, Tolerance};
 
 /// The data of one check that determines the conditions of its service.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +25,17 @@ pub struct Confirmation {
     pub is_suppressed: bool,
 }
 
+/// The status of a service whose checks have these statuses. It is down if at least `checks_until_down` of them are, and degraded if fewer
+/// are.
+pub fn service_status(checks: impl Iterator<Item = Status> + Clone, checks_until_down: usize) -> Status {
+    let down = checks.clone().filter(|status| *status == Status::Down).count();
+    let is_down = down >= checks_until_down.max(1);
+    Status::worst(checks.map(|status| match status {
+        Status::Down if !is_down => Status::Degraded,
+        status => status,
+    }))
+}
+
 /// The conditions of a service, in the order of [`Condition::ALL`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Conditions {
@@ -35,22 +46,28 @@ pub struct Conditions {
 }
 
 impl Conditions {
-    /// Updates the conditions from all checks of the service.
+    /// Updates the conditions from all checks of the service. It is down while at least `checks_until_down` of them are. One check is enough
+    /// for the other conditions.
     ///
-    /// A condition that continues keeps its since-time, even if another check causes it now. It ends when no check causes it and every
-    /// check has run. Until then, the service may be as bad as before.
+    /// A condition that continues keeps its since-time, even if another check causes it now. It ends when too few checks cause it and
+    /// every check has run. Until then, the service may be as bad as before.
     pub fn update<'a>(
         &mut self,
         checks: impl Iterator<Item = CheckInput<'a>> + Clone,
+        checks_until_down: usize,
         confirmation: &Confirmation,
     ) {
+        let required = |condition| match condition {
+            Condition::Down => checks_until_down.max(1),
+            Condition::Degraded | Condition::Slow => 1,
+        };
         let all_have_run = checks.clone().all(|check| check.verdict.grade.grade.is_some());
         for (&condition, since) in Condition::ALL.iter().zip(&mut self.since) {
-            let held = checks
+            let holds = checks
                 .clone()
-                .filter_map(|check| check.verdict.holds_since(condition))
-                .min();
-            match held {
+                .filter_map(|check| check.verdict.holds_since(condition));
+            // From this moment on, enough checks have caused the condition.
+            match nth_smallest(holds, required(condition)) {
                 Some(start) => *since = since.or(Some(start)),
                 None if all_have_run => *since = None,
                 None => {}
@@ -64,7 +81,9 @@ impl Conditions {
                     || !confirmation.is_suppressed
                         && checks
                             .clone()
-                            .any(|check| check.confirms(condition, since, confirmation))
+                            .filter(|check| check.confirms(condition, since, confirmation))
+                            .count()
+                            >= required(condition)
             });
         }
     }
@@ -82,6 +101,16 @@ impl Conditions {
     pub const fn since(&self, condition: Condition) -> Option<Moment> {
         self.since[condition as usize]
     }
+}
+
+/// The moment at place `n`, counted from 1, in ascending order; `None` if there are fewer.
+fn nth_smallest(moments: impl Iterator<Item = Moment>, n: usize) -> Option<Moment> {
+    if n == 1 {
+        return moments.min();
+    }
+    let mut moments: Vec<Moment> = moments.collect();
+    moments.sort_unstable();
+    moments.get(n - 1).copied()
 }
 
 impl CheckInput<'_> {
@@ -133,7 +162,7 @@ mod tests {
             verdict,
             recheck_interval: Duration::ZERO,
         });
-        conditions.update(checks, &confirmation);
+        conditions.update(checks, 1, &confirmation);
         assert_eq!(conditions.confirmed, [false; Condition::ALL.len()]);
     }
 
@@ -172,6 +201,56 @@ mod tests {
         run(&mut new, Grade::Up, 5);
         update(&mut conditions, &[new]);
         assert_eq!(conditions, Conditions::default());
+    }
+
+    #[test]
+    fn a_redundant_service_is_down_since_its_last_working_check_failed() {
+        use Status::{Degraded, Down, Unknown, Up};
+        let confirmation = Confirmation {
+            tolerance: Tolerance {
+                down: Duration::from_nanos(10),
+                degraded: Duration::from_secs(1),
+                slow: Duration::from_secs(1),
+            },
+            counts_from: None,
+            is_suppressed: false,
+        };
+        let mut checks = [CheckVerdict::default(); 2];
+        let mut conditions = Conditions::default();
+        // check, grade, second, since-time of down, whether it is confirmed
+        for (check, grade, second, expected, is_confirmed) in [
+            (0, Grade::Down, 1, None, false),
+            (1, Grade::Up, 2, None, false),
+            (1, Grade::Down, 5, Some(5), false),
+            (0, Grade::Down, 20, Some(5), false),
+            (1, Grade::Down, 21, Some(5), true),
+            (0, Grade::Up, 30, None, false),
+        ] {
+            let moment = Moment::from_nanos(second);
+            run(&mut checks[check], grade, second);
+            checks[check].evidence = [(grade == Grade::Down).then_some(moment); 3];
+            let inputs = checks.iter().map(|verdict| CheckInput {
+                verdict,
+                recheck_interval: Duration::ZERO,
+            });
+            conditions.update(inputs, 2, &confirmation);
+            assert_eq!(down(&conditions), expected, "at {second}");
+            assert_eq!(conditions.confirmed[0], is_confirmed, "at {second}");
+        }
+        for (statuses, until_down, expected) in [
+            ([Up, Down], 1, Down),
+            ([Up, Down], 2, Degraded),
+            ([Down, Down], 2, Down),
+            ([Unknown, Down], 2, Degraded),
+            ([Unknown, Up], 2, Unknown),
+            ([Degraded, Up], 2, Degraded),
+        ] {
+            assert_eq!(
+                service_status(statuses.into_iter(), until_down),
+                expected,
+                "{statuses:?}"
+            );
+        }
     }
 
     #[test]

@@ -25,7 +25,7 @@ const SERVED: &str = r#"{
         "message": null, "phases_ms": {"connect": 0.5, "warp": 7}, "last_checked": "2026-11-24T11:59:59Z"}]},
     "cache": {"name": "Redis", "key": "cache", "group": "Infrastructure", "tier": "tolerant", "ok": false,
       "status": "down", "since": "2026-11-24T11:54:48Z", "reason": "refused",
-      "message": "connecting to 127.0.0.1:6379: \u001b[2JConnection refused", "advice": "start it",
+      "message": "connecting to 127.0.0.1:6379: \u001b[2JConnection refused", "advice": "start it", "impacted": true, "root_causes": ["vault", "disk\u001b"],
       "checks": [{"name": "redis", "kind": "redis", "target": "127.0.0.1:6379", "status": "down",
         "since": "2026-11-24T11:54:48Z", "latency_ms": null, "reason": "refused",
         "message": "connecting to 127.0.0.1:6379: \u001b[2JConnection refused"}]},
@@ -37,6 +37,7 @@ const TABLE: &str = "\
 Infrastructure
   up        PostgreSQL    1.2 ms  for 3d 4h
   down      Redis              -  for 5m 12s
+            impacted: vault, disk  are down
             redis: refused: connecting to 127.0.0.1:6379:  [2JConnection refused
             advice: start it
 
@@ -77,6 +78,7 @@ async fn it_shows_the_response_of_a_running_exporter() {
         (&cache["tier"], &cache["advice"]),
         (&"tolerant".into(), &"start it".into())
     );
+    assert_eq!(cache["root_causes"][0], "vault");
     assert_eq!(document["services"][0]["checks"][0]["latency_seconds"], 0.001_25);
     assert_eq!(
         document["services"][0]["checks"][0]["phases"],

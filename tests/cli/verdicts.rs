@@ -79,6 +79,21 @@ fn wrong_usage_and_invalid_configurations_are_64() {
 }
 
 #[test]
+fn an_impacted_service_names_its_root_cause() {
+    let services = Services::of(&[
+        format!("depends_on: [web], {}", refused("api")),
+        format!("depends_on: [database], {}", refused("web")),
+        refused("database"),
+    ]);
+    let output = services.check(&[]);
+    ends_with(2, &output);
+    let table = out(&output);
+    assert_eq!(table.matches("impacted: database is down").count(), 2, "{table}");
+    let output = services.check(&["api"]);
+    assert!(!out(&output).contains("impacted"), "the others were not checked");
+}
+
+#[test]
 fn a_result_that_can_not_be_written_is_unknown() {
     let full = fs::File::options().write(true).open("/dev/full").unwrap();
     let services = Services::of(&[degraded("a")]);

@@ -219,6 +219,42 @@ services:
 }
 
 #[test]
+fn redundancy_without_an_effect_is_a_warning() {
+    let text =
+        "services: [{ key: a, requires: any, port: 1 }, { key: b, any_of: 1, url: http://b/, port: 1 }]";
+    let loaded = loaded(text);
+    let warnings: Vec<_> = loaded.warnings.iter().map(ToString::to_string).collect();
+    let expected = "a.yml:1:32: warning: services[0].requires: no effect: the service has one check of severity critical; add checks or \
+                    remove this key";
+    assert_eq!(warnings, [expected]);
+    let services = &loaded.config.services;
+    assert_eq!((services[0].any_of, services[1].any_of), (Some(1), Some(1)));
+    assert_eq!(
+        (services[0].checks_until_down(), services[1].checks_until_down()),
+        (1, 2)
+    );
+}
+
+/// The checks of a dependency run at once when a service fails. Only a slow check is too late.
+#[test]
+fn a_dependency_that_is_detected_too_late_is_a_warning() {
+    let text = "services:
+  - { key: api, depends_on: [db, cache], port: 1 }
+  - { key: cache, port: 1, interval: 1h }
+  - { key: db, checks: [{ kind: tcp, address: 'a:1', timeout: 6s, failures_before_down: 6 }] }
+";
+    let warnings: Vec<_> = loaded(text).warnings.iter().map(ToString::to_string).collect();
+    let expected = "a.yml:2:30: warning: services[0].depends_on[0]: an alert may start before db is known to be down: detecting that may \
+                    take 36s, and the tolerance is 30s; lower timeout or failures_before_down of db, or raise tolerance.down here";
+    assert_eq!(warnings, [expected]);
+    assert!(
+        loaded(&text.replace("failures_before_down: 6", "failures_before_down: 5"))
+            .warnings
+            .is_empty()
+    );
+}
+
+#[test]
 fn equal_files_resolve_to_equal_configurations() {
     let text = "services: [{ key: a, port: 1 }, { key: b, depends_on: [a], url: http://c/ }]";
     assert_eq!(loaded(text).config, loaded(&text.replace(", ", ",  ")).config);
@@ -226,6 +262,7 @@ fn equal_files_resolve_to_equal_configurations() {
         ("port: 1", "port: 2"),
         ("http://c/", "http://d/"),
         ("[a]", "[]"),
+        ("depends_on:", "requires: any, depends_on:"),
         ("key: b", "key: c"),
     ] {
         assert_ne!(

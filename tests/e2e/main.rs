@@ -5,6 +5,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod dependencies;
 mod services;
 mod stack;
 

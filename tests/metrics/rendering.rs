@@ -6,7 +6,7 @@ use std::sync::Arc;
 use upkeep_exporter::check::families as families_of;
 use upkeep_exporter::config::Config;
 use upkeep_exporter::metrics::{Format, series_count};
-use upkeep_exporter::model::{Reason, Sample, Status, Tier};
+use upkeep_exporter::model::{Reason, Sample, ServiceKey, Status, Tier};
 use upkeep_exporter::store::Snapshot;
 
 use crate::parser::{ParsedFamily, ParsedSample, parse};
@@ -351,4 +351,27 @@ fn the_predicted_number_of_series_bounds_the_rendered_one() {
         .map(|_| 2)
         .sum();
     assert_eq!(predicted, rendered + 1 + of_kind);
+}
+
+#[test]
+fn an_impacted_service_has_a_series_per_root_cause() {
+    let mut view = service(
+        "api",
+        "API",
+        "g",
+        Tier::Critical,
+        vec![check("tcp", tcp("192.0.2.1"))],
+    );
+    view.is_impacted = true;
+    view.roots = ["db", "queue"].map(ServiceKey::new).to_vec();
+    let families = parsed(snapshot(vec![view]));
+    let api = ("service", "api");
+    assert_eq!(value(&families, "upkeep_service_impacted", &[api]), Some(1.0));
+    for root in ["db", "queue"] {
+        let labels = [api, ("root", root)];
+        assert_eq!(
+            value(&families, "upkeep_service_root_cause_info", &labels),
+            Some(1.0)
+        );
+    }
 }

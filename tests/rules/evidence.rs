@@ -110,7 +110,7 @@ fn firing(scrapes: &[Option<Result<Sample, ()>>], step: i64) -> Vec<i64> {
 }
 
 /// Joins consecutive evaluations into spans.
-fn spans(firing: &[i64], step: i64) -> Vec<(i64, i64)> {
+pub fn spans(firing: &[i64], step: i64) -> Vec<(i64, i64)> {
     let mut spans: Vec<(i64, i64)> = Vec::new();
     for second in firing {
         match spans.last_mut() {

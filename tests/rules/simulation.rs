@@ -44,8 +44,9 @@ fn within(span: Option<(i64, i64)>, second: i64) -> bool {
     span.is_some_and(|(from, to)| (from..to).contains(&second))
 }
 
+/// A clock that stands still until a test sets it, in nanoseconds.
 #[derive(Default)]
-struct TestClock(AtomicI64);
+pub struct TestClock(pub AtomicI64);
 
 impl Clock for TestClock {
     fn now(&self) -> Moment {

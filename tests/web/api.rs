@@ -8,7 +8,7 @@ use flate2::read::GzDecoder;
 use serde_json::{Value, json};
 use upkeep_exporter::check::{http, process, systemd};
 use upkeep_exporter::model::{
-    Conclusion, Family, Outcome, Phase, Problem, Reason, Sample, Severity, Status, Tier,
+    Conclusion, Family, Outcome, Phase, Problem, Reason, Sample, ServiceKey, Severity, Status, Tier,
 };
 use upkeep_exporter::store::{CheckView, LastRun, Snapshot};
 
@@ -109,6 +109,8 @@ async fn the_fields_of_chatstack_are_present() {
         "reason",
         "message",
         "advice",
+        "impacted",
+        "root_causes",
         "description",
         "runbook_url",
         "depends_on",
@@ -154,6 +156,33 @@ async fn the_fields_of_chatstack_are_present() {
 }
 
 #[tokio::test]
+async fn an_impacted_service_names_its_root_causes() {
+    let server = Server::start(state(|| {
+        let services = ["api", "db", "queue"].map(|key| {
+            let keys = "kind: tcp, address: \"127.0.0.1:5000\"";
+            let down = ran(keys, Status::Down, Outcome::default());
+            service(key, &key.to_uppercase(), "g", Tier::Critical, vec![down])
+        });
+        let mut services = Vec::from(services);
+        services[0].is_impacted = true;
+        services[0].roots = ["db", "queue"].map(ServiceKey::new).to_vec();
+        snapshot(services)
+    }))
+    .await;
+    let services = json(&server.get("/api/status", &[]).await)["services"].take();
+    assert_eq!(services["api"]["impacted"], true);
+    assert_eq!(services["api"]["root_causes"], json!(["db", "queue"]));
+    assert_eq!(services["db"]["impacted"], false);
+    let link = |key: &str| format!("<a href=\"/service/{key}\"><bdi>{}</bdi></a>", key.to_uppercase());
+    let expected = format!("impacted: {}, {} are ", link("db"), link("queue"));
+    for page in ["/", "/service/api"] {
+        let body = server.get(page, &[]).await.body;
+        let body = String::from_utf8_lossy(&body);
+        assert_eq!(body.matches(&expected).count(), 1, "{page}: {body}");
+    }
+}
+
+#[tokio::test]
 async fn every_problem_has_advice() {
     let server = Server::start(state(chatstack)).await;
     let service = json(&server.get("/api/status/chatstack_web", &[]).await);
@@ -165,6 +194,8 @@ async fn every_problem_has_advice() {
         ("tier", json!("critical")),
         ("description", json!("")),
         ("depends_on", json!([])),
+        ("impacted", json!(false)),
+        ("root_causes", json!([])),
     ] {
         assert_eq!(service[key], value, "{key}");
     }

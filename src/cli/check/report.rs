@@ -18,6 +18,7 @@ fn service(view: &ServiceView) -> ServiceRow {
         status: view.status,
         since: None,
         age: None,
+        root_causes: view.roots.iter().map(|key| clean(key.as_str())).collect(),
         advice: None,
         checks: view.checks.iter().map(check).collect(),
     }

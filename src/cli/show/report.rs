@@ -41,6 +41,9 @@ pub struct ServiceRow {
     /// How long it has had this status.
     #[serde(skip)]
     pub age: Option<Duration>,
+    /// The keys of the services that impact it: they are down, and it depends on them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub root_causes: Vec<String>,
     /// What to do about it, if known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub advice: Option<String>,

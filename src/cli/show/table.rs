@@ -69,12 +69,27 @@ fn write_row(out: &mut String, service: &ServiceRow, name_width: usize, look: Lo
     if service.status == Status::Up {
         return;
     }
+    if let Some(impact) = describe_impact(service) {
+        write_wrapped(out, &impact, look);
+    }
     for check in service.failing_checks() {
         write_wrapped(out, &describe_problem(check), look);
     }
     if let Some(advice) = &service.advice {
         write_wrapped(out, &format!("advice: {advice}"), look);
     }
+}
+
+fn describe_impact(service: &ServiceRow) -> Option<String> {
+    let verb = match service.root_causes.len() {
+        0 => return None,
+        1 => "is",
+        _ => "are",
+    };
+    Some(format!(
+        "impacted: {} {verb} down",
+        service.root_causes.join(", ")
+    ))
 }
 
 fn describe_problem(check: &CheckRow) -> String {

@@ -32,6 +32,8 @@ struct ServiceResponse {
     message: Option<String>,
     advice: Option<String>,
     #[serde(default)]
+    root_causes: Vec<String>,
+    #[serde(default)]
     checks: Vec<CheckResponse>,
 }
 
@@ -110,6 +112,7 @@ fn service(key: &str, served: ServiceResponse, at: Option<Timestamp>) -> Service
         status,
         age: since.as_deref().and_then(|since| age(since, at?)),
         since,
+        root_causes: served.root_causes.iter().map(|key| clean(key)).collect(),
         advice: clean_text(served.advice),
         checks: served.checks.into_iter().map(check).collect(),
     };

@@ -69,7 +69,9 @@ fn saved(runs: &[(u8, bool)]) -> SavedState {
             verdict: &check.verdict,
             recheck_interval: Duration::from_secs(1),
         };
-        service.conditions.update(std::iter::once(input), &confirmation);
+        service
+            .conditions
+            .update(std::iter::once(input), 1, &confirmation);
         service.status = check.verdict.grade.grade.map_or(Status::Unknown, Status::from);
         service.status_since = Some(moment);
         service.has_verdict = true;

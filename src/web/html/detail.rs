@@ -5,7 +5,7 @@ use std::time::Duration;
 use maud::{Markup, html};
 
 use super::filter::Filter;
-use super::overview::{layout_hash, since};
+use super::overview::{impact, layout_hash, since};
 use super::parts::{
     Frame, advice, display_name, document, footer, problem, problem_of, runbook_url, status_mark, warnings,
 };
@@ -59,6 +59,7 @@ fn about(snapshot: &Snapshot, view: &ServiceView) -> Markup {
             @if let Some(url) = runbook_url(service.runbook_url.as_ref()) {
                 div { dt { "Runbook" } dd { a href=(url) rel="noreferrer" { (Text(&url)) } } }
             }
+            @if view.is_impacted { div { dt { "Root cause" } dd { (impact(snapshot, view)) "; no alert of this service starts" } } }
             @if !service.depends_on.is_empty() {
                 div { dt { "Depends on" } dd {
                     ul.plain {
@@ -71,6 +72,9 @@ fn about(snapshot: &Snapshot, view: &ServiceView) -> Markup {
             div { dt { "Key" } dd { code { (service.key.as_str()) } } }
             @if !service.group.is_empty() { div { dt { "Group" } dd { a href=(Filter::url_of_group(&service.group)) { (Text(&service.group)) } } } }
             div { dt { "Tier" } dd { (service.tier.as_str()) ": alerts after " (format_setting(service.tolerance.down)) " down, " (format_setting(service.tolerance.degraded)) " degraded, " (format_setting(service.tolerance.slow)) " slow" } }
+            @if let Some(any_of) = service.any_of {
+                div { dt { "Redundancy" } dd { "down if fewer than " (any_of) " of " (count(service.critical_checks().count(), "critical check")) " work, otherwise degraded" } }
+            }
             div { dt { "Status changes" } dd { (view.status_changes) " since the exporter started" } }
         }
     }

@@ -8,7 +8,7 @@ use super::parts::{
     status_mark, warnings,
 };
 use super::text::{PlainText, Text, count, format_age, time_with_zone};
-use crate::model::{Status, Tier};
+use crate::model::{ServiceKey, Status, Tier};
 use crate::store::{Fnv, ServiceView, Snapshot};
 use crate::web::endpoints::Site;
 
@@ -220,12 +220,13 @@ fn reasons(snapshot: &Snapshot, view: &ServiceView) -> Markup {
     let failing = failing_checks(&view.checks);
     let hidden = failing.len().saturating_sub(MAX_FAILING);
     // A service that it depends on may be the cause.
-    let dependencies = snapshot
-        .services
-        .iter()
-        .filter(|other| service.depends_on.contains(&other.service.key) && other.status != Status::Up);
+    let dependencies = snapshot.services.iter().filter(|other| {
+        let key = &other.service.key;
+        service.depends_on.contains(key) && other.status != Status::Up && !view.roots.contains(key)
+    });
     html! {
         div.why {
+            @if view.is_impacted { p { (impact(snapshot, view)) } }
             @for (position, check) in failing.iter().take(MAX_FAILING).enumerate() {
                 p {
                     span.check { (Text(check.settings.name.as_str())) } " "
@@ -246,6 +247,19 @@ fn reasons(snapshot: &Snapshot, view: &ServiceView) -> Markup {
                 p { a href=(url) rel="noreferrer" { "Runbook" span.unseen { " of " (Text(display_name(service))) } } }
             }
         }
+    }
+}
+
+/// Renders the root causes of a service's impact.
+pub(super) fn impact(snapshot: &Snapshot, view: &ServiceView) -> Markup {
+    let find = |key: &ServiceKey| snapshot.services.iter().find(|other| other.service.key == *key);
+    html! {
+        "impacted: "
+        @for (position, root) in view.roots.iter().filter_map(find).enumerate() {
+            @if position > 0 { ", " }
+            a href={ "/service/" (root.service.key.as_str()) } { (Text(display_name(&root.service))) }
+        }
+        @if view.roots.len() == 1 { " is " } @else { " are " } (status_mark(Status::Down))
     }
 }
 
