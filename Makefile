@@ -22,7 +22,7 @@ helps: ## Write shell completions and manual pages to target/helps
 	@$(EXPORTER) completions fish >$(HELPS)/upkeep_exporter.fish
 	@$(EXPORTER) completions zsh >$(HELPS)/_upkeep_exporter
 	@$(EXPORTER) man >$(HELPS)/upkeep_exporter.1
-	@for command in check status check-config polkit-rule completions man; do \
+	@for command in check status check-config maintenance polkit-rule completions man; do \
 		$(EXPORTER) man $$command >$(HELPS)/upkeep_exporter-$$command.1 || exit 1; \
 	done
 	@ls $(HELPS)

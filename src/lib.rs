@@ -9,9 +9,11 @@ pub mod actuator;
 pub mod check;
 pub mod cli;
 pub mod config;
+pub mod control;
 pub mod heal;
 pub mod log;
 pub mod log_throttle;
+pub mod maintenance;
 pub mod metrics;
 pub mod model;
 pub mod net;
@@ -21,6 +23,7 @@ pub mod reload;
 pub mod runner;
 pub mod schedule;
 pub mod slots;
+pub mod socket_file;
 pub mod status;
 pub mod store;
 pub mod verdict;
@@ -57,6 +60,8 @@ pub struct Setup {
     pub state_dir: Option<PathBuf>,
     /// The file to write the status document to.
     pub status_file: Option<PathBuf>,
+    /// The control socket. `None` for none.
+    pub control: Option<control::Listener>,
     /// Where the proc file system of the monitored machine is mounted.
     pub procfs: PathBuf,
     /// The path of the metrics.
@@ -82,6 +87,7 @@ struct WebSettings {
 /// The parts of the exporter that work in the background.
 struct Parts {
     store: Arc<store::Store>,
+    maintenance: Arc<maintenance::Manager>,
     scheduler: schedule::Scheduler,
     prober: Arc<probe::Prober>,
     web_config: Arc<web::WebConfig>,
@@ -91,6 +97,8 @@ struct Parts {
 impl Parts {
     /// Replaces the configuration of all parts.
     fn apply(&self, config: &config::Config) {
+        // First, so that no run of a service in maintenance confirms a condition.
+        self.maintenance.apply(config);
         self.scheduler.apply(config);
         self.prober.apply(&config.probe);
     }
@@ -118,6 +126,23 @@ impl Parts {
         }
     }
 
+    /// Serves the control socket, if there is one. Never returns.
+    async fn serve_control(self: &Arc<Self>, listener: Option<control::Listener>) {
+        let Some(listener) = listener else {
+            return std::future::pending().await;
+        };
+        let manager = Arc::clone(&self.maintenance);
+        let handlers = control::Handlers {
+            maintenance: Box::new(move |request, peer| {
+                manager
+                    .handle(&request, &peer.to_string())
+                    .and_then(|response| control::encode(&response))
+            }),
+        };
+        info!(path = %listener.path().display(), "control socket");
+        control::serve(listener, Arc::new(handlers)).await;
+    }
+
     /// Collects what `/metrics` shows.
     fn metrics_input(&self) -> metrics::Input {
         metrics::Input {
@@ -141,8 +166,13 @@ pub async fn run(
     hangup: mpsc::Receiver<()>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), store::StateDirError> {
-    let (store, warnings) = store::Store::open(Arc::clone(&setup.clock), setup.state_dir)?;
+    let (store, warnings) = store::Store::open(Arc::clone(&setup.clock), setup.state_dir.clone())?;
     for warning in warnings {
+        warn!("{warning}");
+    }
+    let (maintenance, warning) =
+        maintenance::Manager::open(Arc::clone(&store), Arc::clone(&setup.clock), setup.state_dir);
+    if let Some(warning) = warning {
         warn!("{warning}");
     }
     let context = check::CheckContext::new(setup.procfs);
@@ -157,6 +187,7 @@ pub async fn run(
         scheduler,
         web_config: setup.web_config,
         status_file: status_file.as_ref().map(status::StatusFile::state),
+        maintenance,
         store,
     });
     parts.apply(&setup.config);
@@ -176,6 +207,8 @@ pub async fn run(
         () = shutdown => {}
         () = reload::reload_on_hangup(hangup, &state.reloader) => {}
         () = Arc::clone(&parts.web_config).watch() => {}
+        () = Arc::clone(&parts.maintenance).update_every_second() => {}
+        () = parts.serve_control(setup.control) => {}
         () = log::report_suppressed() => {}
         () = notify::ping_watchdog(|| parts.scheduler.liveness().is_alive()) => {}
     }

@@ -2,8 +2,11 @@
 
 mod check;
 mod check_config;
+mod control_socket;
 mod exit;
 mod generated;
+mod maintenance;
+mod paths;
 mod polkit_rule;
 mod runtime;
 mod select;
@@ -20,6 +23,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use check::CheckFlags;
 use exit::{UNKNOWN, WRONG_USAGE, print_error};
 use generated::{CompletionsFlags, ManFlags};
+use maintenance::MaintenanceFlags;
 use polkit_rule::PolkitRuleFlags;
 use serve::ServeFlags;
 use status::StatusFlags;
@@ -84,6 +88,8 @@ enum Command {
         #[arg(required_unless_present = "web_config_file", value_name = "FILE")]
         files: Vec<PathBuf>,
     },
+    /// Start, list, end and extend maintenance windows of a running exporter
+    Maintenance(MaintenanceFlags),
     /// Print a polkit rule that allows the exporter to restart the configured units
     #[command(after_help = POLKIT_HELP)]
     PolkitRule(PolkitRuleFlags),
@@ -111,6 +117,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let (result, failure) = match arguments.command {
         Some(Command::Check(flags)) => (check::check(flags), UNKNOWN.into()),
         Some(Command::Status(flags)) => (status::status(&flags), UNKNOWN.into()),
+        Some(Command::Maintenance(flags)) => (maintenance::maintenance(flags), ExitCode::FAILURE),
         Some(Command::PolkitRule(flags)) => (polkit_rule::polkit_rule(&flags), ExitCode::FAILURE),
         Some(Command::Completions(flags)) => {
             let result = generated::completions(&flags, Arguments::command());

@@ -5,7 +5,7 @@
 //! - Its services have no keys that only this exporter has. A key that is similar to one (`intervall`) counts as a misspelt
 //!   key of this exporter.
 //! - At least one service has a key that is typical of the format (see [`is_typical`]), or the file has `monitor` or `logging`.
-//! - It has no `defaults`, `tiers`, `modules` or `probe`.
+//! - It has no `defaults`, `tiers`, `modules`, `probe` or `maintenance`.
 
 use std::rc::Rc;
 
@@ -19,7 +19,7 @@ use super::{suggest, unsupported};
 const SHARED: [&str; 3] = ["key", "name", "description"];
 
 /// The top-level keys that only files of this exporter have.
-const NEW_AT_TOP: [&str; 4] = ["defaults", "tiers", "modules", "probe"];
+const NEW_AT_TOP: [&str; 5] = ["defaults", "tiers", "modules", "probe", "maintenance"];
 
 /// Keys of a service whose values are numbers.
 const NUMBERS: [&str; 2] = ["port", "expected_http"];

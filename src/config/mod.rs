@@ -28,6 +28,7 @@ mod kind_facts;
 mod kinds;
 mod level;
 mod load;
+pub mod maintenance;
 pub mod memcached;
 pub mod monitor;
 pub mod monitor_options;

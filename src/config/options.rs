@@ -11,6 +11,9 @@ use super::heal::HealOptions;
 use super::monitor_options::MonitorOptions;
 use crate::model::{Severity, Tier};
 
+/// The group of a service without one.
+pub const DEFAULT_GROUP: &str = "default";
+
 /// The top-level keys.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -27,6 +30,8 @@ pub struct RootOptions {
     pub monitor: Option<MonitorOptions>,
     /// Log settings of ChatStack's monitor. Ignored: use the flags --log.level and --log.format.
     pub logging: Option<BTreeMap<String, String>>,
+    /// Maintenance windows: times in which alerts of services do not start.
+    pub maintenance: Option<Vec<String>>,
     /// The services to check.
     pub services: Option<Vec<String>>,
 }

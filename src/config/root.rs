@@ -1,7 +1,10 @@
 //! Resolves the root of a configuration: its sections, one after the other.
 
+use std::sync::Arc;
+
 use super::chatstack_format;
 use super::key_split::split_by_keys;
+use super::maintenance;
 use super::monitor;
 use super::options::RootOptions;
 use super::place::Place;
@@ -31,8 +34,14 @@ pub fn resolve(root: &Node, place: &Place<'_>) -> Config {
             Vec::new()
         }
     };
+    let windows = maintenance::resolve(
+        document.get("maintenance"),
+        document.get("services"),
+        &place.field("maintenance"),
+    );
     Config {
         services,
+        maintenance: windows.into_iter().map(Arc::new).collect(),
         probe,
         heal: tier_defaults.heal_limits(),
     }

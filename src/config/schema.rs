@@ -5,6 +5,7 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 use super::kinds;
+use super::maintenance::MaintenanceOptions;
 use super::options::{
     CheckOptions, RootOptions, ServiceOptions, SharedServiceOptions, ShortFormOptions, TimingOptions,
 };
@@ -44,6 +45,8 @@ pub fn document() -> Value {
     });
     let module = object(&mut generator, &[probe::properties]);
     let guard = part::<ProbeOptions>(&mut generator);
+    let mut window = object(&mut generator, &[part::<MaintenanceOptions>]);
+    window["required"] = json!(["for"]);
     let mut root = object(&mut generator, &[part::<RootOptions>]);
     let properties = &mut root["properties"];
     set(
@@ -63,6 +66,10 @@ pub fn document() -> Value {
     set(
         &mut properties["probe"],
         json!({ "type": ["object", "null"], "properties": guard, "additionalProperties": false }),
+    );
+    set(
+        &mut properties["maintenance"],
+        json!({ "type": ["array", "null"], "items": window }),
     );
     set(&mut properties["logging"], json!({ "type": ["object", "null"] }));
     set(

@@ -10,7 +10,7 @@ use super::heal::{Candidates, HealSettings};
 use super::key_split::{SplitMapping, split_by_keys};
 use super::kinds::KindSettings;
 use super::level::Level;
-use super::options::{ServiceOptions, SharedServiceOptions, ShortFormOptions, TimingOptions};
+use super::options::{DEFAULT_GROUP, ServiceOptions, SharedServiceOptions, ShortFormOptions, TimingOptions};
 use super::place::{MAX_FINDINGS, Path, Place};
 use super::redundancy;
 use super::settings::{CheckSettings, Service};
@@ -18,9 +18,6 @@ use super::tier_defaults::TierDefaults;
 use super::validate::{self, MAX_DESCRIPTION, MAX_NAME};
 use super::yaml::{Node, fields, read};
 use crate::model::{ServiceKey, Tier};
-
-/// The default group.
-pub const DEFAULT_GROUP: &str = "default";
 
 /// Resolves the list of services at `place`. If it reports errors, the result is incomplete.
 pub fn resolve(list: &Node, place: &Place<'_>, tier_defaults: &TierDefaults) -> Vec<Arc<Service>> {

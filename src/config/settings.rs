@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::heal::{HealLimits, HealSettings};
 use super::kinds::KindSettings;
+use super::maintenance::MaintenanceWindow;
 use super::probe::ProbeSettings;
 use crate::model::{CheckName, ServiceKey, Severity, Thresholds, Tier, Tolerance};
 
@@ -13,6 +14,8 @@ use crate::model::{CheckName, ServiceKey, Severity, Thresholds, Tier, Tolerance}
 pub struct Config {
     /// The services, in the order of the file.
     pub services: Vec<Arc<Service>>,
+    /// The maintenance windows, in the order of the file.
+    pub maintenance: Vec<Arc<MaintenanceWindow>>,
     /// The modules and limits of `/probe`.
     pub probe: ProbeSettings,
     /// The limits of healing.

@@ -26,7 +26,7 @@ const KEYS: [(&str, &str); 4] = [
     ("auto_restart", "units can't be restarted: remove this key"),
     (
         "maintenance",
-        "there are no maintenance windows: silence alerts in Alertmanager",
+        "list the windows under maintenance at the top level, with services: [...]",
     ),
 ];
 

@@ -76,8 +76,8 @@ pub(super) static ROWS: &[Row] = &[
     Row::new(
         "upkeep_service_maintenance",
         Gauge,
-        Fill::Service(|view, series| series.push(view.in_maintenance)),
-        "1 while the service is in a maintenance window, in which its alerts do not fire.",
+        Fill::Service(|view, series| series.push(view.maintenance.is_some())),
+        "1 while the service is in a maintenance window, in which its alerts do not start.",
     ),
     Row::new(
         "upkeep_service_impacted",

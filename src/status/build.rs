@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use super::advice::{UNKNOWN, advice_on};
 use super::chatstack::chatstack_fields;
 use super::schema::{
-    CheckStatus, Document, GroupStatus, MODE, Milliseconds, ProblemDetails, STALE_AFTER_SECONDS,
-    ServiceStatus, Value, Word,
+    CheckStatus, Document, GroupStatus, MODE, MaintenanceStatus, Milliseconds, ProblemDetails,
+    STALE_AFTER_SECONDS, ServiceStatus, Value, Word,
 };
 use super::time::Time;
-use crate::model::{Outcome, Phase, Problem, Status};
+use crate::model::{Maintenance, Outcome, Phase, Problem, Status};
 use crate::store::{CheckView, ServiceView, Snapshot};
 
 /// Builds the document of the services that `is_wanted` selects. `host` is the name of the exporter's machine.
@@ -90,7 +90,18 @@ pub fn service(view: &ServiceView) -> ServiceStatus<'_> {
         description: &service.description,
         runbook_url: service.runbook_url.as_deref(),
         depends_on: service.depends_on.iter().map(|key| key.as_str()).collect(),
+        maintenance: view.maintenance.as_deref().map(maintenance),
         checks: view.checks.iter().map(check).collect(),
+    }
+}
+
+fn maintenance(maintenance: &Maintenance) -> MaintenanceStatus<'_> {
+    MaintenanceStatus {
+        id: &maintenance.id,
+        started: Time::new(maintenance.started),
+        ends: Time::new(maintenance.ends),
+        reason: &maintenance.reason,
+        by: maintenance.by.as_deref(),
     }
 }
 

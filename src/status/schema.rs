@@ -89,8 +89,25 @@ pub struct ServiceStatus<'a> {
     pub runbook_url: Option<&'a str>,
     /// The keys of the services it needs.
     pub depends_on: Vec<&'a str>,
+    /// The maintenance window that holds.
+    pub maintenance: Option<MaintenanceStatus<'a>>,
     /// Its checks, in the order of the configuration.
     pub checks: Vec<CheckStatus<'a>>,
+}
+
+/// A maintenance window.
+#[derive(Debug, Serialize)]
+pub struct MaintenanceStatus<'a> {
+    /// The id of a window that a command started, or the name of one in the configuration.
+    pub id: &'a str,
+    /// When it started.
+    pub started: Time,
+    /// When it ends.
+    pub ends: Time,
+    /// Why; empty if not given.
+    pub reason: &'a str,
+    /// The user who started it. `None` for a window of the configuration.
+    pub by: Option<&'a str>,
 }
 
 /// Why a service or a check is not up. Empty while it is up.

@@ -24,7 +24,7 @@ mod walltime;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
@@ -41,18 +41,19 @@ pub use recent::{RECENT_RUNS, RecentRun, RecentRuns};
 pub use snapshot::{CheckView, ExporterView, HistogramView, LastRun, ServiceView, Snapshot};
 pub use state::NextRun;
 pub use state_dir::{SaveError, StateDirError};
-pub use walltime::UtcTime;
+pub use walltime::{UtcTime, WallAnchor};
 
 pub use crate::verdict::{MAX_ROOTS, Run};
 
 use crate::config::{CheckSettings, Config};
-use crate::model::{CheckId, Clock, Outcome, ServiceKey};
+use crate::model::{CheckId, Clock, Maintenance, Moment, Outcome, ServiceKey};
 use events::Event;
+use file::StateFile;
 use saved::SavedState;
 use saver::Saver;
 use shared::StoreShared;
 use state::StoreState;
-use walltime::WallAnchor;
+use suppression::MaintainedServices;
 
 /// The state of every configured check and service.
 #[derive(Debug)]
@@ -89,7 +90,7 @@ impl Store {
         let now = clock.now();
         let (file, saved, warnings) = match state_dir {
             Some(dir) => {
-                let (file, saved, warnings) = file::StateFile::open(dir, wall, now)?;
+                let (file, saved, warnings) = StateFile::open(dir, wall, now)?;
                 (Some(file), saved, warnings)
             }
             None => (None, SavedState::default(), Vec::new()),
@@ -146,11 +147,16 @@ impl Store {
     }
 
     /// Sets which services are in maintenance. While a service is, none of its conditions becomes confirmed; confirmed ones stay. When its
-    /// maintenance ends, its tolerances count from that moment. Keys of unknown services are ignored.
-    pub fn set_maintenance(&self, services: &BTreeSet<ServiceKey>) {
+    /// maintenance ends, its tolerances count from the moment in `ended`, or else from now. Unknown services are ignored until a
+    /// configuration has them.
+    pub fn set_maintenance(
+        &self,
+        active: BTreeMap<ServiceKey, Arc<Maintenance>>,
+        ended: BTreeMap<ServiceKey, Moment>,
+    ) {
         let now = self.shared.clock.now();
         let mut state = self.shared.state();
-        if state.set_maintenance(services, now) {
+        if state.set_maintenance(MaintainedServices { active, ended }, now) {
             self.finish(state, []);
             self.shared.changes.fetch_add(1, Ordering::AcqRel);
         }

@@ -7,10 +7,10 @@ use super::check::CheckState;
 use super::events::StatusChange;
 use super::saved::SavedService;
 use super::snapshot::ServiceView;
-use super::suppression::Suppression;
+use super::suppression::{MaintainedServices, Suppression};
 use super::walltime::WallAnchor;
 use crate::config::Service;
-use crate::model::{Condition, Moment, ServiceKey, Status};
+use crate::model::{Condition, Maintenance, Moment, ServiceKey, Status};
 use crate::verdict::{CheckInput, Confirmation, service_status};
 
 /// If all results of a service are older than this at the start, its conditions are absent until a run confirms them. An alert for
@@ -26,6 +26,8 @@ pub struct ServiceState {
     pub checks: Vec<CheckState>,
     pub status_changes: u64,
     pub suppression: Suppression,
+    /// The maintenance window that holds.
+    pub maintenance: Option<Arc<Maintenance>>,
     /// The root causes of its impact; see [`crate::verdict::Impact`].
     pub roots: Vec<ServiceKey>,
 }
@@ -103,6 +105,21 @@ impl ServiceState {
         }
     }
 
+    /// Restores the maintenance of a service that was not configured before. If it ended while the exporter did not run, tolerances
+    /// count from its end.
+    pub fn restore_maintenance(&mut self, maintained: &MaintainedServices) {
+        let key = &self.service.key;
+        self.maintenance = maintained.active.get(key).cloned();
+        self.suppression.in_maintenance = self.maintenance.is_some();
+        if self.maintenance.is_some() {
+            self.saved.is_suppressed = true;
+        } else if let Some(ended) = maintained.ended.get(key)
+            && std::mem::take(&mut self.saved.is_suppressed)
+        {
+            self.saved.counts_from = self.saved.counts_from.max(Some(*ended));
+        }
+    }
+
     /// Discards the evidence after a time of more than [`FORGOTTEN_AFTER`] without runs. The rules have ended the alert meanwhile, so
     /// another one needs its own evidence.
     pub fn forget_evidence(&mut self) {
@@ -168,7 +185,7 @@ impl ServiceState {
             confirmed: saved.has_verdict.then_some(saved.conditions.confirmed),
             is_impacted: self.suppression.is_impacted,
             roots: self.roots.clone(),
-            in_maintenance: self.suppression.in_maintenance,
+            maintenance: self.maintenance.clone(),
             status_changes: self.status_changes,
             checks: self.checks.iter().map(|check| check.view(now, wall)).collect(),
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::config::{CheckSettings, Service};
-use crate::model::{Condition, Outcome, Problem, ServiceKey, Status};
+use crate::model::{Condition, Maintenance, Outcome, Problem, ServiceKey, Status};
 
 /// The state at one moment. Wall-clock values are Unix times in seconds.
 #[derive(Clone, Debug)]
@@ -36,8 +36,8 @@ pub struct ServiceView {
     /// The services that cause the impact: they are down, and no service that they depend on is. In the order of the configuration, at
     /// most [`super::MAX_ROOTS`].
     pub roots: Vec<ServiceKey>,
-    /// Whether it is in a maintenance window. Then no condition becomes confirmed.
-    pub in_maintenance: bool,
+    /// The maintenance window that holds. Then no condition becomes confirmed.
+    pub maintenance: Option<Arc<Maintenance>>,
     /// The number of status changes since the exporter started.
     pub status_changes: u64,
     /// Its checks, in the order of the configuration.

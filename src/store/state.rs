@@ -1,6 +1,6 @@
 //! The state behind the lock of the store: the configured services and checks, and their results.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::fingerprint::fingerprint;
 use super::impacts::Impacts;
 use super::saved::{SavedCheck, SavedChecks, SavedService, SavedState};
 use super::service::{FORGOTTEN_AFTER, ServiceState};
-use super::suppression::Suppression;
+use super::suppression::{MaintainedServices, Suppression};
 use super::walltime::WallAnchor;
 use crate::config::{CheckSettings, Config, Service};
 use crate::model::{CheckId, CheckName, Moment, Outcome, ServiceKey, Status};
@@ -31,6 +31,7 @@ pub struct StoreState {
     pub has_new_runs: bool,
     positions: HashMap<CheckHandle, (usize, usize)>,
     impacts: Impacts,
+    maintained: MaintainedServices,
     next_handle: u64,
     restored: SavedState,
     /// How many checks have not run yet. Not counted after the first round.
@@ -62,6 +63,7 @@ impl StoreState {
             has_new_runs: false,
             positions: HashMap::new(),
             impacts: Impacts::default(),
+            maintained: MaintainedServices::default(),
             next_handle: 0,
             restored,
             awaited: usize::MAX,
@@ -123,17 +125,23 @@ impl StoreState {
     }
 
     /// Sets which services are in maintenance. Returns whether that changed for any service.
-    pub fn set_maintenance(&mut self, services: &BTreeSet<ServiceKey>, now: Moment) -> bool {
+    pub fn set_maintenance(&mut self, maintained: MaintainedServices, now: Moment) -> bool {
+        self.maintained = maintained;
         let mut has_changed = false;
         for state in &mut self.services {
+            let key = &state.service.key;
+            let maintenance = self.maintained.active.get(key).cloned();
+            if maintenance == state.maintenance {
+                continue;
+            }
+            has_changed = true;
+            let ended = self.maintained.ended.get(key).copied().unwrap_or(now);
+            state.maintenance = maintenance;
             let suppression = Suppression {
-                in_maintenance: services.contains(&state.service.key),
+                in_maintenance: state.maintenance.is_some(),
                 ..state.suppression
             };
-            if suppression != state.suppression {
-                has_changed = true;
-                self.needs_saving |= state.suppress(suppression, now);
-            }
+            self.needs_saving |= state.suppress(suppression, ended.min(now));
         }
         has_changed
     }
@@ -165,6 +173,7 @@ impl StoreState {
             checks: checks.collect(),
             status_changes: old.status_changes,
             suppression: old.suppression,
+            maintenance: old.maintenance,
             roots: Vec::new(),
         }
     }
@@ -189,9 +198,11 @@ impl StoreState {
             checks: checks.collect(),
             status_changes: 0,
             suppression: Suppression::default(),
+            maintenance: None,
             roots: Vec::new(),
         };
         state.restore(last_ended, now);
+        state.restore_maintenance(&self.maintained);
         state
     }
 

@@ -1,5 +1,10 @@
 //! Suppression: reasons why no condition of a service becomes confirmed for now.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::model::{Maintenance, Moment, ServiceKey};
+
 /// Why no condition of a service becomes confirmed for now. Confirmed conditions stay confirmed until they end. When the last reason
 /// ends, the tolerances count from that moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -15,4 +20,13 @@ impl Suppression {
     pub const fn is_active(self) -> bool {
         self.is_impacted || self.in_maintenance
     }
+}
+
+/// The services in maintenance.
+#[derive(Debug, Default)]
+pub struct MaintainedServices {
+    /// The services in maintenance.
+    pub active: BTreeMap<ServiceKey, Arc<Maintenance>>,
+    /// When the maintenance of other services ended. At the start of the exporter it may have ended before.
+    pub ended: BTreeMap<ServiceKey, Moment>,
 }

@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use super::peer::Peer;
-use super::socket_file::SocketFile;
+use crate::socket_file::SocketFile;
 
 /// The maximum number of response bytes that the kernel buffers per connection. Its default is several megabytes.
 const SEND_BUFFER_BYTES: usize = 256 * 1024;

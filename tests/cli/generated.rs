@@ -110,6 +110,7 @@ fn every_manual_page_is_formatted_without_a_warning() {
         "check",
         "status",
         "check-config",
+        "maintenance",
         "polkit-rule",
         "completions",
         "man",

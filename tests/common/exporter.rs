@@ -36,6 +36,7 @@ impl Exporter {
         command
             .arg(format!("--config.file={}", file.display()))
             .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+            .args(control_socket(flags))
             .args(flags)
             .envs(variables.iter().copied());
         let server = Server::start("exporter", command, dir.path());
@@ -78,6 +79,12 @@ impl Exporter {
         })
         .await;
     }
+}
+
+/// The flag against the default control socket, which the exporters of several tests would share.
+fn control_socket(flags: &[&str]) -> Option<&'static str> {
+    let is_set = flags.iter().any(|flag| flag.starts_with("--control.socket"));
+    (!is_set).then_some("--control.socket=")
 }
 
 /// As [`get`], with an address of its own.

@@ -150,7 +150,7 @@ pub fn service(key: &str, name: &str, group: &str, tier: Tier, checks: Vec<Check
         confirmed: conditions.map(|since| since.map(|since| since > 0.0)),
         is_impacted: false,
         roots: Vec::new(),
-        in_maintenance: false,
+        maintenance: None,
         status_changes: 2,
         checks,
     }

@@ -79,13 +79,15 @@ async fn from_a_fault_to_its_notification_and_back() {
     let mut stack = Stack::start(&config).await;
     stack
         .wait_for(
-            "count(up == 1) == 2 and count(upkeep_service_status{status='up'} == 1) >= 12",
+            "count(up == 1) == 2 and count(upkeep_service_status{status='up'} == 1) >= 14",
             START,
         )
         .await;
 
+    stack.start_maintenance("maintained");
     let fault = Instant::now();
     services.stopped.stop().await;
+    services.maintained.stop().await;
     services.tolerated.stop().await;
     services.crash();
     services.degraded.slow_by(Duration::from_secs(2));
@@ -187,8 +189,9 @@ async fn from_a_fault_to_its_notification_and_back() {
     assert!(
         stack
             .webhook
-            .notices(|notice| notice.label("service") == "steady")
-            .is_empty()
+            .notices(|notice| ["steady", "maintained"].contains(&notice.label("service")))
+            .is_empty(),
+        "a notification of a service that is up, or down in maintenance"
     );
     assert!(
         !stack

@@ -12,6 +12,7 @@ pub struct Services {
     pub degraded: Switchable,
     pub slow: Switchable,
     pub tolerated: Switchable,
+    pub maintained: Switchable,
     machine: Machine,
     steady: Target,
 }
@@ -32,13 +33,22 @@ impl Services {
             degraded: Switchable::start().await,
             slow: Switchable::start().await,
             tolerated: Switchable::start().await,
+            maintained: Switchable::start().await,
             machine,
             steady: tls::serve(&tls::self_signed(&["127.0.0.1"]), &[], None).await,
         }
     }
 
     /// The keys of the services.
-    pub const KEYS: [&str; 6] = ["stopped", "degraded", "slow", "tolerated", "crashing", "steady"];
+    pub const KEYS: [&str; 7] = [
+        "stopped",
+        "degraded",
+        "slow",
+        "tolerated",
+        "maintained",
+        "crashing",
+        "steady",
+    ];
 
     /// The exporters' configuration.
     pub fn config(&self, prometheus: &Path) -> String {
@@ -51,6 +61,7 @@ services:
   - {{ key: degraded, group: web, checks: [{{ kind: http, url: 'http://{}/' }}] }}
   - {{ key: slow, group: web, checks: [{{ kind: http, url: 'http://{}/', severity: warning }}] }}
   - {{ key: tolerated, group: web, tier: tolerant, checks: [{{ kind: tcp, address: '{}' }}] }}
+  - {{ key: maintained, group: web, checks: [{{ kind: http, url: 'http://{}/' }}] }}
   - {{ key: crashing, group: units, checks: [{{ kind: systemd, unit: crashing, bus_address: '{bus}' }}] }}
   - key: steady
     group: units
@@ -63,6 +74,7 @@ services:
             self.degraded.address,
             self.slow.address,
             self.tolerated.address,
+            self.maintained.address,
             self.steady.address,
             prometheus.display(),
         )

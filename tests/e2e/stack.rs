@@ -84,8 +84,25 @@ impl Stack {
             .arg(format!(
                 "--status.file={}",
                 self.path(&format!("status{number}.json")).display()
+            ))
+            .arg(format!(
+                "--control.socket={}",
+                self.path(&format!("control{number}.sock")).display()
             ));
         Server::start(&format!("exporter{number}"), command, self.dir.path())
+    }
+
+    /// Starts a maintenance window of a service in both exporters.
+    pub fn start_maintenance(&self, service: &str) {
+        for number in 0..self.exporters.len() {
+            let socket = self.path(&format!("control{number}.sock"));
+            let output = Command::new(env!("CARGO_BIN_EXE_upkeep_exporter"))
+                .args(["maintenance", "start", service, "--for", "1h", "--reason", "test"])
+                .arg(format!("--control.socket={}", socket.display()))
+                .output()
+                .unwrap();
+            assert!(output.status.success(), "{output:?}");
+        }
     }
 
     /// Starts Prometheus. Its data survives restarts.

@@ -84,6 +84,36 @@ fn cases(phase: i64) -> Vec<Case> {
             blind: Some((from + 90, from + 135)),
             ..case("an outage, and Prometheus is down after the page", outage, true)
         },
+        Case {
+            maintained: Some((from - 10, from + outage + 20)),
+            ..case("an outage in maintenance", outage, false)
+        },
+        Case {
+            maintained: Some((from + TOLERANCE / 2, from + outage + 20)),
+            ..case("an outage, and maintenance starts before the page", outage, false)
+        },
+        Case {
+            maintained: Some((from - 10, from + 30)),
+            ..case("an outage that lasts longer than the maintenance", outage, true)
+        },
+        Case {
+            maintained: Some((from - 10, from + 20)),
+            killed: Some((from + 10, from + 35)),
+            ..case("the maintenance ends while the exporter is down", outage, true)
+        },
+        Case {
+            maintained: Some((from + 90, from + 115)),
+            ..case("maintenance after the page", outage, true)
+        },
+        Case {
+            maintained: Some((from + 90, from + 125)),
+            killed: Some((from + 95, from + 110)),
+            ..case(
+                "maintenance after the page, and the exporter is killed in it",
+                outage,
+                true,
+            )
+        },
     ]
 }
 
@@ -133,8 +163,14 @@ fn assert_pages(case: &Case, spans: &[(i64, i64)], intervals: Intervals, what: &
     let seen = i64::from(intervals.scrape) + i64::from(intervals.evaluation);
     let away = case.killed.map_or(0, |(from, to)| to - from + INTERVAL);
     let (from, to) = case.fault;
+    let maintained = case.maintained.filter(|(begins, _)| *begins <= from);
+    // After maintenance, the condition is older than its tolerance, so the alert fires once it is confirmed.
+    let (counted, earliest) = match maintained {
+        Some((_, ends)) => (ends, ends + TOLERANCE - RECHECK),
+        None => (from, from + TOLERANCE + 1),
+    };
     assert!(
-        *begins > from + TOLERANCE && *begins <= from + TOLERANCE + 2 * INTERVAL + RECHECK + seen + away,
+        *begins >= earliest && *begins <= counted + TOLERANCE + 2 * INTERVAL + RECHECK + seen + away,
         "{what}: fault {from}, page {begins}"
     );
     assert!(

@@ -1,7 +1,7 @@
 //! Outages of services that depend on one another. A real store with a test clock records the runs, and promtool evaluates the rules on
 //! the resulting series.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,7 +10,9 @@ use futures_util::FutureExt;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 use upkeep_exporter::config::parse;
-use upkeep_exporter::model::{Conclusion, Condition, Moment, Outcome, Problem, Reason, ServiceKey, Status};
+use upkeep_exporter::model::{
+    Conclusion, Condition, Maintenance, Moment, Outcome, Problem, Reason, ServiceKey, Status,
+};
 use upkeep_exporter::store::{CheckHandle, Run, ServiceView, Store};
 
 use super::evidence::spans;
@@ -270,8 +272,8 @@ impl<'a> Exporter<'a> {
         }
         let maintained = self.story.maintenance.iter();
         let maintained = maintained.filter(|(_, from, to)| (*from..*to).contains(&second));
-        let maintained: BTreeSet<ServiceKey> = maintained.map(|(key, ..)| ServiceKey::new(*key)).collect();
-        self.store.set_maintenance(&maintained);
+        let active = maintained.map(|(key, from, to)| (ServiceKey::new(*key), window(*from, *to)));
+        self.store.set_maintenance(active.collect(), BTreeMap::new());
         for runner in &mut self.runners {
             let is_waiting = runner.started > second;
             if is_waiting && runner.wakeup.notified().now_or_never().is_some() {
@@ -304,6 +306,18 @@ impl<'a> Exporter<'a> {
     }
 }
 
+/// A maintenance window between these seconds.
+#[allow(clippy::cast_precision_loss, reason = "small")]
+fn window(from: i64, to: i64) -> Arc<Maintenance> {
+    Arc::new(Maintenance {
+        id: "m1".to_owned(),
+        started: from as f64,
+        ends: to as f64,
+        reason: "test".to_owned(),
+        by: None,
+    })
+}
+
 /// The samples of every series by second.
 type Samples = BTreeMap<String, BTreeMap<i64, f64>>;
 
@@ -332,7 +346,7 @@ fn scrape(samples: &mut Samples, view: &ServiceView, target: &str, second: i64) 
     }
     push("status", ",status=\"up\"", flag(view.status == Status::Up));
     push("impacted", "", flag(view.is_impacted));
-    push("maintenance", "", flag(view.in_maintenance));
+    push("maintenance", "", flag(view.maintenance.is_some()));
     for root in &view.roots {
         push("root_cause_info", &format!(",root=\"{root}\""), 1.0);
     }
@@ -344,7 +358,7 @@ fn is_paging(view: &ServiceView, second: i64) -> bool {
     const DOWN: usize = Condition::Down as usize;
     let since = view.conditions.map_or(0.0, |since| since[DOWN]);
     let is_confirmed = view.confirmed.is_some_and(|confirmed| confirmed[DOWN]);
-    since > 0.0 && is_confirmed && !view.in_maintenance && second as f64 - since > TOLERANCE as f64
+    since > 0.0 && is_confirmed && second as f64 - since > TOLERANCE as f64
 }
 
 /// The notation of promtool for a series with one sample per scrape and none between scrapes.

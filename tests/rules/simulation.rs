@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use upkeep_exporter::config::parse;
+use upkeep_exporter::maintenance::Manager;
 use upkeep_exporter::model::{Clock, Conclusion, Condition, Moment, Outcome, Problem, Reason};
 use upkeep_exporter::store::{Run, Store};
 
@@ -37,6 +38,8 @@ pub struct Case {
     pub frozen: Option<(i64, i64)>,
     /// Prometheus is down: it neither scrapes nor evaluates.
     pub blind: Option<(i64, i64)>,
+    /// The service is in maintenance.
+    pub maintained: Option<(i64, i64)>,
     pub pages: bool,
 }
 
@@ -62,28 +65,44 @@ impl Clock for TestClock {
     }
 }
 
+/// A maintenance window between these seconds, as it is configured.
+fn window((from, to): (i64, i64)) -> String {
+    let (minute, second) = (from / 60, from % 60);
+    format!(
+        "maintenance: [{{ at: '1970-01-01T00:{minute:02}:{second:02}Z', for: {}s }}]",
+        to - from
+    )
+}
+
 /// An exporter that monitors one service.
 struct Exporter {
     store: Arc<Store>,
+    maintenance: Arc<Manager>,
     /// Start and end of the run in progress, or of the next run.
     next: (i64, i64),
     failed_last: bool,
 }
 
 impl Exporter {
-    fn start(kind: Kind, clock: &Arc<TestClock>, dir: &Path, second: i64) -> Self {
+    fn start(kind: Kind, case: &Case, clock: &Arc<TestClock>, dir: &Path, second: i64) -> Self {
         let text = format!(
             "services: [{{ key: api, tier: {}, tolerance: {{ down: {TOLERANCE}s, degraded: {TOLERANCE}s, slow: {TOLERANCE}s }}, \
-             checks: [{{ kind: tcp, address: \"127.0.0.1:1\", interval: {INTERVAL}s, recheck_interval: {RECHECK}s }}] }}]",
-            kind.tier
+             checks: [{{ kind: tcp, address: \"127.0.0.1:1\", interval: {INTERVAL}s, recheck_interval: {RECHECK}s }}] }}]
+{}",
+            kind.tier,
+            case.maintained.map_or_else(String::new, window)
         );
         let loaded = parse(&text, "test.yml").unwrap_or_else(|error| panic!("{error}"));
         let (store, notices) =
             Store::open(clock.clone(), Some(dir.to_owned())).expect("no other process uses it");
         assert_eq!(notices, [""; 0]);
+        let (maintenance, warning) = Manager::open(Arc::clone(&store), clock.clone(), Some(dir.to_owned()));
+        assert_eq!(warning, None);
+        maintenance.apply(&loaded.config);
         store.apply(&loaded.config);
         Self {
             store,
+            maintenance,
             next: (second, second + 1),
             failed_last: false,
         }
@@ -106,6 +125,7 @@ impl Exporter {
 
     /// Advances to this second: ends and starts runs.
     fn advance(&mut self, kind: Kind, case: &Case, second: i64) {
+        self.maintenance.update();
         let (started, ended) = self.next;
         if second < ended {
             return;
@@ -150,7 +170,7 @@ pub fn scrapes(kind: Kind, case: &Case, scrape: i64, first: i64) -> Vec<Option<R
                 exporter = None;
             } else {
                 let exporter =
-                    exporter.get_or_insert_with(|| Exporter::start(kind, &clock, dir.path(), second));
+                    exporter.get_or_insert_with(|| Exporter::start(kind, case, &clock, dir.path(), second));
                 if !within(case.frozen, second) {
                     exporter.advance(kind, case, second);
                 }

@@ -114,6 +114,7 @@ async fn the_fields_of_chatstack_are_present() {
         "description",
         "runbook_url",
         "depends_on",
+        "maintenance",
         "checks",
     ];
     for key in ours {

@@ -1,7 +1,7 @@
 //! Turns the snapshot after a round into a report.
 
-use crate::cli::show::{CheckRow, ServiceRow, StatusReport, clean, now};
-use crate::model::Phase;
+use crate::cli::show::{CheckRow, MaintenanceRow, ServiceRow, StatusReport, clean, now, rfc3339};
+use crate::model::{Maintenance, Phase};
 use crate::store::{CheckView, ServiceView, Snapshot};
 
 /// The report of a snapshot. It has no since-times, because a single run does not know them.
@@ -20,7 +20,16 @@ fn service(view: &ServiceView) -> ServiceRow {
         age: None,
         root_causes: view.roots.iter().map(|key| clean(key.as_str())).collect(),
         advice: None,
+        maintenance: view.maintenance.as_deref().map(maintenance),
         checks: view.checks.iter().map(check).collect(),
+    }
+}
+
+fn maintenance(window: &Maintenance) -> MaintenanceRow {
+    MaintenanceRow {
+        ends: rfc3339(window.ends),
+        reason: clean(&window.reason),
+        by: window.by.as_deref().map(clean),
     }
 }
 

@@ -14,6 +14,7 @@ use super::report::report;
 use crate::check::{Check, CheckContext};
 use crate::cli::show::StatusReport;
 use crate::config::{CheckSettings, Config};
+use crate::maintenance::Manager;
 use crate::model::{CheckId, Clock, DebugLog, LostTime, Outcome, SystemClock};
 use crate::runner::{Attempt, DeadlinePolicy};
 use crate::schedule::measure_lost_time;
@@ -75,6 +76,9 @@ impl Rounds {
     /// Runs every check once. Each round is judged on its own: one failure is enough, because debouncing is for alerts.
     pub async fn next(&mut self) -> Result<StatusReport, StateDirError> {
         let (store, _) = Store::open(Arc::clone(&self.clock), None)?;
+        // Without a state directory, it has the windows of the configuration only.
+        let (maintenance, _) = Manager::open(Arc::clone(&store), Arc::clone(&self.clock), None);
+        maintenance.apply(&self.config);
         store.apply(&self.config);
         let handles = store.handles();
         let mut progress = Progress::new(handles.iter().map(|(id, ..)| id.to_string()));

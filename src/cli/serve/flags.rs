@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
+
 use super::listen::ListenAddress;
 use crate::{log, web};
 
@@ -73,6 +75,15 @@ pub struct ServeFlags {
     /// Write the status as JSON to this file, at least every 10 s
     #[arg(help_heading = "State", long = "status.file", value_name = "PATH")]
     pub status_file: Option<PathBuf>,
+
+    /// Control socket for commands such as maintenance; default: control.sock in the runtime directory. Empty disables it
+    #[arg(
+        help_heading = "State",
+        long = "control.socket",
+        value_name = "PATH",
+        value_parser = OsStringValueParser::new().map(PathBuf::from)
+    )]
+    pub control_socket: Option<PathBuf>,
 
     /// Mount point of the proc file system
     #[arg(

@@ -6,7 +6,11 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use crate::web::{Listener, SocketError, SocketFile};
+use crate::socket_file::{SocketError, SocketFile};
+use crate::web::Listener;
+
+/// The mode of Unix sockets: the exporter's user and group may connect.
+const SOCKET_MODE: u32 = 0o660;
 
 /// An address to listen on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,7 +74,7 @@ impl ListenAddress {
                 Ok(tokio::net::TcpListener::from_std(listener)?.into())
             }
             Self::Unix(path) => {
-                let (listener, file) = SocketFile::bind(path)?;
+                let (listener, file) = SocketFile::bind(path, SOCKET_MODE)?;
                 Ok(Listener::Unix(
                     tokio::net::UnixListener::from_std(listener)?,
                     Some(file),

@@ -5,10 +5,8 @@ mod flags;
 mod listen;
 mod own_checks;
 
-use std::ffi::OsStr;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -19,7 +17,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
-use super::runtime;
+use super::paths::first_directory;
+use super::{control_socket, runtime};
 use crate::config::ConfigError;
 use crate::model::SystemClock;
 use crate::reload::Loader;
@@ -90,6 +89,7 @@ async fn setup(flags: ServeFlags, inherited: Vec<InheritedSocket>, checks: Handl
         .await
         .context("loading the configuration")?
         .map_err(invalid)?;
+    let control = control_socket::open(flags.control_socket.as_deref())?;
     log_listeners(&listeners, &web_config, &flags.telemetry_path)?;
     Ok(Setup {
         listeners,
@@ -101,6 +101,7 @@ async fn setup(flags: ServeFlags, inherited: Vec<InheritedSocket>, checks: Handl
             .state_dir
             .or_else(|| first_directory(&std::env::var_os("STATE_DIRECTORY")?)),
         status_file: flags.status_file,
+        control,
         procfs: flags.procfs,
         telemetry_path: flags.telemetry_path,
         probe_timeout_offset: flags.probe_timeout_offset,
@@ -180,12 +181,6 @@ fn loader(file: Option<PathBuf>, port: Option<u16>, is_guarded: bool) -> Arc<Loa
     })
 }
 
-/// The first of several state directories, which systemd separates by colons.
-fn first_directory(directories: &OsStr) -> Option<PathBuf> {
-    let first = directories.as_bytes().split(|byte| *byte == b':').next()?;
-    (!first.is_empty()).then(|| OsStr::from_bytes(first).into())
-}
-
 fn handle_hangups() -> anyhow::Result<mpsc::Receiver<()>> {
     let mut hangup = signal(SignalKind::hangup()).context("listening to SIGHUP")?;
     // Several signals during a reload cause only one more reload.
@@ -222,22 +217,6 @@ mod tests {
             ("[::1]:1", "http://[::1]:1/m"),
         ] {
             assert_eq!(metrics_url("http", bound.parse().unwrap(), "/m"), expected);
-        }
-    }
-
-    #[test]
-    fn the_first_of_several_state_directories_is_used() {
-        for (variable, expected) in [
-            ("", None),
-            (":/b", None),
-            ("/var/lib/a", Some("/var/lib/a")),
-            ("/var/lib/a:/b", Some("/var/lib/a")),
-        ] {
-            assert_eq!(
-                first_directory(OsStr::new(variable)),
-                expected.map(PathBuf::from),
-                "{variable}"
-            );
         }
     }
 }

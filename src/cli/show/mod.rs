@@ -8,6 +8,6 @@ mod table;
 mod texts;
 
 pub use flags::ShowFlags;
-pub use report::{CheckRow, ServiceRow, StatusReport};
+pub use report::{CheckRow, MaintenanceRow, ServiceRow, StatusReport};
 pub use screen::{RoundError, repeat};
-pub use texts::{clean, latency, now};
+pub use texts::{clean, fit, latency, now, rfc3339, width};

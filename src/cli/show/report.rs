@@ -47,8 +47,23 @@ pub struct ServiceRow {
     /// What to do about it, if known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub advice: Option<String>,
+    /// The maintenance window that holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub maintenance: Option<MaintenanceRow>,
     /// Its checks, in the order of the configuration.
     pub checks: Vec<CheckRow>,
+}
+
+/// A maintenance window.
+#[derive(Debug, Serialize)]
+pub struct MaintenanceRow {
+    /// When it ends: RFC 3339.
+    pub ends: String,
+    /// Why; empty if not given.
+    pub reason: String,
+    /// The user who started it. Absent for a window of the configuration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
 }
 
 /// A check.

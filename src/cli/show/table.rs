@@ -5,7 +5,7 @@ use std::fmt::Write;
 use anstyle::{AnsiColor, Style};
 use textwrap::WordSplitter;
 
-use super::report::{CheckRow, ServiceRow, StatusReport};
+use super::report::{CheckRow, MaintenanceRow, ServiceRow, StatusReport};
 use super::texts::{age, fit, latency, width};
 use crate::model::Status;
 
@@ -66,6 +66,9 @@ fn write_row(out: &mut String, service: &ServiceRow, name_width: usize, look: Lo
         let _ = write!(line, "  for {}", age(duration));
     }
     let _ = writeln!(out, "{line}");
+    if let Some(maintenance) = &service.maintenance {
+        write_wrapped(out, &describe_maintenance(maintenance), look);
+    }
     if service.status == Status::Up {
         return;
     }
@@ -78,6 +81,19 @@ fn write_row(out: &mut String, service: &ServiceRow, name_width: usize, look: Lo
     if let Some(advice) = &service.advice {
         write_wrapped(out, &format!("advice: {advice}"), look);
     }
+}
+
+fn describe_maintenance(maintenance: &MaintenanceRow) -> String {
+    let MaintenanceRow { ends, reason, by } = maintenance;
+    let by = by
+        .as_ref()
+        .map_or_else(String::new, |by| format!(", started by {by}"));
+    let reason = if reason.is_empty() {
+        String::new()
+    } else {
+        format!(": {reason}")
+    };
+    format!("maintenance until {ends}{by}{reason}")
 }
 
 fn describe_impact(service: &ServiceRow) -> Option<String> {

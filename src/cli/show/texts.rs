@@ -5,6 +5,7 @@ use std::time::Duration;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::model::is_invisible;
+use crate::store::UtcTime;
 
 /// Makes a text safe for a terminal, as one line. Control characters and line separators become spaces. Other invisible
 /// characters are removed.
@@ -70,6 +71,12 @@ pub fn fit(text: &str, columns: usize) -> String {
 /// The current time in RFC 3339, UTC, with milliseconds.
 pub fn now() -> String {
     format!("{:.3}", jiff::Timestamp::now())
+}
+
+/// A Unix time in seconds in RFC 3339, UTC, with milliseconds.
+#[allow(clippy::cast_possible_truncation, reason = "it saturates, in the year 2262")]
+pub fn rfc3339(seconds: f64) -> String {
+    UtcTime((seconds * 1e9).round() as i64).to_string()
 }
 
 #[cfg(test)]

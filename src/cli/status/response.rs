@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
-use crate::cli::show::{CheckRow, ServiceRow, StatusReport, clean, now};
+use crate::cli::show::{CheckRow, MaintenanceRow, ServiceRow, StatusReport, clean, now};
 use crate::model::{Phase, Status, Tier};
 
 #[derive(serde::Deserialize)]
@@ -31,10 +31,18 @@ struct ServiceResponse {
     reason: Option<String>,
     message: Option<String>,
     advice: Option<String>,
+    maintenance: Option<MaintenanceResponse>,
     #[serde(default)]
     root_causes: Vec<String>,
     #[serde(default)]
     checks: Vec<CheckResponse>,
+}
+
+#[derive(serde::Deserialize)]
+struct MaintenanceResponse {
+    ends: Option<String>,
+    reason: Option<String>,
+    by: Option<String>,
 }
 
 #[derive(serde::Deserialize)]
@@ -114,6 +122,11 @@ fn service(key: &str, served: ServiceResponse, at: Option<Timestamp>) -> Service
         since,
         root_causes: served.root_causes.iter().map(|key| clean(key)).collect(),
         advice: clean_text(served.advice),
+        maintenance: served.maintenance.map(|window| MaintenanceRow {
+            ends: clean_text(window.ends).unwrap_or_default(),
+            reason: clean_text(window.reason).unwrap_or_default(),
+            by: clean_text(window.by),
+        }),
         checks: served.checks.into_iter().map(check).collect(),
     };
     // If no check has a problem, the service may have one.

@@ -25,6 +25,17 @@ fn chain() -> Config {
     services(&[("api", &["web"]), ("web", &["db"]), ("db", &[])])
 }
 
+/// Any maintenance window.
+fn window() -> Maintenance {
+    Maintenance {
+        id: "m1".to_owned(),
+        started: 1_000_000.0,
+        ends: 1_000_100.0,
+        reason: "upgrade".to_owned(),
+        by: Some("root".to_owned()),
+    }
+}
+
 impl TestStore {
     fn view(&self, key: &str) -> ServiceView {
         let services = self.store.snapshot().services;
@@ -57,8 +68,8 @@ impl TestStore {
 
     fn maintain(&self, second: i64, keys: &[&str]) {
         self.clock.set(second);
-        let keys = keys.iter().map(|key| ServiceKey::new(*key)).collect();
-        self.store.set_maintenance(&keys);
+        let active = keys.iter().map(|key| (ServiceKey::new(*key), Arc::new(window())));
+        self.store.set_maintenance(active.collect(), BTreeMap::new());
     }
 }
 
@@ -210,7 +221,7 @@ fn in_maintenance_nothing_is_confirmed_and_the_tolerance_counts_from_its_end() {
     let changes = test.store.changes();
     test.maintain(0, &["db", "unknown"]);
     assert!(test.store.changes() > changes);
-    assert!(test.view("db").in_maintenance && !test.view("web").in_maintenance);
+    assert!(test.view("db").maintenance.is_some() && test.view("web").maintenance.is_none());
     for key in ["db", "web"] {
         test.fail_every_5_s(key, 1, 61);
     }
@@ -287,9 +298,49 @@ fn a_suppression_that_ended_during_a_restart_counts_from_the_restart() {
     test.fail_every_5_s("web", 1, 61);
     drop(test);
     let test = restarted(62, dir.path());
-    assert!(!test.view("web").in_maintenance);
+    assert!(test.view("web").maintenance.is_none());
     test.fail_every_5_s("web", 66, 86);
     assert!(!test.confirmed("web"));
     test.fail_every_5_s("web", 87, 87);
     assert!(test.confirmed("web"));
+}
+
+#[test]
+fn a_maintenance_that_ended_while_the_exporter_was_down_counts_from_its_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let test = restarted(0, dir.path());
+    test.maintain(0, &["web"]);
+    test.fail_every_5_s("web", 1, 61);
+    drop(test);
+    // It ended at 70 s, and the exporter starts at 80 s.
+    let clock = clock(80);
+    let (store, _) = Store::open(clock.clone(), Some(dir.path().to_owned())).unwrap();
+    let ended = BTreeMap::from([(ServiceKey::new("web"), Moment::from_nanos(70 * SECOND))]);
+    store.set_maintenance(BTreeMap::new(), ended);
+    store.apply(&chain());
+    let test = TestStore { clock, store };
+    test.fail_every_5_s("web", 84, 94);
+    assert!(!test.confirmed("web"));
+    test.fail_every_5_s("web", 95, 95);
+    assert!(test.confirmed("web"));
+}
+
+#[test]
+fn a_restart_in_a_maintenance_suppresses_from_the_first_run_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let test = restarted(0, dir.path());
+    test.fail_every_5_s("web", 1, 21);
+    test.maintain(22, &["web"]);
+    drop(test);
+    let clock = clock(60);
+    let (store, _) = Store::open(clock.clone(), Some(dir.path().to_owned())).unwrap();
+    store.set_maintenance(
+        BTreeMap::from([(ServiceKey::new("web"), Arc::new(window()))]),
+        BTreeMap::new(),
+    );
+    store.apply(&chain());
+    let test = TestStore { clock, store };
+    assert!(test.view("web").maintenance.is_some());
+    test.fail_every_5_s("web", 61, 101);
+    assert!(!test.confirmed("web"));
 }

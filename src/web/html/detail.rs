@@ -7,7 +7,8 @@ use maud::{Markup, html};
 use super::filter::Filter;
 use super::overview::{impact, layout_hash, since};
 use super::parts::{
-    Frame, advice, display_name, document, footer, problem, problem_of, runbook_url, status_mark, warnings,
+    Frame, advice, display_name, document, footer, maintenance, problem, problem_of, runbook_url,
+    status_mark, warnings,
 };
 use super::text::{Text, count, format_age, format_latency, format_setting, full_time, time, time_with_zone};
 use crate::model::{Phase, Severity, Status};
@@ -29,6 +30,7 @@ pub(in crate::web) fn service(
         p.back { a href="/" { "All services" } }
         h1.(view.status.as_str()) { i {} (Text(display_name(service))) " is " (view.status.as_str()) }
         p { (since(view, snapshot.taken)) }
+        @if let Some(window) = &view.maintenance { p.maintenance { (maintenance(window, snapshot.taken)) } }
         (warnings(snapshot))
     };
     document(Frame {

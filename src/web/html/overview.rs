@@ -4,8 +4,8 @@ use maud::{Markup, html};
 
 use super::filter::Filter;
 use super::parts::{
-    Frame, advice, display_name, document, failing_checks, footer, problem, problem_of, runbook_url, slowest,
-    status_mark, warnings,
+    Frame, advice, display_name, document, failing_checks, footer, maintenance, problem, problem_of,
+    runbook_url, slowest, status_mark, warnings,
 };
 use super::text::{PlainText, Text, count, format_age, time_with_zone};
 use crate::model::{ServiceKey, Status, Tier};
@@ -199,6 +199,7 @@ pub(in crate::web) fn row(snapshot: &Snapshot, view: &ServiceView, taken: f64) -
             a.name href={ "/service/" (service.key.as_str()) } { (Text(display_name(service))) }
             span.latency { @if let Some(latency) = slowest(&view.checks) { (latency) } }
             (since(view, taken))
+            @if let Some(window) = &view.maintenance { p.maintenance { (maintenance(window, taken)) } }
             @if view.status != Status::Up { (reasons(snapshot, view)) }
         }
     }

@@ -3,9 +3,9 @@
 use maud::{DOCTYPE, Markup, html};
 
 use super::assets::{SCRIPT, STYLE, icon};
-use super::text::{PlainText, Text, format_latency, full_time};
+use super::text::{PlainText, Text, format_latency, full_time, time_with_zone};
 use crate::config::Service;
-use crate::model::{CheckKind, Problem, Status};
+use crate::model::{CheckKind, Maintenance, Problem, Status};
 use crate::status::advice::advice_on;
 use crate::store::{CheckView, Snapshot};
 use crate::web::endpoints::{Endpoint, Site};
@@ -126,6 +126,15 @@ pub(super) fn problem_of(check: &CheckView) -> Option<&Problem> {
 /// Renders what to do about a problem of a check of this kind.
 pub(super) fn advice(kind: CheckKind, problem: &Problem) -> Markup {
     html! { p.advice { (advice_on(kind, problem)) } }
+}
+
+/// Renders the maintenance window that holds for a service: its end, and who started it and why.
+pub(super) fn maintenance(window: &Maintenance, taken: f64) -> Markup {
+    html! {
+        b { "maintenance" } " until " (time_with_zone(window.ends, taken))
+        @if let Some(by) = &window.by { ", started by " (Text(by)) }
+        @if !window.reason.is_empty() { ": " (Text(&window.reason)) }
+    }
 }
 
 /// Renders a problem.

@@ -4,7 +4,7 @@ use maud::html;
 
 use super::filter::Filter;
 use super::overview::{Tally, layout_hash, since};
-use super::parts::{Frame, display_name, document, slowest, status_mark};
+use super::parts::{Frame, display_name, document, maintenance, slowest, status_mark};
 use super::text::Text;
 use crate::model::Status;
 use crate::store::Snapshot;
@@ -51,6 +51,7 @@ pub(in crate::web) fn widget(snapshot: &Snapshot, filter: &Filter) -> String {
                             }
                         }
                         p { (since(view, taken)) }
+                        @if let Some(window) = &view.maintenance { p.maintenance { (maintenance(window, taken)) } }
                     }
                 }
             }

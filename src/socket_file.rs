@@ -11,8 +11,6 @@ use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with,
 };
 
-/// The mode: the exporter's user and group may connect.
-pub const MODE: u32 = 0o660;
 /// How many connections may wait to be accepted. The kernel caps this at net.core.somaxconn.
 const BACKLOG: i32 = 1024;
 
@@ -44,11 +42,12 @@ impl From<Errno> for SocketError {
 }
 
 impl SocketFile {
-    /// Creates a non-blocking listener at `path`. Replaces the socket of a process that has ended.
+    /// Creates a non-blocking listener at `path` with this file mode, which decides who may connect. Replaces the socket of a
+    /// process that has ended.
     ///
     /// # Errors
     /// When another file exists there, or a system call fails.
-    pub fn bind(path: &Path) -> Result<(UnixListener, Self), SocketError> {
+    pub fn bind(path: &Path, mode: u32) -> Result<(UnixListener, Self), SocketError> {
         remove_stale(path)?;
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
@@ -59,7 +58,7 @@ impl SocketFile {
             identity: (file.dev(), file.ino()),
         };
         // Nobody can connect before `listen`, whatever the umask allows.
-        fs::set_permissions(path, fs::Permissions::from_mode(MODE))?;
+        fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
         listen(&socket, BACKLOG)?;
         Ok((UnixListener::from(socket), own))
     }
@@ -101,11 +100,13 @@ mod tests {
 
     use super::*;
 
+    const MODE: u32 = 0o640;
+
     #[test]
-    fn the_group_may_connect_and_the_file_is_removed_on_drop() {
+    fn the_mode_is_set_and_the_file_is_removed_on_drop() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("socket");
-        let (listener, file) = SocketFile::bind(&path).unwrap();
+        let (listener, file) = SocketFile::bind(&path, MODE).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, MODE);
         UnixStream::connect(&path).unwrap();
         drop((listener, file));
@@ -118,19 +119,22 @@ mod tests {
         let path = directory.path().join("socket");
         // The standard library leaves the file behind, like a killed process.
         drop(UnixListener::bind(&path).unwrap());
-        let (listener, file) = SocketFile::bind(&path).unwrap();
-        assert!(matches!(SocketFile::bind(&path), Err(SocketError::InUse)));
+        let (listener, file) = SocketFile::bind(&path, MODE).unwrap();
+        assert!(matches!(SocketFile::bind(&path, MODE), Err(SocketError::InUse)));
         UnixStream::connect(&path).unwrap();
         // A successor's file outlives us.
         fs::remove_file(&path).unwrap();
-        let (_next, next_file) = SocketFile::bind(&path).unwrap();
+        let (_next, next_file) = SocketFile::bind(&path, MODE).unwrap();
         drop((listener, file));
         UnixStream::connect(&path).unwrap();
         drop(next_file);
 
         let datagrams = directory.path().join("datagrams");
         let _held = UnixDatagram::bind(&datagrams).unwrap();
-        assert!(matches!(SocketFile::bind(&datagrams), Err(SocketError::InUse)));
+        assert!(matches!(
+            SocketFile::bind(&datagrams, MODE),
+            Err(SocketError::InUse)
+        ));
         for (name, make) in [
             ("file", (|path| fs::write(path, "kept").unwrap()) as fn(&Path)),
             ("folder", |path| fs::create_dir(path).unwrap()),
@@ -139,7 +143,7 @@ mod tests {
             let path = directory.path().join(name);
             make(&path);
             assert!(
-                matches!(SocketFile::bind(&path), Err(SocketError::NotASocket)),
+                matches!(SocketFile::bind(&path, MODE), Err(SocketError::NotASocket)),
                 "{name}"
             );
         }
@@ -151,7 +155,7 @@ mod tests {
         let long = format!("/tmp/{}", "x".repeat(200));
         for path in ["/nonexistent/socket", &long] {
             assert!(
-                matches!(SocketFile::bind(path.as_ref()), Err(SocketError::Io(_))),
+                matches!(SocketFile::bind(path.as_ref(), MODE), Err(SocketError::Io(_))),
                 "{path}"
             );
         }

@@ -1,0 +1,123 @@
+//! The windows of commands in the state directory, in `maintenance.json`.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::command_window::CommandWindow;
+use super::request::Scope;
+use crate::model::Moment;
+use crate::store::WallAnchor;
+use crate::store::state_dir::{self, SaveError};
+
+const FILE: &str = "maintenance.json";
+const FORMAT: &str = "upkeep_exporter maintenance";
+const VERSION: u32 = 1;
+
+/// The maximum size of the file in bytes. The most windows with the longest reasons and scopes need a tenth of it.
+const MAX_BYTES: u64 = 64 * 1024 * 1024;
+
+/// The saved windows.
+#[derive(Debug, Default)]
+pub struct SavedWindows {
+    /// The number of the next window.
+    pub next: u64,
+    /// The windows.
+    pub windows: Vec<CommandWindow>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Document {
+    format: String,
+    version: u32,
+    next: u64,
+    windows: Vec<WindowEntry>,
+}
+
+/// A window. Times are Unix times in nanoseconds.
+#[derive(Serialize, Deserialize)]
+struct WindowEntry {
+    id: String,
+    scope: Scope,
+    started: i64,
+    ends: i64,
+    by: String,
+    reason: String,
+}
+
+/// The file. The store holds the lock of its directory.
+#[derive(Debug)]
+pub struct WindowFile {
+    dir: PathBuf,
+}
+
+impl WindowFile {
+    /// Reads the file. A missing file has no windows. Also returns a warning for the operator.
+    pub fn open(dir: PathBuf, wall: WallAnchor) -> (Self, SavedWindows, Option<String>) {
+        let read = match state_dir::read(&dir, FILE, MAX_BYTES) {
+            Ok(Some(text)) => decode(&text, wall),
+            Ok(None) => Ok(SavedWindows::default()),
+            Err(reason) => Err(reason),
+        };
+        let file = Self { dir };
+        match read {
+            Ok(saved) => (file, saved, None),
+            Err(reason) => {
+                let warning = format!(
+                    "the saved maintenance windows {} can't be used: {reason}; {}; windows that commands started are lost",
+                    file.dir.join(FILE).display(),
+                    state_dir::set_aside(&file.dir, FILE)
+                );
+                (file, SavedWindows::default(), Some(warning))
+            }
+        }
+    }
+
+    /// Atomically replaces the file.
+    ///
+    /// # Errors
+    /// If a step fails. The old file stays.
+    pub fn write(&self, next: u64, windows: &[CommandWindow], wall: WallAnchor) -> Result<(), SaveError> {
+        state_dir::replace(&self.dir, FILE, &encode(next, windows, wall)?)
+    }
+}
+
+fn encode(next: u64, windows: &[CommandWindow], wall: WallAnchor) -> Result<Vec<u8>, serde_json::Error> {
+    let entries = windows.iter().map(|window| WindowEntry {
+        id: window.id.clone(),
+        scope: window.scope.clone(),
+        started: wall.nanos(window.started),
+        ends: wall.nanos(window.ends),
+        by: window.by.clone(),
+        reason: window.reason.clone(),
+    });
+    serde_json::to_vec(&Document {
+        format: FORMAT.to_owned(),
+        version: VERSION,
+        next,
+        windows: entries.collect(),
+    })
+}
+
+fn decode(text: &[u8], wall: WallAnchor) -> Result<SavedWindows, String> {
+    let document: Document = serde_json::from_slice(text).map_err(|error| error.to_string())?;
+    if document.format != FORMAT {
+        return Err("it is not a file of maintenance windows".to_owned());
+    }
+    if document.version != VERSION {
+        return Err(format!("its version is {}, not {VERSION}", document.version));
+    }
+    let moment = |nanos: i64| -> Moment { wall.moment(nanos) };
+    let windows = document.windows.into_iter().map(|entry| CommandWindow {
+        id: entry.id,
+        scope: entry.scope,
+        started: moment(entry.started),
+        ends: moment(entry.ends),
+        by: entry.by,
+        reason: entry.reason,
+    });
+    Ok(SavedWindows {
+        next: document.next,
+        windows: windows.collect(),
+    })
+}
