@@ -72,6 +72,8 @@ pub struct Setup {
     pub enable_lifecycle: bool,
     /// The host names that requests may use. Empty allows all.
     pub allowed_hosts: web::AllowedHosts,
+    /// Whether nothing is healed, whatever the configuration says.
+    pub no_heal: bool,
     /// The runtime for checks, so that they do not delay responses. `None` uses the runtime that [`run`] is called on.
     pub checks: Option<Handle>,
 }
@@ -89,6 +91,7 @@ struct Parts {
     store: Arc<store::Store>,
     maintenance: Arc<maintenance::Manager>,
     scheduler: schedule::Scheduler,
+    healer: heal::Healer,
     prober: Arc<probe::Prober>,
     web_config: Arc<web::WebConfig>,
     status_file: Option<Arc<status::StatusFileState>>,
@@ -100,6 +103,7 @@ impl Parts {
         // First, so that no run of a service in maintenance confirms a condition.
         self.maintenance.apply(config);
         self.scheduler.apply(config);
+        self.healer.apply(config);
         self.prober.apply(&config.probe);
     }
 
@@ -170,14 +174,30 @@ pub async fn run(
     for warning in warnings {
         warn!("{warning}");
     }
-    let (maintenance, warning) =
-        maintenance::Manager::open(Arc::clone(&store), Arc::clone(&setup.clock), setup.state_dir);
+    let (maintenance, warning) = maintenance::Manager::open(
+        Arc::clone(&store),
+        Arc::clone(&setup.clock),
+        setup.state_dir.clone(),
+    );
     if let Some(warning) = warning {
         warn!("{warning}");
     }
-    let context = check::CheckContext::new(setup.procfs);
+    let context = check::CheckContext::new(setup.procfs.clone());
     let checks = setup.checks.unwrap_or_else(Handle::current);
-    let scheduler = schedule::Scheduler::start(&checks, Arc::clone(&store), context.clone(), setup.clock);
+    let clock = Arc::clone(&setup.clock);
+    let scheduler = schedule::Scheduler::start(&checks, Arc::clone(&store), context.clone(), clock);
+    let healer = heal::Healer::start(
+        &checks,
+        heal::HealSetup {
+            store: Arc::clone(&store),
+            clock: setup.clock,
+            control: Arc::new(heal::SystemControl::default()),
+            state_dir: setup.state_dir,
+            procfs: setup.procfs,
+            lost: Arc::clone(scheduler.lost_time()),
+            is_disabled: setup.no_heal,
+        },
+    );
     let prober = probe::Prober::new(context, setup.probe_timeout_offset);
     let status_file = setup
         .status_file
@@ -185,6 +205,7 @@ pub async fn run(
     let parts = Arc::new(Parts {
         prober: Arc::new(prober.with_runtime(checks, Arc::clone(scheduler.lost_time()))),
         scheduler,
+        healer,
         web_config: setup.web_config,
         status_file: status_file.as_ref().map(status::StatusFile::state),
         maintenance,
@@ -214,9 +235,15 @@ pub async fn run(
     }
     notify::stopping();
     servers.stop_accepting();
+    // A disk that hangs must not delay the end of the exporter.
+    if tokio::time::timeout(FLUSH_TIMEOUT, parts.healer.stop())
+        .await
+        .is_err()
+    {
+        warn!("saving the history of healing takes too long; changes of the last seconds are lost");
+    }
     parts.scheduler.stop().await;
     servers.join().await;
-    // A disk that hangs must not delay the end of the exporter.
     let flush = tokio::task::spawn_blocking(move || parts.store.flush());
     if tokio::time::timeout(FLUSH_TIMEOUT, flush).await.is_err() {
         warn!("saving the state takes too long; changes of the last second are lost");

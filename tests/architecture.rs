@@ -21,7 +21,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("runner", &["check", "config", "model", "net"]),
     ("verdict", &["model"]),
     ("store", &["config", "model", "verdict"]),
-    ("heal", &["config", "model", "store"]),
+    ("heal", &["actuator", "config", "model", "net", "store"]),
     (
         "schedule",
         &["check", "config", "log_throttle", "model", "runner", "store"],
@@ -89,6 +89,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "check",
             "config",
             "control",
+            "heal",
             "log",
             "maintenance",
             "metrics",

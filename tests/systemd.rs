@@ -8,6 +8,8 @@ mod common;
 mod actuator;
 #[path = "systemd/bus.rs"]
 mod bus;
+#[path = "systemd/heal.rs"]
+mod heal;
 #[path = "systemd/machine.rs"]
 mod machine;
 #[path = "systemd/proxy.rs"]

@@ -23,6 +23,8 @@ pub struct ContainerStatus {
     pub finished: Option<f64>,
     /// The exit code of its last run.
     pub exit_code: Option<i32>,
+    /// Whether the kernel killed its last run because it was out of memory.
+    pub is_oom_killed: bool,
 }
 
 #[derive(Deserialize)]
@@ -41,6 +43,8 @@ struct RawContainer {
 struct RawState {
     status: String,
     exit_code: Option<i32>,
+    #[serde(default, rename = "OOMKilled")]
+    is_oom_killed: bool,
     started_at: Option<String>,
     finished_at: Option<String>,
 }
@@ -70,6 +74,7 @@ impl ContainerStatus {
             started: raw.state.started_at.as_deref().and_then(unix_time),
             finished: raw.state.finished_at.as_deref().and_then(unix_time),
             exit_code: raw.state.exit_code,
+            is_oom_killed: raw.state.is_oom_killed,
         })
     }
 

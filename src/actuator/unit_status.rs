@@ -24,6 +24,8 @@ pub struct UnitStatus {
     pub file_state: String,
     /// `Result`: success, exit-code, signal, timeout, start-limit-hit, ...; empty for types of units without one.
     pub result: String,
+    /// `Restart`: on which results systemd restarts a service (`no`, `on-failure`, `always`, ...); empty for other units.
+    pub restart: String,
     /// The id of the job that is queued or running for the unit.
     pub job: Option<u32>,
     /// `NRestarts`: automatic restarts since the last manual start. Absent for other units than services.
@@ -32,6 +34,12 @@ pub struct UnitStatus {
     pub active_enter: u64,
     /// `ActiveEnterTimestampMonotonic`: the same on CLOCK_MONOTONIC.
     pub active_enter_monotonic: u64,
+    /// `ActiveExitTimestampMonotonic`: when it last left the state active, on CLOCK_MONOTONIC; 0 if never.
+    pub active_exit_monotonic: u64,
+    /// `InactiveExitTimestampMonotonic`: when systemd last began to start it, on CLOCK_MONOTONIC; 0 if never.
+    pub inactive_exit_monotonic: u64,
+    /// `ExecMainExitTimestampMonotonic`: when its main process last exited, on CLOCK_MONOTONIC; 0 if never. Only for services.
+    pub main_exit_monotonic: u64,
     /// `InactiveEnterTimestamp`: when it last became inactive or failed, in microseconds of Unix time; 0 if never.
     pub inactive_enter: u64,
     /// `InactiveEnterTimestampMonotonic`: the same on CLOCK_MONOTONIC.
@@ -62,6 +70,7 @@ impl UnitStatus {
             sub: word("SubState"),
             file_state: word("UnitFileState"),
             result: word("Result"),
+            restart: word("Restart"),
             job,
             restarts: match properties.get("NRestarts") {
                 Some(Variant::U32(restarts)) => Some(*restarts),
@@ -69,6 +78,9 @@ impl UnitStatus {
             },
             active_enter: time("ActiveEnterTimestamp"),
             active_enter_monotonic: time("ActiveEnterTimestampMonotonic"),
+            active_exit_monotonic: time("ActiveExitTimestampMonotonic"),
+            inactive_exit_monotonic: time("InactiveExitTimestampMonotonic"),
+            main_exit_monotonic: time("ExecMainExitTimestampMonotonic"),
             inactive_enter: time("InactiveEnterTimestamp"),
             inactive_enter_monotonic: time("InactiveEnterTimestampMonotonic"),
         }
@@ -105,6 +117,25 @@ impl UnitStatus {
     /// Whether systemd refuses to start the unit because it was started too often (`StartLimitBurst=`).
     pub fn has_hit_start_limit(&self) -> bool {
         self.result == "start-limit-hit"
+    }
+
+    /// Whether the service failed with a result on which systemd restarts it (systemd.service(5), `Restart=`), but does not. Usually it
+    /// has hit its start limit: systemd keeps the result of the last failure then, so [`Self::has_hit_start_limit`] does not show it.
+    pub fn has_given_up_restarting(&self) -> bool {
+        let is_abnormal = matches!(
+            self.result.as_str(),
+            "signal" | "core-dump" | "timeout" | "watchdog" | "oom-kill"
+        );
+        let should_restart = match self.restart.as_str() {
+            "always" | "on-failure" => {
+                is_abnormal || matches!(self.result.as_str(), "exit-code" | "protocol")
+            }
+            "on-abnormal" => is_abnormal,
+            "on-abort" => matches!(self.result.as_str(), "signal" | "core-dump"),
+            "on-watchdog" => self.result == "watchdog",
+            _ => false,
+        };
+        should_restart && self.active == "failed" && !self.is_auto_restarting() && self.job.is_none()
     }
 
     /// How long the unit has been active. `now` is CLOCK_MONOTONIC in microseconds. `None` if it is not active.
@@ -145,6 +176,22 @@ mod tests {
         let status = UnitStatus::from_properties(&properties);
         assert_eq!(status.job, Some(7));
         assert!(status.is_auto_restarting() && status.active_for(5_000_000).is_none());
+    }
+
+    #[test]
+    fn a_service_that_systemd_should_restart_and_does_not_has_hit_its_limit() {
+        let gave_up = |restart: &str, active: &str, result: &str| {
+            let status = UnitStatus {
+                restart: restart.to_owned(),
+                active: active.to_owned(),
+                result: result.to_owned(),
+                ..UnitStatus::default()
+            };
+            status.has_given_up_restarting()
+        };
+        assert!(gave_up("always", "failed", "exit-code") && gave_up("on-failure", "failed", "signal"));
+        assert!(!gave_up("no", "failed", "exit-code") && !gave_up("on-abnormal", "failed", "exit-code"));
+        assert!(!gave_up("always", "activating", "exit-code") && !gave_up("always", "inactive", "success"));
     }
 
     #[test]

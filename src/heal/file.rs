@@ -11,7 +11,7 @@ use super::history::{Attempt, History, Pause, Pending, ServiceHistory};
 use super::record::{HealEvent, HealRecord, MAX_DECISIONS};
 use super::time_anchor::TimeAnchor;
 use crate::model::{CheckName, Moment, Reason, ServiceKey};
-use crate::store::state_dir::{self, SaveError};
+use crate::store::state_dir::{self, SaveError, StateDirError};
 
 const FILE: &str = "heal.json";
 const LOCK: &str = "heal.lock";
@@ -47,15 +47,25 @@ pub enum ContentError {
 pub struct HistoryFile {
     dir: PathBuf,
     lock: Option<LockFile>,
+    /// Another exporter held the lock when this one read the file. What was read may be old, so it is never written.
+    is_foreign: bool,
 }
 
 impl HistoryFile {
     /// Reads the file in `dir`. Also returns warnings for the operator. If the file can't be used, budgets count as spent.
     pub fn open(dir: PathBuf, anchor: &TimeAnchor, now: Moment) -> (Self, History, Vec<String>) {
-        let mut file = Self { dir, lock: None };
+        let mut file = Self {
+            dir,
+            lock: None,
+            is_foreign: false,
+        };
         let mut warnings = Vec::new();
-        if let Err(error) = file.take_lock() {
-            warnings.push(format!("nothing is healed until this is fixed: {error}"));
+        // Other errors are reported by the first write, because most exporters heal nothing.
+        if let Err(error @ SaveError::InUse(_)) = file.take_lock() {
+            file.is_foreign = true;
+            warnings.push(format!(
+                "nothing is healed until the exporter is restarted: {error}"
+            ));
         }
         let read = state_dir::read(&file.dir, FILE, MAX_BYTES);
         let decoded = read.and_then(|text| match text {
@@ -76,6 +86,12 @@ impl HistoryFile {
     }
 
     fn take_lock(&mut self) -> Result<(), SaveError> {
+        if self.is_foreign {
+            return Err(StateDirError::InUse {
+                dir: self.dir.clone(),
+            }
+            .into());
+        }
         if self.lock.is_none() {
             self.lock = Some(state_dir::lock(&self.dir, LOCK)?);
         }

@@ -1,5 +1,6 @@
 //! Heals services in the background.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -90,7 +91,13 @@ impl Healer {
 
     /// Applies a configuration, at the start and on reload. The store must have it already.
     pub fn apply(&self, config: &Config) {
-        self.shared.state().limits = config.heal;
+        let services = config.services.iter().filter(|service| service.heal.is_some());
+        let configured: HashSet<&ServiceKey> = services.map(|service| &service.key).collect();
+        let now = self.shared.clock.now();
+        let mut state = self.shared.state();
+        state.limits = config.heal;
+        state.history.clean(|key| configured.contains(key), now);
+        state.log.clean(|key| configured.contains(key));
     }
 
     /// The current state.
@@ -152,9 +159,15 @@ impl Healer {
     }
 
     /// Ends the loop and saves the history. An action in progress may continue in systemd.
-    pub async fn stop(self) {
+    pub async fn stop(&self) {
         self.task.abort();
-        self.shared.save().await;
+        if self.shared.state().needs_saving {
+            self.shared.save().await;
+        }
+        // Unlocks the directory, even if an action in progress still holds the shared state. A write that hangs holds the lock.
+        if let Ok(mut file) = self.shared.file.try_lock() {
+            *file = None;
+        }
     }
 }
 

@@ -1,9 +1,11 @@
 //! Heals services: decides when a failed service is restarted, and never more often than its budget allows.
 //!
 //! [`policy`] decides. It is pure: a history, settings and evidence give a decision. [`history`] is what was done before, and
-//! [`HistoryFile`] saves it before every action. [`Healer`] is the loop that collects evidence and acts through a [`Control`].
+//! [`HistoryFile`] saves it before every action. [`Healer`] is the loop that collects evidence and acts through a
+//! [`Control`].
 
 pub mod backoff;
+mod command;
 mod control;
 pub mod evidence;
 mod file;
@@ -15,6 +17,7 @@ pub mod policy;
 pub mod record;
 mod round;
 mod shared;
+mod system_control;
 mod time_anchor;
 mod view;
 
@@ -24,5 +27,6 @@ mod tests;
 pub use control::{BoxFuture, Control};
 pub use file::{ContentError, HistoryFile, decode, encode};
 pub use healer::{HealSetup, Healer};
+pub use system_control::SystemControl;
 pub use time_anchor::TimeAnchor;
 pub use view::{HealView, ServiceHealView};

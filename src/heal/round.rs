@@ -1,6 +1,5 @@
 //! One round of healing: collects evidence, decides about every service, saves intents, and acts.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt};
@@ -12,7 +11,7 @@ use super::record::HealEvent;
 use super::shared::Shared;
 use crate::config::heal::HealSettings;
 use crate::model::{Moment, ServiceKey};
-use crate::store::{Health, ServiceHealth};
+use crate::store::ServiceHealth;
 
 /// The maximum number of states that are queried at the same time.
 const MAX_QUERIES: usize = 8;
@@ -24,7 +23,7 @@ impl Shared {
         let health = self.store.health();
         let shortage = machine.shortage(now).or(health.shortage);
         if health.services.is_empty() {
-            return self.prepare(&health, &MachineEvidence::default(), now);
+            return;
         }
         let machine = MachineEvidence {
             down: health.down_count,
@@ -32,7 +31,7 @@ impl Shared {
             shortage,
             pressure: machine.pressure(),
         };
-        self.prepare(&health, &machine, now);
+        self.note_storm(&machine, now);
         let due = health.services.iter().filter(|service| {
             // An action without a target is due at once.
             let decision = self.decide(service, &evidence_of(service, &machine));
@@ -80,8 +79,8 @@ impl Shared {
         }
     }
 
-    /// Updates what does not depend on a single service.
-    fn prepare(&self, health: &Health, machine: &MachineEvidence, now: Moment) {
+    /// Records a storm, which begins a cool-down.
+    fn note_storm(&self, machine: &MachineEvidence, now: Moment) {
         let mut state = self.state();
         let evidence = Evidence {
             machine: *machine,
@@ -91,13 +90,6 @@ impl Shared {
             state.history.last_storm = Some(now);
             state.needs_saving = true;
         }
-        let configured: HashSet<&ServiceKey> = health
-            .services
-            .iter()
-            .map(|service| &service.service.key)
-            .collect();
-        state.history.clean(|key| configured.contains(key), now);
-        state.log.clean(|key| configured.contains(key));
     }
 
     async fn query(&self, settings: &HealSettings) -> TargetEvidence {

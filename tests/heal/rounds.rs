@@ -351,10 +351,27 @@ async fn a_restart_of_the_exporter_renews_no_budget() {
     first.fail(10).await;
     assert_eq!(first.actions(), 1);
     first.healer.stop().await;
+    drop(first);
     let second = Stage::with(&one("act"), false, |_| Some(path));
     second.fail(3600).await;
     assert_eq!(second.actions(), 1, "the second one in a row");
     assert!(second.view().has_given_up);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_was_given_up_stays_so_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().to_owned();
+    let first = Stage::with(&one("act"), false, |_| Some(path.clone()));
+    first.fail(4 * 3600).await;
+    first.healer.stop().await;
+    drop(first);
+    let second = Stage::with(&one("act"), false, |_| Some(path));
+    second.fail(600).await;
+    assert_eq!(
+        (second.actions(), second.view().refusal),
+        (0, Some(Refusal::GaveUp))
+    );
 }
 
 #[tokio::test(start_paused = true)]

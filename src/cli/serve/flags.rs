@@ -85,6 +85,10 @@ pub struct ServeFlags {
     )]
     pub control_socket: Option<PathBuf>,
 
+    /// Heal nothing, whatever the configuration says: no restarts, no commands
+    #[arg(help_heading = "Healing", long = "no-heal", alias = "no-restart")]
+    pub no_heal: bool,
+
     /// Mount point of the proc file system
     #[arg(
         help_heading = "Configuration",

@@ -107,6 +107,7 @@ async fn setup(flags: ServeFlags, inherited: Vec<InheritedSocket>, checks: Handl
         probe_timeout_offset: flags.probe_timeout_offset,
         enable_lifecycle: flags.enable_lifecycle,
         allowed_hosts: flags.allowed_hosts.into_iter().collect(),
+        no_heal: flags.no_heal,
         checks: Some(checks),
     })
 }
