@@ -22,8 +22,11 @@ helps: ## Write shell completions and manual pages to target/helps
 	@$(EXPORTER) completions fish >$(HELPS)/upkeep_exporter.fish
 	@$(EXPORTER) completions zsh >$(HELPS)/_upkeep_exporter
 	@$(EXPORTER) man >$(HELPS)/upkeep_exporter.1
-	@for command in check status check-config maintenance polkit-rule completions man; do \
+	@for command in check status service check-config maintenance polkit-rule completions man; do \
 		$(EXPORTER) man $$command >$(HELPS)/upkeep_exporter-$$command.1 || exit 1; \
+	done
+	@for command in list start stop restart; do \
+		$(EXPORTER) man service $$command >$(HELPS)/upkeep_exporter-service-$$command.1 || exit 1; \
 	done
 	@ls $(HELPS)
 

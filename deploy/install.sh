@@ -119,8 +119,11 @@ install_helps() {
     generated "$fish_completion" completions fish
     generated "$zsh_completion" completions zsh
     generated "$manuals/$name.1" man
-    for command in check status check-config maintenance polkit-rule completions man; do
+    for command in check status service check-config maintenance polkit-rule completions man; do
         generated "$manuals/$name-$command.1" man "$command"
+    done
+    for command in list start stop restart; do
+        generated "$manuals/$name-service-$command.1" man service "$command"
     done
 }
 

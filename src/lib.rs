@@ -14,6 +14,7 @@ pub mod heal;
 pub mod log;
 pub mod log_throttle;
 pub mod maintenance;
+pub mod manage;
 pub mod metrics;
 pub mod model;
 pub mod net;
@@ -70,6 +71,8 @@ pub struct Setup {
     pub probe_timeout_offset: Duration,
     /// Whether `POST /-/reload` is enabled.
     pub enable_lifecycle: bool,
+    /// Whether services can be started, stopped and restarted by requests. The web configuration must have users.
+    pub enable_admin_api: bool,
     /// The host names that requests may use. Empty allows all.
     pub allowed_hosts: web::AllowedHosts,
     /// Whether nothing is healed, whatever the configuration says.
@@ -82,6 +85,7 @@ pub struct Setup {
 struct WebSettings {
     load: Arc<Loader>,
     is_lifecycle_enabled: bool,
+    is_admin_enabled: bool,
     allowed_hosts: web::AllowedHosts,
     telemetry_path: String,
 }
@@ -120,6 +124,7 @@ impl Parts {
                 for_reloads.apply(config);
             }),
             is_lifecycle_enabled: settings.is_lifecycle_enabled,
+            admin: settings.is_admin_enabled.then(Arc::default),
             allowed_hosts: settings.allowed_hosts,
             event_hub: web::EventHub::new(
                 move |service| for_runs.store.recent_runs(service),
@@ -216,6 +221,7 @@ pub async fn run(
     let state = Arc::new(parts.web_state(WebSettings {
         load: setup.load,
         is_lifecycle_enabled: setup.enable_lifecycle,
+        is_admin_enabled: setup.enable_admin_api,
         allowed_hosts: setup.allowed_hosts,
         telemetry_path: setup.telemetry_path,
     }));

@@ -18,6 +18,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("net", &["config", "model"]),
     ("check", &["config", "model", "net"]),
     ("actuator", &["config", "model", "net"]),
+    ("manage", &["actuator", "config", "model"]),
     ("runner", &["check", "config", "model", "net"]),
     ("verdict", &["model"]),
     ("store", &["config", "model", "verdict"]),
@@ -44,7 +45,9 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "web",
         &[
+            "actuator",
             "config",
+            "manage",
             "metrics",
             "model",
             "slots",
@@ -66,11 +69,13 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "actuator",
             "check",
             "config",
             "control",
             "log",
             "maintenance",
+            "manage",
             "model",
             "net",
             "reload",

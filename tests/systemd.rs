@@ -14,6 +14,8 @@ mod heal;
 mod machine;
 #[path = "systemd/proxy.rs"]
 mod proxy;
+#[path = "systemd/service.rs"]
+mod service;
 #[path = "systemd/storm.rs"]
 mod storm;
 #[path = "systemd/support.rs"]

@@ -22,9 +22,9 @@ pub struct CompletionsFlags {
 /// The flags of `man`.
 #[derive(Debug, clap::Args)]
 pub struct ManFlags {
-    /// Command to describe; default: the whole program
+    /// Command to describe, such as `check` or `service start`; default: the whole program
     #[arg(value_name = "COMMAND")]
-    command: Option<String>,
+    command: Vec<String>,
 }
 
 /// Finds the command on a typed command line, for fish. The generated function uses fish's `argparse`, which does not support dots in
@@ -70,17 +70,14 @@ pub fn man(flags: &ManFlags, command: Command) -> anyhow::Result<ExitCode> {
     let mut command = command.disable_help_subcommand(true);
     // Names and usages of the commands then include the name of the program.
     command.build();
-    let command = match &flags.command {
-        None => command,
-        Some(name) => {
-            let Some(found) = command.find_subcommand(name) else {
-                let known: Vec<&str> = command.get_subcommands().map(Command::get_name).collect();
-                print_error(&unknown("command", name, known.into_iter()));
-                return Ok(WRONG_USAGE.into());
-            };
-            found.clone()
-        }
-    };
+    for name in &flags.command {
+        let Some(found) = command.find_subcommand(name) else {
+            let known: Vec<&str> = command.get_subcommands().map(Command::get_name).collect();
+            print_error(&unknown("command", name, known.into_iter()));
+            return Ok(WRONG_USAGE.into());
+        };
+        command = found.clone();
+    }
     let mut page = Vec::new();
     Man::new(command)
         .source(concat!("upkeep_exporter ", env!("CARGO_PKG_VERSION")))

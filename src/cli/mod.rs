@@ -2,15 +2,19 @@
 
 mod check;
 mod check_config;
+mod configuration;
 mod control_socket;
 mod exit;
 mod generated;
 mod maintenance;
 mod paths;
 mod polkit_rule;
+mod progress;
+mod rounds;
 mod runtime;
 mod select;
 mod serve;
+mod service;
 mod show;
 mod status;
 
@@ -26,6 +30,7 @@ use generated::{CompletionsFlags, ManFlags};
 use maintenance::MaintenanceFlags;
 use polkit_rule::PolkitRuleFlags;
 use serve::ServeFlags;
+use service::ServiceCommand;
 use status::StatusFlags;
 
 /// The end of the help.
@@ -78,6 +83,11 @@ enum Command {
     /// Print the status of the services from a running exporter
     #[command(after_help = EXIT_CODES)]
     Status(StatusFlags),
+    /// List, start, stop and restart the systemd units and containers of services
+    Service {
+        #[command(subcommand)]
+        command: ServiceCommand,
+    },
     /// Check configuration files and print all errors
     CheckConfig {
         /// Web configuration file to check as well
@@ -119,6 +129,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Status(flags)) => (status::status(&flags), UNKNOWN.into()),
         Some(Command::Maintenance(flags)) => (maintenance::maintenance(flags), ExitCode::FAILURE),
         Some(Command::PolkitRule(flags)) => (polkit_rule::polkit_rule(&flags), ExitCode::FAILURE),
+        Some(Command::Service { command }) => (service::service(command), UNKNOWN.into()),
         Some(Command::Completions(flags)) => {
             let result = generated::completions(&flags, Arguments::command());
             (result, ExitCode::FAILURE)

@@ -1,5 +1,6 @@
 //! Selects the services that are named on the command line.
 
+use crate::config::Config;
 use crate::config::suggest::unknown;
 
 /// Which services, each a key and a name, are named in `words`. All if there are no words.
@@ -23,6 +24,20 @@ pub fn select<'s>(
     Ok(services
         .map(|(key, name)| words.is_empty() || words.iter().any(|word| matches(word, key, name)))
         .collect())
+}
+
+/// Removes the services that are not named in `words`.
+///
+/// # Errors
+/// See [`select`].
+pub fn retain_selected(config: &mut Config, words: &[String]) -> Result<(), String> {
+    let named = config
+        .services
+        .iter()
+        .map(|service| (service.key.as_str(), service.name.as_str()));
+    let mut selected = select(named, words)?.into_iter();
+    config.services.retain(|_| selected.next().unwrap_or_default());
+    Ok(())
 }
 
 #[cfg(test)]

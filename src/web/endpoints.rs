@@ -2,6 +2,8 @@
 
 use http::Method;
 
+use crate::actuator::Action;
+
 /// Settings that endpoints depend on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Site<'a> {
@@ -9,6 +11,8 @@ pub(super) struct Site<'a> {
     pub telemetry_path: &'a str,
     /// Whether `POST /-/reload` is allowed.
     pub is_lifecycle_enabled: bool,
+    /// Whether services can be started, stopped and restarted.
+    pub is_admin_enabled: bool,
 }
 
 /// An endpoint of the server.
@@ -29,11 +33,12 @@ pub(super) enum Endpoint {
     Ready,
     Reload,
     Probe,
+    Act(Action),
 }
 
 impl Endpoint {
     /// Every endpoint. The metrics come first: their path is configurable, and takes precedence.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 18] = [
         Self::Metrics,
         Self::Index,
         Self::Status,
@@ -49,9 +54,12 @@ impl Endpoint {
         Self::Ready,
         Self::Reload,
         Self::Probe,
+        Self::Act(Action::Start),
+        Self::Act(Action::Stop),
+        Self::Act(Action::Restart),
     ];
 
-    /// Returns the path. Its last segment may be a name in braces, which stands for any text without a slash.
+    /// Returns the path. One of its segments may be a name in braces, which stands for any text without a slash.
     pub fn path(self, site: Site<'_>) -> &str {
         self.fixed_path().unwrap_or(site.telemetry_path)
     }
@@ -74,6 +82,9 @@ impl Endpoint {
             Self::Ready => "/-/ready",
             Self::Reload => "/-/reload",
             Self::Probe => "/probe",
+            Self::Act(Action::Start) => "/api/services/{service}/start",
+            Self::Act(Action::Stop) => "/api/services/{service}/stop",
+            Self::Act(Action::Restart) => "/api/services/{service}/restart",
         })
     }
 
@@ -97,6 +108,9 @@ impl Endpoint {
                 "runs a module against a target: ?target=...&module=... (if modules are configured)"
             }
             Self::Reload => "reloads the configuration (POST, with --web.enable-lifecycle)",
+            Self::Act(Action::Start) => "starts a service (POST, with --web.enable-admin-api)",
+            Self::Act(Action::Stop) => "stops a service (POST, with --web.enable-admin-api)",
+            Self::Act(Action::Restart) => "restarts a service (POST, with --web.enable-admin-api)",
         }
     }
 
@@ -104,32 +118,40 @@ impl Endpoint {
     pub const fn is_listed(self) -> bool {
         !matches!(
             self,
-            Self::Index | Self::Service | Self::Asset | Self::ServiceStatus | Self::WidgetScript
+            Self::Index
+                | Self::Service
+                | Self::Asset
+                | Self::ServiceStatus
+                | Self::WidgetScript
+                | Self::Act(_)
         )
     }
 
     /// Returns the value of `Allow`.
     pub const fn allow(self) -> &'static str {
         match self {
-            Self::Reload => "POST",
+            Self::Reload | Self::Act(_) => "POST",
             _ => "GET, HEAD",
         }
     }
 
     /// Reports whether a request has side effects. Pages of other sites must not cause such requests.
     pub const fn has_side_effects(self) -> bool {
-        matches!(self, Self::Reload | Self::Probe)
+        matches!(self, Self::Reload | Self::Probe | Self::Act(_))
     }
 
     /// Returns the endpoint of `path`, and the segment of `path` that matches the name in braces, still percent-encoded.
     pub fn find<'a>(site: Site<'_>, path: &'a str) -> Option<(Self, &'a str)> {
         Self::ALL.into_iter().find_map(|endpoint| {
             // A brace in the configured path has no special meaning.
-            let pattern = endpoint.fixed_path().and_then(|fixed| fixed.split_once('{'));
+            let pattern = endpoint.fixed_path().and_then(|fixed| {
+                let (prefix, rest) = fixed.split_once('{')?;
+                Some((prefix, rest.split_once('}')?.1))
+            });
             let segment = match pattern {
                 None => (endpoint.path(site) == path).then_some("")?,
-                Some((prefix, _)) => {
-                    let segment = path.strip_prefix(prefix)?;
+                Some((prefix, suffix)) => {
+                    let segment = path.strip_prefix(prefix)?.strip_suffix(suffix)?;
                     (!segment.is_empty() && !segment.contains('/')).then_some(segment)?
                 }
             };

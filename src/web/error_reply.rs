@@ -17,6 +17,21 @@ pub(super) struct ApiError {
 }
 
 impl ApiError {
+    /// An error with this status and message.
+    pub const fn new(status: StatusCode, message: String) -> Self {
+        Self { status, message }
+    }
+
+    /// The status of the response.
+    pub const fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The message.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
     /// The request is malformed.
     pub fn bad_request(message: String) -> Self {
         Self {

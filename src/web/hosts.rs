@@ -167,6 +167,12 @@ pub(super) fn is_cross_origin<B>(request: &Request<B>) -> bool {
         // `none`: the user typed the address or opened a bookmark.
         return !sites.all(|site| site == "same-origin" || site == "none");
     }
+    has_foreign_origin(request)
+}
+
+/// Reports whether `Origin` names another origin than the request's host.
+fn has_foreign_origin<B>(request: &Request<B>) -> bool {
+    let headers = request.headers();
     let host = headers.get(HOST).map(|host| host.as_bytes());
     let in_uri = request
         .uri()
@@ -179,6 +185,15 @@ pub(super) fn is_cross_origin<B>(request: &Request<B>) -> bool {
         let rest = parts.find_map(|scheme| origin.strip_prefix(scheme));
         !rest.is_some_and(|rest| rest.eq_ignore_ascii_case(own))
     })
+}
+
+/// Reports whether no page of another origin causes a request that changes something. Browsers send `Origin` with every POST
+/// request, and new ones also send `Sec-Fetch-Site`. If both are present, both must name this origin. Unlike in
+/// [`is_cross_origin`], an address that the user typed does not count: it can't cause such a request.
+pub(super) fn is_same_origin<B>(request: &Request<B>) -> bool {
+    let headers = request.headers();
+    let mut sites = headers.get_all(SEC_FETCH_SITE).iter();
+    sites.all(|site| site == "same-origin") && !has_foreign_origin(request)
 }
 
 #[cfg(test)]
@@ -195,6 +210,32 @@ mod tests {
 
     fn hosts(hosts: &[&str]) -> AllowedHosts {
         hosts.iter().map(|host| host.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn changes_need_the_same_origin() {
+        let own = ("origin", "http://a.example");
+        for (headers, expected) in [
+            (&[][..], true),
+            (&[own], true),
+            (&[("sec-fetch-site", "same-origin")], true),
+            (&[("sec-fetch-site", "same-origin"), own], true),
+            (&[("sec-fetch-site", "none")], false),
+            (&[("sec-fetch-site", "same-site"), own], false),
+            (&[("sec-fetch-site", "same-origin"), ("origin", "null")], false),
+            (
+                &[("sec-fetch-site", "same-origin"), ("origin", "http://b.example")],
+                false,
+            ),
+            (&[("origin", "null")], false),
+            (&[own, ("origin", "http://b.example")], false),
+        ] {
+            let headers: Vec<_> = [("host", "a.example")]
+                .into_iter()
+                .chain(headers.iter().copied())
+                .collect();
+            assert_eq!(is_same_origin(&request("/", &headers)), expected, "{headers:?}");
+        }
     }
 
     #[test]

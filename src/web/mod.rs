@@ -1,4 +1,5 @@
-//! The web server: metrics, probes, the status page and its events, status as JSON, health, reload.
+//! The web server: metrics, probes, the status page and its events, status as JSON, health, reload, actions
+//! on services.
 //!
 //! `server` accepts connections from the listeners of `socket` and bounds their number. `tls` does the handshake. `stream` bounds
 //! every wait for a client. `admission_layer` admits a request (`hosts`, `auth`, `throttle`), `endpoints` finds what its path names,
@@ -6,6 +7,8 @@
 //! bodies. `config` reads the web configuration file, and `watched_config` reloads it when it changes.
 
 mod accept;
+mod admin;
+mod admin_reply;
 mod admission_layer;
 mod api;
 mod auth;
@@ -44,6 +47,7 @@ mod throttle;
 mod tls;
 mod watched_config;
 
+pub use admin::Admin;
 pub use admission_layer::{AdmissionLayer, MAX_CONNECTIONS};
 pub use body_cache::BodyCache;
 pub use endpoints::is_reserved_path;

@@ -20,6 +20,9 @@ const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 /// Everything comes from the exporter itself, nothing is inline, and no page may embed it.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; \
      connect-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/// The same for pages with forms, which are sent to the exporter itself.
+const FORM_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; \
+     connect-src 'self'; img-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 /// The same for the widget, which any page may embed.
 const WIDGET_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; \
      connect-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors *";
@@ -40,6 +43,7 @@ pub(super) async fn page(state: &Arc<State>, headers: &HeaderMap, page: Page) ->
     let accepted = headers.get_all(ACCEPT_ENCODING).into_iter();
     let encoding = accept::choose_encoding(accepted.filter_map(|value| value.to_str().ok()));
     let is_widget = matches!(page, Page::Widget(_));
+    let has_forms = matches!(page, Page::Service(_)) && state.admin.is_some();
     let source = Arc::clone(state);
     let rendering = state
         .bodies
@@ -53,20 +57,30 @@ pub(super) async fn page(state: &Arc<State>, headers: &HeaderMap, page: Page) ->
             return Reply::text(StatusCode::INTERNAL_SERVER_ERROR, text);
         }
     };
-    let policy = if is_widget {
-        WIDGET_SECURITY_POLICY
-    } else {
-        CONTENT_SECURITY_POLICY
+    let (policy, referrer) = match (is_widget, has_forms) {
+        (true, _) => (WIDGET_SECURITY_POLICY, "no-referrer"),
+        // Without a referrer, browsers send forms with `Origin: null` (Fetch, "append a request Origin header").
+        (false, true) => (FORM_SECURITY_POLICY, "same-origin"),
+        (false, false) => (CONTENT_SECURITY_POLICY, "no-referrer"),
     };
     let reply = reply
         .with("content-security-policy", policy)
-        .with("referrer-policy", "no-referrer")
+        .with("referrer-policy", referrer)
         .with(CACHE_CONTROL.as_str(), "no-store")
         .with(VARY.as_str(), "accept-encoding");
     match is_widget {
         true => reply,
         false => reply.with("x-frame-options", "DENY"),
     }
+}
+
+/// Replies with a page about a failed action.
+pub(super) fn admin_page(status: StatusCode, page: String) -> Reply {
+    Reply::typed(status, HTML, page)
+        .with("content-security-policy", CONTENT_SECURITY_POLICY)
+        .with("referrer-policy", "no-referrer")
+        .with(CACHE_CONTROL.as_str(), "no-store")
+        .with("x-frame-options", "DENY")
 }
 
 /// Renders a page.

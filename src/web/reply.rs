@@ -48,6 +48,12 @@ impl Reply {
         self
     }
 
+    /// Sets a header field to a value that is computed.
+    pub fn with_value(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+
     /// Sets `Content-Encoding` to the encoding of the content.
     pub fn encoded(self, encoding: Encoding) -> Self {
         match encoding {

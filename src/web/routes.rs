@@ -21,7 +21,7 @@ use super::pages::{self, Page};
 use super::peer::Peer;
 use super::reply::Reply;
 use super::state::State;
-use super::{accept, api, probe, query};
+use super::{accept, admin_reply, api, probe, query};
 
 /// The longest request body that is accepted, in bytes. No endpoint reads one.
 const MAX_REQUEST_BODY: u64 = 64 * 1024;
@@ -133,6 +133,11 @@ async fn dispatch(
             Reply::text(StatusCode::SERVICE_UNAVAILABLE, text)
         }
         Endpoint::Reload => reload(state).await,
+        Endpoint::Act(action) => {
+            let [] = query::parse(query, []).map_err(ApiError::bad_request)?;
+            let key = query::decode(segment).map_err(ApiError::bad_request)?;
+            admin_reply::act(state, request, key.into_owned(), action).await
+        }
         Endpoint::Probe => probe::probe(&state.prober, request.uri(), headers, client(request)).await,
     })
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::admin::Admin;
 use super::body_cache::BodyCache;
 use super::endpoints::Site;
 use super::event_hub::EventHub;
@@ -26,6 +27,8 @@ pub struct State {
     pub reloader: Reloader,
     /// Whether `POST /-/reload` is allowed (`--web.enable-lifecycle`).
     pub is_lifecycle_enabled: bool,
+    /// Acts on services; `None` unless `--web.enable-admin-api` is given.
+    pub admin: Option<Arc<Admin>>,
     /// The hosts that requests may name (`--web.allowed-hosts`).
     pub allowed_hosts: AllowedHosts,
     /// Sends events to pages and other clients.
@@ -42,6 +45,7 @@ impl State {
         Site {
             telemetry_path: &self.telemetry_path,
             is_lifecycle_enabled: self.is_lifecycle_enabled,
+            is_admin_enabled: self.admin.is_some(),
         }
     }
 }

@@ -109,19 +109,19 @@ fn every_manual_page_is_formatted_without_a_warning() {
         "",
         "check",
         "status",
+        "service",
+        "service list",
+        "service start",
         "check-config",
         "maintenance",
         "polkit-rule",
         "completions",
         "man",
     ] {
-        let mut page = upkeep(&["man"]);
-        if !command.is_empty() {
-            page.arg(command);
-        }
-        let page = page.output().unwrap();
+        let words: Vec<&str> = command.split_whitespace().collect();
+        let page = upkeep(&[&["man"][..], &words].concat()).output().unwrap();
         ends_with(0, &page);
-        let name = ["upkeep_exporter", command].join("-");
+        let name = [&["upkeep_exporter"][..], &words].concat().join("-");
         let name = name.trim_end_matches('-');
         let file = dir.path().join(format!("{name}.1"));
         fs::write(&file, &page.stdout).unwrap();

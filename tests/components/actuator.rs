@@ -86,3 +86,43 @@ async fn only_the_named_container_is_changed() {
         "start container web: ",
     );
 }
+
+/// Runs `upkeep_exporter service` with a docker check of the container web, and returns its output after asserting success.
+fn service(podman: &Podman, arguments: &[&str]) -> String {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("upkeep.yml");
+    let services = format!(
+        "services: [{{ key: shop, checks: [{{ {} }}] }}]\n",
+        podman.keys("web")
+    );
+    std::fs::write(&file, services).unwrap();
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_upkeep_exporter"))
+        .arg("service")
+        .args(arguments)
+        .arg("--config.file")
+        .arg(file)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {text}{errors}");
+    text
+}
+
+#[tokio::test]
+async fn the_command_controls_containers() {
+    let podman = Podman::start().await;
+    podman.run("web", &["--stop-timeout=1"], "sleep 1000");
+    let text = service(&podman, &["stop", "shop"]);
+    assert!(text.starts_with("shop: stopped container web after "), "{text}");
+    let text = service(&podman, &["list"]);
+    assert!(text.ends_with("  container web      exited\n"), "{text}");
+    let text = service(&podman, &["start", "shop"]);
+    assert!(
+        text.starts_with("shop: started container web, up after "),
+        "{text}"
+    );
+    let text = service(&podman, &["restart", "--all"]);
+    assert!(text.contains("restarted container web, up after "), "{text}");
+    assert!(status(&podman, "web").await.is_running());
+}

@@ -131,6 +131,7 @@ async fn a_real_prometheus_scrapes_openmetrics() {
         is_ready: Box::new(|| true),
         reloader: Reloader::new(|| Box::pin(async { Ok(()) })),
         is_lifecycle_enabled: false,
+        admin: None,
         allowed_hosts: upkeep_exporter::web::AllowedHosts::default(),
         event_hub: EventHub::without_store(),
         telemetry_path: "/metrics".into(),

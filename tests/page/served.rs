@@ -28,6 +28,7 @@ pub async fn served(snapshot: impl Fn() -> Snapshot + Clone + Send + Sync + 'sta
         is_ready: Box::new(|| true),
         reloader: Reloader::new(|| Box::pin(async { Ok(()) })),
         is_lifecycle_enabled: false,
+        admin: None,
         allowed_hosts: upkeep_exporter::web::AllowedHosts::default(),
         event_hub: EventHub::new(runs, move || events.subscribe()),
         telemetry_path: "/metrics".into(),

@@ -102,11 +102,17 @@ impl Guarded {
 
     /// Starts the exporter and waits until it listens.
     pub async fn launch(&mut self) {
+        self.launch_with(&[]).await;
+    }
+
+    /// Starts the exporter with more flags and waits until it listens.
+    pub async fn launch_with(&mut self, flags: &[&str]) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_upkeep_exporter"));
         command
             .arg(format!("--config.file={}", self.path("upkeep.yml").display()))
             .arg(format!("--web.config.file={}", self.path("web.yml").display()))
-            .arg(format!("--web.listen-address=127.0.0.1:{}", self.port));
+            .arg(format!("--web.listen-address=127.0.0.1:{}", self.port))
+            .args(flags);
         self.server = Some(Server::start("exporter", command, self.dir.path()));
         eventually("the exporter serves", LONG, || async {
             self.log().contains("message=serving").then_some(())

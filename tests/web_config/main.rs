@@ -2,6 +2,7 @@
 //! binary.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod admin;
 mod bad;
 mod clients;
 #[path = "../common/mod.rs"]

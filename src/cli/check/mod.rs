@@ -1,19 +1,19 @@
 //! `upkeep_exporter check`: runs every check once and judges the results.
 
 mod debug;
-mod progress;
-mod report;
-mod round;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use super::configuration;
 use super::exit::{WRONG_USAGE, print_error};
+use super::progress::Progress;
+use super::rounds::{RoundResources, Rounds};
 use super::runtime;
-use super::select::select;
-use super::show::{RoundError, ShowFlags, repeat};
-use crate::config::{self, Config};
-use round::Rounds;
+use super::select::retain_selected;
+use super::show::{RoundError, ShowFlags, StatusReport, repeat};
+use crate::store::StateDirError;
+use debug::format_run;
 
 /// The flags of `check`.
 #[derive(Debug, clap::Args)]
@@ -45,19 +45,8 @@ pub struct CheckFlags {
 
 /// Runs the checks, once or in rounds.
 pub fn check(flags: CheckFlags) -> anyhow::Result<ExitCode> {
-    let loaded = match &flags.config_file {
-        Some(file) => config::load(file),
-        None => config::embedded_default(),
-    };
-    let mut config = match loaded {
-        Ok(loaded) => {
-            loaded.warnings.iter().for_each(|warning| print_error(warning));
-            loaded.config
-        }
-        Err(findings) => {
-            print_error(&findings);
-            return Ok(WRONG_USAGE.into());
-        }
+    let Some(mut config) = configuration::load(flags.config_file.as_deref()) else {
+        return Ok(WRONG_USAGE.into());
     };
     if config.services.is_empty() {
         print_error(&"the configuration has no services to check; modules are used by /probe only");
@@ -70,10 +59,9 @@ pub fn check(flags: CheckFlags) -> anyhow::Result<ExitCode> {
     runtime::raise_open_files();
     let runtime = runtime::start("checks", None)?;
     let result = runtime.block_on(async {
-        let mut rounds = Rounds::new(config, flags.procfs, flags.debug);
+        let mut rounds = Rounds::new(config, RoundResources::new(flags.procfs), flags.debug);
         repeat(&flags.show, async || {
-            rounds
-                .next()
+            run_round(&mut rounds, flags.debug)
                 .await
                 .map_err(|error| RoundError::Unknown(error.to_string()))
         })
@@ -84,13 +72,25 @@ pub fn check(flags: CheckFlags) -> anyhow::Result<ExitCode> {
     result
 }
 
-/// Removes the services that are not named in `words`.
-fn retain_selected(config: &mut Config, words: &[String]) -> Result<(), String> {
-    let named = config
-        .services
-        .iter()
-        .map(|service| (service.key.as_str(), service.name.as_str()));
-    let mut selected = select(named, words)?.into_iter();
-    config.services.retain(|_| selected.next().unwrap_or_default());
-    Ok(())
+/// Runs every check once, with progress on a terminal. Prints the steps of the runs if `is_debug`.
+async fn run_round(rounds: &mut Rounds, is_debug: bool) -> Result<StatusReport, StateDirError> {
+    let mut round = rounds.start()?;
+    let progress = Progress::new("checks", round.names().len());
+    for name in round.names() {
+        progress.record_start(name, name);
+    }
+    while let Some(ended) = progress.wait_for(round.next()).await {
+        progress.record_end(&ended.id.to_string());
+        if is_debug {
+            progress.print(&format_run(
+                &ended.id,
+                &ended.settings,
+                &ended.outcome,
+                ended.debug_log.as_ref(),
+            ));
+        }
+        rounds.record(&round, ended);
+    }
+    progress.clear();
+    Ok(round.report())
 }

@@ -59,6 +59,10 @@ pub struct ServeFlags {
     #[arg(help_heading = "Web", long = "web.enable-lifecycle")]
     pub enable_lifecycle: bool,
 
+    /// Enable starting, stopping and restarting services by POST /api/services/{service}/restart; needs users, see docs/WEB.md
+    #[arg(help_heading = "Web", long = "web.enable-admin-api")]
+    pub enable_admin_api: bool,
+
     /// Accept only requests for these hosts, as protection against DNS rebinding, see docs/WEB.md
     #[arg(
         help_heading = "Web",

@@ -80,6 +80,12 @@ async fn setup(flags: ServeFlags, inherited: Vec<InheritedSocket>, checks: Handl
             .map_err(|findings| anyhow::anyhow!("invalid web configuration:\n{findings}"))?,
         None => WebConfig::none(),
     };
+    if flags.enable_admin_api && !web_config.has_users() {
+        anyhow::bail!(
+            "--web.enable-admin-api needs users, so that not everybody can stop services: add basic_auth_users to the web \
+             configuration (--web.config.file)"
+        );
+    }
     let listeners = open_listeners(&flags, inherited)?;
     let port = listeners.iter().find_map(Listener::port);
     let is_guarded = web_config.has_tls() || web_config.has_users();
@@ -106,6 +112,7 @@ async fn setup(flags: ServeFlags, inherited: Vec<InheritedSocket>, checks: Handl
         telemetry_path: flags.telemetry_path,
         probe_timeout_offset: flags.probe_timeout_offset,
         enable_lifecycle: flags.enable_lifecycle,
+        enable_admin_api: flags.enable_admin_api,
         allowed_hosts: flags.allowed_hosts.into_iter().collect(),
         no_heal: flags.no_heal,
         checks: Some(checks),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
+use crate::cli::exit::exit_code;
 use crate::model::{Status, Tier};
 
 /// A report about services. All texts are safe for terminals, see [`super::clean`].
@@ -152,14 +153,9 @@ impl StatusReport {
         }
     }
 
-    /// The exit code: 0 all up, 1 degraded, 2 down, 3 unknown.
-    pub const fn exit_code(&self) -> u8 {
-        match self.status {
-            Status::Up => 0,
-            Status::Degraded => 1,
-            Status::Down => 2,
-            Status::Unknown => 3,
-        }
+    /// The exit code of the worst status.
+    pub fn exit_code(&self) -> u8 {
+        exit_code(self.status)
     }
 }
 
@@ -181,6 +177,18 @@ impl ServiceRow {
             .collect();
         failing.sort_by_key(|check| check.status.rank());
         failing
+    }
+}
+
+impl CheckRow {
+    /// Its problem in one line.
+    pub fn describe(&self) -> String {
+        match (&self.reason, &self.message) {
+            (Some(reason), Some(message)) => format!("{}: {reason}: {message}", self.name),
+            (Some(text), None) | (None, Some(text)) => format!("{}: {text}", self.name),
+            (None, None) if self.status == Status::Unknown => format!("{}: no recent result", self.name),
+            (None, None) => format!("{}: {}", self.name, self.status),
+        }
     }
 }
 

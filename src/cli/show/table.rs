@@ -5,7 +5,7 @@ use std::fmt::Write;
 use anstyle::{AnsiColor, Style};
 use textwrap::WordSplitter;
 
-use super::report::{CheckRow, MaintenanceRow, ServiceRow, StatusReport};
+use super::report::{MaintenanceRow, ServiceRow, StatusReport};
 use super::texts::{age, fit, latency, width};
 use crate::model::Status;
 
@@ -76,7 +76,7 @@ fn write_row(out: &mut String, service: &ServiceRow, name_width: usize, look: Lo
         write_wrapped(out, &impact, look);
     }
     for check in service.failing_checks() {
-        write_wrapped(out, &describe_problem(check), look);
+        write_wrapped(out, &check.describe(), look);
     }
     if let Some(advice) = &service.advice {
         write_wrapped(out, &format!("advice: {advice}"), look);
@@ -106,15 +106,6 @@ fn describe_impact(service: &ServiceRow) -> Option<String> {
         "impacted: {} {verb} down",
         service.root_causes.join(", ")
     ))
-}
-
-fn describe_problem(check: &CheckRow) -> String {
-    match (&check.reason, &check.message) {
-        (Some(reason), Some(message)) => format!("{}: {reason}: {message}", check.name),
-        (Some(text), None) | (None, Some(text)) => format!("{}: {text}", check.name),
-        (None, None) if check.status == Status::Unknown => format!("{}: no recent result", check.name),
-        (None, None) => format!("{}: {}", check.name, check.status),
-    }
 }
 
 /// Writes indented lines below a row. Long words in a message, such as URLs, are broken if necessary.

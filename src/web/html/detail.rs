@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use maud::{Markup, html};
 
+use super::actions;
 use super::filter::Filter;
 use super::overview::{impact, layout_hash, since};
 use super::parts::{
@@ -41,6 +42,7 @@ pub(in crate::web) fn service(
         top,
         main: html! {
             (about(snapshot, view))
+            @if site.is_admin_enabled { (actions::section(service)) }
             @for (position, check) in view.checks.iter().enumerate() {
                 (check_section(snapshot.taken, check, runs.get(position).map_or(&[], Vec::as_slice)))
             }

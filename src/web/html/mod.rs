@@ -1,8 +1,9 @@
 //! Renders the status page on the server. It is readable without a script; a small script refreshes it.
 //!
-//! `overview`, `detail` and `widget` are the pages. `parts` has what they share, `text` formats texts, times and durations,
+//! `overview`, `detail` and `widget` are the pages, and `actions` has the buttons of `detail`. `parts` has what they share, `text` formats texts, times and durations,
 //! `filter` selects services, and `assets` holds the files that the pages load.
 
+mod actions;
 mod assets;
 mod detail;
 mod filter;
@@ -11,6 +12,7 @@ mod parts;
 mod text;
 mod widget;
 
+pub(super) use actions::action_failed;
 pub(super) use assets::find as find_asset;
 pub(super) use detail::{not_found, service};
 pub(super) use filter::Filter;

@@ -1,5 +1,7 @@
 //! Rounds of runs: all checks at the same time, each with its own deadline, up to a limit.
 
+mod report;
+
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,9 +10,8 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::debug::format_run;
-use super::progress::Progress;
-use super::report::report;
+use report::report;
+
 use crate::check::{Check, CheckContext};
 use crate::cli::show::StatusReport;
 use crate::config::{CheckSettings, Config};
@@ -27,13 +28,30 @@ const FILES_PER_RUN: u64 = 3;
 /// How many descriptors the rest of the process needs.
 const OTHER_FILES: u64 = 32;
 
+/// The resources that several [`Rounds`] share. Cheap to clone.
+#[derive(Clone)]
+pub struct RoundResources {
+    clock: Arc<dyn Clock>,
+    context: CheckContext,
+    limit: Arc<Semaphore>,
+}
+
+impl RoundResources {
+    /// Resources of checks that find /proc mounted at `procfs`.
+    pub fn new(procfs: PathBuf) -> Self {
+        Self {
+            clock: Arc::new(SystemClock::new()),
+            context: CheckContext::new(procfs),
+            limit: Arc::new(Semaphore::new(max_runs())),
+        }
+    }
+}
+
 /// The checks of a configuration. They are reused in every round, so that connections stay open and growth between two runs can be
 /// measured.
 pub struct Rounds {
     config: Config,
-    clock: Arc<dyn Clock>,
-    context: CheckContext,
-    limit: Arc<Semaphore>,
+    resources: RoundResources,
     checks: HashMap<CheckId, Option<Check>>,
     is_debug: bool,
     /// The time that this process loses.
@@ -48,65 +66,78 @@ fn max_runs() -> usize {
     usize::try_from(runs).map_or(MAX_RUNS, |runs| runs.clamp(1, MAX_RUNS))
 }
 
+/// A round in progress. Dropping it cancels its runs.
+pub struct Round {
+    store: Arc<Store>,
+    names: Vec<String>,
+    runs: JoinSet<FinishedRun>,
+    /// Measures lost time until the end of the round.
+    _timer: JoinSet<()>,
+}
+
 /// A finished run.
-struct FinishedRun {
-    id: CheckId,
+pub struct FinishedRun {
+    /// The check.
+    pub id: CheckId,
+    /// Its settings.
+    pub settings: Arc<CheckSettings>,
+    /// Its result.
+    pub outcome: Outcome,
+    /// The steps of the run, if requested.
+    pub debug_log: Option<DebugLog>,
     handle: CheckHandle,
-    settings: Arc<CheckSettings>,
     check: Option<Check>,
     run: Run,
-    outcome: Outcome,
-    debug_log: Option<DebugLog>,
 }
 
 impl Rounds {
     /// Prepares rounds of the checks in `config`.
-    pub fn new(config: Config, procfs: PathBuf, is_debug: bool) -> Self {
+    pub fn new(config: Config, resources: RoundResources, is_debug: bool) -> Self {
         Self {
             config,
-            clock: Arc::new(SystemClock::new()),
-            context: CheckContext::new(procfs),
-            limit: Arc::new(Semaphore::new(max_runs())),
+            resources,
             checks: HashMap::new(),
             lost: Arc::default(),
             is_debug,
         }
     }
 
-    /// Runs every check once. Each round is judged on its own: one failure is enough, because debouncing is for alerts.
-    pub async fn next(&mut self) -> Result<StatusReport, StateDirError> {
-        let (store, _) = Store::open(Arc::clone(&self.clock), None)?;
+    /// Starts to run every check once. Each round is judged on its own: one failure is enough, because debouncing is for alerts.
+    pub fn start(&mut self) -> Result<Round, StateDirError> {
+        let clock = &self.resources.clock;
+        let (store, _) = Store::open(Arc::clone(clock), None)?;
         // Without a state directory, it has the windows of the configuration only.
-        let (maintenance, _) = Manager::open(Arc::clone(&store), Arc::clone(&self.clock), None);
+        let (maintenance, _) = Manager::open(Arc::clone(&store), Arc::clone(clock), None);
         maintenance.apply(&self.config);
         store.apply(&self.config);
-        let handles = store.handles();
-        let mut progress = Progress::new(handles.iter().map(|(id, ..)| id.to_string()));
-        // Stops at the end of the round.
         let mut timer = JoinSet::new();
         timer.spawn(measure_lost_time(Arc::clone(&self.lost)));
-        let mut runs = JoinSet::new();
-        for (id, handle, settings) in handles {
+        let (mut runs, mut names) = (JoinSet::new(), Vec::new());
+        for (id, handle, settings) in store.handles() {
+            names.push(id.to_string());
             runs.spawn(self.run(id, handle, settings));
         }
-        while let Some(ended) = progress.wait_for(runs.join_next()).await {
-            // Panics of checks are caught, so a task fails only if the runtime shuts down.
-            let Ok(ended) = ended else { continue };
-            progress.record_end(&ended.id.to_string());
-            if self.is_debug {
-                let text = format_run(
-                    &ended.id,
-                    &ended.settings,
-                    &ended.outcome,
-                    ended.debug_log.as_ref(),
-                );
-                progress.print(&text);
-            }
-            self.checks.insert(ended.id, ended.check);
-            store.record(ended.handle, ended.run, ended.outcome, 0);
+        Ok(Round {
+            store,
+            names,
+            runs,
+            _timer: timer,
+        })
+    }
+
+    /// Records a finished run, and keeps its check for the next round.
+    pub fn record(&mut self, round: &Round, ended: FinishedRun) {
+        self.checks.insert(ended.id, ended.check);
+        round.store.record(ended.handle, ended.run, ended.outcome, 0);
+    }
+
+    /// Runs every check once, and returns the results.
+    pub async fn run_once(&mut self) -> Result<StatusReport, StateDirError> {
+        let mut round = self.start()?;
+        while let Some(ended) = round.next().await {
+            self.record(&round, ended);
         }
-        progress.clear();
-        Ok(report(&store.snapshot()))
+        Ok(round.report())
     }
 
     fn run(
@@ -116,7 +147,11 @@ impl Rounds {
         settings: Arc<CheckSettings>,
     ) -> impl Future<Output = FinishedRun> + Send + use<> {
         let mut check = self.checks.remove(&id).flatten();
-        let (context, clock, limit) = (self.context.clone(), self.clock.clone(), self.limit.clone());
+        let RoundResources {
+            context,
+            clock,
+            limit,
+        } = self.resources.clone();
         let (is_debug, lost) = (self.is_debug, Arc::clone(&self.lost));
         async move {
             // The semaphore is never closed.
@@ -146,5 +181,27 @@ impl Rounds {
                 debug_log: result.debug_log,
             }
         }
+    }
+}
+
+impl Round {
+    /// The names of the checks.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// Waits for the next run that ends; `None` after the last one.
+    pub async fn next(&mut self) -> Option<FinishedRun> {
+        loop {
+            // Panics of checks are caught, so a task fails only if the runtime shuts down.
+            if let Ok(ended) = self.runs.join_next().await? {
+                return Some(ended);
+            }
+        }
+    }
+
+    /// The results so far.
+    pub fn report(&self) -> StatusReport {
+        report(&self.store.snapshot())
     }
 }
