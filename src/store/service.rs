@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::check::CheckState;
-use super::events::StatusChange;
+use super::check::{CheckState, Recorded};
+use super::events::{Event, StatusChange};
 use super::saved::SavedService;
 use super::snapshot::ServiceView;
 use super::suppression::{MaintainedServices, Suppression};
 use super::walltime::WallAnchor;
 use crate::config::Service;
-use crate::model::{Condition, Maintenance, Moment, ServiceKey, Status};
+use crate::model::{CheckId, Condition, Maintenance, Moment, ServiceKey, Status};
 use crate::verdict::{CheckInput, Confirmation, service_status};
 
 /// If all results of a service are older than this at the start, its conditions are absent until a run confirms them. An alert for
@@ -166,6 +166,43 @@ impl ServiceState {
             check: cause.map(|check| check.settings.name.clone()),
             problem: cause.and_then(|check| check.problem(new)),
         })
+    }
+
+    /// The event of a recorded run of the check at `position`: a status change of the service, or else a change of the check.
+    pub fn event(
+        &mut self,
+        position: usize,
+        recorded: &Recorded,
+        change: Option<StatusChange>,
+        now: Moment,
+    ) -> Option<Event> {
+        let check = &mut self.checks[position];
+        if let Some(change) = change {
+            if change.check.as_ref() == Some(&check.settings.name) {
+                check.record_logged(now);
+            }
+            return Some(Event::Status(change));
+        }
+        let is_change = recorded.status_since.is_some();
+        let status = check.status(now);
+        let id = CheckId {
+            service: self.service.key.clone(),
+            check: check.settings.name.clone(),
+        };
+        match check.problem(status) {
+            Some(problem) if is_change || recorded.is_new_problem => {
+                check.record_logged(now);
+                Some(Event::Problem {
+                    check: id,
+                    status,
+                    problem,
+                })
+            }
+            None if is_change && !recorded.is_first && status == Status::Up => {
+                Some(Event::Recovered { check: id, status })
+            }
+            _ => None,
+        }
     }
 
     /// The view of the service at `now`.

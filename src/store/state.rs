@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::check::{CheckHandle, CheckState, Recorded};
-use super::events::{Event, StatusChange};
+use super::check::{CheckHandle, CheckState};
+use super::events::Event;
 use super::fingerprint::fingerprint;
 use super::impacts::Impacts;
 use super::saved::{SavedCheck, SavedChecks, SavedService, SavedState};
@@ -267,7 +267,7 @@ impl StoreState {
             recheck: needs_recheck || (has_evidence && service.awaits_evidence(position, run.ended)),
         };
         let status_before = change.as_ref().map(|change| change.old);
-        let event = event(service, position, &recorded, change, run.ended);
+        let event = service.event(position, &recorded, change, run.ended);
         if let Some(before) = status_before {
             self.needs_saving |= self.impacts.update(&mut self.services, place, run.ended);
             let status = self.services[place].saved.status;
@@ -313,42 +313,5 @@ impl StoreState {
         SavedState {
             services: services.collect(),
         }
-    }
-}
-
-/// The event of a recorded run: a status change of the service, or else a change of the check.
-fn event(
-    service: &mut ServiceState,
-    position: usize,
-    recorded: &Recorded,
-    change: Option<StatusChange>,
-    now: Moment,
-) -> Option<Event> {
-    let check = &mut service.checks[position];
-    if let Some(change) = change {
-        if change.check.as_ref() == Some(&check.settings.name) {
-            check.record_logged(now);
-        }
-        return Some(Event::Status(change));
-    }
-    let is_change = recorded.status_since.is_some();
-    let status = check.status(now);
-    let id = CheckId {
-        service: service.service.key.clone(),
-        check: check.settings.name.clone(),
-    };
-    match check.problem(status) {
-        Some(problem) if is_change || recorded.is_new_problem => {
-            check.record_logged(now);
-            Some(Event::Problem {
-                check: id,
-                status,
-                problem,
-            })
-        }
-        None if is_change && !recorded.is_first && status == Status::Up => {
-            Some(Event::Recovered { check: id, status })
-        }
-        _ => None,
     }
 }
