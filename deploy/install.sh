@@ -12,8 +12,8 @@ every boot. Does not overwrite an existing configuration.
 
   --process-details  allow process checks to see the executables of other users' processes (adds two capabilities)
   --ping             allow icmp checks to send pings (adds one capability)
-  --heal             allow the exporter to start and restart the units of the configuration's systemd checks (a polkit rule);
-                     run it again after you add or remove a unit
+  --heal             allow the exporter to start or restart the units of services with heal mode act (a polkit rule);
+                     run it again after you change these services
   --uninstall        stop and remove the service; keep configuration, state and user
   --purge            with --uninstall: also remove configuration, state and user
 
@@ -127,7 +127,7 @@ install_helps() {
     done
 }
 
-# Installs the rule that allows the exporter to start and restart the units of its configuration. polkit loads it at once.
+# Installs the rule that allows the exporter to heal the units of its configuration. polkit loads it at once.
 install_rule() {
     generated "$rule" polkit-rule --config.file="$config" --user=$name
     actions=$(sed -n 's/^        "\(.*\)",\{0,1\}$/  \1/p' "$rule" | sed 's/\\\\/\\/g')

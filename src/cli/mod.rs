@@ -100,7 +100,7 @@ enum Command {
     },
     /// Start, list, end and extend maintenance windows of a running exporter
     Maintenance(MaintenanceFlags),
-    /// Print a polkit rule that allows the exporter to restart the configured units
+    /// Print a polkit rule that allows the exporter to heal the configured units
     #[command(after_help = POLKIT_HELP)]
     PolkitRule(PolkitRuleFlags),
     /// Print a shell completion script

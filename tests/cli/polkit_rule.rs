@@ -22,20 +22,45 @@ fn services() -> Services {
 }
 
 #[test]
+fn the_rule_allows_the_action_of_healed_services_only() {
+    let services = Services::of(&[
+        "key: shop, heal: { mode: act }, checks: [{ kind: systemd, unit: nginx }]".to_owned(),
+        "key: worker, heal: { mode: act, action: start }, checks: [{ kind: systemd, unit: 'worker@a\\x2db' }]".to_owned(),
+        "key: backup, heal: { mode: dry-run }, checks: [{ kind: systemd, unit: backup.timer }]".to_owned(),
+        "key: api, checks: [{ kind: systemd, unit: api }]".to_owned(),
+    ]);
+    let output = polkit_rule(&services, &[]);
+    ends_with(0, &output);
+    assert_eq!(errors(&output), "");
+    let expected = r#"
+    var allowed = [
+        "restart nginx.service",
+        "start worker@a\\x2db.service"
+    ];
+"#;
+    assert!(out(&output).contains(expected), "{}", out(&output));
+}
+
+#[test]
 fn the_rule_depends_on_configuration_and_flags_only() {
-    let output = polkit_rule(&services(), &[]);
+    let output = polkit_rule(&services(), &["--all"]);
     ends_with(0, &output);
     assert_golden("polkit.rules", out(&output));
     assert_eq!(
         errors(&output),
         "warning: the rule does not contain sync.service: its bus is unix:path=/run/user/1000/bus, not the system bus\n"
     );
-    assert_eq!(out(&polkit_rule(&services(), &[])), out(&output));
+    assert_eq!(out(&polkit_rule(&services(), &["--all"])), out(&output));
 }
 
 #[test]
 fn flags_select_services_verbs_and_the_user() {
-    let arguments = ["--service=backup", "--verb=stop,restart", "--user=health"];
+    let arguments = [
+        "--all",
+        "--service=backup",
+        "--verb=stop,restart",
+        "--user=health",
+    ];
     let output = polkit_rule(&services(), &arguments);
     ends_with(0, &output);
     assert_eq!(errors(&output), "");

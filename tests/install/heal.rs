@@ -1,5 +1,5 @@
-//! `--heal`: with a real systemd and a real polkit, the exporter's user may start and restart the configured units, and do nothing
-//! else.
+//! `--heal`: with a real systemd and a real polkit, the exporter's user may take the configured actions on the units that it heals,
+//! and do nothing else.
 
 use std::fs;
 use std::process::Output;
@@ -15,13 +15,15 @@ const SLEEP: &str = "[Service]\nExecStart=/bin/sleep infinity\n";
 /// An instance whose name is escaped by systemd.
 const WORKER: &str = r"worker@a\x2db.service";
 
-/// Writes a configuration with a systemd check for each of these units.
-fn configure(machine: &Machine, units: &[&str]) {
+/// Writes a configuration with a service for every unit and its settings of `heal`.
+fn configure(machine: &Machine, units: &[(&str, &str)]) {
     let config = machine.path("/etc/upkeep_exporter/upkeep.yml");
     fs::create_dir_all(config.parent().expect("a folder")).expect("a folder");
     let mut text = "services:\n".to_owned();
-    for (index, unit) in units.iter().enumerate() {
-        text += &format!("  - {{ key: s{index}, checks: [{{ kind: systemd, unit: '{unit}' }}] }}\n");
+    for (index, (unit, heal)) in units.iter().enumerate() {
+        text += &format!(
+            "  - {{ key: s{index}, heal: {{ {heal} }}, checks: [{{ kind: systemd, unit: '{unit}' }}] }}\n"
+        );
     }
     fs::write(&config, text).expect("a configuration");
 }
@@ -65,20 +67,30 @@ fn wait_until_denied(machine: &Machine, method: &str) {
     }
 }
 
-/// A machine with units, of which `a.service`, [`WORKER`] and `absent.service` are configured. The last one does not exist.
+/// A machine whose exporter may start and restart `a.service`, restart [`WORKER`] and start `absent.service`, which does not exist.
+/// It checks `b.service` too, but does not heal it.
 fn machine_with_rule() -> Machine {
     let machine = machine();
     for unit in ["a.service", "b.service", "worker@.service"] {
         machine.write_unit(unit, SLEEP);
     }
-    configure(&machine, &["a.service", WORKER, "absent.service"]);
+    configure(
+        &machine,
+        &[
+            ("a.service", "mode: act"),
+            ("a.service", "mode: act, action: start"),
+            (WORKER, "mode: act"),
+            ("absent.service", "mode: act, action: start"),
+            ("b.service", "mode: dry-run"),
+        ],
+    );
     machine.run(&format!("systemctl start a b '{WORKER}'"));
     let output = install(&machine, "--heal");
     for line in [
         format!("installed {RULE}"),
         format!(
             "{RULE} allows the user {EXPORTER}:\n  start a.service\n  restart a.service\n  start absent.service\n  \
-             restart absent.service\n  start {WORKER}\n  restart {WORKER}\n"
+             restart {WORKER}\n"
         ),
     ] {
         assert!(output.contains(&line), "{line} is not in:\n{output}");
@@ -87,10 +99,10 @@ fn machine_with_rule() -> Machine {
 }
 
 #[test]
-fn the_exporter_may_start_and_restart_its_units_only() {
+fn the_exporter_may_heal_its_units_only() {
     let machine = machine_with_rule();
     let pid = |unit: &str| machine.run(&format!("systemctl show --value --property=MainPID '{unit}'"));
-    for unit in ["a.service", WORKER] {
+    for (unit, start) in [("a.service", "StartUnit"), (WORKER, "RestartUnit")] {
         let before = pid(unit);
         assert_allowed(&machine, &format!("RestartUnit ss '{unit}' replace"));
         let began = Instant::now();
@@ -102,7 +114,7 @@ fn the_exporter_may_start_and_restart_its_units_only() {
             sleep(Duration::from_millis(50));
         }
         machine.run(&format!("systemctl stop '{unit}'"));
-        assert_allowed(&machine, &format!("StartUnit ss '{unit}' replace"));
+        assert_allowed(&machine, &format!("{start} ss '{unit}' replace"));
         machine.run(&format!(
             "systemctl start '{unit}' && systemctl is-active '{unit}'"
         ));
@@ -119,6 +131,8 @@ fn the_exporter_may_start_and_restart_its_units_only() {
         "RestartUnit ss upkeep_exporter.service replace",
         "StartUnit ss reboot.target replace",
         // Other verbs.
+        &format!("StartUnit ss '{WORKER}' replace"),
+        "RestartUnit ss absent.service replace",
         "StopUnit ss a.service replace",
         "ReloadUnit ss a.service replace",
         "TryRestartUnit ss a.service replace",
@@ -183,7 +197,7 @@ fn the_rule_follows_the_configuration_and_is_removed() {
     let machine = machine();
     machine.write_unit("a.service", SLEEP);
     machine.write_unit("b.service", SLEEP);
-    configure(&machine, &["a.service"]);
+    configure(&machine, &[("a.service", "mode: act")]);
     let restart = |unit: &str| format!("RestartUnit ss {unit}.service replace");
     install(&machine, "");
     machine.run(&format!("! test -e {RULE}"));
@@ -204,7 +218,7 @@ fn the_rule_follows_the_configuration_and_is_removed() {
     assert!(output.contains("nothing to change"), "{output}");
 
     // A reload of the configuration does not change what is allowed, and neither does an upgrade.
-    configure(&machine, &["b.service"]);
+    configure(&machine, &[("b.service", "mode: act")]);
     machine.run("systemctl reload upkeep_exporter");
     get(&machine, "/metrics", "unit=\"b.service\"");
     install(&machine, "");
@@ -222,15 +236,15 @@ fn the_rule_follows_the_configuration_and_is_removed() {
     wait_until_denied(&machine, &restart("a"));
     assert_allowed(&machine, &restart("b"));
 
-    machine.run("echo 'services: [{ key: a, checks: [{ kind: tcp, address: \"127.0.0.1:1\" }] }]' >/etc/upkeep_exporter/upkeep.yml");
+    configure(&machine, &[("b.service", "mode: dry-run")]);
     let output = install(&machine, "--heal");
     assert!(
-        output.contains("warning: the rule allows nothing: no selected service has a systemd check"),
+        output.contains("warning: the rule allows nothing: no selected service heals a unit"),
         "{output}"
     );
     wait_until_denied(&machine, &restart("b"));
 
-    configure(&machine, &["b.service"]);
+    configure(&machine, &[("b.service", "mode: act")]);
     install(&machine, "--heal");
     install(&machine, "--uninstall");
     machine.run(&format!("! test -e {RULE}"));
