@@ -68,13 +68,12 @@ async fn rounds_are_separate_tables_or_rows_under_one_header() {
         tokio::time::sleep(Duration::from_millis(500)).await;
         let mut reader = BufReader::new(child.stdout.take().unwrap());
         let mut text = String::new();
-        while text.matches(marks[1]).count() < 3 {
+        while marks.iter().any(|mark| text.matches(mark).count() < 3) {
             assert!(reader.read_line(&mut text).unwrap() > 0, "{text}");
         }
         interrupt(&child);
         assert_eq!(exit_code(&mut child).await, Some(0));
         reader.read_to_string(&mut text).unwrap();
-        assert!(text.matches(marks[0]).count() >= 3, "{text}");
         assert!(
             !text.contains('\u{1b}'),
             "output to a pipe has no escape sequences"
