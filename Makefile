@@ -22,7 +22,7 @@ helps: ## Write shell completions and manual pages to target/helps
 	@$(EXPORTER) completions fish >$(HELPS)/upkeep_exporter.fish
 	@$(EXPORTER) completions zsh >$(HELPS)/_upkeep_exporter
 	@$(EXPORTER) man >$(HELPS)/upkeep_exporter.1
-	@for command in check status service check-config maintenance polkit-rule completions man; do \
+	@for command in check status service check-config maintenance heal polkit-rule completions man; do \
 		$(EXPORTER) man $$command >$(HELPS)/upkeep_exporter-$$command.1 || exit 1; \
 	done
 	@for command in list start stop restart; do \

@@ -119,7 +119,7 @@ install_helps() {
     generated "$fish_completion" completions fish
     generated "$zsh_completion" completions zsh
     generated "$manuals/$name.1" man
-    for command in check status service check-config maintenance polkit-rule completions man; do
+    for command in check status service check-config maintenance heal polkit-rule completions man; do
         generated "$manuals/$name-$command.1" man "$command"
     done
     for command in list start stop restart; do

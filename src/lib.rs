@@ -95,7 +95,7 @@ struct Parts {
     store: Arc<store::Store>,
     maintenance: Arc<maintenance::Manager>,
     scheduler: schedule::Scheduler,
-    healer: heal::Healer,
+    healer: Arc<heal::Healer>,
     prober: Arc<probe::Prober>,
     web_config: Arc<web::WebConfig>,
     status_file: Option<Arc<status::StatusFileState>>,
@@ -116,7 +116,7 @@ impl Parts {
         let (for_snapshots, for_metrics, for_readiness) = (parts(), parts(), parts());
         let (for_reloads, for_runs, for_events) = (parts(), parts(), parts());
         web::State {
-            snapshot: Arc::new(move || for_snapshots.store.snapshot()),
+            snapshot: Arc::new(move || take_snapshot(&for_snapshots.store, &for_snapshots.healer)),
             prober: Arc::clone(&self.prober),
             renderer: metrics::Renderer::new(move || for_metrics.metrics_input()),
             is_ready: Box::new(move || for_readiness.store.is_first_round_over()),
@@ -140,10 +140,15 @@ impl Parts {
         let Some(listener) = listener else {
             return std::future::pending().await;
         };
-        let manager = Arc::clone(&self.maintenance);
+        let (manager, healer) = (Arc::clone(&self.maintenance), Arc::clone(&self.healer));
         let handlers = control::Handlers {
             maintenance: Box::new(move |request, peer| {
                 manager
+                    .handle(&request, &peer.to_string())
+                    .and_then(|response| control::encode(&response))
+            }),
+            heal: Box::new(move |request, peer| {
+                healer
                     .handle(&request, &peer.to_string())
                     .and_then(|response| control::encode(&response))
             }),
@@ -155,7 +160,7 @@ impl Parts {
     /// Collects what `/metrics` shows.
     fn metrics_input(&self) -> metrics::Input {
         metrics::Input {
-            snapshot: self.store.snapshot(),
+            snapshot: take_snapshot(&self.store, &self.healer),
             views: metrics::Views {
                 lost: self.scheduler.lost_time().total(),
                 probes: self.prober.counts(),
@@ -164,6 +169,13 @@ impl Parts {
             },
         }
     }
+}
+
+/// Takes a snapshot of the store, and adds the state of healing.
+fn take_snapshot(store: &store::Store, healer: &heal::Healer) -> store::Snapshot {
+    let mut snapshot = store.snapshot();
+    healer.add_to(&mut snapshot);
+    snapshot
 }
 
 /// Runs an exporter until `shutdown` is ready. Reloads the configuration on every message of `hangup`.
@@ -191,7 +203,7 @@ pub async fn run(
     let checks = setup.checks.unwrap_or_else(Handle::current);
     let clock = Arc::clone(&setup.clock);
     let scheduler = schedule::Scheduler::start(&checks, Arc::clone(&store), context.clone(), clock);
-    let healer = heal::Healer::start(
+    let healer = Arc::new(heal::Healer::start(
         &checks,
         heal::HealSetup {
             store: Arc::clone(&store),
@@ -202,11 +214,12 @@ pub async fn run(
             lost: Arc::clone(scheduler.lost_time()),
             is_disabled: setup.no_heal,
         },
-    );
+    ));
     let prober = probe::Prober::new(context, setup.probe_timeout_offset);
-    let status_file = setup
-        .status_file
-        .map(|path| status::StatusFile::start(path, Arc::clone(&store)));
+    let status_file = setup.status_file.map(|path| {
+        let (source, healer) = (Arc::clone(&store), Arc::clone(&healer));
+        status::StatusFile::start(path, Arc::clone(&store), move || take_snapshot(&source, &healer))
+    });
     let parts = Arc::new(Parts {
         prober: Arc::new(prober.with_runtime(checks, Arc::clone(scheduler.lost_time()))),
         scheduler,

@@ -314,6 +314,7 @@ fn a_package_is_built_below_destdir() {
             "opt/upkeep/share/man/man1/upkeep_exporter-check-config.1",
             "opt/upkeep/share/man/man1/upkeep_exporter-check.1",
             "opt/upkeep/share/man/man1/upkeep_exporter-completions.1",
+            "opt/upkeep/share/man/man1/upkeep_exporter-heal.1",
             "opt/upkeep/share/man/man1/upkeep_exporter-maintenance.1",
             "opt/upkeep/share/man/man1/upkeep_exporter-man.1",
             "opt/upkeep/share/man/man1/upkeep_exporter-polkit-rule.1",

@@ -12,6 +12,7 @@ use common::dashboards;
 use promql_parser::parser::{self, Expr};
 use promql_parser::util::{ExprVisitor, walk_expr};
 use serde::Deserialize;
+use upkeep_exporter::heal::policy::Refusal;
 use upkeep_exporter::metrics;
 use upkeep_exporter::model::MetricType;
 
@@ -286,6 +287,20 @@ fn assert_words_exist(text: &str, recorded: &BTreeSet<String>) {
             text.lines().find(|l| l.contains(word)).unwrap()
         );
     }
+}
+
+/// People look up the reason of a refusal there.
+#[test]
+fn the_documentation_of_healing_has_every_refusal() {
+    let text = fs::read_to_string(root().join("docs/HEALING.md")).unwrap();
+    let table = text.split("## Safeguards").nth(1).unwrap();
+    let table = table.split("\n## ").next().unwrap();
+    let documented: BTreeSet<&str> = table
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
+        .collect();
+    let refusals = Refusal::ALL.iter().map(|refusal| refusal.as_str());
+    assert_eq!(documented, refusals.collect());
 }
 
 /// The runbooks search the log for messages. A reworded message must be changed there too.

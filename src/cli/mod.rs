@@ -6,6 +6,7 @@ mod configuration;
 mod control_socket;
 mod exit;
 mod generated;
+mod heal;
 mod maintenance;
 mod paths;
 mod polkit_rule;
@@ -27,6 +28,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use check::CheckFlags;
 use exit::{UNKNOWN, WRONG_USAGE, print_error};
 use generated::{CompletionsFlags, ManFlags};
+use heal::HealFlags;
 use maintenance::MaintenanceFlags;
 use polkit_rule::PolkitRuleFlags;
 use serve::ServeFlags;
@@ -100,6 +102,8 @@ enum Command {
     },
     /// Start, list, end and extend maintenance windows of a running exporter
     Maintenance(MaintenanceFlags),
+    /// Report, pause and resume the healing of a running exporter
+    Heal(HealFlags),
     /// Print a polkit rule that allows the exporter to heal the configured units
     #[command(after_help = POLKIT_HELP)]
     PolkitRule(PolkitRuleFlags),
@@ -128,6 +132,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Check(flags)) => (check::check(flags), UNKNOWN.into()),
         Some(Command::Status(flags)) => (status::status(&flags), UNKNOWN.into()),
         Some(Command::Maintenance(flags)) => (maintenance::maintenance(flags), ExitCode::FAILURE),
+        Some(Command::Heal(flags)) => (heal::heal(flags), ExitCode::FAILURE),
         Some(Command::PolkitRule(flags)) => (polkit_rule::polkit_rule(&flags), ExitCode::FAILURE),
         Some(Command::Service { command }) => (service::service(command), UNKNOWN.into()),
         Some(Command::Completions(flags)) => {

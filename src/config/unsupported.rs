@@ -22,8 +22,11 @@ const ALIASES: [(&str, CheckKind); 9] = [
 /// Keys that are not supported, with advice.
 const KEYS: [(&str, &str); 4] = [
     ("enable_http3", "there is no HTTP/3: remove this key"),
-    ("heal", "units can't be restarted: remove this key"),
-    ("auto_restart", "units can't be restarted: remove this key"),
+    (
+        "heal",
+        "healing is a setting of services, tiers and defaults: move it there",
+    ),
+    ("auto_restart", "set heal: { mode: act }, see docs/HEALING.md"),
     (
         "maintenance",
         "list the windows under maintenance at the top level, with services: [...]",

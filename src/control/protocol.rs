@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::maintenance;
+use crate::{heal, maintenance};
 
 /// A request of a command.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -11,6 +11,8 @@ use crate::maintenance;
 pub enum Request {
     /// The command `maintenance`.
     Maintenance(maintenance::Request),
+    /// The command `heal`.
+    Heal(heal::Request),
 }
 
 /// One line of a response.

@@ -16,8 +16,8 @@ use tracing::{debug, warn};
 use super::line::read_line;
 use super::peer::Peer;
 use super::protocol::{Line, Request};
-use crate::maintenance;
 use crate::socket_file::{SocketError, SocketFile};
+use crate::{heal, maintenance};
 
 /// The mode of the socket's file: only the exporter's user, and root.
 const MODE: u32 = 0o600;
@@ -41,12 +41,15 @@ pub type Handler<R> = Box<dyn Fn(R, &Peer) -> Result<Value, String> + Send + Syn
 pub struct Handlers {
     /// The command `maintenance`.
     pub maintenance: Handler<maintenance::Request>,
+    /// The command `heal`.
+    pub heal: Handler<heal::Request>,
 }
 
 impl Handlers {
     fn handle(&self, request: Request, peer: &Peer) -> Result<Value, String> {
         match request {
             Request::Maintenance(request) => (self.maintenance)(request, peer),
+            Request::Heal(request) => (self.heal)(request, peer),
         }
     }
 }

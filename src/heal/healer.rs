@@ -100,14 +100,23 @@ impl Healer {
         state.log.clean(|key| configured.contains(key));
     }
 
+    /// Writes the history. Blocks until it is on the disk, and returns whether that succeeded.
+    pub(super) fn save_now(&self) -> bool {
+        self.shared.save_now()
+    }
+
+    pub(super) fn times(&self) -> Times {
+        Times {
+            now: self.shared.clock.now(),
+            wall: self.shared.clock.wall_nanos(),
+        }
+    }
+
     /// The current state.
     pub fn view(&self) -> HealView {
         let shared = &self.shared;
         let health = shared.store.health();
-        let times = Times {
-            now: shared.clock.now(),
-            wall: shared.clock.wall_nanos(),
-        };
+        let times = self.times();
         let state = shared.state();
         HealView {
             is_disabled: shared.is_disabled,

@@ -6,6 +6,7 @@
 
 pub mod backoff;
 mod command;
+mod commands;
 mod control;
 pub mod evidence;
 mod file;
@@ -15,8 +16,10 @@ mod log;
 mod machine;
 pub mod policy;
 pub mod record;
+mod request;
 mod round;
 mod shared;
+mod snapshot;
 mod system_control;
 mod time_anchor;
 mod view;
@@ -27,6 +30,7 @@ mod tests;
 pub use control::{BoxFuture, Control};
 pub use file::{ContentError, HistoryFile, decode, encode};
 pub use healer::{HealSetup, Healer};
+pub use request::{DecisionRow, PauseRow, Request, Response, ServiceRow};
 pub use system_control::SystemControl;
 pub use time_anchor::TimeAnchor;
 pub use view::{HealView, ServiceHealView};

@@ -97,7 +97,7 @@ impl Shared {
         saving.await.unwrap_or(false)
     }
 
-    fn save_now(&self) -> bool {
+    pub fn save_now(&self) -> bool {
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(file) = file.as_mut() else {
             return false;

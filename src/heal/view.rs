@@ -19,6 +19,8 @@ pub struct HealView {
     pub cannot_save: bool,
     /// The actions that the budget of all services has left in this hour.
     pub budget_remaining: u32,
+    /// The maximum number of actions on all services within an hour.
+    pub budget_limit: u32,
     /// The pause of all services.
     pub pause: Option<Pause>,
     /// The services that can be healed, in the order of the configuration.
@@ -38,6 +40,8 @@ pub struct ServiceHealView {
     pub target: String,
     /// The actions, or in a dry run the dry runs, that its budget has left in this hour.
     pub budget_remaining: u32,
+    /// Its maximum number of actions within an hour.
+    pub budget_limit: u32,
     /// Its own pause.
     pub pause: Option<Pause>,
     /// Whether healing gave up.
@@ -71,7 +75,7 @@ impl Times {
         clippy::cast_precision_loss,
         reason = "a quarter of a microsecond is lost in our century"
     )]
-    fn unix(self, moment: Moment) -> f64 {
+    pub(super) fn unix(self, moment: Moment) -> f64 {
         let since = moment.as_nanos().saturating_sub(self.now.as_nanos());
         self.wall.saturating_add(since) as f64 / 1e9
     }
@@ -97,6 +101,7 @@ impl HealView {
             is_disabled: false,
             cannot_save: false,
             budget_remaining: limits.total.saturating_sub(history.spent(true, times.now)),
+            budget_limit: limits.total,
             pause: history.pause.clone().filter(|pause| pause.holds(times.now)),
             services: services.collect(),
         }
@@ -124,6 +129,7 @@ impl ServiceHealView {
             action: settings.action.as_str(),
             target: target.map_or_else(String::new, |target| target.name().to_owned()),
             budget_remaining: settings.budget.saturating_sub(history.spent(is_real, times.now)),
+            budget_limit: settings.budget,
             pause: history.pause.clone().filter(|pause| pause.holds(times.now)),
             has_given_up: history.has_given_up(),
             is_acting: history.is_acting(),

@@ -5,6 +5,7 @@ use super::table;
 use crate::check::families;
 use crate::config::probe::TargetRefusal;
 use crate::config::{Config, KindSettings};
+use crate::heal::policy::Refusal;
 use crate::model::{CheckKind, Condition, Family, MetricType, Scope, Status};
 use crate::store::{LAGS, MAX_ROOTS, RESPONSE_TIMES};
 
@@ -32,7 +33,8 @@ pub fn series_count(config: &Config) -> u64 {
         } else {
             MAX_ROOTS as u64
         };
-        of_service + roots + checks.sum::<u64>()
+        let healing = service.heal.as_ref().map_or(0, |_| of_healing());
+        of_service + roots + healing + checks.sum::<u64>()
     });
     of_exporter + services.sum::<u64>()
 }
@@ -42,10 +44,17 @@ fn common(scope: Scope, kind: Option<CheckKind>) -> u64 {
     let is_timed = kind.is_some_and(CheckKind::is_timed);
     table::entries()
         .iter()
-        .filter(|entry| entry.family.scope == scope && !matches!(entry.fill, Fill::Samples))
+        .filter(|entry| entry.family.scope == scope && !matches!(entry.fill, Fill::Samples | Fill::Heal(_)))
         .filter(|entry| is_timed || !needs_response_time(entry.family))
         .map(|entry| per_subject(entry.family, None))
         .sum()
+}
+
+/// The series of a healed service in the families of healing.
+fn of_healing() -> u64 {
+    let entries = table::entries().iter();
+    let entries = entries.filter(|entry| matches!(entry.fill, Fill::Heal(_)));
+    entries.map(|entry| per_subject(entry.family, None)).sum()
 }
 
 fn needs_response_time(family: &Family) -> bool {
@@ -80,7 +89,10 @@ fn values_at_once(scope: Scope, label: &str, settings: Option<&KindSettings>) ->
         "reason" if scope == Scope::Exporter => Some(TargetRefusal::ALL.len() as u64 + 1),
         // Only a service with dependencies has root causes; see `series_count`.
         "root" => Some(0),
-        "name" | "version" | "revision" | "kind" | "target" | "reason" => Some(1),
+        "reason" if scope == Scope::Service => Some(Refusal::ALL.len() as u64),
+        // acted, failed, dry_run
+        "result" => Some(3),
+        "name" | "mode" | "action" | "version" | "revision" | "kind" | "target" | "reason" => Some(1),
         _ => None,
     }
 }
@@ -130,7 +142,7 @@ mod tests {
     fn an_empty_configuration_has_only_the_series_of_the_exporter() {
         // build info, clock, two of the reload, the state, runs in flight, two of the status file, the web configuration, the
         // lost time; probes: made, failed, inconclusive, in progress, refused by reason; requests refused by reason; seven
-        // of the process, the lag
-        assert_eq!(series_count(&Config::default()), 10 + 4 + 6 + 6 + 7 + 13);
+        // of the process, the lag; two of the heal budget
+        assert_eq!(series_count(&Config::default()), 10 + 4 + 6 + 6 + 7 + 13 + 2);
     }
 }

@@ -7,6 +7,7 @@ use super::row::Fill;
 use super::table;
 use crate::check::families as families_of;
 use crate::config::probe::TargetRefusal;
+use crate::heal::policy::Refusal;
 use crate::model::{CheckKind, Condition, Family, MetricType, Reason, Scope, Status};
 
 const OPENING: &str = "\
@@ -32,6 +33,14 @@ ServiceMonitor of the Prometheus Operator), set `honorLabels: true`.
 In the classic format a family of type info is a gauge whose value is always 1.
 ";
 
+const HEALING: &str = "
+## Healing
+
+Series per service whose heal mode is dry-run or act. The first labels are `service`, `group`, `tier`. [HEALING.md](HEALING.md#safeguards) describes the reasons for
+refusals.
+
+";
+
 /// Renders the document.
 pub fn markdown() -> String {
     let mut text = String::from(OPENING);
@@ -42,6 +51,8 @@ pub fn markdown() -> String {
     for (scope, title, subject) in sections {
         section(&mut text, title, scope, subject, &common(scope));
     }
+    text.push_str(HEALING);
+    rows(&mut text, &healing());
     for kind in CheckKind::ALL {
         let mut own = families_of(kind).to_vec();
         own.sort_by_key(|family| family.name);
@@ -76,6 +87,8 @@ pub fn markdown() -> String {
         "reason` of `upkeep_probe_refused_total",
         refusals.chain(["too_many"]),
     );
+    let refusals = Refusal::ALL.iter().map(|word| word.as_str());
+    words(&mut text, "reason` of `upkeep_heal_refusals_total", refusals);
     words(&mut text, "kind", CheckKind::ALL.iter().map(|kind| kind.as_str()));
     text
 }
@@ -83,9 +96,15 @@ pub fn markdown() -> String {
 fn common(scope: Scope) -> Vec<&'static Family> {
     table::entries()
         .iter()
-        .filter(|entry| entry.family.scope == scope && !matches!(entry.fill, Fill::Samples))
+        .filter(|entry| entry.family.scope == scope && !matches!(entry.fill, Fill::Samples | Fill::Heal(_)))
         .map(|entry| entry.family)
         .collect()
+}
+
+fn healing() -> Vec<&'static Family> {
+    let entries = table::entries().iter();
+    let entries = entries.filter(|entry| matches!(entry.fill, Fill::Heal(_)));
+    entries.map(|entry| entry.family).collect()
 }
 
 // Writing to a string can't fail, so the results are ignored.
@@ -95,6 +114,10 @@ fn section(text: &mut String, title: &str, scope: Scope, subject: &str, families
         let labels = list(scope.labels());
         let _ = write!(text, "Series per {subject}. The first labels are {labels}.\n\n");
     }
+    rows(text, families);
+}
+
+fn rows(text: &mut String, families: &[&Family]) {
     text.push_str("| metric | type | unit | other labels | meaning |\n| --- | --- | --- | --- | --- |\n");
     for family in families {
         let Family {

@@ -71,6 +71,14 @@ impl Exposition {
                     fill(service, series);
                 }
             }
+            Fill::Heal(fill) => {
+                for (service, labels) in self.data.snapshot.services.iter().zip(&self.labels) {
+                    if let Some(heal) = &service.heal {
+                        series.shared_labels = Some(&labels.service);
+                        fill(heal, series);
+                    }
+                }
+            }
             Fill::Check(fill) => self.push_checks(series, fill),
             Fill::Samples => {
                 let has_family = CheckKind::ALL.map(|kind| families(kind).contains(&entry.family));

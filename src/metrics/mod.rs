@@ -5,6 +5,7 @@ mod count;
 mod docs;
 mod exporter;
 mod exposition;
+mod heal;
 mod labels;
 mod names;
 mod number;

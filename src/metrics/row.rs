@@ -3,7 +3,7 @@
 use super::views::ScrapeData;
 use super::writer::Series;
 use crate::model::{Family, MetricType, Scope, Unit};
-use crate::store::{CheckView, ServiceView};
+use crate::store::{CheckView, HealState, ServiceView};
 
 /// Where the series of a family come from. The functions write nothing if a value is absent.
 #[derive(Clone, Copy, Debug)]
@@ -12,6 +12,8 @@ pub(super) enum Fill {
     Exporter(fn(&ScrapeData, &mut Series<'_>)),
     /// Called for every service.
     Service(fn(&ServiceView, &mut Series<'_>)),
+    /// Called for every service that is healed.
+    Heal(fn(&HealState, &mut Series<'_>)),
     /// Called for every check.
     Check(fn(&CheckView, &mut Series<'_>)),
     /// The samples of this family in the last run of each check.
@@ -32,7 +34,7 @@ impl Row {
     pub const fn new(name: &'static str, metric_type: MetricType, fill: Fill, help: &'static str) -> Self {
         let scope = match fill {
             Fill::Exporter(_) => Scope::Exporter,
-            Fill::Service(_) => Scope::Service,
+            Fill::Service(_) | Fill::Heal(_) => Scope::Service,
             Fill::Check(_) | Fill::Samples => Scope::Check,
         };
         Self {

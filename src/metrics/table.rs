@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use super::row::Fill;
-use super::{check, exporter, own_process_rows, service};
+use super::{check, exporter, heal, own_process_rows, service};
 use crate::check::families as families_of;
 use crate::model::{CheckKind, Family};
 
@@ -17,7 +17,13 @@ pub(super) struct Entry {
 }
 
 static TABLE: LazyLock<Vec<Entry>> = LazyLock::new(|| {
-    let own = [exporter::ROWS, own_process_rows::ROWS, service::ROWS, check::ROWS];
+    let own = [
+        exporter::ROWS,
+        own_process_rows::ROWS,
+        service::ROWS,
+        heal::ROWS,
+        check::ROWS,
+    ];
     let mut table: Vec<Entry> = own
         .into_iter()
         .flatten()

@@ -4,11 +4,13 @@ use std::collections::HashMap;
 
 use super::advice::{UNKNOWN, advice_on};
 use super::chatstack::chatstack_fields;
+use super::heal::{heal, heal_with_decisions};
 use super::schema::{
     CheckStatus, Document, GroupStatus, MODE, MaintenanceStatus, Milliseconds, ProblemDetails,
-    STALE_AFTER_SECONDS, ServiceStatus, Value, Word,
+    STALE_AFTER_SECONDS, ServiceStatus, Value,
 };
 use super::time::Time;
+use super::word::Word;
 use crate::model::{Maintenance, Outcome, Phase, Problem, Status};
 use crate::store::{CheckView, ServiceView, Snapshot};
 
@@ -19,7 +21,12 @@ pub fn document<'a>(
     is_wanted: impl Fn(&ServiceView) -> bool,
 ) -> Document<'a> {
     let views = || snapshot.services.iter().filter(|view| is_wanted(view));
-    let services: Vec<_> = views().map(service).collect();
+    let services: Vec<_> = views()
+        .map(|view| ServiceStatus {
+            heal: view.heal.as_ref().map(heal),
+            ..service(view, snapshot.taken)
+        })
+        .collect();
     let ok_count = services.iter().filter(|service| service.chatstack.ok).count();
     Document {
         ok_count,
@@ -73,13 +80,13 @@ pub fn groups<'a>(views: impl IntoIterator<Item = &'a ServiceView>) -> Vec<Group
     groups
 }
 
-/// Builds the object of one service.
-pub fn service(view: &ServiceView) -> ServiceStatus<'_> {
+/// Builds the object of one service, with its last heal decisions. `taken` is the time of the snapshot.
+pub fn service(view: &ServiceView, taken: f64) -> ServiceStatus<'_> {
     let service = &*view.service;
     ServiceStatus {
         name: &service.name,
         key: service.key.as_str(),
-        chatstack: chatstack_fields(view),
+        chatstack: chatstack_fields(view, taken),
         group: &service.group,
         tier: Word(service.tier),
         status: Word(view.status),
@@ -91,6 +98,7 @@ pub fn service(view: &ServiceView) -> ServiceStatus<'_> {
         runbook_url: service.runbook_url.as_deref(),
         depends_on: service.depends_on.iter().map(|key| key.as_str()).collect(),
         maintenance: view.maintenance.as_deref().map(maintenance),
+        heal: view.heal.as_ref().map(heal_with_decisions),
         checks: view.checks.iter().map(check).collect(),
     }
 }

@@ -28,6 +28,9 @@ const USUAL_STATUS: u16 = 200;
 /// The error if there is no result.
 const NO_RESULT: &str = "no recent result";
 
+/// How long the document reports an action of healing. The monitor reported it until its next cycle, so readers could miss it.
+const RECENT_RESTART: Duration = Duration::from_secs(15 * 60);
+
 /// The ChatStack fields of a service.
 #[derive(Debug, Serialize)]
 pub struct ChatstackFields<'a> {
@@ -43,9 +46,9 @@ pub struct ChatstackFields<'a> {
     pub process: Process<'a>,
     /// When a check of the service last ran.
     pub last_checked: Option<Time>,
-    /// Whether its unit was restarted.
+    /// Whether healing acted on it within the last 15 minutes.
     pub auto_restart_attempted: bool,
-    /// The result of the restart.
+    /// The result of that action.
     pub auto_restart_result: Option<&'a str>,
 }
 
@@ -91,8 +94,8 @@ pub struct Process<'a> {
     pub pids: &'a [u32],
 }
 
-/// Builds the ChatStack fields of a service.
-pub fn chatstack_fields(view: &ServiceView) -> ChatstackFields<'_> {
+/// Builds the ChatStack fields of a service. `taken` is the time of the snapshot.
+pub fn chatstack_fields(view: &ServiceView, taken: f64) -> ChatstackFields<'_> {
     let first = |kind| {
         let mut checks = view.checks.iter();
         checks.find(|check: &&CheckView| check.settings.kind.kind() == kind)
@@ -102,6 +105,8 @@ pub fn chatstack_fields(view: &ServiceView) -> ChatstackFields<'_> {
     let counting = view.checks.iter().filter(critical);
     let total = counting.clone().count();
     let required = view.service.any_of.unwrap_or(total);
+    let restart = view.heal.as_ref().and_then(|heal| heal.last_action);
+    let restart = restart.filter(|action| taken - action.at < RECENT_RESTART.as_secs_f64());
     ChatstackFields {
         ok: match total {
             1.. => counting.filter(|check| is_ok(check)).count() >= required,
@@ -124,8 +129,8 @@ pub fn chatstack_fields(view: &ServiceView) -> ChatstackFields<'_> {
             .filter_map(|check| check.last_ended)
             .max_by(f64::total_cmp)
             .map(Time::new),
-        auto_restart_attempted: false,
-        auto_restart_result: None,
+        auto_restart_attempted: restart.is_some(),
+        auto_restart_result: restart.map(|action| action.result),
     }
 }
 

@@ -13,7 +13,7 @@ use tracing::{info, warn};
 
 use super::{document, host_name};
 use crate::metrics::StatusFileView;
-use crate::store::Store;
+use crate::store::{Snapshot, Store};
 
 /// How often the thread checks whether a status changed.
 const TICK: Duration = Duration::from_millis(200);
@@ -69,8 +69,8 @@ impl StatusFileState {
 }
 
 impl StatusFile {
-    /// Starts writing the document of `store` to the file at `path`.
-    pub fn start(path: PathBuf, store: Arc<Store>) -> Self {
+    /// Starts writing the document of `snapshot` to the file at `path`, whenever `store` changes.
+    pub fn start(path: PathBuf, store: Arc<Store>, snapshot: impl Fn() -> Snapshot + Send + 'static) -> Self {
         let (alive, ended) = mpsc::channel();
         let state = Arc::new(StatusFileState(Mutex::new(StatusFileView {
             is_written: true,
@@ -79,6 +79,7 @@ impl StatusFile {
         let writer = Writer {
             path,
             store,
+            snapshot: Box::new(snapshot),
             state: Arc::clone(&state),
         };
         let spawned = std::thread::Builder::new()
@@ -100,6 +101,7 @@ impl StatusFile {
 struct Writer {
     path: PathBuf,
     store: Arc<Store>,
+    snapshot: Box<dyn Fn() -> Snapshot + Send>,
     state: Arc<StatusFileState>,
 }
 
@@ -133,7 +135,7 @@ impl Writer {
     /// Writes the file once and returns whether that succeeded. Logs the first failure and the first success after it.
     fn attempt(&self) -> bool {
         let was_written = self.state.view().is_written;
-        let snapshot = self.store.snapshot();
+        let snapshot = (self.snapshot)();
         let host = host_name();
         let result = write(&self.path, |file| {
             serde_json::to_writer(&mut *file, &document(&snapshot, &host, |_| true))?;

@@ -9,9 +9,11 @@ pub mod advice;
 mod build;
 mod chatstack;
 mod file;
+mod heal;
 pub mod schema;
 mod targets;
 mod time;
+mod word;
 
 pub use build::{document, groups, host_name, service};
 pub use file::{StatusFile, StatusFileState};

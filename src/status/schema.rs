@@ -4,7 +4,9 @@
 use serde::{Serialize, Serializer};
 
 use super::chatstack::ChatstackFields;
+use super::heal::HealStatus;
 use super::time::Time;
+use super::word::Word;
 use crate::model::{CheckKind, Severity, Status, Tier};
 
 /// The value of `mode` that the ChatStack monitor uses for checks in the background.
@@ -91,6 +93,8 @@ pub struct ServiceStatus<'a> {
     pub depends_on: Vec<&'a str>,
     /// The maintenance window that holds.
     pub maintenance: Option<MaintenanceStatus<'a>>,
+    /// Its healing. `None` if its mode is off.
+    pub heal: Option<HealStatus<'a>>,
     /// Its checks, in the order of the configuration.
     pub checks: Vec<CheckStatus<'a>>,
 }
@@ -174,16 +178,6 @@ pub struct Milliseconds(pub std::time::Duration);
 impl Serialize for Milliseconds {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_f64((self.0.as_secs_f64() * 1e6).round() / 1e3)
-    }
-}
-
-/// A value of an enum, serialized as its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Word<T>(pub T);
-
-impl<T: std::fmt::Display> Serialize for Word<T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
     }
 }
 

@@ -7,6 +7,7 @@ mod check;
 mod events;
 mod file;
 mod fingerprint;
+mod heal_state;
 mod health;
 mod histogram;
 mod impacts;
@@ -35,6 +36,7 @@ use tokio::sync::{Notify, broadcast};
 pub use check::CheckHandle;
 pub use events::StatusEvent;
 pub use fingerprint::Fnv;
+pub use heal_state::{HealBudget, HealDecision, HealPause, HealState, LastAction};
 pub use health::{CheckHealth, Health, ServiceHealth};
 pub use histogram::{LAGS, RESPONSE_TIMES};
 pub use recent::{RECENT_RUNS, RecentRun, RecentRuns};
@@ -221,6 +223,7 @@ impl Store {
                 runs_in_flight: self.shared.in_flight.load(Ordering::Relaxed),
                 is_first_round_over: state.is_first_round_over(),
                 state_saved: self.saver.as_ref().map(Saver::is_saved),
+                heal_budget: None,
             },
         }
     }

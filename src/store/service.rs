@@ -223,6 +223,7 @@ impl ServiceState {
             is_impacted: self.suppression.is_impacted,
             roots: self.roots.clone(),
             maintenance: self.maintenance.clone(),
+            heal: None,
             status_changes: self.status_changes,
             checks: self.checks.iter().map(|check| check.view(now, wall)).collect(),
         }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::heal_state::{HealBudget, HealState};
 use crate::config::{CheckSettings, Service};
 use crate::model::{Condition, Maintenance, Outcome, Problem, ServiceKey, Status};
 
@@ -38,6 +39,8 @@ pub struct ServiceView {
     pub roots: Vec<ServiceKey>,
     /// The maintenance window that holds. Then no condition becomes confirmed.
     pub maintenance: Option<Arc<Maintenance>>,
+    /// Its healing. `None` if its mode is off. The store does not know it; see [`HealState`].
+    pub heal: Option<HealState>,
     /// The number of status changes since the exporter started.
     pub status_changes: u64,
     /// Its checks, in the order of the configuration.
@@ -124,4 +127,6 @@ pub struct ExporterView {
     pub is_first_round_over: bool,
     /// Whether the last save of the state file succeeded. `None` without a state directory.
     pub state_saved: Option<bool>,
+    /// The heal budget of all services. `None` if the mode of all services is off. The store does not know it.
+    pub heal_budget: Option<HealBudget>,
 }

@@ -55,7 +55,9 @@ pub(super) async fn service(
     json(state, format!("service {key}"), headers, move |snapshot| {
         let mut services = snapshot.services.iter();
         match services.find(|view| view.service.key.as_str() == key) {
-            Some(view) => serde_json::to_vec(&status::service(view)).map_err(ApiError::internal),
+            Some(view) => {
+                serde_json::to_vec(&status::service(view, snapshot.taken)).map_err(ApiError::internal)
+            }
             None => {
                 let keys = snapshot.services.iter().map(|view| view.service.key.as_str());
                 Err(ApiError::not_found(format!(

@@ -114,6 +114,7 @@ fn every_manual_page_is_formatted_without_a_warning() {
         "service start",
         "check-config",
         "maintenance",
+        "heal",
         "polkit-rule",
         "completions",
         "man",

@@ -4,10 +4,14 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use super::config;
+use upkeep_exporter::config::heal::HealMode;
 use upkeep_exporter::config::{CheckSettings, KindSettings, Service};
 use upkeep_exporter::metrics::{Input, ProbeView, StatusFileView, Views, WebView};
 use upkeep_exporter::model::{CheckName, Conclusion, Outcome, Problem, Reason, ServiceKey, Status, Tier};
-use upkeep_exporter::store::{CheckView, ExporterView, HistogramView, LastRun, ServiceView, Snapshot};
+use upkeep_exporter::store::{
+    CheckView, ExporterView, HealBudget, HealDecision, HealPause, HealState, HistogramView, LastAction,
+    LastRun, ServiceView, Snapshot,
+};
 
 /// The buckets of response times.
 const BOUNDS: &[f64] = &[0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -151,6 +155,7 @@ pub fn service(key: &str, name: &str, group: &str, tier: Tier, checks: Vec<Check
         is_impacted: false,
         roots: Vec::new(),
         maintenance: None,
+        heal: None,
         status_changes: 2,
         checks,
     }
@@ -168,6 +173,7 @@ pub fn snapshot(services: Vec<ServiceView>) -> Snapshot {
             runs_in_flight: 1,
             is_first_round_over: true,
             state_saved: Some(true),
+            heal_budget: None,
         },
     }
 }
@@ -195,7 +201,52 @@ pub fn input(snapshot: Snapshot) -> Input {
     Input { snapshot, views }
 }
 
-/// One service for every status.
+/// Healing that acted twice in vain and gave up.
+pub fn gave_up() -> HealState {
+    let record = |seconds: f64, event, detail: &str, evidence: &str| HealDecision {
+        at: NOW - seconds,
+        event,
+        detail: detail.to_owned(),
+        cause: None,
+        evidence: evidence.to_owned(),
+    };
+    let acting = HealDecision {
+        cause: Some((CheckName::new("tcp"), 2, Reason::Refused)),
+        ..record(
+            120.0,
+            "acting",
+            "restart",
+            "connecting to 192.0.2.3:80: refused; active (running)",
+        )
+    };
+    HealState {
+        mode: HealMode::Act,
+        action: "restart",
+        target: "api.service".to_owned(),
+        budget_remaining: 3,
+        budget_limit: 5,
+        pause: Some(HealPause {
+            until: Some(NOW + 600.0),
+            by: "root".to_owned(),
+        }),
+        has_given_up: true,
+        refusal: Some("gave_up"),
+        last_action: Some(LastAction {
+            at: NOW - 120.0,
+            result: "failed",
+        }),
+        actions: vec![("acted", 2), ("failed", 0), ("dry_run", 0)],
+        refusals: vec![("paused", 0), ("gave_up", 1)],
+        decisions: vec![
+            record(59.0, "gave_up", "restart", ""),
+            record(59.0, "did_not_help", "restart", ""),
+            record(119.0, "acted", "restart", ""),
+            acting,
+        ],
+    }
+}
+
+/// One service for every status. The one that is down is healed.
 pub fn every_status() -> Snapshot {
     let up = answered(check("tcp", tcp("192.0.2.1")), 0.05);
     let mut slow = answered(check("tcp", tcp("192.0.2.2")), 1.25);
@@ -214,7 +265,7 @@ pub fn every_status() -> Snapshot {
     known.last_ended = Some(NOW - 500.0);
     known.last_success = Some(NOW - 700.0);
     restored.checks = vec![known];
-    snapshot(vec![
+    let mut snapshot = snapshot(vec![
         service(
             "web",
             "Web",
@@ -242,7 +293,13 @@ pub fn every_status() -> Snapshot {
             Tier::Tolerant,
             vec![check("tcp", tcp("192.0.2.5"))],
         ),
-    ])
+    ]);
+    snapshot.services[2].heal = Some(gave_up());
+    snapshot.exporter.heal_budget = Some(HealBudget {
+        remaining: 18,
+        limit: 20,
+    });
+    snapshot
 }
 
 /// This many services, each with a tcp check and a process check.

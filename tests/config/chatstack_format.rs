@@ -62,7 +62,7 @@ fn a_whole_file_loads_with_a_warning_for_each_mistake() {
             "services[0].prot: ignored, unknown key: did you mean port?".to_owned(),
             "services[1].process_match: ignored the blank texts in this list: every process contains them; remove them"
                 .to_owned(),
-            "services[1].auto_restart: ignored, not supported: units can't be restarted: remove this key".to_owned(),
+            "services[1].auto_restart: ignored, not supported: set heal: { mode: act }, see docs/HEALING.md".to_owned(),
             "services[2]: ignored: this service has no checks left; add url, port or systemd".to_owned(),
             "services[2].process_match: ignored: every process contains a blank text; write a part of the name or \
              command line"

@@ -115,6 +115,7 @@ async fn the_fields_of_chatstack_are_present() {
         "runbook_url",
         "depends_on",
         "maintenance",
+        "heal",
         "checks",
     ];
     for key in ours {
@@ -154,6 +155,64 @@ async fn the_fields_of_chatstack_are_present() {
     }
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
     assert_eq!(document["host"], json!(host.trim()));
+}
+
+/// The service that is down in [`every_status`] is healed.
+#[tokio::test]
+async fn healing_fills_the_old_fields_and_its_own_object() {
+    let server = Server::start(state(every_status)).await;
+    let service = json(&server.get("/api/status/api", &[]).await);
+    assert_eq!(service["auto_restart_attempted"], true);
+    assert_eq!(service["auto_restart_result"], "failed");
+    let mut heal = service["heal"].clone();
+    let decisions = heal["decisions"].take();
+    assert_eq!(
+        heal,
+        json!({
+            "mode": "act",
+            "action": "restart",
+            "target": "api.service",
+            "gave_up": true,
+            "paused": true,
+            "paused_until": "2023-11-14T22:23:20.250Z",
+            "paused_by": "root",
+            "refusal": "gave_up",
+            "budget_remaining": 3,
+            "budget_limit": 5,
+            "last_action": "2023-11-14T22:11:20.250Z",
+            "last_result": "failed",
+            "decisions": null,
+        })
+    );
+    assert_eq!(decisions.as_array().unwrap().len(), 4);
+    assert_eq!(
+        decisions[3],
+        json!({
+            "at": "2023-11-14T22:11:20.250Z",
+            "event": "acting",
+            "detail": "restart",
+            "check": "tcp",
+            "runs": 2,
+            "reason": "refused",
+            "evidence": "connecting to 192.0.2.3:80: refused; active (running)",
+        })
+    );
+    let document = json(&server.get("/api/status", &[]).await);
+    assert!(document["services"]["api"]["heal"].get("decisions").is_none());
+    assert_eq!(document["services"]["web"]["heal"], Value::Null);
+}
+
+#[tokio::test]
+async fn an_action_long_ago_is_not_reported_as_a_restart() {
+    let server = Server::start(state(|| {
+        let mut snapshot = every_status();
+        snapshot.taken += 900.0;
+        snapshot
+    }))
+    .await;
+    let service = json(&server.get("/api/status/api", &[]).await);
+    assert_eq!(service["auto_restart_attempted"], false);
+    assert_eq!(service["auto_restart_result"], Value::Null);
 }
 
 #[tokio::test]

@@ -151,6 +151,10 @@ async fn responses_match_the_description() {
             let reply = server.get(&format!("/api/status/{key}"), &[]).await;
             let alone: Value = serde_json::from_slice(&reply.body).unwrap();
             assert_is("Service", &alone);
+            let mut alone = alone;
+            if let Some(heal) = alone["heal"].as_object_mut() {
+                assert!(heal.remove("decisions").is_some(), "{what}: {key}");
+            }
             assert_eq!(&alone, in_document, "{what}: {key}");
         }
     }

@@ -6,6 +6,7 @@ use maud::{Markup, html};
 
 use super::actions;
 use super::filter::Filter;
+use super::heal;
 use super::overview::{impact, layout_hash, since};
 use super::parts::{
     Frame, advice, display_name, document, footer, maintenance, problem, problem_of, runbook_url,
@@ -43,6 +44,7 @@ pub(in crate::web) fn service(
         main: html! {
             (about(snapshot, view))
             @if site.is_admin_enabled { (actions::section(service)) }
+            @if let Some(state) = &view.heal { (heal::section(snapshot.taken, state)) }
             @for (position, check) in view.checks.iter().enumerate() {
                 (check_section(snapshot.taken, check, runs.get(position).map_or(&[], Vec::as_slice)))
             }

@@ -1,0 +1,176 @@
+//! The command `heal`, and what a running exporter shows of healing.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::LONG;
+use crate::common::exporter::get_owned;
+use crate::common::servers::{Server, eventually, free_port, get};
+
+/// A service whose port nobody listens on. Healing is paused before eight runs have failed, so the command never runs.
+const SERVICES: &str = "
+defaults: { interval: 1s, recheck_interval: 1s }
+services:
+  - key: api
+    heal: { mode: act, after: 8, action: { command: [/bin/false] } }
+    checks: [{ kind: tcp, address: '127.0.0.1:1' }]
+  - key: shop
+    checks: [{ kind: tcp, address: '127.0.0.1:1' }]
+";
+
+/// An exporter with a state directory and a control socket, which can be killed and started again.
+struct Monitor {
+    server: Server,
+    dir: TempDir,
+    port: u16,
+}
+
+impl Monitor {
+    async fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("upkeep.yml"), SERVICES).unwrap();
+        let port = free_port();
+        let monitor = Self {
+            server: spawn(dir.path(), port),
+            dir,
+            port,
+        };
+        monitor.ready().await;
+        monitor
+    }
+
+    async fn ready(&self) {
+        eventually("the first round", LONG, || get_owned(self.url("/-/ready"))).await;
+    }
+
+    async fn restart_after_kill(&mut self) {
+        self.server.kill();
+        self.server = spawn(self.dir.path(), self.port);
+        self.ready().await;
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    fn heal(&self, arguments: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_upkeep_exporter"))
+            .arg("heal")
+            .args(arguments)
+            .arg(format!("--control.socket={}", socket(self.dir.path()).display()))
+            .output()
+            .unwrap()
+    }
+
+    /// The standard output of a command that must succeed.
+    fn succeeds(&self, arguments: &[&str]) -> String {
+        let output = self.heal(arguments);
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        assert_eq!(text(&output.stderr), "", "{arguments:?}");
+        text(&output.stdout).to_owned()
+    }
+
+    async fn status(&self) -> Value {
+        let status = get(&self.url("/api/status/api")).await.unwrap();
+        serde_json::from_str(&status).unwrap()
+    }
+}
+
+fn socket(dir: &Path) -> PathBuf {
+    dir.join("control.sock")
+}
+
+fn spawn(dir: &Path, port: u16) -> Server {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_upkeep_exporter"));
+    command
+        .arg(format!("--config.file={}", dir.join("upkeep.yml").display()))
+        .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+        .arg(format!("--state.dir={}", dir.join("state").display()))
+        .arg(format!("--status.file={}", dir.join("status.json").display()))
+        .arg(format!("--control.socket={}", socket(dir).display()));
+    Server::start("exporter", command, dir)
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_survives_a_kill_and_is_shown_everywhere() {
+    let mut monitor = Monitor::start().await;
+    let paused = monitor.succeeds(&["pause", "api", "--for", "1h", "--reason", "upgrade"]);
+    assert!(paused.starts_with("api: healing is paused until 20"), "{paused}");
+    assert!(paused.ends_with(": upgrade\n"), "{paused}");
+    monitor.restart_after_kill().await;
+
+    eventually("a refusal", LONG, || async {
+        let status = monitor.status().await;
+        let decisions = status["heal"]["decisions"].as_array()?.clone();
+        decisions
+            .iter()
+            .any(|decision| decision["event"] == "refused" && decision["detail"] == "paused")
+            .then_some(())
+    })
+    .await;
+    let status = monitor.status().await;
+    assert_eq!(status["heal"]["mode"], "act");
+    assert_eq!(status["heal"]["paused"], true);
+    assert_eq!(status["auto_restart_attempted"], false);
+
+    let metrics = get(&monitor.url("/metrics")).await.unwrap();
+    let labels = "service=\"api\",group=\"default\",tier=\"critical\"";
+    for line in [
+        format!("upkeep_heal_mode_info{{{labels},mode=\"act\"}} 1"),
+        format!("upkeep_heal_budget_remaining{{{labels}}} 5"),
+        format!("upkeep_heal_gave_up{{{labels}}} 0"),
+        "upkeep_heal_total_budget_remaining 20".to_owned(),
+    ] {
+        assert!(
+            metrics.lines().any(|found| found == line),
+            "{line} is missing in\n{metrics}"
+        );
+    }
+    assert!(
+        !metrics.contains("upkeep_heal_mode_info{service=\"shop\""),
+        "{metrics}"
+    );
+
+    let page = get(&monitor.url("/service/api")).await.unwrap();
+    assert!(page.contains("Healing") && page.contains("refused"), "{page}");
+    let table = monitor.succeeds(&["status"]);
+    assert!(table.contains("\napi      act   paused  5 of 5"), "{table}");
+    let details = monitor.succeeds(&["status", "api"]);
+    assert!(
+        details.contains("refused") && details.contains("tcp (refused, runs: "),
+        "{details}"
+    );
+    let json: Value = serde_json::from_str(&monitor.succeeds(&["status", "--json"])).unwrap();
+    assert_eq!(json["services"][0]["pause"]["reason"], "upgrade");
+    let file: Value =
+        serde_json::from_slice(&fs::read(monitor.dir.path().join("status.json")).unwrap()).unwrap();
+    assert_eq!(file["services"]["api"]["heal"]["mode"], "act");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_requests_say_what_to_do() {
+    let monitor = Monitor::start().await;
+    for (arguments, code, message) in [
+        (&["status", "apii"][..], 1, "did you mean api?"),
+        (&["pause", "shop"], 1, "no service shop is healed"),
+        (&["pause", "--for", "32d"], 1, "1s to 31d"),
+        (&["pause", "--for", "500ms"], 64, "write whole seconds"),
+        (&["stop"], 64, "stop"),
+    ] {
+        let output = monitor.heal(arguments);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {output:?}");
+        assert!(
+            text(&output.stderr).contains(message),
+            "{arguments:?}: {output:?}"
+        );
+    }
+    assert_eq!(monitor.succeeds(&["resume"]), "all services: healing continues\n");
+}
