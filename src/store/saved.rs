@@ -28,7 +28,7 @@ pub struct SavedService {
     pub has_verdict: bool,
     /// The conditions.
     pub conditions: Conditions,
-    /// Whether no condition becomes confirmed; see [`super::Suppression`].
+    /// Whether no condition becomes confirmed; see [`super::suppression::Suppression`].
     pub is_suppressed: bool,
     /// When the last suppression ended. Evidence before this moment confirms nothing.
     pub counts_from: Option<Moment>,

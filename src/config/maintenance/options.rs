@@ -10,7 +10,7 @@ use crate::config::duration::DurationText;
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MaintenanceOptions {
-    /// Name of the window, unique in the file. Default: its path, such as maintenance[0].
+    /// Name of the window, unique in the file. Default: its path, such as `maintenance[0]`.
     pub name: Option<String>,
     /// Keys of the services.
     pub services: Option<Vec<String>>,
