@@ -5,12 +5,20 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 /// The maximum number of broken versions of a file. Older ones are removed.
 const MAX_BROKEN: u64 = 5;
+
+/// How long to wait for a lock. A child process holds the locks of its parent until its exec (fork(2)), even if the parent was
+/// killed meanwhile.
+const LOCK_TIMEOUT: Duration = Duration::from_millis(500);
+/// The time between two attempts.
+const LOCK_RETRY_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Flags of open(2) for a path that somebody else may have created: a symbolic link is an error, and a pipe does not block.
 const SAFELY: OFlags = OFlags::NOFOLLOW.union(OFlags::NONBLOCK);
@@ -93,7 +101,8 @@ pub fn read(dir: &Path, name: &str, max_bytes: u64) -> Result<Option<Vec<u8>>, S
     Ok(Some(text))
 }
 
-/// Creates the directory if it is missing, and locks its file `name`. The lock ends with the process, even after a crash.
+/// Creates the directory if it is missing, and locks its file `name`. The lock ends with the process, even after a crash. Waits for
+/// a short time if it is locked.
 ///
 /// # Errors
 /// If another process holds the lock, or a step fails.
@@ -103,10 +112,16 @@ pub fn lock(dir: &Path, name: &str) -> Result<File, SaveError> {
     let mut options = OpenOptions::new();
     options.create(true).truncate(false).write(true).mode(0o600);
     let file = open(&path, &mut options).map_err(failed("opening the lock file", &path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StateDirError::InUse { dir: dir.to_owned() }.into()),
-        Err(TryLockError::Error(cause)) => Err(failed("locking", &path)(cause)),
+    let began = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if began.elapsed() < LOCK_TIMEOUT => {
+                thread::sleep(LOCK_RETRY_INTERVAL);
+            }
+            Err(TryLockError::WouldBlock) => return Err(StateDirError::InUse { dir: dir.to_owned() }.into()),
+            Err(TryLockError::Error(cause)) => return Err(failed("locking", &path)(cause)),
+        }
     }
 }
 
@@ -174,4 +189,26 @@ fn broken(dir: &Path, prefix: &str) -> Vec<u64> {
         .collect();
     numbers.sort_unstable();
     numbers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_that_ends_soon_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let held = lock(dir.path(), "lock").unwrap();
+        let began = Instant::now();
+        let holder = thread::spawn(move || {
+            thread::sleep(LOCK_TIMEOUT / 5);
+            drop(held);
+        });
+        let taken = lock(dir.path(), "lock").unwrap();
+        assert!(began.elapsed() >= LOCK_TIMEOUT / 5);
+        holder.join().unwrap();
+        let again = lock(dir.path(), "lock");
+        assert!(matches!(again, Err(SaveError::InUse(_))), "{again:?}");
+        drop(taken);
+    }
 }
