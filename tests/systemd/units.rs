@@ -62,7 +62,7 @@ async fn a_failure_shows_within_100_ms() {
     let machine = Machine::shared();
     machine.write_unit(
         "mortal.service",
-        "[Service]\nExecStart=/bin/sh -c 'cat /run/mortal; date +%%s.%%N >/run/context/died; exit 3'\n\
+        "[Service]\nExecStart=/bin/sh -c 'cat /run/mortal; date +%%s.%%N >/run/shared/died; exit 3'\n\
          ExecStartPre=/bin/sh -c 'rm -f /run/mortal; mkfifo /run/mortal'\n",
     );
     let mut check = check(&machine.bus_address(), "mortal.service");
