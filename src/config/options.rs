@@ -103,7 +103,7 @@ pub struct ServiceOptions {
     pub description: Option<String>,
     /// Instructions for when the service fails: an http or https URL.
     pub runbook_url: Option<String>,
-    /// Keys of the services that this service depends on. While one of them is down, no alert of this service starts.
+    /// Keys of the services that this service depends on. While one of them is down, this service does not page.
     pub depends_on: Option<Vec<String>>,
     /// Which of the checks of severity critical must work, so that the service is not down. any is the same as any_of: 1. Default: all.
     pub requires: Option<RequiresWord>,

@@ -83,7 +83,7 @@ pub(super) static ROWS: &[Row] = &[
         "upkeep_service_impacted",
         Gauge,
         Fill::Service(|view, series| series.push(view.is_impacted)),
-        "1 while a service that it depends on, directly or not, is down; then its alerts do not start.",
+        "1 while a service that it depends on, directly or not, is down; then its alerts for down, degraded and slow do not start.",
     ),
     Row::new(
         "upkeep_service_root_cause_info",

@@ -23,8 +23,8 @@ pub struct HealOptions {
     pub unit: Option<String>,
     /// The container to act on. Default: the container of the service's docker check. Only in services.
     pub container: Option<String>,
-    /// Reasons for failures that cause an action. Built in: refused, timeout, closed, protocol, state, missing and limit; status and
-    /// assertion are allowed too.
+    /// Reasons for failures that cause an action. Built in: refused, timeout, closed, protocol, state, missing and limit; status,
+    /// assertion and unreachable are allowed too.
     pub reasons: Option<Vec<String>>,
     /// Allow actions on a service that stores data: a database, a broker, a cache. Default: false. Only in services.
     pub stateful: Option<bool>,

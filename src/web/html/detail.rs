@@ -65,7 +65,7 @@ fn about(snapshot: &Snapshot, view: &ServiceView) -> Markup {
             @if let Some(url) = runbook_url(service.runbook_url.as_ref()) {
                 div { dt { "Runbook" } dd { a href=(url) rel="noreferrer" { (Text(&url)) } } }
             }
-            @if view.is_impacted { div { dt { "Root cause" } dd { (impact(snapshot, view)) "; no alert of this service starts" } } }
+            @if view.is_impacted { div { dt { "Root cause" } dd { (impact(snapshot, view)) "; its alerts for down, degraded and slow do not start" } } }
             @if !service.depends_on.is_empty() {
                 div { dt { "Depends on" } dd {
                     ul.plain {
