@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::action::{Action, Done};
 use super::container_status::ContainerStatus;
 use super::error::{ActError, Failure};
+use super::prepare::prepare;
 use crate::config::docker::EngineHost;
 use crate::model::{Reason, Report, ellipsize};
 use crate::net::api_client::{ApiClient, ApiResponse};
@@ -32,7 +33,10 @@ pub(super) async fn act(
     let doing = format!("{action} container {container}");
     let mut client = engine::client(host, network, true, MAX_RESPONSE_BYTES);
     // The id of the container that was found, so that the engine does not treat a name as the start of another id.
-    let found = inspect(&mut client, container, host, &doing).await?;
+    let found = inspect(&mut client, container, host, &doing);
+    let found = prepare(&doing, found).await?;
+    // On a reused connection, a request is retried if the engine closes it. The engine may have acted on the first one.
+    client.close();
     // A paused container can't be stopped by all engines; the engine's error says so.
     let path = format!("/containers/{}/{action}", found.id);
     let response = send(&mut client, Method::POST, &path, host, &doing, Failure::Lost).await?;
@@ -150,4 +154,65 @@ fn refusal(response: &ApiResponse, host: &EngineHost, doing: &str, other: Failur
             response.status.as_u16()
         ),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::UnixListener;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// An engine that dies when it is to restart a container. Returns the number of these requests.
+    fn serve_dying(listener: UnixListener) -> Arc<AtomicUsize> {
+        let restarts = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&restarts);
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let counter = Arc::clone(&counter);
+                tokio::spawn(async move {
+                    let mut buffer = [0; 4096];
+                    while let Ok(count @ 1..) = stream.read(&mut buffer).await {
+                        if buffer[..count].starts_with(b"POST") {
+                            counter.fetch_add(1, Ordering::SeqCst);
+                            return;
+                        }
+                        let body =
+                            r#"{"Id": "4f66ad9a0b2e", "Name": "/web", "State": {"Status": "running"}}"#;
+                        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+                        stream.write_all((head + body).as_bytes()).await.unwrap();
+                    }
+                });
+            }
+        });
+        restarts
+    }
+
+    #[tokio::test]
+    async fn an_engine_that_dies_during_an_action_gets_one_request() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("engine.sock");
+        let restarts = serve_dying(UnixListener::bind(&path).unwrap());
+        let host = EngineHost::Unix(path);
+        let result = act("web", &host, Action::Restart, &Network::default()).await;
+        assert_eq!(result.unwrap_err().failure, Failure::Lost);
+        assert_eq!(restarts.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_engine_that_hangs_is_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("engine.sock");
+        let _listener = UnixListener::bind(&path).unwrap();
+        let began = Instant::now();
+        let host = EngineHost::Unix(path);
+        let result = act("web", &host, Action::Restart, &Network::default()).await;
+        assert_eq!(result.unwrap_err().failure, Failure::Unreachable);
+        assert!(began.elapsed() < Duration::from_secs(11), "{:?}", began.elapsed());
+    }
 }

@@ -6,10 +6,9 @@ mod container_status;
 mod engine;
 mod error;
 mod manager;
+mod prepare;
 mod unit_status;
 mod units;
-
-use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -21,9 +20,7 @@ pub use unit_status::UnitStatus;
 use crate::config::docker::EngineHost;
 use crate::config::systemd::BusAddress;
 use crate::net::network::Network;
-
-/// The timeout of a query for a state. systemd and engines usually respond within milliseconds.
-const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
+use prepare::QUERY_TIMEOUT;
 
 /// Acts on units and containers. Cheap to clone.
 #[derive(Clone, Debug, Default)]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::action::{Action, Conflict, Done};
 use super::error::{ActError, Failure};
 use super::manager::{CallError, Manager};
+use super::prepare::prepare;
 use super::unit_status::{Properties, UnitStatus};
 use crate::config::systemd::BusAddress;
 
@@ -20,16 +21,20 @@ pub(super) async fn act(
     conflict: Conflict,
 ) -> Result<Done, ActError> {
     let doing = format!("{action} {unit}");
-    let mut manager = Manager::connect(bus).await?;
     let describe =
         |error: CallError, manager: &Manager, is_sent| error.describe(&doing, manager.bus(), is_sent);
-    manager
-        .watch_jobs()
-        .await
-        .map_err(|error| describe(error, &manager, false))?;
-    let before = load(&mut manager, unit)
-        .await
-        .map_err(|error| describe(error, &manager, false))?;
+    let connecting = async {
+        let mut manager = Manager::connect(bus).await?;
+        manager
+            .watch_jobs()
+            .await
+            .map_err(|error| describe(error, &manager, false))?;
+        let before = load(&mut manager, unit)
+            .await
+            .map_err(|error| describe(error, &manager, false))?;
+        Ok((manager, before))
+    };
+    let (mut manager, before) = prepare(&doing, connecting).await?;
     if !before.exists() && action != Action::Stop {
         let advice = "check its name with `systemctl list-unit-files`";
         return Err(ActError::new(
