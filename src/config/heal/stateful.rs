@@ -3,7 +3,8 @@
 
 /// Names of widely used databases, brokers and stores. A unit or container counts as one of them if its name begins with such a
 /// word, or has it after a `-`, `_` or `.`, as in `shop-postgres-1`.
-const NAMES: [&str; 30] = [
+const NAMES: [&str; 43] = [
+    "activemq",
     "aerospike",
     "arangodb",
     "cassandra",
@@ -12,6 +13,7 @@ const NAMES: [&str; 30] = [
     "cockroach",
     "consul",
     "couchdb",
+    "dragonfly",
     "elasticsearch",
     "etcd",
     "influxdb",
@@ -21,17 +23,28 @@ const NAMES: [&str; 30] = [
     "memcached",
     "minio",
     "mongo",
+    "mosquitto",
+    "mssql",
     "mysql",
     "nats",
     "neo4j",
     "opensearch",
+    "percona",
     "postgres",
+    "pulsar",
     "qdrant",
+    "questdb",
     "rabbitmq",
     "redis",
+    "rethinkdb",
     "scylla",
+    "seaweedfs",
     "slapd",
+    "solr",
+    "timescale",
     "valkey",
+    "vault",
+    "victoria",
     "weaviate",
     "zookeeper",
 ];
@@ -57,6 +70,8 @@ mod tests {
             ("shop-postgres-1", Some("postgres")),
             ("shop_mysql_1", Some("mysql")),
             ("MongoDB.service", Some("mongo")),
+            // It is sealed after a restart.
+            ("vault.service", Some("vault")),
             ("api.service", None),
             ("predis.service", None),
         ] {
