@@ -102,7 +102,7 @@ fn response(view: HealView, wanted: Option<&ServiceKey>, times: Times) -> Respon
 }
 
 fn service_row(view: ServiceHealView, has_decisions: bool, times: Times) -> ServiceRow {
-    let result = view.last_action.map(|_| last_result(&view.records).to_owned());
+    let result = view.last_action.map(|(_, event)| last_result(event).to_owned());
     let records = view.records.into_iter().filter(|_| has_decisions);
     ServiceRow {
         service: view.service.as_str().to_owned(),
@@ -115,7 +115,7 @@ fn service_row(view: ServiceHealView, has_decisions: bool, times: Times) -> Serv
         gave_up: view.has_given_up,
         acting: view.is_acting,
         refusal: view.refusal.map(|refusal| refusal.to_string()),
-        last_action: view.last_action.map(rfc3339),
+        last_action: view.last_action.map(|(at, _)| rfc3339(at)),
         last_result: result,
         decisions: records.map(decision_row).collect(),
     }

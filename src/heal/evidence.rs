@@ -11,12 +11,18 @@ pub struct Evidence {
     pub status: Option<Status>,
     /// Its critical checks that are down.
     pub failing: Vec<FailingCheck>,
+    /// When its critical checks last ran. `None` means now.
+    pub checked: Option<Moment>,
     /// A service that it depends on, directly or not, and that is down.
     pub root: Option<ServiceKey>,
+    /// Whether a service that it depends on may be down, but its checks have to run first.
+    pub is_root_unknown: bool,
     /// Whether a maintenance window holds.
     pub in_maintenance: bool,
     /// The state of the unit or container.
     pub target: TargetEvidence,
+    /// Whether an action on another service with the same unit or container is in progress.
+    pub is_target_busy: bool,
     /// What is known about everything else.
     pub machine: MachineEvidence,
 }

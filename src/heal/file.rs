@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::backoff::BackoffState;
-use super::history::{Attempt, History, Pause, Pending, ServiceHistory};
+use super::history::{Attempt, History, LastAction, Pause, Pending, ServiceHistory};
 use super::record::{HealEvent, HealRecord, MAX_DECISIONS};
 use super::time_anchor::TimeAnchor;
 use crate::model::{CheckName, Moment, Reason, ServiceKey};
@@ -144,6 +144,8 @@ struct ServiceEntry {
     counts_from: Option<i64>,
     pause: Option<PauseEntry>,
     actions: u64,
+    #[serde(default)]
+    last_action: Option<(i64, String)>,
     records: Vec<RecordEntry>,
 }
 
@@ -192,6 +194,9 @@ pub fn encode(history: &History, anchor: &TimeAnchor, now: Moment) -> Result<Vec
         counts_from: service.counts_from.map(time),
         pause: service.pause.as_ref().map(pause),
         actions: service.actions,
+        last_action: service
+            .last_action
+            .map(|action| (time(action.began), action.event.as_str().to_owned())),
         records: service
             .records
             .iter()
@@ -289,6 +294,11 @@ impl Reader {
             at: self.past(at),
             is_real,
         });
+        let last_action = entry.last_action.map(|(began, event)| {
+            let event = parse_value(&event, HealEvent::from_word)?;
+            let began = self.past(began);
+            Ok::<_, ContentError>(LastAction { began, event })
+        });
         let records = entry
             .records
             .into_iter()
@@ -306,6 +316,7 @@ impl Reader {
             counts_from: entry.counts_from.map(|at| self.past(at)),
             pause: entry.pause.map(|pause| self.pause(pause)),
             actions: entry.actions,
+            last_action: last_action.transpose()?,
             records: records.collect::<Result<VecDeque<_>, _>>()?,
             ..ServiceHistory::default()
         })

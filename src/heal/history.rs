@@ -35,6 +35,15 @@ pub struct Pending {
     pub ended: Option<Moment>,
 }
 
+/// The last action on a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastAction {
+    /// When it began.
+    pub began: Moment,
+    /// The last event of it: `Acting`, `Acted`, `Failed`, `Interrupted`, `Helped` or `DidNotHelp`.
+    pub event: HealEvent,
+}
+
 /// A pause of healing, requested by a person.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pause {
@@ -74,8 +83,12 @@ pub struct ServiceHistory {
     pub pause: Option<Pause>,
     /// The number of actions since the history began.
     pub actions: u64,
+    /// The last action, which the records may no longer contain.
+    pub last_action: Option<LastAction>,
     /// The last decisions, oldest first.
     pub records: VecDeque<HealRecord>,
+    /// When the service was last in maintenance or impacted, or the machine in trouble. Not saved, like the runs before it.
+    pub held: Option<Moment>,
     /// Since when the service has been up. Not saved.
     pub working_since: Option<Moment>,
     /// When the backoff last halved, or the service became up. Not saved, so a restart of the exporter only delays it.
@@ -87,6 +100,10 @@ impl ServiceHistory {
     pub fn begin(&mut self, settings: &HealSettings, jitter: f64, now: Moment) {
         self.attempt(true, now);
         self.actions += 1;
+        self.last_action = Some(LastAction {
+            began: now,
+            event: HealEvent::Acting,
+        });
         self.pending = Some(Pending {
             began: now,
             ended: None,
@@ -101,6 +118,7 @@ impl ServiceHistory {
     pub fn cancel(&mut self, before: Self) {
         self.attempts = before.attempts;
         self.actions = before.actions;
+        self.last_action = before.last_action;
         self.pending = before.pending;
         self.backoff = before.backoff;
         self.counts_from = before.counts_from;
@@ -169,12 +187,14 @@ impl ServiceHistory {
         self.unhelpful >= UNHELPFUL_ACTIONS
     }
 
-    /// Records that the service is up, or not. Returns `Helped` if that proves that the last action helped.
+    /// Records that the service is up, or not. Its checks last ran at `checked`: one run at the start does not show that it stays up.
+    /// Returns `Helped` if that proves that the last action helped.
     pub fn record_working(
         &mut self,
         is_working: bool,
         settings: &HealSettings,
         now: Moment,
+        checked: Moment,
     ) -> Option<HealEvent> {
         if !is_working {
             self.working_since = None;
@@ -195,7 +215,7 @@ impl ServiceHistory {
             Some(pending) => since.max(pending.ended?),
             None => since,
         };
-        if now.since(since) < settings.verify_for {
+        if checked.since(since) < settings.verify_for {
             return None;
         }
         self.unhelpful = 0;
@@ -217,6 +237,11 @@ impl ServiceHistory {
 
     /// Adds a record and removes the oldest.
     pub fn record(&mut self, record: HealRecord) {
+        if let Some(action) = &mut self.last_action
+            && record.event.is_of_action()
+        {
+            action.event = record.event;
+        }
         if self.records.len() >= MAX_DECISIONS {
             self.records.pop_front();
         }

@@ -42,7 +42,7 @@ words! {
         MachinePressure = "machine_pressure",
         /// Actions can't be saved, so a crash could make the exporter exceed a budget.
         History = "history",
-        /// An action on this service is in progress.
+        /// An action on this service, or on its unit or container, is in progress.
         InProgress = "in_progress",
         /// The last actions did not help.
         GaveUp = "gave_up",
@@ -152,11 +152,15 @@ pub fn observe(
     evidence: &Evidence,
     now: Moment,
 ) -> Vec<HealEvent> {
-    if let Some(event) = history.record_working(evidence.is_working(), settings, now) {
+    if is_held(evidence) {
+        history.held = Some(now);
+    }
+    let checked = evidence.checked.map_or(now, |checked| checked.min(now));
+    if let Some(event) = history.record_working(evidence.is_working(), settings, now, checked) {
         return vec![event];
     }
     let is_over = history.pending.is_some() && !history.is_acting() && !history.is_verifying(settings, now);
-    if !is_over || find_trigger(history, settings, evidence).is_none() {
+    if !is_over || find_trigger(history.counts_from.max(history.held), settings, evidence).is_none() {
         return Vec::new();
     }
     match history.record_unhelpful() {
@@ -167,7 +171,8 @@ pub fn observe(
 
 /// Decides about a service.
 ///
-/// The failed runs of a check count since the last action, so one failed run after a restart does nothing.
+/// The failed runs of a check count since the last action, so one failed run after a restart does nothing. Those during maintenance,
+/// an outage of a dependency or trouble of the machine cause refusals, but no action after it: the service may have recovered.
 pub fn decide(
     history: &ServiceHistory,
     totals: &Totals,
@@ -175,12 +180,18 @@ pub fn decide(
     evidence: &Evidence,
     now: Moment,
 ) -> Decision {
-    let Some(trigger) = find_trigger(history, settings, evidence) else {
+    let Some(trigger) = find_trigger(history.counts_from, settings, evidence) else {
         return Decision::Nothing;
     };
     let refusal = refuse_by_history(history, totals, settings, evidence, now);
     if let Some(refusal) = refusal {
         return Decision::Refuse(refusal, trigger);
+    }
+    let Some(trigger) = find_trigger(history.counts_from.max(history.held), settings, evidence) else {
+        return Decision::Nothing;
+    };
+    if evidence.is_root_unknown {
+        return Decision::Nothing;
     }
     if settings.target.is_some()
         && matches!(evidence.target, TargetEvidence::NotQueried | TargetEvidence::None)
@@ -194,8 +205,8 @@ pub fn decide(
     }
 }
 
-/// The failing check with the most runs since the last action, if they are enough.
-fn find_trigger(history: &ServiceHistory, settings: &HealSettings, evidence: &Evidence) -> Option<Trigger> {
+/// The failing check with the most runs after `from`, if they are enough.
+fn find_trigger(from: Option<Moment>, settings: &HealSettings, evidence: &Evidence) -> Option<Trigger> {
     // A stale status is not a failure, and a check may fail a few times before the service counts as down.
     if evidence.status != Some(Status::Down) {
         return None;
@@ -203,7 +214,7 @@ fn find_trigger(history: &ServiceHistory, settings: &HealSettings, evidence: &Ev
     let counted = evidence
         .failing
         .iter()
-        .map(|check| (check, failed_runs(history, settings, check)));
+        .map(|check| (check, failed_runs(from, settings, check)));
     let (check, runs) = counted.max_by_key(|(_, runs)| *runs)?;
     let reason = check.runs.first()?.reason?;
     let is_enough = runs >= usize::try_from(settings.after).unwrap_or(usize::MAX) && runs > 0;
@@ -215,12 +226,11 @@ fn find_trigger(history: &ServiceHistory, settings: &HealSettings, evidence: &Ev
     })
 }
 
-/// The latest failed runs of a check in a row that started after the last action and whose reasons an action may fix.
-fn failed_runs(history: &ServiceHistory, settings: &HealSettings, check: &FailingCheck) -> usize {
-    let reset = history.counts_from;
+/// The latest failed runs of a check in a row that started after `from` and whose reasons an action may fix.
+fn failed_runs(from: Option<Moment>, settings: &HealSettings, check: &FailingCheck) -> usize {
     let counts = |reason: Option<Reason>| reason.is_some_and(|reason| settings.reasons.contains(&reason));
     let runs = check.runs.iter();
-    runs.take_while(|run| counts(run.reason) && reset.is_none_or(|reset| run.started > reset))
+    runs.take_while(|run| counts(run.reason) && from.is_none_or(|from| run.started > from))
         .count()
 }
 
@@ -252,6 +262,12 @@ fn describe(check: &FailingCheck, evidence: &Evidence) -> String {
     text
 }
 
+/// Whether failed runs may have another cause than the service.
+fn is_held(evidence: &Evidence) -> bool {
+    let is_in_trouble = evidence.machine.shortage.is_some() || evidence.machine.pressure.is_some();
+    evidence.in_maintenance || evidence.root.is_some() || is_in_trouble || is_storm(evidence)
+}
+
 /// Whether so many services are down that their common cause is probably the machine, the network or the exporter.
 pub fn is_storm(evidence: &Evidence) -> bool {
     let machine = &evidence.machine;
@@ -281,7 +297,10 @@ fn refuse_by_history(
         (evidence.machine.shortage.is_some(), Refusal::ExporterStarved),
         (evidence.machine.pressure.is_some(), Refusal::MachinePressure),
         (is_real && !totals.can_save, Refusal::History),
-        (history.is_acting(), Refusal::InProgress),
+        (
+            history.is_acting() || evidence.is_target_busy,
+            Refusal::InProgress,
+        ),
         (history.has_given_up(), Refusal::GaveUp),
         (history.is_verifying(settings, now), Refusal::Verifying),
         (

@@ -36,6 +36,16 @@ words! {
     }
 }
 
+impl HealEvent {
+    /// Whether it says something about the last action.
+    pub const fn is_of_action(self) -> bool {
+        matches!(
+            self,
+            Self::Acting | Self::Acted | Self::Failed | Self::Interrupted | Self::Helped | Self::DidNotHelp
+        )
+    }
+}
+
 /// A decision or event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HealRecord {

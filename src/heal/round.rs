@@ -1,20 +1,25 @@
 //! One round of healing: collects evidence, decides about every service, saves intents, and acts.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt};
 
 use super::evidence::{Evidence, FailedRun, FailingCheck, MachineEvidence, TargetEvidence};
+use super::history::ServiceHistory;
 use super::machine::Machine;
-use super::policy::{Decision, Totals, Trigger, decide, is_storm, observe, refuse_by_target};
+use super::policy::{Decision, Refusal, Totals, Trigger, decide, is_storm, observe};
 use super::record::HealEvent;
-use super::shared::Shared;
+use super::shared::{Shared, State};
 use crate::config::heal::HealSettings;
 use crate::model::{Moment, ServiceKey};
 use crate::store::ServiceHealth;
 
 /// The maximum number of states that are queried at the same time.
 const MAX_QUERIES: usize = 8;
+
+/// The maximum time from an intent to its action. Normally it takes milliseconds, and a state that can't be queried 10 s.
+const MAX_INTENT_AGE: Duration = Duration::from_secs(30);
 
 impl Shared {
     /// Decides about every service once, and acts.
@@ -60,23 +65,50 @@ impl Shared {
         machine: &MachineEvidence,
     ) {
         // The query took time: the service may have recovered, or may be gone.
-        let health = self.store.health();
+        let Some((service, evidence)) = self.refresh(before, target, machine) else {
+            return;
+        };
+        if let (Decision::Act(trigger), Some(settings)) =
+            (self.decide(&service, &evidence), &service.service.heal)
+        {
+            self.act(&service, settings, &trigger, machine).await;
+        }
+    }
+
+    /// What is known about a service now. `None` if it is gone, or its settings changed.
+    fn refresh(
+        &self,
+        before: &ServiceHealth,
+        target: TargetEvidence,
+        machine: &MachineEvidence,
+    ) -> Option<(ServiceHealth, Evidence)> {
+        let mut health = self.store.health();
+        let machine = MachineEvidence {
+            down: health.down_count,
+            services: health.service_count,
+            ..*machine
+        };
         let mut services = health.services.iter();
-        let current = services.find(|service| {
+        let place = services.position(|service| {
             service.service.key == before.service.key && service.service.heal == before.service.heal
         });
-        let Some(service) = current else {
-            return;
+        let service = health.services.swap_remove(place?);
+        let target_of = |service: &ServiceHealth| service.service.heal.as_ref()?.target.clone();
+        let own = target_of(&service);
+        let sharing = health.services.iter();
+        let mut sharing = sharing.filter(|other| own.is_some() && target_of(other) == own);
+        let state = self.state();
+        let is_acting = |key: &ServiceKey| {
+            let history = state.history.services.get(key);
+            history.is_some_and(ServiceHistory::is_acting)
         };
         let evidence = Evidence {
             target,
-            ..evidence_of(service, machine)
+            is_target_busy: sharing.any(|other| is_acting(&other.service.key)),
+            ..evidence_of(&service, &machine)
         };
-        if let (Decision::Act(trigger), Some(settings)) =
-            (self.decide(service, &evidence), &service.service.heal)
-        {
-            self.act(&service.service.key, settings, &trigger).await;
-        }
+        drop(state);
+        Some((service, evidence))
     }
 
     /// Records a storm, which begins a cool-down.
@@ -114,14 +146,7 @@ impl Shared {
         for event in events {
             state.record(key, event, settings.action.as_str(), None, "", now);
         }
-        let totals = Totals {
-            is_disabled: self.is_disabled,
-            ..Totals::new(&state.history, settings.mode, state.limits.total, now)
-        };
-        let totals = Totals {
-            can_save: totals.can_save && state.can_save,
-            ..totals
-        };
+        let totals = self.totals(&state, settings, now);
         let decision = decide(state.history.service(key), &totals, settings, evidence, now);
         match &decision {
             Decision::Nothing => state.log.end(key, evidence.is_working()),
@@ -157,8 +182,24 @@ impl Shared {
         decision
     }
 
+    fn totals(&self, state: &State, settings: &HealSettings, now: Moment) -> Totals {
+        let totals = Totals::new(&state.history, settings.mode, state.limits.total, now);
+        Totals {
+            is_disabled: self.is_disabled,
+            can_save: totals.can_save && state.can_save,
+            ..totals
+        }
+    }
+
     /// Saves the intent, and starts the action. If the intent can't be saved, there is no action.
-    async fn act(self: &Arc<Self>, key: &ServiceKey, settings: &HealSettings, trigger: &Trigger) {
+    async fn act(
+        self: &Arc<Self>,
+        service: &ServiceHealth,
+        settings: &HealSettings,
+        trigger: &Trigger,
+        machine: &MachineEvidence,
+    ) {
+        let key = &service.service.key;
         let now = self.clock.now();
         let before = {
             let mut state = self.state();
@@ -171,14 +212,10 @@ impl Shared {
             self.state().history.service(key).cancel(before);
             return;
         }
-        // Another exporter may have acted while this one saved. Its job, or the start of the unit, shows that.
         let target = self.query(settings).await;
-        if let Some(refusal) = refuse_by_target(settings, &target) {
-            let mut state = self.state();
-            state.history.service(key).cancel(before);
-            state.log.is_new(key, refusal, now);
-            let (event, text) = (HealEvent::Refused, &trigger.evidence);
-            state.record(key, event, refusal.as_str(), Some(trigger), text, now);
+        let refreshed = self.refresh(service, target.clone(), machine);
+        let now = self.clock.now();
+        if !self.is_still_due(key, before, refreshed, now) {
             return;
         }
         let (event, text) = (HealEvent::Acting, &trigger.evidence);
@@ -197,6 +234,50 @@ impl Shared {
             };
             state.record(&key, event, settings.action.as_str(), None, &text, now);
         });
+    }
+
+    /// Decides again about an action whose intent is saved, and cancels it if it is not due any more. Saving takes long if the disk
+    /// hangs. Meanwhile a person may have acted, or another exporter: its job, or the start of the unit, shows that.
+    fn is_still_due(
+        &self,
+        key: &ServiceKey,
+        before: ServiceHistory,
+        refreshed: Option<(ServiceHealth, Evidence)>,
+        now: Moment,
+    ) -> bool {
+        let mut state = self.state();
+        let begun = state.history.service(key).clone();
+        state.history.service(key).cancel(before);
+        state.needs_saving = true;
+        let Some((service, evidence)) = refreshed else {
+            return false;
+        };
+        let Some(settings) = &service.service.heal else {
+            return false;
+        };
+        let totals = self.totals(&state, settings, now);
+        let decision = decide(state.history.service(key), &totals, settings, &evidence, now);
+        let began = begun.pending.map_or(now, |pending| pending.began);
+        let decision = match decision {
+            // The budget counts from the intent.
+            Decision::Act(trigger) if now.since(began) > MAX_INTENT_AGE => {
+                Decision::Refuse(Refusal::History, trigger)
+            }
+            decision => decision,
+        };
+        match decision {
+            Decision::Act(_) => {
+                *state.history.service(key) = begun;
+                true
+            }
+            Decision::Refuse(refusal, trigger) => {
+                state.log.is_new(key, refusal, now);
+                let (event, text) = (HealEvent::Refused, &trigger.evidence);
+                state.record(key, event, refusal.as_str(), Some(&trigger), text, now);
+                false
+            }
+            Decision::Nothing | Decision::QueryTarget | Decision::DryRun(_) => false,
+        }
     }
 }
 
@@ -221,7 +302,10 @@ fn evidence_of(service: &ServiceHealth, machine: &MachineEvidence) -> Evidence {
         status: Some(service.status),
         failing: failing.collect(),
         root: service.root.clone(),
+        is_root_unknown: service.is_root_unknown,
+        checked: service.checked,
         in_maintenance: service.in_maintenance,
+        is_target_busy: false,
         target: TargetEvidence::NotQueried,
         machine: *machine,
     }

@@ -60,9 +60,9 @@ fn state(view: ServiceHealView, pause: Option<&Pause>, times: Times) -> HealStat
         pause,
         has_given_up: view.has_given_up,
         refusal: view.refusal.map(Refusal::as_str),
-        last_action: view.last_action.map(|at| LastAction {
+        last_action: view.last_action.map(|(at, event)| LastAction {
             at,
-            result: last_result(&view.records),
+            result: last_result(event),
         }),
         actions: RESULTS.map(|result| (result.as_str(), count(result))).to_vec(),
         refusals: refusals.collect(),
@@ -70,19 +70,13 @@ fn state(view: ServiceHealView, pause: Option<&Pause>, times: Times) -> HealStat
     }
 }
 
-/// What the records, newest first, say about the last action.
-pub(super) fn last_result(records: &[(f64, HealRecord)]) -> &'static str {
-    let mut results = records.iter().filter_map(|(_, record)| match record.event {
-        HealEvent::Helped => Some("success"),
-        HealEvent::Failed | HealEvent::Interrupted | HealEvent::DidNotHelp => Some("failed"),
-        HealEvent::Acting | HealEvent::Acted => Some("pending"),
-        HealEvent::DryRun
-        | HealEvent::Refused
-        | HealEvent::GaveUp
-        | HealEvent::Paused
-        | HealEvent::Resumed => None,
-    });
-    results.next().unwrap_or("pending")
+/// What the last event of an action says about it.
+pub(super) fn last_result(event: HealEvent) -> &'static str {
+    match event {
+        HealEvent::Helped => "success",
+        HealEvent::Failed | HealEvent::Interrupted | HealEvent::DidNotHelp => "failed",
+        _ => "pending",
+    }
 }
 
 fn decision((at, record): (f64, HealRecord)) -> HealDecision {
@@ -98,32 +92,46 @@ fn decision((at, record): (f64, HealRecord)) -> HealDecision {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::heal::history::ServiceHistory;
+    use crate::heal::record::MAX_DECISIONS;
+    use crate::heal::tests::settings;
     use crate::model::Moment;
 
     #[test]
     fn the_result_of_an_action_is_that_of_its_verification() {
-        let result = |events: &[HealEvent]| {
-            let records = events.iter().map(|event| {
-                let record = HealRecord {
-                    at: Moment::default(),
-                    event: *event,
-                    detail: String::new(),
-                    cause: None,
-                    evidence: String::new(),
-                };
-                (0.0, record)
-            });
-            let mut records: Vec<_> = records.collect();
-            records.reverse();
-            last_result(&records)
-        };
         use HealEvent::*;
+        let at = Moment::default();
+        let result = |events: &[HealEvent]| {
+            let mut history = ServiceHistory::default();
+            history.begin(&settings(""), 0.5, at);
+            for event in events {
+                history.record(record(*event));
+            }
+            last_result(history.last_action.unwrap().event)
+        };
+        assert_eq!(result(&[]), "pending");
         assert_eq!(result(&[Refused, Acting]), "pending");
         assert_eq!(result(&[Acting, Acted]), "pending");
         assert_eq!(result(&[Acting, Failed, Refused]), "failed");
-        assert_eq!(result(&[Acting, Interrupted]), "failed");
+        assert_eq!(result(&[Interrupted]), "failed");
         assert_eq!(result(&[Acting, Acted, Helped, Refused]), "success");
         assert_eq!(result(&[Acting, Acted, DidNotHelp, GaveUp, Resumed]), "failed");
         assert_eq!(result(&[Acting, Acted, Helped, Acting, Acted]), "pending");
+        let refused = [Refused; MAX_DECISIONS];
+        assert_eq!(
+            result(&[&[Acting, Acted, Helped], &refused[..]].concat()),
+            "success",
+            "refusals pushed the records of the action out"
+        );
+    }
+
+    fn record(event: HealEvent) -> HealRecord {
+        HealRecord {
+            at: Moment::default(),
+            event,
+            detail: String::new(),
+            cause: None,
+            evidence: String::new(),
+        }
     }
 }

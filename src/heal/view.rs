@@ -50,11 +50,11 @@ pub struct ServiceHealView {
     pub is_acting: bool,
     /// Why no action is taken now. `None` if nothing is to be healed, or an action is in progress.
     pub refusal: Option<Refusal>,
-    /// When the last action began.
-    pub last_action: Option<f64>,
+    /// When the last action began, and its last event.
+    pub last_action: Option<(f64, HealEvent)>,
     /// Finished actions since the exporter started, by their result: acted, failed or dry_run.
     pub actions: BTreeMap<HealEvent, u64>,
-    /// Refusals since the exporter started. A refusal that lasts counts once a minute.
+    /// Refusals since the exporter started. A refusal that lasts counts once.
     pub refusals: BTreeMap<Refusal, u64>,
     /// The last decisions, newest first, each with its time.
     pub records: Vec<(f64, HealRecord)>,
@@ -118,11 +118,6 @@ impl ServiceHealView {
     ) -> Self {
         let is_real = settings.mode == HealMode::Act;
         let target = settings.target.as_ref();
-        let acting = history
-            .records
-            .iter()
-            .rev()
-            .find(|record| record.event == HealEvent::Acting);
         Self {
             service: key.clone(),
             mode: settings.mode,
@@ -134,7 +129,9 @@ impl ServiceHealView {
             has_given_up: history.has_given_up(),
             is_acting: history.is_acting(),
             refusal: log.current(key),
-            last_action: acting.map(|record| times.unix(record.at)),
+            last_action: history
+                .last_action
+                .map(|action| (times.unix(action.began), action.event)),
             actions: log.actions(key),
             refusals: log.refusals(key),
             records: history

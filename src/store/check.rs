@@ -219,6 +219,12 @@ impl CheckState {
         self.saved.verdict.status(self.saved.last_ended, stale_after, now)
     }
 
+    /// Whether the status at `now` may be out of date: the last run failed, or there was none since the moment `since`.
+    pub fn may_be_down(&self, since: Moment, now: Moment) -> bool {
+        let is_old = self.saved.last_ended.is_none_or(|ended| ended <= since);
+        self.status(now) != Status::Unknown && (self.consecutive_failures > 0 || is_old)
+    }
+
     /// The problem behind a `status` of degraded or down.
     pub fn problem(&self, status: Status) -> Option<Arc<Problem>> {
         match status {

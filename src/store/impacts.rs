@@ -7,7 +7,7 @@ use super::suppression::Suppression;
 use crate::model::{Moment, ServiceKey, Status};
 use crate::verdict::Impact;
 
-/// The maximum number of services whose checks run early because a service that depends on them failed.
+/// The maximum number of services whose checks run early, or are waited for, because a service that depends on them failed.
 const MAX_EARLY: usize = 64;
 
 /// The impact of the configured services, by their position.
@@ -55,6 +55,11 @@ impl Impacts {
                 state.checks.iter().for_each(|check| check.request_run(now));
             }
         }
+    }
+
+    /// The services that the service at `position` depends on, nearest first.
+    pub fn dependencies(&self, position: usize) -> Vec<usize> {
+        self.impact.all_dependencies(position, MAX_EARLY)
     }
 
     /// Sets the roots and the suppression of the service at `position`.

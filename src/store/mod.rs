@@ -231,7 +231,7 @@ impl Store {
     /// The health of the services that can be healed.
     pub fn health(&self) -> Health {
         let now = self.shared.clock.now();
-        Health::of(&self.shared.state().services, now)
+        self.shared.state().health(now)
     }
 
     /// The recent runs of each check of a service, in the order of the configuration. `None` if the service does not exist. They

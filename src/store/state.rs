@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 use super::check::{CheckHandle, CheckState};
 use super::events::Event;
 use super::fingerprint::fingerprint;
+use super::health::Health;
 use super::impacts::Impacts;
 use super::saved::{SavedCheck, SavedChecks, SavedService, SavedState};
 use super::service::{FORGOTTEN_AFTER, ServiceState};
@@ -122,6 +123,11 @@ impl StoreState {
             service.update_conditions();
         }
         events
+    }
+
+    /// The health of the services that can be healed.
+    pub fn health(&self, now: Moment) -> Health {
+        Health::of(&self.services, &self.impacts, now)
     }
 
     /// Sets which services are in maintenance. Returns whether that changed for any service.

@@ -1,8 +1,18 @@
 //! Starting, stopping and restarting containers with podman, which serves the API of Docker.
 
-use tokio::time::Instant;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::time::{Instant, sleep};
 use upkeep_exporter::actuator::{ActError, Action, Actuator, ContainerStatus, Done, Failure, Target};
 use upkeep_exporter::config::docker::EngineHost;
+use upkeep_exporter::config::parse;
+use upkeep_exporter::heal::policy::Refusal;
+use upkeep_exporter::heal::record::HealEvent;
+use upkeep_exporter::heal::{HealSetup, Healer, ServiceHealView, SystemControl};
+use upkeep_exporter::model::{Clock, Conclusion, Outcome, Problem, Reason, SystemClock};
+use upkeep_exporter::store::{Run, Store};
 
 use crate::common::podman::Podman;
 use crate::common::ran::LONG;
@@ -125,4 +135,99 @@ async fn the_command_controls_containers() {
     let text = service(&podman, &["restart", "--all"]);
     assert!(text.contains("restarted container web, up after "), "{text}");
     assert!(status(&podman, "web").await.is_running());
+}
+
+/// A healer of the service `api`, whose check of the container web always fails.
+struct Healing {
+    clock: Arc<SystemClock>,
+    store: Arc<Store>,
+    healer: Healer,
+    _dir: tempfile::TempDir,
+}
+
+impl Healing {
+    fn start(podman: &Podman) -> Self {
+        let text = format!(
+            "services: [{{ key: api, checks: [{{ {} }}], heal: {{ mode: act, start_grace: 15s }} }}]",
+            podman.keys("web")
+        );
+        let config = parse(&text, "test.yml").unwrap().config;
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Arc::new(SystemClock::new());
+        let (store, _) = Store::open(clock.clone(), None).unwrap();
+        store.apply(&config);
+        let setup = HealSetup {
+            store: store.clone(),
+            clock: clock.clone(),
+            control: Arc::new(SystemControl::default()),
+            state_dir: Some(dir.path().to_owned()),
+            // Without pressure files: this machine is busy with other tests.
+            procfs: "/nonexistent".into(),
+            lost: Arc::default(),
+            is_disabled: false,
+        };
+        let healer = Healer::start(&Handle::current(), setup);
+        healer.apply(&config);
+        Self {
+            clock,
+            store,
+            healer,
+            _dir: dir,
+        }
+    }
+
+    async fn until(&self, what: &str, is_wanted: impl Fn(&ServiceHealView) -> bool) {
+        let began = Instant::now();
+        loop {
+            let now = self.clock.now();
+            let outcome = Outcome {
+                conclusion: Conclusion::Failure(Problem::new(Reason::State, "it does not run")),
+                ..Outcome::default()
+            };
+            let run = Run {
+                started: now,
+                ended: now,
+            };
+            let (_, handle, _) = self.store.handles().remove(0);
+            self.store.record(handle, run, outcome, 0);
+            let view = self.healer.view().services.remove(0);
+            if is_wanted(&view) {
+                return;
+            }
+            assert!(began.elapsed() < 3 * LONG, "waiting until {what}: {view:#?}");
+            sleep(Duration::from_millis(250)).await;
+        }
+    }
+}
+
+fn acted(view: &ServiceHealView) -> bool {
+    view.actions.contains_key(&HealEvent::Acted)
+}
+
+#[tokio::test]
+async fn a_container_is_healed_unless_a_person_stopped_it() {
+    let mut podman = Podman::start().await;
+    podman.run("web", &["--stop-timeout=1"], "sleep 1000");
+    let healing = Healing::start(&podman);
+    healing
+        .until("it is in its grace", |view| {
+            view.refusal == Some(Refusal::StartGrace)
+        })
+        .await;
+    podman.cli(&["stop", "web"]);
+    healing
+        .until("it was stopped", |view| view.refusal == Some(Refusal::Stopped))
+        .await;
+    podman.server.kill();
+    healing
+        .until("the engine is gone", |view| {
+            view.refusal == Some(Refusal::TargetUnknown) && !acted(view)
+        })
+        .await;
+    podman.serve_again().await;
+    podman.cli(&["start", "web"]);
+    let before = status(&podman, "web").await;
+    healing.until("it is healed", acted).await;
+    let after = status(&podman, "web").await;
+    assert!(after.is_running() && after.started > before.started, "{after:?}");
 }

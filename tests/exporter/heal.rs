@@ -31,8 +31,19 @@ struct Monitor {
 
 impl Monitor {
     async fn start() -> Self {
+        Self::with(SERVICES).await
+    }
+
+    /// `DIR` in the configuration is the directory of the test.
+    async fn with(services: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join("upkeep.yml"), SERVICES).unwrap();
+        let services = services.replace("DIR", dir.path().to_str().unwrap());
+        fs::write(dir.path().join("upkeep.yml"), services).unwrap();
+        // Without pressure files: this machine is busy with other tests.
+        let random = dir.path().join("proc/sys/kernel/random");
+        fs::create_dir_all(&random).unwrap();
+        let boot_id = fs::read("/proc/sys/kernel/random/boot_id").unwrap();
+        fs::write(random.join("boot_id"), boot_id).unwrap();
         let port = free_port();
         let monitor = Self {
             server: spawn(dir.path(), port),
@@ -90,6 +101,7 @@ fn spawn(dir: &Path, port: u16) -> Server {
         .arg(format!("--config.file={}", dir.join("upkeep.yml").display()))
         .arg(format!("--web.listen-address=127.0.0.1:{port}"))
         .arg(format!("--state.dir={}", dir.join("state").display()))
+        .arg(format!("--path.procfs={}", dir.join("proc").display()))
         .arg(format!("--status.file={}", dir.join("status.json").display()))
         .arg(format!("--control.socket={}", socket(dir).display()));
     Server::start("exporter", command, dir)
@@ -153,6 +165,37 @@ async fn a_pause_survives_a_kill_and_is_shown_everywhere() {
     let file: Value =
         serde_json::from_slice(&fs::read(monitor.dir.path().join("status.json")).unwrap()).unwrap();
     assert_eq!(file["services"]["api"]["heal"]["mode"], "act");
+}
+
+/// A service whose port nobody listens on, with a command that takes a while.
+const SLOW_COMMAND: &str = "
+defaults: { interval: 1s, recheck_interval: 1s }
+services:
+  - key: api
+    heal: { mode: act, action: { command: [/bin/sh, -c, 'echo >>DIR/actions; sleep 3'] } }
+    checks: [{ kind: tcp, address: '127.0.0.1:1' }]
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_action_counts_if_the_exporter_is_killed_in_the_middle() {
+    let mut monitor = Monitor::with(SLOW_COMMAND).await;
+    let actions = monitor.dir.path().join("actions");
+    eventually("the action begins", LONG, || async { fs::read(&actions).ok() }).await;
+    monitor.restart_after_kill().await;
+
+    let status = eventually("the next failed runs", LONG, || async {
+        let status = monitor.status().await;
+        (status["heal"]["refusal"] == "verifying").then_some(status)
+    })
+    .await;
+    let heal = &status["heal"];
+    assert_eq!(heal["budget_remaining"], 4, "{heal}");
+    assert!(heal["last_action"].is_string(), "{heal}");
+    assert_eq!(heal["last_result"], "failed", "{heal}");
+    let metrics = get(&monitor.url("/metrics")).await.unwrap();
+    let family = "upkeep_heal_last_action_timestamp_seconds{service=\"api\"";
+    assert!(metrics.contains(family), "{metrics}");
+    assert_eq!(fs::read_to_string(&actions).unwrap(), "\n", "one action");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,6 @@
 //! The loop with a fake systemd, in paused time.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,9 +11,11 @@ use upkeep_exporter::config::heal::{HealSettings, HealTarget};
 use upkeep_exporter::config::{Config, parse};
 use upkeep_exporter::heal::evidence::{TargetEvidence, TargetState};
 use upkeep_exporter::heal::policy::Refusal;
-use upkeep_exporter::heal::record::HealEvent;
+use upkeep_exporter::heal::record::{HealEvent, MAX_DECISIONS};
 use upkeep_exporter::heal::{BoxFuture, Control, HealSetup, Healer, ServiceHealView};
-use upkeep_exporter::model::{Clock, Conclusion, Outcome, Problem, Reason, ServiceKey};
+use upkeep_exporter::model::{
+    Clock, Conclusion, Maintenance, Outcome, Problem, Reason, ServiceKey, Shortage,
+};
 use upkeep_exporter::store::{Run, Store};
 
 use crate::common::clock::TokioClock;
@@ -157,6 +160,14 @@ impl Stage {
 }
 
 fn record(store: &Store, clock: &dyn Clock, service: &str, reason: Option<Reason>) {
+    let conclusion = || match reason {
+        Some(reason) => Conclusion::Failure(Problem::new(reason, "api.service is failed")),
+        None => Conclusion::Success,
+    };
+    record_conclusion(store, clock, service, conclusion);
+}
+
+fn record_conclusion(store: &Store, clock: &dyn Clock, service: &str, conclusion: impl Fn() -> Conclusion) {
     let handles = store.handles();
     let now = clock.now();
     for (_, handle, _) in handles.iter().filter(|(id, ..)| id.service.as_str() == service) {
@@ -164,11 +175,8 @@ fn record(store: &Store, clock: &dyn Clock, service: &str, reason: Option<Reason
             started: now,
             ended: now,
         };
-        let conclusion = reason.map_or(Conclusion::Success, |reason| {
-            Conclusion::Failure(Problem::new(reason, "api.service is failed"))
-        });
         let outcome = Outcome {
-            conclusion,
+            conclusion: conclusion(),
             ..Outcome::default()
         };
         store.record(*handle, run, outcome, 0);
@@ -286,6 +294,73 @@ async fn a_service_that_recovers_during_the_query_is_left_alone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_service_that_recovers_while_the_intent_is_saved_is_left_alone() {
+    let stage = Stage::new(&one("act"));
+    let (store, clock) = (stage.store.clone(), stage.clock.clone());
+    let mut queries = 0;
+    *stage.control.on_query.lock().unwrap() = Some(Box::new(move || {
+        queries += 1;
+        if queries == 2 {
+            record(&store, &*clock, "api", None);
+            record(&store, &*clock, "api", None);
+        }
+    }));
+    stage.fail(10).await;
+    assert_eq!(*stage.control.queries.lock().unwrap(), 2);
+    assert_eq!(stage.actions(), 0);
+    assert_eq!(stage.view().budget_remaining, 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_unit_of_two_services_is_restarted_once() {
+    let stage = Stage::new(&config(
+        "services: [{ key: api, systemd: api, heal: { mode: act } }, { key: web, systemd: api, heal: { mode: act } }]",
+    ));
+    *stage.control.gate.lock().unwrap() = Some(Arc::default());
+    stage.run(60, &["api", "web"], Some(Reason::State)).await;
+    assert_eq!(stage.actions(), 1);
+    let refusals = stage.healer.view().services.into_iter().map(|view| view.refusal);
+    assert_eq!(refusals.collect::<Vec<_>>(), [Some(Refusal::InProgress); 2]);
+}
+
+/// A single run after the action says little: the process may have ended since.
+#[tokio::test(start_paused = true)]
+async fn an_action_helps_only_if_a_run_a_minute_later_succeeds() {
+    let stage = Stage::new(&config(
+        "services: [{ key: api, checks: [{ kind: systemd, unit: api, interval: 5m }], heal: { mode: act } }]",
+    ));
+    stage.fail(10).await;
+    assert_eq!(stage.actions(), 1);
+    stage.run(10, &["api"], None).await;
+    tokio::time::sleep(Duration::from_secs(280)).await;
+    assert_eq!(stage.events(), ["acting", "acted"]);
+    stage.run(5, &["api"], None).await;
+    assert_eq!(stage.events(), ["acting", "acted", "helped"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_action_is_known_after_many_refusals() {
+    let stage = Stage::new(&one("act"));
+    stage.fail(10).await;
+    let last = stage.view().last_action;
+    stage.run(70, &["api"], None).await;
+    for _ in 0..MAX_DECISIONS {
+        stage.healer.pause(None, None, "root", "");
+        stage.fail(15).await;
+        stage.run(10, &["api"], None).await;
+    }
+    let view = stage.view();
+    assert!(
+        view.records
+            .iter()
+            .all(|(_, record)| record.event == HealEvent::Refused)
+    );
+    let (at, event) = view.last_action.unwrap();
+    assert!((at - last.unwrap().0).abs() < 1e-3);
+    assert_eq!(event, HealEvent::Helped);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_job_that_another_exporter_queued_meanwhile_is_respected() {
     let stage = Stage::new(&one("act"));
     *stage.control.busy_at.lock().unwrap() = Some(2);
@@ -392,6 +467,67 @@ async fn a_storm_ends_healing_until_a_cool_down_has_passed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nothing_is_healed_in_maintenance() {
+    let stage = Stage::new(&one("act"));
+    let window = Arc::new(Maintenance {
+        id: "upgrade".to_owned(),
+        started: 0.0,
+        ends: f64::MAX,
+        reason: String::new(),
+        by: None,
+    });
+    let active = BTreeMap::from([(ServiceKey::new("api"), window)]);
+    stage.store.set_maintenance(active, BTreeMap::new());
+    stage.fail(300).await;
+    assert_eq!(
+        (stage.actions(), stage.view().refusal),
+        (0, Some(Refusal::Maintenance))
+    );
+    stage.store.set_maintenance(BTreeMap::new(), BTreeMap::new());
+    stage.fail(15).await;
+    assert_eq!(stage.actions(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_healed_while_the_machine_is_under_pressure() {
+    let stage = Stage::new(&one("act"));
+    let pressure = stage._dir.path().join("pressure");
+    std::fs::create_dir(&pressure).unwrap();
+    let text =
+        "some avg10=50.00 avg60=0.00 avg300=0.00 total=1\nfull avg10=50.00 avg60=0.00 avg300=0.00 total=1\n";
+    std::fs::write(pressure.join("memory"), text).unwrap();
+    stage.fail(300).await;
+    assert_eq!(
+        (stage.actions(), stage.view().refusal),
+        (0, Some(Refusal::MachinePressure))
+    );
+    std::fs::remove_dir_all(&pressure).unwrap();
+    stage.fail(15).await;
+    assert_eq!(stage.actions(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_healed_while_the_exporter_lacks_descriptors() {
+    let stage = Stage::new(&config(
+        "services: [{ key: api, systemd: api, heal: { mode: act } }, { key: web, port: 1 }]",
+    ));
+    record_conclusion(&stage.store, &*stage.clock, "web", || {
+        Conclusion::Inconclusive(Problem::from_shortage(
+            Shortage::Descriptors,
+            "too many open files",
+        ))
+    });
+    stage.fail(300).await;
+    assert_eq!(
+        (stage.actions(), stage.view().refusal),
+        (0, Some(Refusal::ExporterStarved))
+    );
+    record(&stage.store, &*stage.clock, "web", None);
+    stage.fail(15).await;
+    assert_eq!(stage.actions(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn nothing_is_healed_while_a_dependency_is_down() {
     let stage = Stage::new(&config(
         "services: [{ key: api, systemd: api, heal: { mode: act }, depends_on: [db] }, { key: db, port: 1 }]",
@@ -402,6 +538,65 @@ async fn nothing_is_healed_while_a_dependency_is_down() {
         (0, Some(Refusal::DependencyDown))
     );
     stage.run(30, &["db"], None).await;
-    stage.fail(10).await;
+    assert_eq!(stage.actions(), 0, "its check has not run since");
+    stage.fail(15).await;
     assert_eq!(stage.actions(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn dependencies_are_checked_before_an_action() {
+    let stage = Stage::new(&config(
+        "services: [{ key: api, systemd: api, heal: { mode: act }, depends_on: [db] }, { key: db, port: 1 }]",
+    ));
+    stage.run(10, &["db", "api"], None).await;
+    stage.fail(20).await;
+    assert_eq!(stage.actions(), 0, "the dependency has not run since");
+    stage.run(5, &["db"], None).await;
+    assert_eq!(stage.actions(), 1);
+}
+
+/// The environment variable with the directory of the test below, on a small disk of its own.
+const DISK: &str = "UPKEEP_TEST_HEAL_DISK";
+
+#[tokio::test(start_paused = true)]
+async fn a_full_disk_ends_healing_until_there_is_space() {
+    const NAME: &str = "rounds::a_full_disk_ends_healing_until_there_is_space";
+    let Some(disk) = std::env::var_os(DISK).map(PathBuf::from) else {
+        let dir = tempfile::tempdir().unwrap();
+        let output = std::process::Command::new("unshare")
+            .args(["--mount", "--propagation", "private", "sh", "-ec"])
+            .arg("mount -t tmpfs -o size=256k none \"$1\"; shift; exec \"$@\"")
+            .arg("sh")
+            .arg(dir.path())
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", NAME, "--nocapture"])
+            .env(DISK, dir.path())
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(
+            output.status.success() && text.contains("1 passed"),
+            "run this test as root, with mount and unshare: {output:?}"
+        );
+        return;
+    };
+    let stage = Stage::with(&one("act"), false, |_| Some(disk.join("state")));
+    stage.fail(10).await;
+    stage.run(90, &["api"], None).await;
+    let old = std::fs::read(disk.join("state/heal.json")).unwrap();
+    let filler = disk.join("filler");
+    let mut file = std::fs::File::create(&filler).unwrap();
+    while std::io::Write::write_all(&mut file, &[0; 512]).is_ok() {}
+    stage.fail(120).await;
+    assert_eq!(
+        (stage.actions(), stage.view().refusal),
+        (1, Some(Refusal::History))
+    );
+    assert_eq!(stage.view().budget_remaining, 4, "nothing was spent");
+    let now = std::fs::read(disk.join("state/heal.json")).unwrap();
+    assert!(now == old, "the old file is complete");
+    drop(file);
+    std::fs::remove_file(&filler).unwrap();
+    stage.fail(15).await;
+    assert_eq!(stage.actions(), 2);
 }

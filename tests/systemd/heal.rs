@@ -71,7 +71,10 @@ fn config(machine: &Machine, unit: &str, mode: HealMode) -> Config {
 
 impl Stage {
     fn new(unit: &'static str, mode: HealMode, text: &str) -> Self {
-        let machine = Machine::shared();
+        Self::on(Machine::shared(), unit, mode, text)
+    }
+
+    fn on(machine: &'static Machine, unit: &'static str, mode: HealMode, text: &str) -> Self {
         machine.write_unit(unit, text);
         let dir = tempfile::tempdir().unwrap();
         let clock = Arc::new(SystemClock::new());
@@ -400,4 +403,43 @@ async fn a_reexecution_of_systemd_during_a_restart_does_no_harm() {
         .until("it helped", |view| has(view, HealEvent::Helped))
         .await;
     assert_eq!(stage.inside("systemctl is-active UNIT").await, "active");
+}
+
+/// The result of the restart is lost, but the unit is neither restarted again nor given up.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bus_that_is_gone_during_a_restart_does_no_harm() {
+    let text = "[Service]\nExecStartPre=/bin/sh -c 'echo >>/run/heal-bus'\nExecStart=/bin/sleep infinity\nExecStop=/bin/sleep 2\n";
+    let machine = tokio::task::spawn_blocking(Machine::boot).await.unwrap();
+    let machine: &'static Machine = Box::leak(Box::new(machine));
+    let mut stage = Stage::on(machine, "heal-bus.service", HealMode::Act, text);
+    stage.inside("systemctl start UNIT; sleep 2.5").await;
+    stage
+        .until_refused("an action is in progress", |view| view.is_acting)
+        .await;
+    stage.inside("systemctl stop dbus.socket dbus.service").await;
+    stage
+        .until_refused("the result is lost", |view| has(view, HealEvent::Failed))
+        .await;
+    // The port stays closed, but the state of the unit is unknown.
+    stage
+        .until_refused("the unit is unknown", |view| {
+            view.refusal == Some(Refusal::TargetUnknown)
+        })
+        .await;
+    // A check of the unit fails for a reason that a restart does not fix.
+    stage
+        .until("nothing is to be healed", |view| view.refusal.is_none())
+        .await;
+    stage.inside("systemctl start dbus.socket").await;
+    for _ in 0..4 {
+        sleep(Duration::from_secs(1)).await;
+        stage.until("the next run", |_| true).await;
+    }
+    assert_eq!(stage.inside("systemctl is-active UNIT").await, "active");
+    assert_eq!(
+        stage.inside("wc -l </run/heal-bus").await,
+        "2",
+        "the first start, and one restart"
+    );
+    assert!(!stage.view().has_given_up);
 }

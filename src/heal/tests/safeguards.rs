@@ -258,15 +258,17 @@ fn the_backoff_doubles_up_to_the_maximum_and_decays_while_the_service_is_up() {
         now = now + Duration::from_secs(1000);
     }
     assert_eq!(history.backoff.level, 7);
-    history.record_working(true, &settings, now);
-    history.record_working(true, &settings, now + Duration::from_secs(599));
-    assert_eq!(history.backoff.level, 7);
-    history.record_working(true, &settings, now + Duration::from_secs(1200));
-    assert_eq!(history.backoff.level, 5);
-    history.record_working(false, &settings, now + Duration::from_secs(1201));
-    history.record_working(true, &settings, now + Duration::from_secs(1202));
-    history.record_working(true, &settings, now + Duration::from_secs(1801));
-    assert_eq!(history.backoff.level, 5, "the ten minutes begin again");
+    let mut see = |is_working, seconds| {
+        let at = now + Duration::from_secs(seconds);
+        history.record_working(is_working, &settings, at, at);
+        history.backoff.level
+    };
+    see(true, 0);
+    assert_eq!(see(true, 599), 7);
+    assert_eq!(see(true, 1200), 5);
+    see(false, 1201);
+    see(true, 1202);
+    assert_eq!(see(true, 1801), 5, "the ten minutes begin again");
 }
 
 #[test]
@@ -298,7 +300,12 @@ fn an_action_helped_only_if_the_service_was_up_for_a_minute_after_it() {
     assert_eq!(see(history, &down(&[168], Reason::Refused), 169), [], "one run");
     assert_eq!(see(history, &up(), 171), []);
     assert_eq!(see(history, &up(), 230), []);
-    assert_eq!(see(history, &up(), 231), [HealEvent::Helped]);
+    let old = Evidence {
+        checked: Some(at(230)),
+        ..up()
+    };
+    assert_eq!(see(history, &old, 500), [], "no check has run since");
+    assert_eq!(see(history, &up(), 500), [HealEvent::Helped]);
     assert_eq!(see(history, &up(), 1000), []);
 }
 

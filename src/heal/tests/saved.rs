@@ -101,6 +101,8 @@ fn an_action_that_was_interrupted_counts() {
     assert_eq!(service.counts_from, Some(at(50)));
     assert!(!service.is_acting() && service.is_verifying(&settings(""), at(51)));
     assert_eq!(service.records.back().unwrap().event, HealEvent::Interrupted);
+    let last = service.last_action.unwrap();
+    assert_eq!((last.began, last.event), (at(1), HealEvent::Interrupted));
 }
 
 #[test]
