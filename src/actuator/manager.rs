@@ -98,7 +98,8 @@ impl CallError {
                 let failure = classify(&name);
                 let advice = match failure {
                     Failure::Denied => {
-                        "; allow it with a polkit rule (upkeep_exporter polkit-rule), or run the command as root"
+                        "; allow it with the rule that upkeep_exporter polkit-rule prints (for the command service and the \
+                         admin API: polkit-rule --all --verb=start,stop,restart), or run the command as root"
                     }
                     _ => "",
                 };
@@ -285,4 +286,29 @@ fn to_manager(method: &str) -> zbus::message::Builder<'_> {
         .destination(SYSTEMD)
         .interface(MANAGER)
         .with_flags(Flags::NO_AUTO_START)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_denied_action_names_the_rule_that_allows_it() {
+        let denied = CallError::Reply {
+            name: "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired".to_owned(),
+            text: "Interactive authentication required.".to_owned(),
+        };
+        let error = denied.describe(
+            &format!("stop {}.service", "a".repeat(40)),
+            "the system bus",
+            true,
+        );
+        assert_eq!(error.failure, Failure::Denied);
+        let text = error.to_string();
+        assert!(
+            text.contains("polkit-rule --all --verb=start,stop,restart)")
+                && text.ends_with("or run the command as root"),
+            "{text}"
+        );
+    }
 }

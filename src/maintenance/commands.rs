@@ -52,6 +52,9 @@ impl Manager {
                 .collect(),
             warnings: Vec::new(),
         };
+        if let Request::End { window } = request {
+            response.warnings.extend(state.still_holding(window, now));
+        }
         drop(state);
         if !self.is_persistent() {
             response.warnings.push(NOT_PERSISTENT.to_owned());
@@ -113,8 +116,9 @@ impl State {
         for position in self.find(word, now)? {
             let window = &mut self.commands[position];
             // Of a window for several services, only the named one is removed.
-            let is_partial =
-                window.id != word && (window.scope.services.len() > 1 || !window.scope.groups.is_empty());
+            let has_more = window.scope.services.iter().any(|service| service != word)
+                || !window.scope.groups.is_empty();
+            let is_partial = window.id != word && has_more;
             if is_partial {
                 let mut removed = window.clone();
                 window.scope.services.retain(|service| service != word);
@@ -174,6 +178,17 @@ impl State {
             return Err(self.not_found(word, now));
         }
         Ok(found)
+    }
+
+    /// A warning if the service with this key is in maintenance because of another window.
+    fn still_holding(&self, key: &str, now: Moment) -> Option<String> {
+        let windows = self.windows(now);
+        let active = windows.services_in(&windows.holding());
+        let (_, maintenance) = active.iter().find(|(service, _)| service.as_str() == key)?;
+        Some(format!(
+            "{key} is still in maintenance because of the window {}",
+            maintenance.id
+        ))
     }
 
     fn not_found(&self, word: &str, now: Moment) -> String {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::command_window::CommandWindow;
 use super::request::Scope;
+use crate::config::maintenance::MAX_LENGTH;
 use crate::model::Moment;
 use crate::store::WallAnchor;
 use crate::store::state_dir::{self, SaveError};
@@ -24,6 +25,8 @@ pub struct SavedWindows {
     pub next: u64,
     /// The windows.
     pub windows: Vec<CommandWindow>,
+    /// Whether windows differ from the file, because the wall clock was set back.
+    pub is_adjusted: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -53,9 +56,9 @@ pub struct WindowFile {
 
 impl WindowFile {
     /// Reads the file. A missing file has no windows. Also returns a warning for the operator.
-    pub fn open(dir: PathBuf, wall: WallAnchor) -> (Self, SavedWindows, Option<String>) {
+    pub fn open(dir: PathBuf, wall: WallAnchor, now: Moment) -> (Self, SavedWindows, Option<String>) {
         let read = match state_dir::read(&dir, FILE, MAX_BYTES) {
-            Ok(Some(text)) => decode(&text, wall),
+            Ok(Some(text)) => decode(&text, wall, now),
             Ok(None) => Ok(SavedWindows::default()),
             Err(reason) => Err(reason),
         };
@@ -99,7 +102,9 @@ fn encode(next: u64, windows: &[CommandWindow], wall: WallAnchor) -> Result<Vec<
     })
 }
 
-fn decode(text: &[u8], wall: WallAnchor) -> Result<SavedWindows, String> {
+/// Decodes the file. If the wall clock was set back while the exporter did not run, a window holds for its own length from `now` at
+/// most. Otherwise its alerts would be suppressed until the wall clock reaches the old time again.
+fn decode(text: &[u8], wall: WallAnchor, now: Moment) -> Result<SavedWindows, String> {
     let document: Document = serde_json::from_slice(text).map_err(|error| error.to_string())?;
     if document.format != FORMAT {
         return Err("it is not a file of maintenance windows".to_owned());
@@ -107,17 +112,23 @@ fn decode(text: &[u8], wall: WallAnchor) -> Result<SavedWindows, String> {
     if document.version != VERSION {
         return Err(format!("its version is {}, not {VERSION}", document.version));
     }
-    let moment = |nanos: i64| -> Moment { wall.moment(nanos) };
-    let windows = document.windows.into_iter().map(|entry| CommandWindow {
-        id: entry.id,
-        scope: entry.scope,
-        started: moment(entry.started),
-        ends: moment(entry.ends),
-        by: entry.by,
-        reason: entry.reason,
+    let mut is_adjusted = false;
+    let windows = document.windows.into_iter().map(|entry| {
+        let (started, ends) = (wall.moment(entry.started), wall.moment(entry.ends));
+        let latest = now + ends.since(started).min(MAX_LENGTH);
+        is_adjusted |= started > now || ends > latest;
+        CommandWindow {
+            id: entry.id,
+            scope: entry.scope,
+            started: started.min(now),
+            ends: ends.min(latest),
+            by: entry.by,
+            reason: entry.reason,
+        }
     });
     Ok(SavedWindows {
         next: document.next,
         windows: windows.collect(),
+        is_adjusted,
     })
 }

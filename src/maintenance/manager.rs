@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
 use super::active::{ConfiguredWindow, Windows, moment_of, timestamp};
@@ -27,7 +28,7 @@ pub struct Manager {
     store: Arc<Store>,
     clock: Arc<dyn Clock>,
     /// Locked for a write, before the state, which must not be locked while a disk hangs.
-    file: Option<Mutex<WindowFile>>,
+    pub(super) file: Option<Mutex<WindowFile>>,
     /// Whether the last write succeeded.
     is_saved: AtomicBool,
     pub(super) state: Mutex<State>,
@@ -72,7 +73,7 @@ impl Manager {
         let wall = WallAnchor::new(&*clock);
         let (file, saved, warning) = match state_dir {
             Some(dir) => {
-                let (file, saved, warning) = WindowFile::open(dir, wall);
+                let (file, saved, warning) = WindowFile::open(dir, wall, clock.now());
                 (Some(Mutex::new(file)), saved, warning)
             }
             None => (None, super::file::SavedWindows::default(), None),
@@ -90,7 +91,7 @@ impl Manager {
                 wall,
                 holding: Vec::new(),
                 active: None,
-                needs_saving: false,
+                needs_saving: saved.is_adjusted,
             }),
         };
         (Arc::new(manager), warning)
@@ -105,31 +106,42 @@ impl Manager {
         self.refresh(&mut state, Changed::Services);
     }
 
-    /// Starts and ends windows.
+    /// Starts and ends windows, and saves them.
     pub fn update(&self) {
+        self.start_and_end();
+        // The error was logged, and the next tick retries.
+        let _ = self.save();
+    }
+
+    /// Starts and ends windows. Returns whether they must be saved.
+    fn start_and_end(&self) -> bool {
         let mut state = self.state();
         if state.wall.update(&*self.clock) {
             // The times in the file are on the wall clock.
             state.needs_saving = true;
         }
         self.refresh(&mut state, Changed::Windows);
-        drop(state);
-        // The error was logged, and the next tick retries.
-        let _ = self.save();
+        state.needs_saving
     }
 
     /// Starts and ends windows once a second. Never returns.
     pub async fn update_every_second(self: Arc<Self>) {
         let mut ticks = tokio::time::interval(TICK);
+        let mut saving: Option<JoinHandle<()>> = None;
         loop {
             ticks.tick().await;
             let manager = Arc::clone(&self);
-            // It may write a file, and a disk may hang.
-            if tokio::task::spawn_blocking(move || manager.update())
-                .await
-                .is_err()
-            {
+            let Ok(needs_saving) = tokio::task::spawn_blocking(move || manager.start_and_end()).await else {
                 warn!("updating the maintenance windows failed; retrying");
+                continue;
+            };
+            // Not awaited: a disk may hang, and a window that does not end suppresses alerts.
+            if needs_saving && saving.as_ref().is_none_or(JoinHandle::is_finished) {
+                let manager = Arc::clone(&self);
+                saving = Some(tokio::task::spawn_blocking(move || {
+                    // The error was logged, and the next tick retries.
+                    let _ = manager.save();
+                }));
             }
         }
     }

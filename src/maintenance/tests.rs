@@ -398,6 +398,86 @@ fn a_step_of_the_wall_clock_does_not_change_the_length_of_a_window_of_a_command(
 }
 
 #[test]
+fn a_wall_clock_that_was_set_back_before_a_start_does_not_prolong_a_window() {
+    let dir = tempfile::tempdir().unwrap();
+    let test = TestManager::start(86_400, Some(dir.path()), "");
+    test.start_window(services(&["api"]), 60).unwrap();
+    drop(test);
+    // Such as a machine without a battery for its clock. The file is corrected, so further restarts do not prolong it either.
+    let test = TestManager::start(0, Some(dir.path()), "");
+    assert_eq!(
+        test.list(),
+        ["m1 Active api 2026-01-05T00:00:00Z 2026-01-05T00:01:00Z"]
+    );
+    test.at(20);
+    drop(test);
+    let test = TestManager::start(30, Some(dir.path()), "");
+    assert_eq!(test.active(), ["api"]);
+    test.at(30);
+    assert_eq!(test.active(), [""; 0]);
+}
+
+#[test]
+fn a_saved_window_holds_for_the_longest_time_at_most() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = format!(
+        r#"{{"format":"upkeep_exporter maintenance","version":1,"next":1,"windows":[{{"id":"m1","scope":{{"all":true}},
+            "started":{},"ends":{},"by":"ops","reason":"test"}}]}}"#,
+        i64::MIN,
+        i64::MAX
+    );
+    std::fs::write(dir.path().join("maintenance.json"), text).unwrap();
+    let test = TestManager::start(0, Some(dir.path()), "");
+    assert_eq!(test.active(), ["api", "shop", "db"]);
+    test.at(31 * 86_400);
+    assert_eq!(test.active(), [""; 0]);
+}
+
+#[test]
+fn a_disk_that_hangs_does_not_prolong_a_window() {
+    let dir = tempfile::tempdir().unwrap();
+    let test = TestManager::start(0, Some(dir.path()), "");
+    test.start_window(services(&["shop"]), 10).unwrap();
+    test.start_window(services(&["api"]), 20).unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    // A write that hangs holds this lock.
+    let hanging = test.manager.file.as_ref().unwrap().lock().unwrap();
+    test.manager.state().needs_saving = true;
+    runtime.spawn(Arc::clone(&test.manager).update_every_second());
+    for (second, expected) in [(10, &["api"][..]), (20, &[])] {
+        test.clock.now.store(second * SECOND, Ordering::SeqCst);
+        let limit = std::time::Instant::now() + std::time::Duration::from_secs(30);
+        while test.active() != expected {
+            assert!(std::time::Instant::now() < limit, "at {second}");
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+    drop(hanging);
+}
+
+#[test]
+fn the_end_for_a_service_that_another_window_covers_is_reported() {
+    let test = TestManager::start(0, None, "");
+    let both = Scope {
+        groups: vec!["web".to_owned()],
+        ..services(&["api", "db"])
+    };
+    test.start_window(both, 60).unwrap();
+    test.start_window(services(&["db", "db"]), 60).unwrap();
+    let warnings = test.end("api").unwrap().warnings;
+    assert_eq!(
+        warnings[0],
+        "api is still in maintenance because of the window m1"
+    );
+    assert_eq!(test.active(), ["api", "shop", "db"]);
+    let response = test.end("db").unwrap();
+    assert!(!response.warnings[0].contains("still"), "{response:?}");
+    assert_eq!(test.active(), ["api", "shop"]);
+    // No window without services remains.
+    assert_eq!(test.list().len(), 1);
+}
+
+#[test]
 fn windows_of_the_configuration_follow_the_wall_clock() {
     let windows =
         "maintenance: [{ name: early, weekly: [mon], at: '01:00', for: 30m, groups: [web], reason: backup }]";
