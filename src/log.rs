@@ -19,7 +19,7 @@ const QUEUED_LINES: usize = 10_000;
 /// The minimum level of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Level {
-    /// Also first statuses, and events of clients and of the system bus
+    /// Also the first status of each service, and events of clients and of the system bus
     Debug,
     /// Changes of status, and actions of operators
     Info,

@@ -94,8 +94,8 @@ pub(super) static ROWS: &[Row] = &[
         "upkeep_check_consecutive_inconclusive_runs",
         Gauge,
         Fill::Check(|view, series| series.push(view.consecutive_inconclusive_runs)),
-        "Consecutive inconclusive runs, up to now. After five for lack of CPU time, every failed run counts until a run \
-         succeeds.",
+        "Consecutive inconclusive runs, up to now. After five that lacked CPU time, failed runs count as failures until \
+         a run succeeds.",
     ),
     Row::new(
         "upkeep_check_missed_runs_total",

@@ -93,7 +93,7 @@ pub(super) static ROWS: &[Row] = &[
                 series.push_with(&[root.as_str()], 1_u64);
             }
         }),
-        "The services that impact this one: they are down, and nothing that they depend on is. At most 8.",
+        "The services that cause the impact: they are down, and no service that they depend on is down. At most 8.",
     )
     .with_labels(&["root"]),
     Row::new(

@@ -51,8 +51,8 @@ pub static CONNECTION_RATIO_LIMIT: Family = family(
 pub static REPLICATION_LAG: Family = family(
     "upkeep_postgres_replication_lag_seconds",
     Unit::Seconds,
-    "On a standby, age of the last replayed transaction, or the time since the check last saw it caught up if that is \
-     less; 0 while it is caught up. On a primary, the largest lag that its standbys report. Absent on a primary \
+    "On a standby, the smaller of two times: the age of the last replayed transaction, and the time since the check \
+     last saw it caught up. 0 while it is caught up. On a primary, the largest lag that its standbys report. Absent on a primary \
      without standbys, and if the role may not read the lag.",
 );
 /// The configured limit of the lag.

@@ -55,7 +55,7 @@ pub enum Action {
 /// The flags of all of them.
 #[derive(Debug, clap::Args)]
 pub struct OutputFlags {
-    /// Control socket of the exporter; default: as for the server
+    /// Control socket of the exporter; default: the first of the server's default paths that exists
     #[arg(long = "control.socket", value_name = "PATH")]
     pub control_socket: Option<PathBuf>,
 

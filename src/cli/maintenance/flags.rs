@@ -21,7 +21,7 @@ pub enum Action {
         #[arg(value_name = "SERVICE")]
         services: Vec<String>,
 
-        /// Group whose services are in maintenance. Can be repeated
+        /// Group to put in maintenance. Can be repeated
         #[arg(long = "group", value_name = "GROUP")]
         groups: Vec<String>,
 
@@ -40,7 +40,7 @@ pub enum Action {
         #[command(flatten)]
         output: OutputFlags,
     },
-    /// List the windows that hold, and the next ones of the configuration
+    /// List the active windows, and the next ones of the configuration
     List {
         #[command(flatten)]
         output: OutputFlags,
@@ -72,7 +72,7 @@ pub enum Action {
 /// The flags of all of them.
 #[derive(Debug, clap::Args)]
 pub struct OutputFlags {
-    /// Control socket of the exporter; default: as for the server
+    /// Control socket of the exporter; default: the first of the server's default paths that exists
     #[arg(long = "control.socket", value_name = "PATH")]
     pub control_socket: Option<PathBuf>,
 

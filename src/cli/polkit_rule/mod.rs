@@ -37,7 +37,7 @@ pub struct PolkitRuleFlags {
     #[arg(long, value_name = "NAME", default_value = DEFAULT_USER, value_parser = user_name)]
     user: String,
 
-    /// Services whose units to allow, by key or name; default: all
+    /// Services whose units to allow, by key or name, separated by commas; default: all
     #[arg(long = "service", value_name = "SERVICE", value_delimiter = ',')]
     services: Vec<String>,
 

@@ -73,7 +73,7 @@ pub struct ActFlags {
     #[arg(long)]
     dry_run: bool,
 
-    /// How long each service may take, until its checks are up: seconds, or a duration such as 2m
+    /// How long each service may take: seconds, or a duration such as 2m
     #[arg(long, value_name = "DURATION", default_value = DEFAULT_TIMEOUT, value_parser = parse_timeout)]
     timeout: Duration,
 

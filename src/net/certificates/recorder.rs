@@ -22,8 +22,8 @@ pub static CERTIFICATE_NOT_AFTER: Family = Family {
     unit: Unit::Seconds,
     scope: Scope::Check,
     labels: &[],
-    help: "Unix time of the earliest expiry in the verified certificate chain, including the root. Without a verified \
-           chain, of all certificates that the server sent.",
+    help: "Unix time of the earliest expiry in the verified certificate chain, including the root. If no chain \
+           was verified: the earliest expiry of the certificates that the server sent.",
 };
 
 /// The certificates of a handshake.
