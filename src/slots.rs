@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 #[derive(Debug)]
 pub struct Slots<O, T = ()> {
     taken: BTreeMap<u64, Slot<O, T>>,
+    /// The number of slots by origin.
     held: HashMap<O, usize>,
     last_id: u64,
 }
@@ -17,6 +18,7 @@ pub struct Slots<O, T = ()> {
 #[derive(Debug)]
 struct Slot<O, T> {
     origin: O,
+    /// The data of the slot.
     tag: T,
     evicted: Arc<Notify>,
 }
@@ -33,7 +35,7 @@ impl<O, T> Default for Slots<O, T> {
 
 impl<O: Copy + Eq + Hash, T> Slots<O, T> {
     /// Takes a slot for a client of `origin`. Returns its id, and a notification of its eviction. If `max` slots are taken, evicts
-    /// the newest slot of the origin with the most slots, but only if `origin` then has no more of them. Otherwise returns `None`.
+    /// the newest slot of the origin with the most slots. Returns `None` if `origin` would then have more slots than that one.
     pub fn acquire(&mut self, origin: O, tag: T, max: usize) -> Option<(u64, Arc<Notify>)> {
         if self.taken.len() >= max {
             let own = self.held.get(&origin).copied().unwrap_or_default();

@@ -27,9 +27,9 @@ pub struct ManFlags {
     command: Vec<String>,
 }
 
-/// Finds the command on a typed command line, for fish. The generated function uses fish's `argparse`, which does not support dots in
-/// flag names, so nothing would be completed. Flags of the server and commands exclude each other, so only the first word can be a
-/// command.
+/// The function of the fish script that finds the command on the typed command line. The one that clap generates uses
+/// `argparse`, which does not support dots in flag names, so fish would complete nothing. Only the first word can be a command,
+/// because flags of the server and commands exclude each other.
 const FISH_NEEDS_COMMAND: &str = "function __fish_upkeep_exporter_needs_command
     set -l cmd (commandline -opc)
     set -e cmd[1]
@@ -53,7 +53,7 @@ pub fn completions(flags: &CompletionsFlags, mut command: Command) -> anyhow::Re
     print(&script)
 }
 
-/// Replaces the function of the same name with [`FISH_NEEDS_COMMAND`].
+/// Replaces the generated function with [`FISH_NEEDS_COMMAND`], which has the same name.
 fn fix_fish(mut script: String) -> String {
     const END: &str = "\nend\n";
     let title = FISH_NEEDS_COMMAND.lines().next().unwrap_or_default();

@@ -44,7 +44,7 @@ pub fn document() -> Value {
         "items": { "anyOf": checks },
     });
     let module = object(&mut generator, &[probe::properties]);
-    let guard = part::<ProbeOptions>(&mut generator);
+    let probe_options = part::<ProbeOptions>(&mut generator);
     let mut window = object(&mut generator, &[part::<MaintenanceOptions>]);
     window["required"] = json!(["for"]);
     let mut root = object(&mut generator, &[part::<RootOptions>]);
@@ -65,7 +65,7 @@ pub fn document() -> Value {
     );
     set(
         &mut properties["probe"],
-        json!({ "type": ["object", "null"], "properties": guard, "additionalProperties": false }),
+        json!({ "type": ["object", "null"], "properties": probe_options, "additionalProperties": false }),
     );
     set(
         &mut properties["maintenance"],

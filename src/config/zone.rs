@@ -128,6 +128,7 @@ mod tests {
             "http://[fe80::1%25a%2Fb]/",
             "http://[x%25y]/",
         ] {
+            // `[fe80::1%25]a]` ends at the first bracket, so its zone is `25`, which is valid.
             let outcome = take(url);
             assert!(outcome.is_err() || url.contains("]a]"), "{url}: {outcome:?}");
         }

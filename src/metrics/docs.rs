@@ -81,6 +81,7 @@ pub fn markdown() -> String {
         Condition::ALL.iter().map(|word| word.as_str()),
     );
     words(&mut text, "reason", Reason::ALL.iter().map(|word| word.as_str()));
+    // `words` writes the outer backticks of these two labels.
     let refusals = TargetRefusal::ALL.iter().map(|word| word.as_str());
     words(
         &mut text,

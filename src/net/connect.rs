@@ -66,7 +66,7 @@ pub async fn connect_first(
     }
 }
 
-/// The network interface that a host's zone names (`fe80::1%eth0`), as the scope id of its link-local addresses.
+/// The index of the network interface in a host's zone (`eth0` in `fe80::1%eth0`), which is the scope id of a socket address.
 #[derive(Clone, Copy, Debug)]
 pub struct ZoneIndex(u32);
 

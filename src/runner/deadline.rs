@@ -85,26 +85,28 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
     const PERIOD: Duration = Duration::from_millis(20);
 
-    /// Freezes for `freeze` after `before`: then all timers are late at once, including the one that measures lost time.
-    async fn freeze_after(clock: Arc<LostTime>, before: Duration, freeze: Duration) {
+    /// Waits for `delay`, and simulates that the process is frozen for `freeze`. All timers are late after it, including the one
+    /// that measures lost time.
+    async fn freeze_after(clock: Arc<LostTime>, delay: Duration, freeze: Duration) {
         let now = Instant::now();
-        clock.record_timer(now, now + before);
-        sleep(before).await;
+        clock.record_timer(now, now + delay);
+        sleep(delay).await;
         advance(freeze).await;
         clock.record_timer(Instant::now(), Instant::now() + Duration::from_secs(3600));
     }
 
+    /// Runs something that takes `takes`, or never ends. The process freezes after `delay`.
     async fn run(
         takes: Option<Duration>,
-        before: Duration,
+        delay: Duration,
         freeze: Duration,
     ) -> (Result<(), TimedOut>, Duration) {
         let clock = Arc::new(LostTime::default());
         clock.record_timer(Instant::now(), Instant::now() + PERIOD);
         let lost = LostSince::now(&clock);
         let started = Instant::now();
-        let freezing = tokio::spawn(freeze_after(Arc::clone(&clock), before, freeze));
-        let takes = takes.map_or(Duration::MAX, |takes| takes);
+        let freezing = tokio::spawn(freeze_after(Arc::clone(&clock), delay, freeze));
+        let takes = takes.unwrap_or(Duration::MAX);
         let result = run_until_deadline(Box::pin(sleep(takes)), started, SECOND, &lost).await;
         freezing.await.unwrap();
         (result, started.elapsed())

@@ -78,8 +78,8 @@ impl Drop for InFlight {
 }
 
 impl Store {
-    /// Opens a store without checks; [`Store::apply`] adds them. Saves its state in `state_dir`, or not at all. Also returns
-    /// warnings about the saved state.
+    /// Opens a store without checks; [`Store::apply`] adds them. Saves its state in `state_dir`; without one, saves nothing.
+    /// Also returns warnings about the saved state.
     ///
     /// # Errors
     /// If another exporter uses the directory. A directory that can't be read or written is only a warning: checks run all
@@ -148,9 +148,9 @@ impl Store {
         next_run
     }
 
-    /// Sets which services are in maintenance. While a service is, none of its conditions becomes confirmed; confirmed ones stay. When its
-    /// maintenance ends, its tolerances count from the moment in `ended`, or else from now. Unknown services are ignored until a
-    /// configuration has them.
+    /// Sets which services are in maintenance. During maintenance, no condition of a service becomes confirmed. Conditions that
+    /// were confirmed before stay confirmed. When the maintenance ends, the tolerances count from the moment in `ended`, or from
+    /// now if it has none. Unknown services are ignored until a configuration has them.
     pub fn set_maintenance(
         &self,
         active: BTreeMap<ServiceKey, Arc<Maintenance>>,
@@ -246,8 +246,8 @@ impl Store {
         Some(found.checks.iter().map(|check| check.recent.view(wall)).collect())
     }
 
-    /// Receives every status change from now on. A receiver that lags by more than 256 changes loses the oldest, and gets
-    /// their number.
+    /// Receives every status change from now on. A receiver that lags by more than 256 changes loses the oldest ones. Its next
+    /// `recv` reports how many.
     pub fn subscribe(&self) -> broadcast::Receiver<StatusEvent> {
         self.shared.status_events.subscribe()
     }

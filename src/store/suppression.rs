@@ -27,6 +27,6 @@ impl Suppression {
 pub struct MaintainedServices {
     /// The services in maintenance.
     pub active: BTreeMap<ServiceKey, Arc<Maintenance>>,
-    /// When the maintenance of other services ended. At the start of the exporter it may have ended before.
+    /// When the maintenance of services that are no longer in it ended. This may have been before the exporter started.
     pub ended: BTreeMap<ServiceKey, Moment>,
 }

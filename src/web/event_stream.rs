@@ -27,7 +27,8 @@ pub(super) struct EventStream {
 }
 
 impl EventStream {
-    /// Creates a stream that begins with `first`. Drops `slot` when it ends.
+    /// Creates a stream that begins with `first`. Status `changes` follow, and `updates` of the overview if the client wants them.
+    /// Drops `slot` when it ends.
     pub fn new(
         first: Bytes,
         changes: Receiver<Bytes>,

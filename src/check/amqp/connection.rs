@@ -87,8 +87,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Closes the connection with the protocol's closing handshake. Dropping the connection frees the socket just as well,
-    /// but the broker may log a warning if the system does not take the close frame at once.
+    /// Closes the connection with the protocol's closing handshake. Dropping it sends the close frame only if the socket
+    /// takes it at once. Otherwise the broker may log a warning.
     ///
     /// # Errors
     /// The connection failed before the broker confirmed.

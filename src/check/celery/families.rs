@@ -84,7 +84,7 @@ pub fn workers<'a>(replied: usize, known: impl Iterator<Item = (&'a str, bool)>,
     }
 }
 
-/// Reports the lengths of queues that are known.
+/// Reports the length of every queue whose length is known.
 pub fn queues(settings: &CelerySettings, lengths: &[QueueLength], report: &mut Report) {
     for (queue, length) in settings.queues.iter().zip(lengths) {
         if let QueueLength::Messages(found) = length {

@@ -95,12 +95,12 @@ impl DnsCheck {
         let summary = Summary::new(&response, query);
         run.findings.summary = Some(summary);
         families::push_samples(&summary, &mut run.recorder.report.samples);
-        let mut validators = query.validators.iter();
-        if validators.all(|validators| *validators == Validators::default()) {
+        let mut sections = query.validators.iter();
+        if sections.all(|validators| *validators == Validators::default()) {
             return judge::judge(&response, query, &Budget::ample()).unwrap_or(Ok(()));
         }
         self.evaluator.begin_run();
-        // Encoded again to get its length. The texts of the records are longer.
+        // Encodes the response again to get its length, a lower bound for the length of the record texts.
         let length = response.to_vec().map_or(usize::MAX, |message| message.len());
         let settings = Arc::clone(&self.settings);
         let wait = run.recorder.within(MAX_WAIT);

@@ -29,7 +29,7 @@ pub fn evaluate(
         [] => None,
         body => Some(message::unframe(body, &head.headers)?),
     };
-    // Without a body, the headers may be the trailers.
+    // A response without a body may have its trailers in the head ("Trailers-Only").
     let trailers = trailers.or(body.is_empty().then_some(&head.headers));
     let Some(trailers) = trailers else {
         return Err(Failure::protocol(

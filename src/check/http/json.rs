@@ -1,5 +1,5 @@
-//! Reads a JSON document with a limited number of values: a document of 10 MB can contain five million. The result are CEL
-//! values for expressions, or serde_json values for JSON paths.
+//! Reads a JSON document into CEL values for expressions, or into serde_json values for JSON paths. Limits the number of
+//! values, because a document of 10 MB can contain five million.
 
 use std::collections::HashMap;
 use std::fmt;

@@ -27,7 +27,7 @@ pub static MAX_CONNECTIONS: Family = Family::gauge(
     "Maximum number of connections (-c).",
 );
 
-/// The ratio of connections from which the check warns.
+/// The configured limit of the ratio of open connections to their maximum.
 pub static CONNECTION_RATIO_LIMIT: Family = Family::gauge(
     "upkeep_memcached_connection_ratio_limit",
     &[],

@@ -83,12 +83,12 @@ pub const fn sample(family: &'static Family, value: f64) -> Sample {
     }
 }
 
-/// How many statements precede the one that returns the row: the one that sets the timeout.
+/// The number of statements before the SELECT in [`STATEMENT`] and [`SIZE_STATEMENT`]: the SET of the timeout.
 pub const STATEMENTS_BEFORE: usize = 1;
 
-/// The cheap statistics. It calls the functions under the views, which avoids planning the views' joins. A role without
-/// pg_read_all_stats sees that sessions of others exist, but not their kind, their times or a standby's state. For such a
-/// role `backend_type` is NULL, and sessions of a user in a database are counted.
+/// The statement for the cheap statistics. It calls the functions that the views are made of, because planning the views'
+/// joins takes longer. A role without pg_read_all_stats sees that sessions of others exist, but not their kind, their times
+/// or a standby's state. Their `backend_type` is NULL. Such a session counts as a client if it has a user and a database.
 pub const STATEMENT: &str = "SET LOCAL statement_timeout = 500; \
     SELECT pg_is_in_recovery(), current_setting('max_connections'), a.used, a.oldest, \
     pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() \
@@ -117,9 +117,13 @@ pub struct Statistics {
     max_connections: Option<f64>,
     connections: Option<f64>,
     oldest_transaction: Option<f64>,
+    /// Whether this standby has replayed everything that it received.
     has_caught_up: bool,
+    /// The age of the transaction that this standby replayed last, in seconds.
     behind: Option<f64>,
+    /// Whether the role may not read the state of a standby of this primary.
     hides_standbys: bool,
+    /// The largest lag that the standbys of this primary report, in seconds.
     standbys_lag: Option<f64>,
 }
 
@@ -160,7 +164,8 @@ impl History {
         self.size.is_none_or(|(at, _)| at.elapsed() >= SIZE_MAX_AGE)
     }
 
-    /// Stores a measured size. If the server did not report one, it is not measured again at once either.
+    /// Stores a measured size, or that the server did not report one. Either way, the next measurement is due after
+    /// [`SIZE_MAX_AGE`].
     pub fn store_size(&mut self, row: Option<Row>) {
         let bytes = row.and_then(|row| row.into_iter().next()??.parse().ok());
         self.size = Some((Instant::now(), bytes));
@@ -171,9 +176,9 @@ impl History {
         self.size?.1
     }
 
-    /// The replication lag. While the primary writes nothing, the age of a standby's last replayed transaction grows without
-    /// a lag. When new log data then arrives, the standby seems to lag by that whole age. So the lag is at most the time
-    /// since the standby had caught up.
+    /// The replication lag. On a primary, it is the lag that its standbys report. On a standby, it is the age of the last
+    /// replayed transaction, but at most the time since the standby had caught up. Without this limit, the lag would contain
+    /// the time in which the primary wrote nothing.
     fn lag(&mut self, found: &Statistics) -> Option<f64> {
         if !found.in_recovery {
             self.caught_up = None;
@@ -271,7 +276,7 @@ mod tests {
         assert_eq!(history.lag(&standby(false, 0.5)), Some(0.5));
         tokio::time::advance(Duration::from_secs(8)).await;
         assert_eq!(history.lag(&standby(false, 3610.0)), Some(10.0));
-        // A primary discards the time, and does not report standbys here.
+        // A server that became a primary discards the time. It has no standbys here.
         assert_eq!(history.lag(&Statistics::default()), None);
         assert_eq!(history.lag(&standby(false, 3610.0)), Some(3610.0));
     }

@@ -100,17 +100,17 @@ impl Queue {
     /// Blocks until there is a request (true), or until the thread with the progress `mine` is no longer needed (false).
     pub fn wait_for_request(&self, mine: &Arc<Progress>) -> bool {
         let mut state = self.lock();
-        while state.waiting.is_empty() && state.wants(mine) {
+        while state.waiting.is_empty() && state.is_served_by(mine) {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        state.wants(mine)
+        state.is_served_by(mine)
     }
 
     /// Takes the requests for the next scan, without cancelled ones, and the processes to avoid. Returns nothing to a thread
     /// that is no longer needed.
     pub fn take(&self, mine: &Arc<Progress>) -> (Vec<Request>, Vec<i32>) {
         let mut state = self.lock();
-        if !state.wants(mine) {
+        if !state.is_served_by(mine) {
             return (Vec::new(), Vec::new());
         }
         let mut batch = std::mem::take(&mut state.waiting);
@@ -135,7 +135,8 @@ impl Queue {
 }
 
 impl State {
-    fn wants(&self, progress: &Arc<Progress>) -> bool {
+    /// Whether the thread with this progress serves the queue.
+    fn is_served_by(&self, progress: &Arc<Progress>) -> bool {
         !self.is_closed
             && self
                 .serving

@@ -21,7 +21,7 @@ use crate::net::network::Network;
 use crate::net::run_recorder::{RunRecorder, Step};
 
 /// The maximum size of a response, in bytes. 32 nodes take 4 kB.
-const MAX_ANSWER_BYTES: usize = 64 << 10;
+const MAX_RESPONSE_BYTES: usize = 64 << 10;
 /// The maximum number of nodes that are reported.
 const MAX_NODES: usize = 32;
 /// The maximum length of a name in a label or a message, in bytes. Longer names are truncated.
@@ -68,7 +68,7 @@ impl Management {
         let endpoint = HostEndpoint::new(network, &api.address, api.preference)
             .with_tls(api.tls.as_ref(), &[b"http/1.1"]);
         Self {
-            client: ApiClient::new(endpoint.into(), settings.reuse_connection, MAX_ANSWER_BYTES),
+            client: ApiClient::new(endpoint.into(), settings.reuse_connection, MAX_RESPONSE_BYTES),
             settings: api.clone(),
             vhost: settings.vhost.clone(),
         }
@@ -86,12 +86,12 @@ impl Management {
         recorder.at(Step::Doing(
             format!("querying the management API at {address}").into(),
         ));
-        // A separate report, because the run reports certificate and phases of the AMQP connection.
-        let mut notes = Report::default();
-        let mut side = RunRecorder::new(&mut notes);
-        let querying = self.query_all(queues, &mut side, recorder.report, warnings);
+        // The API connection has its own report: the certificate and the phases of the run are those of the AMQP connection.
+        let mut api_report = Report::default();
+        let mut api_recorder = RunRecorder::new(&mut api_report);
+        let querying = self.query_all(queues, &mut api_recorder, recorder.report, warnings);
         let queried = tokio::time::timeout(timeout, querying).await;
-        drop(side);
+        drop(api_recorder);
         match queried {
             Ok(Ok(())) => {}
             Ok(Err(problem)) => {
@@ -103,7 +103,7 @@ impl Management {
                 let message = format!(
                     "the management API at {address} did not respond within management_timeout ({}s): {}",
                     timeout.as_secs_f64(),
-                    notes.step
+                    api_report.step
                 );
                 warnings.add(Severity::Management, Problem::new(Reason::Timeout, message));
             }
@@ -113,13 +113,14 @@ impl Management {
     async fn query_all(
         &mut self,
         queues: &[String],
-        side: &mut RunRecorder<'_>,
+        api_recorder: &mut RunRecorder<'_>,
         report: &mut Report,
         warnings: &mut Warnings,
     ) -> Result<(), Problem> {
         self.client.begin();
-        let are_alarms_known = self.query_alarms(side, report, warnings).await?;
-        self.query_nodes(are_alarms_known, side, report, warnings).await?;
+        let are_alarms_known = self.query_alarms(api_recorder, report, warnings).await?;
+        self.query_nodes(are_alarms_known, api_recorder, report, warnings)
+            .await?;
         for name in queues {
             let path = format!(
                 "/api/queues/{}/{}?columns=messages_unacknowledged",
@@ -127,7 +128,7 @@ impl Management {
                 encode_segment(name)
             );
             let doing = format!("reading the queue {name}");
-            let response = self.get(&path, &doing, side).await?;
+            let response = self.get(&path, &doing, api_recorder).await?;
             if response.status == StatusCode::NOT_FOUND {
                 continue;
             }
@@ -151,12 +152,12 @@ impl Management {
     /// Queries the alarms of the cluster. Returns whether the broker has this health check (since 3.8.10).
     async fn query_alarms(
         &mut self,
-        side: &mut RunRecorder<'_>,
+        api_recorder: &mut RunRecorder<'_>,
         report: &mut Report,
         warnings: &mut Warnings,
     ) -> Result<bool, Problem> {
         let doing = "reading the alarms";
-        let response = self.get("/api/health/checks/alarms", doing, side).await?;
+        let response = self.get("/api/health/checks/alarms", doing, api_recorder).await?;
         let alarms: Alarms = match response.status {
             StatusCode::NOT_FOUND => return Ok(false),
             StatusCode::SERVICE_UNAVAILABLE => {
@@ -210,13 +211,13 @@ impl Management {
     async fn query_nodes(
         &mut self,
         are_alarms_known: bool,
-        side: &mut RunRecorder<'_>,
+        api_recorder: &mut RunRecorder<'_>,
         report: &mut Report,
         warnings: &mut Warnings,
     ) -> Result<(), Problem> {
         let doing = "reading the nodes";
         let path = "/api/nodes?columns=name,running,mem_alarm,disk_free_alarm";
-        let response = self.get(path, doing, side).await?;
+        let response = self.get(path, doing, api_recorder).await?;
         let nodes: Vec<Node> = self.body(&response, StatusCode::OK, doing)?;
         if !are_alarms_known {
             let memory = nodes.iter().find(|node| node.mem_alarm == Some(true));
@@ -245,9 +246,9 @@ impl Management {
         &mut self,
         path: &str,
         doing: &str,
-        side: &mut RunRecorder<'_>,
+        api_recorder: &mut RunRecorder<'_>,
     ) -> Result<ApiResponse, Problem> {
-        side.at(Step::Doing(doing.to_owned().into()));
+        api_recorder.at(Step::Doing(doing.to_owned().into()));
         let request = Request::get(format!("{}{path}", self.settings.prefix))
             .header(http::header::HOST, self.settings.address.authority())
             .header(http::header::ACCEPT, "application/json")
@@ -257,7 +258,7 @@ impl Management {
             )
             .body(Full::<Bytes>::default());
         match request {
-            Ok(request) => self.client.request(request, doing, side).await,
+            Ok(request) => self.client.request(request, doing, api_recorder).await,
             Err(error) => Err(Problem::new(Reason::Internal, format_args!("{doing}: {error}"))),
         }
     }

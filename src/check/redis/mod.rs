@@ -121,8 +121,8 @@ impl RedisCheck {
     }
 }
 
-/// Reads how many replicas the primary requires to accept writes. INFO counts good replicas only if it requires some.
-/// Returns `None`, without a metric, if the user may not read the setting.
+/// Reads how many replicas the primary requires before it accepts writes. INFO contains the number of good replicas only if
+/// the primary requires some. Returns `None`, without a metric, if it requires none or the user may not read the setting.
 async fn min_replicas(
     info: &Info,
     session: &mut RedisSession,

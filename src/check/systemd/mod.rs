@@ -69,6 +69,7 @@ impl SystemdCheck {
     /// # Errors
     /// The problem that made the run fail.
     pub async fn run(&mut self, report: &mut Report) -> Result<(), Problem> {
+        // The recorder only calculates the wait. The step is set below.
         let wait = {
             let mut recorder = RunRecorder::new(report);
             recorder.end();
@@ -77,6 +78,7 @@ impl SystemdCheck {
         report.step = "waiting for systemd's response over D-Bus".into();
         let facts = self.subscription.facts(wait).await?;
         let unit = &facts.unit;
+        // systemd reports a unit that does not exist as inactive. Such a unit has no samples.
         if unit.exists() || unit.state() != Some(UnitState::Inactive) {
             push_samples(unit, &self.settings.unit, &mut report.samples);
         }
@@ -90,7 +92,8 @@ impl SystemdCheck {
     }
 }
 
-/// How long the unit has been activating: by systemd's timestamps if they are usable, otherwise since it was first seen so.
+/// How long the unit has been activating: by systemd's timestamps if they are usable, otherwise since the exporter first saw
+/// it in this state.
 fn activating_for(facts: &UnitFacts) -> Duration {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     let now = u64::try_from(now.tv_sec)

@@ -111,8 +111,8 @@ impl Unit {
     }
 
     /// How long the unit has been activating, by systemd's timestamps. `now` is CLOCK_MONOTONIC in microseconds. `None` if the
-    /// timestamps are unusable. With `RestartMode=direct`, a unit goes from active to activating without becoming inactive,
-    /// so it starts at the later of the two exits.
+    /// timestamps are unusable. With `RestartMode=direct`, a unit goes from active to activating without becoming inactive.
+    /// So the time counts from the later exit, that from inactive or that from active.
     pub fn activating_for(&self, now: u64) -> Option<Duration> {
         match self.inactive_exit.max(self.active_exit) {
             0 => None,
@@ -129,10 +129,11 @@ impl Unit {
     }
 }
 
-fn set(target: &mut Box<str>, text: &str, longest: usize) {
-    let fits = |(end, _): &(usize, char)| *end <= longest;
+/// Sets `target` to the text, truncated to at most `max` bytes.
+fn set(target: &mut Box<str>, text: &str, max: usize) {
+    let fits = |(start, _): &(usize, char)| *start <= max;
     let text = match text.char_indices().take_while(fits).last() {
-        Some((last, _)) if text.len() > longest => &text[..last],
+        Some((end, _)) if text.len() > max => &text[..end],
         _ => text,
     };
     if **target != *text {

@@ -114,7 +114,12 @@ impl Units {
             .map(|service| (service.key.as_str(), service.name.as_str()));
         let selected = select(named, &flags.services)?;
         let mut units = Self::default();
-        for (service, _) in config.services.iter().zip(selected).filter(|(_, is)| *is) {
+        for (service, _) in config
+            .services
+            .iter()
+            .zip(selected)
+            .filter(|(_, is_selected)| *is_selected)
+        {
             units.add_heal_target(service, &flags.verbs);
             if flags.all {
                 units.add_checked(service, &flags.verbs);

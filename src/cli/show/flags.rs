@@ -88,7 +88,6 @@ impl ShowFlags {
     /// The look of the table on standard output.
     pub fn look(&self) -> Look {
         let out = std::io::stdout();
-        // Output for programs is not wrapped, so that each message is one line.
         let columns = || std::env::var("COLUMNS").ok()?.parse().ok();
         let terminal = || terminal_size::terminal_size_of(&out).map(|(width, _)| usize::from(width.0));
         let is_coloured = match self.color {
@@ -97,6 +96,7 @@ impl ShowFlags {
             Colour::Auto => !matches!(anstream::AutoStream::choice(&out), anstream::ColorChoice::Never),
         };
         Look {
+            // `None` for programs: without wrapping, each message is one line.
             width: terminal().or_else(columns).filter(|width| *width > 0),
             is_coloured,
         }

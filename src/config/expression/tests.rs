@@ -99,6 +99,7 @@ fn the_deepest_expressions_fit_their_stacks() {
         let deepest = all.last().unwrap().clone();
         let light = all.into_iter().rfind(|expression| !expression.is_deep()).unwrap();
         assert!(deepest.is_deep());
+        // Other expressions run on any thread. The default stack of a thread has 2 MiB.
         for (expression, stack) in [(deepest, STACK_BYTES), (light, 2 << 20)] {
             let thread = std::thread::Builder::new().stack_size(stack);
             let evaluated = thread

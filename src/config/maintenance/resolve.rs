@@ -24,7 +24,7 @@ const WRITE_AT: &str =
 /// How similar a time zone must be to be suggested, from 0 to 1.
 const SIMILAR: f64 = 0.85;
 
-/// The longest name of a time zone that similar ones are searched for, in bytes. The longest in the database has 32.
+/// A name of a time zone that is longer, in bytes, gets no suggestion. The longest in the database has 32.
 const MAX_ZONE: usize = 64;
 
 /// The keys and groups that the services of a file have, valid or not.
@@ -141,7 +141,7 @@ fn window(
     Ok(window)
 }
 
-/// The keys of the services and of the services of the groups. `None` for all services.
+/// The keys of the listed services and of all services in the listed groups. `None` for all services.
 fn services(
     options: &MaintenanceOptions,
     names: &Names,
@@ -248,7 +248,8 @@ fn starts(
     }
 }
 
-/// The start of a window that happens once: a local time, or a time with its offset.
+/// The start of a window that happens once: a local time, or a time with its offset. `has_zone` is whether `timezone` is set.
+/// `zone` is `None` if that is invalid, which was reported.
 fn once(text: &str, has_zone: bool, zone: Option<&TimeZone>, at: &Place<'_>) -> Result<Starts, Invalid> {
     if let Ok(start) = text.parse::<Timestamp>() {
         return match has_zone {
@@ -266,7 +267,7 @@ fn once(text: &str, has_zone: bool, zone: Option<&TimeZone>, at: &Place<'_>) -> 
 }
 
 fn zone(name: &str, place: &Place<'_>) -> Result<TimeZone, Invalid> {
-    // The database contains only names. TimeZone::get accepts nothing else.
+    // TimeZone::get accepts only the names in the time zone database.
     TimeZone::get(name).map_err(|_| {
         let near = (name.len() <= MAX_ZONE).then(|| nearest_zone(name)).flatten();
         let advice = match near {

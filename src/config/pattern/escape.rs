@@ -4,7 +4,7 @@ use regex::Regex;
 
 use super::quote::quote;
 
-/// Go decodes a byte that is not UTF-8 to this code point; matching sees such bytes as `INVALID`.
+/// The code point to which Go decodes a byte that is not UTF-8. While matching, such bytes are replaced by `re2::INVALID`.
 pub(super) const REPLACEMENT: u32 = 0xFFFD;
 /// The highest code point.
 const MAX: u32 = 0x10_FFFF;

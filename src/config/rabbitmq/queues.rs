@@ -1,4 +1,4 @@
-//! The queues that a rabbitmq check checks.
+//! The option `queues` of rabbitmq checks.
 
 use std::collections::HashSet;
 

@@ -85,7 +85,7 @@ impl Builder {
                     return Err(self.stop(scan_error::mark(&error, text), scan_error::message(&error)));
                 }
             };
-            self.take(event, Mark::from_marker(&span.start))?;
+            self.handle_event(event, Mark::from_marker(&span.start))?;
             if self.problems.len() >= MAX_PROBLEMS {
                 return Err(Stop);
             }
@@ -93,7 +93,7 @@ impl Builder {
         Ok(())
     }
 
-    fn take(&mut self, event: Event<'_>, mark: Mark) -> Result<(), Stop> {
+    fn handle_event(&mut self, event: Event<'_>, mark: Mark) -> Result<(), Stop> {
         match event {
             Event::DocumentStart(..) => {
                 self.documents += 1;
@@ -104,7 +104,7 @@ impl Builder {
                 }
             }
             Event::Scalar(text, style, anchor, tag) => {
-                let is_text = self.tag(mark, tag.as_deref());
+                let is_text = self.check_tag(mark, tag.as_deref());
                 let value = match style {
                     ScalarStyle::Plain if !is_text => Value::Plain(text.into()),
                     _ => Value::Text(text.into()),
@@ -114,11 +114,11 @@ impl Builder {
                 self.add(node, 1, 0)?;
             }
             Event::SequenceStart(_, anchor, tag) => {
-                self.tag(mark, tag.as_deref());
+                self.check_tag(mark, tag.as_deref());
                 self.open(mark, anchor, Content::List(Vec::new()))?;
             }
             Event::MappingStart(_, anchor, tag) => {
-                self.tag(mark, tag.as_deref());
+                self.check_tag(mark, tag.as_deref());
                 self.open(mark, anchor, Content::Map(Mapping::default()))?;
             }
             Event::SequenceEnd | Event::MappingEnd => self.close()?,
@@ -137,8 +137,8 @@ impl Builder {
         Ok(())
     }
 
-    /// Whether the tag makes a scalar a text. Reports tags that are not of the core schema.
-    fn tag(&mut self, mark: Mark, tag: Option<&Tag>) -> bool {
+    /// Reports a tag that is not in the core schema. Returns whether the tag makes a scalar a text.
+    fn check_tag(&mut self, mark: Mark, tag: Option<&Tag>) -> bool {
         let Some(tag) = tag else { return false };
         match tag.core_suffix() {
             Some(suffix) => suffix == "str",
@@ -273,7 +273,7 @@ impl Builder {
         Ok(())
     }
 
-    /// Takes a value as a key.
+    /// Converts a node to a key. Reports a node that can't be one, and returns a stand-in.
     fn key(&mut self, node: Node) -> (Rc<str>, Mark) {
         let text = match node.value {
             Value::Plain(text) | Value::Text(text) if text.len() <= MAX_KEY_BYTES => {

@@ -85,10 +85,11 @@ fn base64_is_hidden_wherever_the_secret_begins_in_it() {
                 ] {
                     let scrubbed = scrub(&[secret], &format!("Basic {encoded} is wrong"));
                     assert!(scrubbed.contains(HIDDEN), "{pair}: {encoded}: {scrubbed}");
+                    // A text in lower case can't be decoded.
                     if encoded == encoded.to_lowercase() {
                         continue;
                     }
-                    // The rest of a longer text contains nothing of the secret.
+                    // The text before the hidden part decodes to the user name, or to a part of it.
                     let left = scrubbed.trim_start_matches("Basic ").split('<').next().unwrap();
                     let bytes = STANDARD_NO_PAD
                         .decode(&left[..left.len() / 4 * 4])

@@ -26,14 +26,15 @@ use crate::net::{io_error, tls};
 
 /// The longest head of a response, in bytes.
 pub const MAX_HEAD_BYTES: usize = 64 << 10;
-/// The maximum number of header fields of a response. This is hyper's own limit, up to which it does not allocate.
+/// The maximum number of header fields of a response. This is hyper's default. If the limit is set, hyper
+/// allocates memory for every response.
 const MAX_HEADERS: usize = 100;
 
-/// The largest head that the library accepts by HTTP/2. It counts 32 more bytes for every field (RFC 9113, section 6.5.2), and
+/// The largest head that the library accepts over HTTP/2. It counts 32 more bytes for every field (RFC 9113, section 6.5.2), and
 /// reports a head that is too large as malformed. So its limit is higher than ours, and the size is measured here.
 const MAX_HEADER_LIST_BYTES: u32 = 256 << 10;
 
-/// How much of a body may be sent by HTTP/2 before the server extends the window (RFC 9113, section 6.9.2).
+/// How much of a body may be sent over HTTP/2 before the server extends the window (RFC 9113, section 6.9.2).
 const HTTP2_WINDOW: u64 = (1 << 16) - 1;
 
 /// The body of a request, in memory.
@@ -67,12 +68,12 @@ pub struct Exchange {
     trailers: Option<HeaderMap>,
     driver: Option<Driver>,
     peer: SocketAddr,
-    /// Whether the response may be complete before the request is sent.
+    /// Whether the server may end its response before it has received the whole request.
     may_be_stopped: bool,
 }
 
 impl Exchange {
-    /// Sends a request by HTTP/1.1. At the end the stream is shut down, for the close_notify of TLS. If `is_plain`, it is only
+    /// Sends a request over HTTP/1.1. At the end the stream is shut down, for the close_notify of TLS. If `is_plain`, it is only
     /// closed, which sends the same FIN with one system call less per run.
     ///
     /// # Errors
@@ -89,7 +90,8 @@ impl Exchange {
         let handshake = http1::Builder::new()
             .max_buf_size(MAX_HEAD_BYTES)
             .max_header_size(MAX_HEAD_BYTES)
-            // A user agent treats it as a space (RFC 9112, section 5.2). Proxies remove such spaces (section 5.1).
+            // User agents treat a line break in a value as a space (RFC 9112, section 5.2). Proxies remove spaces after a
+            // header name (section 5.1).
             .allow_obsolete_multiline_headers_in_responses(true)
             .allow_spaces_after_header_name_in_responses(true)
             .handshake(TokioIo::new(EarlyResponse::new(stream)));
@@ -115,7 +117,7 @@ impl Exchange {
         }
     }
 
-    /// Sends a request by HTTP/2.
+    /// Sends a request over HTTP/2.
     ///
     /// # Errors
     /// Why there is no response, and whether the server processed the request.
@@ -206,9 +208,10 @@ impl Exchange {
         }
     }
 
-    /// Whether a body without more data is complete. By HTTP/2 it may be incomplete, since hyper reports no error if the stream
-    /// was reset with NO_ERROR. A server also sends NO_ERROR after a complete response, to stop a request that is still being
-    /// sent (RFC 9113, section 8.1). Its end is not visible then, so the body is complete unless its length is larger.
+    /// Whether a body without more data is complete. Over HTTP/1.1 it is. Over HTTP/2 it may not be, because hyper reports no
+    /// error if the server resets the stream with NO_ERROR. So the end of the stream must have arrived. Exception: a server may
+    /// send a complete response, and then NO_ERROR to stop a request that is still being sent (RFC 9113, section 8.1). In this
+    /// case hyper does not show the end of the stream, so the body counts as complete unless `Content-Length` announces more.
     fn is_whole(&self) -> bool {
         self.head.version != Version::HTTP_2
             || self.body.is_end_stream()
@@ -284,7 +287,7 @@ pub fn problem(error: &hyper::Error, peer: impl Display, doing: &str) -> Problem
     if error.is_incomplete_message() || error.is_canceled() || error.is_closed() {
         return at(Reason::Closed, &"it closed the connection before the end");
     }
-    if error.is_parse_too_large() || is_calmed(error) {
+    if error.is_parse_too_large() || has_sent_too_much(error) {
         return too_large(peer, doing);
     }
     let cause = error
@@ -297,9 +300,9 @@ pub fn problem(error: &hyper::Error, peer: impl Display, doing: &str) -> Problem
     )
 }
 
-/// Whether the library closed the connection since the server sends too much by HTTP/2: a head that is far too large, or that
-/// has too many frames.
-fn is_calmed(error: &hyper::Error) -> bool {
+/// Whether the library closed the connection because the server sent too much over HTTP/2: a head that is far too large, or
+/// that has too many frames.
+fn has_sent_too_much(error: &hyper::Error) -> bool {
     let mut cause = error.source();
     while let Some(inner) = cause {
         if let Some(fault) = inner.downcast_ref::<h2::Error>() {

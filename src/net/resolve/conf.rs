@@ -101,18 +101,18 @@ impl ResolvConf {
                     conf.servers.extend(words.next().and_then(server));
                 }
                 // The last `domain` or `search` line takes effect.
-                "domain" => conf.search_in(words.take(1)),
-                "search" => conf.search_in(words),
-                "options" => conf.options(words),
+                "domain" => conf.set_search(words.take(1)),
+                "search" => conf.set_search(words),
+                "options" => conf.apply_options(words),
                 _ => {}
             }
         }
         if let Some(domains) = &environment.local_domain {
             conf.search.clear();
-            conf.search_in(domains.split_ascii_whitespace());
+            conf.set_search(domains.split_ascii_whitespace());
         }
         if let Some(options) = &environment.options {
-            conf.options(options.split_ascii_whitespace());
+            conf.apply_options(options.split_ascii_whitespace());
         }
         if conf.servers.is_empty() {
             // The default is the local machine (resolv.conf(5)). A public server must not learn the names.
@@ -122,14 +122,15 @@ impl ResolvConf {
         conf
     }
 
-    fn search_in<'w>(&mut self, domains: impl Iterator<Item = &'w str>) {
+    /// Replaces the search domains, unless the list is empty.
+    fn set_search<'w>(&mut self, domains: impl Iterator<Item = &'w str>) {
         let domains: Vec<String> = domains.take(MAX_DOMAINS).map(str::to_owned).collect();
         if !domains.is_empty() {
             self.search = domains;
         }
     }
 
-    fn options<'w>(&mut self, words: impl Iterator<Item = &'w str>) {
+    fn apply_options<'w>(&mut self, words: impl Iterator<Item = &'w str>) {
         for word in words {
             let (option, value) = word.split_once(':').unwrap_or((word, ""));
             let number = |max: u32| number(value).min(max);

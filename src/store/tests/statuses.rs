@@ -1,4 +1,4 @@
-//! Statuses and conditions after runs.
+//! Statuses and conditions after runs. A run at second 20 starts at 19, which is the time of a status that it changes.
 
 use super::*;
 

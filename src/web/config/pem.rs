@@ -46,7 +46,7 @@ impl Pem {
         file: Option<String>,
         files: &Files<'_>,
     ) -> Result<Option<Self>, Invalid> {
-        // The toolkit treats an empty text as absent.
+        // As in Prometheus' exporter-toolkit, an empty text counts as absent.
         let non_empty = |text: Option<String>| text.filter(|text| !text.is_empty());
         match (non_empty(inline), non_empty(file)) {
             (None, None) => Ok(None),

@@ -1,8 +1,8 @@
 //! Python's pickle format (CPython's module `pickletools` documents its opcodes), reduced to plain data: dictionaries with
 //! text keys, lists, texts, numbers, booleans and None.
 //!
-//! Libraries resolve references by copying, so a reply of 4 kB could grow without bound. Here a reference is a text, or
-//! reading fails. Nothing is called or imported.
+//! A pickle can refer to an earlier value of itself. Libraries copy that value, so a reply of 4 kB could grow without bound.
+//! Here only texts can be referred to; reading other references fails. Nothing is called or imported.
 
 use serde_json::{Map, Number, Value};
 
@@ -159,7 +159,8 @@ impl Machine<'_> {
         self.push(Value::String(text))
     }
 
-    /// Pushes a value. Containers take their items from the stack, so the number of containers on it bounds the nesting.
+    /// Pushes a value. Fails for a container if the stack already has [`MAX_DEPTH`] of them. Items are on the stack before their
+    /// container takes them, so this limits the nesting.
     fn push(&mut self, value: Value) -> Option<()> {
         let is_container = value.is_object() || value.is_array();
         let containers = self
@@ -195,8 +196,8 @@ impl Machine<'_> {
         (from <= self.stack.len()).then(|| self.stack.split_off(from))
     }
 
-    /// Stores the top of the stack under a number, if it is a text. An entry takes at least one byte of input, so input and
-    /// the largest number, 255, bound the memory.
+    /// Stores the top of the stack under a number, or `None` if it is not a text. The number of entries is bounded: numbers in
+    /// the input end at 255, and every other entry takes a byte of input.
     fn memoize(&mut self, number: usize) -> Option<()> {
         let text = self.stack.last()?.as_str().map(str::to_owned);
         if number >= self.memo.len() {
