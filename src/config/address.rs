@@ -141,7 +141,7 @@ impl HostPort {
             return wrong("has no port between 1 and 65535");
         };
         let host = match host.strip_prefix('[').map(|rest| rest.strip_suffix(']')) {
-            Some(Some(inside)) if matches!(zone::without(inside).parse(), Ok(IpAddr::V6(_))) => inside,
+            Some(Some(inside)) if matches!(zone::without_zone(inside).parse(), Ok(IpAddr::V6(_))) => inside,
             Some(Some(inside)) if inside.contains('%') => {
                 return wrong(&format!("has an invalid zone: {}", zone::WRONG));
             }
@@ -167,7 +167,7 @@ impl HostPort {
 impl HostPort {
     /// The form to send to a server, such as in a `Host` header: without the zone.
     pub fn authority(&self) -> String {
-        let host = zone::without(&self.host);
+        let host = zone::without_zone(&self.host);
         let port = self.port;
         if host.contains(':') {
             format!("[{host}]:{port}")

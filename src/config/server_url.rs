@@ -50,7 +50,7 @@ impl ServerUrl {
             let advice = if is_unencoded { ENCODE } else { "" };
             Err(place.error(format_args!("{what}: write a URL such as {example}{advice}")))
         };
-        let (text, zone) = match zone::take(text) {
+        let (text, zone) = match zone::remove_from_url(text) {
             Ok(taken) => taken,
             Err(error) => return wrong(&error),
         };

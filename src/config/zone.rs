@@ -21,7 +21,7 @@ pub fn split(host: &str) -> Option<(Ipv6Addr, &str)> {
 }
 
 /// The host without its zone, to send to a server.
-pub fn without(host: &str) -> &str {
+pub fn without_zone(host: &str) -> &str {
     match split(host) {
         Some(_) => host.split('%').next().unwrap_or(host),
         None => host,
@@ -30,14 +30,14 @@ pub fn without(host: &str) -> &str {
 
 /// Whether a host is an address, with or without a zone.
 pub fn is_address(host: &str) -> bool {
-    without(host).parse::<IpAddr>().is_ok()
+    without_zone(host).parse::<IpAddr>().is_ok()
 }
 
 /// Removes the zone from the host of a URL, and returns both. The URL parser does not support zones.
 ///
 /// # Errors
 /// A description of the invalid zone, which does not quote the URL.
-pub fn take(url: &str) -> Result<(Cow<'_, str>, Option<String>), String> {
+pub fn remove_from_url(url: &str) -> Result<(Cow<'_, str>, Option<String>), String> {
     let start = url.find("://").map_or(0, |end| end + "://".len());
     let end = url[start..]
         .find(['/', '?', '#', '\\'])
@@ -94,7 +94,7 @@ mod tests {
             ("localhost%lo", None, "localhost%lo"),
         ] {
             assert_eq!(split(host).map(|(_, zone)| zone), zone, "{host}");
-            assert_eq!(without(host), plain);
+            assert_eq!(without_zone(host), plain);
         }
     }
 
@@ -119,7 +119,7 @@ mod tests {
             ("http://a@b@[::1]/", "http://a@b@[::1]/", None),
             ("", "", None),
         ] {
-            let (left, found) = take(url).unwrap();
+            let (left, found) = remove_from_url(url).unwrap();
             assert_eq!((left.as_ref(), found.as_deref()), (plain, zone), "{url}");
         }
         for url in [
@@ -129,7 +129,7 @@ mod tests {
             "http://[x%25y]/",
         ] {
             // `[fe80::1%25]a]` ends at the first bracket, so its zone is `25`, which is valid.
-            let outcome = take(url);
+            let outcome = remove_from_url(url);
             assert!(outcome.is_err() || url.contains("]a]"), "{url}: {outcome:?}");
         }
     }

@@ -73,7 +73,7 @@ pub async fn resolve(
 ) -> Result<Addresses, Problem> {
     recorder.enter(Phase::Resolve);
     // A zone names an interface of this machine. It does not change which addresses the host has or the guard allows.
-    let host = zone::without(host);
+    let host = zone::without_zone(host);
     if host.parse::<IpAddr>().is_err() {
         recorder.at(Step::Resolving(host.to_owned()));
     }

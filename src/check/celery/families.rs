@@ -64,7 +64,7 @@ fn number(count: u64) -> f64 {
 }
 
 /// Reports the configured limits. They do not depend on the broker.
-pub fn configured(settings: &CelerySettings, report: &mut Report) {
+pub fn report_configured(settings: &CelerySettings, report: &mut Report) {
     push(report, &MIN_WORKERS, None, number(settings.min_workers as u64));
     if let Some(expected) = settings.expected_workers {
         push(report, &EXPECTED_WORKERS, None, number(expected as u64));
@@ -77,7 +77,7 @@ pub fn configured(settings: &CelerySettings, report: &mut Report) {
 }
 
 /// Reports how many workers replied, and which of the known workers did.
-pub fn workers<'a>(replied: usize, known: impl Iterator<Item = (&'a str, bool)>, report: &mut Report) {
+pub fn report_workers<'a>(replied: usize, known: impl Iterator<Item = (&'a str, bool)>, report: &mut Report) {
     push(report, &WORKERS, None, number(replied as u64));
     for (name, is_up) in known.take(MAX_NAMED) {
         push(report, &WORKER_UP, Some(name), f64::from(u8::from(is_up)));
@@ -85,7 +85,7 @@ pub fn workers<'a>(replied: usize, known: impl Iterator<Item = (&'a str, bool)>,
 }
 
 /// Reports the length of every queue whose length is known.
-pub fn queues(settings: &CelerySettings, lengths: &[QueueLength], report: &mut Report) {
+pub fn report_queues(settings: &CelerySettings, lengths: &[QueueLength], report: &mut Report) {
     for (queue, length) in settings.queues.iter().zip(lengths) {
         if let QueueLength::Messages(found) = length {
             push(report, &QUEUE_MESSAGES, Some(&queue.name), number(*found));

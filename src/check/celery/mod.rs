@@ -63,7 +63,7 @@ impl CeleryCheck {
     /// The problem that makes the run fail.
     pub async fn run(&mut self, report: &mut Report) -> Result<(), Problem> {
         let mut recorder = RunRecorder::new(report);
-        families::configured(&self.settings, recorder.report);
+        families::report_configured(&self.settings, recorder.report);
         let result = self.ping_workers(&mut recorder).await;
         recorder.end();
         result
@@ -96,7 +96,7 @@ impl CeleryCheck {
             if pinged.workers.len() < self.settings.min_workers {
                 return Err(blocked);
             }
-            families::workers(pinged.workers.len(), self.roster.workers(now), recorder.report);
+            families::report_workers(pinged.workers.len(), self.roster.workers(now), recorder.report);
             recorder.report.warning = Some(blocked);
             return Ok(());
         }
@@ -109,8 +109,8 @@ impl CeleryCheck {
                 .or(pinged.listening);
         }
         self.broker.put_back(session);
-        families::workers(pinged.workers.len(), self.roster.workers(now), recorder.report);
-        families::queues(&self.settings, &lengths, recorder.report);
+        families::report_workers(pinged.workers.len(), self.roster.workers(now), recorder.report);
+        families::report_queues(&self.settings, &lengths, recorder.report);
         recorder.report.warning = judge::judge(&self.settings, &pinged, &lengths)?;
         Ok(())
     }

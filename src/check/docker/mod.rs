@@ -85,7 +85,7 @@ pub static STARTED: Family = Family {
 };
 
 /// The maximum size of a response. One with five entries in the health log and many labels has about 50 kB.
-const MAX_ANSWER_BYTES: usize = 1 << 20;
+const MAX_RESPONSE_BYTES: usize = 1 << 20;
 
 /// A docker check.
 #[derive(Debug)]
@@ -103,7 +103,7 @@ impl DockerCheck {
                 &settings.host,
                 &context.network,
                 settings.reuse_connection,
-                MAX_ANSWER_BYTES,
+                MAX_RESPONSE_BYTES,
             ),
             settings: settings.clone(),
             restarts: Restarts::default(),

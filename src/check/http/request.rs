@@ -111,7 +111,7 @@ impl Requests {
                     .trim_matches(['[', ']'])
                     .to_owned()
             }
-            None => zone::without(&hop.url.address().host).to_owned(),
+            None => zone::without_zone(&hop.url.address().host).to_owned(),
         }
     }
 

@@ -24,7 +24,7 @@ use crate::net::stream::Stream;
 use crate::net::tls::TlsClient;
 
 /// The maximum number of bytes that a run reads. A login has about 500, the statistics 200, and a query one row.
-const MAX_ANSWER_BYTES: u64 = 256 << 10;
+const MAX_RESPONSE_BYTES: u64 = 256 << 10;
 /// The SSLRequest message (PostgreSQL's documentation, "Message Formats"): its length, and the code 80877103.
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
 
@@ -68,7 +68,7 @@ impl Connector {
             settings: settings.clone(),
             network: network.clone(),
             tls: TlsClient::new(&settings.url.tls, &[], &network.trust),
-            read_budget: ReadBudget::new(MAX_ANSWER_BYTES),
+            read_budget: ReadBudget::new(MAX_RESPONSE_BYTES),
             target: settings.target(),
         }
     }

@@ -109,7 +109,7 @@ impl NoProxy {
 
     /// Whether a target does not use the proxy.
     pub fn covers(&self, target: &HostPort) -> bool {
-        let host = zone::without(&target.host)
+        let host = zone::without_zone(&target.host)
             .trim_end_matches('.')
             .to_ascii_lowercase();
         let address: Option<IpAddr> = host.parse().ok();

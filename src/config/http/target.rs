@@ -25,7 +25,7 @@ impl TargetUrl {
     /// # Errors
     /// What is wrong and what to write instead. The URL is not quoted, because it may contain a password.
     pub fn parse(text: &str) -> Result<(Self, Option<UserInfo>), String> {
-        let (text, zone) = zone::take(text)?;
+        let (text, zone) = zone::remove_from_url(text)?;
         let text = text.as_ref();
         let url = match text.contains("://") {
             true => Url::parse(text),

@@ -119,7 +119,7 @@ impl ManagementOptions {
 
 /// The path of the URL, still encoded, because requests need it so.
 fn prefix(url: &str) -> String {
-    let url = zone::take(url)
+    let url = zone::remove_from_url(url)
         .ok()
         .and_then(|(url, _)| url::Url::parse(&url).ok());
     let path = url.map(|url| url.path().to_owned());

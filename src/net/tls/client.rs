@@ -103,7 +103,7 @@ impl TlsClient {
         if let Some(name) = &self.settings.server_name {
             return Ok(name.clone());
         }
-        let host = zone::without(host);
+        let host = zone::without_zone(host);
         let name = match host.parse::<IpAddr>() {
             Ok(address) => Ok(ServerName::from(address)),
             Err(_) => ServerName::try_from(host.trim_end_matches('.').to_owned()),

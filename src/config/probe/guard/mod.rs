@@ -52,7 +52,7 @@ impl GuardRules {
     /// # Errors
     /// The reason of the refusal.
     pub fn judge(&self, host: &str, address: IpAddr, port: Option<u16>) -> Result<(), TargetRefusal> {
-        let host = zone::without(host);
+        let host = zone::without_zone(host);
         let address = canonical(address);
         let class = AddressClass::of(address);
         let Some(rules) = &self.rules else {
@@ -85,7 +85,7 @@ impl GuardRules {
     /// The reason of the refusal.
     pub fn judge_request(&self, host: &str, port: Option<u16>) -> Result<(), TargetRefusal> {
         // The zone does not matter for the guard.
-        let host = zone::without(host);
+        let host = zone::without_zone(host);
         if let Ok(address) = host.parse() {
             return self.judge(host, address, port);
         }
@@ -103,7 +103,7 @@ impl GuardRules {
     /// # Errors
     /// The reason of the refusal.
     pub fn judge_proxied(&self, host: &str, port: u16) -> Result<(), TargetRefusal> {
-        let host = zone::without(host);
+        let host = zone::without_zone(host);
         if let Ok(address) = host.parse() {
             return self.judge(host, address, Some(port));
         }

@@ -167,7 +167,7 @@ fn parse_host(text: &str, place: &Place<'_>) -> Result<HostPattern, Invalid> {
     let pattern = match name.strip_prefix('*') {
         Some("") => HostPattern::Any,
         Some(suffix) if suffix.starts_with('.') => HostPattern::Below(suffix.to_owned()),
-        _ => HostPattern::Exactly(zone::without(name.trim_matches(['[', ']'])).to_owned()),
+        _ => HostPattern::Exactly(zone::without_zone(name.trim_matches(['[', ']'])).to_owned()),
     };
     let is_wrong = match &pattern {
         HostPattern::Any => false,
