@@ -3,6 +3,7 @@
 mod check;
 mod check_config;
 mod configuration;
+mod control_flags;
 mod control_socket;
 mod exit;
 mod generated;

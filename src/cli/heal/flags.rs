@@ -1,9 +1,8 @@
 //! The flags of `heal`.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::config::duration;
+use crate::cli::control_flags::{OutputFlags, whole_seconds};
 
 /// The flags of `heal`.
 #[derive(Debug, clap::Args)]
@@ -50,24 +49,4 @@ pub enum Action {
         #[command(flatten)]
         output: OutputFlags,
     },
-}
-
-/// The flags of all of them.
-#[derive(Debug, clap::Args)]
-pub struct OutputFlags {
-    /// Control socket of the exporter; default: the first of the server's default paths that exists
-    #[arg(long = "control.socket", value_name = "PATH")]
-    pub control_socket: Option<PathBuf>,
-
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-fn whole_seconds(text: &str) -> Result<Duration, String> {
-    let length = duration::parse(text).map_err(|error| error.to_string())?;
-    match length.subsec_nanos() {
-        0 if !length.is_zero() => Ok(length),
-        _ => Err("write whole seconds, such as 30m".to_owned()),
-    }
 }

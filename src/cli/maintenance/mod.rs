@@ -8,12 +8,13 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 
+use super::control_flags::OutputFlags;
 use super::control_socket;
 use super::exit::print_error;
 use crate::control::Request;
 use crate::maintenance::{self, Response, Scope};
+use flags::Action;
 pub use flags::MaintenanceFlags;
-use flags::{Action, OutputFlags};
 
 /// Sends the request to the exporter and prints the response.
 pub fn maintenance(flags: MaintenanceFlags) -> anyhow::Result<ExitCode> {
