@@ -1,5 +1,6 @@
 //! The basic types of the exporter. All other modules use them; they use no other module.
 
+mod catalog;
 mod debug_log;
 mod id;
 mod kind;
@@ -14,6 +15,7 @@ mod text;
 mod time;
 mod used_secrets;
 
+pub use catalog::{Catalog, MAX_MODELS, Model};
 pub use debug_log::DebugLog;
 pub use id::{CheckId, CheckName, ServiceKey};
 pub use kind::CheckKind;

@@ -2,10 +2,12 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::catalog::Catalog;
 use super::debug_log::DebugLog;
 use super::lost_time::LostSince;
 use super::metric::{Family, Sample};
@@ -159,6 +161,8 @@ pub struct Report {
     pub pids: Vec<u32>,
     /// Values of the kind's own families. Each series must be pushed only once.
     pub samples: Vec<Sample>,
+    /// The models that the target offers, for kinds that read them.
+    pub catalog: Option<Arc<Catalog>>,
     /// The steps of the run, if requested.
     pub debug_log: Option<DebugLog>,
     /// Values of blackbox_exporter's families, if the run is a probe. Each series must be pushed only once.
@@ -228,12 +232,16 @@ pub struct Outcome {
     pub pids: Vec<u32>,
     /// Values of the kind's own families.
     pub samples: Vec<Sample>,
+    /// The models that the target offers, for kinds that read them.
+    pub catalog: Option<Arc<Catalog>>,
 }
 
 impl Outcome {
     /// Whether it may contain texts from a target.
     pub fn has_texts(&self) -> bool {
-        self.conclusion != Conclusion::Success || self.samples.iter().any(Sample::has_texts)
+        self.conclusion != Conclusion::Success
+            || self.catalog.is_some()
+            || self.samples.iter().any(Sample::has_texts)
     }
 
     /// Hides secrets in its texts.
@@ -245,6 +253,13 @@ impl Outcome {
             | Conclusion::Inconclusive(problem) => problem.scrub(scrubber),
         }
         Sample::scrub(&mut self.samples, scrubber);
+        if let Some(scrubbed) = self
+            .catalog
+            .as_ref()
+            .and_then(|catalog| catalog.scrubbed(scrubber))
+        {
+            self.catalog = Some(Arc::new(scrubbed));
+        }
     }
 }
 

@@ -158,6 +158,7 @@ impl Attempt<'_> {
             phases: report.phases,
             pids: report.pids,
             samples: report.samples,
+            catalog: report.catalog,
         };
         RunResult {
             outcome,

@@ -11,7 +11,7 @@ use super::saved::SavedCheck;
 use super::snapshot::{CheckView, LastRun};
 use super::walltime::WallAnchor;
 use crate::config::CheckSettings;
-use crate::model::{Conclusion, Moment, Outcome, Problem, Status};
+use crate::model::{Catalog, Conclusion, Moment, Outcome, Problem, Status};
 use crate::verdict::{Counts, Judgement, Rules, Run, judge};
 
 /// The minimum time between two log lines about problems of a check with the same status.
@@ -40,6 +40,8 @@ pub struct CheckState {
     /// Why the last run was inconclusive. `None` if it was conclusive.
     pub shortage: Option<Arc<Problem>>,
     last_run: Option<(Moment, Arc<Outcome>)>,
+    /// The last catalog of any run. It stays when later runs fail.
+    catalog: Option<Arc<Catalog>>,
     response_times: Option<ResponseTimes>,
     /// When a problem was last logged.
     logged_at: Option<Moment>,
@@ -83,6 +85,7 @@ impl CheckState {
             consecutive_inconclusive_runs: 0,
             shortage: None,
             last_run: None,
+            catalog: None,
             logged_at: None,
             wakeup: Arc::default(),
         }
@@ -133,6 +136,9 @@ impl CheckState {
     pub fn record(&mut self, run: Run, outcome: Arc<Outcome>, missed: u64) -> Option<Recorded> {
         self.runs += 1;
         self.missed_runs += missed;
+        if outcome.catalog.is_some() {
+            self.catalog.clone_from(&outcome.catalog);
+        }
         if let Conclusion::Inconclusive(problem) = &outcome.conclusion {
             self.inconclusive_runs += 1;
             self.consecutive_inconclusive_runs += 1;
@@ -254,6 +260,7 @@ impl CheckState {
                 ended: wall.seconds(*ended),
                 outcome: outcome.clone(),
             }),
+            catalog: self.catalog.clone(),
             last_ended: self.saved.last_ended.map(|ended| wall.seconds(ended)),
             last_success: self.saved.last_success.map(|ended| wall.seconds(ended)),
             response_times: self.response_times.as_ref().map(ResponseTimes::view),

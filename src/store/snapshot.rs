@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::heal_state::{HealBudget, HealState};
 use crate::config::{CheckSettings, Service};
-use crate::model::{Condition, Maintenance, Outcome, Problem, ServiceKey, Status};
+use crate::model::{Catalog, Condition, Maintenance, Outcome, Problem, ServiceKey, Status};
 
 /// The state at one moment. Wall-clock values are Unix times in seconds.
 #[derive(Clone, Debug)]
@@ -77,6 +77,9 @@ pub struct CheckView {
     pub shortage: Option<Arc<Problem>>,
     /// The last conclusive run since the exporter started, with these settings. `None` before the first one.
     pub last_run: Option<LastRun>,
+    /// The last catalog that a run since the exporter started reported, with these settings. It stays when later runs fail, so it may be
+    /// older than `last_run`: [`Catalog::fetched`] is its time.
+    pub catalog: Option<Arc<Catalog>>,
     /// When the last run ended. Runs of an earlier process or with earlier settings count too.
     pub last_ended: Option<f64>,
     /// When the last successful run ended. Runs of an earlier process or with earlier settings count too.

@@ -1,5 +1,6 @@
 //! Tests of the store with a clock that the tests control.
 
+mod catalogs;
 mod changes;
 mod clocks;
 mod confirmed;

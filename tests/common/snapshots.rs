@@ -65,6 +65,7 @@ pub fn check(name: &str, kind: KindSettings) -> CheckView {
         shortage: None,
         problem: None,
         last_run: None,
+        catalog: None,
         last_ended: None,
         last_success: None,
         response_times: is_timed.then(|| histogram(&[])),
