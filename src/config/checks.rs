@@ -130,6 +130,10 @@ fn read_check(node: &Node, place: &Place<'_>, timings: &Timings) -> Option<Unnam
     let [_, common, timing, own] = parts;
     let common = read::<CheckOptions>(&common, place);
     let timing = read::<TimingOptions>(&timing, place);
+    let timings = match kind.and_then(kinds::own_timings) {
+        Some(own) => timings.with_own(own),
+        None => timings.clone(),
+    };
     let timings = timings.with(&timing.value.unwrap_or_default(), Level::Check, place);
     let options = common.value.unwrap_or_default();
     let name = options

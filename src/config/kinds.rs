@@ -6,7 +6,7 @@ use schemars::SchemaGenerator;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::kind_facts::KindFacts;
+use super::kind_facts::{KindFacts, OwnTimings};
 use super::place::{Invalid, Path, Place};
 use super::yaml::{Node, fields, read};
 use super::{schema_parts, suggest, unsupported};
@@ -90,6 +90,13 @@ pub fn parse(word: &str, place: &Place<'_>) -> Result<CheckKind, Invalid> {
 
 macro_rules! kind_options {
     ($($(#[$doc:meta])* $variant:ident $name:ident $timed:ident $options:ident $settings:ident $check:ident;)+) => {
+        /// See [`KindFacts::OWN_TIMINGS`].
+        pub const fn own_timings(kind: CheckKind) -> Option<OwnTimings> {
+            match kind {
+                $(CheckKind::$variant => <super::$name::$settings as KindFacts>::OWN_TIMINGS),+
+            }
+        }
+
         /// The keys of a kind, in addition to those of every check.
         pub fn keys(kind: CheckKind) -> &'static [&'static str] {
             match kind {

@@ -68,7 +68,7 @@ pub mod yaml;
 pub mod zone;
 
 pub use diagnostic::{ConfigError, Diagnostic, MAX_SHOWN};
-pub use kind_facts::KindFacts;
+pub use kind_facts::{KindFacts, OwnTimings};
 pub use kinds::KindSettings;
 pub use load::{
     EMBEDDED_DEFAULT, Loaded, MAX_FILE_BYTES, embedded_default, embedded_default_on, load, parse,

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::duration::DurationText;
+use super::kind_facts::OwnTimings;
 use super::level::Level;
 use super::options::{ThresholdOptions, TimingOptions};
 use super::place::{Path, Place};
@@ -143,6 +144,22 @@ impl Timings {
         new
     }
 
+    /// Applies the timings of a kind of its own, which replace those of all levels so far.
+    pub fn with_own(&self, own: OwnTimings) -> Self {
+        let built_in = |value| Setting {
+            value,
+            level: Level::BuiltIn,
+            path: Path::default(),
+        };
+        Self {
+            interval: built_in(own.interval),
+            timeout: built_in(own.timeout),
+            recheck_interval: built_in(own.recheck_interval),
+            failures_before_down: own.failures_before_down,
+            ..self.clone()
+        }
+    }
+
     /// Reports contradictory pairs of settings, if at least one of them was written at `level`.
     fn check_pairs(&mut self, level: Level, place: &Place<'_>) {
         let (recheck, interval) = (&self.recheck_interval, &self.interval);
@@ -218,5 +235,26 @@ impl Timings {
     /// `failures_before_down` and `successes_before_up`.
     pub fn runs(&self) -> (u32, u32) {
         (self.failures_before_down, self.successes_before_up)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timings_of_a_kind_replace_all_but_the_thresholds() {
+        let seconds = Duration::from_secs;
+        let timings = Timings::built_in().with_own(OwnTimings {
+            interval: seconds(3600),
+            timeout: seconds(30),
+            recheck_interval: seconds(60),
+            failures_before_down: 2,
+        });
+        assert_eq!(timings.interval(), seconds(3600));
+        assert_eq!(timings.timeout(), seconds(30));
+        assert_eq!(timings.recheck_interval(), seconds(60));
+        assert_eq!(timings.runs(), (2, 2));
+        assert_eq!(timings.thresholds(), Timings::built_in().thresholds());
     }
 }

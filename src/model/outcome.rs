@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::catalog::Catalog;
 use super::debug_log::DebugLog;
+use super::findings::Findings;
 use super::lost_time::LostSince;
 use super::metric::{Family, Sample};
 use super::phase::Phases;
@@ -163,6 +164,10 @@ pub struct Report {
     pub samples: Vec<Sample>,
     /// The models that the target offers, for kinds that read them.
     pub catalog: Option<Arc<Catalog>>,
+    /// What the run found in detail.
+    pub findings: Findings,
+    /// How long to wait after the end of the run before the next one starts, for example because the target asked for it.
+    pub next_run_after: Option<Duration>,
     /// The steps of the run, if requested.
     pub debug_log: Option<DebugLog>,
     /// Values of blackbox_exporter's families, if the run is a probe. Each series must be pushed only once.
@@ -234,6 +239,10 @@ pub struct Outcome {
     pub samples: Vec<Sample>,
     /// The models that the target offers, for kinds that read them.
     pub catalog: Option<Arc<Catalog>>,
+    /// What the run found in detail.
+    pub findings: Findings,
+    /// How long to wait after the end of the run before the next one starts.
+    pub next_run_after: Option<Duration>,
 }
 
 impl Outcome {
@@ -241,6 +250,7 @@ impl Outcome {
     pub fn has_texts(&self) -> bool {
         self.conclusion != Conclusion::Success
             || self.catalog.is_some()
+            || !self.findings.is_empty()
             || self.samples.iter().any(Sample::has_texts)
     }
 
@@ -260,6 +270,7 @@ impl Outcome {
         {
             self.catalog = Some(Arc::new(scrubbed));
         }
+        self.findings.scrub(scrubber);
     }
 }
 

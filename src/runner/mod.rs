@@ -159,6 +159,8 @@ impl Attempt<'_> {
             pids: report.pids,
             samples: report.samples,
             catalog: report.catalog,
+            findings: report.findings,
+            next_run_after: report.next_run_after,
         };
         RunResult {
             outcome,

@@ -87,8 +87,10 @@ impl CheckTask {
             ended: self.clock.moment(ended),
         };
         let missed = self.timetable.missed(planned, ended);
+        let next_run_after = outcome.next_run_after;
         let advice = self.store.record(self.handle, run, outcome, missed);
-        self.timetable.next(planned, started, ended, advice.recheck)
+        let next = self.timetable.next(planned, started, ended, advice.recheck);
+        self.timetable.delay(next, ended, next_run_after)
     }
 
     /// Logs that a run was inconclusive. At most once a minute, because a shortage affects many runs at a time.

@@ -59,6 +59,12 @@ impl Timetable {
         }
     }
 
+    /// Delays the `next` run after one that ended at `ended` and asked for a pause. The pause is at most one interval long, so that a
+    /// target can't stop its check.
+    pub fn delay(&self, next: Instant, ended: Instant, pause: Option<Duration>) -> Instant {
+        pause.map_or(next, |pause| next.max(ended + pause.min(self.interval)))
+    }
+
     /// How many ticks were missed because of this run: the whole intervals from its planned start to just before its end.
     pub fn missed(&self, planned: Instant, ended: Instant) -> u64 {
         let elapsed = ended.saturating_duration_since(planned).as_nanos();
@@ -151,6 +157,21 @@ mod tests {
         let (planned, started, ended) = (milli(0), milli(7), milli(200));
         assert_eq!(table.next(planned, started, ended, true), milli(5_007));
         assert_eq!(table.next(planned, started, ended, false), milli(15_000));
+    }
+
+    #[test]
+    fn a_pause_delays_the_next_run_by_at_most_an_interval() {
+        let zero = Instant::now();
+        let (table, seconds) = (table(zero), |seconds| zero + Duration::from_secs(seconds));
+        for (next, pause, delayed) in [
+            (5, None, 5),
+            (5, Some(2), 5),
+            (5, Some(10), 11),
+            (15, Some(3600), 16),
+        ] {
+            let pause = pause.map(Duration::from_secs);
+            assert_eq!(table.delay(seconds(next), seconds(1), pause), seconds(delayed));
+        }
     }
 
     #[test]

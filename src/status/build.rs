@@ -6,12 +6,12 @@ use super::advice::{UNKNOWN, advice_on};
 use super::chatstack::chatstack_fields;
 use super::heal::{heal, heal_with_decisions};
 use super::schema::{
-    CheckStatus, Document, GroupStatus, MODE, MaintenanceStatus, Milliseconds, ProblemDetails,
-    STALE_AFTER_SECONDS, ServiceStatus, Value,
+    CheckStatus, Document, FindingStatus, FindingsStatus, GroupStatus, MODE, MaintenanceStatus, Milliseconds,
+    ProblemDetails, STALE_AFTER_SECONDS, ServiceStatus, Value,
 };
 use super::time::Time;
 use super::word::Word;
-use crate::model::{Maintenance, Outcome, Phase, Problem, Status};
+use crate::model::{Findings, Maintenance, Outcome, Phase, Problem, Status};
 use crate::store::{CheckView, ServiceView, Snapshot};
 
 /// Builds the document of the services that `is_wanted` selects. `host` is the name of the exporter's machine.
@@ -177,7 +177,25 @@ fn check(view: &CheckView) -> CheckStatus<'_> {
         consecutive_failures: view.consecutive_failures,
         phases_ms: outcome.map_or_else(Vec::new, phases),
         values: outcome.map_or_else(Vec::new, values),
+        fix: outcome.and_then(|outcome| outcome.findings.fix()),
+        findings: outcome.and_then(|outcome| findings(&outcome.findings)),
     }
+}
+
+fn findings(findings: &Findings) -> Option<FindingsStatus<'_>> {
+    let list = findings.list();
+    (!list.is_empty()).then(|| FindingsStatus {
+        total: list.len() + findings.omitted(),
+        list: list
+            .iter()
+            .map(|finding| FindingStatus {
+                subject: &finding.subject,
+                state: finding.state,
+                detail: &finding.detail,
+                fix: finding.fix.as_deref(),
+            })
+            .collect(),
+    })
 }
 
 fn phases(outcome: &Outcome) -> Vec<(&'static str, Milliseconds)> {

@@ -157,6 +157,34 @@ pub struct CheckStatus<'a> {
     /// The values that the last run measured.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub values: Vec<Value<'a>>,
+    /// The command that fixes all findings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fix: Option<&'a str>,
+    /// What the last run found in detail.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub findings: Option<FindingsStatus<'a>>,
+}
+
+/// What a run found in detail.
+#[derive(Debug, Serialize)]
+pub struct FindingsStatus<'a> {
+    /// How many there are, with those that are left out.
+    pub total: usize,
+    /// The first findings.
+    pub list: Vec<FindingStatus<'a>>,
+}
+
+/// One finding.
+#[derive(Debug, Serialize)]
+pub struct FindingStatus<'a> {
+    /// What it is about, such as a package.
+    pub subject: &'a str,
+    /// One word of the kind, such as `missing`.
+    pub state: &'static str,
+    /// What was expected and what was found.
+    pub detail: &'a str,
+    /// The command that fixes it.
+    pub fix: Option<&'a str>,
 }
 
 /// A value that a run measured: a series of `/metrics` without the labels of its check.

@@ -8,7 +8,7 @@ use flate2::read::GzDecoder;
 use serde_json::{Value, json};
 use upkeep_exporter::check::{http, process, systemd};
 use upkeep_exporter::model::{
-    Conclusion, Family, Outcome, Phase, Problem, Reason, Sample, ServiceKey, Severity, Status, Tier,
+    Conclusion, Family, Finding, Outcome, Phase, Problem, Reason, Sample, ServiceKey, Severity, Status, Tier,
 };
 use upkeep_exporter::store::{CheckView, LastRun, Snapshot};
 
@@ -272,6 +272,51 @@ async fn every_problem_has_advice() {
     // Values that are not numbers are left out.
     assert_eq!(service["checks"][3]["values"].as_array().unwrap().len(), 1);
     assert!(!service.to_string().contains("hunter2"));
+}
+
+/// [`chatstack`] with findings about its processes.
+fn with_findings() -> Snapshot {
+    let mut snapshot = chatstack();
+    let view = &mut snapshot.services[0].checks[3];
+    let mut run = view.last_run.clone().unwrap();
+    let mut outcome = Outcome::clone(&run.outcome);
+    outcome.findings.push(Finding {
+        subject: "<left-pad>".to_owned(),
+        state: "missing",
+        detail: "wanted ^1.0".to_owned(),
+        fix: Some("npm install left-pad".to_owned()),
+    });
+    run.outcome = Arc::new(outcome);
+    view.last_run = Some(run);
+    snapshot
+}
+
+#[tokio::test]
+async fn findings_and_their_fix_are_in_the_document_and_on_the_page() {
+    let server = Server::start(state(with_findings)).await;
+    let service = json(&server.get("/api/status/chatstack_web", &[]).await);
+    openapi::assert_is("Service", &service);
+    let check = &service["checks"][3];
+    assert_eq!(check["fix"], "npm install left-pad");
+    assert_eq!(
+        check["findings"],
+        json!({ "total": 1, "list": [{
+            "subject": "<left-pad>",
+            "state": "missing",
+            "detail": "wanted ^1.0",
+            "fix": "npm install left-pad",
+        }] })
+    );
+    assert_eq!(service["checks"][0]["findings"], Value::Null);
+    let page = server.get("/service/chatstack_web", &[]).await;
+    let page = String::from_utf8_lossy(&page.body);
+    for part in [
+        "To fix it, run: <code>",
+        "&lt;left-pad&gt;",
+        "1 finding of the last run",
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
 }
 
 #[tokio::test]

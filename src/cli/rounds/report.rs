@@ -50,6 +50,7 @@ fn check(view: &CheckView) -> CheckRow {
             .map(|time| time.as_secs_f64()),
         reason: problem.map(|problem| problem.reason.to_string()),
         message: problem.map(|problem| clean(problem.message())),
+        fix: outcome.and_then(|outcome| outcome.findings.fix()).map(clean),
         phases: phases
             .map(|phases| {
                 let entry = |phase: &Phase| (phase.as_str(), phases.spent(*phase).as_secs_f64());

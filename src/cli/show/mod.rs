@@ -10,4 +10,6 @@ mod texts;
 pub use flags::ShowFlags;
 pub use report::{CheckRow, MaintenanceRow, ServiceRow, StatusReport};
 pub use screen::{RoundError, repeat};
+#[cfg(test)]
+pub use table::{Look, format_table};
 pub use texts::{clean, fit, latency, now, rfc3339, width};

@@ -88,6 +88,9 @@ pub struct CheckRow {
     pub reason: Option<String>,
     /// The message of the problem.
     pub message: Option<String>,
+    /// The command that fixes what the run found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fix: Option<String>,
     /// The duration of each phase in seconds, for kinds that use the network.
     #[serde(serialize_with = "serialize_phases")]
     pub phases: Vec<(&'static str, f64)>,

@@ -77,6 +77,9 @@ fn write_row(out: &mut String, service: &ServiceRow, name_width: usize, look: Lo
     }
     for check in service.failing_checks() {
         write_wrapped(out, &check.describe(), look);
+        if let Some(fix) = &check.fix {
+            write_wrapped(out, &format!("fix: {fix}"), look);
+        }
     }
     if let Some(advice) = &service.advice {
         write_wrapped(out, &format!("advice: {advice}"), look);

@@ -55,6 +55,7 @@ struct CheckResponse {
     latency_ms: Option<f64>,
     reason: Option<String>,
     message: Option<String>,
+    fix: Option<String>,
     #[serde(default)]
     phases_ms: HashMap<String, f64>,
 }
@@ -140,6 +141,7 @@ fn service(key: &str, served: ServiceResponse, at: Option<Timestamp>) -> Service
             latency_seconds: None,
             reason: clean_text(served.reason),
             message: clean_text(served.message),
+            fix: None,
             phases: Vec::new(),
         });
     }
@@ -163,6 +165,7 @@ fn check(served: CheckResponse) -> CheckRow {
         latency_seconds: served.latency_ms.map(seconds),
         reason: clean_text(served.reason),
         message: clean_text(served.message),
+        fix: clean_text(served.fix),
         phases: Phase::ALL
             .iter()
             .filter_map(|phase| {
@@ -191,6 +194,7 @@ fn age(since: &str, at: Timestamp) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::show::{Look, format_table};
 
     #[test]
     fn a_minimal_response_is_parsed() {
@@ -209,6 +213,18 @@ mod tests {
         let trouble = read.services[0].failing_checks()[0];
         assert_eq!(trouble.message.as_deref(), Some("late [2J"));
         assert_eq!(read.services[0].latency(), Some(1.5));
+    }
+
+    #[test]
+    fn the_fix_of_a_check_is_shown() {
+        let text = br#"{"services": {"a": {"checks": [{"name": "node", "fix": "npm ci\u0007"}]}}}"#;
+        let read = parse(text).unwrap();
+        assert_eq!(read.services[0].checks[0].fix.as_deref(), Some("npm ci "));
+        let look = Look {
+            width: None,
+            is_coloured: false,
+        };
+        assert!(format_table(&read, look).contains("  fix: npm ci \n"));
     }
 
     #[test]

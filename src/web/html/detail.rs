@@ -6,6 +6,7 @@ use maud::{Markup, html};
 
 use super::actions;
 use super::filter::Filter;
+use super::findings;
 use super::heal;
 use super::overview::{impact, layout_hash, since};
 use super::parts::{
@@ -130,6 +131,7 @@ fn check_section(taken: f64, check: &CheckView, runs: &[RecentRun]) -> Markup {
                     ", recovers after " (count(settings.successes_before_up as usize, "successful run"))
                 } }
             }
+            @if let Some(run) = &check.last_run { (findings::section(check_name, &run.outcome.findings)) }
             (values(check))
             (history(taken, check_name, runs))
         }

@@ -7,6 +7,7 @@ mod actions;
 mod assets;
 mod detail;
 mod filter;
+mod findings;
 mod heal;
 mod overview;
 mod parts;
