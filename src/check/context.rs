@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::body_budget::BodyBudgets;
+use super::dependencies::Readers;
 use super::proc_scan::Scanner;
 use super::unit_watch::Hub;
 use super::workers::Workers;
@@ -21,6 +22,8 @@ pub struct CheckContext {
     pub bodies: BodyBudgets,
     /// The threads that evaluate the expressions of checks.
     pub workers: Workers,
+    /// The turns of checks that read many files.
+    pub readers: Readers,
     /// The systemd units that checks watch.
     pub units: Hub,
 }
@@ -33,6 +36,7 @@ impl CheckContext {
             network: Network::default(),
             bodies: BodyBudgets::default(),
             workers: Workers::default(),
+            readers: Readers::default(),
             units: Hub::default(),
             procfs,
         }

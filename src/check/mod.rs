@@ -5,6 +5,7 @@ pub mod amqp;
 mod body_budget;
 pub mod celery;
 mod context;
+pub mod dependencies;
 pub mod dialogue;
 pub mod dns;
 pub mod docker;

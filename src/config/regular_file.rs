@@ -50,7 +50,7 @@ pub fn read_text(path: &Path, max_bytes: u64) -> Result<String, FileError> {
 
 /// Opens a file, and then checks its type: the file of that name could change between a check and the opening. Opening does
 /// not wait for the writer of a pipe, and does not acquire a controlling terminal.
-fn open(path: &Path) -> Result<File, FileError> {
+pub(crate) fn open(path: &Path) -> Result<File, FileError> {
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let opened = OpenOptions::new()
         .read(true)
