@@ -25,6 +25,7 @@ pub mod runner;
 pub mod schedule;
 pub mod slots;
 pub mod socket_file;
+pub mod state_dir;
 pub mod status;
 pub mod store;
 pub mod verdict;

@@ -11,7 +11,7 @@ use super::history::{Attempt, History, LastAction, Pause, Pending, ServiceHistor
 use super::record::{HealEvent, HealRecord, MAX_DECISIONS};
 use super::time_anchor::TimeAnchor;
 use crate::model::{CheckName, Moment, Reason, ServiceKey};
-use crate::store::state_dir::{self, SaveError, StateDirError};
+use crate::state_dir::{self, SaveError, StateDirError};
 
 const FILE: &str = "heal.json";
 const LOCK: &str = "heal.lock";

@@ -9,7 +9,7 @@ use super::request::Scope;
 use crate::config::maintenance::MAX_LENGTH;
 use crate::model::Moment;
 use crate::store::WallAnchor;
-use crate::store::state_dir::{self, SaveError};
+use crate::state_dir::{self, SaveError};
 
 const FILE: &str = "maintenance.json";
 const FORMAT: &str = "upkeep_exporter maintenance";

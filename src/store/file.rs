@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use super::saved::{self, SavedState};
-use super::state_dir::{self, SaveError, StateDirError};
+use crate::state_dir::{self, SaveError, StateDirError};
 use super::walltime::WallAnchor;
 use crate::model::Moment;
 

@@ -18,7 +18,6 @@ mod service;
 mod shared;
 pub mod snapshot;
 mod state;
-pub mod state_dir;
 mod suppression;
 mod walltime;
 
@@ -42,9 +41,9 @@ pub use histogram::{LAGS, RESPONSE_TIMES};
 pub use recent::{RECENT_RUNS, RecentRun, RecentRuns};
 pub use snapshot::{CheckView, ExporterView, HistogramView, LastRun, ServiceView, Snapshot};
 pub use state::NextRun;
-pub use state_dir::{SaveError, StateDirError};
 pub use walltime::{UtcTime, WallAnchor};
 
+pub use crate::state_dir::{SaveError, StateDirError};
 pub use crate::verdict::{MAX_ROOTS, Run};
 
 use crate::config::{CheckSettings, Config};
