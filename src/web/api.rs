@@ -1,5 +1,5 @@
-//! The JSON endpoints: the status of everything, of a group or of one service below `/api/`, and targets for Prometheus at
-//! `/sd`. `docs/openapi.yaml` describes them.
+//! The JSON endpoints: the status of everything, of a group or of one service and the models of providers below `/api/`, and
+//! targets for Prometheus at `/sd`. `docs/openapi.yaml` describes them.
 //!
 //! Responses are never cached. There are no CORS header fields, so browsers keep pages of other sites from reading them.
 
@@ -12,6 +12,7 @@ use http::{HeaderMap, StatusCode};
 use super::accept;
 use super::body::Content;
 use super::error_reply::ApiError;
+use super::model_query::ModelQuery;
 use super::query::{self, quote};
 use super::reply::Reply;
 use super::single_flight::FlightError;
@@ -96,6 +97,22 @@ pub(super) async fn targets(
             serde_json::to_vec(&status::targets(services, kind.as_deref())).map_err(ApiError::internal)
         },
     )
+    .await
+}
+
+/// `/api/models`, `/api/models?provider=P&q=TEXT&capability=C&offset=N&limit=N`.
+pub(super) async fn models(
+    state: &Arc<State>,
+    query: Option<&str>,
+    headers: &HeaderMap,
+) -> Result<Reply, ApiError> {
+    let query = ModelQuery::parse(query).map_err(ApiError::bad_request)?;
+    json(state, format!("models {query:?}"), headers, move |snapshot| {
+        let found = query.search.find(snapshot);
+        query.check(&found).map_err(ApiError::not_found)?;
+        let document = status::models(snapshot, found, query.offset, query.limit);
+        serde_json::to_vec(&document).map_err(ApiError::internal)
+    })
     .await
 }
 

@@ -24,6 +24,8 @@ pub(super) enum Endpoint {
     ServiceStatus,
     Description,
     Targets,
+    Models,
+    ModelsPage,
     Service,
     Widget,
     WidgetScript,
@@ -38,13 +40,15 @@ pub(super) enum Endpoint {
 
 impl Endpoint {
     /// Every endpoint. The metrics come first: their path is configurable, and takes precedence.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::Metrics,
         Self::Index,
         Self::Status,
         Self::ServiceStatus,
         Self::Description,
         Self::Targets,
+        Self::Models,
+        Self::ModelsPage,
         Self::Service,
         Self::Widget,
         Self::WidgetScript,
@@ -73,6 +77,8 @@ impl Endpoint {
             Self::ServiceStatus => "/api/status/{service}",
             Self::Description => "/api/openapi.yaml",
             Self::Targets => "/sd",
+            Self::Models => "/api/models",
+            Self::ModelsPage => "/models",
             Self::Service => "/service/{service}",
             Self::Widget => "/widget",
             Self::WidgetScript => "/widget.js",
@@ -101,6 +107,8 @@ impl Endpoint {
             Self::Status => "status of all services as JSON; ?group=NAME selects a group",
             Self::ServiceStatus => "status of one service as JSON",
             Self::Targets => "checks as targets for /probe (HTTP service discovery of Prometheus)",
+            Self::Models => "models that providers offer as JSON; ?provider=, ?q= and ?capability= search",
+            Self::ModelsPage => "models that providers offer, with a search",
             Self::Description => "OpenAPI description of the JSON",
             Self::Healthy => "returns 200 while the exporter runs",
             Self::Ready => "returns 200 once every check has run",
@@ -120,6 +128,7 @@ impl Endpoint {
             self,
             Self::Index
                 | Self::Service
+                | Self::ModelsPage
                 | Self::Asset
                 | Self::ServiceStatus
                 | Self::WidgetScript

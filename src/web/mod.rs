@@ -28,6 +28,7 @@ mod event_stream;
 pub mod fuzz_api;
 mod hosts;
 mod html;
+mod model_query;
 mod pages;
 mod peer;
 mod probe;

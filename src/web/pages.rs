@@ -9,6 +9,7 @@ use http::{HeaderMap, StatusCode};
 use super::accept;
 use super::body::Content;
 use super::html::{self, Filter};
+use super::model_query::ModelQuery;
 use super::query::quote;
 use super::reply::Reply;
 use super::single_flight::FlightError;
@@ -36,6 +37,8 @@ pub(super) enum Page {
     Service(String),
     /// The services as cards.
     Widget(Filter),
+    /// The models that providers offer.
+    Models(ModelQuery),
 }
 
 /// Returns a page.
@@ -43,7 +46,8 @@ pub(super) async fn page(state: &Arc<State>, headers: &HeaderMap, page: Page) ->
     let accepted = headers.get_all(ACCEPT_ENCODING).into_iter();
     let encoding = accept::choose_encoding(accepted.filter_map(|value| value.to_str().ok()));
     let is_widget = matches!(page, Page::Widget(_));
-    let has_forms = matches!(page, Page::Service(_)) && state.admin.is_some();
+    let is_search = matches!(page, Page::Models(_));
+    let has_actions = matches!(page, Page::Service(_)) && state.admin.is_some();
     let source = Arc::clone(state);
     let rendering = state
         .bodies
@@ -57,10 +61,11 @@ pub(super) async fn page(state: &Arc<State>, headers: &HeaderMap, page: Page) ->
             return Reply::text(StatusCode::INTERNAL_SERVER_ERROR, text);
         }
     };
-    let (policy, referrer) = match (is_widget, has_forms) {
+    let (policy, referrer) = match (is_widget, has_actions) {
         (true, _) => (WIDGET_SECURITY_POLICY, "no-referrer"),
         // Without a referrer, browsers send forms with `Origin: null` (Fetch, "append a request Origin header").
         (false, true) => (FORM_SECURITY_POLICY, "same-origin"),
+        (false, false) if is_search => (FORM_SECURITY_POLICY, "no-referrer"),
         (false, false) => (CONTENT_SECURITY_POLICY, "no-referrer"),
     };
     let reply = reply
@@ -86,7 +91,7 @@ pub(super) fn admin_page(status: StatusCode, page: String) -> Reply {
 /// Renders a page.
 ///
 /// # Errors
-/// When the service or group does not exist: the page with this error.
+/// When the service, the group or what the models are searched by does not exist: the page with this error.
 fn render(state: &State, page: &Page) -> Result<Vec<u8>, String> {
     let snapshot = (state.snapshot)();
     let site = state.site();
@@ -114,6 +119,13 @@ fn render(state: &State, page: &Page) -> Result<Vec<u8>, String> {
             };
             let runs = state.event_hub.recent_runs(key).unwrap_or_default();
             html::service(site, &snapshot, view, &runs)
+        }
+        Page::Models(query) => {
+            let found = query.search.find(&snapshot);
+            query
+                .check(&found)
+                .map_err(|message| html::not_found(Some(site), &snapshot, &message))?;
+            html::models(site, &snapshot, query, &found)
         }
     };
     Ok(text.into_bytes())

@@ -17,6 +17,7 @@ use super::endpoints::{Endpoint, Site};
 use super::error_reply::{API_PREFIX, ApiError, error_reply};
 use super::hosts::is_cross_origin;
 use super::html::Filter;
+use super::model_query::ModelQuery;
 use super::pages::{self, Page};
 use super::peer::Peer;
 use super::reply::Reply;
@@ -110,6 +111,11 @@ async fn dispatch(
             let key = query::decode(segment).map_err(ApiError::bad_request)?;
             pages::page(state, headers, Page::Service(key.into_owned())).await
         }
+        Endpoint::ModelsPage => {
+            let query = ModelQuery::parse_page(query).map_err(ApiError::bad_request)?;
+            pages::page(state, headers, Page::Models(query)).await
+        }
+        Endpoint::Models => api::models(state, query, headers).await?,
         Endpoint::Asset => pages::asset(segment).unwrap_or_else(|| {
             let text = "404 Not Found: this file belongs to another version of the exporter\n";
             Reply::text(StatusCode::NOT_FOUND, text)

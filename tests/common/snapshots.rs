@@ -7,7 +7,9 @@ use super::config;
 use upkeep_exporter::config::heal::HealMode;
 use upkeep_exporter::config::{CheckSettings, KindSettings, Service};
 use upkeep_exporter::metrics::{Input, ProbeView, StatusFileView, Views, WebView};
-use upkeep_exporter::model::{CheckName, Conclusion, Outcome, Problem, Reason, ServiceKey, Status, Tier};
+use upkeep_exporter::model::{
+    Catalog, CheckName, Conclusion, Model, Outcome, Problem, Reason, ServiceKey, Status, Tier,
+};
 use upkeep_exporter::store::{
     CheckView, ExporterView, HealBudget, HealDecision, HealPause, HealState, HistogramView, LastAction,
     LastRun, ServiceView, Snapshot,
@@ -301,6 +303,46 @@ pub fn every_status() -> Snapshot {
         limit: 20,
     });
     snapshot
+}
+
+/// Two services whose checks reported models: 3 of `openai`, 120 of `mistral`.
+pub fn with_models() -> Snapshot {
+    let model = |id: &str, name: &str, capabilities: &[&str]| Model {
+        id: id.to_owned(),
+        name: Some(name.to_owned()).filter(|name| !name.is_empty()),
+        capabilities: capabilities.iter().map(|text| (*text).to_owned()).collect(),
+        ..Model::default()
+    };
+    let mut old = model("gpt-3.5-turbo", "", &["chat"]);
+    old.shutdown = Some(1_700_000_000 + 86_400 * 12);
+    old.created = Some(1_677_610_602);
+    let mut large = model("gpt-5", "GPT 5", &["chat", "vision"]);
+    large.context_length = Some(400_000);
+    large.max_output_tokens = Some(128_000);
+    let embedding = model("text-embedding-3-small", "", &["embed"]);
+    let numbered = (0..120).map(|number| {
+        let mut model = model(&format!("mistral-{number:03}"), "Mistral <b>", &["chat"]);
+        model.is_deprecated = number == 7;
+        model
+    });
+    let provider = |name: &'static str, fetched, models: Vec<Model>| {
+        let mut view = answered(check("key", tcp("192.0.2.9")), 0.05);
+        view.catalog = Some(Arc::new(Catalog::new(name, fetched, models)));
+        view
+    };
+    let openai = provider("openai", 1_700_000_000 - 3600, vec![old, large, embedding]);
+    let mistral = provider("mistral", 1_700_000_000 - 60, numbered.collect());
+    snapshot(vec![
+        service("llm", "LLM", "ai", Tier::Critical, vec![openai]),
+        service("fallback", "Fallback", "ai", Tier::Tolerant, vec![mistral]),
+        service(
+            "web",
+            "Web",
+            "front",
+            Tier::Critical,
+            vec![answered(check("tcp", tcp("192.0.2.1")), 0.05)],
+        ),
+    ])
 }
 
 /// This many services, each with a tcp check and a process check.

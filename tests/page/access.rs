@@ -7,10 +7,17 @@ use serde_json::json;
 use upkeep_exporter::model::{Outcome, Phase};
 
 use crate::browser::{Browser, Tab};
-use crate::common::snapshots::every_status;
+use crate::common::snapshots::{every_status, with_models};
 use crate::served::served;
 
 const PAGES: [&str; 5] = ["/", "/?status=down", "/service/api", "/service/nobody", "/widget"];
+/// Pages of a snapshot with models.
+const MODEL_PAGES: [&str; 4] = [
+    "/",
+    "/models",
+    "/models?q=gpt&provider=openai",
+    "/models?q=nothing",
+];
 
 /// The violations of axe-core's rules.
 async fn broken_rules(tab: &mut Tab) -> Vec<String> {
@@ -33,9 +40,11 @@ async fn broken_rules(tab: &mut Tab) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_page_is_accessible_and_fits_a_phone_in_light_and_dark() {
     let address = served(every_status).await;
+    let with_models = served(with_models).await;
     let browser = Browser::start().await;
     let mut tab = browser.tab().await;
-    for page in PAGES {
+    let pages = PAGES.iter().map(|page| (&address, page));
+    for (address, page) in pages.chain(MODEL_PAGES.iter().map(|page| (&with_models, page))) {
         for scheme in ["light", "dark"] {
             tab.prefer(scheme).await;
             tab.resize(1100, 900).await;

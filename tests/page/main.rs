@@ -8,6 +8,7 @@ mod browser;
 mod common;
 mod foreign;
 mod fresh;
+mod models;
 mod secured;
 mod served;
 mod several;

@@ -334,6 +334,8 @@ async fn a_mistake_in_a_query_is_an_error() {
         ("/?status=donw", "supported: up, degraded, down, unknown"),
         ("/widget?status=", "supported: up, degraded, down, unknown"),
         ("/?grop=front", "supported: group, status"),
+        ("/models?limit=5", "supported: provider, q, capability, offset"),
+        ("/api/models?limit=0", "numbers from 1 to 1000"),
         ("/widget?grop=front", "supported: group, status"),
         ("/?group=%FF", "not UTF-8"),
         ("/?group=%", "two hexadecimal digits"),

@@ -10,6 +10,7 @@ mod common;
 mod discovery;
 mod events;
 mod hostile;
+mod models;
 mod old_readers;
 mod openapi;
 mod reloads;

@@ -102,6 +102,7 @@ async fn it_describes_the_existing_endpoints() {
         .difference(&BTreeSet::from([
             "/",
             "/metrics",
+            "/models",
             "/service/{service}",
             "/widget",
             "/widget.js",

@@ -57,6 +57,7 @@ pub(in crate::web) fn action_failed(snapshot: &Snapshot, key: &str, title: &str,
         title: format!("{title} \u{b7} upkeep"),
         status: Status::Unknown,
         refresh: "none",
+        reloads_without_script: false,
         layout: layout_hash(snapshot),
         top: html! {
             p.back {

@@ -17,6 +17,7 @@ use super::text::{Text, count, format_age, format_latency, format_setting, full_
 use crate::model::{Phase, Severity, Status};
 use crate::store::{CheckView, RecentRun, RecentRuns, ServiceView, Snapshot};
 use crate::web::endpoints::Site;
+use crate::web::model_query::ModelQuery;
 
 /// How many values of a check are shown.
 const MAX_VALUES: usize = 100;
@@ -40,6 +41,7 @@ pub(in crate::web) fn service(
         title: format!("{} \u{b7} {} \u{b7} upkeep", view.status, display_name(service)),
         status: view.status,
         refresh: "page",
+        reloads_without_script: true,
         layout: layout_hash(snapshot),
         top,
         main: html! {
@@ -88,6 +90,7 @@ fn about(snapshot: &Snapshot, view: &ServiceView) -> Markup {
 }
 
 /// Renders one check.
+#[allow(clippy::cast_precision_loss, reason = "Unix times in seconds are exact")]
 fn check_section(taken: f64, check: &CheckView, runs: &[RecentRun]) -> Markup {
     let settings = &*check.settings;
     let check_name = settings.name.as_str();
@@ -109,6 +112,12 @@ fn check_section(taken: f64, check: &CheckView, runs: &[RecentRun]) -> Markup {
                 div { dt { "Last success" } dd { @match check.last_success {
                     Some(ended) => { (time_with_zone(ended, taken)) ", " (format_age(taken - ended)) " ago" }, None => { "none yet" },
                 } } }
+                @if let Some(catalog) = &check.catalog {
+                    div { dt { "Models" } dd {
+                        a href=(ModelQuery::url_of_provider(catalog.provider)) { (count(catalog.models.len(), "model")) }
+                        ", list from " (time_with_zone(catalog.fetched as f64, taken))
+                    } }
+                }
                 div { dt { "Runs" } dd {
                     (check.runs) ", " (check.failures) " failed"
                     @if check.consecutive_failures > 1 { " (the last " (check.consecutive_failures) " in a row)" }
@@ -251,6 +260,7 @@ pub(in crate::web) fn not_found(site: Option<Site<'_>>, snapshot: &Snapshot, mes
         title: "Not found \u{b7} upkeep".into(),
         status: Status::Unknown,
         refresh: "page",
+        reloads_without_script: true,
         layout: layout_hash(snapshot),
         top: html! {
             @if site.is_some() { p.back { a href="/" { "All services" } } }

@@ -1,6 +1,6 @@
 //! Renders the status page on the server. It is readable without a script; a small script refreshes it.
 //!
-//! `overview`, `detail` and `widget` are the pages, and `actions` has the buttons of `detail`. `parts` has what they share, `text` formats texts, times and durations,
+//! `overview`, `detail`, `widget` and `models` are the pages, and `actions` has the buttons of `detail`. `parts` has what they share, `text` formats texts, times and durations,
 //! `filter` selects services, and `assets` holds the files that the pages load.
 
 mod actions;
@@ -9,6 +9,7 @@ mod detail;
 mod filter;
 mod findings;
 mod heal;
+mod models;
 mod overview;
 mod parts;
 mod text;
@@ -18,6 +19,7 @@ pub(super) use actions::action_failed;
 pub(super) use assets::find as find_asset;
 pub(super) use detail::{not_found, service};
 pub(super) use filter::Filter;
+pub(super) use models::models;
 pub(super) use overview::{layout_hash, overview, row};
 pub(super) use text::rfc3339;
 pub(super) use widget::widget;

@@ -9,6 +9,7 @@ use super::parts::{
 };
 use super::text::{PlainText, Text, count, format_age, time_with_zone};
 use crate::model::{ServiceKey, Status, Tier};
+use crate::status::model_sources;
 use crate::store::{Fnv, ServiceView, Snapshot};
 use crate::web::endpoints::Site;
 
@@ -79,9 +80,10 @@ pub(in crate::web) fn overview(site: Site<'_>, snapshot: &Snapshot, filter: &Fil
         },
         status: tally.worst(),
         refresh: "rows",
+        reloads_without_script: true,
         layout: layout_hash(snapshot),
         top,
-        main: html! { (status_filter(snapshot, filter)) (groups(snapshot, filter)) },
+        main: html! { (status_filter(snapshot, filter)) (groups(snapshot, filter)) (models_link(snapshot)) },
         bottom: footer(site, snapshot),
         snapshot,
     })
@@ -101,9 +103,20 @@ pub(in crate::web) fn layout_hash(snapshot: &Snapshot) -> u64 {
         exporter.last_reload_successful.into(),
         exporter.is_first_round_over.into(),
         (exporter.state_saved == Some(false)).into(),
+        model_sources(snapshot).next().is_some().into(),
     ]);
     hash.write(&exporter.last_reload_success.to_bits().to_le_bytes());
     hash.finish()
+}
+
+/// Renders a link to the models that the checks have reported, if there are any.
+fn models_link(snapshot: &Snapshot) -> Markup {
+    let models: usize = model_sources(snapshot)
+        .map(|source| source.catalog.models.len())
+        .sum();
+    html! {
+        @if models > 0 { p.models { a href="/models" { (count(models, "model")) " of the configured providers" } } }
+    }
 }
 
 /// Renders the links that select the shown statuses.

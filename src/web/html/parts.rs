@@ -18,6 +18,8 @@ pub(super) struct Frame<'a> {
     pub status: Status,
     /// How the script refreshes the page: `rows` patches changed rows, `page` fetches the page again.
     pub refresh: &'static str,
+    /// Whether the page reloads itself in browsers without scripts. A reload loses what was typed into a form.
+    pub reloads_without_script: bool,
     /// Changes when the page has to be fetched again; see `layout_hash`.
     pub layout: u64,
     /// The headline.
@@ -43,7 +45,7 @@ pub(super) fn document(frame: Frame<'_>) -> String {
                 title { (PlainText(&frame.title)) }
                 link id="icon" rel="icon" type="image/svg+xml" href=(icon(frame.status).path()) data-stale=(icon(Status::Unknown).path());
                 link rel="stylesheet" href=(STYLE.path());
-                noscript { meta http-equiv="refresh" content="10"; }
+                @if frame.reloads_without_script { noscript { meta http-equiv="refresh" content="10"; } }
                 script src=(SCRIPT.path()) defer {}
             }
             body class=(frame.refresh) data-refresh=(frame.refresh) data-layout={ (format!("{:016x}", frame.layout)) } {

@@ -28,6 +28,7 @@ pub(in crate::web) fn widget(snapshot: &Snapshot, filter: &Filter) -> String {
         title: tally.headline(),
         status: tally.worst(),
         refresh: "page",
+        reloads_without_script: true,
         layout: layout_hash(snapshot),
         top: html! { h1.small.(tally.worst().as_str()) { i {} (tally.headline()) } },
         main: html! {
