@@ -415,6 +415,53 @@ async fn a_check_runs_early_on_request_but_not_too_often() {
     assert_eq!(stage.check().missed_runs, 0);
 }
 
+/// A unit that is down starts and fails again within a second. Then it starts and stays up, with signals.
+#[tokio::test(start_paused = true)]
+async fn requested_runs_neither_end_an_outage_nor_delay_its_end() {
+    let works = Arc::new(AtomicBool::new(false));
+    let of_plan = works.clone();
+    let mut check = process("a");
+    check.interval = 60 * SECOND;
+    let stage = Stage::one(check, move |_| match of_plan.load(Ordering::SeqCst) {
+        true => QUICK,
+        false => Act::Refuse(ms(2)),
+    });
+    let script = stage.script("a");
+    let request = async |after: Duration| {
+        sleep(after).await;
+        script.wakeup.notify_one();
+        sleep(ms(60)).await;
+    };
+    stage.until(61 * SECOND).await;
+    let since = stage.check().status_since;
+    works.store(true, Ordering::SeqCst);
+    for _ in 0..5 {
+        request(Duration::ZERO).await;
+        assert_eq!(stage.check().status, Status::Down);
+    }
+    works.store(false, Ordering::SeqCst);
+    request(Duration::ZERO).await;
+    let check = stage.check();
+    assert_eq!((check.status, check.status_since), (Status::Down, since));
+
+    works.store(true, Ordering::SeqCst);
+    let before = script.starts().len();
+    request(Duration::ZERO).await;
+    request(2 * SECOND).await;
+    request(2 * SECOND).await;
+    let starts = script.starts();
+    assert!(starts.len() >= before + 3);
+    let ends = starts[before] + 5 * SECOND;
+    sleep_until(ends - ms(10)).await;
+    assert_eq!(stage.check().status, Status::Down);
+    sleep_until(ends + ms(10)).await;
+    assert_eq!(
+        stage.check().status,
+        Status::Up,
+        "a requested run delays no recovery"
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_request_during_a_run_causes_a_run_after_it() {
     let mut check = process("a");

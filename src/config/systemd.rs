@@ -64,7 +64,8 @@ pub struct SystemdOptions {
     /// running.
     #[schemars(schema_with = "states_schema")]
     pub expect: Option<Vec<String>>,
-    /// How long the unit may be starting (`activating`). Until then it is degraded, then down. Default: 45s.
+    /// How long the unit may be starting (`activating`), counted from when it was last active. Until then it is degraded, then down.
+    /// Default: 45s.
     pub start_grace: Option<DurationText>,
     /// D-Bus address of the bus of systemd, such as `unix:path=/run/user/1000/bus` for a user's manager. Default: the
     /// environment variable `DBUS_SYSTEM_BUS_ADDRESS`, or else the system bus.
@@ -87,7 +88,7 @@ pub struct SystemdSettings {
     pub unit: String,
     /// The expected states.
     pub expect: Expect,
-    /// How long the unit may be activating.
+    /// How long the unit may be activating, counted from when it was last active.
     pub start_grace: Duration,
     /// The bus of systemd.
     pub bus: BusAddress,
@@ -100,6 +101,16 @@ pub enum Expect {
     Running,
     /// Any of these states, at least one.
     States(Vec<UnitState>),
+}
+
+impl Expect {
+    /// Whether an active unit is as expected.
+    pub fn includes_active(&self) -> bool {
+        match self {
+            Self::Running => true,
+            Self::States(states) => states.contains(&UnitState::Active),
+        }
+    }
 }
 
 /// A D-Bus message bus.

@@ -88,8 +88,8 @@ impl CheckTask {
         };
         let missed = self.timetable.missed(planned, ended);
         let next_run_after = outcome.next_run_after;
-        let advice = self.store.record(self.handle, run, outcome, missed);
-        let next = self.timetable.next(planned, started, ended, advice.recheck);
+        let next_run = self.store.record(self.handle, run, outcome, missed);
+        let next = self.timetable.next(planned, started, ended, next_run);
         self.timetable.delay(next, ended, next_run_after)
     }
 

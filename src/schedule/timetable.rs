@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::config::CheckSettings;
 use crate::model::CheckId;
-use crate::store::Fnv;
+use crate::store::{Fnv, NextRun};
 
 /// The first runs are spread over this time, or over the interval if that is shorter.
 const FIRST_RUNS: Duration = Duration::from_secs(5);
@@ -46,14 +46,15 @@ impl Timetable {
         self.tick + Duration::from_nanos(ahead)
     }
 
-    /// When the next run is due: at the next tick, or for a recheck `recheck_interval` after the start of the last run. A recheck
-    /// that is overdue starts at once.
+    /// When the next run is due: at the next tick, or for a recheck `recheck_interval` after the start of the last run, or earlier if
+    /// that completes a recovery. A recheck that is overdue starts at once.
     ///
     /// Rechecks count from the actual start, not from the planned one. Otherwise a first run that starts late could make the
     /// confirming run end a millisecond too early.
-    pub fn next(&self, planned: Instant, started: Instant, ended: Instant, recheck: bool) -> Instant {
-        if recheck {
-            ended.max(started + self.recheck_interval)
+    pub fn next(&self, planned: Instant, started: Instant, ended: Instant, next_run: NextRun) -> Instant {
+        if next_run.recheck {
+            let wait = next_run.recovers_after.unwrap_or(self.recheck_interval);
+            ended.max(started + wait.min(self.recheck_interval))
         } else {
             self.tick_after(planned, ended)
         }
@@ -129,6 +130,13 @@ mod tests {
         }
     }
 
+    fn run(recheck: bool) -> NextRun {
+        NextRun {
+            recheck,
+            recovers_after: None,
+        }
+    }
+
     #[test]
     fn the_next_run_is_due_at_a_tick_or_one_recheck_interval_after_the_start() {
         let zero = Instant::now();
@@ -150,13 +158,21 @@ mod tests {
             (0, 40_000, true, 40_000, 2),
         ] {
             let (planned, ended) = (milli(planned), milli(ended));
-            assert_eq!(table.next(planned, planned, ended, recheck), milli(next));
+            assert_eq!(table.next(planned, planned, ended, run(recheck)), milli(next));
             assert_eq!(table.missed(planned, ended), missed);
         }
         // A recheck follows a whole recheck interval after a late start. Ticks do not move.
         let (planned, started, ended) = (milli(0), milli(7), milli(200));
-        assert_eq!(table.next(planned, started, ended, true), milli(5_007));
-        assert_eq!(table.next(planned, started, ended, false), milli(15_000));
+        assert_eq!(table.next(planned, started, ended, run(true)), milli(5_007));
+        assert_eq!(table.next(planned, started, ended, run(false)), milli(15_000));
+        // A recheck that completes a recovery starts earlier, but not later.
+        for (left, next) in [(1_000, 1_007), (9_000, 5_007), (1, 200)] {
+            let next_run = NextRun {
+                recheck: true,
+                recovers_after: Some(Duration::from_millis(left)),
+            };
+            assert_eq!(table.next(planned, started, ended, next_run), milli(next));
+        }
     }
 
     #[test]
@@ -203,7 +219,7 @@ mod tests {
                 let table = Timetable::new(zero, zero, &id(&number.to_string(), "x"), &settings);
                 let first = table.first - zero;
                 assert!(first < Duration::from_secs(interval.min(5)), "{first:?}");
-                let second = table.next(table.first, table.first, table.first, false) - table.first;
+                let second = table.next(table.first, table.first, table.first, run(false)) - table.first;
                 assert!(second <= Duration::from_secs(interval), "{second:?}");
             }
         }

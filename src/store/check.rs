@@ -214,6 +214,11 @@ impl CheckState {
         }
     }
 
+    /// How long after the start of the run at `started` the next one can complete a recovery. `None` if the usual recheck does.
+    pub fn recovers_after(&self, started: Moment) -> Option<Duration> {
+        self.saved.verdict.recovers_after(started, self.rules.counts)
+    }
+
     /// Whether the check has run since the exporter started.
     pub fn has_run(&self) -> bool {
         self.runs > 0
@@ -276,6 +281,7 @@ fn rules(settings: &CheckSettings) -> Rules {
         counts: Counts {
             worse: settings.failures_before_down,
             better: settings.successes_before_up,
+            better_span: settings.recheck_interval * settings.successes_before_up.saturating_sub(1),
         },
         deadline: settings.timeout,
         stale_after: settings.stale_after(),

@@ -141,7 +141,7 @@ impl Store {
         let outcome = Arc::new(outcome);
         let mut state = self.shared.state();
         let Some((next_run, event)) = state.record(handle, run, outcome, missed) else {
-            return NextRun { recheck: false };
+            return NextRun::default();
         };
         self.finish(state, event);
         next_run

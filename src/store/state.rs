@@ -43,10 +43,13 @@ pub struct StoreState {
 }
 
 /// When the next run should start, as decided by the recorded run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NextRun {
     /// The next run should not wait for the next tick.
     pub recheck: bool,
+    /// How long after the start of this run the recheck can complete a recovery, if the recovery began with an earlier run. An extra run
+    /// delays no recovery.
+    pub recovers_after: Option<Duration>,
 }
 
 /// After an inconclusive run, a check with a longer interval runs again before its next tick.
@@ -260,9 +263,14 @@ impl StoreState {
         let Some(recorded) = check.record(run, outcome, missed) else {
             // Replace a run without a result soon, even if the interval is long.
             let recheck = !check.saved.verdict.is_up() || check.settings.interval > SOON;
-            return Some((NextRun { recheck }, None));
+            let next_run = NextRun {
+                recheck,
+                recovers_after: None,
+            };
+            return Some((next_run, None));
         };
         let needs_recheck = check.saved.verdict.needs_recheck(&recorded.judgement);
+        let recovers_after = check.recovers_after(run.started);
         let has_evidence = check.saved.verdict.evidence.iter().any(Option::is_some);
         let conditions_changed = (recorded.verdict_changed || has_evidence) && service.update_conditions();
         let since = recorded.status_since.unwrap_or(run.ended);
@@ -271,6 +279,7 @@ impl StoreState {
         self.needs_saving |= recorded.verdict_changed || conditions_changed || change.is_some();
         let next_run = NextRun {
             recheck: needs_recheck || (has_evidence && service.awaits_evidence(position, run.ended)),
+            recovers_after,
         };
         let status_before = change.as_ref().map(|change| change.old);
         let event = service.event(position, &recorded, change, run.ended);

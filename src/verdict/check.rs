@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::debounce::{Debounced, Level};
-use super::grade::{Grade, Judgement, Rules};
+use super::grade::{Counts, Grade, Judgement, Rules};
 use crate::model::{Condition, Moment, Status};
 
 /// When a run started and ended.
@@ -80,6 +80,11 @@ impl CheckVerdict {
     /// must be confirmed. A check that stays degraded runs at its ticks.
     pub fn needs_recheck(&self, last: &Judgement) -> bool {
         last.is_failing || self.grade.grade.is_some_and(|status| last.grade < status)
+    }
+
+    /// How long after the start of the last run, at `last`, one more run can complete a recovery. `None` if the usual recheck does.
+    pub fn recovers_after(&self, last: Moment, counts: Counts) -> Option<Duration> {
+        self.grade.recovers_after(last, counts)
     }
 
     /// Whether the check is up according to its runs.

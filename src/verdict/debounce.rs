@@ -1,7 +1,13 @@
 //! Debouncing: a grade changes only after several runs agree.
 
+use std::time::Duration;
+
 use super::grade::{Counts, Grade};
 use crate::model::Moment;
+
+/// The part of [`Counts::better_span`] that may be missing. The scheduler starts rechecks exactly that far apart, but the clock of moments
+/// may differ from its clock by milliseconds on a busy machine.
+const SPAN_TOLERANCE: u32 = 10;
 
 /// A minimum badness of a debounced grade.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +51,9 @@ impl Streak {
 
 /// A grade that changes only after [`Counts`] runs in a row, and only as far as all of them support. The first run decides at once.
 ///
+/// Runs that make it better must also span [`Counts::better_span`]. Signals, such as those of systemd, request runs within milliseconds
+/// of each other. These runs do not show that a recovery lasts.
+///
 /// Four streaks are enough: runs at least as bad as degraded, at least as bad as down, at least as good as degraded, and as good as up.
 /// A streak that is long enough moves the grade to its bound. If both streaks of a direction are, the further bound counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -79,7 +88,7 @@ impl Debounced {
             streak.record(grade <= bound, start, counts.better);
         }
         let change = match self.grade {
-            Some(current) if !decides => self.next_grade(current, counts),
+            Some(current) if !decides => self.next_grade(current, start, counts),
             current => (current != Some(grade)).then_some((grade, start)),
         };
         if let Some((grade, since)) = change {
@@ -97,9 +106,9 @@ impl Debounced {
         }
     }
 
-    /// The new grade that the streaks cause, and the start of the decisive streak; `None` if `current` stays. At most one
-    /// direction has a streak beyond `current`.
-    fn next_grade(&self, current: Grade, counts: Counts) -> Option<(Grade, Moment)> {
+    /// The new grade that the streaks cause after a run that started at `last`, and the start of the decisive streak; `None` if
+    /// `current` stays. At most one direction has a streak beyond `current`.
+    fn next_grade(&self, current: Grade, last: Moment, counts: Counts) -> Option<(Grade, Moment)> {
         let worse = [Grade::Down, Grade::Degraded]
             .into_iter()
             .zip(self.worse.iter().rev())
@@ -107,8 +116,27 @@ impl Debounced {
         let better = [Grade::Up, Grade::Degraded]
             .into_iter()
             .zip(self.better.iter().rev())
-            .find(|(bound, streak)| *bound < current && streak.count >= counts.better.max(1));
+            .find(|(bound, streak)| {
+                *bound < current
+                    && streak.count >= counts.better.max(1)
+                    && last.since(streak.start) >= counts.better_span - counts.better_span / SPAN_TOLERANCE
+            });
         worse.or(better).map(|(bound, streak)| (bound, streak.start))
+    }
+
+    /// How long after the start of the last run, at `last`, one more run can complete a recovery; `None` if no recovery waits only for
+    /// its time.
+    pub fn recovers_after(&self, last: Moment, counts: Counts) -> Option<Duration> {
+        let current = self.grade?;
+        [Grade::Degraded, Grade::Up]
+            .into_iter()
+            .zip(&self.better)
+            .filter(|(bound, streak)| {
+                *bound < current && streak.count > 0 && streak.count + 1 >= counts.better
+            })
+            .map(|(_, streak)| (streak.start + counts.better_span).since(last))
+            .filter(|left| !left.is_zero())
+            .min()
     }
 
     /// Clears the streaks that can't change the current grade. A run that ends the grade also ends them, so they never matter. Two equal
@@ -139,10 +167,18 @@ mod tests {
     use super::*;
     use Grade::{Degraded, Down, Up};
 
-    /// The grade after each run. The first run starts at 1 s, the next one at 2 s.
+    fn counts(worse: u32, better: u32) -> Counts {
+        Counts {
+            worse,
+            better,
+            better_span: Duration::ZERO,
+        }
+    }
+
+    /// The grade after each run. The first run starts at 1 ns, the next one at 2 ns.
     fn grades(worse: u32, better: u32, runs: &[Grade]) -> (Vec<Grade>, Debounced) {
         let mut debounced = Debounced::default();
-        let counts = Counts { worse, better };
+        let counts = counts(worse, better);
         let after = (1..)
             .zip(runs)
             .map(|(second, run)| {
@@ -213,7 +249,7 @@ mod tests {
     #[test]
     fn after_a_change_of_settings_the_next_run_decides_and_the_since_time_stays() {
         let (_, mut last) = grades(1, 3, &[Up, Down]);
-        let counts = Counts { worse: 1, better: 3 };
+        let counts = counts(1, 3);
         last.is_provisional = true;
         let mut still_down = last;
         still_down.record(Down, Moment::from_nanos(9), counts);
@@ -232,6 +268,69 @@ mod tests {
             (last.grade, last.since_at_least(Level::Degraded)),
             (Some(Up), None)
         );
+    }
+
+    /// Each row is a run: its time, its grade, the grade after it, and when one more run can complete a recovery.
+    #[test]
+    fn runs_in_quick_succession_end_no_outage() {
+        let counts = Counts {
+            better_span: Duration::from_nanos(5_000),
+            ..counts(1, 2)
+        };
+        let after = |left| Some(Duration::from_nanos(left));
+        for rows in [
+            // A unit starts, and fails again.
+            &[
+                (0, Down, Down, None),
+                (100, Degraded, Down, after(5_000)),
+                (150, Up, Down, after(4_950)),
+                (200, Down, Down, None),
+            ][..],
+            // It starts, and serves.
+            &[
+                (0, Down, Down, None),
+                (100, Degraded, Down, after(5_000)),
+                (150, Up, Down, after(4_950)),
+                (5_100, Up, Up, None),
+            ],
+            // Many signals.
+            &[
+                (0, Down, Down, None),
+                (1_000, Up, Down, after(5_000)),
+                (2_000, Up, Down, after(4_000)),
+                (3_000, Up, Down, after(3_000)),
+                (5_499, Up, Down, after(501)),
+                (5_500, Up, Up, None),
+            ],
+            // It gets better in two steps.
+            &[
+                (0, Down, Down, None),
+                (100, Degraded, Down, after(5_000)),
+                (3_000, Up, Down, after(2_100)),
+                (5_100, Up, Degraded, after(2_900)),
+                (8_000, Up, Up, None),
+            ],
+        ] {
+            let mut debounced = Debounced::default();
+            for &(start, run, expected, left) in rows {
+                let start = Moment::from_nanos(start);
+                debounced.record(run, start, counts);
+                debounced = debounced.normalized();
+                assert_eq!(debounced.grade, Some(expected), "at {start:?}");
+                assert_eq!(debounced.recovers_after(start, counts), left, "at {start:?}");
+            }
+        }
+        let thrice = Counts { better: 3, ..counts };
+        let mut debounced = Debounced::default();
+        for (start, run, left) in [(0, Down, None), (10, Up, None), (9_000, Up, None)] {
+            let start = Moment::from_nanos(start);
+            debounced.record(run, start, thrice);
+            assert_eq!(
+                debounced.recovers_after(start, thrice),
+                left,
+                "the third run is a recheck"
+            );
+        }
     }
 
     #[test]

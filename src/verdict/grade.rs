@@ -32,6 +32,8 @@ pub struct Counts {
     pub worse: u32,
     /// To a better status (`successes_before_up`).
     pub better: u32,
+    /// The minimum time between the starts of the first and the last run that change the status to a better one.
+    pub better_span: Duration,
 }
 
 /// The settings for judging the runs of a check.
@@ -120,7 +122,11 @@ mod tests {
                 down: Duration::from_secs(5),
             }),
             severity,
-            counts: Counts { worse: 1, better: 1 },
+            counts: Counts {
+                worse: 1,
+                better: 1,
+                better_span: Duration::ZERO,
+            },
             deadline: Duration::from_secs(10),
             stale_after: Duration::from_secs(90),
         }

@@ -45,7 +45,8 @@ impl Naive {
         }
     }
 
-    /// The definition: if all of the last n runs are worse (better) than the status, the mildest one decides.
+    /// The definition: if all of the last n runs are worse (better) than the status, the mildest (worst) one decides. For the better, the
+    /// runs must also span nine tenths of `better_span`; if the last n do not, more runs before them count.
     fn record(&mut self, grade: Grade, start: Moment) {
         self.runs.push((grade, start));
         let last = |count: u32| {
@@ -58,9 +59,12 @@ impl Naive {
                 let worse = last(self.counts.worse)
                     .and_then(|runs| runs.iter().map(|run| run.0).min())
                     .filter(|mildest| *mildest > status);
-                let better = last(self.counts.better)
+                let span = self.counts.better_span.as_nanos() as i64;
+                let better = (self.counts.better..=self.runs.len() as u32)
+                    .filter_map(last)
+                    .find(|runs| start.as_nanos() - runs[0].1.as_nanos() >= span - span / 10)
                     .and_then(|runs| runs.iter().map(|run| run.0).max())
-                    .filter(|mildest| *mildest < status);
+                    .filter(|worst| *worst < status);
                 worse.or(better).unwrap_or(status)
             }
         };
@@ -105,7 +109,11 @@ fn rules(worse: u32, better: u32) -> Rules {
     Rules {
         thresholds: None,
         severity: Severity::Critical,
-        counts: Counts { worse, better },
+        counts: Counts {
+            worse,
+            better,
+            better_span: Duration::ZERO,
+        },
         deadline: DEADLINE,
         stale_after: STALE_AFTER,
     }
@@ -141,13 +149,16 @@ proptest! {
     fn a_grade_follows_the_definition(
         worse in 1..5_u32,
         better in 1..5_u32,
-        runs in prop::collection::vec(grade(), 0..60),
+        better_span in 0..40_u64,
+        runs in prop::collection::vec((grade(), 0..20_i64), 0..60),
     ) {
-        let counts = Counts { worse, better };
+        let counts = Counts { worse, better, better_span: Duration::from_nanos(better_span) };
         let mut naive = Naive::new(counts);
         let mut ours = Debounced::default();
-        for (second, run) in (0..).zip(runs) {
-            let start = Moment::from_nanos(second);
+        let mut now = 0;
+        for (run, pause) in runs {
+            now += pause;
+            let start = Moment::from_nanos(now);
             naive.record(run, start);
             ours.record(run, start, counts);
             // Normalizing at any time changes nothing.
@@ -155,6 +166,12 @@ proptest! {
             prop_assert_eq!(ours.grade, naive.status);
             prop_assert_eq!(ours.since_at_least(Level::Degraded), naive.degraded_since);
             prop_assert_eq!(ours.since_at_least(Level::Down), naive.down_since);
+            // A run at the announced time completes a recovery if it is good.
+            if let Some(left) = ours.recovers_after(start, counts) {
+                let mut next = ours;
+                next.record(Grade::Up, start + left, counts);
+                prop_assert!(next.grade < ours.grade, "{:?} after {:?}", next, left);
+            }
         }
     }
 

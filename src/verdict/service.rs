@@ -139,7 +139,11 @@ mod tests {
     use super::*;
     use crate::verdict::{Counts, Grade};
 
-    const ONCE: Counts = Counts { worse: 1, better: 1 };
+    const ONCE: Counts = Counts {
+        worse: 1,
+        better: 1,
+        better_span: Duration::ZERO,
+    };
 
     fn run(check: &mut CheckVerdict, grade: Grade, second: i64) {
         check.grade.record(grade, Moment::from_nanos(second), ONCE);

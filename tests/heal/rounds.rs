@@ -14,7 +14,7 @@ use upkeep_exporter::heal::policy::Refusal;
 use upkeep_exporter::heal::record::{HealEvent, MAX_DECISIONS};
 use upkeep_exporter::heal::{BoxFuture, Control, HealSetup, Healer, ServiceHealView};
 use upkeep_exporter::model::{
-    Clock, Conclusion, Maintenance, Outcome, Problem, Reason, ServiceKey, Shortage,
+    Clock, Conclusion, Maintenance, Moment, Outcome, Problem, Reason, ServiceKey, Shortage,
 };
 use upkeep_exporter::store::{Run, Store};
 
@@ -164,12 +164,19 @@ fn record(store: &Store, clock: &dyn Clock, service: &str, reason: Option<Reason
         Some(reason) => Conclusion::Failure(Problem::new(reason, "api.service is failed")),
         None => Conclusion::Success,
     };
-    record_conclusion(store, clock, service, conclusion);
+    record_conclusion(store, clock.now(), service, conclusion);
 }
 
-fn record_conclusion(store: &Store, clock: &dyn Clock, service: &str, conclusion: impl Fn() -> Conclusion) {
-    let handles = store.handles();
+/// Records two successful runs of `api`, which end its outage. The first one started a recheck interval ago.
+fn recover(store: &Store, clock: &dyn Clock) {
     let now = clock.now();
+    for at in [now - Duration::from_secs(5), now] {
+        record_conclusion(store, at, "api", || Conclusion::Success);
+    }
+}
+
+fn record_conclusion(store: &Store, now: Moment, service: &str, conclusion: impl Fn() -> Conclusion) {
+    let handles = store.handles();
     for (_, handle, _) in handles.iter().filter(|(id, ..)| id.service.as_str() == service) {
         let run = Run {
             started: now,
@@ -286,8 +293,7 @@ async fn a_service_that_recovers_during_the_query_is_left_alone() {
     let stage = Stage::new(&one("act"));
     let (store, clock) = (stage.store.clone(), stage.clock.clone());
     *stage.control.on_query.lock().unwrap() = Some(Box::new(move || {
-        record(&store, &*clock, "api", None);
-        record(&store, &*clock, "api", None);
+        recover(&store, &*clock);
     }));
     stage.fail(10).await;
     assert_eq!(stage.actions(), 0);
@@ -301,8 +307,7 @@ async fn a_service_that_recovers_while_the_intent_is_saved_is_left_alone() {
     *stage.control.on_query.lock().unwrap() = Some(Box::new(move || {
         queries += 1;
         if queries == 2 {
-            record(&store, &*clock, "api", None);
-            record(&store, &*clock, "api", None);
+            recover(&store, &*clock);
         }
     }));
     stage.fail(10).await;
@@ -511,7 +516,7 @@ async fn nothing_is_healed_while_the_exporter_lacks_descriptors() {
     let stage = Stage::new(&config(
         "services: [{ key: api, systemd: api, heal: { mode: act } }, { key: web, port: 1 }]",
     ));
-    record_conclusion(&stage.store, &*stage.clock, "web", || {
+    record_conclusion(&stage.store, stage.clock.now(), "web", || {
         Conclusion::Inconclusive(Problem::from_shortage(
             Shortage::Descriptors,
             "too many open files",

@@ -45,7 +45,9 @@ struct Stage {
 
 /// A configuration with the service `api`.
 fn config(machine: &Machine, unit: &str, mode: HealMode) -> Config {
-    let text = format!("services: [{{ key: api, systemd: {unit}, heal: {{ mode: act }} }}]");
+    let text = format!(
+        "services: [{{ key: api, systemd: {unit}, recheck_interval: 200ms, heal: {{ mode: act }} }}]"
+    );
     let mut config = parse(&text, "test.yml").unwrap().config;
     let service = &config.services[0];
     let heal = HealSettings {

@@ -1,5 +1,6 @@
 //! The results for units in all their states.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -110,6 +111,32 @@ async fn a_service_that_flaps_is_down_while_it_waits() {
     })
     .await;
     inside(machine, "systemctl stop flap").await;
+}
+
+/// While it starts, it does not serve. If it counted as degraded, it would never be down for long enough to page.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_fails_to_start_again_and_again_is_down_while_it_starts() {
+    let machine = Machine::shared();
+    machine.write_unit(
+        "doomed.service",
+        "[Unit]\nStartLimitIntervalSec=0\n[Service]\nExecStartPre=/bin/sleep 0.3\nExecStart=/bin/false\nRestart=always\n\
+         RestartSec=100ms\n",
+    );
+    inside(machine, "systemctl start --no-block doomed").await;
+    let mut check = check(&machine.bus_address(), "doomed.service");
+    until(&mut check, "is restarted", |ran| {
+        ran.value(RESTARTS, "doomed.service").unwrap_or(0.0) >= 1.0
+    })
+    .await;
+    let starts = Cell::new(0);
+    until(&mut check, "starts three times", |ran| {
+        assert!(!ran.is_degraded(), "{ran:?}");
+        let is_start = ran.is_failure(Reason::State, "after a start that failed");
+        starts.set(starts.get() + u32::from(is_start));
+        starts.get() == 3
+    })
+    .await;
+    inside(machine, "systemctl stop doomed").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,16 +1,17 @@
 //! Compares a unit with the settings. Pure functions.
 
-use std::time::Duration;
-
-use crate::check::unit_watch::{Service, Unit};
+use crate::check::unit_watch::{Service, Starting, Unit};
 use crate::config::systemd::{Expect, SystemdSettings, UnitState};
 use crate::model::{Problem, Reason};
 
-/// Returns success, success with a warning, or a failure. `activating_for` is how long the unit has been activating.
+/// Returns success, success with a warning, or a failure. `starting` matters only if the unit is activating.
+///
+/// A unit that starts within `start_grace` is degraded. While it is down, that would end an outage before the unit serves. So the time
+/// counts from when the unit was last active, and a unit that fails to start again and again has none.
 pub fn judge(
     unit: &Unit,
     settings: &SystemdSettings,
-    activating_for: Duration,
+    starting: Starting,
 ) -> Result<Option<Problem>, Problem> {
     let state = unit.state();
     if state.is_some_and(|state| is_expected(state, unit, &settings.expect)) {
@@ -30,12 +31,20 @@ pub fn judge(
     if is_not_loaded(unit) {
         return Err(not_loaded(unit, &settings.unit));
     }
-    let problem = Problem::new(Reason::State, describe(unit, settings, activating_for));
-    if state == Some(UnitState::Activating) && !is_auto_restart(unit) && activating_for < settings.start_grace
-    {
+    let problem = Problem::new(Reason::State, describe(unit, settings, starting));
+    if state == Some(UnitState::Activating) && !is_auto_restart(unit) && is_in_grace(&starting, settings) {
         return Ok(Some(problem));
     }
     Err(problem)
+}
+
+/// Whether an activating unit still has time. A unit that need not be active, such as a oneshot unit, does not have to have been.
+fn is_in_grace(starting: &Starting, settings: &SystemdSettings) -> bool {
+    if settings.expect.includes_active() {
+        !starting.is_retry && starting.not_active_for < settings.start_grace
+    } else {
+        starting.lasts < settings.start_grace
+    }
 }
 
 /// Whether the settings allow this state. Reloading and refreshing units serve, so they count as active. A unit that waits
@@ -83,7 +92,7 @@ fn not_loaded(unit: &Unit, name: &str) -> Problem {
     }
 }
 
-fn describe(unit: &Unit, settings: &SystemdSettings, activating_for: Duration) -> String {
+fn describe(unit: &Unit, settings: &SystemdSettings, starting: Starting) -> String {
     let name = &settings.unit;
     let sub = if unit.sub == unit.active {
         String::new()
@@ -96,11 +105,21 @@ fn describe(unit: &Unit, settings: &SystemdSettings, activating_for: Duration) -
         Some(UnitState::Activating) if is_auto_restart(unit) => {
             format!("{name} failed and waits for a restart{ended}; {log}")
         }
-        Some(UnitState::Activating) => format!(
-            "{name} has been activating{sub} for {} s (start_grace: {} s); {log}",
-            activating_for.as_secs(),
-            settings.start_grace.as_secs()
-        ),
+        Some(UnitState::Activating) => {
+            let lasts = starting.lasts.as_secs();
+            let grace = settings.start_grace.as_secs();
+            let why = if settings.expect.includes_active() && starting.is_retry {
+                ", after a start that failed".to_owned()
+            } else if starting.not_active_for > starting.lasts {
+                format!(
+                    ", and has not been active for {} s (start_grace: {grace} s)",
+                    starting.not_active_for.as_secs()
+                )
+            } else {
+                format!(" (start_grace: {grace} s)")
+            };
+            format!("{name} has been activating{sub} for {lasts} s{why}; {log}")
+        }
         Some(UnitState::Failed) => format!("{name} is failed{ended}; {log}"),
         Some(UnitState::Inactive) => {
             format!("{name} is inactive{sub}; start it with `systemctl start {name}`, or {log}")

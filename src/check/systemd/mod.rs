@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::CheckContext;
-use super::unit_watch::{CALL_TIMEOUT, Subscription, Unit, UnitFacts};
+use super::unit_watch::{CALL_TIMEOUT, Starting, Subscription, Unit, UnitFacts};
 use crate::config::systemd::{SystemdSettings, UnitState};
 use crate::model::{Family, MetricType, Problem, Report, Sample, Scope, Unit as MetricUnit};
 use crate::net::run_recorder::RunRecorder;
@@ -82,7 +82,7 @@ impl SystemdCheck {
         if unit.exists() || unit.state() != Some(UnitState::Inactive) {
             push_samples(unit, &self.settings.unit, &mut report.samples);
         }
-        report.warning = judge::judge(unit, &self.settings, activating_for(&facts))?;
+        report.warning = judge::judge(unit, &self.settings, starting(&facts))?;
         Ok(())
     }
 
@@ -92,9 +92,9 @@ impl SystemdCheck {
     }
 }
 
-/// How long the unit has been activating: by systemd's timestamps if they are usable, otherwise since the exporter first saw
+/// The start in progress of an activating unit: by systemd's timestamps if they are usable, otherwise since the exporter first saw
 /// it in this state.
-fn activating_for(facts: &UnitFacts) -> Duration {
+fn starting(facts: &UnitFacts) -> Starting {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     let now = u64::try_from(now.tv_sec)
         .unwrap_or(0)
@@ -103,7 +103,11 @@ fn activating_for(facts: &UnitFacts) -> Duration {
     let seen = facts
         .activating_since
         .map_or(Duration::ZERO, |since| since.elapsed());
-    facts.unit.activating_for(now).unwrap_or(seen)
+    facts.unit.starting(now).unwrap_or(Starting {
+        lasts: seen,
+        not_active_for: seen,
+        is_retry: false,
+    })
 }
 
 fn push_samples(unit: &Unit, name: &str, samples: &mut Vec<Sample>) {

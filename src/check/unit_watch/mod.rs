@@ -13,4 +13,4 @@ pub(super) use self::hub::{Subscription, UnitFacts};
 pub(super) use self::session::CALL_TIMEOUT;
 #[cfg(test)]
 pub(super) use self::unit::Properties;
-pub(super) use self::unit::{Service, Unit};
+pub(super) use self::unit::{Service, Starting, Unit};

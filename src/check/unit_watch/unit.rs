@@ -13,6 +13,9 @@ const MAX_WORD: usize = 64;
 /// The maximum length of a stored load error, in bytes.
 const MAX_LOAD_ERROR: usize = 240;
 
+/// A unit that was active for less than this time did not start successfully.
+const STABLE_AFTER: Duration = Duration::from_secs(10);
+
 /// Properties by name, as in `GetAll` and `PropertiesChanged`.
 pub type Properties<'a> = HashMap<&'a str, Variant<'a>>;
 
@@ -31,6 +34,8 @@ pub struct Unit {
     pub active_enter: u64,
     /// `InactiveExitTimestampMonotonic`, in microseconds.
     inactive_exit: u64,
+    /// `ActiveEnterTimestampMonotonic`, in microseconds.
+    active_enter_monotonic: u64,
     /// `ActiveExitTimestampMonotonic`, in microseconds.
     active_exit: u64,
     /// The properties of a service.
@@ -48,6 +53,17 @@ pub struct Service {
     pub main_code: i32,
     /// `ExecMainStatus`: the exit status, or the signal that ended the main process.
     pub main_status: i32,
+}
+
+/// The start in progress of an activating unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Starting {
+    /// How long it has been activating.
+    pub lasts: Duration,
+    /// How long it has not been active. If it never was, the same as `lasts`.
+    pub not_active_for: Duration,
+    /// systemd restarted it automatically, after a start that did not last.
+    pub is_retry: bool,
 }
 
 impl Unit {
@@ -84,6 +100,11 @@ impl Unit {
             properties,
             "InactiveExitTimestampMonotonic",
         );
+        set_u64(
+            &mut self.active_enter_monotonic,
+            properties,
+            "ActiveEnterTimestampMonotonic",
+        );
         set_u64(&mut self.active_exit, properties, "ActiveExitTimestampMonotonic");
         // Sockets, mounts and others also have a `Result`; only services count restarts.
         if let Some(Variant::U32(restarts)) = properties.get("NRestarts") {
@@ -110,14 +131,26 @@ impl Unit {
         &*self.load != "not-found"
     }
 
-    /// How long the unit has been activating, by systemd's timestamps. `now` is CLOCK_MONOTONIC in microseconds. `None` if the
+    /// The start in progress of an activating unit, by systemd's timestamps. `now` is CLOCK_MONOTONIC in microseconds. `None` if the
     /// timestamps are unusable. With `RestartMode=direct`, a unit goes from active to activating without becoming inactive.
-    /// So the time counts from the later exit, that from inactive or that from active.
-    pub fn activating_for(&self, now: u64) -> Option<Duration> {
-        match self.inactive_exit.max(self.active_exit) {
-            0 => None,
-            start => now.checked_sub(start).map(Duration::from_micros),
+    /// So the start counts from the later exit, that from inactive or that from active.
+    pub fn starting(&self, now: u64) -> Option<Starting> {
+        let began = self.inactive_exit.max(self.active_exit);
+        if began == 0 {
+            return None;
         }
+        let last_active = if self.active_exit == 0 {
+            began
+        } else {
+            self.active_exit
+        };
+        let active_for = self.active_exit.saturating_sub(self.active_enter_monotonic);
+        Some(Starting {
+            lasts: Duration::from_micros(now.checked_sub(began)?),
+            not_active_for: Duration::from_micros(now.checked_sub(last_active)?),
+            is_retry: self.service.as_ref().is_some_and(|service| service.restarts > 0)
+                && Duration::from_micros(active_for) < STABLE_AFTER,
+        })
     }
 
     /// Whether the difference from `other` needs a run of the check: a different state or a restart does, a timestamp alone
@@ -189,15 +222,44 @@ mod tests {
     }
 
     #[test]
-    fn activating_counts_from_the_later_exit() {
-        let unit = |inactive_exit, active_exit| Unit {
-            inactive_exit,
-            active_exit,
-            ..Unit::default()
+    fn a_start_counts_from_the_later_exit() {
+        let starting = |inactive_exit, active_exit| {
+            let unit = Unit {
+                inactive_exit,
+                active_exit,
+                ..Unit::default()
+            };
+            let starting = unit.starting(5)?;
+            Some((starting.lasts.as_micros(), starting.not_active_for.as_micros()))
         };
-        assert_eq!(unit(0, 0).activating_for(5), None);
-        assert_eq!(unit(3, 0).activating_for(5), Some(Duration::from_micros(2)));
-        assert_eq!(unit(3, 4).activating_for(5), Some(Duration::from_micros(1)));
-        assert_eq!(unit(6, 0).activating_for(5), None);
+        assert_eq!(starting(0, 0), None);
+        assert_eq!(starting(3, 0), Some((2, 2)), "it was never active");
+        assert_eq!(starting(3, 4), Some((1, 1)), "it did not become inactive");
+        assert_eq!(starting(3, 1), Some((2, 4)));
+        assert_eq!(starting(6, 0), None);
+    }
+
+    #[test]
+    fn a_restart_after_a_start_that_did_not_last_is_a_retry() {
+        const SECOND: u64 = 1_000_000;
+        for (restarts, active_enter, active_exit, is_retry) in [
+            (0, 0, 0, false),
+            (1, 0, 0, true),
+            (0, 20 * SECOND, 21 * SECOND, false),
+            (1, 20 * SECOND, 21 * SECOND, true),
+            (1, 20 * SECOND, 30 * SECOND, false),
+        ] {
+            let unit = Unit {
+                inactive_exit: 40 * SECOND,
+                active_enter_monotonic: active_enter,
+                active_exit,
+                service: Some(Service {
+                    restarts,
+                    ..Service::default()
+                }),
+                ..Unit::default()
+            };
+            assert_eq!(unit.starting(41 * SECOND).unwrap().is_retry, is_retry, "{unit:?}");
+        }
     }
 }

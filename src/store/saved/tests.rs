@@ -31,7 +31,11 @@ fn saved(runs: &[(u8, bool)]) -> SavedState {
     let rules = Rules {
         thresholds: None,
         severity: crate::model::Severity::Critical,
-        counts: Counts { worse: 2, better: 3 },
+        counts: Counts {
+            worse: 2,
+            better: 3,
+            better_span: Duration::ZERO,
+        },
         deadline: Duration::from_secs(10),
         stale_after: Duration::from_secs(2),
     };

@@ -121,7 +121,7 @@ fn subscribers_receive_every_status_change_and_the_number_of_lost_ones() {
     for second in 0..changes / 2 * 3 {
         test.run(
             "api/http",
-            10 + second,
+            10 + 5 * second,
             (second % 3 == 2).then_some(Reason::Refused),
         );
     }

@@ -21,7 +21,7 @@ fn an_inconclusive_run_is_counted_and_does_not_change_the_status() {
     let test = TestStore::new(&config(vec![("api", vec![check("http")])]));
     test.run("api/http", 5, None);
     for second in [20, 35] {
-        assert_eq!(record_shortage(&test, second), NextRun { recheck: false });
+        assert!(!record_shortage(&test, second).recheck);
     }
     let service = test.service();
     let check = &service.checks[0];
@@ -48,7 +48,7 @@ fn inconclusive_runs_do_not_end_an_outage_and_are_repeated_soon() {
     let test = TestStore::new(&config(vec![("api", vec![check("http")])]));
     test.run("api/http", 5, REFUSED);
     let since = test.down();
-    assert_eq!(record_shortage(&test, 20), NextRun { recheck: true });
+    assert!(record_shortage(&test, 20).recheck);
     assert_eq!((test.down(), test.service().status), (since, Status::Down));
 }
 
@@ -68,5 +68,5 @@ fn a_check_with_a_long_interval_repeats_an_inconclusive_run_soon() {
     rare.interval = Duration::from_secs(300);
     let test = TestStore::new(&config(vec![("api", vec![rare])]));
     test.run("api/http", 5, None);
-    assert_eq!(record_shortage(&test, 305), NextRun { recheck: true });
+    assert!(record_shortage(&test, 305).recheck);
 }

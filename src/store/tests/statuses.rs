@@ -63,6 +63,33 @@ fn a_failure_sets_the_status_and_two_successes_end_it() {
     assert!(check.problem.is_none());
 }
 
+/// A unit that is down starts, serves for a moment, and fails again. Its signals request runs within a second.
+#[test]
+fn successes_in_quick_succession_end_no_outage() {
+    let test = TestStore::new(&config(vec![("api", vec![check("http")])]));
+    test.run("api/http", 5, None);
+    for second in [20, 25, 30, 35, 40, 45] {
+        test.run("api/http", second, REFUSED);
+    }
+    let confirmed = || test.service().confirmed.unwrap()[Condition::Down as usize];
+    for second in [50, 51, 52] {
+        let next = test.run("api/http", second, None);
+        let left = u64::try_from(55 - second).unwrap();
+        assert_eq!(
+            (next.recheck, next.recovers_after),
+            (true, Some(Duration::from_secs(left)))
+        );
+        assert_eq!((test.service().status, test.down()), (Status::Down, Some(19.0)));
+    }
+    test.run("api/http", 53, REFUSED);
+    assert_eq!((test.down(), confirmed()), (Some(19.0), true));
+    test.run("api/http", 60, None);
+    test.run("api/http", 61, None);
+    assert_eq!(test.down(), Some(19.0));
+    assert_eq!(test.run("api/http", 65, None), NextRun::default());
+    assert_eq!((test.service().status, test.down()), (Status::Up, Some(0.0)));
+}
+
 #[test]
 fn response_times_are_counted_and_slowness_is_a_condition() {
     let test = TestStore::new(&config(vec![("api", vec![check("http")])]));

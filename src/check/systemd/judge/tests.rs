@@ -1,5 +1,7 @@
 //! The verdict on every state, with and without expected states.
 
+use std::time::Duration;
+
 use super::*;
 use crate::check::unit_watch::Properties;
 use crate::config::systemd::BusAddress;
@@ -24,24 +26,33 @@ fn unit(load: &str, active: &str, sub: &str) -> Unit {
     unit
 }
 
+/// A first start.
+fn first(lasts: Duration) -> Starting {
+    Starting {
+        lasts,
+        not_active_for: lasts,
+        is_retry: false,
+    }
+}
+
 /// `up`, `degraded`, or the reason of the failure.
-fn verdict(unit: &Unit, expect: &[UnitState], activating_for: Duration) -> &'static str {
-    match judge(unit, &settings(expect), activating_for) {
+fn verdict(unit: &Unit, expect: &[UnitState], starting: Starting) -> &'static str {
+    match judge(unit, &settings(expect), starting) {
         Ok(None) => "up",
         Ok(Some(_)) => "degraded",
         Err(problem) => problem.reason.as_str(),
     }
 }
 
-fn message(unit: &Unit, activating_for: Duration) -> String {
-    let judged = judge(unit, &settings(&[]), activating_for);
+fn message(unit: &Unit, starting: Starting) -> String {
+    let judged = judge(unit, &settings(&[]), starting);
     let problem = judged.unwrap_or_else(Some).expect("a problem");
     problem.message().to_owned()
 }
 
 #[test]
 fn without_expected_states_a_unit_must_serve() {
-    let brief = Duration::from_secs(44);
+    let brief = first(Duration::from_secs(44));
     for (active, sub, expected) in [
         ("active", "running", "up"),
         ("active", "exited", "up"),
@@ -63,7 +74,7 @@ fn without_expected_states_a_unit_must_serve() {
         );
     }
     assert_eq!(
-        verdict(&unit("loaded", "activating", "start"), &[], GRACE),
+        verdict(&unit("loaded", "activating", "start"), &[], first(GRACE)),
         "state"
     );
 }
@@ -71,7 +82,7 @@ fn without_expected_states_a_unit_must_serve() {
 #[test]
 fn expected_states_replace_the_default() {
     use UnitState::{Activating, Active, Failed, Inactive};
-    let zero = Duration::ZERO;
+    let zero = first(Duration::ZERO);
     for (active, sub, expect, expected) in [
         ("inactive", "dead", &[Inactive][..], "up"),
         ("active", "running", &[Inactive], "state"),
@@ -91,9 +102,47 @@ fn expected_states_replace_the_default() {
     }
 }
 
+/// Otherwise a unit that fails to start again and again would never be down for long.
+#[test]
+fn a_start_ends_no_outage() {
+    let activating = unit("loaded", "activating", "start-pre");
+    let expect_inactive = &[UnitState::Inactive][..];
+    for (not_active_for, is_retry, expected, of_oneshot, why) in [
+        (44, false, "degraded", "degraded", " (start_grace: 45 s)"),
+        (
+            45,
+            false,
+            "state",
+            "degraded",
+            ", and has not been active for 45 s (start_grace: 45 s)",
+        ),
+        (7, true, "state", "degraded", ", after a start that failed"),
+    ] {
+        let starting = Starting {
+            lasts: Duration::from_secs(not_active_for.min(7)),
+            not_active_for: Duration::from_secs(not_active_for),
+            is_retry,
+        };
+        assert_eq!(verdict(&activating, &[], starting), expected, "{starting:?}");
+        assert_eq!(
+            verdict(&activating, expect_inactive, starting),
+            of_oneshot,
+            "{starting:?}"
+        );
+        if expected == "state" {
+            assert_eq!(
+                message(&activating, starting),
+                format!(
+                    "x.service has been activating (start-pre) for 7 s{why}; see `journalctl -u x.service`"
+                )
+            );
+        }
+    }
+}
+
 #[test]
 fn the_load_state_matters_if_the_unit_does_not_run() {
-    let zero = Duration::ZERO;
+    let zero = first(Duration::ZERO);
     let inactive = &[UnitState::Inactive][..];
     for (load, active, expect, expected) in [
         ("not-found", "inactive", &[][..], "missing"),
@@ -116,7 +165,7 @@ fn the_load_state_matters_if_the_unit_does_not_run() {
 
 #[test]
 fn messages_contain_the_cause_and_the_next_step() {
-    let zero = Duration::ZERO;
+    let zero = first(Duration::ZERO);
     let mut failed = unit("loaded", "failed", "failed");
     for (code, status, restarts, expected) in [
         (1, 203, 0, "exit-code, main process exited with status 203"),
@@ -185,7 +234,7 @@ fn messages_contain_the_cause_and_the_next_step() {
         ),
     ] {
         assert_eq!(
-            message(&unit(load, active, sub), Duration::from_secs(7)),
+            message(&unit(load, active, sub), first(Duration::from_secs(7))),
             expected
         );
     }
