@@ -360,7 +360,7 @@ fn the_unit_is_hardened_with_and_without_its_drop_ins() {
         let path = folder.path().join(name);
         fs::write(&path, content).expect("a unit");
         let output = Command::new("systemd-analyze")
-            .args(["security", "--offline=true", "--no-pager", "--threshold=21"])
+            .args(["security", "--offline=true", "--no-pager", "--threshold=22"])
             .arg(&path)
             .output()
             .expect("systemd-analyze runs (apt-get install systemd)");

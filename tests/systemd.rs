@@ -12,6 +12,8 @@ mod bus;
 mod heal;
 #[path = "systemd/machine.rs"]
 mod machine;
+#[path = "systemd/port.rs"]
+mod port;
 #[path = "systemd/proxy.rs"]
 mod proxy;
 #[path = "systemd/service.rs"]

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::body_budget::BodyBudgets;
 use super::dependencies::Readers;
+use super::port_scan::PortScanner;
 use super::proc_scan::Scanner;
 use super::unit_watch::Hub;
 use super::workers::Workers;
@@ -16,6 +17,8 @@ pub struct CheckContext {
     pub procfs: PathBuf,
     /// The scanner of `procfs`, for process checks.
     pub processes: Scanner,
+    /// The scanner of local sockets, for port checks.
+    pub ports: PortScanner,
     /// The resources that all connections share.
     pub network: Network,
     /// The memory budgets for stored bodies.
@@ -33,6 +36,7 @@ impl CheckContext {
     pub fn new(procfs: PathBuf) -> Self {
         Self {
             processes: Scanner::new(procfs.clone()),
+            ports: PortScanner::new(procfs.clone()),
             network: Network::default(),
             bodies: BodyBudgets::default(),
             workers: Workers::default(),

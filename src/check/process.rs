@@ -5,15 +5,13 @@
 
 mod cpu;
 mod samples;
-mod user;
 
-use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
 use rustix::io::Errno;
 
-use super::CheckContext;
 use super::proc_scan::{Criteria, ScanError, ScanResult, Scanner};
+use super::{CheckContext, executable, user};
 use crate::config::process::{PidNamespace, ProcessSettings, User};
 use crate::model::{MAX_PIDS, Problem, Reason, Report};
 use crate::net::shortage;
@@ -99,12 +97,7 @@ impl ProcessCheck {
             Some(User::Name(name)) => Some(user::resolve(name).await?),
         };
         if let Some(path) = &self.settings.exe {
-            let mut paths = vec![path.as_os_str().as_bytes().to_vec()];
-            // /proc shows the targets of symbolic links. A removed executable can still be running.
-            if let Ok(target) = tokio::fs::canonicalize(path).await {
-                paths.push(target.into_os_string().into_encoded_bytes());
-            }
-            criteria.executables = Some(paths);
+            criteria.executables = Some(executable::resolve(path).await);
         }
         Ok(Arc::new(criteria))
     }

@@ -36,6 +36,7 @@ pub mod options;
 pub mod pattern;
 mod pattern_cache;
 pub mod place;
+pub mod port;
 pub mod postgres;
 pub mod probe;
 pub mod process;

@@ -107,7 +107,7 @@ impl ProcessOptions {
             .transpose();
         let exe = self
             .exe
-            .map(|path| resolve_exe(path, &place.field("exe")))
+            .map(|path| absolute_path(path, "match", &place.field("exe")))
             .transpose();
         let limits = resolve_limits(self.min, self.max, place);
         let cmdline_regex = self
@@ -136,12 +136,16 @@ impl ProcessOptions {
     }
 }
 
-fn resolve_exe(path: PathBuf, place: &Place<'_>) -> Result<PathBuf, Invalid> {
+/// Validates the path of an executable. `alternative` is the key for programs without a known path.
+///
+/// # Errors
+/// Reported at `place` if the path is relative.
+pub(super) fn absolute_path(path: PathBuf, alternative: &str, place: &Place<'_>) -> Result<PathBuf, Invalid> {
     if path.is_absolute() {
         return Ok(path);
     }
     Err(place.error(format_args!(
-        "\"{}\" is not an absolute path: write the whole path, such as /usr/sbin/nginx, or use match",
+        "\"{}\" is not an absolute path: write the whole path, such as /usr/sbin/nginx, or use {alternative}",
         path.display()
     )))
 }

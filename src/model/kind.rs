@@ -38,6 +38,8 @@ macro_rules! with_kinds {
             Grpc grpc timed GrpcOptions GrpcSettings GrpcCheck;
             /// A memcached server.
             Memcached memcached timed MemcachedOptions MemcachedSettings MemcachedCheck;
+            /// A local port: who holds it.
+            Port port untimed PortOptions PortSettings PortCheck;
         }
     };
 }

@@ -113,6 +113,10 @@ const fn unreachable(kind: CheckKind) -> &'static str {
             "The socket of the container engine does not exist. Start the engine, or set the check's host to its \
              socket."
         }
+        CheckKind::Port => {
+            "The exporter can't list the sockets of its machine. Allow AF_NETLINK in its unit \
+             (RestrictAddressFamilies=), or check that /proc is mounted (--path.procfs)."
+        }
         _ => {
             "The host can't be reached. Check that the machine is on, and check its network, routes and firewalls."
         }
@@ -127,6 +131,10 @@ const fn timeout(kind: CheckKind) -> &'static str {
         CheckKind::Process => {
             "Reading /proc takes too long. Check the load of the machine, and look for processes that hang in the \
              kernel (state D)."
+        }
+        CheckKind::Port => {
+            "Searching the processes that hold the port takes too long. Check the load of the machine (uptime), and \
+             raise the check's timeout."
         }
         CheckKind::Celery => {
             "No worker responded in time. Check that workers run, and whether all of them are busy or stuck. A \
@@ -166,6 +174,10 @@ const fn state(kind: CheckKind) -> &'static str {
             "Find out why the container is not running or not healthy: docker ps -a, docker logs NAME, docker \
              inspect NAME. Then run docker start NAME."
         }
+        CheckKind::Port => {
+            "Another program holds the port, or it is not free as expected. The message names the program. Stop it \
+             (ss -ltnp shows it), or use the next free port."
+        }
         CheckKind::Redis => {
             "The server does not have the expected role or state. Check INFO replication and INFO persistence."
         }
@@ -185,6 +197,10 @@ const fn missing(kind: CheckKind) -> &'static str {
         }
         CheckKind::Process => {
             "Fewer processes match than expected. Start the service, or compare the check's match with ps -ef."
+        }
+        CheckKind::Port => {
+            "Nothing holds the port, or the user in the check does not exist. Start the service, and compare the port \
+             with its configuration (ss -ltn)."
         }
         CheckKind::S3 => "The bucket does not exist. Create it, or check its name in the configuration.",
         CheckKind::Rabbitmq => {
@@ -239,6 +255,10 @@ const fn permission(kind: CheckKind) -> &'static str {
         CheckKind::Process => {
             "The exporter may not read these processes. Check how /proc is mounted (hidepid), or give the exporter \
              CAP_SYS_PTRACE."
+        }
+        CheckKind::Port => {
+            "The exporter may not read which process holds the port. Run deploy/install.sh --process-details for \
+             CAP_SYS_PTRACE, or check only unit and user."
         }
         CheckKind::Systemd => {
             "The exporter may not query systemd. Check the D-Bus policy and the sandboxing of its unit."

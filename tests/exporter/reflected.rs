@@ -547,7 +547,7 @@ fn every_key_that_may_hold_a_secret_is_reflected() {
 }
 
 /// Keys that hold no secret, or one that is not sent: the private key of a certificate (`key`). `oauth2` is not supported.
-const OPEN: [&str; 148] = [
+const OPEN: [&str; 151] = [
     "action",
     "address",
     "after",
@@ -643,13 +643,16 @@ const OPEN: [&str; 148] = [
     "port",
     "preferred_ip_protocol",
     "priority_steps",
+    "process",
     "process_match",
+    "protocol",
     "proxy_from_environment",
     "query",
     "query_class",
     "query_name",
     "query_type",
     "queues",
+    "range",
     "reasons",
     "recheck_interval",
     "recursion_desired",

@@ -221,6 +221,13 @@ pub fn texts(input: &[u8]) {
     }
     let (name, _, length) = twice(|| check::proc_scan::fuzz_parse(input));
     assert!(name.unwrap_or_default().len() <= input.len() && length <= input.len());
+    let (_, files, _) = twice(|| check::port_scan::fuzz_parse(input));
+    // A line has ten fields. The address has ten bytes with its port.
+    assert!(
+        files <= input.len() / 28 + 1,
+        "{files} sockets in {} bytes",
+        input.len()
+    );
 }
 
 /// Answers in bytes: of name servers, brokers, gRPC services, certificates and echo replies.
@@ -248,6 +255,8 @@ pub fn packets(input: &[u8]) {
         assert!(labels.iter().all(|label| label.len() <= MAX_ERROR_BYTES));
     }
     assert!(!check::icmp::fuzz_parse(input), "a reply was guessed");
+    let (sockets, _, _) = twice(|| check::port_scan::fuzz_parse(input));
+    assert!(sockets <= input.len() / 88, "a socket has 88 bytes");
 }
 
 /// A name, a time to live, a class, a type and the rest, whatever the record holds.

@@ -1,10 +1,11 @@
-//! Tests of process checks: with real processes, with fake /proc directories, and with few privileges.
+//! Tests of process checks and port checks: with real processes, with fake /proc directories, and with few privileges.
 
 // Test helpers may panic. Clippy allows that only in test functions.
 #![allow(clippy::unwrap_used)]
 
 mod fake;
 mod own_command;
+mod port;
 mod privileges;
 mod real;
 mod real_odd;

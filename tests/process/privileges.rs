@@ -14,7 +14,7 @@ use crate::support::{Running, copy_program, real, run_once, run_until, unique};
 const PARAMETERS: &str = "UPKEEP_TEST_PARAMETERS";
 
 /// Runs the test called `name` as nobody in a new mount namespace, after the shell command `setup`.
-fn rerun_as_nobody(name: &str, parameters: &str, setup: &str) {
+pub fn rerun_as_nobody(name: &str, parameters: &str, setup: &str) {
     // The user nobody may not be able to reach the test binary.
     let directory = tempfile::tempdir().unwrap();
     let binary = directory.path().join("test");
@@ -41,7 +41,7 @@ fn rerun_as_nobody(name: &str, parameters: &str, setup: &str) {
 }
 
 /// The parameters of the inner run; `None` in the outer run.
-fn parameters() -> Option<String> {
+pub fn parameters() -> Option<String> {
     std::env::var(PARAMETERS).ok()
 }
 

@@ -1,5 +1,6 @@
 //! The criteria that select processes.
 
+use crate::check::executable;
 use crate::config::pattern::Pattern;
 
 /// Which processes match: those that meet all criteria given here.
@@ -31,7 +32,8 @@ pub enum MatchResult {
 }
 
 impl MatchResult {
-    fn and(self, other: impl FnOnce() -> Self) -> Self {
+    /// Whether both criteria are met.
+    pub fn and(self, other: impl FnOnce() -> Self) -> Self {
         match self {
             Self::No => Self::No,
             Self::Yes => other(),
@@ -42,7 +44,8 @@ impl MatchResult {
         }
     }
 
-    fn known(is_met: bool) -> Self {
+    /// The result of a criterion whose facts are known.
+    pub fn known(is_met: bool) -> Self {
         if is_met { Self::Yes } else { Self::No }
     }
 }
@@ -81,7 +84,7 @@ impl Criteria {
         }
         if let Some(wanted) = &self.executables {
             result = result.and(|| match facts.executable() {
-                Some(path) => MatchResult::known(wanted.iter().any(|one| is_executable(path, one))),
+                Some(path) => MatchResult::known(executable::is_one_of(path, wanted)),
                 None => MatchResult::Unknown,
             });
         }
@@ -115,11 +118,6 @@ fn in_texts(pattern: &Pattern, name: &[u8], command_line: Option<&[u8]>) -> Matc
         Some(text) => MatchResult::known(pattern.is_match(text)),
         None => MatchResult::Unknown,
     }
-}
-
-/// Whether `link` in /proc points to `wanted`. The kernel appends " (deleted)" if an update has replaced the file.
-fn is_executable(link: &[u8], wanted: &[u8]) -> bool {
-    link == wanted || link.strip_suffix(b" (deleted)") == Some(wanted)
 }
 
 #[cfg(test)]

@@ -8,7 +8,9 @@ use std::path::Path;
 
 use procfs::{FromBufReadSI, KernelStats};
 use rustix::fd::OwnedFd;
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, PROC_SUPER_MAGIC, RawDir, fstatfs, openat, readlinkat, statat};
+use rustix::fs::{
+    AtFlags, CWD, Mode, OFlags, PROC_SUPER_MAGIC, RawDir, fstatfs, openat, readlinkat, readlinkat_raw, statat,
+};
 use rustix::io::{Errno, read, retry_on_intr};
 
 use super::parse::process_id;
@@ -16,6 +18,9 @@ use crate::net::shortage;
 
 /// How many bytes of /proc/stat are read. Its interrupt counters can be long on large machines.
 const MAX_KERNEL_STATS_BYTES: u64 = 4 * 1024 * 1024;
+
+/// How many bytes of a descriptor's target are read: enough for `socket:[` and a number of 20 digits.
+const MAX_LINK_BYTES: usize = 32;
 
 /// A mounted /proc, or a directory that looks like one.
 #[derive(Debug)]
@@ -90,6 +95,19 @@ impl ProcRoot {
             count += u64::from(name.to_bytes().first().is_some_and(|byte| *byte != b'.'));
         })?;
         Ok(count)
+    }
+
+    /// Calls `visit` with the name and the target of every link in the `fd` directory at `path`. Longer targets than
+    /// [`MAX_LINK_BYTES`] are truncated.
+    pub fn each_descriptor(&self, path: &str, mut visit: impl FnMut(&CStr, &[u8])) -> Result<(), Errno> {
+        let directory = open_directory(&self.directory, path)?;
+        let mut target = [0; MAX_LINK_BYTES];
+        each_entry(&directory, |name| {
+            // A descriptor can be closed in the meantime. The entries "." and ".." are not links.
+            if let Ok(length) = readlinkat_raw(&directory, name, &mut target[..]) {
+                visit(name, &target[..length]);
+            }
+        })
     }
 
     /// The ids in the `task` directory at `path`.

@@ -21,7 +21,9 @@ use std::sync::atomic::Ordering;
 use tokio::sync::oneshot;
 
 pub use criteria::Criteria;
+pub(super) use criteria::MatchResult;
 pub use error::ScanError;
+pub(super) use files::{ProcRoot, ProcessPath, has_ended};
 pub use parse::SoftLimit;
 pub use scan::{Identity, Matches, Process, ScanResult, Survey};
 

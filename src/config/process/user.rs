@@ -19,7 +19,7 @@ pub enum User {
 
 impl User {
     /// Validates the form of a name. An unknown name is not an error, since the user may be created later.
-    pub(super) fn resolve(self, place: &Place<'_>) -> Result<Self, Invalid> {
+    pub(in crate::config) fn resolve(self, place: &Place<'_>) -> Result<Self, Invalid> {
         match self {
             Self::Name(name) if name.is_empty() || name.contains([':', '\n', '\0']) => {
                 Err(place.error("not a user: write a name as in /etc/passwd, or a number"))

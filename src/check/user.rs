@@ -1,4 +1,6 @@
-//! Resolves user names to ids.
+//! Resolves names of users to ids, and ids to names.
+
+use tokio::io::AsyncReadExt;
 
 use crate::model::{Problem, Reason};
 use crate::net::shortage;
@@ -6,6 +8,9 @@ use crate::net::shortage;
 /// Where users are listed. Users from elsewhere (a directory service, systemd's dynamic users) need a numeric id: the C
 /// library's plug-ins for their names can block on the network.
 const PASSWD: &str = "/etc/passwd";
+
+/// How much of /etc/passwd is read to show the name of a user: some 100,000 users.
+const MAX_PASSWD_BYTES: u64 = 8 * 1024 * 1024;
 
 /// Looks up the id of the user called `name` in /etc/passwd.
 ///
@@ -26,6 +31,26 @@ pub async fn resolve(name: &str) -> Result<u32, Problem> {
             ),
         )),
     }
+}
+
+/// The name of the user with this id in /etc/passwd, or else the number. Reads at most [`MAX_PASSWD_BYTES`].
+pub async fn name(id: u32) -> String {
+    let mut text = Vec::new();
+    if let Ok(file) = tokio::fs::File::open(PASSWD).await {
+        // After an error, the name is looked up in the part that was read.
+        let _ = file.take(MAX_PASSWD_BYTES).read_to_end(&mut text).await;
+    }
+    find_name(&text, id).unwrap_or_else(|| id.to_string())
+}
+
+/// Finds the first name of an id in the text of a passwd(5) file.
+fn find_name(text: &[u8], id: u32) -> Option<String> {
+    text.split(|&byte| byte == b'\n').find_map(|line| {
+        let mut fields = line.split(|&byte| byte == b':');
+        let name = fields.next().filter(|name| !name.is_empty())?;
+        let found: u32 = std::str::from_utf8(fields.nth(1)?).ok()?.parse().ok()?;
+        (found == id).then(|| String::from_utf8_lossy(name).into_owned())
+    })
 }
 
 /// Finds a name in the text of a passwd(5) file.
@@ -52,6 +77,14 @@ mod tests {
         assert_eq!(find(text, "www"), None);
         assert_eq!(find(text, "bad"), None);
         assert_eq!(find(text, ""), None);
+        assert_eq!(find_name(text, 33).as_deref(), Some("www-data"));
+        assert_eq!(find_name(text, 6), None);
+    }
+
+    #[tokio::test]
+    async fn ids_have_names_or_stay_numbers() {
+        assert_eq!(name(0).await, "root");
+        assert_eq!(name(3_999_999_999).await, "3999999999");
     }
 
     #[tokio::test]
