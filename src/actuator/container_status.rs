@@ -1,8 +1,9 @@
 //! The state of a container, from an engine's description. See docs.docker.com/reference/api/engine,
 //! `GET /containers/{id}/json`.
 
-use jiff::Timestamp;
 use serde::Deserialize;
+
+use crate::net::engine::unix_time;
 
 /// The state of a container.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -83,16 +84,18 @@ impl ContainerStatus {
         self.state == "running"
     }
 
-    /// Whether it exited, and its restart policy is about to start it again.
+    /// Whether its restart policy starts it again if it exits with an error.
+    pub fn restarts_after_failure(&self) -> bool {
+        matches!(
+            self.restart_policy.as_str(),
+            "always" | "on-failure" | "unless-stopped"
+        )
+    }
+
+    /// Whether it exited, and its restart policy is about to start it again, as Docker reports it.
     pub fn is_restarting(&self) -> bool {
         self.state == "restarting"
     }
-}
-
-/// Converts RFC 3339 to Unix time. Engines report the year 1 for events that have not happened.
-fn unix_time(text: &str) -> Option<f64> {
-    let seconds = text.parse::<Timestamp>().ok()?.as_duration().as_secs_f64();
-    (seconds > 0.0).then_some(seconds)
 }
 
 #[cfg(test)]

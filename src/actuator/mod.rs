@@ -12,11 +12,12 @@ mod units;
 
 use tokio::time::Instant;
 
-pub use action::{Action, Conflict, Done, Target};
+pub use action::{Action, Conflict, Done};
 pub use container_status::ContainerStatus;
 pub use error::{ActError, Failure};
 pub use unit_status::UnitStatus;
 
+use crate::config::Target;
 use crate::config::docker::EngineHost;
 use crate::config::systemd::BusAddress;
 use crate::net::network::Network;

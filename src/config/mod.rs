@@ -56,6 +56,7 @@ mod short_form;
 pub mod size;
 pub mod suggest;
 pub mod systemd;
+mod target;
 pub mod tcp;
 #[cfg(test)]
 pub mod tests_support;
@@ -76,3 +77,4 @@ pub use load::{
     parse_bytes, read_document,
 };
 pub use settings::{CheckSettings, Config, Service};
+pub use target::Target;

@@ -4,7 +4,8 @@ use std::future::Future;
 use std::pin::Pin;
 
 use super::evidence::{TargetEvidence, TargetState};
-use crate::config::heal::{HealSettings, HealTarget};
+use crate::config::Target;
+use crate::config::heal::HealSettings;
 use crate::model::ServiceKey;
 
 /// A future of a trait object.
@@ -16,7 +17,7 @@ pub trait Control: Send + Sync + 'static {
     ///
     /// # Errors
     /// Why it is unknown.
-    fn state<'a>(&'a self, target: &'a HealTarget) -> BoxFuture<'a, Result<TargetState, String>>;
+    fn state<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<TargetState, String>>;
 
     /// Takes the action on the service, and waits for its end. `state` is the state of the unit or container just before.
     ///

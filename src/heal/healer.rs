@@ -1,6 +1,6 @@
 //! Heals services in the background.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -91,13 +91,18 @@ impl Healer {
 
     /// Applies a configuration, at the start and on reload. The store must have it already.
     pub fn apply(&self, config: &Config) {
-        let services = config.services.iter().filter(|service| service.heal.is_some());
-        let configured: HashSet<&ServiceKey> = services.map(|service| &service.key).collect();
+        let services = config.services.iter();
+        let configured: HashMap<&ServiceKey, bool> = services
+            .map(|service| (&service.key, service.heal.is_some()))
+            .collect();
+        let is_healed = |key: &ServiceKey| configured.get(key) == Some(&true);
         let now = self.shared.clock.now();
         let mut state = self.shared.state();
         state.limits = config.heal;
-        state.history.clean(|key| configured.contains(key), now);
-        state.log.clean(|key| configured.contains(key));
+        state
+            .history
+            .clean(is_healed, |key| configured.contains_key(key), now);
+        state.log.clean(is_healed);
     }
 
     /// Writes the history. Blocks until it is on the disk, and returns whether that succeeded.

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::backoff::BackoffState;
 use super::record::{HealEvent, HealRecord, MAX_DECISIONS};
-use crate::config::heal::HealSettings;
+use crate::config::Target;
+use crate::config::heal::{HealMode, HealSettings};
 use crate::model::{Moment, ServiceKey};
 
 /// The time that budgets are for.
@@ -83,6 +84,8 @@ pub struct ServiceHistory {
     pub pause: Option<Pause>,
     /// The number of actions since the history began.
     pub actions: u64,
+    /// The full name of the unit or container of the last attempt.
+    pub target: Option<String>,
     /// The last action, which the records may no longer contain.
     pub last_action: Option<LastAction>,
     /// The last decisions, oldest first.
@@ -98,7 +101,7 @@ pub struct ServiceHistory {
 impl ServiceHistory {
     /// Records the intent to act. It counts from now on, whatever happens to the action. `jitter` is between 0 and 1.
     pub fn begin(&mut self, settings: &HealSettings, jitter: f64, now: Moment) {
-        self.attempt(true, now);
+        self.attempt(true, settings, now);
         self.actions += 1;
         self.last_action = Some(LastAction {
             began: now,
@@ -139,13 +142,14 @@ impl ServiceHistory {
 
     /// Records what a dry run would have done.
     pub fn record_dry_run(&mut self, settings: &HealSettings, jitter: f64, now: Moment) {
-        self.attempt(false, now);
+        self.attempt(false, settings, now);
         self.dry_backoff.grow(settings.backoff, jitter, now);
         self.counts_from = Some(now);
     }
 
-    fn attempt(&mut self, is_real: bool, now: Moment) {
+    fn attempt(&mut self, is_real: bool, settings: &HealSettings, now: Moment) {
         self.forget_attempts(now);
+        self.target = settings.target.as_ref().map(Target::full_name);
         self.attempts.push_back(Attempt { at: now, is_real });
     }
 
@@ -272,17 +276,29 @@ pub struct History {
 }
 
 impl History {
-    /// A history to use if the saved one is lost. Its budgets count as spent for an hour.
-    pub fn lost(now: Moment) -> Self {
+    /// A history to use if the saved one is lost, except for its `pauses`. Its budgets count as spent for an hour.
+    pub fn lost(pauses: Self, now: Moment) -> Self {
         Self {
             lost_until: Some(now + BUDGET_WINDOW),
-            ..Self::default()
+            ..pauses
         }
     }
 
     /// The actions or dry runs on all services within the last hour.
     pub fn spent(&self, is_real: bool, now: Moment) -> u32 {
         let services = self.services.values();
+        services.map(|service| service.spent(is_real, now)).sum()
+    }
+
+    /// The actions or dry runs within the last hour on the unit or container of a service with these settings. Other services may
+    /// have the same one.
+    pub fn spent_on_target(&self, settings: &HealSettings, now: Moment) -> u32 {
+        let Some(name) = settings.target.as_ref().map(Target::full_name) else {
+            return 0;
+        };
+        let services = self.services.values();
+        let services = services.filter(|service| service.target.as_ref() == Some(&name));
+        let is_real = settings.mode == HealMode::Act;
         services.map(|service| service.spent(is_real, now)).sum()
     }
 
@@ -305,12 +321,19 @@ impl History {
         }
     }
 
-    /// Removes what nothing depends on at `now`: services that are not `configured`, and old attempts.
-    pub fn clean(&mut self, is_configured: impl Fn(&ServiceKey) -> bool, now: Moment) {
+    /// Removes what nothing depends on at `now`: old attempts, and services that are not healed. If healing gave up on a service, that
+    /// stays until the service itself is removed: switching healing off and on does not resume it.
+    pub fn clean(
+        &mut self,
+        is_healed: impl Fn(&ServiceKey) -> bool,
+        is_configured: impl Fn(&ServiceKey) -> bool,
+        now: Moment,
+    ) {
         for service in self.services.values_mut() {
             service.forget_attempts(now);
         }
-        self.services
-            .retain(|key, service| is_configured(key) || service.matters(now));
+        self.services.retain(|key, service| {
+            is_healed(key) || service.matters(now) || (service.has_given_up() && is_configured(key))
+        });
     }
 }

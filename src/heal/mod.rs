@@ -8,6 +8,7 @@ pub mod backoff;
 mod command;
 mod commands;
 mod control;
+mod encoding;
 pub mod evidence;
 mod file;
 mod healer;
@@ -23,12 +24,14 @@ mod snapshot;
 mod system_control;
 mod time_anchor;
 mod view;
+mod wall_clock;
 
 #[cfg(test)]
 mod tests;
 
 pub use control::{BoxFuture, Control};
-pub use file::{ContentError, HistoryFile, decode, encode};
+pub use encoding::{ContentError, decode, encode};
+pub use file::HistoryFile;
 pub use healer::{HealSetup, Healer};
 pub use request::{DecisionRow, PauseRow, Request, Response, ServiceRow};
 pub use system_control::SystemControl;

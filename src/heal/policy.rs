@@ -50,7 +50,7 @@ words! {
         Verifying = "verifying",
         /// The last action was a short time ago.
         Backoff = "backoff",
-        /// The budget of the service is spent.
+        /// The budget of the service, or of its unit or container, is spent.
         Budget = "budget",
         /// The budget of all services is spent.
         TotalBudget = "total_budget",
@@ -124,6 +124,8 @@ pub struct Totals {
     pub spent: u32,
     /// The budget of all services.
     pub budget: u32,
+    /// The same for the services with the unit or container of this one.
+    pub spent_on_target: u32,
     /// When a storm was last seen.
     pub last_storm: Option<Moment>,
     /// All services are paused.
@@ -139,6 +141,7 @@ impl Totals {
             can_save: !is_lost,
             spent: history.spent(mode == HealMode::Act, now),
             budget,
+            spent_on_target: 0,
             last_storm: history.last_storm,
             is_paused: history.pause.as_ref().is_some_and(|pause| pause.holds(now)),
         }
@@ -286,6 +289,7 @@ fn refuse_by_history(
     let cool_down = totals
         .last_storm
         .is_some_and(|storm| now.since(storm) < STORM_COOL_DOWN);
+    let spent = history.spent(is_real, now).max(totals.spent_on_target);
     let safeguards = [
         (totals.is_disabled, Refusal::Disabled),
         (is_paused, Refusal::Paused),
@@ -307,7 +311,7 @@ fn refuse_by_history(
             history.not_before(is_real).is_some_and(|until| now < until),
             Refusal::Backoff,
         ),
-        (history.spent(is_real, now) >= settings.budget, Refusal::Budget),
+        (spent >= settings.budget, Refusal::Budget),
         (totals.spent >= totals.budget, Refusal::TotalBudget),
     ];
     let first = safeguards.into_iter().find(|(holds, _)| *holds);

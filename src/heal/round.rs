@@ -185,6 +185,7 @@ impl Shared {
     fn totals(&self, state: &State, settings: &HealSettings, now: Moment) -> Totals {
         let totals = Totals::new(&state.history, settings.mode, state.limits.total, now);
         Totals {
+            spent_on_target: state.history.spent_on_target(settings, now),
             is_disabled: self.is_disabled,
             can_save: totals.can_save && state.can_save,
             ..totals

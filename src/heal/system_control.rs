@@ -1,6 +1,6 @@
 //! Acts on real units and containers, and runs commands.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 use tokio::time::Instant;
@@ -8,8 +8,10 @@ use tokio::time::Instant;
 use super::command;
 use super::control::{BoxFuture, Control};
 use super::evidence::{TargetEvidence, TargetState};
-use crate::actuator::{Action, Actuator, Conflict, ContainerStatus, Failure, Target, UnitStatus};
-use crate::config::heal::{HealAction, HealSettings, HealTarget};
+use super::wall_clock::{WallClock, WallTime};
+use crate::actuator::{Action, Actuator, Conflict, ContainerStatus, Failure, UnitStatus};
+use crate::config::Target;
+use crate::config::heal::{HealAction, HealSettings};
 use crate::model::ServiceKey;
 use crate::net::network::Network;
 
@@ -20,10 +22,15 @@ const DEADLINE: Duration = Duration::from_secs(300);
 /// and SIGTERM. They may also be those of a crash, but a person's decision is respected.
 const STOP_CODES: [i32; 4] = [0, 130, 137, 143];
 
+/// How long after the exit of a container its restart policy may take to start it again. Docker reports such a container as
+/// `restarting`, but podman as `exited` until it has started it, within about a second.
+const RESTART_TIME: Duration = Duration::from_secs(10);
+
 /// Acts through systemd and container engines.
 #[derive(Clone, Debug)]
 pub struct SystemControl {
     actuator: Actuator,
+    wall: WallClock,
 }
 
 impl Default for SystemControl {
@@ -31,22 +38,23 @@ impl Default for SystemControl {
     fn default() -> Self {
         Self {
             actuator: Actuator::new(Network::default(), Conflict::Fail),
+            wall: WallClock::start(),
         }
     }
 }
 
 impl Control for SystemControl {
-    fn state<'a>(&'a self, target: &'a HealTarget) -> BoxFuture<'a, Result<TargetState, String>> {
+    fn state<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<TargetState, String>> {
         Box::pin(async move {
             match target {
-                HealTarget::Unit { name, bus } => {
+                Target::Unit { name, bus } => {
                     let status = self.actuator.unit_status(name, bus).await;
                     let status = status.map_err(|error| error.to_string())?;
                     Ok(unit_state(name, &status, monotonic_micros()))
                 }
-                HealTarget::Container { name, engine } => {
+                Target::Container { name, engine } => {
                     match self.actuator.container_status(name, engine).await {
-                        Ok(status) => Ok(container_state(name, &status, SystemTime::now())),
+                        Ok(status) => Ok(container_state(name, &status, self.wall.read())),
                         Err(error) if error.failure == Failure::Missing => Ok(TargetState {
                             is_missing: true,
                             text: error.to_string(),
@@ -73,21 +81,10 @@ impl Control for SystemControl {
                 (HealAction::Restart, _) => Action::Restart,
                 (HealAction::Start, _) => Action::Start,
             };
-            let target = match &settings.target {
-                Some(HealTarget::Unit { name, bus }) => Target::Unit {
-                    name: name.clone(),
-                    bus: bus.clone(),
-                },
-                Some(HealTarget::Container { name, engine }) => Target::Container {
-                    name: name.clone(),
-                    engine: engine.clone(),
-                },
-                None => return Err("no unit and no container to act on".to_owned()),
+            let Some(target) = &settings.target else {
+                return Err("no unit and no container to act on".to_owned());
             };
-            let result = self
-                .actuator
-                .act(&target, action, Instant::now() + DEADLINE)
-                .await;
+            let result = self.actuator.act(target, action, Instant::now() + DEADLINE).await;
             result.map(|_| ()).map_err(|error| error.to_string())
         })
     }
@@ -145,17 +142,18 @@ fn was_stopped(status: &UnitStatus) -> bool {
 }
 
 /// What the state of a container means for healing.
-fn container_state(name: &str, status: &ContainerStatus, now: SystemTime) -> TargetState {
-    let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-    let running_for = status
-        .started
-        .map(|started| Duration::try_from_secs_f64(now - started).unwrap_or_default());
+fn container_state(name: &str, status: &ContainerStatus, wall: WallTime) -> TargetState {
+    let running_for = status.started.map(|started| wall.least_since(started));
     let has_exited = matches!(status.state.as_str(), "exited" | "stopped" | "dead");
     let exit_code = status.exit_code.unwrap_or_default();
     let was_stopped = has_exited && STOP_CODES.contains(&exit_code) && !status.is_oom_killed;
+    let exited_just_now = status
+        .finished
+        .is_some_and(|at| wall.least_since(at) < RESTART_TIME);
+    let is_restarted = has_exited && !was_stopped && status.restarts_after_failure();
     TargetState {
         has_job: matches!(status.state.as_str(), "removing" | "stopping"),
-        is_auto_restarting: status.is_restarting(),
+        is_auto_restarting: status.is_restarting() || (is_restarted && exited_just_now),
         was_stopped: was_stopped || matches!(status.state.as_str(), "paused" | "created" | "configured"),
         is_running: status.is_running(),
         running_for: running_for.filter(|_| status.is_running()),
@@ -238,16 +236,12 @@ mod tests {
 
     #[test]
     fn states_of_containers_are_translated() {
-        let now = UNIX_EPOCH + Duration::from_secs(1000);
         let state = |state: &str, exit_code, is_oom_killed| {
             let status = ContainerStatus {
-                state: state.to_owned(),
-                started: Some(990.0),
-                exit_code: Some(exit_code),
                 is_oom_killed,
-                ..ContainerStatus::default()
+                ..container(state, exit_code)
             };
-            container_state("api", &status, now)
+            container_state("api", &status, at(1000.0))
         };
         let running = state("running", 0, false);
         assert!(running.is_running && !running.was_stopped);
@@ -259,5 +253,53 @@ mod tests {
         assert!(!state("exited", 137, true).was_stopped, "out of memory");
         assert!(state("paused", 0, false).was_stopped);
         assert!(state("restarting", 1, false).is_auto_restarting);
+    }
+
+    /// A container that was started at the Unix time 990, and exited at 995.
+    fn container(state: &str, exit_code: i32) -> ContainerStatus {
+        ContainerStatus {
+            state: state.to_owned(),
+            started: Some(990.0),
+            finished: Some(995.0),
+            exit_code: Some(exit_code),
+            ..ContainerStatus::default()
+        }
+    }
+
+    /// The time of a clock that was never set.
+    fn at(now: f64) -> WallTime {
+        WallTime { now, step: 0.0 }
+    }
+
+    #[test]
+    fn an_engine_gets_time_to_restart_a_container_that_failed() {
+        let is_restarting = |policy: &str, exit_code, now| {
+            let status = ContainerStatus {
+                restart_policy: policy.to_owned(),
+                ..container("exited", exit_code)
+            };
+            container_state("api", &status, at(now)).is_auto_restarting
+        };
+        for policy in ["always", "on-failure", "unless-stopped"] {
+            assert!(is_restarting(policy, 1, 1004.0), "{policy}");
+            assert!(!is_restarting(policy, 1, 1005.0), "{policy}: it took too long");
+            assert!(!is_restarting(policy, 143, 1000.0), "{policy}: it was stopped");
+        }
+        assert!(!is_restarting("no", 1, 1000.0) && !is_restarting("", 1, 1000.0));
+    }
+
+    /// Otherwise, a container would be restarted within its grace, or would stay in it for an hour.
+    #[test]
+    fn setting_the_clock_does_not_change_how_long_a_container_has_been_running() {
+        const HOUR: f64 = 3600.0;
+        for step in [HOUR, -HOUR] {
+            let running_for = |now| {
+                let wall = WallTime { now, step };
+                let state = container_state("api", &container("running", 0), wall);
+                state.running_for.map(|time| time.as_secs())
+            };
+            assert_eq!(running_for(1005.0 + step), Some(15), "set after the start");
+            assert_eq!(running_for(1005.0), Some(15), "set before the start");
+        }
     }
 }

@@ -53,42 +53,85 @@ impl TimeAnchor {
         moment.as_nanos().saturating_add(self.unix)
     }
 
-    /// The difference between the times since boot in a file and moments. The file was written at `written` since the boot `boot_id`,
-    /// and at the Unix time `written_unix`. After a reboot only the wall clock shows how old the file is. If it was set back
-    /// meanwhile, the file counts as new.
-    pub fn offset_of(&self, boot_id: &str, written: i64, written_unix: i64, now: Moment) -> i64 {
-        if !boot_id.is_empty() && boot_id == self.boot_id {
-            return self.boot;
+    /// Relates the times since boot in a file to moments. The file was written at `written` since the boot `boot_id`, and at the Unix
+    /// time `written_unix`.
+    ///
+    /// After a reboot, only the wall clock shows how old the file is. But until the clock is synchronized, it may be years ahead. So
+    /// decisions count only the time since boot, which is certain: the time while the machine was off renews no budget.
+    pub fn offsets_of(&self, boot_id: &str, written: i64, written_unix: i64, now: Moment) -> FileOffsets {
+        let is_known = !boot_id.is_empty() && !self.boot_id.is_empty();
+        if is_known && boot_id == self.boot_id {
+            return FileOffsets {
+                decisions: self.boot,
+                shown: self.boot,
+            };
         }
+        let since_boot = self.boot_nanos(now);
+        // If a boot is unknown, it may be the same one.
+        let is_same = !is_known && since_boot >= written;
+        let least_age = if is_same {
+            since_boot.saturating_sub(written)
+        } else {
+            since_boot
+        };
         let age = self.unix_nanos(now).saturating_sub(written_unix).max(0);
-        written.saturating_sub(now.as_nanos().saturating_sub(age))
+        let offset = |age: i64| written.saturating_sub(now.as_nanos().saturating_sub(age));
+        FileOffsets {
+            decisions: offset(least_age),
+            shown: offset(age),
+        }
     }
+}
+
+/// The differences between the times in a file and moments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileOffsets {
+    /// For times that decisions depend on. They never become older than is certain.
+    pub decisions: i64,
+    /// For times that are only shown, by the wall clock.
+    pub shown: i64,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const HOUR: i64 = 3600 * 1_000_000_000;
+    const MINUTE: i64 = 60 * 1_000_000_000;
+    const HOUR: i64 = 60 * MINUTE;
 
-    /// The moment of a time in a file that was written in the boot "a", an hour after it.
-    fn read(boot_id: &str, since_boot: i64, unix: i64, at: i64) -> i64 {
+    /// The moments of the time `at` in a file that was written in the boot "a", an hour after it: for decisions, and for people.
+    fn read(boot_id: &str, since_boot: i64, unix: i64, at: i64) -> (i64, i64) {
         let now = Moment::from_nanos(5);
         let anchor = TimeAnchor::new(boot_id, since_boot, unix, now);
-        at - anchor.offset_of("a", HOUR, 100 * HOUR, now)
+        let offsets = anchor.offsets_of("a", HOUR, 100 * HOUR, now);
+        (at - offsets.decisions, at - offsets.shown)
     }
 
     #[test]
     fn the_wall_clock_does_not_matter_while_the_machine_runs() {
         for unix in [0, 50 * HOUR, 100 * HOUR, 1000 * HOUR] {
-            assert_eq!(read("a", 2 * HOUR, unix, HOUR), 5 - HOUR);
+            assert_eq!(read("a", 2 * HOUR, unix, HOUR), (5 - HOUR, 5 - HOUR));
         }
     }
 
     #[test]
-    fn after_a_reboot_the_wall_clock_counts_and_never_makes_times_newer_than_written() {
-        assert_eq!(read("b", 0, 103 * HOUR, HOUR), 5 - 3 * HOUR);
-        assert_eq!(read("b", 0, 103 * HOUR, HOUR / 2), 5 - 3 * HOUR - HOUR / 2);
-        assert_eq!(read("b", 0, 50 * HOUR, HOUR), 5, "the clock was set back");
+    fn after_a_reboot_only_the_time_since_boot_counts() {
+        for unix in [0, 50 * HOUR, 103 * HOUR, 100_000 * HOUR] {
+            assert_eq!(read("b", MINUTE, unix, HOUR).0, 5 - MINUTE, "{unix}");
+            assert_eq!(read("b", 9 * HOUR, unix, HOUR / 2).0, 5 - 9 * HOUR - HOUR / 2);
+        }
+    }
+
+    #[test]
+    fn without_the_id_of_the_boot_the_age_is_the_least_possible() {
+        assert_eq!(read("", HOUR + MINUTE, 0, HOUR).0, 5 - MINUTE, "the same boot");
+        assert_eq!(read("", 2 * MINUTE, 0, HOUR).0, 5 - 2 * MINUTE, "another boot");
+    }
+
+    #[test]
+    fn after_a_reboot_times_are_shown_by_the_wall_clock() {
+        assert_eq!(read("b", MINUTE, 103 * HOUR, HOUR).1, 5 - 3 * HOUR);
+        assert_eq!(read("b", MINUTE, 103 * HOUR, HOUR / 2).1, 5 - 3 * HOUR - HOUR / 2);
+        assert_eq!(read("b", MINUTE, 50 * HOUR, HOUR).1, 5, "the clock was set back");
     }
 }

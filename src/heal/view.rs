@@ -90,12 +90,15 @@ impl HealView {
         limits: HealLimits,
         times: Times,
     ) -> Self {
-        let empty = ServiceHistory::default();
         let services = health.services.iter().filter_map(|service| {
-            let key = &service.service.key;
-            let of_service = history.services.get(key).unwrap_or(&empty);
             let settings = service.service.heal.as_ref()?;
-            Some(ServiceHealView::new(key, settings, of_service, log, times))
+            Some(ServiceHealView::new(
+                &service.service.key,
+                settings,
+                history,
+                log,
+                times,
+            ))
         });
         Self {
             is_disabled: false,
@@ -109,21 +112,18 @@ impl HealView {
 }
 
 impl ServiceHealView {
-    fn new(
-        key: &ServiceKey,
-        settings: &HealSettings,
-        history: &ServiceHistory,
-        log: &Log,
-        times: Times,
-    ) -> Self {
-        let is_real = settings.mode == HealMode::Act;
+    fn new(key: &ServiceKey, settings: &HealSettings, all: &History, log: &Log, times: Times) -> Self {
+        let empty = ServiceHistory::default();
+        let history = all.services.get(key).unwrap_or(&empty);
+        let spent = history.spent(settings.mode == HealMode::Act, times.now);
+        let spent = spent.max(all.spent_on_target(settings, times.now));
         let target = settings.target.as_ref();
         Self {
             service: key.clone(),
             mode: settings.mode,
             action: settings.action.as_str(),
             target: target.map_or_else(String::new, |target| target.name().to_owned()),
-            budget_remaining: settings.budget.saturating_sub(history.spent(is_real, times.now)),
+            budget_remaining: settings.budget.saturating_sub(spent),
             budget_limit: settings.budget,
             pause: history.pause.clone().filter(|pause| pause.holds(times.now)),
             has_given_up: history.has_given_up(),

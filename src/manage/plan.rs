@@ -3,8 +3,9 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use crate::actuator::{Action, Target};
+use crate::actuator::Action;
 use crate::config::Service;
+use crate::config::Target;
 use crate::model::ServiceKey;
 
 /// An action on services. A step begins when the steps that it waits for are complete, so independent services are handled at

@@ -1,5 +1,7 @@
 //! Connects to a container engine (Docker, podman) and identifies its containers.
 
+use jiff::Timestamp;
+
 use super::api_client::ApiClient;
 use super::endpoint::{Endpoint, HostEndpoint};
 use super::network::Network;
@@ -33,6 +35,12 @@ pub fn authority(host: &EngineHost) -> String {
 /// container is gone, another one must not pass for it.
 pub fn is_identified(wanted: &str, name: &str, id: &str) -> bool {
     name == wanted || (wanted.len() >= SHORT_ID && id.starts_with(wanted))
+}
+
+/// Converts RFC 3339 to Unix time. Engines report the year 1 for events that have not happened.
+pub fn unix_time(text: &str) -> Option<f64> {
+    let seconds = text.parse::<Timestamp>().ok()?.as_duration().as_secs_f64();
+    (seconds > 0.0).then_some(seconds)
 }
 
 /// Adds advice to the problem of an engine that does not respond.

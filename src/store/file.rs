@@ -5,9 +5,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use super::saved::{self, SavedState};
-use crate::state_dir::{self, SaveError, StateDirError};
 use super::walltime::WallAnchor;
 use crate::model::Moment;
+use crate::state_dir::{self, SaveError, StateDirError};
 
 const FILE: &str = "state.json";
 const LOCK: &str = "state.lock";

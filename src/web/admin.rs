@@ -9,8 +9,9 @@ use http::StatusCode;
 use tokio::time::Instant;
 
 use super::error_reply::ApiError;
-use crate::actuator::{ActError, Action, Actuator, Done, Target};
+use crate::actuator::{ActError, Action, Actuator, Done};
 use crate::config::Service;
+use crate::config::Target;
 use crate::manage::targets_of;
 use crate::model::ServiceKey;
 

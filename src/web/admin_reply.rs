@@ -16,7 +16,8 @@ use super::query::quote;
 use super::reply::Reply;
 use super::state::State;
 use super::{html, pages};
-use crate::actuator::{Action, Done, Target};
+use crate::actuator::{Action, Done};
+use crate::config::Target;
 use crate::model::prefix;
 
 /// How much of a user's name and of a requested key a log line contains, in bytes.

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep};
-use upkeep_exporter::actuator::{ActError, Action, Actuator, ContainerStatus, Done, Failure, Target};
+use upkeep_exporter::actuator::{ActError, Action, Actuator, ContainerStatus, Done, Failure};
+use upkeep_exporter::config::Target;
 use upkeep_exporter::config::docker::EngineHost;
 use upkeep_exporter::config::parse;
 use upkeep_exporter::heal::policy::Refusal;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use upkeep_exporter::config::heal::{HealMode, HealSettings, HealTarget};
-use upkeep_exporter::config::{Config, parse};
+use upkeep_exporter::config::heal::{HealMode, HealSettings};
+use upkeep_exporter::config::{Config, Target, parse};
 use upkeep_exporter::heal::evidence::{TargetEvidence, TargetState};
 use upkeep_exporter::heal::{BoxFuture, Control, HealSetup, Healer, Request, Response, ServiceRow};
 use upkeep_exporter::model::{Clock, Conclusion, Outcome, Problem, Reason, ServiceKey};
@@ -23,7 +23,7 @@ const SERVICES: &str = "services:\n\
 struct FakeControl;
 
 impl Control for FakeControl {
-    fn state<'a>(&'a self, _: &'a HealTarget) -> BoxFuture<'a, Result<TargetState, String>> {
+    fn state<'a>(&'a self, _: &'a Target) -> BoxFuture<'a, Result<TargetState, String>> {
         Box::pin(async { Ok(TargetState::default()) })
     }
 

@@ -7,3 +7,5 @@ mod commands;
 mod common;
 mod kills;
 mod rounds;
+mod saved;
+mod stage;

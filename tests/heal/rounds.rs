@@ -1,194 +1,15 @@
 //! The loop with a fake systemd, in paused time.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::runtime::Handle;
 use tokio::sync::Notify;
-use upkeep_exporter::config::heal::{HealSettings, HealTarget};
-use upkeep_exporter::config::{Config, parse};
-use upkeep_exporter::heal::evidence::{TargetEvidence, TargetState};
 use upkeep_exporter::heal::policy::Refusal;
 use upkeep_exporter::heal::record::{HealEvent, MAX_DECISIONS};
-use upkeep_exporter::heal::{BoxFuture, Control, HealSetup, Healer, ServiceHealView};
-use upkeep_exporter::model::{
-    Clock, Conclusion, Maintenance, Moment, Outcome, Problem, Reason, ServiceKey, Shortage,
-};
-use upkeep_exporter::store::{Run, Store};
+use upkeep_exporter::model::{Conclusion, Maintenance, Problem, Reason, ServiceKey, Shortage};
 
-use crate::common::clock::TokioClock;
-
-/// A systemd that only counts.
-#[derive(Default)]
-struct FakeControl {
-    actions: Mutex<Vec<String>>,
-    /// Called for every query.
-    on_query: Mutex<Option<Box<dyn FnMut() + Send>>>,
-    /// If set, actions wait for this.
-    gate: Mutex<Option<Arc<Notify>>>,
-    fails: Mutex<bool>,
-    queries: Mutex<u32>,
-    /// The number of the query that reports a job.
-    busy_at: Mutex<Option<u32>>,
-}
-
-impl Control for FakeControl {
-    fn state<'a>(&'a self, _: &'a HealTarget) -> BoxFuture<'a, Result<TargetState, String>> {
-        Box::pin(async {
-            if let Some(on_query) = self.on_query.lock().unwrap().as_mut() {
-                on_query();
-            }
-            let queries = {
-                let mut queries = self.queries.lock().unwrap();
-                *queries += 1;
-                *queries
-            };
-            Ok(TargetState {
-                has_job: *self.busy_at.lock().unwrap() == Some(queries),
-                text: "it is failed".to_owned(),
-                ..TargetState::default()
-            })
-        })
-    }
-
-    fn act<'a>(
-        &'a self,
-        service: &'a ServiceKey,
-        _: &'a HealSettings,
-        state: &'a TargetEvidence,
-    ) -> BoxFuture<'a, Result<(), String>> {
-        Box::pin(async {
-            assert!(matches!(state, TargetEvidence::Known(_)));
-            self.actions.lock().unwrap().push(service.to_string());
-            let gate = self.gate.lock().unwrap().clone();
-            if let Some(gate) = gate {
-                gate.notified().await;
-            }
-            match *self.fails.lock().unwrap() {
-                true => Err("job failed".to_owned()),
-                false => Ok(()),
-            }
-        })
-    }
-}
-
-struct Stage {
-    clock: Arc<TokioClock>,
-    store: Arc<Store>,
-    control: Arc<FakeControl>,
-    healer: Healer,
-    _dir: tempfile::TempDir,
-}
-
-fn config(text: &str) -> Config {
-    parse(text, "test.yml")
-        .unwrap_or_else(|error| panic!("{text}\n{error}"))
-        .config
-}
-
-/// A service in this mode.
-fn one(mode: &str) -> Config {
-    config(&format!(
-        "services: [{{ key: api, systemd: api, heal: {{ mode: {mode} }} }}]"
-    ))
-}
-
-impl Stage {
-    fn new(config: &Config) -> Self {
-        Self::with(config, false, |dir| Some(dir.join("state")))
-    }
-
-    fn with(config: &Config, is_disabled: bool, state_dir: impl FnOnce(PathBuf) -> Option<PathBuf>) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let clock = TokioClock::new();
-        let (store, _) = Store::open(clock.clone(), None).unwrap();
-        store.apply(config);
-        let control = Arc::new(FakeControl::default());
-        let setup = HealSetup {
-            store: store.clone(),
-            clock: clock.clone(),
-            control: control.clone(),
-            state_dir: state_dir(dir.path().to_owned()),
-            procfs: dir.path().to_owned(),
-            lost: Arc::default(),
-            is_disabled,
-        };
-        let healer = Healer::start(&Handle::current(), setup);
-        healer.apply(config);
-        Self {
-            clock,
-            store,
-            control,
-            healer,
-            _dir: dir,
-        }
-    }
-
-    /// Runs every check of these services every 5 s for this time.
-    async fn run(&self, seconds: u64, services: &[&str], reason: Option<Reason>) {
-        for _ in 0..seconds / 5 {
-            for service in services {
-                record(&self.store, &*self.clock, service, reason);
-            }
-            tokio::time::sleep(Duration::from_secs(5)).await;
-        }
-    }
-
-    async fn fail(&self, seconds: u64) {
-        self.run(seconds, &["api"], Some(Reason::State)).await;
-    }
-
-    fn actions(&self) -> usize {
-        self.control.actions.lock().unwrap().len()
-    }
-
-    fn view(&self) -> ServiceHealView {
-        self.healer.view().services.remove(0)
-    }
-
-    /// The events of the first service, oldest first, with the details of refusals.
-    fn events(&self) -> Vec<String> {
-        let records = self.view().records.into_iter().rev().map(|(_, record)| record);
-        let text = records.map(|record| match record.event {
-            HealEvent::Refused => record.detail,
-            event => event.to_string(),
-        });
-        text.collect()
-    }
-}
-
-fn record(store: &Store, clock: &dyn Clock, service: &str, reason: Option<Reason>) {
-    let conclusion = || match reason {
-        Some(reason) => Conclusion::Failure(Problem::new(reason, "api.service is failed")),
-        None => Conclusion::Success,
-    };
-    record_conclusion(store, clock.now(), service, conclusion);
-}
-
-/// Records two successful runs of `api`, which end its outage. The first one started a recheck interval ago.
-fn recover(store: &Store, clock: &dyn Clock) {
-    let now = clock.now();
-    for at in [now - Duration::from_secs(5), now] {
-        record_conclusion(store, at, "api", || Conclusion::Success);
-    }
-}
-
-fn record_conclusion(store: &Store, now: Moment, service: &str, conclusion: impl Fn() -> Conclusion) {
-    let handles = store.handles();
-    for (_, handle, _) in handles.iter().filter(|(id, ..)| id.service.as_str() == service) {
-        let run = Run {
-            started: now,
-            ended: now,
-        };
-        let outcome = Outcome {
-            conclusion: conclusion(),
-            ..Outcome::default()
-        };
-        store.record(*handle, run, outcome, 0);
-    }
-}
+use crate::stage::{Stage, config, one, record, record_conclusion, recover};
 
 #[tokio::test(start_paused = true)]
 async fn a_service_is_restarted_after_two_failed_runs() {
@@ -259,23 +80,6 @@ async fn a_dry_run_records_what_it_would_do_and_does_nothing() {
     );
     assert!(events.iter().any(|event| event == "backoff"));
     assert_eq!(events.last().unwrap(), "budget");
-}
-
-#[tokio::test(start_paused = true)]
-async fn nothing_is_done_if_the_intent_can_not_be_saved() {
-    for no_dir in [true, false] {
-        let stage = Stage::with(&one("act"), false, |dir| {
-            // A file in place of the directory.
-            let path = dir.join("file");
-            std::fs::write(&path, "").unwrap();
-            (!no_dir).then_some(path)
-        });
-        stage.fail(300).await;
-        assert_eq!(stage.actions(), 0);
-        assert_eq!(stage.view().refusal, Some(Refusal::History));
-        assert!(stage.healer.view().cannot_save);
-        assert_eq!(stage.view().budget_remaining, 5, "nothing was spent");
-    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -411,8 +215,7 @@ async fn a_reload_that_removes_the_service_during_its_action_does_no_harm() {
     stage.fail(15).await;
     assert!(stage.view().is_acting);
     let without = config("services: [{ key: web, systemd: web }]");
-    stage.store.apply(&without);
-    stage.healer.apply(&without);
+    stage.reload(&without);
     tokio::time::sleep(Duration::from_secs(10)).await;
     assert!(stage.healer.view().services.is_empty());
     gate.notify_one();
@@ -421,37 +224,6 @@ async fn a_reload_that_removes_the_service_during_its_action_does_no_harm() {
     stage.fail(30).await;
     assert_eq!(stage.actions(), 1, "the action still counts");
     assert_eq!(stage.view().budget_remaining, 4);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_restart_of_the_exporter_renews_no_budget() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().to_owned();
-    let first = Stage::with(&one("act"), false, |_| Some(path.clone()));
-    first.fail(10).await;
-    assert_eq!(first.actions(), 1);
-    first.healer.stop().await;
-    drop(first);
-    let second = Stage::with(&one("act"), false, |_| Some(path));
-    second.fail(3600).await;
-    assert_eq!(second.actions(), 1, "the second one in a row");
-    assert!(second.view().has_given_up);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_service_that_was_given_up_stays_so_after_a_restart() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().to_owned();
-    let first = Stage::with(&one("act"), false, |_| Some(path.clone()));
-    first.fail(4 * 3600).await;
-    first.healer.stop().await;
-    drop(first);
-    let second = Stage::with(&one("act"), false, |_| Some(path));
-    second.fail(600).await;
-    assert_eq!(
-        (second.actions(), second.view().refusal),
-        (0, Some(Refusal::GaveUp))
-    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -496,7 +268,7 @@ async fn nothing_is_healed_in_maintenance() {
 #[tokio::test(start_paused = true)]
 async fn nothing_is_healed_while_the_machine_is_under_pressure() {
     let stage = Stage::new(&one("act"));
-    let pressure = stage._dir.path().join("pressure");
+    let pressure = stage.dir.path().join("pressure");
     std::fs::create_dir(&pressure).unwrap();
     let text =
         "some avg10=50.00 avg60=0.00 avg300=0.00 total=1\nfull avg10=50.00 avg60=0.00 avg300=0.00 total=1\n";
@@ -560,48 +332,39 @@ async fn dependencies_are_checked_before_an_action() {
     assert_eq!(stage.actions(), 1);
 }
 
-/// The environment variable with the directory of the test below, on a small disk of its own.
-const DISK: &str = "UPKEEP_TEST_HEAL_DISK";
+/// Otherwise, each of its services could restart it as often as its own budget allows.
+#[tokio::test(start_paused = true)]
+async fn a_unit_of_two_services_has_the_budget_of_one() {
+    let heal = "heal: { mode: act, budget: { per_service: 2 } }";
+    let stage = Stage::new(&config(&format!(
+        "services: [{{ key: api, systemd: api, {heal} }}, {{ key: web, systemd: api, {heal} }}]"
+    )));
+    for _ in 0..15 {
+        stage.run(15, &["api", "web"], Some(Reason::State)).await;
+        stage.run(75, &["api", "web"], None).await;
+    }
+    assert_eq!(stage.actions(), 2);
+    let views = stage.healer.view().services.into_iter();
+    assert_eq!(
+        views.map(|view| view.budget_remaining).collect::<Vec<_>>(),
+        [0, 0]
+    );
+    stage.run(15, &["api", "web"], Some(Reason::State)).await;
+    assert_eq!(stage.view().refusal, Some(Refusal::Budget));
+}
 
 #[tokio::test(start_paused = true)]
-async fn a_full_disk_ends_healing_until_there_is_space() {
-    const NAME: &str = "rounds::a_full_disk_ends_healing_until_there_is_space";
-    let Some(disk) = std::env::var_os(DISK).map(PathBuf::from) else {
-        let dir = tempfile::tempdir().unwrap();
-        let output = std::process::Command::new("unshare")
-            .args(["--mount", "--propagation", "private", "sh", "-ec"])
-            .arg("mount -t tmpfs -o size=256k none \"$1\"; shift; exec \"$@\"")
-            .arg("sh")
-            .arg(dir.path())
-            .arg(std::env::current_exe().unwrap())
-            .args(["--exact", NAME, "--nocapture"])
-            .env(DISK, dir.path())
-            .output()
-            .unwrap();
-        let text = String::from_utf8_lossy(&output.stdout);
-        assert!(
-            output.status.success() && text.contains("1 passed"),
-            "run this test as root, with mount and unshare: {output:?}"
-        );
-        return;
-    };
-    let stage = Stage::with(&one("act"), false, |_| Some(disk.join("state")));
-    stage.fail(10).await;
-    stage.run(90, &["api"], None).await;
-    let old = std::fs::read(disk.join("state/heal.json")).unwrap();
-    let filler = disk.join("filler");
-    let mut file = std::fs::File::create(&filler).unwrap();
-    while std::io::Write::write_all(&mut file, &[0; 512]).is_ok() {}
-    stage.fail(120).await;
+async fn a_service_that_was_given_up_stays_so_after_healing_was_off() {
+    let stage = Stage::new(&one("act"));
+    stage.fail(600).await;
+    assert!(stage.view().has_given_up);
+    stage.reload(&one("off"));
+    stage.fail(2 * 3600).await;
+    stage.reload(&one("off"));
+    stage.reload(&one("act"));
+    stage.fail(600).await;
     assert_eq!(
         (stage.actions(), stage.view().refusal),
-        (1, Some(Refusal::History))
+        (2, Some(Refusal::GaveUp))
     );
-    assert_eq!(stage.view().budget_remaining, 4, "nothing was spent");
-    let now = std::fs::read(disk.join("state/heal.json")).unwrap();
-    assert!(now == old, "the old file is complete");
-    drop(file);
-    std::fs::remove_file(&filler).unwrap();
-    stage.fail(15).await;
-    assert_eq!(stage.actions(), 2);
 }

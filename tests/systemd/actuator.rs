@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
-use upkeep_exporter::actuator::{ActError, Action, Actuator, Conflict, Done, Failure, Target, UnitStatus};
+use upkeep_exporter::actuator::{ActError, Action, Actuator, Conflict, Done, Failure, UnitStatus};
+use upkeep_exporter::config::Target;
 use upkeep_exporter::config::systemd::BusAddress;
 use upkeep_exporter::net::network::Network;
 

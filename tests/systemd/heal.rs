@@ -7,9 +7,9 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep};
 use upkeep_exporter::check::systemd::SystemdCheck;
-use upkeep_exporter::config::heal::{Backoff, HealMode, HealSettings, HealTarget};
+use upkeep_exporter::config::heal::{Backoff, HealMode, HealSettings};
 use upkeep_exporter::config::systemd::BusAddress;
-use upkeep_exporter::config::{Config, Service, parse};
+use upkeep_exporter::config::{Config, Service, Target, parse};
 use upkeep_exporter::heal::policy::Refusal;
 use upkeep_exporter::heal::record::HealEvent;
 use upkeep_exporter::heal::{HealSetup, Healer, ServiceHealView, SystemControl};
@@ -52,7 +52,7 @@ fn config(machine: &Machine, unit: &str, mode: HealMode) -> Config {
     let service = &config.services[0];
     let heal = HealSettings {
         mode,
-        target: Some(HealTarget::Unit {
+        target: Some(Target::Unit {
             name: unit.to_owned(),
             bus: BusAddress::Address(machine.bus_address()),
         }),

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::model::words;
+use crate::net::engine::unix_time;
 
 words! {
     /// The state of a container, as the Engine API names it (`State.Status`).
@@ -221,12 +221,6 @@ fn parse_state(status: &str) -> Option<State> {
         "stopped" => Some(State::Exited),
         word => State::from_word(word),
     }
-}
-
-/// Converts RFC 3339 to Unix time. Engines report the year 1 for events that have not happened.
-fn unix_time(text: &str) -> Option<f64> {
-    let seconds = text.parse::<Timestamp>().ok()?.as_duration().as_secs_f64();
-    (seconds > 0.0).then_some(seconds)
 }
 
 #[cfg(test)]

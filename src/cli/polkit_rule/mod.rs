@@ -12,7 +12,8 @@ use anyhow::Context;
 
 use super::exit::{WRONG_USAGE, print_error};
 use super::select::select;
-use crate::config::heal::{HealAction, HealMode, HealTarget};
+use crate::config::Target;
+use crate::config::heal::{HealAction, HealMode};
 use crate::config::systemd::BusAddress;
 use crate::config::{self, Config, KindSettings, Service};
 use rule::{Rule, Verb};
@@ -131,7 +132,7 @@ impl Units {
     /// Adds the unit that the exporter acts on. A dry run, and a store of data that healing must not touch, need no permission.
     fn add_heal_target(&mut self, service: &Service, verbs: &[Verb]) {
         let Some(heal) = &service.heal else { return };
-        let Some(HealTarget::Unit { name, bus }) = &heal.target else {
+        let Some(Target::Unit { name, bus }) = &heal.target else {
             return;
         };
         if heal.mode != HealMode::Act || heal.stateful.is_some() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::process::Command;
 
-use crate::actuator::Target;
+use crate::config::Target;
 use crate::config::systemd::BusAddress;
 
 /// How many lines are shown.

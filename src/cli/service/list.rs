@@ -5,9 +5,10 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::actuator::{ActError, Actuator, Failure, Target};
+use crate::actuator::{ActError, Actuator, Failure};
 use crate::cli::show::{clean, fit, width};
 use crate::config::Config;
+use crate::config::Target;
 use crate::manage::targets_of;
 
 /// How many states are queried at the same time. Each query opens a connection.

@@ -7,11 +7,12 @@ use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use super::journal;
-use crate::actuator::{ActError, Action, Actuator, Done, Target};
+use crate::actuator::{ActError, Action, Actuator, Done};
 use crate::cli::progress::Progress;
 use crate::cli::rounds::{RoundResources, Rounds};
 use crate::cli::show::ServiceRow;
 use crate::config::Config;
+use crate::config::Target;
 use crate::manage::{Plan, Step};
 use crate::model::Status;
 

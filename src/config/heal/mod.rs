@@ -11,7 +11,7 @@ pub use levels::{Inherited, MAX_AFTER};
 pub use options::HealOptions;
 pub use settings::{
     Backoff, DEFAULT_REASONS, DEFAULT_TOTAL_BUDGET, HealAction, HealLimits, HealMode, HealSettings,
-    HealTarget, VERIFY_FOR,
+    VERIFY_FOR,
 };
 pub use target::Candidates;
 

@@ -2,11 +2,12 @@
 
 use super::levels::Inherited;
 use super::options::{ActionOption, HealOptions};
-use super::settings::{HealAction, HealMode, HealSettings, HealTarget, VERIFY_FOR};
+use super::settings::{HealAction, HealMode, HealSettings, VERIFY_FOR};
 use super::stateful::store_named;
 use super::target::{Candidates, Found, find_target};
 use crate::config::level::Level;
 use crate::config::place::Place;
+use crate::config::target::Target;
 
 impl Inherited {
     /// Resolves the settings of the service at `place`, which wrote `options` itself. `None` if healing is off, cannot apply to the
@@ -85,7 +86,7 @@ impl Inherited {
 }
 
 /// Why the service stores data, as far as its checks and the name of the target show.
-fn why_stateful(target: Option<&HealTarget>, found: &Candidates) -> Option<String> {
+fn why_stateful(target: Option<&Target>, found: &Candidates) -> Option<String> {
     let check = found.store.as_ref();
     let by_check = check.map(|check| {
         format!("the service stores data (its check {check} is one of a database, broker or store)")

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::docker::EngineHost;
-use crate::config::systemd::BusAddress;
+use crate::config::target::Target;
 use crate::model::{Reason, words};
 
 /// The reasons that a restart can fix, which are the default of `reasons`. The others are outside the process (`dns`, `tls`,
@@ -47,7 +46,7 @@ pub struct HealSettings {
     /// The action.
     pub action: HealAction,
     /// The unit or container whose state is checked before an action. `None` only with a command.
-    pub target: Option<HealTarget>,
+    pub target: Option<Target>,
     /// The reasons for failures that cause an action.
     pub reasons: Vec<Reason>,
     /// Why the service counts as a store of data that healing must not touch. `None` if it may act.
@@ -80,34 +79,6 @@ impl HealAction {
             Self::Restart => "restart",
             Self::Start => "start",
             Self::Command(_) => "command",
-        }
-    }
-}
-
-/// What an action applies to.
-#[derive(Clone, Debug, PartialEq)]
-pub enum HealTarget {
-    /// A unit of systemd.
-    Unit {
-        /// Its name, with the suffix.
-        name: String,
-        /// The bus of its manager.
-        bus: BusAddress,
-    },
-    /// A container.
-    Container {
-        /// Its name or id.
-        name: String,
-        /// Its engine.
-        engine: EngineHost,
-    },
-}
-
-impl HealTarget {
-    /// The name for people.
-    pub fn name(&self) -> &str {
-        match self {
-            Self::Unit { name, .. } | Self::Container { name, .. } => name,
         }
     }
 }

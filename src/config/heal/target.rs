@@ -1,10 +1,10 @@
 //! Finds the unit or container that a service's actions apply to.
 
 use super::options::HealOptions;
-use super::settings::HealTarget;
 use crate::config::docker::{DockerOptions, EngineHost};
 use crate::config::place::{Invalid, Place};
 use crate::config::systemd::{BusAddress, unit_name};
+use crate::config::target::Target;
 
 /// The types of units that may be healed. A restart of others stops many units, or unmounts file systems.
 const UNIT_TYPES: [&str; 4] = [".service", ".socket", ".timer", ".path"];
@@ -31,7 +31,7 @@ pub enum Found {
     /// Nothing.
     None,
     /// This.
-    One(HealTarget),
+    One(Target),
     /// Any of these names.
     Several(String),
 }
@@ -63,14 +63,14 @@ pub fn find_target(
         (None, Some(name)) => {
             let known = found.containers.iter().find(|(known, _)| known == name);
             match known.cloned() {
-                Some((name, engine)) => HealTarget::Container { name, engine },
+                Some((name, engine)) => Target::Container { name, engine },
                 None => {
                     let options = DockerOptions {
                         container: Some(name.clone()),
                         ..DockerOptions::default()
                     };
                     let settings = options.resolve(place)?;
-                    HealTarget::Container {
+                    Target::Container {
                         name: settings.container,
                         engine: settings.host,
                     }
@@ -88,23 +88,23 @@ fn sole_target(found: &Candidates) -> Found {
         .units
         .iter()
         .filter(|(name, _)| why_forbidden(name).is_none());
-    let units = units.map(|(name, bus)| HealTarget::Unit {
+    let units = units.map(|(name, bus)| Target::Unit {
         name: name.clone(),
         bus: bus.clone(),
     });
     let containers = found.containers.iter();
-    let containers = containers.map(|(name, engine)| HealTarget::Container {
+    let containers = containers.map(|(name, engine)| Target::Container {
         name: name.clone(),
         engine: engine.clone(),
     });
-    let mut targets: Vec<HealTarget> = Vec::new();
+    let mut targets: Vec<Target> = Vec::new();
     for target in units.chain(containers) {
         if !targets.iter().any(|known| known.name() == target.name()) {
             targets.push(target);
         }
     }
     if targets.len() > 1 {
-        let mut names: Vec<&str> = targets.iter().take(MAX_LISTED).map(HealTarget::name).collect();
+        let mut names: Vec<&str> = targets.iter().take(MAX_LISTED).map(Target::name).collect();
         if targets.len() > MAX_LISTED {
             names.push("...");
         }
@@ -113,10 +113,10 @@ fn sole_target(found: &Candidates) -> Found {
     targets.pop().map_or(Found::None, Found::One)
 }
 
-fn allowed_unit(name: String, bus: BusAddress, place: &Place<'_>) -> Result<HealTarget, Invalid> {
+fn allowed_unit(name: String, bus: BusAddress, place: &Place<'_>) -> Result<Target, Invalid> {
     match why_forbidden(&name) {
         Some(why) => Err(place.error(format_args!("{name} can't be healed: {why}"))),
-        None => Ok(HealTarget::Unit { name, bus }),
+        None => Ok(Target::Unit { name, bus }),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::config::{Config, Loaded, parse};
+use crate::config::{Config, Loaded, Target, parse};
 use crate::model::Reason;
 
 fn load(text: &str) -> Loaded {
@@ -99,7 +99,7 @@ fn the_bus_of_a_unit_is_that_of_its_check() {
     let (settings, _) = of_service(&format!(
         "checks: [{{ kind: systemd, unit: a, bus_address: '{bus}' }}], heal: {{ mode: act, unit: a }}"
     ));
-    let Some(HealTarget::Unit { bus: found, .. }) = settings.unwrap().target else {
+    let Some(Target::Unit { bus: found, .. }) = settings.unwrap().target else {
         panic!("a unit");
     };
     assert_eq!(found, crate::config::systemd::BusAddress::Address(bus.to_owned()));

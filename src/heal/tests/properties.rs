@@ -10,7 +10,7 @@ use crate::heal::evidence::{Evidence, FailedRun, TargetEvidence, TargetState};
 use crate::heal::history::History;
 use crate::heal::policy::{Decision, STORM_COOL_DOWN, Totals, decide, is_storm, observe};
 use crate::heal::{TimeAnchor, decode, encode};
-use crate::model::{Moment, Reason, Shortage, Status};
+use crate::model::{Moment, Reason, ServiceKey, Shortage, Status};
 
 const SERVICES: usize = 4;
 const BUDGET: usize = 3;
@@ -29,8 +29,8 @@ enum Step {
     Interrupts(bool),
     /// The exporter restarts, after the wall clock jumped by this many seconds.
     Restart(i64),
-    /// The machine reboots, after the wall clock was set back by this many seconds.
-    Reboot(u64),
+    /// The machine reboots, and its wall clock jumps by this many seconds.
+    Reboot(i64),
     /// The mode of a service changes to dry-run and back, or the service is removed and added.
     Reload(usize, bool),
     Resume(usize),
@@ -53,7 +53,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (service.clone(), 0..SAFEGUARDS.len(), any::<bool>()).prop_map(|(service, safeguard, holds)| Step::Safeguard(service, safeguard, holds)),
         1 => any::<bool>().prop_map(Step::Interrupts),
         1 => (-100_000..100_000_i64).prop_map(Step::Restart),
-        1 => (0..100_000_u64).prop_map(Step::Reboot),
+        1 => (-100_000..100_000_i64).prop_map(Step::Reboot),
         1 => (service.clone(), any::<bool>()).prop_map(|(service, is_removed)| Step::Reload(service, is_removed)),
         1 => service.prop_map(Step::Resume),
     ]
@@ -106,6 +106,7 @@ struct World {
     /// The wall clock, relative to moments.
     wall: i64,
     boots: u32,
+    booted: Moment,
     history: History,
     services: Vec<Observed>,
     interrupts: bool,
@@ -119,6 +120,7 @@ impl World {
             now: at(100_000),
             wall: 0,
             boots: 0,
+            booted: Moment::default(),
             history: History::default(),
             services: vec![Observed::default(); SERVICES],
             interrupts: false,
@@ -149,7 +151,8 @@ impl World {
 
     fn anchor(&self) -> TimeAnchor {
         let unix = self.now.as_nanos() + self.wall;
-        TimeAnchor::new(&self.boots.to_string(), self.now.as_nanos(), unix, self.now)
+        let since_boot = self.now.as_nanos() - self.booted.as_nanos();
+        TimeAnchor::new(&self.boots.to_string(), since_boot, unix, self.now)
     }
 
     fn restart(&mut self, before: &TimeAnchor) {
@@ -197,15 +200,17 @@ impl World {
                 self.wall += jump * 1_000_000_000;
                 self.restart(&before);
             }
-            Step::Reboot(back) => {
+            Step::Reboot(jump) => {
                 let before = self.anchor();
                 self.boots += 1;
-                self.wall -= i64::try_from(back).unwrap() * 1_000_000_000;
+                self.booted = self.now;
+                self.wall += jump * 1_000_000_000;
                 self.restart(&before);
             }
             Step::Reload(service, true) => {
                 let name = service.to_string();
-                self.history.clean(|key| key.as_str() != name, self.now);
+                let is_kept = |key: &ServiceKey| key.as_str() != name;
+                self.history.clean(is_kept, is_kept, self.now);
                 // An hour after its last action, a removed service is forgotten.
                 if !self.history.services.contains_key(&key(&name)) {
                     self.services[service].unhelpful = 0;

@@ -9,7 +9,7 @@ use crate::heal::history::{History, Pause};
 use crate::heal::policy::Totals;
 use crate::heal::record::{HealEvent, HealRecord, MAX_DECISIONS, MAX_EVIDENCE};
 use crate::heal::{HistoryFile, TimeAnchor, decode, encode};
-use crate::model::{CheckName, Moment, Reason};
+use crate::model::{CheckName, Moment, Reason, ServiceKey};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -159,9 +159,87 @@ fn records_are_bounded() {
 #[test]
 fn a_removed_service_stays_while_a_budget_depends_on_it() {
     let mut history = full();
-    history.clean(|_| false, at(20));
+    history.clean(|_| false, |_| false, at(20));
     assert_eq!(history.services.len(), 2);
     history.service(&key("web")).end(at(21));
-    history.clean(|key| key.as_str() == "api", at(3614));
+    let is_api = |key: &ServiceKey| key.as_str() == "api";
+    history.clean(is_api, is_api, at(3614));
     assert_eq!(history.services.keys().collect::<Vec<_>>(), [&key("api")]);
+}
+
+#[test]
+fn switching_healing_off_and_on_does_not_resume_it() {
+    let mut history = full();
+    history.service(&key("api")).unhelpful = 2;
+    history.service(&key("api")).pause = None;
+    let later = at(9 * 3600);
+    history.clean(|_| false, |key| key.as_str() == "api", later);
+    assert!(history.services[&key("api")].has_given_up());
+    history.clean(|_| false, |_| false, later);
+    assert!(!history.services.contains_key(&key("api")), "it was removed");
+}
+
+#[test]
+fn a_unit_of_two_services_has_one_budget() {
+    let settings = settings("");
+    let mut history = History::default();
+    history.service(&key("api")).begin(&settings, 0.3, at(10));
+    history.service(&key("web")).begin(&settings, 0.3, at(20));
+    history
+        .service(&key("other"))
+        .begin(&crate::heal::tests::settings("unit: other"), 0.3, at(20));
+    assert_eq!(history.spent_on_target(&settings, at(30)), 2);
+    assert_eq!(history.spent_on_target(&settings, at(3615)), 1);
+    let anchor = anchor("a", 5);
+    let text = encode(&history, &anchor, at(30)).unwrap();
+    let read = decode(&text, &anchor, at(30)).unwrap();
+    assert_eq!(read.spent_on_target(&settings, at(30)), 2, "after a restart");
+}
+
+/// A clock that is years ahead until it is synchronized would make everything look old.
+#[test]
+fn after_a_reboot_with_a_wrong_clock_budgets_and_pauses_continue() {
+    let text = encode(&full(), &anchor("a", 5), at(20)).unwrap();
+    let minute = 60 * 1_000_000_000;
+    for wall in [0, 1_000_000 * minute] {
+        let rebooted = TimeAnchor::new("b", minute, wall, at(0));
+        let read = decode(&text, &rebooted, at(0)).unwrap();
+        assert_eq!(read.spent(true, at(0)), 2);
+        assert_eq!(read.spent(true, at(3600)), 0, "an hour after the boot");
+        let pause = read.pause.unwrap();
+        assert!(pause.holds(at(3500)) && !pause.holds(at(3600)));
+    }
+}
+
+#[test]
+fn the_pauses_of_a_broken_file_stay() {
+    let text = String::from_utf8(encode(&full(), &anchor("a", 5), at(20)).unwrap()).unwrap();
+    for wrong in [
+        text.replace("\"version\":1", "\"version\":2"),
+        text.replace("\"refused\"", "\"refussed\""),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("heal.json"), wrong).unwrap();
+        let (_file, history, warnings) = HistoryFile::open(dir.path().to_owned(), &anchor("a", 5), at(30));
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert_eq!(history.pause, full().pause);
+        assert_eq!(
+            history.services[&key("api")].pause,
+            full().services[&key("api")].pause
+        );
+        assert!(history.lost_until.is_some());
+    }
+}
+
+#[test]
+fn if_the_pauses_are_lost_all_services_are_paused() {
+    let text = encode(&full(), &anchor("a", 5), at(20)).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("heal.json"), &text[..text.len() / 2]).unwrap();
+    let (_file, history, warnings) = HistoryFile::open(dir.path().to_owned(), &anchor("a", 5), at(30));
+    assert!(
+        warnings[1].contains("run `upkeep_exporter heal resume`"),
+        "{warnings:?}"
+    );
+    assert!(history.pause.unwrap().holds(at(1_000_000)));
 }
