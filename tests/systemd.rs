@@ -8,14 +8,20 @@ mod common;
 mod actuator;
 #[path = "systemd/bus.rs"]
 mod bus;
+#[path = "systemd/exporter_safeguards.rs"]
+mod exporter_safeguards;
 #[path = "systemd/heal.rs"]
 mod heal;
+#[path = "systemd/healed_units.rs"]
+mod healed_units;
 #[path = "systemd/machine.rs"]
 mod machine;
 #[path = "systemd/port.rs"]
 mod port;
 #[path = "systemd/proxy.rs"]
 mod proxy;
+#[path = "systemd/safeguards.rs"]
+mod safeguards;
 #[path = "systemd/service.rs"]
 mod service;
 #[path = "systemd/storm.rs"]

@@ -10,6 +10,7 @@ pub mod config;
 pub mod dashboards;
 pub mod exporter;
 pub mod grpc;
+pub mod healing;
 pub mod knot;
 pub mod memcached;
 pub mod old_tls;

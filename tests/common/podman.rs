@@ -2,7 +2,7 @@
 //! busybox) and its containers are in a temporary directory, and are removed at the end.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -13,6 +13,8 @@ use super::servers::{Server, eventually, tool};
 
 /// How long an operation of podman may take on a busy machine.
 const LONG: Duration = Duration::from_secs(20);
+/// See [`Podman::run_with_late_restart`].
+pub const RESTART_DELAY: Duration = Duration::from_secs(8);
 /// The commands in the image.
 const COMMANDS: [&str; 5] = ["sh", "sleep", "cat", "touch", "rm"];
 
@@ -96,13 +98,41 @@ impl Podman {
 
     /// Runs a container with these options of `podman run`, in which a shell runs `script`. Returns its id.
     pub fn run(&self, name: &str, options: &[&str], script: &str) -> String {
+        let arguments = self.run_arguments(name, options, script);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        self.cli(&arguments)
+    }
+
+    /// Like [`Self::run`]. After the container's first end, its restart policy takes [`RESTART_DELAY`] to start it again: podman starts
+    /// it with the program that created it, which is replaced by one that waits.
+    pub fn run_with_late_restart(&self, name: &str, options: &[&str], script: &str) {
+        let dir = self.dir.path();
+        let (program, once, new) = (dir.join("podman"), dir.join("wait-once"), dir.join("podman.new"));
+        let real = tool("podman", "podman");
+        fs::copy(&real, &program).unwrap();
+        let arguments = self.run_arguments(name, options, script);
+        let output = podman_as(&program, dir).args(arguments).output().unwrap();
+        assert!(output.status.success(), "podman run: {output:?}");
+        fs::write(&once, "").unwrap();
+        let waiting = format!(
+            "#!/bin/sh\nrm {} 2>/dev/null && sleep {}\nexec {} \"$@\"\n",
+            once.display(),
+            RESTART_DELAY.as_secs(),
+            real.display()
+        );
+        fs::write(&new, waiting).unwrap();
+        fs::set_permissions(&new, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::rename(&new, &program).unwrap();
+    }
+
+    fn run_arguments(&self, name: &str, options: &[&str], script: &str) -> Vec<String> {
         let limits = ["--ulimit", "nofile=20000:20000", "--ulimit", "nproc=4096:4096"];
         let parent = format!("--cgroup-parent={}", cgroup(self.dir.path()));
         let mut arguments = vec!["run", "--detach", "--network=none", "--name", name, &parent];
         arguments.extend(limits);
         arguments.extend(options);
         arguments.extend(["upkeep-test", "/bin/sh", "-c", script]);
-        self.cli(&arguments)
+        arguments.into_iter().map(str::to_owned).collect()
     }
 
     /// Runs a container with a health check that passes while the container has the file `/healthy`.
@@ -149,8 +179,13 @@ impl Drop for Podman {
 
 /// podman with all its data in `dir`, and with `dir` as working directory, because conmon leaves a file there.
 fn podman(dir: &Path) -> Command {
+    podman_as(&tool("podman", "podman"), dir)
+}
+
+/// Like [`podman`], with another path of the program.
+fn podman_as(program: &Path, dir: &Path) -> Command {
     tool("runc", "runc");
-    let mut command = Command::new(tool("podman", "podman"));
+    let mut command = Command::new(program);
     for (flag, folder) in [("root", "root"), ("runroot", "runroot"), ("tmpdir", "tmp")] {
         command.arg(format!("--{flag}={}", dir.join(folder).display()));
     }

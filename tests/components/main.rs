@@ -12,6 +12,7 @@ mod dialogue;
 mod dns;
 mod docker;
 mod grpc;
+mod heal;
 mod icmp;
 mod memcached;
 mod postgres;
