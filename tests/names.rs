@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "names/advice.rs"]
+mod advice;
 mod common;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,6 +1,11 @@
 //! Advice for problems: a few sentences on what to check first. The runbooks have the details.
 
-use crate::model::{CheckKind, Problem, Reason, Shortage};
+mod document;
+mod shortage;
+
+use crate::model::{CheckKind, Problem, Reason};
+
+pub use document::markdown;
 
 /// The advice for a service or check whose status is unknown without a problem.
 pub const UNKNOWN: &str = "There is no recent result. If this lasts longer than a minute after a start, check the exporter's log \
@@ -9,37 +14,8 @@ pub const UNKNOWN: &str = "There is no recent result. If this lasts longer than 
 /// The advice for a problem of a check of this kind. The problem may be a shortage of the exporter itself.
 pub fn advice_on(kind: CheckKind, problem: &Problem) -> &'static str {
     match problem.shortage {
-        Some(shortage) => shortage_advice(shortage),
+        Some(shortage) => shortage::advice(shortage),
         None => advice(kind, problem.reason),
-    }
-}
-
-/// The advice for a shortage of the exporter.
-const fn shortage_advice(shortage: Shortage) -> &'static str {
-    match shortage {
-        Shortage::Time => {
-            "The exporter lacks CPU time, so the state of the target is unknown. Check the load of its machine and \
-             its CPU limit (CPUQuota=)."
-        }
-        Shortage::Descriptors => {
-            "The exporter lacks file descriptors, so the state of the target is unknown. Raise LimitNOFILE= in its \
-             unit and restart it."
-        }
-        Shortage::Memory => {
-            "The exporter or its machine lacks memory, so the state of the target is unknown. Check free -m and \
-             MemoryMax= of its unit."
-        }
-        Shortage::Ports => {
-            "The exporter's machine lacks local ports, so the state of the target is unknown. Find out what uses \
-             them (ss -s), or widen net.ipv4.ip_local_port_range."
-        }
-        Shortage::Threads => {
-            "The exporter can't create threads, so the state of the target is unknown. Raise TasksMax= of its unit."
-        }
-        Shortage::Manager => {
-            "systemd has not responded yet, so the state of the target is unknown. Check systemctl status and the \
-             load of the machine."
-        }
     }
 }
 
@@ -271,70 +247,4 @@ const fn permission(kind: CheckKind) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::HashSet;
-
-    use super::*;
-
-    #[test]
-    fn every_problem_of_every_kind_has_advice() {
-        for kind in CheckKind::ALL {
-            let mut seen = HashSet::new();
-            for reason in Reason::ALL {
-                let text = advice(kind, *reason);
-                assert!(
-                    seen.insert(text),
-                    "{kind}: two reasons with the same advice: {text}"
-                );
-                assert!(
-                    (40..=240).contains(&text.len()),
-                    "{kind}, {reason}: {} bytes",
-                    text.len()
-                );
-                assert!(text.ends_with('.'), "{kind}, {reason}: {text}");
-                assert!(
-                    text.starts_with(|c: char| c.is_uppercase()),
-                    "{kind}, {reason}: {text}"
-                );
-                assert!(!text.contains("  "), "{kind}, {reason}: {text}");
-                assert!(!text.chars().any(char::is_control), "{kind}, {reason}: {text}");
-            }
-        }
-    }
-
-    #[test]
-    fn every_shortage_has_different_advice() {
-        let mut seen = HashSet::new();
-        for shortage in Shortage::ALL {
-            let problem = Problem::from_shortage(*shortage, "text");
-            let text = advice_on(CheckKind::Http, &problem);
-            assert!(seen.insert(text), "{shortage}: {text}");
-            assert!(
-                (40..=240).contains(&text.len()),
-                "{shortage}: {} bytes",
-                text.len()
-            );
-            assert!(
-                text.contains("the state of the target is unknown"),
-                "{shortage}: {text}"
-            );
-        }
-        let other = Problem::new(Reason::Refused, "text");
-        assert_eq!(
-            advice_on(CheckKind::Http, &other),
-            advice(CheckKind::Http, Reason::Refused)
-        );
-    }
-
-    #[test]
-    fn advice_depends_on_the_kind() {
-        let kinds = [
-            CheckKind::Systemd,
-            CheckKind::Process,
-            CheckKind::Docker,
-            CheckKind::S3,
-        ];
-        let texts: HashSet<_> = kinds.map(|kind| advice(kind, Reason::Missing)).into();
-        assert_eq!(texts.len(), kinds.len());
-    }
-}
+mod tests;

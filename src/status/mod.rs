@@ -16,6 +16,7 @@ mod targets;
 mod time;
 mod word;
 
+pub use advice::markdown as advice_markdown;
 pub use build::{document, groups, host_name, service};
 pub use file::{StatusFile, StatusFileState};
 pub use models::{FoundModel, FoundModels, ModelSearch, ModelSource, ModelsDocument, model_sources, models};

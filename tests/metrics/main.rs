@@ -67,6 +67,11 @@ fn both_formats_match_the_golden_files() {
 }
 
 #[test]
+fn the_documentation_of_advice_matches_the_code() {
+    assert_file("docs/ADVICE.md", &upkeep_exporter::status::advice_markdown());
+}
+
+#[test]
 fn the_documentation_matches_the_table() {
     assert_file("docs/METRICS.md", &markdown());
 }

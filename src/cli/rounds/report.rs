@@ -1,7 +1,8 @@
 //! Turns the snapshot after a round into a report.
 
 use crate::cli::show::{CheckRow, MaintenanceRow, ServiceRow, StatusReport, clean, now, rfc3339};
-use crate::model::{Maintenance, Phase};
+use crate::model::{Maintenance, Phase, Status};
+use crate::status::advice::advice_on;
 use crate::store::{CheckView, ServiceView, Snapshot};
 
 /// The report of a snapshot. It has no since-times, because a single run does not know them.
@@ -50,6 +51,9 @@ fn check(view: &CheckView) -> CheckRow {
             .map(|time| time.as_secs_f64()),
         reason: problem.map(|problem| problem.reason.to_string()),
         message: problem.map(|problem| clean(problem.message())),
+        advice: problem
+            .filter(|_| view.status != Status::Up)
+            .map(|problem| advice_on(view.settings.kind.kind(), problem).to_owned()),
         fix: outcome.and_then(|outcome| outcome.findings.fix()).map(clean),
         phases: phases
             .map(|phases| {

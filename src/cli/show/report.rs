@@ -88,6 +88,9 @@ pub struct CheckRow {
     pub reason: Option<String>,
     /// The message of the problem.
     pub message: Option<String>,
+    /// What to do about the problem.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub advice: Option<String>,
     /// The command that fixes what the run found.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fix: Option<String>,

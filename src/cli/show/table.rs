@@ -52,7 +52,7 @@ pub fn format_table(report: &StatusReport, look: Look) -> String {
     out
 }
 
-fn write_row(out: &mut String, service: &ServiceRow, name_width: usize, look: Look) {
+fn write_row<'a>(out: &mut String, service: &'a ServiceRow, name_width: usize, look: Look) {
     let status = look.paint(
         style(service.status),
         &format!("{:<STATUS$}", service.status.as_str()),
@@ -75,15 +75,22 @@ fn write_row(out: &mut String, service: &ServiceRow, name_width: usize, look: Lo
     if let Some(impact) = describe_impact(service) {
         write_wrapped(out, &impact, look);
     }
+    let mut shown: Vec<&str> = Vec::new();
+    let mut write_advice = |out: &mut String, advice: Option<&'a String>| {
+        // Several checks can have the same advice.
+        if let Some(advice) = advice.filter(|advice| !shown.contains(&advice.as_str())) {
+            shown.push(advice);
+            write_wrapped(out, &format!("advice: {advice}"), look);
+        }
+    };
     for check in service.failing_checks() {
         write_wrapped(out, &check.describe(), look);
         if let Some(fix) = &check.fix {
             write_wrapped(out, &format!("fix: {fix}"), look);
         }
+        write_advice(out, check.advice.as_ref());
     }
-    if let Some(advice) = &service.advice {
-        write_wrapped(out, &format!("advice: {advice}"), look);
-    }
+    write_advice(out, service.advice.as_ref());
 }
 
 fn describe_maintenance(maintenance: &MaintenanceRow) -> String {

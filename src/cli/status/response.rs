@@ -55,6 +55,7 @@ struct CheckResponse {
     latency_ms: Option<f64>,
     reason: Option<String>,
     message: Option<String>,
+    advice: Option<String>,
     fix: Option<String>,
     #[serde(default)]
     phases_ms: HashMap<String, f64>,
@@ -141,6 +142,7 @@ fn service(key: &str, served: ServiceResponse, at: Option<Timestamp>) -> Service
             latency_seconds: None,
             reason: clean_text(served.reason),
             message: clean_text(served.message),
+            advice: None,
             fix: None,
             phases: Vec::new(),
         });
@@ -165,6 +167,7 @@ fn check(served: CheckResponse) -> CheckRow {
         latency_seconds: served.latency_ms.map(seconds),
         reason: clean_text(served.reason),
         message: clean_text(served.message),
+        advice: clean_text(served.advice),
         fix: clean_text(served.fix),
         phases: Phase::ALL
             .iter()

@@ -127,7 +127,15 @@ pub(super) fn problem_of(check: &CheckView) -> Option<&Problem> {
 
 /// Renders what to do about a problem of a check of this kind.
 pub(super) fn advice(kind: CheckKind, problem: &Problem) -> Markup {
-    html! { p.advice { (advice_on(kind, problem)) } }
+    // Commands are between backticks.
+    let parts = advice_on(kind, problem).split('`').enumerate();
+    html! {
+        p.advice {
+            @for (position, part) in parts {
+                @if position % 2 == 0 { (part) } @else { code { (part) } }
+            }
+        }
+    }
 }
 
 /// Renders the maintenance window that holds for a service: its end, and who started it and why.
