@@ -200,7 +200,7 @@ pub async fn run(
     if let Some(warning) = warning {
         warn!("{warning}");
     }
-    let context = check::CheckContext::new(setup.procfs.clone());
+    let context = check::CheckContext::new(setup.procfs.clone()).with_state_dir(setup.state_dir.clone());
     let checks = setup.checks.unwrap_or_else(Handle::current);
     let clock = Arc::clone(&setup.clock);
     let scheduler = schedule::Scheduler::start(&checks, Arc::clone(&store), context.clone(), clock);

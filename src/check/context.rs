@@ -6,6 +6,7 @@ use super::body_budget::BodyBudgets;
 use super::dependencies::Readers;
 use super::port_scan::PortScanner;
 use super::proc_scan::Scanner;
+use super::provider_results::ResultCache;
 use super::unit_watch::Hub;
 use super::workers::Workers;
 use crate::net::network::Network;
@@ -29,6 +30,8 @@ pub struct CheckContext {
     pub readers: Readers,
     /// The systemd units that checks watch.
     pub units: Hub,
+    /// The results of provider checks.
+    pub provider_results: ResultCache,
 }
 
 impl CheckContext {
@@ -42,7 +45,17 @@ impl CheckContext {
             workers: Workers::default(),
             readers: Readers::default(),
             units: Hub::default(),
+            provider_results: ResultCache::default(),
             procfs,
+        }
+    }
+
+    /// Saves results that survive a restart in this directory, which the store has locked.
+    #[must_use]
+    pub fn with_state_dir(self, dir: Option<PathBuf>) -> Self {
+        Self {
+            provider_results: ResultCache::new(dir),
+            ..self
         }
     }
 }

@@ -19,6 +19,8 @@ pub mod port_scan;
 pub mod postgres;
 pub mod proc_scan;
 pub mod process;
+pub mod provider;
+mod provider_results;
 pub mod rabbitmq;
 pub mod redis;
 pub mod s3;
@@ -49,7 +51,9 @@ macro_rules! checks {
         impl Check {
             /// Creates a check. Neither blocks nor connects to a target.
             pub fn new(settings: &Arc<CheckSettings>, context: &CheckContext) -> Self {
-                Self::from_kind(&settings.kind, context)
+                let mut check = Self::from_kind(&settings.kind, context);
+                check.set_schedule(settings);
+                check
             }
 
             /// Creates a check from the settings of its kind. Neither blocks nor connects to a target.
@@ -82,6 +86,13 @@ macro_rules! checks {
 with_kinds!(checks);
 
 impl Check {
+    /// Tells a check that reuses its results how often it runs.
+    fn set_schedule(&mut self, settings: &CheckSettings) {
+        if let Self::Provider(check) = self {
+            check.set_schedule(settings.interval, settings.recheck_interval);
+        }
+    }
+
     /// Notified when the check should run before its next tick, for example after a D-Bus signal.
     pub fn wakeup(&self) -> Option<Arc<Notify>> {
         match self {

@@ -1,5 +1,6 @@
 //! The command `check-config`: validates configuration files without serving.
 
+use std::fmt::Write as _;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -63,8 +64,17 @@ fn print(name: &str, loaded: Result<Loaded, ConfigError>) -> anyhow::Result<bool
             for warning in &loaded.warnings {
                 print_error(warning);
             }
-            let summary = reload::summary(&loaded.config);
-            writeln!(std::io::stdout(), "{name}: {summary}").context("writing to standard output")?;
+            let mut text = format!("{name}: {}\n", reload::summary(&loaded.config));
+            for service in &loaded.config.services {
+                for check in &service.checks {
+                    if let Some(hint) = check.kind.secret_hint() {
+                        let _ = writeln!(text, "{name}: {}/{}: {hint}", service.key, check.name);
+                    }
+                }
+            }
+            std::io::stdout()
+                .write_all(text.as_bytes())
+                .context("writing to standard output")?;
             Ok(true)
         }
         Err(findings) => {

@@ -41,4 +41,9 @@ pub trait KindFacts {
     fn is_target_shortened(&self) -> bool {
         false
     }
+
+    /// A short description of the check's secret for `check-config`, with at most its last four characters.
+    fn secret_hint(&self) -> Option<String> {
+        None
+    }
 }

@@ -63,6 +63,13 @@ macro_rules! kind_settings {
                 }
             }
 
+            /// See [`KindFacts::secret_hint`].
+            pub fn secret_hint(&self) -> Option<String> {
+                match self {
+                    $(Self::$variant(settings) => settings.secret_hint()),+
+                }
+            }
+
             /// See [`KindFacts::is_target_shortened`].
             pub fn is_target_shortened(&self) -> bool {
                 match self {

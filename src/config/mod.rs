@@ -40,6 +40,7 @@ pub mod port;
 pub mod postgres;
 pub mod probe;
 pub mod process;
+pub mod provider;
 pub mod rabbitmq;
 pub mod redis;
 mod redundancy;

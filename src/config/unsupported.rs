@@ -4,10 +4,10 @@
 use crate::model::CheckKind;
 
 /// Kinds of check that are not supported.
-const KINDS: &[&str] = &["port", "python", "node", "api_key", "resources"];
+const KINDS: &[&str] = &["port", "python", "node", "resources"];
 
 /// Other names of kinds.
-const ALIASES: [(&str, CheckKind); 9] = [
+const ALIASES: [(&str, CheckKind); 10] = [
     ("minio", CheckKind::S3),
     ("postgresql", CheckKind::Postgres),
     ("pgsql", CheckKind::Postgres),
@@ -17,6 +17,7 @@ const ALIASES: [(&str, CheckKind); 9] = [
     ("podman", CheckKind::Docker),
     ("https", CheckKind::Http),
     ("unit", CheckKind::Systemd),
+    ("api_key", CheckKind::Provider),
 ];
 
 /// Keys that are not supported, with advice.

@@ -40,6 +40,8 @@ macro_rules! with_kinds {
             Memcached memcached timed MemcachedOptions MemcachedSettings MemcachedCheck;
             /// A local port: who holds it.
             Port port untimed PortOptions PortSettings PortCheck;
+            /// The API key of a provider of models, and the models it offers.
+            Provider provider untimed ProviderOptions ProviderSettings ProviderCheck;
         }
     };
 }

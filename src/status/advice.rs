@@ -42,10 +42,7 @@ pub const fn advice(kind: CheckKind, reason: Reason) -> &'static str {
              expects TLS."
         }
         Reason::Auth => auth(kind),
-        Reason::Status => {
-            "Request the URL with curl -i, and check the log of the service. 5xx is an error of the server, 4xx \
-             usually a wrong path or missing credentials."
-        }
+        Reason::Status => status(kind),
         Reason::Assertion => {
             "The response does not match the assertions of the check. Compare them, and check what was deployed \
              last."
@@ -133,9 +130,26 @@ const fn auth(kind: CheckKind) -> &'static str {
             "The keys were rejected or can't be read. Check access key, secret key and policy, and that both clocks \
              are right."
         }
+        CheckKind::Provider => {
+            "The provider rejects the API key, or the key can't be read. Create a key in the provider's console and write \
+             it to its file. The next run reads it."
+        }
         _ => {
             "Credentials are missing, unreadable or rejected. Check the user and the secret (its file is read on \
              every run), and the log of the server."
+        }
+    }
+}
+
+const fn status(kind: CheckKind) -> &'static str {
+    match kind {
+        CheckKind::Provider => {
+            "The provider reports an error. 5xx and 529 are an outage: check its status page. 4xx and redirects \
+             usually mean a wrong base_url."
+        }
+        _ => {
+            "Request the URL with curl -i, and check the log of the service. 5xx is an error of the server, 4xx \
+             usually a wrong path or missing credentials."
         }
     }
 }
@@ -190,6 +204,10 @@ const fn missing(kind: CheckKind) -> &'static str {
         CheckKind::Postgres => {
             "The database or the role does not exist. Create it, or check its name in the configuration."
         }
+        CheckKind::Provider => {
+            "The provider does not offer an expected model. Find its successor on the page /models, then change the \
+             service and expected_models."
+        }
         _ => {
             "The target does not have what the check looks for. Create it, or check its name in the configuration."
         }
@@ -215,6 +233,10 @@ const fn limit(kind: CheckKind) -> &'static str {
             "The message names the number that exceeds its limit. Check what it measures, or raise the limit if it \
              is too low."
         }
+        CheckKind::Provider => {
+            "Credits, budget or a rate limit are used up; the message says which. Add credits or raise the limit in the \
+             provider's console, or wait."
+        }
         _ => {
             "A number exceeds its limit; the message names both. Reduce the number, or raise the limit if it is too \
              low."
@@ -238,6 +260,10 @@ const fn permission(kind: CheckKind) -> &'static str {
         }
         CheckKind::Systemd => {
             "The exporter may not query systemd. Check the D-Bus policy and the sandboxing of its unit."
+        }
+        CheckKind::Provider => {
+            "The provider knows the key, but it may not list models. Check its scopes, project and organization, the \
+             allowed addresses, and the country of this machine."
         }
         _ => {
             "The operating system denies this operation. Check the user, capabilities and sandboxing of the \

@@ -16,6 +16,7 @@ pub mod memcached;
 pub mod old_tls;
 pub mod podman;
 pub mod postgres;
+pub mod provider;
 pub mod rabbitmq;
 pub mod ran;
 pub mod redis;

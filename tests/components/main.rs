@@ -16,6 +16,7 @@ mod heal;
 mod icmp;
 mod memcached;
 mod postgres;
+mod provider;
 mod rabbitmq;
 mod redis;
 mod s3;

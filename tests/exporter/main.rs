@@ -9,6 +9,7 @@ mod expensive;
 mod faults;
 mod heal;
 mod maintenance;
+mod provider;
 mod quiet;
 mod reflected;
 mod reloading;

@@ -21,7 +21,7 @@ use crate::{Exporter, LONG};
 const GUARD: &str = "probe: { allow: [{ networks: [127.0.0.0/8] }] }\n";
 
 /// What each check is written as, by the keys that it tells a secret by. `@` is the secret, `%` the same in a URL.
-const CHECKS: [(&str, &str); 27] = [
+const CHECKS: [(&str, &str); 28] = [
     (
         "bearer_token",
         "kind: http, url: \"http://{mirror}/\", bearer_token: \"@\", {wanted}",
@@ -112,6 +112,10 @@ const CHECKS: [(&str, &str); 27] = [
     (
         "secret_key access_key session_token",
         "kind: s3, endpoint: \"http://{mirror}\", access_key: \"@\", secret_key: \"@\", session_token: \"@\", buckets: [bucket]",
+    ),
+    (
+        "api_key",
+        "kind: provider, provider: compatible, base_url: \"http://{mirror}/v1\", api_key: \"@\", expected_models: [x]",
     ),
     (
         "query_response.send",
@@ -229,6 +233,9 @@ async fn mirror(mut stream: TcpStream) -> Option<()> {
             .or_else(|| head.split_whitespace().nth(1))?;
         // A plain one for what is cut early, and all the others.
         let answer = match head.contains(" /json ") {
+            false if head.contains(" /v1/models ") => {
+                serde_json::json!({ "data": [{ "id": told, "name": said(told) }] }).to_string()
+            }
             true => serde_json::json!({ "version": told }).to_string(),
             false if head.contains("X-Amz-") => format!(
                 "<Error><Code>SignatureDoesNotMatch</Code><Message>{}</Message></Error>",
@@ -464,7 +471,14 @@ async fn no_text_shows_a_secret_that_a_target_gives_back() {
         // The targets did give something back.
         let shown = document.to_string().matches("<secret>").count();
         assert!(shown >= CHECKS.len() / 2, "{shown}: {document:#}");
-        for path in ["/", "/metrics", "/api/status", "/widget"] {
+        for path in [
+            "/",
+            "/metrics",
+            "/api/status",
+            "/widget",
+            "/models",
+            "/api/models",
+        ] {
             shows_none(path, &get(&exporter.url(path)).await.unwrap());
         }
         for index in 0..CHECKS.len() {
@@ -547,14 +561,16 @@ fn every_key_that_may_hold_a_secret_is_reflected() {
 }
 
 /// Keys that hold no secret, or one that is not sent: the private key of a certificate (`key`). `oauth2` is not supported.
-const OPEN: [&str; 151] = [
+const OPEN: [&str; 159] = [
     "action",
     "address",
     "after",
     "allow_missing",
     "any_of",
+    "api_key_credential",
     "auth_mechanism",
     "backoff",
+    "base_url",
     "body_size_limit",
     "buckets",
     "budget",
@@ -582,6 +598,7 @@ const OPEN: [&str; 151] = [
     "expect",
     "expect_bytes",
     "expected_http",
+    "expected_models",
     "expected_workers",
     "extract",
     "extract_version",
@@ -631,10 +648,13 @@ const OPEN: [&str; 151] = [
     "min_version",
     "min_workers",
     "mode",
+    "model_dates",
     "name",
     "no_follow_redirects",
     "no_proxy",
     "oauth2",
+    "on_outage",
+    "organization",
     "path",
     "path_style",
     "payload_size",
@@ -645,7 +665,9 @@ const OPEN: [&str; 151] = [
     "priority_steps",
     "process",
     "process_match",
+    "project",
     "protocol",
+    "provider",
     "proxy_from_environment",
     "query",
     "query_class",

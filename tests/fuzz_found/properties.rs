@@ -216,6 +216,8 @@ pub fn texts(input: &[u8]) {
     if let Err(line) = twice(|| check::memcached::fuzz_parse(&text)) {
         assert!(line.len() <= text.len());
     }
+    let status = 300 + input.first().map_or(0, |byte| u16::from(*byte));
+    assert!(twice(|| check::provider::fuzz_parse(status, input)) <= 2 * input.len());
     if let Some(word) = twice(|| check::s3::fuzz_parse(input)) {
         assert!(word.len() <= input.len());
     }

@@ -20,7 +20,7 @@ pub use body::{BodyError, BodySource};
 pub use credentials::{AuthorizationOptions, BasicAuthOptions, Credentials};
 pub use extract::{ExtractOptions, ExtractedValue, Extraction};
 pub use options::{HeaderValuesOptions, HttpOptions};
-pub use proxy::{NoProxy, ProxyServer, ProxySettings};
+pub use proxy::{NoProxy, ProxyOptions, ProxyServer, ProxySettings};
 pub use target::TargetUrl;
 
 use super::address::AddressPreference;

@@ -36,13 +36,56 @@ pub struct ProxySettings {
 impl ProxySettings {
     /// The proxy for a URL.
     pub fn for_url(&self, url: &TargetUrl) -> Option<&ProxyServer> {
-        let server = if url.is_https() { &self.https } else { &self.http };
-        server.as_ref().filter(|_| !self.no_proxy.covers(&url.address()))
+        self.for_address(&url.address(), url.is_https())
+    }
+
+    /// The proxy for an address.
+    pub fn for_address(&self, address: &HostPort, is_https: bool) -> Option<&ProxyServer> {
+        let server = if is_https { &self.https } else { &self.http };
+        server.as_ref().filter(|_| !self.no_proxy.covers(address))
+    }
+}
+
+/// The keys that set a proxy.
+pub struct ProxyOptions<'a> {
+    /// `proxy_url`.
+    pub url: Option<&'a str>,
+    /// `proxy_from_environment`.
+    pub from_environment: bool,
+    /// `no_proxy`.
+    pub no_proxy: Option<&'a str>,
+}
+
+impl ProxyOptions<'_> {
+    /// Resolves the keys, which are at `place`.
+    ///
+    /// # Errors
+    /// Reported at the keys.
+    pub fn resolve(self, place: &Place<'_>) -> Result<Option<ProxySettings>, Invalid> {
+        match (self.url, self.from_environment) {
+            (Some(_), true) => Err(place.error("give one of proxy_url and proxy_from_environment, not both")),
+            (None, true) if self.no_proxy.is_some() => Err(place
+                .field("no_proxy")
+                .error("no_proxy needs proxy_url: with proxy_from_environment, set NO_PROXY instead")),
+            (None, true) => from_environment(&place.field("proxy_from_environment")).map(Some),
+            (None, false) if self.no_proxy.is_some() => Err(place
+                .field("no_proxy")
+                .error("no_proxy needs a proxy: add proxy_url")),
+            (None, false) => Ok(None),
+            (Some(text), false) => server(&place.field("proxy_url"), text).map(|server| {
+                Some(ProxySettings {
+                    http: Some(server.clone()),
+                    https: Some(server),
+                    no_proxy: NoProxy::parse(self.no_proxy.unwrap_or_default()),
+                    connect_headers: Vec::new(),
+                })
+            }),
+        }
     }
 }
 
 /// Resolves the URL of a proxy.
-pub(super) fn server(place: &Place<'_>, text: &str) -> Result<ProxyServer, Invalid> {
+fn server(place: &Place<'_>, text: &str) -> Result<ProxyServer, Invalid> {
     let (url, user_info) = TargetUrl::parse(text).map_err(|error| place.error(error))?;
     if url.is_https() {
         return Err(place.error("TLS connections to a proxy are not supported: write http://"));
@@ -55,7 +98,7 @@ pub(super) fn server(place: &Place<'_>, text: &str) -> Result<ProxyServer, Inval
 
 /// The proxies of the environment variables `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`, also in lower case. Loopback targets
 /// never use a proxy, as in Go.
-pub(super) fn from_environment(place: &Place<'_>) -> Result<ProxySettings, Invalid> {
+fn from_environment(place: &Place<'_>) -> Result<ProxySettings, Invalid> {
     let variable = |name: &str| {
         let value = std::env::var(name).or_else(|_| std::env::var(name.to_ascii_lowercase()));
         value.ok().filter(|value| !value.is_empty())

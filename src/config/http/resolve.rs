@@ -5,7 +5,7 @@ use http::{HeaderName, HeaderValue, Method};
 use super::target::UserInfo;
 use super::{
     Assertions, BodySource, Compression, Credentials, DEFAULT_BODY_SIZE_LIMIT, DEFAULT_MAX_REDIRECTS,
-    Extraction, HttpOptions, HttpSettings, NoProxy, ProxySettings, TargetUrl, assertion, proxy,
+    Extraction, HttpOptions, HttpSettings, ProxyOptions, ProxySettings, TargetUrl, assertion,
 };
 use crate::config::address::AddressPreference;
 use crate::config::place::{Invalid, Place, all};
@@ -251,27 +251,18 @@ impl HttpOptions {
         let connect = self.proxy_connect_header.iter();
         let connect = connect.flat_map(|(name, values)| values.iter().map(move |value| (name, value)));
         let connect_headers = headers(&place.field("proxy_connect_header"), connect);
-        let settings = match (&self.proxy_url, self.proxy_from_environment) {
-            (Some(_), true) => Err(place.error("give one of proxy_url and proxy_from_environment, not both")),
-            (None, true) if self.no_proxy.is_some() => Err(place
-                .field("no_proxy")
-                .error("no_proxy needs proxy_url: with proxy_from_environment, set NO_PROXY instead")),
-            (None, true) => proxy::from_environment(&place.field("proxy_from_environment")).map(Some),
-            (None, false) if self.no_proxy.is_some() => Err(place
-                .field("no_proxy")
-                .error("no_proxy needs a proxy: add proxy_url")),
-            (None, false) if !self.proxy_connect_header.is_empty() => Err(place
+        let is_proxy_given = self.proxy_url.is_some() || self.proxy_from_environment;
+        let settings = match is_proxy_given || self.no_proxy.is_some() || self.proxy_connect_header.is_empty()
+        {
+            true => ProxyOptions {
+                url: self.proxy_url.as_deref(),
+                from_environment: self.proxy_from_environment,
+                no_proxy: self.no_proxy.as_deref(),
+            }
+            .resolve(place),
+            false => Err(place
                 .field("proxy_connect_header")
                 .error("proxy_connect_header needs a proxy: add proxy_url")),
-            (None, false) => Ok(None),
-            (Some(text), false) => proxy::server(&place.field("proxy_url"), text).map(|server| {
-                Some(ProxySettings {
-                    http: Some(server.clone()),
-                    https: Some(server),
-                    no_proxy: NoProxy::parse(self.no_proxy.as_deref().unwrap_or_default()),
-                    connect_headers: Vec::new(),
-                })
-            }),
         };
         let (settings, connect_headers) = (settings?, connect_headers?);
         Ok(settings.map(|settings| ProxySettings {

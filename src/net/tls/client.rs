@@ -99,7 +99,11 @@ impl TlsClient {
         }
     }
 
-    fn server_name(&self, host: &str) -> Result<ServerName<'static>, Problem> {
+    /// The name that the certificate must be valid for.
+    ///
+    /// # Errors
+    /// If the host is not a valid name for a certificate.
+    pub fn server_name(&self, host: &str) -> Result<ServerName<'static>, Problem> {
         if let Some(name) = &self.settings.server_name {
             return Ok(name.clone());
         }
@@ -115,7 +119,11 @@ impl TlsClient {
         })
     }
 
-    fn config(&mut self) -> Result<(Arc<ClientConfig>, Arc<CertificateRecorder>), Problem> {
+    /// The current configuration, with the recorder of its last handshake. For clients that do the handshake themselves.
+    ///
+    /// # Errors
+    /// If a file can't be read or used.
+    pub fn config(&mut self) -> Result<(Arc<ClientConfig>, Arc<CertificateRecorder>), Problem> {
         let versions: Vec<FileVersion> = self.files().map(|path| FileVersion::of(path)).collect();
         if let Some(built) = &self.built
             && built.versions == versions

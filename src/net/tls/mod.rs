@@ -7,5 +7,5 @@ mod stream;
 mod weakness;
 
 pub use self::client::TlsClient;
-pub use self::problem::error_text;
+pub use self::problem::{error_text, from_handshake_error};
 pub use self::stream::TlsStream;

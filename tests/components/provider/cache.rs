@@ -1,0 +1,176 @@
+//! Results that are reused: after a restart, while they are fresh, and while the provider wants no requests.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::*;
+
+/// A check as after a start of the exporter with this state directory.
+fn started(keys: &str, dir: &Path) -> Check {
+    let settings = Arc::new(crate::common::config::check(keys));
+    let context = CheckContext::new("/proc".into()).with_state_dir(Some(dir.to_owned()));
+    Check::new(&settings, &context)
+}
+
+/// Waits until the file of the results contains a text.
+async fn saved(dir: &Path, wanted: &str) -> String {
+    let deadline = tokio::time::Instant::now() + LONG;
+    loop {
+        let text = std::fs::read_to_string(dir.join("provider-results.json")).unwrap_or_default();
+        if text.contains(wanted) {
+            return text;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "{text}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_restart_asks_nobody_and_a_changed_key_asks_again() {
+    let server = openai(KEY, &["gpt-5"]).await;
+    let dir = tempfile::tempdir().unwrap();
+    let key_file = dir.path().join("key");
+    std::fs::write(&key_file, format!("{KEY}\n")).unwrap();
+    let keys = format!(
+        "kind: provider, provider: openai, base_url: \"{}\", api_key_file: {}, expected_models: [gpt-5]",
+        server.url(""),
+        key_file.display()
+    );
+    let ran = run!(started(&keys, dir.path()), LONG);
+    passed(&ran);
+    // The list, and once with a wrong key.
+    assert_eq!(server.received().len(), 2);
+    let text = saved(dir.path(), "gpt-5").await;
+    assert!(
+        !text.contains("sk-proj") && !text.contains("0123456789abcdefghij"),
+        "{text}"
+    );
+    for _ in 0..3 {
+        let mut check = started(&keys, dir.path());
+        let mut report = Report::default();
+        report.debug_log = Some(upkeep_exporter::model::DebugLog::new());
+        assert_eq!(check.run(&mut report).await, Ok(()));
+        let steps = format!("{:?}", report.debug_log.unwrap().lines());
+        assert!(steps.contains("using the response of "), "{steps}");
+        let finding = &report.findings.list()[0];
+        assert!(
+            finding.detail.contains("last response about the key"),
+            "{finding:?}"
+        );
+        assert!(
+            report
+                .samples
+                .iter()
+                .any(|sample| sample.family.name == "upkeep_provider_key_valid")
+        );
+        assert_eq!(report.catalog.unwrap().models.len(), 1);
+    }
+    assert_eq!(server.received().len(), 2, "a restart asks nobody");
+    // An expectation is judged anew without a request.
+    let expecting = keys.replace("[gpt-5]", "[gpt-6]");
+    let ran = run!(started(&expecting, dir.path()), LONG);
+    warning(&ran, Reason::Missing);
+    assert_eq!(server.received().len(), 2);
+    std::fs::write(&key_file, "sk-proj-another-key-000000000").unwrap();
+    let mut check = started(&keys, dir.path());
+    let ran = run!(check, LONG);
+    ran.failed(Reason::Auth, "rejects the API key");
+    assert_eq!(server.received().len(), 3);
+    // Back to the first key, in the same process: its result is still known.
+    std::fs::write(&key_file, KEY).unwrap();
+    passed(&run!(check, LONG));
+    assert_eq!(server.received().len(), 3);
+    std::fs::write(&key_file, "").unwrap();
+    run!(check, LONG).failed(Reason::Auth, "the API key is empty");
+    std::fs::remove_file(&key_file).unwrap();
+    run!(check, LONG).failed(Reason::Auth, "reading the secret file");
+}
+
+#[tokio::test]
+async fn a_broken_file_is_moved_aside_and_the_provider_is_asked() {
+    let server = openai(KEY, &["gpt-5"]).await;
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("provider-results.json"), "{\"version\":1,").unwrap();
+    let ran = run!(started(&keys("openai", &server, ""), dir.path()), LONG);
+    passed(&ran);
+    assert_eq!(server.received().len(), 2);
+    saved(dir.path(), "gpt-5").await;
+    assert!(dir.path().join("provider-results.json.broken-1").exists());
+}
+
+#[tokio::test]
+async fn a_rate_limit_is_obeyed_and_the_last_answer_stands() {
+    let requests = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&requests);
+    let server = provider(move |_| {
+        counter.fetch_add(1, Ordering::Relaxed);
+        Reply::new(429, "slow down").with("Retry-After: 600")
+    })
+    .await;
+    let dir = tempfile::tempdir().unwrap();
+    let keys = keys("huggingface", &server, "");
+    let mut check = started(&keys, dir.path());
+    let ran = run!(check, LONG);
+    assert!(warning(&ran, Reason::Limit).contains("the provider limits the rate of requests (status 429)"));
+    assert_eq!((state(&ran), key_valid(&ran)), ("rate_limited", None));
+    let wait = ran.report.next_run_after.unwrap();
+    assert!(
+        wait > Duration::from_secs(590) && wait <= Duration::from_secs(600),
+        "{wait:?}"
+    );
+    saved(dir.path(), "wait_until").await;
+    for check in [&mut check, &mut started(&keys, dir.path())] {
+        let ran = run!(check, LONG);
+        assert!(warning(&ran, Reason::Limit).contains("it is asked again in "));
+    }
+    assert_eq!(requests.load(Ordering::Relaxed), 1, "also after a restart");
+}
+
+#[tokio::test]
+async fn the_last_answer_stands_during_a_rate_limit_and_an_outage() {
+    let step = Arc::new(AtomicUsize::new(0));
+    let current = Arc::clone(&step);
+    let server = provider(move |request| match current.load(Ordering::Relaxed) {
+        _ if !request.has_bearer(KEY) => Reply::new(401, "{}"),
+        0 => Reply::new(200, openai_list(&["a", "b"])),
+        1 => Reply::new(429, "{}"),
+        2 => Reply::new(503, "{}"),
+        _ => Reply::new(200, openai_list(&["b", "c"])),
+    })
+    .await;
+    // Without a schedule every run asks.
+    let settings = crate::common::config::check(&keys("openai", &server, ""));
+    let mut check = Check::from_kind(&settings.kind, &CheckContext::new("/proc".into()));
+    passed(&run!(check, LONG));
+    step.store(1, Ordering::Relaxed);
+    let ran = run!(check, LONG);
+    passed(&ran);
+    assert_eq!(ran.report.warning, None, "the key was valid a moment ago");
+    assert_eq!((state(&ran), key_valid(&ran)), ("rate_limited", Some(1.0)));
+    step.store(2, Ordering::Relaxed);
+    let ran = run!(check, LONG);
+    assert!(
+        warning(&ran, Reason::Status).contains("s ago, was: valid"),
+        "{:?}",
+        ran.report.warning
+    );
+    assert_eq!((state(&ran), key_valid(&ran)), ("unavailable", Some(1.0)));
+    assert_eq!(ran.value("upkeep_provider_models", None), Some(2.0));
+    let changes = |ran: &Ran, change| ran.value("upkeep_provider_model_changes_total", Some(change));
+    assert_eq!(
+        (changes(&ran, "added"), changes(&ran, "removed")),
+        (Some(0.0), Some(0.0))
+    );
+    step.store(3, Ordering::Relaxed);
+    let ran = run!(check, LONG);
+    passed(&ran);
+    assert_eq!(
+        (changes(&ran, "added"), changes(&ran, "removed")),
+        (Some(1.0), Some(1.0))
+    );
+    let wrong = server
+        .received()
+        .iter()
+        .filter(|request| request.contains("wrong-key"))
+        .count();
+    assert_eq!(wrong, 1, "the proof that the list needs a key is reused");
+}
