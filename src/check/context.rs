@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::body_budget::BodyBudgets;
 use super::dependencies::Readers;
+use super::host_reads::HostReads;
 use super::port_scan::PortScanner;
 use super::proc_scan::Scanner;
 use super::provider_results::ResultCache;
@@ -28,6 +29,8 @@ pub struct CheckContext {
     pub workers: Workers,
     /// The turns of checks that read many files.
     pub readers: Readers,
+    /// The reads of the machine's figures and file systems.
+    pub host: HostReads,
     /// The systemd units that checks watch.
     pub units: Hub,
     /// The results of provider checks.
@@ -44,6 +47,7 @@ impl CheckContext {
             bodies: BodyBudgets::default(),
             workers: Workers::default(),
             readers: Readers::default(),
+            host: HostReads::default(),
             units: Hub::default(),
             provider_results: ResultCache::default(),
             procfs,

@@ -11,6 +11,8 @@ pub mod dns;
 pub mod docker;
 mod executable;
 pub mod grpc;
+pub mod host;
+mod host_reads;
 pub mod http;
 pub mod icmp;
 pub mod memcached;

@@ -20,6 +20,7 @@ pub mod expression;
 pub mod file_version;
 pub mod grpc;
 pub mod heal;
+pub mod host;
 pub mod http;
 pub mod icmp;
 pub mod json_path;

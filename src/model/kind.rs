@@ -36,6 +36,8 @@ macro_rules! with_kinds {
             Unix unix timed UnixOptions UnixSettings UnixCheck;
             /// A gRPC server with the health checking protocol.
             Grpc grpc timed GrpcOptions GrpcSettings GrpcCheck;
+            /// The machine: CPU, memory, disks.
+            Host host untimed HostOptions HostSettings HostCheck;
             /// A memcached server.
             Memcached memcached timed MemcachedOptions MemcachedSettings MemcachedCheck;
             /// A local port: who holds it.

@@ -82,6 +82,10 @@ const fn unreachable(kind: CheckKind) -> &'static str {
         CheckKind::Process => {
             "The exporter can't read /proc. Check that it is mounted, and check --path.procfs."
         }
+        CheckKind::Host => {
+            "A value of the machine or a file system can't be read; the message names it. Check `dmesg`, `findmnt`, and \
+             --path.procfs."
+        }
         CheckKind::Docker => {
             "The socket of the container engine does not exist. Start the engine, or set the check's host to its \
              socket."
@@ -108,6 +112,10 @@ const fn timeout(kind: CheckKind) -> &'static str {
         CheckKind::Port => {
             "Searching the processes that hold the port takes too long. Check the load of the machine (uptime), and \
              raise the check's timeout."
+        }
+        CheckKind::Host => {
+            "A file system or /proc does not respond; the message names it. Check its server and network; \
+             `umount -l MOUNT` detaches it."
         }
         CheckKind::Celery => {
             "No worker responded in time. Check that workers run, and whether all of them are busy or stuck. A \
@@ -175,6 +183,10 @@ const fn state(kind: CheckKind) -> &'static str {
             "The server does not have the expected role or state. Check pg_is_in_recovery() and the log of the \
              server."
         }
+        CheckKind::Host => {
+            "Nothing is mounted at this directory. Mount it (`mount MOUNT`, `findmnt --verify`), or correct mount in \
+             the check."
+        }
         _ => "It runs, but does not have the expected state. Check its log and status.",
     }
 }
@@ -219,6 +231,10 @@ const fn limit(kind: CheckKind) -> &'static str {
         CheckKind::Process => {
             "More processes match than expected. Look for processes that were started twice or did not stop (ps \
              -ef)."
+        }
+        CheckKind::Host => {
+            "The message names the limits. Find the cause with `ps aux --sort=-%cpu`, `ps aux --sort=-rss`, or \
+             `du -xh MOUNT | sort -h`."
         }
         CheckKind::Postgres => {
             "The message names the limit. For connections, check pg_stat_activity; for replication lag, check the \

@@ -7,6 +7,7 @@ mod command_line;
 mod common;
 mod expensive;
 mod faults;
+mod hanging_mount;
 mod heal;
 mod maintenance;
 mod provider;

@@ -1,0 +1,42 @@
+//! The figures of the machine and the usage of its file systems, read by threads of their own. All host checks share them.
+
+mod disk;
+mod figures;
+mod shared_reads;
+
+use std::path::Path;
+
+pub use disk::{DiskError, DiskUsage};
+pub use figures::{CpuTicks, Figures, FiguresError, RESOURCES, fuzz_parse};
+#[cfg(test)]
+pub use figures::{Descriptors, Memory, Pressure};
+use shared_reads::SharedReads;
+
+use crate::model::Problem;
+
+/// The reads that are in progress. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub struct HostReads {
+    figures: SharedReads<Result<Figures, FiguresError>>,
+    disks: SharedReads<Result<DiskUsage, DiskError>>,
+}
+
+impl HostReads {
+    /// Reads the figures from the /proc mounted at `procfs`. Dropping the future stops only the waiting.
+    ///
+    /// # Errors
+    /// The problem of a run.
+    pub async fn figures(&self, procfs: &Path) -> Result<Figures, Problem> {
+        let figures = self.figures.get(procfs, Figures::read).await?;
+        figures.map_err(|error| error.problem())
+    }
+
+    /// Reads the usage of the file system mounted at `mount`. Dropping the future stops only the waiting.
+    ///
+    /// # Errors
+    /// The problem of a run.
+    pub async fn disk(&self, mount: &Path) -> Result<DiskUsage, Problem> {
+        let usage = self.disks.get(mount, DiskUsage::read).await?;
+        usage.map_err(|error| error.problem(mount))
+    }
+}

@@ -1,0 +1,213 @@
+//! Reads that may block in the kernel for as long as it likes, such as those of a network file system whose server is gone.
+//!
+//! Every path is read by a thread of its own, so that it delays no other path, no other check, and not the end of the process. While
+//! a read is in progress, all requests for its path wait for it. So a path that hangs holds one thread, however many runs, checks
+//! and reloads there are.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use tokio::sync::oneshot;
+
+use crate::model::{Problem, Reason, Shortage};
+use crate::net::shortage;
+
+/// The maximum number of reads in progress. A read takes microseconds unless it hangs, so more than this means that a server with
+/// many file systems is gone.
+const MAX_THREADS: usize = 64;
+
+/// The stack of a thread, in bytes. Reads parse small files.
+const STACK_BYTES: usize = 256 * 1024;
+
+/// Reads of one kind of value. Clones share the threads.
+#[derive(Debug)]
+pub struct SharedReads<T> {
+    reads: Arc<Reads<T>>,
+}
+
+/// The requests that wait for each path that is being read.
+#[derive(Debug)]
+struct Reads<T>(Mutex<HashMap<PathBuf, Vec<oneshot::Sender<T>>>>);
+
+impl<T> Clone for SharedReads<T> {
+    fn clone(&self) -> Self {
+        Self {
+            reads: Arc::clone(&self.reads),
+        }
+    }
+}
+
+impl<T> Default for SharedReads<T> {
+    fn default() -> Self {
+        Self {
+            reads: Arc::new(Reads(Mutex::default())),
+        }
+    }
+}
+
+impl<T: Clone + Send + 'static> SharedReads<T> {
+    /// Returns what `read` returns for `path`, or what a read of this path that is in progress returns. Dropping the future stops
+    /// only the waiting.
+    ///
+    /// # Errors
+    /// A shortage if no thread can be started. `internal` if `read` panics.
+    pub async fn get(&self, path: &Path, read: fn(&Path) -> T) -> Result<T, Problem> {
+        let (reply, answer) = oneshot::channel();
+        if self.reads.wait(path, reply)? {
+            let reads = Arc::clone(&self.reads);
+            let read_in_thread = {
+                let path = path.to_owned();
+                move || {
+                    let turn = Turn { reads, path };
+                    let value = read(&turn.path);
+                    turn.finish(&value);
+                }
+            };
+            let thread = thread::Builder::new()
+                .name("shared-read".to_owned())
+                .stack_size(STACK_BYTES);
+            if let Err(error) = thread.spawn(read_in_thread) {
+                let message = format_args!("starting a thread that reads {}: {error}", path.display());
+                return Err(Problem::from_shortage(
+                    shortage::from_thread_error(&error),
+                    message,
+                ));
+            }
+        }
+        answer.await.map_err(|_| {
+            let message = format_args!(
+                "reading {} failed inside the exporter; see its log",
+                path.display()
+            );
+            Problem::new(Reason::Internal, message)
+        })
+    }
+}
+
+impl<T> Reads<T> {
+    /// Adds a request. Returns whether a thread must be started for it.
+    fn wait(&self, path: &Path, reply: oneshot::Sender<T>) -> Result<bool, Problem> {
+        let mut reads = self.lock();
+        let count = reads.len();
+        if let Some(waiting) = reads.get_mut(path) {
+            // Runs that timed out no longer wait.
+            waiting.retain(|waiting| !waiting.is_closed());
+            waiting.push(reply);
+            return Ok(false);
+        }
+        if count >= MAX_THREADS {
+            let message = format_args!(
+                "reading {}: {count} other reads hang, so no thread is left for it",
+                path.display()
+            );
+            return Err(Problem::from_shortage(Shortage::Threads, message));
+        }
+        reads.insert(path.to_owned(), vec![reply]);
+        Ok(true)
+    }
+
+    /// A poisoned lock is used: the state is consistent after every statement.
+    fn lock(&self) -> MutexGuard<'_, HashMap<PathBuf, Vec<oneshot::Sender<T>>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The read of one path. When it is dropped, the next request reads the path again.
+struct Turn<T> {
+    reads: Arc<Reads<T>>,
+    path: PathBuf,
+}
+
+impl<T: Clone> Turn<T> {
+    fn finish(self, value: &T) {
+        let waiting = self.reads.lock().remove(&self.path);
+        for reply in waiting.into_iter().flatten() {
+            // Fails only if the run was cancelled.
+            let _ = reply.send(value.clone());
+        }
+    }
+}
+
+impl<T> Drop for Turn<T> {
+    fn drop(&mut self) {
+        self.reads.lock().remove(&self.path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Condvar;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use super::*;
+
+    static READS: AtomicUsize = AtomicUsize::new(0);
+    static IS_OPEN: Mutex<bool> = Mutex::new(false);
+    static OPENED: Condvar = Condvar::new();
+
+    /// Blocks as long as the gate is closed, if the path says so.
+    fn read(path: &Path) -> usize {
+        if path.ends_with("hangs") {
+            let is_open = IS_OPEN.lock().unwrap();
+            drop(OPENED.wait_while(is_open, |is_open| !*is_open));
+        }
+        assert!(!path.ends_with("panics"), "on purpose");
+        READS.fetch_add(1, Ordering::SeqCst) + 1
+    }
+
+    #[tokio::test]
+    async fn a_path_that_hangs_holds_one_thread_and_delays_no_other_path() {
+        let reads = SharedReads::<usize>::default();
+        let path = Path::new("/hangs");
+        for _ in 0..200 {
+            let run = tokio::time::timeout(Duration::from_millis(1), reads.get(path, read));
+            assert!(run.await.is_err(), "the gate is closed");
+        }
+        assert_eq!(reads.reads.lock().len(), 1);
+        assert!(
+            reads.reads.lock()[path].len() <= 2,
+            "cancelled requests are removed"
+        );
+        assert_eq!(reads.get(Path::new("/works"), read).await, Ok(1));
+        let waiting = [reads.clone(), reads.clone()].map(|reads| {
+            // The requests wait from now on.
+            tokio::spawn(async move { reads.get(Path::new("/hangs"), read).await })
+        });
+        while reads.reads.lock()[path]
+            .iter()
+            .filter(|reply| !reply.is_closed())
+            .count()
+            < 2
+        {
+            tokio::task::yield_now().await;
+        }
+        *IS_OPEN.lock().unwrap() = true;
+        OPENED.notify_all();
+        for request in waiting {
+            assert_eq!(request.await.unwrap(), Ok(2), "one read serves both");
+        }
+        assert!(reads.reads.lock().is_empty());
+        assert_eq!(reads.get(path, read).await, Ok(3), "the next request reads again");
+
+        let problem = reads.get(Path::new("/panics"), read).await.unwrap_err();
+        assert_eq!(problem.reason, Reason::Internal);
+        assert!(reads.reads.lock().is_empty());
+    }
+
+    #[tokio::test]
+    async fn the_number_of_threads_is_limited() {
+        let reads = SharedReads::<usize>::default();
+        for number in 0..MAX_THREADS {
+            let (reply, _) = oneshot::channel();
+            assert_eq!(
+                reads.reads.wait(Path::new(&format!("/{number}")), reply),
+                Ok(true)
+            );
+        }
+        let problem = reads.get(Path::new("/other"), read).await.unwrap_err();
+        assert_eq!(problem.shortage, Some(Shortage::Threads));
+    }
+}
