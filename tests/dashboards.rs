@@ -33,7 +33,7 @@ fn shipped_dashboards_follow_the_model() {
 }
 
 #[test]
-fn the_five_dashboards_exist_once() {
+fn the_six_dashboards_exist_once() {
     let uids: Vec<String> = load()
         .iter()
         .map(|dashboard| dashboard.uid().to_owned())
@@ -45,6 +45,7 @@ fn the_five_dashboards_exist_once() {
             "upkeep-exporter",
             "upkeep-infrastructure",
             "upkeep-overview",
+            "upkeep-platform",
             "upkeep-service"
         ]
     );

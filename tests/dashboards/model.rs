@@ -4,11 +4,12 @@ use serde_json::{Value, json};
 
 use crate::common::dashboards::Dashboard;
 
-const UIDS: [&str; 5] = [
+const UIDS: [&str; 6] = [
     "upkeep-alerts",
     "upkeep-exporter",
     "upkeep-infrastructure",
     "upkeep-overview",
+    "upkeep-platform",
     "upkeep-service",
 ];
 const VARIABLES: [&str; 5] = ["datasource", "job", "instance", "group", "service"];

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::common::dashboards::{MayBeEmpty, load, may_be_empty, queries, selection, substitute};
 
 /// What follows `upkeep_` in the names of metrics about services and their checks.
-const OF_A_SERVICE: [&str; 13] = [
+const OF_A_SERVICE: [&str; 17] = [
     "service",
     "check",
     "http",
@@ -23,6 +23,10 @@ const OF_A_SERVICE: [&str; 13] = [
     "celery",
     "docker",
     "memcached",
+    "dependencies",
+    "provider",
+    "port",
+    "host",
 ];
 
 /// Checks the expressions with promtool, as recording rules of one file (JSON is YAML).

@@ -1,4 +1,5 @@
-//! Runs the queries of the Infrastructure dashboard with promtool on the series of written.yml, which has one server of every kind.
+//! Runs the queries of the dashboards Infrastructure and Application platform with promtool on the series of written.yml, which has
+//! one check of every kind that they show.
 
 use std::path::Path;
 use std::process::Command;
@@ -36,16 +37,19 @@ fn run(path: &Path) -> Result<(), String> {
     }
 }
 
-fn infrastructure(service: &str) -> Vec<Query> {
-    let mut all = queries(&selection(service));
-    all.retain(|query| query.dashboard == "upkeep-infrastructure");
-    assert!(all.len() > 40, "only {} queries were found", all.len());
+fn queries_of(dashboard: &str) -> Vec<Query> {
+    let mut all = queries(&selection(".*"));
+    all.retain(|query| query.dashboard == dashboard);
+    assert!(all.len() > 15, "only {} queries were found", all.len());
     all
 }
 
 #[test]
-fn every_query_of_the_infrastructure_dashboard_returns_data() {
-    promtool(&infrastructure(".*"), &written_series()).unwrap_or_else(|text| panic!("{text}"));
+fn every_query_of_both_dashboards_returns_data() {
+    for dashboard in ["upkeep-infrastructure", "upkeep-platform"] {
+        promtool(&queries_of(dashboard), &written_series())
+            .unwrap_or_else(|text| panic!("{dashboard}: {text}"));
+    }
 }
 
 #[test]
@@ -54,7 +58,7 @@ fn a_query_without_data_is_found() {
         .into_iter()
         .filter(|series| !series["series"].to_string().contains("upkeep_s3_bucket_present"))
         .collect();
-    let text = promtool(&infrastructure(".*"), &series).expect_err("a panel without data");
+    let text = promtool(&queries_of("upkeep-infrastructure"), &series).expect_err("a panel without data");
     assert_eq!(text.matches("got:").count(), 1, "{text}");
     assert!(text.contains("upkeep_s3_bucket_present"), "{text}");
 }
