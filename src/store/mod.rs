@@ -22,6 +22,8 @@ mod suppression;
 mod walltime;
 
 #[cfg(test)]
+pub mod test_clock;
+#[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;

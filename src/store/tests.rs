@@ -12,48 +12,14 @@ mod restarts;
 mod statuses;
 mod suppression;
 
-use std::sync::atomic::AtomicI64;
-
-use tokio::time::Instant;
-
+use super::test_clock::{SECOND, TestClock};
 use super::*;
 use crate::config::tests_support::{self, config};
 use crate::model::{Conclusion, Condition, Moment, Problem, Reason, Status};
 
-const SECOND: i64 = 1_000_000_000;
-
-/// A clock that stands still until a test sets it.
-struct TestClock {
-    now: AtomicI64,
-    offset: AtomicI64,
-}
-
-impl Clock for TestClock {
-    fn now(&self) -> Moment {
-        Moment::from_nanos(self.now.load(Ordering::SeqCst))
-    }
-
-    fn wall_nanos(&self) -> i64 {
-        self.now.load(Ordering::SeqCst) + self.offset.load(Ordering::SeqCst)
-    }
-
-    fn moment(&self, _: Instant) -> Moment {
-        self.now()
-    }
-}
-
 /// A clock at `now` seconds and the Unix time `now + 1,000,000`.
 fn clock(now: i64) -> Arc<TestClock> {
-    Arc::new(TestClock {
-        now: (now * SECOND).into(),
-        offset: (1_000_000 * SECOND).into(),
-    })
-}
-
-impl TestClock {
-    fn set(&self, second: i64) {
-        self.now.store(second * SECOND, Ordering::SeqCst);
-    }
+    TestClock::new(now, 1_000_000)
 }
 
 fn check(name: &str) -> CheckSettings {

@@ -1,6 +1,10 @@
 //! Suspended machines, stopped processes and steps of the wall clock. No since-time moves forward, and no result looks fresher or
 //! older than it is.
 
+use std::sync::atomic::AtomicI64;
+
+use tokio::time::Instant;
+
 use super::*;
 
 const HOUR: i64 = 3600;

@@ -14,10 +14,7 @@ fn a_restart_keeps_statuses_and_since_times() {
     let before = test.service();
     drop(test);
     // The next process starts 20 s later. Its monotonic clock starts at zero.
-    let later = Arc::new(TestClock {
-        now: 0.into(),
-        offset: (1_000_030 * SECOND).into(),
-    });
+    let later = TestClock::new(0, 1_000_030);
     let test = TestStore::with(later, path(), &services);
     let after = test.service();
     assert_eq!(
