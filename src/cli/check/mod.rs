@@ -2,10 +2,9 @@
 
 mod debug;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::configuration;
+use super::configuration::ConfigurationFlags;
 use super::exit::{WRONG_USAGE, print_error};
 use super::progress::Progress;
 use super::rounds::{RoundResources, Rounds};
@@ -22,18 +21,8 @@ pub struct CheckFlags {
     #[arg(value_name = "SERVICE")]
     services: Vec<String>,
 
-    /// Configuration file; default: the embedded configuration
-    #[arg(long = "config.file", value_name = "PATH", help_heading = "Configuration")]
-    config_file: Option<PathBuf>,
-
-    /// Mount point of the proc file system
-    #[arg(
-        long = "path.procfs",
-        value_name = "PATH",
-        default_value = "/proc",
-        help_heading = "Configuration"
-    )]
-    procfs: PathBuf,
+    #[command(flatten)]
+    configuration: ConfigurationFlags,
 
     /// Print the steps of every run with their times, its phases and its metrics to standard error
     #[arg(long, help_heading = "Output")]
@@ -45,7 +34,7 @@ pub struct CheckFlags {
 
 /// Runs the checks, once or in rounds.
 pub fn check(flags: CheckFlags) -> anyhow::Result<ExitCode> {
-    let Some(mut config) = configuration::load(flags.config_file.as_deref()) else {
+    let Some(mut config) = flags.configuration.load() else {
         return Ok(WRONG_USAGE.into());
     };
     if config.services.is_empty() {
@@ -59,7 +48,11 @@ pub fn check(flags: CheckFlags) -> anyhow::Result<ExitCode> {
     runtime::raise_open_files();
     let runtime = runtime::start("checks", None)?;
     let result = runtime.block_on(async {
-        let mut rounds = Rounds::new(config, RoundResources::new(flags.procfs), flags.debug);
+        let mut rounds = Rounds::new(
+            config,
+            RoundResources::new(flags.configuration.procfs),
+            flags.debug,
+        );
         repeat(&flags.show, async || {
             run_round(&mut rounds, flags.debug)
                 .await

@@ -7,7 +7,6 @@ mod selection;
 mod step;
 mod texts;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +14,7 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::configuration;
+use super::configuration::ConfigurationFlags;
 use super::exit::{UNKNOWN, WRONG_USAGE, exit_code, print_error, print_line};
 use super::progress::Progress;
 use super::rounds::RoundResources;
@@ -81,22 +80,6 @@ pub struct ActFlags {
     configuration: ConfigurationFlags,
 }
 
-#[derive(Debug, clap::Args)]
-struct ConfigurationFlags {
-    /// Configuration file; default: the embedded configuration
-    #[arg(long = "config.file", value_name = "PATH", help_heading = "Configuration")]
-    config_file: Option<PathBuf>,
-
-    /// Mount point of the proc file system
-    #[arg(
-        long = "path.procfs",
-        value_name = "PATH",
-        default_value = "/proc",
-        help_heading = "Configuration"
-    )]
-    procfs: PathBuf,
-}
-
 fn parse_timeout(text: &str) -> Result<Duration, String> {
     let wrong =
         || format!("\"{text}\" is not a valid timeout: write seconds, such as 45, or a duration up to 1h");
@@ -117,7 +100,7 @@ pub fn service(command: ServiceCommand) -> anyhow::Result<ExitCode> {
         ServiceCommand::Stop(flags) => (Action::Stop, flags),
         ServiceCommand::Restart(flags) => (Action::Restart, flags),
     };
-    let Some(config) = configuration::load(flags.configuration.config_file.as_deref()) else {
+    let Some(config) = flags.configuration.load() else {
         return Ok(WRONG_USAGE.into());
     };
     let selected = match flags.selection.select(&config) {
@@ -149,7 +132,7 @@ pub fn service(command: ServiceCommand) -> anyhow::Result<ExitCode> {
 }
 
 fn list(flags: &ListFlags) -> anyhow::Result<ExitCode> {
-    let Some(mut config) = configuration::load(flags.configuration.config_file.as_deref()) else {
+    let Some(mut config) = flags.configuration.load() else {
         return Ok(WRONG_USAGE.into());
     };
     if let Err(message) = super::select::retain_selected(&mut config, &flags.services) {
