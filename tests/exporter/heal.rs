@@ -1,15 +1,12 @@
 //! The command `heal`, and what a running exporter shows of healing.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 
 use serde_json::Value;
-use tempfile::TempDir;
 
 use crate::LONG;
-use crate::common::exporter::get_owned;
-use crate::common::servers::{Server, eventually, free_port, get};
+use crate::common::servers::{eventually, get};
+use crate::monitor::{Monitor, text};
 
 /// A service whose port nobody listens on. Healing is paused before eight runs have failed, so the command never runs.
 const SERVICES: &str = "
@@ -22,105 +19,16 @@ services:
     checks: [{ kind: tcp, address: '127.0.0.1:1' }]
 ";
 
-/// An exporter with a state directory and a control socket, which can be killed and started again.
-struct Monitor {
-    server: Server,
-    dir: TempDir,
-    port: u16,
-}
-
-impl Monitor {
-    async fn start() -> Self {
-        Self::with(SERVICES).await
-    }
-
-    /// `DIR` in the configuration is the directory of the test.
-    async fn with(services: &str) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let services = services.replace("DIR", dir.path().to_str().unwrap());
-        fs::write(dir.path().join("upkeep.yml"), services).unwrap();
-        // Without pressure files: this machine is busy with other tests.
-        let random = dir.path().join("proc/sys/kernel/random");
-        fs::create_dir_all(&random).unwrap();
-        let boot_id = fs::read("/proc/sys/kernel/random/boot_id").unwrap();
-        fs::write(random.join("boot_id"), boot_id).unwrap();
-        let port = free_port();
-        let monitor = Self {
-            server: spawn(dir.path(), port),
-            dir,
-            port,
-        };
-        monitor.ready().await;
-        monitor
-    }
-
-    async fn ready(&self) {
-        eventually("the first round", LONG, || get_owned(self.url("/-/ready"))).await;
-    }
-
-    async fn restart_after_kill(&mut self) {
-        self.server.kill();
-        self.server = spawn(self.dir.path(), self.port);
-        self.ready().await;
-    }
-
-    fn url(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}{path}", self.port)
-    }
-
-    fn heal(&self, arguments: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_upkeep_exporter"))
-            .arg("heal")
-            .args(arguments)
-            .arg(format!("--control.socket={}", socket(self.dir.path()).display()))
-            .output()
-            .unwrap()
-    }
-
-    /// The standard output of a command that must succeed.
-    fn succeeds(&self, arguments: &[&str]) -> String {
-        let output = self.heal(arguments);
-        assert!(output.status.success(), "{arguments:?}: {output:?}");
-        assert_eq!(text(&output.stderr), "", "{arguments:?}");
-        text(&output.stdout).to_owned()
-    }
-
-    async fn status(&self) -> Value {
-        let status = get(&self.url("/api/status/api")).await.unwrap();
-        serde_json::from_str(&status).unwrap()
-    }
-}
-
-fn socket(dir: &Path) -> PathBuf {
-    dir.join("control.sock")
-}
-
-fn spawn(dir: &Path, port: u16) -> Server {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_upkeep_exporter"));
-    command
-        .arg(format!("--config.file={}", dir.join("upkeep.yml").display()))
-        .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-        .arg(format!("--state.dir={}", dir.join("state").display()))
-        .arg(format!("--path.procfs={}", dir.join("proc").display()))
-        .arg(format!("--status.file={}", dir.join("status.json").display()))
-        .arg(format!("--control.socket={}", socket(dir).display()));
-    Server::start("exporter", command, dir)
-}
-
-fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).unwrap()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pause_survives_a_kill_and_is_shown_everywhere() {
-    let mut monitor = Monitor::start().await;
+    let mut monitor = Monitor::start("heal", SERVICES).await;
     let paused = monitor.succeeds(&["pause", "api", "--for", "1h", "--reason", "upgrade"]);
     assert!(paused.starts_with("api: healing is paused until 20"), "{paused}");
     assert!(paused.ends_with(": upgrade\n"), "{paused}");
     monitor.restart_after_kill().await;
 
     eventually("a refusal", LONG, || async {
-        let status = monitor.status().await;
+        let status = monitor.status("api").await;
         let decisions = status["heal"]["decisions"].as_array()?.clone();
         decisions
             .iter()
@@ -128,7 +36,7 @@ async fn a_pause_survives_a_kill_and_is_shown_everywhere() {
             .then_some(())
     })
     .await;
-    let status = monitor.status().await;
+    let status = monitor.status("api").await;
     assert_eq!(status["heal"]["mode"], "act");
     assert_eq!(status["heal"]["paused"], true);
     assert_eq!(status["auto_restart_attempted"], false);
@@ -178,13 +86,13 @@ services:
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_action_counts_if_the_exporter_is_killed_in_the_middle() {
-    let mut monitor = Monitor::with(SLOW_COMMAND).await;
+    let mut monitor = Monitor::start("heal", SLOW_COMMAND).await;
     let actions = monitor.dir.path().join("actions");
     eventually("the action begins", LONG, || async { fs::read(&actions).ok() }).await;
     monitor.restart_after_kill().await;
 
     let status = eventually("the next failed runs", LONG, || async {
-        let status = monitor.status().await;
+        let status = monitor.status("api").await;
         (status["heal"]["refusal"] == "verifying").then_some(status)
     })
     .await;
@@ -200,7 +108,7 @@ async fn an_action_counts_if_the_exporter_is_killed_in_the_middle() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_requests_say_what_to_do() {
-    let monitor = Monitor::start().await;
+    let monitor = Monitor::start("heal", SERVICES).await;
     for (arguments, code, message) in [
         (&["status", "apii"][..], 1, "did you mean api?"),
         (&["pause", "shop"], 1, "no service shop is healed"),
@@ -208,7 +116,7 @@ async fn wrong_requests_say_what_to_do() {
         (&["pause", "--for", "500ms"], 64, "write whole seconds"),
         (&["stop"], 64, "stop"),
     ] {
-        let output = monitor.heal(arguments);
+        let output = monitor.run(arguments);
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {output:?}");
         assert!(
             text(&output.stderr).contains(message),

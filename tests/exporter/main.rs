@@ -10,6 +10,7 @@ mod faults;
 mod hanging_mount;
 mod heal;
 mod maintenance;
+mod monitor;
 mod provider;
 mod quiet;
 mod reflected;

@@ -4,16 +4,15 @@ use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
-use tempfile::TempDir;
 
 use crate::LONG;
-use crate::common::exporter::get_owned;
-use crate::common::servers::{Server, eventually, free_port, get};
+use crate::common::servers::{eventually, get};
+use crate::monitor::{Monitor, run, socket, text};
 
 const SERVICES: &str = "
 defaults: { interval: 1s, recheck_interval: 1s, tolerance: { down: 3s } }
@@ -22,112 +21,35 @@ services:
   - { key: shop, group: web, checks: [{ kind: tcp, address: '127.0.0.1:1' }] }
 ";
 
-/// An exporter with a state directory and a control socket, which can be killed and started again.
-struct Monitor {
-    server: Server,
-    dir: TempDir,
-    port: u16,
+async fn start(config: &str) -> Monitor {
+    Monitor::start("maintenance", config).await
 }
 
-impl Monitor {
-    async fn start(config: &str) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join("upkeep.yml"), config).unwrap();
-        let port = free_port();
-        let monitor = Self {
-            server: spawn(dir.path(), port),
-            dir,
-            port,
-        };
-        monitor.ready().await;
-        monitor
-    }
-
-    async fn restart_after_kill(&mut self) {
-        self.server.kill();
-        self.server = spawn(self.dir.path(), self.port);
-        self.ready().await;
-    }
-
-    async fn ready(&self) {
-        eventually("the first round", LONG, || get_owned(self.url("/-/ready"))).await;
-    }
-
-    fn url(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}{path}", self.port)
-    }
-
-    fn socket(&self) -> PathBuf {
-        socket(self.dir.path())
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        maintenance(&self.socket(), arguments)
-    }
-
-    /// The standard output of a command that must succeed.
-    fn succeeds(&self, arguments: &[&str]) -> String {
-        let output = self.run(arguments);
-        assert!(output.status.success(), "{arguments:?}: {output:?}");
-        assert_eq!(text(&output.stderr), "", "{arguments:?}");
-        text(&output.stdout).to_owned()
-    }
-
-    async fn status(&self, service: &str) -> Value {
-        let status = get(&self.url("/api/status")).await.unwrap();
-        let status: Value = serde_json::from_str(&status).unwrap();
-        status["services"][service].clone()
-    }
-
-    async fn value(&self, metric: &str, labels: &str) -> f64 {
-        let metrics = get(&self.url("/metrics")).await.unwrap();
-        let series = format!("{metric}{{service=\"api\",group=\"web\",tier=\"critical\"{labels}}} ");
-        let line = metrics.lines().find_map(|line| line.strip_prefix(&series));
-        line.unwrap_or_else(|| panic!("no {series}\n{metrics}"))
-            .parse()
-            .unwrap()
-    }
-
-    async fn in_maintenance(&self) -> f64 {
-        self.value("upkeep_service_maintenance", "").await
-    }
-
-    async fn confirmed(&self) -> f64 {
-        self.value("upkeep_service_condition_confirmed", ",condition=\"down\"")
-            .await
-    }
-}
-
-fn socket(dir: &Path) -> PathBuf {
-    dir.join("control.sock")
-}
-
-fn spawn(dir: &Path, port: u16) -> Server {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_upkeep_exporter"));
-    command
-        .arg(format!("--config.file={}", dir.join("upkeep.yml").display()))
-        .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-        .arg(format!("--state.dir={}", dir.join("state").display()))
-        .arg(format!("--control.socket={}", socket(dir).display()));
-    Server::start("exporter", command, dir)
-}
-
-fn maintenance(socket: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_upkeep_exporter"))
-        .arg("maintenance")
-        .args(arguments)
-        .arg(format!("--control.socket={}", socket.display()))
-        .output()
+async fn value(monitor: &Monitor, metric: &str, labels: &str) -> f64 {
+    let metrics = get(&monitor.url("/metrics")).await.unwrap();
+    let series = format!("{metric}{{service=\"api\",group=\"web\",tier=\"critical\"{labels}}} ");
+    let line = metrics.lines().find_map(|line| line.strip_prefix(&series));
+    line.unwrap_or_else(|| panic!("no {series}\n{metrics}"))
+        .parse()
         .unwrap()
 }
 
-fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).unwrap()
+async fn in_maintenance(monitor: &Monitor) -> f64 {
+    value(monitor, "upkeep_service_maintenance", "").await
+}
+
+async fn confirmed(monitor: &Monitor) -> f64 {
+    value(
+        monitor,
+        "upkeep_service_condition_confirmed",
+        ",condition=\"down\"",
+    )
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_window_starts_survives_a_kill_and_ends() {
-    let mut monitor = Monitor::start(SERVICES).await;
+    let mut monitor = start(SERVICES).await;
     assert_eq!(fs::metadata(monitor.socket()).unwrap().mode() & 0o777, 0o600);
     let started = monitor.succeeds(&["start", "api", "--for", "30m", "--reason", "new kernel"]);
     assert!(
@@ -135,9 +57,9 @@ async fn a_window_starts_survives_a_kill_and_ends() {
         "{started}"
     );
     assert!(started.ends_with("Z: new kernel\n"), "{started}");
-    assert_eq!(monitor.in_maintenance().await, 1.0);
+    assert_eq!(in_maintenance(&monitor).await, 1.0);
     monitor.restart_after_kill().await;
-    assert_eq!(monitor.in_maintenance().await, 1.0);
+    assert_eq!(in_maintenance(&monitor).await, 1.0);
 
     let window = &monitor.status("api").await["maintenance"];
     assert_eq!(
@@ -174,7 +96,7 @@ async fn a_window_starts_survives_a_kill_and_ends() {
         monitor.succeeds(&["end", "api"]),
         "m1: maintenance of api ended\n"
     );
-    assert_eq!(monitor.in_maintenance().await, 0.0);
+    assert_eq!(in_maintenance(&monitor).await, 0.0);
     assert_eq!(monitor.succeeds(&["list"]), "no maintenance windows\n");
     let log = monitor.server.log();
     for line in [
@@ -189,35 +111,31 @@ async fn a_window_starts_survives_a_kill_and_ends() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_condition_is_confirmed_only_after_the_window() {
     let config = format!("maintenance: [{{ cron: '* * * * *', for: 59s, services: [shop] }}]\n{SERVICES}");
-    let mut monitor = Monitor::start(&config).await;
+    let mut monitor = start(&config).await;
     monitor.succeeds(&["start", "--group", "web", "--for", "8s", "--reason", "test"]);
-    let since = monitor
-        .value(
-            "upkeep_service_condition_since_timestamp_seconds",
-            ",condition=\"down\"",
-        )
-        .await;
+    let family = "upkeep_service_condition_since_timestamp_seconds";
+    let since = value(&monitor, family, ",condition=\"down\"").await;
     assert!(since > 0.0, "checks run on");
     monitor.restart_after_kill().await;
-    while monitor.in_maintenance().await == 1.0 {
-        assert_eq!(monitor.confirmed().await, 0.0);
+    while in_maintenance(&monitor).await == 1.0 {
+        assert_eq!(confirmed(&monitor).await, 0.0);
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     eventually("the condition is confirmed after the window", LONG, || async {
-        (monitor.confirmed().await == 1.0).then_some(())
+        (confirmed(&monitor).await == 1.0).then_some(())
     })
     .await;
     // A window that starts now does not end the alert.
     monitor.succeeds(&["start", "--all", "--for", "1m", "--reason", "test"]);
     assert_eq!(
-        (monitor.in_maintenance().await, monitor.confirmed().await),
+        (in_maintenance(&monitor).await, confirmed(&monitor).await),
         (1.0, 1.0)
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_commands_fail_with_advice() {
-    let monitor = Monitor::start(SERVICES).await;
+    let monitor = start(SERVICES).await;
     for (arguments, code, message) in [
         (
             &["start", "appi", "--for", "1m", "--reason", "x"][..],
@@ -254,7 +172,7 @@ async fn wrong_commands_fail_with_advice() {
             "{arguments:?}: {output:?}"
         );
     }
-    let nobody = maintenance(Path::new("/nonexistent/control.sock"), &["list"]);
+    let nobody = run("maintenance", Path::new("/nonexistent/control.sock"), &["list"]);
     assert_eq!(nobody.status.code(), Some(1));
     assert!(
         text(&nobody.stderr).contains("is the exporter running?"),
@@ -264,7 +182,7 @@ async fn wrong_commands_fail_with_advice() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn hostile_clients_of_the_socket_get_errors() {
-    let monitor = Monitor::start(SERVICES).await;
+    let monitor = start(SERVICES).await;
     let exchange = |request: &[u8]| {
         let mut stream = UnixStream::connect(monitor.socket()).unwrap();
         stream.set_read_timeout(Some(LONG)).unwrap();
@@ -305,7 +223,7 @@ async fn without_a_state_directory_the_command_warns() {
     let flag = format!("--control.socket={}", socket(dir.path()).display());
     let exporter = crate::Exporter::start(SERVICES, &[&flag]).await;
     let arguments = ["start", "api", "--for", "1m", "--reason", "test"];
-    let output = maintenance(&socket(dir.path()), &arguments);
+    let output = run("maintenance", &socket(dir.path()), &arguments);
     assert!(output.status.success(), "{output:?}");
     assert!(
         text(&output.stderr).contains("warning: the exporter has no state directory"),
