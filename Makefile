@@ -25,8 +25,9 @@ helps: ## Write shell completions and manual pages to target/helps
 	@for command in check status service check-config maintenance heal polkit-rule completions man; do \
 		$(EXPORTER) man $$command >$(HELPS)/upkeep_exporter-$$command.1 || exit 1; \
 	done
-	@for command in list start stop restart; do \
-		$(EXPORTER) man service $$command >$(HELPS)/upkeep_exporter-service-$$command.1 || exit 1; \
+	@for command in service-list service-start service-stop service-restart maintenance-start maintenance-list \
+		maintenance-end maintenance-extend heal-status heal-pause heal-resume; do \
+		$(EXPORTER) man $${command%-*} $${command#*-} >$(HELPS)/upkeep_exporter-$$command.1 || exit 1; \
 	done
 	@ls $(HELPS)
 

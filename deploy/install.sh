@@ -122,8 +122,9 @@ install_helps() {
     for command in check status service check-config maintenance heal polkit-rule completions man; do
         generated "$manuals/$name-$command.1" man "$command"
     done
-    for command in list start stop restart; do
-        generated "$manuals/$name-service-$command.1" man service "$command"
+    for command in service-list service-start service-stop service-restart maintenance-start maintenance-list maintenance-end \
+        maintenance-extend heal-status heal-pause heal-resume; do
+        generated "$manuals/$name-$command.1" man "${command%-*}" "${command#*-}"
     done
 }
 
