@@ -20,7 +20,7 @@ const MODEL_PAGES: [&str; 4] = [
 ];
 
 /// The violations of axe-core's rules.
-async fn broken_rules(tab: &mut Tab) -> Vec<String> {
+pub async fn broken_rules(tab: &mut Tab) -> Vec<String> {
     let path =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("target/page-tools/node_modules/axe-core/axe.min.js");
     let axe = std::fs::read_to_string(&path)
