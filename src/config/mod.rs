@@ -42,6 +42,7 @@ pub mod postgres;
 pub mod probe;
 pub mod process;
 pub mod provider;
+pub mod python;
 pub mod rabbitmq;
 pub mod redis;
 mod redundancy;

@@ -44,6 +44,8 @@ macro_rules! with_kinds {
             Port port untimed PortOptions PortSettings PortCheck;
             /// The API key of a provider of models, and the models it offers.
             Provider provider untimed ProviderOptions ProviderSettings ProviderCheck;
+            /// The installed packages of a Python environment.
+            Python python untimed PythonOptions PythonSettings PythonCheck;
         }
     };
 }

@@ -37,16 +37,10 @@ pub const fn advice(kind: CheckKind, reason: Reason) -> &'static str {
             "The server accepted the connection and closed it. Check its log for a crash, a connection limit or a \
              proxy error."
         }
-        Reason::Protocol => {
-            "The response does not follow the expected protocol. Check what listens at this address, and whether it \
-             expects TLS."
-        }
+        Reason::Protocol => protocol(kind),
         Reason::Auth => auth(kind),
         Reason::Status => status(kind),
-        Reason::Assertion => {
-            "The response does not match the assertions of the check. Compare them, and check what was deployed \
-             last."
-        }
+        Reason::Assertion => assertion(kind),
         Reason::State => state(kind),
         Reason::Missing => missing(kind),
         Reason::Limit => limit(kind),
@@ -73,8 +67,38 @@ const fn refused(kind: CheckKind) -> &'static str {
     }
 }
 
+const fn protocol(kind: CheckKind) -> &'static str {
+    match kind {
+        CheckKind::Python => {
+            "A file does not follow its format; the message names the file and the line. Correct it, or create the \
+             lock again (uv lock, poetry lock)."
+        }
+        _ => {
+            "The response does not follow the expected protocol. Check what listens at this address, and whether it \
+             expects TLS."
+        }
+    }
+}
+
+const fn assertion(kind: CheckKind) -> &'static str {
+    match kind {
+        CheckKind::Python => {
+            "Other versions are installed than the files require. Run the command of the finding, and restart the \
+             service that uses the environment."
+        }
+        _ => {
+            "The response does not match the assertions of the check. Compare them, and check what was deployed \
+             last."
+        }
+    }
+}
+
 const fn unreachable(kind: CheckKind) -> &'static str {
     match kind {
+        CheckKind::Python => {
+            "A file or directory can't be read; the message names it. Check its symbolic links (namei -l PATH) and its \
+             file system (dmesg)."
+        }
         CheckKind::Systemd => {
             "The exporter can't reach systemd over D-Bus. Check that the system bus runs, and that the exporter can \
              see its socket."
@@ -102,6 +126,10 @@ const fn unreachable(kind: CheckKind) -> &'static str {
 
 const fn timeout(kind: CheckKind) -> &'static str {
     match kind {
+        CheckKind::Python => {
+            "Reading the files takes too long; the message names the file. Check the load of the machine, and whether \
+             a network file system responds."
+        }
         CheckKind::Systemd | CheckKind::Docker => {
             "The manager does not respond in time. Check the load of the machine and the log of the manager."
         }
@@ -193,6 +221,10 @@ const fn state(kind: CheckKind) -> &'static str {
 
 const fn missing(kind: CheckKind) -> &'static str {
     match kind {
+        CheckKind::Python => {
+            "Packages, a file or the environment are missing. Run the command of the finding, or correct the paths of \
+             the check."
+        }
         CheckKind::Systemd => {
             "The unit is not installed. Check its name (systemctl list-unit-files), install it, or run systemctl \
              daemon-reload."
@@ -228,6 +260,10 @@ const fn missing(kind: CheckKind) -> &'static str {
 
 const fn limit(kind: CheckKind) -> &'static str {
     match kind {
+        CheckKind::Python => {
+            "A file or the environment exceeds a limit of the check; the message names it. Check that the path is \
+             right, or split the requirements."
+        }
         CheckKind::Process => {
             "More processes match than expected. Look for processes that were started twice or did not stop (ps \
              -ef)."
@@ -262,6 +298,10 @@ const fn limit(kind: CheckKind) -> &'static str {
 
 const fn permission(kind: CheckKind) -> &'static str {
     match kind {
+        CheckKind::Python => {
+            "The exporter may not read a file of the environment or the project. Add its user to the group of the \
+             files, and check ProtectHome= of its unit."
+        }
         CheckKind::Docker => {
             "The exporter may not use the socket of the engine. Add its user to the group of the socket \
              (SupplementaryGroups=docker)."

@@ -17,6 +17,7 @@ pub mod old_tls;
 pub mod podman;
 pub mod postgres;
 pub mod provider;
+pub mod python_packages;
 pub mod rabbitmq;
 pub mod ran;
 pub mod redis;

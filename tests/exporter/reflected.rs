@@ -561,7 +561,7 @@ fn every_key_that_may_hold_a_secret_is_reflected() {
 }
 
 /// Keys that hold no secret, or one that is not sent: the private key of a certificate (`key`). `oauth2` is not supported.
-const OPEN: [&str; 172] = [
+const OPEN: [&str; 179] = [
     "action",
     "address",
     "after",
@@ -596,6 +596,7 @@ const OPEN: [&str; 172] = [
     "down",
     "enable_http2",
     "endpoint",
+    "environment",
     "exclude",
     "exe",
     "expect",
@@ -603,8 +604,10 @@ const OPEN: [&str; 172] = [
     "expected_http",
     "expected_models",
     "expected_workers",
+    "extra",
     "extract",
     "extract_version",
+    "extras",
     "fail_if_all_match_regexp",
     "fail_if_body_json_matches_cel",
     "fail_if_body_json_not_matches_cel",
@@ -624,12 +627,14 @@ const OPEN: [&str; 172] = [
     "free_above",
     "global_keyprefix",
     "group",
+    "groups",
     "header",
     "heal",
     "health",
     "host",
     "inodes_free_above",
     "insecure_skip_verify",
+    "interpreter",
     "interval",
     "io",
     "ip_protocol_fallback",
@@ -694,6 +699,7 @@ const OPEN: [&str; 172] = [
     "regexp",
     "region",
     "reply_timeout",
+    "requirements",
     "requires",
     "reuse_connection",
     "runbook_url",
@@ -720,6 +726,7 @@ const OPEN: [&str; 172] = [
     "tls_config",
     "tolerance",
     "total",
+    "transitive",
     "transport_protocol",
     "ttl",
     "type",

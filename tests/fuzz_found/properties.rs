@@ -27,6 +27,7 @@ pub const PROPERTIES: &[Property] = &[
     ("config", config),
     ("texts", texts),
     ("packets", packets),
+    ("python", python),
 ];
 
 /// Stands, as a line of its own, between the two parts of an input that has two.
@@ -279,4 +280,22 @@ fn settings() -> &'static (ProbeSettings, Vec<KindSettings>) {
         let kinds = checks.map(|check| check.kind.clone()).collect();
         (loaded.config.probe, kinds)
     })
+}
+
+/// The files that say what a Python project requires, and the metadata of installed packages.
+pub fn python(input: &[u8]) {
+    for result in twice(|| check::python::fuzz_parse(input)) {
+        match result {
+            // A fault names at most one word of the file, and that has the length of a name.
+            Err(error) => assert!(
+                !error.is_empty() && error.len() <= MAX_ERROR_BYTES + input.len(),
+                "{error}"
+            ),
+            Ok(found) => assert!(
+                found.len() <= 64 * (input.len() + 64),
+                "{} bytes: {found}",
+                found.len()
+            ),
+        }
+    }
 }

@@ -5,6 +5,7 @@ mod fleet;
 mod http;
 mod idle;
 mod probe;
+mod python;
 mod scan;
 mod scrape;
 mod start;
@@ -67,6 +68,11 @@ pub const ROWS: &[Row] = &[
         name: "components",
         what: "what checks of components cost, us and the servers",
         measure: components::measure,
+    },
+    Row {
+        name: "python",
+        what: "a python check of 500 packages",
+        measure: python::measure,
     },
     Row {
         name: "idle",

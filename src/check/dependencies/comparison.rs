@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::{self, Write};
 
-use crate::model::{Family, Problem, Reason, Report, Sample};
+use crate::model::{Family, Finding, Problem, Reason, Report, Sample};
 
 /// How many packages of a state a message names. The findings name more.
 const MAX_NAMED: usize = 5;
@@ -91,7 +91,7 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// Adds samples and a warning to the report, and judges the comparison of `target`.
+    /// Adds samples, findings and a warning to the report, and judges the comparison of `target`.
     ///
     /// # Errors
     /// `missing` if a dependency is missing, otherwise `assertion` if one is mismatched, otherwise the reason of an unreadable
@@ -110,6 +110,19 @@ impl Comparison {
         }
         if self.looks_for_extra {
             push("extra", self.of("extra").count());
+        }
+        for state in ["missing", "mismatched", "unreadable", "extra"] {
+            for dependency in self.of(state) {
+                report.findings.push(Finding {
+                    subject: dependency.name.clone(),
+                    state,
+                    detail: dependency.detail(),
+                    fix: dependency.fix.clone(),
+                });
+            }
+        }
+        if let Some(fix) = self.fix.as_deref().filter(|_| !self.dependencies.is_empty()) {
+            report.findings.set_fix(fix);
         }
         let reason = self
             .of("missing")
@@ -248,6 +261,9 @@ mod tests {
             samples,
             STATES.map(|s| (s, if s == "satisfied" { 8.0 } else { 1.0 }))
         );
+        let found = report.findings.list().iter().map(|finding| &*finding.subject);
+        assert_eq!(found.collect::<Vec<_>>(), ["gone", "old", "broken", "more"]);
+        assert_eq!(report.findings.fix(), Some("pip install -r r.txt"));
         let reason = |state| {
             let one = comparison(vec![dependency("x", state, None)]);
             one.conclude("t", &mut Report::default()).unwrap_err().reason
@@ -272,5 +288,6 @@ mod tests {
         let mut report = Report::default();
         assert_eq!(comparison(Vec::new()).conclude("t", &mut report), Ok(()));
         assert_eq!(report.warning, None);
+        assert!(report.findings.is_empty());
     }
 }

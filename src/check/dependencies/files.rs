@@ -12,6 +12,9 @@ use crate::config::regular_file::{self, FileError};
 /// How much [`Files::read_head`] reads at a time. The head of most metadata fits.
 const HEAD_CHUNK: u64 = 8 << 10;
 
+/// How many bytes of the part before `is_complete` gets: an end of headers that lies across two parts has at most four.
+const OVERLAP: usize = 3;
+
 /// The limits of one run.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -82,7 +85,8 @@ impl Files {
         String::from_utf8(self.read(path)?).map_err(|_| ReadError::from_file(path, FileError::NotText))
     }
 
-    /// Reads the start of a regular file, until `is_complete` is true for what was read.
+    /// Reads the start of a regular file, until `is_complete` is true for a part of it. It gets every part once, with a few bytes
+    /// of the part before.
     ///
     /// # Errors
     /// As for [`Self::read`]. The limit of the length counts only what is read.
@@ -100,10 +104,11 @@ impl Files {
                 .take(HEAD_CHUNK)
                 .read_to_end(&mut head)
                 .map_err(|error| failed(error.into()))?;
+            let start = (head.len() - read).saturating_sub(OVERLAP);
             if head.len() as u64 > self.limits.file_bytes {
                 return Err(failed(FileError::TooLong(self.limits.file_bytes)));
             }
-            if read == 0 || is_complete(&head) {
+            if read == 0 || is_complete(&head[start..]) {
                 break;
             }
         }

@@ -1,0 +1,413 @@
+//! `pyproject.toml`: the dependencies of PEP 621 and the groups of PEP 735.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use super::direct_url::Source;
+use super::environment::Environment;
+use super::marker::applies;
+use super::name::Name;
+use super::requirement::{Requirement, parse_specifiers, shown_name};
+use super::toml_file;
+use super::wanted::{Fault, Known, Origin, Parsed, Selection, Versions, Wanted};
+
+/// The parts of the file that matter here.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct Pyproject {
+    project: Option<Project>,
+    dependency_groups: BTreeMap<String, Vec<GroupItem>>,
+    tool: Tool,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+struct Project {
+    name: Option<String>,
+    dependencies: Vec<String>,
+    optional_dependencies: BTreeMap<String, Vec<String>>,
+    requires_python: Option<String>,
+    dynamic: Vec<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+enum GroupItem {
+    Requirement(String),
+    Include {
+        #[serde(rename = "include-group")]
+        group: String,
+    },
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Tool {
+    poetry: Option<Poetry>,
+}
+
+/// Poetry's own tables: the names of what the project requires.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Poetry {
+    name: Option<String>,
+    dependencies: BTreeMap<String, PoetryDependency>,
+    #[serde(rename = "dev-dependencies")]
+    dev_dependencies: BTreeMap<String, PoetryDependency>,
+    group: BTreeMap<String, PoetryGroup>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct PoetryGroup {
+    dependencies: BTreeMap<String, PoetryDependency>,
+}
+
+/// A dependency of Poetry. Its version is in the lock.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub enum PoetryDependency {
+    /// `name = { version = "^1.0", extras = ["x"] }`.
+    Table(PoetryTable),
+    /// Several tables, for different markers.
+    Several(Vec<PoetryTable>),
+    /// `name = "^1.0"`.
+    Version(IgnoredAny),
+}
+
+/// The table of a dependency.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct PoetryTable {
+    /// The extras of the package that are required.
+    pub extras: Vec<String>,
+    /// Whether only an extra of the project requires it.
+    pub optional: bool,
+    /// When it applies.
+    pub markers: Option<String>,
+}
+
+/// A package that the project requires directly.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Root {
+    /// The package.
+    pub name: Name,
+    /// Its extras.
+    pub extras: Vec<Name>,
+}
+
+/// Parses the file.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn read(text: &str) -> Result<Pyproject, String> {
+    toml_file::parse(text)
+}
+
+/// The requirements of the file.
+///
+/// # Errors
+/// If the file can't be used as a whole.
+pub fn parse(
+    text: &str,
+    origin: &Origin,
+    environment: &Environment,
+    selection: &Selection,
+) -> Result<Parsed, String> {
+    let file = read(text)?;
+    if file.project.is_none() && file.dependency_groups.is_empty() {
+        let advice = match file.tool.poetry {
+            Some(_) => ": list poetry.lock, which pins the dependencies of [tool.poetry]",
+            None => "",
+        };
+        return Err(format!(
+            "it has neither [project] nor [dependency-groups]{advice}"
+        ));
+    }
+    let project = file.project.unwrap_or_default();
+    let mut collector = Collector {
+        origin,
+        environment,
+        parsed: Parsed::default(),
+        project: project.name.as_deref().map(Name::normalize),
+        extras: by_name(&project.optional_dependencies),
+        seen_extras: BTreeSet::new(),
+    };
+    for list in ["dependencies", "optional-dependencies"] {
+        let matters = list == "dependencies" || !selection.extras.is_empty();
+        if matters && project.dynamic.iter().any(|dynamic| dynamic == list) {
+            let text = format!("project.{list} is dynamic: list the file that the build reads it from");
+            collector.fault(text);
+        }
+    }
+    if let Some(text) = &project.requires_python {
+        match parse_specifiers(text) {
+            Ok(specifiers) => collector.parsed.requires_python = Some(specifiers),
+            Err(error) => collector.fault(format!("requires-python: {error}")),
+        }
+    }
+    for text in &project.dependencies {
+        collector.add(text);
+    }
+    for extra in &selection.extras {
+        collector.add_extra(extra);
+    }
+    let groups = by_name(&file.dependency_groups);
+    for group in &selection.groups {
+        collector.add_group(group, &groups, &mut Vec::new());
+    }
+    collector.parsed.known = Known {
+        extras: collector.extras.into_keys().collect(),
+        groups: groups.into_keys().collect(),
+    };
+    Ok(collector.parsed)
+}
+
+fn by_name<T: Clone>(lists: &BTreeMap<String, T>) -> BTreeMap<Name, T> {
+    let lists = lists.iter();
+    lists
+        .map(|(name, list)| (Name::normalize(name), list.clone()))
+        .collect()
+}
+
+/// Collects the requirements of a project.
+struct Collector<'a> {
+    origin: &'a Origin,
+    environment: &'a Environment,
+    parsed: Parsed,
+    project: Option<Name>,
+    extras: BTreeMap<Name, Vec<String>>,
+    seen_extras: BTreeSet<Name>,
+}
+
+impl Collector<'_> {
+    fn fault(&mut self, text: String) {
+        let origin = self.origin.clone();
+        self.parsed.faults.push(Fault { origin, text });
+    }
+
+    fn add(&mut self, text: &str) {
+        let requirement = match Requirement::parse(text) {
+            Ok(requirement) => requirement,
+            Err(error) => return self.fault(format!("{}: {error}", shown_name(text))),
+        };
+        match applies(requirement.marker.as_ref(), self.environment, &[]) {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(error) => return self.fault(format!("{}: {error}", shown_name(text))),
+        }
+        // An extra may consist of other extras of the same project: `all = ["app[db,cache]"]`.
+        if self.project.as_ref() == Some(&requirement.name) {
+            requirement.extras.iter().for_each(|extra| self.add_extra(extra));
+            return;
+        }
+        let directory = std::path::Path::new(&*self.origin.file).parent();
+        let source = requirement.url.as_deref();
+        self.parsed.wanted.push(Wanted {
+            source: source.map(|url| Source::from_url(url, directory.unwrap_or(std::path::Path::new("/")))),
+            name: Some(requirement.name),
+            extras: requirement.extras,
+            versions: Versions::Matching(requirement.specifiers),
+            origin: self.origin.clone(),
+        });
+    }
+
+    fn add_extra(&mut self, extra: &Name) {
+        if !self.seen_extras.insert(extra.clone()) {
+            return;
+        }
+        let list = self.extras.get(extra).cloned().unwrap_or_default();
+        list.iter().for_each(|text| self.add(text));
+    }
+
+    /// `path` has the groups that include this one.
+    fn add_group(&mut self, group: &Name, groups: &BTreeMap<Name, Vec<GroupItem>>, path: &mut Vec<Name>) {
+        if path.contains(group) {
+            return self.fault(format!("the dependency group {group} includes itself"));
+        }
+        let Some(items) = groups.get(group) else {
+            if let Some(parent) = path.last() {
+                self.fault(format!(
+                    "the dependency group {parent} includes {group}, which does not exist"
+                ));
+            }
+            return;
+        };
+        path.push(group.clone());
+        for item in items {
+            match item {
+                GroupItem::Requirement(text) => self.add(text),
+                GroupItem::Include { group } => self.add_group(&Name::normalize(group), groups, path),
+            }
+        }
+        path.pop();
+    }
+}
+
+impl Pyproject {
+    /// The name of the project.
+    pub fn name(&self) -> Option<Name> {
+        let project = self.project.as_ref().and_then(|project| project.name.as_deref());
+        let poetry = self
+            .tool
+            .poetry
+            .as_ref()
+            .and_then(|poetry| poetry.name.as_deref());
+        project.or(poetry).and_then(Name::parse)
+    }
+
+    /// The packages that a Poetry project requires directly, with these groups and extras. Its own extras are in the lock.
+    pub fn poetry_roots(&self, environment: &Environment, selection: &Selection) -> Vec<Root> {
+        let mut roots = Vec::new();
+        if let Some(project) = &self.project {
+            let extras = by_name(&project.optional_dependencies);
+            let selected = selection.extras.iter().filter_map(|extra| extras.get(extra));
+            for text in project.dependencies.iter().chain(selected.flatten()) {
+                let Ok(requirement) = Requirement::parse(text) else {
+                    continue;
+                };
+                if applies(requirement.marker.as_ref(), environment, &[]) != Ok(false) {
+                    roots.push(Root {
+                        name: requirement.name,
+                        extras: requirement.extras,
+                    });
+                }
+            }
+        }
+        let Some(poetry) = &self.tool.poetry else {
+            return roots;
+        };
+        let is_selected = |group: &str| selection.groups.contains(&Name::normalize(group));
+        let groups = poetry.group.iter().filter(|(group, _)| is_selected(group));
+        let dev = is_selected("dev").then_some(&poetry.dev_dependencies);
+        let tables = std::iter::once(&poetry.dependencies)
+            .chain(dev)
+            .chain(groups.map(|(_, group)| &group.dependencies));
+        for (name, dependency) in tables.flatten() {
+            if name == "python" {
+                continue;
+            }
+            roots.extend(dependency.roots(name, environment));
+        }
+        roots
+    }
+}
+
+impl PoetryDependency {
+    /// The package, if any of the tables applies.
+    pub fn roots(&self, name: &str, environment: &Environment) -> Option<Root> {
+        let tables = match self {
+            Self::Version(_) => &[PoetryTable::default()][..],
+            Self::Table(table) => std::slice::from_ref(table),
+            Self::Several(tables) => tables,
+        };
+        let mut extras = BTreeSet::new();
+        let mut is_required = false;
+        for table in tables.iter().filter(|table| !table.optional) {
+            let marker = table.markers.as_deref().map(super::marker::Marker::parse);
+            let applies = match marker {
+                None => true,
+                // A faulty marker must not hide a dependency.
+                Some(Err(_)) => true,
+                Some(Ok(marker)) => applies(Some(&marker), environment, &[]) != Ok(false),
+            };
+            is_required |= applies;
+            if applies {
+                extras.extend(table.extras.iter().map(|extra| Name::normalize(extra)));
+            }
+        }
+        is_required.then(|| Root {
+            name: Name::normalize(name),
+            extras: extras.into_iter().collect(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(parsed: &Parsed) -> Vec<String> {
+        let wanted = parsed.wanted.iter();
+        wanted
+            .map(|wanted| format!("{}{}", wanted.name.as_ref().unwrap(), wanted.versions))
+            .collect()
+    }
+
+    fn parse_with(text: &str, extras: &[&str], groups: &[&str]) -> Parsed {
+        let list = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let selection = Selection::new(&list(extras), &list(groups));
+        let origin = Origin::file(std::path::Path::new("/srv/pyproject.toml"));
+        parse(text, &origin, &Environment::for_tests("3.11.2"), &selection).unwrap()
+    }
+
+    const PROJECT: &str = r#"
+[project]
+name = "My.App"
+requires-python = ">=3.9"
+dependencies = ["a>=1", "b; sys_platform == 'win32'", "c @ ./c", "d=1"]
+[project.optional-dependencies]
+db = ["e==2"]
+Full_Set = ["my-app[db]", "f"]
+[dependency-groups]
+test = ["g<3", {include-group = "Lint"}]
+lint = ["h"]
+loop = [{include-group = "loop"}]
+lost = [{include-group = "nowhere"}]
+"#;
+
+    #[test]
+    fn dependencies_extras_and_groups_are_read() {
+        let parsed = parse_with(PROJECT, &[], &[]);
+        assert_eq!(names(&parsed), ["a>=1", "c"]);
+        assert_eq!(parsed.wanted[1].source.as_ref().unwrap().to_string(), "/srv/c");
+        assert_eq!(parsed.faults.len(), 1);
+        assert!(parsed.faults[0].text.starts_with("d: "), "{:?}", parsed.faults);
+        assert_eq!(parsed.requires_python.unwrap().to_string(), ">=3.9");
+        let parsed = parse_with(PROJECT, &["full-set"], &["test"]);
+        assert_eq!(names(&parsed), ["a>=1", "c", "e==2", "f", "g<3", "h"]);
+        assert_eq!((parsed.known.extras.len(), parsed.known.groups.len()), (2, 4));
+    }
+
+    #[test]
+    fn faulty_groups_and_dynamic_lists_are_faults() {
+        let texts =
+            |parsed: Parsed| -> Vec<String> { parsed.faults.into_iter().map(|fault| fault.text).collect() };
+        assert_eq!(
+            texts(parse_with(PROJECT, &[], &["loop"]))[1],
+            "the dependency group loop includes itself"
+        );
+        assert_eq!(
+            texts(parse_with(PROJECT, &[], &["lost"]))[1],
+            "the dependency group lost includes nowhere, which does not exist"
+        );
+        let dynamic = "[project]\nname = \"a\"\ndynamic = [\"dependencies\"]\nrequires-python = \"x\"\n";
+        assert_eq!(
+            texts(parse_with(dynamic, &[], &[])),
+            [
+                "project.dependencies is dynamic: list the file that the build reads it from",
+                "requires-python: the versions do not follow PEP 440, such as >=1.2,<2",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_file_without_a_project_says_what_to_do() {
+        let origin = Origin::file(std::path::Path::new("/p"));
+        let parse = |text| {
+            let environment = Environment::for_tests("3.11.2");
+            parse(text, &origin, &environment, &Selection::default()).unwrap_err()
+        };
+        assert_eq!(
+            parse("[build-system]\n"),
+            "it has neither [project] nor [dependency-groups]"
+        );
+        assert!(
+            parse("[tool.poetry]\nname = \"a\"\n")
+                .ends_with("list poetry.lock, which pins the dependencies of [tool.poetry]")
+        );
+        assert!(parse("[project]\ndependencies = 1\n").starts_with("line 2: "));
+    }
+}
