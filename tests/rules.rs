@@ -44,6 +44,8 @@ const EXPECTED: &[(&str, &str)] = &[
     ("UpkeepUnitRestarting", "warning"),
     ("UpkeepProcessMissing", "warning"),
     ("UpkeepProcessFdsHigh", "warning"),
+    ("UpkeepMemoryNearLimit", "warning"),
+    ("UpkeepOomKill", "warning"),
     ("UpkeepCertificateExpiringSoon", "warning"),
     ("UpkeepCeleryNoWorkers", "warning"),
     ("UpkeepQueueBacklog", "warning"),

@@ -20,6 +20,8 @@ mod machine;
 mod port;
 #[path = "systemd/proxy.rs"]
 mod proxy;
+#[path = "systemd/resources.rs"]
+mod resources;
 #[path = "systemd/safeguards.rs"]
 mod safeguards;
 #[path = "systemd/service.rs"]

@@ -7,6 +7,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::client::{self, OPEN_METRICS};
+use crate::common::systemd::Machine;
 use crate::exposition::Scrape;
 use crate::process::{Process, free_address};
 
@@ -24,15 +25,18 @@ pub struct Exporter {
 impl Exporter {
     /// Starts it with this configuration, and waits for the first served scrape.
     pub fn start(config: &str, directory: &Path) -> anyhow::Result<Self> {
-        let file = directory.join("upkeep.yml");
-        fs::write(&file, config)?;
+        fs::create_dir_all(directory.join("state"))?;
+        fs::write(directory.join("upkeep.yml"), config)?;
+        let command = Command::new(env!("CARGO_BIN_EXE_upkeep_exporter"));
+        Self::launch(command, directory, directory)
+    }
+
+    /// Starts it with the configuration that is in `files`, as the exporter sees it. `directory` is for its log.
+    fn launch(mut command: Command, files: &Path, directory: &Path) -> anyhow::Result<Self> {
         let address = free_address()?;
-        let state = directory.join("state");
-        fs::create_dir_all(&state)?;
-        let mut command = Command::new(env!("CARGO_BIN_EXE_upkeep_exporter"));
-        command.arg(format!("--config.file={}", file.display()));
+        command.arg(format!("--config.file={}", files.join("upkeep.yml").display()));
         command.arg(format!("--web.listen-address={address}"));
-        command.arg(format!("--state.dir={}", state.display()));
+        command.arg(format!("--state.dir={}", files.join("state").display()));
         let begun = Instant::now();
         let mut process = Process::start("upkeep_exporter", &command, directory)?;
         process.wait_until("a scrape is served", Duration::from_secs(30), || {
@@ -47,7 +51,29 @@ impl Exporter {
 
     /// Starts it, and waits until every check has run once.
     pub fn ready(config: &str, directory: &Path) -> anyhow::Result<Self> {
-        let mut exporter = Self::start(config, directory)?;
+        Self::start(config, directory)?.wait_until_ready()
+    }
+
+    /// Starts it with the files, processes and control groups of a machine, but with this machine's network, and waits until every
+    /// check has run once. `name` is the directory of its files.
+    pub fn ready_in(machine: &Machine, config: &str, name: &str) -> anyhow::Result<Self> {
+        let directory = machine.shared_directory().join(name);
+        fs::create_dir_all(directory.join("state"))?;
+        fs::write(directory.join("upkeep.yml"), config)?;
+        let mut command = Command::new("nsenter");
+        command.args([
+            "--target",
+            &machine.pid().to_string(),
+            "--mount",
+            "--cgroup",
+            "--",
+        ]);
+        command.arg(env!("CARGO_BIN_EXE_upkeep_exporter"));
+        Self::launch(command, &Path::new("/run/shared").join(name), &directory)?.wait_until_ready()
+    }
+
+    fn wait_until_ready(self) -> anyhow::Result<Self> {
+        let mut exporter = self;
         let address = exporter.address;
         let is_ready = || {
             std::thread::sleep(Duration::from_millis(20));

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::body_budget::BodyBudgets;
+use super::cgroup::Cgroups;
 use super::dependencies::Readers;
 use super::host_reads::HostReads;
 use super::port_scan::PortScanner;
@@ -35,6 +36,8 @@ pub struct CheckContext {
     pub units: Hub,
     /// The results of provider checks.
     pub provider_results: ResultCache,
+    /// The control groups of this machine.
+    pub cgroups: Cgroups,
 }
 
 impl CheckContext {
@@ -50,6 +53,7 @@ impl CheckContext {
             host: HostReads::default(),
             units: Hub::default(),
             provider_results: ResultCache::default(),
+            cgroups: Cgroups::default(),
             procfs,
         }
     }

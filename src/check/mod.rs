@@ -4,6 +4,7 @@
 pub mod amqp;
 mod body_budget;
 pub mod celery;
+pub mod cgroup;
 mod context;
 pub mod dependencies;
 pub mod dialogue;

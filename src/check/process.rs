@@ -70,6 +70,7 @@ impl ProcessCheck {
         self.cpu.update(&scan.found.processes, &scan.survey.processes);
         report.samples.extend(samples::cpu(&self.cpu));
         report.samples.extend(samples::gauges(&scan));
+        report.running_since = samples::oldest_start(&scan);
         let processes = scan.found.processes.iter().take(MAX_PIDS);
         report.pids = processes
             .filter_map(|process| u32::try_from(process.identity.0).ok())

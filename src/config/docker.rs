@@ -10,7 +10,9 @@ use serde::Deserialize;
 use super::address::HostPort;
 use super::duration::DurationText;
 use super::place::{Invalid, Place};
+use super::resource_limits::{ResourceOptions, ResourceSettings, over_limit_schema};
 use super::server_url::ServerUrl;
+use super::size::SizeText;
 use super::tls::{TlsOptions, TlsSettings};
 
 /// The default socket of Docker's clients.
@@ -39,6 +41,20 @@ pub struct DockerOptions {
     /// How long the health check of a new container may be starting. Until then the container is degraded, then down. Default:
     /// StartPeriod + Retries x (Interval + Timeout) of the health check, or 45s if the engine does not return these.
     pub start_grace: Option<DurationText>,
+    /// Whether to measure what the container uses: CPU time, memory, tasks, IO and OOM kills. Default: true.
+    pub resources: Option<bool>,
+    /// From this memory on, the check warns: `500MB`. The cache of files that were not used lately does not count. Default: none.
+    pub memory_below: Option<SizeText>,
+    /// From this share of the container's own memory limit on, the check warns: 0.9 for 90 %. No effect without such a limit. Default:
+    /// none.
+    pub memory_share_below: Option<f64>,
+    /// From this number of CPUs in use on, averaged over about 5 s, the check warns: 1.5. Default: none.
+    pub cpu_below: Option<f64>,
+    /// From this number of processes and threads on, the check warns. Default: none.
+    pub tasks_below: Option<u64>,
+    /// What a reached limit does: `warning` (the check is degraded) or `failure` (the run fails). Default: warning.
+    #[schemars(schema_with = "over_limit_schema")]
+    pub over_limit: Option<String>,
     /// Reuse the connection to the engine between runs. Default: true.
     pub reuse_connection: Option<bool>,
 }
@@ -52,6 +68,8 @@ pub struct DockerSettings {
     pub host: EngineHost,
     /// How long the health check of a new container may be starting; `None` for the duration in its own settings.
     pub start_grace: Option<Duration>,
+    /// What is measured and limited of what the container uses.
+    pub resources: ResourceSettings,
     /// Whether the connection is reused between runs.
     pub reuse_connection: bool,
 }
@@ -96,6 +114,15 @@ impl DockerOptions {
             }
             Some(name) => container_name(name, &place.field("container")),
         };
+        let resources = ResourceOptions {
+            resources: self.resources,
+            memory_below: self.memory_below,
+            memory_share_below: self.memory_share_below,
+            cpu_below: self.cpu_below,
+            tasks_below: self.tasks_below,
+            over_limit: self.over_limit,
+        };
+        let resources = resources.resolve(place);
         let has_tls = self.tls_config.is_some();
         let host = match (&self.host, variable.filter(|text| !text.is_empty())) {
             (Some(text), _) => engine(text, has_tls).map_err(|wrong| place.field("host").error(wrong)),
@@ -124,6 +151,7 @@ impl DockerOptions {
             container: container?,
             host,
             start_grace: self.start_grace.map(|grace| grace.0),
+            resources: resources?,
             reuse_connection: self.reuse_connection.unwrap_or(true),
         })
     }

@@ -47,6 +47,7 @@ pub mod rabbitmq;
 pub mod redis;
 mod redundancy;
 pub mod regular_file;
+pub mod resource_limits;
 mod root;
 pub mod s3;
 pub mod schema;

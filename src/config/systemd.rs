@@ -7,6 +7,8 @@ use serde::Deserialize;
 
 use super::duration::DurationText;
 use super::place::{Invalid, Place, all};
+use super::resource_limits::{ResourceOptions, ResourceSettings, over_limit_schema};
+use super::size::SizeText;
 use super::suggest;
 use crate::model::words;
 
@@ -70,6 +72,20 @@ pub struct SystemdOptions {
     /// D-Bus address of the bus of systemd, such as `unix:path=/run/user/1000/bus` for a user's manager. Default: the
     /// environment variable `DBUS_SYSTEM_BUS_ADDRESS`, or else the system bus.
     pub bus_address: Option<String>,
+    /// Whether to measure what the unit uses: CPU time, memory, tasks, IO and OOM kills. Default: true.
+    pub resources: Option<bool>,
+    /// From this memory on, the check warns: `500MB`. The cache of files that were not used lately does not count. Default: none.
+    pub memory_below: Option<SizeText>,
+    /// From this share of the unit's own memory limit on, the check warns: 0.9 for 90 %. No effect without such a limit. Default:
+    /// none.
+    pub memory_share_below: Option<f64>,
+    /// From this number of CPUs in use on, averaged over about 5 s, the check warns: 1.5. Default: none.
+    pub cpu_below: Option<f64>,
+    /// From this number of processes and threads on, the check warns. Default: none.
+    pub tasks_below: Option<u64>,
+    /// What a reached limit does: `warning` (the check is degraded) or `failure` (the run fails). Default: warning.
+    #[schemars(schema_with = "over_limit_schema")]
+    pub over_limit: Option<String>,
 }
 
 fn states_schema(_: &mut SchemaGenerator) -> Schema {
@@ -92,6 +108,8 @@ pub struct SystemdSettings {
     pub start_grace: Duration,
     /// The bus of systemd.
     pub bus: BusAddress,
+    /// What is measured and limited of what the unit uses.
+    pub resources: ResourceSettings,
 }
 
 /// The expected states of a unit.
@@ -140,11 +158,21 @@ impl SystemdOptions {
             None => Ok(BusAddress::System),
             Some(address) => bus_address(address, &place.field("bus_address")),
         };
+        let resources = ResourceOptions {
+            resources: self.resources,
+            memory_below: self.memory_below,
+            memory_share_below: self.memory_share_below,
+            cpu_below: self.cpu_below,
+            tasks_below: self.tasks_below,
+            over_limit: self.over_limit,
+        };
+        let resources = resources.resolve(place);
         Ok(SystemdSettings {
             unit: unit?,
             expect: expect?,
             start_grace: self.start_grace.map_or(DEFAULT_START_GRACE, |grace| grace.0),
             bus: bus?,
+            resources: resources?,
         })
     }
 }

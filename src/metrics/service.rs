@@ -97,6 +97,18 @@ pub(super) static ROWS: &[Row] = &[
     )
     .with_labels(&["root"]),
     Row::new(
+        "upkeep_service_start_time_seconds",
+        Gauge,
+        Fill::Service(|view, series| {
+            if let Some(since) = view.running_since() {
+                series.push(since);
+            }
+        }),
+        "Unix time since when all units, containers and processes of the service run: the last of their starts. Absent while it is \
+         down or unknown, and if no check knows a start.",
+    )
+    .in_unit(Unit::Seconds),
+    Row::new(
         "upkeep_service_status_changes_total",
         Counter,
         Fill::Service(|view, series| series.push(view.status_changes)),

@@ -160,6 +160,8 @@ pub struct Report {
     pub phases: Phases,
     /// The ids of matching processes, for process checks; at most [`MAX_PIDS`].
     pub pids: Vec<u32>,
+    /// Since when the target runs, in Unix time, for kinds that know it.
+    pub running_since: Option<f64>,
     /// Values of the kind's own families. Each series must be pushed only once.
     pub samples: Vec<Sample>,
     /// The models that the target offers, for kinds that read them.
@@ -235,6 +237,8 @@ pub struct Outcome {
     pub phases: Phases,
     /// The ids of matching processes, for process checks; at most [`MAX_PIDS`].
     pub pids: Vec<u32>,
+    /// Since when the target runs, in Unix time, for kinds that know it. `None` while it does not run.
+    pub running_since: Option<f64>,
     /// Values of the kind's own families.
     pub samples: Vec<Sample>,
     /// The models that the target offers, for kinds that read them.

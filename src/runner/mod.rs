@@ -157,6 +157,7 @@ impl Attempt<'_> {
             response_time,
             phases: report.phases,
             pids: report.pids,
+            running_since: report.running_since,
             samples: report.samples,
             catalog: report.catalog,
             findings: report.findings,

@@ -281,6 +281,14 @@ const fn limit(kind: CheckKind) -> &'static str {
             "The message names the limit. Check that the consumers of the queue run and keep up, and check memory \
              and disk alarms."
         }
+        CheckKind::Systemd => {
+            "The message names the value and its limit. See systemctl status UNIT and journalctl -u UNIT for what uses it. \
+             Fix that, or raise the limit."
+        }
+        CheckKind::Docker => {
+            "The message names the value and its limit. See docker stats NAME and docker top NAME for what uses it. Fix \
+             that, or raise the limit."
+        }
         CheckKind::Http | CheckKind::Tcp => {
             "The message names the number that exceeds its limit. Check what it measures, or raise the limit if it \
              is too low."

@@ -91,6 +91,7 @@ pub fn service(view: &ServiceView, taken: f64) -> ServiceStatus<'_> {
         tier: Word(service.tier),
         status: Word(view.status),
         since: view.status_since.map(Time::new),
+        running_since: view.running_since().map(Time::new),
         problem: service_problem(view),
         impacted: view.is_impacted,
         root_causes: view.roots.iter().map(|key| key.as_str()).collect(),
@@ -168,6 +169,7 @@ fn check(view: &CheckView) -> CheckStatus<'_> {
             .status_since
             .filter(|_| view.status != Status::Unknown)
             .map(Time::new),
+        running_since: view.running_since().map(Time::new),
         latency_ms: outcome
             .and_then(|outcome| outcome.response_time)
             .map(Milliseconds),

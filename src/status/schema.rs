@@ -78,6 +78,9 @@ pub struct ServiceStatus<'a> {
     pub status: Word<Status>,
     /// Since when the service has its status.
     pub since: Option<Time>,
+    /// Since when all of its units, containers and processes run. Absent while it is down or unknown, and without any of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub running_since: Option<Time>,
     /// Why it is not up: the problem of the check that causes the status.
     #[serde(flatten)]
     pub problem: ProblemDetails<'a>,
@@ -140,6 +143,9 @@ pub struct CheckStatus<'a> {
     pub status: Word<Status>,
     /// Since when the check has its status. `None` while unknown.
     pub since: Option<Time>,
+    /// Since when its unit, container or process runs. Absent for other targets, and while it does not run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub running_since: Option<Time>,
     /// The response time of the last run. `None` for kinds without one, and without a response.
     pub latency_ms: Option<Milliseconds>,
     /// Why it is not up.

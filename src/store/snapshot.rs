@@ -88,6 +88,25 @@ pub struct CheckView {
     pub response_times: Option<HistogramView>,
 }
 
+impl ServiceView {
+    /// Since when all of its units, containers and processes run: the last of their starts. `None` while the service is down or
+    /// unknown, and if it has none of them.
+    pub fn running_since(&self) -> Option<f64> {
+        let is_running = matches!(self.status, Status::Up | Status::Degraded);
+        let starts = self.checks.iter().filter_map(CheckView::running_since);
+        starts.filter(|_| is_running).max_by(f64::total_cmp)
+    }
+}
+
+impl CheckView {
+    /// Since when its unit, container or process runs, according to the last run. `None` if it does not run or is not known, and for
+    /// other targets.
+    pub fn running_since(&self) -> Option<f64> {
+        let run = self.last_run.as_ref().filter(|_| self.status != Status::Unknown);
+        run.and_then(|run| run.outcome.running_since)
+    }
+}
+
 /// The last run of a check.
 #[derive(Clone, Debug)]
 pub struct LastRun {

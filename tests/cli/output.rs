@@ -172,7 +172,7 @@ async fn csv_has_a_row_per_check_and_escapes_formulas() {
     let mut reader = csv::Reader::from_reader(out(&output).as_bytes());
     let headers = reader.headers().unwrap().clone();
     let expected = "generated_at,group,service,name,tier,service_status,check,kind,target,status,since,\
-                    latency_seconds,reason,message";
+                    latency_seconds,reason,message,running_since";
     assert_eq!(headers, expected.split(',').collect::<Vec<_>>());
     let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
     let field = |row: usize, name: &str| {

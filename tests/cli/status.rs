@@ -18,10 +18,10 @@ const SERVED: &str = r#"{
   "groups": [{"name": "Infrastructure", "total": 2, "up": 1, "degraded": 0, "down": 1, "unknown": 0}],
   "services": {
     "db": {"name": "PostgreSQL", "key": "db", "group": "Infrastructure", "tier": "critical", "ok": true,
-      "status": "up", "since": "2026-11-21T08:00:00Z", "reason": null, "message": null, "advice": null,
+      "status": "up", "since": "2026-11-21T08:00:00Z", "running_since": "2026-11-23T10:00:00Z", "reason": null, "message": null, "advice": null,
       "last_checked": "2026-11-24T11:59:59Z", "unheard_of": {"a": [1]},
       "checks": [{"name": "postgres", "kind": "postgres", "target": "127.0.0.1:5432/app", "status": "up",
-        "severity": "critical", "since": "2026-11-21T08:00:00Z", "latency_ms": 1.25, "reason": null,
+        "severity": "critical", "since": "2026-11-21T08:00:00Z", "running_since": "2026-11-22T10:00:00Z", "latency_ms": 1.25, "reason": null,
         "message": null, "phases_ms": {"connect": 0.5, "warp": 7}, "last_checked": "2026-11-24T11:59:59Z"}]},
     "cache": {"name": "Redis", "key": "cache", "group": "Infrastructure", "tier": "tolerant", "ok": false,
       "status": "down", "since": "2026-11-24T11:54:48Z", "reason": "refused",
@@ -35,7 +35,7 @@ const SERVED: &str = r#"{
 
 const TABLE: &str = "\
 Infrastructure
-  up        PostgreSQL    1.2 ms  for 3d 4h
+  up        PostgreSQL    1.2 ms  for 3d 4h    running 1d 2h
   down      Redis              -  for 5m 12s
             impacted: vault, disk  are down
             redis: refused: connecting to 127.0.0.1:6379:  [2JConnection refused
@@ -79,6 +79,10 @@ async fn it_shows_the_response_of_a_running_exporter() {
         (&"tolerant".into(), &"start it".into())
     );
     assert_eq!(cache["root_causes"][0], "vault");
+    assert_eq!(cache.get("running_since"), None);
+    let db = &document["services"][0];
+    assert_eq!(db["running_since"], "2026-11-23T10:00:00Z");
+    assert_eq!(db["checks"][0]["running_since"], "2026-11-22T10:00:00Z");
     assert_eq!(document["services"][0]["checks"][0]["latency_seconds"], 0.001_25);
     assert_eq!(
         document["services"][0]["checks"][0]["phases"],

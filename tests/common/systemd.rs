@@ -21,8 +21,17 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Boots a new machine.
+    /// Boots a new machine. It has cgroup v2 without controllers.
     pub fn boot() -> Self {
+        Self::boot_with(&[])
+    }
+
+    /// Boots a new machine with the controllers of cgroups, in the version of cgroups that this machine uses.
+    pub fn boot_with_controllers() -> Self {
+        Self::boot_with(&["controllers"])
+    }
+
+    fn boot_with(options: &[&str]) -> Self {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/systemd.sh");
         let directory = tempfile::Builder::new()
             .prefix("upkeep-machine-")
@@ -33,6 +42,7 @@ impl Machine {
         let keeper = Command::new("sh")
             .arg(script)
             .arg(&directory)
+            .args(options)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(fs::File::create(&log).expect("the machine's log"))
@@ -53,6 +63,12 @@ impl Machine {
     pub fn shared() -> &'static Self {
         static SHARED: OnceLock<Machine> = OnceLock::new();
         SHARED.get_or_init(Self::boot)
+    }
+
+    /// The machine with controllers that the tests of this process share.
+    pub fn shared_with_controllers() -> &'static Self {
+        static SHARED: OnceLock<Machine> = OnceLock::new();
+        SHARED.get_or_init(Self::boot_with_controllers)
     }
 
     fn wait_for_boot(&mut self, log: &Path) {

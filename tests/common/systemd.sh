@@ -1,17 +1,20 @@
 #!/bin/sh
 # Boots a real systemd as PID 1 of private namespaces over a copy-on-write view of this machine's root.
 #
-#   systemd.sh DIR
+#   systemd.sh DIR [controllers]
 #
 # DIR (on the host, absolute, empty) receives:
 #   bus/system_bus_socket  the machine's system bus
 #   shared/                seen inside as /run/shared
 #   pid                    the PID of the machine's systemd, as the host sees it
+# With `controllers`, the machine has the cgroup controllers cpu, memory, pids and blkio (or io). A kernel has each of them either in
+# cgroup v2 or in v1, so the machine uses the version that this machine uses. Without it, the machine has v2 without controllers.
 # The machine ends when standard input reaches its end, which also happens when whoever started it dies. Nothing is left
 # behind: the mounts are those of a private namespace, the cgroup is removed, and DIR is deleted.
 set -eu
 
 stage=$1
+controllers='cpu cpuacct memory pids blkio'
 
 fail() {
     echo "systemd.sh: $*" >&2
@@ -50,7 +53,19 @@ if [ "$stage" = boot ]; then
     mount --bind "$root/proc/sys" "$root/proc/sys"
     mount -o remount,bind,ro "$root/proc/sys"
     mount -t sysfs -o ro sysfs "$root/sys"
-    mount -t cgroup2 cgroup2 "$root/sys/fs/cgroup"
+    if [ "$3" = v1 ]; then
+        mount -t tmpfs -o mode=0755 cgroups "$root/sys/fs/cgroup"
+        mkdir "$root/sys/fs/cgroup/unified"
+        mount -t cgroup2 cgroup2 "$root/sys/fs/cgroup/unified"
+        for controller in $controllers; do
+            mkdir "$root/sys/fs/cgroup/$controller"
+            mount -t cgroup -o "$controller" cgroup "$root/sys/fs/cgroup/$controller"
+        done
+        mkdir "$root/sys/fs/cgroup/systemd"
+        mount -t cgroup -o none,name=systemd cgroup "$root/sys/fs/cgroup/systemd"
+    else
+        mount -t cgroup2 cgroup2 "$root/sys/fs/cgroup"
+    fi
 
     # What this machine has enabled, mounts and is called is no business of the test's machine; nor may that one load
     # modules or touch what else the kernel has only one of.
@@ -84,8 +99,24 @@ if [ "$stage" = hold ]; then
     chmod 0755 "$dir" "$dir/bus" "$dir/shared"
     mount -t cgroup2 cgroup2 "$dir/cgroup" || fail "can't mount the cgroup2 hierarchy: the kernel lacks it, or CAP_SYS_ADMIN is missing"
     own=$(sed -n 's/^0:://p' /proc/self/cgroup)
+    version=v2
+    if [ "$3" = controllers ]; then
+        # Below the root, where the service manager of this machine has enabled the controllers.
+        if grep -qw memory "$dir/cgroup/cgroup.controllers"; then own=''; else version=v1; fi
+    fi
     cgroup=$dir/cgroup$own/upkeep-test-$$
     mkdir "$cgroup"
+    cgroups=$cgroup
+    if [ "$version" = v1 ]; then
+        for controller in $controllers name=systemd; do
+            mkdir -p "$dir/v1/$controller"
+            mount -t cgroup -o "none,$controller" cgroup "$dir/v1/$controller" 2>/dev/null ||
+                mount -t cgroup -o "$controller" cgroup "$dir/v1/$controller" || fail "can't mount the cgroup hierarchy $controller"
+            path=$(sed -n "s/^[0-9]*:\([^:]*,\)\{0,1\}$controller\(,[^:]*\)\{0,1\}://p" /proc/self/cgroup)
+            mkdir "$dir/v1/$controller${path%/}/upkeep-test-$$"
+            cgroups="$cgroups $dir/v1/$controller${path%/}/upkeep-test-$$"
+        done
+    fi
 
     finish() {
         trap '' EXIT HUP INT TERM
@@ -93,21 +124,24 @@ if [ "$stage" = hold ]; then
         wait || :
         # The kernel lets a cgroup go a moment after the last of its processes.
         tries=0
-        while [ -d "$cgroup" ] && [ $tries -lt 100 ]; do
-            find "$cgroup" -depth -type d -exec rmdir {} + 2>/dev/null || sleep 0.05
-            tries=$((tries + 1))
+        for group in $cgroups; do
+            while [ -d "$group" ] && [ $tries -lt 100 ]; do
+                find "$group" -depth -type d -exec rmdir {} + 2>/dev/null || sleep 0.05
+                tries=$((tries + 1))
+            done
         done
         umount "$dir/cgroup"
+        [ "$version" = v2 ] || umount "$dir"/v1/*
         rm -rf --one-file-system "$dir"
     }
     trap finish EXIT
     trap 'exit 1' HUP INT TERM
 
     # The machine dies with `unshare` (--kill-child), and `unshare` with this shell (pdeathsig).
-    sh -c 'echo $$ >"$1/cgroup.procs" && shift && exec "$@"' sh "$cgroup" \
+    sh -c 'for group in $1; do echo $$ >"$group/cgroup.procs" || exit; done; shift; exec "$@"' sh "$cgroups" \
         setpriv --pdeathsig KILL \
         unshare --fork --kill-child --pid --mount --uts --ipc --cgroup --net \
-        sh "$0" boot "$dir" </dev/null &
+        sh "$0" boot "$dir" "$version" </dev/null &
     machine=$!
     tries=0
     until child=$(cat "/proc/$machine/task/$machine/children" 2>/dev/null) && [ -n "$child" ]; do
@@ -126,4 +160,4 @@ fi
 for tool in /lib/systemd/systemd dbus-daemon unshare nsenter setpriv pivot_root; do
     command -v "$tool" >/dev/null || fail "$tool is missing: apt-get install systemd dbus util-linux"
 done
-exec unshare --mount --propagation private sh "$0" hold "$stage"
+exec unshare --mount --propagation private sh "$0" hold "$stage" "${2:-}"

@@ -499,3 +499,93 @@ async fn a_socket_without_permission_has_advice() {
         "as nobody: {output:?}"
     );
 }
+
+const CPU: &str = "upkeep_docker_container_cpu_seconds_total";
+const MEMORY: &str = "upkeep_docker_container_memory_bytes";
+const WORKING_SET: &str = "upkeep_docker_container_memory_working_set_bytes";
+const MEMORY_LIMIT: &str = "upkeep_docker_container_memory_limit_bytes";
+const TASKS: &str = "upkeep_docker_container_tasks";
+const OOM_KILLS: &str = "upkeep_docker_container_oom_kills_total";
+
+/// A script that fills a variable with about 40 MB, burns CPU time, and then waits.
+const HOG: &str = "x=0123456789; for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22; do x=$x$x; done; sleep 1000";
+
+/// A docker check that does not see the processes of the engine, as in a container.
+fn check_elsewhere(keys: &str) -> Check {
+    let settings = std::sync::Arc::new(crate::common::config::check(keys));
+    let procfs = "/nonexistent".into();
+    Check::new(&settings, &upkeep_exporter::check::CheckContext::new(procfs))
+}
+
+#[tokio::test]
+async fn the_resources_come_from_the_control_group_or_from_the_engine() {
+    let podman = Podman::start().await;
+    podman.run("hog", &["--memory=200m"], HOG);
+    for make in [check, check_elsewhere] {
+        // The script takes a moment. A new check reads in its first run.
+        let ran = eventually("the container uses memory", LONG, || async {
+            let ran = run!(make(&podman.keys("hog")), LONG);
+            up(&ran);
+            (ran.value(WORKING_SET, None)? > 40e6).then_some(ran)
+        })
+        .await;
+        let value = |family| ran.value(family, None).unwrap_or_else(|| panic!("{family}"));
+        assert!(value(MEMORY) >= value(WORKING_SET) && value(MEMORY) < 200.0 * 1_048_576.0);
+        assert_eq!(value(MEMORY_LIMIT), 200.0 * 1_048_576.0);
+        assert!(value(CPU) > 0.005, "{}", value(CPU));
+        assert!((1.0..=2.0).contains(&value(TASKS)), "{}", value(TASKS));
+        assert_eq!(value(OOM_KILLS), 0.0);
+        assert_eq!(ran.report.running_since, ran.value(STARTED, None));
+    }
+    for (keys, expected) in [
+        (
+            "memory_below: 20MB",
+            "MB of memory (memory_below: 20MB); see `docker stats hog`",
+        ),
+        (
+            "memory_share_below: 0.1",
+            "% of its memory limit of 200MB (memory_share_below: 0.1)",
+        ),
+        ("tasks_below: 1", "(tasks_below: 1)"),
+    ] {
+        let ran = run!(check(&format!("{}, {keys}", podman.keys("hog"))), LONG);
+        let warning = ran.report.warning.as_ref().expect("a warning");
+        assert_eq!(warning.reason, Reason::Limit);
+        assert!(warning.message().contains(expected), "{warning}");
+        let ran = run!(
+            check(&format!("{}, {keys}, over_limit: failure", podman.keys("hog"))),
+            LONG
+        );
+        ran.failed(Reason::Limit, expected);
+    }
+    let ran = run!(check(&format!("{}, resources: false", podman.keys("hog"))), LONG);
+    assert_eq!(
+        (ran.value(MEMORY, None), ran.value(OOM_KILLS, None)),
+        (None, None)
+    );
+
+    podman.cli(&["stop", "--time=0", "hog"]);
+    let ran = run!(check(&podman.keys("hog")), LONG);
+    assert_eq!((ran.value(MEMORY, None), ran.report.running_since), (None, None));
+}
+
+#[tokio::test]
+async fn an_oom_kill_that_a_container_survives_is_counted() {
+    let podman = Podman::start().await;
+    let hog = HOG.replace("22", "22 23 24 25 26");
+    let script = format!("while ! cat /go; do sleep 0.1; done; ({hog}); sleep 1000");
+    podman.run("greedy", &["--memory=30m", "--memory-swap=30m"], &script);
+    // With a limit, it reads every 5 s.
+    let mut greedy = check(&format!("{}, memory_below: 1GB", podman.keys("greedy")));
+    let ran = run!(greedy, LONG);
+    assert_eq!(up(&ran).value(OOM_KILLS, None), Some(0.0));
+    podman.cli(&["exec", "greedy", "/bin/touch", "/go"]);
+    for _ in 0..400 {
+        let ran = run!(greedy, LONG);
+        if up(&ran).value(OOM_KILLS, None) == Some(1.0) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("the kill is not counted");
+}

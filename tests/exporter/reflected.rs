@@ -561,7 +561,7 @@ fn every_key_that_may_hold_a_secret_is_reflected() {
 }
 
 /// Keys that hold no secret, or one that is not sent: the private key of a certificate (`key`). `oauth2` is not supported.
-const OPEN: [&str; 179] = [
+const OPEN: [&str; 184] = [
     "action",
     "address",
     "after",
@@ -656,6 +656,8 @@ const OPEN: [&str; 179] = [
     "max_version",
     "memory",
     "memory_available_above",
+    "memory_below",
+    "memory_share_below",
     "method",
     "metrics",
     "min",
@@ -671,6 +673,7 @@ const OPEN: [&str; 179] = [
     "oauth2",
     "on_outage",
     "organization",
+    "over_limit",
     "path",
     "path_style",
     "payload_size",
@@ -701,6 +704,7 @@ const OPEN: [&str; 179] = [
     "reply_timeout",
     "requirements",
     "requires",
+    "resources",
     "reuse_connection",
     "runbook_url",
     "sep",
@@ -719,6 +723,7 @@ const OPEN: [&str; 179] = [
     "successes_before_up",
     "swap_below",
     "systemd",
+    "tasks_below",
     "thresholds",
     "tier",
     "timeout",

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 use upkeep_exporter::check::CheckContext;
 use upkeep_exporter::check::systemd::SystemdCheck;
+use upkeep_exporter::config::resource_limits::ResourceSettings;
 use upkeep_exporter::config::systemd::{BusAddress, Expect, SystemdSettings, UnitState};
 use upkeep_exporter::model::{Problem, Reason, Report};
 
@@ -22,6 +23,7 @@ pub fn settings(bus_address: &str, unit: &str) -> SystemdSettings {
         expect: Expect::Running,
         start_grace: Duration::from_secs(45),
         bus: BusAddress::Address(bus_address.to_owned()),
+        resources: ResourceSettings::default(),
     }
 }
 

@@ -242,6 +242,75 @@ async fn an_impacted_service_names_its_root_causes() {
     }
 }
 
+/// Two parts that were started at these times, and one that has no start.
+fn started(statuses: [Status; 2]) -> Snapshot {
+    let outcome = |since| Outcome {
+        running_since: since,
+        ..Outcome::default()
+    };
+    let checks = vec![
+        ran(
+            "kind: systemd, unit: a.service",
+            statuses[0],
+            outcome(Some(NOW - 7_200.0)),
+        ),
+        ran(
+            "kind: process, match: [a]",
+            statuses[1],
+            outcome(Some(NOW - 3_600.0)),
+        ),
+        ran("kind: tcp, address: \"127.0.0.1:1\"", Status::Up, outcome(None)),
+    ];
+    snapshot(vec![service("a", "A", "g", Tier::Critical, checks)])
+}
+
+#[tokio::test]
+async fn a_service_runs_since_the_last_start_of_its_parts() {
+    const EARLY: &str = "2023-11-14T20:13:20.250Z";
+    const LATE: &str = "2023-11-14T21:13:20.250Z";
+    for (statuses, service, parts) in [
+        (
+            [Status::Up, Status::Degraded],
+            json!(LATE),
+            [json!(EARLY), json!(LATE)],
+        ),
+        (
+            [Status::Up, Status::Down],
+            Value::Null,
+            [json!(EARLY), json!(LATE)],
+        ),
+        (
+            [Status::Unknown, Status::Up],
+            Value::Null,
+            [Value::Null, json!(LATE)],
+        ),
+    ] {
+        let server = Server::start(state(move || started(statuses))).await;
+        let document = json(&server.get("/api/status/a", &[]).await);
+        assert_eq!(document["running_since"], service, "{statuses:?}");
+        let checks = &document["checks"];
+        assert_eq!(
+            [&checks[0], &checks[1]].map(|check| check["running_since"].clone()),
+            parts
+        );
+        assert_eq!(checks[2].get("running_since"), None);
+        let metric = server.get("/metrics", &[]).await;
+        let text = String::from_utf8_lossy(&metric.body).into_owned();
+        let line = text
+            .lines()
+            .find(|line| line.starts_with("upkeep_service_start_time_seconds{"));
+        assert_eq!(line.is_some(), !service.is_null(), "{statuses:?}: {line:?}");
+        let page = server.get("/service/a", &[]).await;
+        let page = String::from_utf8_lossy(&page.body).into_owned();
+        let expected = parts
+            .iter()
+            .chain([&service])
+            .filter(|time| !time.is_null())
+            .count();
+        assert_eq!(page.matches("<dt>Running</dt>").count(), expected, "{page}");
+    }
+}
+
 #[tokio::test]
 async fn every_problem_has_advice() {
     let server = Server::start(state(chatstack)).await;

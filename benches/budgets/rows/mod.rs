@@ -6,6 +6,7 @@ mod http;
 mod idle;
 mod probe;
 mod python;
+mod resources;
 mod scan;
 mod scrape;
 mod start;
@@ -63,6 +64,11 @@ pub const ROWS: &[Row] = &[
         name: "unit",
         what: "from a unit's failure to the metric",
         measure: unit::measure,
+    },
+    Row {
+        name: "resources",
+        what: "resources of 1,000 units at 1 s",
+        measure: resources::measure,
     },
     Row {
         name: "components",

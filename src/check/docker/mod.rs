@@ -1,10 +1,12 @@
 //! The docker check asks the engine whether a container runs and, if it has a health check, is healthy. It uses the Docker
 //! Engine API (docs.docker.com/reference/api/engine, `GET /containers/{id}/json`), which podman supports too. The path has no
-//! version, so that every engine uses its own: new engines refuse old versions.
+//! version, so that every engine uses its own: new engines refuse old versions. It also measures what the container uses.
 
 mod judge;
+mod resources;
 mod response;
 mod restarts;
+mod stats;
 
 use std::time::SystemTime;
 
@@ -12,6 +14,7 @@ use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
 
+use self::resources::{ContainerResources, USE};
 use self::response::{Container, Health, State};
 use self::restarts::Restarts;
 use super::CheckContext;
@@ -31,6 +34,16 @@ pub const FAMILIES: &[&Family] = &[
     &EXIT_CODE,
     &STARTED,
     &CERTIFICATE_NOT_AFTER,
+    USE.cpu,
+    USE.memory,
+    USE.working_set,
+    USE.memory_peak,
+    USE.memory_limit,
+    USE.tasks,
+    USE.tasks_limit,
+    USE.io_read,
+    USE.io_written,
+    USE.oom_kills,
 ];
 
 /// The state, with one series for each state.
@@ -93,6 +106,8 @@ pub struct DockerCheck {
     settings: DockerSettings,
     client: ApiClient,
     restarts: Restarts,
+    /// `None` if the settings turn it off.
+    resources: Option<ContainerResources>,
 }
 
 impl DockerCheck {
@@ -107,6 +122,10 @@ impl DockerCheck {
             ),
             settings: settings.clone(),
             restarts: Restarts::default(),
+            resources: settings
+                .resources
+                .is_measured
+                .then(|| ContainerResources::new(settings, context)),
         }
     }
 
@@ -146,7 +165,20 @@ impl DockerCheck {
         push_samples(&container, &mut recorder.report.samples);
         let now = engine_time(&response);
         let stability = self.restarts.observe(&container, now);
-        recorder.report.warning = judge::judge(&container, &self.settings, stability, now)?;
+        if container.state == Some(State::Running) {
+            recorder.report.running_since = container.started;
+        }
+        let mut reached = None;
+        if let Some(resources) = &mut self.resources {
+            let client = &mut self.client;
+            resources
+                .update(&container, &self.settings, client, recorder)
+                .await;
+            resources.push(&mut recorder.report.samples);
+            reached = resources.judge(&self.settings);
+        }
+        let warning = judge::judge(&container, &self.settings, stability, now)?;
+        recorder.report.warning = self.settings.resources.conclude(warning, reached)?;
         Ok(())
     }
 
@@ -208,6 +240,7 @@ fn push_samples(container: &Container, samples: &mut Vec<Sample>) {
 /// The response can't be parsed, or the problem of the container.
 #[doc(hidden)]
 pub fn fuzz_parse(settings: &DockerSettings, body: &[u8]) -> Result<Vec<Sample>, String> {
+    let _ = stats::parse(body);
     let container = Container::parse(body).map_err(|error| {
         // As in a run: a problem truncates what it quotes.
         Problem::new(Reason::Protocol, error).to_string()

@@ -68,6 +68,10 @@ pub struct Container {
     pub started: Option<f64>,
     /// When it last exited, in Unix time.
     pub finished: Option<f64>,
+    /// The id of its main process in the engine's namespace; 0 while it does not run.
+    pub pid: u32,
+    /// Its limit of memory in bytes, if it has one.
+    pub memory_limit: Option<u64>,
     /// The settings of its health check, if the engine reports them.
     pub health_check: Option<HealthCheck>,
     pub(super) exit_code: Option<i32>,
@@ -131,6 +135,14 @@ struct RawContainer {
     state: RawState,
     #[serde(default)]
     config: Option<RawConfig>,
+    #[serde(default)]
+    host_config: Option<RawHostConfig>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RawHostConfig {
+    memory: Option<i64>,
 }
 
 #[derive(Deserialize)]
@@ -144,6 +156,7 @@ struct RawConfig {
 struct RawState {
     status: Option<String>,
     exit_code: Option<i32>,
+    pid: Option<i64>,
     #[serde(rename = "OOMKilled", default)]
     oom_killed: bool,
     error: Option<String>,
@@ -172,6 +185,7 @@ impl Container {
             restart_count,
             state,
             config,
+            host_config,
         } = serde_json::from_slice(body).map_err(ParseError::Form)?;
         let status = state
             .status
@@ -196,6 +210,11 @@ impl Container {
             error: state.error.unwrap_or_default(),
             started: state.started_at.as_deref().and_then(unix_time),
             finished: state.finished_at.as_deref().and_then(unix_time),
+            pid: state.pid.and_then(|pid| u32::try_from(pid).ok()).unwrap_or(0),
+            memory_limit: host_config
+                .and_then(|config| config.memory)
+                .and_then(|bytes| u64::try_from(bytes).ok())
+                .filter(|bytes| *bytes > 0),
             health_check: config.and_then(|config| config.healthcheck),
             exit_code: state.exit_code,
         })
@@ -231,7 +250,7 @@ mod tests {
     fn responses_of_docker_and_podman_are_parsed() {
         // A response of Docker 24, shortened.
         let docker = br#"{"Id": "4f66ad9a0b2e", "Name": "/web", "RestartCount": 2, "State": {"Status": "exited",
-            "Running": false, "OOMKilled": true, "ExitCode": 137, "Error": "", "StartedAt": "2026-01-02T03:04:05.5Z",
+            "Running": false, "OOMKilled": true, "Pid": 0, "ExitCode": 137, "Error": "", "StartedAt": "2026-01-02T03:04:05.5Z",
             "Health": {"Status": "unhealthy", "FailingStreak": 3, "Log": [
                 {"Start": "x", "ExitCode": 0, "Output": "fine"}, {"Start": "x", "ExitCode": 1, "Output": "gone"}]}}}"#;
         let container = Container::parse(docker).unwrap();

@@ -115,13 +115,15 @@ pub fn gauges(scan: &ScanResult) -> Vec<Sample> {
     push(&OPEN_FDS, sum(processes, |process| process.open_fds));
     push(&MAX_FDS, smallest_limit(processes));
     push(&THREADS, sum(processes, |process| Some(process.threads)));
-    let oldest = processes.iter().map(|process| process.identity.1).min();
-    let start = scan.survey.boot_time.zip(oldest);
-    push(
-        &START_TIME,
-        start.map(|(boot, ticks)| boot as f64 + seconds(ticks)),
-    );
+    push(&START_TIME, oldest_start(scan));
     samples
+}
+
+/// When the oldest matching process started, in Unix time.
+pub fn oldest_start(scan: &ScanResult) -> Option<f64> {
+    let starts = scan.found.processes.iter().map(|process| process.identity.1);
+    let start = scan.survey.boot_time.zip(starts.min());
+    start.map(|(boot, ticks)| boot as f64 + seconds(ticks))
 }
 
 fn sum(processes: &[Process], value: impl Fn(&Process) -> Option<u64>) -> Option<f64> {

@@ -1,6 +1,7 @@
-//! The systemd check: compares the known state of a unit with the settings.
+//! The systemd check: compares the known state of a unit with the settings, and measures what the unit uses.
 
 mod judge;
+mod resources;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use self::resources::{USE, UnitResources};
 use super::CheckContext;
 use super::unit_watch::{CALL_TIMEOUT, Starting, Subscription, Unit, UnitFacts};
 use crate::config::systemd::{SystemdSettings, UnitState};
@@ -15,7 +17,21 @@ use crate::model::{Family, MetricType, Problem, Report, Sample, Scope, Unit as M
 use crate::net::run_recorder::RunRecorder;
 
 /// The families of systemd checks.
-pub const FAMILIES: &[&Family] = &[&UNIT_STATE, &UNIT_RESTARTS, &UNIT_ACTIVE_ENTER];
+pub const FAMILIES: &[&Family] = &[
+    &UNIT_STATE,
+    &UNIT_RESTARTS,
+    &UNIT_ACTIVE_ENTER,
+    USE.cpu,
+    USE.memory,
+    USE.working_set,
+    USE.memory_peak,
+    USE.memory_limit,
+    USE.tasks,
+    USE.tasks_limit,
+    USE.io_read,
+    USE.io_written,
+    USE.oom_kills,
+];
 
 /// The state of the unit: one series per state.
 pub static UNIT_STATE: Family = Family {
@@ -52,6 +68,8 @@ pub static UNIT_ACTIVE_ENTER: Family = Family {
 pub struct SystemdCheck {
     settings: SystemdSettings,
     subscription: Subscription,
+    /// `None` if the settings turn it off.
+    resources: Option<UnitResources>,
 }
 
 impl SystemdCheck {
@@ -59,6 +77,8 @@ impl SystemdCheck {
     pub fn new(settings: &SystemdSettings, context: &CheckContext) -> Self {
         Self {
             subscription: context.units.subscribe(&settings.bus, &settings.unit),
+            resources: resources::is_measured(settings)
+                .then(|| UnitResources::new(settings, &context.cgroups)),
             settings: settings.clone(),
         }
     }
@@ -82,7 +102,14 @@ impl SystemdCheck {
         if unit.exists() || unit.state() != Some(UnitState::Inactive) {
             push_samples(unit, &self.settings.unit, &mut report.samples);
         }
-        report.warning = judge::judge(unit, &self.settings, starting(&facts))?;
+        report.running_since = unit.running_since();
+        let reached = self.resources.as_mut().and_then(|resources| {
+            resources.update(unit, &self.subscription);
+            resources.push(&self.settings.unit, &mut report.samples);
+            resources.judge(unit, &self.settings)
+        });
+        let warning = judge::judge(unit, &self.settings, starting(&facts))?;
+        report.warning = self.settings.resources.conclude(warning, reached)?;
         Ok(())
     }
 

@@ -31,7 +31,7 @@ pub(super) struct Bus {
     pub address: BusAddress,
     pub resync_interval: Duration,
     table: Mutex<Table>,
-    /// Notified (with a stored permit) when a unit is added or the last one is removed.
+    /// Notified (with a stored permit) when a unit is added, is to be refreshed, or the last one is removed.
     pub units_changed: Notify,
     /// Notified (all waiters) when the link is synced or fails.
     pub progress: Notify,
@@ -199,6 +199,14 @@ impl Subscription {
                 _ => Err(NotReady::Until(now + GRACE)),
             },
         }
+    }
+
+    /// Requests the unit's details again, because its control group does not exist: the unit may have been moved to another slice.
+    pub fn refresh(&self) {
+        if let Some(entry) = self.bus.table().units.get_mut(&self.unit) {
+            entry.is_refresh_wanted = true;
+        }
+        self.bus.units_changed.notify_one();
     }
 
     fn no_response(&self, wait: Duration) -> Problem {

@@ -206,11 +206,14 @@ impl BusSession {
         self.due = Some(self.due.map_or(at, |due| due.min(at)));
     }
 
-    /// Schedules the listing of units that were added after the connection was made.
-    pub fn schedule_unknown(&mut self, table: &Table) {
-        for (name, entry) in &table.units {
+    /// Schedules what checks want: the listing of units that were added after the connection was made, and the details of units
+    /// whose control group is out of date.
+    pub fn schedule_wanted(&mut self, table: &mut Table) {
+        for (name, entry) in &mut table.units {
             if !entry.is_known && entry.requested_at.is_none() {
                 self.schedule(name, Instant::now());
+            } else if std::mem::take(&mut entry.is_refresh_wanted) && entry.is_known {
+                self.request_details(name);
             }
         }
     }

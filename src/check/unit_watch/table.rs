@@ -70,6 +70,8 @@ pub(super) struct Entry {
     pub requested_at: Option<Instant>,
     /// When its state was last requested.
     pub listed_at: Option<Instant>,
+    /// Whether a check wants the details to be requested again.
+    pub is_refresh_wanted: bool,
     /// Whether its state has changed since it was last listed.
     pub has_changed: bool,
     /// The checks that watch it.

@@ -1,6 +1,7 @@
 //! The known state of a unit, from the properties that systemd publishes. See org.freedesktop.systemd1(5).
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use zbus::Variant;
@@ -15,6 +16,12 @@ const MAX_LOAD_ERROR: usize = 240;
 
 /// A unit that was active for less than this time did not start successfully.
 const STABLE_AFTER: Duration = Duration::from_secs(10);
+
+/// The maximum length of a stored control group, in bytes. Longer ones are not stored.
+const MAX_CONTROL_GROUP: usize = 2048;
+
+/// systemd's result of a unit whose process the kernel or systemd-oomd killed for lack of memory.
+const OOM_KILL: &str = "oom-kill";
 
 /// Properties by name, as in `GetAll` and `PropertiesChanged`.
 pub type Properties<'a> = HashMap<&'a str, Variant<'a>>;
@@ -38,6 +45,12 @@ pub struct Unit {
     active_enter_monotonic: u64,
     /// `ActiveExitTimestampMonotonic`, in microseconds.
     active_exit: u64,
+    /// `ControlGroup`, as last requested: signals do not contain it. `None` before the first start, and for units without processes.
+    pub control_group: Option<Arc<str>>,
+    /// How often the `Result` became oom-kill.
+    pub oom_results: u32,
+    /// Whether the last known `Result` is oom-kill.
+    pub is_oom_killed: bool,
     /// The properties of a service.
     pub service: Option<Service>,
 }
@@ -106,6 +119,19 @@ impl Unit {
             "ActiveEnterTimestampMonotonic",
         );
         set_u64(&mut self.active_exit, properties, "ActiveExitTimestampMonotonic");
+        if let Some(Variant::Str(path)) = properties.get("ControlGroup")
+            && (1..=MAX_CONTROL_GROUP).contains(&path.len())
+            && self.control_group.as_deref() != Some(path.as_str())
+        {
+            self.control_group = Some(path.as_str().into());
+        }
+        if let Some(Variant::Str(result)) = properties.get("Result") {
+            let is_oom_killed = result.as_str() == OOM_KILL;
+            if is_oom_killed && !self.is_oom_killed {
+                self.oom_results = self.oom_results.saturating_add(1);
+            }
+            self.is_oom_killed = is_oom_killed;
+        }
         // Sockets, mounts and others also have a `Result`; only services count restarts.
         if let Some(Variant::U32(restarts)) = properties.get("NRestarts") {
             self.service.get_or_insert_default().restarts = *restarts;
@@ -124,6 +150,23 @@ impl Unit {
     /// The state; `None` if it is not a known one.
     pub fn state(&self) -> Option<UnitState> {
         UnitState::from_word(&self.active)
+    }
+
+    /// Whether the unit may have processes.
+    pub fn is_started(&self) -> bool {
+        !matches!(
+            self.state(),
+            None | Some(UnitState::Inactive | UnitState::Failed | UnitState::Maintenance)
+        )
+    }
+
+    /// Since when the unit runs, in Unix time; `None` while it does not.
+    pub fn running_since(&self) -> Option<f64> {
+        let is_running = matches!(
+            self.state(),
+            Some(UnitState::Active | UnitState::Reloading | UnitState::Refreshing)
+        );
+        (is_running && self.active_enter > 0).then(|| Duration::from_micros(self.active_enter).as_secs_f64())
     }
 
     /// Whether the unit exists.
@@ -203,6 +246,60 @@ mod tests {
         assert_eq!((&*unit.active, unit.active_enter), ("active", 7));
         assert_eq!(unit.sub.len(), MAX_WORD);
         assert_eq!(unit.service, None);
+    }
+
+    #[test]
+    fn only_new_results_of_oom_kills_are_counted() {
+        let mut unit = Unit::default();
+        let mut apply = |result: &'static str| {
+            unit.apply(&Properties::from([("Result", Variant::from(result))]));
+            (unit.oom_results, unit.is_oom_killed)
+        };
+        assert_eq!(apply("success"), (0, false));
+        assert_eq!(apply("oom-kill"), (1, true));
+        assert_eq!(apply("oom-kill"), (1, true));
+        assert_eq!(apply("success"), (1, false));
+        assert_eq!(apply("oom-kill"), (2, true));
+    }
+
+    #[test]
+    fn the_control_group_stays_until_another_one_is_known() {
+        let mut unit = Unit::default();
+        let long = format!("/{}", "x".repeat(MAX_CONTROL_GROUP));
+        for (path, expected) in [
+            ("", None),
+            ("/a.service", Some("/a.service")),
+            ("", Some("/a.service")),
+            (&long, Some("/a.service")),
+            ("/b.slice/a.service", Some("/b.slice/a.service")),
+        ] {
+            unit.apply(&Properties::from([("ControlGroup", Variant::from(path))]));
+            assert_eq!(unit.control_group.as_deref(), expected);
+        }
+    }
+
+    #[test]
+    fn the_start_counts_only_while_the_unit_runs() {
+        let mut unit = Unit {
+            active_enter: 2_500_000,
+            ..Unit::default()
+        };
+        for (active, since, is_started) in [
+            ("active", Some(2.5), true),
+            ("reloading", Some(2.5), true),
+            ("activating", None, true),
+            ("deactivating", None, true),
+            ("inactive", None, false),
+            ("failed", None, false),
+            ("levitating", None, false),
+        ] {
+            unit.apply_row("loaded", active, "");
+            assert_eq!(
+                (unit.running_since(), unit.is_started()),
+                (since, is_started),
+                "{active}"
+            );
+        }
     }
 
     #[test]

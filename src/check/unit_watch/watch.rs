@@ -109,7 +109,7 @@ async fn serve(bus: &Bus, connection: Connection, backoff: &mut Backoff) -> Resu
                 Some(Err(error)) => return Err(session.lost(&error.to_string())),
                 None => return Err(session.lost("the bus closed the connection")),
             },
-            () = bus.units_changed.notified() => session.schedule_unknown(&bus.table()),
+            () = bus.units_changed.notified() => session.schedule_wanted(&mut bus.table()),
             () = tokio::time::sleep_until(deadline) => session.tick(&mut bus.table(), Instant::now())?,
         }
         if session.take_progress() {

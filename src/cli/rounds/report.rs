@@ -1,5 +1,7 @@
 //! Turns the snapshot after a round into a report.
 
+use std::time::Duration;
+
 use crate::cli::show::{CheckRow, MaintenanceRow, ServiceRow, StatusReport, clean, now, rfc3339};
 use crate::model::{Maintenance, Phase, Status};
 use crate::status::advice::advice_on;
@@ -7,10 +9,12 @@ use crate::store::{CheckView, ServiceView, Snapshot};
 
 /// The report of a snapshot. It has no since-times, because a single run does not know them.
 pub fn report(snapshot: &Snapshot) -> StatusReport {
-    StatusReport::new(now(), snapshot.services.iter().map(service).collect())
+    let services = snapshot.services.iter().map(|view| service(view, snapshot.taken));
+    StatusReport::new(now(), services.collect())
 }
 
-fn service(view: &ServiceView) -> ServiceRow {
+fn service(view: &ServiceView, taken: f64) -> ServiceRow {
+    let running_since = view.running_since();
     ServiceRow {
         key: clean(view.service.key.as_str()),
         name: clean(&view.service.name),
@@ -19,6 +23,8 @@ fn service(view: &ServiceView) -> ServiceRow {
         status: view.status,
         since: None,
         age: None,
+        running_since: running_since.map(rfc3339),
+        uptime: running_since.and_then(|since| Duration::try_from_secs_f64(taken - since).ok()),
         root_causes: view.roots.iter().map(|key| clean(key.as_str())).collect(),
         advice: None,
         maintenance: view.maintenance.as_deref().map(maintenance),
@@ -46,6 +52,7 @@ fn check(view: &CheckView) -> CheckRow {
         target: clean(&view.target),
         status: view.status,
         since: None,
+        running_since: view.running_since().map(rfc3339),
         latency_seconds: outcome
             .and_then(|outcome| outcome.response_time)
             .map(|time| time.as_secs_f64()),

@@ -4,7 +4,7 @@ use csv::{Error, Terminator, WriterBuilder};
 
 use super::report::StatusReport;
 
-const HEADER: [&str; 14] = [
+const HEADER: [&str; 15] = [
     "generated_at",
     "group",
     "service",
@@ -19,6 +19,7 @@ const HEADER: [&str; 14] = [
     "latency_seconds",
     "reason",
     "message",
+    "running_since",
 ];
 
 /// Formats the rows, with a header if requested.
@@ -51,6 +52,7 @@ pub fn format_csv(report: &StatusReport, with_header: bool) -> Result<String, Er
                 latency.unwrap_or_default(),
                 text(&check.reason),
                 text(&check.message),
+                text(&check.running_since),
             ])?;
         }
     }

@@ -42,6 +42,12 @@ pub struct ServiceRow {
     /// How long it has had this status.
     #[serde(skip)]
     pub age: Option<Duration>,
+    /// Since when all of its units, containers and processes run: RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub running_since: Option<String>,
+    /// How long they have been running.
+    #[serde(skip)]
+    pub uptime: Option<Duration>,
     /// The keys of the services that impact it: they are down, and it depends on them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub root_causes: Vec<String>,
@@ -82,6 +88,9 @@ pub struct CheckRow {
     /// Since when it has this status: RFC 3339. Absent after a single run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<String>,
+    /// Since when its unit, container or process runs: RFC 3339. Absent for other targets, and while it does not run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub running_since: Option<String>,
     /// The response time, for kinds that have one.
     pub latency_seconds: Option<f64>,
     /// Why it is not up.

@@ -17,6 +17,8 @@ const STATUS: usize = 8;
 const LATENCY: usize = 8;
 /// The width of the longest age, `59m 59s`, with its gap and "for".
 const AGE: usize = 2 + 4 + 7;
+/// The width of the longest uptime, with its gap and "running".
+const UPTIME: usize = 2 + 8 + 7;
 /// The minimum width of names, even on narrow terminals.
 const MIN_NAME: usize = 8;
 /// The minimum width of messages, even on narrow terminals.
@@ -35,7 +37,8 @@ pub struct Look {
 pub fn format_table(report: &StatusReport, look: Look) -> String {
     let mut out = String::new();
     let has_ages = report.services.iter().any(|service| service.age.is_some());
-    let other = OTHER_COLUMNS + if has_ages { AGE } else { 0 };
+    let has_uptimes = report.services.iter().any(|service| service.uptime.is_some());
+    let other = OTHER_COLUMNS + if has_ages { AGE } else { 0 } + if has_uptimes { UPTIME } else { 0 };
     let widest = report.services.iter().map(|service| width(&service.name)).max();
     let max = look.width.map_or(usize::MAX, |width| width.saturating_sub(other));
     let name_width = widest.unwrap_or(0).min(max).max(MIN_NAME);
@@ -64,6 +67,13 @@ fn write_row<'a>(out: &mut String, service: &'a ServiceRow, name_width: usize, l
     );
     if let Some(duration) = service.age {
         let _ = write!(line, "  for {}", age(duration));
+    }
+    if let Some(uptime) = service.uptime {
+        // Aligned, if all rows have an age or none does.
+        let gap = service
+            .age
+            .map_or(0, |duration| (AGE - 6).saturating_sub(age(duration).len()));
+        let _ = write!(line, "{:gap$}  running {}", "", age(uptime));
     }
     let _ = writeln!(out, "{line}");
     if let Some(maintenance) = &service.maintenance {

@@ -28,6 +28,7 @@ struct ServiceResponse {
     ok: Option<bool>,
     status: Option<String>,
     since: Option<String>,
+    running_since: Option<String>,
     reason: Option<String>,
     message: Option<String>,
     advice: Option<String>,
@@ -52,6 +53,7 @@ struct CheckResponse {
     target: Option<String>,
     status: Option<String>,
     since: Option<String>,
+    running_since: Option<String>,
     latency_ms: Option<f64>,
     reason: Option<String>,
     message: Option<String>,
@@ -105,6 +107,8 @@ pub fn parse(body: &[u8]) -> Result<StatusReport, String> {
 
 fn service(key: &str, served: ServiceResponse, at: Option<Timestamp>) -> ServiceRow {
     let since = clean_text(served.since);
+    let running_since = clean_text(served.running_since);
+    let age_of = |time: &Option<String>| time.as_deref().and_then(|time| age(time, at?));
     let status = match (served.status.as_deref(), served.ok) {
         (Some(word), _) => status(Some(word)),
         (None, Some(true)) => Status::Up,
@@ -120,8 +124,10 @@ fn service(key: &str, served: ServiceResponse, at: Option<Timestamp>) -> Service
             .map_or_else(|| "default".to_owned(), clean),
         tier: served.tier.as_deref().and_then(Tier::from_word),
         status,
-        age: since.as_deref().and_then(|since| age(since, at?)),
+        age: age_of(&since),
         since,
+        uptime: age_of(&running_since),
+        running_since,
         root_causes: served.root_causes.iter().map(|key| clean(key)).collect(),
         advice: clean_text(served.advice),
         maintenance: served.maintenance.map(|window| MaintenanceRow {
@@ -139,6 +145,7 @@ fn service(key: &str, served: ServiceResponse, at: Option<Timestamp>) -> Service
             target: String::new(),
             status,
             since: None,
+            running_since: None,
             latency_seconds: None,
             reason: clean_text(served.reason),
             message: clean_text(served.message),
@@ -164,6 +171,7 @@ fn check(served: CheckResponse) -> CheckRow {
         target: text(served.target),
         status: status(served.status.as_deref()),
         since: clean_text(served.since),
+        running_since: clean_text(served.running_since),
         latency_seconds: served.latency_ms.map(seconds),
         reason: clean_text(served.reason),
         message: clean_text(served.message),

@@ -23,6 +23,7 @@ fn the_defaults_are_filled_in() {
             expect: Expect::Running,
             start_grace: Duration::from_secs(45),
             bus: BusAddress::System,
+            resources: ResourceSettings::default(),
         })
     );
 }
@@ -98,6 +99,8 @@ fn all_errors_are_reported_at_once() {
         expect: Some(vec!["active".into(), "Actve".into(), "running".into()]),
         start_grace: None,
         bus_address: Some("/run/dbus/system_bus_socket".into()),
+        tasks_below: Some(0),
+        ..SystemdOptions::default()
     };
     assert_eq!(
         resolve(options).unwrap_err(),
@@ -108,6 +111,7 @@ fn all_errors_are_reported_at_once() {
              maintenance, refreshing, reloading",
             "bus_address: \"/run/dbus/system_bus_socket\" is not a D-Bus address: write an address such as \
              unix:path=/run/dbus/system_bus_socket or unix:path=/run/user/1000/bus",
+            "tasks_below: 0 would always be reached: write a number of tasks, or remove this key",
         ]
     );
     let mut options = unit("a");

@@ -84,6 +84,9 @@ fn about(snapshot: &Snapshot, view: &ServiceView) -> Markup {
             @if let Some(any_of) = service.any_of {
                 div { dt { "Redundancy" } dd { "down if fewer than " (any_of) " of " (count(service.critical_checks().count(), "critical check")) " work, otherwise degraded" } }
             }
+            @if let Some(since) = view.running_since() {
+                div { dt { "Running" } dd { "since " (time_with_zone(since, snapshot.taken)) ", " (format_age(snapshot.taken - since)) } }
+            }
             div { dt { "Status changes" } dd { (view.status_changes) " since the exporter started" } }
         }
     }
@@ -106,6 +109,9 @@ fn check_section(taken: f64, check: &CheckView, runs: &[RecentRun]) -> Markup {
                 div { dt { "Response time" } dd { @match check.last_run.as_ref().and_then(|run| run.outcome.response_time) {
                     Some(time) => { (format_latency(time)) }, None => { "\u{2013}" },
                 } } }
+                @if let Some(since) = check.running_since() {
+                    div { dt { "Running" } dd { "since " (time_with_zone(since, taken)) ", " (format_age(taken - since)) } }
+                }
                 div { dt { "Last run" } dd { @match check.last_ended {
                     Some(ended) => { (time_with_zone(ended, taken)) ", " (format_age(taken - ended)) " ago" }, None => { "none yet" },
                 } } }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::check::unit_watch::Properties;
+use crate::config::resource_limits::ResourceSettings;
 use crate::config::systemd::BusAddress;
 
 const GRACE: Duration = Duration::from_secs(45);
@@ -17,6 +18,7 @@ fn settings(expect: &[UnitState]) -> SystemdSettings {
         },
         start_grace: GRACE,
         bus: BusAddress::System,
+        resources: ResourceSettings::default(),
     }
 }
 

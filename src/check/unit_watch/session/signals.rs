@@ -71,10 +71,21 @@ impl BusSession {
             if entry.is_known {
                 entry.set_known(now);
             }
+            let is_started = before != entry.unit.active && entry.unit.is_started();
+            if is_started && entry.unit.control_group.is_none() && can_have_control_group(name) {
+                self.request_details(name);
+            }
             // Signals do not contain the load state.
             if &*entry.unit.load != "loaded" && &*entry.unit.active != "inactive" {
                 self.schedule(name, now + URGENT_DELAY);
             }
+        }
+    }
+
+    /// Requests the details of a unit after those that runs may wait for.
+    pub(super) fn request_details(&mut self, name: &Arc<str>) {
+        if !self.details.contains(name) {
+            self.details.push_back(name.clone());
         }
     }
 
@@ -92,6 +103,13 @@ impl BusSession {
             self.lazy_delay = (self.lazy_delay * 2).min(self.resync_interval);
         }
     }
+}
+
+/// Whether units of this type can have processes (systemd.resource-control(5), "Description").
+fn can_have_control_group(name: &str) -> bool {
+    let types = ["service", "slice", "scope", "socket", "mount", "swap"];
+    name.rsplit_once('.')
+        .is_some_and(|(_, suffix)| types.contains(&suffix))
 }
 
 fn is_echo(entry: &Entry, now: Instant) -> bool {

@@ -132,6 +132,29 @@ fn match_rules_come_first_and_the_table_is_synced_after_all_replies() {
     assert!(talk.calls().is_empty(), "a signal needs no further call");
 }
 
+/// Signals do not contain the control group.
+#[test]
+fn the_details_of_a_unit_that_starts_are_requested() {
+    let mut talk = Talk::new(&["x.service"]);
+    let calls = talk.open();
+    let rows = vec![row("x.service", "loaded", "inactive", "dead")];
+    talk.receive(&reply(&calls[1]).build(&rows).unwrap());
+    assert!(talk.calls().is_empty());
+    talk.receive(&changed(SYSTEMD, "active"));
+    let details = talk.calls();
+    assert_eq!(names(&details), ["GetAll"]);
+    let properties = HashMap::from([("ControlGroup", Variant::from("/system.slice/x.service"))]);
+    talk.receive(&reply(&details[0]).build(&properties).unwrap());
+    for state in ["inactive", "activating", "active"] {
+        talk.receive(&changed(SYSTEMD, state));
+        assert!(talk.calls().is_empty(), "{state}: the group is known");
+    }
+    // A check does not find the group.
+    talk.table.units.get_mut("x.service").unwrap().is_refresh_wanted = true;
+    talk.session.schedule_wanted(&mut talk.table);
+    assert_eq!(names(&talk.calls()), ["GetAll"]);
+}
+
 #[test]
 fn one_faulty_unit_does_not_affect_the_others() {
     let mut talk = Talk::new(&["x.service", "y.service"]);
