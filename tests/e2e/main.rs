@@ -6,6 +6,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod dependencies;
+mod healing;
 mod services;
 mod stack;
 

@@ -14,32 +14,47 @@ use crate::common::webhook::{Notice, Webhook};
 
 /// The running servers.
 pub struct Stack {
-    dir: TempDir,
     pub webhook: Webhook,
     alertmanager_port: u16,
     prometheus_port: u16,
     exporter_ports: [u16; 2],
+    exporter_flags: Vec<String>,
     servers: Vec<Server>,
     pub exporters: Vec<Server>,
     pub prometheus: Option<Server>,
+    /// Removed last: servers print their logs when a test fails.
+    dir: TempDir,
 }
 
 impl Stack {
     /// Starts two exporters with `config`, Prometheus and the Alertmanager.
     pub async fn start(config: &str) -> Self {
+        Self::start_with([config, config], &[], &[]).await
+    }
+
+    /// Starts two exporters, each with its own configuration and with these flags, Prometheus and the Alertmanager. In the
+    /// Alertmanager's configuration, the first text of each change is replaced by the second one.
+    pub async fn start_with(
+        configs: [&str; 2],
+        exporter_flags: &[String],
+        alertmanager_changes: &[(&str, &str)],
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join("upkeep.yml"), config).unwrap();
+        for (number, config) in configs.iter().enumerate() {
+            fs::write(dir.path().join(format!("upkeep{number}.yml")), config).unwrap();
+        }
         let mut stack = Self {
-            dir,
             webhook: Webhook::start().await,
             alertmanager_port: free_port(),
             prometheus_port: free_port(),
             exporter_ports: [free_port(), free_port()],
+            exporter_flags: exporter_flags.to_vec(),
             servers: Vec::new(),
             exporters: Vec::new(),
             prometheus: None,
+            dir,
         };
-        stack.start_alertmanager();
+        stack.start_alertmanager(alertmanager_changes);
         for number in 0..2 {
             let exporter = stack.exporter(number);
             stack.exporters.push(exporter);
@@ -52,9 +67,14 @@ impl Stack {
         self.dir.path().join(name)
     }
 
-    fn start_alertmanager(&mut self) {
+    fn start_alertmanager(&mut self, changes: &[(&str, &str)]) {
         let config = self.path("alertmanager.yml");
-        fs::write(&config, alertmanager_config(&self.webhook)).unwrap();
+        let mut text = alertmanager_config(&self.webhook);
+        for (from, to) in changes {
+            assert!(text.contains(from), "the shipped configuration has no {from}");
+            text = text.replace(from, to);
+        }
+        fs::write(&config, text).unwrap();
         let mut command = Command::new(tool("prometheus-alertmanager", "prometheus-alertmanager"));
         command
             .arg(format!("--config.file={}", config.display()))
@@ -68,11 +88,16 @@ impl Stack {
             .push(Server::start("alertmanager", command, self.dir.path()));
     }
 
-    /// Starts an exporter. Its state survives restarts.
+    /// Starts an exporter. Its state survives restarts. It has priority over the other tests on this machine: an exporter that lacks CPU
+    /// time heals nothing. Without the permission, `nice` only warns.
     pub fn exporter(&self, number: usize) -> Server {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_upkeep_exporter"));
+        let mut command = Command::new("nice");
         command
-            .arg(format!("--config.file={}", self.path("upkeep.yml").display()))
+            .args(["-n", "-10", env!("CARGO_BIN_EXE_upkeep_exporter")])
+            .arg(format!(
+                "--config.file={}",
+                self.path(&format!("upkeep{number}.yml")).display()
+            ))
             .arg(format!(
                 "--web.listen-address=127.0.0.1:{}",
                 self.exporter_ports[number]
@@ -88,7 +113,8 @@ impl Stack {
             .arg(format!(
                 "--control.socket={}",
                 self.path(&format!("control{number}.sock")).display()
-            ));
+            ))
+            .args(&self.exporter_flags);
         Server::start(&format!("exporter{number}"), command, self.dir.path())
     }
 
@@ -165,9 +191,14 @@ impl Stack {
         counts.iter().sum()
     }
 
+    /// The address of an exporter, which is its label `instance`.
+    pub fn instance(&self, number: usize) -> String {
+        format!("127.0.0.1:{}", self.exporter_ports[number])
+    }
+
     /// The notices of an alert on a service of the first exporter.
     pub fn notices(&self, alert: &str, service: &str, status: &str) -> Vec<Notice> {
-        let instance = format!("127.0.0.1:{}", self.exporter_ports[0]);
+        let instance = self.instance(0);
         self.webhook.notices(|notice| {
             notice.label("alertname") == alert
                 && notice.label("service") == service
