@@ -1,14 +1,16 @@
 //! Heals services in the background.
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
-use tracing::warn;
+use tracing::{error, warn};
 
 use super::control::Control;
 use super::file::HistoryFile;
@@ -29,6 +31,9 @@ const ROUND: Duration = Duration::from_secs(1);
 
 /// The time between two attempts to save changes that no action waits for.
 const SAVE_GAP: Duration = Duration::from_secs(5);
+
+/// The time until the next round after one that panicked. The panic hook prints each panic.
+const PANIC_PAUSE: Duration = Duration::from_secs(60);
 
 /// Everything that healing depends on.
 pub struct HealSetup {
@@ -191,14 +196,21 @@ impl Drop for Healer {
     }
 }
 
-/// Decides once a second.
+/// Decides once a second. A panic ends the round, but not healing.
 async fn run(shared: Arc<Shared>, mut machine: Machine) {
     let mut rounds = tokio::time::interval(ROUND);
     rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut saved = shared.clock.now();
     loop {
         rounds.tick().await;
-        shared.round(&mut machine).await;
+        let round = AssertUnwindSafe(shared.round(&mut machine)).catch_unwind().await;
+        if round.is_err() {
+            error!(
+                pause = ?PANIC_PAUSE,
+                "a round of healing panicked, which is a bug in the exporter; healing continues after a pause"
+            );
+            rounds.reset_after(PANIC_PAUSE);
+        }
         let now = shared.clock.now();
         let has_changed = shared.state().needs_saving;
         if has_changed && now.since(saved) >= SAVE_GAP {

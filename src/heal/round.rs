@@ -1,8 +1,10 @@
 //! One round of healing: collects evidence, decides about every service, saves intents, and acts.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::stream::{self, StreamExt};
 
 use super::evidence::{Evidence, FailedRun, FailingCheck, MachineEvidence, TargetEvidence};
@@ -225,7 +227,12 @@ impl Shared {
         let (shared, key, settings) = (Arc::clone(self), key.clone(), settings.clone());
         // The action continues if the loop is late. It ends with the runtime; then it counts as interrupted.
         tokio::spawn(async move {
-            let result = shared.control.act(&key, &settings, &target).await;
+            let action = shared.control.act(&key, &settings, &target);
+            // Otherwise the action would be in progress until the exporter restarts.
+            let result = AssertUnwindSafe(action)
+                .catch_unwind()
+                .await
+                .unwrap_or_else(|_| Err("the action panicked, which is a bug in the exporter".to_owned()));
             let now = shared.clock.now();
             let mut state = shared.state();
             state.history.service(&key).end(now);

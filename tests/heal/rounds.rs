@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -118,6 +119,21 @@ async fn a_service_that_recovers_while_the_intent_is_saved_is_left_alone() {
     assert_eq!(*stage.control.queries.lock().unwrap(), 2);
     assert_eq!(stage.actions(), 0);
     assert_eq!(stage.view().budget_remaining, 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_does_not_end_healing() {
+    let stage = Stage::new(&one("act"));
+    stage.control.query_panics.store(true, Ordering::SeqCst);
+    stage.fail(30).await;
+    assert_eq!((stage.actions(), stage.view().budget_remaining), (0, 5));
+    stage.control.action_panics.store(true, Ordering::SeqCst);
+    stage.fail(45).await;
+    assert_eq!(stage.actions(), 1, "the next round is after a pause");
+    let events = stage.events();
+    assert!(events.iter().any(|event| event == "failed"), "{events:?}");
+    stage.fail(300).await;
+    assert_eq!(stage.actions(), 2, "the action that panicked is over");
 }
 
 #[tokio::test(start_paused = true)]

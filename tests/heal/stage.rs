@@ -1,6 +1,7 @@
 //! A healer with a fake systemd, in paused time.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -28,11 +29,15 @@ pub struct FakeControl {
     pub queries: Mutex<u32>,
     /// The number of the query that reports a job.
     pub busy_at: Mutex<Option<u32>>,
+    /// The next query, or the next action, panics.
+    pub query_panics: AtomicBool,
+    pub action_panics: AtomicBool,
 }
 
 impl Control for FakeControl {
     fn state<'a>(&'a self, _: &'a Target) -> BoxFuture<'a, Result<TargetState, String>> {
         Box::pin(async {
+            assert!(!self.query_panics.swap(false, Ordering::SeqCst), "as scripted");
             if let Some(on_query) = self.on_query.lock().unwrap().as_mut() {
                 on_query();
             }
@@ -58,6 +63,7 @@ impl Control for FakeControl {
         Box::pin(async {
             assert!(matches!(state, TargetEvidence::Known(_)));
             self.actions.lock().unwrap().push(service.to_string());
+            assert!(!self.action_panics.swap(false, Ordering::SeqCst), "as scripted");
             let gate = self.gate.lock().unwrap().clone();
             if let Some(gate) = gate {
                 gate.notified().await;
