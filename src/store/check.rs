@@ -205,7 +205,7 @@ impl CheckState {
         self.logged_problem.clone_from(&self.saved.problem);
     }
 
-    /// Requests a run at once, because a service that depends on the check's service failed. Nothing happens if the last run ended less than
+    /// Requests a run at once: a service that depends on the check's service failed, or a suppression ended. Nothing happens if the last run ended less than
     /// a recheck interval ago: many services may fail at the same time. A check that has not run yet runs soon anyway.
     pub fn request_run(&self, now: Moment) {
         let is_old = |ended: Moment| now.since(ended) >= self.settings.recheck_interval;

@@ -72,7 +72,7 @@ impl Impacts {
             is_impacted: self.impact.is_impacted(position),
             ..state.suppression
         };
-        state.suppress(suppression, now)
+        state.suppress(suppression, now, now)
     }
 }
 

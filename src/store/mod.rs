@@ -123,7 +123,8 @@ impl Store {
         self.shared.state().handles()
     }
 
-    /// Notifies when a check should run before its next tick, because a service that depends on its service failed. `None` if the check was
+    /// Notifies when a check should run before its next tick, because a service that depends on its service failed, or a
+    /// suppression ended. `None` if the check was
     /// removed or changed.
     pub fn wakeup(&self, handle: CheckHandle) -> Option<Arc<Notify>> {
         self.shared.state().wakeup(handle)

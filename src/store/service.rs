@@ -33,13 +33,16 @@ pub struct ServiceState {
 }
 
 impl ServiceState {
-    /// Sets the reasons why no condition becomes confirmed. Returns whether state to save changed.
-    pub fn suppress(&mut self, suppression: Suppression, now: Moment) -> bool {
+    /// Sets the reasons why no condition becomes confirmed. If none is left, they ended at `ended`: tolerances count from then, and checks
+    /// that are not up run at once, because only their next runs are evidence. Returns whether state to save changed.
+    pub fn suppress(&mut self, suppression: Suppression, ended: Moment, now: Moment) -> bool {
         self.suppression = suppression;
         let is_active = suppression.is_active();
         let was_active = std::mem::replace(&mut self.saved.is_suppressed, is_active);
         if was_active && !is_active {
-            self.saved.counts_from = Some(now);
+            self.saved.counts_from = Some(ended);
+            let failing = self.checks.iter().filter(|check| !check.saved.verdict.is_up());
+            failing.for_each(|check| check.request_run(now));
         }
         was_active != is_active
     }

@@ -150,7 +150,7 @@ impl StoreState {
                 in_maintenance: state.maintenance.is_some(),
                 ..state.suppression
             };
-            self.needs_saving |= state.suppress(suppression, ended.min(now));
+            self.needs_saving |= state.suppress(suppression, ended.min(now), now);
         }
         has_changed
     }

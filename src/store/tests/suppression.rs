@@ -239,6 +239,30 @@ fn in_maintenance_nothing_is_confirmed_and_the_tolerance_counts_from_its_end() {
 }
 
 #[test]
+fn when_a_suppression_ends_the_checks_that_are_not_up_run_at_once() {
+    use futures_util::FutureExt;
+
+    let test = TestStore::new(&services(&[("api", &["db"]), ("web", &["db"]), ("db", &[])]));
+    let is_requested = |id: &str| {
+        let wakeup = test.store.wakeup(test.handle(id)).unwrap();
+        wakeup.notified().now_or_never().is_some()
+    };
+    test.run("web/tcp", 5, None);
+    test.run("db/tcp", 10, REFUSED);
+    test.run("api/tcp", 11, REFUSED);
+    assert!(!is_requested("api/tcp"));
+    test.succeed("db", [18, 23]);
+    assert!(is_requested("api/tcp"), "its dependency recovered");
+    assert!(!is_requested("web/tcp"), "it is up");
+
+    test.maintain(30, &["api", "web"]);
+    assert!(!is_requested("api/tcp"));
+    test.maintain(40, &[]);
+    assert!(is_requested("api/tcp"), "its maintenance ended");
+    assert!(!is_requested("web/tcp"), "it is up");
+}
+
+#[test]
 fn the_end_of_one_of_two_reasons_does_not_end_the_suppression() {
     let test = TestStore::new(&chain());
     test.maintain(0, &["web"]);
