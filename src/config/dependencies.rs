@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::duration::DurationText;
 use super::place::{MAX_FINDINGS, Place};
@@ -48,11 +49,7 @@ pub fn warn_of_late_detection(
     let by_key: HashMap<_, _> = services.iter().map(|service| (&service.key, service)).collect();
     for service in services {
         for (index, key) in service.depends_on.iter().enumerate() {
-            let detections = by_key
-                .get(key)
-                .into_iter()
-                .flat_map(|service| service.critical_checks());
-            let Some(detection) = detections.map(|check| check.longest_detection()).min() else {
+            let Some(detection) = by_key.get(key).and_then(|service| longest_detection(service)) else {
                 continue;
             };
             let tolerance = service.tolerance.down;
@@ -71,6 +68,15 @@ pub fn warn_of_late_detection(
             ));
         }
     }
+}
+
+/// The longest time until a service is known to be down, if all of its checks fail: the quickest checks decide, as many as take it down.
+/// `None` if they can't.
+fn longest_detection(service: &Service) -> Option<Duration> {
+    let checks = service.critical_checks();
+    let mut detections: Vec<Duration> = checks.map(|check| check.longest_detection()).collect();
+    detections.sort_unstable();
+    detections.get(service.checks_until_down() - 1).copied()
 }
 
 /// The positions of the services that `service` depends on, each with its index in `depends_on`.

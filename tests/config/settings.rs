@@ -254,6 +254,20 @@ fn a_dependency_that_is_detected_too_late_is_a_warning() {
     );
 }
 
+/// A redundant service is down when its last check is.
+#[test]
+fn the_detection_of_a_redundant_dependency_takes_as_many_checks_as_take_it_down() {
+    let text = "services:
+  - { key: api, depends_on: [db], port: 1 }
+  - { key: db, any_of: 1, checks: [{ kind: tcp, name: a, address: 'a:1' }, { kind: tcp, name: b, address: 'b:1', timeout: 31s, interval: 1m }] }
+";
+    let warnings = loaded(text).warnings;
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    let warning = warnings[0].to_string();
+    assert!(warning.contains("that may take 31s"), "{warning}");
+    assert!(loaded(&text.replace("any_of: 1, ", "")).warnings.is_empty());
+}
+
 #[test]
 fn equal_files_resolve_to_equal_configurations() {
     let text = "services: [{ key: a, port: 1 }, { key: b, depends_on: [a], url: http://c/ }]";

@@ -150,6 +150,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn healing_is_disabled_by_both_names_of_the_flag() {
+        use clap::{Args, FromArgMatches};
+
+        for (flag, expected) in [
+            (None, false),
+            (Some("--no-heal"), true),
+            (Some("--no-restart"), true),
+        ] {
+            let command = ServeFlags::augment_args(clap::Command::new("upkeep_exporter"));
+            let arguments = ["upkeep_exporter"].into_iter().chain(flag);
+            let matches = command.try_get_matches_from(arguments).unwrap();
+            let flags = ServeFlags::from_arg_matches(&matches).unwrap();
+            assert_eq!(flags.no_heal, expected, "{flag:?}");
+        }
+    }
+
+    #[test]
     fn a_telemetry_path_is_checked() {
         assert_eq!(telemetry_path("/metrics").unwrap(), "/metrics");
         for wrong in [
