@@ -12,6 +12,9 @@ use super::project::Project;
 /// Each obstacle must be found within this time.
 const PROMPT: Duration = Duration::from_secs(10);
 
+/// Breaks the environment in a directory.
+type Damage = fn(&Path);
+
 /// A project with a healthy environment that no tool made.
 fn project() -> Project {
     let project = Project::empty();
@@ -128,7 +131,7 @@ async fn broken_locks_have_their_reason() {
 #[tokio::test]
 async fn broken_environments_have_their_reason() {
     let project = project();
-    let cases: [(&str, &str, fn(&Path)); 6] = [
+    let cases: [(&str, &str, Damage); 6] = [
         ("unreachable", "symbolic links", |environment| {
             let link = environment.join("lib");
             std::fs::remove_dir_all(&link).unwrap();
