@@ -41,6 +41,7 @@ declare -A package_of=(
   [wrk]=wrk
   [chromium]=chromium
   [npm]=npm
+  [git]=git
   [script]=bsdutils
   [fish]=fish
   [zsh]=zsh
@@ -108,6 +109,15 @@ install_python_tools() {
   for package in "${older[@]}"; do
     "${install[@]}" download --no-deps --only-binary :all: --dest "$wheels" "$package"
   done
+# Installs pnpm and yarn 1 for the tests of node checks. npm is a Debian package.
+install_node_tools() {
+  local folder pnpm=10.34.9 yarn=1.22.22 wanted
+  folder="$(dirname "$0")/../target/dep-tools/node"
+  wanted="$pnpm $yarn"
+  [ "$(cat "$folder/installed" 2>/dev/null)" = "$wanted" ] && return
+  rm -rf "$folder"
+  mkdir -p "$folder"
+  npm install --silent --no-audit --no-fund --no-save --ignore-scripts --prefix "$folder" "pnpm@$pnpm" "yarn@$yarn"
   echo "$wanted" >"$folder/installed"
 }
 
@@ -115,6 +125,7 @@ if [ "${#missing[@]}" -eq 0 ]; then
   install_axe
   install_stores
   install_python_tools
+  install_node_tools
   exit 0
 fi
 
@@ -137,3 +148,4 @@ apt-get install -y -qq --no-install-recommends "${missing[@]}"
 install_axe
 install_stores
 install_python_tools
+install_node_tools

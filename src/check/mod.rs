@@ -17,6 +17,7 @@ mod host_reads;
 pub mod http;
 pub mod icmp;
 pub mod memcached;
+pub mod node;
 pub mod port;
 pub mod port_scan;
 pub mod postgres;

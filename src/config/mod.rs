@@ -33,6 +33,7 @@ pub mod maintenance;
 pub mod memcached;
 pub mod monitor;
 pub mod monitor_options;
+pub mod node;
 pub mod options;
 pub mod pattern;
 mod pattern_cache;

@@ -4,7 +4,7 @@
 use crate::model::CheckKind;
 
 /// Kinds of check that are not supported.
-const KINDS: &[&str] = &["node", "resources"];
+const KINDS: &[&str] = &["resources"];
 
 /// Other names of kinds.
 const ALIASES: [(&str, CheckKind); 10] = [

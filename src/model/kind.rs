@@ -46,6 +46,8 @@ macro_rules! with_kinds {
             Provider provider untimed ProviderOptions ProviderSettings ProviderCheck;
             /// The installed packages of a Python environment.
             Python python untimed PythonOptions PythonSettings PythonCheck;
+            /// The packages that a Node.js project has installed.
+            Node node untimed NodeOptions NodeSettings NodeCheck;
         }
     };
 }

@@ -69,6 +69,10 @@ const fn refused(kind: CheckKind) -> &'static str {
 
 const fn protocol(kind: CheckKind) -> &'static str {
     match kind {
+        CheckKind::Node => {
+            "A file does not follow its format or is not supported; the message names it. Restore it, create the lock \
+             file again, or set lockfile: none."
+        }
         CheckKind::Python => {
             "A file does not follow its format; the message names the file and the line. Correct it, or create the \
              lock again (uv lock, poetry lock)."
@@ -82,7 +86,7 @@ const fn protocol(kind: CheckKind) -> &'static str {
 
 const fn assertion(kind: CheckKind) -> &'static str {
     match kind {
-        CheckKind::Python => {
+        CheckKind::Python | CheckKind::Node => {
             "Other versions are installed than the files require. Run the command of the finding, and restart the \
              service that uses the environment."
         }
@@ -95,7 +99,7 @@ const fn assertion(kind: CheckKind) -> &'static str {
 
 const fn unreachable(kind: CheckKind) -> &'static str {
     match kind {
-        CheckKind::Python => {
+        CheckKind::Python | CheckKind::Node => {
             "A file or directory can't be read; the message names it. Check its symbolic links (namei -l PATH) and its \
              file system (dmesg)."
         }
@@ -126,7 +130,7 @@ const fn unreachable(kind: CheckKind) -> &'static str {
 
 const fn timeout(kind: CheckKind) -> &'static str {
     match kind {
-        CheckKind::Python => {
+        CheckKind::Python | CheckKind::Node => {
             "Reading the files takes too long; the message names the file. Check the load of the machine, and whether \
              a network file system responds."
         }
@@ -221,7 +225,7 @@ const fn state(kind: CheckKind) -> &'static str {
 
 const fn missing(kind: CheckKind) -> &'static str {
     match kind {
-        CheckKind::Python => {
+        CheckKind::Python | CheckKind::Node => {
             "Packages, a file or the environment are missing. Run the command of the finding, or correct the paths of \
              the check."
         }
@@ -260,7 +264,7 @@ const fn missing(kind: CheckKind) -> &'static str {
 
 const fn limit(kind: CheckKind) -> &'static str {
     match kind {
-        CheckKind::Python => {
+        CheckKind::Python | CheckKind::Node => {
             "A file or the environment exceeds a limit of the check; the message names it. Check that the path is \
              right, or split the requirements."
         }
@@ -306,7 +310,7 @@ const fn limit(kind: CheckKind) -> &'static str {
 
 const fn permission(kind: CheckKind) -> &'static str {
     match kind {
-        CheckKind::Python => {
+        CheckKind::Python | CheckKind::Node => {
             "The exporter may not read a file of the environment or the project. Add its user to the group of the \
              files, and check ProtectHome= of its unit."
         }

@@ -13,6 +13,7 @@ pub mod grpc;
 pub mod healing;
 pub mod knot;
 pub mod memcached;
+pub mod node_packages;
 pub mod old_tls;
 pub mod podman;
 pub mod postgres;

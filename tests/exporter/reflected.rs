@@ -561,7 +561,7 @@ fn every_key_that_may_hold_a_secret_is_reflected() {
 }
 
 /// Keys that hold no secret, or one that is not sent: the private key of a certificate (`key`). `oauth2` is not supported.
-const OPEN: [&str; 184] = [
+const OPEN: [&str; 187] = [
     "action",
     "address",
     "after",
@@ -590,6 +590,7 @@ const OPEN: [&str; 184] = [
     "degraded",
     "depends_on",
     "description",
+    "directory",
     "disks",
     "dns_over_tls",
     "dont_fragment",
@@ -643,6 +644,7 @@ const OPEN: [&str; 184] = [
     "kind",
     "labels",
     "load_below",
+    "lockfile",
     "management_timeout",
     "management_url",
     "management_username",
@@ -685,6 +687,7 @@ const OPEN: [&str; 184] = [
     "priority_steps",
     "process",
     "process_match",
+    "production",
     "project",
     "protocol",
     "provider",

@@ -28,6 +28,7 @@ pub const PROPERTIES: &[Property] = &[
     ("texts", texts),
     ("packets", packets),
     ("python", python),
+    ("node", node),
 ];
 
 /// Stands, as a line of its own, between the two parts of an input that has two.
@@ -297,5 +298,12 @@ pub fn python(input: &[u8]) {
                 found.len()
             ),
         }
+    }
+}
+
+/// The files of a Node.js project, and ranges of versions.
+pub fn node(input: &[u8]) {
+    if let Some(found) = twice(|| check::node::fuzz_parse(input)) {
+        assert!(found.len() <= 256 * (input.len() + 64), "{} bytes", found.len());
     }
 }

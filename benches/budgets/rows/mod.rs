@@ -4,6 +4,7 @@ mod components;
 mod fleet;
 mod http;
 mod idle;
+mod node;
 mod probe;
 mod python;
 mod resources;
@@ -79,6 +80,11 @@ pub const ROWS: &[Row] = &[
         name: "python",
         what: "a python check of 500 packages",
         measure: python::measure,
+    },
+    Row {
+        name: "node",
+        what: "a node check of 500 packages",
+        measure: node::measure,
     },
     Row {
         name: "idle",
