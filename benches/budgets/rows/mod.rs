@@ -5,6 +5,7 @@ mod fleet;
 mod http;
 mod idle;
 mod node;
+mod port;
 mod probe;
 mod python;
 mod resources;
@@ -60,6 +61,11 @@ pub const ROWS: &[Row] = &[
         name: "scan",
         what: "scans of /proc with 1,000 processes",
         measure: scan::measure,
+    },
+    Row {
+        name: "port",
+        what: "port checks with 50,000 sockets",
+        measure: port::measure,
     },
     Row {
         name: "unit",
