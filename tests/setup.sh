@@ -37,6 +37,7 @@ declare -A package_of=(
   [busybox]=busybox-static
   [nft]=nftables
   [ip]=iproute2
+  [ps]=procps
   [knotd]=knot
   [wrk]=wrk
   [chromium]=chromium

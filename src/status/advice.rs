@@ -8,8 +8,8 @@ use crate::model::{CheckKind, Problem, Reason};
 pub use document::markdown;
 
 /// The advice for a service or check whose status is unknown without a problem.
-pub const UNKNOWN: &str = "There is no recent result. If this lasts longer than a minute after a start, check the exporter's log \
-             and upkeep_check_missed_runs_total.";
+pub const UNKNOWN: &str = "There is no recent result. If this lasts longer than a minute after a start, read the exporter's log (`journalctl \
+ -u upkeep_exporter`) and check upkeep_check_missed_runs_total.";
 
 /// The advice for a problem of a check of this kind. The problem may be a shortage of the exporter itself.
 pub fn advice_on(kind: CheckKind, problem: &Problem) -> &'static str {
@@ -23,19 +23,19 @@ pub fn advice_on(kind: CheckKind, problem: &Problem) -> &'static str {
 pub const fn advice(kind: CheckKind, reason: Reason) -> &'static str {
     match reason {
         Reason::Dns => {
-            "The name can't be resolved. Run getent hosts NAME on the exporter's machine, and check its resolver and \
-             the spelling of the name."
+            "The name can't be resolved. Run `getent hosts NAME` on the exporter's machine, and check its resolver \
+             and the spelling of the name."
         }
         Reason::Refused => refused(kind),
         Reason::Unreachable => unreachable(kind),
         Reason::Timeout => timeout(kind),
         Reason::Tls => {
-            "Check the names, dates and issuer of the certificate (openssl s_client -connect HOST:PORT -servername \
-             HOST). Renew it, or set its CA in tls_config."
+            "Check the names, dates and issuer of the certificate (`openssl s_client -connect HOST:PORT -servername \
+             HOST`). Renew it, or set its CA in tls_config."
         }
         Reason::Closed => {
-            "The server accepted the connection and closed it. Check its log for a crash, a connection limit or a \
-             proxy error."
+            "The server accepted the connection and closed it. Check its log (`journalctl -u UNIT`) for a crash, a \
+             connection limit or a proxy error."
         }
         Reason::Protocol => protocol(kind),
         Reason::Auth => auth(kind),
@@ -45,12 +45,13 @@ pub const fn advice(kind: CheckKind, reason: Reason) -> &'static str {
         Reason::Missing => missing(kind),
         Reason::Limit => limit(kind),
         Reason::Slow => {
-            "It works, but responds too slowly. Check load, memory and disk of its machine, and its dependencies. \
-             The phases show where the time is spent."
+            "It works, but responds too slowly. Check load, memory and disk of its machine (`uptime`, `free -m`, \
+             `df -h`), and its dependencies. The phases show where the time is spent."
         }
         Reason::Permission => permission(kind),
         Reason::Internal => {
-            "The exporter itself failed in this check. Its log has the details; please report them."
+            "The exporter itself failed in this check. Its log has the details (`journalctl -u upkeep_exporter`); \
+             please report them."
         }
     }
 }
@@ -58,11 +59,12 @@ pub const fn advice(kind: CheckKind, reason: Reason) -> &'static str {
 const fn refused(kind: CheckKind) -> &'static str {
     match kind {
         CheckKind::Docker => {
-            "The socket of the container engine exists, but nothing listens on it. Start the engine."
+            "The socket of the container engine exists, but nothing listens on it. Start the engine: `systemctl \
+             start docker`, or `systemctl start podman.socket`."
         }
         _ => {
-            "Nothing listens at this address. Check that the service runs (systemctl status, ss -ltn) and that host \
-             and port are correct. If it has stopped, its log says why."
+            "Nothing listens at this address. Check that the service runs (`systemctl status UNIT`, `ss -ltn`) and \
+             that host and port are correct. If it has stopped, its log says why."
         }
     }
 }
@@ -70,16 +72,16 @@ const fn refused(kind: CheckKind) -> &'static str {
 const fn protocol(kind: CheckKind) -> &'static str {
     match kind {
         CheckKind::Node => {
-            "A file does not follow its format or is not supported; the message names it. Restore it, create the lock \
-             file again, or set lockfile: none."
+            "A file does not follow its format or is not supported; the message names it. Restore it, create the \
+             lock file again (`npm install --package-lock-only`), or set lockfile: none."
         }
         CheckKind::Python => {
             "A file does not follow its format; the message names the file and the line. Correct it, or create the \
-             lock again (uv lock, poetry lock)."
+             lock again (`uv lock`, `poetry lock`)."
         }
         _ => {
-            "The response does not follow the expected protocol. Check what listens at this address, and whether it \
-             expects TLS."
+            "The response does not follow the expected protocol. Check what listens at this address (`ss -ltnp`), \
+             and whether it expects TLS (`curl -v URL`)."
         }
     }
 }
@@ -87,12 +89,12 @@ const fn protocol(kind: CheckKind) -> &'static str {
 const fn assertion(kind: CheckKind) -> &'static str {
     match kind {
         CheckKind::Python | CheckKind::Node => {
-            "Other versions are installed than the files require. Run the command of the finding, and restart the \
-             service that uses the environment."
+            "Other versions are installed than the files require. Run the command of the finding (`upkeep_exporter \
+             check SERVICE` shows it), and restart the service that uses the environment."
         }
         _ => {
-            "The response does not match the assertions of the check. Compare them, and check what was deployed \
-             last."
+            "The response does not match the assertions of the check. Compare them (`upkeep_exporter check --debug \
+             SERVICE` shows each step), and check what was deployed last."
         }
     }
 }
@@ -100,30 +102,32 @@ const fn assertion(kind: CheckKind) -> &'static str {
 const fn unreachable(kind: CheckKind) -> &'static str {
     match kind {
         CheckKind::Python | CheckKind::Node => {
-            "A file or directory can't be read; the message names it. Check its symbolic links (namei -l PATH) and its \
-             file system (dmesg)."
+            "A file or directory can't be read; the message names it. Check its symbolic links (`namei -l PATH`) \
+             and its file system (`dmesg`)."
         }
         CheckKind::Systemd => {
-            "The exporter can't reach systemd over D-Bus. Check that the system bus runs, and that the exporter can \
-             see its socket."
+            "The exporter can't reach systemd over D-Bus. Check that the system bus runs (`systemctl status dbus`), \
+             and that the exporter can see its socket."
         }
         CheckKind::Process => {
-            "The exporter can't read /proc. Check that it is mounted, and check --path.procfs."
+            "The exporter can't read /proc. Check that it is mounted (`mount -t proc`), and check --path.procfs."
         }
         CheckKind::Host => {
             "A value of the machine or a file system can't be read; the message names it. Check `dmesg`, `findmnt`, and \
              --path.procfs."
         }
         CheckKind::Docker => {
-            "The socket of the container engine does not exist. Start the engine, or set the check's host to its \
-             socket."
+            "The socket of the container engine does not exist. Start the engine (`systemctl start docker`), or set \
+             the check's host to its socket."
         }
         CheckKind::Port => {
             "The exporter can't list the sockets of its machine. Allow AF_NETLINK in its unit \
-             (RestrictAddressFamilies=), or check that /proc is mounted (--path.procfs)."
+             (RestrictAddressFamilies= in `systemctl edit upkeep_exporter`), or check that /proc is mounted \
+             (--path.procfs)."
         }
         _ => {
-            "The host can't be reached. Check that the machine is on, and check its network, routes and firewalls."
+            "The host can't be reached. Check that the machine is on, and check its network, routes (`ip route get \
+             ADDRESS`) and firewalls."
         }
     }
 }
@@ -131,31 +135,32 @@ const fn unreachable(kind: CheckKind) -> &'static str {
 const fn timeout(kind: CheckKind) -> &'static str {
     match kind {
         CheckKind::Python | CheckKind::Node => {
-            "Reading the files takes too long; the message names the file. Check the load of the machine, and whether \
-             a network file system responds."
+            "Reading the files takes too long; the message names the file. Check the load of the machine \
+             (`uptime`), and whether a network file system responds (`df PATH`)."
         }
         CheckKind::Systemd | CheckKind::Docker => {
-            "The manager does not respond in time. Check the load of the machine and the log of the manager."
+            "The manager does not respond in time. Check the load of the machine (`uptime`) and the log of the \
+             manager (`journalctl -b -p warning`)."
         }
         CheckKind::Process => {
             "Reading /proc takes too long. Check the load of the machine, and look for processes that hang in the \
-             kernel (state D)."
+             kernel (state D in `ps -eo pid,stat,comm`)."
         }
         CheckKind::Port => {
-            "Searching the processes that hold the port takes too long. Check the load of the machine (uptime), and \
-             raise the check's timeout."
+            "Searching the processes that hold the port takes too long. Check the load of the machine (`uptime`), \
+             and raise the check's timeout."
         }
         CheckKind::Host => {
             "A file system or /proc does not respond; the message names it. Check its server and network; \
              `umount -l MOUNT` detaches it."
         }
         CheckKind::Celery => {
-            "No worker responded in time. Check that workers run, and whether all of them are busy or stuck. A \
-             longer timeout only helps slow workers."
+            "No worker responded in time. Check that workers run (`celery -A APP status`), and whether all of them \
+             are busy or stuck. A longer timeout only helps slow workers."
         }
         _ => {
             "No response in time; the message names the step. A timeout while connecting suggests a firewall or a \
-             host that is off; later, an overloaded service. Check its log and load."
+             host that is off; later, an overloaded service. Check its log (`journalctl -u UNIT`) and load."
         }
     }
 }
@@ -163,20 +168,20 @@ const fn timeout(kind: CheckKind) -> &'static str {
 const fn auth(kind: CheckKind) -> &'static str {
     match kind {
         CheckKind::Postgres => {
-            "The login was rejected, or the secret can't be read. Check user, password and pg_hba.conf, and that the \
-             exporter may read the secret file."
+            "The login was rejected, or the secret can't be read. Try `psql URL`. Try `psql URL`. Check user, \
+             password and pg_hba.conf, and that the exporter may read the secret file."
         }
         CheckKind::S3 => {
             "The keys were rejected or can't be read. Check access key, secret key and policy, and that both clocks \
-             are right."
+             are right (`timedatectl`)."
         }
         CheckKind::Provider => {
-            "The provider rejects the API key, or the key can't be read. Create a key in the provider's console and write \
-             it to its file. The next run reads it."
+            "The provider rejects the API key, or the key can't be read. Create a key in the provider's console and \
+             write it to its file. The next run reads it (`upkeep_exporter check SERVICE`)."
         }
         _ => {
             "Credentials are missing, unreadable or rejected. Check the user and the secret (its file is read on \
-             every run), and the log of the server."
+             every run, `ls -l FILE` shows who may), and the log of the server."
         }
     }
 }
@@ -185,11 +190,11 @@ const fn status(kind: CheckKind) -> &'static str {
     match kind {
         CheckKind::Provider => {
             "The provider reports an error. 5xx and 529 are an outage: check its status page. 4xx and redirects \
-             usually mean a wrong base_url."
+             usually mean a wrong base_url (`curl -i URL`)."
         }
         _ => {
-            "Request the URL with curl -i, and check the log of the service. 5xx is an error of the server, 4xx \
-             usually a wrong path or missing credentials."
+            "Request the URL with `curl -i URL`, and check the log of the service. 5xx is an error of the server, \
+             4xx usually a wrong path or missing credentials."
         }
     }
 }
@@ -197,67 +202,75 @@ const fn status(kind: CheckKind) -> &'static str {
 const fn state(kind: CheckKind) -> &'static str {
     match kind {
         CheckKind::Systemd => {
-            "Find out why the unit is not running: systemctl status UNIT, then journalctl -u UNIT. Fix the cause, \
-             then run systemctl restart UNIT."
+            "Find out why the unit is not running: `systemctl status UNIT`, then `journalctl -u UNIT`. Fix the \
+             cause, then run `systemctl restart UNIT`."
         }
         CheckKind::Docker => {
-            "Find out why the container is not running or not healthy: docker ps -a, docker logs NAME, docker \
-             inspect NAME. Then run docker start NAME."
+            "Find out why the container is not running or not healthy: `docker ps -a`, `docker logs NAME`, `docker \
+             inspect NAME`. Then run `docker start NAME`."
         }
         CheckKind::Port => {
             "Another program holds the port, or it is not free as expected. The message names the program. Stop it \
-             (ss -ltnp shows it), or use the next free port."
+             (`ss -ltnp` shows it), or use the next free port."
         }
         CheckKind::Redis => {
-            "The server does not have the expected role or state. Check INFO replication and INFO persistence."
+            "The server does not have the expected role or state. Check `redis-cli INFO replication` and `redis-cli \
+             INFO persistence`."
         }
         CheckKind::Postgres => {
-            "The server does not have the expected role or state. Check pg_is_in_recovery() and the log of the \
-             server."
+            "The server does not have the expected role or state. Check `psql -c 'SELECT pg_is_in_recovery()'` and \
+             the log of the server."
         }
         CheckKind::Host => {
             "Nothing is mounted at this directory. Mount it (`mount MOUNT`, `findmnt --verify`), or correct mount in \
              the check."
         }
-        _ => "It runs, but does not have the expected state. Check its log and status.",
+        _ => {
+            "It runs, but does not have the expected state. Check its log and status (`systemctl status UNIT`)."
+        }
     }
 }
 
 const fn missing(kind: CheckKind) -> &'static str {
     match kind {
         CheckKind::Python | CheckKind::Node => {
-            "Packages, a file or the environment are missing. Run the command of the finding, or correct the paths of \
-             the check."
+            "Packages, a file or the environment are missing. Run the command of the finding (`upkeep_exporter \
+             check SERVICE` shows it), or correct the paths of the check."
         }
         CheckKind::Systemd => {
-            "The unit is not installed. Check its name (systemctl list-unit-files), install it, or run systemctl \
-             daemon-reload."
+            "The unit is not installed. Check its name (`systemctl list-unit-files`), install it, or run `systemctl \
+             daemon-reload`."
         }
         CheckKind::Process => {
-            "Fewer processes match than expected. Start the service, or compare the check's match with ps -ef."
+            "Fewer processes match than expected. Start the service, or compare the check's match with `ps -ef`."
         }
         CheckKind::Port => {
-            "Nothing holds the port, or the user in the check does not exist. Start the service, and compare the port \
-             with its configuration (ss -ltn)."
+            "Nothing holds the port, or the user in the check does not exist. Start the service, and compare the \
+             port with its configuration (`ss -ltn`)."
         }
-        CheckKind::S3 => "The bucket does not exist. Create it, or check its name in the configuration.",
+        CheckKind::S3 => {
+            "The bucket does not exist. Create it in the store, or check its name in the configuration \
+         (`upkeep_exporter check-config FILE`)."
+        }
         CheckKind::Rabbitmq => {
-            "A queue or virtual host does not exist. Start the program that declares it, or check its name in the \
-             configuration."
+            "A queue or virtual host does not exist (`rabbitmqctl list_queues -p VHOST`). Start the program that \
+             declares it, or check its name in the configuration."
         }
         CheckKind::Celery => {
-            "Fewer workers respond than expected. Start them, and check their logs for why they stopped."
+            "Fewer workers respond than expected. Start them (`systemctl start UNIT`), and check their logs for why \
+             they stopped."
         }
-        CheckKind::Docker => "The container does not exist. Create it, or check the name (docker ps -a).",
+        CheckKind::Docker => "The container does not exist. Create it, or check the name (`docker ps -a`).",
         CheckKind::Postgres => {
-            "The database or the role does not exist. Create it, or check its name in the configuration."
+            "The database or the role does not exist (`psql -l`). Create it, or check its name in the configuration."
         }
         CheckKind::Provider => {
             "The provider does not offer an expected model. Find its successor on the page /models, then change the \
              service and expected_models."
         }
         _ => {
-            "The target does not have what the check looks for. Create it, or check its name in the configuration."
+            "The target does not have what the check looks for. Create it, or check its name in the configuration \
+             (`upkeep_exporter check-config FILE`)."
         }
     }
 }
@@ -266,44 +279,46 @@ const fn limit(kind: CheckKind) -> &'static str {
     match kind {
         CheckKind::Python | CheckKind::Node => {
             "A file or the environment exceeds a limit of the check; the message names it. Check that the path is \
-             right, or split the requirements."
+             right (`ls -l PATH`), or split the requirements."
         }
         CheckKind::Process => {
-            "More processes match than expected. Look for processes that were started twice or did not stop (ps \
-             -ef)."
+            "More processes match than expected. Look for processes that were started twice or did not stop (`ps \
+             -ef`)."
         }
         CheckKind::Host => {
             "The message names the limits. Find the cause with `ps aux --sort=-%cpu`, `ps aux --sort=-rss`, or \
              `du -xh MOUNT | sort -h`."
         }
         CheckKind::Postgres => {
-            "The message names the limit. For connections, check pg_stat_activity; for replication lag, check the \
-             standby."
+            "The message names the limit. For connections, check `psql -c 'TABLE pg_stat_activity'`; for \
+             replication lag, check the standby."
         }
-        CheckKind::Redis => "The message names the limit. Check memory, clients and replication in INFO.",
+        CheckKind::Redis => {
+            "The message names the limit. Check memory, clients and replication in `redis-cli INFO`."
+        }
         CheckKind::Rabbitmq => {
             "The message names the limit. Check that the consumers of the queue run and keep up, and check memory \
-             and disk alarms."
+             and disk alarms (`rabbitmq-diagnostics alarms`)."
         }
         CheckKind::Systemd => {
-            "The message names the value and its limit. See systemctl status UNIT and journalctl -u UNIT for what uses it. \
-             Fix that, or raise the limit."
+            "The message names the value and its limit. See `systemctl status UNIT` and `journalctl -u UNIT` for \
+             what uses it. Fix that, or raise the limit."
         }
         CheckKind::Docker => {
-            "The message names the value and its limit. See docker stats NAME and docker top NAME for what uses it. Fix \
-             that, or raise the limit."
+            "The message names the value and its limit. See `docker stats NAME` and `docker top NAME` for what uses \
+             it. Fix that, or raise the limit."
         }
         CheckKind::Http | CheckKind::Tcp => {
-            "The message names the number that exceeds its limit. Check what it measures, or raise the limit if it \
-             is too low."
+            "The message names the number that exceeds its limit. Check what it measures (`upkeep_exporter check \
+             --debug SERVICE`), or raise the limit if it is too low."
         }
         CheckKind::Provider => {
-            "Credits, budget or a rate limit are used up; the message says which. Add credits or raise the limit in the \
-             provider's console, or wait."
+            "Credits, budget or a rate limit are used up; the message says which (`upkeep_exporter check SERVICE`). \
+             Add credits or raise the limit in the provider's console, or wait."
         }
         _ => {
-            "A number exceeds its limit; the message names both. Reduce the number, or raise the limit if it is too \
-             low."
+            "A number exceeds its limit; the message names both. Reduce the number, or raise the limit in the check \
+             if it is too low (docs/CONFIGURATION.md)."
         }
     }
 }
@@ -316,26 +331,27 @@ const fn permission(kind: CheckKind) -> &'static str {
         }
         CheckKind::Docker => {
             "The exporter may not use the socket of the engine. Add its user to the group of the socket \
-             (SupplementaryGroups=docker)."
+             (SupplementaryGroups=docker in `systemctl edit upkeep_exporter`)."
         }
         CheckKind::Process => {
-            "The exporter may not read these processes. Check how /proc is mounted (hidepid), or give the exporter \
-             CAP_SYS_PTRACE."
+            "The exporter may not read these processes. Check how /proc is mounted (hidepid in `mount -t proc`), or \
+             give the exporter CAP_SYS_PTRACE."
         }
         CheckKind::Port => {
-            "The exporter may not read which process holds the port. Run deploy/install.sh --process-details for \
+            "The exporter may not read which process holds the port. Run `deploy/install.sh --process-details` for \
              CAP_SYS_PTRACE, or check only unit and user."
         }
         CheckKind::Systemd => {
-            "The exporter may not query systemd. Check the D-Bus policy and the sandboxing of its unit."
+            "The exporter may not query systemd. Check the D-Bus policy and the sandboxing of its unit (`systemctl \
+             cat upkeep_exporter`)."
         }
         CheckKind::Provider => {
-            "The provider knows the key, but it may not list models. Check its scopes, project and organization, the \
-             allowed addresses, and the country of this machine."
+            "The provider knows the key, but it may not list models (`upkeep_exporter check SERVICE` tries again). \
+             Check its scopes, project and organization, the allowed addresses, and the country of this machine."
         }
         _ => {
             "The operating system denies this operation. Check the user, capabilities and sandboxing of the \
-             exporter."
+             exporter (`systemctl cat upkeep_exporter`)."
         }
     }
 }

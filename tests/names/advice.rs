@@ -1,6 +1,8 @@
-//! docs/ADVICE.md is complete.
+//! docs/ADVICE.md: complete, and its commands exist.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::process::Command;
 
 use upkeep_exporter::model::{CheckKind, Reason};
 
@@ -65,4 +67,34 @@ fn alerts_link_to_sections_that_exist() {
         }
     }
     assert!(links >= 8, "{links} links");
+}
+
+#[test]
+fn every_command_exists() {
+    let commands: BTreeSet<String> = sections()
+        .iter()
+        .flat_map(|(_, rows)| rows)
+        .flat_map(|(_, advice)| spans(advice))
+        .map(|command| command.split(' ').next().unwrap().to_owned())
+        .collect();
+    assert!(commands.len() > 10, "{commands:?}");
+    let missing: Vec<&String> = commands.iter().filter(|command| !exists(command)).collect();
+    assert!(missing.is_empty(), "no such commands: {missing:?}");
+}
+
+fn exists(command: &str) -> bool {
+    match command {
+        "upkeep_exporter" => true,
+        // The tests of Python environments install them with pip, and run the commands.
+        "uv" | "poetry" => true,
+        // podman has the same commands.
+        "docker" => exists("podman"),
+        path if path.contains('/') => root().join(path).is_file(),
+        name => Command::new("sh")
+            .args(["-c", "PATH=$PATH:/usr/sbin:/sbin; command -v \"$0\"", name])
+            .output()
+            .unwrap()
+            .status
+            .success(),
+    }
 }

@@ -69,3 +69,22 @@ fn advice_depends_on_the_kind() {
     let texts: HashSet<_> = kinds.map(|kind| advice(kind, Reason::Missing)).into();
     assert_eq!(texts.len(), kinds.len());
 }
+
+/// What to do is a command, a setting, a file or a page, so that the reader knows where to begin.
+#[test]
+fn all_advice_names_a_command_or_a_place() {
+    let mut vague = Vec::new();
+    for kind in CheckKind::ALL {
+        for reason in Reason::ALL {
+            let text = advice(kind, *reason);
+            if !["`", "=", ".conf", ".md", "/models"]
+                .iter()
+                .any(|place| text.contains(place))
+            {
+                vague.push(format!("{kind}, {reason}: {text}"));
+            }
+            assert_eq!(text.matches('`').count() % 2, 0, "{kind}, {reason}: {text}");
+        }
+    }
+    assert!(vague.is_empty(), "{}", vague.join("\n"));
+}
