@@ -14,6 +14,8 @@ mod chatstack_format;
 mod expensive_files;
 #[path = "config/limits.rs"]
 mod limits;
+#[path = "config/platform.rs"]
+mod platform;
 #[path = "config/schema.rs"]
 mod schema;
 #[path = "common/schema_keys.rs"]
