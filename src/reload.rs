@@ -70,7 +70,7 @@ pub async fn reload_on_hangup(mut hangup: mpsc::Receiver<()>, reloader: &Reloade
 pub fn summary(config: &Config) -> String {
     let checks: usize = config.services.iter().map(|service| service.checks.len()).sum();
     let counted = |count: usize, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
-    let modules = match config.probe.modules.len() {
+    let modules = match config.probe.modules.usable.len() {
         0 => String::new(),
         modules => format!(", {}", counted(modules, "module")),
     };

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::bytes_text::BytesText;
 use super::pattern::Pattern;
 use super::place::{Invalid, Place, all};
-use super::secret::Secret;
+use super::secret::SecretBytes;
 use super::tls::{TlsOptions, TlsSettings};
 
 /// The maximum number of steps of a dialogue.
@@ -24,12 +25,12 @@ pub const MAX_STEP_BYTES: usize = 64 << 10;
 pub struct StepOptions {
     /// Regular expression. Lines are read until one matches.
     pub expect: Option<String>,
-    /// Text that must be received next, byte for byte.
-    pub expect_bytes: Option<String>,
+    /// Bytes that must be received next, exactly.
+    pub expect_bytes: Option<BytesText>,
     /// Labels of probe_expect_info, with values from the line that matched.
     pub labels: Option<Vec<LabelOptions>>,
-    /// Line to send; a line feed is added. ${1} is the first group of expect.
-    pub send: Option<String>,
+    /// Line to send; a line feed is added. ${1} is the first group of expect. In double quotes, \xNN is a byte.
+    pub send: Option<BytesText>,
     /// Start TLS on the connection.
     pub starttls: bool,
 }
@@ -61,8 +62,8 @@ pub struct Step {
     pub expect: Option<Expect>,
     /// The labels, as names and templates of values.
     pub labels: Vec<(String, String)>,
-    /// The text to send, which may be a password.
-    pub send: Option<Secret>,
+    /// The bytes to send, which may be a password.
+    pub send: Option<SecretBytes>,
     /// Whether to start TLS.
     pub starttls: bool,
 }
@@ -134,18 +135,19 @@ impl StepOptions {
         if self.expect.is_none() && self.expect_bytes.is_none() && self.send.is_none() && !self.starttls {
             place.warn("this step does nothing: add expect, expect_bytes, send or starttls: true");
         }
-        let bounded = |key: &str, text: &str| match text.len() > MAX_STEP_BYTES {
+        let bounded = |key: &str, bytes: &[u8]| match bytes.len() > MAX_STEP_BYTES {
             true => Err(place
                 .field(key)
                 .error(format_args!("longer than {MAX_STEP_BYTES} bytes"))),
             false => Ok(()),
         };
-        let send = match self.send.filter(|text| !text.is_empty()) {
-            Some(text) => bounded("send", &text).map(|()| Some(Secret::new(text))),
+        let not_empty = |text: Option<BytesText>| text.map(|text| text.0).filter(|bytes| !bytes.is_empty());
+        let send = match not_empty(self.send) {
+            Some(bytes) => bounded("send", &bytes).map(|()| Some(SecretBytes::new(bytes))),
             None => Ok(None),
         };
         let has_line = self.expect.is_some();
-        let expect = match (self.expect, self.expect_bytes.filter(|text| !text.is_empty())) {
+        let expect = match (self.expect, not_empty(self.expect_bytes)) {
             (Some(_), Some(_)) => Err(place
                 .field("expect_bytes")
                 .error("give one of expect and expect_bytes, not both")),
@@ -153,9 +155,7 @@ impl StepOptions {
                 let pattern = place.field("expect").compile_pattern(&source);
                 pattern.map(|pattern| Some(Expect::Line(pattern)))
             }
-            (None, Some(text)) => {
-                bounded("expect_bytes", &text).map(|()| Some(Expect::Bytes(text.into_bytes())))
-            }
+            (None, Some(bytes)) => bounded("expect_bytes", &bytes).map(|()| Some(Expect::Bytes(bytes))),
             (None, None) => Ok(None),
         };
         let labels = labels(&place.field("labels"), self.labels.unwrap_or_default(), has_line);
@@ -217,7 +217,8 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::config::tests_support::resolve_at_root;
+    use crate::config::KindSettings;
+    use crate::config::tests_support::{check, resolve_at_root};
 
     fn resolve(steps: Value, is_tls_first: bool) -> Result<Conversation, Vec<String>> {
         let written = serde_json::from_value(steps).unwrap();
@@ -239,7 +240,7 @@ mod tests {
         let [first, second, third] = &conversation.steps[..] else {
             panic!("{conversation:?}")
         };
-        assert_eq!(first.send.as_ref().unwrap().expose(), "EHLO ${1}\r");
+        assert_eq!(first.send.as_ref().unwrap().expose(), b"EHLO ${1}\r");
         assert_eq!(first.labels, [("host".to_owned(), "${1}".to_owned())]);
         assert_eq!(second.expect, Some(Expect::Bytes(b"S".to_vec())));
         assert!(second.starttls);
@@ -248,6 +249,23 @@ mod tests {
             !format!("{conversation:?}").contains("EHLO"),
             "the text to send may be secret"
         );
+    }
+
+    #[test]
+    fn steps_send_and_expect_any_bytes() {
+        let settings = check(
+            r#"kind: tcp, address: "a:1", query_response: [{ send: !!binary 0hYv }, { send: "\xd2\x16/" }, { expect_bytes: "\xff" }]"#,
+        );
+        let KindSettings::Tcp(settings) = &settings.kind else {
+            panic!("{settings:?}")
+        };
+        let [first, second, third] = &settings.conversation.steps[..] else {
+            panic!("{settings:?}")
+        };
+        for step in [first, second] {
+            assert_eq!(step.send.as_ref().unwrap().expose(), b"\xd2\x16/");
+        }
+        assert_eq!(third.expect, Some(Expect::Bytes(b"\xff".to_vec())));
     }
 
     #[test]

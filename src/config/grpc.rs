@@ -1,16 +1,36 @@
 //! The configuration of grpc checks. The options have the names and meanings of blackbox_exporter's.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use http::HeaderName;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::address::{AddressPreference, HostPort, IpProtocol};
-use super::place::{Invalid, Place};
+use super::place::{Invalid, Place, all};
+use super::secret::Secret;
 use super::tls::{TlsOptions, TlsSettings};
 
 /// The longest name of a service, in bytes.
 const MAX_SERVICE_BYTES: usize = 1024;
+
+/// Metadata whose key ends with this has binary values, which are sent as base64.
+const BINARY_SUFFIX: &str = "-bin";
+/// Metadata that the check itself or HTTP/2 sets (RFC 9113, section 8.2.2).
+const RESERVED_METADATA: [&str; 9] = [
+    "connection",
+    "content-length",
+    "content-type",
+    "host",
+    "keep-alive",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+    "user-agent",
+];
 
 /// The options of a grpc check.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -28,6 +48,8 @@ pub struct GrpcOptions {
     pub preferred_ip_protocol: Option<IpProtocol>,
     /// Whether to try the other IP protocol as well. Default: true.
     pub ip_protocol_fallback: Option<bool>,
+    /// Metadata to send: values by key.
+    pub metadata: BTreeMap<String, Vec<String>>,
 }
 
 /// The settings of a grpc check.
@@ -41,6 +63,8 @@ pub struct GrpcSettings {
     pub service: Arc<str>,
     /// The TLS settings; `None` without TLS.
     pub tls: Option<Arc<TlsSettings>>,
+    /// The metadata to send. Its values may be secrets.
+    pub metadata: Vec<(HeaderName, Secret)>,
 }
 
 impl GrpcOptions {
@@ -67,13 +91,52 @@ impl GrpcOptions {
                 .error(format_args!("longer than {MAX_SERVICE_BYTES} bytes"))),
             false => Ok(service.into()),
         };
+        let metadata = metadata(&place.field("metadata"), &self.metadata);
         Ok(GrpcSettings {
             address: address?,
             preference: AddressPreference::new(self.preferred_ip_protocol, self.ip_protocol_fallback),
             service: service?,
             tls: Some(Arc::new(tls?)).filter(|_| self.tls),
+            metadata: metadata?,
         })
     }
+}
+
+/// Resolves metadata (gRPC's PROTOCOL-HTTP2.md, "Custom-Metadata"). Errors do not quote values, which may be secrets.
+fn metadata(
+    place: &Place<'_>,
+    written: &BTreeMap<String, Vec<String>>,
+) -> Result<Vec<(HeaderName, Secret)>, Invalid> {
+    let pairs = written
+        .iter()
+        .flat_map(|(key, values)| values.iter().map(move |value| (key, value)));
+    all(pairs.map(|(key, value)| {
+        let place = place.field(key);
+        let key = key.to_ascii_lowercase();
+        let is_allowed = |key: &str| {
+            key.bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
+        };
+        let name = match HeaderName::try_from(&*key) {
+            Ok(name) if is_allowed(&key) => name,
+            _ => {
+                return Err(place.error(format_args!(
+                    "\"{key}\" is not a metadata key: write letters, digits, _, - and ."
+                )));
+            }
+        };
+        if key.starts_with("grpc-") || RESERVED_METADATA.contains(&&*key) {
+            return Err(place.error(format_args!("the check itself sets {key}: remove this key")));
+        }
+        let is_printable = value.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+        match key.ends_with(BINARY_SUFFIX) {
+            true => Ok((name, Secret::new(STANDARD_NO_PAD.encode(value)))),
+            false if is_printable => Ok((name, Secret::new(value))),
+            false => Err(place.error(
+                "the value has characters other than printable ASCII: end the key with -bin for other values",
+            )),
+        }
+    }))
 }
 
 impl GrpcSettings {

@@ -7,6 +7,7 @@
 
 pub mod address;
 pub mod budget;
+mod bytes_text;
 pub mod celery;
 mod chatstack_format;
 mod checks;

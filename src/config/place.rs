@@ -9,6 +9,7 @@ use super::expression::Expression;
 use super::json_path::JsonPath;
 use super::pattern::Pattern;
 use super::pattern_cache::PatternCache;
+use super::regular_file::ReadError;
 use crate::model::visible;
 
 /// The maximum number of findings of one file. Loading stops there.
@@ -173,6 +174,22 @@ impl<'a> Place<'a> {
     /// Reports a warning about this key.
     pub fn warn_at_key(&self, message: impl fmt::Display) {
         self.report(false, true, message);
+    }
+
+    /// Reports that reading the file that is named here failed. If the file can't be read now, this is a warning: files are read
+    /// again at every run, and one missing file must not prevent all other checks. Everything else is an error.
+    ///
+    /// # Errors
+    /// When the file has an invalid content or type.
+    pub fn validate_reading<T, E: ReadError>(&self, result: Result<T, E>) -> Result<(), Invalid> {
+        match result {
+            Ok(_) => Ok(()),
+            Err(error) if error.is_unreadable() => {
+                self.warn(format_args!("{error}; every run fails until it can be read"));
+                Ok(())
+            }
+            Err(error) => Err(self.error(error)),
+        }
     }
 
     fn report(&self, is_error: bool, at_key: bool, message: impl fmt::Display) {

@@ -1,5 +1,6 @@
 //! Reads the files that a configuration names. It reads regular files only: a pipe can block, and a device may have no end.
 
+use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
@@ -23,6 +24,18 @@ pub enum FileError {
     /// It is not text.
     #[error("not UTF-8 text")]
     NotText,
+}
+
+/// The error of reading a file or another source that the configuration names.
+pub trait ReadError: fmt::Display {
+    /// Whether the system can't read the file now: it is missing, or access is denied. The content may be valid later.
+    fn is_unreadable(&self) -> bool;
+}
+
+impl ReadError for FileError {
+    fn is_unreadable(&self) -> bool {
+        matches!(self, Self::Io(_))
+    }
 }
 
 /// Reads a regular file of at most `max_bytes` bytes. Symbolic links are followed.

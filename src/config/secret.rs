@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::place::{Invalid, Place};
-use super::regular_file::{self, FileError};
+use super::regular_file::{self, FileError, ReadError};
 use crate::model::UsedSecrets;
 
 /// The longest secret read from a file, in bytes.
@@ -26,6 +26,29 @@ pub enum SecretSource {
 /// the run uses it, so that the secret is removed from everything that leaves the run.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Arc<str>);
+
+/// Bytes that may be a secret, with the rules of [`Secret`].
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretBytes(Arc<[u8]>);
+
+impl SecretBytes {
+    /// Wraps a secret.
+    pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
+        Self(bytes.into().into())
+    }
+
+    /// The secret itself. Only send it to the server.
+    pub fn expose(&self) -> &[u8] {
+        UsedSecrets::record(&String::from_utf8_lossy(&self.0).into());
+        &self.0
+    }
+}
+
+impl fmt::Debug for SecretBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretBytes(hidden)")
+    }
+}
 
 /// A secret can't be read. Contains the source, never the secret.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +74,12 @@ pub enum SecretError {
         /// The name of the variable.
         name: String,
     },
+}
+
+impl ReadError for SecretError {
+    fn is_unreadable(&self) -> bool {
+        matches!(self, Self::File { cause, .. } if cause.is_unreadable())
+    }
 }
 
 impl Secret {
@@ -79,7 +108,7 @@ impl Secret {
 
 impl SecretSource {
     /// Resolves the keys `name`, `name_file` and `name_env` of the mapping at `place`, of which at most one may be given. The
-    /// secret must be one line; see [`SecretSource::read_line`].
+    /// secret must be one line; see [`SecretSource::read_line`]. A file that can't be read now is a warning.
     ///
     /// # Errors
     /// Reported at the key.
@@ -101,10 +130,8 @@ impl SecretSource {
                 )));
             }
         };
-        match source.read_line() {
-            Ok(_) => Ok(Some(source)),
-            Err(error) => Err(place.field(&key).error(error)),
-        }
+        place.field(&key).validate_reading(source.read_line())?;
+        Ok(Some(source))
     }
 
     /// Reads the current value of a secret that becomes part of a header. RFC 9110, section 5.5, allows no control characters

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::place::{Invalid, Place};
-use super::regular_file::{self, FileError};
+use super::regular_file::{self, FileError, ReadError};
 use super::secret::{Secret, SecretSource};
 
 /// The longest PEM file, in bytes. A bundle of all public authorities has about 230 kB.
@@ -34,7 +34,7 @@ pub struct TlsOptions {
     pub server_name: Option<String>,
     /// Accept any certificate.
     pub insecure_skip_verify: bool,
-    /// Lowest TLS version: TLS12 or TLS13.
+    /// Lowest TLS version: TLS12 or TLS13. TLS10 and TLS11 are treated as TLS12.
     pub min_version: Option<String>,
     /// Highest TLS version: TLS12 or TLS13.
     pub max_version: Option<String>,
@@ -117,6 +117,16 @@ pub enum PemError {
     Secret(#[from] super::secret::SecretError),
 }
 
+impl ReadError for PemError {
+    fn is_unreadable(&self) -> bool {
+        match self {
+            Self::File { cause, .. } => cause.is_unreadable(),
+            Self::Secret(error) => error.is_unreadable(),
+            Self::NoCertificate(_) | Self::NoKey => false,
+        }
+    }
+}
+
 impl PemSource {
     /// The path, if the source is a file.
     pub fn path(&self) -> Option<&PathBuf> {
@@ -161,16 +171,16 @@ pub fn private_key(source: &SecretSource) -> Result<PrivateKeyDer<'static>, PemE
 }
 
 impl TlsOptions {
-    /// Resolves the options. It reads the files to validate them.
+    /// Resolves the options. It reads the files to validate them. A file that can't be read now is a warning.
     ///
     /// # Errors
     /// Reported at their keys.
     pub fn resolve(self, place: &Place<'_>) -> Result<TlsSettings, Invalid> {
         let ca = match one_of(place, "ca", self.ca, self.ca_file) {
-            Ok(Some((key, source))) => match source.certificates() {
-                Ok(_) => Ok(Some(source)),
-                Err(error) => Err(place.field(&key).error(error)),
-            },
+            Ok(Some((key, source))) => place
+                .field(&key)
+                .validate_reading(source.certificates())
+                .map(|()| Some(source)),
             Ok(None) => Ok(None),
             Err(invalid) => Err(invalid),
         };
@@ -237,10 +247,8 @@ fn client(
         (Some(_), None) => return Err(place.error("a client certificate needs its key: add key_file")),
         (None, Some(_)) => return Err(place.error("a client key needs its certificate: add cert_file")),
     };
-    let chain_read = chain
-        .certificates()
-        .map_err(|error| place.field(&chain_key).error(error));
-    let key_read = private_key(&key).map_err(|error| place.field(key_key).error(error));
+    let chain_read = place.field(&chain_key).validate_reading(chain.certificates());
+    let key_read = place.field(key_key).validate_reading(private_key(&key));
     chain_read?;
     key_read?;
     Ok(Some(ClientCertificate { chain, key }))
@@ -251,9 +259,13 @@ fn versions(place: &Place<'_>, min: Option<&str>, max: Option<&str>) -> Result<T
         "" => Ok(default),
         "TLS12" => Ok(2),
         "TLS13" => Ok(3),
-        old @ ("TLS10" | "TLS11") if key == "min_version" => Err(place.field(key).error(format_args!(
-            "{old} is not supported: remove min_version, or write TLS12; targets without TLS 1.2 or 1.3 fail"
-        ))),
+        // It only permits old versions, so targets with newer ones work.
+        old @ ("TLS10" | "TLS11") if key == "min_version" => {
+            place.field(key).warn(format_args!(
+                "treated as TLS12: {old} is not supported, so targets without TLS 1.2 or 1.3 fail"
+            ));
+            Ok(2)
+        }
         other => Err(place
             .field(key)
             .error(format_args!("\"{other}\" is not supported: write TLS12 or TLS13"))),
@@ -291,10 +303,6 @@ mod tests {
             (
                 serde_json::json!({"ca": "x"}),
                 "tls_config.ca: the text contains no certificate: a PEM section \"BEGIN CERTIFICATE\" is needed",
-            ),
-            (
-                serde_json::json!({"ca_file": "/nonexistent/ca.pem"}),
-                "tls_config.ca_file: reading /nonexistent/ca.pem: No such file or directory (os error 2)",
             ),
             (
                 serde_json::json!({"ca_file": "/dev/zero"}),

@@ -21,8 +21,7 @@ const ALIASES: [(&str, CheckKind); 10] = [
 ];
 
 /// Keys that are not supported, with advice.
-const KEYS: [(&str, &str); 4] = [
-    ("enable_http3", "there is no HTTP/3: remove this key"),
+const KEYS: [(&str, &str); 3] = [
     (
         "heal",
         "healing is a setting of services, tiers and defaults: move it there",

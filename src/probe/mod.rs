@@ -15,11 +15,13 @@ use tokio::sync::Notify;
 
 use crate::check::{Check, CheckContext};
 use crate::config::KindSettings;
-use crate::config::probe::{Endpoint, Module, ProbeSettings, TargetRefusal, TargetedModule};
+use crate::config::probe::{
+    Endpoint, MAX_TARGET_BYTES, Module, Modules, ProbeSettings, RequestError, TargetRefusal, TargetedModule,
+};
 use crate::config::suggest;
 use crate::log_throttle::LogThrottle;
 use crate::metrics::{self, ProbeView};
-use crate::model::{DebugLog, LostTime, Problem, Reason};
+use crate::model::{DebugLog, LostTime, Problem, Reason, visible};
 use crate::net::guard::{ProbeGuard, Refusals};
 use crate::slots::Slots;
 use request::ProbeRequest;
@@ -198,11 +200,21 @@ impl Prober {
             guard,
         } = prepared;
         let mut context = self.context.clone();
-        context.network.resolver = Arc::new(context.network.resolver.with_guard(Some(guard.clone())));
-        let target = targeted.settings.target();
+        let resolver = context.network.resolver.with_guard(Some(guard.clone()));
+        // A target that can't be probed is a failed probe with all its series, as in blackbox_exporter: the module runs with its
+        // placeholder, and connects to nothing.
+        let (checked, resolver, impossible) = match targeted {
+            Ok(targeted) => (targeted.settings, resolver, None),
+            Err(problem) => (module.prober.clone(), resolver.failing(), Some(problem)),
+        };
+        context.network.resolver = Arc::new(resolver);
+        let target = impossible.as_ref().map_or_else(
+            || checked.target(),
+            |_| visible(&request.target, MAX_TARGET_BYTES),
+        );
         let build = move |settings: &KindSettings| Check::from_kind(settings, &context);
         let lost = Arc::clone(&self.lost);
-        let probe = run::probe(targeted.settings, build, timeout, request.debug, lost);
+        let probe = run::probe(checked, build, timeout, request.debug, lost);
         let result = tokio::select! {
             result = run::run_on(self.checks.as_ref(), probe) => result,
             () = evicted.notified() => {
@@ -214,6 +226,10 @@ impl Prober {
             }
         };
         drop(slot);
+        let result = match impossible {
+            Some(problem) => result.with_problem(problem, request.has_other_scheme()),
+            None => result,
+        };
         self.counts.runs.fetch_add(1, Ordering::Relaxed);
         if let Err(problem) = &result.result {
             if guard.has_refused() {
@@ -240,17 +256,28 @@ impl Prober {
         timeout: Option<&str>,
     ) -> Result<Prepared<'a>, Response> {
         let request = request::parse(query).map_err(Response::BadRequest)?;
-        let Some(module) = settings.modules.get(&*request.module) else {
-            let known = settings.modules.keys().map(String::as_str);
-            let message = suggest::unknown("module", &request.module, known);
+        let Modules { usable, unusable } = &settings.modules;
+        let Some(module) = usable.get(&*request.module) else {
+            let unknown = || suggest::unknown("module", &request.module, usable.keys().map(String::as_str));
+            let message = match unusable.get(&*request.module) {
+                Some(message) => format!("the module {} can't be used: {message}", request.module),
+                None => unknown(),
+            };
             return Err(Response::BadRequest(message));
         };
         let timeout = request::timeout(timeout, module.timeout, self.offset).map_err(Response::BadRequest)?;
-        let targeted = module
-            .with_target(&request.target, request.hostname.as_deref())
-            .map_err(|error| Response::BadRequest(format!("can't probe the target: {error}")))?;
+        let targeted = match module.with_target(&request.target, request.hostname.as_deref()) {
+            Ok(targeted) => Ok(targeted),
+            Err(RequestError::Target(error)) => {
+                let message = format_args!("can't probe the target: {error}");
+                Err(Problem::new(Reason::Protocol, message))
+            }
+            Err(RequestError::Hostname(error)) => return Err(Response::BadRequest(error)),
+        };
         let guard = Arc::new(ProbeGuard::new(settings.guard.clone(), self.refusals.clone()));
-        if let Err(refusal) = check_target(&targeted, &guard) {
+        if let Ok(targeted) = &targeted
+            && let Err(refusal) = check_target(targeted, &guard)
+        {
             let message = format!("probing {} is not allowed: {refusal}", targeted.settings.target());
             self.log_refusal(&message);
             return Err(Response::Refused(message));
@@ -265,11 +292,12 @@ impl Prober {
     }
 }
 
-/// A valid request for an allowed target.
+/// A valid request, whose target is allowed.
 struct Prepared<'a> {
     request: ProbeRequest<'a>,
     module: &'a Module,
-    targeted: TargetedModule,
+    /// The module with the target, or why it can't probe the target.
+    targeted: Result<TargetedModule, Problem>,
     timeout: Duration,
     guard: Arc<ProbeGuard>,
 }

@@ -29,6 +29,16 @@ pub struct ProbeRequest<'q> {
     pub debug: bool,
 }
 
+impl ProbeRequest<'_> {
+    /// Whether the target is a URL that is not for HTTP. blackbox_exporter puts `http://` before it, and looks up its scheme.
+    pub fn has_other_scheme(&self) -> bool {
+        let scheme = self.target.split_once("://").map_or("", |(scheme, _)| scheme);
+        let is_scheme =
+            |scheme: &str| !scheme.is_empty() && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        is_scheme(scheme) && !["http", "https"].contains(&scheme)
+    }
+}
+
 /// Parses a query.
 ///
 /// # Errors
@@ -50,8 +60,9 @@ pub fn parse(query: &str) -> Result<ProbeRequest<'_>, String> {
             // blackbox_exporter ignores unknown parameters, and some users add their own, such as the name of a cluster.
             _ => continue,
         };
-        if slot.replace(decode(value)?).is_some() {
-            return Err(format!("the parameter {name} is given more than once"));
+        // The first value counts, as in blackbox_exporter: `params` of Prometheus may list several.
+        if slot.is_none() {
+            *slot = Some(decode(value)?);
         }
     }
     // Any other value means false, as in blackbox_exporter.
@@ -59,9 +70,6 @@ pub fn parse(query: &str) -> Result<ProbeRequest<'_>, String> {
     let target = target.filter(|target| !target.is_empty()).ok_or(
         "the parameter target is missing: write for example /probe?target=https://example.org&module=http_2xx",
     )?;
-    if target.chars().any(char::is_control) {
-        return Err("the target contains a control character".to_owned());
-    }
     Ok(ProbeRequest {
         module: module
             .filter(|module| !module.is_empty())
@@ -125,6 +133,8 @@ mod tests {
         assert_eq!((&*request.module, request.debug), ("http_2xx", false));
         assert_eq!(parse("target=a:1&module=").unwrap().module, "http_2xx");
         assert!(!parse("target=a&debug=yes").unwrap().debug);
+        let request = parse("target=a&module=b&module=c&target=d").unwrap();
+        assert_eq!((&*request.module, &*request.target), ("b", "a"));
     }
 
     #[test]
@@ -132,13 +142,10 @@ mod tests {
         for (query, part) in [
             ("", "target is missing"),
             ("target=", "target is missing"),
-            ("target=a&target=b", "target is given more than once"),
-            ("target=a&module=b&module=b", "module is given more than once"),
             ("target=%", "%25"),
             ("target=%4", "%25"),
             ("target=%zz", "%25"),
             ("target=%ff", "UTF-8"),
-            ("target=a%0d%0ab", "control character"),
         ] {
             let error = parse(query).unwrap_err();
             assert!(error.contains(part), "{query}: {error}");

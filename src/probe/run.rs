@@ -1,5 +1,6 @@
 //! One run of a module for a request to `/probe`.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,11 +9,18 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::config::KindSettings;
-use crate::model::{Conclusion, DebugLog, Family, LostTime, Problem, Reason, Sample};
+use crate::model::{Conclusion, DebugLog, Family, LostTime, Phase, Problem, Reason, Sample};
 use crate::runner::{Attempt, DeadlinePolicy, Runnable};
 
 static SUCCESS: Family = Family::probe("probe_success", &[], "1 if the probe succeeded, 0 if it failed.");
 static DURATION: Family = Family::probe("probe_duration_seconds", &[], "Duration of the probe in seconds.");
+
+/// The families about the lookup of a name.
+const LOOKUP: [&str; 3] = [
+    "probe_dns_lookup_time_seconds",
+    "probe_ip_addr_hash",
+    "probe_ip_protocol",
+];
 
 /// The result of a probe.
 #[derive(Debug)]
@@ -23,6 +31,24 @@ pub struct ProbeResult {
     pub samples: Vec<Sample>,
     /// The steps of the probe, if requested.
     pub debug_log: Option<DebugLog>,
+}
+
+impl ProbeResult {
+    /// The result of a probe whose target can't be probed. The steps are about the placeholder, so they are left out. So are the
+    /// samples of the lookup, unless `is_looked_up`.
+    pub fn with_problem(mut self, problem: Problem, is_looked_up: bool) -> Self {
+        if !is_looked_up {
+            self.samples.retain(|sample| {
+                let is_resolve = |label: &Cow<'static, str>| label == Phase::Resolve.as_str();
+                !LOOKUP.contains(&sample.family.name) && !sample.labels.iter().any(is_resolve)
+            });
+        }
+        Self {
+            result: Err(problem),
+            debug_log: None,
+            ..self
+        }
+    }
 }
 
 /// Runs `probe` on the runtime of the checks, if there is one. Dropping the future cancels the probe.

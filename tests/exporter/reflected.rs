@@ -7,6 +7,13 @@ use std::process::Command;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http_body_util::Empty;
+use hyper::body::Incoming;
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -21,7 +28,7 @@ use crate::{Exporter, LONG};
 const GUARD: &str = "probe: { allow: [{ networks: [127.0.0.0/8] }] }\n";
 
 /// What each check is written as, by the keys that it tells a secret by. `@` is the secret, `%` the same in a URL.
-const CHECKS: [(&str, &str); 28] = [
+const CHECKS: [(&str, &str); 30] = [
     (
         "bearer_token",
         "kind: http, url: \"http://{mirror}/\", bearer_token: \"@\", {wanted}",
@@ -53,6 +60,14 @@ const CHECKS: [(&str, &str); 28] = [
     (
         "http_headers.secrets",
         "kind: http, url: \"http://{mirror}/\", http_headers: { X-Key: { secrets: [\"@\"] } }, fail_if_body_json_not_matches_cel: \"body.ok\"",
+    ),
+    (
+        "http_headers.files",
+        "kind: http, url: \"http://{mirror}/\", http_headers: { X-Key: { files: [{file}] } }, {wanted}",
+    ),
+    (
+        "metadata",
+        "kind: grpc, address: \"{grpc}\", metadata: { x-key: [\"@\"] }",
     ),
     (
         "http_headers.values",
@@ -257,6 +272,25 @@ async fn mirror(mut stream: TcpStream) -> Option<()> {
     }
 }
 
+/// Rejects each call with the metadata that it has.
+async fn grpc(stream: TcpStream) -> Option<()> {
+    let reject = async |request: Request<Incoming>| {
+        let told = request
+            .headers()
+            .get("x-key")
+            .map_or("", |value| value.to_str().unwrap());
+        let message = percent_encode(said(told).as_bytes(), NON_ALPHANUMERIC).to_string();
+        Response::builder()
+            .header("content-type", "application/grpc")
+            .header("grpc-status", "16")
+            .header("grpc-message", message)
+            .body(Empty::<Bytes>::new())
+    };
+    let server = http2::Builder::new(TokioExecutor::new());
+    let served = server.serve_connection(TokioIo::new(stream), service_fn(reject));
+    served.await.ok()
+}
+
 /// Answers each line with itself.
 async fn talk(mut stream: impl AsyncReadExt + AsyncWriteExt + Unpin) -> Option<()> {
     let mut line = vec![0; 4096];
@@ -341,6 +375,7 @@ impl Servers {
         let places = vec![
             ("{mirror}", serve(mirror).await),
             ("{talk}", serve(talk).await),
+            ("{grpc}", serve(grpc).await),
             ("{postgres}", serve(postgres).await),
             ("{amqp}", serve(amqp).await),
             ("{redis}", format!("127.0.0.1:{}", redis.port())),
@@ -596,6 +631,7 @@ const OPEN: [&str; 187] = [
     "dont_fragment",
     "down",
     "enable_http2",
+    "enable_http3",
     "endpoint",
     "environment",
     "exclude",
@@ -623,7 +659,6 @@ const OPEN: [&str; 187] = [
     "failures_before_down",
     "fanout_prefix",
     "file_descriptors_below",
-    "files",
     "follow_redirects",
     "free_above",
     "global_keyprefix",

@@ -1,24 +1,28 @@
 //! Requests to `/probe` that are wrong, and configurations that change under it.
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
 use crate::common::exporter::Exporter;
 use crate::common::targets::{Target, ok};
 use crate::{ALLOW_LOOPBACK, ask, exposition, path, probe};
 
 #[tokio::test]
 async fn a_faulty_request_gets_a_4xx_with_its_error() {
-    let config =
-        format!("modules: {{ http_2xx: {{ prober: http }}, tcp: {{ prober: tcp }} }}\n{ALLOW_LOOPBACK}");
+    let config = format!(
+        "modules: {{ http_2xx: {{ prober: http }}, tcp: {{ prober: tcp }}, typo: {{ prober: htpp }} }}\n{ALLOW_LOOPBACK}"
+    );
     let exporter = Exporter::start(&config, &[]).await;
     for (query, part) in [
         ("", "target is missing"),
         ("?module=http_2xx", "target is missing"),
         ("?target=127.0.0.1&module=http_2x", "did you mean http_2xx?"),
-        ("?target=a&target=b", "more than once"),
+        (
+            "?target=127.0.0.1&module=typo",
+            "unknown prober htpp: did you mean http?",
+        ),
         ("?target=%zz", "hexadecimal"),
         ("?target=%ff", "UTF-8"),
-        ("?target=ftp://127.0.0.1/", "write http:// or https://"),
-        ("?target=127.0.0.1&module=tcp", "has no port"),
-        ("?target=http://a%20b/", "not a URL"),
         ("?target=http://127.0.0.1&hostname=a%20b", "hostname"),
     ] {
         let (status, answer) = ask(&exporter.url(&format!("/probe{query}")), &[]).await;
@@ -39,6 +43,82 @@ async fn a_faulty_request_gets_a_4xx_with_its_error() {
     .await;
     assert!(
         answer.contains("failed") && !answer.contains("hunter2"),
+        "{answer}"
+    );
+}
+
+#[tokio::test]
+async fn a_target_that_cannot_be_probed_is_a_failed_probe_with_its_reason() {
+    let config = format!(
+        "modules: {{ http_2xx: {{ prober: http }}, tcp: {{ prober: tcp }}, unix: {{ prober: unix }} }}\n{ALLOW_LOOPBACK}"
+    );
+    let exporter = Exporter::start(&config, &[]).await;
+    for (query, part) in [
+        ("target=ftp://127.0.0.1/", "write http:// or https://"),
+        ("target=127.0.0.1&module=tcp", "has no port"),
+        ("target=http://a%20b/", "not a URL"),
+        ("target=%20http://127.0.0.1/", "begins with a space"),
+        ("target=a%0d%0ab", "control character"),
+        ("target=run.sock&module=unix", "absolute path"),
+    ] {
+        let (status, answer) = ask(&exporter.url(&format!("/probe?{query}")), &[]).await;
+        assert_eq!(status, 200, "{query}: {answer}");
+        assert_eq!(
+            exposition::series(&answer)["probe_success"],
+            0.0,
+            "{query}: {answer}"
+        );
+        let (_, answer) = ask(&exporter.url(&format!("/probe?{query}&debug=true")), &[]).await;
+        assert!(
+            answer.contains("The probe failed: protocol: can't probe the target: "),
+            "{answer}"
+        );
+        assert!(answer.contains(part), "{query}: {answer}");
+    }
+    assert_eq!(exporter.value("upkeep_probe_failures_total").await, Some(12.0));
+}
+
+#[tokio::test]
+async fn binary_data_is_sent_and_expected_byte_for_byte() {
+    let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = server.local_addr().unwrap();
+    let config = format!(
+        "modules:
+  tagged: {{ prober: tcp, tcp: {{ query_response: [{{ send: !!binary AAAACATSFi8= }}, {{ expect_bytes: S }}] }} }}
+  escaped: {{ prober: tcp, tcp: {{ query_response: [{{ send: \"\\0\\0\\0\\x08\\x04\\xd2\\x16\\x2f\" }}, {{ expect_bytes: \"S\" }}] }} }}
+{ALLOW_LOOPBACK}"
+    );
+    let exporter = Exporter::start(&config, &[]).await;
+    for module in ["tagged", "escaped"] {
+        let target = address.to_string();
+        let probed = probe(&exporter, module, &target);
+        let served = async {
+            let (mut stream, _) = server.accept().await.unwrap();
+            let mut request = [0; 9];
+            stream.read_exact(&mut request).await.unwrap();
+            stream.write_all(b"S").await.unwrap();
+            request
+        };
+        let ((status, answer), request) = tokio::join!(probed, served);
+        assert_eq!(&request, b"\0\0\0\x08\x04\xd2\x16\x2f\n", "{module}");
+        assert_eq!(
+            (status, exposition::series(&answer)["probe_success"]),
+            (200, 1.0),
+            "{answer}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_first_of_repeated_parameters_counts() {
+    let target = Target::answering(ok("fine")).await;
+    let config = format!("modules: {{ web: {{ prober: http }} }}\n{ALLOW_LOOPBACK}");
+    let exporter = Exporter::start(&config, &[]).await;
+    let path = format!("{}&module=nothing&target=ftp://x", path("web", &target.url("/")));
+    let (status, answer) = ask(&exporter.url(&path), &[]).await;
+    assert_eq!(
+        (status, exposition::series(&answer)["probe_success"]),
+        (200, 1.0),
         "{answer}"
     );
 }

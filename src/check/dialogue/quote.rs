@@ -1,6 +1,8 @@
 //! Quotes lines from a server for messages. Quotes are bounded. Texts that were sent to the server are redacted, because
 //! they can be a password that the server sends back.
 
+use std::borrow::Cow;
+
 use crate::config::dialogue::Step;
 use crate::model::is_invisible;
 
@@ -38,11 +40,14 @@ pub struct Redactor {
 impl Redactor {
     /// Redacts the texts of these steps.
     pub fn new(steps: &[Step]) -> Self {
-        let sent = steps
+        let sent: Vec<Cow<'_, str>> = steps
             .iter()
             .filter_map(|step| step.send.as_ref())
-            .map(|send| send.expose().trim());
+            .map(|send| String::from_utf8_lossy(send.expose()))
+            .collect();
         let mut texts: Vec<&str> = sent
+            .iter()
+            .map(|text| text.trim())
             .flat_map(|text| std::iter::once(text).chain(text.split_whitespace()))
             .filter(|text| text.len() >= MIN_WORD_BYTES && !COMMANDS.contains(text))
             .collect();
@@ -94,11 +99,11 @@ impl Redactor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::secret::Secret;
+    use crate::config::secret::SecretBytes;
 
     fn steps(sent: &[&str]) -> Vec<Step> {
         let step = |text: &&str| Step {
-            send: Some(Secret::new(*text)),
+            send: Some(SecretBytes::new(*text)),
             ..Step::default()
         };
         sent.iter().map(step).collect()

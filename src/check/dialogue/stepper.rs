@@ -175,7 +175,7 @@ impl Stepper {
                 }
                 Part::Send => {
                     self.part = Part::StartTls;
-                    let plain = || step.send.as_ref().map(|send| send.expose().as_bytes().to_vec());
+                    let plain = || step.send.as_ref().map(|send| send.expose().to_vec());
                     let expanded = self.expanded.take().map(|expanded| expanded.send);
                     // `$` is special only in a step that expects a line.
                     let mut line = expanded.or_else(plain).unwrap_or_default();
@@ -235,13 +235,16 @@ impl Stepper {
                         return Err(DialogueError::BudgetExhausted(Exhausted));
                     };
                     if let Some(captures) = found {
-                        let expand = |template: &str| {
+                        let expand = |template: &[u8]| {
                             let mut text = Vec::new();
-                            captures.expand(template.as_bytes(), &mut text);
+                            captures.expand(template, &mut text);
                             text
                         };
                         let send = step.send.as_ref().map(|send| expand(send.expose()));
-                        let labels = step.labels.iter().map(|(_, value)| label(&expand(value)));
+                        let labels = step
+                            .labels
+                            .iter()
+                            .map(|(_, value)| label(&expand(value.as_bytes())));
                         break Some((
                             end,
                             Expanded {

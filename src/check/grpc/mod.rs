@@ -140,7 +140,7 @@ impl GrpcCheck {
 
     fn request(&self, service: &str) -> Result<Request<Full<Bytes>>, Problem> {
         let scheme = if self.endpoint.is_tls() { "https" } else { "http" };
-        Request::builder()
+        let mut request = Request::builder()
             .method(Method::POST)
             .uri(format!(
                 "{scheme}://{}{METHOD}",
@@ -148,7 +148,16 @@ impl GrpcCheck {
             ))
             .header(CONTENT_TYPE, HeaderValue::from_static("application/grpc"))
             .header(TE, HeaderValue::from_static("trailers"))
-            .header(USER_AGENT, HeaderValue::from_static(model::USER_AGENT))
+            .header(USER_AGENT, HeaderValue::from_static(model::USER_AGENT));
+        for (name, value) in &self.settings.metadata {
+            let mut value = HeaderValue::from_str(value.expose()).map_err(|_| {
+                let message = format_args!("the metadata {name} has characters that headers can't have");
+                Problem::new(Reason::Internal, message)
+            })?;
+            value.set_sensitive(true);
+            request = request.header(name, value);
+        }
+        request
             .body(Full::new(message::request(service)))
             .map_err(|error| {
                 let message = format_args!(

@@ -82,6 +82,10 @@ impl HttpCheck {
     /// # Errors
     /// The problem that made the run fail.
     pub async fn run(&mut self, report: &mut Report) -> Result<(), Problem> {
+        if self.settings.enable_http3 {
+            let message = "HTTP/3 is not supported: remove enable_http3";
+            return Err(Problem::new(Reason::Protocol, message));
+        }
         self.evaluator.begin_run();
         let mut run = Run::new(report, HttpFindings::new(self.settings.assertions.has_cel()));
         let result = self.follow_redirects(&mut run).await;

@@ -117,7 +117,11 @@ impl Requests {
 
     /// Whether a request contains credentials.
     pub fn sends_credentials(&self, hop: &Hop) -> bool {
-        hop.trusted && (self.settings.credentials.is_some() || self.headers.contains_key(AUTHORIZATION))
+        let mut in_files = self.settings.header_files.iter();
+        hop.trusted
+            && (self.settings.credentials.is_some()
+                || self.headers.contains_key(AUTHORIZATION)
+                || in_files.any(|(name, _)| *name == AUTHORIZATION))
     }
 
     /// Builds a request.
@@ -154,6 +158,9 @@ impl Requests {
         } else {
             headers.insert(HOST, host);
         }
+        if hop.trusted {
+            self.add_header_files(&mut headers)?;
+        }
         match (&self.settings.credentials, hop.trusted) {
             (Some(credentials), true) => {
                 headers.insert(AUTHORIZATION, authorization(credentials)?);
@@ -171,6 +178,23 @@ impl Requests {
         }
         *request.method_mut() = hop.method.clone();
         Ok(request)
+    }
+
+    /// Adds the headers whose values are in files.
+    fn add_header_files(&self, headers: &mut HeaderMap) -> Result<(), Problem> {
+        for (name, source) in &self.settings.header_files {
+            let value = source
+                .read_line()
+                .map_err(|error| shortage::problem(Reason::Auth, &error, &error))?;
+            let mut value = HeaderValue::from_str(value.expose()).map_err(|_| {
+                let message =
+                    format_args!("the file of the header {name} contains characters that headers can't have");
+                Problem::new(Reason::Auth, message)
+            })?;
+            value.set_sensitive(true);
+            headers.append(name.clone(), value);
+        }
+        Ok(())
     }
 
     /// Records the secrets in headers and in the URL as used, because the target may return them.

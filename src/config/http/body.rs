@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::config::regular_file::{self, FileError};
+use crate::config::regular_file::{self, FileError, ReadError};
 use crate::config::secret::Secret;
 use crate::model::UsedSecrets;
 
@@ -29,6 +29,12 @@ pub struct BodyError {
     /// The reason.
     #[source]
     pub cause: FileError,
+}
+
+impl ReadError for BodyError {
+    fn is_unreadable(&self) -> bool {
+        self.cause.is_unreadable()
+    }
 }
 
 impl BodySource {

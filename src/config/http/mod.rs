@@ -24,7 +24,7 @@ pub use proxy::{NoProxy, ProxyOptions, ProxyServer, ProxySettings};
 pub use target::TargetUrl;
 
 use super::address::AddressPreference;
-use super::secret::Secret;
+use super::secret::{Secret, SecretSource};
 use super::tls::TlsSettings;
 
 /// The default limit of a response's body in bytes.
@@ -41,6 +41,8 @@ pub struct HttpSettings {
     pub method: Method,
     /// The headers of the request, without those that the check sets itself. Their values may be secrets.
     pub headers: Vec<(HeaderName, Secret)>,
+    /// Headers of the request whose values are read from files at every run.
+    pub header_files: Vec<(HeaderName, SecretSource)>,
     /// The body of the request.
     pub body: Option<BodySource>,
     /// The credentials.
@@ -57,6 +59,8 @@ pub struct HttpSettings {
     pub body_size_limit: Option<u64>,
     /// Whether HTTP/2 is offered over TLS.
     pub enable_http2: bool,
+    /// Whether HTTP/3 is required, which is not supported: every run fails.
+    pub enable_http3: bool,
     /// The TLS settings.
     pub tls: TlsSettings,
     /// The addresses of the host to try.
@@ -71,34 +75,42 @@ impl HttpSettings {
         self.url.shown()
     }
 
-    /// The same check of another URL. `hostname` is the name for the `Host` header and for TLS.
+    /// The same check of another URL.
     ///
     /// # Errors
     /// What is wrong with the target and what to write instead.
-    pub fn with_target(&self, target: &str, hostname: Option<&str>) -> Result<Self, String> {
+    pub fn with_target(&self, target: &str) -> Result<Self, String> {
         let (url, user_info) = TargetUrl::parse(target)?;
         let mut targeted = self.clone();
         targeted.url = url;
         // A header of the module has precedence, as in blackbox_exporter.
-        let is_own = self.headers.iter().any(|(name, _)| *name == AUTHORIZATION);
+        let in_files = self.header_files.iter().map(|(name, _)| name);
+        let mut names = self.headers.iter().map(|(name, _)| name).chain(in_files);
+        let is_own = names.any(|name| *name == AUTHORIZATION);
         let user_info = user_info.filter(|_| !is_own).map(Credentials::from_user_info);
         targeted.credentials = targeted.credentials.or(user_info);
-        if let Some(hostname) = hostname {
-            let other = self.headers.iter().find(|(name, _)| *name == HOST);
-            if other.is_some_and(|(_, value)| value.unhidden() != hostname) {
-                return Err(
-                    "the parameter hostname and the module's header Host differ: give one of them".to_owned(),
-                );
-            }
-            let is_host = HeaderValue::from_str(hostname).is_ok();
-            let name = ServerName::try_from(without_port(hostname).to_owned());
-            let name = name.ok().filter(|_| is_host);
-            let name = name.ok_or("the parameter hostname is neither a DNS name nor an IP address")?;
-            targeted.headers.retain(|(name, _)| *name != HOST);
-            targeted.headers.push((HOST, Secret::new(hostname)));
-            targeted.tls.server_name.get_or_insert(name);
-        }
         Ok(targeted)
+    }
+
+    /// Sets the name for the `Host` header and for TLS.
+    ///
+    /// # Errors
+    /// What is wrong with the name and what to write instead.
+    pub fn set_hostname(&mut self, hostname: &str) -> Result<(), String> {
+        let other = self.headers.iter().find(|(name, _)| *name == HOST);
+        if other.is_some_and(|(_, value)| value.unhidden() != hostname) {
+            return Err(
+                "the parameter hostname and the module's header Host differ: give one of them".to_owned(),
+            );
+        }
+        let is_host = HeaderValue::from_str(hostname).is_ok();
+        let name = ServerName::try_from(without_port(hostname).to_owned());
+        let name = name.ok().filter(|_| is_host);
+        let name = name.ok_or("the parameter hostname is neither a DNS name nor an IP address")?;
+        self.headers.retain(|(name, _)| *name != HOST);
+        self.headers.push((HOST, Secret::new(hostname)));
+        self.tls.server_name.get_or_insert(name);
+        Ok(())
     }
 }
 

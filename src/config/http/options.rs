@@ -81,6 +81,8 @@ pub struct HttpOptions {
     pub body_size_limit: Option<SizeText>,
     /// Whether to offer HTTP/2 over TLS. Default: true.
     pub enable_http2: Option<bool>,
+    /// Not supported: with true, every run fails. Default: false.
+    pub enable_http3: bool,
     /// Proxy: http://host:port.
     pub proxy_url: Option<String>,
     /// Use the proxies of the environment variables HTTP_PROXY, HTTPS_PROXY and NO_PROXY.
@@ -101,7 +103,7 @@ pub struct HeaderValuesOptions {
     pub values: Vec<String>,
     /// Secret values.
     pub secrets: Vec<String>,
-    /// Not supported.
+    /// Files with secret values, read at every run.
     pub files: Vec<PathBuf>,
 }
 

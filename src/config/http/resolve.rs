@@ -1,5 +1,6 @@
 //! Resolves the options of an http check.
 
+use http::header::HOST;
 use http::{HeaderName, HeaderValue, Method};
 
 use super::target::UserInfo;
@@ -27,6 +28,13 @@ impl HttpOptions {
         let credentials = self.resolve_credentials(place, user_info);
         let method = self.resolve_method(place);
         let headers = self.resolve_headers(place);
+        let header_files = self.resolve_header_files(place);
+        let enable_http3 = self.enable_http3;
+        if enable_http3 {
+            place
+                .field("enable_http3")
+                .warn("HTTP/3 is not supported, so every run fails: remove this key");
+        }
         let body = self.resolve_body(place);
         let redirects = self.resolve_redirects(place);
         let compression = self.resolve_compression(place);
@@ -45,6 +53,7 @@ impl HttpOptions {
             url: url?.0,
             method: method?,
             headers: headers?,
+            header_files: header_files?,
             body: body?,
             credentials: credentials?,
             max_redirects: redirects?,
@@ -53,6 +62,7 @@ impl HttpOptions {
             extraction: extraction?,
             body_size_limit: Some(limit).filter(|limit| *limit > 0),
             enable_http2,
+            enable_http3,
             tls: tls?,
             preference,
             proxy: proxy?,
@@ -150,27 +160,37 @@ impl HttpOptions {
     fn resolve_headers(&self, place: &Place<'_>) -> Result<Vec<(HeaderName, Secret)>, Invalid> {
         let listed = headers(&place.field("headers"), self.headers.iter());
         let place = place.field("http_headers");
-        let with_files = self
-            .http_headers
-            .iter()
-            .filter(|(_, values)| !values.files.is_empty());
-        let unsupported: Vec<Invalid> = with_files
-            .map(|(name, _)| {
-                let place = place.field(name).field("files");
-                place.error("not supported: use values or secrets")
-            })
-            .collect();
         let values = self.http_headers.iter().flat_map(|(name, options)| {
             let values = options.values.iter().chain(&options.secrets);
             values.map(move |value| (name, value))
         });
         let more = headers(&place, values);
-        if let Some(invalid) = unsupported.first() {
-            return Err(*invalid);
-        }
         let mut all = listed?;
         all.extend(more?);
         Ok(all)
+    }
+
+    fn resolve_header_files(&self, place: &Place<'_>) -> Result<Vec<(HeaderName, SecretSource)>, Invalid> {
+        let place = place.field("http_headers");
+        let files = self.http_headers.iter().flat_map(|(name, options)| {
+            let files = options.files.iter().enumerate();
+            files.map(move |(index, path)| (name, index, path))
+        });
+        all(files.filter_map(|(name, index, path)| {
+            let place = place.field(name);
+            let name = header_name(&place, name).transpose()?;
+            let source = SecretSource::File(path.clone());
+            let place = place.field("files").index(index);
+            Some(name.and_then(|name| {
+                if name == HOST {
+                    return Err(
+                        place.error("the header Host can't be read from a file: write it under values")
+                    );
+                }
+                place.validate_reading(source.read_line())?;
+                Ok((name, source))
+            }))
+        }))
     }
 
     fn resolve_body(&mut self, place: &Place<'_>) -> Result<Option<BodySource>, Invalid> {
@@ -179,10 +199,8 @@ impl HttpOptions {
             (Some(text), None) => Ok(Some(BodySource::Inline(Secret::new(text)))),
             (None, Some(path)) => {
                 let source = BodySource::File(path);
-                match source.read() {
-                    Ok(_) => Ok(Some(source)),
-                    Err(error) => Err(place.field("body_file").error(error)),
-                }
+                place.field("body_file").validate_reading(source.read())?;
+                Ok(Some(source))
             }
             (Some(_), Some(_)) => Err(place.error("give one of body and body_file, not both")),
         }
@@ -310,26 +328,32 @@ fn headers<'h>(
     place: &Place<'_>,
     written: impl Iterator<Item = (&'h String, &'h String)>,
 ) -> Result<Vec<(HeaderName, Secret)>, Invalid> {
-    let is_sent = |name: &str| {
-        !UNSENT_HEADERS
-            .iter()
-            .any(|unsent| name.eq_ignore_ascii_case(unsent))
-    };
     all(written.filter_map(|(name, value)| {
         let place = place.field(name);
-        if !is_sent(name) {
-            place.warn("ignored: the check sets it from the request body");
-            return None;
-        }
-        Some(match (HeaderName::try_from(name), HeaderValue::try_from(value)) {
-            (Err(_), _) => Err(place.error(format_args!("\"{name}\" is not a header name"))),
-            (Ok(name), _) if OWN_HEADERS.contains(&name.as_str()) => {
-                Err(place.error(format_args!("the check itself sets {name}: remove this header")))
-            }
-            (_, Err(_)) => {
+        let name = header_name(&place, name).transpose()?;
+        Some(name.and_then(|name| match HeaderValue::try_from(value) {
+            Ok(_) => Ok((name, Secret::new(value))),
+            Err(_) => {
                 Err(place.error("the value contains characters that headers can't have, such as line breaks"))
             }
-            (Ok(name), Ok(_)) => Ok((name, Secret::new(value))),
-        })
+        }))
     }))
+}
+
+/// Resolves the name of a header at `place`. `None` if the check sets the header itself, from the request body.
+fn header_name(place: &Place<'_>, name: &str) -> Result<Option<HeaderName>, Invalid> {
+    if UNSENT_HEADERS
+        .iter()
+        .any(|unsent| name.eq_ignore_ascii_case(unsent))
+    {
+        place.warn("ignored: the check sets it from the request body");
+        return Ok(None);
+    }
+    match HeaderName::try_from(name) {
+        Err(_) => Err(place.error(format_args!("\"{name}\" is not a header name"))),
+        Ok(name) if OWN_HEADERS.contains(&name.as_str()) => {
+            Err(place.error(format_args!("the check itself sets {name}: remove this header")))
+        }
+        Ok(name) => Ok(Some(name)),
+    }
 }

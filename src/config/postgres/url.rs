@@ -5,11 +5,11 @@ use std::fmt;
 use std::path::PathBuf;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use rustls::pki_types::CertificateDer;
 
 use super::options::Options;
 use crate::config::address::HostPort;
 use crate::config::place::{Invalid, Place};
+use crate::config::regular_file::ReadError;
 use crate::config::secret::{Secret, SecretSource};
 use crate::config::server_url::ServerUrl;
 use crate::config::tls::{ClientCertificate, PemError, PemSource, TlsSettings, private_key};
@@ -207,6 +207,20 @@ fn address(url: &ServerUrl, options: &mut Options, place: &Place<'_>) -> Result<
     Ok(ServerAddress::Host(HostPort { host, port }))
 }
 
+/// The file of an option of the URL can't be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{key}: {error}")]
+struct OptionError {
+    key: &'static str,
+    error: PemError,
+}
+
+impl ReadError for OptionError {
+    fn is_unreadable(&self) -> bool {
+        self.error.is_unreadable()
+    }
+}
+
 /// Resolves the TLS options. If certificate authorities are given, every mode verifies the chain, as in libpq.
 fn tls(options: &mut Options, place: &Place<'_>) -> Result<(SslMode, TlsSettings), Invalid> {
     const MODES: [(&str, (SslMode, bool, bool)); 6] = [
@@ -223,9 +237,9 @@ fn tls(options: &mut Options, place: &Place<'_>) -> Result<(SslMode, TlsSettings
     let ca = root
         .filter(|_| !is_system)
         .map(|path| PemSource::File(path.into()));
-    let failed = |key: &str, error: PemError| place.error(format_args!("{key}: {error}"));
-    let read = |key: &str, source: &PemSource| -> Result<Vec<CertificateDer<'static>>, Invalid> {
-        source.certificates().map_err(|error| failed(key, error))
+    let read = |key, source: &PemSource| {
+        let result = source.certificates().map_err(|error| OptionError { key, error });
+        place.validate_reading(result)
     };
     let ca_read = ca.as_ref().map(|source| read("sslrootcert", source)).transpose();
     let client = match (options.take("sslcert"), options.take("sslkey")) {
@@ -236,8 +250,8 @@ fn tls(options: &mut Options, place: &Place<'_>) -> Result<(SslMode, TlsSettings
                 key: SecretSource::File(key.into()),
             };
             let chain = read("sslcert", &client.chain);
-            let key = private_key(&client.key).map_err(|error| failed("sslkey", error));
-            chain.and(key).map(|_| Some(client))
+            let key = private_key(&client.key).map_err(|error| OptionError { key: "sslkey", error });
+            chain.and(place.validate_reading(key)).map(|()| Some(client))
         }
         (Some(_), None) => Err(place.error("sslcert needs its private key: add sslkey")),
         (None, Some(_)) => Err(place.error("sslkey needs its certificate: add sslcert")),

@@ -5,7 +5,6 @@ mod modules;
 mod redact;
 mod with_target;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
@@ -15,8 +14,8 @@ use super::place::{Invalid, Place};
 use super::yaml::{Node, read};
 
 pub use guard::{AddressClass, AllowOptions, GuardRules, TargetRefusal};
-pub use modules::{Module, ModuleOptions, probed_kinds, properties};
-pub use with_target::{Endpoint, MAX_TARGET_BYTES, TargetedModule};
+pub use modules::{Module, ModuleOptions, Modules, probed_kinds, properties};
+pub use with_target::{Endpoint, MAX_TARGET_BYTES, RequestError, TargetedModule};
 
 /// The default limit of concurrent probes.
 pub const DEFAULT_MAX_CONCURRENT: u32 = 256;
@@ -37,8 +36,8 @@ pub struct ProbeOptions {
 /// The settings of `/probe`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProbeSettings {
-    /// The modules by name. Without modules, `/probe` does not exist.
-    pub modules: BTreeMap<String, Arc<Module>>,
+    /// The modules. Without modules, `/probe` does not exist.
+    pub modules: Modules,
     /// The allowed targets.
     pub guard: Arc<GuardRules>,
     /// The maximum number of concurrent probes.
@@ -48,7 +47,7 @@ pub struct ProbeSettings {
 impl Default for ProbeSettings {
     fn default() -> Self {
         Self {
-            modules: BTreeMap::new(),
+            modules: Modules::default(),
             guard: Arc::default(),
             max_concurrent: DEFAULT_MAX_CONCURRENT,
         }
@@ -71,11 +70,7 @@ pub fn resolve(modules: Option<&Node>, probe: Option<&Node>, place: &Place<'_>) 
 }
 
 impl ProbeOptions {
-    fn resolve(
-        self,
-        place: &Place<'_>,
-        modules: BTreeMap<String, Arc<Module>>,
-    ) -> Result<ProbeSettings, Invalid> {
+    fn resolve(self, place: &Place<'_>, modules: Modules) -> Result<ProbeSettings, Invalid> {
         let max_concurrent = match self.max_concurrent.unwrap_or(DEFAULT_MAX_CONCURRENT) {
             max @ 1..=LARGEST_MAX_CONCURRENT => Ok(max),
             other => Err(place.field("max_concurrent").error(format_args!(

@@ -63,7 +63,8 @@ const PROBERS: [Prober; 6] = [
     Prober {
         kind: CheckKind::Unix,
         target: "path",
-        placeholder: "/target",
+        // It does not exist on any machine: a device has no directory.
+        placeholder: "/dev/null/target",
     },
 ];
 
@@ -88,6 +89,9 @@ const EMPTY_IS_UNSET: [&str; 10] = [
     "query_type",
     "transport_protocol",
 ];
+
+/// Names of protocols that many files contain, with the usual ones. blackbox_exporter treats both as ip4.
+const UNUSUAL_PROTOCOLS: [(&str, &str); 2] = [("ipv4", "ip4"), ("ipv6", "ip6")];
 
 /// The keys of a module, without those of the probers.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -114,14 +118,20 @@ pub struct Module {
 pub fn properties(generator: &mut SchemaGenerator) -> Map<String, Json> {
     let mut properties = part::<ModuleOptions>(generator);
     properties["prober"] = json!({
-        "description": "The prober.",
-        "enum": PROBERS.iter().map(|prober| prober.kind.as_str()).collect::<Vec<_>>(),
+        "description": "The prober. Every probe of a module with another one is rejected.",
+        "anyOf": [
+            { "enum": PROBERS.iter().map(|prober| prober.kind.as_str()).collect::<Vec<_>>() },
+            { "type": "string" },
+        ],
     });
     for prober in &PROBERS {
         let mut options = kinds::properties(prober.kind, generator);
         options.retain(|key, _| key != prober.target && !NOT_FOR_MODULES.contains(&key.as_str()));
         for (key, option) in &mut options {
             allow_unset(option, EMPTY_IS_UNSET.contains(&key.as_str()));
+            if let ("preferred_ip_protocol", Some(Json::Array(forms))) = (&**key, option.get_mut("anyOf")) {
+                forms.push(json!({ "enum": UNUSUAL_PROTOCOLS.map(|(unusual, _)| unusual) }));
+            }
         }
         let options = json!({
             "description": format!("Options of the prober {}.", prober.kind),
@@ -144,16 +154,32 @@ fn allow_unset(option: &mut Json, is_empty_unset: bool) {
     }
 }
 
+/// The modules of a configuration.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Modules {
+    /// The usable modules by name.
+    pub usable: BTreeMap<String, Arc<Module>>,
+    /// The names of modules with an unknown prober, with the message for their probes. blackbox_exporter loads them, too.
+    pub unusable: BTreeMap<String, String>,
+}
+
+impl Modules {
+    /// Whether there are no modules.
+    pub fn is_empty(&self) -> bool {
+        self.usable.is_empty() && self.unusable.is_empty()
+    }
+}
+
 /// Resolves the modules at `place`. If it reports errors, the result is incomplete.
-pub fn resolve(node: &Node, place: &Place<'_>) -> BTreeMap<String, Arc<Module>> {
+pub fn resolve(node: &Node, place: &Place<'_>) -> Modules {
     let Some(entries) = node.entries() else {
         place.error(format_args!(
             "expected a mapping of modules by name, found {}",
             node.describe()
         ));
-        return BTreeMap::new();
+        return Modules::default();
     };
-    let mut modules = BTreeMap::new();
+    let mut modules = Modules::default();
     for entry in entries {
         let place = place.field(&entry.key);
         if entry.key.is_empty() || entry.key.len() > MAX_NAME_BYTES {
@@ -161,14 +187,23 @@ pub fn resolve(node: &Node, place: &Place<'_>) -> BTreeMap<String, Arc<Module>> 
                 "the name of a module has {} bytes: write 1 to {MAX_NAME_BYTES}",
                 entry.key.len()
             ));
-        } else if let Some(module) = resolve_module(&entry.value, &place) {
-            modules.insert(entry.key.to_string(), Arc::new(module));
+        } else {
+            let name = entry.key.to_string();
+            match resolve_module(&entry.value, &place) {
+                Some(Ok(module)) => drop(modules.usable.insert(name, Arc::new(module))),
+                Some(Err(UnknownProber(message))) => drop(modules.unusable.insert(name, message)),
+                None => {}
+            }
         }
     }
     modules
 }
 
-fn resolve_module(node: &Node, place: &Place<'_>) -> Option<Module> {
+/// The prober of a module is unknown. Contains the message.
+struct UnknownProber(String);
+
+/// Resolves one module. Returns `None` after an error, which was reported.
+fn resolve_module(node: &Node, place: &Place<'_>) -> Option<Result<Module, UnknownProber>> {
     let names = PROBERS.each_ref().map(|prober| prober.kind.as_str());
     let SplitMapping {
         parts: [own, probers],
@@ -177,14 +212,16 @@ fn resolve_module(node: &Node, place: &Place<'_>) -> Option<Module> {
     let reading = read::<ModuleOptions>(&own, place);
     let options = reading.value?;
     let chosen = match options.prober.as_deref() {
-        Some(word) => PROBERS
-            .iter()
-            .find(|prober| prober.kind.as_str() == word)
-            .or_else(|| {
+        Some(word) => match PROBERS.iter().find(|prober| prober.kind.as_str() == word) {
+            None => {
                 let message = suggest::unknown("prober", word, names.into_iter());
-                place.field("prober").error(message);
-                None
-            }),
+                place
+                    .field("prober")
+                    .warn(format_args!("{message} (every probe of this module is rejected)"));
+                return Some(Err(UnknownProber(message)));
+            }
+            known => known,
+        },
         None if reading.invalid.is_empty() => {
             place.error(format_args!(
                 "prober is missing: write one of {}",
@@ -213,11 +250,24 @@ fn resolve_module(node: &Node, place: &Place<'_>) -> Option<Module> {
             settings = resolved;
         }
     }
-    Some(Module {
+    Some(Ok(Module {
         timeout: options.timeout.map(|timeout| timeout.0),
         prober: settings?,
         shown: redact::to_yaml(node),
-    })
+    }))
+}
+
+/// Replaces unusual names of protocols.
+fn with_usual_protocol(entry: &Entry, place: &Place<'_>) -> Entry {
+    let mut entry = entry.clone();
+    if &*entry.key == "preferred_ip_protocol"
+        && let Value::Plain(word) | Value::Text(word) = &entry.value.value
+        && let Some((_, usual)) = UNUSUAL_PROTOCOLS.iter().find(|(unusual, _)| *unusual == &**word)
+    {
+        place.warn(format_args!("treated as {usual}: write {usual}"));
+        entry.value = Node::new(entry.value.mark, Value::Text((*usual).into()));
+    }
+    entry
 }
 
 impl Prober {
@@ -241,7 +291,7 @@ impl Prober {
                 let is_empty = matches!(&entry.value.value, Value::Text(text) if text.is_empty());
                 let is_unset = entry.value.is_null() || is_empty && EMPTY_IS_UNSET.contains(&&*entry.key);
                 if !is_unset {
-                    entries.push(entry.clone());
+                    entries.push(with_usual_protocol(entry, &field));
                 }
                 continue;
             }

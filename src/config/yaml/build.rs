@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use serde_yaml::granit_parser::{Event, Parser, ScalarStyle, Tag, options};
 
+use super::bytes::{Bytes, decode_binary, escaped_bytes};
 use super::mapping::Mapping;
 use super::scan_error;
 use super::tree::{Entry, Mark, Node, Value};
@@ -70,6 +71,11 @@ enum Content {
     Map(Mapping),
 }
 
+/// Whether a scalar has the tag `!!binary`, which is not in the core schema.
+fn is_binary(tag: &Tag) -> bool {
+    tag.suffix_in_namespace("tag:yaml.org,2002:").as_deref() == Some("binary")
+}
+
 impl Builder {
     fn run(&mut self, text: &str) -> Result<(), Stop> {
         let options = options! {
@@ -85,7 +91,11 @@ impl Builder {
                     return Err(self.stop(scan_error::mark(&error, text), scan_error::message(&error)));
                 }
             };
-            self.handle_event(event, Mark::from_marker(&span.start))?;
+            let bytes = match &event {
+                Event::Scalar(_, ScalarStyle::DoubleQuoted, ..) => span.slice(text).and_then(escaped_bytes),
+                _ => None,
+            };
+            self.handle_event(event, Mark::from_marker(&span.start), bytes)?;
             if self.problems.len() >= MAX_PROBLEMS {
                 return Err(Stop);
             }
@@ -93,7 +103,8 @@ impl Builder {
         Ok(())
     }
 
-    fn handle_event(&mut self, event: Event<'_>, mark: Mark) -> Result<(), Stop> {
+    /// Handles an event. `bytes` are those of a scalar, if they are not those of its text.
+    fn handle_event(&mut self, event: Event<'_>, mark: Mark, bytes: Option<Rc<Bytes>>) -> Result<(), Stop> {
         match event {
             Event::DocumentStart(..) => {
                 self.documents += 1;
@@ -104,12 +115,20 @@ impl Builder {
                 }
             }
             Event::Scalar(text, style, anchor, tag) => {
-                let is_text = self.check_tag(mark, tag.as_deref());
-                let value = match style {
-                    ScalarStyle::Plain if !is_text => Value::Plain(text.into()),
-                    _ => Value::Text(text.into()),
+                let node = match tag.as_deref().is_some_and(is_binary) {
+                    true => self.binary(mark, &text),
+                    false => {
+                        let is_text = self.check_tag(mark, tag.as_deref());
+                        let value = match style {
+                            ScalarStyle::Plain if !is_text => Value::Plain(text.into()),
+                            _ => Value::Text(text.into()),
+                        };
+                        Node {
+                            bytes,
+                            ..Node::new(mark, value)
+                        }
+                    }
                 };
-                let node = Node::new(mark, value);
                 self.anchor(anchor, &node, 1, 0)?;
                 self.add(node, 1, 0)?;
             }
@@ -135,6 +154,27 @@ impl Builder {
             _ => {}
         }
         Ok(())
+    }
+
+    /// The node of a scalar with the tag `!!binary`.
+    fn binary(&mut self, mark: Mark, text: &str) -> Node {
+        let Some(bytes) = decode_binary(text) else {
+            self.problem(
+                mark,
+                "the value of !!binary is not base64: encode it, for example with base64 -w0",
+            );
+            return Node::new(mark, Value::Pruned);
+        };
+        match String::from_utf8(bytes) {
+            Ok(text) => Node::new(mark, Value::Text(text.into())),
+            Err(error) => Node {
+                bytes: Some(Rc::new(Bytes {
+                    bytes: error.into_bytes(),
+                    is_text: false,
+                })),
+                ..Node::new(mark, Value::Text(Rc::default()))
+            },
+        }
     }
 
     /// Reports a tag that is not in the core schema. Returns whether the tag makes a scalar a text.

@@ -51,6 +51,7 @@ impl<'de> Deserializer<'de> for &'de Node {
                 (None, _, Some(value)) => visitor.visit_f64(value),
                 (None, _, None) => visitor.visit_borrowed_str(text),
             },
+            Value::Text(_) if self.is_binary() => Err(Error::expected("a text", self)),
             Value::Text(text) => visitor.visit_borrowed_str(text),
             Value::List(items) => visitor.visit_seq(Items::new(items)),
             Value::Map(entries) => visitor.visit_map(Entries::new(entries)),
@@ -96,13 +97,24 @@ impl<'de> Deserializer<'de> for &'de Node {
             _ if self.is_null() => Err(Error::new(
                 "expected a text, found nothing: write \"\" for an empty text",
             )),
-            Value::Plain(text) | Value::Text(text) => visitor.visit_borrowed_str(text),
+            Value::Plain(text) | Value::Text(text) if !self.is_binary() => visitor.visit_borrowed_str(text),
             _ => Err(Error::expected("a text", self)),
         }
     }
 
     fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         self.deserialize_str(visitor)
+    }
+
+    fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match &self.bytes {
+            Some(bytes) => visitor.visit_borrowed_bytes(&bytes.bytes),
+            None => self.deserialize_str(visitor),
+        }
+    }
+
+    fn deserialize_byte_buf<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        self.deserialize_bytes(visitor)
     }
 
     fn deserialize_char<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
@@ -208,5 +220,5 @@ impl<'de> Deserializer<'de> for &'de Node {
         visitor.visit_unit()
     }
 
-    serde::forward_to_deserialize_any! { i128 u128 bytes byte_buf }
+    serde::forward_to_deserialize_any! { i128 u128 }
 }

@@ -10,6 +10,7 @@
 
 mod access;
 mod build;
+mod bytes;
 mod de;
 mod error;
 mod fields;

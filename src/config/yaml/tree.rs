@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use serde_yaml::granit_parser::Marker;
 
+use super::bytes::Bytes;
 use crate::config::place::{Path, Step};
 
 /// A position in a text, line and column counted from 1, columns in characters.
@@ -32,6 +33,8 @@ pub struct Node {
     pub mark: Mark,
     /// The value.
     pub value: Value,
+    /// The bytes of a scalar, if they are not those of its text.
+    pub bytes: Option<Rc<Bytes>>,
 }
 
 /// A value.
@@ -63,12 +66,21 @@ pub struct Entry {
 impl Node {
     /// A value at `mark`.
     pub fn new(mark: Mark, value: Value) -> Self {
-        Self { mark, value }
+        Self {
+            mark,
+            value,
+            bytes: None,
+        }
     }
 
     /// Whether it is null: empty, `~` or `null`.
     pub fn is_null(&self) -> bool {
         matches!(&self.value, Value::Plain(text) if matches!(&**text, "" | "~" | "null" | "Null" | "NULL"))
+    }
+
+    /// Whether it is a scalar of bytes that are not a text.
+    pub fn is_binary(&self) -> bool {
+        self.bytes.as_ref().is_some_and(|bytes| !bytes.is_text)
     }
 
     /// The type of the value, for messages. They never quote the value: it may be a secret.
@@ -77,6 +89,7 @@ impl Node {
             _ if self.is_null() => "nothing",
             Value::Plain(text) if super::scalar::number(text).is_some() => "a number",
             Value::Plain(text) if super::scalar::boolean(text).is_some() => "true or false",
+            _ if self.is_binary() => "binary data",
             Value::Plain(_) | Value::Text(_) => "a text",
             Value::List(_) => "a list",
             Value::Map(_) => "a mapping",

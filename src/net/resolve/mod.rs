@@ -55,6 +55,8 @@ impl Default for ResolverFiles {
 pub struct Resolver {
     inner: Arc<Inner>,
     guard: Option<Arc<ProbeGuard>>,
+    /// Whether every lookup fails at once.
+    is_failing: bool,
 }
 
 #[derive(Default)]
@@ -79,6 +81,16 @@ impl Resolver {
                 parsed: Mutex::default(),
             }),
             guard: None,
+            is_failing: false,
+        }
+    }
+
+    /// The same resolver, but every lookup fails at once. For a run that must not connect to anything.
+    #[must_use]
+    pub fn failing(&self) -> Self {
+        Self {
+            is_failing: true,
+            ..self.clone()
         }
     }
 
@@ -88,6 +100,7 @@ impl Resolver {
         Self {
             inner: self.inner.clone(),
             guard,
+            is_failing: self.is_failing,
         }
     }
 
@@ -109,6 +122,9 @@ impl Resolver {
         preference: AddressPreference,
         deadline: Option<Instant>,
     ) -> Result<Vec<IpAddr>, Problem> {
+        if self.is_failing {
+            return Err(Problem::new(Reason::Dns, "the target has no name to resolve"));
+        }
         let addresses = self.inner.look_up(host, preference, deadline).await?;
         match &self.guard {
             Some(guard) => guard.admit(host, addresses, port),

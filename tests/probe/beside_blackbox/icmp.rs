@@ -52,6 +52,8 @@ async fn icmp_probes_tell_the_same() {
         ("IPv6 wanted, IPv6", "ip6_only", "::1".to_owned()),
         ("IPv6 wanted, IPv4", "ip6_only", "127.0.0.1".to_owned()),
         ("unknown name", "plain", "nonexistent.invalid".to_owned()),
+        ("a URL", "plain", "https://127.0.0.1/".to_owned()),
+        ("a space", "plain", " 127.0.0.1".to_owned()),
     ]);
     compare_all(MODULES, &cases, DIFFERENCES).await;
 }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::check::dialogue::fuzz_parse;
 use crate::config::pattern::Pattern;
-use crate::config::secret::Secret;
+use crate::config::secret::SecretBytes;
 
 fn expecting(pattern: &str) -> Step {
     Step {
@@ -16,7 +16,7 @@ fn expecting(pattern: &str) -> Step {
 
 fn answering(pattern: &str, send: &str) -> Step {
     Step {
-        send: Some(Secret::new(send)),
+        send: Some(SecretBytes::new(send)),
         ..expecting(pattern)
     }
 }
@@ -43,7 +43,7 @@ fn lines_are_skipped_until_one_matches() {
         answering("^220 (?P<host>\\S+)", "EHLO ${host}$$ ${1}x $1x${9}\r"),
         expecting("^250 "),
         Step {
-            send: Some(Secret::new("BYE ${1}")),
+            send: Some(SecretBytes::new("BYE ${1}")),
             starttls: true,
             ..Step::default()
         },
