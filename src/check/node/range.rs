@@ -299,10 +299,8 @@ fn parse_partial(text: &str) -> Result<Partial<'_>, Invalid> {
     let is_identifier =
         |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
     let has_prerelease = rest.len() > 1 && !rest.starts_with('+');
-    if !rest.is_empty()
-        && !rest.starts_with('+')
-        && !(has_prerelease && prerelease.split('.').all(is_identifier))
-    {
+    let is_prerelease = has_prerelease && prerelease.split('.').all(is_identifier);
+    if !rest.is_empty() && !rest.starts_with('+') && !is_prerelease {
         return Err(Invalid::Ignored);
     }
     Ok(Partial {

@@ -20,7 +20,7 @@ pub fn find(files: &mut Files, root: &Path, patterns: &[String]) -> Result<Vec<S
     for pattern in patterns.iter().filter(|pattern| !pattern.starts_with('!')) {
         let steps = steps(pattern);
         // A workspace is below its root.
-        if steps.iter().any(|step| *step == "..") {
+        if steps.contains(&"..") {
             continue;
         }
         descend(files, root, "", &steps, 0, &mut found)?;

@@ -46,8 +46,10 @@ async fn a_restart_asks_nobody_and_a_changed_key_asks_again() {
     );
     for _ in 0..3 {
         let mut check = started(&keys, dir.path());
-        let mut report = Report::default();
-        report.debug_log = Some(upkeep_exporter::model::DebugLog::new());
+        let mut report = Report {
+            debug_log: Some(upkeep_exporter::model::DebugLog::new()),
+            ..Report::default()
+        };
         assert_eq!(check.run(&mut report).await, Ok(()));
         let steps = format!("{:?}", report.debug_log.unwrap().lines());
         assert!(steps.contains("using the response of "), "{steps}");

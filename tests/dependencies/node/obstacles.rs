@@ -248,7 +248,7 @@ fn a_directory_without_permission_has_its_reason() {
     let app = project();
     let parent = app.path.parent().unwrap();
     fs::set_permissions(parent, fs::Permissions::from_mode(0o755)).unwrap();
-    fs::set_permissions(app.path.join("node_modules"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(app.path.join("node_modules"), fs::Permissions::from_mode(0o0)).unwrap();
     let config = parent.join("upkeep.yml");
     fs::write(
         &config,

@@ -252,7 +252,9 @@ fn yarn_check(app: &Copy) -> BTreeSet<String> {
 
 #[test]
 fn runs_agree_with_yarn_check() {
-    let cases: &[(&str, fn(&Copy))] = &[
+    /// Changes a copy of the project.
+    type Change = fn(&Copy);
+    let cases: &[(&str, Change)] = &[
         ("healthy", |_| {}),
         ("deleted", |app| app.remove("node_modules/is-odd")),
         ("nested deleted", |app| app.remove("node_modules/wrappy")),

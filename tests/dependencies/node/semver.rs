@@ -168,7 +168,7 @@ fn random_ranges() -> Vec<String> {
     let mut pick = move |parts: &[&'static str]| parts[next(parts.len())];
     let mut partial = {
         let numbers = ["0", "1", "1", "2", "3"];
-        let mut pick = pick.clone();
+        let mut pick = pick;
         move || {
             let [major, minor, patch] = [(); 3].map(|()| pick(&numbers));
             let suffix = pick(&["", "", "-0", "-alpha", "-beta.2", "-rc.1", "+build"]);
