@@ -4,6 +4,7 @@ mod assertion;
 mod body;
 mod credentials;
 mod extract;
+mod headers;
 mod options;
 mod proxy;
 mod resolve;

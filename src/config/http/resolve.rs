@@ -1,21 +1,15 @@
 //! Resolves the options of an http check.
 
-use http::header::HOST;
-use http::{HeaderName, HeaderValue, Method};
+use http::Method;
 
 use super::target::UserInfo;
 use super::{
     Assertions, BodySource, Compression, Credentials, DEFAULT_BODY_SIZE_LIMIT, DEFAULT_MAX_REDIRECTS,
-    Extraction, HttpOptions, HttpSettings, ProxyOptions, ProxySettings, TargetUrl, assertion,
+    Extraction, HttpOptions, HttpSettings, ProxyOptions, ProxySettings, TargetUrl, assertion, headers,
 };
 use crate::config::address::AddressPreference;
-use crate::config::place::{Invalid, Place, all};
+use crate::config::place::{Invalid, Place};
 use crate::config::secret::{Secret, SecretSource};
-
-/// Headers that describe the connection. The check sets them itself.
-const OWN_HEADERS: [&str; 3] = ["connection", "te", "upgrade"];
-/// Headers that describe the length of the message. They are ignored, as in blackbox_exporter.
-const UNSENT_HEADERS: [&str; 2] = ["content-length", "transfer-encoding"];
 
 impl HttpOptions {
     /// Resolves the options. It reads secrets and files to validate them.
@@ -157,42 +151,6 @@ impl HttpOptions {
         }
     }
 
-    fn resolve_headers(&self, place: &Place<'_>) -> Result<Vec<(HeaderName, Secret)>, Invalid> {
-        let listed = headers(&place.field("headers"), self.headers.iter());
-        let place = place.field("http_headers");
-        let values = self.http_headers.iter().flat_map(|(name, options)| {
-            let values = options.values.iter().chain(&options.secrets);
-            values.map(move |value| (name, value))
-        });
-        let more = headers(&place, values);
-        let mut all = listed?;
-        all.extend(more?);
-        Ok(all)
-    }
-
-    fn resolve_header_files(&self, place: &Place<'_>) -> Result<Vec<(HeaderName, SecretSource)>, Invalid> {
-        let place = place.field("http_headers");
-        let files = self.http_headers.iter().flat_map(|(name, options)| {
-            let files = options.files.iter().enumerate();
-            files.map(move |(index, path)| (name, index, path))
-        });
-        all(files.filter_map(|(name, index, path)| {
-            let place = place.field(name);
-            let name = header_name(&place, name).transpose()?;
-            let source = SecretSource::File(path.clone());
-            let place = place.field("files").index(index);
-            Some(name.and_then(|name| {
-                if name == HOST {
-                    return Err(
-                        place.error("the header Host can't be read from a file: write it under values")
-                    );
-                }
-                place.validate_reading(source.read_line())?;
-                Ok((name, source))
-            }))
-        }))
-    }
-
     fn resolve_body(&mut self, place: &Place<'_>) -> Result<Option<BodySource>, Invalid> {
         match (self.body.take(), self.body_file.take()) {
             (None, None) => Ok(None),
@@ -268,7 +226,7 @@ impl HttpOptions {
     fn resolve_proxy(&self, place: &Place<'_>) -> Result<Option<ProxySettings>, Invalid> {
         let connect = self.proxy_connect_header.iter();
         let connect = connect.flat_map(|(name, values)| values.iter().map(move |value| (name, value)));
-        let connect_headers = headers(&place.field("proxy_connect_header"), connect);
+        let connect_headers = headers::resolve_all(&place.field("proxy_connect_header"), connect);
         let is_proxy_given = self.proxy_url.is_some() || self.proxy_from_environment;
         let settings = match is_proxy_given || self.no_proxy.is_some() || self.proxy_connect_header.is_empty()
         {
@@ -320,40 +278,5 @@ impl HttpOptions {
             json_matches: json_matches?,
             json_not_matches: json_not_matches?,
         })
-    }
-}
-
-/// Resolves headers of a request. Errors do not quote values, which may be secrets.
-fn headers<'h>(
-    place: &Place<'_>,
-    written: impl Iterator<Item = (&'h String, &'h String)>,
-) -> Result<Vec<(HeaderName, Secret)>, Invalid> {
-    all(written.filter_map(|(name, value)| {
-        let place = place.field(name);
-        let name = header_name(&place, name).transpose()?;
-        Some(name.and_then(|name| match HeaderValue::try_from(value) {
-            Ok(_) => Ok((name, Secret::new(value))),
-            Err(_) => {
-                Err(place.error("the value contains characters that headers can't have, such as line breaks"))
-            }
-        }))
-    }))
-}
-
-/// Resolves the name of a header at `place`. `None` if the check sets the header itself, from the request body.
-fn header_name(place: &Place<'_>, name: &str) -> Result<Option<HeaderName>, Invalid> {
-    if UNSENT_HEADERS
-        .iter()
-        .any(|unsent| name.eq_ignore_ascii_case(unsent))
-    {
-        place.warn("ignored: the check sets it from the request body");
-        return Ok(None);
-    }
-    match HeaderName::try_from(name) {
-        Err(_) => Err(place.error(format_args!("\"{name}\" is not a header name"))),
-        Ok(name) if OWN_HEADERS.contains(&name.as_str()) => {
-            Err(place.error(format_args!("the check itself sets {name}: remove this header")))
-        }
-        Ok(name) => Ok(Some(name)),
     }
 }

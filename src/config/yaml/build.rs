@@ -6,10 +6,10 @@ use std::rc::Rc;
 
 use serde_yaml::granit_parser::{Event, Parser, ScalarStyle, Tag, options};
 
-use super::bytes::{Bytes, decode_binary, escaped_bytes};
+use super::bytes::{binary_node, escaped_bytes, is_binary};
 use super::mapping::Mapping;
 use super::scan_error;
-use super::tree::{Entry, Mark, Node, Value};
+use super::tree::{Bytes, Entry, Mark, Node, Value};
 use super::{MAX_ANCHORS, MAX_DEPTH, MAX_KEY_BYTES, MAX_VALUES};
 use crate::config::place::{Path, Step, is_plain_key};
 
@@ -71,11 +71,6 @@ enum Content {
     Map(Mapping),
 }
 
-/// Whether a scalar has the tag `!!binary`, which is not in the core schema.
-fn is_binary(tag: &Tag) -> bool {
-    tag.suffix_in_namespace("tag:yaml.org,2002:").as_deref() == Some("binary")
-}
-
 impl Builder {
     fn run(&mut self, text: &str) -> Result<(), Stop> {
         let options = options! {
@@ -116,7 +111,10 @@ impl Builder {
             }
             Event::Scalar(text, style, anchor, tag) => {
                 let node = match tag.as_deref().is_some_and(is_binary) {
-                    true => self.binary(mark, &text),
+                    true => binary_node(mark, &text).unwrap_or_else(|wrong| {
+                        self.problem(mark, wrong);
+                        Node::new(mark, Value::Pruned)
+                    }),
                     false => {
                         let is_text = self.check_tag(mark, tag.as_deref());
                         let value = match style {
@@ -154,27 +152,6 @@ impl Builder {
             _ => {}
         }
         Ok(())
-    }
-
-    /// The node of a scalar with the tag `!!binary`.
-    fn binary(&mut self, mark: Mark, text: &str) -> Node {
-        let Some(bytes) = decode_binary(text) else {
-            self.problem(
-                mark,
-                "the value of !!binary is not base64: encode it, for example with base64 -w0",
-            );
-            return Node::new(mark, Value::Pruned);
-        };
-        match String::from_utf8(bytes) {
-            Ok(text) => Node::new(mark, Value::Text(text.into())),
-            Err(error) => Node {
-                bytes: Some(Rc::new(Bytes {
-                    bytes: error.into_bytes(),
-                    is_text: false,
-                })),
-                ..Node::new(mark, Value::Text(Rc::default()))
-            },
-        }
     }
 
     /// Reports a tag that is not in the core schema. Returns whether the tag makes a scalar a text.

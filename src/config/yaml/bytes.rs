@@ -5,23 +5,37 @@ use std::rc::Rc;
 use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use serde_yaml::granit_parser::{Event, Parser};
+use serde_yaml::granit_parser::{Event, Parser, Tag};
 
-/// Bytes of a scalar that its text does not express.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bytes {
-    /// The bytes.
-    pub bytes: Vec<u8>,
-    /// Whether the scalar is also a text, for keys that expect one.
-    pub is_text: bool,
-}
+use super::tree::{Bytes, Mark, Node, Value};
 
 /// Stands for the byte 0 in a text that is parsed a second time, byte N for this plus N. The characters are of a private use area
 /// (The Unicode Standard, section 23.5).
 const FIRST_BYTE: u32 = 0x0010_F000;
 
+/// Whether a scalar has the tag `!!binary`, which is not in the core schema.
+pub(super) fn is_binary(tag: &Tag) -> bool {
+    tag.suffix_in_namespace("tag:yaml.org,2002:").as_deref() == Some("binary")
+}
+
+/// The node of a scalar with the tag `!!binary`: a text, if its bytes are UTF-8.
+pub(super) fn binary_node(mark: Mark, text: &str) -> Result<Node, &'static str> {
+    let bytes = decode_binary(text)
+        .ok_or("the value of !!binary is not base64: encode it, for example with base64 -w0")?;
+    Ok(match String::from_utf8(bytes) {
+        Ok(text) => Node::new(mark, Value::Text(text.into())),
+        Err(error) => Node {
+            bytes: Some(Rc::new(Bytes {
+                bytes: error.into_bytes(),
+                is_text: false,
+            })),
+            ..Node::new(mark, Value::Text(Rc::default()))
+        },
+    })
+}
+
 /// Decodes a scalar with the tag `!!binary` (yaml.org/type/binary.html): base64, in which white space is ignored.
-pub(super) fn decode_binary(text: &str) -> Option<Vec<u8>> {
+fn decode_binary(text: &str) -> Option<Vec<u8>> {
     let config = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
     let digits: String = text.split_whitespace().collect();
     GeneralPurpose::new(&STANDARD, config).decode(digits).ok()

@@ -4,7 +4,6 @@ use std::rc::Rc;
 
 use serde_yaml::granit_parser::Marker;
 
-use super::bytes::Bytes;
 use crate::config::place::{Path, Step};
 
 /// A position in a text, line and column counted from 1, columns in characters.
@@ -24,6 +23,15 @@ impl Mark {
             column: u32::try_from(marker.col() + 1).unwrap_or(u32::MAX),
         }
     }
+}
+
+/// Bytes of a scalar that its text does not express.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bytes {
+    /// The bytes.
+    pub bytes: Vec<u8>,
+    /// Whether the scalar is also a text, for keys that expect one.
+    pub is_text: bool,
 }
 
 /// A value with its position. Cheap to clone.
