@@ -110,6 +110,9 @@ install_python_tools() {
   for package in "${older[@]}"; do
     "${install[@]}" download --no-deps --only-binary :all: --dest "$wheels" "$package"
   done
+  echo "$wanted" >"$folder/installed"
+}
+
 # Installs pnpm and yarn 1 for the tests of node checks. npm is a Debian package.
 install_node_tools() {
   local folder pnpm=10.34.9 yarn=1.22.22 wanted
