@@ -63,7 +63,7 @@ conformance: ## Build MinIO with Go and run the tests of s3 checks against it
 	tests/conformance.sh
 
 .PHONY: update
-update: ## Regenerate golden outputs, docs/METRICS.md and the JSON Schema
+update: ## Regenerate golden outputs, docs/METRICS.md, docs/ADVICE.md and the JSON Schema
 	UPDATE=1 cargo test --locked --test metrics --test config --test cli
 
 .PHONY: soak
