@@ -92,8 +92,8 @@ fn every_error_is_reported_at_its_key() {
             "api_key_credential: not the name of a credential: write the name in LoadCredential=NAME:PATH",
         ),
         (
-            json!({"provider": "openai", "api_key_file": "/nonexistent/key"}),
-            "api_key_file: reading the secret file /nonexistent/key: No such file or directory (os error 2)",
+            json!({"provider": "openai", "api_key_file": "/dev/null"}),
+            "api_key_file: reading the secret file /dev/null: not a regular file",
         ),
         (
             json!({"provider": "compatible"}),

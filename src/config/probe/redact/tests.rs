@@ -143,6 +143,7 @@ fn every_key_of_a_module_is_listed_as_open_or_secret() {
         "dns_over_tls",
         "dont_fragment",
         "enable_http2",
+        "enable_http3",
         "expect",
         "expect_bytes",
         "fail_if_all_match_regexp",
