@@ -227,7 +227,7 @@ impl Prober {
         };
         drop(slot);
         let result = match impossible {
-            Some(problem) => result.with_problem(problem, request.has_other_scheme()),
+            Some(problem) => result.with_problem(problem, is_looked_up(&module.prober, &request)),
             None => result,
         };
         self.counts.runs.fetch_add(1, Ordering::Relaxed);
@@ -300,6 +300,15 @@ struct Prepared<'a> {
     targeted: Result<TargetedModule, Problem>,
     timeout: Duration,
     guard: Arc<ProbeGuard>,
+}
+
+/// Whether blackbox_exporter looks up the text of a target that can't be probed.
+fn is_looked_up(prober: &KindSettings, request: &ProbeRequest<'_>) -> bool {
+    match prober {
+        KindSettings::Icmp(_) => true,
+        KindSettings::Http(_) => request.has_other_scheme(),
+        _ => false,
+    }
 }
 
 /// Checks the target in the request. The resolver and the redirects check the addresses that follow from it.
