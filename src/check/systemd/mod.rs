@@ -99,13 +99,16 @@ impl SystemdCheck {
         let facts = self.subscription.facts(wait).await?;
         let unit = &facts.unit;
         // systemd reports a unit that does not exist as inactive. Such a unit has no samples.
-        if unit.exists() || unit.state() != Some(UnitState::Inactive) {
+        let is_known = unit.exists() || unit.state() != Some(UnitState::Inactive);
+        if is_known {
             push_samples(unit, &self.settings.unit, &mut report.samples);
         }
         report.running_since = unit.running_since();
         let reached = self.resources.as_mut().and_then(|resources| {
             resources.update(unit, &self.subscription);
-            resources.push(&self.settings.unit, &mut report.samples);
+            if is_known {
+                resources.push(&self.settings.unit, &mut report.samples);
+            }
             resources.judge(unit, &self.settings)
         });
         let warning = judge::judge(unit, &self.settings, starting(&facts))?;
