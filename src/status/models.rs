@@ -47,9 +47,9 @@ pub struct ModelSource<'a> {
 pub struct FoundModels<'a> {
     /// All checks with a list, in the order of the configuration.
     pub sources: Vec<ModelSource<'a>>,
-    /// The providers of all lists, at most [`MAX_LISTED`].
+    /// The providers of all lists, at most `MAX_LISTED`.
     pub providers: BTreeSet<&'a str>,
-    /// The capabilities of all models, at most [`MAX_LISTED`].
+    /// The capabilities of all models, at most `MAX_LISTED`.
     pub capabilities: BTreeSet<&'a str>,
     /// The models that match, by check and then by id.
     pub models: Vec<FoundModel<'a>>,

@@ -116,7 +116,7 @@ impl Meter {
         self.missing_since = None;
     }
 
-    /// Counts OOM kills: those of the last reading, and those that the manager reports. See [`Observation`].
+    /// Counts OOM kills: those of the last reading, and those that the manager reports.
     pub fn count_kills(&mut self, reported: u64, is_last_start: bool) {
         let group = self.usage().and_then(|usage| Some((usage.id, usage.oom_kills?)));
         self.oom_kills = self.kills.observe(Observation {
