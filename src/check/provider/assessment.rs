@@ -1,7 +1,6 @@
 //! Turns what is known about a provider into the result of a run: metrics, findings, a warning or a failure.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -14,9 +13,6 @@ use crate::check::provider_results::{Entry, KeyState, ListedModel};
 use crate::config::duration::DurationText;
 use crate::config::provider::{MAX_DATED, OnOutage, ProviderSettings};
 use crate::model::{Catalog, Family, Finding, Problem, Reason, Report, Sample};
-
-/// How long the last answer about the key stands in for one that a rate limit prevents. A key that is fine today rarely is not tomorrow.
-const MAX_LAST_KNOWN: Duration = Duration::from_secs(24 * 3600);
 
 /// How long before its end a model is among the findings, in seconds. The first alert has the same time.
 const ENDS_SOON_SECONDS: i64 = 30 * 24 * 3600;
@@ -89,6 +85,11 @@ impl Assessment<'_> {
                 state: KeyState::Unavailable,
                 problem,
             }) if self.settings.on_outage == OnOutage::Warning => {
+                // An outage does not make a bad key good. The failure would end with the outage, and begin again after it.
+                if let Some(last) = self.entry.problem().filter(|_| self.entry.is_known(self.now)) {
+                    let message = format!("{}; now: {}", last.message(), problem.message());
+                    return Err(last.with_message(message));
+                }
                 report.warning = Some(self.with_last_known(&problem));
                 return Ok(());
             }
@@ -96,7 +97,7 @@ impl Assessment<'_> {
                 state: KeyState::RateLimited,
                 problem,
             }) => {
-                let is_known = self.entry.age(self.now).is_some_and(|age| age < MAX_LAST_KNOWN);
+                let is_known = self.entry.is_known(self.now);
                 if !is_known {
                     report.warning = Some(problem);
                     return Ok(());

@@ -24,7 +24,7 @@ use self::query::{Query, Refused};
 use super::CheckContext;
 use super::provider_results::{Entry, KeyState, ListChange, ResultCache};
 use crate::config::duration::DurationText;
-use crate::config::provider::{ProviderApi, ProviderSettings};
+use crate::config::provider::{OnOutage, ProviderApi, ProviderSettings};
 use crate::config::secret::Secret;
 use crate::model::{Problem, Reason, Report, Scrubber};
 use crate::net::run_recorder::{RunRecorder, Step};
@@ -90,7 +90,7 @@ impl ProviderCheck {
             recorder
                 .report
                 .log_step(|| "waiting, as the provider asked".to_owned());
-            Some(self.waiting(wait))
+            self.waiting(&entry, wait, now)
         } else {
             let refused = self.ask(&mut entry, key.as_ref(), &mut recorder).await?;
             self.cache.put(id, entry.clone());
@@ -126,15 +126,26 @@ impl ProviderCheck {
         }
     }
 
-    /// The result while the provider wants no request.
-    fn waiting(&self, wait: Duration) -> Refused {
+    /// The result while the provider wants no request. `None` if the last answer about the key, which was a bad one, stands.
+    fn waiting(&self, entry: &Entry, wait: Duration, now: i64) -> Option<Refused> {
         let (target, wait) = (self.settings.target(), DurationText(wait));
+        // An outage does not become a success because the provider asked to wait.
+        if let Some(outage) = entry.outage() {
+            let message = format_args!("{}; it is asked again in {wait}", outage.message());
+            return Some(Refused {
+                state: KeyState::Unavailable,
+                problem: outage.with_message(message),
+            });
+        }
+        if entry.is_known(now) && entry.problem().is_some() {
+            return None;
+        }
         let message =
             format_args!("{target}: the provider limits the rate of requests; it is asked again in {wait}");
-        Refused {
+        Some(Refused {
             state: KeyState::RateLimited,
             problem: Problem::new(Reason::Limit, message),
-        }
+        })
     }
 
     /// Asks the provider and updates the entry. Returns why there is no list.
@@ -174,11 +185,6 @@ impl ProviderCheck {
             self.log_change(&entry.record_list(models, now));
         }
         entry.remaining = answer.remaining;
-        let wait = answer.wait.map_or(0, |wait| wait.as_secs());
-        entry.wait_until = match wait {
-            0 => 0,
-            wait => now.saturating_add_unsigned(wait),
-        };
         let state = match &refused {
             Some(refused) => refused.state,
             None => self.accepted_state(key.is_some(), entry.needs_key(now)),
@@ -187,17 +193,37 @@ impl ProviderCheck {
         let is_answer = refused
             .as_ref()
             .is_none_or(|refused| refused.problem.shortage.is_none());
+        let mut wait = answer.wait.map_or(0, |wait| wait.as_secs());
+        // Only a new response confirms that such a failure lasts.
+        let is_failing = match state {
+            KeyState::Unavailable => self.settings.on_outage == OnOutage::Failure,
+            state => state == KeyState::Unexpected,
+        };
+        if is_failing {
+            wait = wait.min(self.recheck_interval.as_secs());
+        }
+        entry.wait_until = match wait {
+            0 => 0,
+            wait => now.saturating_add_unsigned(wait),
+        };
+        let saved = |mut problem: Problem| {
+            if let Some(scrubber) = &scrubber {
+                problem.scrub(scrubber);
+            }
+            (problem.reason.to_string(), problem.message().to_owned())
+        };
+        entry.outage = match &refused {
+            Some(refused) if wait > 0 && is_answer && state == KeyState::Unavailable => {
+                Some(saved(refused.problem.clone()))
+            }
+            _ => None,
+        };
         if !(state.is_lasting() && is_answer) {
             return Ok(refused);
         }
         entry.answered = now;
         entry.state = Some(state);
-        entry.problem = refused.map(|Refused { mut problem, .. }| {
-            if let Some(scrubber) = &scrubber {
-                problem.scrub(scrubber);
-            }
-            (problem.reason.to_string(), problem.message().to_owned())
-        });
+        entry.problem = refused.map(|refused| saved(refused.problem));
         Ok(None)
     }
 

@@ -15,6 +15,10 @@ pub const MAX_WAIT: Duration = Duration::from_secs(24 * 3600);
 /// How long the proof that a list needs a key, or does not, is used. A wrong key once a day harms nobody.
 const PROOF_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
+/// How long the last answer about the key stands in for one that a rate limit or an outage prevents. A key that is fine today rarely is
+/// not tomorrow.
+const MAX_LAST_KNOWN: Duration = Duration::from_secs(24 * 3600);
+
 /// A result is fresh for this part of the interval (in percent). Ticks are whole intervals apart, but a run may start early or late.
 const FRESH_PERCENT: u32 = 90;
 
@@ -38,6 +42,9 @@ pub struct Entry {
     pub remaining: Remaining,
     /// Before this time, the provider wants no request.
     pub wait_until: i64,
+    /// The outage with which the provider asked to wait: the reason and the message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outage: Option<(String, String)>,
     /// Whether the list needs a key, and when that was found out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proof: Option<(bool, i64)>,
@@ -83,6 +90,11 @@ impl Entry {
         Some(Duration::from_secs(age))
     }
 
+    /// Whether the last lasting answer still stands while the provider gives no other one.
+    pub fn is_known(&self, now: i64) -> bool {
+        self.age(now).is_some_and(|age| age < MAX_LAST_KNOWN)
+    }
+
     /// The model that requests find under this id.
     pub fn offers(&self, id: &str) -> Option<&ListedModel> {
         let is_named =
@@ -125,8 +137,12 @@ impl Entry {
 
     /// The problem of the last lasting answer.
     pub fn problem(&self) -> Option<Problem> {
-        let (reason, message) = self.problem.as_ref()?;
-        Some(Problem::new(Reason::from_word(reason)?, message))
+        restore(self.problem.as_ref()?)
+    }
+
+    /// The outage with which the provider asked to wait.
+    pub fn outage(&self) -> Option<Problem> {
+        restore(self.outage.as_ref()?)
     }
 
     /// Records a list, and returns what changed since the last one.
@@ -150,6 +166,11 @@ impl Entry {
         self.listed = now;
         change
     }
+}
+
+/// A saved problem.
+fn restore((reason, message): &(String, String)) -> Option<Problem> {
+    Some(Problem::new(Reason::from_word(reason)?, message))
 }
 
 #[cfg(test)]

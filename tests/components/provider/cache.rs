@@ -176,3 +176,85 @@ async fn the_last_answer_stands_during_a_rate_limit_and_an_outage() {
         .count();
     assert_eq!(wrong, 1, "the proof that the list needs a key is reused");
 }
+
+/// A provider that always responds in this way, and the number of its responses.
+async fn counted(reply: Reply) -> (Target, Arc<AtomicUsize>) {
+    let requests = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&requests);
+    let server = provider(move |_| {
+        counter.fetch_add(1, Ordering::Relaxed);
+        reply.clone()
+    });
+    (server.await, requests)
+}
+
+#[tokio::test]
+async fn an_outage_with_a_retry_after_stays_an_outage() {
+    let (server, requests) = counted(Reply::new(503, "{}").with("Retry-After: 3600")).await;
+    let dir = tempfile::tempdir().unwrap();
+    let keys_of = |api: &str| keys(api, &server, "");
+    // An own server fails. It is asked again at every recheck.
+    let mut check = started(&keys_of("vllm"), dir.path());
+    let ran = run!(check, LONG);
+    ran.failed(Reason::Status, "the provider has an outage (status 503)");
+    let wait = ran.report.next_run_after.unwrap();
+    assert!(wait <= Duration::from_secs(300), "{wait:?}");
+    saved(dir.path(), "outage").await;
+    for check in [&mut check, &mut started(&keys_of("vllm"), dir.path())] {
+        let ran = run!(check, LONG);
+        ran.failed(Reason::Status, "(status 503); it is asked again in ");
+        assert_eq!(state(&ran), "unavailable");
+    }
+    assert_eq!(requests.load(Ordering::Relaxed), 1);
+    // A hosted provider gets all the time that it asks for.
+    let mut check = started(&keys_of("mistral"), dir.path());
+    let wait = run!(check, LONG).report.next_run_after.unwrap();
+    assert!(wait > Duration::from_secs(3500), "{wait:?}");
+    let ran = run!(check, LONG);
+    assert!(warning(&ran, Reason::Status).contains("has an outage"));
+    assert_eq!(state(&ran), "unavailable");
+    assert_eq!(requests.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test]
+async fn an_outage_does_not_end_the_failure_of_a_bad_key() {
+    let is_down = Arc::new(AtomicUsize::new(0));
+    let current = Arc::clone(&is_down);
+    let server = provider(move |_| match current.load(Ordering::Relaxed) {
+        0 => Reply::new(401, r#"{"error":{"code":"invalid_api_key"}}"#),
+        _ => Reply::new(503, "{}"),
+    })
+    .await;
+    let settings = crate::common::config::check(&keys("openai", &server, ""));
+    let mut check = Check::from_kind(&settings.kind, &CheckContext::new("/proc".into()));
+    run!(check, LONG).failed(Reason::Auth, "the provider rejects the API key");
+    is_down.store(1, Ordering::Relaxed);
+    let ran = run!(check, LONG);
+    let rejected = "the provider rejects the API key (status 401, invalid_api_key); now: ";
+    ran.failed(Reason::Auth, rejected);
+    ran.failed(Reason::Auth, "the provider has an outage (status 503)");
+    assert_eq!((state(&ran), key_valid(&ran)), ("unavailable", Some(0.0)));
+}
+
+#[tokio::test]
+async fn a_used_up_quota_stays_one_while_the_provider_wants_no_requests() {
+    let reply = Reply::new(429, r#"{"error":{"code":"insufficient_quota"}}"#).with("Retry-After: 3600");
+    let (server, requests) = counted(reply).await;
+    let dir = tempfile::tempdir().unwrap();
+    let more = ", interval: 2s, recheck_interval: 1s, timeout: 1s";
+    let mut check = started(&keys("openai", &server, more), dir.path());
+    let first = run!(check, LONG);
+    first.failed(
+        Reason::Limit,
+        "the credits or the spend limit of the account are used up",
+    );
+    // The answer is no longer fresh.
+    tokio::time::sleep(Duration::from_millis(2100)).await;
+    let ran = run!(check, LONG);
+    ran.failed(
+        Reason::Limit,
+        "the credits or the spend limit of the account are used up",
+    );
+    assert_eq!((state(&ran), key_valid(&ran)), ("quota_spent", Some(1.0)));
+    assert_eq!(requests.load(Ordering::Relaxed), 1);
+}
