@@ -13,6 +13,9 @@ const MAX_LIMIT: usize = 1000;
 /// The number of models on one page.
 const PAGE_LIMIT: usize = 100;
 
+/// The longest text to search for, in characters: that of the form. Each word is searched in every model.
+pub(super) const MAX_TEXT_CHARS: usize = 200;
+
 /// The maximum number of names that an error message lists.
 const MAX_LISTED: usize = 40;
 
@@ -58,6 +61,12 @@ impl ModelQuery {
         offset: Option<String>,
         limit: usize,
     ) -> Result<Self, String> {
+        let length = text.as_deref().map_or(0, |text| text.chars().count());
+        if length > MAX_TEXT_CHARS {
+            return Err(format!(
+                "the query parameter q has {length} characters; supported: at most {MAX_TEXT_CHARS}"
+            ));
+        }
         let filled = |value: Option<String>| value.filter(|value| !value.trim().is_empty());
         Ok(Self {
             search: ModelSearch {
@@ -181,5 +190,13 @@ mod tests {
             assert!(message.contains(part), "{message}");
         }
         assert!(ModelQuery::parse_page(Some("limit=1")).is_err());
+        for parse in [ModelQuery::parse, ModelQuery::parse_page] {
+            assert!(parse(Some(&format!("q={}", "%C3%A9".repeat(200)))).is_ok());
+            let message = parse(Some(&format!("q={}", "a+".repeat(1000)))).unwrap_err();
+            assert!(
+                message.contains("q has 2000 characters; supported: at most 200"),
+                "{message}"
+            );
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Turns what is known about a provider into the result of a run: metrics, findings, a warning or a failure.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -257,11 +258,16 @@ impl Assessment<'_> {
                 value: count as f64,
             });
         }
+        // Different ids may look the same. Each series must be pushed only once.
+        let mut labels = BTreeSet::new();
         for model in tracked {
-            if let Some(end) = model.end {
+            let label = crate::model::visible(model.id, MAX_LABEL_BYTES);
+            if let Some(end) = model.end
+                && labels.insert(label.clone())
+            {
                 report.samples.push(Sample {
                     family: &MODEL_SHUTDOWN,
-                    labels: vec![crate::model::visible(model.id, MAX_LABEL_BYTES).into()],
+                    labels: vec![label.into()],
                     value: end as f64,
                 });
             }

@@ -10,6 +10,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::Policy;
 use reqwest::{Proxy, retry};
 use rustls::ClientConfig;
+use serde_json::Value;
 use tokio::time::Instant;
 use url::Url;
 
@@ -25,6 +26,10 @@ use crate::net::tls::TlsClient;
 
 /// The maximum size of a response, in bytes. `OpenRouter`'s list, the longest one, has about 1 MB.
 pub const MAX_BODY_BYTES: usize = 4 << 20;
+
+/// The maximum number of objects in the JSON of a response: 25 for each of the 2000 models of a catalog. An object takes about 100 times
+/// the memory of its text.
+const MAX_OBJECTS: usize = 50_000;
 
 /// What is the same in all runs of a check.
 #[derive(Debug)]
@@ -50,6 +55,17 @@ pub struct Response {
     pub headers: HeaderMap,
     /// The body.
     pub body: Bytes,
+}
+
+impl Response {
+    /// The body as JSON. `None` if it is something else, or has too many objects.
+    pub fn json(&self) -> Option<Value> {
+        let objects = self.body.iter().filter(|byte| **byte == b'{').count();
+        if objects > MAX_OBJECTS {
+            return None;
+        }
+        serde_json::from_slice(&self.body).ok()
+    }
 }
 
 impl ClientFactory {
@@ -186,5 +202,25 @@ impl Resolve for NameResolver {
                 Err(problem) => Err(Unresolved(problem).into()),
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_with_too_many_objects_is_not_read() {
+        let of = |objects: usize| {
+            let body = format!("[{}0]", "{\"a\":1},".repeat(objects));
+            let (status, headers) = (200, HeaderMap::new());
+            let response = Response {
+                status,
+                headers,
+                body: body.into(),
+            };
+            response.json().is_some()
+        };
+        assert!(of(MAX_OBJECTS) && !of(MAX_OBJECTS + 1));
     }
 }

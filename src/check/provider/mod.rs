@@ -159,7 +159,7 @@ impl ProviderCheck {
         let client = self.factory.client(recorder)?;
         let connection = &self.settings.connection;
         let exposed = key.map(Secret::expose);
-        let mut query = Query::new(&client, connection, exposed);
+        let mut query = Query::new(&client, connection, key);
         let proves_list = self.is_list_doubtful() && entry.needs_key(began).is_none();
         let limit = recorder.within(MAX_QUERY);
         let result = tokio::time::timeout(limit, query.run(proves_list, recorder)).await;

@@ -14,11 +14,15 @@ use super::pacing;
 use super::refusal::Refusal;
 use crate::check::provider_results::{KeyState, ListedModel, Remaining};
 use crate::config::provider::{ProviderApi, ProviderConnection};
+use crate::config::secret::Secret;
 use crate::model::{MAX_MODELS, Problem, Reason};
 use crate::net::run_recorder::RunRecorder;
 
 /// The maximum number of pages of a list. With 1000 models a page, the longest lists have one.
 const MAX_PAGES: usize = 20;
+
+/// The maximum number of models of a list that are stored. It is more than a catalog has, so that expected models are found.
+const MAX_LISTED: usize = 10 * MAX_MODELS;
 
 /// The key that no provider accepts. A server that responds to it with its list has proven nothing about the real key.
 const WRONG_KEY: &str = "upkeep-exporter-wrong-key";
@@ -54,14 +58,14 @@ pub struct Query<'a> {
     client: &'a Client,
     connection: &'a ProviderConnection,
     dialect: &'static Dialect,
-    key: Option<&'a str>,
+    key: Option<&'a Secret>,
     /// What was learned so far. It is complete up to the request that failed.
     pub answer: Answer,
 }
 
 impl<'a> Query<'a> {
     /// A conversation with this key.
-    pub fn new(client: &'a Client, connection: &'a ProviderConnection, key: Option<&'a str>) -> Self {
+    pub fn new(client: &'a Client, connection: &'a ProviderConnection, key: Option<&'a Secret>) -> Self {
         Self {
             client,
             connection,
@@ -76,16 +80,21 @@ impl<'a> Query<'a> {
     /// # Errors
     /// Why the provider did not accept the key or sent no list.
     pub async fn run(&mut self, proves_list: bool, recorder: &mut RunRecorder<'_>) -> Result<(), Refused> {
+        let key = self.key.map(Secret::expose);
         match self.connection.api {
             ProviderApi::HuggingFace => {
                 let url = self.connection.base_url.endpoint(dialect::WHOAMI_PATH);
-                self.get(url, self.key, "checking the token", recorder).await?;
-                self.request_models(recorder).await
+                let doing = "checking the token";
+                let body = self.get(url, key, doing, recorder).await?;
+                if !dialect::is_account(&body) {
+                    return Err(self.not_expected(doing));
+                }
+                self.request_models(key, recorder).await
             }
             ProviderApi::OpenRouter => {
                 let doing = "checking the key";
                 let url = self.connection.base_url.endpoint(dialect::KEY_PATH);
-                let body = self.get(url, self.key, doing, recorder).await?;
+                let body = self.get(url, key, doing, recorder).await?;
                 let credits = dialect::parse_key(&body).ok_or_else(|| self.not_expected(doing))?;
                 self.answer.remaining.credits = credits;
                 // The list is public, so the key is not sent.
@@ -101,8 +110,8 @@ impl<'a> Query<'a> {
                 }
             }
             _ => {
-                self.list_models(self.key, recorder).await?;
-                if proves_list && self.key.is_some() {
+                self.list_models(key, recorder).await?;
+                if proves_list && key.is_some() {
                     self.try_wrong_key(recorder).await;
                 }
                 Ok(())
@@ -125,6 +134,7 @@ impl<'a> Query<'a> {
                 .await?;
             let page = (self.dialect.parse)(&body).ok_or_else(|| self.not_expected(doing))?;
             models.extend(page.models);
+            models.truncate(MAX_LISTED);
             match page.next {
                 // A longer list is truncated, because the catalog is.
                 Some(next) if models.len() <= MAX_MODELS && Some(&next) != token.as_ref() => {
@@ -145,14 +155,22 @@ impl<'a> Query<'a> {
     }
 
     /// Requests each expected model. One that does not exist, or that the token may not see, is left out.
-    async fn request_models(&mut self, recorder: &mut RunRecorder<'_>) -> Result<(), Refused> {
+    async fn request_models(
+        &mut self,
+        key: Option<&str>,
+        recorder: &mut RunRecorder<'_>,
+    ) -> Result<(), Refused> {
         let doing = "requesting a model";
         let mut models = Vec::new();
         let connection = self.connection;
         for id in &connection.requested_models {
-            let url = self.connection.base_url.endpoint(&dialect::model_path(id));
-            let response = self.send(url, self.key, doing, recorder).await?;
+            let url = connection.base_url.endpoint(&dialect::model_path(id));
+            let response = self.send(url, key, doing, recorder).await?;
             if matches!(response.status, 401 | 403 | 404) {
+                continue;
+            }
+            if dialect::is_renamed(response.status, &response.headers, &connection.base_url) {
+                models.push(dialect::renamed(id));
                 continue;
             }
             let body = self.accept(&response, doing)?;
@@ -264,7 +282,7 @@ impl<'a> Query<'a> {
     /// The JSON of a successful response.
     fn accept(&self, response: &Response, doing: &str) -> Result<Value, Refused> {
         match response.status {
-            200..=299 => serde_json::from_slice(&response.body).map_err(|_| self.not_expected(doing)),
+            200..=299 => response.json().ok_or_else(|| self.not_expected(doing)),
             301 | 302 | 303 | 307 | 308 => Err(self.refused(
                 KeyState::Unexpected,
                 Reason::Status,

@@ -9,6 +9,9 @@ const MAX_CODES: usize = 8;
 /// The longest word, in bytes. The longest known one has 34: `organization_spend_limit_exceeded`.
 const MAX_CODE_BYTES: usize = 64;
 
+/// The part of a body that is read, in bytes. Errors have less than 1 kB, pages of HTML some kB.
+const MAX_BODY_BYTES: usize = 64 << 10;
+
 /// A response whose status is not 2xx.
 #[derive(Debug)]
 pub struct Refusal<'a> {
@@ -31,6 +34,7 @@ impl<'a> Refusal<'a> {
             codes: Vec::new(),
             message: String::new(),
         };
+        let body = &body[..body.len().min(MAX_BODY_BYTES)];
         match serde_json::from_slice::<Value>(body) {
             Ok(value) => refusal.read(&value),
             Err(_) => refusal.message = String::from_utf8_lossy(body).to_lowercase(),

@@ -9,7 +9,7 @@ use crate::model::{Model, Status};
 use crate::status::{FoundModel, FoundModels, ModelSource};
 use crate::store::Snapshot;
 use crate::web::endpoints::Site;
-use crate::web::model_query::ModelQuery;
+use crate::web::model_query::{MAX_TEXT_CHARS, ModelQuery};
 
 /// Renders the page.
 pub(in crate::web) fn models(
@@ -59,7 +59,7 @@ fn form(query: &ModelQuery, found: &FoundModels<'_>) -> Markup {
         form.search role="search" method="get" action="/models" data-key="search" {
             p {
                 label for="q" { "Id or name" }
-                input #q type="search" name="q" maxlength="200" value=(search.text.as_deref().unwrap_or_default());
+                input #q type="search" name="q" maxlength=(MAX_TEXT_CHARS) value=(search.text.as_deref().unwrap_or_default());
             }
             (choice("provider", "Provider", search.provider.as_deref(), found.providers.iter()))
             (choice("capability", "Capability", search.capability.as_deref(), found.capabilities.iter()))

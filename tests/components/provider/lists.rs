@@ -237,3 +237,56 @@ async fn what_remains_is_reported() {
         Some(80_000.0)
     );
 }
+
+#[tokio::test]
+async fn a_renamed_model_of_hugging_face_is_offered_but_its_redirect_is_not_followed() {
+    for (location, is_offered) in [
+        ("/api/models/openai-community/gpt2", true),
+        ("/login?next=/api/models/openai/gpt2", false),
+        ("http://127.0.0.1:1/api/models/openai/gpt2", false),
+    ] {
+        let header = format!("Location: {location}");
+        let server = provider(move |request| match request.path.as_str() {
+            "/api/whoami-v2" => Reply::new(200, r#"{"type":"user","name":"me"}"#),
+            _ => Reply::new(307, "").with(&header),
+        })
+        .await;
+        let ran = once("huggingface", &server, ", expected_models: [openai/gpt2]").await;
+        match is_offered {
+            true => assert_eq!((ran.report.warning.clone(), state(&ran)), (None, "valid")),
+            false => drop(ran.failed(Reason::Status, "status 307: redirects are not followed")),
+        }
+        assert_eq!(server.received().len(), 2, "{location}");
+    }
+}
+
+#[tokio::test]
+async fn json_that_describes_no_account_proves_no_token() {
+    for body in ["{}", "[]", "null", r#"{"name":7}"#] {
+        let server = provider(move |_| Reply::new(200, body)).await;
+        let ran = once("huggingface", &server, "").await;
+        ran.failed(
+            Reason::Protocol,
+            "the response is not one of the API of huggingface",
+        );
+        assert_eq!((state(&ran), key_valid(&ran)), ("unexpected", None), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn models_that_look_the_same_have_one_series() {
+    let long = "m".repeat(300);
+    let list = json!({"data": [
+        {"id": format!("{long}1"), "shutdown_date": "2027-02-11"},
+        {"id": format!("{long}2"), "shutdown_date": "2027-03-01"},
+    ]});
+    let server = provider(move |_| Reply::new(200, list.to_string())).await;
+    let ran = once("openai", &server, "").await;
+    let samples = ran.report.samples.iter();
+    let ends: Vec<_> = samples
+        .filter(|sample| sample.family.name == "upkeep_provider_model_shutdown_timestamp_seconds")
+        .collect();
+    assert_eq!(ends.len(), 1, "{ends:?}");
+    assert_eq!(ends[0].value, 1_802_304_000.0, "the first end");
+    assert!(ends[0].labels[0].len() <= 256);
+}

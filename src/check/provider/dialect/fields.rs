@@ -8,17 +8,28 @@ use serde_json::Value;
 
 /// The maximum number of other names of a model. Mistral has at most five.
 const MAX_ALIASES: usize = 16;
+/// The longest text, in bytes. Ids and names have about 100. A longer text counts as absent, because all texts are stored.
+const MAX_TEXT_BYTES: usize = 1024;
+/// The maximum number of capabilities of a model that are read. Providers name at most about ten.
+const MAX_CAPABILITIES: usize = 64;
 /// The longest token of a page, in bytes.
 const MAX_TOKEN_BYTES: usize = 4096;
 
 /// A text that is not empty.
 pub fn text(value: &Value) -> Option<String> {
-    value.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
+    bounded(value, MAX_TEXT_BYTES)
 }
 
 /// The token of the next page.
 pub fn token(value: &Value) -> Option<String> {
-    text(value).filter(|token| token.len() <= MAX_TOKEN_BYTES)
+    bounded(value, MAX_TOKEN_BYTES)
+}
+
+fn bounded(value: &Value, max_bytes: usize) -> Option<String> {
+    let text = value
+        .as_str()
+        .filter(|text| (1..=max_bytes).contains(&text.len()));
+    text.map(str::to_owned)
 }
 
 /// A whole number that is not negative.
@@ -26,10 +37,21 @@ pub fn count(value: &Value) -> Option<u64> {
     value.as_u64()
 }
 
-/// A Unix time: a number, an RFC 3339 time, or a day (its start in UTC).
+/// A Unix time: a number, an RFC 3339 time, or a day (its start in UTC). 0 and less is no time of a model: some servers send 0 if there
+/// is none.
 pub fn time(value: &Value) -> Option<i64> {
-    if let Some(seconds) = value.as_i64() {
-        return Some(seconds);
+    any_time(value).filter(|seconds| *seconds > 0)
+}
+
+fn any_time(value: &Value) -> Option<i64> {
+    /// Seconds stay below this number until the year 5138, so a greater one has milliseconds.
+    const SECONDS_BELOW: i64 = 100_000_000_000;
+    if let Some(number) = value.as_i64() {
+        return Some(if number < SECONDS_BELOW {
+            number
+        } else {
+            number / 1000
+        });
     }
     let text = value.as_str()?;
     if let Ok(time) = text.parse::<Timestamp>() {
@@ -54,13 +76,13 @@ pub fn enabled(value: &Value) -> impl Iterator<Item = String> {
     let members = value.as_object().into_iter().flatten();
     members.filter_map(|(name, value)| {
         let is_enabled = value == true || value["supported"] == true;
-        is_enabled.then(|| name.clone())
+        (is_enabled && name.len() <= MAX_TEXT_BYTES).then(|| name.clone())
     })
 }
 
 /// Capabilities in order, each once.
 pub fn capabilities(found: impl Iterator<Item = String>) -> Vec<String> {
-    let mut all: Vec<String> = found.collect();
+    let mut all: Vec<String> = found.take(MAX_CAPABILITIES).collect();
     all.sort_unstable();
     all.dedup();
     all

@@ -11,7 +11,7 @@ mod openai;
 mod openrouter;
 mod page;
 
-pub use self::huggingface::{WHOAMI_PATH, model_path, parse_model};
+pub use self::huggingface::{WHOAMI_PATH, is_account, is_renamed, model_path, parse_model, renamed};
 pub use self::openrouter::{KEY_PATH, parse_key};
 pub use self::page::{Dialect, KeyHeader};
 use crate::config::provider::ProviderApi;
@@ -178,6 +178,35 @@ mod tests {
         assert_eq!(model.capabilities, ["text-generation"]);
         assert_eq!(model.created, Some(1_754_346_809));
         assert_eq!(model_path("openai/gpt-oss-20b"), "/api/models/openai/gpt-oss-20b");
+    }
+
+    #[test]
+    fn times_without_a_meaning_are_absent_and_texts_are_bounded() {
+        let end = |value: Value| {
+            let page = json!({"data": [{"id": "a", "shutdown_date": value}]});
+            only(ProviderApi::OpenAi, page).model.shutdown
+        };
+        for (value, expected) in [
+            (json!(0), None),
+            (json!(-5), None),
+            (json!(""), None),
+            (json!("soon"), None),
+            (json!(u64::MAX), None),
+            (json!("1970-01-01"), None),
+            (json!(1_802_304_000), Some(1_802_304_000)),
+            (json!(1_802_304_000_000_i64), Some(1_802_304_000)),
+            (json!("2027-02-11T00:00:00"), Some(1_802_304_000)),
+            (json!("2027-02-11T01:00:00+01:00"), Some(1_802_304_000)),
+        ] {
+            assert_eq!(end(value.clone()), expected, "{value}");
+        }
+        let long = "m".repeat(1025);
+        let page = parse(
+            ProviderApi::Cohere,
+            json!({"models": [{"name": long}, {"name": "a", "endpoints": vec!["x"; 1000]}]}),
+        );
+        assert_eq!(page.models.len(), 1);
+        assert_eq!(page.models[0].model.capabilities, ["x"]);
     }
 
     #[test]
