@@ -3,14 +3,20 @@
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use super::host_reads::HostReads;
+use crate::model::Problem;
+
 /// The paths that /proc may show for the executable at `path`: the path itself, and the target if it is a symbolic link. A
-/// removed executable can still be running.
-pub async fn resolve(path: &Path) -> Vec<Vec<u8>> {
+/// removed executable can still be running. If the file system of the path hangs, only one thread does too.
+///
+/// # Errors
+/// A shortage if no thread can be started.
+pub async fn resolve(path: &Path, reads: &HostReads) -> Result<Vec<Vec<u8>>, Problem> {
     let mut paths = vec![path.as_os_str().as_bytes().to_vec()];
-    if let Ok(target) = tokio::fs::canonicalize(path).await {
+    if let Some(target) = reads.canonical(path).await? {
         paths.push(target.into_os_string().into_encoded_bytes());
     }
-    paths
+    Ok(paths)
 }
 
 /// Whether `link`, the target of an `exe` link in /proc, is one of `wanted`. The kernel appends " (deleted)" if an update has
@@ -44,7 +50,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let link = directory.path().join("link");
         std::os::unix::fs::symlink("/proc/self/status", &link).unwrap();
-        assert_eq!(resolve(&link).await.len(), 2);
-        assert_eq!(resolve(Path::new("/no/such/file")).await, [b"/no/such/file"]);
+        let reads = HostReads::default();
+        assert_eq!(resolve(&link, &reads).await.unwrap().len(), 2);
+        let missing = resolve(Path::new("/no/such/file"), &reads).await.unwrap();
+        assert_eq!(missing, [b"/no/such/file"]);
     }
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 
+use super::host_reads::HostReads;
 use super::proc_scan::{Criteria, ScanError, ScanResult, Scanner};
 use super::{CheckContext, executable, user};
 use crate::config::process::{PidNamespace, ProcessSettings, User};
@@ -24,6 +25,7 @@ pub use samples::{CPU, FAMILIES, MAX_FDS, OPEN_FDS, PROCESSES, RESIDENT_MEMORY, 
 pub struct ProcessCheck {
     settings: ProcessSettings,
     scanner: Scanner,
+    reads: HostReads,
     /// The criteria without the user and the executable, which every run resolves.
     criteria: Arc<Criteria>,
     cpu: CpuCounter,
@@ -47,6 +49,7 @@ impl ProcessCheck {
         Self {
             settings: settings.clone(),
             scanner: context.processes.clone(),
+            reads: context.host.clone(),
             criteria: Arc::new(criteria),
             cpu: CpuCounter::default(),
         }
@@ -98,7 +101,7 @@ impl ProcessCheck {
             Some(User::Name(name)) => Some(user::resolve(name).await?),
         };
         if let Some(path) = &self.settings.exe {
-            criteria.executables = Some(executable::resolve(path).await);
+            criteria.executables = Some(executable::resolve(path, &self.reads).await?);
         }
         Ok(Arc::new(criteria))
     }

@@ -1,10 +1,11 @@
-//! The figures of the machine and the usage of its file systems, read by threads of their own. All host checks share them.
+//! The figures of the machine, the usage of its file systems, and the targets of symbolic links, read by threads of their own. All checks
+//! share them.
 
 mod disk;
 mod figures;
 mod shared_reads;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use disk::{DiskError, DiskUsage};
 pub use figures::{CpuTicks, Figures, FiguresError, RESOURCES, fuzz_parse};
@@ -19,6 +20,7 @@ use crate::model::Problem;
 pub struct HostReads {
     figures: SharedReads<Result<Figures, FiguresError>>,
     disks: SharedReads<Result<DiskUsage, DiskError>>,
+    canonical: SharedReads<Option<PathBuf>>,
 }
 
 impl HostReads {
@@ -38,5 +40,15 @@ impl HostReads {
     pub async fn disk(&self, mount: &Path) -> Result<DiskUsage, Problem> {
         let usage = self.disks.get(mount, DiskUsage::read).await?;
         usage.map_err(|error| error.problem(mount))
+    }
+
+    /// The path without symbolic links; `None` if it can't be resolved. Dropping the future stops only the waiting.
+    ///
+    /// # Errors
+    /// A shortage if no thread can be started.
+    pub async fn canonical(&self, path: &Path) -> Result<Option<PathBuf>, Problem> {
+        self.canonical
+            .get(path, |path: &Path| path.canonicalize().ok())
+            .await
     }
 }

@@ -56,14 +56,15 @@ impl<T: Clone + Send + 'static> SharedReads<T> {
     pub async fn get(&self, path: &Path, read: fn(&Path) -> T) -> Result<T, Problem> {
         let (reply, answer) = oneshot::channel();
         if self.reads.wait(path, reply)? {
-            let reads = Arc::clone(&self.reads);
-            let read_in_thread = {
-                let path = path.to_owned();
-                move || {
-                    let turn = Turn { reads, path };
-                    let value = read(&turn.path);
-                    turn.finish(&value);
-                }
+            // Created before the thread: if that can't be started, the next request tries again.
+            let turn = Turn {
+                reads: Arc::clone(&self.reads),
+                path: path.to_owned(),
+                is_finished: false,
+            };
+            let read_in_thread = move || {
+                let value = read(&turn.path);
+                turn.finish(&value);
             };
             let thread = thread::Builder::new()
                 .name("shared-read".to_owned())
@@ -114,15 +115,17 @@ impl<T> Reads<T> {
     }
 }
 
-/// The read of one path. When it is dropped, the next request reads the path again.
+/// The read of one path. When it is finished or dropped, the next request reads the path again.
 struct Turn<T> {
     reads: Arc<Reads<T>>,
     path: PathBuf,
+    is_finished: bool,
 }
 
 impl<T: Clone> Turn<T> {
-    fn finish(self, value: &T) {
+    fn finish(mut self, value: &T) {
         let waiting = self.reads.lock().remove(&self.path);
+        self.is_finished = true;
         for reply in waiting.into_iter().flatten() {
             // Fails only if the run was cancelled.
             let _ = reply.send(value.clone());
@@ -132,7 +135,10 @@ impl<T: Clone> Turn<T> {
 
 impl<T> Drop for Turn<T> {
     fn drop(&mut self) {
-        self.reads.lock().remove(&self.path);
+        // After the end of a read, requests for the path belong to another one.
+        if !self.is_finished {
+            self.reads.lock().remove(&self.path);
+        }
     }
 }
 
@@ -195,6 +201,49 @@ mod tests {
         let problem = reads.get(Path::new("/panics"), read).await.unwrap_err();
         assert_eq!(problem.reason, Reason::Internal);
         assert!(reads.reads.lock().is_empty());
+    }
+
+    /// As if its thread could not be started.
+    #[test]
+    fn a_read_that_does_not_begin_blocks_no_later_one() {
+        let reads = SharedReads::<usize>::default().reads;
+        let path = Path::new("/path");
+        let request = || reads.wait(path, oneshot::channel().0);
+        let turn = || Turn {
+            reads: Arc::clone(&reads),
+            path: path.to_owned(),
+            is_finished: false,
+        };
+        assert_eq!(request(), Ok(true));
+        drop(turn());
+        assert_eq!(request(), Ok(true), "another thread is started");
+        drop(turn());
+    }
+
+    /// A value whose copy requests the same path again, as a run does that has just received it.
+    struct Requesting(Option<Arc<Reads<Self>>>);
+
+    impl Clone for Requesting {
+        fn clone(&self) -> Self {
+            let reads = self.0.as_ref().expect("it is copied once");
+            assert_eq!(reads.wait(Path::new("/path"), oneshot::channel().0), Ok(true));
+            Self(None)
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_read_does_not_end_the_next_one() {
+        let reads = SharedReads::<Requesting>::default().reads;
+        let (reply, answer) = oneshot::channel();
+        assert_eq!(reads.wait(Path::new("/path"), reply), Ok(true));
+        let turn = Turn {
+            reads: Arc::clone(&reads),
+            path: "/path".into(),
+            is_finished: false,
+        };
+        turn.finish(&Requesting(Some(Arc::clone(&reads))));
+        assert!(answer.blocking_recv().is_ok());
+        assert_eq!(reads.lock().len(), 1, "the next read is in progress");
     }
 
     #[tokio::test]

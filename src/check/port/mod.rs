@@ -13,6 +13,7 @@ use std::borrow::Cow;
 use self::describe::UserNames;
 use self::families::sample;
 use self::judge::{Criteria, Verdict, judge};
+use super::host_reads::HostReads;
 use super::port_scan::{Answer, Detail, HeldSocket, PortScanError, PortScanner, Question};
 use super::{CheckContext, executable, user};
 use crate::config::port::{Expect, PortSettings, Protocol};
@@ -27,6 +28,7 @@ pub use families::{ACCEPT_QUEUE, ACCEPT_QUEUE_LIMIT, CONFLICT, FAMILIES, HELD, S
 pub struct PortCheck {
     settings: PortSettings,
     scanner: PortScanner,
+    reads: HostReads,
     /// What the first scan of a run finds out: processes too, if the settings name one, or if the last run needed them.
     detail: Detail,
 }
@@ -37,6 +39,7 @@ impl PortCheck {
         Self {
             settings: settings.clone(),
             scanner: context.ports.clone(),
+            reads: context.host.clone(),
             detail: match settings.exe.is_some() || settings.process.is_some() {
                 true => Detail::Holders,
                 false => Detail::Sockets,
@@ -59,7 +62,7 @@ impl PortCheck {
         };
         let executables = match &self.settings.exe {
             None => None,
-            Some(path) => Some(executable::resolve(path).await),
+            Some(path) => Some(executable::resolve(path, &self.reads).await?),
         };
         let criteria = Criteria {
             settings: &self.settings,
