@@ -86,7 +86,8 @@ pub fn unknown(answer: &Answer) -> String {
         }
         Some(coverage) if coverage.unreadable > 0 => PRIVILEGE.to_owned(),
         Some(coverage) if coverage.is_partial => {
-            "the exporter does not see all processes: is /proc mounted with hidepid, or ProtectProc= set?"
+            "the exporter does not see all processes: is /proc mounted with hidepid, ProtectProc= set, or the pid namespace that of a \
+             container?"
                 .to_owned()
         }
         _ => PRIVILEGE.to_owned(),

@@ -39,7 +39,7 @@ pub struct Holders {
 pub struct Coverage {
     /// How many processes have descriptors that the exporter may not read.
     pub unreadable: usize,
-    /// Whether some processes are not visible (`hidepid`), or the search took too long.
+    /// Whether some processes are not visible (`hidepid`, or another pid namespace), or the search took too long.
     pub is_partial: bool,
     /// Whether sockets were opened and closed all the time, so that their holders could not be searched.
     pub is_unsettled: bool,
@@ -90,7 +90,7 @@ impl Holders {
         let mut coverage = Coverage {
             unreadable: 0,
             // Every pid namespace has a process 1. If it is not listed, /proc is mounted with `hidepid`.
-            is_partial: !processes.contains(&1),
+            is_partial: !processes.contains(&1) || !shows_all_namespaces(root),
             is_unsettled: false,
         };
         let mut path = ProcessPath::default();
@@ -142,6 +142,14 @@ impl Holders {
     }
 }
 
+/// Whether /proc belongs to the first pid namespace, which contains the processes of all others. Only there, process 2 is the parent of
+/// the kernel's threads. In a container with the network of the host, the holders of most ports are in another pid namespace.
+fn shows_all_namespaces(root: &ProcRoot) -> bool {
+    let mut name = [0; 32];
+    root.read("2/comm", &mut name)
+        .is_ok_and(|length| name.get(..length) == Some(b"kthreadd\n".as_slice()))
+}
+
 /// Reads the facts about a process. A process that ends meanwhile is an error.
 fn read_holder(root: &ProcRoot, process: i32, path: &mut ProcessPath) -> Result<Holder, Errno> {
     let mut text = [0; MAX_FILE_BYTES];
@@ -188,6 +196,22 @@ mod tests {
             "socket:[1",
         ] {
             assert_eq!(inode(target.as_bytes()), None, "{target}");
+        }
+    }
+
+    #[test]
+    fn only_the_first_pid_namespace_shows_all_processes() {
+        let directory = tempfile::tempdir().unwrap();
+        for (name, expected) in [(None, false), (Some("sh\n"), false), (Some("kthreadd\n"), true)] {
+            for process in ["1", "2"] {
+                std::fs::create_dir_all(directory.path().join(process).join("fd")).unwrap();
+            }
+            if let Some(name) = name {
+                std::fs::write(directory.path().join("2/comm"), name).unwrap();
+            }
+            let root = ProcRoot::open(directory.path()).unwrap();
+            let coverage = Holders::default().search(&root, &HashSet::from([1])).unwrap();
+            assert_eq!(coverage.is_complete(), expected, "{name:?}: {coverage:?}");
         }
     }
 

@@ -154,7 +154,8 @@ fn processes_error(procfs: &Path, cause: Errno) -> PortScanError {
 }
 
 /// Searches the holders of the sockets with a port in `searched`. A holder can end between the list of sockets and the search.
-/// So sockets without a holder are listed again.
+/// So sockets without a holder are listed again. A holder can also fork during the search and end before its turn, so that its child,
+/// which is not in the list of processes yet, holds the socket. So sockets that no process seems to hold are searched again.
 fn settle<E>(
     sockets: &mut Vec<Socket>,
     searched: &HashSet<(Protocol, u16)>,
@@ -168,6 +169,7 @@ fn settle<E>(
         mine.map(|socket| socket.inode).collect()
     };
     let mut wanted = inodes(sockets);
+    let mut is_repeated = false;
     for _ in 0..MAX_ROUNDS {
         if wanted.is_empty() {
             return Ok(Coverage::default());
@@ -178,9 +180,10 @@ fn settle<E>(
         }
         *sockets = list()?;
         let now = inodes(sockets);
-        if now == wanted {
+        if now == wanted && (is_repeated || !coverage.is_complete()) {
             return Ok(coverage);
         }
+        is_repeated = now == wanted;
         wanted = now;
     }
     // The sockets change all the time. Their holders were not searched.
@@ -274,13 +277,56 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_without_a_holder_is_listed_twice() {
+    fn a_socket_without_a_holder_is_searched_twice() {
         assert_eq!(
-            settled(&[&[1, 2], &[1, 2]], &[1]),
-            (vec![1, 2], Coverage::default(), 1)
+            settled(&[&[1, 2], &[1, 2], &[1, 2]], &[1]),
+            (vec![1, 2], Coverage::default(), 2)
         );
         assert_eq!(settled(&[&[1]], &[1]), (vec![1], Coverage::default(), 1));
         assert_eq!(settled(&[&[]], &[]), (vec![], Coverage::default(), 0));
+    }
+
+    /// A holder forks and ends before its turn. Its child is not in the list of processes yet.
+    #[test]
+    fn a_holder_that_begins_during_the_search_is_found() {
+        let mut sockets = vec![socket(1)];
+        let mut searches = 0;
+        let coverage = settle::<Infallible>(
+            &mut sockets,
+            &HashSet::from([(Protocol::Tcp, 80)]),
+            || Ok(vec![socket(1)]),
+            |inodes| {
+                searches += 1;
+                let held = if searches == 1 {
+                    HashSet::new()
+                } else {
+                    inodes.clone()
+                };
+                Ok((held, Coverage::default()))
+            },
+        );
+        assert_eq!((coverage, searches), (Ok(Coverage::default()), 2));
+    }
+
+    /// Another search would not show more.
+    #[test]
+    fn hidden_holders_are_searched_once() {
+        let mut sockets = vec![socket(1)];
+        let mut searches = 0;
+        let hidden = Coverage {
+            unreadable: 1,
+            ..Coverage::default()
+        };
+        let coverage = settle::<Infallible>(
+            &mut sockets,
+            &HashSet::from([(Protocol::Tcp, 80)]),
+            || Ok(vec![socket(1)]),
+            |_| {
+                searches += 1;
+                Ok((HashSet::new(), hidden))
+            },
+        );
+        assert_eq!((coverage, searches), (Ok(hidden), 1));
     }
 
     #[test]
