@@ -1,7 +1,7 @@
 //! Compares what a group uses with the configured limits. Pure.
 
 use super::usage::Usage;
-use crate::config::resource_limits::ResourceLimits;
+use crate::config::resource_limits::{ResourceLimits, ResourceSettings};
 use crate::model::{Problem, Reason};
 
 /// The unit or container whose group is compared.
@@ -11,6 +11,32 @@ pub struct Subject<'a> {
     pub name: &'a str,
     /// The command that shows details.
     pub advice: &'a str,
+}
+
+/// The result of a comparison with limits.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LimitProblem {
+    /// A limit is reached.
+    Reached(Problem),
+    /// Limits can't be compared.
+    NotComparable(Problem),
+}
+
+/// Combines the warning of a run with the result of a comparison. Limits that can't be compared only warn: they do not show that the
+/// unit or container has a problem.
+///
+/// # Errors
+/// The reached limit, if it fails the run.
+pub fn conclude(
+    settings: &ResourceSettings,
+    warning: Option<Problem>,
+    limit: Option<LimitProblem>,
+) -> Result<Option<Problem>, Problem> {
+    match limit {
+        Some(LimitProblem::Reached(reached)) => settings.conclude(warning, Some(reached)),
+        Some(LimitProblem::NotComparable(problem)) => Ok(warning.or(Some(problem))),
+        None => Ok(warning),
+    }
 }
 
 /// The problem of a group that reaches a limit. `cpu` is the average number of CPUs that it used lately.
@@ -122,6 +148,7 @@ fn size(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::resource_limits::OverLimit;
 
     const SUBJECT: Subject<'_> = Subject {
         name: "a.service",
@@ -218,6 +245,21 @@ mod tests {
         ] {
             assert_eq!(message(&limits, cpu).as_deref(), expected);
         }
+    }
+
+    #[test]
+    fn only_a_reached_limit_can_fail_a_run() {
+        let settings = ResourceSettings {
+            over_limit: OverLimit::Failure,
+            ..ResourceSettings::default()
+        };
+        let problem = || Problem::new(Reason::Limit, "a");
+        let conclude = |limit| conclude(&settings, None, Some(limit));
+        assert_eq!(conclude(LimitProblem::Reached(problem())), Err(problem()));
+        assert_eq!(
+            conclude(LimitProblem::NotComparable(problem())),
+            Ok(Some(problem()))
+        );
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::hierarchy::Cgroups;
-use super::limits::{self, Subject};
+use super::limits::{self, LimitProblem, Subject};
 use super::oom::{Observation, OomCounter};
 use super::path::GroupPath;
 use super::usage::{Families, Usage, sample};
@@ -26,8 +26,8 @@ const EARLY: Duration = Duration::from_millis(100);
 const MIN_CPU_WINDOW: Duration = Duration::from_secs(1);
 
 /// After this time without a measured value, limits on it are reported as not comparable. A group is readable a moment after the start
-/// of its unit.
-const MISSING_AFTER: Duration = Duration::from_secs(30);
+/// of its unit, and an engine that was busy is queried again after a minute.
+const MISSING_AFTER: Duration = Duration::from_secs(90);
 
 /// The readings of one group.
 #[derive(Debug, Default)]
@@ -42,6 +42,8 @@ pub struct Meter {
     kills: OomCounter,
     oom_kills: u64,
     missing_since: Option<Instant>,
+    /// The problem at the last comparison with the limits. It stays while values are missing for a moment.
+    reached: Option<Problem>,
 }
 
 #[derive(Debug)]
@@ -75,6 +77,7 @@ impl Meter {
     /// Makes the next reading due, because the unit was started or stopped.
     pub fn renew(&mut self) {
         self.last = None;
+        self.reached = None;
     }
 
     /// Reads the files of a group. Returns whether it could be read.
@@ -114,14 +117,16 @@ impl Meter {
     pub fn stop(&mut self) {
         (self.last, self.cpu_base, self.cpu) = (None, None, None);
         self.missing_since = None;
+        self.reached = None;
     }
 
     /// Counts OOM kills: those of the last reading, and those that the manager reports.
-    pub fn count_kills(&mut self, reported: u64, is_last_start: bool) {
+    pub fn count_kills(&mut self, reported: u64, is_last_start: bool, is_running: bool) {
         let group = self.usage().and_then(|usage| Some((usage.id, usage.oom_kills?)));
         self.oom_kills = self.kills.observe(Observation {
             reported,
             is_last_start,
+            is_running,
             group,
         });
     }
@@ -141,17 +146,30 @@ impl Meter {
     }
 
     /// The problem of a running unit that reaches a limit, or whose limits can't be compared for a while.
-    pub fn judge(&mut self, limits: &ResourceLimits, subject: Subject<'_>, now: Instant) -> Option<Problem> {
+    pub fn judge(
+        &mut self,
+        limits: &ResourceLimits,
+        subject: Subject<'_>,
+        now: Instant,
+    ) -> Option<LimitProblem> {
         let unmeasured = limits::unmeasured(self.usage(), limits, subject);
         let reached = self
             .usage()
             .and_then(|usage| limits::judge(usage, self.cpu, limits, subject));
-        if unmeasured.is_none() {
+        let Some(unmeasured) = unmeasured else {
             self.missing_since = None;
-            return reached;
-        }
+            self.reached.clone_from(&reached);
+            return reached.map(LimitProblem::Reached);
+        };
         let since = *self.missing_since.get_or_insert(now);
-        reached.or(unmeasured.filter(|_| now.saturating_duration_since(since) >= MISSING_AFTER))
+        let is_long = now.saturating_duration_since(since) >= MISSING_AFTER;
+        if is_long {
+            self.reached = None;
+        }
+        reached
+            .or_else(|| self.reached.clone())
+            .map(LimitProblem::Reached)
+            .or_else(|| is_long.then_some(LimitProblem::NotComparable(unmeasured)))
     }
 }
 
@@ -219,29 +237,71 @@ mod tests {
         };
         let after = |seconds| start + Duration::from_secs(seconds);
         assert_eq!(meter.judge(&limits, SUBJECT, start), None);
-        assert_eq!(meter.judge(&limits, SUBJECT, after(29)), None);
-        assert!(meter.judge(&limits, SUBJECT, after(30)).is_some());
+        assert_eq!(meter.judge(&limits, SUBJECT, after(89)), None);
+        assert!(matches!(
+            meter.judge(&limits, SUBJECT, after(90)),
+            Some(LimitProblem::NotComparable(_))
+        ));
         let tasks = Usage {
             tasks: Some(0),
             ..usage(1, 1)
         };
-        meter.record(Some(tasks), after(31));
-        assert_eq!(meter.judge(&limits, SUBJECT, after(31)), None);
+        meter.record(Some(tasks), after(91));
+        assert_eq!(meter.judge(&limits, SUBJECT, after(91)), None);
         meter.stop();
-        assert_eq!(meter.judge(&limits, SUBJECT, after(40)), None);
+        assert_eq!(meter.judge(&limits, SUBJECT, after(100)), None);
+    }
+
+    /// A busy engine returns no statistics for a minute.
+    #[test]
+    fn a_reached_limit_stays_while_values_are_missing_for_a_moment() {
+        let (mut meter, start) = (Meter::default(), Instant::now());
+        let limits = ResourceLimits {
+            tasks_below: Some(1),
+            ..ResourceLimits::default()
+        };
+        let after = |seconds| start + Duration::from_secs(seconds);
+        let tasks = Usage {
+            tasks: Some(1),
+            ..usage(1, 1)
+        };
+        meter.record(Some(tasks), start);
+        let reached = meter.judge(&limits, SUBJECT, start);
+        assert!(matches!(reached, Some(LimitProblem::Reached(_))));
+        for second in [5, 94] {
+            meter.record(None, after(second));
+            assert_eq!(meter.judge(&limits, SUBJECT, after(second)), reached);
+        }
+        assert!(matches!(
+            meter.judge(&limits, SUBJECT, after(95)),
+            Some(LimitProblem::NotComparable(_))
+        ));
+        // The next start has not reached it.
+        let tasks = |count| {
+            Some(Usage {
+                tasks: Some(count),
+                ..usage(2, 1)
+            })
+        };
+        meter.record(tasks(1), after(96));
+        assert_eq!(meter.judge(&limits, SUBJECT, after(96)), reached);
+        meter.renew();
+        meter.record(None, after(97));
+        assert_eq!(meter.judge(&limits, SUBJECT, after(97)), None);
     }
 
     #[test]
     fn kills_stay_counted_while_the_unit_does_not_run() {
         let mut meter = Meter::default();
+        meter.count_kills(0, false, false);
         let killed = Usage {
             oom_kills: Some(2),
             ..usage(1, 1)
         };
         meter.record(Some(killed), Instant::now());
-        meter.count_kills(0, false);
+        meter.count_kills(0, false, true);
         meter.stop();
-        meter.count_kills(0, false);
+        meter.count_kills(0, false, false);
         assert_eq!(meter.oom_kills, 2);
     }
 }

@@ -11,7 +11,7 @@ mod path;
 mod usage;
 
 pub use self::hierarchy::Cgroups;
-pub use self::limits::Subject;
+pub use self::limits::{LimitProblem, Subject, conclude};
 pub use self::meter::Meter;
 pub use self::parse::path_in_proc;
 pub use self::path::GroupPath;

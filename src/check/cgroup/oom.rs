@@ -4,14 +4,45 @@
 //! after a kill. The manager reports that a unit ended because of a kill, but not a kill that the unit survived. A kill that both
 //! report counts once.
 
-/// Counts OOM kills. Never decreases.
+/// Counts OOM kills since the first observation. Never decreases.
+///
+/// Earlier kills do not count. Otherwise, the counter would not start at 0 after a restart of the exporter, which looks like new kills.
 #[derive(Debug, Default)]
 pub struct OomCounter {
     total: u64,
-    /// The group that was last read, and how many of its kills are in `total`.
-    group: Option<(u64, u64)>,
+    /// The group that was last read.
+    group: Option<Group>,
     /// The manager's count at the last observation.
     reported: u64,
+    progress: Progress,
+}
+
+/// A group, and its kills that have been handled.
+#[derive(Clone, Copy, Debug)]
+struct Group {
+    id: u64,
+    /// How many of its kills are in `total`, or earlier ones.
+    counted: u64,
+    /// How many of these are earlier ones.
+    earlier: u64,
+}
+
+impl Group {
+    const fn has_new(&self) -> bool {
+        self.counted > self.earlier
+    }
+}
+
+/// What has been observed so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Progress {
+    /// Nothing.
+    #[default]
+    Start,
+    /// A start that was in progress at the first observation, but not its group.
+    WithoutGroup,
+    /// Enough to know which kills are new.
+    Known,
 }
 
 /// What one run sees.
@@ -21,6 +52,8 @@ pub struct Observation {
     pub reported: u64,
     /// Whether the last of these reports is about the current or last start.
     pub is_last_start: bool,
+    /// Whether the unit or container runs.
+    pub is_running: bool,
     /// The id of the group, and its kills according to the kernel.
     pub group: Option<(u64, u64)>,
 }
@@ -28,34 +61,54 @@ pub struct Observation {
 impl OomCounter {
     /// Adds an observation and returns the count.
     pub fn observe(&mut self, seen: Observation) -> u64 {
+        if self.progress == Progress::Start {
+            self.reported = seen.reported;
+        }
         // A lower count means that the manager's counter has started again.
         let new = seen.reported.checked_sub(self.reported).unwrap_or(seen.reported);
         self.reported = seen.reported;
+        if self.progress != Progress::Known && new == 0 {
+            self.group = seen.group.map(|(id, kills)| Group {
+                id,
+                counted: kills,
+                earlier: kills,
+            });
+            self.progress = match seen.group {
+                None if seen.is_running => Progress::WithoutGroup,
+                _ => Progress::Known,
+            };
+        } else {
+            self.progress = Progress::Known;
+        }
         let last = u64::from(new > 0 && seen.is_last_start);
         let earlier = new.saturating_sub(last);
-        let is_same = |known: &(u64, u64)| seen.group.is_none_or(|(id, _)| id == known.0);
+        let is_same = |known: &Group| seen.group.is_none_or(|(id, _)| id == known.id);
         if earlier > 0 {
             // The first one ended the group that was read last. Its kill may be counted already.
-            let is_counted = self.group.is_some_and(|(_, counted)| counted > 0);
+            let is_counted = self.group.is_some_and(|group| group.has_new());
             self.total += earlier - u64::from(is_counted);
-            self.group = self
-                .group
-                .filter(is_same)
-                .map(|(id, counted)| (id, counted.max(1)));
+            self.group = self.group.filter(is_same).map(|group| Group {
+                counted: group.counted.max(group.earlier + 1),
+                ..group
+            });
         }
         if let Some((id, kills)) = seen.group {
-            let counted = self
-                .group
-                .filter(|(known, _)| *known == id)
-                .map_or(0, |(_, counted)| counted);
-            self.total += kills.saturating_sub(counted);
-            self.group = Some((id, counted.max(kills)));
+            let known = self.group.filter(|known| known.id == id).unwrap_or(Group {
+                id,
+                counted: 0,
+                earlier: 0,
+            });
+            self.total += kills.saturating_sub(known.counted);
+            self.group = Some(Group {
+                counted: known.counted.max(kills),
+                ..known
+            });
         }
         if last > 0 {
             match &mut self.group {
-                Some((_, counted)) if *counted > 0 => {}
-                Some((_, counted)) => {
-                    *counted = 1;
+                Some(group) if group.has_new() => {}
+                Some(group) => {
+                    group.counted += 1;
                     self.total += 1;
                 }
                 None => self.total += 1,
@@ -75,6 +128,7 @@ mod tests {
         Observation {
             reported,
             is_last_start,
+            is_running: group.is_some(),
             group,
         }
     }
@@ -125,8 +179,36 @@ mod tests {
     }
 
     #[test]
+    fn earlier_kills_do_not_count() {
+        let mut counter = OomCounter::default();
+        assert_eq!(counter.observe(seen(3, true, Some((7, 2)))), 0);
+        assert_eq!(counter.observe(seen(3, true, Some((7, 3)))), 1);
+        // One that ends the group.
+        let mut counter = OomCounter::default();
+        assert_eq!(counter.observe(seen(0, false, Some((7, 2)))), 0);
+        assert_eq!(counter.observe(seen(1, true, None)), 1);
+        let mut counter = OomCounter::default();
+        assert_eq!(counter.observe(seen(0, false, Some((7, 2)))), 0);
+        assert_eq!(counter.observe(seen(1, false, Some((8, 0)))), 1);
+        // The group of a unit that runs is read later than the unit's state.
+        let waits = Observation {
+            is_running: true,
+            ..Observation::default()
+        };
+        let mut counter = OomCounter::default();
+        assert_eq!(counter.observe(waits), 0);
+        assert_eq!(counter.observe(seen(0, false, Some((7, 2)))), 0);
+        assert_eq!(counter.observe(seen(0, false, Some((7, 3)))), 1);
+        // A unit that does not run has no earlier kills.
+        let mut counter = OomCounter::default();
+        assert_eq!(counter.observe(seen(0, false, None)), 0);
+        assert_eq!(counter.observe(seen(0, false, Some((7, 2)))), 2);
+    }
+
+    #[test]
     fn without_groups_only_reports_count() {
         let mut counter = OomCounter::default();
+        assert_eq!(counter.observe(seen(0, false, None)), 0);
         assert_eq!(counter.observe(seen(1, true, None)), 1);
         assert_eq!(counter.observe(seen(3, false, None)), 3);
         assert_eq!(

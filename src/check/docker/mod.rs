@@ -18,6 +18,7 @@ use self::resources::{ContainerResources, USE};
 use self::response::{Container, Health, State};
 use self::restarts::Restarts;
 use super::CheckContext;
+use super::cgroup::conclude;
 use crate::config::docker::DockerSettings;
 use crate::model::{Family, MetricType, Problem, Reason, Report, Sample, Scope, Unit};
 use crate::net::api_client::{ApiClient, ApiResponse};
@@ -168,17 +169,17 @@ impl DockerCheck {
         if container.state == Some(State::Running) {
             recorder.report.running_since = container.started;
         }
-        let mut reached = None;
+        let mut limit = None;
         if let Some(resources) = &mut self.resources {
             let client = &mut self.client;
             resources
                 .update(&container, &self.settings, client, recorder)
                 .await;
             resources.push(&mut recorder.report.samples);
-            reached = resources.judge(&self.settings);
+            limit = resources.judge(&self.settings);
         }
         let warning = judge::judge(&container, &self.settings, stability, now)?;
-        recorder.report.warning = self.settings.resources.conclude(warning, reached)?;
+        recorder.report.warning = conclude(&self.settings.resources, warning, limit)?;
         Ok(())
     }
 

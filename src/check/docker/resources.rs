@@ -13,9 +13,9 @@ use tokio::time::{Instant, timeout};
 use super::response::{Container, State};
 use super::stats;
 use crate::check::CheckContext;
-use crate::check::cgroup::{GroupPath, Meter, Subject, Usage, families, path_in_proc};
+use crate::check::cgroup::{GroupPath, LimitProblem, Meter, Subject, Usage, families, path_in_proc};
 use crate::config::docker::{DockerSettings, EngineHost};
-use crate::model::{Family, Problem, Sample};
+use crate::model::{Family, Sample};
 use crate::net::api_client::ApiClient;
 use crate::net::engine;
 use crate::net::run_recorder::RunRecorder;
@@ -149,7 +149,7 @@ impl ContainerResources {
             self.oom_ends += 1;
             self.last_oom_end = container.finished;
         }
-        self.meter.count_kills(self.oom_ends, !is_running);
+        self.meter.count_kills(self.oom_ends, !is_running, is_running);
     }
 
     /// Adds the samples.
@@ -158,7 +158,7 @@ impl ContainerResources {
     }
 
     /// The problem of a running container that reaches a limit.
-    pub fn judge(&mut self, settings: &DockerSettings) -> Option<Problem> {
+    pub fn judge(&mut self, settings: &DockerSettings) -> Option<LimitProblem> {
         self.start.as_ref()?;
         let subject = Subject {
             name: &settings.container,

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 
 use self::resources::{USE, UnitResources};
 use super::CheckContext;
+use super::cgroup::conclude;
 use super::unit_watch::{CALL_TIMEOUT, Starting, Subscription, Unit, UnitFacts};
 use crate::config::systemd::{SystemdSettings, UnitState};
 use crate::model::{Family, MetricType, Problem, Report, Sample, Scope, Unit as MetricUnit};
@@ -104,7 +105,7 @@ impl SystemdCheck {
             push_samples(unit, &self.settings.unit, &mut report.samples);
         }
         report.running_since = unit.running_since();
-        let reached = self.resources.as_mut().and_then(|resources| {
+        let limit = self.resources.as_mut().and_then(|resources| {
             resources.update(unit, &self.subscription);
             if is_known {
                 resources.push(&self.settings.unit, &mut report.samples);
@@ -112,7 +113,7 @@ impl SystemdCheck {
             resources.judge(unit, &self.settings)
         });
         let warning = judge::judge(unit, &self.settings, starting(&facts))?;
-        report.warning = self.settings.resources.conclude(warning, reached)?;
+        report.warning = conclude(&self.settings.resources, warning, limit)?;
         Ok(())
     }
 

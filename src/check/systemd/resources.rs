@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::check::cgroup::{Cgroups, GroupPath, Meter, Subject, families};
+use crate::check::cgroup::{Cgroups, GroupPath, LimitProblem, Meter, Subject, families};
 use crate::check::unit_watch::{Subscription, Unit};
 use crate::config::systemd::{BusAddress, SystemdSettings};
-use crate::model::{Family, Problem, Sample};
+use crate::model::{Family, Sample};
 
 families!(USE, "upkeep_systemd_unit", "unit", &["unit"]);
 
@@ -54,15 +54,16 @@ impl UnitResources {
             self.meter.renew();
         }
         match &self.group {
-            Some((_, path)) if unit.is_started() => {
+            _ if !unit.is_started() => self.meter.stop(),
+            Some((_, path)) => {
                 if self.meter.is_due(now) && !self.meter.read(path, now) {
                     self.refresh(subscription, now);
                 }
             }
-            _ => self.meter.stop(),
+            None => self.meter.record(None, now),
         }
         self.meter
-            .count_kills(u64::from(unit.oom_results), unit.is_oom_killed);
+            .count_kills(u64::from(unit.oom_results), unit.is_oom_killed, unit.is_started());
     }
 
     fn set_group(&mut self, reported: Option<&Arc<str>>) {
@@ -87,7 +88,7 @@ impl UnitResources {
     }
 
     /// The problem of a unit that runs and reaches a limit.
-    pub fn judge(&mut self, unit: &Unit, settings: &SystemdSettings) -> Option<Problem> {
+    pub fn judge(&mut self, unit: &Unit, settings: &SystemdSettings) -> Option<LimitProblem> {
         unit.running_since()?;
         let subject = Subject {
             name: &settings.unit,
@@ -95,5 +96,37 @@ impl UnitResources {
         };
         self.meter
             .judge(&settings.resources.limits, subject, Instant::now())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::CheckContext;
+    use crate::config::KindSettings;
+    use crate::config::tests_support::check;
+
+    #[tokio::test(start_paused = true)]
+    async fn limits_of_a_unit_without_a_control_group_can_not_be_compared() {
+        let keys = "kind: systemd, unit: a.target, memory_below: 1GB, bus_address: 'unix:path=/nonexistent'";
+        let KindSettings::Systemd(settings) = check(keys).kind else {
+            panic!("not a systemd check");
+        };
+        let context = CheckContext::new("/proc".into());
+        let subscription = context.units.subscribe(&settings.bus, &settings.unit);
+        let mut resources = UnitResources::new(&settings, &context.cgroups);
+        let mut unit = Unit::default();
+        unit.apply_row("loaded", "active", "active");
+        unit.active_enter = 1;
+        for is_long in [false, true] {
+            resources.update(&unit, &subscription);
+            let problem = resources.judge(&unit, &settings);
+            assert_eq!(
+                matches!(problem, Some(LimitProblem::NotComparable(_))),
+                is_long,
+                "{problem:?}"
+            );
+            tokio::time::advance(Duration::from_secs(90)).await;
+        }
     }
 }

@@ -47,8 +47,10 @@ pub struct Unit {
     active_exit: u64,
     /// `ControlGroup`, as last requested: signals do not contain it. `None` before the first start, and for units without processes.
     pub control_group: Option<Arc<str>>,
-    /// How often the `Result` became oom-kill.
+    /// How often the `Result` became oom-kill. The first known `Result` does not count: it may be of long ago.
     pub oom_results: u32,
+    /// Whether a `Result` is known.
+    has_result: bool,
     /// Whether the last known `Result` is oom-kill.
     pub is_oom_killed: bool,
     /// The properties of a service.
@@ -127,10 +129,11 @@ impl Unit {
         }
         if let Some(Variant::Str(result)) = properties.get("Result") {
             let is_oom_killed = result.as_str() == OOM_KILL;
-            if is_oom_killed && !self.is_oom_killed {
+            if is_oom_killed && !self.is_oom_killed && self.has_result {
                 self.oom_results = self.oom_results.saturating_add(1);
             }
             self.is_oom_killed = is_oom_killed;
+            self.has_result = true;
         }
         // Sockets, mounts and others also have a `Result`; only services count restarts.
         if let Some(Variant::U32(restarts)) = properties.get("NRestarts") {
@@ -260,6 +263,12 @@ mod tests {
         assert_eq!(apply("oom-kill"), (1, true));
         assert_eq!(apply("success"), (1, false));
         assert_eq!(apply("oom-kill"), (2, true));
+        let mut killed_before = Unit::default();
+        killed_before.apply(&Properties::from([("Result", Variant::from("oom-kill"))]));
+        assert_eq!(
+            (killed_before.oom_results, killed_before.is_oom_killed),
+            (0, true)
+        );
     }
 
     #[test]
