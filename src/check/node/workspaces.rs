@@ -7,6 +7,9 @@ use crate::check::dependencies::{Files, ReadError};
 
 /// How many levels `**` descends.
 const MAX_DEPTH: usize = 8;
+/// How many lists of alternatives such as `{a,b}`, and commas in them, one step of a pattern may have. Projects have one list. Each list
+/// multiplies the work.
+const MAX_ALTERNATIVES: (usize, usize) = (3, 30);
 /// The maximum number of workspaces.
 const MAX_WORKSPACES: usize = 2000;
 
@@ -39,10 +42,13 @@ pub fn find(files: &mut Files, root: &Path, patterns: &[String]) -> Result<Vec<S
 }
 
 fn steps(pattern: &str) -> Vec<&str> {
-    pattern
+    let mut steps: Vec<&str> = pattern
         .split('/')
         .filter(|step| !step.is_empty() && *step != ".")
-        .collect()
+        .collect();
+    // Each `**` multiplies the work.
+    steps.dedup_by(|one, other| *one == "**" && *other == "**");
+    steps
 }
 
 fn descend(
@@ -127,6 +133,10 @@ fn is_match(step: &str, name: &str) -> bool {
     if let Some((before, rest)) = step.split_once('{')
         && let Some((alternatives, after)) = rest.split_once('}')
     {
+        let (lists, commas) = MAX_ALTERNATIVES;
+        if step.matches('{').count() > lists || step.matches(',').count() > commas {
+            return false;
+        }
         return alternatives
             .split(',')
             .any(|word| is_match(&format!("{before}{word}{after}"), name));
@@ -217,5 +227,14 @@ mod tests {
         ] {
             assert_eq!(is_match(step, name), expected, "{step} {name}");
         }
+    }
+
+    #[test]
+    fn patterns_that_multiply_the_work_end() {
+        assert!(!is_match(&"{a,b}".repeat(60), &"b".repeat(60)));
+        let pattern = format!("{}absent", "**/".repeat(1000));
+        let parts = ["a"; MAX_DEPTH];
+        assert!(!matches(&steps(&pattern), &parts));
+        assert!(matches(&steps("**/**/a"), &parts));
     }
 }

@@ -13,6 +13,9 @@ use super::requirement::{Requirement, parse_specifiers, shown_name};
 use super::toml_file;
 use super::wanted::{Fault, Known, Origin, Parsed, Selection, Versions, Wanted};
 
+/// How deep groups and extras may include each other. Projects have two or three levels.
+const MAX_DEPTH: usize = 50;
+
 /// The parts of the file that matter here.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
@@ -134,6 +137,8 @@ pub fn parse(
         project: project.name.as_deref().map(Name::normalize),
         extras: by_name(&project.optional_dependencies),
         seen_extras: BTreeSet::new(),
+        seen_groups: BTreeSet::new(),
+        depth: 0,
     };
     for list in ["dependencies", "optional-dependencies"] {
         let matters = list == "dependencies" || !selection.extras.is_empty();
@@ -180,6 +185,10 @@ struct Collector<'a> {
     project: Option<Name>,
     extras: BTreeMap<Name, Vec<String>>,
     seen_extras: BTreeSet<Name>,
+    /// Groups whose requirements were added.
+    seen_groups: BTreeSet<Name>,
+    /// How many extras include the one that is added.
+    depth: usize,
 }
 
 impl Collector<'_> {
@@ -218,14 +227,25 @@ impl Collector<'_> {
         if !self.seen_extras.insert(extra.clone()) {
             return;
         }
+        if self.depth >= MAX_DEPTH {
+            return self.fault(format!("extras nest more than {MAX_DEPTH} levels deep"));
+        }
         let list = self.extras.get(extra).cloned().unwrap_or_default();
+        self.depth += 1;
         list.iter().for_each(|text| self.add(text));
+        self.depth -= 1;
     }
 
     /// `path` has the groups that include this one.
     fn add_group(&mut self, group: &Name, groups: &BTreeMap<Name, Vec<GroupItem>>, path: &mut Vec<Name>) {
         if path.contains(group) {
             return self.fault(format!("the dependency group {group} includes itself"));
+        }
+        if self.seen_groups.contains(group) {
+            return;
+        }
+        if path.len() >= MAX_DEPTH {
+            return self.fault(format!("groups nest more than {MAX_DEPTH} levels deep"));
         }
         let Some(items) = groups.get(group) else {
             if let Some(parent) = path.last() {
@@ -243,6 +263,7 @@ impl Collector<'_> {
             }
         }
         path.pop();
+        self.seen_groups.insert(group.clone());
     }
 }
 
@@ -391,6 +412,32 @@ lost = [{include-group = "nowhere"}]
                 "requires-python: the versions do not follow PEP 440, such as >=1.2,<2",
             ]
         );
+    }
+
+    #[test]
+    fn groups_and_extras_that_include_many_others_end() {
+        // Twice as many inclusions at each level, then more levels than the stack has room for.
+        let mut twice = "[dependency-groups]\ndev = [{include-group = \"g0\"}]\n".to_owned();
+        for level in 0..45 {
+            let next = format!("{{include-group = \"g{}\"}}", level + 1);
+            twice += &format!("g{level} = [{next}, {next}]\n");
+        }
+        twice += "g45 = [\"a\"]\n";
+        assert_eq!(names(&parse_with(&twice, &[], &["dev"])), ["a"]);
+        let chain = |start: &str, item: fn(usize) -> String| {
+            let lines = (0..20_000).map(|level| format!("g{level} = [{}]\n", item(level + 1)));
+            format!("{start}{}g20000 = []\n", lines.collect::<String>())
+        };
+        let groups = chain("[dependency-groups]\n", |next| {
+            format!("{{include-group = \"g{next}\"}}")
+        });
+        let faults = parse_with(&groups, &[], &["g0"]).faults;
+        assert_eq!(faults.len(), 1);
+        assert_eq!(faults[0].text, "groups nest more than 50 levels deep");
+        let start = "[project]\nname = \"p\"\n[project.optional-dependencies]\n";
+        let extras = chain(start, |next| format!("\"p[g{next}]\""));
+        let faults = parse_with(&extras, &["g0"], &[]).faults;
+        assert_eq!(faults[0].text, "extras nest more than 50 levels deep");
     }
 
     #[test]
