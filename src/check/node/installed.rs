@@ -215,18 +215,21 @@ pub fn read_manifest(
     files: &mut Files,
     path: &Path,
 ) -> Result<Option<Result<Manifest, Unreadable>>, ReadError> {
-    Ok(match files.read_text(path) {
-        Ok(text) => Some(Manifest::parse(&text).map_err(|error| Unreadable {
-            reason: Reason::Protocol,
-            message: format!("parsing {}: {error}", path.display()),
-        })),
+    Ok(match files.read(path) {
+        // Node.js replaces bytes that are not UTF-8, too. Old packages have them in names of authors.
+        Ok(bytes) => Some(
+            Manifest::parse(&String::from_utf8_lossy(&bytes)).map_err(|error| Unreadable {
+                reason: Reason::Protocol,
+                message: format!("parsing {}: {error}", path.display()),
+            }),
+        ),
         Err(error) if error.is_absent() => None,
         Err(error) => Some(Err(unreadable(error)?)),
     })
 }
 
 /// Whether a name can be a directory in `node_modules`: `name` or `@scope/name`. Others could lead out of it.
-fn is_package_name(name: &str) -> bool {
+pub fn is_package_name(name: &str) -> bool {
     let is_part = |part: &str| !part.is_empty() && !matches!(part, "." | "..") && !part.contains('\0');
     match name.split_once('/') {
         Some((scope, rest)) => {

@@ -7,11 +7,14 @@ use std::rc::Rc;
 
 use super::Comparer;
 use crate::check::dependencies::ReadError;
-use crate::check::node::installed::{Installed, NODE_MODULES};
+use crate::check::node::installed::{Installed, NODE_MODULES, is_package_name};
 use crate::check::node::package_json::{Requirement, RequirementKind};
 use crate::check::node::package_lock::{LockedPackage, PackageLock};
 use crate::check::node::project::{Lock, Manager};
 use crate::check::node::specifier::{Specifier, is_commit, is_tarball};
+
+/// The longest specifier in a command, as in node-semver (`MAX_LENGTH`). A longer command would be cut where it is shown.
+const MAX_SPECIFIER_BYTES: usize = 256;
 
 /// The requirements of one package.
 struct Requirer<'a> {
@@ -153,8 +156,11 @@ impl Comparer<'_> {
             if requirer.is_reported && !is_allowed && !self.results.is_missing(name) {
                 let place = requirer.directory.join(NODE_MODULES).join(name);
                 self.results.missing(place.clone(), name, wanted());
-                if requirer.is_member && specifier.is_from_registry() {
-                    self.results.request(&place, request(requirement));
+                if requirer.is_member
+                    && specifier.is_from_registry()
+                    && let Some(request) = request(requirement)
+                {
+                    self.results.request(&place, request);
                 }
             }
             return Ok(());
@@ -191,8 +197,11 @@ impl Comparer<'_> {
                 wanted(),
                 describe(name, &found, recorded),
             );
-            if requirer.is_member && specifier.is_from_registry() {
-                self.results.request(&found.directory, request(requirement));
+            if requirer.is_member
+                && specifier.is_from_registry()
+                && let Some(request) = request(requirement)
+            {
+                self.results.request(&found.directory, request);
             }
         }
         Ok(())
@@ -262,11 +271,17 @@ impl Comparer<'_> {
     }
 }
 
-/// The requirement as an argument of `npm install`.
-fn request(requirement: &Requirement) -> String {
-    match requirement.specifier.as_str() {
-        "" => requirement.name.clone(),
-        specifier => format!("{}@{specifier}", requirement.name),
+/// The requirement as an argument of `npm install`; `None` if npm would take it for something else, such as an option or a path.
+fn request(requirement: &Requirement) -> Option<String> {
+    let (name, specifier) = (requirement.name.as_str(), requirement.specifier.as_str());
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"@/-_.~".contains(&byte);
+    let is_name = is_package_name(name)
+        && name.starts_with(|first: char| first == '@' || first.is_ascii_alphanumeric())
+        && name.bytes().all(is_plain);
+    match specifier {
+        _ if !is_name || specifier.contains("://") || specifier.len() > MAX_SPECIFIER_BYTES => None,
+        "" => Some(name.to_owned()),
+        _ => Some(format!("{name}@{specifier}")),
     }
 }
 
@@ -291,4 +306,36 @@ pub fn describe(name: &str, found: &Installed, recorded: Option<&LockedPackage>)
         text.push_str(&format!(" of commit {commit}"));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_and_ranges_are_requested() {
+        let request = |name: &str, specifier: &str| {
+            request(&Requirement {
+                name: name.to_owned(),
+                specifier: specifier.to_owned(),
+                kind: RequirementKind::Production,
+            })
+        };
+        assert_eq!(request("a", ""), Some("a".to_owned()));
+        assert_eq!(request("@s/b.js", "^1 || 2"), Some("@s/b.js@^1 || 2".to_owned()));
+        for name in [
+            "-g",
+            "--script-shell=/tmp/x",
+            "../x",
+            "/x",
+            "x/y",
+            ".",
+            "a b",
+            "$(a)",
+            "",
+        ] {
+            assert_eq!(request(name, ""), None, "{name}");
+        }
+        assert_eq!(request("a", &"1 ".repeat(200)), None);
+    }
 }

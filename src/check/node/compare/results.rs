@@ -81,6 +81,8 @@ impl Results {
     }
 
     fn add(&mut self, place: PathBuf, name: String, state: State, wanted: String, installed: Option<String>) {
+        let wanted = without_credentials(&wanted);
+        let installed = installed.map(|text| without_credentials(&text));
         let index = self.places.entry(place).or_insert(None);
         if index.is_some() {
             return;
@@ -129,5 +131,59 @@ impl Results {
             looks_for_extra,
             fix,
         }
+    }
+}
+
+/// A text without the user, the password and the query of each URL. They may be secrets; a user `git` is not.
+fn without_credentials(text: &str) -> String {
+    const SCHEME_END: &str = "://";
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(SCHEME_END) {
+        let (before, url) = rest.split_at(at + SCHEME_END.len());
+        shown.push_str(before);
+        let (url, after) = url.split_at(url.find(char::is_whitespace).unwrap_or(url.len()));
+        rest = after;
+        let (url, fragment) = url.split_at(url.find('#').unwrap_or(url.len()));
+        let url = url.split('?').next().unwrap_or_default();
+        let path = url.find('/').unwrap_or(url.len());
+        match url[..path].rfind('@') {
+            Some(at) if &url[..at] != "git" => shown.push_str(&url[at + 1..]),
+            _ => shown.push_str(url),
+        }
+        shown.push_str(fragment);
+    }
+    shown.push_str(rest);
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_of_urls_are_not_shown() {
+        for (text, shown) in [
+            (">=1 <2 (package.json)", ">=1 <2 (package.json)"),
+            (
+                "git+https://user:secret@host.invalid/a.git#v1 (package.json)",
+                "git+https://host.invalid/a.git#v1 (package.json)",
+            ),
+            (
+                "https://secret@host.invalid/a.tgz?token=secret (x) https://t@b.invalid",
+                "https://host.invalid/a.tgz (x) https://b.invalid",
+            ),
+            (
+                "git+ssh://git@host.invalid/@s/a",
+                "git+ssh://git@host.invalid/@s/a",
+            ),
+            ("x@https://host.invalid/@s/a", "x@https://host.invalid/@s/a"),
+        ] {
+            assert_eq!(without_credentials(text), shown);
+        }
+        let mut results = Results::default();
+        let wanted = "https://user:secret@host.invalid/a.tgz (package.json)".to_owned();
+        results.mismatched(Path::new("/a"), "a".to_owned(), wanted.clone(), wanted);
+        assert!(!format!("{results:?}").contains("secret"));
     }
 }
