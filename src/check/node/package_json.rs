@@ -1,9 +1,9 @@
 //! Parses `package.json`: of the project, of its workspaces and of installed packages.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use serde::Deserialize;
-use serde::de::{MapAccess, SeqAccess};
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::loose::{Lenient, Loose};
 
@@ -62,33 +62,61 @@ impl RequirementKind {
 
 type Names = BTreeMap<String, Option<String>>;
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Default)]
 struct Document {
-    #[serde(default)]
     name: Lenient<Option<String>>,
-    #[serde(default)]
     version: Lenient<Option<String>>,
-    #[serde(default)]
     dependencies: Lenient<Names>,
-    #[serde(default)]
     dev_dependencies: Lenient<Names>,
-    #[serde(default)]
     optional_dependencies: Lenient<Names>,
-    #[serde(default)]
     peer_dependencies: Lenient<Names>,
-    #[serde(default)]
     peer_dependencies_meta: Lenient<BTreeMap<String, PeerMeta>>,
-    #[serde(default)]
     workspaces: Lenient<Workspaces>,
-    #[serde(default)]
     overrides: Lenient<Overrides>,
-    #[serde(default)]
     resolutions: Lenient<Overrides>,
-    #[serde(default)]
     pnpm: Lenient<Pnpm>,
-    #[serde(default)]
     package_manager: Lenient<Option<String>>,
+}
+
+/// Of a key that occurs twice, the last value counts, as in JavaScript. A derived implementation would reject it.
+impl<'de> Deserialize<'de> for Document {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Document;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Document, A::Error> {
+                let mut document = Document::default();
+                while let Some(key) = map.next_key::<String>()? {
+                    match key.as_str() {
+                        "name" => document.name = map.next_value()?,
+                        "version" => document.version = map.next_value()?,
+                        "dependencies" => document.dependencies = map.next_value()?,
+                        "devDependencies" => document.dev_dependencies = map.next_value()?,
+                        "optionalDependencies" => document.optional_dependencies = map.next_value()?,
+                        "peerDependencies" => document.peer_dependencies = map.next_value()?,
+                        "peerDependenciesMeta" => document.peer_dependencies_meta = map.next_value()?,
+                        "workspaces" => document.workspaces = map.next_value()?,
+                        "overrides" => document.overrides = map.next_value()?,
+                        "resolutions" => document.resolutions = map.next_value()?,
+                        "pnpm" => document.pnpm = map.next_value()?,
+                        "packageManager" => document.package_manager = map.next_value()?,
+                        _ => {
+                            map.next_value::<IgnoredAny>()?;
+                        }
+                    }
+                }
+                Ok(document)
+            }
+        }
+
+        deserializer.deserialize_map(Fields)
+    }
 }
 
 /// The entry of a peer in `peerDependenciesMeta`.
@@ -351,6 +379,8 @@ mod tests {
             ..Manifest::default()
         };
         assert_eq!(manifest, expected);
+        let twice = Manifest::parse(r#"{"version": "1.0.0", "version": "2.0.0", "x": 1, "x": 2}"#).unwrap();
+        assert_eq!(twice.version.as_deref(), Some("2.0.0"));
         for text in ["", "[]x", "{", "null", "\"a\"", "[1]"] {
             assert!(Manifest::parse(text).is_err(), "{text}");
         }

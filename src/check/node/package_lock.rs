@@ -110,7 +110,8 @@ impl LockedPackage {
             ("integrity", Field::Text(text)) => self.integrity = Some(text),
             ("link", Field::True) => self.is_link = true,
             ("dev", Field::True) => self.is_dev = true,
-            ("optional", Field::True) => self.is_optional = true,
+            // npm does not install what nothing needs any more.
+            ("optional" | "extraneous", Field::True) => self.is_optional = true,
             ("devOptional", Field::True) => self.is_dev_optional = true,
             _ => {}
         }

@@ -109,8 +109,9 @@ impl Comparer<'_> {
         let differs =
             |one: Option<String>, other: Option<String>| one.is_some() && other.is_some() && one != other;
         recorded.is_none_or(|recorded| {
+            let hashes = package.integrity.as_deref().zip(recorded.integrity.as_deref());
             !differs(commit(package), commit(recorded))
-                && !differs(package.integrity.clone(), recorded.integrity.clone())
+                && hashes.is_none_or(|(one, other)| !are_other_hashes(one, other))
         })
     }
 
@@ -135,6 +136,25 @@ impl Comparer<'_> {
     }
 }
 
+/// Whether hashes show that the files differ. Those of different algorithms do not: npm records a stronger one than old locks have.
+fn are_other_hashes(one: &str, other: &str) -> bool {
+    let is_other_algorithm = |one: &str, other: &str| match (one.split_once('-'), other.split_once('-')) {
+        (Some((one, _)), Some((other, _))) => one != other,
+        _ => true,
+    };
+    let pairs = one
+        .split_whitespace()
+        .flat_map(|one| other.split_whitespace().map(move |other| (one, other)));
+    let mut is_comparable = false;
+    for (one, other) in pairs {
+        if one == other {
+            return false;
+        }
+        is_comparable |= !is_other_algorithm(one, other);
+    }
+    is_comparable
+}
+
 /// The package that code in a directory of the project gets, according to the lock.
 fn find_location<'a>(lock: &'a PackageLock, path: &str, name: &str) -> Option<&'a LockedPackage> {
     Path::new(path).ancestors().find_map(|above| {
@@ -146,4 +166,23 @@ fn find_location<'a>(lock: &'a PackageLock, path: &str, name: &str) -> Option<&'
             _ => Some(package),
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hashes_of_one_algorithm_are_compared() {
+        for (one, other, expected) in [
+            ("sha512-a", "sha512-a", false),
+            ("sha512-a", "sha512-b", true),
+            ("sha1-a", "sha512-b", false),
+            ("sha1-a sha512-b", "sha512-b", false),
+            ("sha1-a sha512-b", "sha512-c", true),
+            ("", "sha512-c", false),
+        ] {
+            assert_eq!(are_other_hashes(one, other), expected, "{one} {other}");
+        }
+    }
 }
