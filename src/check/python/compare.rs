@@ -149,17 +149,13 @@ impl Comparer<'_> {
         if let Some(name) = &wanted.name {
             return Some(name.clone());
         }
-        let path = wanted.source.as_ref()?.path()?;
+        let source = wanted.source.as_ref()?;
         let is_it = |package: &Installed| {
             let is_direct = package
                 .direct_url
                 .as_ref()
-                .is_some_and(|url| url.is_from_directory(path));
-            is_direct
-                || package
-                    .develop
-                    .as_deref()
-                    .is_some_and(|develop| develop.starts_with(path))
+                .is_some_and(|url| source.is_address_of(url));
+            is_direct || package.develop.as_deref().is_some_and(|at| source.contains(at))
         };
         self.packages.iter().find_map(|(name, package)| match package {
             Package::Installed(package) if is_it(package) => Some(name.clone()),
@@ -230,8 +226,13 @@ impl Comparer<'_> {
             .filter_map(|wanted| self.installed_name(wanted))
             .collect();
         expected.extend(&named);
+        // Packages of the system have other users.
+        let is_own = |package: &Package| !matches!(package, Package::Installed(it) if it.is_of_system);
         let is_extra = |name: &Name| !expected.contains(name) && !TOOLS.contains(&name.as_str());
-        let extra = self.packages.iter().filter(|(name, _)| is_extra(name));
+        let extra = self
+            .packages
+            .iter()
+            .filter(|(name, package)| is_extra(name) && is_own(package));
         extra
             .map(|(name, package)| Dependency {
                 name: name.to_string(),

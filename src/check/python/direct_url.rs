@@ -1,10 +1,14 @@
 //! Where a package was installed from (PEP 610, `direct_url.json`), and where it must come from.
 
+mod location;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use url::Url;
+
+use self::location::Location;
+pub use self::location::split_vcs;
 
 /// The origin that the installer recorded.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -16,6 +20,9 @@ pub struct DirectUrl {
     dir_info: Option<DirInfo>,
     #[serde(default)]
     subdirectory: Option<String>,
+    /// The path of the URL without symbolic links.
+    #[serde(skip)]
+    resolved: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -40,6 +47,8 @@ pub struct Source {
     kind: SourceKind,
     /// The directory of the package in a repository or an archive.
     subdirectory: Option<String>,
+    /// The path of the location without symbolic links. A file can name a directory by a link, and the installer record its target.
+    resolved: Option<PathBuf>,
 }
 
 /// What is at the URL.
@@ -54,15 +63,11 @@ enum SourceKind {
         revision: Option<String>,
         commit: Option<String>,
     },
-}
-
-/// A URL in a form that can be compared.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Location {
-    /// A path of this machine.
-    Path(PathBuf),
-    /// Anything else, without scheme prefix of a version control system, credentials, fragment and `.git`.
-    Url(String),
+    /// A repository that is cloned into a directory, from which it is installed as [`Self::Editable`]. The installer records that
+    /// directory, and neither address nor revision.
+    Clone,
+    /// Unknown, because the URL has variables.
+    Unknown,
 }
 
 impl DirectUrl {
@@ -80,9 +85,15 @@ impl DirectUrl {
         self.dir_info.as_ref().is_some_and(|info| info.editable)
     }
 
-    /// Whether it was installed from this directory.
-    pub fn is_from_directory(&self, directory: &Path) -> bool {
-        self.dir_info.is_some() && Location::parse(&self.url) == Location::from_path(directory)
+    /// Resolves the path, if the URL is one.
+    ///
+    /// # Errors
+    /// Those of `resolve`.
+    pub fn resolve<E>(&mut self, resolve: impl FnOnce(&Path) -> Result<Option<PathBuf>, E>) -> Result<(), E> {
+        if let Location::Path(path) = Location::parse(&self.url) {
+            self.resolved = resolve(&path)?;
+        }
+        Ok(())
     }
 }
 
@@ -113,6 +124,7 @@ impl Source {
                 location: Location::parse_in(url, directory),
                 kind: SourceKind::Files,
                 subdirectory,
+                resolved: None,
             };
         };
         // The revision follows an @ in the path, not the one of a user.
@@ -134,6 +146,7 @@ impl Source {
                 commit: None,
             },
             subdirectory,
+            resolved: None,
         }
     }
 
@@ -146,6 +159,7 @@ impl Source {
                 commit: Some(commit.to_owned()),
             },
             subdirectory: subdirectory.map(str::to_owned),
+            resolved: None,
         }
     }
 
@@ -159,16 +173,45 @@ impl Source {
                 SourceKind::Files
             },
             subdirectory: None,
+            resolved: None,
         }
     }
 
-    /// The same source, installed so that changes in it take effect. Repositories are cloned somewhere, so they keep their kind.
+    /// The same source, installed so that changes in it take effect.
     #[must_use]
     pub fn into_editable(mut self) -> Self {
-        if self.kind == SourceKind::Files {
-            self.kind = SourceKind::Editable;
-        }
+        self.kind = match self.kind {
+            SourceKind::Files => SourceKind::Editable,
+            SourceKind::Repository { .. } => SourceKind::Clone,
+            other => other,
+        };
         self
+    }
+
+    /// The same source, whose variables have unknown values.
+    #[must_use]
+    pub fn into_unknown(mut self) -> Self {
+        self.kind = SourceKind::Unknown;
+        self
+    }
+
+    /// Whether the address or the revision has variables. Those of credentials do not matter.
+    pub fn has_variables(&self) -> bool {
+        let has_variable = |text: &str| text.contains("${") || text.contains("$%7B");
+        let in_address = match &self.location {
+            Location::Path(path) => has_variable(&path.to_string_lossy()),
+            Location::Url(url) => has_variable(url),
+        };
+        let in_revision = match &self.kind {
+            SourceKind::Repository { revision, .. } => revision.as_deref().is_some_and(has_variable),
+            _ => false,
+        };
+        in_address || in_revision
+    }
+
+    /// Whether the values of the variables are unknown.
+    pub fn is_unknown(&self) -> bool {
+        self.kind == SourceKind::Unknown
     }
 
     /// The directory or archive, if it is on this machine and not a repository.
@@ -184,10 +227,41 @@ impl Source {
         self.kind == SourceKind::Editable
     }
 
+    /// Resolves the path, if the location is one.
+    ///
+    /// # Errors
+    /// Those of `resolve`.
+    pub fn resolve<E>(&mut self, resolve: impl FnOnce(&Path) -> Result<Option<PathBuf>, E>) -> Result<(), E> {
+        if let Location::Path(path) = &self.location {
+            self.resolved = resolve(path)?;
+        }
+        Ok(())
+    }
+
+    /// Whether a package was installed from this address, in whatever form and revision.
+    pub fn is_address_of(&self, installed: &DirectUrl) -> bool {
+        let is_same_path = self.resolved.is_some() && self.resolved == installed.resolved;
+        (is_same_path || Location::parse(&installed.url) == self.location)
+            && installed.subdirectory == self.subdirectory
+    }
+
+    /// Whether a directory is the one of this source, or below it.
+    pub fn contains(&self, directory: &Path) -> bool {
+        let paths = [self.path(), self.resolved.as_deref()];
+        self.path().is_some()
+            && paths
+                .into_iter()
+                .flatten()
+                .any(|path| directory.starts_with(path))
+    }
+
     /// Whether a package with this origin satisfies the requirement.
     pub fn matches(&self, installed: &DirectUrl) -> bool {
-        if Location::parse(&installed.url) != self.location || installed.subdirectory != self.subdirectory {
-            return false;
+        match self.kind {
+            SourceKind::Unknown => return true,
+            SourceKind::Clone => return installed.is_editable(),
+            _ if !self.is_address_of(installed) => return false,
+            _ => {}
         }
         match (&self.kind, &installed.vcs_info) {
             (SourceKind::Files, None) => !installed.is_editable(),
@@ -205,13 +279,23 @@ impl Source {
             _ => false,
         }
     }
+
+    /// Whether a package without a recorded origin satisfies the requirement. `develop` is the directory of a package in development.
+    pub fn matches_develop(&self, develop: Option<&Path>) -> bool {
+        match self.kind {
+            SourceKind::Unknown => true,
+            SourceKind::Clone => develop.is_some(),
+            SourceKind::Editable => develop.is_some_and(|at| self.contains(at)),
+            SourceKind::Files | SourceKind::Repository { .. } => false,
+        }
+    }
 }
 
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
-            SourceKind::Files => write!(f, "{}", self.location),
-            SourceKind::Editable => write!(f, "editable {}", self.location),
+            SourceKind::Files | SourceKind::Unknown => write!(f, "{}", self.location),
+            SourceKind::Editable | SourceKind::Clone => write!(f, "editable {}", self.location),
             SourceKind::Repository { revision, commit } => {
                 write!(f, "{}", self.location)?;
                 match revision.as_ref().or(commit.as_ref()) {
@@ -221,74 +305,6 @@ impl fmt::Display for Source {
             }
         }
     }
-}
-
-impl Location {
-    fn parse(url: &str) -> Self {
-        Self::parse_in(url, Path::new("/"))
-    }
-
-    fn parse_in(text: &str, directory: &Path) -> Self {
-        let text = text.split('#').next().unwrap_or(text);
-        let text = split_vcs(text).map_or(text, |(_, address)| address);
-        // pip reads `file:path` as a relative path.
-        let relative = text.strip_prefix("file:").filter(|path| !path.starts_with("//"));
-        if let Some(path) = relative {
-            return Self::from_path(&directory.join(path));
-        }
-        let Ok(mut url) = Url::parse(text) else {
-            // `git@host:path` and paths.
-            return match text.split_once(':') {
-                Some((host, path)) if !host.contains('/') => Self::Url(trim(&format!("{host}/{path}"))),
-                _ => Self::from_path(&directory.join(text)),
-            };
-        };
-        if url.scheme() == "file" {
-            return match url.to_file_path() {
-                Ok(path) => Self::from_path(&path),
-                Err(()) => Self::Url(trim(text)),
-            };
-        }
-        // They are secrets, and do not change what is there. URLs without a host have none.
-        let _ = url.set_username("");
-        let _ = url.set_password(None);
-        Self::Url(trim(url.as_str()))
-    }
-
-    fn from_path(path: &Path) -> Self {
-        let mut normal = PathBuf::new();
-        for part in path.components() {
-            match part {
-                std::path::Component::CurDir => {}
-                std::path::Component::ParentDir => {
-                    normal.pop();
-                }
-                part => normal.push(part),
-            }
-        }
-        Self::Path(normal)
-    }
-}
-
-impl fmt::Display for Location {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Path(path) => write!(f, "{}", path.display()),
-            // A query may have a token.
-            Self::Url(url) => f.write_str(url.split('?').next().unwrap_or(url)),
-        }
-    }
-}
-
-fn trim(url: &str) -> String {
-    let url = url.trim_end_matches('/');
-    url.strip_suffix(".git").unwrap_or(url).to_owned()
-}
-
-/// Splits `git+https://…` into the system and the address.
-pub fn split_vcs(url: &str) -> Option<(&str, &str)> {
-    let (vcs, address) = url.split_once('+')?;
-    matches!(vcs, "git" | "hg" | "svn" | "bzr").then_some((vcs, address))
 }
 
 #[cfg(test)]
@@ -349,9 +365,42 @@ mod tests {
         }
         let wheel = Source::from_url("./w/a-1-py3-none-any.whl", Path::new("/srv"));
         assert!(wheel.matches(&archive));
-        assert!(editable.is_from_directory(Path::new("/srv/my app")));
-        assert!(!archive.is_from_directory(Path::new("/srv/w/a-1-py3-none-any.whl")));
         assert_eq!(editable.to_string(), "editable /srv/my app");
+    }
+
+    #[test]
+    fn an_editable_repository_is_a_directory_when_it_is_installed() {
+        let clone = installed(r#"{"url": "file:///srv/.venv/src/b", "dir_info": {"editable": true}}"#);
+        let copy = installed(r#"{"url": "file:///srv/.venv/src/b", "dir_info": {}}"#);
+        let source = Source::from_url("git+https://code.test/a/b@v1#egg=b", Path::new("/"));
+        assert!(!source.matches(&clone) && !source.is_address_of(&clone));
+        let source = source.into_editable();
+        assert!(source.matches(&clone) && !source.matches(&copy));
+        assert!(source.matches_develop(Some(Path::new("/srv/.venv/src/b"))) && !source.matches_develop(None));
+        assert_eq!(source.to_string(), "editable https://code.test/a/b");
+        let has_variables = |url| Source::from_url(url, Path::new("/srv")).has_variables();
+        for url in [
+            "${HOME}/b",
+            "https://x.test/a.whl?t=${TOKEN}",
+            "git+https://x.test/a@${REVISION}",
+        ] {
+            assert!(has_variables(url), "{url}");
+        }
+        assert!(!has_variables("git+https://${TOKEN}@x.test/a@v1"));
+        let unknown = Source::from_url("${HOME}/b", Path::new("/")).into_unknown();
+        assert!(unknown.is_unknown() && unknown.matches(&copy) && unknown.matches_develop(None));
+        assert_eq!((source.path(), unknown.path()), (None, None));
+    }
+
+    #[test]
+    fn a_faulty_url_is_not_shown() {
+        for url in [
+            "https://user:se#cret@code.test/a",
+            "https://user:se/cret@code.test/a",
+        ] {
+            let shown = Source::from_url(url, Path::new("/")).to_string();
+            assert_eq!(shown, "a faulty https URL");
+        }
     }
 
     #[test]

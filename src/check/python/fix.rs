@@ -14,6 +14,8 @@ use crate::config::python::{Format, PythonSettings};
 
 /// The longest command. A longer one would be cut where it is shown.
 const MAX_BYTES: usize = 1000;
+/// Installs a package as a lock pins it.
+const NO_DEPENDENCIES: &str = "--no-deps";
 /// pip reads `pylock.toml` since this version.
 const PIP_WITH_PYLOCK: [u64; 2] = [26, 1];
 
@@ -101,6 +103,7 @@ impl Commands {
                 let target = path.display().to_string() + &list(&wanted.extras);
                 let flag = if source.is_editable() { " -e" } else { "" };
                 Some(format!("{}{flag} {}", self.start("install"), quote(&target)))
+                    .filter(|it| it.len() <= MAX_BYTES)
             }
             (None, None) => None,
         }
@@ -114,9 +117,14 @@ impl Commands {
         versions: &Versions,
         is_locked: bool,
     ) -> Option<String> {
-        let flag = if is_locked { " --no-deps" } else { "" };
+        let separator = if is_locked { " " } else { "" };
+        let flag = if is_locked { NO_DEPENDENCIES } else { "" };
         let requirement = quote(&format!("{name}{}{versions}", list(extras)));
-        Some(format!("{}{flag} {requirement}", self.start("install"))).filter(|it| it.len() <= MAX_BYTES)
+        Some(format!(
+            "{}{separator}{flag} {requirement}",
+            self.start("install")
+        ))
+        .filter(|it| it.len() <= MAX_BYTES)
     }
 
     /// Removes a package.
@@ -163,15 +171,30 @@ impl Commands {
         Some(commands.join(" && ")).filter(|command| !command.is_empty() && command.len() <= MAX_BYTES)
     }
 
-    /// One command for the packages that have one each: their last word is the requirement.
-    fn install_singles(&self, failures: &[&Dependency]) -> Option<String> {
+    /// One command for the packages that have one each: their last word is the requirement. Another one for those whose
+    /// requirements must not be resolved.
+    fn install_singles(&self, failures: &[&Dependency]) -> Vec<String> {
         let start = self.start("install");
         let words: Vec<&str> = failures
             .iter()
             .filter_map(|failure| failure.fix.as_deref()?.strip_prefix(&start))
             .map(str::trim)
             .collect();
-        (!words.is_empty()).then(|| format!("{start} {}", words.join(" ")))
+        let (locked, resolved): (Vec<&str>, Vec<&str>) = words
+            .into_iter()
+            .partition(|word| word.starts_with(NO_DEPENDENCIES));
+        let locked = locked
+            .iter()
+            .filter_map(|word| word.strip_prefix(NO_DEPENDENCIES))
+            .collect::<String>();
+        let mut commands = Vec::new();
+        if !locked.is_empty() {
+            commands.push(format!("{start} {NO_DEPENDENCIES}{locked}"));
+        }
+        if !resolved.is_empty() {
+            commands.push(format!("{start} {}", resolved.join(" ")));
+        }
+        commands
     }
 
     fn install_pylock(&self, path: &Path) -> String {

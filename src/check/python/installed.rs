@@ -40,28 +40,36 @@ pub struct Installed {
     pub direct_url: Option<DirectUrl>,
     /// The directory that Python imports it from, if it is in development in the form of older versions of setuptools.
     pub develop: Option<PathBuf>,
+    /// Whether it belongs to the system, not to the environment.
+    pub is_of_system: bool,
 }
 
-/// Reads the packages of the directories. As in Python, the first directory with a package wins.
+/// Reads the packages of the directories. As in Python, the first directory with a package wins. All directories after the first
+/// `own` ones belong to the system.
 ///
 /// # Errors
 /// If a directory can't be read, or a limit is used up.
-pub fn read(site_directories: &[PathBuf], files: &mut Files) -> Result<Packages, ReadError> {
+pub fn read(site_directories: &[PathBuf], own: usize, files: &mut Files) -> Result<Packages, ReadError> {
     let mut packages = Packages::new();
     let mut added = Vec::new();
-    for directory in site_directories {
+    for (position, directory) in site_directories.iter().enumerate() {
         let names = files.list(directory)?;
         for path in added_by(directory, &names, files)? {
             if added.len() < MAX_ADDED && !site_directories.contains(&path) && !added.contains(&path) {
                 added.push(path);
             }
         }
-        read_directory(directory, names, None, &mut packages, files)?;
+        let origin = if position < own {
+            Origin::Own
+        } else {
+            Origin::System
+        };
+        read_directory(directory, names, origin, &mut packages, files)?;
     }
     for directory in &added {
         // Python ignores paths in .pth files that don't exist.
         match files.list(directory) {
-            Ok(names) => read_directory(directory, names, Some(directory), &mut packages, files)?,
+            Ok(names) => read_directory(directory, names, Origin::Added, &mut packages, files)?,
             Err(error) if error.ends_run() => return Err(error),
             Err(_) => {}
         }
@@ -112,10 +120,33 @@ fn normalize(path: &Path) -> PathBuf {
     normal
 }
 
+/// A path without symbolic links; `None` if it does not exist.
+///
+/// # Errors
+/// If a limit of the run is used up.
+pub fn resolve(path: &Path, files: &mut Files) -> Result<Option<PathBuf>, ReadError> {
+    match files.resolve(path) {
+        Ok(resolved) => Ok(Some(resolved)),
+        Err(error) if error.ends_run() => Err(error),
+        Err(_) => Ok(None),
+    }
+}
+
+/// What a directory with packages is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// A part of the environment.
+    Own,
+    /// A part of the system.
+    System,
+    /// Added by a `.pth` file.
+    Added,
+}
+
 fn read_directory(
     directory: &Path,
     names: Vec<OsString>,
-    develop: Option<&Path>,
+    origin: Origin,
     packages: &mut Packages,
     files: &mut Files,
 ) -> Result<(), ReadError> {
@@ -131,18 +162,44 @@ fn read_directory(
             found.entry(entry.name).or_default().push((file_name, entry.kind));
         }
     }
+    let develop = match origin {
+        Origin::Added => Some(resolve(directory, files)?.unwrap_or_else(|| directory.to_owned())),
+        Origin::Own | Origin::System => None,
+    };
     for (name, entries) in found {
-        let package = match &entries[..] {
-            [(file_name, kind)] => match read_entry(&directory.join(file_name), *kind, develop, files)? {
-                Some(package) => package,
-                None => continue,
-            },
-            several => Package::Broken(
+        let mut several = Vec::new();
+        for (file_name, kind) in entries {
+            if let Some(mut package) = read_entry(&directory.join(&file_name), kind, files)? {
+                if let Package::Installed(package) = &mut package {
+                    package.develop.clone_from(&develop);
+                    package.is_of_system = origin == Origin::System;
+                }
+                several.push((file_name, package));
+            }
+        }
+        // pip ignores what is left of an earlier version if it has no metadata.
+        let is_rest = |package: &Package| matches!(package, Package::Broken(Reason::Missing, _));
+        if several.iter().any(|(_, package)| !is_rest(package)) {
+            several.retain(|(_, package)| !is_rest(package));
+        }
+        // `.dist-info` has more facts than the other forms.
+        several.sort_by_key(|(file_name, _)| (!file_name.ends_with(".dist-info"), file_name.clone()));
+        let version = |package: &Package| match package {
+            Package::Installed(package) => Some(package.version.clone()),
+            Package::Broken(..) => None,
+        };
+        let first = several.first().and_then(|(_, package)| version(package));
+        let is_same = first.is_some() && several.iter().all(|(_, package)| version(package) == first);
+        let package = match several.len() {
+            0 => continue,
+            1 => several.swap_remove(0).1,
+            // Distributions install two forms of metadata for one version.
+            _ if is_same => several.swap_remove(0).1,
+            count => Package::Broken(
                 Reason::Protocol,
                 format!(
-                    "{} has it {} times ({} and {}): remove all of them, then install it again",
+                    "{} has it {count} times ({} and {}): remove all of them, then install it again",
                     directory.display(),
-                    several.len(),
                     several[0].0,
                     several[1].0
                 ),
@@ -153,12 +210,8 @@ fn read_directory(
     Ok(())
 }
 
-fn read_entry(
-    path: &Path,
-    kind: EntryKind,
-    develop: Option<&Path>,
-    files: &mut Files,
-) -> Result<Option<Package>, ReadError> {
+/// Reads a package, without what its directory says about it.
+fn read_entry(path: &Path, kind: EntryKind, files: &mut Files) -> Result<Option<Package>, ReadError> {
     let head = match kind {
         EntryKind::DistInfo => files.read_head(&path.join("METADATA"), is_head_complete),
         EntryKind::Egg => files.read_head(&path.join("EGG-INFO/PKG-INFO"), is_head_complete),
@@ -198,7 +251,10 @@ fn read_entry(
     }
     let direct_url = match files.read(&path.join("direct_url.json")) {
         Ok(json) => match DirectUrl::parse(&json) {
-            Ok(direct_url) => Some(direct_url),
+            Ok(mut direct_url) => {
+                direct_url.resolve(|path| resolve(path, files))?;
+                Some(direct_url)
+            }
             Err(text) => {
                 let text = format!("{}: {text}: install it again", path.display());
                 return Ok(Some(Package::Broken(Reason::Protocol, text)));
@@ -211,7 +267,8 @@ fn read_entry(
         version,
         requires: metadata.requires,
         direct_url,
-        develop: develop.map(Path::to_owned),
+        develop: None,
+        is_of_system: false,
     }))))
 }
 
@@ -275,12 +332,24 @@ mod tests {
             "Name: a\nVersion: 2.0\n\n",
         );
         write(&second.join("~x-1.dist-info/METADATA"), "Name: x\nVersion: 1\n\n");
-        let packages = read(&[first, second], &mut files()).unwrap();
+        write(&second.join("s-1.dist-info/METADATA"), "Name: s\nVersion: 1\n\n");
+        let packages = read(&[first, second], 1, &mut files()).unwrap();
         let found: Vec<_> = packages
             .keys()
             .map(|name| (name.to_string(), version(&packages, name.as_str())))
             .collect();
-        let expected = [("a", "1.0"), ("b", "1.0"), ("c", "1"), ("d", "2"), ("p", "3")];
+        let expected = [
+            ("a", "1.0"),
+            ("b", "1.0"),
+            ("c", "1"),
+            ("d", "2"),
+            ("p", "3"),
+            ("s", "1"),
+        ];
+        let of_system = packages
+            .iter()
+            .filter(|(_, package)| matches!(package, Package::Installed(package) if package.is_of_system));
+        assert_eq!(of_system.map(|(name, _)| name.as_str()).collect::<String>(), "s");
         assert_eq!(
             found,
             expected.map(|(name, version)| (name.to_owned(), version.to_owned()))
@@ -317,12 +386,24 @@ mod tests {
             "Name: twice\nVersion: 2\n\n",
         );
         write(
+            &site.join("left-2.dist-info/METADATA"),
+            "Name: left\nVersion: 2\n\n",
+        );
+        std::fs::create_dir_all(site.join("left-1.dist-info/__pycache__")).unwrap();
+        write(
+            &site.join("both-1.dist-info/METADATA"),
+            "Name: both\nVersion: 1.0\nRequires-Dist: x\n\n",
+        );
+        write(&site.join("both-1-py3.11.egg-info"), "Name: both\nVersion: 1\n\n");
+        write(
             &site.join("url-1.dist-info/METADATA"),
             "Name: url\nVersion: 1\n\n",
         );
         write(&site.join("url-1.dist-info/direct_url.json"), "{");
-        let packages = read(&[site], &mut files()).unwrap();
+        let packages = read(&[site], 1, &mut files()).unwrap();
         assert_eq!(version(&packages, "a"), "1.0");
+        assert_eq!(version(&packages, "left"), "2");
+        assert_eq!(version(&packages, "both"), "1.0");
         for (name, start, part) in [
             ("empty", "missing: ", "METADATA"),
             ("odd", "protocol: ", "does not follow PEP 440"),

@@ -8,6 +8,11 @@ use crate::check::dependencies::{Files, ReadError};
 use crate::config::python::PythonSource;
 use crate::model::{Problem, Reason};
 
+/// Where distributions install Python and its packages.
+const SYSTEM_PREFIX: &str = "/usr";
+/// Where pip installs packages for that Python.
+const LOCAL_PREFIX: &str = "/usr/local";
+
 /// An environment or interpreter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Interpreter {
@@ -15,6 +20,8 @@ pub struct Interpreter {
     pub python: PathBuf,
     /// The directories with packages, in the order in which Python searches them.
     pub site_directories: Vec<PathBuf>,
+    /// How many of them, from the first one, belong to the environment. Packages in the others are of the system.
+    pub own_directories: usize,
     /// The facts for markers.
     pub environment: Environment,
     /// How packages get in.
@@ -129,17 +136,19 @@ fn find_environment(directory: &Path, files: &mut Files) -> Result<Interpreter, 
         );
         return Err(InterpreterError::missing(text));
     }
+    let own_directories = site_directories.len();
     if config.includes_system {
         let home = config
             .home
             .clone()
             .or_else(|| resolved.parent().map(Path::to_owned));
         if let Some(prefix) = home.as_deref().and_then(Path::parent) {
-            site_directories.extend(system_directories(prefix, &library.version, files)?);
+            site_directories.extend(system_directories(prefix, library, files)?);
         }
     }
     Ok(Interpreter {
         python,
+        own_directories,
         site_directories,
         environment: environment(library, config.version.as_deref()),
         origin: match config.is_uv {
@@ -157,7 +166,7 @@ fn find_installed(path: &Path, files: &mut Files) -> Result<Interpreter, Interpr
     let prefix = resolved.parent().and_then(Path::parent).unwrap_or(Path::new("/"));
     let libraries = libraries(prefix, files)?;
     let library = choose(&libraries, version_in_name(&resolved).as_deref(), prefix)?.clone();
-    let site_directories = system_directories(prefix, &library.version, files)?;
+    let site_directories = system_directories(prefix, &library, files)?;
     if site_directories.is_empty() {
         let text = format!(
             "{} has neither site-packages nor dist-packages of Python {}",
@@ -167,8 +176,12 @@ fn find_installed(path: &Path, files: &mut Files) -> Result<Interpreter, Interpr
         return Err(InterpreterError::missing(text));
     }
     let is_managed = files.exists(&library.path.join("EXTERNALLY-MANAGED"))?;
+    // The packages of the distribution are not pip's to remove. pip installs below /usr/local.
+    let is_own =
+        |path: &&PathBuf| !is_managed || prefix != Path::new(SYSTEM_PREFIX) || path.starts_with(LOCAL_PREFIX);
     Ok(Interpreter {
         python: path.to_owned(),
+        own_directories: site_directories.iter().take_while(is_own).count(),
         site_directories,
         environment: environment(&library, None),
         origin: match is_managed {
@@ -264,21 +277,31 @@ fn site_directories(prefix: &Path, library: &Library, files: &mut Files) -> Resu
 }
 
 /// The directories of an installed interpreter. Debian has its own scheme, in which pip installs below /usr/local.
-fn system_directories(prefix: &Path, version: &str, files: &mut Files) -> Result<Vec<PathBuf>, ReadError> {
+fn system_directories(
+    prefix: &Path,
+    library: &Library,
+    files: &mut Files,
+) -> Result<Vec<PathBuf>, ReadError> {
+    // `python3.13t` is another directory than `python3.13`.
+    let name = library
+        .path
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
     let in_prefix = |directory: String| prefix.join(directory);
-    let local = match prefix == Path::new("/usr") {
-        true => PathBuf::from("/usr/local"),
+    let local = match prefix == Path::new(SYSTEM_PREFIX) {
+        true => PathBuf::from(LOCAL_PREFIX),
         false => prefix.to_owned(),
     };
     let candidates = [
-        local.join(format!("lib/python{version}/dist-packages")),
-        local.join(format!("lib/python{version}/site-packages")),
-        local.join(format!("lib64/python{version}/site-packages")),
-        in_prefix(format!("lib/python{version}/site-packages")),
-        in_prefix(format!("lib64/python{version}/site-packages")),
+        local.join(format!("lib/{name}/dist-packages")),
+        local.join(format!("lib/{name}/site-packages")),
+        local.join(format!("lib64/{name}/site-packages")),
+        in_prefix(format!("lib/{name}/site-packages")),
+        in_prefix(format!("lib64/{name}/site-packages")),
         in_prefix("lib/python3/dist-packages".to_owned()),
-        in_prefix(format!("lib/python{version}/dist-packages")),
-        in_prefix(format!("lib/pypy{version}/site-packages")),
+        in_prefix(format!("lib/{name}/dist-packages")),
     ];
     existing(candidates, files)
 }
@@ -316,6 +339,26 @@ fn environment(library: &Library, full_version: Option<&str>) -> Environment {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::check::dependencies::Limits;
+
+    #[test]
+    fn packages_are_found_beside_an_interpreter_without_global_lock() {
+        let root = tempfile::tempdir().unwrap();
+        let prefix = root.path().canonicalize().unwrap();
+        let site = prefix.join("lib/python3.13t/site-packages");
+        std::fs::create_dir_all(&site).unwrap();
+        std::fs::create_dir(prefix.join("bin")).unwrap();
+        let python = prefix.join("bin/python3.13t");
+        std::fs::write(&python, "").unwrap();
+        let mut files = Files::new(Limits {
+            file_bytes: 1000,
+            total_bytes: 1000,
+            files: 100,
+        });
+        let found = find(&PythonSource::Interpreter(python), &mut files).unwrap();
+        assert_eq!((found.site_directories, found.own_directories), (vec![site], 1));
+        assert_eq!(found.environment.minor_version, "3.13");
+    }
 
     #[test]
     fn the_library_gives_version_and_implementation() {

@@ -82,7 +82,7 @@ fn read(settings: &PythonSettings, files: &mut Files) -> Result<Result<Compariso
         Ok(interpreter) => interpreter,
         Err(error) => return Ok(Err(error.problem())),
     };
-    let packages = installed::read(&interpreter.site_directories, files)?;
+    let packages = installed::read(&interpreter.site_directories, interpreter.own_directories, files)?;
     let required = sources::load(settings, &interpreter.environment, files)?;
     let commands = Commands::new(&interpreter, &packages, settings);
     let options = Options {

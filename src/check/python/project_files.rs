@@ -35,16 +35,18 @@ pub fn project_name(directory: &Path, files: &mut Files) -> Result<Option<Name>,
     }
 }
 
-/// The source of a URL; `None` if it has variables, whose values only the shell of pip knows.
-pub fn link_source(url: &str, directory: &Path, is_editable: bool) -> Option<Source> {
+/// The source of a URL. It is unknown if the URL has variables, whose values only the shell of pip knows.
+pub fn link_source(url: &str, directory: &Path, is_editable: bool) -> Source {
     let source = Source::from_url(url, directory);
     let source = if is_editable {
         source.into_editable()
     } else {
         source
     };
-    let shown = source.to_string();
-    (!shown.contains("${") && !shown.contains("$%7B")).then_some(source)
+    match source.has_variables() {
+        true => source.into_unknown(),
+        false => source,
+    }
 }
 
 /// The name in the section `[metadata]`.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::direct_url::Source;
 use super::environment::Environment;
+use super::installed::resolve;
 use super::marker::applies;
 use super::name::Name;
 use super::project_files::{link_source, project_name, read_project};
@@ -63,7 +64,14 @@ pub fn load(
             Err(Failure::File(unreadable)) => loader.required.unreadable.push(unreadable),
         }
     }
-    let mut required = loader.required;
+    let (mut required, files) = (loader.required, loader.files);
+    let wanted = required.files.iter_mut().flat_map(|file| &mut file.wanted);
+    let sources = wanted
+        .chain(&mut required.constraints)
+        .filter_map(|wanted| wanted.source.as_mut());
+    for source in sources {
+        source.resolve(|path| resolve(path, files))?;
+    }
     // A file that can't be read could have them.
     if required.unreadable.is_empty() {
         let missing = |selected: &[Name], known: &BTreeSet<Name>| -> Vec<Name> {
@@ -224,7 +232,7 @@ impl Loader<'_> {
                             name: Some(requirement.name),
                             extras: requirement.extras,
                             versions: Versions::Matching(requirement.specifiers),
-                            source: source.flatten(),
+                            source,
                             origin: origin.clone(),
                         },
                         parsed,
@@ -238,6 +246,13 @@ impl Loader<'_> {
                 match applies(link.marker.as_ref(), self.environment, &[]) {
                     Ok(true) => {
                         let wanted = self.link(*link, directory, origin.clone())?;
+                        let is_unknown = wanted.source.as_ref().is_some_and(Source::is_unknown);
+                        if wanted.name.is_none() && is_unknown {
+                            let text = "it has variables of the environment, which the exporter does not expand, and no \
+                                        name: write NAME @ URL";
+                            fault(parsed, text.to_owned());
+                            return Ok(());
+                        }
                         self.add(purpose, wanted, parsed);
                     }
                     Ok(false) => {}
@@ -278,7 +293,7 @@ impl Loader<'_> {
         let source = link_source(&link.url, directory, link.is_editable);
         let mut name = link.name;
         if name.is_none()
-            && let Some(path) = source.as_ref().and_then(Source::path)
+            && let Some(path) = source.path()
         {
             name = project_name(path, self.files)?;
         }
@@ -286,7 +301,7 @@ impl Loader<'_> {
             name,
             extras: link.extras,
             versions: link.version.map_or_else(Versions::any, Versions::Exactly),
-            source,
+            source: Some(source),
             origin,
         })
     }

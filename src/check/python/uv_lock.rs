@@ -218,6 +218,11 @@ dev = [{ name = "d" }]
 
 [package.metadata]
 requires-dist = [{ name = "a" }]
+provides-extras = ["cpu", "none"]
+
+[package.metadata.requires-dev]
+dev = [{ name = "d" }]
+empty = []
 
 [[package]]
 name = "a"
@@ -302,7 +307,8 @@ source = { path = "d-1-py3-none-any.whl" }
             shown(&parsed)[5..],
             ["t==2.1+cpu", "d==1 from /srv/app/d-1-py3-none-any.whl"]
         );
-        assert_eq!((parsed.known.extras.len(), parsed.known.groups.len()), (1, 1));
+        // One of each has no packages.
+        assert_eq!((parsed.known.extras.len(), parsed.known.groups.len()), (2, 2));
     }
 
     #[test]

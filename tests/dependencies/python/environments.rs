@@ -141,6 +141,70 @@ async fn environments_of_venv_and_their_pip_are_used() {
     assert!(fix.contains(".venv/bin/python -m pip install -r "), "{fix}");
     project.mend(&fix);
     assert_eq!(project.check_environment(keys).await.result, "ok");
+    // Those of the system are not extra.
+    let found = project.check_environment(&format!("{keys}, extra: true")).await;
+    assert_eq!(found.result, "ok");
+}
+
+#[tokio::test]
+async fn a_project_behind_a_symbolic_link_is_the_same() {
+    let project = Project::new(&["six==1.17.0"]);
+    project.write_library("releases/1", "0.1", "\"six>=1.17\"");
+    std::os::unix::fs::symlink("releases/1", project.path("current")).unwrap();
+    project.install(&["-e {dir}/releases/1"]);
+    for (file, line) in [
+        ("current/requirements.txt", "-e .\n"),
+        ("requirements.txt", "-e {dir}/current\n"),
+        ("requirements.txt", "app @ file://{dir}/current\n"),
+    ] {
+        project.write(file, line);
+        let keys = format!(", requirements: [\"{{dir}}/{file}\"]");
+        let found = project.check_environment(&keys).await;
+        let expected = if line.starts_with("-e") {
+            "ok"
+        } else {
+            "assertion: "
+        };
+        assert!(found.result.starts_with(expected), "{line}: {}", found.result);
+    }
+}
+
+#[tokio::test]
+async fn repositories_are_found_without_their_name_or_address() {
+    let project = Project::new(&["six==1.17.0"]);
+    make_repository(&project);
+    let keys = ", requirements: [\"{dir}/requirements.txt\"]";
+    let python = project.path(".venv/bin/python");
+    for (line, result) in [
+        // pip records the directory of the clone.
+        ("-e git+file://{dir}/git@v1#egg=app\n", "ok"),
+        ("git+file://{dir}/git@v1\n", "ok"),
+    ] {
+        project.write("requirements.txt", line);
+        let arguments = ["install", "--quiet", "--no-deps", "-r", "requirements.txt"].map(str::to_owned);
+        let output = project.pip_of(&python, &arguments);
+        assert!(output.status.success(), "{line}: {}", text(&output));
+        assert_eq!(project.check_environment(keys).await.result, result, "{line}");
+    }
+    for (line, expected) in [
+        ("git+file://{dir}/git@v2\n", "mismatched app".to_owned()),
+        (
+            "git+file://{dir}/other@v2\n",
+            project.fill("missing {dir}/other@v2"),
+        ),
+        (
+            "${NOWHERE}/lib\n",
+            project.fill("unreadable {dir}/requirements.txt:1"),
+        ),
+    ] {
+        project.write("requirements.txt", line);
+        let found = project.check_environment(keys).await;
+        assert_eq!(
+            found.findings.into_iter().collect::<Vec<_>>(),
+            [expected],
+            "{line}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -17,13 +17,10 @@ pub fn judge(
     if by_version.is_some() {
         return by_version;
     }
-    let is_same = match (&package.direct_url, source.path()) {
-        (Some(direct_url), _) => source.matches(direct_url),
+    let is_same = match &package.direct_url {
+        Some(direct_url) => source.matches(direct_url),
         // setup.py develop, the editable installation of older versions of pip.
-        (None, Some(path)) => {
-            source.is_editable() && package.develop.as_deref().is_some_and(|at| at.starts_with(path))
-        }
-        (None, None) => false,
+        None => source.matches_develop(package.develop.as_deref()),
     };
     let from = match (&package.direct_url, &package.develop) {
         (Some(direct_url), _) => direct_url.to_string(),

@@ -24,6 +24,7 @@ fn package(version: &str, requires: &[&str]) -> Package {
         requires: requires.iter().map(ToString::to_string).collect(),
         direct_url: None,
         develop: None,
+        is_of_system: false,
     }))
 }
 
@@ -65,6 +66,7 @@ fn commands(installed: &Packages) -> Commands {
     let interpreter = Interpreter {
         python: "/srv/.venv/bin/python".into(),
         site_directories: Vec::new(),
+        own_directories: 0,
         environment,
         origin: InterpreterOrigin::Venv,
     };
@@ -244,6 +246,12 @@ fn extra_packages_are_those_that_nothing_leads_to() {
         comparison.fix.as_deref(),
         Some("/srv/.venv/bin/python -m pip uninstall -y c")
     );
+    // Packages of the system are not extra.
+    let mut with_system = installed.clone();
+    if let Some(Package::Installed(package)) = with_system.get_mut(&name("c")) {
+        package.is_of_system = true;
+    }
+    assert_eq!(run(&required, &with_system, options).dependencies, []);
     // A lock lists everything.
     required.files[0].is_complete = true;
     let names: Vec<String> = run(&required, &installed, options)
@@ -288,14 +296,50 @@ fn a_source_must_be_the_same() {
             "mismatched b: wanted https://code.test/b@v2 (/srv/requirements.txt:2), installed 1 from https://code.test/b@v1",
         ]
     );
-    // A directory without a name is found by where it was installed from.
+    // A directory or a repository without a name is found by where it was installed from.
     required.files[0].wanted.truncate(0);
-    required.files[0].wanted.push(Wanted {
-        name: None,
-        source: Some(Source::from_path(&PathBuf::from("/srv/c"), true)),
-        ..wanted("x", 1)
-    });
-    assert_eq!(run(&required, &installed, Options::default()).satisfied, 1);
+    let repository = |url| Source::from_url(url, &PathBuf::from("/"));
+    for source in [
+        Source::from_path(&PathBuf::from("/srv/c"), true),
+        repository("git+https://code.test/b.git@v1"),
+    ] {
+        required.files[0].wanted.push(Wanted {
+            name: None,
+            source: Some(source),
+            ..wanted("x", 1)
+        });
+    }
+    assert_eq!(run(&required, &installed, Options::default()).satisfied, 2);
+    required.files[0].wanted[1].source = Some(repository("git+https://code.test/b@v2"));
+    assert_eq!(
+        shown(&run(&required, &installed, Options::default())),
+        [
+            "mismatched b: wanted https://code.test/b@v2 (/srv/requirements.txt:1), installed 1 from https://code.test/b@v1"
+        ]
+    );
+}
+
+#[test]
+fn a_locked_package_does_not_keep_others_from_their_requirements() {
+    let installed = packages(&[("pip", "25", &[])]);
+    let commands = commands(&installed);
+    let fixed = |name: &str, fix: Option<String>| Dependency {
+        name: name.to_owned(),
+        state: State::Missing,
+        wanted: String::new(),
+        installed: None,
+        fix,
+    };
+    let exactly = Versions::Exactly(Version::from_str("1").unwrap());
+    let locked = fixed("a", commands.install_versions(&name("a"), &[], &exactly, true));
+    let other = fixed(
+        "b",
+        commands.install_versions(&name("b"), &[], &Versions::any(), false),
+    );
+    assert_eq!(
+        commands.mend(&[], &[&locked, &other], &[]).as_deref(),
+        Some("/srv/.venv/bin/python -m pip install --no-deps a==1 && /srv/.venv/bin/python -m pip install b")
+    );
 }
 
 #[test]

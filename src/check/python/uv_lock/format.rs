@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use pep440_rs::Version;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use crate::check::python::direct_url::Source;
 use crate::check::python::name::Name;
@@ -42,6 +43,16 @@ pub struct Package {
     pub optional_dependencies: BTreeMap<Name, Vec<Dependency>>,
     #[serde(default)]
     pub dev_dependencies: BTreeMap<Name, Vec<Dependency>>,
+    #[serde(default)]
+    pub metadata: Metadata,
+}
+
+/// What the project file says. Extras and groups without packages are only here.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct Metadata {
+    pub provides_extras: Vec<Name>,
+    pub requires_dev: BTreeMap<Name, IgnoredAny>,
 }
 
 /// Exactly one of these is set.
@@ -96,6 +107,10 @@ impl Lock {
             let package = &self.packages[*root];
             known.extras.extend(package.optional_dependencies.keys().cloned());
             known.groups.extend(package.dev_dependencies.keys().cloned());
+            known
+                .extras
+                .extend(package.metadata.provides_extras.iter().cloned());
+            known.groups.extend(package.metadata.requires_dev.keys().cloned());
         }
         known
             .groups
