@@ -104,7 +104,7 @@ fn conclude(
     let result = job_result.unwrap_or("unknown");
     let details = if after.has_hit_start_limit() {
         format!(
-            "; it was started too often (start-limit-hit): mend the cause, then run `systemctl reset-failed {unit}`"
+            "; it was started too often (start-limit-hit): fix the cause, then run `systemctl reset-failed {unit}`"
         )
     } else {
         match result {

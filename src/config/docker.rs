@@ -43,7 +43,7 @@ pub struct DockerOptions {
     pub start_grace: Option<DurationText>,
     /// Whether to measure what the container uses: CPU time, memory, tasks, IO and OOM kills. Default: true.
     pub resources: Option<bool>,
-    /// From this memory on, the check warns: `500MB`. The cache of files that were not used lately does not count. Default: none.
+    /// From this memory on, the check warns: `500MB`. The inactive part of the page cache does not count. Default: none.
     pub memory_below: Option<SizeText>,
     /// From this share of the container's own memory limit on, the check warns: 0.9 for 90 %. No effect without such a limit. Default:
     /// none.

@@ -20,9 +20,9 @@ pub struct NodeOptions {
     pub lockfile: Option<String>,
     /// Ignore development dependencies, as after an installation with NODE_ENV=production. Default: false.
     pub production: bool,
-    /// Warn about installed packages that nothing asks for. Default: false.
+    /// Warn about installed packages that nothing requires. Default: false.
     pub extra: bool,
-    /// Check also what every installed package needs, including peers, as npm ls --all does. Default: false.
+    /// Also compare the requirements of every installed package, including peers, as npm ls --all does. Default: false.
     pub transitive: bool,
 }
 

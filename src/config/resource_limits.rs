@@ -20,7 +20,7 @@ words! {
 /// The limits of a unit or a container. At a limit, the check has a problem.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ResourceLimits {
-    /// Memory in bytes, without the cache of files that were not used lately.
+    /// Memory in bytes, without the inactive part of the page cache.
     pub memory_below: Option<u64>,
     /// The same memory divided by the limit of the unit or container.
     pub memory_share_below: Option<f64>,

@@ -74,7 +74,7 @@ pub struct SystemdOptions {
     pub bus_address: Option<String>,
     /// Whether to measure what the unit uses: CPU time, memory, tasks, IO and OOM kills. Default: true.
     pub resources: Option<bool>,
-    /// From this memory on, the check warns: `500MB`. The cache of files that were not used lately does not count. Default: none.
+    /// From this memory on, the check warns: `500MB`. The inactive part of the page cache does not count. Default: none.
     pub memory_below: Option<SizeText>,
     /// From this share of the unit's own memory limit on, the check warns: 0.9 for 90 %. No effect without such a limit. Default:
     /// none.

@@ -161,7 +161,7 @@ const fn timeout(kind: CheckKind) -> &'static str {
         }
         _ => {
             "No response in time; the message names the step. A timeout while connecting suggests a firewall or a \
-             host that is off; later, an overloaded service. Check its log (`journalctl -u UNIT`) and load."
+             host that is off. A later one suggests an overloaded service: check its log (`journalctl -u UNIT`) and load."
         }
     }
 }
@@ -169,8 +169,8 @@ const fn timeout(kind: CheckKind) -> &'static str {
 const fn auth(kind: CheckKind) -> &'static str {
     match kind {
         CheckKind::Postgres => {
-            "The login was rejected, or the secret can't be read. Try `psql URL`. Try `psql URL`. Check user, \
-             password and pg_hba.conf, and that the exporter may read the secret file."
+            "The login was rejected, or the secret can't be read. Try `psql URL`. Check user, password and \
+             pg_hba.conf, and that the exporter may read the secret file."
         }
         CheckKind::S3 => {
             "The keys were rejected or can't be read. Check access key, secret key and policy, and that both clocks \
@@ -181,8 +181,8 @@ const fn auth(kind: CheckKind) -> &'static str {
              write it to its file. The next run reads it (`upkeep_exporter check SERVICE`)."
         }
         _ => {
-            "Credentials are missing, unreadable or rejected. Check the user and the secret (its file is read on \
-             every run, `ls -l FILE` shows who may), and the log of the server."
+            "Credentials are missing, unreadable or rejected. Check the user and the secret, and the log of the \
+             server. If the secret is in a file, check that the exporter may read it (`ls -l FILE`)."
         }
     }
 }
@@ -211,8 +211,8 @@ const fn state(kind: CheckKind) -> &'static str {
              inspect NAME`. Then run `docker start NAME`."
         }
         CheckKind::Port => {
-            "Another program holds the port, or it is not free as expected. The message names the program. Stop it \
-             (`ss -ltnp` shows it), or use the next free port."
+            "Another program holds the port, or the port must be free but is held. The message names the program. \
+             Stop it (`ss -ltnp` shows it), or use the next free port."
         }
         CheckKind::Redis => {
             "The server does not have the expected role or state. Check `redis-cli INFO replication` and `redis-cli \
@@ -258,8 +258,8 @@ const fn missing(kind: CheckKind) -> &'static str {
              declares it, or check its name in the configuration."
         }
         CheckKind::Celery => {
-            "Fewer workers respond than expected. Start them (`systemctl start UNIT`), and check their logs for why \
-             they stopped."
+            "Fewer workers respond than expected. Start them (`systemctl start UNIT`). Their logs say why they \
+             stopped."
         }
         CheckKind::Docker => "The container does not exist. Create it, or check the name (`docker ps -a`).",
         CheckKind::Postgres => {
@@ -299,8 +299,8 @@ const fn permission(kind: CheckKind) -> &'static str {
              cat upkeep_exporter`)."
         }
         CheckKind::Provider => {
-            "The provider knows the key, but it may not list models (`upkeep_exporter check SERVICE` tries again). \
-             Check its scopes, project and organization, the allowed addresses, and the country of this machine."
+            "The provider accepts the key, but does not allow it to list models. Check its scopes, project, \
+             organization, allowed addresses and countries. Then try again: `upkeep_exporter check SERVICE`."
         }
         _ => {
             "The operating system denies this operation. Check the user, capabilities and sandboxing of the \

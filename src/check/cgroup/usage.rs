@@ -17,7 +17,7 @@ pub struct Usage {
     pub memory_peak: Option<u64>,
     /// The group's own limit of memory, in bytes.
     pub memory_limit: Option<u64>,
-    /// The part of the memory that caches files which were not used lately. The kernel frees it first.
+    /// The inactive part of the page cache. The kernel frees it first.
     pub inactive_file: Option<u64>,
     /// Processes and threads.
     pub tasks: Option<u64>,
@@ -30,7 +30,7 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// The memory without the cache of files that were not used lately: what Kubernetes and `docker stats` compare with a limit. A
+    /// The memory without the inactive part of the page cache: what Kubernetes and `docker stats` compare with a limit. A
     /// program that reads many files fills its limit with that cache, and works well.
     pub fn working_set(&self) -> Option<u64> {
         let memory = self.memory?;
@@ -128,7 +128,7 @@ macro_rules! families {
                 concat!(
                     "Memory that the ",
                     $what,
-                    " uses, including the cache of files."
+                    " uses, including the page cache."
                 ),
             );
             static WORKING_SET: Family = family(
@@ -138,7 +138,7 @@ macro_rules! families {
                 concat!(
                     "Memory that the ",
                     $what,
-                    " uses, without the cache of files that were not used lately."
+                    " uses, without the inactive part of the page cache."
                 ),
             );
             static MEMORY_PEAK: Family = family(

@@ -63,7 +63,7 @@ impl Reader {
         if let Some(progress) = self.last.upgrade() {
             let path = progress.path();
             let message = format!(
-                "an earlier run still reads {}: does its file system respond?",
+                "an earlier run is still reading {}: check whether its file system responds",
                 path.display()
             );
             return Err(Problem::new(Reason::Timeout, message));
@@ -165,7 +165,7 @@ mod tests {
         let problem = reader.read(&mut report, |_| Ok(())).await.unwrap_err();
         assert_eq!(
             problem.to_string(),
-            "timeout: an earlier run still reads /: does its file system respond?"
+            "timeout: an earlier run is still reading /: check whether its file system responds"
         );
         // Other checks still have all turns.
         for _ in 0..=MAX_READERS {

@@ -340,7 +340,7 @@ const fn meaning(state: KeyState) -> &'static str {
         }
         KeyState::NoKey => "the provider responds without a key",
         KeyState::Invalid => "the provider rejects the key",
-        KeyState::NoPermission => "the key may not list models",
+        KeyState::NoPermission => "the key is not allowed to list models",
         KeyState::QuotaSpent => "credits or spend limit are used up",
         KeyState::RateLimited => "the provider limits the rate of requests",
         KeyState::Unavailable => "the provider can't be reached or has an outage",

@@ -288,7 +288,7 @@ impl<'a> Query<'a> {
                 Reason::Status,
                 doing,
                 format_args!(
-                    "status {}: redirects are not followed, because they would get the key; check base_url",
+                    "status {}: redirects are not followed, because the other server would receive the key; check base_url",
                     response.status
                 ),
             )),
@@ -345,6 +345,6 @@ const fn meaning(state: KeyState) -> &'static str {
         KeyState::QuotaSpent => "the credits or the spend limit of the account are used up",
         KeyState::RateLimited => "the provider limits the rate of requests",
         KeyState::Unavailable => "the provider has an outage",
-        _ => "the response is not expected",
+        _ => "the response is unexpected",
     }
 }

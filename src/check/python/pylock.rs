@@ -122,7 +122,7 @@ pub fn parse(
     };
     // An environment that can't be judged is not a reason to fail: the packages have markers of their own.
     if !lock.environments.is_empty() && lock.environments.iter().all(|marker| holds(marker) == Ok(false)) {
-        fault("none of the environments that it was made for is this one".to_owned());
+        fault("it was not made for this environment (see environments in the file)".to_owned());
     }
     let directory = Path::new(&*origin.file).parent().unwrap_or(Path::new("/"));
     for package in &lock.packages {
@@ -280,7 +280,7 @@ archive = { path = "e-2.tar.gz", hashes = { sha256 = "00" } }
         let texts: Vec<&str> = faults.iter().map(|fault| &*fault.text).collect();
         assert_eq!(
             texts[0],
-            "none of the environments that it was made for is this one"
+            "it was not made for this environment (see environments in the file)"
         );
         assert!(texts[1].starts_with("b: "), "{texts:?}");
     }

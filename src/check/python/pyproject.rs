@@ -122,7 +122,7 @@ pub fn parse(
     let file = read(text)?;
     if file.project.is_none() && file.dependency_groups.is_empty() {
         let advice = match file.tool.poetry {
-            Some(_) => ": list poetry.lock, which pins the dependencies of [tool.poetry]",
+            Some(_) => ": set requirements to poetry.lock, which pins the dependencies of [tool.poetry]",
             None => "",
         };
         return Err(format!(
@@ -143,7 +143,7 @@ pub fn parse(
     for list in ["dependencies", "optional-dependencies"] {
         let matters = list == "dependencies" || !selection.extras.is_empty();
         if matters && project.dynamic.iter().any(|dynamic| dynamic == list) {
-            let text = format!("project.{list} is dynamic: list the file that the build reads it from");
+            let text = format!("project.{list} is dynamic: add the file that contains it to requirements");
             collector.fault(text);
         }
     }
@@ -408,7 +408,7 @@ lost = [{include-group = "nowhere"}]
         assert_eq!(
             texts(parse_with(dynamic, &[], &[])),
             [
-                "project.dependencies is dynamic: list the file that the build reads it from",
+                "project.dependencies is dynamic: add the file that contains it to requirements",
                 "requires-python: the versions do not follow PEP 440, such as >=1.2,<2",
             ]
         );
@@ -453,7 +453,7 @@ lost = [{include-group = "nowhere"}]
         );
         assert!(
             parse("[tool.poetry]\nname = \"a\"\n")
-                .ends_with("list poetry.lock, which pins the dependencies of [tool.poetry]")
+                .ends_with("set requirements to poetry.lock, which pins the dependencies of [tool.poetry]")
         );
         assert!(parse("[project]\ndependencies = 1\n").starts_with("line 2: "));
     }

@@ -25,19 +25,19 @@ const MAX_TARGET_BYTES: usize = 200;
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct HostOptions {
-    /// Warn unless the share of CPU time in use since the previous run is below this, such as 90%.
+    /// Warn if at least this share of CPU time was in use since the previous run, such as 90%.
     pub cpu_below: Option<Share>,
-    /// Warn unless the load average over 5 minutes is below this: a number, or a number per core, such as 2 per core.
+    /// Warn if the load average over 5 minutes is this or higher: a number, or a number per core, such as 2 per core.
     pub load_below: Option<LoadLimit>,
-    /// Warn unless more memory than this is available to programs: a share such as 10%, or a size such as 500MB.
+    /// Warn if at most this much memory is available to programs: a share such as 10%, or a size such as 500MB.
     pub memory_available_above: Option<Amount>,
-    /// Warn unless less swap space than this is in use: a share such as 80%, or a size such as 2GB.
+    /// Warn if at least this much swap space is in use: a share such as 80%, or a size such as 2GB.
     pub swap_below: Option<Amount>,
-    /// Warn unless the share of the last 60 seconds in which tasks waited for a resource is below these limits.
+    /// Warn if tasks waited for a resource for at least this share of the last 60 seconds.
     pub pressure: Option<PressureOptions>,
     /// The file systems to measure. Default: none.
     pub disks: Vec<DiskOptions>,
-    /// Warn unless the share of the machine's file descriptors in use is below this, such as 80%.
+    /// Warn if at least this share of the machine's file descriptors is in use, such as 80%.
     pub file_descriptors_below: Option<Share>,
 }
 
@@ -45,11 +45,11 @@ pub struct HostOptions {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PressureOptions {
-    /// Warn unless tasks waited for a CPU for a smaller share of the time, such as 60%.
+    /// Warn if tasks waited for a CPU for at least this share of the time, such as 60%.
     pub cpu: Option<Share>,
-    /// Warn unless tasks waited for memory for a smaller share of the time, such as 10%.
+    /// Warn if tasks waited for memory for at least this share of the time, such as 10%.
     pub memory: Option<Share>,
-    /// Warn unless tasks waited for disks for a smaller share of the time, such as 40%.
+    /// Warn if tasks waited for disks for at least this share of the time, such as 40%.
     pub io: Option<Share>,
 }
 
@@ -59,9 +59,9 @@ pub struct PressureOptions {
 pub struct DiskOptions {
     /// Absolute path of the directory where it is mounted.
     pub mount: Option<PathBuf>,
-    /// Warn unless more space than this is free: a share such as 10%, or a size such as 5GB.
+    /// Warn if at most this much space is free: a share such as 10%, or a size such as 5GB.
     pub free_above: Option<Amount>,
-    /// Warn unless more inodes than this are free: a share such as 5%, or a number.
+    /// Warn if at most this many inodes are free: a share such as 5%, or a number.
     pub inodes_free_above: Option<Amount>,
 }
 

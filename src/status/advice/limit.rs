@@ -6,7 +6,7 @@ use crate::model::CheckKind;
 pub(super) const fn advice(kind: CheckKind) -> &'static str {
     match kind {
         CheckKind::Python | CheckKind::Node => {
-            "A file or the environment exceeds a limit of the check; the message names it. Check that the path is \
+            "A file or the environment is too large for the check; the message names it. Check that the path is \
              right (`ls -l PATH`), or split the requirements."
         }
         CheckKind::Process => {
@@ -29,24 +29,24 @@ pub(super) const fn advice(kind: CheckKind) -> &'static str {
              and disk alarms (`rabbitmq-diagnostics alarms`)."
         }
         CheckKind::Systemd => {
-            "The message names the value and its limit. See `systemctl status UNIT` and `journalctl -u UNIT` for \
-             what uses it. Fix that, or raise the limit."
+            "The message names the value and its limit. Find the cause with `systemctl status UNIT` and `journalctl \
+             -u UNIT`. Fix it, or raise the limit."
         }
         CheckKind::Docker => {
-            "The message names the value and its limit. See `docker stats NAME` and `docker top NAME` for what uses \
-             it. Fix that, or raise the limit."
+            "The message names the value and its limit. Find the cause with `docker stats NAME` and `docker top \
+             NAME`. Fix it, or raise the limit."
         }
         CheckKind::Http | CheckKind::Tcp => {
             "The message names the number that exceeds its limit. Check what it measures (`upkeep_exporter check \
              --debug SERVICE`), or raise the limit if it is too low."
         }
         CheckKind::Provider => {
-            "Credits, budget or a rate limit are used up; the message says which (`upkeep_exporter check SERVICE`). \
+            "Credits, a budget or a rate limit are used up; the message says which (`upkeep_exporter check SERVICE`). \
              Add credits or raise the limit in the provider's console, or wait."
         }
         _ => {
-            "A number exceeds its limit; the message names both. Reduce the number, or raise the limit in the check \
-             if it is too low (docs/CONFIGURATION.md)."
+            "A number exceeds its limit; the message names both. Find the cause, or raise the limit in the check if \
+             it is too low (docs/CONFIGURATION.md)."
         }
     }
 }

@@ -96,7 +96,7 @@ fn results(snapshot: &Snapshot, query: &ModelQuery, found: &FoundModels<'_>) -> 
     html! {
         p.empty #result {
             @if total == 0 { "No model matches. " a href="/models" { "Show all" } }
-            @else if shown.is_empty() { (count(total, "model")) " found, fewer than this page begins with. " a href=(query.url_at(0)) { "Show the first" } }
+            @else if shown.is_empty() { (count(total, "model")) " found, but this page begins after them. " a href=(query.url_at(0)) { "Show the first" } }
             @else if shown.len() == total { (count(total, "model")) " found." }
             @else { (count(total, "model")) " found. Showing " (query.offset + 1) " to " (end) "." }
         }

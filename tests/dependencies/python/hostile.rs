@@ -117,7 +117,7 @@ async fn broken_locks_have_their_reason() {
             "pyproject.toml",
             "[tool.poetry]\n",
             "protocol",
-            "list poetry.lock",
+            "set requirements to poetry.lock",
         ),
     ] {
         std::fs::write(project.path(file), text).unwrap();
