@@ -1,10 +1,10 @@
 //! `/probe`: runs a module once against the target of a request, and responds with the metrics of blackbox_exporter. A guard decides
 //! which targets are allowed. The check kind with the name of the prober does the run.
 
+mod debug;
 pub mod request;
 mod run;
 
-use std::fmt::Write;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -21,11 +21,10 @@ use crate::config::probe::{
 use crate::config::suggest;
 use crate::log_throttle::LogThrottle;
 use crate::metrics::{self, ProbeView};
-use crate::model::{DebugLog, LostTime, Problem, Reason, visible};
+use crate::model::{LostTime, Problem, Reason, visible};
 use crate::net::guard::{ProbeGuard, Refusals};
 use crate::slots::Slots;
 use request::ProbeRequest;
-use run::ProbeResult;
 
 /// Handles requests to `/probe`.
 #[derive(Debug)]
@@ -239,7 +238,7 @@ impl Prober {
         }
         let text = metrics::probe_text(&result.samples);
         match (request.debug, &result.result) {
-            (true, _) => Response::Debug(render_debug(&request, module, &result, &text)),
+            (true, _) => Response::Debug(debug::render(&request, module, &result, &text)),
             // `probe_success 0` would mean that the target is down.
             (false, Err(problem)) if problem.shortage.is_some() => {
                 Response::Inconclusive(problem.message().to_owned())
@@ -337,22 +336,4 @@ impl Drop for Slot<'_> {
     fn drop(&mut self) {
         self.prober.slots().release(self.id);
     }
-}
-
-/// The response with `debug=true`: the steps, the result, the metrics and the module.
-fn render_debug(request: &ProbeRequest<'_>, module: &Module, result: &ProbeResult, metrics: &str) -> String {
-    let mut text = String::from("Steps of the probe:\n");
-    for (at, line) in result.debug_log.iter().flat_map(DebugLog::lines) {
-        let _ = writeln!(text, "{:>10.3} ms  {line}", at.as_secs_f64() * 1000.0);
-    }
-    let _ = match &result.result {
-        Ok(()) => writeln!(text, "\nThe probe succeeded.\n"),
-        Err(problem) => writeln!(text, "\nThe probe failed: {problem}\n"),
-    };
-    let _ = write!(
-        text,
-        "Metrics that would have been returned:\n{metrics}\nModule {}:{}",
-        request.module, module.shown
-    );
-    text
 }
