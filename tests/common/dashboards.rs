@@ -94,6 +94,10 @@ pub fn selection(service: &str) -> BTreeMap<String, String> {
         .into()
 }
 
+/// The dashboards whose queries must return data for the series of `tests/dashboards/written.yml`. The end-to-end test runs few of
+/// the kinds that they show.
+pub const WRITTEN: [&str; 2] = ["upkeep-infrastructure", "upkeep-platform"];
+
 /// An entry of `tests/dashboards/may_be_empty.yml`: a panel whose queries may return no data.
 #[derive(Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::common::dashboards::{Query, queries, selection, written_series};
+use crate::common::dashboards::{Query, WRITTEN, queries, selection, written_series};
 
 /// Checks with promtool that all `queries` return data for `series` after five minutes. The error is promtool's output.
 fn promtool(queries: &[Query], series: &[Value]) -> Result<(), String> {
@@ -46,7 +46,7 @@ fn queries_of(dashboard: &str) -> Vec<Query> {
 
 #[test]
 fn every_query_of_both_dashboards_returns_data() {
-    for dashboard in ["upkeep-infrastructure", "upkeep-platform"] {
+    for dashboard in WRITTEN {
         promtool(&queries_of(dashboard), &written_series())
             .unwrap_or_else(|text| panic!("{dashboard}: {text}"));
     }

@@ -80,11 +80,15 @@ services:
     assert_eq!(services["machine"]["status"], "down");
     assert_eq!(services["machine"]["reason"], "timeout");
     let message = services["machine"]["message"].as_str().unwrap();
+    // The waiting time in the message depends on when the run started within its deadline.
     let expected = format!(
-        "reading the file system at {}: no response within 750ms, it hangs",
+        "reading the file system at {}: no response within ",
         mount.display()
     );
-    assert_eq!(message, expected);
+    assert!(
+        message.starts_with(&expected) && message.ends_with("s, it hangs"),
+        "{message}"
+    );
 
     let began = Instant::now();
     server.terminate(LONG);
