@@ -106,6 +106,36 @@ async fn an_action_counts_if_the_exporter_is_killed_in_the_middle() {
     assert_eq!(fs::read_to_string(&actions).unwrap(), "\n", "one action");
 }
 
+/// A service whose port nobody listens on, with a command that runs until a file exists.
+const ENDLESS_COMMAND: &str = "
+defaults: { interval: 1s, recheck_interval: 1s }
+services:
+  - key: api
+    heal: { mode: act, action: { command: [/bin/sh, -c, 'echo >>DIR/actions; until test -e DIR/end; do sleep 0.1; done'] } }
+    checks: [{ kind: tcp, address: '127.0.0.1:1' }]
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_action_starts_while_another_one_is_in_progress() {
+    let monitor = Monitor::start("heal", ENDLESS_COMMAND).await;
+    let actions = monitor.dir.path().join("actions");
+    let refused = |reason: &'static str| {
+        let monitor = &monitor;
+        async move {
+            eventually(reason, LONG, || async {
+                let status = monitor.status("api").await;
+                (status["heal"]["refusal"] == reason).then_some(())
+            })
+            .await;
+        }
+    };
+    refused("in_progress").await;
+    assert_eq!(fs::read_to_string(&actions).unwrap(), "\n", "one action");
+    fs::write(monitor.dir.path().join("end"), "").unwrap();
+    refused("verifying").await;
+    assert_eq!(fs::read_to_string(&actions).unwrap(), "\n", "one action");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_requests_say_what_to_do() {
     let monitor = Monitor::start("heal", SERVICES).await;
