@@ -13,6 +13,7 @@ use crate::model::{Conclusion, DebugLog, Family, LostTime, Phase, Problem, Reaso
 use crate::runner::{Attempt, DeadlinePolicy, Runnable};
 
 static SUCCESS: Family = Family::probe("probe_success", &[], "1 if the probe succeeded, 0 if it failed.");
+static TIMEOUT: Family = Family::probe("probe_timeout_seconds", &[], "Timeout of the probe in seconds.");
 static DURATION: Family = Family::probe("probe_duration_seconds", &[], "Duration of the probe in seconds.");
 
 /// The families about the lookup of a name.
@@ -105,6 +106,7 @@ pub async fn probe<R: Runnable>(
     };
     push(&SUCCESS, f64::from(u8::from(result.is_ok())));
     push(&DURATION, run.outcome.duration.as_secs_f64());
+    push(&TIMEOUT, timeout.as_secs_f64());
     ProbeResult {
         result,
         samples,

@@ -23,7 +23,13 @@ static CHAIN_EXPIRY: Family = Family::probe(
 );
 static CHAIN_INFO: Family = Family::probe(
     "probe_ssl_last_chain_info",
-    &["fingerprint_sha256", "subject", "issuer", "subjectalternative"],
+    &[
+        "fingerprint_sha256",
+        "subject",
+        "issuer",
+        "subjectalternative",
+        "serialnumber",
+    ],
     "Leaf certificate of the server.",
 );
 static VERSION_INFO: Family =
@@ -70,6 +76,7 @@ pub fn record_handshake(report: &mut Report, connection: &CommonState, recorder:
             name(own.subject()),
             name(own.issuer()),
             alternatives(own),
+            serial_number(own),
         ];
         let labels = labels.map(|text| bounded(text).into()).to_vec();
         report.push_probe_sample(&CHAIN_INFO, labels, 1.0);
@@ -161,6 +168,13 @@ fn alternatives(certificate: &X509Certificate<'_>) -> String {
     names.join(",")
 }
 
+/// The serial number in hexadecimal digits, two for every byte, as blackbox_exporter writes it.
+fn serial_number(certificate: &X509Certificate<'_>) -> String {
+    let bytes = certificate.raw_serial();
+    let start = bytes.iter().position(|byte| *byte != 0).unwrap_or(bytes.len());
+    hex(&bytes[start..])
+}
+
 fn bounded(mut text: String) -> String {
     truncate(&mut text, MAX_LABEL_BYTES);
     text
@@ -168,13 +182,14 @@ fn bounded(mut text: String) -> String {
 
 /// The labels of a presented certificate. For tests with arbitrary input.
 #[doc(hidden)]
-pub fn fuzz_parse(der: &[u8]) -> Option<[String; 3]> {
+pub fn fuzz_parse(der: &[u8]) -> Option<[String; 4]> {
     let (_, certificate) = X509Certificate::from_der(der).ok()?;
     let _ = certificate.validity().not_after.timestamp();
     let labels = [
         name(certificate.subject()),
         name(certificate.issuer()),
         alternatives(&certificate),
+        serial_number(&certificate),
     ];
     Some(labels.map(bounded))
 }
@@ -200,5 +215,22 @@ mod tests {
         let (_, certificate) = X509Certificate::from_der(der.der()).unwrap();
         assert_eq!(name(certificate.subject()), "CN=\\#x\\ ,O=A\\, B,C=DE");
         assert_eq!(alternatives(&certificate), "a.example,b.example");
+    }
+
+    #[test]
+    fn serial_numbers_have_two_digits_for_every_byte() {
+        for (serial, text) in [
+            (&[1_u8, 0x0a, 0xff][..], "010aff"),
+            (&[0x0f], "0f"),
+            // A number has no leading zeros.
+            (&[0, 0, 0x80, 1], "8001"),
+        ] {
+            let mut parameters = rcgen::CertificateParams::new(["a.example".to_owned()]).unwrap();
+            parameters.serial_number = Some(serial.to_vec().into());
+            let key = rcgen::KeyPair::generate().unwrap();
+            let der = parameters.self_signed(&key).unwrap();
+            let (_, certificate) = X509Certificate::from_der(der.der()).unwrap();
+            assert_eq!(serial_number(&certificate), text);
+        }
     }
 }
