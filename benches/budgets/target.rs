@@ -20,6 +20,15 @@ pub struct Target {
 impl Target {
     /// nginx: answers every request with 200 and a few bytes, and closes.
     pub fn nginx(directory: &Path) -> anyhow::Result<Self> {
+        Self::nginx_with("return 200 \"ok\\n\";", directory)
+    }
+
+    /// nginx: serves the files of the directory.
+    pub fn nginx_with_files(directory: &Path) -> anyhow::Result<Self> {
+        Self::nginx_with(&format!("root {};", directory.display()), directory)
+    }
+
+    fn nginx_with(answer: &str, directory: &Path) -> anyhow::Result<Self> {
         let port = free_address()?.port();
         let home = directory.display();
         let mut config =
@@ -31,7 +40,7 @@ impl Target {
         }
         let _ = writeln!(
             config,
-            " server {{ listen 0.0.0.0:{port} backlog=4096; location / {{ return 200 \"ok\\n\"; }} }}\n}}"
+            " server {{ listen 0.0.0.0:{port} backlog=4096; location / {{ {answer} }} }}\n}}"
         );
         let file = directory.join("nginx.conf");
         fs::write(&file, config)?;

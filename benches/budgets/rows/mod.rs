@@ -2,12 +2,13 @@
 
 mod components;
 mod fleet;
+mod host;
 mod http;
 mod idle;
-mod node;
+mod packages;
 mod port;
 mod probe;
-mod python;
+mod provider;
 mod resources;
 mod scan;
 mod scrape;
@@ -16,8 +17,14 @@ mod unit;
 
 use std::fmt::Write;
 use std::path::Path;
+use std::thread::sleep;
+use std::time::Duration;
 
-use crate::report::Line;
+use anyhow::ensure;
+
+use crate::exporter::Exporter;
+use crate::exposition::Scrape;
+use crate::report::{Line, median};
 use crate::target::Target;
 
 /// Something that is measured.
@@ -85,12 +92,22 @@ pub const ROWS: &[Row] = &[
     Row {
         name: "python",
         what: "a python check of 500 packages",
-        measure: python::measure,
+        measure: packages::python,
     },
     Row {
         name: "node",
         what: "a node check of 500 packages",
-        measure: node::measure,
+        measure: packages::node,
+    },
+    Row {
+        name: "provider",
+        what: "a provider check of 2,000 models",
+        measure: provider::measure,
+    },
+    Row {
+        name: "host",
+        what: "a host check with all file systems",
+        measure: host::measure,
     },
     Row {
         name: "idle",
@@ -107,6 +124,54 @@ pub const ROWS: &[Row] = &[
 /// The head of a configuration whose checks run each second and have a second to answer.
 const EACH_SECOND: &str = "defaults: { interval: 1s, timeout: 1s, recheck_interval: 1s, \
     thresholds: { degraded: 500ms, down: 1s } }\nservices:\n";
+
+/// The number of runs that [`cost_every_second`] measures.
+const RUNS: usize = 15;
+
+/// The cost of a run.
+struct Cost {
+    /// The median duration of a run, in milliseconds.
+    duration: f64,
+    /// The CPU time of the exporter for one run, in milliseconds. It includes one scrape.
+    cpu: f64,
+    /// The highest resident memory of the exporter, in MB.
+    memory: f64,
+    /// The metrics before the first run.
+    before: Scrape,
+    /// The metrics after the last run.
+    after: Scrape,
+}
+
+/// Runs a check with these keys every second.
+fn cost_every_second(keys: &str, directory: &Path) -> anyhow::Result<Cost> {
+    std::fs::create_dir_all(directory)?;
+    let config = format!(
+        "services: [{{ key: measured, group: bench, checks: [{{ {keys}, interval: 1s, timeout: 1s, recheck_interval: 1s }}] }}]\n"
+    );
+    let exporter = Exporter::ready(&config, directory)?;
+    let (before, cpu) = (exporter.scrape()?, exporter.process.cpu()?);
+    let mut times = Vec::new();
+    for _ in 0..RUNS {
+        sleep(Duration::from_secs(1));
+        times.push(1e3 * exporter.scrape()?.sum("upkeep_check_last_duration_seconds", ""));
+    }
+    let cpu = exporter.process.cpu()? - cpu;
+    let after = exporter.scrape()?;
+    let runs = after.sum("upkeep_check_runs_total", "") - before.sum("upkeep_check_runs_total", "");
+    let failures = after.sum("upkeep_check_failures_total", "");
+    ensure!(
+        runs > 0.0 && failures == 0.0,
+        "{runs} runs, {failures} failures\n{}",
+        exporter.process.log()
+    );
+    Ok(Cost {
+        duration: median(&times),
+        cpu: 1e3 * cpu / runs,
+        memory: exporter.process.memory()?.1,
+        before,
+        after,
+    })
+}
 
 /// Adds services of `group` with four HTTP checks of `target` each, `checks` in all, each at an address of its own.
 fn add_http_services(config: &mut String, group: &str, target: &Target, checks: usize) {
