@@ -1,4 +1,4 @@
-//! Classifies error responses: what each status, code and text of a provider's documentation says about the key. The table of documented
+//! Classifies failed requests: what each status, code and text of a provider's documentation says about the key. The table of documented
 //! responses is in the tests.
 
 #[cfg(test)]
@@ -8,9 +8,61 @@ use http::header;
 
 use super::refusal::Refusal;
 use crate::check::provider_results::KeyState;
-use crate::config::provider::ProviderApi;
+use crate::config::provider::{ProviderApi, ProviderConnection};
+use crate::model::{Problem, Reason};
+
+/// What something says that is not a response of the provider's API, such as a page of HTML.
+///
+/// At the URL of a hosted provider, a proxy, a firewall or a login page between this machine and the provider responds instead. Like an
+/// outage, this says nothing about the key or the configuration. At another URL, `base_url` is usually wrong.
+pub fn other_response(connection: &ProviderConnection) -> KeyState {
+    match connection.is_hosted() {
+        true => KeyState::Unavailable,
+        false => KeyState::Unexpected,
+    }
+}
 
 /// What a response with an error status says.
+pub fn classify_response(connection: &ProviderConnection, refusal: &Refusal<'_>) -> KeyState {
+    // The page is not from the provider, so that its status is not either. Rate limits of content delivery networks are pages too.
+    if refusal.is_page && connection.is_hosted() && refusal.status != 429 {
+        return other_response(connection);
+    }
+    classify(connection.api, refusal)
+}
+
+/// What a problem with the connection says. Wrong certificates, protocols and sizes do not end by themselves, as an outage does.
+pub fn classify_problem(connection: &ProviderConnection, problem: &Problem) -> KeyState {
+    match problem.reason {
+        Reason::Tls | Reason::Protocol => other_response(connection),
+        Reason::Limit | Reason::Permission | Reason::Internal => KeyState::Unexpected,
+        _ => KeyState::Unavailable,
+    }
+}
+
+/// The reason of an error response.
+pub const fn reason(state: KeyState) -> Reason {
+    match state {
+        KeyState::Invalid => Reason::Auth,
+        KeyState::NoPermission => Reason::Permission,
+        KeyState::QuotaSpent | KeyState::RateLimited => Reason::Limit,
+        _ => Reason::Status,
+    }
+}
+
+/// The meaning of an error response, for messages.
+pub const fn meaning(state: KeyState) -> &'static str {
+    match state {
+        KeyState::Invalid => "the provider rejects the API key",
+        KeyState::NoPermission => "the API key lacks permission",
+        KeyState::QuotaSpent => "the credits or the spend limit of the account are used up",
+        KeyState::RateLimited => "the provider limits the rate of requests",
+        KeyState::Unavailable => "the provider has an outage",
+        _ => "the response is unexpected",
+    }
+}
+
+/// What an error response of a provider's API says.
 pub fn classify(api: ProviderApi, refusal: &Refusal<'_>) -> KeyState {
     let own = match api {
         ProviderApi::OpenAi => openai(refusal),

@@ -1,4 +1,4 @@
-//! Asks a provider: proves the key, and reads the list of models. Only endpoints that cost nothing are requested.
+//! Queries a provider: proves the key, and reads the list of models. Only endpoints that cost nothing are requested.
 
 use std::time::Duration;
 
@@ -7,11 +7,11 @@ use jiff::Timestamp;
 use serde_json::Value;
 use url::Url;
 
-use super::classify::classify;
+use super::classify::{classify, classify_problem, classify_response, meaning, other_response, reason};
 use super::client::{Client, Response};
 use super::dialect::{self, Dialect, KeyHeader};
 use super::pacing;
-use super::refusal::Refusal;
+use super::refusal::{Refusal, is_page};
 use crate::check::provider_results::{KeyState, ListedModel, Remaining};
 use crate::config::provider::{ProviderApi, ProviderConnection};
 use crate::config::secret::Secret;
@@ -166,7 +166,8 @@ impl<'a> Query<'a> {
         for id in &connection.requested_models {
             let url = connection.base_url.endpoint(&dialect::model_path(id));
             let response = self.send(url, key, doing, recorder).await?;
-            if matches!(response.status, 401 | 403 | 404) {
+            let is_foreign = connection.is_hosted() && is_page(&response.body);
+            if matches!(response.status, 401 | 403 | 404) && !is_foreign {
                 continue;
             }
             if dialect::is_renamed(response.status, &response.headers, &connection.base_url) {
@@ -243,7 +244,7 @@ impl<'a> Query<'a> {
         })?;
         let response = self.client.get(url, &headers, doing, recorder).await;
         let response = response.map_err(|problem| Refused {
-            state: transport_state(&problem),
+            state: classify_problem(self.connection, &problem),
             problem,
         })?;
         pacing::update(&mut self.answer.remaining, &response.headers);
@@ -283,30 +284,42 @@ impl<'a> Query<'a> {
     fn accept(&self, response: &Response, doing: &str) -> Result<Value, Refused> {
         match response.status {
             200..=299 => response.json().ok_or_else(|| self.not_expected(doing)),
-            301 | 302 | 303 | 307 | 308 => Err(self.refused(
-                KeyState::Unexpected,
-                Reason::Status,
-                doing,
-                format_args!(
-                    "status {}: redirects are not followed, because the other server would receive the key; check base_url",
-                    response.status
-                ),
-            )),
+            301 | 302 | 303 | 307 | 308 => {
+                let what = format_args!(
+                    "status {}: redirects are not followed, because the other server would receive the key; {}",
+                    response.status,
+                    self.advice()
+                );
+                Err(self.refused(other_response(self.connection), Reason::Status, doing, what))
+            }
             status => {
                 let refusal = Refusal::new(status, &response.headers, &response.body);
-                let state = classify(self.connection.api, &refusal);
-                let what = format!("{} ({})", meaning(state), refusal.describe());
+                let state = classify_response(self.connection, &refusal);
+                let is_foreign = refusal.is_page && status < 500 && state == other_response(self.connection);
+                let what = match is_foreign {
+                    true => format!("status {status} with a page of HTML; {}", self.advice()),
+                    false => format!("{} ({})", meaning(state), refusal.describe()),
+                };
                 Err(self.refused(state, reason(state), doing, what))
             }
         }
     }
 
     fn not_expected(&self, doing: &str) -> Refused {
-        let what = format!(
-            "the response is not one of the API of {}: check base_url",
-            self.connection.api.as_str()
+        let what = format_args!(
+            "the response is not one of the API of {}: {}",
+            self.connection.api.as_str(),
+            self.advice()
         );
-        self.refused(KeyState::Unexpected, Reason::Protocol, doing, what)
+        self.refused(other_response(self.connection), Reason::Protocol, doing, what)
+    }
+
+    /// What to do about a response that is not one of the API.
+    fn advice(&self) -> &'static str {
+        match self.connection.is_hosted() {
+            true => "check whether a proxy, a firewall or a login page responds instead of the provider",
+            false => "check base_url",
+        }
     }
 
     fn refused(&self, state: KeyState, reason: Reason, doing: &str, what: impl std::fmt::Display) -> Refused {
@@ -315,36 +328,5 @@ impl<'a> Query<'a> {
             state,
             problem: Problem::new(reason, format_args!("{server}, {doing}: {what}")),
         }
-    }
-}
-
-/// What a transport problem says. Wrong certificates, protocols and sizes do not end by themselves, as an outage does.
-fn transport_state(problem: &Problem) -> KeyState {
-    match problem.reason {
-        Reason::Tls | Reason::Protocol | Reason::Limit | Reason::Permission | Reason::Internal => {
-            KeyState::Unexpected
-        }
-        _ => KeyState::Unavailable,
-    }
-}
-
-/// The reason of an error response.
-const fn reason(state: KeyState) -> Reason {
-    match state {
-        KeyState::Invalid => Reason::Auth,
-        KeyState::NoPermission => Reason::Permission,
-        KeyState::QuotaSpent | KeyState::RateLimited => Reason::Limit,
-        _ => Reason::Status,
-    }
-}
-
-const fn meaning(state: KeyState) -> &'static str {
-    match state {
-        KeyState::Invalid => "the provider rejects the API key",
-        KeyState::NoPermission => "the API key lacks permission",
-        KeyState::QuotaSpent => "the credits or the spend limit of the account are used up",
-        KeyState::RateLimited => "the provider limits the rate of requests",
-        KeyState::Unavailable => "the provider has an outage",
-        _ => "the response is unexpected",
     }
 }

@@ -23,6 +23,14 @@ pub struct Refusal<'a> {
     codes: Vec<String>,
     /// The text for people, in lower case.
     message: String,
+    /// Whether the body is a page of HTML. No API of a provider sends one.
+    pub is_page: bool,
+}
+
+/// Whether a body is a page of HTML.
+pub fn is_page(body: &[u8]) -> bool {
+    let text = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    text.trim_ascii_start().starts_with(b"<")
 }
 
 impl<'a> Refusal<'a> {
@@ -33,6 +41,7 @@ impl<'a> Refusal<'a> {
             headers,
             codes: Vec::new(),
             message: String::new(),
+            is_page: is_page(body),
         };
         let body = &body[..body.len().min(MAX_BODY_BYTES)];
         match serde_json::from_slice::<Value>(body) {

@@ -126,6 +126,13 @@ pub struct ProviderConnection {
     pub requested_models: Vec<String>,
 }
 
+impl ProviderConnection {
+    /// Whether requests go to a provider on the internet, at its own URL.
+    pub fn is_hosted(&self) -> bool {
+        self.base_url.is_default && !self.api.is_self_hosted()
+    }
+}
+
 impl ProviderOptions {
     /// Resolves the options.
     ///

@@ -1,5 +1,7 @@
 //! A small HTTP proxy: it forwards one request in absolute form, or opens a tunnel.
 
+use std::net::SocketAddr;
+
 use tokio::io::{AsyncWriteExt, copy_bidirectional};
 use tokio::net::TcpStream;
 
@@ -32,6 +34,20 @@ pub async fn serve(wanted: Option<&'static str>) -> Target {
                 .ok()?,
             _ => upstream.write_all(&request).await.ok()?,
         }
+        let _ = copy_bidirectional(&mut stream, &mut upstream).await;
+        None
+    })
+    .await
+}
+
+/// A proxy whose tunnels all lead to one server, whatever their clients request.
+pub async fn intercepting(server: SocketAddr) -> Target {
+    Target::serve(move |mut stream, _, state| async move {
+        let request = read_request(&mut stream).await;
+        state.record(&request);
+        let mut upstream = TcpStream::connect(server).await.ok()?;
+        let established = b"HTTP/1.1 200 Connection established\r\n\r\n";
+        stream.write_all(established).await.ok()?;
         let _ = copy_bidirectional(&mut stream, &mut upstream).await;
         None
     })

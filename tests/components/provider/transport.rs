@@ -183,3 +183,94 @@ async fn a_proxy_is_used_only_if_it_is_configured() {
     passed(&once("openai", &server, "").await);
     assert_eq!(through.accepted(), accepted);
 }
+
+/// A page that a login page of a network sends, with any status.
+const LOGIN_PAGE: &str = "\n<!DOCTYPE html><html><title>Login required</title></html>";
+
+#[tokio::test]
+async fn what_responds_instead_of_a_hosted_provider_is_an_outage() {
+    let authority = Authority::new("the company's proxy");
+    let dir = tempfile::tempdir().unwrap();
+    let ca = dir.path().join("ca.pem");
+    std::fs::write(&ca, authority.pem()).unwrap();
+    let identity = authority.issue(&["api.openai.com"], 2100);
+    // In order: trusted or not, the status, a header, the body, and the reason and a part of the message.
+    let advice = "check whether a proxy, a firewall or a login page responds instead of the provider";
+    for (is_trusted, status, header, body, reason, text) in [
+        (true, 200, None, LOGIN_PAGE, Reason::Protocol, advice),
+        (
+            true,
+            401,
+            None,
+            LOGIN_PAGE,
+            Reason::Status,
+            "status 401 with a page of HTML",
+        ),
+        (true, 403, None, LOGIN_PAGE, Reason::Status, advice),
+        (true, 404, None, LOGIN_PAGE, Reason::Status, advice),
+        (
+            true,
+            502,
+            None,
+            LOGIN_PAGE,
+            Reason::Status,
+            "the provider has an outage (status 502)",
+        ),
+        (
+            true,
+            302,
+            Some("Location: https://login.test/"),
+            "",
+            Reason::Status,
+            advice,
+        ),
+        (false, 200, None, LOGIN_PAGE, Reason::Tls, "is not trusted"),
+    ] {
+        let server = provider(move |_| {
+            let reply = Reply::new(status, body);
+            header.into_iter().fold(reply, Reply::with)
+        })
+        .await;
+        let front = tls::in_front_of(&identity, server.address).await;
+        let through = proxy::intercepting(front.address).await;
+        let run_once = async |more: &str| {
+            let trust = match is_trusted {
+                true => format!(", tls_config: {{ ca_file: {} }}", ca.display()),
+                false => String::new(),
+            };
+            let keys = format!(
+                "kind: provider, provider: openai, api_key: \"{KEY}\", proxy_url: \"{}\"{trust}{more}",
+                through.url("")
+            );
+            run!(check(&keys), LONG)
+        };
+        let ran = run_once("").await;
+        let message = warning(&ran, reason);
+        assert!(message.contains(text), "{status}: {message}");
+        assert_eq!((state(&ran), key_valid(&ran)), ("unavailable", None), "{status}");
+        let ran = run_once(", on_outage: failure").await;
+        ran.failed(reason, text);
+    }
+    // An error of the API stays one.
+    let server = provider(|_| {
+        Reply::new(
+            403,
+            r#"{"error":{"code":"unsupported_country_region_territory"}}"#,
+        )
+    })
+    .await;
+    let front = tls::in_front_of(&identity, server.address).await;
+    let through = proxy::intercepting(front.address).await;
+    let keys = format!(
+        "kind: provider, provider: openai, api_key: \"{KEY}\", proxy_url: \"{}\", tls_config: {{ ca_file: {} }}",
+        through.url(""),
+        ca.display()
+    );
+    let ran = run!(check(&keys), LONG);
+    ran.failed(Reason::Permission, "the API key lacks permission");
+    // A gateway at an own URL often checks the key, and responds with a page.
+    let server = provider(|_| Reply::new(401, LOGIN_PAGE)).await;
+    let ran = once("openai", &server, "").await;
+    ran.failed(Reason::Auth, "the provider rejects the API key (status 401)");
+    assert_eq!((state(&ran), key_valid(&ran)), ("invalid", Some(0.0)));
+}
