@@ -170,6 +170,8 @@ pub struct Report {
     pub findings: Findings,
     /// How long to wait after the end of the run before the next one starts, for example because the target asked for it.
     pub next_run_after: Option<Duration>,
+    /// Whether the run repeats the result of an earlier one, so that it is not new evidence.
+    pub is_repeated: bool,
     /// The steps of the run, if requested.
     pub debug_log: Option<DebugLog>,
     /// Values of blackbox_exporter's families, if the run is a probe. Each series must be pushed only once.
@@ -247,6 +249,8 @@ pub struct Outcome {
     pub findings: Findings,
     /// How long to wait after the end of the run before the next one starts.
     pub next_run_after: Option<Duration>,
+    /// Whether the run repeats the result of an earlier one, so that it is not new evidence.
+    pub is_repeated: bool,
 }
 
 impl Outcome {

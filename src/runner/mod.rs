@@ -162,6 +162,7 @@ impl Attempt<'_> {
             catalog: report.catalog,
             findings: report.findings,
             next_run_after: report.next_run_after,
+            is_repeated: report.is_repeated,
         };
         RunResult {
             outcome,

@@ -165,6 +165,7 @@ mod tests {
             grade: if problem.is_some() { Grade::Down } else { Grade::Up },
             is_slow: false,
             is_failing: problem.is_some(),
+            is_repeated: false,
             problem: problem.clone(),
         };
         let ended = Moment::from_nanos(second * 1_000_000_000);

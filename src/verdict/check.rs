@@ -29,14 +29,18 @@ pub struct CheckVerdict {
 }
 
 impl CheckVerdict {
-    /// Records a run. `last_ended` is the end of the run before it, if known.
+    /// Records a run. `last_ended` is the end of the run before it, if known. A run that repeats an earlier result counts only if the next
+    /// run decides at once.
     pub fn record(&mut self, judgement: &Judgement, run: Run, last_ended: Option<Moment>, rules: &Rules) {
-        self.grade.record(judgement.grade, run.started, rules.counts);
-        let slowness = if judgement.is_slow { Grade::Down } else { Grade::Up };
-        self.slowness.record(slowness, run.started, rules.counts);
         if last_ended.is_some_and(|ended| run.started.since(ended) > rules.stale_after) {
             self.watched_since = Some(run.started);
         }
+        if judgement.is_repeated && !self.grade.decides_at_once() {
+            return;
+        }
+        self.grade.record(judgement.grade, run.started, rules.counts);
+        let slowness = if judgement.is_slow { Grade::Down } else { Grade::Up };
+        self.slowness.record(slowness, run.started, rules.counts);
         // A process that was frozen during a run records it late. A run is evidence only up to its deadline.
         let until = run.ended.min(run.started + rules.deadline);
         for (&condition, evidence) in Condition::ALL.iter().zip(&mut self.evidence) {

@@ -73,9 +73,14 @@ pub struct Debounced {
 }
 
 impl Debounced {
+    /// Whether the next run decides at once.
+    pub const fn decides_at_once(&self) -> bool {
+        self.is_provisional || self.grade.is_none()
+    }
+
     /// Records a run.
     pub fn record(&mut self, grade: Grade, start: Moment, counts: Counts) {
-        let decides = self.is_provisional || self.grade.is_none();
+        let decides = self.decides_at_once();
         if decides {
             self.worse = Default::default();
             self.better = Default::default();

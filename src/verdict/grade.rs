@@ -60,6 +60,8 @@ pub struct Judgement {
     pub is_slow: bool,
     /// Whether the run failed or took at least `thresholds.down`, regardless of the check's severity.
     pub is_failing: bool,
+    /// Whether the run repeats the result of an earlier one. The verdict counts a result once.
+    pub is_repeated: bool,
     /// Why the run is not up; `None` if and only if the grade is [`Grade::Up`].
     pub problem: Option<Problem>,
 }
@@ -107,6 +109,7 @@ pub fn judge(outcome: &Outcome, rules: &Rules) -> Option<Judgement> {
         grade: grade.min(cap),
         is_slow,
         is_failing: grade == Grade::Down,
+        is_repeated: outcome.is_repeated,
         problem,
     })
 }

@@ -20,6 +20,7 @@ struct Event {
     lasts: i64,
     grade: Grade,
     is_slow: bool,
+    is_repeated: bool,
     /// Suppression starts or ends before the run.
     is_suppressed: Option<bool>,
 }
@@ -93,16 +94,20 @@ fn event() -> impl Strategy<Value = Event> {
         0..30_i64,
         grade(),
         any::<bool>(),
+        prop::bool::weighted(0.2),
         is_suppressed,
     )
-        .prop_map(|(check, pause, lasts, grade, is_slow, is_suppressed)| Event {
-            check,
-            pause,
-            lasts,
-            grade,
-            is_slow,
-            is_suppressed,
-        })
+        .prop_map(
+            |(check, pause, lasts, grade, is_slow, is_repeated, is_suppressed)| Event {
+                check,
+                pause,
+                lasts,
+                grade,
+                is_slow,
+                is_repeated,
+                is_suppressed,
+            },
+        )
 }
 
 fn rules(worse: u32, better: u32) -> Rules {
@@ -123,10 +128,14 @@ fn rules(worse: u32, better: u32) -> Rules {
 type History = Vec<(usize, Judgement, Run)>;
 
 /// How far the evidence of a check for a condition reaches after `from`, by the definition over all of its runs. `None` if the last run
-/// does not show the condition.
+/// does not show the condition. A run that repeats an earlier result is not one of them, unless it is the first.
 fn naive_evidence(history: &History, check: usize, condition: Condition, from: Moment) -> Option<i64> {
     let runs: Vec<_> = history.iter().filter(|(whose, ..)| *whose == check).collect();
-    let (_, last, run) = runs.last()?;
+    let counts = |position: &usize| *position == 0 || !runs[*position].1.is_repeated;
+    let (_, last, run) = (0..runs.len())
+        .rev()
+        .find(counts)
+        .map(|position| runs[position])?;
     let holds = match condition {
         Condition::Down => last.grade == Grade::Down,
         Condition::Degraded => last.grade != Grade::Up,
@@ -219,9 +228,11 @@ proptest! {
                 grade: event.grade,
                 is_slow: event.is_slow && event.grade > Grade::Up,
                 is_failing: event.grade == Grade::Down,
+                is_repeated: event.is_repeated,
                 problem: None,
             };
             let run = Run { started, ended: now };
+            let (has_run, grade_before) = (ended[event.check].is_some(), checks[event.check].grade);
             checks[event.check].record(&judgement, run, ended[event.check], &rules);
             ended[event.check] = Some(now);
             history.push((event.check, judgement, run));
@@ -233,6 +244,9 @@ proptest! {
             let again = conditions;
             conditions.update(holders, until_down, &confirmation);
             prop_assert_eq!(again, conditions, "nothing changes without a run");
+            if event.is_repeated && has_run {
+                prop_assert_eq!(checks[event.check].grade, grade_before, "a repeated result counts once");
+            }
 
             let required = |condition| if condition == Condition::Down { until_down } else { 1 };
             for (&condition, naive) in Condition::ALL.iter().zip(&mut naive_confirmed) {

@@ -12,7 +12,7 @@ use crate::{Exporter, LONG};
 const KEY: &str = "sk-proj-0123456789abcdefWXYZ";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_restart_asks_nobody_and_only_check_config_shows_the_end_of_the_key() {
+async fn a_restart_sends_no_request_and_only_check_config_shows_the_end_of_the_key() {
     let server = openai(KEY, &["gpt-5", "gpt-5-mini"]).await;
     let dir = tempfile::tempdir().unwrap();
     let (key_file, state) = (dir.path().join("key"), dir.path().join("state"));
@@ -77,5 +77,15 @@ async fn a_restart_asks_nobody_and_only_check_config_shows_the_end_of_the_key() 
             "{judged}"
         );
         assert!(!judged.contains("0123456789"), "{judged}");
+        if round == 1 {
+            // The command has no results to reuse.
+            let config = format!("--config.file={}", exporter.config().display());
+            let output = Command::new(env!("CARGO_BIN_EXE_upkeep_exporter"))
+                .args(["check", &config])
+                .output()
+                .unwrap();
+            assert_eq!(output.status.code(), Some(0), "{output:?}");
+            assert_eq!(server.received().len(), 4);
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! The provider check: whether the API key of a provider of models is good, and which models the provider offers.
 //!
-//! Providers count requests, so results are reused: for an interval if they are good, for a recheck interval if they are not. They also
-//! survive a restart. Only endpoints that cost nothing are requested, never a completion.
+//! Providers count requests, so results are reused and survive a restart. A reused result is not new evidence: the verdict does not count
+//! it again. Only endpoints that cost nothing are requested, never a completion.
 
 mod assessment;
 mod classify;
@@ -46,6 +46,8 @@ pub struct ProviderCheck {
     cache: ResultCache,
     interval: Duration,
     recheck_interval: Duration,
+    /// The time of the response that the last run used. `None` before the first run.
+    used_response: Option<i64>,
 }
 
 impl ProviderCheck {
@@ -56,13 +58,14 @@ impl ProviderCheck {
             factory: ClientFactory::new(&settings.connection, &context.network),
             cache: context.provider_results.clone(),
             settings: settings.clone(),
-            // Without a schedule, every run asks the provider.
+            // Without a schedule, every run sends requests.
             interval: Duration::ZERO,
             recheck_interval: Duration::ZERO,
+            used_response: None,
         }
     }
 
-    /// Sets how long good and bad results are reused.
+    /// Sets how long results are reused.
     pub fn set_schedule(&mut self, interval: Duration, recheck_interval: Duration) {
         self.interval = interval;
         self.recheck_interval = recheck_interval;
@@ -79,8 +82,9 @@ impl ProviderCheck {
         let id = self.cache.id(&self.connection, key.as_ref().map(Secret::expose));
         let mut entry = self.cache.get(&id).unwrap_or_default();
         let now = Timestamp::now().as_second();
-        let schedule = (self.interval, self.recheck_interval);
-        let refused = if entry.is_fresh(now, schedule, &self.settings.expected_models) {
+        let lifetimes = (self.good_lifetime(), self.recheck_interval);
+        let mut is_reused = true;
+        let refused = if entry.is_fresh(now, lifetimes, &self.settings.expected_models) {
             let age = DurationText(entry.age(now).unwrap_or_default());
             recorder
                 .report
@@ -89,15 +93,19 @@ impl ProviderCheck {
         } else if let Some(wait) = entry.wait(now) {
             recorder
                 .report
-                .log_step(|| "waiting, as the provider asked".to_owned());
+                .log_step(|| "sending no request: the provider limits the rate".to_owned());
             self.waiting(&entry, wait, now)
         } else {
-            let refused = self.ask(&mut entry, key.as_ref(), &mut recorder).await?;
+            is_reused = false;
+            let refused = self.query(&mut entry, key.as_ref(), &mut recorder).await?;
             self.cache.put(id, entry.clone());
             refused
         };
         recorder.end();
         drop(recorder);
+        // After a restart, it is not known whether a run has used the response. Another check with the same key may have sent the request.
+        let used_response = self.used_response.replace(entry.answered);
+        report.is_repeated = is_reused && used_response.is_none_or(|used| used == entry.answered);
         let now = Timestamp::now().as_second();
         report.next_run_after = entry.wait(now);
         let assessment = Assessment {
@@ -107,6 +115,15 @@ impl ProviderCheck {
             now,
         };
         assessment.record(report)
+    }
+
+    /// How long a good result is reused. The first run may follow a restart or a reload, which need no request. A later run that is not
+    /// at its tick was requested, for example because a service that depends on the provider failed.
+    fn good_lifetime(&self) -> Duration {
+        match self.used_response {
+            None => self.interval,
+            Some(_) => self.interval.min(self.recheck_interval),
+        }
     }
 
     /// Reads the current key.
@@ -126,12 +143,12 @@ impl ProviderCheck {
         }
     }
 
-    /// The result while the provider wants no request. `None` if the last answer about the key, which was a bad one, stands.
+    /// The result while the provider wants no request. `None` if the last response about the key, which was a bad one, still applies.
     fn waiting(&self, entry: &Entry, wait: Duration, now: i64) -> Option<Refused> {
         let (target, wait) = (self.settings.target(), DurationText(wait));
         // An outage does not become a success because the provider asked to wait.
         if let Some(outage) = entry.outage() {
-            let message = format_args!("{}; it is asked again in {wait}", outage.message());
+            let message = format_args!("{}; the next request is in {wait}", outage.message());
             return Some(Refused {
                 state: KeyState::Unavailable,
                 problem: outage.with_message(message),
@@ -141,15 +158,15 @@ impl ProviderCheck {
             return None;
         }
         let message =
-            format_args!("{target}: the provider limits the rate of requests; it is asked again in {wait}");
+            format_args!("{target}: the provider limits the rate of requests; the next request is in {wait}");
         Some(Refused {
             state: KeyState::RateLimited,
             problem: Problem::new(Reason::Limit, message),
         })
     }
 
-    /// Asks the provider and updates the entry. Returns why there is no list.
-    async fn ask(
+    /// Queries the provider and updates the entry. Returns why there is no list.
+    async fn query(
         &mut self,
         entry: &mut Entry,
         key: Option<&Secret>,

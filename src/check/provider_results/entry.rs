@@ -102,19 +102,14 @@ impl Entry {
         self.models.iter().find(is_named)
     }
 
-    /// Whether a run can use the entry instead of asking the provider. A good answer, with all `expected` models, is used for an
-    /// interval. A bad one is used for a recheck interval, so that a new key, credits or models show soon.
-    pub fn is_fresh(
-        &self,
-        now: i64,
-        (interval, recheck_interval): (Duration, Duration),
-        expected: &[String],
-    ) -> bool {
+    /// Whether a run can use the entry instead of sending requests. `good` and `bad` are how long results are used. A good one has all
+    /// `expected` models. A bad one is used for a shorter time, so that a new key, credits or models show soon.
+    pub fn is_fresh(&self, now: i64, (good, bad): (Duration, Duration), expected: &[String]) -> bool {
         let is_good = self.state.is_some_and(KeyState::is_accepted)
             && expected.iter().all(|id| self.offers(id).is_some());
         let lifetime = match is_good {
-            true => interval,
-            false => recheck_interval,
+            true => good,
+            false => bad,
         };
         self.age(now)
             .is_some_and(|age| age < lifetime * FRESH_PERCENT / 100)

@@ -61,6 +61,7 @@ fn saved(runs: &[(u8, bool)]) -> SavedState {
             grade: [Grade::Up, Grade::Degraded, Grade::Down][usize::from(*grade)],
             is_slow: *is_slow,
             is_failing: false,
+            is_repeated: false,
             problem: None,
         };
         let run = Run {

@@ -66,8 +66,8 @@ async fn a_restart_asks_nobody_and_a_changed_key_asks_again() {
         );
         assert_eq!(report.catalog.unwrap().models.len(), 1);
     }
-    assert_eq!(server.received().len(), 2, "a restart asks nobody");
-    // An expectation is judged anew without a request.
+    assert_eq!(server.received().len(), 2, "a restart sends no request");
+    // An expectation is judged again without a request.
     let expecting = keys.replace("[gpt-5]", "[gpt-6]");
     let ran = run!(started(&expecting, dir.path()), LONG);
     warning(&ran, Reason::Missing);
@@ -122,7 +122,7 @@ async fn a_rate_limit_is_obeyed_and_the_last_answer_stands() {
     saved(dir.path(), "wait_until").await;
     for check in [&mut check, &mut started(&keys, dir.path())] {
         let ran = run!(check, LONG);
-        assert!(warning(&ran, Reason::Limit).contains("it is asked again in "));
+        assert!(warning(&ran, Reason::Limit).contains("the next request is in "));
     }
     assert_eq!(requests.load(Ordering::Relaxed), 1, "also after a restart");
 }
@@ -202,7 +202,7 @@ async fn an_outage_with_a_retry_after_stays_an_outage() {
     saved(dir.path(), "outage").await;
     for check in [&mut check, &mut started(&keys_of("vllm"), dir.path())] {
         let ran = run!(check, LONG);
-        ran.failed(Reason::Status, "(status 503); it is asked again in ");
+        ran.failed(Reason::Status, "(status 503); the next request is in ");
         assert_eq!(state(&ran), "unavailable");
     }
     assert_eq!(requests.load(Ordering::Relaxed), 1);
@@ -257,4 +257,71 @@ async fn a_used_up_quota_stays_one_while_the_provider_wants_no_requests() {
     );
     assert_eq!((state(&ran), key_valid(&ran)), ("quota_spent", Some(1.0)));
     assert_eq!(requests.load(Ordering::Relaxed), 1);
+}
+
+/// The runs that a check makes, and whether each repeats an earlier result.
+async fn repeats(check: &mut Check, runs: usize) -> Vec<bool> {
+    let mut repeats = Vec::new();
+    for _ in 0..runs {
+        let mut report = Report::default();
+        let _ = tokio::time::timeout(LONG, check.run(&mut report)).await.unwrap();
+        repeats.push(report.is_repeated);
+    }
+    repeats
+}
+
+#[tokio::test]
+async fn a_reused_result_is_not_new_evidence() {
+    let (server, requests) = counted(Reply::new(401, "{}")).await;
+    let dir = tempfile::tempdir().unwrap();
+    let keys = keys("openai", &server, "");
+    assert_eq!(repeats(&mut started(&keys, dir.path()), 2).await, [false, true]);
+    saved(dir.path(), "invalid").await;
+    assert_eq!(repeats(&mut started(&keys, dir.path()), 2).await, [true, true]);
+    assert_eq!(requests.load(Ordering::Relaxed), 1);
+    // Two checks with the same key share results. The second one has not used the result of the first one's request.
+    let context = CheckContext::new("/proc".into());
+    let settings = Arc::new(crate::common::config::check(&keys));
+    let [mut one, mut other] = [(); 2].map(|()| Check::new(&settings, &context));
+    assert_eq!(repeats(&mut one, 1).await, [false]);
+    assert_eq!(
+        repeats(&mut other, 1).await,
+        [true],
+        "it may have used it before a restart"
+    );
+    let more = keys.clone() + ", interval: 1s, recheck_interval: 1s, timeout: 1s";
+    let settings = Arc::new(crate::common::config::check(&more));
+    let mut third = Check::new(&settings, &context);
+    tokio::time::sleep(Duration::from_millis(2100)).await;
+    assert_eq!(repeats(&mut third, 1).await, [false], "the result is too old");
+    assert_eq!(
+        repeats(&mut other, 2).await,
+        [false, true],
+        "it is the result of the third check's request"
+    );
+}
+
+#[tokio::test]
+async fn a_run_between_two_ticks_sends_a_request() {
+    let server = openai(KEY, &["gpt-5"]).await;
+    let dir = tempfile::tempdir().unwrap();
+    let keys = keys(
+        "openai",
+        &server,
+        ", interval: 1h, recheck_interval: 1s, timeout: 1s",
+    );
+    let mut check = started(&keys, dir.path());
+    passed(&run!(check, LONG));
+    let seen = server.received().len();
+    // Long enough for whole seconds to pass.
+    tokio::time::sleep(Duration::from_millis(2100)).await;
+    saved(dir.path(), "gpt-5").await;
+    passed(&run!(started(&keys, dir.path()), LONG));
+    assert_eq!(
+        server.received().len(),
+        seen,
+        "the first run after a restart reuses the result"
+    );
+    passed(&run!(check, LONG));
+    assert_eq!(server.received().len(), seen + 1);
 }
