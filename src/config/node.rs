@@ -46,7 +46,7 @@ pub struct NodeSettings {
     pub lockfile: Lockfile,
     /// Whether development dependencies are ignored.
     pub production: bool,
-    /// Whether to look for packages that nothing asks for.
+    /// Whether to look for packages that nothing requires.
     pub extra: bool,
     /// Whether to check what every installed package needs.
     pub transitive: bool,

@@ -1,8 +1,9 @@
-//! The node check: are the packages in `node_modules` those that `package.json` and the lock file ask for? It reads files only, and
+//! The node check: are the packages in `node_modules` those that `package.json` and the lock file require? It reads files only, and
 //! starts neither Node.js nor a package manager.
 
 mod compare;
 mod installed;
+mod lock;
 mod loose;
 mod package_json;
 mod package_lock;

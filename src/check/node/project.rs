@@ -5,12 +5,10 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::installed::{NODE_MODULES, Unreadable, read_manifest, unreadable};
+use super::lock::{Lock, Manager, first_line, parse_lock};
 use super::loose::Lenient;
 use super::package_json::Manifest;
-use super::package_lock::PackageLock;
-use super::pnpm_lock::PnpmLock;
 use super::workspaces;
-use super::yarn_lock::YarnLock;
 use crate::check::dependencies::{Files, ReadError};
 use crate::config::node::Lockfile;
 use crate::model::Reason;
@@ -29,28 +27,6 @@ const MARKS: [(&str, Manager); 3] = [
     (".modules.yaml", Manager::Pnpm),
     (".yarn-integrity", Manager::Yarn),
 ];
-
-/// A package manager.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Manager {
-    /// npm.
-    Npm,
-    /// pnpm.
-    Pnpm,
-    /// yarn 1.
-    Yarn,
-}
-
-/// A parsed lock file.
-#[derive(Debug)]
-pub enum Lock {
-    /// Of npm.
-    Npm(PackageLock),
-    /// Of pnpm.
-    Pnpm(PnpmLock),
-    /// Of yarn 1.
-    Yarn(YarnLock),
-}
 
 /// A project or a workspace.
 #[derive(Debug)]
@@ -85,6 +61,11 @@ pub struct Project {
     pub lock_name: String,
     /// The lock file; `None` if there is none or it is not used.
     pub lock: Option<Result<Lock, Unreadable>>,
+    /// The directory that paths in the lock file are relative to: that of the project, or a directory above if the lock file is that of a
+    /// workspace to which the project belongs.
+    pub lock_root: PathBuf,
+    /// The path of the project below `lock_root`; empty if both are the same.
+    pub lock_prefix: String,
     /// Other files that can't be used.
     pub unreadable: Vec<(String, Unreadable)>,
 }
@@ -140,6 +121,8 @@ impl Project {
             manager: manager.unwrap_or(Manager::Npm),
             lock_name: String::new(),
             lock: None,
+            lock_root: directory.clone(),
+            lock_prefix: String::new(),
             unreadable: Vec::new(),
         };
         match lockfile {
@@ -153,7 +136,9 @@ impl Project {
                     .into_owned();
                 let known = LOCK_FILES.iter().find(|(file, _)| name == *file);
                 let (_, manager) = known.copied().unwrap_or(("", project.manager));
-                project.read_lock(files, &directory.join(path), &path.display().to_string(), manager)?;
+                let lock = directory.join(path);
+                project.read_lock(files, &lock, &path.display().to_string(), manager)?;
+                project.find_lock_root(files, &lock)?;
             }
         }
         project.read_workspaces(files)?;
@@ -212,6 +197,40 @@ impl Project {
             Err(error) => Err(unreadable(error)?),
         });
         Ok(())
+    }
+
+    /// Finds out whether the lock file is that of a workspace above the project. Its overrides then count here too.
+    fn find_lock_root(&mut self, files: &mut Files, path: &Path) -> Result<(), ReadError> {
+        let (Some(Ok(lock)), Some(parent)) = (&self.lock, path.parent()) else {
+            return Ok(());
+        };
+        let parent = match files.resolve(parent) {
+            Ok(parent) => parent,
+            Err(error) => return unreadable(error).map(|_| ()),
+        };
+        let prefix = self.root().strip_prefix(&parent).ok().and_then(Path::to_str);
+        let Some(prefix) = prefix.filter(|prefix| !prefix.is_empty() && lock.has_project(prefix)) else {
+            return Ok(());
+        };
+        self.lock_prefix = prefix.to_owned();
+        if let Some(Ok(workspace)) = read_manifest(files, &parent.join("package.json"))? {
+            self.members[0].manifest.overrides.extend(workspace.overrides);
+        }
+        self.lock_root = parent;
+        Ok(())
+    }
+
+    /// The name of a project or workspace in pnpm's lock file.
+    pub fn importer(&self, member: &Member) -> String {
+        let path = self.lock_path(member);
+        if path.is_empty() { ".".to_owned() } else { path }
+    }
+
+    /// The path of a project or workspace in the lock file.
+    pub fn lock_path(&self, member: &Member) -> String {
+        let parts = [self.lock_prefix.as_str(), &member.path];
+        let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        parts.join("/")
     }
 
     fn read_workspaces(&mut self, files: &mut Files) -> Result<(), ReadError> {
@@ -287,24 +306,4 @@ fn detect_manager(
         Some("yarn") => Some(Manager::Yarn),
         _ => None,
     })
-}
-
-/// Parses a lock file.
-fn parse_lock(text: &str, manager: Manager) -> Result<Lock, String> {
-    match manager {
-        Manager::Npm => PackageLock::parse(text)
-            .map(Lock::Npm)
-            .map_err(|error| error.to_string()),
-        Manager::Pnpm => PnpmLock::parse(text)
-            .map(Lock::Pnpm)
-            .map_err(|error| first_line(&error.to_string()).to_owned()),
-        Manager::Yarn => YarnLock::parse(text)
-            .map(Lock::Yarn)
-            .map_err(|error| error.to_string()),
-    }
-}
-
-/// Errors of the YAML parser have several lines; the first one says what is wrong and where.
-fn first_line(text: &str) -> &str {
-    text.lines().next().unwrap_or_default()
 }

@@ -3,7 +3,7 @@
 
 use super::range::{Range, parse_version};
 
-/// What a requirement asks for.
+/// What a requirement accepts.
 #[derive(Clone, Debug)]
 pub enum Specifier {
     /// A version or a range of versions.

@@ -275,3 +275,52 @@ fn runs_agree_with_yarn_check() {
         assert_eq!(ours, theirs, "{title}");
     }
 }
+
+#[test]
+fn a_project_of_a_workspace_is_compared_with_the_lock_file_above_it() {
+    /// Changes a copy of the workspace.
+    type Change = fn(&Copy);
+    // In order: the manager, the lock file, a package of the project, and one of another project.
+    let cases: &[(&str, &str, Change, Change)] = &[
+        (
+            "npm",
+            "package-lock.json",
+            |app| {
+                app.edit(
+                    "node_modules/isarray/package.json",
+                    "\"version\": \"2",
+                    "\"version\": \"1",
+                )
+            },
+            |app| app.edit("packages/one/package.json", "^1.4.0", "^1.3.0"),
+        ),
+        (
+            "pnpm",
+            "pnpm-lock.yaml",
+            |app| {
+                let path = "packages/two/node_modules/isarray/package.json";
+                app.edit(path, "\"version\": \"2", "\"version\": \"1");
+            },
+            |app| app.remove("packages/one/node_modules/once"),
+        ),
+    ];
+    for (name, lock, change, change_other) in cases {
+        let app = copy(name, "local");
+        let project = app.path.join("packages/two");
+        let keys = format!("lockfile: ../../{lock}");
+        change_other(&app);
+        let healthy = run(&project, &keys);
+        assert_eq!(healthy.result, Ok(()), "{name}: {:?}", healthy.found);
+        assert!(healthy.count("satisfied") > Some(0.0), "{name}");
+        change(&app);
+        let broken = run(&project, &keys);
+        assert_eq!(broken.found, Found::parse("mismatched:isarray"), "{name}");
+        let fix = broken.fix().unwrap();
+        let directory = app.path.canonicalize().unwrap();
+        let is_lock_used = fix.starts_with("npm ci ") || fix.contains(" --frozen-lockfile ");
+        assert!(
+            is_lock_used && fix.ends_with(&directory.display().to_string()),
+            "{fix}"
+        );
+    }
+}

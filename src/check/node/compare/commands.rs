@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::check::dependencies::{Dependency, State, quote};
-use crate::check::node::project::Manager;
+use crate::check::node::lock::Manager;
 
 /// What the commands depend on.
 #[derive(Debug)]
@@ -14,7 +14,7 @@ pub struct Commands<'a> {
     pub directory: &'a Path,
     /// Whether the lock file is used.
     pub has_lock: bool,
-    /// Whether the lock file has what `package.json` asks for.
+    /// Whether the lock file has what `package.json` requires.
     pub is_lock_current: bool,
     /// Whether development dependencies are left out.
     pub is_production: bool,

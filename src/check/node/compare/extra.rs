@@ -1,4 +1,4 @@
-//! Finds installed packages that nothing asks for.
+//! Finds installed packages that nothing requires.
 
 use super::Comparer;
 use crate::check::dependencies::ReadError;

@@ -19,7 +19,10 @@ impl Comparer<'_> {
             let Some(name) = name_of(location) else {
                 continue;
             };
-            let place = self.project.root().join(location);
+            if !self.is_own_location(location) {
+                continue;
+            }
+            let place = self.project.lock_root.join(location);
             let found = self.tree.at(&place)?;
             if let Some(found) = &found {
                 self.results.know(&found.directory);
@@ -56,6 +59,13 @@ impl Comparer<'_> {
         Ok(())
     }
 
+    /// Whether a package at this location is for the project: not if it is for another project of the same workspace.
+    fn is_own_location(&self, location: &str) -> bool {
+        let prefix = Path::new(&self.project.lock_prefix);
+        let is_shared = location.starts_with("node_modules/");
+        is_shared || prefix.as_os_str().is_empty() || Path::new(location).starts_with(prefix)
+    }
+
     fn wanted(&self, package: &LockedPackage) -> String {
         let resolved = package.resolved.as_deref().unwrap_or_default();
         let mut text = match (&package.name, &package.version) {
@@ -81,7 +91,7 @@ impl Comparer<'_> {
     ) -> bool {
         if package.is_link {
             let resolved = package.resolved.as_deref().unwrap_or_default();
-            let target = self.project.root().join(resolved);
+            let target = self.project.lock_root.join(resolved);
             return self
                 .tree
                 .files
@@ -121,7 +131,7 @@ impl Comparer<'_> {
         self.project.members.iter().all(|member| {
             member.manifest.project_requirements(false).all(|requirement| {
                 let specifier = Specifier::parse(&requirement.specifier);
-                let locked = find_location(lock, &member.path, &requirement.name);
+                let locked = find_location(lock, &self.project.lock_path(member), &requirement.name);
                 let is_overridden = overrides.iter().any(|(name, _)| *name == requirement.name);
                 match locked {
                     None => requirement.kind.is_optional(),

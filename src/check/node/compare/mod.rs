@@ -1,4 +1,4 @@
-//! Compares installed packages with what `package.json` and the lock file ask for.
+//! Compares installed packages with what `package.json` and the lock file require.
 
 mod commands;
 mod extra;
@@ -11,19 +11,20 @@ mod yarn;
 use std::path::Path;
 
 use super::installed::Tree;
-use super::project::{Lock, NotAProject, Project};
+use super::lock::Lock;
+use super::project::{NotAProject, Project};
 use crate::check::dependencies::{Comparison, Dependency, Files, ReadError, State};
 use crate::config::node::NodeSettings;
 use commands::Commands;
 use results::Results;
 
-/// What the comparison asks and what it found so far.
+/// What is compared, and what was found so far.
 struct Comparer<'a> {
     settings: &'a NodeSettings,
     project: &'a Project,
     tree: Tree<'a>,
     results: Results,
-    /// Whether the lock file has what `package.json` asks for. If not, installing from the lock file alone fails.
+    /// Whether the lock file has what `package.json` requires. If not, installing from the lock file alone fails.
     is_lock_current: bool,
 }
 
@@ -46,7 +47,11 @@ pub fn compare(files: &mut Files, settings: &NodeSettings) -> Result<Comparison,
     comparer.compare()?;
     let commands = Commands {
         manager: project.manager,
-        directory: &settings.directory,
+        // The whole workspace is installed from its lock file.
+        directory: match project.lock_prefix.is_empty() {
+            true => &settings.directory,
+            false => &project.lock_root,
+        },
         has_lock: matches!(project.lock, Some(Ok(_))),
         is_lock_current: comparer.is_lock_current,
         is_production: settings.production,
@@ -92,7 +97,10 @@ impl Comparer<'_> {
 
     /// A place in the project as messages show it: without the leading directories.
     fn shown(&self, place: &Path) -> String {
-        let relative = place.strip_prefix(self.project.root()).unwrap_or(place);
+        let project = self.project;
+        let relative = place.strip_prefix(project.root());
+        let relative = relative.or_else(|_| place.strip_prefix(&project.lock_root));
+        let relative = relative.unwrap_or(place);
         let text = relative.to_string_lossy();
         text.strip_prefix("node_modules/").unwrap_or(&text).to_owned()
     }

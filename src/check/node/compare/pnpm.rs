@@ -42,8 +42,7 @@ impl Comparer<'_> {
         let project = self.project;
         let mut walk = Walk::default();
         for member in &project.members {
-            let path = if member.path.is_empty() { "." } else { &member.path };
-            let own = lock.importers.get(path);
+            let own = lock.importers.get(&project.importer(member));
             for requirement in member.manifest.project_requirements(false) {
                 if !has_requirement(lock, own, requirement) {
                     self.is_lock_current = false;
@@ -216,15 +215,15 @@ impl Comparer<'_> {
         if !lists.any(|list| list.values().any(|reference| is_special(&reference))) {
             return Ok(());
         }
-        let path = self.project.root().join(NODE_MODULES).join(".pnpm/lock.yaml");
+        let path = self.project.lock_root.join(NODE_MODULES).join(".pnpm/lock.yaml");
         let record = match self.tree.files.read_text(&path) {
             Ok(text) => PnpmLock::parse(&text).unwrap_or_default(),
             Err(error) if error.ends_run() => return Err(error),
             Err(_) => return Ok(()),
         };
         for member in &self.project.members {
-            let path = if member.path.is_empty() { "." } else { &member.path };
-            let (Some(wanted), Some(recorded)) = (lock.importers.get(path), record.importers.get(path))
+            let path = self.project.importer(member);
+            let (Some(wanted), Some(recorded)) = (lock.importers.get(&path), record.importers.get(&path))
             else {
                 continue;
             };

@@ -8,9 +8,9 @@ use std::rc::Rc;
 use super::Comparer;
 use crate::check::dependencies::ReadError;
 use crate::check::node::installed::{Installed, NODE_MODULES, is_package_name};
+use crate::check::node::lock::{Lock, Manager};
 use crate::check::node::package_json::{Requirement, RequirementKind};
 use crate::check::node::package_lock::{LockedPackage, PackageLock};
-use crate::check::node::project::{Lock, Manager};
 use crate::check::node::specifier::{Specifier, is_commit, is_tarball};
 
 /// The longest specifier in a command, as in node-semver (`MAX_LENGTH`). A longer command would be cut where it is shown.
@@ -249,7 +249,7 @@ impl Comparer<'_> {
     /// What npm recorded in `node_modules/.package-lock.json`. Nothing if there is no such file or it can't be used: npm then reads
     /// the packages, as this check does.
     pub(super) fn read_record(&mut self) -> Result<HashMap<PathBuf, LockedPackage>, ReadError> {
-        let root = self.project.root().to_owned();
+        let root = self.project.lock_root.clone();
         let is_npm = matches!(self.project.lock, Some(Ok(Lock::Npm(_))) | None);
         if self.project.manager != Manager::Npm || !is_npm {
             return Ok(HashMap::new());

@@ -13,7 +13,7 @@ pub struct Results {
     /// The compared places, with the index of the first difference.
     places: HashMap<PathBuf, Option<usize>>,
     differences: Vec<Difference>,
-    /// Directories of packages that something asks for.
+    /// Directories of packages that something requires.
     known: HashSet<PathBuf>,
     /// Names that were reported as missing.
     missing: HashSet<String>,
@@ -34,14 +34,14 @@ impl Results {
         }
     }
 
-    /// Something asks for the package in a directory.
+    /// Something requires the package in a directory.
     pub fn know(&mut self, directory: &Path) {
         if !self.known.contains(directory) {
             self.known.insert(directory.to_owned());
         }
     }
 
-    /// Whether something asks for the package in a directory.
+    /// Whether something requires the package in a directory.
     pub fn knows(&self, directory: &Path) -> bool {
         self.known.contains(directory)
     }
@@ -68,7 +68,7 @@ impl Results {
         self.add(place, name.to_owned(), state, error.message.clone(), None);
     }
 
-    /// Nothing asks for the package at a place.
+    /// Nothing requires the package at a place.
     pub fn extra(&mut self, place: PathBuf, name: String, version: String) {
         self.add(place, name, State::Extra, String::new(), Some(version));
     }
