@@ -58,6 +58,8 @@ enum SourceKind {
     Files,
     /// A directory, installed so that changes in it take effect.
     Editable,
+    /// A directory, installed as [`Self::Editable`] or as [`Self::Files`].
+    Project,
     /// A repository. The commit is known in locks, the revision in requirements.
     Repository {
         revision: Option<String>,
@@ -177,6 +179,14 @@ impl Source {
         }
     }
 
+    /// A directory of this machine whose lock file does not say how it is installed.
+    pub fn from_project(path: &Path) -> Self {
+        Self {
+            kind: SourceKind::Project,
+            ..Self::from_path(path, true)
+        }
+    }
+
     /// The same source, installed so that changes in it take effect.
     #[must_use]
     pub fn into_editable(mut self) -> Self {
@@ -217,14 +227,16 @@ impl Source {
     /// The directory or archive, if it is on this machine and not a repository.
     pub fn path(&self) -> Option<&Path> {
         match (&self.location, &self.kind) {
-            (Location::Path(path), SourceKind::Files | SourceKind::Editable) => Some(path),
+            (Location::Path(path), SourceKind::Files | SourceKind::Editable | SourceKind::Project) => {
+                Some(path)
+            }
             _ => None,
         }
     }
 
-    /// Whether changes in it must take effect.
+    /// Whether a command installs it so that changes in it take effect.
     pub fn is_editable(&self) -> bool {
-        self.kind == SourceKind::Editable
+        matches!(self.kind, SourceKind::Editable | SourceKind::Project)
     }
 
     /// Resolves the path, if the location is one.
@@ -266,6 +278,7 @@ impl Source {
         match (&self.kind, &installed.vcs_info) {
             (SourceKind::Files, None) => !installed.is_editable(),
             (SourceKind::Editable, None) => installed.is_editable(),
+            (SourceKind::Project, None) => true,
             (SourceKind::Repository { revision, commit }, Some(info)) => {
                 let is_commit = commit.as_ref().is_none_or(|commit| *commit == info.commit_id);
                 let is_revision = match revision {
@@ -285,7 +298,7 @@ impl Source {
         match self.kind {
             SourceKind::Unknown => true,
             SourceKind::Clone => develop.is_some(),
-            SourceKind::Editable => develop.is_some_and(|at| self.contains(at)),
+            SourceKind::Editable | SourceKind::Project => develop.is_some_and(|at| self.contains(at)),
             SourceKind::Files | SourceKind::Repository { .. } => false,
         }
     }
@@ -295,7 +308,9 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
             SourceKind::Files | SourceKind::Unknown => write!(f, "{}", self.location),
-            SourceKind::Editable | SourceKind::Clone => write!(f, "editable {}", self.location),
+            SourceKind::Editable | SourceKind::Project | SourceKind::Clone => {
+                write!(f, "editable {}", self.location)
+            }
             SourceKind::Repository { revision, commit } => {
                 write!(f, "{}", self.location)?;
                 match revision.as_ref().or(commit.as_ref()) {

@@ -73,8 +73,8 @@ const CASES: &[Case] = &[
         ..case("the project itself is missing")
     },
     Case {
-        installed: &["{dir}"],
-        expected: &["mismatched app"],
+        sync: &["--no-editable"],
+        check: &["--inexact", "--no-editable"],
         ..case("the project is installed as a copy")
     },
     Case {

@@ -156,7 +156,7 @@ impl Package {
         if source.r#virtual.is_some() {
             return Ok(None);
         }
-        let local = |path: &String, is_editable| Source::from_path(&directory.join(path), is_editable);
+        let local = |path: &String| Source::from_path(&directory.join(path), false);
         let subdirectory = source.subdirectory.as_deref();
         let required = match source {
             LockSource { git: Some(git), .. } => {
@@ -173,14 +173,15 @@ impl Package {
                 None => Source::from_url(url, directory),
                 Some(below) => Source::from_url(&format!("{url}#subdirectory={below}"), directory),
             }),
-            LockSource { path: Some(path), .. } => Some(local(path, false)),
+            LockSource { path: Some(path), .. } => Some(local(path)),
             LockSource {
                 directory: Some(path),
                 ..
-            } => Some(local(path, false)),
+            } => Some(local(path)),
+            // `uv sync --no-editable` installs it as a copy, with the same lock.
             LockSource {
                 editable: Some(path), ..
-            } => Some(local(path, true)),
+            } => Some(Source::from_project(&directory.join(path))),
             _ => None,
         };
         let versions = match &self.version {
