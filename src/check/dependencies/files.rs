@@ -29,7 +29,7 @@ pub struct Limits {
 /// What the run and its thread share.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
-    /// Whether the run was cancelled. The thread stops at the next file.
+    /// Whether the run was cancelled. The thread stops at the next file or step.
     pub is_cancelled: AtomicBool,
     path: Mutex<PathBuf>,
 }
@@ -165,10 +165,24 @@ impl Files {
         Ok(self.exists(path)? && path.is_dir())
     }
 
-    fn begin(&mut self, path: &Path) -> Result<(), ReadError> {
-        if self.progress.is_cancelled.load(Ordering::Relaxed) {
-            return Err(ReadError::cancelled(path));
+    /// Whether the run was cancelled. Work that reads nothing for a while must end then.
+    pub fn is_cancelled(&self) -> bool {
+        self.progress.is_cancelled.load(Ordering::Relaxed)
+    }
+
+    /// Ends the work if the run was cancelled. `path` is what the work is about.
+    ///
+    /// # Errors
+    /// If it was.
+    pub fn proceed(&self, path: &Path) -> Result<(), ReadError> {
+        match self.is_cancelled() {
+            true => Err(ReadError::cancelled(path)),
+            false => Ok(()),
         }
+    }
+
+    fn begin(&mut self, path: &Path) -> Result<(), ReadError> {
+        self.proceed(path)?;
         let mut shown = self.progress.path.lock().unwrap_or_else(PoisonError::into_inner);
         path.clone_into(&mut shown);
         drop(shown);

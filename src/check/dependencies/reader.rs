@@ -1,6 +1,6 @@
 //! The threads that read files for runs. A file system can hang for hours, so a run never reads in its own task.
 //!
-//! A cancelled run tells its thread to stop at the next file. A thread that hangs in one file stays until the kernel releases it.
+//! A cancelled run makes its thread stop at the next file or step. A thread that hangs in one file stays until the kernel releases it.
 //! The check starts no other thread until then, so a check has at most one such thread.
 
 use std::sync::atomic::Ordering;
@@ -51,7 +51,7 @@ impl Reader {
     }
 
     /// Does `work` on a thread. If this future is dropped, the report's step is the file that is read, and the work ends at the
-    /// next file.
+    /// next file, or where it calls [`Files::proceed`] or [`Files::is_cancelled`].
     ///
     /// # Errors
     /// What prevents the work, and its own error as a problem.
@@ -179,6 +179,23 @@ mod tests {
             assert!(std::time::Instant::now() < deadline, "the thread still runs");
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
+    }
+
+    #[tokio::test]
+    async fn work_without_reads_ends_with_its_run() {
+        let (ended, end) = mpsc::channel::<()>();
+        let mut reader = Reader::new(&Readers::default(), LIMITS);
+        let mut report = Report::default();
+        let work = move |files: &mut Files| -> Result<(), ReadError> {
+            while files.proceed(Path::new("/")).is_ok() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            let _ = ended.send(());
+            files.proceed(Path::new("/"))
+        };
+        let run = reader.read(&mut report, work);
+        assert!(tokio::time::timeout(SOON, run).await.is_err());
+        assert_eq!(end.recv_timeout(Duration::from_secs(20)), Ok(()));
     }
 
     #[tokio::test]

@@ -94,6 +94,8 @@ impl<'a> Tree<'a> {
     /// # Errors
     /// If the run must end.
     pub fn at(&mut self, place: &Path) -> Result<Option<Rc<Installed>>, ReadError> {
+        // A walk through known places reads nothing.
+        self.files.proceed(place)?;
         if let Some(known) = self.places.get(place) {
             return Ok(known.clone());
         }

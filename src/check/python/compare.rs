@@ -30,19 +30,21 @@ pub struct Options {
     pub extra: bool,
 }
 
-/// Compares.
+/// Compares. The result is not complete if `is_cancelled` becomes true.
 pub fn compare(
     required: &Required,
     packages: &Packages,
     environment: &Environment,
     commands: &Commands,
     options: Options,
+    is_cancelled: &dyn Fn() -> bool,
 ) -> Comparison {
     let mut comparer = Comparer {
         packages,
         environment,
         commands,
         options,
+        is_cancelled,
         results: BTreeMap::new(),
         reached: BTreeMap::new(),
         steps: 0,
@@ -53,6 +55,9 @@ pub fn compare(
     for (index, file) in required.files.iter().enumerate() {
         comparer.check_python(file, index);
         for wanted in &file.wanted {
+            if is_cancelled() {
+                break;
+            }
             if let Some(name) = comparer.check(wanted) {
                 comparer.failing_files.insert(index);
                 if file.format == Format::Pyproject {
@@ -70,6 +75,9 @@ pub fn compare(
     }
     if options.transitive {
         for name in packages.keys() {
+            if is_cancelled() {
+                break;
+            }
             comparer.check_requirements_of(name);
         }
     }
@@ -85,6 +93,8 @@ struct Comparer<'a> {
     environment: &'a Environment,
     commands: &'a Commands,
     options: Options,
+    /// Whether the run was cancelled, so that nobody waits for the result.
+    is_cancelled: &'a dyn Fn() -> bool,
     /// By the name that is shown: `None` if it is satisfied.
     results: BTreeMap<String, Option<Dependency>>,
     /// What the requirements lead to, each with the extras that were followed, and whether those were checked.

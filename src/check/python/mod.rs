@@ -12,6 +12,7 @@ mod interpreter;
 mod marker;
 mod name;
 mod poetry_lock;
+mod poetry_project;
 mod project_files;
 mod pylock;
 mod pyproject;
@@ -27,6 +28,8 @@ mod wanted;
 mod fuzz;
 
 pub use fuzz::fuzz_parse;
+
+use std::path::Path;
 
 use self::compare::{Options, compare};
 use self::fix::Commands;
@@ -89,11 +92,15 @@ fn read(settings: &PythonSettings, files: &mut Files) -> Result<Result<Compariso
         transitive: settings.transitive,
         extra: settings.extra,
     };
-    Ok(Ok(compare(
+    let comparison = compare(
         &required,
         &packages,
         &interpreter.environment,
         &commands,
         options,
-    )))
+        &|| files.is_cancelled(),
+    );
+    // The comparison of a cancelled run is not complete.
+    files.proceed(Path::new(&settings.target()))?;
+    Ok(Ok(comparison))
 }

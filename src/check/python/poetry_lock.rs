@@ -14,7 +14,8 @@ use super::direct_url::Source;
 use super::environment::Environment;
 use super::marker::{Marker, Scope};
 use super::name::Name;
-use super::pyproject::{PoetryDependency, Pyproject, Root};
+use super::poetry_project::{PoetryDependency, Root};
+use super::pyproject::Pyproject;
 use super::toml_file;
 use super::wanted::{Fault, Known, Origin, Parsed, Selection, Versions, Wanted};
 

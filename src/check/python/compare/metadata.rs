@@ -34,6 +34,9 @@ impl Comparer<'_> {
             let reports = is_checked && !extras.is_empty() && !self.options.transitive;
             let requirements = self.requirements(&name);
             self.steps += requirements.len();
+            if (self.is_cancelled)() {
+                return;
+            }
             if self.steps > MAX_STEPS {
                 let text = "following the requirements takes too many steps".to_owned();
                 self.fail(&name, Reason::Limit, text);

@@ -83,7 +83,14 @@ fn commands(installed: &Packages) -> Commands {
 
 fn run(required: &Required, installed: &Packages, options: Options) -> Comparison {
     let environment = Environment::for_tests("3.11.2");
-    compare(required, installed, &environment, &commands(installed), options)
+    compare(
+        required,
+        installed,
+        &environment,
+        &commands(installed),
+        options,
+        &|| false,
+    )
 }
 
 /// The findings as `state name: detail`.
@@ -425,4 +432,29 @@ fn unknown_names_and_unreadable_files_are_reported() {
             "unreadable tset: no file has the group tset: correct it in the check's groups",
         ]
     );
+}
+
+#[test]
+fn a_cancelled_comparison_ends_at_the_next_package() {
+    let count = 1000;
+    let keys: Vec<String> = (0..count).map(|number| format!("p{number}")).collect();
+    let list: Vec<(&str, &str, &[&str])> = keys
+        .iter()
+        .map(|key| (key.as_str(), "1", &["gone"][..]))
+        .collect();
+    let environment = Environment::for_tests("3.11.2");
+    let installed = packages(&list);
+    let required = required(Format::Requirements, FILE, &["p1", "p2"]);
+    let calls = std::cell::Cell::new(0);
+    let is_cancelled = || calls.replace(calls.get() + 1) >= 10;
+    let commands = commands(&installed);
+    compare(
+        &required,
+        &installed,
+        &environment,
+        &commands,
+        TRANSITIVE,
+        &is_cancelled,
+    );
+    assert!((10..100).contains(&calls.get()), "{} steps", calls.get());
 }
