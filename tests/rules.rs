@@ -47,6 +47,8 @@ const EXPECTED: &[(&str, &str)] = &[
     ("UpkeepMemoryNearLimit", "warning"),
     ("UpkeepOomKill", "warning"),
     ("UpkeepCertificateExpiringSoon", "warning"),
+    ("UpkeepCertificateAboutToExpire", "critical"),
+    ("UpkeepEndpointDeprecated", "info"),
     ("UpkeepCeleryNoWorkers", "warning"),
     ("UpkeepQueueBacklog", "warning"),
     ("UpkeepQueueConsumersMissing", "warning"),
@@ -159,7 +161,8 @@ fn alerts_whose_series_vanish_in_a_restart_keep_firing_for_two_minutes() {
         let (name, severity) = (text(&alert, "alert"), text(&alert["labels"], "severity"));
         let held = text(&alert, "expr").contains(":held");
         let keeps_firing = alert["keep_firing_for"] == "2m";
-        let vanishes = ["warning", "info"].contains(&severity) || name == "UpkeepHealGaveUp";
+        let vanishes = ["warning", "info"].contains(&severity)
+            || ["UpkeepHealGaveUp", "UpkeepCertificateAboutToExpire"].contains(&name);
         let expected = vanishes && !held;
         assert_eq!(keeps_firing, expected, "{name}");
     }

@@ -4,12 +4,12 @@ use super::CheckContext;
 use super::dialogue::{self, DialogueClient};
 use crate::config::tcp::TcpSettings;
 use crate::model::{Family, Problem, Report};
-use crate::net::certificates::CERTIFICATE_NOT_AFTER;
+use crate::net::certificates::{CERTIFICATE_NOT_AFTER, CERTIFICATE_NOT_BEFORE};
 use crate::net::endpoint::HostEndpoint;
 use crate::net::run_recorder::RunRecorder;
 
 /// The families of tcp checks.
-pub const FAMILIES: &[&Family] = &[&CERTIFICATE_NOT_AFTER];
+pub const FAMILIES: &[&Family] = &[&CERTIFICATE_NOT_AFTER, &CERTIFICATE_NOT_BEFORE];
 /// The families of a probe, in addition to those of every address.
 pub const PROBE_FAMILIES: &[&Family] = dialogue::PROBE_FAMILIES;
 

@@ -4,7 +4,7 @@ use super::CheckContext;
 use super::dialogue::{self, DialogueClient};
 use crate::config::unix::UnixSettings;
 use crate::model::{Family, Problem, Report};
-use crate::net::certificates::CERTIFICATE_NOT_AFTER;
+use crate::net::certificates::{CERTIFICATE_NOT_AFTER, CERTIFICATE_NOT_BEFORE};
 use crate::net::endpoint::connect_unix;
 use crate::net::run_recorder::RunRecorder;
 
@@ -12,7 +12,7 @@ use crate::net::run_recorder::RunRecorder;
 const NO_HOST: &str = "localhost";
 
 /// The families of unix checks.
-pub const FAMILIES: &[&Family] = &[&CERTIFICATE_NOT_AFTER];
+pub const FAMILIES: &[&Family] = &[&CERTIFICATE_NOT_AFTER, &CERTIFICATE_NOT_BEFORE];
 /// The families of a probe.
 pub const PROBE_FAMILIES: &[&Family] = dialogue::PROBE_FAMILIES;
 

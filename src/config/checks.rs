@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use super::certificate::{CertificateKeys, CertificateLimits};
 use super::key_split::{SplitMapping, split_by_keys};
 use super::kinds::{self, KindSettings};
 use super::level::Level;
@@ -24,6 +25,7 @@ struct UnnamedCheck {
     name: Option<String>,
     severity: Severity,
     timings: Timings,
+    certificate: CertificateLimits,
     kind: KindSettings,
 }
 
@@ -46,6 +48,7 @@ pub fn resolve(
                 Some(timeout) => timings.with_short_form_timeout(timeout),
                 None => timings.clone(),
             },
+            certificate: CertificateLimits::default(),
             kind: check.kind,
         })
         .collect();
@@ -115,11 +118,16 @@ fn read_list(
 fn read_check(node: &Node, place: &Place<'_>, timings: &Timings) -> Option<UnnamedCheck> {
     let kind = read_kind(node, place);
     let own = kind.map(kinds::keys).unwrap_or_default();
+    let certificate = match kind.is_some_and(kinds::sees_certificates) {
+        true => fields::<CertificateKeys>(),
+        false => &[],
+    };
     // The first part is for the kind, which was read above.
     let parts = [
         &["kind"],
         fields::<CheckOptions>(),
         fields::<TimingOptions>(),
+        certificate,
         own,
     ];
     let SplitMapping { parts, unknown } = match kind {
@@ -127,9 +135,13 @@ fn read_check(node: &Node, place: &Place<'_>, timings: &Timings) -> Option<Unnam
         // Without a kind it is unclear which keys are allowed, so no unknown keys are reported.
         None => split_by_keys(node, &place.with_findings(&RefCell::default()), parts)?,
     };
-    let [_, common, timing, own] = parts;
+    let [_, common, timing, certificate, own] = parts;
     let common = read::<CheckOptions>(&common, place);
     let timing = read::<TimingOptions>(&timing, place);
+    let certificate = read::<CertificateKeys>(&certificate, place)
+        .value
+        .unwrap_or_default();
+    let certificate = certificate.resolve(place);
     let timings = match kind.and_then(kinds::own_timings) {
         Some(own) => timings.with_own(own),
         None => timings.clone(),
@@ -145,6 +157,7 @@ fn read_check(node: &Node, place: &Place<'_>, timings: &Timings) -> Option<Unnam
         name: name.ok()?,
         severity: options.severity.map_or(Severity::Critical, Severity::from),
         timings,
+        certificate: certificate.ok()?,
         kind,
     })
 }
@@ -206,6 +219,7 @@ fn assign_names(checks: Vec<UnnamedCheck>) -> Vec<Arc<CheckSettings>> {
             thresholds: check.timings.thresholds(),
             failures_before_down,
             successes_before_up,
+            certificate: check.certificate,
             kind: check.kind,
         }));
     }

@@ -233,6 +233,8 @@ fn engine(text: &str, has_tls: bool) -> Result<EngineHost, String> {
 }
 
 impl super::KindFacts for DockerSettings {
+    const SEES_CERTIFICATES: bool = true;
+
     fn values_at_once(&self, label: &str) -> Option<u64> {
         match label {
             "health" => Some(3),

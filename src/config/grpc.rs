@@ -157,7 +157,9 @@ impl GrpcSettings {
     }
 }
 
-impl super::KindFacts for GrpcSettings {}
+impl super::KindFacts for GrpcSettings {
+    const SEES_CERTIFICATES: bool = true;
+}
 
 #[cfg(test)]
 mod tests {

@@ -27,6 +27,9 @@ pub trait KindFacts {
     /// Whether a run can fail with the reason `missing` because the exporter did not run in time to receive responses.
     const MISSES_WHEN_LATE: bool = false;
 
+    /// Whether checks of this kind can use TLS and report when certificates expire.
+    const SEES_CERTIFICATES: bool = false;
+
     /// The timing settings of kinds that run rarely. `None` if those of the service apply.
     const OWN_TIMINGS: Option<OwnTimings> = None;
 

@@ -104,6 +104,13 @@ macro_rules! kind_options {
             }
         }
 
+        /// See [`KindFacts::SEES_CERTIFICATES`].
+        pub const fn sees_certificates(kind: CheckKind) -> bool {
+            match kind {
+                $(CheckKind::$variant => <super::$name::$settings as KindFacts>::SEES_CERTIFICATES),+
+            }
+        }
+
         /// The keys of a kind, in addition to those of every check.
         pub fn keys(kind: CheckKind) -> &'static [&'static str] {
             match kind {

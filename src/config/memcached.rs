@@ -154,6 +154,8 @@ impl MemcachedSettings {
 }
 
 impl super::KindFacts for MemcachedSettings {
+    const SEES_CERTIFICATES: bool = true;
+
     const IS_STORE: bool = true;
 
     fn values_at_once(&self, label: &str) -> Option<u64> {

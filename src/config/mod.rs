@@ -9,6 +9,7 @@ pub mod address;
 pub mod budget;
 mod bytes_text;
 pub mod celery;
+pub mod certificate;
 mod chatstack_format;
 mod checks;
 mod dependencies;

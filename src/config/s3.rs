@@ -288,6 +288,8 @@ impl S3Settings {
 }
 
 impl super::KindFacts for S3Settings {
+    const SEES_CERTIFICATES: bool = true;
+
     const IS_STORE: bool = true;
 
     fn values_at_once(&self, label: &str) -> Option<u64> {

@@ -4,6 +4,7 @@ use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
+use super::certificate::CertificateKeys;
 use super::kinds;
 use super::maintenance::MaintenanceOptions;
 use super::options::{
@@ -92,6 +93,9 @@ fn set(property: &mut Value, mut schema: Value) {
 fn check(kind: CheckKind, generator: &mut SchemaGenerator) -> Value {
     let mut schema = object(generator, &[part::<CheckOptions>, part::<TimingOptions>]);
     if let Value::Object(common) = &mut schema["properties"] {
+        if kinds::sees_certificates(kind) {
+            common.extend(part::<CertificateKeys>(generator));
+        }
         common.extend(kinds::properties(kind, generator));
     }
     schema["title"] = json!(format!("{kind} check"));

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::certificate::CertificateLimits;
 use super::heal::{HealLimits, HealSettings};
 use super::kinds::KindSettings;
 use super::maintenance::MaintenanceWindow;
@@ -85,6 +86,8 @@ pub struct CheckSettings {
     pub failures_before_down: u32,
     /// The consecutive runs that change the status for the better; at least 1.
     pub successes_before_up: u32,
+    /// When an expiring certificate causes a warning or a failure. Kinds without certificates ignore it.
+    pub certificate: CertificateLimits,
     /// The settings of the kind.
     pub kind: KindSettings,
 }

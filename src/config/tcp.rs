@@ -98,7 +98,9 @@ impl TcpSettings {
     }
 }
 
-impl super::KindFacts for TcpSettings {}
+impl super::KindFacts for TcpSettings {
+    const SEES_CERTIFICATES: bool = true;
+}
 
 #[cfg(test)]
 mod tests {

@@ -108,7 +108,9 @@ impl UnixSettings {
     }
 }
 
-impl super::KindFacts for UnixSettings {}
+impl super::KindFacts for UnixSettings {
+    const SEES_CERTIFICATES: bool = true;
+}
 
 #[cfg(test)]
 mod tests {

@@ -6,6 +6,9 @@ use crate::model::MetricType::{Counter, Gauge, Histogram, Info};
 use crate::model::{Conclusion, Status, Unit};
 use crate::store::CheckView;
 
+/// The name of the family of `certificate.warn_before`. Only checks with that key have it.
+pub(super) const WARN_BEFORE: &str = "upkeep_tls_certificate_warn_before_seconds";
+
 /// The rows of checks.
 pub(super) static ROWS: &[Row] = &[
     Row::new(
@@ -130,6 +133,17 @@ pub(super) static ROWS: &[Row] = &[
         Gauge,
         Fill::Check(|view, series| series.push(view.settings.stale_after().as_secs_f64())),
         "Maximum age of the last result. If it is older, the status of the check is unknown.",
+    )
+    .in_unit(Unit::Seconds),
+    Row::new(
+        WARN_BEFORE,
+        Gauge,
+        Fill::Check(|view, series| {
+            let warn_before = view.settings.certificate.warn_before;
+            series.push_some(warn_before.map(|time| time.as_secs_f64()));
+        }),
+        "Configured time before the expiry of a certificate from which the alert on it fires. Absent without \
+         certificate.warn_before: then the alert compares with the lifetime of the certificate.",
     )
     .in_unit(Unit::Seconds),
 ];

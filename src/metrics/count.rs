@@ -1,7 +1,7 @@
 //! Predicts how many series a configuration has.
 
 use super::row::Fill;
-use super::table;
+use super::{check, table};
 use crate::check::families;
 use crate::config::probe::TargetRefusal;
 use crate::config::{Config, KindSettings};
@@ -27,7 +27,10 @@ pub fn series_count(config: &Config) -> u64 {
         commons[kind as usize] + own.sum::<u64>()
     };
     let services = config.services.iter().map(|service| {
-        let checks = service.checks.iter().map(|check| of_check(&check.kind));
+        let checks = service
+            .checks
+            .iter()
+            .map(|check| of_check(&check.kind) + u64::from(check.certificate.warn_before.is_some()));
         let roots = if service.depends_on.is_empty() {
             0
         } else {
@@ -45,6 +48,7 @@ fn common(scope: Scope, kind: Option<CheckKind>) -> u64 {
     table::entries()
         .iter()
         .filter(|entry| entry.family.scope == scope && !matches!(entry.fill, Fill::Samples | Fill::Heal(_)))
+        .filter(|entry| entry.family.name != check::WARN_BEFORE)
         .filter(|entry| is_timed || !needs_response_time(entry.family))
         .map(|entry| per_subject(entry.family, None))
         .sum()

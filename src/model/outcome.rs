@@ -162,6 +162,8 @@ pub struct Report {
     pub pids: Vec<u32>,
     /// Since when the target runs, in Unix time, for kinds that know it.
     pub running_since: Option<f64>,
+    /// When the first certificate of the target's chain expires, in Unix time. `None` without TLS.
+    pub certificate_expires: Option<i64>,
     /// Values of the kind's own families. Each series must be pushed only once.
     pub samples: Vec<Sample>,
     /// The models that the target offers, for kinds that read them.

@@ -160,8 +160,13 @@ impl Drop for RunRecorder<'_> {
         if !self.has_ended {
             self.report.step = self.step.to_string().into();
         }
-        if let Some(sample) = self.certificates.as_ref().and_then(|recorder| recorder.sample()) {
-            self.report.samples.push(sample);
+        if let Some(validity) = self
+            .certificates
+            .as_ref()
+            .and_then(|recorder| recorder.validity())
+        {
+            self.report.samples.extend(validity.samples());
+            self.report.certificate_expires = Some(validity.not_after);
         }
     }
 }

@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::config::KindSettings;
+use crate::config::certificate::CertificateLimits;
 use crate::model::{Conclusion, DebugLog, Family, LostTime, Phase, Problem, Reason, Sample};
 use crate::runner::{Attempt, DeadlinePolicy, Runnable};
 
@@ -84,6 +85,7 @@ pub async fn probe<R: Runnable>(
     let attempt = Attempt {
         kind: &kind,
         started: Instant::now(),
+        certificate: CertificateLimits::default(),
         timeout,
         deadline_policy: DeadlinePolicy::Fixed,
         lost: &lost,

@@ -1,6 +1,7 @@
 //! Runs a check once: under its deadline, with its panics caught and its secrets hidden. The scheduler, `/probe` and the command
 //! `check` all run checks through [`Attempt::run`].
 
+mod certificate;
 mod deadline;
 mod discard;
 mod panics;
@@ -14,6 +15,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::check::Check;
 use crate::config::KindSettings;
+use crate::config::certificate::CertificateLimits;
 use crate::config::duration::DurationText;
 use crate::model::{
     Conclusion, DebugLog, LostSince, LostTime, Outcome, Problem, Reason, Report, Sample, UsedSecrets,
@@ -52,6 +54,8 @@ pub struct Attempt<'a> {
     pub kind: &'a KindSettings,
     /// When the run starts.
     pub started: Instant,
+    /// When an expiring certificate fails the run.
+    pub certificate: CertificateLimits,
     /// How long the run may take.
     pub timeout: Duration,
     /// What lost time does to the deadline.
@@ -133,6 +137,14 @@ impl Attempt<'_> {
     ) -> RunResult {
         let is_timed = self.kind.kind().is_timed();
         let mut response_time = report.response_time.filter(|_| is_timed);
+        // A warning must not hide that the certificate expires.
+        let result = match result {
+            Ok(Ok(Ok(()))) => Ok(Ok(certificate::judge(
+                report.certificate_expires,
+                self.certificate,
+            ))),
+            other => other,
+        };
         let conclusion = match result {
             Ok(Ok(Ok(()))) => match report.warning {
                 None => Conclusion::Success,

@@ -67,6 +67,7 @@ impl CheckTask {
         let attempt = Attempt {
             kind: &self.settings.kind,
             started,
+            certificate: self.settings.certificate,
             timeout: self.settings.timeout,
             deadline_policy: DeadlinePolicy::Extend {
                 discarded: *discarded,

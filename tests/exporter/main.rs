@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod certificates;
 mod command_line;
 #[path = "../common/mod.rs"]
 mod common;
@@ -17,5 +18,8 @@ mod reflected;
 mod reloading;
 mod status;
 mod stopped;
+#[path = "../rules/tools.rs"]
+#[allow(dead_code)]
+mod tools;
 
 use common::exporter::{Exporter, LONG};

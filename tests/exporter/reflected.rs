@@ -596,7 +596,7 @@ fn every_key_that_may_hold_a_secret_is_reflected() {
 }
 
 /// Keys that hold no secret, or one that is not sent: the private key of a certificate (`key`). `oauth2` is not supported.
-const OPEN: [&str; 187] = [
+const OPEN: [&str; 190] = [
     "action",
     "address",
     "after",
@@ -614,6 +614,7 @@ const OPEN: [&str; 187] = [
     "ca_file",
     "cert",
     "cert_file",
+    "certificate",
     "checks",
     "cmdline_regex",
     "command",
@@ -645,6 +646,7 @@ const OPEN: [&str; 187] = [
     "extract",
     "extract_version",
     "extras",
+    "fail_before",
     "fail_if_all_match_regexp",
     "fail_if_body_json_matches_cel",
     "fail_if_body_json_not_matches_cel",
@@ -784,4 +786,5 @@ const OPEN: [&str; 187] = [
     "validate_answer_rrs",
     "validate_authority_rrs",
     "value",
+    "warn_before",
 ];

@@ -210,6 +210,10 @@ pub fn texts(input: &[u8]) {
             Err(error) => assert_error(&error),
         }
     }
+    if let Some(dates) = twice(|| check::http::fuzz_parse_deprecation(input)) {
+        // The years 1 to 9999.
+        assert!(dates.len() <= 2 && dates.iter().all(|date| (-6.3e10..=2.6e11).contains(date)));
+    }
     match twice(|| check::celery::fuzz_parse(input)) {
         Ok(worker) => assert!(!worker.is_empty() && worker.len() <= MAX_ERROR_BYTES),
         Err(error) => assert!(!error.is_empty() && error.len() <= MAX_ERROR_BYTES, "{error}"),

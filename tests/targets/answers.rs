@@ -28,6 +28,35 @@ async fn a_valid_response_is_a_success() {
 }
 
 #[tokio::test]
+async fn announced_ends_are_exported() {
+    let dates = |deprecation: &str, sunset: &str| {
+        format!(
+            "HTTP/1.1 200 OK\r\nDeprecation: {deprecation}\r\nSunset: {sunset}\r\nContent-Length: 0\r\n\r\n"
+        )
+    };
+    let exported = |ran: &Ran| {
+        ["deprecation", "sunset"]
+            .map(|date| ran.value(&format!("upkeep_http_{date}_timestamp_seconds"), None))
+    };
+    let target = Target::answering(dates("@1688169599", "Sun, 30 Jun 2024 23:59:59 GMT")).await;
+    let ran = get(target.url("/")).await;
+    assert_eq!(
+        exported(ran.succeeded()),
+        [Some(1_688_169_599.0), Some(1_719_791_999.0)]
+    );
+    // Only the final response counts.
+    let end = Target::answering(ok("end")).await;
+    let redirect = format!(
+        "HTTP/1.1 302 Found\r\nLocation: {}\r\nDeprecation: @1\r\nContent-Length: 0\r\n\r\n",
+        end.url("/")
+    );
+    for answer in [redirect, dates("true", "tomorrow")] {
+        let ran = get(Target::answering(answer).await.url("/")).await;
+        assert_eq!(exported(ran.succeeded()), [None, None]);
+    }
+}
+
+#[tokio::test]
 async fn a_closed_port_refuses() {
     let address = Target::refusing().await;
     let ran = get(format!("http://{address}/")).await;

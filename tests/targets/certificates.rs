@@ -4,6 +4,7 @@ use super::*;
 
 #[tokio::test]
 async fn certificates_are_verified_and_their_expiry_is_exported() {
+    const START_2020: f64 = 1_577_836_800.0;
     const END_2021: f64 = 1_609_459_200.0;
     const END_2099: f64 = 4_070_908_800.0;
     let authority = tls::Authority::new("test authority");
@@ -41,6 +42,8 @@ async fn certificates_are_verified_and_their_expiry_is_exported() {
             tcp(json!({"address": target.address.to_string(), "tls": true, "tls_config": {"ca": ca}})).await;
         for ran in [&ran, &tcp_ran] {
             assert_eq!(ran.not_after(), Some(end), "{failure:?}");
+            let not_before = ran.value("upkeep_tls_certificate_not_before_timestamp_seconds", None);
+            assert_eq!(not_before, Some(START_2020), "{failure:?}");
             match failure {
                 None => ran.succeeded(),
                 Some(text) => ran.failed(Reason::Tls, text).without_response(),

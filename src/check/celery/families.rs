@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::judge::QueueLength;
 use crate::config::celery::{CelerySettings, MAX_NAMED};
 use crate::model::{Family, Report, Sample};
-use crate::net::certificates::CERTIFICATE_NOT_AFTER;
+use crate::net::certificates::{CERTIFICATE_NOT_AFTER, CERTIFICATE_NOT_BEFORE};
 
 static WORKERS: Family = Family::gauge(
     "upkeep_celery_workers",
@@ -39,6 +39,7 @@ static QUEUE_MESSAGES_LIMIT: Family = Family::gauge(
 /// The families of celery checks.
 pub const FAMILIES: &[&Family] = &[
     &CERTIFICATE_NOT_AFTER,
+    &CERTIFICATE_NOT_BEFORE,
     &WORKERS,
     &MIN_WORKERS,
     &EXPECTED_WORKERS,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::summary::{Section, Summary};
 use crate::model::{Family, Phase, Report, Sample};
-use crate::net::certificates::CERTIFICATE_NOT_AFTER;
+use crate::net::certificates::{CERTIFICATE_NOT_AFTER, CERTIFICATE_NOT_BEFORE};
 
 static RESPONSE_CODE: Family = Family::gauge(
     "upkeep_dns_response_code",
@@ -24,7 +24,13 @@ static SOA_SERIAL: Family = Family::gauge(
 );
 
 /// The families of dns checks.
-pub const FAMILIES: &[&Family] = &[&RESPONSE_CODE, &RECORDS, &SOA_SERIAL, &CERTIFICATE_NOT_AFTER];
+pub const FAMILIES: &[&Family] = &[
+    &RESPONSE_CODE,
+    &RECORDS,
+    &SOA_SERIAL,
+    &CERTIFICATE_NOT_AFTER,
+    &CERTIFICATE_NOT_BEFORE,
+];
 
 static PROBE_DURATION: Family = Family::probe(
     "probe_dns_duration_seconds",

@@ -22,7 +22,7 @@ use super::cgroup::conclude;
 use crate::config::docker::DockerSettings;
 use crate::model::{Family, MetricType, Problem, Reason, Report, Sample, Scope, Unit};
 use crate::net::api_client::{ApiClient, ApiResponse};
-use crate::net::certificates::CERTIFICATE_NOT_AFTER;
+use crate::net::certificates::{CERTIFICATE_NOT_AFTER, CERTIFICATE_NOT_BEFORE};
 use crate::net::engine;
 use crate::net::http::date;
 use crate::net::run_recorder::{RunRecorder, Step};
@@ -35,6 +35,7 @@ pub const FAMILIES: &[&Family] = &[
     &EXIT_CODE,
     &STARTED,
     &CERTIFICATE_NOT_AFTER,
+    &CERTIFICATE_NOT_BEFORE,
     USE.cpu,
     USE.memory,
     USE.working_set,

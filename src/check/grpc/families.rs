@@ -3,7 +3,7 @@
 use super::health::SERVING_STATUSES;
 use super::status::{DEADLINE_EXCEEDED, UNAVAILABLE};
 use crate::model::{Family, Phase, Sample};
-use crate::net::certificates::CERTIFICATE_NOT_AFTER;
+use crate::net::certificates::{CERTIFICATE_NOT_AFTER, CERTIFICATE_NOT_BEFORE};
 use crate::net::run_recorder::{Findings, RunRecorder};
 
 /// The status code of the call.
@@ -14,7 +14,7 @@ pub static STATUS_CODE: Family = Family::gauge(
 );
 
 /// The families of grpc checks.
-pub const FAMILIES: &[&Family] = &[&STATUS_CODE, &CERTIFICATE_NOT_AFTER];
+pub const FAMILIES: &[&Family] = &[&STATUS_CODE, &CERTIFICATE_NOT_AFTER, &CERTIFICATE_NOT_BEFORE];
 
 /// The status code of the call in a probe.
 pub static PROBE_STATUS_CODE: Family = Family::probe(

@@ -1,7 +1,7 @@
 //! The metric families of http checks.
 
 use crate::model::{Family, MetricType, Scope, Unit};
-use crate::net::certificates::CERTIFICATE_NOT_AFTER;
+use crate::net::certificates::{CERTIFICATE_NOT_AFTER, CERTIFICATE_NOT_BEFORE};
 
 /// The status code of the final response.
 pub static STATUS_CODE: Family = Family {
@@ -43,11 +43,33 @@ pub static VERSION_INFO: Family = Family {
     help: "Version of the service, extracted from the JSON body of the response.",
 };
 
+/// The date of the header Deprecation.
+pub static DEPRECATION: Family = Family {
+    name: "upkeep_http_deprecation_timestamp_seconds",
+    metric_type: MetricType::Gauge,
+    unit: Unit::Seconds,
+    scope: Scope::Check,
+    labels: &[],
+    help: "Unix time from which the resource is deprecated, from the header Deprecation (RFC 9745) of the final response. Absent \
+           without a valid header.",
+};
+
+/// The date of the header Sunset.
+pub static SUNSET: Family = Family {
+    name: "upkeep_http_sunset_timestamp_seconds",
+    help: "Unix time at which the resource is expected to become unavailable, from the header Sunset (RFC 8594) of the final \
+           response. Absent without a valid header.",
+    ..DEPRECATION
+};
+
 /// The families of http checks.
 pub const FAMILIES: &[&Family] = &[
     &STATUS_CODE,
     &PHASE_DURATION,
     &CERTIFICATE_NOT_AFTER,
+    &CERTIFICATE_NOT_BEFORE,
+    &DEPRECATION,
+    &SUNSET,
     &EXTRACTED,
     &VERSION_INFO,
 ];

@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 
+use super::deprecation::Deprecation;
 use super::families::{PHASE_DURATION, STATUS_CODE};
 use super::judge::AssertionError;
 use super::probe_samples::Facts;
@@ -16,6 +17,8 @@ pub type Run<'r> = RecordedRun<'r, HttpFindings>;
 pub struct HttpFindings {
     /// The status of the last response.
     pub status: Option<StatusCode>,
+    /// The dates at which the last response announces its end.
+    pub deprecation: Deprecation,
     /// The samples extracted from the body.
     pub extracted: Vec<Sample>,
     /// The facts for the samples of a probe.
@@ -28,6 +31,7 @@ impl HttpFindings {
     pub fn new(has_cel: bool) -> Self {
         Self {
             status: None,
+            deprecation: Deprecation::default(),
             extracted: Vec::new(),
             facts: Facts::default(),
             has_cel,
@@ -60,6 +64,7 @@ impl Findings for HttpFindings {
             let seconds = recorder.spent(phase).as_secs_f64();
             samples.push(sample(&PHASE_DURATION, vec![phase.as_str().into()], seconds));
         }
+        samples.extend(self.deprecation.samples());
         samples.append(&mut self.extracted);
         self.facts.push_probe_samples(recorder.report, self.has_cel);
         // The report has no other samples yet. The recorder adds its own later.

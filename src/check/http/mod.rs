@@ -3,6 +3,7 @@
 
 mod body;
 mod cookies;
+mod deprecation;
 mod evaluate;
 mod extract;
 mod families;
@@ -20,6 +21,9 @@ use tokio::net::TcpStream;
 
 use self::body::BodyDecoder;
 use self::cookies::Cookies;
+use self::deprecation::Deprecation;
+#[doc(hidden)]
+pub use self::deprecation::fuzz_parse as fuzz_parse_deprecation;
 #[doc(hidden)]
 pub use self::extract::fuzz_parse;
 pub use self::families::{FAMILIES, PHASE_DURATION, STATUS_CODE};
@@ -104,6 +108,7 @@ impl HttpCheck {
             let mut exchange = self.exchange(&hop, &cookies, run).await?;
             let head = exchange.head();
             run.findings.status = Some(head.status);
+            run.findings.deprecation = Deprecation::read(&head.headers, run.recorder.report);
             // Only for probes, because parsing dates costs time in every run.
             let is_probe = run.recorder.report.probe.is_some();
             if is_probe {

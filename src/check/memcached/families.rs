@@ -1,7 +1,7 @@
 //! The metric families of memcached checks.
 
 use crate::model::{Family, MetricType, Scope, Unit};
-use crate::net::certificates::CERTIFICATE_NOT_AFTER;
+use crate::net::certificates::{CERTIFICATE_NOT_AFTER, CERTIFICATE_NOT_BEFORE};
 
 /// The version.
 pub static VERSION_INFO: Family = Family {
@@ -85,4 +85,5 @@ pub const FAMILIES: &[&Family] = &[
     &EVICTIONS,
     &GETS,
     &CERTIFICATE_NOT_AFTER,
+    &CERTIFICATE_NOT_BEFORE,
 ];

@@ -20,7 +20,7 @@ use super::CheckContext;
 use crate::config::postgres::{PostgresSettings, QuerySettings, SessionAttributes, StatisticsSettings};
 use crate::config::secret::Secret;
 use crate::model::{Family, Problem, Reason, Report, Sample};
-use crate::net::certificates::CERTIFICATE_NOT_AFTER;
+use crate::net::certificates::{CERTIFICATE_NOT_AFTER, CERTIFICATE_NOT_BEFORE};
 use crate::net::reusable::Reusable;
 use crate::net::run_recorder::{Phase, RunRecorder, Step};
 use crate::net::shortage;
@@ -37,6 +37,7 @@ pub const FAMILIES: &[&Family] = &[
     &statistics::DATABASE_SIZE,
     &statistics::OLDEST_TRANSACTION,
     &CERTIFICATE_NOT_AFTER,
+    &CERTIFICATE_NOT_BEFORE,
 ];
 
 /// The maximum length of the version in its label, in bytes.

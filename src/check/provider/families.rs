@@ -1,7 +1,7 @@
 //! The metric families of provider checks.
 
 use crate::model::{Family, MetricType, Scope, Unit};
-use crate::net::certificates::CERTIFICATE_NOT_AFTER;
+use crate::net::certificates::{CERTIFICATE_NOT_AFTER, CERTIFICATE_NOT_BEFORE};
 
 /// Whether the key is valid.
 pub static KEY_VALID: Family = Family::gauge(
@@ -91,4 +91,5 @@ pub const FAMILIES: &[&Family] = &[
     &REMAINING_CREDITS,
     &LAST_RESPONSE,
     &CERTIFICATE_NOT_AFTER,
+    &CERTIFICATE_NOT_BEFORE,
 ];

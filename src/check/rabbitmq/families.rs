@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::model::{Family, MetricType, Report, Sample, Scope, Unit};
-use crate::net::certificates::CERTIFICATE_NOT_AFTER;
+use crate::net::certificates::{CERTIFICATE_NOT_AFTER, CERTIFICATE_NOT_BEFORE};
 
 /// The families of rabbitmq checks.
 pub const FAMILIES: &[&Family] = &[
@@ -16,6 +16,7 @@ pub const FAMILIES: &[&Family] = &[
     &QUEUE_MESSAGES_LIMIT,
     &QUEUE_CONSUMERS_MINIMUM,
     &CERTIFICATE_NOT_AFTER,
+    &CERTIFICATE_NOT_BEFORE,
 ];
 
 /// Version of the broker.

@@ -1,7 +1,7 @@
 //! The metric families of redis checks.
 
 use crate::model::{Family, MetricType, Scope, Unit};
-use crate::net::certificates::CERTIFICATE_NOT_AFTER;
+use crate::net::certificates::{CERTIFICATE_NOT_AFTER, CERTIFICATE_NOT_BEFORE};
 
 /// Product and version of the server.
 pub static VERSION: Family = Family {
@@ -145,4 +145,5 @@ pub const FAMILIES: &[&Family] = &[
     &CLUSTER_SLOTS,
     &SENTINEL_MASTER_OK,
     &CERTIFICATE_NOT_AFTER,
+    &CERTIFICATE_NOT_BEFORE,
 ];

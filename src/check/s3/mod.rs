@@ -14,7 +14,7 @@ use super::CheckContext;
 use crate::config::s3::{Health, S3Settings};
 use crate::model::{Family, MetricType, Problem, Reason, Report, Sample, Scope, Unit};
 use crate::net::api_client::{ApiClient, ApiResponse};
-use crate::net::certificates::CERTIFICATE_NOT_AFTER;
+use crate::net::certificates::{CERTIFICATE_NOT_AFTER, CERTIFICATE_NOT_BEFORE};
 use crate::net::endpoint::HostEndpoint;
 use crate::net::run_recorder::RunRecorder;
 
@@ -29,7 +29,13 @@ pub static BUCKET_PRESENT: Family = Family {
 };
 
 /// The families of s3 checks.
-pub const FAMILIES: &[&Family] = &[&BUCKET_PRESENT, &LIVE, &CLUSTER_HEALTHY, &CERTIFICATE_NOT_AFTER];
+pub const FAMILIES: &[&Family] = &[
+    &BUCKET_PRESENT,
+    &LIVE,
+    &CLUSTER_HEALTHY,
+    &CERTIFICATE_NOT_AFTER,
+    &CERTIFICATE_NOT_BEFORE,
+];
 
 /// The maximum size of a response, in bytes.
 const MAX_BODY_BYTES: usize = 64 << 10;

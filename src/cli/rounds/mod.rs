@@ -160,6 +160,7 @@ impl Rounds {
             let attempt = Attempt {
                 kind: &settings.kind,
                 started,
+                certificate: settings.certificate,
                 timeout: settings.timeout,
                 deadline_policy: DeadlinePolicy::Extend { discarded: 0 },
                 lost: &lost,

@@ -133,6 +133,8 @@ impl CelerySettings {
 }
 
 impl super::KindFacts for CelerySettings {
+    const SEES_CERTIFICATES: bool = true;
+
     /// Workers respond within a time window. If the exporter does not run then, their responses are missing.
     const MISSES_WHEN_LATE: bool = true;
 

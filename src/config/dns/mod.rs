@@ -305,6 +305,8 @@ impl DnsSettings {
 }
 
 impl super::KindFacts for DnsSettings {
+    const SEES_CERTIFICATES: bool = true;
+
     fn values_at_once(&self, label: &str) -> Option<u64> {
         // answer, authority, additional
         (label == "section").then_some(3)

@@ -153,6 +153,8 @@ impl Compression {
 }
 
 impl crate::config::KindFacts for HttpSettings {
+    const SEES_CERTIFICATES: bool = true;
+
     fn values_at_once(&self, label: &str) -> Option<u64> {
         match label {
             // resolve, connect, tls, processing, transfer

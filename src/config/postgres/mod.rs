@@ -198,6 +198,8 @@ impl PostgresOptions {
 }
 
 impl super::KindFacts for PostgresSettings {
+    const SEES_CERTIFICATES: bool = true;
+
     const IS_STORE: bool = true;
 
     fn values_at_once(&self, label: &str) -> Option<u64> {

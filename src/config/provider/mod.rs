@@ -257,6 +257,8 @@ impl ProviderSettings {
 }
 
 impl KindFacts for ProviderSettings {
+    const SEES_CERTIFICATES: bool = true;
+
     /// Providers count every request, and keys rarely become invalid. The recheck interval leaves a provider's outage time to end before
     /// three runs in a row have seen it.
     const OWN_TIMINGS: Option<OwnTimings> = Some(OwnTimings {

@@ -198,6 +198,8 @@ pub fn encode_segment(name: &str) -> String {
 }
 
 impl crate::config::KindFacts for RabbitmqSettings {
+    const SEES_CERTIFICATES: bool = true;
+
     const IS_STORE: bool = true;
 
     fn values_at_once(&self, label: &str) -> Option<u64> {

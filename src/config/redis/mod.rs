@@ -112,6 +112,8 @@ impl RedisSettings {
 mod tests;
 
 impl crate::config::KindFacts for RedisSettings {
+    const SEES_CERTIFICATES: bool = true;
+
     const IS_STORE: bool = true;
 
     fn values_at_once(&self, label: &str) -> Option<u64> {

@@ -1,22 +1,22 @@
-//! The authorities that certificates are verified against, and when chains to them expire.
+//! The authorities that certificates are verified against, and the validity of chains to them.
 
 use std::cell::Cell;
 use std::sync::Arc;
 
+use super::validity::{Validity, validity};
 use rustls::RootCertStore;
 use rustls::client::WebPkiServerVerifier;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use webpki::{EndEntityCert, KeyUsage, VerifiedPath};
-use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// Trusted authorities.
 #[derive(Debug)]
 pub struct Authorities {
     verifier: Arc<WebPkiServerVerifier>,
     roots: Arc<RootCertStore>,
-    /// When the certificate of each root expires, as Unix time.
-    expiries: Vec<Option<i64>>,
+    /// The validity of each root's certificate.
+    validities: Vec<Option<Validity>>,
     provider: Arc<CryptoProvider>,
 }
 
@@ -30,12 +30,12 @@ impl Authorities {
         provider: &Arc<CryptoProvider>,
     ) -> Result<Self, String> {
         let mut roots = RootCertStore::empty();
-        let mut expiries = Vec::new();
+        let mut validities = Vec::new();
         for certificate in certificates {
-            let expiry = not_after(&certificate);
+            let validity = validity(&certificate);
             // Some certificates of systems are too old to be parsed.
             if roots.add(certificate).is_ok() {
-                expiries.push(expiry);
+                validities.push(validity);
             }
         }
         let roots = Arc::new(roots);
@@ -45,7 +45,7 @@ impl Authorities {
         Ok(Self {
             verifier,
             roots,
-            expiries,
+            validities,
             provider: provider.clone(),
         })
     }
@@ -55,17 +55,17 @@ impl Authorities {
         &self.verifier
     }
 
-    /// When the certificate chain of a server expires, as Unix time. A chain expires with its first certificate, the root
-    /// included. If there are several chains, the one that expires last counts.
-    pub fn chain_expiry(
+    /// The validity of the certificate that ends the chain of a server: the first one to expire, the root included. If there are
+    /// several chains, the one that expires last counts.
+    pub fn chain_validity(
         &self,
         own: &CertificateDer<'_>,
         others: &[CertificateDer<'_>],
         now: UnixTime,
-    ) -> Option<i64> {
+    ) -> Option<Validity> {
         let latest = Cell::new(None);
         let visit = |path: &VerifiedPath<'_>| {
-            latest.set(latest.get().max(self.path_expiry(own, path)));
+            latest.set(latest.get().max(self.path_validity(own, path)));
             // The error makes webpki try the next path.
             Err(webpki::Error::UnknownIssuer)
         };
@@ -83,22 +83,16 @@ impl Authorities {
         latest.get()
     }
 
-    fn path_expiry(&self, own: &CertificateDer<'_>, path: &VerifiedPath<'_>) -> Option<i64> {
+    fn path_validity(&self, own: &CertificateDer<'_>, path: &VerifiedPath<'_>) -> Option<Validity> {
         // An authority may have several certificates for one key.
-        let roots = self.roots.roots.iter().zip(&self.expiries);
+        let roots = self.roots.roots.iter().zip(&self.validities);
         let root = roots
             .filter(|(root, _)| *root == path.anchor())
-            .filter_map(|(_, expiry)| *expiry)
+            .filter_map(|(_, validity)| *validity)
             .max();
         let between = path
             .intermediate_certificates()
-            .map(|certificate| not_after(&certificate.der()));
-        between.chain([not_after(own), root]).flatten().min()
+            .map(|certificate| validity(&certificate.der()));
+        between.chain([validity(own), root]).flatten().min()
     }
-}
-
-/// When a certificate expires, as Unix time.
-pub fn not_after(certificate: &[u8]) -> Option<i64> {
-    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
-    Some(certificate.validity().not_after.timestamp())
 }

@@ -3,7 +3,9 @@
 mod authorities;
 mod recorder;
 mod trust;
+mod validity;
 
 pub(super) use self::authorities::Authorities;
-pub use self::recorder::{CERTIFICATE_NOT_AFTER, CertificateRecorder};
+pub use self::recorder::CertificateRecorder;
 pub use self::trust::{SystemTrust, Trust};
+pub use self::validity::{CERTIFICATE_NOT_AFTER, CERTIFICATE_NOT_BEFORE, Validity};

@@ -11,39 +11,27 @@ use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::authorities::not_after;
 use super::trust::Trust;
-use crate::model::{Family, MetricType, Sample, Scope, Unit};
-
-/// When the first certificate of the chain expires.
-pub static CERTIFICATE_NOT_AFTER: Family = Family {
-    name: "upkeep_tls_certificate_not_after_timestamp_seconds",
-    metric_type: MetricType::Gauge,
-    unit: Unit::Seconds,
-    scope: Scope::Check,
-    labels: &[],
-    help: "Unix time of the earliest expiry in the verified certificate chain, including the root. If no chain \
-           was verified: the earliest expiry of the certificates that the server sent.",
-};
+use super::validity::{Validity, validity};
 
 /// The certificates of a handshake.
 #[derive(Clone, Debug, Default)]
 pub struct Presented {
-    /// When the first presented certificate expires, as Unix time.
-    pub expiry: Option<i64>,
-    /// When the verified chain expires, as Unix time. Absent if nothing was verified.
-    pub chain_expiry: Option<i64>,
+    /// The validity of the presented certificate that expires first.
+    pub first: Option<Validity>,
+    /// The validity of the certificate of the verified chain that expires first. Absent if nothing was verified.
+    pub chain: Option<Validity>,
     /// All presented certificates, the server's own first. Empty unless one was rejected.
     pub rejected: Vec<CertificateDer<'static>>,
 }
 
-/// The expiry of a verified chain. It is cached, since finding it takes as long as the verification. It changes only with
+/// The validity of a verified chain. It is cached, since finding it takes as long as the verification. It changes only with
 /// the certificates: every set of authorities has its own recorder.
 #[derive(Debug)]
-struct CachedExpiry {
+struct CachedChain {
     /// The hash of the certificates.
     hash: Vec<u8>,
-    chain_expiry: Option<i64>,
+    chain: Option<Validity>,
 }
 
 /// The verifier of one check. Its runs do not overlap, so it records one handshake at a time.
@@ -56,7 +44,7 @@ pub struct CertificateRecorder {
     chain_only: bool,
     provider: Arc<CryptoProvider>,
     presented: Mutex<Presented>,
-    cached_expiry: Mutex<Option<CachedExpiry>>,
+    cached_chain: Mutex<Option<CachedChain>>,
 }
 
 impl CertificateRecorder {
@@ -74,7 +62,7 @@ impl CertificateRecorder {
             chain_only,
             provider,
             presented: Mutex::default(),
-            cached_expiry: Mutex::default(),
+            cached_chain: Mutex::default(),
         }
     }
 
@@ -134,16 +122,16 @@ impl CertificateRecorder {
         }
     }
 
-    /// When the verified chain expires, as Unix time. `None` if nothing was verified.
-    fn chain_expiry(
+    /// The validity of the verified chain. `None` if nothing was verified.
+    fn chain_validity(
         &self,
         own: &CertificateDer<'_>,
         others: &[CertificateDer<'_>],
         now: UnixTime,
-    ) -> Option<i64> {
+    ) -> Option<Validity> {
         let authorities = match &self.trust {
             // A pinned certificate is a chain by itself.
-            Trust::Authorities(_) if self.pinned.contains(own) => return not_after(own),
+            Trust::Authorities(_) if self.pinned.contains(own) => return validity(own),
             Trust::Authorities(authorities) => authorities,
             Trust::NoAuthorities(_) | Trust::Unverified => return None,
         };
@@ -153,18 +141,19 @@ impl CertificateRecorder {
             hash.update(certificate);
         }
         let hash = hash.finish().as_ref().to_vec();
-        let mut cached = self.cached_expiry.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_over = |expiry: i64| u64::try_from(expiry).is_ok_and(|expiry| expiry <= now.as_secs());
+        let mut cached = self.cached_chain.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_over =
+            |chain: Validity| u64::try_from(chain.not_after).is_ok_and(|expiry| expiry <= now.as_secs());
         if let Some(cached) = &*cached
             && cached.hash == hash
             // After the expiry of this chain another one may be valid.
-            && !cached.chain_expiry.is_some_and(is_over)
+            && !cached.chain.is_some_and(is_over)
         {
-            return cached.chain_expiry;
+            return cached.chain;
         }
-        let chain_expiry = authorities.chain_expiry(own, others, now);
-        *cached = Some(CachedExpiry { hash, chain_expiry });
-        chain_expiry
+        let chain = authorities.chain_validity(own, others, now);
+        *cached = Some(CachedChain { hash, chain });
+        chain
     }
 
     /// Forgets the previous handshake.
@@ -185,7 +174,7 @@ impl CertificateRecorder {
     fn reject(&self, own: &CertificateDer<'_>) {
         let mut presented = self.lock();
         presented.rejected = vec![own.clone().into_owned()];
-        presented.chain_expiry = None;
+        presented.chain = None;
     }
 
     /// The certificates that the configuration trusts directly.
@@ -201,16 +190,11 @@ impl CertificateRecorder {
         }
     }
 
-    /// The metric, if the server presented a certificate.
-    #[allow(clippy::cast_precision_loss)] // Exact for the next 285 million years.
-    pub fn sample(&self) -> Option<Sample> {
+    /// The validity of the certificate that expires first: of the verified chain, or else of the presented certificates. `None` if
+    /// the server presented none.
+    pub fn validity(&self) -> Option<Validity> {
         let presented = self.lock();
-        let not_after = presented.chain_expiry.or(presented.expiry)?;
-        Some(Sample {
-            family: &CERTIFICATE_NOT_AFTER,
-            labels: Vec::new(),
-            value: not_after as f64,
-        })
+        presented.chain.or(presented.first)
     }
 }
 
@@ -225,16 +209,16 @@ impl ServerCertVerifier for CertificateRecorder {
     ) -> Result<ServerCertVerified, Error> {
         let verdict = self.verify(own, others, name, ocsp_response, now);
         let all = std::iter::once(own).chain(others);
-        let expiry = all.clone().filter_map(|certificate| not_after(certificate)).min();
+        let first = all.clone().filter_map(|certificate| validity(certificate)).min();
         let presented = match &verdict {
             Ok(_) => Presented {
-                expiry,
-                chain_expiry: self.chain_expiry(own, others, now),
+                first,
+                chain: self.chain_validity(own, others, now),
                 rejected: Vec::new(),
             },
             Err(_) => Presented {
-                expiry,
-                chain_expiry: None,
+                first,
+                chain: None,
                 rejected: all.map(|certificate| certificate.clone().into_owned()).collect(),
             },
         };

@@ -65,7 +65,7 @@ pub fn record_handshake(report: &mut Report, connection: &CommonState, recorder:
         .iter()
         .map(|certificate| certificate.validity().not_after.timestamp());
     if let Some(end) = ends.min() {
-        let chain_end = recorder.presented().chain_expiry;
+        let chain_end = recorder.presented().chain.map(|chain| chain.not_after);
         report.push_probe_sample(&EARLIEST_EXPIRY, Vec::new(), end as f64);
         let chain_end = chain_end.map_or(NOT_VERIFIED, |end| end as f64);
         report.push_probe_sample(&CHAIN_EXPIRY, Vec::new(), chain_end);
