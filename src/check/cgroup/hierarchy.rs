@@ -1,7 +1,8 @@
 //! The mounted hierarchies: the one of cgroup v2, or those of v1, one per controller.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, OsStr};
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -16,9 +17,9 @@ use super::usage::Usage;
 /// Where the hierarchies are mounted.
 const ROOT: &str = "/sys/fs/cgroup";
 
-/// The control groups of this machine. Cheap to clone.
+/// The hierarchies of this machine. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Cgroups {
+pub struct Hierarchies {
     root: Arc<Path>,
     /// Opened by the first reading, and then reused: a hierarchy is mounted once, at boot.
     layout: Arc<OnceLock<Layout>>,
@@ -42,14 +43,14 @@ struct Legacy {
     unified: Option<OwnedFd>,
 }
 
-impl Default for Cgroups {
+impl Default for Hierarchies {
     fn default() -> Self {
         Self::at(ROOT.into())
     }
 }
 
-impl Cgroups {
-    /// Control groups whose hierarchies are mounted at or below `root`.
+impl Hierarchies {
+    /// Hierarchies that are mounted at or below `root`.
     pub fn at(root: PathBuf) -> Self {
         Self {
             root: root.into(),
@@ -57,7 +58,14 @@ impl Cgroups {
         }
     }
 
-    /// What a group uses. Values that the kernel does not measure there are absent.
+    /// The path of the directory of a group, which identifies it.
+    pub fn place(&self, path: &GroupPath) -> PathBuf {
+        let components = path.components().iter();
+        let names = components.map(|name| OsStr::from_bytes(name.to_bytes()));
+        self.root.join(names.collect::<PathBuf>())
+    }
+
+    /// What a group uses. Values that the kernel does not measure there are absent. Blocks.
     ///
     /// # Errors
     /// Why it can't be read: `ENOENT` if there is no such group.

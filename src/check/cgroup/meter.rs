@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::hierarchy::Cgroups;
 use super::limits::{self, LimitProblem, Subject};
 use super::oom::{Observation, OomCounter};
 use super::path::GroupPath;
+use super::reads::Cgroups;
 use super::usage::{Families, Usage, sample};
 use crate::config::resource_limits::ResourceLimits;
 use crate::model::{Problem, Sample};
@@ -80,9 +80,9 @@ impl Meter {
         self.reached = None;
     }
 
-    /// Reads the files of a group. Returns whether it could be read.
-    pub fn read(&mut self, path: &GroupPath, now: Instant) -> bool {
-        let usage = self.cgroups.usage(path).ok();
+    /// Reads the files of a group. Returns whether it could be read within `wait`.
+    pub async fn read(&mut self, path: &GroupPath, now: Instant, wait: Duration) -> bool {
+        let usage = self.cgroups.read(path, wait).await;
         let is_read = usage.is_some();
         self.record(usage, now);
         is_read

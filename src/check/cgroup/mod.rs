@@ -8,12 +8,12 @@ mod meter;
 mod oom;
 mod parse;
 mod path;
+mod reads;
 mod usage;
 
-pub use self::hierarchy::Cgroups;
 pub use self::limits::{LimitProblem, Subject, conclude};
 pub use self::meter::Meter;
-pub use self::parse::path_in_proc;
 pub use self::path::GroupPath;
+pub use self::reads::{Cgroups, MAX_WAIT};
 pub use self::usage::{Families, Usage};
 pub(in crate::check) use self::usage::{families, family};

@@ -29,6 +29,36 @@ pub struct Usage {
     pub oom_kills: Option<u64>,
 }
 
+impl Families {
+    /// The families of a kind: its own, followed by these. `N` is the number of all.
+    pub const fn with<const N: usize>(&self, own: &[&'static Family]) -> [&'static Family; N] {
+        let ours = [
+            self.cpu,
+            self.memory,
+            self.working_set,
+            self.memory_peak,
+            self.memory_limit,
+            self.tasks,
+            self.tasks_limit,
+            self.io_read,
+            self.io_written,
+            self.oom_kills,
+        ];
+        assert!(N == own.len() + ours.len(), "another number of families");
+        let mut all = [self.cpu; N];
+        let mut at = 0;
+        while at < N {
+            all[at] = if at < own.len() {
+                own[at]
+            } else {
+                ours[at - own.len()]
+            };
+            at += 1;
+        }
+        all
+    }
+}
+
 impl Usage {
     /// The memory without the inactive part of the page cache: what Kubernetes and `docker stats` compare with a limit. A
     /// program that reads many files fills its limit with that cache, and works well.

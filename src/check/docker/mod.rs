@@ -28,7 +28,7 @@ use crate::net::http::date;
 use crate::net::run_recorder::{RunRecorder, Step};
 
 /// The families of docker checks.
-pub const FAMILIES: &[&Family] = &[
+pub const FAMILIES: &[&Family] = &USE.with::<17>(&[
     &STATE,
     &HEALTH,
     &RESTARTS,
@@ -36,17 +36,7 @@ pub const FAMILIES: &[&Family] = &[
     &STARTED,
     &CERTIFICATE_NOT_AFTER,
     &CERTIFICATE_NOT_BEFORE,
-    USE.cpu,
-    USE.memory,
-    USE.working_set,
-    USE.memory_peak,
-    USE.memory_limit,
-    USE.tasks,
-    USE.tasks_limit,
-    USE.io_read,
-    USE.io_written,
-    USE.oom_kills,
-];
+]);
 
 /// The state, with one series for each state.
 pub static STATE: Family = Family {

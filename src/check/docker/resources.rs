@@ -1,7 +1,5 @@
 //! What a container uses: read from its control group if the exporter sees it, otherwise queried from the engine.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,7 +11,7 @@ use tokio::time::{Instant, timeout};
 use super::response::{Container, State};
 use super::stats;
 use crate::check::CheckContext;
-use crate::check::cgroup::{GroupPath, LimitProblem, Meter, Subject, Usage, families, path_in_proc};
+use crate::check::cgroup::{Cgroups, GroupPath, LimitProblem, MAX_WAIT, Meter, Subject, Usage, families};
 use crate::config::docker::{DockerSettings, EngineHost};
 use crate::model::{Family, Sample};
 use crate::net::api_client::ApiClient;
@@ -26,16 +24,14 @@ families!(USE, "upkeep_docker_container", "container", &[]);
 /// seconds, so they are not queried again for a while.
 const STATS_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long the engine is not queried again after it returned no statistics.
+/// How long the engine is not queried again after it returned no statistics, and the group is not read again after that failed.
 const RETRY_INTERVAL: Duration = Duration::from_secs(60);
-
-/// The maximum size of `/proc/PID/cgroup`: a few lines with a path each.
-const MAX_PROC_BYTES: u64 = 64 * 1024;
 
 /// The resources of one container.
 #[derive(Debug)]
 pub(super) struct ContainerResources {
     meter: Meter,
+    cgroups: Cgroups,
     procfs: PathBuf,
     /// Whether the engine runs on this machine, as far as is known.
     is_local: bool,
@@ -53,7 +49,10 @@ pub(super) struct ContainerResources {
 enum Source {
     Unknown,
     Group(GroupPath),
-    Engine,
+    /// The engine, until the group is searched again.
+    Engine {
+        until: Instant,
+    },
 }
 
 impl ContainerResources {
@@ -61,6 +60,7 @@ impl ContainerResources {
     pub fn new(settings: &DockerSettings, context: &CheckContext) -> Self {
         Self {
             meter: Meter::new(&context.cgroups, &settings.resources.limits),
+            cgroups: context.cgroups.clone(),
             procfs: context.procfs.clone(),
             is_local: matches!(settings.host, EngineHost::Unix(_)),
             start: None,
@@ -109,18 +109,9 @@ impl ContainerResources {
         recorder: &mut RunRecorder<'_>,
     ) {
         let now = Instant::now();
-        if matches!(self.source, Source::Unknown) {
-            self.source = match self.find_group(container) {
-                Some(path) => Source::Group(path),
-                None => Source::Engine,
-            };
-        }
-        if let Source::Group(path) = &self.source {
-            if self.meter.read(path, now) {
-                return;
-            }
-            // It exited since the engine responded, or the group is not visible here.
-            self.source = Source::Engine;
+        let wait = recorder.within(MAX_WAIT);
+        if self.read_group(container, now, wait).await {
+            return;
         }
         if self.retry_at.is_some_and(|at| at > now) {
             self.meter.record(None, now);
@@ -131,17 +122,34 @@ impl ContainerResources {
         self.meter.record(usage, now);
     }
 
+    /// Reads the container's group. Returns whether it could be read. Waits for that at most this long.
+    async fn read_group(&mut self, container: &Container, now: Instant, wait: Duration) -> bool {
+        let path = match &self.source {
+            Source::Group(path) => Some(path.clone()),
+            Source::Engine { until } if now < *until => return false,
+            Source::Unknown | Source::Engine { .. } => self.find_group(container, wait / 2).await,
+        };
+        if let Some(path) = path
+            && self.meter.read(&path, now, wait / 2).await
+        {
+            self.source = Source::Group(path);
+            return true;
+        }
+        // The container exited since the engine responded, the kernel was busy, or the group is not visible here.
+        self.source = Source::Engine {
+            until: now + RETRY_INTERVAL,
+        };
+        false
+    }
+
     /// The container's group. The process id that the engine reports may belong to another process namespace, so the name of the group
     /// must contain the container's id.
-    fn find_group(&self, container: &Container) -> Option<GroupPath> {
+    async fn find_group(&self, container: &Container, wait: Duration) -> Option<GroupPath> {
         if !self.is_local || container.pid == 0 || container.id.len() < engine::SHORT_ID {
             return None;
         }
-        let path = self.procfs.join(container.pid.to_string()).join("cgroup");
-        let mut text = String::new();
-        let file = File::open(path).ok()?;
-        file.take(MAX_PROC_BYTES).read_to_string(&mut text).ok()?;
-        path_in_proc(&text, &container.id)
+        let process = (container.pid, container.id.as_str());
+        self.cgroups.group_of(&self.procfs, process, wait).await
     }
 
     fn count_kills(&mut self, container: &Container, is_running: bool) {
@@ -211,11 +219,53 @@ mod tests {
     use crate::config::KindSettings;
     use crate::config::tests_support::check;
 
+    fn settings() -> DockerSettings {
+        match check("kind: docker, container: web, host: \"unix:///run/engine.sock\"").kind {
+            KindSettings::Docker(settings) => *settings,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_group_that_could_not_be_read_is_read_again_later() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| {
+            let path = dir.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        let id = "4f66ad9a0b2e";
+        write("cgroup/cgroup.controllers", "cpu memory pids\n");
+        write("proc/7/cgroup", &format!("0::/docker-{id}.scope\n"));
+        let context = CheckContext {
+            cgroups: Cgroups::at(dir.path().join("cgroup")),
+            ..CheckContext::new(dir.path().join("proc"))
+        };
+        let mut resources = ContainerResources::new(&settings(), &context);
+        let container = Container {
+            id: id.to_owned(),
+            pid: 7,
+            ..Container::default()
+        };
+        // The machine may be so busy that a thread takes seconds.
+        const LONG: Duration = Duration::from_secs(60);
+        let now = Instant::now();
+        assert!(!resources.read_group(&container, now, LONG).await);
+        write(&format!("cgroup/docker-{id}.scope/pids.current"), "3\n");
+        let soon = now + RETRY_INTERVAL - Duration::from_secs(1);
+        assert!(!resources.read_group(&container, soon, LONG).await);
+        for later in [
+            now + RETRY_INTERVAL,
+            now + RETRY_INTERVAL + Duration::from_secs(1),
+        ] {
+            assert!(resources.read_group(&container, later, LONG).await);
+            assert_eq!(resources.meter.usage().unwrap().tasks, Some(3));
+        }
+    }
+
     #[test]
     fn an_end_for_lack_of_memory_is_counted_once() {
-        let KindSettings::Docker(settings) = check("kind: docker, container: web").kind else {
-            panic!("not a docker check");
-        };
+        let settings = settings();
         let mut resources = ContainerResources::new(&settings, &CheckContext::new("/proc".into()));
         let mut after = |oom_killed, state, finished| {
             let container = Container {

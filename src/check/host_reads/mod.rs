@@ -1,5 +1,5 @@
 //! The figures of the machine, the usage of its file systems, and the targets of symbolic links, read by threads of their own. All checks
-//! share them.
+//! share them. The files of control groups are read in the same way.
 
 mod disk;
 mod figures;
@@ -11,7 +11,7 @@ pub use disk::{DiskError, DiskUsage};
 pub use figures::{CpuTicks, Figures, FiguresError, RESOURCES, fuzz_parse};
 #[cfg(test)]
 pub use figures::{Descriptors, Memory, Pressure};
-use shared_reads::SharedReads;
+pub use shared_reads::SharedReads;
 
 use crate::model::Problem;
 

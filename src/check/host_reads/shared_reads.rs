@@ -53,7 +53,11 @@ impl<T: Clone + Send + 'static> SharedReads<T> {
     ///
     /// # Errors
     /// A shortage if no thread can be started. `internal` if `read` panics.
-    pub async fn get(&self, path: &Path, read: fn(&Path) -> T) -> Result<T, Problem> {
+    pub async fn get(
+        &self,
+        path: &Path,
+        read: impl FnOnce(&Path) -> T + Send + 'static,
+    ) -> Result<T, Problem> {
         let (reply, answer) = oneshot::channel();
         if self.reads.wait(path, reply)? {
             // Created before the thread: if that can't be started, the next request tries again.

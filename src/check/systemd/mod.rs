@@ -11,28 +11,14 @@ use tokio::sync::Notify;
 
 use self::resources::{USE, UnitResources};
 use super::CheckContext;
-use super::cgroup::conclude;
+use super::cgroup::{MAX_WAIT, conclude};
 use super::unit_watch::{CALL_TIMEOUT, Starting, Subscription, Unit, UnitFacts};
 use crate::config::systemd::{SystemdSettings, UnitState};
 use crate::model::{Family, MetricType, Problem, Report, Sample, Scope, Unit as MetricUnit};
 use crate::net::run_recorder::RunRecorder;
 
 /// The families of systemd checks.
-pub const FAMILIES: &[&Family] = &[
-    &UNIT_STATE,
-    &UNIT_RESTARTS,
-    &UNIT_ACTIVE_ENTER,
-    USE.cpu,
-    USE.memory,
-    USE.working_set,
-    USE.memory_peak,
-    USE.memory_limit,
-    USE.tasks,
-    USE.tasks_limit,
-    USE.io_read,
-    USE.io_written,
-    USE.oom_kills,
-];
+pub const FAMILIES: &[&Family] = &USE.with::<13>(&[&UNIT_STATE, &UNIT_RESTARTS, &UNIT_ACTIVE_ENTER]);
 
 /// The state of the unit: one series per state.
 pub static UNIT_STATE: Family = Family {
@@ -90,12 +76,7 @@ impl SystemdCheck {
     /// # Errors
     /// The problem that made the run fail.
     pub async fn run(&mut self, report: &mut Report) -> Result<(), Problem> {
-        // The recorder only calculates the wait. The step is set below.
-        let wait = {
-            let mut recorder = RunRecorder::new(report);
-            recorder.end();
-            recorder.within(CALL_TIMEOUT)
-        };
+        let wait = within(report, CALL_TIMEOUT);
         report.step = "waiting for systemd's response over D-Bus".into();
         let facts = self.subscription.facts(wait).await?;
         let unit = &facts.unit;
@@ -105,13 +86,15 @@ impl SystemdCheck {
             push_samples(unit, &self.settings.unit, &mut report.samples);
         }
         report.running_since = unit.running_since();
-        let limit = self.resources.as_mut().and_then(|resources| {
-            resources.update(unit, &self.subscription);
+        let mut limit = None;
+        if let Some(resources) = &mut self.resources {
+            let wait = within(report, MAX_WAIT);
+            resources.update(unit, &self.subscription, wait).await;
             if is_known {
                 resources.push(&self.settings.unit, &mut report.samples);
             }
-            resources.judge(unit, &self.settings)
-        });
+            limit = resources.judge(unit, &self.settings);
+        }
         let warning = judge::judge(unit, &self.settings, starting(&facts))?;
         report.warning = conclude(&self.settings.resources, warning, limit)?;
         Ok(())
@@ -121,6 +104,13 @@ impl SystemdCheck {
     pub fn wakeup(&self) -> Option<Arc<Notify>> {
         Some(self.subscription.changed.clone())
     }
+}
+
+/// The time until shortly before the deadline of the run, at most `limit`. The recorder only calculates it.
+fn within(report: &mut Report, limit: Duration) -> Duration {
+    let mut recorder = RunRecorder::new(report);
+    recorder.end();
+    recorder.within(limit)
 }
 
 /// The start in progress of an activating unit: by systemd's timestamps if they are usable, otherwise since the exporter first saw

@@ -44,8 +44,8 @@ impl UnitResources {
         }
     }
 
-    /// Reads what the unit uses, if that is due.
-    pub fn update(&mut self, unit: &Unit, subscription: &Subscription) {
+    /// Reads what the unit uses, if that is due. Waits for it at most this long.
+    pub async fn update(&mut self, unit: &Unit, subscription: &Subscription, wait: Duration) {
         let now = Instant::now();
         self.set_group(unit.control_group.as_ref());
         let restarts = unit.service.as_ref().map_or(0, |service| service.restarts);
@@ -56,7 +56,7 @@ impl UnitResources {
         match &self.group {
             _ if !unit.is_started() => self.meter.stop(),
             Some((_, path)) => {
-                if self.meter.is_due(now) && !self.meter.read(path, now) {
+                if self.meter.is_due(now) && !self.meter.read(path, now, wait).await {
                     self.refresh(subscription, now);
                 }
             }
@@ -119,7 +119,7 @@ mod tests {
         unit.apply_row("loaded", "active", "active");
         unit.active_enter = 1;
         for is_long in [false, true] {
-            resources.update(&unit, &subscription);
+            resources.update(&unit, &subscription, Duration::ZERO).await;
             let problem = resources.judge(&unit, &settings);
             assert_eq!(
                 matches!(problem, Some(LimitProblem::NotComparable(_))),

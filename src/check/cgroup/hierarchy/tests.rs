@@ -63,7 +63,7 @@ fn expected(id: u64) -> Usage {
 fn all_values_of_v2_are_read() {
     let root = tempfile::tempdir().unwrap();
     write(root.path(), &UNIFIED);
-    let groups = Cgroups::at(root.path().to_owned());
+    let groups = Hierarchies::at(root.path().to_owned());
     let usage = groups.usage(&path("/a.slice/b.service")).unwrap();
     assert_ne!(usage.id, 0);
     assert_eq!(usage, expected(usage.id));
@@ -77,7 +77,7 @@ fn all_values_of_v2_are_read() {
 fn a_group_created_again_has_another_id() {
     let root = tempfile::tempdir().unwrap();
     write(root.path(), &UNIFIED);
-    let groups = Cgroups::at(root.path().to_owned());
+    let groups = Hierarchies::at(root.path().to_owned());
     let before = groups.usage(&path("/a.slice/b.service")).unwrap().id;
     fs::rename(root.path().join("a.slice/b.service"), root.path().join("old")).unwrap();
     write(root.path(), &UNIFIED);
@@ -116,7 +116,7 @@ fn all_values_of_v1_are_read() {
         ],
     );
     symlink("cpu,cpuacct", root.path().join("cpuacct")).unwrap();
-    let groups = Cgroups::at(root.path().to_owned());
+    let groups = Hierarchies::at(root.path().to_owned());
     let usage = groups.usage(&path("/a.slice/b.service")).unwrap();
     assert_eq!(usage, expected(usage.id));
     // Without accounting of CPU time in v1, systemd's own hierarchy of v2 has it.
@@ -145,7 +145,7 @@ fn links_pipes_and_large_files_are_not_read() {
     rustix::fs::mkfifoat(rustix::fs::CWD, inside.join("pids.current"), Mode::from(0o600)).unwrap();
     fs::write(inside.join("io.stat"), "8:0 rbytes=1 wbytes=1\n".repeat(4000)).unwrap();
     fs::write(inside.join("cpu.stat"), [0xff, 0xfe]).unwrap();
-    let groups = Cgroups::at(root.path().to_owned());
+    let groups = Hierarchies::at(root.path().to_owned());
     assert!(groups.usage(&path("/link")).is_err());
     let started = Instant::now();
     let usage = groups.usage(&path("/odd")).unwrap();
@@ -162,9 +162,9 @@ fn links_pipes_and_large_files_are_not_read() {
 #[test]
 fn a_machine_without_control_groups_has_no_usage() {
     let root = tempfile::tempdir().unwrap();
-    let groups = Cgroups::at(root.path().join("absent"));
+    let groups = Hierarchies::at(root.path().join("absent"));
     assert_eq!(groups.usage(&path("/a")), Err(Errno::NOENT));
-    let groups = Cgroups::at(root.path().to_owned());
+    let groups = Hierarchies::at(root.path().to_owned());
     assert_eq!(groups.usage(&path("/a")), Err(Errno::NOENT));
     // They may be mounted later.
     write(root.path(), &UNIFIED);
