@@ -3,8 +3,12 @@
 
 use crate::model::CheckKind;
 
-/// Kinds of check that are not supported.
-const KINDS: &[&str] = &["resources"];
+/// Kinds of check that are not supported, with advice.
+const KINDS: [(&str, &str); 1] = [(
+    "resources",
+    "systemd and docker checks measure what their unit or container uses: set memory_below, memory_share_below, cpu_below \
+     or tasks_below in such a check, or the limits of a host check",
+)];
 
 /// Other names of kinds.
 const ALIASES: [(&str, CheckKind); 10] = [
@@ -38,13 +42,8 @@ pub fn kind(word: &str) -> Option<String> {
     if let Some((_, kind)) = ALIASES.iter().find(|(alias, _)| *alias == word) {
         return Some(format!("unknown kind {word}: write kind: {kind}"));
     }
-    KINDS.contains(&word).then(|| {
-        let known = CheckKind::ALL.map(CheckKind::as_str);
-        format!(
-            "the kind {word} is not supported: write one of {}",
-            known.join(", ")
-        )
-    })
+    let (_, advice) = KINDS.iter().find(|(kind, _)| *kind == word)?;
+    Some(format!("the kind {word} is not supported: {advice}"))
 }
 
 /// The message for an unsupported key.

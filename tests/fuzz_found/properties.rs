@@ -229,6 +229,8 @@ pub fn texts(input: &[u8]) {
     }
     let (name, _, length) = twice(|| check::proc_scan::fuzz_parse(input));
     assert!(name.unwrap_or_default().len() <= input.len() && length <= input.len());
+    let (is_pressure, is_file_count) = twice(|| check::host::fuzz_parse(input));
+    assert!(!(is_pressure && is_file_count), "a file has one format");
     let (_, files, _) = twice(|| check::port_scan::fuzz_parse(input));
     // A line has ten fields. The address has ten bytes with its port.
     assert!(
