@@ -10,7 +10,6 @@ use super::environment::Environment;
 use super::marker::{Marker, Scope};
 use super::name::Name;
 use super::requirement::parse_specifiers;
-use super::toml_file;
 use super::wanted::{Fault, Origin, Parsed, Selection};
 
 /// How many dependencies are compared with packages at most. A lock of 500 packages has about 2000.
@@ -28,7 +27,7 @@ pub fn parse(
     environment: &Environment,
     selection: &Selection,
 ) -> Result<Parsed, String> {
-    let lock: Lock = toml_file::parse(text)?;
+    let lock = Lock::parse(text)?;
     if lock.version != VERSION {
         return Err(format!(
             "its format has version {}, but only version {VERSION} is supported",

@@ -10,6 +10,7 @@ use serde::de::IgnoredAny;
 
 use crate::check::python::direct_url::Source;
 use crate::check::python::name::Name;
+use crate::check::python::toml_file;
 use crate::check::python::wanted::{Known, Origin, Selection, Versions, Wanted};
 
 #[derive(Debug, Deserialize)]
@@ -22,6 +23,13 @@ pub struct Lock {
     pub manifest: Manifest,
     #[serde(default, rename = "package")]
     pub packages: Vec<Package>,
+}
+
+/// A part of a lock that starts at a package.
+#[derive(Deserialize)]
+struct Part {
+    #[serde(rename = "package")]
+    packages: Vec<Package>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -84,6 +92,31 @@ pub struct Dependency {
 }
 
 impl Lock {
+    /// Parses a lock.
+    ///
+    /// # Errors
+    /// The line and what is wrong there.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        match Self::parse_parts(text) {
+            Some(lock) => Ok(lock),
+            // It is faulty, or not in the form that uv writes. The error has the line.
+            None => toml_file::parse(text),
+        }
+    }
+
+    /// Parses the packages one after the other. The tree of a whole lock takes many times the memory of its text.
+    fn parse_parts(text: &str) -> Option<Self> {
+        let starts = package_starts(text)?;
+        let head = starts.first().copied().unwrap_or(text.len());
+        let mut lock: Self = toml_file::parse(&text[..head]).ok()?;
+        for (index, start) in starts.iter().enumerate() {
+            let end = starts.get(index + 1).copied().unwrap_or(text.len());
+            let part: Part = toml_file::parse(&text[*start..end]).ok()?;
+            lock.packages.extend(part.packages);
+        }
+        Some(lock)
+    }
+
     /// The project, or all members of a workspace that has no project at its root.
     pub fn roots(&self) -> Vec<usize> {
         let local = |package: &Package| {
@@ -200,5 +233,61 @@ impl Package {
             source: required,
             origin: origin.clone(),
         }))
+    }
+}
+
+/// Where the packages start. `None` if another table follows them.
+fn package_starts(text: &str) -> Option<Vec<usize>> {
+    let (mut starts, mut at) = (Vec::new(), 0);
+    for line in text.split_inclusive('\n') {
+        if line.trim_end() == "[[package]]" {
+            starts.push(at);
+        } else if line.starts_with('[')
+            && !starts.is_empty()
+            && !line.trim_start_matches('[').starts_with("package.")
+        {
+            return None;
+        }
+        at += line.len();
+    }
+    Some(starts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PACKAGE: &str = "[[package]]\nname = \"a\"\nversion = \"1\"\nsource = { registry = \"x\" }\n";
+
+    #[test]
+    fn a_lock_is_the_sum_of_its_parts() {
+        let with_tables =
+            format!("{PACKAGE}[package.metadata]\nprovides-extras = [\"x\"]\n[[package.other]]\nb = 1\n");
+        let whole = |text: &str| format!("{:?}", toml_file::parse::<Lock>(text));
+        for (text, packages) in [
+            ("version = 1\n".to_owned(), Some(0)),
+            (format!("version = 1\n{PACKAGE}\n{with_tables}{PACKAGE}"), Some(3)),
+            (
+                format!("version = 1\n{PACKAGE}{PACKAGE}").replace('\n', "\r\n"),
+                Some(2),
+            ),
+            // Not in the form that uv writes.
+            (
+                format!("version = 1\n{PACKAGE}[manifest]\ndependency-groups = {{}}\n"),
+                None,
+            ),
+            (
+                format!("version = 1\n{PACKAGE}note = \"\"\"\n{PACKAGE}\"\"\"\n"),
+                None,
+            ),
+            (format!("version = 1\n{PACKAGE}[["), None),
+        ] {
+            let parts = Lock::parse_parts(&text);
+            assert_eq!(parts.as_ref().map(|lock| lock.packages.len()), packages, "{text}");
+            if let Some(lock) = parts {
+                assert_eq!(format!("{:?}", Ok::<_, String>(lock)), whole(&text), "{text}");
+            }
+            assert_eq!(format!("{:?}", Lock::parse(&text)), whole(&text), "{text}");
+        }
     }
 }
