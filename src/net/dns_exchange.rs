@@ -1,9 +1,10 @@
 //! Sends a query to a name server and receives its response, over UDP or a connection.
 
-use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::{fmt, io};
 
-use hickory_proto::op::{Message, MessageType, ResponseCode};
+use hickory_proto::op::{Header, Message, MessageType, Query, ResponseCode};
+use hickory_proto::serialize::binary::{BinDecodable, BinDecoder};
 use rustix::net::{RecvFlags, recv};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest};
 use tokio::net::UdpSocket;
@@ -66,7 +67,7 @@ pub async fn receive(
     peer: SocketAddr,
     query: &Message,
     mut on_ignored: impl FnMut(u64),
-) -> Result<Message, Problem> {
+) -> Result<Vec<u8>, Problem> {
     let mut ignored: u64 = 0;
     loop {
         // ICMP errors of routers and of the peer's system do not make a socket readable, so this waits for errors as well.
@@ -80,11 +81,9 @@ pub async fn receive(
         let datagram = received.await.map_err(|error| udp_problem(peer, &error))?;
         if datagram.starts_with(&query.metadata.id.to_be_bytes())
             && datagram.get(2).is_some_and(|flags| flags & IS_RESPONSE != 0)
+            && is_response_to(peer, &datagram, query)?
         {
-            let response = parse(peer, &datagram)?;
-            if is_response_to(&response, query) {
-                return Ok(response);
-            }
+            return Ok(datagram);
         }
         ignored += 1;
         on_ignored(ignored);
@@ -100,7 +99,7 @@ pub async fn exchange_over_stream(
     peer: SocketAddr,
     query: &Message,
     encoded: &[u8],
-) -> Result<Message, Problem> {
+) -> Result<Vec<u8>, Problem> {
     let length = u16::try_from(encoded.len()).unwrap_or(u16::MAX);
     let framed = [&length.to_be_bytes(), encoded].concat();
     let exchanged = async {
@@ -112,12 +111,11 @@ pub async fn exchange_over_stream(
         Ok(message)
     };
     let message = exchanged.await.map_err(|error| stream_problem(peer, &error))?;
-    let response = parse(peer, &message)?;
-    if response.metadata.id != query.metadata.id || !is_response_to(&response, query) {
-        let message = format_args!("{peer}: the response does not match the query");
-        return Err(Problem::new(Reason::Protocol, message));
+    if !is_response_to(peer, &message, query)? {
+        let text = format_args!("{peer}: the response does not match the query");
+        return Err(Problem::new(Reason::Protocol, text));
     }
-    Ok(response)
+    Ok(message)
 }
 
 /// Parses a message.
@@ -125,30 +123,46 @@ pub async fn exchange_over_stream(
 /// # Errors
 /// Why it is not a valid DNS message.
 pub fn parse(peer: SocketAddr, message: &[u8]) -> Result<Message, Problem> {
-    if message.len() < HEADER_BYTES {
-        let message = format_args!(
-            "{peer}: the response is not a DNS message: it has only {} bytes",
-            message.len()
-        );
-        return Err(Problem::new(Reason::Protocol, message));
-    }
-    Message::from_vec(message).map_err(|error| {
-        Problem::new(
-            Reason::Protocol,
-            format_args!("{peer}: the response is not a DNS message: {error}"),
-        )
-    })
+    check_length(peer, message)?;
+    Message::from_vec(message).map_err(|error| malformed(peer, &error))
 }
 
-/// Whether a message with the right id is the response to this query. It must repeat the question, unless it is an error: a
-/// server that could not read the question, or refuses it, need not repeat it.
-fn is_response_to(response: &Message, query: &Message) -> bool {
-    let has_question = match response.queries.as_slice() {
-        [] => response.metadata.response_code != ResponseCode::NoError,
+/// The problem of a message that is not a valid DNS message.
+pub fn malformed(peer: SocketAddr, error: &impl fmt::Display) -> Problem {
+    let message = format_args!("{peer}: the response is not a DNS message: {error}");
+    Problem::new(Reason::Protocol, message)
+}
+
+fn check_length(peer: SocketAddr, message: &[u8]) -> Result<(), Problem> {
+    match message.len() < HEADER_BYTES {
+        true => Err(malformed(
+            peer,
+            &format_args!("it has only {} bytes", message.len()),
+        )),
+        false => Ok(()),
+    }
+}
+
+/// Whether a message is the response to this query. It must repeat the question, unless it is an error: a server that could not
+/// read the question, or refuses it, need not repeat it.
+fn is_response_to(peer: SocketAddr, message: &[u8], query: &Message) -> Result<bool, Problem> {
+    check_length(peer, message)?;
+    let mut decoder = BinDecoder::new(message);
+    let header = Header::read(&mut decoder).map_err(|error| malformed(peer, &error))?;
+    let mut questions = Vec::new();
+    // Some servers refuse a query with a header only, whose counts are those of other responses.
+    if message.len() > HEADER_BYTES {
+        for _ in 0..header.counts.queries {
+            questions.push(Query::read(&mut decoder).map_err(|error| malformed(peer, &error))?);
+        }
+    }
+    let has_question = match questions.as_slice() {
+        [] => header.metadata.response_code != ResponseCode::NoError,
         // The comparison of names ignores case (RFC 4343).
         questions => questions == query.queries.as_slice(),
     };
-    response.metadata.message_type == MessageType::Response && has_question
+    let is_response = header.metadata.message_type == MessageType::Response;
+    Ok(is_response && header.metadata.id == query.metadata.id && has_question)
 }
 
 /// The problem of a UDP socket.

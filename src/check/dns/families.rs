@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use super::summary::{Section, Summary};
+use super::section::Section;
+use super::summary::Summary;
 use crate::model::{Family, Phase, Report, Sample};
 use crate::net::certificates::{CERTIFICATE_NOT_AFTER, CERTIFICATE_NOT_BEFORE};
 

@@ -1,9 +1,7 @@
 //! Compares a response with the settings: its response code, and the records of its sections.
 
-use hickory_proto::op::Message;
-
-use super::summary::Section;
-use super::text;
+use super::response::Response;
+use super::section::Section;
 use crate::config::budget::{Budget, Exhausted};
 use crate::config::dns::{DnsQuery, Validators, rcode_name};
 use crate::config::pattern::Pattern;
@@ -14,11 +12,11 @@ use crate::model::{Problem, Reason};
 /// # Errors
 /// If the budget is exhausted.
 pub fn judge(
-    response: &Message,
+    response: &Response,
     query: &DnsQuery,
     budget: &Budget,
 ) -> Result<Result<(), Problem>, Exhausted> {
-    let rcode = response.metadata.response_code.into();
+    let rcode = response.rcode;
     if !query.rcodes.contains(&rcode) {
         let valid: Vec<String> = query.rcodes.iter().map(|code| rcode_name(*code)).collect();
         let message = format_args!(
@@ -30,17 +28,13 @@ pub fn judge(
         );
         return Ok(Err(Problem::new(Reason::Status, message)));
     }
-    let sections = [&response.answers, &response.authorities, &response.additionals];
-    for ((section, records), validators) in Section::ALL.iter().zip(sections).zip(&query.validators) {
+    for (section, validators) in Section::ALL.into_iter().zip(&query.validators) {
         if *validators == Validators::default() {
             continue;
         }
-        let mut texts: Vec<String> = records.iter().map(text::record).collect();
-        if *section == Section::Additional {
-            texts.extend(response.edns.iter().map(text::edns));
-        }
+        let texts: Vec<&[u8]> = response.texts(section).collect();
         if let Err(violation) = validate(&texts, validators, budget)? {
-            let cut = match response.metadata.truncation {
+            let cut = match response.is_truncated {
                 true => " (the response was truncated to fit into a datagram: set transport_protocol to tcp)",
                 false => "",
             };
@@ -58,14 +52,15 @@ pub fn judge(
 
 /// Finds the first record for which a pattern matches (or does not match, if `matches` is false), with that pattern.
 fn find_first(
-    texts: &[String],
+    texts: &[&[u8]],
     patterns: &[Pattern],
     matches: bool,
     budget: &Budget,
 ) -> Result<Option<(String, Pattern)>, Exhausted> {
     for text in texts {
         for pattern in patterns {
-            if pattern.finds(text.as_bytes(), budget)? == matches {
+            if pattern.finds(text, budget)? == matches {
+                let text = String::from_utf8_lossy(text);
                 let text = text.trim_start().replace(['\t', '\n'], " ");
                 return Ok(Some((text, pattern.clone())));
             }
@@ -76,7 +71,7 @@ fn find_first(
 
 /// Applies the validators of one section. The inner error is the first violation.
 fn validate(
-    texts: &[String],
+    texts: &[&[u8]],
     validators: &Validators,
     budget: &Budget,
 ) -> Result<Result<(), String>, Exhausted> {

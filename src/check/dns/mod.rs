@@ -3,15 +3,20 @@
 
 mod families;
 mod judge;
+mod records;
+mod response;
+mod section;
 mod summary;
-mod text;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use hickory_proto::op::{Message, Query};
+use hickory_proto::rr;
 
 pub use self::families::{FAMILIES, PROBE_FAMILIES};
+use self::response::Response;
+use self::section::Section;
 use self::summary::Summary;
 use super::CheckContext;
 use super::workers::{Evaluator, MAX_WAIT};
@@ -84,12 +89,13 @@ impl DnsCheck {
     async fn attempt(&mut self, run: &mut RecordedRun<'_, DnsFindings>) -> Result<(), Problem> {
         let message = self.query();
         let packed = dns_exchange::encode(&message)?;
-        let response = match self.settings.query.transport {
+        let (peer, received) = match self.settings.query.transport {
             Transport::Udp => self.over_udp(&message, &packed, &mut run.recorder).await?,
             Transport::Tcp | Transport::Tls(_) => {
                 self.over_connection(&message, &packed, &mut run.recorder).await?
             }
         };
+        let response = Response::parse(&received).map_err(|error| dns_exchange::malformed(peer, &error))?;
         run.recorder.record_response_time();
         let query = &self.settings.query;
         let summary = Summary::new(&response, query);
@@ -100,8 +106,7 @@ impl DnsCheck {
             return judge::judge(&response, query, &Budget::ample()).unwrap_or(Ok(()));
         }
         self.evaluator.begin_run();
-        // Encodes the response again to get its length, a lower bound for the length of the record texts.
-        let length = response.to_vec().map_or(usize::MAX, |message| message.len());
+        let length = response.text_bytes();
         let settings = Arc::clone(&self.settings);
         let wait = run.recorder.within(MAX_WAIT);
         let judged = self.evaluator.evaluate(length, wait, move |budget| {
@@ -113,7 +118,10 @@ impl DnsCheck {
     /// Builds the query, with an id that can't be guessed.
     fn query(&self) -> Message {
         let settings = &self.settings.query;
-        let mut query = Query::query(settings.name.clone(), settings.record_type);
+        let mut query = Query::query(
+            settings.name.clone(),
+            rr::RecordType::from(settings.record_type.0),
+        );
         query.set_query_class(settings.class);
         let mut message = Message::query();
         message.metadata.recursion_desired = settings.recursion_desired;
@@ -126,7 +134,7 @@ impl DnsCheck {
         query_message: &Message,
         packed: &[u8],
         recorder: &mut RunRecorder<'_>,
-    ) -> Result<Message, Problem> {
+    ) -> Result<(SocketAddr, Vec<u8>), Problem> {
         let DnsSettings { server, query } = &*self.settings;
         let resolver = &self.network.resolver;
         let (host, port) = (&server.host, server.port);
@@ -137,11 +145,11 @@ impl DnsCheck {
         let step = format!("waiting for the response of {peer}");
         recorder.at(Step::Doing(step.clone().into()));
         dns_exchange::send(&socket, peer, packed).await?;
-        dns_exchange::receive(&socket, peer, query_message, |others| {
+        let received = dns_exchange::receive(&socket, peer, query_message, |others| {
             let others = format!("{others} received datagrams do not match the query");
             recorder.at(Step::Doing(format!("{step}; {others}").into()));
-        })
-        .await
+        });
+        Ok((peer, received.await?))
     }
 
     async fn over_connection(
@@ -149,12 +157,13 @@ impl DnsCheck {
         query_message: &Message,
         packed: &[u8],
         recorder: &mut RunRecorder<'_>,
-    ) -> Result<Message, Problem> {
+    ) -> Result<(SocketAddr, Vec<u8>), Problem> {
         self.read_budget.renew();
         let (mut stream, peer) = self.endpoint.connect(&self.read_budget, recorder).await?;
         recorder.enter(Phase::Processing);
         recorder.at(Step::Doing(format!("waiting for the response of {peer}").into()));
-        dns_exchange::exchange_over_stream(&mut stream, peer, query_message, packed).await
+        let received = dns_exchange::exchange_over_stream(&mut stream, peer, query_message, packed);
+        Ok((peer, received.await?))
     }
 }
 
@@ -164,13 +173,16 @@ impl DnsCheck {
 /// If it is malformed, or does not meet the settings.
 #[doc(hidden)]
 pub fn fuzz_parse(settings: &DnsSettings, message: &[u8]) -> Result<Vec<String>, String> {
-    let peer = SocketAddr::from(([127, 0, 0, 1], 53));
-    let answer = dns_exchange::parse(peer, message).map_err(|problem| problem.to_string())?;
-    families::push_samples(&Summary::new(&answer, &settings.query), &mut Vec::new());
-    let judged = judge::judge(&answer, &settings.query, &Budget::ample()).unwrap_or(Ok(()));
+    let response = Response::parse(message).map_err(|error| error.to_string())?;
+    families::push_samples(&Summary::new(&response, &settings.query), &mut Vec::new());
+    let judged = judge::judge(&response, &settings.query, &Budget::ample()).unwrap_or(Ok(()));
     judged.map_err(|problem| problem.to_string())?;
-    let sections = [&answer.answers, &answer.authorities, &answer.additionals];
-    Ok(sections.into_iter().flatten().map(text::record).collect())
+    let texts = Section::ALL
+        .into_iter()
+        .flat_map(|section| response.texts(section));
+    Ok(texts
+        .map(|text| String::from_utf8_lossy(text).into_owned())
+        .collect())
 }
 
 #[cfg(test)]

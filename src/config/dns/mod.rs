@@ -2,16 +2,18 @@
 //! the target.
 
 mod name;
+mod record_type;
 mod validators;
 
 use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use hickory_proto::rr::{DNSClass, Name, RecordType};
+use hickory_proto::rr::{DNSClass, Name};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+pub use self::record_type::RecordType;
 pub use self::validators::{ValidatorOptions, Validators};
 use super::address::{self, AddressPreference, HostPort, IpProtocol};
 use super::place::{Invalid, Place};
@@ -201,24 +203,21 @@ impl DnsOptions {
         };
         let place = place.field("query_type");
         let advice = "write A, AAAA, CAA, CNAME, MX, NS, PTR, SOA, SRV, TXT, ANY or another record type";
-        match RecordType::from_str(&text.to_ascii_uppercase()) {
-            Ok(
-                RecordType::AXFR | RecordType::IXFR | RecordType::TSIG | RecordType::SIG | RecordType::OPT,
-            ) => Err(place.error(format_args!("not supported in a query: {advice}"))),
-            Ok(known) => Ok(known),
-            Err(_) => Err(place.error(format_args!("not a record type: {advice}"))),
-        }
+        RecordType::parse(text).ok_or_else(|| place.error(format_args!("not a record type: {advice}")))
     }
 
     fn class(&self, place: &Place<'_>) -> Result<DNSClass, Invalid> {
         let Some(text) = &self.query_class else {
             return Ok(DNSClass::IN);
         };
-        DNSClass::from_str(&text.to_ascii_uppercase()).map_err(|_| {
-            place
-                .field("query_class")
-                .error("not a class: write IN, CH, HS, NONE or ANY")
-        })
+        match text.to_ascii_uppercase().as_str() {
+            "CS" => Ok(DNSClass::from(2)),
+            text => DNSClass::from_str(text).map_err(|_| {
+                place
+                    .field("query_class")
+                    .error("not a class: write IN, CH, HS, NONE or ANY")
+            }),
+        }
     }
 
     fn rcodes(&self, place: &Place<'_>) -> Result<Vec<u16>, Invalid> {

@@ -219,7 +219,8 @@ impl Servers {
         }
         let connected = connect(server, None).await;
         let mut stream = connected.map_err(|error| dns_exchange::stream_problem(server, &error))?;
-        dns_exchange::exchange_over_stream(&mut stream, server, &query, &encoded).await
+        let received = dns_exchange::exchange_over_stream(&mut stream, server, &query, &encoded);
+        dns_exchange::parse(server, &received.await?)
     }
 }
 
@@ -235,7 +236,9 @@ async fn exchange_over_udp(
         let resend = resend.notified();
         dns_exchange::send(&socket, server, encoded).await?;
         tokio::select! {
-            response = dns_exchange::receive(&socket, server, query, |_| {}) => return response,
+            response = dns_exchange::receive(&socket, server, query, |_| {}) => {
+                return dns_exchange::parse(server, &response?);
+            }
             () = resend => {}
         }
     }

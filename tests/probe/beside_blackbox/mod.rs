@@ -2,6 +2,7 @@
 //! differences that docs/BLACKBOX-DIFFERENCES.md gives the reasons of.
 
 mod dns;
+mod dns_records;
 mod expressions;
 mod grpc;
 mod http;
@@ -221,6 +222,7 @@ fn the_document_lists_the_differences_and_no_others() {
         http_redirects::DIFFERENCES,
         tcp::DIFFERENCES,
         dns::DIFFERENCES,
+        dns_records::DIFFERENCES,
         icmp::DIFFERENCES,
         old_tls::DIFFERENCES,
         grpc::DIFFERENCES,
