@@ -34,6 +34,7 @@ pub mod tcp;
 pub mod unit_watch;
 pub mod unix;
 mod user;
+pub mod websocket;
 pub mod workers;
 
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The dialogue of tcp and unix checks with a server: `query_response`. The options have the names and meanings of
+//! The dialogue of tcp, unix and websocket checks with a server: `query_response`. The options have the names and meanings of
 //! blackbox_exporter's.
 
 use std::sync::Arc;
@@ -107,27 +107,39 @@ impl Conversation {
             tls_place.warn("ignored without tls: true, or starttls: true in a step of query_response");
         }
         let tls = tls_config.unwrap_or_default().resolve(&tls_place);
-        if written.len() > MAX_STEPS {
-            return Err(at.error(format_args!("more than {MAX_STEPS} steps: remove some")));
-        }
-        let mut is_secured = is_tls_first;
-        let steps = all(written.into_iter().enumerate().map(|(index, step)| {
-            let at = at.index(index);
-            let is_twice = step.starttls && std::mem::replace(&mut is_secured, true);
-            let step = step.resolve(&at);
-            match is_twice {
-                true => Err(at
-                    .field("starttls")
-                    .error("the connection already uses TLS: remove starttls")),
-                false => step,
-            }
-        }));
+        let steps = resolve_steps(&at, written, is_tls_first);
         Ok(Self {
-            steps: steps?.into(),
+            steps: steps?,
             is_tls_first,
             tls: Some(Arc::new(tls?)).filter(|_| is_tls),
         })
     }
+}
+
+/// Resolves the steps at `place`. `is_secured` is whether the connection uses TLS before the first step.
+///
+/// # Errors
+/// Reported at their keys.
+pub fn resolve_steps(
+    place: &Place<'_>,
+    written: Vec<StepOptions>,
+    mut is_secured: bool,
+) -> Result<Steps, Invalid> {
+    if written.len() > MAX_STEPS {
+        return Err(place.error(format_args!("more than {MAX_STEPS} steps: remove some")));
+    }
+    let steps = all(written.into_iter().enumerate().map(|(index, step)| {
+        let at = place.index(index);
+        let is_twice = step.starttls && std::mem::replace(&mut is_secured, true);
+        let step = step.resolve(&at);
+        match is_twice {
+            true => Err(at
+                .field("starttls")
+                .error("the connection already uses TLS: remove starttls")),
+            false => step,
+        }
+    }));
+    Ok(steps?.into())
 }
 
 impl StepOptions {

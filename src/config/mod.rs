@@ -73,6 +73,7 @@ pub mod tls;
 pub mod unix;
 mod unsupported;
 mod validate;
+pub mod websocket;
 pub mod yaml;
 pub mod zone;
 

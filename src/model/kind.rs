@@ -34,6 +34,8 @@ macro_rules! with_kinds {
             Icmp icmp timed IcmpOptions IcmpSettings IcmpCheck;
             /// A dialogue over a Unix socket, optionally with TLS.
             Unix unix timed UnixOptions UnixSettings UnixCheck;
+            /// A WebSocket: an upgrade request, and a dialogue over messages.
+            Websocket websocket timed WebsocketOptions WebsocketSettings WebsocketCheck;
             /// A gRPC server with the health checking protocol.
             Grpc grpc timed GrpcOptions GrpcSettings GrpcCheck;
             /// The machine: CPU, memory, disks.

@@ -306,6 +306,7 @@ fn is_looked_up(prober: &KindSettings, request: &ProbeRequest<'_>) -> bool {
     match prober {
         KindSettings::Icmp(_) => true,
         KindSettings::Http(_) => request.has_other_scheme(),
+        KindSettings::Websocket(_) => request.target.contains("://"),
         _ => false,
     }
 }

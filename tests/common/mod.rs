@@ -33,6 +33,7 @@ pub mod systemd;
 pub mod talkers;
 pub mod targets;
 pub mod webhook;
+pub mod websocket;
 
 /// Makes a named pipe without a writer: opening it for reading blocks forever.
 pub fn make_pipe(path: &std::path::Path) {

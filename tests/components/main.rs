@@ -20,3 +20,4 @@ mod provider;
 mod rabbitmq;
 mod redis;
 mod s3;
+mod websocket;

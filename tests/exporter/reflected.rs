@@ -8,6 +8,7 @@ use std::process::Command;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
 use http_body_util::Empty;
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
@@ -18,6 +19,11 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
+use tokio_tungstenite::accept_hdr_async;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::handshake::server::{
+    Request as UpgradeRequest, Response as UpgradeResponse,
+};
 
 use crate::common::redis::Redis;
 use crate::common::schema_keys::schema_keys;
@@ -28,7 +34,7 @@ use crate::{Exporter, LONG};
 const GUARD: &str = "probe: { allow: [{ networks: [127.0.0.0/8] }] }\n";
 
 /// What each check is written as, by the keys that it tells a secret by. `@` is the secret, `%` the same in a URL.
-const CHECKS: [(&str, &str); 30] = [
+const CHECKS: [(&str, &str); 32] = [
     (
         "bearer_token",
         "kind: http, url: \"http://{mirror}/\", bearer_token: \"@\", {wanted}",
@@ -139,6 +145,14 @@ const CHECKS: [(&str, &str); 30] = [
     (
         "query_response.send (unix)",
         "kind: unix, path: {socket}, query_response: [{ send: \"@\" }, { expect: \"^fine\" }]",
+    ),
+    (
+        "query_response.send (websocket)",
+        "kind: websocket, url: \"ws://{websocket}/\", query_response: [{ send: \"AUTH @\" }, { expect: \"^fine\" }]",
+    ),
+    (
+        "http_config.authorization",
+        "kind: websocket, url: \"ws://{websocket}/\", http_config: { authorization: { credentials: \"@\" } }, query_response: [{ send: credentials }, { expect: \"^fine\" }]",
     ),
 ];
 
@@ -291,6 +305,25 @@ async fn grpc(stream: TcpStream) -> Option<()> {
     served.await.ok()
 }
 
+/// Answers a message with itself, or with the credentials of the upgrade request.
+async fn websocket(stream: TcpStream) -> Option<()> {
+    let mut credentials = String::new();
+    #[allow(clippy::result_large_err)] // The signature is the library's.
+    let read = |request: &UpgradeRequest, response: UpgradeResponse| {
+        let header = request.headers().get("authorization");
+        credentials = header.map_or(String::new(), |value| value.to_str().unwrap().to_owned());
+        Ok(response)
+    };
+    let mut socket = accept_hdr_async(stream, read).await.ok()?;
+    let message = socket.next().await?.ok()?.into_text().ok()?;
+    let told = if message == "credentials" {
+        &credentials
+    } else {
+        message.as_str()
+    };
+    socket.send(Message::text(said(told))).await.ok()
+}
+
 /// Answers each line with itself.
 async fn talk(mut stream: impl AsyncReadExt + AsyncWriteExt + Unpin) -> Option<()> {
     let mut line = vec![0; 4096];
@@ -376,6 +409,7 @@ impl Servers {
             ("{mirror}", serve(mirror).await),
             ("{talk}", serve(talk).await),
             ("{grpc}", serve(grpc).await),
+            ("{websocket}", serve(websocket).await),
             ("{postgres}", serve(postgres).await),
             ("{amqp}", serve(amqp).await),
             ("{redis}", format!("127.0.0.1:{}", redis.port())),

@@ -132,13 +132,15 @@ pub fn request(input: &[u8]) {
     assert_eq!(fuzz_api::overview_url(url.trim_start_matches(['/', '?'])), url);
 }
 
-/// The keys of a tcp check, and what a server sends.
+/// The keys of a tcp check, and what a server sends, as a stream and as messages.
 pub fn dialogue(input: &[u8]) {
     let (text, server) = halves(input);
     let text = String::from_utf8_lossy(text);
-    match twice(|| check::dialogue::fuzz_parse(&text, server)) {
-        Ok(sent) => assert!(sent.len() <= MAX_STEPS * MAX_STEP_BYTES),
-        Err(error) => assert_error(&error),
+    for is_messages in [false, true] {
+        match twice(|| check::dialogue::fuzz_parse(&text, server, is_messages)) {
+            Ok(sent) => assert!(sent.len() <= MAX_STEPS * MAX_STEP_BYTES),
+            Err(error) => assert_error(&error),
+        }
     }
 }
 

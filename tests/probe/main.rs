@@ -10,6 +10,7 @@ mod corpus;
 mod exposition;
 mod guard;
 mod memory;
+mod newer_versions;
 mod places;
 mod requests;
 mod scraped;

@@ -23,6 +23,14 @@ pub enum DialogueError {
         /// The expected bytes, quoted.
         expected: String,
     },
+    /// A message does not match.
+    #[error("received {found}, which does not match /{pattern}/")]
+    OtherMessage {
+        /// The message, quoted.
+        found: String,
+        /// The expected pattern.
+        pattern: String,
+    },
     /// The server closed the connection too early.
     #[error("the server closed the connection; {expectation}, {received}")]
     Closed {
@@ -51,6 +59,7 @@ pub fn problem(error: &DialogueError, peer: &str, number: usize, report: &mut Re
             families::set_probe_sample(&FAILED_DUE_TO_REGEX, 1.0, report);
             Reason::Assertion
         }
+        DialogueError::OtherMessage { .. } => Reason::Assertion,
         DialogueError::OtherBytes { .. } => {
             families::set_probe_sample(&FAILED_DUE_TO_BYTES, 1.0, report);
             Reason::Assertion

@@ -2,13 +2,19 @@
 //! split as in blackbox_exporter: without the line feed and a carriage return before it. The rest at the end of the connection
 //! counts as a line.
 
+mod expanded;
+mod framing;
+mod messages;
+
 use std::ops::Range;
 
 use super::error::DialogueError;
 use super::quote::Redactor;
 use crate::config::budget::{Budget, Exhausted};
 use crate::config::dialogue::{Expect, Step, Steps};
-use crate::model::truncate;
+
+use self::expanded::Expanded;
+pub use self::framing::{Framing, MAX_MESSAGE_BYTES};
 
 /// The maximum length of a line, in bytes. Also blackbox_exporter's limit.
 pub const MAX_LINE_BYTES: usize = 64 << 10;
@@ -18,8 +24,6 @@ pub const MAX_LINES: usize = 10_000;
 const MAX_LOG_LINES: usize = 32;
 /// The maximum length of a line to send, with groups inserted, in bytes.
 const MAX_SENT_BYTES: usize = 64 << 10;
-/// The maximum length of a label value, in bytes.
-const MAX_LABEL_BYTES: usize = 256;
 
 /// The next action.
 #[derive(Clone, PartialEq, Eq)]
@@ -40,12 +44,15 @@ pub enum Action {
 #[derive(Debug)]
 pub struct Stepper {
     steps: Steps,
+    framing: Framing,
     redactor: Redactor,
     /// The number of the current step.
     at: usize,
     part: Part,
     /// Received bytes that were not evaluated yet.
     buffer: Vec<u8>,
+    /// Whether the buffer is a message, which may be empty.
+    has_message: bool,
     /// How much of the buffer was searched for a line feed.
     searched: usize,
     is_closed: bool,
@@ -67,22 +74,17 @@ enum Part {
     StartTls,
 }
 
-/// The templates of a step, expanded with the line that matched.
-#[derive(Debug, Default)]
-struct Expanded {
-    send: Vec<u8>,
-    labels: Vec<String>,
-}
-
 impl Stepper {
     /// Starts with the first of these steps.
-    pub fn new(steps: &Steps) -> Self {
+    pub fn new(steps: &Steps, framing: Framing) -> Self {
         Self {
             steps: steps.clone(),
+            framing,
             redactor: Redactor::new(steps),
             at: 0,
             part: Part::Expect,
             buffer: Vec::new(),
+            has_message: false,
             searched: 0,
             is_closed: false,
             expanded: None,
@@ -93,9 +95,10 @@ impl Stepper {
         }
     }
 
-    /// Adds bytes received from the server.
+    /// Adds bytes received from the server, or one message.
     pub fn receive(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
+        self.has_message = self.framing == Framing::Messages;
     }
 
     /// Records that the server closed the connection.
@@ -106,7 +109,7 @@ impl Stepper {
     /// How many bytes the next call of [`Self::advance`] evaluates at most.
     pub fn pending_bytes(&self) -> usize {
         let has_line = || self.buffer[self.searched.min(self.buffer.len())..].contains(&b'\n');
-        match self.is_closed || has_line() {
+        match self.is_closed || self.has_message || has_line() {
             true => self.buffer.len(),
             false => 0,
         }
@@ -120,7 +123,11 @@ impl Stepper {
     /// Describes what the current step waits for.
     pub fn expectation(&self) -> String {
         match self.steps.get(self.at).and_then(|step| step.expect.as_ref()) {
-            Some(Expect::Line(pattern)) => format!("waiting for a line that matches /{}/", pattern.as_str()),
+            Some(Expect::Line(pattern)) => format!(
+                "waiting for a {} that matches /{}/",
+                self.framing.unit(),
+                pattern.as_str()
+            ),
             Some(Expect::Bytes(bytes)) => format!("waiting for {}", self.redactor.quote(bytes)),
             None => "waiting for nothing".to_owned(),
         }
@@ -183,7 +190,9 @@ impl Stepper {
                         return Err(DialogueError::TooLong(MAX_SENT_BYTES));
                     }
                     if !line.is_empty() {
-                        line.push(b'\n');
+                        if self.framing == Framing::Lines {
+                            line.push(b'\n');
+                        }
                         return Ok(Action::Send(line));
                     }
                 }
@@ -220,6 +229,9 @@ impl Stepper {
                 self.log(format!("received {}", self.redactor.quote(expected)));
                 Ok(true)
             }
+            Some(Expect::Line(pattern)) if self.framing == Framing::Messages => {
+                self.expect_message(step, pattern, budget)
+            }
             Some(Expect::Line(pattern)) => {
                 let mut start = 0;
                 let found = loop {
@@ -235,24 +247,8 @@ impl Stepper {
                         return Err(DialogueError::BudgetExhausted(Exhausted));
                     };
                     if let Some(captures) = found {
-                        let expand = |template: &[u8]| {
-                            let mut text = Vec::new();
-                            captures.expand(template, &mut text);
-                            text
-                        };
-                        let send = step.send.as_ref().map(|send| expand(send.expose()));
-                        let labels = step
-                            .labels
-                            .iter()
-                            .map(|(_, value)| label(&expand(value.as_bytes())));
-                        break Some((
-                            end,
-                            Expanded {
-                                send: send.unwrap_or_default(),
-                                labels: labels.collect(),
-                            },
-                            self.redactor.quote(line),
-                        ));
+                        let expanded = Expanded::new(step, &captures);
+                        break Some((end, expanded, self.redactor.quote(line)));
                     }
                     let quoted = self.redactor.quote(line);
                     self.log(format!("received {quoted}"));
@@ -324,13 +320,6 @@ impl Stepper {
         let is_return = end > start && self.buffer[end - 1] == b'\r';
         Ok(Some((start..end - usize::from(is_return), next)))
     }
-}
-
-/// Converts bytes to a label value of bounded length.
-fn label(bytes: &[u8]) -> String {
-    let mut text = String::from_utf8_lossy(bytes).into_owned();
-    truncate(&mut text, MAX_LABEL_BYTES);
-    text
 }
 
 #[cfg(test)]

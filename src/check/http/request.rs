@@ -15,7 +15,7 @@ use crate::config::http::{BodySource, HttpSettings, ProxyServer, TargetUrl};
 use crate::config::regular_file::FileError;
 use crate::config::zone;
 use crate::model::{self, Problem, Reason, UsedSecrets};
-use crate::net::http::{RequestBody, authorization};
+use crate::net::http::{RequestBody, add_header_files, authorization};
 use crate::net::shortage;
 
 /// One request in a chain of redirects.
@@ -159,7 +159,7 @@ impl Requests {
             headers.insert(HOST, host);
         }
         if hop.trusted {
-            self.add_header_files(&mut headers)?;
+            add_header_files(&mut headers, &self.settings.header_files)?;
         }
         match (&self.settings.credentials, hop.trusted) {
             (Some(credentials), true) => {
@@ -178,23 +178,6 @@ impl Requests {
         }
         *request.method_mut() = hop.method.clone();
         Ok(request)
-    }
-
-    /// Adds the headers whose values are in files.
-    fn add_header_files(&self, headers: &mut HeaderMap) -> Result<(), Problem> {
-        for (name, source) in &self.settings.header_files {
-            let value = source
-                .read_line()
-                .map_err(|error| shortage::problem(Reason::Auth, &error, &error))?;
-            let mut value = HeaderValue::from_str(value.expose()).map_err(|_| {
-                let message =
-                    format_args!("the file of the header {name} contains characters that headers can't have");
-                Problem::new(Reason::Auth, message)
-            })?;
-            value.set_sensitive(true);
-            headers.append(name.clone(), value);
-        }
-        Ok(())
     }
 
     /// Records the secrets in headers and in the URL as used, because the target may return them.

@@ -86,7 +86,11 @@ impl Credentials {
 }
 
 impl BasicAuthOptions {
-    pub(super) fn resolve(self, place: &Place<'_>) -> Result<Credentials, Invalid> {
+    /// Resolves the options.
+    ///
+    /// # Errors
+    /// Reported at their keys.
+    pub fn resolve(self, place: &Place<'_>) -> Result<Credentials, Invalid> {
         let username = SecretSource::from_keys(
             place,
             "username",
@@ -120,7 +124,11 @@ impl BasicAuthOptions {
 }
 
 impl AuthorizationOptions {
-    pub(super) fn resolve(self, place: &Place<'_>) -> Result<Credentials, Invalid> {
+    /// Resolves the options.
+    ///
+    /// # Errors
+    /// Reported at their keys.
+    pub fn resolve(self, place: &Place<'_>) -> Result<Credentials, Invalid> {
         let scheme = self.scheme.filter(|scheme| !scheme.is_empty());
         let scheme = scheme.unwrap_or_else(|| "Bearer".to_owned());
         let credentials = SecretSource::from_keys(

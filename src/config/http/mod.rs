@@ -20,6 +20,7 @@ pub use assertion::{Assertions, HeaderAssertion, HeaderAssertionOptions, version
 pub use body::{BodyError, BodySource};
 pub use credentials::{AuthorizationOptions, BasicAuthOptions, Credentials};
 pub use extract::{ExtractOptions, ExtractedValue, Extraction};
+pub use headers::{header_files, header_values};
 pub use options::{HeaderValuesOptions, HttpOptions};
 pub use proxy::{NoProxy, ProxyOptions, ProxyServer, ProxySettings};
 pub use target::TargetUrl;
@@ -104,15 +105,23 @@ impl HttpSettings {
                 "the parameter hostname and the module's header Host differ: give one of them".to_owned(),
             );
         }
-        let is_host = HeaderValue::from_str(hostname).is_ok();
-        let name = ServerName::try_from(without_port(hostname).to_owned());
-        let name = name.ok().filter(|_| is_host);
-        let name = name.ok_or("the parameter hostname is neither a DNS name nor an IP address")?;
+        let name = server_name_of(hostname)?;
         self.headers.retain(|(name, _)| *name != HOST);
         self.headers.push((HOST, Secret::new(hostname)));
         self.tls.server_name.get_or_insert(name);
         Ok(())
     }
+}
+
+/// The name for TLS of the parameter `hostname`, which may have a port.
+///
+/// # Errors
+/// If it is not a name that a `Host` header and TLS can have.
+pub fn server_name_of(hostname: &str) -> Result<ServerName<'static>, String> {
+    let is_host = HeaderValue::from_str(hostname).is_ok();
+    let name = ServerName::try_from(without_port(hostname).to_owned());
+    let name = name.ok().filter(|_| is_host);
+    name.ok_or_else(|| "the parameter hostname is neither a DNS name nor an IP address".to_owned())
 }
 
 /// The name of a `Host` header, without its port (RFC 9110, section 7.2).

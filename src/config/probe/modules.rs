@@ -34,7 +34,7 @@ struct Prober {
     placeholder: &'static str,
 }
 
-const PROBERS: [Prober; 6] = [
+const PROBERS: [Prober; 7] = [
     Prober {
         kind: CheckKind::Http,
         target: "url",
@@ -65,6 +65,11 @@ const PROBERS: [Prober; 6] = [
         target: "path",
         // It does not exist on any machine: a device has no directory.
         placeholder: "/dev/null/target",
+    },
+    Prober {
+        kind: CheckKind::Websocket,
+        target: "url",
+        placeholder: "ws://target.invalid/",
     },
 ];
 

@@ -97,6 +97,14 @@ impl Module {
                 let endpoint = Endpoint::Path(settings.path.to_string_lossy().into_owned());
                 targeted(KindSettings::Unix(Box::new(settings)), endpoint)
             }
+            KindSettings::Websocket(settings) => {
+                let mut settings = settings.with_target(target).map_err(RequestError::Target)?;
+                if let Some(hostname) = hostname {
+                    settings.set_hostname(hostname).map_err(RequestError::Hostname)?;
+                }
+                let endpoint = at(&settings.url.address());
+                targeted(KindSettings::Websocket(Box::new(settings)), endpoint)
+            }
             other if hostname.is_some() => Err(RequestError::Hostname(format!(
                 "the prober {} does not support the parameter hostname: remove it",
                 other.kind()
@@ -112,7 +120,7 @@ impl Module {
                 targeted(KindSettings::Icmp(Box::new(settings)), endpoint)
             }
             other => Err(RequestError::Target(format!(
-                "unknown prober {}: use dns, grpc, http, icmp, tcp or unix",
+                "unknown prober {}: use dns, grpc, http, icmp, tcp, unix or websocket",
                 other.kind()
             ))),
         }

@@ -87,14 +87,7 @@ impl Exchange {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let handshake = http1::Builder::new()
-            .max_buf_size(MAX_HEAD_BYTES)
-            .max_header_size(MAX_HEAD_BYTES)
-            // User agents treat a line break in a value as a space (RFC 9112, section 5.2). Proxies remove spaces after a
-            // header name (section 5.1).
-            .allow_obsolete_multiline_headers_in_responses(true)
-            .allow_spaces_after_header_name_in_responses(true)
-            .handshake(TokioIo::new(EarlyResponse::new(stream)));
+        let handshake = http1_builder().handshake(TokioIo::new(EarlyResponse::new(stream)));
         let (mut sender, connection) = handshake
             .await
             .map_err(|error| problem(&error, peer, "waiting for the response"))?;
@@ -217,6 +210,19 @@ impl Exchange {
             || self.body.is_end_stream()
             || (self.may_be_stopped && self.body.size_hint().exact().is_none_or(|left| left == 0))
     }
+}
+
+/// The client's settings for HTTP/1.1.
+pub(super) fn http1_builder() -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        .max_buf_size(MAX_HEAD_BYTES)
+        .max_header_size(MAX_HEAD_BYTES)
+        // User agents treat a line break in a value as a space (RFC 9112, section 5.2). Proxies remove spaces after a header
+        // name (section 5.1).
+        .allow_obsolete_multiline_headers_in_responses(true)
+        .allow_spaces_after_header_name_in_responses(true);
+    builder
 }
 
 /// Whether a body has another transfer coding than chunked, which every client has to support.

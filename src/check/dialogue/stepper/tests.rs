@@ -23,7 +23,7 @@ fn answering(pattern: &str, send: &str) -> Step {
 
 /// What the steps send if the server sends these bytes at once and closes.
 fn sent(steps: &[Step], server: &[u8]) -> Result<String, DialogueError> {
-    let mut stepper = Stepper::new(&steps.to_vec().into());
+    let mut stepper = Stepper::new(&steps.to_vec().into(), Framing::Lines);
     let mut sent = String::new();
     stepper.receive(server);
     loop {
@@ -109,7 +109,7 @@ fn faults_contain_what_was_expected_and_received() {
         error.to_string(),
         "the server closed the connection; waiting for a line that matches /^250/, received nothing"
     );
-    let mut stepper = Stepper::new(&steps.to_vec().into());
+    let mut stepper = Stepper::new(&steps.to_vec().into(), Framing::Lines);
     stepper.receive(b"22");
     assert!(stepper.advance(&Budget::ample()).unwrap() == Action::Read);
     assert_eq!(stepper.received(), "received \"22\" without a line feed");
@@ -131,7 +131,7 @@ fn lines_are_bounded_in_length_and_number() {
             .starts_with("the server sent a line of more than 65536 bytes that begins with \"aaa"),
         "{error}"
     );
-    let mut stepper = Stepper::new(&steps.to_vec().into());
+    let mut stepper = Stepper::new(&steps.to_vec().into(), Framing::Lines);
     stepper.receive(format!("{long}a").as_bytes());
     assert!(
         matches!(stepper.advance(&Budget::ample()), Err(DialogueError::TooMuch(_))),
@@ -153,7 +153,7 @@ fn input_before_tls_is_discarded() {
         },
         expecting("^250"),
     ];
-    let mut stepper = Stepper::new(&steps.to_vec().into());
+    let mut stepper = Stepper::new(&steps.to_vec().into(), Framing::Lines);
     stepper.receive(b"220 go\r\n250 injected\r\n");
     assert!(stepper.advance(&Budget::ample()).unwrap() == Action::StartTls);
     assert_eq!(stepper.discard_input(), 14);
@@ -166,29 +166,29 @@ const TEXT: &str = "address: \"a:1\"\nquery_response: [{expect: '(\\w+) (.*)', s
 #[test]
 fn fuzz_parse_uses_the_configuration_like_a_run() {
     assert_eq!(
-        fuzz_parse(TEXT, b"x y\nab"),
+        fuzz_parse(TEXT, b"x y\nab", false),
         Err(
             "the server closed the connection; waiting for a line that matches /^c+$/, received nothing"
                 .to_owned()
         )
     );
     let steps = TEXT.replace("{starttls: true}", "{send: e}");
-    assert_eq!(fuzz_parse(&steps, b"x y\nabccc").unwrap(), b"y x\ne\nd\n");
-    let wrong = fuzz_parse("address: \"a:1\"\nquery_response: [{expect: '('}]", b"").unwrap_err();
+    assert_eq!(fuzz_parse(&steps, b"x y\nabccc", false).unwrap(), b"y x\ne\nd\n");
+    let wrong = fuzz_parse("address: \"a:1\"\nquery_response: [{expect: '('}]", b"", false).unwrap_err();
     assert_eq!(wrong, "\"(\" is not a regular expression: unclosed group");
 }
 
 proptest! {
     #[test]
     fn no_server_causes_a_panic_or_an_endless_loop(server in proptest::collection::vec(any::<u8>(), 0..2000)) {
-        let _ = fuzz_parse(TEXT, &server);
+        let _ = fuzz_parse(TEXT, &server, false);
     }
 
     #[test]
     fn lines_may_be_cut_anywhere(server in "[a-c \r\n]{0,60}", cut in 0_usize..60) {
         let steps = [answering("(a+)b", "${1}"), expecting("^c? ?$"), answering("c", "x$0")];
         let whole = sent(&steps, server.as_bytes());
-        let mut stepper = Stepper::new(&steps.to_vec().into());
+        let mut stepper = Stepper::new(&steps.to_vec().into(), Framing::Lines);
         let mut pieces = vec![&server.as_bytes()[cut.min(server.len())..], &server.as_bytes()[..cut.min(server.len())]];
         let mut text = String::new();
         let in_pieces = loop {
@@ -210,7 +210,7 @@ proptest! {
 #[test]
 fn an_expensive_line_is_evaluated_again_with_another_budget() {
     let steps = [expecting("^x.{0,900}y.{0,900}z"), expecting("^end$")];
-    let mut stepper = Stepper::new(&steps.to_vec().into());
+    let mut stepper = Stepper::new(&steps.to_vec().into(), Framing::Lines);
     let expensive = format!("x{}", "xy ".repeat(20_000));
     stepper.receive(format!("one\ntwo\n{expensive}\nxyz\nend\n").as_bytes());
     let none = Budget::new(std::time::Duration::ZERO, std::sync::Arc::default());
@@ -226,4 +226,38 @@ fn an_expensive_line_is_evaluated_again_with_another_budget() {
     assert_eq!(stepper.all_lines, 5);
     let log = stepper.take_log();
     assert_eq!((log.len(), log[0].as_str()), (5, "received \"one\""));
+}
+
+fn messages(steps: &[Step], server: &[&[u8]]) -> Result<String, DialogueError> {
+    let mut stepper = Stepper::new(&steps.to_vec().into(), Framing::Messages);
+    let (mut server, mut sent) = (server.iter(), String::new());
+    loop {
+        match stepper.advance(&Budget::ample())? {
+            Action::Read => match server.next() {
+                Some(message) => stepper.receive(message),
+                None => stepper.close(),
+            },
+            Action::Send(text) => sent += &format!("<{}>", String::from_utf8_lossy(&text)),
+            Action::StartTls | Action::Found(..) => panic!("not for messages"),
+            Action::End => return Ok(sent),
+        }
+    }
+}
+
+#[test]
+fn every_expectation_is_about_the_next_message() {
+    let steps = [
+        answering("(?s)^hello.*token=(\\d+)$", "again ${1}"),
+        expecting("^$"),
+        expecting("b$"),
+    ];
+    let server: [&[u8]; 3] = [b"hello\n\ntoken=17", b"", b"a\nb"];
+    assert_eq!(messages(&steps, &server).unwrap(), "<again 17>");
+    let error = messages(&steps, &[b"hello\ntoken=1", b"x", b""]).unwrap_err();
+    assert_eq!(error.to_string(), "received \"x\", which does not match /^$/");
+    let error = messages(&steps, &[b"hello\ntoken=1"]).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the server closed the connection; waiting for a message that matches /^$/, received nothing"
+    );
 }

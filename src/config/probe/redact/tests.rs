@@ -163,6 +163,7 @@ fn every_key_of_a_module_is_listed_as_open_or_secret() {
         "grpc",
         "header",
         "http",
+        "http_config",
         "icmp",
         "insecure_skip_verify",
         "ip_protocol_fallback",
@@ -212,6 +213,7 @@ fn every_key_of_a_module_is_listed_as_open_or_secret() {
         "validate_authority_rrs",
         "value",
         "values",
+        "websocket",
     ];
     assert_eq!(shown, open);
 }
