@@ -1,4 +1,4 @@
-//! Reads the files of groups by threads of their own. The kernel may hold a lock for long while it collects such values.
+//! Reads the files of groups by threads of the runtime for blocking work. The kernel may hold a lock for long while it collects such values.
 
 use std::fs::File;
 use std::io::Read;
@@ -21,19 +21,30 @@ pub const MAX_WAIT: Duration = Duration::from_secs(2);
 const MAX_PROC_BYTES: u64 = 64 * 1024;
 
 /// The control groups of this machine, and the reads that are in progress. Clones share them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Cgroups {
     hierarchies: Hierarchies,
     usages: SharedReads<Option<Usage>>,
     texts: SharedReads<Option<String>>,
 }
 
+impl Default for Cgroups {
+    fn default() -> Self {
+        Self::new(Hierarchies::default())
+    }
+}
+
 impl Cgroups {
     /// Control groups whose hierarchies are mounted at or below `root`.
     pub fn at(root: PathBuf) -> Self {
+        Self::new(Hierarchies::at(root))
+    }
+
+    fn new(hierarchies: Hierarchies) -> Self {
         Self {
-            hierarchies: Hierarchies::at(root),
-            ..Self::default()
+            hierarchies,
+            usages: SharedReads::pooled(),
+            texts: SharedReads::pooled(),
         }
     }
 

@@ -1,5 +1,5 @@
 //! The figures of the machine, the usage of its file systems, and the targets of symbolic links, read by threads of their own. All checks
-//! share them. The files of control groups are read in the same way.
+//! share them.
 
 mod disk;
 mod figures;

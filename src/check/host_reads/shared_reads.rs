@@ -25,6 +25,8 @@ const STACK_BYTES: usize = 256 * 1024;
 #[derive(Debug)]
 pub struct SharedReads<T> {
     reads: Arc<Reads<T>>,
+    /// Whether the threads are those of the runtime.
+    is_pooled: bool,
 }
 
 /// The requests that wait for each path that is being read.
@@ -35,6 +37,7 @@ impl<T> Clone for SharedReads<T> {
     fn clone(&self) -> Self {
         Self {
             reads: Arc::clone(&self.reads),
+            is_pooled: self.is_pooled,
         }
     }
 }
@@ -43,6 +46,17 @@ impl<T> Default for SharedReads<T> {
     fn default() -> Self {
         Self {
             reads: Arc::new(Reads(Mutex::default())),
+            is_pooled: false,
+        }
+    }
+}
+
+impl<T> SharedReads<T> {
+    /// Reads by the runtime's threads for blocking work. For frequent reads: starting a thread costs as much as reading some files.
+    pub fn pooled() -> Self {
+        Self {
+            is_pooled: true,
+            ..Self::default()
         }
     }
 }
@@ -70,6 +84,11 @@ impl<T: Clone + Send + 'static> SharedReads<T> {
                 let value = read(&turn.path);
                 turn.finish(&value);
             };
+            if self.is_pooled {
+                // Its handle is not needed: the answer arrives over the channel.
+                drop(tokio::task::spawn_blocking(read_in_thread));
+                return Self::receive(path, answer).await;
+            }
             let thread = thread::Builder::new()
                 .name("shared-read".to_owned())
                 .stack_size(STACK_BYTES);
@@ -81,6 +100,10 @@ impl<T: Clone + Send + 'static> SharedReads<T> {
                 ));
             }
         }
+        Self::receive(path, answer).await
+    }
+
+    async fn receive(path: &Path, answer: oneshot::Receiver<T>) -> Result<T, Problem> {
         answer.await.map_err(|_| {
             let message = format_args!(
                 "reading {} failed inside the exporter; see its log",
@@ -204,6 +227,19 @@ mod tests {
 
         let problem = reads.get(Path::new("/panics"), read).await.unwrap_err();
         assert_eq!(problem.reason, Reason::Internal);
+        assert!(reads.reads.lock().is_empty());
+    }
+
+    #[tokio::test]
+    async fn threads_of_the_runtime_read_as_well() {
+        let reads = SharedReads::<usize>::pooled();
+        let length = |path: &Path| path.as_os_str().len();
+        assert_eq!(reads.get(Path::new("/abc"), length).await, Ok(4));
+        let problem = reads
+            .clone()
+            .get(Path::new("/panics"), |_| panic!("on purpose"))
+            .await;
+        assert_eq!(problem.unwrap_err().reason, Reason::Internal);
         assert!(reads.reads.lock().is_empty());
     }
 
