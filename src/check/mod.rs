@@ -33,7 +33,7 @@ pub mod systemd;
 pub mod tcp;
 pub mod unit_watch;
 pub mod unix;
-mod user;
+pub mod user;
 pub mod websocket;
 pub mod workers;
 

@@ -1,5 +1,8 @@
 //! Resolves names of users to ids, and ids to names.
 
+use std::collections::HashMap;
+use std::io::Read;
+
 use tokio::io::AsyncReadExt;
 
 use crate::model::{Problem, Reason};
@@ -43,6 +46,34 @@ pub async fn name(id: u32) -> String {
     find_name(&text, id).unwrap_or_else(|| id.to_string())
 }
 
+/// The names of all users in /etc/passwd, by id; none if it can't be read. Reads at most [`MAX_PASSWD_BYTES`]. May block.
+pub fn names() -> HashMap<u32, String> {
+    let mut text = Vec::new();
+    if let Ok(file) = std::fs::File::open(PASSWD) {
+        // After an error, the names are those in the part that was read.
+        let _ = file.take(MAX_PASSWD_BYTES).read_to_end(&mut text);
+    }
+    parse_names(&text)
+}
+
+/// The first name of every id in the text of a passwd(5) file.
+fn parse_names(text: &[u8]) -> HashMap<u32, String> {
+    let mut names = HashMap::new();
+    for line in text.split(|&byte| byte == b'\n') {
+        let mut fields = line.split(|&byte| byte == b':');
+        let name = fields.next().filter(|name| !name.is_empty());
+        let id = fields
+            .nth(1)
+            .and_then(|id| std::str::from_utf8(id).ok()?.parse().ok());
+        if let (Some(name), Some(id)) = (name, id) {
+            names
+                .entry(id)
+                .or_insert_with(|| String::from_utf8_lossy(name).into_owned());
+        }
+    }
+    names
+}
+
 /// Finds the first name of an id in the text of a passwd(5) file.
 fn find_name(text: &[u8], id: u32) -> Option<String> {
     text.split(|&byte| byte == b'\n').find_map(|line| {
@@ -79,6 +110,9 @@ mod tests {
         assert_eq!(find(text, ""), None);
         assert_eq!(find_name(text, 33).as_deref(), Some("www-data"));
         assert_eq!(find_name(text, 6), None);
+        let names = parse_names(text);
+        assert_eq!(names.get(&33).map(String::as_str), Some("www-data"));
+        assert_eq!(names.len(), 4);
     }
 
     #[tokio::test]

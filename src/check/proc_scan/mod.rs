@@ -23,26 +23,27 @@ use tokio::sync::oneshot;
 pub use criteria::Criteria;
 pub(super) use criteria::MatchResult;
 pub use error::ScanError;
-pub(super) use files::{ProcRoot, ProcessPath, has_ended};
-pub use parse::SoftLimit;
+pub use files::{ProcRoot, ProcessPath, has_ended};
+pub use parse::{SoftLimit, Stat, join_arguments, max_open_files};
+pub use progress::Progress;
+pub use queue::{Queue, Waiting};
 pub use scan::{Identity, Matches, Process, ScanResult, Survey};
+pub use texts::Buffers;
+pub use worker::{Batch, Worker};
 
-use progress::Progress;
-use queue::{Queue, Request};
+use queue::Request;
 use scan::scan;
-use texts::Buffers;
-use worker::Worker;
 
 /// Scans one /proc. Clones share the thread. It starts with the first request and ends with the last clone.
 #[derive(Clone, Debug)]
 pub struct Scanner {
-    queue: Arc<Queue>,
+    queue: Arc<Queue<Request>>,
     _owner: Arc<Owner>,
 }
 
 /// Ends the thread when the last clone is dropped.
 #[derive(Debug)]
-struct Owner(Arc<Queue>);
+struct Owner(Arc<Queue<Request>>);
 
 impl Drop for Owner {
     fn drop(&mut self) {
@@ -73,7 +74,9 @@ impl Scanner {
     pub async fn scan(&self, criteria: Arc<Criteria>) -> Result<ScanResult, ScanError> {
         let (reply, answer) = oneshot::channel();
         let request = Request { criteria, reply };
-        self.queue.push(request, || Worker::start(&self.queue))?;
+        let root = self.queue.root.clone();
+        let start = || Worker::start(&self.queue, "proc-scan", move |batch| serve(&root, batch));
+        self.queue.push(request, start)?;
         answer.await.unwrap_or(Err(ScanError::Panicked))
     }
 
@@ -85,6 +88,27 @@ impl Scanner {
     /// How many scans have started.
     pub fn scans(&self) -> u64 {
         self.queue.scans.load(Ordering::Relaxed)
+    }
+}
+
+/// Scans the /proc at `root` once for all requests of a batch.
+fn serve(root: &Path, batch: Batch<'_, Request>) {
+    let criteria = batch.requests.iter().map(|request| &*request.criteria);
+    let wanted: Vec<&Criteria> = criteria.collect();
+    match scan(root, &wanted, batch.avoided, batch.progress, batch.buffers) {
+        Ok((found, survey)) => {
+            let survey = Arc::new(survey);
+            for (request, found) in batch.requests.into_iter().zip(found) {
+                let survey = Arc::clone(&survey);
+                // Fails only if the run was cancelled.
+                let _ = request.reply.send(Ok(ScanResult { found, survey }));
+            }
+        }
+        Err(error) => {
+            for request in batch.requests {
+                let _ = request.reply.send(Err(error.clone()));
+            }
+        }
     }
 }
 
@@ -100,7 +124,7 @@ pub fn scan_blocking(root: &Path, wanted: &[&Criteria]) -> Result<(Vec<Matches>,
 /// tests with arbitrary input.
 #[doc(hidden)]
 pub fn fuzz_parse(bytes: &[u8]) -> (Option<&[u8]>, bool, usize) {
-    let name = parse::Stat::parse(bytes).map(|stat| stat.name);
-    let length = parse::join_arguments(&mut bytes.to_vec());
-    (name, parse::max_open_files(bytes).is_some(), length)
+    let name = Stat::parse(bytes).map(|stat| stat.name);
+    let length = join_arguments(&mut bytes.to_vec());
+    (name, max_open_files(bytes).is_some(), length)
 }

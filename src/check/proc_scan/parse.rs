@@ -14,12 +14,22 @@ pub struct Stat<'a> {
     pub state: u8,
     /// Whether it is a kernel thread, which has no command line.
     pub is_kernel_thread: bool,
-    /// CPU time of all its threads in user and kernel mode, in clock ticks.
-    pub cpu_ticks: u64,
+    /// The process that started it, or that it was handed to.
+    pub parent: i32,
+    /// Page faults that needed no input or output.
+    pub minor_faults: u64,
+    /// Page faults that needed a page from a disk.
+    pub major_faults: u64,
+    /// CPU time of all its threads in user mode, in clock ticks.
+    pub user_ticks: u64,
+    /// CPU time of all its threads in kernel mode, in clock ticks.
+    pub system_ticks: u64,
     /// Its live threads. The first thread counts even if it has ended.
     pub threads: u64,
     /// When it started, in clock ticks after boot.
     pub start_ticks: u64,
+    /// Virtual memory in bytes.
+    pub virtual_bytes: u64,
     /// Resident memory in pages.
     pub resident_pages: u64,
 }
@@ -37,21 +47,35 @@ impl<'a> Stat<'a> {
             .split(u8::is_ascii_whitespace)
             .filter(|field| !field.is_empty());
         let &[state] = fields.next()? else { return None };
-        let flags: u32 = number(fields.nth(5)?)?;
-        let user: u64 = number(fields.nth(4)?)?;
-        let system: u64 = number(fields.next()?)?;
+        let parent = number(fields.next()?)?;
+        let flags: u32 = number(fields.nth(4)?)?;
+        let minor_faults = number(fields.next()?)?;
+        let major_faults = number(fields.nth(1)?)?;
+        let user_ticks = number(fields.nth(1)?)?;
+        let system_ticks = number(fields.next()?)?;
         let threads: i64 = number(fields.nth(4)?)?;
         let start_ticks = number(fields.nth(1)?)?;
-        let resident: i64 = number(fields.nth(1)?)?;
+        let virtual_bytes = number(fields.next()?)?;
+        let resident: i64 = number(fields.next()?)?;
         Some(Self {
             name,
             state,
             is_kernel_thread: flags & StatFlags::PF_KTHREAD.bits() != 0,
-            cpu_ticks: user.saturating_add(system),
+            parent,
+            minor_faults,
+            major_faults,
+            user_ticks,
+            system_ticks,
             threads: threads.max(0).unsigned_abs(),
             start_ticks,
+            virtual_bytes,
             resident_pages: resident.max(0).unsigned_abs(),
         })
+    }
+
+    /// CPU time of all its threads, in clock ticks.
+    pub const fn cpu_ticks(&self) -> u64 {
+        self.user_ticks.saturating_add(self.system_ticks)
     }
 
     /// Whether its first thread has ended.

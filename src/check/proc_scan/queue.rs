@@ -21,26 +21,39 @@ const STUCK_AFTER: Duration = Duration::from_secs(1);
 /// How many threads may be stuck at the same time. Beyond that, no other thread is started and runs time out.
 const MAX_STUCK_THREADS: usize = 4;
 
-/// A request for the result of the next scan.
+/// A request that waits for the next scan.
+pub trait Waiting: Send + 'static {
+    /// Whether nobody waits for its result any more.
+    fn is_cancelled(&self) -> bool;
+}
+
+/// A request for the processes that match criteria.
 #[derive(Debug)]
 pub struct Request {
     pub criteria: Arc<Criteria>,
     pub reply: oneshot::Sender<Result<ScanResult, ScanError>>,
 }
 
-/// The state that the scanner's handles and its thread share.
+impl Waiting for Request {
+    fn is_cancelled(&self) -> bool {
+        self.reply.is_closed()
+    }
+}
+
+/// The state that the handles of a scanner and its thread share.
 #[derive(Debug)]
-pub struct Queue {
+pub struct Queue<R> {
+    /// Where /proc is mounted.
     pub root: PathBuf,
     /// How many scans have started.
     pub scans: AtomicU64,
-    state: Mutex<State>,
+    state: Mutex<State<R>>,
     changed: Condvar,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    waiting: Vec<Request>,
+#[derive(Debug)]
+struct State<R> {
+    waiting: Vec<R>,
     /// The number of waiting requests at which cancelled ones are removed next. While a scan is stuck, every run of a check
     /// leaves a request behind.
     prune_at: usize,
@@ -52,14 +65,18 @@ struct State {
     is_closed: bool,
 }
 
-impl Queue {
+impl<R: Waiting> Queue<R> {
+    /// Creates a queue without a thread.
     pub fn new(root: PathBuf) -> Self {
         Self {
             root,
             scans: AtomicU64::new(0),
             state: Mutex::new(State {
+                waiting: Vec::new(),
                 prune_at: PRUNE_FROM,
-                ..State::default()
+                serving: None,
+                stuck: Vec::new(),
+                is_closed: false,
             }),
             changed: Condvar::new(),
         }
@@ -68,7 +85,7 @@ impl Queue {
     /// Adds a request. Calls `start` to start a thread if there is none or if it is stuck.
     pub fn push(
         &self,
-        request: Request,
+        request: R,
         start: impl FnOnce() -> Result<Arc<Progress>, ScanError>,
     ) -> Result<(), ScanError> {
         let mut state = self.lock();
@@ -77,7 +94,7 @@ impl Queue {
             state.serving = Some(start()?);
         }
         if state.waiting.len() >= state.prune_at {
-            state.waiting.retain(|waiting| !waiting.reply.is_closed());
+            state.waiting.retain(|waiting| !waiting.is_cancelled());
             state.prune_at = PRUNE_FROM.max(state.waiting.len() * 2);
         }
         state.waiting.push(request);
@@ -97,6 +114,16 @@ impl Queue {
         self.lock().serving.as_ref()?.process()
     }
 
+    /// Whether the next request starts another thread, because this one is stuck.
+    pub fn is_stuck(&self) -> bool {
+        let state = self.lock();
+        let is_stuck = state
+            .serving
+            .as_ref()
+            .is_some_and(|serving| serving.stuck_at(STUCK_AFTER).is_some());
+        is_stuck && state.stuck.len() < MAX_STUCK_THREADS
+    }
+
     /// Blocks until there is a request (true), or until the thread with the progress `mine` is no longer needed (false).
     pub fn wait_for_request(&self, mine: &Arc<Progress>) -> bool {
         let mut state = self.lock();
@@ -108,13 +135,13 @@ impl Queue {
 
     /// Takes the requests for the next scan, without cancelled ones, and the processes to avoid. Returns nothing to a thread
     /// that is no longer needed.
-    pub fn take(&self, mine: &Arc<Progress>) -> (Vec<Request>, Vec<i32>) {
+    pub fn take(&self, mine: &Arc<Progress>) -> (Vec<R>, Vec<i32>) {
         let mut state = self.lock();
         if !state.is_served_by(mine) {
             return (Vec::new(), Vec::new());
         }
         let mut batch = std::mem::take(&mut state.waiting);
-        batch.retain(|request| !request.reply.is_closed());
+        batch.retain(|request| !request.is_cancelled());
         if !batch.is_empty() {
             self.scans.fetch_add(1, Ordering::Relaxed);
         }
@@ -129,12 +156,12 @@ impl Queue {
     }
 
     /// Locks the state. A poisoned lock is used: the state is consistent after every statement.
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State<R>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl<R> State<R> {
     /// Whether the thread with this progress serves the queue.
     fn is_served_by(&self, progress: &Arc<Progress>) -> bool {
         !self.is_closed

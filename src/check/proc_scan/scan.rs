@@ -161,6 +161,7 @@ fn inspect(
         stat,
         name,
         command_line,
+        ..
     } = buffers;
     path.set_process(id);
     let mut numbers = None;
@@ -243,7 +244,7 @@ impl StatFacts {
         let stat = Stat::parse(&buffer[..length]).ok_or(Errno::INVAL)?;
         let mut process = Process {
             identity: (id, stat.start_ticks),
-            cpu_ticks: stat.cpu_ticks,
+            cpu_ticks: stat.cpu_ticks(),
             threads: stat.threads,
             resident_pages: stat.resident_pages,
             open_fds: None,

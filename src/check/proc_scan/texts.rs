@@ -13,13 +13,22 @@ const MAX_COMMAND_LINE_BYTES: usize = 128 * 1024;
 /// How many bytes of any other file are read; they are shorter.
 pub const MAX_FILE_BYTES: usize = 4 * 1024;
 
+/// How many bytes of a file of unknown length are read, such as the list of control groups.
+const MAX_TEXT_BYTES: usize = 64 * 1024;
+
 /// Buffers that are reused from scan to scan.
 #[derive(Debug)]
 pub struct Buffers {
+    /// The path of the process that is read.
     pub path: ProcessPath,
+    /// For stat files.
     pub stat: Vec<u8>,
+    /// For names.
     pub name: Vec<u8>,
+    /// For command lines.
     pub command_line: Vec<u8>,
+    /// For longer files.
+    pub text: Vec<u8>,
 }
 
 impl Default for Buffers {
@@ -29,6 +38,7 @@ impl Default for Buffers {
             stat: vec![0; MAX_FILE_BYTES],
             name: vec![0; MAX_FILE_BYTES],
             command_line: vec![0; MAX_COMMAND_LINE_BYTES],
+            text: vec![0; MAX_TEXT_BYTES],
         }
     }
 }

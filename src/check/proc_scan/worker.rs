@@ -7,35 +7,48 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 
-use super::criteria::Criteria;
 use super::error::ScanError;
 use super::progress::Progress;
-use super::queue::{Queue, Request};
-use super::scan::{ScanResult, scan};
+use super::queue::{Queue, Waiting};
 use super::texts::Buffers;
 
 /// How long the thread waits after the first request for others of the same tick. One scan then serves all of them.
 const GATHER: Duration = Duration::from_millis(2);
 
-/// Serves a queue until the queue is closed or another thread serves it.
-pub struct Worker {
-    queue: Arc<Queue>,
-    progress: Arc<Progress>,
+/// The requests of one scan, and what the scan uses.
+#[derive(Debug)]
+pub struct Batch<'a, R> {
+    /// The requests, at least one.
+    pub requests: Vec<R>,
+    /// Processes whose memory must not be read, because another thread is stuck there.
+    pub avoided: &'a [i32],
+    /// Where the thread records the process that it reads.
+    pub progress: &'a Progress,
+    /// Buffers that are reused from scan to scan.
+    pub buffers: &'a mut Buffers,
 }
 
-impl Worker {
-    /// Starts a thread that serves `queue`, and returns its progress.
+/// Serves a queue until the queue is closed or another thread serves it.
+pub struct Worker<R, S> {
+    queue: Arc<Queue<R>>,
+    progress: Arc<Progress>,
+    serve: S,
+}
+
+impl<R: Waiting, S: Fn(Batch<'_, R>) + Send + 'static> Worker<R, S> {
+    /// Starts a thread that serves `queue` by calling `serve`, and returns its progress.
     ///
     /// # Errors
     /// If the thread can't be started.
-    pub fn start(queue: &Arc<Queue>) -> Result<Arc<Progress>, ScanError> {
+    pub fn start(queue: &Arc<Queue<R>>, name: &str, serve: S) -> Result<Arc<Progress>, ScanError> {
         let progress = Arc::new(Progress::default());
         let worker = Self {
             queue: Arc::clone(queue),
             progress: Arc::clone(&progress),
+            serve,
         };
-        let thread = thread::Builder::new().name("proc-scan".to_owned());
-        match thread.spawn(|| worker.serve()) {
+        let thread = thread::Builder::new().name(name.to_owned());
+        match thread.spawn(|| worker.run()) {
             Ok(_) => Ok(progress),
             Err(error) => Err(ScanError::Thread {
                 cause: Errno::from_io_error(&error).unwrap_or(Errno::AGAIN),
@@ -43,40 +56,26 @@ impl Worker {
         }
     }
 
-    fn serve(self) {
+    fn run(self) {
         let mut buffers = Buffers::default();
         while self.queue.wait_for_request(&self.progress) {
             thread::sleep(GATHER);
-            let (batch, avoided) = self.queue.take(&self.progress);
-            if batch.is_empty() {
+            let (requests, avoided) = self.queue.take(&self.progress);
+            if requests.is_empty() {
                 continue;
             }
+            let batch = Batch {
+                requests,
+                avoided: &avoided,
+                progress: &self.progress,
+                buffers: &mut buffers,
+            };
             // If the scan panics, the batch is dropped. The waiting runs then report the panic.
-            let scan = AssertUnwindSafe(|| self.serve_batch(batch, &avoided, &mut buffers));
-            if catch_unwind(scan).is_err() {
+            if catch_unwind(AssertUnwindSafe(|| (self.serve)(batch))).is_err() {
                 buffers = Buffers::default();
             }
             self.progress.leave();
         }
         self.queue.retire(&self.progress);
-    }
-
-    fn serve_batch(&self, batch: Vec<Request>, avoided: &[i32], buffers: &mut Buffers) {
-        let wanted: Vec<&Criteria> = batch.iter().map(|request| &*request.criteria).collect();
-        match scan(&self.queue.root, &wanted, avoided, &self.progress, buffers) {
-            Ok((found, survey)) => {
-                let survey = Arc::new(survey);
-                for (request, found) in batch.into_iter().zip(found) {
-                    let survey = Arc::clone(&survey);
-                    // Fails only if the run was cancelled.
-                    let _ = request.reply.send(Ok(ScanResult { found, survey }));
-                }
-            }
-            Err(error) => {
-                for request in batch {
-                    let _ = request.reply.send(Err(error.clone()));
-                }
-            }
-        }
     }
 }

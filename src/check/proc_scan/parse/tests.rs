@@ -15,12 +15,18 @@ fn parses_the_fields_after_any_name() {
         name: b"a) Z 1 (\n\xff",
         state: b'S',
         is_kernel_thread: false,
-        cpu_ticks: 300,
+        parent: 1,
+        minor_faults: 100,
+        major_faults: 0,
+        user_ticks: 250,
+        system_ticks: 50,
         threads: 7,
         start_ticks: 117_115,
+        virtual_bytes: 3_133_440,
         resident_pages: 378,
     };
     assert_eq!(Stat::parse(LINE), Some(expected));
+    assert_eq!(expected.cpu_ticks(), 300);
 }
 
 #[test]
@@ -152,6 +158,6 @@ proptest! {
         line.extend_from_slice(b") R 0 0 0 0 0 0 0 0 0 0 3 4 0 0 20 0 1 0 9 0 5");
         let stat = Stat::parse(&line).unwrap();
         prop_assert_eq!(stat.name, &name[..]);
-        prop_assert_eq!((stat.cpu_ticks, stat.start_ticks, stat.resident_pages), (7, 9, 5));
+        prop_assert_eq!((stat.cpu_ticks(), stat.start_ticks, stat.resident_pages), (7, 9, 5));
     }
 }
