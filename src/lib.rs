@@ -20,6 +20,7 @@ pub mod model;
 pub mod net;
 pub mod notify;
 pub mod probe;
+pub mod process_groups;
 pub mod reload;
 pub mod runner;
 pub mod schedule;
@@ -98,6 +99,7 @@ struct Parts {
     scheduler: schedule::Scheduler,
     healer: Arc<heal::Healer>,
     prober: Arc<probe::Prober>,
+    process_groups: Arc<process_groups::ProcessGroups>,
     web_config: Arc<web::WebConfig>,
     status_file: Option<Arc<status::StatusFileState>>,
 }
@@ -110,6 +112,7 @@ impl Parts {
         self.scheduler.apply(config);
         self.healer.apply(config);
         self.prober.apply(&config.probe);
+        self.process_groups.apply(config.process_groups.as_ref());
     }
 
     fn web_state(self: &Arc<Self>, settings: WebSettings) -> web::State {
@@ -119,6 +122,7 @@ impl Parts {
         web::State {
             snapshot: Arc::new(move || take_snapshot(&for_snapshots.store, &for_snapshots.healer)),
             prober: Arc::clone(&self.prober),
+            process_groups: Arc::clone(&self.process_groups),
             renderer: metrics::Renderer::new(move || for_metrics.metrics_input()),
             is_ready: Box::new(move || for_readiness.store.is_first_round_over()),
             reloader: reload::reloader(settings.load, Arc::clone(&self.store), move |config| {
@@ -203,6 +207,7 @@ pub async fn run(
     let context = check::CheckContext::new(setup.procfs.clone()).with_state_dir(setup.state_dir.clone());
     let checks = setup.checks.unwrap_or_else(Handle::current);
     let clock = Arc::clone(&setup.clock);
+    let process_groups = Arc::new(process_groups::ProcessGroups::new(setup.procfs.clone()));
     let scheduler = schedule::Scheduler::start(&checks, Arc::clone(&store), context.clone(), clock);
     let healer = Arc::new(heal::Healer::start(
         &checks,
@@ -223,6 +228,7 @@ pub async fn run(
     });
     let parts = Arc::new(Parts {
         prober: Arc::new(prober.with_runtime(checks, Arc::clone(scheduler.lost_time()))),
+        process_groups,
         scheduler,
         healer,
         web_config: setup.web_config,

@@ -74,8 +74,12 @@ pub fn summary(config: &Config) -> String {
         0 => String::new(),
         modules => format!(", {}", counted(modules, "module")),
     };
+    let groups = match &config.process_groups {
+        None => String::new(),
+        Some(groups) => format!(", {} for process groups", counted(groups.rules.len(), "rule")),
+    };
     format!(
-        "{}, {}{modules}, at most {} series",
+        "{}, {}{modules}{groups}, at most {} series",
         counted(config.services.len(), "service"),
         counted(checks, "check"),
         metrics::series_count(config)

@@ -46,6 +46,10 @@ const EDGES: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "process_groups",
+        &["check", "config", "log_throttle", "metrics", "model", "net"],
+    ),
+    (
         "web",
         &[
             "actuator",
@@ -55,6 +59,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "model",
             "slots",
             "probe",
+            "process_groups",
             "log_throttle",
             "socket_file",
             "status",
@@ -106,6 +111,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "model",
             "notify",
             "probe",
+            "process_groups",
             "reload",
             "schedule",
             "status",

@@ -39,6 +39,9 @@ async fn the_server_outlives_a_lack_of_descriptors() {
             upkeep_exporter::check::CheckContext::new("/proc".into()),
             Duration::ZERO,
         )),
+        process_groups: Arc::new(upkeep_exporter::process_groups::ProcessGroups::new(
+            "/proc".into(),
+        )),
         is_ready: Box::new(|| true),
         reloader: Reloader::new(|| Box::pin(async { Ok(()) })),
         is_lifecycle_enabled: false,

@@ -8,14 +8,19 @@ use std::process::ExitCode;
 use anyhow::Context;
 
 use super::exit::print_error;
-use crate::config::{self, ConfigError, Loaded};
+use super::process_flags::ProcessFlags;
+use crate::config::{self, ConfigError, Loaded, process_names_file};
 use crate::reload;
 use crate::web::WebConfig;
 
-/// Validates each of `files` and the web configuration. Prints their errors and warnings, or a summary of a valid file. The
+/// Validates each of `files`, a file of process-exporter, and the web configuration. Prints their errors and warnings, or a summary of a valid file. The
 /// exit code is 1 if any of them is invalid.
-pub fn validate_all(files: &[PathBuf], web_config: Option<&Path>) -> anyhow::Result<ExitCode> {
-    let mut are_valid = validate_web(web_config)?;
+pub fn validate_all(
+    files: &[PathBuf],
+    process_config: Option<&Path>,
+    web_config: Option<&Path>,
+) -> anyhow::Result<ExitCode> {
+    let mut are_valid = validate_web(web_config)? & validate_processes(process_config)?;
     for file in files {
         // After an invalid file, the next one is validated as well.
         are_valid &= print(&file.display().to_string(), config::load(file))?;
@@ -23,14 +28,44 @@ pub fn validate_all(files: &[PathBuf], web_config: Option<&Path>) -> anyhow::Res
     Ok(exit_code(are_valid))
 }
 
-/// Validates `file`, or the embedded default, and the web configuration.
-pub fn validate(file: Option<&Path>, web_config: Option<&Path>) -> anyhow::Result<ExitCode> {
+/// Validates `file`, or the embedded default, the file of process-exporter, and the web configuration.
+pub fn validate(
+    file: Option<&Path>,
+    process: &ProcessFlags,
+    web_config: Option<&Path>,
+) -> anyhow::Result<ExitCode> {
     let is_web_valid = validate_web(web_config)?;
+    let with_processes = |mut loaded: Loaded| process.add_to(&mut loaded).map(|()| loaded);
     let is_valid = match file {
-        Some(file) => print(&file.display().to_string(), config::load(file)),
-        None => print("embedded default", config::embedded_default()),
+        Some(file) => print(
+            &file.display().to_string(),
+            config::load(file).and_then(with_processes),
+        ),
+        None => print(
+            "embedded default",
+            config::embedded_default().and_then(with_processes),
+        ),
     };
     is_valid.map(|is_valid| exit_code(is_valid && is_web_valid))
+}
+
+/// Validates a file of process-exporter, and returns whether it is valid.
+fn validate_processes(file: Option<&Path>) -> anyhow::Result<bool> {
+    let Some(file) = file else { return Ok(true) };
+    match process_names_file::load(file) {
+        Ok((rules, warnings)) => {
+            warnings.iter().for_each(|warning| print_error(warning));
+            let (name, count) = (file.display(), rules.len());
+            let noun = if count == 1 { "rule" } else { "rules" };
+            writeln!(std::io::stdout(), "{name}: {count} {noun} for process groups")
+                .context("writing to standard output")?;
+            Ok(true)
+        }
+        Err(findings) => {
+            print_error(&findings);
+            Ok(false)
+        }
+    }
 }
 
 /// Validates a web configuration, and returns whether it is valid.

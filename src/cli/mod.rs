@@ -11,6 +11,7 @@ mod heal;
 mod maintenance;
 mod paths;
 mod polkit_rule;
+mod process_flags;
 mod progress;
 mod rounds;
 mod runtime;
@@ -97,8 +98,12 @@ enum Command {
         #[arg(long = "web.config.file", value_name = "PATH")]
         web_config_file: Option<PathBuf>,
 
+        /// Configuration file of process-exporter to check as well
+        #[arg(long = "process.config", value_name = "PATH")]
+        process_config: Option<PathBuf>,
+
         /// Configuration files to check
-        #[arg(required_unless_present = "web_config_file", value_name = "FILE")]
+        #[arg(required_unless_present_any = ["web_config_file", "process_config"], value_name = "FILE")]
         files: Vec<PathBuf>,
     },
     /// Start, list, end and extend maintenance windows of a running exporter
@@ -143,15 +148,20 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Man(flags)) => (generated::man(&flags, Arguments::command()), ExitCode::FAILURE),
         Some(Command::CheckConfig {
             web_config_file,
+            process_config,
             files,
         }) => {
-            let result = check_config::validate_all(&files, web_config_file.as_deref());
+            let result =
+                check_config::validate_all(&files, process_config.as_deref(), web_config_file.as_deref());
             (result, ExitCode::FAILURE)
         }
         None if arguments.serve.config_check => {
             let flags = arguments.serve;
-            let result =
-                check_config::validate(flags.config_file.as_deref(), flags.web_config_file.as_deref());
+            let result = check_config::validate(
+                flags.config_file.as_deref(),
+                &flags.process,
+                flags.web_config_file.as_deref(),
+            );
             (result, ExitCode::FAILURE)
         }
         None => (serve::serve(arguments.serve), ExitCode::FAILURE),

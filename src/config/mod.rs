@@ -44,6 +44,8 @@ pub mod port;
 pub mod postgres;
 pub mod probe;
 pub mod process;
+pub mod process_groups;
+pub mod process_names_file;
 pub mod provider;
 pub mod python;
 pub mod rabbitmq;

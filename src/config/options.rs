@@ -26,6 +26,9 @@ pub struct RootOptions {
     pub modules: Option<BTreeMap<String, String>>,
     /// Limits of /probe.
     pub probe: Option<BTreeMap<String, String>>,
+    /// Groups of processes by name, in process-exporter's format, for /metrics/processes: its process_names as a list, or a
+    /// mapping with options.
+    pub process_groups: Option<BTreeMap<String, String>>,
     /// Timing settings of ChatStack's monitor, for its files. New files set defaults instead.
     pub monitor: Option<MonitorOptions>,
     /// Log settings of ChatStack's monitor. Ignored: use the flags --log.level and --log.format.

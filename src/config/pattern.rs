@@ -181,6 +181,16 @@ impl Pattern {
 }
 
 impl Groups<'_, '_> {
+    /// The named groups with their contents. A group that did not take part in the match is empty.
+    pub fn named(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        let names = self.regex.capture_names().enumerate();
+        names.filter_map(|(group, name)| {
+            let found = self.locations.get(group);
+            let bytes = found.and_then(|(start, end)| self.bytes.get(start..end));
+            Some((name?, bytes.unwrap_or_default()))
+        })
+    }
+
     /// Appends a template to `text`, with `$1`, `${1}` and `${name}` replaced by the contents of the groups.
     pub fn expand(&self, template: &[u8], text: &mut Vec<u8>) {
         let append = |group: usize, text: &mut Vec<u8>| {

@@ -9,6 +9,7 @@ use super::monitor;
 use super::options::RootOptions;
 use super::place::Place;
 use super::probe;
+use super::process_groups;
 use super::services;
 use super::settings::Config;
 use super::tier_defaults::TierDefaults;
@@ -22,14 +23,18 @@ pub fn resolve(root: &Node, place: &Place<'_>) -> Config {
     };
     let [document] = &split.parts;
     let probe = probe::resolve(document.get("modules"), document.get("probe"), place);
+    let groups = document.get("process_groups");
+    let process_groups = process_groups::resolve(groups, &place.field("process_groups"));
     monitor::warn_about_logging(document.get("logging"), &place.field("logging"));
     let tier_defaults = TierDefaults::read(document, place);
     let services = match document.get("services").filter(|services| !services.is_null()) {
         Some(list) => services::resolve(list, &place.field("services"), &tier_defaults),
         None => {
-            let has_modules = document.get("modules").is_some_and(|modules| !modules.is_null());
-            if split.unknown.is_empty() && !has_modules {
-                place.error("services is missing: list the services to check, or modules for /probe");
+            let is_given = |key| document.get(key).is_some_and(|section| !section.is_null());
+            if split.unknown.is_empty() && !is_given("modules") && !is_given("process_groups") {
+                place.error(
+                    "services is missing: list the services to check, modules for /probe, or process_groups",
+                );
             }
             Vec::new()
         }
@@ -44,5 +49,6 @@ pub fn resolve(root: &Node, place: &Place<'_>) -> Config {
         maintenance: windows.into_iter().map(Arc::new).collect(),
         probe,
         heal: tier_defaults.heal_limits(),
+        process_groups,
     }
 }

@@ -11,6 +11,7 @@ use super::options::{
     CheckOptions, RootOptions, ServiceOptions, SharedServiceOptions, ShortFormOptions, TimingOptions,
 };
 use super::probe::{self, ProbeOptions};
+use super::process_groups;
 use super::schema_parts::part;
 use crate::model::CheckKind;
 
@@ -46,6 +47,7 @@ pub fn document() -> Value {
     });
     let module = object(&mut generator, &[probe::properties]);
     let probe_options = part::<ProbeOptions>(&mut generator);
+    let groups = process_groups::schema(&mut generator);
     let mut window = object(&mut generator, &[part::<MaintenanceOptions>]);
     window["required"] = json!(["for"]);
     let mut root = object(&mut generator, &[part::<RootOptions>]);
@@ -72,12 +74,17 @@ pub fn document() -> Value {
         &mut properties["maintenance"],
         json!({ "type": ["array", "null"], "items": window }),
     );
+    set(&mut properties["process_groups"], groups.to_value());
     set(&mut properties["logging"], json!({ "type": ["object", "null"] }));
     set(
         &mut properties["services"],
         json!({ "type": "array", "minItems": 1, "items": service }),
     );
-    root["anyOf"] = json!([{ "required": ["services"] }, { "required": ["modules"] }]);
+    let sections = ["services", "modules", "process_groups"];
+    root["anyOf"] = sections
+        .map(|section| json!({ "required": [section] }))
+        .as_slice()
+        .into();
     root["$schema"] = json!("http://json-schema.org/draft-07/schema#");
     root["title"] = json!("Configuration of upkeep_exporter");
     root["definitions"] = Value::Object(generator.take_definitions(true));

@@ -8,6 +8,7 @@ use super::heal::{HealLimits, HealSettings};
 use super::kinds::KindSettings;
 use super::maintenance::MaintenanceWindow;
 use super::probe::ProbeSettings;
+use super::process_groups::ProcessGroupSettings;
 use crate::model::{CheckName, ServiceKey, Severity, Thresholds, Tier, Tolerance};
 
 /// A valid and complete configuration.
@@ -21,6 +22,8 @@ pub struct Config {
     pub probe: ProbeSettings,
     /// The limits of healing.
     pub heal: HealLimits,
+    /// The groups of processes that have metrics.
+    pub process_groups: Option<Arc<ProcessGroupSettings>>,
 }
 
 /// A service with its checks.

@@ -10,6 +10,8 @@ use super::single_flight::SingleFlight;
 pub struct BodyCache {
     /// Renders metrics. Apart from the other documents, so that no number of requests for those delays a scrape.
     pub(super) metrics: SingleFlight,
+    /// Renders metrics of processes. Apart from the others, because a scan can be stuck.
+    pub(super) processes: SingleFlight,
     /// Renders pages and JSON.
     pub(super) documents: SingleFlight,
 }
@@ -19,6 +21,7 @@ impl Default for BodyCache {
         let ledger = Arc::<Ledger>::default();
         Self {
             metrics: SingleFlight::new(Arc::clone(&ledger)),
+            processes: SingleFlight::new(Arc::clone(&ledger)),
             documents: SingleFlight::new(ledger),
         }
     }

@@ -19,6 +19,7 @@ pub(super) struct Site<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Endpoint {
     Metrics,
+    Processes,
     Index,
     Status,
     ServiceStatus,
@@ -40,8 +41,9 @@ pub(super) enum Endpoint {
 
 impl Endpoint {
     /// Every endpoint. The metrics come first: their path is configurable, and takes precedence.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Metrics,
+        Self::Processes,
         Self::Index,
         Self::Status,
         Self::ServiceStatus,
@@ -72,6 +74,7 @@ impl Endpoint {
     const fn fixed_path(self) -> Option<&'static str> {
         Some(match self {
             Self::Metrics => return None,
+            Self::Processes => "/metrics/processes",
             Self::Index => "/",
             Self::Status => "/api/status",
             Self::ServiceStatus => "/api/status/{service}",
@@ -98,6 +101,9 @@ impl Endpoint {
     pub const fn description(self) -> &'static str {
         match self {
             Self::Metrics => "metrics for Prometheus",
+            Self::Processes => {
+                "metrics of processes by name, as in process-exporter (if process_groups are configured)"
+            }
             Self::Index => "status of all services",
             Self::Service => "one service in detail",
             Self::Widget => "services as cards, to embed in other pages",

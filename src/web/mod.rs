@@ -32,6 +32,7 @@ mod model_query;
 mod pages;
 mod peer;
 mod probe;
+mod processes;
 mod protocol;
 mod query;
 mod reload;

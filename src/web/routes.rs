@@ -22,7 +22,7 @@ use super::pages::{self, Page};
 use super::peer::Peer;
 use super::reply::Reply;
 use super::state::State;
-use super::{accept, admin_reply, api, probe, query};
+use super::{accept, admin_reply, api, probe, processes, query};
 
 /// The longest request body that is accepted, in bytes. No endpoint reads one.
 const MAX_REQUEST_BODY: u64 = 64 * 1024;
@@ -98,6 +98,7 @@ async fn dispatch(
     let (query, headers) = (request.uri().query(), request.headers());
     Ok(match endpoint {
         Endpoint::Metrics => metrics(state, headers).await,
+        Endpoint::Processes => processes::processes(state, headers).await,
         Endpoint::Index | Endpoint::Widget => {
             let filter = Filter::parse(query).map_err(ApiError::bad_request)?;
             let page = match endpoint {

@@ -11,6 +11,7 @@ use super::hosts::AllowedHosts;
 use super::reload::Reloader;
 use crate::metrics::Renderer;
 use crate::probe::Prober;
+use crate::process_groups::ProcessGroups;
 use crate::store::Snapshot;
 
 /// The data and functions that request handlers use.
@@ -19,6 +20,8 @@ pub struct State {
     pub snapshot: Arc<dyn Fn() -> Snapshot + Send + Sync>,
     /// Handles `/probe`.
     pub prober: Arc<Prober>,
+    /// Scans processes for `/metrics/processes`.
+    pub process_groups: Arc<ProcessGroups>,
     /// Renders the metrics.
     pub renderer: Arc<Renderer>,
     /// Reports whether every check has run at least once.

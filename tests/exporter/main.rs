@@ -12,6 +12,7 @@ mod hanging_mount;
 mod heal;
 mod maintenance;
 mod monitor;
+mod process_groups;
 mod provider;
 mod quiet;
 mod reflected;

@@ -233,6 +233,8 @@ pub fn texts(input: &[u8]) {
     assert!(name.unwrap_or_default().len() <= input.len() && length <= input.len());
     let (is_pressure, is_file_count) = twice(|| check::host::fuzz_parse(input));
     assert!(!(is_pressure && is_file_count), "a file has one format");
+    let (cgroups, _) = twice(|| upkeep_exporter::process_groups::fuzz_parse(input));
+    assert!(cgroups.len() <= input.len() / 2);
     let (_, files, _) = twice(|| check::port_scan::fuzz_parse(input));
     // A line has ten fields. The address has ten bytes with its port.
     assert!(

@@ -25,6 +25,9 @@ pub async fn served(snapshot: impl Fn() -> Snapshot + Clone + Send + Sync + 'sta
         bodies: upkeep_exporter::web::BodyCache::default(),
         snapshot: Arc::new(snapshot.clone()),
         renderer: Renderer::new(snapshot),
+        process_groups: Arc::new(upkeep_exporter::process_groups::ProcessGroups::new(
+            "/proc".into(),
+        )),
         is_ready: Box::new(|| true),
         reloader: Reloader::new(|| Box::pin(async { Ok(()) })),
         is_lifecycle_enabled: false,

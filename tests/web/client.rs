@@ -36,6 +36,9 @@ pub fn state(source: impl Fn() -> Snapshot + Send + Sync + 'static) -> State {
             upkeep_exporter::check::CheckContext::new("/proc".into()),
             Duration::ZERO,
         )),
+        process_groups: Arc::new(upkeep_exporter::process_groups::ProcessGroups::new(
+            "/proc".into(),
+        )),
         is_ready: Box::new(|| true),
         reloader: Reloader::new(|| Box::pin(async { Ok(()) })),
         is_lifecycle_enabled: false,

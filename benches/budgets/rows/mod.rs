@@ -2,6 +2,7 @@
 
 mod components;
 mod fleet;
+mod groups;
 mod host;
 mod http;
 mod idle;
@@ -68,6 +69,11 @@ pub const ROWS: &[Row] = &[
         name: "scan",
         what: "scans of /proc with 1,000 processes",
         measure: scan::measure,
+    },
+    Row {
+        name: "groups",
+        what: "scrapes of process groups beside process-exporter",
+        measure: groups::measure,
     },
     Row {
         name: "port",

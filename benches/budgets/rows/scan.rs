@@ -108,10 +108,11 @@ fn bare_reads() -> anyhow::Result<f64> {
 }
 
 /// Processes that sleep, under a name of their own. They end with this, and by themselves after two minutes.
-struct Sleepers(Vec<std::process::Child>);
+pub struct Sleepers(Vec<std::process::Child>);
 
 impl Sleepers {
-    fn start(name: &str, count: usize, directory: &Path) -> anyhow::Result<Self> {
+    /// Starts `count` of them.
+    pub fn start(name: &str, count: usize, directory: &Path) -> anyhow::Result<Self> {
         let program = directory.join(name);
         fs::copy("/bin/sleep", &program).context("copying /bin/sleep")?;
         let mut sleepers = Self(Vec::with_capacity(count));

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 
 use super::listen::ListenAddress;
+use crate::cli::process_flags::ProcessFlags;
 use crate::{log, web};
 
 /// The flags of the server.
@@ -14,6 +15,9 @@ pub struct ServeFlags {
     /// Configuration file; default: the embedded configuration
     #[arg(help_heading = "Configuration", long = "config.file", value_name = "PATH")]
     pub config_file: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub process: ProcessFlags,
 
     /// Check the configuration and exit: 0 if it is valid, 1 if not
     #[arg(help_heading = "Configuration", long = "config.check")]

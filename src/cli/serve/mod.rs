@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use tracing::{info, warn};
 
 use super::paths::first_directory;
+use super::process_flags::ProcessFlags;
 use super::{control_socket, runtime};
 use crate::config::ConfigError;
 use crate::model::SystemClock;
@@ -89,7 +90,7 @@ async fn setup(flags: ServeFlags, inherited: Vec<InheritedSocket>, checks: Handl
     let listeners = open_listeners(&flags, inherited)?;
     let port = listeners.iter().find_map(Listener::port);
     let is_guarded = web_config.has_tls() || web_config.has_users();
-    let load = loader(flags.config_file, port, is_guarded);
+    let load = loader(flags.config_file, flags.process, port, is_guarded);
     let first_load = Arc::clone(&load);
     let config = tokio::task::spawn_blocking(move || first_load())
         .await
@@ -172,7 +173,7 @@ fn metrics_url(scheme: &str, bound: SocketAddr, telemetry_path: &str) -> String 
 
 /// A function that loads the configuration and logs its warnings. Without a file, it loads the embedded default for an exporter that
 /// listens on `port`. `is_guarded` says that the server uses TLS or authentication.
-fn loader(file: Option<PathBuf>, port: Option<u16>, is_guarded: bool) -> Arc<Loader> {
+fn loader(file: Option<PathBuf>, process: ProcessFlags, port: Option<u16>, is_guarded: bool) -> Arc<Loader> {
     Arc::new(move || {
         let mut loaded = match (&file, port) {
             (Some(file), _) => config::load(file)?,
@@ -182,6 +183,7 @@ fn loader(file: Option<PathBuf>, port: Option<u16>, is_guarded: bool) -> Arc<Loa
         if file.is_none() {
             remove_failing_checks(&mut loaded.config, port.is_some(), is_guarded);
         }
+        process.add_to(&mut loaded)?;
         for warning in &loaded.warnings {
             warn!(%warning, "configuration");
         }

@@ -1,0 +1,6 @@
+//! `/metrics/processes`, compared with Debian's process-exporter.
+
+mod beside;
+mod series;
+mod serving;
+mod workload;
