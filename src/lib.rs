@@ -71,6 +71,8 @@ pub struct Setup {
     pub telemetry_path: String,
     /// The time to subtract from the scrape timeout in `/probe`.
     pub probe_timeout_offset: Duration,
+    /// Whether response times are counted in native histograms too.
+    pub has_native_histograms: bool,
     /// Whether `POST /-/reload` is enabled.
     pub enable_lifecycle: bool,
     /// Whether services can be started, stopped and restarted by requests. The web configuration must have users.
@@ -195,6 +197,9 @@ pub async fn run(
     let (store, warnings) = store::Store::open(Arc::clone(&setup.clock), setup.state_dir.clone())?;
     for warning in warnings {
         warn!("{warning}");
+    }
+    if setup.has_native_histograms {
+        store.enable_native_histograms();
     }
     let (maintenance, warning) = maintenance::Manager::open(
         Arc::clone(&store),

@@ -9,6 +9,10 @@ use anyhow::{Context, bail};
 /// What Prometheus asks for when it wants OpenMetrics.
 pub const OPEN_METRICS: &str = "Accept: application/openmetrics-text;version=1.0.0\r\n";
 
+/// What Prometheus asks for when it wants Protocol Buffers.
+pub const PROTOBUF: &str =
+    "Accept: application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited\r\n";
+
 /// The answer to a GET.
 #[derive(Debug)]
 pub struct Answer {

@@ -25,9 +25,14 @@ pub struct Exporter {
 impl Exporter {
     /// Starts it with this configuration, and waits for the first served scrape.
     pub fn start(config: &str, directory: &Path) -> anyhow::Result<Self> {
+        Self::start_with(&[], config, directory)
+    }
+
+    fn start_with(flags: &[&str], config: &str, directory: &Path) -> anyhow::Result<Self> {
         fs::create_dir_all(directory.join("state"))?;
         fs::write(directory.join("upkeep.yml"), config)?;
-        let command = Command::new(env!("CARGO_BIN_EXE_upkeep_exporter"));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_upkeep_exporter"));
+        command.args(flags);
         Self::launch(command, directory, directory)
     }
 
@@ -52,6 +57,11 @@ impl Exporter {
     /// Starts it, and waits until every check has run once.
     pub fn ready(config: &str, directory: &Path) -> anyhow::Result<Self> {
         Self::start(config, directory)?.wait_until_ready()
+    }
+
+    /// Starts it with these flags, and waits until every check has run once.
+    pub fn ready_with(flags: &[&str], config: &str, directory: &Path) -> anyhow::Result<Self> {
+        Self::start_with(flags, config, directory)?.wait_until_ready()
     }
 
     /// Starts it with the files, processes and control groups of a machine, but with this machine's network, and waits until every

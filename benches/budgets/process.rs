@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 
 /// A running program.
 #[derive(Debug)]
@@ -38,6 +38,11 @@ impl Process {
     /// The process id.
     pub fn pid(&self) -> i32 {
         self.child.id().cast_signed()
+    }
+
+    /// Sends SIGHUP, which makes the exporter reload its configuration.
+    pub fn hang_up(&self) -> anyhow::Result<()> {
+        kill_process(Pid::from_child(&self.child), Signal::HUP).context("sending SIGHUP")
     }
 
     /// CPU time used so far by all its threads, ended ones included, in seconds.

@@ -15,8 +15,8 @@ const OPENING: &str = "\
 
 <!-- Generated from the metric table in src/metrics. To update: `UPDATE=1 cargo test --test metrics`. -->
 
-The exporter serves its metrics at `/metrics`: in OpenMetrics 1.0 if the scraper accepts it, otherwise in the classic text
-format (0.0.4). Responses are compressed with gzip if the scraper accepts it. A scrape never waits for a check. It returns
+The exporter serves its metrics at `/metrics`: in OpenMetrics 1.0 or Protocol Buffers if the scraper requests them, otherwise in
+the classic text format (0.0.4). Responses are compressed with gzip if the scraper accepts it. A scrape never waits for a check. It returns
 the state at the time of the scrape.
 
 Every series of a service has the label `service`. If your scraper also attaches a target label of that name (such as the
@@ -30,7 +30,26 @@ ServiceMonitor of the Prometheus Operator), set `honorLabels: true`.
 - Services and checks that are removed from the configuration have no series.
 - The configuration limits the number of series. `check-config` prints the maximum.
 
-In the classic format a family of type info is a gauge whose value is always 1.
+In the classic format and in Protocol Buffers, a family of type info is a gauge whose value is always 1.
+
+## Formats
+
+| format | requested with `Accept` | content |
+| --- | --- | --- |
+| classic text (default) | `text/plain;version=0.0.4` | all series |
+| OpenMetrics 1.0 | `application/openmetrics-text` | the same series, with units and the type info |
+| Protocol Buffers | `application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited` | the same series, the start times of counters and histograms, and native histograms if enabled |
+
+Prometheus 2.42 requests Protocol Buffers with `--enable-feature=native-histograms`. Since 2.49, `scrape_protocols` sets the format.
+
+**Native histograms.** With `--metrics.native-histograms`, `upkeep_check_duration_seconds` has native buckets, which are 9 % wide, in addition to the
+classic ones. With more than 160 buckets, the resolution is halved. A Prometheus that stores native histograms ignores the classic buckets of such a
+histogram, so queries of `upkeep_check_duration_seconds_bucket` return nothing. To keep them, as the shipped dashboards need, set
+`always_scrape_classic_histograms: true` in the scrape configuration of Prometheus 3 (`scrape_classic_histograms` in 2.45 to 2.55), or do not set
+the flag.
+
+**Start times.** A counter and a histogram of a check start when the check is first configured, those of the exporter when it starts. Counters of a
+target, such as those of Redis, have no start time, because it is unknown.
 ";
 
 const HEALING: &str = "

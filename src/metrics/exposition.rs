@@ -1,11 +1,12 @@
 //! Walks the metric table and writes what one scrape shows.
 
 use super::OwnProcess;
+use super::format::Format;
 use super::labels::SharedLabels;
 use super::row::Fill;
 use super::table::{self, Entry};
 use super::views::{Input, ScrapeData};
-use super::writer::{Format, Series, Writer};
+use super::writer::{Series, Writer};
 use crate::check::families;
 use crate::model::{CheckKind, Family, Scope};
 use crate::store::{CheckView, LastRun, ServiceView};
@@ -14,8 +15,6 @@ use crate::store::{CheckView, LastRun, ServiceView};
 #[derive(Debug)]
 pub struct Exposition {
     data: ScrapeData,
-    /// The labels that the series of each service share.
-    labels: Vec<ServiceLabels>,
 }
 
 #[derive(Debug)]
@@ -25,25 +24,32 @@ struct ServiceLabels {
 }
 
 impl ServiceLabels {
-    fn new(view: &ServiceView) -> Self {
+    fn new(view: &ServiceView, format: Format) -> Self {
         let service = &*view.service;
         let (key, group) = (service.key.as_str(), service.group.as_str());
         let check = |check: &CheckView| {
-            SharedLabels::new(Scope::Check.labels(), &[key, group, check.settings.name.as_str()])
+            SharedLabels::new(
+                format,
+                Scope::Check.labels(),
+                &[key, group, check.settings.name.as_str()],
+            )
         };
         Self {
-            service: SharedLabels::new(Scope::Service.labels(), &[key, group, service.tier.as_str()]),
+            service: SharedLabels::new(
+                format,
+                Scope::Service.labels(),
+                &[key, group, service.tier.as_str()],
+            ),
             checks: view.checks.iter().map(check).collect(),
         }
     }
 }
 
 impl Exposition {
-    /// Prepares an exposition, which can be written in both formats.
+    /// Prepares an exposition, which can be written in every format.
     pub fn new(input: impl Into<Input>, process: Option<OwnProcess>) -> Self {
         let Input { snapshot, views } = input.into();
         Self {
-            labels: snapshot.services.iter().map(ServiceLabels::new).collect(),
             data: ScrapeData {
                 snapshot,
                 views,
@@ -53,36 +59,48 @@ impl Exposition {
     }
 
     /// Writes the exposition. `capacity` is an estimate of its length in bytes.
-    pub fn to_text(&self, format: Format, capacity: usize) -> String {
+    pub fn to_bytes(&self, format: Format, capacity: usize) -> Vec<u8> {
+        let services = self.data.snapshot.services.iter();
+        let labels: Vec<ServiceLabels> = services
+            .map(|service| ServiceLabels::new(service, format))
+            .collect();
         let mut writer = Writer::new(format, capacity);
         for entry in table::entries() {
             let mut series = writer.family(entry.family);
-            self.push_family(entry, &mut series);
+            self.push_family(entry, &labels, &mut series);
         }
         writer.finish()
     }
 
-    fn push_family<'a>(&'a self, entry: &Entry, series: &mut Series<'a>) {
+    fn push_family<'a>(&self, entry: &Entry, labels: &'a [ServiceLabels], series: &mut Series<'a>) {
         match entry.fill {
-            Fill::Exporter(fill) => fill(&self.data, series),
+            Fill::Exporter(fill) => {
+                series.start = Some(self.data.snapshot.exporter.started);
+                fill(&self.data, series);
+            }
             Fill::Service(fill) => {
-                for (service, labels) in self.data.snapshot.services.iter().zip(&self.labels) {
+                for (service, labels) in self.data.snapshot.services.iter().zip(labels) {
                     series.shared_labels = Some(&labels.service);
+                    series.start = Some(service.counts_since);
                     fill(service, series);
                 }
             }
             Fill::Heal(fill) => {
-                for (service, labels) in self.data.snapshot.services.iter().zip(&self.labels) {
+                for (service, labels) in self.data.snapshot.services.iter().zip(labels) {
                     if let Some(heal) = &service.heal {
                         series.shared_labels = Some(&labels.service);
                         fill(heal, series);
                     }
                 }
             }
-            Fill::Check(fill) => self.push_checks(series, fill),
+            Fill::Check(fill) => self.push_checks(labels, series, |check, series| {
+                series.start = Some(check.counts_since);
+                fill(check, series);
+            }),
             Fill::Samples => {
                 let has_family = CheckKind::ALL.map(|kind| families(kind).contains(&entry.family));
-                self.push_checks(series, |check, series| {
+                // Counters of a target started with the target, at an unknown time.
+                self.push_checks(labels, series, |check, series| {
                     if has_family[check.settings.kind.kind() as usize] {
                         push_samples(entry.family, check.last_run.as_ref(), series);
                     }
@@ -91,8 +109,13 @@ impl Exposition {
         }
     }
 
-    fn push_checks<'a>(&'a self, series: &mut Series<'a>, fill: impl Fn(&CheckView, &mut Series<'a>)) {
-        for (service, labels) in self.data.snapshot.services.iter().zip(&self.labels) {
+    fn push_checks<'a>(
+        &self,
+        labels: &'a [ServiceLabels],
+        series: &mut Series<'a>,
+        fill: impl Fn(&CheckView, &mut Series<'a>),
+    ) {
+        for (service, labels) in self.data.snapshot.services.iter().zip(labels) {
             for (check, labels) in service.checks.iter().zip(&labels.checks) {
                 series.shared_labels = Some(labels);
                 fill(check, series);
@@ -145,12 +168,12 @@ mod tests {
     }
 
     fn written(run: Option<&LastRun>) -> String {
-        let labels = SharedLabels::new(Scope::Check.labels(), &["s", "g", "c"]);
+        let labels = SharedLabels::new(Format::OpenMetrics, Scope::Check.labels(), &["s", "g", "c"]);
         let mut writer = Writer::new(Format::OpenMetrics, 0);
         let mut series = writer.family(&THINGS);
         series.shared_labels = Some(&labels);
         push_samples(&THINGS, run, &mut series);
-        writer.finish()
+        String::from_utf8(writer.finish()).unwrap()
     }
 
     #[test]

@@ -1,13 +1,28 @@
 //! Labels of series, and how their values are escaped.
 
-/// Labels that several series start with, already escaped: `service="api",group="web"`.
+use super::format::Format;
+use super::protobuf::put_label;
+
+/// Labels that several series start with, already encoded.
 #[derive(Debug)]
-pub(super) struct SharedLabels(String);
+pub(super) enum SharedLabels {
+    /// `service="api",group="web"`
+    Text(String),
+    /// The fields `label` of a message `Metric`.
+    Protobuf(Vec<u8>),
+}
 
 impl SharedLabels {
-    /// Escapes the values. There are as many as names.
-    pub fn new(names: &[&str], values: &[&str]) -> Self {
+    /// Encodes the labels. There are as many values as names.
+    pub fn new(format: Format, names: &[&str], values: &[&str]) -> Self {
         debug_assert_eq!(names.len(), values.len());
+        if format == Format::Protobuf {
+            let mut bytes = Vec::new();
+            for (name, value) in names.iter().zip(values) {
+                put_label(&mut bytes, name, value);
+            }
+            return Self::Protobuf(bytes);
+        }
         let mut text = String::new();
         for (name, value) in names.iter().zip(values) {
             if !text.is_empty() {
@@ -15,12 +30,23 @@ impl SharedLabels {
             }
             push_label(&mut text, name, value);
         }
-        Self(text)
+        Self::Text(text)
     }
 
-    /// The labels without braces.
+    /// The labels without braces, in the text formats.
     pub fn as_str(&self) -> &str {
-        &self.0
+        match self {
+            Self::Text(text) => text,
+            Self::Protobuf(_) => "",
+        }
+    }
+
+    /// The labels of a message.
+    pub fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Text(_) => &[],
+            Self::Protobuf(bytes) => bytes,
+        }
     }
 }
 
@@ -57,7 +83,7 @@ mod tests {
 
     #[test]
     fn shared_labels_are_escaped() {
-        let labels = SharedLabels::new(&["a", "b", "c"], &["x\\\"\n", "", "\0é"]);
+        let labels = SharedLabels::new(Format::Classic, &["a", "b", "c"], &["x\\\"\n", "", "\0é"]);
         assert_eq!(labels.as_str(), "a=\"x\\\\\\\"\\n\",b=\"\",c=\"\u{fffd}é\"");
     }
 

@@ -29,6 +29,18 @@ impl Number {
     }
 }
 
+impl Number {
+    /// The nearest double.
+    #[allow(clippy::cast_precision_loss, reason = "counts above 2^53 do not occur")]
+    pub const fn to_double(self) -> f64 {
+        match self {
+            Self::Unsigned(value) => value as f64,
+            Self::Signed(value) => value as f64,
+            Self::Float(value) => value,
+        }
+    }
+}
+
 impl From<u64> for Number {
     fn from(value: u64) -> Self {
         Self::Unsigned(value)

@@ -1,6 +1,7 @@
 //! The response of `/probe`: the samples of one run, in the classic text format, as blackbox_exporter returns them.
 
-use super::writer::{Format, Writer};
+use super::format::Format;
+use super::writer::Writer;
 use crate::model::Sample;
 
 /// An estimate of the length of a sample with its metadata, in bytes.
@@ -17,7 +18,8 @@ pub fn probe_text(samples: &[Sample]) -> String {
             series.push_sample(sample);
         }
     }
-    writer.finish()
+    // The writer wrote text.
+    String::from_utf8_lossy(&writer.finish()).into_owned()
 }
 
 #[cfg(test)]

@@ -9,8 +9,8 @@ use super::{Exposition, Format, Input, OwnProcess};
 /// Renders the current state.
 pub struct Renderer {
     source: Box<dyn Fn() -> Input + Send + Sync>,
-    /// An estimate of the length of the next text in bytes: that of the last text, and some more.
-    capacity: AtomicUsize,
+    /// An estimate of the length of the next body of each format in bytes: that of the last one, and some more.
+    capacities: [AtomicUsize; 3],
 }
 
 impl Renderer {
@@ -18,17 +18,17 @@ impl Renderer {
     pub fn new<I: Into<Input>>(source: impl Fn() -> I + Send + Sync + 'static) -> Arc<Self> {
         Arc::new(Self {
             source: Box::new(move || source().into()),
-            capacity: AtomicUsize::new(0),
+            capacities: Default::default(),
         })
     }
 
     /// Renders the state at the time of the call. Blocks while it collects the state and reads `/proc`.
     pub fn render(&self, format: Format) -> Vec<u8> {
         let exposition = Exposition::new((self.source)(), OwnProcess::read().ok());
-        let text = exposition.to_text(format, self.capacity.load(Ordering::Relaxed));
-        self.capacity
-            .store(text.len() + text.len() / 16, Ordering::Relaxed);
-        text.into_bytes()
+        let capacity = &self.capacities[format as usize];
+        let body = exposition.to_bytes(format, capacity.load(Ordering::Relaxed));
+        capacity.store(body.len() + body.len() / 16, Ordering::Relaxed);
+        body
     }
 }
 

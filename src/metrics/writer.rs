@@ -1,44 +1,46 @@
-//! Writes OpenMetrics 1.0 and the classic text format (0.0.4) from families, label values and numbers.
+//! Writes OpenMetrics 1.0, the classic text format (0.0.4) and Protocol Buffers from families, label values and numbers.
 //!
-//! `/metrics` and `/probe` both use it. The names of the types and the end mark come from prometheus-client, and a test compares
-//! the output with that of its encoder. The encoder itself is not used, for three reasons:
+//! `/metrics` and `/probe` both use it, `/probe` only for the classic format. The names of the types and the end mark come from prometheus-client, and a test compares
+//! the output with that of its encoder. The encoder itself is not used, for these reasons:
 //! - It can't write the classic format.
 //! - It encodes all labels again for every series, and for every bucket of a histogram. Here the labels that the series of a
 //!   check share are escaped once per scrape ([`SharedLabels`]).
 //! - It writes NUL as it is, and the lexer of Prometheus reads NUL as the end of the input.
+//! - Its Protocol Buffers need a compiler for them when the exporter is built.
 
 use std::fmt::Write;
 
 use prometheus_client::encoding::text::encode_eof;
 use prometheus_client::metrics::MetricType as TypeName;
 
+use super::format::Format;
 use super::labels::{SharedLabels, push_escaped, push_label};
 use super::names::{metadata_name, unit_name};
 use super::number::Number;
+use super::protobuf::Protobuf;
 use crate::model::{Family, MetricType, Sample};
 use crate::store::HistogramView;
-
-/// An exposition format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Format {
-    /// OpenMetrics 1.0.
-    OpenMetrics,
-    /// The classic text format, 0.0.4.
-    Classic,
-}
 
 /// Writes one exposition.
 #[derive(Debug)]
 pub(super) struct Writer {
+    /// The text formats. Empty for Protocol Buffers.
     text: String,
+    /// Protocol Buffers. Empty for the text formats.
+    protobuf: Protobuf,
     format: Format,
 }
 
 impl Writer {
-    /// Creates a writer. `capacity` is an estimate of the length of the text in bytes.
+    /// Creates a writer. `capacity` is an estimate of the length of the exposition in bytes.
     pub fn new(format: Format, capacity: usize) -> Self {
+        let (of_text, of_protobuf) = match format {
+            Format::OpenMetrics | Format::Classic => (capacity, 0),
+            Format::Protobuf => (0, capacity),
+        };
         Self {
-            text: String::with_capacity(capacity),
+            text: String::with_capacity(of_text),
+            protobuf: Protobuf::new(of_protobuf),
             format,
         }
     }
@@ -49,21 +51,29 @@ impl Writer {
             writer: self,
             family,
             shared_labels: None,
+            start: None,
             has_metadata: false,
             bounds: Vec::new(),
         }
     }
 
-    /// Ends the exposition and returns its text.
-    pub fn finish(mut self) -> String {
-        if self.format == Format::OpenMetrics {
-            // Writing to a string can't fail.
-            let _ = encode_eof(&mut self.text);
+    /// Ends the exposition and returns it.
+    pub fn finish(mut self) -> Vec<u8> {
+        match self.format {
+            Format::OpenMetrics => {
+                // Writing to a string can't fail.
+                let _ = encode_eof(&mut self.text);
+            }
+            Format::Classic => {}
+            Format::Protobuf => return self.protobuf.finish(),
         }
-        self.text
+        self.text.into_bytes()
     }
 
     fn push_metadata(&mut self, family: &Family) {
+        if self.format == Format::Protobuf {
+            return self.protobuf.start_family(family);
+        }
         let is_classic = self.format == Format::Classic;
         let (name, type_name) = match family.metric_type {
             // The classic format has no type info, and its metadata has the names of the series.
@@ -102,6 +112,8 @@ pub(super) struct Series<'w> {
     family: &'static Family,
     /// The labels of the service or check whose series follow. `None` for series of the exporter itself.
     pub shared_labels: Option<&'w SharedLabels>,
+    /// When the counters that follow started to count, in Unix time. `None` if that is not known.
+    pub start: Option<f64>,
     has_metadata: bool,
     /// The `le` labels of the family's histograms.
     bounds: Vec<String>,
@@ -134,6 +146,13 @@ impl Series<'_> {
     fn push_line<T: AsRef<str>>(&mut self, names: &[&str], values: &[T], value: Number) {
         debug_assert_eq!(names.len(), values.len(), "{}", self.family.name);
         self.ensure_metadata();
+        if self.writer.format == Format::Protobuf {
+            let shared = self.shared_labels.map_or(&[][..], SharedLabels::as_bytes);
+            let labels = names.iter().copied().zip(values.iter().map(AsRef::as_ref));
+            let metric_type = self.family.metric_type;
+            let protobuf = &mut self.writer.protobuf;
+            return protobuf.push_number(metric_type, shared, labels, value, self.start);
+        }
         let text = &mut self.writer.text;
         text.push_str(self.family.name);
         let mut separator = '{';
@@ -159,6 +178,10 @@ impl Series<'_> {
     /// Writes one histogram. The family declares no labels, and all of its histograms have the same bounds.
     pub fn push_histogram(&mut self, histogram: &HistogramView) {
         self.ensure_metadata();
+        if self.writer.format == Format::Protobuf {
+            let shared = self.shared_labels.map_or(&[][..], SharedLabels::as_bytes);
+            return self.writer.protobuf.push_histogram(shared, histogram);
+        }
         self.push_histogram_name("_sum", None);
         // The sum of no values is -0 in Rust; adding 0 makes it 0.
         let _ = writeln!(self.writer.text, "{:?}", histogram.sum + 0.0);

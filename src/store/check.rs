@@ -22,6 +22,15 @@ const PROBLEM_LOG_GAP: Duration = Duration::from_secs(60);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CheckHandle(pub(super) u64);
 
+/// How the counters and the histogram of a check start.
+#[derive(Clone, Copy, Debug)]
+pub struct CountsStart {
+    /// Since when they count.
+    pub since: Moment,
+    /// Whether the histogram has native buckets too.
+    pub has_native_histogram: bool,
+}
+
 /// One check's state.
 #[derive(Debug)]
 pub struct CheckState {
@@ -31,6 +40,7 @@ pub struct CheckState {
     pub recent: Recent,
     target: Arc<str>,
     rules: Rules,
+    counts: CountsStart,
     runs: u64,
     failures: u64,
     missed_runs: u64,
@@ -67,13 +77,20 @@ pub struct Recorded {
 
 impl CheckState {
     /// Creates a check that has not run in this process, with its `saved` state.
-    pub fn new(handle: CheckHandle, settings: Arc<CheckSettings>, saved: SavedCheck) -> Self {
+    pub fn new(
+        handle: CheckHandle,
+        settings: Arc<CheckSettings>,
+        saved: SavedCheck,
+        counts: CountsStart,
+    ) -> Self {
+        let is_timed = settings.kind.kind().is_timed();
         Self {
             logged_problem: saved.problem.clone(),
             handle,
             target: settings.kind.target().into(),
             rules: rules(&settings),
-            response_times: settings.kind.kind().is_timed().then(ResponseTimes::default),
+            response_times: is_timed.then(|| ResponseTimes::new(counts.since, counts.has_native_histogram)),
+            counts,
             settings,
             saved,
             recent: Recent::default(),
@@ -98,13 +115,19 @@ impl CheckState {
         handle: CheckHandle,
         settings: Arc<CheckSettings>,
         fingerprint: u64,
+        now: Moment,
     ) -> Self {
         self.saved.verdict.let_next_run_decide();
         self.saved.verdict.forget_evidence();
         self.saved.fingerprint = fingerprint;
         let is_same_kind = self.settings.kind.kind() == settings.kind.kind();
-        let fresh = Self::new(handle, settings, self.saved);
+        let counts = CountsStart {
+            since: now,
+            ..self.counts
+        };
+        let fresh = Self::new(handle, settings, self.saved, counts);
         Self {
+            counts: self.counts,
             runs: self.runs,
             failures: self.failures,
             missed_runs: self.missed_runs,
@@ -268,7 +291,8 @@ impl CheckState {
             catalog: self.catalog.clone(),
             last_ended: self.saved.last_ended.map(|ended| wall.seconds(ended)),
             last_success: self.saved.last_success.map(|ended| wall.seconds(ended)),
-            response_times: self.response_times.as_ref().map(ResponseTimes::view),
+            counts_since: wall.seconds(self.counts.since),
+            response_times: self.response_times.as_ref().map(|times| times.view(wall)),
         }
     }
 }

@@ -3,7 +3,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::native_histogram::NativeBuckets;
 use super::snapshot::HistogramView;
+use super::walltime::WallAnchor;
+use crate::model::Moment;
 
 /// Upper bounds for response times, in seconds.
 pub const RESPONSE_TIMES: &[f64] = &[0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -17,25 +20,42 @@ fn bucket(bounds: &[f64], seconds: f64) -> usize {
 }
 
 /// The response times of one check.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct ResponseTimes {
     counts: [u64; RESPONSE_TIMES.len() + 1],
     sum: Duration,
+    since: Moment,
+    native: Option<Box<NativeBuckets>>,
 }
 
 impl ResponseTimes {
+    /// A histogram that is empty at `since`, with native buckets if `has_native`.
+    pub fn new(since: Moment, has_native: bool) -> Self {
+        Self {
+            counts: Default::default(),
+            sum: Duration::ZERO,
+            since,
+            native: has_native.then(Box::default),
+        }
+    }
+
     /// Adds an observation.
     pub fn observe(&mut self, time: Duration) {
+        if let Some(native) = &mut self.native {
+            native.observe(time.as_secs_f64());
+        }
         self.counts[bucket(RESPONSE_TIMES, time.as_secs_f64())] += 1;
         self.sum = self.sum.saturating_add(time);
     }
 
     /// The view of all observations.
-    pub fn view(&self) -> HistogramView {
+    pub fn view(&self, wall: WallAnchor) -> HistogramView {
         HistogramView {
             bounds: RESPONSE_TIMES,
             counts: self.counts.to_vec(),
             sum: self.sum.as_secs_f64(),
+            start: wall.seconds(self.since),
+            native: self.native.as_ref().map(|native| native.view()),
         }
     }
 }
@@ -55,8 +75,8 @@ impl Lags {
         self.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
     }
 
-    /// The view of all observations.
-    pub fn view(&self) -> HistogramView {
+    /// The view of all observations since `start`, a Unix time.
+    pub fn view(&self, start: f64) -> HistogramView {
         HistogramView {
             bounds: LAGS,
             counts: self
@@ -65,23 +85,31 @@ impl Lags {
                 .map(|count| count.load(Ordering::Relaxed))
                 .collect(),
             sum: Duration::from_nanos(self.nanoseconds.load(Ordering::Relaxed)).as_secs_f64(),
+            start,
+            native: None,
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::test_clock::TestClock;
     use super::*;
+    use crate::model::Clock;
 
     #[test]
     fn bounds_are_inclusive() {
-        let mut times = ResponseTimes::default();
+        let clock = TestClock::new(5, 1_000);
+        let mut times = ResponseTimes::new(clock.now(), true);
         for milliseconds in [0, 5, 6, 10_000, 10_001, 60_000] {
             times.observe(Duration::from_millis(milliseconds));
         }
-        let view = times.view();
+        let view = times.view(WallAnchor::new(&*clock));
         assert_eq!(view.counts, [2, 1, 0, 0, 0, 0, 0, 0, 1, 2]);
-        assert_eq!((view.count(), view.sum), (6, 80.012));
+        assert_eq!((view.count(), view.sum, view.start), (6, 80.012, 1_005.0));
+        let native = view.native.unwrap();
+        let counts = native.buckets.iter().map(|(_, count)| count);
+        assert_eq!((native.zeros, counts.sum::<u64>()), (1, 5));
     }
 
     #[test]
@@ -90,7 +118,7 @@ mod tests {
         for microseconds in [0, 1000, 1001, 3_000_000] {
             lags.observe(Duration::from_micros(microseconds));
         }
-        let view = lags.view();
+        let view = lags.view(1.0);
         assert_eq!((view.counts[0], view.counts[1], view.counts[10]), (2, 1, 1));
         assert_eq!(view.counts.len(), view.bounds.len() + 1);
     }

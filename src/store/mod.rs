@@ -11,6 +11,7 @@ mod heal_state;
 mod health;
 mod histogram;
 mod impacts;
+mod native_histogram;
 mod recent;
 mod saved;
 mod saver;
@@ -41,7 +42,7 @@ pub use heal_state::{HealBudget, HealDecision, HealPause, HealState, LastAction}
 pub use health::{CheckHealth, Health, ServiceHealth};
 pub use histogram::{LAGS, RESPONSE_TIMES};
 pub use recent::{RECENT_RUNS, RecentRun, RecentRuns};
-pub use snapshot::{CheckView, ExporterView, HistogramView, LastRun, ServiceView, Snapshot};
+pub use snapshot::{CheckView, ExporterView, HistogramView, LastRun, NativeView, ServiceView, Snapshot};
 pub use state::NextRun;
 pub use walltime::{UtcTime, WallAnchor};
 
@@ -101,6 +102,11 @@ impl Store {
         let shared = Arc::new(StoreShared::new(clock, wall, saved, now));
         let saver = file.map(|file| Saver::start(shared.clone(), file));
         Ok((Arc::new(Self { shared, saver }), warnings))
+    }
+
+    /// Counts response times in native histograms too. Called before the first configuration is applied.
+    pub fn enable_native_histograms(&self) {
+        self.shared.state().has_native_histograms = true;
     }
 
     /// Applies a configuration, at the start and on reload.
@@ -221,7 +227,8 @@ impl Store {
             exporter: ExporterView {
                 last_reload_successful: state.last_reload_successful,
                 last_reload_success: wall.seconds(state.last_reload_success),
-                scheduler_lag: self.shared.lags.view(),
+                started: wall.seconds(state.started),
+                scheduler_lag: self.shared.lags.view(wall.seconds(state.started)),
                 runs_in_flight: self.shared.in_flight.load(Ordering::Relaxed),
                 is_first_round_over: state.is_first_round_over(),
                 state_saved: self.saver.as_ref().map(Saver::is_saved),

@@ -25,6 +25,8 @@ pub struct ServiceState {
     pub saved: SavedService,
     pub checks: Vec<CheckState>,
     pub status_changes: u64,
+    /// Since when status changes are counted.
+    pub counts_since: Moment,
     pub suppression: Suppression,
     /// The maintenance window that holds.
     pub maintenance: Option<Arc<Maintenance>>,
@@ -228,6 +230,7 @@ impl ServiceState {
             maintenance: self.maintenance.clone(),
             heal: None,
             status_changes: self.status_changes,
+            counts_since: wall.seconds(self.counts_since),
             checks: self.checks.iter().map(|check| check.view(now, wall)).collect(),
         }
     }

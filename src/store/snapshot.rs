@@ -43,6 +43,8 @@ pub struct ServiceView {
     pub heal: Option<HealState>,
     /// The number of status changes since the exporter started.
     pub status_changes: u64,
+    /// Since when they are counted.
+    pub counts_since: f64,
     /// Its checks, in the order of the configuration.
     pub checks: Vec<CheckView>,
 }
@@ -84,6 +86,8 @@ pub struct CheckView {
     pub last_ended: Option<f64>,
     /// When the last successful run ended. Runs of an earlier process or with earlier settings count too.
     pub last_success: Option<f64>,
+    /// Since when the runs are counted.
+    pub counts_since: f64,
     /// Response times. Only for timed kinds.
     pub response_times: Option<HistogramView>,
 }
@@ -125,6 +129,23 @@ pub struct HistogramView {
     pub counts: Vec<u64>,
     /// The sum of the observed values in seconds.
     pub sum: f64,
+    /// Since when values are counted.
+    pub start: f64,
+    /// The native buckets of the same values, if they are enabled.
+    pub native: Option<NativeView>,
+}
+
+/// The native buckets of a histogram.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NativeView {
+    /// The resolution: the bucket `i` ends at 2^(i / 2^schema), inclusive.
+    pub schema: i32,
+    /// Values up to this one are zeros.
+    pub zero_threshold: f64,
+    /// The number of zeros.
+    pub zeros: u64,
+    /// Index and count of each bucket with observations, sorted by index.
+    pub buckets: Vec<(i32, u64)>,
 }
 
 impl HistogramView {
@@ -141,6 +162,8 @@ pub struct ExporterView {
     pub last_reload_successful: bool,
     /// When it last succeeded.
     pub last_reload_success: f64,
+    /// When the exporter started.
+    pub started: f64,
     /// The delay from the planned to the actual start of runs.
     pub scheduler_lag: HistogramView,
     /// Runs in progress.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::check::{CheckHandle, CheckState};
+use super::check::{CheckHandle, CheckState, CountsStart};
 use super::events::Event;
 use super::fingerprint::fingerprint;
 use super::health::Health;
@@ -26,6 +26,10 @@ pub struct StoreState {
     pub services: Vec<ServiceState>,
     pub last_reload_successful: bool,
     pub last_reload_success: Moment,
+    /// When the store was opened.
+    pub started: Moment,
+    /// Whether response times are counted in native histograms too.
+    pub has_native_histograms: bool,
     /// The saved state, apart from the times of runs, changed since the last call of [`StoreState::begin_save`].
     pub needs_saving: bool,
     /// A run was recorded since that call.
@@ -63,6 +67,8 @@ impl StoreState {
             services: Vec::new(),
             last_reload_successful: true,
             last_reload_success: now,
+            started: now,
+            has_native_histograms: false,
             needs_saving: false,
             has_new_runs: false,
             positions: HashMap::new(),
@@ -101,7 +107,7 @@ impl StoreState {
             .iter()
             .map(
                 |service| match (old.remove(&service.key), restored.remove(&service.key)) {
-                    (Some(state), _) => self.update_service(service, state),
+                    (Some(state), _) => self.update_service(service, state, now),
                     (None, Some((saved, checks))) => self.restore_service(service, saved, checks, now),
                     (None, None) => self.restore_service(service, SavedService::default(), Vec::new(), now),
                 },
@@ -160,7 +166,7 @@ impl StoreState {
         CheckHandle(self.next_handle)
     }
 
-    fn update_service(&mut self, service: &Arc<Service>, old: ServiceState) -> ServiceState {
+    fn update_service(&mut self, service: &Arc<Service>, old: ServiceState, now: Moment) -> ServiceState {
         let mut checks: HashMap<CheckName, CheckState> = old
             .checks
             .into_iter()
@@ -172,15 +178,17 @@ impl StoreState {
             .map(|settings| match checks.remove(&settings.name) {
                 Some(check) if check.settings == *settings => check,
                 Some(check) => {
-                    check.with_settings(self.new_handle(), settings.clone(), fingerprint(settings))
+                    let handle = self.new_handle();
+                    check.with_settings(handle, settings.clone(), fingerprint(settings), now)
                 }
-                None => self.new_check(settings, None),
+                None => self.new_check(settings, None, now),
             });
         ServiceState {
             service: service.clone(),
             saved: old.saved,
             checks: checks.collect(),
             status_changes: old.status_changes,
+            counts_since: old.counts_since,
             suppression: old.suppression,
             maintenance: old.maintenance,
             roots: Vec::new(),
@@ -199,13 +207,14 @@ impl StoreState {
         let mut checks: HashMap<CheckName, SavedCheck> = checks.into_iter().collect();
         let checks = service.checks.iter().map(|settings| {
             let saved = checks.remove(&settings.name);
-            self.new_check(settings, saved)
+            self.new_check(settings, saved, now)
         });
         let mut state = ServiceState {
             service: service.clone(),
             saved,
             checks: checks.collect(),
             status_changes: 0,
+            counts_since: now,
             suppression: Suppression::default(),
             maintenance: None,
             roots: Vec::new(),
@@ -215,14 +224,23 @@ impl StoreState {
         state
     }
 
-    fn new_check(&mut self, settings: &Arc<CheckSettings>, saved: Option<SavedCheck>) -> CheckState {
+    fn new_check(
+        &mut self,
+        settings: &Arc<CheckSettings>,
+        saved: Option<SavedCheck>,
+        now: Moment,
+    ) -> CheckState {
         let mut saved = saved.unwrap_or_default();
         let fingerprint = fingerprint(settings);
         if saved.fingerprint != fingerprint {
             saved.fingerprint = fingerprint;
             saved.verdict.let_next_run_decide();
         }
-        CheckState::new(self.new_handle(), settings.clone(), saved)
+        let counts = CountsStart {
+            since: now,
+            has_native_histogram: self.has_native_histograms,
+        };
+        CheckState::new(self.new_handle(), settings.clone(), saved, counts)
     }
 
     /// The handle and the settings of every check, in the order of the configuration.

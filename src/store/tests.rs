@@ -4,6 +4,7 @@ mod catalogs;
 mod changes;
 mod clocks;
 mod confirmed;
+mod counts;
 mod health;
 mod inconclusive;
 mod redundant;

@@ -9,6 +9,7 @@ const MAX_ELEMENTS: usize = 64;
 const FULL_WEIGHT: u16 = 1000;
 
 const OPENMETRICS: &str = "application/openmetrics-text";
+const PROTOBUF: &str = "application/vnd.google.protobuf";
 
 /// The media type of a response with metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub enum MediaType {
     OpenMetrics0,
     /// The classic text format.
     Classic,
+    /// Messages of the type `MetricFamily`, each with its length in front.
+    Protobuf,
 }
 
 impl MediaType {
@@ -27,6 +30,7 @@ impl MediaType {
         match self {
             Self::OpenMetrics1 | Self::OpenMetrics0 => Format::OpenMetrics,
             Self::Classic => Format::Classic,
+            Self::Protobuf => Format::Protobuf,
         }
     }
 
@@ -36,11 +40,14 @@ impl MediaType {
             Self::OpenMetrics1 => "application/openmetrics-text; version=1.0.0; charset=utf-8",
             Self::OpenMetrics0 => "application/openmetrics-text; version=0.0.1; charset=utf-8",
             Self::Classic => "text/plain; version=0.0.4; charset=utf-8",
+            Self::Protobuf => {
+                "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
+            }
         }
     }
 }
 
-/// Chooses the media type of a response. OpenMetrics is used only if the client names it. A client that accepts no supported
+/// Chooses the media type of a response. OpenMetrics and Protocol Buffers are used only if the client names them. A client that accepts no supported
 /// type gets the classic format, as section 12.5.1 allows.
 pub fn choose_media_type<'a>(accept: impl IntoIterator<Item = &'a str>) -> MediaType {
     let mut best = (MediaType::Classic, 0);
@@ -49,6 +56,12 @@ pub fn choose_media_type<'a>(accept: impl IntoIterator<Item = &'a str>) -> Media
         let named = match (range.name, range.version) {
             (name, None | Some("1.0.0")) if name.eq_ignore_ascii_case(OPENMETRICS) => MediaType::OpenMetrics1,
             (name, Some("0.0.1")) if name.eq_ignore_ascii_case(OPENMETRICS) => MediaType::OpenMetrics0,
+            (name, _) if name.eq_ignore_ascii_case(PROTOBUF) => {
+                if !range.is_delimited_family() {
+                    continue;
+                }
+                MediaType::Protobuf
+            }
             (name, version) => {
                 let specificity = match (name.to_ascii_lowercase().as_str(), version) {
                     ("text/plain", Some("0.0.4")) => 3,
@@ -97,7 +110,18 @@ pub fn choose_encoding<'a>(accept_encoding: impl IntoIterator<Item = &'a str>) -
 struct Element<'a> {
     name: &'a str,
     version: Option<&'a str>,
+    /// The parameter `proto`: the type of the messages.
+    proto: Option<&'a str>,
+    /// The parameter `encoding`: how messages are separated.
+    encoding: Option<&'a str>,
     weight: u16,
+}
+
+impl Element<'_> {
+    /// Whether the parameters are those of the only supported form of Protocol Buffers.
+    fn is_delimited_family(&self) -> bool {
+        self.proto == Some("io.prometheus.client.MetricFamily") && self.encoding == Some("delimited")
+    }
 }
 
 fn elements<'a>(values: impl IntoIterator<Item = &'a str>) -> impl Iterator<Item = Element<'a>> {
@@ -114,6 +138,8 @@ fn parse_element(text: &str) -> Option<Element<'_>> {
     let mut element = Element {
         name: parts.next().filter(|name| !name.is_empty())?,
         version: None,
+        proto: None,
+        encoding: None,
         weight: FULL_WEIGHT,
     };
     for parameter in parts {
@@ -122,6 +148,8 @@ fn parse_element(text: &str) -> Option<Element<'_>> {
         match name.trim().to_ascii_lowercase().as_str() {
             "q" => element.weight = parse_weight(value)?,
             "version" => element.version = Some(value),
+            "proto" => element.proto = Some(value),
+            "encoding" => element.encoding = Some(value),
             _ => {}
         }
     }
@@ -162,11 +190,24 @@ mod tests {
 
     #[test]
     fn openmetrics_is_used_only_if_the_client_names_it() {
-        use MediaType::{Classic, OpenMetrics0, OpenMetrics1};
+        use MediaType::{Classic, OpenMetrics0, OpenMetrics1, Protobuf};
+        // With --enable-feature=native-histograms.
+        let native_2_42 = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;\
+            encoding=delimited,application/openmetrics-text;version=1.0.0;q=0.8,\
+            application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+        let delimited =
+            "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited";
         let prometheus_2_42 = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;\
                                version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
         for (accept, expected) in [
             (prometheus_2_42, OpenMetrics1),
+            (native_2_42, Protobuf),
+            (delimited, Protobuf),
+            ("application/vnd.google.protobuf", Classic),
+            (
+                "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=text",
+                Classic,
+            ),
             ("", Classic),
             ("*/*", Classic),
             ("application/*", Classic),

@@ -73,6 +73,7 @@ impl Exporter {
             control: Some(control::Listener::bind(&socket(dir.path())).unwrap()),
             procfs: procfs(dir.path()),
             telemetry_path: "/metrics".to_owned(),
+            has_native_histograms: false,
             probe_timeout_offset: Duration::ZERO,
             enable_lifecycle: false,
             enable_admin_api: false,

@@ -12,7 +12,7 @@ use upkeep_exporter::model::{
 };
 use upkeep_exporter::store::{
     CheckView, ExporterView, HealBudget, HealDecision, HealPause, HealState, HistogramView, LastAction,
-    LastRun, ServiceView, Snapshot,
+    LastRun, NativeView, ServiceView, Snapshot,
 };
 
 /// The buckets of response times.
@@ -43,6 +43,8 @@ pub fn histogram(observed: &[f64]) -> HistogramView {
         bounds: BOUNDS,
         counts,
         sum: observed.iter().sum(),
+        start: NOW - 3600.0,
+        native: None,
     }
 }
 
@@ -58,6 +60,7 @@ pub fn check(name: &str, kind: KindSettings) -> CheckView {
         }),
         status: Status::Unknown,
         status_since: None,
+        counts_since: NOW - 3600.0,
         runs: 0,
         failures: 0,
         missed_runs: 0,
@@ -160,6 +163,7 @@ pub fn service(key: &str, name: &str, group: &str, tier: Tier, checks: Vec<Check
         maintenance: None,
         heal: None,
         status_changes: 2,
+        counts_since: NOW - 3600.0,
         checks,
     }
 }
@@ -172,6 +176,7 @@ pub fn snapshot(services: Vec<ServiceView>) -> Snapshot {
         exporter: ExporterView {
             last_reload_successful: true,
             last_reload_success: NOW - 3600.0,
+            started: NOW - 3600.0,
             scheduler_lag: histogram(&[0.001, 0.002]),
             runs_in_flight: 1,
             is_first_round_over: true,
@@ -179,6 +184,27 @@ pub fn snapshot(services: Vec<ServiceView>) -> Snapshot {
             heal_budget: None,
         },
     }
+}
+
+/// Adds native buckets to the histograms of all checks.
+pub fn with_native_histograms(mut snapshot: Snapshot) -> Snapshot {
+    let checks = snapshot
+        .services
+        .iter_mut()
+        .flat_map(|service| &mut service.checks);
+    for times in checks.filter_map(|check| check.response_times.as_mut()) {
+        // The values of the classic buckets are not known any more. One bucket has all of them.
+        times.native = Some(NativeView {
+            schema: 3,
+            zero_threshold: 1e-30,
+            zeros: 0,
+            buckets: vec![(-8, times.count())]
+                .into_iter()
+                .filter(|bucket| bucket.1 > 0)
+                .collect(),
+        });
+    }
+    snapshot
 }
 
 /// A snapshot that includes the state of all other parts.

@@ -28,7 +28,8 @@ fn own_process() -> OwnProcess {
 }
 
 fn text(snapshot: Snapshot, format: Format) -> String {
-    Exposition::new(snapshots::input(snapshot), Some(own_process())).to_text(format, 0)
+    let exposition = Exposition::new(snapshots::input(snapshot), Some(own_process()));
+    String::from_utf8(exposition.to_bytes(format, 0)).unwrap()
 }
 
 /// Compares `text` with a file of the repository. With `UPDATE=1` in the environment, writes the file first.

@@ -26,7 +26,7 @@ type Parsed<T> = Result<T, String>;
 pub fn parse(text: &str, format: Format) -> Parsed<Vec<ParsedFamily>> {
     let body = match format {
         Format::OpenMetrics => text.strip_suffix("# EOF\n").ok_or("no EOF mark at the end")?,
-        Format::Classic => text,
+        Format::Classic | Format::Protobuf => text,
     };
     if !body.is_empty() && !body.ends_with('\n') {
         return Err("the last line has no line feed".into());

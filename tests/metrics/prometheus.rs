@@ -1,5 +1,6 @@
 //! Tests with the reference implementations: the linter of promtool, and a real Prometheus that scrapes.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::{Child, Command, Output, Stdio};
@@ -8,10 +9,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use upkeep_exporter::metrics::{Format, Renderer};
+use upkeep_exporter::store::Snapshot;
 use upkeep_exporter::web::{BodyCache, EventHub, Reloader, State, serve};
 
 use crate::parser::parse;
-use crate::snapshots::{NOW, every_status, input, many};
+use crate::snapshots::{NOW, every_status, input, many, with_native_histograms};
 use crate::text;
 
 const INSTALL: &str = "install the Debian package prometheus (apt-get install prometheus)";
@@ -54,7 +56,7 @@ struct Prometheus {
 
 impl Prometheus {
     /// Starts a Prometheus that scrapes `target` every second.
-    fn start(target: SocketAddr) -> Self {
+    fn start(target: SocketAddr, flags: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let config = directory.path().join("prometheus.yml");
         let text = format!(
@@ -72,6 +74,7 @@ impl Prometheus {
                 directory.path().join("data").display()
             ))
             .arg(format!("--web.listen-address={address}"))
+            .args(flags)
             .stderr(Stdio::null())
             .spawn()
             .unwrap_or_else(|error| panic!("starting prometheus: {error}: {INSTALL}"));
@@ -104,26 +107,15 @@ impl Prometheus {
     }
 }
 
-impl Drop for Prometheus {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn number(result: &[Value]) -> f64 {
-    result[0]["value"][1].as_str().unwrap().parse().unwrap()
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_real_prometheus_scrapes_openmetrics() {
+/// Serves this snapshot on a free port.
+async fn serve_metrics(snapshot: fn() -> Snapshot) -> SocketAddr {
     let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .await
         .unwrap();
     let target = listener.local_addr().unwrap();
     let state = State {
-        snapshot: Arc::new(every_status),
-        renderer: Renderer::new(|| input(every_status())),
+        snapshot: Arc::new(snapshot),
+        renderer: Renderer::new(move || input(snapshot())),
         prober: Arc::new(upkeep_exporter::probe::Prober::new(
             upkeep_exporter::check::CheckContext::new("/proc".into()),
             Duration::ZERO,
@@ -141,7 +133,24 @@ async fn a_real_prometheus_scrapes_openmetrics() {
         bodies: BodyCache::default(),
     };
     tokio::spawn(serve(listener, Arc::new(state), std::future::pending()));
-    let prometheus = Prometheus::start(target);
+    target
+}
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn number(result: &[Value]) -> f64 {
+    result[0]["value"][1].as_str().unwrap().parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_real_prometheus_scrapes_openmetrics() {
+    let target = serve_metrics(every_status).await;
+    let prometheus = Prometheus::start(target, &[]);
     assert_eq!(number(&prometheus.wait_for("up{job=\"upkeep\"} == 1").await), 1.0);
 
     let rendered = parse(&text(every_status(), Format::OpenMetrics), Format::OpenMetrics).unwrap();
@@ -207,4 +216,58 @@ async fn a_real_prometheus_scrapes_openmetrics() {
         metadata["data"]["upkeep_check_duration_seconds"][0]["unit"],
         "seconds"
     );
+}
+
+/// Requests Protocol Buffers. Since 2.49, `scrape_protocols` does.
+const NATIVE: &[&str] = &["--enable-feature=native-histograms"];
+
+/// The current series of the exporter with their values. The exporter's own process changes.
+async fn series(prometheus: &Prometheus) -> BTreeMap<String, String> {
+    let found = prometheus
+        .wait_for("{job=\"upkeep\", __name__=~\"upkeep_.*\"}")
+        .await;
+    found
+        .iter()
+        .map(|series| (series["metric"].to_string(), series["value"][1].to_string()))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_real_prometheus_reads_the_same_series_from_protocol_buffers() {
+    let target = serve_metrics(every_status).await;
+    let (text, protobuf) = (Prometheus::start(target, &[]), Prometheus::start(target, NATIVE));
+    for prometheus in [&text, &protobuf] {
+        prometheus.wait_for("up{job=\"upkeep\"} == 1").await;
+    }
+    let (text, protobuf) = (series(&text).await, series(&protobuf).await);
+    assert!(text.len() > 200, "{}", text.len());
+    assert_eq!(text, protobuf);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_real_prometheus_reads_native_histograms() {
+    let target = serve_metrics(|| with_native_histograms(every_status())).await;
+    let prometheus = Prometheus::start(target, NATIVE);
+    let count = "histogram_count(upkeep_check_duration_seconds{service=\"web\"})";
+    let expected = every_status().services.iter().find_map(|service| {
+        let is_web = service.service.key.as_str() == "web";
+        service.checks[0]
+            .response_times
+            .as_ref()
+            .filter(|_| is_web)
+            .map(|times| times.count() as f64)
+    });
+    assert_eq!(Some(number(&prometheus.wait_for(count).await)), expected);
+    // The bucket -8 of schema 3 ends at 0.5.
+    let largest = "histogram_quantile(1, upkeep_check_duration_seconds{service=\"web\"})";
+    assert!((number(&prometheus.wait_for(largest).await) - 0.5).abs() < 1e-9);
+    // A Prometheus that knows native histograms ignores the classic buckets. A histogram without native buckets stays classic.
+    let classic = prometheus
+        .wait_for("count by (__name__) ({__name__=~\"upkeep_.*_bucket\"})")
+        .await;
+    let names: Vec<&str> = classic
+        .iter()
+        .filter_map(|series| series["metric"]["__name__"].as_str())
+        .collect();
+    assert_eq!(names, ["upkeep_scheduler_lag_seconds_bucket"]);
 }

@@ -13,6 +13,9 @@ use crate::snapshots::{every_status, many};
 const OPENMETRICS: &str =
     "Accept: application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
 
+const PROTOBUF: &str = "Accept: application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;\
+    encoding=delimited,application/openmetrics-text;version=1.0.0;q=0.8,*/*;q=0.1";
+
 /// Removes the metrics that change between scrapes.
 fn stable(text: &str) -> String {
     let lines = text.lines().filter(|line| !line.starts_with("process_"));
@@ -57,6 +60,14 @@ async fn metrics_have_the_requested_format() {
         older.header("content-type"),
         Some("application/openmetrics-text; version=0.0.1; charset=utf-8")
     );
+    let protobuf = server.get("/metrics", &[PROTOBUF]).await;
+    assert_eq!(
+        protobuf.header("content-type"),
+        Some("application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited")
+    );
+    // After the length of the first message, its first field: the name.
+    let start = String::from_utf8_lossy(&protobuf.body[..40]);
+    assert!(start.contains("\n\u{19}process_cpu_seconds_total"), "{start:?}");
 }
 
 #[tokio::test]

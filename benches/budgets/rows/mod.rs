@@ -2,6 +2,7 @@
 
 mod components;
 mod fleet;
+mod formats;
 mod groups;
 mod host;
 mod http;
@@ -64,6 +65,11 @@ pub const ROWS: &[Row] = &[
         name: "scrape",
         what: "scrapes of 100,000 series",
         measure: scrape::measure,
+    },
+    Row {
+        name: "formats",
+        what: "scrapes of 10,000 checks in every format",
+        measure: formats::measure,
     },
     Row {
         name: "scan",

@@ -19,7 +19,7 @@ const SCRAPES: usize = 50;
 const BUDGET: f64 = 60.0;
 
 /// A configuration whose checks run once and then rest.
-const RESTING: &str =
+pub const RESTING: &str =
     "defaults: { interval: 1h, timeout: 1s, thresholds: { degraded: 500ms, down: 1s } }\nservices:\n";
 
 pub fn measure(directory: &Path) -> anyhow::Result<Vec<Line>> {
@@ -64,7 +64,7 @@ fn checks_for(series: usize, target: &Target, directory: &Path) -> anyhow::Resul
 }
 
 /// Milliseconds of each scrape, and the size of the last one in MB.
-fn scrapes(exporter: &Exporter, headers: &str) -> anyhow::Result<(Vec<f64>, f64)> {
+pub fn scrapes(exporter: &Exporter, headers: &str) -> anyhow::Result<(Vec<f64>, f64)> {
     let mut times = Vec::new();
     let mut size = 0;
     for _ in 0..SCRAPES {

@@ -48,6 +48,10 @@ pub struct ServeFlags {
     #[arg(help_heading = "Web", long = "web.telemetry-path", value_name = "PATH", default_value = "/metrics", value_parser = telemetry_path)]
     pub telemetry_path: String,
 
+    /// Export response times as native histograms too, to scrapers that request Protocol Buffers, see docs/METRICS.md
+    #[arg(help_heading = "Web", long = "metrics.native-histograms")]
+    pub native_histograms: bool,
+
     /// Seconds to subtract from the scrape timeout of /probe
     #[arg(
         help_heading = "Web",

@@ -111,6 +111,7 @@ async fn setup(flags: ServeFlags, inherited: Vec<InheritedSocket>, checks: Handl
         control,
         procfs: flags.procfs,
         telemetry_path: flags.telemetry_path,
+        has_native_histograms: flags.native_histograms,
         probe_timeout_offset: flags.probe_timeout_offset,
         enable_lifecycle: flags.enable_lifecycle,
         enable_admin_api: flags.enable_admin_api,

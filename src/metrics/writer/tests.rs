@@ -12,6 +12,7 @@ use prometheus_client::registry::{Registry, Unit as RegistryUnit};
 
 use super::*;
 use crate::model::{Scope, Unit};
+use crate::store::NativeView;
 
 const BOUNDS: &[f64] = &[0.005, 1.0, 2.5];
 const VALUE: &str = "plain \\ quoted \" line\n feed, \u{e4}";
@@ -50,10 +51,15 @@ static HISTOGRAM: Family = Family {
 };
 
 fn written(format: Format) -> String {
-    let labels = SharedLabels::new(&["service", "check"], &[VALUE, "c"]);
+    String::from_utf8(encoded(format)).unwrap()
+}
+
+fn encoded(format: Format) -> Vec<u8> {
+    let labels = SharedLabels::new(format, &["service", "check"], &[VALUE, "c"]);
     let mut writer = Writer::new(format, 0);
     let mut series = writer.family(&COUNTER);
     series.shared_labels = Some(&labels);
+    series.start = Some(1_700_000_000.25);
     series.push_with(&[VALUE], 1.5);
     writer.family(&GAUGE).push(200_u64);
     let mut series = writer.family(&INFO);
@@ -63,6 +69,13 @@ fn written(format: Format) -> String {
         bounds: BOUNDS,
         counts: vec![1, 0, 1, 1],
         sum: 12.004,
+        start: 1_700_000_001.0,
+        native: Some(NativeView {
+            schema: 3,
+            zero_threshold: 1e-9,
+            zeros: 1,
+            buckets: vec![(-64, 1), (8, 1), (9, 3)],
+        }),
     };
     let mut series = writer.family(&HISTOGRAM);
     series.push_histogram(&histogram);
@@ -136,4 +149,167 @@ fn the_classic_format_differs_in_metadata_only() {
             "# TYPE d_seconds histogram",
         ]
     );
+}
+
+/// The messages of https://github.com/prometheus/client_model, with the fields that are used.
+mod messages {
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub struct LabelPair {
+        #[prost(string, tag = "1")]
+        pub name: String,
+        #[prost(string, tag = "2")]
+        pub value: String,
+    }
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub struct Timestamp {
+        #[prost(int64, tag = "1")]
+        pub seconds: i64,
+        #[prost(int32, tag = "2")]
+        pub nanos: i32,
+    }
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub struct Gauge {
+        #[prost(double, tag = "1")]
+        pub value: f64,
+    }
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub struct Counter {
+        #[prost(double, tag = "1")]
+        pub value: f64,
+        #[prost(message, optional, tag = "3")]
+        pub start: Option<Timestamp>,
+    }
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub struct Bucket {
+        #[prost(uint64, tag = "1")]
+        pub cumulative_count: u64,
+        #[prost(double, tag = "2")]
+        pub upper_bound: f64,
+    }
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub struct Span {
+        #[prost(sint32, tag = "1")]
+        pub offset: i32,
+        #[prost(uint32, tag = "2")]
+        pub length: u32,
+    }
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub struct Histogram {
+        #[prost(uint64, tag = "1")]
+        pub count: u64,
+        #[prost(double, tag = "2")]
+        pub sum: f64,
+        #[prost(message, repeated, tag = "3")]
+        pub bucket: Vec<Bucket>,
+        #[prost(sint32, tag = "5")]
+        pub schema: i32,
+        #[prost(double, tag = "6")]
+        pub zero_threshold: f64,
+        #[prost(uint64, tag = "7")]
+        pub zero_count: u64,
+        #[prost(message, repeated, tag = "12")]
+        pub positive_span: Vec<Span>,
+        #[prost(sint64, repeated, tag = "13")]
+        pub positive_delta: Vec<i64>,
+        #[prost(message, optional, tag = "15")]
+        pub start: Option<Timestamp>,
+    }
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub struct Metric {
+        #[prost(message, repeated, tag = "1")]
+        pub label: Vec<LabelPair>,
+        #[prost(message, optional, tag = "2")]
+        pub gauge: Option<Gauge>,
+        #[prost(message, optional, tag = "3")]
+        pub counter: Option<Counter>,
+        #[prost(message, optional, tag = "7")]
+        pub histogram: Option<Histogram>,
+    }
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub struct MetricFamily {
+        #[prost(string, tag = "1")]
+        pub name: String,
+        #[prost(string, tag = "2")]
+        pub help: String,
+        #[prost(int32, tag = "3")]
+        pub metric_type: i32,
+        #[prost(message, repeated, tag = "4")]
+        pub metric: Vec<Metric>,
+        #[prost(string, tag = "5")]
+        pub unit: String,
+    }
+}
+
+#[test]
+fn protocol_buffers_are_decoded_as_they_were_meant() {
+    use prost::Message;
+
+    use self::messages::*;
+
+    let encoded = encoded(Format::Protobuf);
+    let mut rest = &encoded[..];
+    let mut families = Vec::new();
+    while !rest.is_empty() {
+        families.push(MetricFamily::decode_length_delimited(&mut rest).unwrap());
+    }
+    let label = |name: &str, value: &str| LabelPair {
+        name: name.to_owned(),
+        value: value.to_owned(),
+    };
+    let shared = [label("service", VALUE), label("check", "c")];
+    let all = [&shared[..], &[label("own", VALUE)]].concat();
+    let family = |name: &str, help: &str, metric_type, unit: &str, metric| MetricFamily {
+        name: name.to_owned(),
+        help: help.to_owned(),
+        metric_type,
+        metric,
+        unit: unit.to_owned(),
+    };
+    let start = |seconds, nanos| Some(Timestamp { seconds, nanos });
+    let bucket = |cumulative_count, upper_bound| Bucket {
+        cumulative_count,
+        upper_bound,
+    };
+    let span = |offset, length| Span { offset, length };
+    let counter = Metric {
+        label: all.clone(),
+        counter: Some(Counter {
+            value: 1.5,
+            start: start(1_700_000_000, 250_000_000),
+        }),
+        ..Metric::default()
+    };
+    let gauge = |label, value| Metric {
+        label,
+        gauge: Some(Gauge { value }),
+        ..Metric::default()
+    };
+    let histogram = |label| Metric {
+        label,
+        histogram: Some(Histogram {
+            count: 3,
+            sum: 12.004,
+            bucket: vec![bucket(1, 0.005), bucket(1, 1.0), bucket(2, 2.5)],
+            schema: 3,
+            zero_threshold: 1e-9,
+            zero_count: 1,
+            positive_span: vec![span(-64, 1), span(71, 2)],
+            positive_delta: vec![1, 0, 2],
+            start: start(1_700_000_001, 0),
+        }),
+        ..Metric::default()
+    };
+    let expected = [
+        family("a_seconds_total", "About a.", 0, "seconds", vec![counter]),
+        family("b_bytes", "About b.", 1, "bytes", vec![gauge(Vec::new(), 200.0)]),
+        family("c_info", "About c.", 1, "", vec![gauge(all, 1.0)]),
+        family(
+            "d_seconds",
+            "About d.",
+            4,
+            "seconds",
+            vec![histogram(Vec::new()), histogram(shared.to_vec())],
+        ),
+    ];
+    assert_eq!(families, expected);
 }
