@@ -107,3 +107,20 @@ impl Check {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::sees_certificates;
+    use crate::net::certificates::{CERTIFICATE_NOT_AFTER, CERTIFICATE_NOT_BEFORE};
+
+    #[test]
+    fn kinds_that_see_certificates_have_the_key_and_both_metrics() {
+        for kind in CheckKind::ALL {
+            for family in [&CERTIFICATE_NOT_AFTER, &CERTIFICATE_NOT_BEFORE] {
+                let is_exported = families(kind).contains(&family);
+                assert_eq!(is_exported, sees_certificates(kind), "{kind}: {}", family.name);
+            }
+        }
+    }
+}

@@ -81,7 +81,7 @@ pub mod zone;
 
 pub use diagnostic::{ConfigError, Diagnostic, MAX_SHOWN};
 pub use kind_facts::{KindFacts, OwnTimings};
-pub use kinds::KindSettings;
+pub use kinds::{KindSettings, sees_certificates};
 pub use load::{
     EMBEDDED_DEFAULT, Loaded, MAX_FILE_BYTES, embedded_default, embedded_default_on, load, parse,
     parse_bytes, read_document,

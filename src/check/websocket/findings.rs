@@ -3,7 +3,7 @@
 use http::StatusCode;
 
 use crate::model::{Family, Phase, Sample};
-use crate::net::certificates::CERTIFICATE_NOT_AFTER;
+use crate::net::certificates::{CERTIFICATE_NOT_AFTER, CERTIFICATE_NOT_BEFORE};
 use crate::net::run_recorder::{Findings, RecordedRun, RunRecorder};
 
 /// The status code of the response to the upgrade request.
@@ -14,7 +14,7 @@ pub static STATUS_CODE: Family = Family::gauge(
 );
 
 /// The families of websocket checks.
-pub const FAMILIES: &[&Family] = &[&STATUS_CODE, &CERTIFICATE_NOT_AFTER];
+pub const FAMILIES: &[&Family] = &[&STATUS_CODE, &CERTIFICATE_NOT_AFTER, &CERTIFICATE_NOT_BEFORE];
 
 static PROBE_STATUS_CODE: Family = Family::probe(
     "probe_websocket_status_code",

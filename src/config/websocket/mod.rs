@@ -199,6 +199,8 @@ impl WebsocketSettings {
 }
 
 impl super::KindFacts for WebsocketSettings {
+    const SEES_CERTIFICATES: bool = true;
+
     fn is_target_shortened(&self) -> bool {
         self.url.has_query() || self.credentials.is_some()
     }
