@@ -70,6 +70,7 @@ esac
 
 binary=$dest$prefix/bin/$name
 config=$dest/etc/$name/upkeep.yml
+more_config=$dest/etc/$name/conf.d
 arguments=$dest/etc/default/$name
 unit=$dest/etc/systemd/system/$name.service
 dropins=$unit.d
@@ -130,7 +131,7 @@ install_helps() {
 
 # Installs the rule that allows the exporter to heal the units of its configuration. polkit loads it at once.
 install_rule() {
-    generated "$rule" polkit-rule --config.file="$config" --user=$name
+    generated "$rule" polkit-rule --config.file="$config" --config.file="$more_config" --user=$name
     actions=$(sed -n 's/^        "\(.*\)",\{0,1\}$/  \1/p' "$rule" | sed 's/\\\\/\\/g')
     [ -z "$actions" ] || printf '%s allows the user %s:\n%s\n' "$rule" "$name" "$actions"
 }
@@ -171,18 +172,21 @@ install_files() {
         done
         [ -e "$config" ] || fail "$config does not exist, and there is no config/default.yml to copy: create $config"
     fi
+    [ -e "$more_config" ] || mkdir -m 750 "$more_config"
 }
 
 start_service() {
     systemd-sysusers "$sysusers"
-    # The exporter can read it, only root can write it. New files inherit the group.
-    if [ "$(stat -c %G "$(dirname "$config")")" != "$name" ]; then
-        chgrp -R "$name" "$(dirname "$config")"
-        chmod 2750 "$(dirname "$config")"
-    fi
+    # The exporter can read them, only root can write them. New files inherit the group.
+    for directory in "$(dirname "$config")" "$more_config"; do
+        if [ "$(stat -c %G "$directory")" != "$name" ] || [ ! -g "$directory" ]; then
+            chgrp -R "$name" "$directory"
+            chmod 2750 "$directory"
+        fi
+    done
     # A restart with an invalid file would stop the running exporter.
-    "$binary" check-config "$config" >"$scratch/check" 2>&1 ||
-        fail "$config has errors; the service was not started:
+    "$binary" --config.check --config.file="$config" --config.file="$more_config" >"$scratch/check" 2>&1 ||
+        fail "the configuration has errors; the service was not started:
 $(cat "$scratch/check")"
     [ "$heal" = no ] || install_rule
     [ "$changed" = no ] || systemctl daemon-reload
@@ -197,7 +201,7 @@ $(cat "$scratch/check")"
     fi
     cat <<DONE
 $name is running. Status page: http://localhost:10100/. Metrics: http://localhost:10100/metrics
-Configuration:  $config   (after a change: systemctl reload $name)
+Configuration:  $config and $more_config/*.yml   (after a change: systemctl reload $name)
 Arguments:      $arguments
 Log:            journalctl -u $name
 DONE

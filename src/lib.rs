@@ -54,9 +54,11 @@ pub struct Setup {
     /// The web configuration: TLS and authentication.
     pub web_config: Arc<web::WebConfig>,
     /// The initial configuration.
-    pub config: config::Config,
+    pub config: config::LoadedFiles,
     /// Loads the configuration again.
     pub load: Arc<Loader>,
+    /// The files of the configuration, if changes are loaded automatically.
+    pub watched_files: Option<reload::WatchedFiles>,
     /// The clock.
     pub clock: Arc<dyn model::Clock>,
     /// The directory of the state file, which keeps statuses and since-times over a restart. `None` keeps them in memory.
@@ -185,7 +187,7 @@ fn take_snapshot(store: &store::Store, healer: &heal::Healer) -> store::Snapshot
     snapshot
 }
 
-/// Runs an exporter until `shutdown` is ready. Reloads the configuration on every message of `hangup`.
+/// Runs an exporter until `shutdown` is ready. Reloads the configuration on every message of `hangup`, and when watched files change.
 ///
 /// # Errors
 /// If another exporter uses the same state directory.
@@ -241,7 +243,8 @@ pub async fn run(
         maintenance,
         store,
     });
-    parts.apply(&setup.config);
+    parts.store.record_config_files(&setup.config.files);
+    parts.apply(&setup.config.config);
 
     let state = Arc::new(parts.web_state(WebSettings {
         load: setup.load,
@@ -252,12 +255,13 @@ pub async fn run(
     }));
     let servers = Servers::start(setup.listeners, &parts.web_config, &state);
 
-    let summary = reload::summary(&setup.config);
+    let summary = reload::summary(&setup.config.config, setup.config.files.len());
     info!(%summary, "serving");
     notify::ready(&summary);
     tokio::select! {
         () = shutdown => {}
         () = reload::reload_on_hangup(hangup, &state.reloader) => {}
+        () = reload::reload_on_change(setup.watched_files, &state.reloader) => {}
         () = Arc::clone(&parts.web_config).watch() => {}
         () = Arc::clone(&parts.maintenance).update_every_second() => {}
         () = parts.serve_control(setup.control) => {}

@@ -13,7 +13,8 @@ use crate::config::{self, ConfigError, Loaded, process_names_file};
 use crate::reload;
 use crate::web::WebConfig;
 
-/// Validates each of `files`, a file of process-exporter, and the web configuration. Prints their errors and warnings, or a summary of a valid file. The
+/// Validates each of `files`, which may be directories, a file of process-exporter, and the web configuration. Prints their errors and
+/// warnings, or a summary of a valid file. The
 /// exit code is 1 if any of them is invalid.
 pub fn validate_all(
     files: &[PathBuf],
@@ -28,23 +29,30 @@ pub fn validate_all(
     Ok(exit_code(are_valid))
 }
 
-/// Validates `file`, or the embedded default, the file of process-exporter, and the web configuration.
+/// Validates `files` together, or the embedded default, the file of process-exporter, and the web configuration.
 pub fn validate(
-    file: Option<&Path>,
+    files: &[PathBuf],
     process: &ProcessFlags,
     web_config: Option<&Path>,
 ) -> anyhow::Result<ExitCode> {
     let is_web_valid = validate_web(web_config)?;
-    let with_processes = |mut loaded: Loaded| process.add_to(&mut loaded).map(|()| loaded);
-    let is_valid = match file {
-        Some(file) => print(
-            &file.display().to_string(),
-            config::load(file).and_then(with_processes),
-        ),
-        None => print(
+    let with_processes = |mut loaded: Loaded| {
+        process
+            .add_to(&mut loaded.config, &mut loaded.warnings)
+            .map(|()| loaded)
+    };
+    let is_valid = match files {
+        [] => print(
             "embedded default",
             config::embedded_default().and_then(with_processes),
         ),
+        files => {
+            let names: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+            print(
+                &names.join(", "),
+                config::load_all(files).and_then(with_processes),
+            )
+        }
     };
     is_valid.map(|is_valid| exit_code(is_valid && is_web_valid))
 }
@@ -99,7 +107,7 @@ fn print(name: &str, loaded: Result<Loaded, ConfigError>) -> anyhow::Result<bool
             for warning in &loaded.warnings {
                 print_error(warning);
             }
-            let mut text = format!("{name}: {}\n", reload::summary(&loaded.config));
+            let mut text = format!("{name}: {}\n", reload::summary(&loaded.config, loaded.files));
             for service in &loaded.config.services {
                 for check in &service.checks {
                     if let Some(hint) = check.kind.secret_hint() {

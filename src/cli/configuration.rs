@@ -1,6 +1,6 @@
 //! Loads the configuration of a command that runs checks.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::exit::print_error;
 use crate::config::{self, Config};
@@ -8,9 +8,9 @@ use crate::config::{self, Config};
 /// The flags of commands that run checks.
 #[derive(Debug, clap::Args)]
 pub struct ConfigurationFlags {
-    /// Configuration file; default: the embedded configuration
+    /// Configuration file, or a directory of files (*.yml, *.yaml). Can be repeated; default: the embedded configuration
     #[arg(long = "config.file", value_name = "PATH", help_heading = "Configuration")]
-    pub config_file: Option<PathBuf>,
+    pub config_files: Vec<PathBuf>,
 
     /// Mount point of the proc file system
     #[arg(
@@ -25,16 +25,16 @@ pub struct ConfigurationFlags {
 impl ConfigurationFlags {
     /// See [`load`].
     pub fn load(&self) -> Option<Config> {
-        load(self.config_file.as_deref())
+        load(&self.config_files)
     }
 }
 
-/// Loads a file, or the embedded configuration if there is none, and prints its warnings. If it is invalid, prints all errors and
-/// returns `None`.
-pub fn load(file: Option<&Path>) -> Option<Config> {
-    let loaded = match file {
-        Some(file) => config::load(file),
-        None => config::embedded_default(),
+/// Loads files and directories, or the embedded configuration if there are none, and prints warnings. If any file is invalid, prints all
+/// errors and returns `None`.
+pub fn load(files: &[PathBuf]) -> Option<Config> {
+    let loaded = match files {
+        [] => config::embedded_default(),
+        files => config::load_all(files),
     };
     match loaded {
         Ok(loaded) => {

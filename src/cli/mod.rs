@@ -102,7 +102,7 @@ enum Command {
         #[arg(long = "process.config", value_name = "PATH")]
         process_config: Option<PathBuf>,
 
-        /// Configuration files to check
+        /// Configuration files and directories to check, each on its own
         #[arg(required_unless_present_any = ["web_config_file", "process_config"], value_name = "FILE")]
         files: Vec<PathBuf>,
     },
@@ -158,7 +158,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         None if arguments.serve.config_check => {
             let flags = arguments.serve;
             let result = check_config::validate(
-                flags.config_file.as_deref(),
+                &flags.config_files,
                 &flags.process,
                 flags.web_config_file.as_deref(),
             );

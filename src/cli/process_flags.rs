@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::ArgAction;
 
 use crate::config::process_groups::{ProcessGroupSettings, Switches};
-use crate::config::{ConfigError, Diagnostic, Loaded, duration, process_names_file};
+use crate::config::{Config, ConfigError, Diagnostic, duration, process_names_file};
 
 /// The flags of process groups. Except for the first one, they have the names and defaults of process-exporter's flags.
 #[derive(Clone, Debug, clap::Args)]
@@ -70,9 +70,9 @@ impl ProcessFlags {
     ///
     /// # Errors
     /// When the file can't be read, all errors of its content, or when the configuration has groups too.
-    pub fn add_to(&self, loaded: &mut Loaded) -> Result<(), ConfigError> {
+    pub fn add_to(&self, config: &mut Config, warnings: &mut Vec<Diagnostic>) -> Result<(), ConfigError> {
         let Some(file) = &self.file else { return Ok(()) };
-        if loaded.config.process_groups.is_some() {
+        if config.process_groups.is_some() {
             let message = "the configuration file has process_groups too: remove them there, or remove --process.config";
             return Err(ConfigError {
                 errors: vec![Diagnostic {
@@ -86,10 +86,10 @@ impl ProcessFlags {
                 is_cut: false,
             });
         }
-        let (rules, warnings) = process_names_file::load(file)?;
+        let (rules, of_file) = process_names_file::load(file)?;
         let switches = self.switches();
-        loaded.config.process_groups = Some(Arc::new(ProcessGroupSettings { rules, switches }));
-        loaded.warnings.extend(warnings);
+        config.process_groups = Some(Arc::new(ProcessGroupSettings { rules, switches }));
+        warnings.extend(of_file);
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! Errors and warnings about a file, with positions that an editor can jump to.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -39,10 +40,10 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-/// All errors of a configuration, in the order of the file.
+/// All errors of a configuration, in the order of its files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
-    /// The errors, at least one, by position.
+    /// The errors, at least one, by file and position.
     pub errors: Vec<Diagnostic>,
     /// Whether loading stopped early because there were too many findings.
     pub is_cut: bool,
@@ -61,9 +62,10 @@ impl fmt::Display for ConfigError {
         }
         let at_least = if self.is_cut { "at least " } else { "" };
         let noun = if count == 1 { "error" } else { "errors" };
-        match self.errors.first() {
-            Some(first) => write!(f, "{at_least}{count} {noun} in {}", first.file),
-            None => write!(f, "{at_least}{count} {noun}"),
+        let files: BTreeSet<&str> = self.errors.iter().map(|error| &*error.file).collect();
+        match (files.len(), files.first()) {
+            (1, Some(file)) => write!(f, "{at_least}{count} {noun} in {file}"),
+            (files, _) => write!(f, "{at_least}{count} {noun} in {files} files"),
         }
     }
 }

@@ -1,9 +1,6 @@
-//! Loads a configuration file, or reports all of its errors.
+//! Parses the text of a configuration file, or reports all of its errors.
 
 use std::cell::RefCell;
-use std::fs::File;
-use std::io::Read;
-use std::path::Path as FilePath;
 use std::sync::Arc;
 
 use super::diagnostic::{ConfigError, Diagnostic};
@@ -19,6 +16,10 @@ pub const MAX_FILE_BYTES: usize = 16 * 1024 * 1024;
 /// The configuration that is used if no file is given.
 pub const EMBEDDED_DEFAULT: &str = include_str!("../../config/default.yml");
 
+/// The advice for an empty file.
+pub(super) const IF_EMPTY: &str =
+    "add a service, such as services: [{ key: web, url: \"http://127.0.0.1:8080/\" }]";
+
 /// A configuration with its warnings.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Loaded {
@@ -26,23 +27,8 @@ pub struct Loaded {
     pub config: Config,
     /// The warnings, by position.
     pub warnings: Vec<Diagnostic>,
-}
-
-/// Loads a file. It reads the file and the secret files that it names, so it may block.
-///
-/// # Errors
-/// When the file can't be read, or all errors of its content.
-pub fn load(path: &FilePath) -> Result<Loaded, ConfigError> {
-    let name = path.display().to_string();
-    let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(MAX_FILE_BYTES as u64 + 1).read_to_end(&mut bytes));
-    match read {
-        Ok(_) => parse_bytes(&bytes, &name),
-        Err(error) => Err(file_error(
-            &name,
-            format_args!("reading the configuration file: {error}"),
-        )),
-    }
+    /// The number of files.
+    pub files: usize,
 }
 
 /// Parses a configuration. Errors and warnings show `file_name`.
@@ -58,9 +44,12 @@ pub fn parse(text: &str, file_name: &str) -> Result<Loaded, ConfigError> {
 /// # Errors
 /// All errors of the configuration.
 pub fn parse_bytes(bytes: &[u8], file_name: &str) -> Result<Loaded, ConfigError> {
-    let empty = "add a service, such as services: [{ key: web, url: \"http://127.0.0.1:8080/\" }]";
-    let (config, warnings) = read_document(bytes, MAX_FILE_BYTES, file_name, empty, root::resolve)?;
-    Ok(Loaded { config, warnings })
+    let (config, warnings) = read_document(bytes, MAX_FILE_BYTES, file_name, IF_EMPTY, root::resolve)?;
+    Ok(Loaded {
+        config,
+        warnings,
+        files: 1,
+    })
 }
 
 /// Reads a document of at most `max_bytes` bytes, which may not even be text, and resolves its tree with `resolve`. Returns
@@ -82,6 +71,46 @@ pub fn read_document<T: Default>(
             format_args!("the file is longer than {max} MiB: split it"),
         ));
     }
+    let Tree { root, mut found, .. } = parse_tree(bytes, file_name, empty, 0)?;
+    let findings = RefCell::default();
+    let mut value = T::default();
+    if let Some(root) = &root {
+        value = resolve(root, &Place::root(&findings));
+        let file: Arc<str> = file_name.into();
+        let findings = findings.into_inner().into_iter();
+        found.extend(findings.map(|finding| locate(finding, root, &file)));
+    }
+    sort(&mut found);
+    let is_cut = found.len() >= MAX_FINDINGS;
+    let (errors, warnings): (Vec<_>, Vec<_>) = found.into_iter().partition(|finding| finding.is_error);
+    if errors.is_empty() {
+        Ok((value, warnings))
+    } else {
+        Err(ConfigError { errors, is_cut })
+    }
+}
+
+/// The tree of a text, with the errors of its YAML.
+#[derive(Debug)]
+pub(super) struct Tree {
+    /// The tree; `None` if the errors prevent parsing the text to its end.
+    pub root: Option<Node>,
+    /// The errors of the YAML.
+    pub found: Vec<Diagnostic>,
+    /// The number of values so far, with aliases expanded.
+    pub values: usize,
+}
+
+/// Parses a text that may not even be text. `values` is the number of values in the other files of the configuration.
+///
+/// # Errors
+/// When it is not UTF-8, or empty.
+pub(super) fn parse_tree(
+    bytes: &[u8],
+    file_name: &str,
+    empty: &str,
+    values: usize,
+) -> Result<Tree, ConfigError> {
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
         return Err(file_error(file_name, "the file is UTF-16: save it as UTF-8"));
     }
@@ -93,7 +122,34 @@ pub fn read_document<T: Default>(
             return Err(single_error(file_name, mark, message.to_owned()));
         }
     };
-    resolve_text(text, file_name, empty, resolve)
+    let file: Arc<str> = file_name.into();
+    let parsed = yaml::parse_further(text, values);
+    let is_yaml = parsed.root.is_some() || parsed.problems.is_empty();
+    let found = parsed.problems.into_iter().map(|problem| Diagnostic {
+        is_error: true,
+        file: file.clone(),
+        line: problem.mark.line,
+        column: problem.mark.column,
+        path: problem.path.to_string(),
+        message: problem.message,
+    });
+    let root = parsed.root.filter(|root| !root.is_null());
+    if is_yaml && root.is_none() {
+        return Err(file_error(file_name, format_args!("the file is empty: {empty}")));
+    }
+    Ok(Tree {
+        root,
+        found: found.collect(),
+        values: parsed.values,
+    })
+}
+
+/// Sorts the findings of a file by position, and removes duplicates.
+pub(super) fn sort(found: &mut Vec<Diagnostic>) {
+    found.sort_by(|a, b| {
+        (a.line, a.column, &a.path, &a.message).cmp(&(b.line, b.column, &b.path, &b.message))
+    });
+    found.dedup();
 }
 
 /// The embedded default. It checks the exporter itself on its default port, and the processes of the machine.
@@ -113,55 +169,8 @@ pub fn embedded_default_on(port: u16) -> Result<Loaded, ConfigError> {
     parse(&text, "(embedded default)")
 }
 
-fn resolve_text<T: Default>(
-    text: &str,
-    file_name: &str,
-    empty: &str,
-    resolve: impl FnOnce(&Node, &Place<'_>) -> T,
-) -> Result<(T, Vec<Diagnostic>), ConfigError> {
-    let file: Arc<str> = file_name.into();
-    let (root, problems) = yaml::parse(text);
-    let is_yaml = root.is_some() || problems.is_empty();
-    let mut found: Vec<Diagnostic> = problems
-        .into_iter()
-        .map(|problem| Diagnostic {
-            is_error: true,
-            file: file.clone(),
-            line: problem.mark.line,
-            column: problem.mark.column,
-            path: problem.path.to_string(),
-            message: problem.message,
-        })
-        .collect();
-    let root = root.filter(|root| !root.is_null());
-    if is_yaml && root.is_none() {
-        return Err(file_error(file_name, format_args!("the file is empty: {empty}")));
-    }
-    let findings = RefCell::default();
-    let mut value = T::default();
-    if let Some(root) = &root {
-        value = resolve(root, &Place::root(&findings));
-        found.extend(
-            findings
-                .into_inner()
-                .into_iter()
-                .map(|finding| locate(finding, root, &file)),
-        );
-    }
-    found.sort_by(|a, b| {
-        (a.line, a.column, &a.path, &a.message).cmp(&(b.line, b.column, &b.path, &b.message))
-    });
-    found.dedup();
-    let is_cut = found.len() >= MAX_FINDINGS;
-    let (errors, warnings): (Vec<_>, Vec<_>) = found.into_iter().partition(|finding| finding.is_error);
-    if errors.is_empty() {
-        Ok((value, warnings))
-    } else {
-        Err(ConfigError { errors, is_cut })
-    }
-}
-
-fn locate(finding: Finding, root: &Node, file: &Arc<str>) -> Diagnostic {
+/// Converts a finding to a diagnostic of the file whose tree is `root`.
+pub(super) fn locate(finding: Finding, root: &Node, file: &Arc<str>) -> Diagnostic {
     let mark = root.locate(&finding.path, finding.at_key);
     Diagnostic {
         is_error: finding.is_error,
@@ -188,7 +197,7 @@ fn end_of(bytes: &[u8]) -> Mark {
 }
 
 /// An error about the file as a whole.
-fn file_error(file_name: &str, message: impl std::fmt::Display) -> ConfigError {
+pub(super) fn file_error(file_name: &str, message: impl std::fmt::Display) -> ConfigError {
     single_error(file_name, Mark::default(), message.to_string())
 }
 

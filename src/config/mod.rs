@@ -1,7 +1,7 @@
 //! The configuration. Written options (`*Options`, with optional keys and short forms) resolve to settings (`*Settings`, with
 //! all defaults filled in). Only settings leave this module.
 //!
-//! [`load()`] reads a file, and [`yaml`] parses it to a tree that knows the position of every value. `root`, `services` and
+//! [`files`] reads files, and [`yaml`] parses each one to a tree that knows the position of every value. `root`, `services` and
 //! `checks` split the tree into parts with `key_split`, [`yaml::read`] deserializes the parts to option types, and these
 //! resolve themselves. Errors and warnings are collected at a [`place::Place`] and reported together, with their positions.
 
@@ -20,6 +20,7 @@ pub mod docker;
 pub mod duration;
 pub mod expression;
 pub mod file_version;
+pub mod files;
 pub mod grpc;
 pub mod heal;
 pub mod host;
@@ -37,6 +38,7 @@ pub mod monitor;
 pub mod monitor_options;
 pub mod node;
 pub mod options;
+mod others;
 pub mod pattern;
 mod pattern_cache;
 pub mod place;
@@ -80,11 +82,12 @@ pub mod yaml;
 pub mod zone;
 
 pub use diagnostic::{ConfigError, Diagnostic, MAX_SHOWN};
+pub use files::{ConfigFile, ConfigFiles, LoadedFiles, load, load_all};
 pub use kind_facts::{KindFacts, OwnTimings};
 pub use kinds::{KindSettings, sees_certificates};
 pub use load::{
-    EMBEDDED_DEFAULT, Loaded, MAX_FILE_BYTES, embedded_default, embedded_default_on, load, parse,
-    parse_bytes, read_document,
+    EMBEDDED_DEFAULT, Loaded, MAX_FILE_BYTES, embedded_default, embedded_default_on, parse, parse_bytes,
+    read_document,
 };
 pub use settings::{CheckSettings, Config, Service};
 pub use target::Target;

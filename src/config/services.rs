@@ -11,6 +11,7 @@ use super::key_split::{SplitMapping, split_by_keys};
 use super::kinds::KindSettings;
 use super::level::Level;
 use super::options::{DEFAULT_GROUP, ServiceOptions, SharedServiceOptions, ShortFormOptions, TimingOptions};
+use super::others::Others;
 use super::place::{MAX_FINDINGS, Path, Place};
 use super::redundancy;
 use super::settings::{CheckSettings, Service};
@@ -20,7 +21,12 @@ use super::yaml::{Node, fields, read};
 use crate::model::{ServiceKey, Tier};
 
 /// Resolves the list of services at `place`. If it reports errors, the result is incomplete.
-pub fn resolve(list: &Node, place: &Place<'_>, tier_defaults: &TierDefaults) -> Vec<Arc<Service>> {
+pub fn resolve(
+    list: &Node,
+    place: &Place<'_>,
+    tier_defaults: &TierDefaults,
+    others: Others<'_>,
+) -> Vec<Arc<Service>> {
     let Some(items) = list.items() else {
         place.error(format_args!(
             "expected a list of services, found {}",
@@ -53,18 +59,21 @@ pub fn resolve(list: &Node, place: &Place<'_>, tier_defaults: &TierDefaults) -> 
             if let Some(first) = indices.get(&node.key) {
                 let line = items[*first].locate(&Path::default(), false).line;
                 place.field("key").error(format_args!(
-                    "{} is also the key of services[{first}] in line {line}: use a unique key",
+                    "{} is also the key of the service in line {line}: use a unique key",
                     node.key
                 ));
             } else {
                 indices.insert(node.key.clone(), index);
             }
-            nodes.push(ServiceNode { index, ..node });
+            nodes.push(ServiceNode {
+                index: Some(index),
+                ..node
+            });
         }
         services.extend(service);
     }
-    dependencies::check(&nodes, place);
-    dependencies::warn_of_late_detection(&services, &indices, place);
+    dependencies::check(nodes, others, place);
+    dependencies::warn_of_late_detection(&services, others, &indices, place);
     services
 }
 
@@ -139,7 +148,7 @@ impl Reader<'_, '_> {
         let any_of = redundancy::resolve(options.requires, options.any_of, checks.as_deref(), place);
         let node = key.clone().map(|key| ServiceNode {
             key,
-            index: 0,
+            index: None,
             depends_on: depends_on.clone(),
         });
         let complete = || {

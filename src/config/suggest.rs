@@ -21,6 +21,11 @@ pub fn unknown<'a>(what: &str, word: &str, known: impl Iterator<Item = &'a str> 
     format!("unknown {what}{quoted}: {}", advice(word, known))
 }
 
+/// The message for a word that may be in a file with errors, so that it is ignored.
+pub fn maybe_missing(what: &str) -> String {
+    format!("unknown {what}: ignored, because it may be in a file with errors")
+}
+
 fn advice<'a>(word: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
     match nearest(word, known.clone()) {
         Some(near) => format!("did you mean {near}?"),

@@ -14,7 +14,7 @@ const fn histogram_series(bounds: &[f64]) -> u64 {
     bounds.len() as u64 + 3
 }
 
-/// Returns the maximum number of series of a configuration. Series that may be absent count too.
+/// Returns the maximum number of series of a configuration of one file. Series that may be absent count too.
 pub fn series_count(config: &Config) -> u64 {
     let of_exporter = common(Scope::Exporter, None);
     let of_service = common(Scope::Service, None);
@@ -96,7 +96,9 @@ fn values_at_once(scope: Scope, label: &str, settings: Option<&KindSettings>) ->
         "reason" if scope == Scope::Service => Some(Refusal::ALL.len() as u64),
         // acted, failed, dry_run
         "result" => Some(3),
-        "name" | "mode" | "action" | "version" | "revision" | "kind" | "target" | "reason" => Some(1),
+        "name" | "mode" | "action" | "version" | "revision" | "kind" | "target" | "reason" | "file" => {
+            Some(1)
+        }
         _ => None,
     }
 }
@@ -144,9 +146,9 @@ mod tests {
 
     #[test]
     fn an_empty_configuration_has_only_the_series_of_the_exporter() {
-        // build info, clock, two of the reload, the state, runs in flight, two of the status file, the web configuration, the
+        // build info, clock, two of the reload, the configuration file, the state, runs in flight, two of the status file, the web configuration, the
         // lost time; probes: made, failed, inconclusive, in progress, refused by reason; requests refused by reason; seven
         // of the process, the lag; two of the heal budget
-        assert_eq!(series_count(&Config::default()), 10 + 4 + 6 + 6 + 7 + 13 + 2);
+        assert_eq!(series_count(&Config::default()), 11 + 4 + 6 + 6 + 7 + 13 + 2);
     }
 }

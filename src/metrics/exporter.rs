@@ -32,8 +32,20 @@ pub(super) static ROWS: &[Row] = &[
         "upkeep_config_last_reload_successful",
         Gauge,
         Fill::Exporter(|shown, series| series.push(shown.snapshot.exporter.last_reload_successful)),
-        "1 if the last load of the configuration succeeded, 0 if it failed.",
+        "1 if the last load of the configuration succeeded, 0 if any of its files has errors.",
     ),
+    Row::new(
+        "upkeep_config_file_valid",
+        Gauge,
+        Fill::Exporter(|shown, series| {
+            for file in shown.snapshot.exporter.config_files.iter() {
+                series.push_with(&[&file.name], file.is_valid);
+            }
+        }),
+        "1 if a configuration file was valid at the last load, 0 if it has errors or can't be read: its last valid content stays in use. \
+         Absent for the embedded configuration.",
+    )
+    .with_labels(&["file"]),
     Row::new(
         "upkeep_config_last_reload_success_timestamp_seconds",
         Gauge,

@@ -49,7 +49,7 @@ pub use walltime::{UtcTime, WallAnchor};
 pub use crate::state_dir::{SaveError, StateDirError};
 pub use crate::verdict::{MAX_ROOTS, Run};
 
-use crate::config::{CheckSettings, Config};
+use crate::config::{CheckSettings, Config, ConfigFile};
 use crate::model::{CheckId, Clock, Maintenance, Moment, Outcome, ServiceKey};
 use events::Event;
 use file::StateFile;
@@ -118,9 +118,16 @@ impl Store {
         self.shared.changes.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Records that a reload failed.
+    /// Records that a reload failed. The state of the files is unknown.
     pub fn reload_failed(&self) {
         self.shared.state().last_reload_successful = false;
+        self.shared.touch();
+    }
+
+    /// Records the state of the configuration files at the last load, which failed if any of them is invalid. To apply the loaded
+    /// configuration, call this first.
+    pub fn record_config_files(&self, files: &[ConfigFile]) {
+        self.shared.state().record_config_files(files);
         self.shared.touch();
     }
 
@@ -227,6 +234,7 @@ impl Store {
             exporter: ExporterView {
                 last_reload_successful: state.last_reload_successful,
                 last_reload_success: wall.seconds(state.last_reload_success),
+                config_files: Arc::clone(&state.config_files),
                 started: wall.seconds(state.started),
                 scheduler_lag: self.shared.lags.view(wall.seconds(state.started)),
                 runs_in_flight: self.shared.in_flight.load(Ordering::Relaxed),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::heal_state::{HealBudget, HealState};
-use crate::config::{CheckSettings, Service};
+use crate::config::{CheckSettings, ConfigFile, Service};
 use crate::model::{Catalog, Condition, Maintenance, Outcome, Problem, ServiceKey, Status};
 
 /// The state at one moment. Wall-clock values are Unix times in seconds.
@@ -162,6 +162,8 @@ pub struct ExporterView {
     pub last_reload_successful: bool,
     /// When it last succeeded.
     pub last_reload_success: f64,
+    /// The configuration files at that attempt, by name.
+    pub config_files: Arc<[ConfigFile]>,
     /// When the exporter started.
     pub started: f64,
     /// The delay from the planned to the actual start of runs.

@@ -15,7 +15,7 @@ use super::saved::{SavedCheck, SavedChecks, SavedService, SavedState};
 use super::service::{FORGOTTEN_AFTER, ServiceState};
 use super::suppression::{MaintainedServices, Suppression};
 use super::walltime::WallAnchor;
-use crate::config::{CheckSettings, Config, Service};
+use crate::config::{CheckSettings, Config, ConfigFile, Service};
 use crate::model::{CheckId, CheckName, Moment, Outcome, ServiceKey, Status};
 use crate::verdict::Run;
 
@@ -26,6 +26,7 @@ pub struct StoreState {
     pub services: Vec<ServiceState>,
     pub last_reload_successful: bool,
     pub last_reload_success: Moment,
+    pub config_files: Arc<[ConfigFile]>,
     /// When the store was opened.
     pub started: Moment,
     /// Whether response times are counted in native histograms too.
@@ -67,6 +68,7 @@ impl StoreState {
             services: Vec::new(),
             last_reload_successful: true,
             last_reload_success: now,
+            config_files: Arc::default(),
             started: now,
             has_native_histograms: false,
             needs_saving: false,
@@ -89,6 +91,14 @@ impl StoreState {
             self.needs_saving = true;
         }
         self.last_sweep = now;
+    }
+
+    /// Records the state of the configuration files at the last load.
+    pub fn record_config_files(&mut self, files: &[ConfigFile]) {
+        self.last_reload_successful = files.iter().all(|file| file.is_valid);
+        if *self.config_files != *files {
+            self.config_files = files.into();
+        }
     }
 
     /// Applies a configuration. Unchanged checks keep their state, removed ones lose it.
@@ -122,8 +132,10 @@ impl StoreState {
         let checks = self.services.iter().flat_map(|service| &service.checks);
         self.awaited = checks.filter(|check| !check.has_run()).count();
         self.is_first_round_over |= self.awaited == 0;
-        self.last_reload_successful = true;
-        self.last_reload_success = now;
+        self.last_reload_successful = self.config_files.iter().all(|file| file.is_valid);
+        if self.last_reload_successful {
+            self.last_reload_success = now;
+        }
         self.needs_saving = true;
         self.impacts.rebuild(&mut self.services, now);
         let events = self.update_statuses(now);

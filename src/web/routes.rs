@@ -236,7 +236,9 @@ async fn reload(state: &State) -> Reply {
     match state.reloader.reload().await {
         Ok(()) => Reply::text(StatusCode::OK, "The configuration was reloaded.\n"),
         Err(findings) => {
-            let text = format!("The configuration was not reloaded; the old one stays in use.\n{findings}\n");
+            let text = format!(
+                "Loading the configuration failed; the last valid content of files with errors stays in use.\n{findings}\n"
+            );
             Reply::text(StatusCode::INTERNAL_SERVER_ERROR, text)
         }
     }

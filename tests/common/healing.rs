@@ -65,8 +65,9 @@ impl Exporter {
         let setup = Setup {
             listeners: vec![listener.into()],
             web_config: WebConfig::none(),
-            config,
-            load: Arc::new(move || Ok(again.clone())),
+            config: config.into(),
+            load: Arc::new(move || Ok(again.clone().into())),
+            watched_files: None,
             clock: Arc::new(SystemClock::new()),
             state_dir: (!without.state_dir).then(|| dir.path().join("state")),
             status_file: None,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::config;
 use upkeep_exporter::config::heal::HealMode;
-use upkeep_exporter::config::{CheckSettings, KindSettings, Service};
+use upkeep_exporter::config::{CheckSettings, ConfigFile, KindSettings, Service};
 use upkeep_exporter::metrics::{Input, ProbeView, StatusFileView, Views, WebView};
 use upkeep_exporter::model::{
     Catalog, CheckName, Conclusion, Model, Outcome, Problem, Reason, ServiceKey, Status, Tier,
@@ -168,6 +168,14 @@ pub fn service(key: &str, name: &str, group: &str, tier: Tier, checks: Vec<Check
     }
 }
 
+/// The state of a configuration file.
+pub fn config_file(name: &str, is_valid: bool) -> ConfigFile {
+    ConfigFile {
+        name: name.into(),
+        is_valid,
+    }
+}
+
 /// A snapshot of these services.
 pub fn snapshot(services: Vec<ServiceView>) -> Snapshot {
     Snapshot {
@@ -176,6 +184,7 @@ pub fn snapshot(services: Vec<ServiceView>) -> Snapshot {
         exporter: ExporterView {
             last_reload_successful: true,
             last_reload_success: NOW - 3600.0,
+            config_files: Arc::new([config_file("/etc/upkeep/upkeep.yml", true)]),
             started: NOW - 3600.0,
             scheduler_lag: histogram(&[0.001, 0.002]),
             runs_in_flight: 1,

@@ -8,6 +8,7 @@ mod command_line;
 mod common;
 mod expensive;
 mod faults;
+mod files;
 mod hanging_mount;
 mod heal;
 mod maintenance;

@@ -10,12 +10,13 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
+use super::configuration;
 use super::exit::{WRONG_USAGE, print_error};
 use super::select::select;
 use crate::config::Target;
 use crate::config::heal::{HealAction, HealMode};
 use crate::config::systemd::BusAddress;
-use crate::config::{self, Config, KindSettings, Service};
+use crate::config::{Config, KindSettings, Service};
 use rule::{Rule, Verb};
 
 /// The user of the service that `deploy/install.sh` installs.
@@ -30,9 +31,9 @@ const SYSTEM_BUSES: [&str; 2] = [
 /// The flags of `polkit-rule`.
 #[derive(Debug, clap::Args)]
 pub struct PolkitRuleFlags {
-    /// Configuration file; default: the embedded configuration
+    /// Configuration file, or a directory of files (*.yml, *.yaml). Can be repeated; default: the embedded configuration
     #[arg(long = "config.file", value_name = "PATH")]
-    config_file: Option<PathBuf>,
+    config_files: Vec<PathBuf>,
 
     /// User that the exporter runs as
     #[arg(long, value_name = "NAME", default_value = DEFAULT_USER, value_parser = user_name)]
@@ -53,19 +54,8 @@ pub struct PolkitRuleFlags {
 
 /// Prints the rule. Its text depends on the configuration and the flags only.
 pub fn polkit_rule(flags: &PolkitRuleFlags) -> anyhow::Result<ExitCode> {
-    let loaded = match &flags.config_file {
-        Some(file) => config::load(file),
-        None => config::embedded_default(),
-    };
-    let config = match loaded {
-        Ok(loaded) => {
-            loaded.warnings.iter().for_each(|warning| print_error(warning));
-            loaded.config
-        }
-        Err(findings) => {
-            print_error(&findings);
-            return Ok(ExitCode::FAILURE);
-        }
+    let Some(config) = configuration::load(&flags.config_files) else {
+        return Ok(ExitCode::FAILURE);
     };
     let units = match Units::collect(&config, flags) {
         Ok(units) => units,

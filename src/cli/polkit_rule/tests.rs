@@ -42,7 +42,7 @@ fn collect(flags: &[&str]) -> Result<Units, String> {
         #[command(flatten)]
         flags: PolkitRuleFlags,
     }
-    let loaded = config::parse(SERVICES, "upkeep.yml").unwrap();
+    let loaded = crate::config::parse(SERVICES, "upkeep.yml").unwrap();
     let line = [&["polkit-rule"], flags].concat();
     Units::collect(&loaded.config, &Line::parse_from(line).flags)
 }

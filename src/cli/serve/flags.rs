@@ -9,12 +9,34 @@ use super::listen::ListenAddress;
 use crate::cli::process_flags::ProcessFlags;
 use crate::{log, web};
 
+/// The minimum of `--config.auto-reload-interval`: every look reads the versions of all files.
+const MIN_POLL_INTERVAL: Duration = Duration::from_secs(1);
+
 /// The flags of the server.
 #[derive(Debug, clap::Args)]
 pub struct ServeFlags {
-    /// Configuration file; default: the embedded configuration
+    /// Configuration file, or a directory of files (*.yml, *.yaml). Can be repeated; default: the embedded configuration
     #[arg(help_heading = "Configuration", long = "config.file", value_name = "PATH")]
-    pub config_file: Option<PathBuf>,
+    pub config_files: Vec<PathBuf>,
+
+    /// Reload the configuration when its files change
+    #[arg(
+        help_heading = "Configuration",
+        long = "config.auto-reload",
+        alias = "config.enable-auto-reload",
+        requires = "config_files"
+    )]
+    pub config_auto_reload: bool,
+
+    /// Seconds between two looks for changes that the system does not report, with --config.auto-reload
+    #[arg(
+        help_heading = "Configuration",
+        long = "config.auto-reload-interval",
+        value_name = "SECONDS",
+        default_value = "30",
+        value_parser = poll_interval
+    )]
+    pub config_auto_reload_interval: Duration,
 
     #[command(flatten)]
     pub process: ProcessFlags,
@@ -135,6 +157,13 @@ fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: Option<f64> = text.parse().ok();
     let duration = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     duration.ok_or_else(|| "write a number of seconds, such as 0.5".to_owned())
+}
+
+fn poll_interval(text: &str) -> Result<Duration, String> {
+    seconds(text)
+        .ok()
+        .filter(|interval| *interval >= MIN_POLL_INTERVAL)
+        .ok_or_else(|| "write a number of seconds of at least 1, such as 30".to_owned())
 }
 
 fn telemetry_path(text: &str) -> Result<String, String> {

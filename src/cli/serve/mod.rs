@@ -7,7 +7,7 @@ mod own_checks;
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -15,14 +15,14 @@ use anyhow::Context;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::paths::first_directory;
 use super::process_flags::ProcessFlags;
 use super::{control_socket, runtime};
-use crate::config::ConfigError;
+use crate::config::{ConfigError, ConfigFiles};
 use crate::model::SystemClock;
-use crate::reload::Loader;
+use crate::reload::{Loader, WatchedFiles};
 use crate::web::{Listener, WebConfig};
 use crate::{Setup, config, log};
 use activation::InheritedSocket;
@@ -90,12 +90,16 @@ async fn setup(flags: ServeFlags, inherited: Vec<InheritedSocket>, checks: Handl
     let listeners = open_listeners(&flags, inherited)?;
     let port = listeners.iter().find_map(Listener::port);
     let is_guarded = web_config.has_tls() || web_config.has_users();
-    let load = loader(flags.config_file, flags.process, port, is_guarded);
+    let files = (!flags.config_files.is_empty()).then(|| Arc::new(ConfigFiles::new(flags.config_files)));
+    let load = loader(files.clone(), flags.process, port, is_guarded);
     let first_load = Arc::clone(&load);
     let config = tokio::task::spawn_blocking(move || first_load())
         .await
         .context("loading the configuration")?
         .map_err(invalid)?;
+    if let Some(findings) = &config.errors {
+        error!(error = %findings, "some configuration files have errors; they are not in use");
+    }
     let control = control_socket::open(flags.control_socket.as_deref())?;
     log_listeners(&listeners, &web_config, &flags.telemetry_path)?;
     Ok(Setup {
@@ -103,6 +107,12 @@ async fn setup(flags: ServeFlags, inherited: Vec<InheritedSocket>, checks: Handl
         web_config,
         config,
         load,
+        watched_files: files
+            .filter(|_| flags.config_auto_reload)
+            .map(|files| WatchedFiles {
+                files,
+                poll_interval: flags.config_auto_reload_interval,
+            }),
         clock: Arc::new(SystemClock::new()),
         state_dir: flags
             .state_dir
@@ -172,23 +182,29 @@ fn metrics_url(scheme: &str, bound: SocketAddr, telemetry_path: &str) -> String 
     }
 }
 
-/// A function that loads the configuration and logs its warnings. Without a file, it loads the embedded default for an exporter that
+/// A function that loads the configuration and logs its warnings. Without files, it loads the embedded default for an exporter that
 /// listens on `port`. `is_guarded` says that the server uses TLS or authentication.
-fn loader(file: Option<PathBuf>, process: ProcessFlags, port: Option<u16>, is_guarded: bool) -> Arc<Loader> {
+fn loader(
+    files: Option<Arc<ConfigFiles>>,
+    process: ProcessFlags,
+    port: Option<u16>,
+    is_guarded: bool,
+) -> Arc<Loader> {
     Arc::new(move || {
-        let mut loaded = match (&file, port) {
-            (Some(file), _) => config::load(file)?,
-            (None, Some(port)) => config::embedded_default_on(port)?,
-            (None, None) => config::embedded_default()?,
+        let mut loaded = match &files {
+            Some(files) => files.load()?,
+            None => {
+                let loaded = port.map_or_else(config::embedded_default, config::embedded_default_on);
+                let mut config = loaded?.config;
+                remove_failing_checks(&mut config, port.is_some(), is_guarded);
+                config.into()
+            }
         };
-        if file.is_none() {
-            remove_failing_checks(&mut loaded.config, port.is_some(), is_guarded);
-        }
-        process.add_to(&mut loaded)?;
+        process.add_to(&mut loaded.config, &mut loaded.warnings)?;
         for warning in &loaded.warnings {
             warn!(%warning, "configuration");
         }
-        Ok(loaded.config)
+        Ok(loaded)
     })
 }
 

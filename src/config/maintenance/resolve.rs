@@ -1,4 +1,4 @@
-//! Resolves the maintenance windows of a file.
+//! Resolves the maintenance windows of a configuration.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -27,18 +27,35 @@ const SIMILAR: f64 = 0.85;
 /// A name of a time zone that is longer, in bytes, gets no suggestion. The longest in the database has 32.
 const MAX_ZONE: usize = 64;
 
-/// The keys and groups that the services of a file have, valid or not.
+/// The services that are not in the document.
+#[derive(Debug, Default)]
+pub struct Elsewhere<'a> {
+    /// Their keys and groups.
+    pub services: Vec<(&'a ServiceKey, &'a str)>,
+    /// Whether services may be missing, because a file has errors. A reference to an unknown service is then only a warning.
+    pub is_incomplete: bool,
+}
+
+/// The keys and groups that the services of a configuration have, valid or not.
 struct Names {
     groups: BTreeMap<String, BTreeSet<ServiceKey>>,
     keys: BTreeSet<String>,
+    /// Whether services may be missing.
+    is_incomplete: bool,
 }
 
 impl Names {
-    fn read(services: Option<&Node>) -> Self {
+    fn read(services: Option<&Node>, elsewhere: &Elsewhere<'_>) -> Self {
         let mut names = Self {
             groups: BTreeMap::new(),
             keys: BTreeSet::new(),
+            is_incomplete: elsewhere.is_incomplete,
         };
+        for (key, group) in &elsewhere.services {
+            let members = names.groups.entry((*group).to_owned()).or_default();
+            members.insert((*key).clone());
+            names.keys.insert(key.as_str().to_owned());
+        }
         let text = |node: Option<&Node>| match &node?.value {
             Value::Plain(text) | Value::Text(text) => Some(text.to_string()),
             _ => None,
@@ -58,7 +75,12 @@ impl Names {
 }
 
 /// Resolves the list of windows at `place`. `services` is the list of services. If it reports errors, the result is incomplete.
-pub fn resolve(list: Option<&Node>, services: Option<&Node>, place: &Place<'_>) -> Vec<MaintenanceWindow> {
+pub fn resolve(
+    list: Option<&Node>,
+    services: Option<&Node>,
+    elsewhere: &Elsewhere<'_>,
+    place: &Place<'_>,
+) -> Vec<MaintenanceWindow> {
     let Some(list) = list.filter(|list| !list.is_null()) else {
         return Vec::new();
     };
@@ -76,10 +98,13 @@ pub fn resolve(list: Option<&Node>, services: Option<&Node>, place: &Place<'_>) 
         ));
         return Vec::new();
     }
-    let names = Names::read(services);
-    let mut indices: HashMap<String, usize> = HashMap::new();
+    let names = Names::read(services, elsewhere);
+    let mut lines: HashMap<String, u32> = HashMap::new();
     let mut windows = Vec::new();
     for (index, item) in items.iter().enumerate() {
+        if matches!(item.value, Value::Pruned) {
+            continue;
+        }
         if place.finding_count() >= MAX_FINDINGS {
             break;
         }
@@ -88,13 +113,13 @@ pub fn resolve(list: Option<&Node>, services: Option<&Node>, place: &Place<'_>) 
             continue;
         };
         if let Some(name) = &options.name {
-            match indices.get(name) {
-                Some(first) => {
-                    let message = format!("also the name of maintenance[{first}]: use a unique name");
+            match lines.get(name) {
+                Some(line) => {
+                    let message = format!("also the name of the window in line {line}: use a unique name");
                     place.field("name").error(message);
                 }
                 None => {
-                    indices.insert(name.clone(), index);
+                    lines.insert(name.clone(), item.mark.line);
                 }
             }
         }
@@ -167,12 +192,16 @@ fn services(
             if key == "services" {
                 if names.keys.contains(name) {
                     services.insert(ServiceKey::new(name.as_str()));
+                } else if names.is_incomplete {
+                    place.warn(suggest::maybe_missing("service"));
                 } else {
                     let known = names.keys.iter().map(String::as_str);
                     result = Err(place.error(suggest::unknown("service", name, known)));
                 }
             } else if let Some(members) = names.groups.get(name) {
                 services.extend(members.iter().cloned());
+            } else if names.is_incomplete {
+                place.warn(suggest::maybe_missing("group"));
             } else {
                 let known = names.groups.keys().map(String::as_str);
                 result = Err(place.error(suggest::unknown("group", name, known)));

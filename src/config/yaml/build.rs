@@ -27,25 +27,20 @@ pub struct Problem {
     pub message: String,
 }
 
-/// Parses a text. Returns no tree if the text is empty, or if the problems prevent parsing it to its end. Other problems, such
-/// as duplicate keys, come with a tree, so that the rest of the file can be resolved too.
-pub fn parse(text: &str) -> (Option<Node>, Vec<Problem>) {
-    let mut builder = Builder::default();
-    let is_complete = builder.run(text).is_ok();
-    let tree = builder.root.take().filter(|_| is_complete);
-    (tree, builder.problems)
-}
-
 /// Parsing stopped. The problem was recorded.
-struct Stop;
+pub(super) struct Stop;
 
+/// A tree that is being built.
 #[derive(Default)]
-struct Builder {
+pub(super) struct Builder {
     frames: Vec<Frame>,
     anchors: HashMap<usize, Anchored>,
-    problems: Vec<Problem>,
-    root: Option<Node>,
-    values: usize,
+    pub problems: Vec<Problem>,
+    pub root: Option<Node>,
+    /// The number of values, with aliases expanded.
+    pub values: usize,
+    /// Whether `values` includes those of other texts.
+    pub is_further: bool,
     documents: usize,
 }
 
@@ -72,7 +67,8 @@ enum Content {
 }
 
 impl Builder {
-    fn run(&mut self, text: &str) -> Result<(), Stop> {
+    /// Builds the tree of a text. Problems that do not prevent that are recorded only.
+    pub fn run(&mut self, text: &str) -> Result<(), Stop> {
         let options = options! {
             emit_comments: false,
             emit_unresolved_aliases: true,
@@ -245,8 +241,14 @@ impl Builder {
     fn count(&mut self, size: usize, mark: Mark) -> Result<(), Stop> {
         self.values = self.values.saturating_add(size);
         if self.values > MAX_VALUES {
-            let message =
-                format!("the file has more than {MAX_VALUES} values with aliases expanded: split it");
+            let message = match self.is_further {
+                false => {
+                    format!("the file has more than {MAX_VALUES} values with aliases expanded: split it")
+                }
+                true => {
+                    format!("the files have more than {MAX_VALUES} values with aliases expanded: write fewer")
+                }
+            };
             return Err(self.stop(mark, message));
         }
         Ok(())

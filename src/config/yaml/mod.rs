@@ -15,15 +15,17 @@ mod de;
 mod error;
 mod fields;
 mod mapping;
+mod parsed;
 mod read;
 mod scalar;
 mod scan_error;
 mod tree;
 
-pub use build::{Problem, parse};
+pub use build::Problem;
 pub use de::from_node;
 pub use error::Error;
 pub use fields::fields;
+pub use parsed::{parse, parse_further};
 pub use read::{PartialRead, read};
 pub use tree::{Entry, Mark, Node, Value};
 

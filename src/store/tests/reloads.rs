@@ -1,6 +1,7 @@
 //! The state after a reload of the configuration.
 
 use super::*;
+use crate::config::ConfigFile;
 
 #[test]
 fn a_reload_keeps_the_state_of_unchanged_checks() {
@@ -92,5 +93,38 @@ fn a_failed_reload_only_sets_the_reload_state() {
     assert_eq!(
         (exporter.last_reload_successful, exporter.last_reload_success),
         (false, 1_000_000.0)
+    );
+}
+
+#[test]
+fn a_configuration_with_an_invalid_file_is_applied_but_not_a_success() {
+    let both = config(vec![("api", vec![check("http")]), ("web", vec![check("http")])]);
+    let test = TestStore::new(&both);
+    let file = |name: &str, is_valid| ConfigFile {
+        name: name.into(),
+        is_valid,
+    };
+    test.clock.set(50);
+    test.store
+        .record_config_files(&[file("a.yml", true), file("b.yml", false)]);
+    test.store.apply(&config(vec![("api", vec![check("http")])]));
+    let snapshot = test.store.snapshot();
+    assert_eq!(snapshot.services.len(), 1);
+    let exporter = snapshot.exporter;
+    assert_eq!(
+        (exporter.last_reload_successful, exporter.last_reload_success),
+        (false, 1_000_000.0)
+    );
+    assert_eq!(
+        *exporter.config_files,
+        [file("a.yml", true), file("b.yml", false)]
+    );
+    test.store
+        .record_config_files(&[file("a.yml", true), file("b.yml", true)]);
+    test.store.apply(&both);
+    let exporter = test.store.snapshot().exporter;
+    assert_eq!(
+        (exporter.last_reload_successful, exporter.last_reload_success),
+        (true, 1_000_050.0)
     );
 }

@@ -105,6 +105,10 @@ pub(in crate::web) fn layout_hash(snapshot: &Snapshot) -> u64 {
         (exporter.state_saved == Some(false)).into(),
         model_sources(snapshot).next().is_some().into(),
     ]);
+    for file in exporter.config_files.iter().filter(|file| !file.is_valid) {
+        hash.write(file.name.as_bytes());
+        hash.write(&[0]);
+    }
     hash.write(&exporter.last_reload_success.to_bits().to_le_bytes());
     hash.finish()
 }

@@ -7,7 +7,7 @@ use super::text::{PlainText, Text, format_latency, full_time, time_with_zone};
 use crate::config::Service;
 use crate::model::{CheckKind, Maintenance, Problem, Status};
 use crate::status::advice::advice_on;
-use crate::store::{CheckView, Snapshot};
+use crate::store::{CheckView, ExporterView, Snapshot};
 use crate::web::endpoints::{Endpoint, Site};
 
 /// The content of a page, and the data for its frame.
@@ -97,10 +97,7 @@ pub(super) fn warnings(snapshot: &Snapshot) -> Markup {
     let exporter = &snapshot.exporter;
     html! {
         @if !exporter.last_reload_successful {
-            p.warning {
-                "Reloading the configuration failed. The configuration loaded at "
-                (full_time(exporter.last_reload_success)) " stays in use. See the exporter's log for the errors."
-            }
+            p.warning { (reload_failure(exporter)) }
         }
         @if exporter.state_saved == Some(false) {
             p.warning { "The state file can't be written. After a restart, alerts could fire late. See the exporter's log." }
@@ -108,6 +105,27 @@ pub(super) fn warnings(snapshot: &Snapshot) -> Markup {
         @if !exporter.is_first_round_over {
             p.warning { "Some checks have not run since the exporter started." }
         }
+    }
+}
+
+/// The maximum number of invalid files that the page lists.
+const MAX_FILES_SHOWN: usize = 10;
+
+/// Describes a configuration that is not in use, or not all of it.
+fn reload_failure(exporter: &ExporterView) -> Markup {
+    let invalid = exporter.config_files.iter().filter(|file| !file.is_valid);
+    let more = invalid.clone().count().saturating_sub(MAX_FILES_SHOWN);
+    let is_partial = exporter.config_files.len() > 1;
+    html! {
+        @if is_partial {
+            "Some configuration files have errors. Their last valid content stays in use; without any, their services are not monitored. "
+        } @else {
+            "Reloading the configuration failed. The configuration loaded at " (full_time(exporter.last_reload_success)) " stays in use. "
+        }
+        "See the exporter's log for the errors"
+        @if invalid.clone().next().is_some() { ":" } @else { "." }
+        @for file in invalid.take(MAX_FILES_SHOWN) { " " code { (file.name) } }
+        @if more > 0 { " and " (more) " more" }
     }
 }
 

@@ -1,17 +1,21 @@
-//! Reloads the configuration at run time. An invalid configuration changes nothing.
+//! Reloads the configuration at run time, on request and when its files change. An invalid file changes nothing.
+
+mod inotify;
+mod watch;
 
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use tracing::{error, info};
 
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, LoadedFiles};
 use crate::store::Store;
 use crate::web::Reloader;
 use crate::{metrics, notify};
+pub use watch::{WatchedFiles, reload_on_change};
 
 /// Loads the current configuration.
-pub type Loader = dyn Fn() -> Result<Config, ConfigError> + Send + Sync;
+pub type Loader = dyn Fn() -> Result<LoadedFiles, ConfigError> + Send + Sync;
 
 /// Creates a reloader that passes the loaded configuration to `apply`, and records failures in the store.
 pub fn reloader(
@@ -26,8 +30,8 @@ pub fn reloader(
     })
 }
 
-/// Loads and applies the configuration. If it is invalid, the previous one stays in use, a metric shows the failure, and the
-/// error has all findings.
+/// Loads and applies the configuration. If a file is invalid, its previous content stays in use, metrics show the failure, and the error
+/// has all findings.
 async fn reload(
     load: Arc<Loader>,
     store: &Store,
@@ -36,12 +40,22 @@ async fn reload(
     notify::reloading();
     // Loading a large file takes a while, and must not delay the checks.
     let result = match tokio::task::spawn_blocking(move || load()).await {
-        Ok(Ok(config)) => {
-            apply(&config);
-            Ok(summary(&config))
+        Ok(Ok(loaded)) => {
+            store.record_config_files(&loaded.files);
+            apply(&loaded.config);
+            match loaded.errors {
+                None => Ok(summary(&loaded.config, loaded.files.len())),
+                Some(findings) => Err(findings.to_string()),
+            }
         }
-        Ok(Err(findings)) => Err(findings.to_string()),
-        Err(panic) => Err(format!("loading the configuration: {panic}")),
+        Ok(Err(findings)) => {
+            store.reload_failed();
+            Err(findings.to_string())
+        }
+        Err(panic) => {
+            store.reload_failed();
+            Err(format!("loading the configuration: {panic}"))
+        }
     };
     match &result {
         Ok(summary) => {
@@ -49,8 +63,7 @@ async fn reload(
             notify::ready(summary);
         }
         Err(findings) => {
-            store.reload_failed();
-            error!(error = %findings, "loading the configuration failed; the previous one stays in use");
+            error!(error = %findings, "loading the configuration failed; the last valid content of the files with errors stays in use");
             notify::ready("serving; the last reload of the configuration failed, see the log");
         }
     }
@@ -66,8 +79,8 @@ pub async fn reload_on_hangup(mut hangup: mpsc::Receiver<()>, reloader: &Reloade
     std::future::pending().await
 }
 
-/// Summarizes a configuration: "1 service, 7 checks, at most 142 series".
-pub fn summary(config: &Config) -> String {
+/// Summarizes a configuration of so many files: "1 service, 7 checks, at most 142 series".
+pub fn summary(config: &Config, files: usize) -> String {
     let checks: usize = config.services.iter().map(|service| service.checks.len()).sum();
     let counted = |count: usize, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
     let modules = match config.probe.modules.usable.len() {
@@ -82,6 +95,6 @@ pub fn summary(config: &Config) -> String {
         "{}, {}{modules}{groups}, at most {} series",
         counted(config.services.len(), "service"),
         counted(checks, "check"),
-        metrics::series_count(config)
+        metrics::series_count(config) + files.saturating_sub(1) as u64
     )
 }

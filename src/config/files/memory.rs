@@ -1,0 +1,31 @@
+//! The last valid content of files.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::config::maintenance::MaintenanceWindow;
+use crate::config::probe::Modules;
+use crate::config::settings::{Config, Service};
+
+/// The last valid content of one file. It is resolved, so nothing outside of the file can make it invalid.
+#[derive(Clone, Debug, Default)]
+pub struct Content {
+    /// The services.
+    pub services: Vec<Arc<Service>>,
+    /// The modules.
+    pub modules: Modules,
+    /// The maintenance windows.
+    pub windows: Vec<Arc<MaintenanceWindow>>,
+    /// The text, if the file has global keys.
+    pub globals: Option<Arc<[u8]>>,
+}
+
+/// What is in use.
+#[derive(Debug, Default)]
+pub struct Memory {
+    /// The last valid content of each file.
+    pub files: HashMap<PathBuf, Arc<Content>>,
+    /// The whole configuration; `None` before the first successful load.
+    pub config: Option<Config>,
+}
