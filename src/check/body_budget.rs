@@ -62,6 +62,8 @@ impl BodyBudget {
 #[derive(Debug)]
 pub struct StoredBody {
     bytes: Vec<u8>,
+    /// How many bytes the decoder of the body uses.
+    reserved: usize,
     total: u64,
     budget: Arc<BodyBudget>,
 }
@@ -71,6 +73,7 @@ impl StoredBody {
     pub fn new(budget: &Arc<BodyBudget>) -> Self {
         Self {
             bytes: Vec::new(),
+            reserved: 0,
             total: 0,
             budget: budget.clone(),
         }
@@ -81,13 +84,35 @@ impl StoredBody {
     /// # Errors
     /// A shortage if the budget is exhausted.
     pub fn push(&mut self, data: &[u8]) -> Result<(), Problem> {
+        self.use_bytes(data.len())?;
+        self.bytes.extend_from_slice(data);
+        Ok(())
+    }
+
+    /// Counts bytes that the decoder of this body uses. `bytes` includes those of earlier calls.
+    ///
+    /// # Errors
+    /// A shortage if the budget is exhausted.
+    pub fn reserve(&mut self, bytes: usize) -> Result<(), Problem> {
+        let more = bytes.saturating_sub(self.reserved);
+        self.use_bytes(more)?;
+        self.reserved += more;
+        Ok(())
+    }
+
+    /// Returns the bytes of [`Self::reserve`] to the budget.
+    pub fn release(&mut self) {
+        self.budget.used.fetch_sub(self.reserved, Ordering::Relaxed);
+        self.reserved = 0;
+    }
+
+    fn use_bytes(&self, bytes: usize) -> Result<(), Problem> {
         let BodyBudget { used, limit, runs } = &*self.budget;
-        if used.fetch_add(data.len(), Ordering::Relaxed) + data.len() > *limit {
-            used.fetch_sub(data.len(), Ordering::Relaxed);
+        if used.fetch_add(bytes, Ordering::Relaxed) + bytes > *limit {
+            used.fetch_sub(bytes, Ordering::Relaxed);
             let message = format!("the bodies of all {runs} together take more than {limit} bytes");
             return Err(Problem::from_shortage(Shortage::Memory, message));
         }
-        self.bytes.extend_from_slice(data);
         Ok(())
     }
 
@@ -117,6 +142,7 @@ impl StoredBody {
 
 impl Drop for StoredBody {
     fn drop(&mut self) {
-        self.budget.used.fetch_sub(self.bytes.len(), Ordering::Relaxed);
+        let bytes = self.bytes.len() + self.reserved;
+        self.budget.used.fetch_sub(bytes, Ordering::Relaxed);
     }
 }

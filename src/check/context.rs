@@ -12,6 +12,7 @@ use super::provider_results::ResultCache;
 use super::unit_watch::Hub;
 use super::workers::Workers;
 use crate::net::network::Network;
+use crate::net::oauth2::Tokens;
 
 /// The resources that all checks of one exporter share. Created once; survives reloads.
 #[derive(Clone, Debug)]
@@ -24,6 +25,8 @@ pub struct CheckContext {
     pub ports: PortScanner,
     /// The resources that all connections share.
     pub network: Network,
+    /// The tokens that checks and modules share.
+    pub tokens: Tokens,
     /// The memory budgets for stored bodies.
     pub bodies: BodyBudgets,
     /// The threads that evaluate the expressions of checks.
@@ -47,6 +50,7 @@ impl CheckContext {
             processes: Scanner::new(procfs.clone()),
             ports: PortScanner::new(procfs.clone()),
             network: Network::default(),
+            tokens: Tokens::default(),
             bodies: BodyBudgets::default(),
             workers: Workers::default(),
             readers: Readers::default(),

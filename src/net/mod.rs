@@ -13,6 +13,7 @@ pub mod guard;
 pub mod http;
 pub mod io_error;
 pub mod network;
+pub mod oauth2;
 pub mod probe_samples;
 pub mod proxy;
 pub mod read_budget;

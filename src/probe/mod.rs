@@ -318,7 +318,8 @@ fn check_target(targeted: &TargetedModule, guard: &ProbeGuard) -> Result<(), Tar
             if settings
                 .proxy
                 .as_ref()
-                .is_some_and(|proxies| proxies.for_url(&settings.url).is_some()) =>
+                .and_then(|proxies| proxies.for_url(&settings.url))
+                .is_some_and(|proxy| proxy.protocol.resolves_names()) =>
         {
             guard.judge_proxied(host, *port)
         }

@@ -18,6 +18,7 @@ pub mod old_tls;
 pub mod podman;
 pub mod postgres;
 pub mod provider;
+pub mod proxies;
 pub mod python_packages;
 pub mod rabbitmq;
 pub mod ran;

@@ -34,7 +34,7 @@ use crate::{Exporter, LONG};
 const GUARD: &str = "probe: { allow: [{ networks: [127.0.0.0/8] }] }\n";
 
 /// What each check is written as, by the keys that it tells a secret by. `@` is the secret, `%` the same in a URL.
-const CHECKS: [(&str, &str); 32] = [
+const CHECKS: [(&str, &str); 36] = [
     (
         "bearer_token",
         "kind: http, url: \"http://{mirror}/\", bearer_token: \"@\", {wanted}",
@@ -107,6 +107,23 @@ const CHECKS: [(&str, &str); 32] = [
     (
         "proxy_connect_header",
         "kind: http, url: \"https://elsewhere.test/\", proxy_url: \"http://{mirror}\", proxy_connect_header: { X-Key: [\"@\"] }",
+    ),
+    (
+        "oauth2.client_secret",
+        "kind: http, url: \"http://{mirror}/\", oauth2: { client_id: me, client_secret: \"@\", token_url: \"http://{mirror}/token\" }",
+    ),
+    (
+        "client_secret_file",
+        "kind: http, url: \"http://{mirror}/\", oauth2: { client_id: me, client_secret_file: {file}, token_url: \"http://{mirror}/token\" }",
+    ),
+    (
+        "endpoint_params",
+        "kind: http, url: \"http://{mirror}/\", oauth2: { client_id: me, token_url: \"http://{mirror}/token\", endpoint_params: { password: \"@\" } }",
+    ),
+    // The token is what was requested as a scope.
+    (
+        "oauth2 (token)",
+        "kind: http, url: \"http://{mirror}/\", oauth2: { client_id: me, token_url: \"http://{mirror}/grant\", scopes: [\"@\"] }, {wanted}",
     ),
     (
         "password",
@@ -264,6 +281,14 @@ async fn mirror(mut stream: TcpStream) -> Option<()> {
         let answer = match head.contains(" /json ") {
             false if head.contains(" /v1/models ") => {
                 serde_json::json!({ "data": [{ "id": told, "name": said(told) }] }).to_string()
+            }
+            false if head.contains(" /token ") => {
+                serde_json::json!({ "error": told, "error_description": body }).to_string()
+            }
+            false if head.contains(" /grant ") => {
+                let scope = body.split("scope=").nth(1)?;
+                let token = percent_decode_str(scope).decode_utf8_lossy();
+                serde_json::json!({ "access_token": token }).to_string()
             }
             true => serde_json::json!({ "version": told }).to_string(),
             false if head.contains("X-Amz-") => format!(
@@ -629,8 +654,8 @@ fn every_key_that_may_hold_a_secret_is_reflected() {
     assert_eq!(undecided, [""; 0]);
 }
 
-/// Keys that hold no secret, or one that is not sent: the private key of a certificate (`key`). `oauth2` is not supported.
-const OPEN: [&str; 190] = [
+/// Keys that hold no secret, or one that is not sent: the private key of a certificate (`key`).
+const OPEN: [&str; 193] = [
     "action",
     "address",
     "after",
@@ -650,6 +675,7 @@ const OPEN: [&str; 190] = [
     "cert_file",
     "certificate",
     "checks",
+    "client_id",
     "cmdline_regex",
     "command",
     "compression",
@@ -698,6 +724,7 @@ const OPEN: [&str; 190] = [
     "follow_redirects",
     "free_above",
     "global_keyprefix",
+    "grant_type",
     "group",
     "groups",
     "header",
@@ -743,7 +770,6 @@ const OPEN: [&str; 190] = [
     "name",
     "no_follow_redirects",
     "no_proxy",
-    "oauth2",
     "on_outage",
     "organization",
     "over_limit",
@@ -781,6 +807,7 @@ const OPEN: [&str; 190] = [
     "resources",
     "reuse_connection",
     "runbook_url",
+    "scopes",
     "sep",
     "serializer",
     "server",
@@ -803,6 +830,7 @@ const OPEN: [&str; 190] = [
     "timeout",
     "tls",
     "tls_config",
+    "token_url",
     "tolerance",
     "total",
     "transitive",

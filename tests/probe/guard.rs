@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 
 use crate::common::exporter::{Exporter, LONG};
+use crate::common::proxies::Proxy;
 use crate::common::servers::eventually;
 use crate::common::targets::{Target, ok, proxy, read_request};
 use crate::{ALLOW_LOOPBACK, ask, exposition, path, probe};
@@ -150,6 +151,49 @@ async fn a_proxy_is_asked_for_no_name_that_only_its_network_would_admit() {
     assert_eq!(status, 403, "{answer}");
     let (status, _) = probe(&exporter, "proxied", "http://name.invalid/").await;
     assert_eq!((status, proxy.accepted()), (200, 3));
+}
+
+#[tokio::test]
+async fn socks_proxies_are_guarded() {
+    let target = Target::answering(ok("fine")).await;
+    let port = target.address.port();
+    let modules = |address: &str| {
+        format!(
+            "modules:\n  local: {{ prober: http, http: {{ proxy_url: \"socks5://{address}\", preferred_ip_protocol: ip4 }} }}\n  \
+             remote: {{ prober: http, http: {{ proxy_url: \"socks5h://{address}\" }} }}\n"
+        )
+    };
+    // Without a list, nothing reaches the loopback addresses of the proxy.
+    let proxy = Target::closing(false).await;
+    let exporter = Exporter::start(&modules(&proxy.address.to_string()), &[]).await;
+    for (module, host, expected) in [
+        ("local", "127.0.0.1", 403),
+        ("remote", "127.0.0.1", 403),
+        ("remote", "localhost", 403),
+        // The exporter resolves the name, and the guard rejects the address.
+        ("local", "localhost", 200),
+    ] {
+        let (status, answer) = probe(&exporter, module, &format!("http://{host}:{port}/")).await;
+        assert_eq!(status, expected, "{module} {host}: {answer}");
+        assert!(status == 403 || !succeeded(&answer), "{answer}");
+    }
+    assert_eq!(proxy.accepted(), 0);
+    // A rule with networks matches addresses that the exporter knows.
+    let socks = Proxy::socks(None).await;
+    let config = format!("{}{ALLOW_LOOPBACK}", modules(&socks.address));
+    let exporter = Exporter::start(&config, &[]).await;
+    for (module, host, expected) in [
+        ("local", "127.0.0.1", 200),
+        ("local", "localhost", 200),
+        ("remote", "127.0.0.1", 200),
+        ("remote", "localhost", 403),
+        ("remote", "name.example", 403),
+    ] {
+        let (status, answer) = probe(&exporter, module, &format!("http://{host}:{port}/")).await;
+        assert_eq!(status, expected, "{module} {host}: {answer}");
+        assert!(status == 403 || succeeded(&answer), "{answer}");
+    }
+    assert_eq!(target.accepted(), 3);
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ mod newer_versions;
 mod places;
 mod requests;
 mod scraped;
+mod tokens;
 
 use common::exporter::Exporter;
 

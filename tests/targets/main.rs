@@ -14,6 +14,7 @@ mod extraction;
 mod http2;
 mod name_servers;
 mod names;
+mod oauth2;
 mod old_tls;
 mod proxies;
 mod redirects;

@@ -16,8 +16,7 @@ mod request;
 
 use std::sync::Arc;
 
-use http::response;
-use tokio::net::TcpStream;
+use http::{StatusCode, response};
 
 use self::body::BodyDecoder;
 use self::cookies::Cookies;
@@ -33,16 +32,12 @@ use self::request::{Hop, Requests, Wire};
 use super::CheckContext;
 use super::body_budget::BodyBudgets;
 use super::workers::{Evaluator, MAX_WAIT};
-use crate::config::address::HostPort;
 use crate::config::http::HttpSettings;
-use crate::config::probe::TargetRefusal;
 use crate::config::tls::TlsSettings;
 use crate::model::{Problem, Reason, Report};
-use crate::net::dial::dial;
 use crate::net::http::{Exchange, NoResponse};
-use crate::net::io_error;
-use crate::net::network::Network;
-use crate::net::proxy;
+use crate::net::oauth2::{Token, TokenClient};
+use crate::net::proxy::{Connected, Connector};
 use crate::net::run_recorder::{Phase, Step};
 use crate::net::tls::TlsClient;
 
@@ -51,9 +46,11 @@ use crate::net::tls::TlsClient;
 pub struct HttpCheck {
     settings: Arc<HttpSettings>,
     requests: Requests,
-    network: Network,
+    connector: Connector,
     bodies: BodyBudgets,
     tls: TlsClient,
+    /// Requests the token, if the check needs one.
+    tokens: Option<TokenClient>,
     evaluator: Evaluator,
 }
 
@@ -74,7 +71,16 @@ impl HttpCheck {
         Self {
             requests: Requests::new(settings.clone()),
             tls: TlsClient::new(&tls, protocols, &context.network.trust),
-            network: context.network.clone(),
+            connector: Connector::new(
+                &context.network,
+                settings.proxy.as_ref(),
+                settings.preference,
+                &settings.tls,
+            ),
+            tokens: settings
+                .oauth2
+                .as_ref()
+                .map(|settings| TokenClient::new(settings, &context.network, &context.tokens)),
             bodies: context.bodies.clone(),
             evaluator: Evaluator::new(&context.workers),
             settings,
@@ -99,6 +105,8 @@ impl HttpCheck {
 
     /// Requests the URL and follows redirects.
     async fn follow_redirects(&mut self, run: &mut Run<'_>) -> Result<(), Problem> {
+        let token = self.token(run).await?;
+        self.requests.token = token.as_ref().map(|token| token.header.clone());
         let mut hop = self.requests.first();
         let mut redirects = 0;
         let mut cookies = Cookies::default();
@@ -109,6 +117,12 @@ impl HttpCheck {
             let head = exchange.head();
             run.findings.status = Some(head.status);
             run.findings.deprecation = Deprecation::read(&head.headers, run.recorder.report);
+            if let (Some(tokens), Some(token)) = (&self.tokens, &token)
+                && head.status == StatusCode::UNAUTHORIZED
+                && self.requests.sends_credentials(&hop)
+            {
+                tokens.discard(token);
+            }
             // Only for probes, because parsing dates costs time in every run.
             let is_probe = run.recorder.report.probe.is_some();
             if is_probe {
@@ -147,6 +161,21 @@ impl HttpCheck {
         }
     }
 
+    /// The token that the requests need.
+    async fn token(&mut self, run: &mut Run<'_>) -> Result<Option<Token>, Problem> {
+        let Some(tokens) = &mut self.tokens else {
+            return Ok(None);
+        };
+        let token = tokens.token(&mut run.recorder).await;
+        // blackbox_exporter resolves the target before it requests the token.
+        if token.is_err() && run.recorder.report.probe.is_some() {
+            self.connector
+                .resolve(&self.settings.url, &mut run.recorder)
+                .await;
+        }
+        token.map(Some)
+    }
+
     /// Connects, sends the request, and waits for the head of the response. If the server did not process the request (for
     /// example, because it shuts down), the request is retried once on a new connection.
     async fn exchange(
@@ -175,53 +204,37 @@ impl HttpCheck {
         run: &mut Run<'_>,
     ) -> Result<Exchange, NoResponse> {
         let recorder = &mut run.recorder;
-        let target = hop.url().address();
         recorder
             .report
             .log_step(|| format!("requesting {}", hop.url().shown()));
-        let proxy = self
-            .settings
-            .proxy
-            .as_ref()
-            .and_then(|proxies| proxies.for_url(hop.url()));
-        let address = proxy.map_or(&target, |proxy| &proxy.address);
-        let mut resolver = self.network.resolver.clone();
-        // The guard checks the target of a configured proxy, not the proxy itself.
-        if proxy.is_some()
-            && let Some(guard) = resolver.guard()
-        {
-            guard
-                .judge_proxied(&target.host, target.port)
-                .map_err(|refusal| refused(&target, refusal))?;
-            resolver = Arc::new(resolver.with_guard(None));
-        }
-        let preference = self.settings.preference;
-        let (mut stream, peer) = dial(&resolver, address, preference, None, recorder).await?;
+        let Connected {
+            stream,
+            peer,
+            forwarder,
+        } = self.connector.connect(hop.url(), recorder).await?;
         if !hop.url().is_https() {
-            let wire = Wire { http2: false, proxy };
+            let wire = Wire {
+                http2: false,
+                forwarder,
+            };
             let request = self.requests.build(hop, cookies, wire)?;
             if self.settings.body.is_some() {
-                nodelay(&stream)?;
+                stream.set_nodelay()?;
             }
             recorder.enter(Phase::Processing);
             recorder.at(Step::Waiting);
-            return Ok(Exchange::http1(stream, request, peer, true).await?);
+            let is_plain = !stream.is_tls();
+            return Ok(Exchange::http1(stream, request, peer, is_plain).await?);
         }
-        if let Some(proxy) = proxy {
-            recorder.at(Step::Tunnelling(target.to_string()));
-            let headers = self
-                .settings
-                .proxy
-                .as_ref()
-                .map_or(&[][..], |proxies| &proxies.connect_headers);
-            stream = proxy::tunnel(stream, proxy, &target, headers).await?;
-        }
-        let secured = self
-            .tls
-            .handshake(stream, peer, &self.requests.tls_host(hop), recorder)
-            .await?;
+        recorder.at(Step::Handshake(peer));
+        stream.set_nodelay()?;
+        let host = self.requests.tls_host(hop);
+        let secured = self.tls.handshake_over(stream, &peer, &host, recorder).await?;
         let http2 = secured.connection().alpn_protocol() == Some(b"h2");
-        let wire = Wire { http2, proxy: None };
+        let wire = Wire {
+            http2,
+            forwarder: None,
+        };
         let request = self.requests.build(hop, cookies, wire)?;
         recorder.enter(Phase::Processing);
         recorder.at(Step::Waiting);
@@ -290,17 +303,4 @@ impl HttpCheck {
         run.findings.extracted = extracted.samples;
         Ok(())
     }
-}
-
-fn refused(target: &HostPort, refusal: TargetRefusal) -> Problem {
-    Problem::new(
-        Reason::Permission,
-        format_args!("the guard refuses {target}: {refusal}"),
-    )
-}
-
-fn nodelay(stream: &TcpStream) -> Result<(), Problem> {
-    stream
-        .set_nodelay(true)
-        .map_err(|error| io_error::problem(&error, &error))
 }

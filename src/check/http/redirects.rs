@@ -46,7 +46,7 @@ pub fn is_same_server(configured: &Url, next: &Url) -> bool {
 }
 
 /// Converts a `Location` to a URL. Bytes that are not ASCII are percent-encoded without decoding them, as in browsers and curl.
-/// The URL parser handles spaces.
+/// [`crate::config::http::TargetUrl::join`] encodes the rest.
 pub fn decode_location(location: &[u8]) -> String {
     let location = location.trim_ascii();
     let mut url = String::with_capacity(location.len());

@@ -34,7 +34,7 @@ pub struct Wire<'s> {
     /// Whether over HTTP/2.
     pub http2: bool,
     /// The proxy that forwards a plain HTTP request.
-    pub proxy: Option<&'s ProxyServer>,
+    pub forwarder: Option<&'s ProxyServer>,
 }
 
 /// Builds the requests of one check.
@@ -45,6 +45,8 @@ pub struct Requests {
     /// The headers of every request to the configured host, without those whose secrets every run reads.
     headers: HeaderMap,
     own_host: Option<HeaderValue>,
+    /// The header `Authorization` with the token of this run.
+    pub token: Option<HeaderValue>,
 }
 
 impl Requests {
@@ -81,6 +83,7 @@ impl Requests {
             settings,
             headers,
             own_host,
+            token: None,
         }
     }
 
@@ -120,6 +123,7 @@ impl Requests {
         let mut in_files = self.settings.header_files.iter();
         hop.trusted
             && (self.settings.credentials.is_some()
+                || self.token.is_some()
                 || self.headers.contains_key(AUTHORIZATION)
                 || in_files.any(|(name, _)| *name == AUTHORIZATION))
     }
@@ -143,9 +147,9 @@ impl Requests {
             Some(host) => host.clone(),
             None => HeaderValue::from_str(url.authority()).map_err(|error| invalid(url, &error))?,
         };
-        let uri = match (wire.http2, wire.proxy) {
+        let uri = match (wire.http2, wire.forwarder) {
             (false, None) => Uri::try_from(url.path_and_query()),
-            (false, Some(_)) => Uri::try_from(&url.expose()[..]),
+            (false, Some(_)) => Uri::try_from(format!("http://{}{}", url.authority(), url.path_and_query())),
             (true, _) => {
                 let authority = host.to_str().unwrap_or(url.authority());
                 Uri::try_from(format!("https://{authority}{}", url.path_and_query()))
@@ -165,11 +169,15 @@ impl Requests {
             (Some(credentials), true) => {
                 headers.insert(AUTHORIZATION, authorization(credentials)?);
             }
-            (_, true) => {}
+            (None, true) => {
+                if let Some(token) = &self.token {
+                    headers.insert(AUTHORIZATION, token.clone());
+                }
+            }
             (_, false) => headers = shareable_headers(headers),
         }
         cookies.add_to(&mut headers, url.expose());
-        if let Some(credentials) = wire.proxy.and_then(|proxy| proxy.credentials.as_ref()) {
+        if let Some(credentials) = wire.forwarder.and_then(|proxy| proxy.credentials.as_ref()) {
             headers.insert(PROXY_AUTHORIZATION, authorization(credentials)?);
         }
         *request.headers_mut() = headers;
@@ -186,7 +194,7 @@ impl Requests {
         for (_, value) in headers.filter(|(name, _)| !is_shareable(name)) {
             value.expose();
         }
-        if let Some(query) = self.url.expose().query().filter(|_| hop.trusted) {
+        if let Some(query) = self.url.query().filter(|_| hop.trusted) {
             // With the separator, a single pair is parsed as a query, too. Nothing in `format=json` is secret.
             UsedSecrets::record(&format!("&{query}").into());
         }
@@ -230,11 +238,8 @@ impl Hop {
             );
             Problem::new(Reason::Protocol, message)
         };
-        let joined = self.url.expose().join(&decode_location(location.as_bytes()));
-        let next = joined.map_err(|error| failed(&error)).and_then(|joined| {
-            let (next, _) = TargetUrl::new(joined).map_err(|error| failed(&error))?;
-            Ok(next.with_zone_of(&self.url))
-        })?;
+        let location = decode_location(location.as_bytes());
+        let next = self.url.join(&location).map_err(|error| failed(&error))?;
         let trusted = self.trusted && is_same_server(configured, next.expose());
         let with_body = self.with_body && keeps_method;
         if with_body && !trusted {

@@ -16,10 +16,12 @@ use url::Url;
 
 use super::transport_error::{Peer, Unresolved, problem};
 use crate::config::address::AddressPreference;
+use crate::config::http::ProxyServer;
 use crate::config::provider::ProviderConnection;
 use crate::model::{Problem, Reason, USER_AGENT};
 use crate::net::http::authorization;
 use crate::net::network::Network;
+use crate::net::proxy::socks_login;
 use crate::net::resolve::Resolver;
 use crate::net::run_recorder::{Phase, RunRecorder, Step};
 use crate::net::tls::TlsClient;
@@ -103,12 +105,7 @@ impl ClientFactory {
                 deadline: recorder.report.deadline,
             }));
         if let Some(proxy) = &self.connection.proxy {
-            let url = format!("http://{}", proxy.address.authority());
-            let mut server = Proxy::all(url).map_err(|error| failed(&error))?;
-            if let Some(credentials) = &proxy.credentials {
-                server = server.custom_http_auth(authorization(credentials)?);
-            }
-            builder = builder.proxy(server);
+            builder = builder.proxy(reqwest_proxy(proxy)?);
         }
         let mut certificates = None;
         if let Some(tls) = &mut self.tls {
@@ -132,6 +129,28 @@ impl ClientFactory {
             },
         })
     }
+}
+
+/// The proxy for the library.
+fn reqwest_proxy(server: &ProxyServer) -> Result<Proxy, Problem> {
+    let failed = |error: &dyn std::fmt::Display| {
+        Problem::new(Reason::Internal, format_args!("using the proxy: {error}"))
+    };
+    let url = format!("{}://{}", server.protocol.as_str(), server.address.authority());
+    let mut url = Url::parse(&url).map_err(|error| failed(&error))?;
+    if !server.protocol.is_socks() {
+        let proxy = Proxy::all(url).map_err(|error| failed(&error))?;
+        return Ok(match &server.credentials {
+            Some(credentials) => proxy.custom_http_auth(authorization(credentials)?),
+            None => proxy,
+        });
+    }
+    if let Some((name, password)) = socks_login(server)? {
+        let set = url.set_username(name.unhidden());
+        let set = set.and_then(|()| url.set_password(Some(password.expose())));
+        set.map_err(|()| failed(&"its URL has no host"))?;
+    }
+    Proxy::all(url).map_err(|error| failed(&error))
 }
 
 impl Client {

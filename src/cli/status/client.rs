@@ -67,7 +67,7 @@ impl StatusClient {
             return Ok(client(endpoint, "localhost", "", format!("unix:{path}")));
         }
         let (url, user_info) = TargetUrl::parse(&flags.url).map_err(|error| format!("--url: {error}"))?;
-        if url.expose().query().is_some() {
+        if url.query().is_some() {
             return Err("--url: a query is not supported: remove the part from ? on".to_owned());
         }
         if user_info.is_some() {

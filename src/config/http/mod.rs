@@ -2,15 +2,21 @@
 
 mod assertion;
 mod body;
+mod compression;
 mod credentials;
 mod extract;
+mod header_fields;
 mod headers;
+mod oauth2;
 mod options;
 mod proxy;
+mod request_target;
 mod resolve;
 mod target;
 #[cfg(test)]
 mod tests;
+
+use std::sync::Arc;
 
 use http::header::{AUTHORIZATION, HOST};
 use http::{HeaderName, HeaderValue, Method};
@@ -18,11 +24,13 @@ use rustls::pki_types::ServerName;
 
 pub use assertion::{Assertions, HeaderAssertion, HeaderAssertionOptions, version_name};
 pub use body::{BodyError, BodySource};
+pub use compression::Compression;
 pub use credentials::{AuthorizationOptions, BasicAuthOptions, Credentials};
 pub use extract::{ExtractOptions, ExtractedValue, Extraction};
 pub use headers::{header_files, header_values};
+pub use oauth2::{OAuth2Options, OAuth2Settings};
 pub use options::{HeaderValuesOptions, HttpOptions};
-pub use proxy::{NoProxy, ProxyOptions, ProxyServer, ProxySettings};
+pub use proxy::{NoProxy, ProxyOptions, ProxyProtocol, ProxyServer, ProxySettings};
 pub use target::TargetUrl;
 
 use super::address::AddressPreference;
@@ -49,6 +57,8 @@ pub struct HttpSettings {
     pub body: Option<BodySource>,
     /// The credentials.
     pub credentials: Option<Credentials>,
+    /// Where to request a token, which replaces the credentials.
+    pub oauth2: Option<Arc<OAuth2Settings>>,
     /// The maximum number of redirects; `None` to treat redirects as responses.
     pub max_redirects: Option<u32>,
     /// The compression that the body must have; `None` for none.
@@ -85,10 +95,10 @@ impl HttpSettings {
         let (url, user_info) = TargetUrl::parse(target)?;
         let mut targeted = self.clone();
         targeted.url = url;
-        // A header of the module has precedence, as in blackbox_exporter.
+        // A header or a token of the module has precedence, as in blackbox_exporter.
         let in_files = self.header_files.iter().map(|(name, _)| name);
         let mut names = self.headers.iter().map(|(name, _)| name).chain(in_files);
-        let is_own = names.any(|name| *name == AUTHORIZATION);
+        let is_own = self.oauth2.is_some() || names.any(|name| *name == AUTHORIZATION);
         let user_info = user_info.filter(|_| !is_own).map(Credentials::from_user_info);
         targeted.credentials = targeted.credentials.or(user_info);
         Ok(targeted)
@@ -139,28 +149,6 @@ fn without_port(host: &str) -> &str {
     }
 }
 
-/// A compression of the body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Compression {
-    /// RFC 1952.
-    Gzip,
-    /// The zlib format (RFC 9110, section 8.4.1.2), or raw deflate data, which many servers send.
-    Deflate,
-    /// No compression, which is requested from the server.
-    Identity,
-}
-
-impl Compression {
-    /// The name of the content coding.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Gzip => "gzip",
-            Self::Deflate => "deflate",
-            Self::Identity => "identity",
-        }
-    }
-}
-
 impl crate::config::KindFacts for HttpSettings {
     const SEES_CERTIFICATES: bool = true;
 
@@ -177,6 +165,6 @@ impl crate::config::KindFacts for HttpSettings {
     }
 
     fn is_target_shortened(&self) -> bool {
-        self.url.expose().query().is_some() || self.credentials.is_some()
+        self.url.query().is_some() || self.credentials.is_some() || self.oauth2.is_some()
     }
 }

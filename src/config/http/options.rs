@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{AuthorizationOptions, BasicAuthOptions, ExtractOptions, HeaderAssertionOptions};
+use super::{AuthorizationOptions, BasicAuthOptions, ExtractOptions, HeaderAssertionOptions, OAuth2Options};
 use crate::config::address::IpProtocol;
 use crate::config::size::SizeText;
 use crate::config::tls::TlsOptions;
@@ -57,7 +57,7 @@ pub struct HttpOptions {
     pub extract: Vec<ExtractOptions>,
     /// JSON path of the service's version in a JSON body, for upkeep_service_version_info.
     pub extract_version: Option<String>,
-    /// Compression to request: gzip, deflate or identity. The run fails if the response has another one.
+    /// Compression to request: gzip, br, deflate or identity. The run fails if the response has another one.
     pub compression: Option<String>,
     /// TLS options.
     pub tls_config: Option<TlsOptions>,
@@ -71,8 +71,8 @@ pub struct HttpOptions {
     pub bearer_token_file: Option<PathBuf>,
     /// Environment variable with the token.
     pub bearer_token_env: Option<String>,
-    /// Not supported.
-    pub oauth2: Option<serde_json::Value>,
+    /// Token of an authorization server, which is requested with the client's credentials.
+    pub oauth2: Option<OAuth2Options>,
     /// IP protocol to try first: ip4 or ip6. Default: ip6.
     pub preferred_ip_protocol: Option<IpProtocol>,
     /// Whether to try the other IP protocol as well. Default: true.
@@ -83,13 +83,13 @@ pub struct HttpOptions {
     pub enable_http2: Option<bool>,
     /// Not supported: with true, every run fails. Default: false.
     pub enable_http3: bool,
-    /// Proxy: http://host:port.
+    /// Proxy: http://host:port, or with the scheme https, socks5 or socks5h.
     pub proxy_url: Option<String>,
     /// Use the proxies of the environment variables HTTP_PROXY, HTTPS_PROXY and NO_PROXY.
     pub proxy_from_environment: bool,
     /// Targets that do not use proxy_url: names, addresses and networks, separated by commas.
     pub no_proxy: Option<String>,
-    /// Headers of CONNECT requests to the proxy.
+    /// Headers of CONNECT requests to the proxy. SOCKS proxies have none.
     pub proxy_connect_header: BTreeMap<String, Vec<String>>,
     /// Ignored. With a proxy, only the proxy resolves the name of the target.
     pub skip_resolve_phase_with_proxy: Option<bool>,

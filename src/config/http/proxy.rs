@@ -1,19 +1,65 @@
 //! The proxy of a request: the configured one, or that of the environment.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use http::HeaderName;
 
 use super::credentials::Credentials;
+use super::header_fields;
 use super::target::TargetUrl;
 use crate::config::address::HostPort;
 use crate::config::place::{Invalid, Place};
 use crate::config::secret::Secret;
 use crate::config::zone;
 
-/// An HTTP proxy.
+/// The default port of a SOCKS proxy (IANA).
+const DEFAULT_SOCKS_PORT: u16 = 1080;
+/// The longest user name and password of SOCKS5 (RFC 1929, section 2), in bytes.
+const MAX_SOCKS_CREDENTIAL_BYTES: usize = 255;
+
+/// The protocol of a proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyProtocol {
+    /// HTTP (RFC 9110, section 7.3).
+    Http,
+    /// HTTP over TLS.
+    Https,
+    /// SOCKS5 (RFC 1928). The exporter resolves names.
+    Socks5,
+    /// SOCKS5. The proxy resolves names.
+    Socks5h,
+}
+
+impl ProxyProtocol {
+    const ALL: [Self; 4] = [Self::Http, Self::Https, Self::Socks5, Self::Socks5h];
+
+    /// The scheme of the proxy's URL.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+            Self::Socks5 => "socks5",
+            Self::Socks5h => "socks5h",
+        }
+    }
+
+    /// Whether it is SOCKS.
+    pub const fn is_socks(self) -> bool {
+        matches!(self, Self::Socks5 | Self::Socks5h)
+    }
+
+    /// Whether the proxy resolves the names of targets.
+    pub const fn resolves_names(self) -> bool {
+        !matches!(self, Self::Socks5)
+    }
+}
+
+/// A proxy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProxyServer {
+    /// The protocol.
+    pub protocol: ProxyProtocol,
     /// The address.
     pub address: HostPort,
     /// The credentials for the proxy.
@@ -34,6 +80,11 @@ pub struct ProxySettings {
 }
 
 impl ProxySettings {
+    /// All proxies.
+    pub fn servers(&self) -> impl Iterator<Item = &ProxyServer> {
+        self.http.iter().chain(&self.https)
+    }
+
     /// The proxy for a URL.
     pub fn for_url(&self, url: &TargetUrl) -> Option<&ProxyServer> {
         self.for_address(&url.address(), url.is_https())
@@ -84,14 +135,73 @@ impl ProxyOptions<'_> {
     }
 }
 
-/// Resolves the URL of a proxy.
+/// Resolves the keys of proxies together with `proxy_connect_header`.
+pub(super) fn with_connect_headers(
+    options: ProxyOptions<'_>,
+    headers: &BTreeMap<String, Vec<String>>,
+    place: &Place<'_>,
+) -> Result<Option<ProxySettings>, Invalid> {
+    let header_place = place.field("proxy_connect_header");
+    let written = headers.iter();
+    let written = written.flat_map(|(name, values)| values.iter().map(move |value| (name, value)));
+    let connect_headers = header_fields::resolve_all(&header_place, written);
+    let is_alone = options.url.is_none() && !options.from_environment && options.no_proxy.is_none();
+    let settings = match is_alone && !headers.is_empty() {
+        true => Err(header_place.error("proxy_connect_header needs a proxy: add proxy_url")),
+        false => options.resolve(place),
+    };
+    let (settings, connect_headers) = (settings?, connect_headers?);
+    let Some(settings) = settings else {
+        return Ok(None);
+    };
+    if !connect_headers.is_empty() && settings.servers().any(|server| server.protocol.is_socks()) {
+        header_place.warn("ignored for SOCKS proxies: they receive no headers");
+    }
+    Ok(Some(ProxySettings {
+        connect_headers,
+        ..settings
+    }))
+}
+
+/// Resolves the URL of a proxy. The default scheme is http. A path is ignored, as in blackbox_exporter.
 fn server(place: &Place<'_>, text: &str) -> Result<ProxyServer, Invalid> {
-    let (url, user_info) = TargetUrl::parse(text).map_err(|error| place.error(error))?;
-    if url.is_https() {
-        return Err(place.error("TLS connections to a proxy are not supported: write http://"));
+    let (scheme, rest) = text.split_once("://").unwrap_or(("http", text));
+    let known = |protocol: &ProxyProtocol| protocol.as_str().eq_ignore_ascii_case(scheme);
+    let Some(protocol) = ProxyProtocol::ALL.into_iter().find(known) else {
+        // A text that begins with user info is not quoted.
+        let is_word = !scheme.is_empty() && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        let what = if is_word { scheme } else { "of the proxy" };
+        return Err(place.error(format_args!(
+            "the scheme {what} is not supported: write http://, https://, socks5:// or socks5h://"
+        )));
+    };
+    let parse = |scheme: &str| {
+        let parsed = TargetUrl::parse(&format!("{scheme}://{rest}"));
+        parsed.map_err(|error| place.error(error))
+    };
+    let (url, user_info) = parse(if protocol == ProxyProtocol::Https {
+        "https"
+    } else {
+        "http"
+    })?;
+    let mut address = url.address();
+    // The URL parser only knows the default ports of http and https.
+    if protocol.is_socks() && address.port != parse("https")?.0.address().port {
+        address.port = DEFAULT_SOCKS_PORT;
+    }
+    if protocol.is_socks()
+        && let Some((name, password)) = &user_info
+        && [name.len(), password.as_ref().map_or(0, String::len)]
+            .iter()
+            .any(|length| !(1..=MAX_SOCKS_CREDENTIAL_BYTES).contains(length))
+    {
+        return Err(place.error(format_args!(
+            "SOCKS5 needs a user name and a password of 1 to {MAX_SOCKS_CREDENTIAL_BYTES} bytes each: write user:password@"
+        )));
     }
     Ok(ProxyServer {
-        address: url.address(),
+        protocol,
+        address,
         credentials: user_info.map(Credentials::from_user_info),
     })
 }
@@ -206,46 +316,4 @@ impl Exempt {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_proxy_supports_names_addresses_networks_and_ports() {
-        let list = NoProxy::parse(
-            "example.org, .sub.net, *.star.net,10.0.0.0/8,192.0.2.1,[2001:db8::1]:80,2001:db8:1::/48,p.net:81",
-        );
-        for (host, port, covered) in [
-            ("example.org", 80, true),
-            ("EXAMPLE.org.", 80, true),
-            ("www.example.org", 80, true),
-            ("badexample.org", 80, false),
-            ("sub.net", 80, false),
-            ("a.sub.net", 80, true),
-            ("a.star.net", 80, true),
-            ("10.255.0.1", 80, true),
-            ("11.0.0.1", 80, false),
-            ("192.0.2.1", 80, true),
-            ("192.0.2.2", 80, false),
-            ("2001:db8::1", 80, true),
-            ("2001:db8::1", 81, false),
-            ("2001:db8:1:2::3", 80, true),
-            ("p.net", 80, false),
-            ("p.net", 81, true),
-            ("127.0.0.1", 80, false),
-        ] {
-            let host = host.to_owned();
-            assert_eq!(
-                list.covers(&HostPort {
-                    host: host.clone(),
-                    port
-                }),
-                covered,
-                "{host}:{port}"
-            );
-        }
-        assert!(NoProxy::parse("*").covers(&HostPort {
-            host: "x".to_owned(),
-            port: 1
-        }));
-    }
-}
+mod tests;

@@ -1,11 +1,13 @@
 //! Resolves the options of an http check.
 
+use std::sync::Arc;
+
 use http::Method;
 
 use super::target::UserInfo;
 use super::{
-    Assertions, BodySource, Compression, Credentials, DEFAULT_BODY_SIZE_LIMIT, DEFAULT_MAX_REDIRECTS,
-    Extraction, HttpOptions, HttpSettings, ProxyOptions, ProxySettings, TargetUrl, assertion, headers,
+    Assertions, BodySource, Credentials, DEFAULT_BODY_SIZE_LIMIT, DEFAULT_MAX_REDIRECTS, Extraction,
+    HttpOptions, HttpSettings, ProxyOptions, ProxySettings, TargetUrl, assertion, proxy,
 };
 use crate::config::address::AddressPreference;
 use crate::config::place::{Invalid, Place};
@@ -20,6 +22,10 @@ impl HttpOptions {
         let url = self.resolve_url(place);
         let user_info = url.as_ref().ok().and_then(|(_, user_info)| user_info.clone());
         let credentials = self.resolve_credentials(place, user_info);
+        let oauth2 = self.oauth2.take();
+        let oauth2 = oauth2
+            .map(|options| options.resolve(&place.field("oauth2")))
+            .transpose();
         let method = self.resolve_method(place);
         let headers = self.resolve_headers(place);
         let header_files = self.resolve_header_files(place);
@@ -50,6 +56,7 @@ impl HttpOptions {
             header_files: header_files?,
             body: body?,
             credentials: credentials?,
+            oauth2: oauth2?.map(Arc::new),
             max_redirects: redirects?,
             compression: compression?,
             assertions: assertions?,
@@ -77,6 +84,7 @@ impl HttpOptions {
         place: &Place<'_>,
         user_info: Option<UserInfo>,
     ) -> Result<Option<Credentials>, Invalid> {
+        let has_oauth2 = self.oauth2.is_some();
         let token = SecretSource::from_keys(
             place,
             "bearer_token",
@@ -92,28 +100,24 @@ impl HttpOptions {
         let other = other
             .map(|options| options.resolve(&place.field("authorization")))
             .transpose();
-        let oauth2 = match &self.oauth2 {
-            None => Ok(()),
-            Some(_) => Err(place.field("oauth2").error(
-                "oauth2 is not supported: use authorization with credentials_file, and renew the token with another program",
-            )),
-        };
         let mut names = self.headers.keys().chain(self.http_headers.keys());
         let own = names.any(|name| name.eq_ignore_ascii_case("authorization"));
         let (token, basic, other) = (token?, basic?, other?);
-        oauth2?;
         let given = [
             ("user info in the url", user_info.is_some()),
             ("basic_auth", basic.is_some()),
             ("authorization", other.is_some()),
             ("bearer_token", token.is_some()),
+            ("oauth2", has_oauth2),
         ];
         let given: Vec<&str> = given
             .iter()
             .filter(|(_, given)| *given)
             .map(|(name, _)| *name)
             .collect();
-        if own && !given.is_empty() {
+        if own && has_oauth2 {
+            place.warn("the header Authorization is ignored because of oauth2: remove one of them");
+        } else if own && !given.is_empty() {
             place.warn(format_args!(
                 "ignored because of the header Authorization: {}",
                 given.join(", ")
@@ -190,61 +194,13 @@ impl HttpOptions {
         }
     }
 
-    fn resolve_compression(&self, place: &Place<'_>) -> Result<Option<Compression>, Invalid> {
-        let more = self.http_headers.iter();
-        let more = more.flat_map(|(name, options)| options.values.iter().map(move |value| (name, value)));
-        let accepted = self
-            .headers
-            .iter()
-            .chain(more)
-            .find(|(name, _)| name.eq_ignore_ascii_case("accept-encoding"));
-        let known = [Compression::Gzip, Compression::Deflate, Compression::Identity];
-        let compression = match self.compression.as_deref() {
-            None | Some("") => return Ok(None),
-            Some(text) => known
-                .into_iter()
-                .find(|known| known.as_str().eq_ignore_ascii_case(text))
-                .ok_or_else(|| {
-                    let place = place.field("compression");
-                    place.error(format_args!(
-                        "\"{text}\" is not supported: write gzip, deflate or identity"
-                    ))
-                })?,
-        };
-        match accepted {
-            Some((_, value)) if !value.contains(compression.as_str()) && !value.contains('*') => {
-                let place = place.field("compression");
-                Err(place.error(format_args!(
-                    "contradicts the header Accept-Encoding \"{value}\": add {} there, or remove the header",
-                    compression.as_str()
-                )))
-            }
-            _ => Ok(Some(compression)),
-        }
-    }
-
     fn resolve_proxy(&self, place: &Place<'_>) -> Result<Option<ProxySettings>, Invalid> {
-        let connect = self.proxy_connect_header.iter();
-        let connect = connect.flat_map(|(name, values)| values.iter().map(move |value| (name, value)));
-        let connect_headers = headers::resolve_all(&place.field("proxy_connect_header"), connect);
-        let is_proxy_given = self.proxy_url.is_some() || self.proxy_from_environment;
-        let settings = match is_proxy_given || self.no_proxy.is_some() || self.proxy_connect_header.is_empty()
-        {
-            true => ProxyOptions {
-                url: self.proxy_url.as_deref(),
-                from_environment: self.proxy_from_environment,
-                no_proxy: self.no_proxy.as_deref(),
-            }
-            .resolve(place),
-            false => Err(place
-                .field("proxy_connect_header")
-                .error("proxy_connect_header needs a proxy: add proxy_url")),
+        let options = ProxyOptions {
+            url: self.proxy_url.as_deref(),
+            from_environment: self.proxy_from_environment,
+            no_proxy: self.no_proxy.as_deref(),
         };
-        let (settings, connect_headers) = (settings?, connect_headers?);
-        Ok(settings.map(|settings| ProxySettings {
-            connect_headers,
-            ..settings
-        }))
+        proxy::with_connect_headers(options, &self.proxy_connect_header, place)
     }
 
     fn resolve_assertions(self, place: &Place<'_>) -> Result<Assertions, Invalid> {

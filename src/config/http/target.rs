@@ -5,6 +5,7 @@ use std::fmt;
 use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 
+use super::request_target::{RequestTarget, has_scheme};
 use crate::config::address::HostPort;
 use crate::config::zone;
 
@@ -12,6 +13,8 @@ use crate::config::zone;
 #[derive(Clone, PartialEq, Eq)]
 pub struct TargetUrl {
     url: Url,
+    /// What is sent, where the path and query of `url` are normalized.
+    target: RequestTarget,
     /// The zone of a link-local address. It is never sent to a server (RFC 6874, section 4).
     zone: Option<String>,
 }
@@ -26,19 +29,28 @@ impl TargetUrl {
     /// What is wrong and what to write instead. The URL is not quoted, because it may contain a password.
     pub fn parse(text: &str) -> Result<(Self, Option<UserInfo>), String> {
         let (text, zone) = zone::remove_from_url(text)?;
-        let text = text.as_ref();
-        let url = match text.contains("://") {
-            true => Url::parse(text),
+        if text.contains(|letter: char| letter.is_ascii_control()) {
+            return Err("the URL contains a control character, such as a line break: remove it".to_owned());
+        }
+        // In blackbox_exporter, a backslash is an invalid character like others. The URL parser treats it as a slash.
+        let mut text = text.replace('\\', "%5C");
+        let is_relative = match has_scheme(&text) {
+            true => None,
             // A path without a host.
-            false if text.starts_with('/') => Err(url::ParseError::EmptyHost),
+            false if text.starts_with('/') => Some(url::ParseError::EmptyHost),
             // Without a scheme, a colon precedes a port. "htp:/path" is a misspelt scheme, not a host.
-            false if is_scheme_like(text) => Err(url::ParseError::RelativeUrlWithoutBase),
-            false => Url::parse(&format!("http://{text}")),
+            false if is_scheme_like(&text) => Some(url::ParseError::RelativeUrlWithoutBase),
+            false => {
+                text.insert_str(0, "http://");
+                None
+            }
         };
+        let url = is_relative.map_or_else(|| Url::parse(&text), Err);
         let url = url.map_err(|error| {
             format!("not a URL ({error}): write a URL such as http://127.0.0.1:8000/health")
         })?;
         let (mut target, user_info) = Self::new(url)?;
+        target.set_target(RequestTarget::of_url(&text)?)?;
         target.zone = zone;
         let (name, password) = user_info
             .as_ref()
@@ -58,7 +70,7 @@ impl TargetUrl {
     ///
     /// # Errors
     /// When it is not an http or https URL with a host.
-    pub fn new(mut url: Url) -> Result<(Self, Option<UserInfo>), String> {
+    fn new(mut url: Url) -> Result<(Self, Option<UserInfo>), String> {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(format!(
                 "the scheme \"{}\" is not supported: write http:// or https://",
@@ -79,25 +91,44 @@ impl TargetUrl {
         let stripped = url.set_username("").and_then(|()| url.set_password(None));
         stripped.map_err(|()| "the URL has no host".to_owned())?;
         url.set_fragment(None);
-        let target = Self { url, zone: None };
-        // The two crates accept different characters.
-        http::Uri::try_from(target.path_and_query())
-            .map_err(|error| format!("the path of the URL is not valid in a request: {error}"))?;
+        let target = RequestTarget::of_url(url.as_str())?;
+        let target = Self {
+            url,
+            target,
+            zone: None,
+        };
         Ok((target, user_info))
     }
 
-    /// This URL as the location of a redirect from `from`: a link-local address is in the same zone.
-    #[must_use]
-    pub fn with_zone_of(mut self, from: &Self) -> Self {
-        if let Some(Host::Ipv6(address)) = self.url.host()
-            && address.is_unicast_link_local()
-        {
-            self.zone.clone_from(&from.zone);
-        }
-        self
+    fn set_target(&mut self, target: RequestTarget) -> Result<(), String> {
+        // The library of requests limits the length.
+        http::Uri::try_from(target.as_str())
+            .map_err(|error| format!("the path of the URL is not valid in a request: {error}"))?;
+        self.target = target;
+        Ok(())
     }
 
-    /// The whole URL with its query, to send to the server.
+    /// The URL that a redirect from here leads to, without user info. A link-local address is in the same zone.
+    ///
+    /// # Errors
+    /// Why it can't be requested.
+    pub fn join(&self, location: &str) -> Result<Self, String> {
+        if location.contains(|letter: char| letter.is_ascii_control()) {
+            return Err("it contains a control character".to_owned());
+        }
+        let location = location.replace('\\', "%5C");
+        let joined = self.url.join(&location).map_err(|error| error.to_string())?;
+        let (mut next, _) = Self::new(joined)?;
+        next.set_target(self.target.join(&location)?)?;
+        if let Some(Host::Ipv6(address)) = next.url.host()
+            && address.is_unicast_link_local()
+        {
+            next.zone.clone_from(&self.zone);
+        }
+        Ok(next)
+    }
+
+    /// The whole URL. Its path and query are normalized; see [`Self::path_and_query`] for what is sent.
     pub fn expose(&self) -> &Url {
         &self.url
     }
@@ -126,16 +157,21 @@ impl TargetUrl {
 
     /// The path and query, which are the target of a request.
     pub fn path_and_query(&self) -> &str {
-        &self.url[url::Position::BeforePath..url::Position::AfterQuery]
+        self.target.as_str()
+    }
+
+    /// The query of the request.
+    pub fn query(&self) -> Option<&str> {
+        self.target.query()
     }
 
     /// The URL up to its path, for people. If the path contains an @, only up to the host: then the apparent port and path may be
     /// parts of a password that was not encoded.
     pub fn shown(&self) -> String {
-        let whole = &self.url[..url::Position::AfterPath];
-        let shown = match whole.contains('@') && self.url.port().is_some() {
+        let path = self.target.path();
+        let shown = match path.contains('@') && self.url.port().is_some() {
             true => format!("{}/\u{2026}", &self.url[..url::Position::AfterHost]),
-            false => whole.to_owned(),
+            false => format!("{}{path}", &self.url[..url::Position::BeforePath]),
         };
         match &self.zone {
             Some(zone) => shown.replacen(']', &format!("%25{zone}]"), 1),
@@ -161,7 +197,7 @@ fn decode(text: &str) -> String {
 
 impl fmt::Debug for TargetUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.url[..url::Position::AfterPath])
+        f.write_str(&self.shown())
     }
 }
 
@@ -208,15 +244,34 @@ mod tests {
         assert_eq!(url.address().to_string(), "[fe80::1%eth0]:81");
         assert_eq!(url.authority(), "[fe80::1]:81");
         assert_eq!(url.shown(), "http://[fe80::1%25eth0]:81/a");
-        let next = |place: &str| {
-            let (next, _) = TargetUrl::new(url.expose().join(place).unwrap()).unwrap();
-            next.with_zone_of(&url).address().to_string()
-        };
+        let next = |place: &str| url.join(place).unwrap().address().to_string();
         assert_eq!(next("/b"), "[fe80::1%eth0]:81");
         assert_eq!(next("http://[fe80::2]/"), "[fe80::2%eth0]:80");
         assert_eq!(next("http://[2001:db8::2]/"), "[2001:db8::2]:80");
         let error = TargetUrl::parse("http://[2001:db8::1%25eth0]/").unwrap_err();
         assert!(error.contains("link-local (fe80::/10)"), "{error}");
+    }
+
+    #[test]
+    fn a_backslash_is_not_a_slash() {
+        let (url, _) = TargetUrl::parse("http://h/a\\b").unwrap();
+        assert_eq!(
+            (url.path_and_query(), url.shown().as_str()),
+            ("/a%5Cb", "http://h/a%5Cb")
+        );
+        assert!(TargetUrl::parse("http://h\\a/b").is_err());
+        let next = url.join("/\\other/c").unwrap();
+        assert_eq!((next.authority(), next.path_and_query()), ("h", "/%5Cother/c"));
+    }
+
+    #[test]
+    fn a_url_in_the_query_is_not_the_scheme() {
+        let (url, _) = TargetUrl::parse("127.0.0.1:80/p?u=http://x").unwrap();
+        assert_eq!(url.address().to_string(), "127.0.0.1:80");
+        assert_eq!(
+            (url.path_and_query(), url.query()),
+            ("/p?u=http://x", Some("u=http://x"))
+        );
     }
 
     #[test]
@@ -241,6 +296,8 @@ mod tests {
             "mailto:/user",
             "http://user:secret%0A@x",
             "http://user%0D:secret@x",
+            "http://user:secret@x/a\tb",
+            "http:///user:secret@x",
         ] {
             let error = TargetUrl::parse(text).unwrap_err();
             assert!(!error.contains("secret") && !error.contains("user"), "{error}");

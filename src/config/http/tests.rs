@@ -107,20 +107,28 @@ fn each_error_has_its_message() {
             "check.fail_if_body_json_matches_cel: not a CEL expression: unknown variable \"bodi\": the document is \"body\"",
         ),
         (
-            json!({"compression": "br"}),
-            "check.compression: \"br\" is not supported: write gzip, deflate or identity",
+            json!({"compression": "zstd"}),
+            "check.compression: \"zstd\" is not supported: write gzip, br, deflate or identity",
         ),
         (
             json!({"compression": "gzip", "headers": {"accept-encoding": "deflate"}}),
             "check.compression: contradicts the header Accept-Encoding \"deflate\": add gzip there, or remove the header",
         ),
         (
+            json!({"compression": "gzip", "headers": {"Accept-Encoding": "*;q=0.0"}}),
+            "check.compression: contradicts the header Accept-Encoding \"*;q=0.0\": add gzip there, or remove the header",
+        ),
+        (
             json!({"compression": "gzip", "http_headers": {"accept-encoding": {"values": ["deflate"]}}}),
             "check.compression: contradicts the header Accept-Encoding \"deflate\": add gzip there, or remove the header",
         ),
         (
-            json!({"oauth2": {}}),
-            "check.oauth2: oauth2 is not supported: use authorization with credentials_file, and renew the token with another program",
+            json!({"oauth2": {"client_id": "a"}}),
+            "check.oauth2: token_url is missing: write the URL of the token endpoint, such as token_url: https://login.example.org/token",
+        ),
+        (
+            json!({"oauth2": {"client_id": "a", "token_url": "http://h/t"}, "bearer_token": "b"}),
+            "check: more than one way of authentication: keep one of bearer_token, oauth2",
         ),
         (
             json!({"no_proxy": "x"}),
@@ -131,8 +139,8 @@ fn each_error_has_its_message() {
             "check: give one of proxy_url and proxy_from_environment, not both",
         ),
         (
-            json!({"proxy_url": "https://p"}),
-            "check.proxy_url: TLS connections to a proxy are not supported: write http://",
+            json!({"proxy_url": "socks4://p"}),
+            "check.proxy_url: the scheme socks4 is not supported: write http://, https://, socks5:// or socks5h://",
         ),
         (
             json!({"proxy_connect_header": {"X": ["y"]}}),

@@ -5,13 +5,14 @@ use std::fmt::Write;
 use crate::config::yaml::{Node, Value};
 
 /// Keys whose values may be secret, with everything below them.
-const SECRET_KEYS: [&str; 14] = [
+const SECRET_KEYS: [&str; 15] = [
     "bearer_token",
     "body",
     // A PEM text, which may contain the key as well.
     "cert",
     "client_secret",
     "credentials",
+    "endpoint_params",
     "headers",
     "http_headers",
     "key",

@@ -19,7 +19,7 @@ pub use self::base_url::BaseUrl;
 use self::key::KeyOptions;
 pub use self::models::MAX_EXPECTED;
 use super::address::{AddressPreference, HostPort, IpProtocol};
-use super::http::{ProxyOptions, ProxyServer};
+use super::http::{ProxyOptions, ProxyProtocol, ProxyServer, ProxySettings};
 use super::place::{Invalid, Place};
 use super::secret::SecretSource;
 use super::tls::{TlsOptions, TlsSettings};
@@ -161,7 +161,8 @@ impl ProviderOptions {
             from_environment: self.proxy_from_environment,
             no_proxy: self.no_proxy.as_deref(),
         }
-        .resolve(place);
+        .resolve(place)
+        .and_then(|proxies| without_tls(proxies, place));
         let (base_url, key, expected_models) = (base_url?, key?, expected?);
         if key.is_some() && !base_url.is_https() && !base_url.is_loopback() {
             let message = "the API key is sent without encryption: write https://";
@@ -195,6 +196,17 @@ impl ProviderOptions {
             model_dates: dates?,
             on_outage: self.on_outage.unwrap_or(default_on_outage),
         })
+    }
+}
+
+/// Rejects proxies that use TLS.
+fn without_tls(proxies: Option<ProxySettings>, place: &Place<'_>) -> Result<Option<ProxySettings>, Invalid> {
+    let is_tls = |server: &ProxyServer| server.protocol == ProxyProtocol::Https;
+    match &proxies {
+        Some(all) if all.servers().any(is_tls) => Err(place.field("proxy_url").error(
+            "provider checks do not support proxies at https URLs: write http://, socks5:// or socks5h://",
+        )),
+        _ => Ok(proxies),
     }
 }
 

@@ -151,6 +151,10 @@ fn every_error_is_reported_at_its_key() {
             json!({"provider": "openai", "api_key": KEY, "no_proxy": "x"}),
             "no_proxy: no_proxy needs a proxy: add proxy_url",
         ),
+        (
+            json!({"provider": "openai", "api_key": KEY, "proxy_url": "https://proxy.test"}),
+            "proxy_url: provider checks do not support proxies at https URLs: write http://, socks5:// or socks5h://",
+        ),
     ] {
         assert_eq!(
             resolve(json.clone()).map(|_| ()),

@@ -99,6 +99,34 @@ impl TlsClient {
         }
     }
 
+    /// Does the handshake with a proxy. Records the step, but neither the phase nor the certificates, which are not those of the
+    /// target.
+    ///
+    /// # Errors
+    /// Why the handshake failed. The reason is `tls` if certificates or parameters are the cause.
+    pub async fn handshake_with_proxy(
+        &mut self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        host: &str,
+        run: &mut RunRecorder<'_>,
+    ) -> Result<TlsStream, Problem> {
+        run.at(Step::Handshake(peer));
+        stream
+            .set_nodelay(true)
+            .map_err(|error| io_error::problem(&error, &error))?;
+        let name = self.server_name(host)?;
+        let (config, recorder) = self.config()?;
+        recorder.reset();
+        match TlsConnector::from(config).connect(name.clone(), stream).await {
+            Ok(stream) => Ok(TlsStream::new(stream)),
+            Err(error) => {
+                let problem = problem::from_handshake_error(&error, &recorder, &peer, &name);
+                Err(problem.with_message(format_args!("connecting to the proxy: {}", problem.message())))
+            }
+        }
+    }
+
     /// The name that the certificate must be valid for.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 use tokio::io::AsyncWriteExt;
 
 use super::*;
+use crate::common::proxies::Proxy;
 use crate::common::targets::tls::{self, Authority};
 use crate::common::targets::{ok, proxy};
 
@@ -273,4 +274,17 @@ async fn what_responds_instead_of_a_hosted_provider_is_an_outage() {
     let ran = once("openai", &server, "").await;
     ran.failed(Reason::Auth, "the provider rejects the API key (status 401)");
     assert_eq!((state(&ran), key_valid(&ran)), ("invalid", Some(0.0)));
+}
+
+#[tokio::test]
+async fn a_socks_proxy_gets_credentials() {
+    let server = openai(KEY, &["gpt-5"]).await;
+    let socks = Proxy::socks(Some(("me", "p/w"))).await;
+    for scheme in ["socks5", "socks5h"] {
+        let keys = format!(", proxy_url: \"{scheme}://me:p%2Fw@{}\"", socks.address);
+        passed(&once("openai", &server, &keys).await);
+    }
+    let keys = format!(", proxy_url: \"socks5://me:other@{}\"", socks.address);
+    let ran = once("openai", &server, &keys).await;
+    assert!(ran.result != Some(Ok(())) || ran.report.warning.is_some());
 }

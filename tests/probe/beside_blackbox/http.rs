@@ -2,18 +2,32 @@
 
 use std::fs;
 
-use super::{Difference, cases, compare_all};
+use super::{Difference, cases, compare_all, is_of_tls};
+use crate::common::proxies::Proxy;
 use crate::common::targets::{Target, ok, proxy, read_request, tls};
+use crate::exposition::family;
 
 /// Where we differ in http probes alone.
-pub const DIFFERENCES: &[Difference] = &[Difference {
-    name: "The body of a redirect that is not followed is read",
-    explains: |case, series, theirs, ours| {
-        case == "redirect not followed"
-            && series == "probe_http_uncompressed_body_length"
-            && (theirs, ours) == (Some(0.0), Some(5.0))
+pub const DIFFERENCES: &[Difference] = &[
+    Difference {
+        name: "The body of a redirect that is not followed is read",
+        explains: |case, series, theirs, ours| {
+            case == "redirect not followed"
+                && series == "probe_http_uncompressed_body_length"
+                && (theirs, ours) == (Some(0.0), Some(5.0))
+        },
     },
-}];
+    Difference {
+        name: "The certificate of a proxy is not reported",
+        explains: |case, series, theirs, ours| {
+            case == "through a proxy with TLS"
+                && match family(series) {
+                    "probe_http_ssl" => (theirs, ours) == (Some(1.0), Some(0.0)),
+                    family => is_of_tls(family) && ours.is_none(),
+                }
+        },
+    },
+];
 
 const HTTP: &str = r#"
   plain: { prober: http, timeout: 2s }
@@ -29,12 +43,17 @@ const HTTP: &str = r#"
   may_miss: { prober: http, http: { fail_if_header_not_matches: [{ header: X-Miss, regexp: "a", allow_missing: true }] } }
   small: { prober: http, http: { body_size_limit: 10B } }
   gzip: { prober: http, http: { compression: gzip } }
+  br: { prober: http, http: { compression: br } }
   http_10: { prober: http, http: { valid_http_versions: ["HTTP/1.0"] } }
   no_tls: { prober: http, http: { fail_if_ssl: true, tls_config: { insecure_skip_verify: true } } }
   tls_only: { prober: http, http: { fail_if_not_ssl: true } }
   any_tls: { prober: http, http: { tls_config: { insecure_skip_verify: true } } }
   our_tls: { prober: http, http: { tls_config: { ca_file: CA } } }
   proxied: { prober: http, http: { proxy_url: "http://PROXY", tls_config: { ca_file: CA } } }
+  socks: { prober: http, http: { proxy_url: "socks5://SOCKS", tls_config: { ca_file: CA } } }
+  socks_login: { prober: http, http: { proxy_url: "socks5://me:hunter2@LOGIN" } }
+  socks_other: { prober: http, http: { proxy_url: "socks5://me:other@LOGIN" } }
+  tls_proxied: { prober: http, http: { proxy_url: "https://FRONT", tls_config: { ca_file: CA } } }
   ip4: { prober: http, http: { preferred_ip_protocol: ip4 } }
   ip6_only: { prober: http, http: { preferred_ip_protocol: ip6, ip_protocol_fallback: false } }
 "#;
@@ -68,6 +87,9 @@ async fn redirecting() -> Target {
     })
     .await
 }
+
+/// "fine, and compressed", as Node.js compresses it.
+const BROTLI: &[u8] = b"\x8b\x09\x80fine, and compressed\x03";
 
 /// An answer that is compressed.
 pub fn gzipped(text: &str) -> Vec<u8> {
@@ -109,6 +131,12 @@ async fn http_probes_tell_the_same() {
     ))
     .await;
     let compressed = Target::answering(gzipped("fine, and compressed")).await;
+    let brotli = [
+        &b"HTTP/1.1 200 OK\r\nContent-Encoding: br\r\nConnection: close\r\n\r\n"[..],
+        BROTLI,
+    ]
+    .concat();
+    let brotli = Target::answering(brotli).await;
     let silent = Target::silent().await;
     let closing = Target::closing(false).await;
     let resetting = Target::closing(true).await;
@@ -116,6 +144,11 @@ async fn http_probes_tell_the_same() {
     let cut =
         Target::answering("HTTP/1.1 200 OK\r\nContent-Length: 100\r\nConnection: close\r\n\r\nfine").await;
     let proxy = proxy::serve(None).await;
+    let (socks, login) = (
+        Proxy::socks(None).await,
+        Proxy::socks(Some(("me", "hunter2"))).await,
+    );
+    let front = tls::in_front_of(&authority.issue(&["127.0.0.1"], 2099), proxy.address).await;
     let refusing = format!("http://{}/", Target::refusing().await);
     let local = ["localhost", "127.0.0.1"];
     let secure = tls::serve(&authority.issue(&local, 2099), &["http/1.1"], None).await;
@@ -170,6 +203,8 @@ async fn http_probes_tell_the_same() {
         ("gzip", "gzip", compressed.url("/")),
         ("gzip not asked for", "plain", compressed.url("/")),
         ("no gzip", "gzip", fine.url("/")),
+        ("br", "br", brotli.url("/")),
+        ("no br", "br", fine.url("/")),
         ("silent", "short", silent.url("/")),
         ("closing", "plain", closing.url("/")),
         ("resetting", "plain", resetting.url("/")),
@@ -210,10 +245,24 @@ async fn http_probes_tell_the_same() {
         ),
         ("through a proxy", "proxied", fine.url("/")),
         ("TLS through a proxy", "proxied", https(&secure)),
-        ("through a proxy to nobody", "proxied", refusing),
+        ("through a proxy to nobody", "proxied", refusing.clone()),
+        ("through SOCKS", "socks", fine.url("/")),
+        ("TLS through SOCKS", "socks", https(&secure)),
+        ("through SOCKS to nobody", "socks", refusing),
+        ("through SOCKS with a password", "socks_login", fine.url("/")),
+        (
+            "through SOCKS with a wrong password",
+            "socks_other",
+            fine.url("/"),
+        ),
+        ("through a proxy with TLS", "tls_proxied", fine.url("/")),
+        ("TLS through a proxy with TLS", "tls_proxied", https(&secure)),
     ]);
     let modules = HTTP
         .replace("CA", ca.to_str().unwrap())
-        .replace("PROXY", &proxy.address.to_string());
+        .replace("PROXY", &proxy.address.to_string())
+        .replace("SOCKS", &socks.address)
+        .replace("LOGIN", &login.address)
+        .replace("FRONT", &front.address.to_string());
     compare_all(&modules, &cases, DIFFERENCES).await;
 }

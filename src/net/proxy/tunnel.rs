@@ -4,14 +4,14 @@ use std::fmt::Write;
 
 use http::HeaderName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
-use super::http::{authorization, is_gone};
-use super::io_error;
+use super::stream::ProxyStream;
 use crate::config::address::HostPort;
 use crate::config::http::ProxyServer;
 use crate::config::secret::Secret;
 use crate::model::{Problem, Reason};
+use crate::net::http::{authorization, is_gone};
+use crate::net::io_error;
 
 /// The longest response of a proxy, in bytes.
 const MAX_RESPONSE_BYTES: usize = 16 << 10;
@@ -22,11 +22,11 @@ const MAX_RESPONSE_BYTES: usize = 16 << 10;
 /// If the proxy refuses, or does not respond with HTTP. The reason of a refusal is `auth` for credentials, otherwise
 /// `status`.
 pub async fn tunnel(
-    mut stream: TcpStream,
+    mut stream: ProxyStream,
     proxy: &ProxyServer,
     target: &HostPort,
     headers: &[(HeaderName, Secret)],
-) -> Result<TcpStream, Problem> {
+) -> Result<ProxyStream, Problem> {
     let authority = target.authority();
     let mut request = format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n");
     if let Some(credentials) = &proxy.credentials {
