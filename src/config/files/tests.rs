@@ -61,7 +61,7 @@ fn keys(loaded: &LoadedFiles) -> Vec<&str> {
 }
 
 fn errors(loaded: &LoadedFiles) -> String {
-    lines(&loaded.errors.as_ref().map_or(&[][..], |errors| &errors.errors))
+    lines(loaded.errors.as_ref().map_or(&[][..], |errors| &errors.errors))
 }
 
 fn lines(found: &[crate::config::Diagnostic]) -> String {
