@@ -4,6 +4,7 @@
 //! writes the state file, so that a slow disk delays nothing.
 
 mod check;
+mod config_files;
 mod events;
 mod file;
 mod fingerprint;

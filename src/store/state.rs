@@ -93,14 +93,6 @@ impl StoreState {
         self.last_sweep = now;
     }
 
-    /// Records the state of the configuration files at the last load.
-    pub fn record_config_files(&mut self, files: &[ConfigFile]) {
-        self.last_reload_successful = files.iter().all(|file| file.is_valid);
-        if *self.config_files != *files {
-            self.config_files = files.into();
-        }
-    }
-
     /// Applies a configuration. Unchanged checks keep their state, removed ones lose it.
     pub fn apply(&mut self, config: &Config, now: Moment) -> Vec<Event> {
         let mut restored: HashMap<ServiceKey, _> = std::mem::take(&mut self.restored)
@@ -132,11 +124,7 @@ impl StoreState {
         let checks = self.services.iter().flat_map(|service| &service.checks);
         self.awaited = checks.filter(|check| !check.has_run()).count();
         self.is_first_round_over |= self.awaited == 0;
-        self.last_reload_successful = self.config_files.iter().all(|file| file.is_valid);
-        if self.last_reload_successful {
-            self.last_reload_success = now;
-        }
-        self.needs_saving = true;
+        self.record_reload(now);
         self.impacts.rebuild(&mut self.services, now);
         let events = self.update_statuses(now);
         // After the impact, so that a dependency that the configuration adds takes effect at once.
