@@ -106,6 +106,8 @@ struct Parts {
     process_groups: Arc<process_groups::ProcessGroups>,
     web_config: Arc<web::WebConfig>,
     status_file: Option<Arc<status::StatusFileState>>,
+    /// The configuration without secrets, for `/config`.
+    shown_config: watch::Sender<Arc<str>>,
 }
 
 impl Parts {
@@ -117,14 +119,16 @@ impl Parts {
         self.healer.apply(config);
         self.prober.apply(&config.probe);
         self.process_groups.apply(config.process_groups.as_ref());
+        self.shown_config.send_replace(Arc::clone(&config.shown.0));
     }
 
     fn web_state(self: &Arc<Self>, settings: WebSettings) -> web::State {
         let parts = || Arc::clone(self);
         let (for_snapshots, for_metrics, for_readiness) = (parts(), parts(), parts());
-        let (for_reloads, for_runs, for_events) = (parts(), parts(), parts());
+        let (for_reloads, for_runs, for_events, for_config) = (parts(), parts(), parts(), parts());
         web::State {
             snapshot: Arc::new(move || take_snapshot(&for_snapshots.store, &for_snapshots.healer)),
+            config: Box::new(move || Arc::clone(&for_config.shown_config.borrow())),
             prober: Arc::clone(&self.prober),
             process_groups: Arc::clone(&self.process_groups),
             renderer: metrics::Renderer::new(move || for_metrics.metrics_input()),
@@ -242,6 +246,7 @@ pub async fn run(
         status_file: status_file.as_ref().map(status::StatusFile::state),
         maintenance,
         store,
+        shown_config: watch::Sender::default(),
     });
     parts.store.record_config_files(&setup.config.files);
     parts.apply(&setup.config.config);

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::kind_facts::{KindFacts, OwnTimings};
 use super::place::{Invalid, Path, Place};
 use super::yaml::{Node, fields, read};
-use super::{schema_parts, suggest, unsupported};
+use super::{ip_protocol_alias, schema_parts, suggest, unsupported};
 use crate::model::{CheckKind, with_kinds};
 
 macro_rules! kind_settings {
@@ -120,9 +120,11 @@ macro_rules! kind_options {
 
         /// The JSON Schema of these keys.
         pub fn properties(kind: CheckKind, generator: &mut SchemaGenerator) -> Map<String, Value> {
-            match kind {
+            let mut properties = match kind {
                 $(CheckKind::$variant => schema_parts::part::<super::$name::$options>(generator)),+
-            }
+            };
+            ip_protocol_alias::add_to_schema(&mut properties);
+            properties
         }
 
         /// Resolves the keys of a kind, which are in `node` at `place`. `unknown` are other keys there, which were reported.
@@ -155,7 +157,8 @@ impl Resolver<'_, '_> {
         self,
         resolve: impl FnOnce(O, &Place<'_>) -> Result<S, Invalid>,
     ) -> Option<S> {
-        let reading = read::<O>(self.node, self.place);
+        let replaced = ip_protocol_alias::replace(self.node, self.place);
+        let reading = read::<O>(replaced.as_ref().unwrap_or(self.node), self.place);
         let invalid = [self.unknown, reading.invalid].concat();
         let found = RefCell::default();
         let result = resolve(reading.value?, &self.place.with_findings(&found));

@@ -78,13 +78,14 @@ pub fn document() -> Value {
     set(&mut properties["logging"], json!({ "type": ["object", "null"] }));
     set(
         &mut properties["services"],
-        json!({ "type": "array", "minItems": 1, "items": service }),
+        json!({ "type": ["array", "null"], "items": service }),
     );
-    let sections = ["services", "modules", "process_groups"];
-    root["anyOf"] = sections
-        .map(|section| json!({ "required": [section] }))
-        .as_slice()
-        .into();
+    // The list of services may be empty if there are other sections.
+    root["anyOf"] = json!([
+        { "required": ["services"], "properties": { "services": { "type": "array", "minItems": 1 } } },
+        { "required": ["modules"], "properties": { "modules": { "type": "object" } } },
+        { "required": ["process_groups"], "properties": { "process_groups": { "type": "object" } } },
+    ]);
     root["$schema"] = json!("http://json-schema.org/draft-07/schema#");
     root["title"] = json!("Configuration of upkeep_exporter");
     root["definitions"] = Value::Object(generator.take_definitions(true));

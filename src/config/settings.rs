@@ -24,6 +24,18 @@ pub struct Config {
     pub heal: HealLimits,
     /// The groups of processes that have metrics.
     pub process_groups: Option<Arc<ProcessGroupSettings>>,
+    /// The YAML without its secrets, for `/config`.
+    pub shown: ShownConfig,
+}
+
+/// The YAML of a configuration without its secrets. Configurations with the same settings are equal, however they are written.
+#[derive(Clone, Debug, Default)]
+pub struct ShownConfig(pub Arc<str>);
+
+impl PartialEq for ShownConfig {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 /// A service with its checks.

@@ -36,12 +36,13 @@ pub(super) enum Endpoint {
     Ready,
     Reload,
     Probe,
+    Config,
     Act(Action),
 }
 
 impl Endpoint {
     /// Every endpoint. The metrics come first: their path is configurable, and takes precedence.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Metrics,
         Self::Processes,
         Self::Index,
@@ -60,6 +61,7 @@ impl Endpoint {
         Self::Ready,
         Self::Reload,
         Self::Probe,
+        Self::Config,
         Self::Act(Action::Start),
         Self::Act(Action::Stop),
         Self::Act(Action::Restart),
@@ -91,6 +93,7 @@ impl Endpoint {
             Self::Ready => "/-/ready",
             Self::Reload => "/-/reload",
             Self::Probe => "/probe",
+            Self::Config => "/config",
             Self::Act(Action::Start) => "/api/services/{service}/start",
             Self::Act(Action::Stop) => "/api/services/{service}/stop",
             Self::Act(Action::Restart) => "/api/services/{service}/restart",
@@ -121,6 +124,7 @@ impl Endpoint {
             Self::Probe => {
                 "runs a module against a target: ?target=...&module=... (if modules are configured)"
             }
+            Self::Config => "configuration in use as YAML, without secrets",
             Self::Reload => "reloads the configuration (POST, with --web.enable-lifecycle)",
             Self::Act(Action::Start) => "starts a service (POST, with --web.enable-admin-api)",
             Self::Act(Action::Stop) => "stops a service (POST, with --web.enable-admin-api)",

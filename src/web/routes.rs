@@ -140,6 +140,11 @@ async fn dispatch(
             Reply::text(StatusCode::SERVICE_UNAVAILABLE, text)
         }
         Endpoint::Reload => reload(state).await,
+        Endpoint::Config => {
+            let [] = query::parse(query, []).map_err(ApiError::bad_request)?;
+            Reply::text(StatusCode::OK, (state.config)().as_bytes().to_vec())
+                .with(CACHE_CONTROL.as_str(), "no-store")
+        }
         Endpoint::Act(action) => {
             let [] = query::parse(query, []).map_err(ApiError::bad_request)?;
             let key = query::decode(segment).map_err(ApiError::bad_request)?;

@@ -18,6 +18,8 @@ use crate::store::Snapshot;
 pub struct State {
     /// Takes a snapshot of all checks and services. May block.
     pub snapshot: Arc<dyn Fn() -> Snapshot + Send + Sync>,
+    /// Returns the configuration without secrets.
+    pub config: Box<dyn Fn() -> Arc<str> + Send + Sync>,
     /// Handles `/probe`.
     pub prober: Arc<Prober>,
     /// Scans processes for `/metrics/processes`.

@@ -120,10 +120,10 @@ const CHECKS: [(&str, &str); 36] = [
         "endpoint_params",
         "kind: http, url: \"http://{mirror}/\", oauth2: { client_id: me, token_url: \"http://{mirror}/token\", endpoint_params: { password: \"@\" } }",
     ),
-    // The token is what was requested as a scope.
+    // The token is what was requested as a parameter.
     (
         "oauth2 (token)",
-        "kind: http, url: \"http://{mirror}/\", oauth2: { client_id: me, token_url: \"http://{mirror}/grant\", scopes: [\"@\"] }, {wanted}",
+        "kind: http, url: \"http://{mirror}/\", oauth2: { client_id: me, token_url: \"http://{mirror}/grant\", endpoint_params: { wish: \"@\" } }, {wanted}",
     ),
     (
         "password",
@@ -286,8 +286,8 @@ async fn mirror(mut stream: TcpStream) -> Option<()> {
                 serde_json::json!({ "error": told, "error_description": body }).to_string()
             }
             false if head.contains(" /grant ") => {
-                let scope = body.split("scope=").nth(1)?;
-                let token = percent_decode_str(scope).decode_utf8_lossy();
+                let wish = body.split("wish=").nth(1)?;
+                let token = percent_decode_str(wish).decode_utf8_lossy();
                 serde_json::json!({ "access_token": token }).to_string()
             }
             true => serde_json::json!({ "version": told }).to_string(),
@@ -510,6 +510,10 @@ fn secrets() -> Vec<(&'static str, String)> {
 const ENVIRONMENT: &str = "environment";
 
 fn shows_none(what: &str, text: &str) {
+    // The names of files are shown. They contain the secret in another form.
+    let text = secrets().iter().fold(text.to_owned(), |text, (_, secret)| {
+        text.replace(&secret.replace('/', "_"), "")
+    });
     let text = text.to_lowercase();
     for (key, secret) in secrets() {
         for recorder in traces(&secret) {
@@ -572,6 +576,7 @@ async fn no_text_shows_a_secret_that_a_target_gives_back() {
             "/widget",
             "/models",
             "/api/models",
+            "/config",
         ] {
             shows_none(path, &get(&exporter.url(path)).await.unwrap());
         }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::common::servers::eventually;
+use crate::common::servers::{eventually, get};
 use crate::common::targets::{Target, ok};
 use crate::{Exporter, LONG};
 
@@ -46,6 +46,11 @@ async fn a_bad_file_changes_nothing_and_a_good_one_keeps_what_did_not_change() {
     })
     .await;
 
+    let shown = get(&exporter.url("/config")).await.unwrap();
+    assert!(
+        shown.contains("key: leaving") && !shown.contains("intervall"),
+        "{shown}"
+    );
     let kept = exporter.value(&runs("kept")).await.unwrap();
     fs::write(exporter.config(), config(&["kept", "coming"], &url)).unwrap();
     exporter.server.signal(Signal::HUP);
@@ -54,6 +59,11 @@ async fn a_bad_file_changes_nothing_and_a_good_one_keeps_what_did_not_change() {
     assert!(
         exporter.value(&runs("kept")).await.unwrap() >= kept,
         "the counter began anew"
+    );
+    let shown = get(&exporter.url("/config")).await.unwrap();
+    assert!(
+        shown.contains("key: coming") && !shown.contains("leaving"),
+        "{shown}"
     );
     assert!(
         !exporter.metrics().await.contains("leaving"),

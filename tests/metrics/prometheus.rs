@@ -123,6 +123,7 @@ async fn serve_metrics(snapshot: fn() -> Snapshot) -> SocketAddr {
         process_groups: Arc::new(upkeep_exporter::process_groups::ProcessGroups::new(
             "/proc".into(),
         )),
+        config: Box::new(|| "services: []\n".into()),
         is_ready: Box::new(|| true),
         reloader: Reloader::new(|| Box::pin(async { Ok(()) })),
         is_lifecycle_enabled: false,

@@ -15,7 +15,15 @@ fn users() -> String {
 #[tokio::test]
 async fn only_users_with_their_passwords_are_served() {
     let guarded = Guarded::start(&users()).await;
-    for path in ["/metrics", "/", "/-/healthy", "/-/ready", "/-/reload", "/nowhere"] {
+    for path in [
+        "/metrics",
+        "/",
+        "/config",
+        "/-/healthy",
+        "/-/ready",
+        "/-/reload",
+        "/nowhere",
+    ] {
         for arguments in [
             &[][..],
             &["-u", "alice:builder"],
@@ -37,7 +45,7 @@ async fn only_users_with_their_passwords_are_served() {
         }
     }
     for user in ["alice:wonderland", "bob:builder"] {
-        for path in ["/metrics", "/", "/-/healthy"] {
+        for path in ["/metrics", "/", "/config", "/-/healthy"] {
             assert_eq!(guarded.http(path, &["-u", user]).status, 200, "{user}");
         }
     }

@@ -7,6 +7,7 @@ use crate::config::diagnostic::Diagnostic;
 use crate::config::load::{self, IF_EMPTY, Tree};
 use crate::config::options::RootOptions;
 use crate::config::place::{Finding, Place};
+use crate::config::redact;
 use crate::config::root;
 use crate::config::yaml::{Node, Value, fields};
 
@@ -86,6 +87,14 @@ impl Document {
     /// Whether the file has a key that forbids something.
     pub fn has_limits(&self) -> bool {
         LIMITING_KEYS.iter().any(|key| self.section(key).is_some())
+    }
+
+    /// The file without secrets, for `/config`. Ends after about `max_bytes` bytes.
+    pub fn shown(&self, max_bytes: usize) -> String {
+        match &self.root {
+            Some(root) => redact::to_yaml_within(root, max_bytes).trim_start().to_owned(),
+            None => String::new(),
+        }
     }
 
     /// A finding as a diagnostic of this file.

@@ -19,6 +19,8 @@ pub struct Content {
     pub windows: Vec<Arc<MaintenanceWindow>>,
     /// The text, if the file has global keys.
     pub globals: Option<Arc<[u8]>>,
+    /// The YAML without secrets, for `/config`.
+    pub shown: Arc<str>,
 }
 
 /// What is in use.

@@ -9,6 +9,7 @@ mod merge;
 mod report;
 mod resolve;
 mod round;
+mod shown;
 #[cfg(test)]
 mod tests;
 mod watched;

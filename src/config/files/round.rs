@@ -6,9 +6,11 @@ use std::sync::Arc;
 use super::candidate::{Candidate, Use};
 use super::discover::Text;
 use super::memory::{Content, Memory};
+use super::shown;
 use crate::config::diagnostic::Diagnostic;
 use crate::config::load::file_error;
 use crate::config::maintenance::MaintenanceWindow;
+use crate::config::redact;
 use crate::config::settings::{Config, Service};
 
 /// A round without errors.
@@ -29,6 +31,7 @@ impl Round {
         let mut config = Config {
             services: Vec::new(),
             maintenance: Vec::new(),
+            shown: shown::combine(candidates, &contents),
             ..std::mem::take(&mut self.config)
         };
         memory.files.clear();
@@ -77,7 +80,12 @@ impl Round {
             contents[*file].windows.push(window);
         }
         let modules = &self.config.probe.modules;
+        let mut room = redact::MAX_BYTES;
         for (candidate, content) in candidates.iter().zip(&mut contents) {
+            if let (Use::Current, Some(document)) = (candidate.used, &candidate.document) {
+                content.shown = document.shown(room).into();
+                room = room.saturating_sub(content.shown.len());
+            }
             let written = candidate
                 .document
                 .as_ref()

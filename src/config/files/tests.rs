@@ -428,3 +428,45 @@ fn the_limit_of_values_is_for_all_files() {
     assert!(errors(&loaded).contains("b.yml:1:"), "{}", errors(&loaded));
     assert!(errors(&loaded).contains("the files have more than 1000000 values"));
 }
+
+#[test]
+fn each_file_is_shown_with_its_name_and_without_secrets() {
+    let mut files = Files::default();
+    let web = service("web", "");
+    let db = format!(
+        "{}modules: {{ m: {{ prober: http, http: {{ bearer_token: hunter2 }} }} }}\n",
+        service("db", "")
+    );
+    let shown = |loaded: LoadedFiles| loaded.config.shown.0;
+    let single = shown(files.valid(&[("a.yml", &web)]));
+    assert!(
+        single.starts_with("services:") && single.contains("key: web"),
+        "{single}"
+    );
+    let broken = shown(files.partly(&[("a.yml", &web), ("b.yml", "services: [")]));
+    assert_eq!(
+        *broken,
+        format!("---\n# a.yml\n{single}---\n# b.yml (no valid content)\n")
+    );
+    let both = shown(files.valid(&[("a.yml", &web), ("b.yml", &db)]));
+    assert!(
+        both.starts_with(&format!("---\n# a.yml\n{single}---\n# b.yml\nservices:")),
+        "{both}"
+    );
+    assert!(
+        both.contains("bearer_token: <secret>") && !both.contains("hunter2"),
+        "{both}"
+    );
+    let last = shown(files.partly(&[("a.yml", &web), ("b.yml", "services: [")]));
+    assert_eq!(*last, both.replace("# b.yml\n", "# b.yml (last valid content)\n"));
+}
+
+#[test]
+fn an_empty_list_of_services_is_fine_if_another_file_has_content() {
+    let loaded = Files::default().valid(&[
+        ("a.yml", "services: []\n"),
+        ("b.yml", "services: []\nmodules: { m: { prober: http } }\n"),
+    ]);
+    assert_eq!(keys(&loaded), [""; 0]);
+    assert_eq!(loaded.config.probe.modules.usable.len(), 1);
+}

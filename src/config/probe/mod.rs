@@ -2,7 +2,6 @@
 
 mod guard;
 mod modules;
-mod redact;
 mod with_target;
 
 use std::sync::Arc;

@@ -10,11 +10,11 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
 
-use super::redact;
 use crate::config::duration::DurationText;
 use crate::config::key_split::{SplitMapping, split_by_keys};
 use crate::config::kinds::{self, KindSettings};
 use crate::config::place::Place;
+use crate::config::redact;
 use crate::config::schema_parts::part;
 use crate::config::suggest;
 use crate::config::unsupported;
@@ -95,9 +95,6 @@ const EMPTY_IS_UNSET: [&str; 10] = [
     "transport_protocol",
 ];
 
-/// Names of protocols that many files contain, with the usual ones. blackbox_exporter treats both as ip4.
-const UNUSUAL_PROTOCOLS: [(&str, &str); 2] = [("ipv4", "ip4"), ("ipv6", "ip6")];
-
 /// The keys of a module, without those of the probers.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -134,9 +131,6 @@ pub fn properties(generator: &mut SchemaGenerator) -> Map<String, Json> {
         options.retain(|key, _| key != prober.target && !NOT_FOR_MODULES.contains(&key.as_str()));
         for (key, option) in &mut options {
             allow_unset(option, EMPTY_IS_UNSET.contains(&key.as_str()));
-            if let ("preferred_ip_protocol", Some(Json::Array(forms))) = (&**key, option.get_mut("anyOf")) {
-                forms.push(json!({ "enum": UNUSUAL_PROTOCOLS.map(|(unusual, _)| unusual) }));
-            }
         }
         let options = json!({
             "description": format!("Options of the prober {}.", prober.kind),
@@ -262,19 +256,6 @@ fn resolve_module(node: &Node, place: &Place<'_>) -> Option<Result<Module, Unkno
     }))
 }
 
-/// Replaces unusual names of protocols.
-fn with_usual_protocol(entry: &Entry, place: &Place<'_>) -> Entry {
-    let mut entry = entry.clone();
-    if &*entry.key == "preferred_ip_protocol"
-        && let Value::Plain(word) | Value::Text(word) = &entry.value.value
-        && let Some((_, usual)) = UNUSUAL_PROTOCOLS.iter().find(|(unusual, _)| *unusual == &**word)
-    {
-        place.warn(format_args!("treated as {usual}: write {usual}"));
-        entry.value = Node::new(entry.value.mark, Value::Text((*usual).into()));
-    }
-    entry
-}
-
 impl Prober {
     /// Resolves options with the placeholder as target.
     fn resolve(&self, options: &Node, place: &Place<'_>) -> Option<KindSettings> {
@@ -296,7 +277,7 @@ impl Prober {
                 let is_empty = matches!(&entry.value.value, Value::Text(text) if text.is_empty());
                 let is_unset = entry.value.is_null() || is_empty && EMPTY_IS_UNSET.contains(&&*entry.key);
                 if !is_unset {
-                    entries.push(with_usual_protocol(entry, &field));
+                    entries.push(entry.clone());
                 }
                 continue;
             }
