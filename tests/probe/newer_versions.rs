@@ -31,7 +31,7 @@ fn names_documented_keys(error: &str, document: &str) -> bool {
 }
 
 #[test]
-fn every_file_that_blackbox_exporter_ships_loads_or_has_documented_keys() {
+fn every_file_that_blackbox_exporter_ships_loads() {
     let entries = fs::read_dir(FOLDER).unwrap_or_else(|error| {
         panic!(
             "reading {FOLDER}: {error}\nThis test needs the configuration files that blackbox_exporter ships (blackbox.yml, \
@@ -48,12 +48,10 @@ fn every_file_that_blackbox_exporter_ships_loads_or_has_documented_keys() {
         "{FOLDER} has {} files, expected at least {MIN_FILES}",
         files.len()
     );
-    let document = document();
     let mut wrong = Vec::new();
     for file in files {
         let name = file.file_name().unwrap().to_str().unwrap();
         match parse(&fs::read_to_string(&file).unwrap(), name) {
-            Err(error) if names_documented_keys(&error.to_string(), &document) => {}
             Err(error) => wrong.push(format!("{name}: {error}")),
             Ok(loaded) => {
                 let modules = &loaded.config.probe.modules;
