@@ -21,15 +21,25 @@ use common::exporter::Exporter;
 /// The key that allows what tests listen on.
 const ALLOW_LOOPBACK: &str = "probe: { allow: [{ networks: [127.0.0.0/8, \"::1\"] }] }\n";
 
-/// The status and the text of an answer.
+/// How often a probe is repeated that was inconclusive because the exporter lacked CPU time.
+const MAX_ATTEMPTS: usize = 10;
+
+/// The status and the text of a response. On a busy machine, a probe may be inconclusive: then it is repeated.
 async fn ask(url: &str, headers: &[(&str, &str)]) -> (u16, String) {
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    let mut request = client.get(url);
-    for (name, value) in headers {
-        request = request.header(*name, *value);
+    let mut last = (0, String::new());
+    for _ in 0..MAX_ATTEMPTS {
+        let mut request = client.get(url);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = request.send().await.unwrap();
+        last = (response.status().as_u16(), response.text().await.unwrap());
+        if last.0 != 503 {
+            break;
+        }
     }
-    let answer = request.send().await.unwrap();
-    (answer.status().as_u16(), answer.text().await.unwrap())
+    last
 }
 
 /// The path of a probe.
