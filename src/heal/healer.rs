@@ -101,12 +101,13 @@ impl Healer {
             .map(|service| (&service.key, service.heal.is_some()))
             .collect();
         let is_healed = |key: &ServiceKey| configured.get(key) == Some(&true);
+        // A service in a file with errors was not removed: healing that gave up on it does not resume when the file is fixed.
+        let may_lack_services = self.shared.store.may_lack_services();
+        let is_configured = |key: &ServiceKey| may_lack_services || configured.contains_key(key);
         let now = self.shared.clock.now();
         let mut state = self.shared.state();
         state.limits = config.heal;
-        state
-            .history
-            .clean(is_healed, |key| configured.contains_key(key), now);
+        state.history.clean(is_healed, is_configured, now);
         state.log.clean(is_healed);
     }
 

@@ -132,6 +132,11 @@ impl Store {
         self.shared.touch();
     }
 
+    /// Whether services may be missing, because a configuration file has errors.
+    pub fn may_lack_services(&self) -> bool {
+        !self.shared.state().are_files_valid()
+    }
+
     /// Every configured check with its handle, which identifies its runs. A check whose settings change gets a new handle.
     pub fn handles(&self) -> Vec<(CheckId, CheckHandle, Arc<CheckSettings>)> {
         self.shared.state().handles()

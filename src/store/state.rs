@@ -39,7 +39,7 @@ pub struct StoreState {
     impacts: Impacts,
     maintained: MaintainedServices,
     next_handle: u64,
-    restored: SavedState,
+    pub restored: SavedState,
     /// How many checks have not run yet. Not counted after the first round.
     awaited: usize,
     is_first_round_over: bool,
@@ -124,7 +124,7 @@ impl StoreState {
         let checks = self.services.iter().flat_map(|service| &service.checks);
         self.awaited = checks.filter(|check| !check.has_run()).count();
         self.is_first_round_over |= self.awaited == 0;
-        self.record_reload(now);
+        self.record_reload(restored, now);
         self.impacts.rebuild(&mut self.services, now);
         let events = self.update_statuses(now);
         // After the impact, so that a dependency that the configuration adds takes effect at once.
@@ -344,7 +344,7 @@ impl StoreState {
             )
         });
         SavedState {
-            services: services.collect(),
+            services: services.chain(self.restored.services.iter().cloned()).collect(),
         }
     }
 }

@@ -30,6 +30,8 @@ pub struct Document {
     root: Option<Node>,
     /// The sections in this exporter's format; `None` if the errors prevent reading the file.
     sections: Option<Node>,
+    /// Whether it has unknown keys: one of them may be a misspelt key that forbids something.
+    has_unknown: bool,
     /// The errors and warnings of this file alone.
     pub found: Vec<Diagnostic>,
 }
@@ -43,6 +45,7 @@ impl Document {
                 return Self {
                     root: None,
                     sections: None,
+                    has_unknown: false,
                     found: error.errors,
                 };
             }
@@ -52,8 +55,9 @@ impl Document {
         let findings = RefCell::default();
         let sections = root
             .as_ref()
-            .and_then(|root| root::sections(root, &Place::root(&findings)))
-            .map(|(sections, _)| sections);
+            .and_then(|root| root::sections(root, &Place::root(&findings)));
+        let has_unknown = sections.as_ref().is_some_and(|(_, unknown)| *unknown > 0);
+        let sections = sections.map(|(sections, _)| sections);
         if let Some(sections) = &sections {
             check_types(sections, &Place::root(&findings));
         }
@@ -64,6 +68,7 @@ impl Document {
         Self {
             root,
             sections,
+            has_unknown,
             found,
         }
     }
@@ -84,9 +89,9 @@ impl Document {
         all_global_keys().filter(|key| self.section(key).is_some())
     }
 
-    /// Whether the file has a key that forbids something.
+    /// Whether the file may have a key that forbids something.
     pub fn has_limits(&self) -> bool {
-        LIMITING_KEYS.iter().any(|key| self.section(key).is_some())
+        self.has_unknown || LIMITING_KEYS.iter().any(|key| self.section(key).is_some())
     }
 
     /// The file without secrets, for `/config`. Ends after about `max_bytes` bytes.

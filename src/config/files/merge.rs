@@ -111,9 +111,13 @@ impl Merged {
         self.owners.get(&Name::Service(key.into())).copied()
     }
 
-    /// Whether a file in use has global keys.
-    pub fn has_globals(&self) -> bool {
-        self.owners.contains_key(&Name::Globals)
+    /// Whether the file whose global keys are in use has some that can forbid something.
+    pub fn has_limits(&self, parts: &[Part<'_>]) -> bool {
+        let owner = self.owners.get(&Name::Globals);
+        owner.is_some_and(|file| match parts[*file] {
+            Part::Current(document) | Part::Last(_, Some(document)) => document.has_limits(),
+            Part::Last(_, None) | Part::Nothing => false,
+        })
     }
 
     /// Fills the tree. What another file owns is not in it.

@@ -10,7 +10,7 @@ use super::memory::Memory;
 use super::merge::{Merged, Part};
 use super::report::{ConfigFile, LoadedFiles};
 use super::round::Round;
-use crate::config::diagnostic::ConfigError;
+use crate::config::diagnostic::{ConfigError, Diagnostic};
 use crate::config::load::{file_error, sort};
 use crate::config::others::Others;
 use crate::config::place::{MAX_FINDINGS, Place};
@@ -62,6 +62,14 @@ pub fn resolve(files: &[FileText], memory: &mut Memory) -> Result<LoadedFiles, C
             errors = file_error(name, if_empty(files.len())).errors;
             loaded.files.iter_mut().for_each(|file| file.is_valid = false);
         }
+        // Otherwise the exporter would start without any service.
+        Some(Failure::Inseparable) if errors.is_empty() => {
+            let message = format!(
+                "the files have more than {MAX_FINDINGS} warnings, so that some of their content may be missing: fix some"
+            );
+            errors = file_error(name, message).errors;
+            loaded.files.iter_mut().for_each(|file| file.is_valid = false);
+        }
         Some(Failure::Inseparable) if config.is_some() => {
             let message = "the errors affect other files: no file was loaded";
             errors.extend(file_error(name, message).errors);
@@ -97,7 +105,14 @@ fn resolve_rounds(candidates: &mut [Candidate<'_>]) -> Result<Round, Failure> {
         if candidates.iter().all(|candidate| candidate.used == Use::Nothing) {
             return Err(Failure::Empty);
         }
-        let attempt = resolve_once(candidates);
+        let mut attempt = resolve_once(candidates);
+        for (file, diagnostic) in std::mem::take(&mut attempt.found) {
+            let candidate = &mut candidates[file];
+            match diagnostic.is_error {
+                true => candidate.errors.push(diagnostic),
+                false => candidate.warnings.push(diagnostic),
+            }
+        }
         let is_current = |file: &usize| candidates[*file].used == Use::Current;
         let is_separable = attempt.broken.iter().all(is_current);
         if attempt.is_cut || !is_separable {
@@ -129,9 +144,35 @@ struct Attempt {
     broken: Vec<usize>,
     /// Whether there are too many findings, so that some may be missing.
     is_cut: bool,
+    /// The errors and warnings, each with its file.
+    found: Vec<(usize, Diagnostic)>,
 }
 
-fn resolve_once(candidates: &mut [Candidate<'_>]) -> Attempt {
+/// Resolves the files once. A reference to a service that is missing because of an error in another file is not an error.
+fn resolve_once(candidates: &[Candidate<'_>]) -> Attempt {
+    let is_incomplete = candidates.iter().any(|candidate| candidate.used != Use::Current);
+    let mut attempt = resolve_with(candidates, is_incomplete);
+    if is_incomplete || candidates.len() == 1 || attempt.broken.is_empty() {
+        return attempt;
+    }
+    let without_references = resolve_with(candidates, true);
+    let own = (0..candidates.len()).filter(|file| candidates[*file].is_broken);
+    let causes: BTreeSet<usize> = own.chain(without_references.broken.iter().copied()).collect();
+    if causes.is_empty() {
+        return attempt;
+    }
+    // The next round finds the warnings of the other files again.
+    attempt.found.retain(|(file, _)| causes.contains(file));
+    let others = without_references.found.into_iter();
+    attempt
+        .found
+        .extend(others.filter(|(file, diagnostic)| diagnostic.is_error && !causes.contains(file)));
+    attempt.broken = without_references.broken;
+    attempt
+}
+
+/// Resolves the files. If services may be missing, a reference to an unknown one is only a warning.
+fn resolve_with(candidates: &[Candidate<'_>], is_incomplete: bool) -> Attempt {
     let names: Vec<Arc<str>> = candidates
         .iter()
         .map(|candidate| Arc::clone(&candidate.text.name))
@@ -152,7 +193,7 @@ fn resolve_once(candidates: &mut [Candidate<'_>]) -> Attempt {
         .collect();
     let context = Others {
         services: &others,
-        is_incomplete: candidates.iter().any(|candidate| candidate.used != Use::Current),
+        is_incomplete,
     };
     let findings = RefCell::default();
     let config = root::resolve_sections(&merged.document, context, &Place::root(&findings));
@@ -191,24 +232,17 @@ fn resolve_once(candidates: &mut [Candidate<'_>]) -> Attempt {
     let round = Round {
         services: owners.unwrap_or_default(),
         windows: merged.windows.clone(),
-        lacks_globals: !merged.has_globals() && candidates.iter().any(Candidate::may_hide_globals),
+        lacks_globals: !merged.has_limits(&parts) && candidates.iter().any(Candidate::may_hide_globals),
         config,
     };
     let conflicts = merged
         .conflicts
         .into_iter()
         .map(|conflict| (conflict.file, conflict.error));
-    let all: Vec<_> = located.into_iter().chain(conflicts).collect();
-    for (file, diagnostic) in all {
-        let candidate = &mut candidates[file];
-        match diagnostic.is_error {
-            true => candidate.errors.push(diagnostic),
-            false => candidate.warnings.push(diagnostic),
-        }
-    }
     Attempt {
         round,
         broken,
         is_cut,
+        found: located.into_iter().chain(conflicts).collect(),
     }
 }

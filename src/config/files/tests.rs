@@ -333,6 +333,39 @@ fn a_reference_to_a_file_with_errors_is_a_warning() {
 }
 
 #[test]
+fn a_reference_to_a_service_whose_key_is_wrong_is_a_warning() {
+    let web = service("web", ", depends_on: [db]");
+    for broken in [
+        "services: [{ key: DB, url: 'http://db/' }]\n",
+        "servises: [{ key: db, url: 'http://db/' }]\n",
+        "services: { key: db, url: 'http://db/' }\n",
+    ] {
+        let loaded = Files::default().partly(&[("a.yml", &web), ("b.yml", broken)]);
+        assert_eq!(
+            (keys(&loaded), invalid(&loaded)),
+            (vec!["web"], vec!["b.yml"]),
+            "{broken}"
+        );
+        let warnings = lines(&loaded.warnings);
+        assert!(
+            warnings.contains("services[0].depends_on[0]: unknown service: ignored"),
+            "{broken}: {warnings}"
+        );
+    }
+    // The last valid content has the service, so there is no warning.
+    let mut files = Files::default();
+    files.valid(&[("a.yml", &web), ("b.yml", &service("db", ""))]);
+    let loaded = files.partly(&[("a.yml", &web), ("b.yml", "servises: []\n")]);
+    assert_eq!(invalid(&loaded), ["b.yml"]);
+    let warnings = lines(&loaded.warnings);
+    assert!(!warnings.contains("unknown service"), "{warnings}");
+    assert_eq!(dependencies(&loaded, "web"), ["db"]);
+    // Without another error, the reference is wrong.
+    let loaded = Files::default().partly(&[("a.yml", &web), ("b.yml", &service("cache", ""))]);
+    assert_eq!((keys(&loaded), invalid(&loaded)), (vec!["cache"], vec!["a.yml"]));
+}
+
+#[test]
 fn without_the_file_of_the_limits_nothing_is_healed_or_probed() {
     let text =
         "services: [{ key: web, systemd: web, heal: { mode: act } }]\nmodules: { m: { prober: http } }\n";
@@ -350,6 +383,8 @@ fn without_the_file_of_the_limits_nothing_is_healed_or_probed() {
     for (broken, expected) in [
         ("probe: { allow: [", true),
         ("defaults: { heal: { mode: sleep } }", true),
+        ("prob: { allow: [] }", true),
+        ("default: { heal: { mode: 'off' } }", true),
         (UNREADABLE, true),
         ("services: [", false),
         ("services: [{ key: A }]", false),
@@ -362,6 +397,10 @@ fn without_the_file_of_the_limits_nothing_is_healed_or_probed() {
             "{broken}"
         );
     }
+    // Another file has global keys, but no limits.
+    let without_limits = format!("logging: {{}}\n{text}");
+    let loaded = Files::default().partly(&[("a.yml", &without_limits), ("main.yml", "probe: [")]);
+    assert!(is_restricted(&loaded));
     // Another file has them.
     let with_limits = format!("probe: {{ max_concurrent: 3 }}\n{text}");
     let loaded = Files::default().partly(&[("a.yml", &with_limits), ("b.yml", "probe: [")]);

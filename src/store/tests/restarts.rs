@@ -1,6 +1,7 @@
 //! The state after a restart with a state directory.
 
 use super::*;
+use crate::config::ConfigFile;
 use crate::model::Severity;
 
 #[test]
@@ -37,6 +38,37 @@ fn a_restart_keeps_statuses_and_since_times() {
     );
     test.run("api/http", 7, None);
     assert_eq!(test.service().status, Status::Up);
+}
+
+#[test]
+fn the_state_of_services_in_an_invalid_file_survives_restarts() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = || Some(dir.path().to_owned());
+    let both = config(vec![("api", vec![check("http")]), ("db", vec![check("tcp")])]);
+    let only_db = config(vec![("db", vec![check("tcp")])]);
+    let load = |store: &Store, config: &Config, is_valid| {
+        let name = "api.yml".into();
+        store.record_config_files(&[ConfigFile { name, is_valid }]);
+        store.apply(config);
+    };
+    let test = TestStore::with(clock(0), path(), &both);
+    test.run("api/http", 10, REFUSED);
+    drop(test);
+    for now in [15, 20] {
+        let (store, _) = Store::open(clock(now), path()).unwrap();
+        load(&store, &only_db, false);
+        load(&store, &only_db, false);
+    }
+    let clock = clock(25);
+    let (store, _) = Store::open(clock.clone(), path()).unwrap();
+    load(&store, &only_db, false);
+    load(&store, &both, true);
+    let test = TestStore { clock, store };
+    assert_eq!((test.service().status, test.down()), (Status::Down, Some(9.0)));
+    // A service that was removed from a valid file is forgotten.
+    load(&test.store, &only_db, true);
+    load(&test.store, &both, true);
+    assert_ne!(test.down(), Some(9.0));
 }
 
 #[test]
