@@ -45,6 +45,11 @@ pub trait KindFacts {
         false
     }
 
+    /// Whether runs request tokens. A request that fails has the reason `auth`, whatever its cause.
+    fn requests_tokens(&self) -> bool {
+        false
+    }
+
     /// A short description of the check's secret for `check-config`, with at most its last four characters.
     fn secret_hint(&self) -> Option<String> {
         None

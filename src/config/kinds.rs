@@ -56,6 +56,13 @@ macro_rules! kind_settings {
                 }
             }
 
+            /// See [`KindFacts::requests_tokens`].
+            pub fn requests_tokens(&self) -> bool {
+                match self {
+                    $(Self::$variant(settings) => settings.requests_tokens()),+
+                }
+            }
+
             /// See [`KindFacts::values_at_once`].
             pub fn values_at_once(&self, label: &str) -> Option<u64> {
                 match self {

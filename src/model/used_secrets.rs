@@ -24,6 +24,12 @@ impl UsedSecrets {
         let _ = CURRENT.try_with(|used| used.add(secret));
     }
 
+    /// Records the secrets of another run, of which the run that is being polled uses a result.
+    pub fn record_all(other: &Self) {
+        let secrets = other.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        secrets.iter().for_each(Self::record);
+    }
+
     /// The secrets of the run that is being polled, for work in other threads.
     pub fn current() -> Self {
         CURRENT.try_with(Self::clone).unwrap_or_default()

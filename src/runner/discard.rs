@@ -26,6 +26,8 @@ pub fn can_cause(problem: &Problem, kind: &KindSettings) -> bool {
         // The evaluation of a response gets only a part of the remaining time, so lost time can end it.
         Reason::Limit => kind.kind().is_timed(),
         Reason::Missing => kind.misses_when_late(),
+        // The authorization server closed the connection meanwhile, for example.
+        Reason::Auth => kind.requests_tokens(),
         _ => false,
     }
 }
@@ -71,6 +73,19 @@ pub fn count_discarded(discarded: u32, conclusion: &Conclusion) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::tests_support::check;
+
+    #[test]
+    fn lost_time_can_end_a_request_for_a_token() {
+        let problem = Problem::new(Reason::Auth, "requesting a token: it closed the connection");
+        for (oauth2, expected) in [
+            ("", false),
+            (", oauth2: { client_id: me, token_url: \"http://b/\" }", true),
+        ] {
+            let settings = check(&format!("kind: http, url: \"http://a/\"{oauth2}"));
+            assert_eq!(can_cause(&problem, &settings.kind), expected, "{oauth2}");
+        }
+    }
 
     #[test]
     fn failures_count_until_a_run_succeeds() {

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use super::*;
 use crate::common::targets::read_request;
 use tokio::io::AsyncWriteExt;
+use upkeep_exporter::model::{Report, UsedSecrets};
 
 fn response(status: &str, body: &str) -> Vec<u8> {
     let length = body.len();
@@ -140,6 +141,37 @@ async fn one_run_at_a_time_requests_a_token() {
     });
     futures_util::future::join_all(runs).await;
     assert_eq!((tokens.accepted(), target.accepted()), (1, 8));
+}
+
+#[tokio::test]
+async fn runs_that_share_a_failure_hide_its_secrets() {
+    let target = Target::answering(ok("")).await;
+    let tokens = Target::serve(|mut stream, _, state| async move {
+        let request = read_request(&mut stream).await;
+        state.record(&request);
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let answer = response("403 Forbidden", r#"{"error": "no swordfish"}"#);
+        let _ = stream.write_all(&answer).await;
+        let _ = stream.shutdown().await;
+        Some(stream)
+    })
+    .await;
+    let context = context();
+    let extra = json!({"endpoint_params": {"password": "swordfish"}});
+    let runs = (0..3).map(|_| async {
+        let mut check = http_check(options(&target, &tokens.url("/token"), &extra), &context);
+        let (secrets, mut report) = (UsedSecrets::default(), Report::default());
+        let problem = secrets.scope(check.run(&mut report)).await.unwrap_err();
+        let scrubber = secrets.scrubber(String::new).unwrap();
+        scrubber.scrub(problem.message()).into_owned()
+    });
+    for message in futures_util::future::join_all(runs).await {
+        assert!(
+            message.contains("<secret>") && !message.contains("swordfish"),
+            "{message}"
+        );
+    }
+    assert_eq!(tokens.accepted(), 1);
 }
 
 #[tokio::test]

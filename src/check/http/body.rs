@@ -14,6 +14,11 @@ use crate::model::{Problem, Reason};
 const BROTLI_BUFFER_BYTES: usize = 8 << 10;
 /// The most output that the Brotli decoder stores to refer to it: the largest window (RFC 7932, section 9.1).
 const BROTLI_WINDOW_BYTES: u64 = 16 << 20;
+/// How many bytes of a Brotli body are decoded at once if much output is allowed. Thirteen bytes can be a block of 16 MiB (RFC 7932,
+/// section 9.2).
+const BROTLI_PIECE_BYTES: usize = 16;
+/// A body up to this length is decoded quickly.
+const QUICK_BYTES: u64 = 64 << 20;
 
 /// Decodes a body.
 pub struct BodyDecoder {
@@ -85,6 +90,16 @@ impl BodyDecoder {
         self.is_empty &= data.is_empty();
         let written = self.format.write_all(data);
         written.map_err(|error| self.problem(&error))
+    }
+
+    /// How many bytes to pass to [`Self::write`] at once, at most. More would delay other runs and the deadline of this one.
+    pub fn piece_bytes(&self) -> usize {
+        match &self.format {
+            Format::Brotli(decoder) if decoder.get_ref().limit.is_none_or(|limit| limit > QUICK_BYTES) => {
+                BROTLI_PIECE_BYTES
+            }
+            _ => usize::MAX,
+        }
     }
 
     /// Ends the body. With `may_be_missing`, an empty body is valid even with compression, as in the response to a HEAD request.

@@ -41,6 +41,9 @@ use crate::net::proxy::{Connected, Connector};
 use crate::net::run_recorder::{Phase, Step};
 use crate::net::tls::TlsClient;
 
+/// Other tasks run after this much of a body was decoded at once.
+const MAX_DECODED_BYTES: u64 = 4 << 20;
+
 /// An http check.
 #[derive(Debug)]
 pub struct HttpCheck {
@@ -280,7 +283,13 @@ impl HttpCheck {
             while let Some(data) = exchange.data().await? {
                 received += data.len() as u64;
                 recorder.at(Step::Reading(received));
-                decoder.write(&data)?;
+                for piece in data.chunks(decoder.piece_bytes()) {
+                    let before = decoder.total();
+                    decoder.write(piece)?;
+                    if decoder.total() - before > MAX_DECODED_BYTES {
+                        tokio::task::yield_now().await;
+                    }
+                }
             }
             Ok(())
         };

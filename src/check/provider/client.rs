@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::Policy;
 use reqwest::{Proxy, retry};
@@ -146,8 +147,11 @@ fn reqwest_proxy(server: &ProxyServer) -> Result<Proxy, Problem> {
         });
     }
     if let Some((name, password)) = socks_login(server)? {
-        let set = url.set_username(name.unhidden());
-        let set = set.and_then(|()| url.set_password(Some(password.expose())));
+        // The library decodes both, and a URL leaves a percent sign as it is.
+        let [name, password] = [name.unhidden(), password.expose()]
+            .map(|text| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string());
+        let set = url.set_username(&name);
+        let set = set.and_then(|()| url.set_password(Some(&password)));
         set.map_err(|()| failed(&"its URL has no host"))?;
     }
     Proxy::all(url).map_err(|error| failed(&error))

@@ -105,7 +105,16 @@ impl ProviderCheck {
         drop(recorder);
         // After a restart, it is not known whether a run has used the response. Another check with the same key may have sent the request.
         let used_response = self.used_response.replace(entry.answered);
-        report.is_repeated = is_reused && used_response.is_none_or(|used| used == entry.answered);
+        // An outage repeats a bad response about the key, because it does not make the key good.
+        let is_outage = refused.as_ref().is_some_and(|refused| {
+            refused.state == KeyState::Unavailable && refused.problem.shortage.is_none()
+        });
+        let repeats_failure = is_outage
+            && self.settings.on_outage == OnOutage::Warning
+            && entry.is_known(now)
+            && entry.problem().is_some();
+        report.is_repeated =
+            (is_reused || repeats_failure) && used_response.is_none_or(|used| used == entry.answered);
         let now = Timestamp::now().as_second();
         report.next_run_after = entry.wait(now);
         let assessment = Assessment {

@@ -248,8 +248,14 @@ impl<'a> Query<'a> {
             problem,
         })?;
         pacing::update(&mut self.answer.remaining, &response.headers);
-        let wait = pacing::wait(&response.headers, Timestamp::now());
-        self.answer.wait = self.answer.wait.max(wait);
+        // What responds instead of the provider does not know when the provider wants a request.
+        let is_foreign = response.status != 429
+            && self.connection.is_hosted()
+            && (matches!(response.status, 301 | 302 | 303 | 307 | 308) || is_page(&response.body));
+        if !is_foreign {
+            let wait = pacing::wait(&response.headers, Timestamp::now());
+            self.answer.wait = self.answer.wait.max(wait);
+        }
         Ok(response)
     }
 

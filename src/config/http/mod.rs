@@ -164,6 +164,10 @@ impl crate::config::KindFacts for HttpSettings {
         }
     }
 
+    fn requests_tokens(&self) -> bool {
+        self.oauth2.is_some()
+    }
+
     fn is_target_shortened(&self) -> bool {
         self.url.query().is_some() || self.credentials.is_some() || self.oauth2.is_some()
     }

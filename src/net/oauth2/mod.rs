@@ -13,13 +13,16 @@ use http::HeaderValue;
 pub use self::client::TokenClient;
 use crate::config::http::OAuth2Settings;
 use crate::config::secret::Secret;
-use crate::model::{Clock, Moment, Problem, SystemClock};
+use crate::model::{Clock, Moment, Problem, SystemClock, UsedSecrets};
 
 /// How long before its end a token is replaced, so that it does not end on its way; the same as in Go's client. Half of a shorter
 /// lifetime.
 const MARGIN: Duration = Duration::from_secs(10);
 /// How long a token without a stated lifetime is used.
 const DEFAULT_LIFETIME: Duration = Duration::from_secs(3600);
+/// How long a rejected token that replaced another rejected one is kept. A target that rejects every token must not make each run
+/// request one: many servers limit or charge for that.
+const MIN_BETWEEN_REJECTIONS: Duration = Duration::from_secs(60);
 
 /// A token.
 #[derive(Clone, Debug)]
@@ -65,9 +68,20 @@ impl Tokens {
 pub struct SharedToken {
     clock: SystemClock,
     current: Mutex<Option<Token>>,
+    /// When a server last rejected the token.
+    rejected: Mutex<Option<Moment>>,
     failures: AtomicU64,
-    /// Locked while a token is requested. The last failure, with its number.
-    requesting: tokio::sync::Mutex<Option<(u64, Problem)>>,
+    /// Locked while a token is requested. The last failure.
+    requesting: tokio::sync::Mutex<Option<Failure>>,
+}
+
+/// Why a run got no token.
+#[derive(Debug)]
+struct Failure {
+    number: u64,
+    problem: Problem,
+    /// The secrets of that run. The server may have returned one of them, and not every run that gets the problem uses it.
+    secrets: UsedSecrets,
 }
 
 impl SharedToken {
@@ -88,10 +102,11 @@ impl SharedToken {
         if let Some(token) = self.valid(client_secret) {
             return Ok(token);
         }
-        if let Some((number, problem)) = &*last_failure
-            && *number > known_failures
+        if let Some(failure) = &*last_failure
+            && failure.number > known_failures
         {
-            return Err(problem.clone());
+            UsedSecrets::record_all(&failure.secrets);
+            return Err(failure.problem.clone());
         }
         match request.await {
             Ok(granted) => {
@@ -106,7 +121,11 @@ impl SharedToken {
             }
             Err(problem) => {
                 let number = self.failures.fetch_add(1, Ordering::SeqCst) + 1;
-                *last_failure = Some((number, problem.clone()));
+                *last_failure = Some(Failure {
+                    number,
+                    problem: problem.clone(),
+                    secrets: UsedSecrets::current(),
+                });
                 Err(problem)
             }
         }
@@ -117,9 +136,20 @@ impl SharedToken {
         self.valid(client_secret).is_some()
     }
 
-    /// Forgets a token that a server rejected, unless it was replaced already.
+    /// Forgets a token that a server rejected, unless it was replaced already, or replaced another rejected one recently.
     pub fn discard(&self, token: &Token) {
-        self.lock().take_if(|current| current.text == token.text);
+        let now = self.clock.now();
+        let mut rejected = self.rejected.lock().unwrap_or_else(PoisonError::into_inner);
+        if rejected.is_some_and(|at| now < at + MIN_BETWEEN_REJECTIONS) {
+            return;
+        }
+        if self
+            .lock()
+            .take_if(|current| current.text == token.text)
+            .is_some()
+        {
+            *rejected = Some(now);
+        }
     }
 
     fn valid(&self, client_secret: Option<&Secret>) -> Option<Token> {
@@ -193,6 +223,10 @@ mod tests {
         // It was replaced already.
         shared.discard(&token);
         assert_eq!(get(&shared, "changed", "four", None).await, "four");
+        // A server that rejects every token causes one request a minute.
+        let token = shared.valid(Some(&Secret::new("changed"))).unwrap();
+        shared.discard(&token);
+        assert_eq!(get(&shared, "changed", "five", None).await, "four");
         assert_eq!(usable(Some(Duration::from_secs(3600))), Duration::from_secs(3590));
         assert_eq!(usable(Some(Duration::from_secs(10))), Duration::from_secs(5));
     }

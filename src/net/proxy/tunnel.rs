@@ -55,7 +55,12 @@ pub async fn tunnel(
         )
     };
     // A proxy may respond and close the connection before it has read the request.
-    let write_error = match stream.write_all(request.as_bytes()).await {
+    let sent = match stream.write_all(request.as_bytes()).await {
+        // With TLS to the proxy, written bytes may wait in this process.
+        Ok(()) => stream.flush().await,
+        failed => failed,
+    };
+    let write_error = match sent {
         Err(error) if is_gone(&error) => Some(error),
         sent => sent.map(|()| None).map_err(broken)?,
     };

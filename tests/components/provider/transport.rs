@@ -279,9 +279,9 @@ async fn what_responds_instead_of_a_hosted_provider_is_an_outage() {
 #[tokio::test]
 async fn a_socks_proxy_gets_credentials() {
     let server = openai(KEY, &["gpt-5"]).await;
-    let socks = Proxy::socks(Some(("me", "p/w"))).await;
+    let socks = Proxy::socks(Some(("me", "p/w%41"))).await;
     for scheme in ["socks5", "socks5h"] {
-        let keys = format!(", proxy_url: \"{scheme}://me:p%2Fw@{}\"", socks.address);
+        let keys = format!(", proxy_url: \"{scheme}://me:p%2Fw%2541@{}\"", socks.address);
         passed(&once("openai", &server, &keys).await);
     }
     let keys = format!(", proxy_url: \"socks5://me:other@{}\"", socks.address);

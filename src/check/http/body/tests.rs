@@ -110,6 +110,30 @@ fn brotli_bodies_are_decompressed() {
 }
 
 #[test]
+fn brotli_bodies_without_a_limit_are_decoded_in_pieces() {
+    let decoder = |compression, limit| {
+        BodyDecoder::new(
+            Some(compression),
+            limit,
+            false,
+            BodyBudgets::default().budget(false),
+        )
+        .piece_bytes()
+    };
+    assert_eq!(decoder(Compression::Brotli, Some(10 << 20)), usize::MAX);
+    assert_eq!(decoder(Compression::Gzip, None), usize::MAX);
+    let size = decoder(Compression::Brotli, None);
+    let bodies = BodyBudgets::default();
+    let mut decoder = BodyDecoder::new(Some(Compression::Brotli), None, false, bodies.budget(false));
+    for piece in hex(BROTLI_BOMB).chunks(size) {
+        let before = decoder.total();
+        decoder.write(piece).unwrap();
+        assert!(decoder.total() - before <= 32 << 20);
+    }
+    assert_eq!(decoder.finish(false).unwrap().total(), 20 << 20);
+}
+
+#[test]
 fn the_window_of_a_brotli_decoder_counts_as_memory() {
     let bodies = BodyBudgets::default();
     let budget = bodies.budget(true);
