@@ -1,13 +1,13 @@
 //! The flags for a configuration file of process-exporter.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use clap::ArgAction;
 
 use crate::config::process_groups::{ProcessGroupSettings, Switches};
-use crate::config::{Config, ConfigError, Diagnostic, duration, process_names_file};
+use crate::config::{Config, ConfigError, ConfigFile, Diagnostic, LoadedFiles, duration, process_names_file};
 
 /// The flags of process groups. Except for the first one, they have the names and defaults of process-exporter's flags.
 #[derive(Clone, Debug, clap::Args)]
@@ -93,6 +93,44 @@ impl ProcessFlags {
         Ok(())
     }
 
+    /// Adds the groups of the file, if one is given. If it has errors, its `last` valid groups stay in use, and the errors are added to
+    /// those of the other files.
+    ///
+    /// # Errors
+    /// As [`Self::add_to`], if there is nothing else to serve: no other file, and no last groups.
+    pub fn add_to_files(
+        &self,
+        loaded: &mut LoadedFiles,
+        last: &Mutex<Option<Arc<ProcessGroupSettings>>>,
+    ) -> Result<(), ConfigError> {
+        let Some(file) = &self.file else { return Ok(()) };
+        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+        let added = self.add_to(&mut loaded.config, &mut loaded.warnings);
+        let is_valid = added.is_ok();
+        match added {
+            Ok(()) => last.clone_from(&loaded.config.process_groups),
+            Err(findings) if loaded.files.is_empty() && last.is_none() => return Err(findings),
+            Err(findings) => {
+                // The other file with groups, if there is one, has precedence.
+                if loaded.config.process_groups.is_none() {
+                    loaded.config.process_groups.clone_from(&last);
+                }
+                match &mut loaded.errors {
+                    Some(errors) => {
+                        errors.errors.extend(findings.errors);
+                        errors.is_cut |= findings.is_cut;
+                    }
+                    None => loaded.errors = Some(findings),
+                }
+            }
+        }
+        loaded.files.push(ConfigFile {
+            name: file.display().to_string().into(),
+            is_valid,
+        });
+        Ok(())
+    }
+
     fn switches(&self) -> Switches {
         let limit = self.recheck_with_time_limit.filter(|limit| !limit.is_zero());
         Switches {
@@ -143,6 +181,41 @@ mod tests {
             remove_empty_groups: true,
         };
         assert_eq!(changed, Ok(expected));
+    }
+
+    #[test]
+    fn a_file_with_errors_does_not_stop_the_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("all.yaml");
+        let path_flag = format!("--process.config={}", path.display());
+        let command = ProcessFlags::augment_args(clap::Command::new("x"));
+        let matches = command.try_get_matches_from(["x", &path_flag]).unwrap();
+        let flags = ProcessFlags::from_arg_matches(&matches).unwrap();
+        let other = || LoadedFiles {
+            files: vec![ConfigFile {
+                name: "upkeep.yml".into(),
+                is_valid: true,
+            }],
+            ..LoadedFiles::default()
+        };
+        let last = Mutex::default();
+        let load = |text: &str, mut loaded: LoadedFiles| {
+            std::fs::write(&path, text).unwrap();
+            flags.add_to_files(&mut loaded, &last).map(|()| {
+                let valid: Vec<bool> = loaded.files.iter().map(|file| file.is_valid).collect();
+                let rules = loaded.config.process_groups.map(|groups| groups.rules.len());
+                (valid, rules, loaded.errors.is_some())
+            })
+        };
+        let (good, bad) = (
+            "process_names: [{ comm: [a] }]\n",
+            "process_names: [{ name: '{{.Nope}}', comm: [a] }]\n",
+        );
+        // Alone, there is nothing to serve.
+        assert!(load(bad, LoadedFiles::default()).is_err());
+        assert_eq!(load(bad, other()), Ok((vec![true, false], None, true)));
+        assert_eq!(load(good, other()), Ok((vec![true, true], Some(1), false)));
+        assert_eq!(load(bad, other()), Ok((vec![true, false], Some(1), true)));
     }
 
     #[test]

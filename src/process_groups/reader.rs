@@ -5,7 +5,7 @@ use rustix::io::Errno;
 use super::counts::Counts;
 use super::parse::{self, Status};
 use super::reading::{Memory, Reading, RunState, ThreadReading, Unreadable};
-use crate::check::proc_scan::{ProcRoot, ProcessPath, SoftLimit, Stat, max_open_files};
+use crate::check::proc_scan::{ProcRoot, ProcessPath, Progress, SoftLimit, Stat, max_open_files};
 use crate::net::shortage;
 
 /// How many bytes of a stat file of a thread are read.
@@ -25,6 +25,8 @@ pub struct Reader<'a> {
     pub reads_smaps: bool,
     /// Whether files that wait for the process's memory must not be read.
     pub is_avoided: bool,
+    /// Where the current process is recorded.
+    pub progress: &'a Progress,
 }
 
 impl Reader<'_> {
@@ -93,7 +95,7 @@ impl Reader<'_> {
             reading.unreadable.wait_channel = idle.unreadable.wait_channel;
             return Ok(());
         }
-        let io = self.optional(path, "io", text, parse::io)?;
+        let io = self.io(path, text)?;
         let wait_channel = self.optional(path, "wchan", text, parse::wait_channel)?;
         reading.unreadable.io = io.is_none();
         reading.unreadable.wait_channel = wait_channel.is_none();
@@ -126,10 +128,15 @@ impl Reader<'_> {
             reading.unreadable.smaps = earlier.unreadable.smaps;
             return Ok(());
         }
-        let smaps = match self.is_avoided {
-            true => None,
-            false => self.optional(path, "smaps_rollup", text, parse::smaps)?,
-        };
+        if self.is_avoided {
+            // Another thread is stuck there, or takes more than a second because the memory is large.
+            let last = earlier.map_or(Memory::default(), |earlier| earlier.memory);
+            reading.memory.proportional = last.proportional;
+            reading.memory.proportional_swapped = last.proportional_swapped;
+            reading.unreadable.smaps = true;
+            return Ok(());
+        }
+        let smaps = self.optional(path, "smaps_rollup", text, parse::smaps)?;
         reading.unreadable.smaps = smaps.is_none();
         (reading.memory.proportional, reading.memory.proportional_swapped) = smaps.unwrap_or_default();
         Ok(())
@@ -154,6 +161,15 @@ impl Reader<'_> {
             Some(SoftLimit::Unlimited) => Ok(u64::MAX),
             // The kernel writes nothing for a process that has just ended.
             None => Err(Errno::SRCH),
+        }
+    }
+
+    /// The bytes read and written. The file waits while the process starts a program: until Linux 5.10, as long as the file system of
+    /// the program takes.
+    fn io(&self, path: &mut ProcessPath, text: &mut [u8]) -> Result<Option<(u64, u64)>, Errno> {
+        match self.is_avoided {
+            true => Ok(None),
+            false => self.optional(path, "io", text, parse::io),
         }
     }
 
@@ -185,6 +201,8 @@ impl Reader<'_> {
         let mut ids = self.root.tasks(path.file("task"))?;
         ids.sort_unstable();
         for id in ids {
+            // Thousands of threads take more than a second, but the scan is not stuck.
+            self.progress.enter(self.id);
             path.set_thread(self.id, id);
             match self.thread(id, before, path, text) {
                 Ok((thread, has_run)) => {
@@ -235,7 +253,7 @@ impl Reader<'_> {
             thread.wait_channel.clone_from(&earlier.wait_channel);
             return Ok((thread, false));
         }
-        let io = self.optional(path, "io", text, parse::io)?;
+        let io = self.io(path, text)?;
         (thread.counts.read_bytes, thread.counts.written_bytes) = io.unwrap_or_default();
         thread.wait_channel = self.optional(path, "wchan", text, parse::wait_channel)?.flatten();
         Ok((thread, true))
@@ -300,13 +318,18 @@ mod tests {
         }
 
         fn read(&self, scans: u64, earlier: Option<&Reading>) -> Reading {
+            self.read_as(false, scans, earlier)
+        }
+
+        fn read_as(&self, is_avoided: bool, scans: u64, earlier: Option<&Reading>) -> Reading {
             let root = ProcRoot::open(self.0.path()).unwrap();
             let reader = Reader {
                 root: &root,
                 id: 8,
                 scans,
                 reads_smaps: true,
-                is_avoided: false,
+                is_avoided,
+                progress: &Progress::default(),
             };
             let text = fs::read(self.0.path().join("8/stat")).unwrap();
             let stat = Stat::parse(&text).unwrap();
@@ -369,6 +392,26 @@ mod tests {
     }
 
     #[test]
+    fn a_process_where_another_thread_is_stuck_keeps_its_memory() {
+        let fake = Fake::new();
+        let first = fake.read(1, None);
+        fake.run(2, 101, 60);
+        let second = fake.read_as(true, 2, Some(&first));
+        assert_eq!(
+            (second.memory.proportional, second.counts.read_bytes),
+            (50 << 10, 0)
+        );
+        assert!(second.unreadable.smaps && second.unreadable.io);
+        fake.run(3, 102, 70);
+        let third = fake.read(3, Some(&second));
+        assert_eq!(
+            (third.memory.proportional, third.counts.read_bytes),
+            (70 << 10, 70)
+        );
+        assert!(!third.unreadable.any());
+    }
+
+    #[test]
     fn what_can_not_be_read_is_zero_and_reported() {
         let fake = Fake::new();
         for file in ["io", "wchan", "smaps_rollup"] {
@@ -397,6 +440,7 @@ mod tests {
             scans: 0,
             reads_smaps: false,
             is_avoided: false,
+            progress: &Progress::default(),
         };
         let text = fs::read(fake.0.path().join("8/stat")).unwrap();
         let stat = Stat::parse(&text).unwrap();

@@ -109,6 +109,11 @@ impl Scan<'_> {
                     unmatched.push(identity);
                 }
                 Ok(Inspection::Unreadable) => sweep.read_errors += 1,
+                Ok(Inspection::TooExpensive(identity)) => {
+                    sweep.read_errors += 1;
+                    let finding = Finding::NewWithout(Membership::Ignored);
+                    sweep.seen.push(Seen { identity, finding });
+                }
                 Err(error) if has_ended(error) => {}
                 Err(error) if shortage::from_errno(error).is_some() => return Err(error),
                 Err(_) => sweep.read_errors += 1,
@@ -133,13 +138,14 @@ impl Scan<'_> {
         Ok(sweep)
     }
 
-    fn reader<'r>(&self, root: &'r ProcRoot, id: i32) -> Reader<'r> {
+    fn reader<'r>(&'r self, root: &'r ProcRoot, id: i32) -> Reader<'r> {
         Reader {
             root,
             id,
             scans: self.known.scans,
             reads_smaps: self.settings.switches.smaps,
             is_avoided: self.avoided.contains(&id),
+            progress: self.progress,
         }
     }
 
@@ -186,8 +192,14 @@ impl Scan<'_> {
             command_line: has_arguments.then_some(&command_line[..length.1]),
             first_argument: &command_line[..length.0],
         };
+        let before = naming.budget.used();
         let Ok(found) = find(&self.settings.rules, texts, &naming.budget) else {
-            return Ok(Inspection::Unreadable);
+            // Its command line alone would use up every scan, and the processes after it would never have a name.
+            let used = naming.budget.used().saturating_sub(before);
+            return Ok(match used >= MATCHING_TIME / 2 || !naming.budget.is_spent() {
+                true => Inspection::TooExpensive(identity),
+                false => Inspection::Unreadable,
+            });
         };
         let Some(found) = found else {
             return Ok(Inspection::Unmatched {
@@ -240,8 +252,13 @@ impl Scan<'_> {
 /// What was found about a process before its ancestors are considered.
 enum Inspection {
     Seen(Seen),
-    Unmatched { identity: Identity, parent: i32 },
+    Unmatched {
+        identity: Identity,
+        parent: i32,
+    },
     Unreadable,
+    /// Comparing it takes too long. It is not compared again.
+    TooExpensive(Identity),
 }
 
 /// What naming the processes of one scan uses.

@@ -103,6 +103,29 @@ async fn processes_and_their_children_have_groups() {
 }
 
 #[tokio::test]
+async fn a_process_that_is_too_expensive_to_compare_is_compared_once() {
+    let root = tempfile::tempdir().unwrap();
+    add(root.path(), 8, "long", 1);
+    add(root.path(), 9, "fine", 1);
+    fs::write(root.path().join("8/cmdline"), "x".repeat(50_000)).unwrap();
+    let groups = ProcessGroups::new(root.path().into());
+    // The groups of such a large expression can't be found in a long text in time.
+    groups.apply(Some(&settings(
+        "{ name: '{{.Matches.A}}', cmdline: ['(?P<A>\\p{L}{1,20})'] }",
+    )));
+    let errors = async || {
+        assert_eq!(processes(&groups).await, ["\"bin\"} 1"]);
+        let text = groups.collect().await.unwrap();
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix("namedprocess_scrape_procread_errors "));
+        line.map(str::to_owned)
+    };
+    assert_eq!(errors().await.as_deref(), Some("1"));
+    assert_eq!(errors().await.as_deref(), Some("1"));
+}
+
+#[tokio::test]
 async fn a_process_that_can_not_be_read_does_not_block_the_others() {
     let root = tempfile::tempdir().unwrap();
     add(root.path(), 8, "stuck", 1);

@@ -248,7 +248,8 @@ impl Tracker {
             }
         }
         self.left_out_threads = 0;
-        let mut thread_names = 0;
+        // All known names count, because processes come in any order. A name without threads makes room for the next scan.
+        let mut thread_names: usize = self.groups.values().map(|group| group.threads.len()).sum();
         for (start, member) in self.processes.values() {
             let Member::Tracked(tracked) = member else {
                 continue;
@@ -262,15 +263,14 @@ impl Tracker {
                 continue;
             }
             for (thread, growth) in tracked.reading.threads.iter().zip(&tracked.thread_growth) {
-                let is_first = match group.threads.get_mut(&thread.name) {
+                match group.threads.get_mut(&thread.name) {
                     Some(known) => add_thread(known, *growth),
-                    None if thread_names >= self.limits.thread_names => {
-                        self.left_out_threads += 1;
-                        continue;
+                    None if thread_names >= self.limits.thread_names => self.left_out_threads += 1,
+                    None => {
+                        thread_names += 1;
+                        add_thread(group.threads.entry(thread.name.clone()).or_default(), *growth);
                     }
-                    None => add_thread(group.threads.entry(thread.name.clone()).or_default(), *growth),
-                };
-                thread_names += usize::from(is_first);
+                }
             }
         }
         for group in self.groups.values_mut() {
@@ -290,11 +290,9 @@ impl Tracker {
     }
 }
 
-/// Adds a thread. Returns whether it is the first one with its name.
-fn add_thread(group: &mut ThreadGroup, growth: Counts) -> bool {
+fn add_thread(group: &mut ThreadGroup, growth: Counts) {
     group.count += 1;
     group.totals.add(growth);
-    group.count == 1
 }
 
 #[cfg(test)]

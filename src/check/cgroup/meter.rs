@@ -156,6 +156,15 @@ impl Meter {
         let reached = self
             .usage()
             .and_then(|usage| limits::judge(usage, self.cpu, limits, subject));
+        // The CPU use is an average, so after a missing reading it is known only at the second one.
+        let is_cpu_pending = limits.cpu_below.is_some() && self.cpu.is_none();
+        if is_cpu_pending
+            && unmeasured.is_none()
+            && reached.is_none()
+            && let Some(before) = &self.reached
+        {
+            return Some(LimitProblem::Reached(before.clone()));
+        }
         let Some(unmeasured) = unmeasured else {
             self.missing_since = None;
             self.reached.clone_from(&reached);
@@ -288,6 +297,26 @@ mod tests {
         meter.renew();
         meter.record(None, after(97));
         assert_eq!(meter.judge(&limits, SUBJECT, after(97)), None);
+    }
+
+    #[test]
+    fn a_reached_cpu_limit_stays_until_the_cpu_use_is_known_again() {
+        let (mut meter, start) = (Meter::default(), Instant::now());
+        let limits = ResourceLimits {
+            cpu_below: Some(0.5),
+            ..ResourceLimits::default()
+        };
+        let mut after = |usage: Option<Usage>, seconds| {
+            let now = start + Duration::from_secs(seconds);
+            meter.record(usage, now);
+            meter.judge(&limits, SUBJECT, now)
+        };
+        assert_eq!(after(Some(usage(1, 10)), 0), None);
+        let reached = after(Some(usage(1, 20)), 10);
+        assert!(matches!(reached, Some(LimitProblem::Reached(_))));
+        assert_eq!(after(None, 15), reached);
+        assert_eq!(after(Some(usage(1, 30)), 20), reached);
+        assert_eq!(after(Some(usage(1, 30)), 25), None);
     }
 
     #[test]

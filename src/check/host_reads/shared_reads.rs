@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::model::{Problem, Reason, Shortage};
 use crate::net::shortage;
@@ -25,8 +25,8 @@ const STACK_BYTES: usize = 256 * 1024;
 #[derive(Debug)]
 pub struct SharedReads<T> {
     reads: Arc<Reads<T>>,
-    /// Whether the threads are those of the runtime.
-    is_pooled: bool,
+    /// The turns of reads by the runtime's threads. `None` if each read has a thread of its own.
+    turns: Option<Arc<Semaphore>>,
 }
 
 /// The requests that wait for each path that is being read.
@@ -37,7 +37,7 @@ impl<T> Clone for SharedReads<T> {
     fn clone(&self) -> Self {
         Self {
             reads: Arc::clone(&self.reads),
-            is_pooled: self.is_pooled,
+            turns: self.turns.clone(),
         }
     }
 }
@@ -46,16 +46,17 @@ impl<T> Default for SharedReads<T> {
     fn default() -> Self {
         Self {
             reads: Arc::new(Reads(Mutex::default())),
-            is_pooled: false,
+            turns: None,
         }
     }
 }
 
 impl<T> SharedReads<T> {
-    /// Reads by the runtime's threads for blocking work. For frequent reads: starting a thread costs as much as reading some files.
+    /// Reads by the runtime's threads for blocking work. For frequent reads: starting a thread costs as much as reading some files. When
+    /// many checks read at once, such as after a reconnection, more than [`MAX_THREADS`] reads wait for their turn and do not fail.
     pub fn pooled() -> Self {
         Self {
-            is_pooled: true,
+            turns: Some(Arc::new(Semaphore::new(MAX_THREADS))),
             ..Self::default()
         }
     }
@@ -73,6 +74,11 @@ impl<T: Clone + Send + 'static> SharedReads<T> {
         read: impl FnOnce(&Path) -> T + Send + 'static,
     ) -> Result<T, Problem> {
         let (reply, answer) = oneshot::channel();
+        // It is never closed.
+        let permit = match &self.turns {
+            Some(turns) => Arc::clone(turns).acquire_owned().await.ok(),
+            None => None,
+        };
         if self.reads.wait(path, reply)? {
             // Created before the thread: if that can't be started, the next request tries again.
             let turn = Turn {
@@ -83,8 +89,9 @@ impl<T: Clone + Send + 'static> SharedReads<T> {
             let read_in_thread = move || {
                 let value = read(&turn.path);
                 turn.finish(&value);
+                drop(permit);
             };
-            if self.is_pooled {
+            if self.turns.is_some() {
                 // Its handle is not needed: the answer arrives over the channel.
                 drop(tokio::task::spawn_blocking(read_in_thread));
                 return Self::receive(path, answer).await;
@@ -99,6 +106,9 @@ impl<T: Clone + Send + 'static> SharedReads<T> {
                     message,
                 ));
             }
+        } else {
+            // Only the read needs a turn, not those that wait for it.
+            drop(permit);
         }
         Self::receive(path, answer).await
     }
@@ -241,6 +251,26 @@ mod tests {
             .await;
         assert_eq!(problem.unwrap_err().reason, Reason::Internal);
         assert!(reads.reads.lock().is_empty());
+    }
+
+    #[tokio::test]
+    async fn many_reads_at_once_wait_for_their_turn() {
+        let reads = SharedReads::<usize>::pooled();
+        let requests = (0..4 * MAX_THREADS).map(|number| {
+            let reads = reads.clone();
+            tokio::spawn(async move {
+                let path = PathBuf::from(format!("/{number}"));
+                let read = move |_: &Path| {
+                    thread::sleep(Duration::from_millis(50));
+                    number
+                };
+                (number, reads.get(&path, read).await)
+            })
+        });
+        for request in requests.collect::<Vec<_>>() {
+            let (number, result) = request.await.unwrap();
+            assert_eq!(result, Ok(number));
+        }
     }
 
     /// As if its thread could not be started.

@@ -9,7 +9,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use anyhow::Context;
 use tokio::runtime::Handle;
@@ -183,13 +183,15 @@ fn metrics_url(scheme: &str, bound: SocketAddr, telemetry_path: &str) -> String 
 }
 
 /// A function that loads the configuration and logs its warnings. Without files, it loads the embedded default for an exporter that
-/// listens on `port`. `is_guarded` says that the server uses TLS or authentication.
+/// listens on `port`. `is_guarded` says that the server uses TLS or authentication. If the file of process names has errors, its last valid
+/// content stays in use, and the other files are loaded.
 fn loader(
     files: Option<Arc<ConfigFiles>>,
     process: ProcessFlags,
     port: Option<u16>,
     is_guarded: bool,
 ) -> Arc<Loader> {
+    let last_groups = Mutex::default();
     Arc::new(move || {
         let mut loaded = match &files {
             Some(files) => files.load()?,
@@ -200,7 +202,7 @@ fn loader(
                 config.into()
             }
         };
-        process.add_to(&mut loaded.config, &mut loaded.warnings)?;
+        process.add_to_files(&mut loaded, &last_groups)?;
         for warning in &loaded.warnings {
             warn!(%warning, "configuration");
         }

@@ -24,6 +24,7 @@ const MAX_RULES: usize = 1000;
 /// The options of the section `process_groups`.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("required" = ["process_names"]))]
 pub struct ProcessGroupsOptions {
     /// Rules that name processes. Processes with the same name form a group; the first matching rule names a process.
     pub process_names: Option<Vec<NamingRuleOptions>>,

@@ -12,6 +12,7 @@ use crate::config::place::{Invalid, Place, all};
 /// A rule as it is written. A process must meet all of its keys.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("anyOf" = [{ "required": ["comm"] }, { "required": ["exe"] }, { "required": ["cmdline"] }]))]
 pub struct NamingRuleOptions {
     /// Template of the group's name, such as {{.ExeBase}}:{{.Matches.Port}}. The variables are .Comm, .ExeBase, .ExeFull,
     /// .Username, .PID, .StartTime, .Matches and .Cgroups. Default: {{.ExeBase}}.

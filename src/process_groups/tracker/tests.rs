@@ -306,6 +306,31 @@ fn groups_are_limited_and_those_without_processes_make_room() {
     );
 }
 
+#[test]
+fn names_of_threads_stay_limited_over_many_scans() {
+    let limits = Limits {
+        groups: 2,
+        thread_names: 4,
+    };
+    let mut tracker = tracker(limits);
+    let with_names = |id: i32| {
+        let (x, y) = (format!("x{id}"), format!("y{id}"));
+        threaded(0, vec![thread(10 * id, &x, 0), thread(10 * id + 1, &y, 0)])
+    };
+    record(
+        &mut tracker,
+        (1..=20).map(|id| new(id, 1, "a", with_names(id))).collect(),
+    );
+    for _ in 0..20 {
+        assert_eq!(group(&tracker, "a").threads.len(), 4);
+        assert_eq!(tracker.left_out(), (0, 36));
+        record(
+            &mut tracker,
+            (1..=20).map(|id| again(id, 1, with_names(id))).collect(),
+        );
+    }
+}
+
 proptest! {
     /// Whatever processes and threads do, no counter of a group falls.
     #[test]
