@@ -32,7 +32,8 @@ fn a_valid_file_is_summarized() {
         assert!(output.status.success(), "{output:?}");
         let said = text(&output.stdout);
         assert!(
-            said.contains(" services, ") && said.contains(" checks, 6 modules, at most "),
+            said.contains(" services, ")
+                && said.contains(" checks, 7 modules, 2 rules for process groups, at most "),
             "{said}"
         );
     }

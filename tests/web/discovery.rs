@@ -110,7 +110,7 @@ async fn errors_are_one_line_of_text() {
         (
             "/sd?kind=process",
             400,
-            "400 Bad Request: kind \"process\" can't be probed; supported: http, tcp, dns, icmp, grpc, unix\n",
+            "400 Bad Request: kind \"process\" can't be probed; supported: http, tcp, dns, icmp, grpc, unix, websocket\n",
         ),
         (
             "/sd?group=x",
