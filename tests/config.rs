@@ -6,6 +6,8 @@
 mod any_input;
 #[path = "config/bad.rs"]
 mod bad;
+#[path = "config/beyond_schema.rs"]
+mod beyond_schema;
 #[path = "config/chatstack.rs"]
 mod chatstack;
 #[path = "config/chatstack_format.rs"]
@@ -18,6 +20,8 @@ mod limits;
 mod platform;
 #[path = "config/schema.rs"]
 mod schema;
+#[path = "config/schema_agreement.rs"]
+mod schema_agreement;
 #[path = "common/schema_keys.rs"]
 mod schema_keys;
 #[path = "config/secrets.rs"]
@@ -28,5 +32,7 @@ mod settings;
 mod shipped;
 #[path = "config/short_form.rs"]
 mod short_form;
+#[path = "config/turned_off.rs"]
+mod turned_off;
 #[path = "config/validate.rs"]
 mod validate;

@@ -108,6 +108,15 @@ fn print(name: &str, loaded: Result<Loaded, ConfigError>) -> anyhow::Result<bool
                 print_error(warning);
             }
             let mut text = format!("{name}: {}\n", reload::summary(&loaded.config, loaded.files));
+            for key in &loaded.config.derived_keys {
+                let _ = writeln!(
+                    text,
+                    "{name}: {key}: the key is made of the name; write it to be able to change the name"
+                );
+            }
+            for disabled in &loaded.config.disabled {
+                let _ = writeln!(text, "{name}: {disabled}: not checked (enabled: false)");
+            }
             for service in &loaded.config.services {
                 for check in &service.checks {
                     if let Some(hint) = check.kind.secret_hint() {

@@ -1,5 +1,5 @@
-//! Files in the format of ChatStack's monitor. That monitor accepted quoted numbers, ignored unknown keys, and found a blank
-//! `process_match` in every process. In such a file each of these is a warning; in every other file it is an error.
+//! Files in the format of ChatStack's monitor. That monitor ignored unknown keys, and found a blank `process_match` in every
+//! process. In such a file each of these is a warning; in every other file it is an error.
 //!
 //! A file has this format if all of these hold:
 //! - Its services have no keys that only this exporter has. A key that is similar to one (`intervall`) counts as a misspelt
@@ -16,16 +16,10 @@ use super::yaml::{Entry, Node, Value, fields};
 use super::{suggest, unsupported};
 
 /// The keys of a service that both formats have, in addition to those of the short form.
-const SHARED: [&str; 3] = ["key", "name", "description"];
+const SHARED: [&str; 4] = ["key", "name", "description", "enabled"];
 
 /// The top-level keys that only files of this exporter have.
 const NEW_AT_TOP: [&str; 5] = ["defaults", "tiers", "modules", "probe", "maintenance"];
-
-/// Keys of a service whose values are numbers.
-const NUMBERS: [&str; 2] = ["port", "expected_http"];
-
-/// Keys of `monitor` whose values are numbers.
-const MONITOR_NUMBERS: [&str; 3] = ["check_interval", "retry_attempts", "retry_delay"];
 
 /// The maximum number of unknown keys that are compared with known ones. A file with more does not have this format.
 const MAX_COMPARED: usize = 1000;
@@ -37,14 +31,7 @@ pub fn relax(root: &Node, place: &Place<'_>) -> Node {
     if !keys.are_chatstack(root) {
         return root.clone();
     }
-    let root = with_value(root, "monitor", |monitor| {
-        let place = place.field("monitor");
-        let monitor = with_numbers(monitor, &MONITOR_NUMBERS, &place);
-        with_value(&monitor, "alerts", |alerts| {
-            with_numbers(alerts, &["consecutive_failures"], &place.field("alerts"))
-        })
-    });
-    with_value(&root, "services", |list| {
+    with_value(root, "services", |list| {
         relax_services(list, &keys, &place.field("services"))
     })
 }
@@ -190,8 +177,7 @@ fn relax_service(node: &Node, keys: &Keys, place: &Place<'_>) -> Node {
             unknown - MAX_UNKNOWN
         ));
     }
-    let rest = Node::new(node.mark, Value::Map(Rc::new(rest)));
-    with_numbers(&rest, &NUMBERS, place)
+    Node::new(node.mark, Value::Map(Rc::new(rest)))
 }
 
 /// Removes blank texts from `process_match`. Returns `None` if nothing else is in it. Returns other entries unchanged.
@@ -225,32 +211,6 @@ fn without_blank_matches(entry: &Entry, place: &Place<'_>) -> Option<Entry> {
         value: Node::new(entry.value.mark, list),
         ..entry.clone()
     })
-}
-
-/// Replaces quoted numbers by numbers under these keys.
-fn with_numbers(node: &Node, keys: &[&str], place: &Place<'_>) -> Node {
-    let mut node = node.clone();
-    for key in keys {
-        node = with_value(&node, key, |value| match &value.value {
-            Value::Text(text) if is_number(text) => {
-                let text = text.trim();
-                place
-                    .field(key)
-                    .warn(format_args!("treated as the number {text}: remove the quotes"));
-                Node::new(value.mark, Value::Plain(text.into()))
-            }
-            _ => value.clone(),
-        });
-    }
-    node
-}
-
-/// Whether a text has only digits and points.
-fn is_number(text: &str) -> bool {
-    let text = text.trim();
-    text.starts_with(|c: char| c.is_ascii_digit())
-        && text.len() <= 20
-        && text.chars().all(|c| c.is_ascii_digit() || c == '.')
 }
 
 /// Replaces the value of `key`, if there is one.

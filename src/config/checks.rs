@@ -20,13 +20,26 @@ use crate::model::{CheckKind, CheckName, Severity};
 /// The maximum number of checks of one service.
 const MAX_CHECKS: usize = 1000;
 
+/// The names that other monitors give to the key `kind`.
+const OTHER_NAMES_OF_KIND: [&str; 3] = ["type", "prober", "check"];
+
 /// A resolved check without its final name.
 struct UnnamedCheck {
     name: Option<String>,
+    is_enabled: bool,
     severity: Severity,
     timings: Timings,
     certificate: CertificateLimits,
     kind: KindSettings,
+}
+
+/// The checks of a service.
+#[derive(Debug, Default)]
+pub struct ServiceChecks {
+    /// The checks that run.
+    pub enabled: Vec<Arc<CheckSettings>>,
+    /// The names of the checks that are turned off.
+    pub disabled: Vec<CheckName>,
 }
 
 /// Resolves the checks of the service at `place`: those of the short form, whose keys are in `short`, then those of `list`.
@@ -37,12 +50,13 @@ pub fn resolve(
     place: &Place<'_>,
     timings: &Timings,
     warned: &RefCell<HashSet<Path>>,
-) -> Option<Vec<Arc<CheckSettings>>> {
+) -> Option<ServiceChecks> {
     let (short, short_count) = short_form::checks(short, place);
     let mut checks: Vec<UnnamedCheck> = short
         .into_iter()
         .map(|check| UnnamedCheck {
             name: None,
+            is_enabled: true,
             severity: check.severity,
             timings: match check.timeout {
                 Some(timeout) => timings.with_short_form_timeout(timeout),
@@ -60,7 +74,10 @@ pub fn resolve(
         return None;
     }
     is_valid?;
-    for check in checks.iter().filter(|check| check.kind.kind().is_timed()) {
+    for check in checks
+        .iter()
+        .filter(|check| check.is_enabled && check.kind.kind().is_timed())
+    {
         if let Some((path, message)) = check.timings.unreachable_threshold()
             && warned.borrow_mut().insert(path.clone())
         {
@@ -155,6 +172,7 @@ fn read_check(node: &Node, place: &Place<'_>, timings: &Timings) -> Option<Unnam
     let kind = kinds::resolve(kind?, &own, place, unknown)?;
     Some(UnnamedCheck {
         name: name.ok()?,
+        is_enabled: options.enabled.unwrap_or(true),
         severity: options.severity.map_or(Severity::Critical, Severity::from),
         timings,
         certificate: certificate.ok()?,
@@ -164,10 +182,20 @@ fn read_check(node: &Node, place: &Place<'_>, timings: &Timings) -> Option<Unnam
 
 fn read_kind(node: &Node, place: &Place<'_>) -> Option<CheckKind> {
     let known = || CheckKind::ALL.map(CheckKind::as_str).join(", ");
+    let other_name = || {
+        OTHER_NAMES_OF_KIND
+            .into_iter()
+            .find(|name| node.get(name).is_some())
+    };
     match node.get("kind").map(|kind| (kind, &kind.value)) {
         None => {
             match node.entries() {
-                Some(_) => place.error(format_args!("kind is missing: write one of {}", known())),
+                Some(_) => match other_name() {
+                    Some(name) => place
+                        .field(name)
+                        .error_at_key(format_args!("kind is missing: write kind instead of {name}")),
+                    None => place.error(format_args!("kind is missing: write one of {}", known())),
+                },
                 None if matches!(node.value, Value::Pruned) => return None,
                 None => place.error(format_args!(
                     "expected a mapping with a kind, found {}",
@@ -188,11 +216,11 @@ fn read_kind(node: &Node, place: &Place<'_>) -> Option<CheckKind> {
 }
 
 /// Names each unnamed check after its kind, with a number from the second check of the kind on. Names in use are skipped.
-/// Adding a check at the end of a service renames no other check.
-fn assign_names(checks: Vec<UnnamedCheck>) -> Vec<Arc<CheckSettings>> {
+/// Adding a check at the end of a service renames no other check, and neither does turning one off.
+fn assign_names(checks: Vec<UnnamedCheck>) -> ServiceChecks {
     let mut taken: HashSet<String> = checks.iter().filter_map(|check| check.name.clone()).collect();
     let mut counts = [0_usize; CheckKind::ALL.len()];
-    let mut finished = Vec::with_capacity(checks.len());
+    let mut finished = ServiceChecks::default();
     for check in checks {
         let kind = check.kind.kind();
         let name = check.name.unwrap_or_else(|| {
@@ -209,8 +237,12 @@ fn assign_names(checks: Vec<UnnamedCheck>) -> Vec<Arc<CheckSettings>> {
                 }
             }
         });
+        if !check.is_enabled {
+            finished.disabled.push(CheckName::new(name));
+            continue;
+        }
         let (failures_before_down, successes_before_up) = check.timings.runs();
-        finished.push(Arc::new(CheckSettings {
+        finished.enabled.push(Arc::new(CheckSettings {
             name: CheckName::new(name),
             severity: check.severity,
             interval: check.timings.interval(),

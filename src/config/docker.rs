@@ -11,6 +11,7 @@ use super::address::HostPort;
 use super::duration::DurationText;
 use super::place::{Invalid, Place};
 use super::resource_limits::{ResourceOptions, ResourceSettings, over_limit_schema};
+use super::schema_scalars::ANY_SCALAR;
 use super::server_url::ServerUrl;
 use super::size::SizeText;
 use super::tls::{TlsOptions, TlsSettings};
@@ -32,9 +33,11 @@ const ADVICE: &str = "write a URL such as unix:///var/run/docker.sock or tcp://d
 pub struct DockerOptions {
     /// Name or id of the container. An id has at least the 12 digits that `docker ps` shows.
     #[schemars(extend("examples" = ["chatstack-web"]))]
+    #[schemars(regex(pattern = "^[A-Za-z0-9][A-Za-z0-9_.-]*$"), length(max = 255), extend("$comment" = ANY_SCALAR))]
     pub container: Option<String>,
     /// The engine: unix:///path/of/a/socket or tcp://host:port, as for Docker's clients. Default: the environment variable
     /// DOCKER_HOST, or else unix:///var/run/docker.sock. Podman has the same API.
+    #[schemars(regex(pattern = r"^\s*[A-Za-z][A-Za-z0-9+.-]*:"))]
     pub host: Option<String>,
     /// TLS options. Given, a connection to tcp:// uses TLS.
     pub tls_config: Option<TlsOptions>,
@@ -44,13 +47,17 @@ pub struct DockerOptions {
     /// Whether to measure what the container uses: CPU time, memory, tasks, IO and OOM kills. Default: true.
     pub resources: Option<bool>,
     /// From this memory on, the check warns: `500MB`. The inactive part of the page cache does not count. Default: none.
+    #[schemars(extend("not" = { "enum": [0, "0"] }))]
     pub memory_below: Option<SizeText>,
     /// From this share of the container's own memory limit on, the check warns: 0.9 for 90 %. No effect without such a limit. Default:
     /// none.
+    #[schemars(extend("exclusiveMinimum" = 0), range(max = 1))]
     pub memory_share_below: Option<f64>,
     /// From this number of CPUs in use on, averaged over about 5 s, the check warns: 1.5. Default: none.
+    #[schemars(extend("exclusiveMinimum" = 0))]
     pub cpu_below: Option<f64>,
     /// From this number of processes and threads on, the check warns. Default: none.
+    #[schemars(range(min = 1))]
     pub tasks_below: Option<u64>,
     /// What a reached limit does: `warning` (the check is degraded) or `failure` (the run fails). Default: warning.
     #[schemars(schema_with = "over_limit_schema")]

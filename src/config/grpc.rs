@@ -37,6 +37,7 @@ const RESERVED_METADATA: [&str; 9] = [
 #[serde(deny_unknown_fields, default)]
 pub struct GrpcOptions {
     /// The server: host:port, with an IPv6 address in brackets.
+    #[schemars(regex(pattern = ":"))]
     pub address: Option<String>,
     /// Service to check. Default: the server as a whole.
     pub service: Option<String>,

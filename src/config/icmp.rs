@@ -23,10 +23,12 @@ pub struct IcmpOptions {
     /// The host to ping: a name or an address, without a port.
     pub host: Option<String>,
     /// Payload of the request in bytes, at most 65507. Default: 28.
+    #[schemars(range(max = 65507))]
     pub payload_size: Option<u32>,
     /// Set the don't-fragment flag, so that a request that is too large for a link fails.
     pub dont_fragment: bool,
     /// Maximum number of hops, 1 to 255. Default: that of the system, usually 64.
+    #[schemars(range(max = 255))]
     pub ttl: Option<u32>,
     /// IP protocol to try first: ip4 or ip6. Default: ip6.
     pub preferred_ip_protocol: Option<IpProtocol>,

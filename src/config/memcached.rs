@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::address::{AddressPreference, HostPort, IpProtocol};
 use super::place::{Invalid, Place};
+use super::schema_scalars::ANY_SCALAR;
 use super::tls::{TlsOptions, TlsSettings};
 
 /// The longest key that memcached accepts, in bytes (memcached's doc/protocol.txt, "Keys").
@@ -20,6 +21,7 @@ const ADVICE: &str =
 #[serde(deny_unknown_fields, default)]
 pub struct MemcachedOptions {
     /// The server: host:port, or the absolute path of a Unix socket.
+    #[schemars(regex(pattern = ":|^/"))]
     pub address: Option<String>,
     /// Use TLS (memcached --enable-ssl). Default: false.
     pub tls: bool,
@@ -32,8 +34,10 @@ pub struct MemcachedOptions {
     /// Request the statistics and export them as metrics. Default: true.
     pub metrics: Option<bool>,
     /// Warn if the connections reach this share of the server's limit, such as 0.9 for 90 %. Default: no limit.
+    #[schemars(extend("exclusiveMinimum" = 0), range(max = 1))]
     pub max_connection_share: Option<f64>,
     /// Write a value under this key, read it back and delete it, with meta commands (memcached 1.6 or later). Default: none.
+    #[schemars(regex(pattern = "^[!-~]{1,250}$"), extend("$comment" = ANY_SCALAR))]
     pub key: Option<String>,
 }
 

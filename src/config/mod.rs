@@ -38,6 +38,7 @@ pub mod memcached;
 pub mod monitor;
 pub mod monitor_options;
 pub mod node;
+mod opposites;
 pub mod options;
 mod others;
 pub mod pattern;
@@ -56,13 +57,16 @@ mod redact;
 pub mod redis;
 mod redundancy;
 pub mod regular_file;
+mod renamed;
 pub mod resource_limits;
 mod root;
 pub mod s3;
 pub mod schema;
 mod schema_parts;
+mod schema_scalars;
 pub mod secret;
 pub mod server_url;
+mod service_key;
 mod services;
 pub mod settings;
 mod short_form;
@@ -91,5 +95,5 @@ pub use load::{
     EMBEDDED_DEFAULT, Loaded, MAX_FILE_BYTES, embedded_default, embedded_default_on, parse, parse_bytes,
     read_document,
 };
-pub use settings::{CheckSettings, Config, Service};
+pub use settings::{CheckSettings, Config, Disabled, Service};
 pub use target::Target;

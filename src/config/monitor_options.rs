@@ -14,6 +14,7 @@ pub struct MonitorOptions {
     /// Interval in seconds. Equivalent to defaults.interval.
     pub check_interval: Option<Seconds>,
     /// Retries before a failure counts. defaults.failures_before_down is this number plus 1.
+    #[schemars(range(max = 999))]
     pub retry_attempts: Option<u32>,
     /// Time between retries in seconds. Equivalent to defaults.recheck_interval.
     pub retry_delay: Option<Seconds>,
@@ -26,6 +27,7 @@ pub struct MonitorOptions {
 #[serde(deny_unknown_fields)]
 pub struct AlertOptions {
     /// Consecutive failures before an alert. defaults.tolerance.down is this number minus 1, times the interval.
+    #[schemars(range(min = 1, max = 999))]
     pub consecutive_failures: Option<u32>,
     /// Whether recoveries are sent. Ignored: set send_resolved in Alertmanager's configuration.
     pub recovery_notification: Option<bool>,

@@ -14,6 +14,7 @@ use super::place::{Invalid, Place};
 #[serde(deny_unknown_fields, default)]
 pub struct NodeOptions {
     /// Absolute path of the directory with package.json and node_modules.
+    #[schemars(regex(pattern = "^/"))]
     pub directory: Option<PathBuf>,
     /// The lock file: auto for npm-shrinkwrap.json, package-lock.json, pnpm-lock.yaml or yarn.lock in the directory, none to check
     /// package.json only, or the path of a lock file, relative to the directory. Default: auto.

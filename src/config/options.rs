@@ -8,8 +8,16 @@ use serde::Deserialize;
 
 use super::duration::DurationText;
 use super::heal::HealOptions;
+use super::http::StatusRange;
 use super::monitor_options::MonitorOptions;
+use super::schema_scalars::ANY_SCALAR;
 use crate::model::{Severity, Tier};
+
+/// The pattern of a line of text that is not blank, for the JSON Schema. White space at the end is removed.
+const VISIBLE_LINE: &str = r"^[^\x00-\x1f\x7f-\x9f]*[^\x00-\x1f\x7f-\x9f\s][^\x00-\x1f\x7f-\x9f]*\s*$";
+
+/// The pattern of a line of text.
+const LINE: &str = r"^[^\x00-\x1f\x7f-\x9f]*\s*$";
 
 /// The group of a service without one.
 pub const DEFAULT_GROUP: &str = "default";
@@ -53,8 +61,10 @@ pub struct TimingOptions {
     /// Limits of the response time. Kinds without a response time (systemd, process, docker) ignore them.
     pub thresholds: Option<ThresholdOptions>,
     /// Consecutive runs that change a check's status for the worse. Built in: 1.
+    #[schemars(range(min = 1, max = 1000))]
     pub failures_before_down: Option<u32>,
     /// Consecutive runs that change a check's status for the better. Built in: 2.
+    #[schemars(range(min = 1, max = 1000))]
     pub successes_before_up: Option<u32>,
 }
 
@@ -94,23 +104,31 @@ pub struct ToleranceOptions {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ServiceOptions {
-    /// Unique identifier of the service, also used in labels: at most 64 characters of a-z, 0-9, _, . and -.
+    /// Unique identifier of the service, also used in labels: at most 64 characters of a-z, 0-9, _, . and -. Default: made of the
+    /// name.
     pub key: Option<String>,
     /// Display name. Default: the key.
+    #[schemars(regex(pattern = VISIBLE_LINE), length(max = 128), extend("$comment" = ANY_SCALAR))]
     pub name: Option<String>,
+    /// false to turn the service off: its checks do not run, and it is neither on the page nor in metrics. Default: true.
+    pub enabled: Option<bool>,
     /// Group of the service on the status page and in metrics. Default: default.
+    #[schemars(regex(pattern = VISIBLE_LINE), length(max = 128), extend("$comment" = ANY_SCALAR))]
     pub group: Option<String>,
     /// Tier: the defaults of its settings, and the severity of its alerts. Default: critical.
     pub tier: Option<TierWord>,
     /// Description, for people.
+    #[schemars(regex(pattern = LINE), length(max = 1024), extend("$comment" = ANY_SCALAR))]
     pub description: Option<String>,
     /// Instructions for when the service fails: an http or https URL.
+    #[schemars(regex(pattern = r"^\s*[A-Za-z][A-Za-z0-9+.-]*:"))]
     pub runbook_url: Option<String>,
     /// Keys of the services that this service depends on. While one of them is down, this service does not page.
     pub depends_on: Option<Vec<String>>,
     /// Which of the checks of severity critical must work, so that the service is not down. any is the same as any_of: 1. Default: all.
     pub requires: Option<RequiresWord>,
     /// How many of the checks of severity critical must work, so that the service is not down. If fewer checks fail, it is degraded.
+    #[schemars(range(min = 1))]
     pub any_of: Option<u32>,
 }
 
@@ -120,10 +138,11 @@ pub struct ServiceOptions {
 pub struct ShortFormOptions {
     /// Short form of an http check with a timeout of 3s.
     pub url: Option<String>,
-    /// The exact status code that the URL must return. Default: 200.
-    pub expected_http: Option<u16>,
+    /// The status code that the URL must return, or a range of them: 200, 200-299, 2xx. Default: 200.
+    pub expected_http: Option<StatusRange>,
     /// Short form of a tcp check with a timeout of 1s: the port to connect to. Default if host is given: the port of the
     /// URL.
+    #[schemars(range(min = 1))]
     pub port: Option<u16>,
     /// The host of that port. Default: the host of the URL, or else 127.0.0.1.
     pub host: Option<String>,
@@ -134,6 +153,7 @@ pub struct ShortFormOptions {
     #[schemars(schema_with = "super::schema_parts::text_or_texts")]
     pub process_match: Option<Vec<String>>,
     /// Short form of a docker check of severity warning: the name or id of a container.
+    #[schemars(regex(pattern = "^[A-Za-z0-9][A-Za-z0-9_.-]*$"), length(max = 255), extend("$comment" = ANY_SCALAR))]
     pub container: Option<String>,
 }
 
@@ -148,6 +168,8 @@ pub struct CheckOptions {
     pub name: Option<String>,
     /// Whether a failure takes the service down (critical) or degrades it (warning). Default: critical.
     pub severity: Option<SeverityWord>,
+    /// false to turn the check off: it does not run, and it is neither on the page nor in metrics. Default: true.
+    pub enabled: Option<bool>,
 }
 
 /// A tier's name.

@@ -23,6 +23,7 @@ const MAX_PROCESS_NAME: usize = 15;
 #[serde(deny_unknown_fields)]
 pub struct PortOptions {
     /// The port, 1 to 65535.
+    #[schemars(range(min = 1, max = 65535))]
     pub port: Option<u32>,
     /// tcp or udp. Default: tcp.
     pub protocol: Option<Protocol>,
@@ -37,9 +38,11 @@ pub struct PortOptions {
     pub user: Option<User>,
     /// Absolute path of the executable that must hold the port, or of a symbolic link to it. For processes of other users, the
     /// exporter needs CAP_SYS_PTRACE.
+    #[schemars(regex(pattern = "^/"))]
     pub exe: Option<PathBuf>,
     /// Exact name of the process that must hold the port, as in /proc/PID/comm. For processes of other users, the exporter
     /// needs CAP_SYS_PTRACE.
+    #[schemars(length(min = 1, max = 15))]
     pub process: Option<String>,
     /// Range of ports, such as 8080-8099. If another program holds the port, the message names the next free port in it.
     pub range: Option<PortRange>,

@@ -31,11 +31,13 @@ pub struct ProcessOptions {
     #[serde(rename = "match")]
     pub matches: Option<OneOrMany>,
     /// Regular expression that must match the name or the command line. Case matters; (?i) at its start ignores case.
+    #[schemars(length(min = 1))]
     pub regex: Option<String>,
     /// Effective user: a name in /etc/passwd, or a number.
     pub user: Option<User>,
     /// Absolute path of the executable, or of a symbolic link to it. To see executables of other users, the exporter needs
     /// CAP_SYS_PTRACE.
+    #[schemars(regex(pattern = "^/"))]
     pub exe: Option<PathBuf>,
     /// Minimum number of processes. Default: 1.
     pub min: Option<u64>,

@@ -19,11 +19,14 @@ const MAX_NAME_BYTES: usize = 256;
 #[serde(deny_unknown_fields, default)]
 pub struct PythonOptions {
     /// Absolute path of a virtual environment, or of another directory that has bin/python.
+    #[schemars(regex(pattern = "^/"))]
     pub environment: Option<PathBuf>,
     /// Absolute path of an interpreter, instead of environment. Its own packages are compared.
+    #[schemars(regex(pattern = "^/"))]
     pub interpreter: Option<PathBuf>,
     /// Absolute paths of files that say what is required: requirement files of pip, pyproject.toml, pylock.toml, uv.lock and
     /// poetry.lock. The name of a file determines its format; other names are requirement files. Default: none.
+    #[schemars(inner(regex(pattern = "^/")))]
     pub requirements: Vec<PathBuf>,
     /// Dependency groups that must be installed as well. Default: none, or the default groups of pylock.toml.
     pub groups: Vec<String>,

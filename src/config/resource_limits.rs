@@ -71,7 +71,8 @@ impl ResourceSettings {
 /// The schema of the key `over_limit`.
 pub(super) fn over_limit_schema(_: &mut SchemaGenerator) -> Schema {
     let words: Vec<&str> = OverLimit::ALL.iter().map(|word| word.as_str()).collect();
-    json_schema!({ "type": ["string", "null"], "enum": words })
+    let words = words.into_iter().map(Some).chain([None]);
+    json_schema!({ "type": ["string", "null"], "enum": words.collect::<Vec<_>>() })
 }
 
 /// The keys as written.

@@ -12,7 +12,7 @@ use super::place::Place;
 use super::probe;
 use super::process_groups;
 use super::redact;
-use super::services;
+use super::services::{self, Services};
 use super::settings::{Config, ShownConfig};
 use super::tier_defaults::TierDefaults;
 use super::yaml::{Node, fields};
@@ -58,9 +58,11 @@ pub fn resolve_sections(document: &Node, others: Others<'_>, place: &Place<'_>) 
     let has_other_sections = is_given("modules") || is_given("process_groups");
     let services = match document.get("services").filter(|services| !services.is_null()) {
         // An empty list is fine in a file with other sections.
-        Some(list) if has_other_sections && list.items().is_some_and(<[Node]>::is_empty) => Vec::new(),
+        Some(list) if has_other_sections && list.items().is_some_and(<[Node]>::is_empty) => {
+            Services::default()
+        }
         Some(list) => services::resolve(list, &place.field("services"), &tier_defaults, others),
-        None => Vec::new(),
+        None => Services::default(),
     };
     let known = others.services.iter();
     let elsewhere = maintenance::Elsewhere {
@@ -74,7 +76,9 @@ pub fn resolve_sections(document: &Node, others: Others<'_>, place: &Place<'_>) 
         &place.field("maintenance"),
     );
     Config {
-        services,
+        services: services.enabled,
+        disabled: services.disabled,
+        derived_keys: services.derived_keys,
         maintenance: windows.into_iter().map(Arc::new).collect(),
         probe,
         heal: tier_defaults.heal_limits(),

@@ -30,6 +30,7 @@ const EXAMPLE: &str = "http://minio.example.org:9000";
 #[serde(deny_unknown_fields, default)]
 pub struct S3Options {
     /// URL of the store: http or https without a path, such as `http://127.0.0.1:9000`.
+    #[schemars(regex(pattern = r"^\s*[A-Za-z][A-Za-z0-9+.-]*:"))]
     pub endpoint: Option<String>,
     /// Region to sign requests for. Default: us-east-1.
     pub region: Option<String>,

@@ -13,6 +13,7 @@ use super::options::{
 use super::probe::{self, ProbeOptions};
 use super::process_groups;
 use super::schema_parts::part;
+use super::schema_scalars::{ANY_SCALAR, accept_spellings};
 use crate::model::CheckKind;
 
 /// The pattern of identifiers.
@@ -38,18 +39,30 @@ pub fn document() -> Value {
             part::<SharedServiceOptions>,
         ],
     );
-    service["required"] = json!(["key"]);
+    // Without a key, the key is made of the name.
+    service["anyOf"] = json!([
+        { "required": ["key"], "properties": { "key": { "not": { "type": "null" } } } },
+        { "required": ["name"], "properties": { "name": { "not": { "type": "null" }, "pattern": "[A-Za-z0-9]" } } },
+    ]);
     service["properties"]["key"]["pattern"] = json!(KEY);
+    service["properties"]["key"]["$comment"] = json!(ANY_SCALAR);
+    for (key, _) in part::<ShortFormOptions>(&mut generator) {
+        allow_empty(&mut service["properties"][key]);
+    }
     service["properties"]["checks"] = json!({
         "description": "The checks, in addition to those of the short form.",
         "type": ["array", "null"],
         "items": { "anyOf": checks },
     });
-    let module = object(&mut generator, &[probe::properties]);
+    let mut module = object(&mut generator, &[probe::properties]);
+    module["required"] = json!(["prober"]);
+    require(&mut module["properties"]["dns"], "query_name");
+    module["if"] = json!({ "properties": { "prober": { "const": "dns" } } });
+    module["then"] = json!({ "required": ["dns"], "properties": { "dns": { "type": "object" } } });
     let probe_options = part::<ProbeOptions>(&mut generator);
     let groups = process_groups::schema(&mut generator);
     let mut window = object(&mut generator, &[part::<MaintenanceOptions>]);
-    window["required"] = json!(["for"]);
+    require(&mut window, "for");
     let mut root = object(&mut generator, &[part::<RootOptions>]);
     let properties = &mut root["properties"];
     set(
@@ -81,14 +94,26 @@ pub fn document() -> Value {
         json!({ "type": ["array", "null"], "items": service }),
     );
     // The list of services may be empty if there are other sections.
+    let is_given = |section: &str| json!({ "required": [section], "properties": { section: { "not": { "type": "null" } } } });
     root["anyOf"] = json!([
         { "required": ["services"], "properties": { "services": { "type": "array", "minItems": 1 } } },
-        { "required": ["modules"], "properties": { "modules": { "type": "object" } } },
-        { "required": ["process_groups"], "properties": { "process_groups": { "type": "object" } } },
+        is_given("modules"),
+        is_given("process_groups"),
     ]);
     root["$schema"] = json!("http://json-schema.org/draft-07/schema#");
     root["title"] = json!("Configuration of upkeep_exporter");
     root["definitions"] = Value::Object(generator.take_definitions(true));
+    for (name, keys) in [
+        ("ExtractOptions", &["path", "name"][..]),
+        ("QueueOptions", &["name"]),
+        ("DiskOptions", &["mount"]),
+        ("OAuth2Options", &["client_id", "token_url"]),
+    ] {
+        for key in keys {
+            require(&mut root["definitions"][name], key);
+        }
+    }
+    accept_spellings(&mut root);
     root
 }
 
@@ -108,9 +133,58 @@ fn check(kind: CheckKind, generator: &mut SchemaGenerator) -> Value {
     }
     schema["title"] = json!(format!("{kind} check"));
     schema["required"] = json!(["kind"]);
+    for key in required(kind) {
+        require(&mut schema, key);
+    }
     schema["properties"]["kind"] = json!({ "description": "The kind of check.", "const": kind.as_str() });
     schema["properties"]["name"]["pattern"] = json!(KEY);
+    schema["properties"]["name"]["$comment"] = json!(ANY_SCALAR);
     schema
+}
+
+/// The keys that every check of a kind needs.
+fn required(kind: CheckKind) -> &'static [&'static str] {
+    match kind {
+        CheckKind::Http
+        | CheckKind::Websocket
+        | CheckKind::Postgres
+        | CheckKind::Redis
+        | CheckKind::Rabbitmq => &["url"],
+        CheckKind::Tcp | CheckKind::Grpc | CheckKind::Memcached => &["address"],
+        CheckKind::Systemd => &["unit"],
+        CheckKind::S3 => &["endpoint"],
+        CheckKind::Celery => &["broker_url"],
+        CheckKind::Docker => &["container"],
+        CheckKind::Dns => &["server", "query_name"],
+        CheckKind::Icmp => &["host"],
+        CheckKind::Unix => &["path"],
+        CheckKind::Port => &["port"],
+        CheckKind::Provider => &["provider"],
+        CheckKind::Node => &["directory"],
+        // One of several keys, or none.
+        CheckKind::Process | CheckKind::Host | CheckKind::Python => &[],
+    }
+}
+
+/// Accepts an empty text and an empty list, which the short form ignores.
+fn allow_empty(property: &mut Value) {
+    let schema = property.take();
+    *property = json!({ "description": schema["description"], "anyOf": [schema, { "enum": ["", []] }] });
+}
+
+/// Requires a property of an object: it must be there, and not null.
+fn require(object: &mut Value, key: &str) {
+    match object["required"].as_array_mut() {
+        Some(required) => required.push(json!(key)),
+        None => object["required"] = json!([key]),
+    }
+    let property = &mut object["properties"][key];
+    let is_null = |name: &Value| name == "null" || name["type"] == "null";
+    for keyword in ["type", "anyOf"] {
+        if let Some(forms) = property.get_mut(keyword).and_then(Value::as_array_mut) {
+            forms.retain(|form| !is_null(form));
+        }
+    }
 }
 
 type Part = fn(&mut SchemaGenerator) -> Map<String, Value>;

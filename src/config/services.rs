@@ -14,30 +14,37 @@ use super::options::{DEFAULT_GROUP, ServiceOptions, SharedServiceOptions, ShortF
 use super::others::Others;
 use super::place::{MAX_FINDINGS, Path, Place};
 use super::redundancy;
-use super::settings::{CheckSettings, Service};
+use super::service_key;
+use super::settings::{CheckSettings, Disabled, Service};
 use super::tier_defaults::TierDefaults;
 use super::validate::{self, MAX_DESCRIPTION, MAX_NAME};
 use super::yaml::{Node, fields, read};
 use crate::model::{ServiceKey, Tier};
 
+/// The services of a file.
+#[derive(Debug, Default)]
+pub struct Services {
+    /// The services that are turned on.
+    pub enabled: Vec<Arc<Service>>,
+    /// The services and checks that are turned off.
+    pub disabled: Vec<Disabled>,
+    /// The keys that are made of names.
+    pub derived_keys: Vec<ServiceKey>,
+}
+
 /// Resolves the list of services at `place`. If it reports errors, the result is incomplete.
-pub fn resolve(
-    list: &Node,
-    place: &Place<'_>,
-    tier_defaults: &TierDefaults,
-    others: Others<'_>,
-) -> Vec<Arc<Service>> {
+pub fn resolve(list: &Node, place: &Place<'_>, tier_defaults: &TierDefaults, others: Others<'_>) -> Services {
     let Some(items) = list.items() else {
         place.error(format_args!(
             "expected a list of services, found {}",
             list.describe()
         ));
-        return Vec::new();
+        return Services::default();
     };
     if items.is_empty() {
         place.error("the list is empty: add at least one service");
     }
-    let mut services = Vec::with_capacity(items.len());
+    let mut services = Services::default();
     let mut nodes: Vec<ServiceNode> = Vec::with_capacity(items.len());
     let mut indices: HashMap<String, usize> = HashMap::new();
     let warned = RefCell::default();
@@ -52,29 +59,74 @@ pub fn resolve(
             tier_defaults,
             warned: &warned,
         };
-        let Some((node, service)) = reader.read() else {
+        let Some(found) = reader.read() else {
             continue;
         };
-        if let Some(node) = node {
-            if let Some(first) = indices.get(&node.key) {
-                let line = items[*first].locate(&Path::default(), false).line;
-                place.field("key").error(format_args!(
-                    "{} is also the key of the service in line {line}: use a unique key",
-                    node.key
-                ));
-            } else {
-                indices.insert(node.key.clone(), index);
+        if let Some(node) = found.node {
+            match indices.get(&node.key) {
+                Some(first) => report_duplicate(&node.key, item, &items[*first], &place),
+                None => drop(indices.insert(node.key.clone(), index)),
+            }
+            if service_key::is_derived(item) {
+                services.derived_keys.push(ServiceKey::new(node.key.as_str()));
             }
             nodes.push(ServiceNode {
                 index: Some(index),
                 ..node
             });
         }
-        services.extend(service);
+        services.enabled.extend(found.service);
+        services.disabled.extend(found.disabled);
     }
     dependencies::check(nodes, others, place);
-    dependencies::warn_of_late_detection(&services, others, &indices, place);
+    dependencies::warn_of_late_detection(&services.enabled, others, &indices, place);
+    remove_disabled_dependencies(&mut services);
     services
+}
+
+/// Reports that the key of `item`, which is at `place`, is also the key of `first`, an earlier service.
+fn report_duplicate(key: &str, item: &Node, first: &Node, place: &Place<'_>) {
+    let line = first.locate(&Path::default(), false).line;
+    let of_first = match service_key::is_derived(first) {
+        true => format!("the service in line {line}, where it is made of the name"),
+        false => format!("the service in line {line}"),
+    };
+    match service_key::is_derived(item) {
+        true => place.field("name").error(format_args!(
+            "{key}, the key that is made of this name, is also the key of {of_first}: add a unique key"
+        )),
+        false => place.field("key").error(format_args!(
+            "{key} is also the key of {of_first}: use a unique key"
+        )),
+    };
+}
+
+/// Removes services that are turned off from the dependencies of the others: nothing is known about them.
+fn remove_disabled_dependencies(services: &mut Services) {
+    let is_whole = |disabled: &&Disabled| disabled.check.is_none();
+    let disabled: HashSet<&ServiceKey> = services
+        .disabled
+        .iter()
+        .filter(is_whole)
+        .map(|off| &off.service)
+        .collect();
+    for service in &mut services.enabled {
+        if service.depends_on.iter().any(|key| disabled.contains(key)) {
+            Arc::make_mut(service)
+                .depends_on
+                .retain(|key| !disabled.contains(key));
+        }
+    }
+}
+
+/// What one service yields.
+struct ReadService {
+    /// Its key and dependencies, if the key is valid.
+    node: Option<ServiceNode>,
+    /// The service, if it is valid as a whole and turned on.
+    service: Option<Arc<Service>>,
+    /// What is turned off.
+    disabled: Vec<Disabled>,
 }
 
 struct Reader<'a, 'b> {
@@ -86,8 +138,7 @@ struct Reader<'a, 'b> {
 }
 
 impl Reader<'_, '_> {
-    /// Returns the service's key and dependencies if the key is valid, and the service if it is valid as a whole.
-    fn read(&self) -> Option<(Option<ServiceNode>, Option<Arc<Service>>)> {
+    fn read(&self) -> Option<ReadService> {
         let place = self.place;
         let parts = [
             fields::<ServiceOptions>(),
@@ -120,16 +171,11 @@ impl Reader<'_, '_> {
         };
         let heal = checks
             .as_ref()
-            .and_then(|checks| self.heal(&shared, tier, checks));
+            .and_then(|checks| self.heal(&shared, tier, &checks.enabled));
         let key = match options.key {
             Some(key) => validate::key(key, &place.field("key")).ok(),
-            None => {
-                let key = place.field("key");
-                if !reading.invalid.contains(key.path()) {
-                    place.error("key is missing: write a short, unique word");
-                }
-                None
-            }
+            None if reading.invalid.contains(place.field("key").path()) => None,
+            None => self.key_from_name(options.name.as_deref()),
         };
         let depends_on = options.depends_on.unwrap_or_default();
         let text = |text: Option<String>, key: &str| {
@@ -145,12 +191,36 @@ impl Reader<'_, '_> {
             .runbook_url
             .map(|url| validate::page_url(url, &place.field("runbook_url")));
         let runbook_url = runbook_url.transpose().ok();
-        let any_of = redundancy::resolve(options.requires, options.any_of, checks.as_deref(), place);
+        let any_of = redundancy::resolve(
+            options.requires,
+            options.any_of,
+            checks
+                .as_ref()
+                .map(|checks| &*checks.enabled)
+                .filter(|checks| !checks.is_empty()),
+            place,
+        );
         let node = key.clone().map(|key| ServiceNode {
             key,
             index: None,
             depends_on: depends_on.clone(),
         });
+        let checks = checks.unwrap_or_default();
+        let service_key = key.clone().map(ServiceKey::new);
+        // A service of which all checks are turned off has nothing to show.
+        let is_enabled =
+            options.enabled.unwrap_or(true) && (!checks.enabled.is_empty() || checks.disabled.is_empty());
+        let disabled = match (service_key, is_enabled) {
+            (None, _) => Vec::new(),
+            (Some(service), false) => vec![Disabled { service, check: None }],
+            (Some(service), true) => {
+                let off = |name| Disabled {
+                    service: service.clone(),
+                    check: Some(name),
+                };
+                checks.disabled.into_iter().map(off).collect()
+            }
+        };
         let complete = || {
             let key = key?;
             Some(Arc::new(Service {
@@ -163,11 +233,32 @@ impl Reader<'_, '_> {
                 tolerance,
                 heal,
                 any_of: any_of.ok()?,
-                checks: checks?,
+                checks: Some(checks.enabled).filter(|checks| !checks.is_empty())?,
                 key: ServiceKey::new(key),
             }))
         };
-        Some((node, complete()))
+        Some(ReadService {
+            node,
+            service: complete().filter(|_| is_enabled),
+            disabled,
+        })
+    }
+
+    /// Makes the key of the name. Reports an error if that is not possible.
+    fn key_from_name(&self, name: Option<&str>) -> Option<String> {
+        let name = name.filter(|name| !name.trim().is_empty());
+        let key = name.and_then(service_key::from_name);
+        if key.is_none() {
+            let example = service_key::suggestion(self.item);
+            self.place.error(match (name, example) {
+                (Some(_), _) => {
+                    "key is missing, and the name has no letter of a-z to make one of: write a short, unique word".to_owned()
+                }
+                (None, Some(example)) => format!("key is missing: write for example key: {example}, or a name"),
+                (None, None) => "key is missing: write a short, unique word, or a name".to_owned(),
+            });
+        }
+        key
     }
 
     /// The settings of healing, which depend on what the checks of the service look at.

@@ -1,5 +1,6 @@
 //! The resolved configuration, as the rest of the exporter uses it.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +27,10 @@ pub struct Config {
     pub process_groups: Option<Arc<ProcessGroupSettings>>,
     /// The YAML without its secrets, for `/config`.
     pub shown: ShownConfig,
+    /// The services and checks that are turned off, in the order of the file. Nothing else contains them.
+    pub disabled: Vec<Disabled>,
+    /// The keys of services that are made of names, in the order of the file.
+    pub derived_keys: Vec<ServiceKey>,
 }
 
 /// The YAML of a configuration without its secrets. Configurations with the same settings are equal, however they are written.
@@ -35,6 +40,25 @@ pub struct ShownConfig(pub Arc<str>);
 impl PartialEq for ShownConfig {
     fn eq(&self, _: &Self) -> bool {
         true
+    }
+}
+
+/// A service or check that is turned off (`enabled: false`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Disabled {
+    /// The service.
+    pub service: ServiceKey,
+    /// The check; `None` for the whole service.
+    pub check: Option<CheckName>,
+}
+
+/// As in "shop" or "shop/http".
+impl fmt::Display for Disabled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.check {
+            Some(check) => write!(f, "{}/{check}", self.service),
+            None => self.service.fmt(f),
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::http::StatusRange;
 use super::kinds::{self, KindSettings};
 use super::options::ShortFormOptions;
 use super::place::{Path, Place, Step};
@@ -169,7 +170,7 @@ impl Translator<'_, '_> {
         .collect()
     }
 
-    /// Only the expected status code is a success.
+    /// Only the expected status codes are a success.
     fn http(&self, options: &ShortFormOptions) -> Option<Draft> {
         let Some(url) = &options.url else {
             if options.expected_http.is_some() {
@@ -178,7 +179,7 @@ impl Translator<'_, '_> {
             }
             return None;
         };
-        let expected = options.expected_http.unwrap_or(200);
+        let expected = options.expected_http.clone().unwrap_or(StatusRange::single(200));
         let status = Node::new(Mark::default(), Value::Plain(expected.to_string().into()));
         let mut keys = vec![
             ("url", text(url), "url"),
@@ -189,7 +190,7 @@ impl Translator<'_, '_> {
             ),
         ];
         // An expected redirect must not be followed.
-        if (300..400).contains(&expected) {
+        if (300..400).contains(expected.codes().start()) && expected.codes().end() < &400 {
             let no = Value::Plain("false".into());
             keys.push(("follow_redirects", no, "expected_http"));
         }

@@ -61,6 +61,7 @@ const UNIT_TYPES: [&str; 11] = [
 pub struct SystemdOptions {
     /// The unit: `nginx.service`, `backup.timer`, `worker@2.service`. The suffix .service is added if there is none.
     #[schemars(extend("examples" = ["nginx.service", "backup.timer"]))]
+    #[schemars(length(min = 1))]
     pub unit: Option<String>,
     /// Expected states, such as `[inactive, activating]` for a oneshot service that a timer starts. Default: the unit must be
     /// running.
@@ -71,17 +72,22 @@ pub struct SystemdOptions {
     pub start_grace: Option<DurationText>,
     /// D-Bus address of the bus of systemd, such as `unix:path=/run/user/1000/bus` for a user's manager. Default: the
     /// environment variable `DBUS_SYSTEM_BUS_ADDRESS`, or else the system bus.
+    #[schemars(regex(pattern = ":"))]
     pub bus_address: Option<String>,
     /// Whether to measure what the unit uses: CPU time, memory, tasks, IO and OOM kills. Default: true.
     pub resources: Option<bool>,
     /// From this memory on, the check warns: `500MB`. The inactive part of the page cache does not count. Default: none.
+    #[schemars(extend("not" = { "enum": [0, "0"] }))]
     pub memory_below: Option<SizeText>,
     /// From this share of the unit's own memory limit on, the check warns: 0.9 for 90 %. No effect without such a limit. Default:
     /// none.
+    #[schemars(extend("exclusiveMinimum" = 0), range(max = 1))]
     pub memory_share_below: Option<f64>,
     /// From this number of CPUs in use on, averaged over about 5 s, the check warns: 1.5. Default: none.
+    #[schemars(extend("exclusiveMinimum" = 0))]
     pub cpu_below: Option<f64>,
     /// From this number of processes and threads on, the check warns. Default: none.
+    #[schemars(range(min = 1))]
     pub tasks_below: Option<u64>,
     /// What a reached limit does: `warning` (the check is degraded) or `failure` (the run fails). Default: warning.
     #[schemars(schema_with = "over_limit_schema")]

@@ -15,6 +15,7 @@ use super::tls::TlsOptions;
 #[serde(deny_unknown_fields, default)]
 pub struct TcpOptions {
     /// Address to connect to: host:port, with an IPv6 address in brackets.
+    #[schemars(regex(pattern = ":"))]
     pub address: Option<String>,
     /// Start TLS after connecting.
     pub tls: bool,

@@ -35,8 +35,10 @@ pub struct TlsOptions {
     /// Accept any certificate.
     pub insecure_skip_verify: bool,
     /// Lowest TLS version: TLS12 or TLS13. TLS10 and TLS11 are treated as TLS12.
+    #[schemars(regex(pattern = "^(TLS1[0-3])?$"))]
     pub min_version: Option<String>,
     /// Highest TLS version: TLS12 or TLS13.
+    #[schemars(regex(pattern = "^(TLS1[23])?$"))]
     pub max_version: Option<String>,
 }
 

@@ -19,6 +19,7 @@ const MAX_PATH_BYTES: usize = 107;
 #[serde(deny_unknown_fields, default)]
 pub struct UnixOptions {
     /// Absolute path of the socket.
+    #[schemars(regex(pattern = "^/"))]
     pub path: Option<String>,
     /// Start TLS after connecting.
     pub tls: bool,

@@ -11,7 +11,7 @@ const KINDS: [(&str, &str); 1] = [(
 )];
 
 /// Other names of kinds.
-const ALIASES: [(&str, CheckKind); 10] = [
+const ALIASES: &[(&str, CheckKind)] = &[
     ("minio", CheckKind::S3),
     ("postgresql", CheckKind::Postgres),
     ("pgsql", CheckKind::Postgres),
@@ -22,6 +22,28 @@ const ALIASES: [(&str, CheckKind); 10] = [
     ("https", CheckKind::Http),
     ("unit", CheckKind::Systemd),
     ("api_key", CheckKind::Provider),
+    ("web", CheckKind::Http),
+    ("website", CheckKind::Http),
+    ("keyword", CheckKind::Http),
+    ("json-query", CheckKind::Http),
+    ("ping", CheckKind::Icmp),
+    ("socket", CheckKind::Tcp),
+    ("service", CheckKind::Systemd),
+    ("pg", CheckKind::Postgres),
+    ("amqps", CheckKind::Rabbitmq),
+    ("sentinel", CheckKind::Redis),
+    ("disk", CheckKind::Host),
+    ("filesystem", CheckKind::Host),
+    ("cpu", CheckKind::Host),
+    ("memory", CheckKind::Host),
+    ("load", CheckKind::Host),
+    ("swap", CheckKind::Host),
+    ("system", CheckKind::Host),
+    ("llm", CheckKind::Provider),
+    ("openai", CheckKind::Provider),
+    ("ollama", CheckKind::Provider),
+    ("pip", CheckKind::Python),
+    ("npm", CheckKind::Node),
 ];
 
 /// Keys that are not supported, with advice.

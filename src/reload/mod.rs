@@ -91,8 +91,12 @@ pub fn summary(config: &Config, files: usize) -> String {
         None => String::new(),
         Some(groups) => format!(", {} for process groups", counted(groups.rules.len(), "rule")),
     };
+    let disabled = match config.disabled.len() {
+        0 => String::new(),
+        disabled => format!(", {disabled} turned off (enabled: false)"),
+    };
     format!(
-        "{}, {}{modules}{groups}, at most {} series",
+        "{}, {}{disabled}{modules}{groups}, at most {} series",
         counted(config.services.len(), "service"),
         counted(checks, "check"),
         metrics::series_count(config) + files.saturating_sub(1) as u64

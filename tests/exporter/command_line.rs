@@ -45,6 +45,35 @@ fn a_valid_file_is_summarized() {
 }
 
 #[test]
+fn derived_keys_and_what_is_turned_off_are_printed() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("upkeep.yml");
+    let services = "services:\n  - { name: Portfolio site, url: 'http://a/' }\n  - { key: b, enabled: false, port: 1 }\n  \
+                    - { key: c, port: 1, checks: [{ kind: icmp, host: a, enabled: no }] }\n";
+    fs::write(&file, services).unwrap();
+    let output = upkeep(&["check-config", file.to_str().unwrap()]);
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    let name = file.display();
+    let said: Vec<&str> = text(&output.stdout).lines().collect();
+    assert!(
+        said[0].starts_with(&format!(
+            "{name}: 2 services, 2 checks, 2 turned off (enabled: false), at most "
+        )),
+        "{said:?}"
+    );
+    assert_eq!(
+        said[1..],
+        [
+            format!(
+                "{name}: portfolio-site: the key is made of the name; write it to be able to change the name"
+            ),
+            format!("{name}: b: not checked (enabled: false)"),
+            format!("{name}: c/icmp: not checked (enabled: false)"),
+        ]
+    );
+}
+
+#[test]
 fn every_error_of_every_file_is_reported_with_exit_code_1() {
     let dir = tempfile::tempdir().unwrap();
     let (first, second) = (dir.path().join("first.yml"), dir.path().join("second.yml"));

@@ -23,5 +23,6 @@ mod stopped;
 #[path = "../rules/tools.rs"]
 #[allow(dead_code)]
 mod tools;
+mod turned_off;
 
 use common::exporter::{Exporter, LONG};

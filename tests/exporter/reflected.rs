@@ -660,7 +660,7 @@ fn every_key_that_may_hold_a_secret_is_reflected() {
 }
 
 /// Keys that hold no secret, or one that is not sent: the private key of a certificate (`key`).
-const OPEN: [&str; 193] = [
+const OPEN: [&str; 194] = [
     "action",
     "address",
     "after",
@@ -698,6 +698,7 @@ const OPEN: [&str; 193] = [
     "down",
     "enable_http2",
     "enable_http3",
+    "enabled",
     "endpoint",
     "environment",
     "exclude",

@@ -146,15 +146,9 @@ fn unexpected(assertions: &Assertions, status: StatusCode, sent_credentials: boo
             format_args!("the proxy refused the credentials, or requires some: {code}{name}"),
         ),
         _ => {
-            let expected: Vec<String> = assertions
-                .status_codes
-                .iter()
-                .map(|status| status.as_u16().to_string())
-                .collect();
-            let expected = if expected.is_empty() {
-                "2xx".to_owned()
-            } else {
-                expected.join(" or ")
+            let expected = match assertions.status_codes.is_empty() {
+                true => "2xx".to_owned(),
+                false => assertions.status_codes.to_string(),
             };
             Problem::new(
                 Reason::Status,

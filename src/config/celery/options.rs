@@ -10,6 +10,7 @@ use serde::de::{Deserializer, Error, Visitor};
 use super::queues::QueueOptions;
 use crate::config::address::IpProtocol;
 use crate::config::duration::DurationText;
+use crate::config::schema_scalars::TEXT_ONLY;
 use crate::config::tls::TlsOptions;
 
 /// The options of a celery check.
@@ -17,6 +18,7 @@ use crate::config::tls::TlsOptions;
 #[serde(deny_unknown_fields, default)]
 pub struct CeleryOptions {
     /// URL of the broker, like Celery's broker_url: redis://, rediss://, amqp:// or amqps://.
+    #[schemars(regex(pattern = r"^\s*[A-Za-z][A-Za-z0-9+.-]*:"))]
     pub broker_url: Option<String>,
     /// Password of the broker, if the URL has none.
     pub password: Option<String>,
@@ -33,8 +35,10 @@ pub struct CeleryOptions {
     /// Reuse the connection between runs. Default: true.
     pub reuse_connection: Option<bool>,
     /// Minimum number of workers. With fewer, the run fails. Default: 1.
+    #[schemars(range(min = 1, max = 1000))]
     pub min_workers: Option<usize>,
     /// Expected number of workers. With fewer, the run has a warning.
+    #[schemars(range(min = 1, max = 1000))]
     pub expected_workers: Option<usize>,
     /// Queues whose lengths are checked: names, or mappings with name and max_messages.
     pub queues: Vec<QueueOptions>,
@@ -44,14 +48,17 @@ pub struct CeleryOptions {
     /// others if no worker replies.
     pub serializer: Option<Serializer>,
     /// Celery's control_exchange. Default: celery.
+    #[schemars(length(min = 1))]
     pub control_exchange: Option<String>,
     /// global_keyprefix of Celery's broker_transport_options. Redis only.
     pub global_keyprefix: Option<String>,
     /// fanout_prefix of Celery's broker_transport_options. Redis only. Default: true.
     pub fanout_prefix: Option<FanoutPrefix>,
     /// priority_steps of Celery's broker_transport_options. Redis only. Default: [0, 3, 6, 9].
+    #[schemars(length(min = 1))]
     pub priority_steps: Option<Vec<u8>>,
     /// sep of Celery's broker_transport_options. Redis only.
+    #[schemars(length(min = 1))]
     pub sep: Option<String>,
 }
 
@@ -135,6 +142,7 @@ impl JsonSchema for FanoutPrefix {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": ["boolean", "string"],
+            "$comment": TEXT_ONLY,
             "description": "Whether channels have a prefix, or the prefix itself"
         })
     }

@@ -9,6 +9,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
 use crate::config::place::{Invalid, Place};
+use crate::config::schema_scalars::TEXT_ONLY;
 
 /// The maximum number of queues of one check.
 const MAX_QUEUES: usize = 100;
@@ -114,7 +115,7 @@ impl JsonSchema for QueueOptions {
         let mapping = NamedQueue::json_schema(generator);
         schemars::json_schema!({
             "description": "A queue: its name, or a mapping with name and max_messages",
-            "anyOf": [{"type": "string"}, mapping]
+            "anyOf": [{"type": "string", "$comment": TEXT_ONLY}, mapping]
         })
     }
 }

@@ -41,6 +41,7 @@ pub struct DnsOptions {
     /// Record type to query. Default: ANY, for which many servers return only one record.
     pub query_type: Option<String>,
     /// Query class. Default: IN.
+    #[schemars(regex(pattern = "^([iI][nN]|[cC][hHsS]|[hH][sS]|[nN][oO][nN][eE]|[aA][nN][yY]|\\*)?$"))]
     pub query_class: Option<String>,
     /// Whether to request recursion. Default: true.
     pub recursion_desired: Option<bool>,

@@ -8,7 +8,11 @@ use super::document::{Document, all_global_keys};
 use super::memory::Content;
 use crate::config::diagnostic::Diagnostic;
 use crate::config::place::{Finding, Path, Step, is_plain_key};
+use crate::config::service_key;
 use crate::config::yaml::{Entry, Mark, Node, Value};
+
+/// The key of the name of a service or a maintenance window.
+const NAME: &str = "name";
 
 /// What a configuration uses of a file.
 #[derive(Clone, Copy, Debug)]
@@ -138,12 +142,12 @@ impl Merged {
                 continue;
             }
             for (index, service) in items(document, "services").iter().enumerate() {
-                let name = text(service.get("key")).map(Name::Service);
+                let name = service_key::of(service).map(|key| Name::Service(key.into()));
                 services.push(self.owned(file, name, service));
                 self.services.push((file, index));
             }
             for (index, window) in items(document, "maintenance").iter().enumerate() {
-                let name = text(window.get("name")).map(Name::Window);
+                let name = text(window.get(NAME)).map(Name::Window);
                 windows.push(self.owned(file, name, window));
                 self.windows.push((file, index));
             }
@@ -218,6 +222,11 @@ fn items<'a>(document: &'a Document, section: &str) -> &'a [Node] {
         .unwrap_or_default()
 }
 
+fn item_path(section: &str, index: usize, field: &str) -> Path {
+    let (section, field) = (Step::Key(section.into()), Step::Key(field.into()));
+    Path(vec![section, Step::Index(index), field])
+}
+
 fn text(node: Option<&Node>) -> Option<Rc<str>> {
     match &node?.value {
         Value::Plain(text) | Value::Text(text) => Some(text.clone()),
@@ -230,31 +239,18 @@ fn claimed(part: Part<'_>) -> Vec<(Name, Path, bool)> {
     let mut claimed = Vec::new();
     match part {
         Part::Current(document) => {
-            let named = |section: &str, field: &'static str| {
-                let named = |(index, item): (usize, &Node)| Some((index, text(item.get(field))?));
-                let section: Rc<str> = section.into();
-                let items = items(document, &section).iter().enumerate().filter_map(named);
-                items
-                    .map(move |(index, name)| {
-                        let steps = [
-                            Step::Key(section.clone()),
-                            Step::Index(index),
-                            Step::Key(field.into()),
-                        ];
-                        (name, Path(steps.into()), false)
-                    })
-                    .collect::<Vec<_>>()
-            };
-            claimed.extend(
-                named("services", "key")
-                    .into_iter()
-                    .map(|(name, path, at)| (Name::Service(name), path, at)),
-            );
-            claimed.extend(
-                named("maintenance", "name")
-                    .into_iter()
-                    .map(|(name, path, at)| (Name::Window(name), path, at)),
-            );
+            for (index, service) in items(document, "services").iter().enumerate() {
+                let field = match service_key::is_derived(service) {
+                    true => NAME,
+                    false => "key",
+                };
+                let name = service_key::of(service).map(|key| Name::Service(key.into()));
+                claimed.extend(name.map(|name| (name, item_path("services", index, field), false)));
+            }
+            for (index, window) in items(document, "maintenance").iter().enumerate() {
+                let name = text(window.get(NAME)).map(Name::Window);
+                claimed.extend(name.map(|name| (name, item_path("maintenance", index, NAME), false)));
+            }
             let modules = document.section("modules").and_then(Node::entries);
             claimed.extend(modules.unwrap_or_default().iter().map(|entry| {
                 let steps = vec![Step::Key("modules".into()), Step::Key(entry.key.clone())];
@@ -264,10 +260,10 @@ fn claimed(part: Part<'_>) -> Vec<(Name, Path, bool)> {
             claimed.extend(globals.map(|key| (Name::Globals, Path(vec![Step::Key(key.into())]), true)));
         }
         Part::Last(content, document) => {
-            let services = content.services.iter();
-            claimed.extend(
-                services.map(|service| (Name::Service(service.key.as_str().into()), Path::default(), false)),
-            );
+            let keys = content
+                .service_keys()
+                .map(|key| Name::Service(key.as_str().into()));
+            claimed.extend(keys.map(|name| (name, Path::default(), false)));
             let modules = content
                 .modules
                 .usable
@@ -310,7 +306,12 @@ fn conflict(
     let message = match name {
         Name::Service(key) => {
             let key = if is_plain_key(key) { key } else { "this" };
-            format!("{key} is also the key of a service in {place}: use a unique key")
+            match claim.path.0.last() {
+                Some(Step::Key(field)) if **field == *NAME => format!(
+                    "{key}, the key that is made of this name, is also the key of a service in {place}: add a unique key"
+                ),
+                _ => format!("{key} is also the key of a service in {place}: use a unique key"),
+            }
         }
         Name::Module(_) => format!("a module of {place} has the same name: use a unique name"),
         Name::Window(_) => format!("a maintenance window in {place} has the same name: use a unique name"),

@@ -1,7 +1,7 @@
 //! Resolves the texts of files to one configuration. It reads no configuration file.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::candidate::{Candidate, Use, candidates};
@@ -16,6 +16,7 @@ use crate::config::others::Others;
 use crate::config::place::{MAX_FINDINGS, Place};
 use crate::config::root;
 use crate::config::settings::Service;
+use crate::model::ServiceKey;
 
 /// The maximum number of rounds. A round ends with the files whose errors it found being replaced by their last valid content, which
 /// may be in conflict with yet other files. After so many rounds nothing changes.
@@ -123,7 +124,8 @@ fn resolve_rounds(candidates: &mut [Candidate<'_>]) -> Result<Round, Failure> {
         if broken.is_empty() {
             let config = &attempt.round.config;
             let has_modules = !config.probe.modules.is_empty();
-            let has_content = !config.services.is_empty() || has_modules || config.process_groups.is_some();
+            let has_services = !config.services.is_empty() || !config.disabled.is_empty();
+            let has_content = has_services || has_modules || config.process_groups.is_some();
             let has_last = candidates.iter().any(|candidate| candidate.used == Use::Last);
             return match has_last || has_content {
                 true => Ok(attempt.round),
@@ -224,9 +226,12 @@ fn resolve_with(candidates: &[Candidate<'_>], is_incomplete: bool) -> Attempt {
     for conflict in merged.conflicts.iter().filter(|conflict| conflict.is_lost) {
         broken.push(conflict.file);
     }
-    let services = config.services.iter();
-    let owners: Option<Vec<usize>> = services
-        .map(|service| merged.file_of_service(service.key.as_str()))
+    let enabled = config.services.iter().map(|service| &service.key);
+    let disabled = config.disabled.iter().map(|disabled| &disabled.service);
+    let owners: Option<HashMap<ServiceKey, usize>> = enabled
+        .chain(disabled)
+        .chain(&config.derived_keys)
+        .map(|key| Some((key.clone(), merged.file_of_service(key.as_str())?)))
         .collect();
     let is_cut = is_cut || owners.is_none();
     let round = Round {

@@ -1,6 +1,6 @@
 //! The result of resolving the files without errors, as a configuration.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::candidate::{Candidate, Use};
@@ -12,12 +12,13 @@ use crate::config::load::file_error;
 use crate::config::maintenance::MaintenanceWindow;
 use crate::config::redact;
 use crate::config::settings::{Config, Service};
+use crate::model::ServiceKey;
 
 /// A round without errors.
 pub struct Round {
     pub config: Config,
-    /// The file of each service.
-    pub services: Vec<usize>,
+    /// The file of each service, also of those that are turned off.
+    pub services: HashMap<ServiceKey, usize>,
     /// The file of each maintenance window, and its position there.
     pub windows: Vec<(usize, usize)>,
     /// Whether the limits and defaults of a file without valid content may be missing.
@@ -30,6 +31,8 @@ impl Round {
         let contents = self.contents(candidates);
         let mut config = Config {
             services: Vec::new(),
+            disabled: Vec::new(),
+            derived_keys: Vec::new(),
             maintenance: Vec::new(),
             shown: shown::combine(candidates, &contents),
             ..std::mem::take(&mut self.config)
@@ -38,6 +41,8 @@ impl Round {
         for (candidate, content) in candidates.iter().zip(contents) {
             let Some(content) = content else { continue };
             config.services.extend(content.services.iter().cloned());
+            config.disabled.extend(content.disabled.iter().cloned());
+            config.derived_keys.extend(content.derived_keys.iter().cloned());
             config.maintenance.extend(content.windows.iter().cloned());
             let modules = (content.modules.usable.clone(), content.modules.unusable.clone());
             config.probe.modules.usable.extend(modules.0);
@@ -72,8 +77,20 @@ impl Round {
     /// The content in use of each file.
     fn contents(&self, candidates: &[Candidate<'_>]) -> Vec<Option<Arc<Content>>> {
         let mut contents: Vec<Content> = candidates.iter().map(|_| Content::default()).collect();
-        for (service, file) in self.config.services.iter().zip(&self.services) {
-            contents[*file].services.push(Arc::clone(service));
+        for service in &self.config.services {
+            if let Some(file) = self.services.get(&service.key) {
+                contents[*file].services.push(Arc::clone(service));
+            }
+        }
+        for disabled in &self.config.disabled {
+            if let Some(file) = self.services.get(&disabled.service) {
+                contents[*file].disabled.push(disabled.clone());
+            }
+        }
+        for key in &self.config.derived_keys {
+            if let Some(file) = self.services.get(key) {
+                contents[*file].derived_keys.push(key.clone());
+            }
         }
         for (window, (file, position)) in self.config.maintenance.iter().zip(&self.windows) {
             let window = named_by_file(window, &candidates[*file], *position, candidates.len());

@@ -261,6 +261,35 @@ fn a_key_in_two_files_is_an_error_at_both() {
 }
 
 #[test]
+fn a_key_that_is_made_of_a_name_is_unique_in_all_files() {
+    let named = "services: [{ name: Web, port: 1 }]\n";
+    let loaded = Files::default().partly(&[("a.yml", named), ("b.yml", &service("web", ", enabled: false"))]);
+    assert_eq!(
+        errors(&loaded),
+        "a.yml:1:20: services[0].name: web, the key that is made of this name, is also the key of a service in b.yml:1: add a unique key\n\
+         b.yml:1:19: services[0].key: web is also the key of a service in a.yml:1: use a unique key\n"
+    );
+    assert_eq!(keys(&loaded), ["web"]);
+    assert_eq!(loaded.config.disabled, []);
+    assert_eq!(loaded.config.derived_keys.len(), 1);
+}
+
+#[test]
+fn what_is_turned_off_in_a_broken_file_stays_off() {
+    let mut files = Files::default();
+    let off = "services: [{ name: Web, port: 1, enabled: false }]\n";
+    let loaded = files.valid(&[("a.yml", off)]);
+    assert_eq!(loaded.config.disabled.len(), 1);
+    let loaded = files.partly(&[("a.yml", "services: ["), ("b.yml", &service("db", ""))]);
+    assert_eq!(keys(&loaded), ["db"]);
+    assert_eq!(loaded.config.disabled.len(), 1);
+    assert_eq!(loaded.config.derived_keys.len(), 1);
+    // Its key is still in use.
+    let loaded = files.partly(&[("a.yml", "services: ["), ("b.yml", &service("web", ""))]);
+    assert_eq!(keys(&loaded), ["db"]);
+}
+
+#[test]
 fn names_of_modules_and_windows_and_global_keys_are_unique() {
     let text = |key: &str| {
         format!(

@@ -5,6 +5,21 @@ use serde::Deserialize;
 
 use super::settings::HealMode;
 use crate::config::duration::DurationText;
+use crate::config::schema_scalars::ANY_SCALAR;
+
+/// The words of `reasons`, for the JSON Schema. A test compares them with what is accepted.
+const REASONS: [&str; 10] = [
+    "refused",
+    "timeout",
+    "closed",
+    "protocol",
+    "state",
+    "missing",
+    "limit",
+    "status",
+    "assertion",
+    "unreachable",
+];
 
 /// How a failed service is healed.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -14,17 +29,21 @@ pub struct HealOptions {
     #[schemars(schema_with = "mode_schema")]
     pub mode: Option<String>,
     /// Consecutive failed runs of a critical check that cause an action. Built in: 2.
+    #[schemars(range(min = 1, max = 10))]
     pub after: Option<u32>,
     /// restart or start the unit or container, or run a command: a list of an absolute path and its arguments, which no shell
     /// interprets. Built in: restart.
     #[schemars(schema_with = "action_schema")]
     pub action: Option<ActionOption>,
     /// The unit to act on. Default: the unit of the service's systemd check. Only in services.
+    #[schemars(length(min = 1))]
     pub unit: Option<String>,
     /// The container to act on. Default: the container of the service's docker check. Only in services.
+    #[schemars(regex(pattern = "^[A-Za-z0-9][A-Za-z0-9_.-]*$"), length(max = 255), extend("$comment" = ANY_SCALAR))]
     pub container: Option<String>,
     /// Reasons for failures that cause an action. Built in: refused, timeout, closed, protocol, state, missing and limit; status,
     /// assertion and unreachable are allowed too.
+    #[schemars(schema_with = "reasons_schema")]
     pub reasons: Option<Vec<String>>,
     /// Allow actions on a service that stores data: a database, a broker, a cache. Default: false. Only in services.
     pub stateful: Option<bool>,
@@ -41,8 +60,10 @@ pub struct HealOptions {
 #[serde(deny_unknown_fields)]
 pub struct BudgetOptions {
     /// On a service. Built in: 5.
+    #[schemars(range(min = 1, max = 60))]
     pub per_service: Option<u32>,
     /// On all services together. Built in: 20. Only in defaults.
+    #[schemars(range(min = 1, max = 1000))]
     pub total: Option<u32>,
 }
 
@@ -68,6 +89,10 @@ pub enum ActionOption {
     Command(Vec<String>),
 }
 
+fn reasons_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": ["array", "null"], "minItems": 1, "items": { "type": "string", "enum": REASONS } })
+}
+
 fn mode_schema(_: &mut SchemaGenerator) -> Schema {
     let words: Vec<&str> = HealMode::ALL.iter().map(|mode| mode.as_str()).collect();
     // Editors that follow YAML 1.1 read off as false.
@@ -81,7 +106,7 @@ fn action_schema(_: &mut SchemaGenerator) -> Schema {
             {
                 "type": "object",
                 "required": ["command"],
-                "properties": { "command": { "type": "array", "minItems": 1, "items": { "type": "string" } } },
+                "properties": { "command": { "type": "array", "minItems": 1, "items": [{ "type": "string", "pattern": "^/" }], "additionalItems": { "type": "string" } } },
                 "additionalProperties": false
             }
         ]

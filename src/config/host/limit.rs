@@ -190,7 +190,7 @@ impl<T> Visitor<'_> for LimitVisitor<T> {
 }
 
 macro_rules! limit {
-    ($type:ident, $expecting:literal, $description:literal, $pattern:literal, $types:expr) => {
+    ($type:ident, $expecting:literal, $description:literal, $pattern:literal, $types:expr, $above:expr) => {
         impl<'de> Deserialize<'de> for $type {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 deserializer.deserialize_any(LimitVisitor {
@@ -206,7 +206,10 @@ macro_rules! limit {
             }
 
             fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                json_schema!({ "type": $types, "description": $description, "pattern": $pattern })
+                // The bound applies to numbers that are written without a unit.
+                json_schema!({
+                    "type": $types, "description": $description, "pattern": $pattern, "exclusiveMinimum": $above
+                })
             }
         }
     };
@@ -216,19 +219,22 @@ limit!(
     "a percentage such as 90%",
     "A percentage above 0% and at most 100%: 90%",
     "^[0-9.]+ *%$",
-    ["string"]
+    ["string"],
+    0
 );
 limit!(
     Amount,
     "a percentage such as 10%, or a number such as 500MB",
     "A percentage (10%), or a number with or without a unit of bytes (500MB, powers of 1024)",
     "^([0-9.]+ *%|[0-9]+ ?([kKmMgG]?[iI]?[bB]?))$",
-    ["integer", "string"]
+    ["integer", "string"],
+    -1
 );
 limit!(
     LoadLimit,
     "a load such as 8 or 2 per core",
     "A load average: 8, or 2 per core",
     "^[0-9.]+( +per core)?$",
-    ["number", "string"]
+    ["number", "string"],
+    0
 );

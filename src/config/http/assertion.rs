@@ -4,6 +4,7 @@ use http::{HeaderName, StatusCode, Version};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::StatusCodes;
 use crate::config::expression::Expression;
 use crate::config::pattern::Pattern;
 use crate::config::place::{Invalid, Place, all};
@@ -36,7 +37,7 @@ pub struct HeaderAssertion {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Assertions {
     /// The accepted status codes; empty for every 2xx.
-    pub status_codes: Vec<StatusCode>,
+    pub status_codes: StatusCodes,
     /// The accepted versions of HTTP; empty for any.
     pub versions: Vec<Version>,
     /// Fail if the connection used TLS.
@@ -62,7 +63,7 @@ impl Assertions {
     pub fn expects(&self, status: StatusCode) -> bool {
         match self.status_codes.is_empty() {
             true => status.is_success(),
-            false => self.status_codes.contains(&status),
+            false => self.status_codes.contains(status),
         }
     }
 
@@ -84,17 +85,6 @@ impl Assertions {
             || self.json_matches.is_some()
             || self.json_not_matches.is_some()
     }
-}
-
-/// The status codes at `place`.
-pub(super) fn status_codes(place: &Place<'_>, codes: &[u16]) -> Result<Vec<StatusCode>, Invalid> {
-    all(codes.iter().enumerate().map(|(index, code)| match code {
-        // Codes beyond 599 are invalid (RFC 9110, section 15), but some servers use them.
-        100..=999 => StatusCode::from_u16(*code).map_err(|error| place.index(index).error(error)),
-        _ => Err(place.index(index).error(format_args!(
-            "{code} is not an HTTP status code: write 100 to 999"
-        ))),
-    }))
 }
 
 /// The versions of HTTP at `place`.

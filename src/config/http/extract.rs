@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use crate::config::json_path::JsonPath;
 use crate::config::place::{Invalid, Place, all};
+use crate::config::schema_scalars::ANY_SCALAR;
 
 /// The maximum number of extracted numbers of one check.
 const MAX_VALUES: usize = 32;
@@ -23,6 +24,7 @@ pub struct ExtractOptions {
     #[schemars(extend("examples" = ["$.metrics.latency_p95_ms"]))]
     pub path: Option<String>,
     /// Label name of upkeep_http_extracted: at most 64 characters of a-z, 0-9 and _; unique in the check.
+    #[schemars(regex(pattern = "^[a-z0-9_]{1,64}$"), extend("$comment" = ANY_SCALAR))]
     pub name: Option<String>,
     /// Label unit of upkeep_http_extracted, such as ms. Default: empty.
     pub unit: Option<String>,

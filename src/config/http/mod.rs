@@ -12,6 +12,7 @@ mod options;
 mod proxy;
 mod request_target;
 mod resolve;
+mod status_codes;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -31,6 +32,7 @@ pub use headers::{header_files, header_values};
 pub use oauth2::{OAuth2Options, OAuth2Settings};
 pub use options::{HeaderValuesOptions, HttpOptions};
 pub use proxy::{NoProxy, ProxyOptions, ProxyProtocol, ProxyServer, ProxySettings};
+pub use status_codes::{StatusCodes, StatusList, StatusRange};
 pub use target::TargetUrl;
 
 use super::address::AddressPreference;

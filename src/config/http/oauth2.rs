@@ -25,6 +25,7 @@ const OWN_PARAMETERS: [(&str, &str); 3] = [
 #[serde(deny_unknown_fields, default)]
 pub struct OAuth2Options {
     /// Name of the client.
+    #[schemars(length(min = 1))]
     pub client_id: Option<String>,
     /// Secret of the client.
     pub client_secret: Option<String>,
@@ -35,10 +36,12 @@ pub struct OAuth2Options {
     /// Scopes to request.
     pub scopes: Vec<String>,
     /// URL of the token endpoint.
+    #[schemars(length(min = 1))]
     pub token_url: Option<String>,
     /// More parameters of the token request. Their values may be secrets.
     pub endpoint_params: BTreeMap<String, String>,
     /// Only client_credentials is supported. Default: client_credentials.
+    #[schemars(regex(pattern = "^(client_credentials)?$"))]
     pub grant_type: Option<String>,
     /// TLS options for the token endpoint.
     pub tls_config: Option<TlsOptions>,

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{AuthorizationOptions, BasicAuthOptions, ExtractOptions, HeaderAssertionOptions, OAuth2Options};
+use super::{
+    AuthorizationOptions, BasicAuthOptions, ExtractOptions, HeaderAssertionOptions, OAuth2Options, StatusList,
+};
 use crate::config::address::IpProtocol;
 use crate::config::size::SizeText;
 use crate::config::tls::TlsOptions;
@@ -27,9 +29,10 @@ pub struct HttpOptions {
     pub body: Option<String>,
     /// File with the request body, read at every run.
     pub body_file: Option<PathBuf>,
-    /// Accepted status codes. Default: every 2xx.
-    pub valid_status_codes: Vec<u16>,
+    /// Accepted status codes and ranges of them: 200, 200-299, 2xx. Default: every 2xx.
+    pub valid_status_codes: StatusList,
     /// Accepted HTTP versions: HTTP/1.0, HTTP/1.1, HTTP/2.0. Default: any.
+    #[schemars(inner(regex(pattern = r"^HTTP/(1\.0|1\.1|2|2\.0|3|3\.0)$")))]
     pub valid_http_versions: Vec<String>,
     /// Fail if the connection uses TLS.
     pub fail_if_ssl: bool,
@@ -40,6 +43,7 @@ pub struct HttpOptions {
     /// Deprecated: the opposite of follow_redirects.
     pub no_follow_redirects: Option<bool>,
     /// Maximum number of redirects. With more, the run fails. Default: 10.
+    #[schemars(range(max = 100))]
     pub max_redirects: Option<u32>,
     /// Fail if any of these regular expressions matches the body.
     pub fail_if_body_matches_regexp: Vec<String>,
@@ -58,6 +62,9 @@ pub struct HttpOptions {
     /// JSON path of the service's version in a JSON body, for upkeep_service_version_info.
     pub extract_version: Option<String>,
     /// Compression to request: gzip, br, deflate or identity. The run fails if the response has another one.
+    #[schemars(regex(
+        pattern = "^([gG][zZ][iI][pP]|[bB][rR]|[dD][eE][fF][lL][aA][tT][eE]|[iI][dD][eE][nN][tT][iI][tT][yY])?$"
+    ))]
     pub compression: Option<String>,
     /// TLS options.
     pub tls_config: Option<TlsOptions>,

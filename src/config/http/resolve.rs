@@ -205,7 +205,7 @@ impl HttpOptions {
 
     fn resolve_assertions(self, place: &Place<'_>) -> Result<Assertions, Invalid> {
         let at = |key: &str| place.field(key);
-        let status_codes = assertion::status_codes(&at("valid_status_codes"), &self.valid_status_codes);
+        let status_codes = self.valid_status_codes.resolve(&at("valid_status_codes"));
         let versions = assertion::versions(&at("valid_http_versions"), &self.valid_http_versions);
         let key = "fail_if_body_matches_regexp";
         let body_matches = assertion::patterns(&at(key), &self.fail_if_body_matches_regexp);

@@ -13,12 +13,15 @@ pub struct MaintenanceOptions {
     /// Name of the window, unique in the file. Default: its path, such as `maintenance[0]`.
     pub name: Option<String>,
     /// Keys of the services.
+    #[schemars(length(min = 1))]
     pub services: Option<Vec<String>>,
     /// Groups whose services are in maintenance.
+    #[schemars(length(min = 1))]
     pub groups: Option<Vec<String>>,
     /// Start: a date and time (2026-12-24 22:00), or the time of day for weekly (03:00).
     pub at: Option<String>,
     /// Days of the week on which the window starts at the time of at.
+    #[schemars(length(min = 1))]
     pub weekly: Option<Vec<DayWord>>,
     /// Starts as a cron expression of five fields, instead of at: 0 3 * * *.
     pub cron: Option<String>,

@@ -12,6 +12,7 @@ use super::window::{MAX_LENGTH, MAX_LENGTH_TEXT, MAX_REASON, MAX_WINDOWS, MIN_LE
 use crate::config::duration::DurationText;
 use crate::config::options::DEFAULT_GROUP;
 use crate::config::place::{Invalid, MAX_FINDINGS, Place};
+use crate::config::service_key;
 use crate::config::suggest;
 use crate::config::validate::{self, MAX_NAME};
 use crate::config::yaml::{Node, Value, read};
@@ -61,7 +62,7 @@ impl Names {
             _ => None,
         };
         for service in services.and_then(Node::items).unwrap_or_default() {
-            let Some(key) = text(service.get("key")) else {
+            let Some(key) = service_key::of(service) else {
                 continue;
             };
             let group = service.get("group").filter(|group| !group.is_null());

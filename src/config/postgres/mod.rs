@@ -31,6 +31,7 @@ const STATEMENT_TIMEOUTS: std::ops::RangeInclusive<Duration> =
 #[serde(deny_unknown_fields, default)]
 pub struct PostgresOptions {
     /// URL of the database with libpq's options, such as postgres://app@db:5432/app?sslmode=require.
+    #[schemars(regex(pattern = r"^\s*[A-Za-z][A-Za-z0-9+.-]*:"))]
     pub url: Option<String>,
     /// Password, if the URL has none.
     pub password: Option<String>,
@@ -39,6 +40,7 @@ pub struct PostgresOptions {
     /// Environment variable with the password.
     pub password_env: Option<String>,
     /// Statement to run in a read-only transaction instead of SELECT 1.
+    #[schemars(length(min = 1))]
     pub query: Option<String>,
     /// Expected text of the first column in the first row of the query.
     pub expect: Option<String>,
@@ -51,6 +53,7 @@ pub struct PostgresOptions {
     /// Replication lag from which on the run has a warning.
     pub max_replication_lag: Option<DurationText>,
     /// Share of max_connections in use from which on the run has a warning, between 0 and 1. Default: 0.9.
+    #[schemars(extend("exclusiveMinimum" = 0), range(max = 1))]
     pub max_connection_share: Option<f64>,
     /// IP protocol to try first: ip4 or ip6. Default: ip6.
     pub preferred_ip_protocol: Option<IpProtocol>,

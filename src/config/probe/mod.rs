@@ -26,6 +26,7 @@ const LARGEST_MAX_CONCURRENT: u32 = 10_000;
 #[serde(deny_unknown_fields, default)]
 pub struct ProbeOptions {
     /// Maximum number of concurrent probes. Requests beyond it get status 429. Default: 256.
+    #[schemars(range(min = 1, max = 10000))]
     pub max_concurrent: Option<u32>,
     /// Allowed targets. Each entry allows targets that match all of its keys. Default: all targets except special addresses
     /// (loopback, link-local, metadata services, multicast).

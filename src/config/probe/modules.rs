@@ -143,6 +143,9 @@ pub fn properties(generator: &mut SchemaGenerator) -> Map<String, Json> {
 
 /// Lets the schema of an option accept null, and an empty text if `is_empty_unset`.
 fn allow_unset(option: &mut Json, is_empty_unset: bool) {
+    if option.get("$ref").is_some() {
+        *option = json!({ "description": option["description"], "anyOf": [{ "$ref": option["$ref"] }, { "type": "null" }] });
+    }
     match option.get_mut("type") {
         Some(Json::Array(types)) if !types.contains(&json!("null")) => types.push(json!("null")),
         Some(kind @ Json::String(_)) => *kind = json!([kind.take(), "null"]),

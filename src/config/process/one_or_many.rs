@@ -8,6 +8,7 @@ use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 
 use crate::config::pattern::Pattern;
 use crate::config::place::{Invalid, Place, all};
+use crate::config::schema_scalars::{ANY_SCALAR, TEXT_ONLY};
 
 /// A string or a list of strings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,7 +113,10 @@ impl JsonSchema for OneOrMany {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "description": "A string, or a list of strings",
-            "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" }, "minItems": 1 }]
+            "anyOf": [
+                { "type": "string", "pattern": "\\S", "$comment": TEXT_ONLY },
+                { "type": "array", "items": { "type": "string", "pattern": "\\S", "$comment": ANY_SCALAR }, "minItems": 1 }
+            ]
         })
     }
 }

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
 
 use crate::config::place::{Invalid, Place};
+use crate::config::schema_scalars::TEXT_ONLY;
 
 /// A user, by name or by number.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,7 +88,7 @@ impl JsonSchema for User {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "description": "A user's name or number",
-            "anyOf": [{ "type": "string" }, { "type": "integer", "minimum": 0, "maximum": 4_294_967_295_u32 }]
+            "anyOf": [{ "type": "string", "minLength": 1, "$comment": TEXT_ONLY }, { "type": "integer", "minimum": 0, "maximum": 4_294_967_295_u32 }]
         })
     }
 }

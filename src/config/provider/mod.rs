@@ -39,6 +39,7 @@ pub struct ProviderOptions {
     /// server with OpenAI's API.
     pub provider: Option<ProviderApi>,
     /// URL of the API, as the provider's SDK takes it. Default: that of the provider.
+    #[schemars(regex(pattern = r"^\s*[A-Za-z][A-Za-z0-9+.-]*:"))]
     pub base_url: Option<String>,
     /// API key.
     pub api_key: Option<String>,
@@ -49,8 +50,10 @@ pub struct ProviderOptions {
     /// Name of the systemd credential (LoadCredential=) with the API key, read at every run.
     pub api_key_credential: Option<String>,
     /// Organization of the requests, for keys of several organizations (openai only).
+    #[schemars(length(min = 1))]
     pub organization: Option<String>,
     /// Project of the requests (openai only).
+    #[schemars(length(min = 1))]
     pub project: Option<String>,
     /// Ids of models that the provider must offer. If one is missing, the check warns.
     pub expected_models: Vec<String>,

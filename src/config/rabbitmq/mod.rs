@@ -40,6 +40,7 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
 pub struct RabbitmqOptions {
     /// URL of the broker: amqp://user@host:port/vhost, or amqps:// for TLS. The virtual host is percent-encoded (%2f for /).
     /// Default virtual host: /.
+    #[schemars(regex(pattern = r"^\s*[A-Za-z][A-Za-z0-9+.-]*:"))]
     pub url: Option<String>,
     /// Password of the user. Default: guest, if the URL has no user.
     pub password: Option<String>,
@@ -52,6 +53,7 @@ pub struct RabbitmqOptions {
     /// Reuse connections between runs. Default: true.
     pub reuse_connection: Option<bool>,
     /// URL of the management API, http://host:15672, for alarms, nodes and unacknowledged messages.
+    #[schemars(regex(pattern = r"^\s*[A-Za-z][A-Za-z0-9+.-]*:"))]
     pub management_url: Option<String>,
     /// User of the management API. Default: that of the broker.
     pub management_username: Option<String>,

@@ -17,6 +17,7 @@ use super::tls::TlsOptions;
 #[serde(deny_unknown_fields, default)]
 pub struct RedisOptions {
     /// URL of the server: redis://cache:6379/0, rediss:// for TLS, or unix:///run/redis/redis.sock?db=0.
+    #[schemars(regex(pattern = r"^\s*[A-Za-z][A-Za-z0-9+.-]*:"))]
     pub url: Option<String>,
     /// User (ACL), if the URL has none.
     pub username: Option<String>,
@@ -35,6 +36,7 @@ pub struct RedisOptions {
     /// Read INFO for metrics and warnings. Default: true.
     pub metrics: Option<bool>,
     /// Share of maxmemory from which on the run has a warning, such as 0.9 for 90 %. Default: no limit.
+    #[schemars(extend("exclusiveMinimum" = 0), range(max = 1))]
     pub max_memory_share: Option<f64>,
     /// Reuse the connection between runs. Default: true.
     pub reuse_connection: Option<bool>,

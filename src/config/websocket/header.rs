@@ -10,6 +10,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
 use crate::config::http::HeaderValuesOptions;
+use crate::config::schema_scalars::TEXT_ONLY;
 
 /// The values of a header.
 #[derive(Clone, Default)]
@@ -50,6 +51,6 @@ impl JsonSchema for HeaderOptions {
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let mapping = generator.subschema_for::<HeaderValuesOptions>();
-        json_schema!({ "anyOf": [{ "type": "string" }, mapping] })
+        json_schema!({ "anyOf": [{ "type": "string", "$comment": TEXT_ONLY }, mapping] })
     }
 }

@@ -4,7 +4,7 @@ use serde::de::{DeserializeOwned, Deserializer, Visitor};
 
 use super::access::{Entries, Items, Variant};
 use super::error::Error;
-use super::scalar::{boolean, integer, number, yaml11_boolean};
+use super::scalar::{boolean, integer, number, quoted_integer, quoted_number, yaml11_boolean};
 use super::tree::{Node, Value};
 
 /// Deserializes `node` as a `T`.
@@ -19,18 +19,17 @@ macro_rules! integers {
     ($($method:ident $visit:ident $type:ty),+) => {$(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
             let what = format_args!("a whole number from {} to {}", <$type>::MIN, <$type>::MAX);
-            match &self.value {
-                Value::Plain(text) => match integer(text) {
-                    Some(value) => match <$type>::try_from(value) {
-                        Ok(value) => visitor.$visit(value),
-                        Err(_) => Err(Error::new(format_args!("expected {what}, found {value}"))),
-                    },
-                    None => Err(Error::expected(what, self)),
+            let value = match &self.value {
+                Value::Plain(text) => integer(text),
+                Value::Text(text) => quoted_integer(text),
+                _ => None,
+            };
+            match value {
+                Some(value) => match <$type>::try_from(value) {
+                    Ok(value) => visitor.$visit(value),
+                    Err(_) => Err(Error::new(format_args!("expected {what}, found {value}"))),
                 },
-                Value::Text(text) if integer(text).is_some() => {
-                    Err(Error::new(format_args!("expected {what}, found a text: remove the quotes")))
-                }
-                _ => Err(Error::expected(what, self)),
+                None => Err(Error::expected(what, self)),
             }
         }
     )+};
@@ -66,11 +65,13 @@ impl<'de> Deserializer<'de> for &'de Node {
     }
 
     fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match &self.value {
-            Value::Plain(text) => match number(text) {
-                Some(value) if value.is_finite() => visitor.visit_f64(value),
-                _ => Err(Error::expected("a number", self)),
-            },
+        let value = match &self.value {
+            Value::Plain(text) => number(text),
+            Value::Text(text) => quoted_number(text),
+            _ => None,
+        };
+        match value {
+            Some(value) if value.is_finite() => visitor.visit_f64(value),
             _ => Err(Error::expected("a number", self)),
         }
     }
@@ -81,13 +82,10 @@ impl<'de> Deserializer<'de> for &'de Node {
 
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match &self.value {
-            Value::Plain(text) => match yaml11_boolean(text) {
+            Value::Plain(text) | Value::Text(text) => match yaml11_boolean(text) {
                 Some(value) => visitor.visit_bool(value),
                 None => Err(Error::expected("true or false", self)),
             },
-            Value::Text(text) if yaml11_boolean(text).is_some() => Err(Error::new(
-                "expected true or false, found a text: remove the quotes",
-            )),
             _ => Err(Error::expected("true or false", self)),
         }
     }

@@ -25,6 +25,25 @@ pub fn integer(text: &str) -> Option<i128> {
     }
 }
 
+/// The longest quoted number, in bytes.
+const MAX_QUOTED: usize = 20;
+
+/// Parses a whole number in quotes, as templates and old files contain it. Only decimal digits are a number.
+pub fn quoted_integer(text: &str) -> Option<i128> {
+    let digits = text.trim_matches(' ');
+    let is_number = digits.len() <= MAX_QUOTED && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| unsigned(digits, 10)).flatten()
+}
+
+/// Parses a number in quotes: decimal digits, perhaps with a point.
+pub fn quoted_number(text: &str) -> Option<f64> {
+    let number = text.trim_matches(' ');
+    let (whole, decimals) = number.split_once('.').unwrap_or((number, "0"));
+    let is_number = |digits: &str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let is_short = number.len() <= MAX_QUOTED;
+    (is_short && is_number(whole) && is_number(decimals)).then(|| number.parse().ok())?
+}
+
 fn unsigned(digits: &str, radix: u32) -> Option<i128> {
     // from_str_radix accepts a sign, but the caller has parsed one already.
     if digits.starts_with(['+', '-']) {
@@ -74,6 +93,31 @@ mod tests {
         assert_eq!(number("1e3"), Some(1000.0));
         for text in ["inf", "nan", "e", ".", "1e", "infinity"] {
             assert_eq!(number(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn quoted_numbers_are_decimal() {
+        for (text, value) in [("5", 5), (" 80 ", 80), ("007", 7)] {
+            assert_eq!(quoted_integer(text), Some(value), "{text}");
+        }
+        for text in [
+            "",
+            " ",
+            "-1",
+            "+1",
+            "0x50",
+            "1e3",
+            "8 0",
+            "1.5",
+            "123456789012345678901",
+        ] {
+            assert_eq!(quoted_integer(text), None, "{text}");
+        }
+        assert_eq!(quoted_number("0.9"), Some(0.9));
+        assert_eq!(quoted_number(" 2 "), Some(2.0));
+        for text in ["", ".5", "5.", "1e3", "-1", "1.2.3"] {
+            assert_eq!(quoted_number(text), None, "{text}");
         }
     }
 

@@ -29,9 +29,9 @@ pub struct AllowOptions {
 #[serde(untagged)]
 pub enum PortsText {
     /// One port.
-    One(u16),
+    One(#[schemars(range(min = 1))] u16),
     /// A range, as in "8000-8999".
-    Range(String),
+    Range(#[schemars(regex(pattern = "^ *[0-9]{1,5} *(- *[0-9]{1,5} *)?$"))] String),
 }
 
 /// A resolved entry of the allow list.
