@@ -36,7 +36,7 @@ pub async fn resolve(name: &str) -> Result<u32, Problem> {
     }
 }
 
-/// The name of the user with this id in /etc/passwd, or else the number. Reads at most [`MAX_PASSWD_BYTES`].
+/// The name of the user with this id in /etc/passwd, or else the number. Reads at most `MAX_PASSWD_BYTES`.
 pub async fn name(id: u32) -> String {
     let mut text = Vec::new();
     if let Ok(file) = tokio::fs::File::open(PASSWD).await {
@@ -46,7 +46,7 @@ pub async fn name(id: u32) -> String {
     find_name(&text, id).unwrap_or_else(|| id.to_string())
 }
 
-/// The names of all users in /etc/passwd, by id; none if it can't be read. Reads at most [`MAX_PASSWD_BYTES`]. May block.
+/// The names of all users in /etc/passwd, by id; none if it can't be read. Reads at most `MAX_PASSWD_BYTES`. May block.
 pub fn names() -> HashMap<u32, String> {
     let mut text = Vec::new();
     if let Ok(file) = std::fs::File::open(PASSWD) {

@@ -104,7 +104,7 @@ fn numbers(low: u64, high: u64) -> String {
     while start <= high {
         // The largest block of numbers with the same beginning: 10 to 19, 100 to 199.
         let mut size = 1;
-        while start >= size * 10 && start % (size * 10) == 0 && high - start >= size * 10 - 1 {
+        while start >= size * 10 && start.is_multiple_of(size * 10) && high - start >= size * 10 - 1 {
             size *= 10;
         }
         let digit = start / size % 10;

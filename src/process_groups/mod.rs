@@ -1,7 +1,7 @@
 //! Process groups: metrics of processes by name, as process-exporter serves them (`/metrics/processes`).
 //!
-//! A scrape scans /proc once. [`sweep`] names new processes by the rules and reads those that belong to a group; [`tracker`]
-//! records the result, so that counters never fall; [`samples`] renders it. Scans have a thread of their own, like those of
+//! A scrape scans /proc once. `sweep` names new processes by the rules and reads those that belong to a group; `tracker`
+//! records the result, so that counters never fall; `samples` renders it. Scans have a thread of their own, like those of
 //! process checks, because reading a process can block in the kernel. A scan at the start makes counters begin there.
 
 mod ancestry;

@@ -181,7 +181,7 @@ const fn auth(kind: CheckKind) -> &'static str {
              write it to its file. The next run reads it (`upkeep_exporter check SERVICE`)."
         }
         _ => {
-            "Credentials are missing, unreadable or rejected, or no token was granted (`oauth2`; the message names the \
+            "Credentials are missing, unreadable or rejected, or no token was granted (oauth2; the message names the \
              server). Check the user and the secret, and the log of the server. If the secret is in a file, check that the exporter may read it (`ls -l FILE`)."
         }
     }

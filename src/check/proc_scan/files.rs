@@ -98,7 +98,7 @@ impl ProcRoot {
     }
 
     /// Calls `visit` with the name and the target of every link in the `fd` directory at `path`. Longer targets than
-    /// [`MAX_LINK_BYTES`] are truncated.
+    /// `MAX_LINK_BYTES` are truncated.
     pub fn each_descriptor(&self, path: &str, mut visit: impl FnMut(&CStr, &[u8])) -> Result<(), Errno> {
         let directory = open_directory(&self.directory, path)?;
         let mut target = [0; MAX_LINK_BYTES];

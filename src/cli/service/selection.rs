@@ -78,7 +78,7 @@ mod tests {
         assert!(
             select_with(&["wbe"], None, false)
                 .unwrap_err()
-                .contains("unknown service wbe: write one of")
+                .contains("unknown service wbe: did you mean web?")
         );
         assert!(
             select_with(&[], Some("shap"), false)

@@ -1,4 +1,4 @@
-//! The files of a configuration: those that the user names, and those of the directories that the user names. [`resolve`] combines
+//! The files of a configuration: those that the user names, and those of the directories that the user names. `resolve` combines
 //! their texts to one configuration. A file with errors does not affect the others: its last valid content stays in use.
 
 mod candidate;

@@ -1,7 +1,7 @@
 //! The keys whose values can be shown.
 
 /// The keys that can't hold a secret, in alphabetical order. The values of all other keys are hidden.
-pub const OPEN_KEYS: [&str; 260] = [
+pub const OPEN_KEYS: [&str; 261] = [
     "access_key_env",
     "access_key_file",
     "action",
@@ -61,6 +61,7 @@ pub const OPEN_KEYS: [&str; 260] = [
     "down",
     "enable_http2",
     "enable_http3",
+    "enabled",
     "endpoint",
     "environment",
     "exclude",

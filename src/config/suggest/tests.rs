@@ -327,7 +327,7 @@ fn other_names_lead_to_keys_that_exist() {
         for name in names {
             let is_unknown = |known: &&Vec<String>| !known.iter().any(|known| known == name);
             assert!(
-                with_key.iter().any(|known| is_unknown(known)),
+                with_key.iter().any(is_unknown),
                 "{name} is a key everywhere"
             );
             if is_plain {
