@@ -135,7 +135,7 @@ async fn two_clicks_restart_a_service() {
     tab.open(&exporter.url("page-broken")).await;
     click(&mut tab, "[data-key=action-start] summary").await;
     click(&mut tab, "[data-key=action-start] button").await;
-    tab.until("document.body.innerText.includes('the result failed')")
+    tab.until("document.body?.innerText.includes('the result failed')")
         .await;
     assert_eq!(broken_rules(&mut tab).await, [""; 0]);
     click(&mut tab, ".back a").await;

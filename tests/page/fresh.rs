@@ -33,7 +33,7 @@ async fn a_change_is_shown_within_two_seconds_and_keeps_focus_and_selection() {
     let mut tab = browser.tab().await;
     tab.open(&exporter.url("/")).await;
     // A busy machine may make the first runs slow.
-    tab.until("document.body.innerText.includes('All 2 services are up')")
+    tab.until("document.body?.innerText.includes('All 2 services are up')")
         .await;
     tab.eval("window.mark = 1; document.querySelector('#s-api .name').focus(); \
               [...document.querySelectorAll('details')].find((group) => group.dataset.key === 'g-one').open = false; \
