@@ -326,10 +326,7 @@ fn other_names_lead_to_keys_that_exist() {
         assert!(!with_key.is_empty(), "no mapping has the key {key}");
         for name in names {
             let is_unknown = |known: &&Vec<String>| !known.iter().any(|known| known == name);
-            assert!(
-                with_key.iter().any(is_unknown),
-                "{name} is a key everywhere"
-            );
+            assert!(with_key.iter().any(is_unknown), "{name} is a key everywhere");
             if is_plain {
                 assert_eq!(direction(name).0, direction(key).0, "{name} needs an explanation");
             }

@@ -165,7 +165,7 @@ async fn records_of_other_types_have_a_text() {
         (
             "ANY",
             "unknown",
-            r"^unknown\.example\.org\.\t300\tIN\tTYPE65280\t\\# 4 01020304$",
+            r"^unknown\.example\.org\.\t300\tCLASS1\tTYPE65280\t\\# 4 01020304$",
         ),
     ] {
         let demand = format!("validate_answer_rrs: {{ fail_if_not_matches_regexp: ['{text}'] }}");
