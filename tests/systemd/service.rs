@@ -300,14 +300,14 @@ fn wrong_usage_is_reported() {
     for (arguments, text) in [
         (&["start"][..], "required"),
         (&["stop", "web", "--all"], "cannot be used with"),
-        (&["stop", "wbe"], "unknown service wbe: write one of port, web"),
+        (&["stop", "wbe"], "unknown service wbe: did you mean web?"),
         (&["stop", "--group", "nothing"], "unknown group nothing"),
         (
             &["start", "port"],
             "nothing to start: the selected services have no systemd or docker checks",
         ),
         (&["start", "web", "--timeout", "1d"], "is not a valid timeout"),
-        (&["list", "wbe"], "unknown service wbe: write one of port, web"),
+        (&["list", "wbe"], "unknown service wbe: did you mean web?"),
     ] {
         let output = services.command(arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(64), "{arguments:?}: {}", both(&output));
