@@ -28,6 +28,8 @@ fn log_of(action: impl FnOnce()) -> String {
         .with_ansi(false)
         .without_time()
         .finish();
+    // Other tests have no subscriber. If one of them reaches a log statement first, tracing remembers that nobody is interested in it.
+    let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry());
     tracing::subscriber::with_default(subscriber, action);
     String::from_utf8(log.0.lock().unwrap().clone()).unwrap()
 }
