@@ -111,18 +111,30 @@ impl HttpSettings {
     /// # Errors
     /// What is wrong with the name and what to write instead.
     pub fn set_hostname(&mut self, hostname: &str) -> Result<(), String> {
-        let other = self.headers.iter().find(|(name, _)| *name == HOST);
-        if other.is_some_and(|(_, value)| value.unhidden() != hostname) {
-            return Err(
-                "the parameter hostname and the module's header Host differ: give one of them".to_owned(),
-            );
-        }
-        let name = server_name_of(hostname)?;
-        self.headers.retain(|(name, _)| *name != HOST);
-        self.headers.push((HOST, Secret::new(hostname)));
-        self.tls.server_name.get_or_insert(name);
-        Ok(())
+        apply_hostname(hostname, &mut self.headers, &mut self.tls)
     }
+}
+
+/// Puts the parameter `hostname` into the `Host` header and, unless the configuration has a name, into the TLS settings.
+///
+/// # Errors
+/// What is wrong with the name and what to write instead.
+pub fn apply_hostname(
+    hostname: &str,
+    headers: &mut Vec<(HeaderName, Secret)>,
+    tls: &mut TlsSettings,
+) -> Result<(), String> {
+    let other = headers.iter().find(|(name, _)| *name == HOST);
+    if other.is_some_and(|(_, value)| value.unhidden() != hostname) {
+        return Err(
+            "the parameter hostname and the module's header Host differ: give one of them".to_owned(),
+        );
+    }
+    let name = server_name_of(hostname)?;
+    headers.retain(|(name, _)| *name != HOST);
+    headers.push((HOST, Secret::new(hostname)));
+    tls.server_name.get_or_insert(name);
+    Ok(())
 }
 
 /// The name for TLS of the parameter `hostname`, which may have a port.

@@ -17,7 +17,7 @@ pub use url::WebsocketUrl;
 
 use super::address::{AddressPreference, IpProtocol};
 use super::dialogue::{StepOptions, Steps};
-use super::http::{Credentials, HeaderValuesOptions, header_files, header_values, server_name_of};
+use super::http::{Credentials, HeaderValuesOptions, apply_hostname, header_files, header_values};
 use super::place::{Invalid, Place};
 use super::secret::{Secret, SecretSource};
 use super::tls::TlsSettings;
@@ -171,17 +171,7 @@ impl WebsocketSettings {
     /// # Errors
     /// What is wrong with the name and what to write instead.
     pub fn set_hostname(&mut self, hostname: &str) -> Result<(), String> {
-        let other = self.headers.iter().find(|(name, _)| *name == HOST);
-        if other.is_some_and(|(_, value)| value.unhidden() != hostname) {
-            return Err(
-                "the parameter hostname and the module's header Host differ: give one of them".to_owned(),
-            );
-        }
-        let name = server_name_of(hostname)?;
-        self.headers.retain(|(name, _)| *name != HOST);
-        self.headers.push((HOST, Secret::new(hostname)));
-        self.tls.server_name.get_or_insert(name);
-        Ok(())
+        apply_hostname(hostname, &mut self.headers, &mut self.tls)
     }
 
     /// The `Host` header of the configuration.
