@@ -21,14 +21,7 @@ helps: ## Write shell completions and manual pages to target/helps
 	@$(EXPORTER) completions bash >$(HELPS)/upkeep_exporter
 	@$(EXPORTER) completions fish >$(HELPS)/upkeep_exporter.fish
 	@$(EXPORTER) completions zsh >$(HELPS)/_upkeep_exporter
-	@$(EXPORTER) man >$(HELPS)/upkeep_exporter.1
-	@for command in check status service check-config maintenance heal polkit-rule completions man; do \
-		$(EXPORTER) man $$command >$(HELPS)/upkeep_exporter-$$command.1 || exit 1; \
-	done
-	@for command in service-list service-start service-stop service-restart maintenance-start maintenance-list \
-		maintenance-end maintenance-extend heal-status heal-pause heal-resume; do \
-		$(EXPORTER) man $${command%-*} $${command#*-} >$(HELPS)/upkeep_exporter-$$command.1 || exit 1; \
-	done
+	@$(EXPORTER) man --output-dir $(HELPS)
 	@ls $(HELPS)
 
 .PHONY: test

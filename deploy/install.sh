@@ -119,14 +119,13 @@ install_helps() {
     generated "$bash_completion" completions bash
     generated "$fish_completion" completions fish
     generated "$zsh_completion" completions zsh
-    generated "$manuals/$name.1" man
-    for command in check status service check-config maintenance heal polkit-rule completions man; do
-        generated "$manuals/$name-$command.1" man "$command"
+    mkdir -p "$scratch/manuals"
+    "$source" man --output-dir "$scratch/manuals" || fail "\`$source man --output-dir\` failed"
+    before=$changed
+    for page in "$scratch/manuals"/*.1; do
+        put "$page" "$manuals/${page##*/}" 644
     done
-    for command in service-list service-start service-stop service-restart maintenance-start maintenance-list maintenance-end \
-        maintenance-extend heal-status heal-pause heal-resume; do
-        generated "$manuals/$name-$command.1" man "${command%-*}" "${command#*-}"
-    done
+    changed=$before
 }
 
 # Installs the rule that allows the exporter to heal the units of its configuration. polkit loads it at once.

@@ -1,6 +1,8 @@
 //! Shell completions and manual pages, generated from the definition of the command line.
 
+use std::fs;
 use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -25,6 +27,10 @@ pub struct ManFlags {
     /// Command to describe, such as `check` or `service start`; default: the whole program
     #[arg(value_name = "COMMAND")]
     command: Vec<String>,
+
+    /// Write the pages of all commands to this directory, instead of printing one
+    #[arg(long, value_name = "DIR", conflicts_with = "command")]
+    output_dir: Option<PathBuf>,
 }
 
 /// The function of the fish script that finds the command on the typed command line. The one that clap generates uses
@@ -65,26 +71,47 @@ fn fix_fish(mut script: String) -> String {
     script
 }
 
-/// Prints a manual page in roff.
+/// Prints a manual page in roff, or writes all of them.
 pub fn man(flags: &ManFlags, command: Command) -> anyhow::Result<ExitCode> {
     let mut command = command.disable_help_subcommand(true);
     // Names and usages of the commands then include the name of the program.
     command.build();
+    if let Some(directory) = &flags.output_dir {
+        write_pages(&command, directory)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     for name in &flags.command {
         let Some(found) = command.find_subcommand(name) else {
-            let known: Vec<&str> = command.get_subcommands().map(Command::get_name).collect();
+            let known: Vec<&str> = visible(&command).map(Command::get_name).collect();
             print_error(&unknown("command", name, known.into_iter()));
             return Ok(WRONG_USAGE.into());
         };
         command = found.clone();
     }
+    print(&page(&command)?)
+}
+
+/// Writes the pages of a command and of the commands in it, such as `upkeep_exporter-service-start.1`.
+fn write_pages(command: &Command, directory: &Path) -> anyhow::Result<()> {
+    let name = command.get_display_name().unwrap_or_else(|| command.get_name());
+    let file = directory.join(format!("{name}.1"));
+    fs::write(&file, page(command)?).with_context(|| format!("writing {}", file.display()))?;
+    visible(command).try_for_each(|command| write_pages(command, directory))
+}
+
+/// The commands in a command that are for people.
+fn visible(command: &Command) -> impl Iterator<Item = &Command> {
+    command.get_subcommands().filter(|command| !command.is_hide_set())
+}
+
+fn page(command: &Command) -> anyhow::Result<Vec<u8>> {
     let mut page = Vec::new();
-    Man::new(command)
+    Man::new(command.clone())
         .source(concat!("upkeep_exporter ", env!("CARGO_PKG_VERSION")))
         .manual("User Commands")
         .render(&mut page)
         .context("generating the manual page")?;
-    print(&page)
+    Ok(page)
 }
 
 fn print(text: &[u8]) -> anyhow::Result<ExitCode> {
