@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 
 #[path = "alertmanager/live.rs"]
 mod live;
+#[path = "alertmanager/notify_test.rs"]
+mod notify_test;
 #[path = "alertmanager/sinks.rs"]
 mod sinks;
 #[path = "rules/tools.rs"]

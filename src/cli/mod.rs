@@ -3,12 +3,14 @@
 mod check;
 mod check_config;
 mod configuration;
+mod connection_flags;
 mod control_flags;
 mod control_socket;
 mod exit;
 mod generated;
 mod heal;
 mod maintenance;
+mod notify_test;
 mod paths;
 mod polkit_rule;
 mod process_flags;
@@ -17,6 +19,7 @@ mod rounds;
 mod runtime;
 mod select;
 mod serve;
+mod server_client;
 mod service;
 mod show;
 mod status;
@@ -32,6 +35,7 @@ use exit::{UNKNOWN, WRONG_USAGE, print_error};
 use generated::{CompletionsFlags, ManFlags};
 use heal::HealFlags;
 use maintenance::MaintenanceFlags;
+use notify_test::NotifyTestFlags;
 use polkit_rule::PolkitRuleFlags;
 use serve::ServeFlags;
 use service::ServiceCommand;
@@ -110,6 +114,8 @@ enum Command {
     Maintenance(MaintenanceFlags),
     /// Report, pause and resume the healing of a running exporter
     Heal(HealFlags),
+    /// Send a test alert to an Alertmanager, and report which receivers get it
+    NotifyTest(NotifyTestFlags),
     /// Print a polkit rule that allows the exporter to heal the configured units
     #[command(after_help = POLKIT_HELP)]
     PolkitRule(PolkitRuleFlags),
@@ -139,6 +145,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Status(flags)) => (status::status(&flags), UNKNOWN.into()),
         Some(Command::Maintenance(flags)) => (maintenance::maintenance(flags), ExitCode::FAILURE),
         Some(Command::Heal(flags)) => (heal::heal(flags), ExitCode::FAILURE),
+        Some(Command::NotifyTest(flags)) => (notify_test::notify_test(&flags), ExitCode::FAILURE),
         Some(Command::PolkitRule(flags)) => (polkit_rule::polkit_rule(&flags), ExitCode::FAILURE),
         Some(Command::Service { command }) => (service::service(command), UNKNOWN.into()),
         Some(Command::Completions(flags)) => {

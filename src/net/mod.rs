@@ -23,3 +23,4 @@ pub mod run_recorder;
 pub mod shortage;
 pub mod stream;
 pub mod tls;
+pub mod transport_error;

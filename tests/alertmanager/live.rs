@@ -57,6 +57,22 @@ impl Alertmanager {
         this
     }
 
+    /// The URL of its API.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Silences all alerts of a service.
+    pub fn silence(&self, service: &str) {
+        let silence = serde_json::json!({
+            "matchers": [{"name": "service", "value": service, "isRegex": false, "isEqual": true}],
+            "startsAt": "2026-01-01T00:00:00Z", "endsAt": "2096-01-01T00:00:00Z",
+            "createdBy": "test", "comment": "test",
+        });
+        let response = self.request("POST", "/api/v2/silences", &silence.to_string());
+        assert!(response.is_some(), "the Alertmanager rejects {silence}");
+    }
+
     /// Posts alerts, as Prometheus does.
     pub fn post(&self, alerts: &Value) {
         let response = self.request("POST", "/api/v2/alerts", &alerts.to_string());

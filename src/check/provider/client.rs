@@ -15,7 +15,6 @@ use serde_json::Value;
 use tokio::time::Instant;
 use url::Url;
 
-use super::transport_error::{Peer, Unresolved, problem};
 use crate::config::address::AddressPreference;
 use crate::config::http::ProxyServer;
 use crate::config::provider::ProviderConnection;
@@ -26,6 +25,7 @@ use crate::net::proxy::socks_login;
 use crate::net::resolve::Resolver;
 use crate::net::run_recorder::{Phase, RunRecorder, Step};
 use crate::net::tls::TlsClient;
+use crate::net::transport_error::{Peer, Unresolved, problem};
 
 /// The maximum size of a response, in bytes. `OpenRouter`'s list, the longest one, has about 1 MB.
 pub const MAX_BODY_BYTES: usize = 4 << 20;

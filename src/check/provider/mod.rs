@@ -11,7 +11,6 @@ mod families;
 mod pacing;
 mod query;
 mod refusal;
-mod transport_error;
 
 use std::time::Duration;
 

@@ -1,7 +1,6 @@
 //! Requests `/api/status` from a running exporter.
 
 use std::path::Path;
-use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -11,12 +10,11 @@ use http::{Request, StatusCode};
 use http_body_util::Full;
 
 use super::flags::StatusFlags;
+use crate::cli::connection_flags::ConnectionFlags;
 use crate::cli::show::clean;
 use crate::config::address::AddressPreference;
 use crate::config::duration::DurationText;
 use crate::config::http::TargetUrl;
-use crate::config::secret::{Secret, SecretSource};
-use crate::config::tls::{PemSource, TlsSettings};
 use crate::model::{self, Reason, Report};
 use crate::net::api_client::ApiClient;
 use crate::net::endpoint::{Endpoint, HostEndpoint};
@@ -35,9 +33,7 @@ pub struct StatusClient {
     host: String,
     path: String,
     shown: String,
-    user: Option<String>,
-    password: Option<SecretSource>,
-    timeout: Duration,
+    connection: ConnectionFlags,
 }
 
 impl StatusClient {
@@ -46,19 +42,12 @@ impl StatusClient {
     /// # Errors
     /// When the URL is invalid.
     pub fn new(flags: &StatusFlags) -> Result<Self, String> {
-        let password = match (&flags.password_file, &flags.password_env) {
-            (Some(path), _) => Some(SecretSource::File(path.clone())),
-            (None, Some(name)) => Some(SecretSource::Env(name.clone())),
-            (None, None) => None,
-        };
         let client = |endpoint, host: &str, path: &str, shown: String| Self {
             api: ApiClient::new(endpoint, true, MAX_BYTES),
             host: host.to_owned(),
             path: format!("{}/api/status", base(path)),
             shown,
-            user: flags.user.clone(),
-            password,
-            timeout: flags.timeout,
+            connection: flags.connection.clone(),
         };
         if let Some(path) = flags.url.strip_prefix("unix:") {
             // unix:/path and unix:///path are equivalent.
@@ -75,11 +64,7 @@ impl StatusClient {
                            use --user with --password-file or --password-env";
             return Err(message.to_owned());
         }
-        let tls = url.is_https().then(|| TlsSettings {
-            ca: flags.ca_file.clone().map(PemSource::File),
-            insecure_skip_verify: flags.insecure,
-            ..TlsSettings::default()
-        });
+        let tls = url.is_https().then(|| flags.connection.tls());
         let endpoint = HostEndpoint::new(&Network::default(), &url.address(), AddressPreference::default())
             .with_tls(tls.as_ref(), &[b"http/1.1"]);
         let shown = url.shown();
@@ -102,8 +87,8 @@ impl StatusClient {
     /// When the request fails.
     pub async fn get(&mut self) -> Result<Bytes, String> {
         let mut report = Report::default();
-        let result = tokio::time::timeout(self.timeout, self.request_status(&mut report)).await;
-        let timeout = DurationText(self.timeout);
+        let result = tokio::time::timeout(self.connection.timeout, self.request_status(&mut report)).await;
+        let timeout = DurationText(self.connection.timeout);
         result.unwrap_or_else(|_| {
             let step = match &*report.step {
                 "" => String::new(),
@@ -153,12 +138,10 @@ impl StatusClient {
             .header(HOST, &self.host)
             .header(ACCEPT, "application/json")
             .header(USER_AGENT, model::USER_AGENT);
-        if let Some(user) = &self.user {
-            let password = match &self.password {
-                // Read in every round, so that a changed password is used.
-                Some(source) => source.read_line().map_err(|error| error.to_string())?,
-                None => Secret::new(""),
-            };
+        if let Some(user) = &self.connection.user {
+            // Read in every round, so that a changed password is used.
+            let password = self.connection.read_password();
+            let password = password.map_err(|error| error.to_string())?;
             let pair = STANDARD.encode(format!("{user}:{}", password.expose()));
             let mut value = HeaderValue::try_from(format!("Basic {pair}"))
                 .map_err(|_| "--user: the name contains characters that can't be sent".to_owned())?;

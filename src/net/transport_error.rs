@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
 
+use super::certificates::CertificateRecorder;
+use super::{io_error, shortage, tls};
 use crate::model::{Problem, Reason};
-use crate::net::certificates::CertificateRecorder;
-use crate::net::{io_error, shortage, tls};
 
 /// How many nested causes are searched. reqwest, hyper and rustls nest fewer than ten.
 const MAX_CAUSES: usize = 16;
