@@ -14,6 +14,12 @@ run: ## Serve the embedded default configuration on http://localhost:10100
 HELPS := target/helps
 EXPORTER := target/release/upkeep_exporter
 
+.PHONY: demo
+demo: ## Break a service and watch the message arrive, until Ctrl-C (with DEMO_ONCE=1: once)
+	@command -v python3 >/dev/null || { echo "make demo: python3 is not installed: run make setup" >&2; exit 1; }
+	cargo build --locked --release
+	@deploy/demo/demo.py $(EXPORTER)
+
 .PHONY: helps
 helps: ## Write shell completions and manual pages to target/helps
 	cargo build --locked --release
