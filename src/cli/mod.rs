@@ -7,8 +7,10 @@ mod connection_flags;
 mod control_flags;
 mod control_socket;
 mod exit;
+mod exporter_http;
 mod generated;
 mod heal;
+mod heartbeat;
 mod maintenance;
 mod notify_test;
 mod paths;
@@ -34,6 +36,7 @@ use check::CheckFlags;
 use exit::{UNKNOWN, WRONG_USAGE, print_error};
 use generated::{CompletionsFlags, ManFlags};
 use heal::HealFlags;
+use heartbeat::HeartbeatCommand;
 use maintenance::MaintenanceFlags;
 use notify_test::NotifyTestFlags;
 use polkit_rule::PolkitRuleFlags;
@@ -116,6 +119,11 @@ enum Command {
     Heal(HealFlags),
     /// Send a test alert to an Alertmanager, and report which receivers get it
     NotifyTest(NotifyTestFlags),
+    /// Report jobs to the heartbeat checks of a running exporter
+    Heartbeat {
+        #[command(subcommand)]
+        command: HeartbeatCommand,
+    },
     /// Print a polkit rule that allows the exporter to heal the configured units
     #[command(after_help = POLKIT_HELP)]
     PolkitRule(PolkitRuleFlags),
@@ -146,6 +154,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Maintenance(flags)) => (maintenance::maintenance(flags), ExitCode::FAILURE),
         Some(Command::Heal(flags)) => (heal::heal(flags), ExitCode::FAILURE),
         Some(Command::NotifyTest(flags)) => (notify_test::notify_test(&flags), ExitCode::FAILURE),
+        Some(Command::Heartbeat { command }) => (heartbeat::heartbeat(command), heartbeat::FAILURE.into()),
         Some(Command::PolkitRule(flags)) => (polkit_rule::polkit_rule(&flags), ExitCode::FAILURE),
         Some(Command::Service { command }) => (service::service(command), UNKNOWN.into()),
         Some(Command::Completions(flags)) => {

@@ -1,10 +1,11 @@
-//! The commands `check`, `status`, `polkit-rule`, `completions` and `man`, run as child processes.
+//! The commands `check`, `status`, `heartbeat`, `polkit-rule`, `completions` and `man`, run as child processes.
 
 #![allow(clippy::unwrap_used)]
 
 #[path = "../common/mod.rs"]
 mod common;
 mod generated;
+mod heartbeat;
 mod output;
 mod polkit_rule;
 mod rounds;

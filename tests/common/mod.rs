@@ -22,6 +22,7 @@ pub mod proxies;
 pub mod python_packages;
 pub mod rabbitmq;
 pub mod ran;
+pub mod recipes;
 pub mod redis;
 pub mod s3;
 pub mod schema_keys;

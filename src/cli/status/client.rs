@@ -1,7 +1,5 @@
 //! Requests `/api/status` from a running exporter.
 
-use std::path::Path;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -11,21 +9,14 @@ use http_body_util::Full;
 
 use super::flags::StatusFlags;
 use crate::cli::connection_flags::ConnectionFlags;
-use crate::cli::show::clean;
-use crate::config::address::AddressPreference;
+use crate::cli::exporter_http::{ExporterAddress, error_detail};
 use crate::config::duration::DurationText;
-use crate::config::http::TargetUrl;
 use crate::model::{self, Reason, Report};
 use crate::net::api_client::ApiClient;
-use crate::net::endpoint::{Endpoint, HostEndpoint};
-use crate::net::network::Network;
 use crate::net::run_recorder::RunRecorder;
 
 /// The maximum size of a response; enough for 100,000 checks.
 const MAX_BYTES: usize = 64 << 20;
-
-/// How much of an error response is shown, in bytes.
-const MAX_DETAIL: usize = 300;
 
 /// A client of one exporter.
 pub struct StatusClient {
@@ -42,38 +33,15 @@ impl StatusClient {
     /// # Errors
     /// When the URL is invalid.
     pub fn new(flags: &StatusFlags) -> Result<Self, String> {
-        let client = |endpoint, host: &str, path: &str, shown: String| Self {
-            api: ApiClient::new(endpoint, true, MAX_BYTES),
-            host: host.to_owned(),
-            path: format!("{}/api/status", base(path)),
-            shown,
+        let login = "use --user with --password-file or --password-env";
+        let address = ExporterAddress::resolve(&flags.url, flags.connection.tls(), login)?;
+        Ok(Self {
+            api: ApiClient::new(address.endpoint, true, MAX_BYTES),
+            host: address.host,
+            path: format!("{}/api/status", address.base_path),
+            shown: address.shown,
             connection: flags.connection.clone(),
-        };
-        if let Some(path) = flags.url.strip_prefix("unix:") {
-            // unix:/path and unix:///path are equivalent.
-            let path = path.strip_prefix("//").unwrap_or(path);
-            let endpoint = Endpoint::Unix(Path::new(path).to_owned());
-            return Ok(client(endpoint, "localhost", "", format!("unix:{path}")));
-        }
-        let (url, user_info) = TargetUrl::parse(&flags.url).map_err(|error| format!("--url: {error}"))?;
-        if url.query().is_some() {
-            return Err("--url: a query is not supported: remove the part from ? on".to_owned());
-        }
-        if user_info.is_some() {
-            let message = "--url: other users can read a password on the command line: \
-                           use --user with --password-file or --password-env";
-            return Err(message.to_owned());
-        }
-        let tls = url.is_https().then(|| flags.connection.tls());
-        let endpoint = HostEndpoint::new(&Network::default(), &url.address(), AddressPreference::default())
-            .with_tls(tls.as_ref(), &[b"http/1.1"]);
-        let shown = url.shown();
-        Ok(client(
-            endpoint.into(),
-            url.authority(),
-            url.expose().path(),
-            base(&shown).to_owned(),
-        ))
+        })
     }
 
     /// The exporter's URL, for messages.
@@ -151,33 +119,5 @@ impl StatusClient {
         request
             .body(Full::default())
             .map_err(|error| format!("--url: {error}"))
-    }
-}
-
-/// A URL or path without a trailing `/api/status`.
-fn base(url: &str) -> &str {
-    let url = url.trim_end_matches('/');
-    url.strip_suffix("/api/status")
-        .unwrap_or(url)
-        .trim_end_matches('/')
-}
-
-/// The error in a response, after a colon: the field `error` of a JSON document, or the first line.
-fn error_detail(body: &[u8]) -> String {
-    #[derive(serde::Deserialize)]
-    struct ErrorResponse {
-        error: String,
-    }
-    let text = match serde_json::from_slice(body) {
-        Ok(ErrorResponse { error }) => error,
-        Err(_) => String::from_utf8_lossy(&body[..body.len().min(MAX_DETAIL)]).into_owned(),
-    };
-    let line: String = clean(text.lines().next().unwrap_or_default())
-        .chars()
-        .take(MAX_DETAIL)
-        .collect();
-    match line.is_empty() || line.contains('<') {
-        true => String::new(),
-        false => format!(": {line}"),
     }
 }
