@@ -14,6 +14,8 @@ mod exporter_safeguards;
 mod heal;
 #[path = "systemd/healed_units.rs"]
 mod healed_units;
+#[path = "systemd/heartbeat.rs"]
+mod heartbeat;
 #[path = "systemd/machine.rs"]
 mod machine;
 #[path = "systemd/port.rs"]

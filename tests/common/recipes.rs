@@ -1,7 +1,10 @@
 //! The recipes of docs/HEARTBEATS.md, so that tests run what users copy.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
+
+use super::systemd::Machine;
 
 /// Where the recipes expect the binary.
 pub const BINARY: &str = "/usr/local/bin/upkeep_exporter";
@@ -39,4 +42,15 @@ pub fn recipe(line: &str) -> String {
 /// The systemd unit or drop-in at this path, or another file whose recipe begins with its path.
 pub fn recipe_of(path: &str) -> String {
     recipe(&format!("# {path}"))
+}
+
+/// Installs the binary in a machine, where the recipes expect it.
+pub fn install_binary(machine: &Machine) {
+    let built = Path::new(env!("CARGO_BIN_EXE_upkeep_exporter"));
+    let shared = machine.shared_directory().join("upkeep_exporter");
+    // The directory of the machine may be on another file system than the build.
+    if fs::hard_link(built, &shared).is_err() {
+        fs::copy(built, &shared).expect("a copy of the binary");
+    }
+    symlink("/run/shared/upkeep_exporter", machine.path(BINARY)).expect("a link to the binary");
 }

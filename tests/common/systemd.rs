@@ -167,6 +167,11 @@ impl Machine {
             .expect("nsenter runs (apt-get install util-linux)")
     }
 
+    /// Lets mounts of systemd reach its units, as on a real machine. Credentials of units (`LoadCredential=`) need that.
+    pub fn share_mounts(&self) {
+        self.run("mount --make-rshared /");
+    }
+
     /// Writes a unit file. systemd reads it when the unit is first used, or after `systemctl daemon-reload`.
     pub fn write_unit(&self, name: &str, text: &str) {
         let path = self.path("/etc/systemd/system").join(name);
