@@ -29,6 +29,7 @@ pub mod socket_file;
 pub mod state_dir;
 pub mod status;
 pub mod store;
+pub mod supervise;
 pub mod verdict;
 pub mod web;
 

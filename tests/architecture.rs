@@ -24,7 +24,15 @@ const EDGES: &[(&str, &[&str])] = &[
     ("store", &["config", "model", "state_dir", "verdict"]),
     (
         "heal",
-        &["actuator", "config", "model", "net", "state_dir", "store"],
+        &[
+            "actuator",
+            "config",
+            "model",
+            "net",
+            "state_dir",
+            "store",
+            "supervise",
+        ],
     ),
     (
         "schedule",
@@ -72,6 +80,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("slots", &[]),
     ("socket_file", &[]),
     ("state_dir", &[]),
+    ("supervise", &[]),
     ("log_throttle", &[]),
     ("log", &[]),
     ("reload", &["config", "metrics", "notify", "store", "web"]),
@@ -94,6 +103,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "socket_file",
             "status",
             "store",
+            "supervise",
             "web",
             "lib",
         ],

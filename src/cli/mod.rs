@@ -44,6 +44,8 @@ use serve::ServeFlags;
 use service::ServiceCommand;
 use status::StatusFlags;
 
+use crate::supervise::{SuperviseFlags, supervise};
+
 /// The end of the help.
 const EXAMPLES: &str = "\
 Examples:
@@ -131,6 +133,9 @@ enum Command {
     Completions(CompletionsFlags),
     /// Print a manual page (roff)
     Man(ManFlags),
+    /// Run a command for the exporter
+    #[command(hide = true)]
+    Supervise(SuperviseFlags),
 }
 
 /// Runs the command line `arguments`, which begin with the name of the program, and returns the exit code.
@@ -162,6 +167,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             (result, ExitCode::FAILURE)
         }
         Some(Command::Man(flags)) => (generated::man(&flags, Arguments::command()), ExitCode::FAILURE),
+        // Its result belongs to the exporter that started it.
+        Some(Command::Supervise(flags)) => (supervise(&flags).map_err(Into::into), ExitCode::FAILURE),
         Some(Command::CheckConfig {
             web_config_file,
             process_config,

@@ -14,6 +14,7 @@ use crate::config::Target;
 use crate::config::heal::{HealAction, HealSettings};
 use crate::model::ServiceKey;
 use crate::net::network::Network;
+use crate::supervise::Supervisor;
 
 /// How long an action may take. systemd's defaults give a unit 90 s to stop and 90 s to start.
 const DEADLINE: Duration = Duration::from_secs(300);
@@ -31,6 +32,7 @@ const RESTART_TIME: Duration = Duration::from_secs(10);
 pub struct SystemControl {
     actuator: Actuator,
     wall: WallClock,
+    supervisor: Supervisor,
 }
 
 impl Default for SystemControl {
@@ -39,6 +41,7 @@ impl Default for SystemControl {
         Self {
             actuator: Actuator::new(Network::default(), Conflict::Fail),
             wall: WallClock::start(),
+            supervisor: Supervisor::default(),
         }
     }
 }
@@ -75,7 +78,9 @@ impl Control for SystemControl {
     ) -> BoxFuture<'a, Result<(), String>> {
         Box::pin(async move {
             let action = match (&settings.action, state) {
-                (HealAction::Command(command), _) => return command::run(command, service, DEADLINE).await,
+                (HealAction::Command(command), _) => {
+                    return command::run(&self.supervisor, command, service, DEADLINE).await;
+                }
                 // A start has the same effect, and none if somebody else started it meanwhile.
                 (HealAction::Restart, TargetEvidence::Known(state)) if !state.is_running => Action::Start,
                 (HealAction::Restart, _) => Action::Restart,
