@@ -16,7 +16,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("config", &["model"]),
     ("net", &["config", "model"]),
-    ("check", &["config", "model", "net", "state_dir"]),
+    ("check", &["config", "model", "net", "state_dir", "supervise"]),
     ("actuator", &["config", "model", "net"]),
     ("manage", &["actuator", "config", "model"]),
     ("runner", &["check", "config", "model", "net"]),

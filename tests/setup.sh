@@ -58,6 +58,7 @@ for tool in "${!package_of[@]}"; do
   command -v "$tool" >/dev/null || missing+=("${package_of[$tool]}")
 done
 [ -x /lib/systemd/systemd ] || missing+=(systemd)
+[ -x /usr/lib/nagios/plugins/check_load ] || missing+=(monitoring-plugins-basic)
 compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || missing+=(postgresql)
 # Celery needs this module for Redis, but its package only suggests it.
 /usr/bin/python3 -c 'import redis' 2>/dev/null || missing+=(python3-redis)

@@ -8,11 +8,13 @@ use super::dependencies::Readers;
 use super::host_reads::HostReads;
 use super::port_scan::PortScanner;
 use super::proc_scan::Scanner;
+use super::programs::Programs;
 use super::provider_results::ResultCache;
 use super::unit_watch::Hub;
 use super::workers::Workers;
 use crate::net::network::Network;
 use crate::net::oauth2::Tokens;
+use crate::supervise::Supervisor;
 
 /// The resources that all checks of one exporter share. Created once; survives reloads.
 #[derive(Clone, Debug)]
@@ -41,6 +43,8 @@ pub struct CheckContext {
     pub provider_results: ResultCache,
     /// The control groups of this machine.
     pub cgroups: Cgroups,
+    /// The programs of exec checks.
+    pub programs: Programs,
 }
 
 impl CheckContext {
@@ -58,6 +62,7 @@ impl CheckContext {
             units: Hub::default(),
             provider_results: ResultCache::default(),
             cgroups: Cgroups::default(),
+            programs: Programs::default(),
             procfs,
         }
     }
@@ -67,6 +72,15 @@ impl CheckContext {
     pub fn with_state_dir(self, dir: Option<PathBuf>) -> Self {
         Self {
             provider_results: ResultCache::new(dir),
+            ..self
+        }
+    }
+
+    /// Runs the programs of exec checks with the binary of another exporter. For tests.
+    #[must_use]
+    pub fn with_supervisor(self, program: PathBuf) -> Self {
+        Self {
+            programs: Programs::new(Supervisor::new(program)),
             ..self
         }
     }

@@ -36,6 +36,25 @@ pub async fn resolve(name: &str) -> Result<u32, Problem> {
     }
 }
 
+/// Looks up the ids of the user called `name`, and of its group, in /etc/passwd.
+///
+/// # Errors
+/// As for [`resolve`].
+pub async fn resolve_with_group(name: &str) -> Result<(u32, u32), Problem> {
+    let id = resolve(name).await?;
+    Ok((id, group_of(id).await.unwrap_or(id)))
+}
+
+/// The group of the user with this id in /etc/passwd.
+pub async fn group_of(id: u32) -> Option<u32> {
+    let text = tokio::fs::read(PASSWD).await.ok()?;
+    text.split(|&byte| byte == b'\n').find_map(|line| {
+        let mut fields = line.split(|&byte| byte == b':').skip(2);
+        let mut number = || std::str::from_utf8(fields.next()?).ok()?.parse().ok();
+        (number()? == id).then(&mut number)?
+    })
+}
+
 /// The name of the user with this id in /etc/passwd, or else the number. Reads at most `MAX_PASSWD_BYTES`.
 pub async fn name(id: u32) -> String {
     let mut text = Vec::new();
@@ -119,6 +138,13 @@ mod tests {
     async fn ids_have_names_or_stay_numbers() {
         assert_eq!(name(0).await, "root");
         assert_eq!(name(3_999_999_999).await, "3999999999");
+    }
+
+    #[tokio::test]
+    async fn the_group_of_a_user_is_found() {
+        assert_eq!(resolve_with_group("root").await, Ok((0, 0)));
+        assert_eq!(group_of(65534).await, Some(65534));
+        assert_eq!(group_of(3_999_999_999).await, None);
     }
 
     #[tokio::test]

@@ -19,7 +19,7 @@ use super::{suggest, unsupported};
 const SHARED: [&str; 4] = ["key", "name", "description", "enabled"];
 
 /// The top-level keys that only files of this exporter have.
-const NEW_AT_TOP: [&str; 5] = ["defaults", "tiers", "modules", "probe", "maintenance"];
+const NEW_AT_TOP: [&str; 6] = ["defaults", "tiers", "modules", "probe", "exec", "maintenance"];
 
 /// The maximum number of unknown keys that are compared with known ones. A file with more does not have this format.
 const MAX_COMPARED: usize = 1000;

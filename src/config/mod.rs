@@ -6,6 +6,7 @@
 //! resolve themselves. Errors and warnings are collected at a [`place::Place`] and reported together, with their positions.
 
 pub mod address;
+mod allowed_directories;
 pub mod budget;
 mod bytes_text;
 pub mod celery;
@@ -18,6 +19,8 @@ pub mod dialogue;
 pub mod dns;
 pub mod docker;
 pub mod duration;
+pub mod exec;
+pub mod exec_directories;
 pub mod expression;
 pub mod file_version;
 pub mod files;

@@ -37,6 +37,8 @@ pub struct RootOptions {
     /// Groups of processes by name, in process-exporter's format, for /metrics/processes: its process_names as a list, or a
     /// mapping with options.
     pub process_groups: Option<BTreeMap<String, String>>,
+    /// Which programs exec checks may run.
+    pub exec: Option<BTreeMap<String, String>>,
     /// Timing settings of ChatStack's monitor, for its files. New files set defaults instead.
     pub monitor: Option<MonitorOptions>,
     /// Log settings of ChatStack's monitor. Ignored: use the flags --log.level and --log.format.

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
 
+use super::allowed_directories::AllowedDirectories;
 use super::expression::Expression;
 use super::json_path::JsonPath;
 use super::pattern::Pattern;
@@ -92,6 +93,8 @@ pub struct Place<'a> {
     findings: &'a RefCell<Vec<Finding>>,
     /// Shared by all places of one configuration.
     patterns: Rc<PatternCache>,
+    /// The directories of the programs that exec checks may run.
+    exec_directories: Rc<AllowedDirectories>,
 }
 
 impl<'a> Place<'a> {
@@ -101,6 +104,7 @@ impl<'a> Place<'a> {
             path: Path::default(),
             findings,
             patterns: Rc::default(),
+            exec_directories: Rc::default(),
         }
     }
 
@@ -127,7 +131,22 @@ impl<'a> Place<'a> {
             path,
             findings: self.findings,
             patterns: self.patterns.clone(),
+            exec_directories: self.exec_directories.clone(),
         }
+    }
+
+    /// The same place, in a configuration that allows exec checks the programs in these directories.
+    #[must_use]
+    pub fn with_exec_directories(self, directories: AllowedDirectories) -> Self {
+        Self {
+            exec_directories: directories.into(),
+            ..self
+        }
+    }
+
+    /// The directories of the programs that exec checks may run.
+    pub fn exec_directories(&self) -> &AllowedDirectories {
+        &self.exec_directories
     }
 
     /// The path from the root.
@@ -141,6 +160,7 @@ impl<'a> Place<'a> {
             path: self.path.clone(),
             findings,
             patterns: self.patterns.clone(),
+            exec_directories: self.exec_directories.clone(),
         }
     }
 

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use super::allowed_directories::AllowedDirectories;
 use super::chatstack_format;
+use super::exec_directories;
 use super::key_split::{SplitMapping, split_by_keys};
 use super::maintenance;
 use super::monitor;
@@ -49,6 +51,11 @@ pub fn sections(root: &Node, place: &Place<'_>) -> Option<(Node, usize)> {
 
 /// Resolves sections. If it reports errors, the result is incomplete. The caller adds the text for `/config`.
 pub fn resolve_sections(document: &Node, others: Others<'_>, place: &Place<'_>) -> Config {
+    let directories = AllowedDirectories {
+        directories: exec_directories::resolve(document.get("exec"), &place.field("exec")),
+        is_incomplete: others.is_incomplete,
+    };
+    let place = &place.clone().with_exec_directories(directories);
     let probe = probe::resolve(document.get("modules"), document.get("probe"), place);
     let groups = document.get("process_groups");
     let process_groups = process_groups::resolve(groups, &place.field("process_groups"));
@@ -83,6 +90,7 @@ pub fn resolve_sections(document: &Node, others: Others<'_>, place: &Place<'_>) 
         probe,
         heal: tier_defaults.heal_limits(),
         process_groups,
+        exec_directories: place.exec_directories().directories.as_slice().into(),
         shown: ShownConfig::default(),
     }
 }

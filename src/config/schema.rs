@@ -5,6 +5,7 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 use super::certificate::CertificateKeys;
+use super::exec_directories::ExecRootOptions;
 use super::kinds;
 use super::maintenance::MaintenanceOptions;
 use super::options::{
@@ -61,6 +62,7 @@ pub fn document() -> Value {
     module["then"] = json!({ "required": ["dns"], "properties": { "dns": { "type": "object" } } });
     let probe_options = part::<ProbeOptions>(&mut generator);
     let groups = process_groups::schema(&mut generator);
+    let exec = object(&mut generator, &[part::<ExecRootOptions>]);
     let mut window = object(&mut generator, &[part::<MaintenanceOptions>]);
     require(&mut window, "for");
     let mut root = object(&mut generator, &[part::<RootOptions>]);
@@ -82,6 +84,10 @@ pub fn document() -> Value {
     set(
         &mut properties["probe"],
         json!({ "type": ["object", "null"], "properties": probe_options, "additionalProperties": false }),
+    );
+    set(
+        &mut properties["exec"],
+        json!({ "anyOf": [exec, { "type": "null" }] }),
     );
     set(
         &mut properties["maintenance"],
@@ -161,6 +167,7 @@ fn required(kind: CheckKind) -> &'static [&'static str] {
         CheckKind::Port => &["port"],
         CheckKind::Provider => &["provider"],
         CheckKind::Node => &["directory"],
+        CheckKind::Exec => &["command"],
         // One of several keys, or none.
         CheckKind::Process | CheckKind::Host | CheckKind::Python => &[],
     }

@@ -1,6 +1,7 @@
 //! The resolved configuration, as the rest of the exporter uses it.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +26,8 @@ pub struct Config {
     pub heal: HealLimits,
     /// The groups of processes that have metrics.
     pub process_groups: Option<Arc<ProcessGroupSettings>>,
+    /// The directories of the programs that exec checks may run.
+    pub exec_directories: Arc<[PathBuf]>,
     /// The YAML without its secrets, for `/config`.
     pub shown: ShownConfig,
     /// The services and checks that are turned off, in the order of the file. Nothing else contains them.

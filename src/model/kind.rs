@@ -50,6 +50,8 @@ macro_rules! with_kinds {
             Python python untimed PythonOptions PythonSettings PythonCheck;
             /// The packages that a Node.js project has installed.
             Node node untimed NodeOptions NodeSettings NodeCheck;
+            /// A program, such as a plugin of Nagios.
+            Exec exec untimed ExecOptions ExecSettings ExecCheck;
         }
     };
 }

@@ -56,8 +56,7 @@ words! {
 }
 
 words! {
-    /// A resource that this process or machine lacked. A run that fails for this reason is inconclusive: it says nothing about its
-    /// target.
+    /// What this process or machine lacked. A run that fails for this reason is inconclusive: it says nothing about its target.
     Shortage {
         /// The process did not get enough CPU time, or was frozen.
         Time = "time",
@@ -71,6 +70,10 @@ words! {
         Threads = "threads",
         /// The service manager (systemd) has not responded yet: it is restarting, reloading or busy.
         Manager = "manager",
+        /// The program of the check reports that it can't tell.
+        Undecided = "undecided",
+        /// Other programs of exec checks have not ended.
+        Programs = "programs",
     }
 }
 

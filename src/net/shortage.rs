@@ -114,6 +114,8 @@ const fn remedy(shortage: Shortage) -> &'static str {
         Shortage::Ports => "the machine lacks local ports: widen net.ipv4.ip_local_port_range",
         Shortage::Threads => "the exporter can't create threads: raise TasksMax",
         Shortage::Manager => "systemd has not responded yet: see systemctl status",
+        Shortage::Undecided => "the program can't tell",
+        Shortage::Programs => "other programs have not ended: see ps",
     }
 }
 

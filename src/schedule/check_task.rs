@@ -96,6 +96,9 @@ impl CheckTask {
 
     /// Logs that a run was inconclusive. At most once a minute, because a shortage affects many runs at a time.
     fn log_inconclusive(&self, problem: &Problem) {
+        if problem.shortage == Some(Shortage::Undecided) {
+            return;
+        }
         let Some(suppressed) = self.log_throttle.allow() else {
             return;
         };

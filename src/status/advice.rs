@@ -34,10 +34,7 @@ pub const fn advice(kind: CheckKind, reason: Reason) -> &'static str {
             "Check the names, dates and issuer of the certificate (`openssl s_client -connect HOST:PORT -servername \
              HOST`). Renew it, or set its CA in tls_config."
         }
-        Reason::Closed => {
-            "The server accepted the connection and closed it. Check its log (`journalctl -u UNIT`) for a crash, a \
-             connection limit or a proxy error."
-        }
+        Reason::Closed => closed(kind),
         Reason::Protocol => protocol(kind),
         Reason::Auth => auth(kind),
         Reason::Status => status(kind),
@@ -70,6 +67,19 @@ const fn refused(kind: CheckKind) -> &'static str {
     }
 }
 
+const fn closed(kind: CheckKind) -> &'static str {
+    match kind {
+        CheckKind::Exec => {
+            "The program crashed, or somebody killed it. Look for it in the log of the kernel (`journalctl -k`), \
+             which kills programs when memory is short."
+        }
+        _ => {
+            "The server accepted the connection and closed it. Check its log (`journalctl -u UNIT`) for a crash, a \
+             connection limit or a proxy error."
+        }
+    }
+}
+
 const fn protocol(kind: CheckKind) -> &'static str {
     match kind {
         CheckKind::Node => {
@@ -79,6 +89,10 @@ const fn protocol(kind: CheckKind) -> &'static str {
         CheckKind::Python => {
             "A file does not follow its format; the message names the file and the line. Correct it, or create the \
              lock again (`uv lock`, `poetry lock`)."
+        }
+        CheckKind::Exec => {
+            "The output or the exit status does not follow the format of the check; the message shows it. Run the \
+             program by hand (`runuser -u upkeep_exporter -- PROGRAM`), or set another format."
         }
         _ => {
             "The response does not follow the expected protocol. Check what listens at this address (`ss -ltnp`), \
@@ -159,6 +173,10 @@ const fn timeout(kind: CheckKind) -> &'static str {
             "No worker responded in time. Check that workers run (`celery -A APP status`), and whether all of them \
              are busy or stuck. A longer timeout only helps slow workers."
         }
+        CheckKind::Exec => {
+            "The program did not end in time, and was killed with everything that it started. Run it by \
+             hand (`runuser -u upkeep_exporter -- PROGRAM`), give it a shorter timeout of its own, or raise the check's."
+        }
         _ => {
             "No response in time; the message names the step. A timeout while connecting suggests a firewall or a \
              host that is off. A later one suggests an overloaded service: check its log (`journalctl -u UNIT`) and load."
@@ -193,6 +211,10 @@ const fn status(kind: CheckKind) -> &'static str {
             "The provider reports an error. 5xx and 529 are an outage: check its status page. 4xx and redirects \
              usually mean a wrong base_url (`curl -i URL`)."
         }
+        CheckKind::Exec => {
+            "The program reports a problem; the message is its own. Run it by hand as the exporter's user (`runuser \
+             -u upkeep_exporter -- PROGRAM`), and see its documentation."
+        }
         _ => {
             "Request the URL with `curl -i URL`, and check the log of the service. 5xx is an error of the server, \
              4xx usually a wrong path or missing credentials."
@@ -225,6 +247,9 @@ const fn state(kind: CheckKind) -> &'static str {
         CheckKind::Host => {
             "Nothing is mounted at this directory. Mount it (`mount MOUNT`, `findmnt --verify`), or correct mount in \
              the check."
+        }
+        CheckKind::Exec => {
+            "This file is not a program. Check it (`head -c 64 PROGRAM`): a script needs a first line such as #!/bin/sh."
         }
         _ => {
             "It runs, but does not have the expected state. Check its log and status (`systemctl status UNIT`)."
@@ -269,6 +294,10 @@ const fn missing(kind: CheckKind) -> &'static str {
             "The provider does not offer an expected model. Find its successor on the page /models, then change the \
              service and expected_models."
         }
+        CheckKind::Exec => {
+            "The program or its user does not exist. Install it (`ls -l PROGRAM`), or correct command or user of the \
+             check."
+        }
         _ => {
             "The target does not have what the check looks for. Create it, or check its name in the configuration \
              (`upkeep_exporter check-config FILE`)."
@@ -301,6 +330,10 @@ const fn permission(kind: CheckKind) -> &'static str {
         CheckKind::Provider => {
             "The provider accepts the key, but does not allow it to list models. Check its scopes, project, \
              organization, allowed addresses and countries. Then try again: `upkeep_exporter check SERVICE`."
+        }
+        CheckKind::Exec => {
+            "The exporter may not run the program, or others could replace it; the message names the file. Correct \
+             owner and mode (`namei -l PROGRAM`), and NoNewPrivileges= and ProtectHome= of its unit."
         }
         _ => {
             "The operating system denies this operation. Check the user, capabilities and sandboxing of the \

@@ -11,7 +11,7 @@ use super::saved::SavedCheck;
 use super::snapshot::{CheckView, LastRun};
 use super::walltime::WallAnchor;
 use crate::config::CheckSettings;
-use crate::model::{Catalog, Conclusion, Moment, Outcome, Problem, Status};
+use crate::model::{Catalog, Conclusion, Moment, Outcome, Problem, Shortage, Status};
 use crate::verdict::{Counts, Judgement, Rules, Run, judge};
 
 /// The minimum time between two log lines about problems of a check with the same status.
@@ -163,8 +163,11 @@ impl CheckState {
             self.catalog.clone_from(&outcome.catalog);
         }
         if let Conclusion::Inconclusive(problem) = &outcome.conclusion {
-            self.inconclusive_runs += 1;
-            self.consecutive_inconclusive_runs += 1;
+            // A program that can't tell is not a fault of the exporter, which these numbers show.
+            if problem.shortage != Some(Shortage::Undecided) {
+                self.inconclusive_runs += 1;
+                self.consecutive_inconclusive_runs += 1;
+            }
             self.shortage = Some(Arc::new(problem.clone()));
         }
         let judgement = judge(&outcome, &self.rules)?;

@@ -77,10 +77,11 @@ impl Health {
     }
 }
 
-/// The shortage of this process or machine in the last run. A busy service manager only concerns its units.
+/// The shortage of this process or machine in the last run. A busy service manager only concerns its units, and a program that can't tell
+/// only its check.
 fn own_shortage(check: &CheckState) -> Option<Shortage> {
     let shortage = check.shortage.as_ref()?.shortage?;
-    (shortage != Shortage::Manager).then_some(shortage)
+    (!matches!(shortage, Shortage::Manager | Shortage::Undecided)).then_some(shortage)
 }
 
 /// Whether a service may be down, although its status at `now` is not. `since` is when a service that depends on it failed.

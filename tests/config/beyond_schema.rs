@@ -80,6 +80,10 @@ pub const BEYOND_SCHEMA: &[Reason] = &[
         "it depends on the machine: files, variables, time zones",
         &[
             "the environment variable",
+            "others can write to",
+            "no program may be run",
+            "not in one of exec.allowed_directories",
+            "not an absolute path without ..",
             "not a regular file",
             "unknown time zone",
         ],

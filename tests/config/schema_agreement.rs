@@ -59,6 +59,7 @@ const CHECKS: &[(&str, &str)] = &[
     ("provider", "provider: openai, api_key: a"),
     ("python", "environment: /a"),
     ("node", "directory: /a"),
+    ("exec", "command: [/a]"),
 ];
 
 /// A file, and the name under which it is reported.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use base64::Engine;
@@ -34,7 +35,7 @@ use crate::{Exporter, LONG};
 const GUARD: &str = "probe: { allow: [{ networks: [127.0.0.0/8] }] }\n";
 
 /// What each check is written as, by the keys that it tells a secret by. `@` is the secret, `%` the same in a URL.
-const CHECKS: [(&str, &str); 36] = [
+const CHECKS: [(&str, &str); 37] = [
     (
         "bearer_token",
         "kind: http, url: \"http://{mirror}/\", bearer_token: \"@\", {wanted}",
@@ -167,6 +168,7 @@ const CHECKS: [(&str, &str); 36] = [
         "query_response.send (websocket)",
         "kind: websocket, url: \"ws://{websocket}/\", query_response: [{ send: \"AUTH @\" }, { expect: \"^fine\" }]",
     ),
+    ("command", "kind: exec, command: [{script}, --password, \"@\"]"),
     (
         "http_config.authorization",
         "kind: websocket, url: \"ws://{websocket}/\", http_config: { authorization: { credentials: \"@\" } }, query_response: [{ send: credentials }, { expect: \"^fine\" }]",
@@ -412,6 +414,10 @@ async fn amqp(mut stream: TcpStream) -> Option<()> {
     Some(())
 }
 
+/// Repeats its secret in the message and in a label.
+const SCRIPT: &str =
+    "#!/bin/sh\nname=$(printf %s \"$2\" | base64 -w0)\necho \"CRITICAL: $2 $name|'$2'=1 $name=2\"\nexit 2\n";
+
 /// The servers, by what stands for them.
 struct Servers {
     _redis: Redis,
@@ -430,7 +436,11 @@ impl Servers {
                 tokio::spawn(talk(stream));
             }
         });
+        let script = dir.path().join("script");
+        fs::write(&script, SCRIPT).unwrap();
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
         let places = vec![
+            ("{script}", script.display().to_string()),
             ("{mirror}", serve(mirror).await),
             ("{talk}", serve(talk).await),
             ("{grpc}", serve(grpc).await),
@@ -474,6 +484,10 @@ impl Servers {
     fn config(&self) -> String {
         let mut text =
             format!("defaults: {{ interval: 1s, recheck_interval: 1s, timeout: 4s }}\n{GUARD}modules:\n");
+        text = format!(
+            "exec: {{ allowed_directories: [{}] }}\n{text}",
+            self.dir.path().display()
+        );
         for (name, module, _) in MODULES {
             text += &format!("  {name}: {}\n", self.filled(name, module));
         }
@@ -682,7 +696,6 @@ const OPEN: [&str; 194] = [
     "checks",
     "client_id",
     "cmdline_regex",
-    "command",
     "compression",
     "container",
     "control_exchange",
@@ -728,6 +741,7 @@ const OPEN: [&str; 194] = [
     "fanout_prefix",
     "file_descriptors_below",
     "follow_redirects",
+    "format",
     "free_above",
     "global_keyprefix",
     "grant_type",

@@ -8,10 +8,11 @@ use super::discover::Text;
 use super::memory::{Content, Memory};
 use super::shown;
 use crate::config::diagnostic::Diagnostic;
+use crate::config::kinds::KindSettings;
 use crate::config::load::file_error;
 use crate::config::maintenance::MaintenanceWindow;
 use crate::config::redact;
-use crate::config::settings::{Config, Service};
+use crate::config::settings::{CheckSettings, Config, Service};
 use crate::model::ServiceKey;
 
 /// A round without errors.
@@ -50,6 +51,7 @@ impl Round {
             memory.files.insert(candidate.text.path.clone(), content);
         }
         remove_missing_dependencies(&mut config.services);
+        allow_programs(&mut config);
         if self.lacks_globals {
             restrict(&mut config);
             for candidate in candidates
@@ -152,6 +154,24 @@ fn named_by_file(
         name: format!("maintenance[{position}] of {}", candidate.text.name),
         ..MaintenanceWindow::clone(window)
     })
+}
+
+/// Applies the current directories to the last valid content of files. A directory that is no longer listed is forbidden at once.
+fn allow_programs(config: &mut Config) {
+    for service in &mut config.services {
+        let is_outdated = |check: &Arc<CheckSettings>| match &check.kind {
+            KindSettings::Exec(exec) => exec.allowed != config.exec_directories,
+            _ => false,
+        };
+        if !service.checks.iter().any(is_outdated) {
+            continue;
+        }
+        for check in &mut Arc::make_mut(service).checks {
+            if let KindSettings::Exec(exec) = &mut Arc::make_mut(check).kind {
+                exec.allowed = Arc::clone(&config.exec_directories);
+            }
+        }
+    }
 }
 
 /// Removes dependencies on services that are missing, because their file has errors. There were warnings about them.

@@ -1,6 +1,7 @@
 //! The configuration of several files: what each file adds, and what an error in one of them does.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use super::discover::{FileText, Text};
 use super::memory::Memory;
@@ -8,6 +9,7 @@ use super::report::LoadedFiles;
 use super::resolve::resolve;
 use crate::config::ConfigError;
 use crate::config::heal::HealMode;
+use crate::config::kinds::KindSettings;
 
 /// Files that are loaded several times.
 #[derive(Default)]
@@ -441,6 +443,34 @@ fn without_the_file_of_the_limits_nothing_is_healed_or_probed() {
     assert!(!is_restricted(&loaded));
     let heal = loaded.config.services[0].heal.as_ref().unwrap();
     assert_eq!(heal.mode, HealMode::Act);
+}
+
+#[test]
+fn a_directory_of_programs_that_is_removed_is_forbidden_at_once() {
+    let main = |directory: &str| format!("exec: {{ allowed_directories: [{directory}] }}\n");
+    let programs = "services: [{ key: a, checks: [{ kind: exec, command: [/usr/bin/env] }] }]\n";
+    let allowed = |loaded: &LoadedFiles| match &loaded.config.services[0].checks[0].kind {
+        KindSettings::Exec(exec) => exec.allowed.to_vec(),
+        other => panic!("{other:?}"),
+    };
+    let mut files = Files::default();
+    let loaded = files.valid(&[("main.yml", &main("/usr/bin")), ("a.yml", programs)]);
+    assert_eq!(allowed(&loaded), [Path::new("/usr/bin")]);
+    // The last valid content of a.yml stays in use, but may not run its program.
+    let loaded = files.partly(&[("main.yml", &main("/usr/share")), ("a.yml", programs)]);
+    assert_eq!(invalid(&loaded), ["a.yml"]);
+    let found = errors(&loaded);
+    assert!(
+        found.contains("not in one of exec.allowed_directories"),
+        "{found}"
+    );
+    assert_eq!(allowed(&loaded), [Path::new("/usr/share")]);
+    // Without the file that lists the directories, there are none.
+    let loaded = Files::default().partly(&[("main.yml", "exec: ["), ("a.yml", programs)]);
+    assert_eq!(invalid(&loaded), ["main.yml"]);
+    assert_eq!(allowed(&loaded), [] as [&Path; 0]);
+    let warnings = lines(&loaded.warnings);
+    assert!(warnings.contains("does not run until"), "{warnings}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The keys whose values can be shown.
 
 /// The keys that can't hold a secret, in alphabetical order. The values of all other keys are hidden.
-pub const OPEN_KEYS: [&str; 261] = [
+pub const OPEN_KEYS: [&str; 264] = [
     "access_key_env",
     "access_key_file",
     "action",
@@ -10,6 +10,7 @@ pub const OPEN_KEYS: [&str; 261] = [
     "alerts",
     "allow",
     "allow_missing",
+    "allowed_directories",
     "any_of",
     "api_key_credential",
     "api_key_env",
@@ -66,6 +67,7 @@ pub const OPEN_KEYS: [&str; 261] = [
     "environment",
     "exclude",
     "exe",
+    "exec",
     "expect",
     "expect_bytes",
     "expected_http",
@@ -94,6 +96,7 @@ pub const OPEN_KEYS: [&str; 261] = [
     "files",
     "follow_redirects",
     "for",
+    "format",
     "free_above",
     "gather_smaps",
     "global_keyprefix",

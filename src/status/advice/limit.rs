@@ -9,6 +9,10 @@ pub(super) const fn advice(kind: CheckKind) -> &'static str {
             "A file or the environment is too large for the check; the message names it. Check that the path is \
              right (`ls -l PATH`), or split the requirements."
         }
+        CheckKind::Exec => {
+            "The program printed too much, and was killed. Run it by hand (`runuser -u upkeep_exporter -- PROGRAM`), \
+             and make it print less."
+        }
         CheckKind::Process => {
             "More processes match than expected. Look for processes that were started twice or did not stop (`ps \
              -ef`)."

@@ -29,5 +29,13 @@ pub const fn advice(shortage: Shortage) -> &'static str {
             "systemd has not responded yet, so the state of the target is unknown. Check `systemctl status` and the \
              load of the machine."
         }
+        Shortage::Programs => {
+            "Too many programs run, or a killed one has not ended, so the state of the target is unknown. Look for them \
+             (`ps -eo pid,stat,args`; D waits for a disk). Raise intervals, or lower timeouts."
+        }
+        Shortage::Undecided => {
+            "The program exits with 3: the state of the target is unknown. Read its message, and run it by hand as the \
+             exporter's user (`runuser -u upkeep_exporter -- PROGRAM`)."
+        }
     }
 }
