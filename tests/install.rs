@@ -132,7 +132,7 @@ fn it_is_installed_upgraded_and_removed() {
     assert_eq!(traces(&machine), before);
 }
 
-/// As its own user and with all hardening, the exporter sees units and processes.
+/// As its own user and with all hardening, the exporter sees units and processes, and runs programs.
 #[test]
 fn it_sees_units_and_processes_and_survives_reload_and_kill() {
     let machine = machine();
@@ -141,7 +141,10 @@ fn it_sees_units_and_processes_and_survives_reload_and_kill() {
     fs::create_dir_all(folder).expect("a folder");
     fs::write(
         &config,
-        "services:\n\
+        "exec: { allowed_directories: [/usr/lib/nagios/plugins] }\n\
+         services:\n\
+         \x20 - key: load\n\
+         \x20   checks: [{ kind: exec, command: [/usr/lib/nagios/plugins/check_load, -w, '999', -c, '999'] }]\n\
          \x20 - key: bus\n\
          \x20   name: Message bus\n\
          \x20   group: system\n\
@@ -155,6 +158,12 @@ fn it_sees_units_and_processes_and_survives_reload_and_kill() {
     install(&machine, "");
     let unit = "check=\"systemd\",unit=\"dbus.service\",state=\"active\"} 1";
     get(&machine, "/metrics", unit);
+    // A program runs in the same sandbox.
+    get(
+        &machine,
+        "/metrics",
+        "upkeep_exec_exit_status{service=\"load\",group=\"default\",check=\"exec\"} 0",
+    );
     let metrics = get(&machine, "/metrics", "upkeep_processes{");
     let processes = metrics
         .lines()

@@ -11,6 +11,7 @@ mod celery;
 mod dialogue;
 mod dns;
 mod docker;
+mod exec;
 mod grpc;
 mod heal;
 mod icmp;

@@ -221,6 +221,16 @@ pub fn texts(input: &[u8]) {
         Err(error) => assert!(!error.is_empty() && error.len() <= MAX_ERROR_BYTES, "{error}"),
     }
     let text = String::from_utf8_lossy(input);
+    let (nagios, prometheus) = twice(|| check::exec::fuzz_parse(&text));
+    for values in [Some(&nagios), prometheus.as_ref().ok()].into_iter().flatten() {
+        assert!(values.len() <= 100, "{}", values.len());
+        assert!(values.iter().all(|value| value.len() <= 600), "{values:?}");
+        // Each line or item has at most one value.
+        assert!(values.len() <= text.len());
+    }
+    if let Err(error) = prometheus {
+        assert!(error.len() <= text.len() + 100, "{error}");
+    }
     if let Err(line) = twice(|| check::memcached::fuzz_parse(&text)) {
         assert!(line.len() <= text.len());
     }
