@@ -11,6 +11,7 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod heal;
+pub mod history;
 pub mod log;
 pub mod log_throttle;
 pub mod maintenance;
@@ -103,6 +104,7 @@ struct Parts {
     maintenance: Arc<maintenance::Manager>,
     scheduler: schedule::Scheduler,
     healer: Arc<heal::Healer>,
+    history: history::History,
     prober: Arc<probe::Prober>,
     process_groups: Arc<process_groups::ProcessGroups>,
     web_config: Arc<web::WebConfig>,
@@ -219,6 +221,7 @@ pub async fn run(
     let context = check::CheckContext::new(setup.procfs.clone()).with_state_dir(setup.state_dir.clone());
     let checks = setup.checks.unwrap_or_else(Handle::current);
     let clock = Arc::clone(&setup.clock);
+    let (history_clock, history_dir) = (Arc::clone(&setup.clock), setup.state_dir.clone());
     let process_groups = Arc::new(process_groups::ProcessGroups::new(setup.procfs.clone()));
     let scheduler = schedule::Scheduler::start(&checks, Arc::clone(&store), context.clone(), clock);
     let healer = Arc::new(heal::Healer::start(
@@ -233,6 +236,11 @@ pub async fn run(
             is_disabled: setup.no_heal,
         },
     ));
+    let (history, warnings) =
+        history::History::start(&checks, Arc::clone(&store), history_clock, history_dir);
+    for warning in warnings {
+        warn!("{warning}");
+    }
     let prober = probe::Prober::new(context, setup.probe_timeout_offset);
     let status_file = setup.status_file.map(|path| {
         let (source, healer) = (Arc::clone(&store), Arc::clone(&healer));
@@ -243,6 +251,7 @@ pub async fn run(
         process_groups,
         scheduler,
         healer,
+        history,
         web_config: setup.web_config,
         status_file: status_file.as_ref().map(status::StatusFile::state),
         maintenance,
@@ -285,9 +294,14 @@ pub async fn run(
     }
     parts.scheduler.stop().await;
     servers.join().await;
-    let flush = tokio::task::spawn_blocking(move || parts.store.flush());
+    let flush = tokio::task::spawn_blocking(move || {
+        parts.store.flush();
+        parts.history.stop();
+    });
     if tokio::time::timeout(FLUSH_TIMEOUT, flush).await.is_err() {
-        warn!("saving the state takes too long; changes of the last second are lost");
+        warn!(
+            "saving the state takes too long; changes of the last second and the history of the last minute are lost"
+        );
     }
     info!("stopped");
     Ok(())

@@ -59,13 +59,16 @@ pub enum SaveError {
 }
 
 /// Makes an error of the system an error of an attempt.
-fn failed(attempt: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SaveError {
+pub fn failed(attempt: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SaveError {
     let path = path.to_owned();
     move |cause| SaveError::Io { attempt, path, cause }
 }
 
 /// Opens a regular file, or creates it if the options say so.
-fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+///
+/// # Errors
+/// If that fails, or it is a link or not a regular file.
+pub fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     let file = options.custom_flags(SAFELY.bits().cast_signed()).open(path);
     let file = file.map_err(|error| match Errno::from_io_error(&error) {
         // open(2): ELOOP is a link at the end of the path, ENXIO a pipe without a reader.

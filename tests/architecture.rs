@@ -34,6 +34,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "supervise",
         ],
     ),
+    ("history", &["config", "model", "state_dir", "store"]),
     (
         "schedule",
         &["check", "config", "log_throttle", "model", "runner", "store"],
@@ -62,6 +63,7 @@ const EDGES: &[(&str, &[&str])] = &[
         &[
             "actuator",
             "config",
+            "history",
             "manage",
             "metrics",
             "model",
@@ -115,6 +117,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "config",
             "control",
             "heal",
+            "history",
             "log",
             "maintenance",
             "metrics",

@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
+#[path = "state/history.rs"]
+mod history;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};

@@ -3,6 +3,7 @@
 mod catalog;
 mod debug_log;
 mod findings;
+mod history;
 mod id;
 mod kind;
 mod lost_time;
@@ -19,6 +20,7 @@ mod used_secrets;
 pub use catalog::{Catalog, MAX_MODELS, Model};
 pub use debug_log::DebugLog;
 pub use findings::{Finding, Findings, MAX_FINDINGS};
+pub use history::{Past, PastStatus, PastStrip, PastTotals};
 pub use id::{CheckId, CheckName, ServiceKey};
 pub use kind::CheckKind;
 pub(crate) use kind::with_kinds;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::histogram::ResponseTimes;
+use super::observation::ResponseTotals;
 use super::recent::Recent;
 use super::saved::SavedCheck;
 use super::snapshot::{CheckView, LastRun};
@@ -59,6 +60,8 @@ pub struct CheckState {
     logged_problem: Option<Arc<Problem>>,
     /// Requests a run before the next tick.
     pub wakeup: Arc<Notify>,
+    /// The response times since the last observation.
+    pub observed: ResponseTotals,
 }
 
 /// The changes that a recorded run causes.
@@ -105,6 +108,7 @@ impl CheckState {
             catalog: None,
             logged_at: None,
             wakeup: Arc::default(),
+            observed: ResponseTotals::default(),
         }
     }
 
@@ -139,6 +143,7 @@ impl CheckState {
             } else {
                 fresh.response_times
             },
+            observed: self.observed,
             ..fresh
         }
     }
@@ -186,6 +191,7 @@ impl CheckState {
         }
         if let (Some(times), Some(time)) = (&mut self.response_times, outcome.response_time) {
             times.observe(time);
+            self.observed.add(time);
         }
         self.saved.last_ended = Some(run.ended);
         let is_new_problem = self.store_problem(judgement.problem.as_ref(), run.ended);

@@ -13,6 +13,7 @@ mod health;
 mod histogram;
 mod impacts;
 mod native_histogram;
+mod observation;
 mod recent;
 mod saved;
 mod saver;
@@ -42,6 +43,7 @@ pub use fingerprint::Fnv;
 pub use heal_state::{HealBudget, HealDecision, HealPause, HealState, LastAction};
 pub use health::{CheckHealth, Health, ServiceHealth};
 pub use histogram::{LAGS, RESPONSE_TIMES};
+pub use observation::{Observation, ObservedChange, ResponseTotals, ServiceObservation};
 pub use recent::{RECENT_RUNS, RecentRun, RecentRuns};
 pub use snapshot::{CheckView, ExporterView, HistogramView, LastRun, NativeView, ServiceView, Snapshot};
 pub use state::NextRun;
@@ -249,6 +251,14 @@ impl Store {
                 heal_budget: None,
             },
         }
+    }
+
+    /// Takes what happened to each service since the last call. For one observer, which calls it about once a second: a service keeps
+    /// only its latest changes.
+    pub fn observe(&self) -> Observation {
+        self.sweep();
+        let now = self.shared.clock.now();
+        self.shared.state().observe(now)
     }
 
     /// The health of the services that can be healed.

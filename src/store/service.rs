@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::check::{CheckState, Recorded};
 use super::events::{Event, StatusChange};
+use super::observation::Observed;
 use super::saved::SavedService;
 use super::snapshot::ServiceView;
 use super::suppression::{MaintainedServices, Suppression};
@@ -32,6 +33,8 @@ pub struct ServiceState {
     pub maintenance: Option<Arc<Maintenance>>,
     /// The root causes of its impact; see [`crate::verdict::Impact`].
     pub roots: Vec<ServiceKey>,
+    /// Its changes since the last observation.
+    pub observed: Observed,
 }
 
 impl ServiceState {
@@ -98,6 +101,7 @@ impl ServiceState {
         let changes = self.status_changes;
         self.update_status(now, now, None);
         self.status_changes = changes;
+        self.observed = Observed::default();
         let is_recent = last_ended.is_some_and(|ended| now.since(ended) <= FORGOTTEN_AFTER);
         // A check with a long interval may have an older result that is not stale.
         let is_known = self
@@ -162,7 +166,7 @@ impl ServiceState {
         // A redundant service is degraded although its failing check is down.
         let is_cause = |status: Status| status == new || (new == Status::Degraded && status == Status::Down);
         let cause = cause.into_iter().find(|check| is_cause(check.status(now)));
-        Some(StatusChange {
+        let change = StatusChange {
             service: self.service.key.clone(),
             old,
             new,
@@ -170,7 +174,9 @@ impl ServiceState {
             is_first,
             check: cause.map(|check| check.settings.name.clone()),
             problem: cause.and_then(|check| check.problem(new)),
-        })
+        };
+        self.observed.add_change(&change);
+        Some(change)
     }
 
     /// The event of a recorded run of the check at `position`: a status change of the service, or else a change of the check.
@@ -229,6 +235,7 @@ impl ServiceState {
             roots: self.roots.clone(),
             maintenance: self.maintenance.clone(),
             heal: None,
+            past: None,
             status_changes: self.status_changes,
             counts_since: wall.seconds(self.counts_since),
             checks: self.checks.iter().map(|check| check.view(now, wall)).collect(),

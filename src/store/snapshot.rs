@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::heal_state::{HealBudget, HealState};
 use crate::config::{CheckSettings, ConfigFile, Service};
-use crate::model::{Catalog, Condition, Maintenance, Outcome, Problem, ServiceKey, Status};
+use crate::model::{Catalog, Condition, Maintenance, Outcome, Past, Problem, ServiceKey, Status};
 
 /// The state at one moment. Wall-clock values are Unix times in seconds.
 #[derive(Clone, Debug)]
@@ -41,6 +41,8 @@ pub struct ServiceView {
     pub maintenance: Option<Arc<Maintenance>>,
     /// Its healing. `None` if its mode is off. The store does not know it; see [`HealState`].
     pub heal: Option<HealState>,
+    /// Its past. `None` if it is not recorded. The store does not know it.
+    pub past: Option<Arc<Past>>,
     /// The number of status changes since the exporter started.
     pub status_changes: u64,
     /// Since when they are counted.

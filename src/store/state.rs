@@ -11,6 +11,7 @@ use super::events::Event;
 use super::fingerprint::fingerprint;
 use super::health::Health;
 use super::impacts::Impacts;
+use super::observation::Observed;
 use super::saved::{SavedCheck, SavedChecks, SavedService, SavedState};
 use super::service::{FORGOTTEN_AFTER, ServiceState};
 use super::suppression::{MaintainedServices, Suppression};
@@ -37,7 +38,7 @@ pub struct StoreState {
     pub has_new_runs: bool,
     positions: HashMap<CheckHandle, (usize, usize)>,
     impacts: Impacts,
-    maintained: MaintainedServices,
+    pub maintained: MaintainedServices,
     next_handle: u64,
     pub restored: SavedState,
     /// How many checks have not run yet. Not counted after the first round.
@@ -139,28 +140,6 @@ impl StoreState {
         Health::of(&self.services, &self.impacts, now)
     }
 
-    /// Sets which services are in maintenance. Returns whether that changed for any service.
-    pub fn set_maintenance(&mut self, maintained: MaintainedServices, now: Moment) -> bool {
-        self.maintained = maintained;
-        let mut has_changed = false;
-        for state in &mut self.services {
-            let key = &state.service.key;
-            let maintenance = self.maintained.active.get(key).cloned();
-            if maintenance == state.maintenance {
-                continue;
-            }
-            has_changed = true;
-            let ended = self.maintained.ended.get(key).copied().unwrap_or(now);
-            state.maintenance = maintenance;
-            let suppression = Suppression {
-                in_maintenance: state.maintenance.is_some(),
-                ..state.suppression
-            };
-            self.needs_saving |= state.suppress(suppression, ended.min(now), now);
-        }
-        has_changed
-    }
-
     fn new_handle(&mut self) -> CheckHandle {
         self.next_handle += 1;
         CheckHandle(self.next_handle)
@@ -192,6 +171,7 @@ impl StoreState {
             suppression: old.suppression,
             maintenance: old.maintenance,
             roots: Vec::new(),
+            observed: old.observed,
         }
     }
 
@@ -218,6 +198,7 @@ impl StoreState {
             suppression: Suppression::default(),
             maintenance: None,
             roots: Vec::new(),
+            observed: Observed::default(),
         };
         state.restore(last_ended, now);
         state.restore_maintenance(&self.maintained);

@@ -162,6 +162,7 @@ pub fn service(key: &str, name: &str, group: &str, tier: Tier, checks: Vec<Check
         roots: Vec::new(),
         maintenance: None,
         heal: None,
+        past: None,
         status_changes: 2,
         counts_since: NOW - 3600.0,
         checks,

@@ -1,0 +1,197 @@
+//! The two files of the history: a complete copy, which is replaced atomically, and a log of what happened since, which is appended to.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Seek, SeekFrom, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use super::encoding::{LOG_HEADER, apply_records, decode_copy, decode_log_header, is_torn, log_header};
+use super::recorder::Recorder;
+use crate::state_dir::{self, SaveError, failed};
+
+/// The complete copy.
+pub const COPY_FILE: &str = "history.bin";
+
+/// What happened since the copy.
+pub const LOG_FILE: &str = "history.log";
+
+/// The maximum size of a copy in bytes. While it is replaced, there are two of them.
+pub const MAX_COPY_BYTES: usize = 24 * 1024 * 1024;
+
+/// The size in bytes above which the log is merged into a new copy. With two copies, all files have less than 64 MiB. The log of 1,000 services
+/// grows by about 2 MiB an hour.
+const MAX_LOG_BYTES: u64 = 12 * 1024 * 1024;
+
+/// The maximum size of a file that is read, in bytes.
+const MAX_READ_BYTES: u64 = 64 * 1024 * 1024;
+
+/// The files in the state directory, which the store has locked.
+#[derive(Debug)]
+pub struct HistoryFile {
+    dir: PathBuf,
+    /// The number of the copy.
+    number: u64,
+    /// The log of this copy. `None` if it must be created.
+    log: Option<Log>,
+    /// Whether the next save must write a copy, because the log alone would not be enough.
+    needs_copy: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Log {
+    /// The length of its complete records, with the header.
+    length: u64,
+    /// The number of the file in its file system. `None` until the first write.
+    inode: Option<u64>,
+}
+
+impl HistoryFile {
+    /// Reads the files into an empty recorder. Also returns warnings for the operator.
+    pub fn open(dir: PathBuf, recorder: &mut Recorder) -> (Self, Vec<String>) {
+        let mut file = Self {
+            dir,
+            number: 0,
+            log: None,
+            needs_copy: false,
+        };
+        let mut warnings = Vec::new();
+        if let Err(reason) = file.read_copy(recorder) {
+            *recorder = Recorder::default();
+            warnings.push(file.set_aside(COPY_FILE, &reason));
+        }
+        if let Err(reason) = file.read_log(recorder) {
+            file.log = None;
+            file.needs_copy = true;
+            warnings.push(file.set_aside(LOG_FILE, &reason));
+        }
+        (file, warnings)
+    }
+
+    fn read_copy(&mut self, recorder: &mut Recorder) -> Result<(), String> {
+        let Some(bytes) = state_dir::read(&self.dir, COPY_FILE, MAX_READ_BYTES)? else {
+            return Ok(());
+        };
+        self.number = decode_copy(&bytes, recorder).map_err(|error| error.to_string())?;
+        Ok(())
+    }
+
+    fn read_log(&mut self, recorder: &mut Recorder) -> Result<(), String> {
+        let Some(bytes) = state_dir::read(&self.dir, LOG_FILE, MAX_READ_BYTES)? else {
+            return Ok(());
+        };
+        let number = decode_log_header(&bytes).map_err(|error| error.to_string())?;
+        if number < self.number {
+            // The process ended between the two steps of a copy, which has everything in this log.
+            return Ok(());
+        }
+        if number > self.number {
+            return Err(format!("its copy {COPY_FILE} is missing or older"));
+        }
+        let records = &bytes[LOG_HEADER..];
+        let applied = apply_records(records, recorder);
+        let rest = &records[applied..];
+        if !rest.is_empty() && !is_torn(rest) {
+            return Err(format!(
+                "it is damaged at byte {}; the records before that are used",
+                LOG_HEADER + applied
+            ));
+        }
+        // An incomplete record at the end is overwritten.
+        self.log = Some(Log {
+            length: (LOG_HEADER + applied) as u64,
+            inode: None,
+        });
+        Ok(())
+    }
+
+    /// Moves a file aside that can't be used, and returns a warning.
+    fn set_aside(&self, name: &str, reason: &str) -> String {
+        let action = state_dir::set_aside(&self.dir, name);
+        format!(
+            "the saved history {} can't be used: {reason}; {action}; the times that only it has show as no data",
+            self.dir.join(name).display()
+        )
+    }
+
+    /// The number of the next copy, if the next save must write one.
+    pub fn next_copy(&self) -> Option<u64> {
+        let is_long = self.log.is_some_and(|log| log.length > MAX_LOG_BYTES);
+        (self.needs_copy || is_long).then_some(self.number + 1)
+    }
+
+    /// Atomically replaces the copy by one with the number [`HistoryFile::next_copy`], and begins a new log.
+    ///
+    /// # Errors
+    /// If a step fails. The old copy and its log stay, or the new copy is complete.
+    pub fn write_copy(&mut self, bytes: &[u8]) -> Result<(), SaveError> {
+        state_dir::replace(&self.dir, COPY_FILE, bytes)?;
+        self.number += 1;
+        self.needs_copy = false;
+        self.log = None;
+        self.create_log(&[])
+    }
+
+    /// Replaces the log by one that belongs to the copy and has this record.
+    fn create_log(&mut self, record: &[u8]) -> Result<(), SaveError> {
+        let bytes = [&log_header(self.number)[..], record].concat();
+        state_dir::replace(&self.dir, LOG_FILE, &bytes)?;
+        self.log = Some(Log {
+            length: bytes.len() as u64,
+            inode: None,
+        });
+        Ok(())
+    }
+
+    /// Appends a record to the log and syncs it to the disk.
+    ///
+    /// # Errors
+    /// If a step fails. Then the record is not saved, and the log is as before, at least after the next call.
+    pub fn append(&mut self, record: &[u8]) -> Result<(), SaveError> {
+        let Some(log) = self.log else {
+            return self.create_log(record);
+        };
+        let path = self.dir.join(LOG_FILE);
+        match append_to(&path, &log, record) {
+            Ok(inode) => {
+                self.log = Some(Log {
+                    length: log.length + record.len() as u64,
+                    inode: Some(inode),
+                });
+                Ok(())
+            }
+            Err(cause) => {
+                // Somebody removed or replaced it, or the disk is full.
+                self.needs_copy |= !is_same_file(&path, &log);
+                Err(failed("appending to", &path)(cause))
+            }
+        }
+    }
+
+    /// The path of the copy.
+    pub fn path(&self) -> PathBuf {
+        self.dir.join(COPY_FILE)
+    }
+}
+
+/// Appends to the log, and returns the number of the file. An earlier attempt may have left a part of a record at the end.
+fn append_to(path: &Path, log: &Log, record: &[u8]) -> io::Result<u64> {
+    let mut file = state_dir::open(path, OpenOptions::new().write(true).mode(0o600))?;
+    let found = file.metadata()?;
+    if found.len() < log.length || log.inode.is_some_and(|inode| inode != found.ino()) {
+        return Err(io::Error::other("it was replaced by another file"));
+    }
+    file.set_len(log.length)?;
+    file.seek(SeekFrom::End(0))?;
+    let written = file.write_all(record).and_then(|()| file.sync_data());
+    if written.is_err() {
+        // Frees the space. If that fails too, report only the first error.
+        let _ = file.set_len(log.length);
+    }
+    written.map(|()| found.ino())
+}
+
+fn is_same_file(path: &Path, log: &Log) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| {
+        found.is_file() && found.len() >= log.length && log.inode.is_none_or(|inode| inode == found.ino())
+    })
+}
