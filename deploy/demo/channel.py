@@ -21,9 +21,9 @@ class Message:
         self.text = attachment["text"]
         self.is_resolved = self.title.startswith("[RESOLVED]")
 
-    def is_about(self, alert, service):
-        """Whether it is about this alert of this service. The summaries of alerts contain the key of the service."""
-        return alert in self.text and f"({service}, " in self.title
+    def is_about(self, alert, summary):
+        """Whether it is about this alert with a summary that begins so."""
+        return alert in self.text and summary in self.text
 
     def lines(self):
         """The lines that a person reads: without Slack's marks for emoji, bold text and links."""

@@ -5,7 +5,8 @@ configurations, breaks a service, prints the message that arrives, repairs the s
 Usage: demo.py EXPORTER
 
 Everything runs on free ports of this machine, in a temporary directory, until Ctrl-C. With DEMO_ONCE=1 it ends after the
-recovery. Needs only the standard library of Python.
+recovery. The exporter also watches the services that it discovers on this machine, unless DEMO_DISCOVER=0. Needs only the
+standard library of Python.
 """
 
 import os
@@ -17,20 +18,25 @@ import sys
 import tempfile
 import textwrap
 import time
+import urllib.parse
 
 from channel import Channel
 from servers import DemoError, Programs, free_port, request, request_json, require_tools
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-SERVICE = "shop"
+SERVICE = "demo-shop"
+# The services that the demo breaks, as they are in upkeep.yml.
+BROKEN = [SERVICE, "demo-checkout"]
 ALERT = "UpkeepServiceDown"
+SUMMARY = "Web shop is down"
 # Time to open the status page.
 PAUSE_SECONDS = 5
 # How long each step may take on a slow machine.
 STEP_SECONDS = 120
 # The limit for messages is longer: the tolerance (30 s), the Alertmanager's group_wait (10 s) and group_interval (30 s).
 MESSAGE_SECONDS = 240
-WIDTH = 110
+# URLs stay whole.
+WRAPPER = textwrap.TextWrapper(110, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False)
 
 
 class Demo:
@@ -51,7 +57,7 @@ class Demo:
 
     def show(self, lines, mark):
         for line in lines:
-            for part in textwrap.wrap(line, WIDTH, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False) or [""]:
+            for part in WRAPPER.wrap(line) or [""]:
                 print(f"        {mark}{part}", flush=True)
 
     def copy(self, path, **changes):
@@ -73,16 +79,30 @@ class Demo:
             "--bind", "127.0.0.1", "--directory", self.folder / "shop",
         )  # fmt: skip
 
+    def discover(self):
+        """The arguments for a configuration of the services of this machine. Runs before the programs of the demo start."""
+        if os.environ.get("DEMO_DISCOVER") == "0":
+            return []
+        path = self.folder / "discovered.yml"
+        command = [self.exporter, "discover", "--write", path]
+        result = subprocess.run(command, capture_output=True, text=True, timeout=STEP_SECONDS)
+        if result.returncode != 0:
+            reason = (result.stderr.strip().splitlines() or [f"exit code {result.returncode}"])[0]
+            self.say(f"The services of this machine are left out: {reason}")
+            return []
+        return [f"--config.file={path}"]
+
     def start(self, channel):
         """Starts all programs, and waits until the first results are in Prometheus."""
+        discovered = self.discover()
         (self.folder / "shop").mkdir()
         for page in ["index.html", "checkout.html"]:
             (self.folder / "shop" / page).write_text("<!DOCTYPE html><title>Demo</title>\n")
         self.start_shop()
         config = self.copy("deploy/demo/upkeep.yml", **{" 8000": f" {self.ports['shop']}", ":8000": f":{self.ports['shop']}"})
         self.programs.start(
-            "exporter", self.exporter, f"--config.file={config}", f"--web.listen-address={self.address('exporter')}",
-            f"--state.dir={self.folder / 'state'}", "--control.socket=",
+            "exporter", self.exporter, f"--config.file={config}", *discovered, "--control.socket=",
+            f"--web.listen-address={self.address('exporter')}", f"--state.dir={self.folder / 'state'}",
         )  # fmt: skip
         config = self.copy(
             "deploy/prometheus/prometheus-1s.yml",
@@ -103,7 +123,7 @@ class Demo:
         self.programs.wait_for("the shop to be up in Prometheus", STEP_SECONDS, self.is_scraped)
 
     def is_scraped(self):
-        query = "min(upkeep_service_status%7Bstatus='up'%7D)%3D%3D1"
+        query = urllib.parse.quote("min(upkeep_service_status{service=~'demo-.+', status='up'}) == 1")
         document = request_json(f"{self.urls['prometheus']}/api/v1/query?query={query}")
         return document and document["data"]["result"]
 
@@ -122,7 +142,7 @@ class Demo:
         )
 
     def show_status(self):
-        command = [self.exporter, "status", f"--url={self.urls['exporter']}", "--color=never"]
+        command = [self.exporter, "status", f"--url={self.urls['exporter']}", "--color=never", *BROKEN]
         table = subprocess.run(command, capture_output=True, text=True, timeout=STEP_SECONDS).stdout
         print(textwrap.indent(table.rstrip(), "        "), flush=True)
 
@@ -133,7 +153,7 @@ class Demo:
             message = channel.next()
             if message is None:
                 return None
-            is_expected = message.is_about(ALERT, SERVICE) and message.is_resolved == resolved
+            is_expected = message.is_about(ALERT, SUMMARY) and message.is_resolved == resolved
             if not is_expected:
                 self.say("A message about something else arrives:")
                 self.show(message.lines(), "│ ")
@@ -147,7 +167,7 @@ class Demo:
         print(f"Status page    {self.urls['exporter']}/\nPrometheus     {self.urls['prometheus']}/alerts")
         print(f"Alertmanager   {self.urls['alertmanager']}/\nLogs           {self.folder}\n", flush=True)
         self.start(channel)
-        self.say("All services are up. Open the status page.")
+        self.say("All services of the demo are up. Open the status page.")
         time.sleep(PAUSE_SECONDS)
 
         self.say("The demo kills the web server of the shop.")

@@ -19,6 +19,8 @@ fn demo(folder: &TempDir) -> Command {
     command
         .args(["-B", SCRIPT, env!("CARGO_BIN_EXE_upkeep_exporter")])
         .env("TMPDIR", folder.path())
+        // Checks of what other tests run would disturb them.
+        .env("DEMO_DISCOVER", "0")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
