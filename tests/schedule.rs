@@ -634,7 +634,7 @@ fn panicking_check() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_heartbeat_detects_a_stopped_scheduler() {
+async fn liveness_detects_a_stopped_scheduler() {
     let stage = Stage::one(tcp("a"), |_| Act::Hang);
     stage.until(30 * SECOND).await;
     assert!(stage.scheduler.liveness().is_alive());

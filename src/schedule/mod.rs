@@ -8,7 +8,7 @@
 
 mod check_task;
 mod gate;
-mod heartbeat;
+mod liveness;
 mod lost_time_timer;
 mod timetable;
 
@@ -20,7 +20,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-pub use heartbeat::Liveness;
+pub use liveness::Liveness;
 pub(crate) use lost_time_timer::measure_lost_time;
 
 use crate::check::{Check, CheckContext};
@@ -31,7 +31,7 @@ use crate::runner::Runnable;
 use crate::store::{CheckHandle, Store};
 use check_task::CheckTask;
 use gate::Gate;
-use heartbeat::Heartbeat;
+use liveness::LivenessTask;
 use timetable::Timetable;
 
 /// How long [`Scheduler::stop`] waits for runs that do not yield.
@@ -47,7 +47,7 @@ pub struct Scheduler {
     zero: Instant,
     spawn: Spawn,
     tasks: Mutex<HashMap<CheckHandle, JoinHandle<()>>>,
-    heartbeat: Heartbeat,
+    liveness: LivenessTask,
     /// The tasks of the gate and of the timer that measures lost time.
     own_tasks: Vec<JoinHandle<()>>,
     lost: Arc<LostTime>,
@@ -100,7 +100,7 @@ impl Scheduler {
             runtime.spawn(task.run(build.clone()))
         });
         Self {
-            heartbeat: Heartbeat::start(handle, store.clone()),
+            liveness: LivenessTask::start(handle, store.clone()),
             own_tasks: vec![handle.spawn(async move { served_gate.serve().await })],
             lost: scheduler_lost,
             store,
@@ -129,7 +129,7 @@ impl Scheduler {
     }
 
     fn stop_own_tasks(&self) {
-        self.heartbeat.stop();
+        self.liveness.stop();
         for task in &self.own_tasks {
             task.abort();
         }
@@ -153,7 +153,7 @@ impl Scheduler {
 
     /// Whether the scheduler works.
     pub fn liveness(&self) -> Liveness {
-        self.heartbeat.liveness()
+        self.liveness.liveness()
     }
 
     /// Stops all runs at once and waits, for a second at most, until their sockets are closed. No check runs afterwards.
