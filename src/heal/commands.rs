@@ -9,8 +9,7 @@ use super::request::{DecisionRow, PauseRow, Request, Response, ServiceRow};
 use super::snapshot::last_result;
 use super::view::{HealView, ServiceHealView, Times};
 use crate::config::suggest;
-use crate::model::{ServiceKey, visible};
-use crate::store::UtcTime;
+use crate::model::{ServiceKey, UtcTime, visible};
 
 /// The longest pause. A longer one is a reason to set `mode: off`.
 const MAX_PAUSE: Duration = Duration::from_secs(31 * 24 * 3600);

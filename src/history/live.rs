@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use super::budget::Capacity;
 use super::record::{Change, ServiceRecord};
-use crate::model::{Maintenance, Moment, PastStatus, Status};
-use crate::store::{ServiceObservation, WallAnchor};
+use crate::model::{Maintenance, Moment, PastStatus, Status, WallAnchor};
+use crate::store::ServiceObservation;
 
 /// How many spans of the current status are remembered. Only windows of maintenance divide them.
 const MAX_SPANS: usize = 8;

@@ -7,8 +7,8 @@ use super::bucket::Step;
 use super::budget::{Capacity, MAX_BYTES};
 use super::live::Period;
 use super::record::{ServiceRecord, Unsaved};
-use crate::model::{Moment, ServiceKey};
-use crate::store::{Observation, WallAnchor};
+use crate::model::{Moment, ServiceKey, WallAnchor};
+use crate::store::Observation;
 
 /// After a longer time without an observation, nothing is known about that time: the machine was suspended, or the process was stopped.
 /// Observations are a second apart.

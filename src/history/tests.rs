@@ -12,9 +12,11 @@ use std::time::Duration;
 use super::bucket::Step;
 use super::reader::{Range, Reader};
 use super::recorder::Recorder;
-use crate::model::{CheckName, Maintenance, Moment, PastStatus, PastTotals, Reason, ServiceKey, Status};
+use crate::model::{
+    CheckName, Maintenance, Moment, PastStatus, PastTotals, Reason, ServiceKey, Status, WallAnchor,
+};
 use crate::store::test_clock::{SECOND, TestClock};
-use crate::store::{Observation, ObservedChange, ResponseTotals, ServiceObservation, WallAnchor};
+use crate::store::{Observation, ObservedChange, ResponseTotals, ServiceObservation};
 
 /// The Unix time of second zero: the begin of a day.
 pub const BEGIN: i64 = 20_000 * 86_400;

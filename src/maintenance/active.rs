@@ -9,8 +9,7 @@ use jiff::Timestamp;
 use super::command_window::CommandWindow;
 use crate::config::Service;
 use crate::config::maintenance::{MaintenanceWindow, Occurrence};
-use crate::model::{Maintenance, Moment, ServiceKey};
-use crate::store::WallAnchor;
+use crate::model::{Maintenance, Moment, ServiceKey, WallAnchor};
 
 /// All windows and services at one moment.
 #[derive(Clone, Copy, Debug)]

@@ -7,9 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::command_window::CommandWindow;
 use super::request::Scope;
 use crate::config::maintenance::MAX_LENGTH;
-use crate::model::Moment;
+use crate::model::{Moment, WallAnchor};
 use crate::state_dir::{self, SaveError};
-use crate::store::WallAnchor;
 
 const FILE: &str = "maintenance.json";
 const FORMAT: &str = "upkeep_exporter maintenance";

@@ -13,8 +13,8 @@ use super::active::{ConfiguredWindow, Windows, moment_of, timestamp};
 use super::command_window::CommandWindow;
 use super::file::WindowFile;
 use crate::config::{Config, Service};
-use crate::model::{Clock, Maintenance, Moment, ServiceKey};
-use crate::store::{SaveError, Store, WallAnchor};
+use crate::model::{Clock, Maintenance, Moment, ServiceKey, WallAnchor};
+use crate::store::{SaveError, Store};
 
 /// How often windows start and end.
 const TICK: Duration = Duration::from_secs(1);

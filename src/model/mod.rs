@@ -16,6 +16,7 @@ mod status;
 mod text;
 mod time;
 mod used_secrets;
+mod wall_anchor;
 
 pub use catalog::{Catalog, MAX_MODELS, Model};
 pub use debug_log::DebugLog;
@@ -37,3 +38,4 @@ pub use text::{
 };
 pub use time::{Clock, Moment, SystemClock};
 pub use used_secrets::UsedSecrets;
+pub use wall_anchor::{UtcTime, WallAnchor};

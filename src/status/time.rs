@@ -2,7 +2,7 @@
 
 use serde::{Serialize, Serializer};
 
-use crate::store::UtcTime;
+use crate::model::UtcTime;
 
 /// A time, serialized in UTC as in RFC 3339.
 #[derive(Clone, Copy, Debug)]

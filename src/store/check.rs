@@ -10,9 +10,8 @@ use super::observation::ResponseTotals;
 use super::recent::Recent;
 use super::saved::SavedCheck;
 use super::snapshot::{CheckView, LastRun};
-use super::walltime::WallAnchor;
 use crate::config::CheckSettings;
-use crate::model::{Catalog, Conclusion, Moment, Outcome, Problem, Shortage, Status};
+use crate::model::{Catalog, Conclusion, Moment, Outcome, Problem, Shortage, Status, WallAnchor};
 use crate::verdict::{Counts, Judgement, Rules, Run, judge};
 
 /// The minimum time between two log lines about problems of a check with the same status.

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use tracing::{debug, info, warn};
 
-use super::walltime::{UtcTime, WallAnchor};
-use crate::model::{CheckId, CheckName, Moment, Problem, ServiceKey, Status};
+use crate::model::{CheckId, CheckName, Moment, Problem, ServiceKey, Status, UtcTime, WallAnchor};
 
 /// A service's status changed.
 #[derive(Debug)]

@@ -5,8 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use super::saved::{self, SavedState};
-use super::walltime::WallAnchor;
-use crate::model::Moment;
+use crate::model::{Moment, WallAnchor};
 use crate::state_dir::{self, SaveError, StateDirError};
 
 const FILE: &str = "state.json";

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use super::native_histogram::NativeBuckets;
 use super::snapshot::HistogramView;
-use super::walltime::WallAnchor;
-use crate::model::Moment;
+use crate::model::{Moment, WallAnchor};
 
 /// Upper bounds for response times, in seconds.
 pub const RESPONSE_TIMES: &[f64] = &[0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];

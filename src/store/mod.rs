@@ -22,7 +22,6 @@ mod shared;
 pub mod snapshot;
 mod state;
 mod suppression;
-mod walltime;
 
 #[cfg(test)]
 pub mod test_clock;
@@ -47,13 +46,12 @@ pub use observation::{Observation, ObservedChange, ResponseTotals, ServiceObserv
 pub use recent::{RECENT_RUNS, RecentRun, RecentRuns};
 pub use snapshot::{CheckView, ExporterView, HistogramView, LastRun, NativeView, ServiceView, Snapshot};
 pub use state::NextRun;
-pub use walltime::{UtcTime, WallAnchor};
 
 pub use crate::state_dir::{SaveError, StateDirError};
 pub use crate::verdict::{MAX_ROOTS, Run};
 
 use crate::config::{CheckSettings, Config, ConfigFile};
-use crate::model::{CheckId, Clock, Maintenance, Moment, Outcome, ServiceKey};
+use crate::model::{CheckId, Clock, Maintenance, Moment, Outcome, ServiceKey, WallAnchor};
 use events::Event;
 use file::StateFile;
 use saved::SavedState;

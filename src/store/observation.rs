@@ -7,8 +7,7 @@ use std::time::Duration;
 use super::events::StatusChange;
 use super::service::ServiceState;
 use super::state::StoreState;
-use super::walltime::WallAnchor;
-use crate::model::{CheckName, Maintenance, Moment, Reason, ServiceKey, Status};
+use crate::model::{CheckName, Maintenance, Moment, Reason, ServiceKey, Status, WallAnchor};
 
 /// How many changes a service keeps until the next observation. More in a second are rare, and without an observer, none is needed.
 const MAX_CHANGES: usize = 16;

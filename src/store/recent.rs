@@ -4,8 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::walltime::WallAnchor;
-use crate::model::{Moment, Outcome, Phase, Phases, Problem, Reason, Status};
+use crate::model::{Moment, Outcome, Phase, Phases, Problem, Reason, Status, WallAnchor};
 use crate::verdict::Judgement;
 
 /// How many runs of a check are stored.

@@ -7,8 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::walltime::WallAnchor;
-use crate::model::{CheckName, Condition, Moment, Problem, Reason, ServiceKey, Status};
+use crate::model::{CheckName, Condition, Moment, Problem, Reason, ServiceKey, Status, WallAnchor};
 use crate::verdict::{CheckVerdict, Conditions, Debounced, Grade, Level, Streak};
 
 const FORMAT: &str = "upkeep_exporter state";

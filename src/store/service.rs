@@ -9,9 +9,8 @@ use super::observation::Observed;
 use super::saved::SavedService;
 use super::snapshot::ServiceView;
 use super::suppression::{MaintainedServices, Suppression};
-use super::walltime::WallAnchor;
 use crate::config::Service;
-use crate::model::{CheckId, Condition, Maintenance, Moment, ServiceKey, Status};
+use crate::model::{CheckId, Condition, Maintenance, Moment, ServiceKey, Status, WallAnchor};
 use crate::verdict::{CheckInput, Confirmation, service_status};
 
 /// If all results of a service are older than this at the start, its conditions are absent until a run confirms them. An alert for

@@ -9,8 +9,7 @@ use super::events::StatusEvent;
 use super::histogram::Lags;
 use super::saved::SavedState;
 use super::state::StoreState;
-use super::walltime::WallAnchor;
-use crate::model::{Clock, Moment};
+use crate::model::{Clock, Moment, WallAnchor};
 
 /// How many status changes a subscriber may lag behind before it loses the oldest.
 pub const STATUS_EVENTS: usize = 256;

@@ -15,9 +15,8 @@ use super::observation::Observed;
 use super::saved::{SavedCheck, SavedChecks, SavedService, SavedState};
 use super::service::{FORGOTTEN_AFTER, ServiceState};
 use super::suppression::{MaintainedServices, Suppression};
-use super::walltime::WallAnchor;
 use crate::config::{CheckSettings, Config, ConfigFile, Service};
-use crate::model::{CheckId, CheckName, Moment, Outcome, ServiceKey, Status};
+use crate::model::{CheckId, CheckName, Moment, Outcome, ServiceKey, Status, WallAnchor};
 use crate::verdict::Run;
 
 /// The state of all services and checks.

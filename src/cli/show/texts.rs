@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use crate::model::is_invisible;
-use crate::store::UtcTime;
+use crate::model::{UtcTime, is_invisible};
 
 /// Makes a text safe for a terminal, as one line. Control characters and line separators become spaces. Other invisible
 /// characters are removed.

@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use maud::{Escaper, Markup, Render, html};
 
-use crate::model::is_invisible;
-use crate::store::UtcTime;
+use crate::model::{UtcTime, is_invisible};
 
 /// The longest text that is shown in full, in characters. Messages are shorter.
 const MAX_CHARACTERS: usize = 600;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::model::{Clock, Moment};
+use super::time::{Clock, Moment};
 
 /// The difference between the clocks, in nanoseconds, above which the wall clock has jumped. Both are slewed alike, so only a step
 /// changes the difference.
