@@ -11,6 +11,7 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod heal;
+pub mod heartbeat;
 pub mod history;
 pub mod log;
 pub mod log_throttle;
@@ -41,7 +42,6 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 use reload::Loader;
@@ -107,6 +107,7 @@ struct Parts {
     history: history::History,
     prober: Arc<probe::Prober>,
     process_groups: Arc<process_groups::ProcessGroups>,
+    heartbeats: heartbeat::Heartbeats,
     web_config: Arc<web::WebConfig>,
     status_file: Option<Arc<status::StatusFileState>>,
     /// The configuration without secrets, for `/config`.
@@ -118,6 +119,8 @@ impl Parts {
     fn apply(&self, config: &config::Config) {
         // First, so that no run of a service in maintenance confirms a condition.
         self.maintenance.apply(config);
+        // Also first: its checks look up their jobs.
+        self.heartbeats.apply(config);
         self.scheduler.apply(config);
         self.healer.apply(config);
         self.prober.apply(&config.probe);
@@ -134,6 +137,7 @@ impl Parts {
             config: Box::new(move || Arc::clone(&for_config.shown_config.borrow())),
             prober: Arc::clone(&self.prober),
             process_groups: Arc::clone(&self.process_groups),
+            heartbeats: web::HeartbeatEndpoint::new(self.heartbeats.clone()),
             renderer: metrics::Renderer::new(move || for_metrics.metrics_input()),
             is_ready: Box::new(move || for_readiness.store.is_first_round_over()),
             reloader: reload::reloader(settings.load, Arc::clone(&self.store), move |config| {
@@ -181,10 +185,16 @@ impl Parts {
                 lost: self.scheduler.lost_time().total(),
                 probes: self.prober.counts(),
                 web: self.web_config.view(),
+                refused_beats: self.heartbeats.refused(),
                 status_file: self.status_file.as_ref().map(|state| state.view()),
             },
         }
     }
+}
+
+/// Logs warnings for the operator.
+fn warn_of(warnings: impl IntoIterator<Item = impl std::fmt::Display>) {
+    warnings.into_iter().for_each(|warning| warn!("{warning}"));
 }
 
 /// Takes a snapshot of the store, and adds the state of healing.
@@ -204,9 +214,7 @@ pub async fn run(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), store::StateDirError> {
     let (store, warnings) = store::Store::open(Arc::clone(&setup.clock), setup.state_dir.clone())?;
-    for warning in warnings {
-        warn!("{warning}");
-    }
+    warn_of(warnings);
     if setup.has_native_histograms {
         store.enable_native_histograms();
     }
@@ -215,10 +223,13 @@ pub async fn run(
         Arc::clone(&setup.clock),
         setup.state_dir.clone(),
     );
-    if let Some(warning) = warning {
-        warn!("{warning}");
-    }
-    let context = check::CheckContext::new(setup.procfs.clone()).with_state_dir(setup.state_dir.clone());
+    warn_of(warning);
+    let (heartbeats, warning) =
+        heartbeat::Heartbeats::open(Arc::clone(&setup.clock), setup.state_dir.clone());
+    warn_of(warning);
+    let context = check::CheckContext::new(setup.procfs.clone())
+        .with_state_dir(setup.state_dir.clone())
+        .with_heartbeats(heartbeats.clone());
     let checks = setup.checks.unwrap_or_else(Handle::current);
     let clock = Arc::clone(&setup.clock);
     let (history_clock, history_dir) = (Arc::clone(&setup.clock), setup.state_dir.clone());
@@ -238,9 +249,7 @@ pub async fn run(
     ));
     let (history, warnings) =
         history::History::start(&checks, Arc::clone(&store), history_clock, history_dir);
-    for warning in warnings {
-        warn!("{warning}");
-    }
+    warn_of(warnings);
     let prober = probe::Prober::new(context, setup.probe_timeout_offset);
     let status_file = setup.status_file.map(|path| {
         let (source, healer) = (Arc::clone(&store), Arc::clone(&healer));
@@ -249,6 +258,7 @@ pub async fn run(
     let parts = Arc::new(Parts {
         prober: Arc::new(prober.with_runtime(checks, Arc::clone(scheduler.lost_time()))),
         process_groups,
+        heartbeats,
         scheduler,
         healer,
         history,
@@ -268,7 +278,7 @@ pub async fn run(
         allowed_hosts: setup.allowed_hosts,
         telemetry_path: setup.telemetry_path,
     }));
-    let servers = Servers::start(setup.listeners, &parts.web_config, &state);
+    let servers = web::Servers::start(setup.listeners, &parts.web_config, &state);
 
     let summary = reload::summary(&setup.config.config, setup.config.files.len());
     info!(%summary, "serving");
@@ -279,6 +289,7 @@ pub async fn run(
         () = reload::reload_on_change(setup.watched_files, &state.reloader) => {}
         () = Arc::clone(&parts.web_config).watch() => {}
         () = Arc::clone(&parts.maintenance).update_every_second() => {}
+        () = parts.heartbeats.clone().keep_time() => {}
         () = parts.serve_control(setup.control) => {}
         () = log::report_suppressed() => {}
         () = notify::ping_watchdog(|| parts.scheduler.liveness().is_alive()) => {}
@@ -295,6 +306,7 @@ pub async fn run(
     parts.scheduler.stop().await;
     servers.join().await;
     let flush = tokio::task::spawn_blocking(move || {
+        parts.heartbeats.flush();
         parts.store.flush();
         parts.history.stop();
     });
@@ -305,38 +317,4 @@ pub async fn run(
     }
     info!("stopped");
     Ok(())
-}
-
-/// The HTTP servers, one per listener.
-struct Servers {
-    stop: watch::Sender<bool>,
-    tasks: JoinSet<()>,
-}
-
-impl Servers {
-    fn start(listeners: Vec<web::Listener>, config: &Arc<web::WebConfig>, state: &Arc<web::State>) -> Self {
-        let (stop, stopped) = watch::channel(false);
-        let mut tasks = JoinSet::new();
-        let admission_layer = web::AdmissionLayer::with_listeners(Arc::clone(config), listeners.len());
-        for listener in listeners {
-            let mut stopped = stopped.clone();
-            let stopped = async move { drop(stopped.wait_for(|stop| *stop).await) };
-            tasks.spawn(web::serve_behind(
-                Arc::clone(&admission_layer),
-                listener,
-                Arc::clone(state),
-                stopped,
-            ));
-        }
-        Self { stop, tasks }
-    }
-
-    /// Lets requests in progress complete, and accepts no more.
-    fn stop_accepting(&self) {
-        self.stop.send_replace(true);
-    }
-
-    async fn join(mut self) {
-        while self.tasks.join_next().await.is_some() {}
-    }
 }

@@ -16,7 +16,11 @@ const EDGES: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("config", &["model"]),
     ("net", &["config", "model"]),
-    ("check", &["config", "model", "net", "state_dir", "supervise"]),
+    ("heartbeat", &["config", "model", "state_dir"]),
+    (
+        "check",
+        &["config", "heartbeat", "model", "net", "state_dir", "supervise"],
+    ),
     ("actuator", &["config", "model", "net"]),
     ("manage", &["actuator", "config", "model"]),
     ("runner", &["check", "config", "model", "net"]),
@@ -63,6 +67,7 @@ const EDGES: &[(&str, &[&str])] = &[
         &[
             "actuator",
             "config",
+            "heartbeat",
             "history",
             "manage",
             "metrics",
@@ -117,6 +122,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "config",
             "control",
             "heal",
+            "heartbeat",
             "history",
             "log",
             "maintenance",

@@ -39,6 +39,7 @@ async fn the_server_outlives_a_lack_of_descriptors() {
             upkeep_exporter::check::CheckContext::new("/proc".into()),
             Duration::ZERO,
         )),
+        heartbeats: upkeep_exporter::web::HeartbeatEndpoint::default(),
         process_groups: Arc::new(upkeep_exporter::process_groups::ProcessGroups::new(
             "/proc".into(),
         )),

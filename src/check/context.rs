@@ -12,6 +12,7 @@ use super::programs::Programs;
 use super::provider_results::ResultCache;
 use super::unit_watch::Hub;
 use super::workers::Workers;
+use crate::heartbeat::Heartbeats;
 use crate::net::network::Network;
 use crate::net::oauth2::Tokens;
 use crate::supervise::Supervisor;
@@ -45,6 +46,8 @@ pub struct CheckContext {
     pub cgroups: Cgroups,
     /// The programs of exec checks.
     pub programs: Programs,
+    /// The jobs that report to this exporter.
+    pub heartbeats: Heartbeats,
 }
 
 impl CheckContext {
@@ -63,8 +66,15 @@ impl CheckContext {
             provider_results: ResultCache::default(),
             cgroups: Cgroups::default(),
             programs: Programs::default(),
+            heartbeats: Heartbeats::default(),
             procfs,
         }
+    }
+
+    /// Judges the jobs that report to this exporter.
+    #[must_use]
+    pub fn with_heartbeats(self, heartbeats: Heartbeats) -> Self {
+        Self { heartbeats, ..self }
     }
 
     /// Saves results that survive a restart in this directory, which the store has locked.

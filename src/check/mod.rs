@@ -13,6 +13,7 @@ pub mod docker;
 pub mod exec;
 mod executable;
 pub mod grpc;
+pub mod heartbeat;
 pub mod host;
 mod host_reads;
 pub mod http;
@@ -101,10 +102,11 @@ impl Check {
         }
     }
 
-    /// Notified when the check should run before its next tick, for example after a D-Bus signal.
+    /// Notified when the check should run before its next tick, for example after a D-Bus signal or a beat.
     pub fn wakeup(&self) -> Option<Arc<Notify>> {
         match self {
             Self::Systemd(check) => check.wakeup(),
+            Self::Heartbeat(check) => check.wakeup(),
             _ => None,
         }
     }

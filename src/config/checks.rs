@@ -6,16 +6,17 @@ use std::sync::Arc;
 
 use super::certificate::{CertificateKeys, CertificateLimits};
 use super::key_split::{SplitMapping, split_by_keys};
+use super::kind_facts::Identity;
 use super::kinds::{self, KindSettings};
 use super::level::Level;
 use super::options::{CheckOptions, TimingOptions};
 use super::place::{Path, Place};
 use super::settings::CheckSettings;
 use super::short_form;
-use super::timings::Timings;
+use super::timings::{NO_THRESHOLD, Timings};
 use super::validate;
 use super::yaml::{Node, Value, fields, read};
-use crate::model::{CheckKind, CheckName, Severity};
+use crate::model::{CheckId, CheckKind, CheckName, ServiceKey, Severity};
 
 /// The maximum number of checks of one service.
 const MAX_CHECKS: usize = 1000;
@@ -40,6 +41,24 @@ pub struct ServiceChecks {
     pub enabled: Vec<Arc<CheckSettings>>,
     /// The names of the checks that are turned off.
     pub disabled: Vec<CheckName>,
+}
+
+impl ServiceChecks {
+    /// Lets each check know its service.
+    pub fn identify(&mut self, service: &ServiceKey) {
+        for check in self.enabled.iter_mut().map(Arc::make_mut) {
+            let id = CheckId {
+                service: service.clone(),
+                check: check.name.clone(),
+            };
+            let set = |limit| Some(limit).filter(|limit| *limit != NO_THRESHOLD);
+            check.kind.identify(&Identity {
+                id: &id,
+                degraded: set(check.thresholds.degraded),
+                down: set(check.thresholds.down),
+            });
+        }
+    }
 }
 
 /// Resolves the checks of the service at `place`: those of the short form, whose keys are in `short`, then those of `list`.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::model::CheckId;
+
 /// Timing settings of a kind whose checks run rarely, for example because each run is a request to a metered service. They replace
 /// the settings of the service, its tier and the defaults. Only the keys of the check itself override them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +16,20 @@ pub struct OwnTimings {
     pub recheck_interval: Duration,
     /// How many runs must fail in a row before the status gets worse.
     pub failures_before_down: u32,
+    /// Whether the thresholds of the service, its tier and the defaults apply. They limit response times, which are much shorter than the
+    /// times of jobs.
+    pub inherits_thresholds: bool,
+}
+
+/// What a kind that keeps state over reloads and restarts needs of its check.
+#[derive(Clone, Copy, Debug)]
+pub struct Identity<'a> {
+    /// The check.
+    pub id: &'a CheckId,
+    /// Its thresholds. `None` if they are not set and not inherited.
+    pub degraded: Option<Duration>,
+    /// See `degraded`.
+    pub down: Option<Duration>,
 }
 
 /// Facts about a kind that other parts of the exporter need, so that those parts do not name kinds.
@@ -48,6 +64,11 @@ pub trait KindFacts {
     /// Whether runs request tokens. A request that fails has the reason `auth`, whatever its cause.
     fn requests_tokens(&self) -> bool {
         false
+    }
+
+    /// Stores what the kind needs of its check. Called once, after the configuration was read.
+    fn identify(&mut self, identity: &Identity<'_>) {
+        let _ = identity;
     }
 
     /// A short description of the check's secret for `check-config`, with at most its last four characters.

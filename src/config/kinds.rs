@@ -6,7 +6,7 @@ use schemars::SchemaGenerator;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::kind_facts::{KindFacts, OwnTimings};
+use super::kind_facts::{Identity, KindFacts, OwnTimings};
 use super::place::{Invalid, Path, Place};
 use super::yaml::{Node, fields, read};
 use super::{ip_protocol_alias, schema_parts, suggest, unsupported};
@@ -67,6 +67,13 @@ macro_rules! kind_settings {
             pub fn values_at_once(&self, label: &str) -> Option<u64> {
                 match self {
                     $(Self::$variant(settings) => settings.values_at_once(label)),+
+                }
+            }
+
+            /// See [`KindFacts::identify`].
+            pub fn identify(&mut self, identity: &Identity<'_>) {
+                match self {
+                    $(Self::$variant(settings) => settings.identify(identity)),+
                 }
             }
 

@@ -26,6 +26,7 @@ pub mod file_version;
 pub mod files;
 pub mod grpc;
 pub mod heal;
+pub mod heartbeat;
 pub mod host;
 pub mod http;
 pub mod icmp;

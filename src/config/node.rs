@@ -121,6 +121,7 @@ impl super::KindFacts for NodeSettings {
         timeout: Duration::from_secs(10),
         recheck_interval: Duration::from_secs(20),
         failures_before_down: 2,
+        inherits_thresholds: true,
     });
 
     fn values_at_once(&self, label: &str) -> Option<u64> {

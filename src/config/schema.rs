@@ -169,7 +169,7 @@ fn required(kind: CheckKind) -> &'static [&'static str] {
         CheckKind::Node => &["directory"],
         CheckKind::Exec => &["command"],
         // One of several keys, or none.
-        CheckKind::Process | CheckKind::Host | CheckKind::Python => &[],
+        CheckKind::Process | CheckKind::Host | CheckKind::Python | CheckKind::Heartbeat => &[],
     }
 }
 

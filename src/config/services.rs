@@ -205,8 +205,11 @@ impl Reader<'_, '_> {
             index: None,
             depends_on: depends_on.clone(),
         });
-        let checks = checks.unwrap_or_default();
+        let mut checks = checks.unwrap_or_default();
         let service_key = key.clone().map(ServiceKey::new);
+        if let Some(key) = &service_key {
+            checks.identify(key);
+        }
         // A service of which all checks are turned off has nothing to show.
         let is_enabled =
             options.enabled.unwrap_or(true) && (!checks.enabled.is_empty() || checks.disabled.is_empty());

@@ -16,6 +16,9 @@ pub const MIN_INTERVAL: Duration = Duration::from_millis(100);
 /// The longest interval and timeout.
 pub const MAX_INTERVAL: Duration = Duration::from_secs(7 * 24 * 3600);
 
+/// The value of a threshold that is neither set nor inherited.
+pub const NO_THRESHOLD: Duration = Duration::MAX;
+
 /// The maximum number of consecutive runs that can be required for a change of status.
 const MAX_RUNS: u32 = 1000;
 
@@ -151,7 +154,13 @@ impl Timings {
             level: Level::BuiltIn,
             path: Path::default(),
         };
+        let threshold = |inherited: &Setting<Duration>| match own.inherits_thresholds {
+            true => inherited.clone(),
+            false => built_in(NO_THRESHOLD),
+        };
         Self {
+            degraded: threshold(&self.degraded),
+            down: threshold(&self.down),
             interval: built_in(own.interval),
             timeout: built_in(own.timeout),
             recheck_interval: built_in(own.recheck_interval),
@@ -171,7 +180,10 @@ impl Timings {
             ));
             self.recheck_interval = self.interval.clone();
         }
-        if self.degraded.value > self.down.value && self.degraded.level.max(self.down.level) == level {
+        if self.degraded.value > self.down.value
+            && self.degraded.value != NO_THRESHOLD
+            && self.degraded.level.max(self.down.level) == level
+        {
             let within = place.field("thresholds");
             if self.degraded.level == level {
                 within.field("degraded").error(format_args!(
@@ -250,6 +262,7 @@ mod tests {
             timeout: seconds(30),
             recheck_interval: seconds(60),
             failures_before_down: 2,
+            inherits_thresholds: true,
         });
         assert_eq!(timings.interval(), seconds(3600));
         assert_eq!(timings.timeout(), seconds(30));

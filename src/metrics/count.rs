@@ -147,8 +147,8 @@ mod tests {
     #[test]
     fn an_empty_configuration_has_only_the_series_of_the_exporter() {
         // build info, clock, two of the reload, the configuration file, the state, runs in flight, two of the status file, the web configuration, the
-        // lost time; probes: made, failed, inconclusive, in progress, refused by reason; requests refused by reason; seven
+        // lost time; probes: made, failed, inconclusive, in progress, refused by reason; requests refused by reason; beats refused by reason; seven
         // of the process, the lag; two of the heal budget
-        assert_eq!(series_count(&Config::default()), 11 + 4 + 6 + 6 + 7 + 13 + 2);
+        assert_eq!(series_count(&Config::default()), 11 + 4 + 6 + 6 + 6 + 7 + 13 + 2);
     }
 }

@@ -76,6 +76,17 @@ pub(super) static ROWS: &[Row] = &[
     )
     .with_labels(&["reason"]),
     Row::new(
+        "upkeep_heartbeat_rejected_requests_total",
+        Counter,
+        Fill::Exporter(|shown, series| {
+            if let Some(refused) = &shown.views.refused_beats {
+                push_by_reason(refused, series);
+            }
+        }),
+        "Requests of jobs to /api/heartbeat that were rejected, by reason: unknown_token or rate_limit. Absent without heartbeat checks.",
+    )
+    .with_labels(&["reason"]),
+    Row::new(
         "upkeep_state_last_save_successful",
         Gauge,
         Fill::Exporter(|shown, series| series.push_some(shown.snapshot.exporter.state_saved)),

@@ -43,6 +43,8 @@ pub struct Views {
     pub probes: Option<ProbeView>,
     /// The web configuration. `None` without one.
     pub web: Option<WebView>,
+    /// Rejected beats of jobs, by reason. `None` without jobs that report.
+    pub refused_beats: Option<Vec<(&'static str, u64)>>,
     /// The status file. `None` without one.
     pub status_file: Option<StatusFileView>,
 }

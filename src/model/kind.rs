@@ -52,6 +52,8 @@ macro_rules! with_kinds {
             Node node untimed NodeOptions NodeSettings NodeCheck;
             /// A program, such as a plugin of Nagios.
             Exec exec untimed ExecOptions ExecSettings ExecCheck;
+            /// Beats that a job sends to the exporter.
+            Heartbeat heartbeat untimed HeartbeatOptions HeartbeatSettings HeartbeatCheck;
         }
     };
 }

@@ -3,6 +3,7 @@
 mod catalog;
 mod debug_log;
 mod findings;
+mod heartbeat;
 mod history;
 mod id;
 mod kind;
@@ -21,6 +22,7 @@ mod wall_anchor;
 pub use catalog::{Catalog, MAX_MODELS, Model};
 pub use debug_log::DebugLog;
 pub use findings::{Finding, Findings, MAX_FINDINGS};
+pub use heartbeat::{BeatKind, BeatView, JobState, JobView};
 pub use history::{Past, PastStatus, PastStrip, PastTotals};
 pub use id::{CheckId, CheckName, ServiceKey};
 pub use kind::CheckKind;

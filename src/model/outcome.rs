@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::catalog::Catalog;
 use super::debug_log::DebugLog;
 use super::findings::Findings;
+use super::heartbeat::JobView;
 use super::lost_time::LostSince;
 use super::metric::{Family, Sample};
 use super::phase::Phases;
@@ -171,6 +172,8 @@ pub struct Report {
     pub samples: Vec<Sample>,
     /// The models that the target offers, for kinds that read them.
     pub catalog: Option<Arc<Catalog>>,
+    /// The job that the check watches, for kinds that watch one.
+    pub job: Option<Arc<JobView>>,
     /// What the run found in detail.
     pub findings: Findings,
     /// How long to wait after the end of the run before the next one starts, for example because the target asked for it.
@@ -250,6 +253,8 @@ pub struct Outcome {
     pub samples: Vec<Sample>,
     /// The models that the target offers, for kinds that read them.
     pub catalog: Option<Arc<Catalog>>,
+    /// The job that the check watches, for kinds that watch one.
+    pub job: Option<Arc<JobView>>,
     /// What the run found in detail.
     pub findings: Findings,
     /// How long to wait after the end of the run before the next one starts.

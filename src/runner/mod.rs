@@ -172,6 +172,7 @@ impl Attempt<'_> {
             running_since: report.running_since,
             samples: report.samples,
             catalog: report.catalog,
+            job: report.job,
             findings: report.findings,
             next_run_after: report.next_run_after,
             is_repeated: report.is_repeated,

@@ -3,6 +3,7 @@
 mod document;
 mod limit;
 mod shortage;
+mod time;
 
 use crate::model::{CheckKind, Problem, Reason};
 
@@ -29,7 +30,7 @@ pub const fn advice(kind: CheckKind, reason: Reason) -> &'static str {
         }
         Reason::Refused => refused(kind),
         Reason::Unreachable => unreachable(kind),
-        Reason::Timeout => timeout(kind),
+        Reason::Timeout => time::timeout(kind),
         Reason::Tls => {
             "Check the names, dates and issuer of the certificate (`openssl s_client -connect HOST:PORT -servername \
              HOST`). Renew it, or set its CA in tls_config."
@@ -42,10 +43,7 @@ pub const fn advice(kind: CheckKind, reason: Reason) -> &'static str {
         Reason::State => state(kind),
         Reason::Missing => missing(kind),
         Reason::Limit => limit::advice(kind),
-        Reason::Slow => {
-            "It works, but responds too slowly. Check load, memory and disk of its machine (`uptime`, `free -m`, \
-             `df -h`), and its dependencies. The phases show where the time is spent."
-        }
+        Reason::Slow => time::slow(kind),
         Reason::Permission => permission(kind),
         Reason::Internal => {
             "The exporter itself failed in this check. Its log has the details (`journalctl -u upkeep_exporter`); \
@@ -147,45 +145,12 @@ const fn unreachable(kind: CheckKind) -> &'static str {
     }
 }
 
-const fn timeout(kind: CheckKind) -> &'static str {
-    match kind {
-        CheckKind::Python | CheckKind::Node => {
-            "Reading the files takes too long; the message names the file. Check the load of the machine \
-             (`uptime`), and whether a network file system responds (`df PATH`)."
-        }
-        CheckKind::Systemd | CheckKind::Docker => {
-            "The manager does not respond in time. Check the load of the machine (`uptime`) and the log of the \
-             manager (`journalctl -b -p warning`)."
-        }
-        CheckKind::Process => {
-            "Reading /proc takes too long. Check the load of the machine, and look for processes that hang in the \
-             kernel (state D in `ps -eo pid,stat,comm`)."
-        }
-        CheckKind::Port => {
-            "Searching the processes that hold the port takes too long. Check the load of the machine (`uptime`), \
-             and raise the check's timeout."
-        }
-        CheckKind::Host => {
-            "A file system or /proc does not respond; the message names it. Check its server and network; \
-             `umount -l MOUNT` detaches it."
-        }
-        CheckKind::Celery => {
-            "No worker responded in time. Check that workers run (`celery -A APP status`), and whether all of them \
-             are busy or stuck. A longer timeout only helps slow workers."
-        }
-        CheckKind::Exec => {
-            "The program did not end in time, and was killed with everything that it started. Run it by \
-             hand (`runuser -u upkeep_exporter -- PROGRAM`), give it a shorter timeout of its own, or raise the check's."
-        }
-        _ => {
-            "No response in time; the message names the step. A timeout while connecting suggests a firewall or a \
-             host that is off. A later one suggests an overloaded service: check its log (`journalctl -u UNIT`) and load."
-        }
-    }
-}
-
 const fn auth(kind: CheckKind) -> &'static str {
     match kind {
+        CheckKind::Heartbeat => {
+            "The token can't be read, or another check has the same one; the message says which. Create a token \
+             (`openssl rand -hex 16`), write it to its file, and allow the exporter to read it (`ls -l FILE`)."
+        }
         CheckKind::Postgres => {
             "The login was rejected, or the secret can't be read. Try `psql URL`. Check user, password and \
              pg_hba.conf, and that the exporter may read the secret file."
@@ -207,6 +172,10 @@ const fn auth(kind: CheckKind) -> &'static str {
 
 const fn status(kind: CheckKind) -> &'static str {
     match kind {
+        CheckKind::Heartbeat => {
+            "The job reported a failure. The page of the service shows what it sent. Read its log (`journalctl -u UNIT`), \
+             fix the cause, and start it again: only a success ends this."
+        }
         CheckKind::Provider => {
             "The provider reports an error. 5xx and 529 are an outage: check its status page. 4xx and redirects \
              usually mean a wrong base_url (`curl -i URL`)."

@@ -6,12 +6,12 @@ use super::advice::{UNKNOWN, advice_on};
 use super::chatstack::chatstack_fields;
 use super::heal::{heal, heal_with_decisions};
 use super::schema::{
-    CheckStatus, Document, FindingStatus, FindingsStatus, GroupStatus, MODE, MaintenanceStatus, Milliseconds,
-    ProblemDetails, STALE_AFTER_SECONDS, ServiceStatus, Value,
+    BeatStatus, CheckStatus, Document, FindingStatus, FindingsStatus, GroupStatus, JobStatus, MODE,
+    MaintenanceStatus, Milliseconds, ProblemDetails, STALE_AFTER_SECONDS, ServiceStatus, Value,
 };
 use super::time::Time;
 use super::word::Word;
-use crate::model::{Findings, Maintenance, Outcome, Phase, Problem, Status};
+use crate::model::{Findings, JobView, Maintenance, Outcome, Phase, Problem, Status};
 use crate::store::{CheckView, ServiceView, Snapshot};
 
 /// Builds the document of the services that `is_wanted` selects. `host` is the name of the exporter's machine.
@@ -181,6 +181,30 @@ fn check(view: &CheckView) -> CheckStatus<'_> {
         values: outcome.map_or_else(Vec::new, values),
         fix: outcome.and_then(|outcome| outcome.findings.fix()),
         findings: outcome.and_then(|outcome| findings(&outcome.findings)),
+        job: outcome.and_then(|outcome| outcome.job.as_deref()).map(job),
+    }
+}
+
+fn job(job: &JobView) -> JobStatus<'_> {
+    JobStatus {
+        state: Word(job.state),
+        last_success: job.last_success.map(Time::new),
+        last_start: job.last_start.map(Time::new),
+        due: job.due.map(Time::new),
+        deadline: job.deadline.map(Time::new),
+        open_runs: job.open_runs,
+        beats: job
+            .beats
+            .iter()
+            .map(|beat| BeatStatus {
+                at: Time::new(beat.at),
+                kind: Word(beat.kind),
+                exit_status: beat.exit_status,
+                run_id: beat.run_id.as_deref(),
+                run_time_ms: beat.run_time.map(Milliseconds),
+                message: &beat.message,
+            })
+            .collect(),
     }
 }
 

@@ -7,7 +7,7 @@ use super::chatstack::ChatstackFields;
 use super::heal::HealStatus;
 use super::time::Time;
 use super::word::Word;
-use crate::model::{CheckKind, Severity, Status, Tier};
+use crate::model::{BeatKind, CheckKind, JobState, Severity, Status, Tier};
 
 /// The value of `mode` that the ChatStack monitor uses for checks in the background.
 pub const MODE: &str = "production_monitoring";
@@ -169,6 +169,46 @@ pub struct CheckStatus<'a> {
     /// What the last run found in detail.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub findings: Option<FindingsStatus<'a>>,
+    /// The job that a heartbeat check watches.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job: Option<JobStatus<'a>>,
+}
+
+/// The job that a heartbeat check watches.
+#[derive(Debug, Serialize)]
+pub struct JobStatus<'a> {
+    /// Its state.
+    pub state: Word<JobState>,
+    /// When the last success arrived.
+    pub last_success: Option<Time>,
+    /// When the last start arrived.
+    pub last_start: Option<Time>,
+    /// When the next success is due.
+    pub due: Option<Time>,
+    /// When the job is down without a success.
+    pub deadline: Option<Time>,
+    /// How many runs have started and not finished.
+    pub open_runs: usize,
+    /// The last beats, newest first.
+    pub beats: Vec<BeatStatus<'a>>,
+}
+
+/// One beat of a job.
+#[derive(Debug, Serialize)]
+pub struct BeatStatus<'a> {
+    /// When it arrived.
+    pub at: Time,
+    /// What it says.
+    #[serde(rename = "type")]
+    pub kind: Word<BeatKind>,
+    /// The exit status that it reports.
+    pub exit_status: Option<u8>,
+    /// The id of its run.
+    pub run_id: Option<&'a str>,
+    /// The time since the start of its run.
+    pub run_time_ms: Option<Milliseconds>,
+    /// The text that it carries; empty if it has none.
+    pub message: &'a str,
 }
 
 /// What a run found in detail.

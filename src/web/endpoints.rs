@@ -37,12 +37,14 @@ pub(super) enum Endpoint {
     Reload,
     Probe,
     Config,
+    Heartbeat,
+    HeartbeatSignal,
     Act(Action),
 }
 
 impl Endpoint {
     /// Every endpoint. The metrics come first: their path is configurable, and takes precedence.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
         Self::Metrics,
         Self::Processes,
         Self::Index,
@@ -62,6 +64,8 @@ impl Endpoint {
         Self::Reload,
         Self::Probe,
         Self::Config,
+        Self::Heartbeat,
+        Self::HeartbeatSignal,
         Self::Act(Action::Start),
         Self::Act(Action::Stop),
         Self::Act(Action::Restart),
@@ -94,6 +98,8 @@ impl Endpoint {
             Self::Reload => "/-/reload",
             Self::Probe => "/probe",
             Self::Config => "/config",
+            Self::Heartbeat => "/api/heartbeat/{token}",
+            Self::HeartbeatSignal => "/api/heartbeat/{token}/{signal}",
             Self::Act(Action::Start) => "/api/services/{service}/start",
             Self::Act(Action::Stop) => "/api/services/{service}/stop",
             Self::Act(Action::Restart) => "/api/services/{service}/restart",
@@ -125,6 +131,10 @@ impl Endpoint {
                 "runs a module against a target: ?target=...&module=... (if modules are configured)"
             }
             Self::Config => "configuration in use as YAML, without secrets",
+            Self::Heartbeat => "reports the success of a job (GET or POST)",
+            Self::HeartbeatSignal => {
+                "reports the start, the failure or the exit status of a job (GET or POST)"
+            }
             Self::Reload => "reloads the configuration (POST, with --web.enable-lifecycle)",
             Self::Act(Action::Start) => "starts a service (POST, with --web.enable-admin-api)",
             Self::Act(Action::Stop) => "stops a service (POST, with --web.enable-admin-api)",
@@ -142,6 +152,8 @@ impl Endpoint {
                 | Self::Asset
                 | Self::ServiceStatus
                 | Self::WidgetScript
+                | Self::Heartbeat
+                | Self::HeartbeatSignal
                 | Self::Act(_)
         )
     }
@@ -150,6 +162,7 @@ impl Endpoint {
     pub const fn allow(self) -> &'static str {
         match self {
             Self::Reload | Self::Act(_) => "POST",
+            Self::Heartbeat | Self::HeartbeatSignal => "GET, HEAD, POST",
             _ => "GET, HEAD",
         }
     }

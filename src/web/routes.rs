@@ -22,7 +22,7 @@ use super::pages::{self, Page};
 use super::peer::Peer;
 use super::reply::Reply;
 use super::state::State;
-use super::{accept, admin_reply, api, probe, processes, query};
+use super::{accept, admin_reply, api, heartbeat, probe, processes, query};
 
 /// The longest request body that is accepted, in bytes. No endpoint reads one.
 const MAX_REQUEST_BODY: u64 = 64 * 1024;
@@ -33,11 +33,20 @@ pub(super) async fn handle(
     request: Request<Incoming>,
     in_progress: ResponseInProgress,
 ) -> Result<Response<ResponseBody>, Infallible> {
-    let path = request.uri().path();
-    let reply = AssertUnwindSafe(reply(&state, &request)).catch_unwind().await;
+    let is_beat = heartbeat::is_beat(request.uri().path()) && refuse_malformed(&request).is_none();
+    let is_api = request.uri().path().starts_with(API_PREFIX);
+    let reply = match is_beat {
+        true => {
+            AssertUnwindSafe(state.heartbeats.handle(request))
+                .catch_unwind()
+                .await
+        }
+        false => AssertUnwindSafe(reply(&state, &request)).catch_unwind().await,
+    };
     // The panic hook logs the panic itself.
     let reply = reply.unwrap_or_else(|_| {
         let text = "the exporter failed; see its log";
+        let path = if is_api { API_PREFIX } else { "/" };
         error_reply(path, StatusCode::INTERNAL_SERVER_ERROR, text)
     });
     Ok(reply.into_response(in_progress))
@@ -150,6 +159,8 @@ async fn dispatch(
             let key = query::decode(segment).map_err(ApiError::bad_request)?;
             admin_reply::act(state, request, key.into_owned(), action).await
         }
+        // They read the body of the request; see `handle`.
+        Endpoint::Heartbeat | Endpoint::HeartbeatSignal => not_found(state.site(), API_PREFIX),
         Endpoint::Probe => probe::probe(&state.prober, request.uri(), headers, client(request)).await,
     })
 }

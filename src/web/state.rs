@@ -7,6 +7,7 @@ use super::admin::Admin;
 use super::body_cache::BodyCache;
 use super::endpoints::Site;
 use super::event_hub::EventHub;
+use super::heartbeat::HeartbeatEndpoint;
 use super::hosts::AllowedHosts;
 use super::reload::Reloader;
 use crate::metrics::Renderer;
@@ -24,6 +25,8 @@ pub struct State {
     pub prober: Arc<Prober>,
     /// Scans processes for `/metrics/processes`.
     pub process_groups: Arc<ProcessGroups>,
+    /// Receives the beats of jobs.
+    pub heartbeats: HeartbeatEndpoint,
     /// Renders the metrics.
     pub renderer: Arc<Renderer>,
     /// Reports whether every check has run at least once.

@@ -232,6 +232,7 @@ pub fn input(snapshot: Snapshot) -> Input {
             last_reload_successful: true,
             refused: vec![("unauthorized", 4), ("rate_limit", 0)],
         }),
+        refused_beats: Some(vec![("unknown_token", 2), ("rate_limit", 0)]),
         status_file: Some(StatusFileView {
             is_written: true,
             last_written: NOW - 3.0,

@@ -11,6 +11,8 @@ pub const BEYOND_SCHEMA: &[Reason] = &[
             "give one of",
             "environment and interpreter exclude each other",
             "conflicts with cron",
+            "conflicts with every",
+            "timezone is supported with cron only",
             "contradicts follow_redirects",
             "contradicts the header Accept-Encoding",
             "tls_config needs T",
@@ -34,6 +36,8 @@ pub const BEYOND_SCHEMA: &[Reason] = &[
             "secret_key is missing",
             "the API key is missing",
             "environment is missing",
+            "token is missing",
+            "every is missing",
             "at is missing",
             "the process check has no criteria",
             "empty mapping: add match or regex",
@@ -147,6 +151,10 @@ pub const BEYOND_SCHEMA: &[Reason] = &[
     ),
     (
         "editors see the value of a number, and the loader its spelling as a text",
-        &["is not the name of a container", "not a name: write at most"],
+        &[
+            "is not the name of a container",
+            "not a name: write at most",
+            "the token must have 16 to 128 characters",
+        ],
     ),
 ];

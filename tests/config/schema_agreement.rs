@@ -60,6 +60,7 @@ const CHECKS: &[(&str, &str)] = &[
     ("python", "environment: /a"),
     ("node", "directory: /a"),
     ("exec", "command: [/a]"),
+    ("heartbeat", "token: 0123456789abcdef, every: 1h"),
 ];
 
 /// A file, and the name under which it is reported.

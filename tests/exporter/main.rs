@@ -11,6 +11,7 @@ mod faults;
 mod files;
 mod hanging_mount;
 mod heal;
+mod heartbeat;
 mod maintenance;
 mod monitor;
 mod process_groups;

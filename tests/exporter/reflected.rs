@@ -673,8 +673,9 @@ fn every_key_that_may_hold_a_secret_is_reflected() {
     assert_eq!(undecided, [""; 0]);
 }
 
-/// Keys that hold no secret, or one that is not sent: the private key of a certificate (`key`).
-const OPEN: [&str; 194] = [
+/// Keys that hold no secret, or one that is not sent: the private key of a certificate (`key`), and the token that a job sends
+/// (`token`; see `tests/exporter/heartbeat.rs`).
+const OPEN: [&str; 201] = [
     "action",
     "address",
     "after",
@@ -701,6 +702,7 @@ const OPEN: [&str; 194] = [
     "control_exchange",
     "cpu",
     "cpu_below",
+    "cron",
     "degraded",
     "depends_on",
     "description",
@@ -714,6 +716,7 @@ const OPEN: [&str; 194] = [
     "enabled",
     "endpoint",
     "environment",
+    "every",
     "exclude",
     "exe",
     "expect",
@@ -744,6 +747,7 @@ const OPEN: [&str; 194] = [
     "format",
     "free_above",
     "global_keyprefix",
+    "grace",
     "grant_type",
     "group",
     "groups",
@@ -848,8 +852,12 @@ const OPEN: [&str; 194] = [
     "thresholds",
     "tier",
     "timeout",
+    "timezone",
     "tls",
     "tls_config",
+    "token",
+    "token_env",
+    "token_file",
     "token_url",
     "tolerance",
     "total",

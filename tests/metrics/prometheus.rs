@@ -120,6 +120,7 @@ async fn serve_metrics(snapshot: fn() -> Snapshot) -> SocketAddr {
             upkeep_exporter::check::CheckContext::new("/proc".into()),
             Duration::ZERO,
         )),
+        heartbeats: upkeep_exporter::web::HeartbeatEndpoint::default(),
         process_groups: Arc::new(upkeep_exporter::process_groups::ProcessGroups::new(
             "/proc".into(),
         )),

@@ -25,6 +25,7 @@ pub async fn served(snapshot: impl Fn() -> Snapshot + Clone + Send + Sync + 'sta
         bodies: upkeep_exporter::web::BodyCache::default(),
         snapshot: Arc::new(snapshot.clone()),
         renderer: Renderer::new(snapshot),
+        heartbeats: upkeep_exporter::web::HeartbeatEndpoint::default(),
         process_groups: Arc::new(upkeep_exporter::process_groups::ProcessGroups::new(
             "/proc".into(),
         )),

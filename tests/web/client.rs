@@ -39,6 +39,7 @@ pub fn state(source: impl Fn() -> Snapshot + Send + Sync + 'static) -> State {
         process_groups: Arc::new(upkeep_exporter::process_groups::ProcessGroups::new(
             "/proc".into(),
         )),
+        heartbeats: upkeep_exporter::web::HeartbeatEndpoint::default(),
         config: Box::new(|| "services: []\n".into()),
         is_ready: Box::new(|| true),
         reloader: Reloader::new(|| Box::pin(async { Ok(()) })),

@@ -9,6 +9,7 @@ mod client;
 mod common;
 mod discovery;
 mod events;
+mod heartbeat;
 mod hostile;
 mod models;
 mod old_readers;

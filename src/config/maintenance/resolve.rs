@@ -214,7 +214,7 @@ fn services(
 
 fn schedule(options: &MaintenanceOptions, place: &Place<'_>) -> Result<Schedule, Invalid> {
     let zone = match &options.timezone {
-        Some(name) => zone(name, &place.field("timezone")),
+        Some(name) => time_zone(name, &place.field("timezone")),
         None => Ok(TimeZone::UTC),
     };
     let length = match options.length {
@@ -296,7 +296,11 @@ fn once(text: &str, has_zone: bool, zone: Option<&TimeZone>, at: &Place<'_>) -> 
     }
 }
 
-fn zone(name: &str, place: &Place<'_>) -> Result<TimeZone, Invalid> {
+/// Finds a time zone.
+///
+/// # Errors
+/// Reported at `place`.
+pub fn time_zone(name: &str, place: &Place<'_>) -> Result<TimeZone, Invalid> {
     // TimeZone::get accepts only the names in the time zone database.
     TimeZone::get(name).map_err(|_| {
         let near = (name.len() <= MAX_ZONE).then(|| nearest_zone(name)).flatten();

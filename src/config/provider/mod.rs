@@ -281,6 +281,7 @@ impl KindFacts for ProviderSettings {
         timeout: Duration::from_secs(30),
         recheck_interval: Duration::from_secs(300),
         failures_before_down: 3,
+        inherits_thresholds: true,
     });
 
     fn values_at_once(&self, label: &str) -> Option<u64> {

@@ -1,7 +1,7 @@
 //! The keys whose values can be shown.
 
 /// The keys that can't hold a secret, in alphabetical order. The values of all other keys are hidden.
-pub const OPEN_KEYS: [&str; 264] = [
+pub const OPEN_KEYS: [&str; 268] = [
     "access_key_env",
     "access_key_file",
     "action",
@@ -65,6 +65,7 @@ pub const OPEN_KEYS: [&str; 264] = [
     "enabled",
     "endpoint",
     "environment",
+    "every",
     "exclude",
     "exe",
     "exec",
@@ -100,6 +101,7 @@ pub const OPEN_KEYS: [&str; 264] = [
     "free_above",
     "gather_smaps",
     "global_keyprefix",
+    "grace",
     "grant_type",
     "group",
     "groups",
@@ -240,6 +242,8 @@ pub const OPEN_KEYS: [&str; 264] = [
     "timezone",
     "tls",
     "tls_config",
+    "token_env",
+    "token_file",
     "token_url",
     "tolerance",
     "tolerant",

@@ -195,6 +195,7 @@ fn only_values_of_open_keys_are_shown() {
             "secrets",
             "send",
             "session_token",
+            "token",
         ]
     );
     assert!(OPEN_KEYS.is_sorted(), "the search needs an order");

@@ -8,13 +8,14 @@ use super::actions;
 use super::filter::Filter;
 use super::findings;
 use super::heal;
+use super::job;
 use super::overview::{impact, layout_hash, since};
 use super::parts::{
     Frame, advice, display_name, document, footer, maintenance, problem, problem_of, runbook_url,
     status_mark, warnings,
 };
 use super::text::{Text, count, format_age, format_latency, format_setting, full_time, time, time_with_zone};
-use crate::model::{Phase, Severity, Status};
+use crate::model::{JobView, Phase, Severity, Status};
 use crate::store::{CheckView, RecentRun, RecentRuns, ServiceView, Snapshot};
 use crate::web::endpoints::Site;
 use crate::web::model_query::ModelQuery;
@@ -118,6 +119,7 @@ fn check_section(taken: f64, check: &CheckView, runs: &[RecentRun]) -> Markup {
                 div { dt { "Last success" } dd { @match check.last_success {
                     Some(ended) => { (time_with_zone(ended, taken)) ", " (format_age(taken - ended)) " ago" }, None => { "none yet" },
                 } } }
+                @if let Some(job) = job_of(check) { (job::facts(taken, job)) }
                 @if let Some(catalog) = &check.catalog {
                     div { dt { "Models" } dd {
                         a href=(ModelQuery::url_of_provider(catalog.provider)) { (count(catalog.models.len(), "model")) }
@@ -147,10 +149,16 @@ fn check_section(taken: f64, check: &CheckView, runs: &[RecentRun]) -> Markup {
                 } }
             }
             @if let Some(run) = &check.last_run { (findings::section(check_name, &run.outcome.findings)) }
+            @if let Some(job) = job_of(check) { (job::beats(taken, check_name, job)) }
             (values(check))
             (history(taken, check_name, runs))
         }
     }
+}
+
+/// The job that the check watches.
+fn job_of(check: &CheckView) -> Option<&JobView> {
+    check.last_run.as_ref()?.outcome.job.as_deref()
 }
 
 /// Renders the values that the last run measured.

@@ -9,6 +9,7 @@ mod detail;
 mod filter;
 mod findings;
 mod heal;
+mod job;
 mod models;
 mod overview;
 mod parts;

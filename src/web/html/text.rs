@@ -44,6 +44,30 @@ impl Render for PlainText<'_> {
     }
 }
 
+/// An untrusted text of several lines, as long as it was stored. For an element that keeps line breaks.
+pub(super) struct LongText<'a>(pub &'a str);
+
+impl Render for LongText<'_> {
+    fn render_to(&self, buffer: &mut String) {
+        for (number, line) in self.0.lines().enumerate() {
+            if number > 0 {
+                buffer.push('\n');
+            }
+            buffer.push_str("<bdi>");
+            let mut escaper = Escaper::new(buffer);
+            for character in line.chars() {
+                // Writing to a string does not fail.
+                let _ = escaper.write_char(match character {
+                    '\t' => character,
+                    _ if is_invisible(character) => '\u{fffd}',
+                    _ => character,
+                });
+            }
+            buffer.push_str("</bdi>");
+        }
+    }
+}
+
 /// Renders a Unix time in seconds; without the date if it is on the same day as `now`.
 pub(super) fn time(at: f64, now: f64) -> Markup {
     let (full, today) = (rfc3339(at), rfc3339(now));
