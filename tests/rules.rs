@@ -71,6 +71,7 @@ const EXPECTED: &[(&str, &str)] = &[
     ("UpkeepClockSkew", "warning"),
     ("UpkeepExporterStarved", "warning"),
     ("UpkeepStatusFileStale", "warning"),
+    ("UpkeepHeartbeatsRejected", "warning"),
     ("UpkeepWatchdog", "none"),
 ];
 
