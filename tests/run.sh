@@ -14,7 +14,8 @@ done
 
 cargo test --locked --no-run
 log=$(mktemp)
-cargo test --locked --no-fail-fast "${waiting[@]/#/--test=}" >"$log" 2>&1 &
+# Their tests mostly wait, so more of them run at once than there are cores.
+cargo test --locked --no-fail-fast "${waiting[@]/#/--test=}" -- --test-threads=4 >"$log" 2>&1 &
 beside=$!
 trap 'kill "$beside" 2>/dev/null || true; rm -f "$log"' EXIT
 

@@ -38,6 +38,7 @@ declare -A package_of=(
   [nft]=nftables
   [ip]=iproute2
   [ps]=procps
+  [cron]=cron
   [knotd]=knot
   [microsocks]=microsocks
   [stunnel]=stunnel4

@@ -8,6 +8,7 @@ mod common;
 mod demo;
 mod dependencies;
 mod healing;
+mod jobs;
 mod services;
 mod stack;
 

@@ -33,7 +33,8 @@ impl Stack {
     }
 
     /// Starts two exporters, each with its own configuration and with these flags, Prometheus and the Alertmanager. In the
-    /// Alertmanager's configuration, the first text of each change is replaced by the second one.
+    /// Alertmanager's configuration, the first text of each change is replaced by the second one, in which `{exporter}` is the address of
+    /// the first exporter. In the flags, `{number}` is the number of the exporter.
     pub async fn start_with(
         configs: [&str; 2],
         exporter_flags: &[String],
@@ -72,7 +73,7 @@ impl Stack {
         let mut text = alertmanager_config(&self.webhook);
         for (from, to) in changes {
             assert!(text.contains(from), "the shipped configuration has no {from}");
-            text = text.replace(from, to);
+            text = text.replace(from, &to.replace("{exporter}", &self.instance(0)));
         }
         fs::write(&config, text).unwrap();
         let mut command = Command::new(tool("prometheus-alertmanager", "prometheus-alertmanager"));
@@ -114,7 +115,11 @@ impl Stack {
                 "--control.socket={}",
                 self.path(&format!("control{number}.sock")).display()
             ))
-            .args(&self.exporter_flags);
+            .args(
+                self.exporter_flags
+                    .iter()
+                    .map(|flag| flag.replace("{number}", &number.to_string())),
+            );
         Server::start(&format!("exporter{number}"), command, self.dir.path())
     }
 
@@ -189,6 +194,16 @@ impl Stack {
             "Prometheus exports no count of failed rule evaluations:\n{metrics}"
         );
         counts.iter().sum()
+    }
+
+    /// The response of an exporter whose checks have all run.
+    pub async fn ready(&self, number: usize) -> Option<String> {
+        get(&format!("http://{}/-/ready", self.instance(number))).await
+    }
+
+    /// The state directory of an exporter.
+    pub fn state(&self, number: usize) -> PathBuf {
+        self.path(&format!("state{number}"))
     }
 
     /// The address of an exporter, which is its label `instance`.

@@ -11,6 +11,7 @@ use super::beat::{Beat, RunId};
 use super::flags::ExporterFlags;
 use crate::cli::exporter_http::{ExporterAddress, error_detail};
 use crate::config::duration::DurationText;
+use crate::config::heartbeat::{TokenError, is_token};
 use crate::config::secret::{Secret, SecretError, SecretSource};
 use crate::config::tls::{ClientCertificate, PemSource, TlsSettings};
 use crate::model::{self, Problem, Reason, Report};
@@ -19,9 +20,6 @@ use crate::net::run_recorder::RunRecorder;
 
 /// The maximum size of a response. The exporter responds with one line; a proxy may respond with a page.
 const MAX_RESPONSE_BYTES: usize = 64 << 10;
-
-/// The lengths of tokens that the exporter accepts.
-const TOKEN_CHARS: std::ops::RangeInclusive<usize> = 16..=128;
 
 /// A client of one check.
 pub struct HeartbeatClient {
@@ -40,12 +38,8 @@ pub enum HeartbeatError {
     #[error("{0}; set --token-file or --token-env to the token of the check")]
     Token(#[from] SecretError),
     /// The token has another form than those of the exporter.
-    #[error(
-        "the token in {0} is not valid: it needs {min} to {max} of the characters A-Z a-z 0-9 _ -; make one with `openssl rand -hex 16`",
-        min = TOKEN_CHARS.start(),
-        max = TOKEN_CHARS.end()
-    )]
-    InvalidToken(String),
+    #[error("{0}: {1}")]
+    InvalidToken(String, TokenError),
     /// The request can't be built.
     #[error("--url: {0}")]
     Url(#[from] http::Error),
@@ -84,7 +78,7 @@ impl HeartbeatError {
                 status.is_server_error()
                     || [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS].contains(status)
             }
-            Self::Token(_) | Self::InvalidToken(_) | Self::Url(_) => false,
+            Self::Token(_) | Self::InvalidToken(..) | Self::Url(_) => false,
         }
     }
 
@@ -109,7 +103,7 @@ fn connection_advice(reason: Reason) -> &'static str {
 fn status_advice(status: StatusCode) -> &'static str {
     match status {
         StatusCode::NOT_FOUND => {
-            "; no heartbeat check has this token: compare it with `token_file` of the check, and --url with the exporter's URL"
+            "; compare the token with `token_file` of the check, and --url with the exporter's URL"
         }
         StatusCode::TOO_MANY_REQUESTS => "; the token is used too often: does each job have its own?",
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
@@ -220,16 +214,15 @@ impl HeartbeatClient {
 
     fn token(&self) -> Result<Secret, HeartbeatError> {
         let token = self.token.read_line()?;
-        let is_valid = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
-        let text = token.expose();
-        if TOKEN_CHARS.contains(&text.len()) && text.bytes().all(is_valid) {
+        if is_token(token.expose()) {
             return Ok(token);
         }
-        Err(HeartbeatError::InvalidToken(match &self.token {
-            SecretSource::File(path) => format!("the file {}", path.display()),
+        let source = match &self.token {
+            SecretSource::File(path) => path.display().to_string(),
             SecretSource::Env(name) => format!("the environment variable {name}"),
             SecretSource::Inline(_) => "the configuration".to_owned(),
-        }))
+        };
+        Err(HeartbeatError::InvalidToken(source, TokenError::Format))
     }
 }
 

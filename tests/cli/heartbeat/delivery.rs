@@ -83,7 +83,7 @@ async fn the_last_error_says_what_to_do() {
             response("404 Not Found", ""),
             &[][..],
             1,
-            "it responded with 404 Not Found; no heartbeat check has this token: compare it with `token_file` of the check",
+            "it responded with 404 Not Found; compare the token with `token_file` of the check",
         ),
         (
             response("400 Bad Request", ""),

@@ -96,9 +96,12 @@ async fn a_job_without_a_usable_token_or_url_runs() {
         ),
         (
             &["--url", &url, "--token-file", &path("short")],
-            "is not valid: it needs 16 to 128 of the characters A-Z a-z 0-9 _ -; make one with `openssl rand -hex 16`",
+            "/short: the token must have 16 to 128 characters of A-Z, a-z, 0-9, _ and -: create one with `openssl rand -hex 16`",
         ),
-        (&["--url", &url, "--token-file", &path("strange")], "is not valid"),
+        (
+            &["--url", &url, "--token-file", &path("strange")],
+            "/strange: the token must have 16 to 128 characters",
+        ),
         (
             &["--url", &url, "--token-env", "UPKEEP_TEST_UNSET"],
             "the environment variable UPKEEP_TEST_UNSET is not set",

@@ -3,6 +3,7 @@
 mod delivery;
 mod jobs;
 mod output;
+mod real;
 mod recipes;
 mod secrecy;
 mod sent;

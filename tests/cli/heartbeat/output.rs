@@ -13,7 +13,8 @@ const TAIL: &[&str] = &["--output=tail"];
 #[tokio::test(flavor = "multi_thread")]
 async fn output_is_passed_through_and_its_end_is_sent() {
     let (stage, exporter) = (Stage::new(), accepting().await);
-    let job = "echo first; seq 1 5000; echo problem >&2; exit 3";
+    // Standard error first: it is read in parallel, so a line of it may come later than in this script.
+    let job = "echo problem >&2; echo first; seq 1 5000; exit 3";
     let plain = stage.shell(&exporter.url(""), &[], job).output().unwrap();
     let kept = stage.shell(&exporter.url(""), TAIL, job).output().unwrap();
     for output in [&plain, &kept] {
@@ -22,15 +23,24 @@ async fn output_is_passed_through_and_its_end_is_sent() {
         assert_eq!(errors(output), "problem\n");
     }
     assert_eq!(out(&plain), out(&kept));
+    let only_errors = "echo problem >&2; exit 4";
+    ends_with(
+        4,
+        &stage
+            .shell(&exporter.url(""), TAIL, only_errors)
+            .output()
+            .unwrap(),
+    );
     let beats = beats(&exporter);
-    assert_eq!(said(&beats), ["start", "3", "start", "3"]);
+    assert_eq!(said(&beats), ["start", "3", "start", "3", "start", "4"]);
     assert_eq!(beats[1].message, "", "without --output tail");
     let message = &beats[3].message;
     assert_eq!(message.len(), 10_000);
     assert!(
-        message.contains("problem\n") && message.contains("\n4999\n5000\n") && !message.contains("first"),
+        message.contains("\n4500\n4501\n") && !message.contains("first"),
         "{message}"
     );
+    assert_eq!(beats[5].message, "problem\n");
 }
 
 /// Its end arrives, and the memory does not grow with it.
