@@ -5,6 +5,7 @@
 mod common;
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -33,7 +34,18 @@ fn job(command: &[&str]) -> Job {
 }
 
 fn shell(script: &str) -> Job {
-    job(&["/bin/sh", "-c", script])
+    job(&["/bin/sh", "-c", &unique(script)])
+}
+
+/// Makes the number that marks processes different from that of the same test in another process.
+fn unique(text: &str) -> String {
+    let marks = [
+        "30101", "30102", "30103", "30104", "30105", "30107", "30108", "30109",
+    ];
+    match marks.iter().find(|mark| text.contains(**mark)) {
+        Some(mark) => text.replace(mark, &format!("{mark}.{}", std::process::id())),
+        None => text.to_owned(),
+    }
 }
 
 async fn run(job: &Job) -> Result<Output, RunError> {
@@ -49,6 +61,7 @@ fn matching(condition: impl Fn(&[u8]) -> bool) -> usize {
 
 /// The number of processes with this argument.
 fn processes(argument: &str) -> usize {
+    let argument = unique(argument);
     matching(|command| {
         command
             .split(|byte| *byte == 0)
@@ -206,12 +219,29 @@ async fn ten_gigabytes_of_output_cost_neither_time_nor_memory() {
     assert!(grown < 20_000, "{grown} kB");
 }
 
+/// The name of the bomb of this process.
+fn bomb_name() -> String {
+    format!("bomb30106x{}x", std::process::id())
+}
+
 /// Without a limit, it would take the machine.
-const BOMB: &str = "bomb30106() { bomb30106 | bomb30106 & }; bomb30106; sleep 600";
+fn bomb() -> String {
+    let name = bomb_name();
+    format!("{name}() {{ {name} | {name} & }}; {name}; sleep 600")
+}
 
 /// The number of processes of the bomb.
 fn bombs() -> usize {
-    matching(|command| command.windows(9).any(|part| part == b"bomb30106"))
+    let name = bomb_name();
+    matching(|command| command.windows(name.len()).any(|part| part == name.as_bytes()))
+}
+
+/// The number of threads of a user, as RLIMIT_NPROC counts them.
+fn threads_of(user: u32) -> u32 {
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    let of_user = entries.filter(|entry| entry.metadata().is_ok_and(|metadata| metadata.uid() == user));
+    let threads = of_user.filter_map(|entry| fs::read_dir(entry.path().join("task")).ok());
+    u32::try_from(threads.map(Iterator::count).sum::<usize>()).unwrap()
 }
 
 /// Runs a bomb until it has created many processes, and kills it.
@@ -247,16 +277,22 @@ impl Drop for Group {
 
 #[tokio::test]
 async fn a_fork_bomb_is_limited_and_killed() {
-    let is_root = rustix::process::geteuid().is_root();
+    let own = rustix::process::geteuid();
+    let is_root = own.is_root();
     // The limit counts all processes of a user, and does not apply to root.
     explode(Job {
         user: is_root.then_some((65534, 65534)),
-        max_processes: Some(if is_root { 100 } else { 300 }),
-        ..job(&["/bin/bash", "-c", BOMB])
+        max_processes: Some(200 + threads_of(if is_root { 65534 } else { own.as_raw() })),
+        ..job(&["/bin/bash", "-c", &bomb()])
     })
     .await;
     if let Some(group) = Group::create() {
-        let script = format!("echo $$ > {}/cgroup.procs; {BOMB}", group.0.display());
+        // Without the limit, it must not explode.
+        let script = format!(
+            "echo $$ > {}/cgroup.procs || exit 1; {}",
+            group.0.display(),
+            bomb()
+        );
         explode(job(&["/bin/bash", "-c", &script])).await;
     }
 }
@@ -294,7 +330,7 @@ async fn nothing_outlives_a_killed_exporter() {
             "--",
             "/bin/sh",
             "-c",
-            "setsid -f sleep 30107; sleep 30107",
+            &unique("setsid -f sleep 30107; sleep 30107"),
         ])
         .stdin(Stdio::from(std::os::fd::OwnedFd::from(theirs)))
         .stdout(Stdio::null())

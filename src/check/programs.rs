@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 use super::user;
 use crate::config::exec::{ExecFormat, ExecSettings};
@@ -25,13 +26,16 @@ const MAX_METRICS: usize = 1 << 20;
 /// The longest standard error, in bytes.
 const MAX_ERRORS: usize = 1 << 20;
 /// The size of the end of the standard error that may be in a message, in bytes.
-const MAX_ERROR_TAIL: usize = 400;
+pub const MAX_ERROR_TAIL: usize = 400;
 /// The largest number of processes and threads of the program's user, so that a program that creates processes without end does not
 /// take the machine. The exporter's own threads count if it has the same user.
 const MAX_PROCESSES: u32 = 2048;
 
 /// How long before the deadline a run stops waiting for other programs, so that it can report them.
 const REST: Duration = Duration::from_millis(100);
+
+/// A program that did not end in time is not a failure if the run waited for other programs for more than the timeout divided by this.
+const TOLERATED_WAIT_DIVISOR: u32 = 10;
 
 /// What the exec checks of one exporter share.
 #[derive(Clone, Debug)]
@@ -67,22 +71,55 @@ impl Programs {
         report: &mut Report,
     ) -> Result<Output, Problem> {
         let program = settings.program.display();
-        let turn = acquire(turn, report, || {
-            format!(
-                "the program of the previous run of {program} was killed, but has not ended: it may wait for a broken disk"
+        // Not a shortage: a program that hangs so that it can't be killed is what the check is for.
+        let turn = acquire(turn, report.deadline, || {
+            Problem::new(
+                Reason::Timeout,
+                format_args!(
+                    "the previous run of {program} was cancelled, but has not ended: it may wait for a broken disk"
+                ),
             )
         });
         let turn = turn.await?;
-        let slot = acquire(&self.slots, report, || {
-            format!(
-                "{MAX_PROGRAMS} other programs run: raise the intervals of exec checks, or lower their timeouts"
+        let begun = Instant::now();
+        let slot = acquire(&self.slots, report.deadline, || {
+            Problem::from_shortage(
+                Shortage::Programs,
+                format_args!(
+                    "{MAX_PROGRAMS} other programs run: raise the intervals of exec checks, or lower their timeouts"
+                ),
             )
         });
         let slot = slot.await?;
+        let waited = begun.elapsed();
+        // The program did not have its whole time.
+        let short_deadline = report
+            .deadline
+            .filter(|deadline| waited > (*deadline - begun) / TOLERATED_WAIT_DIVISOR);
         report.step = format!("running {program}").into();
+        let run = self.run_now(settings, (turn, slot));
+        match short_deadline {
+            None => run.await,
+            Some(deadline) => tokio::time::timeout_at(deadline - REST, run)
+                .await
+                .unwrap_or_else(|_| {
+                    Err(Problem::from_shortage(
+                        Shortage::Programs,
+                        format_args!(
+                            "{program} was killed, because it waited {waited:.1?} of its timeout for {MAX_PROGRAMS} other programs: raise \
+                             the intervals of exec checks, or lower their timeouts"
+                        ),
+                    ))
+                }),
+        }
+    }
+
+    async fn run_now(&self, settings: &ExecSettings, permits: Permits) -> Result<Output, Problem> {
+        let program = settings.program.display();
         let user = find_user(settings).await?;
+        let (file, permits) = verify(settings, permits).await?;
         let job = Job {
-            file: Some(verify(settings).await?),
+            file: Some(file),
             command: std::iter::once(settings.program.clone().into_os_string())
                 .chain(
                     settings
@@ -101,7 +138,7 @@ impl Programs {
             max_error_tail: MAX_ERROR_TAIL,
             max_processes: Some(MAX_PROCESSES),
         };
-        let output = self.supervisor.run(&job, (turn, slot)).await;
+        let output = self.supervisor.run(&job, permits).await;
         let output = output.map_err(|error| run_problem(&error, settings))?;
         match &output.ended {
             Ended::Exited(_) => Ok(output),
@@ -117,27 +154,30 @@ impl Programs {
                     _ => Reason::State,
                 };
                 let message = format_args!("running {program}: {error}");
-                Err(shortage::problem(reason, &error, message))
+                Err(shortage::process_problem(reason, &error, message))
             }
         }
     }
 }
 
+/// The turn of a check, and a slot.
+type Permits = (OwnedSemaphorePermit, OwnedSemaphorePermit);
+
 /// Waits for a turn, but not until the deadline of the run.
 async fn acquire(
     semaphore: &Arc<Semaphore>,
-    report: &Report,
-    problem: impl FnOnce() -> String,
+    deadline: Option<Instant>,
+    problem: impl FnOnce() -> Problem,
 ) -> Result<OwnedSemaphorePermit, Problem> {
     let permit = Arc::clone(semaphore).acquire_owned();
-    let permit = match report.deadline {
+    let permit = match deadline {
         Some(deadline) => tokio::time::timeout_at(deadline - REST, permit).await,
         None => Ok(permit.await),
     };
     match permit {
         Ok(Ok(permit)) => Ok(permit),
         Ok(Err(_)) => Err(Problem::new(Reason::Internal, "the exporter is stopping")),
-        Err(_) => Err(Problem::from_shortage(Shortage::Programs, problem())),
+        Err(_) => Err(problem()),
     }
 }
 
@@ -146,7 +186,7 @@ fn run_problem(error: &RunError, settings: &ExecSettings) -> Problem {
     match error {
         RunError::Start(cause) => {
             let message = format_args!("running {program}: starting its supervisor: {cause}");
-            shortage::problem(Reason::Internal, cause, message)
+            shortage::process_problem(Reason::Internal, cause, message)
         }
         RunError::TooMuchOutput(max) => Problem::new(
             Reason::Limit,
@@ -157,11 +197,13 @@ fn run_problem(error: &RunError, settings: &ExecSettings) -> Problem {
 }
 
 /// Verifies that the program is a file that only root and the exporter's user can change, within an allowed directory. Returns its
-/// path without links, so that a link that others can change has no effect afterwards.
-async fn verify(settings: &ExecSettings) -> Result<PathBuf, Problem> {
+/// path without links, so that a link that others can change has no effect afterwards. Holds the permits while it reads, so that a
+/// directory that hangs holds one thread for each check, not for each run.
+async fn verify(settings: &ExecSettings, permits: Permits) -> Result<(PathBuf, Permits), Problem> {
     let (program, allowed) = (settings.program.clone(), Arc::clone(&settings.allowed));
     // Reading a file may block, so it has a thread of its own.
-    let verified = tokio::task::spawn_blocking(move || verify_now(&program, &allowed)).await;
+    let verified =
+        tokio::task::spawn_blocking(move || verify_now(&program, &allowed).map(|file| (file, permits))).await;
     verified.unwrap_or_else(|error| {
         Err(Problem::from_shortage(
             Shortage::Threads,
@@ -206,7 +248,7 @@ async fn find_user(settings: &ExecSettings) -> Result<Option<(u32, u32)>, Proble
     let ids = match &settings.user {
         None => return Ok(None),
         Some(User::Name(name)) => user::resolve_with_group(name).await?,
-        Some(User::Id(id)) => (*id, user::group_of(*id).await.unwrap_or(*id)),
+        Some(User::Id(id)) => (*id, user::group_of(*id).await?.unwrap_or(*id)),
     };
     let own = rustix::process::geteuid();
     match own.is_root() {

@@ -20,20 +20,27 @@ const MAX_PASSWD_BYTES: u64 = 8 * 1024 * 1024;
 /// # Errors
 /// If the file can't be read or does not contain the user.
 pub async fn resolve(name: &str) -> Result<u32, Problem> {
-    match tokio::fs::read(PASSWD).await {
-        Ok(text) => find(&text, name).ok_or_else(|| {
-            let message =
-                format!("no user {name} in {PASSWD}; set the numeric id of a user that is defined elsewhere");
-            Problem::new(Reason::Missing, message)
-        }),
-        Err(error) => Err(shortage::problem(
-            Reason::Permission,
-            &error,
-            format_args!(
-                "reading {PASSWD} to find the user {name}: {error}; make it readable, or set the numeric id"
-            ),
-        )),
-    }
+    let text = read_passwd(name).await?;
+    find(&text, name).ok_or_else(|| missing(name))
+}
+
+async fn read_passwd(user: &str) -> Result<Vec<u8>, Problem> {
+    tokio::fs::read(PASSWD).await.map_err(|error| {
+        let message = format_args!(
+            "reading {PASSWD} to find the user {user}: {error}; make it readable, or set the numeric id"
+        );
+        let reason = match error.kind() {
+            std::io::ErrorKind::NotFound => Reason::Missing,
+            _ => Reason::Permission,
+        };
+        shortage::problem(reason, &error, message)
+    })
+}
+
+fn missing(name: &str) -> Problem {
+    let message =
+        format!("no user {name} in {PASSWD}; set the numeric id of a user that is defined elsewhere");
+    Problem::new(Reason::Missing, message)
 }
 
 /// Looks up the ids of the user called `name`, and of its group, in /etc/passwd.
@@ -41,18 +48,20 @@ pub async fn resolve(name: &str) -> Result<u32, Problem> {
 /// # Errors
 /// As for [`resolve`].
 pub async fn resolve_with_group(name: &str) -> Result<(u32, u32), Problem> {
-    let id = resolve(name).await?;
-    Ok((id, group_of(id).await.unwrap_or(id)))
+    let text = read_passwd(name).await?;
+    find_ids(&text, |found, _| found == name.as_bytes()).ok_or_else(|| missing(name))
 }
 
-/// The group of the user with this id in /etc/passwd.
-pub async fn group_of(id: u32) -> Option<u32> {
-    let text = tokio::fs::read(PASSWD).await.ok()?;
-    text.split(|&byte| byte == b'\n').find_map(|line| {
-        let mut fields = line.split(|&byte| byte == b':').skip(2);
-        let mut number = || std::str::from_utf8(fields.next()?).ok()?.parse().ok();
-        (number()? == id).then(&mut number)?
-    })
+/// The group of the user with this id in /etc/passwd. `None` if the file does not contain the user.
+///
+/// # Errors
+/// If the file exists, but can't be read: then the group is not known.
+pub async fn group_of(id: u32) -> Result<Option<u32>, Problem> {
+    let text = match read_passwd(&id.to_string()).await {
+        Err(problem) if problem.reason == Reason::Missing => return Ok(None),
+        text => text?,
+    };
+    Ok(find_ids(&text, |_, found| found == id).map(|(_, group)| group))
 }
 
 /// The name of the user with this id in /etc/passwd, or else the number. Reads at most `MAX_PASSWD_BYTES`.
@@ -103,6 +112,18 @@ fn find_name(text: &[u8], id: u32) -> Option<String> {
     })
 }
 
+/// The ids of the first user in the text of a passwd(5) file whose name and id satisfy a condition, and of its group.
+fn find_ids(text: &[u8], is_wanted: impl Fn(&[u8], u32) -> bool) -> Option<(u32, u32)> {
+    text.split(|&byte| byte == b'\n').find_map(|line| {
+        let mut fields = line.split(|&byte| byte == b':');
+        let name = fields.next()?;
+        let mut fields = fields.skip(1);
+        let mut number = || std::str::from_utf8(fields.next()?).ok()?.parse::<u32>().ok();
+        let id = number()?;
+        is_wanted(name, id).then(number)?.map(|group| (id, group))
+    })
+}
+
 /// Finds a name in the text of a passwd(5) file.
 fn find(text: &[u8], name: &str) -> Option<u32> {
     text.split(|&byte| byte == b'\n').find_map(|line| {
@@ -143,8 +164,11 @@ mod tests {
     #[tokio::test]
     async fn the_group_of_a_user_is_found() {
         assert_eq!(resolve_with_group("root").await, Ok((0, 0)));
-        assert_eq!(group_of(65534).await, Some(65534));
-        assert_eq!(group_of(3_999_999_999).await, None);
+        assert_eq!(group_of(65534).await, Ok(Some(65534)));
+        assert_eq!(group_of(3_999_999_999).await, Ok(None));
+        // Two names with one id may have different groups.
+        let text = b"a:x:7:8::/:\nb:x:7:9::/:";
+        assert_eq!(find_ids(text, |name, _| name == b"b"), Some((7, 9)));
     }
 
     #[tokio::test]

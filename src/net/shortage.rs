@@ -97,6 +97,13 @@ pub fn problem(reason: Reason, error: &(dyn Error + 'static), message: impl Disp
     problem_or(from_error(error), reason, message)
 }
 
+/// The problem of a process that could not be created: a shortage also if a limit of processes is reached (EAGAIN, fork(2), execve(2)).
+pub fn process_problem(reason: Reason, error: &io::Error, message: impl Display) -> Problem {
+    let is_at_limit = Errno::from_io_error(error) == Some(Errno::AGAIN);
+    let shortage = from_error(error).or(is_at_limit.then_some(Shortage::Threads));
+    problem_or(shortage, reason, message)
+}
+
 /// The problem of a shortage if there is one, otherwise a problem with this reason.
 pub fn problem_or(shortage: Option<Shortage>, reason: Reason, message: impl Display) -> Problem {
     match shortage {

@@ -57,7 +57,12 @@ pub fn supervise(flags: &SuperviseFlags) -> io::Result<ExitCode> {
     let mut command = command(flags)?;
     // Starting the command and noticing the end of the exporter exclude each other: a command that starts later would not be killed.
     let closed = Arc::new(Mutex::new(false));
-    watch(control.try_clone()?, Arc::clone(&closed))?;
+    if let Err(error) = watch(control.try_clone()?, Arc::clone(&closed)) {
+        // Usually EAGAIN: a shortage of the machine, which the exporter must recognize.
+        let errno = error.raw_os_error().unwrap_or(Errno::IO.raw_os_error());
+        let _ = (&control).write_all(Ended::NotStarted(errno).line().as_bytes());
+        return Ok(ExitCode::FAILURE);
+    }
     let ended = {
         let is_closed = closed.lock().unwrap_or_else(PoisonError::into_inner);
         if *is_closed {

@@ -202,7 +202,7 @@ async fn real_plugins_run() {
     );
     let begun = Instant::now();
     let all = join_all(commands.iter().map(|(command, ..)| plugin(command))).await;
-    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < LONG, "{:?}", begun.elapsed());
     let mut wrong = Vec::new();
     for ((command, status, text), ran) in commands.iter().zip(&all) {
         let exit_status = ran.value("upkeep_exec_exit_status", None);
@@ -380,7 +380,36 @@ async fn at_most_32_programs_run_at_once() {
     })
     .await;
     let ran = run!(another, Duration::from_secs(2));
-    assert!(ran.result.is_none(), "the slots are free again: {:?}", ran.result);
+    assert!(ran.result.is_none(), "{:?}", ran.result);
+    // Without a slot, it would wait.
+    assert!(
+        ran.report.step.starts_with("running"),
+        "the slots are free again: {}",
+        ran.report.step
+    );
+}
+
+/// As with a network file system that hangs: the check must report the outage at every run, not only at the first one.
+#[tokio::test]
+async fn a_program_that_can_not_be_killed_fails_the_next_runs() {
+    // Does not end when its control socket is closed.
+    let stuck = Script::new("exec sleep 20");
+    let context = CheckContext::new("/proc".into()).with_supervisor(stuck.path.clone());
+    let script = Script::new("exit 0");
+    let keys = format!("command: [{}]", script.path.display());
+    let mut check = check_of(&context, script.dir.path(), &keys);
+    let ran = run!(check, Duration::from_secs(1));
+    assert!(ran.result.is_none(), "{:?}", ran.result);
+    let mut report = Report {
+        deadline: Some(tokio::time::Instant::now() + Duration::from_secs(1)),
+        ..Report::default()
+    };
+    let problem = check.run(&mut report).await.unwrap_err();
+    assert_eq!(
+        (problem.reason, problem.shortage),
+        (Reason::Timeout, None),
+        "{problem}"
+    );
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use crate::model::Family;
 pub static EXIT_STATUS: Family = Family::gauge(
     "upkeep_exec_exit_status",
     &[],
-    "Exit status of the program. Absent if it did not end by itself.",
+    "Exit status of the program in the last conclusive run, so never 3 with format nagios. Absent if it did not end by itself.",
 );
 
 /// Values from the output.

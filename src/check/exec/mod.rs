@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 
 use self::value::Values;
 use super::CheckContext;
-use super::programs::Programs;
+use super::programs::{MAX_ERROR_TAIL, Programs};
 use crate::config::exec::{ExecFormat, ExecSettings};
 use crate::model::{Finding, Problem, Reason, Report, Sample, Shortage};
 use crate::supervise::{Ended, Output};
@@ -112,7 +112,15 @@ fn succeed(settings: &ExecSettings, status: i32, text: &str, output: &Output) ->
 
 /// What the program says: a line of its output, or else the last line of its errors.
 fn describe(settings: &ExecSettings, text: &str, output: &Output) -> String {
-    let errors = String::from_utf8_lossy(&output.error_tail);
+    let tail = &output.error_tail;
+    let errors = String::from_utf8_lossy(match tail.len() < MAX_ERROR_TAIL {
+        true => &tail[..],
+        // The tail may begin within a secret, whose end would not be recognized.
+        false => {
+            let word = tail.iter().position(u8::is_ascii_whitespace);
+            word.map_or(&[][..], |end| &tail[end..])
+        }
+    });
     let last = || errors.lines().rev().map(str::trim).find(|line| !line.is_empty());
     match Some(text.trim()).filter(|text| !text.is_empty()).or_else(last) {
         Some(text) => text.to_owned(),

@@ -64,6 +64,18 @@ fn without_output_the_errors_are_the_message() {
     assert_eq!(problem.as_deref(), Some(expected));
 }
 
+/// The end of a secret is not recognized as a secret.
+#[test]
+fn a_word_that_was_cut_is_not_in_the_message() {
+    let tail = format!("unter2 failed: {}", "x ".repeat(200));
+    let (problem, _) = judged(ExecFormat::ExitCode, 1, "", &tail);
+    let problem = problem.unwrap();
+    assert!(
+        problem.starts_with("status: exit status 1: failed: x x"),
+        "{problem}"
+    );
+}
+
 #[test]
 fn metrics_are_read_only_after_success() {
     let metrics = "depth{queue=\"a\"} 3\n";

@@ -40,16 +40,14 @@ impl Values {
         let is_visible = ![name, unit, labels]
             .iter()
             .any(|text| text.contains(is_invisible));
-        let is_known = self
-            .values
-            .iter()
-            .any(|other| (&other.name, &other.unit, &other.labels) == (name, unit, labels));
-        if is_short
-            && !is_known
-            && is_visible
-            && !name.is_empty()
-            && self.values.len() < usize::try_from(MAX_VALUES).unwrap_or(0)
-        {
+        let is_full = self.values.len() >= usize::try_from(MAX_VALUES).unwrap_or(0);
+        // Not if it is full: an output of 1 MB has 100,000 values.
+        let is_known = || {
+            self.values
+                .iter()
+                .any(|other| (&other.name, &other.unit, &other.labels) == (name, unit, labels))
+        };
+        if !is_full && is_short && is_visible && !name.is_empty() && !is_known() {
             self.values.push(value);
         } else {
             self.omitted += 1;

@@ -30,8 +30,8 @@ pub const fn advice(shortage: Shortage) -> &'static str {
              load of the machine."
         }
         Shortage::Programs => {
-            "Too many programs run, or a killed one has not ended, so the state of the target is unknown. Look for them \
-             (`ps -eo pid,stat,args`; D waits for a disk). Raise intervals, or lower timeouts."
+            "Too many programs run, so the state of the target is unknown. Look for them (`ps -eo pid,stat,args`; D waits \
+             for a disk). Raise intervals, or lower timeouts."
         }
         Shortage::Undecided => {
             "The program exits with 3: the state of the target is unknown. Read its message, and run it by hand as the \
