@@ -20,6 +20,12 @@ demo: ## Break a service and watch the message arrive, until Ctrl-C (with DEMO_O
 	cargo build --locked --release
 	@deploy/demo/demo.py $(EXPORTER)
 
+.PHONY: pictures
+pictures: ## Draw the dashboards to docs/images/dashboards with Grafana's packages (10 minutes)
+	tests/pictures/setup.sh
+	cargo build --locked --release
+	node tests/pictures/pictures.mjs $(EXPORTER)
+
 .PHONY: helps
 helps: ## Write shell completions and manual pages to target/helps
 	cargo build --locked --release

@@ -10,6 +10,8 @@ mod fields;
 mod model;
 #[path = "dashboards/panels.rs"]
 mod panels;
+#[path = "dashboards/pictures.rs"]
+mod pictures;
 #[path = "dashboards/queries.rs"]
 mod queries;
 #[path = "dashboards/written.rs"]
