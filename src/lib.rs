@@ -132,8 +132,14 @@ impl Parts {
         let parts = || Arc::clone(self);
         let (for_snapshots, for_metrics, for_readiness) = (parts(), parts(), parts());
         let (for_reloads, for_runs, for_events, for_config) = (parts(), parts(), parts(), parts());
+        let reader = self.history.reader();
         web::State {
-            snapshot: Arc::new(move || take_snapshot(&for_snapshots.store, &for_snapshots.healer)),
+            snapshot: Arc::new(move || {
+                let mut snapshot = take_snapshot(&for_snapshots.store, &for_snapshots.healer);
+                reader.add_to(&mut snapshot);
+                snapshot
+            }),
+            history: self.history.reader(),
             config: Box::new(move || Arc::clone(&for_config.shown_config.borrow())),
             prober: Arc::clone(&self.prober),
             process_groups: Arc::clone(&self.process_groups),

@@ -43,6 +43,7 @@ async fn the_server_outlives_a_lack_of_descriptors() {
         process_groups: Arc::new(upkeep_exporter::process_groups::ProcessGroups::new(
             "/proc".into(),
         )),
+        history: upkeep_exporter::history::Reader::empty(),
         config: Box::new(|| "services: []\n".into()),
         is_ready: Box::new(|| true),
         reloader: Reloader::new(|| Box::pin(async { Ok(()) })),

@@ -24,4 +24,5 @@ mod tests;
 pub use bucket::Step;
 pub use keeper::History;
 pub use reader::{Incident, PastBucket, Range, Reader};
+pub use record::Change;
 pub use recorder::Recorder;

@@ -87,6 +87,19 @@ pub fn choose_media_type<'a>(accept: impl IntoIterator<Item = &'a str>) -> Media
     }
 }
 
+/// Whether the client prefers CSV to JSON. JSON is used if it accepts both alike, or names neither.
+pub fn prefers_csv<'a>(accept: impl IntoIterator<Item = &'a str>) -> bool {
+    let (mut csv, mut json) = (0, 0);
+    for range in elements(accept) {
+        match range.name.to_ascii_lowercase().as_str() {
+            "text/csv" => csv = range.weight,
+            "application/json" => json = range.weight,
+            _ => {}
+        }
+    }
+    csv > json
+}
+
 /// Chooses the encoding of a response: gzip if its weight is at least that of the identity encoding.
 pub fn choose_encoding<'a>(accept_encoding: impl IntoIterator<Item = &'a str>) -> Encoding {
     let (mut gzip, mut identity, mut any) = (None, None, None);
@@ -251,6 +264,19 @@ mod tests {
             choose_media_type(["text/plain;q=0.5", "application/openmetrics-text"]),
             MediaType::OpenMetrics1
         );
+    }
+
+    #[test]
+    fn csv_is_used_if_it_is_preferred() {
+        for (accept, is_csv) in [
+            ("text/csv", true),
+            ("text/csv, application/json;q=0.9", true),
+            ("application/json, text/csv", false),
+            ("text/csv;q=0", false),
+            ("text/html, */*", false),
+        ] {
+            assert_eq!(prefers_csv([accept]), is_csv, "{accept}");
+        }
     }
 
     #[test]

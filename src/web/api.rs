@@ -59,14 +59,7 @@ pub(super) async fn service(
             Some(view) => {
                 serde_json::to_vec(&status::service(view, snapshot.taken)).map_err(ApiError::internal)
             }
-            None => {
-                let keys = snapshot.services.iter().map(|view| view.service.key.as_str());
-                Err(ApiError::not_found(format!(
-                    "no service {}: {}",
-                    quote(&key),
-                    suggest_key(&key, keys)
-                )))
-            }
+            None => Err(unknown_service(&key, snapshot)),
         }
     })
     .await
@@ -126,11 +119,28 @@ pub(super) fn description() -> Reply {
     )
 }
 
+/// Returns the error about a service that does not exist.
+pub(super) fn unknown_service(key: &str, snapshot: &Snapshot) -> ApiError {
+    let keys = snapshot.services.iter().map(|view| view.service.key.as_str());
+    ApiError::not_found(format!("no service {}: {}", quote(key), suggest_key(key, keys)))
+}
+
 /// Returns the JSON that `render` creates from a snapshot taken after this call. `name` identifies the document.
 async fn json(
     state: &Arc<State>,
     name: String,
     headers: &HeaderMap,
+    render: impl FnOnce(&Snapshot) -> Result<Vec<u8>, ApiError> + Send + 'static,
+) -> Result<Reply, ApiError> {
+    rendered(state, name, headers, "application/json", render).await
+}
+
+/// Returns the document of this type that `render` creates from a snapshot taken after this call. `name` identifies the document.
+pub(super) async fn rendered(
+    state: &Arc<State>,
+    name: String,
+    headers: &HeaderMap,
+    content_type: &'static str,
     render: impl FnOnce(&Snapshot) -> Result<Vec<u8>, ApiError> + Send + 'static,
 ) -> Result<Reply, ApiError> {
     let accepted = headers.get_all(ACCEPT_ENCODING).into_iter();
@@ -146,7 +156,7 @@ async fn json(
             ApiError::internal("rendering the response failed inside the exporter; see its log")
         }
     })?;
-    Ok(Reply::json(StatusCode::OK, Content::Rendered(body))
+    Ok(Reply::new(StatusCode::OK, content_type, Content::Rendered(body))
         .encoded(encoding)
         .with(VARY.as_str(), "accept-encoding")
         .with(CACHE_CONTROL.as_str(), "no-store"))

@@ -23,6 +23,7 @@ pub(super) enum Endpoint {
     Index,
     Status,
     ServiceStatus,
+    ServiceHistory,
     Description,
     Targets,
     Models,
@@ -44,12 +45,13 @@ pub(super) enum Endpoint {
 
 impl Endpoint {
     /// Every endpoint. The metrics come first: their path is configurable, and takes precedence.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::Metrics,
         Self::Processes,
         Self::Index,
         Self::Status,
         Self::ServiceStatus,
+        Self::ServiceHistory,
         Self::Description,
         Self::Targets,
         Self::Models,
@@ -84,6 +86,7 @@ impl Endpoint {
             Self::Index => "/",
             Self::Status => "/api/status",
             Self::ServiceStatus => "/api/status/{service}",
+            Self::ServiceHistory => "/api/status/{service}/history",
             Self::Description => "/api/openapi.yaml",
             Self::Targets => "/sd",
             Self::Models => "/api/models",
@@ -121,6 +124,9 @@ impl Endpoint {
             Self::Events => "status changes and updates as server-sent events",
             Self::Status => "status of all services as JSON; ?group=NAME selects a group",
             Self::ServiceStatus => "status of one service as JSON",
+            Self::ServiceHistory => {
+                "past of one service as JSON or CSV; ?from=, ?to= and ?step= select a range"
+            }
             Self::Targets => "checks as targets for /probe (HTTP service discovery of Prometheus)",
             Self::Models => "models that providers offer as JSON; ?provider=, ?q= and ?capability= search",
             Self::ModelsPage => "models that providers offer, with a search",
@@ -151,6 +157,7 @@ impl Endpoint {
                 | Self::ModelsPage
                 | Self::Asset
                 | Self::ServiceStatus
+                | Self::ServiceHistory
                 | Self::WidgetScript
                 | Self::Heartbeat
                 | Self::HeartbeatSignal

@@ -28,6 +28,7 @@ mod event_stream;
 #[doc(hidden)]
 pub mod fuzz_api;
 mod heartbeat;
+mod history;
 mod hosts;
 mod html;
 mod model_query;

@@ -8,7 +8,7 @@ use http::{HeaderMap, StatusCode};
 
 use super::accept;
 use super::body::Content;
-use super::html::{self, Filter};
+use super::html::{self, Filter, PastRange, PastView};
 use super::model_query::ModelQuery;
 use super::query::quote;
 use super::reply::Reply;
@@ -33,8 +33,8 @@ const WIDGET_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; scri
 pub(super) enum Page {
     /// All services.
     Overview(Filter),
-    /// The service with this key.
-    Service(String),
+    /// The service with this key, and the range of its history.
+    Service(String, PastRange),
     /// The services as cards.
     Widget(Filter),
     /// The models that providers offer.
@@ -47,7 +47,7 @@ pub(super) async fn page(state: &Arc<State>, headers: &HeaderMap, page: Page) ->
     let encoding = accept::choose_encoding(accepted.filter_map(|value| value.to_str().ok()));
     let is_widget = matches!(page, Page::Widget(_));
     let is_search = matches!(page, Page::Models(_));
-    let has_actions = matches!(page, Page::Service(_)) && state.admin.is_some();
+    let has_actions = matches!(page, Page::Service(..)) && state.admin.is_some();
     let source = Arc::clone(state);
     let rendering = state
         .bodies
@@ -111,14 +111,15 @@ fn render(state: &State, page: &Page) -> Result<Vec<u8>, String> {
                 _ => html::overview(site, &snapshot, filter),
             }
         }
-        Page::Service(key) => {
+        Page::Service(key, range) => {
             let mut services = snapshot.services.iter();
             let Some(view) = services.find(|view| view.service.key.as_str() == key) else {
                 let message = format!("No service {}", quote(key));
                 return Err(html::not_found(Some(site), &snapshot, &message));
             };
             let runs = state.event_hub.recent_runs(key).unwrap_or_default();
-            html::service(site, &snapshot, view, &runs)
+            let past = PastView::read(&state.history, key, *range);
+            html::service(site, &snapshot, view, &runs, past.as_ref())
         }
         Page::Models(query) => {
             let found = query.search.find(&snapshot);

@@ -16,13 +16,13 @@ use super::client::Client;
 use super::endpoints::{Endpoint, Site};
 use super::error_reply::{API_PREFIX, ApiError, error_reply};
 use super::hosts::is_cross_origin;
-use super::html::Filter;
+use super::html::{Filter, PastRange};
 use super::model_query::ModelQuery;
 use super::pages::{self, Page};
 use super::peer::Peer;
 use super::reply::Reply;
 use super::state::State;
-use super::{accept, admin_reply, api, heartbeat, probe, processes, query};
+use super::{accept, admin_reply, api, heartbeat, history, probe, processes, query};
 
 /// The longest request body that is accepted, in bytes. No endpoint reads one.
 const MAX_REQUEST_BODY: u64 = 64 * 1024;
@@ -117,9 +117,14 @@ async fn dispatch(
             pages::page(state, headers, page).await
         }
         Endpoint::Service => {
-            let [] = query::parse(query, []).map_err(ApiError::bad_request)?;
+            let [range] = query::parse(query, ["history"]).map_err(ApiError::bad_request)?;
+            let range = range.map(|range| PastRange::parse(&range, &PastRange::ALL));
+            let range = range
+                .transpose()
+                .map_err(ApiError::bad_request)?
+                .unwrap_or_default();
             let key = query::decode(segment).map_err(ApiError::bad_request)?;
-            pages::page(state, headers, Page::Service(key.into_owned())).await
+            pages::page(state, headers, Page::Service(key.into_owned(), range)).await
         }
         Endpoint::ModelsPage => {
             let query = ModelQuery::parse_page(query).map_err(ApiError::bad_request)?;
@@ -136,6 +141,10 @@ async fn dispatch(
         Endpoint::ServiceStatus => {
             let key = query::decode(segment).map_err(ApiError::bad_request)?;
             api::service(state, key.into_owned(), query, headers).await?
+        }
+        Endpoint::ServiceHistory => {
+            let key = query::decode(segment).map_err(ApiError::bad_request)?;
+            history::history(state, key.into_owned(), query, headers).await?
         }
         Endpoint::Description => {
             let [] = query::parse(query, []).map_err(ApiError::bad_request)?;

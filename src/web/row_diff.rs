@@ -24,7 +24,7 @@ impl RowDiff {
         let mut hashes = HashMap::with_capacity(snapshot.services.len());
         for view in &snapshot.services {
             let key = view.service.key.as_str();
-            let row = html::row(snapshot, view, snapshot.taken).into_string();
+            let row = html::row(snapshot, view, snapshot.taken, None).into_string();
             let mut hash = Fnv::new();
             hash.write(row.as_bytes());
             let hash = hash.finish();

@@ -10,6 +10,7 @@ use super::event_hub::EventHub;
 use super::heartbeat::HeartbeatEndpoint;
 use super::hosts::AllowedHosts;
 use super::reload::Reloader;
+use crate::history::Reader;
 use crate::metrics::Renderer;
 use crate::probe::Prober;
 use crate::process_groups::ProcessGroups;
@@ -19,6 +20,8 @@ use crate::store::Snapshot;
 pub struct State {
     /// Takes a snapshot of all checks and services. May block.
     pub snapshot: Arc<dyn Fn() -> Snapshot + Send + Sync>,
+    /// Reads the past of the services.
+    pub history: Reader,
     /// Returns the configuration without secrets.
     pub config: Box<dyn Fn() -> Arc<str> + Send + Sync>,
     /// Handles `/probe`.

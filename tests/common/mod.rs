@@ -15,6 +15,7 @@ pub mod knot;
 pub mod memcached;
 pub mod node_packages;
 pub mod old_tls;
+pub mod pasts;
 pub mod podman;
 pub mod postgres;
 pub mod provider;

@@ -124,6 +124,7 @@ async fn serve_metrics(snapshot: fn() -> Snapshot) -> SocketAddr {
         process_groups: Arc::new(upkeep_exporter::process_groups::ProcessGroups::new(
             "/proc".into(),
         )),
+        history: upkeep_exporter::history::Reader::empty(),
         config: Box::new(|| "services: []\n".into()),
         is_ready: Box::new(|| true),
         reloader: Reloader::new(|| Box::pin(async { Ok(()) })),

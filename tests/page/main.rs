@@ -9,6 +9,7 @@ mod browser;
 mod common;
 mod foreign;
 mod fresh;
+mod history;
 mod models;
 mod secured;
 mod served;

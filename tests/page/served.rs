@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
+use upkeep_exporter::history::Reader;
 use upkeep_exporter::metrics::Renderer;
 use upkeep_exporter::store::{RecentRun, RecentRuns, Snapshot};
 use upkeep_exporter::web::{EventHub, Reloader, State, serve};
@@ -12,6 +13,20 @@ use crate::common::snapshots::NOW;
 
 /// Serves a snapshot until the test ends. Returns the URL.
 pub async fn served(snapshot: impl Fn() -> Snapshot + Clone + Send + Sync + 'static) -> String {
+    served_with(snapshot, Reader::empty()).await
+}
+
+/// Serves a snapshot with this history.
+pub async fn served_with(
+    snapshot: impl Fn() -> Snapshot + Clone + Send + Sync + 'static,
+    history: Reader,
+) -> String {
+    let past = history.clone();
+    let snapshot = move || {
+        let mut snapshot = snapshot();
+        past.add_to(&mut snapshot);
+        snapshot
+    };
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     let source = snapshot.clone();
@@ -29,6 +44,7 @@ pub async fn served(snapshot: impl Fn() -> Snapshot + Clone + Send + Sync + 'sta
         process_groups: Arc::new(upkeep_exporter::process_groups::ProcessGroups::new(
             "/proc".into(),
         )),
+        history,
         config: Box::new(|| "services: []\n".into()),
         is_ready: Box::new(|| true),
         reloader: Reloader::new(|| Box::pin(async { Ok(()) })),

@@ -350,7 +350,7 @@ async fn a_mistake_in_a_query_is_an_error() {
         ("/widget?grop=front", "supported: group, status"),
         ("/?group=%FF", "not UTF-8"),
         ("/?group=%", "two hexadecimal digits"),
-        ("/service/api?x=1", "this endpoint has none"),
+        ("/service/api?x=1", "supported: history"),
         ("/service/%FF", "not UTF-8"),
         ("/api/openapi.yaml?x=1", "this endpoint has none"),
         ("/api/events?only=statuses", "the only supported value"),

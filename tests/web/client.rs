@@ -40,6 +40,7 @@ pub fn state(source: impl Fn() -> Snapshot + Send + Sync + 'static) -> State {
             "/proc".into(),
         )),
         heartbeats: upkeep_exporter::web::HeartbeatEndpoint::default(),
+        history: upkeep_exporter::history::Reader::empty(),
         config: Box::new(|| "services: []\n".into()),
         is_ready: Box::new(|| true),
         reloader: Reloader::new(|| Box::pin(async { Ok(()) })),

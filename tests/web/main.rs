@@ -10,6 +10,7 @@ mod common;
 mod discovery;
 mod events;
 mod heartbeat;
+mod history;
 mod hostile;
 mod models;
 mod old_readers;

@@ -8,6 +8,7 @@ use super::actions;
 use super::filter::Filter;
 use super::findings;
 use super::heal;
+use super::history::{PastView, section as past_section};
 use super::job;
 use super::overview::{impact, layout_hash, since};
 use super::parts::{
@@ -29,6 +30,7 @@ pub(in crate::web) fn service(
     snapshot: &Snapshot,
     view: &ServiceView,
     runs: &[RecentRuns],
+    past: Option<&PastView>,
 ) -> String {
     let service = &*view.service;
     let top = html! {
@@ -48,6 +50,7 @@ pub(in crate::web) fn service(
         main: html! {
             (about(snapshot, view))
             @if site.is_admin_enabled { (actions::section(service)) }
+            @if let Some(past) = past { (past_section(view, past)) }
             @if let Some(state) = &view.heal { (heal::section(snapshot.taken, state)) }
             @for (position, check) in view.checks.iter().enumerate() {
                 (check_section(snapshot.taken, check, runs.get(position).map_or(&[], Vec::as_slice)))

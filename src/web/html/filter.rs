@@ -1,7 +1,9 @@
-//! Selects the services that a page shows: `?group=...&status=...`. Both parameters may be repeated.
+//! Selects the services that a page shows: `?group=...&status=...`. Both parameters may be repeated. `history` selects the
+//! range of the strips.
 
 use url::form_urlencoded::Serializer;
 
+use super::past::PastRange;
 use crate::model::Status;
 use crate::store::{ServiceView, Snapshot};
 use crate::web::query::{parse_pairs, quote};
@@ -14,6 +16,7 @@ const MAX_VALUES: usize = 32;
 pub(in crate::web) struct Filter {
     groups: Vec<String>,
     statuses: Vec<Status>,
+    past: PastRange,
 }
 
 impl Filter {
@@ -23,12 +26,19 @@ impl Filter {
     /// The message of a 400.
     pub fn parse(query: Option<&str>) -> Result<Self, String> {
         let mut filter = Self::default();
-        for (count, (position, value)) in parse_pairs(query, &["group", "status"])?.into_iter().enumerate() {
+        for (count, (position, value)) in parse_pairs(query, &["group", "status", "history"])?
+            .into_iter()
+            .enumerate()
+        {
             if count == MAX_VALUES {
                 return Err(format!("too many query parameters; the limit is {MAX_VALUES}"));
             }
             if position == 0 {
                 filter.groups.push(value);
+                continue;
+            }
+            if position == 2 {
+                filter.past = PastRange::parse(&value, &PastRange::OF_OVERVIEW)?;
                 continue;
             }
             let status = Status::from_word(&value).ok_or_else(|| {
@@ -87,6 +97,7 @@ impl Filter {
         Self {
             groups: self.groups.clone(),
             statuses: status.into_iter().collect(),
+            past: self.past,
         }
         .url()
     }
@@ -95,18 +106,31 @@ impl Filter {
     pub fn url_of_group(group: &str) -> String {
         Self {
             groups: vec![group.to_owned()],
-            statuses: Vec::new(),
+            ..Self::default()
         }
         .url()
     }
 
+    /// Returns the URL of the overview of the same services, with this range of the strips.
+    pub fn url_with_past(&self, past: PastRange) -> String {
+        Self { past, ..self.clone() }.url()
+    }
+
+    /// Returns the range of the strips.
+    pub const fn past(&self) -> PastRange {
+        self.past
+    }
+
     fn url(&self) -> String {
-        if self.shows_everything() {
+        if self.shows_everything() && self.past == PastRange::default() {
             return "/".into();
         }
         let mut query = Serializer::new(String::new());
         query.extend_pairs(self.groups.iter().map(|group| ("group", group)));
         query.extend_pairs(self.statuses.iter().map(|status| ("status", status.as_str())));
+        if self.past != PastRange::default() {
+            query.append_pair("history", self.past.as_str());
+        }
         format!("/?{}", query.finish())
     }
 }
@@ -130,12 +154,16 @@ mod tests {
         );
         assert_eq!(filter.url_with_status(None), Filter::url_of_group("a&b"));
         assert_eq!(Filter::parse(None).unwrap().url_with_status(None), "/");
+        let filter = Filter::parse(Some("status=down&history=90d")).unwrap();
+        assert_eq!(filter.url_with_status(None), "/?history=90d");
+        assert_eq!(filter.url_with_past(PastRange::Day), "/?status=down");
     }
 
     #[test]
     fn mistakes_are_errors() {
         for (query, part) in [
-            ("x=y", "supported: group, status"),
+            ("x=y", "supported: group, status, history"),
+            ("history=7d", "unknown history \"7d\"; supported: 24h, 90d"),
             ("status=donw", "unknown status \"donw\"; supported: up"),
             ("group=%FF", "not UTF-8"),
         ] {

@@ -7,6 +7,7 @@ use super::parts::{
     Frame, advice, display_name, document, failing_checks, footer, maintenance, problem, problem_of,
     runbook_url, slowest, status_mark, warnings,
 };
+use super::past::{self, PastRange};
 use super::text::{PlainText, Text, count, format_age, time_with_zone};
 use crate::model::{ServiceKey, Status, Tier};
 use crate::status::model_sources;
@@ -83,7 +84,12 @@ pub(in crate::web) fn overview(site: Site<'_>, snapshot: &Snapshot, filter: &Fil
         reloads_without_script: true,
         layout: layout_hash(snapshot),
         top,
-        main: html! { (status_filter(snapshot, filter)) (groups(snapshot, filter)) (models_link(snapshot)) },
+        main: html! {
+            (status_filter(snapshot, filter))
+            (history_filter(snapshot, filter))
+            div class={ "rows r" (filter.past().as_str()) } { (groups(snapshot, filter)) }
+            (models_link(snapshot))
+        },
         bottom: footer(site, snapshot),
         snapshot,
     })
@@ -155,6 +161,23 @@ fn status_filter(snapshot: &Snapshot, filter: &Filter) -> Markup {
     }
 }
 
+/// Renders the links that select the range of the strips, and what their bars mean.
+fn history_filter(snapshot: &Snapshot, filter: &Filter) -> Markup {
+    html! {
+        @if snapshot.services.iter().any(|view| view.past.is_some()) {
+            nav.filter.history aria-label="Range of the history" {
+                ul {
+                    li.label { "History" }
+                    @for range in PastRange::OF_OVERVIEW {
+                        li { a href=(filter.url_with_past(range)) aria-current=[(range == filter.past()).then_some("true")] { (range.words()) } }
+                    }
+                }
+                (past::legend())
+            }
+        }
+    }
+}
+
 /// Renders the services by group. The worst groups come first, and the worst services of each group. Equally bad ones are in the
 /// order of the configuration.
 fn groups(snapshot: &Snapshot, filter: &Filter) -> Markup {
@@ -187,7 +210,7 @@ fn groups(snapshot: &Snapshot, filter: &Filter) -> Markup {
                         h2 { @if group.is_empty() { "Services without a group" } @else { (Text(group)) } }
                         " " span.count.(tally.worst().as_str()) { (tally.count(Status::Up)) "/" (tally.total()) " up" }
                     }
-                    ul.services { @for service in shown { (row(snapshot, service, taken)) } }
+                    ul.services { @for service in shown { (row(snapshot, service, taken, Some(filter.past()))) } }
                     @if filter.shows_all_statuses() && filter.shows_everything() {
                         p.only { a href=(Filter::url_of_group(group)) { "Show only " @if group.is_empty() { "these" } @else { (Text(group)) } } }
                     }
@@ -207,13 +230,20 @@ fn sort_key(service: &ServiceView) -> (u8, bool) {
     (service.status.rank(), is_tolerant)
 }
 
-/// Renders the row of a service: a line, and why the service is not up. Update events contain the rows that changed.
-pub(in crate::web) fn row(snapshot: &Snapshot, view: &ServiceView, taken: f64) -> Markup {
+/// Renders the row of a service: a line, and why the service is not up. Update events contain the rows that changed, with the past of all
+/// ranges (`None`).
+pub(in crate::web) fn row(
+    snapshot: &Snapshot,
+    view: &ServiceView,
+    taken: f64,
+    range: Option<PastRange>,
+) -> Markup {
     let service = &*view.service;
     html! {
         li id={ "s-" (service.key.as_str()) } class=(view.status.as_str()) {
             (status_mark(view.status))
             a.name href={ "/service/" (service.key.as_str()) } { (Text(display_name(service))) }
+            (past::of_row(view.past.as_deref(), range))
             span.latency { @if let Some(latency) = slowest(&view.checks) { (latency) } }
             (since(view, taken))
             @if let Some(window) = &view.maintenance { p.maintenance { (maintenance(window, taken)) } }

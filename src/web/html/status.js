@@ -118,6 +118,19 @@
     element.textContent = time.slice(0, 10) + " " + time.slice(11, 19) + " UTC";
   }
 
+  // Shows the times of the history in the reader's zone.
+  function localize(root) {
+    for (const element of root.querySelectorAll("time.local")) {
+      const time = new Date(element.dateTime);
+      const two = (number) => String(number).padStart(2, "0");
+      element.title = element.textContent + " UTC";
+      element.textContent =
+        time.getFullYear() + "-" + two(time.getMonth() + 1) + "-" + two(time.getDate()) + " " + two(time.getHours()) + ":" + two(time.getMinutes());
+    }
+    const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+    for (const element of root.querySelectorAll(".zone")) element.textContent = "Times are in your time zone (" + zone + ").";
+  }
+
   const age = () => Math.max(Date.now() - shown[0], performance.now() - shown[1]);
 
   // Refreshes of the page: how many were requested, and how many of these the shown data covers.
@@ -148,6 +161,7 @@
     try {
       const response = await fetch(location.href, { cache: "no-store", signal: abort.signal });
       const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
+      localize(fresh);
       if (!fresh.getElementById("main") || response.status >= 500) throw new Error("The exporter returned status " + response.status);
       // The page of another version needs its own script and styles.
       const newer = fresh.querySelector("script");
@@ -372,6 +386,7 @@
     join();
     requestRefresh();
   });
+  localize(document);
   compareClocks(taken, performance.timeOrigin);
   showAsOf(taken, performance.timeOrigin);
   connection.hidden = true;
