@@ -1,7 +1,7 @@
 //! How much is kept of each service. All services together have one budget of memory, and the files are smaller than that.
 
 use super::bucket::{Bucket, Step};
-use super::record::Change;
+use super::change::Change;
 
 /// The memory of all buckets and changes in bytes. The history of about 1,190 services fits completely.
 pub const MAX_BYTES: usize = 48 * 1024 * 1024;

@@ -6,7 +6,8 @@
 
 use super::bucket::{Bucket, STATUSES, Step};
 use super::bytes::{Put, Take};
-use super::record::{Change, ServiceRecord, Unsaved};
+use super::change::Change;
+use super::record::{ServiceRecord, Unsaved};
 use super::recorder::Recorder;
 use crate::model::{CheckName, Reason, ServiceKey, Status};
 use crate::store::Fnv;

@@ -1,14 +1,8 @@
-//! What the recorder knows about the present of a service, and how an observation becomes time in buckets.
-//!
-//! A change of status has a since-time, which may be minutes before the run that confirmed it. So the time since then was recorded with the
-//! old status. The spans of the current status are remembered, so that exactly this time gets the new status.
+//! What the recorder knows about the present of a service.
 
 use std::sync::Arc;
 
-use super::budget::Capacity;
-use super::record::{Change, ServiceRecord};
-use crate::model::{Maintenance, Moment, PastStatus, Status, WallAnchor};
-use crate::store::ServiceObservation;
+use crate::model::{Maintenance, Moment, Status, WallAnchor};
 
 /// How many spans of the current status are remembered. Only windows of maintenance divide them.
 const MAX_SPANS: usize = 8;
@@ -16,25 +10,28 @@ const MAX_SPANS: usize = 8;
 /// What the recorder knows about the present of a service.
 #[derive(Clone, Debug)]
 pub struct Live {
-    status: Status,
+    /// The status.
+    pub status: Status,
     /// Since when it is recorded with this status.
-    since: Moment,
+    pub since: Moment,
     /// The maintenance window at the last observation.
-    window: Option<Arc<Maintenance>>,
+    pub window: Option<Arc<Maintenance>>,
     /// When the service had this status, without maintenance. Oldest first, since the last step of the wall clock.
-    spans: Vec<Span>,
+    pub spans: Vec<Span>,
 }
 
 /// From a moment until another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Span {
-    from: Moment,
-    until: Moment,
+pub struct Span {
+    /// The begin.
+    pub from: Moment,
+    /// The end.
+    pub until: Moment,
 }
 
 impl Span {
     /// The part of the span within another one; may be empty.
-    fn within(self, other: Self) -> Self {
+    pub fn within(self, other: Self) -> Self {
         let from = self.from.max(other.from);
         Self {
             from,
@@ -42,7 +39,8 @@ impl Span {
         }
     }
 
-    fn is_empty(self) -> bool {
+    /// Whether it has no length.
+    pub fn is_empty(self) -> bool {
         self.until <= self.from
     }
 }
@@ -62,147 +60,20 @@ pub struct Period {
 
 impl Period {
     /// A moment as a Unix time in milliseconds.
-    fn millis(&self, moment: Moment) -> i64 {
+    pub fn millis(&self, moment: Moment) -> i64 {
         self.wall.nanos(moment).div_euclid(1_000_000)
     }
 
     /// The moment of a Unix time in seconds.
     #[allow(clippy::cast_possible_truncation, reason = "the conversion saturates")]
-    fn moment(&self, seconds: f64) -> Moment {
+    pub fn moment(&self, seconds: f64) -> Moment {
         self.wall.moment((seconds * 1e9) as i64)
-    }
-}
-
-impl ServiceRecord {
-    /// Records an observation.
-    pub fn observe(&mut self, observed: &ServiceObservation, period: &Period, capacity: &Capacity) {
-        let live = self.live.take().filter(|_| period.last.is_some());
-        // Nothing is known about the time before.
-        let begin = period.last.filter(|_| live.is_some()).unwrap_or(period.now);
-        let mut live = live.unwrap_or_else(|| Live {
-            status: observed.status,
-            since: begin,
-            window: observed.maintenance.clone(),
-            spans: Vec::new(),
-        });
-        if period.was_set {
-            live.spans.clear();
-        }
-        let whole = Span {
-            from: begin,
-            until: period.now,
-        };
-        let maintained = maintained(&live, observed, whole, period);
-        let mut cursor = begin;
-        for change in &observed.changes {
-            let since = change.since.clamp(live.since, period.now);
-            let in_maintenance = observed.maintenance.is_some();
-            if since > cursor {
-                let span = Span {
-                    from: cursor,
-                    until: since,
-                };
-                self.add_span(&mut live, span, maintained, period, capacity);
-                cursor = since;
-            }
-            self.change_spans(&mut live, since, change.status, period, capacity);
-            let is_known = observed.has_verdict || change.status != Status::Unknown;
-            if is_known {
-                let change = Change {
-                    at: period.millis(change.since),
-                    check: change.check.clone(),
-                    status: change.status,
-                    reason: change.reason,
-                    in_maintenance,
-                };
-                self.add_change(change, capacity);
-            }
-        }
-        // Differs only if the store dropped changes, because there were too many.
-        if live.status != observed.status {
-            live.status = observed.status;
-            live.since = cursor;
-            live.spans.clear();
-        }
-        let rest = Span {
-            from: cursor,
-            until: period.now,
-        };
-        self.add_span(&mut live, rest, maintained, period, capacity);
-        live.window.clone_from(&observed.maintenance);
-        self.live = Some(live);
-        self.add_responses(&observed.responses, period.millis(period.now), capacity);
-    }
-
-    /// Adds a span with the current status. A part of it may be in maintenance.
-    fn add_span(
-        &mut self,
-        live: &mut Live,
-        span: Span,
-        maintained: Span,
-        period: &Period,
-        capacity: &Capacity,
-    ) {
-        let during = span.within(maintained);
-        let before = Span {
-            until: during.from.max(span.from).min(span.until),
-            ..span
-        };
-        let after = Span {
-            from: during.until.max(span.from),
-            ..span
-        };
-        let plain = match during.is_empty() {
-            true => [
-                span,
-                Span {
-                    from: span.until,
-                    ..span
-                },
-            ],
-            false => [before, after],
-        };
-        for part in plain.into_iter().filter(|part| !part.is_empty()) {
-            let (from, until) = (period.millis(part.from), period.millis(part.until));
-            self.add(live.status.into(), from, until, capacity);
-            live.remember(part);
-        }
-        if !during.is_empty() {
-            let (from, until) = (period.millis(during.from), period.millis(during.until));
-            self.add(PastStatus::Maintenance, from, until, capacity);
-        }
-    }
-
-    /// Changes the status since a moment.
-    fn change_spans(
-        &mut self,
-        live: &mut Live,
-        since: Moment,
-        status: Status,
-        period: &Period,
-        capacity: &Capacity,
-    ) {
-        let later = Span {
-            from: since,
-            until: period.now,
-        };
-        let spans = std::mem::take(&mut live.spans).into_iter();
-        live.spans = spans
-            .map(|span| span.within(later))
-            .filter(|span| !span.is_empty())
-            .collect();
-        for span in &live.spans {
-            let (from, until) = (period.millis(span.from), period.millis(span.until));
-            self.change(live.status.into(), status.into(), from, until, capacity);
-        }
-        live.status = status;
-        live.since = since;
     }
 }
 
 impl Live {
     /// Remembers a span with the current status.
-    fn remember(&mut self, span: Span) {
+    pub fn remember(&mut self, span: Span) {
         match self.spans.last_mut() {
             Some(last) if last.until == span.from => last.until = span.until,
             _ => {
@@ -212,27 +83,5 @@ impl Live {
                 self.spans.push(span);
             }
         }
-    }
-}
-
-/// The part of a span in which the service was in maintenance.
-fn maintained(live: &Live, observed: &ServiceObservation, whole: Span, period: &Period) -> Span {
-    let none = Span {
-        from: whole.until,
-        ..whole
-    };
-    let clamp = |seconds: f64| period.moment(seconds).clamp(whole.from, whole.until);
-    match (&live.window, &observed.maintenance) {
-        (None, None) => none,
-        (Some(_), Some(_)) => whole,
-        (None, Some(window)) => Span {
-            from: clamp(window.started),
-            ..whole
-        },
-        // A person may have ended it early; that was just now.
-        (Some(window), None) => Span {
-            until: clamp(window.ends),
-            ..whole
-        },
     }
 }

@@ -7,11 +7,13 @@
 mod bucket;
 mod budget;
 mod bytes;
+mod change;
 mod encoding;
 mod file;
 mod keeper;
 mod kept;
 mod live;
+mod observe;
 mod reader;
 mod record;
 mod recorder;
@@ -22,7 +24,7 @@ mod strips;
 mod tests;
 
 pub use bucket::Step;
+pub use change::Change;
 pub use keeper::History;
 pub use reader::{Incident, PastBucket, Range, Reader};
-pub use record::Change;
 pub use recorder::Recorder;

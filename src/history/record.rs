@@ -4,25 +4,11 @@ use std::collections::VecDeque;
 
 use super::bucket::{Bucket, Step};
 use super::budget::Capacity;
+use super::change::Change;
 use super::live::Live;
 use super::series::Series;
-use crate::model::{CheckName, PastStatus, Reason, Status};
+use crate::model::PastStatus;
 use crate::store::ResponseTotals;
-
-/// A change of the status of a service.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
-    /// Since when the service has the status, as a Unix time in milliseconds.
-    pub at: i64,
-    /// The check that causes the status. `None` while up.
-    pub check: Option<CheckName>,
-    /// The new status.
-    pub status: Status,
-    /// The reason of that check's problem.
-    pub reason: Option<Reason>,
-    /// Whether the service was in maintenance when the exporter saw the change.
-    pub in_maintenance: bool,
-}
 
 /// What is kept of one service.
 #[derive(Clone, Debug, Default)]

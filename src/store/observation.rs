@@ -5,8 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::events::StatusChange;
-use super::service::ServiceState;
-use super::state::StoreState;
 use crate::model::{CheckName, Maintenance, Moment, Reason, ServiceKey, Status, WallAnchor};
 
 /// How many changes a service keeps until the next observation. More in a second are rare, and without an observer, none is needed.
@@ -72,7 +70,8 @@ impl ResponseTotals {
         self.max = self.max.max(time);
     }
 
-    fn merge(&mut self, other: Self) {
+    /// Adds the response times of other runs.
+    pub fn merge(&mut self, other: Self) {
         self.count = self.count.saturating_add(other.count);
         self.sum = self.sum.saturating_add(other.sum);
         self.max = self.max.max(other.max);
@@ -82,7 +81,8 @@ impl ResponseTotals {
 /// The changes of a service's status since the last observation.
 #[derive(Debug, Default)]
 pub struct Observed {
-    changes: VecDeque<ObservedChange>,
+    /// Oldest first.
+    pub changes: VecDeque<ObservedChange>,
 }
 
 impl Observed {
@@ -98,34 +98,5 @@ impl Observed {
             check: change.check.clone().filter(|_| change.new != Status::Up),
             reason: change.problem.as_ref().map(|problem| problem.reason),
         });
-    }
-}
-
-impl StoreState {
-    /// Takes what happened since the last observation.
-    pub fn observe(&mut self, now: Moment) -> Observation {
-        let services = self.services.iter_mut();
-        Observation {
-            now,
-            wall: self.wall,
-            services: services.map(ServiceState::observe).collect(),
-        }
-    }
-}
-
-impl ServiceState {
-    fn observe(&mut self) -> ServiceObservation {
-        let mut responses = ResponseTotals::default();
-        for check in &mut self.checks {
-            responses.merge(std::mem::take(&mut check.observed));
-        }
-        ServiceObservation {
-            key: self.service.key.clone(),
-            status: self.saved.status,
-            has_verdict: self.saved.has_verdict,
-            maintenance: self.maintenance.clone(),
-            changes: std::mem::take(&mut self.observed.changes).into(),
-            responses,
-        }
     }
 }

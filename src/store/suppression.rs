@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::state::StoreState;
 use crate::model::{Maintenance, Moment, ServiceKey};
 
 /// Why no condition of a service becomes confirmed for now. Confirmed conditions stay confirmed until they end. When the last reason
@@ -30,28 +29,4 @@ pub struct MaintainedServices {
     pub active: BTreeMap<ServiceKey, Arc<Maintenance>>,
     /// When the maintenance of services that are no longer in it ended. This may have been before the exporter started.
     pub ended: BTreeMap<ServiceKey, Moment>,
-}
-
-impl StoreState {
-    /// Sets which services are in maintenance. Returns whether that changed for any service.
-    pub fn set_maintenance(&mut self, maintained: MaintainedServices, now: Moment) -> bool {
-        self.maintained = maintained;
-        let mut has_changed = false;
-        for state in &mut self.services {
-            let key = &state.service.key;
-            let maintenance = self.maintained.active.get(key).cloned();
-            if maintenance == state.maintenance {
-                continue;
-            }
-            has_changed = true;
-            let ended = self.maintained.ended.get(key).copied().unwrap_or(now);
-            state.maintenance = maintenance;
-            let suppression = Suppression {
-                in_maintenance: state.maintenance.is_some(),
-                ..state.suppression
-            };
-            self.needs_saving |= state.suppress(suppression, ended.min(now), now);
-        }
-        has_changed
-    }
 }
