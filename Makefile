@@ -8,7 +8,7 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: ## Serve the embedded default configuration on http://localhost:10100
+run: ## Serve the services of this machine on http://localhost:10100
 	cargo run --release
 
 HELPS := target/helps

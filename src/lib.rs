@@ -10,6 +10,7 @@ pub mod check;
 pub mod cli;
 pub mod config;
 pub mod control;
+pub mod discover;
 pub mod heal;
 pub mod heartbeat;
 pub mod history;
@@ -59,6 +60,8 @@ pub struct Setup {
     pub config: config::LoadedFiles,
     /// Loads the configuration again.
     pub load: Arc<Loader>,
+    /// Repeated discovery, if there are no configuration files.
+    pub discovery: Option<Arc<discover::Continuous>>,
     /// The files of the configuration, if changes are loaded automatically.
     pub watched_files: Option<reload::WatchedFiles>,
     /// The clock.
@@ -293,6 +296,7 @@ pub async fn run(
         () = shutdown => {}
         () = reload::reload_on_hangup(hangup, &state.reloader) => {}
         () = reload::reload_on_change(setup.watched_files, &state.reloader) => {}
+        () = reload::reload_on_discovery(setup.discovery, &state.reloader) => {}
         () = Arc::clone(&parts.web_config).watch() => {}
         () = Arc::clone(&parts.maintenance).update_every_second() => {}
         () = parts.heartbeats.clone().keep_time() => {}

@@ -90,7 +90,11 @@ const EDGES: &[(&str, &[&str])] = &[
     ("supervise", &[]),
     ("log_throttle", &[]),
     ("log", &[]),
-    ("reload", &["config", "metrics", "notify", "store", "web"]),
+    ("discover", &["check", "config", "model", "net"]),
+    (
+        "reload",
+        &["config", "discover", "metrics", "notify", "store", "web"],
+    ),
     (
         "cli",
         &[
@@ -98,6 +102,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "check",
             "config",
             "control",
+            "discover",
             "heal",
             "log",
             "maintenance",
@@ -121,6 +126,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "check",
             "config",
             "control",
+            "discover",
             "heal",
             "heartbeat",
             "history",

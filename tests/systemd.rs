@@ -8,6 +8,8 @@ mod common;
 mod actuator;
 #[path = "systemd/bus.rs"]
 mod bus;
+#[path = "systemd/discover.rs"]
+mod discover;
 #[path = "systemd/exporter_safeguards.rs"]
 mod exporter_safeguards;
 #[path = "systemd/heal.rs"]

@@ -1,4 +1,4 @@
-//! Loads the configuration of a command that runs checks.
+//! Loads the configuration of a command that uses checks.
 
 use std::path::PathBuf;
 

@@ -6,6 +6,8 @@ mod configuration;
 mod connection_flags;
 mod control_flags;
 mod control_socket;
+mod discover;
+mod embedded;
 mod exit;
 mod exporter_http;
 mod generated;
@@ -13,6 +15,7 @@ mod heal;
 mod heartbeat;
 mod maintenance;
 mod notify_test;
+mod own_checks;
 mod paths;
 mod polkit_rule;
 mod process_flags;
@@ -33,6 +36,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use check::CheckFlags;
+use discover::DiscoverFlags;
 use exit::{UNKNOWN, WRONG_USAGE, print_error};
 use generated::{CompletionsFlags, ManFlags};
 use heal::HealFlags;
@@ -50,7 +54,9 @@ use crate::supervise::{SuperviseFlags, supervise};
 const EXAMPLES: &str = "\
 Examples:
   upkeep_exporter
-          Monitor this machine; the status page is http://localhost:10100/
+          Monitor the services of this machine; the status page is http://localhost:10100/
+  upkeep_exporter discover --write upkeep.yml
+          Write a configuration file for the services of this machine
   upkeep_exporter --config.file=upkeep.yml
           Monitor the services in a configuration file
   upkeep_exporter check --config.file=upkeep.yml
@@ -71,7 +77,7 @@ See docs/INSTALL.md for what the rule allows.";
 
 /// Runs health checks of services in the background and exports the results as Prometheus metrics.
 ///
-/// Without a command, it runs the server. Without --config.file, it monitors this machine with an embedded configuration.
+/// Without a command, it runs the server. Without --config.file, it monitors the services that it discovers on this machine.
 #[derive(Debug, Parser)]
 #[command(
     name = "upkeep_exporter",
@@ -115,6 +121,8 @@ enum Command {
         #[arg(required_unless_present_any = ["web_config_file", "process_config"], value_name = "FILE")]
         files: Vec<PathBuf>,
     },
+    /// Find the services of this machine and print a configuration file for them
+    Discover(DiscoverFlags),
     /// Start, list, end and extend maintenance windows of a running exporter
     Maintenance(MaintenanceFlags),
     /// Report, pause and resume the healing of a running exporter
@@ -156,6 +164,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let (result, failure) = match arguments.command {
         Some(Command::Check(flags)) => (check::check(flags), UNKNOWN.into()),
         Some(Command::Status(flags)) => (status::status(&flags), UNKNOWN.into()),
+        Some(Command::Discover(flags)) => (discover::discover_services(&flags), ExitCode::FAILURE),
         Some(Command::Maintenance(flags)) => (maintenance::maintenance(flags), ExitCode::FAILURE),
         Some(Command::Heal(flags)) => (heal::heal(flags), ExitCode::FAILURE),
         Some(Command::NotifyTest(flags)) => (notify_test::notify_test(&flags), ExitCode::FAILURE),

@@ -160,12 +160,17 @@ pub fn embedded_default() -> Result<Loaded, ConfigError> {
     parse(EMBEDDED_DEFAULT, "(embedded default)")
 }
 
-/// The embedded default for an exporter that listens on another port than 10100.
+/// The embedded default for an exporter that listens on this port (10100 if `None`), with more entries of its list `services`.
 ///
 /// # Errors
-/// Never, as for [`embedded_default`].
-pub fn embedded_default_on(port: u16) -> Result<Loaded, ConfigError> {
-    let text = EMBEDDED_DEFAULT.replace(":10100", &format!(":{port}"));
+/// If the entries have errors.
+pub fn embedded_default_with(port: Option<u16>, services: &str) -> Result<Loaded, ConfigError> {
+    let mut text = EMBEDDED_DEFAULT.to_owned();
+    if let Some(port) = port {
+        text = text.replace(":10100", &format!(":{port}"));
+    }
+    // The list is the last part of the file.
+    text.push_str(services);
     parse(&text, "(embedded default)")
 }
 

@@ -96,8 +96,9 @@ pub use files::{ConfigFile, ConfigFiles, LoadedFiles, load, load_all};
 pub use kind_facts::{KindFacts, OwnTimings};
 pub use kinds::{KindSettings, sees_certificates};
 pub use load::{
-    EMBEDDED_DEFAULT, Loaded, MAX_FILE_BYTES, embedded_default, embedded_default_on, parse, parse_bytes,
+    EMBEDDED_DEFAULT, Loaded, MAX_FILE_BYTES, embedded_default, embedded_default_with, parse, parse_bytes,
     read_document,
 };
+pub use service_key::from_name as key_from_name;
 pub use settings::{CheckSettings, Config, Disabled, Service};
 pub use target::Target;

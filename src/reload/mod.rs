@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use tracing::{error, info};
 
 use crate::config::{Config, ConfigError, LoadedFiles};
+use crate::discover::Continuous;
 use crate::store::Store;
 use crate::web::Reloader;
 use crate::{metrics, notify};
@@ -77,6 +78,19 @@ pub async fn reload_on_hangup(mut hangup: mpsc::Receiver<()>, reloader: &Reloade
         let _ = reloader.reload().await;
     }
     std::future::pending().await
+}
+
+/// Reloads the configuration when discovery finds a new service or check. Never returns.
+pub async fn reload_on_discovery(discovery: Option<Arc<Continuous>>, reloader: &Reloader) {
+    let Some(discovery) = discovery else {
+        return std::future::pending().await;
+    };
+    loop {
+        if discovery.wait_for_change().await {
+            // The log and the metrics show the result.
+            let _ = reloader.reload().await;
+        }
+    }
 }
 
 /// Summarizes a configuration of so many files: "1 service, 7 checks, at most 142 series".

@@ -67,6 +67,7 @@ impl Exporter {
             web_config: WebConfig::none(),
             config: config.into(),
             load: Arc::new(move || Ok(again.clone().into())),
+            discovery: None,
             watched_files: None,
             clock: Arc::new(SystemClock::new()),
             state_dir: (!without.state_dir).then(|| dir.path().join("state")),

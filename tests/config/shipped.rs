@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use upkeep_exporter::config::{KindSettings, embedded_default, embedded_default_on, load, parse};
+use upkeep_exporter::config::{KindSettings, embedded_default, embedded_default_with, load, parse};
 use upkeep_exporter::model::CheckKind;
 
 #[test]
@@ -98,7 +98,7 @@ fn the_embedded_default_checks_the_exporter_and_the_machine() {
 
 #[test]
 fn the_embedded_default_follows_the_port() {
-    let loaded = embedded_default_on(12345).unwrap();
+    let loaded = embedded_default_with(Some(12345), "").unwrap();
     assert_eq!(
         loaded.config.services[0].checks[1].kind.target(),
         "127.0.0.1:12345"

@@ -39,7 +39,7 @@ fn a_valid_file_is_summarized() {
     }
     let output = upkeep(&["--config.check"]);
     assert!(
-        output.status.success() && text(&output.stdout).starts_with("embedded default: 2 services"),
+        output.status.success() && text(&output.stdout).starts_with("embedded default: 3 services"),
         "{output:?}"
     );
 }
@@ -172,7 +172,7 @@ async fn a_colon_separates_state_directories_in_the_variable_of_systemd_only() {
         let dir = tempfile::tempdir().unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_upkeep_exporter"));
         command
-            .arg("--web.listen-address=127.0.0.1:0")
+            .args(["--no-discover", "--web.listen-address=127.0.0.1:0"])
             .current_dir(dir.path());
         if by_flag {
             // What systemd says does not count then, whatever it is.
@@ -227,7 +227,8 @@ async fn without_a_file_it_watches_this_machine() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_upkeep_exporter"));
     command
         .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-        .arg("--log.format=json");
+        // What discovery finds is tested in a namespace, where no other test runs.
+        .args(["--no-discover", "--log.format=json"]);
     let server = Server::start("exporter", command, dir.path());
     eventually("the first round", LONG, || {
         get_owned(format!("http://127.0.0.1:{port}/-/ready"))
@@ -258,13 +259,13 @@ async fn two_exporters_do_not_share_a_state_directory() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_upkeep_exporter"));
     command
         .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-        .arg(&state);
+        .args(["--no-discover", &state]);
     let _first = Server::start("exporter", command, dir.path());
     eventually("the first one", LONG, || {
         get_owned(format!("http://127.0.0.1:{port}/-/healthy"))
     })
     .await;
-    let output = upkeep(&["--web.listen-address=127.0.0.1:0", &state]);
+    let output = upkeep(&["--no-discover", "--web.listen-address=127.0.0.1:0", &state]);
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("state"), "{output:?}");
 }

@@ -6,6 +6,7 @@ mod certificates;
 mod command_line;
 #[path = "../common/mod.rs"]
 mod common;
+mod discover;
 mod expensive;
 mod faults;
 mod files;

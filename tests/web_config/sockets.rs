@@ -17,7 +17,8 @@ const EXPORTER: &str = env!("CARGO_BIN_EXE_upkeep_exporter");
 
 fn exporter(addresses: &[&str]) -> Command {
     let mut command = Command::new(EXPORTER);
-    command.args(
+    // Other tests run on this machine, so nothing may look at its ports.
+    command.arg("--no-discover").args(
         addresses
             .iter()
             .map(|address| format!("--web.listen-address={address}")),

@@ -2,15 +2,21 @@
 
 mod debug;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+use tokio::runtime::Runtime;
+
 use super::configuration::ConfigurationFlags;
+use super::embedded::{self, discovery};
 use super::exit::{WRONG_USAGE, print_error};
+use super::own_checks::remove_failing_checks;
 use super::progress::Progress;
 use super::rounds::{RoundResources, Rounds};
 use super::runtime;
 use super::select::retain_selected;
 use super::show::{RoundError, ShowFlags, StatusReport, repeat};
+use crate::config::Config;
 use crate::store::StateDirError;
 use debug::format_run;
 
@@ -24,6 +30,10 @@ pub struct CheckFlags {
     #[command(flatten)]
     configuration: ConfigurationFlags,
 
+    /// Without a configuration file, check only the embedded configuration
+    #[arg(long = "no-discover", help_heading = "Configuration")]
+    no_discover: bool,
+
     /// Print the steps of every run with their times, its phases and its metrics to standard error
     #[arg(long, help_heading = "Output")]
     debug: bool,
@@ -34,7 +44,14 @@ pub struct CheckFlags {
 
 /// Runs the checks, once or in rounds.
 pub fn check(flags: CheckFlags) -> anyhow::Result<ExitCode> {
-    let Some(mut config) = flags.configuration.load() else {
+    runtime::raise_open_files();
+    let runtime = runtime::start("checks", None)?;
+    let is_discovered = flags.configuration.config_files.is_empty() && !flags.no_discover;
+    let loaded = match is_discovered {
+        true => discovered(&runtime, flags.configuration.procfs.clone()),
+        false => flags.configuration.load(),
+    };
+    let Some(mut config) = loaded else {
         return Ok(WRONG_USAGE.into());
     };
     if config.services.is_empty() {
@@ -45,8 +62,6 @@ pub fn check(flags: CheckFlags) -> anyhow::Result<ExitCode> {
         print_error(&format_args!("{message}{}", flags.show.hint(&flags.services)));
         return Ok(WRONG_USAGE.into());
     }
-    runtime::raise_open_files();
-    let runtime = runtime::start("checks", None)?;
     let result = runtime.block_on(async {
         let mut rounds = Rounds::new(
             config,
@@ -63,6 +78,25 @@ pub fn check(flags: CheckFlags) -> anyhow::Result<ExitCode> {
     // A thread that hangs in the kernel must not delay the end.
     runtime.shutdown_background();
     result
+}
+
+/// The services of this machine. The exporter itself is not one of them: it need not be running.
+fn discovered(runtime: &Runtime, procfs: PathBuf) -> Option<Config> {
+    let loading = runtime.spawn_blocking(move || embedded::load(None, Some(&discovery(procfs))));
+    match runtime.block_on(loading) {
+        Ok(Ok(mut config)) => {
+            remove_failing_checks(&mut config, false, false);
+            Some(config)
+        }
+        Ok(Err(findings)) => {
+            print_error(&findings);
+            None
+        }
+        Err(panic) => {
+            print_error(&format_args!("looking for the services of this machine: {panic}"));
+            None
+        }
+    }
 }
 
 /// Runs every check once, with progress on a terminal. Prints the steps of the runs if `is_debug`.

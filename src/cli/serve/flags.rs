@@ -15,7 +15,7 @@ const MIN_POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// The flags of the server.
 #[derive(Debug, clap::Args)]
 pub struct ServeFlags {
-    /// Configuration file, or a directory of files (*.yml, *.yaml). Can be repeated; default: the embedded configuration
+    /// Configuration file, or a directory of files (*.yml, *.yaml). Can be repeated; default: the services found on this machine
     #[arg(help_heading = "Configuration", long = "config.file", value_name = "PATH")]
     pub config_files: Vec<PathBuf>,
 
@@ -37,6 +37,10 @@ pub struct ServeFlags {
         value_parser = poll_interval
     )]
     pub config_auto_reload_interval: Duration,
+
+    /// Without a configuration file, do not look for services on this machine
+    #[arg(help_heading = "Configuration", long = "no-discover")]
+    pub no_discover: bool,
 
     #[command(flatten)]
     pub process: ProcessFlags,

@@ -3,7 +3,6 @@
 mod activation;
 mod flags;
 mod listen;
-mod own_checks;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -17,18 +16,20 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
+use super::embedded::discovery;
+use super::own_checks::remove_failing_checks;
 use super::paths::first_directory;
 use super::process_flags::ProcessFlags;
-use super::{control_socket, runtime};
+use super::{control_socket, embedded, runtime};
 use crate::config::{ConfigError, ConfigFiles};
+use crate::discover::Continuous;
 use crate::model::SystemClock;
 use crate::reload::{Loader, WatchedFiles};
 use crate::web::{Listener, WebConfig};
-use crate::{Setup, config, log};
+use crate::{Setup, log};
 use activation::InheritedSocket;
 pub use flags::ServeFlags;
 use listen::ListenAddress;
-use own_checks::remove_failing_checks;
 
 /// The maximum number of threads that handle requests, in addition to those that render. Requests are few. Checks have a thread
 /// per core.
@@ -91,7 +92,16 @@ async fn setup(flags: ServeFlags, inherited: Vec<InheritedSocket>, checks: Handl
     let port = listeners.iter().find_map(Listener::port);
     let is_guarded = web_config.has_tls() || web_config.has_users();
     let files = (!flags.config_files.is_empty()).then(|| Arc::new(ConfigFiles::new(flags.config_files)));
-    let load = loader(files.clone(), flags.process, port, is_guarded);
+    let discovery = (files.is_none() && !flags.no_discover).then(|| discovery(flags.procfs.clone()));
+    let source = match &files {
+        Some(files) => Source::Files(Arc::clone(files)),
+        None => Source::Embedded {
+            port,
+            is_guarded,
+            discovery: discovery.clone(),
+        },
+    };
+    let load = loader(source, flags.process);
     let first_load = Arc::clone(&load);
     let config = tokio::task::spawn_blocking(move || first_load())
         .await
@@ -113,6 +123,7 @@ async fn setup(flags: ServeFlags, inherited: Vec<InheritedSocket>, checks: Handl
                 files,
                 poll_interval: flags.config_auto_reload_interval,
             }),
+        discovery,
         clock: Arc::new(SystemClock::new()),
         state_dir: flags
             .state_dir
@@ -182,23 +193,35 @@ fn metrics_url(scheme: &str, bound: SocketAddr, telemetry_path: &str) -> String 
     }
 }
 
-/// A function that loads the configuration and logs its warnings. Without files, it loads the embedded default for an exporter that
-/// listens on `port`. `is_guarded` says that the server uses TLS or authentication. If the file of process names has errors, its last valid
-/// content stays in use, and the other files are loaded.
-fn loader(
-    files: Option<Arc<ConfigFiles>>,
-    process: ProcessFlags,
-    port: Option<u16>,
-    is_guarded: bool,
-) -> Arc<Loader> {
+/// Where the configuration comes from.
+enum Source {
+    /// Files.
+    Files(Arc<ConfigFiles>),
+    /// The embedded default, with what is discovered.
+    Embedded {
+        /// The port that the exporter listens on.
+        port: Option<u16>,
+        /// Whether the server uses TLS or authentication.
+        is_guarded: bool,
+        /// `None` if it is turned off.
+        discovery: Option<Arc<Continuous>>,
+    },
+}
+
+/// A function that loads the configuration and logs its warnings. If the file of process names has errors, its last valid content stays
+/// in use, and the other files are loaded.
+fn loader(source: Source, process: ProcessFlags) -> Arc<Loader> {
     let last_groups = Mutex::default();
     Arc::new(move || {
-        let mut loaded = match &files {
-            Some(files) => files.load()?,
-            None => {
-                let loaded = port.map_or_else(config::embedded_default, config::embedded_default_on);
-                let mut config = loaded?.config;
-                remove_failing_checks(&mut config, port.is_some(), is_guarded);
+        let mut loaded = match &source {
+            Source::Files(files) => files.load()?,
+            Source::Embedded {
+                port,
+                is_guarded,
+                discovery,
+            } => {
+                let mut config = embedded::load(*port, discovery.as_deref())?;
+                remove_failing_checks(&mut config, port.is_some(), *is_guarded);
                 config.into()
             }
         };

@@ -88,6 +88,12 @@ pub(super) fn footer(site: Site<'_>, snapshot: &Snapshot) -> Markup {
                 " \u{b7} send SIGHUP to reload it"
                 @if site.is_lifecycle_enabled { ", or use /-/reload" }
             }
+            @if exporter.config_files.is_empty() {
+                p {
+                    "Without a configuration file, it watches what it found on this machine. To write that to a file, run "
+                    code { "upkeep_exporter discover --write upkeep.yml" }
+                }
+            }
         }
     }
 }

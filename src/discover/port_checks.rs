@@ -1,0 +1,212 @@
+//! The checks of a port, by what answered. None of them logs in, and none fails while the server works as it does now. Pure.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use super::facts::{Greeter, Heard, HttpServer, Port, Server};
+use super::pages::{health_page, is_success, is_usable};
+use super::service::Service;
+use super::texts::quote;
+
+/// The first port of the range from which the kernel takes ports for connections and for listeners without one, by default
+/// (ip-sysctl, `ip_local_port_range`). Most listeners there get another port at their next start.
+const FIRST_EPHEMERAL: u16 = 32768;
+/// The last port of that range.
+const LAST_EPHEMERAL: u16 = 60999;
+
+/// Adds the checks of a port to its service. `unit` is the unit that holds it, if a check can verify that.
+pub fn add(service: &mut Service, port: &Port, unit: Option<&str>, allowed: &[IpAddr]) {
+    let number = port.number;
+    let server = match &port.heard {
+        Heard::Server(server) => Some(server),
+        _ => None,
+    };
+    if server.is_none() && (FIRST_EPHEMERAL..=LAST_EPHEMERAL).contains(&number) {
+        service.note(
+            "a port above 32767 has no check: it is unknown, and may be another one after the next start",
+        );
+        return;
+    }
+    service.check(match unit {
+        Some(unit) => format!("{{ kind: port, port: {number}, unit: {} }}", quote(unit)),
+        None => format!("{{ kind: port, port: {number} }}"),
+    });
+    let Some(server) = server else {
+        let why = match &port.heard {
+            _ if port.is_activated => {
+                "systemd starts the service on the first connection, so nothing connects to it"
+            }
+            Heard::NotAsked if address(port, allowed).is_none() => {
+                "not connected to, because it listens on other addresses than loopback: --address allows one"
+            }
+            Heard::NotAsked => {
+                "not connected to, because servers on this port may log, print or block unknown clients"
+            }
+            Heard::Refused => "the connection failed",
+            _ => "nothing known answered; if it has a protocol of its own, see the kinds tcp and grpc",
+        };
+        service.note(&format!("port {number}: {why}"));
+        return;
+    };
+    let Some(address) = address(port, allowed) else {
+        return;
+    };
+    add_server(service, server, address);
+}
+
+/// The address to connect to: loopback if the port listens there, otherwise the first allowed one.
+pub fn address(port: &Port, allowed: &[IpAddr]) -> Option<SocketAddr> {
+    let (v4, v6) = (IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST));
+    let has = |address: &IpAddr| port.addresses.contains(address);
+    let ip = if has(&v4) || has(&IpAddr::V4(Ipv4Addr::UNSPECIFIED)) {
+        Some(v4)
+    } else if has(&v6) || has(&IpAddr::V6(Ipv6Addr::UNSPECIFIED)) {
+        Some(v6)
+    } else {
+        let mut loopback = port.addresses.iter().filter(|address| address.is_loopback());
+        loopback
+            .next()
+            .or_else(|| allowed.iter().find(|address| has(address)))
+            .copied()
+    };
+    ip.map(|ip| SocketAddr::new(ip, port.number))
+}
+
+fn add_server(service: &mut Service, server: &Server, address: SocketAddr) {
+    let at = quote(&address.to_string());
+    let number = address.port();
+    let dialogue = |steps: &str| format!("{{ kind: tcp, address: {at}, query_response: [{steps}] }}");
+    let connects = format!("{{ kind: tcp, address: {at} }}");
+    match server {
+        Server::Postgres => {
+            service.check(connects);
+            service.note(&format!(
+                "port {number} is PostgreSQL. With a user, this checks more: kind: postgres, url: postgres://USER@{address}/DATABASE, \
+                 password_file: PATH"
+            ));
+        }
+        Server::Redis {
+            needs_password: false,
+        } => {
+            service.check(format!("{{ kind: redis, url: \"redis://{address}\" }}"));
+        }
+        Server::Redis { needs_password: true } => {
+            service.check(dialogue(
+                r#"{ send: "PING\r" }, { expect: "^(\\+PONG|-NOAUTH)" }"#,
+            ));
+            service.note(&format!(
+                "port {number} is Redis with a password. With it, this checks more: kind: redis, url: redis://{address}, \
+                 password_file: PATH"
+            ));
+        }
+        Server::Memcached => service.check(format!("{{ kind: memcached, address: {at} }}")),
+        Server::Amqp => {
+            service.check(connects);
+            service.note(&format!(
+                "port {number} is AMQP. With a user, this checks more: kind: rabbitmq, url: amqp://USER@{address}/, password_file: PATH"
+            ));
+        }
+        Server::Tls => {
+            service.check(connects);
+            service.note(&format!("port {number} uses TLS, but did not respond to HTTP"));
+        }
+        Server::Greeter(greeter) => add_greeter(service, *greeter, number, &dialogue),
+        Server::Http(server) => add_http(service, server, address, connects),
+    }
+}
+
+fn add_greeter(service: &mut Service, greeter: Greeter, number: u16, dialogue: &dyn Fn(&str) -> String) {
+    match greeter {
+        Greeter::Ssh => service.note(&format!("port {number} is SSH, which logs every connection, so nothing connects to it")),
+        Greeter::Mysql => service.note(&format!(
+            "port {number} is MySQL, which blocks hosts that often connect without a login, so nothing connects to it"
+        )),
+        Greeter::Smtp | Greeter::Ftp => service.check(dialogue(r#"{ expect: "^220" }, { send: "QUIT\r" }"#)),
+        Greeter::Imap => service.check(dialogue(r#"{ expect: "^\\* OK" }, { send: "a LOGOUT\r" }"#)),
+        Greeter::Pop3 => service.check(dialogue(r#"{ expect: "^\\+OK" }, { send: "QUIT\r" }"#)),
+    }
+}
+
+fn add_http(service: &mut Service, server: &HttpServer, address: SocketAddr, connects: String) {
+    let number = address.port();
+    for page in &server.pages {
+        if page.status >= 500 {
+            service.note(&format!(
+                "port {number}: GET {} responds with {}",
+                page.path, page.status
+            ));
+        }
+    }
+    let Some(page) = health_page(server).filter(|page| is_usable(page)) else {
+        service.check(connects);
+        service.note(&format!(
+            "port {number} is HTTP, but no page succeeds; if it needs a host name or TLS, write an http check with the right URL"
+        ));
+        return;
+    };
+    let scheme = if server.is_tls { "https" } else { "http" };
+    let mut options = format!("kind: http, url: \"{scheme}://{address}{}\"", page.path);
+    if !is_success(page) {
+        options.push_str(&format!(
+            ", valid_status_codes: [{}], follow_redirects: false",
+            page.status
+        ));
+        service.note(&format!(
+            "port {number}: / responds with {}, and no health page was found",
+            page.status
+        ));
+    }
+    if server.is_tls {
+        options.push_str(", tls_config: { insecure_skip_verify: true }");
+        service.note(&format!(
+            "port {number} uses TLS. Its certificate is not verified, because it is not for an IP address: set server_name instead"
+        ));
+    }
+    service.check(format!("{{ {options} }}"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::discover::service::Group;
+
+    fn port(addresses: &[&str]) -> Port {
+        Port {
+            number: 80,
+            addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
+            unit: None,
+            is_unit_visible: false,
+            is_activated: false,
+            program: None,
+            heard: Heard::NotAsked,
+        }
+    }
+
+    #[test]
+    fn only_loopback_is_connected_to() {
+        for (addresses, allowed, expected) in [
+            (&["0.0.0.0"][..], &[][..], Some("127.0.0.1:80")),
+            (&["::"], &[], Some("[::1]:80")),
+            (&["127.0.0.53"], &[], Some("127.0.0.53:80")),
+            (&["192.0.2.1"], &[], None),
+            (&["192.0.2.1"], &["192.0.2.1"], Some("192.0.2.1:80")),
+            (&["192.0.2.1"], &["192.0.2.2"], None),
+            (&["192.0.2.1", "127.0.0.1"], &["192.0.2.1"], Some("127.0.0.1:80")),
+        ] {
+            let allowed: Vec<IpAddr> = allowed.iter().map(|address| address.parse().unwrap()).collect();
+            let found = address(&port(addresses), &allowed).map(|address| address.to_string());
+            assert_eq!(found.as_deref(), expected, "{addresses:?}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_port_of_the_kernels_range_has_no_check() {
+        let mut service = Service::new("a".to_owned(), "a", Group::Other);
+        let mut port = port(&["127.0.0.1"]);
+        port.number = 40000;
+        add(&mut service, &port, None, &[]);
+        assert_eq!(service.checks, Vec::<String>::new());
+        port.heard = Heard::Server(Server::Memcached);
+        add(&mut service, &port, None, &[]);
+        assert_eq!(service.checks.len(), 2);
+    }
+}

@@ -1,0 +1,185 @@
+//! Lists the running services and the listening sockets of systemd, over D-Bus. It only reads properties.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use futures_util::{StreamExt, stream};
+use tokio::time::timeout;
+use zbus::{Connection, Message, Variant};
+
+use super::facts::Unit;
+use crate::config::systemd::{BusAddress, unit_name};
+use crate::net::dbus;
+
+const SYSTEMD: &str = "org.freedesktop.systemd1";
+const MANAGER_PATH: &str = "/org/freedesktop/systemd1";
+const MANAGER: &str = "org.freedesktop.systemd1.Manager";
+const UNIT: &str = "org.freedesktop.systemd1.Unit";
+const SERVICE: &str = "org.freedesktop.systemd1.Service";
+const BUS: &str = "org.freedesktop.DBus";
+
+/// How many units are examined. A host with 1,000 services is rare.
+const MAX_UNITS: usize = 2000;
+
+/// How many calls are sent before their replies arrive. A bus allows 128 of a connection (dbus-daemon, system.conf).
+const MAX_CALLS: usize = 32;
+
+/// The longest text that is kept of a property, in characters.
+const MAX_TEXT: usize = 512;
+
+/// The units of the machine.
+#[derive(Debug, Default)]
+pub struct Units {
+    /// Services that run and sockets that listen, with their working directories.
+    pub units: Vec<(Unit, String)>,
+    /// What could not be seen.
+    pub gaps: BTreeSet<String>,
+}
+
+/// Lists the units within `max_time`. systemd replies to each call within a millisecond, but a busy machine takes longer.
+pub async fn list(bus: &BusAddress, max_time: Duration) -> Units {
+    let mut found = Units::default();
+    let listing = async {
+        let connection = dbus::connect(bus).await.map_err(|error| error.to_string())?;
+        read(&connection, &mut found).await.map_err(|error| {
+            format!(
+                "listing the units of systemd over D-Bus: {error}; check that systemd runs on this machine"
+            )
+        })
+    };
+    let problem = match timeout(max_time, listing).await {
+        Ok(Ok(())) => None,
+        Ok(Err(problem)) => Some(problem),
+        Err(_) => Some(format!(
+            "listing the units of systemd over D-Bus took longer than {} s",
+            max_time.as_secs_f32()
+        )),
+    };
+    if let Some(problem) = problem {
+        found
+            .gaps
+            .insert(format!("units of systemd are not known: {problem}"));
+    }
+    found.units.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
+    found
+}
+
+/// A row of the list of units. See org.freedesktop.systemd1(5), `ListUnits`.
+type Row<'a> = (
+    &'a str,
+    &'a str,
+    &'a str,
+    &'a str,
+    &'a str,
+    &'a str,
+    zbus::ObjectPath<'a>,
+    u32,
+    &'a str,
+    zbus::ObjectPath<'a>,
+);
+
+async fn read(connection: &Connection, found: &mut Units) -> zbus::Result<()> {
+    // Without an owner, the bus would try to start systemd.
+    let owner = connection.call_method(
+        Some(BUS),
+        "/org/freedesktop/DBus",
+        Some(BUS),
+        "GetNameOwner",
+        &SYSTEMD,
+    );
+    owner.await?;
+    let listing = connection.call_method(Some(SYSTEMD), MANAGER_PATH, Some(MANAGER), "ListUnits", &());
+    let reply = listing.await?;
+    let body = reply.body();
+    let rows: Vec<Row<'_>> = body.deserialize()?;
+    let mut failed = BTreeSet::new();
+    let mut wanted = Vec::new();
+    for (name, description, _, active, sub, _, path, ..) in rows {
+        if unit_name(name).is_err() {
+            continue;
+        }
+        let is_service = name.ends_with(".service");
+        if is_service && (active == "failed" || sub == "auto-restart") {
+            failed.insert(name.to_owned());
+        }
+        if active == "active" && (is_service && sub == "running" || name.ends_with(".socket")) {
+            wanted.push((name.to_owned(), shorten(description), path.to_string()));
+        }
+    }
+    if !failed.is_empty() {
+        let names: Vec<String> = failed.into_iter().collect();
+        let gap = format!(
+            "failed units are left out, because their checks would fail: {}",
+            names.join(", ")
+        );
+        found.gaps.insert(gap);
+    }
+    if wanted.len() > MAX_UNITS {
+        found.gaps.insert(format!(
+            "more than {MAX_UNITS} units run; only the first were examined"
+        ));
+        wanted.truncate(MAX_UNITS);
+    }
+    let reads = stream::iter(wanted).map(|row| read_unit(connection.clone(), row));
+    let mut reads = reads.buffer_unordered(MAX_CALLS);
+    while let Some(unit) = reads.next().await {
+        found.units.push(unit);
+    }
+    Ok(())
+}
+
+/// Reads the properties of a unit with this name, description and object path. Returns it with its working directory.
+async fn read_unit(
+    connection: Connection,
+    (name, description, path): (String, String, String),
+) -> (Unit, String) {
+    let text = |reply: zbus::Result<Message>| reply.map(|reply| text(&reply)).unwrap_or_default();
+    let mut unit = Unit {
+        description,
+        file_state: text(property(&connection, &path, UNIT, "UnitFileState").await),
+        file: text(property(&connection, &path, UNIT, "FragmentPath").await),
+        ..Unit::default()
+    };
+    let mut directory = String::new();
+    if name.ends_with(".service") {
+        let command = property(&connection, &path, SERVICE, "ExecStart").await;
+        unit.program = command.map(|reply| program(&reply)).unwrap_or_default();
+        directory = text(property(&connection, &path, SERVICE, "WorkingDirectory").await);
+    }
+    unit.name = name;
+    (unit, directory)
+}
+
+async fn property(connection: &Connection, path: &str, interface: &str, name: &str) -> zbus::Result<Message> {
+    let properties = "org.freedesktop.DBus.Properties";
+    connection
+        .call_method(Some(SYSTEMD), path, Some(properties), "Get", &(interface, name))
+        .await
+}
+
+/// The value of a property that is a text.
+fn text(reply: &Message) -> String {
+    match reply.body().deserialize::<Variant<'_>>() {
+        Ok(Variant::Str(text)) => shorten(text.as_str()),
+        _ => String::new(),
+    }
+}
+
+/// The path of the first command of `ExecStart`.
+fn program(reply: &Message) -> String {
+    let body = reply.body();
+    let Ok(Variant::Array(commands)) = body.deserialize::<Variant<'_>>() else {
+        return String::new();
+    };
+    match commands.inner().first() {
+        Some(Variant::Structure(command)) => match command.fields() {
+            [Variant::Str(path), ..] => shorten(path.as_str()),
+            _ => String::new(),
+        },
+        _ => String::new(),
+    }
+}
+
+fn shorten(text: &str) -> String {
+    text.chars().take(MAX_TEXT).collect()
+}
