@@ -206,7 +206,7 @@ fn alerts_that_page_are_never_inhibited() {
         .filter(|alert| text(&alert["labels"], "severity") == "critical")
         .map(|alert| text(alert, "alert").to_owned())
         .collect();
-    assert_eq!(paging.len(), 6);
+    assert_eq!(paging.len(), 7);
     let rules = list(&config, "inhibit_rules");
     assert_eq!(rules.len(), 1, "add assertions for a new inhibition rule");
     assert_eq!(rules[0]["equal"], json!(["job", "instance", "service"]));

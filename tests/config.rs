@@ -32,6 +32,8 @@ mod settings;
 mod shipped;
 #[path = "config/short_form.rs"]
 mod short_form;
+#[path = "config/slo.rs"]
+mod slo;
 #[path = "config/turned_off.rs"]
 mod turned_off;
 #[path = "config/validate.rs"]

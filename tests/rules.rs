@@ -37,6 +37,8 @@ const EXPECTED: &[(&str, &str)] = &[
     ("UpkeepServiceUnknown", "warning"),
     ("UpkeepServiceImpacted", "info"),
     ("UpkeepCheckStale", "warning"),
+    ("UpkeepErrorBudgetBurnFast", "critical"),
+    ("UpkeepErrorBudgetBurnSlow", "warning"),
     ("UpkeepHealGaveUp", "critical"),
     ("UpkeepHealActed", "info"),
     ("UpkeepHealBudgetLow", "warning"),

@@ -75,6 +75,8 @@ mod services;
 pub mod settings;
 mod short_form;
 pub mod size;
+pub mod slo;
+mod slow_checks;
 pub mod suggest;
 pub mod systemd;
 mod target;

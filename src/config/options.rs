@@ -11,6 +11,7 @@ use super::heal::HealOptions;
 use super::http::StatusRange;
 use super::monitor_options::MonitorOptions;
 use super::schema_scalars::ANY_SCALAR;
+use super::slo::SloOptions;
 use crate::model::{Severity, Tier};
 
 /// The pattern of a line of text that is not blank, for the JSON Schema. White space at the end is removed.
@@ -88,6 +89,8 @@ pub struct SharedServiceOptions {
     pub tolerance: Option<ToleranceOptions>,
     /// What the exporter does about a service that is down.
     pub heal: Option<HealOptions>,
+    /// For which share of the time the service must not be down, for alerts on its error budget.
+    pub slo: Option<SloOptions>,
 }
 
 /// How long a condition must last before its alert fires.

@@ -16,6 +16,7 @@ use super::place::{MAX_FINDINGS, Path, Place};
 use super::redundancy;
 use super::service_key;
 use super::settings::{CheckSettings, Disabled, Service};
+use super::slow_checks;
 use super::tier_defaults::TierDefaults;
 use super::validate::{self, MAX_DESCRIPTION, MAX_NAME};
 use super::yaml::{Node, fields, read};
@@ -172,11 +173,15 @@ impl Reader<'_, '_> {
         let heal = checks
             .as_ref()
             .and_then(|checks| self.heal(&shared, tier, &checks.enabled));
+        let slo = self.tier_defaults.slo(tier).with(shared.slo.as_ref(), place);
         let key = match options.key {
             Some(key) => validate::key(key, &place.field("key")).ok(),
             None if reading.invalid.contains(place.field("key").path()) => None,
             None => self.key_from_name(options.name.as_deref()),
         };
+        if let (Some(key), Some(checks)) = (&key, &checks) {
+            slow_checks::warn(&slo, key, &checks.enabled, place, self.warned);
+        }
         let depends_on = options.depends_on.unwrap_or_default();
         let text = |text: Option<String>, key: &str| {
             text.map(|text| validate::line(text, MAX_NAME, &place.field(key)))
@@ -235,6 +240,7 @@ impl Reader<'_, '_> {
                 depends_on: depends_on.into_iter().map(ServiceKey::new).collect(),
                 tolerance,
                 heal,
+                objective: slo.objective(),
                 any_of: any_of.ok()?,
                 checks: Some(checks.enabled).filter(|checks| !checks.is_empty())?,
                 key: ServiceKey::new(key),

@@ -11,7 +11,11 @@ use super::kinds::KindSettings;
 use super::maintenance::MaintenanceWindow;
 use super::probe::ProbeSettings;
 use super::process_groups::ProcessGroupSettings;
+use super::slo::Objective;
 use crate::model::{CheckName, ServiceKey, Severity, Thresholds, Tier, Tolerance};
+
+/// How much longer than an outage lasts Prometheus may see it: the scrape interval of `deploy/prometheus/prometheus.yml`.
+const SEEN_LONGER: Duration = Duration::from_secs(5);
 
 /// A valid and complete configuration.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -86,6 +90,8 @@ pub struct Service {
     pub tolerance: Tolerance,
     /// How the service is healed; `None` if healing is off.
     pub heal: Option<HealSettings>,
+    /// For which share of the time the service must not be down.
+    pub objective: Option<Objective>,
     /// How many of its critical checks must work, so that it is not down. `None`: all of them.
     pub any_of: Option<usize>,
     /// The checks, at least one.
@@ -98,6 +104,15 @@ impl Service {
         self.checks
             .iter()
             .filter(|check| check.severity == Severity::Critical)
+    }
+
+    /// The down time within an hour that the alerts on the objective do not count: what two failed runs of the slowest critical check
+    /// cost, as scrapes see it.
+    pub fn objective_allowance(&self) -> Duration {
+        let costs = self
+            .critical_checks()
+            .map(|check| check.down_time_of_two_failures());
+        costs.max().unwrap_or_default() + SEEN_LONGER * 2
     }
 
     /// How many checks must be down to take the service down; at least 1.
@@ -139,6 +154,17 @@ impl CheckSettings {
     pub fn longest_detection(&self) -> Duration {
         let step = self.recheck_interval.max(self.timeout);
         self.timeout + step * (self.failures_before_down - 1)
+    }
+
+    /// How long two failed runs take the check down at most, if all other runs succeed at once. The first one may be followed by the
+    /// second one, or by a recovery.
+    pub fn down_time_of_two_failures(&self) -> Duration {
+        let recovery = self.recheck_interval * self.successes_before_up;
+        match self.failures_before_down {
+            1 => recovery + recovery.max(self.timeout),
+            2 => recovery,
+            _ => Duration::ZERO,
+        }
     }
 
     /// The age from which on a result is stale and the status unknown: max(90 s, 3 intervals, interval + 2 timeouts).

@@ -8,6 +8,7 @@ use super::level::Level;
 use super::monitor::read_monitor;
 use super::options::{SharedServiceOptions, TimingOptions};
 use super::place::Place;
+use super::slo::InheritedSlo;
 use super::timings::Timings;
 use super::yaml::{Node, fields, read};
 use crate::model::{Tier, Tolerance};
@@ -34,6 +35,7 @@ struct Inherited {
     timings: Timings,
     tolerance: Tolerance,
     heal: InheritedHeal,
+    slo: InheritedSlo,
 }
 
 impl TierDefaults {
@@ -46,6 +48,7 @@ impl TierDefaults {
             timings,
             tolerance,
             heal: InheritedHeal::built_in(),
+            slo: InheritedSlo::default(),
         };
         let defaults = read_level(defaults, &place.field("defaults"), Level::Defaults, base);
         let tiers_place = place.field("tiers");
@@ -83,6 +86,11 @@ impl TierDefaults {
     /// The settings of healing of a tier's services.
     pub fn heal(&self, tier: Tier) -> &InheritedHeal {
         &self.tiers[tier as usize].heal
+    }
+
+    /// The objective of a tier's services.
+    pub fn slo(&self, tier: Tier) -> &InheritedSlo {
+        &self.tiers[tier as usize].slo
     }
 
     /// The limits of healing, which no tier changes.
@@ -126,5 +134,6 @@ fn read_level(node: Option<&Node>, place: &Place<'_>, level: Level, base: Inheri
             || base.heal.clone(),
             |options| base.heal.with(options, level, &place.field("heal")),
         ),
+        slo: base.slo.with(shared.slo.as_ref(), place),
     }
 }

@@ -1,7 +1,7 @@
 //! Predicts how many series a configuration has.
 
 use super::row::Fill;
-use super::{check, table};
+use super::{check, service, table};
 use crate::check::families;
 use crate::config::probe::TargetRefusal;
 use crate::config::{Config, KindSettings};
@@ -37,7 +37,10 @@ pub fn series_count(config: &Config) -> u64 {
             MAX_ROOTS as u64
         };
         let healing = service.heal.as_ref().map_or(0, |_| of_healing());
-        of_service + roots + healing + checks.sum::<u64>()
+        let objective = service
+            .objective
+            .map_or(0, |_| service::OF_OBJECTIVES.len() as u64);
+        of_service + roots + healing + objective + checks.sum::<u64>()
     });
     of_exporter + services.sum::<u64>()
 }
@@ -49,6 +52,7 @@ fn common(scope: Scope, kind: Option<CheckKind>) -> u64 {
         .iter()
         .filter(|entry| entry.family.scope == scope && !matches!(entry.fill, Fill::Samples | Fill::Heal(_)))
         .filter(|entry| entry.family.name != check::WARN_BEFORE)
+        .filter(|entry| !service::OF_OBJECTIVES.contains(&entry.family.name))
         .filter(|entry| is_timed || !needs_response_time(entry.family))
         .map(|entry| per_subject(entry.family, None))
         .sum()

@@ -4,6 +4,12 @@ use super::row::{Fill, Row};
 use crate::model::MetricType::{Counter, Gauge, Info};
 use crate::model::{Condition, Status, Unit};
 
+/// The families that only services with an objective have.
+pub(super) const OF_OBJECTIVES: [&str; 2] = [
+    "upkeep_service_objective_ratio",
+    "upkeep_service_objective_allowance_seconds",
+];
+
 /// The rows of services.
 pub(super) static ROWS: &[Row] = &[
     Row::new(
@@ -73,6 +79,27 @@ pub(super) static ROWS: &[Row] = &[
          ended. Otherwise 0.",
     )
     .with_labels(&["condition"]),
+    Row::new(
+        OF_OBJECTIVES[0],
+        Gauge,
+        Fill::Service(|view, series| {
+            if let Some(objective) = view.service.objective {
+                series.push(objective.ratio());
+            }
+        }),
+        "Configured share of 30 days in which the service must not be down. Absent without an objective.",
+    ),
+    Row::new(
+        OF_OBJECTIVES[1],
+        Gauge,
+        Fill::Service(|view, series| {
+            if view.service.objective.is_some() {
+                series.push(view.service.objective_allowance().as_secs_f64());
+            }
+        }),
+        "Down time within an hour that the alerts on the objective do not count: what two failed runs cost. Absent without an objective.",
+    )
+    .in_unit(Unit::Seconds),
     Row::new(
         "upkeep_service_maintenance",
         Gauge,

@@ -77,6 +77,7 @@ pub const BEYOND_SCHEMA: &[Reason] = &[
             "1y is out of range: write 100ms to 1w",
             "0s is out of range: write a longer duration",
             "0s is out of range: write more than 0",
+            "the only window of the shipped rules",
             "seconds are out of range",
         ],
     ),

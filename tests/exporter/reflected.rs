@@ -675,7 +675,7 @@ fn every_key_that_may_hold_a_secret_is_reflected() {
 
 /// Keys that hold no secret, or one that is not sent: the private key of a certificate (`key`), and the token that a job sends
 /// (`token`; see `tests/exporter/heartbeat.rs`).
-const OPEN: [&str; 201] = [
+const OPEN: [&str; 204] = [
     "action",
     "address",
     "after",
@@ -794,6 +794,7 @@ const OPEN: [&str; 201] = [
     "name",
     "no_follow_redirects",
     "no_proxy",
+    "objective",
     "on_outage",
     "organization",
     "over_limit",
@@ -839,6 +840,7 @@ const OPEN: [&str; 201] = [
     "service",
     "severity",
     "skip_resolve_phase_with_proxy",
+    "slo",
     "slow",
     "source_ip_address",
     "start_grace",
@@ -877,4 +879,5 @@ const OPEN: [&str; 201] = [
     "validate_authority_rrs",
     "value",
     "warn_before",
+    "window",
 ];

@@ -375,3 +375,28 @@ fn an_impacted_service_has_a_series_per_root_cause() {
         );
     }
 }
+
+#[test]
+fn only_services_with_an_objective_have_its_series() {
+    let mut shop = service(
+        "shop",
+        "Shop",
+        "g",
+        Tier::Critical,
+        vec![check("tcp", tcp("192.0.2.1"))],
+    );
+    let objective =
+        crate::common::config::one_service("key: s, port: 1, slo: { objective: 99.9% }").objective;
+    Arc::make_mut(&mut shop.service).objective = objective;
+    let mut view = shop.clone();
+    Arc::make_mut(&mut view.service).key = ServiceKey::new("api");
+    Arc::make_mut(&mut view.service).objective = None;
+    let families = parsed(snapshot(vec![shop, view]));
+    for (name, expected) in [
+        ("upkeep_service_objective_ratio", 0.999),
+        ("upkeep_service_objective_allowance_seconds", 30.0),
+    ] {
+        assert_eq!(value(&families, name, &[("service", "shop")]), Some(expected));
+        assert_eq!(value(&families, name, &[("service", "api")]), None, "{name}");
+    }
+}

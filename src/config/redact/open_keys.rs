@@ -1,7 +1,7 @@
 //! The keys whose values can be shown.
 
 /// The keys that can't hold a secret, in alphabetical order. The values of all other keys are hidden.
-pub const OPEN_KEYS: [&str; 268] = [
+pub const OPEN_KEYS: [&str; 271] = [
     "access_key_env",
     "access_key_file",
     "action",
@@ -158,6 +158,7 @@ pub const OPEN_KEYS: [&str; 268] = [
     "networks",
     "no_follow_redirects",
     "no_proxy",
+    "objective",
     "on_outage",
     "organization",
     "over_limit",
@@ -223,6 +224,7 @@ pub const OPEN_KEYS: [&str; 268] = [
     "session_token_file",
     "severity",
     "skip_resolve_phase_with_proxy",
+    "slo",
     "slow",
     "source_ip_address",
     "start_grace",
@@ -270,4 +272,5 @@ pub const OPEN_KEYS: [&str; 268] = [
     "warn_before",
     "websocket",
     "weekly",
+    "window",
 ];

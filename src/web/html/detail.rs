@@ -85,6 +85,9 @@ fn about(snapshot: &Snapshot, view: &ServiceView) -> Markup {
             div { dt { "Key" } dd { code { (service.key.as_str()) } } }
             @if !service.group.is_empty() { div { dt { "Group" } dd { a href=(Filter::url_of_group(&service.group)) { (Text(&service.group)) } } } }
             div { dt { "Tier" } dd { (service.tier.as_str()) ": alerts after " (format_setting(service.tolerance.down)) " down, " (format_setting(service.tolerance.degraded)) " degraded, " (format_setting(service.tolerance.slow)) " slow" } }
+            @if let Some(objective) = service.objective {
+                div { dt { "Objective" } dd { "not down for " (objective.to_string()) " of 30 days" } }
+            }
             @if let Some(any_of) = service.any_of {
                 div { dt { "Redundancy" } dd { "down if fewer than " (any_of) " of " (count(service.critical_checks().count(), "critical check")) " work, otherwise degraded" } }
             }
