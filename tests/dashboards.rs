@@ -35,7 +35,7 @@ fn shipped_dashboards_follow_the_model() {
 }
 
 #[test]
-fn the_six_dashboards_exist_once() {
+fn the_seven_dashboards_exist_once() {
     let uids: Vec<String> = load()
         .iter()
         .map(|dashboard| dashboard.uid().to_owned())
@@ -48,7 +48,8 @@ fn the_six_dashboards_exist_once() {
             "upkeep-infrastructure",
             "upkeep-overview",
             "upkeep-platform",
-            "upkeep-service"
+            "upkeep-service",
+            "upkeep-slo"
         ]
     );
     let titles: BTreeSet<String> = load()

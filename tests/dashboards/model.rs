@@ -4,13 +4,14 @@ use serde_json::{Value, json};
 
 use crate::common::dashboards::Dashboard;
 
-const UIDS: [&str; 6] = [
+const UIDS: [&str; 7] = [
     "upkeep-alerts",
     "upkeep-exporter",
     "upkeep-infrastructure",
     "upkeep-overview",
     "upkeep-platform",
     "upkeep-service",
+    "upkeep-slo",
 ];
 const VARIABLES: [&str; 5] = ["datasource", "job", "instance", "group", "service"];
 

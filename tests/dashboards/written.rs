@@ -1,5 +1,5 @@
-//! Runs the queries of the dashboards Infrastructure and Application platform with promtool on the series of written.yml, which has
-//! one check of every kind that they show.
+//! Runs the queries of the dashboards Infrastructure, Application platform and SLO with promtool on the series of written.yml, which has
+//! one check of every kind that they show, and one service with an objective. The rules for objectives record the series of SLO.
 
 use std::path::Path;
 use std::process::Command;
@@ -16,7 +16,8 @@ fn promtool(queries: &[Query], series: &[Value]) -> Result<(), String> {
         .map(|query| json!({ "expr": format!("absent({})", query.expr), "eval_time": "5m", "exp_samples": [] }))
         .collect();
     let test = json!({ "interval": "15s", "input_series": series, "promql_expr_test": cases });
-    let file = json!({ "evaluation_interval": "15s", "tests": [test] });
+    let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("rules/slo.yml");
+    let file = json!({ "rule_files": [rules], "evaluation_interval": "1m", "tests": [test] });
     let directory = tempfile::tempdir().expect("a temporary directory");
     let path = directory.path().join("written.yml");
     std::fs::write(&path, file.to_string()).expect("a test file");
@@ -45,7 +46,7 @@ fn queries_of(dashboard: &str) -> Vec<Query> {
 }
 
 #[test]
-fn every_query_of_both_dashboards_returns_data() {
+fn every_query_of_these_dashboards_returns_data() {
     for dashboard in WRITTEN {
         promtool(&queries_of(dashboard), &written_series())
             .unwrap_or_else(|text| panic!("{dashboard}: {text}"));
