@@ -20,6 +20,7 @@ mod paths;
 mod polkit_rule;
 mod process_flags;
 mod progress;
+mod report;
 mod rounds;
 mod runtime;
 mod select;
@@ -44,6 +45,7 @@ use heartbeat::HeartbeatCommand;
 use maintenance::MaintenanceFlags;
 use notify_test::NotifyTestFlags;
 use polkit_rule::PolkitRuleFlags;
+use report::ReportFlags;
 use serve::ServeFlags;
 use service::ServiceCommand;
 use status::StatusFlags;
@@ -127,6 +129,8 @@ enum Command {
     Maintenance(MaintenanceFlags),
     /// Report, pause and resume the healing of a running exporter
     Heal(HealFlags),
+    /// Print uptime, outages, response times and error budgets over a range of time
+    Report(ReportFlags),
     /// Send a test alert to an Alertmanager, and report which receivers get it
     NotifyTest(NotifyTestFlags),
     /// Report jobs to the heartbeat checks of a running exporter
@@ -167,6 +171,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Discover(flags)) => (discover::discover_services(&flags), ExitCode::FAILURE),
         Some(Command::Maintenance(flags)) => (maintenance::maintenance(flags), ExitCode::FAILURE),
         Some(Command::Heal(flags)) => (heal::heal(flags), ExitCode::FAILURE),
+        Some(Command::Report(flags)) => (report::report(&flags), ExitCode::FAILURE),
         Some(Command::NotifyTest(flags)) => (notify_test::notify_test(&flags), ExitCode::FAILURE),
         Some(Command::Heartbeat { command }) => (heartbeat::heartbeat(command), heartbeat::FAILURE.into()),
         Some(Command::PolkitRule(flags)) => (polkit_rule::polkit_rule(&flags), ExitCode::FAILURE),

@@ -39,6 +39,13 @@ pub struct ServerClient {
 #[error("{0}")]
 pub struct RequestError(String);
 
+impl RequestError {
+    /// An error with this text.
+    pub const fn new(text: String) -> Self {
+        Self(text)
+    }
+}
+
 impl ServerClient {
     /// Creates a client of the server at `url`, the value of `flag`.
     ///

@@ -97,6 +97,7 @@ pub fn service(view: &ServiceView, taken: f64) -> ServiceStatus<'_> {
         root_causes: view.roots.iter().map(|key| key.as_str()).collect(),
         description: &service.description,
         runbook_url: service.runbook_url.as_deref(),
+        objective_ratio: service.objective.map(|objective| objective.ratio()),
         depends_on: service.depends_on.iter().map(|key| key.as_str()).collect(),
         maintenance: view.maintenance.as_deref().map(maintenance),
         heal: view.heal.as_ref().map(heal_with_decisions),

@@ -92,6 +92,9 @@ pub struct ServiceStatus<'a> {
     pub description: &'a str,
     /// The URL of the runbook.
     pub runbook_url: Option<&'a str>,
+    /// The objective of its `slo`, if it has one: the share of the time in which it must not be down.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub objective_ratio: Option<f64>,
     /// The keys of the services it needs.
     pub depends_on: Vec<&'a str>,
     /// The maintenance window that holds.

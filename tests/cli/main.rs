@@ -1,4 +1,4 @@
-//! The commands `check`, `status`, `heartbeat`, `polkit-rule`, `completions` and `man`, run as child processes.
+//! The commands `check`, `status`, `report`, `heartbeat`, `polkit-rule`, `completions` and `man`, run as child processes.
 
 #![allow(clippy::unwrap_used)]
 
@@ -8,6 +8,7 @@ mod generated;
 mod heartbeat;
 mod output;
 mod polkit_rule;
+mod report;
 mod rounds;
 mod status;
 mod terminal;

@@ -61,7 +61,7 @@ pub fn format_csv(report: &StatusReport, with_header: bool) -> Result<String, Er
 }
 
 /// Puts an apostrophe in front of a text that a spreadsheet could treat as a formula (OWASP, "CSV Injection").
-fn escape_formula(text: &str) -> String {
+pub fn escape_formula(text: &str) -> String {
     if text.trim_start().starts_with(['=', '+', '-', '@']) {
         format!("'{text}")
     } else {

@@ -7,9 +7,10 @@ mod screen;
 mod table;
 mod texts;
 
+pub use csv::escape_formula;
 pub use flags::ShowFlags;
 pub use report::{CheckRow, MaintenanceRow, ServiceRow, StatusReport};
 pub use screen::{RoundError, repeat};
 #[cfg(test)]
 pub use table::{Look, format_table};
-pub use texts::{clean, fit, latency, now, rfc3339, width};
+pub use texts::{age, clean, fit, latency, now, rfc3339, width};
