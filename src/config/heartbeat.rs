@@ -175,7 +175,12 @@ fn resolve_token(
     };
     // A file that can't be read was reported.
     if matches!(read_token(&token), Err(TokenError::Format)) {
-        return Err(place.field(key).error(TokenError::Format));
+        let place = place.field(key);
+        if matches!(token, SecretSource::Inline(_)) {
+            return Err(place.error(TokenError::Format));
+        }
+        // A file that is empty while somebody replaces it must not stop the checks of all other services. The run of this check fails.
+        place.warn(TokenError::Format);
     }
     Ok(token)
 }

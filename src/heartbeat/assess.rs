@@ -121,11 +121,11 @@ pub fn assess(job: &Job, rules: &Rules, now: Now<'_>) -> Assessment {
 /// When the assessment may change without a beat.
 fn changes(job: &Job, rules: &Rules, expected: Option<&Expected>) -> impl Iterator<Item = Moment> {
     let of_schedule = expected.map(|expected| [expected.late, expected.deadline]);
-    let of_runs = job.open_runs.first().map(|run| {
+    let of_runs = job.open_runs.iter().flat_map(move |run| {
         let started = run.started;
         [rules.degraded, rules.down].map(|limit| limit.map(|limit| started + limit))
     });
-    let of_runs = of_runs.into_iter().flatten().flatten();
+    let of_runs = of_runs.flatten();
     of_schedule.into_iter().flatten().chain(of_runs)
 }
 
@@ -134,33 +134,51 @@ fn expect(job: &Job, rules: &Rules, now: Now<'_>) -> Option<Expected> {
     let (reference, grace) = (job.reference(), rules.grace);
     let next_due = |after| rules.schedule.next_due(reference, after, now.wall);
     let first = next_due(reference.at)?;
-    let excuses: Vec<Away> = now.away.after(reference.at).take(MAX_EXCUSES).collect();
-    let mut due = first;
-    // A success that is due again after the exporter was back can't be lost in the same time. So each excuse counts once.
-    while let Some(until) = hidden_until(&excuses, due, grace) {
+    // The due times of `every` do not depend on the wall clock.
+    let skipped: &[Away] = match rules.schedule {
+        JobSchedule::Every(_) => &[],
+        JobSchedule::Cron { .. } => now.away.skipped(),
+    };
+    let skipped = skipped.iter().copied().filter(|away| away.until > reference.at);
+    let away: Vec<Away> = now.away.after(reference.at).chain(skipped).collect();
+    let (mut due, mut late) = (first, first);
+    // A success that is due again after the exporter was back can't be lost in the same time. So each excuse counts once. Times that hide
+    // no success are no excuses, and do not use them up.
+    let started = job.started_since.filter(|_| !job.open_runs.is_empty());
+    let run = started.map(|started| [started, started + rules.run_limit()]);
+    for _ in 0..MAX_EXCUSES {
+        // The success of a run in progress may come at any time of the run.
+        let of_run = run.filter(|_| due == first);
+        let Some(until) = hidden_until(&away, due, grace, of_run) else {
+            break;
+        };
+        late = late.max(until + grace);
         due = next_due(due.max(until + grace))?;
     }
-    let ends = excuses.iter().map(|away| away.until + grace);
     let mut expected = Expected {
         due: first,
-        late: match due > first {
-            true => ends.filter(|end| *end < due).fold(first, Moment::max),
-            false => first,
-        },
+        late,
         deadline: due + grace,
         is_excused: due > first,
     };
-    if let Some(started) = job.started_since.filter(|_| !job.open_runs.is_empty()) {
-        // A job that runs is not late. It is down if it does not finish in time.
-        expected.deadline = expected.deadline.max(started + rules.run_limit());
-        expected.late = expected.deadline;
+    if let Some([_, end]) = run {
+        // A job that runs is not late. It is down if it does not finish in time, or late if its success may be lost.
+        let usual = (first + grace).max(end);
+        expected.deadline = expected.deadline.max(end);
+        expected.late = match expected.is_excused {
+            true => expected.late.max(usual),
+            false => expected.deadline,
+        };
     }
     Some(expected)
 }
 
-/// When the exporter was back after the last time that may hide a success that was due at `due`.
-fn hidden_until(excuses: &[Away], due: Moment, grace: Duration) -> Option<Moment> {
-    let hiding = excuses.iter().filter(|away| away.may_hide(due, grace));
+/// When the exporter was back after the last time that may hide a success that was due at `due`, or the success of a run between two moments.
+fn hidden_until(away: &[Away], due: Moment, grace: Duration, run: Option<[Moment; 2]>) -> Option<Moment> {
+    let hiding = away.iter().filter(|away| {
+        let hides_run = run.is_some_and(|[start, end]| away.from <= end && away.until >= start);
+        hides_run || away.may_hide(due, grace)
+    });
     hiding.map(|away| away.until).max()
 }
 
@@ -209,12 +227,14 @@ fn judge_schedule(job: &Job, rules: &Rules, expected: &Expected, now: Now<'_>) -
 
 /// Whether a run takes too long, or the last one did.
 fn judge_runs(job: &Job, rules: &Rules, now: Now<'_>) -> Verdict {
+    // The oldest one last: of several equal verdicts, its message is shown.
     let open = job
         .open_runs
-        .first()
+        .iter()
+        .rev()
         .map(|run| (now.at.since(run.started), Some(run.started)));
     let finished = job.success_run_time.map(|time| (time, None));
-    let verdicts = [open, finished].into_iter().flatten().map(|(time, started)| {
+    let verdicts = open.chain(finished).map(|(time, started)| {
         let message = |name: &str, limit: Duration| {
             let (time, limit) = (DurationText(whole_seconds(time)), DurationText(limit));
             match started {

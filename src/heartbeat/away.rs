@@ -30,6 +30,9 @@ impl Away {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AwayTimes {
     intervals: Vec<Away>,
+    /// The times that the wall clock skipped when it was set forward, with the later reading. Cron may not have started a job in them, or
+    /// a virtual machine was paused.
+    skipped: Vec<Away>,
     /// The last tick.
     alive: Option<Moment>,
 }
@@ -39,12 +42,42 @@ impl AwayTimes {
     pub fn saved(intervals: impl IntoIterator<Item = Away>, alive: Moment) -> Self {
         let mut times = Self {
             intervals: Vec::new(),
+            skipped: Vec::new(),
             alive: Some(alive),
         };
         for interval in intervals {
-            times.push(interval);
+            push(&mut times.intervals, interval);
         }
         times
+    }
+
+    /// Adds the times that the wall clock of the earlier process skipped.
+    #[must_use]
+    pub fn with_skipped(mut self, skipped: impl IntoIterator<Item = Away>) -> Self {
+        for interval in skipped {
+            push(&mut self.skipped, interval);
+        }
+        self
+    }
+
+    /// Records that the wall clock was set at `now`, by `step` nanoseconds.
+    pub fn set_wall(&mut self, step: i64, now: Moment) {
+        let length = Duration::from_nanos(step.unsigned_abs());
+        if length <= MIN_AWAY {
+            return;
+        }
+        if step > 0 {
+            let from = now - length;
+            push(&mut self.skipped, Away { from, until: now });
+        } else {
+            // The times that were skipped come again.
+            self.skipped.clear();
+        }
+    }
+
+    /// The times that the wall clock skipped, in their order.
+    pub fn skipped(&self) -> &[Away] {
+        &self.skipped
     }
 
     /// Records that the process started at `now`. Any pause since the earlier process counts.
@@ -52,16 +85,25 @@ impl AwayTimes {
         if let Some(from) = self.alive.replace(now)
             && from < now
         {
-            self.push(Away { from, until: now });
+            push(&mut self.intervals, Away { from, until: now });
         }
     }
 
     /// Records that the exporter runs at `now`. Returns whether it was away since the last tick.
     pub fn tick(&mut self, now: Moment) -> bool {
-        let from = self.alive.replace(now).unwrap_or(now);
+        let was_away = self.notice(now);
+        self.alive = Some(now);
+        was_away
+    }
+
+    /// Records a long pause since the last tick, for a part of the exporter that may run before the next tick. Returns whether there was one.
+    /// Otherwise the last tick stays: only ticks tell that beats can arrive.
+    pub fn notice(&mut self, now: Moment) -> bool {
+        let from = self.alive.unwrap_or(now);
         let was_away = now.since(from) > MIN_AWAY;
         if was_away {
-            self.push(Away { from, until: now });
+            self.alive = Some(now);
+            push(&mut self.intervals, Away { from, until: now });
         }
         was_away
     }
@@ -83,18 +125,18 @@ impl AwayTimes {
     pub fn all(&self) -> &[Away] {
         &self.intervals
     }
+}
 
-    fn push(&mut self, away: Away) {
-        self.intervals.push(away);
-        if self.intervals.len() <= MAX_INTERVALS {
-            return;
-        }
-        let gap = |at: usize| self.intervals[at + 1].from.since(self.intervals[at].until);
-        let closest = (0..self.intervals.len() - 1).min_by_key(|at| gap(*at));
-        if let Some(at) = closest {
-            let merged = self.intervals.remove(at + 1);
-            self.intervals[at].until = merged.until;
-        }
+fn push(intervals: &mut Vec<Away>, away: Away) {
+    intervals.push(away);
+    if intervals.len() <= MAX_INTERVALS {
+        return;
+    }
+    let gap = |at: usize| intervals[at + 1].from.since(intervals[at].until);
+    let closest = (0..intervals.len() - 1).min_by_key(|at| gap(*at));
+    if let Some(at) = closest {
+        let merged = intervals.remove(at + 1);
+        intervals[at].until = merged.until;
     }
 }
 

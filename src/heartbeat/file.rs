@@ -36,6 +36,8 @@ struct Document {
     /// When the exporter was last alive.
     alive: i64,
     away: Vec<[i64; 2]>,
+    #[serde(default)]
+    skipped: Vec<[i64; 2]>,
     jobs: Vec<JobEntry>,
 }
 
@@ -159,15 +161,16 @@ pub fn encode<'a>(
             .collect(),
         counts: job.counts,
     });
+    let intervals = |intervals: &[Away]| {
+        let times = |away: &Away| [time(away.from), time(away.until)];
+        intervals.iter().map(times).collect::<Vec<_>>()
+    };
     serde_json::to_vec(&Document {
         format: FORMAT.to_owned(),
         version: VERSION,
         alive: away.alive().map_or(i64::MIN, time),
-        away: away
-            .all()
-            .iter()
-            .map(|away| [time(away.from), time(away.until)])
-            .collect(),
+        away: intervals(away.all()),
+        skipped: intervals(away.skipped()),
         jobs: entries.collect(),
     })
 }
@@ -188,13 +191,14 @@ pub fn decode(text: &[u8], wall: WallAnchor, now: Moment) -> Result<SavedJobs, S
         return Err(format!("its version is {}, not {VERSION}", document.version));
     }
     let past = |nanos: i64| wall.moment(nanos).min(now);
-    let away = document.away.iter().map(|[from, until]| Away {
+    let interval = |[from, until]: &[i64; 2]| Away {
         from: past(*from),
         until: past(*until),
-    });
+    };
     let away = match document.alive {
         i64::MIN => AwayTimes::default(),
-        alive => AwayTimes::saved(away, past(alive)),
+        alive => AwayTimes::saved(document.away.iter().map(interval), past(alive))
+            .with_skipped(document.skipped.iter().map(interval)),
     };
     let jobs = document.jobs.into_iter().map(|entry| {
         let id = CheckId {

@@ -12,6 +12,13 @@ pub const MAX_BEATS: usize = 5;
 /// The maximum number of runs that have started and not finished. Then the oldest one is forgotten.
 pub const MAX_OPEN_RUNS: usize = 16;
 
+/// How soon after the end of its run a start is late: the job gave up waiting for the response, and sent the end. An exporter that hung
+/// meanwhile receives both at once, in any order.
+pub const LATE_START: Duration = Duration::from_secs(10);
+
+/// How long a job repeats the end of a run whose response was lost.
+pub const REPEATS: Duration = Duration::from_secs(600);
+
 /// A beat as it arrives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Beat {
@@ -100,6 +107,7 @@ impl Job {
     /// Records a beat that arrives at `now`. `limit` is how long a run may take. Returns the number of the beat.
     pub fn record(&mut self, beat: Beat, now: Reference, limit: Duration) -> u64 {
         let run_time = match beat.kind {
+            BeatKind::Start if self.is_late_start(&beat, now.at) => None,
             BeatKind::Start => {
                 self.start_run(beat.run_id.clone(), now.at);
                 None
@@ -134,10 +142,37 @@ impl Job {
         self.started_since.get_or_insert(now);
     }
 
+    /// The last stored beat of the run of this one, if the run has an id.
+    fn last_of_run(&self, beat: &Beat) -> Option<&StoredBeat> {
+        beat.run_id.as_ref()?;
+        self.beats
+            .iter()
+            .rev()
+            .find(|stored| stored.beat.run_id == beat.run_id)
+    }
+
+    /// Whether the run has just ended without a start, so that nothing would end it again.
+    fn is_late_start(&self, start: &Beat, now: Moment) -> bool {
+        self.last_of_run(start).is_some_and(|end| {
+            end.beat.kind != BeatKind::Start && end.run_time.is_none() && now.since(end.at) < LATE_START
+        })
+    }
+
+    /// The run time of an end that arrives again.
+    fn repeated_run_time(&self, end: &Beat, now: Moment) -> Option<Duration> {
+        let first = self.last_of_run(end)?;
+        (first.beat.kind == end.kind && now.since(first.at) < REPEATS)
+            .then_some(first.run_time)
+            .flatten()
+    }
+
     /// Ends the run of a beat. Returns how long it took.
     fn finish_run(&mut self, beat: &Beat, now: Reference, limit: Duration) -> Option<Duration> {
         let position = self.open_runs.iter().position(|run| run.id == beat.run_id);
-        let run_time = position.map(|at| now.at.since(self.open_runs.remove(at).started));
+        let run_time = match position {
+            Some(at) => Some(now.at.since(self.open_runs.remove(at).started)),
+            None => self.repeated_run_time(beat, now.at),
+        };
         self.last_run_time = run_time.or(self.last_run_time);
         self.is_failed = beat.kind == BeatKind::Fail;
         self.exit_status = beat.exit_status;

@@ -52,6 +52,8 @@ pub struct Evaluation {
     pub counts: [u64; BeatKind::ALL.len()],
     /// Another check with the same token.
     pub twin: Option<CheckId>,
+    /// Whether the beats of the job arrive here. They don't in the command `check`.
+    pub is_received: bool,
 }
 
 /// The jobs of all heartbeat checks. A clone shares them.
@@ -192,15 +194,12 @@ impl Heartbeats {
     pub fn receive(&self, token: &str, beat: Beat) -> Result<Accepted, Refusal> {
         let hash = self.0.hasher.hash(token);
         let mut state = self.state();
-        let now = self.0.clock.now();
         let Some(id) = state.tokens.find(hash).cloned() else {
             drop(state);
             self.count_refused(Refusal::UnknownToken);
             return Err(Refusal::UnknownToken);
         };
-        if state.wall.update(&*self.0.clock) {
-            state.needs_saving = true;
-        }
+        let now = state.observe(&*self.0.clock);
         let reference = state.reference(now);
         let Some(entry) = state.jobs.get_mut(&id) else {
             return Err(Refusal::UnknownToken);
@@ -262,9 +261,15 @@ impl Heartbeats {
     pub fn evaluate(&self, settings: &HeartbeatSettings, token: Option<&str>) -> Evaluation {
         let hash = token.map(|token| self.0.hasher.hash(token));
         let mut state = self.state();
-        state.wall.update(&*self.0.clock);
-        let now = self.0.clock.now();
         let id = settings.id.as_ref().filter(|id| state.jobs.contains_key(*id));
+        let now = match id {
+            Some(_) => state.observe(&*self.0.clock),
+            // Nothing keeps time for checks outside of a running exporter.
+            None => {
+                state.wall.update(&*self.0.clock);
+                self.0.clock.now()
+            }
+        };
         if let (Some(id), Some(hash)) = (id, hash) {
             state.tokens.set(id, hash);
         }
@@ -290,6 +295,7 @@ impl Heartbeats {
             exit_status: job.exit_status,
             counts: job.counts,
             twin,
+            is_received: id.is_some(),
             assessment,
         };
         if let Some(entry) = id.and_then(|id| state.jobs.get_mut(id)) {

@@ -9,7 +9,8 @@ use tokio::time::MissedTickBehavior;
 use tracing::{info, warn};
 
 use super::file::encode;
-use super::registry::Heartbeats;
+use super::registry::{Heartbeats, State};
+use crate::model::{Clock, Moment};
 use crate::state_dir::SaveError;
 
 /// How often times are compared, so that a check runs soon after its job becomes late. Also the minimum time between two writes of the file.
@@ -17,6 +18,34 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// The maximum age of the file. After a crash, the exporter counts as away since the last write.
 const REFRESH: Duration = Duration::from_secs(60);
+
+impl State {
+    /// Compares the clocks. If the wall clock was set, or no beat could arrive for a while, requests a run of every check. Returns the time.
+    /// Not only the timekeeper does this: after a freeze, runs and beats may come before its next tick.
+    pub(super) fn observe(&mut self, clock: &dyn Clock) -> Moment {
+        let now = clock.now();
+        let before = self.wall.nanos(now);
+        let has_jumped = self.wall.update(clock);
+        if has_jumped {
+            self.away
+                .set_wall(self.wall.nanos(now).saturating_sub(before), now);
+        }
+        let was_away = self.away.notice(now);
+        if was_away {
+            info!(
+                "the exporter could not receive beats for a while; jobs whose beat may be lost have until the next one"
+            );
+        }
+        if has_jumped || was_away {
+            self.needs_saving = true;
+            for entry in self.jobs.values_mut() {
+                entry.next_change = None;
+                entry.wakeup.notify_one();
+            }
+        }
+        now
+    }
+}
 
 impl Heartbeats {
     /// Compares times once a second, and saves the jobs after changes. Never returns.
@@ -40,23 +69,16 @@ impl Heartbeats {
     /// Requests the runs of jobs whose assessment changes now. Returns whether the file must be written.
     pub(super) fn tick(&self) -> bool {
         let mut state = self.state();
-        let now = self.0.clock.now();
-        let has_jumped = state.wall.update(&*self.0.clock);
-        let was_away = state.away.tick(now);
-        if was_away {
-            info!(
-                "the exporter could not receive beats for a while; jobs whose beat may be lost have until the next one"
-            );
-        }
+        let now = state.observe(&*self.0.clock);
+        state.away.tick(now);
         for entry in state.jobs.values_mut() {
-            let is_due = entry.next_change.is_some_and(|change| change <= now);
-            if has_jumped || was_away || is_due {
+            if entry.next_change.is_some_and(|change| change <= now) {
                 entry.next_change = None;
                 entry.wakeup.notify_one();
             }
         }
         let is_old = !state.jobs.is_empty() && now.since(state.saved_at) >= REFRESH;
-        state.needs_saving |= has_jumped || was_away || is_old;
+        state.needs_saving |= is_old;
         state.needs_saving && self.0.file.is_some()
     }
 

@@ -129,10 +129,8 @@ impl HeartbeatEndpoint {
                     "no check has this token, or the path after it is not start, fail or an exit status";
                 error_reply(API_PREFIX, StatusCode::NOT_FOUND, text)
             }
-            Err(wait) => {
-                self.heartbeats.count_refused(Refusal::RateLimit(wait));
-                too_many(wait)
-            }
+            // It was counted as an unknown token.
+            Err(wait) => too_many(wait),
         }
     }
 }

@@ -25,7 +25,7 @@ fn a_test_alert_reaches_the_receivers_of_its_severity_and_ends() {
     let alertmanager = Alertmanager::start(&sinks, "1h");
     let output = notify_test(
         &alertmanager.url(),
-        &["--severity", "critical", "--for", "2s", "--wait", "60s"],
+        &["--severity", "critical", "--for", "10s", "--wait", "60s"],
     );
     let (out, err) = (text(&output.stdout), text(&output.stderr));
     assert_eq!(output.status.code(), Some(0), "{out}{err}");

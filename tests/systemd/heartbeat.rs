@@ -136,7 +136,7 @@ async fn runs_below_the_command(jobs: &Jobs) {
     // With KillMode=mixed, the job gets the signal from the command only.
     jobs.install(
         "backup",
-        "trap 'echo TERM >>/run/shared/signals; kill $!' TERM; echo >/run/shared/started; sleep 1000 & wait; wait; exit 8",
+        "trap 'echo TERM >>/run/shared/signals; kill $!' TERM; sleep 1000 & echo >/run/shared/started; wait; wait; exit 8",
     )
     .await;
     jobs.run("systemctl start --no-block backup; until [ -e /run/shared/started ]; do sleep 0.05; done; systemctl stop backup")

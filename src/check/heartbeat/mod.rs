@@ -14,7 +14,7 @@ use self::families::{
 use super::CheckContext;
 use crate::config::heartbeat::{HeartbeatSettings, read_token};
 use crate::heartbeat::{Evaluation, Heartbeats, Verdict};
-use crate::model::{BeatKind, Family, JobState, Problem, Reason, Report, Sample};
+use crate::model::{BeatKind, Family, JobState, Problem, Reason, Report, Sample, Shortage};
 use crate::net::shortage;
 
 /// A heartbeat check.
@@ -47,6 +47,12 @@ impl HeartbeatCheck {
         let token = read_token(&self.settings.token);
         let exposed = token.as_ref().ok().map(|token| token.expose());
         let evaluation = self.heartbeats.evaluate(&self.settings, exposed);
+        if token.is_ok() && !evaluation.is_received {
+            return Err(Problem::from_shortage(
+                Shortage::Undecided,
+                "only the running exporter receives the heartbeats of the job; `upkeep_exporter status` shows its state",
+            ));
+        }
         push_samples(report, &evaluation);
         report.job = Some(Arc::new(evaluation.view));
         if let Err(error) = token {

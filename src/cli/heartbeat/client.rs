@@ -166,7 +166,8 @@ impl HeartbeatClient {
         message: Bytes,
         timeout: Duration,
     ) -> Result<(), HeartbeatError> {
-        let request = self.build_request(beat, message)?;
+        let token = self.token()?;
+        let request = self.build_request(&token, beat, message)?;
         let mut report = Report::default();
         let result = {
             let mut recorder = RunRecorder::new(&mut report);
@@ -186,14 +187,19 @@ impl HeartbeatClient {
             StatusCode::OK => Ok(()),
             status => Err(HeartbeatError::Rejected {
                 status,
-                detail: error_detail(&response.body),
+                // A proxy may repeat the path of the request.
+                detail: error_detail(hide(&token, &response.body).as_bytes()),
                 retry_after: response.headers.get(RETRY_AFTER).and_then(seconds),
             }),
         }
     }
 
-    fn build_request(&self, beat: Beat, message: Bytes) -> Result<Request<Full<Bytes>>, HeartbeatError> {
-        let token = self.token()?;
+    fn build_request(
+        &self,
+        token: &Secret,
+        beat: Beat,
+        message: Bytes,
+    ) -> Result<Request<Full<Bytes>>, HeartbeatError> {
         let mut path = format!(
             "{}/api/heartbeat/{}{}",
             self.base_path,
@@ -224,6 +230,11 @@ impl HeartbeatClient {
         };
         Err(HeartbeatError::InvalidToken(source, TokenError::Format))
     }
+}
+
+/// A response without the token.
+fn hide(token: &Secret, body: &[u8]) -> String {
+    String::from_utf8_lossy(body).replace(token.expose(), "TOKEN")
 }
 
 /// The seconds of a `Retry-After` (RFC 9110, section 10.2.3). Its other form, a date, is ignored.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::beat::MAX_MESSAGE_BYTES;
 use super::tail::Tail;
@@ -16,7 +16,10 @@ use super::tail::Tail;
 /// The size of a read: the size of a pipe on Linux (pipe(7)).
 const CHUNK_BYTES: usize = 64 << 10;
 
-/// How long both pipes must be empty after the end of the job until the rest of its processes counts as silent.
+/// The most chunks that a pipe holds: its largest size without privileges (pipe-max-size, pipe(7)) is 1 MiB.
+const MAX_PIPE_CHUNKS: u64 = 16;
+
+/// How long a pipe must be empty after the end of the job until the rest of its processes counts as silent.
 const SILENCE: Duration = Duration::from_millis(200);
 
 /// The time between two looks at the copies, and between two attempts to write to a full output that does not block.
@@ -28,71 +31,54 @@ pub struct OutputCopies {
     copies: [Arc<Progress>; 2],
 }
 
-/// The pipes of a job that has not started yet.
-pub struct JobPipes {
-    /// Its standard output and its standard error.
-    pub writers: [PipeWriter; 2],
-    readers: [PipeReader; 2],
-}
+/// Standard output and standard error of a job that has not started yet.
+pub type JobPipes = [PipeWriter; 2];
 
 /// What a copy does.
 #[derive(Default)]
 struct Progress {
-    bytes: AtomicU64,
+    chunks: AtomicU64,
     is_reading: AtomicBool,
     has_ended: AtomicBool,
 }
 
-impl JobPipes {
-    /// Creates the pipes.
+impl OutputCopies {
+    /// Starts to copy what a job will write, in threads: a reader of the output may be slow. The copies end when all writers are closed.
     ///
     /// # Errors
-    /// When there are too many open files.
-    pub fn new() -> io::Result<Self> {
+    /// When there are too many open files, or a thread can't be started.
+    pub fn start() -> io::Result<(JobPipes, Self)> {
         let (out, for_out) = io::pipe()?;
         let (errors, for_errors) = io::pipe()?;
-        Ok(Self {
-            writers: [for_out, for_errors],
-            readers: [out, errors],
-        })
-    }
-
-    /// Starts to copy, in threads: a reader of the output may be slow.
-    ///
-    /// # Errors
-    /// When a thread can't be started.
-    pub fn copy(self) -> io::Result<OutputCopies> {
         let outputs = [
             io::stdout().as_fd().try_clone_to_owned()?,
             io::stderr().as_fd().try_clone_to_owned()?,
         ];
         let tail = Arc::new(Mutex::new(Tail::new(MAX_MESSAGE_BYTES)));
         let copies: [Arc<Progress>; 2] = Default::default();
-        for ((from, to), progress) in self.readers.into_iter().zip(outputs).zip(&copies) {
+        for ((from, to), progress) in [out, errors].into_iter().zip(outputs).zip(&copies) {
             let (tail, progress) = (Arc::clone(&tail), Arc::clone(progress));
             thread::Builder::new().name("output".to_owned()).spawn(move || {
                 copy(from, to, &tail, &progress);
                 progress.has_ended.store(true, Ordering::Release);
             })?;
         }
-        Ok(OutputCopies { tail, copies })
+        Ok(([for_out, for_errors], Self { tail, copies }))
     }
-}
 
-impl OutputCopies {
     /// Waits until everything that the job wrote before its end is copied, at most for `limit`. Processes that the job left behind
-    /// may still have its output open, so there may be no end of file.
+    /// may still have its output open, so there may be no end of file. They may also write for ever.
     pub async fn drain(&self, limit: Option<Duration>) {
-        let started = Instant::now();
-        let (mut seen, mut since) = (self.position(), started);
-        while seen.is_some() && limit.is_none_or(|limit| started.elapsed() < limit) {
-            sleep(POLL).await;
-            let position = self.position();
-            if position != seen || !self.are_reading() {
-                (seen, since) = (position, Instant::now());
-            } else if since.elapsed() >= SILENCE {
-                return;
+        let [out, errors] = &self.copies;
+        let both = async {
+            tokio::join!(out.drain(), errors.drain());
+        };
+        match limit {
+            // The rest is copied later.
+            Some(limit) => {
+                let _ = timeout(limit, both).await;
             }
+            None => both.await,
         }
     }
 
@@ -100,24 +86,24 @@ impl OutputCopies {
     pub fn tail(&self) -> Vec<u8> {
         self.tail.lock().unwrap_or_else(PoisonError::into_inner).to_vec()
     }
+}
 
-    /// How much was copied; `None` if both copies have ended.
-    fn position(&self) -> Option<u64> {
-        let has_ended = |copy: &Arc<Progress>| copy.has_ended.load(Ordering::Acquire);
-        (!self.copies.iter().all(has_ended)).then(|| {
-            self.copies
-                .iter()
-                .map(|copy| copy.bytes.load(Ordering::Acquire))
-                .sum()
-        })
-    }
-
-    /// Whether each copy waits for input, and none for the reader of the output.
-    fn are_reading(&self) -> bool {
-        let is_waiting = |copy: &Arc<Progress>| {
-            copy.is_reading.load(Ordering::Acquire) || copy.has_ended.load(Ordering::Acquire)
-        };
-        self.copies.iter().all(is_waiting)
+impl Progress {
+    /// Waits until everything that was in the pipe is copied.
+    async fn drain(&self) {
+        let first = self.chunks.load(Ordering::Acquire);
+        let (mut seen, mut since) = (first, Instant::now());
+        // One more than the pipe holds: a chunk may be under way.
+        while !self.has_ended.load(Ordering::Acquire) && seen - first <= MAX_PIPE_CHUNKS {
+            sleep(POLL).await;
+            let chunks = self.chunks.load(Ordering::Acquire);
+            // A copy that does not read waits for the reader of the output.
+            if chunks != seen || !self.is_reading.load(Ordering::Acquire) {
+                (seen, since) = (chunks, Instant::now());
+            } else if since.elapsed() >= SILENCE {
+                return;
+            }
+        }
     }
 }
 
@@ -145,7 +131,7 @@ fn copy(mut from: PipeReader, to: OwnedFd, tail: &Mutex<Tail>, progress: &Progre
             // Such as a full disk. The job must not fail, so the rest is read and not written.
             to = None;
         }
-        progress.bytes.fetch_add(read.len() as u64, Ordering::AcqRel);
+        progress.chunks.fetch_add(1, Ordering::AcqRel);
     }
 }
 

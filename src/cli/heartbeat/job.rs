@@ -13,6 +13,7 @@ use super::beat::{ExitStatus, SIGNAL_BASE};
 use super::copy::{JobPipes, OutputCopies};
 use super::flags::{OutputMode, RunFlags};
 use super::signals::{Signals, is_from_terminal, is_stop};
+use crate::cli::exit::print_error;
 
 /// The exit statuses of shells for a command that does not exist, and for one that can't be executed (POSIX, XCU 2.8.2).
 const NOT_FOUND: ExitStatus = ExitStatus(127);
@@ -20,6 +21,9 @@ const NOT_EXECUTABLE: ExitStatus = ExitStatus(126);
 
 /// Executes scripts that do not name an interpreter, as execvp(3) and shells do.
 const SHELL: &str = "/bin/sh";
+
+/// Searches PATH for the script, which `sh SCRIPT` would search in the working directory.
+const SHELL_ARGUMENTS: [&str; 2] = ["-c", "exec \"$0\" \"$@\""];
 
 /// A running job.
 pub struct Job {
@@ -91,20 +95,30 @@ impl Job {
     pub fn start(flags: &RunFlags) -> Result<Self, StartError> {
         let program = &flags.command[0];
         let failed = |cause| StartError::new(program, cause);
-        let pipes = match flags.output {
+        // Before the job starts: it must not lose its output later. Without copies, it runs nevertheless.
+        let (pipes, copies) = match flags.output {
             OutputMode::None => None,
-            OutputMode::Tail => Some(JobPipes::new().map_err(failed)?),
-        };
+            OutputMode::Tail => OutputCopies::start()
+                .inspect_err(|error| {
+                    print_error(&format_args!(
+                        "upkeep_exporter: can't copy the output of the job: {error}; the job runs without"
+                    ));
+                })
+                .ok(),
+        }
+        .unzip();
         let token_env = flags.exporter.token_env.as_deref();
         let mut child = spawn(program, &flags.command[1..], token_env, pipes.as_ref());
         if let Err(error) = &child
             && error.raw_os_error() == Some(Errno::NOEXEC.raw_os_error())
         {
-            child = spawn(SHELL.as_ref(), &flags.command, token_env, pipes.as_ref());
+            let arguments = SHELL_ARGUMENTS.map(OsString::from);
+            let arguments = [&arguments[..], &flags.command[..]].concat();
+            child = spawn(SHELL.as_ref(), &arguments, token_env, pipes.as_ref());
         }
         let child = child.map_err(failed)?;
         // From here on, only the job has the other ends of the pipes.
-        let copies = pipes.map(JobPipes::copy).transpose().map_err(failed)?;
+        drop(pipes);
         Ok(Self { child, copies })
     }
 
@@ -156,7 +170,7 @@ fn spawn(
         command.env_remove(name);
     }
     if let Some(pipes) = pipes {
-        let [out, errors] = &pipes.writers;
+        let [out, errors] = pipes;
         command
             .stdout(Stdio::from(out.try_clone()?))
             .stderr(Stdio::from(errors.try_clone()?));

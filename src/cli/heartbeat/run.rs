@@ -14,7 +14,7 @@ use super::copy::OutputCopies;
 use super::delivery::deliver;
 use super::flags::RunFlags;
 use super::job::{Job, JobEnd};
-use super::signals::{Signals, is_stop};
+use super::signals::Signals;
 use crate::cli::exit::print_error;
 
 /// How long the heartbeat for the start may take. It is sent once: without it, only the run time is unknown.
@@ -56,7 +56,11 @@ pub async fn run(flags: RunFlags) -> anyhow::Result<ExitCode> {
     };
     reporter.report_end(&end, output, &mut signals).await;
     if let Some(copies) = job.copies() {
-        copies.drain(None).await;
+        tokio::select! {
+            () = copies.drain(None) => {}
+            // The reader of the output may never read the rest.
+            () = signals.stop() => {}
+        }
     }
     let ExitStatus(status) = end.status;
     Ok(status.into())
@@ -132,17 +136,19 @@ impl Reporter {
         let Some(mut client) = self.take_client().await else {
             return;
         };
-        let retry_for = match end.was_stopped {
+        // A signal to the whole process group may have ended the job before this command saw it. Signals until now shorten the attempts,
+        // but the first one takes place.
+        let was_stopped = signals.take_stop() || end.was_stopped;
+        let retry_for = match was_stopped {
             true => self.retry_for.min(STOPPED_RETRY),
             false => self.retry_for,
         };
         let shown = client.shown().to_owned();
         let delivery = deliver(&mut client, Beat::Ended(end.status), &message, retry_for);
-        let stop = async { while !is_stop(signals.next().await) {} };
         let result = tokio::select! {
             biased;
             result = delivery => result.map_err(|error| error.to_string()),
-            () = stop => Err("a signal ended the attempts".to_owned()),
+            () = signals.stop() => Err("a signal ended the attempts".to_owned()),
         };
         if let Err(error) = result
             && self.printed.as_ref() != Some(&error)

@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 
 use rustix::process::Signal;
 use tokio::signal::unix::{self, SignalKind, signal};
@@ -54,6 +54,21 @@ impl Signals {
             Poll::Pending
         })
         .await
+    }
+
+    /// Waits for a signal that requests the end.
+    pub async fn stop(&mut self) {
+        while !is_stop(self.next().await) {}
+    }
+
+    /// Takes the signals that have already arrived. Returns whether one of them requests the end.
+    pub fn take_stop(&mut self) -> bool {
+        let mut context = Context::from_waker(Waker::noop());
+        let mut is_stopped = false;
+        for (name, stream) in &mut self.streams {
+            is_stopped |= stream.poll_recv(&mut context).is_ready() && is_stop(*name);
+        }
+        is_stopped
     }
 }
 

@@ -46,7 +46,7 @@ pub struct NotifyTestFlags {
     #[arg(long, value_name = "SEVERITY", value_enum, default_value_t = Severity::Warning)]
     severity: Severity,
 
-    /// How long the alert fires. The Alertmanager notifies of its end if the receiver has send_resolved
+    /// How long the alert fires, longer than group_wait of its route. The Alertmanager notifies of its end if the receiver has send_resolved
     #[arg(long = "for", value_name = "DURATION", default_value = "1m", value_parser = parse_length)]
     length: Duration,
 
@@ -181,7 +181,8 @@ async fn wait_for_counts(
 fn report_counts(counts: &Counts, wait: Duration) -> anyhow::Result<ExitCode> {
     if counts.is_empty() {
         print_error(&format_args!(
-            "no notification within {}: group_wait of its route may be longer (set --wait), or the receiver has no integration",
+            "no notification within {}: group_wait of its route may be longer than that or than the alert (set --wait and --for), or the \
+             receiver has no integration",
             duration::DurationText(wait)
         ));
         return Ok(ExitCode::FAILURE);

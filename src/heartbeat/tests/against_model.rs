@@ -10,7 +10,7 @@ use crate::config::heartbeat::{JobSchedule, Reference};
 use crate::heartbeat::assess::{Assessment, Now, Rules, Verdict, assess};
 use crate::heartbeat::away::AwayTimes;
 use crate::heartbeat::file;
-use crate::heartbeat::job::{Beat, Job};
+use crate::heartbeat::job::{Beat, Job, LATE_START, MAX_BEATS, REPEATS};
 use crate::model::{BeatKind, CheckId, CheckName, Clock, JobState, Reason, ServiceKey, WallAnchor};
 
 /// What happens, and the seconds that pass before it.
@@ -67,7 +67,7 @@ impl Naive {
             let ends = |end: &(i64, BeatKind, Option<u8>, i64)| {
                 end.2 == start.2 || end.1 == BeatKind::Success && end.0 - start.0 >= end.3
             };
-            start.1 == BeatKind::Start && !beats[index + 1..].iter().any(ends)
+            start.1 == BeatKind::Start && !self.is_late_start(*index) && !beats[index + 1..].iter().any(ends)
         };
         let open = beats.iter().enumerate().filter(is_open);
         open.map(|(_, start)| start.0).collect()
@@ -77,48 +77,92 @@ impl Naive {
     fn started_since(&self) -> Option<i64> {
         let success = self.beats.iter().rposition(|beat| beat.1 == BeatKind::Success);
         let after = success.map_or(0, |position| position + 1);
-        let later = self.beats[after..]
-            .iter()
-            .filter(|beat| beat.1 == BeatKind::Start);
-        self.open(after).into_iter().chain(later.map(|beat| beat.0)).min()
+        let later = (after..self.beats.len())
+            .filter(|index| self.beats[*index].1 == BeatKind::Start && !self.is_late_start(*index))
+            .map(|index| self.beats[index].0);
+        self.open(after).into_iter().chain(later).min()
+    }
+
+    /// The last stored beat of the same run, if it has an id.
+    fn before(&self, position: usize) -> Option<usize> {
+        let run = self.beats[position].2?;
+        let stored = position.saturating_sub(MAX_BEATS)..position;
+        stored.rev().find(|index| self.beats[*index].2 == Some(run))
+    }
+
+    /// Whether it is a start that arrives just after the end of its run, which had no start.
+    fn is_late_start(&self, position: usize) -> bool {
+        let (time, kind, ..) = self.beats[position];
+        let follows = |end: usize| {
+            self.beats[end].1 != BeatKind::Start
+                && seconds(time - self.beats[end].0) < LATE_START
+                && self.run_time(end).is_none()
+        };
+        kind == BeatKind::Start && self.before(position).is_some_and(follows)
+    }
+
+    /// The run time of the run that a beat ends.
+    fn run_time(&self, position: usize) -> Option<i64> {
+        let (ended, kind, run, _) = self.beats[position];
+        let last = (0..position)
+            .rev()
+            .find(|index| self.beats[*index].2 == run && !self.is_late_start(*index));
+        // Success and fail end a run, and so does a success of another run if this one took too long.
+        if let Some(start) = last
+            .map(|index| self.beats[index])
+            .filter(|beat| beat.1 == BeatKind::Start)
+            && self.open(position).contains(&start.0)
+        {
+            return Some(ended - start.0);
+        }
+        // The same end again.
+        let first = self.before(position)?;
+        let is_same = self.beats[first].1 == kind && seconds(ended - self.beats[first].0) < REPEATS;
+        is_same.then(|| self.run_time(first)).flatten()
     }
 
     /// The run time of the last success.
     fn success_run_time(&self) -> Option<i64> {
         let position = self.beats.iter().rposition(|beat| beat.1 == BeatKind::Success)?;
-        let (ended, _, run, _) = self.beats[position];
-        let of_run = self.beats[..position].iter().rev().filter(|beat| beat.2 == run);
-        // Success and fail end a run, and so does a success of another run if this one took too long.
-        let last = of_run.clone().next().filter(|beat| beat.1 == BeatKind::Start)?;
-        self.open(position).contains(&last.0).then_some(ended - last.0)
+        self.run_time(position)
     }
 
-    fn hides(&self, due: i64, grace: i64, since: i64) -> Vec<i64> {
-        let relevant = self.away.iter().filter(|away| away.1 > since).take(3);
-        let hiding = relevant.filter(|away| away.0 <= due + grace && away.1 >= due - grace);
-        hiding.map(|away| away.1).collect()
+    /// When the exporter was back after the last time that may hide a success between these times.
+    fn hidden_until(&self, earliest: i64, latest: i64, since: i64) -> Option<i64> {
+        let relevant = self.away.iter().filter(|away| away.1 > since);
+        let hiding = relevant.filter(|away| away.0 <= latest && away.1 >= earliest);
+        hiding.map(|away| away.1).max()
     }
 
     /// The state, the level (0 to 2), its reason, and when the job is due, late and down.
     fn assess(&self, settings: Settings, now: i64) -> (JobState, u8, Option<Reason>, [i64; 3]) {
         let Settings { every, grace, .. } = settings;
         let since = self.last(&[BeatKind::Success]).map_or(0, |beat| beat.0);
-        let dues = (1..).map(|number| since + number * every);
         let due = since + every;
-        let missed = dues
-            .into_iter()
-            .find(|due| self.hides(*due, grace, since).is_empty())
-            .unwrap();
-        let mut deadline = missed + grace;
-        let relevant = self.away.iter().filter(|away| away.1 > since).take(3);
-        let ends = relevant
-            .map(|away| away.1 + grace)
-            .filter(|end| missed > due && *end < missed);
-        let mut late = ends.max().unwrap_or(due).max(due);
+        let (mut missed, mut late) = (due, due);
         let open = self.open(self.beats.len());
-        if let (false, Some(started)) = (open.is_empty(), self.started_since()) {
-            deadline = deadline.max(started + settings.limit());
-            late = deadline;
+        let started = self.started_since().filter(|_| !open.is_empty());
+        let run = started.map(|started| (started, started + settings.limit()));
+        for _ in 0..3 {
+            let of_run = run.filter(|_| missed == due);
+            let of_run = of_run.and_then(|(start, end)| self.hidden_until(start, end, since));
+            let of_schedule = self.hidden_until(missed - grace, missed + grace, since);
+            let Some(until) = of_schedule.max(of_run) else {
+                break;
+            };
+            late = late.max(until + grace);
+            missed += every;
+            while missed <= until + grace {
+                missed += every;
+            }
+        }
+        let mut deadline = missed + grace;
+        if let Some((_, end)) = run {
+            deadline = deadline.max(end);
+            late = match missed > due {
+                true => late.max(due + grace).max(end),
+                false => deadline,
+            };
         }
         let overdue = u8::from(now >= late) + u8::from(now >= deadline);
         let level_of = |time: i64, is_certain: bool| {
@@ -129,10 +173,11 @@ impl Naive {
                 _ => 0,
             }
         };
-        let running = open.first().map_or(0, |started| {
+        let levels = open.iter().map(|started| {
             let was_away = self.away.iter().any(|away| away.1 > *started);
             level_of(now - started, !was_away)
         });
+        let running = levels.max().unwrap_or(0);
         let slow = running.max(self.success_run_time().map_or(0, |time| level_of(time, true)));
         let last = self.last(&[BeatKind::Success, BeatKind::Fail]);
         let times = [due, late, deadline];
@@ -354,6 +399,37 @@ fn a_job_that_never_reports_is_late_and_then_down() {
     assert_eq!(state_at(&world, 4200), (JobState::Down, 2));
 }
 
+/// An exporter that was frozen receives the start after the end. Nothing would end that run.
+#[test]
+fn a_start_that_arrives_after_its_end_starts_nothing() {
+    let settings = Settings {
+        down: Some(1200),
+        ..HOURLY
+    };
+    let mut world = World::new(settings);
+    world.pass(100);
+    world.happen(&Event::Beat(BeatKind::Success, Some(1)));
+    world.happen(&Event::Beat(BeatKind::Start, Some(1)));
+    assert_eq!(state_at(&world, 101), (JobState::Up, 0));
+    assert_eq!(state_at(&world, 1301), (JobState::Up, 0));
+}
+
+/// The response to the first one was lost.
+#[test]
+fn a_success_that_is_repeated_keeps_its_run_time() {
+    let settings = Settings {
+        down: Some(1200),
+        ..HOURLY
+    };
+    let mut world = World::new(settings);
+    world.happen(&Event::Beat(BeatKind::Start, Some(1)));
+    world.pass(1300);
+    for _ in 0..2 {
+        world.happen(&Event::Beat(BeatKind::Success, Some(1)));
+        assert_eq!(state_at(&world, 1301).1, 2, "slow");
+    }
+}
+
 #[test]
 fn a_job_that_starts_and_dies_again_and_again_is_down() {
     let mut world = World::new(HOURLY);
@@ -393,6 +469,57 @@ fn an_exporter_that_is_often_away_still_reports_a_dead_job() {
         world.pass(1200);
         world.happen(&Event::Restart(1));
         second = world.now;
-        assert!(second < 4 * 3600, "the job is never down");
+        assert!(second < 5 * 3600, "the job is never down");
     }
+}
+
+#[test]
+fn restarts_at_other_times_do_not_use_up_the_excuses() {
+    let mut world = World::new(HOURLY);
+    world.happen(&Event::Beat(BeatKind::Success, None));
+    for _ in 0..5 {
+        world.pass(100);
+        world.happen(&Event::Restart(1));
+    }
+    world.pass(3500 - 505);
+    // The beat at 3600 s is lost.
+    world.happen(&Event::Away(200));
+    assert_eq!(state_at(&world, 4200), (JobState::Up, 0));
+    assert_eq!(state_at(&world, 3711 + 600), (JobState::Late, 1));
+    assert_eq!(state_at(&world, 7799), (JobState::Late, 1));
+    assert_eq!(state_at(&world, 7800), (JobState::Down, 2));
+}
+
+#[test]
+fn a_run_whose_end_may_be_lost_does_not_hide_one_that_hangs() {
+    let mut world = World::new(Settings {
+        every: 86_400,
+        down: Some(600),
+        ..HOURLY
+    });
+    world.happen(&Event::Beat(BeatKind::Start, Some(1)));
+    world.happen(&Event::Restart(20));
+    assert_eq!(state_at(&world, 700), (JobState::Running, 1));
+    world.happen(&Event::Beat(BeatKind::Start, Some(2)));
+    assert_eq!(state_at(&world, 619), (JobState::Running, 1));
+    assert_eq!(state_at(&world, 620), (JobState::Down, 2));
+}
+
+#[test]
+fn a_run_whose_end_may_be_lost_is_late_but_not_down() {
+    let mut world = World::new(Settings {
+        every: 7200,
+        down: Some(3600),
+        ..HOURLY
+    });
+    world.happen(&Event::Beat(BeatKind::Success, None));
+    world.pass(7200);
+    world.happen(&Event::Beat(BeatKind::Start, None));
+    world.pass(2100);
+    // Its end is lost, long after the success was due.
+    world.happen(&Event::Away(600));
+    assert_eq!(state_at(&world, 10_799), (JobState::Running, 0));
+    assert_eq!(state_at(&world, 10_800), (JobState::Late, 1));
+    assert_eq!(state_at(&world, 14_999), (JobState::Late, 1));
+    assert_eq!(state_at(&world, 15_000), (JobState::Down, 2));
 }

@@ -66,6 +66,14 @@ impl Setup {
         self.heartbeats.receive(TOKEN, beat(kind)).unwrap()
     }
 
+    /// Lets time pass, with the ticks of the timekeeper.
+    fn pass(&self, seconds: std::ops::RangeInclusive<i64>) {
+        for second in seconds {
+            self.clock.set(second);
+            self.heartbeats.tick();
+        }
+    }
+
     fn evaluate(&self) -> Evaluation {
         self.heartbeats.evaluate(settings(&self.config, 0), None)
     }
@@ -240,14 +248,14 @@ fn jobs_survive_a_restart_and_absence_excuses_a_missing_beat() {
     setup.clock.set(4000);
     setup = setup.restart(dir.path());
     assert_eq!(setup.state(), JobState::Up);
-    setup.clock.set(4060);
+    setup.pass(4001..=4060);
     let late = setup.evaluate().assessment;
     assert_eq!(late.state, JobState::Late);
     let Verdict::Degraded(_, message) = late.verdict else {
         panic!()
     };
     assert!(message.contains("while the exporter did not run"), "{message}");
-    setup.clock.set(7205 + 60);
+    setup.pass(4061..=7205 + 60);
     assert_eq!(setup.state(), JobState::Down);
 }
 
@@ -311,6 +319,50 @@ fn a_wall_clock_that_was_set_back_between_processes_hides_no_job_for_long() {
     setup.clock.step(-50_000);
     setup = setup.restart(dir.path());
     assert_eq!(setup.state(), JobState::Up);
-    setup.clock.set(200 + 3600 + 60);
+    setup.pass(201..=200 + 3600 + 60);
+    assert_eq!(setup.state(), JobState::Down);
+}
+
+#[test]
+fn a_run_that_comes_before_the_first_tick_after_a_freeze_does_not_take_the_job_down() {
+    let setup = Setup::new(None);
+    setup.send(BeatKind::Success);
+    setup.pass(1..=3500);
+    // The beat at 3600 s is lost.
+    setup.clock.set(5000);
+    assert_eq!(setup.state(), JobState::Up);
+    setup.pass(5001..=5060);
+    assert_eq!(setup.state(), JobState::Late);
+}
+
+#[test]
+fn a_wall_clock_that_skips_a_time_of_cron_does_not_take_the_job_down() {
+    let clock = TestClock::new();
+    let config = config(&[("job", &format!("token: {TOKEN}, cron: \"0 * * * *\""))]);
+    let dir = tempfile::tempdir().unwrap();
+    let heartbeats = open(&clock, Some(dir.path()));
+    heartbeats.apply(&config);
+    let mut setup = Setup {
+        clock,
+        heartbeats,
+        config,
+    };
+    // 08:00 UTC.
+    setup.send(BeatKind::Success);
+    setup.pass(1..=3000);
+    // From 08:50 to 09:10: a virtual machine was paused, or the clock was wrong at its start.
+    setup.clock.step(1200);
+    assert_eq!(setup.state(), JobState::Up);
+    setup.pass(3001..=3059);
+    assert_eq!(setup.state(), JobState::Up);
+    setup.pass(3060..=3060);
+    assert_eq!(setup.state(), JobState::Late);
+    setup.heartbeats.flush();
+    setup = setup.restart(dir.path());
+    assert_eq!(setup.state(), JobState::Late);
+    // 10:01.
+    setup.pass(3061..=6059);
+    assert_eq!(setup.state(), JobState::Late);
+    setup.pass(6060..=6060);
     assert_eq!(setup.state(), JobState::Down);
 }

@@ -34,8 +34,8 @@ pub const fn advice(shortage: Shortage) -> &'static str {
              for a disk). Raise intervals, or lower timeouts."
         }
         Shortage::Undecided => {
-            "The program exits with 3: the state of the target is unknown. Read its message, and run it by hand as the \
-             exporter's user (`runuser -u upkeep_exporter -- PROGRAM`)."
+            "The run found no result, so the state of the target is unknown. Read its message. If it is that of a program, run it by \
+             hand as the exporter's user (`runuser -u upkeep_exporter -- PROGRAM`)."
         }
     }
 }

@@ -81,6 +81,27 @@ async fn the_exit_status_is_kept_and_reported() {
     }
 }
 
+/// Also if the script is found in PATH, and names no interpreter.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_script_without_an_interpreter_is_found_in_path() {
+    let (stage, exporter) = (Stage::new(), accepting().await);
+    for (place, status) in [("bin", 9), ("work", 8)] {
+        let script = stage.path(place).join("report-of-today");
+        fs::create_dir(stage.path(place)).unwrap();
+        fs::write(&script, format!("echo \"$1\"; exit {status}\n")).unwrap();
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let path = format!("{}:/usr/bin:/bin", stage.path("bin").display());
+    let output = stage
+        .run(&exporter.url(""), &[], &["report-of-today", "an argument"])
+        .current_dir(stage.path("work"))
+        .env("PATH", path)
+        .output()
+        .unwrap();
+    ends_with(9, &output);
+    assert_eq!(out(&output), "an argument\n");
+}
+
 /// A job must run whatever is wrong with the heartbeats.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_without_a_usable_token_or_url_runs() {

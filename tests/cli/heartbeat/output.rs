@@ -143,3 +143,30 @@ async fn a_process_left_behind_does_not_delay_the_end() {
     )
     .unwrap();
 }
+
+/// It may also write all the time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_left_behind_that_writes_does_not_delay_the_end() {
+    let (stage, exporter) = (Stage::new(), accepting().await);
+    // It ends at SIGPIPE, or when the directory of the test is removed.
+    let left = "while [ -e \"$1/token\" ]; do echo noise; sleep 0.05; done & echo done";
+    let begun = Instant::now();
+    let mut child = stage
+        .shell(&exporter.url(""), TAIL, left)
+        .stdout(File::create(stage.path("out")).unwrap())
+        .spawn()
+        .unwrap();
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        if begun.elapsed() > LONG {
+            child.kill().unwrap();
+            panic!("it waited for the process");
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    assert_eq!(status.code(), Some(0));
+    assert!(fs::read_to_string(stage.path("out")).unwrap().contains("done\n"));
+    assert_eq!(said(&beats(&exporter)), ["start", "0"]);
+}

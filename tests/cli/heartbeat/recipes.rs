@@ -83,8 +83,27 @@ async fn the_python_module_reports_exceptions() {
         "{}",
         errors(&failed)
     );
+    for (body, status) in [
+        ("sys.exit()", 0),
+        ("sys.exit(0)", 0),
+        ("sys.exit(3)", 3),
+        ("sys.exit('no data')", 1),
+    ] {
+        ends_with(status, &run(body));
+    }
+    // A token that can't be read does not fail the job.
+    ends_with(
+        0,
+        &run("from heartbeat import beat; beat(sys.argv[2], '/missing', 'start', 'x', attempts=1)"),
+    );
     let beats = beats(&exporter);
-    assert_eq!(said(&beats), ["start", "0", "start", "fail"]);
+    assert_eq!(
+        said(&beats),
+        [
+            "start", "0", "start", "fail", "start", "0", "start", "0", "start", "3", "start", "1", "start",
+            "0"
+        ]
+    );
     assert!(beats[3].message.contains("ValueError: no data"), "{:?}", beats[3]);
     assert_eq!(beats[2].run_id, beats[3].run_id);
     assert_ne!(beats[1].run_id, beats[3].run_id);

@@ -45,7 +45,18 @@ async fn errors_do_not_contain_the_token() {
     let garbage = Target::answering(b"garbage\r\n\r\n".to_vec()).await;
     let closing = Target::closing(true).await;
     let missing = Target::answering(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_vec()).await;
+    // As some proxies and frameworks respond.
+    let text = format!("cannot POST /api/heartbeat/{TOKEN}/0");
+    let repeating = Target::answering(
+        format!(
+            "HTTP/1.1 404 Not Found\r\nContent-Length: {}\r\n\r\n{text}",
+            text.len()
+        )
+        .into_bytes(),
+    )
+    .await;
     let urls = [
+        repeating.url(""),
         refusing,
         garbage.url(""),
         closing.url(""),

@@ -67,6 +67,59 @@ async fn a_signal_that_ends_the_job_is_its_exit_status() {
     assert_eq!(said(&beats(&exporter)).last(), Some(&"143"));
 }
 
+/// As systemd does without KillMode=mixed, and shells with `kill -- -GROUP`: the job may end before the command sees the signal.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_to_both_does_not_suppress_the_report() {
+    let (stage, exporter) = (Stage::new(), accepting().await);
+    let mut child = stage
+        .shell(&exporter.url(""), &[], "echo $$ >\"$1/pid\"; exec sleep 1000")
+        .spawn()
+        .unwrap();
+    let job = wait_for_file(&stage.path("pid")).trim().parse().unwrap();
+    kill(&child, Signal::STOP);
+    kill(&child, Signal::TERM);
+    kill_process(Pid::from_raw(job).unwrap(), Signal::TERM).unwrap();
+    let begun = std::time::Instant::now();
+    // A zombie, until the command continues.
+    while !fs::read_to_string(format!("/proc/{job}/stat"))
+        .unwrap()
+        .contains(") Z ")
+    {
+        assert!(begun.elapsed() < super::LONG, "the job does not end");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    kill(&child, Signal::CONT);
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+    assert_eq!(said(&beats(&exporter)).last(), Some(&"143"));
+}
+
+/// The job has ended, but nobody reads its output.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_ends_the_wait_for_a_reader_of_the_output() {
+    let (stage, exporter) = (Stage::new(), accepting().await);
+    // More than one pipe holds, and less than two.
+    let job = ["head", "-c", "100000", "/dev/zero"];
+    let mut child = stage
+        .run(&exporter.url(""), &["--output=tail"], &job)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let begun = std::time::Instant::now();
+    while said(&beats(&exporter)).last() != Some(&"0") {
+        assert!(begun.elapsed() < super::LONG, "no heartbeat");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        assert!(begun.elapsed() < super::LONG, "the command ignores signals");
+        kill(&child, Signal::TERM);
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    };
+    assert_eq!(status.code(), Some(0));
+}
+
 /// As below `nohup`, and for jobs that sh starts in the background.
 #[tokio::test(flavor = "multi_thread")]
 async fn ignored_signals_stay_ignored() {
