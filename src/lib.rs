@@ -82,6 +82,8 @@ pub struct Setup {
     pub has_native_histograms: bool,
     /// Whether `POST /-/reload` is enabled.
     pub enable_lifecycle: bool,
+    /// Whether badges are served.
+    pub enable_badges: bool,
     /// Whether services can be started, stopped and restarted by requests. The web configuration must have users.
     pub enable_admin_api: bool,
     /// The host names that requests may use. Empty allows all.
@@ -96,6 +98,7 @@ pub struct Setup {
 struct WebSettings {
     load: Arc<Loader>,
     is_lifecycle_enabled: bool,
+    has_badges: bool,
     is_admin_enabled: bool,
     allowed_hosts: web::AllowedHosts,
     telemetry_path: String,
@@ -153,6 +156,7 @@ impl Parts {
                 for_reloads.apply(config);
             }),
             is_lifecycle_enabled: settings.is_lifecycle_enabled,
+            has_badges: settings.has_badges,
             admin: settings.is_admin_enabled.then(Arc::default),
             allowed_hosts: settings.allowed_hosts,
             event_hub: web::EventHub::new(
@@ -283,6 +287,7 @@ pub async fn run(
     let state = Arc::new(parts.web_state(WebSettings {
         load: setup.load,
         is_lifecycle_enabled: setup.enable_lifecycle,
+        has_badges: setup.enable_badges,
         is_admin_enabled: setup.enable_admin_api,
         allowed_hosts: setup.allowed_hosts,
         telemetry_path: setup.telemetry_path,

@@ -48,6 +48,7 @@ async fn the_server_outlives_a_lack_of_descriptors() {
         is_ready: Box::new(|| true),
         reloader: Reloader::new(|| Box::pin(async { Ok(()) })),
         is_lifecycle_enabled: false,
+        has_badges: false,
         admin: None,
         allowed_hosts: upkeep_exporter::web::AllowedHosts::default(),
         event_hub: EventHub::without_store(),

@@ -166,7 +166,10 @@ pub(super) async fn rendered(
 ///
 /// # Errors
 /// When it does not exist.
-fn find_group<'a>(snapshot: &Snapshot, group: Option<&'a str>) -> Result<Option<&'a str>, ApiError> {
+pub(super) fn find_group<'a>(
+    snapshot: &Snapshot,
+    group: Option<&'a str>,
+) -> Result<Option<&'a str>, ApiError> {
     let Some(group) = group else {
         return Ok(None);
     };

@@ -24,6 +24,8 @@ pub(super) enum Endpoint {
     Status,
     ServiceStatus,
     ServiceHistory,
+    ServiceBadge,
+    GroupBadge,
     Description,
     Targets,
     Models,
@@ -45,13 +47,15 @@ pub(super) enum Endpoint {
 
 impl Endpoint {
     /// Every endpoint. The metrics come first: their path is configurable, and takes precedence.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 27] = [
         Self::Metrics,
         Self::Processes,
         Self::Index,
         Self::Status,
         Self::ServiceStatus,
         Self::ServiceHistory,
+        Self::ServiceBadge,
+        Self::GroupBadge,
         Self::Description,
         Self::Targets,
         Self::Models,
@@ -87,6 +91,8 @@ impl Endpoint {
             Self::Status => "/api/status",
             Self::ServiceStatus => "/api/status/{service}",
             Self::ServiceHistory => "/api/status/{service}/history",
+            Self::ServiceBadge => "/badge/{service}.svg",
+            Self::GroupBadge => "/badge/group/{group}.svg",
             Self::Description => "/api/openapi.yaml",
             Self::Targets => "/sd",
             Self::Models => "/api/models",
@@ -127,6 +133,10 @@ impl Endpoint {
             Self::ServiceHistory => {
                 "past of one service as JSON or CSV; ?from=, ?to= and ?step= select a range"
             }
+            Self::ServiceBadge => {
+                "status or uptime of one service as a picture (with --web.badges); ?show=uptime&range=30d"
+            }
+            Self::GroupBadge => "status or uptime of a group as a picture (with --web.badges)",
             Self::Targets => "checks as targets for /probe (HTTP service discovery of Prometheus)",
             Self::Models => "models that providers offer as JSON; ?provider=, ?q= and ?capability= search",
             Self::ModelsPage => "models that providers offer, with a search",
@@ -158,6 +168,8 @@ impl Endpoint {
                 | Self::Asset
                 | Self::ServiceStatus
                 | Self::ServiceHistory
+                | Self::ServiceBadge
+                | Self::GroupBadge
                 | Self::WidgetScript
                 | Self::Heartbeat
                 | Self::HeartbeatSignal

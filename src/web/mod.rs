@@ -14,6 +14,7 @@ mod admission_layer;
 mod api;
 mod auth;
 mod auth_error;
+mod badge;
 mod body;
 mod body_cache;
 mod client;

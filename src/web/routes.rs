@@ -11,6 +11,7 @@ use http::header::{
 use http::{HeaderMap, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 
+use super::badge::Subject;
 use super::body::{Content, ResponseBody, ResponseInProgress};
 use super::client::Client;
 use super::endpoints::{Endpoint, Site};
@@ -22,7 +23,7 @@ use super::pages::{self, Page};
 use super::peer::Peer;
 use super::reply::Reply;
 use super::state::State;
-use super::{accept, admin_reply, api, heartbeat, history, probe, processes, query};
+use super::{accept, admin_reply, api, badge, heartbeat, history, probe, processes, query};
 
 /// The longest request body that is accepted, in bytes. No endpoint reads one.
 const MAX_REQUEST_BODY: u64 = 64 * 1024;
@@ -145,6 +146,16 @@ async fn dispatch(
         Endpoint::ServiceHistory => {
             let key = query::decode(segment).map_err(ApiError::bad_request)?;
             history::history(state, key.into_owned(), query, headers).await?
+        }
+        Endpoint::ServiceBadge | Endpoint::GroupBadge => {
+            let name = query::decode(segment)
+                .map_err(ApiError::bad_request)?
+                .into_owned();
+            let subject = match endpoint {
+                Endpoint::GroupBadge => Subject::Group(name),
+                _ => Subject::Service(name),
+            };
+            badge::badge(state, subject, query, headers).await?
         }
         Endpoint::Description => {
             let [] = query::parse(query, []).map_err(ApiError::bad_request)?;

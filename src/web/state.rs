@@ -38,6 +38,8 @@ pub struct State {
     pub reloader: Reloader,
     /// Whether `POST /-/reload` is allowed (`--web.enable-lifecycle`).
     pub is_lifecycle_enabled: bool,
+    /// Whether badges are served (`--web.badges`).
+    pub has_badges: bool,
     /// Acts on services; `None` unless `--web.enable-admin-api` is given.
     pub admin: Option<Arc<Admin>>,
     /// The hosts that requests may name (`--web.allowed-hosts`).

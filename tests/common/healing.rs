@@ -78,6 +78,7 @@ impl Exporter {
             has_native_histograms: false,
             probe_timeout_offset: Duration::ZERO,
             enable_lifecycle: false,
+            enable_badges: false,
             enable_admin_api: false,
             allowed_hosts: AllowedHosts::default(),
             no_heal: false,

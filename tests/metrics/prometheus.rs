@@ -129,6 +129,7 @@ async fn serve_metrics(snapshot: fn() -> Snapshot) -> SocketAddr {
         is_ready: Box::new(|| true),
         reloader: Reloader::new(|| Box::pin(async { Ok(()) })),
         is_lifecycle_enabled: false,
+        has_badges: false,
         admin: None,
         allowed_hosts: upkeep_exporter::web::AllowedHosts::default(),
         event_hub: EventHub::without_store(),

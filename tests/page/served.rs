@@ -49,6 +49,7 @@ pub async fn served_with(
         is_ready: Box::new(|| true),
         reloader: Reloader::new(|| Box::pin(async { Ok(()) })),
         is_lifecycle_enabled: false,
+        has_badges: false,
         admin: None,
         allowed_hosts: upkeep_exporter::web::AllowedHosts::default(),
         event_hub: EventHub::new(runs, move || events.subscribe()),

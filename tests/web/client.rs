@@ -45,6 +45,7 @@ pub fn state(source: impl Fn() -> Snapshot + Send + Sync + 'static) -> State {
         is_ready: Box::new(|| true),
         reloader: Reloader::new(|| Box::pin(async { Ok(()) })),
         is_lifecycle_enabled: false,
+        has_badges: true,
         admin: None,
         allowed_hosts: upkeep_exporter::web::AllowedHosts::default(),
         event_hub: EventHub::without_store(),

@@ -3,6 +3,7 @@
 
 mod answers;
 mod api;
+mod badges;
 mod browsers;
 mod client;
 #[path = "../common/mod.rs"]

@@ -101,6 +101,8 @@ async fn it_describes_the_existing_endpoints() {
     let served: BTreeSet<&str> = served
         .difference(&BTreeSet::from([
             "/",
+            "/badge/group/{group}.svg",
+            "/badge/{service}.svg",
             "/metrics",
             "/models",
             "/service/{service}",

@@ -93,6 +93,10 @@ pub struct ServeFlags {
     #[arg(help_heading = "Web", long = "web.enable-lifecycle")]
     pub enable_lifecycle: bool,
 
+    /// Serve badges, pictures of the status and the uptime, at /badge/SERVICE.svg and /badge/group/GROUP.svg
+    #[arg(help_heading = "Web", long = "web.badges")]
+    pub badges: bool,
+
     /// Enable starting, stopping and restarting services by POST /api/services/{service}/restart; needs users, see docs/WEB.md
     #[arg(help_heading = "Web", long = "web.enable-admin-api")]
     pub enable_admin_api: bool,

@@ -135,6 +135,7 @@ async fn setup(flags: ServeFlags, inherited: Vec<InheritedSocket>, checks: Handl
         has_native_histograms: flags.native_histograms,
         probe_timeout_offset: flags.probe_timeout_offset,
         enable_lifecycle: flags.enable_lifecycle,
+        enable_badges: flags.badges,
         enable_admin_api: flags.enable_admin_api,
         allowed_hosts: flags.allowed_hosts.into_iter().collect(),
         no_heal: flags.no_heal,

@@ -9,6 +9,9 @@ use super::text::{format_age, rfc3339};
 use crate::history::Step;
 use crate::model::{Past, PastStatus, PastStrip, PastTotals};
 
+/// Less time without data is not mentioned, in milliseconds. The last observation is a second ago, or more on a busy machine.
+const MIN_NO_DATA: u64 = 5000;
+
 /// A range that the pages show.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::web) enum PastRange {
@@ -56,6 +59,17 @@ impl PastRange {
             Self::Day => Step::FiveMinutes,
             Self::Week => Step::Hour,
             Self::Month | Self::Quarter => Step::Day,
+        }
+    }
+
+    /// Its length in seconds.
+    pub const fn seconds(self) -> i64 {
+        const DAY: i64 = 86_400;
+        match self {
+            Self::Day => DAY,
+            Self::Week => 7 * DAY,
+            Self::Month => 30 * DAY,
+            Self::Quarter => 90 * DAY,
         }
     }
 
@@ -189,7 +203,7 @@ pub(super) fn describe(totals: &PastTotals) -> String {
     }
     if totals.millis.iter().all(|millis| *millis == 0) {
         parts.push("no data".to_owned());
-    } else if totals.no_data_millis >= 1000 {
+    } else if totals.no_data_millis >= MIN_NO_DATA {
         parts.push(format!(
             "no data {}",
             format_age(totals.no_data_millis as f64 / 1e3)
@@ -302,6 +316,9 @@ mod tests {
         let text = text.replace('\u{a0}', " ");
         assert_eq!(text, "99.65 % uptime, down 5 min, maintenance 1 min, no data 2 h");
         assert_eq!(describe(&totals([0; 5], 7_200_000)), "no data");
+        // Every row of the overview would change at times.
+        let text = describe(&totals([86_398_000, 0, 0, 0, 0], 2_000));
+        assert_eq!(text.replace('\u{a0}', " "), "100 % uptime");
     }
 
     /// Otherwise every row of the overview would be sent every second.
