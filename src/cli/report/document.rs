@@ -30,6 +30,12 @@ impl Period {
         Self { from, to }
     }
 
+    /// How many services have so many days in the range together: 1 to 50.
+    pub fn batch(&self, days: i64) -> usize {
+        let length = (self.to.as_second() - self.from.as_second()) / 86_400 + 1;
+        usize::try_from(days / length).unwrap_or(1).clamp(1, 50)
+    }
+
     /// Its length in seconds.
     #[allow(clippy::cast_precision_loss, reason = "a range has fewer than 2^52 seconds")]
     pub fn seconds(&self) -> f64 {
@@ -242,4 +248,66 @@ fn groups(services: &[ServiceRow]) -> Vec<GroupRow> {
         }
     };
     groups.into_iter().map(group).collect()
+}
+
+/// Gives each incident the instance of its service's row. Leaves out those of other services: a query selects by key, and several
+/// exporters may have the same key.
+pub fn name_instances<I: Ord>(
+    found: Vec<(I, Incident)>,
+    batch: &[I],
+    services: &BTreeMap<I, ServiceRow>,
+) -> Vec<(I, Incident)> {
+    let mut named = Vec::new();
+    for (id, mut incident) in found {
+        if let (true, Some(row)) = (batch.contains(&id), services.get(&id)) {
+            incident.instance.clone_from(&row.instance);
+            named.push((id, incident));
+        }
+    }
+    named
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_range_is_queried_for_few_services() {
+        let batch = |days: u64| {
+            Period::until(Timestamp::UNIX_EPOCH, Duration::from_secs(days * 86_400)).batch(50 * 31)
+        };
+        assert_eq!([batch(1), batch(30), batch(90), batch(400)], [50, 50, 17, 3]);
+    }
+
+    #[test]
+    fn outages_of_several_exporters_belong_to_their_services() {
+        let row = |instance: &str| ServiceRow {
+            key: "db".to_owned(),
+            instance: instance.to_owned(),
+            ..ServiceRow::default()
+        };
+        let services = BTreeMap::from([("a", row("a:1")), ("b", row("b:1"))]);
+        let incident = Incident {
+            service: "db".to_owned(),
+            instance: String::new(),
+            from: Timestamp::UNIX_EPOCH,
+            to: None,
+            seconds: 60.0,
+            reason: None,
+        };
+        let found = || vec![("a", incident.clone()), ("b", incident.clone())];
+        // Each batch has one of them, and both queries find both.
+        let mut named = name_instances(found(), &["a"], &services);
+        named.extend(name_instances(found(), &["b"], &services));
+        let incidents: Vec<Incident> = named.into_iter().map(|(_, incident)| incident).collect();
+        let period = Period {
+            from: Timestamp::UNIX_EPOCH,
+            to: Timestamp::UNIX_EPOCH,
+        };
+        let rows = services.into_values().collect();
+        let mut report = Report::new(String::new(), period, rows, incidents);
+        report.retain(&[true, true]);
+        let counts: Vec<usize> = report.services.iter().map(|row| row.incidents).collect();
+        assert_eq!((counts, report.incidents.len()), (vec![1, 1], 2));
+    }
 }

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::document::{Period, Report, ServiceRow, Times};
+use super::document::{Period, Report, ServiceRow, Times, name_instances};
 use super::incidents::{Incident, ranges};
 use crate::cli::server_client::{RequestError, ServerClient};
 use crate::cli::show::clean;
 
-/// How many services a query is about. A month of their uptime has 2 million samples; Prometheus allows 50 million in a query.
-const BATCH: usize = 50;
+/// For how many days of services a query is: 50 services for a month. A query loads each minute of two series three times, and Prometheus allows
+/// 50 million samples in a query.
+const BATCH_DAYS: i64 = 50 * 31;
 /// The resolution of statuses and incidents, in seconds.
 const STEP: i64 = 60;
 /// The longest range of one query for incidents, in seconds: Prometheus allows 11,000 points of a series.
@@ -24,6 +25,8 @@ const MAX_REASONS: usize = 50;
 /// What identifies a service in all exporters: job, instance and key.
 type Id = (String, String, String);
 type Labels = BTreeMap<String, String>;
+/// Selects the time of one status.
+type TimesField = fn(&mut Times) -> &mut f64;
 
 /// The response of the API, see the Prometheus documentation, "HTTP API".
 #[derive(Deserialize)]
@@ -71,10 +74,10 @@ pub async fn collect(client: &ServerClient, period: Period) -> Result<Report, Re
     }
     let ids: Vec<Id> = services.keys().cloned().collect();
     let mut incidents = Vec::new();
-    for batch in ids.chunks(BATCH) {
+    for batch in ids.chunks(period.batch(BATCH_DAYS)) {
         queries.add_times(&mut services, batch).await?;
         queries.add_responses(&mut services, batch).await?;
-        incidents.extend(queries.incidents(batch).await?);
+        incidents.extend(name_instances(queries.incidents(batch).await?, batch, &services));
     }
     queries.add_objectives(&mut services).await?;
     queries.add_reasons(&mut incidents).await?;
@@ -133,7 +136,7 @@ impl Queries<'_> {
             )
         };
         let mut times: BTreeMap<Id, Times> = BTreeMap::new();
-        let fields: [(&str, fn(&mut Times) -> &mut f64); 4] = [
+        let fields: [(&str, TimesField); 4] = [
             ("up", |times| &mut times.up),
             ("degraded", |times| &mut times.degraded),
             ("down", |times| &mut times.down),
