@@ -53,7 +53,11 @@ fn subjects(config: &Config) -> BTreeMap<String, String> {
 
 fn subject(kind: &KindSettings) -> Option<String> {
     match kind {
-        KindSettings::Systemd(unit) => Some(format!("unit {}", unit.unit)),
+        // Discovery lists only services and sockets, and only those that are expected to run.
+        KindSettings::Systemd(unit) => {
+            let is_listed = unit.unit.ends_with(".service") || unit.unit.ends_with(".socket");
+            (is_listed && unit.expect.includes_active()).then(|| format!("unit {}", unit.unit))
+        }
         KindSettings::Docker(container) => Some(format!("container {}", container.container)),
         KindSettings::Port(port) => {
             let is_held = port.protocol == Protocol::Tcp && port.expect == Expect::Held;
@@ -113,7 +117,8 @@ mod tests {
     #[test]
     fn what_is_new_or_gone_is_listed() {
         let before = config(
-            "{ kind: systemd, unit: a }, { kind: docker, container: b }, { kind: port, port: 53, protocol: udp }",
+            "{ kind: systemd, unit: a }, { kind: docker, container: b }, { kind: port, port: 53, protocol: udp }, \
+             { kind: systemd, unit: backup.timer }",
         );
         let now = config("{ kind: systemd, unit: a }, { kind: tcp, address: '[::1]:81' }");
         let found = Difference::between(&before, &now);

@@ -31,6 +31,8 @@ pub struct Unit {
     pub file: String,
     /// The path of its program; empty if unknown.
     pub program: String,
+    /// The timers, paths and sockets that start it.
+    pub triggers: Vec<String>,
     /// The projects in its working directory.
     pub projects: Vec<Project>,
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::classify::group;
 use super::facts::{Container, Facts, Heard, Port, Server, Unit, Worker};
-use super::plumbing::is_plumbing;
+use super::plumbing::{is_forwarded, is_on_demand, is_plumbing};
 use super::port_checks;
 use super::service::{Group, Service};
 use super::texts::quote;
@@ -75,6 +75,10 @@ impl<'f> Grouping<'f> {
                 ports.entry(unit).or_default().push(port);
             }
         }
+        let holds_own_port = |unit: &Unit| {
+            let mut own = ports.get(unit.name.as_str()).into_iter().flatten();
+            own.any(|port| !port.is_activated)
+        };
         for unit in &facts.units {
             let own: Vec<&Port> = ports
                 .get(unit.name.as_str())
@@ -86,6 +90,10 @@ impl<'f> Grouping<'f> {
                 self.used.extend(own.iter().map(|port| port.number));
                 continue;
             }
+            // Its ports stay, as ports without a unit.
+            if is_on_demand(unit, holds_own_port(unit)) {
+                continue;
+            }
             let is_socket = unit.name.ends_with(".socket");
             if is_socket && own.is_empty() {
                 continue;
@@ -93,10 +101,9 @@ impl<'f> Grouping<'f> {
             // A socket belongs to the service that it starts, if that runs.
             let stem = unit.name.trim_end_matches(".socket");
             if is_socket
-                && facts
-                    .units
-                    .iter()
-                    .any(|other| other.name == format!("{stem}.service"))
+                && facts.units.iter().any(|other| {
+                    other.name == format!("{stem}.service") && !is_on_demand(other, holds_own_port(other))
+                })
             {
                 continue;
             }
@@ -156,7 +163,7 @@ impl<'f> Grouping<'f> {
     fn programs(&mut self) {
         let mut by_program: BTreeMap<String, Vec<&'f Port>> = BTreeMap::new();
         for port in &self.facts.ports {
-            if self.used.contains(&port.number) {
+            if self.used.contains(&port.number) || is_forwarded(port) {
                 continue;
             }
             let unit = port.unit.as_deref().filter(|unit| unit.ends_with(".service"));

@@ -7,13 +7,14 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
+use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::facts::{Container, Facts, Heard, Port, Project, Server};
 use super::handshake::{Handshake, Talker, choose};
 use super::pages::{health_page, is_success};
-use super::plumbing::is_plumbing;
+use super::plumbing::{is_forwarded, is_plumbing};
 use super::{containers, port_checks, processes, projects, sockets, units};
 use crate::check::CheckContext;
 use crate::config::systemd::BusAddress;
@@ -29,6 +30,13 @@ const MAX_TIME: Duration = Duration::from_secs(60);
 
 /// How long the units and containers may take without another limit.
 const MAX_LISTING: Duration = Duration::from_secs(15);
+
+/// How long reading /proc may take. A search of holders takes at most 5 s, but the command line of a process that hangs in the kernel
+/// can't be read, and the start of the exporter and its reloads must not wait for that.
+const MAX_SCAN: Duration = Duration::from_secs(12);
+
+/// How many threads may read /proc at once.
+static SCANS: Semaphore = Semaphore::const_new(4);
 
 /// What to look at.
 #[derive(Clone, Debug)]
@@ -64,8 +72,8 @@ async fn collect(options: &Options, heards: &Heards) -> Facts {
     let max_listing = options.max_time.unwrap_or(MAX_LISTING);
     let (for_sockets, for_workers) = (options.procfs.clone(), options.procfs.clone());
     let (sockets, workers, units, containers) = tokio::join!(
-        spawn_blocking(move || sockets::list(&for_sockets)),
-        spawn_blocking(move || processes::workers(&for_workers)),
+        read_proc(move || sockets::list(&for_sockets)),
+        read_proc(move || processes::workers(&for_workers)),
         units::list(&options.bus, max_listing),
         containers::list(options.engine.clone(), max_listing),
     );
@@ -81,7 +89,7 @@ async fn collect(options: &Options, heards: &Heards) -> Facts {
             facts.ports = sockets.ports;
         }
         Ok(Err(error)) => drop(facts.gaps.insert(format!("ports are not known: {error}"))),
-        Err(panic) => drop(facts.gaps.insert(format!("ports are not known: {panic}"))),
+        Err(problem) => drop(facts.gaps.insert(format!("ports are not known: {problem}"))),
     }
     let directories: BTreeMap<String, String> = units
         .units
@@ -105,6 +113,20 @@ async fn collect(options: &Options, heards: &Heards) -> Facts {
         }
     }
     facts
+}
+
+/// Reads /proc on a thread that may block. A thread that hangs is not waited for, and not joined by more and more others.
+async fn read_proc<T: Send + 'static>(read: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
+    let reading = async {
+        let permit = SCANS.acquire().await.map_err(|error| error.to_string())?;
+        let read = move || {
+            let _permit = permit;
+            read()
+        };
+        spawn_blocking(read).await.map_err(|panic| panic.to_string())
+    };
+    let too_long = |_| Err(format!("reading /proc took longer than {} s", MAX_SCAN.as_secs()));
+    timeout(MAX_SCAN, reading).await.unwrap_or_else(too_long)
 }
 
 /// The port with its holder, by which it is known in later looks.
@@ -138,7 +160,8 @@ async fn hear(facts: &Facts, options: &Options, heards: &Heards, deadline: Insta
             continue;
         }
         let address = port_checks::address(port, &options.addresses);
-        let is_left_alone = port.is_activated || is_of_the_system(facts, port);
+        let has_no_check = port_checks::is_ephemeral(port.number) || is_forwarded(port);
+        let is_left_alone = port.is_activated || has_no_check || is_of_the_system(facts, port);
         if let Some(address) = address.filter(|_| !is_left_alone) {
             wanted.push((port.number, address, handshake_of(port, &facts.containers)));
         }

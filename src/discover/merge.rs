@@ -1,18 +1,43 @@
-//! Combines the rounds of discovery. Services and checks are only added: what has disappeared keeps its checks, so it is reported as
+//! Combines the rounds of discovery. Services and checks that last are added, and none is removed: what has disappeared is reported as
 //! down until a restart. Pure.
+
+use std::collections::BTreeSet;
 
 use super::grouping::MAX_SERVICES;
 use super::render::{Keyed, assign_keys, list};
 use super::service::Service;
+
+/// How many checks a service has at most. A program that opens other ports again and again would have more with each round.
+const MAX_CHECKS: usize = 64;
 
 /// The services of all rounds.
 #[derive(Clone, Debug, Default)]
 pub struct Merged {
     services: Vec<Service>,
     keyed: Keyed,
+    /// The checks of the last round that was added by [`Self::add_lasting`], each with the identity of its service.
+    seen: BTreeSet<(String, String)>,
 }
 
 impl Merged {
+    /// Adds those services and checks of a round that were also in the round before. A container of a job, or a port of a program that
+    /// somebody tries, would be down as soon as it ends. Returns whether any service or check is new.
+    pub fn add_lasting(&mut self, mut found: Vec<Service>) -> bool {
+        let all = found.iter().flat_map(|service| {
+            let checks = service.checks.iter();
+            checks.map(|check| (service.identity.clone(), check.clone()))
+        });
+        let now: BTreeSet<(String, String)> = all.collect();
+        for service in &mut found {
+            let identity = &service.identity;
+            let was_seen = |check: &String| self.seen.contains(&(identity.clone(), check.clone()));
+            service.checks.retain(was_seen);
+        }
+        self.seen = now;
+        found.retain(|service| !service.checks.is_empty());
+        self.add(found)
+    }
+
     /// Adds the services of a round. Returns whether any service or check is new.
     pub fn add(&mut self, found: Vec<Service>) -> bool {
         let mut is_changed = false;
@@ -24,9 +49,9 @@ impl Merged {
                 .find(|known| known.identity == service.identity);
             match known {
                 Some(known) => {
-                    let before = known.checks.len();
-                    service.checks.into_iter().for_each(|check| known.check(check));
-                    is_changed |= known.checks.len() > before;
+                    for check in service.checks {
+                        is_changed |= add_check(known, check);
+                    }
                     // The group stays: it is a label of the series.
                     known.notes = service.notes;
                 }
@@ -52,6 +77,33 @@ impl Merged {
     pub fn len(&self) -> usize {
         self.services.len()
     }
+}
+
+/// Adds a check. Returns whether it is new. An http check of another page of the same server replaces the earlier one, which was
+/// made of what the server responded while it was starting.
+fn add_check(known: &mut Service, check: String) -> bool {
+    if known.checks.contains(&check) {
+        return false;
+    }
+    let server = http_server(&check);
+    let earlier = known
+        .checks
+        .iter()
+        .position(|earlier| server.is_some() && http_server(earlier) == server);
+    match earlier {
+        Some(earlier) => known.checks[earlier] = check,
+        None if known.checks.len() >= MAX_CHECKS => return false,
+        None => known.checks.push(check),
+    }
+    true
+}
+
+/// The server of an http check: `http://127.0.0.1:80`.
+fn http_server(check: &str) -> Option<&str> {
+    let url = check.strip_prefix("{ kind: http, url: \"")?;
+    let host = url.find("://")? + 3;
+    let length = url.get(host..)?.find('/')?;
+    url.get(..host + length)
 }
 
 #[cfg(test)]
@@ -82,6 +134,49 @@ mod tests {
         );
         assert!(!merged.add(Vec::new()));
         assert_eq!(merged.list(), first);
+    }
+
+    /// The server was starting in the first look.
+    #[test]
+    fn a_better_page_of_a_server_replaces_the_first_one() {
+        let early = r#"{ kind: http, url: "http://127.0.0.1:80/", valid_status_codes: [404] }"#;
+        let late = r#"{ kind: http, url: "http://127.0.0.1:80/health" }"#;
+        let other = r#"{ kind: http, url: "http://127.0.0.1:8080/" }"#;
+        let mut merged = Merged::default();
+        merged.add(vec![service("unit:a", "a", &[early, other])]);
+        assert!(merged.add(vec![service("unit:a", "a", &[late, other])]));
+        assert!(!merged.list().contains("404"));
+        assert!(merged.list().contains(late) && merged.list().contains(other));
+    }
+
+    #[test]
+    fn what_does_not_last_is_not_added() {
+        let mut merged = Merged::default();
+        merged.add(vec![service("unit:a", "a", &[A])]);
+        assert!(!merged.add_lasting(vec![
+            service("unit:a", "a", &[A, B]),
+            service("container:job", "job", &[B])
+        ]));
+        assert!(!merged.add_lasting(vec![service("unit:a", "a", &[A])]));
+        assert!(!merged.add_lasting(vec![service("unit:a", "a", &[A, B])]));
+        assert_eq!(merged.len(), 1);
+        assert!(!merged.list().contains(B));
+        assert!(merged.add_lasting(vec![service("unit:a", "a", &[A, B])]));
+        assert!(merged.list().contains(B));
+    }
+
+    /// A service with more checks than a configuration allows would disappear.
+    #[test]
+    fn the_checks_of_a_service_are_bounded() {
+        let mut merged = Merged::default();
+        for port in 1..=2000 {
+            merged.add(vec![service(
+                "unit:a",
+                "a",
+                &[&format!("{{ kind: port, port: {port} }}")],
+            )]);
+        }
+        assert_eq!(merged.list().matches("kind: port").count(), MAX_CHECKS);
     }
 
     #[test]

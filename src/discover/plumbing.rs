@@ -1,6 +1,6 @@
 //! Which units are parts of the operating system, which no configuration should list. docs/DISCOVER.md has the rule.
 
-use super::facts::Unit;
+use super::facts::{Port, Unit};
 
 /// Where systemd's own programs are.
 const SYSTEMD_DIRECTORIES: [&str; 2] = ["/lib/systemd/", "/usr/lib/systemd/"];
@@ -42,24 +42,59 @@ const HARDWARE: [&str; 27] = [
     "wpa_supplicant",
 ];
 
+/// Services that stop by themselves when nobody uses them, although they are enabled, if a socket starts them again. Sorted.
+const IDLE: [&str; 2] = ["cups", "libvirtd"];
+
 /// Whether a unit is a part of the operating system. `holds_port` says that a program of it listens on a TCP port.
 pub fn is_plumbing(unit: &Unit, holds_port: bool) -> bool {
     let is_of_systemd = SYSTEMD_DIRECTORIES
         .iter()
         .any(|directory| unit.program.starts_with(directory));
     let program = unit.program.rsplit('/').next().unwrap_or_default();
+    let stem = unit.name.split(['.', '@']).next().unwrap_or_default();
+    if IDLE.binary_search(&stem).is_ok() && is_triggered_by(unit, ".socket") {
+        return true;
+    }
     if is_of_systemd || CONSOLES.contains(&program) || is_named_by_chance(unit) {
         return true;
     }
     if holds_port {
         return false;
     }
+    if ends_by_itself(unit) {
+        return true;
+    }
     // Nobody enabled it: another unit or a message on D-Bus started it. The administrator's own files are elsewhere.
     let is_packaged = PACKAGE_DIRECTORIES
         .iter()
         .any(|directory| unit.file.starts_with(directory));
-    let stem = unit.name.split(['.', '@']).next().unwrap_or_default();
     (is_packaged && unit.file_state == "static") || HARDWARE.binary_search(&stem).is_ok()
+}
+
+/// Whether the service is a job that ends: a timer or a change of a file starts it, or a command such as `systemd-run`.
+fn ends_by_itself(unit: &Unit) -> bool {
+    unit.file_state == "transient" || is_triggered_by(unit, ".timer") || is_triggered_by(unit, ".path")
+}
+
+/// Whether a service may stop by design, because its socket starts it again: nobody enabled the service itself, and it holds no port
+/// of its own. This includes the services that a socket starts for each connection.
+pub fn is_on_demand(unit: &Unit, holds_own_port: bool) -> bool {
+    !holds_own_port && !unit.file_state.starts_with("enabled") && is_triggered_by(unit, ".socket")
+}
+
+fn is_triggered_by(unit: &Unit, suffix: &str) -> bool {
+    unit.triggers.iter().any(|trigger| trigger.ends_with(suffix))
+}
+
+/// Whether a login over SSH holds the port, for X11 or with `ssh -R`. It ends with the login, and leads to another machine.
+pub fn is_forwarded(port: &Port) -> bool {
+    let unit = port.unit.as_deref().unwrap_or_default();
+    // Without privileges, the program is not known.
+    let is_ssh = port
+        .program
+        .as_ref()
+        .is_none_or(|program| program.name.starts_with("sshd"));
+    is_ssh && unit.starts_with("session-") && unit.ends_with(".scope")
 }
 
 /// Whether the name is different after each start: that of a user's manager, or of a command in `systemd-run`.
@@ -154,6 +189,33 @@ mod tests {
                 "{name}"
             );
         }
+    }
+
+    /// A job that runs while discovery looks has no check, because it would be down when the job is done.
+    #[test]
+    fn services_that_end_by_design_are_left_out() {
+        for (name, state, trigger, is_left_out) in [
+            ("backup.service", "static", "backup.timer", true),
+            ("anacron.service", "enabled", "anacron.timer", true),
+            ("import.service", "static", "import.path", true),
+            ("nightly.service", "transient", "", true),
+            ("libvirtd.service", "enabled", "libvirtd.socket", true),
+            ("docker.service", "enabled", "docker.socket", false),
+            ("shop.service", "enabled", "", false),
+        ] {
+            let mut unit = unit(name, "/usr/bin/x", "/etc/systemd/system/x", state);
+            unit.triggers = vec![trigger.to_owned()];
+            assert_eq!(is_plumbing(&unit, false), is_left_out, "{name}");
+            assert!(!is_on_demand(&unit, false) || is_left_out, "{name}");
+        }
+        let mut lazy = unit(
+            "lazy@1-127.0.0.1:7-127.0.0.1:8.service",
+            "/srv/x",
+            "/etc/systemd/system/x",
+            "static",
+        );
+        lazy.triggers = vec!["lazy.socket".to_owned()];
+        assert!(is_on_demand(&lazy, false) && !is_on_demand(&lazy, true));
     }
 
     /// What systemd itself serves, such as names on port 53, is a part of the system too.

@@ -1,5 +1,6 @@
 //! The checks of a port, by what answered. None of them logs in, and none fails while the server works as it does now. Pure.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::facts::{Greeter, Heard, HttpServer, Port, Server};
@@ -20,10 +21,8 @@ pub fn add(service: &mut Service, port: &Port, unit: Option<&str>, allowed: &[Ip
         Heard::Server(server) => Some(server),
         _ => None,
     };
-    if server.is_none() && (FIRST_EPHEMERAL..=LAST_EPHEMERAL).contains(&number) {
-        service.note(
-            "a port above 32767 has no check: it is unknown, and may be another one after the next start",
-        );
+    if is_ephemeral(number) {
+        service.note("a port from 32768 to 60999 has no check: it may be another one after the next start");
         return;
     }
     service.check(match unit {
@@ -51,6 +50,11 @@ pub fn add(service: &mut Service, port: &Port, unit: Option<&str>, allowed: &[Ip
         return;
     };
     add_server(service, server, address);
+}
+
+/// Whether the kernel or a container engine may have chosen the port.
+pub fn is_ephemeral(number: u16) -> bool {
+    (FIRST_EPHEMERAL..=LAST_EPHEMERAL).contains(&number)
 }
 
 /// The address to connect to: loopback if the port listens there, otherwise the first allowed one.
@@ -137,7 +141,12 @@ fn add_http(service: &mut Service, server: &HttpServer, address: SocketAddr, con
         }
     }
     let Some(page) = health_page(server).filter(|page| is_usable(page)) else {
-        service.check(connects);
+        // A server of TLS responds so to plain HTTP. Some log each connection without a handshake.
+        let may_be_tls =
+            !server.is_tls && !server.pages.is_empty() && server.pages.iter().all(|page| page.status == 400);
+        if !may_be_tls {
+            service.check(connects);
+        }
         service.note(&format!(
             "port {number} is HTTP, but no page succeeds; if it needs a host name or TLS, write an http check with the right URL"
         ));
@@ -146,9 +155,12 @@ fn add_http(service: &mut Service, server: &HttpServer, address: SocketAddr, con
     let scheme = if server.is_tls { "https" } else { "http" };
     let mut options = format!("kind: http, url: \"{scheme}://{address}{}\"", page.path);
     if !is_success(page) {
+        // An application that has just started may respond with 404 now, and with a page later.
+        let codes = BTreeSet::from([200, 204, 301, 302, 303, 307, 308, page.status]);
+        let codes: Vec<String> = codes.iter().map(u16::to_string).collect();
         options.push_str(&format!(
             ", valid_status_codes: [{}], follow_redirects: false",
-            page.status
+            codes.join(", ")
         ));
         service.note(&format!(
             "port {number}: / responds with {}, and no health page was found",
@@ -198,13 +210,35 @@ mod tests {
         }
     }
 
+    /// The application is still starting when it is discovered.
     #[test]
-    fn an_unknown_port_of_the_kernels_range_has_no_check() {
+    fn a_page_that_appears_later_is_no_failure() {
+        let mut service = Service::new("a".to_owned(), "a", Group::Other);
+        let mut port = port(&["127.0.0.1"]);
+        port.heard = Heard::Server(Server::Http(HttpServer {
+            pages: vec![crate::discover::facts::Page {
+                path: "/",
+                status: 404,
+                body: None,
+            }],
+            ..HttpServer::default()
+        }));
+        add(&mut service, &port, None, &[]);
+        assert!(service.checks[1].contains("valid_status_codes: [200, 204, 301, 302, 303, 307, 308, 404]"));
+    }
+
+    #[test]
+    fn a_port_of_the_kernels_range_has_no_check() {
         let mut service = Service::new("a".to_owned(), "a", Group::Other);
         let mut port = port(&["127.0.0.1"]);
         port.number = 40000;
         add(&mut service, &port, None, &[]);
         assert_eq!(service.checks, Vec::<String>::new());
+        // containerd has such a port for HTTP, and another one after each start.
+        port.heard = Heard::Server(Server::Http(HttpServer::default()));
+        add(&mut service, &port, None, &[]);
+        assert_eq!(service.checks, Vec::<String>::new());
+        port.number = FIRST_EPHEMERAL - 1;
         port.heard = Heard::Server(Server::Memcached);
         add(&mut service, &port, None, &[]);
         assert_eq!(service.checks.len(), 2);

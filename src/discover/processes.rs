@@ -113,16 +113,28 @@ fn script(arguments: &[String]) -> Option<String> {
         return None;
     }
     let mut rest = rest.iter();
+    let mut has_options = false;
     while let Some(argument) = rest.next() {
         match argument.as_str() {
             "-m" => return rest.next().cloned().filter(|module| is_plain(module)),
-            // Code on the command line has no name, and may contain anything.
-            "-c" | "-e" | "--eval" => return None,
-            option if option.starts_with('-') => {}
+            // Code on the command line or on standard input has no name, and may contain anything.
+            "-" | "--" | "-c" | "-e" | "-p" | "-s" | "--eval" | "--print" => return None,
+            option if option.starts_with('-') => has_options = true,
+            // The value of an option, or an argument of a module or of code (`-mapp --token TOKEN`), may be a secret. Only a path or the
+            // name of a file of an interpreter is a script.
+            script if has_options && !is_file(script) => return None,
             script => return Some(file_name(script).to_owned()).filter(|name| is_plain(name)),
         }
     }
     None
+}
+
+/// Whether an argument is the path of a script.
+fn is_file(argument: &str) -> bool {
+    let endings = [
+        ".py", ".js", ".mjs", ".cjs", ".ts", ".rb", ".pl", ".php", ".sh", ".pyz",
+    ];
+    argument.starts_with('/') || endings.iter().any(|ending| argument.ends_with(ending))
 }
 
 /// The application of a worker; `None` if the process is not the parent of a worker.
@@ -184,6 +196,12 @@ mod tests {
             ("python3 -c secret", None),
             ("python3 user:pass@host", None),
             ("python3", None),
+            ("/usr/bin/python3 -Es /usr/sbin/tuned -l", Some("tuned")),
+            ("python3 -mapp --token s3cr3t", None),
+            ("python3 -Wignore -mapp s3cr3t", None),
+            ("python3 - s3cr3t", None),
+            ("bash -s -- --token s3cr3t", None),
+            ("node -r hook s3cr3t", None),
         ] {
             assert_eq!(script(&words(command)).as_deref(), expected, "{command}");
         }

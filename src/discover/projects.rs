@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::facts::Project;
@@ -14,6 +15,9 @@ use crate::model::Report;
 
 /// How long looking at one directory, and one run of a check, may take.
 const MAX_TIME: Duration = Duration::from_secs(2);
+
+/// How many directories are read at once.
+static READERS: Semaphore = Semaphore::const_new(8);
 
 /// Files that list the packages of a Python project. The first one that exists is used.
 const REQUIREMENTS: [&str; 4] = ["uv.lock", "poetry.lock", "requirements.txt", "pyproject.toml"];
@@ -26,8 +30,14 @@ pub async fn find(directory: String, program: String, context: &CheckContext) ->
     if !directory.starts_with('/') || directory == "/" {
         return Vec::new();
     }
-    // A file system may hang.
-    let reading = tokio::task::spawn_blocking(move || look(Path::new(&directory), Path::new(&program)));
+    // A file system may hang. Then its threads never end, so their number is limited.
+    let Ok(Ok(permit)) = timeout(MAX_TIME, READERS.acquire()).await else {
+        return Vec::new();
+    };
+    let reading = tokio::task::spawn_blocking(move || {
+        let _permit = permit;
+        look(Path::new(&directory), Path::new(&program))
+    });
     let Ok(Ok(found)) = timeout(MAX_TIME, reading).await else {
         return Vec::new();
     };

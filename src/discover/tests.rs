@@ -197,6 +197,24 @@ fn a_service_that_starts_on_demand_is_not_started() {
     );
 }
 
+/// A port that SSH forwards is gone when its user logs out.
+#[test]
+fn ports_of_logins_over_ssh_are_left_out() {
+    let session = Some("session-3.scope");
+    let text = written(&Facts {
+        ports: vec![
+            port(6010, session, Some("sshd-session"), Heard::Silent),
+            port(6011, session, None, Heard::Silent),
+            port(8000, session, Some("python3"), Heard::Silent),
+        ],
+        ..Facts::default()
+    });
+    assert!(
+        !text.contains("6010") && !text.contains("6011") && text.contains("8000"),
+        "{text}"
+    );
+}
+
 #[test]
 fn where_nothing_is_found_the_machine_is_watched() {
     let loaded = loaded(&written(&Facts::default()));

@@ -123,20 +123,22 @@ async fn read(connection: &Connection, found: &mut Units) -> zbus::Result<()> {
     let reads = stream::iter(wanted).map(|row| read_unit(connection.clone(), row));
     let mut reads = reads.buffer_unordered(MAX_CALLS);
     while let Some(unit) = reads.next().await {
-        found.units.push(unit);
+        found.units.extend(unit);
     }
     Ok(())
 }
 
-/// Reads the properties of a unit with this name, description and object path. Returns it with its working directory.
+/// Reads the properties of a unit with this name, description and object path. Returns it with its working directory; `None` if it
+/// ended since it was listed, and systemd does not know it any more.
 async fn read_unit(
     connection: Connection,
     (name, description, path): (String, String, String),
-) -> (Unit, String) {
+) -> Option<(Unit, String)> {
+    let file_state = property(&connection, &path, UNIT, "UnitFileState").await.ok()?;
     let text = |reply: zbus::Result<Message>| reply.map(|reply| text(&reply)).unwrap_or_default();
     let mut unit = Unit {
         description,
-        file_state: text(property(&connection, &path, UNIT, "UnitFileState").await),
+        file_state: text(Ok(file_state)),
         file: text(property(&connection, &path, UNIT, "FragmentPath").await),
         ..Unit::default()
     };
@@ -145,9 +147,11 @@ async fn read_unit(
         let command = property(&connection, &path, SERVICE, "ExecStart").await;
         unit.program = command.map(|reply| program(&reply)).unwrap_or_default();
         directory = text(property(&connection, &path, SERVICE, "WorkingDirectory").await);
+        let triggers = property(&connection, &path, UNIT, "TriggeredBy").await;
+        unit.triggers = triggers.map(|reply| texts(&reply)).unwrap_or_default();
     }
     unit.name = name;
-    (unit, directory)
+    Some((unit, directory))
 }
 
 async fn property(connection: &Connection, path: &str, interface: &str, name: &str) -> zbus::Result<Message> {
@@ -163,6 +167,19 @@ fn text(reply: &Message) -> String {
         Ok(Variant::Str(text)) => shorten(text.as_str()),
         _ => String::new(),
     }
+}
+
+/// The value of a property that is a list of texts.
+fn texts(reply: &Message) -> Vec<String> {
+    let body = reply.body();
+    let Ok(Variant::Array(values)) = body.deserialize::<Variant<'_>>() else {
+        return Vec::new();
+    };
+    let text = |value: &Variant<'_>| match value {
+        Variant::Str(text) => Some(shorten(text.as_str())),
+        _ => None,
+    };
+    values.inner().iter().filter_map(text).collect()
 }
 
 /// The path of the first command of `ExecStart`.

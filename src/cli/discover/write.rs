@@ -14,9 +14,18 @@ pub fn write_file(path: &Path, text: &str, is_forced: bool) -> io::Result<()> {
         return File::create_new(path)?.write_all(text.as_bytes());
     }
     let mut temporary = path.as_os_str().to_owned();
-    temporary.push(".new");
-    fs::write(&temporary, text)?;
-    fs::rename(&temporary, path)
+    temporary.push(format!(".{}.new", std::process::id()));
+    // Not even a link that somebody else put there is followed.
+    let written = File::create_new(&temporary)
+        .and_then(|mut file| file.write_all(text.as_bytes()))
+        .and_then(|()| fs::rename(&temporary, path));
+    if written
+        .as_ref()
+        .is_err_and(|error| error.kind() != io::ErrorKind::AlreadyExists)
+    {
+        let _ = fs::remove_file(&temporary);
+    }
+    written
 }
 
 #[cfg(test)]
@@ -36,5 +45,10 @@ mod tests {
         write_file(&path, "second", true).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "second");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+        // A file of the user with a similar name stays.
+        let other = dir.path().join("a.yml.new");
+        fs::write(&other, "mine").unwrap();
+        write_file(&path, "third", true).unwrap();
+        assert_eq!(fs::read_to_string(&other).unwrap(), "mine");
     }
 }

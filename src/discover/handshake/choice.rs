@@ -26,7 +26,7 @@ pub enum Handshake {
 use Handshake::{Amqp, Http, Https, KnownSsh, Listen, Memcached, Never, Postgres, Redis};
 
 /// Parts of the names of programs, units and images, and their handshake. The first match counts.
-const BY_NAME: [(&str, Handshake); 33] = [
+const BY_NAME: [(&str, Handshake); 29] = [
     // Printers print what they receive.
     ("cupsd", Never),
     ("lpd", Never),
@@ -45,10 +45,6 @@ const BY_NAME: [(&str, Handshake); 33] = [
     ("Xorg", Never),
     ("sshd", KnownSsh),
     ("pgbouncer", Postgres),
-    ("postgres_exporter", Http),
-    ("redis_exporter", Http),
-    ("memcached_exporter", Http),
-    ("mysqld_exporter", Http),
     ("postgres", Postgres),
     ("redis", Redis),
     ("valkey", Redis),
@@ -82,8 +78,7 @@ pub fn choose(number: u16, names: &[&str]) -> Handshake {
     if let Some(by_name) = by_name(number, names) {
         return by_name;
     }
-    // Exporters use the ports of printers too, but only one of them has such a name.
-    if NEVER.contains(&number) && !names.iter().any(|name| name.contains("exporter")) {
+    if NEVER.contains(&number) {
         return Never;
     }
     match number {
@@ -99,6 +94,10 @@ pub fn choose(number: u16, names: &[&str]) -> Handshake {
 }
 
 fn by_name(number: u16, names: &[&str]) -> Option<Handshake> {
+    // Their ports lead to another machine.
+    if names.iter().any(|name| matches!(*name, "ssh" | "kubectl")) {
+        return Some(Never);
+    }
     let has = |part: &str| names.iter().any(|name| name.contains(part));
     // Erlang: a broker has ports for AMQP, for HTTP (management, metrics) and for other nodes.
     if has("beam.smp") || has("rabbitmq") {
@@ -107,6 +106,10 @@ fn by_name(number: u16, names: &[&str]) -> Option<Handshake> {
             15672 | 15692 => Http,
             _ => Never,
         });
+    }
+    // `prometheus-postgres-exporter` speaks HTTP, not what it exports. On the port of a printer, only the name tells them apart.
+    if has("exporter") {
+        return Some(if TLS.contains(&number) { Https } else { Http });
     }
     BY_NAME
         .iter()
@@ -127,12 +130,24 @@ mod tests {
             (6379, &[], Redis),
             (5432, &["postgres", "postgresql@17-main.service"], Postgres),
             (9187, &["postgres_exporter"], Http),
+            (
+                9187,
+                &["prometheus-post", "prometheus-postgres-exporter.service"],
+                Http,
+            ),
+            (
+                9121,
+                &["prometheus-redi", "prometheus-redis-exporter.service"],
+                Http,
+            ),
             (5672, &["beam.smp"], Amqp),
             (15672, &["beam.smp"], Http),
             (25672, &["beam.smp"], Never),
             (4369, &["epmd"], Never),
             (2222, &["sshd"], KnownSsh),
             (22, &[], KnownSsh),
+            (5432, &["ssh"], Never),
+            (22, &["ssh.service"], KnownSsh),
             (443, &["nginx"], Https),
             (3306, &[], Listen),
         ] {
