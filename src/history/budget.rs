@@ -122,6 +122,14 @@ mod tests {
         );
     }
 
+    /// `Recorder::reduce` takes an eighth.
+    #[test]
+    fn a_copy_that_is_too_large_costs_only_a_part_of_the_days() {
+        let Capacity { buckets, changes } = Capacity::of(1150, MAX_BYTES / 8 * 7);
+        assert!(buckets[2] > 250, "{buckets:?}");
+        assert_eq!((buckets[0], buckets[1], changes), (301, 193, 200));
+    }
+
     #[test]
     fn the_budget_holds_for_many_services() {
         for services in (0..20).map(|power| 3_usize.pow(power) % 100_000 + 1) {

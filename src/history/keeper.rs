@@ -151,8 +151,7 @@ impl Shared {
             let now = self.kept.clock.wall_nanos() / 1_000_000;
             recorder.forget_old(now);
             let mut bytes = encode_copy(&recorder, number);
-            while bytes.len() > MAX_COPY_BYTES {
-                recorder.halve(now);
+            while bytes.len() > MAX_COPY_BYTES && recorder.reduce(now) {
                 bytes = encode_copy(&recorder, number);
             }
             drop(recorder);

@@ -45,8 +45,11 @@ impl ServiceRecord {
             self.change_spans(&mut live, since, change.status, period, capacity);
             let is_known = observed.has_verdict || change.status != Status::Unknown;
             if is_known {
+                let at = period.millis(change.since);
+                let before = self.changes().next_back().map_or(at, |last| last.at);
                 let change = Change {
-                    at: period.millis(change.since),
+                    // Not before the previous change, as in the buckets. That one is in the future if the clock was set back.
+                    at: at.max(before).min(period.millis(period.now)),
                     check: change.check.clone(),
                     status: change.status,
                     reason: change.reason,

@@ -171,7 +171,8 @@ fn incidents(record: &ServiceRecord, range: Range) -> Vec<Incident> {
     let mut ends = None;
     let mut found = Vec::new();
     for change in record.changes().rev() {
-        let until = ends.replace(seconds(change.at));
+        let next = ends.replace(change.at);
+        let until = next.map(seconds);
         let incident = Incident {
             from: seconds(change.at),
             until,
@@ -181,7 +182,9 @@ fn incidents(record: &ServiceRecord, range: Range) -> Vec<Incident> {
             in_maintenance: change.in_maintenance,
         };
         let overlaps = incident.from < to && until.is_none_or(|until| until > from);
-        if overlaps && change.status != Status::Up {
+        // Another status since the same time replaced it.
+        let is_replaced = next == Some(change.at);
+        if overlaps && !is_replaced && change.status != Status::Up {
             found.push(incident);
         }
     }

@@ -7,7 +7,7 @@ use super::budget::Capacity;
 use super::change::Change;
 use super::live::Live;
 use super::series::Series;
-use crate::model::PastStatus;
+use crate::model::{PastStatus, Status};
 use crate::store::ResponseTotals;
 
 /// What is kept of one service.
@@ -24,6 +24,10 @@ pub struct ServiceRecord {
     pub live: Option<Live>,
 }
 
+/// The begin of 2020 as a Unix time in milliseconds. A clock that says an earlier time is not set yet: a machine without a battery boots in
+/// 1970. Its buckets would displace the newest ones.
+const EARLIEST: i64 = 1_577_836_800_000;
+
 /// A part of a span of time, in one five-minute bucket.
 struct Part {
     index: u32,
@@ -32,7 +36,7 @@ struct Part {
 
 /// Splits a span at the ends of five-minute buckets. Times are Unix times in milliseconds.
 fn parts(from: i64, until: i64) -> impl Iterator<Item = Part> {
-    let mut from = from.max(0);
+    let mut from = from.max(EARLIEST);
     std::iter::from_fn(move || {
         (from < until).then(|| {
             let index = Step::FiveMinutes.index(from);
@@ -83,7 +87,7 @@ impl ServiceRecord {
 
     /// Adds response times at a Unix time in milliseconds.
     pub fn add_responses(&mut self, responses: &ResponseTotals, at: i64, capacity: &Capacity) {
-        if responses.count == 0 {
+        if responses.count == 0 || at < EARLIEST {
             return;
         }
         for ((series, step), capacity) in self.series.iter_mut().zip(Step::ALL).zip(&capacity.buckets) {
@@ -94,23 +98,25 @@ impl ServiceRecord {
 
     /// Adds a change, unless the last known status is the same: the exporter was away meanwhile.
     pub fn add_change(&mut self, change: Change, capacity: &Capacity) {
-        let is_repeated = self
-            .changes
-            .back()
-            .is_some_and(|last| last.status == change.status);
-        self.unsaved_changes += usize::from(!is_repeated);
-        self.restore_change(change, capacity);
-    }
-
-    /// Adds a change that is saved. Ignores one that is there already.
-    pub fn restore_change(&mut self, change: Change, capacity: &Capacity) {
-        if self
-            .changes
-            .back()
-            .is_some_and(|last| last.status == change.status)
-        {
+        if self.is_last_status(change.status) {
             return;
         }
+        self.push_change(change, capacity);
+        self.unsaved_changes = (self.unsaved_changes + 1).min(self.changes.len());
+    }
+
+    /// Adds a change that is saved. Ignores one that is there already: a record of the log may repeat changes of the copy.
+    pub fn restore_change(&mut self, change: Change, capacity: &Capacity) {
+        if !self.is_last_status(change.status) && !self.changes.contains(&change) {
+            self.push_change(change, capacity);
+        }
+    }
+
+    fn is_last_status(&self, status: Status) -> bool {
+        self.changes.back().is_some_and(|last| last.status == status)
+    }
+
+    fn push_change(&mut self, change: Change, capacity: &Capacity) {
         if self.changes.len() == self.changes.capacity() {
             self.changes.reserve_exact(self.changes.len() / 8 + 2);
         }

@@ -102,10 +102,13 @@ impl Recorder {
         }
     }
 
-    /// Halves the budget, because the file would be too large.
-    pub fn halve(&mut self, at: i64) {
-        self.max_bytes /= 2;
+    /// Reduces the budget by an eighth, because the file would be too large. Returns whether that was possible.
+    pub fn reduce(&mut self, at: i64) -> bool {
+        let reduced = self.max_bytes / 8 * 7;
+        let is_possible = reduced < self.max_bytes;
+        self.max_bytes = reduced;
         self.set_capacity(at);
+        is_possible
     }
 
     /// Drops services that were removed, and whose last day is older than days are kept.

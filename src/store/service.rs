@@ -111,6 +111,38 @@ impl ServiceState {
             self.saved.has_verdict = false;
             self.forget_evidence();
         }
+        if let Some(change) = self.restored_change(now) {
+            self.observed.add_change(&change);
+        }
+    }
+
+    /// The change to the status that was restored. The history is saved less often than the state, so it may lack that change after a
+    /// crash. It ignores a change that it has.
+    fn restored_change(&self, now: Moment) -> Option<StatusChange> {
+        let status = self.saved.status;
+        let is_known = self.saved.has_verdict && status != Status::Unknown;
+        let since = self.saved.status_since.filter(|_| is_known)?;
+        let cause = self.cause(status, None, now);
+        Some(StatusChange {
+            service: self.service.key.clone(),
+            old: status,
+            new: status,
+            since,
+            is_first: false,
+            check: cause.map(|check| check.settings.name.clone()),
+            problem: cause.and_then(|check| check.problem(status)),
+        })
+    }
+
+    /// The check that causes a status. The one at `recorded` is preferred.
+    fn cause(&self, status: Status, recorded: Option<usize>, now: Moment) -> Option<&CheckState> {
+        // A redundant service is degraded although its failing check is down.
+        let is_cause = |of: Status| of == status || (status == Status::Degraded && of == Status::Down);
+        recorded
+            .into_iter()
+            .chain(0..self.checks.len())
+            .map(|position| &self.checks[position])
+            .find(|check| is_cause(check.status(now)))
     }
 
     /// Restores the maintenance of a service that was not configured before. If it ended while the exporter did not run, tolerances
@@ -158,13 +190,7 @@ impl ServiceState {
         if !is_first {
             self.status_changes += 1;
         }
-        let cause = recorded
-            .into_iter()
-            .chain(0..self.checks.len())
-            .map(|position| &self.checks[position]);
-        // A redundant service is degraded although its failing check is down.
-        let is_cause = |status: Status| status == new || (new == Status::Degraded && status == Status::Down);
-        let cause = cause.into_iter().find(|check| is_cause(check.status(now)));
+        let cause = self.cause(new, recorded, now);
         let change = StatusChange {
             service: self.service.key.clone(),
             old,

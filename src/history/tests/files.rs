@@ -258,6 +258,22 @@ fn nothing_is_lost_when_a_save_fails() {
     assert_eq!(content(&again), content(&test.recorder));
 }
 
+/// The copy is complete, but the log after it could not be written. So the next record repeats what the copy has.
+#[test]
+fn a_record_that_repeats_changes_of_the_copy_does_no_harm() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut test, _) = fill(dir.path());
+    test.change(560, 550, Status::Down);
+    test.change(600, 590, Status::Up);
+    let unsaved = test.recorder.take_unsaved();
+    let (mut file, ..) = open(dir.path());
+    file.write_copy(&encode_copy(&test.recorder, 1)).unwrap();
+    file.append(&encode_record(&test.recorder, &unsaved)).unwrap();
+    let (_, recorder, warnings) = open(dir.path());
+    assert_eq!(warnings, [""; 0]);
+    assert_eq!(content(&recorder), content(&test.recorder));
+}
+
 /// The sizes in `docs/HISTORY.md`.
 #[test]
 fn a_complete_history_has_the_documented_size() {

@@ -49,6 +49,20 @@ fn a_change_does_not_reach_before_the_previous_one() {
         [90, 0, 210, 0, 0],
         "the degraded time was down"
     );
+    let all = Range {
+        from: 0,
+        to: i64::MAX,
+    };
+    let incidents = test.reader().incidents("api", all).unwrap();
+    assert_eq!(
+        incidents.len(),
+        1,
+        "no incident ends before it begins: {incidents:?}"
+    );
+    assert_eq!(
+        (incidents[0].status, incidents[0].from),
+        (Down, (BEGIN + 90) as f64)
+    );
 }
 
 #[test]
@@ -198,6 +212,22 @@ fn a_clock_that_was_years_ahead_displaces_nothing() {
     test.run_until(3000);
     let (seconds, no_data) = test.seconds(0, 86_400);
     assert_eq!((seconds[0], no_data), (2700, 300));
+}
+
+#[test]
+fn a_clock_that_was_not_set_yet_displaces_nothing() {
+    let mut test = Test::new();
+    for second in (0..=26 * 3600).step_by(10) {
+        test.clock.set(second);
+        test.observe(&[], &[7]);
+    }
+    let last = |test: &Test| test.seconds(26 * 3600 - 300, 26 * 3600);
+    assert_eq!(last(&test), ([300, 0, 0, 0, 0], 0));
+    test.clock.step(-BEGIN);
+    test.run_until(26 * 3600 + 700);
+    test.clock.step(BEGIN);
+    test.run_until(26 * 3600 + 710);
+    assert_eq!(last(&test), ([300, 0, 0, 0, 0], 0));
 }
 
 #[test]
