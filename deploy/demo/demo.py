@@ -85,7 +85,11 @@ class Demo:
             return []
         path = self.folder / "discovered.yml"
         command = [self.exporter, "discover", "--write", path]
-        result = subprocess.run(command, capture_output=True, text=True, timeout=STEP_SECONDS)
+        try:
+            result = subprocess.run(command, capture_output=True, text=True, timeout=STEP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.say(f"The services of this machine are left out: discovery took more than {STEP_SECONDS} s")
+            return []
         if result.returncode != 0:
             reason = (result.stderr.strip().splitlines() or [f"exit code {result.returncode}"])[0]
             self.say(f"The services of this machine are left out: {reason}")
@@ -220,7 +224,8 @@ def interrupt(*_):
 def main():
     if len(sys.argv) != 2 or not os.access(sys.argv[1], os.X_OK):
         sys.exit("usage: demo.py EXPORTER, such as target/release/upkeep_exporter; or run `make demo`")
-    for number in [signal.SIGTERM, signal.SIGHUP]:
+    # Also SIGINT: a shell that starts the demo in the background lets it ignore this signal.
+    for number in [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]:
         signal.signal(number, interrupt)
     folder = tempfile.mkdtemp(prefix="upkeep-demo-")
     demo = None

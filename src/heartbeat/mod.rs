@@ -1,8 +1,8 @@
 //! Jobs that must report: they send beats to the exporter, and their checks are up as long as beats arrive in time.
 //!
-//! [`job`] is the state of one job, and [`assess`] decides what the state means at a moment; both are pure. [`away`] knows when the exporter
-//! itself could not receive beats. [`registry`] finds the job of a token and limits how often a job may report. [`timekeeper`] requests runs
-//! of checks, and keeps the states of all jobs in a [`file`].
+//! `job` is the state of one job, and `assess` decides what the state means at a moment; both are pure. `away` knows when the exporter
+//! itself could not receive beats. `registry` finds the job of a token and limits how often a job may report. `timekeeper` requests runs
+//! of checks, and keeps the states of all jobs in a `file`.
 
 mod assess;
 mod away;

@@ -70,9 +70,11 @@ struct Received {
     message: String,
 }
 
-/// The heartbeats that a target received.
+/// The heartbeats that a target received. The report of the start may be given up before it is sent completely.
 fn beats(target: &Target) -> Vec<Received> {
-    target.received().iter().map(|request| parse(request)).collect()
+    let received = target.received();
+    let complete = received.iter().filter(|request| request.contains("\r\n\r\n"));
+    complete.map(|request| parse(request)).collect()
 }
 
 /// Asserts that a request is a heartbeat with the token, and parses it.
