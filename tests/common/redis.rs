@@ -18,6 +18,8 @@ pub struct Redis {
     program: &'static str,
     dir: TempDir,
     port: u16,
+    /// The port of the cluster bus, if it is a cluster node.
+    bus_port: Option<u16>,
     /// The credentials of `redis-cli`: `[--user U] --pass P`.
     admin: Vec<String>,
 }
@@ -45,6 +47,28 @@ impl Redis {
         ];
         let watched: Vec<&str> = watched.iter().map(String::as_str).collect();
         Self::start_as("redis-sentinel", &watched).await
+    }
+
+    /// Starts a cluster node with these lines of configuration. By default, its bus has the port 10,000 above the server's, which another
+    /// program may use.
+    pub async fn cluster_node(lines: &[&str]) -> Self {
+        let bus_port = free_port();
+        let cluster = format!("cluster-enabled yes\ncluster-node-timeout 500\ncluster-port {bus_port}");
+        let mut node = Self::start(&[lines, &[&cluster]].concat()).await;
+        node.bus_port = Some(bus_port);
+        node
+    }
+
+    /// Lets this cluster node and another one join.
+    pub fn meet(&self, other: &Self) {
+        let bus_port = other.bus_port.expect("a cluster node");
+        self.ok(&[
+            "CLUSTER",
+            "MEET",
+            "127.0.0.1",
+            &other.port.to_string(),
+            &bus_port.to_string(),
+        ]);
     }
 
     async fn start_as(program: &'static str, lines: &[&str]) -> Self {
@@ -76,6 +100,7 @@ impl Redis {
             program,
             dir,
             port,
+            bus_port: None,
             admin: Vec::new(),
         }
     }

@@ -6,6 +6,7 @@ mod document;
 mod html;
 mod incidents;
 mod prometheus;
+mod prometheus_api;
 mod rfc3339;
 mod sections;
 mod text;

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde::Deserialize;
 
 use super::document::{Period, Report, ServiceRow, Times, name_instances};
 use super::incidents::{Incident, ranges};
+use super::prometheus_api::{Labels, PrometheusApi};
 use crate::cli::server_client::{RequestError, ServerClient};
 use crate::cli::show::clean;
 
@@ -24,38 +24,12 @@ const MAX_REASONS: usize = 50;
 
 /// What identifies a service in all exporters: job, instance and key.
 type Id = (String, String, String);
-type Labels = BTreeMap<String, String>;
 /// Selects the time of one status.
 type TimesField = fn(&mut Times) -> &mut f64;
 
-/// The response of the API, see the Prometheus documentation, "HTTP API".
-#[derive(Deserialize)]
-struct Response<T> {
-    data: T,
-}
-
-#[derive(Deserialize)]
-struct Data<S> {
-    result: Vec<S>,
-}
-
-/// A series of an instant query.
-#[derive(Deserialize)]
-struct Sample {
-    metric: Labels,
-    value: (f64, String),
-}
-
-/// A series of a range query.
-#[derive(Deserialize)]
-struct Series {
-    metric: Labels,
-    values: Vec<(f64, String)>,
-}
-
 /// Queries of one report.
 struct Queries<'c> {
-    client: &'c ServerClient,
+    api: PrometheusApi<'c>,
     period: Period,
 }
 
@@ -64,7 +38,10 @@ struct Queries<'c> {
 /// # Errors
 /// When a request fails, or Prometheus has no services.
 pub async fn collect(client: &ServerClient, period: Period) -> Result<Report, RequestError> {
-    let queries = Queries { client, period };
+    let queries = Queries {
+        api: PrometheusApi::new(client),
+        period,
+    };
     let mut services = queries.services().await?;
     if services.is_empty() {
         return Err(RequestError::new(format!(
@@ -89,21 +66,12 @@ pub async fn collect(client: &ServerClient, period: Period) -> Result<Report, Re
 impl Queries<'_> {
     /// The services in the range, without figures.
     async fn services(&self) -> Result<BTreeMap<Id, ServiceRow>, RequestError> {
-        let (from, to) = (
-            self.period.from.as_second().to_string(),
-            self.period.to.as_second().to_string(),
-        );
-        let query = [("match[]", "upkeep_service_info"), ("start", &from), ("end", &to)];
-        let response: Response<Vec<Labels>> = self
-            .client
-            .get_json("api/v1/series", &query, "querying the services")
-            .await?;
-        let several = response
-            .data
+        let (from, to) = (self.period.from.as_second(), self.period.to.as_second());
+        let series = self.api.series("upkeep_service_info", from, to).await?;
+        let several = series
             .iter()
-            .any(|labels| labels.get("instance") != response.data[0].get("instance"));
-        Ok(response
-            .data
+            .any(|labels| labels.get("instance") != series[0].get("instance"));
+        Ok(series
             .into_iter()
             .map(|labels| {
                 let label = |name: &str| clean(labels.get(name).map(String::as_str).unwrap_or_default());
@@ -215,19 +183,7 @@ impl Queries<'_> {
         let mut start = from;
         while start <= to {
             let end = to.min(start + MAX_POINTS);
-            let (first, last) = (start.to_string(), end.to_string());
-            let step = STEP.to_string();
-            let query = [
-                ("query", down.as_str()),
-                ("start", &first),
-                ("end", &last),
-                ("step", &step),
-            ];
-            let response: Response<Data<Series>> = self
-                .client
-                .get_json("api/v1/query_range", &query, "querying the outages")
-                .await?;
-            for series in response.data.result {
+            for series in self.api.range(&down, start, end, STEP).await? {
                 #[allow(clippy::cast_possible_truncation, reason = "Unix times in seconds")]
                 let points = series.values.iter().map(|(time, _)| *time as i64);
                 times
@@ -263,7 +219,7 @@ impl Queries<'_> {
         incidents.sort_by(|(_, a), (_, b)| b.seconds.total_cmp(&a.seconds));
         for (id, incident) in incidents.iter_mut().take(MAX_REASONS) {
             let query = format!("upkeep_check_problem_info{}", selector(std::slice::from_ref(id)));
-            let found = self.at(&query, incident.from.as_second()).await?;
+            let found = self.api.instant(&query, incident.from.as_second()).await?;
             let mut reasons: Vec<String> = found
                 .iter()
                 .filter(|sample| self::id(&sample.metric) == *id)
@@ -282,25 +238,12 @@ impl Queries<'_> {
 
     /// Evaluates a query at the end of the range, by service. Series without a number are left out.
     async fn instant(&self, query: &str) -> Result<Vec<(Id, f64)>, RequestError> {
-        let samples = self.at(query, self.period.to.as_second()).await?;
+        let samples = self.api.instant(query, self.period.to.as_second()).await?;
         Ok(samples
             .into_iter()
             .filter_map(|sample| Some((id(&sample.metric), sample.value.1.parse().ok()?)))
             .filter(|(_, value): &(Id, f64)| value.is_finite())
             .collect())
-    }
-
-    async fn at(&self, query: &str, time: i64) -> Result<Vec<Sample>, RequestError> {
-        let time = time.to_string();
-        let response: Response<Data<Sample>> = self
-            .client
-            .get_json(
-                "api/v1/query",
-                &[("query", query), ("time", &time)],
-                "querying Prometheus",
-            )
-            .await?;
-        Ok(response.data.result)
     }
 
     /// The length of the range in PromQL.

@@ -92,7 +92,7 @@ async fn a_sentinel_reports_its_primaries() {
 
 #[tokio::test]
 async fn a_cluster_node_fails_with_its_cluster() {
-    let node = Redis::start(&["cluster-enabled yes", "cluster-node-timeout 500"]).await;
+    let node = Redis::cluster_node(&[]).await;
     let keys = format!("url: \"{}\"", node.url("", 0));
     let ran = once(&keys).await;
     ran.failed(
@@ -176,12 +176,7 @@ async fn a_primary_without_enough_replicas_rejects_writes() {
 
 #[tokio::test]
 async fn a_cluster_that_serves_part_of_its_keys_has_a_warning() {
-    let node = Redis::start(&[
-        "cluster-enabled yes",
-        "cluster-node-timeout 500",
-        "cluster-require-full-coverage no",
-    ])
-    .await;
+    let node = Redis::cluster_node(&["cluster-require-full-coverage no"]).await;
     let keys = format!("url: \"{}\"", node.url("", 0));
     node.ok(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
     let ran = until(&keys, "the cluster serves", |ran| {
@@ -205,23 +200,18 @@ async fn a_cluster_that_serves_part_of_its_keys_has_a_warning() {
 
 #[tokio::test]
 async fn a_cluster_with_a_failed_node_has_a_warning() {
-    let settings = [
-        "cluster-enabled yes",
-        "cluster-node-timeout 500",
-        "cluster-require-full-coverage no",
-    ];
     let mut nodes = Vec::new();
     for (number, range) in [("0", "5460"), ("5461", "10922"), ("10923", "16383")]
         .iter()
         .enumerate()
     {
-        let node = Redis::start(&settings).await;
+        let node = Redis::cluster_node(&["cluster-require-full-coverage no"]).await;
         node.ok(&["CLUSTER", "ADDSLOTSRANGE", range.0, range.1]);
         node.ok(&["CLUSTER", "SET-CONFIG-EPOCH", &(number + 1).to_string()]);
         nodes.push(node);
     }
     for node in &nodes[1..] {
-        nodes[0].ok(&["CLUSTER", "MEET", "127.0.0.1", &node.port().to_string()]);
+        nodes[0].meet(node);
     }
     let keys = format!("url: \"{}\"", nodes[0].url("", 0));
     let ran = until(&keys, "all slots are served", |ran| {
