@@ -10,6 +10,8 @@ mod actuator;
 mod bus;
 #[path = "systemd/discover.rs"]
 mod discover;
+#[path = "systemd/discover_many.rs"]
+mod discover_many;
 #[path = "systemd/exporter_safeguards.rs"]
 mod exporter_safeguards;
 #[path = "systemd/heal.rs"]

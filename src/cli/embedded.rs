@@ -8,17 +8,11 @@ use tokio::runtime::Handle;
 
 use super::discover::options;
 use crate::config::{self, Config, ConfigError};
-use crate::discover::{Continuous, Options};
+use crate::discover::Continuous;
 
-/// How long connections to ports and comparisons of packages may take, so that the services are on the page within 3 s of the start.
-const MAX_TIME: Duration = Duration::from_millis(1800);
-
-/// Discovery for an exporter without a configuration file, or for one round of checks.
-pub fn discovery(procfs: PathBuf) -> Arc<Continuous> {
-    Arc::new(Continuous::new(Options {
-        max_time: Some(MAX_TIME),
-        ..options(procfs, Vec::new())
-    }))
+/// Discovery that is repeated every `interval`, for an exporter without a configuration file.
+pub fn discovery(procfs: PathBuf, interval: Duration) -> Arc<Continuous> {
+    Arc::new(Continuous::new(options(procfs, Vec::new()), interval))
 }
 
 /// Loads the embedded default for an exporter that listens on `port`, with the services that `discovery` finds. Looks at the machine,

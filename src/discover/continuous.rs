@@ -1,93 +1,115 @@
 //! Discovery that is repeated while the exporter runs without a configuration file.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Mutex;
-use tokio::time::Instant;
-use tracing::info;
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout};
+use tracing::{debug, info};
 
-use super::facts::Heard;
 use super::grouping::services;
-use super::look::{Heards, Options, PortOwner, is_final, look, owner};
+use super::look::{Options, Pace, look};
+use super::memory::Memory;
 use super::merge::Merged;
 use super::service::Service;
 
-/// How often the machine is looked at.
-pub const INTERVAL: Duration = Duration::from_secs(300);
-
 /// A look that is not older than this is not repeated: the one that noticed the change is also used for the reload.
 const FRESH_FOR: Duration = Duration::from_secs(2);
-
-/// How often a port is connected to at most, if nothing known answers, or no page of it succeeds.
-const MAX_ASKS: u32 = 3;
 
 /// Repeated discovery.
 #[derive(Debug)]
 pub struct Continuous {
     options: Options,
+    interval: Duration,
+    /// Held during a look, so that no port gets two connections at once.
+    looking: tokio::sync::Mutex<()>,
+    /// A quick look left something to a thorough one.
+    rest: Notify,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     merged: Merged,
-    heards: Heards,
-    /// How often nothing known answered.
-    silences: BTreeMap<PortOwner, u32>,
+    memory: Memory,
     looked: Option<Instant>,
+    /// Whether the last look left something to a thorough one.
+    is_incomplete: bool,
+    are_gaps_logged: bool,
 }
 
 impl Continuous {
-    /// Looks at nothing yet.
-    pub fn new(options: Options) -> Self {
+    /// Discovery that looks at the machine every `interval`. Looks at nothing yet.
+    pub fn new(options: Options, interval: Duration) -> Self {
         Self {
             options,
+            interval,
+            looking: tokio::sync::Mutex::default(),
+            rest: Notify::new(),
             state: Mutex::default(),
         }
     }
 
     /// Waits for the time of the next look, and looks. Returns whether there is any new service or check.
     pub async fn wait_for_change(&self) -> bool {
-        tokio::time::sleep(INTERVAL).await;
-        self.look(&mut *self.state.lock().await, Merged::add_lasting)
-            .await
+        let _ = timeout(self.interval, self.rest.notified()).await;
+        let _looking = self.looking.lock().await;
+        // What a quick look did not wait for is a part of that look.
+        let is_rest = self.state().is_incomplete;
+        let add = if is_rest {
+            Merged::add_rest
+        } else {
+            Merged::add_lasting
+        };
+        self.look(Pace::Thorough, is_rest, add).await
     }
 
     /// The services as entries of the list `services` of a configuration. Looks at the machine, unless it was done just now.
     pub async fn list(&self) -> String {
-        let mut state = self.state.lock().await;
-        if state.looked.is_none_or(|looked| looked.elapsed() > FRESH_FOR) {
-            self.look(&mut state, Merged::add).await;
-        }
-        state.merged.list()
-    }
-
-    async fn look(&self, state: &mut State, add: fn(&mut Merged, Vec<Service>) -> bool) -> bool {
-        let facts = look(&self.options, &state.heards).await;
-        for port in &facts.ports {
-            let owner = owner(port);
-            let is_known = state.heards.contains_key(&owner);
-            let asks = state.silences.entry(owner.clone()).or_default();
-            let is_unsure = port.heard != Heard::NotAsked && !is_final(&port.heard);
-            *asks += u32::from(is_unsure && !is_known);
-            if is_final(&port.heard) || *asks >= MAX_ASKS {
-                state.heards.insert(owner, port.heard.clone());
+        // If a thorough look is running, its end causes a reload if anything is new.
+        if let Ok(_looking) = self.looking.try_lock() {
+            let looked = self.state().looked;
+            if looked.is_none_or(|looked| looked.elapsed() > FRESH_FOR) {
+                self.look(Pace::Quick, false, Merged::add).await;
             }
         }
-        // A port that nothing holds now is connected to again when it is back.
-        let current: BTreeSet<PortOwner> = facts.ports.iter().map(owner).collect();
-        state.heards.retain(|owner, _| current.contains(owner));
-        state.silences.retain(|owner, _| current.contains(owner));
-        let is_changed = add(&mut state.merged, services(&facts, &self.options.addresses));
-        if state.looked.replace(Instant::now()).is_none() {
+        self.state().merged.list()
+    }
+
+    async fn look(&self, pace: Pace, is_rest: bool, add: fn(&mut Merged, Vec<Service>) -> bool) -> bool {
+        let memory = match is_rest {
+            true => self.state().memory.for_rest(),
+            false => self.state().memory.clone(),
+        };
+        let facts = look(&self.options, pace, &memory).await;
+        let found = services(&facts, &self.options.addresses);
+        let mut state = self.state();
+        state.memory.record(&facts, is_rest);
+        state.looked = Some(Instant::now());
+        state.is_incomplete = facts.pending.is_any();
+        if state.is_incomplete {
+            self.rest.notify_one();
+        } else if !state.are_gaps_logged {
+            state.are_gaps_logged = true;
             for gap in &facts.gaps {
                 info!(%gap, "discovery is incomplete");
             }
         }
+        debug!(
+            services = found.len(),
+            ?pace,
+            is_complete = !state.is_incomplete,
+            "looked at the machine"
+        );
+        let is_changed = add(&mut state.merged, found);
         if is_changed {
             info!(services = state.merged.len(), "discovered services");
         }
         is_changed
+    }
+
+    /// The state. It is consistent after every statement, so a poisoned lock is used.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -16,6 +16,42 @@ pub struct Facts {
     pub workers: Vec<Worker>,
     /// What could not be seen, and what would help. Each is a sentence.
     pub gaps: BTreeSet<String>,
+    /// What runs, including what is left out.
+    pub running: Running,
+    /// The sources that have not responded in time. A later look knows more.
+    pub pending: Pending,
+}
+
+/// The names of what runs on the machine, including what is left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Running {
+    /// Active services and sockets; `None` if they are not known.
+    pub units: Option<BTreeSet<String>>,
+    /// Running containers; `None` if an engine did not list them.
+    pub containers: Option<BTreeSet<String>>,
+    /// TCP ports that programs listen on; `None` if they are not known.
+    pub ports: Option<BTreeSet<u16>>,
+}
+
+/// What a look did not wait for. A service whose owner depends on it is left out until the next look, because it would get another name
+/// then.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pending {
+    /// Some units.
+    pub units: bool,
+    /// The containers of an engine.
+    pub containers: bool,
+    /// The programs that hold ports.
+    pub holders: bool,
+    /// Celery workers, connections to ports, or the packages of projects.
+    pub details: bool,
+}
+
+impl Pending {
+    /// Whether a later look may know more.
+    pub const fn is_any(self) -> bool {
+        self.units || self.containers || self.holders || self.details
+    }
 }
 
 /// A service that runs, or a socket that listens.
@@ -31,6 +67,8 @@ pub struct Unit {
     pub file: String,
     /// The path of its program; empty if unknown.
     pub program: String,
+    /// Its working directory; empty if it has none.
+    pub directory: String,
     /// The timers, paths and sockets that start it.
     pub triggers: Vec<String>,
     /// The projects in its working directory.
@@ -79,9 +117,11 @@ pub struct Program {
 /// The result of a connection to a port.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Heard {
-    /// No connection was made.
+    /// No connection is made to this port.
     #[default]
     NotAsked,
+    /// The time was over before the connection was made.
+    NotYet,
     /// The connection failed.
     Refused,
     /// Nothing that is known answered in time.
@@ -147,7 +187,7 @@ pub struct Page {
     pub path: &'static str,
     /// The status.
     pub status: u16,
-    /// A number that is equal for equal bodies; `None` if the body was not read completely.
+    /// A number that is equal for equal bodies; `None` if the body did not end.
     pub body: Option<u64>,
 }
 

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::classify::group;
 use super::facts::{Container, Facts, Heard, Port, Server, Unit, Worker};
-use super::plumbing::{is_forwarded, is_on_demand, is_plumbing};
+use super::plumbing::{is_forwarded, is_named_as_plumbing, is_on_demand, is_plumbing, is_undecided};
 use super::port_checks;
 use super::service::{Group, Service};
 use super::texts::quote;
@@ -18,10 +18,11 @@ pub const MAX_SERVICES: usize = 1000;
 
 /// Groups facts to services, in the order of the file. `allowed` are the addresses, except for loopback, that were connected to.
 pub fn services(facts: &Facts, allowed: &[IpAddr]) -> Vec<Service> {
+    let undecided = facts.ports.iter().filter(|port| is_undecided(facts, port));
     let mut grouping = Grouping {
         facts,
         allowed,
-        used: BTreeSet::new(),
+        used: undecided.map(|port| port.number).collect(),
         services: Vec::new(),
     };
     grouping.containers();
@@ -39,7 +40,7 @@ pub fn services(facts: &Facts, allowed: &[IpAddr]) -> Vec<Service> {
 struct Grouping<'f> {
     facts: &'f Facts,
     allowed: &'f [IpAddr],
-    /// The ports that belong to a service, or to the system.
+    /// The ports that belong to a service or to the system, or whose owner is not known yet.
     used: BTreeSet<u16>,
     services: Vec<Service>,
 }
@@ -167,6 +168,9 @@ impl<'f> Grouping<'f> {
                 continue;
             }
             let unit = port.unit.as_deref().filter(|unit| unit.ends_with(".service"));
+            if unit.is_some_and(is_named_as_plumbing) {
+                continue;
+            }
             let identity = match (unit, &port.program) {
                 // Of a user's manager, or systemd did not respond. The next look may know the unit.
                 (Some(unit), _) => format!("unit:{unit}"),
@@ -180,19 +184,18 @@ impl<'f> Grouping<'f> {
         }
         for (identity, ports) in by_program {
             let program = ports.first().and_then(|port| port.program.as_ref());
-            let unit = identity
-                .strip_prefix("unit:")
-                .map(|unit| unit.trim_end_matches(".service").to_owned());
+            let unit = identity.strip_prefix("unit:").map(str::to_owned);
             let name = match (&unit, program, ports.first()) {
-                (Some(unit), ..) => unit.clone(),
+                (Some(unit), ..) => unit.trim_end_matches(".service").to_owned(),
                 (None, Some(program), _) => program.script.clone().unwrap_or_else(|| program.name.clone()),
                 (None, None, Some(port)) => format!("port {}", port.number),
                 (None, None, None) => continue,
             };
-            let names: Vec<&str> = program.map(|program| program.name.as_str()).into_iter().collect();
+            let program_name = program.map(|program| program.name.as_str());
+            let names: Vec<&str> = unit.as_deref().into_iter().chain(program_name).collect();
             let group = group(&names, &servers(&ports), Group::Other);
             let mut service = Service::new(identity, &name, group);
-            self.add_ports(&mut service, &ports, None);
+            self.add_ports(&mut service, &ports, unit.as_deref());
             let has_process_check = program
                 .filter(|program| unit.is_none() && !program.is_ancestor && !service.checks.is_empty());
             if let Some(program) = has_process_check {
@@ -210,7 +213,8 @@ impl<'f> Grouping<'f> {
                 let identity = format!("unit:{unit}");
                 self.services.iter().any(|service| service.identity == identity)
             };
-            if worker.unit.as_ref().is_some_and(is_listed) {
+            let is_pending = facts.pending.units && worker.unit.is_some();
+            if is_pending || worker.unit.as_ref().is_some_and(is_listed) {
                 continue;
             }
             let name = format!("celery {}", worker.app);

@@ -1,39 +1,39 @@
-//! One look at the machine. All sources are read at the same time, then the ports are connected to.
+//! One look at the machine. All sources are read at the same time, each with a deadline, then the ports are connected to. A source that
+//! hangs delays nothing: what is known by its deadline counts.
 
-use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::Duration;
 
-use futures_util::{StreamExt, stream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::task::spawn_blocking;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
-use super::facts::{Container, Facts, Heard, Port, Project, Server};
-use super::handshake::{Handshake, Talker, choose};
-use super::pages::{health_page, is_success};
-use super::plumbing::{is_forwarded, is_plumbing};
-use super::{containers, port_checks, processes, projects, sockets, units};
-use crate::check::CheckContext;
+use super::facts::{Facts, Heard, Pending, Running};
+use super::memory::Memory;
+use super::sockets::Sockets;
+use super::{compare, containers, hear, processes, sockets, units};
 use crate::config::systemd::BusAddress;
 
-/// How many connections are open at once.
-const MAX_CONNECTIONS: usize = 64;
+/// When a quick look stops waiting for lists. systemd, an engine and the kernel respond within milliseconds.
+const QUICK_LISTS: Duration = Duration::from_millis(1100);
 
-/// How many projects are compared at once. They read many files.
-const MAX_PROJECTS: usize = 4;
+/// When a quick look ends: the services are on the page within 3 s of the start. It leaves a port that says nothing its second.
+const QUICK_LOOK: Duration = Duration::from_millis(2200);
 
-/// How long connections and comparisons may take without another limit: 2,000 ports that do not respond, 64 at once.
-const MAX_TIME: Duration = Duration::from_secs(60);
+/// How long the units may take in a thorough look: 2,000 units on a busy machine.
+const MAX_UNITS_TIME: Duration = Duration::from_secs(15);
 
-/// How long the units and containers may take without another limit.
-const MAX_LISTING: Duration = Duration::from_secs(15);
+/// How long the engines may take in a thorough look. On a busy machine, one needs seconds.
+const MAX_ENGINES_TIME: Duration = Duration::from_secs(8);
 
 /// How long reading /proc may take. A search of holders takes at most 5 s, but the command line of a process that hangs in the kernel
 /// can't be read, and the start of the exporter and its reloads must not wait for that.
 const MAX_SCAN: Duration = Duration::from_secs(12);
+
+/// How long connections and comparisons may take in a thorough look: 2,000 ports that do not respond, 64 at once.
+const MAX_CONNECTIONS_TIME: Duration = Duration::from_secs(60);
 
 /// How many threads may read /proc at once.
 static SCANS: Semaphore = Semaphore::const_new(4);
@@ -49,74 +49,129 @@ pub struct Options {
     pub engine: Option<String>,
     /// The addresses that may be connected to, in addition to loopback.
     pub addresses: Vec<IpAddr>,
-    /// How long the lists of units and containers, and then connections and comparisons, may take. What is not known by then is left
-    /// out.
-    pub max_time: Option<Duration>,
 }
 
-/// A port and its holder.
-pub type PortOwner = (u16, Option<String>);
+/// How long a look may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// A page waits for the services. What is not known in time is left to a thorough look.
+    Quick,
+    /// Nothing waits for it.
+    Thorough,
+}
 
-/// What answered in earlier looks. These ports are not connected to again.
-pub type Heards = BTreeMap<PortOwner, Heard>;
+/// When a look stops waiting for its sources.
+struct Deadlines {
+    units: Instant,
+    containers: Instant,
+    scan: Instant,
+    /// Also for the packages of projects.
+    connections: Instant,
+}
 
-/// Looks at the machine. Ports in `heards` are not connected to. Boxed, because it is large, and rarely used.
+impl Deadlines {
+    fn new(pace: Pace) -> Self {
+        let now = Instant::now();
+        match pace {
+            Pace::Quick => Self {
+                units: now + QUICK_LISTS,
+                containers: now + QUICK_LISTS,
+                scan: now + QUICK_LISTS,
+                connections: now + QUICK_LOOK,
+            },
+            Pace::Thorough => Self {
+                units: now + MAX_UNITS_TIME,
+                containers: now + MAX_ENGINES_TIME,
+                scan: now + MAX_SCAN,
+                connections: now + MAX_UNITS_TIME + MAX_CONNECTIONS_TIME,
+            },
+        }
+    }
+}
+
+/// Looks at the machine. What `memory` knows is not asked again. Boxed, because it is large, and rarely used.
 pub fn look<'l>(
     options: &'l Options,
-    heards: &'l Heards,
+    pace: Pace,
+    memory: &'l Memory,
 ) -> Pin<Box<dyn Future<Output = Facts> + Send + 'l>> {
-    Box::pin(collect(options, heards))
+    Box::pin(collect(options, pace, memory))
 }
 
-async fn collect(options: &Options, heards: &Heards) -> Facts {
-    let max_listing = options.max_time.unwrap_or(MAX_LISTING);
-    let (for_sockets, for_workers) = (options.procfs.clone(), options.procfs.clone());
+async fn collect(options: &Options, pace: Pace, memory: &Memory) -> Facts {
+    let deadlines = Deadlines::new(pace);
+    let for_workers = options.procfs.clone();
     let (sockets, workers, units, containers) = tokio::join!(
-        read_proc(move || sockets::list(&for_sockets)),
-        read_proc(move || processes::workers(&for_workers)),
-        units::list(&options.bus, max_listing),
-        containers::list(options.engine.clone(), max_listing),
+        list_sockets(options.procfs.clone(), deadlines.scan),
+        read_proc(deadlines.scan, move || processes::workers(&for_workers)),
+        units::list(&options.bus, deadlines.units),
+        containers::list(options.engine.as_deref(), deadlines.containers),
     );
+    // A thorough look has waited long enough. What it does not know stays unknown.
+    let is_quick = pace == Pace::Quick;
     let mut facts = Facts {
-        workers: workers.unwrap_or_default(),
+        pending: Pending {
+            units: is_quick && !units.is_complete,
+            containers: is_quick && !containers.is_complete,
+            holders: is_quick && !sockets.has_holders,
+            details: is_quick && workers.is_err(),
+        },
+        running: Running {
+            units: units.active,
+            containers: containers.running,
+            ports: sockets.problem.is_none().then(|| sockets.numbers()),
+        },
+        units: units.units,
+        ports: sockets.ports,
         containers: containers.containers,
-        ..Facts::default()
+        workers: workers.unwrap_or_default(),
+        gaps: units.gaps,
     };
-    facts.gaps.extend(units.gaps.into_iter().chain(containers.gaps));
-    match sockets {
-        Ok(Ok(sockets)) => {
-            facts.gaps.extend(sockets.gaps);
-            facts.ports = sockets.ports;
-        }
-        Ok(Err(error)) => drop(facts.gaps.insert(format!("ports are not known: {error}"))),
-        Err(problem) => drop(facts.gaps.insert(format!("ports are not known: {problem}"))),
-    }
-    let directories: BTreeMap<String, String> = units
-        .units
-        .iter()
-        .map(|(unit, directory)| (unit.name.clone(), directory.clone()))
-        .collect();
-    facts.units = units.units.into_iter().map(|(unit, _)| unit).collect();
-    let deadline = Instant::now() + options.max_time.unwrap_or(MAX_TIME);
+    facts.gaps.extend(containers.gaps.into_iter().chain(sockets.gaps));
+    facts.gaps.extend(sockets.problem);
     let (heard, projects) = tokio::join!(
-        hear(&facts, options, heards, deadline),
-        compare(&facts, &directories, options, deadline)
+        hear::hear(&facts, &options.addresses, &memory.heards, deadlines.connections),
+        compare::compare(&facts, &options.procfs, &memory.projects, deadlines.connections)
     );
     for port in &mut facts.ports {
         if let Some(heard) = heard.get(&port.number) {
             port.heard = heard.clone();
         }
     }
+    let (projects, are_all_compared) = projects;
     for unit in &mut facts.units {
         if let Some(projects) = projects.get(&unit.name) {
             unit.projects.clone_from(projects);
         }
     }
+    let is_cut = !are_all_compared || facts.ports.iter().any(|port| port.heard == Heard::NotYet);
+    facts.pending.details |= is_quick && is_cut;
     facts
 }
 
+/// Lists the sockets. If the search for their holders takes too long, the sockets themselves count.
+async fn list_sockets(procfs: PathBuf, deadline: Instant) -> Sockets {
+    let (sender, early) = oneshot::channel();
+    let listing = read_proc(deadline, move || {
+        sockets::list(&procfs, |sockets| drop(sender.send(sockets)))
+    });
+    let problem = match listing.await {
+        Ok(Ok(sockets)) => return sockets,
+        Ok(Err(error)) => error.to_string(),
+        Err(problem) => problem,
+    };
+    let mut early = early;
+    early.try_recv().unwrap_or_else(|_| Sockets {
+        problem: Some(format!("ports are not known: {problem}")),
+        ..Sockets::default()
+    })
+}
+
 /// Reads /proc on a thread that may block. A thread that hangs is not waited for, and not joined by more and more others.
-async fn read_proc<T: Send + 'static>(read: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
+async fn read_proc<T: Send + 'static>(
+    deadline: Instant,
+    read: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, String> {
     let reading = async {
         let permit = SCANS.acquire().await.map_err(|error| error.to_string())?;
         let read = move || {
@@ -125,107 +180,6 @@ async fn read_proc<T: Send + 'static>(read: impl FnOnce() -> T + Send + 'static)
         };
         spawn_blocking(read).await.map_err(|panic| panic.to_string())
     };
-    let too_long = |_| Err(format!("reading /proc took longer than {} s", MAX_SCAN.as_secs()));
-    timeout(MAX_SCAN, reading).await.unwrap_or_else(too_long)
-}
-
-/// The port with its holder, by which it is known in later looks.
-pub fn owner(port: &Port) -> PortOwner {
-    let program = || port.program.as_ref().map(|program| program.name.clone());
-    (port.number, port.unit.clone().or_else(program))
-}
-
-/// Whether an answer is final. A server that is starting may respond otherwise later, and one on a busy machine too late.
-pub fn is_final(heard: &Heard) -> bool {
-    match heard {
-        Heard::NotAsked | Heard::Refused | Heard::Silent => false,
-        Heard::Server(Server::Http(server)) => health_page(server).is_some_and(is_success),
-        Heard::Server(_) => true,
-    }
-}
-
-fn is_of_the_system(facts: &Facts, port: &Port) -> bool {
-    let Some(name) = &port.unit else { return false };
-    let unit = facts.units.iter().find(|unit| unit.name == *name);
-    unit.is_some_and(|unit| is_plumbing(unit, true))
-}
-
-/// Connects to each port once.
-async fn hear(facts: &Facts, options: &Options, heards: &Heards, deadline: Instant) -> BTreeMap<u16, Heard> {
-    let mut found = BTreeMap::new();
-    let mut wanted: Vec<(u16, SocketAddr, Handshake)> = Vec::new();
-    for port in &facts.ports {
-        if let Some(known) = heards.get(&owner(port)) {
-            found.insert(port.number, known.clone());
-            continue;
-        }
-        let address = port_checks::address(port, &options.addresses);
-        let has_no_check = port_checks::is_ephemeral(port.number) || is_forwarded(port);
-        let is_left_alone = port.is_activated || has_no_check || is_of_the_system(facts, port);
-        if let Some(address) = address.filter(|_| !is_left_alone) {
-            wanted.push((port.number, address, handshake_of(port, &facts.containers)));
-        }
-    }
-    let talker = Talker::default();
-    let asks = stream::iter(wanted).map(|(number, address, handshake)| {
-        let talker = talker.clone();
-        async move { (number, talker.ask(address, handshake).await) }
-    });
-    let mut asks = asks.buffer_unordered(MAX_CONNECTIONS);
-    while let Ok(Some((number, heard))) = timeout_at(deadline, asks.next()).await {
-        found.insert(number, heard);
-    }
-    found
-}
-
-fn handshake_of(port: &Port, containers: &[Container]) -> Handshake {
-    let published = |container: &Container| {
-        let mut ports = container.published.iter();
-        ports
-            .find(|(public, _)| *public == port.number)
-            .map(|(_, private)| *private)
-    };
-    let container = containers
-        .iter()
-        .find_map(|container| Some((container, published(container)?)));
-    // The proxy of an engine holds the port of a container, so its name says nothing.
-    if let Some((container, private)) = container {
-        return choose(private, &[&container.image, &container.name]);
-    }
-    let mut names: Vec<&str> = Vec::new();
-    if let Some(program) = &port.program {
-        names.push(&program.name);
-        names.extend(program.script.as_deref());
-    }
-    names.extend(port.unit.as_deref());
-    choose(port.number, &names)
-}
-
-/// Compares the packages of the projects of units, by the name of the unit.
-async fn compare(
-    facts: &Facts,
-    directories: &BTreeMap<String, String>,
-    options: &Options,
-    deadline: Instant,
-) -> BTreeMap<String, Vec<Project>> {
-    let context = CheckContext::new(options.procfs.clone());
-    let watched = facts.units.iter().filter(|unit| !is_plumbing(unit, true));
-    let wanted: Vec<(String, String, String)> = watched
-        .map(|unit| {
-            let directory = directories.get(&unit.name).cloned().unwrap_or_default();
-            (unit.name.clone(), directory, unit.program.clone())
-        })
-        .collect();
-    let finds = stream::iter(wanted).map(|(unit, directory, program)| {
-        let context = context.clone();
-        async move { (unit, projects::find(directory, program, &context).await) }
-    });
-    let mut finds = finds.buffer_unordered(MAX_PROJECTS);
-    let mut found = BTreeMap::new();
-    while let Ok(Some((unit, projects))) = timeout_at(deadline, finds.next()).await {
-        if !projects.is_empty() {
-            found.insert(unit, projects);
-        }
-    }
-    found
+    let too_long = |_| Err("reading /proc takes too long".to_owned());
+    timeout_at(deadline, reading).await.unwrap_or_else(too_long)
 }

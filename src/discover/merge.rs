@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::grouping::MAX_SERVICES;
 use super::render::{Keyed, assign_keys, list};
-use super::service::Service;
+use super::service::{Group, Service};
 
 /// How many checks a service has at most. A program that opens other ports again and again would have more with each round.
 const MAX_CHECKS: usize = 64;
@@ -38,6 +38,27 @@ impl Merged {
         self.add(found)
     }
 
+    /// Adds the services of a look at what the first one did not wait for. A service that had not answered gets its group now, seconds
+    /// after the start. Later, a group stays: it is a label of the series. Returns whether any service or check is new.
+    pub fn add_rest(&mut self, found: Vec<Service>) -> bool {
+        let mut is_changed = false;
+        for service in &found {
+            let known = self
+                .services
+                .iter_mut()
+                .find(|known| known.identity == service.identity);
+            let is_unsure = |known: &&mut Service| matches!(known.group, Group::Other | Group::Containers);
+            if let Some(known) = known
+                .filter(is_unsure)
+                .filter(|known| known.group != service.group)
+            {
+                known.group = service.group;
+                is_changed = true;
+            }
+        }
+        self.add(found) || is_changed
+    }
+
     /// Adds the services of a round. Returns whether any service or check is new.
     pub fn add(&mut self, found: Vec<Service>) -> bool {
         let mut is_changed = false;
@@ -52,8 +73,12 @@ impl Merged {
                     for check in service.checks {
                         is_changed |= add_check(known, check);
                     }
-                    // The group stays: it is a label of the series.
                     known.notes = service.notes;
+                    // systemd may have responded too late to describe it.
+                    if known.description.is_empty() && !service.description.is_empty() {
+                        known.description = service.description;
+                        is_changed = true;
+                    }
                 }
                 None if is_full => {}
                 None => {
@@ -62,10 +87,28 @@ impl Merged {
                 }
             }
         }
+        is_changed |= self.drop_ports_with_holders();
         self.services
             .sort_by(|a, b| (a.group, &a.identity).cmp(&(b.group, &b.identity)));
         assign_keys(&self.services, &mut self.keyed);
         is_changed
+    }
+
+    /// A port whose holder was not known is a service of its own. When its holder is found, that has its checks. Returns whether there was
+    /// such a port.
+    fn drop_ports_with_holders(&mut self) -> bool {
+        let is_port = |service: &Service| service.identity.starts_with("port:");
+        let held: BTreeSet<String> = self
+            .services
+            .iter()
+            .filter(|service| !is_port(service))
+            .flat_map(|service| service.checks.iter().cloned())
+            .collect();
+        let before = self.services.len();
+        let is_held = |service: &Service| service.checks.iter().all(|check| held.contains(check));
+        self.services
+            .retain(|service| !is_port(service) || !is_held(service));
+        self.services.len() < before
     }
 
     /// The services as entries of the list `services`.
@@ -109,7 +152,6 @@ fn http_server(check: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::discover::service::Group;
 
     fn service(identity: &str, name: &str, checks: &[&str]) -> Service {
         let mut service = Service::new(identity.to_owned(), name, Group::Other);
@@ -163,6 +205,25 @@ mod tests {
         assert!(!merged.list().contains(B));
         assert!(merged.add_lasting(vec![service("unit:a", "a", &[A, B])]));
         assert!(merged.list().contains(B));
+    }
+
+    /// The search of the processes was cut in the first look.
+    #[test]
+    fn a_port_moves_to_its_holder() {
+        let mut merged = Merged::default();
+        merged.add(vec![
+            service("port:00001", "port 1", &[A]),
+            service("port:00002", "port 2", &[B]),
+        ]);
+        assert!(merged.add(vec![service(
+            "program:a:",
+            "a",
+            &[A, "{ kind: process, regex: a }"]
+        )]));
+        let text = merged.list();
+        assert!(!text.contains("port-1") && text.contains("port-2"), "{text}");
+        assert_eq!(text.matches(A).count(), 1, "{text}");
+        assert!(!merged.add(vec![service("program:a:", "a", &[A])]));
     }
 
     /// A service with more checks than a configuration allows would disappear.

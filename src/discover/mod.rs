@@ -3,13 +3,16 @@
 //! services and write them as YAML.
 
 mod classify;
+mod compare;
 mod containers;
 mod continuous;
 mod difference;
 mod facts;
 mod grouping;
 mod handshake;
+mod hear;
 mod look;
+mod memory;
 mod merge;
 mod pages;
 mod plumbing;
@@ -24,15 +27,34 @@ mod tests;
 mod texts;
 mod units;
 
+use std::collections::BTreeSet;
+
 pub use continuous::Continuous;
 pub use difference::Difference;
+pub use facts::Running;
 pub use look::Options;
 
-use look::{Heards, look};
+use look::{Pace, look};
+use memory::Memory;
 
-/// Looks at the machine once, and returns a complete configuration file.
-pub async fn discover(options: &Options) -> String {
-    let facts = look(options, &Heards::new()).await;
+/// What one look at the machine found.
+#[derive(Debug)]
+pub struct Discovered {
+    /// A complete configuration file.
+    pub text: String,
+    /// What runs, including what is left out of the file.
+    pub running: Running,
+    /// What could not be seen.
+    pub gaps: BTreeSet<String>,
+}
+
+/// Looks at the machine once.
+pub async fn discover(options: &Options) -> Discovered {
+    let facts = look(options, Pace::Thorough, &Memory::default()).await;
     let services = grouping::services(&facts, &options.addresses);
-    render::file(&services, &facts.gaps)
+    Discovered {
+        text: render::file(&services, &facts.gaps),
+        running: facts.running,
+        gaps: facts.gaps,
+    }
 }

@@ -3,7 +3,7 @@
 use super::facts::{HttpServer, Page};
 
 /// The page that tells whether the server is healthy: a health page that succeeds, otherwise the first page. A page with the body of
-/// the first page is no health page: servers of web applications return that page for every path.
+/// the first page is no health page: servers of web applications return that page for every path. Neither is a page that does not end.
 pub fn health_page(server: &HttpServer) -> Option<&Page> {
     let first = server.pages.iter().find(|page| page.path == "/");
     let is_copy = |page: &Page| {
@@ -12,7 +12,7 @@ pub fn health_page(server: &HttpServer) -> Option<&Page> {
     let health = server
         .pages
         .iter()
-        .find(|page| page.path != "/" && is_success(page) && !is_copy(page));
+        .find(|page| page.path != "/" && page.body.is_some() && is_success(page) && !is_copy(page));
     health.or(first)
 }
 

@@ -1,6 +1,7 @@
-//! Which units are parts of the operating system, which no configuration should list. docs/DISCOVER.md has the rule.
+//! Which units are parts of the operating system, which no configuration should list. docs/DISCOVER.md has the rule. Also which ports
+//! belong to somebody else than the program that holds them.
 
-use super::facts::{Port, Unit};
+use super::facts::{Facts, Port, Unit};
 
 /// Where systemd's own programs are.
 const SYSTEMD_DIRECTORIES: [&str; 2] = ["/lib/systemd/", "/usr/lib/systemd/"];
@@ -44,6 +45,22 @@ const HARDWARE: [&str; 27] = [
 
 /// Services that stop by themselves when nobody uses them, although they are enabled, if a socket starts them again. Sorted.
 const IDLE: [&str; 2] = ["cups", "libvirtd"];
+
+/// The beginnings of the names of programs that hold the published ports of containers.
+const ENGINE_PROGRAMS: [&str; 9] = [
+    "conmon",
+    "containerd",
+    "containers-root",
+    "docker",
+    "pasta",
+    "podman",
+    "rootlesskit",
+    "rootlessport",
+    "slirp4netns",
+];
+
+/// The beginnings of the names of units in which engines run.
+const ENGINE_UNITS: [&str; 4] = ["containerd", "docker", "libpod", "podman"];
 
 /// Whether a unit is a part of the operating system. `holds_port` says that a program of it listens on a TCP port.
 pub fn is_plumbing(unit: &Unit, holds_port: bool) -> bool {
@@ -95,6 +112,36 @@ pub fn is_forwarded(port: &Port) -> bool {
         .as_ref()
         .is_none_or(|program| program.name.starts_with("sshd"));
     is_ssh && unit.starts_with("session-") && unit.ends_with(".scope")
+}
+
+/// Whether a unit that systemd did not describe is a part of the system, by its name.
+pub fn is_named_as_plumbing(name: &str) -> bool {
+    let stem = name.split(['.', '@']).next().unwrap_or_default();
+    name.starts_with("systemd-") || name.starts_with("user@") || IDLE.binary_search(&stem).is_ok()
+}
+
+/// Whether a look did not wait for what decides to whom the port belongs.
+pub fn is_undecided(facts: &Facts, port: &Port) -> bool {
+    let has_service = port
+        .unit
+        .as_deref()
+        .is_some_and(|unit| unit.ends_with(".service"));
+    let is_published = || {
+        let mut published = facts.containers.iter().flat_map(|container| &container.published);
+        published.any(|(public, _)| *public == port.number)
+    };
+    (facts.pending.units && port.is_activated)
+        || (facts.pending.holders && !has_service)
+        || (facts.pending.containers && is_of_engine(port) && !is_published())
+}
+
+/// Whether an engine may hold the port for a container.
+fn is_of_engine(port: &Port) -> bool {
+    let program = port.program.as_ref().map(|program| program.name.as_str());
+    let starts_with = |name: Option<&str>, parts: &[&str]| {
+        name.is_some_and(|name| parts.iter().any(|part| name.starts_with(part)))
+    };
+    starts_with(program, &ENGINE_PROGRAMS) || starts_with(port.unit.as_deref(), &ENGINE_UNITS)
 }
 
 /// Whether the name is different after each start: that of a user's manager, or of a command in `systemd-run`.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::facts::{Greeter, Heard, HttpServer, Port, Server};
+use super::facts::{Greeter, Heard, HttpServer, Page, Port, Server};
 use super::pages::{health_page, is_success, is_usable};
 use super::service::Service;
 use super::texts::quote;
@@ -40,6 +40,7 @@ pub fn add(service: &mut Service, port: &Port, unit: Option<&str>, allowed: &[Ip
             Heard::NotAsked => {
                 "not connected to, because servers on this port may log, print or block unknown clients"
             }
+            Heard::NotYet => "not connected to, because the time of the look was over",
             Heard::Refused => "the connection failed",
             _ => "nothing known answered; if it has a protocol of its own, see the kinds tcp and grpc",
         };
@@ -140,6 +141,14 @@ fn add_http(service: &mut Service, server: &HttpServer, address: SocketAddr, con
             ));
         }
     }
+    let is_endless = |page: &Page| page.path == "/" && page.body.is_none();
+    if health_page(server).is_none_or(is_endless) && server.pages.iter().any(is_endless) {
+        service.check(connects);
+        service.note(&format!(
+            "port {number} is HTTP, but its response to / did not end within a second, so no http check requests it"
+        ));
+        return;
+    }
     let Some(page) = health_page(server).filter(|page| is_usable(page)) else {
         // A server of TLS responds so to plain HTTP. Some log each connection without a handshake.
         let may_be_tls =
@@ -216,15 +225,45 @@ mod tests {
         let mut service = Service::new("a".to_owned(), "a", Group::Other);
         let mut port = port(&["127.0.0.1"]);
         port.heard = Heard::Server(Server::Http(HttpServer {
-            pages: vec![crate::discover::facts::Page {
+            pages: vec![Page {
                 path: "/",
                 status: 404,
-                body: None,
+                body: Some(1),
             }],
             ..HttpServer::default()
         }));
         add(&mut service, &port, None, &[]);
         assert!(service.checks[1].contains("valid_status_codes: [200, 204, 301, 302, 303, 307, 308, 404]"));
+    }
+
+    /// A stream of events, or of a camera: a check that reads it would fail.
+    #[test]
+    fn a_response_that_does_not_end_is_not_requested() {
+        let page = |path, body| Page {
+            path,
+            status: 200,
+            body,
+        };
+        for (pages, expected) in [
+            (vec![page("/", None)], "{ kind: tcp, address: \"127.0.0.1:80\" }"),
+            (
+                vec![page("/", Some(1)), page("/health", None)],
+                "{ kind: http, url: \"http://127.0.0.1:80/\" }",
+            ),
+            (
+                vec![page("/", None), page("/health", Some(1))],
+                "{ kind: http, url: \"http://127.0.0.1:80/health\" }",
+            ),
+        ] {
+            let mut service = Service::new("a".to_owned(), "a", Group::Other);
+            let mut port = port(&["127.0.0.1"]);
+            port.heard = Heard::Server(Server::Http(HttpServer {
+                pages,
+                ..HttpServer::default()
+            }));
+            add(&mut service, &port, None, &[]);
+            assert_eq!(service.checks[1..], [expected], "{service:?}");
+        }
     }
 
     #[test]

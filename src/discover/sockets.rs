@@ -7,7 +7,7 @@ use std::path::Path;
 use super::facts::{Heard, Port};
 use super::processes::{ancestors, program_of};
 use crate::check::port_scan::{Answer, Detail, HeldSocket, PortScanError, Question, scan_blocking, unit};
-use crate::check::proc_scan::ProcRoot;
+use crate::check::proc_scan::{ProcRoot, ProcessPath};
 use crate::config::port::Protocol;
 
 /// How many ports are examined, lowest first. A machine with 500 services has fewer than 1,000.
@@ -23,20 +23,35 @@ pub struct Sockets {
     pub ports: Vec<Port>,
     /// What could not be seen.
     pub gaps: BTreeSet<String>,
+    /// Whether their holders were searched.
+    pub has_holders: bool,
+    /// Why the ports are not known.
+    pub problem: Option<String>,
 }
 
-/// Lists the ports. Searches the processes in the /proc mounted at `procfs`, which takes up to seconds, so it blocks.
+impl Sockets {
+    /// The numbers of the ports.
+    pub fn numbers(&self) -> BTreeSet<u16> {
+        self.ports.iter().map(|port| port.number).collect()
+    }
+}
+
+/// Lists the ports. Calls `early` with the ports without their holders, because searching the processes in the /proc mounted at `procfs`
+/// takes up to seconds. Blocks.
 ///
 /// # Errors
 /// If the sockets can't be listed.
-pub fn list(procfs: &Path) -> Result<Sockets, PortScanError> {
+pub fn list(procfs: &Path, early: impl FnOnce(Sockets)) -> Result<Sockets, PortScanError> {
     let held = scan_blocking(procfs, &[question(0, Detail::Sockets, true)])?;
     let held = held
         .first()
         .and_then(|answer| answer.survey.held(Protocol::Tcp))
         .cloned();
     let Some(held) = held else {
-        return Ok(Sockets::default());
+        return Ok(Sockets {
+            has_holders: true,
+            ..Sockets::default()
+        });
     };
     let numbers: Vec<u16> = (1..=u16::MAX).filter(|port| held.contains(*port)).collect();
     let mut found = Sockets::default();
@@ -44,13 +59,27 @@ pub fn list(procfs: &Path) -> Result<Sockets, PortScanError> {
         let gap = format!("more than {MAX_PORTS} ports are in use; only the lowest were examined");
         found.gaps.insert(gap);
     }
-    let questions: Vec<Question> = numbers
-        .iter()
-        .take(MAX_PORTS)
-        .map(|port| question(*port, Detail::FreshHolders, false))
-        .collect();
-    let answers = scan_blocking(procfs, &questions)?;
+    let questions = |detail: Detail| -> Vec<Question> {
+        let numbers = numbers.iter().take(MAX_PORTS);
+        numbers.map(|port| question(*port, detail, false)).collect()
+    };
     let root = ProcRoot::open(procfs).ok();
+    let answers = scan_blocking(procfs, &questions(Detail::Sockets))?;
+    let own_sockets = root.as_ref().map(own_sockets).unwrap_or_default();
+    let is_other = |answer: &&Answer| {
+        let mut sockets = answer.sockets.iter();
+        !sockets.any(|held| own_sockets.contains(&held.socket.inode))
+    };
+    early(Sockets {
+        ports: answers
+            .iter()
+            .filter(is_other)
+            .filter_map(|answer| port(answer, root.as_ref(), &BTreeSet::new()))
+            .collect(),
+        ..Sockets::default()
+    });
+    let answers = scan_blocking(procfs, &questions(Detail::FreshHolders))?;
+    found.has_holders = true;
     let own = root.as_ref().and_then(ProcRoot::own_process);
     let ancestors = root.as_ref().map(ancestors).unwrap_or_default();
     for answer in &answers {
@@ -72,6 +101,24 @@ const fn question(port: u16, detail: Detail, needs_held_ports: bool) -> Question
         detail,
         needs_held_ports,
     }
+}
+
+/// The numbers of this process's own sockets.
+fn own_sockets(root: &ProcRoot) -> BTreeSet<u64> {
+    let Some(own) = root.own_process() else {
+        return BTreeSet::new();
+    };
+    let mut path = ProcessPath::default();
+    path.set_process(own);
+    let mut found = BTreeSet::new();
+    let _ = root.each_descriptor(path.file("fd"), |_, target| {
+        let target = std::str::from_utf8(target).unwrap_or_default();
+        let number = target
+            .strip_prefix("socket:[")
+            .and_then(|rest| rest.strip_suffix(']'));
+        found.extend(number.and_then(|number| number.parse::<u64>().ok()));
+    });
+    found
 }
 
 /// Whether the exporter itself holds the port.
@@ -163,7 +210,10 @@ mod tests {
     fn own_ports_are_left_out() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let own = listener.local_addr().unwrap().port();
-        let found = list(Path::new("/proc")).unwrap();
-        assert!(found.ports.iter().all(|port| port.number != own));
+        let mut early = None;
+        let found = list(Path::new("/proc"), |sockets| early = Some(sockets)).unwrap();
+        let early = early.unwrap();
+        assert!(found.has_holders && !early.has_holders);
+        assert!(!found.numbers().contains(&own) && !early.numbers().contains(&own));
     }
 }

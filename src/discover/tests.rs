@@ -1,11 +1,13 @@
 //! Facts become services, and services a configuration that loads.
 
+mod pending;
+
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
 use super::facts::{
-    Container, Facts, Greeter, Heard, HttpServer, Page, Port, Program, Project, Server, Unit, Worker,
+    Container, Facts, Greeter, Heard, HttpServer, Page, Pending, Port, Program, Project, Server, Unit, Worker,
 };
 use super::{grouping, render};
 use crate::config::{Loaded, parse};
@@ -290,6 +292,7 @@ fn any_server() -> impl Strategy<Value = Server> {
 fn any_port() -> impl Strategy<Value = Port> {
     let heard = prop_oneof![
         Just(Heard::NotAsked),
+        Just(Heard::NotYet),
         Just(Heard::Refused),
         Just(Heard::Silent),
         any_server().prop_map(Heard::Server)
@@ -352,13 +355,21 @@ fn any_facts() -> impl Strategy<Value = Facts> {
         proptest::collection::vec(container, 0..3),
         proptest::collection::vec(worker, 0..2),
         proptest::collection::btree_set(any_text(), 0..2),
+        any::<[bool; 3]>().prop_map(|[units, containers, holders]| Pending {
+            units,
+            containers,
+            holders,
+            details: false,
+        }),
     )
-        .prop_map(|(units, ports, containers, workers, gaps)| Facts {
+        .prop_map(|(units, ports, containers, workers, gaps, pending)| Facts {
             units,
             ports,
             containers,
             workers,
             gaps,
+            pending,
+            ..Facts::default()
         })
 }
 

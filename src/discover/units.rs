@@ -1,10 +1,9 @@
 //! Lists the running services and the listening sockets of systemd, over D-Bus. It only reads properties.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use zbus::{Connection, Message, Variant};
 
 use super::facts::Unit;
@@ -30,14 +29,18 @@ const MAX_TEXT: usize = 512;
 /// The units of the machine.
 #[derive(Debug, Default)]
 pub struct Units {
-    /// Services that run and sockets that listen, with their working directories.
-    pub units: Vec<(Unit, String)>,
+    /// Services that run and sockets that listen.
+    pub units: Vec<Unit>,
+    /// The names of all active services and sockets; `None` if they are not known.
+    pub active: Option<BTreeSet<String>>,
     /// What could not be seen.
     pub gaps: BTreeSet<String>,
+    /// Whether nothing is left to wait for.
+    pub is_complete: bool,
 }
 
-/// Lists the units within `max_time`. systemd replies to each call within a millisecond, but a busy machine takes longer.
-pub async fn list(bus: &BusAddress, max_time: Duration) -> Units {
+/// Lists the units until the deadline. systemd replies to each call within a millisecond, but a busy machine takes longer.
+pub async fn list(bus: &BusAddress, deadline: Instant) -> Units {
     let mut found = Units::default();
     let listing = async {
         let connection = dbus::connect(bus).await.map_err(|error| error.to_string())?;
@@ -47,20 +50,22 @@ pub async fn list(bus: &BusAddress, max_time: Duration) -> Units {
             )
         })
     };
-    let problem = match timeout(max_time, listing).await {
+    let result = timeout_at(deadline, listing).await;
+    found.is_complete = result.is_ok();
+    let problem = match result {
         Ok(Ok(())) => None,
         Ok(Err(problem)) => Some(problem),
-        Err(_) => Some(format!(
-            "listing the units of systemd over D-Bus took longer than {} s",
-            max_time.as_secs_f32()
-        )),
+        Err(_) => Some(
+            "listing them over D-Bus takes too long; check that systemd responds (systemctl list-units)"
+                .to_owned(),
+        ),
     };
     if let Some(problem) = problem {
         found
             .gaps
             .insert(format!("units of systemd are not known: {problem}"));
     }
-    found.units.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
+    found.units.sort_by(|a, b| a.name.cmp(&b.name));
     found
 }
 
@@ -92,6 +97,7 @@ async fn read(connection: &Connection, found: &mut Units) -> zbus::Result<()> {
     let reply = listing.await?;
     let body = reply.body();
     let rows: Vec<Row<'_>> = body.deserialize()?;
+    found.active = Some(BTreeSet::new());
     let mut failed = BTreeSet::new();
     let mut wanted = Vec::new();
     for (name, description, _, active, sub, _, path, ..) in rows {
@@ -101,6 +107,9 @@ async fn read(connection: &Connection, found: &mut Units) -> zbus::Result<()> {
         let is_service = name.ends_with(".service");
         if is_service && (active == "failed" || sub == "auto-restart") {
             failed.insert(name.to_owned());
+        }
+        if active == "active" && (is_service || name.ends_with(".socket")) {
+            found.active.get_or_insert_default().insert(name.to_owned());
         }
         if active == "active" && (is_service && sub == "running" || name.ends_with(".socket")) {
             wanted.push((name.to_owned(), shorten(description), path.to_string()));
@@ -128,12 +137,12 @@ async fn read(connection: &Connection, found: &mut Units) -> zbus::Result<()> {
     Ok(())
 }
 
-/// Reads the properties of a unit with this name, description and object path. Returns it with its working directory; `None` if it
-/// ended since it was listed, and systemd does not know it any more.
+/// Reads the properties of a unit with this name, description and object path. `None` if it ended since it was listed, and systemd does
+/// not know it any more.
 async fn read_unit(
     connection: Connection,
     (name, description, path): (String, String, String),
-) -> Option<(Unit, String)> {
+) -> Option<Unit> {
     let file_state = property(&connection, &path, UNIT, "UnitFileState").await.ok()?;
     let text = |reply: zbus::Result<Message>| reply.map(|reply| text(&reply)).unwrap_or_default();
     let mut unit = Unit {
@@ -142,16 +151,15 @@ async fn read_unit(
         file: text(property(&connection, &path, UNIT, "FragmentPath").await),
         ..Unit::default()
     };
-    let mut directory = String::new();
     if name.ends_with(".service") {
         let command = property(&connection, &path, SERVICE, "ExecStart").await;
         unit.program = command.map(|reply| program(&reply)).unwrap_or_default();
-        directory = text(property(&connection, &path, SERVICE, "WorkingDirectory").await);
+        unit.directory = text(property(&connection, &path, SERVICE, "WorkingDirectory").await);
         let triggers = property(&connection, &path, UNIT, "TriggeredBy").await;
         unit.triggers = triggers.map(|reply| texts(&reply)).unwrap_or_default();
     }
     unit.name = name;
-    Some((unit, directory))
+    Some(unit)
 }
 
 async fn property(connection: &Connection, path: &str, interface: &str, name: &str) -> zbus::Result<Message> {

@@ -16,7 +16,7 @@ const LONG: Duration = Duration::from_secs(20);
 /// See [`Podman::run_with_late_restart`].
 pub const RESTART_DELAY: Duration = Duration::from_secs(8);
 /// The commands in the image.
-const COMMANDS: [&str; 5] = ["sh", "sleep", "cat", "touch", "rm"];
+const COMMANDS: [&str; 6] = ["sh", "sleep", "cat", "touch", "rm", "httpd"];
 
 /// A container engine.
 pub struct Podman {
@@ -39,7 +39,7 @@ impl Podman {
     fn serve(dir: &Path) -> Server {
         let socket = dir.join("api.sock");
         let _ = fs::remove_file(&socket);
-        let mut command = podman(dir);
+        let mut command = command(dir);
         command.args(["system", "service", "--time=0"]);
         command.arg(format!("unix://{}", socket.display()));
         Server::start("podman", command, dir)
@@ -90,7 +90,7 @@ impl Podman {
 
     /// Runs a command of podman independently of the API, and returns its output.
     pub fn cli(&self, arguments: &[&str]) -> String {
-        let output = podman(self.dir.path()).args(arguments).output().unwrap();
+        let output = command(self.dir.path()).args(arguments).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success(), "podman {arguments:?}: {said}");
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
@@ -153,7 +153,7 @@ impl Podman {
             false => self.cli(&["exec", name, "/bin/rm", "-f", "/healthy"]),
         };
         // The exit code is the result of the health check.
-        let output = podman(self.dir.path())
+        let output = command(self.dir.path())
             .args(["healthcheck", "run", name])
             .output()
             .unwrap();
@@ -163,7 +163,7 @@ impl Podman {
 
 impl Drop for Podman {
     fn drop(&mut self) {
-        let _ = podman(self.dir.path())
+        let _ = command(self.dir.path())
             .args(["rm", "--force", "--all", "--time=0"])
             .output();
         self.server.kill();
@@ -178,11 +178,11 @@ impl Drop for Podman {
 }
 
 /// podman with all its data in `dir`, and with `dir` as working directory, because conmon leaves a file there.
-fn podman(dir: &Path) -> Command {
+pub fn command(dir: &Path) -> Command {
     podman_as(&tool("podman", "podman"), dir)
 }
 
-/// Like [`podman`], with another path of the program.
+/// Like [`command`], with another path of the program.
 fn podman_as(program: &Path, dir: &Path) -> Command {
     tool("runc", "runc");
     let mut command = Command::new(program);
@@ -197,7 +197,7 @@ fn podman_as(program: &Path, dir: &Path) -> Command {
 }
 
 /// Imports an image with only busybox.
-fn import_image(dir: &Path) {
+pub fn import_image(dir: &Path) {
     let (image, busybox) = (dir.join("image"), tool("busybox", "busybox-static"));
     fs::create_dir_all(image.join("bin")).unwrap();
     fs::copy(busybox, image.join("bin/busybox")).unwrap();
@@ -211,7 +211,7 @@ fn import_image(dir: &Path) {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let output = podman(dir)
+    let output = command(dir)
         .args(["import", "-", "upkeep-test"])
         .stdin(tar.stdout.take().unwrap())
         .output()
@@ -222,12 +222,12 @@ fn import_image(dir: &Path) {
 }
 
 /// The cgroup of the containers of the engine in `dir`.
-fn cgroup(dir: &Path) -> String {
+pub fn cgroup(dir: &Path) -> String {
     format!("/upkeep{}", dir.file_name().unwrap().to_str().unwrap())
 }
 
 /// Removes cgroups. They briefly outlive their processes, and conmon briefly outlives its container.
-fn remove_cgroups(dir: &Path) {
+pub fn remove_cgroups(dir: &Path) {
     let hierarchies = fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten();
     let roots = hierarchies
         .map(|entry| entry.path())

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::Write;
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, Weak};
@@ -52,41 +52,8 @@ impl RabbitMq {
     /// Starts a broker and waits until it serves.
     pub async fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let authority = Authority::new("upkeep test");
-        let expired = authority.issue(&["localhost", "127.0.0.1"], 2021);
         let [port, tls_port, management_port, epmd_port, dist_port] = std::array::from_fn(|_| free_port());
-        let at = |name: &str| dir.path().join(name);
-        fs::write(
-            at("plugins"),
-            "[rabbitmq_management,rabbitmq_auth_mechanism_ssl].",
-        )
-        .unwrap();
-        fs::write(at("env.conf"), "").unwrap();
-        for (name, text) in [
-            ("ca.pem", &authority.pem()),
-            ("cert.pem", &expired.certificate),
-            ("key.pem", &expired.key),
-        ] {
-            fs::write(at(name), text).unwrap();
-        }
-        let here = dir.path().display();
-        let config = format!(
-            "listeners.tcp.1 = 127.0.0.1:{port}\n\
-             listeners.ssl.1 = 127.0.0.1:{tls_port}\n\
-             ssl_options.cacertfile = {here}/ca.pem\n\
-             ssl_options.certfile = {here}/cert.pem\n\
-             ssl_options.keyfile = {here}/key.pem\n\
-             ssl_options.verify = verify_peer\n\
-             ssl_options.fail_if_no_peer_cert = false\n\
-             auth_mechanisms.1 = PLAIN\n\
-             auth_mechanisms.2 = EXTERNAL\n\
-             ssl_cert_login_from = common_name\n\
-             management.tcp.ip = 127.0.0.1\n\
-             management.tcp.port = {management_port}\n\
-             log.console = true\n\
-             log.file = false\n"
-        );
-        fs::write(at("rabbitmq.conf"), config).unwrap();
+        let authority = prepare(dir.path(), [port, tls_port, management_port]);
         let mut epmd = Command::new(tool("epmd", "erlang-base"));
         epmd.args(["-address", "127.0.0.1", "-port", &epmd_port.to_string()]);
         let epmd = Server::start("epmd", epmd, dir.path());
@@ -94,7 +61,7 @@ impl RabbitMq {
             TcpStream::connect((Ipv4Addr::LOCALHOST, epmd_port)).await.ok()
         })
         .await;
-        let broker = Server::start("rabbitmq", command(&dir, epmd_port, dist_port), dir.path());
+        let broker = Server::start("rabbitmq", command(dir.path(), epmd_port, dist_port), dir.path());
         let started = Self {
             port,
             tls_port,
@@ -142,7 +109,7 @@ impl RabbitMq {
     /// Starts it again with the same ports and data, after [`Self::kill`].
     pub async fn restart(&self) {
         let starts = self.log().matches("Server startup complete").count();
-        let command = command(&self.dir, self.epmd_port, self.dist_port);
+        let command = command(self.dir.path(), self.epmd_port, self.dist_port);
         *self.broker.lock().unwrap() = Server::start("rabbitmq", command, self.dir.path());
         self.serves(starts + 1).await;
     }
@@ -260,17 +227,57 @@ impl RabbitMq {
     }
 }
 
-fn command(dir: &TempDir, epmd_port: u16, dist_port: u16) -> Command {
+/// Writes the configuration of a broker with these ports: AMQP, AMQP over TLS, management. Returns the authority of its certificate.
+pub fn prepare(dir: &Path, [port, tls_port, management_port]: [u16; 3]) -> Authority {
+    let authority = Authority::new("upkeep test");
+    let expired = authority.issue(&["localhost", "127.0.0.1"], 2021);
+    let at = |name: &str| dir.join(name);
+    fs::write(
+        at("plugins"),
+        "[rabbitmq_management,rabbitmq_auth_mechanism_ssl].",
+    )
+    .unwrap();
+    fs::write(at("env.conf"), "").unwrap();
+    for (name, text) in [
+        ("ca.pem", &authority.pem()),
+        ("cert.pem", &expired.certificate),
+        ("key.pem", &expired.key),
+    ] {
+        fs::write(at(name), text).unwrap();
+    }
+    let here = dir.display();
+    let config = format!(
+        "listeners.tcp.1 = 127.0.0.1:{port}\n\
+         listeners.ssl.1 = 127.0.0.1:{tls_port}\n\
+         ssl_options.cacertfile = {here}/ca.pem\n\
+         ssl_options.certfile = {here}/cert.pem\n\
+         ssl_options.keyfile = {here}/key.pem\n\
+         ssl_options.verify = verify_peer\n\
+         ssl_options.fail_if_no_peer_cert = false\n\
+         auth_mechanisms.1 = PLAIN\n\
+         auth_mechanisms.2 = EXTERNAL\n\
+         ssl_cert_login_from = common_name\n\
+         management.tcp.ip = 127.0.0.1\n\
+         management.tcp.port = {management_port}\n\
+         log.console = true\n\
+         log.file = false\n"
+    );
+    fs::write(at("rabbitmq.conf"), config).unwrap();
+    authority
+}
+
+/// The command of a broker that was prepared in `dir`.
+pub fn command(dir: &Path, epmd_port: u16, dist_port: u16) -> Command {
     assert!(
         PathBuf::from(SCRIPT).is_file(),
         "rabbitmq-server is not installed: run `apt-get install rabbitmq-server` as root, or tests/setup.sh"
     );
-    let at = |name: &str| dir.path().join(name);
+    let at = |name: &str| dir.join(name);
     let mut command = Command::new(SCRIPT);
     // With this variable, the script is replaced by the broker, so the process id is that of the broker.
     command.arg("-noinput").env("RABBITMQ_ALLOW_INPUT", "1");
     command
-        .env("HOME", dir.path())
+        .env("HOME", dir)
         .env("RABBITMQ_MNESIA_BASE", at("mnesia"))
         .env("RABBITMQ_LOG_BASE", at("log"))
         .env("RABBITMQ_NODENAME", NODE)

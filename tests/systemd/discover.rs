@@ -229,7 +229,7 @@ fn missing(text: &str) -> Option<String> {
 }
 
 #[test]
-fn the_servers_of_a_machine_are_found() {
+fn a_machine_with_eleven_servers_shows_them_at_the_first_start() {
     let machine = machine();
     let discover = || machine.run(&format!("{EXPORTER} discover"));
     let mut text = discover();

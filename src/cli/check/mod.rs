@@ -4,6 +4,7 @@ mod debug;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use tokio::runtime::Runtime;
 
@@ -82,7 +83,8 @@ pub fn check(flags: CheckFlags) -> anyhow::Result<ExitCode> {
 
 /// The services of this machine. The exporter itself is not one of them: it need not be running.
 fn discovered(runtime: &Runtime, procfs: PathBuf) -> Option<Config> {
-    let loading = runtime.spawn_blocking(move || embedded::load(None, Some(&discovery(procfs))));
+    let loading =
+        runtime.spawn_blocking(move || embedded::load(None, Some(&discovery(procfs, Duration::MAX))));
     match runtime.block_on(loading) {
         Ok(Ok(mut config)) => {
             remove_failing_checks(&mut config, false, false);

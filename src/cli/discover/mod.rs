@@ -66,16 +66,19 @@ pub fn discover_services(flags: &DiscoverFlags) -> anyhow::Result<ExitCode> {
     }
     runtime::raise_open_files();
     let runtime = runtime::start("discover", None)?;
-    let text = runtime.block_on(discover(&options(flags.procfs.clone(), flags.addresses.clone())));
+    let discovered = runtime.block_on(discover(&options(flags.procfs.clone(), flags.addresses.clone())));
     // A thread that hangs in the kernel must not delay the end.
     runtime.shutdown_background();
-    let found = parse(&text, "(discovered)").map_err(|findings| {
+    let found = parse(&discovered.text, "(discovered)").map_err(|findings| {
         anyhow::anyhow!(
             "the discovered configuration is not valid; this is a bug in the exporter:\n{findings}"
         )
     })?;
     if let Some(before) = before {
-        let difference = Difference::between(&before, &found.config);
+        let difference = Difference::between(&before, &found.config, &discovered.running);
+        for gap in &discovered.gaps {
+            print_error(gap);
+        }
         print_difference(&difference)?;
         return Ok(match difference.is_empty() {
             true => ExitCode::SUCCESS,
@@ -84,24 +87,24 @@ pub fn discover_services(flags: &DiscoverFlags) -> anyhow::Result<ExitCode> {
     }
     match &flags.write {
         Some(file) => {
-            write_file(file, &text, flags.force).with_context(|| format!("writing {}", file.display()))?;
+            write_file(file, &discovered.text, flags.force)
+                .with_context(|| format!("writing {}", file.display()))?;
             let services = found.config.services.len();
             let noun = if services == 1 { "service" } else { "services" };
             print_error(&format_args!("wrote {services} {noun} to {}", file.display()));
         }
-        None => write!(std::io::stdout(), "{text}").context("writing to standard output")?,
+        None => write!(std::io::stdout(), "{}", discovered.text).context("writing to standard output")?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// The options of a look at this machine, without a limit for its time.
+/// The options of a look at this machine.
 pub fn options(procfs: PathBuf, addresses: Vec<IpAddr>) -> Options {
     Options {
         procfs,
         bus: BusAddress::System,
         engine: std::env::var("DOCKER_HOST").ok(),
         addresses,
-        max_time: None,
     }
 }
 

@@ -9,7 +9,8 @@ use super::listen::ListenAddress;
 use crate::cli::process_flags::ProcessFlags;
 use crate::{log, web};
 
-/// The minimum of `--config.auto-reload-interval`: every look reads the versions of all files.
+/// The minimum of `--config.auto-reload-interval` and `--discover.interval`: every look reads the versions of all files, or the processes
+/// of the machine.
 const MIN_POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The flags of the server.
@@ -41,6 +42,16 @@ pub struct ServeFlags {
     /// Without a configuration file, do not look for services on this machine
     #[arg(help_heading = "Configuration", long = "no-discover")]
     pub no_discover: bool,
+
+    /// Seconds between two looks for new services on this machine, without a configuration file
+    #[arg(
+        help_heading = "Configuration",
+        long = "discover.interval",
+        value_name = "SECONDS",
+        default_value = "300",
+        value_parser = poll_interval
+    )]
+    pub discover_interval: Duration,
 
     #[command(flatten)]
     pub process: ProcessFlags,

@@ -92,7 +92,8 @@ async fn setup(flags: ServeFlags, inherited: Vec<InheritedSocket>, checks: Handl
     let port = listeners.iter().find_map(Listener::port);
     let is_guarded = web_config.has_tls() || web_config.has_users();
     let files = (!flags.config_files.is_empty()).then(|| Arc::new(ConfigFiles::new(flags.config_files)));
-    let discovery = (files.is_none() && !flags.no_discover).then(|| discovery(flags.procfs.clone()));
+    let discovery = (files.is_none() && !flags.no_discover)
+        .then(|| discovery(flags.procfs.clone(), flags.discover_interval));
     let source = match &files {
         Some(files) => Source::Files(Arc::clone(files)),
         None => Source::Embedded {

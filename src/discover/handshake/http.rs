@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use http::{HeaderMap, Request, header};
 use http_body_util::{BodyExt, Empty};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -30,8 +30,11 @@ pub const PATHS: [&str; 6] = [
 /// The path of MinIO's health, which is public.
 pub const MINIO_PATH: &str = "/minio/health/live";
 
-/// The longest body that is read, so that the connection can be used again. A health page has less than 1 KiB.
-const MAX_BODY: usize = 64 << 10;
+/// The longest body that is read to its end. A health page has less than 1 KiB, and most first pages have less than this.
+const MAX_BODY: usize = 1 << 20;
+
+/// The longest body that a check reads by default is 10 MiB. A server that announces a length below that will end its response.
+const MAX_ANNOUNCED: u64 = 8 << 20;
 
 /// Explores the server of a connection. `heard` is updated after each response.
 pub async fn explore<S>(stream: S, address: SocketAddr, is_tls: bool, heard: &mut Heard)
@@ -71,13 +74,23 @@ where
             body: None,
         });
         *heard = Heard::Server(Server::Http(server.clone()));
-        let Some(body) = read(&mut driver, response.into_body()).await else {
-            return;
+        let body = response.into_body();
+        let announced = body
+            .size_hint()
+            .exact()
+            .filter(|length| *length > MAX_BODY as u64);
+        let hash = match announced {
+            Some(length) => (length <= MAX_ANNOUNCED).then_some(length),
+            None => read(&mut driver, body).await,
         };
         if let Some(page) = server.pages.last_mut() {
-            page.body = Some(body);
+            page.body = hash;
         }
         *heard = Heard::Server(Server::Http(server.clone()));
+        // The rest of a long body is on the connection.
+        if hash.is_none() || announced.is_some() {
+            return;
+        }
         if health_page(&server).is_some_and(|page| page.path != "/") {
             return;
         }
