@@ -8,8 +8,8 @@ import { HERE } from './programs.mjs';
 // Grafana itself is licensed under the AGPL. Nothing of it may be in here.
 const LICENCES = ['0BSD', 'Apache-2.0', 'BSD-2-Clause', 'BSD-3-Clause', 'CC0-1.0', 'ISC', 'MIT', 'OFL-1.1', 'Unlicense'];
 const COMBINED = ['(MIT AND Zlib)', 'MIT AND BSD-3-Clause', '(MPL-2.0 OR Apache-2.0)'];
-// Their package.json names none; the package has the text.
-const UNNAMED = { 'fast-shallow-equal': 'Unlicense', 'react-universal-interface': 'Unlicense', 'get-document': 'MIT' };
+// Their package.json names none; their LICENSE has the text.
+const UNNAMED = { 'fast-shallow-equal': 'Unlicense', 'react-universal-interface': 'Unlicense' };
 
 /** Writes the page to the folder. Returns its path. */
 export async function bundle(tools, folder) {
@@ -24,6 +24,7 @@ export async function bundle(tools, folder) {
     metafile: true,
     absWorkingDir: tools,
     nodePaths: [join(tools, 'node_modules')],
+    alias: { 'get-document': join(page, 'get_document.cjs') },
     jsx: 'automatic',
     format: 'iife',
     target: 'chrome120',

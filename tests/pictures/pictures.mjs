@@ -1,7 +1,7 @@
 // Draws every dashboard of grafana/dashboards to docs/images/dashboards, with Grafana's packages and data of a real Prometheus.
 // README.md shows the upper parts of two of them.
 //
-// Usage: node tests/pictures/pictures.mjs EXPORTER [SECONDS]
+// Usage: node tests/pictures/pictures.mjs EXPORTER [SECONDS [DASHBOARD...]]
 
 import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Browser } from './browser.mjs';
 import { bundle } from './bundle.mjs';
+import { objectives } from './objectives.mjs';
 import { HERE, eventually, stopAll } from './programs.mjs';
 import { story } from './story.mjs';
 import { written } from './written.mjs';
@@ -16,8 +17,8 @@ import { written } from './written.mjs';
 const ROOT = join(HERE, '../..');
 const TOOLS = join(ROOT, 'target/picture-tools');
 const PICTURES = join(ROOT, 'docs/images/dashboards');
-// The dashboards whose components the story does not have. tests/common/dashboards.rs has the same list.
-const WRITTEN = ['infrastructure', 'platform'];
+// The dashboards whose components or days the story does not have. tests/common/dashboards.rs has the same list.
+const SOURCES = { infrastructure: written, platform: written, slo: objectives };
 const SELECTED = { service: { service: 'checkout' } };
 const WIDTH = 1400;
 // The heights of the upper parts, which end between two rows of panels.
@@ -28,6 +29,8 @@ const MAX_BYTES = 200_000;
 
 const exporter = resolve(process.argv[2] ?? 'target/release/upkeep_exporter');
 const seconds = Number(process.argv[3] ?? 480);
+const all = readdirSync(join(ROOT, 'grafana/dashboards')).map((file) => file.replace(/\.json$/, ''));
+const names = process.argv.length > 4 ? process.argv.slice(4) : all.sort();
 const upng = createRequire(join(TOOLS, 'node_modules/'))('upng-js');
 
 /** Writes a PNG with a palette, of the whole picture or its upper part. */
@@ -58,6 +61,13 @@ async function draw(browser, page, name, source) {
   if (PARTS[name]) write(`${name}-top`, png, PARTS[name]);
 }
 
+/** The story of services that fail: Prometheus, and the time range of the pictures. */
+async function watched(parent) {
+  console.log(`waiting ${seconds} s for the story of the pictures`);
+  const { prometheus } = await story(exporter, parent, seconds);
+  return { url: prometheus, to: Date.now(), from: Date.now() - seconds * 1000 };
+}
+
 const folder = mkdtempSync(join(tmpdir(), 'upkeep-pictures-'));
 process.once('SIGINT', async () => {
   await stopAll();
@@ -66,14 +76,11 @@ process.once('SIGINT', async () => {
 try {
   mkdirSync(PICTURES, { recursive: true });
   const page = await bundle(TOOLS, join(folder, 'page'));
-  console.log(`waiting ${seconds} s for the story of the pictures`);
-  const urls = await story(exporter, folder, seconds);
-  const data = { url: urls.prometheus, to: Date.now(), from: Date.now() - seconds * 1000 };
-  const components = await written(folder);
   const browser = new Browser(folder);
-  for (const file of readdirSync(join(ROOT, 'grafana/dashboards')).sort()) {
-    const name = file.replace(/\.json$/, '');
-    await draw(browser, page, name, WRITTEN.includes(name) ? { url: components.url, to: components.end } : data);
+  for (const source of [watched, written, objectives]) {
+    const own = names.filter((name) => (SOURCES[name] ?? watched) === source);
+    const data = own.length > 0 && (await source(folder));
+    for (const name of own) await draw(browser, page, name, data);
   }
 } finally {
   await stopAll();

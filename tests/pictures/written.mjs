@@ -36,7 +36,7 @@ function openMetrics(end) {
   return `${lines.join('\n')}\n# EOF\n`;
 }
 
-/** Starts it. Returns its URL and the time of the last sample in milliseconds. */
+/** Starts it. Returns its URL, and the time of the last sample in milliseconds. */
 export async function written(folder) {
   const end = Math.floor(Date.now() / 1000 / STEP) * STEP;
   mkdirSync(join(folder, 'written'));
@@ -51,5 +51,5 @@ export async function written(folder) {
   ]); // prettier-ignore
   const url = `http://127.0.0.1:${port}`;
   await eventually('Prometheus', 60, async () => (await fetch(`${url}/-/ready`)).ok);
-  return { url, end: end * 1000 };
+  return { url, to: end * 1000 };
 }
