@@ -9,10 +9,14 @@ recovery. The exporter also watches the services that it discovers on this machi
 standard library of Python.
 """
 
+import signal
+
+# While Python imports modules there is nothing to clean up: Ctrl-C ends it without a traceback.
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import os
 import pathlib
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -29,6 +33,8 @@ SERVICE = "demo-shop"
 BROKEN = [SERVICE, "demo-checkout"]
 ALERT = "UpkeepServiceDown"
 SUMMARY = "Web shop is down"
+# They end the demo.
+SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 # Time to open the status page.
 PAUSE_SECONDS = 5
 # How long each step may take on a slow machine.
@@ -217,20 +223,27 @@ class Demo:
             time.sleep(0.5)
 
 
+def ignore_signals():
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 def interrupt(*_):
+    # A second Ctrl-C must not stop the clean-up.
+    ignore_signals()
     raise KeyboardInterrupt
 
 
 def main():
     if len(sys.argv) != 2 or not os.access(sys.argv[1], os.X_OK):
         sys.exit("usage: demo.py EXPORTER, such as target/release/upkeep_exporter; or run `make demo`")
-    # Also SIGINT: a shell that starts the demo in the background lets it ignore this signal.
-    for number in [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]:
-        signal.signal(number, interrupt)
-    folder = tempfile.mkdtemp(prefix="upkeep-demo-")
-    demo = None
+    folder = demo = None
     try:
+        # Also SIGINT: a shell that starts the demo in the background lets it ignore this signal.
+        for number in SIGNALS:
+            signal.signal(number, interrupt)
         require_tools()
+        folder = tempfile.mkdtemp(prefix="upkeep-demo-")
         demo = Demo(sys.argv[1], folder)
         channel = Channel()
         demo.run(channel)
@@ -241,12 +254,11 @@ def main():
     except KeyboardInterrupt:
         print("\nEnding the demo.", flush=True)
     finally:
-        # A second Ctrl-C must not stop the clean-up.
-        for number in [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]:
-            signal.signal(number, signal.SIG_IGN)
+        ignore_signals()
         if demo:
             demo.programs.stop_all()
-        shutil.rmtree(folder, ignore_errors=True)
+        if folder:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":
