@@ -9,6 +9,7 @@ mod demo;
 mod dependencies;
 mod healing;
 mod jobs;
+mod objectives;
 mod services;
 mod stack;
 
