@@ -192,8 +192,10 @@ impl Parts {
 
     /// Collects what `/metrics` shows.
     fn metrics_input(&self) -> metrics::Input {
+        let mut snapshot = take_snapshot(&self.store, &self.healer);
+        self.history.reader().add_saved_to(&mut snapshot);
         metrics::Input {
-            snapshot: take_snapshot(&self.store, &self.healer),
+            snapshot,
             views: metrics::Views {
                 lost: self.scheduler.lost_time().total(),
                 probes: self.prober.counts(),
@@ -231,21 +233,17 @@ pub async fn run(
     if setup.has_native_histograms {
         store.enable_native_histograms();
     }
-    let (maintenance, warning) = maintenance::Manager::open(
-        Arc::clone(&store),
-        Arc::clone(&setup.clock),
-        setup.state_dir.clone(),
-    );
+    let (maintenance, warning) =
+        maintenance::Manager::open(Arc::clone(&store), Arc::clone(&setup.clock), store.state_dir());
     warn_of(warning);
-    let (heartbeats, warning) =
-        heartbeat::Heartbeats::open(Arc::clone(&setup.clock), setup.state_dir.clone());
+    let (heartbeats, warning) = heartbeat::Heartbeats::open(Arc::clone(&setup.clock), store.state_dir());
     warn_of(warning);
     let context = check::CheckContext::new(setup.procfs.clone())
-        .with_state_dir(setup.state_dir.clone())
+        .with_state_dir(store.state_dir())
         .with_heartbeats(heartbeats.clone());
     let checks = setup.checks.unwrap_or_else(Handle::current);
     let clock = Arc::clone(&setup.clock);
-    let (history_clock, history_dir) = (Arc::clone(&setup.clock), setup.state_dir.clone());
+    let history_clock = Arc::clone(&setup.clock);
     let process_groups = Arc::new(process_groups::ProcessGroups::new(setup.procfs.clone()));
     let scheduler = schedule::Scheduler::start(&checks, Arc::clone(&store), context.clone(), clock);
     let healer = Arc::new(heal::Healer::start(
@@ -260,8 +258,7 @@ pub async fn run(
             is_disabled: setup.no_heal,
         },
     ));
-    let (history, warnings) =
-        history::History::start(&checks, Arc::clone(&store), history_clock, history_dir);
+    let (history, warnings) = history::History::start(&checks, Arc::clone(&store), history_clock);
     warn_of(warnings);
     let prober = probe::Prober::new(context, setup.probe_timeout_offset);
     let status_file = setup.status_file.map(|path| {

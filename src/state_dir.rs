@@ -1,15 +1,19 @@
-//! Reads, replaces and locks files of the state directory. Other users may create files in it, so links are not followed, and only
-//! regular files are opened.
+//! Reads and replaces files of the state directory, which it locks. Other users may create files in it, so links are not followed, and
+//! only regular files are opened.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::fs::OFlags;
 use rustix::io::Errno;
+
+/// The name of the lock file.
+const LOCK: &str = "state.lock";
 
 /// The maximum number of broken versions of a file. Older ones are removed.
 const MAX_BROKEN: u64 = 5;
@@ -58,6 +62,122 @@ pub enum SaveError {
     Encode(#[from] serde_json::Error),
 }
 
+/// A state directory. Its lock allows only one process to change its files. Every change takes the lock first, unless this process holds it.
+#[derive(Debug)]
+pub struct StateDir {
+    path: PathBuf,
+    lock_name: &'static str,
+    lock: Mutex<Option<File>>,
+}
+
+/// A file that one part of the exporter reads at the start, and what it is for messages.
+#[derive(Clone, Copy, Debug)]
+pub struct SavedFile {
+    /// Its name.
+    pub name: &'static str,
+    /// The maximum size that is read, in bytes.
+    pub max_bytes: u64,
+    /// Its content, such as `the saved heartbeats`.
+    pub content: &'static str,
+    /// What follows if its content is lost.
+    pub if_lost: &'static str,
+}
+
+impl StateDir {
+    /// The state directory with this path. All parts of an exporter that save files share it.
+    pub fn new(path: PathBuf) -> Arc<Self> {
+        Arc::new(Self::with_lock(path, LOCK))
+    }
+
+    /// The directory with another lock file.
+    pub const fn with_lock(path: PathBuf, lock_name: &'static str) -> Self {
+        Self {
+            path,
+            lock_name,
+            lock: Mutex::new(None),
+        }
+    }
+
+    /// The path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Takes the lock, unless this process holds it. It ends with the process, even after a crash. Creates the directory if it is
+    /// missing.
+    ///
+    /// # Errors
+    /// If another process holds the lock, or a step fails.
+    pub fn take_lock(&self) -> Result<(), SaveError> {
+        let mut held = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.is_none() {
+            *held = Some(lock(&self.path, self.lock_name)?);
+        }
+        Ok(())
+    }
+
+    /// Reads the file `name` of at most `max_bytes`. `None` if it does not exist.
+    ///
+    /// # Errors
+    /// What went wrong, for people.
+    pub fn read(&self, name: &str, max_bytes: u64) -> Result<Option<Vec<u8>>, String> {
+        let file = match open(&self.path.join(name), OpenOptions::new().read(true)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            opened => opened.map_err(|error| error.to_string())?,
+        };
+        let mut text = Vec::new();
+        let read = file.take(max_bytes + 1).read_to_end(&mut text);
+        read.map_err(|error| error.to_string())?;
+        if text.len() as u64 > max_bytes {
+            return Err(format!("it is larger than {max_bytes} bytes"));
+        }
+        Ok(Some(text))
+    }
+
+    /// Reads and decodes a file. The content of a missing file is empty. A file that can't be used is moved aside, with a warning for the
+    /// operator.
+    pub fn load<T: Default>(
+        &self,
+        file: &SavedFile,
+        decode: impl FnOnce(&[u8]) -> Result<T, String>,
+    ) -> (T, Option<String>) {
+        let read = self.read(file.name, file.max_bytes);
+        let decoded = read.and_then(|text| text.map_or_else(|| Ok(T::default()), |text| decode(&text)));
+        match decoded {
+            Ok(content) => (content, None),
+            Err(reason) => (T::default(), Some(self.reject(file, &reason))),
+        }
+    }
+
+    /// Moves aside a file that can't be used, and returns a warning for the operator.
+    pub fn reject(&self, file: &SavedFile, reason: &str) -> String {
+        format!(
+            "{} {} can't be used: {reason}; {}; {}",
+            file.content,
+            self.path.join(file.name).display(),
+            self.set_aside(file.name),
+            file.if_lost
+        )
+    }
+
+    /// Moves the broken file `name` aside. Returns what was done, for a warning.
+    pub fn set_aside(&self, name: &str) -> String {
+        match self.take_lock() {
+            Ok(()) => set_aside(&self.path, name),
+            Err(error) => format!("moving it aside failed too: {error}"),
+        }
+    }
+
+    /// Atomically replaces the file `name` and syncs it to the disk. After a crash at any time, the file is the old or the new one.
+    ///
+    /// # Errors
+    /// If a step fails. The old file stays.
+    pub fn replace(&self, name: &str, text: &[u8]) -> Result<(), SaveError> {
+        self.take_lock()?;
+        replace(&self.path, name, text)
+    }
+}
+
 /// Makes an error of the system an error of an attempt.
 pub fn failed(attempt: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SaveError {
     let path = path.to_owned();
@@ -86,30 +206,8 @@ fn not_regular() -> io::Error {
     io::Error::other("it is not a regular file")
 }
 
-/// Reads the file `name` of at most `max_bytes`. `None` if it does not exist.
-///
-/// # Errors
-/// What went wrong, for people.
-pub fn read(dir: &Path, name: &str, max_bytes: u64) -> Result<Option<Vec<u8>>, String> {
-    let file = match open(&dir.join(name), OpenOptions::new().read(true)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        opened => opened.map_err(|error| error.to_string())?,
-    };
-    let mut text = Vec::new();
-    let read = file.take(max_bytes + 1).read_to_end(&mut text);
-    read.map_err(|error| error.to_string())?;
-    if text.len() as u64 > max_bytes {
-        return Err(format!("it is larger than {max_bytes} bytes"));
-    }
-    Ok(Some(text))
-}
-
-/// Creates the directory if it is missing, and locks its file `name`. The lock ends with the process, even after a crash. Waits for
-/// a short time if it is locked.
-///
-/// # Errors
-/// If another process holds the lock, or a step fails.
-pub fn lock(dir: &Path, name: &str) -> Result<File, SaveError> {
+/// Creates the directory if it is missing, and locks its file `name`. Waits for a short time if it is locked.
+fn lock(dir: &Path, name: &str) -> Result<File, SaveError> {
     fs::create_dir_all(dir).map_err(failed("creating the state directory", dir))?;
     let path = dir.join(name);
     let mut options = OpenOptions::new();
@@ -128,11 +226,7 @@ pub fn lock(dir: &Path, name: &str) -> Result<File, SaveError> {
     }
 }
 
-/// Atomically replaces the file `name` and syncs it to the disk. After a crash at any time, the file is the old or the new one.
-///
-/// # Errors
-/// If a step fails. The old file stays.
-pub fn replace(dir: &Path, name: &str, text: &[u8]) -> Result<(), SaveError> {
+fn replace(dir: &Path, name: &str, text: &[u8]) -> Result<(), SaveError> {
     let temporary = dir.join(format!("{name}.tmp"));
     // An earlier process or another user may have created it. Opening it is unsafe: it may be a link or a pipe.
     match fs::remove_file(&temporary) {
@@ -163,8 +257,7 @@ pub fn replace(dir: &Path, name: &str, text: &[u8]) -> Result<(), SaveError> {
         .map_err(failed("syncing", dir))
 }
 
-/// Moves the broken file `name` aside. Returns what was done, for a warning.
-pub fn set_aside(dir: &Path, name: &str) -> String {
+fn set_aside(dir: &Path, name: &str) -> String {
     let prefix = format!("{name}.broken-");
     let mut numbers = broken(dir, &prefix);
     let next = numbers.last().map_or(1, |last| last.saturating_add(1));
@@ -197,6 +290,48 @@ fn broken(dir: &Path, prefix: &str) -> Vec<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// After the lock failed at the start, another process may have taken it.
+    #[test]
+    fn nothing_is_changed_without_the_lock() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = |name: &str| dir.path().join(name);
+        fs::write(file("data"), "broken").unwrap();
+        let other = StateDir::new(dir.path().to_owned());
+        other.take_lock().unwrap();
+        let state = StateDir::new(dir.path().to_owned());
+        let saved = SavedFile {
+            name: "data",
+            max_bytes: 10,
+            content: "the data",
+            if_lost: "it is lost",
+        };
+        let (content, warning) = state.load::<u8>(&saved, |_| Err("it is broken".to_owned()));
+        let warning = warning.unwrap();
+        assert!(
+            content == 0
+                && warning.starts_with("the data ")
+                && warning.contains("is in use by another process"),
+            "{warning}"
+        );
+        let replaced = state.replace("data", b"new");
+        assert!(matches!(replaced, Err(SaveError::InUse(_))), "{replaced:?}");
+        assert_eq!(fs::read_to_string(file("data")).unwrap(), "broken");
+        drop(other);
+        let (_, warning) = state.load::<u8>(&saved, |_| Err("it is broken".to_owned()));
+        let aside = file("data.broken-1");
+        let expected = format!(
+            "the data {} can't be used: it is broken; it was moved to {}; it is lost",
+            file("data").display(),
+            aside.display()
+        );
+        assert_eq!((warning, aside.exists()), (Some(expected), true));
+        state.replace("data", b"new").unwrap();
+        assert_eq!(
+            state.load(&saved, |text| Ok(text.to_vec())),
+            (b"new".to_vec(), None)
+        );
+    }
 
     #[test]
     fn a_lock_that_ends_soon_is_waited_for() {

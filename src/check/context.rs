@@ -1,6 +1,7 @@
 //! The resources that all checks of one exporter share.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::body_budget::BodyBudgets;
 use super::cgroup::Cgroups;
@@ -15,6 +16,7 @@ use super::workers::Workers;
 use crate::heartbeat::Heartbeats;
 use crate::net::network::Network;
 use crate::net::oauth2::Tokens;
+use crate::state_dir::StateDir;
 use crate::supervise::Supervisor;
 
 /// The resources that all checks of one exporter share. Created once; survives reloads.
@@ -77,9 +79,9 @@ impl CheckContext {
         Self { heartbeats, ..self }
     }
 
-    /// Saves results that survive a restart in this directory, which the store has locked.
+    /// Saves results that survive a restart in this directory.
     #[must_use]
-    pub fn with_state_dir(self, dir: Option<PathBuf>) -> Self {
+    pub fn with_state_dir(self, dir: Option<Arc<StateDir>>) -> Self {
         Self {
             provider_results: ResultCache::new(dir),
             ..self

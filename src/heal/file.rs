@@ -1,13 +1,12 @@
 //! The file `heal.json` of the state directory, with the history of healing. It is written before every action.
 
-use std::fs::File as LockFile;
 use std::path::PathBuf;
 
 use super::encoding::{decode, decode_pauses, encode};
 use super::history::{History, Pause};
 use super::time_anchor::TimeAnchor;
 use crate::model::Moment;
-use crate::state_dir::{self, SaveError, StateDirError};
+use crate::state_dir::{SaveError, StateDir, StateDirError};
 
 const FILE: &str = "heal.json";
 const LOCK: &str = "heal.lock";
@@ -18,8 +17,7 @@ const MAX_BYTES: u64 = 256 * 1024 * 1024;
 /// The history file and its lock, which excludes another exporter with the same directory.
 #[derive(Debug)]
 pub struct HistoryFile {
-    dir: PathBuf,
-    lock: Option<LockFile>,
+    dir: StateDir,
     /// Another exporter held the lock when this one read the file. What was read may be old, so it is never written.
     is_foreign: bool,
 }
@@ -28,13 +26,12 @@ impl HistoryFile {
     /// Reads the file in `dir`. Also returns warnings for the operator. If the file can't be used, budgets count as spent.
     pub fn open(dir: PathBuf, anchor: &TimeAnchor, now: Moment) -> (Self, History, Vec<String>) {
         let mut file = Self {
-            dir,
-            lock: None,
+            dir: StateDir::with_lock(dir, LOCK),
             is_foreign: false,
         };
         let mut warnings = Vec::new();
         // Other errors are reported by the first write, because most exporters heal nothing.
-        if let Err(error @ SaveError::InUse(_)) = file.take_lock() {
+        if let Err(error @ SaveError::InUse(_)) = file.dir.take_lock() {
             file.is_foreign = true;
             warnings.push(format!(
                 "nothing is healed until the exporter is restarted: {error}"
@@ -43,7 +40,7 @@ impl HistoryFile {
         let mut history = match file.read(anchor, now) {
             Ok(history) => history,
             Err(Unusable { reason, pauses }) => {
-                let action = state_dir::set_aside(&file.dir, FILE);
+                let action = file.dir.set_aside(FILE);
                 warnings.push(format!(
                     "the history of healing {} can't be used: {reason}; {action}; nothing is healed for an hour, because the \
                      budget may be spent",
@@ -64,7 +61,7 @@ impl HistoryFile {
     }
 
     fn read(&self, anchor: &TimeAnchor, now: Moment) -> Result<History, Unusable> {
-        match state_dir::read(&self.dir, FILE, MAX_BYTES) {
+        match self.dir.read(FILE, MAX_BYTES) {
             Ok(None) => Ok(History::default()),
             Ok(Some(text)) => decode(&text, anchor, now).map_err(|error| Unusable {
                 reason: error.to_string(),
@@ -73,22 +70,9 @@ impl HistoryFile {
             // Without a directory, there was no file. The first write reports why.
             Err(reason) => Err(Unusable {
                 reason,
-                pauses: (!self.dir.is_dir()).then(Box::default),
+                pauses: (!self.dir.path().is_dir()).then(Box::default),
             }),
         }
-    }
-
-    fn take_lock(&mut self) -> Result<(), SaveError> {
-        if self.is_foreign {
-            return Err(StateDirError::InUse {
-                dir: self.dir.clone(),
-            }
-            .into());
-        }
-        if self.lock.is_none() {
-            self.lock = Some(state_dir::lock(&self.dir, LOCK)?);
-        }
-        Ok(())
     }
 
     /// Atomically replaces the file and syncs it to the disk.
@@ -96,14 +80,17 @@ impl HistoryFile {
     /// # Errors
     /// If a step fails. The old file stays.
     pub fn write(&mut self, history: &History, anchor: &TimeAnchor, now: Moment) -> Result<(), SaveError> {
-        self.take_lock()?;
+        if self.is_foreign {
+            let dir = self.dir.path().to_owned();
+            return Err(StateDirError::InUse { dir }.into());
+        }
         let text = encode(history, anchor, now)?;
-        state_dir::replace(&self.dir, FILE, &text)
+        self.dir.replace(FILE, &text)
     }
 
     /// The path of the file.
     pub fn path(&self) -> PathBuf {
-        self.dir.join(FILE)
+        self.dir.path().join(FILE)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The states of jobs in the state directory, in `heartbeats.json`. The file contains no token.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -10,14 +10,17 @@ use super::away::{Away, AwayTimes};
 use super::job::{Beat, Job, MAX_BEATS, MAX_OPEN_RUNS, OpenRun, StoredBeat};
 use crate::config::heartbeat::Reference;
 use crate::model::{BeatKind, CheckId, CheckName, Moment, ServiceKey, WallAnchor};
-use crate::state_dir::{self, SaveError};
+use crate::state_dir::{SaveError, SavedFile, StateDir};
 
-const FILE: &str = "heartbeats.json";
+/// The file. Texts have at most 16 MB, and JSON at most doubles them: invisible characters are replaced.
+const FILE: SavedFile = SavedFile {
+    name: "heartbeats.json",
+    max_bytes: 64 * 1024 * 1024,
+    content: "the saved heartbeats",
+    if_lost: "all jobs count as new",
+};
 const FORMAT: &str = "upkeep_exporter heartbeats";
 const VERSION: u32 = 1;
-
-/// The maximum size of the file in bytes. Texts have at most 16 MB, and JSON at most doubles them: invisible characters are replaced.
-const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
 /// The saved jobs.
 #[derive(Debug, Default)]
@@ -75,32 +78,17 @@ struct BeatEntry {
     message: String,
 }
 
-/// The file. The store holds the lock of its directory.
+/// The file.
 #[derive(Debug)]
 pub struct JobsFile {
-    dir: PathBuf,
+    dir: Arc<StateDir>,
 }
 
 impl JobsFile {
     /// Reads the file. A missing file has no jobs. Also returns a warning for the operator.
-    pub fn open(dir: PathBuf, wall: WallAnchor, now: Moment) -> (Self, SavedJobs, Option<String>) {
-        let read = match state_dir::read(&dir, FILE, MAX_BYTES) {
-            Ok(Some(text)) => decode(&text, wall, now),
-            Ok(None) => Ok(SavedJobs::default()),
-            Err(reason) => Err(reason),
-        };
-        let file = Self { dir };
-        match read {
-            Ok(saved) => (file, saved, None),
-            Err(reason) => {
-                let warning = format!(
-                    "the saved heartbeats {} can't be used: {reason}; {}; all jobs count as new",
-                    file.dir.join(FILE).display(),
-                    state_dir::set_aside(&file.dir, FILE)
-                );
-                (file, SavedJobs::default(), Some(warning))
-            }
-        }
+    pub fn open(dir: Arc<StateDir>, wall: WallAnchor, now: Moment) -> (Self, SavedJobs, Option<String>) {
+        let (saved, warning) = dir.load(&FILE, |text| decode(text, wall, now));
+        (Self { dir }, saved, warning)
     }
 
     /// Atomically replaces the file.
@@ -108,7 +96,7 @@ impl JobsFile {
     /// # Errors
     /// If a step fails. The old file stays.
     pub fn write(&self, text: &[u8]) -> Result<(), SaveError> {
-        state_dir::replace(&self.dir, FILE, text)
+        self.dir.replace(FILE.name, text)
     }
 }
 

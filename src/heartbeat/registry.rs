@@ -1,7 +1,6 @@
 //! The jobs of all heartbeat checks: receives their beats, and assesses them for their checks.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -20,6 +19,7 @@ use super::view::view;
 use crate::config::heartbeat::{HeartbeatSettings, Reference, read_token};
 use crate::config::{Config, KindSettings};
 use crate::model::{BeatKind, CheckId, Clock, JobView, Moment, Scrubber, SystemClock, WallAnchor};
+use crate::state_dir::StateDir;
 
 /// Why a beat is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,8 +115,8 @@ impl Default for Heartbeats {
 }
 
 impl Heartbeats {
-    /// Creates the registry with the jobs that are saved in `state_dir`, which the store has locked. Also returns a warning for the operator.
-    pub fn open(clock: Arc<dyn Clock>, state_dir: Option<PathBuf>) -> (Self, Option<String>) {
+    /// Creates the registry with the jobs that are saved in `state_dir`. Also returns a warning for the operator.
+    pub fn open(clock: Arc<dyn Clock>, state_dir: Option<Arc<StateDir>>) -> (Self, Option<String>) {
         let (wall, now) = (WallAnchor::new(&*clock), clock.now());
         let (file, mut saved, warning) = match state_dir {
             Some(dir) => {

@@ -4,10 +4,13 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use super::encoding::{LOG_HEADER, apply_records, decode_copy, decode_log_header, is_torn, log_header};
+use super::encoding::{
+    LOG_HEADER, apply_records, decode_copy, decode_log_header, encode_copy, is_torn, log_header,
+};
 use super::recorder::Recorder;
-use crate::state_dir::{self, SaveError, failed};
+use crate::state_dir::{self, SaveError, SavedFile, StateDir, failed};
 
 /// The complete copy.
 pub const COPY_FILE: &str = "history.bin";
@@ -25,10 +28,10 @@ const MAX_LOG_BYTES: u64 = 12 * 1024 * 1024;
 /// The maximum size of a file that is read, in bytes.
 const MAX_READ_BYTES: u64 = 64 * 1024 * 1024;
 
-/// The files in the state directory, which the store has locked.
+/// The files in the state directory.
 #[derive(Debug)]
 pub struct HistoryFile {
-    dir: PathBuf,
+    dir: Arc<StateDir>,
     /// The number of the copy.
     number: u64,
     /// The log of this copy. `None` if it must be created.
@@ -47,7 +50,7 @@ struct Log {
 
 impl HistoryFile {
     /// Reads the files into an empty recorder. Also returns warnings for the operator.
-    pub fn open(dir: PathBuf, recorder: &mut Recorder) -> (Self, Vec<String>) {
+    pub fn open(dir: Arc<StateDir>, recorder: &mut Recorder) -> (Self, Vec<String>) {
         let mut file = Self {
             dir,
             number: 0,
@@ -57,18 +60,18 @@ impl HistoryFile {
         let mut warnings = Vec::new();
         if let Err(reason) = file.read_copy(recorder) {
             *recorder = Recorder::default();
-            warnings.push(file.set_aside(COPY_FILE, &reason));
+            warnings.push(file.dir.reject(&saved(COPY_FILE), &reason));
         }
         if let Err(reason) = file.read_log(recorder) {
             file.log = None;
             file.needs_copy = true;
-            warnings.push(file.set_aside(LOG_FILE, &reason));
+            warnings.push(file.dir.reject(&saved(LOG_FILE), &reason));
         }
         (file, warnings)
     }
 
     fn read_copy(&mut self, recorder: &mut Recorder) -> Result<(), String> {
-        let Some(bytes) = state_dir::read(&self.dir, COPY_FILE, MAX_READ_BYTES)? else {
+        let Some(bytes) = self.dir.read(COPY_FILE, MAX_READ_BYTES)? else {
             return Ok(());
         };
         self.number = decode_copy(&bytes, recorder).map_err(|error| error.to_string())?;
@@ -76,7 +79,7 @@ impl HistoryFile {
     }
 
     fn read_log(&mut self, recorder: &mut Recorder) -> Result<(), String> {
-        let Some(bytes) = state_dir::read(&self.dir, LOG_FILE, MAX_READ_BYTES)? else {
+        let Some(bytes) = self.dir.read(LOG_FILE, MAX_READ_BYTES)? else {
             return Ok(());
         };
         let number = decode_log_header(&bytes).map_err(|error| error.to_string())?;
@@ -104,15 +107,6 @@ impl HistoryFile {
         Ok(())
     }
 
-    /// Moves a file aside that can't be used, and returns a warning.
-    fn set_aside(&self, name: &str, reason: &str) -> String {
-        let action = state_dir::set_aside(&self.dir, name);
-        format!(
-            "the saved history {} can't be used: {reason}; {action}; the times that only it has show as no data",
-            self.dir.join(name).display()
-        )
-    }
-
     /// The number of the next copy, if the next save must write one.
     pub fn next_copy(&self) -> Option<u64> {
         let is_long = self.log.is_some_and(|log| log.length > MAX_LOG_BYTES);
@@ -124,7 +118,7 @@ impl HistoryFile {
     /// # Errors
     /// If a step fails. The old copy and its log stay, or the new copy is complete.
     pub fn write_copy(&mut self, bytes: &[u8]) -> Result<(), SaveError> {
-        state_dir::replace(&self.dir, COPY_FILE, bytes)?;
+        self.dir.replace(COPY_FILE, bytes)?;
         self.number += 1;
         self.needs_copy = false;
         self.log = None;
@@ -134,7 +128,7 @@ impl HistoryFile {
     /// Replaces the log by one that belongs to the copy and has this record.
     fn create_log(&mut self, record: &[u8]) -> Result<(), SaveError> {
         let bytes = [&log_header(self.number)[..], record].concat();
-        state_dir::replace(&self.dir, LOG_FILE, &bytes)?;
+        self.dir.replace(LOG_FILE, &bytes)?;
         self.log = Some(Log {
             length: bytes.len() as u64,
             inode: None,
@@ -150,7 +144,8 @@ impl HistoryFile {
         let Some(log) = self.log else {
             return self.create_log(record);
         };
-        let path = self.dir.join(LOG_FILE);
+        self.dir.take_lock()?;
+        let path = self.dir.path().join(LOG_FILE);
         match append_to(&path, &log, record) {
             Ok(inode) => {
                 self.log = Some(Log {
@@ -169,7 +164,27 @@ impl HistoryFile {
 
     /// The path of the copy.
     pub fn path(&self) -> PathBuf {
-        self.dir.join(COPY_FILE)
+        self.dir.path().join(COPY_FILE)
+    }
+}
+
+/// Saves a history as a complete copy in an empty directory. For benchmarks.
+///
+/// # Errors
+/// If a step fails.
+#[doc(hidden)]
+pub fn save_copy(dir: Arc<StateDir>, recorder: &Recorder) -> Result<(), SaveError> {
+    let (mut file, _) = HistoryFile::open(dir, &mut Recorder::default());
+    file.write_copy(&encode_copy(recorder, 1))
+}
+
+/// A file of the history.
+const fn saved(name: &'static str) -> SavedFile {
+    SavedFile {
+        name,
+        max_bytes: MAX_READ_BYTES,
+        content: "the saved history",
+        if_lost: "the times that only it has show as no data",
     }
 }
 

@@ -1,6 +1,5 @@
 //! Records the history in the background, and saves it.
 
-use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -39,16 +38,11 @@ pub(super) struct Shared {
 }
 
 impl History {
-    /// Reads the saved history from `state_dir`, which the store has locked, and starts to record on `runtime`. Without a directory,
-    /// the history begins again at every start. Also returns warnings for the operator.
-    pub fn start(
-        runtime: &Handle,
-        store: Arc<Store>,
-        clock: Arc<dyn Clock>,
-        state_dir: Option<PathBuf>,
-    ) -> (Self, Vec<String>) {
+    /// Reads the saved history from the state directory of the store, and starts to record on `runtime`. Without a directory, the history
+    /// begins again at every start. Also returns warnings for the operator.
+    pub fn start(runtime: &Handle, store: Arc<Store>, clock: Arc<dyn Clock>) -> (Self, Vec<String>) {
         let mut recorder = Recorder::default();
-        let (file, warnings) = match state_dir {
+        let (file, warnings) = match store.state_dir() {
             Some(dir) => {
                 let (file, warnings) = HistoryFile::open(dir, &mut recorder);
                 (Some(file), warnings)
@@ -58,7 +52,7 @@ impl History {
         recorder.loaded(clock.wall_nanos() / 1_000_000);
         let shared = Arc::new(Shared {
             store,
-            kept: Arc::new(Kept::new(recorder, clock)),
+            kept: Arc::new(Kept::new(recorder, clock, file.is_some())),
             file: Mutex::new(file),
         });
         let task = runtime.spawn(run(Arc::clone(&shared)));
@@ -133,7 +127,10 @@ impl Shared {
             return;
         };
         let result = self.save_to(file);
-        let was_saved = self.kept.is_saved.swap(result.is_ok(), Ordering::AcqRel);
+        let was_saved = self
+            .kept
+            .has_save_succeeded
+            .swap(result.is_ok(), Ordering::AcqRel);
         match result {
             Ok(()) if was_saved => {}
             Ok(()) => info!(file = %file.path().display(), "the history is saved again"),

@@ -12,19 +12,22 @@ use crate::model::Clock;
 pub struct Kept {
     pub clock: Arc<dyn Clock>,
     recorder: Mutex<Recorder>,
-    /// Whether the last save succeeded; true before the first one, and without a state directory.
-    pub is_saved: AtomicBool,
+    /// Whether there is a state directory.
+    pub is_stored: bool,
+    /// Whether the last save succeeded; true before the first one.
+    pub has_save_succeeded: AtomicBool,
     /// What the overview shows, which is computed for all services at once.
     pub strips: Mutex<Option<Strips>>,
 }
 
 impl Kept {
-    /// Keeps a history.
-    pub fn new(recorder: Recorder, clock: Arc<dyn Clock>) -> Self {
+    /// Keeps a history. `is_stored` is whether it is also saved.
+    pub fn new(recorder: Recorder, clock: Arc<dyn Clock>, is_stored: bool) -> Self {
         Self {
             clock,
             recorder: Mutex::new(recorder),
-            is_saved: AtomicBool::new(true),
+            is_stored,
+            has_save_succeeded: AtomicBool::new(true),
             strips: Mutex::new(None),
         }
     }

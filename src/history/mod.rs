@@ -25,6 +25,8 @@ mod tests;
 
 pub use bucket::Step;
 pub use change::Change;
+#[doc(hidden)]
+pub use file::save_copy;
 pub use keeper::History;
 pub use reader::{Incident, PastBucket, Range, Reader};
 pub use recorder::Recorder;

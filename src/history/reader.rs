@@ -49,7 +49,7 @@ pub struct Incident {
     pub check: Option<CheckName>,
     /// The reason of that check's problem.
     pub reason: Option<Reason>,
-    /// Whether it began in maintenance.
+    /// Whether the service was in maintenance. The begin and the end of a maintenance window divide an incident.
     pub in_maintenance: bool,
 }
 
@@ -66,7 +66,7 @@ impl Reader {
 
     /// Reads a history that is not recorded any more.
     pub fn of(recorder: Recorder, clock: Arc<dyn Clock>) -> Self {
-        Self::new(Arc::new(Kept::new(recorder, clock)))
+        Self::new(Arc::new(Kept::new(recorder, clock, false)))
     }
 
     /// Reads a history without services.
@@ -79,9 +79,11 @@ impl Reader {
         self.kept.now_millis().div_euclid(1000)
     }
 
-    /// Whether the last save succeeded; true before the first one, and without a state directory.
-    pub fn is_saved(&self) -> bool {
-        self.kept.is_saved.load(Ordering::Acquire)
+    /// Whether the last save succeeded; true before the first one. `None` without a state directory.
+    pub fn is_saved(&self) -> Option<bool> {
+        let kept = &self.kept;
+        kept.is_stored
+            .then(|| kept.has_save_succeeded.load(Ordering::Acquire))
     }
 
     /// The services with a history, sorted. Removed ones are among them.
@@ -132,8 +134,14 @@ impl Reader {
         services
     }
 
-    /// Adds to each service of a snapshot what the overview shows about its past.
+    /// Adds to a snapshot whether the history is saved.
+    pub fn add_saved_to(&self, snapshot: &mut Snapshot) {
+        snapshot.exporter.history_saved = self.is_saved();
+    }
+
+    /// Adds to a snapshot what the overview shows: the past of each service, and whether the history is saved.
     pub fn add_to(&self, snapshot: &mut Snapshot) {
+        self.add_saved_to(snapshot);
         let past = self.past();
         for view in &mut snapshot.services {
             view.past = past.get(&view.service.key).cloned();

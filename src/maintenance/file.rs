@@ -1,6 +1,6 @@
 //! The windows of commands in the state directory, in `maintenance.json`.
 
-use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -8,14 +8,17 @@ use super::command_window::CommandWindow;
 use super::request::Scope;
 use crate::config::maintenance::MAX_LENGTH;
 use crate::model::{Moment, WallAnchor};
-use crate::state_dir::{self, SaveError};
+use crate::state_dir::{SaveError, SavedFile, StateDir};
 
-const FILE: &str = "maintenance.json";
+/// The file. The most windows with the longest reasons and scopes need a tenth of its maximum size.
+const FILE: SavedFile = SavedFile {
+    name: "maintenance.json",
+    max_bytes: 64 * 1024 * 1024,
+    content: "the saved maintenance windows",
+    if_lost: "windows that commands started are lost",
+};
 const FORMAT: &str = "upkeep_exporter maintenance";
 const VERSION: u32 = 1;
-
-/// The maximum size of the file in bytes. The most windows with the longest reasons and scopes need a tenth of it.
-const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
 /// The saved windows.
 #[derive(Debug, Default)]
@@ -47,32 +50,17 @@ struct WindowEntry {
     reason: String,
 }
 
-/// The file. The store holds the lock of its directory.
+/// The file.
 #[derive(Debug)]
 pub struct WindowFile {
-    dir: PathBuf,
+    dir: Arc<StateDir>,
 }
 
 impl WindowFile {
     /// Reads the file. A missing file has no windows. Also returns a warning for the operator.
-    pub fn open(dir: PathBuf, wall: WallAnchor, now: Moment) -> (Self, SavedWindows, Option<String>) {
-        let read = match state_dir::read(&dir, FILE, MAX_BYTES) {
-            Ok(Some(text)) => decode(&text, wall, now),
-            Ok(None) => Ok(SavedWindows::default()),
-            Err(reason) => Err(reason),
-        };
-        let file = Self { dir };
-        match read {
-            Ok(saved) => (file, saved, None),
-            Err(reason) => {
-                let warning = format!(
-                    "the saved maintenance windows {} can't be used: {reason}; {}; windows that commands started are lost",
-                    file.dir.join(FILE).display(),
-                    state_dir::set_aside(&file.dir, FILE)
-                );
-                (file, SavedWindows::default(), Some(warning))
-            }
-        }
+    pub fn open(dir: Arc<StateDir>, wall: WallAnchor, now: Moment) -> (Self, SavedWindows, Option<String>) {
+        let (saved, warning) = dir.load(&FILE, |text| decode(text, wall, now));
+        (Self { dir }, saved, warning)
     }
 
     /// Atomically replaces the file.
@@ -80,7 +68,7 @@ impl WindowFile {
     /// # Errors
     /// If a step fails. The old file stays.
     pub fn write(&self, next: u64, windows: &[CommandWindow], wall: WallAnchor) -> Result<(), SaveError> {
-        state_dir::replace(&self.dir, FILE, &encode(next, windows, wall)?)
+        self.dir.replace(FILE.name, &encode(next, windows, wall)?)
     }
 }
 

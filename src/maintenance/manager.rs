@@ -1,7 +1,6 @@
 //! Holds the windows, and keeps the store up to date.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,6 +13,7 @@ use super::command_window::CommandWindow;
 use super::file::WindowFile;
 use crate::config::{Config, Service};
 use crate::model::{Clock, Maintenance, Moment, ServiceKey, WallAnchor};
+use crate::state_dir::StateDir;
 use crate::store::{SaveError, Store};
 
 /// How often windows start and end.
@@ -64,11 +64,11 @@ impl State {
 }
 
 impl Manager {
-    /// Creates a manager with the windows that are saved in `state_dir`, which the store has locked. Also returns warnings for the operator.
+    /// Creates a manager with the windows that are saved in `state_dir`. Also returns a warning for the operator.
     pub fn open(
         store: Arc<Store>,
         clock: Arc<dyn Clock>,
-        state_dir: Option<PathBuf>,
+        state_dir: Option<Arc<StateDir>>,
     ) -> (Arc<Self>, Option<String>) {
         let wall = WallAnchor::new(&*clock);
         let (file, saved, warning) = match state_dir {

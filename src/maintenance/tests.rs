@@ -35,7 +35,7 @@ impl TestManager {
         let clock = TestClock::new(0, MONDAY + second);
         let (store, warnings) = Store::open(clock.clone(), dir.map(Path::to_owned)).unwrap();
         assert_eq!(warnings, [""; 0]);
-        let (manager, warning) = Manager::open(Arc::clone(&store), clock.clone(), dir.map(Path::to_owned));
+        let (manager, warning) = Manager::open(Arc::clone(&store), clock.clone(), store.state_dir());
         assert_eq!(warning, None);
         let test = Self {
             clock,

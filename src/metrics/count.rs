@@ -150,9 +150,9 @@ mod tests {
 
     #[test]
     fn an_empty_configuration_has_only_the_series_of_the_exporter() {
-        // build info, clock, two of the reload, the configuration file, the state, runs in flight, two of the status file, the web configuration, the
-        // lost time; probes: made, failed, inconclusive, in progress, refused by reason; requests refused by reason; beats refused by reason; seven
+        // build info, clock, two of the reload, the configuration file, the state, the history, runs in flight, two of the status file, the web
+        // configuration, the lost time; probes: made, failed, inconclusive, in progress, refused by reason; requests refused by reason; beats refused by reason; seven
         // of the process, the lag; two of the heal budget
-        assert_eq!(series_count(&Config::default()), 11 + 4 + 6 + 6 + 6 + 7 + 13 + 2);
+        assert_eq!(series_count(&Config::default()), 12 + 4 + 6 + 6 + 6 + 7 + 13 + 2);
     }
 }

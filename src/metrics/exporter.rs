@@ -93,6 +93,12 @@ pub(super) static ROWS: &[Row] = &[
         "1 if the last save of the state file succeeded, 0 if it failed. Absent without a state directory.",
     ),
     Row::new(
+        "upkeep_history_last_save_successful",
+        Gauge,
+        Fill::Exporter(|shown, series| series.push_some(shown.snapshot.exporter.history_saved)),
+        "1 if the last save of the history succeeded, 0 if it failed. Absent without a state directory.",
+    ),
+    Row::new(
         "upkeep_status_file_last_write_successful",
         Gauge,
         Fill::Exporter(|shown, series| {

@@ -49,7 +49,7 @@ pub use recent::{RECENT_RUNS, RecentRun, RecentRuns};
 pub use snapshot::{CheckView, ExporterView, HistogramView, LastRun, NativeView, ServiceView, Snapshot};
 pub use state::NextRun;
 
-pub use crate::state_dir::{SaveError, StateDirError};
+pub use crate::state_dir::{SaveError, StateDir, StateDirError};
 pub use crate::verdict::{MAX_ROOTS, Run};
 
 use crate::config::{CheckSettings, Config, ConfigFile};
@@ -67,6 +67,7 @@ use suppression::MaintainedServices;
 pub struct Store {
     shared: Arc<StoreShared>,
     saver: Option<Saver>,
+    state_dir: Option<Arc<StateDir>>,
 }
 
 /// Counts a run as in progress until it is dropped.
@@ -95,16 +96,27 @@ impl Store {
     ) -> Result<(Arc<Self>, Vec<String>), StateDirError> {
         let wall = WallAnchor::new(&*clock);
         let now = clock.now();
-        let (file, saved, warnings) = match state_dir {
+        let state_dir = state_dir.map(StateDir::new);
+        let (file, saved, warnings) = match &state_dir {
             Some(dir) => {
-                let (file, saved, warnings) = StateFile::open(dir, wall, now)?;
+                let (file, saved, warnings) = StateFile::open(Arc::clone(dir), wall, now)?;
                 (Some(file), saved, warnings)
             }
             None => (None, SavedState::default(), Vec::new()),
         };
         let shared = Arc::new(StoreShared::new(clock, wall, saved, now));
         let saver = file.map(|file| Saver::start(shared.clone(), file));
-        Ok((Arc::new(Self { shared, saver }), warnings))
+        let store = Self {
+            shared,
+            saver,
+            state_dir,
+        };
+        Ok((Arc::new(store), warnings))
+    }
+
+    /// The state directory, for other parts that save files in it. They share its lock.
+    pub fn state_dir(&self) -> Option<Arc<StateDir>> {
+        self.state_dir.clone()
     }
 
     /// Counts response times in native histograms too. Called before the first configuration is applied.
@@ -248,6 +260,7 @@ impl Store {
                 runs_in_flight: self.shared.in_flight.load(Ordering::Relaxed),
                 is_first_round_over: state.is_first_round_over(),
                 state_saved: self.saver.as_ref().map(Saver::is_saved),
+                history_saved: None,
                 heal_budget: None,
             },
         }

@@ -176,6 +176,8 @@ pub struct ExporterView {
     pub is_first_round_over: bool,
     /// Whether the last save of the state file succeeded. `None` without a state directory.
     pub state_saved: Option<bool>,
+    /// Whether the last save of the history succeeded. `None` without a state directory. The store does not know it.
+    pub history_saved: Option<bool>,
     /// The heal budget of all services. `None` if the mode of all services is off. The store does not know it.
     pub heal_budget: Option<HealBudget>,
 }

@@ -191,6 +191,7 @@ pub fn snapshot(services: Vec<ServiceView>) -> Snapshot {
             runs_in_flight: 1,
             is_first_round_over: true,
             state_saved: Some(true),
+            history_saved: Some(true),
             heal_budget: None,
         },
     }

@@ -96,7 +96,7 @@ impl Exporter {
         let (store, notices) =
             Store::open(clock.clone(), Some(dir.to_owned())).expect("no other process uses it");
         assert_eq!(notices, [""; 0]);
-        let (maintenance, warning) = Manager::open(Arc::clone(&store), clock.clone(), Some(dir.to_owned()));
+        let (maintenance, warning) = Manager::open(Arc::clone(&store), clock.clone(), store.state_dir());
         assert_eq!(warning, None);
         maintenance.apply(&loaded.config);
         store.apply(&loaded.config);

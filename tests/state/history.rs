@@ -2,12 +2,12 @@
 
 use std::fs;
 use std::io::Write;
-use std::path::Path;
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
 use upkeep_exporter::history::{History, Range, Reader, Step};
-use upkeep_exporter::model::{Clock, PastStatus, PastTotals, Status};
+use upkeep_exporter::model::{Clock, PastStatus, PastTotals, Status, SystemClock};
+use upkeep_exporter::store::{StateDir, Store};
 
 use crate::{Opened, child, child_dir, in_mount_namespace, wait_until};
 
@@ -25,14 +25,9 @@ fn totals_since(reader: &Reader, from: i64) -> PastTotals {
 }
 
 /// Records the history of a store, and what its clock says.
-fn record(opened: &Opened, dir: &Path) -> (History, Vec<String>) {
+fn record(opened: &Opened) -> (History, Vec<String>) {
     let clock: Arc<dyn Clock> = opened.clock.clone();
-    History::start(
-        &Handle::current(),
-        Arc::clone(&opened.store),
-        clock,
-        Some(dir.to_owned()),
-    )
+    History::start(&Handle::current(), Arc::clone(&opened.store), clock)
 }
 
 /// Fails a check, and waits until the service was down for a second.
@@ -49,7 +44,7 @@ fn go_down(opened: &Opened, history: &History) {
 async fn a_restart_keeps_the_history_and_the_time_between_has_no_data() {
     let dir = tempfile::tempdir().unwrap();
     let opened = Opened::new(dir.path());
-    let (history, warnings) = record(&opened, dir.path());
+    let (history, warnings) = record(&opened);
     assert_eq!(warnings, [""; 0]);
     opened.run("api/tcp", true);
     go_down(&opened, &history);
@@ -62,7 +57,7 @@ async fn a_restart_keeps_the_history_and_the_time_between_has_no_data() {
     std::thread::sleep(std::time::Duration::from_millis(1200));
     let began = std::time::Instant::now();
     let opened = Opened::new(dir.path());
-    let (history, warnings) = record(&opened, dir.path());
+    let (history, warnings) = record(&opened);
     assert_eq!(warnings, [""; 0]);
     history.save();
     let after = totals_since(&history.reader(), from);
@@ -92,7 +87,7 @@ async fn a_restart_keeps_the_history_and_the_time_between_has_no_data() {
 async fn a_change_that_the_history_lost_in_a_kill_is_taken_from_the_state() {
     let dir = tempfile::tempdir().unwrap();
     let opened = Opened::new(dir.path());
-    let (history, _) = record(&opened, dir.path());
+    let (history, _) = record(&opened);
     opened.run("api/tcp", true);
     opened.run("api/http", true);
     history.save();
@@ -104,7 +99,7 @@ async fn a_change_that_the_history_lost_in_a_kill_is_taken_from_the_state() {
     fs::write(dir.path().join("history.log"), log).unwrap();
 
     let opened = Opened::new(dir.path());
-    let (history, warnings) = record(&opened, dir.path());
+    let (history, warnings) = record(&opened);
     assert_eq!(warnings, [""; 0]);
     history.save();
     let range = Range {
@@ -123,7 +118,7 @@ async fn a_change_that_the_history_lost_in_a_kill_is_taken_from_the_state() {
 async fn history_writer() {
     let Some(dir) = child_dir() else { return };
     let opened = Opened::new(&dir);
-    let (history, _) = record(&opened, &dir);
+    let (history, _) = record(&opened);
     let reader = history.reader();
     loop {
         history.save();
@@ -155,7 +150,7 @@ async fn a_kill_loses_only_what_was_not_saved() {
         child.kill().unwrap();
         child.wait().unwrap();
         let opened = Opened::new(dir.path());
-        let (history, warnings) = record(&opened, dir.path());
+        let (history, warnings) = record(&opened);
         assert_eq!(warnings, [""; 0], "an incomplete record at the end is expected");
         let found = totals(&history.reader()).millis.iter().sum::<u64>();
         assert!(last > 0 && found >= last, "{found} ms, {last} ms were saved");
@@ -174,11 +169,11 @@ async fn a_full_disk_loses_nothing_and_saving_is_retried() {
         );
     };
     let opened = Opened::new(&dir);
-    let (history, _) = record(&opened, &dir);
+    let (history, _) = record(&opened);
     opened.run("api/tcp", true);
     go_down(&opened, &history);
     let reader = history.reader();
-    assert!(reader.is_saved());
+    assert_eq!(reader.is_saved(), Some(true));
     let saved = fs::read(dir.join("history.log")).unwrap();
 
     let filler = dir.join("filler");
@@ -190,7 +185,7 @@ async fn a_full_disk_loses_nothing_and_saving_is_retried() {
         opened.run("api/http", true);
         opened.run("api/http", false);
         history.save();
-        !reader.is_saved()
+        reader.is_saved() == Some(false)
     });
     let kept = fs::read(dir.join("history.log")).unwrap();
     assert!(kept.starts_with(&saved), "complete records stay");
@@ -198,12 +193,12 @@ async fn a_full_disk_loses_nothing_and_saving_is_retried() {
     drop(file);
     fs::remove_file(&filler).unwrap();
     history.save();
-    assert!(reader.is_saved());
+    assert_eq!(reader.is_saved(), Some(true));
     drop(history);
     drop(opened);
 
     let opened = Opened::new(&dir);
-    let (history, warnings) = record(&opened, &dir);
+    let (history, warnings) = record(&opened);
     assert_eq!(warnings, [""; 0]);
     let after = totals(&history.reader());
     for status in [PastStatus::Up, PastStatus::Down] {
@@ -212,4 +207,48 @@ async fn a_full_disk_loses_nothing_and_saving_is_retried() {
             "{before:?}\n{after:?}"
         );
     }
+}
+
+/// Another exporter may use the directory when the lock can be taken again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn without_the_lock_nothing_is_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let lock = dir.path().join("state.lock");
+    // Locking fails, but not because of another exporter: links are not followed.
+    std::os::unix::fs::symlink("nowhere", &lock).unwrap();
+    let opened = Opened::new(dir.path());
+    assert!(
+        opened.warnings[0].contains("lost on restart"),
+        "{:?}",
+        opened.warnings
+    );
+    let (history, _) = record(&opened);
+    opened.run("api/tcp", true);
+    let saved = history.reader();
+    assert_eq!(saved.is_saved(), Some(true));
+    wait_until("there is something to save", || {
+        history.save();
+        saved.is_saved() == Some(false)
+    });
+    opened.store.flush();
+    assert!(fs::read_dir(dir.path()).unwrap().count() == 1, "only the lock");
+
+    let other = StateDir::with_lock(dir.path().to_owned(), "other.lock");
+    other.take_lock().unwrap();
+    fs::rename(dir.path().join("other.lock"), &lock).unwrap();
+    history.save();
+    assert_eq!(saved.is_saved(), Some(false));
+    drop(other);
+    history.save();
+    assert_eq!(saved.is_saved(), Some(true));
+    assert!(dir.path().join("history.log").is_file());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn without_a_directory_the_history_is_in_memory() {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let (store, _) = Store::open(Arc::clone(&clock), None).unwrap();
+    let (history, warnings) = History::start(&Handle::current(), store, clock);
+    history.save();
+    assert_eq!((history.reader().is_saved(), warnings.len()), (None, 0));
 }

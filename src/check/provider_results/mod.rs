@@ -8,7 +8,6 @@ mod key_state;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -21,14 +20,17 @@ pub use self::entry::{Entry, ListChange, MAX_WAIT};
 pub use self::facts::{ListedModel, Remaining};
 pub use self::key_state::KeyState;
 use crate::model::{Problem, Reason};
-use crate::state_dir;
+use crate::state_dir::{SaveError, SavedFile, StateDir};
 
-/// The name of the file.
-const FILE: &str = "provider-results.json";
+/// The file. Its maximum size is that of 64 lists of `OpenRouter`'s size.
+const FILE: SavedFile = SavedFile {
+    name: "provider-results.json",
+    max_bytes: 16 << 20,
+    content: "the saved results of providers",
+    if_lost: "providers are asked again",
+};
 /// The version of its format.
 const VERSION: u32 = 1;
-/// The maximum size of the file, in bytes: 64 lists of `OpenRouter`'s size.
-const MAX_BYTES: u64 = 16 << 20;
 /// The maximum number of entries. A configuration has a handful of providers; rotated keys leave entries behind.
 const MAX_ENTRIES: usize = 64;
 /// Entries that no run has updated for this time are removed, in seconds: longer than the longest interval (a week).
@@ -43,7 +45,7 @@ pub struct ResultCache(Arc<Shared>);
 #[derive(Debug, Default)]
 struct Shared {
     /// The directory of the file; `None` keeps the results in memory.
-    dir: Option<PathBuf>,
+    dir: Option<Arc<StateDir>>,
     loaded: OnceCell<()>,
     content: Mutex<Content>,
     /// Whether a write is planned that will include all changes so far.
@@ -62,8 +64,8 @@ struct Content {
 }
 
 impl ResultCache {
-    /// A cache that saves its results in this directory, which the store has locked.
-    pub fn new(dir: Option<PathBuf>) -> Self {
+    /// A cache that saves its results in this directory.
+    pub fn new(dir: Option<Arc<StateDir>>) -> Self {
         Self(Arc::new(Shared {
             dir,
             ..Shared::default()
@@ -140,8 +142,8 @@ impl Shared {
         self.is_save_planned.store(false, Ordering::Release);
         let encoded = serde_json::to_vec(&*self.content());
         let saved = encoded
-            .map_err(state_dir::SaveError::from)
-            .and_then(|text| state_dir::replace(dir, FILE, &text));
+            .map_err(SaveError::from)
+            .and_then(|text| dir.replace(FILE.name, &text));
         if let Err(error) = saved {
             tracing::warn!(%error, "saving the results of providers failed; after a restart, providers are asked again");
         }
@@ -178,23 +180,17 @@ impl Content {
 }
 
 /// Reads the file. `None` if there is none, or it can't be used, which is logged.
-fn read(dir: &Path) -> Option<Content> {
-    let failed = |what: &str, action: &str| {
-        let path = dir.join(FILE);
-        tracing::warn!(
-            path = %path.display(), error = what,
-            "the saved results of providers can't be used{action}; providers are asked again"
-        );
-    };
-    let text = match state_dir::read(dir, FILE, MAX_BYTES) {
-        Ok(text) => text?,
-        Err(error) => {
-            failed(&error, "");
-            return None;
-        }
-    };
-    let parsed = serde_json::from_slice::<Content>(&text).map_err(|error| error.to_string());
-    let parsed = parsed.and_then(|content| match content {
+fn read(dir: &StateDir) -> Option<Content> {
+    let (content, warning) = dir.load(&FILE, |text| decode(text).map(Some));
+    if let Some(warning) = warning {
+        tracing::warn!("{warning}");
+    }
+    content
+}
+
+fn decode(text: &[u8]) -> Result<Content, String> {
+    let content: Content = serde_json::from_slice(text).map_err(|error| error.to_string())?;
+    match content {
         Content {
             version: VERSION,
             ref salt,
@@ -202,14 +198,6 @@ fn read(dir: &Path) -> Option<Content> {
         } if salt.len() == 2 * SALT_BYTES => Ok(content),
         Content { version: VERSION, .. } => Err("it has no salt".to_owned()),
         Content { version, .. } => Err(format!("version {version} is not supported")),
-    });
-    match parsed {
-        Ok(content) => Some(content),
-        Err(error) => {
-            let action = format!(" ({})", state_dir::set_aside(dir, FILE));
-            failed(&error, &action);
-            None
-        }
     }
 }
 
@@ -223,6 +211,7 @@ fn hex(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
     use std::time::{Duration, Instant};
 
     use super::*;
@@ -242,7 +231,7 @@ mod tests {
     async fn saved(dir: &Path, wanted: &str) -> String {
         let began = Instant::now();
         loop {
-            let text = std::fs::read_to_string(dir.join(FILE)).unwrap_or_default();
+            let text = std::fs::read_to_string(dir.join(FILE.name)).unwrap_or_default();
             if text.contains(wanted) {
                 return text;
             }
@@ -255,7 +244,8 @@ mod tests {
     async fn results_survive_a_restart_without_the_key() {
         let dir = tempfile::tempdir().unwrap();
         let now = Timestamp::now().as_second();
-        let cache = ResultCache::new(Some(dir.path().to_owned()));
+        let state = StateDir::new(dir.path().to_owned());
+        let cache = ResultCache::new(Some(Arc::clone(&state)));
         cache.load().await.unwrap();
         let id = cache.id("openai", Some(KEY));
         cache.put(id.clone(), entry(now));
@@ -264,9 +254,10 @@ mod tests {
             !text.contains("sk-proj") && !text.contains("0123456789abcdef"),
             "{text}"
         );
-        let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(dir.path().join(FILE)).unwrap());
+        let mode =
+            std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(dir.path().join(FILE.name)).unwrap());
         assert_eq!(mode & 0o777, 0o600);
-        let restarted = ResultCache::new(Some(dir.path().to_owned()));
+        let restarted = ResultCache::new(Some(state));
         restarted.load().await.unwrap();
         assert_eq!(restarted.id("openai", Some(KEY)), id);
         assert_eq!(restarted.get(&id), Some(entry(now)));
@@ -295,12 +286,12 @@ mod tests {
             "{\"version\":1,\"salt\":\"\",\"entries\":{}}",
         ] {
             let dir = tempfile::tempdir().unwrap();
-            std::fs::write(dir.path().join(FILE), text).unwrap();
-            let cache = ResultCache::new(Some(dir.path().to_owned()));
+            std::fs::write(dir.path().join(FILE.name), text).unwrap();
+            let cache = ResultCache::new(Some(StateDir::new(dir.path().to_owned())));
             cache.load().await.unwrap();
             let id = cache.id("openai", Some(KEY));
             assert_eq!(cache.get(&id), None);
-            let aside = std::fs::read_to_string(dir.path().join(format!("{FILE}.broken-1"))).unwrap();
+            let aside = std::fs::read_to_string(dir.path().join(format!("{}.broken-1", FILE.name))).unwrap();
             assert_eq!(aside, text);
             cache.put(id.clone(), entry(Timestamp::now().as_second()));
             saved(dir.path(), &id).await;

@@ -11,6 +11,7 @@ use crate::config::heartbeat::HeartbeatSettings;
 use crate::config::{Config, KindSettings, parse};
 use crate::heartbeat::{Accepted, Beat, Evaluation, Heartbeats, Refusal, Verdict};
 use crate::model::{BeatKind, JobState, Reason};
+use crate::state_dir::StateDir;
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 const OTHER: &str = "fedcba9876543210fedcba9876543210";
@@ -92,7 +93,7 @@ impl Setup {
 
 fn open(clock: &Arc<TestClock>, dir: Option<&Path>) -> Heartbeats {
     let clock: Arc<TestClock> = Arc::clone(clock);
-    let (heartbeats, warning) = Heartbeats::open(clock, dir.map(Path::to_owned));
+    let (heartbeats, warning) = Heartbeats::open(clock, dir.map(|dir| StateDir::new(dir.to_owned())));
     assert_eq!(warning, None);
     heartbeats
 }
@@ -288,7 +289,7 @@ fn a_broken_file_is_set_aside() {
     ] {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("heartbeats.json"), text).unwrap();
-        let (_, warning) = Heartbeats::open(TestClock::new(), Some(dir.path().to_owned()));
+        let (_, warning) = Heartbeats::open(TestClock::new(), Some(StateDir::new(dir.path().to_owned())));
         let warning = warning.unwrap();
         assert!(
             warning.contains("can't be used") && warning.contains("all jobs count as new"),

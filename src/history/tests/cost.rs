@@ -8,6 +8,7 @@ use super::super::encoding::encode_record;
 use super::super::file::{HistoryFile, LOG_FILE};
 use super::*;
 use crate::config::tests_support::{check, config};
+use crate::state_dir::StateDir;
 use crate::store::Store;
 
 /// The CPU time of this thread.
@@ -27,7 +28,7 @@ fn a_thousand_services_cost_one_percent_of_a_core() {
     store.apply(&config(services.collect()));
     let dir = tempfile::tempdir().unwrap();
     let mut recorder = Recorder::default();
-    let (mut file, _) = HistoryFile::open(dir.path().to_owned(), &mut recorder);
+    let (mut file, _) = HistoryFile::open(StateDir::new(dir.path().to_owned()), &mut recorder);
     recorder.record(&store.observe());
     let begin = cpu_time();
     for second in 1..=60 {

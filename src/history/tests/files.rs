@@ -6,6 +6,7 @@ use std::path::Path;
 use super::super::encoding::{LOG_HEADER, encode_copy, encode_record};
 use super::super::file::{COPY_FILE, HistoryFile, LOG_FILE};
 use super::*;
+use crate::state_dir::StateDir;
 
 /// What is known about the services of a recorder, without what is only in memory.
 fn content(recorder: &Recorder) -> Vec<u8> {
@@ -14,7 +15,7 @@ fn content(recorder: &Recorder) -> Vec<u8> {
 
 fn open(dir: &Path) -> (HistoryFile, Recorder, Vec<String>) {
     let mut recorder = Recorder::default();
-    let (file, warnings) = HistoryFile::open(dir.to_owned(), &mut recorder);
+    let (file, warnings) = HistoryFile::open(StateDir::new(dir.to_owned()), &mut recorder);
     (file, recorder, warnings)
 }
 
@@ -144,6 +145,7 @@ fn a_damaged_or_foreign_copy_is_moved_aside() {
     let (test, _) = fill(dir.path());
     let (mut file, ..) = open(dir.path());
     file.write_copy(&encode_copy(&test.recorder, 1)).unwrap();
+    drop(file);
     let copy = fs::read(dir.path().join(COPY_FILE)).unwrap();
     let mut damaged = copy.clone();
     *damaged.last_mut().unwrap() ^= 1;
@@ -189,6 +191,7 @@ fn a_log_that_a_copy_has_already_is_ignored() {
     let log = fs::read(dir.path().join(LOG_FILE)).unwrap();
     let (mut file, ..) = open(dir.path());
     file.write_copy(&encode_copy(&test.recorder, 1)).unwrap();
+    drop(file);
     // The process was killed before it replaced the log.
     fs::write(dir.path().join(LOG_FILE), log).unwrap();
     let (mut file, mut recorder, warnings) = open(dir.path());
@@ -247,11 +250,12 @@ fn nothing_is_lost_when_a_save_fails() {
     test.recorder = recorder;
     test.observe(&[], &[]);
     fs::remove_dir(&inner).unwrap();
+    fs::write(&inner, "").unwrap();
     test.change(400, 350, Status::Down);
     assert!(save(&mut file, &mut test.recorder).is_err());
     test.change(500, 450, Status::Up);
     assert!(save(&mut file, &mut test.recorder).is_err());
-    fs::create_dir(&inner).unwrap();
+    fs::remove_file(&inner).unwrap();
     test.change(700, 650, Status::Degraded);
     save(&mut file, &mut test.recorder).unwrap();
     let (_, again, _) = open(&inner);

@@ -40,7 +40,8 @@ fn a_file_that_can_not_be_used_is_moved_aside() {
         std::fs::write(dir.path().join("maintenance.json"), text).unwrap();
         let clock = TestClock::new(0, 0);
         let (store, _) = Store::open(clock.clone(), Some(dir.path().to_owned())).unwrap();
-        let (_, warning) = Manager::open(store, clock, Some(dir.path().to_owned()));
+        let state_dir = store.state_dir();
+        let (_, warning) = Manager::open(store, clock, state_dir);
         assert!(
             warning
                 .unwrap()
@@ -61,7 +62,8 @@ fn a_link_in_place_of_the_file_is_not_followed() {
     std::os::unix::fs::symlink(&other, dir.path().join("maintenance.json.tmp")).unwrap();
     let clock = TestClock::new(0, 0);
     let (store, _) = Store::open(clock.clone(), Some(dir.path().to_owned())).unwrap();
-    let (manager, warning) = Manager::open(store, clock, Some(dir.path().to_owned()));
+    let state_dir = store.state_dir();
+    let (manager, warning) = Manager::open(store, clock, state_dir);
     assert!(warning.unwrap().contains("symbolic link"));
     manager.apply(&config(""));
     let request = Request::Start {

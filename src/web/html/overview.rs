@@ -109,6 +109,7 @@ pub(in crate::web) fn layout_hash(snapshot: &Snapshot) -> u64 {
         exporter.last_reload_successful.into(),
         exporter.is_first_round_over.into(),
         (exporter.state_saved == Some(false)).into(),
+        (exporter.history_saved == Some(false)).into(),
         model_sources(snapshot).next().is_some().into(),
     ]);
     for file in exporter.config_files.iter().filter(|file| !file.is_valid) {

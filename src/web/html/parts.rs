@@ -108,6 +108,9 @@ pub(super) fn warnings(snapshot: &Snapshot) -> Markup {
         @if exporter.state_saved == Some(false) {
             p.warning { "The state file can't be written. After a restart, alerts could fire late. See the exporter's log." }
         }
+        @if exporter.history_saved == Some(false) {
+            p.warning { "The history can't be saved. After a restart, the time since the last save shows as no data. See the exporter's log." }
+        }
         @if !exporter.is_first_round_over {
             p.warning { "Some checks have not run since the exporter started." }
         }

@@ -1,13 +1,23 @@
 //! Results that are reused: after a restart, while they are fresh, and while the provider wants no requests.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+use upkeep_exporter::store::StateDir;
 
 use super::*;
 
-/// A check as after a start of the exporter with this state directory.
+/// A check as after a start of the exporter with this state directory. All checks share its lock, because earlier ones may not have ended.
 fn started(keys: &str, dir: &Path) -> Check {
+    static LOCKED: Mutex<BTreeMap<PathBuf, Arc<StateDir>>> = Mutex::new(BTreeMap::new());
+    let mut locked = LOCKED.lock().unwrap();
+    let new = || StateDir::new(dir.to_owned());
+    let state_dir = Arc::clone(locked.entry(dir.to_owned()).or_insert_with(new));
+    drop(locked);
     let settings = Arc::new(crate::common::config::check(keys));
-    let context = CheckContext::new("/proc".into()).with_state_dir(Some(dir.to_owned()));
+    let context = CheckContext::new("/proc".into()).with_state_dir(Some(state_dir));
     Check::new(&settings, &context)
 }
 
