@@ -1,4 +1,4 @@
-//! A change of the status of a service, in 32 bytes.
+//! A change of the status of a service, or of its maintenance while it is not up, in 32 bytes.
 
 use crate::model::{CheckName, Reason, Status};
 
@@ -13,6 +13,6 @@ pub struct Change {
     pub status: Status,
     /// The reason of that check's problem.
     pub reason: Option<Reason>,
-    /// Whether the service was in maintenance when the exporter saw the change.
+    /// Whether the service is in maintenance from then on.
     pub in_maintenance: bool,
 }

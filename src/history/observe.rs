@@ -33,7 +33,6 @@ impl ServiceRecord {
         let mut cursor = begin;
         for change in &observed.changes {
             let since = change.since.clamp(live.since, period.now);
-            let in_maintenance = observed.maintenance.is_some();
             if since > cursor {
                 let span = Span {
                     from: cursor,
@@ -45,15 +44,14 @@ impl ServiceRecord {
             self.change_spans(&mut live, since, change.status, period, capacity);
             let is_known = observed.has_verdict || change.status != Status::Unknown;
             if is_known {
-                let at = period.millis(change.since);
-                let before = self.changes().next_back().map_or(at, |last| last.at);
+                let started = observed.maintenance.as_ref().map(|window| window.started);
                 let change = Change {
-                    // Not before the previous change, as in the buckets. That one is in the future if the clock was set back.
-                    at: at.max(before).min(period.millis(period.now)),
+                    at: self.at_last(change.since, period),
                     check: change.check.clone(),
                     status: change.status,
                     reason: change.reason,
-                    in_maintenance,
+                    // Otherwise the window began later.
+                    in_maintenance: started.is_some_and(|started| period.moment(started) <= change.since),
                 };
                 self.add_change(change, capacity);
             }
@@ -69,9 +67,49 @@ impl ServiceRecord {
             until: period.now,
         };
         self.add_span(&mut live, rest, maintained, period, capacity);
+        self.divide_incident(&live, observed, period, capacity);
         live.window.clone_from(&observed.maintenance);
         self.live = Some(live);
         self.add_responses(&observed.responses, period.millis(period.now), capacity);
+    }
+
+    /// The time of a change in milliseconds. It is not before the previous change, as in the buckets. That one is in the future if the clock
+    /// was set back.
+    fn at_last(&self, moment: Moment, period: &Period) -> i64 {
+        let at = period.millis(moment);
+        let before = self.changes().next_back().map_or(at, |last| last.at);
+        at.max(before).min(period.millis(period.now))
+    }
+
+    /// Adds a change when maintenance begins or ends while the service is not up. Its outage counts only outside of maintenance.
+    fn divide_incident(
+        &mut self,
+        live: &Live,
+        observed: &ServiceObservation,
+        period: &Period,
+        capacity: &Capacity,
+    ) {
+        let in_maintenance = observed.maintenance.is_some();
+        let Some(last) = self.changes().next_back() else {
+            return;
+        };
+        let is_divided = last.status == observed.status && last.in_maintenance != in_maintenance;
+        if observed.status == Status::Up || !is_divided {
+            return;
+        }
+        let boundary = match (&observed.maintenance, &live.window) {
+            (Some(window), _) => period.moment(window.started),
+            // A person may have ended it early; that was just now.
+            (None, Some(window)) => period.moment(window.ends).min(period.now),
+            // It ended while the exporter did not run.
+            (None, None) => period.now,
+        };
+        let change = Change {
+            at: self.at_last(boundary, period),
+            in_maintenance,
+            ..last.clone()
+        };
+        self.push_change(change, capacity);
     }
 
     /// Adds a span with the current status. A part of it may be in maintenance.

@@ -102,13 +102,20 @@ impl ServiceRecord {
             return;
         }
         self.push_change(change, capacity);
+    }
+
+    /// Adds a change that is not saved.
+    pub fn push_change(&mut self, change: Change, capacity: &Capacity) {
+        self.append_change(change, capacity);
         self.unsaved_changes = (self.unsaved_changes + 1).min(self.changes.len());
     }
 
     /// Adds a change that is saved. Ignores one that is there already: a record of the log may repeat changes of the copy.
     pub fn restore_change(&mut self, change: Change, capacity: &Capacity) {
-        if !self.is_last_status(change.status) && !self.changes.contains(&change) {
-            self.push_change(change, capacity);
+        let is_last =
+            |last: &Change| (last.status, last.in_maintenance) == (change.status, change.in_maintenance);
+        if !self.changes.back().is_some_and(is_last) && !self.changes.contains(&change) {
+            self.append_change(change, capacity);
         }
     }
 
@@ -116,7 +123,7 @@ impl ServiceRecord {
         self.changes.back().is_some_and(|last| last.status == status)
     }
 
-    fn push_change(&mut self, change: Change, capacity: &Capacity) {
+    fn append_change(&mut self, change: Change, capacity: &Capacity) {
         if self.changes.len() == self.changes.capacity() {
             self.changes.reserve_exact(self.changes.len() / 8 + 2);
         }

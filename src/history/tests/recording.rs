@@ -90,18 +90,85 @@ fn maintenance_counts_as_nothing_else() {
     test.run_until(300);
     // The window began at 101 and ended at 160, and the change at 120 changed none of it.
     assert_eq!(test.seconds(0, 300).0, [182, 0, 59, 0, 59]);
-    let incidents = test
-        .reader()
-        .incidents(
-            "api",
-            Range {
-                from: 0,
-                to: i64::MAX,
-            },
-        )
-        .unwrap();
-    assert!(incidents[0].in_maintenance);
-    assert_eq!(incidents[0].until, Some((BEGIN + 219) as f64));
+    // The outage counts from the end of the window on.
+    assert_eq!(
+        incidents(&test),
+        [(160, Some(219), false), (120, Some(160), true)]
+    );
+}
+
+/// The incidents: their begin and end in seconds, and whether they are in maintenance.
+fn incidents(test: &Test) -> Vec<(i64, Option<i64>, bool)> {
+    let all = Range {
+        from: 0,
+        to: i64::MAX,
+    };
+    let second = |at: f64| at as i64 - BEGIN;
+    let found = test.reader().incidents("api", all).unwrap();
+    found
+        .iter()
+        .map(|incident| {
+            (
+                second(incident.from),
+                incident.until.map(second),
+                incident.in_maintenance,
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn maintenance_divides_an_outage() {
+    let mut test = Test::new();
+    test.observe(&[], &[]);
+    test.change(50, 40, Down);
+    test.run_until(100);
+    test.maintenance = window(101, 200);
+    test.run_until(200);
+    test.maintenance = None;
+    test.run_until(250);
+    test.change(260, 255, Up);
+    let divided = [
+        (200, Some(255), false),
+        (101, Some(200), true),
+        (40, Some(101), false),
+    ];
+    assert_eq!(incidents(&test), divided);
+    // Without an outage, maintenance is no incident.
+    test.maintenance = window(300, 320);
+    test.run_until(320);
+    test.maintenance = None;
+    test.run_until(330);
+    assert_eq!(incidents(&test), divided);
+}
+
+#[test]
+fn an_outage_before_a_window_is_not_in_maintenance() {
+    let mut test = Test::new();
+    test.observe(&[], &[]);
+    test.run_until(100);
+    test.maintenance = window(101, 200);
+    test.run_until(105);
+    // Down since before the window, which is confirmed in it.
+    test.change(110, 90, Down);
+    test.run_until(120);
+    assert_eq!(incidents(&test), [(101, None, true), (90, Some(101), false)]);
+}
+
+/// The exporter did not run when the window ended. The time until the next observation has no data.
+#[test]
+fn an_outage_continues_after_a_window_that_ended_unseen() {
+    let mut test = Test::new();
+    test.observe(&[], &[]);
+    test.run_until(100);
+    test.maintenance = window(101, 150);
+    test.change(120, 120, Down);
+    test.run_until(130);
+    test.maintenance = None;
+    test.clock.set(190);
+    test.observe(&[], &[]);
+    test.run_until(200);
+    assert_eq!(incidents(&test), [(190, None, false), (120, Some(190), true)]);
 }
 
 #[test]
