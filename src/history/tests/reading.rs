@@ -1,5 +1,7 @@
 //! Buckets, incidents and strips by range.
 
+use std::collections::HashMap;
+
 use super::*;
 use crate::model::Status::{Down, Up};
 
@@ -70,7 +72,7 @@ fn strips_end_with_the_present_and_are_computed_rarely() {
     let mut test = Test::new();
     test.observe(&[], &[]);
     test.change(1801, 1801, Down);
-    test.run_until(2000);
+    test.run_until(2200);
     let reader = test.reader();
     let past = Arc::clone(&reader.past()[&ServiceKey::new("api")]);
     assert_eq!((past.day.marks.len(), past.quarter.marks.len()), (48, 90));
@@ -79,10 +81,42 @@ fn strips_end_with_the_present_and_are_computed_rarely() {
         [None, Some(PastStatus::Up), Some(PastStatus::Down)]
     );
     assert_eq!(past.quarter.marks[88..], [None, Some(PastStatus::Down)]);
-    assert_eq!(past.day.totals.seconds(PastStatus::Down), 199.0);
+    assert_eq!(past.day.totals.seconds(PastStatus::Down), 399.0);
     assert_eq!(past.day.totals.no_data_millis, 46 * 1_800_000);
-    test.clock.set(2009);
+    test.clock.set(2209);
     assert!(Arc::ptr_eq(&past, &reader.past()[&ServiceKey::new("api")]));
-    test.clock.set(2010);
+    test.clock.set(2210);
     assert!(!Arc::ptr_eq(&past, &reader.past()[&ServiceKey::new("api")]));
+}
+
+/// If all rows of the overview changed at once, every open page would be requested again.
+#[test]
+fn strips_move_one_after_the_other() {
+    let mut test = Test::new();
+    test.keys = (0..200).map(|number| format!("service-{number}")).collect();
+    test.observe(&[], &[]);
+    let mut before = HashMap::new();
+    for second in (10..=2110).step_by(10) {
+        test.clock.set(second);
+        test.observe(&[], &[]);
+        if second < 1780 {
+            continue;
+        }
+        let past = test.reader().past();
+        let strips = past
+            .iter()
+            .map(|(key, past)| (key.clone(), past.day.marks.clone()));
+        let strips: HashMap<_, _> = strips.collect();
+        let moved = strips
+            .iter()
+            .filter(|(key, marks)| before.get(*key) != Some(*marks));
+        let count = moved.count();
+        assert!(second == 1780 || count < 30, "{count} strips moved at {second}");
+        for past in past.values() {
+            assert_eq!(past.day.totals.seconds(PastStatus::Up), second as f64);
+        }
+        before = strips;
+    }
+    let up = Some(PastStatus::Up);
+    assert!(before.values().all(|marks| marks[46..] == [up, up]), "{before:?}");
 }
