@@ -2,16 +2,20 @@
 
 use std::fmt::Display;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use http::header::RETRY_AFTER;
 use reqwest::redirect::Policy;
-use reqwest::{RequestBuilder, StatusCode};
+use reqwest::{RequestBuilder, Response, StatusCode};
 use rustls::ClientConfig;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
 use super::connection_flags::ConnectionFlags;
+use super::exit::print_error;
 use super::show::clean;
 use crate::model::{Reason, USER_AGENT};
 use crate::net::network::Network;
@@ -23,6 +27,11 @@ const MAX_BYTES: usize = 64 << 20;
 /// How much of an error response is shown, in characters.
 const MAX_DETAIL: usize = 300;
 
+/// The longest wait that a server may ask for before the next request.
+const MAX_WAIT: Duration = Duration::from_secs(60);
+/// The longest time that all requests of a command wait together. At one request per second, a report of hundreds of services needs minutes.
+const MAX_TOTAL_WAIT: Duration = Duration::from_secs(900);
+
 /// A client of one server.
 #[derive(Debug)]
 pub struct ServerClient {
@@ -32,17 +41,26 @@ pub struct ServerClient {
     /// The flag of the URL, for messages.
     flag: &'static str,
     connection: ConnectionFlags,
+    /// How long requests waited because the server asked for it, in seconds.
+    waited: AtomicU64,
 }
 
 /// The response is an error. The text says which.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct RequestError(String);
+#[error("{text}")]
+pub struct RequestError {
+    text: String,
+    /// When the server wants the next request.
+    retry_after: Option<Duration>,
+}
 
 impl RequestError {
     /// An error with this text.
     pub const fn new(text: String) -> Self {
-        Self(text)
+        Self {
+            text,
+            retry_after: None,
+        }
     }
 }
 
@@ -81,6 +99,7 @@ impl ServerClient {
             base,
             flag,
             connection: connection.clone(),
+            waited: AtomicU64::new(0),
         })
     }
 
@@ -89,7 +108,8 @@ impl ServerClient {
         self.base.as_str().trim_end_matches('/')
     }
 
-    /// Requests a document. `path` is relative to the URL of the server, and `doing` says what for.
+    /// Requests a document. `path` is relative to the URL of the server, and `doing` says what for. If the server has too many requests
+    /// and says when it accepts the next one, waits for that time.
     ///
     /// # Errors
     /// When the request fails, or the status is not successful.
@@ -98,7 +118,32 @@ impl ServerClient {
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        self.send(self.client.get(url), doing).await
+        loop {
+            let error = match self.send(self.client.get(url.clone()), doing).await {
+                Ok(body) => return Ok(body),
+                Err(error) => error,
+            };
+            match error.retry_after {
+                Some(wait) if self.may_wait(wait) => tokio::time::sleep(wait).await,
+                _ => return Err(error),
+            }
+        }
+    }
+
+    /// Whether a request may wait for this time. Says so on the terminal the first time.
+    fn may_wait(&self, wait: Duration) -> bool {
+        let waited = Duration::from_secs(self.waited.load(Ordering::Relaxed));
+        if wait > MAX_WAIT || waited + wait > MAX_TOTAL_WAIT {
+            return false;
+        }
+        if waited.is_zero() {
+            print_error(&format!(
+                "{} limits the rate of requests; waiting as it asks for",
+                self.shown()
+            ));
+        }
+        self.waited.fetch_add(wait.as_secs(), Ordering::Relaxed);
+        true
     }
 
     /// Requests a JSON document. See [`Self::get`].
@@ -114,7 +159,7 @@ impl ServerClient {
         let body = self.get(path, query, doing).await?;
         serde_json::from_slice(&body).map_err(|error| {
             let shown = self.shown();
-            RequestError(format!("{doing} at {shown}: unexpected response: {error}"))
+            RequestError::new(format!("{doing} at {shown}: unexpected response: {error}"))
         })
     }
 
@@ -128,7 +173,7 @@ impl ServerClient {
         document: &impl Serialize,
         doing: &str,
     ) -> Result<(), RequestError> {
-        let failed = |error: &dyn Display| RequestError(format!("{doing}: {error}"));
+        let failed = |error: &dyn Display| RequestError::new(format!("{doing}: {error}"));
         let body = serde_json::to_vec(document).map_err(|error| failed(&error))?;
         let request = self
             .client
@@ -140,20 +185,20 @@ impl ServerClient {
 
     fn url(&self, path: &str) -> Result<Url, RequestError> {
         let joined = self.base.join(path);
-        joined.map_err(|error| RequestError(format!("{}: {error}", self.flag)))
+        joined.map_err(|error| RequestError::new(format!("{}: {error}", self.flag)))
     }
 
     async fn send(&self, mut request: RequestBuilder, doing: &str) -> Result<Bytes, RequestError> {
         let shown = self.shown();
         if let Some(user) = &self.connection.user {
             let password = self.connection.read_password();
-            let password = password.map_err(|error| RequestError(error.to_string()))?;
+            let password = password.map_err(|error| RequestError::new(error.to_string()))?;
             request = request.basic_auth(user, Some(password.expose()));
         }
         let transport = |error: &reqwest::Error| {
             if error.is_timeout() {
                 let timeout = crate::config::duration::DurationText(self.connection.timeout);
-                return RequestError(format!("{doing}: no response from {shown} within {timeout}"));
+                return RequestError::new(format!("{doing}: no response from {shown} within {timeout}"));
             }
             let problem = problem(error, &self.peer, doing);
             let advice = match problem.reason {
@@ -162,34 +207,44 @@ impl ServerClient {
                 }
                 _ => "",
             };
-            RequestError(format!("{}{advice}", problem.message()))
+            RequestError::new(format!("{}{advice}", problem.message()))
         };
         let mut response = request.send().await.map_err(|error| transport(&error))?;
         let status = response.status();
+        let retry_after = retry_after(&response);
         let mut body = BytesMut::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| transport(&error))? {
             if body.len() + chunk.len() > MAX_BYTES {
                 let message = format!("{doing}: the response of {shown} has more than {MAX_BYTES} bytes");
-                return Err(RequestError(message));
+                return Err(RequestError::new(message));
             }
             body.extend_from_slice(&chunk);
         }
         match status {
             status if status.is_success() => Ok(body.freeze()),
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(RequestError(format!(
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(RequestError::new(format!(
                 "{doing}: {shown} requires a login, or rejected this one ({status}): set --user, and \
                  --password-file or --password-env"
             ))),
-            status if status.is_redirection() => Err(RequestError(format!(
+            status if status.is_redirection() => Err(RequestError::new(format!(
                 "{doing}: {shown} redirects ({status}): set {} to the final URL",
                 self.flag
             ))),
-            status => Err(RequestError(format!(
-                "{doing}: {shown} responded with {status}{}",
-                detail(&body)
-            ))),
+            status => Err(RequestError {
+                text: format!("{doing}: {shown} responded with {status}{}", detail(&body)),
+                retry_after,
+            }),
         }
     }
+}
+
+/// When a server that has too many requests wants the next one (RFC 9110, section 10.2.3). A date is not supported. At least a second, so
+/// that requests do not repeat without a pause.
+fn retry_after(response: &Response) -> Option<Duration> {
+    let is_busy =
+        [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE].contains(&response.status());
+    let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
+    is_busy.then(|| Duration::from_secs(seconds).max(Duration::from_secs(1)))
 }
 
 /// Parses a URL of a server. Its path ends with a slash, so that paths can be joined.

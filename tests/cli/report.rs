@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -256,9 +258,12 @@ async fn the_exporter_reports_its_own_history() {
         crate::REFUSING
     );
     fs::write(&config, services).unwrap();
+    let web = dir.path().join("web.yml");
+    fs::write(&web, "{}\n").unwrap();
     let mut command = upkeep(&[]);
     command
         .arg(format!("--config.file={}", config.display()))
+        .arg(format!("--web.config.file={}", web.display()))
         .arg(format!("--web.listen-address=127.0.0.1:{port}"))
         .arg(format!("--state.dir={}", dir.path().join("state").display()));
     let _exporter = Server::start("exporter", command, dir.path());
@@ -296,4 +301,49 @@ async fn the_exporter_reports_its_own_history() {
     // Most of the hour is before the start of the exporter.
     assert!(own["no_data_seconds"].as_f64() > Some(3_000.0), "{own}");
     assert_eq!(report["groups"][1]["services"], 1);
+
+    // A report has three requests. If the exporter accepts one per second, it waits.
+    fs::write(&web, "rate_limit: { interval: 1s, burst: 1 }\n").unwrap();
+    eventually("requests are limited", Duration::from_secs(30), async || {
+        get(&format!("{url}/api/status")).await.is_none().then_some(())
+    })
+    .await;
+    let output = upkeep(&["report", "--url", &url, "--output", "csv"])
+        .output()
+        .unwrap();
+    ends_with(0, &output);
+    assert_eq!(out(&output).lines().count(), 3);
+    let note = format!("{url} limits the rate of requests; waiting as it asks for\n");
+    assert_eq!(errors(&output), note, "it says so once");
+}
+
+/// A server that has too many requests: with a reasonable pause until the next one, and with an unreasonable one.
+#[test]
+fn a_wait_that_a_server_asks_for_is_bounded() {
+    for (seconds, requests) in [(1, 2), (61, 1)] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let server = std::thread::spawn(move || {
+            for number in 1..=requests {
+                let (mut stream, _) = listener.accept().unwrap();
+                let lines = BufReader::new(&stream).lines().map_while(Result::ok);
+                assert!(lines.take_while(|line| !line.is_empty()).count() > 1);
+                let head = match number {
+                    2 => "500 Internal Server Error".to_owned(),
+                    _ => format!("429 Too Many Requests\r\nretry-after: {seconds}"),
+                };
+                let response = format!("HTTP/1.1 {head}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+                stream.write_all(response.as_bytes()).unwrap();
+            }
+        });
+        let output = upkeep(&["report", "--url", &url]).output().unwrap();
+        server.join().unwrap();
+        ends_with(1, &output);
+        let expected = if requests == 2 {
+            "responded with 500"
+        } else {
+            "responded with 429"
+        };
+        assert!(errors(&output).contains(expected), "{}", errors(&output));
+    }
 }
