@@ -27,6 +27,8 @@ const OTHER_NAMES_OF_KIND: [&str; 3] = ["type", "prober", "check"];
 /// A resolved check without its final name.
 struct UnnamedCheck {
     name: Option<String>,
+    /// Where it is written; `None` in the short form.
+    path: Option<Path>,
     is_enabled: bool,
     severity: Severity,
     timings: Timings,
@@ -41,6 +43,8 @@ pub struct ServiceChecks {
     pub enabled: Vec<Arc<CheckSettings>>,
     /// The names of the checks that are turned off.
     pub disabled: Vec<CheckName>,
+    /// The checks that wait for a job, each with its path. Those that are turned off are left out.
+    pub jobs: Vec<(Arc<CheckSettings>, Path)>,
 }
 
 impl ServiceChecks {
@@ -75,6 +79,7 @@ pub fn resolve(
         .into_iter()
         .map(|check| UnnamedCheck {
             name: None,
+            path: None,
             is_enabled: true,
             severity: check.severity,
             timings: match check.timeout {
@@ -191,6 +196,7 @@ fn read_check(node: &Node, place: &Place<'_>, timings: &Timings) -> Option<Unnam
     let kind = kinds::resolve(kind?, &own, place, unknown)?;
     Some(UnnamedCheck {
         name: name.ok()?,
+        path: Some(place.path().clone()),
         is_enabled: options.enabled.unwrap_or(true),
         severity: options.severity.map_or(Severity::Critical, Severity::from),
         timings,
@@ -261,7 +267,7 @@ fn assign_names(checks: Vec<UnnamedCheck>) -> ServiceChecks {
             continue;
         }
         let (failures_before_down, successes_before_up) = check.timings.runs();
-        finished.enabled.push(Arc::new(CheckSettings {
+        let settings = Arc::new(CheckSettings {
             name: CheckName::new(name),
             severity: check.severity,
             interval: check.timings.interval(),
@@ -272,7 +278,11 @@ fn assign_names(checks: Vec<UnnamedCheck>) -> ServiceChecks {
             successes_before_up,
             certificate: check.certificate,
             kind: check.kind,
-        }));
+        });
+        if let (Some(path), Some(_)) = (check.path, settings.kind.job_token()) {
+            finished.jobs.push((Arc::clone(&settings), path));
+        }
+        finished.enabled.push(settings);
     }
     finished
 }

@@ -310,6 +310,10 @@ impl KindFacts for HeartbeatSettings {
         true
     }
 
+    fn job_token(&self) -> Option<&SecretSource> {
+        Some(&self.token)
+    }
+
     fn identify(&mut self, identity: &Identity<'_>) {
         self.id = Some(identity.id.clone());
         (self.degraded, self.down) = (identity.degraded, identity.down);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::secret::SecretSource;
 use crate::model::CheckId;
 
 /// Timing settings of a kind whose checks run rarely, for example because each run is a request to a metered service. They replace
@@ -69,6 +70,11 @@ pub trait KindFacts {
     /// Stores what the kind needs of its check. Called once, after the configuration was read.
     fn identify(&mut self, identity: &Identity<'_>) {
         let _ = identity;
+    }
+
+    /// The token of the job that the check waits for. No other check may have it.
+    fn job_token(&self) -> Option<&SecretSource> {
+        None
     }
 
     /// A short description of the check's secret for `check-config`, with at most its last four characters.

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::kind_facts::{Identity, KindFacts, OwnTimings};
 use super::place::{Invalid, Path, Place};
+use super::secret::SecretSource;
 use super::yaml::{Node, fields, read};
 use super::{ip_protocol_alias, schema_parts, suggest, unsupported};
 use crate::model::{CheckKind, with_kinds};
@@ -74,6 +75,13 @@ macro_rules! kind_settings {
             pub fn identify(&mut self, identity: &Identity<'_>) {
                 match self {
                     $(Self::$variant(settings) => settings.identify(identity)),+
+                }
+            }
+
+            /// See [`KindFacts::job_token`].
+            pub fn job_token(&self) -> Option<&SecretSource> {
+                match self {
+                    $(Self::$variant(settings) => settings.job_token()),+
                 }
             }
 

@@ -31,6 +31,7 @@ pub mod host;
 pub mod http;
 pub mod icmp;
 mod ip_protocol_alias;
+mod job_tokens;
 pub mod json_path;
 mod key_split;
 mod kind_facts;

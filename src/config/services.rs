@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::checks;
 use super::dependencies::{self, ServiceNode};
 use super::heal::{Candidates, HealSettings};
+use super::job_tokens::{self, JobCheck};
 use super::key_split::{SplitMapping, split_by_keys};
 use super::kinds::KindSettings;
 use super::level::Level;
@@ -49,6 +50,7 @@ pub fn resolve(list: &Node, place: &Place<'_>, tier_defaults: &TierDefaults, oth
     let mut nodes: Vec<ServiceNode> = Vec::with_capacity(items.len());
     let mut indices: HashMap<String, usize> = HashMap::new();
     let warned = RefCell::default();
+    let mut jobs = Vec::new();
     for (index, item) in items.iter().enumerate() {
         if place.finding_count() >= MAX_FINDINGS {
             break;
@@ -78,7 +80,9 @@ pub fn resolve(list: &Node, place: &Place<'_>, tier_defaults: &TierDefaults, oth
         }
         services.enabled.extend(found.service);
         services.disabled.extend(found.disabled);
+        jobs.extend(found.jobs);
     }
+    job_tokens::check(&jobs, others, place);
     dependencies::check(nodes, others, place);
     dependencies::warn_of_late_detection(&services.enabled, others, &indices, place);
     remove_disabled_dependencies(&mut services);
@@ -128,6 +132,8 @@ struct ReadService {
     service: Option<Arc<Service>>,
     /// What is turned off.
     disabled: Vec<Disabled>,
+    /// The checks that wait for a job and are turned on.
+    jobs: Vec<JobCheck>,
 }
 
 struct Reader<'a, 'b> {
@@ -218,6 +224,18 @@ impl Reader<'_, '_> {
         // A service of which all checks are turned off has nothing to show.
         let is_enabled =
             options.enabled.unwrap_or(true) && (!checks.enabled.is_empty() || checks.disabled.is_empty());
+        let jobs = match (&service_key, is_enabled) {
+            (Some(service), true) => checks
+                .jobs
+                .drain(..)
+                .map(|(settings, path)| JobCheck {
+                    service: service.clone(),
+                    settings,
+                    path,
+                })
+                .collect(),
+            _ => Vec::new(),
+        };
         let disabled = match (service_key, is_enabled) {
             (None, _) => Vec::new(),
             (Some(service), false) => vec![Disabled { service, check: None }],
@@ -250,6 +268,7 @@ impl Reader<'_, '_> {
             node,
             service: complete().filter(|_| is_enabled),
             disabled,
+            jobs,
         })
     }
 

@@ -63,6 +63,7 @@ pub const BEYOND_SCHEMA: &[Reason] = &[
         "it compares different parts of the file",
         &[
             "is also the key of",
+            "has the same token",
             "another check of this service is called",
             "duplicate service",
             "depend on one another in a cycle",

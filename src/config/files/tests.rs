@@ -568,3 +568,23 @@ fn an_empty_list_of_services_is_fine_if_another_file_has_content() {
     assert_eq!(keys(&loaded), [""; 0]);
     assert_eq!(loaded.config.probe.modules.usable.len(), 1);
 }
+
+#[test]
+fn a_token_of_a_job_in_two_files_is_an_error() {
+    let job = |key: &str| {
+        format!(
+            "services: [{{ key: {key}, checks: [{{ kind: heartbeat, token: 0123456789abcdef, every: 1h }}] }}]\n"
+        )
+    };
+    let expected = "b.yml:1:57: services[0].checks[0].token: the check a/heartbeat has the same token, so the beats of both would be \
+                    rejected: create another one with `openssl rand -hex 16`\n";
+    let loaded = Files::default().partly(&[("a.yml", &job("a")), ("b.yml", &job("b"))]);
+    assert_eq!(errors(&loaded), expected);
+    assert_eq!(keys(&loaded), ["a"]);
+    // The file of the first one has an error now, but its last valid content is in use.
+    let mut files = Files::default();
+    files.valid(&[("a.yml", &job("a"))]);
+    let loaded = files.partly(&[("a.yml", "services: ["), ("b.yml", &job("b"))]);
+    assert!(errors(&loaded).ends_with(expected), "{}", errors(&loaded));
+    assert_eq!(keys(&loaded), ["a"]);
+}
