@@ -3,10 +3,35 @@
 
 use std::borrow::Cow;
 
-use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
+use http::{HeaderMap, HeaderValue, Uri, header::AUTHORIZATION};
 
 use super::encoding::Encoding;
-use super::{accept, auth, html, query};
+use super::{accept, auth, heartbeat, html, query};
+use crate::model::BeatKind;
+
+/// What is read of the URL of a beat.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParsedBeat {
+    /// The token.
+    pub token: String,
+    /// The kind and the exit status. `None` if the path after the token is unknown.
+    pub signal: Option<(BeatKind, Option<u8>)>,
+    /// The id of the run, or the message of a 400.
+    pub run_id: Result<Option<String>, String>,
+}
+
+/// Parses the target of a request. `None` if it is not that of a beat.
+pub fn parse_beat(target: &str) -> Option<ParsedBeat> {
+    let uri: Uri = target.parse().ok()?;
+    heartbeat::is_beat(uri.path()).then(|| {
+        let (token, signal) = heartbeat::split(uri.path());
+        ParsedBeat {
+            token: token.to_owned(),
+            signal,
+            run_id: heartbeat::run_id(&uri),
+        }
+    })
+}
 
 /// Parses a query with the parameters `a` and `b`.
 ///

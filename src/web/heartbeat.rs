@@ -147,7 +147,7 @@ pub(super) fn is_beat(path: &str) -> bool {
 }
 
 /// Splits a path into the token, and the kind and exit status of the beat. These are `None` if the path after the token is unknown.
-fn split(path: &str) -> (&str, Option<(BeatKind, Option<u8>)>) {
+pub(super) fn split(path: &str) -> (&str, Option<(BeatKind, Option<u8>)>) {
     let rest = path.strip_prefix(PREFIX).unwrap_or_default();
     let Some((token, signal)) = rest.split_once('/') else {
         return (rest, Some((BeatKind::Success, None)));
@@ -169,7 +169,7 @@ fn split(path: &str) -> (&str, Option<(BeatKind, Option<u8>)>) {
 ///
 /// # Errors
 /// The message of a 400.
-fn run_id(uri: &Uri) -> Result<Option<String>, String> {
+pub(super) fn run_id(uri: &Uri) -> Result<Option<String>, String> {
     let [run_id] = query::parse(uri.query(), ["rid"])?;
     let is_valid = |id: &String| {
         let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
@@ -213,7 +213,42 @@ fn too_many(wait: Duration) -> Reply {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn a_beat_has_what_its_path_says(token in "[^/]{0,20}", rest in "(/(start|fail|[0-9]{1,4}|.{0,6}))?") {
+            let path = format!("{PREFIX}{token}{rest}");
+            let (found, signal) = split(&path);
+            prop_assert_eq!(found, &token);
+            let word = rest.strip_prefix('/');
+            let number = word.filter(|word| !word.starts_with('+')).and_then(|word| word.parse::<u8>().ok());
+            let expected = match (word, number) {
+                (None, _) => Some((BeatKind::Success, None)),
+                (Some("start"), _) => Some((BeatKind::Start, None)),
+                (Some("fail"), _) => Some((BeatKind::Fail, None)),
+                (_, Some(0)) => Some((BeatKind::Success, Some(0))),
+                (_, Some(status)) => Some((BeatKind::Fail, Some(status))),
+                (Some(_), None) => None,
+            };
+            prop_assert_eq!(signal, expected, "{}", path);
+        }
+
+        #[test]
+        fn any_query_has_a_valid_run_id_or_an_error(query in "(rid=)?[a-zA-Z0-9%&=+._-]{0,70}") {
+            let uri: Uri = format!("http://h{PREFIX}x?{query}").parse().unwrap();
+            match run_id(&uri) {
+                Ok(Some(id)) => {
+                    prop_assert!((1..=MAX_RUN_ID).contains(&id.len()));
+                    prop_assert!(id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte)), "{}", id);
+                }
+                Ok(None) => prop_assert!(query.bytes().all(|byte| byte == b'&'), "{}", query),
+                Err(error) => prop_assert!(!error.is_empty() && !error.contains(char::is_control)),
+            }
+        }
+    }
 
     #[test]
     fn a_path_is_a_token_and_a_signal() {

@@ -9,8 +9,9 @@ use std::time::Duration;
 use upkeep_exporter::check;
 use upkeep_exporter::config::probe::{Endpoint, ProbeSettings, RequestError};
 use upkeep_exporter::config::regular_file::FileError;
-use upkeep_exporter::config::{self, ConfigError, KindSettings};
-use upkeep_exporter::model::Sample;
+use upkeep_exporter::config::{self, Config, ConfigError, KindSettings};
+use upkeep_exporter::heartbeat::{Beat, Heartbeats, MAX_MESSAGE_BYTES, Verdict};
+use upkeep_exporter::model::{BeatKind, Sample};
 use upkeep_exporter::probe::request;
 use upkeep_exporter::web::config::{Files, parse_bytes};
 use upkeep_exporter::web::fuzz_api;
@@ -22,6 +23,7 @@ pub type Property = (&'static str, fn(&[u8]));
 pub const PROPERTIES: &[Property] = &[
     ("probe", probe),
     ("request", request),
+    ("heartbeat", heartbeat),
     ("dialogue", dialogue),
     ("web_config", web_config),
     ("config", config),
@@ -39,6 +41,9 @@ const MAX_ERROR_BYTES: usize = 4096;
 const MAX_STEP_BYTES: usize = (64 << 10) + 1;
 /// The most steps of a dialogue.
 const MAX_STEPS: usize = 256;
+
+/// The token of the job that receives beats.
+const TOKEN: &str = "0123456789abcdef";
 
 /// Modules to probe with, a guard, and a check of each kind that judges an answer.
 const SETTINGS: &str = include_str!("settings.yml");
@@ -130,6 +135,69 @@ pub fn request(input: &[u8]) {
     assert!(url.starts_with('/') && is_printable_line(&url), "{url}");
     // What is read of a query is what the URL made of it says.
     assert_eq!(fuzz_api::overview_url(url.trim_start_matches(['/', '?'])), url);
+}
+
+/// The target of a request of a job, and its text. The job with the token [`TOKEN`] receives it.
+pub fn heartbeat(input: &[u8]) {
+    let (target, text) = halves(input);
+    let target = String::from_utf8_lossy(target);
+    let Some(parsed) = twice(|| fuzz_api::parse_beat(&target)) else {
+        return;
+    };
+    assert!(target.contains(&parsed.token), "{parsed:?}");
+    let run_id = match parsed.run_id {
+        Ok(run_id) => run_id,
+        Err(error) => return assert_error(&error),
+    };
+    assert!(run_id.as_ref().is_none_or(|id| (1..=64).contains(&id.len())));
+    let Some((kind, exit_status)) = parsed.signal else {
+        return;
+    };
+    match kind {
+        BeatKind::Start => assert_eq!(exit_status, None),
+        BeatKind::Success => assert!(exit_status.is_none_or(|status| status == 0)),
+        BeatKind::Fail => assert_ne!(exit_status, Some(0)),
+    }
+    let config = job();
+    let heartbeats = Heartbeats::default();
+    heartbeats.apply(config);
+    let beat = Beat {
+        kind,
+        exit_status,
+        run_id,
+    };
+    let received = heartbeats.receive(&parsed.token, beat);
+    assert_eq!(received.is_ok(), parsed.token == TOKEN, "{received:?}");
+    let (Ok(accepted), KindSettings::Heartbeat(settings)) = (received, &config.services[0].checks[0].kind)
+    else {
+        return;
+    };
+    heartbeats.add_message(&accepted, TOKEN, text);
+    let evaluation = heartbeats.evaluate(settings, Some(TOKEN));
+    let message = &evaluation.view.beats[0].message;
+    assert!(
+        message.len() <= MAX_MESSAGE_BYTES && !message.contains(TOKEN),
+        "{message:?}"
+    );
+    let is_shown = |character: char| matches!(character, '\n' | '\t') || !character.is_control();
+    assert!(message.chars().all(is_shown), "{message:?}");
+    match evaluation.assessment.verdict {
+        Verdict::Up => assert_ne!(kind, BeatKind::Fail),
+        Verdict::Degraded(_, message) | Verdict::Down(_, message) => assert_error(&message),
+    }
+}
+
+/// A configuration with a job.
+fn job() -> &'static Config {
+    static PARSED: OnceLock<Config> = OnceLock::new();
+    PARSED.get_or_init(|| {
+        let text =
+            format!("services: [{{ key: job, checks: [{{ kind: heartbeat, token: {TOKEN}, every: 1h }}] }}]");
+        match config::parse(&text, "job.yml") {
+            Ok(loaded) => loaded.config,
+            Err(error) => panic!("{error}"),
+        }
+    })
 }
 
 /// The keys of a tcp check, and what a server sends, as a stream and as messages.
