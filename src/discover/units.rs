@@ -8,7 +8,7 @@ use zbus::{Connection, Message, Variant};
 
 use super::facts::Unit;
 use crate::config::systemd::{BusAddress, unit_name};
-use crate::net::dbus;
+use crate::net::dbus::{self, UnitRow};
 
 const SYSTEMD: &str = "org.freedesktop.systemd1";
 const MANAGER_PATH: &str = "/org/freedesktop/systemd1";
@@ -69,20 +69,6 @@ pub async fn list(bus: &BusAddress, deadline: Instant) -> Units {
     found
 }
 
-/// A row of the list of units. See org.freedesktop.systemd1(5), `ListUnits`.
-type Row<'a> = (
-    &'a str,
-    &'a str,
-    &'a str,
-    &'a str,
-    &'a str,
-    &'a str,
-    zbus::ObjectPath<'a>,
-    u32,
-    &'a str,
-    zbus::ObjectPath<'a>,
-);
-
 async fn read(connection: &Connection, found: &mut Units) -> zbus::Result<()> {
     // Without an owner, the bus would try to start systemd.
     let owner = connection.call_method(
@@ -96,7 +82,7 @@ async fn read(connection: &Connection, found: &mut Units) -> zbus::Result<()> {
     let listing = connection.call_method(Some(SYSTEMD), MANAGER_PATH, Some(MANAGER), "ListUnits", &());
     let reply = listing.await?;
     let body = reply.body();
-    let rows: Vec<Row<'_>> = body.deserialize()?;
+    let rows: Vec<UnitRow<'_>> = body.deserialize()?;
     found.active = Some(BTreeSet::new());
     let mut failed = BTreeSet::new();
     let mut wanted = Vec::new();

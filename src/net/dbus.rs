@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use zbus::connection::Builder;
-use zbus::{Address, Connection};
+use zbus::{Address, Connection, ObjectPath};
 
 use super::shortage;
 use crate::config::systemd::BusAddress;
@@ -19,6 +19,21 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How many received messages may be queued. zbus stops reading the socket at this limit.
 const MAX_QUEUED: NonZero<usize> = NonZero::new(256).unwrap();
+
+/// A unit in a reply of systemd: name, description, load, active, sub, following, path, job, job type, job path. See
+/// org.freedesktop.systemd1(5), `ListUnits` and `ListUnitsByNames`.
+pub type UnitRow<'a> = (
+    &'a str,
+    &'a str,
+    &'a str,
+    &'a str,
+    &'a str,
+    &'a str,
+    ObjectPath<'a>,
+    u32,
+    &'a str,
+    ObjectPath<'a>,
+);
 
 /// Why connecting to a bus failed.
 #[derive(Debug, thiserror::Error)]

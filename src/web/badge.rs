@@ -14,7 +14,7 @@ use super::query::{parse, quote};
 use super::reply::Reply;
 use super::state::State;
 use crate::history::{Range, Reader};
-use crate::model::Status;
+use crate::model::{Status, format_percent};
 use crate::store::{ServiceView, Snapshot};
 
 /// How long a badge may be cached. Pages with many readers cause few requests.
@@ -143,7 +143,10 @@ fn value(views: &[&ServiceView], shown: Shown, reader: &Reader) -> (String, &'st
                 ratio if ratio >= 0.99 => colour(Status::Degraded),
                 _ => colour(Status::Down),
             };
-            (format!("{} in {}", percent(average), range.words()), colour)
+            (
+                format!("{}% in {}", format_percent(average, 2), range.words()),
+                colour,
+            )
         }
     }
 }
@@ -155,16 +158,6 @@ const fn colour(status: Status) -> &'static str {
         Status::Degraded => "#8a4b00",
         Status::Down => "#b3200f",
         Status::Unknown => "#566270",
-    }
-}
-
-/// A ratio in percent, rounded down: only a complete uptime is 100%.
-fn percent(ratio: f64) -> String {
-    let hundredths = (ratio * 1e4 + 1e-6).floor();
-    if hundredths >= 1e4 {
-        "100%".to_owned()
-    } else {
-        format!("{:.2}%", hundredths / 1e2)
     }
 }
 
@@ -222,13 +215,6 @@ fn shorten(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_a_complete_uptime_is_100_percent() {
-        assert_eq!(percent(1.0), "100%");
-        assert_eq!(percent(0.999_99), "99.99%");
-        assert_eq!(percent(0.5), "50.00%");
-    }
 
     #[test]
     fn long_names_are_shortened() {

