@@ -4,10 +4,12 @@ mod components;
 mod fleet;
 mod formats;
 mod groups;
+mod history;
 mod host;
 mod http;
 mod idle;
 mod packages;
+mod page;
 mod port;
 mod probe;
 mod provider;
@@ -120,6 +122,16 @@ pub const ROWS: &[Row] = &[
         name: "host",
         what: "a host check with all file systems",
         measure: host::measure,
+    },
+    Row {
+        name: "page",
+        what: "the status page of 1,000 services",
+        measure: page::measure,
+    },
+    Row {
+        name: "history",
+        what: "keeping the history of 1,000 services",
+        measure: history::measure,
     },
     Row {
         name: "idle",
