@@ -11,11 +11,25 @@ const STEP = 15;
 const VARY =
   /_(connections|connected_clients|items|keys|used_bytes|working_set_bytes|available_bytes|messages_ready|queue_messages|usage_ratio|load_average|open_fds|inodes_free|remaining_\w+)$/;
 
-/** The value at a step. `2+3x20` starts at 2 and adds 3 with each step. */
+/**
+ * The value at a step. `2+3x20` starts at 2 and adds 3 with each of 20 more steps, and `1x8 0x3` is 1 nine times and then 0. The last
+ * part continues.
+ */
+function constantAt(notation, name, index) {
+  const parts = notation.split(' ').map((part) => /^(-?[\d.]+)(?:\+([\d.]+))?x(\d+)$/.exec(part));
+  if (parts.includes(null)) throw new Error(`written.yml: ${notation} of ${name} is not supported`);
+  let begin = 0;
+  for (const [, , , more] of parts.slice(0, -1)) {
+    if (index <= begin + Number(more)) break;
+    begin += Number(more) + 1;
+    parts.shift();
+  }
+  const [, first, add] = parts[0];
+  return Number(first) + Number(add ?? 0) * (index - begin);
+}
+
 function valueAt(notation, name, index, seed) {
-  const [, first, add] = /^(-?[\d.]+)(?:\+([\d.]+))?x\d+$/.exec(notation) ?? [];
-  if (first === undefined) throw new Error(`written.yml: ${notation} of ${name} is not supported`);
-  const value = Number(first) + Number(add ?? 0) * index;
+  const value = constantAt(notation, name, index);
   const noise = 0.5 * Math.sin(index / 17 + seed) + 0.3 * Math.sin(index / 5 + 2 * seed) + 0.2 * Math.sin(index * 1.7);
   const varied = VARY.test(name) ? value * (1 + 0.15 * noise) : value;
   return Number.isInteger(value) ? Math.round(varied) : varied;
