@@ -6,7 +6,7 @@ use super::protobuf::put_label;
 /// Labels that several series start with, already encoded.
 #[derive(Debug)]
 pub(super) enum SharedLabels {
-    /// `service="api",group="web"`
+    /// `{service="api",group="web"} `, as lines without further labels have them in front of the value.
     Text(String),
     /// The fields `label` of a message `Metric`.
     Protobuf(Vec<u8>),
@@ -24,21 +24,32 @@ impl SharedLabels {
             return Self::Protobuf(bytes);
         }
         let mut text = String::new();
+        let mut separator = '{';
         for (name, value) in names.iter().zip(values) {
-            if !text.is_empty() {
-                text.push(',');
-            }
+            text.push(separator);
             push_label(&mut text, name, value);
+            separator = ',';
         }
+        text.push_str("} ");
         Self::Text(text)
     }
 
-    /// The labels without braces, in the text formats.
-    pub fn as_str(&self) -> &str {
+    /// The labels with braces and a space, in the text formats.
+    pub fn in_braces(&self) -> &str {
         match self {
             Self::Text(text) => text,
             Self::Protobuf(_) => "",
         }
+    }
+
+    /// The labels without the opening brace, in the text formats.
+    pub fn until_brace(&self) -> &str {
+        self.in_braces().get(1..).unwrap_or_default()
+    }
+
+    /// The labels without braces, in the text formats.
+    pub fn as_str(&self) -> &str {
+        self.until_brace().strip_suffix("} ").unwrap_or_default()
     }
 
     /// The labels of a message.

@@ -16,6 +16,7 @@ mod probe;
 mod protobuf;
 mod renderer;
 mod row;
+mod samples;
 mod service;
 mod table;
 mod views;

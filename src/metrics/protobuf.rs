@@ -22,8 +22,8 @@ pub struct Protobuf {
     complete: Vec<u8>,
     /// The current family.
     family: Vec<u8>,
-    /// The current metric of the family.
-    metric: Vec<u8>,
+    /// The labels of the current metric that others do not share.
+    labels: Vec<u8>,
     /// The value of the current metric.
     value: Vec<u8>,
     /// A part of the value.
@@ -66,7 +66,11 @@ impl Protobuf {
         value: Number,
         start: Option<f64>,
     ) {
-        self.start_metric(shared, labels);
+        self.labels.clear();
+        for (name, value) in labels {
+            put_label(&mut self.labels, name, value);
+        }
+        self.value.clear();
         put_double(&mut self.value, 1, value.to_double());
         let field = match metric_type {
             MetricType::Counter => {
@@ -75,12 +79,13 @@ impl Protobuf {
             }
             MetricType::Gauge | MetricType::Histogram | MetricType::Info => 2,
         };
-        self.end_metric(field);
+        self.push_metric(shared, field);
     }
 
     /// Adds a histogram with its classic buckets, and with its native ones if it has some.
     pub fn push_histogram(&mut self, shared: &[u8], histogram: &HistogramView) {
-        self.start_metric(shared, std::iter::empty());
+        self.labels.clear();
+        self.value.clear();
         put_number(&mut self.value, 1, histogram.count());
         put_double(&mut self.value, 2, histogram.sum + 0.0);
         let mut count = 0;
@@ -96,13 +101,23 @@ impl Protobuf {
             self.put_native(native);
         }
         self.put_start(15, Some(histogram.start));
-        self.end_metric(7);
+        self.push_metric(shared, 7);
     }
 
     /// Ends the last family, and returns all of them.
     pub fn finish(mut self) -> Vec<u8> {
         self.end_family();
         self.complete
+    }
+
+    /// The families that ended.
+    pub fn complete(&self) -> &[u8] {
+        &self.complete
+    }
+
+    /// Removes the families that ended.
+    pub fn remove_complete(&mut self) {
+        self.complete.clear();
     }
 
     fn end_family(&mut self) {
@@ -112,19 +127,16 @@ impl Protobuf {
         }
     }
 
-    fn start_metric<'l>(&mut self, shared: &[u8], labels: impl Iterator<Item = (&'l str, &'l str)>) {
-        self.metric.clear();
-        self.value.clear();
-        self.metric.extend_from_slice(shared);
-        for (name, value) in labels {
-            put_label(&mut self.metric, name, value);
-        }
-    }
-
-    /// Ends the metric. The field of the message `Metric` depends on the type of the value.
-    fn end_metric(&mut self, field: u32) {
-        put_bytes(&mut self.metric, field, &self.value);
-        put_bytes(&mut self.family, 4, &self.metric);
+    /// Adds the current metric to the family. The field of the value in the message `Metric` depends on its type.
+    fn push_metric(&mut self, shared: &[u8], field: u32) {
+        // The key of the value has one byte.
+        let value = 1 + varint_length(self.value.len() as u64) + self.value.len();
+        let length = shared.len() + self.labels.len() + value;
+        put_key(&mut self.family, 4, Wire::Bytes);
+        put_varint(&mut self.family, length as u64);
+        self.family.extend_from_slice(shared);
+        self.family.extend_from_slice(&self.labels);
+        put_bytes(&mut self.family, field, &self.value);
     }
 
     /// Adds a `google.protobuf.Timestamp` to the value.

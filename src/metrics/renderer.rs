@@ -24,11 +24,21 @@ impl Renderer {
 
     /// Renders the state at the time of the call. Blocks while it collects the state and reads `/proc`.
     pub fn render(&self, format: Format) -> Vec<u8> {
-        let exposition = Exposition::new((self.source)(), OwnProcess::read().ok());
         let capacity = &self.capacities[format as usize];
-        let body = exposition.to_bytes(format, capacity.load(Ordering::Relaxed));
+        let body = self
+            .exposition()
+            .to_bytes(format, capacity.load(Ordering::Relaxed));
         capacity.store(body.len() + body.len() / 16, Ordering::Relaxed);
         body
+    }
+
+    /// Renders like [`Self::render`], but passes the result on to `sink` in pieces, so that it is not in memory as a whole.
+    pub fn render_in_pieces(&self, format: Format, sink: &mut dyn FnMut(&[u8])) {
+        self.exposition().to_pieces(format, sink);
+    }
+
+    fn exposition(&self) -> Exposition {
+        Exposition::new((self.source)(), OwnProcess::read().ok())
     }
 }
 

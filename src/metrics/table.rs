@@ -1,5 +1,6 @@
 //! The table of all metric families: those declared in this directory, and those of the kinds of checks.
 
+use std::ptr;
 use std::sync::LazyLock;
 
 use super::row::Fill;
@@ -50,6 +51,30 @@ static TABLE: LazyLock<Vec<Entry>> = LazyLock::new(|| {
 /// Every family and the source of its series, sorted by name.
 pub(super) fn entries() -> &'static [Entry] {
     &TABLE
+}
+
+/// The families of each kind, with their positions in the table.
+static POSITIONS: LazyLock<[Vec<(&'static Family, usize)>; CheckKind::ALL.len()]> = LazyLock::new(|| {
+    CheckKind::ALL.map(|kind| {
+        let position = |family: &&'static Family| {
+            let found = TABLE.binary_search_by_key(&family.name, |entry| entry.family.name);
+            Some((*family, found.ok()?))
+        };
+        families_of(kind).iter().filter_map(position).collect()
+    })
+});
+
+/// The position of the family of a sample of a check in [`entries`]. `None` if checks of this kind do not declare it.
+pub(super) fn position(kind: CheckKind, family: &Family) -> Option<usize> {
+    let of_kind = &POSITIONS[kind as usize];
+    let is_same = |known: &&(&'static Family, usize)| ptr::eq(known.0, family);
+    // A constant may have several addresses.
+    let has_name = |known: &&(&'static Family, usize)| known.0.name == family.name;
+    let found = of_kind
+        .iter()
+        .find(is_same)
+        .or_else(|| of_kind.iter().find(has_name));
+    found.map(|(_, position)| *position)
 }
 
 /// Every family of `/metrics`, sorted by name.
@@ -153,6 +178,25 @@ mod tests {
                 "{}: a sample is one number",
                 family.name
             );
+        }
+    }
+
+    #[test]
+    fn samples_are_in_the_families_of_their_kind_only() {
+        for kind in CheckKind::ALL {
+            for family in families() {
+                let declared = families_of(kind).iter().any(|known| known.name == family.name);
+                let found = position(kind, family).map(|position| entries()[position].family.name);
+                assert_eq!(found, declared.then_some(family.name), "{kind}");
+                // The same declaration at another address.
+                let copy = Family { ..*family };
+                assert_eq!(
+                    position(kind, &copy),
+                    position(kind, family),
+                    "{kind}: {}",
+                    family.name
+                );
+            }
         }
     }
 }

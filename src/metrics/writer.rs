@@ -8,15 +8,13 @@
 //! - It writes NUL as it is, and the lexer of Prometheus reads NUL as the end of the input.
 //! - Its Protocol Buffers need a compiler for them when the exporter is built.
 
-use std::fmt::Write;
-
 use prometheus_client::encoding::text::encode_eof;
 use prometheus_client::metrics::MetricType as TypeName;
 
 use super::format::Format;
 use super::labels::{SharedLabels, push_escaped, push_label};
 use super::names::{metadata_name, unit_name};
-use super::number::Number;
+use super::number::{Number, push_float};
 use super::protobuf::Protobuf;
 use crate::model::{Family, MetricType, Sample};
 use crate::store::HistogramView;
@@ -53,7 +51,7 @@ impl Writer {
             shared_labels: None,
             start: None,
             has_metadata: false,
-            bounds: Vec::new(),
+            buckets: Vec::new(),
         }
     }
 
@@ -68,6 +66,19 @@ impl Writer {
             Format::Protobuf => return self.protobuf.finish(),
         }
         self.text.into_bytes()
+    }
+
+    /// What is complete: lines, or families of Protocol Buffers.
+    fn complete(&self) -> &[u8] {
+        match self.format {
+            Format::OpenMetrics | Format::Classic => self.text.as_bytes(),
+            Format::Protobuf => self.protobuf.complete(),
+        }
+    }
+
+    fn remove_complete(&mut self) {
+        self.text.clear();
+        self.protobuf.remove_complete();
     }
 
     fn push_metadata(&mut self, family: &Family) {
@@ -115,11 +126,16 @@ pub(super) struct Series<'w> {
     /// When the counters that follow started to count, in Unix time. `None` if that is not known.
     pub start: Option<f64>,
     has_metadata: bool,
-    /// The `le` labels of the family's histograms.
-    bounds: Vec<String>,
+    /// The starts of the lines of the family's buckets, with the end of the line before and the label `le`.
+    buckets: Vec<String>,
 }
 
-impl Series<'_> {
+impl<'w> Series<'w> {
+    /// Starts the series of a service or check.
+    pub const fn start_subject(&mut self, labels: &'w SharedLabels, start: Option<f64>) {
+        (self.shared_labels, self.start) = (Some(labels), start);
+    }
+
     /// Writes one value of a family that declares no labels.
     pub fn push(&mut self, value: impl Into<Number>) {
         self.push_with::<&str>(&[], value);
@@ -155,24 +171,24 @@ impl Series<'_> {
         }
         let text = &mut self.writer.text;
         text.push_str(self.family.name);
-        let mut separator = '{';
-        if let Some(labels) = self.shared_labels {
-            text.push(separator);
-            text.push_str(labels.as_str());
-            separator = ',';
+        match self.shared_labels {
+            Some(labels) if names.is_empty() => text.push_str(labels.in_braces()),
+            labels => push_labels(text, labels.map(SharedLabels::as_str), names, values),
         }
-        for (name, value) in names.iter().zip(values) {
-            text.push(separator);
-            push_label(text, name, value.as_ref());
-            separator = ',';
-        }
-        text.push_str(if separator == ',' { "} " } else { " " });
         match self.family.metric_type {
             // OpenMetrics 1.0: the value of an info series is always 1.
             MetricType::Info => text.push('1'),
             _ => value.push_to(text),
         }
         text.push('\n');
+    }
+
+    /// Passes what is complete on to `sink`, and removes it, if it has at least `length` bytes.
+    pub fn drain_from(&mut self, length: usize, sink: &mut dyn FnMut(&[u8])) {
+        if self.writer.complete().len() >= length {
+            sink(self.writer.complete());
+            self.writer.remove_complete();
+        }
     }
 
     /// Writes one histogram. The family declares no labels, and all of its histograms have the same bounds.
@@ -182,34 +198,40 @@ impl Series<'_> {
             let shared = self.shared_labels.map_or(&[][..], SharedLabels::as_bytes);
             return self.writer.protobuf.push_histogram(shared, histogram);
         }
-        self.push_histogram_name("_sum", None);
+        self.push_histogram_name("", "_sum");
         // The sum of no values is -0 in Rust; adding 0 makes it 0.
-        let _ = writeln!(self.writer.text, "{:?}", histogram.sum + 0.0);
-        self.push_histogram_name("_count", None);
-        let _ = writeln!(self.writer.text, "{}", histogram.count());
-        let mut bounds = std::mem::take(&mut self.bounds);
-        if bounds.is_empty() {
+        push_float(&mut self.writer.text, histogram.sum + 0.0);
+        self.push_histogram_name("\n", "_count");
+        Number::from(histogram.count()).push_to(&mut self.writer.text);
+        if self.buckets.is_empty() {
             // The canonical form of OpenMetrics has a decimal point, as has Rust's `Debug`.
-            bounds.extend(histogram.bounds.iter().map(|bound| format!("le=\"{bound:?}\"")));
-            bounds.push("le=\"+Inf\"".to_owned());
+            let bounds = histogram.bounds.iter().map(|bound| format!("{bound:?}"));
+            let bucket = |bound| format!("\n{}_bucket{{le=\"{bound}\"", self.family.name);
+            self.buckets = bounds.chain(["+Inf".to_owned()]).map(bucket).collect();
         }
+        let labels = self.shared_labels.map(SharedLabels::until_brace);
+        let text = &mut self.writer.text;
         let mut count = 0;
-        for (bound, in_bucket) in bounds.iter().zip(&histogram.counts) {
+        for (bucket, in_bucket) in self.buckets.iter().zip(&histogram.counts) {
             count += in_bucket;
-            self.push_histogram_name("_bucket", Some(bound));
-            let _ = writeln!(self.writer.text, "{count}");
+            text.push_str(bucket);
+            match labels {
+                Some(labels) => {
+                    text.push(',');
+                    text.push_str(labels);
+                }
+                None => text.push_str("} "),
+            }
+            Number::from(count).push_to(text);
         }
-        self.bounds = bounds;
+        text.push('\n');
     }
 
-    fn push_histogram_name(&mut self, suffix: &str, bound: Option<&str>) {
-        let labels = self.shared_labels.map(SharedLabels::as_str);
-        self.writer.push_parts(&[self.family.name, suffix]);
-        match (bound, labels) {
-            (Some(bound), Some(labels)) => self.writer.push_parts(&["{", bound, ",", labels, "} "]),
-            (Some(only), None) | (None, Some(only)) => self.writer.push_parts(&["{", only, "} "]),
-            (None, None) => self.writer.push_parts(&[" "]),
-        }
+    /// Starts a line of a histogram that is not about a bucket. `before` ends the line before.
+    fn push_histogram_name(&mut self, before: &str, suffix: &str) {
+        let labels = self.shared_labels.map_or(" ", SharedLabels::in_braces);
+        self.writer
+            .push_parts(&[before, self.family.name, suffix, labels]);
     }
 
     fn ensure_metadata(&mut self) {
@@ -218,6 +240,22 @@ impl Series<'_> {
             self.writer.push_metadata(self.family);
         }
     }
+}
+
+/// Appends the labels of a line in braces, and a space. Without labels, appends only the space.
+fn push_labels<T: AsRef<str>>(text: &mut String, shared: Option<&str>, names: &[&str], values: &[T]) {
+    let mut separator = '{';
+    if let Some(shared) = shared {
+        text.push(separator);
+        text.push_str(shared);
+        separator = ',';
+    }
+    for (name, value) in names.iter().zip(values) {
+        text.push(separator);
+        push_label(text, name, value.as_ref());
+        separator = ',';
+    }
+    text.push_str(if separator == ',' { "} " } else { " " });
 }
 
 #[cfg(test)]

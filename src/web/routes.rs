@@ -14,6 +14,7 @@ use hyper::body::Incoming;
 use super::badge::Subject;
 use super::body::{Content, ResponseBody, ResponseInProgress};
 use super::client::Client;
+use super::encoding::{Encoding, gzip_pieces};
 use super::endpoints::{Endpoint, Site};
 use super::error_reply::{API_PREFIX, ApiError, error_reply};
 use super::hosts::is_cross_origin;
@@ -251,8 +252,11 @@ async fn metrics(state: &State, headers: &HeaderMap) -> Reply {
     let rendering = state
         .bodies
         .metrics
-        .get(format!("{format:?}"), encoding, move || {
-            Ok::<_, Infallible>(renderer.render(format))
+        .get_encoded(format!("{format:?}"), encoding, move || {
+            Ok::<_, Infallible>(match encoding {
+                Encoding::Identity => renderer.render(format),
+                Encoding::Gzip => gzip_pieces(|sink| renderer.render_in_pieces(format, sink)),
+            })
         });
     let Ok(body) = rendering.await else {
         let text = "500 Internal Server Error: rendering the metrics failed; see the exporter's log\n";

@@ -61,6 +61,20 @@ impl SingleFlight {
         encoding: Encoding,
         render: impl FnOnce() -> Result<Vec<u8>, E> + Send + 'static,
     ) -> Result<Arc<RenderedBody>, FlightError<E>> {
+        let encode = move || render().map(|body| encoding.encode(body));
+        self.get_encoded(name, encoding, encode).await
+    }
+
+    /// Like [`Self::get`], for a `render` that encodes the body itself.
+    ///
+    /// # Errors
+    /// When `render` fails or panics.
+    pub async fn get_encoded<E: Send + 'static>(
+        &self,
+        name: String,
+        encoding: Encoding,
+        render: impl FnOnce() -> Result<Vec<u8>, E> + Send + 'static,
+    ) -> Result<Arc<RenderedBody>, FlightError<E>> {
         let requested = Instant::now();
         let key = (name, encoding);
         let pending = Pending::new(self);
@@ -76,7 +90,7 @@ impl SingleFlight {
             let _pending = pending;
             let mut flights = flights;
             let began = Instant::now();
-            let body = ledger.add(encoding.encode(render()?));
+            let body = ledger.add(render()?);
             flights.push(Flight {
                 key,
                 began,

@@ -2,9 +2,11 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use upkeep_exporter::metrics::{Exposition, Format};
 use upkeep_exporter::model::{CheckName, Reason, ServiceKey, Status, Tier};
-use upkeep_exporter::store::{CheckView, ServiceView};
+use upkeep_exporter::store::{CheckView, ServiceView, Snapshot};
 
+use crate::own_process;
 use crate::rendering::parsed;
 use crate::snapshots::{aimed, answered, check, failed, process, service, snapshot, tcp};
 
@@ -54,23 +56,48 @@ fn any_service() -> impl Strategy<Value = ServiceView> {
     )
 }
 
+/// A snapshot of these services. The configuration keeps keys and names unique.
+fn snapshot_of(services: Vec<ServiceView>) -> Snapshot {
+    let mut snapshot = snapshot(services);
+    for (number, view) in snapshot.services.iter_mut().enumerate() {
+        let mut service = (*view.service).clone();
+        service.key = ServiceKey::new(number.to_string());
+        view.service = service.into();
+        for (number, check) in view.checks.iter_mut().enumerate() {
+            let mut settings = (*check.settings).clone();
+            settings.name = CheckName::new(format!("{}{number}", settings.name));
+            check.settings = settings.into();
+        }
+    }
+    snapshot
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
 
     #[test]
     fn parsers_accept_any_snapshot(services in vec(any_service(), 0..5)) {
-        let mut snapshot = snapshot(services);
-        // The configuration keeps keys and names unique.
-        for (number, view) in snapshot.services.iter_mut().enumerate() {
-            let mut service = (*view.service).clone();
-            service.key = ServiceKey::new(number.to_string());
-            view.service = service.into();
-            for (number, check) in view.checks.iter_mut().enumerate() {
-                let mut settings = (*check.settings).clone();
-                settings.name = CheckName::new(format!("{}{number}", settings.name));
-                check.settings = settings.into();
-            }
+        parsed(snapshot_of(services));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(20) })]
+
+    #[test]
+    fn pieces_make_up_the_exposition(services in vec(any_service(), 0..5), copies in 1..40_usize) {
+        let services = std::iter::repeat_n(services, copies).flatten().collect();
+        let exposition = Exposition::new(snapshot_of(services), Some(own_process()));
+        for format in [Format::OpenMetrics, Format::Classic, Format::Protobuf] {
+            let mut pieces = Vec::new();
+            exposition.to_pieces(format, &mut |piece| pieces.push(piece.to_vec()));
+            prop_assert!(pieces.concat() == exposition.to_bytes(format, 0), "{format:?}");
+            // A piece ends with the series or the family that exceeds the length.
+            let sizes: Vec<_> = pieces.iter().map(Vec::len).collect();
+            let (_, others) = sizes.split_last().unwrap();
+            prop_assert!(others.iter().all(|size| *size >= 64 * 1024), "{sizes:?}");
+            let limit = if format == Format::Protobuf { usize::MAX } else { 80 * 1024 };
+            prop_assert!(sizes.iter().all(|size| *size <= limit), "{sizes:?}");
         }
-        parsed(snapshot);
     }
 }

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use upkeep_exporter::check::families as families_of;
-use upkeep_exporter::config::Config;
+use upkeep_exporter::config::{Config, KindSettings};
 use upkeep_exporter::metrics::{Format, series_count};
-use upkeep_exporter::model::{Reason, Sample, ServiceKey, Status, Tier};
+use upkeep_exporter::model::{Family, Reason, Sample, ServiceKey, Status, Tier};
 use upkeep_exporter::store::Snapshot;
 
+use crate::common::config;
 use crate::parser::{ParsedFamily, ParsedSample, parse};
 use crate::snapshots::{
     self, NOW, aimed, answered, check, every_status, failed, process, service, snapshot, tcp,
@@ -308,6 +309,52 @@ fn samples_of_a_kind_are_in_its_own_families() {
 }
 
 #[test]
+fn samples_of_a_family_are_in_the_order_of_checks_and_runs() {
+    let http = config::check("kind: http, url: \"http://h/\"").kind;
+    let family = |name: &str| {
+        let families = families_of(http.kind());
+        *families.iter().find(|family| family.name == name).unwrap()
+    };
+    let (phase, status) = (
+        family("upkeep_http_phase_duration_seconds"),
+        family("upkeep_http_status_code"),
+    );
+    let measured = |name: &str, kind: &KindSettings, samples: &[(&'static Family, &'static str)]| {
+        let mut view = answered(check(name, kind.clone()), 0.001);
+        let samples = samples.iter().map(|(family, label)| Sample {
+            family,
+            labels: vec![(*label).into(); family.labels.len()],
+            value: 2.5,
+        });
+        let run = view.last_run.as_mut().unwrap();
+        Arc::make_mut(&mut run.outcome).samples = samples.collect();
+        view
+    };
+    let first = measured("a", &http, &[(phase, "z\""), (status, ""), (phase, "b")]);
+    // A kind has no samples of another one.
+    let other = measured("b", &process("p"), &[(phase, "no"), (status, "")]);
+    let last = measured("c", &http, &[(phase, "a"), (status, "")]);
+    let families = parsed(snapshot(vec![
+        service("s", "S", "g", Tier::Critical, vec![first, other]),
+        service("t", "T", "g", Tier::Critical, vec![last]),
+    ]));
+    let shown = |name| {
+        let shown = find(&families, name, &[]).into_iter();
+        shown
+            .map(|sample| {
+                sample
+                    .labels
+                    .get("phase")
+                    .unwrap_or(&sample.labels["check"])
+                    .clone()
+            })
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(shown(phase.name), ["z\"", "b", "a"]);
+    assert_eq!(shown(status.name), ["a", "c"]);
+}
+
+#[test]
 fn a_removed_service_has_no_series() {
     let mut snapshot = every_status();
     snapshot
@@ -385,8 +432,7 @@ fn only_services_with_an_objective_have_its_series() {
         Tier::Critical,
         vec![check("tcp", tcp("192.0.2.1"))],
     );
-    let objective =
-        crate::common::config::one_service("key: s, port: 1, slo: { objective: 99.9% }").objective;
+    let objective = config::one_service("key: s, port: 1, slo: { objective: 99.9% }").objective;
     Arc::make_mut(&mut shop.service).objective = objective;
     let mut view = shop.clone();
     Arc::make_mut(&mut view.service).key = ServiceKey::new("api");

@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use super::scrape::{RESTING, scrapes};
 use super::{EACH_SECOND, add_http_services};
-use crate::client::{self, OPEN_METRICS, PROTOBUF};
+use crate::client::{OPEN_METRICS, PROTOBUF};
 use crate::exporter::Exporter;
 use crate::report::{Line, median};
 use crate::target::Target;
 
 const CHECKS: usize = 10_000;
+/// The most that a scrape may take, in milliseconds.
+const BUDGET: f64 = 150.0;
 /// How long the checks run every second, so that their histograms have several buckets.
 const RUNNING: Duration = Duration::from_secs(20);
 /// How long the exporter needs after a reload, so that it does nothing else when it is scraped.
@@ -48,17 +50,23 @@ pub fn measure(directory: &Path) -> anyhow::Result<Vec<Line>> {
         exporter.process.hang_up()?;
         sleep(SETTLING);
         for (format, accept) in formats {
-            let (times, megabytes) = scrapes(&exporter, accept)?;
-            let compressed = client::get(exporter.address, "/metrics", &gzip(accept))?.body;
-            let title = format!("scrape of {CHECKS} checks, {format}");
-            lines.push(Line::new(format!("{title}: median"), median(&times), "ms"));
-            lines.push(Line::new(format!("{title}: size"), megabytes, "MB"));
-            lines.push(Line::new(
-                format!("{title}: size with gzip"),
-                compressed.len() as f64 / 1e6,
-                "MB",
-            ));
+            for (encoding, headers) in [("", (*accept).to_owned()), (" with gzip", gzip(accept))] {
+                let cpu = exporter.process.cpu()?;
+                let (times, megabytes) = scrapes(&exporter, &headers)?;
+                let cpu = 1e3 * (exporter.process.cpu()? - cpu) / times.len() as f64;
+                let title = format!("scrape of {CHECKS} checks, {format}{encoding}");
+                lines.push(Line::new(format!("{title}: median"), median(&times), "ms").at_most(BUDGET));
+                lines.push(Line::new(format!("{title}: CPU of the exporter"), cpu, "ms"));
+                lines.push(Line::new(format!("{title}: size"), megabytes, "MB"));
+            }
         }
+        let memory = exporter.process.memory()?.1;
+        let title = format!("{CHECKS} checks, scraped in {} formats", formats.len());
+        lines.push(Line::new(
+            format!("{title}: highest resident memory"),
+            memory,
+            "MB",
+        ));
     }
     Ok(lines)
 }

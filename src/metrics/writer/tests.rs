@@ -127,6 +127,14 @@ fn openmetrics_is_as_prometheus_client_encodes_it() {
 }
 
 #[test]
+fn a_family_without_series_is_omitted() {
+    let mut writer = Writer::new(Format::OpenMetrics, 0);
+    writer.family(&COUNTER);
+    writer.family(&HISTOGRAM).push_some(None::<f64>);
+    assert_eq!(writer.finish(), b"# EOF\n");
+}
+
+#[test]
 fn the_classic_format_differs_in_metadata_only() {
     let samples = |format| {
         let text = written(format);
