@@ -31,7 +31,7 @@ pub enum SocketError {
     #[error("a file that is not a socket exists there: remove it, or choose another path")]
     NotASocket,
     /// A system call failed.
-    #[error("{0}")]
+    #[error(transparent)]
     Io(#[from] io::Error),
 }
 

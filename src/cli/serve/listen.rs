@@ -153,4 +153,17 @@ mod tests {
         let port = listener.port().unwrap();
         assert!(std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok());
     }
+
+    #[tokio::test]
+    async fn the_error_of_a_taken_port_names_its_cause_once() {
+        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = taken
+            .local_addr()
+            .unwrap()
+            .to_string()
+            .parse::<ListenAddress>()
+            .unwrap();
+        let error = anyhow::Error::from(address.bind().err().unwrap());
+        assert_eq!(format!("{error:#}"), "Address already in use (os error 98)");
+    }
 }
