@@ -40,6 +40,7 @@ pub mod user;
 pub mod websocket;
 pub mod workers;
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use tokio::sync::Notify;
@@ -48,6 +49,9 @@ pub use self::context::CheckContext;
 
 use crate::config::{CheckSettings, KindSettings};
 use crate::model::{CheckKind, Family, Problem, Report, with_kinds};
+
+/// One run of a check.
+pub type Run<'r> = Pin<Box<dyn Future<Output = Result<(), Problem>> + Send + 'r>>;
 
 macro_rules! checks {
     ($($(#[$doc:meta])* $variant:ident $name:ident $timed:ident $options:ident $settings:ident $check:ident;)+) => {
@@ -75,11 +79,13 @@ macro_rules! checks {
             /// Runs once. To enforce a deadline, drop the future: this closes all sockets at once, and `report` contains what
             /// was measured so far.
             ///
+            /// The future of each kind is boxed, because one future for all kinds would be as large as the largest one.
+            ///
             /// # Errors
             /// The problem that made the run fail.
-            pub async fn run(&mut self, report: &mut Report) -> Result<(), Problem> {
+            pub fn run<'r>(&'r mut self, report: &'r mut Report) -> Run<'r> {
                 match self {
-                    $(Self::$variant(check) => check.run(report).await),+
+                    $(Self::$variant(check) => Box::pin(check.run(report))),+
                 }
             }
         }
@@ -89,6 +95,15 @@ macro_rules! checks {
             match kind {
                 $(CheckKind::$variant => $name::FAMILIES),+
             }
+        }
+
+        /// The size of the future of a run, of every kind.
+        #[cfg(test)]
+        fn run_sizes() -> Vec<(CheckKind, usize)> {
+            vec![$((
+                CheckKind::$variant,
+                tests::size_of_future(|(check, report): (&'static mut $name::$check, &'static mut Report)| check.run(report)),
+            )),+]
         }
     };
 }
@@ -117,6 +132,25 @@ mod tests {
     use super::*;
     use crate::config::sees_certificates;
     use crate::net::certificates::{CERTIFICATE_NOT_AFTER, CERTIFICATE_NOT_BEFORE};
+
+    /// The largest future of a run of the kinds that thousands of checks may have, in bytes.
+    const MAX_LIGHT_RUN: usize = 2048;
+    /// The largest future of a run of any other kind, in bytes.
+    const MAX_RUN: usize = 12 << 10;
+
+    /// The size of the future that an async function returns, without calling it.
+    pub fn size_of_future<A, F: Future>(_: impl FnOnce(A) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn the_futures_of_runs_are_small() {
+        let is_light = |kind| matches!(kind, CheckKind::Http | CheckKind::Tcp | CheckKind::Icmp);
+        let max = |kind| if is_light(kind) { MAX_LIGHT_RUN } else { MAX_RUN };
+        let sizes = run_sizes();
+        let large: Vec<_> = sizes.iter().filter(|(kind, size)| *size > max(*kind)).collect();
+        assert!(large.is_empty(), "too large: {large:?} of {sizes:?}");
+    }
 
     #[test]
     fn kinds_that_see_certificates_have_the_key_and_both_metrics() {

@@ -46,9 +46,9 @@ impl TcpCheck {
         // The dialogue decides when TLS starts.
         let (stream, peer) = self.endpoint.connect(&read_budget, recorder).await?;
         let host = &self.endpoint.address().host;
-        self.dialogue
-            .run(stream, &peer.to_string(), host, recorder)
-            .await?;
+        let peer = peer.to_string();
+        // Boxed, so that runs that wait for a connection are small.
+        Box::pin(self.dialogue.run(stream, &peer, host, recorder)).await?;
         recorder.record_response_time();
         Ok(())
     }

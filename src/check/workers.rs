@@ -99,6 +99,16 @@ impl Evaluator {
         {
             return Ok(done);
         }
+        // Boxed, because most work is small.
+        Box::pin(self.evaluate_on_threads(wait, work)).await
+    }
+
+    /// Evaluates on the quick thread, then on the slow one, see [`Self::evaluate`].
+    async fn evaluate_on_threads<T: Send + 'static>(
+        &self,
+        wait: Duration,
+        work: impl Fn(&Arc<Budget>) -> Result<T, Exhausted> + Send + Sync + 'static,
+    ) -> Result<T, Problem> {
         let until = tokio::time::Instant::now() + wait;
         let work: Work<T> = Arc::new(work);
         if !self.is_expensive.load(Ordering::Relaxed) {

@@ -1,6 +1,8 @@
 //! A client of the HTTP API of a server, such as the management of a broker or a container engine. It reuses one connection
 //! over TCP, TLS or a Unix socket, and bounds the size of responses.
 
+use std::pin::pin;
+
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -125,7 +127,7 @@ impl ApiClient {
             sender.ready().await?;
             sender.send_request(request).await
         };
-        let response = match drive(driver, response).await {
+        let response = match drive(driver, pin!(response)).await {
             Ok(response) => response,
             Err(error) => {
                 let is_closed = problem(&error, &self.endpoint, doing).reason == Reason::Closed;
@@ -181,7 +183,7 @@ async fn read(
     max_bytes: usize,
 ) -> Result<Option<Bytes>, hyper::Error> {
     let mut whole = BytesMut::new();
-    while let Some(frame) = drive(driver, body.frame()).await {
+    while let Some(frame) = drive(driver, pin!(body.frame())).await {
         if let Ok(data) = frame?.into_data() {
             if whole.len() + data.len() > max_bytes {
                 return Ok(None);

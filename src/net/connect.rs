@@ -41,6 +41,23 @@ pub async fn connect_first(
     source: Option<IpAddr>,
     mut on_attempt: impl FnMut(SocketAddr),
 ) -> Result<(TcpStream, SocketAddr), Problem> {
+    let &[peer] = peers.as_slice() else {
+        // Boxed, because most targets have one address.
+        return Box::pin(race(peers, source, on_attempt)).await;
+    };
+    on_attempt(peer);
+    match connect(peer, source).await {
+        Ok(stream) => Ok((stream, peer)),
+        Err(error) => Err(io_error::connect_problem_of_all(&[(peer, error)])),
+    }
+}
+
+/// Connects to the first of several addresses that accepts, see [`connect_first`].
+async fn race(
+    peers: Vec<SocketAddr>,
+    source: Option<IpAddr>,
+    mut on_attempt: impl FnMut(SocketAddr),
+) -> Result<(TcpStream, SocketAddr), Problem> {
     let mut peers = peers.into_iter().peekable();
     let mut attempts = FuturesUnordered::new();
     let mut errors = Vec::new();

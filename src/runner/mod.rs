@@ -38,8 +38,8 @@ pub trait Runnable: Send + 'static {
 }
 
 impl Runnable for Check {
-    fn run(&mut self, report: &mut Report) -> impl Future<Output = Result<(), Problem>> + Send {
-        Self::run(self, report)
+    async fn run(&mut self, report: &mut Report) -> Result<(), Problem> {
+        Self::run(self, report).await
     }
 
     fn wakeup(&self) -> Option<Arc<Notify>> {
@@ -96,7 +96,7 @@ impl Attempt<'_> {
         };
         let lost = report.lost.clone();
         let secrets = UsedSecrets::default();
-        // The future is as large as that of the largest kind. Boxed, it is not moved again.
+        // Boxed, so that it can be dropped before the check.
         let run: Pin<Box<dyn Future<Output = _> + Send + '_>> = Box::pin(secrets.scope(async {
             let check = check.get_or_insert_with(build);
             check.run(&mut report).await

@@ -160,3 +160,30 @@ async fn wait_until_due(next: Instant, wakeup: Wakeup<'_>, last_early: &mut Opti
     wakeup.clear();
     next
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::Check;
+
+    /// The largest task of a check between its runs, in bytes.
+    const MAX_TASK: usize = 1024;
+    /// The largest future of a run without that of its kind, in bytes.
+    const MAX_RUN: usize = 1536;
+
+    #[test]
+    fn tasks_and_runs_are_small() {
+        fn size_of_future<A, F: Future>(_: impl FnOnce(A) -> F) -> usize {
+            size_of::<F>()
+        }
+        let build = |_: &Arc<CheckSettings>| -> Check { unreachable!() };
+        let task = size_of_future(|task: CheckTask| task.run(Arc::new(build)));
+        let run = size_of_future(
+            |(task, check, planned): (&'static CheckTask, &'static mut Option<Check>, Instant)| {
+                task.run_once(check, &build, planned, Box::leak(Box::default()))
+            },
+        );
+        assert!(task <= MAX_TASK, "{task}");
+        assert!(run <= MAX_RUN, "{run}");
+    }
+}

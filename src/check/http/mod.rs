@@ -14,6 +14,7 @@ mod probe_samples;
 mod redirects;
 mod request;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::{StatusCode, response};
@@ -37,7 +38,7 @@ use crate::config::tls::TlsSettings;
 use crate::model::{Problem, Reason, Report};
 use crate::net::http::{Exchange, NoResponse};
 use crate::net::oauth2::{Token, TokenClient};
-use crate::net::proxy::{Connected, Connector};
+use crate::net::proxy::{Connected, Connector, ProxyStream};
 use crate::net::run_recorder::{Phase, Step};
 use crate::net::tls::TlsClient;
 
@@ -108,7 +109,10 @@ impl HttpCheck {
 
     /// Requests the URL and follows redirects.
     async fn follow_redirects(&mut self, run: &mut Run<'_>) -> Result<(), Problem> {
-        let token = self.token(run).await?;
+        let token = match self.tokens {
+            Some(_) => Box::pin(self.token(run)).await?,
+            None => None,
+        };
         self.requests.token = token.as_ref().map(|token| token.header.clone());
         let mut hop = self.requests.first();
         let mut redirects = 0;
@@ -193,7 +197,7 @@ impl HttpCheck {
                 let report = &mut run.recorder.report;
                 report
                     .log_step(|| format!("the server did not process the request, retrying once: {problem}"));
-                let retried = self.attempt(hop, cookies, run).await;
+                let retried = Box::pin(self.attempt(hop, cookies, run)).await;
                 retried.map_err(|unanswered| unanswered.problem)
             }
             outcome => outcome.map_err(|unanswered| unanswered.problem),
@@ -215,20 +219,34 @@ impl HttpCheck {
             peer,
             forwarder,
         } = self.connector.connect(hop.url(), recorder).await?;
-        if !hop.url().is_https() {
-            let wire = Wire {
-                http2: false,
-                forwarder,
-            };
-            let request = self.requests.build(hop, cookies, wire)?;
-            if self.settings.body.is_some() {
-                stream.set_nodelay()?;
-            }
-            recorder.enter(Phase::Processing);
-            recorder.at(Step::Waiting);
-            let is_plain = !stream.is_tls();
-            return Ok(Exchange::http1(stream, request, peer, is_plain).await?);
+        if hop.url().is_https() {
+            // Boxed, so that runs without TLS are small.
+            return Box::pin(self.attempt_over_tls(stream, peer, hop, cookies, run)).await;
         }
+        let wire = Wire {
+            http2: false,
+            forwarder,
+        };
+        let request = self.requests.build(hop, cookies, wire)?;
+        if self.settings.body.is_some() {
+            stream.set_nodelay()?;
+        }
+        recorder.enter(Phase::Processing);
+        recorder.at(Step::Waiting);
+        let is_plain = !stream.is_tls();
+        Ok(Exchange::http1(stream, request, peer, is_plain).await?)
+    }
+
+    /// Does the TLS handshake with the target, sends the request, and waits for the head of the response.
+    async fn attempt_over_tls(
+        &mut self,
+        stream: ProxyStream,
+        peer: SocketAddr,
+        hop: &Hop,
+        cookies: &Cookies,
+        run: &mut Run<'_>,
+    ) -> Result<Exchange, NoResponse> {
+        let recorder = &mut run.recorder;
         recorder.at(Step::Handshake(peer));
         stream.set_nodelay()?;
         let host = self.requests.tls_host(hop);

@@ -2,6 +2,7 @@
 
 use std::hash::{DefaultHasher, Hasher};
 use std::net::SocketAddr;
+use std::pin::pin;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, header};
@@ -63,7 +64,7 @@ where
             sender.ready().await?;
             sender.send_request(request).await
         };
-        let Ok(response) = drive(&mut driver, response).await else {
+        let Ok(response) = drive(&mut driver, pin!(response)).await else {
             return;
         };
         let status = response.status().as_u16();
@@ -123,7 +124,7 @@ fn request(path: &str, address: SocketAddr) -> Result<Request<Empty<Bytes>>, htt
 async fn read(driver: &mut Option<Driver>, mut body: Incoming) -> Option<u64> {
     let mut hasher = DefaultHasher::new();
     let mut length = 0;
-    while let Some(frame) = drive(driver, body.frame()).await {
+    while let Some(frame) = drive(driver, pin!(body.frame())).await {
         if let Ok(data) = frame.ok()?.into_data() {
             length += data.len();
             if length > MAX_BODY {

@@ -97,7 +97,7 @@ impl Exchange {
             false => Box::pin(connection),
         };
         let mut driver = Some(driver);
-        let response = drive(&mut driver, response).await;
+        let response = drive(&mut driver, pin!(response)).await;
         let response = response.map_err(|error| problem(&error, peer, "waiting for the response"))?;
         let exchange = Self::of(response, driver, peer);
         match other_coding(&exchange.head.headers) {
@@ -134,7 +134,7 @@ impl Exchange {
         let response = sender.send_request(request);
         let driver: Driver = Box::pin(Http2Driver::new(connection, tasks));
         let mut driver = Some(driver);
-        let response = drive(&mut driver, response).await;
+        let response = drive(&mut driver, pin!(response)).await;
         let response = response.map_err(|error| {
             let frames = frames.lock().unwrap_or_else(PoisonError::into_inner);
             let problem = match frames.header_bytes() > MAX_HEAD_BYTES {
@@ -185,7 +185,7 @@ impl Exchange {
     /// Why the body is not complete.
     pub async fn data(&mut self) -> Result<Option<Bytes>, Problem> {
         loop {
-            match drive(&mut self.driver, self.body.frame()).await {
+            match drive(&mut self.driver, pin!(self.body.frame())).await {
                 None if self.is_whole() => return Ok(None),
                 None => {
                     let message =
@@ -249,8 +249,7 @@ fn too_large(peer: impl Display, doing: &str) -> Problem {
 
 /// Waits for a future while the connection is driven. The future is polled before the connection, to send its requests, and
 /// after it, to receive what arrived.
-pub async fn drive<F: Future>(driver: &mut Option<Driver>, future: F) -> F::Output {
-    let mut future = pin!(future);
+pub async fn drive<F: Future>(driver: &mut Option<Driver>, mut future: Pin<&mut F>) -> F::Output {
     poll_fn(|cx| {
         if let Poll::Ready(output) = future.as_mut().poll(cx) {
             return Poll::Ready(output);

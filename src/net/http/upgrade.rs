@@ -1,6 +1,7 @@
 //! The upgrade of an HTTP/1.1 connection to another protocol (RFC 9110, section 7.8).
 
 use std::net::SocketAddr;
+use std::pin::pin;
 
 use http::{Request, StatusCode, response};
 use hyper::upgrade::Upgraded;
@@ -35,11 +36,11 @@ where
     let response = sender.send_request(request);
     let driver: Driver = Box::pin(connection.with_upgrades());
     let mut driver = Some(driver);
-    let mut response = drive(&mut driver, response).await.map_err(failed)?;
+    let mut response = drive(&mut driver, pin!(response)).await.map_err(failed)?;
     let upgraded = match response.status() {
         StatusCode::SWITCHING_PROTOCOLS => {
             let upgraded = hyper::upgrade::on(&mut response);
-            let upgraded = drive(&mut driver, upgraded).await.map_err(failed)?;
+            let upgraded = drive(&mut driver, pin!(upgraded)).await.map_err(failed)?;
             Some(TokioIo::new(upgraded))
         }
         _ => None,

@@ -103,44 +103,50 @@ impl Connector {
                 forwarder: None,
             });
         };
-        let target = match proxy.protocol.resolves_names() {
-            true => {
-                judge(resolver, &target)?;
-                target
+        // Boxed, because most checks use no proxy.
+        Box::pin(async {
+            let target = match proxy.protocol.resolves_names() {
+                true => {
+                    judge(resolver, &target)?;
+                    target
+                }
+                false => resolved(resolver, target, self.preference, recorder).await?,
+            };
+            // The guard checks the target of a configured proxy, not the proxy itself.
+            let unguarded = match resolver.guard() {
+                Some(_) => Arc::new(resolver.with_guard(None)),
+                None => resolver.clone(),
+            };
+            let (stream, peer) = dial(&unguarded, &proxy.address, self.preference, None, recorder).await?;
+            let stream = match &mut self.proxy_tls {
+                Some(tls) if proxy.protocol == ProxyProtocol::Https => {
+                    let host = &proxy.address.host;
+                    ProxyStream::Tls(Box::new(
+                        tls.handshake_with_proxy(stream, peer, host, recorder).await?,
+                    ))
+                }
+                _ => ProxyStream::Tcp(stream),
+            };
+            let is_forwarded = !proxy.protocol.is_socks() && !url.is_https();
+            if !is_forwarded {
+                recorder.at(Step::Tunnelling(target.to_string()));
             }
-            false => resolved(resolver, target, self.preference, recorder).await?,
-        };
-        // The guard checks the target of a configured proxy, not the proxy itself.
-        let unguarded = match resolver.guard() {
-            Some(_) => Arc::new(resolver.with_guard(None)),
-            None => resolver.clone(),
-        };
-        let (stream, peer) = dial(&unguarded, &proxy.address, self.preference, None, recorder).await?;
-        let stream = match &mut self.proxy_tls {
-            Some(tls) if proxy.protocol == ProxyProtocol::Https => {
-                let host = &proxy.address.host;
-                ProxyStream::Tls(Box::new(
-                    tls.handshake_with_proxy(stream, peer, host, recorder).await?,
-                ))
-            }
-            _ => ProxyStream::Tcp(stream),
-        };
-        let is_forwarded = !proxy.protocol.is_socks() && !url.is_https();
-        if !is_forwarded {
-            recorder.at(Step::Tunnelling(target.to_string()));
-        }
-        let stream = match proxy.protocol {
-            _ if is_forwarded => stream,
-            ProxyProtocol::Socks5 | ProxyProtocol::Socks5h => socks::connect(stream, proxy, &target).await?,
-            ProxyProtocol::Http | ProxyProtocol::Https => {
-                tunnel::tunnel(stream, proxy, &target, &proxies.connect_headers).await?
-            }
-        };
-        Ok(Connected {
-            stream,
-            peer,
-            forwarder: is_forwarded.then_some(proxy),
+            let stream = match proxy.protocol {
+                _ if is_forwarded => stream,
+                ProxyProtocol::Socks5 | ProxyProtocol::Socks5h => {
+                    socks::connect(stream, proxy, &target).await?
+                }
+                ProxyProtocol::Http | ProxyProtocol::Https => {
+                    tunnel::tunnel(stream, proxy, &target, &proxies.connect_headers).await?
+                }
+            };
+            Ok(Connected {
+                stream,
+                peer,
+                forwarder: is_forwarded.then_some(proxy),
+            })
         })
+        .await
     }
 }
 

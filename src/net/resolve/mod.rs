@@ -146,7 +146,8 @@ impl Inner {
             Some(addresses) => addresses,
             None => match self.hosts()?.get(host) {
                 Some(addresses) => addresses.to_vec(),
-                None => self.query(host, preference, deadline).await?,
+                // Boxed, because most targets need no query.
+                None => Box::pin(self.query(host, preference, deadline)).await?,
             },
         };
         let ordered = preference.order(&found);

@@ -89,7 +89,8 @@ impl TlsClient {
         let (config, recorder) = self.config()?;
         recorder.reset();
         run.certificates = Some(recorder.clone());
-        match TlsConnector::from(config).connect(name.clone(), stream).await {
+        // Boxed, because it contains the whole state of the connection.
+        match Box::pin(TlsConnector::from(config).connect(name.clone(), stream)).await {
             Ok(stream) => {
                 let stream = TlsStream::new(stream);
                 probe_samples::record_handshake(run.report, stream.connection(), &recorder);
@@ -118,7 +119,7 @@ impl TlsClient {
         let name = self.server_name(host)?;
         let (config, recorder) = self.config()?;
         recorder.reset();
-        match TlsConnector::from(config).connect(name.clone(), stream).await {
+        match Box::pin(TlsConnector::from(config).connect(name.clone(), stream)).await {
             Ok(stream) => Ok(TlsStream::new(stream)),
             Err(error) => {
                 let problem = problem::from_handshake_error(&error, &recorder, &peer, &name);
