@@ -4,6 +4,7 @@
 //! by their ids. See docs/BENCHMARKS.md for how each figure comes about.
 #![forbid(unsafe_code)]
 
+mod bare_client;
 mod blackbox;
 mod client;
 // The servers of the tests are those of the benchmark.

@@ -10,7 +10,6 @@ pub struct Line {
     peers: Vec<String>,
     ours: f64,
     at_most: Option<f64>,
-    at_least: Option<f64>,
 }
 
 impl Line {
@@ -22,7 +21,6 @@ impl Line {
             peers: Vec::new(),
             ours,
             at_most: None,
-            at_least: None,
         }
     }
 
@@ -40,22 +38,14 @@ impl Line {
         self
     }
 
-    /// Sets the least that it may be.
-    #[must_use]
-    pub fn at_least(mut self, budget: f64) -> Self {
-        self.at_least = Some(budget);
-        self
-    }
-
     /// Whether the budget is met; true where there is none.
     pub fn is_met(&self) -> bool {
         // Not `ours > budget`: a figure that is not a number meets nothing.
         self.at_most.is_none_or(|budget| self.ours <= budget)
-            && self.at_least.is_none_or(|budget| self.ours >= budget)
     }
 
     fn verdict(&self) -> String {
-        match self.at_most.or(self.at_least) {
+        match self.at_most {
             None => "-".to_owned(),
             Some(_) if self.is_met() => "met".to_owned(),
             Some(budget) => format!("missed by {} {}", number((self.ours - budget).abs()), self.unit),
@@ -63,12 +53,7 @@ impl Line {
     }
 
     fn cells(&self) -> [String; 6] {
-        let least = self.at_least.map(|budget| format!("at least {}", number(budget)));
-        let budget = self
-            .at_most
-            .map(number)
-            .or(least)
-            .unwrap_or_else(|| "-".to_owned());
+        let budget = self.at_most.map_or_else(|| "-".to_owned(), number);
         let peers = if self.peers.is_empty() {
             "-".to_owned()
         } else {

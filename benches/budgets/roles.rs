@@ -7,6 +7,8 @@ use anyhow::{Context, bail};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
+use crate::bare_client;
+
 /// The argument that makes this binary play a role.
 pub const FLAG: &str = "--role";
 
@@ -31,6 +33,7 @@ pub fn play(arguments: &[String]) -> anyhow::Result<ExitCode> {
             .enable_all()
             .build()?
             .block_on(hang(address)),
+        ("client", &[address]) => bare_client::play(address),
         ("relay", &[address, target]) => tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()?

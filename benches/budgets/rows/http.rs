@@ -5,19 +5,22 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use super::{EACH_SECOND, add_http_services};
+use crate::bare_client::{self, RATE, WINDOW};
+use crate::blackbox;
 use crate::exporter::Exporter;
 use crate::lag::Window;
 use crate::report::Line;
 use crate::target::Target;
-use crate::{blackbox, wrk};
 
 /// Enough to keep a good part of a core busy, and far from filling it.
-const CHECKS: usize = 4000;
+const CHECKS: usize = RATE as usize;
+/// How much a run may cost, as a multiple of what a bare client spends at the same pace.
+const MAX_TIMES: f64 = 1.6;
 
 pub fn measure(directory: &Path) -> anyhow::Result<Vec<Line>> {
     let target = Target::nginx(directory)?;
     let blackbox = blackbox::measure(&target, 4, directory)?;
-    let raw = wrk::run(&target.url(0), 8, 4, true)?;
+    let bare = bare_client::measure(&target)?;
 
     let mut config = String::from(EACH_SECOND);
     add_http_services(&mut config, "fleet", &target, CHECKS);
@@ -26,7 +29,7 @@ pub fn measure(directory: &Path) -> anyhow::Result<Vec<Line>> {
     sleep(Duration::from_secs(2));
     let before = exporter.scrape()?;
     let cpu = exporter.process.cpu()?;
-    sleep(Duration::from_secs(10));
+    sleep(WINDOW);
     let cpu = exporter.process.cpu()? - cpu;
     let after = exporter.scrape()?;
     let window = Window {
@@ -41,13 +44,16 @@ pub fn measure(directory: &Path) -> anyhow::Result<Vec<Line>> {
         exporter.process.log()
     );
 
-    let line = Line::new(
-        "CPU for one HTTP run, new connection, loopback",
-        1e6 * cpu / runs,
-        "us",
-    )
-    .beside("blackbox_exporter", 1e6 * blackbox.cpu)
-    .beside("wrk (bare client)", 1e6 * raw.cpu / raw.requests)
-    .at_most(60.0);
-    Ok(vec![line])
+    let each = cpu / runs;
+    Ok(vec![
+        Line::new("CPU for one HTTP run, new connection, loopback", 1e6 * each, "us")
+            .beside("blackbox_exporter", 1e6 * blackbox.cpu)
+            .beside("bare client at the same pace", 1e6 * bare),
+        Line::new(
+            "CPU for one HTTP run, beside a bare client's at the same pace",
+            each / bare,
+            "times",
+        )
+        .at_most(MAX_TIMES),
+    ])
 }

@@ -12,6 +12,8 @@ use crate::target::Target;
 use crate::wrk::{self, Load};
 use crate::{blackbox, client, roles};
 
+/// How much a probe may cost, as a multiple of what a bare relay spends.
+const MAX_TIMES: f64 = 1.6;
 /// How long each of them is driven.
 const SECONDS: u32 = 8;
 const CONFIG: &str = "modules: { http_2xx: { prober: http, timeout: 5s, http: { preferred_ip_protocol: ip4 } } }\n\
@@ -42,8 +44,8 @@ pub fn measure(directory: &Path) -> anyhow::Result<Vec<Line>> {
         Line::new("CPU for one /probe of an HTTP target, loopback", 1e6 * cpu, "us")
             .beside("blackbox_exporter", 1e6 * blackbox.cpu)
             .beside("wrk (bare client)", 1e6 * raw.cpu / raw.requests)
-            .beside("bare relay", 1e6 * relay)
-            .at_most(90.0),
+            .beside("bare relay", 1e6 * relay),
+        Line::new("CPU for one /probe, beside a bare relay's", cpu / relay, "times").at_most(MAX_TIMES),
         Line::new(
             "probes a second, beside blackbox_exporter's",
             load.rate / blackbox.rate,
@@ -51,8 +53,7 @@ pub fn measure(directory: &Path) -> anyhow::Result<Vec<Line>> {
         )
         .beside("bare relay, times", relayed.rate / blackbox.rate)
         .beside("blackbox_exporter, a second", blackbox.rate)
-        .beside("ours, a second", load.rate)
-        .at_least(8.0),
+        .beside("ours, a second", load.rate),
     ])
 }
 
