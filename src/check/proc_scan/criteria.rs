@@ -52,6 +52,9 @@ impl MatchResult {
 
 /// Facts about a process that are expensive to read. They are requested last, and only if they decide.
 pub trait Facts {
+    /// The name; `None` if it can't be read.
+    fn name(&mut self) -> Option<&[u8]>;
+
     /// The effective user; `None` if it may not be read.
     fn user(&mut self) -> Option<u32>;
 
@@ -63,12 +66,12 @@ pub trait Facts {
 }
 
 impl Criteria {
-    /// Whether a process with this name and command line meets all criteria but `exclude`. The command line is empty if there
-    /// is none, `None` if it may not be read.
-    pub fn matches(&self, name: &[u8], command_line: Option<&[u8]>, facts: &mut impl Facts) -> MatchResult {
+    /// Whether a process with this command line meets all criteria but `exclude`. The command line is empty if there is none, `None`
+    /// if it may not be read.
+    pub fn matches(&self, command_line: Option<&[u8]>, facts: &mut impl Facts) -> MatchResult {
         let mut result = MatchResult::Yes;
         for pattern in &self.patterns {
-            result = result.and(|| in_texts(pattern, name, command_line));
+            result = result.and(|| in_texts(pattern, command_line, facts));
         }
         for pattern in &self.command_line {
             result = result.and(|| match command_line {
@@ -98,11 +101,11 @@ impl Criteria {
         result
     }
 
-    /// Whether a process with this name and command line is excluded.
-    pub fn excludes(&self, name: &[u8], command_line: Option<&[u8]>) -> MatchResult {
+    /// Whether a process with this command line is excluded.
+    pub fn excludes(&self, command_line: Option<&[u8]>, facts: &mut impl Facts) -> MatchResult {
         let mut found = MatchResult::No;
         for pattern in &self.exclude {
-            match in_texts(pattern, name, command_line) {
+            match in_texts(pattern, command_line, facts) {
                 MatchResult::Yes => return MatchResult::Yes,
                 MatchResult::Unknown => found = MatchResult::Unknown,
                 MatchResult::No => {}
@@ -112,11 +115,15 @@ impl Criteria {
     }
 }
 
-fn in_texts(pattern: &Pattern, name: &[u8], command_line: Option<&[u8]>) -> MatchResult {
-    match command_line {
-        _ if pattern.is_match(name) => MatchResult::Yes,
-        Some(text) => MatchResult::known(pattern.is_match(text)),
-        None => MatchResult::Unknown,
+/// Whether a pattern matches the command line or the name. The name is requested only if it decides.
+fn in_texts(pattern: &Pattern, command_line: Option<&[u8]>, facts: &mut impl Facts) -> MatchResult {
+    if command_line.is_some_and(|text| pattern.is_match(text)) {
+        return MatchResult::Yes;
+    }
+    match facts.name() {
+        Some(name) if pattern.is_match(name) => MatchResult::Yes,
+        Some(_) if command_line.is_some() => MatchResult::No,
+        _ => MatchResult::Unknown,
     }
 }
 
@@ -124,15 +131,19 @@ fn in_texts(pattern: &Pattern, name: &[u8], command_line: Option<&[u8]>) -> Matc
 mod tests {
     use super::*;
 
-    struct Known<'a>(Option<u32>, Option<&'a str>);
+    struct Known<'a>(&'a str, Option<u32>, Option<&'a str>);
 
     impl Facts for Known<'_> {
+        fn name(&mut self) -> Option<&[u8]> {
+            Some(self.0.as_bytes())
+        }
+
         fn user(&mut self) -> Option<u32> {
-            self.0
+            self.1
         }
 
         fn executable(&mut self) -> Option<&[u8]> {
-            self.1.map(str::as_bytes)
+            self.2.map(str::as_bytes)
         }
 
         fn is_in_own_namespace(&mut self) -> Option<bool> {
@@ -147,7 +158,7 @@ mod tests {
         user: Option<u32>,
         exe: Option<&str>,
     ) -> MatchResult {
-        criteria.matches(name.as_bytes(), line.map(str::as_bytes), &mut Known(user, exe))
+        criteria.matches(line.map(str::as_bytes), &mut Known(name, user, exe))
     }
 
     fn criteria(patterns: &[&str], user: Option<u32>, exe: Option<&str>) -> Criteria {
@@ -189,8 +200,9 @@ mod tests {
             is_own_namespace: true,
             ..Criteria::default()
         };
-        let excluded =
-            |name: &str, line: Option<&str>| wanted.excludes(name.as_bytes(), line.map(str::as_bytes));
+        let excluded = |name: &str, line: Option<&str>| {
+            wanted.excludes(line.map(str::as_bytes), &mut Known(name, None, None))
+        };
         assert_eq!(excluded("vim", None), MatchResult::Yes);
         assert_eq!(excluded("x", Some("vi a")), MatchResult::Yes);
         assert_eq!(excluded("x", Some("a less b")), MatchResult::Yes);

@@ -1,8 +1,11 @@
 //! Facts about a process that are expensive to read. They are read only when criteria need them.
 
+use rustix::io::Errno;
+
 use super::criteria::Facts;
 use super::files::{ProcRoot, ProcessPath, has_ended};
 use super::parse::count_pid_namespaces;
+use super::texts::read_name;
 
 /// How many bytes of a status file are read. It lists up to 65,536 groups before the namespaces, but few users are in more
 /// than a few hundred.
@@ -12,17 +15,28 @@ const MAX_STATUS_BYTES: usize = 64 * 1024;
 pub struct ReadFacts<'a> {
     root: &'a ProcRoot,
     path: &'a mut ProcessPath,
+    /// The buffer of the name, and the name's length there.
+    name: &'a mut [u8],
+    name_length: Option<Result<usize, Errno>>,
     user: Option<Option<u32>>,
     executable: Option<Option<Vec<u8>>>,
     is_in_own_namespace: Option<Option<bool>>,
 }
 
 impl<'a> ReadFacts<'a> {
-    /// Creates the facts of the process with the directory `path`.
-    pub fn new(root: &'a ProcRoot, path: &'a mut ProcessPath) -> Self {
+    /// Creates the facts of the process with the directory `path`. `name` is a buffer, which contains the name if `name_length` is
+    /// its length.
+    pub fn new(
+        root: &'a ProcRoot,
+        path: &'a mut ProcessPath,
+        name: &'a mut [u8],
+        name_length: Option<usize>,
+    ) -> Self {
         Self {
             root,
             path,
+            name,
+            name_length: name_length.map(Ok),
             user: None,
             executable: None,
             is_in_own_namespace: None,
@@ -33,9 +47,21 @@ impl<'a> ReadFacts<'a> {
     pub fn path(&mut self) -> &mut ProcessPath {
         self.path
     }
+
+    /// Why the name can't be read, if it was requested.
+    pub fn name_error(&self) -> Option<Errno> {
+        self.name_length.and_then(Result::err)
+    }
 }
 
 impl Facts for ReadFacts<'_> {
+    fn name(&mut self) -> Option<&[u8]> {
+        let length = *self
+            .name_length
+            .get_or_insert_with(|| read_name(self.root, self.path, self.name));
+        length.ok().map(|length| &self.name[..length])
+    }
+
     fn user(&mut self) -> Option<u32> {
         *self
             .user

@@ -5,6 +5,9 @@
 
 use procfs::process::StatFlags;
 
+/// Identifies a process among all since boot: its id, which can be reused, and its start in clock ticks after boot.
+pub type Identity = (i32, u64);
+
 /// The used fields of /proc/PID/stat. All users may read these fields of all processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stat<'a> {

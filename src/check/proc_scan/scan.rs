@@ -1,8 +1,9 @@
-//! One scan of /proc for all waiting requests. It reads the command line and the name of every process. It reads the user
-//! and the executable only if some criteria need them, and the resource usage only of matching processes.
+//! One scan of /proc for all waiting requests. It reads the command line of every process. It reads the name, the user and the
+//! executable only if some criteria need them, and the resource usage only of matching processes. Every file costs about as
+//! much as the command line, so a scan takes as long as it reads files.
 //!
-//! The name is read from `comm`, because the kernel needs several times as long for the 52 fields of `stat`. A process with
-//! a command line has its own memory, so it is neither a kernel thread nor a zombie. For all others, `stat` is read.
+//! The name is read from `comm`, because the kernel needs longer for the 52 fields of `stat`. A process with a command line has
+//! its own memory, so it is neither a kernel thread nor a zombie. For all others, `stat` is read.
 //!
 //! A process can end between two reads; then it is ignored. Command lines are not cached, because a process can change its
 //! own. After exec it still has the same id and start time.
@@ -16,14 +17,12 @@ use super::criteria::{Criteria, MatchResult};
 use super::error::ScanError;
 use super::facts::ReadFacts;
 use super::files::{ProcRoot, ProcessPath, has_ended, readable};
+use super::limits::KnownLimits;
 use super::own_command::OwnCommand;
-use super::parse::{SoftLimit, Stat, max_open_files};
+use super::parse::{Identity, SoftLimit, Stat, max_open_files};
 use super::progress::Progress;
-use super::texts::{Buffers, MAX_FILE_BYTES, read_command_line, read_texts};
+use super::texts::{Buffers, MAX_FILE_BYTES, read_command_line};
 use crate::net::shortage;
-
-/// Identifies a process among all since boot: its id, which can be reused, and its start in clock ticks after boot.
-pub type Identity = (i32, u64);
 
 /// A process that matches. Values that may not be read are `None`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,6 +116,7 @@ fn inspect_all(
     let own_command = OwnCommand::find(&root, buffers)?;
     let ids = root.processes()?;
     let mut found = vec![Matches::default(); wanted.len()];
+    buffers.limits.expire();
     let mut survey = Survey {
         processes: Vec::with_capacity(ids.len()),
         is_partial: !ids.contains(&1),
@@ -161,17 +161,18 @@ fn inspect(
         stat,
         name,
         command_line,
+        limits,
         ..
     } = buffers;
     path.set_process(id);
-    let mut numbers = None;
-    let texts = match is_avoided {
+    let read = match is_avoided {
         true => None,
-        false => read_texts(root, path, name, command_line)?,
+        false => read_command_line(root, path, command_line)?,
     };
-    let (name, command_line) = match texts {
-        Some((name_length, length)) => (&name[..name_length], Some(&command_line[..length])),
-        None => {
+    let mut numbers = None;
+    let (name_length, line) = match read {
+        Some(length @ 1..) => (None, Some(length)),
+        _ => {
             let (read, its_name) = StatFacts::read(root, id, path, stat)?;
             let line = match read.has_command_line {
                 false => Some(0),
@@ -179,16 +180,23 @@ fn inspect(
                 true => read_command_line(root, path, command_line)?,
             };
             numbers = Some(read);
-            let name = &mut name[..its_name.len()];
-            name.copy_from_slice(its_name);
-            (&*name, line.map(|length| &command_line[..length]))
+            name[..its_name.len()].copy_from_slice(its_name);
+            (Some(its_name.len()), line)
         }
     };
+    let command_line = line.map(|length| &command_line[..length]);
 
-    let mut facts = ReadFacts::new(root, path);
+    let mut facts = ReadFacts::new(root, path, name, name_length);
     let mut has_details = false;
     for (criteria, found) in wanted.iter().zip(found) {
-        let result = criteria.matches(name, command_line, &mut facts);
+        let result = criteria.matches(command_line, &mut facts);
+        let excluded = match result {
+            MatchResult::No => MatchResult::No,
+            _ => criteria.excludes(command_line, &mut facts),
+        };
+        if let Some(error) = facts.name_error() {
+            return Err(error);
+        }
         if result == MatchResult::No {
             continue;
         }
@@ -196,7 +204,7 @@ fn inspect(
             found.own_command += 1;
             continue;
         }
-        match (criteria.excludes(name, command_line), result) {
+        match (excluded, result) {
             (MatchResult::Yes, _) => {
                 found.excluded += 1;
                 continue;
@@ -211,12 +219,17 @@ fn inspect(
             Some(read) => read,
             None => numbers.insert(StatFacts::read(root, id, facts.path(), stat)?.0),
         };
+        let is_kernel_thread = !read.has_command_line && !read.is_zombie;
+        // It has only a name. The file of its command line is empty, except in a directory that only looks like /proc.
+        if is_kernel_thread && criteria.matches(Some(b""), &mut facts) == MatchResult::No {
+            continue;
+        }
         if read.is_zombie {
             found.zombies += 1;
             continue;
         }
         if !has_details {
-            read_details(root, facts.path(), &mut read.process)?;
+            read_details(root, facts.path(), limits, &mut read.process)?;
             has_details = true;
         }
         found.processes.push(read.process);
@@ -281,10 +294,17 @@ fn enter_live_thread(root: &ProcRoot, id: i32, path: &mut ProcessPath) -> Result
 }
 
 /// Adds the values that are read only of matching processes.
-fn read_details(root: &ProcRoot, path: &mut ProcessPath, process: &mut Process) -> Result<(), Errno> {
+fn read_details(
+    root: &ProcRoot,
+    path: &mut ProcessPath,
+    limits: &mut KnownLimits,
+    process: &mut Process,
+) -> Result<(), Errno> {
     process.open_fds = readable(root.count_descriptors(path.file("fd")))?;
-    let mut text = [0; MAX_FILE_BYTES];
-    let length = readable(root.read(path.file("limits"), &mut text))?;
-    process.max_fds = length.and_then(|length| max_open_files(&text[..length]));
+    process.max_fds = limits.get(process.identity, || {
+        let mut text = [0; MAX_FILE_BYTES];
+        let length = readable(root.read(path.file("limits"), &mut text))?;
+        Ok(length.and_then(|length| max_open_files(&text[..length])))
+    })?;
     Ok(())
 }

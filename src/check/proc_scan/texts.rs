@@ -3,7 +3,8 @@
 use rustix::io::Errno;
 
 use super::files::{ProcRoot, ProcessPath, readable};
-use super::parse::join_arguments;
+use super::limits::KnownLimits;
+use super::parse::{Stat, join_arguments};
 use crate::net::shortage;
 
 /// How many bytes of a command line are read: the maximum length of one argument (Linux's `MAX_ARG_STRLEN`). The argument
@@ -29,6 +30,8 @@ pub struct Buffers {
     pub command_line: Vec<u8>,
     /// For longer files.
     pub text: Vec<u8>,
+    /// The limits of matching processes.
+    pub limits: KnownLimits,
 }
 
 impl Default for Buffers {
@@ -39,28 +42,24 @@ impl Default for Buffers {
             name: vec![0; MAX_FILE_BYTES],
             command_line: vec![0; MAX_COMMAND_LINE_BYTES],
             text: vec![0; MAX_TEXT_BYTES],
+            limits: KnownLimits::default(),
         }
     }
 }
 
-/// Returns the lengths of the name and of the command line. `None` if the command line is empty or one of them can't be
-/// read.
-pub fn read_texts(
-    root: &ProcRoot,
-    path: &mut ProcessPath,
-    name: &mut [u8],
-    command_line: &mut [u8],
-) -> Result<Option<(usize, usize)>, Errno> {
-    let Some(length @ 1..) = read_command_line(root, path, command_line)? else {
-        return Ok(None);
-    };
-    let name_length = match root.read(path.file("comm"), name) {
-        Ok(length @ 1..) => length,
+/// Reads the name of a process. Returns its length.
+pub fn read_name(root: &ProcRoot, path: &mut ProcessPath, buffer: &mut [u8]) -> Result<usize, Errno> {
+    match root.read(path.file("comm"), buffer) {
+        // The kernel appends one line feed to the name. The name may itself end in one.
+        Ok(length @ 1..) => return Ok(length - 1),
         Err(error) if shortage::from_errno(error).is_some() => return Err(error),
-        _ => return Ok(None),
-    };
-    // The kernel appends one line feed to the name. The name may itself end in one.
-    Ok(Some((name_length - 1, length)))
+        _ => {}
+    }
+    let mut text = [0; MAX_FILE_BYTES];
+    let length = root.read(path.file("stat"), &mut text)?;
+    let name = Stat::parse(&text[..length]).ok_or(Errno::INVAL)?.name;
+    buffer[..name.len()].copy_from_slice(name);
+    Ok(name.len())
 }
 
 /// Reads the command line and joins its arguments with spaces. Returns its length; `None` if it may not be read.
