@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the tests of s3 checks against a real MinIO. The MinIO server is a Go module. This script builds it as a dependency of a
+# Runs the tests of s3 checks and of discovery against a real MinIO. The MinIO server is a Go module. This script builds it as a dependency of a
 # temporary module, from the module proxy in `go env GOPROXY`, and caches it in target/tools. MinIO is a test tool under its own
 # licence (AGPL-3.0). The exporter neither links nor ships it.
 # UPKEEP_MINIO=/path/to/minio uses an existing server instead.
@@ -39,4 +39,6 @@ build() {
 
 [ -x "$server" ] || build
 "$server" --version
-UPKEEP_MINIO=$server cargo test --locked --test components s3:: -- --nocapture
+export UPKEEP_MINIO=$server
+cargo test --locked --test components s3:: -- --nocapture
+cargo test --locked --test exporter discover::stores -- --nocapture

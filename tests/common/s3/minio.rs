@@ -32,7 +32,8 @@ impl Minio {
         }
     }
 
-    pub fn start(&mut self, access_key: &str, secret_key: &str) {
+    /// The command that starts it with these keys.
+    pub fn command(&self, access_key: &str, secret_key: &str) -> Command {
         let mut command = Command::new(&self.binary);
         command
             .args(["server", "--quiet", "--address"])
@@ -48,6 +49,11 @@ impl Minio {
             .env("MINIO_DOMAIN", "localhost")
             .env("MINIO_UPDATE", "off")
             .env("MINIO_BROWSER", "off");
+        command
+    }
+
+    pub fn start(&mut self, access_key: &str, secret_key: &str) {
+        let command = self.command(access_key, secret_key);
         self.server = Some(Server::start("minio", command, &self.dir));
     }
 

@@ -5,7 +5,7 @@
 #![allow(clippy::unwrap_used, dead_code, missing_docs)]
 
 mod in_process;
-mod minio;
+pub mod minio;
 pub mod other;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -202,7 +202,8 @@ fn is_open(line: &str, port: u16) -> bool {
     local.ends_with(&format!(":{port:04X}")) && state != LISTEN && state != TIME_WAIT
 }
 
-fn minio_binary() -> Option<PathBuf> {
+/// The binary of `MinIO`, if it is configured.
+pub fn minio_binary() -> Option<PathBuf> {
     let path = PathBuf::from(std::env::var_os("UPKEEP_MINIO")?);
     assert!(
         path.is_file(),

@@ -31,7 +31,7 @@ impl OtherStore {
         let (port, dir) = (free_port(), tempfile::tempdir().unwrap());
         let server = match product {
             Product::SeaweedFs => seaweedfs(dir.path(), port),
-            Product::Rclone => rclone(dir.path(), port, bucket),
+            Product::Rclone => Server::start("rclone", rclone(dir.path(), port, bucket), dir.path()),
         };
         let store = Self {
             port,
@@ -111,7 +111,8 @@ fn seaweedfs(dir: &Path, port: u16) -> Server {
     Server::start("weed", command, dir)
 }
 
-fn rclone(dir: &Path, port: u16, bucket: &str) -> Server {
+/// The command of rclone with its data in `dir`.
+pub fn rclone(dir: &Path, port: u16, bucket: &str) -> Command {
     let data = dir.join("data");
     fs::create_dir_all(data.join(bucket)).unwrap();
     let mut command = Command::new(binary("rclone"));
@@ -122,5 +123,5 @@ fn rclone(dir: &Path, port: u16, bucket: &str) -> Server {
         .arg("--auth-key")
         .arg(format!("{ACCESS_KEY},{SECRET_KEY}"));
     command.arg(data).env("HOME", dir);
-    Server::start("rclone", command, dir)
+    command
 }

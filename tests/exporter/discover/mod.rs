@@ -4,6 +4,7 @@ mod first_start;
 mod namespaces;
 mod podman;
 mod rabbitmq;
+mod stores;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

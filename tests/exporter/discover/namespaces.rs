@@ -100,6 +100,17 @@ pub fn run_in(dir: &Path, servers: &[(&str, &str, &str)], script: &str) -> Strin
     said
 }
 
+/// A command with its environment, as a line of a script.
+pub fn command_line(command: &Command) -> String {
+    let variables = command.get_envs().filter_map(|(name, value)| {
+        let (name, value) = (name.to_str().unwrap(), value?.to_str().unwrap());
+        Some(format!("{name}='{value}'"))
+    });
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let words = words.map(|word| format!("'{}'", word.to_str().unwrap()));
+    variables.chain(words).collect::<Vec<_>>().join(" ")
+}
+
 /// How many connections each port received.
 pub fn counts(dir: &Path) -> BTreeMap<u16, u64> {
     let files = fs::read_dir(dir.join("count")).unwrap().map(Result::unwrap);

@@ -5,7 +5,7 @@ use std::fs;
 
 use upkeep_exporter::config::parse;
 
-use super::namespaces::{number, run_in, services};
+use super::namespaces::{command_line, number, run_in, services};
 use super::targets;
 use crate::common::podman::{cgroup, command, import_image, remove_cgroups};
 
@@ -83,10 +83,8 @@ fn a_machine_with_podman_containers_shows_them_at_the_first_start() {
     import_image(dir.path());
     fs::write(dir.path().join("slow.py"), SLOW).unwrap();
     let podman = command(dir.path());
-    let words = std::iter::once(podman.get_program()).chain(podman.get_args());
-    let words: Vec<&str> = words.map(|word| word.to_str().unwrap()).collect();
     let script = SCRIPT
-        .replace("PODMAN", &words.join(" "))
+        .replace("PODMAN", &command_line(&podman))
         .replace("CGROUP", &cgroup(dir.path()));
     let said = run_in(dir.path(), &[("web.py", "http", "8001-8001")], &script);
     remove_cgroups(dir.path());

@@ -4,14 +4,14 @@ use std::fs;
 
 use upkeep_exporter::config::parse;
 
-use super::namespaces::run_in;
+use super::namespaces::{command_line, run_in};
 use super::targets;
 use crate::common::rabbitmq::{command, prepare};
 use crate::common::servers::tool;
 
 const SCRIPT: &str = r#"
 EPMD -address 127.0.0.1 >log-epmd 2>&1 &
-ENVIRONMENT BROKER >log-broker 2>&1 &
+BROKER >log-broker 2>&1 &
 wait_for grep -q 'Server startup complete' log-broker
 discovers() { "$1" discover >found.yml && grep -q 'port 5672 is AMQP' found.yml && grep -q '"http://127.0.0.1:15672/"' found.yml; }
 wait_for discovers "$1"
@@ -25,16 +25,9 @@ fn rabbitmq_is_recognized() {
     let dir = tempfile::tempdir().unwrap();
     prepare(dir.path(), [5672, 5671, 15672]);
     let broker = command(dir.path(), 4369, 25672);
-    let variables = broker.get_envs().filter_map(|(name, value)| {
-        let value = value?.to_str().unwrap();
-        Some(format!("{}=\"{value}\"", name.to_str().unwrap()))
-    });
-    let words = std::iter::once(broker.get_program()).chain(broker.get_args());
-    let words: Vec<&str> = words.map(|word| word.to_str().unwrap()).collect();
     let script = SCRIPT
         .replace("EPMD", tool("epmd", "erlang-base").to_str().unwrap())
-        .replace("ENVIRONMENT", &variables.collect::<Vec<_>>().join(" "))
-        .replace("BROKER", &words.join(" "));
+        .replace("BROKER", &command_line(&broker));
     run_in(dir.path(), &[], &script);
 
     let found = fs::read_to_string(dir.path().join("found.yml")).unwrap();
