@@ -26,6 +26,7 @@ const PAGES: [(&str, &str); 3] = [
 
 /// In milliseconds.
 const MINUTE: i64 = 60_000;
+const FIVE_MINUTES: i64 = 5 * MINUTE;
 const DAY: i64 = 24 * 60 * MINUTE;
 
 pub fn measure(directory: &Path) -> anyhow::Result<Vec<Line>> {
@@ -77,15 +78,16 @@ fn history() -> anyhow::Result<Recorder> {
         let (record, capacity) = recorder.restore(ServiceKey::new(format!("service-{number}")));
         let mut responses = ResponseTotals::default();
         responses.add(Duration::from_millis(20 + number as u64 % 50));
-        for day in (1..90).rev() {
-            let begin = now - day * DAY;
+        // In whole buckets, so that each mark has only one problem.
+        for day in now / DAY - 89..now / DAY {
+            let begin = day * DAY;
             record.add(problem(day), begin, begin + MINUTE, capacity);
             record.add(PastStatus::Up, begin + MINUTE, begin + 10 * MINUTE, capacity);
         }
-        for part in (1..288).rev() {
-            let begin = now - part * 5 * MINUTE;
+        for part in now / FIVE_MINUTES - 287..now / FIVE_MINUTES {
+            let begin = part * FIVE_MINUTES;
             record.add(problem(part / 6), begin, begin + MINUTE, capacity);
-            record.add(PastStatus::Up, begin + MINUTE, begin + 5 * MINUTE, capacity);
+            record.add(PastStatus::Up, begin + MINUTE, begin + FIVE_MINUTES, capacity);
             record.add_responses(&responses, begin, capacity);
         }
         for ago in (1..200).rev() {
