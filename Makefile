@@ -51,9 +51,11 @@ fmt: ## Check the formatting
 clippy: ## Lint all targets; warnings are errors
 	cargo clippy --locked --all-targets -- -D warnings
 
+# With --examples, of which there are none, cargo enables the features of the dev-dependencies too, as clippy and the tests do. Without it,
+# cargo would check most dependencies a second time.
 .PHONY: doc
 doc: ## Build the documentation; warnings are errors
-	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items --lib --bins --examples
 
 .PHONY: licences
 licences: ## Check licences, bans and sources, and advisories if their database exists

@@ -90,7 +90,8 @@ impl Prometheus {
         let url = format!("http://{}/api/v1/query", self.address);
         let url = url::Url::parse_with_params(&url, [("query", query)]).unwrap();
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        let response = client.get(url).send().await.ok()?.json::<Value>().await.ok()?;
+        let response = client.get(url).send().await.ok()?.bytes().await.ok()?;
+        let response: Value = serde_json::from_slice(&response).ok()?;
         Some(response["data"]["result"].as_array()?.clone())
     }
 
@@ -200,14 +201,8 @@ async fn a_real_prometheus_scrapes_openmetrics() {
     // Prometheus knows the types of OpenMetrics.
     let url = format!("http://{}/api/v1/metadata", prometheus.address);
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    let metadata = client
-        .get(url)
-        .send()
-        .await
-        .unwrap()
-        .json::<Value>()
-        .await
-        .unwrap();
+    let metadata = client.get(url).send().await.unwrap().bytes().await.unwrap();
+    let metadata: Value = serde_json::from_slice(&metadata).unwrap();
     for (family, metric_type) in [
         ("upkeep_check_runs", "counter"),
         ("upkeep_service", "info"),

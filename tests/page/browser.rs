@@ -63,14 +63,8 @@ impl Browser {
     pub async fn tab(&self) -> Tab {
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let url = format!("http://{}/json/new?about:blank", self.address);
-        let made = client
-            .put(url)
-            .send()
-            .await
-            .unwrap()
-            .json::<Value>()
-            .await
-            .unwrap();
+        let made = client.put(url).send().await.unwrap().bytes().await.unwrap();
+        let made: Value = serde_json::from_slice(&made).unwrap();
         let url = made["webSocketDebuggerUrl"].as_str().unwrap();
         let stream = TcpStream::connect(&self.address).await.unwrap();
         let (socket, _) = client_async(url, stream).await.unwrap();

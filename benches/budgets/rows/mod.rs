@@ -4,6 +4,7 @@ mod components;
 mod fleet;
 mod formats;
 mod groups;
+mod growth;
 mod history;
 mod host;
 mod http;
@@ -142,6 +143,11 @@ pub const ROWS: &[Row] = &[
         name: "start",
         what: "from the start to the first scrape",
         measure: start::measure,
+    },
+    Row {
+        name: "growth",
+        what: "costs of 100 to 50,000 checks",
+        measure: growth::measure,
     },
 ];
 

@@ -28,6 +28,15 @@ fn evaluates_over_the_body() {
         ("body.count == 3 && body.count > 2.5", Ok(true)),
         ("body.items.exists(x, x > 5)", Ok(false)),
         ("has(body.absent)", Ok(false)),
+        // Functions of the standard library on times, as in blackbox_exporter.
+        (
+            "timestamp('2026-01-02T03:04:05Z') - timestamp('2026-01-02T03:04:00Z') == duration('5s')",
+            Ok(true),
+        ),
+        (
+            "timestamp('2026-01-02T03:04:05Z').getFullYear() == 2026 && body.count == 3",
+            Ok(true),
+        ),
     ] {
         assert_eq!(
             evaluate(&Expression::new(source).unwrap(), body()),
