@@ -1,6 +1,8 @@
 //! Reads and replaces files of the state directory, which it locks. Other users may create files in it, so links are not followed, and
 //! only regular files are opened.
 
+mod appended;
+
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -11,6 +13,8 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::OFlags;
 use rustix::io::Errno;
+
+pub use appended::Appended;
 
 /// The name of the lock file.
 const LOCK: &str = "state.lock";

@@ -1,16 +1,13 @@
 //! The two files of the history: a complete copy, which is replaced atomically, and a log of what happened since, which is appended to.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Seek, SeekFrom, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::encoding::{
     LOG_HEADER, apply_records, decode_copy, decode_log_header, encode_copy, is_torn, log_header,
 };
 use super::recorder::Recorder;
-use crate::state_dir::{self, SaveError, SavedFile, StateDir, failed};
+use crate::state_dir::{Appended, SaveError, SavedFile, StateDir};
 
 /// The complete copy.
 pub const COPY_FILE: &str = "history.bin";
@@ -35,17 +32,9 @@ pub struct HistoryFile {
     /// The number of the copy.
     number: u64,
     /// The log of this copy. `None` if it must be created.
-    log: Option<Log>,
+    log: Option<Appended>,
     /// Whether the next save must write a copy, because the log alone would not be enough.
     needs_copy: bool,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Log {
-    /// The length of its complete records, with the header.
-    length: u64,
-    /// The number of the file in its file system. `None` until the first write.
-    inode: Option<u64>,
 }
 
 impl HistoryFile {
@@ -100,16 +89,13 @@ impl HistoryFile {
             ));
         }
         // An incomplete record at the end is overwritten.
-        self.log = Some(Log {
-            length: (LOG_HEADER + applied) as u64,
-            inode: None,
-        });
+        self.log = Some(self.log_of((LOG_HEADER + applied) as u64));
         Ok(())
     }
 
     /// The number of the next copy, if the next save must write one.
     pub fn next_copy(&self) -> Option<u64> {
-        let is_long = self.log.is_some_and(|log| log.length > MAX_LOG_BYTES);
+        let is_long = self.log.as_ref().is_some_and(|log| log.length() > MAX_LOG_BYTES);
         (self.needs_copy || is_long).then_some(self.number + 1)
     }
 
@@ -129,11 +115,13 @@ impl HistoryFile {
     fn create_log(&mut self, record: &[u8]) -> Result<(), SaveError> {
         let bytes = [&log_header(self.number)[..], record].concat();
         self.dir.replace(LOG_FILE, &bytes)?;
-        self.log = Some(Log {
-            length: bytes.len() as u64,
-            inode: None,
-        });
+        self.log = Some(self.log_of(bytes.len() as u64));
         Ok(())
+    }
+
+    /// The log, whose complete records have `length` bytes, with its header.
+    fn log_of(&self, length: u64) -> Appended {
+        Appended::new(self.dir.path().join(LOG_FILE), length)
     }
 
     /// Appends a record to the log and syncs it to the disk.
@@ -141,25 +129,14 @@ impl HistoryFile {
     /// # Errors
     /// If a step fails. Then the record is not saved, and the log is as before, at least after the next call.
     pub fn append(&mut self, record: &[u8]) -> Result<(), SaveError> {
-        let Some(log) = self.log else {
+        let Some(log) = &mut self.log else {
             return self.create_log(record);
         };
         self.dir.take_lock()?;
-        let path = self.dir.path().join(LOG_FILE);
-        match append_to(&path, &log, record) {
-            Ok(inode) => {
-                self.log = Some(Log {
-                    length: log.length + record.len() as u64,
-                    inode: Some(inode),
-                });
-                Ok(())
-            }
-            Err(cause) => {
-                // Somebody removed or replaced it, or the disk is full.
-                self.needs_copy |= !is_same_file(&path, &log);
-                Err(failed("appending to", &path)(cause))
-            }
-        }
+        let result = log.append(record);
+        // Somebody removed or replaced it, or the disk is full.
+        self.needs_copy |= result.is_err() && !log.is_there();
+        result
     }
 
     /// The path of the copy.
@@ -186,27 +163,4 @@ const fn saved(name: &'static str) -> SavedFile {
         content: "the saved history",
         if_lost: "the times that only it has show as no data",
     }
-}
-
-/// Appends to the log, and returns the number of the file. An earlier attempt may have left a part of a record at the end.
-fn append_to(path: &Path, log: &Log, record: &[u8]) -> io::Result<u64> {
-    let mut file = state_dir::open(path, OpenOptions::new().write(true).mode(0o600))?;
-    let found = file.metadata()?;
-    if found.len() < log.length || log.inode.is_some_and(|inode| inode != found.ino()) {
-        return Err(io::Error::other("it was replaced by another file"));
-    }
-    file.set_len(log.length)?;
-    file.seek(SeekFrom::End(0))?;
-    let written = file.write_all(record).and_then(|()| file.sync_data());
-    if written.is_err() {
-        // Frees the space. If that fails too, report only the first error.
-        let _ = file.set_len(log.length);
-    }
-    written.map(|()| found.ino())
-}
-
-fn is_same_file(path: &Path, log: &Log) -> bool {
-    fs::symlink_metadata(path).is_ok_and(|found| {
-        found.is_file() && found.len() >= log.length && log.inode.is_none_or(|inode| inode == found.ino())
-    })
 }
