@@ -33,6 +33,6 @@ impl StoreState {
                 .map(|(key, (service, checks))| (key, service, checks))
                 .collect();
         }
-        self.needs_saving = true;
+        self.save_all();
     }
 }

@@ -5,6 +5,7 @@
 
 mod check;
 mod config_files;
+mod encoding;
 mod events;
 mod file;
 mod fingerprint;
@@ -24,6 +25,7 @@ mod shared;
 pub mod snapshot;
 mod state;
 mod suppression;
+mod unsaved;
 
 #[cfg(test)]
 pub mod test_clock;
@@ -204,7 +206,10 @@ impl Store {
         let now = self.shared.clock.now();
         let mut state = self.shared.state();
         let jumped = state.wall.update(&*self.shared.clock);
-        state.needs_saving |= jumped;
+        if jumped {
+            // All Unix times change.
+            state.save_all();
+        }
         state.record_sweep(now);
         let events = state.update_statuses(now);
         if jumped || !events.is_empty() {
@@ -314,7 +319,7 @@ impl Store {
         self.shared.changes.load(Ordering::Acquire)
     }
 
-    /// Saves the state if it changed, and waits for the disk. For the end of the exporter.
+    /// Saves a complete copy of the state if anything changed since the last one, and waits for the disk. For the end of the exporter.
     pub fn flush(&self) {
         if let Some(saver) = &self.saver {
             saver.save_now();

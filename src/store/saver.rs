@@ -1,4 +1,4 @@
-//! The thread that saves the state: soon after a change, rarely otherwise.
+//! The thread that saves the state: the services that changed soon after the change, and all of them at times.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -19,8 +19,8 @@ const GAP: Duration = Duration::from_millis(400);
 /// The pause after a failed write.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// The maximum age of the saved times of runs while nothing else changes. It is well below the age at which a result is stale, so
-/// that statuses are still known after a crash and a quick restart.
+/// The time between two copies of all services, and so the maximum age of the saved times of runs. It is well below the age at which a
+/// result is stale, so that statuses are still known after a crash and a quick restart.
 const REFRESH: Duration = Duration::from_secs(30);
 
 /// Saves the state. Dropping it saves once more and unlocks the state directory.
@@ -37,13 +37,13 @@ struct Inner {
     changed: Condvar,
 }
 
-/// Which changes cause a write.
+/// What a save writes.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Relevant {
-    /// Changes of the saved state, apart from the times of runs.
+enum Extent {
+    /// The services whose saved state changed, apart from the times of runs.
     Changes,
-    /// Every recorded run.
-    Runs,
+    /// A copy of all services, if there is any change or new run since the last copy.
+    All,
 }
 
 #[derive(Default)]
@@ -89,9 +89,9 @@ impl Saver {
         self.inner.is_saved.load(Ordering::Acquire)
     }
 
-    /// Writes now if anything changed, and waits for the write.
+    /// Writes a copy of all services now if anything changed, and waits for the write.
     pub fn save_now(&self) {
-        self.inner.save(Relevant::Runs);
+        self.inner.save(Extent::All);
     }
 }
 
@@ -111,7 +111,7 @@ impl Drop for Saver {
             // This fails only if the thread panicked. The panic was printed then.
             let _ = thread.join();
         }
-        self.inner.save(Relevant::Runs);
+        self.inner.save(Extent::All);
     }
 }
 
@@ -121,13 +121,20 @@ impl Inner {
     }
 
     fn run(&self) {
-        while self.wait(REFRESH, |wanted| wanted.save) && self.wait(DELAY, |_| false) {
-            let has_changed = std::mem::take(&mut self.wanted().save);
+        let mut refreshed = Instant::now();
+        loop {
+            let left = REFRESH.saturating_sub(refreshed.elapsed());
+            if !self.wait(left, |wanted| wanted.save) || !self.wait(DELAY, |_| false) {
+                return;
+            }
+            self.wanted().save = false;
             let begun = Instant::now();
-            let is_safe = self.save(if has_changed {
-                Relevant::Changes
+            let is_due = begun.duration_since(refreshed) >= REFRESH;
+            let is_safe = self.save(if is_due {
+                refreshed = begun;
+                Extent::All
             } else {
-                Relevant::Runs
+                Extent::Changes
             });
             // Writing takes at most a quarter of the time, even to a slow disk.
             let pause = GAP.max(begun.elapsed() * 3);
@@ -152,26 +159,35 @@ impl Inner {
         }
     }
 
-    /// Writes if anything `relevant` changed. Returns whether everything is saved.
-    fn save(&self, relevant: Relevant) -> bool {
+    /// Writes if anything changed. Returns whether everything is saved.
+    fn save(&self, extent: Extent) -> bool {
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        let (state, wall) = {
+        let needs_copy = extent == Extent::All || file.needs_copy();
+        let (unsaved, is_copy, wall) = {
             let mut state = self.store.state();
-            let has_changed = match relevant {
-                Relevant::Changes => state.needs_saving,
-                Relevant::Runs => state.needs_saving || state.has_new_runs,
-            };
-            if !has_changed {
+            let has_new_runs = extent == Extent::All && (state.has_new_runs || file.has_log());
+            if !state.needs_saving && !has_new_runs {
                 return true;
             }
-            (state.begin_save(), state.wall)
+            let is_copy = needs_copy || state.needs_copy;
+            let unsaved = if is_copy {
+                state.take_all()
+            } else {
+                state.take_changed()
+            };
+            (unsaved, is_copy, state.wall)
         };
         let was_saved = self.is_saved.load(Ordering::Acquire);
-        let result = file.write(&state, wall, self.store.clock.now());
+        let result = if is_copy {
+            file.write_copy(&unsaved, wall, self.store.clock.now())
+        } else {
+            file.append(&unsaved, wall)
+        };
         match &result {
             Ok(()) if was_saved => {}
             Ok(()) => info!(file = %file.path().display(), "the state is saved again"),
             Err(error) => {
+                // The next save writes a copy.
                 self.store.state().needs_saving = true;
                 self.wanted().save = true;
                 if was_saved {

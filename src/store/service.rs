@@ -34,6 +34,8 @@ pub struct ServiceState {
     pub roots: Vec<ServiceKey>,
     /// Its changes since the last observation.
     pub observed: Observed,
+    /// Its saved state, apart from the times of runs, changed since it was last taken.
+    pub needs_saving: bool,
 }
 
 impl ServiceState {
@@ -48,6 +50,7 @@ impl ServiceState {
             let failing = self.checks.iter().filter(|check| !check.saved.verdict.is_up());
             failing.for_each(|check| check.request_run(now));
         }
+        self.needs_saving |= was_active != is_active;
         was_active != is_active
     }
 

@@ -31,9 +31,11 @@ pub struct StoreState {
     pub started: Moment,
     /// Whether response times are counted in native histograms too.
     pub has_native_histograms: bool,
-    /// The saved state, apart from the times of runs, changed since the last call of [`StoreState::begin_save`].
+    /// The saved state, apart from the times of runs, changed since it was last taken.
     pub needs_saving: bool,
-    /// A run was recorded since that call.
+    /// All services are to be saved, not only those that changed.
+    pub needs_copy: bool,
+    /// A run was recorded since the state of all services was last taken.
     pub has_new_runs: bool,
     positions: HashMap<CheckHandle, (usize, usize)>,
     impacts: Impacts,
@@ -72,6 +74,7 @@ impl StoreState {
             started: now,
             has_native_histograms: false,
             needs_saving: false,
+            needs_copy: false,
             has_new_runs: false,
             positions: HashMap::new(),
             impacts: Impacts::default(),
@@ -88,7 +91,7 @@ impl StoreState {
     pub fn record_sweep(&mut self, now: Moment) {
         if now.since(self.last_sweep) > FORGOTTEN_AFTER {
             self.services.iter_mut().for_each(ServiceState::forget_evidence);
-            self.needs_saving = true;
+            self.save_all();
         }
         self.last_sweep = now;
     }
@@ -171,6 +174,7 @@ impl StoreState {
             maintenance: old.maintenance,
             roots: Vec::new(),
             observed: old.observed,
+            needs_saving: true,
         }
     }
 
@@ -198,6 +202,7 @@ impl StoreState {
             maintenance: None,
             roots: Vec::new(),
             observed: Observed::default(),
+            needs_saving: true,
         };
         state.restore(last_ended, now);
         state.restore_maintenance(&self.maintained);
@@ -274,7 +279,10 @@ impl StoreState {
         let since = recorded.status_since.unwrap_or(run.ended);
         let change = service.update_status(run.ended, since, Some(position));
         self.has_new_runs = true;
-        self.needs_saving |= recorded.verdict_changed || conditions_changed || change.is_some();
+        if recorded.verdict_changed || conditions_changed || change.is_some() {
+            service.needs_saving = true;
+            self.needs_saving = true;
+        }
         let next_run = NextRun {
             recheck: needs_recheck || (has_evidence && service.awaits_evidence(position, run.ended)),
             recovers_after,
@@ -297,6 +305,7 @@ impl StoreState {
         let mut events = Vec::new();
         for position in 0..self.services.len() {
             if let Some(change) = self.services[position].update_status(now, now, None) {
+                self.services[position].needs_saving = true;
                 self.impacts.update(&mut self.services, position, now);
                 self.needs_saving = true;
                 events.push(Event::Status(change));
@@ -308,23 +317,5 @@ impl StoreState {
     /// Whether every check has run at least once. Once true, it stays true.
     pub const fn is_first_round_over(&self) -> bool {
         self.is_first_round_over
-    }
-
-    /// Copies the state to save, and marks it as saved.
-    pub fn begin_save(&mut self) -> SavedState {
-        self.needs_saving = false;
-        self.has_new_runs = false;
-        let services = self.services.iter().map(|service| {
-            let checks = service.checks.iter();
-            let checks = checks.map(|check| (check.settings.name.clone(), check.saved.clone()));
-            (
-                service.service.key.clone(),
-                service.saved.clone(),
-                checks.collect(),
-            )
-        });
-        SavedState {
-            services: services.chain(self.restored.services.iter().cloned()).collect(),
-        }
     }
 }

@@ -10,6 +10,7 @@ mod inconclusive;
 mod redundant;
 mod reloads;
 mod restarts;
+mod saving;
 mod statuses;
 mod suppression;
 
