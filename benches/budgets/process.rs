@@ -9,6 +9,15 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 
+/// What a thread used so far.
+#[derive(Clone, Copy, Debug)]
+pub struct Thread {
+    /// CPU time in seconds.
+    pub cpu: f64,
+    /// The bytes that it passed to write(2) and similar calls.
+    pub written: u64,
+}
+
 /// A running program.
 #[derive(Debug)]
 pub struct Process {
@@ -49,6 +58,21 @@ impl Process {
     pub fn cpu(&self) -> anyhow::Result<f64> {
         let stat = procfs::process::Process::new(self.pid())?.stat()?;
         Ok(seconds(stat.utime + stat.stime))
+    }
+
+    /// What its thread of this name used so far (`/proc/PID/task/TID/stat` and `io`).
+    pub fn thread(&self, name: &str) -> anyhow::Result<Thread> {
+        for task in procfs::process::Process::new(self.pid())?.tasks()? {
+            let task = task?;
+            let stat = task.stat()?;
+            if stat.comm == name {
+                return Ok(Thread {
+                    cpu: seconds(stat.utime + stat.stime),
+                    written: task.io()?.wchar,
+                });
+            }
+        }
+        bail!("{} has no thread {name}", self.name)
     }
 
     /// Resident memory now and at its highest so far, in MB.

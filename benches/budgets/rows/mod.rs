@@ -18,6 +18,7 @@ mod resources;
 mod scan;
 mod scrape;
 mod start;
+mod state;
 mod unit;
 
 use std::fmt::Write;
@@ -63,6 +64,11 @@ pub const ROWS: &[Row] = &[
         name: "hang",
         what: "10,000 HTTP checks at 1 s whose targets hang",
         measure: fleet::hanging,
+    },
+    Row {
+        name: "state",
+        what: "saving the state of 10,000 checks at 1 s",
+        measure: state::measure,
     },
     Row {
         name: "scrape",
