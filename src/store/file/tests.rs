@@ -117,6 +117,9 @@ fn read_after(file: StateFile, dir: &Path) -> Vec<(usize, i64)> {
     found
 }
 
+/// What happened, the files of the directory with their content, and the services with their since-times that are read from them.
+type Step = (&'static str, Vec<(String, Vec<u8>)>, &'static [(usize, i64)]);
+
 /// What the directory may look like when the process is killed or the machine crashes during a save. All of them are read, and the next
 /// process can save.
 #[test]
@@ -134,7 +137,7 @@ fn any_step_of_a_save_may_be_the_last() {
     let (new_copy, new_log) = (content(&new, COPY), content(&new, LOG));
     let half = |bytes: &[u8]| bytes[..bytes.len() / 2].to_vec();
     let temporary = |name: &str| format!("{name}.tmp");
-    let steps: [(&str, Vec<(String, Vec<u8>)>, &[(usize, i64)]); 7] = [
+    let steps: [Step; 7] = [
         (
             "the new copy is incomplete",
             vec![
