@@ -5,7 +5,7 @@ mod appended;
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -108,16 +108,25 @@ impl StateDir {
     }
 
     /// Takes the lock, unless this process holds it. It ends with the process, even after a crash. Creates the directory if it is
-    /// missing.
+    /// missing. If somebody removed the lock file or the directory, the lock is taken again: another process can lock the new file.
     ///
     /// # Errors
     /// If another process holds the lock, or a step fails.
     pub fn take_lock(&self) -> Result<(), SaveError> {
         let mut held = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
-        if held.is_none() {
+        if held.as_ref().is_none_or(|file| !self.is_lock(file)) {
+            // First unlocked: file systems without stable numbers of files may say that it is another file.
+            *held = None;
             *held = Some(lock(&self.path, self.lock_name)?);
         }
         Ok(())
+    }
+
+    /// Whether this open file is the lock file.
+    fn is_lock(&self, file: &File) -> bool {
+        let found = fs::symlink_metadata(self.path.join(self.lock_name));
+        let held = file.metadata();
+        found.is_ok_and(|found| held.is_ok_and(|held| (found.dev(), found.ino()) == (held.dev(), held.ino())))
     }
 
     /// Reads the file `name` of at most `max_bytes`. `None` if it does not exist.
@@ -335,6 +344,26 @@ mod tests {
             state.load(&saved, |text| Ok(text.to_vec())),
             (b"new".to_vec(), None)
         );
+    }
+
+    #[test]
+    fn a_lock_that_was_removed_is_taken_again() {
+        let parent = tempfile::tempdir().unwrap();
+        let dir = parent.path().join("state");
+        let state = StateDir::new(dir.clone());
+        state.replace("data", b"one").unwrap();
+        fs::remove_dir_all(&dir).unwrap();
+        state.replace("data", b"two").unwrap();
+        assert_eq!(fs::read_to_string(dir.join("data")).unwrap(), "two");
+
+        fs::remove_file(dir.join(LOCK)).unwrap();
+        let other = StateDir::new(dir.clone());
+        other.take_lock().unwrap();
+        let replaced = state.replace("data", b"three");
+        assert!(matches!(replaced, Err(SaveError::InUse(_))), "{replaced:?}");
+        assert_eq!(fs::read_to_string(dir.join("data")).unwrap(), "two");
+        drop(other);
+        state.replace("data", b"three").unwrap();
     }
 
     #[test]

@@ -20,8 +20,11 @@ const COPY: SavedFile = SavedFile {
     if_lost: "statuses and since-times start again, so alerts for ongoing failures wait for their tolerance again",
 };
 
-/// The log. Its maximum size when it is read is that of the copy.
+/// The log.
 const LOG: &str = "state.log";
+
+/// The maximum size of a log that is read, in bytes. A log that is as large as its copy gets one more record, which may have all services.
+const MAX_LOG_BYTES: u64 = 2 * COPY.max_bytes;
 
 /// A log may have this size in bytes, even if the copy is smaller. Otherwise a few services that change all the time would need a copy for
 /// every other record.
@@ -82,7 +85,7 @@ impl StateFile {
             Ok(()) => {}
             Err(SaveError::InUse(error)) => return Err(error),
             Err(error) => warnings.push(format!(
-                "statuses, since-times and the history are lost on restart until this is fixed: {error}"
+                "statuses, since-times, the history, heartbeats and maintenance windows are lost on restart until this is fixed: {error}"
             )),
         }
         let mut file = Self {
@@ -147,7 +150,7 @@ impl StateFile {
         wall: WallAnchor,
         now: Moment,
     ) -> Result<(), String> {
-        match self.dir.read(LOG, COPY.max_bytes)? {
+        match self.dir.read(LOG, MAX_LOG_BYTES)? {
             Some(text) => replay(&text, copy, saved, wall, now).map_err(|error| error.to_string()),
             None => Ok(()),
         }
