@@ -29,7 +29,8 @@ const MAX_DETAIL: usize = 300;
 
 /// The longest wait that a server may ask for before the next request.
 const MAX_WAIT: Duration = Duration::from_secs(60);
-/// The longest time that all requests of a command wait together. At one request per second, a report of hundreds of services needs minutes.
+/// The longest time that all requests of a patient client wait together. At one request per second, a report of hundreds of services needs
+/// minutes.
 const MAX_TOTAL_WAIT: Duration = Duration::from_secs(900);
 
 /// A client of one server.
@@ -41,6 +42,8 @@ pub struct ServerClient {
     /// The flag of the URL, for messages.
     flag: &'static str,
     connection: ConnectionFlags,
+    /// How long all requests may wait together.
+    max_total_wait: Duration,
     /// How long requests waited because the server asked for it, in seconds.
     waited: AtomicU64,
 }
@@ -99,8 +102,18 @@ impl ServerClient {
             base,
             flag,
             connection: connection.clone(),
+            max_total_wait: Duration::ZERO,
             waited: AtomicU64::new(0),
         })
+    }
+
+    /// Lets requests wait when the server limits their rate.
+    #[must_use]
+    pub fn patient(self) -> Self {
+        Self {
+            max_total_wait: MAX_TOTAL_WAIT,
+            ..self
+        }
     }
 
     /// The URL of the server, for messages.
@@ -109,7 +122,7 @@ impl ServerClient {
     }
 
     /// Requests a document. `path` is relative to the URL of the server, and `doing` says what for. If the server has too many requests
-    /// and says when it accepts the next one, waits for that time.
+    /// and says when it accepts the next one, a patient client waits for that time.
     ///
     /// # Errors
     /// When the request fails, or the status is not successful.
@@ -133,7 +146,7 @@ impl ServerClient {
     /// Whether a request may wait for this time. Says so on the terminal the first time.
     fn may_wait(&self, wait: Duration) -> bool {
         let waited = Duration::from_secs(self.waited.load(Ordering::Relaxed));
-        if wait > MAX_WAIT || waited + wait > MAX_TOTAL_WAIT {
+        if wait > MAX_WAIT || waited + wait > self.max_total_wait {
             return false;
         }
         if waited.is_zero() {

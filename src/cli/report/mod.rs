@@ -94,7 +94,7 @@ pub fn report(flags: &ReportFlags) -> anyhow::Result<ExitCode> {
         None => ("--url", &flags.url),
     };
     let client = match ServerClient::new(flag, url, &flags.connection) {
-        Ok(client) => client,
+        Ok(client) => client.patient(),
         Err(message) => {
             print_error(&message);
             return Ok(WRONG_USAGE.into());
