@@ -35,6 +35,8 @@ struct State {
     looked: Option<Instant>,
     /// Whether the last look left something to a thorough one.
     is_incomplete: bool,
+    /// Whether a thorough look has begun.
+    is_settled: bool,
     are_gaps_logged: bool,
 }
 
@@ -55,13 +57,28 @@ impl Continuous {
         let _ = timeout(self.interval, self.rest.notified()).await;
         let _looking = self.looking.lock().await;
         // What a quick look did not wait for is a part of that look.
-        let is_rest = self.state().is_incomplete;
-        let add = if is_rest {
-            Merged::add_rest
-        } else {
-            Merged::add_lasting
+        let (is_rest, is_settled) = {
+            let mut state = self.state();
+            (
+                state.is_incomplete,
+                std::mem::replace(&mut state.is_settled, true),
+            )
+        };
+        let add = match (is_rest, is_settled) {
+            (true, false) => Merged::add_rest,
+            // That of a reload. A group is a label of the series, so it stays now.
+            (true, true) => Merged::add,
+            (false, _) => Merged::add_lasting,
         };
         self.look(Pace::Thorough, is_rest, add).await
+    }
+
+    /// Looks at the machine until nothing is left to wait for. For one list, to which nothing is added later.
+    pub async fn complete(&self) {
+        self.list().await;
+        if self.state().is_incomplete {
+            self.wait_for_change().await;
+        }
     }
 
     /// The services as entries of the list `services` of a configuration. Looks at the machine, unless it was done just now.
@@ -86,7 +103,7 @@ impl Continuous {
         let mut state = self.state();
         state.memory.record(&facts, is_rest);
         state.looked = Some(Instant::now());
-        state.is_incomplete = facts.pending.is_any();
+        state.is_incomplete = pace == Pace::Quick && facts.pending.is_any();
         if state.is_incomplete {
             self.rest.notify_one();
         } else if !state.are_gaps_logged {

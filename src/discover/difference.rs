@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 
 use super::facts::Running;
 
+use crate::config::docker::EngineHost;
 use crate::config::port::{Expect, Protocol};
 use crate::config::{Config, KindSettings};
 
@@ -99,7 +100,11 @@ fn subject(kind: &KindSettings) -> Option<Subject> {
             let is_listed = unit.unit.ends_with(".service") || unit.unit.ends_with(".socket");
             (is_listed && unit.expect.includes_active()).then(|| Subject::Unit(unit.unit.clone()))
         }
-        KindSettings::Docker(container) => Some(Subject::Container(container.container.clone())),
+        // Engines of other machines are not listed.
+        KindSettings::Docker(container) => match container.host {
+            EngineHost::Unix(_) => Some(Subject::Container(container.container.clone())),
+            EngineHost::Tcp { .. } => None,
+        },
         KindSettings::Port(port) => {
             let is_held = port.protocol == Protocol::Tcp && port.expect == Expect::Held;
             is_held.then_some(Subject::Port(port.port))
@@ -160,7 +165,7 @@ mod tests {
     fn what_is_new_or_gone_is_listed() {
         let before = config(
             "{ kind: systemd, unit: a }, { kind: docker, container: b }, { kind: port, port: 53, protocol: udp }, \
-             { kind: systemd, unit: backup.timer }",
+             { kind: systemd, unit: backup.timer }, { kind: docker, container: far, host: 'tcp://192.0.2.1:2375' }",
         );
         let now = config("{ kind: systemd, unit: a }, { kind: tcp, address: '[::1]:81' }");
         let found = Difference::between(&before, &now, &nothing());

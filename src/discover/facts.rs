@@ -12,6 +12,8 @@ pub struct Facts {
     pub ports: Vec<Port>,
     /// The running containers.
     pub containers: Vec<Container>,
+    /// The ports of containers that are left out.
+    pub job_ports: BTreeSet<u16>,
     /// The Celery workers.
     pub workers: Vec<Worker>,
     /// What could not be seen, and what would help. Each is a sentence.

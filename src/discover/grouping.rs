@@ -19,10 +19,12 @@ pub const MAX_SERVICES: usize = 1000;
 /// Groups facts to services, in the order of the file. `allowed` are the addresses, except for loopback, that were connected to.
 pub fn services(facts: &Facts, allowed: &[IpAddr]) -> Vec<Service> {
     let undecided = facts.ports.iter().filter(|port| is_undecided(facts, port));
+    let undecided = undecided.map(|port| port.number);
     let mut grouping = Grouping {
         facts,
         allowed,
-        used: undecided.map(|port| port.number).collect(),
+        // The engine holds the ports of a job only until its end.
+        used: undecided.chain(facts.job_ports.iter().copied()).collect(),
         services: Vec::new(),
     };
     grouping.containers();
@@ -96,7 +98,8 @@ impl<'f> Grouping<'f> {
                 continue;
             }
             let is_socket = unit.name.ends_with(".socket");
-            if is_socket && own.is_empty() {
+            // It may belong to a service that was not read yet.
+            if is_socket && (own.is_empty() || facts.pending.units) {
                 continue;
             }
             // A socket belongs to the service that it starts, if that runs.

@@ -30,7 +30,8 @@ pub async fn hear(
             continue;
         }
         let has_no_check = port_checks::is_ephemeral(port.number) || is_forwarded(port);
-        let is_left_alone = port.is_activated || has_no_check || is_of_the_system(facts, port);
+        let is_of_job = facts.job_ports.contains(&port.number);
+        let is_left_alone = port.is_activated || has_no_check || is_of_job || is_of_the_system(facts, port);
         let address = port_checks::address(port, allowed).filter(|_| !is_left_alone);
         let Some(address) = address else { continue };
         let handshake = handshake_of(port, &facts.containers);

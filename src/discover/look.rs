@@ -107,12 +107,13 @@ async fn collect(options: &Options, pace: Pace, memory: &Memory) -> Facts {
         units::list(&options.bus, deadlines.units),
         containers::list(options.engine.as_deref(), deadlines.containers),
     );
-    // A thorough look has waited long enough. What it does not know stays unknown.
+    // A thorough look has waited long enough. What it does not know stays unknown until the next one.
     let is_quick = pace == Pace::Quick;
     let mut facts = Facts {
         pending: Pending {
             units: is_quick && !units.is_complete,
-            containers: is_quick && !containers.is_complete,
+            // Otherwise the ports of containers would be those of the engine, and stay there.
+            containers: !containers.is_complete,
             holders: is_quick && !sockets.has_holders,
             details: is_quick && workers.is_err(),
         },
@@ -124,6 +125,7 @@ async fn collect(options: &Options, pace: Pace, memory: &Memory) -> Facts {
         units: units.units,
         ports: sockets.ports,
         containers: containers.containers,
+        job_ports: containers.job_ports,
         workers: workers.unwrap_or_default(),
         gaps: units.gaps,
     };
@@ -161,10 +163,17 @@ async fn list_sockets(procfs: PathBuf, deadline: Instant) -> Sockets {
         Err(problem) => problem,
     };
     let mut early = early;
-    early.try_recv().unwrap_or_else(|_| Sockets {
-        problem: Some(format!("ports are not known: {problem}")),
-        ..Sockets::default()
-    })
+    match early.try_recv() {
+        Ok(mut sockets) => {
+            let gap = format!("the programs of ports are not known: {problem}");
+            sockets.gaps.insert(gap);
+            sockets
+        }
+        Err(_) => Sockets {
+            problem: Some(format!("ports are not known: {problem}")),
+            ..Sockets::default()
+        },
+    }
 }
 
 /// Reads /proc on a thread that may block. A thread that hangs is not waited for, and not joined by more and more others.

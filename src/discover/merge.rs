@@ -64,6 +64,8 @@ impl Merged {
         let mut is_changed = false;
         for service in found {
             let is_full = self.services.len() >= MAX_SERVICES;
+            // Its holder was known, and is not now, such as while the search of the processes is cut.
+            let is_held = is_port(&service) && self.is_held(&service);
             let known = self
                 .services
                 .iter_mut()
@@ -80,7 +82,7 @@ impl Merged {
                         is_changed = true;
                     }
                 }
-                None if is_full => {}
+                None if is_full || is_held => {}
                 None => {
                     is_changed = true;
                     self.services.push(service);
@@ -97,7 +99,6 @@ impl Merged {
     /// A port whose holder was not known is a service of its own. When its holder is found, that has its checks. Returns whether there was
     /// such a port.
     fn drop_ports_with_holders(&mut self) -> bool {
-        let is_port = |service: &Service| service.identity.starts_with("port:");
         let held: BTreeSet<String> = self
             .services
             .iter()
@@ -111,6 +112,13 @@ impl Merged {
         self.services.len() < before
     }
 
+    /// Whether each check of a port is also one of another service.
+    fn is_held(&self, port: &Service) -> bool {
+        let others = || self.services.iter().filter(|other| !is_port(other));
+        let is_held = |check: &String| others().any(|other| other.checks.contains(check));
+        port.checks.iter().all(is_held)
+    }
+
     /// The services as entries of the list `services`.
     pub fn list(&self) -> String {
         list(&self.services, &self.keyed)
@@ -122,8 +130,9 @@ impl Merged {
     }
 }
 
-/// Adds a check. Returns whether it is new. An http check of another page of the same server replaces the earlier one, which was
-/// made of what the server responded while it was starting.
+/// Adds a check. Returns whether it is new. An http check of another page of the same server replaces the earlier one, if that was
+/// made of what the server responded while it was starting. Otherwise the earlier one stays: a server that is broken may respond with
+/// another page than its health page, and must not be up because of that.
 fn add_check(known: &mut Service, check: String) -> bool {
     if known.checks.contains(&check) {
         return false;
@@ -134,11 +143,18 @@ fn add_check(known: &mut Service, check: String) -> bool {
         .iter()
         .position(|earlier| server.is_some() && http_server(earlier) == server);
     match earlier {
+        Some(earlier) if !is_better(&check, &known.checks[earlier]) => return false,
         Some(earlier) => known.checks[earlier] = check,
         None if known.checks.len() >= MAX_CHECKS => return false,
         None => known.checks.push(check),
     }
     true
+}
+
+/// Whether an http check says more than the earlier one of the same server. Only one of a page without success has status codes.
+fn is_better(check: &str, earlier: &str) -> bool {
+    let accepts_missing = |check: &str| check.contains(", 404");
+    earlier.contains("valid_status_codes") && (accepts_missing(earlier) || !accepts_missing(check))
 }
 
 /// The server of an http check: `http://127.0.0.1:80`.
@@ -147,6 +163,11 @@ fn http_server(check: &str) -> Option<&str> {
     let host = url.find("://")? + 3;
     let length = url.get(host..)?.find('/')?;
     url.get(..host + length)
+}
+
+/// Whether a service is a port whose holder is not known.
+fn is_port(service: &Service) -> bool {
+    service.identity.starts_with("port:")
 }
 
 #[cfg(test)]
@@ -191,6 +212,27 @@ mod tests {
         assert!(merged.list().contains(late) && merged.list().contains(other));
     }
 
+    /// An application whose health page fails after a crash responds with 404 to the first page. Its outage goes on.
+    #[test]
+    fn a_worse_page_of_a_server_does_not_replace_its_health_page() {
+        let health = r#"{ kind: http, url: "http://127.0.0.1:80/health" }"#;
+        let login = r#"{ kind: http, url: "http://127.0.0.1:80/", valid_status_codes: [200, 302] }"#;
+        let missing = r#"{ kind: http, url: "http://127.0.0.1:80/", valid_status_codes: [200, 302, 404] }"#;
+        let first_page = r#"{ kind: http, url: "http://127.0.0.1:80/" }"#;
+        for (known, broken) in [
+            (health, missing),
+            (health, first_page),
+            (health, login),
+            (login, missing),
+        ] {
+            let mut merged = Merged::default();
+            merged.add(vec![service("unit:a", "a", &[known])]);
+            let before = merged.list();
+            assert!(!merged.add(vec![service("unit:a", "a", &[broken])]));
+            assert_eq!(merged.list(), before);
+        }
+    }
+
     #[test]
     fn what_does_not_last_is_not_added() {
         let mut merged = Merged::default();
@@ -224,6 +266,9 @@ mod tests {
         assert!(!text.contains("port-1") && text.contains("port-2"), "{text}");
         assert_eq!(text.matches(A).count(), 1, "{text}");
         assert!(!merged.add(vec![service("program:a:", "a", &[A])]));
+        // A later search is cut.
+        assert!(!merged.add(vec![service("port:00001", "port 1", &[A])]));
+        assert_eq!(merged.list(), text);
     }
 
     /// A service with more checks than a configuration allows would disappear.

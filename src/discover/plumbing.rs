@@ -117,7 +117,26 @@ pub fn is_forwarded(port: &Port) -> bool {
 /// Whether a unit that systemd did not describe is a part of the system, by its name.
 pub fn is_named_as_plumbing(name: &str) -> bool {
     let stem = name.split(['.', '@']).next().unwrap_or_default();
-    name.starts_with("systemd-") || name.starts_with("user@") || IDLE.binary_search(&stem).is_ok()
+    name.starts_with("systemd-")
+        || name.starts_with("user@")
+        || IDLE.binary_search(&stem).is_ok()
+        || is_named_by_systemd_run(stem)
+}
+
+/// Whether `systemd-run` chose the name: `run-rID`, `run-uNUMBER`, `run-pPROCESS-iNUMBER`. Its command ends, also that of a user.
+fn is_named_by_systemd_run(stem: &str) -> bool {
+    let are_all = |text: &str, is: fn(&char) -> bool| !text.is_empty() && text.chars().all(|c| is(&c));
+    let Some(rest) = stem.strip_prefix("run-") else {
+        return false;
+    };
+    match (rest.get(..1), rest.get(1..)) {
+        (Some("r"), Some(id)) => id.len() == 32 && are_all(id, char::is_ascii_hexdigit),
+        (Some("u"), Some(number)) => are_all(number, char::is_ascii_digit),
+        (Some("p"), Some(numbers)) => numbers.split_once("-i").is_some_and(|(process, number)| {
+            are_all(process, char::is_ascii_digit) && are_all(number, char::is_ascii_digit)
+        }),
+        _ => false,
+    }
 }
 
 /// Whether a look did not wait for what decides to whom the port belongs.
@@ -235,6 +254,24 @@ mod tests {
                 !is_plumbing(&unit(name, program, file, state), holds_port),
                 "{name}"
             );
+        }
+    }
+
+    /// The units of users, and all units while systemd does not respond, are known by their names only.
+    #[test]
+    fn commands_of_systemd_run_are_recognized_by_their_names() {
+        for (name, expected) in [
+            ("run-r0123456789abcdef0123456789abcdef.service", true),
+            ("run-u123.service", true),
+            ("run-p12345-i6789.service", true),
+            ("run-backups.service", false),
+            ("run-pace.service", false),
+            ("run-r.service", false),
+            ("run-u.service", false),
+            ("run-ü.service", false),
+            ("shop.service", false),
+        ] {
+            assert_eq!(is_named_as_plumbing(name), expected, "{name}");
         }
     }
 

@@ -46,7 +46,10 @@ pub type Keyed = BTreeMap<String, String>;
 pub fn assign_keys(services: &[Service], keyed: &mut Keyed) {
     let mut used: BTreeSet<String> = keyed.values().cloned().collect();
     used.extend(RESERVED.map(str::to_owned));
-    for service in services {
+    // An engine may respond later than everything else. That must not decide which of two services has which key.
+    let mut ordered: Vec<&Service> = services.iter().collect();
+    ordered.sort_by_key(|service| service.identity.starts_with("container:"));
+    for service in ordered {
         if keyed.contains_key(&service.identity) {
             continue;
         }

@@ -179,6 +179,24 @@ fn published_ports_belong_to_their_container() {
     );
 }
 
+/// When a job ends, the engine must not be down because of its port.
+#[test]
+fn the_ports_of_jobs_do_not_belong_to_the_engine() {
+    let docker = "docker.service";
+    let text = written(&Facts {
+        units: vec![unit(docker, "")],
+        ports: vec![
+            port(8080, Some(docker), Some("docker-proxy"), http(&[("/", 200)])),
+            port(8081, None, Some("rootlessport"), Heard::Silent),
+        ],
+        job_ports: BTreeSet::from([8080, 8081]),
+        ..Facts::default()
+    });
+    let loaded = loaded(&text);
+    assert_eq!(checks(&loaded, "docker"), ["system", "systemd docker.service"]);
+    assert!(!text.contains("808"), "{text}");
+}
+
 /// A connection to a port of systemd would start the service.
 #[test]
 fn a_service_that_starts_on_demand_is_not_started() {

@@ -94,7 +94,7 @@ async fn read(connection: &Connection, found: &mut Units) -> zbus::Result<()> {
         if is_service && (active == "failed" || sub == "auto-restart") {
             failed.insert(name.to_owned());
         }
-        if active == "active" && (is_service || name.ends_with(".socket")) {
+        if matches!(active, "active" | "reloading") && (is_service || name.ends_with(".socket")) {
             found.active.get_or_insert_default().insert(name.to_owned());
         }
         if active == "active" && (is_service && sub == "running" || name.ends_with(".socket")) {

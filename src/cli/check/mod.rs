@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use tokio::runtime::Runtime;
+use tokio::runtime::{Handle, Runtime};
 
 use super::configuration::ConfigurationFlags;
 use super::embedded::{self, discovery};
@@ -83,8 +83,12 @@ pub fn check(flags: CheckFlags) -> anyhow::Result<ExitCode> {
 
 /// The services of this machine. The exporter itself is not one of them: it need not be running.
 fn discovered(runtime: &Runtime, procfs: PathBuf) -> Option<Config> {
-    let loading =
-        runtime.spawn_blocking(move || embedded::load(None, Some(&discovery(procfs, Duration::MAX))));
+    let loading = runtime.spawn_blocking(move || {
+        let discovery = discovery(procfs, Duration::MAX);
+        // A source that responds late would be left out, and its services with it.
+        Handle::current().block_on(discovery.complete());
+        embedded::load(None, Some(&discovery))
+    });
     match runtime.block_on(loading) {
         Ok(Ok(mut config)) => {
             remove_failing_checks(&mut config, false, false);

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use super::names::is_generated;
 use crate::config::docker::EngineHost;
 use crate::discover::facts::Container;
+use crate::discover::port_checks::is_ephemeral;
 
 /// The label of a container that a unit of systemd runs (podman-systemd.unit).
 const UNIT_LABEL: &str = "PODMAN_SYSTEMD_UNIT";
@@ -66,7 +67,8 @@ impl Row {
         self.state == "running"
     }
 
-    fn published(&self) -> BTreeSet<(u16, u16)> {
+    /// The TCP ports that it publishes on this machine, with its own ports.
+    pub fn published(&self) -> BTreeSet<(u16, u16)> {
         let ports = self.ports.iter().flatten();
         ports
             .filter(|port| port.protocol == "tcp")
@@ -80,7 +82,9 @@ impl Row {
         if label(ONE_OFF_LABEL).is_some_and(|value| value.eq_ignore_ascii_case("true")) {
             return Lasting::No;
         }
-        match label(UNIT_LABEL).is_some() || !self.published().is_empty() {
+        // An engine takes a port of the kernel's range if nobody chose one, as tests do.
+        let has_own_port = self.published().iter().any(|(public, _)| !is_ephemeral(*public));
+        match label(UNIT_LABEL).is_some() || has_own_port {
             true => Lasting::Yes,
             false => Lasting::Unknown,
         }
@@ -127,7 +131,7 @@ struct ContainerConfig {
 }
 
 impl Details {
-    /// Whether a container that publishes no port is a job: nothing restarts it, and it is removed at its end (`--rm`), belongs to a
+    /// Whether a container that publishes no port of somebody's choice is a job: nothing restarts it, and it is removed at its end (`--rm`), belongs to a
     /// terminal (`-it`), or nobody gave it a name by which it could come back.
     pub fn is_job(&self, name: &str) -> bool {
         let has_policy = !matches!(self.host_config.restart_policy.name.as_str(), "" | "no");
@@ -178,6 +182,10 @@ mod tests {
             (
                 r#"{"Ports": [{"PrivatePort": 80, "PublicPort": 8080, "Type": "tcp"}]}"#,
                 Lasting::Yes,
+            ),
+            (
+                r#"{"Ports": [{"PrivatePort": 80, "PublicPort": 40123, "Type": "tcp"}]}"#,
+                Lasting::Unknown,
             ),
             (
                 r#"{"Ports": [{"PrivatePort": 80, "Type": "tcp"}]}"#,

@@ -5,12 +5,15 @@ mod api;
 mod names;
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use futures_util::future::join_all;
 use http::{Request, header};
 use http_body_util::Full;
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout_at};
 
 use self::api::{Details, Lasting, Row};
@@ -31,6 +34,13 @@ const MAX_RESPONSE_BYTES: usize = 4 << 20;
 /// How many containers are listed.
 const MAX_CONTAINERS: usize = 1000;
 
+/// How many paths of sockets on any file system are resolved at once.
+static PATHS: Semaphore = Semaphore::const_new(1);
+
+/// What to do about a socket that the user may not open.
+const NO_PERMISSION: &str =
+    "the user may not open the socket: run it as root, or as a user of the group docker";
+
 /// The containers of all engines.
 #[derive(Debug, Default)]
 pub struct Containers {
@@ -38,6 +48,8 @@ pub struct Containers {
     pub containers: Vec<Container>,
     /// The names of all running containers; `None` if an engine did not list them.
     pub running: Option<BTreeSet<String>>,
+    /// The ports that containers publish which are left out.
+    pub job_ports: BTreeSet<u16>,
     /// What could not be seen.
     pub gaps: BTreeSet<String>,
     /// Whether nothing is left to wait for.
@@ -51,28 +63,83 @@ struct Engine {
     running: Option<BTreeSet<String>>,
     /// The containers that are left out.
     jobs: Vec<String>,
+    job_ports: BTreeSet<u16>,
     gap: Option<String>,
     /// Whether the deadline ended the reading.
     is_cut: bool,
+}
+
+impl Engine {
+    /// An engine whose containers are not known.
+    fn unknown(socket: &Path, problem: &str) -> Self {
+        let host = EngineHost::Unix(socket.to_owned());
+        Self {
+            gap: Some(format!("containers of {host} are not known: {problem}")),
+            ..Self::default()
+        }
+    }
+
+    /// An engine whose socket was not found; `None` if it does not exist.
+    fn without_socket(socket: &Path, error: &std::io::Error) -> Option<Self> {
+        match error.kind() {
+            ErrorKind::NotFound | ErrorKind::NotADirectory => None,
+            // The directory of podman's socket is open to root only.
+            ErrorKind::PermissionDenied => Some(Self::unknown(socket, NO_PERMISSION)),
+            _ => Some(Self::unknown(socket, &error.to_string())),
+        }
+    }
 }
 
 /// Lists the containers of the engine in `DOCKER_HOST`, if it is a socket, and of the usual sockets, until the deadline. No engine waits
 /// for another one.
 pub async fn list(variable: Option<&str>, deadline: Instant) -> Containers {
     let named = variable.and_then(|text| text.strip_prefix("unix://").map(PathBuf::from));
-    let usual = SOCKETS.iter().map(PathBuf::from);
     let mut sockets = Vec::new();
+    let mut engines = Vec::new();
     let mut known = BTreeSet::new();
-    for socket in named.into_iter().chain(usual) {
-        // Docker's socket may be a link to that of podman.
-        if let Ok(real) = tokio::fs::canonicalize(&socket).await
-            && known.insert(real)
-        {
-            sockets.push(socket);
+    for socket in SOCKETS.map(PathBuf::from) {
+        match tokio::fs::canonicalize(&socket).await {
+            // Docker's socket may be a link to that of podman.
+            Ok(real) if known.insert(real.clone()) => sockets.push(socket),
+            Ok(_) => {}
+            Err(error) => engines.extend(Engine::without_socket(&socket, &error)),
         }
     }
-    let engines = join_all(sockets.iter().map(|socket| read(socket, deadline))).await;
+    let of_variable = async {
+        let socket = named?;
+        match timeout_at(deadline, real_path(socket.clone())).await {
+            Ok(Ok(real)) if known.contains(&real) => None,
+            Ok(Ok(_)) => Some(read(&socket, deadline).await),
+            Ok(Err(error)) => Engine::without_socket(&socket, &error),
+            Err(_) => Some(Engine {
+                is_cut: true,
+                ..Engine::unknown(&socket, "the file system of its socket does not respond")
+            }),
+        }
+    };
+    let reads = join_all(sockets.iter().map(|socket| read(socket, deadline)));
+    let (of_variable, of_sockets) = tokio::join!(of_variable, reads);
+    engines.extend(of_variable.into_iter().chain(of_sockets));
     combine(engines)
+}
+
+/// The path of a socket without links. A file system that hangs keeps its thread, so there is at most one.
+async fn real_path(socket: PathBuf) -> std::io::Result<PathBuf> {
+    let permit = PATHS.acquire().await.map_err(std::io::Error::other)?;
+    let resolve = move || {
+        let _permit = permit;
+        std::fs::canonicalize(socket)
+    };
+    spawn_blocking(resolve).await.map_err(std::io::Error::other)?
+}
+
+impl Engine {
+    fn leave_out(&mut self, row: &Row, name: &str) {
+        self.jobs.push(name.to_owned());
+        let published = row.published();
+        self.job_ports
+            .extend(published.into_iter().map(|(public, _)| public));
+    }
 }
 
 fn combine(engines: Vec<Engine>) -> Containers {
@@ -93,6 +160,7 @@ fn combine(engines: Vec<Engine>) -> Containers {
         found.running = found.running.zip(engine.running).map(|(all, own)| &all | &own);
         found.gaps.extend(engine.gap);
         jobs.extend(engine.jobs);
+        found.job_ports.extend(engine.job_ports);
     }
     found
         .containers
@@ -148,7 +216,7 @@ async fn read_all(host: &EngineHost, engine: &mut Engine) -> Result<(), String> 
         running.insert(name.to_owned());
         match row.lasting() {
             Lasting::Yes => engine.containers.push(row.container(host)),
-            Lasting::No => engine.jobs.push(name.to_owned()),
+            Lasting::No => engine.leave_out(&row, name),
             Lasting::Unknown => unsure.push(row),
         }
     }
@@ -161,7 +229,7 @@ async fn read_all(host: &EngineHost, engine: &mut Engine) -> Result<(), String> 
         // Without these fields, it is not known to be a job.
         let details: Details = serde_json::from_slice(&body).unwrap_or_default();
         match details.is_job(name) {
-            true => engine.jobs.push(name.to_owned()),
+            true => engine.leave_out(&row, name),
             false => engine.containers.push(row.container(host)),
         }
     }
@@ -182,9 +250,7 @@ async fn get(client: &mut ApiClient, host: &EngineHost, path: &str, doing: &str)
             Ok(Bytes::from_static(br#"{"HostConfig": {"AutoRemove": true}}"#))
         }
         Ok(response) => Err(format!("the engine responded with {}", response.status)),
-        Err(problem) if problem.reason == Reason::Permission => Err(
-            "the user may not open the socket: run it as root, or as a user of the group docker".to_owned(),
-        ),
+        Err(problem) if problem.reason == Reason::Permission => Err(NO_PERMISSION.to_owned()),
         Err(problem) => Err(problem.message().to_owned()),
     }
 }
@@ -199,6 +265,14 @@ mod tests {
             jobs: names.iter().map(|name| (*name).to_owned()).collect(),
             ..Engine::default()
         }
+    }
+
+    #[test]
+    fn a_socket_that_is_hidden_is_not_one_that_does_not_exist() {
+        let engine = |kind: ErrorKind| Engine::without_socket(Path::new("/run/x.sock"), &kind.into());
+        assert!(engine(ErrorKind::NotFound).is_none());
+        let hidden = engine(ErrorKind::PermissionDenied).unwrap();
+        assert!(hidden.running.is_none() && hidden.gap.is_some_and(|gap| gap.contains("run it as root")));
     }
 
     #[test]

@@ -96,6 +96,22 @@ fn containers_that_come_late_are_added() {
     );
 }
 
+/// The state is saved by key, so after a restart the keys must be the same.
+#[test]
+fn a_container_with_the_name_of_a_unit_has_the_same_key_when_it_comes_late() {
+    let mut all = machine();
+    all.units.push(unit("web.service", "Runs the container"));
+    let mut early = all.clone();
+    early.containers.clear();
+    early.pending.containers = true;
+    let mut late = Merged::default();
+    add(&mut late, &early);
+    late.add_rest(grouping::services(&all, &[]));
+    let mut at_once = Merged::default();
+    add(&mut at_once, &all);
+    assert_eq!(late.list(), at_once.list());
+}
+
 #[test]
 fn units_that_come_late_are_added() {
     let mut early = machine();
@@ -106,6 +122,22 @@ fn units_that_come_late_are_added() {
         assert!(shown.iter().any(|shown| shown == key), "{key}: {shown:?}\n{list}");
     }
     assert_eq!(shown.len(), 3, "{shown:?}");
+}
+
+/// The look ended after it had read the socket, and before its service.
+#[test]
+fn a_socket_whose_service_comes_late_is_no_service() {
+    let mut all = machine();
+    all.units.push(unit("ssh.socket", "SSH"));
+    let mut early = all.clone();
+    early.units.retain(|unit| unit.name == "ssh.socket");
+    early.pending.units = true;
+    let mut merged = Merged::default();
+    add(&mut merged, &early);
+    merged.add_rest(grouping::services(&all, &[]));
+    let shown = keys(&merged);
+    assert!(shown.contains(&"ssh".to_owned()), "{shown:?}");
+    assert!(!shown.contains(&"ssh.socket".to_owned()), "{shown:?}");
 }
 
 #[test]

@@ -102,6 +102,7 @@ fn no_check_fails_in_a_container() {
 #[test]
 fn a_bare_container_shows_its_services_at_the_first_start() {
     let script = "$1 --log.format=json --control.socket= 2>log & timeout 40 sh -c \"until curl -sf -m 5 http://127.0.0.1:10100/-/ready; do sleep 0.1; done\" >/dev/null; \
+                  timeout 40 sh -c \"until curl -sf -m 5 http://127.0.0.1:10100/metrics | grep -q ^upkeep_service_up.*many.py.*1$; do sleep 0.1; done\"; \
                   curl -sf -m 5 http://127.0.0.1:10100/metrics | grep ^upkeep_service_up; curl -sf -m 5 http://127.0.0.1:10100/; kill $!";
     let (said, counts) = run("", script);
     for key in ["upkeep_exporter", "machine", "web.py", "mute.py", "many.py"] {
