@@ -17,6 +17,8 @@ const SERVICES: usize = 1000;
 const FAILING: usize = 100;
 /// The longest evaluation of a group, on a busy machine: half of the interval of upkeep-slo.
 const LONGEST: Duration = Duration::from_secs(30);
+/// For the alerts: they need half a minute of down time even if every evaluation begins in time.
+const FIRES: Duration = Duration::from_secs(240);
 /// The alerts of the services that fail.
 const FIRING: &str = r#"ALERTS{alertname="UpkeepErrorBudgetBurnFast",alertstate="firing"}"#;
 /// Parts of four minutes.
@@ -113,13 +115,13 @@ async fn prometheus_evaluates_the_objectives_of_1000_services() {
     if days > 0 {
         past.measure().await;
     }
-    past.wait_for(&format!("count({FIRING}) == {FAILING}"), START)
+    past.wait_for(&format!("count({FIRING}) == {FAILING}"), FIRES)
         .await;
     assert_rules_are_healthy(&past).await;
     for group in GROUPS {
         let (duration, _) = past.evaluations(group).await;
         println!("an evaluation of {group} with {SERVICES} services takes {duration:.2?}");
-        assert!(duration < LONGEST, "{group}: {duration:?}");
+        assert!(!duration.is_zero() && duration < LONGEST, "{group}: {duration:?}");
     }
     assert_windows_of_a_month(&past).await;
     drop(server);
@@ -137,7 +139,7 @@ async fn assert_rules_are_healthy(past: &Past) {
     assert!(recorded.len() > 20, "{recorded:?}");
     let names = recorded.join("|");
     let all = format!("count by (__name__) ({{__name__=~'{names}', service=~'s[0-9]+'}}) == {SERVICES}");
-    past.wait_for(&format!("count({all}) == {}", recorded.len()), START)
+    past.wait_for(&format!("count({all}) == {}", recorded.len()), FIRES)
         .await;
 }
 

@@ -191,9 +191,8 @@ impl Past {
 
     /// The duration of the last evaluation of a group, and how many there were.
     pub async fn evaluations(&self, group: &str) -> (Duration, u64) {
-        let text = get(&format!("http://127.0.0.1:{}/metrics", self.port))
-            .await
-            .unwrap_or_default();
+        let url = format!("http://127.0.0.1:{}/metrics", self.port);
+        let text = eventually("the metrics of Prometheus", START, || get(&url)).await;
         let value = |name: &str| {
             let of_group = |line: &&str| line.starts_with(name) && line.contains(&format!(";{group}\"}}"));
             let line = text.lines().find(of_group)?;
