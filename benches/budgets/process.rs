@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
+use nix::time::ClockId;
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 
 /// What a thread used so far.
@@ -54,10 +55,11 @@ impl Process {
         kill_process(Pid::from_child(&self.child), Signal::HUP).context("sending SIGHUP")
     }
 
-    /// CPU time used so far by all its threads, ended ones included, in seconds.
+    /// CPU time used so far by all its threads, ended ones included, in seconds. Exact, unlike the ticks of 10 ms in `/proc/PID/stat`:
+    /// a scrape of 1,000 checks takes less than one.
     pub fn cpu(&self) -> anyhow::Result<f64> {
-        let stat = procfs::process::Process::new(self.pid())?.stat()?;
-        Ok(seconds(stat.utime + stat.stime))
+        let clock = ClockId::pid_cpu_clock_id(nix::unistd::Pid::from_raw(self.pid()))?;
+        Ok(Duration::from(clock.now()?).as_secs_f64())
     }
 
     /// What its thread of this name used so far (`/proc/PID/task/TID/stat` and `io`).

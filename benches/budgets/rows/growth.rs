@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 
@@ -89,10 +89,13 @@ fn cost_of(checks: usize, target: &Target, directory: &Path) -> anyhow::Result<C
     starts.push(1e3 * exporter.process.cpu()?);
     let exporter = exporter.wait_until_ready()?;
 
+    // Reading a scrape of 50,000 checks takes a good part of a second, in which runs are counted too.
+    let scraped = Instant::now();
     let before = exporter.scrape()?;
-    let cpu = exporter.process.cpu()?;
+    let (cpu, begun) = (exporter.process.cpu()?, Instant::now());
     sleep(WINDOW);
-    let cpu = exporter.process.cpu()? - cpu;
+    let share = (exporter.process.cpu()? - cpu) / begun.elapsed().as_secs_f64();
+    let seconds = scraped.elapsed().as_secs_f64();
     let after = exporter.scrape()?;
     let window = Window {
         before: &before,
@@ -106,8 +109,8 @@ fn cost_of(checks: usize, target: &Target, directory: &Path) -> anyhow::Result<C
         exporter.process.log()
     );
     Ok(Cost {
-        run: 1e6 * cpu / runs,
-        scrape: scrape(&exporter, cpu / WINDOW.as_secs_f64())?,
+        run: 1e6 * share * seconds / runs,
+        scrape: scrape(&exporter, share)?,
         start: median(&starts),
         memory: exporter.process.memory()?.1,
     })
