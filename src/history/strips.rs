@@ -79,8 +79,14 @@ fn strip(record: &ServiceRecord, step: Step, size: u32, marks: u32, moved: i64, 
         part.no_data_millis = (end - begin).max(0).unsigned_abs().saturating_sub(known);
         totals.add(part);
     }
-    PastStrip {
-        marks: parts.iter().map(PastTotals::mark).collect(),
-        totals,
+    let mut marks: Vec<_> = parts.iter().map(PastTotals::mark).collect();
+    // The last part is not over, so what is known of it shows at once. Otherwise, a new service would have no bar for a quarter of an hour.
+    if let (Some(mark), Some(part)) = (marks.last_mut(), parts.last()) {
+        let known = PastTotals {
+            no_data_millis: 0,
+            ..*part
+        };
+        *mark = known.mark();
     }
+    PastStrip { marks, totals }
 }

@@ -120,3 +120,21 @@ fn strips_move_one_after_the_other() {
     let up = Some(PastStatus::Up);
     assert!(before.values().all(|marks| marks[46..] == [up, up]), "{before:?}");
 }
+
+/// Somebody who starts the exporter for the first time sees a bar after seconds, not after half a part.
+#[test]
+fn the_last_bar_shows_what_is_known() {
+    let mut test = Test::new();
+    test.keys = vec!["service".to_owned()];
+    for second in [0, 10, 20] {
+        test.clock.set(second);
+        test.observe(&[], &[]);
+    }
+    let past = test.reader().past();
+    let past = past.values().next().expect("a service");
+    for strip in [&past.day, &past.quarter] {
+        let (last, earlier) = strip.marks.split_last().expect("marks");
+        assert_eq!(*last, Some(PastStatus::Up));
+        assert!(earlier.iter().all(Option::is_none), "{earlier:?}");
+    }
+}
