@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use upkeep_exporter::check::{Check, CheckContext};
@@ -12,6 +13,16 @@ use upkeep_exporter::model::{Problem, Report};
 /// The repository's `target/dep-tools/node`, which has the package managers, their caches and the environments.
 pub fn tools() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("target/dep-tools/node")
+}
+
+/// The cache of yarn for this thread. yarn 1 does not lock its cache, so two that unpack the same package at once fail (EEXIST). The others
+/// may share theirs.
+fn yarn_cache() -> PathBuf {
+    static THREADS: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static NUMBER: usize = THREADS.fetch_add(1, Ordering::Relaxed);
+    }
+    tools().join(format!("yarn-cache-{}", NUMBER.with(|number| *number)))
 }
 
 /// A package manager of a fixed version; npm is the installed one.
@@ -40,7 +51,7 @@ pub fn manager(name: &str) -> Command {
         .env("npm_config_ignore_scripts", "true")
         // The default differs between versions of npm.
         .env("npm_config_install_links", "false")
-        .env("YARN_CACHE_FOLDER", tools.join("yarn-cache"))
+        .env("YARN_CACHE_FOLDER", yarn_cache())
         .env("CI", "true")
         .stdin(Stdio::null());
     command
