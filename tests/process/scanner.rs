@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{Mode, OFlags, open};
 use serde_json::json;
@@ -31,6 +31,24 @@ async fn checks_of_one_tick_share_a_scan() {
     // Three, unless this thread did not run for longer than requests are gathered.
     let scans = context.processes.scans();
     assert!((3..15).contains(&scans), "{scans} scans for 150 runs");
+}
+
+#[tokio::test]
+async fn a_check_that_is_alone_hardly_waits_for_others() {
+    let fake = FakeProc::new();
+    fake.process(10, "app", "");
+    let context = fake.context();
+    let mut check = check(json!({"match": "app"}), &context);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let begun = Instant::now();
+        assert_eq!(crate::support::run(&mut check).await.count(), Some(1.0));
+        // A busy machine delays most runs, but not all.
+        if begun.elapsed() < Duration::from_millis(2) {
+            break;
+        }
+        assert!(Instant::now() < deadline, "every run takes 2 ms or longer");
+    }
 }
 
 #[tokio::test]

@@ -67,7 +67,7 @@ impl Scanner {
         &self.queue.root
     }
 
-    /// Returns the result of a scan that begins after this call. Requests within a few milliseconds share one scan.
+    /// Returns the result of a scan that begins after this call. Requests in quick succession share one scan.
     /// Dropping the future cancels the request.
     ///
     /// # Errors

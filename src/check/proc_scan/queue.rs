@@ -133,6 +133,11 @@ impl<R: Waiting> Queue<R> {
         state.is_served_by(mine)
     }
 
+    /// How many requests wait, with cancelled ones.
+    pub fn waiting(&self) -> usize {
+        self.lock().waiting.len()
+    }
+
     /// Takes the requests for the next scan, without cancelled ones, and the processes to avoid. Returns nothing to a thread
     /// that is no longer needed.
     pub fn take(&self, mine: &Arc<Progress>) -> (Vec<R>, Vec<i32>) {

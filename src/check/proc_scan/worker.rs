@@ -12,8 +12,11 @@ use super::progress::Progress;
 use super::queue::{Queue, Waiting};
 use super::texts::Buffers;
 
-/// How long the thread waits after the first request for others of the same tick. One scan then serves all of them.
-const GATHER: Duration = Duration::from_millis(2);
+/// The thread waits for other requests of the same tick as long as one comes within this time. One scan then serves all of them.
+const GAP: Duration = Duration::from_micros(250);
+
+/// How often it waits at most, which is for 2 ms.
+const MAX_GAPS: usize = 8;
 
 /// The requests of one scan, and what the scan uses.
 #[derive(Debug)]
@@ -59,7 +62,7 @@ impl<R: Waiting, S: Fn(Batch<'_, R>) + Send + 'static> Worker<R, S> {
     fn run(self) {
         let mut buffers = Buffers::default();
         while self.queue.wait_for_request(&self.progress) {
-            thread::sleep(GATHER);
+            self.gather();
             let (requests, avoided) = self.queue.take(&self.progress);
             if requests.is_empty() {
                 continue;
@@ -77,5 +80,18 @@ impl<R: Waiting, S: Fn(Batch<'_, R>) + Send + 'static> Worker<R, S> {
             self.progress.leave();
         }
         self.queue.retire(&self.progress);
+    }
+
+    /// Waits until no further request comes. A check that is alone hardly waits.
+    fn gather(&self) {
+        let mut waiting = self.queue.waiting();
+        for _ in 0..MAX_GAPS {
+            thread::sleep(GAP);
+            let before = waiting;
+            waiting = self.queue.waiting();
+            if waiting == before {
+                return;
+            }
+        }
     }
 }
