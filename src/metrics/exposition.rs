@@ -132,6 +132,7 @@ impl Exposition {
                     }
                 }
             }
+            series.end(pieces.least, pieces.sink);
         }
     }
 }

@@ -120,6 +120,19 @@ impl Protobuf {
         self.complete.clear();
     }
 
+    /// Ends the current family. If it has at least `length` bytes, passes it on to `sink` after the families before it, instead of copying
+    /// it.
+    pub fn end_family_into(&mut self, length: usize, sink: &mut dyn FnMut(&[u8])) {
+        if self.family.len() < length {
+            return self.end_family();
+        }
+        put_varint(&mut self.complete, self.family.len() as u64);
+        for part in [&mut self.complete, &mut self.family] {
+            sink(part);
+            part.clear();
+        }
+    }
+
     fn end_family(&mut self) {
         if !self.family.is_empty() {
             put_varint(&mut self.complete, self.family.len() as u64);

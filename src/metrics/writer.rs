@@ -191,6 +191,13 @@ impl<'w> Series<'w> {
         }
     }
 
+    /// Ends the family. In Protocol Buffers, passes it on to `sink` if it has at least `length` bytes.
+    pub fn end(self, length: usize, sink: &mut dyn FnMut(&[u8])) {
+        if self.has_metadata && self.writer.format == Format::Protobuf {
+            self.writer.protobuf.end_family_into(length, sink);
+        }
+    }
+
     /// Writes one histogram. The family declares no labels, and all of its histograms have the same bounds.
     pub fn push_histogram(&mut self, histogram: &HistogramView) {
         self.ensure_metadata();
