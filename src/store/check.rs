@@ -149,7 +149,7 @@ impl CheckState {
 
     /// Handles the saved result after a restart: if it is stale at `now`, the next run alone decides the status.
     pub fn restore(&mut self, now: Moment) {
-        let stale_after = self.settings.stale_after();
+        let stale_after = self.rules.stale_after;
         if self
             .saved
             .last_ended
@@ -257,7 +257,7 @@ impl CheckState {
 
     /// The status at `now`.
     pub fn status(&self, now: Moment) -> Status {
-        let stale_after = self.settings.stale_after();
+        let stale_after = self.rules.stale_after;
         self.saved.verdict.status(self.saved.last_ended, stale_after, now)
     }
 
