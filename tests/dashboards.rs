@@ -8,6 +8,8 @@ mod faults;
 mod fields;
 #[path = "dashboards/model.rs"]
 mod model;
+#[path = "dashboards/not_up.rs"]
+mod not_up;
 #[path = "dashboards/panels.rs"]
 mod panels;
 #[path = "dashboards/pictures.rs"]
