@@ -193,6 +193,22 @@ fn the_help_has_commands_then_groups_then_examples() {
     }
 }
 
+/// `check` discovers without a file; commands that act on services never do.
+#[test]
+fn the_help_says_what_is_used_without_a_file() {
+    for (command, default) in [
+        (&["check"][..], "the services found on this machine"),
+        (&["service", "list"], "the embedded configuration"),
+        (&["service", "start"], "the embedded configuration"),
+    ] {
+        let help = upkeep(&[command, &["--help"]].concat()).output().unwrap();
+        let words = out(&help).split_whitespace().collect::<Vec<_>>().join(" ");
+        let from = words.find("--config.file <PATH>").unwrap();
+        let flag = words[from..].split("--path.procfs").next().unwrap();
+        assert!(flag.contains(&format!("default: {default}")), "{flag}");
+    }
+}
+
 #[test]
 fn a_closed_pipe_is_not_an_error() {
     for arguments in [&["completions", "zsh"][..], &["man"]] {

@@ -23,6 +23,9 @@ use debug::format_run;
 
 /// The flags of `check`.
 #[derive(Debug, clap::Args)]
+#[command(mut_arg("config_files", |flag| flag.help(
+    "Configuration file, or a directory of files (*.yml, *.yaml). Can be repeated; default: the services found on this machine",
+)))]
 pub struct CheckFlags {
     /// Services to check, by key or name; default: all
     #[arg(value_name = "SERVICE")]
