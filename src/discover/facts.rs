@@ -69,6 +69,8 @@ pub struct Unit {
     pub file: String,
     /// The path of its program; empty if unknown.
     pub program: String,
+    /// Whether its program is the exporter, and not a job that the exporter's command runs.
+    pub is_exporter: bool,
     /// Its working directory; empty if it has none.
     pub directory: String,
     /// The timers, paths and sockets that start it.

@@ -5,7 +5,9 @@ use std::net::IpAddr;
 
 use super::classify::group;
 use super::facts::{Container, Facts, Heard, Port, Server, Unit, Worker};
-use super::plumbing::{is_forwarded, is_named_as_plumbing, is_on_demand, is_plumbing, is_undecided};
+use super::plumbing::{
+    is_forwarded, is_named_as_plumbing, is_of_exporter, is_on_demand, is_plumbing, is_undecided,
+};
 use super::port_checks;
 use super::service::{Group, Service};
 use super::texts::quote;
@@ -18,13 +20,14 @@ pub const MAX_SERVICES: usize = 1000;
 
 /// Groups facts to services, in the order of the file. `allowed` are the addresses, except for loopback, that were connected to.
 pub fn services(facts: &Facts, allowed: &[IpAddr]) -> Vec<Service> {
-    let undecided = facts.ports.iter().filter(|port| is_undecided(facts, port));
-    let undecided = undecided.map(|port| port.number);
+    let is_left_out = |port: &&Port| is_undecided(facts, port) || is_of_exporter(facts, port);
+    let left_out = facts.ports.iter().filter(is_left_out);
+    let left_out = left_out.map(|port| port.number);
     let mut grouping = Grouping {
         facts,
         allowed,
         // The engine holds the ports of a job only until its end.
-        used: undecided.chain(facts.job_ports.iter().copied()).collect(),
+        used: left_out.chain(facts.job_ports.iter().copied()).collect(),
         services: Vec::new(),
     };
     grouping.containers();

@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout_at};
 use super::facts::{Container, Facts, Heard, Port};
 use super::handshake::{Handshake, Talker, choose};
 use super::memory::{Heards, owner};
-use super::plumbing::{is_forwarded, is_named_as_plumbing, is_plumbing, is_undecided};
+use super::plumbing::{is_forwarded, is_named_as_plumbing, is_of_exporter, is_plumbing, is_undecided};
 use super::port_checks;
 
 /// How many connections are open at once.
@@ -31,7 +31,11 @@ pub async fn hear(
         }
         let has_no_check = port_checks::is_ephemeral(port.number) || is_forwarded(port);
         let is_of_job = facts.job_ports.contains(&port.number);
-        let is_left_alone = port.is_activated || has_no_check || is_of_job || is_of_the_system(facts, port);
+        let is_left_alone = port.is_activated
+            || has_no_check
+            || is_of_job
+            || is_of_exporter(facts, port)
+            || is_of_the_system(facts, port);
         let address = port_checks::address(port, allowed).filter(|_| !is_left_alone);
         let Some(address) = address else { continue };
         let handshake = handshake_of(port, &facts.containers);

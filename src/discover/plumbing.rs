@@ -46,6 +46,9 @@ const HARDWARE: [&str; 27] = [
 /// Services that stop by themselves when nobody uses them, although they are enabled, if a socket starts them again. Sorted.
 const IDLE: [&str; 2] = ["cups", "libvirtd"];
 
+/// The name of the exporter's program, of its process (at most 15 bytes) and of its unit.
+pub const EXPORTER: &str = "upkeep_exporter";
+
 /// The beginnings of the names of programs that hold the published ports of containers.
 const ENGINE_PROGRAMS: [&str; 9] = [
     "conmon",
@@ -62,7 +65,7 @@ const ENGINE_PROGRAMS: [&str; 9] = [
 /// The beginnings of the names of units in which engines run.
 const ENGINE_UNITS: [&str; 4] = ["containerd", "docker", "libpod", "podman"];
 
-/// Whether a unit is a part of the operating system. `holds_port` says that a program of it listens on a TCP port.
+/// Whether a unit is a part of the operating system, or an exporter such as this one. `holds_port` says that a program of it listens on a TCP port.
 pub fn is_plumbing(unit: &Unit, holds_port: bool) -> bool {
     let is_of_systemd = SYSTEMD_DIRECTORIES
         .iter()
@@ -72,7 +75,12 @@ pub fn is_plumbing(unit: &Unit, holds_port: bool) -> bool {
     if IDLE.binary_search(&stem).is_ok() && is_triggered_by(unit, ".socket") {
         return true;
     }
-    if is_of_systemd || CONSOLES.contains(&program) || is_named_by_chance(unit) {
+    if is_of_systemd
+        || unit.is_exporter
+        || is_named_as_exporter(&unit.name)
+        || CONSOLES.contains(&program)
+        || is_named_by_chance(unit)
+    {
         return true;
     }
     if holds_port {
@@ -119,8 +127,27 @@ pub fn is_named_as_plumbing(name: &str) -> bool {
     let stem = name.split(['.', '@']).next().unwrap_or_default();
     name.starts_with("systemd-")
         || name.starts_with("user@")
+        || is_named_as_exporter(name)
         || IDLE.binary_search(&stem).is_ok()
         || is_named_by_systemd_run(stem)
+}
+
+fn is_named_as_exporter(unit: &str) -> bool {
+    unit.split(['.', '@']).next() == Some(EXPORTER)
+}
+
+/// Whether an exporter such as this one holds the port. It may run only while discovery looks.
+pub fn is_of_exporter(facts: &Facts, port: &Port) -> bool {
+    // A socket has the name of the service that it starts.
+    let stem = |unit: &str| unit.rsplit_once('.').map(|(stem, _)| stem.to_owned());
+    let is_exporter_unit = |name: &str| {
+        let mut exporters = facts.units.iter().filter(|unit| unit.is_exporter);
+        is_named_as_exporter(name) || exporters.any(|unit| stem(&unit.name) == stem(name))
+    };
+    port.program
+        .as_ref()
+        .is_some_and(|program| program.name == EXPORTER)
+        || port.unit.as_deref().is_some_and(is_exporter_unit)
 }
 
 /// Whether `systemd-run` chose the name: `run-rID`, `run-uNUMBER`, `run-pPROCESS-iNUMBER`. Its command ends, also that of a user.

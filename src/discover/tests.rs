@@ -1,5 +1,6 @@
 //! Facts become services, and services a configuration that loads.
 
+mod exporters;
 mod pending;
 
 use std::collections::BTreeSet;

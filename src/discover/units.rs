@@ -7,6 +7,7 @@ use tokio::time::{Instant, timeout_at};
 use zbus::{Connection, Message, Variant};
 
 use super::facts::Unit;
+use super::plumbing::EXPORTER;
 use crate::config::systemd::{BusAddress, unit_name};
 use crate::net::dbus::{self, UnitRow};
 
@@ -139,7 +140,9 @@ async fn read_unit(
     };
     if name.ends_with(".service") {
         let command = property(&connection, &path, SERVICE, "ExecStart").await;
-        unit.program = command.map(|reply| program(&reply)).unwrap_or_default();
+        let command = command.map(|reply| command_line(&reply)).unwrap_or_default();
+        unit.is_exporter = is_exporter(&command);
+        unit.program = command.into_iter().next().unwrap_or_default();
         unit.directory = text(property(&connection, &path, SERVICE, "WorkingDirectory").await);
         let triggers = property(&connection, &path, UNIT, "TriggeredBy").await;
         unit.triggers = triggers.map(|reply| texts(&reply)).unwrap_or_default();
@@ -176,21 +179,56 @@ fn texts(reply: &Message) -> Vec<String> {
     values.inner().iter().filter_map(text).collect()
 }
 
-/// The path of the first command of `ExecStart`.
-fn program(reply: &Message) -> String {
+/// The path of the first command of `ExecStart`, and its arguments after the first, which is its name.
+fn command_line(reply: &Message) -> Vec<String> {
     let body = reply.body();
     let Ok(Variant::Array(commands)) = body.deserialize::<Variant<'_>>() else {
-        return String::new();
+        return Vec::new();
     };
-    match commands.inner().first() {
-        Some(Variant::Structure(command)) => match command.fields() {
-            [Variant::Str(path), ..] => shorten(path.as_str()),
-            _ => String::new(),
-        },
-        _ => String::new(),
-    }
+    let Some(Variant::Structure(command)) = commands.inner().first() else {
+        return Vec::new();
+    };
+    let [Variant::Str(path), Variant::Array(arguments), ..] = command.fields() else {
+        return Vec::new();
+    };
+    let arguments = arguments.inner().iter().skip(1).filter_map(|value| match value {
+        Variant::Str(text) => Some(shorten(text.as_str())),
+        _ => None,
+    });
+    std::iter::once(shorten(path.as_str())).chain(arguments).collect()
+}
+
+/// Whether a command starts an exporter. `heartbeat run` starts a job, which is a service like any other.
+fn is_exporter(command: &[String]) -> bool {
+    let Some((program, arguments)) = command.split_first() else {
+        return false;
+    };
+    program.rsplit('/').next() == Some(EXPORTER) && !arguments.iter().any(|argument| argument == "heartbeat")
 }
 
 fn shorten(text: &str) -> String {
     text.chars().take(MAX_TEXT).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exporters_are_told_from_the_jobs_that_they_run() {
+        for (command, expected) in [
+            ("/usr/local/bin/upkeep_exporter", true),
+            ("/opt/upkeep_exporter --config.file /etc/upkeep.yml", true),
+            (
+                "/usr/local/bin/upkeep_exporter heartbeat run -- /srv/import",
+                false,
+            ),
+            ("/usr/local/bin/upkeep_exporter_helper", false),
+            ("/usr/bin/node_exporter", false),
+        ] {
+            let words: Vec<String> = command.split(' ').map(str::to_owned).collect();
+            assert_eq!(is_exporter(&words), expected, "{command}");
+        }
+        assert!(!is_exporter(&[]));
+    }
 }

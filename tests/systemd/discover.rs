@@ -250,6 +250,7 @@ fn a_machine_with_eleven_servers_shows_them_at_the_first_start() {
     });
 
     write_and_compare(&machine);
+    exporters_are_left_out(&machine);
     no_check_fails(&machine);
     servers_are_not_disturbed(&machine);
     the_exporter_without_a_file_shows_them(&machine);
@@ -289,6 +290,39 @@ fn write_and_compare(machine: &Machine) {
     eventually("memcached listens", PATIENCE, || {
         machine.run("ss -Hltn").contains(":11211 ").then_some(())
     });
+}
+
+/// An exporter that starts after the file was written is no difference, but a job of `heartbeat run` is.
+fn exporters_are_left_out(machine: &Machine) {
+    let program = "/run/shared/upkeep_exporter";
+    machine.run(&format!("ln {EXPORTER} {program}"));
+    machine.write_unit(
+        "d-watch.service",
+        &format!("[Service]\nUser=daemon\nExecStart={program} --no-discover --control.socket= --web.listen-address=127.0.0.1:10111\n"),
+    );
+    machine.write_unit(
+        "d-job.service",
+        &format!(
+            "[Service]\nUser=nobody\nEnvironment=TOKEN=0123456789abcdef0123456789abcdef\n\
+             ExecStart={program} heartbeat run --url http://127.0.0.1:10111 --token-env TOKEN -- /usr/bin/python3 -m http.server 8200\n"
+        ),
+    );
+    machine.run("systemctl start d-watch d-job");
+    eventually("both listen", START, || {
+        let listening = machine.run("ss -Hltn");
+        (listening.contains(":10111 ") && listening.contains(":8200 ")).then_some(())
+    });
+    let unprivileged = "setpriv --reuid=nobody --regid=nogroup --clear-groups";
+    for before in ["", unprivileged] {
+        eventually("only the job is new", PATIENCE, || {
+            let found = machine.try_run(&format!(
+                "{before} {EXPORTER} discover --diff /run/shared/found.yml"
+            ));
+            let lines = String::from_utf8_lossy(&found.stdout).into_owned();
+            (lines == "new   port 8200 (d-job)\nnew   unit d-job.service (d-job)\n").then_some(())
+        });
+    }
+    machine.run("systemctl stop d-watch d-job");
 }
 
 /// With the file, without it, and for a user without privileges.

@@ -2,6 +2,7 @@
 
 mod first_start;
 mod namespaces;
+mod own_program;
 mod podman;
 mod rabbitmq;
 mod stores;

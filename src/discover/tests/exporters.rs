@@ -1,0 +1,56 @@
+//! Exporters on the machine are not among its services, whatever is known about them.
+
+use super::*;
+
+fn keys(facts: &Facts) -> Vec<String> {
+    let services = loaded(&written(facts)).config.services;
+    services.iter().map(|service| service.key.to_string()).collect()
+}
+
+fn exporter(name: &str) -> Unit {
+    Unit {
+        is_exporter: true,
+        ..unit(name, "upkeep_exporter")
+    }
+}
+
+#[test]
+fn exporters_are_left_out_and_the_jobs_that_they_run_are_not() {
+    let mut socket = port(10101, Some("watch.socket"), None, Heard::NotAsked);
+    socket.is_activated = true;
+    let facts = Facts {
+        units: vec![
+            exporter("watch.service"),
+            unit("watch.socket", ""),
+            unit("import.service", "A job under heartbeat run"),
+        ],
+        ports: vec![
+            // Without privileges, the program is not known.
+            port(10100, Some("watch.service"), None, Heard::NotAsked),
+            socket,
+            port(10102, None, Some("upkeep_exporter"), Heard::NotAsked),
+            port(
+                10103,
+                Some("docker-1.scope"),
+                Some("upkeep_exporter"),
+                Heard::NotAsked,
+            ),
+            port(8000, Some("import.service"), Some("python3"), http(&[("/", 200)])),
+        ],
+        ..Facts::default()
+    };
+    assert_eq!(keys(&facts), ["machine", "import"]);
+}
+
+/// A user's manager has its unit, or systemd did not respond.
+#[test]
+fn an_exporter_is_known_by_the_name_of_its_unit() {
+    let facts = Facts {
+        ports: vec![
+            port(10100, Some("upkeep_exporter.service"), None, Heard::NotAsked),
+            port(8000, None, Some("python3"), http(&[("/", 200)])),
+        ],
+        ..Facts::default()
+    };
+    assert_eq!(keys(&facts), ["machine", "python3"]);
+}
