@@ -10,7 +10,7 @@ use super::plumbing::{
 };
 use super::port_checks;
 use super::service::{Group, Service};
-use super::texts::quote;
+use super::texts::{literal, quote};
 
 /// How many ports of one service get checks, lowest first. A program that holds more opens them for its own use.
 const MAX_PORTS: usize = 8;
@@ -283,7 +283,7 @@ fn add_container(service: &mut Service, container: &Container) {
 fn add_worker(service: &mut Service, worker: &Worker) {
     let mut expressions = vec![quote("(^|[ /])celery( |$)"), quote(" worker( |$)")];
     if !worker.app.is_empty() {
-        expressions.push(quote(&regex::escape(&worker.app)));
+        expressions.push(quote(&literal(&worker.app)));
     }
     service.check(format!(
         "{{ kind: process, cmdline_regex: [{}] }}",
@@ -296,8 +296,8 @@ fn add_worker(service: &mut Service, worker: &Worker) {
 /// A check of a process by its exact name, or by the script that it runs.
 fn process_check(name: &str, script: Option<&str>) -> String {
     let expression = match script {
-        Some(script) => format!("[ /]{}( |$)", regex::escape(script)),
-        None => format!("^{}$", regex::escape(name)),
+        Some(script) => format!("[ /]{}( |$)", literal(script)),
+        None => format!("^{}$", literal(name)),
     };
     format!("{{ kind: process, regex: {} }}", quote(&expression))
 }

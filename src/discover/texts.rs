@@ -22,6 +22,21 @@ pub fn quote(text: &str) -> String {
     quoted
 }
 
+/// A regular expression that matches exactly this text. `regex::escape` escapes more: what has a meaning only in classes or with flags.
+pub fn literal(text: &str) -> String {
+    let mut expression = String::with_capacity(text.len());
+    for c in text.chars() {
+        if matches!(
+            c,
+            '\\' | '.' | '+' | '*' | '?' | '(' | ')' | '|' | '[' | '{' | '^' | '$'
+        ) {
+            expression.push('\\');
+        }
+        expression.push(c);
+    }
+    expression
+}
+
 /// Whether YAML allows a character without an escape (YAML 1.2, section 5.1), and no version of YAML ends a line at it.
 const fn is_printable(c: char) -> bool {
     matches!(c, ' '..='~' | '\u{a0}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
@@ -46,7 +61,57 @@ pub fn comment(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::config::pattern::Pattern;
+
+    fn matches(expression: &str, text: &str) -> bool {
+        let pattern = Pattern::new(&format!(r"\A(?:{expression})\z"));
+        pattern.is_ok_and(|pattern| pattern.is_match(text.as_bytes()))
+    }
+
+    #[test]
+    fn only_operators_are_escaped() {
+        assert_eq!(literal("my-app/main.py:#&~]}"), r"my-app/main\.py:#&~]}");
+        for c in (' '..='~').filter(|c| literal(&c.to_string()).len() > 1) {
+            // An operator after a letter, as a repetition, before a letter, and between two.
+            let texts = [
+                format!("a{c}"),
+                format!("a{c}2}}"),
+                format!("{c}a"),
+                format!("a{c}b"),
+            ];
+            let is_plain = |text: &String| matches(text, text) && !matches(text, &text.replace(c, "x"));
+            assert!(!texts.iter().all(is_plain), "{c} needs no escape");
+        }
+    }
+
+    /// Texts of few parts with a meaning in expressions, so that two of them are often nearly the same.
+    fn operators() -> impl Strategy<Value = String> {
+        const PARTS: [&str; 26] = [
+            "a", "aa", "b", "7", "{2}", "{", "}", ".", "+", "*", "?", "(", ")", "|", "[a]", "]", "^", "$",
+            r"\", r"\d", "-", "/", "#", "&&", "~~", " ",
+        ];
+        proptest::collection::vec(proptest::sample::select(&PARTS[..]), 0..5).prop_map(|parts| parts.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn a_literal_matches_its_text_and_no_other(
+            text in prop_oneof![operators(), any::<String>()],
+            other in operators(),
+            at in 0_usize..6,
+        ) {
+            let expression = literal(&text);
+            prop_assert!(matches(&expression, &text), "{expression}");
+            let mut changed: Vec<char> = text.chars().collect();
+            changed.truncate(at);
+            for other in [other, changed.into_iter().collect()] {
+                prop_assert_eq!(matches(&expression, &other), other == text, "{} and {}", expression, other);
+            }
+        }
+    }
 
     #[test]
     fn texts_stay_in_one_line() {
