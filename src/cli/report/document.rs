@@ -98,6 +98,11 @@ impl Times {
         self.up + self.degraded + self.down
     }
 
+    /// The time in which the status was not known.
+    fn not_known(&self) -> f64 {
+        self.unknown + self.no_data
+    }
+
     /// The share of the time in which the service was up or degraded. Time that is unknown, in maintenance or without data does not
     /// count. `None` if there is no other time.
     pub fn uptime(&self) -> Option<f64> {
@@ -148,6 +153,9 @@ pub struct GroupRow {
     pub uptime_ratio: Option<f64>,
     /// The lowest of their uptimes.
     pub lowest_uptime_ratio: Option<f64>,
+    /// The share of the time in which their statuses were known, so the part of the range that the uptimes are about. Time in maintenance
+    /// does not count.
+    pub known_ratio: Option<f64>,
     /// The number of outages.
     pub incidents: usize,
 }
@@ -239,11 +247,14 @@ fn groups(services: &[ServiceRow]) -> Vec<GroupRow> {
     }
     let group = |(name, rows): (&str, Vec<&ServiceRow>)| {
         let uptimes: Vec<f64> = rows.iter().filter_map(|row| row.uptime_ratio).collect();
+        let known: f64 = rows.iter().map(|row| row.times.counted()).sum();
+        let all = known + rows.iter().map(|row| row.times.not_known()).sum::<f64>();
         GroupRow {
             name: name.to_owned(),
             services: rows.len(),
             uptime_ratio: (!uptimes.is_empty()).then(|| uptimes.iter().sum::<f64>() / uptimes.len() as f64),
             lowest_uptime_ratio: uptimes.iter().copied().reduce(f64::min),
+            known_ratio: (all > 0.0).then(|| known / all),
             incidents: rows.iter().map(|row| row.incidents).sum(),
         }
     };

@@ -48,14 +48,15 @@ fn groups(report: &Report) -> Section {
             group.services.to_string(),
             percent(group.uptime_ratio),
             percent(group.lowest_uptime_ratio),
+            percent(group.known_ratio),
             group.incidents.to_string(),
         ]
     });
     Section {
         title: "Groups",
-        header: vec!["group", "services", "uptime", "lowest", "outages"],
+        header: vec!["group", "services", "uptime", "lowest", "known", "outages"],
         rows: rows.collect(),
-        note: None,
+        note: Some("The uptimes are about the known time. The column known is its share of the range, without maintenance.".to_owned()),
     }
 }
 
@@ -68,17 +69,28 @@ fn services(report: &Report) -> Section {
             row.incidents.to_string(),
             seconds(times.down),
             seconds(times.degraded),
-            seconds(times.unknown + times.no_data),
+            seconds(times.unknown),
+            seconds(times.no_data),
             seconds(times.maintenance),
             row.longest_incident_seconds.map_or_else(dash, seconds),
         ]
     });
     Section {
         title: "Services",
-        header: vec!["service", "uptime", "outages", "down", "degraded", "no data", "maintenance", "longest"],
+        header: vec![
+            "service",
+            "uptime",
+            "outages",
+            "down",
+            "degraded",
+            "unknown",
+            "no data",
+            "maintenance",
+            "longest",
+        ],
         rows: rows.collect(),
         note: Some(
-            "Uptime is the share of the time in which the service was up or degraded. Time without data and in maintenance does not count."
+            "Uptime is the share of the time in which the service was up or degraded. Time that is unknown, without data or in maintenance does not count."
                 .to_owned(),
         ),
     }
@@ -169,7 +181,49 @@ fn share(ratio: Option<f64>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use super::*;
+    use crate::cli::report::document::{Period, Times};
+
+    /// Half of the time is not known. An uptime of 100 % alone would hide that.
+    #[test]
+    fn time_that_is_not_known_is_shown() {
+        let period = Period {
+            from: Timestamp::UNIX_EPOCH,
+            to: Timestamp::from_second(8 * 3_600).unwrap(),
+        };
+        let row = |key: &str, times| ServiceRow {
+            key: key.to_owned(),
+            name: key.to_owned(),
+            times,
+            ..ServiceRow::default()
+        };
+        let half = Times {
+            up: 4.0 * 3_600.0,
+            unknown: 3.0 * 3_600.0,
+            no_data: 3_600.0,
+            ..Times::default()
+        };
+        let known = Times {
+            up: 4.0 * 3_600.0,
+            maintenance: 4.0 * 3_600.0,
+            ..Times::default()
+        };
+        let services = vec![row("half", half), row("known", known)];
+        let report = Report::new(String::new(), period, services, Vec::new());
+        let [groups, services] = &sections(&report)[..] else {
+            panic!("two sections have rows");
+        };
+        let column = |section: &Section, title: &str| -> Vec<String> {
+            let position = section.header.iter().position(|one| *one == title).unwrap();
+            section.rows.iter().map(|row| row[position].clone()).collect()
+        };
+        assert_eq!(column(services, "uptime"), ["100 %", "100 %"]);
+        assert_eq!(column(services, "unknown"), ["3h 0m", "-"]);
+        assert_eq!(column(services, "no data"), ["1h 0m", "-"]);
+        assert_eq!(column(groups, "known"), ["66.666 %"]);
+    }
 
     #[test]
     fn percentages_have_a_sign() {
