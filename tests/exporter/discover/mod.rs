@@ -24,6 +24,13 @@ const SERVERS: [(&str, &str, &str); 6] = [
     ("many.py", "mute", "12001-12500"),
 ];
 
+/// The end of a script that wrote what discovery found to `found.yml`: the file is valid, and no check in it fails.
+const CHECK_FOUND: &str = r#"
+"$1" check-config found.yml >/dev/null
+healthy() { "$1" check -o csv --config.file=found.yml >checked; }
+wait_for healthy "$1"
+"#;
+
 /// Runs a script with the exporter as `$1` in namespaces with the servers. Returns its output, and how many connections each port
 /// received.
 fn run(user: &str, script: &str) -> (String, BTreeMap<u16, u64>) {
