@@ -150,7 +150,7 @@ async fn the_overview_shows_problems_first() {
         "1 down, 1 degraded, 2 unknown of 5 services",
         "As of 2023-11-14 22:13:20 UTC",
         "0/1 up",
-        "1/2 up",
+        "2/2 up, 1 degraded",
         "50.0\u{a0}ms",
         "since 22:12:20 UTC, 1\u{a0}min",
         "refused: connecting to 192.0.2.1:80: something went wrong",

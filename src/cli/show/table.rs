@@ -149,7 +149,11 @@ fn write_summary(out: &mut String, report: &StatusReport, look: Look) {
         .summary
         .groups
         .iter()
-        .map(|group| format!("{} {}/{}", group.name, group.counts.up, group.counts.total))
+        // Degraded services work, as in the dashboards. The last line counts them apart.
+        .map(|group| {
+            let counts = &group.counts;
+            format!("{} {}/{}", group.name, counts.up + counts.degraded, counts.total)
+        })
         .collect();
     let groups = groups.join(", ");
     let lines = match look.width {

@@ -39,6 +39,16 @@ impl Tally {
         self.0.iter().sum()
     }
 
+    /// Says how many services work, so are up or degraded, as the dashboards do: `4/5 up, 1 degraded`.
+    pub fn working(&self) -> String {
+        let degraded = self.count(Status::Degraded);
+        let rest = match degraded {
+            0 => String::new(),
+            _ => format!(", {degraded} {}", Status::Degraded),
+        };
+        format!("{}/{} up{rest}", self.count(Status::Up) + degraded, self.total())
+    }
+
     /// Returns the worst status of any service.
     pub fn worst(&self) -> Status {
         let present = Status::ALL.iter().filter(|status| self.count(**status) > 0);
@@ -209,7 +219,7 @@ fn groups(snapshot: &Snapshot, filter: &Filter) -> Markup {
                 details.group data-key={ "g-" (PlainText(group)) } open {
                     summary {
                         h2 { @if group.is_empty() { "Services without a group" } @else { (Text(group)) } }
-                        " " span.count.(tally.worst().as_str()) { (tally.count(Status::Up)) "/" (tally.total()) " up" }
+                        " " span.count.(tally.worst().as_str()) { (tally.working()) }
                     }
                     ul.services { @for service in shown { (row(snapshot, service, taken, Some(filter.past()))) } }
                     @if filter.shows_all_statuses() && filter.shows_everything() {
@@ -328,5 +338,17 @@ mod tests {
             assert_eq!(Tally(tally).headline(), headline);
         }
         assert_eq!(Tally([5, 1, 0, 1]).worst(), Status::Degraded);
+    }
+
+    /// As on the dashboards: otherwise both would disagree while a service is degraded.
+    #[test]
+    fn degraded_services_work_and_unknown_ones_do_not() {
+        for (tally, text) in [
+            ([5, 0, 0, 0], "5/5 up"),
+            ([4, 1, 0, 0], "5/5 up, 1 degraded"),
+            ([2, 1, 1, 1], "3/5 up, 1 degraded"),
+        ] {
+            assert_eq!(Tally(tally).working(), text);
+        }
     }
 }
