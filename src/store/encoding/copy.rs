@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::entry::Entries;
+use super::entry::{Encoding, Entries};
 use super::{ContentError, DIGITS, OLDEST_VERSION, VERSION};
 use crate::model::{Moment, WallAnchor};
 use crate::store::fingerprint::Fnv;
@@ -19,14 +19,14 @@ struct Header {
 
 /// The fields in the order of the file; see [`checksum`].
 #[derive(Serialize, Deserialize)]
-struct File {
+struct File<S> {
     format: String,
     version: u32,
     /// Older files of version 3 have none.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     checksum: Option<String>,
     written: i64,
-    services: Entries,
+    services: S,
 }
 
 /// The position of the checksum in a file.
@@ -57,7 +57,7 @@ pub fn encode_copy(
         version: VERSION,
         checksum: Some("0".repeat(DIGITS)),
         written: wall.nanos(now),
-        services: Entries::encode(state, wall),
+        services: Encoding::new(state, wall),
     })?;
     let checksum = checksum(&text);
     let digits = text.iter_mut().skip(place_of_checksum());
@@ -90,7 +90,7 @@ pub fn decode_copy(
         }
         _ => return Err(ContentError::Format),
     }
-    let file: File = serde_json::from_slice(text)?;
+    let file: File<Entries> = serde_json::from_slice(text)?;
     let state = file.services.decode(wall, now)?;
     let Some(found) = file.checksum else {
         return Ok((state, None));

@@ -4,17 +4,23 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::ContentError;
 use crate::model::{CheckName, Condition, Moment, Problem, Reason, ServiceKey, Status, WallAnchor};
 use crate::store::saved::{SavedCheck, SavedService, SavedState};
 use crate::verdict::{CheckVerdict, Conditions, Debounced, Grade, Level, Streak};
 
-/// Services by their keys.
-#[derive(Serialize, Deserialize)]
+/// Services by their keys, as they are read.
+#[derive(Deserialize)]
 #[serde(transparent)]
 pub struct Entries(BTreeMap<String, ServiceEntry>);
+
+/// Services by their keys, as they are written. Each is encoded when it is written, so they are never in memory a second time.
+pub struct Encoding<'s> {
+    state: &'s SavedState,
+    wall: WallAnchor,
+}
 
 #[derive(Serialize, Deserialize)]
 struct ServiceEntry {
@@ -32,7 +38,8 @@ struct ServiceEntry {
     /// Since version 3.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     counts_from: Option<i64>,
-    checks: BTreeMap<String, CheckEntry>,
+    /// Boxed, because a node of the map has room for eleven of them, and most services have one to four checks.
+    checks: BTreeMap<String, Box<CheckEntry>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -62,10 +69,19 @@ struct SeriesEntry {
     better: [Option<(u32, i64)>; 2],
 }
 
-impl Entries {
-    /// Encodes services.
-    pub fn encode(state: &SavedState, wall: WallAnchor) -> Self {
-        let services = state.services.iter().map(|(key, service, checks)| {
+impl<'s> Encoding<'s> {
+    /// Prepares the services of a state.
+    pub fn new(state: &'s SavedState, wall: WallAnchor) -> Self {
+        Self { state, wall }
+    }
+}
+
+impl Serialize for Encoding<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let wall = self.wall;
+        let mut services: Vec<_> = self.state.services.iter().collect();
+        services.sort_unstable_by_key(|(key, ..)| key.as_str());
+        serializer.collect_map(services.into_iter().map(|(key, service, checks)| {
             let entry = ServiceEntry {
                 status: service.status.as_str().into(),
                 status_since: service.status_since.map(|since| wall.nanos(since)),
@@ -79,14 +95,15 @@ impl Entries {
                 counts_from: service.counts_from.map(|from| wall.nanos(from)),
                 checks: checks
                     .iter()
-                    .map(|(name, check)| (name.as_str().to_owned(), check_entry(check, wall)))
+                    .map(|(name, check)| (name.as_str().to_owned(), Box::new(check_entry(check, wall))))
                     .collect(),
             };
-            (key.as_str().to_owned(), entry)
-        });
-        Self(services.collect())
+            (key.as_str(), entry)
+        }))
     }
+}
 
+impl Entries {
     /// Decodes services. Times after `now` become `now`: the wall clock was set back.
     ///
     /// # Errors

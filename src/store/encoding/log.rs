@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::entry::Entries;
+use super::entry::{Encoding, Entries};
 use super::{ContentError, DIGITS, VERSION};
 use crate::model::{Moment, ServiceKey, WallAnchor};
 use crate::store::fingerprint::Fnv;
@@ -42,8 +42,8 @@ struct Header {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Record {
-    services: Entries,
+struct Record<S> {
+    services: S,
 }
 
 /// The checksum of a line, after a line with the checksum `before`.
@@ -83,7 +83,7 @@ pub fn encode_header(copy: u64) -> Result<Line, serde_json::Error> {
 /// # Errors
 /// Never in practice: all keys of maps are strings.
 pub fn encode_record(before: u64, changed: &SavedState, wall: WallAnchor) -> Result<Line, serde_json::Error> {
-    let services = Entries::encode(changed, wall);
+    let services = Encoding::new(changed, wall);
     Line::encode(before, &Record { services })
 }
 
@@ -114,7 +114,7 @@ pub fn replay(
     let mut positions: HashMap<ServiceKey, usize> = keys.zip(0..).collect();
     while let Some(content) = lines.next_content()? {
         let record = serde_json::from_slice(content).map_err(ContentError::from);
-        let changed = record.and_then(|Record { services }| services.decode(wall, now));
+        let changed = record.and_then(|Record::<Entries> { services }| services.decode(wall, now));
         for service in changed.map_err(|cause| lines.error(cause))?.services {
             let next = state.services.len();
             match *positions.entry(service.0.clone()).or_insert(next) {
