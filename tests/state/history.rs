@@ -121,8 +121,9 @@ async fn history_writer() {
     let (history, _) = record(&opened);
     let reader = history.reader();
     loop {
-        history.save();
+        // Before the save, since the next observation may come right after it.
         let saved = totals(&reader).millis.iter().sum::<u64>();
+        history.save();
         println!("saved {saved}");
     }
 }
