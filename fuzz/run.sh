@@ -14,7 +14,7 @@ export RUSTC_BOOTSTRAP=1
 sanitizer=${FUZZ_SANITIZER:-none}
 
 targets=("$@")
-[ "${#targets[@]}" -gt 0 ] || targets=(probe request heartbeat dialogue web_config config texts packets python node)
+[ "${#targets[@]}" -gt 0 ] || targets=(probe request heartbeat dialogue web_config config texts packets python node exchange)
 declare -A more=([config]="tests/bad-config config" [web_config]=tests/bad-web-config)
 # An input is no longer than this: where time grows with length, more short ones find more.
 declare -A most=([probe]=9000 [request]=9000 [config]=3000)

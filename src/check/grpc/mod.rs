@@ -9,7 +9,6 @@ mod status;
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_TYPE, HeaderValue, TE, USER_AGENT};
 use http::{Method, Request};
-use http_body_util::Full;
 
 use self::families::GrpcFindings;
 pub use self::families::{FAMILIES, PROBE_FAMILIES};
@@ -138,7 +137,7 @@ impl GrpcCheck {
         })
     }
 
-    fn request(&self, service: &str) -> Result<Request<Full<Bytes>>, Problem> {
+    fn request(&self, service: &str) -> Result<Request<Bytes>, Problem> {
         let scheme = if self.endpoint.is_tls() { "https" } else { "http" };
         let mut request = Request::builder()
             .method(Method::POST)
@@ -157,15 +156,13 @@ impl GrpcCheck {
             value.set_sensitive(true);
             request = request.header(name, value);
         }
-        request
-            .body(Full::new(message::request(service)))
-            .map_err(|error| {
-                let message = format_args!(
-                    "{} is not a valid host for HTTP/2: {error}",
-                    self.settings.address
-                );
-                Problem::new(Reason::Protocol, message)
-            })
+        request.body(message::request(service)).map_err(|error| {
+            let message = format_args!(
+                "{} is not a valid host for HTTP/2: {error}",
+                self.settings.address
+            );
+            Problem::new(Reason::Protocol, message)
+        })
     }
 
     /// Adds the server's address to a problem.

@@ -15,7 +15,7 @@ use crate::config::http::{BodySource, HttpSettings, ProxyServer, TargetUrl};
 use crate::config::regular_file::FileError;
 use crate::config::zone;
 use crate::model::{self, Problem, Reason, UsedSecrets};
-use crate::net::http::{RequestBody, add_header_files, authorization};
+use crate::net::http::{add_header_files, authorization};
 use crate::net::shortage;
 
 /// One request in a chain of redirects.
@@ -132,15 +132,10 @@ impl Requests {
     ///
     /// # Errors
     /// If a secret or the body's file can't be read.
-    pub fn build(
-        &self,
-        hop: &Hop,
-        cookies: &Cookies,
-        wire: Wire<'_>,
-    ) -> Result<Request<RequestBody>, Problem> {
+    pub fn build(&self, hop: &Hop, cookies: &Cookies, wire: Wire<'_>) -> Result<Request<Bytes>, Problem> {
         let url = &hop.url;
         self.record_secrets(hop);
-        let mut request = Request::new(RequestBody::new(Bytes::new()));
+        let mut request = Request::new(Bytes::new());
         let mut headers = self.headers.clone();
         let own_host = self.own_host.as_ref().filter(|_| self.is_own(hop));
         let host = match own_host {
@@ -182,7 +177,7 @@ impl Requests {
         }
         *request.headers_mut() = headers;
         if let Some(source) = self.settings.body.as_ref().filter(|_| hop.with_body) {
-            *request.body_mut() = RequestBody::new(body(source)?);
+            *request.body_mut() = body(source)?;
         }
         *request.method_mut() = hop.method.clone();
         Ok(request)

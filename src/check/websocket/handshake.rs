@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Uri, respons
 
 use crate::config::websocket::WebsocketSettings;
 use crate::model::{self, Problem, Reason, UsedSecrets};
-use crate::net::http::{RequestBody, add_header_files, authorization};
+use crate::net::http::{add_header_files, authorization};
 
 /// Appended to the key before hashing (RFC 6455, section 1.3).
 const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -47,7 +47,7 @@ impl Handshake {
     ///
     /// # Errors
     /// If a secret can't be read.
-    pub fn request(&self, settings: &WebsocketSettings) -> Result<Request<RequestBody>, Problem> {
+    pub fn request(&self, settings: &WebsocketSettings) -> Result<Request<Bytes>, Problem> {
         let url = settings.url.request();
         let mut headers = HeaderMap::with_capacity(8);
         let authority = HeaderValue::from_str(url.authority()).map_err(|error| invalid(settings, &error))?;
@@ -75,7 +75,7 @@ impl Handshake {
         if let Some(query) = url.expose().query() {
             UsedSecrets::record(&format!("&{query}").into());
         }
-        let mut request = Request::new(RequestBody::new(Bytes::new()));
+        let mut request = Request::new(Bytes::new());
         *request.uri_mut() =
             Uri::try_from(url.path_and_query()).map_err(|error| invalid(settings, &error))?;
         *request.headers_mut() = headers;

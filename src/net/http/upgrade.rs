@@ -3,13 +3,16 @@
 use std::net::SocketAddr;
 use std::pin::pin;
 
+use bytes::Bytes;
 use http::{Request, StatusCode, response};
+use http_body_util::Full;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::driver::{Driver, drive, http1_builder};
 use super::early_response::EarlyResponse;
-use super::exchange::{Driver, RequestBody, drive, http1_builder, problem};
+use super::problems;
 use crate::model::Problem;
 
 /// What is done, for messages.
@@ -24,16 +27,16 @@ pub type UpgradedStream = TokioIo<Upgraded>;
 /// Why there is no response.
 pub async fn upgrade<S>(
     stream: S,
-    request: Request<RequestBody>,
+    request: Request<Bytes>,
     peer: SocketAddr,
 ) -> Result<(response::Parts, Option<UpgradedStream>), Problem>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let failed = |error: hyper::Error| problem(&error, peer, DOING);
+    let failed = |error: hyper::Error| problems::of_hyper(&error, peer, DOING);
     let handshake = http1_builder().handshake(TokioIo::new(EarlyResponse::new(stream)));
     let (mut sender, connection) = handshake.await.map_err(failed)?;
-    let response = sender.send_request(request);
+    let response = sender.send_request(request.map(Full::new));
     let driver: Driver = Box::pin(connection.with_upgrades());
     let mut driver = Some(driver);
     let mut response = drive(&mut driver, pin!(response)).await.map_err(failed)?;

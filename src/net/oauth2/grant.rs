@@ -14,7 +14,7 @@ use super::Granted;
 use crate::config::http::{OAuth2Settings, ProxyServer};
 use crate::config::secret::Secret;
 use crate::model::{self, Problem, Reason, UsedSecrets};
-use crate::net::http::{RequestBody, authorization};
+use crate::net::http::authorization;
 
 /// The longest part of an error description that a message quotes, in characters.
 const MAX_QUOTED_CHARS: usize = 200;
@@ -39,7 +39,7 @@ pub fn request(
     client_secret: Option<&Secret>,
     place: CredentialsIn,
     forwarder: Option<&ProxyServer>,
-) -> Result<Request<RequestBody>, Problem> {
+) -> Result<Request<Bytes>, Problem> {
     let url = &settings.token_url;
     let secret = client_secret.map_or("", Secret::expose);
     if let Some(query) = url.query() {
@@ -79,7 +79,7 @@ pub fn request(
     if let Some(credentials) = forwarder.and_then(|proxy| proxy.credentials.as_ref()) {
         request = request.header(PROXY_AUTHORIZATION, authorization(credentials)?);
     }
-    let body = RequestBody::new(Bytes::from(form.finish()));
+    let body = Bytes::from(form.finish());
     request
         .body(body)
         .map_err(|error| Problem::new(Reason::Auth, format_args!("the request is not valid: {error}")))
