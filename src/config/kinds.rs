@@ -1,6 +1,7 @@
 //! The enum of the settings of all kinds, and the option type of every kind.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 
 use schemars::SchemaGenerator;
 use serde::de::DeserializeOwned;
@@ -18,7 +19,7 @@ macro_rules! kind_settings {
         /// The settings of one kind of check.
         #[derive(Clone, Debug, PartialEq)]
         pub enum KindSettings {
-            $($(#[$doc])* $variant(Box<super::$name::$settings>)),+
+            $($(#[$doc])* $variant(Arc<super::$name::$settings>)),+
         }
 
         impl KindSettings {
@@ -74,7 +75,7 @@ macro_rules! kind_settings {
             /// See [`KindFacts::identify`].
             pub fn identify(&mut self, identity: &Identity<'_>) {
                 match self {
-                    $(Self::$variant(settings) => settings.identify(identity)),+
+                    $(Self::$variant(settings) => Arc::make_mut(settings).identify(identity)),+
                 }
             }
 
@@ -161,7 +162,7 @@ macro_rules! kind_options {
             match kind {
                 $(CheckKind::$variant => resolver
                     .resolve(super::$name::$options::resolve)
-                    .map(|settings| KindSettings::$variant(Box::new(settings)))),+
+                    .map(|settings| KindSettings::$variant(Arc::new(settings)))),+
             }
         }
     };

@@ -22,6 +22,7 @@ mod zones;
 
 use std::cell::RefCell;
 use std::io::Write;
+use std::sync::Arc;
 use std::time::Duration;
 
 use common::make_pipe;
@@ -43,7 +44,8 @@ fn http_check(options: Value, context: &CheckContext) -> HttpCheck {
     let findings = RefCell::default();
     let options: HttpOptions = serde_json::from_value(options).unwrap();
     let settings = options.resolve(&Place::root(&findings));
-    HttpCheck::new(&settings.unwrap_or_else(|_| panic!("{findings:?}")), context)
+    let settings = settings.unwrap_or_else(|_| panic!("{findings:?}"));
+    HttpCheck::new(&Arc::new(settings), context)
 }
 
 fn tcp_check(options: Value, context: &CheckContext) -> TcpCheck {

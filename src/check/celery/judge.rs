@@ -184,7 +184,7 @@ mod tests {
 
     fn settings(more: &str) -> CelerySettings {
         match check(&format!("kind: celery, broker_url: \"redis://cache\"{more}")).kind {
-            KindSettings::Celery(settings) => *settings,
+            KindSettings::Celery(settings) => std::sync::Arc::unwrap_or_clone(settings),
             other => panic!("{other:?}"),
         }
     }

@@ -29,7 +29,7 @@ fn parsed(message: &Message) -> Response {
 fn settings(keys: &str) -> DnsSettings {
     let keys = format!("kind: dns, server: 127.0.0.1, query_name: example.org, {keys}");
     match tests_support::check(&keys).kind {
-        KindSettings::Dns(settings) => *settings,
+        KindSettings::Dns(settings) => Arc::unwrap_or_clone(settings),
         other => panic!("{other:?}"),
     }
 }

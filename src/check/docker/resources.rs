@@ -221,7 +221,7 @@ mod tests {
 
     fn settings() -> DockerSettings {
         match check("kind: docker, container: web, host: \"unix:///run/engine.sock\"").kind {
-            KindSettings::Docker(settings) => *settings,
+            KindSettings::Docker(settings) => std::sync::Arc::unwrap_or_clone(settings),
             other => panic!("{other:?}"),
         }
     }

@@ -52,29 +52,19 @@ pub struct HttpCheck {
     requests: Requests,
     connector: Connector,
     bodies: BodyBudgets,
-    tls: TlsClient,
+    /// Built for the first https URL, which may follow from a redirect.
+    tls: Option<Box<TlsClient>>,
     /// Requests the token, if the check needs one.
-    tokens: Option<TokenClient>,
+    tokens: Option<Box<TokenClient>>,
     evaluator: Evaluator,
 }
 
 impl HttpCheck {
     /// Creates a check with these settings.
-    pub fn new(settings: &HttpSettings, context: &CheckContext) -> Self {
-        let settings = Arc::new(settings.clone());
-        // The name of the certificate depends on the request, so it is set with every handshake.
-        let tls = TlsSettings {
-            server_name: None,
-            ..settings.tls.clone()
-        };
-        let protocols: &[&[u8]] = if settings.enable_http2 {
-            &[b"h2", b"http/1.1"]
-        } else {
-            &[b"http/1.1"]
-        };
+    pub fn new(settings: &Arc<HttpSettings>, context: &CheckContext) -> Self {
         Self {
             requests: Requests::new(settings.clone()),
-            tls: TlsClient::new(&tls, protocols, &context.network.trust),
+            tls: None,
             connector: Connector::new(
                 &context.network,
                 settings.proxy.as_ref(),
@@ -84,11 +74,30 @@ impl HttpCheck {
             tokens: settings
                 .oauth2
                 .as_ref()
-                .map(|settings| TokenClient::new(settings, &context.network, &context.tokens)),
+                .map(|settings| Box::new(TokenClient::new(settings, &context.network, &context.tokens))),
             bodies: context.bodies.clone(),
             evaluator: Evaluator::new(&context.workers),
-            settings,
+            settings: settings.clone(),
         }
+    }
+
+    /// The TLS client.
+    fn tls(&mut self) -> &mut TlsClient {
+        let Self {
+            settings, connector, ..
+        } = self;
+        self.tls.get_or_insert_with(|| {
+            // The name of the certificate depends on the request, so it is set with every handshake.
+            let tls = TlsSettings {
+                server_name: None,
+                ..settings.tls.clone()
+            };
+            let protocols: &[&[u8]] = match settings.enable_http2 {
+                true => &[b"h2", b"http/1.1"],
+                false => &[b"http/1.1"],
+            };
+            Box::new(TlsClient::new(&tls, protocols, &connector.network().trust))
+        })
     }
 
     /// Runs once.
@@ -250,7 +259,7 @@ impl HttpCheck {
         recorder.at(Step::Handshake(peer));
         stream.set_nodelay()?;
         let host = self.requests.tls_host(hop);
-        let secured = self.tls.handshake_over(stream, &peer, &host, recorder).await?;
+        let secured = self.tls().handshake_over(stream, &peer, &host, recorder).await?;
         let http2 = secured.connection().alpn_protocol() == Some(b"h2");
         let wire = Wire {
             http2,

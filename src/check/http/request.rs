@@ -42,9 +42,12 @@ pub struct Wire<'s> {
 pub struct Requests {
     settings: Arc<HttpSettings>,
     url: Arc<TargetUrl>,
-    /// The headers of every request to the configured host, without those whose secrets every run reads.
+    /// The headers of every request to the configured host over HTTP/1.1, without those whose secrets every run reads.
     headers: HeaderMap,
+    /// The configured `Host`.
     own_host: Option<HeaderValue>,
+    /// The `Host` of requests to the configured host.
+    host: Option<HeaderValue>,
     /// The header `Authorization` with the token of this run.
     pub token: Option<HeaderValue>,
 }
@@ -52,20 +55,23 @@ pub struct Requests {
 impl Requests {
     /// Prepares the requests for these settings.
     pub fn new(settings: Arc<HttpSettings>) -> Self {
-        let mut headers = HeaderMap::with_capacity(8);
+        // Host is sent first (RFC 9110, section 7.2), and then Connection, User-Agent and often Accept-Encoding.
+        let mut headers = HeaderMap::with_capacity(settings.headers.len() + 4);
+        let own_host = settings.headers.iter().rev().find(|(name, _)| *name == HOST);
+        let own_host = own_host.and_then(|(_, host)| HeaderValue::from_str(host.unhidden()).ok());
+        let authority = || HeaderValue::from_str(settings.url.authority()).ok();
+        let host = own_host.clone().or_else(authority);
+        if let Some(host) = host.clone() {
+            headers.insert(HOST, host);
+        }
         // The connection is not reused. With this header, the server closes first. So the ports in TIME_WAIT (RFC 9293,
         // section 3.6.1) are on the server, and a busy exporter does not run out of ports.
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
-        let mut own_host = None;
-        for (name, value) in &settings.headers {
+        for (name, value) in settings.headers.iter().filter(|(name, _)| *name != HOST) {
             // The configuration rejects invalid values.
             let Ok(mut value) = HeaderValue::from_str(value.unhidden()) else {
                 continue;
             };
-            if *name == HOST {
-                own_host = Some(value);
-                continue;
-            }
             value.set_sensitive(true);
             headers.append(name.clone(), value);
         }
@@ -83,6 +89,7 @@ impl Requests {
             settings,
             headers,
             own_host,
+            host,
             token: None,
         }
     }
@@ -137,8 +144,7 @@ impl Requests {
         self.record_secrets(hop);
         let mut request = Request::new(Bytes::new());
         let mut headers = self.headers.clone();
-        let own_host = self.own_host.as_ref().filter(|_| self.is_own(hop));
-        let host = match own_host {
+        let host = match self.host.as_ref().filter(|_| self.is_own(hop)) {
             Some(host) => host.clone(),
             None => HeaderValue::from_str(url.authority()).map_err(|error| invalid(url, &error))?,
         };
@@ -154,6 +160,7 @@ impl Requests {
         if wire.http2 {
             *request.version_mut() = Version::HTTP_2;
             headers.remove(CONNECTION);
+            headers.remove(HOST);
         } else {
             headers.insert(HOST, host);
         }

@@ -168,7 +168,7 @@ fn allow_programs(config: &mut Config) {
         }
         for check in &mut Arc::make_mut(service).checks {
             if let KindSettings::Exec(exec) = &mut Arc::make_mut(check).kind {
-                exec.allowed = Arc::clone(&config.exec_directories);
+                Arc::make_mut(exec).allowed = Arc::clone(&config.exec_directories);
             }
         }
     }

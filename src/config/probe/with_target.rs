@@ -77,25 +77,25 @@ impl Module {
                     settings.set_hostname(hostname).map_err(RequestError::Hostname)?;
                 }
                 let endpoint = at(&settings.url.address());
-                targeted(KindSettings::Http(Box::new(settings)), endpoint)
+                targeted(KindSettings::Http(Arc::new(settings)), endpoint)
             }
             KindSettings::Tcp(settings) => {
                 let mut settings = settings.with_target(target).map_err(RequestError::Target)?;
                 set_server_name(&mut settings.conversation.tls, hostname)?;
                 let endpoint = at(&settings.address);
-                targeted(KindSettings::Tcp(Box::new(settings)), endpoint)
+                targeted(KindSettings::Tcp(Arc::new(settings)), endpoint)
             }
             KindSettings::Grpc(settings) => {
                 let mut settings = settings.with_target(target).map_err(RequestError::Target)?;
                 set_server_name(&mut settings.tls, hostname)?;
                 let endpoint = at(&settings.address);
-                targeted(KindSettings::Grpc(Box::new(settings)), endpoint)
+                targeted(KindSettings::Grpc(Arc::new(settings)), endpoint)
             }
             KindSettings::Unix(settings) => {
                 let mut settings = settings.with_target(target).map_err(RequestError::Target)?;
                 set_server_name(&mut settings.conversation.tls, hostname)?;
                 let endpoint = Endpoint::Path(settings.path.to_string_lossy().into_owned());
-                targeted(KindSettings::Unix(Box::new(settings)), endpoint)
+                targeted(KindSettings::Unix(Arc::new(settings)), endpoint)
             }
             KindSettings::Websocket(settings) => {
                 let mut settings = settings.with_target(target).map_err(RequestError::Target)?;
@@ -103,7 +103,7 @@ impl Module {
                     settings.set_hostname(hostname).map_err(RequestError::Hostname)?;
                 }
                 let endpoint = at(&settings.url.address());
-                targeted(KindSettings::Websocket(Box::new(settings)), endpoint)
+                targeted(KindSettings::Websocket(Arc::new(settings)), endpoint)
             }
             other if hostname.is_some() => Err(RequestError::Hostname(format!(
                 "the prober {} does not support the parameter hostname: remove it",
@@ -112,12 +112,12 @@ impl Module {
             KindSettings::Dns(settings) => {
                 let settings = settings.with_target(target).map_err(RequestError::Target)?;
                 let endpoint = at(&settings.server);
-                targeted(KindSettings::Dns(Box::new(settings)), endpoint)
+                targeted(KindSettings::Dns(Arc::new(settings)), endpoint)
             }
             KindSettings::Icmp(settings) => {
                 let settings = settings.with_target(target).map_err(RequestError::Target)?;
                 let endpoint = Endpoint::Host(settings.host.to_string(), None);
-                targeted(KindSettings::Icmp(Box::new(settings)), endpoint)
+                targeted(KindSettings::Icmp(Arc::new(settings)), endpoint)
             }
             other => Err(RequestError::Target(format!(
                 "unknown prober {}: use dns, grpc, http, icmp, tcp, unix or websocket",

@@ -26,10 +26,10 @@ pub use self::stream::ProxyStream;
 #[derive(Debug)]
 pub struct Connector {
     network: Network,
-    proxies: Option<ProxySettings>,
+    proxies: Option<Box<ProxySettings>>,
     preference: AddressPreference,
     /// The TLS client for proxies at https URLs.
-    proxy_tls: Option<TlsClient>,
+    proxy_tls: Option<Box<TlsClient>>,
 }
 
 /// A connection over which a request can be sent, or a TLS handshake with the target can be done.
@@ -55,16 +55,21 @@ impl Connector {
         let has_tls = proxies.is_some_and(|proxies| proxies.servers().any(is_tls));
         Self {
             network: network.clone(),
-            proxies: proxies.cloned(),
+            proxies: proxies.cloned().map(Box::new),
             preference,
             proxy_tls: has_tls.then(|| {
                 let tls = TlsSettings {
                     server_name: None,
                     ..tls.clone()
                 };
-                TlsClient::new(&tls, &[b"http/1.1"], &network.trust)
+                Box::new(TlsClient::new(&tls, &[b"http/1.1"], &network.trust))
             }),
         }
+    }
+
+    /// The network that it connects in.
+    pub fn network(&self) -> &Network {
+        &self.network
     }
 
     /// Resolves the server of a URL, for the samples of a probe that does not connect to it.

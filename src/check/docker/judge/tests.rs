@@ -7,7 +7,7 @@ use crate::config::tests_support::check;
 
 fn settings(keys: &str) -> DockerSettings {
     match check(&format!("kind: docker, {keys}")).kind {
-        KindSettings::Docker(settings) => *settings,
+        KindSettings::Docker(settings) => std::sync::Arc::unwrap_or_clone(settings),
         other => panic!("{other:?}"),
     }
 }
