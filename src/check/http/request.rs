@@ -46,8 +46,6 @@ pub struct Requests {
     headers: HeaderMap,
     /// The configured `Host`.
     own_host: Option<HeaderValue>,
-    /// The `Host` of requests to the configured host.
-    host: Option<HeaderValue>,
     /// The header `Authorization` with the token of this run.
     pub token: Option<HeaderValue>,
 }
@@ -55,13 +53,12 @@ pub struct Requests {
 impl Requests {
     /// Prepares the requests for these settings.
     pub fn new(settings: Arc<HttpSettings>) -> Self {
-        // Host is sent first (RFC 9110, section 7.2), and then Connection, User-Agent and often Accept-Encoding.
+        // With room for Host, Connection, User-Agent and Accept-Encoding. Host is sent first (RFC 9110, section 7.2).
         let mut headers = HeaderMap::with_capacity(settings.headers.len() + 4);
         let own_host = settings.headers.iter().rev().find(|(name, _)| *name == HOST);
         let own_host = own_host.and_then(|(_, host)| HeaderValue::from_str(host.unhidden()).ok());
         let authority = || HeaderValue::from_str(settings.url.authority()).ok();
-        let host = own_host.clone().or_else(authority);
-        if let Some(host) = host.clone() {
+        if let Some(host) = own_host.clone().or_else(authority) {
             headers.insert(HOST, host);
         }
         // The connection is not reused. With this header, the server closes first. So the ports in TIME_WAIT (RFC 9293,
@@ -89,7 +86,6 @@ impl Requests {
             settings,
             headers,
             own_host,
-            host,
             token: None,
         }
     }
@@ -144,7 +140,7 @@ impl Requests {
         self.record_secrets(hop);
         let mut request = Request::new(Bytes::new());
         let mut headers = self.headers.clone();
-        let host = match self.host.as_ref().filter(|_| self.is_own(hop)) {
+        let host = match self.headers.get(HOST).filter(|_| self.is_own(hop)) {
             Some(host) => host.clone(),
             None => HeaderValue::from_str(url.authority()).map_err(|error| invalid(url, &error))?,
         };

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, response};
@@ -155,7 +155,17 @@ fn show_fields(fields: &HeaderMap) -> String {
         .collect()
 }
 
-/// Polls a client until it ends, or waits although the server does nothing more.
+/// Whether a client that waits was woken.
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Polls a client until it ends, or waits although nothing wakes it.
 fn run<F>(script: Script, client: impl FnOnce(Server, Arc<Mutex<Outcome>>) -> F) -> (Outcome, Vec<u8>)
 where
     F: Future<Output = Result<(), End>>,
@@ -167,22 +177,22 @@ where
         failure: None,
     }));
     let sent = Arc::default();
-    let is_idle = Arc::new(AtomicBool::new(false));
     let server = Server {
         script,
         next: 0,
         is_ready: false,
-        is_idle: Arc::clone(&is_idle),
         sent: Arc::clone(&sent),
     };
     let failure = {
         let mut client = pin!(client(server, Arc::clone(&outcome)));
-        let mut cx = Context::from_waker(Waker::noop());
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        let mut cx = Context::from_waker(&waker);
         loop {
             match client.as_mut().poll(&mut cx) {
                 Poll::Ready(result) => break result.err(),
-                Poll::Pending if is_idle.load(Ordering::Relaxed) => break Some(End::Waits),
-                Poll::Pending => {}
+                Poll::Pending if woken.0.swap(false, Ordering::Relaxed) => {}
+                Poll::Pending => break Some(End::Waits),
             }
         }
     };
@@ -204,25 +214,27 @@ struct Server {
     next: usize,
     /// Whether the next piece arrives with the next read. Before that, one read has to wait.
     is_ready: bool,
-    /// Set when the client waits for something that never comes.
-    is_idle: Arc<AtomicBool>,
     sent: Arc<Mutex<Vec<u8>>>,
 }
 
 impl AsyncRead for Server {
     fn poll_read(
         mut self: Pin<&mut Self>,
-        _cx: &mut Context<'_>,
+        cx: &mut Context<'_>,
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if into.remaining() == 0 {
             return Poll::Ready(Ok(()));
         }
-        self.is_ready = !self.is_ready;
-        if self.is_ready {
+        let next = self.next;
+        if next == self.script.pieces.len() && self.script.last == Last::Hangs {
             return Poll::Pending;
         }
-        let next = self.next;
+        self.is_ready = !self.is_ready;
+        if self.is_ready {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         match self.script.pieces.get_mut(next) {
             Some(piece) => {
                 into.put_slice(&piece.split_to(piece.len().min(into.remaining())));
@@ -233,10 +245,7 @@ impl AsyncRead for Server {
             None => match self.script.last {
                 Last::Closes => {}
                 Last::Resets => return Poll::Ready(Err(io::Error::from_raw_os_error(nix::libc::ECONNRESET))),
-                Last::Hangs => {
-                    self.is_idle.store(true, Ordering::Relaxed);
-                    return Poll::Pending;
-                }
+                Last::Hangs => return Poll::Pending,
             },
         }
         Poll::Ready(Ok(()))

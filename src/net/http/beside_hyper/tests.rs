@@ -240,6 +240,10 @@ fn responses_are_bounded() {
     };
     assert_eq!(limited(&long(MAX_HEAD_BYTES)), Ok(4));
     assert_eq!(limited(&long(MAX_HEAD_BYTES + 1)), Err(Reason::Limit));
+    // Interim responses do not count.
+    let interim = "HTTP/1.1 103 Early Hints\r\n\r\n";
+    let interim = interim.repeat(MAX_HEAD_BYTES / interim.len() + 1);
+    assert_eq!(limited(&format!("{interim}HTTP/1.1 200 OK\r\n\r\nfine")), Ok(4));
     let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
     let extended = |bytes: usize| format!("{chunked}1;{}\r\na\r\n0\r\n\r\n", "b".repeat(bytes));
     assert_eq!(limited(&extended((16 << 10) - 1)), Ok(1));

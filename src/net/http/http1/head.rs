@@ -2,7 +2,7 @@
 
 use std::mem::MaybeUninit;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version, response};
 use httparse::ParserConfig;
@@ -32,47 +32,45 @@ pub enum Framing {
 /// Reads the head of the response to one request.
 pub struct HeadReader {
     method: Method,
-    /// The length of the incomplete head that was parsed last. It is parsed again when its end has arrived, not with every byte.
-    parsed: Option<usize>,
+    /// How much of an incomplete head was searched for its end. It is parsed when it has one, and when its first bytes arrive.
+    searched: Option<usize>,
 }
 
 impl HeadReader {
     /// A reader for the response to a request with this method.
     pub fn new(method: Method) -> Self {
-        Self { method, parsed: None }
+        Self {
+            method,
+            searched: None,
+        }
     }
 
     /// Takes the head from what has arrived. `None` if it is not complete. Interim responses (RFC 9110, section 15.2) are ignored,
     /// apart from 101, after which the protocol is another one.
     pub fn read(&mut self, received: &mut BytesMut) -> Result<Option<Head>, Failure> {
-        loop {
-            let is_worth_it = match self.parsed {
-                None => !received.is_empty(),
-                Some(before) => has_end(received, before) || received.len() >= MAX_HEAD_BYTES,
-            };
-            let head = match is_worth_it {
-                true => parse(received)?,
-                false => None,
-            };
-            let Some(head) = head else {
-                if received.len() >= MAX_HEAD_BYTES {
-                    return Err(Failure::TooLarge);
-                }
-                self.parsed = Some(received.len()).filter(|length| *length > 0);
-                return Ok(None);
-            };
-            self.parsed = None;
-            let is_interim = head.status.is_informational() && head.status != StatusCode::SWITCHING_PROTOCOLS;
-            if !is_interim {
-                let framing = framing(&head, &self.method)?;
-                return Ok(Some(Head { head, framing }));
+        let is_worth_it = match self.searched {
+            None => !received.is_empty(),
+            Some(before) => has_end(received, before) || received.len() >= MAX_HEAD_BYTES,
+        };
+        let head = match is_worth_it {
+            true => take_head(received)?,
+            false => None,
+        };
+        let Some(head) = head else {
+            if received.len() >= MAX_HEAD_BYTES {
+                return Err(Failure::TooLarge);
             }
-        }
+            self.searched = Some(received.len()).filter(|length| *length > 0);
+            return Ok(None);
+        };
+        self.searched = None;
+        let framing = framing(&head, &self.method)?;
+        Ok(Some(Head { head, framing }))
     }
 
     /// What is wrong with an incomplete head. While more of it may arrive, this is found out only at its end.
     pub fn look_again(&mut self, received: &mut BytesMut) -> Option<Failure> {
-        self.parsed = None;
+        self.searched = None;
         self.read(received).err()
     }
 }
@@ -87,8 +85,24 @@ fn has_end(bytes: &[u8], before: usize) -> bool {
     })
 }
 
-/// Takes a complete head from the start of `received`.
-fn parse(received: &mut BytesMut) -> Result<Option<response::Parts>, Failure> {
+/// Takes a complete head from the start of `received`, and the interim responses before it.
+fn take_head(received: &mut BytesMut) -> Result<Option<response::Parts>, Failure> {
+    let mut bytes = received.split().freeze();
+    let mut last = None;
+    while let Some((length, head)) = parse(&bytes)? {
+        bytes.advance(length);
+        if !head.status.is_informational() || head.status == StatusCode::SWITCHING_PROTOCOLS {
+            last = Some(head);
+            break;
+        }
+    }
+    // Once, however many interim responses there are.
+    received.extend_from_slice(&bytes);
+    Ok(last)
+}
+
+/// Parses one head, and returns its length. `None` if it is not complete.
+fn parse(bytes: &Bytes) -> Result<Option<(usize, response::Parts)>, Failure> {
     let mut config = ParserConfig::default();
     config
         // User agents treat a line break in a value as a space (RFC 9112, section 5.2). Proxies remove spaces after a header name
@@ -97,14 +111,10 @@ fn parse(received: &mut BytesMut) -> Result<Option<response::Parts>, Failure> {
         .allow_spaces_after_header_name_in_responses(true);
     let mut fields = [MaybeUninit::uninit(); MAX_HEADERS];
     let mut parsed = httparse::Response::new(&mut []);
-    let bytes = received.split().freeze();
-    let status = config.parse_response_with_uninit_headers(&mut parsed, &bytes, &mut fields);
+    let status = config.parse_response_with_uninit_headers(&mut parsed, bytes, &mut fields);
     let length = match status.map_err(invalid)? {
         httparse::Status::Complete(length) => length,
-        httparse::Status::Partial => {
-            *received = BytesMut::from(bytes);
-            return Ok(None);
-        }
+        httparse::Status::Partial => return Ok(None),
     };
     if length > MAX_HEAD_BYTES {
         return Err(Failure::TooLarge);
@@ -127,8 +137,7 @@ fn parse(received: &mut BytesMut) -> Result<Option<response::Parts>, Failure> {
         headers.append(name, value);
     }
     head.headers = headers;
-    received.extend_from_slice(&bytes[length..]);
-    Ok(Some(head))
+    Ok(Some((length, head)))
 }
 
 const STATUS: &str = "invalid HTTP status-code parsed";

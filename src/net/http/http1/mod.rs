@@ -119,11 +119,11 @@ impl Http1 {
 
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Head, Failure>> {
         loop {
-            // First, because servers wait for the request.
-            self.write(cx)?;
+            // Before writing, which may fail: what has arrived counts.
             if let Some(head) = self.head.read(&mut self.received)? {
                 return Poll::Ready(Ok(head));
             }
+            self.write(cx)?;
             let end = match ready!(self.poll_receive(cx, MAX_HEAD_BYTES - self.received.len())) {
                 Ok(0) => Failure::Closed,
                 Ok(_) => continue,
@@ -135,13 +135,13 @@ impl Http1 {
 
     fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Failure>> {
         loop {
-            self.write(cx)?;
             if let Some(data) = self.take_data()? {
                 return Poll::Ready(Ok(Some(data)));
             }
             if matches!(self.body, Body::Complete) {
                 return Poll::Ready(Ok(None));
             }
+            self.write(cx)?;
             if ready!(self.poll_receive(cx, READ_BYTES))? == 0 {
                 return Poll::Ready(match self.body {
                     Body::UntilClose => {

@@ -74,7 +74,6 @@ impl Outgoing {
         }
         if self.needs_flush {
             ready!(Pin::new(&mut stream).poll_flush(cx))?;
-            self.needs_flush = false;
             // Frees the memory.
             self.discard();
         }

@@ -26,6 +26,22 @@ async fn nothing_but_the_connection_is_kept_while_the_server_hangs() {
     theirs.read_exact(&mut request).await.unwrap();
 }
 
+#[tokio::test]
+async fn the_request_is_flushed() {
+    let (ours, mut theirs) = tokio::io::duplex(1 << 16);
+    let mut connection = Http1::new(tokio::io::BufStream::new(ours), get(), true);
+    let server = async move {
+        theirs.read_u8().await.unwrap();
+        theirs
+            .write_all(b"HTTP/1.1 204 No Content\r\n\r\n")
+            .await
+            .unwrap();
+    };
+    let exchange = async { tokio::join!(connection.send(), server).0 };
+    let head = tokio::time::timeout(Duration::from_secs(10), exchange).await;
+    assert_eq!(head.unwrap().unwrap().status.as_u16(), 204);
+}
+
 /// A connection over TCP, and the server's side.
 async fn pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -76,6 +92,45 @@ async fn a_response_is_read_although_writing_fails() {
         let end = connection.data().await;
         assert_eq!(end.is_ok(), is_complete, "{end:?}");
     }
+}
+
+/// A connection that is written to only after this response has been read, and then fails.
+struct Failing(&'static [u8]);
+
+impl AsyncRead for Failing {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        into.put_slice(std::mem::take(&mut self.0));
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Failing {
+    fn poll_write(self: Pin<&mut Self>, _cx: &mut Context<'_>, _bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.0 {
+            [] => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            _ => Poll::Pending,
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test]
+async fn what_has_arrived_counts_whatever_error_writing_has() {
+    let stream = Failing(b"HTTP/1.1 413 Too Large\r\nContent-Length: 4\r\n\r\nlong");
+    let mut connection = Http1::new(stream, get(), true);
+    assert_eq!(connection.send().await.unwrap().status.as_u16(), 413);
+    assert_eq!(connection.data().await.unwrap().unwrap(), "long");
 }
 
 #[tokio::test]
