@@ -116,6 +116,8 @@ pub struct Program {
     pub script: Option<String>,
     /// Whether it started the exporter. Process checks do not count such processes.
     pub is_ancestor: bool,
+    /// Whether it is an exporter such as this one.
+    pub is_exporter: bool,
 }
 
 /// The result of a connection to a port.

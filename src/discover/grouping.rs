@@ -7,6 +7,7 @@ use super::classify::group;
 use super::facts::{Container, Facts, Heard, Port, Server, Unit, Worker};
 use super::plumbing::{
     is_forwarded, is_named_as_plumbing, is_of_exporter, is_on_demand, is_plumbing, is_undecided,
+    is_unit_of_exporter,
 };
 use super::port_checks;
 use super::service::{Group, Service};
@@ -92,7 +93,7 @@ impl<'f> Grouping<'f> {
                 .flatten()
                 .copied()
                 .collect();
-            if is_plumbing(unit, !own.is_empty()) {
+            if is_plumbing(unit, !own.is_empty()) || is_unit_of_exporter(facts, &unit.name) {
                 self.used.extend(own.iter().map(|port| port.number));
                 continue;
             }

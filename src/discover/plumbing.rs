@@ -138,16 +138,16 @@ fn is_named_as_exporter(unit: &str) -> bool {
 
 /// Whether an exporter such as this one holds the port. It may run only while discovery looks.
 pub fn is_of_exporter(facts: &Facts, port: &Port) -> bool {
-    // A socket has the name of the service that it starts.
-    let stem = |unit: &str| unit.rsplit_once('.').map(|(stem, _)| stem.to_owned());
-    let is_exporter_unit = |name: &str| {
-        let mut exporters = facts.units.iter().filter(|unit| unit.is_exporter);
-        is_named_as_exporter(name) || exporters.any(|unit| stem(&unit.name) == stem(name))
-    };
-    port.program
-        .as_ref()
-        .is_some_and(|program| program.name == EXPORTER)
-        || port.unit.as_deref().is_some_and(is_exporter_unit)
+    let is_of_unit = |unit: &str| is_unit_of_exporter(facts, unit);
+    port.program.as_ref().is_some_and(|program| program.is_exporter)
+        || port.unit.as_deref().is_some_and(is_of_unit)
+}
+
+/// Whether the unit is an exporter such as this one, or the socket of one.
+pub fn is_unit_of_exporter(facts: &Facts, name: &str) -> bool {
+    let is_its_own = |unit: &Unit| unit.name == name || unit.triggers.iter().any(|trigger| trigger == name);
+    let mut exporters = facts.units.iter().filter(|unit| unit.is_exporter);
+    is_named_as_exporter(name) || exporters.any(is_its_own)
 }
 
 /// Whether `systemd-run` chose the name: `run-rID`, `run-uNUMBER`, `run-pPROCESS-iNUMBER`. Its command ends, also that of a user.

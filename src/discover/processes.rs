@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::facts::{Program, Worker};
+use super::plumbing::EXPORTER;
 use crate::check::port_scan::{Holder, unit};
 use crate::check::proc_scan::{ProcRoot, ProcessPath, Stat};
 
@@ -46,7 +47,16 @@ pub fn program_of(root: &ProcRoot, ancestors: &BTreeSet<i32>, holder: &Holder) -
         name: String::from_utf8_lossy(&holder.name).into_owned(),
         script: script(&arguments),
         is_ancestor: ancestors.contains(&holder.process),
+        is_exporter: is_exporter(&holder.name, &arguments),
     }
+}
+
+/// Whether a process is an exporter. Its name has at most 15 bytes, as many as that of the exporter. So the name of a program or script
+/// that is longer (`upkeep_exporter_proxy`) looks the same, but its command line has the rest.
+fn is_exporter(name: &[u8], arguments: &[String]) -> bool {
+    let program = arguments.first().map_or("", |path| file_name(path));
+    let is_longer = program.len() > EXPORTER.len() && program.starts_with(EXPORTER);
+    name == EXPORTER.as_bytes() && !is_longer && !is_interpreter(program)
 }
 
 /// Lists the Celery workers in the /proc mounted at `procfs`. Blocks.
@@ -178,6 +188,23 @@ mod tests {
 
     fn words(text: &str) -> Vec<String> {
         text.split(' ').map(str::to_owned).collect()
+    }
+
+    /// The kernel truncates all of these names to `upkeep_exporter`.
+    #[test]
+    fn programs_with_longer_names_are_no_exporters() {
+        for (command, expected) in [
+            ("upkeep_exporter --no-discover", true),
+            ("/opt/upkeep_exporter", true),
+            // The command line can't be read.
+            ("", true),
+            ("/opt/upkeep_exporter_proxy --config.file upkeep_exporter", false),
+            ("/usr/bin/python3 /srv/upkeep_exporter_proxy.py", false),
+        ] {
+            let found = is_exporter(b"upkeep_exporter", &words(command));
+            assert_eq!(found, expected, "{command}");
+        }
+        assert!(!is_exporter(b"python3", &words("upkeep_exporter")));
     }
 
     #[test]

@@ -31,6 +31,7 @@ fn port(number: u16, unit: Option<&str>, program: Option<&str>, heard: Heard) ->
         is_activated: false,
         program: program.map(|name| Program {
             name: name.to_owned(),
+            is_exporter: name == "upkeep_exporter",
             ..Program::default()
         }),
         heard,
@@ -321,6 +322,7 @@ fn any_port() -> impl Strategy<Value = Port> {
         name,
         script,
         is_ancestor,
+        is_exporter: false,
     });
     let addresses = proptest::collection::btree_set(any::<std::net::IpAddr>(), 0..3);
     let unit = proptest::option::of(prop_oneof![Just("a.service".to_owned()), any_text()]);

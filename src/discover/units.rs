@@ -198,12 +198,13 @@ fn command_line(reply: &Message) -> Vec<String> {
     std::iter::once(shorten(path.as_str())).chain(arguments).collect()
 }
 
-/// Whether a command starts an exporter. `heartbeat run` starts a job, which is a service like any other.
+/// Whether a command starts an exporter. `heartbeat run` starts a job, which is a service like any other. The command comes first: flags of
+/// the server in front of it are an error.
 fn is_exporter(command: &[String]) -> bool {
     let Some((program, arguments)) = command.split_first() else {
         return false;
     };
-    program.rsplit('/').next() == Some(EXPORTER) && !arguments.iter().any(|argument| argument == "heartbeat")
+    program.rsplit('/').next() == Some(EXPORTER) && arguments.first().is_none_or(|first| first != "heartbeat")
 }
 
 fn shorten(text: &str) -> String {
@@ -219,6 +220,7 @@ mod tests {
         for (command, expected) in [
             ("/usr/local/bin/upkeep_exporter", true),
             ("/opt/upkeep_exporter --config.file /etc/upkeep.yml", true),
+            ("/opt/upkeep_exporter --config.file heartbeat", true),
             (
                 "/usr/local/bin/upkeep_exporter heartbeat run -- /srv/import",
                 false,

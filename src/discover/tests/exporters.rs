@@ -18,9 +18,11 @@ fn exporter(name: &str) -> Unit {
 fn exporters_are_left_out_and_the_jobs_that_they_run_are_not() {
     let mut socket = port(10101, Some("watch.socket"), None, Heard::NotAsked);
     socket.is_activated = true;
+    let mut watch = exporter("watch.service");
+    watch.triggers = vec!["watch.socket".to_owned()];
     let facts = Facts {
         units: vec![
-            exporter("watch.service"),
+            watch,
             unit("watch.socket", ""),
             unit("import.service", "A job under heartbeat run"),
         ],
@@ -53,4 +55,25 @@ fn an_exporter_is_known_by_the_name_of_its_unit() {
         ..Facts::default()
     };
     assert_eq!(keys(&facts), ["machine", "python3"]);
+}
+
+/// Only the socket is enabled, and its name is another one (`Service=`).
+#[test]
+fn the_socket_of_an_exporter_is_left_out() {
+    let mut socket = port(10100, Some("page.socket"), None, Heard::NotAsked);
+    socket.is_activated = true;
+    for name in ["page.service", "watch.service"] {
+        let mut exporter = exporter(name);
+        exporter.file_state = "disabled".to_owned();
+        exporter.triggers = vec!["page.socket".to_owned()];
+        let facts = Facts {
+            units: vec![unit("page.socket", ""), exporter],
+            ports: vec![
+                socket.clone(),
+                port(8000, None, Some("python3"), http(&[("/", 200)])),
+            ],
+            ..Facts::default()
+        };
+        assert_eq!(keys(&facts), ["machine", "python3"], "{name}");
+    }
 }
