@@ -130,7 +130,7 @@ impl ProcessGroups {
         lock(&self.active).is_some()
     }
 
-    /// Scans /proc and returns the metrics in the classic text format. Scrapes within a few milliseconds share a scan.
+    /// Scans /proc and returns the metrics in the classic text format. Scrapes in quick succession share a scan.
     ///
     /// # Errors
     /// If no groups are configured, or the scan can't run or does not end.

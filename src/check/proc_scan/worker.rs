@@ -13,10 +13,10 @@ use super::queue::{Queue, Waiting};
 use super::texts::Buffers;
 
 /// The thread waits for other requests of the same tick as long as one comes within this time. One scan then serves all of them.
-const GAP: Duration = Duration::from_micros(250);
+const GAP: Duration = Duration::from_micros(500);
 
 /// How often it waits at most, which is for 2 ms.
-const MAX_GAPS: usize = 8;
+const MAX_GAPS: usize = 4;
 
 /// The requests of one scan, and what the scan uses.
 #[derive(Debug)]
