@@ -48,7 +48,7 @@ pub fn serve(flags: ServeFlags) -> anyhow::Result<ExitCode> {
     runtime::raise_open_files();
     // Two runtimes, so that checks that use all of their threads do not delay scrapes.
     let web_runtime = runtime::start("web", Some(MAX_WEB_THREADS))?;
-    let check_runtime = runtime::start("checks", None)?;
+    let check_runtime = runtime::start("checks", Some(runtime::check_threads()))?;
     let checks = check_runtime.handle().clone();
     let result = web_runtime.block_on(run_until_terminated(flags, inherited, checks));
     // A thread that hangs in the kernel, such as one that reads a file, must not delay the end.
