@@ -108,9 +108,14 @@ fn a_result_that_can_not_be_written_is_unknown() {
 #[tokio::test(flavor = "multi_thread")]
 async fn only_the_named_services_are_checked() {
     let (first, second) = (Target::answering(ok("")).await, Target::answering(ok("")).await);
+    // A response, unlike a connection, comes only after the target has counted.
+    let http = |key: &str, target: &Target| {
+        let url = target.url("/");
+        format!("key: {key}, checks: [{{ kind: http, url: \"{url}\" }}]")
+    };
     let services = Services::of(&[
-        format!("name: First One, {}", tcp("first", first.address)),
-        tcp("second", second.address),
+        format!("name: First One, {}", http("first", &first)),
+        http("second", &second),
     ]);
     for word in ["first", "first one"] {
         let output = services.check(&[word]);
